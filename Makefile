@@ -1,0 +1,177 @@
+#  quota.so, a Redis module. ./scripts/run and ./scripts/test do their own set-up; make offers the same words.
+#
+#  make               build ./quota.so
+#  make run           build, start a server with the module, show a guided session
+#  make test          style check, unit tests, integration tests
+#  make unit          the tests of src/ under ASan and UBSan (UNIT=test_x: only that one)
+#  make integration   pytest against real servers (PYTEST_FLAGS="-k name -x")
+#  make fuzz          every fuzz target for FUZZ_SECONDS (60) each
+#  make bench         measure (scripts/bench)
+#  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
+#  make coverage      lines and branches reached by unit and integration tests
+#  make sanitize      the integration tests with ASan and UBSan inside the server
+#  make install       into the distribution's Redis module folder (PREFIX, MODULEDIR, DESTDIR)
+#  make clean         remove what was built (.deps and .venv stay)
+#
+#  REDISMODULE_H=path   take this header of Redis 7.0 or 7.2 instead of fetching one
+#  WERROR=1, CI=true    warnings are errors
+#  CC, CFLAGS, LDFLAGS  as usual
+help:
+	@sed -n '/^help:/q; s/^# \{0,2\}//p' Makefile
+.DEFAULT_GOAL := all
+.SUFFIXES:
+.DELETE_ON_ERROR:
+
+# ---- settings -------------------------------------------------------------------------------------------------
+CC             = gcc
+CLANG         ?= clang
+CFLAGS        ?= -O2 -g
+REDISMODULE_H ?= .deps/redismodule.h
+PREFIX        ?= /usr
+MODULEDIR     ?= $(PREFIX)/lib/redis/modules
+FUZZ_SECONDS  ?= 60
+UNIT          ?= test_*
+PYTHON        ?= .venv/bin/python
+PYTEST        := $(PYTHON) -m pytest tests/integration
+
+WARNINGS      := -Wall -Wextra -Wshadow $(if $(filter true 1,$(CI) $(WERROR)),-Werror)
+STRICT        := $(WARNINGS) -Wconversion
+CODE          := -std=gnu11 -fPIC -fvisibility=hidden -Iinclude
+# src/ is compiled without the Redis header in reach: that it does not include it is checked by the compiler.
+# The header is a system header to us: its own warnings are not ours.
+REDIS         := -isystem $(dir $(REDISMODULE_H))
+# A visible global of ours could be taken for one of the server's thousands: -Bsymbolic binds ours to ours, and
+# -z defs proves that nothing is left to be found by chance (the module API arrives in variables of the header).
+MODULE_LINK   := -shared -Wl,-Bsymbolic -Wl,-z,defs
+
+src           := $(patsubst %.c,%.o,$(wildcard src/*.c))
+module        := $(patsubst %.c,%.o,$(wildcard module/*.c))
+unit_tests    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+unit_helpers  := $(patsubst %.c,%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
+fuzz_targets  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+c_files        = $(wildcard src/*.c module/*.[ch] include/quota/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+
+all: quota.so
+
+quota.so: build/release/quota.so
+	install -m 0755 $< $@
+
+# ---- how things are built: each kind in a folder of its own, build/<kind>/ ---------------------------------------
+# $(call kind,folder,compiler,flags)
+define kind
+build/$1/src/%.o: src/%.c Makefile
+	@mkdir -p $$(@D)
+	$2 $$(CPPFLAGS) $$(CODE) $$(STRICT) $$(CFLAGS) $3 -MMD -MP -c $$< -o $$@
+build/$1/module/%.o: module/%.c Makefile $$(REDISMODULE_H)
+	@mkdir -p $$(@D)
+	$2 $$(CPPFLAGS) $$(CODE) $$(REDIS) $$(STRICT) $$(CFLAGS) $3 -MMD -MP -c $$< -o $$@
+build/$1/tests/%.o: tests/%.c Makefile
+	@mkdir -p $$(@D)
+	$2 $$(CPPFLAGS) $$(CODE) $$(WARNINGS) $$(CFLAGS) $3 -MMD -MP -c $$< -o $$@
+build/$1/quota.so: $$(addprefix build/$1/,$$(src) $$(module))
+	$2 $$(CFLAGS) $3 $$(MODULE_LINK) $$(LDFLAGS) $$^ -o $$@
+build/$1/unit/%: build/$1/tests/unit/%.o $$(addprefix build/$1/,$$(src) $$(unit_helpers))
+	@mkdir -p $$(@D)
+	$2 $$(CFLAGS) $3 $$(LDFLAGS) $$^ -lcmocka -o $$@
+endef
+# Undefined behaviour ends the program: the runtime cannot see its options inside redis-server, which overwrites the
+# memory of /proc/self/environ with its title, and would only print a line.
+SANITIZE      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+COVERAGE      := -O0 --coverage -fprofile-update=atomic
+FUZZ          := -fsanitize=fuzzer-no-link,address,undefined
+$(eval $(call kind,release,$$(CC),))
+$(eval $(call kind,sanitize,$$(CC),$$(SANITIZE)))
+$(eval $(call kind,coverage,$$(CC),$$(COVERAGE)))
+$(eval $(call kind,fuzz,$$(CLANG),$$(FUZZ)))
+build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(addprefix build/fuzz/,$(src))
+	$(CLANG) $(CFLAGS) -fsanitize=fuzzer,address,undefined -rtlib=compiler-rt -lgcc_s $(LDFLAGS) $^ -o $@
+.SECONDARY:
+
+-include $(wildcard build/*/src/*.d build/*/module/*.d build/*/tests/*/*.d)
+
+# What is not there yet is fetched by the one script that knows how.
+.deps/redismodule.h:
+	scripts/setup header
+.venv/made-from: tests/requirements.txt
+	scripts/setup test
+
+# ---- tests ------------------------------------------------------------------------------------------------------
+# Runs every program even if one fails; $(call run_unit,folder)
+run_unit = failed=; for test in build/$1/unit/$(UNIT); do case $$test in *.*) continue;; esac; \
+	echo "-- $$test"; $$test 2>&1 || failed="$$failed $${test\#\#*/}"; done; \
+	[ -z "$$failed" ] || { echo "unit: failed:$$failed"; exit 1; }; echo "unit: all programs passed"
+
+test:
+	@$(MAKE) --no-print-directory style
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
+
+unit-programs: $(addprefix build/sanitize/unit/,$(unit_tests))
+
+unit: unit-programs
+	@export UBSAN_OPTIONS=print_stacktrace=1; $(call run_unit,sanitize)
+
+integration: quota.so .venv/made-from
+	$(PYTEST) $(PYTEST_FLAGS)
+
+# ASan writes a file for each process that has something to say, and the test fixtures send the servers' standard
+# error to files beside them (UBSan's findings): none may have anything in it.
+sanitize: LOGS = $(CURDIR)/build/sanitize/logs
+sanitize: build/sanitize/quota.so .venv/made-from
+	rm -rf "$(LOGS)" && mkdir -p "$(LOGS)"
+	QUOTA_MODULE="$(CURDIR)/$<" QUOTA_SANITIZE_LOGS="$(LOGS)" \
+	QUOTA_PRELOAD="$$(readlink -f "$$($(CC) -print-file-name=libasan.so)"):$$(readlink -f "$$($(CC) -print-file-name=libubsan.so)")" \
+	ASAN_OPTIONS="log_path=$(LOGS)/asan" $(PYTEST) $(PYTEST_FLAGS); result=$$?; \
+	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "sanitize: findings above"; exit 1; fi; \
+	[ $$result = 0 ] && echo "sanitize: nothing found"
+
+fuzz: $(addprefix build/fuzz/,$(fuzz_targets))
+	@set -e; for name in $(fuzz_targets:fuzz_%=%); do \
+	    mkdir -p build/corpus/$$name; seeds=tests/fuzz/seeds/$$name; [ -d $$seeds ] || seeds=; \
+	    echo "-- fuzz_$$name for $(FUZZ_SECONDS) s"; \
+	    build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/found- \
+	        -print_final_stats=1 -verbosity=0 build/corpus/$$name $$seeds; done; echo "fuzz: nothing found"
+
+coverage: $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/quota.so .venv/made-from
+	find build/coverage -name '*.gcda' -delete
+	@$(call run_unit,coverage)
+	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
+	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
+
+bench: quota.so
+	@if [ -x scripts/bench ]; then exec scripts/bench; else echo "bench: there is no scripts/bench"; exit 1; fi
+
+# ---- order ------------------------------------------------------------------------------------------------------
+tidy: style format lint symbols
+
+style:
+	python3 scripts/tidy.py
+
+format:
+	clang-format --dry-run -Werror $(c_files)
+
+lint: $(REDISMODULE_H)
+	cppcheck --quiet -j 2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+	    --suppress=missingIncludeSystem --library=posix -Iinclude src module
+	printf '%s\0' $(wildcard src/*.c module/*.c) | \
+	    xargs -0 -P 2 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(CODE) $(REDIS)' sh
+
+symbols: quota.so
+	@names=$$(nm -D --defined-only $< | awk '{ print $$3 }'); \
+	[ "$$names" = RedisModule_OnLoad ] || { echo "$<: must export RedisModule_OnLoad alone, exports:" $$names; exit 1; }
+	@strange=$$(readelf -d $< | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p' | grep -vE '^(libc|libm)\.so\.6$$'); \
+	[ -z "$$strange" ] || { echo "$<: must need libc and libm alone, needs:" $$strange; exit 1; }
+	@echo "symbols: exports RedisModule_OnLoad alone, needs libc and libm at most"
+
+# ---- the rest ---------------------------------------------------------------------------------------------------
+run:
+	scripts/run
+
+install: quota.so
+	install -d "$(DESTDIR)$(MODULEDIR)"
+	install -m 0755 quota.so "$(DESTDIR)$(MODULEDIR)/quota.so"
+
+clean:
+	rm -rf build quota.so
+
+.PHONY: help all test unit unit-programs integration sanitize fuzz coverage bench tidy style format lint symbols run install clean

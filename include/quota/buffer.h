@@ -1,0 +1,63 @@
+/* Bytes out, bytes in: a growing sink and a reading cursor, shared by every codec.
+ *
+ *     number   LEB128: seven bits a byte, low bits first, high bit = "more follows"; 0 … 2^63-1
+ *     signed   zigzag: 0 -1 1 -2 … → 0 1 2 3 …, then as number
+ *     bytes    number of bytes, then the bytes
+ *
+ *     300 ──▶ [1|0101100][0|0000010]
+ *
+ * A sink starts on memory the caller lends (usually the stack) and moves to the heap only when it outgrows it.
+ * A cursor never reads past its end: the first bad read sets `bad`, later reads answer 0, the caller looks once. */
+#pragma once
+
+#include "quota/span.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sink {
+    char *data;
+    size_t size, capacity;
+    bool on_heap;
+};
+
+/* An empty sink over `lent` bytes; call sink_free when done. */
+static inline struct sink sink_over(void *lent, size_t capacity)
+{
+    return (struct sink){.data = lent, .capacity = capacity};
+}
+
+void sink_free(struct sink *sink);
+void sink_byte(struct sink *sink, uint8_t byte);
+void sink_number(struct sink *sink, int64_t number); /* number >= 0 */
+void sink_signed(struct sink *sink, int64_t number);
+void sink_bytes(struct sink *sink, struct span bytes);
+void sink_raw(struct sink *sink, const void *data, size_t size); /* no length in front */
+
+/* As text: `-12`; `90s`, the largest unit that divides the span (micros.h). */
+void sink_decimal(struct sink *sink, int64_t number);
+void sink_duration(struct sink *sink, int64_t span_us);
+
+struct cursor {
+    const char *data;
+    size_t size, at;
+    bool bad;
+};
+
+static inline struct cursor cursor_over(struct span bytes)
+{
+    return (struct cursor){.data = bytes.data, .size = bytes.size};
+}
+
+uint8_t cursor_byte(struct cursor *cursor);
+int64_t cursor_number(struct cursor *cursor); /* bad unless 0 … 2^63-1 in its shortest form */
+int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest);
+int64_t cursor_signed(struct cursor *cursor);
+struct span cursor_bytes(struct cursor *cursor);
+struct span cursor_raw(struct cursor *cursor, size_t size);
+
+/* True when everything was read and nothing was bad. */
+static inline bool cursor_done(const struct cursor *cursor)
+{
+    return !cursor->bad && cursor->at == cursor->size;
+}

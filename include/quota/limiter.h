@@ -1,0 +1,101 @@
+/* A limiter is the value of one rate-limit key: shared rules, one small state per rule, perhaps a block.
+ *
+ *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ blocked until │
+ *                             8 bytes               8-24 bytes each       only when blocked
+ *
+ *     ask ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
+ *                                                    │ effects[] what to change ─▶ limiter_apply (the only writer)
+ *
+ * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
+ * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
+ *
+ * Rules come with each ask. A stored state goes on under a changed rule if the algorithm is the same and either
+ * the period is the same or it stands at the same place. */
+#pragma once
+
+#include "quota/rule_set.h"
+#include "quota/verdict.h"
+
+enum ask_mode {
+    ASK_ALL,   /* all of the cost or nothing */
+    ASK_UPTO,  /* as much of it as there is, at least one unit */
+    ASK_PEEK,  /* answer as ASK_ALL would, take nothing */
+    ASK_FORCE, /* take it, into debt if need be */
+};
+
+struct limiter_ask {
+    int64_t cost;     /* units, >= 1; 0 only looks (RL.THROTTLE) */
+    int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
+    int64_t now_us;   /* > 0 */
+    enum ask_mode mode;
+};
+
+enum effect_kind {
+    EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from */
+    EFFECT_STATE = 1, /* rule `index` now has this state */
+    EFFECT_BLOCK = 2, /* everything is refused until state.when_us; 0 = nothing is */
+};
+
+struct effect {
+    enum effect_kind kind;
+    uint32_t index;
+    struct state state;
+};
+
+/* New rules, one state each, one block: no decision needs more. */
+#define EFFECTS_MAX (RULES_MAX + 2)
+
+struct decision {
+    struct verdict verdict;
+    enum fault fault; /* not FAULT_NONE: no verdict, no effects */
+    uint32_t effects_count;
+    struct effect effects[EFFECTS_MAX];
+    const struct rule *rules; /* with EFFECT_RULES: the completed rules, borrowed */
+    uint32_t rules_count;
+    int8_t from[RULES_MAX]; /* for each new rule the old one whose state it takes over; -1 = begins anew */
+};
+
+union word {
+    int64_t number;
+    struct sliding_log *log;
+};
+
+struct limiter {
+    const struct rule_set *set;
+    union word words[];
+};
+
+/* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
+ * here when they differ from the stored ones and must outlive the decision. */
+void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
+                    const struct limiter_ask *ask, struct decision *decision);
+
+/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. */
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
+                              struct decision *decision);
+
+/* Refuses everything until `until_us`; 0 lifts the block. */
+void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision);
+
+/* The only writer. Cannot fail; the limiter may move (NULL in = a new one). Effects must fit (effects_fit). */
+struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision);
+
+/* Do these effects, which came from outside, fit this limiter? */
+bool limiter_accepts(const struct limiter *limiter, const struct decision *decision);
+
+/* The instant from which the limiter is as good as none: everything has run off and no block stands. */
+int64_t limiter_deadline_us(const struct limiter *limiter);
+
+/* Until when everything is refused; 0 = not blocked (or no longer: compare with now). */
+int64_t limiter_blocked_until_us(const struct limiter *limiter);
+
+/* Rule `index` alone, as it stands at `now_us`: its stored state, what remains and when it is new again. */
+void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
+                  struct verdict *verdict);
+
+/* For the codec: what rule `index` has stored (fresh where nothing is), and a decoded log put in its place. */
+struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
+void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);
+
+void limiter_free(struct limiter *limiter);
+size_t limiter_bytes(const struct limiter *limiter);

@@ -1,0 +1,32 @@
+/* Bytes of a limiter and of its effects: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
+ *
+ *     value    encoding=1 │ rules_count │ rule … │ state of each rule that has one … │ blocked_until
+ *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …                  up to the end
+ *
+ *     rule     algorithm + flags×16 │ limit± │ period │ (capacity - limit)± │ (capacity - initial)±
+ *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
+ *
+ * Numbers are varints (buffer.h). A GCRA admission is 12 bytes of effects. What is decoded is validated as if a
+ * stranger had written it; whatever is accepted is encoded again to the very same bytes. */
+#pragma once
+
+#include "quota/buffer.h"
+#include "quota/limiter.h"
+
+/* Encodings are named by what they added; an unknown newer one is refused. */
+enum limiter_encoding {
+    ENCODING_LIMITER = 1,
+    ENCODING_NEWEST = ENCODING_LIMITER,
+};
+
+void limiter_encode(const struct limiter *limiter, struct sink *sink);
+
+/* NULL when the bytes are not a limiter (truncated, mutated, newer). */
+struct limiter *limiter_decode(struct span bytes);
+
+/* `lasting`: the key gets no time to live on the server that applies this (test clock). */
+void effects_encode(const struct decision *decision, bool lasting, struct sink *sink);
+
+/* Reads effects into `decision`, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects;
+ * whether they fit a limiter, limiter_accepts tells. */
+bool effects_decode(struct span bytes, struct rule *rules, struct decision *decision, bool *lasting);

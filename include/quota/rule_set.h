@@ -1,0 +1,31 @@
+/* Rule sets, shared: equal rules stand in memory once, however many keys use them.
+ *
+ *     key a ─┐                    ┌ rules: 10 1s, 1000 1h ┐
+ *     key b ─┼─▶ struct rule_set  │ users: 3              │   a bucket then costs a pointer and its state
+ *     key c ─┘                    └───────────────────────┘
+ *
+ * Taking happens on the server's main thread, giving back also on its lazy-free thread: a mutex guards the table.
+ * (A forked child saves but neither takes nor gives back, so a lock held across fork harms nobody.) */
+#pragma once
+
+#include "quota/rule.h"
+#include <uthash.h>
+
+struct rule_set {
+    int64_t users;
+    uint32_t count;                /* rules, 0 … RULES_MAX */
+    uint8_t with_block;             /* a word for a block follows the rules' words (limiter.h) */
+    uint8_t words;                 /* all words of a limiter with these rules */
+    uint8_t word_of[RULES_MAX];    /* where each rule's words begin */
+    uint8_t words_of[RULES_MAX];   /* how many it has; 0 for constant rules */
+    UT_hash_handle hh;
+    struct rule rules[];           /* `count` completed rules, then nothing */
+};
+
+/* The shared set of these completed rules; give it back with rule_set_release. */
+const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, bool with_block);
+
+void rule_set_release(const struct rule_set *set);
+
+/* Sets in use, and their heap bytes: for INFO. */
+int64_t rule_sets_count(void);

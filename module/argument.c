@@ -1,0 +1,311 @@
+/* Reads calls by rows and documents the same rows; see argument.h. */
+#include "argument.h"
+#include "quota/algorithm.h"
+#include "quota/micros.h"
+#include "reply.h"
+
+/* One pass over the words of a call. */
+struct reading {
+    RedisModuleCtx *ctx;
+    RedisModuleString **argv;
+    int argc, at;
+};
+
+static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
+
+static bool reading_ended(const struct reading *reading)
+{
+    return reading->at == reading->argc;
+}
+
+static struct span reading_word(const struct reading *reading)
+{
+    return span_of(reading->argv[reading->at]);
+}
+
+/* ---- one value ------------------------------------------------------------------------------------------- */
+
+static const char *expectation(enum argument_kind kind)
+{
+    switch (kind) {
+    case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 5m, 1h, 7d; a bare integer means seconds)";
+    case ARGUMENT_INSTANT: return "an instant (Unix ms, microseconds with suffix us, or 2025-01-31T15:00:00Z)";
+    case ARGUMENT_RULES: return "a rule: [GCRA|TOKEN|LEAKY|QUEUE|FIXED|SLIDING|LOG] limit period";
+    default: return "an integer";
+    }
+}
+
+static bool parse_number(enum argument_kind kind, struct span word, int64_t *number)
+{
+    if (kind == ARGUMENT_DURATION) return span_parse_duration(word, number);
+    if (kind == ARGUMENT_INSTANT) return span_parse_instant(word, number);
+    return span_integer(word, number);
+}
+
+static bool parse_value(struct reading *reading, const struct argument *row, void *request)
+{
+    char *field = (char *)request + row->offset;
+    struct span word = reading_word(reading);
+    int64_t number;
+    reading->at++;
+    if (row->kind == ARGUMENT_KEY) return true;
+    if (row->kind == ARGUMENT_TEXT) {
+        *(struct span *)(void *)field = word;
+        return true;
+    }
+    if (!parse_number(row->kind, word, &number)) {
+        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(word).text, expectation(row->kind));
+        return false;
+    }
+    if (number < row->lowest || number > row->highest) {
+        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(word).text, row->summary);
+        return false;
+    }
+    *(int64_t *)(void *)field = number;
+    return true;
+}
+
+static bool parse_missing(struct reading *reading, const struct argument *row)
+{
+    reply_error(reading->ctx, "ERR %s is missing: %s", row->name, row->summary);
+    return false;
+}
+
+/* ---- rules ----------------------------------------------------------------------------------------------- */
+
+/* A rule as it was written; becomes a struct rule. */
+struct rule_words {
+    int64_t algorithm, limit, period_us, capacity, initial, interval, first;
+};
+
+static const struct argument algorithm_choice[] = {
+    FLAG_VALUE("GCRA", RULE_GCRA, "Exact generic cell rate algorithm (the default)."),
+    FLAG_VALUE("TOKEN", RULE_TOKEN, "Token bucket."),
+    FLAG_VALUE("LEAKY", RULE_LEAKY, "Leaky bucket as a meter."),
+    FLAG_VALUE("QUEUE", RULE_QUEUE, "Leaky bucket as a queue: granted, act after wait_ms."),
+    FLAG_VALUE("FIXED", RULE_FIXED, "Fixed window."),
+    FLAG_VALUE("SLIDING", RULE_SLIDING, "Two windows with exact weights."),
+    FLAG_VALUE("LOG", RULE_LOG, "Exact sliding log."),
+    {0},
+};
+
+const struct argument rule_arguments[] = {
+    {.kind = ARGUMENT_CHOICE, .name = "algorithm", .offset = offsetof(struct rule_words, algorithm),
+     .flags = ARGUMENT_OPTIONAL | ARGUMENT_BARE, .rows = algorithm_choice, .summary = "How units are counted."},
+    FIELD(ARGUMENT_INTEGER, "limit", NULL, struct rule_words, limit, UNLIMITED, INT64_MAX, 0,
+          "Units per period; -1 is unlimited, 0 is none."),
+    FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_words, period_us, 1, SPAN_MAX_US, 0,
+          "Length of the period, 1us to about 9000 years."),
+    FIELD(ARGUMENT_INTEGER, "capacity", "BURST", struct rule_words, capacity, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units at once, 1 or more (default: limit); for QUEUE the places that wait."),
+    FIELD(ARGUMENT_INTEGER, "initial", "INITIAL", struct rule_words, initial, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "TOKEN: units in an unused bucket, 1 to the capacity (default)."),
+    {.kind = ARGUMENT_FLAG, .name = "interval", .token = "INTERVAL", .offset = offsetof(struct rule_words, interval),
+     .lowest = RULE_INTERVAL, .flags = ARGUMENT_OPTIONAL, .summary = "TOKEN: refill in whole periods."},
+    {.kind = ARGUMENT_FLAG, .name = "first", .token = "FIRST", .offset = offsetof(struct rule_words, first),
+     .lowest = RULE_FIRST, .flags = ARGUMENT_OPTIONAL, .summary = "FIXED: the window begins with its first unit."},
+    {0},
+};
+
+/* NULL and *rule filled in, or why these words are no rule. */
+static const char *rule_from_words(const struct rule_words *words, struct rule *rule)
+{
+    bool queue = words->algorithm == RULE_QUEUE;
+    int64_t capacity = words->capacity == NOT_GIVEN ? words->limit : words->capacity;
+    if (queue && capacity == INT64_MAX) return "QUEUE needs a BURST below 9223372036854775807";
+    capacity += queue && words->limit > 0; /* the places that wait, and the one being served */
+    *rule = (struct rule){
+        .limit = words->limit,
+        .period_us = words->period_us,
+        .capacity = capacity,
+        .initial = words->initial == NOT_GIVEN ? capacity : words->initial,
+        .algorithm = (uint32_t)words->algorithm,
+        .flags = (uint32_t)(words->interval | words->first),
+    };
+    return rule_fault(rule);
+}
+
+static bool parse_rule(struct reading *reading, const struct argument *row, struct rules_argument *rules)
+{
+    struct rule_words words = {.algorithm = RULE_GCRA, .capacity = NOT_GIVEN, .initial = NOT_GIVEN};
+    struct span begins_with = reading_word(reading);
+    if (!parse_rows(reading, row->rows, true, &words)) return false;
+    if (rules->count == RULES_MAX) {
+        reply_error(reading->ctx, "LIMITED a key has at most %d rules", RULES_MAX);
+        return false;
+    }
+    const char *fault = rule_from_words(&words, &rules->rules[rules->count]);
+    if (fault) reply_error(reading->ctx, "ERR rule beginning with '%s': %s", printable(begins_with).text, fault);
+    if (!fault) rules->count++;
+    return !fault;
+}
+
+/* A rule begins with its algorithm or with a number. */
+static bool begins_rule(struct span word)
+{
+    if (word.size > 0 && (word.data[0] == '-' || (word.data[0] >= '0' && word.data[0] <= '9'))) return true;
+    for (const struct argument *choice = algorithm_choice; choice->kind; choice++) {
+        if (span_is_word(word, choice->token)) return true;
+    }
+    return false;
+}
+
+static bool parse_rules(struct reading *reading, const struct argument *row, void *request)
+{
+    struct rules_argument *rules = (void *)((char *)request + row->offset);
+    if (reading_ended(reading)) return parse_missing(reading, row);
+    do {
+        if (!parse_rule(reading, row, rules)) return false;
+    } while (!reading_ended(reading) && begins_rule(reading_word(reading)));
+    return true;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------------------ */
+
+/* Does the word call this row by its token? A choice is called by any of its flags (then *flag). */
+static bool row_is_called(const struct argument *row, struct span word, const struct argument **flag)
+{
+    if (row->kind != ARGUMENT_CHOICE) {
+        *flag = row->kind == ARGUMENT_FLAG ? row : NULL;
+        return row->token && span_is_word(word, row->token);
+    }
+    for (const struct argument *choice = row->rows; choice->kind; choice++) {
+        *flag = choice;
+        if (span_is_word(word, choice->token)) return true;
+    }
+    return false;
+}
+
+/* One option, beginning at its token; `flag` is the token where that says it all. */
+static bool parse_option(struct reading *reading, const struct argument *row, const struct argument *flag,
+                         void *request)
+{
+    reading->at++;
+    if (flag) {
+        *(int64_t *)(void *)((char *)request + row->offset) = flag->lowest;
+        return true;
+    }
+    return reading_ended(reading) ? parse_missing(reading, row) : parse_value(reading, row, request);
+}
+
+/* A leading choice that may be left out: GCRA before the numbers of a rule. */
+static bool parse_leading_choice(struct reading *reading, const struct argument *row, void *request)
+{
+    const struct argument *flag;
+    if (reading_ended(reading) || !row_is_called(row, reading_word(reading), &flag)) return true;
+    return parse_option(reading, row, flag, request);
+}
+
+/* The rows that stand in order: every one but the options. */
+static bool parse_positional(struct reading *reading, const struct argument *rows, void *request)
+{
+    for (const struct argument *row = rows; row->kind; row++) {
+        bool parsed = true;
+        if (row->kind == ARGUMENT_RULES) {
+            parsed = parse_rules(reading, row, request);
+        } else if (row->kind == ARGUMENT_CHOICE) {
+            if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
+        } else if (!row->token && !reading_ended(reading)) {
+            parsed = parse_value(reading, row, request);
+        } else if (!row->token && !(row->flags & ARGUMENT_OPTIONAL)) {
+            parsed = parse_missing(reading, row);
+        }
+        if (!parsed) return false;
+    }
+    return true;
+}
+
+/* The option that the word calls, else the one it may be the bare value of, else NULL. */
+static const struct argument *find_option(const struct argument *rows, struct span word,
+                                          const struct argument **flag, bool *bare)
+{
+    const struct argument *valued = NULL;
+    *bare = false;
+    for (const struct argument *row = rows; row->kind; row++) {
+        if (row_is_called(row, word, flag)) return row;
+        if (row->token && (row->flags & ARGUMENT_BARE)) valued = row;
+    }
+    *bare = valued != NULL;
+    return valued;
+}
+
+/* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
+ * the top it is an error. */
+static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
+{
+    uint64_t seen = 0;
+    if (!parse_positional(reading, rows, request)) return false;
+    while (!reading_ended(reading)) {
+        struct span word = reading_word(reading);
+        const struct argument *flag;
+        bool bare;
+        const struct argument *row = find_option(rows, word, &flag, &bare);
+        if (!row && nested) return true;
+        if (!row) {
+            reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(word).text);
+            return false;
+        }
+        if (seen >> (row - rows) & 1) {
+            reply_error(reading->ctx, "ERR syntax error: %s was given already, before '%s'", row->name,
+                        printable(word).text);
+            return false;
+        }
+        seen |= UINT64_C(1) << (row - rows);
+        if (!(bare ? parse_value(reading, row, request) : parse_option(reading, row, flag, request))) return false;
+    }
+    return true;
+}
+
+bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
+                              void *request)
+{
+    struct reading reading = {.ctx = ctx, .argv = argv, .argc = argc, .at = 1};
+    return parse_rows(&reading, rows, false, request);
+}
+
+/* ---- documentation --------------------------------------------------------------------------------------- */
+
+static RedisModuleCommandArgType documented_type(enum argument_kind kind)
+{
+    switch (kind) {
+    case ARGUMENT_KEY: return REDISMODULE_ARG_TYPE_KEY;
+    case ARGUMENT_INTEGER: return REDISMODULE_ARG_TYPE_INTEGER;
+    case ARGUMENT_FLAG: return REDISMODULE_ARG_TYPE_PURE_TOKEN;
+    case ARGUMENT_CHOICE: return REDISMODULE_ARG_TYPE_ONEOF;
+    case ARGUMENT_RULES: return REDISMODULE_ARG_TYPE_BLOCK;
+    default: return REDISMODULE_ARG_TYPE_STRING; /* durations and instants are written as words */
+    }
+}
+
+RedisModuleCommandArg *arguments_document(const struct argument *rows)
+{
+    size_t count = 0;
+    while (rows && rows[count].kind) count++;
+    RedisModuleCommandArg *documents = RedisModule_Calloc(count + 1, sizeof(*documents));
+    for (size_t i = 0; i < count; i++) {
+        const struct argument *row = &rows[i];
+        documents[i] = (RedisModuleCommandArg){
+            .name = row->name,
+            .type = documented_type(row->kind),
+            .key_spec_index = row->kind == ARGUMENT_KEY ? 0 : -1,
+            .token = row->token,
+            .summary = row->summary,
+            .flags = (row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0) |
+                     (row->kind == ARGUMENT_RULES ? REDISMODULE_CMD_ARG_MULTIPLE : 0),
+            .subargs = row->rows ? arguments_document(row->rows) : NULL,
+        };
+    }
+    return documents;
+}
+
+int arguments_arity(const struct argument *rows)
+{
+    int words = 1; /* the command's name */
+    bool open = false;
+    for (const struct argument *row = rows; row && row->kind; row++) {
+        bool needed = !(row->flags & ARGUMENT_OPTIONAL);
+        if (needed) words += row->kind == ARGUMENT_RULES ? 2 : 1;
+        open = open || !needed || row->kind == ARGUMENT_RULES;
+    }
+    return open ? -words : words;
+}

@@ -1,0 +1,75 @@
+/* One row per argument: it parses the words of a call into a request struct, and it is the command's COMMAND DOCS.
+ *
+ *     static const struct argument refund_arguments[] = {
+ *         KEY("key"),                                     positional rows in order …
+ *         INTEGER("amount", struct refund_request, units, 1, INT64_MAX, "Units to give back."),
+ *         OPTION(INTEGER("index", …), "RULE"),            … then options, in any order, each once
+ *         {0}};
+ *
+ *     argv ──rows──▶ request (fields by offset)      rows ──▶ RedisModuleCommandInfo
+ *
+ * Defaults are what the handler put into the request before parsing. An error names the argument and what would
+ * have been accepted. */
+#pragma once
+
+#include "quota/rule.h"
+#include "redis.h"
+
+enum argument_kind {
+    ARGUMENT_END = 0,
+    ARGUMENT_KEY,      /* a key; read by the handler from argv */
+    ARGUMENT_TEXT,     /* struct span: any bytes */
+    ARGUMENT_INTEGER,  /* int64_t within lowest … highest */
+    ARGUMENT_DURATION, /* int64_t us within lowest … highest */
+    ARGUMENT_INSTANT,  /* int64_t us within lowest … highest */
+    ARGUMENT_FLAG,     /* the token itself; int64_t := value */
+    ARGUMENT_CHOICE,   /* one of the flags in `rows` */
+    ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
+};
+
+enum argument_flag {
+    ARGUMENT_OPTIONAL = 1,
+    ARGUMENT_BARE = 2, /* the token may be left out when nothing else can be meant */
+};
+
+struct argument {
+    enum argument_kind kind;
+    const char *name, *token, *summary;
+    size_t offset;
+    int64_t lowest, highest; /* FLAG: `lowest` is the value */
+    unsigned flags;
+    const struct argument *rows;
+};
+
+/* What ARGUMENT_RULES fills in: valid rules (rule_fault), not yet completed. */
+struct rules_argument {
+    uint32_t count;
+    struct rule rules[RULES_MAX];
+};
+
+/* A field nobody gave a value. */
+#define NOT_GIVEN INT64_MIN
+
+#define KEY(name_, summary_) {.kind = ARGUMENT_KEY, .name = (name_), .summary = (summary_)}
+#define FIELD(kind_, name_, token_, type_, field_, lowest_, highest_, flags_, summary_)                        \
+    {.kind = (kind_), .name = (name_), .token = (token_), .offset = offsetof(type_, field_),                   \
+     .lowest = (lowest_), .highest = (highest_), .flags = (flags_), .summary = (summary_)}
+#define FLAG_VALUE(token_, value_, summary_)                                                                   \
+    {.kind = ARGUMENT_FLAG, .name = (token_), .token = (token_), .lowest = (value_), .summary = (summary_)}
+
+/* The rows of one rule, for every command that takes rules. */
+extern const struct argument rule_arguments[];
+
+#define RULES(type_, field_)                                                                                   \
+    {.kind = ARGUMENT_RULES, .name = "rule", .offset = offsetof(type_, field_), .rows = rule_arguments,        \
+     .summary = "What is allowed: limit per period, by an algorithm (default GCRA). Several rules all have to admit."}
+
+/* Parses argv[1…] by `rows`. On false the client has its error. */
+bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
+                              void *request);
+
+/* The documentation tree of `rows`; allocated once at load and never freed. */
+RedisModuleCommandArg *arguments_document(const struct argument *rows);
+
+/* Smallest argc (with the command's name) that can parse; negative when more may follow, as Redis counts arity. */
+int arguments_arity(const struct argument *rows);

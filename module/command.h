@@ -1,0 +1,25 @@
+/* A command's record stands beside its handler: name, words, documentation and rights in one place.
+ *
+ *     handler file ── struct command ──▶ commands.c (the list) ──▶ the server's table, COMMAND DOCS, ACL, key specs */
+#pragma once
+
+#include "argument.h"
+#include "redis.h"
+
+struct command {
+    const char *name, *summary, *complexity, *since;
+    const char *flags;      /* as RedisModule_CreateCommand takes them */
+    const char *categories; /* ACL categories, set where the server lets modules set them */
+    int64_t key_flags;      /* REDISMODULE_CMD_KEY_…; 0 = no key */
+    RedisModuleCmdFunc handler;
+    const struct argument *arguments;
+};
+
+#define KEY_READ  (REDISMODULE_CMD_KEY_RO | REDISMODULE_CMD_KEY_ACCESS)
+#define KEY_WRITE (REDISMODULE_CMD_KEY_RW | REDISMODULE_CMD_KEY_ACCESS | REDISMODULE_CMD_KEY_UPDATE)
+
+/* Every command of the module, NULL at the end. */
+extern const struct command *const commands[];
+
+/* Registers all of them. A name the server or another module already has is skipped with a warning. */
+int commands_register(RedisModuleCtx *ctx);

@@ -1,0 +1,95 @@
+/* RL._DO and RL._PUT: how replicas, AOF files and rewritten AOF files repeat what a primary has decided.
+ *
+ *     RL._DO  key effects      effects of one decision (quota/limiter_codec.h), applied as they are
+ *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
+ *
+ * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
+ * whatever they are given is validated first. They replicate themselves onward (a replica's own AOF and replicas). */
+#include "command.h"
+#include "commit.h"
+#include "quota/limiter_codec.h"
+#include "reply.h"
+
+static bool from_primary_or_reply(RedisModuleCtx *ctx)
+{
+    int flags = RedisModule_GetContextFlags(ctx);
+    if (flags & (REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING)) return true;
+    reply_error(ctx, "ERR internal command: taken only from a primary or from a loading file");
+    return false;
+}
+
+static int refuse(RedisModuleCtx *ctx, RedisModuleString *name)
+{
+    RedisModule_Log(ctx, "warning", "refused to repeat a change of key '%s': not effects that fit its value",
+                    printable(span_of(name)).text);
+    return reply_error(ctx, "ERR bytes that do not fit the value of this key");
+}
+
+static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct limiter_handle handle;
+    struct decision decision;
+    struct rule rules[RULES_MAX];
+    bool lasting;
+
+    (void)argc;
+    if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
+    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    bool fits = effects_decode(span_of(argv[2]), rules, &decision, &lasting) &&
+                limiter_accepts(handle.value, &decision);
+    if (fits) commit_replayed(ctx, &handle, &decision, lasting);
+    limiter_close(&handle);
+    if (!fits) return refuse(ctx, argv[1]);
+    RedisModule_ReplicateVerbatim(ctx);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argc;
+    if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
+    struct limiter *limiter = limiter_decode(span_of(argv[2]));
+    if (!limiter) return refuse(ctx, argv[1]);
+    RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
+    RedisModule_ModuleTypeSetValue(key, limiter_type, limiter);
+    RedisModule_CloseKey(key);
+    RedisModule_SignalModifiedKey(ctx, argv[1]);
+    RedisModule_ReplicateVerbatim(ctx);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+static const struct argument do_arguments[] = {
+    KEY("key", "The rate-limit key."),
+    {.kind = ARGUMENT_TEXT, .name = "effects", .summary = "What was decided, in absolute terms."},
+    {0},
+};
+
+static const struct argument put_arguments[] = {
+    KEY("key", "The rate-limit key."),
+    {.kind = ARGUMENT_TEXT, .name = "blob", .summary = "The whole value."},
+    {0},
+};
+
+const struct command rl_do_command = {
+    .name = "RL._DO",
+    .summary = "Internal: repeats what a primary has decided. Refused to clients.",
+    .complexity = "O(rules)",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write dangerous",
+    .key_flags = KEY_WRITE,
+    .handler = do_effects,
+    .arguments = do_arguments,
+};
+
+const struct command rl_put_command = {
+    .name = "RL._PUT",
+    .summary = "Internal: a whole value out of a rewritten AOF. Refused to clients.",
+    .complexity = "O(size of the value)",
+    .since = "1.0.0",
+    .flags = "write",
+    .categories = "write dangerous",
+    .key_flags = REDISMODULE_CMD_KEY_OW | REDISMODULE_CMD_KEY_UPDATE,
+    .handler = put_value,
+    .arguments = put_arguments,
+};

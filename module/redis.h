@@ -1,0 +1,29 @@
+/* The server's API: Redis 7.0's header, and every younger function late-bound by name, each with its fallback.
+ *
+ *     built with 7.0 ──▶ runs on 7.0 … 8.x and Valkey      young.x == NULL ──▶ this server does not have it
+ *
+ * Version numbers mislead (Valkey 8.0.1 calls itself like Redis 8.0.1), so functions are asked for by name. */
+#pragma once
+
+#include "quota/span.h"
+#include <redismodule.h>
+
+struct young_api {
+    /* 7.2: the instant of the command, the same throughout MULTI and a script. */
+    long long (*cached_microseconds)(void);
+    /* 7.2: puts a command into ACL categories, a space-separated list. */
+    int (*set_command_categories)(RedisModuleCommand *command, const char *categories);
+};
+
+extern struct young_api young;
+
+/* Fills `young`; call right after RedisModule_Init. */
+void redis_bind_young_api(void);
+
+/* The bytes of an argument or key name; valid as long as the string is. */
+static inline struct span span_of(const RedisModuleString *text)
+{
+    struct span bytes;
+    bytes.data = RedisModule_StringPtrLen(text, &bytes.size);
+    return bytes;
+}

@@ -1,0 +1,28 @@
+/* Every reply the module gives: verdicts, maps, errors. Identical in RESP2 and RESP3 wherever it is an array.
+ *
+ *     struct verdict ──▶ *6  granted  limit  remaining  wait_ms (up)  reset_ms (up)  rule
+ *
+ * Errors begin with a code (COMMANDS.md section 1); what they quote is made printable and short first. */
+#pragma once
+
+#include "quota/verdict.h"
+#include "redis.h"
+
+int reply_verdict(RedisModuleCtx *ctx, const struct verdict *verdict);
+
+/* printf-like; always returns REDISMODULE_OK so that handlers can return it. */
+int reply_error(RedisModuleCtx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The error of a decision that could not be made. */
+int reply_fault(RedisModuleCtx *ctx, enum fault fault);
+
+/* Bytes of a client, safe inside an error: no line breaks, at most 40 of them. */
+struct printable {
+    char text[44];
+};
+struct printable printable(struct span bytes);
+
+/* One entry of a map. */
+void reply_field_integer(RedisModuleCtx *ctx, const char *name, int64_t value);
+void reply_field_text(RedisModuleCtx *ctx, const char *name, struct span text);
+void reply_field_name(RedisModuleCtx *ctx, const char *name);

@@ -1,0 +1,65 @@
+/* RL.ALLOW: may this key have `cost` more units under all of these rules? One command, one atomic step.
+ *
+ *     RL.ALLOW key rule [rule ...] [COST n] [UPTO | PEEK | FORCE] [BLOCK duration]
+ *
+ * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. */
+#include "clock.h"
+#include "command.h"
+#include "commit.h"
+#include "reply.h"
+
+struct allow_request {
+    struct rules_argument rules;
+    int64_t cost, mode, block_us;
+};
+
+static const struct argument mode_choice[] = {
+    FLAG_VALUE("UPTO", ASK_UPTO, "Grant what is left of the cost, at least one unit."),
+    FLAG_VALUE("PEEK", ASK_PEEK, "Only look: take nothing, replicate nothing."),
+    FLAG_VALUE("FORCE", ASK_FORCE, "Take the cost even beyond the limit, into debt."),
+    {0},
+};
+
+static const struct argument arguments[] = {
+    KEY("key", "Whose limits these are."),
+    RULES(struct allow_request, rules),
+    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units asked for, 1 or more (default 1)."),
+    {.kind = ARGUMENT_CHOICE, .name = "mode", .offset = offsetof(struct allow_request, mode),
+     .flags = ARGUMENT_OPTIONAL, .rows = mode_choice, .summary = "How to ask (default: all of it or nothing)."},
+    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+          "After a denial refuse everything on the key for so long, 1us or more."),
+    {0},
+};
+
+static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct allow_request request;
+    struct limiter_handle handle;
+    struct decision decision;
+
+    request.rules.count = 0; /* the rest of that array is filled in as rules come */
+    request.cost = 1;
+    request.mode = ASK_ALL;
+    request.block_us = 0;
+    if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+
+    struct limiter_ask ask = {request.cost, request.block_us, clock_now_us(), (enum ask_mode)request.mode};
+    limiter_decide(handle.value, request.rules.rules, request.rules.count, &ask, &decision);
+    if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
+    limiter_close(&handle);
+    return decision.fault == FAULT_NONE ? reply_verdict(ctx, &decision.verdict) : reply_fault(ctx, decision.fault);
+}
+
+const struct command rl_allow_command = {
+    .name = "RL.ALLOW",
+    .summary = "Asks one or several rate limits on a key: all admit the cost or none is charged.",
+    .complexity = "O(rules); with LOG also O(entries that have left the window)",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = allow,
+    .arguments = arguments,
+};

@@ -1,0 +1,165 @@
+/* RL.REFUND, RL.BLOCK, RL.INFO: everything an operator or a caller does to a rate-limit key besides asking. */
+#include "clock.h"
+#include "command.h"
+#include "commit.h"
+#include "quota/algorithm.h"
+#include "quota/sliding_log.h"
+#include "reply.h"
+
+/* ---- RL.REFUND key amount [[RULE] index] ----------------------------------------------------------------- */
+
+struct refund_request {
+    int64_t units, index;
+};
+
+static const struct argument refund_arguments[] = {
+    KEY("key", "The rate-limit key."),
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct refund_request, units, 1, INT64_MAX, 0,
+          "Units to give back, 1 or more."),
+    FIELD(ARGUMENT_INTEGER, "index", "RULE", struct refund_request, index, 0, RULES_MAX - 1,
+          ARGUMENT_OPTIONAL | ARGUMENT_BARE, "Only to this rule, from 0 (default: to all of them)."),
+    {0},
+};
+
+/* Gives units back, clamped at full; answers the units returned (with several rules: the most one took back). */
+static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct refund_request request = {.index = -1};
+    struct limiter_handle handle;
+    struct decision decision;
+
+    if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+
+    int64_t now_us = clock_now_us();
+    bool known = request.index < 0 || !handle.value || request.index < handle.value->set->count;
+    int64_t returned = 0;
+    if (known) {
+        returned = limiter_decide_refund(handle.value, request.units, (int32_t)request.index, now_us, &decision);
+        commit(ctx, &handle, &decision, now_us);
+    }
+    limiter_close(&handle);
+    if (!known) return reply_error(ctx, "ERR index: the key has no rule with that number");
+    return RedisModule_ReplyWithLongLong(ctx, returned);
+}
+
+/* ---- RL.BLOCK key duration ------------------------------------------------------------------------------- */
+
+struct block_request {
+    int64_t block_us;
+};
+
+static const struct argument block_arguments[] = {
+    KEY("key", "The rate-limit key; created if need be."),
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct block_request, block_us, 0, SPAN_MAX_US, 0,
+          "How long everything is refused, 0 lifts a block."),
+    {0},
+};
+
+static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct block_request request;
+    struct limiter_handle handle;
+    struct decision decision;
+
+    if (!arguments_parse_or_reply(ctx, block_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+
+    int64_t now_us = clock_now_us();
+    limiter_decide_block(handle.value, request.block_us > 0 ? now_us + request.block_us : 0, &decision);
+    commit(ctx, &handle, &decision, now_us);
+    limiter_close(&handle);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+/* ---- RL.INFO key ----------------------------------------------------------------------------------------- */
+
+static const struct argument info_arguments[] = {KEY("key", "The rate-limit key."), {0}};
+
+static void reply_rule(RedisModuleCtx *ctx, const struct limiter *limiter, uint32_t index, int64_t now_us)
+{
+    const struct rule *rule = &limiter->set->rules[index];
+    char lent[128];
+    struct sink text = sink_over(lent, sizeof(lent));
+    struct verdict verdict;
+    struct state state;
+
+    limiter_look(limiter, index, now_us, &state, &verdict);
+    rule_write(rule, &text);
+    RedisModule_ReplyWithMap(ctx, 9);
+    reply_field_text(ctx, "rule", (struct span){text.data, text.size});
+    reply_field_text(ctx, "algorithm", (struct span){algorithm_of(rule)->word, strlen(algorithm_of(rule)->word)});
+    reply_field_integer(ctx, "limit", rule->limit);
+    reply_field_integer(ctx, "period_us", rule->period_us);
+    reply_field_integer(ctx, "capacity", rule->capacity);
+    reply_field_integer(ctx, "remaining", verdict.remaining);
+    reply_field_integer(ctx, "wait_ms", millis_ceil(verdict.wait_us));
+    reply_field_integer(ctx, "reset_ms", millis_ceil(verdict.reset_us));
+    reply_field_name(ctx, "state");
+    RedisModule_ReplyWithMap(ctx, 4);
+    reply_field_integer(ctx, "when_us", state.when_us);
+    reply_field_integer(ctx, "amount", state.amount);
+    reply_field_integer(ctx, "rest", state.rest);
+    reply_field_integer(ctx, "entries", sliding_log_entries(state.log));
+    sink_free(&text);
+}
+
+static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct limiter_handle handle;
+
+    (void)argc;
+    if (!limiter_read_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle.value) {
+        limiter_close(&handle);
+        return RedisModule_ReplyWithNull(ctx);
+    }
+    const struct limiter *limiter = handle.value;
+    int64_t now_us = clock_now_us(), until_us = limiter_blocked_until_us(limiter);
+    RedisModule_ReplyWithMap(ctx, 3);
+    reply_field_name(ctx, "rules");
+    RedisModule_ReplyWithArray(ctx, limiter->set->count);
+    for (uint32_t i = 0; i < limiter->set->count; i++) reply_rule(ctx, limiter, i, now_us);
+    reply_field_integer(ctx, "blocked_ms", until_us > now_us ? millis_ceil(until_us - now_us) : 0);
+    reply_field_integer(ctx, "deadline", millis_ceil(limiter_deadline_us(limiter)));
+    limiter_close(&handle);
+    return REDISMODULE_OK;
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+const struct command rl_refund_command = {
+    .name = "RL.REFUND",
+    .summary = "Gives units back to a key's rules, clamped at full; replies the units returned.",
+    .complexity = "O(rules); with LOG also O(entries)",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = refund,
+    .arguments = refund_arguments,
+};
+
+const struct command rl_block_command = {
+    .name = "RL.BLOCK",
+    .summary = "Refuses everything on a key for a while; 0 lifts it.",
+    .complexity = "O(rules)",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = block,
+    .arguments = block_arguments,
+};
+
+const struct command rl_info_command = {
+    .name = "RL.INFO",
+    .summary = "Shows every rule of a key: algorithm, state, remaining, reset. Null when nothing is stored.",
+    .complexity = "O(rules); with LOG also O(entries that have left the window)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = info,
+    .arguments = info_arguments,
+};

@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""The style of this project as a test: run by make test, prints like a compiler, exits 1 on findings.
+
+    include direction   a file includes only files of lower rooms, so the arrows never turn
+    pure core           src/ and include/ know no Redis, clock, heap, input, output or floating point
+    single doors        some calls belong to one file each
+    short functions     a hard limit, and a count of long ones that only goes down
+    completeness        src/x.c has include/quota/x.h and tests/unit/test_x.c; every file opens with its job
+    plain text          no tabs, no ragged ends, lines that fit, nothing that belongs to one machine
+
+usage: scripts/tidy.py [folder]    (default: the tree this script is in)
+"""
+import re
+import sys
+from pathlib import Path
+
+# Lowest room first. A file includes files of lower rooms; inside its own room only those that SIDEWAYS lists.
+CORE_ROOMS = (
+    ("words", "span checked memory"),
+    ("time and bytes", "micros calendar buffer"),
+    ("answers", "verdict zone"),
+    ("rules", "rule"),
+    ("levels", "level"),
+    ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
+    ("table of algorithms", "algorithm"),
+    ("shared rules", "rule_set"),
+    ("wholes", "limiter"),
+    ("encodings", "limiter_codec"),
+)
+MODULE_ROOMS = (
+    ("server", "redis"),
+    ("adapters", "clock reply argument config metrics event"),
+    ("keepers", "limiter_type commit"),
+    ("commands", ""),
+    ("door", "commands module"),
+)
+SIDEWAYS = {  # who: whom
+    "micros": "calendar",
+    "calendar": "micros",
+    "argument": "reply",
+    "commit": "limiter_type",
+    "module": "commands",
+}
+# Beside quota/*.h the core includes these and no others; some of them in one file only.
+CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h"
+CORE_SYSTEM_HEADERS_OF = {"memory": "stdlib.h", "rule_set": "pthread.h"}
+# Functions of these headers are described where their common shape is: by the field of the same name.
+DESCRIBED_IN = {"algorithms": "include/quota/algorithm.h"}
+NO_TEST = {}  # file of src/ without a test of its own: why
+
+
+def calls(names):
+    return r"(?<![\w.>])(?:" + names.replace(" ", "|") + r")(?=[ \t]*\()"
+
+
+# Pattern, files that may, why the others may not.
+CORE_BANS = (
+    (calls("malloc calloc realloc free strdup"), "memory", "the heap is memory.h"),
+    (calls("printf fprintf sprintf snprintf puts fopen getenv system exit"), "", "no input or output here"),
+    (calls("time gettimeofday clock_gettime localtime localtime_r gmtime_r mktime"), "", "time is given"),
+    (calls("strcpy strcat strncpy strncat gets"), "", "bytes have a size: span.h"),
+    (calls("atoi atol atoll strtol strtoll strtoul strtoull strtod sscanf"), "", "see span.h"),
+    (r"\b(?:float|double)\b", "", "nothing that decides is floating point"),
+    (r"\bRedisModule\w*", "", "the core knows no Redis"),
+)
+MODULE_BANS = (
+    (calls("sprintf vsprintf strcpy strcat gets atoi"), "", "lengths are known here: say them"),
+    (r"\bRedisModule_(?:Cached)?M(?:illi|icro)seconds\b", "clock redis", "only clock.c reads the time"),
+    (calls("time gettimeofday clock_gettime"), "clock redis", "only clock.c reads the time"),
+    (r"\bRedisModule_Replicate\w*", "commit redis", "only commit.c replicates"),
+)
+# Written in pieces, so that this file does not find itself.
+TEXT_BANS = (
+    (r"(?<![\w.])/" r"work/", "", "a path of one machine"),
+    (r"\b(?:TO" r"DO|FIX" r"ME|X" r"XX)\b", "", "what is left to do is not left in files"),
+    (r":/" r"/\S*(?:debian|ubuntu|pypi|pythonhosted|npmjs|crates|golang|maven)", "", "a registry's host"),
+    (r"\b(?:debian|ubuntu|pypi|pythonhosted|npmjs|crates)\." r"(?:org|com|io)\b", "", "a registry's host"),
+)
+
+FUNCTION_LINES_MAX = 60
+FUNCTION_LINES_LONG = 40
+LONG_FUNCTIONS = 0  # how many are longer than that today: lower it when it can be, never raise it
+COLUMNS_MAX = 110
+
+NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
+PROTOTYPE = re.compile(r"^(?!typedef|_Static_assert|static)[A-Za-z_][\w \t*]*?\b(\w+)\([^;{}]*\);", re.M)
+OPENINGS = {".c": "/*", ".h": "/*", ".py": ('"""', "#"), ".md": ("#", "<", "!"), ".json": ("{", "[")}
+KINDS = {".c", ".h", ".py", ".sh", ".md", ".txt", ".conf", ".toml", ".ini", ".yml", ".json"}
+NAMES = {"Makefile", ".clang-tidy", ".gitignore"}
+
+findings = []
+
+
+def report(path, line, message):
+    findings.append(f"{path}:{line}: {message}")
+
+
+def check_bans(path, text, bans):
+    for pattern, owners, reason in bans:
+        if path.stem not in owners.split():
+            for match in re.finditer(pattern, text):
+                report(path, text.count("\n", 0, match.start()) + 1, f"{match.group()}: {reason}")
+
+
+def check_includes(path, text, core):
+    rooms, name = CORE_ROOMS if core else MODULE_ROOMS, path.stem
+    room_of = {file: number for number, (_, files) in enumerate(rooms) for file in files.split()}
+    if name not in room_of:
+        return report(path, 1, f"{name} has no room yet: see the top of scripts/tidy.py")
+    system = f"{CORE_SYSTEM_HEADERS} {CORE_SYSTEM_HEADERS_OF.get(name, '')}".split()
+    for match in INCLUDE.finditer(text):
+        line, bracket, included = text.count("\n", 0, match.start()) + 1, match[1], match[2]
+        target = Path(included).stem
+        if core and not included.startswith("quota/"):
+            if included not in system:
+                report(path, line, f"{included} is not for this file of the core")
+        elif not core and (bracket == "<" or included.startswith("quota/") or included == "redismodule.h"):
+            continue
+        elif target not in room_of:
+            report(path, line, f"{included} has no room yet: see the top of scripts/tidy.py")
+        elif room_of[target] >= room_of[name] and target not in f"{name} {SIDEWAYS.get(name, '')}".split():
+            above, own = rooms[room_of[target]][0], rooms[room_of[name]][0]
+            report(path, line, f"{name} ({own}) must not include {target} ({above}): see SIDEWAYS")
+
+
+def long_functions(path, code):
+    """Where functions of this file are long. A body is what stands between { and } in the first column."""
+    start = None
+    for number, line in enumerate(code.split("\n"), 1):
+        if line.startswith("{"):
+            start = number
+        elif line.startswith("}") and start:
+            if number - start > FUNCTION_LINES_MAX:
+                report(path, start, f"{number - start} lines: the limit is {FUNCTION_LINES_MAX}")
+            if number - start > FUNCTION_LINES_LONG:
+                yield path, start, number - start
+            start = None
+
+
+def check_header(tree, path, text, code):
+    """The header is the manual: each paragraph of prototypes says something about them."""
+    described = []
+    for room, files in CORE_ROOMS:
+        if path.stem in files.split() and room in DESCRIBED_IN:
+            described = re.findall(r"\(\*(\w+)\)", (tree / DESCRIBED_IN[room]).read_text(encoding="utf-8"))
+    if "#pragma once" not in code:
+        report(path, 1, "no #pragma once")
+    for match in PROTOTYPE.finditer(code):
+        start, end = text.rfind("\n\n", 0, match.start()), text.find("\n\n", match.start())
+        paragraph = text[max(start, 0) : end if end >= 0 else len(text)]
+        if "/*" not in paragraph and not match[1].endswith(tuple("_" + name for name in described)):
+            report(path, text.count("\n", 0, match.start()) + 1, f"nothing is said about {match[1]}")
+
+
+def check_text(path, text):
+    lines = text.split("\n")
+    first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
+    if not first.startswith(OPENINGS.get(path.suffix, "#")):
+        report(path, 1, "does not open with a comment that says what it is for")
+    if lines[-1]:
+        report(path, len(lines), "the last line does not end")
+    for number, line in enumerate(lines, 1):
+        if "\t" in line and path.name != "Makefile":
+            report(path, number, "a tab")
+        if line != line.rstrip() and path.suffix != ".md":
+            report(path, number, "space at the end of the line")
+        if len(line) > COLUMNS_MAX and path.suffix in (".c", ".h", ".py"):
+            report(path, number, f"{len(line)} columns: the limit is {COLUMNS_MAX}")
+    check_bans(path, text, TEXT_BANS)
+
+
+def check_twins(files):
+    names = {path.as_posix() for path in files}
+    for path in files:
+        if path.match("src/*.c"):
+            if f"include/quota/{path.stem}.h" not in names:
+                report(path, 1, f"there is no include/quota/{path.stem}.h")
+            if f"tests/unit/test_{path.stem}.c" not in names and path.stem not in NO_TEST:
+                report(path, 1, f"there is no tests/unit/test_{path.stem}.c")
+        elif path.match("tests/unit/test_*.c") and f"include/quota/{path.stem[5:]}.h" not in names:
+            report(path, 1, f"a test of nothing: there is no include/quota/{path.stem[5:]}.h")
+
+
+def files_of(tree):
+    """The text that people write, by name, relative to the tree."""
+    found = list(tree.iterdir())
+    for folder in ("src", "include", "module", "tests", "scripts", "docs", ".ci"):
+        found += (tree / folder).rglob("*")
+    for path in sorted(path.relative_to(tree) for path in found if path.is_file()):
+        made = {"__pycache__", ".pytest_cache", ".hypothesis", "seeds", "golden"} & set(path.parts)
+        script = path.parent.name in ("scripts", ".ci") or path.name in NAMES
+        if not made and (script or path.suffix in KINDS):
+            yield path
+
+
+def main():
+    tree = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent).resolve()
+    files, long_ones = list(files_of(tree)), []
+    for path in files:
+        text = (tree / path).read_text(encoding="utf-8")
+        check_text(path, text)
+        if path.suffix not in (".c", ".h"):
+            continue
+        code = NOT_CODE.sub(lambda match: re.sub(r"[^\n]", " ", match[0]), text)
+        long_ones += long_functions(path, code)
+        if path.suffix == ".h":
+            check_header(tree, path, text, code)
+        if path.parts[0] in ("src", "include", "module"):
+            core = path.parts[0] != "module"
+            check_includes(path, text, core)
+            check_bans(path, code, CORE_BANS if core else MODULE_BANS)
+    check_twins(files)
+    if len(long_ones) > LONG_FUNCTIONS:
+        for path, line, length in long_ones:
+            many = f"{len(long_ones)} such functions, {LONG_FUNCTIONS} may be"
+            report(path, line, f"{length} lines, more than {FUNCTION_LINES_LONG}: {many}")
+    elif len(long_ones) < LONG_FUNCTIONS:
+        report("scripts/tidy.py", 1, f"{len(long_ones)} functions are long now: lower LONG_FUNCTIONS to that")
+    for finding in findings:
+        print(finding)
+    print(f"style: {len(files)} files, {len(findings) or 'no'} findings")
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

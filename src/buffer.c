@@ -1,0 +1,149 @@
+/* Sinks and cursors: see buffer.h for the byte forms. */
+#include "quota/buffer.h"
+#include "quota/memory.h"
+#include "quota/micros.h"
+
+#define MORE      0x80u /* another byte follows */
+#define LOW_SEVEN 0x7fu
+
+static void sink_reserve(struct sink *sink, size_t more)
+{
+    if (sink->capacity - sink->size >= more) return;
+    size_t capacity = sink->capacity * 2 > sink->size + more ? sink->capacity * 2 : sink->size + more;
+    if (sink->on_heap) {
+        sink->data = memory_realloc(sink->data, capacity);
+    } else {
+        char *heap = memory_alloc(capacity);
+        if (sink->size > 0) memcpy(heap, sink->data, sink->size);
+        sink->data = heap;
+        sink->on_heap = true;
+    }
+    sink->capacity = capacity;
+}
+
+void sink_free(struct sink *sink)
+{
+    if (sink->on_heap) memory_free(sink->data);
+    *sink = (struct sink){0};
+}
+
+void sink_byte(struct sink *sink, uint8_t byte)
+{
+    sink_reserve(sink, 1);
+    sink->data[sink->size++] = (char)byte;
+}
+
+static void sink_unsigned(struct sink *sink, uint64_t number)
+{
+    for (; number > LOW_SEVEN; number >>= 7) sink_byte(sink, (uint8_t)(number | MORE));
+    sink_byte(sink, (uint8_t)number);
+}
+
+void sink_number(struct sink *sink, int64_t number)
+{
+    sink_unsigned(sink, (uint64_t)number);
+}
+
+void sink_signed(struct sink *sink, int64_t number)
+{
+    sink_unsigned(sink, ((uint64_t)number << 1) ^ (uint64_t)(number < 0 ? -1 : 0));
+}
+
+void sink_raw(struct sink *sink, const void *data, size_t size)
+{
+    if (size == 0) return;
+    sink_reserve(sink, size);
+    memcpy(sink->data + sink->size, data, size);
+    sink->size += size;
+}
+
+void sink_bytes(struct sink *sink, struct span bytes)
+{
+    sink_number(sink, (int64_t)bytes.size);
+    sink_raw(sink, bytes.data, bytes.size);
+}
+
+void sink_decimal(struct sink *sink, int64_t number)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    uint64_t rest = number < 0 ? -(uint64_t)number : (uint64_t)number;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (number < 0) sink_byte(sink, '-');
+    sink_raw(sink, digits + at, sizeof(digits) - at);
+}
+
+void sink_duration(struct sink *sink, int64_t span_us)
+{
+    static const struct unit {
+        int64_t span_us;
+        const char *word;
+    } units[] = {{MICROS_PER_WEEK, "w"},   {MICROS_PER_DAY, "d"},    {MICROS_PER_HOUR, "h"}, {MICROS_PER_MINUTE, "m"},
+                 {MICROS_PER_SECOND, "s"}, {MICROS_PER_MILLI, "ms"}, {1, "us"}};
+    const struct unit *unit = units;
+    while (span_us % unit->span_us != 0) unit++;
+    sink_decimal(sink, span_us / unit->span_us);
+    sink_raw(sink, unit->word, strlen(unit->word));
+}
+
+uint8_t cursor_byte(struct cursor *cursor)
+{
+    if (cursor->bad || cursor->at == cursor->size) {
+        cursor->bad = true;
+        return 0;
+    }
+    return (uint8_t)cursor->data[cursor->at++];
+}
+
+static uint64_t cursor_unsigned(struct cursor *cursor)
+{
+    uint64_t number = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = cursor_byte(cursor);
+        number |= (uint64_t)(byte & LOW_SEVEN) << shift;
+        if (byte & MORE) continue;
+        if (shift > 0 && byte == 0) break; /* a longer form of a shorter number: one value, one encoding */
+        if (shift == 63 && byte > 1) break;
+        return number;
+    }
+    cursor->bad = true;
+    return 0;
+}
+
+int64_t cursor_number(struct cursor *cursor)
+{
+    return cursor_number_between(cursor, 0, INT64_MAX);
+}
+
+int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest)
+{
+    uint64_t number = cursor_unsigned(cursor);
+    if (number > INT64_MAX || (int64_t)number < lowest || (int64_t)number > highest) cursor->bad = true;
+    return cursor->bad ? 0 : (int64_t)number;
+}
+
+int64_t cursor_signed(struct cursor *cursor)
+{
+    uint64_t number = cursor_unsigned(cursor);
+    return (int64_t)((number >> 1) ^ (number & 1 ? UINT64_MAX : 0));
+}
+
+struct span cursor_raw(struct cursor *cursor, size_t size)
+{
+    if (cursor->bad || size > cursor->size - cursor->at) {
+        cursor->bad = true;
+        return (struct span){"", 0};
+    }
+    struct span bytes = {cursor->data + cursor->at, size};
+    cursor->at += size;
+    return bytes;
+}
+
+struct span cursor_bytes(struct cursor *cursor)
+{
+    int64_t size = cursor_number(cursor);
+    return cursor_raw(cursor, (size_t)size);
+}

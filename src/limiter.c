@@ -1,0 +1,452 @@
+/* Decides over the rules of one key and applies what was decided; see limiter.h for the spine. */
+#include "quota/limiter.h"
+#include "quota/algorithm.h"
+#include "quota/checked.h"
+#include "quota/memory.h"
+#include "quota/sliding_log.h"
+
+/* ---- stored states --------------------------------------------------------------------------------------- */
+
+struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
+{
+    const union word *words = limiter->words + limiter->set->word_of[index];
+    if (limiter->set->rules[index].algorithm == RULE_LOG) {
+        return limiter->set->words_of[index] ? sliding_log_state(words->log) : (struct state){.fresh = true};
+    }
+    struct state state = {.fresh = false};
+    switch (limiter->set->words_of[index]) {
+    case 3: state.rest = words[2].number; /* fall through */
+    case 2: state.amount = words[1].number; /* fall through */
+    case 1: state.when_us = words[0].number;
+    }
+    return state;
+}
+
+static void store_state(struct limiter *limiter, uint32_t index, const struct state *state)
+{
+    union word *words = limiter->words + limiter->set->word_of[index];
+    uint8_t count = limiter->set->words_of[index];
+    if (limiter->set->rules[index].algorithm == RULE_LOG) {
+        if (count > 0) words->log = sliding_log_apply(words->log, state);
+        return;
+    }
+    switch (count) {
+    case 3: words[2].number = state->rest; /* fall through */
+    case 2: words[1].number = state->amount; /* fall through */
+    case 1: words[0].number = state->when_us;
+    }
+}
+
+void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log)
+{
+    limiter->words[limiter->set->word_of[index]].log = log;
+}
+
+static struct sliding_log *stored_log(const struct limiter *limiter, uint32_t index)
+{
+    bool has_log = limiter->set->rules[index].algorithm == RULE_LOG && limiter->set->words_of[index] > 0;
+    return has_log ? limiter->words[limiter->set->word_of[index]].log : NULL;
+}
+
+int64_t limiter_blocked_until_us(const struct limiter *limiter)
+{
+    return limiter && limiter->set->with_block ? limiter->words[limiter->set->words - 1].number : 0;
+}
+
+/* ---- which rules, which states --------------------------------------------------------------------------- */
+
+static bool rules_stored(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count)
+{
+    if (!limiter || limiter->set->count != rules_count) return false;
+    for (uint32_t i = 0; i < rules_count; i++) {
+        if (!rule_equal(&limiter->set->rules[i], &rules[i])) return false;
+    }
+    return true;
+}
+
+static bool rule_can_follow(const struct rule *before, const struct rule *after)
+{
+    return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
+}
+
+/* For each new rule the stored rule it continues: first by period (the same place preferred), then by place. */
+static void match_rules(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count, int8_t *from)
+{
+    uint32_t stored_count = limiter ? limiter->set->count : 0;
+    uint64_t taken = 0;
+    memset(from, -1, RULES_MAX);
+    for (uint32_t i = 0; i < rules_count; i++) {
+        for (uint32_t step = 0; step < stored_count && from[i] < 0; step++) {
+            uint32_t k = (i + step) % stored_count; /* its own place first */
+            const struct rule *stored = &limiter->set->rules[k];
+            if ((taken >> k & 1) || !rule_can_follow(stored, &rules[i])) continue;
+            if (stored->period_us == rules[i].period_us) from[i] = (int8_t)k;
+        }
+        if (from[i] >= 0) taken |= UINT64_C(1) << from[i];
+    }
+    for (uint32_t i = 0; i < rules_count && i < stored_count; i++) {
+        if (from[i] >= 0 || (taken >> i & 1)) continue;
+        if (rule_can_follow(&limiter->set->rules[i], &rules[i])) from[i] = (int8_t)i;
+    }
+}
+
+/* ---- deciding -------------------------------------------------------------------------------------------- */
+
+/* The working copy of one decision: settled states under the rules that decide. */
+struct bench {
+    const struct rule *rules;
+    uint32_t count;
+    struct state states[RULES_MAX];
+};
+
+/* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
+static bool bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
+                      int64_t now_us, struct decision *decision)
+{
+    bool known = rules_stored(limiter, rules, count);
+    bench->rules = known ? limiter->set->rules : rules;
+    bench->count = count;
+    if (!known) {
+        for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
+        match_rules(limiter, rules, count, decision->from);
+        decision->rules = rules;
+        decision->rules_count = count;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        struct state *state = &bench->states[i];
+        int from = known ? (int)i : decision->from[i];
+        *state = from < 0 ? (struct state){.fresh = true} : limiter_stored_state(limiter, (uint32_t)from);
+        if (rule_is_constant(rule)) continue;
+        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, now_us);
+        algorithm_of(rule)->settle(rule, state, now_us);
+    }
+    return known;
+}
+
+static int64_t rule_available(const struct rule *rule, const struct state *state, int64_t now_us)
+{
+    if (rule_is_constant(rule)) return rule->limit; /* UNLIMITED or 0 */
+    return algorithm_of(rule)->available(rule, state, now_us);
+}
+
+static int64_t rule_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us)
+{
+    if (rule_is_constant(rule)) return rule->limit == UNLIMITED || cost == 0 ? 0 : NEVER_US;
+    return algorithm_of(rule)->wait_us(rule, state, cost, now_us);
+}
+
+static int64_t rule_reset_us(const struct rule *rule, const struct state *state, int64_t now_us)
+{
+    if (rule_is_constant(rule)) return 0;
+    return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
+}
+
+/* NEVER_US is the longest of all waits. */
+static bool wait_is_longer(int64_t left_us, int64_t right_us)
+{
+    if (right_us == NEVER_US) return false;
+    return left_us == NEVER_US || left_us > right_us;
+}
+
+/* UNLIMITED is the largest of all amounts. */
+static bool amount_is_smaller(int64_t left, int64_t right)
+{
+    if (left == UNLIMITED) return false;
+    return right == UNLIMITED || left < right;
+}
+
+/* The rule that keeps `cost` out the longest, or -1 when every rule lets it in. */
+static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t now_us, int64_t *wait_us)
+{
+    int32_t deciding = -1;
+    *wait_us = 0;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        int64_t rule_us = rule_wait_us(&bench->rules[i], &bench->states[i], cost, now_us);
+        if (!wait_is_longer(rule_us, *wait_us)) continue;
+        *wait_us = rule_us;
+        deciding = (int32_t)i;
+    }
+    return deciding;
+}
+
+static int64_t smallest_available(const struct bench *bench, int64_t now_us, int32_t *deciding)
+{
+    int64_t smallest = UNLIMITED;
+    *deciding = 0;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        int64_t available = rule_available(&bench->rules[i], &bench->states[i], now_us);
+        if (!amount_is_smaller(available, smallest)) continue;
+        smallest = available;
+        *deciding = (int32_t)i;
+    }
+    return smallest;
+}
+
+static int64_t longest_delay_us(const struct bench *bench, int64_t now_us)
+{
+    int64_t longest_us = 0;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us) continue;
+        int64_t delay_us = algorithm_of(rule)->delay_us(rule, &bench->states[i], now_us);
+        longest_us = max_i64(longest_us, delay_us);
+    }
+    return longest_us;
+}
+
+static void add_effect(struct decision *decision, enum effect_kind kind, uint32_t index, struct state state)
+{
+    decision->effects[decision->effects_count++] = (struct effect){kind, index, state};
+}
+
+static struct verdict denied(const struct bench *bench, int32_t deciding, int64_t wait_us, int64_t now_us)
+{
+    const struct rule *rule = &bench->rules[deciding];
+    const struct state *state = &bench->states[deciding];
+    return (struct verdict){
+        .limit = rule->capacity,
+        .remaining = rule_available(rule, state, now_us),
+        .wait_us = wait_us,
+        .reset_us = rule_reset_us(rule, state, now_us),
+        .rule = deciding,
+    };
+}
+
+static struct verdict granted(const struct bench *bench, int64_t units, int64_t delay_us, int64_t now_us)
+{
+    int32_t deciding;
+    int64_t remaining = smallest_available(bench, now_us, &deciding);
+    return (struct verdict){
+        .granted = units,
+        .limit = bench->rules[deciding].capacity,
+        .remaining = remaining,
+        .wait_us = delay_us,
+        .reset_us = rule_reset_us(&bench->rules[deciding], &bench->states[deciding], now_us),
+        .rule = deciding,
+    };
+}
+
+/* Charges every rule of the bench; on a fault the bench is unusable. */
+static enum fault charge_all(struct bench *bench, int64_t units, int64_t now_us)
+{
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        if (rule_is_constant(rule)) continue;
+        enum fault fault = algorithm_of(rule)->charge(rule, &bench->states[i], units, now_us);
+        if (fault != FAULT_NONE) return fault;
+    }
+    return FAULT_NONE;
+}
+
+static void effects_of_charge(const struct bench *bench, bool rules_known, struct decision *decision)
+{
+    if (!rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
+    for (uint32_t i = 0; i < bench->count; i++) {
+        if (!rule_is_constant(&bench->rules[i])) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
+    }
+}
+
+/* A denial changes nothing, but for the block it may have asked for. */
+static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us,
+                          const struct limiter_ask *ask, struct decision *decision)
+{
+    decision->verdict = denied(bench, deciding, wait_us, ask->now_us);
+    if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
+    if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
+    add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
+}
+
+static void decide_grant(struct bench *bench, int64_t units, bool rules_known, int64_t blocked_until_us,
+                         const struct limiter_ask *ask, struct decision *decision)
+{
+    int64_t delay_us = longest_delay_us(bench, ask->now_us);
+    if (ask->mode == ASK_PEEK || units == 0) decision->verdict = granted(bench, units, delay_us, ask->now_us);
+
+    decision->fault = charge_all(bench, units, ask->now_us);
+    if (decision->fault != FAULT_NONE || ask->mode == ASK_PEEK || units == 0) return;
+
+    effects_of_charge(bench, rules_known, decision);
+    if (blocked_until_us > 0) add_effect(decision, EFFECT_BLOCK, 0, (struct state){0}); /* it has run out */
+    decision->verdict = granted(bench, units, delay_us, ask->now_us);
+}
+
+void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
+                    const struct limiter_ask *ask, struct decision *decision)
+{
+    struct bench bench;
+    int64_t now_us = ask->now_us, units = ask->cost, wait_us;
+    int32_t deciding;
+
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    bool rules_known = bench_lay(&bench, limiter, rules, rules_count, now_us, decision);
+    if (ask->mode == ASK_UPTO) {
+        int64_t available = smallest_available(&bench, now_us, &deciding);
+        if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
+    }
+    deciding = longest_wait(&bench, units, now_us, &wait_us);
+
+    int64_t blocked_until_us = limiter_blocked_until_us(limiter);
+    if (blocked_until_us > now_us) {
+        int64_t block_us = blocked_until_us - now_us;
+        if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
+        decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
+    } else if (deciding >= 0 && ask->mode != ASK_FORCE) {
+        decide_denial(&bench, deciding, wait_us, ask, decision);
+    } else {
+        decide_grant(&bench, units, rules_known, blocked_until_us, ask, decision);
+    }
+}
+
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
+                              struct decision *decision)
+{
+    int64_t most = 0;
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
+        const struct rule *rule = &limiter->set->rules[i];
+        if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
+        struct state state = limiter_stored_state(limiter, i);
+        algorithm_of(rule)->settle(rule, &state, now_us);
+        int64_t returned = algorithm_of(rule)->refund(rule, &state, units, now_us);
+        if (returned > 0) add_effect(decision, EFFECT_STATE, i, state);
+        most = max_i64(most, returned);
+    }
+    return most;
+}
+
+void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision)
+{
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    if (limiter_blocked_until_us(limiter) == until_us) return;
+    add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = until_us});
+}
+
+void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
+                  struct verdict *verdict)
+{
+    const struct rule *rule = &limiter->set->rules[index];
+    *state = limiter_stored_state(limiter, index);
+    if (!rule_is_constant(rule)) algorithm_of(rule)->settle(rule, state, now_us);
+    *verdict = (struct verdict){
+        .limit = rule->capacity,
+        .remaining = rule_available(rule, state, now_us),
+        .wait_us = rule_wait_us(rule, state, 1, now_us),
+        .reset_us = rule_reset_us(rule, state, now_us),
+        .rule = (int32_t)index,
+    };
+}
+
+/* ---- applying -------------------------------------------------------------------------------------------- */
+
+/* Moves the limiter to another layout: new rules, or the block's word coming or going. */
+static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, const int8_t *from,
+                                bool with_block)
+{
+    const struct rule_set *set = rule_set_take(rules, count, with_block);
+    size_t size = sizeof(struct limiter) + set->words * sizeof(union word);
+    struct limiter *after = memory_alloc(size);
+    memset(after, 0, size);
+    after->set = set;
+    if (!before) return after;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (from[i] < 0 || set->words_of[i] == 0) continue;
+        union word *old = before->words + before->set->word_of[from[i]];
+        uint8_t old_count = before->set->words_of[from[i]], new_count = set->words_of[i];
+        memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
+        if (set->rules[i].algorithm == RULE_LOG) old->log = NULL; /* moved, not to be freed below */
+    }
+    if (with_block && before->set->with_block) after->words[set->words - 1].number = limiter_blocked_until_us(before);
+    limiter_free(before);
+    return after;
+}
+
+static struct limiter *apply_block(struct limiter *limiter, int64_t until_us)
+{
+    static const int8_t in_place[RULES_MAX] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                               16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    if (!limiter) limiter = relayout(NULL, NULL, 0, in_place, until_us > 0);
+    if (limiter->set->with_block != (until_us > 0)) {
+        limiter = relayout(limiter, limiter->set->rules, limiter->set->count, in_place, until_us > 0);
+    }
+    if (until_us > 0) limiter->words[limiter->set->words - 1].number = until_us;
+    return limiter;
+}
+
+struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision)
+{
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        const struct effect *effect = &decision->effects[i];
+        switch (effect->kind) {
+        case EFFECT_RULES:
+            limiter = relayout(limiter, decision->rules, decision->rules_count, decision->from,
+                               limiter_blocked_until_us(limiter) > 0);
+            break;
+        case EFFECT_STATE: store_state(limiter, effect->index, &effect->state); break;
+        case EFFECT_BLOCK: limiter = apply_block(limiter, effect->state.when_us); break;
+        }
+    }
+    return limiter;
+}
+
+static bool state_is_sane(const struct rule *rule, const struct state *state)
+{
+    if (state->when_us < 0 || state->when_us > INSTANT_MAX_US || state->amount < 0 || state->rest < 0) return false;
+    bool (*sane)(const struct rule *, const struct state *) = algorithm_of(rule)->sane;
+    return !sane || sane(rule, state);
+}
+
+bool limiter_accepts(const struct limiter *limiter, const struct decision *decision)
+{
+    const struct rule *rules = limiter ? limiter->set->rules : NULL;
+    uint32_t count = limiter ? limiter->set->count : 0;
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        const struct effect *effect = &decision->effects[i];
+        if (effect->kind == EFFECT_BLOCK && effect->state.when_us > INSTANT_MAX_US) return false;
+        if (effect->kind == EFFECT_RULES) {
+            for (uint32_t k = 0; k < decision->rules_count; k++) {
+                int from = decision->from[k];
+                if (from >= (int)count) return false;
+                if (from >= 0 && !rule_can_follow(&rules[from], &decision->rules[k])) return false;
+            }
+            rules = decision->rules;
+            count = decision->rules_count;
+        }
+        if (effect->kind == EFFECT_STATE) {
+            if (effect->index >= count || rule_is_constant(&rules[effect->index])) return false;
+            if (!state_is_sane(&rules[effect->index], &effect->state)) return false;
+        }
+    }
+    return true;
+}
+
+int64_t limiter_deadline_us(const struct limiter *limiter)
+{
+    int64_t latest_us = limiter_blocked_until_us(limiter);
+    for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
+        const struct rule *rule = &limiter->set->rules[i];
+        if (rule_is_constant(rule)) continue;
+        struct state state = limiter_stored_state(limiter, i);
+        latest_us = max_i64(latest_us, algorithm_of(rule)->deadline_us(rule, &state) + rule_hold_us(rule));
+    }
+    return latest_us;
+}
+
+void limiter_free(struct limiter *limiter)
+{
+    if (!limiter) return;
+    for (uint32_t i = 0; i < limiter->set->count; i++) sliding_log_free(stored_log(limiter, i));
+    rule_set_release(limiter->set);
+    memory_free(limiter);
+}
+
+size_t limiter_bytes(const struct limiter *limiter)
+{
+    size_t bytes = sizeof(*limiter) + limiter->set->words * sizeof(union word);
+    for (uint32_t i = 0; i < limiter->set->count; i++) bytes += sliding_log_bytes(stored_log(limiter, i));
+    return bytes;
+}

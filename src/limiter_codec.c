@@ -1,0 +1,163 @@
+/* Reads and writes limiters and effects; the byte forms are drawn in limiter_codec.h. */
+#include "quota/limiter_codec.h"
+#include "quota/algorithm.h"
+#include "quota/checked.h"
+#include "quota/sliding_log.h"
+
+#define FLAGS_SHIFT  4
+#define KIND_SHIFT   5
+#define INDEX_MASK   0x1fu
+#define LASTING_FLAG 0x80u
+_Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
+
+static void rule_encode(const struct rule *rule, struct sink *sink)
+{
+    sink_byte(sink, (uint8_t)(rule->algorithm | rule->flags << FLAGS_SHIFT));
+    sink_signed(sink, rule->limit);
+    sink_number(sink, rule->period_us);
+    sink_signed(sink, rule->capacity - rule->limit); /* both 0 for most rules */
+    sink_signed(sink, rule->capacity - rule->initial);
+}
+
+static void rule_decode(struct cursor *cursor, struct rule *rule)
+{
+    uint8_t head = cursor_byte(cursor);
+    *rule = (struct rule){.algorithm = head & ((1u << FLAGS_SHIFT) - 1), .flags = head >> FLAGS_SHIFT};
+    rule->limit = cursor_signed(cursor);
+    rule->period_us = cursor_number(cursor);
+    bool fits = add_checked(rule->limit, cursor_signed(cursor), &rule->capacity);
+    fits = fits && !__builtin_sub_overflow(rule->capacity, cursor_signed(cursor), &rule->initial);
+    if (!fits || rule_fault(rule)) cursor->bad = true;
+    if (!cursor->bad) rule_complete(rule);
+}
+
+static void state_encode(const struct state *state, struct sink *sink)
+{
+    sink_number(sink, state->when_us);
+    sink_number(sink, state->amount);
+    sink_number(sink, state->rest);
+}
+
+static struct state state_decode(struct cursor *cursor)
+{
+    struct state state = {0};
+    state.when_us = cursor_number(cursor);
+    state.amount = cursor_number(cursor);
+    state.rest = cursor_number(cursor);
+    return state;
+}
+
+void limiter_encode(const struct limiter *limiter, struct sink *sink)
+{
+    const struct rule_set *set = limiter->set;
+    sink_byte(sink, ENCODING_NEWEST);
+    sink_number(sink, set->count);
+    for (uint32_t i = 0; i < set->count; i++) rule_encode(&set->rules[i], sink);
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->words_of[i] == 0) continue;
+        struct state state = limiter_stored_state(limiter, i);
+        if (set->rules[i].algorithm == RULE_LOG) {
+            sliding_log_encode(state.log, sink);
+        } else {
+            state_encode(&state, sink);
+        }
+    }
+    sink_number(sink, limiter_blocked_until_us(limiter));
+}
+
+/* A value is read as the effects that would make it: new rules, their states, a block. Logs are made apart. */
+struct limiter *limiter_decode(struct span bytes)
+{
+    struct cursor cursor = cursor_over(bytes);
+    struct rule rules[RULES_MAX];
+    struct sliding_log *logs[RULES_MAX] = {NULL};
+    struct decision made = {.rules = rules, .effects_count = 1};
+
+    if (cursor_byte(&cursor) != ENCODING_LIMITER) return NULL;
+    made.rules_count = (uint32_t)cursor_number_between(&cursor, 0, RULES_MAX);
+    memset(made.from, -1, sizeof(made.from));
+    made.effects[0] = (struct effect){.kind = EFFECT_RULES};
+    for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) rule_decode(&cursor, &rules[i]);
+    for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) {
+        if (rule_is_constant(&rules[i])) continue;
+        if (rules[i].algorithm == RULE_LOG) {
+            logs[i] = sliding_log_decode(&cursor);
+        } else {
+            made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(&cursor)};
+        }
+    }
+    int64_t blocked_until_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
+    if (blocked_until_us > 0) {
+        made.effects[made.effects_count++] = (struct effect){EFFECT_BLOCK, 0, {.when_us = blocked_until_us}};
+    }
+
+    struct limiter *limiter = NULL;
+    if (cursor_done(&cursor) && limiter_accepts(NULL, &made)) limiter = limiter_apply(NULL, &made);
+    for (uint32_t i = 0; i < RULES_MAX; i++) {
+        if (limiter && logs[i]) limiter_adopt_log(limiter, i, logs[i]);
+        if (!limiter) sliding_log_free(logs[i]);
+    }
+    return limiter;
+}
+
+void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)
+{
+    sink_byte(sink, (uint8_t)(ENCODING_NEWEST | (lasting ? LASTING_FLAG : 0)));
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        const struct effect *effect = &decision->effects[i];
+        sink_byte(sink, (uint8_t)((uint32_t)effect->kind << KIND_SHIFT | effect->index));
+        switch (effect->kind) {
+        case EFFECT_RULES:
+            sink_number(sink, decision->rules_count);
+            for (uint32_t k = 0; k < decision->rules_count; k++) {
+                rule_encode(&decision->rules[k], sink);
+                sink_number(sink, decision->from[k] + 1);
+            }
+            break;
+        case EFFECT_STATE: state_encode(&effect->state, sink); break;
+        case EFFECT_BLOCK: sink_number(sink, effect->state.when_us); break;
+        }
+    }
+}
+
+static void effect_decode(struct cursor *cursor, struct rule *rules, struct decision *decision)
+{
+    uint8_t head = cursor_byte(cursor);
+    struct effect effect = {.index = head & INDEX_MASK};
+    switch (head >> KIND_SHIFT) {
+    case EFFECT_RULES:
+        effect.kind = EFFECT_RULES;
+        decision->rules = rules;
+        decision->rules_count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX);
+        for (uint32_t k = 0; k < decision->rules_count && !cursor->bad; k++) {
+            rule_decode(cursor, &rules[k]);
+            decision->from[k] = (int8_t)(cursor_number_between(cursor, 0, RULES_MAX) - 1);
+        }
+        break;
+    case EFFECT_STATE:
+        effect.kind = EFFECT_STATE;
+        effect.state = state_decode(cursor);
+        break;
+    case EFFECT_BLOCK:
+        effect.kind = EFFECT_BLOCK;
+        effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        break;
+    default: cursor->bad = true;
+    }
+    decision->effects[decision->effects_count++] = effect;
+}
+
+bool effects_decode(struct span bytes, struct rule *rules, struct decision *decision, bool *lasting)
+{
+    struct cursor cursor = cursor_over(bytes);
+    uint8_t head = cursor_byte(&cursor);
+    *lasting = head & LASTING_FLAG;
+    *decision = (struct decision){0};
+    memset(decision->from, -1, sizeof(decision->from));
+    if ((head & ~LASTING_FLAG) != ENCODING_LIMITER) return false;
+    while (!cursor.bad && cursor.at < cursor.size) {
+        if (decision->effects_count == EFFECTS_MAX) return false;
+        effect_decode(&cursor, rules, decision);
+    }
+    return cursor_done(&cursor) && decision->effects_count > 0;
+}

@@ -1,0 +1,84 @@
+/* Reads durations and instants as users write them; rounds microseconds for replies.
+ *
+ *     "250ms"  ──▶ digits 250 | unit "ms" ──▶ 250 x 1000 us
+ *     "90"     ──▶ digits 90  | no unit   ──▶ seconds
+ *
+ * Grammar of instants: integer = Unix ms, integer + "us", else RFC 3339 (calendar.h). */
+#include "quota/micros.h"
+#include "quota/calendar.h"
+#include "quota/checked.h"
+
+static const struct unit {
+    const char *word;
+    int64_t span_us;
+} units[] = {
+    {"US", 1},
+    {"MS", MICROS_PER_MILLI},
+    {"S", MICROS_PER_SECOND},
+    {"", MICROS_PER_SECOND},
+    {"M", MICROS_PER_MINUTE},
+    {"H", MICROS_PER_HOUR},
+    {"D", MICROS_PER_DAY},
+    {"W", MICROS_PER_WEEK},
+};
+
+/* Length of the leading integer: sign and digits. */
+static size_t integer_size(struct span text)
+{
+    size_t size = 0;
+    if (size < text.size && (text.data[size] == '-' || text.data[size] == '+')) size++;
+    while (size < text.size && text.data[size] >= '0' && text.data[size] <= '9') size++;
+    return size;
+}
+
+bool span_parse_duration(struct span text, int64_t *duration_us)
+{
+    size_t digits = integer_size(text);
+    struct span unit = {text.data + digits, text.size - digits};
+    int64_t count, total_us;
+
+    if (!span_integer((struct span){text.data, digits}, &count)) return false;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (!span_is_word(unit, units[i].word)) continue;
+        if (!multiply_checked(count, units[i].span_us, &total_us)) return false;
+        if (total_us > SPAN_MAX_US || total_us < -SPAN_MAX_US) return false;
+        *duration_us = total_us;
+        return true;
+    }
+    return false;
+}
+
+bool span_parse_instant(struct span text, int64_t *instant_us)
+{
+    size_t digits = integer_size(text);
+    struct span unit = {text.data + digits, text.size - digits};
+    int64_t number;
+
+    if (span_integer((struct span){text.data, digits}, &number) &&
+        (unit.size == 0 || span_is_word(unit, "US"))) {
+        if (unit.size == 0 && !multiply_checked(number, MICROS_PER_MILLI, &number)) return false;
+    } else if (!instant_from_rfc3339(text.data, text.size, &number)) {
+        return false;
+    }
+    if (number > INSTANT_MAX_US || number < -INSTANT_MAX_US) return false;
+    *instant_us = number;
+    return true;
+}
+
+int64_t millis_ceil(int64_t span_us)
+{
+    if (span_us == NEVER_US) return NEVER_US;
+    return (int64_t)wide_div_ceil(span_us, MICROS_PER_MILLI);
+}
+
+int64_t millis_floor(int64_t span_us)
+{
+    return (int64_t)wide_div_floor(span_us, MICROS_PER_MILLI);
+}
+
+int64_t wait_add(int64_t wait_us, int64_t span_us)
+{
+    int64_t total_us;
+    if (wait_us == NEVER_US || !add_checked(wait_us, span_us, &total_us)) return NEVER_US;
+    return total_us > INSTANT_MAX_US ? NEVER_US : total_us;
+}

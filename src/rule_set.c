@@ -1,0 +1,76 @@
+/* The table of shared rule sets; see rule_set.h. */
+#include "quota/algorithm.h"
+#include "quota/memory.h"
+#include <pthread.h>
+#undef uthash_malloc
+#undef uthash_free
+#define uthash_malloc(size)      memory_alloc(size)
+#define uthash_free(block, size) memory_free(block)
+#include "quota/rule_set.h"
+
+static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct rule_set *table; /* keyed by the bytes of `with_block` and the rules */
+
+/* What makes two sets equal: the rules, and whether a block word follows. `count` is in the length. */
+struct set_key {
+    struct rule rules[RULES_MAX];
+    uint64_t with_block;
+};
+
+static unsigned key_size(uint32_t count)
+{
+    return (unsigned)(count * sizeof(struct rule) + sizeof(uint64_t));
+}
+
+static struct rule_set *set_new(const void *key, uint32_t count, bool with_block)
+{
+    struct rule_set *set = memory_alloc(sizeof(*set) + key_size(count));
+    *set = (struct rule_set){.count = count, .with_block = with_block};
+    memcpy(set->rules, key, key_size(count));
+    uint8_t words = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        set->word_of[i] = words;
+        set->words_of[i] = (uint8_t)algorithm_words(&set->rules[i]);
+        words = (uint8_t)(words + set->words_of[i]);
+    }
+    set->words = (uint8_t)(words + with_block);
+    return set;
+}
+
+const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, bool with_block)
+{
+    struct set_key key;
+    uint64_t tail = with_block;
+    memcpy(&key, rules, count * sizeof(*rules));
+    memcpy((char *)&key + count * sizeof(*rules), &tail, sizeof(tail));
+
+    struct rule_set *set;
+    pthread_mutex_lock(&table_lock);
+    HASH_FIND(hh, table, &key, key_size(count), set);
+    if (!set) {
+        set = set_new(&key, count, with_block);
+        HASH_ADD_KEYPTR(hh, table, set->rules, key_size(count), set);
+    }
+    set->users++;
+    pthread_mutex_unlock(&table_lock);
+    return set;
+}
+
+void rule_set_release(const struct rule_set *shared)
+{
+    struct rule_set *set = (struct rule_set *)(uintptr_t)shared; /* only this file may count users */
+    pthread_mutex_lock(&table_lock);
+    if (--set->users == 0) {
+        HASH_DEL(table, set);
+        memory_free(set);
+    }
+    pthread_mutex_unlock(&table_lock);
+}
+
+int64_t rule_sets_count(void)
+{
+    pthread_mutex_lock(&table_lock);
+    int64_t count = HASH_COUNT(table);
+    pthread_mutex_unlock(&table_lock);
+    return count;
+}
