@@ -22,7 +22,7 @@ const struct algorithm algorithms[RULE_ALGORITHMS_COUNT] = {
                                  .charge = leaky_bucket_charge, .refund = leaky_bucket_refund,
                                  .deadline_us = leaky_bucket_deadline_us, .adopt = leaky_bucket_adopt,
                                  .sane = level_sane, .delay_us = leaky_queue_delay_us},
-    [RULE_FIXED]   = {"FIXED",   ROW(fixed_window)},
+    [RULE_FIXED]   = {"FIXED",   ROW(fixed_window),   .sane = fixed_window_sane},
     [RULE_SLIDING] = {"SLIDING", ROW(sliding_window)},
     [RULE_LOG]     = {"LOG",     ROW(sliding_log)},
 };

@@ -55,6 +55,12 @@ int64_t fixed_window_deadline_us(const struct rule *rule, const struct state *st
     return state->amount > 0 ? state->when_us + rule->period_us : 0;
 }
 
+bool fixed_window_sane(const struct rule *rule, const struct state *state)
+{
+    (void)rule;
+    return state->rest == 0;
+}
+
 /* A window with another length: the count moves into the one that runs now, so no change of rule mints units. */
 void fixed_window_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
 {

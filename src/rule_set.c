@@ -41,7 +41,7 @@ const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, b
 {
     struct set_key key;
     uint64_t tail = with_block;
-    memcpy(&key, rules, count * sizeof(*rules));
+    if (count > 0) memcpy(&key, rules, count * sizeof(*rules));
     memcpy((char *)&key + count * sizeof(*rules), &tail, sizeof(tail));
 
     struct rule_set *set;

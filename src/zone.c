@@ -26,8 +26,8 @@
  *
  * All that is local goes through stretches: the longest known run [since, until) of one offset.
  *
- * Rejected: unrolling the rule into 800 rows (400 years repeat exactly). It would leave one kind of lookup, but
- * 13 kB a zone are a high price for the difference (measured: 8 ns in the table, 65 ns by the rule). */
+ * Rejected: unrolling the rule into 800 rows (400 years repeat exactly). It would leave one kind of lookup,
+ * but 13 kB a zone are a high price for the difference (measured: 8 ns in the table, 65 ns by the rule). */
 #include "quota/zone.h"
 #include "quota/calendar.h"
 #include "quota/checked.h"
@@ -456,9 +456,9 @@ static int64_t zone_fill(struct zone *zone, const struct block *block)
     return last_us;
 }
 
-/* The footer rules from the last change on, with which it must agree (RFC 9636 3.3). Some zic wrote files where it
- * does not (slim America/Ojinaga, where a rule changed in the week between the old date of a turn and the new
- * one): if the last offset is one of the rule's own, it stays until the rule's next turn. */
+/* The footer rules from the last change on, with which it must agree (RFC 9636 3.3). Some zic wrote files
+ * where it does not (slim America/Ojinaga, where a rule changed in the week between the old date of a turn
+ * and the new one): if the last offset is one of the rule's own, it stays until the rule's next turn. */
 static enum zone_fault zone_add_footer(struct zone *zone, const struct seasons *seasons, int64_t last_us)
 {
     int64_t standard_us = seasons->standard_s * MICROS_PER_SECOND;

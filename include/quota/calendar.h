@@ -42,6 +42,7 @@ static inline int64_t floor_mod(int64_t dividend, int64_t divisor)
     return rest < 0 ? rest + divisor : rest;
 }
 
+/* Every fourth year, of the centuries only every fourth. */
 bool year_is_leap(int64_t year);
 
 /* 28 … 31; `month` is 1 … 12. */
@@ -71,7 +72,7 @@ struct civil civil_add_months(struct civil anchor, int64_t months);
 /* The date on a wall clock showing `local_us`; *time_of_day_us becomes the time since its midnight. */
 struct civil civil_from_local(int64_t local_us, int64_t *time_of_day_us);
 
-/* The wall clock reading of a date and a time since midnight (0 … MICROS_PER_DAY, the last meaning 24:00).
+/* The wall clock reading of a date and a time since its midnight; the time may be negative or exceed a day.
  * False, and *local_us untouched, when an int64 cannot hold it. */
 bool local_from_civil(struct civil date, int64_t time_of_day_us, int64_t *local_us);
 

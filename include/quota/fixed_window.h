@@ -19,4 +19,5 @@ int64_t fixed_window_wait_us(const struct rule *rule, const struct state *state,
 enum fault fixed_window_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t fixed_window_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t fixed_window_deadline_us(const struct rule *rule, const struct state *state);
+bool fixed_window_sane(const struct rule *rule, const struct state *state);
 void fixed_window_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);

@@ -1,0 +1,187 @@
+/* The limiter: several rules at once, blocks, changed rules, what outside effects may do. */
+#include "quota/limiter_codec.h"
+#include "scenario.h"
+
+static void assert_verdict(const struct verdict *verdict, int64_t granted, int64_t limit, int64_t remaining,
+                           int64_t wait_us, int64_t reset_us, int32_t rule)
+{
+    assert_int_equal(verdict->granted, granted);
+    assert_int_equal(verdict->limit, limit);
+    assert_int_equal(verdict->remaining, remaining);
+    assert_int_equal(verdict->wait_us, wait_us);
+    assert_int_equal(verdict->reset_us, reset_us);
+    assert_int_equal(verdict->rule, rule);
+}
+
+static void all_rules_admit_or_none_is_charged(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_GCRA, 15, 15 * S, 0), rule_of(RULE_LOG, 12, H, 0)};
+    struct limiter_ask ask = {.cost = 8, .now_us = BASE};
+    scene_ask(&scene, rules, 3, ask); /* granted: the smallest remaining decides */
+    assert_verdict(&scene.verdict, 8, 10, 2, 0, S, 0);
+    scene_ask(&scene, rules, 3, ask); /* denied: the longest wait decides */
+    assert_verdict(&scene.verdict, 0, 12, 4, H, H, 2);
+    ask.cost = 11; /* never is the longest wait of all */
+    scene_ask(&scene, rules, 3, ask);
+    assert_verdict(&scene.verdict, 0, 10, 2, NEVER, S, 0);
+    ask = (struct limiter_ask){.cost = 9, .mode = ASK_UPTO, .now_us = BASE + S};
+    scene_ask(&scene, rules, 3, ask); /* the tightest says how much */
+    assert_verdict(&scene.verdict, 4, 12, 0, 0, H, 2);
+    scene_end(&scene);
+}
+
+static void unlimited_and_none(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[] = {rule_of(RULE_GCRA, -1, S, 0), rule_of(RULE_LOG, 0, S, 0)};
+    struct limiter_ask ask = {.cost = INT64_MAX, .now_us = BASE};
+    scene_ask(&scene, rules, 1, ask);
+    assert_verdict(&scene.verdict, INT64_MAX, -1, -1, 0, 0, 0);
+    scene_ask(&scene, rules, 2, ask);
+    assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 0, 1);
+    ask.mode = ASK_UPTO;
+    scene_ask(&scene, rules, 2, ask);
+    assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 0, 1);
+    scene_ask(&scene, rules, 1, ask);
+    assert_verdict(&scene.verdict, INT64_MAX, -1, -1, 0, 0, 0);
+    ask.mode = ASK_FORCE;
+    scene_ask(&scene, rules, 2, ask);
+    assert_verdict(&scene.verdict, INT64_MAX, 0, 0, 0, 0, 1);
+    scene_end(&scene);
+}
+
+static void a_block_refuses_everything(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rule = rule_of(RULE_GCRA, 2, S, 0);
+    scene_block(&scene, BASE + 10 * S); /* also on a key that has no rules yet */
+    struct limiter_ask ask = {.cost = 1, .mode = ASK_FORCE, .now_us = BASE};
+    scene_ask(&scene, &rule, 1, ask);
+    assert_verdict(&scene.verdict, 0, 0, 0, 10 * S, 10 * S, -1);
+    ask.mode = ASK_ALL;
+    ask.cost = 3; /* a cost that never fits stays one */
+    scene_ask(&scene, &rule, 1, ask);
+    assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 10 * S, -1);
+    ask.cost = 2;
+    ask.now_us = BASE + 10 * S; /* the last instant of a block is outside it */
+    scene_ask(&scene, &rule, 1, ask);
+    assert_verdict(&scene.verdict, 2, 2, 0, 0, S, 0);
+    assert_int_equal(limiter_blocked_until_us(scene.limiter), 0);
+    ask.block_us = 60 * S; /* a penalty: only after a denial, not prolonged by further ones */
+    scene_ask(&scene, &rule, 1, ask);
+    assert_verdict(&scene.verdict, 0, 2, 0, 60 * S, S, 0);
+    ask.now_us += S;
+    scene_ask(&scene, &rule, 1, ask);
+    assert_verdict(&scene.verdict, 0, 0, 0, 59 * S, 59 * S, -1);
+    assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 70 * S);
+    scene_block(&scene, 0);
+    scene_ask(&scene, &rule, 1, ask);
+    assert_verdict(&scene.verdict, 2, 2, 0, 0, S, 0);
+    scene_end(&scene);
+}
+
+static void rules_are_recognised_by_period_then_by_place(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule second = rule_of(RULE_FIXED, 10, S, 0), hour = rule_of(RULE_FIXED, 100, H, 0);
+    struct rule day = rule_of(RULE_FIXED, 500, D, 0);
+    struct limiter_ask ask = {.cost = 4, .now_us = BASE};
+    scene_ask(&scene, (struct rule[]){hour}, 1, ask);
+    ask.cost = 1;
+    scene_ask(&scene, (struct rule[]){second, hour}, 2, ask); /* put in front: the hour keeps its count, */
+    assert_verdict(&scene.verdict, 1, 10, 9, 0, S, 0);
+    ask.mode = ASK_PEEK;
+    scene_ask(&scene, (struct rule[]){hour}, 1, ask); /* … and a peek changes nothing */
+    assert_int_equal(scene.verdict.remaining, 95);
+    ask.mode = ASK_ALL;
+    hour.limit = hour.capacity = hour.initial = 6;
+    scene_ask(&scene, (struct rule[]){hour, second}, 2, ask); /* swapped, and a smaller limit at once */
+    assert_verdict(&scene.verdict, 1, 6, 0, 0, H, 0);
+    scene_ask(&scene, (struct rule[]){day, second}, 2, ask); /* another period in the same place: the count goes on */
+    assert_verdict(&scene.verdict, 1, 10, 7, 0, S, 1);
+    struct state stored;
+    struct verdict look;
+    limiter_look(scene.limiter, 0, BASE, &stored, &look);
+    assert_int_equal(stored.amount, 7);
+    struct rule gcra = rule_of(RULE_GCRA, 10, D, 0);
+    scene_ask(&scene, &gcra, 1, ask); /* another algorithm begins anew */
+    assert_int_equal(scene.verdict.remaining, 9);
+    scene_end(&scene);
+}
+
+static void refunds_go_to_one_rule_or_to_all(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)};
+    scene_ask(&scene, rules, 2, (struct limiter_ask){.cost = 8, .now_us = BASE});
+    assert_int_equal(scene_refund(&scene, 3, 1, BASE), 3);
+    assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 5); /* the second is over, the hour has five left */
+    assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 0);
+    scene_end(&scene);
+    assert_int_equal(scene_refund(&scene, 6, -1, BASE), 0); /* nothing is stored */
+}
+
+static void a_queue_beside_other_rules_tells_when_to_act(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[] = {rule_of(RULE_QUEUE, 10, S, 100), rule_of(RULE_FIXED, 5, S, 0)};
+    struct limiter_ask ask = {.cost = 2, .now_us = BASE};
+    scene_ask(&scene, rules, 2, ask);
+    assert_verdict(&scene.verdict, 2, 5, 3, 0, S, 1);
+    scene_ask(&scene, rules, 2, ask);
+    assert_verdict(&scene.verdict, 2, 5, 1, 200 * MS, S, 1);
+    scene_end(&scene);
+}
+
+static void effects_from_outside_must_fit(void **state)
+{
+    (void)state;
+    struct rule gcra = rule_of(RULE_GCRA, 3, S, 0), fixed = rule_of(RULE_FIXED, 3, S, 0);
+    struct limiter *limiter;
+    struct decision made = {.rules = &gcra, .rules_count = 1, .effects_count = 1, .from = {-1}};
+    limiter = limiter_apply(NULL, &made);
+    static const struct row {
+        struct effect effect;
+        bool fits;
+    } rows[] = {
+        {{EFFECT_STATE, 0, {.when_us = BASE, .amount = 2}}, true},
+        {{EFFECT_STATE, 0, {.when_us = BASE, .amount = 3}}, false}, /* no fraction of thirds */
+        {{EFFECT_STATE, 0, {.when_us = BASE, .rest = 1}}, false},
+        {{EFFECT_STATE, 0, {.when_us = -1}}, false},
+        {{EFFECT_STATE, 0, {.when_us = INSTANT_MAX_US + 1}}, false},
+        {{EFFECT_STATE, 1, {.when_us = BASE}}, false}, /* no such rule */
+        {{EFFECT_BLOCK, 0, {.when_us = INSTANT_MAX_US + 1}}, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct decision decision = {.effects_count = 1, .effects = {rows[i].effect}};
+        assert_int_equal(limiter_accepts(limiter, &decision), rows[i].fits);
+        assert_false(limiter_accepts(NULL, &decision) && rows[i].effect.kind == EFFECT_STATE);
+    }
+    struct decision taken_over = {.rules = &fixed, .rules_count = 1, .effects_count = 1, .from = {0}};
+    assert_false(limiter_accepts(limiter, &taken_over)); /* a window cannot go on from a GCRA state */
+    taken_over.rules = &gcra;
+    taken_over.from[0] = 1;
+    assert_false(limiter_accepts(limiter, &taken_over));
+    limiter_free(limiter);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_rules_admit_or_none_is_charged),
+        cmocka_unit_test(unlimited_and_none),
+        cmocka_unit_test(a_block_refuses_everything),
+        cmocka_unit_test(rules_are_recognised_by_period_then_by_place),
+        cmocka_unit_test(refunds_go_to_one_rule_or_to_all),
+        cmocka_unit_test(a_queue_beside_other_rules_tells_when_to_act),
+        cmocka_unit_test(effects_from_outside_must_fit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
