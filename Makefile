@@ -125,14 +125,17 @@ sanitize: build/sanitize/quota.so .venv/made-from
 	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "sanitize: findings above"; exit 1; fi; \
 	[ $$result = 0 ] && echo "sanitize: nothing found"
 
-fuzz: $(addprefix build/fuzz/,$(fuzz_targets))
+fuzz-programs: $(addprefix build/fuzz/,$(fuzz_targets))
+
+fuzz: tools
+	@$(MAKE) --no-print-directory fuzz-programs
 	@set -e; for name in $(fuzz_targets:fuzz_%=%); do \
 	    mkdir -p build/corpus/$$name; seeds=tests/fuzz/seeds/$$name; [ -d $$seeds ] || seeds=; \
 	    echo "-- fuzz_$$name for $(FUZZ_SECONDS) s"; \
 	    build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/found- \
 	        -print_final_stats=1 -verbosity=0 build/corpus/$$name $$seeds; done; echo "fuzz: nothing found"
 
-coverage: $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/quota.so .venv/made-from
+coverage: tools $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/quota.so .venv/made-from
 	find build/coverage -name '*.gcda' -delete
 	@$(call run_unit,coverage)
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
@@ -142,7 +145,12 @@ bench: quota.so
 	@if [ -x scripts/bench ]; then exec scripts/bench; else echo "bench: there is no scripts/bench"; exit 1; fi
 
 # ---- order ------------------------------------------------------------------------------------------------------
-tidy: style format lint symbols
+tidy: tools
+	@$(MAKE) --no-print-directory style format lint symbols
+	@echo "tidy: nothing found"
+
+tools:
+	@scripts/setup tools
 
 style:
 	python3 scripts/tidy.py
@@ -150,11 +158,12 @@ style:
 format:
 	clang-format --dry-run -Werror $(c_files)
 
+# clang-tidy takes one file at a time: given several, version 14 imagines faults. Its standard error only counts.
 lint: $(REDISMODULE_H)
 	cppcheck --quiet -j 2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --library=posix -Iinclude src module
-	printf '%s\0' $(wildcard src/*.c module/*.c) | \
-	    xargs -0 -P 2 -n 4 sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$@" -- $(CODE) $(REDIS)' sh
+	printf '%s\0' $(wildcard src/*.c module/*.c) | xargs -0 -P 2 -n 1 \
+	    sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$1" -- $(CODE) $(REDIS) 2>/dev/null' sh
 
 symbols: quota.so
 	@names=$$(nm -D --defined-only $< | awk '{ print $$3 }'); \
@@ -174,4 +183,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test unit unit-programs integration sanitize fuzz coverage bench tidy style format lint symbols run install clean
+.PHONY: help all test unit unit-programs integration sanitize fuzz fuzz-programs coverage bench tidy tools style \
+	format lint symbols run install clean

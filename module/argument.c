@@ -222,7 +222,8 @@ static const struct argument *find_option(const struct argument *rows, struct sp
     const struct argument *valued = NULL;
     *bare = false;
     for (const struct argument *row = rows; row->kind; row++) {
-        if (row_is_called(row, word, flag)) return row;
+        bool leading = row->kind == ARGUMENT_CHOICE && (row->flags & ARGUMENT_BARE);
+        if (!leading && row_is_called(row, word, flag)) return row;
         if (row->token && (row->flags & ARGUMENT_BARE)) valued = row;
     }
     *bare = valued != NULL;

@@ -146,7 +146,7 @@ static struct stretch seasons_stretch_at(const struct seasons *seasons, int64_t 
 
     turn_around(&seasons->daylight_begins, year, instant_s, &last_daylight_s, &next_daylight_s);
     turn_around(&seasons->standard_begins, year, instant_s, &last_standard_s, &next_standard_s);
-    /* Where daylight saving ends and begins in one instant it goes on: so a TZ string says "all year". */
+    /* The later turn decides; where daylight saving ends and begins in one instant it goes on. */
     bool daylight = last_daylight_s >= last_standard_s;
     return (struct stretch){
         .since_us = micros_saturating(max_i64(last_daylight_s, last_standard_s)),
@@ -160,16 +160,21 @@ static int64_t seasons_offset_at(const struct seasons *seasons, int64_t instant_
     return seasons_stretch_at(seasons, instant_us).offset_us;
 }
 
-/* True when there is standard time in some year. Every run of it ends where daylight saving begins, and the
- * calendar repeats after 400 years; the first year answers for all rules but "all year". */
-static bool seasons_change(const struct seasons *seasons)
+/* Takes out of a rule what only pretends to change. A season that in every year lasts until the next one
+ * begins, or longer, means daylight saving all year (RFC 9636 3.3.1); one that in every year is over before
+ * it begins means none. The calendar repeats after 400 years; ordinary rules are known by the first. */
+static void seasons_settle(struct seasons *seasons)
 {
-    if (seasons->standard_s == seasons->daylight_s) return false;
-    for (int64_t year = 2000; year < 2400; year++) {
-        int64_t before_us = (turn_s(&seasons->daylight_begins, year) - 1) * MICROS_PER_SECOND;
-        if (seasons_offset_at(seasons, before_us) != seasons->daylight_s * MICROS_PER_SECOND) return true;
+    bool always = true, never = true;
+    for (int64_t year = 2000; year < 2400 && (always || never); year++) {
+        int64_t begin_s = turn_s(&seasons->daylight_begins, year);
+        int64_t end_s = turn_s(&seasons->standard_begins, year);
+        if (end_s <= begin_s) end_s = turn_s(&seasons->standard_begins, year + 1); /* over the new year */
+        always = always && end_s >= turn_s(&seasons->daylight_begins, year + 1);
+        never = never && end_s <= begin_s;
     }
-    return false;
+    if (always) seasons->standard_s = seasons->daylight_s;
+    if (never) seasons->daylight_s = seasons->standard_s;
 }
 
 /* ---- the footer ---------------------------------------------------------------------------------------- */
@@ -297,7 +302,7 @@ static bool footer_parse(struct span text, struct seasons *seasons)
     seasons->standard_begins = read_turn(&reader, seasons->daylight_s);
     if (reader.bad || reader.at != reader.size) return false;
 
-    if (!seasons_change(seasons)) seasons->standard_s = seasons->daylight_s;
+    seasons_settle(seasons);
     return true;
 }
 
@@ -422,14 +427,14 @@ static enum zone_fault footer_read(struct span file, struct span *footer)
 static enum zone_fault file_read(struct span file, struct block *block, struct span *footer)
 {
     enum zone_fault fault = block_read(&file, 4, block);
-    *footer = (struct span){NULL, 0};
-    if (fault) return fault;
-    if (block->version == 0) return file.size == 0 ? ZONE_FAULT_NONE : ZONE_FAULT_TRAILING;
-
     uint8_t version = block->version;
-    fault = block_read(&file, 8, block);
+    *footer = (struct span){NULL, 0};
+    if (!fault && version != 0) fault = block_read(&file, 8, block);
+    if (!fault && version != block->version) fault = ZONE_FAULT_VERSION;
+    if (!fault) fault = block_check(block);
     if (fault) return fault;
-    return block->version == version ? footer_read(file, footer) : ZONE_FAULT_VERSION;
+    if (version != 0) return footer_read(file, footer);
+    return file.size == 0 ? ZONE_FAULT_NONE : ZONE_FAULT_TRAILING;
 }
 
 /* ---- building ------------------------------------------------------------------------------------------ */
@@ -485,14 +490,13 @@ static enum zone_fault zone_add_footer(struct zone *zone, const struct seasons *
 
 enum zone_fault zone_parse(const void *bytes, size_t size, const struct zone **zone)
 {
-    struct block block;
+    struct block block = {0};
     struct span footer;
     struct seasons seasons = {0};
 
     *zone = NULL;
     if (size > ZONE_FILE_MAX) return ZONE_FAULT_SIZE;
     enum zone_fault fault = file_read((struct span){bytes, size}, &block, &footer);
-    if (!fault) fault = block_check(&block);
     if (fault) return fault;
     if (footer.size > 0 && !footer_parse(footer, &seasons)) return ZONE_FAULT_FOOTER;
 

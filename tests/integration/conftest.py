@@ -1,0 +1,94 @@
+"""Fixtures: a primary with AOF and a replica with AOF, shared by the session; every test ends by comparing digests.
+
+    test ──▶ primary ──stream──▶ replica         after each test, equal:  primary │ replica │ primary reloaded from
+                │ AOF               │ AOF                                 RDB │ primary reloaded from its AOF
+"""
+
+import pytest
+import redis
+
+from servers import Server, caught_up
+
+NOON = "2025-01-31T15:00:00Z"
+NOON_MS = 1738335600000  # a multiple of every window up to an hour
+
+
+@pytest.fixture(scope="session")
+def pair():
+    primary = Server(appendonly="yes", appendfsync="everysec").start()
+    replica = Server(appendonly="yes", appendfsync="everysec").start()
+    replica.follow(primary)
+    yield primary, replica
+    replica.close()
+    primary.close()
+
+
+@pytest.fixture(scope="session")
+def primary(pair):
+    return pair[0]
+
+
+@pytest.fixture(scope="session")
+def replica(pair):
+    return pair[1]
+
+
+def assert_equal_digests(primary, replica):
+    """What the primary holds, the replica holds, and so does the primary after reading its own files again."""
+    caught_up(primary, replica)
+    client = primary.client()
+    expected = primary.digest()
+    assert replica.digest() == expected, "replica differs"
+    client.execute_command("DEBUG RELOAD")
+    assert primary.digest() == expected, "differs after reload from RDB"
+    client.execute_command("DEBUG LOADAOF")
+    assert primary.digest() == expected, "differs after reload from AOF"
+
+
+@pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
+def quota(request, pair):
+    """A client of the primary, the clock held still at noon."""
+    primary, replica = pair
+    client = primary.client(protocol=request.param)
+    client.flushall()
+    client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+    yield Quota(client)
+    assert_equal_digests(primary, replica)
+    client.execute_command("QUOTA.CLOCK", "RESUME")
+    client.close()
+
+
+class Quota:
+    """Calls as a user types them: quota("RL.ALLOW k 10 1s") → reply; words with odd bytes go as extra arguments."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def __call__(self, line, *words):
+        return self.client.execute_command(*line.split(), *words)
+
+    def error(self, line, *words):
+        with pytest.raises(redis.ResponseError) as raised:
+            self(line, *words)
+        return str(raised.value)
+
+    def map(self, line, *words):
+        """A map reply of either protocol as a dict of str, nested ones too."""
+        return as_map(self(line, *words))
+
+    def advance(self, duration):
+        return self("QUOTA.CLOCK ADVANCE", duration)
+
+
+def text(value):
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def as_map(reply):
+    if isinstance(reply, dict):
+        return {text(name): as_map(value) for name, value in reply.items()}
+    if isinstance(reply, list) and reply and isinstance(reply[0], (bytes, str)) and len(reply) % 2 == 0:
+        return {text(name): as_map(value) for name, value in zip(reply[::2], reply[1::2])}
+    if isinstance(reply, list):
+        return [as_map(value) for value in reply]
+    return text(reply)

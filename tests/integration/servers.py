@@ -1,0 +1,123 @@
+"""Real redis-servers for the tests: started on free loopback ports in folders of their own, ended by pid.
+
+    Server ── start ──▶ running ── stop (SHUTDOWN) ──▶ files stay ── start ──▶ same data
+                          └────── kill (SIGKILL) ─────▶ files stay ── start ──▶ what was acknowledged
+
+QUOTA_MODULE names another build of the module, QUOTA_PRELOAD libraries (a sanitizer's) to preload into the server.
+"""
+
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MODULE = os.environ.get("QUOTA_MODULE", str(ROOT / "quota.so"))
+SERVER = os.environ.get("QUOTA_SERVER", "redis-server")
+PATIENCE_S = 60  # for a server to come up or catch up; generous because sanitizers are slow
+
+# What no log of a healthy server may say.
+ALARMS = ("CRASH", "ASSERTION", "STACK TRACE", "sending an error to its", "refused to repeat", "Bad file format")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def wait_until(true, what):
+    deadline = time.monotonic() + PATIENCE_S
+    while not true():
+        if time.monotonic() > deadline:
+            raise TimeoutError(what)
+        time.sleep(0.005)  # only real servers' work is waited for here; tests' own time is the test clock's
+
+
+class Server:
+    """One redis-server with the module; `options` are redis.conf words."""
+
+    def __init__(self, module_options=("test-clock", "yes"), **options):
+        self.folder = tempfile.TemporaryDirectory(prefix="quota-test-")
+        self.path = pathlib.Path(self.folder.name)
+        self.module_options = module_options
+        self.options = {
+            "bind": "127.0.0.1", "dir": self.folder.name, "save": '""', "appendonly": "no", "logfile": "log",
+            "enable-debug-command": "yes", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1", "shutdown-timeout": "0",
+            **{name.replace("_", "-"): value for name, value in options.items()},
+        }
+        self.process = None
+        self.alarms_expected = ()
+
+    def start(self):
+        self.port = free_port()
+        words = [word for name, value in self.options.items() for word in (f"--{name}", *value.split(" "))]
+        words = ["" if word == '""' else word for word in words]
+        environment = dict(os.environ)
+        if "QUOTA_PRELOAD" in environment:
+            environment["LD_PRELOAD"] = environment["QUOTA_PRELOAD"]
+        self.process = subprocess.Popen(
+            [SERVER, "--port", str(self.port), *words, "--loadmodule", MODULE, *self.module_options],
+            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        wait_until(self.answers, f"server does not start: {self.log()[-2000:]}")
+        return self
+
+    def answers(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"server ended with {self.process.returncode}: {self.log()[-3000:]}")
+        try:
+            return self.client().ping()
+        except (redis.ConnectionError, redis.BusyLoadingError):
+            return False
+
+    def client(self, protocol=2, **options):
+        return redis.Redis(port=self.port, protocol=protocol, socket_timeout=PATIENCE_S,
+                           retry=Retry(NoBackoff(), 0), **options)
+
+    def log(self):
+        log = self.path / "log"
+        return log.read_text(errors="replace") if log.exists() else ""
+
+    def stop(self, save=False):
+        if self.process and self.process.poll() is None:
+            try:
+                self.client().shutdown(save=save, nosave=not save, now=True, force=not save)
+            except redis.ConnectionError:
+                pass
+            self.process.wait(PATIENCE_S)
+        self.process = None
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(PATIENCE_S)
+        self.process = None
+
+    def close(self):
+        self.stop()
+        log = self.log()
+        self.folder.cleanup()
+        found = [alarm for alarm in ALARMS if alarm in log and alarm not in self.alarms_expected]
+        assert not found, f"server log says {found}:\n{log[-4000:]}"
+
+    def follow(self, primary):
+        self.client().replicaof("127.0.0.1", primary.port)
+        wait_until(lambda: self.client().info("replication").get("master_link_status") == "up", "replica does not link")
+
+    def digest(self):
+        return self.client().execute_command("DEBUG DIGEST").decode()
+
+
+def caught_up(primary, replica):
+    """Waits until the replica has everything the primary has sent."""
+    def same_offset():
+        sent = primary.client().info("replication")["master_repl_offset"]
+        got = replica.client().info("replication")["slave_repl_offset"]
+        return sent == got
+    wait_until(same_offset, "replica does not catch up")

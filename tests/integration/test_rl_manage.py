@@ -1,0 +1,93 @@
+"""RL.REFUND, RL.BLOCK, RL.INFO."""
+
+import pytest
+
+from conftest import NOON_MS
+
+
+@pytest.mark.parametrize("rule", ["10 10s", "TOKEN 10 10s", "LEAKY 10 10s", "QUEUE 10 10s", "FIXED 10 10s",
+                                  "SLIDING 10 10s", "LOG 10 10s", "TOKEN 10 10s INTERVAL", "FIXED 10 10s FIRST"])
+def test_refund_gives_back_and_clamps_at_full(quota, rule):
+    assert quota("RL.REFUND k 3") == 0  # nothing is stored
+    before = quota(f"RL.ALLOW k {rule} PEEK")
+    assert quota(f"RL.ALLOW k {rule} COST 5")[0] == 5
+    assert quota("RL.REFUND k 2") == 2
+    assert quota(f"RL.ALLOW k {rule} PEEK")[2] == before[2] - 3
+    assert quota("RL.REFUND k 9223372036854775807") == 3
+    assert quota("EXISTS k") == 0  # full again: nothing left to remember
+    assert quota(f"RL.ALLOW k {rule} PEEK") == before
+
+
+def test_refund_to_one_rule(quota):
+    quota("RL.ALLOW k FIXED 10 1s FIXED 10 1h COST 5")
+    assert quota("RL.REFUND k 2 RULE 1") == 2
+    assert quota("RL.REFUND k 1 1") == 1  # the word RULE may be left out
+    assert [rule["remaining"] for rule in quota.map("RL.INFO k")["rules"]] == [5, 8]
+    assert quota("RL.REFUND k 4 RULE 0") == 4
+    assert "no rule" in quota.error("RL.REFUND k 1 RULE 2")
+    assert "out of range" in quota.error("RL.REFUND k 1 RULE -1")
+    assert "out of range" in quota.error("RL.REFUND k 0")
+
+
+def test_block_and_lift(quota):
+    assert quota("RL.BLOCK k 1m") in (b"OK", True)
+    assert quota("RL.ALLOW k 10 1s") == [0, 0, 0, 60000, 60000, -1]
+    assert quota("RL.ALLOW k 10 1s PEEK") == [0, 0, 0, 60000, 60000, -1]
+    assert quota.map("RL.INFO k") == {"rules": [], "blocked_ms": 60000, "deadline": NOON_MS + 60000}
+    quota.advance("20s")
+    quota("RL.BLOCK k 10s")  # a new block replaces the old one
+    assert quota("RL.ALLOW k 10 1s")[3] == 10000
+    quota("RL.BLOCK k 0")
+    assert quota("EXISTS k") == 0
+    assert quota("RL.ALLOW k 10 1s")[0] == 1
+    quota("RL.BLOCK k 10s")
+    quota.advance("10s")
+    assert quota("RL.ALLOW k 10 1s")[0] == 1  # the last instant of a block lies outside it
+    assert quota("RL.BLOCK missing 0") in (b"OK", True)
+    assert quota("EXISTS missing") == 0
+    assert "out of range" in quota.error("RL.BLOCK k -1s")
+
+
+def test_info_shows_every_rule(quota):
+    assert quota("RL.INFO k") is None
+    quota("RL.ALLOW k 3 1s TOKEN 10 1m BURST 20 INITIAL 15 LOG 5 1h COST 2")
+    info = quota.map("RL.INFO k")
+    assert [rule.pop("state") for rule in info["rules"]] == [
+        {"when_us": NOON_MS * 1000 + 666666, "amount": 2, "rest": 0, "entries": 0},
+        {"when_us": NOON_MS * 1000, "amount": 7, "rest": 0, "entries": 0},
+        {"when_us": NOON_MS * 1000, "amount": 2, "rest": (NOON_MS - 3600_000) * 1000, "entries": 1},
+    ]
+    assert info == {
+        "rules": [
+            {"rule": "GCRA 3 1s", "algorithm": "GCRA", "limit": 3, "period_us": 1000000, "capacity": 3,
+             "remaining": 1, "wait_ms": 0, "reset_ms": 667},
+            {"rule": "TOKEN 10 1m BURST 20 INITIAL 15", "algorithm": "TOKEN", "limit": 10, "period_us": 60000000,
+             "capacity": 20, "remaining": 13, "wait_ms": 0, "reset_ms": 42000},
+            {"rule": "LOG 5 1h", "algorithm": "LOG", "limit": 5, "period_us": 3600000000, "capacity": 5,
+             "remaining": 3, "wait_ms": 0, "reset_ms": 3600000},
+        ],
+        "blocked_ms": 0,
+        "deadline": NOON_MS + 3600_000,
+    }
+
+
+def test_what_info_calls_a_rule_can_be_given_again(quota):
+    for rule in ("GCRA 3 1s BURST 9", "TOKEN 10 90s BURST 20 INITIAL 15 INTERVAL", "QUEUE 2 250ms BURST 5",
+                 "FIXED 5 1w FIRST", "SLIDING 7 1500us", "LOG 5 36h", "LEAKY 2 1d"):
+        quota(f"RL.ALLOW k {rule}")
+        shown = quota.map("RL.INFO k")["rules"][0]["rule"]
+        assert shown == rule
+        quota("DEL k")
+
+
+def test_info_and_peek_on_a_replica_read_the_same(quota, pair):
+    quota("RL.ALLOW k 3 1h")
+    primary, replica = pair
+    from conftest import Quota
+    from servers import caught_up
+    caught_up(primary, replica)
+    reader = Quota(replica.client())
+    reader("QUOTA.CLOCK FREEZE", str(NOON_MS))
+    assert reader.map("RL.INFO k") == quota.map("RL.INFO k")
+    assert "READONLY" in reader.error("RL.ALLOW k 3 1h") or "read only" in reader.error("RL.ALLOW k 3 1h")
+    reader("QUOTA.CLOCK RESUME")

@@ -1,0 +1,1365 @@
+/* Tests of the zone reader: files made here byte by byte or by a small builder, and the installed tzdata if
+ * there is one (nothing depends on it).
+ *
+ * The slow model reads the same bytes in the plainest way, writes down every change there is from 1800 to
+ * 2500, counting days and weekdays one by one, and answers by walking that list from its beginning. */
+#include "quota/calendar.h"
+#include "quota/memory.h"
+#include "quota/micros.h"
+#include "quota/zone.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#define SEED            UINT64_C(20111230)
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+#define HOUR_S          INT64_C(3600)
+#define DAY_S           INT64_C(86400)
+
+static uint64_t random_state = SEED;
+
+/* xorshift64 (Marsaglia 2003): the same numbers on every machine. */
+static uint64_t random_bits(void)
+{
+    random_state ^= random_state << 13;
+    random_state ^= random_state >> 7;
+    random_state ^= random_state << 17;
+    return random_state;
+}
+
+static int64_t random_between(int64_t lowest, int64_t highest)
+{
+    return lowest + (int64_t)(random_bits() % ((uint64_t)highest - (uint64_t)lowest + 1));
+}
+
+/* Reads "2025-03-30T02:30:00", with a Z if there is none: an instant or a wall clock reading. */
+static int64_t at(const char *text)
+{
+    char whole[64];
+    int64_t us = 0;
+    int length = snprintf(whole, sizeof(whole), "%s%s", text, strchr(text, 'Z') ? "" : "Z");
+    if (!instant_from_rfc3339(whole, (size_t)length, &us)) fail_msg("not an instant: %s", text);
+    return us;
+}
+
+static void assert_instant(int64_t got_us, int64_t wanted_us, const char *what)
+{
+    char got[RFC3339_SIZE], wanted[RFC3339_SIZE];
+    if (got_us == wanted_us) return;
+    instant_to_rfc3339(got_us, got);
+    instant_to_rfc3339(wanted_us, wanted);
+    fail_msg("%s: got %s (%lld), expected %s (%lld)", what, got, (long long)got_us, wanted,
+             (long long)wanted_us);
+}
+
+/* ---- a heap that counts -------------------------------------------------------------------------------- */
+
+static int blocks_alive;
+
+static void *counting_alloc(size_t size)
+{
+    blocks_alive++;
+    return malloc(size);
+}
+
+static void counting_free(void *block)
+{
+    blocks_alive--;
+    free(block);
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memory_use((struct memory_host){counting_alloc, realloc, counting_free});
+    print_message("seed %llu\n", (unsigned long long)SEED);
+    return 0;
+}
+
+static int nothing_is_left(void **state)
+{
+    (void)state;
+    return blocks_alive;
+}
+
+/* ---- making files -------------------------------------------------------------------------------------- */
+
+struct file {
+    uint8_t bytes[ZONE_FILE_MAX + 64];
+    size_t size;
+};
+
+struct made_change {
+    int64_t at_s;
+    int64_t offset_s;
+};
+
+static void put(struct file *file, int64_t number, int size)
+{
+    for (int shift = 8 * (size - 1); shift >= 0; shift -= 8) {
+        file->bytes[file->size++] = (uint8_t)((uint64_t)number >> shift);
+    }
+}
+
+static void put_zeros(struct file *file, size_t count)
+{
+    memset(file->bytes + file->size, 0, count);
+    file->size += count;
+}
+
+static void put_text(struct file *file, const char *text)
+{
+    size_t length = strlen(text);
+    memcpy(file->bytes + file->size, text, length);
+    file->size += length;
+}
+
+/* One block: each change brings a local time type of its own; type 0 is the time before the first change. */
+static void put_block(struct file *file, int version, int time_size, int64_t first_offset_s,
+                      const struct made_change *changes, size_t count)
+{
+    put_text(file, "TZif");
+    put(file, version, 1);
+    put_zeros(file, 15 + 12); /* reserved; no flags, no leap seconds */
+    put(file, (int64_t)count, 4);
+    put(file, (int64_t)count + 1, 4);
+    put(file, 4, 4);
+    for (size_t i = 0; i < count; i++) put(file, changes[i].at_s, time_size);
+    for (size_t i = 0; i < count; i++) put(file, (int64_t)i + 1, 1);
+    put(file, first_offset_s, 4);
+    put(file, 0, 2);
+    for (size_t i = 0; i < count; i++) {
+        put(file, changes[i].offset_s, 4);
+        put(file, 0, 2);
+    }
+    put_text(file, "ABC");
+    put(file, 0, 1);
+}
+
+/* A file of version '2' or later: an empty old block, the new one, the footer. */
+static void make_file(struct file *file, int version, int64_t first_offset_s,
+                      const struct made_change *changes, size_t count, const char *footer)
+{
+    file->size = 0;
+    put_block(file, version, 4, 0, NULL, 0);
+    put_block(file, version, 8, first_offset_s, changes, count);
+    put_text(file, "\n");
+    put_text(file, footer);
+    put_text(file, "\n");
+}
+
+/* From memory of exactly that size, so that the sanitizer sees a byte read too far. */
+static enum zone_fault parse(const void *bytes, size_t size, const struct zone **zone)
+{
+    void *exact = malloc(size ? size : 1);
+    if (size > 0) memcpy(exact, bytes, size);
+    enum zone_fault fault = zone_parse(exact, size, zone);
+    free(exact);
+    return fault;
+}
+
+static const struct zone *parse_file(const struct file *file)
+{
+    const struct zone *zone;
+    enum zone_fault fault = parse(file->bytes, file->size, &zone);
+    if (fault) fail_msg("%s", zone_fault_text(fault));
+    return zone;
+}
+
+/* A zone for which the footer alone speaks. */
+static const struct zone *parse_footer(const char *footer)
+{
+    static struct file file;
+    make_file(&file, '3', 0, NULL, 0, footer);
+    return parse_file(&file);
+}
+
+/* ---- the model ----------------------------------------------------------------------------------------- */
+
+#define MODEL_FROM_YEAR 1800
+#define MODEL_TO_YEAR   2500
+#define MODEL_ROWS      12000
+
+struct model {
+    int count;
+    struct model_row {
+        int64_t since_s;
+        int64_t offset_s;
+        bool daylight; /* orders rows of the footer that fall on one instant */
+    } rows[MODEL_ROWS];
+};
+
+static bool model_leap(int year)
+{
+    return (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+}
+
+/* Days from 1970 to January 1, year by year. */
+static int64_t model_new_year(int year)
+{
+    int64_t days = 0;
+    for (int y = 1970; y < year; y++) days += model_leap(y) ? 366 : 365;
+    for (int y = 1969; y >= year; y--) days -= model_leap(y) ? 366 : 365;
+    return days;
+}
+
+/* [+-]h[:m[:s]] */
+static int64_t model_time(const char **text)
+{
+    int64_t sign = 1, part[3] = {0, 0, 0};
+    if (**text == '-') sign = -1;
+    if (**text == '-' || **text == '+') (*text)++;
+    for (int i = 0; i < 3; i++) {
+        char *rest;
+        part[i] = strtol(*text, &rest, 10);
+        *text = rest;
+        if (**text != ':') break;
+        (*text)++;
+    }
+    return sign * (part[0] * 3600 + part[1] * 60 + part[2]);
+}
+
+static void model_skip_name(const char **text)
+{
+    if (**text == '<') {
+        *text = strchr(*text, '>') + 1;
+    } else {
+        while ((**text >= 'A' && **text <= 'Z') || (**text >= 'a' && **text <= 'z')) (*text)++;
+    }
+}
+
+/* The day a rule names, found by walking the year and counting weekdays. Leaves *text behind the rule's
+ * day. */
+static int64_t model_day(const char **text, int year)
+{
+    static const int lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int64_t day = model_new_year(year);
+    int month, week, weekday, number, length = 0, seen = 0;
+
+    if (sscanf(*text, "M%d.%d.%d%n", &month, &week, &weekday, &length) == 3) {
+        int64_t found = 0;
+        for (int m = 1; m < month; m++) day += lengths[m - 1] + (m == 2 && model_leap(year));
+        int days = lengths[month - 1] + (month == 2 && model_leap(year));
+        for (int d = 0; d < days; d++, day++) {
+            if (((day % 7) + 7 + 4) % 7 == weekday && ++seen <= week)
+                found = day; /* 1970-01-01: a Thursday */
+        }
+        day = found;
+    } else if (sscanf(*text, "J%d%n", &number, &length) == 1) {
+        for (int d = 1; d < number; d++) day += d == 59 && model_leap(year) ? 2 : 1;
+    } else {
+        sscanf(*text, "%d%n", &number, &length);
+        day += number;
+    }
+    *text += length;
+    return day;
+}
+
+/* ,day[/time] in one year, as an instant */
+static int64_t model_turn(const char **text, int year, int64_t offset_s)
+{
+    int64_t time_s = 2 * HOUR_S;
+    (*text)++;
+    int64_t day = model_day(text, year);
+    if (**text == '/') {
+        (*text)++;
+        time_s = model_time(text);
+    }
+    return day * DAY_S + time_s - offset_s;
+}
+
+static void model_add(struct model *model, int64_t since_s, int64_t offset_s, bool daylight)
+{
+    assert_true(model->count < MODEL_ROWS);
+    model->rows[model->count++] = (struct model_row){since_s, offset_s, daylight};
+}
+
+static int model_compare(const void *left, const void *right)
+{
+    const struct model_row *a = left, *b = right;
+    if (a->since_s != b->since_s) return a->since_s < b->since_s ? -1 : 1;
+    return (int)a->daylight - (int)b->daylight;
+}
+
+/* What RFC 9636 3.3.1 calls daylight saving all year, or in the same manner none: asked of every year there
+ * is. */
+static bool model_same_all_year(const char *rules, int64_t *standard_s, int64_t *daylight_s)
+{
+    bool always = true, never = true;
+    for (int year = MODEL_FROM_YEAR; year <= MODEL_TO_YEAR && (always || never); year++) {
+        const char *text = rules, *next = rules;
+        int64_t begin_s = model_turn(&text, year, *standard_s), end_s = model_turn(&text, year, *daylight_s);
+        int64_t next_s = model_turn(&next, year + 1, *standard_s);
+        if (end_s <= begin_s) end_s = model_turn(&next, year + 1, *daylight_s);
+        if (end_s < next_s) always = false;
+        if (end_s > begin_s) never = false;
+    }
+    if (always) *standard_s = *daylight_s;
+    if (never) *daylight_s = *standard_s;
+    return always || never;
+}
+
+/* Every turn of every year after `after_s`. */
+static void model_footer(struct model *model, const char *footer, int64_t after_s)
+{
+    const char *text = footer;
+    model_skip_name(&text);
+    int64_t standard_s = -model_time(&text), daylight_s = standard_s;
+    if (*text != '\0') {
+        model_skip_name(&text);
+        daylight_s = *text == ',' ? standard_s + HOUR_S : -model_time(&text);
+    }
+    bool same = *text == '\0' || model_same_all_year(text, &standard_s, &daylight_s);
+    if (model->count == 1)
+        model->rows[0].offset_s = standard_s; /* no changes: the footer speaks for all time */
+    if (same) return;
+
+    int first = model->count;
+    for (int year = MODEL_FROM_YEAR; year <= MODEL_TO_YEAR; year++) {
+        const char *rules = text;
+        int64_t begin_s = model_turn(&rules, year, standard_s), end_s = model_turn(&rules, year, daylight_s);
+        if (begin_s > after_s) model_add(model, begin_s, daylight_s, true);
+        if (end_s > after_s) model_add(model, end_s, standard_s, false);
+    }
+    qsort(model->rows + first, (size_t)(model->count - first), sizeof(model->rows[0]), model_compare);
+}
+
+/* Leaves out rows that last no time, then those that change nothing. */
+static void model_tidy(struct model *model)
+{
+    int kept = 0;
+    for (int i = 0; i < model->count; i++) {
+        if (i + 1 < model->count && model->rows[i + 1].since_s == model->rows[i].since_s) continue;
+        if (kept > 0 && model->rows[kept - 1].offset_s == model->rows[i].offset_s) continue;
+        model->rows[kept++] = model->rows[i];
+    }
+    model->count = kept;
+}
+
+static int64_t model_number(const uint8_t *bytes, int size)
+{
+    int64_t number = bytes[0] < 128 ? 0 : -1;
+    for (int i = 0; i < size; i++) number = (int64_t)((uint64_t)number << 8 | bytes[i]);
+    return number;
+}
+
+/* Reads a file that zone_parse took. */
+static void model_read(struct model *model, const uint8_t *bytes, size_t size)
+{
+    const uint8_t *block = bytes;
+    int64_t n[6], width = 4, last_s = INT64_MIN;
+    char footer[256] = "";
+
+    for (int round = 0; round < (bytes[4] ? 2 : 1); round++) {
+        if (round == 1) {
+            block += 44 + n[3] * 5 + n[4] * 6 + n[5] + n[2] * 8 + n[1] + n[0];
+            width = 8;
+        }
+        for (int i = 0; i < 6; i++) n[i] = model_number(block + 20 + 4 * i, 4);
+    }
+    const uint8_t *times = block + 44, *indexes = times + n[3] * width, *types = indexes + n[3];
+    model->count = 0;
+    model_add(model, INT64_MIN, model_number(types, 4), false);
+    for (int i = 0; i < n[3]; i++) {
+        last_s = model_number(times + i * width, (int)width);
+        model_add(model, last_s, model_number(types + 6 * indexes[i], 4), false);
+    }
+    const uint8_t *end = types + n[4] * 6 + n[5] + n[1] + n[0];
+    if (width == 8)
+        snprintf(footer, sizeof(footer), "%.*s", (int)(bytes + size - end) - 2, (const char *)end + 1);
+    if (footer[0]) model_footer(model, footer, last_s);
+    model_tidy(model);
+}
+
+static int64_t model_until(const struct model *model, int row)
+{
+    return row + 1 < model->count ? model->rows[row + 1].since_s : INT64_MAX;
+}
+
+static int64_t model_offset(const struct model *model, int64_t second)
+{
+    int row = 0;
+    while (model_until(model, row) <= second) row++;
+    return model->rows[row].offset_s;
+}
+
+static bool model_shows(const struct model *model, int row, int64_t local_s)
+{
+    int64_t second = local_s - model->rows[row].offset_s;
+    return second >= model->rows[row].since_s && second < model_until(model, row);
+}
+
+/* Walks all of time for the first moment the clock shows the reading or jumps over it. */
+static struct zone_local model_resolve(const struct model *model, int64_t local_s)
+{
+    for (int row = 0; row < model->count; row++) {
+        int64_t offset_s = model->rows[row].offset_s;
+        int64_t before_s = row > 0 ? model->rows[row - 1].offset_s : offset_s,
+                since_s = model->rows[row].since_s;
+        if (row > 0 && since_s + before_s <= local_s && local_s < since_s + offset_s) {
+            return (struct zone_local){ZONE_LOCAL_GAP, local_s - before_s, local_s - offset_s};
+        }
+        if (!model_shows(model, row, local_s)) continue;
+        for (int again = row + 1; again < model->count; again++) {
+            if (!model_shows(model, again, local_s)) continue;
+            return (struct zone_local){ZONE_LOCAL_OVERLAP, local_s - offset_s,
+                                       local_s - model->rows[again].offset_s};
+        }
+        return (struct zone_local){ZONE_LOCAL_UNIQUE, local_s - offset_s, local_s - offset_s};
+    }
+    fail_msg("the model knows no such time");
+    return (struct zone_local){0};
+}
+
+/* Asks both about an instant and, taking it for a wall clock reading, about a local time. */
+static void compare_at(const struct zone *zone, const struct model *model, int64_t second, int64_t micros,
+                       const char *what)
+{
+    int64_t us = second * MICROS_PER_SECOND + micros, change_us;
+    struct zone_local wanted = model_resolve(model, second), got = zone_resolve_local(zone, us);
+    int64_t offset_us = model_offset(model, second) * MICROS_PER_SECOND;
+    int row = 0;
+
+    if (zone_offset_at(zone, us) != offset_us) {
+        fail_msg("%s: offset at %lld: %lld, expected %lld", what, (long long)second,
+                 (long long)zone_offset_at(zone, us), (long long)offset_us);
+    }
+    assert_int_equal(zone_local_from_instant(zone, us), us + offset_us);
+    assert_instant(got.instant_us, wanted.instant_us * MICROS_PER_SECOND + micros, what);
+    assert_instant(got.other_us, wanted.other_us * MICROS_PER_SECOND + micros, what);
+    assert_int_equal(got.kind, wanted.kind);
+    assert_int_equal(zone_instant_from_local(zone, us), got.instant_us);
+
+    while (row < model->count && model->rows[row].since_s <= second) row++;
+    if (row < model->count) {
+        assert_true(zone_next_change(zone, us, &change_us));
+        assert_instant(change_us, model->rows[row].since_s * MICROS_PER_SECOND, what);
+    }
+}
+
+/* All changes of the model, a second before and after, readings on either side of each, and random times. */
+static void compare_with_model(const struct zone *zone, const uint8_t *bytes, size_t size, const char *what)
+{
+    static struct model model;
+    int64_t from_s = at("1810-01-01T00:00:00") / MICROS_PER_SECOND;
+    int64_t to_s = at("2490-01-01T00:00:00") / MICROS_PER_SECOND;
+
+    model_read(&model, bytes, size);
+    int step = model.count < 600 ? 1 : model.count / 600; /* the model's walk is quadratic */
+    for (int row = 1; row < model.count; row += step) {
+        int64_t since_s = model.rows[row].since_s;
+        if (since_s < from_s || since_s > to_s) continue;
+        int64_t before_s = model.rows[row - 1].offset_s, after_s = model.rows[row].offset_s;
+        const int64_t around[] = {0, before_s, after_s, (before_s + after_s) / 2};
+        for (size_t i = 0; i < COUNT_OF(around); i++) {
+            compare_at(zone, &model, since_s + around[i] - 1, MICROS_PER_SECOND - 1, what);
+            compare_at(zone, &model, since_s + around[i], 0, what);
+        }
+    }
+    for (int round = 0; round < 100; round++) {
+        compare_at(zone, &model, random_between(from_s, to_s), random_between(0, MICROS_PER_SECOND - 1),
+                   what);
+    }
+}
+
+/* ---- UTC and one file, byte by byte -------------------------------------------------------------------- */
+
+static void utc_needs_no_file(void **state)
+{
+    (void)state;
+    const int64_t instants[] = {0, 1, -1, INT64_MIN, INT64_MAX, INT64_C(1738335600000000)};
+    int64_t change_us;
+
+    for (size_t i = 0; i < COUNT_OF(instants); i++) {
+        struct zone_local local = zone_resolve_local(zone_utc(), instants[i]);
+        assert_int_equal(zone_offset_at(zone_utc(), instants[i]), 0);
+        assert_true(zone_local_from_instant(zone_utc(), instants[i]) == instants[i]);
+        assert_true(local.kind == ZONE_LOCAL_UNIQUE && local.instant_us == instants[i]);
+        assert_false(zone_next_change(zone_utc(), instants[i], &change_us));
+    }
+    assert_true(zone_size(zone_utc()) > 0);
+    zone_free(zone_utc());
+    zone_free(NULL);
+}
+
+/* Two changes and a footer, as RFC 9636 B.2 shows a file: header, times, indexes, types, abbreviations,
+ * flags. */
+/* clang-format off */
+static const uint8_t small_file[] = {
+    /*  0 */ 'T', 'Z', 'i', 'f', '2', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    /* 20 */ 0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 0,  0, 0, 0, 1,  0, 0, 0, 1,
+    /* 44 */ 0, 0, 0, 0, 0, 0,                          /* the old block: one type, an empty abbreviation */
+    /* 50 */ 0,
+    /* 51 */ 'T', 'Z', 'i', 'f', '2', 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    /* 71 */ 0, 0, 0, 3,                                /* UT/local flags */
+             0, 0, 0, 3,                                /* standard/wall flags */
+             0, 0, 0, 0,                                /* leap seconds */
+             0, 0, 0, 2,                                /* changes */
+             0, 0, 0, 3,                                /* types */
+             0, 0, 0, 13,                               /* bytes of abbreviations */
+    /* 95 */ 0xff, 0xff, 0xff, 0xff, 0x6f, 0xa2, 0x61, 0xf8, /* 1893-03-31T23:06:32Z */
+             0x00, 0x00, 0x00, 0x00, 0x13, 0x4d, 0x44, 0x10, /* 1980-04-06T01:00:00Z */
+    /*111 */ 1, 2,
+    /*113 */ 0x00, 0x00, 0x0c, 0x88, 0, 0,               /* LMT +0:53:28 */
+             0x00, 0x00, 0x0e, 0x10, 0, 4,               /* CET +1 */
+             0x00, 0x00, 0x1c, 0x20, 1, 8,               /* CEST +2 */
+    /*131 */ 'L', 'M', 'T', 0, 'C', 'E', 'T', 0, 'C', 'E', 'S', 'T', 0,
+    /*144 */ 0, 1, 1,
+    /*147 */ 0, 1, 1,
+    /*150 */ '\n', 'C', 'E', 'T', '-', '1', 'C', 'E', 'S', 'T', ',',
+             'M', '3', '.', '5', '.', '0', ',', 'M', '1', '0', '.', '5', '.', '0', '/', '3', '\n',
+};
+/* clang-format on */
+
+static void a_small_file_is_read_as_written(void **state)
+{
+    (void)state;
+    const struct zone *zone;
+    int64_t change_us = INT64_MIN;
+
+    assert_int_equal(parse(small_file, sizeof(small_file), &zone), ZONE_FAULT_NONE);
+    /* before the first change, at it, after it */
+    assert_int_equal(zone_offset_at(zone, INT64_MIN), (53 * 60 + 28) * MICROS_PER_SECOND);
+    assert_true(zone_next_change(zone, change_us, &change_us));
+    assert_instant(change_us, at("1893-03-31T23:06:32Z"), "first change");
+    assert_int_equal(zone_offset_at(zone, change_us - 1), (53 * 60 + 28) * MICROS_PER_SECOND);
+    assert_int_equal(zone_offset_at(zone, change_us), MICROS_PER_HOUR);
+    /* the last change of the table, then the rule */
+    assert_true(zone_next_change(zone, change_us, &change_us));
+    assert_instant(change_us, at("1980-04-06T01:00:00Z"), "second change");
+    assert_int_equal(zone_offset_at(zone, change_us), 2 * MICROS_PER_HOUR);
+    assert_true(zone_next_change(zone, change_us, &change_us));
+    assert_instant(change_us, at("1980-10-26T01:00:00Z"), "first turn of the rule");
+    assert_int_equal(zone_offset_at(zone, change_us), MICROS_PER_HOUR);
+    assert_true(zone_next_change(zone, at("2999-12-01T00:00:00Z"), &change_us));
+    assert_instant(change_us, at("3000-03-30T01:00:00Z"), "a turn in the far future");
+
+    compare_with_model(zone, small_file, sizeof(small_file), "small file");
+    assert_true(zone_size(zone) < 512);
+    zone_free(zone);
+}
+
+/* ---- local times --------------------------------------------------------------------------------------- */
+
+static void local_times_in_gaps_and_overlaps_follow_the_policy(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        const char *footer, *local;
+        enum zone_local_kind kind;
+        const char *instant, *other; /* other NULL: the same */
+    } rows[] = {
+        /* Berlin, northern: the last second before the gap, its first, middle and last, the first after it */
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-03-30T01:59:59", ZONE_LOCAL_UNIQUE, "2025-03-30T00:59:59Z", NULL},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-03-30T02:00:00", ZONE_LOCAL_GAP, "2025-03-30T01:00:00Z", "2025-03-30T00:00:00Z"},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-03-30T02:30:00", ZONE_LOCAL_GAP, "2025-03-30T01:30:00Z", "2025-03-30T00:30:00Z"},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-03-30T02:59:59", ZONE_LOCAL_GAP, "2025-03-30T01:59:59Z", "2025-03-30T00:59:59Z"},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-03-30T03:00:00", ZONE_LOCAL_UNIQUE, "2025-03-30T01:00:00Z", NULL},
+        /* and the overlap */
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-10-26T01:59:59", ZONE_LOCAL_UNIQUE, "2025-10-25T23:59:59Z", NULL},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-10-26T02:00:00", ZONE_LOCAL_OVERLAP, "2025-10-26T00:00:00Z", "2025-10-26T01:00:00Z"},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-10-26T02:59:59", ZONE_LOCAL_OVERLAP, "2025-10-26T00:59:59Z", "2025-10-26T01:59:59Z"},
+        {"CET-1CEST,M3.5.0,M10.5.0/3", "2025-10-26T03:00:00", ZONE_LOCAL_UNIQUE, "2025-10-26T02:00:00Z", NULL},
+        /* New York, west of UTC */
+        {"EST5EDT,M3.2.0,M11.1.0", "2026-03-08T02:30:00", ZONE_LOCAL_GAP, "2026-03-08T07:30:00Z", "2026-03-08T06:30:00Z"},
+        {"EST5EDT,M3.2.0,M11.1.0", "2026-11-01T01:30:00", ZONE_LOCAL_OVERLAP, "2026-11-01T05:30:00Z", "2026-11-01T06:30:00Z"},
+        {"EST5EDT,M3.2.0,M11.1.0", "2026-07-01T00:00:00", ZONE_LOCAL_UNIQUE, "2026-07-01T04:00:00Z", NULL},
+        /* Sydney, southern: summer over the turn of the year */
+        {"AEST-10AEDT,M10.1.0,M4.1.0/3", "2025-10-05T02:30:00", ZONE_LOCAL_GAP, "2025-10-04T16:30:00Z", "2025-10-04T15:30:00Z"},
+        {"AEST-10AEDT,M10.1.0,M4.1.0/3", "2026-01-01T00:00:00", ZONE_LOCAL_UNIQUE, "2025-12-31T13:00:00Z", NULL},
+        {"AEST-10AEDT,M10.1.0,M4.1.0/3", "2026-04-05T02:30:00", ZONE_LOCAL_OVERLAP, "2026-04-04T15:30:00Z", "2026-04-04T16:30:00Z"},
+        {"AEST-10AEDT,M10.1.0,M4.1.0/3", "2026-06-01T00:00:00", ZONE_LOCAL_UNIQUE, "2026-05-31T14:00:00Z", NULL},
+        /* Dublin: summer is standard, winter is negative daylight saving */
+        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2050-03-27T01:30:00", ZONE_LOCAL_GAP, "2050-03-27T01:30:00Z", "2050-03-27T00:30:00Z"},
+        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2050-07-01T00:00:00", ZONE_LOCAL_UNIQUE, "2050-06-30T23:00:00Z", NULL},
+        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2050-10-30T01:30:00", ZONE_LOCAL_OVERLAP, "2050-10-30T00:30:00Z", "2050-10-30T01:30:00Z"},
+        {"IST-1GMT0,M10.5.0,M3.5.0/1", "2050-12-31T00:00:00", ZONE_LOCAL_UNIQUE, "2050-12-31T00:00:00Z", NULL},
+        /* Lord Howe: half an hour */
+        {"<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "2025-10-05T02:15:00", ZONE_LOCAL_GAP, "2025-10-04T15:45:00Z", "2025-10-04T15:15:00Z"},
+        {"<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "2025-10-05T02:30:00", ZONE_LOCAL_UNIQUE, "2025-10-04T15:30:00Z", NULL},
+        {"<+1030>-10:30<+11>-11,M10.1.0,M4.1.0", "2026-04-05T01:45:00", ZONE_LOCAL_OVERLAP, "2026-04-04T14:45:00Z", "2026-04-04T15:15:00Z"},
+        /* Troll: two hours */
+        {"<+00>0<+02>-2,M3.5.0/1,M10.5.0/3", "2026-03-29T02:00:00", ZONE_LOCAL_GAP, "2026-03-29T02:00:00Z", "2026-03-29T00:00:00Z"},
+        {"<+00>0<+02>-2,M3.5.0/1,M10.5.0/3", "2026-10-25T01:00:00", ZONE_LOCAL_OVERLAP, "2026-10-24T23:00:00Z", "2026-10-25T01:00:00Z"},
+        /* Havana: midnight is missing in spring, comes twice in autumn */
+        {"CST5CDT,M3.2.0/0,M11.1.0/1", "2026-03-08T00:00:00", ZONE_LOCAL_GAP, "2026-03-08T05:00:00Z", "2026-03-08T04:00:00Z"},
+        {"CST5CDT,M3.2.0/0,M11.1.0/1", "2026-11-01T00:00:00", ZONE_LOCAL_OVERLAP, "2026-11-01T04:00:00Z", "2026-11-01T05:00:00Z"},
+        /* Cairo: the last Friday at 0:00, the last Thursday at 24:00, so Friday's midnight is after it */
+        {"EET-2EEST,M4.5.5/0,M10.5.4/24", "2026-04-24T00:00:00", ZONE_LOCAL_GAP, "2026-04-23T22:00:00Z", "2026-04-23T21:00:00Z"},
+        {"EET-2EEST,M4.5.5/0,M10.5.4/24", "2026-10-29T23:30:00", ZONE_LOCAL_OVERLAP, "2026-10-29T20:30:00Z", "2026-10-29T21:30:00Z"},
+        {"EET-2EEST,M4.5.5/0,M10.5.4/24", "2026-10-30T00:00:00", ZONE_LOCAL_UNIQUE, "2026-10-29T22:00:00Z", NULL},
+        /* Nuuk: a negative time, Saturday evening before the last Sunday */
+        {"<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "2026-03-28T23:00:00", ZONE_LOCAL_GAP, "2026-03-29T01:00:00Z", "2026-03-29T00:00:00Z"},
+        {"<-02>2<-01>,M3.5.0/-1,M10.5.0/0", "2026-10-24T23:30:00", ZONE_LOCAL_OVERLAP, "2026-10-25T00:30:00Z", "2026-10-25T01:30:00Z"},
+        /* Gaza: Thursday and 50 hours is Saturday at 2:00 */
+        {"EET-2EEST,M3.4.4/50,M10.4.4/50", "2026-03-28T02:30:00", ZONE_LOCAL_GAP, "2026-03-28T00:30:00Z", "2026-03-27T23:30:00Z"},
+        {"EET-2EEST,M3.4.4/50,M10.4.4/50", "2026-10-24T01:30:00", ZONE_LOCAL_OVERLAP, "2026-10-23T22:30:00Z", "2026-10-23T23:30:00Z"},
+        /* Casablanca, El Aaiun after 2087; Kathmandu: nothing ever changes */
+        {"<+01>-1", "2090-03-27T02:30:00", ZONE_LOCAL_UNIQUE, "2090-03-27T01:30:00Z", NULL},
+        {"<+0545>-5:45", "2026-01-01T00:00:00", ZONE_LOCAL_UNIQUE, "2025-12-31T18:15:00Z", NULL},
+        /* Jn never counts February 29: J60 is March 1 in every year; n does: 60 is March 1 only in leap
+         * years */
+        {"AAA0BBB,J60/0,J300/0", "2024-03-01T00:30:00", ZONE_LOCAL_GAP, "2024-03-01T00:30:00Z", "2024-02-29T23:30:00Z"},
+        {"AAA0BBB,J60/0,J300/0", "2025-03-01T00:30:00", ZONE_LOCAL_GAP, "2025-03-01T00:30:00Z", "2025-02-28T23:30:00Z"},
+        {"AAA0BBB,60/0,300/0", "2024-03-01T00:30:00", ZONE_LOCAL_GAP, "2024-03-01T00:30:00Z", "2024-02-29T23:30:00Z"},
+        {"AAA0BBB,60/0,300/0", "2025-03-02T00:30:00", ZONE_LOCAL_GAP, "2025-03-02T00:30:00Z", "2025-03-01T23:30:00Z"},
+        {"AAA0BBB,J59/0,J300/0", "2024-02-28T00:30:00", ZONE_LOCAL_GAP, "2024-02-28T00:30:00Z", "2024-02-27T23:30:00Z"},
+        /* daylight saving all year (RFC 9636 3.3.1), also where the file says so with minutes and seconds */
+        {"XXX3EDT4,0/0,J365/23", "2026-01-01T00:00:00", ZONE_LOCAL_UNIQUE, "2026-01-01T04:00:00Z", NULL},
+        {"XXX3EDT4,0/0,J365/23", "2026-07-01T00:00:00", ZONE_LOCAL_UNIQUE, "2026-07-01T04:00:00Z", NULL},
+        {"EST5EDT,0/0,J365/25", "2027-12-31T23:30:00", ZONE_LOCAL_UNIQUE, "2028-01-01T03:30:00Z", NULL},
+        {"AAA-1:02:03BBB-2:03:04,J100/1:02:03,J200/4:05:06", "2026-04-10T01:02:03", ZONE_LOCAL_GAP, "2026-04-10T00:00:00Z", "2026-04-09T22:58:59Z"},
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct zone *zone = parse_footer(rows[i].footer);
+        struct zone_local local = zone_resolve_local(zone, at(rows[i].local));
+        const char *other = rows[i].other ? rows[i].other : rows[i].instant;
+        assert_instant(local.instant_us, at(rows[i].instant), rows[i].local);
+        assert_instant(local.other_us, at(other), rows[i].local);
+        assert_int_equal(local.kind, rows[i].kind);
+        zone_free(zone);
+    }
+}
+
+/* Samoa went from -10 to +14 at the end of December 29: there was no December 30. */
+static void a_skipped_day_moves_to_the_next_one(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {1316872800, -10 * HOUR_S},
+        {1325239200, 14 * HOUR_S }
+    };
+    static struct file file;
+    make_file(&file, '2', -11 * HOUR_S, changes, COUNT_OF(changes), "");
+    const struct zone *zone = parse_file(&file);
+    struct zone_local local = zone_resolve_local(zone, at("2011-12-30T00:00:00"));
+
+    /* the whole day is a gap; its midnight becomes the next one, which makes its cycle empty */
+    assert_int_equal(local.kind, ZONE_LOCAL_GAP);
+    assert_instant(local.instant_us, at("2011-12-30T10:00:00Z"), "Dec 30");
+    assert_instant(local.other_us, at("2011-12-29T10:00:00Z"), "Dec 30 counted from after");
+    local = zone_resolve_local(zone, at("2011-12-31T00:00:00"));
+    assert_int_equal(local.kind, ZONE_LOCAL_UNIQUE);
+    assert_instant(local.instant_us, at("2011-12-30T10:00:00Z"), "Dec 31");
+    /* around it */
+    local = zone_resolve_local(zone, at("2011-12-29T23:59:59"));
+    assert_int_equal(local.kind, ZONE_LOCAL_UNIQUE);
+    assert_instant(local.instant_us, at("2011-12-30T09:59:59Z"), "the last second of Dec 29");
+    local = zone_resolve_local(zone, at("2011-12-30T23:59:59"));
+    assert_int_equal(local.kind, ZONE_LOCAL_GAP);
+    assert_instant(local.instant_us, at("2011-12-31T09:59:59Z"), "the last second of Dec 30");
+    zone_free(zone);
+}
+
+/* Kwajalein went from +11 to -12 in 1969: almost a day came twice. */
+static void a_repeated_day_counts_the_first_time(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {-7988400, -12 * HOUR_S}
+    };
+    static struct file file;
+    make_file(&file, '2', 11 * HOUR_S, changes, COUNT_OF(changes), "");
+    const struct zone *zone = parse_file(&file);
+    struct zone_local local = zone_resolve_local(zone, at("1969-09-30T12:00:00"));
+
+    assert_int_equal(local.kind, ZONE_LOCAL_OVERLAP);
+    assert_instant(local.instant_us, at("1969-09-30T01:00:00Z"), "first");
+    assert_instant(local.other_us, at("1969-10-01T00:00:00Z"), "second");
+    zone_free(zone);
+}
+
+/* ---- what files may say -------------------------------------------------------------------------------- */
+
+static void a_version_1_file_ends_with_its_last_change(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {-1000000000, HOUR_S    },
+        {1000000000,  2 * HOUR_S}
+    };
+    static struct file file;
+    const struct zone *zone;
+
+    file.size = 0;
+    put_block(&file, 0, 4, 1800, changes, COUNT_OF(changes));
+    zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, INT64_MIN), 1800 * MICROS_PER_SECOND);
+    assert_int_equal(zone_offset_at(zone, -1000000000 * MICROS_PER_SECOND), MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(zone, INT64_MAX), 2 * MICROS_PER_HOUR);
+    compare_with_model(zone, file.bytes, file.size, "version 1");
+    zone_free(zone);
+
+    /* a footer has no place in it */
+    put_text(&file, "\n<+02>-2\n");
+    assert_int_equal(parse(file.bytes, file.size, &zone), ZONE_FAULT_TRAILING);
+    assert_null(zone);
+}
+
+static void versions_2_to_9_are_read_alike_and_others_refused(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {0, HOUR_S}
+    };
+    static struct file file;
+
+    for (int version = 1; version < 256; version++) {
+        const struct zone *zone;
+        make_file(&file, version, 0, changes, 1, "<+01>-1");
+        bool known = version >= '2' && version <= '9';
+        assert_int_equal(parse(file.bytes, file.size, &zone), known ? ZONE_FAULT_NONE : ZONE_FAULT_VERSION);
+        zone_free(zone);
+    }
+    /* both parts say the same */
+    const struct zone *zone;
+    make_file(&file, '2', 0, changes, 1, "<+01>-1");
+    file.bytes[4] = '3';
+    assert_int_equal(parse(file.bytes, file.size, &zone), ZONE_FAULT_VERSION);
+}
+
+/* RFC 9636 lets a reader pass over the 32-bit data, so it may say anything that has a size. */
+static void the_old_block_is_only_measured(void **state)
+{
+    (void)state;
+    static struct file file;
+    static const struct made_change nonsense[] = {
+        {500, 1 << 30   },
+        {400, -(1 << 30)}
+    };
+    static const struct made_change changes[] = {
+        {0, HOUR_S}
+    };
+
+    file.size = 0;
+    put_block(&file, '2', 4, 12345, nonsense, 2);
+    put_block(&file, '2', 8, 0, changes, 1);
+    put_text(&file, "\n\n");
+    const struct zone *zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, 0), MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(zone, -1), 0);
+    zone_free(zone);
+}
+
+static void without_changes_the_footer_speaks_for_all_time(void **state)
+{
+    (void)state;
+    static struct file file;
+    int64_t change_us = INT64_MIN;
+
+    /* type 0 says +5, the footer +1 */
+    make_file(&file, '2', 5 * HOUR_S, NULL, 0, "CET-1");
+    const struct zone *zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, INT64_MIN), MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(zone, INT64_MAX), MICROS_PER_HOUR);
+    assert_false(zone_next_change(zone, change_us, &change_us));
+    zone_free(zone);
+
+    /* a rule that has always been in force */
+    zone = parse_footer("CET-1CEST,M3.5.0,M10.5.0/3");
+    assert_int_equal(zone_offset_at(zone, at("1000-07-01T00:00:00Z")), 2 * MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(zone, at("1000-01-01T00:00:00Z")), MICROS_PER_HOUR);
+    zone_free(zone);
+
+    /* an empty footer: type 0 */
+    make_file(&file, '2', 5 * HOUR_S, NULL, 0, "");
+    zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, 0), 5 * MICROS_PER_HOUR);
+    zone_free(zone);
+}
+
+static void an_empty_footer_keeps_the_last_offset(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {0,    HOUR_S    },
+        {1000, 2 * HOUR_S}
+    };
+    static struct file file;
+    make_file(&file, '2', 0, changes, COUNT_OF(changes), "");
+    const struct zone *zone = parse_file(&file);
+    int64_t change_us;
+
+    assert_int_equal(zone_offset_at(zone, INT64_MAX), 2 * MICROS_PER_HOUR);
+    assert_false(zone_next_change(zone, 1000 * MICROS_PER_SECOND, &change_us));
+    zone_free(zone);
+}
+
+/* Files of "zic -b fat" begin with a change at -2^59 s, long before an int64 of us. */
+static void changes_out_of_reach_leave_only_their_offset(void **state)
+{
+    (void)state;
+    static struct file file;
+    static const struct made_change early[] = {
+        {-(INT64_C(1) << 59),               HOUR_S    },
+        {INT64_MIN / MICROS_PER_SECOND - 1, 2 * HOUR_S},
+        {0,                                 3 * HOUR_S}
+    };
+    static const struct made_change late[] = {
+        {0,                                 HOUR_S    },
+        {INT64_MAX / MICROS_PER_SECOND + 1, 2 * HOUR_S}
+    };
+    int64_t change_us = INT64_MIN;
+
+    make_file(&file, '2', 0, early, COUNT_OF(early), "<+03>-3");
+    const struct zone *zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, INT64_MIN), 2 * MICROS_PER_HOUR);
+    assert_true(zone_next_change(zone, change_us, &change_us));
+    assert_int_equal(change_us, 0);
+    zone_free(zone);
+
+    /* only such changes: the footer speaks for all time */
+    make_file(&file, '2', 0, early, 2, "CET-1CEST,M3.5.0,M10.5.0/3");
+    zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, at("1000-01-01T00:00:00Z")), MICROS_PER_HOUR);
+    zone_free(zone);
+
+    /* a last change that never comes, and so no footer */
+    make_file(&file, '2', 0, late, COUNT_OF(late), "<+02>-2");
+    zone = parse_file(&file);
+    assert_int_equal(zone_offset_at(zone, INT64_MAX), MICROS_PER_HOUR);
+    assert_false(zone_next_change(zone, 0, &change_us));
+    zone_free(zone);
+}
+
+static void changes_of_name_only_are_no_changes(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {0,    HOUR_S},
+        {1000, HOUR_S},
+        {2000, HOUR_S},
+        {3000, 0     }
+    };
+    static struct file file;
+    make_file(&file, '2', 0, changes, COUNT_OF(changes), "AAA0");
+    const struct zone *zone = parse_file(&file);
+    int64_t change_us;
+
+    assert_true(zone_next_change(zone, 0, &change_us));
+    assert_int_equal(change_us, 3000 * MICROS_PER_SECOND);
+    assert_int_equal(zone_resolve_local(zone, (1000 + HOUR_S) * MICROS_PER_SECOND).kind, ZONE_LOCAL_OVERLAP);
+    compare_with_model(zone, file.bytes, file.size, "changes of name");
+    zone_free(zone);
+}
+
+/* The slim America/Ojinaga of some zic: standard time came back on October 30, 2022, but by the footer that
+ * holds from then on daylight saving lasts until November 6. */
+static void a_footer_ahead_of_its_time_waits_for_its_next_turn(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {1647162000, -6 * HOUR_S},
+        {1667116800, -6 * HOUR_S}
+    };
+    static const struct made_change foreign[] = {
+        {1667116800, -8 * HOUR_S}
+    };
+    static struct file file;
+    make_file(&file, '2', -7 * HOUR_S, changes, COUNT_OF(changes), "CST6CDT,M3.2.0,M11.1.0");
+    const struct zone *zone = parse_file(&file);
+    int64_t change_us;
+
+    assert_int_equal(zone_offset_at(zone, at("2022-11-01T00:00:00Z")), -6 * MICROS_PER_HOUR);
+    assert_true(zone_next_change(zone, at("2022-11-01T00:00:00Z"), &change_us));
+    assert_instant(change_us, at("2023-03-12T08:00:00Z"), "the next change");
+    compare_with_model(zone, file.bytes, file.size, "Ojinaga");
+    zone_free(zone);
+
+    /* an offset the rule does not know at all is a contradiction */
+    make_file(&file, '2', -7 * HOUR_S, foreign, 1, "CST6CDT,M3.2.0,M11.1.0");
+    assert_int_equal(parse(file.bytes, file.size, &zone), ZONE_FAULT_CONFLICT);
+    make_file(&file, '2', -7 * HOUR_S, foreign, 1, "CST6");
+    assert_int_equal(parse(file.bytes, file.size, &zone), ZONE_FAULT_CONFLICT);
+}
+
+/* ---- what files may not say ---------------------------------------------------------------------------- */
+
+static void wrong_bytes_are_named(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        size_t at;
+        uint8_t byte;
+        enum zone_fault fault;
+    } rows[] = {
+        /* magic of either part, version */
+        {0, 't', ZONE_FAULT_MAGIC},
+        {54, 'F', ZONE_FAULT_MAGIC},
+        {4, 'x', ZONE_FAULT_VERSION},
+        {4, '0', ZONE_FAULT_VERSION},
+        {55, '3', ZONE_FAULT_VERSION},
+        /* counts of flags: not 0 and not as many as types */
+        {74, 2, ZONE_FAULT_COUNTS},
+        {78, 4, ZONE_FAULT_COUNTS},
+        /* counts beyond the file */
+        {71, 0xff, ZONE_FAULT_TRUNCATED},
+        {79, 0xff, ZONE_FAULT_TRUNCATED},
+        {83, 0xff, ZONE_FAULT_TRUNCATED},
+        {87, 0xff, ZONE_FAULT_TRUNCATED},
+        {91, 0x7f, ZONE_FAULT_TRUNCATED},
+        {32, 0xff, ZONE_FAULT_TRUNCATED},
+        /* leap seconds: 12 bytes of the footer taken for one */
+        {82, 1, ZONE_FAULT_LEAPS},
+        /* the second change before the first, a type that is not there */
+        {103, 0x80, ZONE_FAULT_ORDER},
+        {112, 3, ZONE_FAULT_TYPE},
+        {111, 0xff, ZONE_FAULT_TYPE},
+        /* offset +25:59:59 fits, +26:00:00 does not */
+        {114, 2, ZONE_FAULT_OFFSET},
+        {113, 0x80, ZONE_FAULT_OFFSET},
+        /* the daylight flag, the flags behind */
+        {117, 2, ZONE_FAULT_TYPE},
+        {144, 2, ZONE_FAULT_TYPE},
+        {149, 0xff, ZONE_FAULT_TYPE},
+        /* an abbreviation behind the last, or without an end */
+        {130, 13, ZONE_FAULT_DESIGNATION},
+        {143, 'T', ZONE_FAULT_DESIGNATION},
+        /* newlines of the footer */
+        {150, ' ', ZONE_FAULT_FOOTER},
+        {177, '0', ZONE_FAULT_FOOTER},
+        {155, '\n', ZONE_FAULT_TRAILING},
+        /* a NUL in it; an offset that is not the last change's */
+        {160, 0, ZONE_FAULT_FOOTER},
+        {155, '4', ZONE_FAULT_CONFLICT},
+    };
+    /* clang-format on */
+
+    assert_int_equal(sizeof(small_file), 178);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        uint8_t bytes[sizeof(small_file)];
+        const struct zone *zone;
+        memcpy(bytes, small_file, sizeof(bytes));
+        bytes[rows[i].at] = rows[i].byte;
+        enum zone_fault fault = parse(bytes, sizeof(bytes), &zone);
+        if (fault != rows[i].fault) {
+            fail_msg("byte %zu: %s, expected %s", rows[i].at, zone_fault_text(fault),
+                     zone_fault_text(rows[i].fault));
+        }
+        assert_null(zone);
+    }
+}
+
+static void wrong_footers_are_refused(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const char *const rows[] = {
+        /* names: too short, wrong letters, not closed */
+        "AB1", "1", "-1", "<AB>1", "<ABC1", "A+B1", "<A B>1", ":America/New_York", " EST5",
+        /* offsets: none, out of range, too many digits or parts, half a minute */
+        "EST", "EST+", "EST25", "EST-25", "EST005", "EST5:60", "EST5:00:60", "EST5:", "EST5:00:", "EST5:00:00:00",
+        "EST5:00:00 ", "EST99999999999999999999",
+        /* daylight saving without rules, or with one */
+        "EST5EDT", "EST5EDT4", "EST5EDT,", "EST5EDT,M3.2.0", "EST5EDT,M3.2.0,", "EST5,M3.2.0,M11.1.0",
+        "EST5ED,M3.2.0,M11.1.0", "EST5EDT25,M3.2.0,M11.1.0",
+        /* days that are no days */
+        "EST5EDT,M0.2.0,M11.1.0", "EST5EDT,M13.2.0,M11.1.0", "EST5EDT,M3.0.0,M11.1.0", "EST5EDT,M3.6.0,M11.1.0",
+        "EST5EDT,M3.2.7,M11.1.0", "EST5EDT,M3.2,M11.1.0", "EST5EDT,M3.2.0.0,M11.1.0", "EST5EDT,M-3.2.0,M11.1.0",
+        "EST5EDT,J0,J365", "EST5EDT,J1,J366", "EST5EDT,366,1", "EST5EDT,1,0366", "EST5EDT,J,J365", "EST5EDT,-1,5",
+        /* times out of range */
+        "EST5EDT,M3.2.0/168,M11.1.0", "EST5EDT,M3.2.0/-168,M11.1.0", "EST5EDT,M3.2.0/2:60,M11.1.0",
+        "EST5EDT,M3.2.0/,M11.1.0", "EST5EDT,M3.2.0/0002,M11.1.0",
+        /* more than there is */
+        "EST5EDT,M3.2.0,M11.1.0,", "EST5EDT,M3.2.0,M11.1.0 ", "EST5EDT,M3.2.0,M11.1.0/2/2", "EST5EDT,M3.2.0,M11.1.0,M1.1.1",
+    };
+    /* clang-format on */
+    static struct file file;
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct zone *zone;
+        make_file(&file, '3', 0, NULL, 0, rows[i]);
+        if (parse(file.bytes, file.size, &zone) != ZONE_FAULT_FOOTER) fail_msg("taken: %s", rows[i]);
+    }
+}
+
+static void the_extremes_of_footers_are_taken(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        const char *footer;
+        int64_t january_s, july_s;
+    } rows[] = {
+        /* the longest offsets, signs, one digit, all parts */
+        {"AAA24:59:59", -89999, -89999},
+        {"AAA-24:59:59", 89999, 89999},
+        {"AAA+5", -5 * HOUR_S, -5 * HOUR_S},
+        {"AAA05:06:07", -18367, -18367},
+        {"<-+1>0", 0, 0},
+        /* daylight saving an hour ahead of the longest offset */
+        {"AAA-24:59:59BBB,M3.1.0,M11.1.0", 89999, 93599},
+        {"AAA24BBB-24,M3.1.0,M11.1.0", -24 * HOUR_S, 24 * HOUR_S},
+        /* the longest names and times, leading zeros */
+        {"ABCDEFGHIJKLMNOPQRSTUVWXYZ0<+1234567890>,M03.1.0/167:59:59,M11.1.0/-167:59:59", 0, HOUR_S},
+        {"AAA0BBB,000/000,365/0", HOUR_S, HOUR_S},
+        /* turns of one year in its neighbours */
+        {"AAA0BBB,0/-167,J365/167", HOUR_S, HOUR_S},
+        {"AAA0BBB,J365/167,0/-167", 0, 0},
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct zone *zone = parse_footer(rows[i].footer);
+        assert_int_equal(zone_offset_at(zone, at("2026-01-15T00:00:00Z")),
+                         rows[i].january_s * MICROS_PER_SECOND);
+        assert_int_equal(zone_offset_at(zone, at("2026-07-15T00:00:00Z")),
+                         rows[i].july_s * MICROS_PER_SECOND);
+        zone_free(zone);
+    }
+}
+
+static void sizes_are_bounded(void **state)
+{
+    (void)state;
+    static struct file file;
+    const struct zone *zone;
+
+    /* nothing, too much, and as much as is allowed: a footer fills the file */
+    assert_int_equal(zone_parse(NULL, 0, &zone), ZONE_FAULT_TRUNCATED);
+    memset(&file, 'A', sizeof(file));
+    assert_int_equal(parse(file.bytes, ZONE_FILE_MAX + 1, &zone), ZONE_FAULT_SIZE);
+    make_file(&file, '2', 0, NULL, 0, "");
+    memset(file.bytes + file.size - 1, 'A', ZONE_FILE_MAX - file.size);
+    memcpy(file.bytes + ZONE_FILE_MAX - 3, "-1\n", 3);
+    assert_int_equal(parse(file.bytes, ZONE_FILE_MAX, &zone), ZONE_FAULT_NONE);
+    assert_int_equal(zone_offset_at(zone, 0), MICROS_PER_HOUR);
+    zone_free(zone);
+}
+
+/* 256 types are all an index can name. */
+static void more_types_than_indexes_are_refused(void **state)
+{
+    (void)state;
+    static struct file file;
+    static struct made_change changes[256];
+    const struct zone *zone;
+
+    for (size_t i = 0; i < COUNT_OF(changes); i++) {
+        changes[i] = (struct made_change){(int64_t)i * 1000000, (int64_t)i};
+    }
+    make_file(&file, '2', 0, changes, 255, "");
+    assert_int_equal(parse(file.bytes, file.size, &zone), ZONE_FAULT_NONE);
+    assert_int_equal(zone_offset_at(zone, INT64_MAX), 254 * MICROS_PER_SECOND);
+    compare_with_model(zone, file.bytes, file.size, "256 types");
+    zone_free(zone);
+    make_file(&file, '2', 0, changes, 256, "");
+    assert_int_equal(parse(file.bytes, file.size, &zone), ZONE_FAULT_COUNTS);
+}
+
+/* ---- damage -------------------------------------------------------------------------------------------- */
+
+/* Whatever was taken must answer everywhere, and what it says must fit together. */
+static void assert_sound(const struct zone *zone)
+{
+    int64_t us = INT64_MIN, change_us;
+    for (int i = 0; i < 40 && zone_next_change(zone, us, &change_us); i++, us = change_us) {
+        assert_true(change_us > us);
+        assert_true(zone_offset_at(zone, change_us - 1) != zone_offset_at(zone, change_us));
+        int64_t local_us = zone_local_from_instant(zone, change_us);
+        struct zone_local local = zone_resolve_local(zone, local_us);
+        assert_true(local.instant_us <= change_us || local.kind == ZONE_LOCAL_GAP);
+    }
+    const int64_t edges[] = {INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX};
+    for (size_t i = 0; i < COUNT_OF(edges); i++) {
+        int64_t offset_us = zone_offset_at(zone, edges[i]);
+        assert_true(offset_us > -25 * MICROS_PER_HOUR && offset_us < 26 * MICROS_PER_HOUR);
+        zone_local_from_instant(zone, edges[i]);
+        zone_instant_from_local(zone, edges[i]);
+    }
+}
+
+static void damage_files(const uint8_t *good, size_t size, int bytes_tried)
+{
+    uint8_t *bytes = malloc(size);
+    const struct zone *zone;
+
+    memcpy(bytes, good, size);
+    for (size_t cut = 0; cut < size; cut++) {
+        assert_int_not_equal(parse(good, cut, &zone), ZONE_FAULT_NONE);
+        assert_null(zone);
+    }
+    for (size_t place = 0; place < size; place++) {
+        for (int i = 0; i < bytes_tried; i++) {
+            bytes[place] = bytes_tried == 256 ? (uint8_t)i : (uint8_t)random_bits();
+            if (parse(bytes, size, &zone) == ZONE_FAULT_NONE) {
+                assert_sound(zone);
+                zone_free(zone);
+            }
+        }
+        bytes[place] = good[place];
+    }
+    free(bytes);
+}
+
+static void files_cut_or_changed_at_any_byte_do_no_harm(void **state)
+{
+    (void)state;
+    static const struct made_change changes[] = {
+        {-1000000000, HOUR_S    },
+        {0,           2 * HOUR_S},
+        {1000000000,  -HOUR_S   }
+    };
+    static struct file file;
+
+    damage_files(small_file, sizeof(small_file), 256);
+    file.size = 0;
+    put_block(&file, 0, 4, 1800, changes, COUNT_OF(changes));
+    damage_files(file.bytes, file.size, 256);
+    make_file(&file, '3', 0, changes, COUNT_OF(changes), "<-02>2<-01>,M3.5.0/-1,M10.5.0/0");
+    damage_files(file.bytes, file.size, 256);
+}
+
+static void instants_at_the_ends_of_int64_are_answered(void **state)
+{
+    (void)state;
+    static const char *const rows[] = {
+        "CET-1CEST,M3.5.0,M10.5.0/3",  "AEST-10AEDT,M10.1.0,M4.1.0/3", "AAA-24:59:59", "AAA24:59:59",
+        "AAA24BBB-24,0/-167,J365/167",
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const struct zone *zone = parse_footer(rows[i]);
+        int64_t change_us = INT64_MAX - MICROS_PER_DAY * 1000;
+        assert_sound(zone);
+        while (zone_next_change(zone, change_us, &change_us)) assert_sound(zone); /* it ends */
+        assert_false(zone_next_change(zone, INT64_MAX, &change_us));
+        /* Local times saturate instead of wrapping. */
+        int64_t offset_us = zone_offset_at(zone, INT64_MAX);
+        assert_true(zone_local_from_instant(zone, INT64_MAX) >= INT64_MAX + (offset_us < 0 ? offset_us : 0));
+        offset_us = zone_offset_at(zone, INT64_MIN);
+        assert_true(zone_local_from_instant(zone, INT64_MIN) <= INT64_MIN + (offset_us > 0 ? offset_us : 0));
+        zone_free(zone);
+    }
+    /* the rule holds to the last year: December 294246 and July */
+    const struct zone *berlin = parse_footer(rows[0]);
+    int64_t july_us, december_us;
+    assert_true(local_from_civil((struct civil){294246, 7, 1}, 0, &july_us));
+    assert_true(local_from_civil((struct civil){294246, 12, 1}, 0, &december_us));
+    assert_int_equal(zone_offset_at(berlin, july_us), 2 * MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(berlin, december_us), MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(berlin, INT64_MAX), MICROS_PER_HOUR);
+    assert_true(local_from_civil((struct civil){-290307, 7, 1}, 0, &july_us));
+    assert_int_equal(zone_offset_at(berlin, july_us), 2 * MICROS_PER_HOUR);
+    assert_int_equal(zone_offset_at(berlin, INT64_MIN), MICROS_PER_HOUR);
+    zone_free(berlin);
+}
+
+/* ---- the model and the fast one ------------------------------------------------------------------------ */
+
+static void random_turn(char *text, size_t size)
+{
+    static const char *const times[] = {"",       "/0",   "/3",          "/-1",     "/24",
+                                        "/50:30", "/167", "/-167:00:01", "/1:02:03"};
+    const char *time = times[random_between(0, COUNT_OF(times) - 1)];
+    int month = (int)random_between(1, 12), day = (int)random_between(0, 365);
+    switch (random_between(0, 2)) {
+    case 0:
+        snprintf(text, size, "M%d.%d.%d%s", month, (int)random_between(1, 5), (int)random_between(0, 6),
+                 time);
+        break;
+    case 1: snprintf(text, size, "J%d%s", day ? day : 1, time); break;
+    default: snprintf(text, size, "%d%s", day, time); break;
+    }
+}
+
+/* Any rule the grammar allows, turns days apart or months; *offset_s becomes one of its offsets. */
+static void random_footer(char *text, size_t size, int64_t *offset_s)
+{
+    int west[2], pick = (int)random_between(0, 1);
+    char begin[32], end[32];
+    for (int i = 0; i < 2; i++) west[i] = (int)random_between(-24, 24);
+    random_turn(begin, sizeof(begin));
+    random_turn(end, sizeof(end));
+    *offset_s = -west[pick] * HOUR_S;
+    if (random_between(0, 4) == 0) {
+        snprintf(text, size, "STD%d", west[pick]);
+    } else {
+        snprintf(text, size, "STD%d<+DT>%d,%s,%s", west[0], west[1], begin, end);
+    }
+}
+
+static void made_up_zones_agree_with_the_model(void **state)
+{
+    (void)state;
+    static struct file file;
+    struct made_change changes[30];
+    char footer[128];
+
+    for (int round = 0; round < 300; round++) {
+        size_t count = (size_t)random_between(0, COUNT_OF(changes));
+        /* Seconds, hours or years between changes: the closest make several gaps and overlaps meet. */
+        int64_t spread_s = (int64_t[]){10, 10 * HOUR_S, 50 * HOUR_S, 500 * DAY_S}[round % 4];
+        int64_t at_s = random_between(-40 * 365 * DAY_S, 40 * 365 * DAY_S), last_s = 0;
+        for (size_t i = 0; i < count; i++) {
+            at_s += random_between(1, spread_s);
+            last_s = random_between(-24 * HOUR_S, 25 * HOUR_S);
+            changes[i] = (struct made_change){at_s, last_s};
+        }
+        footer[0] = '\0';
+        if (round % 8 != 0) random_footer(footer, sizeof(footer), &last_s);
+        if (count > 0) changes[count - 1].offset_s = last_s;
+        make_file(&file, '3', random_between(-24 * HOUR_S, 25 * HOUR_S), changes, count, footer);
+        const struct zone *zone = parse_file(&file);
+        compare_with_model(zone, file.bytes, file.size, footer);
+        zone_free(zone);
+    }
+}
+
+/* Installed files of zones with something special, if they are there. */
+static void installed_zones_agree_with_the_model(void **state)
+{
+    (void)state;
+    static const char *const names[] = {
+        "Europe/Berlin",
+        "America/New_York",
+        "Australia/Sydney",
+        "Europe/Dublin",
+        "Australia/Lord_Howe",
+        "Pacific/Apia",
+        "Africa/Cairo",
+        "Africa/Casablanca",
+        "Africa/El_Aaiun",
+        "America/Nuuk",
+        "America/Godthab",
+        "Asia/Gaza",
+        "America/Santiago",
+        "Antarctica/Troll",
+        "America/Havana",
+        "Asia/Tehran",
+        "Asia/Kathmandu",
+        "Pacific/Kwajalein",
+        "Asia/Manila",
+        "America/Juneau",
+        "Africa/Monrovia",
+        "Etc/GMT+12",
+        "Etc/GMT-14",
+        "Etc/UTC",
+        "EST5EDT",
+        "America/Ojinaga",
+        "America/Sao_Paulo",
+        "Europe/Lisbon",
+        "Asia/Pyongyang",
+        "Antarctica/Casey",
+        "America/Scoresbysund",
+    };
+    static uint8_t bytes[ZONE_FILE_MAX + 1];
+    int found = 0;
+
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        char path[128];
+        snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", names[i]);
+        FILE *file = fopen(path, "rb");
+        if (!file) continue;
+        size_t size = fread(bytes, 1, sizeof(bytes), file);
+        fclose(file);
+        const struct zone *zone;
+        enum zone_fault fault = parse(bytes, size, &zone);
+        if (fault) fail_msg("%s: %s", names[i], zone_fault_text(fault));
+        compare_with_model(zone, bytes, size, names[i]);
+        assert_sound(zone);
+        zone_free(zone);
+        if (i % 8 == 0) damage_files(bytes, size, 2);
+        found++;
+    }
+    print_message("%d installed zones\n", found);
+}
+
+/* ---- names --------------------------------------------------------------------------------------------- */
+
+static void only_names_that_stay_in_their_directory_are_valid(void **state)
+{
+    (void)state;
+    /* clang-format off */
+    static const struct {
+        const char *name;
+        bool valid;
+    } rows[] = {
+        /* names as they are */
+        {"UTC", true},
+        {"Europe/Berlin", true},
+        {"America/Argentina/ComodRivadavia", true},
+        {"America/Port-au-Prince", true},
+        {"Etc/GMT+12", true},
+        {"EST5EDT", true},
+        {"W-SU", true},
+        {"a", true},
+        {"0123456789012345678901234567890123456789012345678901234567890123", true},
+        /* too long, nothing */
+        {"01234567890123456789012345678901234567890123456789012345678901234", false},
+        {"", false},
+        /* climbing, absolute, empty parts */
+        {"..", false},
+        {"../passwd", false},
+        {"Europe/../../etc/passwd", false},
+        {".", false},
+        {"/etc/localtime", false},
+        {"/", false},
+        {"Europe/", false},
+        {"Europe//Berlin", false},
+        {"//", false},
+        /* other bytes */
+        {"Europe Berlin", false},
+        {"Europe\\Berlin", false},
+        {"Europe/Berlin\n", false},
+        {"Europe/Berl\xc3\xadn", false},
+        {"zone.tab", false},
+        {":UTC", false},
+        {"+02:00", false},
+        {"%s", false},
+    };
+    /* clang-format on */
+
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct span name = {rows[i].name, strlen(rows[i].name)};
+        if (zone_name_valid(name) != rows[i].valid) fail_msg("%s", rows[i].name);
+    }
+    assert_false(zone_name_valid((struct span){"UTC\0", 4}));
+    assert_false(zone_name_valid((struct span){NULL, 0}));
+}
+
+static void every_fault_has_words(void **state)
+{
+    (void)state;
+    for (int fault = 0; fault < ZONE_FAULTS_COUNT; fault++) {
+        assert_true(strlen(zone_fault_text((enum zone_fault)fault)) > 0);
+    }
+    assert_string_equal(zone_fault_text(ZONE_FAULTS_COUNT), "unknown fault");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(utc_needs_no_file),
+        cmocka_unit_test(a_small_file_is_read_as_written),
+        cmocka_unit_test(local_times_in_gaps_and_overlaps_follow_the_policy),
+        cmocka_unit_test(a_skipped_day_moves_to_the_next_one),
+        cmocka_unit_test(a_repeated_day_counts_the_first_time),
+        cmocka_unit_test(a_version_1_file_ends_with_its_last_change),
+        cmocka_unit_test(versions_2_to_9_are_read_alike_and_others_refused),
+        cmocka_unit_test(the_old_block_is_only_measured),
+        cmocka_unit_test(without_changes_the_footer_speaks_for_all_time),
+        cmocka_unit_test(an_empty_footer_keeps_the_last_offset),
+        cmocka_unit_test(changes_out_of_reach_leave_only_their_offset),
+        cmocka_unit_test(changes_of_name_only_are_no_changes),
+        cmocka_unit_test(a_footer_ahead_of_its_time_waits_for_its_next_turn),
+        cmocka_unit_test(wrong_bytes_are_named),
+        cmocka_unit_test(wrong_footers_are_refused),
+        cmocka_unit_test(the_extremes_of_footers_are_taken),
+        cmocka_unit_test(sizes_are_bounded),
+        cmocka_unit_test(more_types_than_indexes_are_refused),
+        cmocka_unit_test(files_cut_or_changed_at_any_byte_do_no_harm),
+        cmocka_unit_test(instants_at_the_ends_of_int64_are_answered),
+        cmocka_unit_test(made_up_zones_agree_with_the_model),
+        cmocka_unit_test(installed_zones_agree_with_the_model),
+        cmocka_unit_test(only_names_that_stay_in_their_directory_are_valid),
+        cmocka_unit_test(every_fault_has_words),
+    };
+    return cmocka_run_group_tests(tests, set_up, nothing_is_left);
+}
