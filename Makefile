@@ -13,7 +13,7 @@
 #  make install       into the distribution's Redis module folder (PREFIX, MODULEDIR, DESTDIR)
 #  make clean         remove what was built (.deps and .venv stay)
 #
-#  REDISMODULE_H=path   take this header of Redis 7.0 or 7.2 instead of fetching one
+#  REDISMODULE_H=folder/redismodule.h   take this header of Redis 7.0 or 7.2 instead of fetching one
 #  WERROR=1, CI=true    warnings are errors
 #  CC, CFLAGS, LDFLAGS  as usual
 help:

@@ -15,7 +15,7 @@
 
 const struct algorithm algorithms[RULE_ALGORITHMS_COUNT] = {
     [RULE_GCRA]    = {"GCRA",    ROW(gcra),           .sane = gcra_sane},
-    [RULE_TOKEN]   = {"TOKEN",   ROW(token_bucket),   .sane = token_bucket_sane},
+    [RULE_TOKEN]   = {"TOKEN",   ROW(token_bucket),   .sane = token_bucket_sane, .forget_us = token_bucket_forget_us},
     [RULE_LEAKY]   = {"LEAKY",   ROW(leaky_bucket),   .sane = level_sane},
     [RULE_QUEUE]   = {"QUEUE",   .words = leaky_bucket_words, .settle = leaky_bucket_settle,
                                  .available = leaky_bucket_available, .wait_us = leaky_queue_wait_us,

@@ -100,7 +100,7 @@ struct civil civil_from_local(int64_t local_us, int64_t *time_of_day_us)
 bool local_from_civil(struct civil date, int64_t time_of_day_us, int64_t *local_us)
 {
     /* 128 bits: the last representable day begins inside an int64 and the first one does not. */
-    wide total_us = (wide)days_from_civil(date) * MICROS_PER_DAY + time_of_day_us;
+    wide total_us = (wide)MICROS_PER_DAY * days_from_civil(date) + time_of_day_us;
     if (total_us < INT64_MIN || total_us > INT64_MAX) return false;
     *local_us = (int64_t)total_us;
     return true;

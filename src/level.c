@@ -56,7 +56,8 @@ int64_t level_lower(const struct rule *rule, struct state *state, int64_t units)
 
 int64_t level_end_us(const struct rule *rule, const struct state *state)
 {
-    return state->when_us + (int64_t)wide_div_ceil(level_ticks(rule, state), rule->rate_units);
+    wide ticks = level_ticks(rule, state);
+    return ticks > 0 ? state->when_us + (int64_t)wide_div_ceil(ticks, rule->rate_units) : 0;
 }
 
 void level_restate(const struct rule *before, const struct rule *after, struct state *state)

@@ -138,7 +138,7 @@ static int64_t rule_wait_us(const struct rule *rule, const struct state *state, 
 
 static int64_t rule_reset_us(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    if (rule_is_constant(rule)) return 0;
+    if (rule_is_constant(rule) || state->fresh) return 0;
     return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
 }
 
@@ -234,6 +234,7 @@ static enum fault charge_all(struct bench *bench, int64_t units, int64_t now_us)
         const struct rule *rule = &bench->rules[i];
         if (rule_is_constant(rule)) continue;
         enum fault fault = algorithm_of(rule)->charge(rule, &bench->states[i], units, now_us);
+        if (units > 0) bench->states[i].fresh = false;
         if (fault != FAULT_NONE) return fault;
     }
     return FAULT_NONE;
@@ -431,7 +432,8 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
         const struct rule *rule = &limiter->set->rules[i];
         if (rule_is_constant(rule)) continue;
         struct state state = limiter_stored_state(limiter, i);
-        latest_us = max_i64(latest_us, algorithm_of(rule)->deadline_us(rule, &state) + rule_hold_us(rule));
+        int64_t (*forget_us)(const struct rule *, const struct state *) = algorithm_of(rule)->forget_us;
+        latest_us = max_i64(latest_us, (forget_us ? forget_us : algorithm_of(rule)->deadline_us)(rule, &state));
     }
     return latest_us;
 }

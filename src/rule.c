@@ -40,14 +40,6 @@ bool rule_equal(const struct rule *left, const struct rule *right)
            left->algorithm == right->algorithm && left->flags == right->flags;
 }
 
-int64_t rule_hold_us(const struct rule *rule)
-{
-    if (rule->initial >= rule->capacity || rule_is_constant(rule)) return 0;
-    /* The time in which an empty bucket fills: capacity x period / limit. */
-    wide fill_us = wide_div_ceil((wide)rule->capacity * rule->rate_us, rule->rate_units);
-    return (int64_t)wide_clamp(fill_us, 0, SPAN_MAX_US);
-}
-
 void rule_write(const struct rule *rule, struct sink *sink)
 {
     int64_t waiting = rule->algorithm == RULE_QUEUE && !rule_is_constant(rule); /* the one served is not BURST's */

@@ -38,7 +38,7 @@ int token_bucket_words(const struct rule *rule)
 void token_bucket_settle(const struct rule *rule, struct state *state, int64_t now_us)
 {
     bool unused = state->when_us == 0;
-    if (unused || now_us >= token_bucket_deadline_us(rule, state) + rule_hold_us(rule)) {
+    if (unused || now_us >= token_bucket_forget_us(rule, state)) {
         *state = unused_bucket(rule, now_us);
     } else if (refills_in_steps(rule)) {
         step_refill(rule, state, now_us);
@@ -87,7 +87,17 @@ int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_
 int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state)
 {
     if (!refills_in_steps(rule)) return level_end_us(rule, state);
+    if (state->amount == 0) return 0;
     return state->when_us + (int64_t)(steps_until(rule, state->amount, 0) * rule->period_us);
+}
+
+/* Full, and with an INITIAL of its own for one more fill time: capacity x period / limit. */
+int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state)
+{
+    int64_t full_us = max_i64(token_bucket_deadline_us(rule, state), state->when_us);
+    if (rule->initial >= rule->capacity) return full_us;
+    wide fill_us = wide_div_ceil((wide)rule->capacity * rule->rate_us, rule->rate_units);
+    return full_us + (int64_t)wide_clamp(fill_us, 0, SPAN_MAX_US);
 }
 
 bool token_bucket_sane(const struct rule *rule, const struct state *state)

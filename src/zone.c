@@ -57,8 +57,7 @@ struct turn {
         TURN_COUNT, /* n: day n of the year, 0 … 365, February 29 is counted */
     } kind;
     int month, week, day;
-    int64_t
-        time_s; /* since 00:00 UTC of that day: the offset of the clock being turned is taken off already */
+    int64_t time_s; /* since 00:00 UTC of that day: the turned clock's offset is taken off already */
 };
 
 /* The yearly rule, in seconds as the file has it: so no year of an int64 instant can overflow its turns. */
@@ -462,8 +461,8 @@ static int64_t zone_fill(struct zone *zone, const struct block *block)
 }
 
 /* The footer rules from the last change on, with which it must agree (RFC 9636 3.3). Some zic wrote files
- * where it does not (slim America/Ojinaga, where a rule changed in the week between the old date of a turn
- * and the new one): if the last offset is one of the rule's own, it stays until the rule's next turn. */
+ * where it does not (slim America/Ojinaga: the rule it has had since November 2022 would have ended that
+ * summer a week later): if the last offset is one of the rule's own, it stays until the rule's next turn. */
 static enum zone_fault zone_add_footer(struct zone *zone, const struct seasons *seasons, int64_t last_us)
 {
     int64_t standard_us = seasons->standard_s * MICROS_PER_SECOND;

@@ -26,6 +26,8 @@ struct algorithm {
     int64_t (*refund)(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
     /* The instant from which the state is as good as new; in the past or 0 when it is. */
     int64_t (*deadline_us)(const struct rule *rule, const struct state *state);
+    /* The instant from which nothing needs to be remembered; NULL = as soon as it is as good as new. */
+    int64_t (*forget_us)(const struct rule *rule, const struct state *state);
     /* Carries a stored state from one rule to another of the same algorithm. */
     void (*adopt)(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
     /* Could charge have made this state? NULL where any three numbers in range are possible. */

@@ -34,7 +34,7 @@ enum fault level_raise(const struct rule *rule, struct state *state, int64_t uni
 /* Lowers the level by up to `units`, returns how many there were (a begun unit counts as one). */
 int64_t level_lower(const struct rule *rule, struct state *state, int64_t units);
 
-/* The instant at which nothing is left. */
+/* The instant at which nothing is left; 0 when nothing is. */
 int64_t level_end_us(const struct rule *rule, const struct state *state);
 
 /* Restates the fraction for another rate, rounded up. */

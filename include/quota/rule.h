@@ -72,9 +72,5 @@ static inline bool rule_is_constant(const struct rule *rule)
     return rule->limit <= 0;
 }
 
-/* How long a TOKEN bucket with its own INITIAL is remembered after it is full; 0 for every other rule.
- * Without it a short pause would turn a full bucket back into a barely filled one. */
-int64_t rule_hold_us(const struct rule *rule);
-
 /* The rule as a user would write it, e.g. `TOKEN 10 1s BURST 25 INITIAL 5`. */
 void rule_write(const struct rule *rule, struct sink *sink);

@@ -6,8 +6,9 @@
  *              └─────────────▶ time
  *
  * The state keeps what is *missing* (capacity - tokens), so that a bucket without state is a full one and an
- * idle bucket can be forgotten. INITIAL n: a bucket without state holds n tokens instead; it is remembered for one more
- * fill time after it is full (rule_hold_us), then starts at n again.
+ * idle bucket can be forgotten. INITIAL n: a bucket without state holds n tokens instead; so it is remembered for one
+ * more fill time after it is full (else a short pause would turn a full bucket into a barely filled one), then it
+ * starts at n again.
  *
  *     state.amount, .rest  missing tokens (level.h)      state.when_us  last look; INTERVAL: last refill
  *
@@ -24,5 +25,6 @@ int64_t token_bucket_wait_us(const struct rule *rule, const struct state *state,
 enum fault token_bucket_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state);
+int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state);
 bool token_bucket_sane(const struct rule *rule, const struct state *state);
 void token_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);

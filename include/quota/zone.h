@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define ZONE_FILE_MAX ((size_t)65536) /* bytes; the largest file of tzdata 2025b has 3.6 kB */
+#define ZONE_FILE_MAX ((size_t)65536) /* bytes; the largest file of tzdata 2025b has 3.9 kB */
 #define ZONE_NAME_MAX ((size_t)64)    /* the longest name of tzdata 2025b has 32 */
 
 struct zone;

@@ -13,6 +13,10 @@ NOON = "2025-01-31T15:00:00Z"
 NOON_MS = 1738335600000  # a multiple of every window up to an hour
 
 
+def pytest_addoption(parser):
+    parser.addoption("--seed", type=int, default=20250131, help="seed of every random test; printed when one fails")
+
+
 @pytest.fixture(scope="session")
 def pair():
     primary = Server(appendonly="yes", appendfsync="everysec").start()

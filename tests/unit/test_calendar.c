@@ -65,50 +65,51 @@ static struct civil model_next_day(struct civil date)
 
 /* ---- dates --------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
+static const struct {
+    int64_t days, year;
+    int month, day, weekday;
+} known_days[] = {
+    /* the epoch, a Thursday */
+    {0, 1970, 1, 1, 3},
+    {-1, 1969, 12, 31, 2},
+    {1, 1970, 1, 2, 4},
+    /* around leap days: a fourth year, a century, a fourth century */
+    {19782, 2024, 2, 29, 3},
+    {19783, 2024, 3, 1, 4},
+    {-25509, 1900, 2, 28, 2},
+    {-25508, 1900, 3, 1, 3},
+    {11016, 2000, 2, 29, 1},
+    {11017, 2000, 3, 1, 2},
+    {47540, 2100, 2, 28, 6},
+    {47541, 2100, 3, 1, 0},
+    /* the first day of the Gregorian calendar in Rome, a Friday; J2000, a Saturday */
+    {-141427, 1582, 10, 15, 4},
+    {10957, 2000, 1, 1, 5},
+    /* year 1, year 0 (a leap year) and before */
+    {-719162, 1, 1, 1, 0},
+    {-719163, 0, 12, 31, 6},
+    {-719468, 0, 3, 1, 2},
+    {-719469, 0, 2, 29, 1},
+    {-719529, -1, 12, 31, 4},
+    /* the day number 0 of Julian dates: -4713-11-24, a Monday; of Lilian dates; the last of four
+     * digits */
+    {-2440588, -4713, 11, 24, 0},
+    {-141428, 1582, 10, 14, 3},
+    {2932896, 9999, 12, 31, 4},
+};
+/* clang-format on */
+
 static void known_days_have_their_numbers(void **state)
 {
     (void)state;
-    /* clang-format off */
-    static const struct {
-        int64_t days, year;
-        int month, day, weekday;
-    } rows[] = {
-        /* the epoch, a Thursday */
-        {0, 1970, 1, 1, 3},
-        {-1, 1969, 12, 31, 2},
-        {1, 1970, 1, 2, 4},
-        /* around leap days: a fourth year, a century, a fourth century */
-        {19782, 2024, 2, 29, 3},
-        {19783, 2024, 3, 1, 4},
-        {-25509, 1900, 2, 28, 2},
-        {-25508, 1900, 3, 1, 3},
-        {11016, 2000, 2, 29, 1},
-        {11017, 2000, 3, 1, 2},
-        {47540, 2100, 2, 28, 6},
-        {47541, 2100, 3, 1, 0},
-        /* the first day of the Gregorian calendar in Rome, a Friday; J2000, a Saturday */
-        {-141427, 1582, 10, 15, 4},
-        {10957, 2000, 1, 1, 5},
-        /* year 1, year 0 (a leap year) and before */
-        {-719162, 1, 1, 1, 0},
-        {-719163, 0, 12, 31, 6},
-        {-719468, 0, 3, 1, 2},
-        {-719469, 0, 2, 29, 1},
-        {-719529, -1, 12, 31, 4},
-        /* the day number 0 of Julian dates: -4713-11-24, a Monday; of Lilian dates; the last of four
-         * digits */
-        {-2440588, -4713, 11, 24, 0},
-        {-141428, 1582, 10, 14, 3},
-        {2932896, 9999, 12, 31, 4},
-    };
-    /* clang-format on */
-
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct civil date = {rows[i].year, rows[i].month, rows[i].day};
-        assert_int_equal(days_from_civil(date), rows[i].days);
-        assert_date(civil_from_days(rows[i].days), rows[i].year, rows[i].month, rows[i].day);
-        assert_int_equal(days_weekday(rows[i].days), rows[i].weekday);
-        assert_int_equal(civil_weekday(date), rows[i].weekday);
+    for (size_t i = 0; i < COUNT_OF(known_days); i++) {
+        struct civil date = {known_days[i].year, known_days[i].month, known_days[i].day};
+        assert_int_equal(days_from_civil(date), known_days[i].days);
+        assert_date(civil_from_days(known_days[i].days), known_days[i].year, known_days[i].month,
+                    known_days[i].day);
+        assert_int_equal(days_weekday(known_days[i].days), known_days[i].weekday);
+        assert_int_equal(civil_weekday(date), known_days[i].weekday);
     }
 }
 
@@ -247,53 +248,53 @@ static void floors_round_towards_the_past(void **state)
 
 /* ---- months -------------------------------------------------------------------------------------------- */
 
+/* clang-format off */
+static const struct {
+    struct civil anchor;
+    int64_t months;
+    struct civil sum;
+} sums[] = {
+    /* Jan 31: shorter months clamp, longer ones snap back */
+    {{2025, 1, 31}, 0, {2025, 1, 31}},
+    {{2025, 1, 31}, 1, {2025, 2, 28}},
+    {{2025, 1, 31}, 2, {2025, 3, 31}},
+    {{2025, 1, 31}, 3, {2025, 4, 30}},
+    {{2025, 1, 31}, 13, {2026, 2, 28}},
+    {{2025, 1, 31}, 37, {2028, 2, 29}},
+    /* days 29 and 30 meet only February */
+    {{2025, 1, 30}, 1, {2025, 2, 28}},
+    {{2024, 1, 29}, 1, {2024, 2, 29}},
+    {{2023, 1, 29}, 1, {2023, 2, 28}},
+    /* a leap day: each year, a year and a month (not by way of Feb 28), each fourth, each century */
+    {{2024, 2, 29}, 12, {2025, 2, 28}},
+    {{2024, 2, 29}, 13, {2025, 3, 29}},
+    {{2024, 2, 29}, 48, {2028, 2, 29}},
+    {{1896, 2, 29}, 48, {1900, 2, 28}},
+    {{1996, 2, 29}, 48, {2000, 2, 29}},
+    /* over the turn of the year, quarters */
+    {{2025, 11, 30}, 3, {2026, 2, 28}},
+    {{2025, 12, 31}, 1, {2026, 1, 31}},
+    {{2025, 8, 31}, 6, {2026, 2, 28}},
+    /* backwards, over year 0 */
+    {{2025, 3, 31}, -1, {2025, 2, 28}},
+    {{2025, 1, 31}, -2, {2024, 11, 30}},
+    {{2025, 1, 15}, -12, {2024, 1, 15}},
+    {{1, 1, 31}, -1, {0, 12, 31}},
+    {{0, 1, 31}, -1, {-1, 12, 31}},
+    {{0, 3, 31}, -1, {0, 2, 29}},
+    /* far: held within the limit, no overflow */
+    {{2025, 1, 31}, INT64_MAX, {CALENDAR_YEAR_LIMIT, 12, 31}},
+    {{2025, 1, 31}, INT64_MIN, {-CALENDAR_YEAR_LIMIT, 1, 31}},
+    {{CALENDAR_YEAR_LIMIT, 12, 31}, 1, {CALENDAR_YEAR_LIMIT, 12, 31}},
+};
+/* clang-format on */
+
 static void months_are_added_to_the_anchor_and_clamped_once(void **state)
 {
     (void)state;
-    /* clang-format off */
-    static const struct {
-        struct civil anchor;
-        int64_t months;
-        struct civil sum;
-    } rows[] = {
-        /* Jan 31: shorter months clamp, longer ones snap back */
-        {{2025, 1, 31}, 0, {2025, 1, 31}},
-        {{2025, 1, 31}, 1, {2025, 2, 28}},
-        {{2025, 1, 31}, 2, {2025, 3, 31}},
-        {{2025, 1, 31}, 3, {2025, 4, 30}},
-        {{2025, 1, 31}, 13, {2026, 2, 28}},
-        {{2025, 1, 31}, 37, {2028, 2, 29}},
-        /* days 29 and 30 meet only February */
-        {{2025, 1, 30}, 1, {2025, 2, 28}},
-        {{2024, 1, 29}, 1, {2024, 2, 29}},
-        {{2023, 1, 29}, 1, {2023, 2, 28}},
-        /* a leap day: each year, a year and a month (not by way of Feb 28), each fourth, each century */
-        {{2024, 2, 29}, 12, {2025, 2, 28}},
-        {{2024, 2, 29}, 13, {2025, 3, 29}},
-        {{2024, 2, 29}, 48, {2028, 2, 29}},
-        {{1896, 2, 29}, 48, {1900, 2, 28}},
-        {{1996, 2, 29}, 48, {2000, 2, 29}},
-        /* over the turn of the year, quarters */
-        {{2025, 11, 30}, 3, {2026, 2, 28}},
-        {{2025, 12, 31}, 1, {2026, 1, 31}},
-        {{2025, 8, 31}, 6, {2026, 2, 28}},
-        /* backwards, over year 0 */
-        {{2025, 3, 31}, -1, {2025, 2, 28}},
-        {{2025, 1, 31}, -2, {2024, 11, 30}},
-        {{2025, 1, 15}, -12, {2024, 1, 15}},
-        {{1, 1, 31}, -1, {0, 12, 31}},
-        {{0, 1, 31}, -1, {-1, 12, 31}},
-        {{0, 3, 31}, -1, {0, 2, 29}},
-        /* far: held within the limit, no overflow */
-        {{2025, 1, 31}, INT64_MAX, {CALENDAR_YEAR_LIMIT, 12, 31}},
-        {{2025, 1, 31}, INT64_MIN, {-CALENDAR_YEAR_LIMIT, 1, 31}},
-        {{CALENDAR_YEAR_LIMIT, 12, 31}, 1, {CALENDAR_YEAR_LIMIT, 12, 31}},
-    };
-    /* clang-format on */
-
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct civil sum = civil_add_months(rows[i].anchor, rows[i].months);
-        assert_date(sum, rows[i].sum.year, rows[i].sum.month, rows[i].sum.day);
+    for (size_t i = 0; i < COUNT_OF(sums); i++) {
+        struct civil sum = civil_add_months(sums[i].anchor, sums[i].months);
+        assert_date(sum, sums[i].sum.year, sums[i].sum.month, sums[i].sum.day);
     }
 }
 
@@ -372,124 +373,125 @@ static void local_times_outside_int64_are_refused(void **state)
 
 /* ---- RFC 3339 ------------------------------------------------------------------------------------------ */
 
+/* clang-format off */
+static const struct {
+    const char *text;
+    int64_t instant_us;
+} well_formed[] = {
+    /* plain */
+    {"1970-01-01T00:00:00Z", 0},
+    {"2025-01-31T15:00:00Z", INT64_C(1738335600000000)},
+    {"1969-12-31T23:59:59Z", -MICROS_PER_SECOND},
+    /* small letters are allowed by 5.6 */
+    {"2025-01-31t15:00:00z", INT64_C(1738335600000000)},
+    /* fractions: any number of digits, cut off after the sixth, towards the past on both sides of 1970 */
+    {"1970-01-01T00:00:00.5Z", 500000},
+    {"1970-01-01T00:00:00.05Z", 50000},
+    {"1970-01-01T00:00:00.000001Z", 1},
+    {"1970-01-01T00:00:00.0000019Z", 1},
+    {"1970-01-01T00:00:00.99999999999999999999999999999999999999Z", 999999},
+    {"1969-12-31T23:59:59.9999999Z", -1},
+    {"1969-12-31T23:59:59.5Z", -500000},
+    /* offsets: east is earlier */
+    {"1970-01-01T02:00:00+02:00", 0},
+    {"1969-12-31T16:00:00-08:00", 0},
+    {"1970-01-01T05:45:00+05:45", 0},
+    {"1970-01-01T00:00:00-00:00", 0},
+    {"1970-01-01T23:59:00+23:59", 0},
+    /* the examples of RFC 3339 5.8 */
+    {"1985-04-12T23:20:50.52Z", INT64_C(482196050520000)},
+    {"1996-12-19T16:39:57-08:00", INT64_C(851042397000000)},
+    {"1937-01-01T12:00:27.87+00:20", INT64_C(-1041337172130000)},
+    /* leap days and the ends of the years */
+    {"2024-02-29T00:00:00Z", INT64_C(1709164800000000)},
+    {"2000-02-29T00:00:00Z", INT64_C(951782400000000)},
+    {"0000-01-01T00:00:00Z", INT64_C(-62167219200000000)},
+    {"0000-01-01T00:00:00+23:59", INT64_C(-62167305540000000)},
+    {"9999-12-31T23:59:59.999999-23:59", INT64_C(253402387139999999)},
+};
+/* clang-format on */
+
 static void well_formed_texts_are_read(void **state)
 {
     (void)state;
-    /* clang-format off */
-    static const struct {
-        const char *text;
-        int64_t instant_us;
-    } rows[] = {
-        /* plain */
-        {"1970-01-01T00:00:00Z", 0},
-        {"2025-01-31T15:00:00Z", INT64_C(1738335600000000)},
-        {"1969-12-31T23:59:59Z", -MICROS_PER_SECOND},
-        /* small letters are allowed by 5.6 */
-        {"2025-01-31t15:00:00z", INT64_C(1738335600000000)},
-        /* fractions: any number of digits, cut off after the sixth, towards the past on both sides of 1970 */
-        {"1970-01-01T00:00:00.5Z", 500000},
-        {"1970-01-01T00:00:00.05Z", 50000},
-        {"1970-01-01T00:00:00.000001Z", 1},
-        {"1970-01-01T00:00:00.0000019Z", 1},
-        {"1970-01-01T00:00:00.99999999999999999999999999999999999999Z", 999999},
-        {"1969-12-31T23:59:59.9999999Z", -1},
-        {"1969-12-31T23:59:59.5Z", -500000},
-        /* offsets: east is earlier */
-        {"1970-01-01T02:00:00+02:00", 0},
-        {"1969-12-31T16:00:00-08:00", 0},
-        {"1970-01-01T05:45:00+05:45", 0},
-        {"1970-01-01T00:00:00-00:00", 0},
-        {"1970-01-01T23:59:00+23:59", 0},
-        /* the examples of RFC 3339 5.8 */
-        {"1985-04-12T23:20:50.52Z", INT64_C(482196050520000)},
-        {"1996-12-19T16:39:57-08:00", INT64_C(851042397000000)},
-        {"1937-01-01T12:00:27.87+00:20", INT64_C(-1041337172130000)},
-        /* leap days and the ends of the years */
-        {"2024-02-29T00:00:00Z", INT64_C(1709164800000000)},
-        {"2000-02-29T00:00:00Z", INT64_C(951782400000000)},
-        {"0000-01-01T00:00:00Z", INT64_C(-62167219200000000)},
-        {"0000-01-01T00:00:00+23:59", INT64_C(-62167305540000000)},
-        {"9999-12-31T23:59:59.999999-23:59", INT64_C(253402387139999999)},
-    };
-    /* clang-format on */
-
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(well_formed); i++) {
         int64_t instant_us = 42;
-        if (!instant_from_rfc3339(rows[i].text, strlen(rows[i].text), &instant_us))
-            fail_msg("%s", rows[i].text);
-        assert_true(instant_us == rows[i].instant_us);
+        if (!instant_from_rfc3339(well_formed[i].text, strlen(well_formed[i].text), &instant_us))
+            fail_msg("%s", well_formed[i].text);
+        assert_true(instant_us == well_formed[i].instant_us);
     }
 }
+
+/* clang-format off */
+static const char *const ill_formed[] = {
+    /* parts missing, or nothing at all */
+    "",
+    "2",
+    "2025",
+    "2025-01-31",
+    "2025-01-31T15:00:00",
+    "2025-01-31T15:00Z",
+    "15:00:00Z",
+    "2025-01-31T15:00:00.Z",
+    "2025-01-31T15:00:00+",
+    "2025-01-31T15:00:00+01",
+    "2025-01-31T15:00:00+0100",
+    "2025-01-31T15:00:00+01:",
+    "2025-01-31T15:00:00+01:0",
+    /* something before, between or after */
+    " 2025-01-31T15:00:00Z",
+    "2025-01-31T15:00:00Z ",
+    "2025-01-31T15:00:00ZZ",
+    "+2025-01-31T15:00:00Z",
+    "2025-01-31 15:00:00Z",
+    "2025-01-31T15:00:00 Z",
+    "2025-01-31T15:00:00Z+01:00",
+    "2025-01-31T15:00:00,5Z",
+    "2025/01/31T15:00:00Z",
+    "2025-01-31T15.00.00Z",
+    "12025-01-31T15:00:00Z",
+    "-2025-01-31T15:00:00Z",
+    /* too few digits, no digits */
+    "2025-1-31T15:00:00Z",
+    "2025-01-1T15:00:00Z",
+    "2025-01-31T5:00:00Z",
+    "25-01-31T15:00:00Z",
+    "2025-01-31T15:00:0Z",
+    "2025-01-31T15:00:-1Z",
+    "2025-01-31T15:0x:00Z",
+    "20 5-01-31T15:00:00Z",
+    /* days that do not exist */
+    "2025-00-10T00:00:00Z",
+    "2025-13-10T00:00:00Z",
+    "2025-01-00T00:00:00Z",
+    "2025-01-32T00:00:00Z",
+    "2025-02-29T00:00:00Z",
+    "1900-02-29T00:00:00Z",
+    "2025-04-31T00:00:00Z",
+    /* times that do not exist: a second 60 has no instant, even where there was one */
+    "2025-01-31T24:00:00Z",
+    "2025-01-31T23:60:00Z",
+    "2025-01-31T23:59:60Z",
+    "2016-12-31T23:59:60Z",
+    "2025-01-31T15:00:61Z",
+    /* offsets out of range */
+    "2025-01-31T15:00:00+24:00",
+    "2025-01-31T15:00:00-01:60",
+    "2025-01-31T15:00:00+99:99",
+    /* other forms of ISO 8601 */
+    "20250131T150000Z",
+    "2025-W05-5T15:00:00Z",
+    "2025-031T15:00:00Z",
+};
+/* clang-format on */
 
 static void everything_else_is_refused(void **state)
 {
     (void)state;
-    /* clang-format off */
-    static const char *const rows[] = {
-        /* parts missing, or nothing at all */
-        "",
-        "2",
-        "2025",
-        "2025-01-31",
-        "2025-01-31T15:00:00",
-        "2025-01-31T15:00Z",
-        "15:00:00Z",
-        "2025-01-31T15:00:00.Z",
-        "2025-01-31T15:00:00+",
-        "2025-01-31T15:00:00+01",
-        "2025-01-31T15:00:00+0100",
-        "2025-01-31T15:00:00+01:",
-        "2025-01-31T15:00:00+01:0",
-        /* something before, between or after */
-        " 2025-01-31T15:00:00Z",
-        "2025-01-31T15:00:00Z ",
-        "2025-01-31T15:00:00ZZ",
-        "+2025-01-31T15:00:00Z",
-        "2025-01-31 15:00:00Z",
-        "2025-01-31T15:00:00 Z",
-        "2025-01-31T15:00:00Z+01:00",
-        "2025-01-31T15:00:00,5Z",
-        "2025/01/31T15:00:00Z",
-        "2025-01-31T15.00.00Z",
-        "12025-01-31T15:00:00Z",
-        "-2025-01-31T15:00:00Z",
-        /* too few digits, no digits */
-        "2025-1-31T15:00:00Z",
-        "2025-01-1T15:00:00Z",
-        "2025-01-31T5:00:00Z",
-        "25-01-31T15:00:00Z",
-        "2025-01-31T15:00:0Z",
-        "2025-01-31T15:00:-1Z",
-        "2025-01-31T15:0x:00Z",
-        "20 5-01-31T15:00:00Z",
-        /* days that do not exist */
-        "2025-00-10T00:00:00Z",
-        "2025-13-10T00:00:00Z",
-        "2025-01-00T00:00:00Z",
-        "2025-01-32T00:00:00Z",
-        "2025-02-29T00:00:00Z",
-        "1900-02-29T00:00:00Z",
-        "2025-04-31T00:00:00Z",
-        /* times that do not exist: a second 60 has no instant, even where there was one */
-        "2025-01-31T24:00:00Z",
-        "2025-01-31T23:60:00Z",
-        "2025-01-31T23:59:60Z",
-        "2016-12-31T23:59:60Z",
-        "2025-01-31T15:00:61Z",
-        /* offsets out of range */
-        "2025-01-31T15:00:00+24:00",
-        "2025-01-31T15:00:00-01:60",
-        "2025-01-31T15:00:00+99:99",
-        /* other forms of ISO 8601 */
-        "20250131T150000Z",
-        "2025-W05-5T15:00:00Z",
-        "2025-031T15:00:00Z",
-    };
-    /* clang-format on */
-
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(ill_formed); i++) {
         int64_t instant_us = 42;
-        if (instant_from_rfc3339(rows[i], strlen(rows[i]), &instant_us)) fail_msg("read: %s", rows[i]);
+        if (instant_from_rfc3339(ill_formed[i], strlen(ill_formed[i]), &instant_us))
+            fail_msg("read: %s", ill_formed[i]);
         assert_int_equal(instant_us, 42);
     }
     /* a NUL is a character like others; bytes after the length are not read */

@@ -36,11 +36,11 @@ static void an_unused_bucket_holds_its_initial_fill(void **state)
 {
     (void)state;
     RUN(with(rule_of(RULE_TOKEN, 10, S, 0), 3, 0),
-        {0, ASK_ALL, 4, 0, 3, NEVER, 700 * MS}, /* a denial stores nothing, so no refill begins */
+        {0, ASK_ALL, 4, 0, 3, NEVER, 0}, /* a denial stores nothing, so no refill begins */
         {0, ASK_ALL, 3, 3, 0, 0, S}, {500 * MS, ASK_ALL, 4, 4, 1, 0, 900 * MS},
         {1400 * MS, ASK_PEEK, 10, 10, 10, 0, 0},  /* full, and remembered for one more fill time … */
         {2399 * MS, ASK_PEEK, 10, 10, 10, 0, 0},  /* … to the last ms */
-        {2400 * MS, ASK_PEEK, 3, 3, 3, 0, 700 * MS}); /* then it is an unused bucket again */
+        {2400 * MS, ASK_PEEK, 3, 3, 3, 0, 0}); /* then it is an unused bucket again */
 }
 
 static void a_clock_that_steps_back_refills_nothing_twice(void **state)

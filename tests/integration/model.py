@@ -1,0 +1,406 @@
+"""A slow honest model of every rate limit: fractions, lists, and waits found by searching, never by formula.
+
+Each algorithm says only what its state is, whether a cost fits at an instant, and how a cost changes the state. When
+a cost will fit and when a state is as good as new, the model finds by bisection over whole microseconds, so it shares
+no formula with the module. Times are ints in us, everything else is exact (fractions.Fraction).
+"""
+
+import copy
+import dataclasses
+import math
+from fractions import Fraction
+
+HORIZON_US = 2**58
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    word: str
+    limit: int
+    period: int  # us
+    burst: int = 0
+    initial: int = 0
+    flag: str = ""
+
+    @property
+    def capacity(self):
+        return (self.burst or self.limit) + (self.word == "QUEUE")
+
+    def text(self):
+        words = [self.word, str(self.limit), f"{self.period}us"]
+        words += ["BURST", str(self.burst)] if self.burst else []
+        words += ["INITIAL", str(self.initial)] if self.initial else []
+        return " ".join(words + ([self.flag] if self.flag else []))
+
+
+def first_instant(true, start):
+    """The smallest t >= start with true(t), for a condition that stays true; None when it never is."""
+    if not true(start + HORIZON_US):
+        return None
+    low, high = start, start + HORIZON_US
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if true(middle) else (middle + 1, high)
+    return low
+
+
+class Gcra:
+    def __init__(self, rule):
+        self.rule, self.tat = rule, Fraction(0)
+
+    def interval(self):
+        return Fraction(self.rule.period, self.rule.limit)
+
+    def debt(self, t):
+        return max(self.tat - t, Fraction(0))
+
+    def room(self, t):
+        return math.floor((self.rule.capacity * self.interval() - self.debt(t)) / self.interval())
+
+    def charge(self, cost, t):
+        self.tat = max(self.tat, t) + cost * self.interval()
+
+    def refund(self, units, t):
+        returned = min(units, math.ceil(self.debt(t) / self.interval()))
+        left = self.debt(t) - returned * self.interval()
+        self.tat = t + left if left > 0 else Fraction(0)  # full is as good as new, also if the clock steps back
+        return returned
+
+    def is_new(self, t):
+        return self.debt(t) == 0
+
+    def change(self, rule, t):
+        # The fraction is restated in the new rule's ticks, rounded up: at most one tick of a microsecond.
+        ticks = rule.limit // math.gcd(rule.limit, rule.period)
+        whole = self.tat // 1
+        self.tat = whole + Fraction(math.ceil((self.tat - whole) * ticks), ticks)
+        self.rule = rule
+
+
+class Level:
+    """What drains at the rule's rate: a leaky bucket's water, a token bucket's missing tokens."""
+
+    def __init__(self, rule):
+        self.rule, self.level, self.last = rule, Fraction(0), 0
+
+    def rate(self):
+        return Fraction(self.rule.limit, self.rule.period)
+
+    def at(self, t):
+        return max(self.level - max(t - self.last, 0) * self.rate(), Fraction(0))
+
+    def settle(self, t):
+        self.level, self.last = self.at(t), max(t, self.last)
+
+    def room(self, t):
+        return math.floor(self.rule.capacity - self.at(t))
+
+    def charge(self, cost, t):
+        self.settle(t)
+        self.level += cost
+
+    def refund(self, units, t):
+        self.settle(t)
+        returned = min(units, math.ceil(self.level))
+        self.level = max(self.level - returned, Fraction(0))
+        return returned
+
+    def is_new(self, t):
+        return self.at(t) == 0
+
+    def restate(self, rule):
+        ticks = rule.period // math.gcd(rule.limit, rule.period)
+        self.level = Fraction(math.ceil(self.level % 1 * ticks), ticks) + self.level // 1
+        self.rule = rule
+
+
+class Leaky(Level):
+    def change(self, rule, t):
+        self.settle(t)
+        self.restate(rule)
+        self.level = min(self.level, Fraction(rule.capacity))
+
+
+class Queue(Leaky):
+    def fits(self, cost, t):
+        return self.at(t) <= self.rule.capacity - 1
+
+    def delay(self, t):
+        return first_instant(lambda later: self.at(later) == 0, t) - t
+
+
+class Token(Level):
+    """`level` is what is missing. `unused` means nothing is remembered: the bucket holds its initial fill."""
+
+    def __init__(self, rule):
+        super().__init__(rule)
+        self.unused = True
+
+    def missing_when_unused(self):
+        return Fraction(self.rule.capacity - (self.rule.initial or self.rule.capacity))
+
+    def hold(self):
+        full_fill = math.ceil(self.rule.capacity / self.rate())
+        return full_fill if self.missing_when_unused() > 0 else 0
+
+    def forgotten(self, t):
+        full_at = first_instant(lambda later: self.drained(later) == 0, self.last)
+        return self.unused or t >= full_at + self.hold()
+
+    def drained(self, t):
+        if self.rule.flag == "INTERVAL":
+            steps = max(t - self.last, 0) // self.rule.period
+            return max(self.level - steps * self.rule.limit, Fraction(0))
+        return super().at(t)
+
+    def at(self, t):
+        return self.missing_when_unused() if self.forgotten(t) else self.drained(t)
+
+    def settle(self, t):
+        if self.forgotten(t):
+            self.level, self.last, self.unused = self.missing_when_unused(), t, True
+        elif self.rule.flag == "INTERVAL":
+            missing = self.drained(t)
+            self.last += max(t - self.last, 0) // self.rule.period * self.rule.period
+            self.level = missing
+        else:
+            super().settle(t)
+
+    def charge(self, cost, t):
+        self.settle(t)
+        if self.rule.flag == "INTERVAL" and self.level == 0:
+            self.last = max(t, self.last)
+        self.level += cost
+        self.unused = False
+
+    def refund(self, units, t):
+        return 0 if self.forgotten(t) else super().refund(units, t)
+
+    def fits(self, cost, t):
+        return cost <= self.room(t)
+
+    def is_new(self, t):
+        return self.forgotten(t) or self.drained(t) == 0
+
+    def stuck(self, cost, t):
+        """A bucket nobody has used does not fill up: a denial stores nothing."""
+        return self.forgotten(t) and not self.fits(cost, t)
+
+    def change(self, rule, t):
+        self.settle(t)
+        if self.unused:
+            self.__init__(rule)
+            return
+        gained = rule.capacity - self.rule.capacity
+        if rule.flag == "INTERVAL":
+            self.rule, self.level = rule, Fraction(math.ceil(self.level))
+        else:
+            self.restate(rule)
+        if self.level // 1 + gained < 0:  # more tokens than fit now
+            self.level = Fraction(0)
+        else:
+            self.level += gained
+
+
+class Fixed:
+    def __init__(self, rule):
+        self.rule, self.start, self.used = rule, 0, 0
+
+    def live(self, t):
+        return self.used > 0 and t < self.start + self.rule.period
+
+    def count(self, t):
+        return self.used if self.live(t) else 0
+
+    def room(self, t):
+        return self.rule.limit - self.count(t)
+
+    def charge(self, cost, t):
+        if not self.live(t):
+            self.start, self.used = (t if self.rule.flag == "FIRST" else t // self.rule.period * self.rule.period), 0
+        self.used += cost
+
+    def refund(self, units, t):
+        returned = min(units, self.count(t))
+        self.used = self.count(t) - returned
+        return returned
+
+    def is_new(self, t):
+        return self.count(t) == 0
+
+    def change(self, rule, t):
+        self.used = self.count(t)
+        if self.rule.period != rule.period and rule.flag != "FIRST":
+            self.start = max(t, self.start) // rule.period * rule.period
+        self.rule = rule
+
+
+class Sliding:
+    def __init__(self, rule):
+        self.rule, self.start, self.current, self.previous = rule, 0, 0, 0
+
+    def windows(self, t):
+        start = t // self.rule.period * self.rule.period
+        if start <= self.start:
+            return self.start, self.current, self.previous
+        return start, 0, self.current if start == self.start + self.rule.period else 0
+
+    def estimate(self, t):
+        start, current, previous = self.windows(t)
+        return current + previous * (1 - Fraction(max(t - start, 0), self.rule.period))
+
+    def room(self, t):
+        return math.floor(self.rule.limit - self.estimate(t))
+
+    def settle(self, t):
+        self.start, self.current, self.previous = self.windows(t)
+        if self.current == self.previous == 0:
+            self.start = t // self.rule.period * self.rule.period
+
+    def charge(self, cost, t):
+        self.settle(t)
+        self.current += cost
+
+    def refund(self, units, t):
+        self.settle(t)
+        current = min(units, self.current)
+        previous = min(units - current, self.previous)
+        self.current, self.previous = self.current - current, self.previous - previous
+        return current + previous
+
+    def is_new(self, t):
+        return self.windows(t)[1:] == (0, 0)
+
+    def change(self, rule, t):
+        self.settle(t)
+        if self.rule.period != rule.period:
+            self.current, self.previous = math.ceil(self.estimate(t)), 0
+            self.start = max(t, self.start) // rule.period * rule.period
+        self.rule = rule
+
+
+class Log:
+    def __init__(self, rule):
+        self.rule, self.entries, self.horizon = rule, [], 0
+
+    def live(self, t):
+        newest = self.entries[-1][0] if self.entries else 0
+        horizon = max(self.horizon, max(t, newest) - self.rule.period)
+        return [entry for entry in self.entries if entry[0] > horizon]
+
+    def room(self, t):
+        return self.rule.limit - sum(units for _, units in self.live(t))
+
+    def charge(self, cost, t):
+        newest = self.entries[-1][0] if self.entries else 0
+        self.entries = self.live(t) + [(max(t, newest), cost)]
+
+    def refund(self, units, t):
+        self.entries = self.live(t)
+        left = units
+        while left and self.entries:
+            at, there = self.entries.pop()
+            back = min(left, there)
+            left -= back
+            if there > back:
+                self.entries.append((at, there - back))
+        return units - left
+
+    def is_new(self, t):
+        return not self.live(t)
+
+    def change(self, rule, t):
+        self.entries = self.live(t)
+        self.rule = rule
+
+
+ALGORITHMS = {"GCRA": Gcra, "TOKEN": Token, "LEAKY": Leaky, "QUEUE": Queue, "FIXED": Fixed, "SLIDING": Sliding,
+              "LOG": Log}
+
+
+def fits(limit, cost, t):
+    return limit.fits(cost, t) if hasattr(limit, "fits") else cost <= limit.room(t)
+
+
+def wait(limit, cost, t):
+    """us until the cost fits if nobody else comes, None = never."""
+    if fits(limit, cost, t):
+        return 0
+    if hasattr(limit, "stuck") and limit.stuck(cost, t):
+        return None
+    if cost > limit.rule.capacity and limit.rule.word != "QUEUE":
+        return None
+    later = copy.deepcopy(limit)
+    if isinstance(later, Token):
+        later.hold = lambda: HORIZON_US  # a waiting bucket is not an idle one
+    at = first_instant(lambda instant: fits(later, cost, instant), t)
+    return at - t
+
+
+def millis(us):
+    return -1 if us is None else -(-us // 1000)
+
+
+class Key:
+    """One rate-limit key: several rules, all admit or none is charged."""
+
+    def __init__(self):
+        self.limits = []
+
+    def ask(self, rules, cost, mode, t):
+        limits = self.adopted(rules, t)
+        if mode == "UPTO":
+            cost = min(cost, max(1, min(max(limit.room(t), 0) for limit in limits)))
+        waits = [wait(limit, cost, t) for limit in limits]
+        if any(waiting != 0 for waiting in waits) and mode != "FORCE":
+            rule = max(range(len(limits)), key=lambda i: (waits[i] is None, waits[i] or 0, -i))
+            return self.verdict(0, limits[rule], rule, waits[rule], t)
+        delay = max([limit.delay(t) for limit in limits if isinstance(limit, Queue)], default=0)
+        if mode != "PEEK":
+            for limit in limits:
+                limit.charge(cost, t)
+            self.limits = limits
+        rule = min(range(len(limits)), key=lambda i: (max(limits[i].room(t), 0), i))
+        return self.verdict(cost, limits[rule], rule, delay, t)
+
+    @staticmethod
+    def verdict(granted, limit, rule, waiting, t):
+        reset = first_instant(limit.is_new, t) - t
+        return [granted, limit.rule.capacity, max(limit.room(t), 0), millis(waiting), millis(reset), rule]
+
+    def refund(self, units, t):
+        returned = 0
+        for i, limit in enumerate(self.limits):
+            changed = copy.deepcopy(limit)
+            back = changed.refund(units, t)
+            if back:  # giving nothing back changes nothing
+                self.limits[i] = changed
+            returned = max(returned, back)
+        if returned and all(limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t) for limit in self.limits):
+            self.limits = []  # nothing left to remember: the key is gone
+        return returned
+
+    def adopted(self, rules, t):
+        """The stored limits under these rules: by algorithm and period (its own place first), else by place."""
+        stored = copy.deepcopy(self.limits)
+        if [limit.rule for limit in stored] == rules:
+            return stored
+        taken, found = set(), [None] * len(rules)
+        for i, rule in enumerate(rules):
+            places = [(i + step) % len(stored) for step in range(len(stored))]
+            for place in places:
+                before = stored[place].rule
+                if place not in taken and (before.word, before.period) == (rule.word, rule.period):
+                    found[i] = place
+                    taken.add(place)
+                    break
+        for i, rule in enumerate(rules):
+            if found[i] is None and i < len(stored) and i not in taken and stored[i].rule.word == rule.word:
+                found[i] = i
+        limits = []
+        for place, rule in zip(found, rules):
+            limit = ALGORITHMS[rule.word](rule) if place is None else stored[place]
+            if place is not None:
+                limit.change(rule, t)
+            limits.append(limit)
+        return limits

@@ -1,0 +1,88 @@
+"""Registration: COMMAND DOCS and key specs complete and true, flags, ACL, the exported symbol."""
+
+import re
+import subprocess
+
+import pytest
+
+from conftest import Quota, as_map
+from servers import ROOT
+
+COMMANDS = {  # name: (flags, arity, key spec flags)
+    "rl.allow": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
+    "rl.refund": ({"write", "fast"}, -3, {"RW", "access", "update"}),
+    "rl.block": ({"write", "denyoom", "fast"}, 3, {"RW", "access", "update"}),
+    "rl.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
+    "cl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
+    "rl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
+    "rl._do": ({"write", "fast"}, 3, {"RW", "access", "update"}),
+    "rl._put": ({"write"}, 3, {"OW", "update"}),
+    "quota.clock": ({"readonly", "fast", "stale"}, -1, None),
+}
+
+
+def words_of(arguments):
+    for argument in arguments:
+        yield argument.get("token") or argument["name"]
+        assert argument.get("summary"), f"{argument['name']} has no summary"
+        yield from words_of(argument.get("arguments", []))
+
+
+def test_the_list_of_commands_is_this_one(quota):
+    listed = {str(name, "utf-8").lower() for name in quota("COMMAND LIST FILTERBY MODULE quota")}
+    assert listed == set(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_documentation_is_complete(quota, name):
+    flags, arity, key_flags = COMMANDS[name]
+    info = quota.client.connection_pool  # raw replies: redis-py reshapes COMMAND INFO
+    connection = info.get_connection()
+    connection.send_command("COMMAND", "INFO", name)
+    entry = connection.read_response()[0]
+    connection.send_command("COMMAND", "DOCS", name)
+    documents = as_map(connection.read_response())
+    info.release(connection)
+    shown = {str(flag, "utf-8") for flag in entry[2]}
+    assert flags <= shown and shown - flags <= {"module"}, shown
+    assert entry[1] == arity
+    if key_flags:
+        assert entry[3:6] == [1, 1, 1]
+        spec = as_map(entry[8][0])
+        assert set(spec["flags"]) == key_flags
+    document = list(documents.values())[0]
+    for field in ("summary", "complexity", "since", "module"):
+        assert document[field]
+    assert document["summary"].endswith(".")
+    assert len(list(words_of(document.get("arguments", [])))) >= 1
+
+
+def test_every_word_of_the_grammar_is_documented(quota):
+    document = list(as_map(quota("COMMAND DOCS RL.ALLOW")).values())[0]
+    assert list(words_of(document["arguments"])) == [
+        "key", "rule", "algorithm", "GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG", "limit", "period",
+        "BURST", "INITIAL", "INTERVAL", "FIRST", "COST", "mode", "UPTO", "PEEK", "FORCE", "BLOCK"]
+
+
+def test_command_getkeys(quota):
+    assert quota("COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2") == [b"user:1"]
+    assert quota("COMMAND GETKEYS CL.THROTTLE user:1 1 1 1") == [b"user:1"]
+
+
+def test_access_lists_see_keys_and_directions(quota):
+    quota("ACL SETUSER reader on nopass %R~* -@all +rl.info +rl.allow")
+    quota("RL.ALLOW k 10 1s")
+    reader = Quota(quota.client.__class__(**{**quota.client.connection_pool.connection_kwargs, "username": "reader",
+                                             "password": "x"}))
+    assert reader.map("RL.INFO k")["rules"]
+    assert "No permissions to access a key" in reader.error("RL.ALLOW k 10 1s") or "NOPERM" in reader.error("RL.ALLOW k 10 1s")
+    assert "no permissions" in reader.error("RL.BLOCK k 1s").lower() or "NOPERM" in reader.error("RL.BLOCK k 1s")
+    quota("ACL DELUSER reader")
+
+
+def test_the_module_needs_only_libc_and_exports_one_symbol():
+    needed = subprocess.run(["readelf", "-d", ROOT / "quota.so"], capture_output=True, text=True, check=True).stdout
+    assert set(re.findall(r"NEEDED.*\[(.*)\]", needed)) <= {"libc.so.6", "libm.so.6"}
+    symbols = subprocess.run(["nm", "-D", "--defined-only", ROOT / "quota.so"], capture_output=True, text=True, check=True)
+    assert [line.split()[-1] for line in symbols.stdout.splitlines()] == ["RedisModule_OnLoad"]
+    assert (ROOT / "quota.so").stat().st_mode & 0o111

@@ -1,0 +1,58 @@
+"""RL._DO and RL._PUT: taken from a primary or a file, refused to every client, validated all the same."""
+
+import pytest
+
+from conftest import NOON, Quota
+from servers import Server
+
+EFFECTS = b"\x01\x00\x01\x00\x14\xc0\x84=\x00\x00\x00 \x80\xd0\xde\xc9\xb7\xa0\x9a\x03\x00\x00"
+
+
+@pytest.mark.parametrize("line", ["RL._DO", "RL._PUT"])
+def test_clients_are_refused_everywhere(quota, replica, line):
+    for client in (quota, Quota(replica.client())):
+        error = client.error(f"{line} k", EFFECTS)
+        assert "internal command" in error or "read only" in error
+    script = f"return redis.pcall('{line}', 'k', ARGV[1]).err"
+    assert b"internal command" in quota.client.eval(script, 0, EFFECTS)
+    assert quota("EXISTS k") == 0
+
+
+def aof_with(server, *commands):
+    """Puts commands behind what the server's AOF holds, as if a primary had written them."""
+    manifest = next((server.path / "appendonlydir").glob("*.manifest"))
+    file = [line.split()[1] for line in manifest.read_text().splitlines() if " type i" in line][-1]
+    with open(server.path / "appendonlydir" / file, "ab") as aof:
+        for command in commands:
+            words = [word if isinstance(word, bytes) else word.encode() for word in command]
+            aof.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+
+
+@pytest.mark.parametrize("command", [
+    ("RL._DO", "k", b""), ("RL._DO", "k", b"\xff" * 9), ("RL._DO", "k", b"\x02" + EFFECTS[1:]),
+    ("RL._DO", "k", b"\x01 \x80\xd0\xde\xc9\xb7\xa0\x9a\x03\x00\x00"),  # a state without rules
+    ("RL._PUT", "k", b"garbage"), ("RL._DO", "string", EFFECTS)])
+def test_damaged_effects_in_a_file_are_skipped_with_a_warning(command):
+    server = Server(appendonly="yes", appendfsync="always").start()
+    quota = Quota(server.client())
+    quota("QUOTA.CLOCK FREEZE", NOON)
+    quota("RL.ALLOW good 10 1h")
+    quota("SET string 1")
+    expected = server.digest()
+    server.stop()
+    aof_with(server, ("SELECT", "0"), command)
+    server.start()
+    assert server.digest() == expected
+    server.alarms_expected = ("refused to repeat",)
+    server.close()
+
+
+def test_good_effects_in_a_file_are_applied():
+    server = Server(appendonly="yes", appendfsync="always").start()
+    server.client().ping()
+    server.stop()
+    aof_with(server, ("SELECT", "0"), ("RL._DO", "k", b"\x81" + EFFECTS[1:]))
+    server.start()
+    rule = Quota(server.client()).map("RL.INFO k")["rules"][0]
+    assert (rule["rule"], rule["remaining"]) == ("GCRA 10 1s", 10)
+    server.close()
