@@ -90,8 +90,12 @@ static const struct argument algorithm_choice[] = {
 };
 
 const struct argument rule_arguments[] = {
-    {.kind = ARGUMENT_CHOICE, .name = "algorithm", .offset = offsetof(struct rule_words, algorithm),
-     .flags = ARGUMENT_OPTIONAL | ARGUMENT_BARE, .rows = algorithm_choice, .summary = "How units are counted."},
+    {.kind = ARGUMENT_CHOICE,
+     .name = "algorithm",
+     .offset = offsetof(struct rule_words, algorithm),
+     .flags = ARGUMENT_OPTIONAL | ARGUMENT_BARE,
+     .rows = algorithm_choice,
+     .summary = "How units are counted."},
     FIELD(ARGUMENT_INTEGER, "limit", NULL, struct rule_words, limit, UNLIMITED, INT64_MAX, 0,
           "Units per period; -1 is unlimited, 0 is none."),
     FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_words, period_us, 1, SPAN_MAX_US, 0,
@@ -100,10 +104,20 @@ const struct argument rule_arguments[] = {
           "Units at once, 1 or more (default: limit); for QUEUE the places that wait."),
     FIELD(ARGUMENT_INTEGER, "initial", "INITIAL", struct rule_words, initial, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "TOKEN: units in an unused bucket, 1 to the capacity (default)."),
-    {.kind = ARGUMENT_FLAG, .name = "interval", .token = "INTERVAL", .offset = offsetof(struct rule_words, interval),
-     .lowest = RULE_INTERVAL, .flags = ARGUMENT_OPTIONAL, .summary = "TOKEN: refill in whole periods."},
-    {.kind = ARGUMENT_FLAG, .name = "first", .token = "FIRST", .offset = offsetof(struct rule_words, first),
-     .lowest = RULE_FIRST, .flags = ARGUMENT_OPTIONAL, .summary = "FIXED: the window begins with its first unit."},
+    {.kind = ARGUMENT_FLAG,
+     .name = "interval",
+     .token = "INTERVAL",
+     .offset = offsetof(struct rule_words, interval),
+     .lowest = RULE_INTERVAL,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "TOKEN: refill in whole periods."},
+    {.kind = ARGUMENT_FLAG,
+     .name = "first",
+     .token = "FIRST",
+     .offset = offsetof(struct rule_words, first),
+     .lowest = RULE_FIRST,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "FIXED: the window begins with its first unit."},
     {0},
 };
 
@@ -216,8 +230,8 @@ static bool parse_positional(struct reading *reading, const struct argument *row
 }
 
 /* The option that the word calls, else the one it may be the bare value of, else NULL. */
-static const struct argument *find_option(const struct argument *rows, struct span word,
-                                          const struct argument **flag, bool *bare)
+static const struct argument *find_option(const struct argument *rows, struct span word, const struct argument **flag,
+                                          bool *bare)
 {
     const struct argument *valued = NULL;
     *bare = false;

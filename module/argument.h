@@ -50,19 +50,29 @@ struct rules_argument {
 /* A field nobody gave a value. */
 #define NOT_GIVEN INT64_MIN
 
-#define KEY(name_, summary_) {.kind = ARGUMENT_KEY, .name = (name_), .summary = (summary_)}
-#define FIELD(kind_, name_, token_, type_, field_, lowest_, highest_, flags_, summary_)                        \
-    {.kind = (kind_), .name = (name_), .token = (token_), .offset = offsetof(type_, field_),                   \
-     .lowest = (lowest_), .highest = (highest_), .flags = (flags_), .summary = (summary_)}
-#define FLAG_VALUE(token_, value_, summary_)                                                                   \
-    {.kind = ARGUMENT_FLAG, .name = (token_), .token = (token_), .lowest = (value_), .summary = (summary_)}
+#define KEY(name_, summary_)                                                                                           \
+    {                                                                                                                  \
+        .kind = ARGUMENT_KEY, .name = (name_), .summary = (summary_)                                                   \
+    }
+#define FIELD(kind_, name_, token_, type_, field_, lowest_, highest_, flags_, summary_)                                \
+    {                                                                                                                  \
+        .kind = (kind_), .name = (name_), .token = (token_), .offset = offsetof(type_, field_), .lowest = (lowest_),   \
+        .highest = (highest_), .flags = (flags_), .summary = (summary_)                                                \
+    }
+#define FLAG_VALUE(token_, value_, summary_)                                                                           \
+    {                                                                                                                  \
+        .kind = ARGUMENT_FLAG, .name = (token_), .token = (token_), .lowest = (value_), .summary = (summary_)          \
+    }
 
 /* The rows of one rule, for every command that takes rules. */
 extern const struct argument rule_arguments[];
 
-#define RULES(type_, field_)                                                                                   \
-    {.kind = ARGUMENT_RULES, .name = "rule", .offset = offsetof(type_, field_), .rows = rule_arguments,        \
-     .summary = "What is allowed: limit per period, by an algorithm (default GCRA). Several rules all have to admit."}
+#define RULES(type_, field_)                                                                                           \
+    {                                                                                                                  \
+        .kind = ARGUMENT_RULES, .name = "rule", .offset = offsetof(type_, field_), .rows = rule_arguments,             \
+        .summary =                                                                                                     \
+            "What is allowed: limit per period, by an algorithm (default GCRA). Several rules all have to admit."      \
+    }
 
 /* Parses argv[1…] by `rows`. On false the client has its error. */
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,

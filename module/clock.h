@@ -13,11 +13,14 @@
 /* Microseconds since the Unix epoch, > 0. */
 int64_t clock_now_us(void);
 
+/* Held still by a test. */
 bool clock_is_frozen(void);
 
 /* The option was given at load. */
 void clock_allow_test(bool allowed);
 bool clock_test_is_allowed(void);
 
+/* Holds the clock at an instant > 0 … */
 void clock_freeze(int64_t instant_us);
+/* … and lets it run with the server's again. */
 void clock_resume(void);

@@ -14,5 +14,4 @@
 void commit(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct decision *decision, int64_t now_us);
 
 /* Applies effects that came from a primary, a file or a slot import; `lasting` as effects_decode read it. */
-void commit_replayed(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct decision *decision,
-                     bool lasting);
+void commit_replayed(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct decision *decision, bool lasting);

@@ -35,8 +35,8 @@ static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     (void)argc;
     if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
     if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
-    bool fits = effects_decode(span_of(argv[2]), rules, &decision, &lasting) &&
-                limiter_accepts(handle.value, &decision);
+    bool fits =
+        effects_decode(span_of(argv[2]), rules, &decision, &lasting) && limiter_accepts(handle.value, &decision);
     if (fits) commit_replayed(ctx, &handle, &decision, lasting);
     limiter_close(&handle);
     if (!fits) return refuse(ctx, argv[1]);

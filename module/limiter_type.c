@@ -4,10 +4,10 @@
 #include "quota/memory.h"
 #include "reply.h"
 
-#define TYPE_NAME        "rl-bucket"
-#define TYPE_ENCODING    0   /* of the RDB frame; the blob inside carries its own version */
-#define BLOB_BYTES_USUAL 256 /* on the stack; longer values move to the heap */
-#define VALUE_HEADER_BYTES 32 /* the server's own robj and moduleValue, which MEMORY USAGE would leave out */
+#define TYPE_NAME          "rl-bucket"
+#define TYPE_ENCODING      0   /* of the RDB frame; the blob inside carries its own version */
+#define BLOB_BYTES_USUAL   256 /* on the stack; longer values move to the heap */
+#define VALUE_HEADER_BYTES 32  /* the server's own robj and moduleValue, which MEMORY USAGE would leave out */
 
 RedisModuleType *limiter_type;
 

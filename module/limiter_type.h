@@ -25,4 +25,5 @@ bool limiter_open_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct 
 /* The same for a command that only reads: allowed on replicas. */
 bool limiter_read_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct limiter_handle *handle);
 
+/* Every opened handle is closed; nothing is signalled. */
 void limiter_close(struct limiter_handle *handle);

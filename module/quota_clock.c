@@ -17,8 +17,13 @@ static const struct argument arguments[] = {
           "Hold the clock at this instant, after 1970."),
     FIELD(ARGUMENT_DURATION, "duration", "ADVANCE", struct clock_request, advance_us, -SPAN_MAX_US, SPAN_MAX_US,
           ARGUMENT_OPTIONAL, "Move the held clock, forwards or backwards."),
-    {.kind = ARGUMENT_FLAG, .name = "resume", .token = "RESUME", .offset = offsetof(struct clock_request, resume),
-     .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Let the clock run with the server's again."},
+    {.kind = ARGUMENT_FLAG,
+     .name = "resume",
+     .token = "RESUME",
+     .offset = offsetof(struct clock_request, resume),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Let the clock run with the server's again."},
     {0},
 };
 

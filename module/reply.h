@@ -8,6 +8,7 @@
 #include "quota/verdict.h"
 #include "redis.h"
 
+/* The six integers; waits rounded up to whole ms. */
 int reply_verdict(RedisModuleCtx *ctx, const struct verdict *verdict);
 
 /* printf-like; always returns REDISMODULE_OK so that handlers can return it. */

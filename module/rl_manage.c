@@ -3,6 +3,7 @@
 #include "command.h"
 #include "commit.h"
 #include "quota/algorithm.h"
+#include "quota/rule_codec.h"
 #include "quota/sliding_log.h"
 #include "reply.h"
 

@@ -95,17 +95,11 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return reply_five(ctx, limited, capacity, verdict->remaining, verdict->wait_us, verdict->reset_us);
 }
 
-#define THROTTLE_RECORD(name_)                                                                                 \
-    {                                                                                                          \
-        .name = (name_),                                                                                       \
-        .summary = "Drop-in for redis-cell: asks one GCRA limit, same five integers.",                         \
-        .complexity = "O(1)",                                                                                  \
-        .since = "1.0.0",                                                                                      \
-        .flags = "write deny-oom fast",                                                                        \
-        .categories = "write fast",                                                                            \
-        .key_flags = KEY_WRITE,                                                   \
-        .handler = throttle,                                                                                   \
-        .arguments = arguments,                                                                                \
+#define THROTTLE_RECORD(name_)                                                                                         \
+    {                                                                                                                  \
+        .name = (name_), .summary = "Drop-in for redis-cell: asks one GCRA limit, same five integers.",                \
+        .complexity = "O(1)", .since = "1.0.0", .flags = "write deny-oom fast", .categories = "write fast",            \
+        .key_flags = KEY_WRITE, .handler = throttle, .arguments = arguments,                                           \
     }
 
 const struct command cl_throttle_command = THROTTLE_RECORD("CL.THROTTLE");

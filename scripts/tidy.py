@@ -25,7 +25,7 @@ CORE_ROOMS = (
     ("table of algorithms", "algorithm"),
     ("shared rules", "rule_set"),
     ("wholes", "limiter"),
-    ("encodings", "limiter_codec"),
+    ("encodings", "rule_codec limiter_codec"),
 )
 MODULE_ROOMS = (
     ("server", "redis"),
@@ -39,6 +39,7 @@ SIDEWAYS = {  # who: whom
     "micros": "calendar",
     "calendar": "micros",
     "argument": "reply",
+    "limiter_codec": "rule_codec",
     "commit": "limiter_type",
     "module": "commands",
 }
@@ -47,7 +48,10 @@ CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h"
 CORE_SYSTEM_HEADERS_OF = {"memory": "stdlib.h", "rule_set": "pthread.h"}
 # Functions of these headers are described where their common shape is: by the field of the same name.
 DESCRIBED_IN = {"algorithms": "include/quota/algorithm.h"}
-NO_TEST = {}  # file of src/ without a test of its own: why
+NO_TEST = {
+    "algorithm": "a table: every test of a limiter goes through it",
+    "memory": "three forwards: every test allocates through them",
+}  # file of src/ without a test of its own: why
 
 
 def calls(names):
@@ -81,7 +85,7 @@ TEXT_BANS = (
 FUNCTION_LINES_MAX = 60
 FUNCTION_LINES_LONG = 40
 LONG_FUNCTIONS = 0  # how many are longer than that today: lower it when it can be, never raise it
-COLUMNS_MAX = 110
+COLUMNS_MAX = 120
 
 NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)

@@ -81,8 +81,13 @@ void sink_duration(struct sink *sink, int64_t span_us)
     static const struct unit {
         int64_t span_us;
         const char *word;
-    } units[] = {{MICROS_PER_WEEK, "w"},   {MICROS_PER_DAY, "d"},    {MICROS_PER_HOUR, "h"}, {MICROS_PER_MINUTE, "m"},
-                 {MICROS_PER_SECOND, "s"}, {MICROS_PER_MILLI, "ms"}, {1, "us"}};
+    } units[] = {{MICROS_PER_WEEK, "w"},
+                 {MICROS_PER_DAY, "d"},
+                 {MICROS_PER_HOUR, "h"},
+                 {MICROS_PER_MINUTE, "m"},
+                 {MICROS_PER_SECOND, "s"},
+                 {MICROS_PER_MILLI, "ms"},
+                 {1, "us"}};
     const struct unit *unit = units;
     while (span_us % unit->span_us != 0) unit++;
     sink_decimal(sink, span_us / unit->span_us);

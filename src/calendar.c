@@ -26,8 +26,7 @@ bool year_is_leap(int64_t year)
 int month_days(int64_t year, int month)
 {
     if (month == 2) return year_is_leap(year) ? 29 : 28;
-    return 30 +
-           ((month + (month >> 3)) & 1); /* the odd ones are long up to July, the even ones from August */
+    return 30 + ((month + (month >> 3)) & 1); /* the odd ones are long up to July, the even ones from August */
 }
 
 bool civil_valid(struct civil date)
@@ -83,8 +82,8 @@ int64_t civil_month_index(struct civil date)
 
 struct civil civil_add_months(struct civil anchor, int64_t months)
 {
-    int64_t index = wide_clamp((wide)civil_month_index(anchor) + months, -12 * CALENDAR_YEAR_LIMIT,
-                               12 * CALENDAR_YEAR_LIMIT + 11);
+    int64_t index =
+        wide_clamp((wide)civil_month_index(anchor) + months, -12 * CALENDAR_YEAR_LIMIT, 12 * CALENDAR_YEAR_LIMIT + 11);
     struct civil date = {floor_div(index, 12), (int)floor_mod(index, 12) + 1, anchor.day};
     int last_day = month_days(date.year, date.month);
     if (date.day > last_day) date.day = last_day;
@@ -221,8 +220,7 @@ size_t instant_to_rfc3339(int64_t instant_us, char text[RFC3339_SIZE])
     if (fraction_us != 0) {
         bool whole_ms = fraction_us % MICROS_PER_MILLI == 0;
         *to++ = '.';
-        to =
-            whole_ms ? write_number(to, fraction_us / MICROS_PER_MILLI, 3) : write_number(to, fraction_us, 6);
+        to = whole_ms ? write_number(to, fraction_us / MICROS_PER_MILLI, 3) : write_number(to, fraction_us, 6);
     }
     *to++ = 'Z';
     *to = '\0';

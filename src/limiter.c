@@ -15,7 +15,7 @@ struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
     }
     struct state state = {.fresh = false};
     switch (limiter->set->words_of[index]) {
-    case 3: state.rest = words[2].number; /* fall through */
+    case 3: state.rest = words[2].number;   /* fall through */
     case 2: state.amount = words[1].number; /* fall through */
     case 1: state.when_us = words[0].number;
     }
@@ -31,7 +31,7 @@ static void store_state(struct limiter *limiter, uint32_t index, const struct st
         return;
     }
     switch (count) {
-    case 3: words[2].number = state->rest; /* fall through */
+    case 3: words[2].number = state->rest;   /* fall through */
     case 2: words[1].number = state->amount; /* fall through */
     case 1: words[0].number = state->when_us;
     }
@@ -249,8 +249,8 @@ static void effects_of_charge(const struct bench *bench, bool rules_known, struc
 }
 
 /* A denial changes nothing, but for the block it may have asked for. */
-static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us,
-                          const struct limiter_ask *ask, struct decision *decision)
+static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
+                          struct decision *decision)
 {
     decision->verdict = denied(bench, deciding, wait_us, ask->now_us);
     if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;

@@ -1,35 +1,13 @@
 /* Reads and writes limiters and effects; the byte forms are drawn in limiter_codec.h. */
 #include "quota/limiter_codec.h"
 #include "quota/algorithm.h"
-#include "quota/checked.h"
+#include "quota/rule_codec.h"
 #include "quota/sliding_log.h"
 
-#define FLAGS_SHIFT  4
 #define KIND_SHIFT   5
 #define INDEX_MASK   0x1fu
 #define LASTING_FLAG 0x80u
 _Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
-
-static void rule_encode(const struct rule *rule, struct sink *sink)
-{
-    sink_byte(sink, (uint8_t)(rule->algorithm | rule->flags << FLAGS_SHIFT));
-    sink_signed(sink, rule->limit);
-    sink_number(sink, rule->period_us);
-    sink_signed(sink, rule->capacity - rule->limit); /* both 0 for most rules */
-    sink_signed(sink, rule->capacity - rule->initial);
-}
-
-static void rule_decode(struct cursor *cursor, struct rule *rule)
-{
-    uint8_t head = cursor_byte(cursor);
-    *rule = (struct rule){.algorithm = head & ((1u << FLAGS_SHIFT) - 1), .flags = head >> FLAGS_SHIFT};
-    rule->limit = cursor_signed(cursor);
-    rule->period_us = cursor_number(cursor);
-    bool fits = add_checked(rule->limit, cursor_signed(cursor), &rule->capacity);
-    fits = fits && !__builtin_sub_overflow(rule->capacity, cursor_signed(cursor), &rule->initial);
-    if (!fits || rule_fault(rule)) cursor->bad = true;
-    if (!cursor->bad) rule_complete(rule);
-}
 
 static void state_encode(const struct state *state, struct sink *sink)
 {

@@ -54,8 +54,7 @@ bool span_parse_instant(struct span text, int64_t *instant_us)
     struct span unit = {text.data + digits, text.size - digits};
     int64_t number;
 
-    if (span_integer((struct span){text.data, digits}, &number) &&
-        (unit.size == 0 || span_is_word(unit, "US"))) {
+    if (span_integer((struct span){text.data, digits}, &number) && (unit.size == 0 || span_is_word(unit, "US"))) {
         if (unit.size == 0 && !multiply_checked(number, MICROS_PER_MILLI, &number)) return false;
     } else if (!instant_from_rfc3339(text.data, text.size, &number)) {
         return false;

@@ -1,6 +1,5 @@
 /* Validates rules and reduces their rate; see rule.h. */
 #include "quota/rule.h"
-#include "quota/algorithm.h"
 #include "quota/checked.h"
 
 const char *rule_fault(const struct rule *rule)
@@ -35,28 +34,6 @@ void rule_complete(struct rule *rule)
 
 bool rule_equal(const struct rule *left, const struct rule *right)
 {
-    return left->limit == right->limit && left->period_us == right->period_us &&
-           left->capacity == right->capacity && left->initial == right->initial &&
-           left->algorithm == right->algorithm && left->flags == right->flags;
-}
-
-void rule_write(const struct rule *rule, struct sink *sink)
-{
-    int64_t waiting = rule->algorithm == RULE_QUEUE && !rule_is_constant(rule); /* the one served is not BURST's */
-    const char *word = algorithm_of(rule)->word;
-    sink_raw(sink, word, strlen(word));
-    sink_byte(sink, ' ');
-    sink_decimal(sink, rule->limit);
-    sink_byte(sink, ' ');
-    sink_duration(sink, rule->period_us);
-    if (rule->capacity - waiting != rule->limit) {
-        sink_raw(sink, " BURST ", 7);
-        sink_decimal(sink, rule->capacity - waiting);
-    }
-    if (rule->initial != rule->capacity) {
-        sink_raw(sink, " INITIAL ", 9);
-        sink_decimal(sink, rule->initial);
-    }
-    if (rule->flags & RULE_INTERVAL) sink_raw(sink, " INTERVAL", 9);
-    if (rule->flags & RULE_FIRST) sink_raw(sink, " FIRST", 6);
+    return left->limit == right->limit && left->period_us == right->period_us && left->capacity == right->capacity &&
+           left->initial == right->initial && left->algorithm == right->algorithm && left->flags == right->flags;
 }

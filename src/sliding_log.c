@@ -15,8 +15,8 @@ struct sliding_log {
     char bytes[];
 };
 
-#define LOG_BYTES_FIRST   16 /* three or four entries: most logs are short */
-#define ENTRY_BYTES_MAX   20 /* two varints of ten bytes */
+#define LOG_BYTES_FIRST 16 /* three or four entries: most logs are short */
+#define ENTRY_BYTES_MAX 20 /* two varints of ten bytes */
 
 /* One step through the log, oldest first. */
 struct walk {
@@ -53,11 +53,8 @@ static bool walk_next(struct walk *walk)
 static struct sliding_log *log_new(int64_t at_us, int64_t units)
 {
     struct sliding_log *log = memory_alloc(sizeof(*log) + LOG_BYTES_FIRST);
-    *log = (struct sliding_log){.newest_us = at_us,
-                                .newest_units = units,
-                                .units = units,
-                                .entries = 1,
-                                .capacity = LOG_BYTES_FIRST};
+    *log = (struct sliding_log){
+        .newest_us = at_us, .newest_units = units, .units = units, .entries = 1, .capacity = LOG_BYTES_FIRST};
     return log;
 }
 
@@ -184,8 +181,8 @@ struct sliding_log *sliding_log_decode(struct cursor *cursor)
     for (int64_t i = 0; i < entries && !cursor->bad; i++) {
         int64_t distance_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
         int64_t units = cursor_number_between(cursor, 1, INT64_MAX);
-        bool sane = add_checked(at_us, distance_us, &at_us) && at_us <= INSTANT_MAX_US &&
-                    add_checked(total, units, &total);
+        bool sane =
+            add_checked(at_us, distance_us, &at_us) && at_us <= INSTANT_MAX_US && add_checked(total, units, &total);
         if (!sane) cursor->bad = true;
         if (!cursor->bad) log = log_append(log, at_us, units);
     }

@@ -117,8 +117,7 @@ static int64_t turn_s(const struct turn *turn, int64_t year)
 
 /* The last time a turn came, up to and including the instant, and the next one after it. A turn may lie a
  * week outside its year, so the year of the instant is a guess, one or two off at most. */
-static void turn_around(const struct turn *turn, int64_t year, int64_t instant_s, int64_t *last_s,
-                        int64_t *next_s)
+static void turn_around(const struct turn *turn, int64_t year, int64_t instant_s, int64_t *last_s, int64_t *next_s)
 {
     *last_s = turn_s(turn, year);
     *next_s = *last_s;
@@ -331,9 +330,8 @@ static int64_t big_endian_signed(const uint8_t *bytes, size_t size)
 /* Bytes of a block without its header. Six 32-bit counts times at most 12 stay far inside 64 bits. */
 static uint64_t block_size(const struct block *block)
 {
-    return block->changes_count * (block->time_size + 1) + block->types_count * TYPE_SIZE +
-           block->letters_count + block->leaps_count * (block->time_size + 4) + block->standard_count +
-           block->universal_count;
+    return block->changes_count * (block->time_size + 1) + block->types_count * TYPE_SIZE + block->letters_count +
+           block->leaps_count * (block->time_size + 4) + block->standard_count + block->universal_count;
 }
 
 /* Takes one header and its block off the front of `file`. */

@@ -97,5 +97,8 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
 void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);
 
+/* Frees the value and what it shares; NULL is allowed. Safe on any thread. */
 void limiter_free(struct limiter *limiter);
+
+/* Heap bytes of the value, its logs included, shared rules not. */
 size_t limiter_bytes(const struct limiter *limiter);

@@ -1,9 +1,8 @@
 /* Bytes of a limiter and of its effects: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
- *     value    encoding=1 │ rules_count │ rule … │ state of each rule that has one … │ blocked_until
+ *     value    encoding=1 │ rules_count │ rule … (rule_codec.h) │ state of each rule that has one … │ blocked_until
  *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …                  up to the end
  *
- *     rule     algorithm + flags×16 │ limit± │ period │ (capacity - limit)± │ (capacity - initial)±
  *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
  *
  * Numbers are varints (buffer.h). A GCRA admission is 12 bytes of effects. What is decoded is validated as if a
@@ -19,6 +18,7 @@ enum limiter_encoding {
     ENCODING_NEWEST = ENCODING_LIMITER,
 };
 
+/* The value as bytes; equal values give equal bytes. */
 void limiter_encode(const struct limiter *limiter, struct sink *sink);
 
 /* NULL when the bytes are not a limiter (truncated, mutated, newer). */

@@ -9,7 +9,6 @@
  * Rules come with every call and are kept beside the state they led to, so RL.INFO and RL.REFUND know them. */
 #pragma once
 
-#include "quota/buffer.h"
 #include "quota/verdict.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,14 +36,14 @@ enum rule_flag {
 #define RULE_FLAGS_KNOWN (RULE_INTERVAL | RULE_FIRST)
 
 struct rule {
-    int64_t limit;       /* units per period; UNLIMITED; 0 = none */
-    int64_t period_us;   /* 1 … SPAN_MAX_US */
-    int64_t capacity;    /* units at once; limit when not given */
-    int64_t initial;     /* TOKEN: units in an unused bucket; capacity when not given */
-    int64_t rate_units;  /* limit/period_us in lowest terms, made by rule_complete: */
-    int64_t rate_us;     /*     rate_units every rate_us; 0/0 where there is no rate */
-    uint32_t algorithm;  /* enum rule_algorithm */
-    uint32_t flags;      /* enum rule_flag */
+    int64_t limit;      /* units per period; UNLIMITED; 0 = none */
+    int64_t period_us;  /* 1 … SPAN_MAX_US */
+    int64_t capacity;   /* units at once; limit when not given */
+    int64_t initial;    /* TOKEN: units in an unused bucket; capacity when not given */
+    int64_t rate_units; /* limit/period_us in lowest terms, made by rule_complete: */
+    int64_t rate_us;    /*     rate_units every rate_us; 0/0 where there is no rate */
+    uint32_t algorithm; /* enum rule_algorithm */
+    uint32_t flags;     /* enum rule_flag */
 };
 _Static_assert(sizeof(struct rule) == 56, "no padding: interned rules are compared as bytes");
 
@@ -71,6 +70,3 @@ static inline bool rule_is_constant(const struct rule *rule)
 {
     return rule->limit <= 0;
 }
-
-/* The rule as a user would write it, e.g. `TOKEN 10 1s BURST 25 INITIAL 5`. */
-void rule_write(const struct rule *rule, struct sink *sink);

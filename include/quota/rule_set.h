@@ -13,18 +13,19 @@
 
 struct rule_set {
     int64_t users;
-    uint32_t count;                /* rules, 0 … RULES_MAX */
-    uint8_t with_block;             /* a word for a block follows the rules' words (limiter.h) */
-    uint8_t words;                 /* all words of a limiter with these rules */
-    uint8_t word_of[RULES_MAX];    /* where each rule's words begin */
-    uint8_t words_of[RULES_MAX];   /* how many it has; 0 for constant rules */
+    uint32_t count;              /* rules, 0 … RULES_MAX */
+    uint8_t with_block;          /* a word for a block follows the rules' words (limiter.h) */
+    uint8_t words;               /* all words of a limiter with these rules */
+    uint8_t word_of[RULES_MAX];  /* where each rule's words begin */
+    uint8_t words_of[RULES_MAX]; /* how many it has; 0 for constant rules */
     UT_hash_handle hh;
-    struct rule rules[];           /* `count` completed rules, then nothing */
+    struct rule rules[]; /* `count` completed rules, then nothing */
 };
 
 /* The shared set of these completed rules; give it back with rule_set_release. */
 const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, bool with_block);
 
+/* Gives a set back; the last one to do so frees it. */
 void rule_set_release(const struct rule_set *set);
 
 /* Sets in use, and their heap bytes: for INFO. */

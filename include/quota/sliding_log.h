@@ -43,7 +43,7 @@ struct sliding_log *sliding_log_apply(struct sliding_log *log, const struct stat
 struct state sliding_log_state(const struct sliding_log *log);
 
 void sliding_log_free(struct sliding_log *log);
-size_t sliding_log_bytes(const struct sliding_log *log);   /* heap bytes held */
+size_t sliding_log_bytes(const struct sliding_log *log);    /* heap bytes held */
 int64_t sliding_log_entries(const struct sliding_log *log); /* entries held */
 
 /* number of entries, then (distance from the entry before, units) from the oldest on. */

@@ -8,10 +8,10 @@
  *     estimate = current + previous x (W - e) / W            admitted iff estimate + cost <= limit
  *
  * compared as whole numbers, previous x (W - e) + (current + cost) x W <= limit x W: no floor, no rounding.
- * Windows lie on the epoch; a clock that steps back stays in the newest window, at its beginning. A changed period folds the
- * estimate, rounded up, into the window that runs now.
+ * Windows lie on the epoch; a clock that steps back stays in the newest window, at its beginning. A changed period
+ * folds the estimate, rounded up, into the window that runs now.
  *
- *     state.when_us  start of the current window     state.amount  units in it     state.rest  units in the previous one
+ *     state.when_us  start of the current window    state.amount  units in it    state.rest  units in the one before
  *
  * Source: the approximation published by Cloudflare (2017, "How we built rate limiting"), there with floats. */
 #pragma once

@@ -73,8 +73,7 @@ static void check_zone(const struct zone *zone, const uint8_t *data, size_t size
     for (int i = 0; i < CHANGES_TRIED && zone_next_change(zone, change_us, &instant_us); i++) {
         require(instant_us > change_us);
         require(zone_offset_at(zone, instant_us - 1) != zone_offset_at(zone, instant_us));
-        require(change_us == INT64_MIN ||
-                zone_offset_at(zone, change_us) == zone_offset_at(zone, instant_us - 1));
+        require(change_us == INT64_MIN || zone_offset_at(zone, change_us) == zone_offset_at(zone, instant_us - 1));
         check_instant(zone, instant_us - 1);
         check_instant(zone, instant_us);
         change_us = instant_us;

@@ -376,7 +376,8 @@ class Key:
             if back:  # giving nothing back changes nothing
                 self.limits[i] = changed
             returned = max(returned, back)
-        if returned and all(limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t) for limit in self.limits):
+        gone = [limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t) for limit in self.limits]
+        if returned and all(gone):
             self.limits = []  # nothing left to remember: the key is gone
         return returned
 

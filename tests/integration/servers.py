@@ -50,7 +50,8 @@ class Server:
         self.module_options = module_options
         self.options = {
             "bind": "127.0.0.1", "dir": self.folder.name, "save": '""', "appendonly": "no", "logfile": "log",
-            "enable-debug-command": "yes", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1", "shutdown-timeout": "0",
+            "enable-debug-command": "yes", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1",
+            "shutdown-timeout": "0",
             **{name.replace("_", "-"): value for name, value in options.items()},
         }
         self.process = None
@@ -58,7 +59,8 @@ class Server:
 
     def start(self):
         self.port = free_port()
-        words = [word for name, value in self.options.items() for word in (f"--{name}", *value.split(" "))]
+        words = [word for name, value in self.options.items()
+                 for word in (f"--{name}", *value.split(" "))]
         words = ["" if word == '""' else word for word in words]
         environment = dict(os.environ)
         if "QUOTA_PRELOAD" in environment:

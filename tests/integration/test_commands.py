@@ -28,28 +28,33 @@ def words_of(arguments):
         yield from words_of(argument.get("arguments", []))
 
 
+def raw(quota, *words):
+    """The reply as it came: redis-py reshapes what COMMAND answers."""
+    pool = quota.client.connection_pool
+    connection = pool.get_connection()
+    connection.send_command(*words)
+    reply = connection.read_response()
+    pool.release(connection)
+    return reply
+
+
 def test_the_list_of_commands_is_this_one(quota):
-    listed = {str(name, "utf-8").lower() for name in quota("COMMAND LIST FILTERBY MODULE quota")}
+    listed = {str(name, "utf-8").lower() for name in raw(quota, "COMMAND", "LIST", "FILTERBY", "MODULE", "quota")}
     assert listed == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_documentation_is_complete(quota, name):
     flags, arity, key_flags = COMMANDS[name]
-    info = quota.client.connection_pool  # raw replies: redis-py reshapes COMMAND INFO
-    connection = info.get_connection()
-    connection.send_command("COMMAND", "INFO", name)
-    entry = connection.read_response()[0]
-    connection.send_command("COMMAND", "DOCS", name)
-    documents = as_map(connection.read_response())
-    info.release(connection)
+    entry = raw(quota, "COMMAND", "INFO", name)[0]
+    documents = as_map(raw(quota, "COMMAND", "DOCS", name))
     shown = {str(flag, "utf-8") for flag in entry[2]}
     assert flags <= shown and shown - flags <= {"module"}, shown
     assert entry[1] == arity
     if key_flags:
         assert entry[3:6] == [1, 1, 1]
-        spec = as_map(entry[8][0])
-        assert set(spec["flags"]) == key_flags
+        spec = entry[8][0] if isinstance(entry[8][0], dict) else dict(zip(entry[8][0][::2], entry[8][0][1::2]))
+        assert {str(flag, "utf-8") for flag in spec[b"flags"]} == key_flags
     document = list(documents.values())[0]
     for field in ("summary", "complexity", "since", "module"):
         assert document[field]
@@ -58,31 +63,31 @@ def test_documentation_is_complete(quota, name):
 
 
 def test_every_word_of_the_grammar_is_documented(quota):
-    document = list(as_map(quota("COMMAND DOCS RL.ALLOW")).values())[0]
+    document = list(as_map(raw(quota, "COMMAND", "DOCS", "RL.ALLOW")).values())[0]
     assert list(words_of(document["arguments"])) == [
         "key", "rule", "algorithm", "GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG", "limit", "period",
         "BURST", "INITIAL", "INTERVAL", "FIRST", "COST", "mode", "UPTO", "PEEK", "FORCE", "BLOCK"]
 
 
 def test_command_getkeys(quota):
-    assert quota("COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2") == [b"user:1"]
-    assert quota("COMMAND GETKEYS CL.THROTTLE user:1 1 1 1") == [b"user:1"]
+    assert raw(quota, *"COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2".split()) == [b"user:1"]
+    assert raw(quota, *"COMMAND GETKEYS CL.THROTTLE user:1 1 1 1".split()) == [b"user:1"]
 
 
-def test_access_lists_see_keys_and_directions(quota):
+def test_access_lists_see_keys_and_directions(quota, primary):
     quota("ACL SETUSER reader on nopass %R~* -@all +rl.info +rl.allow")
     quota("RL.ALLOW k 10 1s")
-    reader = Quota(quota.client.__class__(**{**quota.client.connection_pool.connection_kwargs, "username": "reader",
-                                             "password": "x"}))
+    reader = Quota(primary.client(username="reader", password="any"))
     assert reader.map("RL.INFO k")["rules"]
-    assert "No permissions to access a key" in reader.error("RL.ALLOW k 10 1s") or "NOPERM" in reader.error("RL.ALLOW k 10 1s")
-    assert "no permissions" in reader.error("RL.BLOCK k 1s").lower() or "NOPERM" in reader.error("RL.BLOCK k 1s")
+    assert "no permissions to access" in reader.error("RL.ALLOW k 10 1s")
+    assert "no permissions to run" in reader.error("RL.BLOCK k 1s")
     quota("ACL DELUSER reader")
 
 
 def test_the_module_needs_only_libc_and_exports_one_symbol():
     needed = subprocess.run(["readelf", "-d", ROOT / "quota.so"], capture_output=True, text=True, check=True).stdout
     assert set(re.findall(r"NEEDED.*\[(.*)\]", needed)) <= {"libc.so.6", "libm.so.6"}
-    symbols = subprocess.run(["nm", "-D", "--defined-only", ROOT / "quota.so"], capture_output=True, text=True, check=True)
-    assert [line.split()[-1] for line in symbols.stdout.splitlines()] == ["RedisModule_OnLoad"]
+    symbols = subprocess.run(["nm", "-D", "--defined-only", ROOT / "quota.so"], capture_output=True, text=True,
+                             check=True).stdout
+    assert [line.split()[-1] for line in symbols.splitlines()] == ["RedisModule_OnLoad"]
     assert (ROOT / "quota.so").stat().st_mode & 0o111

@@ -96,7 +96,8 @@ QUIET = ["RL.ALLOW k 1 1h", "RL.ALLOW k 1 1h PEEK", "RL.ALLOW k 1 1h UPTO", "RL.
 
 
 @pytest.mark.parametrize("line, changes", [(line, False) for line in QUIET] + [
-    ("RL.ALLOW k 1 1h FORCE", True), ("RL.REFUND k 1", True), ("RL.BLOCK k 1s", True), ("RL.ALLOW k 1 1h BURST 2", True)])
+    ("RL.ALLOW k 1 1h FORCE", True), ("RL.REFUND k 1", True), ("RL.BLOCK k 1s", True),
+    ("RL.ALLOW k 1 1h BURST 2", True)])
 def test_only_a_change_breaks_a_watch(quota, primary, line, changes):
     quota("RL.ALLOW k 1 1h")
     watcher = primary.client()
@@ -135,7 +136,8 @@ def test_only_a_change_invalidates_tracking_clients(quota, primary, line, change
 @pytest.mark.parametrize("rule, cost, life_ms", [
     ("10 1h", 5, 1_800_000), ("3 1h", 1, 1_200_000), ("TOKEN 10 1h", 10, 3_600_000), ("LEAKY 10 1h", 1, 360_000),
     ("QUEUE 10 1h", 2, 720_000), ("LOG 5 1h", 1, 3_600_000), ("FIXED 5 1h FIRST", 1, 3_600_000),
-    ("TOKEN 10 1h INITIAL 5", 5, 7_200_000), ("10 1h LOG 5 2h", 1, 7_200_000), ("10 1h BURST 100 BLOCK 3h", 100, 36_000_000)])
+    ("TOKEN 10 1h INITIAL 5", 5, 7_200_000), ("10 1h LOG 5 2h", 1, 7_200_000),
+    ("10 1h BURST 100 BLOCK 3h", 100, 36_000_000)])
 def test_the_time_to_live_is_the_states_own(quota, primary, replica, rule, cost, life_ms):
     quota("QUOTA.CLOCK RESUME")
     quota(f"RL.ALLOW k {rule} COST {cost}")

@@ -46,5 +46,5 @@ void scene_end(struct scene *scene);
 
 /* Runs the rows on a new key under one rule; a mismatch names the row. */
 void run_steps(struct rule rule, const struct step *steps, size_t count);
-#define RUN(rule_, ...)                                                                                        \
+#define RUN(rule_, ...)                                                                                                \
     run_steps((rule_), (const struct step[]){__VA_ARGS__}, sizeof((struct step[]){__VA_ARGS__}) / sizeof(struct step))

@@ -30,10 +30,10 @@ static void other_forms_are_bad(void **state)
         size_t size;
     } rows[] = {
         {"", 0},
-        {"\x80", 1},                                         /* more announced, nothing there */
-        {"\x80\x00", 2},                                     /* zero in two bytes: a longer form */
-        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10},    /* 2^64 - 1: no int64 */
-        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10},    /* beyond 64 bits */
+        {"\x80", 1},                                      /* more announced, nothing there */
+        {"\x80\x00", 2},                                  /* zero in two bytes: a longer form */
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 10}, /* 2^64 - 1: no int64 */
+        {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10}, /* beyond 64 bits */
         {"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 11},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -54,7 +54,7 @@ static void text_forms(void **state)
     static const struct row {
         int64_t span_us;
         const char *text;
-    } rows[] = {{1, "1us"}, {1500, "1500us"}, {2000, "2ms"}, {S, "1s"}, {90 * S, "90s"}, {120 * S, "2m"},
+    } rows[] = {{1, "1us"}, {1500, "1500us"}, {2000, "2ms"}, {S, "1s"},     {90 * S, "90s"}, {120 * S, "2m"},
                 {H, "1h"},  {36 * H, "36h"},  {2 * D, "2d"}, {7 * D, "1w"}, {0, "0w"}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct sink text = {0};

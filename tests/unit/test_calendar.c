@@ -39,8 +39,8 @@ static int print_seed(void **state)
 static void assert_date(struct civil date, int64_t year, int month, int day)
 {
     if (date.year != year || date.month != month || date.day != day) {
-        fail_msg("%lld-%d-%d, expected %lld-%d-%d", (long long)date.year, date.month, date.day,
-                 (long long)year, month, day);
+        fail_msg("%lld-%d-%d, expected %lld-%d-%d", (long long)date.year, date.month, date.day, (long long)year, month,
+                 day);
     }
 }
 
@@ -106,8 +106,7 @@ static void known_days_have_their_numbers(void **state)
     for (size_t i = 0; i < COUNT_OF(known_days); i++) {
         struct civil date = {known_days[i].year, known_days[i].month, known_days[i].day};
         assert_int_equal(days_from_civil(date), known_days[i].days);
-        assert_date(civil_from_days(known_days[i].days), known_days[i].year, known_days[i].month,
-                    known_days[i].day);
+        assert_date(civil_from_days(known_days[i].days), known_days[i].year, known_days[i].month, known_days[i].day);
         assert_int_equal(days_weekday(known_days[i].days), known_days[i].weekday);
         assert_int_equal(civil_weekday(date), known_days[i].weekday);
     }
@@ -181,8 +180,7 @@ static void only_days_that_exist_are_valid(void **state)
     /* clang-format on */
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        assert_int_equal(civil_valid((struct civil){rows[i].year, rows[i].month, rows[i].day}),
-                         rows[i].valid);
+        assert_int_equal(civil_valid((struct civil){rows[i].year, rows[i].month, rows[i].day}), rows[i].valid);
     }
 }
 
@@ -210,12 +208,9 @@ static void years_are_held_within_their_limit(void **state)
 static void days_outside_their_month_count_on(void **state)
 {
     (void)state;
-    assert_int_equal(days_from_civil((struct civil){2025, 3, 0}),
-                     days_from_civil((struct civil){2025, 2, 28}));
-    assert_int_equal(days_from_civil((struct civil){2025, 2, 31}),
-                     days_from_civil((struct civil){2025, 3, 3}));
-    assert_int_equal(days_from_civil((struct civil){2025, 1, 366}),
-                     days_from_civil((struct civil){2026, 1, 1}));
+    assert_int_equal(days_from_civil((struct civil){2025, 3, 0}), days_from_civil((struct civil){2025, 2, 28}));
+    assert_int_equal(days_from_civil((struct civil){2025, 2, 31}), days_from_civil((struct civil){2025, 3, 3}));
+    assert_int_equal(days_from_civil((struct civil){2025, 1, 366}), days_from_civil((struct civil){2026, 1, 1}));
 }
 
 static void floors_round_towards_the_past(void **state)
@@ -542,8 +537,7 @@ static void writing_and_reading_is_the_identity(void **state)
     for (int round = 0; round < 100000; round++) {
         int64_t unit_us = round % 3 == 0 ? 1 : round % 3 == 1 ? MICROS_PER_MILLI : MICROS_PER_SECOND;
         int64_t instant_us =
-            random_between(INT64_C(-62167219200000000) / unit_us, INT64_C(253402300799999999) / unit_us) *
-            unit_us;
+            random_between(INT64_C(-62167219200000000) / unit_us, INT64_C(253402300799999999) / unit_us) * unit_us;
         char text[RFC3339_SIZE];
         int64_t read_us = 0;
         size_t length = instant_to_rfc3339(instant_us, text);

@@ -119,10 +119,10 @@ static void whole_microsecond_rates_need_one_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_admits_a_burst_then_the_rate),     cmocka_unit_test(it_keeps_fractions_exactly),
-        cmocka_unit_test(it_takes_up_to_and_goes_into_debt),   cmocka_unit_test(a_clock_that_steps_back_mints_nothing),
-        cmocka_unit_test(a_changed_rule_keeps_the_time_debt),  cmocka_unit_test(refunds_stop_at_full),
-        cmocka_unit_test(extremes_are_right_or_refused),       cmocka_unit_test(whole_microsecond_rates_need_one_number),
+        cmocka_unit_test(it_admits_a_burst_then_the_rate),    cmocka_unit_test(it_keeps_fractions_exactly),
+        cmocka_unit_test(it_takes_up_to_and_goes_into_debt),  cmocka_unit_test(a_clock_that_steps_back_mints_nothing),
+        cmocka_unit_test(a_changed_rule_keeps_the_time_debt), cmocka_unit_test(refunds_stop_at_full),
+        cmocka_unit_test(extremes_are_right_or_refused),      cmocka_unit_test(whole_microsecond_rates_need_one_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -72,9 +72,11 @@ static void refunds_and_debts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_meter_leaks_exactly),        cmocka_unit_test(the_queue_delays_and_bounds_the_wait),
+        cmocka_unit_test(the_meter_leaks_exactly),
+        cmocka_unit_test(the_queue_delays_and_bounds_the_wait),
         cmocka_unit_test(a_clock_that_steps_back_drains_nothing),
-        cmocka_unit_test(a_changed_rule_keeps_the_level), cmocka_unit_test(refunds_and_debts),
+        cmocka_unit_test(a_changed_rule_keeps_the_level),
+        cmocka_unit_test(refunds_and_debts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,10 +42,8 @@ static void raising_tells_overflow_before_it_happens(void **state)
         enum fault fault;
     } rows[] = {
         {1, 1, INT64_MAX - 1, 1, FAULT_OVERFLOW}, /* the level fits, the instant it ends does not */
-        {INT64_MAX, 1, INT64_MAX - 1, 1, FAULT_NONE},
-        {INT64_MAX, 1, INT64_MAX, 1, FAULT_OVERFLOW},
-        {1, SPAN_MAX_US, 15, 1, FAULT_OVERFLOW},
-        {1, SPAN_MAX_US, 13, 1, FAULT_NONE},
+        {INT64_MAX, 1, INT64_MAX - 1, 1, FAULT_NONE}, {INT64_MAX, 1, INT64_MAX, 1, FAULT_OVERFLOW},
+        {1, SPAN_MAX_US, 15, 1, FAULT_OVERFLOW},      {1, SPAN_MAX_US, 13, 1, FAULT_NONE},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct rule rule = rule_of(RULE_LEAKY, rows[i].limit, rows[i].period_us, 0);

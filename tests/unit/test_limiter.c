@@ -17,7 +17,8 @@ static void all_rules_admit_or_none_is_charged(void **state)
 {
     (void)state;
     struct scene scene = {0};
-    struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_GCRA, 15, 15 * S, 0), rule_of(RULE_LOG, 12, H, 0)};
+    struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_GCRA, 15, 15 * S, 0),
+                           rule_of(RULE_LOG, 12, H, 0)};
     struct limiter_ask ask = {.cost = 8, .now_us = BASE};
     scene_ask(&scene, rules, 3, ask); /* granted: the smallest remaining decides */
     assert_verdict(&scene.verdict, 8, 10, 2, 0, S, 0);

@@ -17,18 +17,36 @@ static void durations_are_read(void **state)
         int64_t duration_us;
     } rows[] = {
         /* every unit, any case, a bare integer is seconds */
-        {"1us", 1}, {"250ms", 250 * MS}, {"1s", S}, {"90", 90 * S}, {"2m", 120 * S}, {"3h", 3 * H}, {"7D", 7 * D},
-        {"2W", 14 * D}, {"-5s", -5 * S}, {"+5s", 5 * S}, {"0", 0},
+        {"1us", 1},
+        {"250ms", 250 * MS},
+        {"1s", S},
+        {"90", 90 * S},
+        {"2m", 120 * S},
+        {"3h", 3 * H},
+        {"7D", 7 * D},
+        {"2W", 14 * D},
+        {"-5s", -5 * S},
+        {"+5s", 5 * S},
+        {"0", 0},
         /* the edges */
-        {"288230376151711744us", SPAN_MAX_US}, {"288230376151711745us", REFUSED}, {"9223372036854775807w", REFUSED},
+        {"288230376151711744us", SPAN_MAX_US},
+        {"288230376151711745us", REFUSED},
+        {"9223372036854775807w", REFUSED},
         /* anything else */
-        {"", REFUSED}, {"s", REFUSED}, {"-", REFUSED}, {"1.5s", REFUSED}, {"1x", REFUSED}, {"1 s", REFUSED},
-        {"1ss", REFUSED}, {"99999999999999999999s", REFUSED},
+        {"", REFUSED},
+        {"s", REFUSED},
+        {"-", REFUSED},
+        {"1.5s", REFUSED},
+        {"1x", REFUSED},
+        {"1 s", REFUSED},
+        {"1ss", REFUSED},
+        {"99999999999999999999s", REFUSED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t duration_us = REFUSED;
         bool read = span_parse_duration(span_from(rows[i].text), &duration_us);
-        if (read != (rows[i].duration_us != REFUSED) || duration_us != rows[i].duration_us) fail_msg("%s", rows[i].text);
+        if (read != (rows[i].duration_us != REFUSED) || duration_us != rows[i].duration_us)
+            fail_msg("%s", rows[i].text);
     }
 }
 
@@ -39,10 +57,19 @@ static void instants_are_read(void **state)
         const char *text;
         int64_t instant_us;
     } rows[] = {
-        {"1738335600000", BASE}, {"1738335600000001us", BASE + 1}, {"2025-01-31T15:00:00Z", BASE},
-        {"2025-01-31T16:00:00.5+01:00", BASE + 500 * MS}, {"-1", -MS}, {"0", 0},
-        {"4611686018427387904us", INSTANT_MAX_US}, {"4611686018427387905us", REFUSED},
-        {"9223372036854775807", REFUSED}, {"2025-01-31", REFUSED}, {"now", REFUSED}, {"", REFUSED}, {"1s", REFUSED},
+        {"1738335600000", BASE},
+        {"1738335600000001us", BASE + 1},
+        {"2025-01-31T15:00:00Z", BASE},
+        {"2025-01-31T16:00:00.5+01:00", BASE + 500 * MS},
+        {"-1", -MS},
+        {"0", 0},
+        {"4611686018427387904us", INSTANT_MAX_US},
+        {"4611686018427387905us", REFUSED},
+        {"9223372036854775807", REFUSED},
+        {"2025-01-31", REFUSED},
+        {"now", REFUSED},
+        {"", REFUSED},
+        {"1s", REFUSED},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t instant_us = REFUSED;

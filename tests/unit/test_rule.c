@@ -1,4 +1,4 @@
-/* Rules: what is refused, how they are reduced, how they read back. */
+/* Rules: what is refused, how they are reduced. */
 #include "scenario.h"
 
 static void only_sensible_rules_pass(void **state)
@@ -51,32 +51,11 @@ static void rates_are_reduced(void **state)
     assert_int_equal(rule.rate_units, 0);
 }
 
-static void rules_read_as_they_are_written(void **state)
-{
-    (void)state;
-    struct rule rows[] = {rule_of(RULE_GCRA, 10, S, 0),           rule_of(RULE_TOKEN, 5, 90 * S, 9),
-                          rule_of(RULE_QUEUE, 10, 250 * MS, 6),   rule_of(RULE_QUEUE, 10, D, 11),
-                          rule_of(RULE_FIXED, -1, 7 * D, 0),      rule_of(RULE_LOG, 0, 1, 0)};
-    static const char *const texts[] = {"GCRA 10 1s",   "TOKEN 5 90s BURST 9 INITIAL 2 INTERVAL", "QUEUE 10 250ms BURST 5",
-                                        "QUEUE 10 1d",  "FIXED -1 1w FIRST",                      "LOG 0 1us"};
-    rows[1].initial = 2;
-    rows[1].flags = RULE_INTERVAL;
-    rows[4].flags = RULE_FIRST;
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct sink text = {0};
-        rule_write(&rows[i], &text);
-        sink_byte(&text, '\0');
-        assert_string_equal(text.data, texts[i]);
-        sink_free(&text);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_sensible_rules_pass),
         cmocka_unit_test(rates_are_reduced),
-        cmocka_unit_test(rules_read_as_they_are_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,9 +65,11 @@ static void refunds_take_the_newest_first(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_previous_window_fades),       cmocka_unit_test(waits_reach_into_the_next_window),
+        cmocka_unit_test(the_previous_window_fades),
+        cmocka_unit_test(waits_reach_into_the_next_window),
         cmocka_unit_test(a_clock_that_steps_back_mints_nothing),
-        cmocka_unit_test(a_changed_rule_keeps_the_counts), cmocka_unit_test(refunds_take_the_newest_first),
+        cmocka_unit_test(a_changed_rule_keeps_the_counts),
+        cmocka_unit_test(refunds_take_the_newest_first),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

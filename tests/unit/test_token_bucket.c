@@ -12,20 +12,20 @@ static struct rule with(struct rule rule, int64_t initial, uint32_t flags)
 static void it_refills_continuously_to_the_fraction(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_TOKEN, 10, S, 0),
-        {0, ASK_ALL, 10, 10, 0, 0, S}, {0, ASK_ALL, 1, 0, 0, 100 * MS, S},
+    RUN(rule_of(RULE_TOKEN, 10, S, 0), {0, ASK_ALL, 10, 10, 0, 0, S}, {0, ASK_ALL, 1, 0, 0, 100 * MS, S},
         {150 * MS, ASK_ALL, 1, 1, 0, 0, 950 * MS}, /* one and a half tokens came, half a one is kept */
         {200 * MS, ASK_ALL, 1, 1, 0, 0, S}, {5 * S, ASK_PEEK, 10, 10, 10, 0, 0});
     RUN(rule_of(RULE_TOKEN, 10, 60 * S, 0), /* polled every 11 s the fractions add up: 1.83 tokens each time */
-        {0, ASK_ALL, 10, 10, 0, 0, 60 * S}, {11 * S, ASK_ALL, 1, 1, 0, 0, 55 * S}, {12 * S, ASK_ALL, 1, 1, 0, 0, 60 * S},
-        {22 * S, ASK_UPTO, 9, 1, 0, 0, 56 * S}, {24 * S, ASK_ALL, 2, 0, 1, 6 * S, 54 * S});
+        {0, ASK_ALL, 10, 10, 0, 0, 60 * S}, {11 * S, ASK_ALL, 1, 1, 0, 0, 55 * S},
+        {12 * S, ASK_ALL, 1, 1, 0, 0, 60 * S}, {22 * S, ASK_UPTO, 9, 1, 0, 0, 56 * S},
+        {24 * S, ASK_ALL, 2, 0, 1, 6 * S, 54 * S});
 }
 
 static void interval_refill_comes_in_steps(void **state)
 {
     (void)state;
-    RUN(with(rule_of(RULE_TOKEN, 10, S, 20), 0, RULE_INTERVAL),
-        {300 * MS, ASK_ALL, 15, 15, 5, 0, 2 * S}, {S, ASK_ALL, 6, 0, 5, 300 * MS, 1300 * MS},
+    RUN(with(rule_of(RULE_TOKEN, 10, S, 20), 0, RULE_INTERVAL), {300 * MS, ASK_ALL, 15, 15, 5, 0, 2 * S},
+        {S, ASK_ALL, 6, 0, 5, 300 * MS, 1300 * MS},
         {1300 * MS - 1, ASK_ALL, 6, 0, 5, 1, S + 1}, /* nothing in between */
         {1300 * MS, ASK_ALL, 6, 6, 9, 0, 2 * S},     /* 5 + 10 - 6; the steps keep their beat */
         {1300 * MS, ASK_ALL, 20, 0, 9, 2 * S, 2 * S}, {3300 * MS, ASK_ALL, 20, 20, 0, 0, 2 * S},
@@ -38,9 +38,9 @@ static void an_unused_bucket_holds_its_initial_fill(void **state)
     RUN(with(rule_of(RULE_TOKEN, 10, S, 0), 3, 0),
         {0, ASK_ALL, 4, 0, 3, NEVER, 0}, /* a denial stores nothing, so no refill begins */
         {0, ASK_ALL, 3, 3, 0, 0, S}, {500 * MS, ASK_ALL, 4, 4, 1, 0, 900 * MS},
-        {1400 * MS, ASK_PEEK, 10, 10, 10, 0, 0},  /* full, and remembered for one more fill time … */
-        {2399 * MS, ASK_PEEK, 10, 10, 10, 0, 0},  /* … to the last ms */
-        {2400 * MS, ASK_PEEK, 3, 3, 3, 0, 0}); /* then it is an unused bucket again */
+        {1400 * MS, ASK_PEEK, 10, 10, 10, 0, 0}, /* full, and remembered for one more fill time … */
+        {2399 * MS, ASK_PEEK, 10, 10, 10, 0, 0}, /* … to the last ms */
+        {2400 * MS, ASK_PEEK, 3, 3, 3, 0, 0});   /* then it is an unused bucket again */
 }
 
 static void a_clock_that_steps_back_refills_nothing_twice(void **state)

@@ -51,8 +51,7 @@ static void assert_instant(int64_t got_us, int64_t wanted_us, const char *what)
     if (got_us == wanted_us) return;
     instant_to_rfc3339(got_us, got);
     instant_to_rfc3339(wanted_us, wanted);
-    fail_msg("%s: got %s (%lld), expected %s (%lld)", what, got, (long long)got_us, wanted,
-             (long long)wanted_us);
+    fail_msg("%s: got %s (%lld), expected %s (%lld)", what, got, (long long)got_us, wanted, (long long)wanted_us);
 }
 
 /* ---- a heap that counts -------------------------------------------------------------------------------- */
@@ -140,8 +139,8 @@ static void put_block(struct file *file, int version, int time_size, int64_t fir
 }
 
 /* A file of version '2' or later: an empty old block, the new one, the footer. */
-static void make_file(struct file *file, int version, int64_t first_offset_s,
-                      const struct made_change *changes, size_t count, const char *footer)
+static void make_file(struct file *file, int version, int64_t first_offset_s, const struct made_change *changes,
+                      size_t count, const char *footer)
 {
     file->size = 0;
     put_block(file, version, 4, 0, NULL, 0);
@@ -244,8 +243,7 @@ static int64_t model_day(const char **text, int year)
         for (int m = 1; m < month; m++) day += lengths[m - 1] + (m == 2 && model_leap(year));
         int days = lengths[month - 1] + (month == 2 && model_leap(year));
         for (int d = 0; d < days; d++, day++) {
-            if (((day % 7) + 7 + 4) % 7 == weekday && ++seen <= week)
-                found = day; /* 1970-01-01: a Thursday */
+            if (((day % 7) + 7 + 4) % 7 == weekday && ++seen <= week) found = day; /* 1970-01-01: a Thursday */
         }
         day = found;
     } else if (sscanf(*text, "J%d%n", &number, &length) == 1) {
@@ -313,8 +311,7 @@ static void model_footer(struct model *model, const char *footer, int64_t after_
         daylight_s = *text == ',' ? standard_s + HOUR_S : -model_time(&text);
     }
     bool same = *text == '\0' || model_same_all_year(text, &standard_s, &daylight_s);
-    if (model->count == 1)
-        model->rows[0].offset_s = standard_s; /* no changes: the footer speaks for all time */
+    if (model->count == 1) model->rows[0].offset_s = standard_s; /* no changes: the footer speaks for all time */
     if (same) return;
 
     int first = model->count;
@@ -368,8 +365,7 @@ static void model_read(struct model *model, const uint8_t *bytes, size_t size)
         model_add(model, last_s, model_number(types + 6 * indexes[i], 4), false);
     }
     const uint8_t *end = types + n[4] * 6 + n[5] + n[1] + n[0];
-    if (width == 8)
-        snprintf(footer, sizeof(footer), "%.*s", (int)(bytes + size - end) - 2, (const char *)end + 1);
+    if (width == 8) snprintf(footer, sizeof(footer), "%.*s", (int)(bytes + size - end) - 2, (const char *)end + 1);
     if (footer[0]) model_footer(model, footer, last_s);
     model_tidy(model);
 }
@@ -397,16 +393,14 @@ static struct zone_local model_resolve(const struct model *model, int64_t local_
 {
     for (int row = 0; row < model->count; row++) {
         int64_t offset_s = model->rows[row].offset_s;
-        int64_t before_s = row > 0 ? model->rows[row - 1].offset_s : offset_s,
-                since_s = model->rows[row].since_s;
+        int64_t before_s = row > 0 ? model->rows[row - 1].offset_s : offset_s, since_s = model->rows[row].since_s;
         if (row > 0 && since_s + before_s <= local_s && local_s < since_s + offset_s) {
             return (struct zone_local){ZONE_LOCAL_GAP, local_s - before_s, local_s - offset_s};
         }
         if (!model_shows(model, row, local_s)) continue;
         for (int again = row + 1; again < model->count; again++) {
             if (!model_shows(model, again, local_s)) continue;
-            return (struct zone_local){ZONE_LOCAL_OVERLAP, local_s - offset_s,
-                                       local_s - model->rows[again].offset_s};
+            return (struct zone_local){ZONE_LOCAL_OVERLAP, local_s - offset_s, local_s - model->rows[again].offset_s};
         }
         return (struct zone_local){ZONE_LOCAL_UNIQUE, local_s - offset_s, local_s - offset_s};
     }
@@ -460,8 +454,7 @@ static void compare_with_model(const struct zone *zone, const uint8_t *bytes, si
         }
     }
     for (int round = 0; round < 100; round++) {
-        compare_at(zone, &model, random_between(from_s, to_s), random_between(0, MICROS_PER_SECOND - 1),
-                   what);
+        compare_at(zone, &model, random_between(from_s, to_s), random_between(0, MICROS_PER_SECOND - 1), what);
     }
 }
 
@@ -647,10 +640,7 @@ static void local_times_in_gaps_and_overlaps_follow_the_policy(void **state)
 static void a_skipped_day_moves_to_the_next_one(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {1316872800, -10 * HOUR_S},
-        {1325239200, 14 * HOUR_S }
-    };
+    static const struct made_change changes[] = {{1316872800, -10 * HOUR_S}, {1325239200, 14 * HOUR_S}};
     static struct file file;
     make_file(&file, '2', -11 * HOUR_S, changes, COUNT_OF(changes), "");
     const struct zone *zone = parse_file(&file);
@@ -677,9 +667,7 @@ static void a_skipped_day_moves_to_the_next_one(void **state)
 static void a_repeated_day_counts_the_first_time(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {-7988400, -12 * HOUR_S}
-    };
+    static const struct made_change changes[] = {{-7988400, -12 * HOUR_S}};
     static struct file file;
     make_file(&file, '2', 11 * HOUR_S, changes, COUNT_OF(changes), "");
     const struct zone *zone = parse_file(&file);
@@ -696,10 +684,7 @@ static void a_repeated_day_counts_the_first_time(void **state)
 static void a_version_1_file_ends_with_its_last_change(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {-1000000000, HOUR_S    },
-        {1000000000,  2 * HOUR_S}
-    };
+    static const struct made_change changes[] = {{-1000000000, HOUR_S}, {1000000000, 2 * HOUR_S}};
     static struct file file;
     const struct zone *zone;
 
@@ -721,9 +706,7 @@ static void a_version_1_file_ends_with_its_last_change(void **state)
 static void versions_2_to_9_are_read_alike_and_others_refused(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {0, HOUR_S}
-    };
+    static const struct made_change changes[] = {{0, HOUR_S}};
     static struct file file;
 
     for (int version = 1; version < 256; version++) {
@@ -745,13 +728,8 @@ static void the_old_block_is_only_measured(void **state)
 {
     (void)state;
     static struct file file;
-    static const struct made_change nonsense[] = {
-        {500, 1 << 30   },
-        {400, -(1 << 30)}
-    };
-    static const struct made_change changes[] = {
-        {0, HOUR_S}
-    };
+    static const struct made_change nonsense[] = {{500, 1 << 30}, {400, -(1 << 30)}};
+    static const struct made_change changes[] = {{0, HOUR_S}};
 
     file.size = 0;
     put_block(&file, '2', 4, 12345, nonsense, 2);
@@ -793,10 +771,7 @@ static void without_changes_the_footer_speaks_for_all_time(void **state)
 static void an_empty_footer_keeps_the_last_offset(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {0,    HOUR_S    },
-        {1000, 2 * HOUR_S}
-    };
+    static const struct made_change changes[] = {{0, HOUR_S}, {1000, 2 * HOUR_S}};
     static struct file file;
     make_file(&file, '2', 0, changes, COUNT_OF(changes), "");
     const struct zone *zone = parse_file(&file);
@@ -813,14 +788,8 @@ static void changes_out_of_reach_leave_only_their_offset(void **state)
     (void)state;
     static struct file file;
     static const struct made_change early[] = {
-        {-(INT64_C(1) << 59),               HOUR_S    },
-        {INT64_MIN / MICROS_PER_SECOND - 1, 2 * HOUR_S},
-        {0,                                 3 * HOUR_S}
-    };
-    static const struct made_change late[] = {
-        {0,                                 HOUR_S    },
-        {INT64_MAX / MICROS_PER_SECOND + 1, 2 * HOUR_S}
-    };
+        {-(INT64_C(1) << 59), HOUR_S}, {INT64_MIN / MICROS_PER_SECOND - 1, 2 * HOUR_S}, {0, 3 * HOUR_S}};
+    static const struct made_change late[] = {{0, HOUR_S}, {INT64_MAX / MICROS_PER_SECOND + 1, 2 * HOUR_S}};
     int64_t change_us = INT64_MIN;
 
     make_file(&file, '2', 0, early, COUNT_OF(early), "<+03>-3");
@@ -847,12 +816,7 @@ static void changes_out_of_reach_leave_only_their_offset(void **state)
 static void changes_of_name_only_are_no_changes(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {0,    HOUR_S},
-        {1000, HOUR_S},
-        {2000, HOUR_S},
-        {3000, 0     }
-    };
+    static const struct made_change changes[] = {{0, HOUR_S}, {1000, HOUR_S}, {2000, HOUR_S}, {3000, 0}};
     static struct file file;
     make_file(&file, '2', 0, changes, COUNT_OF(changes), "AAA0");
     const struct zone *zone = parse_file(&file);
@@ -870,13 +834,8 @@ static void changes_of_name_only_are_no_changes(void **state)
 static void a_footer_ahead_of_its_time_waits_for_its_next_turn(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {1647162000, -6 * HOUR_S},
-        {1667116800, -6 * HOUR_S}
-    };
-    static const struct made_change foreign[] = {
-        {1667116800, -8 * HOUR_S}
-    };
+    static const struct made_change changes[] = {{1647162000, -6 * HOUR_S}, {1667116800, -6 * HOUR_S}};
+    static const struct made_change foreign[] = {{1667116800, -8 * HOUR_S}};
     static struct file file;
     make_file(&file, '2', -7 * HOUR_S, changes, COUNT_OF(changes), "CST6CDT,M3.2.0,M11.1.0");
     const struct zone *zone = parse_file(&file);
@@ -1028,10 +987,8 @@ static void the_extremes_of_footers_are_taken(void **state)
 
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const struct zone *zone = parse_footer(rows[i].footer);
-        assert_int_equal(zone_offset_at(zone, at("2026-01-15T00:00:00Z")),
-                         rows[i].january_s * MICROS_PER_SECOND);
-        assert_int_equal(zone_offset_at(zone, at("2026-07-15T00:00:00Z")),
-                         rows[i].july_s * MICROS_PER_SECOND);
+        assert_int_equal(zone_offset_at(zone, at("2026-01-15T00:00:00Z")), rows[i].january_s * MICROS_PER_SECOND);
+        assert_int_equal(zone_offset_at(zone, at("2026-07-15T00:00:00Z")), rows[i].july_s * MICROS_PER_SECOND);
         zone_free(zone);
     }
 }
@@ -1122,11 +1079,7 @@ static void damage_files(const uint8_t *good, size_t size, int bytes_tried)
 static void files_cut_or_changed_at_any_byte_do_no_harm(void **state)
 {
     (void)state;
-    static const struct made_change changes[] = {
-        {-1000000000, HOUR_S    },
-        {0,           2 * HOUR_S},
-        {1000000000,  -HOUR_S   }
-    };
+    static const struct made_change changes[] = {{-1000000000, HOUR_S}, {0, 2 * HOUR_S}, {1000000000, -HOUR_S}};
     static struct file file;
 
     damage_files(small_file, sizeof(small_file), 256);
@@ -1174,14 +1127,12 @@ static void instants_at_the_ends_of_int64_are_answered(void **state)
 
 static void random_turn(char *text, size_t size)
 {
-    static const char *const times[] = {"",       "/0",   "/3",          "/-1",     "/24",
-                                        "/50:30", "/167", "/-167:00:01", "/1:02:03"};
+    static const char *const times[] = {"", "/0", "/3", "/-1", "/24", "/50:30", "/167", "/-167:00:01", "/1:02:03"};
     const char *time = times[random_between(0, COUNT_OF(times) - 1)];
     int month = (int)random_between(1, 12), day = (int)random_between(0, 365);
     switch (random_between(0, 2)) {
     case 0:
-        snprintf(text, size, "M%d.%d.%d%s", month, (int)random_between(1, 5), (int)random_between(0, 6),
-                 time);
+        snprintf(text, size, "M%d.%d.%d%s", month, (int)random_between(1, 5), (int)random_between(0, 6), time);
         break;
     case 1: snprintf(text, size, "J%d%s", day ? day : 1, time); break;
     default: snprintf(text, size, "%d%s", day, time); break;
