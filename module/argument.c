@@ -313,6 +313,12 @@ RedisModuleCommandArg *arguments_document(const struct argument *rows)
     return documents;
 }
 
+void arguments_document_free(RedisModuleCommandArg *documents)
+{
+    for (size_t i = 0; documents && documents[i].name; i++) arguments_document_free(documents[i].subargs);
+    RedisModule_Free(documents);
+}
+
 int arguments_arity(const struct argument *rows)
 {
     int words = 1; /* the command's name */

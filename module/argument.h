@@ -78,8 +78,9 @@ extern const struct argument rule_arguments[];
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
                               void *request);
 
-/* The documentation tree of `rows`; allocated once at load and never freed. */
+/* The documentation tree of `rows`; the server copies it, then it is freed. */
 RedisModuleCommandArg *arguments_document(const struct argument *rows);
+void arguments_document_free(RedisModuleCommandArg *documents);
 
 /* Smallest argc (with the command's name) that can parse; negative when more may follow, as Redis counts arity. */
 int arguments_arity(const struct argument *rows);

@@ -32,7 +32,9 @@ static int command_document(RedisModuleCommand *registered, const struct command
         .key_specs = command->key_flags ? key_specs : NULL,
         .args = arguments_document(command->arguments),
     };
-    return RedisModule_SetCommandInfo(registered, &info);
+    int outcome = RedisModule_SetCommandInfo(registered, &info);
+    arguments_document_free(info.args);
+    return outcome;
 }
 
 static int command_register(RedisModuleCtx *ctx, const struct command *command)

@@ -21,7 +21,7 @@ int reply_error(RedisModuleCtx *ctx, const char *format, ...)
     char text[ERROR_BYTES_MAX];
     va_list values;
     va_start(values, format);
-    vsnprintf(text, sizeof(text), format, values);
+    (void)vsnprintf(text, sizeof(text), format, values);
     va_end(values);
     return RedisModule_ReplyWithError(ctx, text);
 }

@@ -7,11 +7,17 @@
 
 /* ---- stored states --------------------------------------------------------------------------------------- */
 
+static struct sliding_log *stored_log(const struct limiter *limiter, uint32_t index)
+{
+    bool has_log = limiter->set->rules[index].algorithm == RULE_LOG && limiter->set->words_of[index] > 0;
+    return has_log ? limiter->words[limiter->set->word_of[index]].log : NULL;
+}
+
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 {
     const union word *words = limiter->words + limiter->set->word_of[index];
     if (limiter->set->rules[index].algorithm == RULE_LOG) {
-        return limiter->set->words_of[index] ? sliding_log_state(words->log) : (struct state){.fresh = true};
+        return sliding_log_state(stored_log(limiter, index));
     }
     struct state state = {.fresh = false};
     switch (limiter->set->words_of[index]) {
@@ -40,12 +46,6 @@ static void store_state(struct limiter *limiter, uint32_t index, const struct st
 void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log)
 {
     limiter->words[limiter->set->word_of[index]].log = log;
-}
-
-static struct sliding_log *stored_log(const struct limiter *limiter, uint32_t index)
-{
-    bool has_log = limiter->set->rules[index].algorithm == RULE_LOG && limiter->set->words_of[index] > 0;
-    return has_log ? limiter->words[limiter->set->word_of[index]].log : NULL;
 }
 
 int64_t limiter_blocked_until_us(const struct limiter *limiter)
@@ -106,6 +106,7 @@ static bool bench_lay(struct bench *bench, const struct limiter *limiter, struct
     bool known = rules_stored(limiter, rules, count);
     bench->rules = known ? limiter->set->rules : rules;
     bench->count = count;
+    bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
         match_rules(limiter, rules, count, decision->from);
@@ -116,7 +117,8 @@ static bool bench_lay(struct bench *bench, const struct limiter *limiter, struct
         const struct rule *rule = &bench->rules[i];
         struct state *state = &bench->states[i];
         int from = known ? (int)i : decision->from[i];
-        *state = from < 0 ? (struct state){.fresh = true} : limiter_stored_state(limiter, (uint32_t)from);
+        *state = (struct state){.fresh = true};
+        if (from >= 0) *state = limiter_stored_state(limiter, (uint32_t)from);
         if (rule_is_constant(rule)) continue;
         if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, now_us);
         algorithm_of(rule)->settle(rule, state, now_us);

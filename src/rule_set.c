@@ -58,7 +58,7 @@ const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, b
 
 void rule_set_release(const struct rule_set *shared)
 {
-    struct rule_set *set = (struct rule_set *)(uintptr_t)shared; /* only this file may count users */
+    struct rule_set *set = (struct rule_set *)shared; /* only this file may count users */
     pthread_mutex_lock(&table_lock);
     if (--set->users == 0) {
         HASH_DEL(table, set);

@@ -137,7 +137,7 @@ struct sliding_log *sliding_log_apply(struct sliding_log *log, const struct stat
     log = log_drop_oldest(log, state->rest);
     int64_t units = log ? log->units : 0;
     if (state->amount > units) return log_append(log, state->when_us, state->amount - units);
-    return state->amount < units ? log_take_newest(log, units - state->amount) : log;
+    return log && state->amount < units ? log_take_newest(log, units - state->amount) : log;
 }
 
 struct state sliding_log_state(const struct sliding_log *log)
