@@ -242,6 +242,15 @@ static enum fault charge_all(struct bench *bench, int64_t units, int64_t now_us)
     return FAULT_NONE;
 }
 
+/* Rules that keep no state (unlimited, none) leave nothing to remember, nor do they disturb what is stored. */
+static bool keeps_state(const struct bench *bench)
+{
+    for (uint32_t i = 0; i < bench->count; i++) {
+        if (!rule_is_constant(&bench->rules[i])) return true;
+    }
+    return false;
+}
+
 static void effects_of_charge(const struct bench *bench, bool rules_known, struct decision *decision)
 {
     if (!rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
@@ -269,7 +278,7 @@ static void decide_grant(struct bench *bench, int64_t units, bool rules_known, i
     decision->fault = charge_all(bench, units, ask->now_us);
     if (decision->fault != FAULT_NONE || ask->mode == ASK_PEEK || units == 0) return;
 
-    effects_of_charge(bench, rules_known, decision);
+    if (keeps_state(bench)) effects_of_charge(bench, rules_known, decision);
     if (blocked_until_us > 0) add_effect(decision, EFFECT_BLOCK, 0, (struct state){0}); /* it has run out */
     decision->verdict = granted(bench, units, delay_us, ask->now_us);
 }

@@ -1,0 +1,106 @@
+/* Fuzzes the limiter: bytes as a value, bytes as effects, and asks against whatever was let in.
+ *
+ *     input ─▶ first byte even: a value      decode → refused, or encodes to the very same bytes, then is asked
+ *              first byte odd:  effects      decode → refused, or applied to a limiter that accepts them
+ *
+ * What must hold: no crash, no overflow (UBSan), no leak, a decision changes nothing by itself, its effects are always
+ * accepted by the value it was taken on and by a twin behind the wire. */
+#include "quota/limiter_codec.h"
+#include <stdlib.h>
+
+static void require(bool holds)
+{
+    if (!holds) abort();
+}
+
+static int64_t word_at(const uint8_t *data, size_t size, size_t at)
+{
+    int64_t word = 0;
+    for (size_t i = 0; i < sizeof(word) && at + i < size; i++) word |= (int64_t)((uint64_t)data[at + i] << (8 * i));
+    return word;
+}
+
+/* One ask made of the input's own bytes; always in the ranges the commands allow. */
+static struct limiter_ask ask_from(const uint8_t *data, size_t size)
+{
+    int64_t cost = word_at(data, size, size / 2), now_us = word_at(data, size, size / 3);
+    return (struct limiter_ask){
+        .cost = (cost & INT64_MAX) >> (data[0] >> 2 & 63),
+        .block_us = data[0] & 2 ? 1 + (now_us & (SPAN_MAX_US - 1)) : 0,
+        .now_us = 1 + ((now_us & INT64_MAX) >> 2),
+        .mode = (enum ask_mode)(data[size - 1] % 4),
+    };
+}
+
+static struct limiter *apply_both_ways(struct limiter *limiter, const struct decision *decision)
+{
+    struct sink wire = {0};
+    struct rule rules[RULES_MAX];
+    struct decision received;
+    bool lasting;
+    if (decision->effects_count == 0) return limiter;
+    effects_encode(decision, false, &wire);
+    require(effects_decode((struct span){wire.data, wire.size}, rules, &received, &lasting));
+    require(limiter_accepts(limiter, &received));
+    limiter = limiter_apply(limiter, &received);
+    sink_free(&wire);
+    limiter_deadline_us(limiter);
+    return limiter;
+}
+
+/* Asks under the stored rules and under others, refunds, blocks. */
+static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t size)
+{
+    struct limiter_ask ask = ask_from(data, size);
+    struct decision decision;
+    struct rule rules[RULES_MAX] = {{.algorithm = data[size / 2] % RULE_ALGORITHMS_COUNT,
+                                     .limit = 7,
+                                     .period_us = 1000003,
+                                     .capacity = 7,
+                                     .initial = 7}};
+    uint32_t count = 1;
+    if (limiter && limiter->set->count > 0 && data[0] & 4) {
+        count = limiter->set->count;
+        memcpy(rules, limiter->set->rules, count * sizeof(*rules));
+    }
+    limiter_decide(limiter, rules, count, &ask, &decision);
+    if (decision.fault == FAULT_NONE) {
+        require(decision.verdict.granted >= 0 && decision.verdict.wait_us >= NEVER_US &&
+                decision.verdict.reset_us >= 0);
+        limiter = apply_both_ways(limiter, &decision);
+    }
+    limiter_decide_refund(limiter, 1 + ask.cost / 2, -1, ask.now_us, &decision);
+    limiter = apply_both_ways(limiter, &decision);
+    limiter_decide_block(limiter, ask.now_us / 2, &decision);
+    return apply_both_ways(limiter, &decision);
+}
+
+static struct limiter *from_value(struct span bytes)
+{
+    struct limiter *limiter = limiter_decode(bytes);
+    struct sink again = {0};
+    if (!limiter) return NULL;
+    limiter_encode(limiter, &again);
+    require(span_equal(bytes, (struct span){again.data, again.size}));
+    sink_free(&again);
+    return limiter;
+}
+
+static struct limiter *from_effects(struct span bytes)
+{
+    struct rule rules[RULES_MAX];
+    struct decision decision;
+    bool lasting;
+    if (!effects_decode(bytes, rules, &decision, &lasting) || !limiter_accepts(NULL, &decision)) return NULL;
+    return limiter_apply(NULL, &decision);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2) return 0;
+    struct span bytes = {(const char *)data + 1, size - 1};
+    struct limiter *limiter = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
+    limiter_free(use(limiter, data, size));
+    require(rule_sets_count() == 0);
+    return 0;
+}
