@@ -2,9 +2,10 @@
 #
 #  make               build ./quota.so
 #  make run           build, start a server with the module, show a guided session
-#  make test          style check, unit tests, integration tests
+#  make test          style check, unit tests, integration tests, zones
 #  make unit          the tests of src/ under ASan and UBSan (UNIT=test_x: only that one)
 #  make integration   pytest against real servers (PYTEST_FLAGS="-k name -x")
+#  make zones         the zone reader against Python's zoneinfo, every zone, 1900 to 2100
 #  make fuzz          every fuzz target for FUZZ_SECONDS (60) each
 #  make bench         measure (scripts/bench)
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
@@ -105,6 +106,7 @@ test:
 	@$(MAKE) --no-print-directory style
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory zones
 
 unit-programs: $(addprefix build/sanitize/unit/,$(unit_tests))
 
@@ -113,6 +115,9 @@ unit: unit-programs
 
 integration: quota.so .venv/made-from
 	$(PYTEST) $(PYTEST_FLAGS)
+
+zones: .venv/made-from
+	$(PYTHON) -m pytest tests/zones
 
 # ASan writes a file for each process that has something to say, and the test fixtures send the servers' standard
 # error to files beside them (UBSan's findings): none may have anything in it.
@@ -183,5 +188,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test unit unit-programs integration sanitize fuzz fuzz-programs coverage bench tidy tools style \
+.PHONY: help all test unit unit-programs integration zones sanitize fuzz fuzz-programs coverage bench tidy tools style \
 	format lint symbols run install clean

@@ -162,7 +162,7 @@ def check_header(tree, path, text, code):
 def check_text(path, text):
     lines = text.split("\n")
     first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
-    if not first.startswith(OPENINGS.get(path.suffix, "#")):
+    if not first.startswith(OPENINGS.get(path.suffix, ("#", '"""'))):
         report(path, 1, "does not open with a comment that says what it is for")
     if lines[-1]:
         report(path, len(lines), "the last line does not end")

@@ -67,9 +67,19 @@ class Server:
             environment["LD_PRELOAD"] = environment["QUOTA_PRELOAD"]
         self.process = subprocess.Popen(
             [SERVER, "--port", str(self.port), *words, "--loadmodule", MODULE, *self.module_options],
-            env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_until(self.answers, f"server does not start: {self.log()[-2000:]}")
+            env=environment, stdout=subprocess.DEVNULL, stderr=self.standard_error())
+        try:
+            wait_until(self.answers, "server does not start")
+        except BaseException:
+            self.process.kill()
+            raise
         return self
+
+    def standard_error(self):
+        """The server logs to a file of its own; what a sanitizer says on standard error is kept where make looks."""
+        if "QUOTA_SANITIZE_LOGS" not in os.environ:
+            return subprocess.DEVNULL
+        return open(pathlib.Path(os.environ["QUOTA_SANITIZE_LOGS"]) / f"server-{self.port}.err", "wb")
 
     def answers(self):
         if self.process.poll() is not None:
@@ -80,7 +90,7 @@ class Server:
             return False
 
     def client(self, protocol=2, **options):
-        return redis.Redis(port=self.port, protocol=protocol, socket_timeout=PATIENCE_S,
+        return redis.Redis(host="127.0.0.1", port=self.port, protocol=protocol, socket_timeout=PATIENCE_S,
                            retry=Retry(NoBackoff(), 0), **options)
 
     def log(self):
@@ -93,7 +103,10 @@ class Server:
                 self.client().shutdown(save=save, nosave=not save, now=True, force=not save)
             except redis.ConnectionError:
                 pass
-            self.process.wait(PATIENCE_S)
+            try:
+                self.process.wait(PATIENCE_S)
+            finally:
+                self.process.kill()  # does nothing to a process that has ended
         self.process = None
 
     def kill(self):
