@@ -18,8 +18,8 @@ from pathlib import Path
 CORE_ROOMS = (
     ("words", "span checked memory"),
     ("time", "micros calendar"),
-    ("bytes and answers", "buffer verdict zone"),
-    ("rules", "rule"),
+    ("bytes and answers", "buffer verdict zone cidr"),
+    ("rules", "rule schedule"),
     ("levels", "level"),
     ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
     ("table of algorithms", "algorithm"),
