@@ -229,7 +229,8 @@ def test_made_up_footers_agree_with_zoneinfo(probe, tmp_path):
         west = rng.randint(-13 * 60, 13 * 60)
         daylight = rng.choice(["", f"{west // 60 - 1}", f"{west // 60 + 2}:15"])
         begin, end = rng.choice([(3, 10), (10, 3), (5, 8), (9, 6)])
-        hours = [rng.choice(["", "/0", "/-2:30", "/26", "/100:15:20", "/-140"]) for _ in range(2)]
+        # Two digits at most: CPython before 3.11.4 knows no more (test_zone.c has the hours up to 167).
+        hours = [rng.choice(["", "/0", "/-2:30", "/26", "/99:15:20", "/-73"]) for _ in range(2)]
         sign = "-" if west < 0 else ""
         footer = (
             f"STD{sign}{abs(west) // 60}:{abs(west) % 60:02}<D+T>{daylight}"
