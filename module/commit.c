@@ -1,39 +1,37 @@
 /* Applies, stores, expires, replicates, signals: in that order and only here; see commit.h. */
 #include "commit.h"
 #include "clock.h"
-#include "quota/limiter_codec.h"
+#include "quota/micros.h"
 
 #define EFFECTS_BYTES_USUAL 256
 
-static void store(struct limiter_handle *handle, const struct decision *decision)
+/* Puts the value that apply left where it belongs; swapping one that has moved keeps the time to live. */
+static void store(struct handle *handle, void *before)
 {
-    struct limiter *before = handle->value;
-    handle->value = limiter_apply(before, decision);
     if (!before) {
-        RedisModule_ModuleTypeSetValue(handle->key, limiter_type, handle->value);
-    } else if (handle->value != before) { /* it has moved; swapping keeps the time to live */
-        RedisModule_ModuleTypeReplaceValue(handle->key, limiter_type, handle->value, NULL);
+        RedisModule_ModuleTypeSetValue(handle->key, handle->keeper->type, handle->value);
+    } else if (handle->value != before) {
+        RedisModule_ModuleTypeReplaceValue(handle->key, handle->keeper->type, handle->value, NULL);
     }
 }
 
 /* Whole ms, rounded up: the server forgets the key when the state is as good as new, never before. */
-static void expire(struct limiter_handle *handle, bool lasting)
+static void expire(struct handle *handle, bool lasting)
 {
-    int64_t deadline_us = limiter_deadline_us(handle->value);
+    int64_t deadline_us = handle->keeper->deadline_us(handle->value);
     RedisModule_SetAbsExpire(handle->key, lasting ? REDISMODULE_NO_EXPIRE : millis_ceil(deadline_us));
 }
 
-static void replicate_effects(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct decision *decision,
-                              bool lasting)
+static void replicate_effects(RedisModuleCtx *ctx, struct handle *handle, const void *decision, bool lasting)
 {
     char lent[EFFECTS_BYTES_USUAL];
     struct sink effects = sink_over(lent, sizeof(lent));
-    effects_encode(decision, lasting, &effects);
+    handle->keeper->effects_encode(decision, lasting, &effects);
     RedisModule_Replicate(ctx, "RL._DO", "sb", handle->name, effects.data, effects.size);
     sink_free(&effects);
 }
 
-static void forget(RedisModuleCtx *ctx, struct limiter_handle *handle)
+static void forget(RedisModuleCtx *ctx, struct handle *handle)
 {
     RedisModule_DeleteKey(handle->key);
     handle->value = NULL;
@@ -41,12 +39,14 @@ static void forget(RedisModuleCtx *ctx, struct limiter_handle *handle)
     RedisModule_NotifyKeyspaceEvent(ctx, REDISMODULE_NOTIFY_GENERIC, "del", handle->name);
 }
 
-void commit(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct decision *decision, int64_t now_us)
+void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us)
 {
-    if (decision->effects_count == 0) return;
+    if (!handle->keeper->has_effects(decision)) return;
+    void *before = handle->value;
     bool lasting = clock_is_frozen();
-    store(handle, decision);
-    if (limiter_deadline_us(handle->value) <= now_us) {
+    handle->value = handle->keeper->apply(before, decision);
+    store(handle, before);
+    if (handle->keeper->deadline_us(handle->value) <= now_us) {
         forget(ctx, handle);
     } else {
         expire(handle, lasting);
@@ -55,9 +55,13 @@ void commit(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct dec
     RedisModule_SignalModifiedKey(ctx, handle->name);
 }
 
-void commit_replayed(RedisModuleCtx *ctx, struct limiter_handle *handle, const struct decision *decision, bool lasting)
+bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span effects)
 {
-    store(handle, decision);
+    void *before = handle->value;
+    bool lasting;
+    if (!handle->keeper->replay(&handle->value, effects, &lasting)) return false;
+    store(handle, before);
     expire(handle, lasting);
     RedisModule_SignalModifiedKey(ctx, handle->name);
+    return true;
 }

@@ -1,13 +1,12 @@
 /* RL._DO and RL._PUT: how replicas, AOF files and rewritten AOF files repeat what a primary has decided.
  *
- *     RL._DO  key effects      effects of one decision (quota/limiter_codec.h), applied as they are
+ *     RL._DO  key effects      effects of one decision, of the kind their first byte names (keeper.h)
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
  * whatever they are given is validated first. They replicate themselves onward (a replica's own AOF and replicas). */
 #include "command.h"
 #include "commit.h"
-#include "quota/limiter_codec.h"
 #include "reply.h"
 
 static bool from_primary_or_reply(RedisModuleCtx *ctx)
@@ -27,31 +26,31 @@ static int refuse(RedisModuleCtx *ctx, RedisModuleString *name)
 
 static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct limiter_handle handle;
-    struct decision decision;
-    struct rule rules[RULES_MAX];
-    bool lasting;
+    struct handle handle;
+    struct span effects = span_of(argv[2]);
+    struct keeper *keeper = keeper_of(effects);
 
     (void)argc;
     if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
-    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
-    bool fits =
-        effects_decode(span_of(argv[2]), rules, &decision, &lasting) && limiter_accepts(handle.value, &decision);
-    if (fits) commit_replayed(ctx, &handle, &decision, lasting);
-    limiter_close(&handle);
-    if (!fits) return refuse(ctx, argv[1]);
+    if (!keeper) return refuse(ctx, argv[1]);
+    if (!handle_open_or_reply(ctx, keeper, argv[1], &handle)) return REDISMODULE_OK;
+    bool done = commit_replayed(ctx, &handle, effects);
+    handle_close(&handle);
+    if (!done) return refuse(ctx, argv[1]);
     RedisModule_ReplicateVerbatim(ctx);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
 static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
+    struct keeper *keeper = keeper_of(span_of(argv[2]));
+
     (void)argc;
     if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
-    struct limiter *limiter = limiter_decode(span_of(argv[2]));
-    if (!limiter) return refuse(ctx, argv[1]);
+    void *value = keeper ? keeper->decode(span_of(argv[2])) : NULL;
+    if (!value) return refuse(ctx, argv[1]);
     RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    RedisModule_ModuleTypeSetValue(key, limiter_type, limiter);
+    RedisModule_ModuleTypeSetValue(key, keeper->type, value);
     RedisModule_CloseKey(key);
     RedisModule_SignalModifiedKey(ctx, argv[1]);
     RedisModule_ReplicateVerbatim(ctx);

@@ -3,7 +3,7 @@
  *     redis-server --loadmodule quota.so [test-clock yes|no] */
 #include "clock.h"
 #include "command.h"
-#include "limiter_type.h"
+#include "keeper.h"
 #include "reply.h"
 
 #define MODULE_NAME    "quota"
@@ -35,6 +35,6 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     RedisModule_SetModuleOptions(ctx,
                                  REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
-    if (limiter_type_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    if (keepers_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     return commands_register(ctx);
 }

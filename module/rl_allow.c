@@ -6,6 +6,7 @@
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
+#include "quota/limiter.h"
 #include "reply.h"
 
 struct allow_request {
@@ -39,7 +40,7 @@ static const struct argument arguments[] = {
 static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct allow_request request;
-    struct limiter_handle handle;
+    struct handle handle;
     struct decision decision;
 
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
@@ -47,12 +48,12 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     request.mode = ASK_ALL;
     request.block_us = 0;
     if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
 
     struct limiter_ask ask = {request.cost, request.block_us, clock_now_us(), (enum ask_mode)request.mode};
     limiter_decide(handle.value, request.rules.rules, request.rules.count, &ask, &decision);
     if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
-    limiter_close(&handle);
+    handle_close(&handle);
     return decision.fault == FAULT_NONE ? reply_verdict(ctx, &decision.verdict) : reply_fault(ctx, decision.fault);
 }
 

@@ -3,6 +3,7 @@
 #include "command.h"
 #include "commit.h"
 #include "quota/algorithm.h"
+#include "quota/limiter.h"
 #include "quota/rule_codec.h"
 #include "quota/sliding_log.h"
 #include "reply.h"
@@ -26,20 +27,21 @@ static const struct argument refund_arguments[] = {
 static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct refund_request request = {.index = -1};
-    struct limiter_handle handle;
+    struct handle handle;
     struct decision decision;
 
     if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
-    bool known = request.index < 0 || !handle.value || request.index < handle.value->set->count;
+    const struct limiter *limiter = handle.value;
+    bool known = request.index < 0 || !limiter || request.index < limiter->set->count;
     int64_t returned = 0;
     if (known) {
-        returned = limiter_decide_refund(handle.value, request.units, (int32_t)request.index, now_us, &decision);
+        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, now_us, &decision);
         commit(ctx, &handle, &decision, now_us);
     }
-    limiter_close(&handle);
+    handle_close(&handle);
     if (!known) return reply_error(ctx, "ERR index: the key has no rule with that number");
     return RedisModule_ReplyWithLongLong(ctx, returned);
 }
@@ -60,16 +62,16 @@ static const struct argument block_arguments[] = {
 static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct block_request request;
-    struct limiter_handle handle;
+    struct handle handle;
     struct decision decision;
 
     if (!arguments_parse_or_reply(ctx, block_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     limiter_decide_block(handle.value, request.block_us > 0 ? now_us + request.block_us : 0, &decision);
     commit(ctx, &handle, &decision, now_us);
-    limiter_close(&handle);
+    handle_close(&handle);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
@@ -107,12 +109,12 @@ static void reply_rule(RedisModuleCtx *ctx, const struct limiter *limiter, uint3
 
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct limiter_handle handle;
+    struct handle handle;
 
     (void)argc;
-    if (!limiter_read_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_read_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
     if (!handle.value) {
-        limiter_close(&handle);
+        handle_close(&handle);
         return RedisModule_ReplyWithNull(ctx);
     }
     const struct limiter *limiter = handle.value;
@@ -123,7 +125,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     for (uint32_t i = 0; i < limiter->set->count; i++) reply_rule(ctx, limiter, i, now_us);
     reply_field_integer(ctx, "blocked_ms", until_us > now_us ? millis_ceil(until_us - now_us) : 0);
     reply_field_integer(ctx, "deadline", millis_ceil(limiter_deadline_us(limiter)));
-    limiter_close(&handle);
+    handle_close(&handle);
     return REDISMODULE_OK;
 }
 

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
+#include "quota/limiter.h"
 #include "reply.h"
 
 struct throttle_request {
@@ -52,7 +53,7 @@ static int reply_five(RedisModuleCtx *ctx, bool limited, int64_t limit, int64_t 
 }
 
 /* Takes, looks or gives back; the verdict afterwards in `decision`. */
-static void throttle_decide(RedisModuleCtx *ctx, struct limiter_handle *handle, struct rule *rule, int64_t quantity,
+static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct rule *rule, int64_t quantity,
                             struct decision *decision)
 {
     struct limiter_ask ask = {.cost = quantity, .now_us = clock_now_us()};
@@ -68,18 +69,18 @@ static void throttle_decide(RedisModuleCtx *ctx, struct limiter_handle *handle, 
 static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct throttle_request request = {.quantity = 1};
-    struct limiter_handle handle;
+    struct handle handle;
     struct decision decision;
 
     if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (request.count == 0 || request.period_s == 0) return reply_error(ctx, "ERR zero rates are not supported");
     if (request.max_burst == INT64_MAX) return reply_fault(ctx, FAULT_OVERFLOW);
-    if (!limiter_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
 
     bool backwards = (request.count < 0) != (request.period_s < 0); /* redis-cell: denies everything */
     int64_t capacity = request.max_burst + 1;
     if (backwards || capacity < 1) {
-        limiter_close(&handle);
+        handle_close(&handle);
         return reply_five(ctx, true, capacity, 0, NEVER_US, 0);
     }
     struct rule rule = {.algorithm = RULE_GCRA,
@@ -88,7 +89,7 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                         .capacity = capacity,
                         .initial = capacity};
     throttle_decide(ctx, &handle, &rule, request.quantity, &decision);
-    limiter_close(&handle);
+    handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     const struct verdict *verdict = &decision.verdict;
     bool limited = verdict->wait_us != 0;

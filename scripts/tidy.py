@@ -30,7 +30,7 @@ CORE_ROOMS = (
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument config metrics event"),
-    ("keepers", "limiter_type commit"),
+    ("keepers", "keeper limiter_keeper commit"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_manage throttle quota_clock internal"),
     ("door", "commands module"),
@@ -40,7 +40,8 @@ SIDEWAYS = {  # who: whom
     "calendar": "micros",
     "argument": "reply",
     "limiter_codec": "rule_codec",
-    "commit": "limiter_type",
+    "commit": "keeper",
+    "limiter_keeper": "keeper",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.

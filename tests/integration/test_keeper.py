@@ -182,7 +182,7 @@ def test_a_damaged_rdb_file_is_refused_with_a_message_and_no_abort():
     data[data.index(b"\x01\x01\x00\x14")] = 99
     data[-8:] = struct.pack("<Q", 0)  # checksum 0: not checked
     dump.write_bytes(data)
-    with pytest.raises(RuntimeError, match="no limiter, or a newer encoding"):
+    with pytest.raises(RuntimeError, match="damaged bytes, or a newer encoding"):
         server.start()
     assert "STACK TRACE" not in server.log()
     server.alarms_expected = ("Bad file format",)

@@ -1,0 +1,164 @@
+/* Data types and their callbacks, all in terms of a keeper's codec; see keeper.h. */
+#include "keeper.h"
+#include "quota/memory.h"
+#include "reply.h"
+
+#define FRAME_ENCODING     0   /* of the RDB frame; the blob inside carries its own encoding */
+#define BLOB_BYTES_USUAL   256 /* on the stack; longer values move to the heap */
+#define VALUE_HEADER_BYTES 32  /* the server's own robj and moduleValue, which MEMORY USAGE would leave out */
+#define KIND_SHIFT         4
+#define KIND_MASK          7
+
+struct keeper *const keepers[] = {&limiter_keeper, NULL};
+
+struct keeper *keeper_of(struct span bytes)
+{
+    if (bytes.size == 0) return NULL;
+    uint8_t kind = (uint8_t)bytes.data[0] >> KIND_SHIFT & KIND_MASK;
+    for (struct keeper *const *keeper = keepers; *keeper; keeper++) {
+        if ((*keeper)->kind == kind) return *keeper;
+    }
+    return NULL;
+}
+
+/* ---- what the server asks of a type ---------------------------------------------------------------------- */
+
+static void save_rdb(const struct keeper *keeper, RedisModuleIO *rdb, const void *value)
+{
+    char lent[BLOB_BYTES_USUAL];
+    struct sink blob = sink_over(lent, sizeof(lent));
+    keeper->encode(value, &blob);
+    RedisModule_SaveStringBuffer(rdb, blob.data, blob.size);
+    sink_free(&blob);
+}
+
+/* NULL refuses the value: RESTORE answers an error, a server that starts says so and stops. */
+static void *load_rdb(const struct keeper *keeper, RedisModuleIO *rdb, int encoding)
+{
+    size_t size;
+    char *bytes = encoding > FRAME_ENCODING ? NULL : RedisModule_LoadStringBuffer(rdb, &size);
+    void *value = bytes ? keeper->decode((struct span){bytes, size}) : NULL;
+    if (bytes) RedisModule_Free(bytes);
+    if (!value) RedisModule_LogIOError(rdb, "warning", "%s: damaged bytes, or a newer encoding", keeper->type_name);
+    return value;
+}
+
+static void rewrite_aof(const struct keeper *keeper, RedisModuleIO *aof, RedisModuleString *key, const void *value)
+{
+    char lent[BLOB_BYTES_USUAL];
+    struct sink blob = sink_over(lent, sizeof(lent));
+    keeper->encode(value, &blob);
+    RedisModule_EmitAOF(aof, "RL._PUT", "sb", key, blob.data, blob.size);
+    sink_free(&blob);
+}
+
+static void digest(const struct keeper *keeper, RedisModuleDigest *digest, const void *value)
+{
+    char lent[BLOB_BYTES_USUAL];
+    struct sink blob = sink_over(lent, sizeof(lent));
+    keeper->encode(value, &blob);
+    RedisModule_DigestAddStringBuffer(digest, blob.data, blob.size);
+    RedisModule_DigestEndSequence(digest);
+    sink_free(&blob);
+}
+
+static void *copy(const struct keeper *keeper, const void *value)
+{
+    char lent[BLOB_BYTES_USUAL];
+    struct sink blob = sink_over(lent, sizeof(lent));
+    keeper->encode(value, &blob);
+    void *twin = keeper->decode((struct span){blob.data, blob.size});
+    sink_free(&blob);
+    return twin;
+}
+
+/* The server hands its callbacks no context, so each kind needs functions of its own: they only name their keeper. */
+#define CALLBACKS(name)                                                                                                \
+    static void name##_save(RedisModuleIO *rdb, void *value)                                                           \
+    {                                                                                                                  \
+        save_rdb(&name##_keeper, rdb, value);                                                                          \
+    }                                                                                                                  \
+    static void *name##_load(RedisModuleIO *rdb, int encoding)                                                         \
+    {                                                                                                                  \
+        return load_rdb(&name##_keeper, rdb, encoding);                                                                \
+    }                                                                                                                  \
+    static void name##_rewrite(RedisModuleIO *aof, RedisModuleString *key, void *value)                                \
+    {                                                                                                                  \
+        rewrite_aof(&name##_keeper, aof, key, value);                                                                  \
+    }                                                                                                                  \
+    static void name##_digest(RedisModuleDigest *sum, void *value)                                                     \
+    {                                                                                                                  \
+        digest(&name##_keeper, sum, value);                                                                            \
+    }                                                                                                                  \
+    static void *name##_copy(RedisModuleKeyOptCtx *ctx, const void *value)                                             \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        return copy(&name##_keeper, value);                                                                            \
+    }                                                                                                                  \
+    static size_t name##_memory(RedisModuleKeyOptCtx *ctx, const void *value, size_t sample_size)                      \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        (void)sample_size;                                                                                             \
+        return name##_keeper.bytes(value) + VALUE_HEADER_BYTES;                                                        \
+    }                                                                                                                  \
+    static void name##_free_value(void *value)                                                                         \
+    {                                                                                                                  \
+        name##_keeper.free(value);                                                                                     \
+    }                                                                                                                  \
+    static RedisModuleTypeMethods name##_methods = {                                                                   \
+        .version = REDISMODULE_TYPE_METHOD_VERSION,                                                                    \
+        .rdb_load = name##_load,                                                                                       \
+        .rdb_save = name##_save,                                                                                       \
+        .aof_rewrite = name##_rewrite,                                                                                 \
+        .digest = name##_digest,                                                                                       \
+        .free = name##_free_value,                                                                                     \
+        .copy2 = name##_copy,                                                                                          \
+        .mem_usage2 = name##_memory,                                                                                   \
+    };
+
+CALLBACKS(limiter)
+
+static int keeper_register(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleTypeMethods *methods)
+{
+    keeper->type = RedisModule_CreateDataType(ctx, keeper->type_name, FRAME_ENCODING, methods);
+    return keeper->type ? REDISMODULE_OK : REDISMODULE_ERR;
+}
+
+int keepers_register(RedisModuleCtx *ctx)
+{
+    memory_use((struct memory_host){RedisModule_Alloc, RedisModule_Realloc, RedisModule_Free});
+    return keeper_register(ctx, &limiter_keeper, &limiter_methods);
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+static bool open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, int mode,
+                          struct handle *handle)
+{
+    *handle = (struct handle){.keeper = keeper, .key = RedisModule_OpenKey(ctx, name, mode), .name = name};
+    /* A missing key may open as NULL: that is type EMPTY too. */
+    if (RedisModule_KeyType(handle->key) == REDISMODULE_KEYTYPE_EMPTY) return true;
+    if (RedisModule_ModuleTypeGetType(handle->key) == keeper->type) {
+        handle->value = RedisModule_ModuleTypeGetValue(handle->key);
+        return true;
+    }
+    handle_close(handle);
+    RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    return false;
+}
+
+/* Opening for writing signals nothing, since the module loads with NO_IMPLICIT_SIGNAL_MODIFIED: commit does. */
+bool handle_open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
+{
+    return open_or_reply(ctx, keeper, name, REDISMODULE_READ | REDISMODULE_WRITE, handle);
+}
+
+bool handle_read_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
+{
+    return open_or_reply(ctx, keeper, name, REDISMODULE_READ, handle);
+}
+
+void handle_close(struct handle *handle)
+{
+    RedisModule_CloseKey(handle->key);
+}

@@ -1,0 +1,59 @@
+/* Keepers: one per kind of value. What the spine does to a key is written once, here and in commit.c; a keeper only
+ * says how its kind is applied, encoded and timed.
+ *
+ *     RDB, DUMP, AOF rewrite, COPY, DEBUG DIGEST, MEMORY, free ──▶ keeper.c ──▶ struct keeper of the kind ──▶ src/
+ *
+ * The first byte of every value and of every run of effects names kind and encoding, so RL._DO and RL._PUT serve all:
+ *
+ *     bit  7        6 5 4    3 2 1 0
+ *          lasting  kind     encoding          (a limiter is kind 0, a lease key kind 1, …)
+ *
+ * Opening creates nothing: a missing key opens as a handle without a value, and only commit stores one. */
+#pragma once
+
+#include "quota/buffer.h"
+#include "redis.h"
+
+struct keeper {
+    const char *type_name; /* nine characters, as TYPE shows it; part of every RDB file: permanent */
+    RedisModuleType *type; /* set by keeper_register */
+    uint8_t kind;
+    /* The value with a decision applied; may move, NULL in = a new one. */
+    void *(*apply)(void *value, const void *decision);
+    bool (*has_effects)(const void *decision);
+    void (*effects_encode)(const void *decision, bool lasting, struct sink *sink);
+    /* Applies effects that came as bytes. False, and nothing touched, when they are none or do not fit the value. */
+    bool (*replay)(void **value, struct span effects, bool *lasting);
+    void (*encode)(const void *value, struct sink *sink);
+    void *(*decode)(struct span bytes); /* NULL when the bytes are no value */
+    int64_t (*deadline_us)(const void *value);
+    void (*free)(void *value); /* any thread */
+    size_t (*bytes)(const void *value);
+};
+
+extern struct keeper limiter_keeper;
+
+/* Every keeper, NULL at the end. */
+extern struct keeper *const keepers[];
+
+/* The keeper whose kind the first byte names, or NULL. */
+struct keeper *keeper_of(struct span bytes);
+
+/* Creates the data types; only in OnLoad. */
+int keepers_register(RedisModuleCtx *ctx);
+
+struct handle {
+    struct keeper *keeper;
+    RedisModuleKey *key;
+    RedisModuleString *name;
+    void *value; /* NULL = nothing is stored */
+};
+
+/* Opens a key for a command that may write. On false the client has its WRONGTYPE; else close it. */
+bool handle_open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
+
+/* The same for a command that only reads: allowed on replicas. */
+bool handle_read_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
+
+/* Every opened handle is closed; nothing is signalled. */
+void handle_close(struct handle *handle);
