@@ -174,6 +174,44 @@ static bool parse_rules(struct reading *reading, const struct argument *row, voi
     return true;
 }
 
+/* WITH rules, again and again; a set of rules is large, so they grow on the heap. */
+static bool parse_sets(struct reading *reading, const struct argument *row, void *request)
+{
+    struct sets_argument *argument = (void *)((char *)request + row->offset);
+    if (reading_ended(reading)) return parse_missing(reading, row);
+    while (!reading_ended(reading) && span_is_word(reading_word(reading), row->token)) {
+        if (argument->count == argument->capacity) {
+            argument->capacity = argument->capacity * 2 + 1;
+            size_t size = (size_t)argument->capacity * sizeof(*argument->sets);
+            argument->sets = RedisModule_Realloc(argument->sets, size);
+        }
+        struct rules_argument *set = &argument->sets[argument->count++];
+        set->count = 0;
+        reading->at++;
+        if (!parse_rules(reading, row, (char *)set - row->offset)) return false;
+    }
+    if (argument->count > 0) return true;
+    reply_error(reading->ctx, "ERR syntax error: '%s' stands where WITH should", printable(reading_word(reading)).text);
+    return false;
+}
+
+void sets_argument_free(struct sets_argument *argument)
+{
+    RedisModule_Free(argument->sets);
+}
+
+static bool parse_keys(struct reading *reading, const struct argument *row, void *request)
+{
+    struct keys_argument *keys = (void *)((char *)request + row->offset);
+    if (reading->argc - reading->at < keys->count) {
+        reply_error(reading->ctx, "ERR numkeys is greater than the number of keys that follow");
+        return false;
+    }
+    keys->names = reading->argv + reading->at;
+    reading->at += (int)keys->count;
+    return true;
+}
+
 /* ---- rows ------------------------------------------------------------------------------------------------ */
 
 /* Does the word call this row by its token? A choice is called by any of its flags (then *flag). */
@@ -217,6 +255,10 @@ static bool parse_positional(struct reading *reading, const struct argument *row
         bool parsed = true;
         if (row->kind == ARGUMENT_RULES) {
             parsed = parse_rules(reading, row, request);
+        } else if (row->kind == ARGUMENT_KEYS) {
+            parsed = parse_keys(reading, row, request);
+        } else if (row->kind == ARGUMENT_SETS) {
+            parsed = parse_sets(reading, row, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
         } else if (!row->token && !reading_ended(reading)) {
@@ -237,6 +279,7 @@ static const struct argument *find_option(const struct argument *rows, struct sp
     *bare = false;
     for (const struct argument *row = rows; row->kind; row++) {
         bool leading = row->kind == ARGUMENT_CHOICE && (row->flags & ARGUMENT_BARE);
+        leading = leading || row->kind == ARGUMENT_SETS; /* read in its place, never among the options */
         if (!leading && row_is_called(row, word, flag)) return row;
         if (row->token && (row->flags & ARGUMENT_BARE)) valued = row;
     }
@@ -283,13 +326,23 @@ bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, 
 static RedisModuleCommandArgType documented_type(enum argument_kind kind)
 {
     switch (kind) {
-    case ARGUMENT_KEY: return REDISMODULE_ARG_TYPE_KEY;
+    case ARGUMENT_KEY:
+    case ARGUMENT_KEYS: return REDISMODULE_ARG_TYPE_KEY;
     case ARGUMENT_INTEGER: return REDISMODULE_ARG_TYPE_INTEGER;
     case ARGUMENT_FLAG: return REDISMODULE_ARG_TYPE_PURE_TOKEN;
     case ARGUMENT_CHOICE: return REDISMODULE_ARG_TYPE_ONEOF;
-    case ARGUMENT_RULES: return REDISMODULE_ARG_TYPE_BLOCK;
+    case ARGUMENT_RULES:
+    case ARGUMENT_SETS: return REDISMODULE_ARG_TYPE_BLOCK;
     default: return REDISMODULE_ARG_TYPE_STRING; /* durations and instants are written as words */
     }
+}
+
+static int documented_flags(const struct argument *row)
+{
+    int flags = row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
+    if (row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS) flags |= REDISMODULE_CMD_ARG_MULTIPLE;
+    if (row->kind == ARGUMENT_SETS) flags |= REDISMODULE_CMD_ARG_MULTIPLE | REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
+    return flags;
 }
 
 RedisModuleCommandArg *arguments_document(const struct argument *rows)
@@ -302,11 +355,10 @@ RedisModuleCommandArg *arguments_document(const struct argument *rows)
         documents[i] = (RedisModuleCommandArg){
             .name = row->name,
             .type = documented_type(row->kind),
-            .key_spec_index = row->kind == ARGUMENT_KEY ? 0 : -1,
+            .key_spec_index = documented_type(row->kind) == REDISMODULE_ARG_TYPE_KEY ? 0 : -1,
             .token = row->token,
             .summary = row->summary,
-            .flags = (row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0) |
-                     (row->kind == ARGUMENT_RULES ? REDISMODULE_CMD_ARG_MULTIPLE : 0),
+            .flags = documented_flags(row),
             .subargs = row->rows ? arguments_document(row->rows) : NULL,
         };
     }
@@ -325,8 +377,9 @@ int arguments_arity(const struct argument *rows)
     bool open = false;
     for (const struct argument *row = rows; row && row->kind; row++) {
         bool needed = !(row->flags & ARGUMENT_OPTIONAL);
-        if (needed) words += row->kind == ARGUMENT_RULES ? 2 : 1;
-        open = open || !needed || row->kind == ARGUMENT_RULES;
+        bool rules = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS; /* a rule is two words at least */
+        if (needed) words += (rules ? 2 : 1) + (row->kind == ARGUMENT_SETS);
+        open = open || !needed || rules;
     }
     return open ? -words : words;
 }

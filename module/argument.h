@@ -25,6 +25,8 @@ enum argument_kind {
     ARGUMENT_FLAG,     /* the token itself; int64_t := value */
     ARGUMENT_CHOICE,   /* one of the flags in `rows` */
     ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
+    ARGUMENT_KEYS,     /* struct keys_argument: as many keys as the row before has counted */
+    ARGUMENT_SETS,     /* struct sets_argument: WITH and rules, once or more often */
 };
 
 enum argument_flag {
@@ -46,6 +48,20 @@ struct rules_argument {
     uint32_t count;
     struct rule rules[RULES_MAX];
 };
+
+/* ARGUMENT_KEYS: `count` is read by the INTEGER row before, the names stay argv's. */
+struct keys_argument {
+    int64_t count;
+    RedisModuleString **names;
+};
+
+/* ARGUMENT_SETS: on the heap, also when parsing fails half-way; the handler gives it to sets_argument_free. */
+struct sets_argument {
+    int64_t count, capacity;
+    struct rules_argument *sets;
+};
+
+void sets_argument_free(struct sets_argument *argument);
 
 /* A field nobody gave a value. */
 #define NOT_GIVEN INT64_MIN

@@ -11,6 +11,7 @@ struct command {
     const char *flags;      /* as RedisModule_CreateCommand takes them */
     const char *categories; /* ACL categories, set where the server lets modules set them */
     int64_t key_flags;      /* REDISMODULE_CMD_KEY_…; 0 = no key */
+    bool counted_keys;      /* the first argument says how many keys follow; else one key stands there */
     RedisModuleCmdFunc handler;
     const struct argument *arguments;
 };

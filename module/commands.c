@@ -1,14 +1,23 @@
 /* The list of commands and the one loop that registers them. */
 #include "command.h"
 
-extern const struct command rl_allow_command, rl_refund_command, rl_block_command, rl_info_command;
+extern const struct command rl_allow_command, rl_mallow_command, rl_refund_command, rl_block_command, rl_info_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
 extern const struct command rl_do_command, rl_put_command;
 extern const struct command quota_clock_command;
 
 const struct command *const commands[] = {
-    &rl_allow_command,    &rl_refund_command, &rl_block_command, &rl_info_command,     &cl_throttle_command,
-    &rl_throttle_command, &rl_do_command,     &rl_put_command,   &quota_clock_command, NULL,
+    &rl_allow_command,
+    &rl_mallow_command,
+    &rl_refund_command,
+    &rl_block_command,
+    &rl_info_command,
+    &cl_throttle_command,
+    &rl_throttle_command,
+    &rl_do_command,
+    &rl_put_command,
+    &quota_clock_command,
+    NULL,
 };
 
 static int command_document(RedisModuleCommand *registered, const struct command *command)
@@ -23,6 +32,12 @@ static int command_document(RedisModuleCommand *registered, const struct command
         },
         {0},
     };
+    if (command->counted_keys) {
+        key_specs[0].find_keys_type = REDISMODULE_KSPEC_FK_KEYNUM;
+        key_specs[0].fk.keynum.keynumidx = 0;
+        key_specs[0].fk.keynum.firstkey = 1;
+        key_specs[0].fk.keynum.keystep = 1;
+    }
     RedisModuleCommandInfo info = {
         .version = REDISMODULE_COMMAND_INFO_VERSION,
         .summary = command->summary,
@@ -39,7 +54,7 @@ static int command_document(RedisModuleCommand *registered, const struct command
 
 static int command_register(RedisModuleCtx *ctx, const struct command *command)
 {
-    int key = command->key_flags ? 1 : 0;
+    int key = command->key_flags && !command->counted_keys ? 1 : 0;
     if (RedisModule_CreateCommand(ctx, command->name, command->handler, command->flags, key, key, key) !=
         REDISMODULE_OK) {
         RedisModule_Log(ctx, "warning", "%s is taken already: that command is not ours on this server", command->name);

@@ -132,8 +132,8 @@ int keepers_register(RedisModuleCtx *ctx)
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-static bool open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, int mode,
-                          struct handle *handle)
+static bool open_as(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, int mode,
+                    struct handle *handle)
 {
     *handle = (struct handle){.keeper = keeper, .key = RedisModule_OpenKey(ctx, name, mode), .name = name};
     /* A missing key may open as NULL: that is type EMPTY too. */
@@ -143,19 +143,27 @@ static bool open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModul
         return true;
     }
     handle_close(handle);
-    RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
     return false;
 }
 
 /* Opening for writing signals nothing, since the module loads with NO_IMPLICIT_SIGNAL_MODIFIED: commit does. */
+bool handle_open(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
+{
+    return open_as(ctx, keeper, name, REDISMODULE_READ | REDISMODULE_WRITE, handle);
+}
+
 bool handle_open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
 {
-    return open_or_reply(ctx, keeper, name, REDISMODULE_READ | REDISMODULE_WRITE, handle);
+    bool opened = handle_open(ctx, keeper, name, handle);
+    if (!opened) RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    return opened;
 }
 
 bool handle_read_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
 {
-    return open_or_reply(ctx, keeper, name, REDISMODULE_READ, handle);
+    bool opened = open_as(ctx, keeper, name, REDISMODULE_READ, handle);
+    if (!opened) RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    return opened;
 }
 
 void handle_close(struct handle *handle)

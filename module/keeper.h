@@ -49,6 +49,9 @@ struct handle {
     void *value; /* NULL = nothing is stored */
 };
 
+/* Opens a key for a change outside any command; false where the key holds another type. */
+bool handle_open(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
+
 /* Opens a key for a command that may write. On false the client has its WRONGTYPE; else close it. */
 bool handle_open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
 

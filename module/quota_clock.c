@@ -7,6 +7,7 @@
 #include "command.h"
 #include "quota/checked.h"
 #include "reply.h"
+#include "waiting.h"
 
 struct clock_request {
     int64_t freeze_us, advance_us, resume;
@@ -44,6 +45,7 @@ static int set_clock(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
     if (request.freeze_us != NOT_GIVEN) clock_freeze(request.freeze_us);
     if (request.resume) clock_resume();
+    if (argc > 1) waiting_clock_moved(ctx);
     return RedisModule_ReplyWithLongLong(ctx, millis_floor(clock_now_us()));
 }
 

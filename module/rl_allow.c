@@ -1,17 +1,19 @@
 /* RL.ALLOW: may this key have `cost` more units under all of these rules? One command, one atomic step.
  *
- *     RL.ALLOW key rule [rule ...] [COST n] [UPTO | PEEK | FORCE] [BLOCK duration]
+ *     RL.ALLOW key rule [rule ...] [COST n] [UPTO | PEEK | FORCE] [WAIT duration] [BLOCK duration]
  *
- * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. */
+ * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
+ * client waiting (waiting.h). */
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
 #include "quota/limiter.h"
 #include "reply.h"
+#include "waiting.h"
 
 struct allow_request {
     struct rules_argument rules;
-    int64_t cost, mode, block_us;
+    int64_t cost, mode, wait_us, block_us;
 };
 
 static const struct argument mode_choice[] = {
@@ -32,6 +34,8 @@ static const struct argument arguments[] = {
      .flags = ARGUMENT_OPTIONAL,
      .rows = mode_choice,
      .summary = "How to ask (default: all of it or nothing)."},
+    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+          "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
     FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
           "After a denial refuse everything on the key for so long, 1us or more."),
     {0},
@@ -46,15 +50,26 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
     request.cost = 1;
     request.mode = ASK_ALL;
-    request.block_us = 0;
+    request.wait_us = request.block_us = 0;
     if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (request.wait_us > 0 && (request.mode == ASK_UPTO || request.mode == ASK_FORCE)) {
+        return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
+    }
     if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
 
-    struct limiter_ask ask = {request.cost, request.block_us, clock_now_us(), (enum ask_mode)request.mode};
+    struct limiter_ask ask = {.cost = request.cost,
+                              .block_us = request.block_us,
+                              .wait_us = request.wait_us,
+                              .now_us = clock_now_us(),
+                              .mode = (enum ask_mode)request.mode};
     limiter_decide(handle.value, request.rules.rules, request.rules.count, &ask, &decision);
     if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
     handle_close(&handle);
-    return decision.fault == FAULT_NONE ? reply_verdict(ctx, &decision.verdict) : reply_fault(ctx, decision.fault);
+    if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
+    bool waits = decision.effects_count > 0 && decision.verdict.granted > 0 && decision.verdict.wait_us > 0 &&
+                 decision.verdict.wait_us <= ask.wait_us;
+    if (waits && waiting_begin(ctx, argv[1], &decision.verdict, request.cost, ask.now_us)) return REDISMODULE_OK;
+    return reply_verdict(ctx, &decision.verdict);
 }
 
 const struct command rl_allow_command = {

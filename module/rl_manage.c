@@ -119,11 +119,13 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
     const struct limiter *limiter = handle.value;
     int64_t now_us = clock_now_us(), until_us = limiter_blocked_until_us(limiter);
-    RedisModule_ReplyWithMap(ctx, 3);
+    RedisModule_ReplyWithMap(ctx, 4);
     reply_field_name(ctx, "rules");
     RedisModule_ReplyWithArray(ctx, limiter->set->count);
     for (uint32_t i = 0; i < limiter->set->count; i++) reply_rule(ctx, limiter, i, now_us);
     reply_field_integer(ctx, "blocked_ms", until_us > now_us ? millis_ceil(until_us - now_us) : 0);
+    int64_t taken_us = limiter_taken_until_us(limiter);
+    reply_field_integer(ctx, "taken_ms", taken_us > now_us ? millis_ceil(taken_us - now_us) : 0);
     reply_field_integer(ctx, "deadline", millis_ceil(limiter_deadline_us(limiter)));
     handle_close(&handle);
     return REDISMODULE_OK;

@@ -30,9 +30,9 @@ CORE_ROOMS = (
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument config metrics event"),
-    ("keepers", "keeper limiter_keeper commit"),
+    ("keepers", "keeper limiter_keeper commit waiting"),
     ("shape of commands", "command"),
-    ("commands", "rl_allow rl_manage throttle quota_clock internal"),
+    ("commands", "rl_allow rl_mallow rl_manage throttle quota_clock internal"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -42,6 +42,7 @@ SIDEWAYS = {  # who: whom
     "limiter_codec": "rule_codec",
     "commit": "keeper",
     "limiter_keeper": "keeper",
+    "waiting": "keeper commit",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.

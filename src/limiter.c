@@ -48,9 +48,25 @@ void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_l
     limiter->words[limiter->set->word_of[index]].log = log;
 }
 
+/* Where an extra instant stands: the block first, then the queue's, at the end of the words. NULL = not kept. */
+static int64_t *extra_word(const struct limiter *limiter, uint8_t extra)
+{
+    if (!limiter || !(limiter->set->extras & extra)) return NULL;
+    bool is_last = extra == EXTRA_QUEUE || !(limiter->set->extras & EXTRA_QUEUE);
+    const union word *word = &limiter->words[limiter->set->words - (is_last ? 1 : 2)];
+    return (int64_t *)&word->number;
+}
+
 int64_t limiter_blocked_until_us(const struct limiter *limiter)
 {
-    return limiter && limiter->set->with_block ? limiter->words[limiter->set->words - 1].number : 0;
+    const int64_t *until_us = extra_word(limiter, EXTRA_BLOCK);
+    return until_us ? *until_us : 0;
+}
+
+int64_t limiter_taken_until_us(const struct limiter *limiter)
+{
+    const int64_t *until_us = extra_word(limiter, EXTRA_QUEUE);
+    return until_us ? *until_us : 0;
 }
 
 /* ---- which rules, which states --------------------------------------------------------------------------- */
@@ -92,20 +108,40 @@ static void match_rules(const struct limiter *limiter, const struct rule *rules,
 
 /* ---- deciding -------------------------------------------------------------------------------------------- */
 
-/* The working copy of one decision: settled states under the rules that decide. */
+/* The working copy of one decision: settled states under the rules that decide.
+ *
+ *     now_us ─────────────▶ at_us ───────▶ time
+ *            places taken by   the earliest instant at which anybody
+ *            those who wait    may still be admitted: first come, first served */
 struct bench {
     const struct rule *rules;
     uint32_t count;
+    bool rules_known; /* they are the stored ones */
+    bool charged;     /* the ask is in the states */
+    int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
 
+static void bench_settle(struct bench *bench, int64_t at_us)
+{
+    bench->at_us = at_us;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        if (!rule_is_constant(rule)) algorithm_of(rule)->settle(rule, &bench->states[i], at_us);
+    }
+}
+
 /* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
-static bool bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
+static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
                       int64_t now_us, struct decision *decision)
 {
     bool known = rules_stored(limiter, rules, count);
+    int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    bench->rules_known = known;
     bench->rules = known ? limiter->set->rules : rules;
     bench->count = count;
+    bench->now_us = now_us;
+    bench->charged = false;
     bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
@@ -119,11 +155,9 @@ static bool bench_lay(struct bench *bench, const struct limiter *limiter, struct
         int from = known ? (int)i : decision->from[i];
         *state = (struct state){.fresh = true};
         if (from >= 0) *state = limiter_stored_state(limiter, (uint32_t)from);
-        if (rule_is_constant(rule)) continue;
-        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, now_us);
-        algorithm_of(rule)->settle(rule, state, now_us);
+        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, at_us);
     }
-    return known;
+    bench_settle(bench, at_us);
 }
 
 static int64_t rule_available(const struct rule *rule, const struct state *state, int64_t now_us)
@@ -158,13 +192,13 @@ static bool amount_is_smaller(int64_t left, int64_t right)
     return right == UNLIMITED || left < right;
 }
 
-/* The rule that keeps `cost` out the longest, or -1 when every rule lets it in. */
-static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t now_us, int64_t *wait_us)
+/* The rule that keeps `cost` out the longest after at_us, or -1 when every rule lets it in then. */
+static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t *wait_us)
 {
     int32_t deciding = -1;
     *wait_us = 0;
     for (uint32_t i = 0; i < bench->count; i++) {
-        int64_t rule_us = rule_wait_us(&bench->rules[i], &bench->states[i], cost, now_us);
+        int64_t rule_us = rule_wait_us(&bench->rules[i], &bench->states[i], cost, bench->at_us);
         if (!wait_is_longer(rule_us, *wait_us)) continue;
         *wait_us = rule_us;
         deciding = (int32_t)i;
@@ -172,12 +206,12 @@ static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t now
     return deciding;
 }
 
-static int64_t smallest_available(const struct bench *bench, int64_t now_us, int32_t *deciding)
+static int64_t smallest_available(const struct bench *bench, int32_t *deciding)
 {
     int64_t smallest = UNLIMITED;
     *deciding = 0;
     for (uint32_t i = 0; i < bench->count; i++) {
-        int64_t available = rule_available(&bench->rules[i], &bench->states[i], now_us);
+        int64_t available = rule_available(&bench->rules[i], &bench->states[i], bench->at_us);
         if (!amount_is_smaller(available, smallest)) continue;
         smallest = available;
         *deciding = (int32_t)i;
@@ -185,14 +219,14 @@ static int64_t smallest_available(const struct bench *bench, int64_t now_us, int
     return smallest;
 }
 
-static int64_t longest_delay_us(const struct bench *bench, int64_t now_us)
+/* QUEUE rules let in now whom they serve later: the longest of their delays. */
+static int64_t longest_delay_us(const struct bench *bench)
 {
     int64_t longest_us = 0;
     for (uint32_t i = 0; i < bench->count; i++) {
         const struct rule *rule = &bench->rules[i];
         if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us) continue;
-        int64_t delay_us = algorithm_of(rule)->delay_us(rule, &bench->states[i], now_us);
-        longest_us = max_i64(longest_us, delay_us);
+        longest_us = max_i64(longest_us, algorithm_of(rule)->delay_us(rule, &bench->states[i], bench->at_us));
     }
     return longest_us;
 }
@@ -202,40 +236,37 @@ static void add_effect(struct decision *decision, enum effect_kind kind, uint32_
     decision->effects[decision->effects_count++] = (struct effect){kind, index, state};
 }
 
-static struct verdict denied(const struct bench *bench, int32_t deciding, int64_t wait_us, int64_t now_us)
+/* The verdict over one rule: units granted or none, and the wait that goes with it. */
+static struct verdict verdict_of(const struct bench *bench, int32_t deciding, int64_t units, int64_t wait_us)
 {
     const struct rule *rule = &bench->rules[deciding];
     const struct state *state = &bench->states[deciding];
+    bool taken = bench->at_us > bench->now_us && !bench->charged; /* what there is belongs to those who wait */
     return (struct verdict){
+        .granted = units,
         .limit = rule->capacity,
-        .remaining = rule_available(rule, state, now_us),
+        .remaining = taken ? 0 : rule_available(rule, state, bench->at_us),
         .wait_us = wait_us,
-        .reset_us = rule_reset_us(rule, state, now_us),
+        .reset_us = max_i64(rule_reset_us(rule, state, bench->now_us), bench->at_us - bench->now_us),
         .rule = deciding,
     };
 }
 
-static struct verdict granted(const struct bench *bench, int64_t units, int64_t delay_us, int64_t now_us)
+static struct verdict granted(const struct bench *bench, int64_t units, int64_t wait_us)
 {
     int32_t deciding;
-    int64_t remaining = smallest_available(bench, now_us, &deciding);
-    return (struct verdict){
-        .granted = units,
-        .limit = bench->rules[deciding].capacity,
-        .remaining = remaining,
-        .wait_us = delay_us,
-        .reset_us = rule_reset_us(&bench->rules[deciding], &bench->states[deciding], now_us),
-        .rule = deciding,
-    };
+    smallest_available(bench, &deciding);
+    return verdict_of(bench, deciding, units, wait_us);
 }
 
 /* Charges every rule of the bench; on a fault the bench is unusable. */
-static enum fault charge_all(struct bench *bench, int64_t units, int64_t now_us)
+static enum fault charge_all(struct bench *bench, int64_t units)
 {
+    bench->charged = true;
     for (uint32_t i = 0; i < bench->count; i++) {
         const struct rule *rule = &bench->rules[i];
         if (rule_is_constant(rule)) continue;
-        enum fault fault = algorithm_of(rule)->charge(rule, &bench->states[i], units, now_us);
+        enum fault fault = algorithm_of(rule)->charge(rule, &bench->states[i], units, bench->at_us);
         if (units > 0) bench->states[i].fresh = false;
         if (fault != FAULT_NONE) return fault;
     }
@@ -251,36 +282,52 @@ static bool keeps_state(const struct bench *bench)
     return false;
 }
 
-static void effects_of_charge(const struct bench *bench, bool rules_known, struct decision *decision)
+static void effects_of_charge(const struct bench *bench, struct decision *decision)
 {
-    if (!rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
+    if (!bench->rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < bench->count; i++) {
         if (!rule_is_constant(&bench->rules[i])) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
     }
+}
+
+/* An extra instant that has run out goes with the next grant; one that is set stays or moves. */
+static void effects_of_extras(const struct bench *bench, const struct limiter *limiter, struct decision *decision)
+{
+    if (limiter_blocked_until_us(limiter) > 0) add_effect(decision, EFFECT_BLOCK, 0, (struct state){0});
+    int64_t taken_us = bench->at_us > bench->now_us ? bench->at_us : 0;
+    if (taken_us == limiter_taken_until_us(limiter)) return;
+    add_effect(decision, EFFECT_QUEUE, 0, (struct state){.when_us = taken_us});
 }
 
 /* A denial changes nothing, but for the block it may have asked for. */
 static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
                           struct decision *decision)
 {
-    decision->verdict = denied(bench, deciding, wait_us, ask->now_us);
+    decision->verdict = verdict_of(bench, deciding < 0 ? 0 : deciding, 0, wait_us);
     if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
 }
 
-static void decide_grant(struct bench *bench, int64_t units, bool rules_known, int64_t blocked_until_us,
-                         const struct limiter_ask *ask, struct decision *decision)
+/* Takes the place that is `wait_us` away: everybody lets the units in then. */
+static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, const struct limiter *limiter,
+                         struct decision *decision)
 {
-    int64_t delay_us = longest_delay_us(bench, ask->now_us);
-    if (ask->mode == ASK_PEEK || units == 0) decision->verdict = granted(bench, units, delay_us, ask->now_us);
+    int64_t delay_us = longest_delay_us(bench);
+    decision->fault = charge_all(bench, units);
+    if (decision->fault != FAULT_NONE) return;
+    if (keeps_state(bench)) effects_of_charge(bench, decision);
+    effects_of_extras(bench, limiter, decision);
+    decision->verdict = granted(bench, units, wait_us + delay_us);
+}
 
-    decision->fault = charge_all(bench, units, ask->now_us);
-    if (decision->fault != FAULT_NONE || ask->mode == ASK_PEEK || units == 0) return;
-
-    if (keeps_state(bench)) effects_of_charge(bench, rules_known, decision);
-    if (blocked_until_us > 0) add_effect(decision, EFFECT_BLOCK, 0, (struct state){0}); /* it has run out */
-    decision->verdict = granted(bench, units, delay_us, ask->now_us);
+/* What the grant would answer, but with remaining and reset as they stand; faults are found as if it were taken. */
+static void decide_look(const struct bench *bench, int64_t units, int64_t wait_us, struct decision *decision)
+{
+    struct bench place = *bench;
+    bench_settle(&place, max_i64(bench->at_us, bench->now_us + wait_us));
+    decision->verdict = granted(bench, units, wait_us + longest_delay_us(&place));
+    decision->fault = charge_all(&place, units);
 }
 
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
@@ -292,37 +339,44 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    bool rules_known = bench_lay(&bench, limiter, rules, rules_count, now_us, decision);
+    bench_lay(&bench, limiter, rules, rules_count, now_us, decision);
     if (ask->mode == ASK_UPTO) {
-        int64_t available = smallest_available(&bench, now_us, &deciding);
+        int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
     }
-    deciding = longest_wait(&bench, units, now_us, &wait_us);
+    deciding = longest_wait(&bench, units, &wait_us);
+    wait_us = wait_add(wait_us, bench.at_us - now_us);
 
-    int64_t blocked_until_us = limiter_blocked_until_us(limiter);
-    if (blocked_until_us > now_us) {
-        int64_t block_us = blocked_until_us - now_us;
+    bool comes = wait_us == 0 || (wait_us != NEVER_US && wait_us <= ask->wait_us);
+
+    int64_t block_us = limiter_blocked_until_us(limiter) - now_us;
+    if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
-    } else if (deciding >= 0 && ask->mode != ASK_FORCE) {
+    } else if (ask->mode == ASK_FORCE) {
+        decide_grant(&bench, units, 0, limiter, decision);
+    } else if (!comes) {
         decide_denial(&bench, deciding, wait_us, ask, decision);
+    } else if (ask->mode == ASK_PEEK || units == 0) {
+        decide_look(&bench, units, wait_us, decision);
     } else {
-        decide_grant(&bench, units, rules_known, blocked_until_us, ask, decision);
+        if (wait_us > 0) bench_settle(&bench, now_us + wait_us);
+        decide_grant(&bench, units, wait_us, limiter, decision);
     }
 }
 
 int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
                               struct decision *decision)
 {
-    int64_t most = 0;
+    int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
         const struct rule *rule = &limiter->set->rules[i];
         if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
         struct state state = limiter_stored_state(limiter, i);
-        algorithm_of(rule)->settle(rule, &state, now_us);
-        int64_t returned = algorithm_of(rule)->refund(rule, &state, units, now_us);
+        algorithm_of(rule)->settle(rule, &state, at_us);
+        int64_t returned = algorithm_of(rule)->refund(rule, &state, units, at_us);
         if (returned > 0) add_effect(decision, EFFECT_STATE, i, state);
         most = max_i64(most, returned);
     }
@@ -340,25 +394,22 @@ void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struc
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
                   struct verdict *verdict)
 {
-    const struct rule *rule = &limiter->set->rules[index];
-    *state = limiter_stored_state(limiter, index);
-    if (!rule_is_constant(rule)) algorithm_of(rule)->settle(rule, state, now_us);
-    *verdict = (struct verdict){
-        .limit = rule->capacity,
-        .remaining = rule_available(rule, state, now_us),
-        .wait_us = rule_wait_us(rule, state, 1, now_us),
-        .reset_us = rule_reset_us(rule, state, now_us),
-        .rule = (int32_t)index,
-    };
+    struct bench bench = {.rules = limiter->set->rules, .count = limiter->set->count, .now_us = now_us};
+    const struct rule *rule = &bench.rules[index];
+    for (uint32_t i = 0; i < bench.count; i++) bench.states[i] = limiter_stored_state(limiter, i);
+    bench_settle(&bench, max_i64(now_us, limiter_taken_until_us(limiter)));
+    int64_t wait_us = rule_wait_us(rule, &bench.states[index], 1, bench.at_us);
+    *verdict = verdict_of(&bench, (int32_t)index, 0, wait_add(wait_us, bench.at_us - now_us));
+    *state = bench.states[index];
 }
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
-/* Moves the limiter to another layout: new rules, or the block's word coming or going. */
+/* Moves the limiter to another layout: new rules, or an extra instant coming or going. */
 static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, const int8_t *from,
-                                bool with_block)
+                                uint8_t extras)
 {
-    const struct rule_set *set = rule_set_take(rules, count, with_block);
+    const struct rule_set *set = rule_set_take(rules, count, extras);
     size_t size = sizeof(struct limiter) + set->words * sizeof(union word);
     struct limiter *after = memory_alloc(size);
     memset(after, 0, size);
@@ -372,20 +423,27 @@ static struct limiter *relayout(struct limiter *before, const struct rule *rules
         memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
         if (set->rules[i].algorithm == RULE_LOG) old->log = NULL; /* moved, not to be freed below */
     }
-    if (with_block && before->set->with_block) after->words[set->words - 1].number = limiter_blocked_until_us(before);
+    for (uint8_t extra = EXTRA_BLOCK; extra <= EXTRA_QUEUE; extra = (uint8_t)(extra << 1)) {
+        const int64_t *old = extra_word(before, extra);
+        if (old && (extras & extra)) *extra_word(after, extra) = *old;
+    }
     limiter_free(before);
     return after;
 }
 
-static struct limiter *apply_block(struct limiter *limiter, int64_t until_us)
+/* Sets an extra instant; 0 takes its word away. */
+static struct limiter *apply_extra(struct limiter *limiter, uint8_t extra, int64_t until_us)
 {
     static const int8_t in_place[RULES_MAX] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
-    if (!limiter) limiter = relayout(NULL, NULL, 0, in_place, until_us > 0);
-    if (limiter->set->with_block != (until_us > 0)) {
-        limiter = relayout(limiter, limiter->set->rules, limiter->set->count, in_place, until_us > 0);
+    uint8_t extras = limiter ? limiter->set->extras : 0;
+    uint8_t wanted = until_us > 0 ? (uint8_t)(extras | extra) : (uint8_t)(extras & ~extra);
+    if (!limiter) {
+        limiter = relayout(NULL, NULL, 0, in_place, wanted);
+    } else if (wanted != extras) {
+        limiter = relayout(limiter, limiter->set->rules, limiter->set->count, in_place, wanted);
     }
-    if (until_us > 0) limiter->words[limiter->set->words - 1].number = until_us;
+    if (until_us > 0) *extra_word(limiter, extra) = until_us;
     return limiter;
 }
 
@@ -396,10 +454,11 @@ struct limiter *limiter_apply(struct limiter *limiter, const struct decision *de
         switch (effect->kind) {
         case EFFECT_RULES:
             limiter = relayout(limiter, decision->rules, decision->rules_count, decision->from,
-                               limiter_blocked_until_us(limiter) > 0);
+                               limiter ? limiter->set->extras : 0);
             break;
         case EFFECT_STATE: store_state(limiter, effect->index, &effect->state); break;
-        case EFFECT_BLOCK: limiter = apply_block(limiter, effect->state.when_us); break;
+        case EFFECT_BLOCK: limiter = apply_extra(limiter, EXTRA_BLOCK, effect->state.when_us); break;
+        case EFFECT_QUEUE: limiter = apply_extra(limiter, EXTRA_QUEUE, effect->state.when_us); break;
         }
     }
     return limiter;
@@ -418,7 +477,8 @@ bool limiter_accepts(const struct limiter *limiter, const struct decision *decis
     uint32_t count = limiter ? limiter->set->count : 0;
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
-        if (effect->kind == EFFECT_BLOCK && effect->state.when_us > INSTANT_MAX_US) return false;
+        bool extra = effect->kind == EFFECT_BLOCK || effect->kind == EFFECT_QUEUE;
+        if (extra && effect->state.when_us > INSTANT_MAX_US) return false;
         if (effect->kind == EFFECT_RULES) {
             for (uint32_t k = 0; k < decision->rules_count; k++) {
                 int from = decision->from[k];
@@ -438,7 +498,7 @@ bool limiter_accepts(const struct limiter *limiter, const struct decision *decis
 
 int64_t limiter_deadline_us(const struct limiter *limiter)
 {
-    int64_t latest_us = limiter_blocked_until_us(limiter);
+    int64_t latest_us = max_i64(limiter_blocked_until_us(limiter), limiter_taken_until_us(limiter));
     for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
         const struct rule *rule = &limiter->set->rules[i];
         if (rule_is_constant(rule)) continue;

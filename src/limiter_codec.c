@@ -41,6 +41,7 @@ void limiter_encode(const struct limiter *limiter, struct sink *sink)
         }
     }
     sink_number(sink, limiter_blocked_until_us(limiter));
+    sink_number(sink, limiter_taken_until_us(limiter));
 }
 
 /* A value is read as the effects that would make it: new rules, their states, a block. Logs are made apart. */
@@ -64,9 +65,9 @@ struct limiter *limiter_decode(struct span bytes)
             made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(&cursor)};
         }
     }
-    int64_t blocked_until_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
-    if (blocked_until_us > 0) {
-        made.effects[made.effects_count++] = (struct effect){EFFECT_BLOCK, 0, {.when_us = blocked_until_us}};
+    for (enum effect_kind kind = EFFECT_BLOCK; kind <= EFFECT_QUEUE; kind++) {
+        int64_t until_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
+        if (until_us > 0) made.effects[made.effects_count++] = (struct effect){kind, 0, {.when_us = until_us}};
     }
 
     struct limiter *limiter = NULL;
@@ -93,7 +94,8 @@ void effects_encode(const struct decision *decision, bool lasting, struct sink *
             }
             break;
         case EFFECT_STATE: state_encode(&effect->state, sink); break;
-        case EFFECT_BLOCK: sink_number(sink, effect->state.when_us); break;
+        case EFFECT_BLOCK:
+        case EFFECT_QUEUE: sink_number(sink, effect->state.when_us); break;
         }
     }
 }
@@ -117,7 +119,8 @@ static void effect_decode(struct cursor *cursor, struct rule *rules, struct deci
         effect.state = state_decode(cursor);
         break;
     case EFFECT_BLOCK:
-        effect.kind = EFFECT_BLOCK;
+    case EFFECT_QUEUE:
+        effect.kind = (enum effect_kind)(head >> KIND_SHIFT);
         effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
         break;
     default: cursor->bad = true;

@@ -9,12 +9,12 @@
 #include "quota/rule_set.h"
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct rule_set *table; /* keyed by the bytes of `with_block` and the rules */
+static struct rule_set *table; /* keyed by the bytes of the rules and `extras` */
 
-/* What makes two sets equal: the rules, and whether a block word follows. `count` is in the length. */
+/* What makes two sets equal: the rules, and what follows them. `count` is in the length. */
 struct set_key {
     struct rule rules[RULES_MAX];
-    uint64_t with_block;
+    uint64_t extras;
 };
 
 static unsigned key_size(uint32_t count)
@@ -22,10 +22,10 @@ static unsigned key_size(uint32_t count)
     return (unsigned)(count * sizeof(struct rule) + sizeof(uint64_t));
 }
 
-static struct rule_set *set_new(const void *key, uint32_t count, bool with_block)
+static struct rule_set *set_new(const void *key, uint32_t count, uint8_t extras)
 {
     struct rule_set *set = memory_alloc(sizeof(*set) + key_size(count));
-    *set = (struct rule_set){.count = count, .with_block = with_block};
+    *set = (struct rule_set){.count = count, .extras = extras};
     memcpy(set->rules, key, key_size(count));
     uint8_t words = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -33,14 +33,14 @@ static struct rule_set *set_new(const void *key, uint32_t count, bool with_block
         set->words_of[i] = (uint8_t)algorithm_words(&set->rules[i]);
         words = (uint8_t)(words + set->words_of[i]);
     }
-    set->words = (uint8_t)(words + with_block);
+    set->words = (uint8_t)(words + (extras & EXTRA_BLOCK) + (extras & EXTRA_QUEUE) / EXTRA_QUEUE);
     return set;
 }
 
-const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, bool with_block)
+const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint8_t extras)
 {
     struct set_key key;
-    uint64_t tail = with_block;
+    uint64_t tail = extras;
     if (count > 0) memcpy(&key, rules, count * sizeof(*rules));
     memcpy((char *)&key + count * sizeof(*rules), &tail, sizeof(tail));
 
@@ -48,7 +48,7 @@ const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, b
     pthread_mutex_lock(&table_lock);
     HASH_FIND(hh, table, &key, key_size(count), set);
     if (!set) {
-        set = set_new(&key, count, with_block);
+        set = set_new(&key, count, extras);
         HASH_ADD_KEYPTR(hh, table, set->rules, key_size(count), set);
     }
     set->users++;

@@ -1,13 +1,16 @@
 /* A limiter is the value of one rate-limit key: shared rules, one small state per rule, perhaps a block.
  *
- *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ blocked until │
- *                             8 bytes               8-24 bytes each       only when blocked
+ *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ blocked until │ taken until │
+ *                             8 bytes               8-24 bytes each       only when blocked, when waited for
  *
  *     ask ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
  *                                                    │ effects[] what to change ─▶ limiter_apply (the only writer)
  *
  * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
  * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
+ *
+ * Waiting: an ask that may wait takes the place that comes first, as if it came at that instant; from then on
+ * nobody is admitted before it (first come, first served), whatever the rules say.
  *
  * Rules come with each ask. A stored state goes on under a changed rule if the algorithm is the same and either
  * the period is the same or it stands at the same place. */
@@ -26,6 +29,7 @@ enum ask_mode {
 struct limiter_ask {
     int64_t cost;     /* units, >= 1; 0 only looks (RL.THROTTLE) */
     int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
+    int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. ASK_ALL and ASK_PEEK */
     int64_t now_us;   /* > 0 */
     enum ask_mode mode;
 };
@@ -34,6 +38,7 @@ enum effect_kind {
     EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from */
     EFFECT_STATE = 1, /* rule `index` now has this state */
     EFFECT_BLOCK = 2, /* everything is refused until state.when_us; 0 = nothing is */
+    EFFECT_QUEUE = 3, /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
 };
 
 struct effect {
@@ -42,8 +47,8 @@ struct effect {
     struct state state;
 };
 
-/* New rules, one state each, one block: no decision needs more. */
-#define EFFECTS_MAX (RULES_MAX + 2)
+/* New rules, one state each, a block, a queue: no decision needs more. */
+#define EFFECTS_MAX (RULES_MAX + 3)
 
 struct decision {
     struct verdict verdict;
@@ -88,6 +93,9 @@ int64_t limiter_deadline_us(const struct limiter *limiter);
 
 /* Until when everything is refused; 0 = not blocked (or no longer: compare with now). */
 int64_t limiter_blocked_until_us(const struct limiter *limiter);
+
+/* Until when those who wait have taken every place; 0 = nobody waits (or no longer: compare with now). */
+int64_t limiter_taken_until_us(const struct limiter *limiter);
 
 /* Rule `index` alone, as it stands at `now_us`: its stored state, what remains and when it is new again. */
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,

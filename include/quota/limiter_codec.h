@@ -1,8 +1,9 @@
 /* Bytes of a limiter and of its effects: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
- *     value    encoding=1 │ rules_count │ rule … (rule_codec.h) │ state of each rule that has one … │ blocked_until
+ *     value    encoding=1 │ rules_count │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
  *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …                  up to the end
  *
+ *     rule     rule_codec.h
  *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
  *
  * Numbers are varints (buffer.h). A GCRA admission is 12 bytes of effects. What is decoded is validated as if a

@@ -11,10 +11,16 @@
 #include "quota/rule.h"
 #include <uthash.h>
 
+/* Instants that a limiter may keep behind its rules' words: until when it refuses, until when its places are taken. */
+enum rule_set_extra {
+    EXTRA_BLOCK = 1,
+    EXTRA_QUEUE = 2,
+};
+
 struct rule_set {
     int64_t users;
     uint32_t count;              /* rules, 0 … RULES_MAX */
-    uint8_t with_block;          /* a word for a block follows the rules' words (limiter.h) */
+    uint8_t extras;              /* enum rule_set_extra: which of them follow the rules' words, in this order */
     uint8_t words;               /* all words of a limiter with these rules */
     uint8_t word_of[RULES_MAX];  /* where each rule's words begin */
     uint8_t words_of[RULES_MAX]; /* how many it has; 0 for constant rules */
@@ -23,7 +29,7 @@ struct rule_set {
 };
 
 /* The shared set of these completed rules; give it back with rule_set_release. */
-const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, bool with_block);
+const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint8_t extras);
 
 /* Gives a set back; the last one to do so frees it. */
 void rule_set_release(const struct rule_set *set);

@@ -76,6 +76,14 @@ class Quota:
             self(line, *words)
         return str(raised.value)
 
+    def raw(self, line):
+        """The reply as it came: redis-py reshapes what some commands answer."""
+        connection = self.client.connection_pool.get_connection()
+        connection.send_command(*line.split())
+        reply = connection.read_response()
+        self.client.connection_pool.release(connection)
+        return reply
+
     def map(self, line, *words):
         """A map reply of either protocol as a dict of str, nested ones too."""
         return as_map(self(line, *words))

@@ -342,43 +342,49 @@ def millis(us):
 
 
 class Key:
-    """One rate-limit key: several rules, all admit or none is charged."""
+    """One rate-limit key: several rules, all admit or none is charged; those who wait take their places in order."""
 
     def __init__(self):
-        self.limits = []
+        self.limits, self.taken = [], 0
 
-    def ask(self, rules, cost, mode, t):
-        limits = self.adopted(rules, t)
+    def ask(self, rules, cost, mode, t, patience=0):
+        at = max(t, self.taken)  # before that every place belongs to somebody
+        limits = self.adopted(rules, at)
         if mode == "UPTO":
-            cost = min(cost, max(1, min(max(limit.room(t), 0) for limit in limits)))
-        waits = [wait(limit, cost, t) for limit in limits]
-        if any(waiting != 0 for waiting in waits) and mode != "FORCE":
-            rule = max(range(len(limits)), key=lambda i: (waits[i] is None, waits[i] or 0, -i))
-            return self.verdict(0, limits[rule], rule, waits[rule], t)
-        delay = max([limit.delay(t) for limit in limits if isinstance(limit, Queue)], default=0)
+            cost = min(cost, max(1, min(max(limit.room(at), 0) for limit in limits)))
+        waits = [wait(limit, cost, at) for limit in limits]
+        longest = max(range(len(limits)), key=lambda i: (waits[i] is None, waits[i] or 0, -i))
+        total = None if waits[longest] is None else waits[longest] + at - t
+        if mode != "FORCE" and (total is None or total > patience):
+            return self.verdict(0, limits[longest], longest, total, t, at, at > t)
+        moment = at if mode == "FORCE" else t + total
+        delay = max([limit.delay(moment) for limit in limits if isinstance(limit, Queue)], default=0)
         if mode != "PEEK":
             for limit in limits:
-                limit.charge(cost, t)
-            self.limits = limits
-        rule = min(range(len(limits)), key=lambda i: (max(limits[i].room(t), 0), i))
-        return self.verdict(cost, limits[rule], rule, delay, t)
+                limit.charge(cost, moment)
+            self.limits, self.taken = limits, moment if moment > t else 0
+            at = moment
+        rule = min(range(len(limits)), key=lambda i: (max(limits[i].room(at), 0), i))
+        waiting = (0 if mode == "FORCE" else total) + delay
+        return self.verdict(cost, limits[rule], rule, waiting, t, at, mode == "PEEK" and at > t)
 
     @staticmethod
-    def verdict(granted, limit, rule, waiting, t):
-        reset = first_instant(limit.is_new, t) - t
-        return [granted, limit.rule.capacity, max(limit.room(t), 0), millis(waiting), millis(reset), rule]
+    def verdict(granted, limit, rule, waiting, t, at, nothing_now):
+        reset = max(first_instant(limit.is_new, t) - t, at - t)
+        remaining = 0 if nothing_now else max(limit.room(at), 0)
+        return [granted, limit.rule.capacity, remaining, millis(waiting), millis(reset), rule]
 
     def refund(self, units, t):
-        returned = 0
+        at, returned = max(t, self.taken), 0
         for i, limit in enumerate(self.limits):
             changed = copy.deepcopy(limit)
-            back = changed.refund(units, t)
+            back = changed.refund(units, at)
             if back:  # giving nothing back changes nothing
                 self.limits[i] = changed
             returned = max(returned, back)
-        gone = [limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t) for limit in self.limits]
-        if returned and all(gone):
-            self.limits = []  # nothing left to remember: the key is gone
+        gone = [limit.forgotten(at) if isinstance(limit, Token) else limit.is_new(at) for limit in self.limits]
+        if returned and all(gone) and at == t:
+            self.__init__()  # nothing left to remember: the key is gone
         return returned
 
     def adopted(self, rules, t):

@@ -28,9 +28,12 @@ ALARMS = ("CRASH", "ASSERTION", "STACK TRACE", "sending an error to its", "refus
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        if port < 55000:  # a cluster node listens 10,000 higher too
+            return port
 
 
 def wait_until(true, what):

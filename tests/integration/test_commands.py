@@ -10,6 +10,7 @@ from servers import ROOT
 
 COMMANDS = {  # name: (flags, arity, key spec flags)
     "rl.allow": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
+    "rl.mallow": ({"write", "denyoom", "fast", "movablekeys"}, -6, {"RW", "access", "update"}),
     "rl.refund": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl.block": ({"write", "denyoom", "fast"}, 3, {"RW", "access", "update"}),
     "rl.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
@@ -28,31 +29,21 @@ def words_of(arguments):
         yield from words_of(argument.get("arguments", []))
 
 
-def raw(quota, *words):
-    """The reply as it came: redis-py reshapes what COMMAND answers."""
-    pool = quota.client.connection_pool
-    connection = pool.get_connection()
-    connection.send_command(*words)
-    reply = connection.read_response()
-    pool.release(connection)
-    return reply
-
-
 def test_the_list_of_commands_is_this_one(quota):
-    listed = {str(name, "utf-8").lower() for name in raw(quota, "COMMAND", "LIST", "FILTERBY", "MODULE", "quota")}
+    listed = {str(name, "utf-8").lower() for name in quota.raw("COMMAND LIST FILTERBY MODULE quota")}
     assert listed == set(COMMANDS)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_documentation_is_complete(quota, name):
     flags, arity, key_flags = COMMANDS[name]
-    entry = raw(quota, "COMMAND", "INFO", name)[0]
-    documents = as_map(raw(quota, "COMMAND", "DOCS", name))
+    entry = quota.raw(f"COMMAND INFO {name}")[0]
+    documents = as_map(quota.raw(f"COMMAND DOCS {name}"))
     shown = {str(flag, "utf-8") for flag in entry[2]}
     assert flags <= shown and shown - flags <= {"module"}, shown
     assert entry[1] == arity
     if key_flags:
-        assert entry[3:6] == [1, 1, 1]
+        assert entry[3:6] == ([0, 0, 0] if "movablekeys" in flags else [1, 1, 1])
         spec = entry[8][0] if isinstance(entry[8][0], dict) else dict(zip(entry[8][0][::2], entry[8][0][1::2]))
         assert {str(flag, "utf-8") for flag in spec[b"flags"]} == key_flags
     document = list(documents.values())[0]
@@ -63,15 +54,16 @@ def test_documentation_is_complete(quota, name):
 
 
 def test_every_word_of_the_grammar_is_documented(quota):
-    document = list(as_map(raw(quota, "COMMAND", "DOCS", "RL.ALLOW")).values())[0]
+    document = list(as_map(quota.raw("COMMAND DOCS RL.ALLOW")).values())[0]
     assert list(words_of(document["arguments"])) == [
         "key", "rule", "algorithm", "GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG", "limit", "period",
-        "BURST", "INITIAL", "INTERVAL", "FIRST", "COST", "mode", "UPTO", "PEEK", "FORCE", "BLOCK"]
+        "BURST", "INITIAL", "INTERVAL", "FIRST", "COST", "mode", "UPTO", "PEEK", "FORCE", "WAIT",
+        "BLOCK"]
 
 
 def test_command_getkeys(quota):
-    assert raw(quota, *"COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2".split()) == [b"user:1"]
-    assert raw(quota, *"COMMAND GETKEYS CL.THROTTLE user:1 1 1 1".split()) == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2") == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS CL.THROTTLE user:1 1 1 1") == [b"user:1"]
 
 
 def test_access_lists_see_keys_and_directions(quota, primary):

@@ -141,6 +141,37 @@ static void a_queue_beside_other_rules_tells_when_to_act(void **state)
     scene_end(&scene);
 }
 
+static void those_who_wait_are_served_in_order(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[] = {rule_of(RULE_FIXED, 2, 10 * S, 0), rule_of(RULE_GCRA, 10, S, 0)};
+    struct limiter_ask ask = {.cost = 2, .now_us = BASE};
+    scene_ask(&scene, rules, 2, ask);
+    ask.wait_us = 30 * S;
+    scene_ask(&scene, rules, 2, ask); /* the whole next window, and with it every place before */
+    assert_verdict(&scene.verdict, 2, 2, 0, 10 * S, 20 * S, 0);
+    assert_int_equal(limiter_taken_until_us(scene.limiter), BASE + 10 * S);
+    ask.cost = 1;
+    ask.wait_us = 0;
+    ask.now_us = BASE + 5 * S;
+    scene_ask(&scene, rules, 2, ask); /* nobody overtakes */
+    assert_verdict(&scene.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
+    ask.wait_us = 14 * S;
+    scene_ask(&scene, rules, 2, ask); /* too long */
+    assert_verdict(&scene.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
+    ask.wait_us = 15 * S;
+    scene_ask(&scene, rules, 2, ask);
+    assert_verdict(&scene.verdict, 1, 2, 1, 15 * S, 25 * S, 0);
+    assert_int_equal(scene_refund(&scene, 1, -1, BASE + 5 * S), 1); /* it leaves again */
+    ask.wait_us = 0;
+    ask.now_us = BASE + 20 * S;
+    scene_ask(&scene, rules, 2, ask); /* the queue is over and forgotten with the next grant */
+    assert_verdict(&scene.verdict, 1, 2, 1, 0, 10 * S, 0);
+    assert_int_equal(limiter_taken_until_us(scene.limiter), 0);
+    scene_end(&scene);
+}
+
 static void effects_from_outside_must_fit(void **state)
 {
     (void)state;
@@ -182,6 +213,7 @@ int main(void)
         cmocka_unit_test(rules_are_recognised_by_period_then_by_place),
         cmocka_unit_test(refunds_go_to_one_rule_or_to_all),
         cmocka_unit_test(a_queue_beside_other_rules_tells_when_to_act),
+        cmocka_unit_test(those_who_wait_are_served_in_order),
         cmocka_unit_test(effects_from_outside_must_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

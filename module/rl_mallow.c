@@ -1,0 +1,173 @@
+/* RL.MALLOW: many keys in one call, one set of rules for all of them or one for each.
+ *
+ *     RL.MALLOW numkeys key [key ...] WITH rule [rule ...] [WITH ...] [ALL] [COST n] [PEEK]
+ *
+ *     each for itself   key 0 ─ decide ─ commit │ key 1 ─ decide ─ commit │ …      verdicts in order
+ *     ALL               look at every key ── all admit? ──▶ decide and commit each of them
+ *                                        └── else ────────▶ nothing is charged, every verdict says granted 0
+ *
+ * The keys stand in one cluster slot: the server itself refuses others. A key that cannot be decided (another type,
+ * overflow) is an error in its place; with ALL it is the error of the whole call. */
+#include "clock.h"
+#include "command.h"
+#include "commit.h"
+#include "quota/limiter.h"
+#include "reply.h"
+
+/* Bounds the time of one call: about a microsecond a key. */
+#define KEYS_MAX 1000
+
+struct mallow_request {
+    struct keys_argument keys;
+    struct sets_argument with;
+    int64_t cost, mode, all, now_us;
+};
+
+static const struct argument arguments[] = {
+    FIELD(ARGUMENT_INTEGER, "numkeys", NULL, struct mallow_request, keys.count, 1, KEYS_MAX, 0,
+          "How many keys follow, 1 to 1000."),
+    {.kind = ARGUMENT_KEYS,
+     .name = "key",
+     .offset = offsetof(struct mallow_request, keys),
+     .summary = "Whose limits these are; in a cluster all of one slot."},
+    {.kind = ARGUMENT_SETS,
+     .name = "rules",
+     .token = "WITH",
+     .offset = offsetof(struct mallow_request, with),
+     .rows = rule_arguments,
+     .summary = "The rules, as in RL.ALLOW: once for all keys, or once for each key in order."},
+    {.kind = ARGUMENT_FLAG,
+     .name = "all",
+     .token = "ALL",
+     .offset = offsetof(struct mallow_request, all),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Every key admits, or none is charged."},
+    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct mallow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units asked of each key, 1 or more (default 1)."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "peek",
+     .token = "PEEK",
+     .offset = offsetof(struct mallow_request, mode),
+     .lowest = ASK_PEEK,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Only look: take nothing, replicate nothing."},
+    {0},
+};
+
+/* Opens key `i` and decides its ask. False when its error stands in the reply already; else the handle is open. */
+static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i, enum ask_mode mode,
+                            struct handle *handle, struct decision *decision)
+{
+    struct rules_argument *rules = &request->with.sets[request->with.count == 1 ? 0 : i];
+    struct limiter_ask ask = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
+    if (!handle_open_or_reply(ctx, &limiter_keeper, request->keys.names[i], handle)) return false;
+    limiter_decide(handle->value, rules->rules, rules->count, &ask, decision);
+    if (decision->fault == FAULT_NONE) return true;
+    handle_close(handle);
+    reply_fault(ctx, decision->fault);
+    return false;
+}
+
+static void ask_each(RedisModuleCtx *ctx, const struct mallow_request *request)
+{
+    RedisModule_ReplyWithArray(ctx, request->keys.count);
+    for (int64_t i = 0; i < request->keys.count; i++) {
+        struct handle handle;
+        struct decision decision;
+        if (!decide_or_reply(ctx, request, i, (enum ask_mode)request->mode, &handle, &decision)) continue;
+        commit(ctx, &handle, &decision, request->now_us);
+        handle_close(&handle);
+        reply_verdict(ctx, &decision.verdict);
+    }
+}
+
+/* A key given twice would be looked at twice before it is charged once. */
+static bool keys_are_distinct(const struct keys_argument *keys)
+{
+    bool distinct = true;
+    RedisModuleDict *seen = RedisModule_CreateDict(NULL);
+    for (int64_t i = 0; i < keys->count && distinct; i++) {
+        struct span name = span_of(keys->names[i]);
+        distinct = RedisModule_DictSetC(seen, (void *)(uintptr_t)name.data, name.size, NULL) == REDISMODULE_OK;
+    }
+    RedisModule_FreeDict(NULL, seen);
+    return distinct;
+}
+
+/* Looks at every key. False when the client has the error of one of them. */
+static bool look_at_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, struct verdict *verdicts,
+                                 bool *admitted)
+{
+    *admitted = true;
+    for (int64_t i = 0; i < request->keys.count; i++) {
+        struct handle handle;
+        struct decision decision;
+        if (!decide_or_reply(ctx, request, i, ASK_PEEK, &handle, &decision)) return false;
+        handle_close(&handle);
+        verdicts[i] = decision.verdict;
+        *admitted = *admitted && decision.verdict.granted > 0;
+    }
+    return true;
+}
+
+static void ask_all(RedisModuleCtx *ctx, const struct mallow_request *request)
+{
+    size_t size = (size_t)request->keys.count * sizeof(struct verdict);
+    struct verdict *verdicts = RedisModule_Alloc(size);
+    bool admitted;
+    if (look_at_all_or_reply(ctx, request, verdicts, &admitted)) {
+        if (admitted && request->mode != ASK_PEEK) {
+            ask_each(ctx, request); /* the same instant, distinct keys: every one admits */
+        } else {
+            RedisModule_ReplyWithArray(ctx, request->keys.count);
+            for (int64_t i = 0; i < request->keys.count; i++) {
+                if (!admitted) verdicts[i].granted = 0;
+                reply_verdict(ctx, &verdicts[i]);
+            }
+        }
+    }
+    RedisModule_Free(verdicts);
+}
+
+/* Redis 7.0 routes a cluster's commands by this answer; later servers read the key specification. */
+static int tell_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    int64_t count;
+    if (!span_integer(span_of(argv[1]), &count)) return REDISMODULE_OK;
+    for (int at = 2; at < argc && at - 2 < count; at++) RedisModule_KeyAtPosWithFlags(ctx, at, KEY_WRITE);
+    return REDISMODULE_OK;
+}
+
+static int mallow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (RedisModule_IsKeysPositionRequest(ctx)) return tell_key_positions(ctx, argv, argc);
+    struct mallow_request request = {.cost = 1, .mode = ASK_ALL, .now_us = clock_now_us()};
+
+    if (arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) {
+        if (request.with.count != 1 && request.with.count != request.keys.count) {
+            reply_error(ctx, "ERR WITH stands once for all keys, or once for each of them");
+        } else if (!request.all) {
+            ask_each(ctx, &request);
+        } else if (!keys_are_distinct(&request.keys)) {
+            reply_error(ctx, "ERR ALL needs every key to be another one");
+        } else {
+            ask_all(ctx, &request);
+        }
+    }
+    sets_argument_free(&request.with);
+    return REDISMODULE_OK;
+}
+
+const struct command rl_mallow_command = {
+    .name = "RL.MALLOW",
+    .summary = "Asks the rate limits of many keys in one call, each for itself or all or none.",
+    .complexity = "O(keys x rules)",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast getkeys-api",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .counted_keys = true,
+    .handler = mallow,
+    .arguments = arguments,
+};

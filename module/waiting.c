@@ -1,0 +1,204 @@
+/* Blocked clients ordered by their moment, one timer for all; see waiting.h. */
+#include "waiting.h"
+#include "clock.h"
+#include "commit.h"
+#include "quota/checked.h"
+#include "quota/limiter.h"
+#include "quota/memory.h"
+#include "reply.h"
+#undef uthash_malloc
+#undef uthash_free
+#define uthash_malloc(size)      memory_alloc(size)
+#define uthash_free(block, size) memory_free(block)
+#include <uthash.h>
+
+struct waiter {
+    RedisModuleBlockedClient *client; /* the key of `waiters` */
+    RedisModuleString *name;
+    struct verdict verdict;
+    int64_t units, moment_us;
+    uint64_t number; /* order of arrival among equal moments */
+    int database;
+    UT_hash_handle hh;
+};
+
+/* Ordered by (moment, number), big-endian, so that the first entry of the tree is the next to be answered. */
+struct moment_key {
+    unsigned char bytes[16];
+};
+
+static struct waiter *waiters;   /* by blocked client */
+static RedisModuleDict *moments; /* struct moment_key → waiter */
+static RedisModuleTimerID timer; /* armed for the first moment */
+static bool timer_armed;
+static uint64_t arrivals;
+
+static struct moment_key key_of(const struct waiter *waiter)
+{
+    struct moment_key key;
+    for (int i = 0; i < 8; i++) {
+        key.bytes[i] = (unsigned char)((uint64_t)waiter->moment_us >> (56 - 8 * i));
+        key.bytes[8 + i] = (unsigned char)(waiter->number >> (56 - 8 * i));
+    }
+    return key;
+}
+
+static struct waiter *first_waiter(void)
+{
+    struct waiter *first = NULL;
+    RedisModuleDictIter *at = RedisModule_DictIteratorStartC(moments, "^", NULL, 0);
+    RedisModule_DictNextC(at, NULL, (void **)&first);
+    RedisModule_DictIteratorStop(at);
+    return first;
+}
+
+/* Out of both orders; the record itself lives on until its client has been answered. */
+static void waiter_leave(struct waiter *waiter)
+{
+    struct moment_key key = key_of(waiter);
+    RedisModule_DictDelC(moments, key.bytes, sizeof(key.bytes), NULL);
+    HASH_DEL(waiters, waiter);
+}
+
+static void waiter_free(RedisModuleCtx *ctx, void *record)
+{
+    struct waiter *waiter = record;
+    RedisModule_FreeString(ctx, waiter->name);
+    memory_free(waiter);
+}
+
+/* ---- answering ------------------------------------------------------------------------------------------- */
+
+static void answer_due(RedisModuleCtx *ctx);
+
+static void timer_fired(RedisModuleCtx *ctx, void *unused)
+{
+    (void)unused;
+    timer_armed = false;
+    answer_due(ctx);
+}
+
+/* The server's timers count whole ms: rounded up, nobody is answered early. A held clock has no timer at all. */
+static void timer_arm(RedisModuleCtx *ctx)
+{
+    if (timer_armed) RedisModule_StopTimer(ctx, timer, NULL);
+    timer_armed = false;
+    struct waiter *first = first_waiter();
+    if (!first || clock_is_frozen()) return;
+    int64_t wait_ms = millis_ceil(max_i64(first->moment_us - clock_now_us(), 0));
+    timer = RedisModule_CreateTimer(ctx, wait_ms, timer_fired, NULL);
+    timer_armed = true;
+}
+
+static void answer_due(RedisModuleCtx *ctx)
+{
+    int64_t now_us = clock_now_us();
+    for (struct waiter *first; (first = first_waiter()) && first->moment_us <= now_us;) {
+        waiter_leave(first);
+        RedisModule_UnblockClient(first->client, first);
+    }
+    timer_arm(ctx);
+}
+
+void waiting_clock_moved(RedisModuleCtx *ctx)
+{
+    if (moments) answer_due(ctx);
+}
+
+/* The moment has come. */
+static int reply_granted(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argv;
+    (void)argc;
+    struct waiter *waiter = RedisModule_GetBlockedClientPrivateData(ctx);
+    waiter->verdict.reset_us -= min_i64(waiter->verdict.wait_us, waiter->verdict.reset_us);
+    waiter->verdict.wait_us = 0;
+    return reply_verdict(ctx, &waiter->verdict);
+}
+
+/* ---- leaving early --------------------------------------------------------------------------------------- */
+
+/* The verdict of one who has left the queue: a denial, as the deciding rule stands without it. */
+static struct verdict denial_of(const struct limiter *limiter, const struct waiter *waiter, int64_t now_us)
+{
+    struct verdict denial = {.limit = waiter->verdict.limit, .rule = waiter->verdict.rule};
+    struct state unused;
+    if (limiter && (uint32_t)denial.rule < limiter->set->count) {
+        limiter_look(limiter, (uint32_t)denial.rule, now_us, &unused, &denial);
+    }
+    return denial;
+}
+
+/* Gives the place back; a demoted primary changes nothing, its successor keeps the queue as it is. */
+static void give_back(RedisModuleCtx *ctx, struct waiter *waiter)
+{
+    struct handle handle;
+    struct decision decision;
+    int64_t now_us = clock_now_us();
+    if (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) return;
+    RedisModule_SelectDb(ctx, waiter->database);
+    if (!handle_open(ctx, &limiter_keeper, waiter->name, &handle)) return;
+    limiter_decide_refund(handle.value, waiter->units, -1, now_us, &decision);
+    commit(ctx, &handle, &decision, now_us);
+    waiter->verdict = denial_of(handle.value, waiter, now_us);
+    handle_close(&handle);
+}
+
+static struct waiter *waiter_take(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
+{
+    struct waiter *waiter;
+    HASH_FIND_PTR(waiters, &client, waiter);
+    if (!waiter) return NULL; /* its moment came first: the place is used */
+    waiter_leave(waiter);
+    give_back(ctx, waiter);
+    timer_arm(ctx);
+    return waiter;
+}
+
+static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
+{
+    struct waiter *waiter = waiter_take(ctx, client);
+    if (waiter) waiter_free(ctx, waiter);
+}
+
+/* CLIENT UNBLOCK id: answered as a denial. */
+static int reply_unblocked(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argv;
+    (void)argc;
+    struct waiter *waiter = waiter_take(ctx, RedisModule_GetBlockedClientHandle(ctx));
+    if (!waiter) return RedisModule_ReplyWithNull(ctx);
+    reply_verdict(ctx, &waiter->verdict);
+    waiter_free(ctx, waiter);
+    return REDISMODULE_OK;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------------- */
+
+bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct verdict *verdict, int64_t units,
+                   int64_t now_us)
+{
+    int flags = RedisModule_GetContextFlags(ctx);
+    if (flags & (REDISMODULE_CTX_FLAGS_DENY_BLOCKING | REDISMODULE_CTX_FLAGS_REPLICATED)) return false;
+    if (!moments) moments = RedisModule_CreateDict(NULL);
+
+    struct waiter *waiter = memory_alloc(sizeof(*waiter));
+    *waiter = (struct waiter){.name = RedisModule_HoldString(NULL, name),
+                              .verdict = *verdict,
+                              .units = units,
+                              .moment_us = now_us + verdict->wait_us,
+                              .number = arrivals++,
+                              .database = RedisModule_GetSelectedDb(ctx)};
+    waiter->client = RedisModule_BlockClient(ctx, reply_granted, reply_unblocked, waiter_free, 0);
+    RedisModule_SetDisconnectCallback(waiter->client, client_gone);
+    HASH_ADD_PTR(waiters, client, waiter);
+    struct moment_key key = key_of(waiter);
+    RedisModule_DictSetC(moments, key.bytes, sizeof(key.bytes), waiter);
+    if (first_waiter() == waiter) timer_arm(ctx);
+    return true;
+}
+
+int64_t waiting_count(void)
+{
+    return HASH_COUNT(waiters);
+}

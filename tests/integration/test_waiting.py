@@ -1,0 +1,193 @@
+"""RL.ALLOW ... WAIT: a place taken now, an answer when its moment has come; every way a waiting client can leave."""
+
+import asyncio
+import threading
+import time
+
+import pytest
+import redis
+import redis.asyncio
+
+from conftest import NOON_MS, Quota
+from servers import Server, caught_up, wait_until
+
+
+class Waiter(threading.Thread):
+    """One client that asks and waits; its answer or its error."""
+
+    def __init__(self, server, line, order=None):
+        super().__init__(daemon=True)
+        self.client = server.client(single_connection_client=True)
+        self.id = self.client.client_id()
+        self.line, self.order, self.answer, self.error = line, order, None, None
+        before = server.client().info("clients")["blocked_clients"]
+        self.start()
+        wait_until(lambda: server.client().info("clients")["blocked_clients"] > before or not self.is_alive(),
+                   "the client does not wait")
+
+    def run(self):
+        try:
+            self.answer = self.client.execute_command(*self.line.split())
+        except Exception as error:  # also what closing the socket under the reader raises
+            self.error = str(error)
+        if self.order is not None:
+            self.order.append(self)
+
+    def done(self):
+        self.join(20)
+        assert not self.is_alive(), "still waiting"
+        return self.answer
+
+
+def test_the_moment_comes_by_the_clock(quota, primary):
+    assert quota("RL.ALLOW k 1 10s") == [1, 1, 0, 0, 10000, 0]
+    first = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    second = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    assert quota("RL.ALLOW k 1 10s") == [0, 1, 0, 30000, 30000, 0]  # nobody overtakes
+    assert quota("RL.ALLOW k 1 10s WAIT 10s") == [0, 1, 0, 30000, 30000, 0]  # too long: denied, nothing taken
+    assert quota.map("RL.INFO k")["taken_ms"] == 20000
+    quota.advance("9999ms")
+    assert first.is_alive() and second.is_alive()
+    quota.advance("1ms")
+    assert first.done() == [1, 1, 0, 0, 10000, 0]
+    assert second.is_alive()
+    quota.advance("10s")
+    assert second.done() == [1, 1, 0, 0, 10000, 0]
+    quota.advance("10s")
+    assert quota("RL.ALLOW k 1 10s") == [1, 1, 0, 0, 10000, 0]
+
+
+@pytest.mark.parametrize("rule, moments_s", [
+    ("2 10s", [5, 10, 15]), ("TOKEN 2 10s", [5, 10, 15]), ("TOKEN 2 10s INTERVAL", [10, 10, 20]),
+    ("LEAKY 2 10s", [5, 10, 15]), ("FIXED 2 10s", [10, 10, 20]), ("FIXED 2 10s FIRST", [10, 10, 20]),
+    ("LOG 2 10s", [10, 10, 20]), ("SLIDING 2 10s", [15, 20, 30]), ("2 1s LOG 2 10s", [10, 10, 20])])
+def test_places_are_given_first_come_first_served_and_never_too_many(quota, primary, rule, moments_s):
+    assert quota(f"RL.ALLOW k {rule} COST 2")[0] == 2
+    order = []
+    waiters = [Waiter(primary, f"RL.ALLOW k {rule} WAIT 1h", order) for _ in moments_s]
+    answered = []
+    for second in range(1, 31):
+        quota.advance("1s")
+        due = [moment for moment in moments_s if moment <= second]
+        for waiter in waiters[:len(due)]:
+            assert waiter.done()[0] == 1
+        assert all(waiter.is_alive() for waiter in waiters[len(due):]), f"too early at {second} s"
+        answered = due
+    assert answered == moments_s
+
+
+def test_in_multi_scripts_and_pipelines(quota):
+    quota("RL.ALLOW k 1 10s")
+    with quota.client.pipeline(transaction=True) as multi:
+        multi.execute_command("RL.ALLOW", "k", "1", "10s", "WAIT", "1m")
+        multi.execute_command("RL.ALLOW", "k", "1", "10s", "WAIT", "1m", "PEEK")
+        assert multi.execute() == [[1, 1, 0, 10000, 20000, 0], [1, 1, 0, 20000, 20000, 0]]
+    script = "return redis.call('RL.ALLOW', KEYS[1], '1', '10s', 'WAIT', '1m')"
+    assert quota.client.eval(script, 1, "k") == [1, 1, 0, 20000, 30000, 0]
+    assert "WAIT does not go" in quota.error("RL.ALLOW k 1 10s WAIT 1m UPTO")
+    assert "WAIT does not go" in quota.error("RL.ALLOW k 1 10s WAIT 1m FORCE")
+    assert quota("RL.ALLOW k 1 10s COST 2 WAIT 1m")[3] == -1  # never is not waited for
+
+
+def test_a_queue_holds_the_client_until_its_turn(quota, primary):
+    assert quota("RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 1m")[:4] == [1, 3, 2, 0]
+    waiter = Waiter(primary, "RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 1m")
+    assert quota("RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 5s")[:4] == [1, 3, 0, 20000]  # too long to hold: told instead
+    quota.advance("10s")
+    assert waiter.done()[0] == 1
+
+
+@pytest.mark.parametrize("leave", ["close", "CLIENT KILL ID", "CLIENT UNBLOCK TIMEOUT", "CLIENT UNBLOCK ERROR"])
+def test_a_client_that_leaves_gives_its_place_back(quota, primary, leave):
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    assert quota("RL.ALLOW k 1 10s PEEK")[3] == 20000
+    if leave == "close":
+        waiter.client.connection.disconnect()
+    elif leave == "CLIENT KILL ID":
+        quota("CLIENT KILL ID", str(waiter.id))
+    else:
+        quota("CLIENT UNBLOCK", str(waiter.id), leave.split()[-1])
+    wait_until(lambda: quota("RL.ALLOW k 1 10s PEEK")[3] == 10000, "the place is not given back")
+    if leave == "CLIENT UNBLOCK TIMEOUT":
+        assert waiter.done() == [0, 1, 0, 10000, 10000, 0]
+    if leave == "CLIENT UNBLOCK ERROR":
+        waiter.done()
+        assert "UNBLOCKED" in waiter.error
+    quota.advance("10s")
+    assert quota("RL.ALLOW k 1 10s")[0] == 1
+
+
+def test_a_place_whose_moment_has_come_is_used(quota, primary):
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    quota.advance("10s")
+    waiter.done()
+    waiter.client.close()
+    assert quota("RL.ALLOW k 1 10s")[0] == 0
+
+
+@pytest.mark.parametrize("what", ["DEL k", "FLUSHALL", "UNLINK k", "SET k 1"])
+def test_deleting_the_key_leaves_the_waiter_its_moment(quota, primary, what):
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    second = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    quota(what)
+    second.client.connection.disconnect()  # gives back to a key that is not there any more
+    quota.advance("10s")
+    assert waiter.done()[0] == 1
+    quota("DEL k")
+
+
+def test_by_the_real_clock_without_polling(quota, primary):
+    quota("QUOTA.CLOCK RESUME")
+    quota("RL.ALLOW k 1 200ms")
+    begun = time.monotonic()
+    assert primary.client().execute_command("RL.ALLOW", "k", "1", "200ms", "WAIT", "5s")[0] == 1
+    assert 0.1 < time.monotonic() - begun < 5
+    wait_until(lambda: quota("DBSIZE") == 0, "the bucket stays")
+
+
+def test_thousands_wait_while_the_server_rests(quota, primary, replica):
+    async def many(count):
+        pool = redis.asyncio.ConnectionPool(host="127.0.0.1", port=primary.port, max_connections=count)
+        client = redis.asyncio.Redis(connection_pool=pool)
+        asks = [asyncio.create_task(client.execute_command("RL.ALLOW", "k", "1", "1s", "WAIT", "1d"))
+                for _ in range(count)]
+        observer = primary.client()
+        while observer.info("clients")["blocked_clients"] < count:
+            await asyncio.sleep(0.01)
+        before = observer.info("cpu")["used_cpu_user_main_thread"]
+        begun = time.monotonic()
+        while time.monotonic() - begun < 0.5:  # how busy the server is while all of them wait
+            await asyncio.sleep(0.05)
+        busy = observer.info("cpu")["used_cpu_user_main_thread"] - before
+        quota.advance("1d")
+        answers = await asyncio.gather(*asks)
+        await pool.disconnect()
+        return busy, answers
+
+    quota("RL.ALLOW k 1 1s")
+    busy, answers = asyncio.run(many(2000))
+    assert sum(answer[0] for answer in answers) == 2000
+    assert busy < 0.1, f"{busy} s of CPU in half a second of waiting"
+    caught_up(primary, replica)
+
+
+def test_a_demoted_primary_lets_its_waiters_go_and_keeps_the_queue(request):
+    old, new = Server().start(), Server().start()
+    new.follow(old)
+    quota = Quota(old.client())
+    quota("QUOTA.CLOCK FREEZE", str(NOON_MS))
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(old, "RL.ALLOW k 1 10s WAIT 1m")
+    caught_up(old, new)
+    new.client().execute_command("REPLICAOF", "NO", "ONE")
+    old.follow(new)
+    waiter.join(20)
+    assert "UNBLOCKED" in waiter.error
+    fresh = Quota(new.client())
+    fresh("QUOTA.CLOCK FREEZE", str(NOON_MS))
+    assert fresh("RL.ALLOW k 1 10s PEEK")[3] == 20000  # the place stays taken: nobody is admitted twice
+    old.close()
+    new.close()
