@@ -18,14 +18,14 @@ from pathlib import Path
 CORE_ROOMS = (
     ("words", "span checked memory"),
     ("time", "micros calendar"),
-    ("bytes and answers", "buffer verdict zone cidr"),
-    ("rules", "rule schedule"),
+    ("bytes and answers", "buffer verdict zone"),
+    ("rules", "rule schedule cidr"),
     ("levels", "level"),
     ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
     ("table of algorithms", "algorithm"),
     ("shared rules", "rule_set"),
-    ("wholes", "limiter"),
-    ("encodings", "rule_codec limiter_codec"),
+    ("wholes", "limiter policy"),
+    ("encodings", "rule_codec limiter_codec policy_codec"),
 )
 MODULE_ROOMS = (
     ("server", "redis"),
@@ -40,6 +40,7 @@ SIDEWAYS = {  # who: whom
     "calendar": "micros",
     "argument": "reply",
     "limiter_codec": "rule_codec",
+    "policy_codec": "rule_codec",
     "commit": "keeper",
     "limiter_keeper": "keeper",
     "waiting": "keeper commit",
