@@ -154,6 +154,8 @@ static bool parse_rule(struct reading *reading, const struct argument *row, stru
     return !fault;
 }
 
+static bool is_option(const struct argument *rows, struct span word);
+
 /* A rule begins with its algorithm or with a number. */
 static bool begins_rule(struct span word)
 {
@@ -164,17 +166,20 @@ static bool begins_rule(struct span word)
     return false;
 }
 
-static bool parse_rules(struct reading *reading, const struct argument *row, void *request)
+/* One rule or more; where something else may stand in their place, an option's word tells. */
+static bool parse_rules(struct reading *reading, const struct argument *row, const struct argument *rows, void *request)
 {
     struct rules_argument *rules = (void *)((char *)request + row->offset);
-    if (reading_ended(reading)) return parse_missing(reading, row);
+    bool may_miss = row->flags & ARGUMENT_EITHER;
+    if (reading_ended(reading)) return may_miss || parse_missing(reading, row);
+    if (may_miss && is_option(rows, reading_word(reading))) return true;
     do {
         if (!parse_rule(reading, row, rules)) return false;
     } while (!reading_ended(reading) && begins_rule(reading_word(reading)));
     return true;
 }
 
-/* WITH rules, again and again; a set of rules is large, so they grow on the heap. */
+/* The token and an element, again and again; elements are large, so they grow on the heap. */
 static bool parse_sets(struct reading *reading, const struct argument *row, void *request)
 {
     struct sets_argument *argument = (void *)((char *)request + row->offset);
@@ -185,13 +190,15 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
             size_t size = (size_t)argument->capacity * sizeof(*argument->sets);
             argument->sets = RedisModule_Realloc(argument->sets, size);
         }
-        struct rules_argument *set = &argument->sets[argument->count++];
-        set->count = 0;
+        struct set_argument *set = &argument->sets[argument->count++];
+        set->policy = set->zone = set->days = set->times = (struct span){"", 0};
+        set->rules.count = 0;
         reading->at++;
-        if (!parse_rules(reading, row, (char *)set - row->offset)) return false;
+        if (!parse_rows(reading, row->rows, true, set)) return false;
     }
     if (argument->count > 0) return true;
-    reply_error(reading->ctx, "ERR syntax error: '%s' stands where WITH should", printable(reading_word(reading)).text);
+    reply_error(reading->ctx, "ERR syntax error: '%s' stands where %s should", printable(reading_word(reading)).text,
+                row->token);
     return false;
 }
 
@@ -232,6 +239,7 @@ static bool row_is_called(const struct argument *row, struct span word, const st
 static bool parse_option(struct reading *reading, const struct argument *row, const struct argument *flag,
                          void *request)
 {
+    if (row->kind == ARGUMENT_SETS) return parse_sets(reading, row, request);
     reading->at++;
     if (flag) {
         *(int64_t *)(void *)((char *)request + row->offset) = flag->lowest;
@@ -254,11 +262,11 @@ static bool parse_positional(struct reading *reading, const struct argument *row
     for (const struct argument *row = rows; row->kind; row++) {
         bool parsed = true;
         if (row->kind == ARGUMENT_RULES) {
-            parsed = parse_rules(reading, row, request);
+            parsed = parse_rules(reading, row, rows, request);
         } else if (row->kind == ARGUMENT_KEYS) {
             parsed = parse_keys(reading, row, request);
         } else if (row->kind == ARGUMENT_SETS) {
-            parsed = parse_sets(reading, row, request);
+            if (!(row->flags & ARGUMENT_OPTIONAL)) parsed = parse_sets(reading, row, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
         } else if (!row->token && !reading_ended(reading)) {
@@ -279,12 +287,19 @@ static const struct argument *find_option(const struct argument *rows, struct sp
     *bare = false;
     for (const struct argument *row = rows; row->kind; row++) {
         bool leading = row->kind == ARGUMENT_CHOICE && (row->flags & ARGUMENT_BARE);
-        leading = leading || row->kind == ARGUMENT_SETS; /* read in its place, never among the options */
+        leading = leading || (row->kind == ARGUMENT_SETS && !(row->flags & ARGUMENT_OPTIONAL));
         if (!leading && row_is_called(row, word, flag)) return row;
         if (row->token && (row->flags & ARGUMENT_BARE)) valued = row;
     }
     *bare = valued != NULL;
     return valued;
+}
+
+static bool is_option(const struct argument *rows, struct span word)
+{
+    const struct argument *flag;
+    bool bare;
+    return find_option(rows, word, &flag, &bare) && !bare;
 }
 
 /* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at

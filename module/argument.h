@@ -26,12 +26,13 @@ enum argument_kind {
     ARGUMENT_CHOICE,   /* one of the flags in `rows` */
     ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
     ARGUMENT_KEYS,     /* struct keys_argument: as many keys as the row before has counted */
-    ARGUMENT_SETS,     /* struct sets_argument: WITH and rules, once or more often */
+    ARGUMENT_SETS,     /* struct sets_argument: its token and what `rows` say, once or more often */
 };
 
 enum argument_flag {
     ARGUMENT_OPTIONAL = 1,
-    ARGUMENT_BARE = 2, /* the token may be left out when nothing else can be meant */
+    ARGUMENT_BARE = 2,   /* the token may be left out when nothing else can be meant */
+    ARGUMENT_EITHER = 4, /* rules, or an option of two words in their place (POLICY name) */
 };
 
 struct argument {
@@ -49,6 +50,13 @@ struct rules_argument {
     struct rule rules[RULES_MAX];
 };
 
+/* One element of ARGUMENT_SETS: rules, and the words that may stand beside them. */
+struct set_argument {
+    struct span policy;            /* instead of rules; size 0 = not given */
+    struct span zone, days, times; /* of a SCHEDULE */
+    struct rules_argument rules;
+};
+
 /* ARGUMENT_KEYS: `count` is read by the INTEGER row before, the names stay argv's. */
 struct keys_argument {
     int64_t count;
@@ -58,9 +66,10 @@ struct keys_argument {
 /* ARGUMENT_SETS: on the heap, also when parsing fails half-way; the handler gives it to sets_argument_free. */
 struct sets_argument {
     int64_t count, capacity;
-    struct rules_argument *sets;
+    struct set_argument *sets;
 };
 
+/* Frees the elements; harmless when there are none. */
 void sets_argument_free(struct sets_argument *argument);
 
 /* A field nobody gave a value. */
@@ -89,6 +98,18 @@ extern const struct argument rule_arguments[];
         .summary =                                                                                                     \
             "What is allowed: limit per period, by an algorithm (default GCRA). Several rules all have to admit."      \
     }
+
+/* Rules, or in their place POLICY name (an option row of its own). */
+#define RULES_OR_POLICY(type_, field_)                                                                                 \
+    {                                                                                                                  \
+        .kind = ARGUMENT_RULES, .name = "rule", .offset = offsetof(type_, field_), .rows = rule_arguments,             \
+        .flags = ARGUMENT_EITHER,                                                                                      \
+        .summary =                                                                                                     \
+            "What is allowed: limit per period, by an algorithm (default GCRA). Several rules all have to admit."      \
+    }
+#define POLICY_NAME(type_, field_)                                                                                     \
+    FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
+          "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
 
 /* Parses argv[1…] by `rows`. On false the client has its error. */
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,

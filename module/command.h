@@ -19,6 +19,9 @@ struct command {
 #define KEY_READ  (REDISMODULE_CMD_KEY_RO | REDISMODULE_CMD_KEY_ACCESS)
 #define KEY_WRITE (REDISMODULE_CMD_KEY_RW | REDISMODULE_CMD_KEY_ACCESS | REDISMODULE_CMD_KEY_UPDATE)
 
+/* Internal commands are taken only from a primary or a loading file. On false the client has its error. */
+bool internal_allowed_or_reply(RedisModuleCtx *ctx);
+
 /* Every command of the module, NULL at the end. */
 extern const struct command *const commands[];
 

@@ -1,8 +1,13 @@
 /* The list of commands and the one loop that registers them. */
 #include "command.h"
+#include <stdio.h>
 
 extern const struct command rl_allow_command, rl_mallow_command, rl_refund_command, rl_block_command, rl_info_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
+extern const struct command rl_policy_command, rl_policy_set_command, rl_policy_override_command;
+extern const struct command rl_policy_permit_command, rl_policy_refuse_command, rl_policy_lift_command;
+extern const struct command rl_policy_get_command, rl_policy_del_command, rl_policy_list_command;
+extern const struct command rl_policy_replay_command;
 extern const struct command rl_do_command, rl_put_command;
 extern const struct command quota_clock_command;
 
@@ -17,8 +22,27 @@ const struct command *const commands[] = {
     &rl_do_command,
     &rl_put_command,
     &quota_clock_command,
+    &rl_policy_command,
+    &rl_policy_set_command,
+    &rl_policy_override_command,
+    &rl_policy_permit_command,
+    &rl_policy_refuse_command,
+    &rl_policy_lift_command,
+    &rl_policy_get_command,
+    &rl_policy_del_command,
+    &rl_policy_list_command,
+    &rl_policy_replay_command,
     NULL,
 };
+
+/* A container takes any words, a subcommand one more than its rows say. */
+static int command_arity(const struct command *command)
+{
+    int arity = arguments_arity(command->arguments);
+    if (!command->handler) return -2;
+    if (!strchr(command->name, '|')) return arity;
+    return arity < 0 ? arity - 1 : arity + 1;
+}
 
 static int command_document(RedisModuleCommand *registered, const struct command *command)
 {
@@ -43,7 +67,7 @@ static int command_document(RedisModuleCommand *registered, const struct command
         .summary = command->summary,
         .complexity = command->complexity,
         .since = command->since,
-        .arity = arguments_arity(command->arguments),
+        .arity = command_arity(command),
         .key_specs = command->key_flags ? key_specs : NULL,
         .args = arguments_document(command->arguments),
     };
@@ -52,11 +76,24 @@ static int command_document(RedisModuleCommand *registered, const struct command
     return outcome;
 }
 
+/* `PARENT|CHILD` is a subcommand; the parent, without a handler, is registered before it. */
+static int command_create(RedisModuleCtx *ctx, const struct command *command)
+{
+    const char *child = strchr(command->name, '|');
+    int key = command->key_flags && !command->counted_keys ? 1 : 0;
+    if (!child) {
+        return RedisModule_CreateCommand(ctx, command->name, command->handler, command->flags, key, key, key);
+    }
+    char parent[32];
+    (void)snprintf(parent, sizeof(parent), "%.*s", (int)(child - command->name), command->name);
+    RedisModuleCommand *container = RedisModule_GetCommand(ctx, parent);
+    if (!container) return REDISMODULE_ERR;
+    return RedisModule_CreateSubcommand(container, child + 1, command->handler, command->flags, key, key, key);
+}
+
 static int command_register(RedisModuleCtx *ctx, const struct command *command)
 {
-    int key = command->key_flags && !command->counted_keys ? 1 : 0;
-    if (RedisModule_CreateCommand(ctx, command->name, command->handler, command->flags, key, key, key) !=
-        REDISMODULE_OK) {
+    if (command_create(ctx, command) != REDISMODULE_OK) {
         RedisModule_Log(ctx, "warning", "%s is taken already: that command is not ours on this server", command->name);
         return REDISMODULE_OK;
     }

@@ -65,3 +65,8 @@ bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span eff
     RedisModule_SignalModifiedKey(ctx, handle->name);
     return true;
 }
+
+void commit_catalogue(RedisModuleCtx *ctx, struct span name, struct span effects)
+{
+    RedisModule_Replicate(ctx, "RL._POLICY", "bb", name.data, name.size, effects.data, effects.size);
+}

@@ -1,15 +1,17 @@
-/* RL._DO and RL._PUT: how replicas, AOF files and rewritten AOF files repeat what a primary has decided.
+/* RL._DO, RL._PUT and RL._POLICY: how replicas, AOF files and rewritten AOF files repeat what a primary has decided.
  *
  *     RL._DO  key effects      effects of one decision, of the kind their first byte names (keeper.h)
+ *     RL._POLICY name effects  changes of a policy (catalogue.h), one after another; none = it is deleted
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
  * whatever they are given is validated first. They replicate themselves onward (a replica's own AOF and replicas). */
+#include "catalogue.h"
 #include "command.h"
 #include "commit.h"
 #include "reply.h"
 
-static bool from_primary_or_reply(RedisModuleCtx *ctx)
+bool internal_allowed_or_reply(RedisModuleCtx *ctx)
 {
     int flags = RedisModule_GetContextFlags(ctx);
     if (flags & (REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING)) return true;
@@ -31,7 +33,7 @@ static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct keeper *keeper = keeper_of(effects);
 
     (void)argc;
-    if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
+    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     if (!keeper) return refuse(ctx, argv[1]);
     if (!handle_open_or_reply(ctx, keeper, argv[1], &handle)) return REDISMODULE_OK;
     bool done = commit_replayed(ctx, &handle, effects);
@@ -46,13 +48,25 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct keeper *keeper = keeper_of(span_of(argv[2]));
 
     (void)argc;
-    if (!from_primary_or_reply(ctx)) return REDISMODULE_OK;
+    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     void *value = keeper ? keeper->decode(span_of(argv[2])) : NULL;
     if (!value) return refuse(ctx, argv[1]);
     RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
     RedisModule_ModuleTypeSetValue(key, keeper->type, value);
     RedisModule_CloseKey(key);
     RedisModule_SignalModifiedKey(ctx, argv[1]);
+    RedisModule_ReplicateVerbatim(ctx);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argc;
+    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
+    if (!catalogue_replay(span_of(argv[1]), span_of(argv[2]))) {
+        RedisModule_Log(ctx, "warning", "refused to repeat a change of policy '%s'", printable(span_of(argv[1])).text);
+        return reply_error(ctx, "ERR bytes that are no change of this policy");
+    }
     RedisModule_ReplicateVerbatim(ctx);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
@@ -66,6 +80,12 @@ static const struct argument do_arguments[] = {
 static const struct argument put_arguments[] = {
     KEY("key", "The rate-limit key."),
     {.kind = ARGUMENT_TEXT, .name = "blob", .summary = "The whole value."},
+    {0},
+};
+
+static const struct argument policy_arguments[] = {
+    {.kind = ARGUMENT_TEXT, .name = "name", .summary = "The policy's name."},
+    {.kind = ARGUMENT_TEXT, .name = "effects", .summary = "What was changed, in absolute terms; empty = deleted."},
     {0},
 };
 
@@ -91,4 +111,15 @@ const struct command rl_put_command = {
     .key_flags = REDISMODULE_CMD_KEY_OW | REDISMODULE_CMD_KEY_UPDATE,
     .handler = put_value,
     .arguments = put_arguments,
+};
+
+const struct command rl_policy_replay_command = {
+    .name = "RL._POLICY",
+    .summary = "Internal: repeats a change of a policy. Refused to clients.",
+    .complexity = "O(size of the change)",
+    .since = "1.0.0",
+    .flags = "write",
+    .categories = "write dangerous",
+    .handler = replay_policy,
+    .arguments = policy_arguments,
 };

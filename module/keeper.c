@@ -105,6 +105,11 @@ static void *copy(const struct keeper *keeper, const void *value)
     {                                                                                                                  \
         name##_keeper.free(value);                                                                                     \
     }                                                                                                                  \
+    static void name##_unlink(RedisModuleKeyOptCtx *ctx, const void *value)                                            \
+    {                                                                                                                  \
+        (void)value;                                                                                                   \
+        if (name##_keeper.unlinked) name##_keeper.unlinked(ctx);                                                       \
+    }                                                                                                                  \
     static RedisModuleTypeMethods name##_methods = {                                                                   \
         .version = REDISMODULE_TYPE_METHOD_VERSION,                                                                    \
         .rdb_load = name##_load,                                                                                       \
@@ -112,22 +117,29 @@ static void *copy(const struct keeper *keeper, const void *value)
         .aof_rewrite = name##_rewrite,                                                                                 \
         .digest = name##_digest,                                                                                       \
         .free = name##_free_value,                                                                                     \
+        .unlink2 = name##_unlink,                                                                                      \
         .copy2 = name##_copy,                                                                                          \
         .mem_usage2 = name##_memory,                                                                                   \
     };
 
 CALLBACKS(limiter)
 
-static int keeper_register(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleTypeMethods *methods)
-{
-    keeper->type = RedisModule_CreateDataType(ctx, keeper->type_name, FRAME_ENCODING, methods);
-    return keeper->type ? REDISMODULE_OK : REDISMODULE_ERR;
-}
+static const struct {
+    struct keeper *keeper;
+    RedisModuleTypeMethods *methods;
+} types[] = {
+    {&limiter_keeper, &limiter_methods},
+};
 
 int keepers_register(RedisModuleCtx *ctx)
 {
     memory_use((struct memory_host){RedisModule_Alloc, RedisModule_Realloc, RedisModule_Free});
-    return keeper_register(ctx, &limiter_keeper, &limiter_methods);
+    for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
+        struct keeper *keeper = types[i].keeper;
+        keeper->type = RedisModule_CreateDataType(ctx, keeper->type_name, FRAME_ENCODING, types[i].methods);
+        if (!keeper->type) return REDISMODULE_ERR;
+    }
+    return REDISMODULE_OK;
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */

@@ -29,6 +29,8 @@ struct keeper {
     int64_t (*deadline_us)(const void *value);
     void (*free)(void *value); /* any thread */
     size_t (*bytes)(const void *value);
+    /* NULL, or is told when a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
+    void (*unlinked)(RedisModuleKeyOptCtx *where);
 };
 
 extern struct keeper limiter_keeper;

@@ -1,6 +1,7 @@
 /* The door: RedisModule_OnLoad binds the API, reads the load options and registers type and commands. Nothing else.
  *
  *     redis-server --loadmodule quota.so [test-clock yes|no] */
+#include "catalogue.h"
 #include "clock.h"
 #include "command.h"
 #include "keeper.h"
@@ -35,6 +36,6 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     RedisModule_SetModuleOptions(ctx,
                                  REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
-    if (keepers_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    if (keepers_register(ctx) != REDISMODULE_OK || catalogue_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     return commands_register(ctx);
 }

@@ -1,9 +1,11 @@
 /* RL.ALLOW: may this key have `cost` more units under all of these rules? One command, one atomic step.
  *
  *     RL.ALLOW key rule [rule ...] [COST n] [UPTO | PEEK | FORCE] [WAIT duration] [BLOCK duration]
+ *     RL.ALLOW key POLICY name [SUBJECT s] [ADDRESS ip] [COST n] [...]
  *
  * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
  * client waiting (waiting.h). */
+#include "asking.h"
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
@@ -13,6 +15,7 @@
 
 struct allow_request {
     struct rules_argument rules;
+    struct span policy, subject, address;
     int64_t cost, mode, wait_us, block_us;
 };
 
@@ -25,7 +28,12 @@ static const struct argument mode_choice[] = {
 
 static const struct argument arguments[] = {
     KEY("key", "Whose limits these are."),
-    RULES(struct allow_request, rules),
+    RULES_OR_POLICY(struct allow_request, rules),
+    POLICY_NAME(struct allow_request, policy),
+    FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_request, subject, 0, 0, ARGUMENT_OPTIONAL,
+          "With POLICY: who asks; lists and overrides know subjects."),
+    FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_request, address, 0, 0, ARGUMENT_OPTIONAL,
+          "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
     {.kind = ARGUMENT_CHOICE,
@@ -46,8 +54,10 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct allow_request request;
     struct handle handle;
     struct decision decision;
+    struct asking asking;
 
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
+    request.policy = request.subject = request.address = (struct span){"", 0};
     request.cost = 1;
     request.mode = ASK_ALL;
     request.wait_us = request.block_us = 0;
@@ -55,14 +65,17 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (request.wait_us > 0 && (request.mode == ASK_UPTO || request.mode == ASK_FORCE)) {
         return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
     }
-    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
-
     struct limiter_ask ask = {.cost = request.cost,
                               .block_us = request.block_us,
                               .wait_us = request.wait_us,
                               .now_us = clock_now_us(),
                               .mode = (enum ask_mode)request.mode};
-    limiter_decide(handle.value, request.rules.rules, request.rules.count, &ask, &decision);
+    if (!asking_begin_or_reply(ctx, &request.rules, request.policy, request.subject, request.address, ask.now_us,
+                               &asking)) {
+        return REDISMODULE_OK;
+    }
+    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    asking_decide(&asking, handle.value, ask, &decision);
     if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
     handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);

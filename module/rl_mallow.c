@@ -1,6 +1,6 @@
 /* RL.MALLOW: many keys in one call, one set of rules for all of them or one for each.
  *
- *     RL.MALLOW numkeys key [key ...] WITH rule [rule ...] [WITH ...] [ALL] [COST n] [PEEK]
+ *     RL.MALLOW numkeys key [key ...] WITH rule [rule ...] | POLICY name [WITH ...] [ALL] [COST n] [PEEK]
  *
  *     each for itself   key 0 ─ decide ─ commit │ key 1 ─ decide ─ commit │ …      verdicts in order
  *     ALL               look at every key ── all admit? ──▶ decide and commit each of them
@@ -8,6 +8,7 @@
  *
  * The keys stand in one cluster slot: the server itself refuses others. A key that cannot be decided (another type,
  * overflow) is an error in its place; with ALL it is the error of the whole call. */
+#include "asking.h"
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
@@ -23,6 +24,12 @@ struct mallow_request {
     int64_t cost, mode, all, now_us;
 };
 
+static const struct argument with_arguments[] = {
+    RULES_OR_POLICY(struct set_argument, rules),
+    POLICY_NAME(struct set_argument, policy),
+    {0},
+};
+
 static const struct argument arguments[] = {
     FIELD(ARGUMENT_INTEGER, "numkeys", NULL, struct mallow_request, keys.count, 1, KEYS_MAX, 0,
           "How many keys follow, 1 to 1000."),
@@ -34,8 +41,8 @@ static const struct argument arguments[] = {
      .name = "rules",
      .token = "WITH",
      .offset = offsetof(struct mallow_request, with),
-     .rows = rule_arguments,
-     .summary = "The rules, as in RL.ALLOW: once for all keys, or once for each key in order."},
+     .rows = with_arguments,
+     .summary = "The rules or the policy, as in RL.ALLOW: once for all keys, or once for each key in order."},
     {.kind = ARGUMENT_FLAG,
      .name = "all",
      .token = "ALL",
@@ -59,10 +66,16 @@ static const struct argument arguments[] = {
 static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i, enum ask_mode mode,
                             struct handle *handle, struct decision *decision)
 {
-    struct rules_argument *rules = &request->with.sets[request->with.count == 1 ? 0 : i];
+    struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
     struct limiter_ask ask = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
+    struct asking asking;
+    if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
+    if (!asking_begin_or_reply(ctx, &set->rules, set->policy, (struct span){"", 0}, (struct span){"", 0},
+                               request->now_us, &asking)) {
+        return false;
+    }
     if (!handle_open_or_reply(ctx, &limiter_keeper, request->keys.names[i], handle)) return false;
-    limiter_decide(handle->value, rules->rules, rules->count, &ask, decision);
+    asking_decide(&asking, handle->value, ask, decision);
     if (decision->fault == FAULT_NONE) return true;
     handle_close(handle);
     reply_fault(ctx, decision->fault);

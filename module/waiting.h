@@ -5,8 +5,8 @@
  *     waiters by moment   │ 10:00:01.200 a │ 10:00:01.300 b │ 10:00:01.400 c │
  *                           └ one timer, for the first of them: ten thousand waiters cost no polling
  *
- * A client that leaves before its moment (disconnects, is killed, is unblocked) gives its place back. The queue itself is
- * the limiter's state (quota/limiter.h): it lives on over restarts and failovers; the server answers blocked clients
+ * A client that leaves before its moment (disconnects, is killed, is unblocked) gives its place back. The queue itself
+ * is the limiter's state (quota/limiter.h): it lives on over restarts and failovers; the server answers blocked clients
  * of a demoted primary with its own -UNBLOCKED. */
 #pragma once
 

@@ -29,10 +29,11 @@ CORE_ROOMS = (
 )
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument config metrics event"),
-    ("keepers", "keeper limiter_keeper commit waiting"),
+    ("adapters", "clock reply argument zones config metrics event"),
+    ("keepers", "keeper limiter_keeper commit waiting catalogue"),
+    ("asking", "asking"),
     ("shape of commands", "command"),
-    ("commands", "rl_allow rl_mallow rl_manage throttle quota_clock internal"),
+    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -44,6 +45,7 @@ SIDEWAYS = {  # who: whom
     "commit": "keeper",
     "limiter_keeper": "keeper",
     "waiting": "keeper commit",
+    "catalogue": "commit",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.

@@ -1,0 +1,298 @@
+/* Policies by name, their changes and their files; see catalogue.h. */
+#include "catalogue.h"
+#include "commit.h"
+#include "quota/policy_codec.h"
+#include "reply.h"
+
+#define AUX_VERSION      1
+#define AUX_COUNT_MAX    1000000
+#define SWEEP_LOOKED_MAX 64 /* entries a change looks at in passing … */
+#define SWEEP_LIFTS_MAX  16 /* … and takes out when they have expired */
+#define CHUNK_BYTES      65536
+
+static RedisModuleDict *policies; /* by name; NULL = none */
+
+/* ---- the table ------------------------------------------------------------------------------------------- */
+
+struct policy *catalogue_find(struct span name)
+{
+    return policies ? RedisModule_DictGetC(policies, (void *)(uintptr_t)name.data, name.size, NULL) : NULL;
+}
+
+static void catalogue_put(struct policy *policy)
+{
+    struct span name = policy_name(policy);
+    if (!policies) policies = RedisModule_CreateDict(NULL);
+    policy_free(catalogue_find(name));
+    RedisModule_DictReplaceC(policies, (void *)(uintptr_t)name.data, name.size, policy);
+}
+
+static bool catalogue_take_out(struct span name)
+{
+    struct policy *policy = catalogue_find(name);
+    if (!policy) return false;
+    RedisModule_DictDelC(policies, (void *)(uintptr_t)name.data, name.size, NULL);
+    policy_free(policy);
+    return true;
+}
+
+void catalogue_each(void (*visit)(const struct policy *policy, void *context), void *context)
+{
+    if (!policies) return;
+    void *policy;
+    RedisModuleDictIter *at = RedisModule_DictIteratorStartC(policies, "^", NULL, 0);
+    while (RedisModule_DictNextC(at, NULL, &policy)) visit(policy, context);
+    RedisModule_DictIteratorStop(at);
+}
+
+int64_t catalogue_count(void)
+{
+    return policies ? (int64_t)RedisModule_DictSize(policies) : 0;
+}
+
+static void free_visited(const struct policy *policy, void *unused)
+{
+    (void)unused;
+    policy_free((struct policy *)policy);
+}
+
+static void catalogue_clear(void)
+{
+    if (!policies) return;
+    catalogue_each(free_visited, NULL);
+    RedisModule_FreeDict(NULL, policies);
+    policies = NULL;
+}
+
+/* ---- changes --------------------------------------------------------------------------------------------- */
+
+/* The first definition begins the policy; everything else needs one. False when the effect does not fit. */
+static bool catalogue_apply(struct span name, const struct policy_effect *effect)
+{
+    struct policy *policy = catalogue_find(name);
+    if (!policy) {
+        bool begins = effect->kind == POLICY_DEFINE && policy_name_valid(name) &&
+                      policy_definition_fault(effect->definition) == POLICY_FAULT_NONE;
+        if (begins) catalogue_put(policy_new(name, effect->definition));
+        return begins;
+    }
+    if (policy_fault_of(policy, effect) != POLICY_FAULT_NONE) return false;
+    policy_apply(policy, effect);
+    return true;
+}
+
+void catalogue_change(RedisModuleCtx *ctx, struct span name, const struct policy_effect *effect, int64_t now_us)
+{
+    struct policy_effect lifts[SWEEP_LIFTS_MAX];
+    struct sink wire = {0};
+    policy_effect_encode(effect, &wire);
+    catalogue_apply(name, effect);
+    struct policy *policy = catalogue_find(name);
+    uint32_t count = policy_sweep(policy, now_us, SWEEP_LOOKED_MAX, lifts, SWEEP_LIFTS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        policy_effect_encode(&lifts[i], &wire); /* before it is applied: it borrows from what it takes out */
+        policy_apply(policy, &lifts[i]);
+    }
+    commit_catalogue(ctx, name, (struct span){wire.data, wire.size});
+    sink_free(&wire);
+}
+
+bool catalogue_delete(RedisModuleCtx *ctx, struct span name)
+{
+    if (!catalogue_take_out(name)) return false;
+    commit_catalogue(ctx, name, SPAN(""));
+    return true;
+}
+
+bool catalogue_replay(struct span name, struct span effects)
+{
+    struct cursor cursor = cursor_over(effects);
+    struct policy_effect effect;
+    bool fits = true;
+    if (effects.size == 0) {
+        catalogue_take_out(name);
+        return true;
+    }
+    struct policy_effect_room *room = RedisModule_Alloc(sizeof(*room));
+    while (fits && !cursor_done(&cursor)) {
+        fits = policy_effect_decode(&cursor, room, &effect) && catalogue_apply(name, &effect);
+    }
+    RedisModule_Free(room);
+    return fits;
+}
+
+/* ---- auxiliary data of RDB files ------------------------------------------------------------------------- */
+
+static void save_visited(const struct policy *policy, void *rdb)
+{
+    struct sink blob = {0};
+    policy_encode(policy, &blob);
+    RedisModule_SaveStringBuffer(rdb, blob.data, blob.size);
+    sink_free(&blob);
+}
+
+/* Version and count are always written: a server that finds nothing there would refuse the file. */
+static void save_aux(RedisModuleIO *rdb, int when)
+{
+    (void)when;
+    RedisModule_SaveUnsigned(rdb, AUX_VERSION);
+    RedisModule_SaveUnsigned(rdb, (uint64_t)catalogue_count());
+    catalogue_each(save_visited, rdb);
+}
+
+/* A damaged policy is left out with a warning: limits that do not load must not keep the data from loading. */
+static int load_aux(RedisModuleIO *rdb, int encoding, int when)
+{
+    (void)encoding;
+    (void)when;
+    uint64_t version = RedisModule_LoadUnsigned(rdb), count = RedisModule_LoadUnsigned(rdb);
+    if (RedisModule_IsIOError(rdb) || version != AUX_VERSION || count > AUX_COUNT_MAX) {
+        RedisModule_LogIOError(rdb, "warning", "policies of a newer version, or damaged: the file is refused");
+        return REDISMODULE_ERR;
+    }
+    catalogue_clear();
+    for (uint64_t i = 0; i < count; i++) {
+        size_t size;
+        char *bytes = RedisModule_LoadStringBuffer(rdb, &size);
+        if (!bytes) return REDISMODULE_ERR;
+        struct policy *policy = policy_decode((struct span){bytes, size});
+        RedisModule_Free(bytes);
+        if (policy) catalogue_put(policy);
+        if (!policy) RedisModule_LogIOError(rdb, "warning", "a damaged policy was left out");
+    }
+    return REDISMODULE_OK;
+}
+
+/* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
+
+struct writing {
+    RedisModuleCtx *ctx;
+    struct span name;
+    struct sink wire;
+};
+
+static void flush_writing(struct writing *writing, size_t threshold)
+{
+    if (writing->wire.size <= threshold) return;
+    commit_catalogue(writing->ctx, writing->name, (struct span){writing->wire.data, writing->wire.size});
+    writing->wire.size = 0;
+}
+
+static void write_effect(struct writing *writing, struct policy_effect effect)
+{
+    policy_effect_encode(&effect, &writing->wire);
+    flush_writing(writing, CHUNK_BYTES);
+}
+
+/* The policy as the effects that would make it. */
+static void write_policy(const struct policy *policy, void *ctx)
+{
+    struct writing writing = {.ctx = ctx, .name = policy_name(policy)};
+    struct policy_rules schedule_rules[SCHEDULES_MAX];
+    for (uint32_t i = 0; i < policy->schedules_count; i++) {
+        const struct rule_set *set = policy->schedule_rules[i];
+        schedule_rules[i] = (struct policy_rules){set->rules, set->count};
+    }
+    struct policy_definition definition = {.revision = policy->revision,
+                                           .block_us = policy->block_us,
+                                           .shadow = policy->shadow,
+                                           .base = {policy->rules->rules, policy->rules->count},
+                                           .schedules_count = policy->schedules_count,
+                                           .schedules = policy->schedules,
+                                           .schedule_rules = schedule_rules};
+    commit_catalogue(ctx, writing.name, SPAN("")); /* whatever stood in the older part of the file */
+    write_effect(&writing, (struct policy_effect){.kind = POLICY_DEFINE, .definition = &definition});
+    for (const struct policy_entry *entry = policy->overrides; entry; entry = entry->hh.next) {
+        write_effect(&writing, (struct policy_effect){.kind = POLICY_OVERRIDE,
+                                                      .subject = {entry->subject, entry->size},
+                                                      .until_us = entry->until_us,
+                                                      .rules = {entry->rules->rules, entry->rules->count}});
+    }
+    for (const struct policy_entry *entry = policy->listed; entry; entry = entry->hh.next) {
+        write_effect(&writing, (struct policy_effect){.kind = POLICY_LIST,
+                                                      .subject = {entry->subject, entry->size},
+                                                      .until_us = entry->until_us,
+                                                      .listing = entry->listing});
+    }
+    struct cidr_entry range;
+    for (const struct cidr *after = NULL; policy->ranges && cidr_set_next(policy->ranges, after, &range);
+         after = &range.range) {
+        write_effect(&writing, (struct policy_effect){.kind = POLICY_RANGE,
+                                                      .range = range.range,
+                                                      .until_us = range.until_us,
+                                                      .listing = range.listing});
+    }
+    flush_writing(&writing, 0);
+    sink_free(&writing.wire);
+}
+
+/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. */
+static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)event;
+    (void)data;
+    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN || catalogue_count() == 0) return;
+    int failed;
+    RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
+    bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
+    RedisModule_FreeServerInfo(ctx, info);
+    if (rewrites) catalogue_each(write_policy, ctx);
+}
+
+/* What is loaded replaces the catalogue whole, also where it holds no policy at all. */
+static void loading_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)ctx;
+    (void)event;
+    (void)data;
+    bool begins = what == REDISMODULE_SUBEVENT_LOADING_RDB_START || what == REDISMODULE_SUBEVENT_LOADING_AOF_START ||
+                  what == REDISMODULE_SUBEVENT_LOADING_REPL_START;
+    if (begins) catalogue_clear();
+}
+
+/* ---- registration ---------------------------------------------------------------------------------------- */
+
+/* No key is ever of this type: it is there for the auxiliary data alone. */
+static void *load_nothing(RedisModuleIO *rdb, int encoding)
+{
+    (void)rdb;
+    (void)encoding;
+    return NULL;
+}
+
+static void save_nothing(RedisModuleIO *rdb, void *value)
+{
+    (void)rdb;
+    (void)value;
+}
+
+static void rewrite_nothing(RedisModuleIO *aof, RedisModuleString *key, void *value)
+{
+    (void)aof;
+    (void)key;
+    (void)value;
+}
+
+static void free_nothing(void *value)
+{
+    (void)value;
+}
+
+int catalogue_register(RedisModuleCtx *ctx)
+{
+    RedisModuleTypeMethods methods = {
+        .version = REDISMODULE_TYPE_METHOD_VERSION,
+        .rdb_load = load_nothing,
+        .rdb_save = save_nothing,
+        .aof_rewrite = rewrite_nothing,
+        .free = free_nothing,
+        .aux_load = load_aux,
+        .aux_save = save_aux,
+        .aux_save_triggers = REDISMODULE_AUX_BEFORE_RDB,
+    };
+    if (!RedisModule_CreateDataType(ctx, "rl-policy", 0, &methods)) return REDISMODULE_ERR;
+    if (RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_Loading, loading_happened) != REDISMODULE_OK) {
+        return REDISMODULE_ERR;
+    }
+    return RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_ForkChild, fork_happened);
+}

@@ -1,0 +1,67 @@
+/* Reads zone files and keeps what they say; see zones.h. */
+#include "zones.h"
+#include <stdio.h>
+
+#define FOLDER_BYTES_MAX 256
+
+static char folder[FOLDER_BYTES_MAX] = "/usr/share/zoneinfo";
+static RedisModuleDict *cache; /* name → zone; NULL = known to be absent */
+
+/* The file's bytes into `bytes`; how many, 0 when there is no such file or it is no zone's size. */
+static size_t read_file(struct span name, char *bytes)
+{
+    char path[FOLDER_BYTES_MAX + ZONE_NAME_MAX + 2];
+    int length = snprintf(path, sizeof(path), "%s/%.*s", folder, (int)name.size, name.data);
+    if (length < 0 || (size_t)length >= sizeof(path)) return 0;
+    FILE *file = fopen(path, "rb");
+    if (!file) return 0;
+    size_t size = fread(bytes, 1, ZONE_FILE_MAX + 1, file);
+    (void)fclose(file);
+    return size <= ZONE_FILE_MAX ? size : 0;
+}
+
+static const struct zone *read_zone(struct span name)
+{
+    const struct zone *zone = NULL;
+    char *bytes = RedisModule_Alloc(ZONE_FILE_MAX + 1);
+    size_t size = read_file(name, bytes);
+    if (size > 0 && zone_parse(bytes, size, &zone) != ZONE_FAULT_NONE) zone = NULL;
+    RedisModule_Free(bytes);
+    return zone;
+}
+
+const struct zone *zones_find(struct span name, void *unused)
+{
+    (void)unused;
+    int absent;
+    if (span_is_word(name, "UTC")) return zone_utc();
+    if (!zone_name_valid(name)) return NULL;
+    if (!cache) cache = RedisModule_CreateDict(NULL);
+    const struct zone *zone = RedisModule_DictGetC(cache, (void *)(uintptr_t)name.data, name.size, &absent);
+    if (!absent) return zone;
+    zone = read_zone(name);
+    RedisModule_DictSetC(cache, (void *)(uintptr_t)name.data, name.size, (void *)(uintptr_t)zone);
+    return zone;
+}
+
+void zones_forget(void)
+{
+    if (!cache) return;
+    void *zone;
+    RedisModuleDictIter *at = RedisModule_DictIteratorStartC(cache, "^", NULL, 0);
+    while (RedisModule_DictNextC(at, NULL, &zone)) zone_free(zone);
+    RedisModule_DictIteratorStop(at);
+    RedisModule_FreeDict(NULL, cache);
+    cache = NULL;
+}
+
+void zones_use_folder(const char *path)
+{
+    (void)snprintf(folder, sizeof(folder), "%s", path);
+    zones_forget();
+}
+
+const char *zones_folder(void)
+{
+    return folder;
+}

@@ -1,0 +1,233 @@
+"""RL.POLICY and RL.ALLOW ... POLICY: definitions, exceptions, schedules, shadow; and that a catalogue survives."""
+
+import pytest
+
+from conftest import NOON, NOON_MS, Quota
+from servers import Server, caught_up, wait_until
+
+OK = (b"OK", True)
+
+
+@pytest.fixture
+def policies(quota):
+    """A client with an empty catalogue before and after: FLUSHALL leaves policies alone."""
+    clear(quota)
+    yield quota
+    clear(quota)
+
+
+def clear(quota):
+    for name in quota.map("RL.POLICY LIST"):
+        quota("RL.POLICY DEL", name)
+
+
+def names(quota):
+    return sorted(quota.map("RL.POLICY LIST"))
+
+
+def test_set_get_list_delete(policies):
+    assert policies("RL.POLICY SET api 10 1s SLIDING 1000 1h BLOCK 30s") == 1
+    assert policies("RL.POLICY SET api 20 1s") == 2  # a new definition, whole
+    assert policies.map("RL.POLICY GET api") == {
+        "name": "api", "revision": 2, "rules": ["GCRA 20 1s"], "block_ms": 0, "shadow": 0, "schedules": [],
+        "overrides": [], "subjects": [], "ranges": []}
+    policies("RL.POLICY SET other 1 1s SHADOW")
+    assert policies.map("RL.POLICY LIST") == {
+        "api": {"revision": 2, "overrides": 0, "subjects": 0, "ranges": 0},
+        "other": {"revision": 1, "overrides": 0, "subjects": 0, "ranges": 0}}
+    policies("FLUSHALL")
+    assert names(policies) == ["api", "other"]
+    assert policies("RL.POLICY DEL other") == 1
+    assert policies("RL.POLICY DEL other") == 0
+    assert "NOPOLICY" in policies.error("RL.POLICY GET other")
+    assert "NOPOLICY" in policies.error("RL.ALLOW k POLICY other")
+
+
+def test_allow_by_policy_is_allow_by_its_rules(policies):
+    policies("RL.POLICY SET api 10 1s SLIDING 1000 1h")
+    assert policies("RL.ALLOW k POLICY api COST 3") == [3, 10, 7, 0, 300, 0]
+    assert policies("RL.ALLOW k 10 1s SLIDING 1000 1h PEEK") == [1, 10, 7, 0, 300, 0]
+    policies("RL.POLICY SET api 4 1s SLIDING 1000 1h")  # a changed limit applies at once
+    assert policies("RL.ALLOW k POLICY api COST 3") == [0, 4, 2, 50, 300, 0]
+    assert policies("RL.MALLOW 2 a b WITH POLICY api COST 2") == [[2, 4, 2, 0, 500, 0], [2, 4, 2, 0, 500, 0]]
+    policies("RL.POLICY SET strict 1 1m")
+    assert [v[0] for v in policies("RL.MALLOW 2 a b WITH POLICY api WITH POLICY strict COST 2 ALL")] == [0, 0]
+
+
+def test_block_comes_with_the_policy(policies):
+    policies("RL.POLICY SET api 1 1s BLOCK 1m")
+    policies("RL.ALLOW k POLICY api")
+    assert policies("RL.ALLOW k POLICY api")[3] == 60000
+    policies.advance("10s")
+    assert policies("RL.ALLOW k POLICY api") == [0, 0, 0, 50000, 50000, -1]
+
+
+def test_shadow_refuses_nothing_and_charges_as_ever(policies):
+    policies("RL.POLICY SET api 2 1h BLOCK 1m SHADOW")
+    assert [policies("RL.ALLOW k POLICY api")[0] for _ in range(4)] == [1, 1, 1, 1]
+    assert policies("RL.ALLOW k 2 1h")[0] == 0
+    policies("RL.POLICY REFUSE api villain")
+    assert policies("RL.ALLOW k POLICY api SUBJECT villain")[0] == 1
+
+
+def test_lists_of_subjects_and_ranges(policies):
+    policies("RL.POLICY SET api 0 1s")
+    assert policies("RL.POLICY PERMIT api staff") in OK
+    policies("RL.POLICY REFUSE api villain EX 10s")
+    policies("RL.POLICY PERMIT api 10.0.0.0/8")
+    policies("RL.POLICY REFUSE api 10.66.0.0/16")
+    policies("RL.POLICY PERMIT api 2001:db8::/32 EX 1m")
+    allowed = lambda words: policies(f"RL.ALLOW k POLICY api {words} COST 7")  # noqa: E731
+    assert allowed("SUBJECT staff") == [7, -1, -1, 0, 0, -1]
+    assert allowed("SUBJECT villain ADDRESS 10.1.2.3") == [0, 0, 0, 10000, 10000, -1]  # who is named comes first
+    assert allowed("ADDRESS 10.1.2.3")[0] == 7
+    assert allowed("ADDRESS 10.66.2.3") == [0, 0, 0, -1, -1, -1]  # the longest prefix decides
+    assert allowed("ADDRESS ::ffff:10.1.2.3")[0] == 7
+    assert allowed("ADDRESS 2001:db8::1")[0] == 7
+    assert allowed("ADDRESS 192.168.0.1") == [0, 0, 0, -1, 0, 0]
+    assert allowed("SUBJECT nobody") == [0, 0, 0, -1, 0, 0]
+    policies.advance("10s")
+    assert allowed("SUBJECT villain ADDRESS 10.1.2.3")[0] == 7  # at the exact instant
+    policies.advance("50s")
+    assert allowed("ADDRESS 2001:db8::1")[0] == 0
+    policies("RL.POLICY LIFT api 10.0.0.0/8")
+    policies("RL.POLICY LIFT api staff")
+    assert allowed("ADDRESS 10.1.2.3")[0] == allowed("SUBJECT staff")[0] == 0
+    shown = policies.map("RL.POLICY GET api")
+    assert shown["ranges"] == [{"range": "10.66.0.0/16", "until": 0, "list": "refuse"}]
+    assert shown["subjects"] == []
+
+
+def test_overrides(policies):
+    policies("RL.POLICY SET api 1 1h")
+    policies("RL.POLICY OVERRIDE api big 100 1h LOG 500 1d -1 1s EX 1d")
+    policies("RL.POLICY OVERRIDE api free -1 1h")
+    assert policies("RL.ALLOW a POLICY api SUBJECT big COST 5") == [5, 100, 95, 0, 180000, 0]
+    assert policies("RL.ALLOW b POLICY api SUBJECT free COST 5") == [5, -1, -1, 0, 0, 0]
+    assert policies("RL.ALLOW c POLICY api SUBJECT other COST 5")[3] == -1
+    assert policies.map("RL.POLICY GET api")["overrides"] == [
+        {"subject": "big", "until": NOON_MS + 86400_000, "rules": ["GCRA 100 1h", "LOG 500 1d", "GCRA -1 1s"]},
+        {"subject": "free", "until": 0, "rules": ["GCRA -1 1h"]}]
+    assert policies("RL.POLICY SET api 2 1h") == 2  # exceptions stay when the definition changes
+    assert policies("RL.ALLOW b POLICY api SUBJECT free")[1] == -1
+    policies("RL.POLICY OVERRIDE api free")
+    assert policies("RL.ALLOW b POLICY api SUBJECT free")[1] == 2
+    policies.advance("1d")
+    assert policies("RL.ALLOW a POLICY api SUBJECT big")[1] == 2
+
+
+def test_schedules_follow_the_wall_clock_of_their_zone(policies):
+    policies("RL.POLICY SET api 100 1h SCHEDULE Europe/Berlin mon-fri 09:00-17:00 10 1h"
+             " SCHEDULE America/New_York sat,sun 22:00-02:00 5 1h")
+    def limit_at(instant):
+        policies("QUOTA.CLOCK FREEZE", instant)
+        return policies("RL.ALLOW fresh POLICY api PEEK")[1]
+    for instant, limit in [
+            ("2025-01-31T08:00:00Z", 10), ("2025-01-31T07:59:59Z", 100), ("2025-01-31T15:59:59Z", 10),
+            ("2025-01-31T16:00:00Z", 100), ("2025-07-01T07:00:00Z", 10), ("2025-07-01T06:59:59Z", 100),  # DST
+            ("2025-02-02T03:00:00Z", 5), ("2025-02-02T06:59:59Z", 5), ("2025-02-02T07:00:00Z", 100),
+            ("2025-02-03T06:30:00Z", 5)]:  # Sunday night in New York runs into Monday
+        assert limit_at(instant) == limit, instant
+    policies("QUOTA.CLOCK FREEZE", NOON)
+    assert policies.map("RL.POLICY GET api")["schedules"] == [
+        {"when": "Europe/Berlin mon-fri 09:00-17:00", "rules": ["GCRA 10 1h"]},
+        {"when": "America/New_York sat,sun 22:00-02:00", "rules": ["GCRA 5 1h"]}]
+
+
+@pytest.mark.parametrize("line, says", [
+    ("RL.POLICY SET p", "wrong number"), ("RL.POLICY SET p x 1s", "limit 'x'"), ("RL.POLICY SET p 1 1s FOO", "'FOO'"),
+    ("RL.POLICY SET p 1 1s SCHEDULE Nowhere/City daily 09:00-17:00 1 1s", "zone 'Nowhere/City'"),
+    ("RL.POLICY SET p 1 1s SCHEDULE ../../etc/passwd daily 09:00-17:00 1 1s", "zone"),
+    ("RL.POLICY SET p 1 1s SCHEDULE UTC someday 09:00-17:00 1 1s", "days 'someday'"),
+    ("RL.POLICY SET p 1 1s SCHEDULE UTC daily 9-17 1 1s", "from-to '9-17'"),
+    ("RL.POLICY SET p 1 1s SCHEDULE UTC daily 09:00-17:00", "rule is missing"),
+    ("RL.POLICY SET p " + "1 1s " * 33, "LIMITED"),
+    ("RL.POLICY SET p 1 1s" + " SCHEDULE UTC daily 09:00-17:00 1 1s" * 33, "schedule"),
+    ("RL.POLICY OVERRIDE p s 1 1s", "NOPOLICY"), ("RL.POLICY PERMIT p s", "NOPOLICY"),
+    ("RL.POLICY REFUSE p s", "NOPOLICY"), ("RL.POLICY LIFT p s", "NOPOLICY"), ("RL.POLICY GET p", "NOPOLICY"),
+    ("RL.POLICY PERMIT there 10.0.0.1/8", "10.0.0.1/8"), ("RL.POLICY PERMIT there 10.0.0.0/33", "10.0.0.0/33"),
+    ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
+    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.ALLOW k 1 1s POLICY there", "one of them"),
+    ("RL.ALLOW k 1 1s SUBJECT s", "go with POLICY"), ("RL.POLICY NOPE", "unknown subcommand"),
+    ("RL._POLICY p x", "internal command")])
+def test_wrong_words_are_named_and_change_nothing(policies, line, says):
+    policies("RL.POLICY SET there 1 1s")
+    before = policies.map("RL.POLICY GET there")
+    assert says.lower() in policies.error(line).lower()
+    assert names(policies) == ["there"]
+    assert policies.map("RL.POLICY GET there") == before
+    assert policies("EXISTS k") == 0
+
+
+def fill(quota):
+    quota("RL.POLICY SET api 10 1s SLIDING 1000 1h BLOCK 30s SCHEDULE Europe/Berlin mon-fri 09:00-17:00 5 1s")
+    quota("RL.POLICY SET shadow 1 1m SHADOW")
+    for i in range(20):
+        quota(f"RL.POLICY OVERRIDE api user:{i} {i + 1} 1h EX {i + 1}d")
+        quota(f"RL.POLICY {'PERMIT' if i % 2 else 'REFUSE'} api subject:{i}")
+        quota(f"RL.POLICY REFUSE api 10.{i}.0.0/16 EX {i + 1}h")
+        quota(f"RL.POLICY PERMIT api 2001:db8:{i}::/48")
+
+
+def content(quota):
+    quota("QUOTA.CLOCK FREEZE", NOON)
+    return {name: quota.map(f"RL.POLICY GET {name}") for name in names(quota)}
+
+
+def test_the_catalogue_replicates_and_reloads(policies, primary, replica):
+    fill(policies)
+    expected = content(policies)
+    caught_up(primary, replica)
+    assert content(Quota(replica.client())) == expected
+    for reload in ("DEBUG RELOAD", "DEBUG LOADAOF"):
+        policies(reload)
+        assert content(policies) == expected, reload
+    replica.client().execute_command("DEBUG LOADAOF")
+    assert content(Quota(replica.client())) == expected
+    Quota(replica.client())("QUOTA.CLOCK RESUME")
+
+
+@pytest.mark.parametrize("with_keys", [False, True])
+def test_an_aof_rewritten_without_preamble_keeps_the_catalogue(with_keys):
+    server = Server(appendonly="yes", appendfsync="always", aof_use_rdb_preamble="no").start()
+    quota = Quota(server.client())
+    quota("QUOTA.CLOCK FREEZE", NOON)
+    fill(quota)
+    quota("RL.POLICY SET gone 1 1s")
+    if with_keys:
+        quota("RL.ALLOW k POLICY api")
+    quota("RL.POLICY DEL gone")
+    expected = content(quota)
+    server.client().bgrewriteaof()
+    wait_until(lambda: server.client().info("persistence")["aof_rewrite_in_progress"] == 0
+               and server.client().info("persistence")["aof_rewrite_scheduled"] == 0, "no rewrite")
+    server.kill()
+    server.start()
+    assert content(Quota(server.client())) == expected
+    server.close()
+
+
+def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
+    fill(policies)
+    for diskless in ("disabled", "on-empty-db", "swapdb"):
+        newcomer = Server(repl_diskless_load=diskless).start()
+        Quota(newcomer.client())("RL.POLICY SET stale 1 1s")
+        newcomer.follow(primary)
+        assert content(Quota(newcomer.client())) == content(policies)
+        newcomer.close()
+    clear(policies)
+    newcomer = Server().start()
+    Quota(newcomer.client())("RL.POLICY SET stale 1 1s")
+    newcomer.follow(primary)
+    assert names(Quota(newcomer.client())) == []  # also when the primary has none at all
+    newcomer.close()
+
+
+def test_what_has_expired_is_swept_by_later_changes(policies):
+    policies("RL.POLICY SET api 1 1s")
+    for i in range(200):
+        policies(f"RL.POLICY OVERRIDE api user:{i} 2 1s EX 1s")
+    policies.advance("1s")
+    for _ in range(40):
+        policies("RL.POLICY PERMIT api somebody")
+    assert policies.map("RL.POLICY LIST")["api"]["overrides"] == 0
