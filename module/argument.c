@@ -221,6 +221,12 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
 
 /* ---- rows ------------------------------------------------------------------------------------------------ */
 
+/* Every token begins with a letter: most words of a call, being numbers, need not be compared with any. */
+static bool may_be_token(struct span word)
+{
+    return word.size > 0 && ((word.data[0] | ' ') >= 'a' && (word.data[0] | ' ') <= 'z');
+}
+
 /* Does the word call this row by its token? A choice is called by any of its flags (then *flag). */
 static bool row_is_called(const struct argument *row, struct span word, const struct argument **flag)
 {
@@ -252,7 +258,8 @@ static bool parse_option(struct reading *reading, const struct argument *row, co
 static bool parse_leading_choice(struct reading *reading, const struct argument *row, void *request)
 {
     const struct argument *flag;
-    if (reading_ended(reading) || !row_is_called(row, reading_word(reading), &flag)) return true;
+    if (reading_ended(reading) || !may_be_token(reading_word(reading))) return true;
+    if (!row_is_called(row, reading_word(reading), &flag)) return true;
     return parse_option(reading, row, flag, request);
 }
 
@@ -285,10 +292,11 @@ static const struct argument *find_option(const struct argument *rows, struct sp
 {
     const struct argument *valued = NULL;
     *bare = false;
+    bool named = may_be_token(word);
     for (const struct argument *row = rows; row->kind; row++) {
         bool leading = row->kind == ARGUMENT_CHOICE && (row->flags & ARGUMENT_BARE);
         leading = leading || (row->kind == ARGUMENT_SETS && !(row->flags & ARGUMENT_OPTIONAL));
-        if (!leading && row_is_called(row, word, flag)) return row;
+        if (named && !leading && row_is_called(row, word, flag)) return row;
         if (row->token && (row->flags & ARGUMENT_BARE)) valued = row;
     }
     *bare = valued != NULL;
@@ -299,7 +307,7 @@ static bool is_option(const struct argument *rows, struct span word)
 {
     const struct argument *flag;
     bool bare;
-    return find_option(rows, word, &flag, &bare) && !bare;
+    return may_be_token(word) && find_option(rows, word, &flag, &bare) && !bare;
 }
 
 /* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at

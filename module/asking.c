@@ -1,6 +1,7 @@
 /* Policies and plain rules on their way to the same decision; see asking.h. */
 #include "asking.h"
 #include "catalogue.h"
+#include "metrics.h"
 #include "reply.h"
 #include "zones.h"
 
@@ -48,7 +49,8 @@ static struct verdict verdict_of_list(const struct policy_choice *choice, const 
 void asking_decide(const struct asking *asking, const struct limiter *limiter, struct limiter_ask ask,
                    struct decision *decision)
 {
-    if (asking->choice.kind == CHOICE_RULES) {
+    bool listed = asking->choice.kind != CHOICE_RULES;
+    if (!listed) {
         if (ask.block_us == 0 && !asking->choice.shadow) ask.block_us = asking->choice.block_us;
         limiter_decide(limiter, asking->rules->rules, asking->rules->count, &ask, decision);
     } else {
@@ -56,9 +58,15 @@ void asking_decide(const struct asking *asking, const struct limiter *limiter, s
         decision->effects_count = 0;
         decision->verdict = verdict_of_list(&asking->choice, &ask);
     }
-    if (asking->choice.shadow && decision->fault == FAULT_NONE && decision->verdict.granted == 0) {
+    if (decision->fault != FAULT_NONE) return;
+
+    enum cause cause = cause_of(&decision->verdict);
+    if (cause != CAUSE_ADMITTED && listed) cause = CAUSE_LIST;
+    if (cause != CAUSE_ADMITTED && asking->choice.shadow) {
+        cause = CAUSE_SHADOW;
         decision->effects_count = 0;
         decision->verdict.granted = ask.cost;
         decision->verdict.wait_us = 0;
     }
+    if (ask.mode != ASK_PEEK) metrics_count(cause);
 }

@@ -5,9 +5,15 @@
 
 #define EFFECTS_BYTES_USUAL 256
 
-/* Puts the value that apply left where it belongs; swapping one that has moved keeps the time to live. */
-static void store(struct handle *handle, void *before)
+static long long value_bytes(const struct handle *handle)
 {
+    return handle->value ? (long long)handle->keeper->bytes(handle->value) : 0;
+}
+
+/* Puts the value that apply left where it belongs; swapping one that has moved keeps the time to live. */
+static void store(struct handle *handle, void *before, long long before_bytes)
+{
+    keeper_count(handle->keeper, before ? 0 : 1, (long long)handle->keeper->bytes(handle->value) - before_bytes);
     if (!before) {
         RedisModule_ModuleTypeSetValue(handle->key, handle->keeper->type, handle->value);
     } else if (handle->value != before) {
@@ -43,9 +49,10 @@ void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, in
 {
     if (!handle->keeper->has_effects(decision)) return;
     void *before = handle->value;
+    long long before_bytes = value_bytes(handle);
     bool lasting = clock_is_frozen();
     handle->value = handle->keeper->apply(before, decision);
-    store(handle, before);
+    store(handle, before, before_bytes);
     if (handle->keeper->deadline_us(handle->value) <= now_us) {
         forget(ctx, handle);
     } else {
@@ -58,9 +65,10 @@ void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, in
 bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span effects)
 {
     void *before = handle->value;
+    long long before_bytes = value_bytes(handle);
     bool lasting;
     if (!handle->keeper->replay(&handle->value, effects, &lasting)) return false;
-    store(handle, before);
+    store(handle, before, before_bytes);
     expire(handle, lasting);
     RedisModule_SignalModifiedKey(ctx, handle->name);
     return true;

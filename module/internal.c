@@ -53,6 +53,7 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!value) return refuse(ctx, argv[1]);
     RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
     RedisModule_ModuleTypeSetValue(key, keeper->type, value);
+    keeper_count(keeper, 1, (long long)keeper->bytes(value));
     RedisModule_CloseKey(key);
     RedisModule_SignalModifiedKey(ctx, argv[1]);
     RedisModule_ReplicateVerbatim(ctx);

@@ -21,6 +21,20 @@ struct keeper *keeper_of(struct span bytes)
     return NULL;
 }
 
+void keeper_count(struct keeper *keeper, long long values, long long bytes)
+{
+    atomic_fetch_add_explicit(&keeper->held_values, values, memory_order_relaxed);
+    atomic_fetch_add_explicit(&keeper->held_bytes, bytes, memory_order_relaxed);
+}
+
+/* Every value out of bytes comes this way. */
+static void *decode_counted(struct keeper *keeper, struct span bytes)
+{
+    void *value = keeper->decode(bytes);
+    if (value) keeper_count(keeper, 1, (long long)keeper->bytes(value));
+    return value;
+}
+
 /* ---- what the server asks of a type ---------------------------------------------------------------------- */
 
 static void save_rdb(const struct keeper *keeper, RedisModuleIO *rdb, const void *value)
@@ -33,11 +47,11 @@ static void save_rdb(const struct keeper *keeper, RedisModuleIO *rdb, const void
 }
 
 /* NULL refuses the value: RESTORE answers an error, a server that starts says so and stops. */
-static void *load_rdb(const struct keeper *keeper, RedisModuleIO *rdb, int encoding)
+static void *load_rdb(struct keeper *keeper, RedisModuleIO *rdb, int encoding)
 {
     size_t size;
     char *bytes = encoding > FRAME_ENCODING ? NULL : RedisModule_LoadStringBuffer(rdb, &size);
-    void *value = bytes ? keeper->decode((struct span){bytes, size}) : NULL;
+    void *value = bytes ? decode_counted(keeper, (struct span){bytes, size}) : NULL;
     if (bytes) RedisModule_Free(bytes);
     if (!value) RedisModule_LogIOError(rdb, "warning", "%s: damaged bytes, or a newer encoding", keeper->type_name);
     return value;
@@ -62,12 +76,12 @@ static void digest(const struct keeper *keeper, RedisModuleDigest *digest, const
     sink_free(&blob);
 }
 
-static void *copy(const struct keeper *keeper, const void *value)
+static void *copy(struct keeper *keeper, const void *value)
 {
     char lent[BLOB_BYTES_USUAL];
     struct sink blob = sink_over(lent, sizeof(lent));
     keeper->encode(value, &blob);
-    void *twin = keeper->decode((struct span){blob.data, blob.size});
+    void *twin = decode_counted(keeper, (struct span){blob.data, blob.size});
     sink_free(&blob);
     return twin;
 }
@@ -103,6 +117,7 @@ static void *copy(const struct keeper *keeper, const void *value)
     }                                                                                                                  \
     static void name##_free_value(void *value)                                                                         \
     {                                                                                                                  \
+        keeper_count(&name##_keeper, -1, -(long long)name##_keeper.bytes(value));                                      \
         name##_keeper.free(value);                                                                                     \
     }                                                                                                                  \
     static void name##_unlink(RedisModuleKeyOptCtx *ctx, const void *value)                                            \

@@ -13,11 +13,13 @@
 
 #include "quota/buffer.h"
 #include "redis.h"
+#include <stdatomic.h>
 
 struct keeper {
     const char *type_name; /* nine characters, as TYPE shows it; part of every RDB file: permanent */
     RedisModuleType *type; /* set by keeper_register */
     uint8_t kind;
+    atomic_llong held_values, held_bytes; /* in all databases together: for INFO */
     /* The value with a decision applied; may move, NULL in = a new one. */
     void *(*apply)(void *value, const void *decision);
     bool (*has_effects)(const void *decision);
@@ -34,6 +36,9 @@ struct keeper {
 };
 
 extern struct keeper limiter_keeper;
+
+/* A value came (+1), went (-1) or changed its size (0). Any thread. */
+void keeper_count(struct keeper *keeper, long long values, long long bytes);
 
 /* Every keeper, NULL at the end. */
 extern struct keeper *const keepers[];

@@ -4,7 +4,9 @@
 #include "catalogue.h"
 #include "clock.h"
 #include "command.h"
+#include "config.h"
 #include "keeper.h"
+#include "metrics.h"
 #include "reply.h"
 
 #define MODULE_NAME    "quota"
@@ -37,5 +39,6 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
                                  REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (keepers_register(ctx) != REDISMODULE_OK || catalogue_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
-    return commands_register(ctx);
+    if (metrics_register(ctx) != REDISMODULE_OK || commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    return config_register(ctx);
 }

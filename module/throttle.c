@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
+#include "metrics.h"
 #include "quota/limiter.h"
 #include "reply.h"
 
@@ -93,6 +94,7 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     const struct verdict *verdict = &decision.verdict;
     bool limited = verdict->wait_us != 0;
+    if (request.quantity > 0) metrics_count(cause_of(verdict));
     return reply_five(ctx, limited, capacity, verdict->remaining, verdict->wait_us, verdict->reset_us);
 }
 

@@ -29,8 +29,9 @@ CORE_ROOMS = (
 )
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument zones config metrics event"),
+    ("adapters", "clock reply argument zones config event"),
     ("keepers", "keeper limiter_keeper commit waiting catalogue"),
+    ("counters", "metrics"),
     ("asking", "asking"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal"),
@@ -46,6 +47,7 @@ SIDEWAYS = {  # who: whom
     "limiter_keeper": "keeper",
     "waiting": "keeper commit",
     "catalogue": "commit",
+    "config": "zones",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.

@@ -236,18 +236,19 @@ static void add_effect(struct decision *decision, enum effect_kind kind, uint32_
     decision->effects[decision->effects_count++] = (struct effect){kind, index, state};
 }
 
-/* The verdict over one rule: units granted or none, and the wait that goes with it. */
-static struct verdict verdict_of(const struct bench *bench, int32_t deciding, int64_t units, int64_t wait_us)
+/* The verdict over one rule: units granted or none, what remains then, and the wait that goes with it. */
+static struct verdict verdict_of(const struct bench *bench, int32_t deciding, int64_t units, int64_t remaining,
+                                 int64_t wait_us)
 {
     const struct rule *rule = &bench->rules[deciding];
-    const struct state *state = &bench->states[deciding];
     bool taken = bench->at_us > bench->now_us && !bench->charged; /* what there is belongs to those who wait */
+    int64_t reset_us = rule_reset_us(rule, &bench->states[deciding], bench->now_us);
     return (struct verdict){
         .granted = units,
         .limit = rule->capacity,
-        .remaining = taken ? 0 : rule_available(rule, state, bench->at_us),
+        .remaining = taken ? 0 : remaining,
         .wait_us = wait_us,
-        .reset_us = max_i64(rule_reset_us(rule, state, bench->now_us), bench->at_us - bench->now_us),
+        .reset_us = max_i64(reset_us, bench->at_us - bench->now_us),
         .rule = deciding,
     };
 }
@@ -255,8 +256,14 @@ static struct verdict verdict_of(const struct bench *bench, int32_t deciding, in
 static struct verdict granted(const struct bench *bench, int64_t units, int64_t wait_us)
 {
     int32_t deciding;
-    smallest_available(bench, &deciding);
-    return verdict_of(bench, deciding, units, wait_us);
+    int64_t remaining = smallest_available(bench, &deciding);
+    return verdict_of(bench, deciding, units, remaining, wait_us);
+}
+
+static struct verdict denied(const struct bench *bench, int32_t deciding, int64_t wait_us)
+{
+    int64_t remaining = rule_available(&bench->rules[deciding], &bench->states[deciding], bench->at_us);
+    return verdict_of(bench, deciding, 0, remaining, wait_us);
 }
 
 /* Charges every rule of the bench; on a fault the bench is unusable. */
@@ -303,7 +310,7 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
 static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
                           struct decision *decision)
 {
-    decision->verdict = verdict_of(bench, deciding < 0 ? 0 : deciding, 0, wait_us);
+    decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
     if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
@@ -399,7 +406,7 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
     for (uint32_t i = 0; i < bench.count; i++) bench.states[i] = limiter_stored_state(limiter, i);
     bench_settle(&bench, max_i64(now_us, limiter_taken_until_us(limiter)));
     int64_t wait_us = rule_wait_us(rule, &bench.states[index], 1, bench.at_us);
-    *verdict = verdict_of(&bench, (int32_t)index, 0, wait_add(wait_us, bench.at_us - now_us));
+    *verdict = denied(&bench, (int32_t)index, wait_add(wait_us, bench.at_us - now_us));
     *state = bench.states[index];
 }
 

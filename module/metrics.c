@@ -1,0 +1,49 @@
+/* Counters and their section of INFO; see metrics.h. */
+#include "metrics.h"
+#include "catalogue.h"
+#include "keeper.h"
+#include "quota/rule_set.h"
+#include "waiting.h"
+#include <stdio.h>
+
+static unsigned long long counters[CAUSES_COUNT];
+
+static const char *const cause_names[CAUSES_COUNT] = {
+    [CAUSE_ADMITTED] = "admitted", [CAUSE_LIMIT] = "denied_limit", [CAUSE_BLOCK] = "denied_block",
+    [CAUSE_LIST] = "denied_list",  [CAUSE_SHADOW] = "shadowed",
+};
+
+void metrics_count(enum cause cause)
+{
+    counters[cause]++;
+}
+
+/* `rl-bucket` → `keys_rl_bucket`: field names have no dashes. */
+static void add_type_field(RedisModuleInfoCtx *info, const char *what, const char *type, long long value)
+{
+    char name[32];
+    (void)snprintf(name, sizeof(name), "%s_%s", what, type);
+    for (char *at = name; *at; at++) {
+        if (*at == '-') *at = '_';
+    }
+    RedisModule_InfoAddFieldLongLong(info, name, value);
+}
+
+/* Also called while the server crashes: nothing is allocated, no key is touched. */
+static void fill_info(RedisModuleInfoCtx *info, int crashing)
+{
+    if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK) return;
+    for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
+    RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count());
+    RedisModule_InfoAddFieldLongLong(info, "policies", catalogue_count());
+    if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
+    for (struct keeper *const *keeper = keepers; *keeper; keeper++) {
+        add_type_field(info, "keys", (*keeper)->type_name, atomic_load(&(*keeper)->held_values));
+        add_type_field(info, "bytes", (*keeper)->type_name, atomic_load(&(*keeper)->held_bytes));
+    }
+}
+
+int metrics_register(RedisModuleCtx *ctx)
+{
+    return RedisModule_RegisterInfoFunc(ctx, fill_info);
+}

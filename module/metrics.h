@@ -1,0 +1,34 @@
+/* What happened, counted: the module's section of INFO (`INFO quota`, `INFO everything`).
+ *
+ *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list   quota_shadowed
+ *     quota_waiting    quota_policies       quota_rule_sets      quota_keys_<type>   quota_bytes_<type>
+ *
+ * Verdicts are counted on the main thread by plain additions; keys and bytes also on the lazy-free thread, by relaxed
+ * atomics. Counters begin at 0 with the server; peeks and replicated effects are not counted. */
+#pragma once
+
+#include "quota/verdict.h"
+#include "redis.h"
+
+/* Why an ask was answered as it was. */
+enum cause {
+    CAUSE_ADMITTED,
+    CAUSE_LIMIT,
+    CAUSE_BLOCK,
+    CAUSE_LIST,
+    CAUSE_SHADOW, /* denied in shadow, so admitted all the same */
+    CAUSES_COUNT,
+};
+
+/* One answered ask. */
+void metrics_count(enum cause cause);
+
+/* The cause a limiter's own verdict stands for. */
+static inline enum cause cause_of(const struct verdict *verdict)
+{
+    if (verdict->granted > 0) return CAUSE_ADMITTED;
+    return verdict->rule < 0 ? CAUSE_BLOCK : CAUSE_LIMIT;
+}
+
+/* Registers the section; only in OnLoad. */
+int metrics_register(RedisModuleCtx *ctx);
