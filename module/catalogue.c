@@ -16,7 +16,7 @@ static RedisModuleDict *policies; /* by name; NULL = none */
 
 struct policy *catalogue_find(struct span name)
 {
-    return policies ? RedisModule_DictGetC(policies, (void *)(uintptr_t)name.data, name.size, NULL) : NULL;
+    return policies ? RedisModule_DictGetC(policies, (void *)name.data, name.size, NULL) : NULL;
 }
 
 static void catalogue_put(struct policy *policy)
@@ -24,14 +24,14 @@ static void catalogue_put(struct policy *policy)
     struct span name = policy_name(policy);
     if (!policies) policies = RedisModule_CreateDict(NULL);
     policy_free(catalogue_find(name));
-    RedisModule_DictReplaceC(policies, (void *)(uintptr_t)name.data, name.size, policy);
+    RedisModule_DictReplaceC(policies, (void *)name.data, name.size, policy);
 }
 
 static bool catalogue_take_out(struct span name)
 {
     struct policy *policy = catalogue_find(name);
     if (!policy) return false;
-    RedisModule_DictDelC(policies, (void *)(uintptr_t)name.data, name.size, NULL);
+    RedisModule_DictDelC(policies, (void *)name.data, name.size, NULL);
     policy_free(policy);
     return true;
 }

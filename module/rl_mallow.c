@@ -102,7 +102,7 @@ static bool keys_are_distinct(const struct keys_argument *keys)
     RedisModuleDict *seen = RedisModule_CreateDict(NULL);
     for (int64_t i = 0; i < keys->count && distinct; i++) {
         struct span name = span_of(keys->names[i]);
-        distinct = RedisModule_DictSetC(seen, (void *)(uintptr_t)name.data, name.size, NULL) == REDISMODULE_OK;
+        distinct = RedisModule_DictSetC(seen, (void *)name.data, name.size, NULL) == REDISMODULE_OK;
     }
     RedisModule_FreeDict(NULL, seen);
     return distinct;

@@ -155,10 +155,12 @@ static struct waiter *waiter_take(RedisModuleCtx *ctx, RedisModuleBlockedClient 
     return waiter;
 }
 
+/* Every blocked client is unblocked by us, also one that is gone: that frees what the server holds for it, and then,
+ * by waiter_free, the record. */
 static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
     struct waiter *waiter = waiter_take(ctx, client);
-    if (waiter) waiter_free(ctx, waiter);
+    if (waiter) RedisModule_UnblockClient(client, waiter);
 }
 
 /* CLIENT UNBLOCK id: answered as a denial. */
@@ -169,7 +171,7 @@ static int reply_unblocked(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     struct waiter *waiter = waiter_take(ctx, RedisModule_GetBlockedClientHandle(ctx));
     if (!waiter) return RedisModule_ReplyWithNull(ctx);
     reply_verdict(ctx, &waiter->verdict);
-    waiter_free(ctx, waiter);
+    RedisModule_UnblockClient(waiter->client, waiter);
     return REDISMODULE_OK;
 }
 

@@ -37,10 +37,10 @@ const struct zone *zones_find(struct span name, void *unused)
     if (span_is_word(name, "UTC")) return zone_utc();
     if (!zone_name_valid(name)) return NULL;
     if (!cache) cache = RedisModule_CreateDict(NULL);
-    const struct zone *zone = RedisModule_DictGetC(cache, (void *)(uintptr_t)name.data, name.size, &absent);
+    const struct zone *zone = RedisModule_DictGetC(cache, (void *)name.data, name.size, &absent);
     if (!absent) return zone;
     zone = read_zone(name);
-    RedisModule_DictSetC(cache, (void *)(uintptr_t)name.data, name.size, (void *)(uintptr_t)zone);
+    RedisModule_DictSetC(cache, (void *)name.data, name.size, (void *)zone);
     return zone;
 }
 

@@ -49,7 +49,7 @@ void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_l
 }
 
 /* Where an extra instant stands: the block first, then the queue's, at the end of the words. NULL = not kept. */
-static int64_t *extra_word(const struct limiter *limiter, uint8_t extra)
+static int64_t *extra_word(const struct limiter *limiter, unsigned extra)
 {
     if (!limiter || !(limiter->set->extras & extra)) return NULL;
     bool is_last = extra == EXTRA_QUEUE || !(limiter->set->extras & EXTRA_QUEUE);
@@ -430,7 +430,7 @@ static struct limiter *relayout(struct limiter *before, const struct rule *rules
         memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
         if (set->rules[i].algorithm == RULE_LOG) old->log = NULL; /* moved, not to be freed below */
     }
-    for (uint8_t extra = EXTRA_BLOCK; extra <= EXTRA_QUEUE; extra = (uint8_t)(extra << 1)) {
+    for (unsigned extra = EXTRA_BLOCK; extra <= EXTRA_QUEUE; extra <<= 1) {
         const int64_t *old = extra_word(before, extra);
         if (old && (extras & extra)) *extra_word(after, extra) = *old;
     }
