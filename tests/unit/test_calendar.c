@@ -8,31 +8,15 @@
 #include <stdarg.h>
 #include <stdlib.h>
 
+#include "tools.h"
 #include <cmocka.h>
 
-#define SEED            UINT64_C(20250131)
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static uint64_t random_state = SEED;
-
-/* xorshift64 (Marsaglia 2003): the same numbers on every machine. */
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static int64_t random_between(int64_t lowest, int64_t highest)
-{
-    return lowest + (int64_t)(random_bits() % ((uint64_t)highest - (uint64_t)lowest + 1));
-}
+#define SEED UINT64_C(20250131)
 
 static int print_seed(void **state)
 {
     (void)state;
-    print_message("seed %llu\n", (unsigned long long)SEED);
+    random_begin(SEED);
     return 0;
 }
 

@@ -8,62 +8,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tools.h"
 #include <cmocka.h>
 
-#define SEED            UINT64_C(4632)
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define TEXT_SIZE       64
-
-static uint64_t random_state = SEED;
-
-/* xorshift64 (Marsaglia 2003): the same numbers on every machine. */
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static uint32_t random_below(uint32_t bound)
-{
-    return (uint32_t)(random_bits() % bound);
-}
-
-/* ---- a heap that counts -------------------------------------------------------------------------------- */
-
-static int blocks_alive;
-
-static void *counting_alloc(size_t size)
-{
-    blocks_alive++;
-    return malloc(size);
-}
-
-static void *counting_realloc(void *block, size_t size)
-{
-    if (!block) blocks_alive++;
-    return realloc(block, size);
-}
-
-static void counting_free(void *block)
-{
-    blocks_alive--;
-    free(block);
-}
+#define SEED      UINT64_C(4632)
+#define TEXT_SIZE 64
 
 static int set_up(void **state)
 {
     (void)state;
-    memory_use((struct memory_host){counting_alloc, counting_realloc, counting_free});
-    print_message("seed %llu\n", (unsigned long long)SEED);
+    heap_watch();
+    random_begin(SEED);
     return 0;
 }
 
 static int nothing_is_left(void **state)
 {
     (void)state;
-    return blocks_alive;
+    return heap_blocks();
 }
 
 /* ---- texts --------------------------------------------------------------------------------------------- */

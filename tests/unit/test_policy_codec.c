@@ -3,27 +3,11 @@
 #include "quota/memory.h"
 #include "quota/policy_codec.h"
 #include "scenario.h"
+#include "tools.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-#define SEED            UINT64_C(19840504)
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static uint64_t random_state = SEED;
-
-/* xorshift64 (Marsaglia 2003): the same numbers on every machine. */
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static uint32_t random_below(uint32_t bound)
-{
-    return (uint32_t)(random_bits() % bound);
-}
+#define SEED UINT64_C(19840504)
 
 static struct span span_of(const char *text)
 {
@@ -38,7 +22,7 @@ static struct span bytes_in(const struct sink *sink)
 static int set_up(void **state)
 {
     (void)state;
-    print_message("seed %llu\n", (unsigned long long)SEED);
+    random_begin(SEED);
     return 0;
 }
 

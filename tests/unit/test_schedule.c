@@ -10,26 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tools.h"
 #include <cmocka.h>
 
-#define SEED            UINT64_C(20250330)
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-
-static uint64_t random_state = SEED;
-
-/* xorshift64 (Marsaglia 2003): the same numbers on every machine. */
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static int64_t random_between(int64_t lowest, int64_t highest)
-{
-    return lowest + (int64_t)(random_bits() % (uint64_t)(highest - lowest + 1));
-}
+#define SEED UINT64_C(20250330)
 
 static struct span span_of(const char *text)
 {
@@ -101,7 +85,7 @@ static const struct zone *zone_installed(const char *name)
 static int set_up(void **state)
 {
     (void)state;
-    print_message("seed %llu\n", (unsigned long long)SEED);
+    random_begin(SEED);
     for (int i = 0; i < ZONES_COUNT; i++) zones[i] = zone_from_footer(zone_rows[i].footer);
     return 0;
 }

@@ -1,6 +1,7 @@
 /* Sliding log: exact windows, and the packed deque against an honest list. */
 #include "quota/sliding_log.h"
 #include "scenario.h"
+#include "tools.h"
 
 static void an_entry_leaves_when_it_is_exactly_one_window_old(void **state)
 {
@@ -96,28 +97,19 @@ static int64_t list_live(const struct list *list, int64_t horizon_us)
     return units;
 }
 
-static uint64_t next_random(uint64_t *seed) /* xorshift64*, Vigna 2016 */
-{
-    *seed ^= *seed >> 12;
-    *seed ^= *seed << 25;
-    *seed ^= *seed >> 27;
-    return *seed * UINT64_C(2685821657736338717);
-}
-
 static void the_packed_log_agrees_with_a_list(void **state)
 {
     (void)state;
-    uint64_t seed = 20250131;
-    print_message("seed %lu\n", seed);
+    random_begin(20250131);
     for (int round = 0; round < 20; round++) {
         struct scene scene = {0};
         static struct list list;
         list.count = 0;
-        struct rule rule = rule_of(RULE_LOG, 1 + (int64_t)(next_random(&seed) % 50), S, 0);
+        struct rule rule = rule_of(RULE_LOG, 1 + (int64_t)(random_bits() % 50), S, 0);
         int64_t now_us = BASE;
         for (int i = 0; i < 2000; i++) {
-            now_us += (int64_t)(next_random(&seed) % (i % 7 == 0 ? 400000 : 30000));
-            int64_t cost = 1 + (int64_t)(next_random(&seed) % 5), live = list_live(&list, now_us - S);
+            now_us += (int64_t)(random_bits() % (i % 7 == 0 ? 400000 : 30000));
+            int64_t cost = 1 + (int64_t)(random_bits() % 5), live = list_live(&list, now_us - S);
             if (i % 13 == 5) {
                 int64_t back = cost < live ? cost : live;
                 assert_int_equal(scene_refund(&scene, cost, -1, now_us), back);

@@ -12,28 +12,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tools.h"
 #include <cmocka.h>
 
-#define SEED            UINT64_C(20111230)
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
-#define HOUR_S          INT64_C(3600)
-#define DAY_S           INT64_C(86400)
-
-static uint64_t random_state = SEED;
-
-/* xorshift64 (Marsaglia 2003): the same numbers on every machine. */
-static uint64_t random_bits(void)
-{
-    random_state ^= random_state << 13;
-    random_state ^= random_state >> 7;
-    random_state ^= random_state << 17;
-    return random_state;
-}
-
-static int64_t random_between(int64_t lowest, int64_t highest)
-{
-    return lowest + (int64_t)(random_bits() % ((uint64_t)highest - (uint64_t)lowest + 1));
-}
+#define SEED   UINT64_C(20111230)
+#define HOUR_S INT64_C(3600)
+#define DAY_S  INT64_C(86400)
 
 /* Reads "2025-03-30T02:30:00", with a Z if there is none: an instant or a wall clock reading. */
 static int64_t at(const char *text)
@@ -54,34 +38,18 @@ static void assert_instant(int64_t got_us, int64_t wanted_us, const char *what)
     fail_msg("%s: got %s (%lld), expected %s (%lld)", what, got, (long long)got_us, wanted, (long long)wanted_us);
 }
 
-/* ---- a heap that counts -------------------------------------------------------------------------------- */
-
-static int blocks_alive;
-
-static void *counting_alloc(size_t size)
-{
-    blocks_alive++;
-    return malloc(size);
-}
-
-static void counting_free(void *block)
-{
-    blocks_alive--;
-    free(block);
-}
-
 static int set_up(void **state)
 {
     (void)state;
-    memory_use((struct memory_host){counting_alloc, realloc, counting_free});
-    print_message("seed %llu\n", (unsigned long long)SEED);
+    heap_watch();
+    random_begin(SEED);
     return 0;
 }
 
 static int nothing_is_left(void **state)
 {
     (void)state;
-    return blocks_alive;
+    return heap_blocks();
 }
 
 /* ---- making files -------------------------------------------------------------------------------------- */

@@ -1,0 +1,19 @@
+/* What tests of several files need: random numbers that are the same on every machine, and a heap that is watched.
+ *
+ *     group set-up ── random_begin(SEED), heap_watch() ──▶ tests ──▶ group tear-down ── heap_blocks() == 0 */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+/* Begins the sequence and prints its seed. */
+void random_begin(uint64_t seed);
+uint64_t random_bits(void);
+uint32_t random_below(uint32_t bound);                   /* 0 … bound - 1 */
+int64_t random_between(int64_t lowest, int64_t highest); /* both included */
+
+/* From now on src/ allocates from a heap that counts its blocks. */
+void heap_watch(void);
+int heap_blocks(void);
