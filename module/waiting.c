@@ -12,6 +12,8 @@
 #define uthash_free(block, size) memory_free(block)
 #include <uthash.h>
 
+#define TIMER_MS_MAX 1800000 /* half an hour */
+
 struct waiter {
     RedisModuleBlockedClient *client; /* the key of `waiters` */
     RedisModuleString *name;
@@ -78,7 +80,9 @@ static void timer_fired(RedisModuleCtx *ctx, void *unused)
     answer_due(ctx);
 }
 
-/* The server's timers count whole ms: rounded up, nobody is answered early. A held clock has no timer at all. */
+/* The server's timers count whole ms: rounded up, nobody is answered early. A held clock has no timer at all. Redis 7.0
+ * computes the distance to a module's next timer as an int of microseconds (ae.c, processTimeEvents): beyond 35 minutes
+ * it overflows and the server spins, so a longer wait looks at the clock in between. */
 static void timer_arm(RedisModuleCtx *ctx)
 {
     if (timer_armed) RedisModule_StopTimer(ctx, timer, NULL);
@@ -86,7 +90,7 @@ static void timer_arm(RedisModuleCtx *ctx)
     struct waiter *first = first_waiter();
     if (!first || clock_is_frozen()) return;
     int64_t wait_ms = millis_ceil(max_i64(first->moment_us - clock_now_us(), 0));
-    timer = RedisModule_CreateTimer(ctx, wait_ms, timer_fired, NULL);
+    timer = RedisModule_CreateTimer(ctx, min_i64(wait_ms, TIMER_MS_MAX), timer_fired, NULL);
     timer_armed = true;
 }
 
