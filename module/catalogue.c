@@ -9,6 +9,7 @@
 #define SWEEP_LOOKED_MAX 64 /* entries a change looks at in passing … */
 #define SWEEP_LIFTS_MAX  16 /* … and takes out when they have expired */
 #define CHUNK_BYTES      65536
+#define PAUSE_MS         50 /* while writes are paused look again so often */
 
 static RedisModuleDict *policies; /* by name; NULL = none */
 
@@ -226,6 +227,17 @@ static void write_policy(const struct policy *policy, void *ctx)
     sink_free(&writing.wire);
 }
 
+/* At once, or as soon as writes are no longer paused: replicating during a pause would abort the server. */
+static void write_catalogue(RedisModuleCtx *ctx, void *unused)
+{
+    (void)unused;
+    if (RedisModule_AvoidReplicaTraffic()) {
+        RedisModule_CreateTimer(ctx, PAUSE_MS, write_catalogue, NULL);
+    } else {
+        catalogue_each(write_policy, ctx);
+    }
+}
+
 /* The server has opened a new part of its AOF and forked the child that rewrites the older ones. */
 static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
@@ -236,7 +248,7 @@ static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t 
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
     bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
     RedisModule_FreeServerInfo(ctx, info);
-    if (rewrites) catalogue_each(write_policy, ctx);
+    if (rewrites) write_catalogue(ctx, NULL);
 }
 
 /* What is loaded replaces the catalogue whole, also where it holds no policy at all. */

@@ -133,13 +133,15 @@ static struct verdict denial_of(const struct limiter *limiter, const struct wait
     return denial;
 }
 
-/* Gives the place back; a demoted primary changes nothing, its successor keeps the queue as it is. */
+/* Gives the place back. A demoted primary changes nothing, its successor keeps the queue as it is; nor may anything be
+ * replicated while writes are paused (CLIENT PAUSE, a planned failover: the server would abort), so it stays taken. */
 static void give_back(RedisModuleCtx *ctx, struct waiter *waiter)
 {
     struct handle handle;
     struct decision decision;
     int64_t now_us = clock_now_us();
     if (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) return;
+    if (RedisModule_AvoidReplicaTraffic()) return;
     RedisModule_SelectDb(ctx, waiter->database);
     if (!handle_open(ctx, &limiter_keeper, waiter->name, &handle)) return;
     limiter_decide_refund(handle.value, waiter->units, -1, now_us, &decision);

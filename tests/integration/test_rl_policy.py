@@ -207,6 +207,25 @@ def test_an_aof_rewritten_without_preamble_keeps_the_catalogue(with_keys):
     server.close()
 
 
+def test_an_aof_rewrite_that_begins_while_writes_are_paused():
+    server = Server(appendonly="yes", appendfsync="always", aof_use_rdb_preamble="no").start()
+    quota = Quota(server.client())
+    quota("QUOTA.CLOCK FREEZE", NOON)
+    fill(quota)
+    expected = content(quota)
+    quota("CLIENT PAUSE 100000 WRITE")
+    server.client().bgrewriteaof()
+    wait_until(lambda: server.client().info("persistence")["aof_rewrite_in_progress"] == 0
+               and server.client().info("persistence")["aof_rewrite_scheduled"] == 0, "no rewrite")
+    quota("CLIENT UNPAUSE")
+    parts = server.path / "appendonlydir"
+    wait_until(lambda: any(b"RL._POLICY" in part.read_bytes() for part in parts.glob("*.2.incr.aof")), "not written")
+    server.kill()
+    server.start()
+    assert content(Quota(server.client())) == expected
+    server.close()
+
+
 def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
     fill(policies)
     for diskless in ("disabled", "on-empty-db", "swapdb"):

@@ -148,6 +148,16 @@ def test_by_the_real_clock_without_polling(quota, primary):
     wait_until(lambda: quota("DBSIZE") == 0, "the bucket stays")
 
 
+def test_a_client_that_leaves_while_writes_are_paused(quota, primary):
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
+    quota("CLIENT PAUSE 100000 WRITE")
+    waiter.client.connection.disconnect()
+    wait_until(lambda: quota.client.info("clients")["blocked_clients"] == 0, "still there")
+    quota("CLIENT UNPAUSE")
+    assert quota("RL.ALLOW k 1 10s PEEK")[3] == 20000  # the place could not be given back: it stays taken
+
+
 def test_a_long_wait_does_not_make_the_server_spin():
     """Redis 7.0 overflows when a module timer fires and the next is more than 35 minutes away: it fires ever again."""
     server = Server().start()
