@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 extern const struct command rl_allow_command, rl_mallow_command, rl_refund_command, rl_block_command, rl_info_command;
+extern const struct command rl_acquire_command, rl_renew_command, rl_release_command, rl_leases_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
 extern const struct command rl_policy_command, rl_policy_set_command, rl_policy_override_command;
 extern const struct command rl_policy_permit_command, rl_policy_refuse_command, rl_policy_lift_command;
@@ -17,6 +18,10 @@ const struct command *const commands[] = {
     &rl_refund_command,
     &rl_block_command,
     &rl_info_command,
+    &rl_acquire_command,
+    &rl_renew_command,
+    &rl_release_command,
+    &rl_leases_command,
     &cl_throttle_command,
     &rl_throttle_command,
     &rl_do_command,

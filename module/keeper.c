@@ -9,7 +9,7 @@
 #define KIND_SHIFT         4
 #define KIND_MASK          7
 
-struct keeper *const keepers[] = {&limiter_keeper, NULL};
+struct keeper *const keepers[] = {&limiter_keeper, &lease_keeper, NULL};
 
 struct keeper *keeper_of(struct span bytes)
 {
@@ -138,12 +138,14 @@ static void *copy(struct keeper *keeper, const void *value)
     };
 
 CALLBACKS(limiter)
+CALLBACKS(lease)
 
 static const struct {
     struct keeper *keeper;
     RedisModuleTypeMethods *methods;
 } types[] = {
     {&limiter_keeper, &limiter_methods},
+    {&lease_keeper, &lease_methods},
 };
 
 int keepers_register(RedisModuleCtx *ctx)

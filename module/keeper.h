@@ -36,6 +36,7 @@ struct keeper {
 };
 
 extern struct keeper limiter_keeper;
+extern struct keeper lease_keeper;
 
 /* A value came (+1), went (-1) or changed its size (0). Any thread. */
 void keeper_count(struct keeper *keeper, long long values, long long bytes);

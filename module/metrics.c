@@ -2,6 +2,7 @@
 #include "metrics.h"
 #include "catalogue.h"
 #include "keeper.h"
+#include "lease_waiting.h"
 #include "quota/rule_set.h"
 #include "waiting.h"
 #include <stdio.h>
@@ -34,7 +35,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
 {
     if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK) return;
     for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
-    RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count());
+    RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count() + lease_waiting_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", catalogue_count());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
     for (struct keeper *const *keeper = keepers; *keeper; keeper++) {

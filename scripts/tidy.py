@@ -24,17 +24,17 @@ CORE_ROOMS = (
     ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
     ("table of algorithms", "algorithm"),
     ("shared rules", "rule_set"),
-    ("wholes", "limiter policy"),
-    ("encodings", "rule_codec limiter_codec policy_codec"),
+    ("wholes", "limiter policy lease"),
+    ("encodings", "rule_codec limiter_codec policy_codec lease_codec"),
 )
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument zones config event"),
-    ("keepers", "keeper limiter_keeper commit waiting catalogue"),
+    ("keepers", "keeper limiter_keeper commit waiting catalogue lease_keeper lease_waiting"),
     ("counters", "metrics"),
     ("asking", "asking"),
     ("shape of commands", "command"),
-    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal"),
+    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal rl_lease"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -45,9 +45,11 @@ SIDEWAYS = {  # who: whom
     "policy_codec": "rule_codec",
     "commit": "keeper",
     "limiter_keeper": "keeper",
+    "lease_keeper": "keeper",
     "waiting": "keeper commit",
     "catalogue": "commit",
     "config": "zones",
+    "lease_waiting": "keeper",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.

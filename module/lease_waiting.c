@@ -1,0 +1,357 @@
+/* Lines of blocked clients, one per key, called one by one; see lease_waiting.h. */
+#include "lease_waiting.h"
+#include "clock.h"
+#include "keeper.h"
+#include "quota/buffer.h"
+#include "quota/checked.h"
+#include "quota/memory.h"
+#undef uthash_malloc
+#undef uthash_free
+#define uthash_malloc(size)      memory_alloc(size)
+#define uthash_free(block, size) memory_free(block)
+#include <uthash.h>
+
+#define NAME_BYTES_USUAL 256
+#define TIMER_MS_MAX     1800000 /* half an hour, then look again: see line_set_timer */
+#define PAUSE_MS         50      /* while writes are paused (CLIENT PAUSE, a planned failover) look again so often */
+
+struct line;
+
+struct waiter {
+    struct line *line; /* NULL = has left it */
+    struct waiter *before, *behind;
+    RedisModuleBlockedClient *client;
+    lease_answer *answer;
+    struct lease_ask ask; /* its id points to the bytes below */
+    int64_t until_us;     /* by the module's clock */
+    bool called;          /* its answer is on its way */
+    char id[];
+};
+
+/* Everybody who waits on one key. Freed by serve() alone, when it finds nobody in it. */
+struct line {
+    struct waiter *first, *last;
+    RedisModuleString *name;
+    wide units; /* of all who wait */
+    int database;
+    bool ready; /* stands in the list of lines to be served */
+    struct line *next_ready;
+    RedisModuleTimerID timer; /* 0 = none */
+    UT_hash_handle hh;
+    char key[]; /* the database's number and the name */
+};
+
+static struct line *lines, *ready_lines;
+static int64_t waiters_count;
+static bool wake_is_set;     /* its timer runs, or it does */
+static RedisModuleCtx *home; /* for timers, where no other context is at hand */
+
+static void wake(RedisModuleCtx *ctx, void *unused);
+
+/* ---- lines ----------------------------------------------------------------------------------------------- */
+
+static struct line *line_find(int database, struct span name)
+{
+    char lent[NAME_BYTES_USUAL];
+    struct line *line = NULL;
+    if (!lines) return NULL;
+    struct sink key = sink_over(lent, sizeof(lent));
+    sink_raw(&key, &database, sizeof(database));
+    sink_raw(&key, name.data, name.size);
+    HASH_FIND(hh, lines, key.data, key.size, line);
+    sink_free(&key);
+    return line;
+}
+
+static struct line *line_new(int database, RedisModuleString *name)
+{
+    struct span bytes = span_of(name);
+    size_t key_size = sizeof(database) + bytes.size;
+    struct line *line = memory_alloc(sizeof(*line) + key_size);
+    *line = (struct line){.name = RedisModule_CreateStringFromString(NULL, name), .database = database};
+    memcpy(line->key, &database, sizeof(database));
+    memcpy(line->key + sizeof(database), bytes.data, bytes.size);
+    HASH_ADD_KEYPTR(hh, lines, line->key, key_size, line);
+    return line;
+}
+
+static void line_stop_timer(struct line *line)
+{
+    if (line->timer) RedisModule_StopTimer(home, line->timer, NULL);
+    line->timer = 0;
+}
+
+static void line_free(struct line *line)
+{
+    line_stop_timer(line);
+    HASH_DEL(lines, line);
+    RedisModule_FreeString(NULL, line->name);
+    memory_free(line);
+}
+
+static void wake_in(int64_t wait_ms)
+{
+    if (!wake_is_set) RedisModule_CreateTimer(home, wait_ms, wake, NULL);
+    wake_is_set = true;
+}
+
+static void line_mark(struct line *line)
+{
+    if (line->ready) return;
+    line->ready = true;
+    line->next_ready = ready_lines;
+    ready_lines = line;
+}
+
+static void line_ready(struct line *line)
+{
+    line_mark(line);
+    wake_in(0);
+}
+
+static void all_lines_ready(void)
+{
+    for (struct line *line = lines; line; line = line->hh.next) line_ready(line);
+}
+
+static void line_timer_fired(RedisModuleCtx *ctx, void *data)
+{
+    struct line *line = data;
+    line->timer = 0;
+    line_mark(line);
+    wake(ctx, NULL);
+}
+
+/* Whole ms, rounded up: nobody is called early. A held clock has no timers at all. Redis 7.0 computes the distance to
+ * a module's next timer as an int of microseconds (ae.c, processTimeEvents: retval * 1000): beyond 35 minutes it
+ * overflows, and the server spins. */
+static void line_set_timer(struct line *line, int64_t wait_us)
+{
+    line_stop_timer(line);
+    if (clock_is_frozen()) return;
+    line->timer = RedisModule_CreateTimer(home, min_i64(millis_ceil(wait_us), TIMER_MS_MAX), line_timer_fired, line);
+}
+
+/* ---- waiters --------------------------------------------------------------------------------------------- */
+
+static void line_join(struct line *line, struct waiter *waiter)
+{
+    waiter->line = line;
+    waiter->before = line->last;
+    if (line->last) line->last->behind = waiter;
+    if (!line->first) line->first = waiter;
+    line->last = waiter;
+    line->units += waiter->ask.cost;
+    waiters_count++;
+}
+
+/* Out of the line; the record lives on until the server has done with its client. */
+static void waiter_leave(struct waiter *waiter)
+{
+    struct line *line = waiter->line;
+    if (!line) return;
+    if (line->first == waiter) line_ready(line);
+    *(waiter->before ? &waiter->before->behind : &line->first) = waiter->behind;
+    *(waiter->behind ? &waiter->behind->before : &line->last) = waiter->before;
+    line->units -= waiter->ask.cost;
+    waiter->line = NULL;
+    waiters_count--;
+}
+
+static int64_t units_before(const struct waiter *waiter)
+{
+    wide units = 0;
+    for (const struct waiter *other = waiter->before; other; other = other->before) units += other->ask.cost;
+    return wide_clamp(units, 0, INT64_MAX);
+}
+
+/* A client that is to be closed (its user was deleted, its buffers have outgrown their limit) may be around, blocked as
+ * it was, until the pass ends. Such a one must get no lease: CLIENT LIST shows it by an A among its flags. */
+static bool client_is_closing(RedisModuleCtx *ctx)
+{
+    RedisModuleCallReply *reply =
+        RedisModule_Call(ctx, "CLIENT", "ccl", "LIST", "ID", (long long)RedisModule_GetClientId(ctx));
+    size_t size = 0;
+    const char *text = reply ? RedisModule_CallReplyStringPtr(reply, &size) : NULL;
+    struct span rest = {text, text ? size : 0};
+    bool closing = rest.size == 0; /* the list does not have it at all */
+    for (; rest.size > 7 && memcmp(rest.data, " flags=", 7) != 0; rest.size--) rest.data++;
+    for (size_t i = 7; i < rest.size && rest.data[i] != ' '; i++) closing = closing || rest.data[i] == 'A';
+    if (reply) RedisModule_FreeCallReply(reply);
+    return closing;
+}
+
+/* It is its turn, its time is over, or CLIENT UNBLOCK says so: it is answered as things stand now. */
+static int answer_waiter(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct waiter *waiter = RedisModule_GetBlockedClientPrivateData(ctx);
+    struct line *line = waiter->line;
+    (void)argc;
+    if (!line) return RedisModule_ReplyWithNull(ctx);
+    waiter->ask.now_us = clock_now_us();
+    waiter->ask.ahead = units_before(waiter);
+    bool paused = RedisModule_AvoidReplicaTraffic(); /* nothing may be written: as if somebody were ahead */
+    if (paused) waiter->ask.ahead = max_i64(waiter->ask.ahead, 1);
+    waiter_leave(waiter);
+    if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->ask);
+    return REDISMODULE_OK;
+}
+
+/* Somebody else signalled the key: whoever is first will be called. */
+static int keep_waiting(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct waiter *waiter = RedisModule_GetBlockedClientPrivateData(ctx);
+    (void)argv;
+    (void)argc;
+    if (waiter->line) line_ready(waiter->line);
+    return REDISMODULE_ERR;
+}
+
+/* At once; waiter_free would come to know it later. */
+static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
+{
+    (void)client;
+    waiter_leave(RedisModule_GetBlockedClientPrivateData(ctx));
+}
+
+static void waiter_free(RedisModuleCtx *ctx, void *record)
+{
+    (void)ctx;
+    waiter_leave(record);
+    memory_free(record);
+}
+
+static void waiter_call(struct waiter *waiter)
+{
+    waiter->called = true;
+    RedisModule_UnblockClient(waiter->client, waiter);
+}
+
+/* ---- serving --------------------------------------------------------------------------------------------- */
+
+/* How long the first has to wait still; 0 = it is to be answered now, with a lease or with an error. */
+static int64_t first_wait_us(RedisModuleCtx *ctx, const struct line *line)
+{
+    struct handle handle;
+    struct lease_decision decision;
+    struct lease_ask ask = line->first->ask;
+    ask.now_us = clock_now_us();
+    ask.ahead = 0;
+    if (!handle_open(ctx, &lease_keeper, line->name, &handle)) return 0;
+    leases_decide_acquire(handle.value, &ask, &decision);
+    handle_close(&handle);
+    bool denied = decision.fault == LEASE_FAULT_NONE && decision.verdict.granted == 0;
+    return denied ? decision.verdict.wait_us : 0;
+}
+
+/* Under a held clock the server's timeouts tell nothing. */
+static void call_those_whose_time_is_over(struct line *line)
+{
+    int64_t now_us = clock_now_us();
+    for (struct waiter *waiter = line->first, *behind; waiter; waiter = behind) {
+        behind = waiter->behind;
+        if (waiter->until_us <= now_us && !waiter->called) waiter_call(waiter);
+    }
+}
+
+static void serve(RedisModuleCtx *ctx, struct line *line)
+{
+    int64_t wait_us = 0;
+    RedisModule_SelectDb(ctx, line->database);
+    while (line->first && !line->first->called && (wait_us = first_wait_us(ctx, line)) == 0) waiter_call(line->first);
+    if (clock_is_frozen()) call_those_whose_time_is_over(line);
+    if (line->first && line->first->called) return; /* when it leaves, the line is ready again */
+    if (line->first) line_set_timer(line, wait_us);
+    if (!line->first && !line->ready) line_free(line);
+}
+
+/* Once per pass of the event loop in which a line became ready. */
+static void wake(RedisModuleCtx *ctx, void *unused)
+{
+    (void)unused;
+    wake_is_set = true; /* who leaves while others are served makes its line ready: this loop sees that */
+    while (ready_lines && !RedisModule_AvoidReplicaTraffic()) {
+        struct line *line = ready_lines;
+        ready_lines = line->next_ready;
+        line->ready = false;
+        serve(ctx, line);
+    }
+    wake_is_set = false;
+    if (ready_lines) wake_in(PAUSE_MS);
+}
+
+/* ---- what makes lines ready ------------------------------------------------------------------------------ */
+
+static void value_unlinked(RedisModuleKeyOptCtx *where)
+{
+    struct line *line =
+        line_find(RedisModule_GetDbIdFromOptCtx(where), span_of(RedisModule_GetKeyNameFromOptCtx(where)));
+    if (line) line_ready(line);
+}
+
+static void databases_changed(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)ctx;
+    (void)event;
+    (void)what;
+    (void)data;
+    all_lines_ready();
+}
+
+void lease_waiting_ready(RedisModuleCtx *ctx, RedisModuleString *name)
+{
+    if (!lines) return;
+    struct line *line = line_find(RedisModule_GetSelectedDb(ctx), span_of(name));
+    if (line) line_ready(line);
+}
+
+void lease_waiting_clock_moved(void)
+{
+    all_lines_ready();
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------------- */
+
+/* A server on which nobody ever waits pays nothing. */
+static void listen_once(RedisModuleCtx *ctx)
+{
+    if (home) return;
+    home = RedisModule_GetDetachedThreadSafeContext(ctx);
+    lease_keeper.unlinked = value_unlinked;
+    RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_FlushDB, databases_changed);
+    RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_SwapDB, databases_changed);
+}
+
+static struct waiter *waiter_new(const struct lease_ask *ask, int64_t wait_us, lease_answer *answer)
+{
+    struct waiter *waiter = memory_alloc(sizeof(*waiter) + ask->id.size);
+    *waiter = (struct waiter){.ask = *ask, .answer = answer, .until_us = ask->now_us + wait_us};
+    if (ask->id.size > 0) waiter->ask.id.data = memcpy(waiter->id, ask->id.data, ask->id.size);
+    return waiter;
+}
+
+void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask, int64_t wait_us,
+                         lease_answer *answer)
+{
+    int database = RedisModule_GetSelectedDb(ctx);
+    listen_once(ctx);
+    struct line *line = line_find(database, span_of(name));
+    if (!line) line = line_new(database, name);
+    struct waiter *waiter = waiter_new(ask, wait_us, answer);
+    line_join(line, waiter);
+    waiter->client = RedisModule_BlockClientOnKeys(ctx, keep_waiting, answer_waiter, waiter_free, millis_ceil(wait_us),
+                                                   &name, 1, waiter);
+    RedisModule_SetDisconnectCallback(waiter->client, client_gone);
+    if (line->first == waiter) line_ready(line); /* to find out when it will be its turn */
+}
+
+int64_t lease_waiting_ahead(RedisModuleCtx *ctx, RedisModuleString *name)
+{
+    struct line *line = line_find(RedisModule_GetSelectedDb(ctx), span_of(name));
+    return line ? wide_clamp(line->units, 0, INT64_MAX) : 0;
+}
+
+int64_t lease_waiting_count(void)
+{
+    return waiters_count;
+}

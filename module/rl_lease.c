@@ -1,0 +1,252 @@
+/* RL.ACQUIRE, RL.RENEW, RL.RELEASE, RL.LEASES: a limit on what is held at once, as leases that end by themselves.
+ *
+ *     RL.ACQUIRE key limit ttl [ID id] [COST n] [WAIT duration]    the verdict's six integers, lease id, fencing token
+ *     RL.RENEW key id ttl                                          the new expiry in Unix ms
+ *     RL.RELEASE key id                                            1, or 0 when there was none
+ *     RL.LEASES key                                                who holds what
+ *
+ * Parse, open, decide, commit, reply: the decisions are quota/lease.h, those who wait stand in lease_waiting.h. */
+#include "clock.h"
+#include "command.h"
+#include "commit.h"
+#include "lease_waiting.h"
+#include "metrics.h"
+#include "quota/lease.h"
+#include "reply.h"
+
+static bool id_fits_or_reply(RedisModuleCtx *ctx, struct span id)
+{
+    if (id.size > 0 && id.size <= LEASE_ID_BYTES_MAX) return true;
+    reply_error(ctx, "ERR id '%s' must have 1 to %d bytes", printable(id).text, LEASE_ID_BYTES_MAX);
+    return false;
+}
+
+static int reply_lease_fault(RedisModuleCtx *ctx, const struct lease_decision *decision, struct span id)
+{
+    switch (decision->fault) {
+    case LEASE_FAULT_CONFLICT:
+        return reply_error(ctx, "IDCONFLICT id '%s' holds a lease of cost %lld; ask for that, or with another id",
+                           printable(id).text, (long long)decision->lease.cost);
+    case LEASE_FAULT_UNKNOWN: return reply_error(ctx, "NOSUCHID no live lease has the id '%s'", printable(id).text);
+    case LEASE_FAULT_BOUND: return reply_error(ctx, "LIMITED a key has at most %d leases at once", LEASES_MAX);
+    default: return reply_error(ctx, "OVERFLOW the sum of costs or the expiry would not fit; ask for less");
+    }
+}
+
+/* ---- RL.ACQUIRE ------------------------------------------------------------------------------------------ */
+
+struct acquire_request {
+    int64_t limit, ttl_us, cost, wait_us;
+    struct span id;
+};
+
+static const struct argument acquire_arguments[] = {
+    KEY("key", "What is held: the name of the limited resource."),
+    FIELD(ARGUMENT_INTEGER, "limit", NULL, struct acquire_request, limit, UNLIMITED, INT64_MAX, 0,
+          "Units held at once; -1 is unlimited, 0 is none."),
+    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct acquire_request, ttl_us, 1, SPAN_MAX_US, 0,
+          "How long the lease lasts unless it is renewed or released, 1us to about 9000 years."),
+    FIELD(ARGUMENT_TEXT, "id", "ID", struct acquire_request, id, 0, 0, ARGUMENT_OPTIONAL,
+          "The lease's name, 1 to 512 bytes (default: one is made); asked again it answers the same lease."),
+    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct acquire_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units this lease holds, 1 or more (default 1)."),
+    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct acquire_request, wait_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+          "When denied, wait in line for at most so long, 1us or more."),
+    {0},
+};
+
+/* Flat, so that every client reads it: the verdict, then id and token; null and 0 when denied. */
+static void reply_acquired(RedisModuleCtx *ctx, const struct lease_decision *decision)
+{
+    const struct verdict *verdict = &decision->verdict;
+    const struct lease *lease = &decision->lease;
+    RedisModule_ReplyWithArray(ctx, 8);
+    RedisModule_ReplyWithLongLong(ctx, verdict->granted);
+    RedisModule_ReplyWithLongLong(ctx, verdict->limit);
+    RedisModule_ReplyWithLongLong(ctx, verdict->remaining);
+    RedisModule_ReplyWithLongLong(ctx, millis_ceil(verdict->wait_us));
+    RedisModule_ReplyWithLongLong(ctx, millis_ceil(verdict->reset_us));
+    RedisModule_ReplyWithLongLong(ctx, verdict->rule);
+    if (lease->token > 0) {
+        RedisModule_ReplyWithStringBuffer(ctx, lease->id.data, lease->id.size);
+    } else {
+        RedisModule_ReplyWithNull(ctx);
+    }
+    RedisModule_ReplyWithLongLong(ctx, lease->token);
+}
+
+/* Decides and answers, except that a denial with time to wait is left to the caller: false, nothing replied. */
+static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask, bool may_wait)
+{
+    struct handle handle;
+    struct lease_decision decision;
+
+    if (!handle_open_or_reply(ctx, &lease_keeper, name, &handle)) return true;
+    leases_decide_acquire(handle.value, ask, &decision);
+    bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
+    bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
+    if (!waits && !faulty) metrics_count(cause_of(&decision.verdict));
+    if (!waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
+    if (!waits && faulty) reply_lease_fault(ctx, &decision, ask->id);
+    commit(ctx, &handle, &decision, ask->now_us);
+    handle_close(&handle);
+    return !waits;
+}
+
+static void answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask)
+{
+    answer_or_wait(ctx, name, ask, false);
+}
+
+static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct acquire_request request = {.cost = 1};
+
+    if (!arguments_parse_or_reply(ctx, acquire_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (request.id.data && !id_fits_or_reply(ctx, request.id)) return REDISMODULE_OK;
+
+    struct lease_ask ask = {.id = request.id,
+                            .limit = request.limit,
+                            .cost = request.cost,
+                            .ttl_us = request.ttl_us,
+                            .now_us = clock_now_us(),
+                            .ahead = lease_waiting_ahead(ctx, argv[1])};
+    bool may_wait = request.wait_us > 0 && !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_DENY_BLOCKING);
+    if (!answer_or_wait(ctx, argv[1], &ask, may_wait)) {
+        lease_waiting_begin(ctx, argv[1], &ask, request.wait_us, answer);
+    }
+    return REDISMODULE_OK;
+}
+
+/* ---- RL.RENEW and RL.RELEASE ----------------------------------------------------------------------------- */
+
+struct lease_request {
+    struct span id;
+    int64_t ttl_us;
+};
+
+static const struct argument renew_arguments[] = {
+    KEY("key", "The lease key."),
+    FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_request, id, 0, 0, 0, "The lease's id."),
+    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_request, ttl_us, 1, SPAN_MAX_US, 0,
+          "How long the lease lasts from now on, longer or shorter than before."),
+    {0},
+};
+
+static const struct argument release_arguments[] = {
+    KEY("key", "The lease key."),
+    FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_request, id, 0, 0, 0, "The lease's id."),
+    {0},
+};
+
+static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct lease_request request;
+    struct handle handle;
+    struct lease_decision decision;
+
+    if (!arguments_parse_or_reply(ctx, renew_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!id_fits_or_reply(ctx, request.id)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &lease_keeper, argv[1], &handle)) return REDISMODULE_OK;
+
+    int64_t now_us = clock_now_us();
+    leases_decide_renew(handle.value, request.id, request.ttl_us, now_us, &decision);
+    commit(ctx, &handle, &decision, now_us);
+    handle_close(&handle);
+    if (decision.fault != LEASE_FAULT_NONE) return reply_lease_fault(ctx, &decision, request.id);
+    lease_waiting_ready(ctx, argv[1]);
+    return RedisModule_ReplyWithLongLong(ctx, millis_floor(decision.lease.expires_us));
+}
+
+static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct lease_request request;
+    struct handle handle;
+    struct lease_decision decision;
+
+    if (!arguments_parse_or_reply(ctx, release_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!id_fits_or_reply(ctx, request.id)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &lease_keeper, argv[1], &handle)) return REDISMODULE_OK;
+
+    int64_t now_us = clock_now_us();
+    bool released = leases_decide_release(handle.value, request.id, now_us, &decision);
+    commit(ctx, &handle, &decision, now_us);
+    handle_close(&handle);
+    if (released) lease_waiting_ready(ctx, argv[1]);
+    return RedisModule_ReplyWithLongLong(ctx, released);
+}
+
+/* ---- RL.LEASES ------------------------------------------------------------------------------------------- */
+
+static const struct argument leases_arguments[] = {KEY("key", "The lease key."), {0}};
+
+static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct handle handle;
+
+    (void)argc;
+    if (!handle_read_or_reply(ctx, &lease_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    int64_t settled_us = leases_settled_us(handle.value, clock_now_us());
+    RedisModule_ReplyWithArray(ctx, leases_live_count(handle.value, settled_us));
+    for (const struct lease *lease = NULL; (lease = leases_next(handle.value, lease));) {
+        if (lease->expires_us <= settled_us) continue;
+        RedisModule_ReplyWithMap(ctx, 5);
+        reply_field_text(ctx, "id", lease->id);
+        reply_field_integer(ctx, "cost", lease->cost);
+        reply_field_integer(ctx, "token", lease->token);
+        reply_field_integer(ctx, "acquired", millis_floor(lease->acquired_us));
+        reply_field_integer(ctx, "expires", millis_floor(lease->expires_us));
+    }
+    handle_close(&handle);
+    return REDISMODULE_OK;
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+const struct command rl_acquire_command = {
+    .name = "RL.ACQUIRE",
+    .summary = "Takes a lease if what is held at once stays within a limit; can wait in line for one.",
+    .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast blocking",
+    .categories = "write fast blocking",
+    .key_flags = KEY_WRITE,
+    .handler = acquire,
+    .arguments = acquire_arguments,
+};
+
+const struct command rl_renew_command = {
+    .name = "RL.RENEW",
+    .summary = "Lets a live lease last for a while from now on; replies its new expiry in Unix ms.",
+    .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = renew,
+    .arguments = renew_arguments,
+};
+
+const struct command rl_release_command = {
+    .name = "RL.RELEASE",
+    .summary = "Ends a lease; replies 1, or 0 when there was no live one with that id.",
+    .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = release,
+    .arguments = release_arguments,
+};
+
+const struct command rl_leases_command = {
+    .name = "RL.LEASES",
+    .summary = "Lists the live leases of a key in the order in which they were taken.",
+    .complexity = "O(n) with n leases",
+    .since = "1.0.0",
+    .flags = "readonly",
+    .categories = "read slow",
+    .key_flags = KEY_READ,
+    .handler = list_leases,
+    .arguments = leases_arguments,
+};

@@ -1,0 +1,134 @@
+/* Fuzzes leases: bytes as a value, bytes as effects, and commands against whatever was let in.
+ *
+ *     input ─▶ first byte even: a value      decode → refused, or encodes to the very same bytes, then is used
+ *              first byte odd:  effects      decode → refused, or applied where they are accepted, then used
+ *
+ * What must hold: no crash, no overflow (UBSan), no leak; what is decided is accepted by the value it was decided on,
+ * over the wire; no more is held than the limit; tokens grow; the walk shows each lease that the count counts. */
+#include "quota/lease_codec.h"
+#include <stdlib.h>
+
+static void require(bool holds)
+{
+    if (!holds) abort();
+}
+
+/* The input once more, as numbers: each in the range that the commands allow. */
+struct numbers {
+    const uint8_t *data;
+    size_t size, at;
+};
+
+static int64_t number_upto(struct numbers *numbers, int64_t highest)
+{
+    uint64_t number = 0;
+    int bytes = numbers->data[numbers->at++ % numbers->size] % 9; /* short numbers are as frequent as long ones */
+    for (int i = 0; i < bytes; i++) number = number << 8 | numbers->data[numbers->at++ % numbers->size];
+    return (int64_t)(number % ((uint64_t)highest + 1));
+}
+
+static struct leases *apply_both_ways(struct leases *leases, const struct lease_decision *decision)
+{
+    struct sink wire = {0};
+    struct lease_decision received;
+    bool lasting;
+    if (decision->change == LEASE_KEPT) return leases;
+    int64_t token = leases ? leases_last_token(leases) : 0;
+    lease_effects_encode(decision, false, &wire);
+    require(lease_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && !lasting);
+    require(leases_accepts(leases, &received));
+    leases = leases_apply(leases, &received);
+    require(leases_last_token(leases) >= token &&
+            (decision->change != LEASE_OPEN || leases_last_token(leases) > token));
+    require(leases_deadline_us(leases) > decision->settled_us);
+    sink_free(&wire);
+    return leases;
+}
+
+static void check_counts(const struct leases *leases, int64_t now_us)
+{
+    uint32_t live = 0;
+    if (!leases) return;
+    for (const struct lease *lease = NULL; (lease = leases_next(leases, lease));) {
+        live += lease->expires_us > leases_settled_us(leases, now_us);
+        require(lease->token <= leases_last_token(leases));
+    }
+    require(live == leases_live_count(leases, now_us));
+}
+
+/* An id that is stored, one that the input spells, or none. */
+static struct span some_id(const struct leases *leases, struct numbers *numbers)
+{
+    const struct lease *lease = NULL;
+    int64_t which = number_upto(numbers, 6);
+    if (which == 0) return (struct span){0};
+    if (which == 1 || !leases) return (struct span){(const char *)numbers->data, numbers->size < 4 ? numbers->size : 4};
+    while (which-- > 1) lease = leases_next(leases, lease);
+    return lease ? lease->id : SPAN("other");
+}
+
+static struct leases *use(struct leases *leases, struct numbers *numbers)
+{
+    struct lease_decision decision;
+    char id_copy[LEASE_ID_BYTES_MAX];
+    struct span id = some_id(leases, numbers);
+    int64_t now_us = 1 + number_upto(numbers, INSTANT_MAX_US - 1), ttl_us = 1 + number_upto(numbers, SPAN_MAX_US - 1);
+    if (id.size > 0) id.data = memcpy(id_copy, id.data, id.size);
+    switch (number_upto(numbers, 3)) {
+    case 0:
+        if (id.size > 0) leases_decide_release(leases, id, now_us, &decision);
+        if (id.size == 0) return leases;
+        break;
+    case 1: leases_decide_renew(leases, id.size > 0 ? id : SPAN("x"), ttl_us, now_us, &decision); break;
+    default: {
+        struct lease_ask ask = {.id = id,
+                                .limit = number_upto(numbers, INT64_MAX - 1) - 1,
+                                .cost = 1 + number_upto(numbers, INT64_MAX - 1),
+                                .ttl_us = ttl_us,
+                                .now_us = now_us,
+                                .ahead =
+                                    number_upto(numbers, INT64_MAX - 1) & -(int64_t)(number_upto(numbers, 3) == 0)};
+        leases_decide_acquire(leases, &ask, &decision);
+        const struct verdict *verdict = &decision.verdict;
+        require(verdict->wait_us >= NEVER_US && verdict->reset_us >= 0 && verdict->remaining >= UNLIMITED);
+        require(verdict->granted == 0 || (verdict->granted == ask.cost && decision.lease.token > 0));
+        require(decision.change != LEASE_OPEN || ask.limit == UNLIMITED || ask.cost <= ask.limit);
+        require(decision.change != LEASE_OPEN || ask.ahead == 0);
+    }
+    }
+    leases = apply_both_ways(leases, &decision);
+    check_counts(leases, now_us);
+    return leases;
+}
+
+static struct leases *from_value(struct span bytes)
+{
+    struct leases *leases = leases_decode(bytes);
+    struct sink again = {0};
+    if (!leases) return NULL;
+    leases_encode(leases, &again);
+    require(span_equal(bytes, (struct span){again.data, again.size}));
+    sink_free(&again);
+    return leases;
+}
+
+static struct leases *from_effects(struct span bytes)
+{
+    struct lease_decision decision;
+    bool lasting;
+    if (!lease_effects_decode(bytes, &decision, &lasting) || !leases_accepts(NULL, &decision)) return NULL;
+    return leases_apply(NULL, &decision);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size < 2) return 0;
+    struct span bytes = {(const char *)data + 1, size - 1};
+    struct numbers numbers = {data, size, 1};
+    struct leases *leases = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
+    for (int i = 0; i < 12; i++) leases = use(leases, &numbers);
+    leases_free(leases);
+    return 0;
+}
