@@ -4,6 +4,7 @@
 
 extern const struct command rl_allow_command, rl_mallow_command, rl_refund_command, rl_block_command, rl_info_command;
 extern const struct command rl_acquire_command, rl_renew_command, rl_release_command, rl_leases_command;
+extern const struct command rl_breaker_command, rl_adapt_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
 extern const struct command rl_policy_command, rl_policy_set_command, rl_policy_override_command;
 extern const struct command rl_policy_permit_command, rl_policy_refuse_command, rl_policy_lift_command;
@@ -22,6 +23,8 @@ const struct command *const commands[] = {
     &rl_renew_command,
     &rl_release_command,
     &rl_leases_command,
+    &rl_breaker_command,
+    &rl_adapt_command,
     &cl_throttle_command,
     &rl_throttle_command,
     &rl_do_command,

@@ -25,7 +25,8 @@ static void store(struct handle *handle, void *before, long long before_bytes)
 static void expire(struct handle *handle, bool lasting)
 {
     int64_t deadline_us = handle->keeper->deadline_us(handle->value);
-    RedisModule_SetAbsExpire(handle->key, lasting ? REDISMODULE_NO_EXPIRE : millis_ceil(deadline_us));
+    bool stays = lasting || deadline_us >= INSTANT_MAX_US; /* a forced breaker has no end */
+    RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(deadline_us));
 }
 
 static void replicate_effects(RedisModuleCtx *ctx, struct handle *handle, const void *decision, bool lasting)

@@ -9,7 +9,7 @@
 #define KIND_SHIFT         4
 #define KIND_MASK          7
 
-struct keeper *const keepers[] = {&limiter_keeper, &lease_keeper, NULL};
+struct keeper *const keepers[] = {&limiter_keeper, &lease_keeper, &breaker_keeper, &adaptive_keeper, NULL};
 
 struct keeper *keeper_of(struct span bytes)
 {
@@ -139,6 +139,8 @@ static void *copy(struct keeper *keeper, const void *value)
 
 CALLBACKS(limiter)
 CALLBACKS(lease)
+CALLBACKS(breaker)
+CALLBACKS(adaptive)
 
 static const struct {
     struct keeper *keeper;
@@ -146,6 +148,8 @@ static const struct {
 } types[] = {
     {&limiter_keeper, &limiter_methods},
     {&lease_keeper, &lease_methods},
+    {&breaker_keeper, &breaker_methods},
+    {&adaptive_keeper, &adaptive_methods},
 };
 
 int keepers_register(RedisModuleCtx *ctx)

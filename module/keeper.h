@@ -35,8 +35,41 @@ struct keeper {
     void (*unlinked)(RedisModuleKeyOptCtx *where);
 };
 
+/* A kind's own functions carry its own types; these carry them as the keeper's void pointers. A keeper file writes
+ * KEEPER_FUNCTIONS(leases), has_effects, encode_effects and replay, and fills its row with KEEPER_ROW. */
+#define KEEPER_FUNCTIONS(prefix_)                                                                                      \
+    static void *apply(void *value, const void *decision)                                                              \
+    {                                                                                                                  \
+        return prefix_##_apply(value, decision);                                                                       \
+    }                                                                                                                  \
+    static void encode(const void *value, struct sink *sink)                                                           \
+    {                                                                                                                  \
+        prefix_##_encode(value, sink);                                                                                 \
+    }                                                                                                                  \
+    static void *decode(struct span bytes)                                                                             \
+    {                                                                                                                  \
+        return prefix_##_decode(bytes);                                                                                \
+    }                                                                                                                  \
+    static int64_t deadline_us(const void *value)                                                                      \
+    {                                                                                                                  \
+        return prefix_##_deadline_us(value);                                                                           \
+    }                                                                                                                  \
+    static void free_value(void *value)                                                                                \
+    {                                                                                                                  \
+        prefix_##_free(value);                                                                                         \
+    }                                                                                                                  \
+    static size_t bytes_of(const void *value)                                                                          \
+    {                                                                                                                  \
+        return prefix_##_bytes(value);                                                                                 \
+    }
+#define KEEPER_ROW                                                                                                     \
+    .apply = apply, .has_effects = has_effects, .effects_encode = encode_effects, .replay = replay, .encode = encode,  \
+    .decode = decode, .deadline_us = deadline_us, .free = free_value, .bytes = bytes_of
+
 extern struct keeper limiter_keeper;
 extern struct keeper lease_keeper;
+extern struct keeper breaker_keeper;
+extern struct keeper adaptive_keeper;
 
 /* A value came (+1), went (-1) or changed its size (0). Any thread. */
 void keeper_count(struct keeper *keeper, long long values, long long bytes);

@@ -2,10 +2,8 @@
 #include "keeper.h"
 #include "quota/lease_codec.h"
 
-static void *apply(void *value, const void *decision)
-{
-    return leases_apply(value, decision);
-}
+/* Freeing touches its own value only: any thread may do it. */
+KEEPER_FUNCTIONS(leases)
 
 static bool has_effects(const void *decision)
 {
@@ -25,42 +23,4 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-static void encode(const void *value, struct sink *sink)
-{
-    leases_encode(value, sink);
-}
-
-static void *decode(struct span bytes)
-{
-    return leases_decode(bytes);
-}
-
-static int64_t deadline_us(const void *value)
-{
-    return leases_deadline_us(value);
-}
-
-/* Touches its own value only: any thread may call it. */
-static void free_value(void *value)
-{
-    leases_free(value);
-}
-
-static size_t bytes(const void *value)
-{
-    return leases_bytes(value);
-}
-
-struct keeper lease_keeper = {
-    .type_name = "rl-leases",
-    .kind = LEASE_KIND,
-    .apply = apply,
-    .has_effects = has_effects,
-    .effects_encode = encode_effects,
-    .replay = replay,
-    .encode = encode,
-    .decode = decode,
-    .deadline_us = deadline_us,
-    .free = free_value,
-    .bytes = bytes,
-};
+struct keeper lease_keeper = {.type_name = "rl-leases", .kind = LEASE_KIND, KEEPER_ROW};

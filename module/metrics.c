@@ -10,8 +10,8 @@
 static unsigned long long counters[CAUSES_COUNT];
 
 static const char *const cause_names[CAUSES_COUNT] = {
-    [CAUSE_ADMITTED] = "admitted", [CAUSE_LIMIT] = "denied_limit", [CAUSE_BLOCK] = "denied_block",
-    [CAUSE_LIST] = "denied_list",  [CAUSE_SHADOW] = "shadowed",
+    [CAUSE_ADMITTED] = "admitted", [CAUSE_LIMIT] = "denied_limit",     [CAUSE_BLOCK] = "denied_block",
+    [CAUSE_LIST] = "denied_list",  [CAUSE_BREAKER] = "denied_breaker", [CAUSE_SHADOW] = "shadowed",
 };
 
 void metrics_count(enum cause cause)

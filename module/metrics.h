@@ -1,6 +1,7 @@
 /* What happened, counted: the module's section of INFO (`INFO quota`, `INFO everything`).
  *
- *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list   quota_shadowed
+ *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list
+ *     quota_denied_breaker   quota_shadowed
  *     quota_waiting    quota_policies       quota_rule_sets      quota_keys_<type>   quota_bytes_<type>
  *
  * Verdicts are counted on the main thread by plain additions; keys and bytes also on the lazy-free thread, by relaxed
@@ -16,6 +17,7 @@ enum cause {
     CAUSE_LIMIT,
     CAUSE_BLOCK,
     CAUSE_LIST,
+    CAUSE_BREAKER,
     CAUSE_SHADOW, /* denied in shadow, so admitted all the same */
     CAUSES_COUNT,
 };

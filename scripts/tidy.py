@@ -24,17 +24,18 @@ CORE_ROOMS = (
     ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
     ("table of algorithms", "algorithm"),
     ("shared rules", "rule_set"),
-    ("wholes", "limiter policy lease"),
-    ("encodings", "rule_codec limiter_codec policy_codec lease_codec"),
+    ("wholes", "limiter policy lease breaker adaptive"),
+    ("encodings", "rule_codec limiter_codec policy_codec lease_codec breaker_codec adaptive_codec"),
 )
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument zones config event"),
-    ("keepers", "keeper limiter_keeper commit waiting catalogue lease_keeper lease_waiting"),
+    ("keepers", "keeper limiter_keeper commit waiting catalogue lease_keeper lease_waiting breaker_keeper "
+                "adaptive_keeper"),
     ("counters", "metrics"),
     ("asking", "asking"),
     ("shape of commands", "command"),
-    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal rl_lease"),
+    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker rl_adapt"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -45,6 +46,8 @@ SIDEWAYS = {  # who: whom
     "policy_codec": "rule_codec",
     "commit": "keeper",
     "limiter_keeper": "keeper",
+    "breaker_keeper": "keeper",
+    "adaptive_keeper": "keeper",
     "lease_keeper": "keeper",
     "waiting": "keeper commit",
     "catalogue": "commit",

@@ -18,6 +18,8 @@ COMMANDS = {  # name: (flags, arity, key spec flags)
     "rl.renew": ({"write", "fast"}, 4, {"RW", "access", "update"}),
     "rl.release": ({"write", "fast"}, 3, {"RW", "access", "update"}),
     "rl.leases": ({"readonly"}, 2, {"RO", "access"}),
+    "rl.adapt": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
+    "rl.breaker": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
     "cl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
     "rl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
     "rl.policy": (set(), -2, None),

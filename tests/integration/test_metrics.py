@@ -15,14 +15,17 @@ def counters(quota):
     (["RL.POLICY SET m 5 1h", "RL.POLICY REFUSE m s", "RL.ALLOW k POLICY m SUBJECT s"], "quota_denied_list"),
     (["RL.POLICY SET m 0 1h SHADOW", "RL.ALLOW k POLICY m"], "quota_shadowed"),
     (["CL.THROTTLE k 5 1 1"], "quota_admitted"), (["CL.THROTTLE k 0 1 1 2"], "quota_denied_limit"),
-    (["RL.MALLOW 1 k WITH 1 1h"], "quota_admitted"),
+    (["RL.MALLOW 1 k WITH 1 1h"], "quota_admitted"), (["RL.ADAPT k 5 9"], "quota_admitted"),
+    (["RL.ADAPT k 5 9 COST 6"], "quota_denied_limit"), (["RL.ACQUIRE k 1 1m"], "quota_admitted"),
+    (["RL.BREAKER k FORCE open", "RL.BREAKER k"], "quota_denied_breaker"), (["RL.BREAKER k"], "quota_admitted"),
     (["RL.ALLOW k 1 1h PEEK", "RL.INFO k", "CL.THROTTLE k 1 1 1 0"], None)])
 def test_each_ask_is_counted_once_by_its_cause(quota, lines, counted):
     before = counters(quota)
     for line in lines:
         quota(line)
     after = counters(quota)
-    causes = ("quota_admitted", "quota_denied_limit", "quota_denied_block", "quota_denied_list", "quota_shadowed")
+    causes = ("quota_admitted", "quota_denied_limit", "quota_denied_block", "quota_denied_list",
+              "quota_denied_breaker", "quota_shadowed")
     assert {name: after[name] - before[name] for name in causes} == {name: int(name == counted) for name in causes}
     quota("RL.POLICY DEL m")
 
