@@ -22,9 +22,8 @@ static void store(struct handle *handle, void *before, long long before_bytes)
 }
 
 /* Whole ms, rounded up: the server forgets the key when the state is as good as new, never before. */
-static void expire(struct handle *handle, bool lasting)
+static void expire(struct handle *handle, int64_t deadline_us, bool lasting)
 {
-    int64_t deadline_us = handle->keeper->deadline_us(handle->value);
     bool stays = lasting || deadline_us >= INSTANT_MAX_US; /* a forced breaker has no end */
     RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(deadline_us));
 }
@@ -54,10 +53,11 @@ void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, in
     bool lasting = clock_is_frozen();
     handle->value = handle->keeper->apply(before, decision);
     store(handle, before, before_bytes);
-    if (handle->keeper->deadline_us(handle->value) <= now_us) {
+    int64_t deadline_us = handle->keeper->deadline_us(handle->value);
+    if (deadline_us <= now_us) {
         forget(ctx, handle);
     } else {
-        expire(handle, lasting);
+        expire(handle, deadline_us, lasting);
         replicate_effects(ctx, handle, decision, lasting);
     }
     RedisModule_SignalModifiedKey(ctx, handle->name);
@@ -70,7 +70,7 @@ bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span eff
     bool lasting;
     if (!handle->keeper->replay(&handle->value, effects, &lasting)) return false;
     store(handle, before, before_bytes);
-    expire(handle, lasting);
+    expire(handle, handle->keeper->deadline_us(handle->value), lasting);
     RedisModule_SignalModifiedKey(ctx, handle->name);
     return true;
 }

@@ -36,6 +36,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK) return;
     for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
     RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count() + lease_waiting_count());
+    RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", catalogue_count());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
     for (struct keeper *const *keeper = keepers; *keeper; keeper++) {

@@ -345,6 +345,13 @@ bool leases_decide_release(const struct leases *leases, struct span id, int64_t 
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
+static _Atomic int64_t records_count; /* values are also freed on another thread */
+
+int64_t leases_records_count(void)
+{
+    return records_count;
+}
+
 static size_t held_size(struct span id)
 {
     return sizeof(struct held) + id.size;
@@ -355,6 +362,7 @@ static void held_drop(struct leases *leases, struct held *held)
 {
     if (leases->table) HASH_DELETE(by_id, leases->table, held); /* it is: what the tree has, the table has */
     leases->held_bytes -= held_size(held->lease.id);
+    records_count--;
     memory_free(held);
 }
 
@@ -377,6 +385,7 @@ static void sweep(struct leases *leases, int64_t settled_us)
 static void open_lease(struct leases *leases, const struct lease *lease)
 {
     struct held *held = memory_alloc(held_size(lease->id));
+    records_count++;
     held->lease = *lease;
     held->lease.id.data = memcpy(held->id, lease->id.data, lease->id.size);
     HASH_ADD_KEYPTR(by_id, leases->table, held->id, held->lease.id.size, held);
@@ -446,6 +455,7 @@ void leases_free(struct leases *leases)
     HASH_CLEAR(by_id, leases->table);
     while (held) {
         struct held *next = held->by_id.next;
+        records_count--;
         memory_free(held);
         held = next;
     }

@@ -137,3 +137,6 @@ void leases_free(struct leases *leases);
 
 /* Heap bytes of the value. */
 size_t leases_bytes(const struct leases *leases);
+
+/* Records on all keys together, those that have ended and await their sweep included: for INFO. */
+int64_t leases_records_count(void);

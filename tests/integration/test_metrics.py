@@ -53,6 +53,17 @@ def test_keys_and_bytes_come_and_go(quota):
     assert held() == (0, 0)
 
 
+def test_leases_are_counted(quota):
+    for name in ("a", "b", "c"):
+        quota(f"RL.ACQUIRE k 5 1m ID {name}")
+    quota("RL.RELEASE k a")
+    assert counters(quota)["quota_leases"] == 2
+    quota("DEBUG RELOAD")
+    assert counters(quota)["quota_leases"] == 2
+    quota("DEL k")
+    assert counters(quota)["quota_leases"] == 0
+
+
 def test_who_waits_is_counted(quota, primary):
     quota("RL.ALLOW k 1 10s")
     waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
