@@ -1,4 +1,4 @@
-/* Fuzzes breakers and adaptive limits: bytes as a value, bytes as effects, then asks and reports against what was let in.
+/* Fuzzes breakers and adaptive limits: bytes as a value, bytes as effects, then asks and reports against what got in.
  *
  *     input ─▶ first byte: which kind, value or effects │ eight bytes: an instant │ the rest: the bytes
  *
