@@ -23,6 +23,7 @@ struct keeper *keeper_of(struct span bytes)
 
 void keeper_count(struct keeper *keeper, long long values, long long bytes)
 {
+    if (values == 0 && bytes == 0) return; /* changed in place: most of the time */
     atomic_fetch_add_explicit(&keeper->held_values, values, memory_order_relaxed);
     atomic_fetch_add_explicit(&keeper->held_bytes, bytes, memory_order_relaxed);
 }

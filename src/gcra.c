@@ -23,7 +23,7 @@ void gcra_settle(const struct rule *rule, struct state *state, int64_t now_us)
 int64_t gcra_available(const struct rule *rule, const struct state *state, int64_t now_us)
 {
     wide free = (wide)rule->capacity * rule->rate_us - debt_ticks(rule, state, now_us);
-    return free > 0 ? (int64_t)(free / rule->rate_us) : 0;
+    return free > 0 ? (int64_t)wide_div_floor(free, rule->rate_us) : 0;
 }
 
 int64_t gcra_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us)
@@ -37,9 +37,9 @@ int64_t gcra_wait_us(const struct rule *rule, const struct state *state, int64_t
 enum fault gcra_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us)
 {
     wide ticks = debt_ticks(rule, state, now_us) + (wide)cost * rule->rate_us;
-    wide until_us = now_us + ticks / rule->rate_units;
+    wide rest, until_us = now_us + wide_divide(ticks, rule->rate_units, &rest);
     if (until_us >= INSTANT_MAX_US) return FAULT_OVERFLOW;
-    *state = (struct state){.when_us = (int64_t)until_us, .amount = (int64_t)(ticks % rule->rate_units)};
+    *state = (struct state){.when_us = (int64_t)until_us, .amount = (int64_t)rest};
     return FAULT_NONE;
 }
 

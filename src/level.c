@@ -8,8 +8,9 @@ static wide level_ticks(const struct rule *rule, const struct state *state)
 
 static void level_set(const struct rule *rule, struct state *state, wide ticks)
 {
-    state->amount = (int64_t)(ticks / rule->rate_us);
-    state->rest = (int64_t)(ticks % rule->rate_us);
+    wide rest;
+    state->amount = (int64_t)wide_divide(ticks, rule->rate_us, &rest);
+    state->rest = (int64_t)rest;
 }
 
 void level_drain(const struct rule *rule, struct state *state, int64_t now_us)
@@ -23,7 +24,7 @@ void level_drain(const struct rule *rule, struct state *state, int64_t now_us)
 int64_t level_room(const struct rule *rule, const struct state *state, int64_t capacity)
 {
     wide room = (wide)capacity * rule->rate_us - level_ticks(rule, state);
-    return room > 0 ? (int64_t)(room / rule->rate_us) : 0;
+    return room > 0 ? (int64_t)wide_div_floor(room, rule->rate_us) : 0;
 }
 
 int64_t level_wait_us(const struct rule *rule, const struct state *state, wide target, int64_t now_us)

@@ -15,18 +15,30 @@
 
 typedef __int128 wide;
 
+/* Quotient rounded towards zero, and what is left over; `divisor` > 0. The processor divides 64 bits by itself, 128 bits
+ * are a library call of some fifty instructions: most numbers here fit the former. */
+static inline wide wide_divide(wide dividend, wide divisor, wide *rest)
+{
+    if (dividend == (int64_t)dividend && divisor == (int64_t)divisor) {
+        *rest = (int64_t)dividend % (int64_t)divisor;
+        return (int64_t)dividend / (int64_t)divisor;
+    }
+    *rest = dividend % divisor;
+    return dividend / divisor;
+}
+
 /* Quotient rounded towards minus infinity; `divisor` > 0. */
 static inline wide wide_div_floor(wide dividend, wide divisor)
 {
-    wide quotient = dividend / divisor;
-    return dividend % divisor < 0 ? quotient - 1 : quotient;
+    wide rest, quotient = wide_divide(dividend, divisor, &rest);
+    return rest < 0 ? quotient - 1 : quotient;
 }
 
 /* Quotient rounded towards plus infinity; `divisor` > 0. */
 static inline wide wide_div_ceil(wide dividend, wide divisor)
 {
-    wide quotient = dividend / divisor;
-    return dividend % divisor > 0 ? quotient + 1 : quotient;
+    wide rest, quotient = wide_divide(dividend, divisor, &rest);
+    return rest > 0 ? quotient + 1 : quotient;
 }
 
 /* The nearest int64: for answers that may saturate, never for state. */
