@@ -15,8 +15,8 @@
 
 typedef __int128 wide;
 
-/* Quotient rounded towards zero, and what is left over; `divisor` > 0. The processor divides 64 bits by itself, 128 bits
- * are a library call of some fifty instructions: most numbers here fit the former. */
+/* Quotient rounded towards zero, and what is left over; `divisor` > 0. The processor divides 64 bits by itself, 128
+ * bits are a library call of some fifty instructions: most numbers here fit the former. */
 static inline wide wide_divide(wide dividend, wide divisor, wide *rest)
 {
     if (dividend == (int64_t)dividend && divisor == (int64_t)divisor) {
