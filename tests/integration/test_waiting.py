@@ -7,8 +7,12 @@ import time
 
 import pytest
 import redis
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from conftest import NOON_MS, Quota
+from model import Key, Rule
 from servers import Server, caught_up, wait_until
 
 
@@ -224,3 +228,61 @@ def test_a_demoted_primary_lets_its_waiters_go_and_keeps_the_queue(request):
     assert fresh("RL.ALLOW k 1 10s PEEK")[3] == 20000  # the place stays taken: nobody is admitted twice
     old.close()
     new.close()
+
+
+class Waiting(RuleBasedStateMachine):
+    """Clients that come, wait and leave, against the exact model: who waits is answered at his moment, never before."""
+
+    quota = primary = None  # set by the test: one server for all examples
+
+    @initialize(rule=st.sampled_from([Rule("GCRA", 2, 10_000_000), Rule("FIXED", 3, 10_000_000),
+                                      Rule("LOG", 2, 10_000_000), Rule("SLIDING", 2, 10_000_000)]))
+    def begin(self, rule):
+        self.quota("FLUSHALL")
+        self.quota("QUOTA.CLOCK FREEZE", str(NOON_MS))
+        self.rule, self.key, self.now, self.waiting = rule, Key(), NOON_MS * 1000, []
+
+    @rule(cost=st.integers(1, 2), patience_s=st.integers(1, 40))
+    def ask_and_wait(self, cost, patience_s):
+        expected = self.key.ask([self.rule], cost, "WAIT", self.now, patience_s * 1_000_000)
+        line = f"RL.ALLOW k {self.rule.text()} COST {cost} WAIT {patience_s}s"
+        if expected[0] and expected[3] > 0:
+            self.waiting.append((self.now + expected[3] * 1000, cost, Waiter(self.primary, line)))
+        else:
+            assert self.quota(line) == expected
+
+    @rule(cost=st.integers(1, 3), mode=st.sampled_from(["", "PEEK", "UPTO"]))
+    def ask(self, cost, mode):
+        line = f"RL.ALLOW k {self.rule.text()} COST {cost} {mode}"
+        assert self.quota(line) == self.key.ask([self.rule], cost, mode, self.now)
+
+    @rule(seconds=st.integers(1, 12))
+    def advance(self, seconds):
+        self.now += seconds * 1_000_000
+        self.quota.advance(f"{seconds}s")
+        due = [entry for entry in self.waiting if entry[0] <= self.now]
+        self.waiting = [entry for entry in self.waiting if entry[0] > self.now]
+        for _, cost, waiter in due:
+            assert waiter.done()[0] == cost
+        assert all(waiter.is_alive() for _, _, waiter in self.waiting), "answered too early"
+
+    @precondition(lambda self: self.waiting)
+    @rule(data=st.data())
+    def leave(self, data):
+        entry = data.draw(st.sampled_from(self.waiting))
+        self.waiting.remove(entry)
+        self.quota("CLIENT UNBLOCK", str(entry[2].id))
+        assert entry[2].done()[0] == 0
+        self.key.refund(entry[1], self.now)
+
+    def teardown(self):
+        for _, _, waiter in getattr(self, "waiting", []):
+            waiter.client.connection.disconnect()
+        wait_until(lambda: self.primary.client().info("clients")["blocked_clients"] == 0, "somebody still waits")
+
+
+def test_any_coming_waiting_and_leaving_agrees_with_the_model(quota, primary):
+    Waiting.quota, Waiting.primary = quota, primary
+    run_state_machine_as_test(Waiting, settings=settings(
+        max_examples=40, stateful_step_count=15, deadline=None, derandomize=True,
+        suppress_health_check=list(HealthCheck)))
