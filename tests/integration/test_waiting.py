@@ -284,5 +284,5 @@ class Waiting(RuleBasedStateMachine):
 def test_any_coming_waiting_and_leaving_agrees_with_the_model(quota, primary):
     Waiting.quota, Waiting.primary = quota, primary
     run_state_machine_as_test(Waiting, settings=settings(
-        max_examples=40, stateful_step_count=15, deadline=None, derandomize=True,
+        max_examples=150, stateful_step_count=20, deadline=None, derandomize=True,
         suppress_health_check=list(HealthCheck)))
