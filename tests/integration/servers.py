@@ -142,3 +142,12 @@ def caught_up(primary, replica):
         got = replica.client().info("replication")["slave_repl_offset"]
         return sent == got
     wait_until(same_offset, "replica does not catch up")
+
+
+def rewrite_aof(server):
+    """BGREWRITEAOF, and until its child has ended."""
+    client = server.client()
+    client.bgrewriteaof()
+    busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
+    wait_until(lambda: not any(client.info("persistence")[name] for name in busy), "no rewrite")
+    assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"

@@ -7,7 +7,7 @@ import pytest
 import redis
 
 from conftest import NOON, NOON_MS, Quota
-from servers import Server, caught_up, wait_until
+from servers import Server, caught_up, rewrite_aof, wait_until
 
 EVERY_RULE = ["10 1h", "3 1h", "TOKEN 10 1h BURST 20 INITIAL 15", "TOKEN 10 1h INTERVAL", "LEAKY 7 1h", "QUEUE 5 1h",
               "FIXED 9 1h", "FIXED 9 1h FIRST", "SLIDING 9 1h", "LOG 9 1h", "-1 1h", "10 1h LOG 9 1h -1 1s"]
@@ -35,10 +35,7 @@ def test_a_rewritten_aof_without_preamble(quota, primary, replica):
     quota("QUOTA.CLOCK RESUME")
     quota("RL.ALLOW with-ttl 10 1h")
     before, ttl = primary.digest(), quota("PEXPIRETIME with-ttl")
-    client.bgrewriteaof()
-    wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0
-               and client.info("persistence")["aof_rewrite_scheduled"] == 0, "no rewrite")
-    assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"
+    rewrite_aof(primary)
     client.execute_command("DEBUG LOADAOF")
     assert primary.digest() == before
     assert quota("PEXPIRETIME with-ttl") == ttl

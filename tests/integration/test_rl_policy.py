@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import NOON, NOON_MS, Quota
-from servers import Server, caught_up, wait_until
+from servers import Server, caught_up, rewrite_aof, wait_until
 
 OK = (b"OK", True)
 
@@ -198,9 +198,7 @@ def test_an_aof_rewritten_without_preamble_keeps_the_catalogue(with_keys):
         quota("RL.ALLOW k POLICY api")
     quota("RL.POLICY DEL gone")
     expected = content(quota)
-    server.client().bgrewriteaof()
-    wait_until(lambda: server.client().info("persistence")["aof_rewrite_in_progress"] == 0
-               and server.client().info("persistence")["aof_rewrite_scheduled"] == 0, "no rewrite")
+    rewrite_aof(server)
     server.kill()
     server.start()
     assert content(Quota(server.client())) == expected
@@ -214,9 +212,7 @@ def test_an_aof_rewrite_that_begins_while_writes_are_paused():
     fill(quota)
     expected = content(quota)
     quota("CLIENT PAUSE 100000 WRITE")
-    server.client().bgrewriteaof()
-    wait_until(lambda: server.client().info("persistence")["aof_rewrite_in_progress"] == 0
-               and server.client().info("persistence")["aof_rewrite_scheduled"] == 0, "no rewrite")
+    rewrite_aof(server)
     quota("CLIENT UNPAUSE")
     parts = server.path / "appendonlydir"
     wait_until(lambda: any(b"RL._POLICY" in part.read_bytes() for part in parts.glob("*.2.incr.aof")), "not written")
