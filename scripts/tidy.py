@@ -17,28 +17,46 @@ from pathlib import Path
 # Lowest room first. A file includes files of lower rooms; inside its own room only those that SIDEWAYS lists.
 CORE_ROOMS = (
     ("words", "span checked memory"),
+    ("shared words", "label"),
     ("time", "micros calendar"),
     ("bytes and answers", "buffer verdict zone"),
-    ("rules", "rule schedule cidr"),
+    ("rules", "rule schedule cidr period receipts history"),
     ("levels", "level"),
     ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
     ("table of algorithms", "algorithm"),
     ("shared rules", "rule_set"),
     ("wholes", "limiter policy lease breaker adaptive"),
     ("encodings", "rule_codec limiter_codec policy_codec lease_codec breaker_codec adaptive_codec"),
+    ("plans", "terms plan window"),
+    ("changes", "record change"),
+    ("reservations", "holds"),
+    ("account", "account account_codec"),
+    ("account as it stands", "standing charge account_decision"),
+    ("decisions about accounts", "consume reserve refund tenancy"),
 )
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument zones config event"),
-    ("keepers", "keeper limiter_keeper commit waiting catalogue lease_keeper lease_waiting breaker_keeper "
-                "adaptive_keeper"),
+    ("adapters", "clock reply argument terms_argument zones config actor"),
+    ("keepers", "keeper limiter_keeper commit waiting catalogue plans lease_keeper lease_waiting breaker_keeper "
+                "adaptive_keeper account_keeper"),
     ("counters", "metrics"),
-    ("asking", "asking"),
+    ("asking", "asking accounts"),
     ("shape of commands", "command"),
-    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker rl_adapt"),
+    ("commands", "rl_allow rl_mallow rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker rl_adapt "
+                 "quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
+    "terms_argument": "argument reply",
+    "plan": "terms",
+    "window": "terms",
+    "change": "record",
+    "account_codec": "account",
+    "charge": "standing",
+    "account_decision": "standing",
+    "refund": "reserve",
+    "plans": "commit",
+    "account_keeper": "keeper",
     "micros": "calendar",
     "calendar": "micros",
     "argument": "reply",
@@ -50,14 +68,14 @@ SIDEWAYS = {  # who: whom
     "adaptive_keeper": "keeper",
     "lease_keeper": "keeper",
     "waiting": "keeper commit",
-    "catalogue": "commit",
+    "catalogue": "commit plans",
     "config": "zones",
     "lease_waiting": "keeper",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.
 CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h"
-CORE_SYSTEM_HEADERS_OF = {"memory": "stdlib.h", "rule_set": "pthread.h"}
+CORE_SYSTEM_HEADERS_OF = {"memory": "stdlib.h", "rule_set": "pthread.h", "label": "pthread.h", "plan": "pthread.h"}
 # Functions of these headers are described where their common shape is: by the field of the same name.
 DESCRIBED_IN = {"algorithms": "include/quota/algorithm.h"}
 NO_TEST = {

@@ -76,6 +76,15 @@ void sink_decimal(struct sink *sink, int64_t number)
     sink_raw(sink, digits + at, sizeof(digits) - at);
 }
 
+void sink_percent(struct sink *sink, int64_t bp)
+{
+    sink_decimal(sink, bp / 100);
+    if (bp % 100 == 0) return;
+    sink_byte(sink, '.');
+    sink_byte(sink, (uint8_t)('0' + bp % 100 / 10));
+    if (bp % 10 != 0) sink_byte(sink, (uint8_t)('0' + bp % 10));
+}
+
 void sink_duration(struct sink *sink, int64_t span_us)
 {
     static const struct unit {

@@ -398,6 +398,16 @@ void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struc
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = until_us});
 }
 
+void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
+                    struct verdict verdicts[RULES_MAX])
+{
+    struct bench bench;
+    struct decision decision;
+    if (rules_count == 0) return;
+    bench_lay(&bench, limiter, rules, rules_count, now_us, &decision);
+    for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
+}
+
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
                   struct verdict *verdict)
 {

@@ -132,6 +132,19 @@ static struct sliding_log *log_take_newest(struct sliding_log *log, int64_t exce
     return left;
 }
 
+/* Rebuilds the log like above: this too is a refund. */
+struct sliding_log *sliding_log_withdraw(struct sliding_log *log, int64_t at_us, int64_t units)
+{
+    struct sliding_log *left = NULL;
+    struct walk walk = walk_begin(log);
+    while (walk_next(&walk)) {
+        int64_t kept = walk.at_us == at_us ? max_i64(walk.units - units, 0) : walk.units;
+        if (kept > 0) left = log_append(left, walk.at_us, kept);
+    }
+    sliding_log_free(log);
+    return left;
+}
+
 struct sliding_log *sliding_log_apply(struct sliding_log *log, const struct state *state)
 {
     log = log_drop_oldest(log, state->rest);

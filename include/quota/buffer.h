@@ -34,7 +34,8 @@ void sink_signed(struct sink *sink, int64_t number);
 void sink_bytes(struct sink *sink, struct span bytes);
 void sink_raw(struct sink *sink, const void *data, size_t size); /* no length in front */
 
-/* As text: `-12`; `90s`, the largest unit that divides the span (micros.h). */
+/* As text: `-12`; `90s`, the largest unit that divides the span (micros.h); `99.5`, of hundredths of a percent. */
+void sink_percent(struct sink *sink, int64_t bp);
 void sink_decimal(struct sink *sink, int64_t number);
 void sink_duration(struct sink *sink, int64_t span_us);
 

@@ -101,6 +101,10 @@ int64_t limiter_taken_until_us(const struct limiter *limiter);
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
                   struct verdict *verdict);
 
+/* Every one of these rules as it stands at `now_us`, if an ask came with them: nothing granted, nothing changed. */
+void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
+                    struct verdict verdicts[RULES_MAX]);
+
 /* For the codec: what rule `index` has stored (fresh where nothing is), and a decoded log put in its place. */
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
 void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);

@@ -1,0 +1,81 @@
+/* Terms: what a plan grants of one resource. The rules of a quota as the user wrote them.
+ *
+ *     LIMIT 20000 month PRORATE   LIMIT 1000 day CALENDAR   LIMIT 500 ROLLING 6h   RATE 10 1s   COST 2   WARN 80 100
+ *     └──────── rule 0 ─────────┘ └────── rule 1 ─────────┘ └────── rule 2 ──────┘ └─ rule 3 ─┘
+ *
+ *     LIMIT n period    at most n units in each cycle (period.h)         BURST p    and p percent of it beyond
+ *     ROLLING d         at most n units in any window (now - d, now]     REPAY      what was used beyond a limit is
+ *     RATE rule         a rate limit (rule.h)                                       taken from the next cycle's
+ *     COST n            an asked unit counts as n                        GRACE d    from the first unit beyond on the
+ *     WARN p …          thresholds in percent of a limit                            limit holds again after d; until
+ *     HOLDS MAX n       reservations at once                                        then BURST bounds, or nothing
+ *     REFUNDS MAX n     units given back per cycle; WITHIN d of          OVERAGE    a limit is what is included: it
+ *                       the consumption                                             refuses nothing
+ *
+ * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
+ * is charged. */
+#pragma once
+
+#include "quota/buffer.h"
+#include "quota/period.h"
+#include "quota/rule.h"
+
+#define RESOURCE_NAME_MAX    128
+#define TERMS_RULES_MAX      16 /* LIMITs, ROLLINGs and RATEs of one resource */
+#define TERMS_WARNINGS_MAX   16
+#define TERMS_PERCENT_MAX_BP 1000000 /* 10,000 percent */
+#define TERMS_TEXTS_MAX      (TERMS_RULES_MAX + 8)
+
+/* The numbers are part of the stored encoding: append, never renumber. */
+enum quota_kind {
+    QUOTA_LIMIT = 0,
+    QUOTA_ROLLING = 1,
+    QUOTA_RATE = 2,
+};
+
+struct quota_rule {
+    enum quota_kind kind;
+    bool prorate;         /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
+    int64_t limit;        /* LIMIT: UNLIMITED, or units >= 0 */
+    struct period period; /* LIMIT */
+    struct rule rule;     /* ROLLING (algorithm LOG) and RATE: completed */
+};
+
+struct terms {
+    struct span resource; /* 1 … RESOURCE_NAME_MAX bytes */
+    int64_t cost;         /* >= 1 */
+    uint32_t rules_count; /* 1 … TERMS_RULES_MAX */
+    struct quota_rule rules[TERMS_RULES_MAX];
+    uint32_t warnings_count;
+    int64_t warnings_bp[TERMS_WARNINGS_MAX]; /* ascending, 1 … TERMS_PERCENT_MAX_BP hundredths of a percent */
+    int64_t burst_bp;                        /* 0 = none */
+    bool repay, overage;
+    int64_t grace_us;          /* 0 = none */
+    int64_t refunds_max;       /* units a cycle; -1 = no bound */
+    int64_t refunds_within_us; /* 0 = no bound */
+    int64_t holds_max;         /* -1 = no bound */
+};
+
+/* Terms without a rule yet: everything at what it is when not given. */
+struct terms terms_none(struct span resource);
+
+/* NULL when they can be used, else the reason they cannot, as the end of an error text. */
+const char *terms_fault(const struct terms *terms);
+
+/* Puts the warnings in ascending order, each once. */
+void terms_sort_warnings(struct terms *terms);
+
+/* The LIMIT of this period (period_code), or NULL. */
+const struct quota_rule *terms_limit(const struct terms *terms, uint64_t period_code);
+
+/* The RATE rules alone, in order, and for each its place among all rules; answers how many. */
+uint32_t terms_rates(const struct terms *terms, struct rule rates[TERMS_RULES_MAX], uint8_t places[TERMS_RULES_MAX]);
+
+/* Whole: terms_decode gives the same terms back (the name is borrowed). The cursor is bad on anything that
+ * terms_fault would refuse. */
+void terms_encode(const struct terms *terms, struct sink *sink);
+void terms_decode(struct cursor *cursor, struct terms *terms);
+
+/* One rule or word of the terms as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command again,
+ * all of them are the same terms. */
+bool terms_write(const struct terms *terms, uint32_t nth, struct sink *sink);

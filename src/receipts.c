@@ -1,0 +1,575 @@
+/* Packed records in a queue of chunks and their index by linear hashing; drawing in receipts.h. */
+#include "quota/receipts.h"
+#include "quota/checked.h"
+#include "quota/memory.h"
+#include "quota/micros.h"
+
+/* Records stand in `bytes` one behind the other. */
+struct chunk {
+    int64_t base_us;     /* stored instant of its first record */
+    int64_t lifetime_us; /* and its expires - stored */
+    uint16_t end, size;  /* of the whole block, header included */
+    char bytes[];
+};
+
+/* Handles name records: sequence of the chunk (it wraps around) and offset in it. 0 is no record. */
+#define OFFSET_BITS       14
+#define OFFSET_MASK       ((UINT32_C(1) << OFFSET_BITS) - 1)
+#define CHUNKS_MAX        ((UINT32_C(1) << (32 - OFFSET_BITS)) - 1)
+#define CHUNK_BYTES_FIRST ((size_t)128)
+#define CHUNK_BYTES_MAX   ((size_t)1 << OFFSET_BITS)
+#define CHUNK_FRONT       ((uint32_t)offsetof(struct chunk, bytes))
+
+#define LINK_BYTES       sizeof(uint32_t)
+#define RECORD_BYTES_MAX (LINK_BYTES + 2 + RECEIPT_KEY_MAX + 2 + RECEIPT_BODY_MAX + 10 + 10)
+_Static_assert(CHUNK_FRONT + RECORD_BYTES_MAX <= CHUNK_BYTES_MAX, "a chunk has room for any record");
+
+/* Heads stand in segments: the first doubles until it is full, those after it are of full size from the start. */
+#define SEGMENT_HEADS      1024
+#define RECORDS_PER_BUCKET 2 /* on average at most; once it is half as many, buckets are given up */
+
+struct receipts {
+    struct chunk **ring; /* chunk of sequence s is at s mod ring_size */
+    uint32_t *heads;     /* the first segment */
+    uint32_t **segments; /* those after it; NULL while it is the only one */
+    size_t bytes;        /* heap held */
+    uint32_t ring_size;  /* a power of two */
+    uint32_t chunks;     /* in use: the oldest record's and those after it */
+    uint32_t oldest;     /* handle of the oldest record */
+    uint32_t buckets;
+    uint32_t count;
+};
+
+/* ---- the hash -------------------------------------------------------------------------------------------- */
+
+static uint64_t secret[2] = {UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707344)}; /* the digits of pi */
+
+/* The finalizer of SplitMix64 (Steele, Lea, Flood, 2014): makes two words of one. */
+static uint64_t mix(uint64_t word)
+{
+    word = (word ^ word >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    word = (word ^ word >> 27) * UINT64_C(0x94d049bb133111eb);
+    return word ^ word >> 31;
+}
+
+void receipts_seed(uint64_t seed)
+{
+    secret[0] = mix(seed + UINT64_C(0x9e3779b97f4a7c15));
+    secret[1] = mix(seed + UINT64_C(0x9e3779b97f4a7c15) * 2);
+}
+
+static uint64_t rotate(uint64_t word, int bits)
+{
+    return word << bits | word >> (64 - bits);
+}
+
+static void sip_round(uint64_t v[4])
+{
+    v[0] += v[1];
+    v[2] += v[3];
+    v[1] = rotate(v[1], 13) ^ v[0];
+    v[3] = rotate(v[3], 16) ^ v[2];
+    v[0] = rotate(v[0], 32);
+    v[2] += v[1];
+    v[0] += v[3];
+    v[1] = rotate(v[1], 17) ^ v[2];
+    v[3] = rotate(v[3], 21) ^ v[0];
+    v[2] = rotate(v[2], 32);
+}
+
+static void sip_word(uint64_t v[4], uint64_t word)
+{
+    v[3] ^= word;
+    sip_round(v);
+    v[0] ^= word;
+}
+
+/* SipHash-1-3. Words are read as the machine has them: hashes never leave it. */
+static uint64_t hash_of(struct span key)
+{
+    uint64_t v[4] = {secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
+                     secret[0] ^ UINT64_C(0x6c7967656e657261), secret[1] ^ UINT64_C(0x7465646279746573)};
+    uint64_t word, last = 0;
+    size_t at = 0;
+    for (; key.size - at >= sizeof(word); at += sizeof(word)) {
+        memcpy(&word, key.data + at, sizeof(word));
+        sip_word(v, word);
+    }
+    memcpy(&last, key.data + at, key.size - at);
+    sip_word(v, last | (uint64_t)key.size << 56);
+    v[2] ^= 0xff;
+    for (int i = 0; i < 3; i++) sip_round(v);
+    return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+/* ---- the memory ------------------------------------------------------------------------------------------ */
+
+/* The only place that allocates: 0 bytes = no block. */
+static void *resize(struct receipts *receipts, void *block, size_t before, size_t after)
+{
+    receipts->bytes += after - before;
+    if (after > 0) return before > 0 ? memory_realloc(block, after) : memory_alloc(after);
+    memory_free(block);
+    return NULL;
+}
+
+static struct receipts *receipts_new(void)
+{
+    struct receipts *receipts = memory_alloc(sizeof(*receipts));
+    *receipts = (struct receipts){.bytes = sizeof(*receipts), .oldest = CHUNK_FRONT};
+    return receipts;
+}
+
+static struct chunk **ring_slot(const struct receipts *receipts, uint32_t sequence)
+{
+    return &receipts->ring[sequence & (receipts->ring_size - 1)];
+}
+
+static uint32_t first_sequence(const struct receipts *receipts)
+{
+    return receipts->oldest >> OFFSET_BITS;
+}
+
+static void ring_resize(struct receipts *receipts, uint32_t size)
+{
+    struct receipts before = *receipts;
+    receipts->ring = resize(receipts, NULL, 0, size * sizeof(struct chunk *));
+    receipts->ring_size = size;
+    for (uint32_t i = 0; i < receipts->chunks; i++) {
+        uint32_t sequence = first_sequence(receipts) + i;
+        *ring_slot(receipts, sequence) = *ring_slot(&before, sequence);
+    }
+    resize(receipts, before.ring, before.ring_size * sizeof(struct chunk *), 0);
+}
+
+/* A quarter to a half of what is held, a power of two; a record that takes most of that gets a block of its own. */
+static size_t chunk_size_for(const struct receipts *receipts, size_t record_size)
+{
+    size_t size = CHUNK_BYTES_FIRST, needed = CHUNK_FRONT + record_size;
+    while (size < CHUNK_BYTES_MAX && size * 4 <= receipts->bytes) size *= 2;
+    return needed * 2 > size ? needed : size;
+}
+
+static struct chunk *chunk_append(struct receipts *receipts, size_t record_size, const struct receipt *first)
+{
+    if (receipts->chunks == receipts->ring_size) ring_resize(receipts, receipts->chunks > 0 ? receipts->chunks * 2 : 1);
+    size_t size = chunk_size_for(receipts, record_size);
+    struct chunk *chunk = resize(receipts, NULL, 0, size);
+    chunk->base_us = first->stored_us;
+    chunk->lifetime_us = first->expires_us - first->stored_us;
+    chunk->end = CHUNK_FRONT;
+    chunk->size = (uint16_t)size;
+    *ring_slot(receipts, first_sequence(receipts) + receipts->chunks++) = chunk;
+    return chunk;
+}
+
+/* Frees the first chunk; the next one's first record is the oldest now. */
+static void chunk_drop(struct receipts *receipts)
+{
+    struct chunk *chunk = *ring_slot(receipts, first_sequence(receipts));
+    resize(receipts, chunk, chunk->size, 0);
+    receipts->oldest = (first_sequence(receipts) + 1) << OFFSET_BITS | CHUNK_FRONT;
+    receipts->chunks--;
+    if (receipts->ring_size > 4 && receipts->chunks * 4 < receipts->ring_size) {
+        ring_resize(receipts, receipts->ring_size / 2);
+    }
+}
+
+void receipts_free(struct receipts *receipts)
+{
+    if (!receipts) return;
+    for (uint32_t i = 0; i < receipts->chunks; i++) memory_free(*ring_slot(receipts, first_sequence(receipts) + i));
+    for (uint32_t i = SEGMENT_HEADS; i < receipts->buckets; i += SEGMENT_HEADS) {
+        memory_free(receipts->segments[i / SEGMENT_HEADS - 1]);
+    }
+    memory_free(receipts->ring);
+    memory_free(receipts->heads);
+    memory_free(receipts->segments);
+    memory_free(receipts);
+}
+
+size_t receipts_bytes(const struct receipts *receipts)
+{
+    return receipts ? receipts->bytes : 0;
+}
+
+bool receipts_full(const struct receipts *receipts)
+{
+    return receipts && receipts->chunks >= CHUNKS_MAX;
+}
+
+uint32_t receipts_count(const struct receipts *receipts)
+{
+    return receipts ? receipts->count : 0;
+}
+
+/* ---- one record ------------------------------------------------------------------------------------------ */
+
+static struct chunk *chunk_of(const struct receipts *receipts, uint32_t handle)
+{
+    return *ring_slot(receipts, handle >> OFFSET_BITS);
+}
+
+/* A record begins with its link; so a record, like a head, can be held as the place of a link. */
+static char *record_at(const struct receipts *receipts, uint32_t handle)
+{
+    return (char *)chunk_of(receipts, handle) + (handle & OFFSET_MASK);
+}
+
+static uint32_t link_get(const char *link)
+{
+    uint32_t handle;
+    memcpy(&handle, link, sizeof(handle));
+    return handle;
+}
+
+static void link_set(char *link, uint32_t handle)
+{
+    memcpy(link, &handle, sizeof(handle));
+}
+
+static struct span key_of(const char *record)
+{
+    struct cursor cursor = cursor_over((struct span){record + LINK_BYTES, RECORD_BYTES_MAX});
+    return cursor_bytes(&cursor);
+}
+
+/* Answers the size of the record. */
+static uint32_t record_read(const struct receipts *receipts, uint32_t handle, struct receipt *receipt)
+{
+    const struct chunk *chunk = chunk_of(receipts, handle);
+    uint32_t offset = handle & OFFSET_MASK;
+    struct cursor cursor = cursor_over((struct span){(const char *)chunk + offset, chunk->end - offset});
+    cursor_raw(&cursor, LINK_BYTES);
+    receipt->key = cursor_bytes(&cursor);
+    receipt->body = cursor_bytes(&cursor);
+    receipt->stored_us = chunk->base_us + cursor_signed(&cursor);
+    receipt->expires_us = receipt->stored_us + chunk->lifetime_us + cursor_signed(&cursor);
+    return (uint32_t)cursor.at;
+}
+
+/* The handle of the record after this one, which has `size` bytes; 0 at the end. */
+static uint32_t handle_after(const struct receipts *receipts, uint32_t handle, uint32_t size)
+{
+    if ((handle & OFFSET_MASK) + size < chunk_of(receipts, handle)->end) return handle + size;
+    uint32_t next = ((handle >> OFFSET_BITS) + 1) << OFFSET_BITS;
+    uint32_t end = (first_sequence(receipts) + receipts->chunks) << OFFSET_BITS;
+    return next == end ? 0 : next + CHUNK_FRONT;
+}
+
+/* Larger for newer records. */
+static uint32_t age_rank(const struct receipts *receipts, uint32_t handle)
+{
+    return handle - (receipts->oldest & ~OFFSET_MASK);
+}
+
+static size_t number_bytes(uint64_t number)
+{
+    return 1 + (size_t)(63 - __builtin_clzll(number | 1)) / 7;
+}
+
+static size_t signed_bytes(int64_t number)
+{
+    return number_bytes((uint64_t)(number < 0 ? -(number + 1) : number) << 1);
+}
+
+static size_t record_size(const struct receipt *receipt, int64_t base_us, int64_t lifetime_us)
+{
+    return LINK_BYTES + number_bytes(receipt->key.size) + receipt->key.size + number_bytes(receipt->body.size) +
+           receipt->body.size + signed_bytes(receipt->stored_us - base_us) +
+           signed_bytes(receipt->expires_us - receipt->stored_us - lifetime_us);
+}
+
+/* Packs a record behind the newest, its link unset; answers its handle. */
+static uint32_t record_append(struct receipts *receipts, const struct receipt *receipt)
+{
+    int64_t lifetime_us = receipt->expires_us - receipt->stored_us;
+    struct chunk *chunk = NULL;
+    size_t size = 0;
+    if (receipts->chunks > 0) {
+        chunk = *ring_slot(receipts, first_sequence(receipts) + receipts->chunks - 1);
+        size = record_size(receipt, chunk->base_us, chunk->lifetime_us);
+    }
+    if (!chunk || size > (size_t)(chunk->size - chunk->end)) {
+        size = record_size(receipt, receipt->stored_us, lifetime_us);
+        chunk = chunk_append(receipts, size, receipt);
+    }
+    struct sink sink = sink_over((char *)chunk + chunk->end, size);
+    sink_raw(&sink, "\0\0\0", LINK_BYTES);
+    sink_bytes(&sink, receipt->key);
+    sink_bytes(&sink, receipt->body);
+    sink_signed(&sink, receipt->stored_us - chunk->base_us);
+    sink_signed(&sink, lifetime_us - chunk->lifetime_us);
+    uint32_t handle = (first_sequence(receipts) + receipts->chunks - 1) << OFFSET_BITS | chunk->end;
+    chunk->end = (uint16_t)(chunk->end + size);
+    return handle;
+}
+
+/* ---- the index ------------------------------------------------------------------------------------------- */
+
+/* The bucket that is split to make this one: the same number without its highest bit. */
+static uint32_t bucket_parent(uint32_t bucket)
+{
+    return bucket & ~(UINT32_C(1) << (31 - __builtin_clz(bucket)));
+}
+
+/* As many bits of the hash as number all buckets; one that does not exist yet is still in its parent. */
+static uint32_t bucket_of(const struct receipts *receipts, struct span key)
+{
+    uint32_t last = receipts->buckets - 1;
+    uint32_t mask = last > 0 ? UINT32_MAX >> __builtin_clz(last) : 0;
+    uint32_t bucket = (uint32_t)hash_of(key) & mask;
+    return bucket <= last ? bucket : bucket_parent(bucket);
+}
+
+static char *head_of(const struct receipts *receipts, uint32_t bucket)
+{
+    uint32_t *segment = receipts->heads;
+    if (receipts->segments && bucket >= SEGMENT_HEADS) segment = receipts->segments[bucket / SEGMENT_HEADS - 1];
+    return (char *)&segment[bucket % SEGMENT_HEADS];
+}
+
+/* The link to the newest record of this key, or the link that ends the chain. */
+static char *chain_find(const struct receipts *receipts, char *head, struct span key)
+{
+    char *link = head;
+    for (uint32_t at = link_get(link); at != 0; at = link_get(link)) {
+        char *record = record_at(receipts, at);
+        if (span_equal(key_of(record), key)) break;
+        link = record;
+    }
+    return link;
+}
+
+/* Takes the oldest record out of its chain, where it is the last; one that is hidden stands in none. */
+static void chain_drop_oldest(const struct receipts *receipts, char *head)
+{
+    char *link = head;
+    while (link_get(link) != 0 && link_get(link) != receipts->oldest) link = record_at(receipts, link_get(link));
+    link_set(link, 0);
+}
+
+/* Moves what belongs to the newest bucket out of its parent; both chains keep their order. */
+static void chain_split(const struct receipts *receipts, uint32_t bucket)
+{
+    char *kept = head_of(receipts, bucket_parent(bucket)), *moved = head_of(receipts, bucket);
+    uint32_t at = link_get(kept);
+    while (at != 0) {
+        char *record = record_at(receipts, at), **tail = bucket_of(receipts, key_of(record)) == bucket ? &moved : &kept;
+        link_set(*tail, at);
+        *tail = record;
+        at = link_get(record);
+    }
+    link_set(kept, 0);
+    link_set(moved, 0);
+}
+
+/* The reverse: the chains of the last bucket and of its parent become one, newest first. */
+static void chain_merge(const struct receipts *receipts, uint32_t bucket)
+{
+    char *tail = head_of(receipts, bucket_parent(bucket));
+    uint32_t at = link_get(tail), other = link_get(head_of(receipts, bucket));
+    while (at != 0 && other != 0) {
+        uint32_t newer = age_rank(receipts, at) > age_rank(receipts, other) ? at : other;
+        link_set(tail, newer);
+        tail = record_at(receipts, newer);
+        *(newer == at ? &at : &other) = link_get(tail);
+    }
+    link_set(tail, at != 0 ? at : other);
+}
+
+/* A list that doubles has room for a power of two; these are its sizes in items before and after number `item`. */
+static bool list_doubles_at(uint32_t item)
+{
+    return (item & (item - 1)) == 0;
+}
+
+static size_t list_doubled(uint32_t item)
+{
+    return item > 0 ? (size_t)item * 2 : 1;
+}
+
+/* Makes room for the bucket that comes next. */
+static void heads_extend(struct receipts *receipts, uint32_t bucket)
+{
+    const size_t head = sizeof(*receipts->heads), segment = sizeof(*receipts->segments);
+    if (bucket < SEGMENT_HEADS) {
+        if (!list_doubles_at(bucket)) return;
+        receipts->heads = resize(receipts, receipts->heads, bucket * head, list_doubled(bucket) * head);
+    } else if (bucket % SEGMENT_HEADS == 0) {
+        uint32_t item = bucket / SEGMENT_HEADS - 1;
+        if (list_doubles_at(item)) {
+            receipts->segments = resize(receipts, receipts->segments, item * segment, list_doubled(item) * segment);
+        }
+        receipts->segments[item] = resize(receipts, NULL, 0, SEGMENT_HEADS * head);
+    }
+}
+
+/* Takes the room of the last bucket back. */
+static void heads_curtail(struct receipts *receipts, uint32_t bucket)
+{
+    const size_t head = sizeof(*receipts->heads), segment = sizeof(*receipts->segments);
+    if (bucket < SEGMENT_HEADS) {
+        if (!list_doubles_at(bucket)) return;
+        receipts->heads = resize(receipts, receipts->heads, list_doubled(bucket) * head, bucket * head);
+    } else if (bucket % SEGMENT_HEADS == 0) {
+        uint32_t item = bucket / SEGMENT_HEADS - 1;
+        resize(receipts, receipts->segments[item], SEGMENT_HEADS * head, 0);
+        if (!list_doubles_at(item)) return;
+        receipts->segments = resize(receipts, receipts->segments, list_doubled(item) * segment, item * segment);
+    }
+}
+
+static void index_grow(struct receipts *receipts)
+{
+    uint32_t bucket = receipts->buckets;
+    heads_extend(receipts, bucket);
+    receipts->buckets++;
+    link_set(head_of(receipts, bucket), 0);
+    if (bucket > 0) chain_split(receipts, bucket);
+}
+
+/* One bucket stays. */
+static void index_shrink(struct receipts *receipts)
+{
+    uint32_t bucket = receipts->buckets - 1;
+    chain_merge(receipts, bucket);
+    receipts->buckets--;
+    heads_curtail(receipts, bucket);
+}
+
+/* ---- asking and changing --------------------------------------------------------------------------------- */
+
+/* 0 = none */
+static uint32_t newest_of(const struct receipts *receipts, struct span key)
+{
+    if (!receipts) return 0;
+    return link_get(chain_find(receipts, head_of(receipts, bucket_of(receipts, key)), key));
+}
+
+bool receipts_find(const struct receipts *receipts, struct span key, int64_t now_us, struct receipt *receipt)
+{
+    uint32_t at = newest_of(receipts, key);
+    if (at == 0) return false;
+    struct receipt found;
+    record_read(receipts, at, &found);
+    if (found.expires_us <= now_us) return false;
+    *receipt = found;
+    return true;
+}
+
+struct receipts *receipts_append(struct receipts *receipts, const struct receipt *receipt)
+{
+    if (!receipts) receipts = receipts_new();
+    if (receipts->count >= receipts->buckets * RECORDS_PER_BUCKET) index_grow(receipts);
+
+    char *head = head_of(receipts, bucket_of(receipts, receipt->key)),
+         *hidden = chain_find(receipts, head, receipt->key);
+    if (link_get(hidden) != 0) link_set(hidden, link_get(record_at(receipts, link_get(hidden))));
+
+    uint32_t handle = record_append(receipts, receipt);
+    link_set(record_at(receipts, handle), link_get(head));
+    link_set(head, handle);
+    receipts->count++;
+    return receipts;
+}
+
+bool receipts_patch(struct receipts *receipts, struct span key, struct span body)
+{
+    uint32_t at = newest_of(receipts, key);
+    if (at == 0) return false;
+    struct receipt found;
+    record_read(receipts, at, &found);
+    if (found.body.size != body.size) return false;
+    char *record = record_at(receipts, at);
+    if (body.size > 0) memcpy(record + (found.body.data - record), body.data, body.size);
+    return true;
+}
+
+static void drop_oldest(struct receipts *receipts, const struct receipt *oldest, uint32_t size)
+{
+    chain_drop_oldest(receipts, head_of(receipts, bucket_of(receipts, oldest->key)));
+    receipts->count--;
+    if (receipts->buckets > 1 && receipts->count < receipts->buckets) index_shrink(receipts);
+    if ((receipts->oldest & OFFSET_MASK) + size < chunk_of(receipts, receipts->oldest)->end) {
+        receipts->oldest += size;
+    } else {
+        chunk_drop(receipts);
+    }
+}
+
+struct receipts *receipts_sweep(struct receipts *receipts, int64_t now_us, uint32_t most)
+{
+    struct receipt oldest;
+    for (uint32_t swept = 0; receipts && swept < most; swept++) {
+        uint32_t size = record_read(receipts, receipts->oldest, &oldest);
+        if (oldest.expires_us > now_us) break;
+        if (receipts->count == 1) {
+            receipts_free(receipts);
+            return NULL;
+        }
+        drop_oldest(receipts, &oldest, size);
+    }
+    return receipts;
+}
+
+uint32_t receipts_expired(const struct receipts *receipts, int64_t now_us, uint32_t most)
+{
+    struct receipts_walk walk = {0};
+    struct receipt receipt;
+    uint32_t expired = 0;
+    while (expired < most && receipts_next(receipts, &walk, &receipt) && receipt.expires_us <= now_us) expired++;
+    return expired;
+}
+
+bool receipts_next(const struct receipts *receipts, struct receipts_walk *walk, struct receipt *receipt)
+{
+    if (!receipts) return false;
+    struct receipt shown;
+    uint32_t next = receipts->oldest;
+    if (walk->at != 0) next = handle_after(receipts, walk->at, record_read(receipts, walk->at, &shown));
+    if (next == 0) return false;
+    record_read(receipts, next, receipt);
+    walk->at = next;
+    return true;
+}
+
+/* ---- the bytes ------------------------------------------------------------------------------------------- */
+
+void receipts_encode(const struct receipts *receipts, struct sink *sink)
+{
+    struct receipts_walk walk = {0};
+    struct receipt receipt;
+    int64_t before_us = 0;
+    sink_number(sink, receipts_count(receipts));
+    for (; receipts_next(receipts, &walk, &receipt); before_us = receipt.stored_us) {
+        sink_signed(sink, receipt.stored_us - before_us);
+        sink_number(sink, receipt.expires_us - receipt.stored_us);
+        sink_bytes(sink, receipt.key);
+        sink_bytes(sink, receipt.body);
+    }
+}
+
+static bool receipt_valid(const struct receipt *receipt)
+{
+    return receipt->key.size >= 1 && receipt->key.size <= RECEIPT_KEY_MAX && receipt->body.size <= RECEIPT_BODY_MAX &&
+           receipt->stored_us > 0 && receipt->expires_us <= INSTANT_MAX_US;
+}
+
+struct receipts *receipts_decode(struct cursor *cursor)
+{
+    struct receipts *receipts = NULL;
+    struct receipt receipt = {0};
+    int64_t count = cursor_number(cursor);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        bool sane = add_checked(receipt.stored_us, cursor_signed(cursor), &receipt.stored_us) &&
+                    add_checked(receipt.stored_us, cursor_number(cursor), &receipt.expires_us);
+        receipt.key = cursor_bytes(cursor);
+        receipt.body = cursor_bytes(cursor);
+        if (!sane || !receipt_valid(&receipt) || receipts_full(receipts)) cursor->bad = true;
+        if (!cursor->bad) receipts = receipts_append(receipts, &receipt);
+    }
+    if (!cursor->bad) return receipts;
+    receipts_free(receipts);
+    return NULL;
+}

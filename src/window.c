@@ -1,0 +1,171 @@
+/* The arithmetic of one cycle; drawing and formulas in window.h. */
+#include "quota/window.h"
+#include "quota/checked.h"
+
+#define BP_WHOLE         10000
+#define CYCLES_AHEAD_MAX (INT64_C(1) << 40)
+
+/* The quotient rounded to the nearest whole number, halves away from zero; `divisor` > 0. */
+static wide wide_div_round(wide dividend, wide divisor)
+{
+    wide half = divisor / 2;
+    if (dividend < 0) return -((-dividend + half) / divisor);
+    return (dividend + half) / divisor;
+}
+
+static int64_t window_length_us(const struct window *window)
+{
+    return window->end_us - window->start_us;
+}
+
+struct window window_begin(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us)
+{
+    struct window window = {.period = period_code(&rule->period),
+                            .start_us = cycle->start_us,
+                            .end_us = cycle->end_us,
+                            .limit = rule->limit};
+    bool cut = rule->prorate && rule->limit > 0 && cycle->start_us < anchor_us && anchor_us < cycle->end_us;
+    if (!cut) return window;
+    int64_t length_us = window_length_us(&window);
+    wide rest, missed = -(wide)rule->limit * (anchor_us - cycle->start_us);
+    wide whole = wide_divide(missed, length_us, &rest);
+    if (rest < 0) whole -= 1, rest += length_us;
+    window.delta = (int64_t)whole;
+    window.delta_rest = (int64_t)rest;
+    return window;
+}
+
+bool window_is_idle(const struct window *window)
+{
+    return window->used == 0 && window->refunded == 0 && window->denied == 0 && window->peak == 0;
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------- */
+
+/* limit + delta, rounded, before any debt: >= 0. */
+static int64_t limit_before_debt(const struct window *window)
+{
+    if (window->delta == 0 && window->delta_rest == 0) return window->limit;
+    int64_t length_us = window_length_us(window);
+    wide exact = ((wide)window->limit + window->delta) * length_us + window->delta_rest;
+    return wide_clamp(wide_div_round(exact, length_us), 0, INT64_MAX);
+}
+
+int64_t window_limit(const struct window *window)
+{
+    if (window->limit == UNLIMITED) return UNLIMITED;
+    return max_i64(limit_before_debt(window) - window->debt, 0);
+}
+
+static int64_t burst_units(const struct terms *terms, int64_t limit)
+{
+    return wide_clamp((wide)limit * terms->burst_bp / BP_WHOLE, 0, INT64_MAX);
+}
+
+int64_t window_capacity(const struct window *window, const struct terms *terms, int64_t now_us)
+{
+    if (window->limit == UNLIMITED || terms->overage) return UNLIMITED;
+    int64_t limit = window_limit(window);
+    bool soft = terms->grace_us > 0 && (window->over_since_us == 0 || now_us < window->over_since_us + terms->grace_us);
+    if (terms->grace_us > 0 && !soft) return limit;
+    if (soft && terms->burst_bp == 0) return UNLIMITED;
+    return wide_clamp((wide)limit + burst_units(terms, limit_before_debt(window)), 0, INT64_MAX);
+}
+
+int64_t window_available(const struct window *window, int64_t capacity, int64_t held)
+{
+    if (capacity == UNLIMITED) return UNLIMITED;
+    return wide_clamp((wide)capacity - window->used - held, 0, INT64_MAX);
+}
+
+/* ---- use ------------------------------------------------------------------------------------------------- */
+
+bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us)
+{
+    int64_t used, busy;
+    if (!add_checked(window->used, units, &used) || !add_checked(used, held, &busy)) return false;
+    window->used = used;
+    window->peak = max_i64(window->peak, busy);
+    bool over = window->limit != UNLIMITED && used > window_limit(window);
+    if (over && window->over_since_us == 0) window->over_since_us = now_us;
+    return true;
+}
+
+static bool threshold_reached(const struct window *window, int64_t limit, int64_t threshold_bp)
+{
+    return limit > 0 && (wide)window->used * BP_WHOLE >= (wide)limit * threshold_bp;
+}
+
+/* The highest threshold that is reached, 0 = none. */
+static int64_t highest_reached(const struct window *window, const struct terms *terms)
+{
+    int64_t highest_bp = 0, limit = window_limit(window);
+    for (uint32_t i = 0; i < terms->warnings_count; i++) {
+        if (threshold_reached(window, limit, terms->warnings_bp[i])) highest_bp = terms->warnings_bp[i];
+    }
+    return highest_bp;
+}
+
+void window_warn(struct window *window, const struct terms *terms)
+{
+    window->warned_bp = max_i64(window->warned_bp, highest_reached(window, terms));
+}
+
+int64_t window_refund(struct window *window, int64_t units)
+{
+    int64_t returned = min_i64(units, window->used);
+    window->used -= returned;
+    window->refunded = wide_clamp((wide)window->refunded + returned, 0, INT64_MAX);
+    return returned;
+}
+
+/* ---- changes of the terms -------------------------------------------------------------------------------- */
+
+/* Moves the limit by (new - old) x left / length; seen from the new one: delta += (new - old) x (left / length - 1). */
+static void prorate(struct window *window, int64_t limit, int64_t now_us)
+{
+    int64_t length_us = window_length_us(window), gone_us = now_us - window->start_us;
+    wide exact = -((wide)limit - window->limit) * gone_us + window->delta_rest;
+    wide rest, whole = wide_divide(exact, length_us, &rest);
+    if (rest < 0) whole -= 1, rest += length_us;
+    window->delta = wide_clamp(whole + window->delta, -INT64_MAX, INT64_MAX);
+    window->delta_rest = (int64_t)rest;
+}
+
+void window_adopt(struct window *window, const struct quota_rule *rule, const struct terms *terms,
+                  enum window_change change, int64_t now_us)
+{
+    bool bounded = rule->limit != UNLIMITED && window->limit != UNLIMITED && window->end_us != INT64_MAX;
+    if (change == WINDOW_FULL || !bounded) {
+        window->delta = window->delta_rest = 0;
+    } else if (change == WINDOW_PRORATE) {
+        prorate(window, rule->limit, now_us);
+    }
+    window->limit = rule->limit;
+    window->warned_bp = min_i64(window->warned_bp, highest_reached(window, terms));
+    if (rule->limit == UNLIMITED || window->used <= window_limit(window)) window->over_since_us = 0;
+}
+
+/* ---- cycles to come -------------------------------------------------------------------------------------- */
+
+int64_t window_debt_after(const struct window *window, const struct terms *terms, int64_t limit, int64_t cycles)
+{
+    if (!terms->repay || window->limit == UNLIMITED || limit == UNLIMITED) return 0;
+    wide debt = (wide)window->debt + window->used - limit_before_debt(window);
+    if (debt > 0) debt -= (wide)(cycles - 1) * limit;
+    return wide_clamp(debt, 0, INT64_MAX);
+}
+
+int64_t window_cycles_until(const struct window *window, const struct terms *terms, int64_t limit, int64_t units)
+{
+    if (limit == UNLIMITED || (terms->grace_us > 0 && terms->burst_bp == 0)) return 1;
+    int64_t burst = burst_units(terms, limit);
+    wide capacity = (wide)limit + burst;
+    if (units > capacity) return -1;
+    int64_t debt = window_debt_after(window, terms, limit, 1);
+    wide bearable = units <= burst ? INT64_MAX : capacity - units; /* the debt under which they fit */
+    if (debt <= bearable) return 1;
+    if (limit == 0) return -1;
+    wide cycles = 1 + wide_div_ceil(debt - bearable, limit);
+    return cycles <= CYCLES_AHEAD_MAX ? (int64_t)cycles : -1;
+}

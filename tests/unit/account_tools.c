@@ -1,0 +1,572 @@
+/* Plans from text, a catalogue, zones and an account with a twin; see account_tools.h. */
+#include "account_tools.h"
+#include "quota/calendar.h"
+#include "quota/memory.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- words ----------------------------------------------------------------------------------------------- */
+
+int64_t at(const char *text)
+{
+    char whole[40];
+    int64_t us = 0;
+    int length = snprintf(whole, sizeof(whole), "%s%s", text, strchr(text, 'T') ? "Z" : "T00:00:00Z");
+    if (!instant_from_rfc3339(whole, (size_t)length, &us)) fail_msg("not an instant: %s", text);
+    return us;
+}
+
+struct span span_from(const char *text)
+{
+    return (struct span){text ? text : "", text ? strlen(text) : 0};
+}
+
+struct span sink_span(const struct sink *sink)
+{
+    return (struct span){sink->data ? sink->data : "", sink->size};
+}
+
+/* Reads words between blanks. */
+struct words {
+    const char *at, *end;
+};
+
+static struct span peek_word(const struct words *words)
+{
+    const char *from = words->at;
+    while (from < words->end && *from == ' ') from++;
+    const char *to = from;
+    while (to < words->end && *to != ' ') to++;
+    return (struct span){from, (size_t)(to - from)};
+}
+
+static struct span next_word(struct words *words)
+{
+    struct span word = peek_word(words);
+    words->at = word.data + word.size;
+    return word;
+}
+
+static bool take_word(struct words *words, const char *word)
+{
+    if (!span_is_word(peek_word(words), word)) return false;
+    next_word(words);
+    return true;
+}
+
+static int64_t next_integer(struct words *words)
+{
+    int64_t number = 0;
+    struct span word = next_word(words);
+    if (!span_integer(word, &number)) fail_msg("not a number: %.*s", (int)word.size, word.data);
+    return number;
+}
+
+static int64_t next_duration(struct words *words)
+{
+    int64_t span_us = 0;
+    struct span word = next_word(words);
+    if (!span_parse_duration(word, &span_us)) fail_msg("not a duration: %.*s", (int)word.size, word.data);
+    return span_us;
+}
+
+/* `80` or `99.5`, in hundredths of a percent. */
+static bool take_percent(struct words *words, int64_t *bp)
+{
+    struct span word = peek_word(words);
+    int64_t scale = -1, number = 0;
+    if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
+    for (size_t i = 0; i < word.size; i++) {
+        if (word.data[i] == '.') {
+            scale = 0;
+            continue;
+        }
+        number = number * 10 + (word.data[i] - '0');
+        if (scale >= 0) scale++;
+    }
+    for (scale = scale < 0 ? 0 : scale; scale < 2; scale++) number *= 10;
+    next_word(words);
+    *bp = number;
+    return true;
+}
+
+/* ---- terms ----------------------------------------------------------------------------------------------- */
+
+static void read_limit(struct words *words, struct quota_rule *rule)
+{
+    rule->limit = next_integer(words);
+    if (take_word(words, "ROLLING")) {
+        rule->kind = QUOTA_ROLLING;
+        rule->rule = (struct rule){.algorithm = RULE_LOG,
+                                   .limit = rule->limit,
+                                   .period_us = next_duration(words),
+                                   .capacity = rule->limit,
+                                   .initial = rule->limit};
+        rule->limit = 0;
+        rule_complete(&rule->rule);
+        return;
+    }
+    struct span word = next_word(words);
+    if (!period_parse(word, &rule->period)) fail_msg("not a period: %.*s", (int)word.size, word.data);
+    if (take_word(words, "CALENDAR")) rule->period.calendar = true;
+    if (take_word(words, "FROM")) assert_true(period_parse_from(next_word(words), &rule->period));
+    if (take_word(words, "EOM")) rule->period.end_of_month = true;
+    rule->prorate = take_word(words, "PRORATE");
+}
+
+static void read_rate(struct words *words, struct quota_rule *rule)
+{
+    static const char *const algorithms[] = {"GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG"};
+    rule->kind = QUOTA_RATE;
+    for (uint32_t i = 0; i < COUNT_OF(algorithms); i++) {
+        if (take_word(words, algorithms[i])) rule->rule.algorithm = i;
+    }
+    rule->rule.limit = next_integer(words);
+    rule->rule.period_us = next_duration(words);
+    rule->rule.capacity = take_word(words, "BURST") ? next_integer(words) : rule->rule.limit;
+    if (rule->rule.algorithm == RULE_QUEUE) rule->rule.capacity++; /* the one served is not BURST's */
+    rule->rule.initial = take_word(words, "INITIAL") ? next_integer(words) : rule->rule.capacity;
+    if (take_word(words, "INTERVAL")) rule->rule.flags |= RULE_INTERVAL;
+    if (take_word(words, "FIRST")) rule->rule.flags |= RULE_FIRST;
+    rule_complete(&rule->rule);
+}
+
+static void read_bounds(struct words *words, struct terms *terms)
+{
+    if (take_word(words, "MAX")) terms->refunds_max = next_integer(words);
+    if (take_word(words, "WITHIN")) terms->refunds_within_us = next_duration(words);
+}
+
+static void read_terms_word(struct words *words, struct terms *terms)
+{
+    if (take_word(words, "LIMIT")) {
+        read_limit(words, &terms->rules[terms->rules_count++]);
+    } else if (take_word(words, "RATE")) {
+        read_rate(words, &terms->rules[terms->rules_count++]);
+    } else if (take_word(words, "COST")) {
+        terms->cost = next_integer(words);
+    } else if (take_word(words, "WARN")) {
+        while (take_percent(words, &terms->warnings_bp[terms->warnings_count])) terms->warnings_count++;
+    } else if (take_word(words, "BURST")) {
+        assert_true(take_percent(words, &terms->burst_bp));
+    } else if (take_word(words, "GRACE")) {
+        terms->grace_us = next_duration(words);
+    } else if (take_word(words, "REFUNDS")) {
+        read_bounds(words, terms);
+    } else if (take_word(words, "HOLDS")) {
+        assert_true(take_word(words, "MAX"));
+        terms->holds_max = next_integer(words);
+    } else if (take_word(words, "REPAY")) {
+        terms->repay = true;
+    } else {
+        struct span rest = next_word(words);
+        if (!span_is_word(rest, "OVERAGE")) fail_msg("what is %.*s", (int)rest.size, rest.data);
+        terms->overage = true;
+    }
+}
+
+static struct terms read_terms(struct words words)
+{
+    struct terms terms = terms_none(next_word(&words));
+    while (peek_word(&words).size > 0) read_terms_word(&words, &terms);
+    terms_sort_warnings(&terms);
+    const char *fault = terms_fault(&terms);
+    if (fault) fail_msg("%.*s: %s", (int)(words.end - words.at), words.at, fault);
+    return terms;
+}
+
+struct terms terms_from(const char *text)
+{
+    return read_terms((struct words){text, text + strlen(text)});
+}
+
+/* ---- the catalogue --------------------------------------------------------------------------------------- */
+
+#define PLANS_MAX 64
+#define ZONES_MAX 16
+
+static const struct plan *plans[PLANS_MAX]; /* the newest of each name */
+
+static const struct plan **plan_place(struct span name)
+{
+    const struct plan **place = NULL;
+    for (int i = PLANS_MAX; i-- > 0;) {
+        if (!plans[i]) place = &plans[i];
+        if (plans[i] && span_equal(plans[i]->name, name)) return &plans[i];
+    }
+    return place;
+}
+
+static const struct plan *find_plan(struct span name)
+{
+    return *plan_place(name);
+}
+
+static const struct plan *plan_with(const struct plan *before, const char *name, int64_t revision,
+                                    const struct terms *terms)
+{
+    struct sink bytes = {0};
+    plan_write_with(before, span_from(name), revision, terms, &bytes);
+    const struct plan *plan = plan_take(sink_span(&bytes));
+    assert_non_null(plan);
+    sink_free(&bytes);
+    return plan;
+}
+
+const struct plan *plan_set(const char *name, const char *text)
+{
+    const struct plan **place = plan_place(span_from(name)), *plan = NULL;
+    assert_non_null(place);
+    int64_t revision = *place ? (*place)->revision + 1 : 1;
+    while (*text != '\0') {
+        const char *end = strstr(text, " | ");
+        if (!end) end = text + strlen(text);
+        struct terms terms = read_terms((struct words){text, end});
+        const struct plan *more = plan_with(plan, name, revision, &terms);
+        plan_release(plan);
+        plan = more;
+        text = *end == '\0' ? end : end + 3;
+    }
+    plan_release(*place);
+    return *place = plan;
+}
+
+void plan_drop(const char *name)
+{
+    const struct plan **place = plan_place(span_from(name));
+    plan_release(*place);
+    *place = NULL;
+}
+
+static struct {
+    char name[ZONE_NAME_MAX + 1];
+    const struct zone *zone;
+} zones[ZONES_MAX];
+
+static const struct zone *zone_installed(const char *name)
+{
+    static uint8_t bytes[ZONE_FILE_MAX];
+    char path[128];
+    const struct zone *zone = NULL;
+    snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", name);
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    assert_int_equal(zone_parse(bytes, fread(bytes, 1, sizeof(bytes), file), &zone), ZONE_FAULT_NONE);
+    fclose(file);
+    return zone;
+}
+
+static const struct zone *find_zone(struct span name, void *context)
+{
+    (void)context;
+    int place = 0;
+    for (; place < ZONES_MAX && zones[place].zone; place++) {
+        if (span_equal(span_from(zones[place].name), name)) return zones[place].zone;
+    }
+    assert_true(place < ZONES_MAX && name.size <= ZONE_NAME_MAX);
+    memcpy(zones[place].name, name.data, name.size);
+    zones[place].name[name.size] = '\0';
+    return zones[place].zone = zone_installed(zones[place].name);
+}
+
+#define HOST_DEFAULT                                                                                                   \
+    {                                                                                                                  \
+        .find_zone = find_zone, .find_plan = find_plan, .default_plan = {"", 0}, .kept_us = KEPT,                      \
+        .records_max = 100000                                                                                          \
+    }
+
+struct account_host host = HOST_DEFAULT;
+
+void catalogue_end(void)
+{
+    for (int i = 0; i < PLANS_MAX; i++) {
+        plan_release(plans[i]);
+        plans[i] = NULL;
+    }
+    for (int i = 0; i < ZONES_MAX; i++) {
+        zone_free(zones[i].zone);
+        zones[i].zone = NULL;
+    }
+    host = (struct account_host)HOST_DEFAULT;
+}
+
+int account_set_up(void **state)
+{
+    (void)state;
+    heap_watch();
+    random_begin(UINT64_C(20250131));
+    return 0;
+}
+
+int account_tear_down(void **state)
+{
+    (void)state;
+    catalogue_end();
+    if (plans_shared_count() != 0) fail_msg("%lld plans are still in use", (long long)plans_shared_count());
+    assert_int_equal(heap_blocks(), 0);
+    return 0;
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
+
+struct sink bytes_of(const struct account *account)
+{
+    struct sink bytes = {0};
+    if (account) account_encode(account, &bytes);
+    return bytes;
+}
+
+struct sink bytes_without_notes(const struct account *account)
+{
+    struct account_rest rest;
+    struct account copy = *account;
+    if (copy.rest) {
+        rest = *copy.rest;
+        rest.notes_count = 0;
+        copy.rest = &rest;
+    }
+    return bytes_of(&copy);
+}
+
+void assert_same_bytes(const struct sink *left, const struct sink *right)
+{
+    assert_int_equal(left->size, right->size);
+    if (left->size > 0) assert_memory_equal(left->data, right->data, left->size);
+}
+
+/* What is counted as reservations come and go is what is counted anew. */
+static void assert_same_held(const struct account *left, const struct account *right)
+{
+    for (uint32_t i = 0; i < left->slots_count; i++) {
+        const struct slot *one = &left->slots[i], *two = &right->slots[i];
+        for (int32_t k = -1; k < (int32_t)one->windows_count; k++)
+            assert_int_equal(slot_held(one, k), slot_held(two, k));
+    }
+}
+
+static void assert_survives_encoding(const struct account *account)
+{
+    struct sink bytes = bytes_of(account);
+    struct account *again = account_decode(sink_span(&bytes));
+    if (!again) fail_msg("what was encoded is not decoded");
+    struct sink once_more = bytes_of(again);
+    assert_same_bytes(&bytes, &once_more);
+    assert_true(account_bytes(account) > 0);
+    assert_same_held(account, again);
+    account_free(again);
+    sink_free(&bytes);
+    sink_free(&once_more);
+}
+
+/* ---- an account and its twin ----------------------------------------------------------------------------- */
+
+static void pair_apply(struct pair *pair)
+{
+    struct sink wire = {0};
+    struct account_change sent = account_decision_change(&pair->decision), received;
+    bool lasting = false;
+    account_effects_encode(&sent, true, &wire);
+    assert_true(account_effects_decode(sink_span(&wire), &received, &lasting));
+    assert_true(lasting);
+    if (!account_accepts(pair->twin, &received)) fail_msg("a decided change is refused");
+    pair->account = account_apply(pair->account, &sent);
+    pair->twin = account_apply(pair->twin, &received);
+    sink_free(&wire);
+
+    struct sink bytes = bytes_of(pair->account), twin_bytes = bytes_of(pair->twin);
+    assert_same_bytes(&bytes, &twin_bytes);
+    sink_free(&bytes);
+    sink_free(&twin_bytes);
+    assert_survives_encoding(pair->account);
+}
+
+/* What `decide` does leaves the value as it was; then the changes are applied. */
+#define PAIR_DECIDE(pair_, ...)                                                                                        \
+    do {                                                                                                               \
+        struct sink before_ = bytes_of((pair_)->account);                                                              \
+        account_decision_end(&(pair_)->decision);                                                                      \
+        __VA_ARGS__;                                                                                                   \
+        struct sink after_ = bytes_of((pair_)->account);                                                               \
+        assert_same_bytes(&before_, &after_);                                                                          \
+        sink_free(&before_);                                                                                           \
+        sink_free(&after_);                                                                                            \
+        assert_true((pair_)->decision.fault == ACCOUNT_FAULT_NONE || (pair_)->decision.changes.size == 0);             \
+        if ((pair_)->decision.changes.size > 0) pair_apply(pair_);                                                     \
+    } while (0)
+
+void pair_end(struct pair *pair)
+{
+    account_free(pair->account);
+    account_free(pair->twin);
+    account_decision_end(&pair->decision);
+    *pair = (struct pair){0};
+}
+
+static struct operation by_operator(int64_t at_us)
+{
+    return (struct operation){.now_us = at_us, .actor = SPAN("ops")};
+}
+
+void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, const char *zone, int64_t expires_us,
+                    int64_t at_us)
+{
+    struct open_ask ask = {span_from(plan), anchor_us, expires_us, span_from(zone)};
+    struct operation operation = by_operator(at_us);
+    PAIR_DECIDE(pair, open_decide(pair->account, &host, &ask, &operation, &pair->decision));
+}
+
+void pair_open(struct pair *pair, const char *plan, int64_t at_us)
+{
+    pair_open_with(pair, plan, NOT_ASKED, NULL, NOT_ASKED, at_us);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+}
+
+void pair_ask(struct pair *pair, const struct consume_ask *ask)
+{
+    PAIR_DECIDE(pair, consume_decide(pair->account, &host, ask, &pair->decision));
+}
+
+void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum ask_mode mode, const char *id,
+                  int64_t at_us)
+{
+    struct consume_item item = {span_from(resource), amount};
+    struct consume_ask ask = {.items = &item, .count = 1, .mode = mode, .id = span_from(id), .now_us = at_us};
+    pair_ask(pair, &ask);
+}
+
+int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount, int64_t at_us)
+{
+    pair_ask_one(pair, resource, amount, ASK_ALL, NULL, at_us);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+    assert_int_equal(pair->decision.denied, pair->decision.verdicts[0].granted == 0);
+    return pair->decision.verdicts[0].granted;
+}
+
+void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
+                  int64_t at_us)
+{
+    struct reserve_ask ask = {span_from(id), span_from(resource), amount, ttl_us, ASK_ALL, at_us};
+    PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &ask, &pair->decision));
+}
+
+void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
+{
+    PAIR_DECIDE(pair, commit_decide(pair->account, &host, span_from(id), amount, at_us, &pair->decision));
+}
+
+void pair_release(struct pair *pair, const char *id, int64_t at_us)
+{
+    PAIR_DECIDE(pair, release_decide(pair->account, &host, span_from(id), at_us, &pair->decision));
+}
+
+void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us)
+{
+    PAIR_DECIDE(pair, extend_decide(pair->account, &host, span_from(id), ttl_us, at_us, &pair->decision));
+}
+
+void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id, int64_t at_us)
+{
+    struct refund_ask ask = {.resource = span_from(resource),
+                             .amount = amount,
+                             .of = span_from(of),
+                             .id = span_from(id),
+                             .actor = SPAN("ops"),
+                             .reason = SPAN("because"),
+                             .now_us = at_us};
+    PAIR_DECIDE(pair, refund_decide(pair->account, &host, &ask, &pair->decision));
+}
+
+void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us)
+{
+    struct operation operation = by_operator(at_us);
+    PAIR_DECIDE(pair, switch_decide(pair->account, &host, span_from(plan), mode, &operation, &pair->decision));
+}
+
+void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
+{
+    struct operation operation = by_operator(at_us);
+    PAIR_DECIDE(pair, state_decide(pair->account, &host, state, &operation, &pair->decision));
+}
+
+void pair_touch(struct pair *pair, int64_t at_us)
+{
+    pair_state(pair, ACCOUNT_SUSPENDED, at_us);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+    pair_state(pair, ACCOUNT_ACTIVE, at_us);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+}
+
+void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us)
+{
+    struct operation operation = by_operator(at_us);
+    bool lifts = !strchr(text, ' ');
+    struct terms terms = lifts ? terms_none(span_from(text)) : terms_from(text);
+    PAIR_DECIDE(pair, override_decide(pair->account, &host, terms.resource, lifts ? NULL : &terms, until_us, &operation,
+                                      &pair->decision));
+}
+
+void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us)
+{
+    struct operation operation = by_operator(at_us);
+    PAIR_DECIDE(pair, set_decide(pair->account, &host, span_from(resource), used, &operation, &pair->decision));
+}
+
+void pair_reset(struct pair *pair, const char *resource, int64_t at_us)
+{
+    struct operation operation = by_operator(at_us);
+    PAIR_DECIDE(pair, reset_decide(pair->account, &host, span_from(resource), &operation, &pair->decision));
+}
+
+/* ---- as it stands ---------------------------------------------------------------------------------------- */
+
+static void stand(const struct account *account, const char *resource, int64_t at_us, struct standing *standing,
+                  struct footing *footing)
+{
+    assert_int_equal(standing_begin(standing, account, &host, at_us, false), ACCOUNT_FAULT_NONE);
+    footing_begin(standing, span_from(resource), footing);
+    assert_int_equal(footing_settle(standing, footing, NULL), ACCOUNT_FAULT_NONE);
+    assert_non_null(footing->terms);
+}
+
+uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us)
+{
+    struct standing standing;
+    struct footing footing;
+    assert_int_equal(standing_begin(&standing, account, &host, at_us, false), ACCOUNT_FAULT_NONE);
+    footing_begin(&standing, span_from(resource), &footing);
+    assert_int_equal(footing_settle(&standing, &footing, NULL), ACCOUNT_FAULT_NONE);
+    return footing.terms ? footing.terms->rules_count : 0;
+}
+
+struct rule_report report_of(const struct account *account, const char *resource, uint32_t index, int64_t at_us)
+{
+    struct standing standing;
+    struct footing footing;
+    struct rule_report report;
+    stand(account, resource, at_us, &standing, &footing);
+    charge_report(&standing, &footing, index, &report);
+    return report;
+}
+
+int64_t used_of(const struct pair *pair, const char *resource, int64_t at_us)
+{
+    return report_of(pair->account, resource, 0, at_us).used;
+}
+
+int64_t limit_of(const struct pair *pair, const char *resource, int64_t at_us)
+{
+    return report_of(pair->account, resource, 0, at_us).limit;
+}
+
+int64_t remaining_of(const struct pair *pair, const char *resource, int64_t at_us)
+{
+    return report_of(pair->account, resource, 0, at_us).remaining;
+}
+
+struct window window_of(const struct pair *pair, const char *resource, int64_t at_us)
+{
+    struct standing standing;
+    struct footing footing;
+    stand(pair->account, resource, at_us, &standing, &footing);
+    return *footing_window(&footing, &footing.terms->rules[0]);
+}

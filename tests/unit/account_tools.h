@@ -1,0 +1,111 @@
+/* A server in small for the tests of accounts: plans written as text, a catalogue of them, zones, and one account with
+ * a twin behind a replication link.
+ *
+ *     plan_set("pro", "calls LIMIT 100 month WARN 80 | tokens LIMIT 5 ROLLING 1h")      the words of terms_write
+ *
+ *     catalogue ─▶ host ─▶ decide ─▶ decision ─┬──────────────▶ account
+ *                                             └─ over the wire ▶ twin         after each change the same bytes
+ *
+ * Every decision is also held against what must always be true: deciding leaves the account byte for byte as it was, a
+ * change is accepted by the twin, which ends byte-identical, and a value survives its own encoding. */
+#pragma once
+
+#include "quota/account_codec.h"
+#include "quota/charge.h"
+#include "quota/consume.h"
+#include "quota/refund.h"
+#include "quota/reserve.h"
+#include "quota/tenancy.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include "tools.h"
+#include <cmocka.h>
+
+#define MS   MICROS_PER_MILLI
+#define S    MICROS_PER_SECOND
+#define H    MICROS_PER_HOUR
+#define D    MICROS_PER_DAY
+#define KEPT D
+
+/* "2025-03-30T02:30:00", "2025-03-30": in UTC. */
+int64_t at(const char *text);
+
+/* The bytes of a text (NULL = none), and those in a sink: borrowed. */
+struct span span_from(const char *text);
+struct span sink_span(const struct sink *sink);
+
+/* `resource rule word …`, as terms_write writes it; terms that cannot be used fail the test. The text has to stay. */
+struct terms terms_from(const char *text);
+
+/* The next revision of a plan in the catalogue; resources stand between ` | `. Answers it, borrowed. */
+const struct plan *plan_set(const char *name, const char *text);
+void plan_drop(const char *name);
+void catalogue_end(void);
+
+/* Finds plans in the catalogue and zones among the system's. Fields may be changed; catalogue_end sets them back. */
+extern struct account_host host;
+
+/* One account and its twin. */
+struct pair {
+    struct account *account, *twin;
+    struct account_decision decision; /* the last one; its changes are freed by the next */
+};
+
+/* Frees both; the pair is empty again. */
+void pair_end(struct pair *pair);
+
+/* Each decides, checks everything above and applies. Instants in us. */
+void pair_open(struct pair *pair, const char *plan, int64_t at_us);
+void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, const char *zone, int64_t expires_us,
+                    int64_t at_us);
+int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount,
+                     int64_t at_us); /* granted; fails on faults */
+void pair_ask(struct pair *pair, const struct consume_ask *ask);
+void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum ask_mode mode, const char *id,
+                  int64_t at_us);
+void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
+                  int64_t at_us);
+void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us);
+void pair_release(struct pair *pair, const char *id, int64_t at_us);
+void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us);
+void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id,
+                 int64_t at_us);
+void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us);
+void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
+void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */
+void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
+void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
+
+/* Suspends and resumes: writes down what time has done, and changes nothing else. */
+void pair_touch(struct pair *pair, int64_t at_us);
+
+#define assert_fault(pair_, fault_)                                                                                    \
+    do {                                                                                                               \
+        if ((pair_)->decision.fault != (fault_)) {                                                                     \
+            fail_msg("fault %d, not %s", (int)(pair_)->decision.fault, #fault_);                                       \
+        }                                                                                                              \
+    } while (0)
+
+/* How many rules its terms have; 0 where it has none, or no plan. */
+uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us);
+
+/* One rule of a resource as it stands at `at_us`, as INFO would show it. */
+struct rule_report report_of(const struct account *account, const char *resource, uint32_t index, int64_t at_us);
+int64_t used_of(const struct pair *pair, const char *resource, int64_t at_us);      /* of rule 0 */
+int64_t limit_of(const struct pair *pair, const char *resource, int64_t at_us);     /* of rule 0 */
+int64_t remaining_of(const struct pair *pair, const char *resource, int64_t at_us); /* of rule 0 */
+
+/* The window of rule 0 as it stands. */
+struct window window_of(const struct pair *pair, const char *resource, int64_t at_us);
+
+/* The value without its notes; to be freed. */
+struct sink bytes_without_notes(const struct account *account);
+struct sink bytes_of(const struct account *account);
+void assert_same_bytes(const struct sink *left, const struct sink *right);
+
+/* Tests of a file share these: a watched heap, an empty catalogue, and nothing left at the end. */
+int account_set_up(void **state);
+int account_tear_down(void **state);

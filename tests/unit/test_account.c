@@ -1,0 +1,142 @@
+/* Accounts: what they keep, sweep and count; the commands themselves are tested beside. */
+#include "account_tools.h"
+#include <stdio.h>
+
+#define T at("2025-01-31T15:00:00")
+
+static void a_plain_window_needs_no_more_than_its_place(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 4, T);
+    assert_null(pair.account->slots[0].windows[0].rest);
+    assert_null(pair.account->slots[0].rest);
+    assert_null(pair.account->rest);
+    size_t bytes = account_bytes(pair.account);
+    pair_refund(&pair, "a", 1, NULL, NULL, T);
+    assert_non_null(pair.account->slots[0].windows[0].rest);
+    assert_true(account_bytes(pair.account) > bytes);
+    assert_int_equal(slot_window(&pair.account->slots[0], 0).refunded, 1);
+    pair_end(&pair);
+}
+
+/* In memory at once; written down with the next change of the window. */
+static void denials_are_counted(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h LIMIT 100 3h");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 10, T);
+    for (struct account *side = pair.account; side; side = side == pair.account ? pair.twin : NULL) {
+        for (int i = 0; i < 3; i++) slot_count_denied(&side->slots[0], T);
+    }
+    assert_int_equal(window_of(&pair, "a", T).denied, 3);
+    struct sink bytes = bytes_of(pair.account);
+    struct account *loaded = account_decode(sink_span(&bytes));
+    assert_int_equal(slot_window(&loaded->slots[0], 0).denied, 0);
+    account_free(loaded);
+    sink_free(&bytes);
+    pair_consume(&pair, "a", 1, T + H); /* the first cycle closes, the second is told */
+    struct closed_cycle closed;
+    uint64_t period = period_code(&pair.account->plan->terms[0].rules[0].period);
+    assert_true(history_find(slot_history(&pair.account->slots[0], period), T, &closed));
+    assert_int_equal(closed.denied, 3);
+    assert_int_equal(report_of(pair.account, "a", 1, T + H).used, 11);
+    slot_count_denied(&pair.account->slots[0], T + 5 * H); /* no cycle that is stored runs then */
+    assert_int_equal(window_of(&pair, "a", T + H).denied, 0);
+    pair_end(&pair);
+}
+
+static void slots_are_numbered_as_they_come(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h | c LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "c", 1, T);
+    pair_consume(&pair, "a", 1, T);
+    assert_int_equal(account_slot(pair.account, SPAN("c")), 0);
+    assert_int_equal(account_slot(pair.account, SPAN("a")), 1);
+    assert_int_equal(account_slot(pair.account, SPAN("b")), -1);
+    assert_int_equal(account_slot(NULL, SPAN("a")), -1);
+    pair_end(&pair);
+}
+
+/* Each change sweeps a bounded part of what has ended; nothing that has ended counts before. */
+static void what_has_ended_is_swept_in_passing(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    char id[8];
+    plan_set("pro", "a LIMIT 1000 1h");
+    pair_open(&pair, "pro", T);
+    for (int i = 0; i < 100; i++) {
+        snprintf(id, sizeof(id), "r%d", i);
+        pair_reserve(&pair, id, "a", 1, 10 * S + i, T);
+    }
+    assert_int_equal(account_holds(pair.account)->count, 100);
+    assert_int_equal(slot_held(&pair.account->slots[0], -1), 100);
+    assert_int_equal(remaining_of(&pair, "a", T + 10 * S + 99), 1000);
+    for (int i = 0; i < 4; i++) {
+        pair_consume(&pair, "a", 1, T + H / 2);
+        int swept = SWEEP_MAX * (i + 1) < 100 ? SWEEP_MAX * (i + 1) : 100;
+        assert_int_equal(account_holds(pair.account)->count, 100 - swept);
+        assert_int_equal(receipts_count(account_receipts(pair.account)), swept);
+    }
+    assert_int_equal(slot_held(&pair.account->slots[0], -1), 0);
+    for (int i = 0; i < 4; i++) pair_consume(&pair, "a", 1, T + 2 * D);
+    assert_int_equal(receipts_count(account_receipts(pair.account)), 0);
+    assert_null(account_receipts(NULL));
+    assert_null(account_hold(NULL, SPAN("r1")));
+    pair_end(&pair);
+}
+
+/* A plan of many periods after another, all within one long cycle. */
+static void windows_and_pasts_have_bounds(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    char text[512];
+    plan_set("pro", "a LIMIT 100 1000d");
+    pair_open(&pair, "pro", T);
+    for (int plan = 0; plan < 6; plan++) {
+        int length = snprintf(text, sizeof(text), "a");
+        for (int i = 1; i <= 16; i++) {
+            length += snprintf(text + length, sizeof(text) - (size_t)length, " LIMIT 1000 %ds", 16 * plan + i);
+        }
+        pair_override(&pair, text, 0, T + plan * H);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        for (int i = 0; i < 3; i++) pair_consume(&pair, "a", 1, T + plan * H + i * 100 * S);
+        assert_true(pair.account->slots[0].windows_count <= SLOT_WINDOWS_MAX);
+        assert_true(pair.account->slots[0].rest->pasts_count <= SLOT_PASTS_MAX);
+    }
+    pair_end(&pair);
+
+    pair_open(&pair, "pro", T); /* cycles that do not end: two plans fit, a third has to wait */
+    for (int plan = 0; plan < 3; plan++) {
+        int length = snprintf(text, sizeof(text), "a");
+        for (int i = 1; i <= 16; i++) {
+            length +=
+                snprintf(text + length, sizeof(text) - (size_t)length, " LIMIT 1000 %dmonth", 100 + 16 * plan + i);
+        }
+        pair_override(&pair, text, 0, T);
+        pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T);
+        assert_fault(&pair, plan < 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_SLOTS);
+    }
+    pair_end(&pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_plain_window_needs_no_more_than_its_place),
+        cmocka_unit_test(denials_are_counted),
+        cmocka_unit_test(slots_are_numbered_as_they_come),
+        cmocka_unit_test(what_has_ended_is_swept_in_passing),
+        cmocka_unit_test(windows_and_pasts_have_bounds),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}

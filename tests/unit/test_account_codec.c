@@ -1,0 +1,332 @@
+/* The codec of accounts: values after random commands, every truncation and every other byte refused or understood,
+ * and effects that strangers write. */
+#include "account_tools.h"
+
+#define T at("2025-01-31T15:00:00")
+
+static const char *const resources[] = {"a", "b", "c"};
+
+static void do_something(struct pair *pair, int64_t now_us)
+{
+    const char *resource = resources[random_below(3)];
+    int64_t amount = 1 + random_below(9);
+    char id[3] = {'x', (char)('A' + random_below(6)), '\0'};
+    switch (random_below(16)) {
+    case 0: pair_ask_one(pair, resource, amount, ASK_FORCE, id, now_us); break;
+    case 1: pair_ask_one(pair, resource, amount, ASK_UPTO, id, now_us); break;
+    case 2: pair_reserve(pair, id, resource, amount, amount * 6 * H, now_us); break;
+    case 3: pair_commit(pair, id, random_between(-1, 3), now_us); break;
+    case 4: pair_release(pair, id, now_us); break;
+    case 5: pair_extend(pair, id, amount * H, now_us); break;
+    case 6: pair_refund(pair, resource, amount, id, NULL, now_us); break;
+    case 7: pair_refund(pair, resource, amount, NULL, id, now_us); break;
+    case 8: pair_switch(pair, amount & 1 ? "pro" : "team", (enum switch_mode)(amount % 3), now_us); break;
+    case 9: pair_override(pair, "a LIMIT 7 day LIMIT 5 month WARN 50", now_us + amount * D, now_us); break;
+    case 10: pair_override(pair, "a", 0, now_us); break;
+    case 11: pair_set(pair, resource, amount, now_us); break;
+    case 12: pair_reset(pair, amount & 1 ? resource : NULL, now_us); break;
+    case 13: pair_touch(pair, now_us); break;
+    default: pair_ask_one(pair, resource, amount, ASK_ALL, NULL, now_us); break;
+    }
+}
+
+/* An account that has a bit of everything; what the pair checks after each command is the first test of all. */
+static int64_t live(struct pair *pair, int steps)
+{
+    int64_t now_us = T;
+    plan_set("pro",
+             "a LIMIT 40 month PRORATE WARN 50 80 LIMIT 6 day | b LIMIT 20 week BURST 50 REPAY LIMIT 9 ROLLING 30h "
+             "RATE GCRA 30 1h | c LIMIT 10 day GRACE 5h COST 3");
+    plan_set("team", "a LIMIT 33 month | b LIMIT 7 day RATE LOG 5 1h RATE TOKEN 9 1d | d LIMIT 1 day");
+    pair_open_with(pair, "pro", T, "Europe/Berlin", T + 400 * D, T);
+    for (int i = 0; i < steps; i++) {
+        now_us += random_below(5) ? random_between(0, 10 * H) : random_between(0, 9 * D);
+        if (random_below(20) == 0) now_us -= H;
+        do_something(pair, now_us);
+    }
+    return now_us;
+}
+
+static void values_survive_after_every_command(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 20; run++) {
+        struct pair pair = {0};
+        live(&pair, 150);
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+static bool decodes_to_itself(struct span bytes)
+{
+    struct account *account = account_decode(bytes);
+    if (!account) return false;
+    struct sink again = bytes_of(account);
+    assert_int_equal(again.size, bytes.size);
+    assert_memory_equal(again.data, bytes.data, bytes.size);
+    sink_free(&again);
+    account_free(account);
+    return true;
+}
+
+static void mutated_values_are_refused_or_understood(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 3; run++) {
+        struct pair pair = {0};
+        live(&pair, 12 + 10 * run);
+        struct sink bytes = bytes_of(pair.account);
+        assert_true(decodes_to_itself(sink_span(&bytes)));
+        for (size_t size = 0; size < bytes.size; size++)
+            assert_false(decodes_to_itself((struct span){bytes.data, size}));
+        for (size_t place = 0; place < bytes.size; place++) {
+            for (int value = 1; value < 256; value += value < 4 || value > 250 ? 1 : 13) {
+                bytes.data[place] = (char)(bytes.data[place] ^ value);
+                decodes_to_itself(sink_span(&bytes));
+                bytes.data[place] = (char)(bytes.data[place] ^ value);
+            }
+        }
+        sink_byte(&bytes, 0);
+        assert_false(decodes_to_itself(sink_span(&bytes)));
+        sink_free(&bytes);
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+/* Whatever is accepted leaves a value that survives its own encoding. */
+static void take_effects(const struct sink *value, struct span wire)
+{
+    struct account_change change;
+    bool lasting;
+    if (!account_effects_decode(wire, &change, &lasting)) return;
+    struct account *account = account_decode(sink_span(value));
+    assert_non_null(account);
+    if (account_accepts(account, &change)) {
+        account = account_apply(account, &change);
+        struct sink after = bytes_of(account);
+        if (!decodes_to_itself(sink_span(&after))) fail_msg("accepted effects leave a value that is refused");
+        sink_free(&after);
+    }
+    account_free(account);
+}
+
+static void mutated_effects_are_refused_or_understood(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 40; run++) {
+        struct pair pair = {0};
+        int64_t now_us = live(&pair, 10 + 3 * run);
+        struct sink value = bytes_of(pair.account), wire = {0};
+        for (int tries = 0; tries < 20 && wire.size == 0; tries++) {
+            struct consume_item items[] = {{SPAN("a"), 1}, {SPAN("b"), 1}, {SPAN("c"), 1}};
+            struct consume_ask ask = {.items = items,
+                                      .count = 3,
+                                      .batch = true,
+                                      .any = tries > 2,
+                                      .id = SPAN("y"),
+                                      .now_us = now_us + (1 + tries) * 9 * D};
+            account_decision_end(&pair.decision);
+            consume_decide(pair.account, &host, &ask, &pair.decision);
+            struct account_change change = account_decision_change(&pair.decision);
+            if (change.changes.size > 0) account_effects_encode(&change, false, &wire);
+        }
+        for (size_t place = 0; place < wire.size; place++) {
+            for (int value_of = 1; value_of < 256; value_of += 37) {
+                wire.data[place] = (char)(wire.data[place] ^ value_of);
+                take_effects(&value, sink_span(&wire));
+                wire.data[place] = (char)(wire.data[place] ^ value_of);
+            }
+            take_effects(&value, (struct span){wire.data, place});
+        }
+        sink_free(&value);
+        sink_free(&wire);
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+/* ---- what strangers write -------------------------------------------------------------------------------- */
+
+static bool accepted(const struct account *account, const struct change *changes, size_t count)
+{
+    struct sink bytes = {0};
+    for (size_t i = 0; i < count; i++) change_encode(&changes[i], &bytes);
+    struct account_change change = {T, sink_span(&bytes)};
+    bool answer = account_accepts(account, &change);
+    if (answer) {
+        struct sink value = bytes_of(account);
+        struct account *twin = account_decode(sink_span(&value));
+        twin = account_apply(twin, &change);
+        struct sink after = bytes_of(twin);
+        if (!decodes_to_itself(sink_span(&after))) fail_msg("accepted changes leave a value that is refused");
+        sink_free(&after);
+        sink_free(&value);
+        account_free(twin);
+    }
+    sink_free(&bytes);
+    return answer;
+}
+
+struct row {
+    struct change change;
+    bool fits;
+};
+
+static void run_rows(const struct account *account, const struct row *rows, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (accepted(account, &rows[i].change, 1) != rows[i].fits) fail_msg("row %zu", i);
+    }
+}
+
+/* A plan with one resource, of which a unit is used and a unit is held. */
+static const struct plan *begin(struct pair *pair)
+{
+    const struct plan *plan = plan_set("pro", "a LIMIT 10 1h");
+    pair_open(pair, "pro", T);
+    pair_consume(pair, "a", 1, T);
+    pair_reserve(pair, "r1", "a", 1, H, T);
+    return plan;
+}
+
+static void plans_lives_and_slots_have_to_fit(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    const struct plan *plan = begin(&pair);
+    const struct row rows[] = {
+        {{.kind = CHANGE_PLAN, .bytes = plan->bytes}, true},
+        {{.kind = CHANGE_PLAN, .bytes = SPAN("")}, false},
+        {{.kind = CHANGE_PLAN, .bytes = SPAN("plan")}, false},
+        {{.kind = CHANGE_NEXT, .bytes = plan->bytes, .until_us = 5}, true},
+        {{.kind = CHANGE_NEXT, .bytes = SPAN("")}, true},
+        {{.kind = CHANGE_NEXT, .bytes = SPAN(""), .until_us = 5}, false},
+        {{.kind = CHANGE_OWN, .bytes = plan->bytes}, true},
+        {{.kind = CHANGE_OWN, .bytes = plan->bytes, .slot = 1}, false},
+        {{.kind = CHANGE_OWN, .bytes = SPAN(""), .until_us = 5}, false},
+        {{.kind = CHANGE_LIFE, .state = ACCOUNT_LAPSED, .body = SPAN("Europe/Berlin")}, true},
+        {{.kind = CHANGE_LIFE, .state = ACCOUNT_STATES_COUNT}, false},
+        {{.kind = CHANGE_LIFE, .body = SPAN("../etc")}, false},
+        {{.kind = CHANGE_LIFE, .anchor_us = -INSTANT_MAX_US - 1}, false},
+        {{.kind = CHANGE_SLOT, .bytes = SPAN("b")}, true},
+        {{.kind = CHANGE_SLOT, .bytes = SPAN("a")}, false},
+        {{.kind = CHANGE_SLOT, .bytes = SPAN("")}, false},
+    };
+    run_rows(pair.account, rows, COUNT_OF(rows));
+    struct change twice[] = {{.kind = CHANGE_SLOT, .bytes = SPAN("b")}, {.kind = CHANGE_SLOT, .bytes = SPAN("b")}};
+    assert_false(accepted(pair.account, twice, 2));
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
+static void windows_and_logs_have_to_fit(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    uint64_t period = period_code(&begin(&pair)->terms[0].rules[0].period);
+    struct window window = window_of(&pair, "a", T), endless = window;
+    struct closed_cycle closed = {.start_us = 5, .end_us = 7, .limit = 10, .count = 2}, crowded = closed;
+    endless.start_us = 0;
+    endless.end_us = INT64_MAX;
+    crowded.count = 3; /* more than it has microseconds */
+    const struct row rows[] = {
+        {{.kind = CHANGE_WINDOW, .window = window}, true},
+        {{.kind = CHANGE_WINDOW, .window = endless}, true},
+        {{.kind = CHANGE_WINDOW, .slot = 1, .window = window}, false},
+        {{.kind = CHANGE_CLOSED, .period = period, .closed = closed}, true},
+        {{.kind = CHANGE_CLOSED, .period = period, .closed = crowded}, false},
+        {{.kind = CHANGE_CLOSED, .period = UINT64_C(1) << 62, .closed = closed}, false},
+        {{.kind = CHANGE_AMENDED, .period = period, .closed = closed}, true},
+        {{.kind = CHANGE_ROLLED, .period_us = H, .log = {.when_us = T, .amount = 5}}, true},
+        {{.kind = CHANGE_ROLLED, .period_us = H, .log = {.when_us = 0, .amount = 5}}, false},
+        {{.kind = CHANGE_ROLLED, .period_us = 0, .log = {.when_us = T, .amount = 5}}, false},
+        {{.kind = CHANGE_RATES, .bytes = SPAN("rates")}, false},
+    };
+    run_rows(pair.account, rows, COUNT_OF(rows));
+    struct change later[] = {{.kind = CHANGE_SLOT, .bytes = SPAN("b")},
+                             {.kind = CHANGE_WINDOW, .slot = 1, .window = window}};
+    assert_true(accepted(pair.account, later, 2));
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
+static void reservations_and_records_have_to_fit(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    begin(&pair);
+    struct hold hold = account_hold(pair.account, SPAN("r1"))->hold, elsewhere = hold, immense = hold;
+    elsewhere.slot = 1;
+    immense.amount = immense.units = immense.asked = INT64_MAX;
+    const struct row rows[] = {
+        {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = hold}, true},
+        {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = immense}, true},
+        {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = elsewhere}, false},
+        {{.kind = CHANGE_HOLD, .bytes = SPAN("r1"), .hold = hold}, false},
+        {{.kind = CHANGE_EXTEND, .bytes = SPAN("r1"), .expires_us = T}, true},
+        {{.kind = CHANGE_EXTEND, .bytes = SPAN("r2"), .expires_us = T}, false},
+        {{.kind = CHANGE_RESOLVE, .bytes = SPAN("r1"), .outcome = HOLD_RELEASED}, true},
+        {{.kind = CHANGE_RESOLVE, .bytes = SPAN("r1"), .outcome = HOLD_EXPIRED + 1}, false},
+        {{.kind = CHANGE_RECORD, .bytes = SPAN("k"), .body = SPAN("b"), .expires_us = 5}, true},
+        {{.kind = CHANGE_RECORD, .bytes = SPAN(""), .body = SPAN("b"), .expires_us = 5}, false},
+        {{.kind = CHANGE_REWRITE, .bytes = SPAN("k"), .body = SPAN("b")}, true},
+        {{.kind = CHANGE_NOTE, .note = {.at_us = 5, .act = NOTE_SET}}, true},
+        {{.kind = CHANGE_NOTE, .note = {.at_us = 5, .act = NOTE_ACTS_END}}, false},
+    };
+    run_rows(pair.account, rows, COUNT_OF(rows));
+    struct change both[] = {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = immense},
+                            {.kind = CHANGE_HOLD, .bytes = SPAN("r3"), .hold = immense}};
+    assert_true(accepted(pair.account, both, 2));
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
+static void a_new_account_needs_a_plan(void **state)
+{
+    (void)state;
+    const struct plan *plan = plan_set("pro", "a LIMIT 10 1h");
+    struct sink bytes = {0};
+    struct change life = {.kind = CHANGE_LIFE}, begin = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
+    change_encode(&life, &bytes);
+    struct account_change change = {T, sink_span(&bytes)};
+    assert_false(account_accepts(NULL, &change));
+    change_encode(&begin, &bytes);
+    change.changes = sink_span(&bytes);
+    assert_true(account_accepts(NULL, &change));
+    change.settled_us = 0;
+    assert_false(account_accepts(NULL, &change));
+    sink_free(&bytes);
+    plan_drop("pro");
+}
+
+/* settled 300, anchor -1, suspended, UTC, a nameless plan of revision 1 that has no resource; nothing else. */
+static void the_bytes_are_these_for_ever(void **state)
+{
+    (void)state;
+    static const char golden[] = "\x41\xac\x02\x01\x01\x00\x04\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00";
+    struct span bytes = {golden, sizeof(golden) - 1};
+    assert_true(decodes_to_itself(bytes));
+    struct account *account = account_decode(bytes);
+    assert_int_equal(account->settled_us, 300);
+    assert_int_equal(account->anchor_us, -1);
+    assert_int_equal(account->state, ACCOUNT_SUSPENDED);
+    assert_int_equal(account_deadline_us(account), INSTANT_MAX_US);
+    account_free(account);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(values_survive_after_every_command),
+        cmocka_unit_test(mutated_values_are_refused_or_understood),
+        cmocka_unit_test(mutated_effects_are_refused_or_understood),
+        cmocka_unit_test(plans_lives_and_slots_have_to_fit),
+        cmocka_unit_test(windows_and_logs_have_to_fit),
+        cmocka_unit_test(reservations_and_records_have_to_fit),
+        cmocka_unit_test(a_new_account_needs_a_plan),
+        cmocka_unit_test(the_bytes_are_these_for_ever),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}

@@ -1,0 +1,418 @@
+/* Consumption: pictures of accounts, one command a row, then random streams against sums that anybody could do. */
+#include "account_tools.h"
+#include "quota/checked.h"
+
+/* ---- rows ------------------------------------------------------------------------------------------------ */
+
+/* resource, amount, mode at an instant after T ─▶ granted, limit, remaining, wait, rule */
+struct row {
+    int64_t at_us;
+    const char *resource;
+    int64_t amount;
+    enum ask_mode mode;
+    int64_t granted, limit, remaining, wait_us, reset_us;
+    int32_t rule;
+};
+
+#define T at("2025-01-31T15:00:00")
+
+static void run_rows(const char *plan, const struct row *rows, size_t count)
+{
+    struct pair pair = {0};
+    plan_set("pro", plan);
+    pair_open(&pair, "pro", T);
+    for (size_t i = 0; i < count; i++) {
+        const struct row *row = &rows[i];
+        pair_ask_one(&pair, row->resource, row->amount, row->mode, NULL, T + row->at_us);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        const struct verdict *got = &pair.decision.verdicts[0];
+        bool same = got->granted == row->granted && got->limit == row->limit && got->remaining == row->remaining &&
+                    got->wait_us == row->wait_us && got->reset_us == row->reset_us && got->rule == row->rule;
+        if (!same) {
+            fail_msg("row %zu: granted %lld limit %lld remaining %lld wait %lld reset %lld rule %d", i,
+                     (long long)got->granted, (long long)got->limit, (long long)got->remaining, (long long)got->wait_us,
+                     (long long)got->reset_us, got->rule);
+        }
+        assert_true(pair.decision.changes.size == 0 || (row->mode != ASK_PEEK && row->granted > 0));
+    }
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
+#define RUN(plan_, ...)                                                                                                \
+    run_rows((plan_), (const struct row[]){__VA_ARGS__}, sizeof((struct row[]){__VA_ARGS__}) / sizeof(struct row))
+
+static void exactly_enough_is_allowed(void **state)
+{
+    (void)state;
+    RUN("a LIMIT 10 1h", {0, "a", 4, ASK_ALL, 4, 10, 6, 0, H, 0}, {S, "a", 7, ASK_ALL, 0, 10, 6, H - S, H - S, 0},
+        {S, "a", 6, ASK_PEEK, 6, 10, 6, 0, H - S, 0}, {S, "a", 6, ASK_ALL, 6, 10, 0, 0, H - S, 0},
+        {S, "a", 1, ASK_ALL, 0, 10, 0, H - S, H - S, 0},
+        /* never in any cycle */
+        {S, "a", 11, ASK_ALL, 0, 10, 0, NEVER_US, H - S, 0},
+        /* the boundary belongs to the new cycle */
+        {H - 1, "a", 1, ASK_ALL, 0, 10, 0, 1, 1, 0}, {H, "a", 1, ASK_PEEK, 1, 10, 10, 0, 0, 0},
+        {H, "a", 10, ASK_ALL, 10, 10, 0, 0, H, 0});
+}
+
+static void the_tightest_limit_decides(void **state)
+{
+    (void)state;
+    RUN("a LIMIT 10 1h LIMIT 12 2h", {0, "a", 9, ASK_ALL, 9, 10, 1, 0, H, 0}, {H, "a", 3, ASK_ALL, 3, 12, 0, 0, H, 1},
+        /* denied by both, for as long: the first */
+        {H, "a", 8, ASK_ALL, 0, 10, 7, H, H, 0}, {H + S, "a", 8, ASK_UPTO, 0, 12, 0, H - S, H - S, 1});
+    RUN("a LIMIT 10 1h LIMIT -1 day LIMIT 10 1m", {0, "a", 10, ASK_ALL, 10, 10, 0, 0, H, 0},
+        {S, "a", 1, ASK_ALL, 0, 10, 0, H - S, H - S, 0});
+    RUN("a LIMIT -1 1h", {0, "a", INT64_MAX, ASK_ALL, INT64_MAX, -1, -1, 0, H, 0});
+    RUN("a LIMIT 0 1h", {0, "a", 1, ASK_ALL, 0, 0, 0, NEVER_US, 0, 0}, {0, "a", 1, ASK_UPTO, 0, 0, 0, NEVER_US, 0, 0});
+    RUN("a LIMIT 5 forever", {0, "a", 5, ASK_ALL, 5, 5, 0, 0, NEVER_US, 0},
+        {D, "a", 1, ASK_ALL, 0, 5, 0, NEVER_US, NEVER_US, 0});
+}
+
+static void costs_are_units_and_grants_amounts(void **state)
+{
+    (void)state;
+    RUN("a LIMIT 10 1h COST 3", {0, "a", 2, ASK_ALL, 2, 10, 4, 0, H, 0}, {0, "a", 2, ASK_ALL, 0, 10, 4, H, H, 0},
+        {0, "a", 2, ASK_UPTO, 1, 10, 1, 0, H, 0}, {0, "a", 1, ASK_UPTO, 0, 10, 1, H, H, 0},
+        {0, "a", 4, ASK_ALL, 0, 10, 1, NEVER_US, H, 0}, {0, "a", 5, ASK_FORCE, 5, 10, 0, 0, H, 0});
+}
+
+static void rolling_windows_know_no_cycles(void **state)
+{
+    (void)state;
+    RUN("a LIMIT 5 ROLLING 10s", {0, "a", 3, ASK_ALL, 3, 5, 2, 0, 10 * S, 0},
+        {4 * S, "a", 2, ASK_ALL, 2, 5, 0, 0, 10 * S, 0}, {5 * S, "a", 3, ASK_ALL, 0, 5, 0, 5 * S, 9 * S, 0},
+        {5 * S, "a", 4, ASK_ALL, 0, 5, 0, 9 * S, 9 * S, 0}, {5 * S, "a", 6, ASK_ALL, 0, 5, 0, NEVER_US, 9 * S, 0},
+        {10 * S - 1, "a", 1, ASK_ALL, 0, 5, 0, 1, 4 * S + 1, 0}, {10 * S, "a", 9, ASK_UPTO, 3, 5, 0, 0, 10 * S, 0},
+        {11 * S, "a", 2, ASK_FORCE, 2, 5, 0, 0, 10 * S, 0}, {13 * S, "a", 1, ASK_ALL, 0, 5, 0, 7 * S, 8 * S, 0});
+}
+
+static void rates_and_limits_admit_together(void **state)
+{
+    (void)state;
+    RUN("a LIMIT 5 1h RATE FIXED 2 1s", {0, "a", 2, ASK_ALL, 2, 2, 0, 0, S, 1}, {0, "a", 1, ASK_ALL, 0, 2, 0, S, S, 1},
+        {S, "a", 9, ASK_UPTO, 2, 2, 0, 0, S, 1},
+        /* what the limit refuses does not use the rate either */
+        {2 * S, "a", 2, ASK_ALL, 0, 5, 1, H - 2 * S, H - 2 * S, 0}, {2 * S, "a", 1, ASK_ALL, 1, 5, 0, 0, H - 2 * S, 0});
+    RUN("a RATE FIXED 5 1s COST 2", {0, "a", 9, ASK_UPTO, 2, 5, 1, 0, S, 0}, {0, "a", 9, ASK_UPTO, 0, 5, 1, S, S, 0});
+}
+
+static void burst_repay_and_grace(void **state)
+{
+    (void)state;
+    RUN("a LIMIT 10 1h BURST 50 REPAY", {0, "a", 15, ASK_ALL, 15, 15, 0, 0, H, 0},
+        {0, "a", 1, ASK_ALL, 0, 15, 0, H, H, 0},
+        /* five were overdrawn: five of the limit are left and the burst */
+        {H, "a", 11, ASK_ALL, 0, 10, 10, H, H, 0}, {H, "a", 10, ASK_ALL, 10, 10, 0, 0, H, 0},
+        {H, "a", 16, ASK_ALL, 0, 10, 0, NEVER_US, H, 0},
+        /* debts of five again; fifteen only fit once they are repaid */
+        {2 * H, "a", 15, ASK_ALL, 0, 10, 10, H, H, 0}, {3 * H, "a", 15, ASK_PEEK, 15, 15, 15, 0, 0, 0});
+    RUN("a LIMIT 10 1h GRACE 10s", {0, "a", 10, ASK_ALL, 10, 10, -1, 0, H, 0},
+        {5 * S, "a", 7, ASK_ALL, 7, 10, -1, 0, H - 5 * S, 0},
+        {15 * S - 1, "a", 1, ASK_ALL, 1, 10, -1, 0, H - 15 * S + 1, 0},
+        {15 * S, "a", 1, ASK_ALL, 0, 10, 0, H - 15 * S, H - 15 * S, 0});
+    RUN("a LIMIT 10 1h OVERAGE", {0, "a", 99, ASK_ALL, 99, 10, -1, 0, H, 0});
+    RUN("a LIMIT 10 1h", {0, "a", 99, ASK_FORCE, 99, 10, 0, 0, H, 0}, {0, "a", 1, ASK_UPTO, 0, 10, 0, H, H, 0});
+}
+
+/* ---- faults ---------------------------------------------------------------------------------------------- */
+
+static void who_may_not_ask(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_ask_one(&pair, "a", 1, ASK_ALL, "id", T);
+    assert_fault(&pair, ACCOUNT_FAULT_MISSING);
+    pair_open_with(&pair, "pro", T + D, NULL, T + 3 * D, T);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + D - 1);
+    assert_fault(&pair, ACCOUNT_FAULT_NOT_STARTED);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + D), 1);
+    pair_ask_one(&pair, "b", 1, ASK_ALL, NULL, T + D);
+    assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
+    assert_true(span_equal(pair.decision.about, SPAN("b")));
+    pair_state(&pair, ACCOUNT_SUSPENDED, T + D);
+    pair_ask_one(&pair, "a", 1, ASK_PEEK, NULL, T + D);
+    assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
+    pair_state(&pair, ACCOUNT_ACTIVE, T + D);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 3 * D - 1), 1);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + 3 * D);
+    assert_fault(&pair, ACCOUNT_FAULT_EXPIRED);
+    pair_state(&pair, ACCOUNT_CLOSED, T + 3 * D);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + 3 * D);
+    assert_fault(&pair, ACCOUNT_FAULT_CLOSED);
+    pair_end(&pair);
+}
+
+static void nothing_wraps(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT -1 1h COST 2 | b LIMIT -1 1h | c LIMIT 5 1h");
+    pair_open(&pair, "pro", T);
+    pair_ask_one(&pair, "a", INT64_MAX, ASK_ALL, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
+    assert_int_equal(pair_consume(&pair, "b", INT64_MAX, T), INT64_MAX);
+    pair_ask_one(&pair, "b", 1, ASK_ALL, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
+    pair_ask_one(&pair, "c", INT64_MAX, ASK_FORCE, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_ask_one(&pair, "c", INT64_MAX, ASK_FORCE, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
+    assert_int_equal(used_of(&pair, "c", T), INT64_MAX);
+    pair_end(&pair);
+}
+
+static void an_account_opens_itself_where_it_may(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("free", "a LIMIT 10 1h");
+    host.default_plan = SPAN("free");
+    pair_ask_one(&pair, "a", 3, ASK_ALL, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_MISSING);
+    host.auto_open = true;
+    pair_ask_one(&pair, "a", 11, ASK_ALL, NULL, T);
+    assert_true(pair.decision.denied && !pair.account); /* a denial makes nothing */
+    pair_ask_one(&pair, "a", 3, ASK_PEEK, NULL, T);
+    assert_null(pair.account);
+    assert_int_equal(pair_consume(&pair, "a", 3, T + 5), 3);
+    assert_int_equal(pair.account->anchor_us, T + 5);
+    assert_int_equal(remaining_of(&pair, "a", T + 5), 7);
+    pair_end(&pair);
+    catalogue_end();
+}
+
+/* ---- ids ------------------------------------------------------------------------------------------------- */
+
+static void asked_again_the_answer_is_the_same(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_ask_one(&pair, "a", 4, ASK_ALL, "x", T);
+    struct verdict first = pair.decision.verdicts[0];
+    assert_false(pair.decision.replayed);
+    pair_consume(&pair, "a", 5, T + S);
+    for (int64_t later_us = 0; later_us < KEPT; later_us += KEPT / 7 + 1) {
+        pair_ask_one(&pair, "a", 4, later_us & 1 ? ASK_PEEK : ASK_ALL, "x", T + later_us);
+        assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
+        struct verdict again = pair.decision.verdicts[0];
+        assert_int_equal(again.granted, first.granted);
+        assert_int_equal(again.remaining, first.remaining);
+        assert_int_equal(millis_ceil(again.reset_us), millis_ceil(first.reset_us));
+    }
+    pair_ask_one(&pair, "a", 5, ASK_ALL, "x", T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    pair_ask_one(&pair, "a", 4, ASK_UPTO, "x", T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    pair_ask_one(&pair, "a", 4, ASK_FORCE, "x", T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    /* another resource's ids are others, and so are those of batches */
+    pair_ask_one(&pair, "b", 1, ASK_ALL, "x", T + S);
+    assert_false(pair.decision.replayed);
+    struct consume_item items[] = {{SPAN("a"), 1}, {SPAN("b"), 2}};
+    struct consume_ask batch = {.items = items, .count = 2, .batch = true, .id = SPAN("x"), .now_us = T + S};
+    pair_ask(&pair, &batch);
+    assert_false(pair.decision.replayed);
+    assert_int_equal(used_of(&pair, "a", T + S), 10);
+    assert_int_equal(used_of(&pair, "b", T + S), 3);
+    /* forgotten exactly at its end */
+    pair_ask_one(&pair, "a", 4, ASK_ALL, "x", T + KEPT - 1);
+    assert_true(pair.decision.replayed);
+    pair_ask_one(&pair, "a", 4, ASK_ALL, "x", T + KEPT);
+    assert_false(pair.decision.replayed);
+    pair_end(&pair);
+}
+
+static void denials_are_remembered_where_they_stick(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    struct consume_item item = {SPAN("a"), 11};
+    struct consume_ask ask = {.items = &item, .count = 1, .id = SPAN("x"), .now_us = T};
+    pair_ask(&pair, &ask);
+    assert_true(pair.decision.denied && pair.decision.changes.size == 0);
+    ask.sticky = true;
+    pair_ask(&pair, &ask);
+    assert_true(pair.decision.denied && pair.decision.changes.size > 0);
+    pair_override(&pair, "a LIMIT 20 1h", 0, T);
+    pair_ask(&pair, &ask);
+    assert_true(pair.decision.replayed);
+    assert_int_equal(pair.decision.verdicts[0].granted, 0);
+    assert_int_equal(used_of(&pair, "a", T), 0);
+    pair_refund(&pair, "a", 1, "x", NULL, T); /* nothing was taken */
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_end(&pair);
+}
+
+static void records_have_a_bound(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    host.records_max = 2;
+    pair_ask_one(&pair, "a", 1, ASK_ALL, "1", T);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, "2", T);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, "3", T + 1);
+    assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
+    assert_int_equal(used_of(&pair, "a", T), 2);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, "1", T + 1); /* known ids are answered */
+    assert_true(pair.decision.replayed);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, "3", T + KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    assert_int_equal(receipts_count(account_receipts(pair.account)), 1);
+    pair_end(&pair);
+    catalogue_end();
+}
+
+/* ---- batches --------------------------------------------------------------------------------------------- */
+
+static void all_or_nobody(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 5 ROLLING 1h | c RATE FIXED 3 1s");
+    pair_open(&pair, "pro", T);
+    struct consume_item items[] = {{SPAN("a"), 4}, {SPAN("b"), 5}, {SPAN("c"), 3}};
+    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .id = SPAN("x"), .now_us = T};
+    pair_ask(&pair, &ask);
+    assert_false(pair.decision.denied);
+    assert_int_equal(pair.decision.verdicts[0].granted, 4);
+    assert_int_equal(pair.decision.verdicts[1].remaining, 0);
+    pair_ask(&pair, &ask);
+    assert_true(pair.decision.replayed);
+    assert_int_equal(pair.decision.verdicts_count, 3);
+    ask.id = SPAN("y");
+    ask.now_us = T + S;
+    pair_ask(&pair, &ask); /* b has none left */
+    assert_true(pair.decision.denied && pair.decision.changes.size == 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(pair.decision.verdicts[i].granted, 0);
+    assert_int_equal(used_of(&pair, "a", T + S), 4);
+    items[1].resource = SPAN("d");
+    pair_ask(&pair, &ask);
+    assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
+    assert_true(span_equal(pair.decision.about, SPAN("d")));
+    pair_end(&pair);
+}
+
+static void the_first_that_admits(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 1 1h | b LIMIT 2 1h | c LIMIT 3 1h");
+    pair_open(&pair, "pro", T);
+    struct consume_item items[] = {{SPAN("a"), 2}, {SPAN("b"), 2}, {SPAN("c"), 2}};
+    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .any = true, .id = SPAN("x"), .now_us = T};
+    pair_ask(&pair, &ask);
+    assert_int_equal(pair.decision.verdicts[0].granted, 0);
+    assert_int_equal(pair.decision.verdicts[1].granted, 2);
+    assert_int_equal(pair.decision.verdicts[2].granted, 0);
+    ask.any = false;
+    pair_ask(&pair, &ask);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    ask.any = true;
+    pair_ask(&pair, &ask);
+    assert_true(pair.decision.replayed);
+    assert_int_equal(used_of(&pair, "c", T), 0);
+    ask.id = SPAN("");
+    pair_ask(&pair, &ask);
+    assert_int_equal(pair.decision.verdicts[2].granted, 2);
+    pair_ask(&pair, &ask);
+    assert_true(pair.decision.denied);
+    pair_refund(&pair, "b", 2, "x", NULL, T);
+    assert_int_equal(pair.decision.numbers[0], 2);
+    pair_refund(&pair, "c", 1, "x", NULL, T); /* of it nothing was taken */
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_end(&pair);
+}
+
+/* ---- random streams -------------------------------------------------------------------------------------- */
+
+#define ASKS_MAX 4000
+
+/* Everything that was granted, with its instant: sums over it are the model. */
+struct ledger {
+    struct {
+        int64_t at_us, units;
+    } grants[ASKS_MAX];
+    int count;
+};
+
+static int64_t sum_since(const struct ledger *ledger, int64_t from_us)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < ledger->count; i++) sum += ledger->grants[i].at_us >= from_us ? ledger->grants[i].units : 0;
+    return sum;
+}
+
+/* LIMIT 20 1m, LIMIT 50 5m, LIMIT 12 ROLLING 20s: what fits now. */
+static int64_t room(const struct ledger *ledger, int64_t now_us)
+{
+    int64_t minute_us = now_us - (now_us - T) % (60 * S), five_us = now_us - (now_us - T) % (300 * S);
+    int64_t left = min_i64(20 - sum_since(ledger, minute_us), 50 - sum_since(ledger, five_us));
+    return max_i64(min_i64(left, 12 - sum_since(ledger, now_us - 20 * S + 1)), 0);
+}
+
+static void grants_are_what_the_sums_allow(void **state)
+{
+    (void)state;
+    static struct ledger ledger;
+    plan_set("pro", "a LIMIT 20 1m LIMIT 50 5m LIMIT 12 ROLLING 20s COST 2");
+    for (int run = 0; run < 4; run++) {
+        struct pair pair = {0};
+        int64_t now_us = T, high_us = T;
+        ledger.count = 0;
+        pair_open(&pair, "pro", T);
+        for (int i = 0; i < 400; i++) {
+            now_us += random_below(10)  ? random_between(0, 6 * S)
+                      : random_below(4) ? -random_between(0, 50 * S)
+                                        : 400 * S;
+            if (now_us < T) now_us = T;
+            int64_t instant_us = max_i64(now_us, high_us); /* a clock that steps back stands still */
+            int64_t amount = 1 + random_below(7), left = room(&ledger, instant_us) / 2;
+            enum ask_mode mode = (enum ask_mode)random_below(3);
+            int64_t wanted = mode == ASK_UPTO ? min_i64(amount, left) : amount <= left ? amount : 0;
+            pair_ask_one(&pair, "a", amount, mode, NULL, now_us);
+            const struct verdict *got = &pair.decision.verdicts[0];
+            assert_int_equal(got->granted, wanted);
+            if (got->granted == 0 && got->wait_us != NEVER_US) { /* not a moment earlier, and then really */
+                int64_t units = 2 * (mode == ASK_UPTO ? 1 : amount);
+                assert_true(room(&ledger, instant_us + got->wait_us) >= units);
+                assert_true(room(&ledger, instant_us + got->wait_us - 1) < units);
+            }
+            if (mode == ASK_PEEK || wanted == 0) continue;
+            high_us = instant_us;
+            ledger.grants[ledger.count].at_us = instant_us;
+            ledger.grants[ledger.count++].units = 2 * wanted;
+            assert_int_equal(got->remaining, room(&ledger, instant_us));
+        }
+        pair_end(&pair);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(exactly_enough_is_allowed),
+        cmocka_unit_test(the_tightest_limit_decides),
+        cmocka_unit_test(costs_are_units_and_grants_amounts),
+        cmocka_unit_test(rolling_windows_know_no_cycles),
+        cmocka_unit_test(rates_and_limits_admit_together),
+        cmocka_unit_test(burst_repay_and_grace),
+        cmocka_unit_test(who_may_not_ask),
+        cmocka_unit_test(nothing_wraps),
+        cmocka_unit_test(an_account_opens_itself_where_it_may),
+        cmocka_unit_test(asked_again_the_answer_is_the_same),
+        cmocka_unit_test(denials_are_remembered_where_they_stick),
+        cmocka_unit_test(records_have_a_bound),
+        cmocka_unit_test(all_or_nobody),
+        cmocka_unit_test(the_first_that_admits),
+        cmocka_unit_test(grants_are_what_the_sums_allow),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}

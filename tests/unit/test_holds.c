@@ -1,0 +1,101 @@
+/* Unit tests of src/holds.c: a plain array is the model. */
+#include "quota/holds.h"
+#include "quota/memory.h"
+#include "tools.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <stdio.h>
+
+#define MODEL_MAX 400
+
+struct modelled {
+    char id[16];
+    int64_t expires_us;
+    bool stands;
+};
+
+static struct span id_of(const struct modelled *modelled)
+{
+    return (struct span){modelled->id, strlen(modelled->id)};
+}
+
+/* Every record of the model is found by its id, and the array is in order of expiry, then of ids. */
+static void assert_same(const struct holds *holds, const struct modelled *model, uint32_t count)
+{
+    uint32_t stands = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct stored_hold *stored = holds_find(holds, id_of(&model[i]));
+        assert_int_equal(stored != NULL, model[i].stands);
+        if (stored) assert_int_equal(stored->hold.expires_us, model[i].expires_us);
+        stands += model[i].stands;
+    }
+    assert_int_equal(holds->count, stands);
+    for (uint32_t i = 1; i < holds->count; i++) {
+        const struct stored_hold *before = holds->by_expiry[i - 1], *after = holds->by_expiry[i];
+        assert_true(before->hold.expires_us <= after->hold.expires_us);
+        if (before->hold.expires_us < after->hold.expires_us) continue;
+        assert_true(strcmp(before->id, after->id) < 0 || before->id_size != after->id_size);
+    }
+}
+
+static void add(struct holds *holds, struct modelled *modelled, int64_t expires_us)
+{
+    struct hold hold = {.amount = 1, .units = 1, .made_us = 1, .expires_us = expires_us};
+    holds_add(holds, id_of(modelled), &hold);
+    modelled->expires_us = expires_us;
+    modelled->stands = true;
+}
+
+static void random_streams_are_as_the_model_says(void **state)
+{
+    (void)state;
+    static struct modelled model[MODEL_MAX];
+    random_begin(20250131);
+    struct holds holds = {0};
+    for (int i = 0; i < MODEL_MAX; i++) (void)snprintf(model[i].id, sizeof(model[i].id), "h%d", i);
+    for (int step = 0; step < 20000; step++) {
+        struct modelled *modelled = &model[random_below(MODEL_MAX)];
+        int64_t expires_us = 1 + (int64_t)random_below(50); /* many are equal */
+        if (!modelled->stands) {
+            assert_null(holds_take(&holds, id_of(modelled)));
+            assert_false(holds_move(&holds, id_of(modelled), expires_us));
+            add(&holds, modelled, expires_us);
+        } else if (random_below(2) == 0) {
+            assert_true(holds_move(&holds, id_of(modelled), expires_us));
+            modelled->expires_us = expires_us;
+        } else {
+            hold_free(holds_take(&holds, id_of(modelled)));
+            modelled->stands = false;
+        }
+        if (step % 100 == 0) assert_same(&holds, model, MODEL_MAX);
+    }
+    assert_same(&holds, model, MODEL_MAX);
+    holds_free(&holds);
+    assert_int_equal(holds.count, 0);
+    assert_null(holds_find(&holds, id_of(&model[0])));
+}
+
+static void bytes_come_and_go(void **state)
+{
+    (void)state;
+    struct modelled one = {.id = "one"};
+    struct holds holds = {0};
+    add(&holds, &one, 5);
+    size_t with = holds.bytes;
+    hold_free(holds_take(&holds, id_of(&one)));
+    assert_int_equal(with - holds.bytes, sizeof(struct stored_hold) + 3);
+    holds_free(&holds);
+    assert_int_equal(holds.bytes, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(random_streams_are_as_the_model_says),
+        cmocka_unit_test(bytes_come_and_go),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

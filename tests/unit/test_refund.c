@@ -1,0 +1,262 @@
+/* Refunds: never more than was taken, to where it was taken from; a random stream against a list of consumptions. */
+#include "account_tools.h"
+#include "quota/checked.h"
+
+#define T at("2025-01-31T15:00:00")
+
+#define assert_numbers(pair_, refunded_, lost_, remaining_)                                                            \
+    do {                                                                                                               \
+        assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
+        assert_int_equal((pair_)->decision.numbers[0], refunded_);                                                     \
+        assert_int_equal((pair_)->decision.numbers[1], lost_);                                                         \
+        assert_int_equal((pair_)->decision.numbers[2], remaining_);                                                    \
+    } while (0)
+
+static void never_more_than_was_taken(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 100 1h LIMIT 50 ROLLING 2h COST 2 | b LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_ask_one(&pair, "a", 10, ASK_ALL, "x", T);
+    pair_ask_one(&pair, "a", 5, ASK_ALL, "y", T + S);
+    pair_refund(&pair, "a", 4, "x", NULL, T + S);
+    assert_numbers(&pair, 4, 0, 28);
+    assert_int_equal(used_of(&pair, "a", T + S), 22);
+    pair_refund(&pair, "a", 7, "x", NULL, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
+    assert_int_equal(pair.decision.bound, 6);
+    pair_refund(&pair, "a", 6, "x", NULL, T + S);
+    assert_numbers(&pair, 6, 0, 40);
+    pair_refund(&pair, "a", 1, "x", NULL, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
+    assert_int_equal(used_of(&pair, "a", T + S), 10);
+    assert_int_equal(report_of(pair.account, "a", 1, T + S).used, 10);
+    /* what is not there */
+    pair_refund(&pair, "a", 1, "z", NULL, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_refund(&pair, "b", 1, "x", NULL, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_refund(&pair, "c", 1, NULL, NULL, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
+    pair_refund(&pair, "a", 1, "y", NULL, T + KEPT + S);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_end(&pair);
+}
+
+static void without_a_name_at_most_what_is_used_now(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h LIMIT 30 3h LIMIT 9 ROLLING 2h");
+    pair_open(&pair, "pro", T);
+    pair_refund(&pair, "a", 5, NULL, NULL, T);
+    assert_numbers(&pair, 0, 0, 9);
+    assert_int_equal(pair.decision.changes.size, 0);
+    pair_consume(&pair, "a", 6, T);
+    pair_consume(&pair, "a", 2, T + H);
+    pair_refund(&pair, "a", 5, NULL, NULL, T + H); /* the first cycle has two, the second eight */
+    assert_numbers(&pair, 2, 0, 3);
+    assert_int_equal(report_of(pair.account, "a", 0, T + H).used, 0);
+    assert_int_equal(report_of(pair.account, "a", 1, T + H).used, 6);
+    assert_int_equal(report_of(pair.account, "a", 2, T + H).used, 6);
+    assert_int_equal(report_of(pair.account, "a", 2, T + 2 * H).used, 0); /* the newest returned first */
+    pair_end(&pair);
+}
+
+static void asked_again_nothing_more_returns(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_ask_one(&pair, "a", 8, ASK_ALL, "x", T);
+    pair_refund(&pair, "a", 3, "x", "refund", T);
+    assert_numbers(&pair, 3, 0, 5);
+    pair_consume(&pair, "a", 1, T);
+    for (int i = 0; i < 3; i++) {
+        pair_refund(&pair, "a", 3, "x", "refund", T + i * S);
+        assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
+        assert_numbers(&pair, 3, 0, 5);
+    }
+    pair_refund(&pair, "a", 4, "x", "refund", T);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    pair_refund(&pair, "a", 3, NULL, "refund", T);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    assert_int_equal(used_of(&pair, "a", T), 6);
+    pair_end(&pair);
+}
+
+/* A cycle that has closed takes back what was its own; one that is forgotten cannot. */
+static void closed_cycles_take_back(void **state)
+{
+    (void)state;
+    host.kept_us = 200 * H;
+    plan_set("pro", "a LIMIT 10 1h");
+    for (int touched = 0; touched < 2; touched++) {
+        struct pair pair = {0};
+        pair_open(&pair, "pro", T);
+        pair_ask_one(&pair, "a", 8, ASK_ALL, "x", T);
+        if (touched) pair_touch(&pair, T + H);
+        pair_refund(&pair, "a", 3, "x", NULL, T + H);
+        assert_numbers(&pair, 3, 0, 10);
+        for (int64_t i = 2; i < 2 + HISTORY_ENTRIES_MAX - 1; i++) pair_consume(&pair, "a", 1, T + i * H);
+        pair_refund(&pair, "a", 1, "x", NULL, T + 64 * H);
+        assert_numbers(&pair, 1, 0, 9);
+        pair_consume(&pair, "a", 1, T + 65 * H); /* the first cycle, an idle one and 63 others: one too many */
+        pair_consume(&pair, "a", 1, T + 66 * H);
+        pair_refund(&pair, "a", 1, "x", NULL, T + 66 * H);
+        assert_numbers(&pair, 0, 1, 9);
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+static void overdrafts_that_return_are_not_repaid(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h BURST 100 REPAY");
+    pair_open(&pair, "pro", T);
+    pair_ask_one(&pair, "a", 18, ASK_ALL, "x", T);
+    pair_touch(&pair, T + H);
+    assert_int_equal(limit_of(&pair, "a", T + H), 2);
+    pair_refund(&pair, "a", 5, "x", NULL, T + H);
+    assert_int_equal(limit_of(&pair, "a", T + H), 7);
+    pair_refund(&pair, "a", 13, "x", NULL, T + H);
+    assert_int_equal(limit_of(&pair, "a", T + H), 10);
+    pair_end(&pair);
+}
+
+static void refunds_have_bounds(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h REFUNDS MAX 4 | b LIMIT 10 1h REFUNDS WITHIN 10s | c LIMIT 10 1h REFUNDS MAX 0");
+    pair_open(&pair, "pro", T);
+    const char *const names[] = {"a", "b", "c"};
+    for (int i = 0; i < 3; i++) pair_ask_one(&pair, names[i], 8, ASK_ALL, "x", T);
+    /* MAX counts all refunds of a cycle */
+    pair_refund(&pair, "a", 5, "x", NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
+    assert_int_equal(pair.decision.bound, 4);
+    pair_refund(&pair, "a", 3, "x", NULL, T);
+    pair_refund(&pair, "a", 2, NULL, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
+    pair_refund(&pair, "a", 1, NULL, NULL, T);
+    assert_numbers(&pair, 1, 0, 6);
+    pair_refund(&pair, "c", 1, "x", NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
+    /* WITHIN counts from the consumption, and needs to know which */
+    pair_refund(&pair, "b", 1, NULL, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NEEDS_OF);
+    pair_refund(&pair, "b", 1, "x", NULL, T + 10 * S);
+    assert_numbers(&pair, 1, 0, 3);
+    pair_refund(&pair, "b", 1, "x", NULL, T + 10 * S + 1);
+    assert_fault(&pair, ACCOUNT_FAULT_TOO_OLD);
+    pair_end(&pair);
+}
+
+static void a_limit_that_went_bounds_nothing(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 100 1h LIMIT 100 day REFUNDS MAX 10");
+    plan_set("team", "a LIMIT 100 1h REFUNDS MAX 10");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 50, T);
+    pair_refund(&pair, "a", 10, NULL, NULL, T);
+    pair_switch(&pair, "team", SWITCH_FULL, T);
+    pair_consume(&pair, "a", 50, T + H);
+    pair_refund(&pair, "a", 5, NULL, NULL, T + H);
+    assert_numbers(&pair, 5, 0, 55);
+    pair_end(&pair);
+}
+
+static void a_warning_that_has_fired_stays(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h WARN 50 80");
+    pair_open(&pair, "pro", T);
+    pair_ask_one(&pair, "a", 8, ASK_ALL, "x", T);
+    pair_refund(&pair, "a", 8, "x", NULL, T);
+    assert_int_equal(window_of(&pair, "a", T).warned_bp, 8000);
+    assert_int_equal(window_of(&pair, "a", T + H).warned_bp, 0);
+    pair_end(&pair);
+}
+
+/* ---- a random stream ------------------------------------------------------------------------------------- */
+
+#define ASKS 60
+
+/* Consumptions under ids; what each has left to return. */
+struct taken {
+    int64_t granted, returned, at_us;
+};
+
+static int64_t used_in(const struct taken *taken, int count, int64_t cycle)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < count; i++) {
+        if ((taken[i].at_us - T) / H == cycle) sum += taken[i].granted - taken[i].returned;
+    }
+    return sum;
+}
+
+static void refunds_agree_with_a_list(void **state)
+{
+    (void)state;
+    host.kept_us = 1000 * D;
+    plan_set("pro", "a LIMIT 40 1h");
+    for (int run = 0; run < 60; run++) {
+        struct taken taken[ASKS];
+        struct pair pair = {0};
+        int64_t now_us = T;
+        char id[4] = "x";
+        pair_open(&pair, "pro", T);
+        for (int count = 0; count < ASKS;) {
+            now_us += random_below(6) * 5 * MICROS_PER_MINUTE;
+            assert_int_equal(used_of(&pair, "a", now_us), used_in(taken, count, (now_us - T) / H));
+            if (count == 0 || random_below(2)) {
+                int64_t amount = 1 + random_below(12);
+                id[1] = (char)('A' + count);
+                pair_ask_one(&pair, "a", amount, ASK_UPTO, id, now_us);
+                taken[count].granted = pair.decision.verdicts[0].granted;
+                taken[count].returned = 0;
+                taken[count].at_us = now_us;
+                count += taken[count].granted > 0;
+                continue;
+            }
+            int which = (int)random_below((uint32_t)count);
+            int64_t amount = 1 + random_below(12), left = taken[which].granted - taken[which].returned;
+            id[1] = (char)('A' + which);
+            pair_refund(&pair, "a", amount, id, NULL, now_us);
+            if (amount > left) {
+                assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
+                assert_int_equal(pair.decision.bound, left);
+                continue;
+            }
+            taken[which].returned += amount;
+            assert_numbers(&pair, amount, 0, 40 - used_in(taken, count, (now_us - T) / H));
+        }
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(never_more_than_was_taken),
+        cmocka_unit_test(without_a_name_at_most_what_is_used_now),
+        cmocka_unit_test(asked_again_nothing_more_returns),
+        cmocka_unit_test(closed_cycles_take_back),
+        cmocka_unit_test(overdrafts_that_return_are_not_repaid),
+        cmocka_unit_test(refunds_have_bounds),
+        cmocka_unit_test(a_limit_that_went_bounds_nothing),
+        cmocka_unit_test(a_warning_that_has_fired_stays),
+        cmocka_unit_test(refunds_agree_with_a_list),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}

@@ -1,0 +1,379 @@
+/* Reservations: held, posted, released and expired, each at most once; late posts; a random stream against a list. */
+#include "account_tools.h"
+#include "quota/checked.h"
+
+#define T at("2025-01-31T15:00:00")
+
+static struct closed_cycle past_of(const struct pair *pair, const char *resource, int64_t at_us)
+{
+    struct closed_cycle closed = {0};
+    int32_t slot = account_slot(pair->account, span_from(resource));
+    const struct slot_rest *rest = pair->account->slots[slot].rest;
+    assert_non_null(rest);
+    assert_true(history_find(rest->pasts[0].history, at_us, &closed));
+    return closed;
+}
+
+#define assert_numbers(pair_, posted_, released_, remaining_)                                                          \
+    do {                                                                                                               \
+        assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
+        assert_int_equal((pair_)->decision.numbers[0], posted_);                                                       \
+        assert_int_equal((pair_)->decision.numbers[1], released_);                                                     \
+        assert_int_equal((pair_)->decision.numbers[2], remaining_);                                                    \
+    } while (0)
+
+/* ---- one reservation ------------------------------------------------------------------------------------- */
+
+static void what_is_reserved_is_gone_until_it_is_resolved(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h COST 2");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 3, 10 * S, T);
+    assert_int_equal(pair.decision.verdicts[0].granted, 3);
+    assert_int_equal(pair.decision.verdicts[0].remaining, 4);
+    assert_int_equal(used_of(&pair, "a", T), 0);
+    assert_int_equal(remaining_of(&pair, "a", T), 4);
+    assert_int_equal(pair_consume(&pair, "a", 3, T), 0);
+    assert_int_equal(pair.decision.verdicts[0].wait_us, 10 * S); /* when it runs out */
+    pair_commit(&pair, "r1", 4, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_BEYOND_HOLD);
+    assert_int_equal(pair.decision.bound, 3);
+    pair_commit(&pair, "r1", 2, T + S);
+    assert_numbers(&pair, 2, 1, 6);
+    assert_int_equal(used_of(&pair, "a", T + S), 4);
+    /* resolved once */
+    pair_commit(&pair, "r1", -1, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    pair_release(&pair, "r1", T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    pair_extend(&pair, "r1", S, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    pair_reserve(&pair, "r1", "a", 3, 10 * S, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    /* and remembered as long as ids are, counted from its end */
+    pair_commit(&pair, "r1", -1, T + S + KEPT - 1);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    pair_commit(&pair, "r1", -1, T + S + KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_reserve(&pair, "r1", "a", 1, 10 * S, T + S + KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_end(&pair);
+}
+
+static void it_is_released_whole(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 10, 10 * S, T);
+    pair_release(&pair, "r1", T + S);
+    assert_numbers(&pair, 0, 10, 10);
+    pair_commit(&pair, "r1", 1, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_RELEASED);
+    pair_reserve(&pair, "r2", "a", 10, 10 * S, T + S);
+    pair_commit(&pair, "r2", 0, T + S); /* nothing posted is a release */
+    assert_numbers(&pair, 0, 10, 10);
+    pair_commit(&pair, "r2", 0, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_RELEASED);
+    pair_commit(&pair, "r3", 0, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_end(&pair);
+}
+
+static void it_expires_exactly_on_every_path(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h LIMIT 10 ROLLING 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 10, 10 * S, T);
+    int64_t end_us = T + 10 * S;
+    assert_int_equal(report_of(pair.account, "a", 0, end_us - 1).held, 10);
+    assert_int_equal(report_of(pair.account, "a", 1, end_us - 1).remaining, 0);
+    assert_int_equal(pair_consume(&pair, "a", 1, end_us - 1), 0);
+    assert_int_equal(pair.decision.verdicts[0].wait_us, 1);
+    assert_int_equal(report_of(pair.account, "a", 0, end_us).held, 0);
+    assert_int_equal(report_of(pair.account, "a", 1, end_us).remaining, 10);
+    pair_commit(&pair, "r1", 1, end_us);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_extend(&pair, "r1", S, end_us);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_reserve(&pair, "r1", "a", 10, 10 * S, end_us);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_commit(&pair, "r1", 1, end_us + KEPT - 1);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_commit(&pair, "r1", 1, end_us + KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    /* swept or not, it is the same */
+    assert_int_equal(pair_consume(&pair, "a", 10, end_us), 10);
+    assert_null(account_hold(pair.account, SPAN("r1")));
+    pair_commit(&pair, "r1", 1, end_us + KEPT - 1);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_commit(&pair, "r1", 1, end_us + KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_end(&pair);
+}
+
+static void it_is_extended_both_ways(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 4, 10 * S, T);
+    pair_reserve(&pair, "r2", "a", 6, 20 * S, T);
+    pair_extend(&pair, "r1", 25 * S, T + 5 * S);
+    assert_int_equal(pair.decision.numbers[0], T + 30 * S);
+    assert_int_equal(remaining_of(&pair, "a", T + 20 * S - 1), 0);
+    assert_int_equal(remaining_of(&pair, "a", T + 20 * S), 6);
+    assert_int_equal(remaining_of(&pair, "a", T + 30 * S), 10);
+    pair_extend(&pair, "r1", S, T + 6 * S);
+    assert_int_equal(remaining_of(&pair, "a", T + 7 * S), 4);
+    /* a clock that steps back revives nothing */
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 7 * S), 1);
+    pair_commit(&pair, "r1", 1, T);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_end(&pair);
+}
+
+static void reserving_again_answers_the_same(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 4, 10 * S, T);
+    pair_consume(&pair, "a", 1, T);
+    pair_reserve(&pair, "r1", "a", 4, 99 * S, T + S);
+    assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
+    assert_int_equal(pair.decision.verdicts[0].granted, 4);
+    assert_int_equal(pair.decision.verdicts[0].remaining, 6);
+    pair_reserve(&pair, "r1", "a", 5, 10 * S, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    struct reserve_ask ask = {SPAN("r1"), SPAN("a"), 4, S, ASK_UPTO, T + S};
+    account_decision_end(&pair.decision);
+    reserve_decide(pair.account, &host, &ask, &pair.decision);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    ask.id = SPAN("r2");
+    ask.amount = 99;
+    account_decision_end(&pair.decision);
+    reserve_decide(pair.account, &host, &ask, &pair.decision);
+    assert_int_equal(pair.decision.verdicts[0].granted, 5);
+    pair_end(&pair);
+}
+
+static void reservations_have_bounds(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h HOLDS MAX 2 | b LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 11, 10 * S, T);
+    assert_true(pair.decision.denied && pair.decision.changes.size == 0);
+    pair_reserve(&pair, "r1", "a", 1, 10 * S, T);
+    pair_reserve(&pair, "r2", "a", 1, 20 * S, T);
+    pair_reserve(&pair, "r3", "a", 1, 10 * S, T + 10 * S - 1);
+    assert_fault(&pair, ACCOUNT_FAULT_HOLDS);
+    pair_reserve(&pair, "r3", "b", 1, 10 * S, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_reserve(&pair, "r4", "a", 1, 10 * S, T + 10 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    host.records_max = 4; /* a reservation ends in a record: there are four of either */
+    pair_reserve(&pair, "r5", "b", 1, 10 * S, T + 10 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
+    pair_state(&pair, ACCOUNT_SUSPENDED, T + 11 * S); /* it may still be resolved */
+    pair_release(&pair, "r2", T + 11 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_state(&pair, ACCOUNT_CLOSED, T + 11 * S);
+    pair_release(&pair, "r4", T + 11 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_CLOSED);
+    pair_end(&pair);
+    catalogue_end();
+}
+
+/* What is held fits a number together with what is used, so that it can be posted. */
+static void what_is_held_never_wraps(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT -1 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", INT64_MAX - 5, H, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_reserve(&pair, "r2", "a", 6, H, T);
+    assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
+    pair_reserve(&pair, "r2", "a", 5, H, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T);
+    assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
+    pair_commit(&pair, "r1", -1, T);
+    pair_commit(&pair, "r2", -1, T);
+    assert_int_equal(used_of(&pair, "a", T), INT64_MAX);
+    pair_end(&pair);
+}
+
+/* ---- late posts ------------------------------------------------------------------------------------------ */
+
+/* The promise was made in the old cycle: it is kept there, whether that cycle has been written down or not. */
+static void late_posts_count_where_they_were_promised(void **state)
+{
+    (void)state;
+    plan_set("pro", "a LIMIT 10 1h");
+    for (int touched = 0; touched < 2; touched++) {
+        struct pair pair = {0};
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 2, T);
+        pair_reserve(&pair, "r1", "a", 8, 5 * H, T);
+        if (touched) pair_touch(&pair, T + H);
+        assert_int_equal(remaining_of(&pair, "a", T + H), 10); /* the new cycle is not held */
+        assert_int_equal(pair_consume(&pair, "a", 9, T + H), 9);
+        if (touched) pair_touch(&pair, T + 2 * H);
+        pair_commit(&pair, "r1", 7, T + 2 * H);
+        assert_numbers(&pair, 7, 1, 10);
+        assert_int_equal(past_of(&pair, "a", T).used, 9);
+        assert_int_equal(past_of(&pair, "a", T).peak, 10);
+        assert_int_equal(past_of(&pair, "a", T + H).used, 9);
+        pair_refund(&pair, "a", 3, "r1", NULL, T + 2 * H);
+        assert_numbers(&pair, 3, 0, 10);
+        assert_int_equal(past_of(&pair, "a", T).used, 6);
+        assert_int_equal(past_of(&pair, "a", T).refunded, 3);
+        pair_end(&pair);
+    }
+}
+
+static void rolling_windows_count_from_the_post_on(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 ROLLING 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 8, 5 * H, T);
+    pair_commit(&pair, "r1", 6, T + 2 * H);
+    assert_numbers(&pair, 6, 2, 4);
+    assert_int_equal(remaining_of(&pair, "a", T + 3 * H - 1), 4);
+    pair_refund(&pair, "a", 5, "r1", NULL, T + 2 * H + S); /* it returns to where it was posted */
+    assert_numbers(&pair, 5, 0, 9);
+    assert_int_equal(remaining_of(&pair, "a", T + 2 * H + S), 9);
+    assert_int_equal(remaining_of(&pair, "a", T + 3 * H), 10);
+    pair_end(&pair);
+}
+
+/* Waiting for room in a rolling window: reservations run out, entries leave, whatever comes first. */
+static void waits_of_rolling_windows_are_exact(void **state)
+{
+    (void)state;
+    plan_set("pro", "a LIMIT 12 ROLLING 30s");
+    for (int run = 0; run < 150; run++) {
+        struct pair pair = {0};
+        char id[8] = "r0";
+        int64_t now_us = T;
+        pair_open(&pair, "pro", T);
+        for (int i = 0; i < 8; i++) {
+            now_us += random_between(0, 6) * S;
+            id[1]++;
+            if (random_below(2))
+                pair_reserve(&pair, id, "a", 1 + random_below(3), random_between(1, 40) * S, now_us);
+            else
+                pair_consume(&pair, "a", 1 + random_below(3), now_us);
+        }
+        for (int64_t amount = 1; amount <= 13; amount++) {
+            int64_t wanted_us = NEVER_US;
+            for (int64_t later_us = 0; later_us < 80 * S && wanted_us < 0; later_us += S) {
+                if (remaining_of(&pair, "a", now_us + later_us) >= amount) wanted_us = later_us;
+            }
+            pair_ask_one(&pair, "a", amount, ASK_PEEK, NULL, now_us);
+            assert_int_equal(pair.decision.verdicts[0].wait_us, wanted_us);
+        }
+        pair_end(&pair);
+    }
+}
+
+/* ---- a random stream ------------------------------------------------------------------------------------- */
+
+#define HOLDS_MODELLED 40
+
+/* A list of reservations that recounts everything every time. */
+struct promise {
+    int64_t amount, made_us, expires_us, resolved_us; /* resolved 0 = not */
+    int64_t posted;
+};
+
+static int64_t cycle_of(int64_t at_us)
+{
+    return (at_us - T) / H;
+}
+
+/* Of LIMIT 30 1h: what has been posted to the cycle, and what is held of it. */
+static int64_t busy(const struct promise *promises, int count, int64_t cycle, int64_t now_us)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < count; i++) {
+        const struct promise *promise = &promises[i];
+        if (cycle_of(promise->made_us) != cycle) continue;
+        bool live = promise->resolved_us == 0 && now_us < promise->expires_us;
+        sum += live ? promise->amount : promise->posted;
+    }
+    return sum;
+}
+
+static void reservations_agree_with_a_list(void **state)
+{
+    (void)state;
+    static struct promise promises[HOLDS_MODELLED];
+    plan_set("pro", "a LIMIT 30 1h");
+    for (int run = 0; run < 60; run++) {
+        struct pair pair = {0};
+        int count = 0;
+        int64_t now_us = T;
+        char id[4] = "r";
+        pair_open(&pair, "pro", T);
+        while (count < HOLDS_MODELLED) {
+            now_us += random_below(5) * 10 * MICROS_PER_MINUTE;
+            int64_t room = 30 - busy(promises, count, cycle_of(now_us), now_us);
+            assert_int_equal(remaining_of(&pair, "a", now_us), room);
+            int which = count > 0 ? (int)random_below((uint32_t)count) : 0;
+            struct promise *promise = &promises[which];
+            bool live = count > 0 && promise->resolved_us == 0 && now_us < promise->expires_us;
+            if (random_below(3) == 0 && count > 0) {
+                id[1] = (char)('A' + which);
+                int64_t posted = random_below(2) ? random_between(0, promise->amount) : 0;
+                pair_commit(&pair, id, posted, now_us);
+                assert_int_equal(pair.decision.fault == ACCOUNT_FAULT_NONE, live);
+                if (!live) continue;
+                promise->posted = posted;
+                promise->resolved_us = now_us;
+                continue;
+            }
+            int64_t amount = 1 + random_below(12), ttl_us = random_between(1, 150) * MICROS_PER_MINUTE;
+            id[1] = (char)('A' + count);
+            pair_reserve(&pair, id, "a", amount, ttl_us, now_us);
+            assert_int_equal(pair.decision.denied, amount > room);
+            if (pair.decision.denied) continue;
+            promises[count++] = (struct promise){amount, now_us, now_us + ttl_us, 0, 0};
+        }
+        pair_end(&pair);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_is_reserved_is_gone_until_it_is_resolved),
+        cmocka_unit_test(it_is_released_whole),
+        cmocka_unit_test(it_expires_exactly_on_every_path),
+        cmocka_unit_test(it_is_extended_both_ways),
+        cmocka_unit_test(reserving_again_answers_the_same),
+        cmocka_unit_test(reservations_have_bounds),
+        cmocka_unit_test(what_is_held_never_wraps),
+        cmocka_unit_test(late_posts_count_where_they_were_promised),
+        cmocka_unit_test(rolling_windows_count_from_the_post_on),
+        cmocka_unit_test(waits_of_rolling_windows_are_exact),
+        cmocka_unit_test(reservations_agree_with_a_list),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}

@@ -1,0 +1,415 @@
+/* Windows: rows for limits, bursts, grace and thresholds; proration in fractions, debts and waits step by step. */
+#include "account_tools.h"
+#include "quota/checked.h"
+
+#define LIMIT_MAX INT64_MAX
+
+/* One LIMIT with whatever a row adds to it. */
+static struct terms terms_of(int64_t limit)
+{
+    struct terms terms = terms_none(SPAN("calls"));
+    terms.rules_count = 1;
+    terms.rules[0] =
+        (struct quota_rule){.kind = QUOTA_LIMIT, .limit = limit, .period = {.unit = PERIOD_SPAN, .count = H}};
+    return terms;
+}
+
+static struct window window_from(int64_t limit, int64_t start_us, int64_t end_us)
+{
+    struct quota_rule rule = terms_of(limit).rules[0];
+    struct cycle cycle = {start_us, end_us, 0};
+    return window_begin(&rule, &cycle, start_us);
+}
+
+/* ---- the beginning --------------------------------------------------------------------------------------- */
+
+static void the_first_cycle_is_cut_where_prorated(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t limit, start_us, end_us, anchor_us, wanted;
+    } rows[] = {
+        /* begins before, at, within and after the anchor */
+        {100, 0, 100, -5, 100},
+        {100, 0, 100, 0, 100},
+        {100, 0, 100, 25, 75},
+        {100, 0, 100, 99, 1},
+        {100, 0, 100, 100, 100},
+        /* nearest, halves away from zero */
+        {3, 0, 2, 1, 2},
+        {1, 0, 2, 1, 1},
+        {1, 0, 1000, 501, 0},
+        {10, -30, 0, -20, 7},
+        /* no number to cut */
+        {0, 0, 100, 25, 0},
+        {UNLIMITED, 0, 100, 25, UNLIMITED},
+        {LIMIT_MAX, 0, INT64_C(1) << 58, INT64_C(1) << 57, (INT64_C(1) << 62)},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct quota_rule rule = terms_of(rows[i].limit).rules[0];
+        struct cycle cycle = {rows[i].start_us, rows[i].end_us, 0};
+        struct window plain = window_begin(&rule, &cycle, rows[i].anchor_us);
+        assert_int_equal(window_limit(&plain), rows[i].limit);
+        rule.prorate = true;
+        struct window window = window_begin(&rule, &cycle, rows[i].anchor_us);
+        if (window_limit(&window) != rows[i].wanted) fail_msg("row %zu: %lld", i, (long long)window_limit(&window));
+        assert_true(window_is_idle(&window));
+        assert_true(window.delta_rest >= 0 && window.delta_rest < rows[i].end_us - rows[i].start_us);
+    }
+}
+
+/* ---- bounds ---------------------------------------------------------------------------------------------- */
+
+static void bursts_and_grace_bound_what_fits(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t limit, burst_bp, grace_us, over_since_us, debt, now_us, capacity;
+        bool overage;
+    } rows[] = {
+        /* the limit; with a burst, which is rounded down */
+        {10, 0, 0, 0, 0, 5, 10, false},
+        {10, 5000, 0, 0, 0, 5, 15, false},
+        {3, 5000, 0, 0, 0, 5, 4, false},
+        {1, 9999, 0, 0, 0, 5, 1, false},
+        {10, TERMS_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
+        {0, 5000, 0, 0, 0, 5, 0, false},
+        {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
+        /* a debt cuts the limit, never the burst, never below nothing */
+        {10, 5000, 0, 0, 4, 5, 11, false},
+        {10, 5000, 0, 0, 40, 5, 5, false},
+        {10, 0, 0, 0, 40, 5, 0, false},
+        /* a grace that is open bounds nothing, or by the burst; once it has passed the limit holds */
+        {10, 0, 100, 0, 0, 5, UNLIMITED, false},
+        {10, 0, 100, 50, 0, 149, UNLIMITED, false},
+        {10, 0, 100, 50, 0, 150, 10, false},
+        {10, 2000, 100, 0, 0, 5, 12, false},
+        {10, 2000, 100, 50, 0, 150, 10, false},
+        {10, 0, SPAN_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
+        /* whatever is included, and what has no limit */
+        {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
+        {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct terms terms = terms_of(rows[i].limit);
+        struct window window = window_from(rows[i].limit, 0, H);
+        terms.burst_bp = rows[i].burst_bp;
+        terms.grace_us = rows[i].grace_us;
+        terms.overage = rows[i].overage;
+        window.over_since_us = rows[i].over_since_us;
+        window.debt = rows[i].debt;
+        int64_t capacity = window_capacity(&window, &terms, rows[i].now_us);
+        if (capacity != rows[i].capacity) fail_msg("row %zu: %lld", i, (long long)capacity);
+    }
+}
+
+static void what_is_used_and_held_is_not_available(void **state)
+{
+    (void)state;
+    struct window window = window_from(10, 0, H);
+    window.used = 4;
+    assert_int_equal(window_available(&window, 10, 0), 6);
+    assert_int_equal(window_available(&window, 10, 6), 0);
+    assert_int_equal(window_available(&window, 10, 7), 0);
+    assert_int_equal(window_available(&window, 10, INT64_MAX), 0);
+    assert_int_equal(window_available(&window, INT64_MAX, 0), INT64_MAX - 4);
+    assert_int_equal(window_available(&window, UNLIMITED, INT64_MAX), UNLIMITED);
+}
+
+/* ---- use ------------------------------------------------------------------------------------------------- */
+
+static void charging_counts_and_begins_the_grace_once(void **state)
+{
+    (void)state;
+    struct window window = window_from(10, 0, H);
+    assert_true(window_charge(&window, 10, 0, 7)); /* exactly the limit is not beyond it */
+    assert_int_equal(window.used, 10);
+    assert_int_equal(window.over_since_us, 0);
+    assert_true(window_charge(&window, 1, 0, 8));
+    assert_true(window_charge(&window, 1, 0, 9));
+    assert_int_equal(window.over_since_us, 8);
+    assert_int_equal(window.peak, 12);
+    assert_true(window_charge(&window, 0, 20, 10)); /* reserving shows in the peak alone */
+    assert_int_equal(window.used, 12);
+    assert_int_equal(window.peak, 32);
+    struct window before = window;
+    assert_false(window_charge(&window, INT64_MAX - 11, 0, 11));
+    assert_false(window_charge(&window, INT64_MAX - 12, 1, 11));
+    assert_memory_equal(&window, &before, sizeof(window));
+    assert_true(window_charge(&window, INT64_MAX - 12, 0, 11));
+    assert_int_equal(window.used, INT64_MAX);
+
+    struct window endless = window_from(UNLIMITED, 0, H);
+    assert_true(window_charge(&endless, INT64_MAX, 0, 7));
+    assert_int_equal(endless.over_since_us, 0);
+}
+
+static void refunds_return_at_most_what_was_used(void **state)
+{
+    (void)state;
+    struct window window = window_from(10, 0, H);
+    assert_int_equal(window_refund(&window, 5), 0);
+    window_charge(&window, 10, 0, 7);
+    assert_int_equal(window_refund(&window, 4), 4);
+    assert_int_equal(window_refund(&window, 9), 6);
+    assert_int_equal(window.used, 0);
+    assert_int_equal(window.refunded, 10);
+    assert_int_equal(window.peak, 10);
+    assert_false(window_is_idle(&window));
+}
+
+/* used x 10000 >= limit x bp, exactly, for every number of units. */
+static void thresholds_fire_exactly_where_they_are_reached(void **state)
+{
+    (void)state;
+    static const int64_t thresholds_bp[] = {1, 33, 5000, 8000, 9999, 10000, 12345, 20000};
+    for (int64_t limit = 0; limit <= 40; limit++) {
+        struct terms terms = terms_of(limit);
+        terms.warnings_count = COUNT_OF(thresholds_bp);
+        memcpy(terms.warnings_bp, thresholds_bp, sizeof(thresholds_bp));
+        struct window window = window_from(limit, 0, H);
+        for (int64_t used = 0; used <= 100; used++) {
+            int64_t wanted = 0;
+            for (size_t i = 0; i < COUNT_OF(thresholds_bp); i++) {
+                if (limit > 0 && used * 10000 >= limit * thresholds_bp[i]) wanted = thresholds_bp[i];
+            }
+            window_warn(&window, &terms);
+            assert_int_equal(window.warned_bp, wanted);
+            window_charge(&window, 1, 0, 1 + used);
+        }
+        int64_t highest_bp = window.warned_bp;
+        window_refund(&window, 1000); /* what has fired stays fired */
+        window_warn(&window, &terms);
+        assert_int_equal(window.warned_bp, highest_bp);
+    }
+    struct terms terms = terms_of(LIMIT_MAX);
+    terms.warnings_count = 2;
+    terms.warnings_bp[0] = 5000;
+    terms.warnings_bp[1] = TERMS_PERCENT_MAX_BP;
+    struct window window = window_from(LIMIT_MAX, 0, H);
+    window_charge(&window, LIMIT_MAX / 2, 0, 1);
+    window_warn(&window, &terms);
+    assert_int_equal(window.warned_bp, 0);
+    window_charge(&window, 1, 0, 1);
+    window_warn(&window, &terms);
+    assert_int_equal(window.warned_bp, 5000);
+}
+
+/* ---- changes of the terms -------------------------------------------------------------------------------- */
+
+static void adopt(struct window *window, int64_t limit, enum window_change change, int64_t now_us)
+{
+    struct terms terms = terms_of(limit);
+    terms.warnings_count = 2;
+    terms.warnings_bp[0] = 5000;
+    terms.warnings_bp[1] = 10000;
+    window_adopt(window, &terms.rules[0], &terms, change, now_us);
+}
+
+static void a_new_limit_in_a_running_cycle(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t before;
+        enum window_change change;
+        int64_t after, at_us, wanted;
+    } rows[] = {
+        {100, WINDOW_FULL, 200, 50, 200},
+        {100, WINDOW_ADOPT, 200, 50, 200},
+        {100, WINDOW_PRORATE, 200, 0, 200},
+        {100, WINDOW_PRORATE, 200, 50, 150},
+        {100, WINDOW_PRORATE, 200, 99, 101},
+        {200, WINDOW_PRORATE, 100, 50, 150},
+        {0, WINDOW_PRORATE, 1, 50, 1}, /* half a unit: away from zero */
+        {1, WINDOW_PRORATE, 0, 50, 1},
+        {0, WINDOW_PRORATE, 1, 51, 0},
+        {LIMIT_MAX, WINDOW_PRORATE, 0, 50, INT64_C(1) << 62},
+        /* nothing to prorate from or to */
+        {UNLIMITED, WINDOW_PRORATE, 100, 50, 100},
+        {100, WINDOW_PRORATE, UNLIMITED, 50, UNLIMITED},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct window window = window_from(rows[i].before, 0, 100);
+        adopt(&window, rows[i].after, rows[i].change, rows[i].at_us);
+        if (window_limit(&window) != rows[i].wanted) fail_msg("row %zu: %lld", i, (long long)window_limit(&window));
+    }
+    struct window forever = window_from(100, 0, INT64_MAX); /* has no share that is left */
+    adopt(&forever, 200, WINDOW_PRORATE, 50);
+    assert_int_equal(window_limit(&forever), 200);
+}
+
+static void adopting_keeps_what_was_prorated(void **state)
+{
+    (void)state;
+    struct window window = window_from(100, 0, 100);
+    adopt(&window, 200, WINDOW_PRORATE, 50);
+    adopt(&window, 230, WINDOW_ADOPT, 60);
+    assert_int_equal(window_limit(&window), 180);
+    adopt(&window, 230, WINDOW_FULL, 70);
+    assert_int_equal(window_limit(&window), 230);
+}
+
+static void thresholds_and_grace_follow_the_new_limit(void **state)
+{
+    (void)state;
+    struct window window = window_from(10, 0, 100);
+    window_charge(&window, 12, 0, 5);
+    window.warned_bp = 10000;
+    adopt(&window, 11, WINDOW_FULL, 10); /* still beyond */
+    assert_int_equal(window.over_since_us, 5);
+    assert_int_equal(window.warned_bp, 10000);
+    adopt(&window, 12, WINDOW_FULL, 10);
+    assert_int_equal(window.over_since_us, 0);
+    assert_int_equal(window.warned_bp, 10000);
+    adopt(&window, 20, WINDOW_FULL, 10);
+    assert_int_equal(window.warned_bp, 5000);
+    adopt(&window, UNLIMITED, WINDOW_FULL, 10);
+    assert_int_equal(window.warned_bp, 0);
+}
+
+/* The limit of a cycle as an exact fraction over its length: the sum of (new - old) x left. */
+struct fraction {
+    wide over_length; /* numerator */
+    int64_t length_us;
+};
+
+static int64_t round_away(struct fraction limit)
+{
+    wide whole = limit.over_length / limit.length_us, rest = limit.over_length % limit.length_us;
+    if (rest * 2 >= limit.length_us) whole++;
+    return limit.over_length <= 0 ? 0 : whole > INT64_MAX ? INT64_MAX : (int64_t)whole;
+}
+
+static void proration_is_exact(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 3000; run++) {
+        int64_t length_us = random_between(1, random_below(3) ? 40 : INT64_C(1) << 50);
+        int64_t highest = random_below(3) ? 30 : INT64_C(1) << 60;
+        int64_t limit = random_between(0, highest), now_us = 0;
+        struct window window = window_from(limit, 1000, 1000 + length_us);
+        struct fraction exact = {(wide)limit * length_us, length_us};
+        for (int step = 0; step < 20; step++) {
+            now_us = random_between(0, length_us - 1); /* even a clock that steps back adds up */
+            int64_t next = random_between(0, highest);
+            bool prorates = random_below(4) > 0;
+            exact.over_length += (wide)(next - limit) * (prorates ? length_us - now_us : length_us);
+            adopt(&window, next, prorates ? WINDOW_PRORATE : WINDOW_ADOPT, 1000 + now_us);
+            limit = next;
+            assert_int_equal(window_limit(&window), round_away(exact));
+            assert_true(window.delta_rest >= 0 && window.delta_rest < length_us);
+        }
+    }
+}
+
+/* To and fro at one instant is nothing at all, however often and wherever in the cycle. */
+static void flips_to_and_fro_mint_nothing(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 2000; run++) {
+        int64_t length_us = random_between(1, 2 * INT64_C(1000003)), limit = random_between(0, 100000);
+        struct window window = window_from(limit, 0, length_us);
+        for (int flip = 0; flip < 10; flip++) {
+            int64_t now_us = random_between(0, length_us - 1), other = random_between(0, 100000);
+            adopt(&window, other, WINDOW_PRORATE, now_us);
+            adopt(&window, limit, WINDOW_PRORATE, now_us);
+            assert_int_equal(window.delta, 0);
+            assert_int_equal(window.delta_rest, 0);
+        }
+        /* in any order of instants, as long as every step has its counterpart */
+        int64_t instants[8];
+        for (size_t i = 0; i < COUNT_OF(instants); i++) instants[i] = random_between(0, length_us - 1);
+        for (size_t i = 0; i < COUNT_OF(instants); i++) {
+            adopt(&window, limit + 17 * (int64_t)(i + 1), WINDOW_PRORATE, instants[i]);
+        }
+        for (size_t i = COUNT_OF(instants); i-- > 0;)
+            adopt(&window, limit + 17 * (int64_t)i, WINDOW_PRORATE, instants[i]);
+        assert_int_equal(window_limit(&window), limit);
+        assert_int_equal(window.delta_rest, 0);
+    }
+}
+
+/* ---- cycles to come -------------------------------------------------------------------------------------- */
+
+/* A cycle that nobody uses, then the next. */
+static struct window step_idle(const struct window *window, const struct terms *terms)
+{
+    int64_t limit = terms->rules[0].limit;
+    struct window next = window_from(limit, window->end_us, window->end_us + H);
+    if (!terms->repay || limit == UNLIMITED) return next;
+    wide debt = (wide)window->debt + window->used - (window->limit + window->delta); /* whole deltas only, here */
+    next.debt = wide_clamp(debt, 0, INT64_MAX);
+    return next;
+}
+
+static void debts_are_repaid_as_step_by_step(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 3000; run++) {
+        int64_t limit = random_between(0, 12);
+        struct terms terms = terms_of(random_between(0, 12));
+        terms.repay = random_below(5) > 0;
+        struct window window = window_from(limit, 0, H);
+        window.used = random_between(0, 60);
+        window.debt = random_between(0, 20);
+        window.delta = random_between(-limit, 5);
+        struct window walked = window;
+        for (int64_t cycles = 1; cycles < 30; cycles++) {
+            walked = step_idle(&walked, &terms);
+            assert_int_equal(window_debt_after(&window, &terms, terms.rules[0].limit, cycles), walked.debt);
+        }
+    }
+    struct terms terms = terms_of(5);
+    terms.repay = true;
+    struct window endless = window_from(UNLIMITED, 0, H);
+    endless.used = 100;
+    assert_int_equal(window_debt_after(&endless, &terms, 5, 1), 0);
+    struct window deep = window_from(0, 0, H);
+    deep.used = deep.debt = INT64_MAX;
+    assert_int_equal(window_debt_after(&deep, &terms, 5, 1), INT64_MAX);
+    assert_int_equal(window_debt_after(&deep, &terms, 5, INT64_MAX), 0);
+    assert_int_equal(window_debt_after(&deep, &terms, UNLIMITED, 1), 0);
+}
+
+static void the_cycle_in_which_units_fit_is_found(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 4000; run++) {
+        struct terms terms = terms_of(random_between(-1, 9));
+        terms.repay = random_below(3) > 0;
+        terms.burst_bp = random_below(3) ? 0 : random_between(0, 20000);
+        terms.grace_us = random_below(4) ? 0 : 5;
+        int64_t units = random_between(1, 20), wanted = -1;
+        struct window window = window_from(terms.rules[0].limit, 0, H);
+        window.used = random_between(0, 60);
+        window.debt = terms.repay ? random_between(0, 30) : 0;
+        struct window walked = window;
+        for (int64_t cycles = 1; cycles < 150 && wanted < 0; cycles++) {
+            walked = step_idle(&walked, &terms);
+            int64_t capacity = window_capacity(&walked, &terms, walked.start_us);
+            if (capacity == UNLIMITED || units <= capacity) wanted = cycles;
+        }
+        int64_t found = window_cycles_until(&window, &terms, terms.rules[0].limit, units);
+        if (found != wanted) fail_msg("run %d: %lld instead of %lld", run, (long long)found, (long long)wanted);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_first_cycle_is_cut_where_prorated),
+        cmocka_unit_test(bursts_and_grace_bound_what_fits),
+        cmocka_unit_test(what_is_used_and_held_is_not_available),
+        cmocka_unit_test(charging_counts_and_begins_the_grace_once),
+        cmocka_unit_test(refunds_return_at_most_what_was_used),
+        cmocka_unit_test(thresholds_fire_exactly_where_they_are_reached),
+        cmocka_unit_test(a_new_limit_in_a_running_cycle),
+        cmocka_unit_test(adopting_keeps_what_was_prorated),
+        cmocka_unit_test(thresholds_and_grace_follow_the_new_limit),
+        cmocka_unit_test(proration_is_exact),
+        cmocka_unit_test(flips_to_and_fro_mint_nothing),
+        cmocka_unit_test(debts_are_repaid_as_step_by_step),
+        cmocka_unit_test(the_cycle_in_which_units_fit_is_found),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}
