@@ -147,7 +147,11 @@ coverage: tools $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/q
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 
 bench: quota.so
-	@if [ -x scripts/bench ]; then exec scripts/bench; else echo "bench: there is no scripts/bench"; exit 1; fi
+	scripts/bench
+
+# What accounts weigh, and whether full ones are slower.
+bench-quotas: quota.so .venv/made-from
+	$(PYTHON) scripts/bench_quotas
 
 # ---- order ------------------------------------------------------------------------------------------------------
 tidy: tools
@@ -188,5 +192,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test unit unit-programs integration zones sanitize fuzz fuzz-programs coverage bench tidy tools style \
+.PHONY: help all test unit unit-programs integration zones sanitize fuzz fuzz-programs coverage bench bench-quotas tidy tools style \
 	format lint symbols run install clean

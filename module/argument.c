@@ -31,37 +31,77 @@ static const char *expectation(enum argument_kind kind)
     case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 5m, 1h, 7d; a bare integer means seconds)";
     case ARGUMENT_INSTANT: return "an instant (Unix ms, microseconds with suffix us, or 2025-01-31T15:00:00Z)";
     case ARGUMENT_RULES: return "a rule: [GCRA|TOKEN|LEAKY|QUEUE|FIXED|SLIDING|LOG] limit period";
+    case ARGUMENT_PERCENT:
+    case ARGUMENT_PERCENTS: return "a percentage (like 80 or 99.5)";
     default: return "an integer";
     }
+}
+
+/* Percent with at most two decimals, as hundredths; its range is the row's to say. */
+static bool parse_percent(struct span word, int64_t *bp)
+{
+    const char *point = memchr(word.data, '.', word.size);
+    size_t whole_size = point ? (size_t)(point - word.data) : word.size,
+           digits = point ? word.size - whole_size - 1 : 0;
+    int64_t whole, part = 0;
+    if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
+    if (!span_integer((struct span){word.data, whole_size}, &whole) || whole > INT32_MAX) return false;
+    if (point && (digits < 1 || digits > 2 || point[1] < '0' || point[1] > '9')) return false;
+    if (point && !span_integer((struct span){point + 1, digits}, &part)) return false;
+    *bp = whole * 100 + part * (digits == 1 ? 10 : 1);
+    return true;
 }
 
 static bool parse_number(enum argument_kind kind, struct span word, int64_t *number)
 {
     if (kind == ARGUMENT_DURATION) return span_parse_duration(word, number);
     if (kind == ARGUMENT_INSTANT) return span_parse_instant(word, number);
+    if (kind == ARGUMENT_PERCENT || kind == ARGUMENT_PERCENTS) return parse_percent(word, number);
     return span_integer(word, number);
+}
+
+/* The next word as a number within the row's range. */
+static bool parse_ranged(struct reading *reading, const struct argument *row, int64_t *number)
+{
+    struct span word = reading_word(reading);
+    reading->at++;
+    if (!parse_number(row->kind, word, number)) {
+        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(word).text, expectation(row->kind));
+        return false;
+    }
+    if (*number < row->lowest || *number > row->highest) {
+        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(word).text, row->summary);
+        return false;
+    }
+    return true;
+}
+
+static bool starts_with_digit(struct span word)
+{
+    return word.size > 0 && word.data[0] >= '0' && word.data[0] <= '9';
+}
+
+/* Percentages, as long as the words are numbers. */
+static bool parse_percents(struct reading *reading, const struct argument *row, struct percents_argument *percents)
+{
+    do {
+        if (percents->count == PERCENTS_MAX) {
+            reply_error(reading->ctx, "LIMITED %s: at most %d percentages", row->name, PERCENTS_MAX);
+            return false;
+        }
+        if (!parse_ranged(reading, row, &percents->bp[percents->count])) return false;
+        percents->count++;
+    } while (!reading_ended(reading) && starts_with_digit(reading_word(reading)));
+    return true;
 }
 
 static bool parse_value(struct reading *reading, const struct argument *row, void *request)
 {
-    char *field = (char *)request + row->offset;
-    struct span word = reading_word(reading);
-    int64_t number;
+    void *field = (char *)request + row->offset;
+    if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
+    if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
+    if (row->kind == ARGUMENT_TEXT) *(struct span *)field = reading_word(reading);
     reading->at++;
-    if (row->kind == ARGUMENT_KEY) return true;
-    if (row->kind == ARGUMENT_TEXT) {
-        *(struct span *)(void *)field = word;
-        return true;
-    }
-    if (!parse_number(row->kind, word, &number)) {
-        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(word).text, expectation(row->kind));
-        return false;
-    }
-    if (number < row->lowest || number > row->highest) {
-        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(word).text, row->summary);
-        return false;
-    }
-    *(int64_t *)(void *)field = number;
     return true;
 }
 
@@ -207,6 +247,28 @@ void sets_argument_free(struct sets_argument *argument)
     RedisModule_Free(argument->sets);
 }
 
+/* The token and one element, which goes to whoever collects them. */
+static bool parse_each(struct reading *reading, const struct argument *row, void *request)
+{
+    _Alignas(16) char element[ARGUMENT_ELEMENT_MAX];
+    memset(element, 0, sizeof(element));
+    reading->at++;
+    if (!parse_rows(reading, row->rows, true, element)) return false;
+    return row->add(reading->ctx, (char *)request + row->offset, element);
+}
+
+static bool parse_pairs(struct reading *reading, const struct argument *row, void *request)
+{
+    struct pairs_argument *pairs = (void *)((char *)request + row->offset);
+    if ((reading->argc - reading->at) / 2 < pairs->count) {
+        reply_error(reading->ctx, "ERR %s: fewer follow than were announced", row->name);
+        return false;
+    }
+    pairs->words = reading->argv + reading->at;
+    reading->at += (int)(2 * pairs->count);
+    return true;
+}
+
 static bool parse_keys(struct reading *reading, const struct argument *row, void *request)
 {
     struct keys_argument *keys = (void *)((char *)request + row->offset);
@@ -246,7 +308,9 @@ static bool parse_option(struct reading *reading, const struct argument *row, co
                          void *request)
 {
     if (row->kind == ARGUMENT_SETS) return parse_sets(reading, row, request);
+    if (row->kind == ARGUMENT_EACH) return parse_each(reading, row, request);
     reading->at++;
+    if (row->kind == ARGUMENT_GROUP) return parse_rows(reading, row->rows, true, request);
     if (flag) {
         *(int64_t *)(void *)((char *)request + row->offset) = flag->lowest;
         return true;
@@ -263,6 +327,12 @@ static bool parse_leading_choice(struct reading *reading, const struct argument 
     return parse_option(reading, row, flag, request);
 }
 
+/* Does an option stand where this row's value could? */
+static bool gives_way(const struct reading *reading, const struct argument *row, const struct argument *rows)
+{
+    return (row->flags & ARGUMENT_EITHER) && !reading_ended(reading) && is_option(rows, reading_word(reading));
+}
+
 /* The rows that stand in order: every one but the options. */
 static bool parse_positional(struct reading *reading, const struct argument *rows, void *request)
 {
@@ -272,10 +342,14 @@ static bool parse_positional(struct reading *reading, const struct argument *row
             parsed = parse_rules(reading, row, rows, request);
         } else if (row->kind == ARGUMENT_KEYS) {
             parsed = parse_keys(reading, row, request);
+        } else if (row->kind == ARGUMENT_PAIRS) {
+            parsed = parse_pairs(reading, row, request);
         } else if (row->kind == ARGUMENT_SETS) {
             if (!(row->flags & ARGUMENT_OPTIONAL)) parsed = parse_sets(reading, row, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
+        } else if (!row->token && gives_way(reading, row, rows)) {
+            continue;
         } else if (!row->token && !reading_ended(reading)) {
             parsed = parse_value(reading, row, request);
         } else if (!row->token && !(row->flags & ARGUMENT_OPTIONAL)) {
@@ -310,6 +384,17 @@ static bool is_option(const struct argument *rows, struct span word)
     return may_be_token(word) && find_option(rows, word, &flag, &bare) && !bare;
 }
 
+/* An option that has to be given, and was not: TTL of a reservation. */
+static bool parse_needed(struct reading *reading, const struct argument *rows, uint64_t seen)
+{
+    for (const struct argument *row = rows; row->kind; row++) {
+        bool valued = row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_INSTANT;
+        bool needed = row->token && valued && !(row->flags & ARGUMENT_OPTIONAL);
+        if (needed && !(seen >> (row - rows) & 1)) return parse_missing(reading, row);
+    }
+    return true;
+}
+
 /* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
  * the top it is an error. */
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
@@ -321,12 +406,12 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         const struct argument *flag;
         bool bare;
         const struct argument *row = find_option(rows, word, &flag, &bare);
-        if (!row && nested) return true;
+        if (!row && nested) break;
         if (!row) {
             reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(word).text);
             return false;
         }
-        if (seen >> (row - rows) & 1) {
+        if (row->kind != ARGUMENT_EACH && (seen >> (row - rows) & 1)) {
             reply_error(reading->ctx, "ERR syntax error: %s was given already, before '%s'", row->name,
                         printable(word).text);
             return false;
@@ -334,7 +419,7 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         seen |= UINT64_C(1) << (row - rows);
         if (!(bare ? parse_value(reading, row, request) : parse_option(reading, row, flag, request))) return false;
     }
-    return true;
+    return parse_needed(reading, rows, seen);
 }
 
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
@@ -355,6 +440,9 @@ static RedisModuleCommandArgType documented_type(enum argument_kind kind)
     case ARGUMENT_FLAG: return REDISMODULE_ARG_TYPE_PURE_TOKEN;
     case ARGUMENT_CHOICE: return REDISMODULE_ARG_TYPE_ONEOF;
     case ARGUMENT_RULES:
+    case ARGUMENT_EACH:
+    case ARGUMENT_GROUP:
+    case ARGUMENT_PAIRS:
     case ARGUMENT_SETS: return REDISMODULE_ARG_TYPE_BLOCK;
     default: return REDISMODULE_ARG_TYPE_STRING; /* durations and instants are written as words */
     }
@@ -363,8 +451,11 @@ static RedisModuleCommandArgType documented_type(enum argument_kind kind)
 static int documented_flags(const struct argument *row)
 {
     int flags = row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
-    if (row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS) flags |= REDISMODULE_CMD_ARG_MULTIPLE;
-    if (row->kind == ARGUMENT_SETS) flags |= REDISMODULE_CMD_ARG_MULTIPLE | REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
+    bool several = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
+    several = several || row->kind == ARGUMENT_PERCENTS || (row->flags & ARGUMENT_SEVERAL);
+    if (several) flags |= REDISMODULE_CMD_ARG_MULTIPLE;
+    if (row->kind == ARGUMENT_SETS || row->kind == ARGUMENT_EACH)
+        flags |= REDISMODULE_CMD_ARG_MULTIPLE | REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
     return flags;
 }
 
@@ -401,8 +492,9 @@ int arguments_arity(const struct argument *rows)
     for (const struct argument *row = rows; row && row->kind; row++) {
         bool needed = !(row->flags & ARGUMENT_OPTIONAL);
         bool rules = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS; /* a rule is two words at least */
-        if (needed) words += (rules ? 2 : 1) + (row->kind == ARGUMENT_SETS);
-        open = open || !needed || rules;
+        if (row->kind == ARGUMENT_PAIRS) words++;                               /* two words each, one pair at least */
+        if (needed) words += (rules ? 2 : 1) + (row->token != NULL);
+        open = open || !needed || rules || row->kind == ARGUMENT_PAIRS;
     }
     return open ? -words : words;
 }

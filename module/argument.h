@@ -27,12 +27,18 @@ enum argument_kind {
     ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
     ARGUMENT_KEYS,     /* struct keys_argument: as many keys as the row before has counted */
     ARGUMENT_SETS,     /* struct sets_argument: its token and what `rows` say, once or more often */
+    ARGUMENT_EACH,     /* its token and what `rows` say, as often as it comes: each element goes to `add` */
+    ARGUMENT_GROUP,    /* its token and what `rows` say, once, into the same request */
+    ARGUMENT_PERCENT,  /* int64_t hundredths of a percent: `80`, `99.5` */
+    ARGUMENT_PERCENTS, /* struct percents_argument: one or more of them */
+    ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted */
 };
 
 enum argument_flag {
     ARGUMENT_OPTIONAL = 1,
-    ARGUMENT_BARE = 2,   /* the token may be left out when nothing else can be meant */
-    ARGUMENT_EITHER = 4, /* rules, or an option of two words in their place (POLICY name) */
+    ARGUMENT_BARE = 2,    /* the token may be left out when nothing else can be meant */
+    ARGUMENT_SEVERAL = 8, /* for the documentation: it may be repeated (the handler reads argv itself) */
+    ARGUMENT_EITHER = 4,  /* rules or a text, or an option in their place (POLICY name, ROLLING d) */
 };
 
 struct argument {
@@ -42,7 +48,12 @@ struct argument {
     int64_t lowest, highest; /* FLAG: `lowest` is the value */
     unsigned flags;
     const struct argument *rows;
+    /* EACH: takes a parsed element (zeroed before) into the field; false when the client has its error. */
+    bool (*add)(RedisModuleCtx *ctx, void *field, const void *element);
 };
+
+#define ARGUMENT_ELEMENT_MAX 4096 /* bytes of an element of EACH */
+#define PERCENTS_MAX         16
 
 /* What ARGUMENT_RULES fills in: valid rules (rule_fault), not yet completed. */
 struct rules_argument {
@@ -61,6 +72,17 @@ struct set_argument {
 struct keys_argument {
     int64_t count;
     RedisModuleString **names;
+};
+
+struct percents_argument {
+    int64_t count;
+    int64_t bp[PERCENTS_MAX];
+};
+
+/* ARGUMENT_PAIRS: `count` is read by the INTEGER row before, the words stay argv's. */
+struct pairs_argument {
+    int64_t count;
+    RedisModuleString **words; /* 2 x count of them */
 };
 
 /* ARGUMENT_SETS: on the heap, also when parsing fails half-way; the handler gives it to sets_argument_free. */

@@ -1,10 +1,12 @@
 /* Policies by name, their changes and their files; see catalogue.h. */
 #include "catalogue.h"
 #include "commit.h"
+#include "plans.h"
 #include "quota/policy_codec.h"
 #include "reply.h"
 
-#define AUX_VERSION      1
+#define REPLAY           "RL._POLICY"
+#define AUX_VERSION      2 /* 1: policies alone */
 #define AUX_COUNT_MAX    1000000
 #define SWEEP_LOOKED_MAX 64 /* entries a change looks at in passing … */
 #define SWEEP_LIFTS_MAX  16 /* … and takes out when they have expired */
@@ -94,14 +96,14 @@ void catalogue_change(RedisModuleCtx *ctx, struct span name, const struct policy
         policy_effect_encode(&lifts[i], &wire); /* before it is applied: it borrows from what it takes out */
         policy_apply(policy, &lifts[i]);
     }
-    commit_catalogue(ctx, name, (struct span){wire.data, wire.size});
+    commit_catalogue(ctx, REPLAY, name, (struct span){wire.data, wire.size});
     sink_free(&wire);
 }
 
 bool catalogue_delete(RedisModuleCtx *ctx, struct span name)
 {
     if (!catalogue_take_out(name)) return false;
-    commit_catalogue(ctx, name, SPAN(""));
+    commit_catalogue(ctx, REPLAY, name, SPAN(""));
     return true;
 }
 
@@ -139,6 +141,7 @@ static void save_aux(RedisModuleIO *rdb, int when)
     RedisModule_SaveUnsigned(rdb, AUX_VERSION);
     RedisModule_SaveUnsigned(rdb, (uint64_t)catalogue_count());
     catalogue_each(save_visited, rdb);
+    plans_save(rdb);
 }
 
 /* A damaged policy is left out with a warning: limits that do not load must not keep the data from loading. */
@@ -147,11 +150,13 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
     (void)encoding;
     (void)when;
     uint64_t version = RedisModule_LoadUnsigned(rdb), count = RedisModule_LoadUnsigned(rdb);
-    if (RedisModule_IsIOError(rdb) || version != AUX_VERSION || count > AUX_COUNT_MAX) {
-        RedisModule_LogIOError(rdb, "warning", "policies of a newer version, or damaged: the file is refused");
+    if (RedisModule_IsIOError(rdb) || version < 1 || version > AUX_VERSION || count > AUX_COUNT_MAX) {
+        RedisModule_LogIOError(rdb, "warning",
+                               "policies and plans of a newer version, or damaged: the file is refused");
         return REDISMODULE_ERR;
     }
     catalogue_clear();
+    plans_clear();
     for (uint64_t i = 0; i < count; i++) {
         size_t size;
         char *bytes = RedisModule_LoadStringBuffer(rdb, &size);
@@ -161,7 +166,7 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
         if (policy) catalogue_put(policy);
         if (!policy) RedisModule_LogIOError(rdb, "warning", "a damaged policy was left out");
     }
-    return REDISMODULE_OK;
+    return version == 1 || plans_load(rdb) ? REDISMODULE_OK : REDISMODULE_ERR;
 }
 
 /* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
@@ -175,7 +180,7 @@ struct writing {
 static void flush_writing(struct writing *writing, size_t threshold)
 {
     if (writing->wire.size <= threshold) return;
-    commit_catalogue(writing->ctx, writing->name, (struct span){writing->wire.data, writing->wire.size});
+    commit_catalogue(writing->ctx, REPLAY, writing->name, (struct span){writing->wire.data, writing->wire.size});
     writing->wire.size = 0;
 }
 
@@ -201,7 +206,7 @@ static void write_policy(const struct policy *policy, void *ctx)
                                            .schedules_count = policy->schedules_count,
                                            .schedules = policy->schedules,
                                            .schedule_rules = schedule_rules};
-    commit_catalogue(ctx, writing.name, SPAN("")); /* whatever stood in the older part of the file */
+    commit_catalogue(ctx, REPLAY, writing.name, SPAN("")); /* whatever stood in the older part of the file */
     write_effect(&writing, (struct policy_effect){.kind = POLICY_DEFINE, .definition = &definition});
     for (const struct policy_entry *entry = policy->overrides; entry; entry = entry->hh.next) {
         write_effect(&writing, (struct policy_effect){.kind = POLICY_OVERRIDE,
@@ -235,6 +240,7 @@ static void write_catalogue(RedisModuleCtx *ctx, void *unused)
         RedisModule_CreateTimer(ctx, PAUSE_MS, write_catalogue, NULL);
     } else {
         catalogue_each(write_policy, ctx);
+        plans_write(ctx);
     }
 }
 
@@ -243,7 +249,7 @@ static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t 
 {
     (void)event;
     (void)data;
-    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN || catalogue_count() == 0) return;
+    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN || catalogue_count() + plans_count() == 0) return;
     int failed;
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
     bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
@@ -259,7 +265,7 @@ static void loading_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64
     (void)data;
     bool begins = what == REDISMODULE_SUBEVENT_LOADING_RDB_START || what == REDISMODULE_SUBEVENT_LOADING_AOF_START ||
                   what == REDISMODULE_SUBEVENT_LOADING_REPL_START;
-    if (begins) catalogue_clear();
+    if (begins) catalogue_clear(), plans_clear();
 }
 
 /* ---- registration ---------------------------------------------------------------------------------------- */

@@ -1,8 +1,9 @@
-/* The catalogue of policies: module-wide, like the server's FUNCTIONs. Set by keyless commands, kept beside the keys.
+/* The catalogue of policies (and, in the same files, of plans: plans.h): module-wide, like the server's FUNCTIONs. Set
+ * by keyless commands, kept beside the keys.
  *
  *     RL.POLICY … ─▶ policy_effect ─▶ policy_apply ─▶ RL._POLICY name effects… ─▶ replicas, AOF: the same apply
  *
- *     RDB, full sync, AOF with preamble   auxiliary data: version, count, every policy
+ *     RDB, full sync, AOF with preamble   auxiliary data: version, count, every policy, then the plans
  *     AOF rewritten without preamble      has no place for it: so when such a rewrite begins, the whole catalogue is
  *                                         written again behind it, into the part of the AOF that is loaded last
  *

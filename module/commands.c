@@ -11,7 +11,14 @@ extern const struct command rl_policy_permit_command, rl_policy_refuse_command, 
 extern const struct command rl_policy_get_command, rl_policy_del_command, rl_policy_list_command;
 extern const struct command rl_policy_replay_command;
 extern const struct command rl_do_command, rl_put_command;
-extern const struct command quota_clock_command;
+extern const struct command quota_clock_command, quota_cycle_command;
+extern const struct command quota_plan_command, quota_plan_set_command, quota_plan_get_command;
+extern const struct command quota_plan_del_command, quota_plan_list_command, rl_plan_replay_command;
+extern const struct command quota_open_command, quota_switch_command, quota_suspend_command, quota_resume_command;
+extern const struct command quota_close_command, quota_override_command, quota_set_command, quota_reset_command;
+extern const struct command quota_consume_command, quota_mconsume_command, quota_refund_command;
+extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
+extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
 
 const struct command *const commands[] = {
     &rl_allow_command,
@@ -30,6 +37,7 @@ const struct command *const commands[] = {
     &rl_do_command,
     &rl_put_command,
     &quota_clock_command,
+    &quota_cycle_command,
     &rl_policy_command,
     &rl_policy_set_command,
     &rl_policy_override_command,
@@ -40,6 +48,31 @@ const struct command *const commands[] = {
     &rl_policy_del_command,
     &rl_policy_list_command,
     &rl_policy_replay_command,
+    &rl_plan_replay_command,
+    &quota_plan_command,
+    &quota_plan_set_command,
+    &quota_plan_get_command,
+    &quota_plan_del_command,
+    &quota_plan_list_command,
+    &quota_open_command,
+    &quota_switch_command,
+    &quota_suspend_command,
+    &quota_resume_command,
+    &quota_close_command,
+    &quota_override_command,
+    &quota_set_command,
+    &quota_reset_command,
+    &quota_consume_command,
+    &quota_mconsume_command,
+    &quota_refund_command,
+    &quota_reserve_command,
+    &quota_commit_command,
+    &quota_release_command,
+    &quota_extend_command,
+    &quota_holds_command,
+    &quota_info_command,
+    &quota_history_command,
+    &quota_health_command,
     NULL,
 };
 

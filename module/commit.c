@@ -75,7 +75,7 @@ bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span eff
     return true;
 }
 
-void commit_catalogue(RedisModuleCtx *ctx, struct span name, struct span effects)
+void commit_catalogue(RedisModuleCtx *ctx, const char *command, struct span name, struct span effects)
 {
-    RedisModule_Replicate(ctx, "RL._POLICY", "bb", name.data, name.size, effects.data, effects.size);
+    RedisModule_Replicate(ctx, command, "bb", name.data, name.size, effects.data, effects.size);
 }

@@ -16,5 +16,6 @@ void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, in
 /* Repeats effects that came from a primary, a file or a slot import. False when they do not fit: nothing happened. */
 bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span effects);
 
-/* Replicates a change of the catalogue (catalogue.h) that has been applied here: RL._POLICY name effects. */
-void commit_catalogue(RedisModuleCtx *ctx, struct span name, struct span effects);
+/* Replicates a change of the catalogue (catalogue.h, plans.h) that has been applied here: RL._POLICY or RL._PLAN, the
+ * name and the effects. */
+void commit_catalogue(RedisModuleCtx *ctx, const char *command, struct span name, struct span effects);

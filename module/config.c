@@ -1,16 +1,53 @@
 /* Settings and their setters; see config.h. */
 #include "config.h"
+#include "quota/micros.h"
+#include "quota/plan.h"
 #include "zones.h"
 
-static RedisModuleString *folder_shown; /* what CONFIG GET answers; the server asks us to keep it */
+#define ID_TTL_MS_DEFAULT INT64_C(86400000)
+#define ID_TTL_MS_MAX     INT64_C(3153600000000) /* a hundred years */
+#define ID_MAX_DEFAULT    100000
+#define ID_MAX_MOST       10000000
+
+static RedisModuleString *folder_shown, *plan_shown; /* what CONFIG GET answers; the server asks us to keep it */
+static char default_plan[PLAN_NAME_MAX];
+static size_t default_plan_size;
+static int64_t id_ttl_ms = ID_TTL_MS_DEFAULT;
+static int64_t id_max = ID_MAX_DEFAULT;
+static bool auto_open;
+
+struct span config_default_plan(void)
+{
+    return (struct span){default_plan, default_plan_size};
+}
+
+bool config_auto_open(void)
+{
+    return auto_open;
+}
+
+int64_t config_id_ttl_us(void)
+{
+    return id_ttl_ms * MICROS_PER_MILLI;
+}
+
+uint32_t config_id_max(void)
+{
+    return (uint32_t)id_max;
+}
+
+static RedisModuleString *show(RedisModuleString **shown, struct span text)
+{
+    if (*shown) RedisModule_FreeString(NULL, *shown);
+    *shown = RedisModule_CreateString(NULL, text.data, text.size);
+    return *shown;
+}
 
 static RedisModuleString *get_folder(const char *name, void *unused)
 {
     (void)name;
     (void)unused;
-    if (folder_shown) RedisModule_FreeString(NULL, folder_shown);
-    folder_shown = RedisModule_CreateString(NULL, zones_folder(), strlen(zones_folder()));
-    return folder_shown;
+    return show(&folder_shown, (struct span){zones_folder(), strlen(zones_folder())});
 }
 
 static int set_folder(const char *name, RedisModuleString *value, void *unused, RedisModuleString **error)
@@ -26,11 +63,68 @@ static int set_folder(const char *name, RedisModuleString *value, void *unused, 
     return REDISMODULE_OK;
 }
 
-int config_register(RedisModuleCtx *ctx)
+static RedisModuleString *get_plan(const char *name, void *unused)
 {
-    if (RedisModule_RegisterStringConfig(ctx, "tzdir", zones_folder(), REDISMODULE_CONFIG_DEFAULT, get_folder,
-                                         set_folder, NULL, NULL) != REDISMODULE_OK) {
+    (void)name;
+    (void)unused;
+    return show(&plan_shown, config_default_plan());
+}
+
+static int set_plan(const char *name, RedisModuleString *value, void *unused, RedisModuleString **error)
+{
+    (void)name;
+    (void)unused;
+    struct span plan = span_of(value);
+    if (plan.size > PLAN_NAME_MAX) {
+        *error = RedisModule_CreateStringPrintf(NULL, "quota.default-plan is a plan's name of at most 128 bytes");
         return REDISMODULE_ERR;
     }
-    return RedisModule_LoadConfigs(ctx);
+    memcpy(default_plan, plan.data, plan.size);
+    default_plan_size = plan.size;
+    return REDISMODULE_OK;
+}
+
+/* Numbers and switches live where `place` points. */
+static long long get_number(const char *name, void *place)
+{
+    (void)name;
+    return *(int64_t *)place;
+}
+
+static int set_number(const char *name, long long value, void *place, RedisModuleString **error)
+{
+    (void)name;
+    (void)error;
+    *(int64_t *)place = value;
+    return REDISMODULE_OK;
+}
+
+static int get_switch(const char *name, void *place)
+{
+    (void)name;
+    return *(bool *)place;
+}
+
+static int set_switch(const char *name, int value, void *place, RedisModuleString **error)
+{
+    (void)name;
+    (void)error;
+    *(bool *)place = value != 0;
+    return REDISMODULE_OK;
+}
+
+int config_register(RedisModuleCtx *ctx)
+{
+    bool registered =
+        RedisModule_RegisterStringConfig(ctx, "tzdir", zones_folder(), REDISMODULE_CONFIG_DEFAULT, get_folder,
+                                         set_folder, NULL, NULL) == REDISMODULE_OK &&
+        RedisModule_RegisterStringConfig(ctx, "default-plan", "", REDISMODULE_CONFIG_DEFAULT, get_plan, set_plan, NULL,
+                                         NULL) == REDISMODULE_OK &&
+        RedisModule_RegisterBoolConfig(ctx, "auto-open", 0, REDISMODULE_CONFIG_DEFAULT, get_switch, set_switch, NULL,
+                                       &auto_open) == REDISMODULE_OK &&
+        RedisModule_RegisterNumericConfig(ctx, "id-ttl-ms", ID_TTL_MS_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 1,
+                                          ID_TTL_MS_MAX, get_number, set_number, NULL, &id_ttl_ms) == REDISMODULE_OK &&
+        RedisModule_RegisterNumericConfig(ctx, "id-max", ID_MAX_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 1, ID_MAX_MOST,
+                                          get_number, set_number, NULL, &id_max) == REDISMODULE_OK;
+    return registered ? RedisModule_LoadConfigs(ctx) : REDISMODULE_ERR;
 }

@@ -1,11 +1,22 @@
 /* The module's settings: CONFIG GET/SET quota.*, redis.conf lines, MODULE LOADEX.
  *
- *     quota.tzdir   /usr/share/zoneinfo   where the zone files are; setting it reads every zone anew
+ *     quota.tzdir         /usr/share/zoneinfo   where the zone files are; setting it reads every zone anew
+ *     quota.default-plan  (empty)               where an account falls when it expires; empty = nowhere (NOACCOUNT)
+ *     quota.auto-open     no                    an account never opened begins with the default plan
+ *     quota.id-ttl-ms     86400000              how long ids are remembered
+ *     quota.id-max        100000                ids that an account remembers at once (LIMITED beyond)
  *
- * Per node and not replicated: nothing that changes what a replica holds may stand here. */
+ * Per node and not replicated: they matter to the primary that decides, and what it decides travels as instants. */
 #pragma once
 
+#include "quota/span.h"
 #include "redis.h"
 
 /* Registers and loads the settings; only in OnLoad. */
 int config_register(RedisModuleCtx *ctx);
+
+/* As they are now; the name is borrowed until it is set. */
+struct span config_default_plan(void);
+bool config_auto_open(void);
+int64_t config_id_ttl_us(void);
+uint32_t config_id_max(void);

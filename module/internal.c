@@ -1,7 +1,9 @@
-/* RL._DO, RL._PUT and RL._POLICY: how replicas, AOF files and rewritten AOF files repeat what a primary has decided.
+/* RL._DO, RL._PUT, RL._POLICY and RL._PLAN: how replicas, AOF files and rewritten AOF files repeat what a primary has
+ * decided.
  *
  *     RL._DO  key effects      effects of one decision, of the kind their first byte names (keeper.h)
  *     RL._POLICY name effects  changes of a policy (catalogue.h), one after another; none = it is deleted
+ *     RL._PLAN name bytes      a plan (plans.h); none = it is deleted
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
@@ -9,6 +11,7 @@
 #include "catalogue.h"
 #include "command.h"
 #include "commit.h"
+#include "plans.h"
 #include "reply.h"
 
 bool internal_allowed_or_reply(RedisModuleCtx *ctx)
@@ -72,6 +75,18 @@ static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
+static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argc;
+    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
+    if (!plans_replay(span_of(argv[1]), span_of(argv[2]))) {
+        RedisModule_Log(ctx, "warning", "refused to repeat a change of plan '%s'", printable(span_of(argv[1])).text);
+        return reply_error(ctx, "ERR bytes that are no such plan");
+    }
+    RedisModule_ReplicateVerbatim(ctx);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
 static const struct argument do_arguments[] = {
     KEY("key", "The rate-limit key."),
     {.kind = ARGUMENT_TEXT, .name = "effects", .summary = "What was decided, in absolute terms."},
@@ -87,6 +102,12 @@ static const struct argument put_arguments[] = {
 static const struct argument policy_arguments[] = {
     {.kind = ARGUMENT_TEXT, .name = "name", .summary = "The policy's name."},
     {.kind = ARGUMENT_TEXT, .name = "effects", .summary = "What was changed, in absolute terms; empty = deleted."},
+    {0},
+};
+
+static const struct argument plan_arguments[] = {
+    {.kind = ARGUMENT_TEXT, .name = "name", .summary = "The plan's name."},
+    {.kind = ARGUMENT_TEXT, .name = "plan", .summary = "The whole plan; empty = deleted."},
     {0},
 };
 
@@ -123,4 +144,15 @@ const struct command rl_policy_replay_command = {
     .categories = "write dangerous",
     .handler = replay_policy,
     .arguments = policy_arguments,
+};
+
+const struct command rl_plan_replay_command = {
+    .name = "RL._PLAN",
+    .summary = "Internal: repeats a change of a plan. Refused to clients.",
+    .complexity = "O(size of the plan)",
+    .since = "1.0.0",
+    .flags = "write",
+    .categories = "write dangerous",
+    .handler = replay_plan,
+    .arguments = plan_arguments,
 };

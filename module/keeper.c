@@ -1,6 +1,7 @@
 /* Data types and their callbacks, all in terms of a keeper's codec; see keeper.h. */
 #include "keeper.h"
 #include "quota/memory.h"
+#include "quota/receipts.h"
 #include "reply.h"
 
 #define FRAME_ENCODING     0   /* of the RDB frame; the blob inside carries its own encoding */
@@ -9,7 +10,8 @@
 #define KIND_SHIFT         4
 #define KIND_MASK          7
 
-struct keeper *const keepers[] = {&limiter_keeper, &lease_keeper, &breaker_keeper, &adaptive_keeper, NULL};
+struct keeper *const keepers[] = {&limiter_keeper,  &lease_keeper,   &breaker_keeper,
+                                  &adaptive_keeper, &account_keeper, NULL};
 
 struct keeper *keeper_of(struct span bytes)
 {
@@ -142,20 +144,23 @@ CALLBACKS(limiter)
 CALLBACKS(lease)
 CALLBACKS(breaker)
 CALLBACKS(adaptive)
+CALLBACKS(account)
 
 static const struct {
     struct keeper *keeper;
     RedisModuleTypeMethods *methods;
 } types[] = {
-    {&limiter_keeper, &limiter_methods},
-    {&lease_keeper, &lease_methods},
-    {&breaker_keeper, &breaker_methods},
-    {&adaptive_keeper, &adaptive_methods},
+    {&limiter_keeper, &limiter_methods},   {&lease_keeper, &lease_methods},     {&breaker_keeper, &breaker_methods},
+    {&adaptive_keeper, &adaptive_methods}, {&account_keeper, &account_methods},
 };
 
 int keepers_register(RedisModuleCtx *ctx)
 {
     memory_use((struct memory_host){RedisModule_Alloc, RedisModule_Realloc, RedisModule_Free});
+    uint64_t seed;
+    RedisModule_GetRandomBytes((unsigned char *)&seed,
+                               sizeof(seed)); /* ids come from clients: no chain can be aimed at */
+    receipts_seed(seed);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         struct keeper *keeper = types[i].keeper;
         keeper->type = RedisModule_CreateDataType(ctx, keeper->type_name, FRAME_ENCODING, types[i].methods);

@@ -70,6 +70,7 @@ extern struct keeper limiter_keeper;
 extern struct keeper lease_keeper;
 extern struct keeper breaker_keeper;
 extern struct keeper adaptive_keeper;
+extern struct keeper account_keeper;
 
 /* A value came (+1), went (-1) or changed its size (0). Any thread. */
 void keeper_count(struct keeper *keeper, long long values, long long bytes);

@@ -3,6 +3,7 @@
 #include "catalogue.h"
 #include "keeper.h"
 #include "lease_waiting.h"
+#include "plans.h"
 #include "quota/rule_set.h"
 #include "waiting.h"
 #include <stdio.h>
@@ -38,6 +39,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count() + lease_waiting_count());
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", catalogue_count());
+    RedisModule_InfoAddFieldLongLong(info, "plans", plans_count());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
     for (struct keeper *const *keeper = keepers; *keeper; keeper++) {
         add_type_field(info, "keys", (*keeper)->type_name, atomic_load(&(*keeper)->held_values));

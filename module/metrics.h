@@ -2,7 +2,8 @@
  *
  *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list
  *     quota_denied_breaker   quota_shadowed
- *     quota_waiting    quota_leases    quota_policies       quota_rule_sets      quota_keys_<type>   quota_bytes_<type>
+ *     quota_waiting    quota_leases    quota_policies    quota_plans    quota_rule_sets
+ *     quota_keys_<type>    quota_bytes_<type>
  *
  * Verdicts are counted on the main thread by plain additions; keys and bytes also on the lazy-free thread, by relaxed
  * atomics. Counters begin at 0 with the server; peeks and replicated effects are not counted. */

@@ -94,7 +94,7 @@ static const struct argument set_arguments[] = {
 static bool schedule_or_reply(RedisModuleCtx *ctx, const struct set_argument *set, struct schedule *schedule)
 {
     *schedule = (struct schedule){0};
-    if (!schedule_set_zone(schedule, set->zone) || !zones_find(set->zone, NULL)) {
+    if (!schedule_set_zone(schedule, set->zone) || !zones_ask(set->zone)) {
         reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(set->zone).text,
                     zones_folder());
     } else if (!schedule_parse_days(set->days, &schedule->days)) {
@@ -114,7 +114,6 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
     const struct policy *before = catalogue_find(request->name);
     if (!policy_name_valid(request->name)) return reply_error(ctx, "ERR name: a policy's name has 1 to 128 bytes");
     if (request->schedules.count > SCHEDULES_MAX) return reply_policy_fault(ctx, POLICY_FAULT_SCHEDULES);
-    zones_forget(); /* a zone that was missing may have come since */
     for (int64_t i = 0; i < request->schedules.count; i++) {
         struct set_argument *set = &request->schedules.sets[i];
         if (!schedule_or_reply(ctx, set, &schedules[i])) return REDISMODULE_OK;

@@ -44,6 +44,20 @@ const struct zone *zones_find(struct span name, void *unused)
     return zone;
 }
 
+const struct zone *zones_ask(struct span name)
+{
+    int absent = 1;
+    if (span_is_word(name, "UTC")) return zone_utc();
+    if (!zone_name_valid(name)) return NULL;
+    const struct zone *zone = cache ? RedisModule_DictGetC(cache, (void *)name.data, name.size, &absent) : NULL;
+    if (zone) return zone;
+    zone = read_zone(name);
+    if (!zone) return NULL;
+    if (!cache) cache = RedisModule_CreateDict(NULL);
+    RedisModule_DictReplaceC(cache, (void *)name.data, name.size, (void *)zone);
+    return zone;
+}
+
 void zones_forget(void)
 {
     if (!cache) return;

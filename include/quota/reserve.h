@@ -45,8 +45,8 @@ struct late_cycle {
     struct closed_cycle closed;
 };
 
-/* For this file's kin: the closed cycles in which `made_us` lay, one of each period, stored or just told to `changes` by
- * footing_settle; answers how many. And did a running window of the settled footing hold that instant, and was used? */
+/* For this file's kin: the closed cycles in which `made_us` lay, one of each period, stored or just told to `changes`
+ * by footing_settle; answers how many. And did a running window of the settled footing hold that instant, used? */
 uint32_t late_cycles(const struct standing *standing, const struct footing *footing, int64_t made_us,
                      const struct sink *changes, struct late_cycle found[SLOT_PASTS_MAX]);
 bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us);

@@ -62,6 +62,23 @@ def quota(request, pair):
     client.close()
 
 
+def clear_plans(quota):
+    """FLUSHALL leaves plans alone, and settings are the server's."""
+    listed = quota("QUOTA.PLAN LIST")
+    for name in listed if isinstance(listed, dict) else listed[::2]:
+        quota("QUOTA.PLAN DEL", name)
+    quota("CONFIG SET quota.default-plan", "")
+    quota("CONFIG SET quota.auto-open no quota.id-ttl-ms 86400000 quota.id-max 100000")
+
+
+@pytest.fixture
+def accounts(quota):
+    """The same with no plans before and after, and settings as they come."""
+    clear_plans(quota)
+    yield quota
+    clear_plans(quota)
+
+
 class Quota:
     """Calls as a user types them: quota("RL.ALLOW k 10 1s") → reply; words with odd bytes go as extra arguments."""
 

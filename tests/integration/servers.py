@@ -147,7 +147,12 @@ def caught_up(primary, replica):
 def rewrite_aof(server):
     """BGREWRITEAOF, and until its child has ended."""
     client = server.client()
+    busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
+
+    def idle():
+        return not any(client.info("persistence")[name] for name in busy)
+
+    wait_until(idle, "another rewrite does not end")  # of a replica after its full sync
     client.bgrewriteaof()
-    busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled")
-    wait_until(lambda: not any(client.info("persistence")[name] for name in busy), "no rewrite")
+    wait_until(idle, "no rewrite")
     assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"

@@ -165,6 +165,8 @@ static const struct story stories[] = {
     {"a LIMIT 40 month LIMIT 10 day WARN 20 80 | b LIMIT 20 week LIMIT 4 day CALENDAR COST 2",
      "a LIMIT 30 month LIMIT 12 day CALENDAR | b LIMIT 40 week BURST 10", "Europe/Berlin", "2025-01-31T15:00:00",
      "2025-01-31T15:00:00", 0, OPERATING},
+    {"a LIMIT 9 day BURST 100 REPAY | b LIMIT 20 week BURST 50 REPAY REFUNDS MAX 30", "a LIMIT 7 day REPAY",
+     "Europe/Berlin", "2025-01-31T15:00:00", "2025-01-31T15:00:00", 0, POSTING},
 };
 
 static void nobodys_touch_changes_anything(void **state)

@@ -1,0 +1,26 @@
+/* The keeper of accounts, data type `q-account`: quota/account.h in the words of keeper.h. */
+#include "keeper.h"
+#include "quota/account_codec.h"
+
+/* Shared plans, rule sets and labels are counted under their tables' mutexes: any thread may free an account. */
+KEEPER_FUNCTIONS(account)
+
+static bool has_effects(const void *change)
+{
+    return ((const struct account_change *)change)->changes.size > 0;
+}
+
+static void encode_effects(const void *change, bool lasting, struct sink *sink)
+{
+    account_effects_encode(change, lasting, sink);
+}
+
+static bool replay(void **value, struct span effects, bool *lasting)
+{
+    struct account_change change;
+    if (!account_effects_decode(effects, &change, lasting) || !account_accepts(*value, &change)) return false;
+    *value = account_apply(*value, &change);
+    return true;
+}
+
+struct keeper account_keeper = {.type_name = "q-account", .kind = ACCOUNT_KIND, KEEPER_ROW};

@@ -1,0 +1,118 @@
+/* Before and after the decision about an account; see accounts.h. */
+#include "accounts.h"
+#include "clock.h"
+#include "commit.h"
+#include "config.h"
+#include "plans.h"
+#include "reply.h"
+#include "zones.h"
+
+struct account_host accounts_host(void)
+{
+    return (struct account_host){.find_zone = zones_find,
+                                 .find_plan = plans_find,
+                                 .default_plan = config_default_plan(),
+                                 .auto_open = config_auto_open(),
+                                 .kept_us = config_id_ttl_us(),
+                                 .records_max = config_id_max()};
+}
+
+bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool writing, struct account_call *call)
+{
+    bool opened = writing ? handle_open_or_reply(ctx, &account_keeper, name, &call->handle)
+                          : handle_read_or_reply(ctx, &account_keeper, name, &call->handle);
+    if (!opened) return false;
+    call->host = accounts_host();
+    call->now_us = clock_now_us();
+    account_decision_begin(&call->decision);
+    return true;
+}
+
+bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
+{
+    const struct account_decision *decision = &call->decision;
+    if (decision->fault != ACCOUNT_FAULT_NONE) {
+        accounts_reply_fault(ctx, call, decision->fault, decision->about, decision->bound);
+        return false;
+    }
+    struct account_change change = account_decision_change(decision);
+    commit(ctx, &call->handle, &change, call->now_us);
+    return true;
+}
+
+void accounts_end(struct account_call *call)
+{
+    account_decision_end(&call->decision);
+    handle_close(&call->handle);
+}
+
+bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct span word, size_t most)
+{
+    if (word.size > 0 && word.size <= most) return true;
+    reply_error(ctx, "ERR %s '%s' must have 1 to %zu bytes", what, printable(word).text, most);
+    return false;
+}
+
+/* ---- errors ---------------------------------------------------------------------------------------------- */
+
+/* What the fault is about is quoted where the text has its %s, the number it names where it has its %lld. */
+static const struct {
+    const char *text;
+    enum { QUOTES_NOTHING, QUOTES_ACCOUNT, QUOTES_ABOUT, QUOTES_ABOUT_AND_BOUND } quotes;
+} texts[ACCOUNT_FAULTS_COUNT] = {
+    [ACCOUNT_FAULT_MISSING] = {"NOACCOUNT '%s' was never opened: QUOTA.OPEN account plan", QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_EXPIRED] = {"NOACCOUNT '%s' has expired, and quota.default-plan names no plan it could fall to",
+                               QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_CLOSED] = {"NOACCOUNT '%s' is closed: QUOTA.OPEN opens it again", QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_SUSPENDED] = {"SUSPENDED '%s' is suspended: QUOTA.RESUME lifts that", QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is still to come", QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s'", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_RESOURCE] = {"NORESOURCE the account's plan has no resource '%s'", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor or zone than asked for with plan "
+                            "'%s': QUOTA.SWITCH changes the plan, anchor and zone stay",
+                            QUOTES_ABOUT},
+    [ACCOUNT_FAULT_OVERFLOW] = {"OVERFLOW the new numbers of '%s' would not fit 64 bits; ask for less", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_CONFLICT] = {"IDCONFLICT id '%s' was used with other content", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_NO_SUCH_ID] = {"NOSUCHID '%s' is not known here (ids are remembered for quota.id-ttl-ms)",
+                                  QUOTES_ABOUT},
+    [ACCOUNT_FAULT_COMMITTED] = {"RESOLVED reservation '%s' was committed", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_RELEASED] = {"RESOLVED reservation '%s' was released", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_RAN_OUT] = {"RESOLVED reservation '%s' has expired", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_EXCEEDS] = {"REFUNDEXCEEDS of '%s' at most %lld can still be given back", QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_BEYOND_HOLD] = {"ERR amount: reservation '%s' holds %lld, no more can be committed",
+                                   QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_TOO_OLD] = {"LIMITED '%s' is older than the plan's REFUNDS WITHIN", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_NEEDS_OF] = {"ERR refunds of '%s' name their consumption (OF id): the plan has REFUNDS WITHIN",
+                                QUOTES_ABOUT},
+    [ACCOUNT_FAULT_REFUNDS] = {"LIMITED '%s': the plan's REFUNDS MAX lets a cycle take back %lld units at most",
+                               QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_HOLDS] = {"LIMITED '%s': the plan's HOLDS MAX is %lld reservations at once", QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_HOLDS_BOUND] = {"LIMITED an account has at most 10000 reservations at once", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_RECORDS] = {"LIMITED '%s' remembers quota.id-max ids already, and none may be forgotten yet",
+                               QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_SLOTS] = {"LIMITED an account has at most 256 resources", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
+};
+
+static int reply_zone(RedisModuleCtx *ctx, const struct account *account)
+{
+    struct span zone = account ? label_span(account->zone) : SPAN("UTC");
+    return reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(zone).text, zones_folder());
+}
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the formats are those of the table */
+int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,
+                         struct span about, int64_t bound)
+{
+    if (fault == ACCOUNT_FAULT_ZONE) return reply_zone(ctx, account_of(call));
+    struct printable shown = printable(about), name = printable(span_of(call->handle.name));
+    const char *text = texts[fault].text;
+    switch (texts[fault].quotes) {
+    case QUOTES_ACCOUNT: return reply_error(ctx, text, name.text);
+    case QUOTES_ABOUT: return reply_error(ctx, text, shown.text);
+    case QUOTES_ABOUT_AND_BOUND: return reply_error(ctx, text, shown.text, (long long)bound);
+    default: return reply_error(ctx, "%s", text);
+    }
+}
+#pragma GCC diagnostic pop

@@ -1,0 +1,43 @@
+/* What every command on an account does around its decision.
+ *
+ *     accounts_begin_or_reply ─▶ <x>_decide(call.account, &call.host, …, &call.decision) ─▶ accounts_commit_or_reply
+ *     open, one instant, settings       (quota/consume.h, refund.h, reserve.h, tenancy.h)     │ fault → error text
+ *                                                                                              │ changes → commit
+ *                                                       the handler replies ◀─────────────────┘
+ *     accounts_end: always */
+#pragma once
+
+#include "keeper.h"
+#include "quota/account_decision.h"
+
+struct account_call {
+    struct handle handle;
+    struct account_host host;
+    int64_t now_us;
+    struct account_decision decision; /* begun and ended by the functions below and those of src/ */
+};
+
+/* The account behind the handle; NULL = never opened. */
+static inline struct account *account_of(const struct account_call *call)
+{
+    return call->handle.value;
+}
+
+/* Settings, catalogue and zones of this server. */
+struct account_host accounts_host(void);
+
+/* Opens the account `name`, for a change if `writing`. On false the client has its error and nothing is to be ended. */
+bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool writing, struct account_call *call);
+
+/* Makes the decision true. On false it was a fault and the client has its error. */
+bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
+
+/* The error of a fault. */
+int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,
+                         struct span about, int64_t bound);
+
+/* After accounts_begin_or_reply: frees the decision, closes the key. */
+void accounts_end(struct account_call *call);
+
+/* True for 1 … `most` bytes; else the client has its error. */
+bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct span word, size_t most);

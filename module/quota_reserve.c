@@ -1,0 +1,252 @@
+/* QUOTA.RESERVE, QUOTA.COMMIT, QUOTA.RELEASE, QUOTA.EXTEND, QUOTA.HOLDS: units held now, posted later or let go.
+ *
+ *     QUOTA.RESERVE account id resource amount TTL duration [UPTO]     the verdict
+ *     QUOTA.COMMIT account id [amount]   QUOTA.RELEASE account id      posted, released, remaining
+ *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
+ *     QUOTA.HOLDS account                                              the live reservations
+ *
+ * Parse, open, decide, commit, reply: the decisions are quota/reserve.h. */
+#include "accounts.h"
+#include "clock.h"
+#include "command.h"
+#include "metrics.h"
+#include "quota/checked.h"
+#include "quota/reserve.h"
+#include "reply.h"
+
+struct reserve_request {
+    struct span id, resource;
+    int64_t amount, ttl_us, mode;
+};
+
+#define ID_ROW                                                                                                         \
+    FIELD(ARGUMENT_TEXT, "id", NULL, struct reserve_request, id, 0, 0, 0, "The reservation's id, 1 to 512 bytes.")
+
+/* ---- RESERVE --------------------------------------------------------------------------------------------- */
+
+static const struct argument reserve_arguments[] = {
+    KEY("account", "The customer's account."),
+    ID_ROW,
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_request, resource, 0, 0, 0, "What is held."),
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_request, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_request, ttl_us, 1, SPAN_MAX_US, 0,
+          "It ends by itself after so long, 1us or more."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "upto",
+     .token = "UPTO",
+     .offset = offsetof(struct reserve_request, mode),
+     .lowest = ASK_UPTO,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Hold what is left of the amount, at least one."},
+    {0},
+};
+
+static void count_denied(struct account_call *call, struct span resource)
+{
+    struct account *account = account_of(call);
+    int32_t slot = account_slot(account, resource);
+    metrics_count(call->decision.denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
+    if (call->decision.denied && slot >= 0) slot_count_denied(&account->slots[slot], call->decision.settled_us);
+}
+
+static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct reserve_request request = {.mode = ASK_ALL};
+    struct account_call call;
+
+    if (!arguments_parse_or_reply(ctx, reserve_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!accounts_word_or_reply(ctx, "id", request.id, ID_BYTES_MAX)) return REDISMODULE_OK;
+    if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
+
+    struct reserve_ask ask = {.id = request.id,
+                              .resource = request.resource,
+                              .amount = request.amount,
+                              .ttl_us = request.ttl_us,
+                              .mode = (enum ask_mode)request.mode,
+                              .now_us = call.now_us};
+    reserve_decide(account_of(&call), &call.host, &ask, &call.decision);
+    if (accounts_commit_or_reply(ctx, &call)) {
+        if (!call.decision.replayed) count_denied(&call, request.resource);
+        reply_verdict(ctx, &call.decision.verdicts[0]);
+    }
+    accounts_end(&call);
+    return REDISMODULE_OK;
+}
+
+/* ---- COMMIT, RELEASE, EXTEND ----------------------------------------------------------------------------- */
+
+static const struct argument commit_arguments[] = {
+    KEY("account", "The customer's account."),
+    ID_ROW,
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_request, amount, 0, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units to post, 0 to what is held (the default); the rest is released."),
+    {0},
+};
+
+static const struct argument release_arguments[] = {
+    KEY("account", "The customer's account."),
+    ID_ROW,
+    {0},
+};
+
+static const struct argument extend_arguments[] = {
+    KEY("account", "The customer's account."),
+    ID_ROW,
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_request, ttl_us, 1, SPAN_MAX_US, 0,
+          "It ends so long from now, later or sooner than it would have."),
+    {0},
+};
+
+static bool resolve_begin_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
+                                   struct reserve_request *request, struct account_call *call)
+{
+    if (!arguments_parse_or_reply(ctx, rows, argv, argc, request)) return false;
+    if (!accounts_word_or_reply(ctx, "id", request->id, ID_BYTES_MAX)) return false;
+    return accounts_begin_or_reply(ctx, argv[1], true, call);
+}
+
+static void reply_resolved(RedisModuleCtx *ctx, struct account_call *call)
+{
+    if (!accounts_commit_or_reply(ctx, call)) return;
+    RedisModule_ReplyWithArray(ctx, 3);
+    for (int i = 0; i < 3; i++) RedisModule_ReplyWithLongLong(ctx, call->decision.numbers[i]);
+}
+
+static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct reserve_request request = {.amount = -1};
+    struct account_call call;
+
+    if (!resolve_begin_or_reply(ctx, commit_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
+    commit_decide(account_of(&call), &call.host, request.id, request.amount, call.now_us, &call.decision);
+    reply_resolved(ctx, &call);
+    accounts_end(&call);
+    return REDISMODULE_OK;
+}
+
+static int release_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct reserve_request request;
+    struct account_call call;
+
+    if (!resolve_begin_or_reply(ctx, release_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
+    release_decide(account_of(&call), &call.host, request.id, call.now_us, &call.decision);
+    reply_resolved(ctx, &call);
+    accounts_end(&call);
+    return REDISMODULE_OK;
+}
+
+static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct reserve_request request;
+    struct account_call call;
+
+    if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
+    extend_decide(account_of(&call), &call.host, request.id, request.ttl_us, call.now_us, &call.decision);
+    if (accounts_commit_or_reply(ctx, &call)) {
+        RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.numbers[0]));
+    }
+    accounts_end(&call);
+    return REDISMODULE_OK;
+}
+
+/* ---- HOLDS ----------------------------------------------------------------------------------------------- */
+
+static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const struct stored_hold *stored)
+{
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_text(ctx, "id", hold_id(stored));
+    reply_field_text(ctx, "resource", label_span(account->slots[stored->hold.slot].resource));
+    reply_field_integer(ctx, "amount", stored->hold.amount);
+    reply_field_integer(ctx, "made", millis_floor(stored->hold.made_us));
+    reply_field_integer(ctx, "expires", millis_floor(stored->hold.expires_us));
+}
+
+static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct account_call call;
+    uint32_t live = 0;
+
+    (void)argc;
+    if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
+    const struct account *account = account_of(&call);
+    if (account) {
+        const struct holds *holds = account_holds(account);
+        int64_t now_us = max_i64(call.now_us, account->settled_us);
+        RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
+        for (uint32_t i = 0; i < holds->count; i++) {
+            if (holds->by_expiry[i]->hold.expires_us <= now_us) continue;
+            reply_hold(ctx, account, holds->by_expiry[i]);
+            live++;
+        }
+        RedisModule_ReplySetArrayLength(ctx, live);
+    } else {
+        accounts_reply_fault(ctx, &call, ACCOUNT_FAULT_MISSING, SPAN(""), 0);
+    }
+    accounts_end(&call);
+    return REDISMODULE_OK;
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+const struct command quota_reserve_command = {
+    .name = "QUOTA.RESERVE",
+    .summary = "Holds units of a resource for a while, to be committed or released; replies the verdict.",
+    .complexity = "O(rules + reservations)",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = reserve,
+    .arguments = reserve_arguments,
+};
+
+const struct command quota_commit_command = {
+    .name = "QUOTA.COMMIT",
+    .summary = "Posts a reservation, or a part of it, to the cycle in which it was made, and releases the rest.",
+    .complexity = "O(rules + reservations)",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = commit_hold,
+    .arguments = commit_arguments,
+};
+
+const struct command quota_release_command = {
+    .name = "QUOTA.RELEASE",
+    .summary = "Lets a reservation go.",
+    .complexity = "O(rules + reservations)",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = release_hold,
+    .arguments = release_arguments,
+};
+
+const struct command quota_extend_command = {
+    .name = "QUOTA.EXTEND",
+    .summary = "Lets a live reservation end at another time; replies it in Unix ms.",
+    .complexity = "O(reservations)",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = extend_hold,
+    .arguments = extend_arguments,
+};
+
+static const struct argument holds_arguments[] = {KEY("account", "The customer's account."), {0}};
+
+const struct command quota_holds_command = {
+    .name = "QUOTA.HOLDS",
+    .summary = "Lists the live reservations of an account, the first to end first.",
+    .complexity = "O(reservations)",
+    .since = "1.0.0",
+    .flags = "readonly",
+    .categories = "read slow",
+    .key_flags = KEY_READ,
+    .handler = list_holds,
+    .arguments = holds_arguments,
+};

@@ -1,0 +1,103 @@
+"""QUOTA.INFO, HISTORY, HEALTH: what is shown, on primaries and replicas; an untouched account is up to date."""
+
+from conftest import NOON_MS, Quota
+from servers import Server, caught_up
+
+DAY_MS = 86_400_000
+
+
+def test_the_whole_map(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 100 month CALENDAR LIMIT -1 forever LIMIT 9 ROLLING 90s RATE 5 1s WARN 1")
+    accounts("QUOTA.OPEN a p ZONE Asia/Tokyo EXPIRES 1800000000000")
+    accounts("QUOTA.CONSUME a r 2")
+    assert accounts.map("QUOTA.INFO a") == {
+        "account": "a", "plan": "p", "revision": 1, "state": "active", "zone": "Asia/Tokyo", "anchor": NOON_MS,
+        "expires": 1800000000000, "parent": None, "next": None, "notes": [],
+        "resources": {"r": accounts.map("QUOTA.INFO a r")}}
+    tokyo = 9 * 3_600_000  # midnights of Feb 1 and Mar 1 there
+    assert accounts.map("QUOTA.INFO a r") == {"credits": 0, "overage": 0, "warned": [1], "rules": [
+        {"kind": "LIMIT", "period": "month", "limit": 100, "used": 2, "held": 0, "remaining": 98,
+         "start": 1738368000000 - tokyo, "end": 1740787200000 - tokyo},
+        {"kind": "LIMIT", "period": "forever", "limit": -1, "used": 2, "held": 0, "remaining": -1,
+         "start": NOON_MS, "end": -1},
+        {"kind": "ROLLING", "period": "90s", "limit": 9, "used": 2, "held": 0, "remaining": 7, "start": -1, "end": -1},
+        {"kind": "RATE", "period": "1s", "limit": 5, "used": 2, "held": 0, "remaining": 3, "start": -1, "end": -1}]}
+    assert set(accounts.map("QUOTA.INFO a r r")) == {"r"}
+
+
+def test_an_untouched_account_reads_as_if_every_boundary_had_been_processed(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 100 month WARN 50 BURST 10 REPAY")
+    accounts("QUOTA.PLAN SET q r LIMIT 7 day LIMIT 70 month")
+    accounts("CONFIG SET quota.default-plan q")
+    for name in ("eager", "lazy"):
+        accounts(f"QUOTA.OPEN {name} p ZONE America/New_York EXPIRES", NOON_MS + 50 * DAY_MS + 1234)
+        accounts(f"QUOTA.CONSUME {name} r 25 FORCE")
+        accounts(f"QUOTA.RESERVE {name} h r 3 TTL 40d")
+        accounts(f"QUOTA.OVERRIDE {name} r LIMIT 20 day EX 100h")
+        accounts(f"QUOTA.SWITCH {name} q END")
+    for _ in range(70):
+        accounts.advance("1d")
+        accounts("QUOTA.SUSPEND eager")  # writes down what time has done
+        accounts("QUOTA.RESUME eager")
+    infos = [accounts.map(f"QUOTA.INFO {name}") for name in ("eager", "lazy")]
+    for info in infos:
+        del info["account"], info["notes"]
+    assert infos[0] == infos[1]
+    histories = [accounts.map(f"QUOTA.HISTORY {name} r COUNT 1000") for name in ("eager", "lazy")]
+    assert histories[0] == histories[1] and len(histories[0]) == 72
+    assert histories[0][-1]["used"] == 25
+
+
+def test_history_counts_and_order(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    for day in range(100):
+        accounts(f"QUOTA.CONSUME a r {day % 10 + 1}")
+        accounts("QUOTA.CONSUME a r 10")  # denied but on no day: counted
+        accounts.advance("1d")
+    history = accounts.map("QUOTA.HISTORY a r")
+    assert len(history) == 12 and history[0]["end"] == NOON_MS + 100 * DAY_MS
+    assert history[0] == {"period": "day", "start": NOON_MS + 99 * DAY_MS, "end": NOON_MS + 100 * DAY_MS, "limit": 10,
+                          "used": 10, "refunded": 0, "denied": 1, "peak": 10}
+    assert len(accounts.map("QUOTA.HISTORY a r COUNT 1000")) == 65  # 64 that are kept, and the one that has just closed
+    assert "out of range" in accounts.error("QUOTA.HISTORY a r COUNT 0")
+    accounts("QUOTA.CONSUME a r 1")
+
+
+def test_replicas_answer_what_stands(accounts, primary, replica):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 3")
+    caught_up(primary, replica)
+    other = Quota(replica.client())
+    other("QUOTA.CLOCK FREEZE", NOON_MS + 3 * DAY_MS)
+    assert other.map("QUOTA.INFO a r")["rules"][0]["used"] == 0
+    assert len(other.map("QUOTA.HISTORY a r")) == 3
+    assert other.error("QUOTA.CONSUME a r 1").startswith("You can't write against a read only replica")
+    other("QUOTA.CLOCK RESUME")
+
+
+def test_health_names_what_endangers_quotas(accounts):
+    server = Server(appendonly="no", maxmemory="100mb").start()
+    try:
+        quota = Quota(server.client())
+        quota("CONFIG SET maxmemory-policy allkeys-lru quota.default-plan nowhere quota.tzdir /nowhere")
+        quota("QUOTA.CLOCK FREEZE", NOON_MS)
+        health = quota.map("QUOTA.HEALTH")
+        assert health["status"] == "warning"
+        words = " ".join(str(problem) for problem in flat(health["problems"]))
+        for word in ("eviction", "persistence", "default-plan", "zone files", "test clock"):
+            assert word in words
+        quota("CONFIG SET maxmemory-policy volatile-lru quota.default-plan", "")
+        quota("CONFIG SET appendonly yes quota.tzdir /usr/share/zoneinfo")
+        quota("QUOTA.CLOCK RESUME")
+        assert quota.map("QUOTA.HEALTH") == {"status": "ok", "problems": []}
+        quota("CONFIG SET quota.auto-open yes")
+        assert "auto-open" in str(quota.map("QUOTA.HEALTH")["problems"])
+    finally:
+        server.close()
+
+
+def flat(problems):
+    """conftest makes a dict of a list of an even number of texts."""
+    return [word for pair in problems.items() for word in pair] if isinstance(problems, dict) else problems

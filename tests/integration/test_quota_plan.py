@@ -1,0 +1,148 @@
+"""QUOTA.PLAN: rules validated whole, shown as they are written, a catalogue that survives what servers go through."""
+
+import pytest
+
+from conftest import Quota, clear_plans
+from servers import Server, caught_up, rewrite_aof, wait_until
+
+OK = (b"OK", True)
+
+
+def test_set_get_list_delete(accounts):
+    assert accounts("QUOTA.PLAN SET pro api LIMIT 20000 month PRORATE CALENDAR LIMIT 1000 day RATE 10 1s") == 1
+    assert accounts("QUOTA.PLAN SET pro tokens limit -1 forever COST 3") == 2
+    assert accounts.map("QUOTA.PLAN GET pro") == {
+        "plan": "pro", "revision": 2, "resources": {
+            "api": ["LIMIT 20000 month CALENDAR PRORATE", "LIMIT 1000 day", "RATE GCRA 10 1s"],
+            "tokens": as_pairs(["LIMIT -1 forever", "COST 3"])}}
+    accounts("QUOTA.PLAN SET free api LIMIT 10 day")
+    assert accounts.map("QUOTA.PLAN LIST") == {"free": 1, "pro": 2}
+    accounts("FLUSHALL")
+    assert accounts.map("QUOTA.PLAN LIST") == {"free": 1, "pro": 2}
+    assert accounts("QUOTA.PLAN DEL pro tokens") == 1
+    assert accounts("QUOTA.PLAN DEL pro tokens") == 0
+    assert accounts.map("QUOTA.PLAN GET pro")["revision"] == 3
+    assert [accounts("QUOTA.PLAN DEL pro"), accounts("QUOTA.PLAN DEL pro")] == [1, 0]
+    assert accounts.error("QUOTA.PLAN GET pro").startswith("NOPLAN")
+
+
+def as_pairs(texts):
+    """What conftest makes of a list of an even number of texts."""
+    return dict(zip(texts[::2], texts[1::2]))
+
+
+# Words in, words out: the text a GET shows makes the same rules when it is given to SET again.
+RULES = [
+    "LIMIT 5 minute", "LIMIT 5 3month", "LIMIT 5 quarter", "LIMIT 5 half-year", "LIMIT 5 year EOM", "LIMIT 0 forever",
+    "LIMIT 5 month CALENDAR FROM 15", "LIMIT 5 year CALENDAR FROM 04-06", "LIMIT 5 week CALENDAR FROM sun",
+    "LIMIT 5 90s", "LIMIT 7 ROLLING 6h", "RATE TOKEN 10 1s BURST 20", "LIMIT 5 day BURST 12.5 REPAY",
+    "LIMIT 5 day GRACE 1h OVERAGE", "LIMIT 5 day REFUNDS MAX 3 WITHIN 30d HOLDS MAX 2 WARN 99.5 80 80 0.01",
+    "LIMIT 5 day LIMIT 6 week LIMIT 7 month LIMIT 8 ROLLING 1h LIMIT 9 ROLLING 2h RATE 1 1s RATE LOG 2 1m",
+]
+
+
+@pytest.mark.parametrize("rules", RULES)
+def test_the_text_of_a_plan_is_the_plan(accounts, rules):
+    accounts(f"QUOTA.PLAN SET p r {rules}")
+    first = accounts("QUOTA.PLAN GET p")
+    texts = (first[b"resources"] if isinstance(first, dict) else dict([first[5]]))[b"r"]
+    accounts("QUOTA.PLAN SET p r", *[word for text in texts for word in text.split()])
+    again = accounts("QUOTA.PLAN GET p")
+    assert (again[b"resources"] if isinstance(again, dict) else dict([again[5]]))[b"r"] == texts
+
+
+def test_warnings_are_sorted_and_each_once(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 5 day WARN 99.5 80 80 0.01")
+    assert accounts.map("QUOTA.PLAN GET p")["resources"]["r"] == as_pairs(["LIMIT 5 day", "WARN 0.01 80 99.5"])
+
+
+BAD = [
+    # nothing to limit by, or two of one period
+    ("r", "LIMIT"), ("r COST 2", "needs a LIMIT"), ("r LIMIT 1 day LIMIT 2 day", "same period"),
+    ("r LIMIT 1 ROLLING 1h LIMIT 2 ROLLING 1h", "same period"), ("r LIMIT 1 24h LIMIT 2 1d", "same period"),
+    # numbers out of range
+    ("r LIMIT -2 day", "limit"), ("r LIMIT 9223372036854775808 day", "limit"), ("r LIMIT x day", "limit"),
+    ("r LIMIT 1 0day", "period"), ("r LIMIT 1 99999999month", "period"), ("r LIMIT 1 day COST 0", "cost"),
+    ("r LIMIT 1 day WARN", "percent"), ("r LIMIT 1 day WARN 0", "percent"), ("r LIMIT 1 day WARN 10000.01", "percent"),
+    ("r LIMIT 1 day WARN 1.234", "percent"), ("r LIMIT 1 day WARN -5", "percent"),
+    ("r LIMIT 1 day WARN " + "1 " * 17, "at most 16"), ("r LIMIT 1 day GRACE 0", "grace"),
+    ("r LIMIT 1 day HOLDS", "max"), ("r LIMIT 1 day HOLDS MAX -1", "max"), ("r LIMIT 1 day REFUNDS MAX x", "max"),
+    # words that do not fit
+    ("r LIMIT 1 fortnight", "period"), ("r LIMIT 1 10", "period"), ("r LIMIT 1", "period"),
+    ("r LIMIT 1 day FROM 3", "FROM"), ("r LIMIT 1 week CALENDAR FROM 15", "FROM"), ("r LIMIT 1 day EOM", "EOM"),
+    ("r LIMIT 1 year CALENDAR FROM 02-30", "FROM"), ("r LIMIT 1 ROLLING 1h CALENDAR", "rolling"),
+    ("r LIMIT 1 month ROLLING 1h", "rolling"), ("r LIMIT 1 day ROLLOVER 10", "not an option"),
+    ("r LIMIT 1 day BURST 10 BURST 20", "given already"), ("r RATE 1 1s RATE", "rule"), ("r RATE 1", "period"),
+    ("r " + "LIMIT 1 ROLLING 1h " * 16, "same period"),
+    ("r " + " ".join(f"LIMIT 1 ROLLING {n}h" for n in range(1, 18)), "LIMITED"),
+]
+
+
+@pytest.mark.parametrize("words, names", BAD)
+def test_a_bad_plan_is_refused_whole(accounts, words, names):
+    accounts("QUOTA.PLAN SET p other LIMIT 1 day")
+    assert names.lower() in accounts.error(f"QUOTA.PLAN SET p {words}").lower()
+    assert accounts.map("QUOTA.PLAN GET p") == {"plan": "p", "revision": 1, "resources": {"other": ["LIMIT 1 day"]}}
+
+
+def test_names_have_bounds(accounts):
+    assert "1 to 128 bytes" in accounts.error("QUOTA.PLAN SET", "", "r", "LIMIT", 1, "day")
+    assert "1 to 128 bytes" in accounts.error("QUOTA.PLAN SET", "p" * 129, "r", "LIMIT", 1, "day")
+    assert "1 to 128 bytes" in accounts.error("QUOTA.PLAN SET p", "r" * 129, "LIMIT", 1, "day")
+    assert accounts("QUOTA.PLAN SET", b"\0\xff" * 64, b"\n" * 128, "LIMIT", 1, "day") == 1
+    for number in range(64):
+        accounts(f"QUOTA.PLAN SET many r{number} LIMIT 1 day")
+    assert accounts.error("QUOTA.PLAN SET many r64 LIMIT 1 day").startswith("LIMITED")
+    assert accounts("QUOTA.PLAN SET many r63 LIMIT 2 day") == 65
+
+
+def test_accounts_adopt_a_newer_revision_at_their_next_write(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 month")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 4")
+    accounts("QUOTA.PLAN SET p r LIMIT 6 month")
+    assert accounts("QUOTA.CONSUME a r 3 CHECK")[:3] == [0, 6, 2]  # as CONSUME would answer
+    assert accounts.map("QUOTA.INFO a")["revision"] == 1  # reading changes nothing
+    assert accounts("QUOTA.CONSUME a r 1") == [1, 6, 1, 0, accounts_left_ms(accounts), 0]
+    assert accounts.map("QUOTA.INFO a")["revision"] == 2
+    accounts("QUOTA.PLAN DEL p")  # an account carries its rules with it
+    assert accounts("QUOTA.CONSUME a r 1")[:3] == [1, 6, 0]
+    assert accounts.error("QUOTA.OPEN b p").startswith("NOPLAN")
+
+
+def accounts_left_ms(accounts):
+    rule = accounts.map("QUOTA.INFO a r")["rules"][0]
+    return rule["end"] - accounts("QUOTA.CLOCK")
+
+
+def test_the_catalogue_survives_files_replicas_and_rewrites():
+    server = Server(appendonly="yes", appendfsync="always").start()
+    plain = Server(**{"appendonly": "yes", "aof-use-rdb-preamble": "no"}).start()
+    try:
+        quota = Quota(server.client())
+        quota("QUOTA.PLAN SET pro api LIMIT 5 month")
+        quota("QUOTA.PLAN SET gone api LIMIT 5 month")
+        plain.follow(server)
+        quota("QUOTA.PLAN DEL gone")
+        quota("QUOTA.OPEN a pro")
+        caught_up(server, plain)
+        replica = Quota(plain.client())
+        assert replica.map("QUOTA.PLAN LIST") == {"pro": 1}
+        rewrite_aof(plain)
+        plain.client().replicaof("NO", "ONE")
+        replica("QUOTA.PLAN SET later api LIMIT 1 day")
+        for node, plans in ((server, {"pro": 1}), (plain, {"later": 1, "pro": 1})):
+            digest = node.digest()
+            node.stop()
+            node.start()
+            wait_until(node.answers, "no server")
+            assert Quota(node.client()).map("QUOTA.PLAN LIST") == plans
+            assert node.digest() == digest
+    finally:
+        server.close()
+        plain.close()
+
+
+def test_clients_cannot_replay_plans(accounts):
+    assert "internal" in accounts.error("RL._PLAN p x")
+    clear_plans(accounts)

@@ -1,0 +1,175 @@
+"""Reservations: held at once, resolved at most once, expired exactly, posted to the cycle they were made in."""
+
+import pytest
+
+from conftest import NOON_MS
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture
+def acme(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    return accounts
+
+
+def rule(quota, resource="r"):
+    return {name: quota.map(f"QUOTA.INFO a {resource}")["rules"][0][name] for name in ("used", "held", "remaining")}
+
+
+def figures(quota):
+    return tuple(rule(quota).values())
+
+
+def test_reserve_commit_release(acme):
+    assert acme("QUOTA.RESERVE a x r 4 TTL 1h") == [4, 10, 6, 0, DAY_MS, 0]
+    assert acme("QUOTA.RESERVE a y r 6 TTL 2h")[:3] == [6, 10, 0]
+    assert figures(acme) == (0, 10, 0)
+    assert acme("QUOTA.CONSUME a r 1") == [0, 10, 0, 3_600_000, DAY_MS, 0]  # x runs out first
+    assert acme("QUOTA.CONSUME a r 5")[3] == 7_200_000
+    assert acme("QUOTA.COMMIT a x 3") == [3, 1, 1]
+    assert acme("QUOTA.RELEASE a y") == [0, 6, 7]
+    assert figures(acme) == (3, 0, 7)
+    assert acme.map("QUOTA.HOLDS a") == []
+
+
+def test_a_reservation_resolves_at_most_once(acme):
+    for name in "wxyz":
+        acme(f"QUOTA.RESERVE a {name} r 2 TTL 1h")
+    acme("QUOTA.COMMIT a w")
+    acme("QUOTA.RELEASE a x")
+    acme("QUOTA.COMMIT a y 0")
+    for name, how in (("w", "committed"), ("x", "released"), ("y", "released")):
+        for line in (f"QUOTA.COMMIT a {name}", f"QUOTA.RELEASE a {name}", f"QUOTA.EXTEND a {name} 1h",
+                     f"QUOTA.RESERVE a {name} r 2 TTL 1h"):
+            error = acme.error(line)
+            assert error.startswith("RESOLVED") and how in error
+    acme.advance("1h")
+    assert "expired" in acme.error("QUOTA.COMMIT a z")
+    assert acme.error("QUOTA.COMMIT a nobody").startswith("NOSUCHID")
+    assert figures(acme) == (2, 0, 8)
+
+
+def test_what_is_remembered_of_a_reservation_ends_with_its_id(acme):
+    acme("CONFIG SET quota.id-ttl-ms 5000")
+    acme("QUOTA.RESERVE a x r 2 TTL 1s")
+    acme("QUOTA.RESERVE a y r 2 TTL 10s")
+    acme("QUOTA.RELEASE a y")
+    acme.advance("4999ms")
+    assert acme.error("QUOTA.COMMIT a y").startswith("RESOLVED")
+    acme.advance("1ms")
+    assert acme.error("QUOTA.COMMIT a y").startswith("NOSUCHID")
+    acme.advance("999ms")  # x ended at one second: six seconds after its beginning it is forgotten
+    assert acme.error("QUOTA.COMMIT a x").startswith("RESOLVED")
+    acme.advance("1ms")
+    assert acme.error("QUOTA.COMMIT a x").startswith("NOSUCHID")
+    assert acme("QUOTA.RESERVE a x r 3 TTL 1s")[0] == 3
+
+
+@pytest.mark.parametrize("written", [False, True], ids=["only read", "written between"])
+def test_it_ends_exactly_on_every_path(acme, written):
+    acme("QUOTA.RESERVE a x r 10 TTL 1s")
+    acme.advance("999999us")
+    assert acme("QUOTA.CONSUME a r 1 CHECK")[0] == 0
+    assert len(acme.map("QUOTA.HOLDS a")) == 1
+    acme.advance("1us")
+    if written:
+        acme("QUOTA.CONSUME a r 1")
+    assert acme.map("QUOTA.HOLDS a") == []
+    assert rule(acme)["held"] == 0
+    assert acme("QUOTA.CONSUME a r 9 CHECK")[0] == 9
+    assert "expired" in acme.error("QUOTA.COMMIT a x")
+
+
+def test_extend(acme):
+    acme("QUOTA.RESERVE a x r 4 TTL 10s")
+    acme.advance("9s")
+    assert acme("QUOTA.EXTEND a x 10s") == NOON_MS + 19_000
+    acme.advance("9999ms")
+    assert rule(acme)["held"] == 4
+    assert acme("QUOTA.EXTEND a x 1ms") == NOON_MS + 19_000
+    acme.advance("1ms")
+    assert rule(acme)["held"] == 0
+    assert acme.error("QUOTA.EXTEND a x 1s").startswith("RESOLVED")
+
+
+def test_reserving_again_is_the_same_answer(acme):
+    first = acme("QUOTA.RESERVE a x r 4 TTL 1h")
+    acme("QUOTA.CONSUME a r 1")
+    assert acme("QUOTA.RESERVE a x r 4 TTL 1h") == first
+    for words in ("r 5 TTL 1h", "r 4 TTL 1h UPTO"):
+        assert acme.error(f"QUOTA.RESERVE a x {words}").startswith("IDCONFLICT")
+    assert figures(acme) == (1, 4, 5)
+
+
+def test_a_denied_reservation_is_nothing(acme):
+    before = acme("DUMP a")
+    assert acme("QUOTA.RESERVE a x r 11 TTL 1h")[:4] == [0, 10, 10, -1]
+    assert acme("DUMP a") == before
+    assert acme("QUOTA.RESERVE a x r 11 TTL 1h UPTO")[0] == 10
+    assert acme("QUOTA.COMMIT a x 10") == [10, 0, 0]
+
+
+def test_more_than_is_held_cannot_be_committed(acme):
+    acme("QUOTA.RESERVE a x r 4 TTL 1h")
+    assert "holds 4" in acme.error("QUOTA.COMMIT a x 5")
+    assert "amount" in acme.error("QUOTA.COMMIT a x -1")
+    assert acme("QUOTA.COMMIT a x 4") == [4, 0, 6]
+
+
+@pytest.mark.parametrize("touched", [False, True], ids=["unseen", "seen"])
+def test_a_commit_posts_to_the_cycle_it_was_made_in(acme, touched):
+    acme("QUOTA.CONSUME a r 1")
+    acme("QUOTA.RESERVE a x r 5 TTL 3d")
+    acme.advance("25h")
+    assert figures(acme) == (0, 0, 10)  # held of yesterday, not of today
+    if touched:
+        acme("QUOTA.CONSUME a r 2")
+    assert acme("QUOTA.COMMIT a x 4") == [4, 1, 8 if touched else 10]
+    yesterday = acme.map("QUOTA.HISTORY a r")[0]
+    assert [yesterday[name] for name in ("used", "peak", "start")] == [5, 6, NOON_MS]
+    assert rule(acme)["used"] == (2 if touched else 0)
+
+
+def test_rolling_windows_count_what_is_held_and_then_what_is_posted(acme):
+    acme("QUOTA.PLAN SET p w LIMIT 10 ROLLING 1h")
+    acme("QUOTA.RESERVE a x w 6 TTL 2h")
+    acme("QUOTA.CONSUME a w 3")
+    assert acme("QUOTA.CONSUME a w 4")[:4] == [0, 10, 1, 3_600_000]
+    assert acme("QUOTA.CONSUME a w 5")[3] == 7_200_000  # until the reservation runs out
+    acme.advance("90m")
+    assert acme("QUOTA.COMMIT a x 5") == [5, 1, 5]
+    acme.advance("59m")
+    assert rule(acme, "w") == {"used": 5, "held": 0, "remaining": 5}
+    acme.advance("1m")
+    assert rule(acme, "w")["used"] == 0
+
+
+def test_rates_are_asked_once(acme):
+    acme("QUOTA.PLAN SET p q RATE 2 1h LIMIT 10 day")
+    acme("QUOTA.RESERVE a x q 2 TTL 1h")
+    assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 0
+    acme("QUOTA.RELEASE a x")
+    assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 0
+
+
+def test_bounds(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day HOLDS MAX 2")
+    acme("QUOTA.RESERVE a x r 1 TTL 1s")
+    acme("QUOTA.RESERVE a y r 1 TTL 1h")
+    assert acme.error("QUOTA.RESERVE a z r 1 TTL 1s").startswith("LIMITED")
+    acme.advance("1s")
+    assert acme("QUOTA.RESERVE a z r 1 TTL 1s")[0] == 1
+    for words in ("z", "z r", "z r 1", "z r 1 TTL", "z r 0 TTL 1s", "z r 1 TTL 0", "z r 1 TTL 1s FORCE"):
+        acme.error(f"QUOTA.RESERVE a {words}")
+    assert "1 to 512 bytes" in acme.error("QUOTA.RESERVE a", "", "r", 1, "TTL", "1s")
+    assert acme.error("QUOTA.RESERVE nobody z r 1 TTL 1s").startswith("NOACCOUNT")
+
+
+def test_holds_lists_what_is_live_in_the_order_in_which_it_ends(acme):
+    acme("QUOTA.RESERVE a late r 1 TTL 2h")
+    acme("QUOTA.RESERVE a soon r 2 TTL 1h")
+    assert acme.map("QUOTA.HOLDS a") == [
+        {"id": "soon", "resource": "r", "amount": 2, "made": NOON_MS, "expires": NOON_MS + 3_600_000},
+        {"id": "late", "resource": "r", "amount": 1, "made": NOON_MS, "expires": NOON_MS + 7_200_000}]
