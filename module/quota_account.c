@@ -194,9 +194,11 @@ static int override_terms(RedisModuleCtx *ctx, RedisModuleString **argv, int arg
     bool lifts = argc == 3;
     if (!lifts && !terms_finish_or_reply(ctx, &request.terms, request.resource)) return REDISMODULE_OK;
     if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    int64_t until_us = request.ex_us > 0 ? min_i64(call.operation.now_us + request.ex_us, INSTANT_MAX_US) : 0;
-    override_decide(account_of(&call.account), &call.account.host, request.resource,
-                    lifts ? NULL : &request.terms.terms, until_us, &call.operation, &call.account.decision);
+    const struct account *account = account_of(&call.account); /* its time never steps back */
+    int64_t from_us = max_i64(call.operation.now_us, account ? account->settled_us : 0);
+    int64_t until_us = request.ex_us > 0 ? min_i64(from_us + request.ex_us, INSTANT_MAX_US) : 0;
+    override_decide(account, &call.account.host, request.resource, lifts ? NULL : &request.terms.terms, until_us,
+                    &call.operation, &call.account.decision);
     return operate_end(ctx, &call);
 }
 

@@ -152,7 +152,7 @@ static enum account_fault stand(const struct standing *standing, struct span res
 
 static void reply_life(RedisModuleCtx *ctx, const struct standing *standing, struct span name)
 {
-    const struct plan *plan = standing->plan ? standing->plan : standing->account->plan;
+    const struct plan *plan = standing_last_plan(standing);
     struct span zone = label_span(standing->zone);
     reply_field_text(ctx, "account", name);
     reply_field_text(ctx, "plan", plan->name);

@@ -183,6 +183,12 @@ const struct sliding_log *slot_log(const struct slot *slot, int64_t period_us)
     return rolling ? rolling->log : NULL;
 }
 
+bool slot_fits_log(const struct slot *slot, int64_t period_us)
+{
+    if (!slot || !slot->rest || slot->rest->rollings_count < SLOT_WINDOWS_MAX) return true;
+    return rolling_of(slot, period_us) != NULL;
+}
+
 static struct rolling *place_rolling(struct slot *slot, int64_t period_us)
 {
     struct slot_rest *rest = slot_rest_of(slot);
@@ -197,8 +203,7 @@ static struct rolling *place_rolling(struct slot *slot, int64_t period_us)
 static void store_log(struct slot *slot, int64_t period_us, const struct change *change)
 {
     struct rolling *rolling = rolling_of(slot, period_us);
-    bool full = slot->rest && slot->rest->rollings_count == SLOT_WINDOWS_MAX;
-    if (!rolling && (change->kind == CHANGE_WITHDRAWN || full)) return;
+    if (!rolling && (change->kind == CHANGE_WITHDRAWN || !slot_fits_log(slot, period_us))) return;
     if (!rolling) rolling = place_rolling(slot, period_us);
     if (change->kind == CHANGE_ROLLED) {
         rolling->log = sliding_log_apply(rolling->log, &change->log);

@@ -90,7 +90,8 @@ static int64_t window_wait_us(const struct scene *scene, const struct quota_rule
     if (!zone) return NEVER_US;
     int64_t anchor_us = scene->standing->anchor_us;
     struct cycle cycle = period_cycle_at(&rule->period, zone, anchor_us, window->start_us);
-    int64_t start_us = period_cycle(&rule->period, zone, anchor_us, cycle.index + cycles).start_us;
+    int64_t index = period_index_after(&rule->period, zone, anchor_us, cycle.index, cycles);
+    int64_t start_us = period_cycle(&rule->period, zone, anchor_us, index).start_us;
     return start_us >= INSTANT_MAX_US ? NEVER_US : start_us - scene->standing->now_us;
 }
 
@@ -176,6 +177,17 @@ static int64_t log_wait_us(const struct scene *scene, const struct rule *rule, c
     return wait_is_longer(here_us, before_us) ? before_us : here_us;
 }
 
+/* When the last reservation of the slot ends, one that is just made not counted; 0 = there is none. */
+static int64_t last_hold_us(const struct scene *scene)
+{
+    const struct holds *holds = account_holds(scene->standing->account);
+    for (uint32_t i = holds->count; scene->held > 0 && i-- > 0;) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if ((int32_t)hold->slot == scene->footing->index) return hold->expires_us;
+    }
+    return 0;
+}
+
 static void hear_log(const struct scene *scene, uint32_t index, int64_t units, int64_t charged, struct hearing *hearing)
 {
     const struct rule *rule = &scene->terms->rules[index].rule;
@@ -184,6 +196,7 @@ static void hear_log(const struct scene *scene, uint32_t index, int64_t units, i
     int64_t wait_us = scene->charged ? 0 : log_wait_us(scene, rule, &state, units);
     int64_t deadline_us = sliding_log_deadline_us(rule, &state);
     if (charged > 0) deadline_us = scene->standing->now_us + rule->period_us;
+    if (held > 0) deadline_us = max_i64(deadline_us, last_hold_us(scene));
     struct verdict verdict = {.limit = rule->limit,
                               .remaining = log_available(rule, &state, wide_clamp((wide)held + charged, 0, INT64_MAX)),
                               .wait_us = wait_us,
@@ -197,6 +210,7 @@ enum account_fault charge_log(const struct standing *standing, const struct foot
                               int64_t units, struct sink *changes)
 {
     if (rule->limit <= 0) return ACCOUNT_FAULT_NONE;
+    if (!slot_fits_log(footing->stored, rule->period_us)) return ACCOUNT_FAULT_LOG;
     struct state state = footing_log(standing, footing, rule);
     switch (sliding_log_charge(rule, &state, units, standing->now_us)) {
     case FAULT_OVERFLOW: return ACCOUNT_FAULT_OVERFLOW;
@@ -263,6 +277,7 @@ static int64_t rule_available(const struct scene *scene, const struct quota_rule
         return window_available(window, window_capacity(window, scene->terms, now_us), window_held(scene, window));
     }
     struct state state = footing_log(scene->standing, scene->footing, &rule->rule);
+    if (logged < 0 && made_us != NEWEST_UNITS) logged = -min_i64(-logged, sliding_log_units_at(state.log, made_us));
     if (made_us > now_us - rule->rule.period_us) state.amount = wide_clamp((wide)state.amount + logged, 0, INT64_MAX);
     return log_available(&rule->rule, &state, wide_clamp((wide)scene->held + scene->reserved, 0, INT64_MAX));
 }
@@ -376,9 +391,11 @@ enum account_fault charge_decide(struct standing *standing, struct footing *foot
     struct hearing hearing = {0};
     struct rates rates = {0};
     int64_t units, granted;
+    struct charge asked = *charge;
     scene.holds = charge->holds;
-    if (!multiply_checked(charge->amount, footing->terms->cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
-    enum account_fault fault = admit(&scene, charge, &rates, &granted);
+    if (charge->mode == ASK_UPTO) asked.amount = min_i64(asked.amount, INT64_MAX / footing->terms->cost);
+    if (!multiply_checked(asked.amount, footing->terms->cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
+    enum account_fault fault = admit(&scene, &asked, &rates, &granted);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (granted == 0 || charge->mode == ASK_PEEK) {
         hear_limits(&scene, charge->mode == ASK_UPTO ? footing->terms->cost : units, 0, &hearing);

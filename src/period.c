@@ -403,3 +403,44 @@ struct cycle period_cycle(const struct period *period, const struct zone *zone, 
     wide number = ruler_zero(&ruler) + index;
     return (struct cycle){ruler_start_us(&ruler, number), ruler_start_us(&ruler, number + 1), index};
 }
+
+/* Do the cycles from one to another take a day less than so many days? */
+static bool lacks_day(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t from, int64_t to)
+{
+    int64_t from_us = period_cycle(period, zone, anchor_us, from).start_us;
+    int64_t to_us = period_cycle(period, zone, anchor_us, to).start_us;
+    wide missing_us = (wide)(to - from) * MICROS_PER_DAY - ((wide)to_us - from_us);
+    return missing_us > MICROS_PER_DAY / 2;
+}
+
+/* The local day from one number up to another that does not exist; `to` if there is none. No zone has left out two
+ * within an account's life, and only cycles of single days can vanish. */
+static int64_t left_out(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t from,
+                        int64_t to)
+{
+    bool may_vanish = period->unit == PERIOD_DAY && period->count == 1 && to - from > 1;
+    if (!may_vanish || !lacks_day(period, zone, anchor_us, from, to)) return to;
+    int64_t low = from, high = to;
+    while (high - low > 1) {
+        int64_t middle = low + (high - low) / 2;
+        if (lacks_day(period, zone, anchor_us, from, middle)) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    return low;
+}
+
+int64_t period_cycles_between(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t from,
+                              int64_t to)
+{
+    return to - from - (left_out(period, zone, anchor_us, from, to) < to);
+}
+
+int64_t period_index_after(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t index,
+                           int64_t count)
+{
+    int64_t after = index + count; /* one further where the day before it, or it, is left out */
+    return left_out(period, zone, anchor_us, index, after + 1) <= after ? after + 1 : after;
+}

@@ -14,6 +14,7 @@ struct taken {
     int64_t logged_us;    /* … and to rolling windows: of a reservation, when it was posted */
     int64_t expires_us;   /* of its record */
     int64_t returned;     /* given back so far */
+    enum record_operation returned_as;
 };
 
 static bool find_record(const struct standing *standing, enum record_operation operation, uint32_t slot, struct span id,
@@ -54,12 +55,15 @@ static bool take_from_hold(const struct receipt *receipt, uint32_t slot, struct 
 static bool find_taken(const struct standing *standing, uint32_t slot, struct span of, struct taken *taken)
 {
     struct receipt receipt;
+    taken->returned_as = RECORD_RETURNED;
     bool found = find_record(standing, RECORD_CONSUME, slot, of, &receipt) && take_from_items(&receipt, slot, taken);
     if (!found) {
+        taken->returned_as = RECORD_RETURNED_BATCH;
         found =
             find_record(standing, RECORD_BATCH, RECORD_NO_SLOT, of, &receipt) && take_from_items(&receipt, slot, taken);
     }
     if (!found) {
+        taken->returned_as = RECORD_RETURNED_HOLD;
         found =
             find_record(standing, RECORD_HOLD, RECORD_NO_SLOT, of, &receipt) && take_from_hold(&receipt, slot, taken);
     }
@@ -67,7 +71,7 @@ static bool find_taken(const struct standing *standing, uint32_t slot, struct sp
     taken->expires_us = receipt.expires_us;
     taken->logged_us = receipt.stored_us;
     taken->returned = 0;
-    if (!find_record(standing, RECORD_RETURNED, slot, of, &receipt)) return true;
+    if (!find_record(standing, taken->returned_as, slot, of, &receipt)) return true;
     return record_returned_decode(receipt.body, &taken->returned);
 }
 
@@ -76,7 +80,7 @@ static void tell_returned(const struct refund_ask *ask, uint32_t slot, const str
     char body[RECORD_RETURNED_BYTES];
     struct record_key key;
     record_returned_encode(taken->returned + ask->amount, body);
-    record_key_make(&key, RECORD_RETURNED, slot, ask->of);
+    record_key_make(&key, taken->returned_as, slot, ask->of);
     struct change change = {.kind = taken->returned > 0 ? CHANGE_REWRITE : CHANGE_RECORD,
                             .bytes = record_key_span(&key),
                             .body = {body, sizeof(body)},
@@ -210,7 +214,7 @@ static enum account_fault refund_unnamed(struct standing *standing, struct footi
     }
     decision->numbers[0] = amount;
     decision->numbers[1] = 0;
-    decision->numbers[2] = charge_remaining(standing, footing, -amount * cost, standing->now_us);
+    decision->numbers[2] = charge_remaining(standing, footing, -amount * cost, NEWEST_UNITS);
     if (amount == 0) return ACCOUNT_FAULT_NONE;
     fault = footing_tell(standing, footing, &decision->changes);
     refund_logs(standing, footing, amount * cost, &decision->changes);

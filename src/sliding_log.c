@@ -132,6 +132,16 @@ static struct sliding_log *log_take_newest(struct sliding_log *log, int64_t exce
     return left;
 }
 
+int64_t sliding_log_units_at(const struct sliding_log *log, int64_t at_us)
+{
+    int64_t units = 0;
+    struct walk walk = walk_begin(log);
+    while (walk_next(&walk)) {
+        if (walk.at_us == at_us) units += walk.units;
+    }
+    return units;
+}
+
 /* Rebuilds the log like above: this too is a refund. */
 struct sliding_log *sliding_log_withdraw(struct sliding_log *log, int64_t at_us, int64_t units)
 {

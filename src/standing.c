@@ -37,6 +37,15 @@ bool standing_awaits_plan(const struct standing *standing)
     return rest->expires_us == 0 || rest->expires_us > standing->now_us;
 }
 
+const struct plan *standing_last_plan(const struct standing *standing)
+{
+    const struct plan *plan = standing->account ? standing->account->plan : standing->plan;
+    for (uint32_t i = 0; i < standing->turns_count; i++) {
+        if (standing->turns[i].plan) plan = standing->turns[i].plan;
+    }
+    return plan;
+}
+
 void standing_turn(struct standing *standing, const struct plan *plan, enum window_change how)
 {
     add_turn(standing, standing->now_us, plan, how);
@@ -168,15 +177,18 @@ static void tell_idle(const struct passage *passage, const struct window *window
                       int64_t index, int64_t count, const struct quota_rule *rule)
 {
     const struct terms *terms = passage->footing->terms;
-    int64_t debt = window_debt_after(window, terms, rule->limit, 1), first = index + 1;
+    const struct zone *zone = passage->zone;
+    int64_t debt = window_debt_after(window, terms, rule->limit, 1), anchor_us = passage->standing->anchor_us;
     int64_t at = 0;
     while (at < count) {
         int64_t left = wide_clamp((wide)debt - (wide)at * max_i64(rule->limit, 0), 0, INT64_MAX);
         int64_t same = count - at; /* how many have the same limit */
         int64_t limit = rule->limit == UNLIMITED ? UNLIMITED : max_i64(rule->limit - left, 0);
         if (left > 0 && rule->limit > 0) same = left > rule->limit ? min_i64(same, left / rule->limit) : 1;
-        struct cycle begin = period_cycle(period, passage->zone, passage->standing->anchor_us, first + at);
-        struct cycle end = period_cycle(period, passage->zone, passage->standing->anchor_us, first + at + same - 1);
+        int64_t first = period_index_after(period, zone, anchor_us, index, at + 1);
+        int64_t last = period_index_after(period, zone, anchor_us, index, at + same);
+        struct cycle begin = period_cycle(period, zone, anchor_us, first);
+        struct cycle end = period_cycle(period, zone, anchor_us, last);
         struct closed_cycle idle = {.start_us = begin.start_us, .end_us = end.end_us, .limit = limit, .count = same};
         tell_closed(passage, window->period, idle);
         at += same;
@@ -206,7 +218,8 @@ static bool roll_window(const struct passage *passage, struct window *window, in
     int64_t anchor_us = passage->standing->anchor_us;
     struct cycle was = period_cycle_at(&period, passage->zone, anchor_us, window->start_us);
     struct cycle cycle = period_cycle_at(&period, passage->zone, anchor_us, at_us);
-    int64_t passed = max_i64(cycle.index - was.index, 1);
+    int64_t passed = max_i64(
+        period_cycles_between(&period, passage->zone, anchor_us, was.index, max_i64(was.index, cycle.index)), 1);
     if (passed > 1) tell_idle(passage, window, &period, was.index, passed - 1, rule);
     struct window next = window_begin(rule, &cycle, anchor_us);
     next.debt = window_debt_after(window, passage->footing->terms, rule->limit, passed);
@@ -222,6 +235,15 @@ static bool needs_zone(const struct footing *footing, int64_t at_us)
     return false;
 }
 
+/* The cycle the account begins in may be cut (PRORATE): no run of idle cycles goes over it. */
+static bool roll_past_anchor(const struct passage *passage, struct window *window, int64_t at_us)
+{
+    int64_t anchor_us = passage->standing->anchor_us;
+    bool passes = window->end_us <= anchor_us && anchor_us < at_us;
+    if (passes && !roll_window(passage, window, anchor_us)) return false;
+    return at_us < window->end_us || roll_window(passage, window, at_us);
+}
+
 static enum account_fault roll(struct passage *passage, int64_t at_us)
 {
     struct footing *footing = passage->footing;
@@ -231,18 +253,19 @@ static enum account_fault roll(struct passage *passage, int64_t at_us)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < footing->windows_count; i++) {
         struct window window = footing->windows[i];
-        if (at_us < window.end_us || roll_window(passage, &window, at_us)) footing->windows[kept++] = window;
+        if (roll_past_anchor(passage, &window, at_us)) footing->windows[kept++] = window;
     }
     footing->windows_count = kept;
     return ACCOUNT_FAULT_NONE;
 }
 
-void footing_adopt(struct footing *footing, const struct terms *terms, enum window_change how, int64_t at_us)
+void footing_adopt(const struct standing *standing, struct footing *footing, const struct terms *terms,
+                   enum window_change how, int64_t at_us)
 {
     footing->terms = terms;
     for (uint32_t i = 0; i < footing->windows_count; i++) {
         const struct quota_rule *rule = terms_limit(terms, footing->windows[i].period);
-        if (rule) window_adopt(&footing->windows[i], rule, terms, how, at_us);
+        if (rule) window_adopt(&footing->windows[i], rule, terms, how, standing->anchor_us, at_us);
     }
 }
 
@@ -300,7 +323,7 @@ enum account_fault footing_settle(const struct standing *standing, struct footin
         int64_t at_us = last ? standing->now_us : standing->turns[turn].at_us;
         if (ends && !footing->own_ended && until_us <= at_us) { /* terms of its own end before this turn */
             fault = roll(&passage, until_us);
-            footing_adopt(footing, plan_find(plan, footing->resource), WINDOW_FULL, until_us);
+            footing_adopt(standing, footing, plan_find(plan, footing->resource), WINDOW_FULL, until_us);
             footing->own_ended = true;
         }
         if (fault == ACCOUNT_FAULT_NONE) fault = roll(&passage, at_us);
@@ -310,7 +333,7 @@ enum account_fault footing_settle(const struct standing *standing, struct footin
         bool prorates = standing->turns[turn].how == WINDOW_PRORATE; /* unused cycles are moved as used ones are */
         if (prorates) fault = begin_windows(&passage, at_us);
         if (fault != ACCOUNT_FAULT_NONE) break;
-        footing_adopt(footing, plan_find(plan, footing->resource), standing->turns[turn].how, at_us);
+        footing_adopt(standing, footing, plan_find(plan, footing->resource), standing->turns[turn].how, at_us);
     }
     return fault == ACCOUNT_FAULT_NONE ? begin_windows(&passage, standing->now_us) : fault;
 }
@@ -417,8 +440,9 @@ enum account_fault footing_tell(struct standing *standing, struct footing *footi
 static void tell_turns(const struct standing *standing, struct sink *changes)
 {
     const struct account *account = standing->account;
-    if (standing->plan && standing->plan != account->plan) {
-        struct change plan = {.kind = CHANGE_PLAN, .bytes = standing->plan->bytes};
+    const struct plan *last = standing_last_plan(standing);
+    if (last != account->plan) {
+        struct change plan = {.kind = CHANGE_PLAN, .bytes = last->bytes};
         change_encode(&plan, changes);
     }
     bool expired = account->rest && account->rest->expires_us > 0 && account->rest->expires_us <= standing->now_us;
@@ -483,11 +507,13 @@ enum account_fault standing_tell(struct standing *standing, const struct span *a
 static enum account_fault tell_unused(struct standing *standing, struct sink *changes)
 {
     struct footing footing;
+    uint32_t turns = standing->turns_count;
+    const struct plan *before = turns > 1 ? standing->turns[turns - 2].plan : standing->account->plan;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; i < standing->plan->terms_count && fault == ACCOUNT_FAULT_NONE; i++) {
         struct span resource = standing->plan->terms[i].resource;
         if (account_slot(standing->account, resource) >= 0) continue;
-        if (!plan_find(standing->account->plan, resource)) continue;
+        if (!plan_find(before, resource)) continue;
         footing_begin(standing, resource, &footing);
         fault = footing_settle(standing, &footing, NULL);
         if (fault == ACCOUNT_FAULT_NONE) fault = footing_tell(standing, &footing, changes);

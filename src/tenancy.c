@@ -15,6 +15,14 @@ static void tell_note(const struct standing *standing, enum note_act act, uint32
     change_encode(&change, &decision->changes);
 }
 
+/* The plan that is to come; NULL = there is none any more. */
+static void tell_next(const struct plan *plan, int64_t next_us, struct account_decision *decision)
+{
+    struct change change = {
+        .kind = CHANGE_NEXT, .bytes = plan ? plan->bytes : (struct span){"", 0}, .until_us = next_us};
+    change_encode(&change, &decision->changes);
+}
+
 /* The account that is there, and not closed. */
 static enum account_fault begin(struct standing *standing, const struct account *account,
                                 const struct account_host *host, const struct operation *operation, bool adopting,
@@ -76,6 +84,7 @@ static enum account_fault open_again(struct standing *standing, const struct ope
     }
     standing->expires_us = expires_us;
     enum account_fault fault = standing_tell_all(standing, NULL, 0, &decision->changes);
+    if (ended && standing->account->rest && standing->account->rest->next) tell_next(NULL, 0, decision);
     tell_note(standing, NOTE_OPEN, 0, 0, operation, decision);
     return fault;
 }
@@ -95,13 +104,6 @@ void open_decide(const struct account *account, const struct account_host *host,
 }
 
 /* ---- switching ------------------------------------------------------------------------------------------- */
-
-static void tell_next(const struct plan *plan, int64_t next_us, struct account_decision *decision)
-{
-    struct change change = {
-        .kind = CHANGE_NEXT, .bytes = plan ? plan->bytes : (struct span){"", 0}, .until_us = next_us};
-    change_encode(&change, &decision->changes);
-}
 
 static enum account_fault change_plan(struct standing *standing, const struct plan *plan, enum switch_mode mode,
                                       struct account_decision *decision)
@@ -193,7 +195,7 @@ void override_decide(const struct account *account, const struct account_host *h
     if (fault == ACCOUNT_FAULT_NONE) fault = footing_settle(&standing, &footing, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) {
         const struct terms *after = terms ? terms : plan_find(standing.plan, resource);
-        footing_adopt(&footing, after, WINDOW_FULL, standing.now_us);
+        footing_adopt(&standing, &footing, after, WINDOW_FULL, standing.now_us);
         fault = footing_tell(&standing, &footing, &decision->changes);
     }
     if (fault == ACCOUNT_FAULT_NONE) {

@@ -133,11 +133,14 @@ static void prorate(struct window *window, int64_t limit, int64_t now_us)
 }
 
 void window_adopt(struct window *window, const struct quota_rule *rule, const struct terms *terms,
-                  enum window_change change, int64_t now_us)
+                  enum window_change change, int64_t anchor_us, int64_t now_us)
 {
+    struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
+    struct window fresh = window_begin(rule, &cycle, anchor_us);
     bool bounded = rule->limit != UNLIMITED && window->limit != UNLIMITED && window->end_us != INT64_MAX;
     if (change == WINDOW_FULL || !bounded) {
-        window->delta = window->delta_rest = 0;
+        window->delta = fresh.delta;
+        window->delta_rest = fresh.delta_rest;
     } else if (change == WINDOW_PRORATE) {
         prorate(window, rule->limit, now_us);
     }

@@ -119,6 +119,9 @@ struct window slot_window(const struct slot *slot, uint32_t index);
 /* Counts a refused ask in the cycles of the slot that run at `now_us` and have been used. In memory only. */
 void slot_count_denied(struct slot *slot, int64_t now_us);
 
+/* Is there a place for the sliding log of a window of this length? NULL has one. */
+bool slot_fits_log(const struct slot *slot, int64_t period_us);
+
 /* The sliding log of a window of this length, NULL = empty; and the history of a period, NULL = none. */
 const struct sliding_log *slot_log(const struct slot *slot, int64_t period_us);
 const struct history *slot_history(const struct slot *slot, uint64_t period);

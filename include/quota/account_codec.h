@@ -1,6 +1,6 @@
 /* Bytes of an account and of its changes: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
- *     value    head │ settled │ anchor± │ state │ zone │ plan │ flags │ [expires] [next plan, its instant]
+ *     value    head │ settled │ anchor± │ state │ zone │ plan │ expires │ next plan, its instant
  *              │ number of slots │ slot … │ receipts │ number of holds │ id, hold … │ number of notes │ note …
  *     slot     resource │ windows │ rates │ own plan, until │ sliding logs │ pasts
  *     effects  head + lasting×128 │ settled │ change …                                           (change.h)

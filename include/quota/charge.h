@@ -27,7 +27,9 @@ enum account_fault charge_decide(struct standing *standing, struct footing *foot
                                  struct verdict *verdict, struct sink *changes);
 
 /* Whole units left under the tightest of LIMITs and ROLLINGs; UNLIMITED. `logged` units of `made_us` have been told to
- * sliding logs beside (taken out of them, if negative). */
+ * sliding logs beside; if negative they have been taken out of them: what is left of that instant, or for NEWEST_UNITS
+ * from the newest on. */
+#define NEWEST_UNITS INT64_MAX
 int64_t charge_remaining(const struct standing *standing, struct footing *footing, int64_t logged, int64_t made_us);
 
 /* One rule of the terms as it stands, for INFO. Instants are -1 where there are none. */

@@ -92,3 +92,10 @@ struct cycle period_cycle_at(const struct period *period, const struct zone *zon
 /* The cycle numbered `index`, which may be any int64. One that does not exist has start = end: a skipped local day, any
  * but 0 of FOREVER, and what lies beyond a saturated end of time, farther out than +-INSTANT_MAX_US. */
 struct cycle period_cycle(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t index);
+
+/* The cycles between two numbers, from <= to: to - from, less a local day in between that does not exist. And back: the
+ * number of the cycle that comes `count` after number `index`. O(log n) where a day is left out, else O(1). */
+int64_t period_cycles_between(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t from,
+                              int64_t to);
+int64_t period_index_after(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t index,
+                           int64_t count);

@@ -25,7 +25,9 @@ enum record_operation {
     RECORD_BATCH = 2,
     RECORD_REFUND = 3,
     RECORD_HOLD = 4,
-    RECORD_RETURNED = 5,
+    RECORD_RETURNED = 5, /* of a CONSUME … */
+    RECORD_RETURNED_BATCH = 6,
+    RECORD_RETURNED_HOLD = 7,
 };
 
 /* Likewise. */

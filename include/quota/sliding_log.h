@@ -39,6 +39,9 @@ void sliding_log_adopt(const struct rule *before, const struct rule *after, stru
  * difference in units. `log` may be NULL; the result may have moved and is NULL once empty. */
 struct sliding_log *sliding_log_apply(struct sliding_log *log, const struct state *state);
 
+/* What came at exactly `at_us` and is still there. O(entries). */
+int64_t sliding_log_units_at(const struct sliding_log *log, int64_t at_us);
+
 /* Takes up to `units` of what came at exactly `at_us` out again, wherever it stands; NULL once empty. O(entries). */
 struct sliding_log *sliding_log_withdraw(struct sliding_log *log, int64_t at_us, int64_t units);
 

@@ -99,6 +99,9 @@ enum account_fault standing_refusal(const struct standing *standing);
 /* Is another plan still to come (account->rest->next)? An account whose plan expires first goes nowhere. */
 bool standing_awaits_plan(const struct standing *standing);
 
+/* Its plan; of an account that has expired into nothing the one it had last. */
+const struct plan *standing_last_plan(const struct standing *standing);
+
 /* The resource before anything has moved, for late news of what was made at an earlier instant … */
 void footing_begin(const struct standing *standing, struct span resource, struct footing *footing);
 
@@ -120,7 +123,8 @@ enum account_fault standing_tell_all(struct standing *standing, const struct spa
 void standing_turn(struct standing *standing, const struct plan *plan, enum window_change how);
 
 /* The settled footing goes on under other terms (NULL = none). */
-void footing_adopt(struct footing *footing, const struct terms *terms, enum window_change how, int64_t at_us);
+void footing_adopt(const struct standing *standing, struct footing *footing, const struct terms *terms,
+                   enum window_change how, int64_t at_us);
 
 /* When the longest of the running cycles ends, of all limits of the plan that do; -1 = none does. */
 enum account_fault standing_longest_end(const struct standing *standing, int64_t *end_us);

@@ -58,14 +58,15 @@ int64_t window_refund(struct window *window, int64_t units);
 
 /* How the limit of a running cycle follows a change of the terms. */
 enum window_change {
-    WINDOW_FULL,    /* the new limit now */
+    WINDOW_FULL,    /* the new limit now, as if the cycle had begun with it */
     WINDOW_PRORATE, /* by the share of the cycle that is left */
     WINDOW_ADOPT,   /* by the difference: what was prorated before stays so */
 };
 
-/* The limit becomes that of `terms` at `now_us`; thresholds that are no longer reached may fire again. */
+/* The limit becomes that of `terms` at `now_us`; thresholds that are no longer reached may fire again. `anchor_us` as
+ * for window_begin. */
 void window_adopt(struct window *window, const struct quota_rule *rule, const struct terms *terms,
-                  enum window_change change, int64_t now_us);
+                  enum window_change change, int64_t anchor_us, int64_t now_us);
 
 /* The debt with which the cycle begins that comes `cycles` (>= 1) after this one, all between them idle. */
 int64_t window_debt_after(const struct window *window, const struct terms *terms, int64_t limit, int64_t cycles);

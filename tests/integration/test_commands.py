@@ -113,8 +113,8 @@ def test_access_lists_see_keys_and_directions(quota, primary):
     quota("RL.ALLOW k 10 1s")
     reader = Quota(primary.client(username="reader", password="any"))
     assert reader.map("RL.INFO k")["rules"]
-    assert "no permissions to access" in reader.error("RL.ALLOW k 10 1s")
-    assert "no permissions to run" in reader.error("RL.BLOCK k 1s")
+    assert "no permissions to access" in reader.error("RL.ALLOW k 10 1s").lower()
+    assert "no permissions to run" in reader.error("RL.BLOCK k 1s").lower()
     quota("ACL DELUSER reader")
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from conftest import NOON_MS, Quota
-from servers import Server, caught_up
+from servers import Server, caught_up, rewrite_aof
 
 OK = (b"OK", True)
 DAY_MS = 86_400_000
@@ -312,6 +312,67 @@ def test_copy_rename_restore_keep_everything(acme):
     assert infos[0] == infos[1] == infos[2]
     assert acme("QUOTA.CONSUME d r 5 ID one")[0] == 5
     assert acme.map("QUOTA.INFO d r")["rules"][0]["used"] == 5
+
+
+def fill(quota):
+    """An account that has some of everything."""
+    quota("QUOTA.PLAN SET p r LIMIT 100 day LIMIT 1000 month CALENDAR WARN 1 BURST 10 REPAY LIMIT 500 ROLLING 90d",
+          "RATE", 50, "1s")
+    quota("QUOTA.PLAN SET q r LIMIT 10 day")
+    quota("QUOTA.OPEN a p ZONE Europe/Berlin EXPIRES 2030-01-01T00:00:00Z")
+    for number in range(5):
+        quota(f"QUOTA.CONSUME a r 7 ID id-{number}")
+        quota(f"QUOTA.RESERVE a hold-{number} r 2 TTL 3d")
+        quota.advance("20h")
+    quota("QUOTA.REFUND a r 3 OF id-4 ID back REASON broken")
+    quota("QUOTA.COMMIT a hold-4 1")
+    quota("QUOTA.OVERRIDE a other LIMIT 5 day EX 9d")
+    quota("QUOTA.CONSUME a other 2")
+    quota("QUOTA.SWITCH a p")
+    quota("QUOTA.SWITCH a q END")
+
+
+WAYS = {
+    "AOF with preamble": {"appendonly": "yes"},
+    "AOF without preamble": {"appendonly": "yes", "aof-use-rdb-preamble": "no"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_everything_survives_a_rewritten_aof_and_a_restart(way):
+    server = Server(**WAYS[way]).start()
+    try:
+        quota = Quota(server.client())
+        quota("QUOTA.CLOCK FREEZE", NOON_MS)
+        fill(quota)
+        before, digest, now = quota.map("QUOTA.INFO a"), server.digest(), quota("QUOTA.CLOCK")
+        rewrite_aof(server)
+        server.stop()
+        server.start()
+        assert server.digest() == digest
+        quota = Quota(server.client())
+        quota("QUOTA.CLOCK FREEZE", now)
+        assert quota.map("QUOTA.INFO a") == before
+        assert quota("QUOTA.CONSUME a r 7 ID id-4")[0] == 7  # remembered
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("load", ["disabled", "on-empty-db", "swapdb"])
+def test_everything_survives_a_full_sync(accounts, primary, load):
+    fill(accounts)
+    fresh = Server(**{"repl-diskless-load": load}).start()
+    try:
+        Quota(fresh.client())("SET something old")
+        fresh.follow(primary)
+        caught_up(primary, fresh)
+        assert fresh.digest() == primary.digest()
+        assert Quota(fresh.client()).map("QUOTA.PLAN LIST") == {"p": 1, "q": 1}
+        accounts("QUOTA.CONSUME a r 1")
+        caught_up(primary, fresh)
+        assert fresh.digest() == primary.digest()
+    finally:
+        fresh.close()
 
 
 def test_a_replica_without_zone_files_and_with_another_clock_is_the_same(accounts, primary, tmp_path):

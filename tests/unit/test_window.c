@@ -203,7 +203,24 @@ static void adopt(struct window *window, int64_t limit, enum window_change chang
     terms.warnings_count = 2;
     terms.warnings_bp[0] = 5000;
     terms.warnings_bp[1] = 10000;
-    window_adopt(window, &terms.rules[0], &terms, change, now_us);
+    window_adopt(window, &terms.rules[0], &terms, change, window->start_us, now_us);
+}
+
+/* A limit that is in force at once is cut as it would have been from the start. */
+static void a_full_change_in_a_cut_cycle(void **state)
+{
+    (void)state;
+    struct terms terms = terms_of(100);
+    terms.rules[0].prorate = true;
+    struct cycle cycle = {.start_us = 0, .end_us = 100};
+    struct window window = window_begin(&terms.rules[0], &cycle, 75);
+    assert_int_equal(window_limit(&window), 25);
+    terms.rules[0].limit = 1000;
+    window_adopt(&window, &terms.rules[0], &terms, WINDOW_FULL, 75, 80);
+    assert_int_equal(window_limit(&window), 250);
+    terms.rules[0].prorate = false;
+    window_adopt(&window, &terms.rules[0], &terms, WINDOW_FULL, 75, 80);
+    assert_int_equal(window_limit(&window), 1000);
 }
 
 static void a_new_limit_in_a_running_cycle(void **state)
@@ -404,6 +421,7 @@ int main(void)
         cmocka_unit_test(refunds_return_at_most_what_was_used),
         cmocka_unit_test(thresholds_fire_exactly_where_they_are_reached),
         cmocka_unit_test(a_new_limit_in_a_running_cycle),
+        cmocka_unit_test(a_full_change_in_a_cut_cycle),
         cmocka_unit_test(adopting_keeps_what_was_prorated),
         cmocka_unit_test(thresholds_and_grace_follow_the_new_limit),
         cmocka_unit_test(proration_is_exact),
