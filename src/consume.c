@@ -71,6 +71,10 @@ static enum account_fault remember(struct standing *standing, const struct consu
         items[i].verdict = decision->verdicts[i];
     }
     record_items_encode(items, ask->count, ask_mark(ask), &body);
+    if (body.size > RECEIPT_BODY_MAX) { /* dozens of resources with a dozen odd spans each */
+        sink_free(&body);
+        return ACCOUNT_FAULT_RECORDS;
+    }
     record_key_make(&key, ask_operation(ask), ask->batch ? RECORD_NO_SLOT : items[0].slot, ask->id);
     struct change change = {.kind = CHANGE_RECORD,
                             .bytes = record_key_span(&key),
@@ -97,6 +101,8 @@ static enum account_fault charge_item(struct standing *standing, const struct co
     if (fault == ACCOUNT_FAULT_NONE) fault = charge_decide(standing, &footing, &charge, verdict, changes);
     record->slot = footing.index < 0 ? NO_SLOT : (uint32_t)footing.index;
     record->cost = footing.terms ? footing.terms->cost : 1;
+    record->charged.count = 0;
+    if (footing.terms) record->charged = charged_of(footing.terms);
     return fault;
 }
 

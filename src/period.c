@@ -409,7 +409,7 @@ static bool lacks_day(const struct period *period, const struct zone *zone, int6
 {
     int64_t from_us = period_cycle(period, zone, anchor_us, from).start_us;
     int64_t to_us = period_cycle(period, zone, anchor_us, to).start_us;
-    wide missing_us = (wide)(to - from) * MICROS_PER_DAY - ((wide)to_us - from_us);
+    wide missing_us = (wide)(to - from) * (wide)MICROS_PER_DAY - ((wide)to_us - from_us);
     return missing_us > MICROS_PER_DAY / 2;
 }
 

@@ -13,6 +13,36 @@ void record_key_make(struct record_key *key, enum record_operation operation, ui
     key->size = sink.size; /* an id has at most ID_BYTES_MAX bytes: it fits what was lent */
 }
 
+struct charged charged_of(const struct terms *terms)
+{
+    struct charged charged = {.count = 0};
+    for (uint32_t i = 0; i < terms->rules_count; i++) {
+        const struct quota_rule *rule = &terms->rules[i];
+        if (rule->kind == QUOTA_LIMIT) charged.periods[charged.count++] = period_code(&rule->period);
+    }
+    return charged;
+}
+
+bool charged_has(const struct charged *charged, uint64_t period)
+{
+    for (uint32_t i = 0; charged && i < charged->count; i++) {
+        if (charged->periods[i] == period) return true;
+    }
+    return charged == NULL;
+}
+
+static void charged_encode(const struct charged *charged, struct sink *sink)
+{
+    sink_number(sink, charged->count);
+    for (uint32_t i = 0; i < charged->count; i++) sink_number(sink, (int64_t)charged->periods[i]);
+}
+
+static void charged_decode(struct cursor *cursor, struct charged *charged)
+{
+    charged->count = (uint32_t)cursor_number_between(cursor, 0, TERMS_RULES_MAX);
+    for (uint32_t i = 0; i < charged->count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
+}
+
 /* ---- verdicts and what they answered ---------------------------------------------------------------------- */
 
 void record_verdict_encode(const struct verdict *verdict, struct sink *sink)
@@ -58,6 +88,7 @@ void record_items_encode(const struct record_item *items, uint32_t count, uint8_
         sink_number(sink, items[i].slot);
         sink_number(sink, items[i].amount);
         sink_number(sink, items[i].cost);
+        charged_encode(&items[i].charged, sink);
         record_verdict_encode(&items[i].verdict, sink);
     }
 }
@@ -73,6 +104,7 @@ bool record_items_decode(struct span body, struct record_item items[BATCH_ITEMS_
         item->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
         item->amount = cursor_number(&cursor);
         item->cost = cursor_number_between(&cursor, 1, INT64_MAX);
+        charged_decode(&cursor, &item->charged);
         record_verdict_decode(&cursor, &item->verdict);
         if (!units_fit(item->verdict.granted, item->cost)) cursor.bad = true;
     }

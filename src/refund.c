@@ -15,7 +15,14 @@ struct taken {
     int64_t expires_us;   /* of its record */
     int64_t returned;     /* given back so far */
     enum record_operation returned_as;
+    bool by_hold; /* a reservation: charged to whatever ran then */
+    struct charged charged;
 };
+
+static const struct charged *taken_from(const struct taken *taken)
+{
+    return taken->by_hold ? NULL : &taken->charged;
+}
 
 static bool find_record(const struct standing *standing, enum record_operation operation, uint32_t slot, struct span id,
                         struct receipt *receipt)
@@ -35,6 +42,7 @@ static bool take_from_items(const struct receipt *receipt, uint32_t slot, struct
         if (items[i].slot != slot || items[i].verdict.granted == 0) continue;
         taken->amount = items[i].verdict.granted;
         taken->cost = items[i].cost;
+        taken->charged = items[i].charged;
         taken->made_us = receipt->stored_us;
         return true;
     }
@@ -56,6 +64,7 @@ static bool find_taken(const struct standing *standing, uint32_t slot, struct sp
 {
     struct receipt receipt;
     taken->returned_as = RECORD_RETURNED;
+    taken->by_hold = false;
     bool found = find_record(standing, RECORD_CONSUME, slot, of, &receipt) && take_from_items(&receipt, slot, taken);
     if (!found) {
         taken->returned_as = RECORD_RETURNED_BATCH;
@@ -64,6 +73,7 @@ static bool find_taken(const struct standing *standing, uint32_t slot, struct sp
     }
     if (!found) {
         taken->returned_as = RECORD_RETURNED_HOLD;
+        taken->by_hold = true;
         found =
             find_record(standing, RECORD_HOLD, RECORD_NO_SLOT, of, &receipt) && take_from_hold(&receipt, slot, taken);
     }
@@ -91,13 +101,15 @@ static void tell_returned(const struct refund_ask *ask, uint32_t slot, const str
 /* ---- giving back ----------------------------------------------------------------------------------------- */
 
 /* Would a cycle take back more than REFUNDS MAX allows it? */
-static bool exceeds_refunds(const struct footing *footing, int64_t made_us, int64_t units,
+static bool exceeds_refunds(const struct footing *footing, const struct taken *taken, int64_t units,
                             const struct late_cycle *late, uint32_t late_count)
 {
     int64_t most = footing->terms ? footing->terms->refunds_max : -1;
     if (most < 0) return false;
     for (uint32_t i = 0; i < footing->windows_count; i++) {
-        if (late_runs(footing, i, made_us) && (wide)footing->windows[i].refunded + units > most) return true;
+        if (late_runs(footing, i, taken->made_us, taken_from(taken)) &&
+            (wide)footing->windows[i].refunded + units > most)
+            return true;
     }
     for (uint32_t i = 0; i < late_count; i++) {
         if ((wide)late[i].closed.refunded + units > most) return true;
@@ -109,7 +121,7 @@ static bool exceeds_refunds(const struct footing *footing, int64_t made_us, int6
 static bool can_return(const struct standing *standing, const struct footing *footing, const struct taken *taken)
 {
     for (uint32_t i = 0; i < footing->windows_count; i++) {
-        if (late_runs(footing, i, taken->made_us)) return true;
+        if (late_runs(footing, i, taken->made_us, taken_from(taken))) return true;
     }
     for (uint32_t i = 0; footing->terms && i < footing->terms->rules_count; i++) {
         const struct quota_rule *rule = &footing->terms->rules[i];
@@ -149,12 +161,12 @@ static enum account_fault refund_named(struct standing *standing, struct footing
     if (within_us > 0 && standing->now_us > taken.made_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
     int64_t units = ask->amount * taken.cost;
     decision->bound = terms ? terms->refunds_max : -1;
-    uint32_t count = late_cycles(standing, footing, taken.made_us, &decision->changes, late);
-    if (exceeds_refunds(footing, taken.made_us, units, late, count)) return ACCOUNT_FAULT_REFUNDS;
+    uint32_t count = late_cycles(standing, footing, taken.made_us, taken_from(&taken), &decision->changes, late);
+    if (exceeds_refunds(footing, &taken, units, late, count)) return ACCOUNT_FAULT_REFUNDS;
     bool returns = count > 0 || can_return(standing, footing, &taken);
     decision->numbers[0] = returns ? ask->amount : 0;
     decision->numbers[1] = returns ? 0 : ask->amount;
-    post_late(standing, footing, taken.made_us, -units, true, &decision->changes);
+    post_late(standing, footing, taken.made_us, -units, taken_from(&taken), true, &decision->changes);
     tell_returned(ask, (uint32_t)footing->index, &taken, &decision->changes);
     fault = footing_tell(standing, footing, &decision->changes);
     withdraw_from_logs(footing, taken.logged_us, units, &decision->changes);

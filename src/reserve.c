@@ -156,10 +156,11 @@ static void post_to_window(struct window *window, const struct terms *terms, int
     }
 }
 
-bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us)
+bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us, const struct charged *charged)
 {
     const struct window *window = &footing->windows[index];
-    return !footing->fresh[index] && window->start_us <= made_us && made_us < window->end_us;
+    return !footing->fresh[index] && charged_has(charged, window->period) && window->start_us <= made_us &&
+           made_us < window->end_us;
 }
 
 /* One cycle of an idle run: the one in which the instant lies. */
@@ -188,7 +189,7 @@ static uint32_t find_late(struct late_cycle *found, uint32_t count, uint64_t per
 }
 
 uint32_t late_cycles(const struct standing *standing, const struct footing *footing, int64_t made_us,
-                     const struct sink *changes, struct late_cycle found[SLOT_PASTS_MAX])
+                     const struct charged *charged, const struct sink *changes, struct late_cycle found[SLOT_PASTS_MAX])
 {
     const struct slot_rest *rest = footing->stored ? footing->stored->rest : NULL;
     struct closed_cycle closed;
@@ -206,18 +207,19 @@ uint32_t late_cycles(const struct standing *standing, const struct footing *foot
         count = find_late(found, count, change.period, &change.closed);
     }
     for (uint32_t i = 0; i < count; i++) {
+        if (!charged_has(charged, found[i].period)) continue;
         if (cut_run(standing, found[i].period, made_us, &found[i].closed)) found[kept++] = found[i];
     }
     return kept;
 }
 
-void post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units, bool returned,
-               struct sink *changes)
+void post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
+               const struct charged *charged, bool returned, struct sink *changes)
 {
     struct late_cycle late[SLOT_PASTS_MAX];
-    uint32_t count = late_cycles(standing, footing, made_us, changes, late);
+    uint32_t count = late_cycles(standing, footing, made_us, charged, changes, late);
     for (uint32_t i = 0; i < footing->windows_count; i++) {
-        if (late_runs(footing, i, made_us))
+        if (late_runs(footing, i, made_us, charged))
             post_to_window(&footing->windows[i], footing->terms, made_us, units, returned);
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -258,7 +260,7 @@ static enum account_fault resolve(struct standing *standing, const struct stored
     footing_begin(standing, resource, &footing);
     fault = footing_settle(standing, &footing, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE && units > 0)
-        post_late(standing, &footing, hold->made_us, units, false, &decision->changes);
+        post_late(standing, &footing, hold->made_us, units, NULL, false, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = footing_tell(standing, &footing, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = post_to_logs(standing, &footing, units, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;

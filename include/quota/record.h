@@ -2,7 +2,7 @@
  *
  *     operation │ resource │ id  ──▶  what was asked, what was answered
  *
- *     CONSUME    amount and mode        the verdict                  asked again: the same answer, nothing is charged
+ *     CONSUME    amount and mode        the verdict, its limits      asked again: the same answer, nothing is charged
  *     BATCH      every item and mode    every verdict                (QUOTA.MCONSUME)
  *     REFUND     amount and OF          refunded, lost, remaining
  *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
@@ -13,6 +13,7 @@
 #pragma once
 
 #include "quota/receipts.h"
+#include "quota/terms.h"
 #include "quota/verdict.h"
 
 #define ID_BYTES_MAX    512
@@ -48,11 +49,22 @@ static inline struct span record_key_span(const struct record_key *key)
     return (struct span){key->lent, key->size};
 }
 
+/* The limits a consumption was charged to: a refund goes to no others, which may have come since. */
+struct charged {
+    uint32_t count;
+    uint64_t periods[TERMS_RULES_MAX];
+};
+
+/* Those of the terms; and is a period among them? NULL is charged to all. */
+struct charged charged_of(const struct terms *terms);
+bool charged_has(const struct charged *charged, uint64_t period);
+
 /* One charged resource of a consumption. */
 struct record_item {
     uint32_t slot;
     int64_t amount; /* as asked */
     int64_t cost;   /* what a unit counted as then */
+    struct charged charged;
     struct verdict verdict;
 };
 

@@ -46,13 +46,15 @@ struct late_cycle {
 };
 
 /* For this file's kin: the closed cycles in which `made_us` lay, one of each period, stored or just told to `changes`
- * by footing_settle; answers how many. And did a running window of the settled footing hold that instant, used? */
+ * by footing_settle; answers how many. And did a running window of the settled footing hold that instant, used? Only
+ * those that were charged count (NULL = all). */
 uint32_t late_cycles(const struct standing *standing, const struct footing *footing, int64_t made_us,
-                     const struct sink *changes, struct late_cycle found[SLOT_PASTS_MAX]);
-bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us);
+                     const struct charged *charged, const struct sink *changes,
+                     struct late_cycle found[SLOT_PASTS_MAX]);
+bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us, const struct charged *charged);
 
 /* Posts units to the cycles that were running at `made_us` (negative: takes them back), wherever they are now: in the
  * settled footing, or in the history. With `returned` they count as refunded. What a closed cycle is overdrawn by
  * more than it was, the running one repays. */
-void post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units, bool returned,
-               struct sink *changes);
+void post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
+               const struct charged *charged, bool returned, struct sink *changes);

@@ -310,7 +310,7 @@ class Record:
     expires: int
     asked: object
     reply: object
-    items: tuple = ()  # (resource, granted, cost)
+    items: tuple = ()  # (resource, granted, cost, periods that were charged: None = whatever ran)
     made: int = 0  # when the units were charged to cycles, and …
     logged: int = 0  # … to rolling windows
     returned: dict = dataclasses.field(default_factory=dict)  # by resource
@@ -637,6 +637,10 @@ class Account:
         found = self.records.get(key)
         return found if found and self.now < found.expires else None
 
+    def item(self, name, verdict):
+        terms = self.terms(name)
+        return name, verdict[0], terms.cost, [rule.period for rule in terms.of(Limit)]
+
     def remember(self, key, asked, reply, items=()):
         self.records[key] = Record(self.now + self.host.kept, asked, reply, items, self.now, self.now)
         self.dirty = True
@@ -655,7 +659,7 @@ class Account:
             self.denied = [name]
         if id and mode != "CHECK" and (verdict[0] or sticky):
             self.slots.setdefault(name, Slot())
-            self.remember(key, asked, verdict, ((name, verdict[0], self.terms(name).cost),))
+            self.remember(key, asked, verdict, (self.item(name, verdict),))
         return verdict
 
     def mconsume(self, items, any=False, id=None, check=False, sticky=False):
@@ -680,7 +684,7 @@ class Account:
         if id and not check and (charged or sticky):
             for name, _ in items:
                 self.slots.setdefault(name, Slot())
-            self.remember(key, asked, verdicts, tuple((name, verdict[0], self.terms(name).cost)
+            self.remember(key, asked, verdicts, tuple(self.item(name, verdict)
                                                       for (name, _), verdict in zip(items, verdicts)))
         return verdicts
 
@@ -710,41 +714,41 @@ class Account:
         return reply
 
     def taken(self, name, of):
-        """The record that OF names, what was granted under it, and what a unit counted as."""
+        """The record that OF names, what was granted under it, what a unit counted as, and which periods it charged."""
         for key in (("CONSUME", name, of), ("BATCH", "", of), ("HOLD", "", of)):
             record = self.record(*key)
-            for resource, granted, cost in record.items if record else ():
+            for resource, granted, cost, periods in record.items if record else ():
                 if resource == name and granted:
-                    return record, granted, cost
+                    return record, granted, cost, periods
         raise Refused("NOSUCHID")
 
     def refund_named(self, name, amount, of):
-        record, granted, cost = self.taken(name, of)
+        record, granted, cost, periods = self.taken(name, of)
         terms, slot, units = self.terms(name), self.slots[name], amount * cost
         if amount > granted - record.returned.get(name, 0):
             raise Refused("REFUNDEXCEEDS")
         if terms and terms.within and self.now > record.made + terms.within:
             raise Refused("LIMITED")
-        cycles = self.cycles_of(slot, record.made)
+        cycles = self.cycles_of(slot, record.made, periods)
         if terms and terms.refunds_max >= 0 and any(cycle.refunded + units > terms.refunds_max for cycle in cycles):
             raise Refused("LIMITED")
         record.returned[name] = record.returned.get(name, 0) + amount
         rollings = [rule for rule in (terms.of(Rolling) if terms else []) if record.logged > self.now - rule.us]
-        self.post(name, record.made, -units)
+        self.post(name, record.made, -units, periods)
         for rule in rollings:
             slot.logs[rule.us] = take_at(self.log(name, rule), record.logged, units)
         return (amount, 0) if cycles or rollings else (0, amount)
 
-    def cycles_of(self, slot, made):
-        """Of each period the cycle that ran then: running, or the newest that has closed."""
+    def cycles_of(self, slot, made, periods=None):
+        """Of each of the periods (None: of all) the cycle that ran then: running, or the newest that has closed."""
         cycles = {cycle.period: cycle for cycle in slot.past if cycle.start <= made < cycle.end}
         cycles |= {window.period: window for window in slot.windows.values() if window.start <= made < window.end}
-        return list(cycles.values())
+        return [cycle for cycle in cycles.values() if periods is None or cycle.period in periods]
 
-    def post(self, name, made, units):
+    def post(self, name, made, units, periods=None):
         """Late news (refunds: below 0) for the cycles of that instant. What closed ones overdraw is repaid."""
         slot, terms = self.slots[name], self.terms(name)
-        for cycle in self.cycles_of(slot, made):
+        for cycle in self.cycles_of(slot, made, periods):
             if isinstance(cycle, Window):
                 if units < 0:
                     cycle.refund(-units)
@@ -835,7 +839,7 @@ class Account:
         if amount:
             self.post(hold.resource, hold.made, amount * cost)
             self.post_to_logs(hold.resource, amount * cost)
-        self.remember(("HOLD", "", id), None, None, ((hold.resource, amount, cost),))
+        self.remember(("HOLD", "", id), None, None, ((hold.resource, amount, cost, None),))
         record = self.records["HOLD", "", id]
         record.made, record.expires = hold.made, self.now + hold.kept
         return [amount, hold.amount - amount, self.remaining(hold.resource)]

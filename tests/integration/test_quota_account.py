@@ -228,6 +228,27 @@ def test_override_is_lifted_and_may_grant_what_the_plan_lacks(acme):
     assert acme("DUMP a") == before
 
 
+def test_override_counts_from_the_instant_that_counts(acme):
+    acme("QUOTA.CONSUME a r 1")
+    acme.advance("-1h")  # the clock steps back: the account stays where it was
+    acme("QUOTA.OVERRIDE a r LIMIT 500 month EX 1m")
+    assert limits(acme) == [500]
+    acme.advance("61m")
+    assert limits(acme) == [110, 50]
+
+
+def test_a_switch_that_was_to_come_does_not_outlive_the_account(acme):
+    acme("CONFIG SET quota.default-plan free")
+    for name in ("seen", "unseen"):
+        acme(f"QUOTA.OPEN {name} pro EXPIRES", NOON_MS + 20 * DAY_MS)
+        acme(f"QUOTA.CONSUME {name} r 1")
+        acme(f"QUOTA.SWITCH {name} pro END")
+    acme.advance("21d")
+    acme("QUOTA.CONSUME seen r 1")
+    acme.advance("30d")
+    assert [acme.map(f"QUOTA.INFO {name}")["plan"] for name in ("seen", "unseen")] == ["free", "free"]
+
+
 # ---- states and corrections ----
 
 

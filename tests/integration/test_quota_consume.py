@@ -379,6 +379,23 @@ def test_refunds_of_batches_and_of_reservations(acme):
     assert acme.error("QUOTA.REFUND a r 1 OF h").startswith("REFUNDEXCEEDS")
 
 
+def test_a_refund_goes_to_no_limit_that_came_after_the_consumption(acme):
+    plan(acme, "LIMIT 20 month")
+    acme("QUOTA.CONSUME a r 5 ID x")
+    plan(acme, "LIMIT 20 month LIMIT 10 day")
+    acme("QUOTA.CONSUME a r 8")
+    assert acme("QUOTA.REFUND a r 5 OF x") == [5, 0, 2]
+    assert used(acme) == [8, 8]  # the day had not been charged: it gets nothing back
+
+
+def test_equal_ids_of_different_operations_are_returned_apart(acme):
+    acme("QUOTA.CONSUME a r 3 ID x")
+    acme("QUOTA.MCONSUME a 1 r 2 ID x")
+    assert acme("QUOTA.REFUND a r 3 OF x") == [3, 0, 8]
+    assert acme.error("QUOTA.REFUND a r 1 OF x").startswith("REFUNDEXCEEDS")  # of the CONSUME: it comes first
+    assert used(acme) == [2, 2]
+
+
 # ---- time ----
 
 

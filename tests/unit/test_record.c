@@ -58,6 +58,7 @@ static void consumptions_read_back(void **state)
             items[i] = (struct record_item){.slot = random_below(ACCOUNT_SLOTS_MAX),
                                             .amount = random_between(1, INT64_MAX - 1),
                                             .cost = random_between(1, 1000),
+                                            .charged = {.count = random_below(3), .periods = {1, UINT64_C(1) << 60}},
                                             .verdict = some_verdict()};
         }
         record_items_encode(items, count, mode, &body);
@@ -69,6 +70,12 @@ static void consumptions_read_back(void **state)
             assert_int_equal(again[i].slot, items[i].slot);
             assert_int_equal(again[i].amount, items[i].amount);
             assert_int_equal(again[i].cost, items[i].cost);
+            assert_int_equal(again[i].charged.count, items[i].charged.count);
+            for (uint32_t k = 0; k < items[i].charged.count; k++) {
+                assert_true(charged_has(&again[i].charged, items[i].charged.periods[k]));
+            }
+            assert_false(charged_has(&again[i].charged, 2));
+            assert_true(charged_has(NULL, 2));
             assert_replied(&again[i].verdict, &items[i].verdict);
         }
         assert_false(record_items_decode((struct span){body.data, body.size - 1}, again, &read, &mode_read));
