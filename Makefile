@@ -149,6 +149,11 @@ coverage: tools $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/q
 bench: quota.so
 	scripts/bench
 
+# Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
+CYCLES ?= 200
+soak: quota.so .venv/made-from
+	$(PYTHON) tests/soak/crash.py --cycles $(CYCLES)
+
 # What accounts weigh, and whether full ones are slower.
 bench-quotas: quota.so .venv/made-from
 	$(PYTHON) scripts/bench_quotas
@@ -192,5 +197,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test unit unit-programs integration zones sanitize fuzz fuzz-programs coverage bench bench-quotas tidy tools style \
+.PHONY: help all test unit unit-programs integration zones sanitize fuzz fuzz-programs coverage bench bench-quotas soak tidy tools style \
 	format lint symbols run install clean

@@ -244,7 +244,9 @@ static void write_catalogue(RedisModuleCtx *ctx, void *unused)
     }
 }
 
-/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. */
+/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. Not written here but as
+ * soon as the command that began it has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes that command
+ * itself along, to the AOF and to every replica. */
 static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)event;
@@ -254,7 +256,7 @@ static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t 
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
     bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
     RedisModule_FreeServerInfo(ctx, info);
-    if (rewrites) write_catalogue(ctx, NULL);
+    if (rewrites) RedisModule_CreateTimer(ctx, 0, write_catalogue, NULL);
 }
 
 /* What is loaded replaces the catalogue whole, also where it holds no policy at all. */

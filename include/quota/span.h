@@ -19,7 +19,7 @@ struct span {
 
 static inline bool span_equal(struct span left, struct span right)
 {
-    return left.size == right.size && memcmp(left.data, right.data, left.size) == 0;
+    return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
 }
 
 /* ASCII letters compare without case, as Redis compares its keywords. `word` is a C string in upper case. */

@@ -143,6 +143,24 @@ def test_the_catalogue_survives_files_replicas_and_rewrites():
         plain.close()
 
 
+def test_a_rewrite_takes_no_command_of_the_operator_along(accounts):
+    primary, replica = Server(appendonly="no").start(), Server().start()
+    try:
+        replica.follow(primary)
+        Quota(primary.client())("QUOTA.PLAN SET p r LIMIT 5 month")
+        primary.client().config_set("maxmemory", "123456789", "appendonly", "yes", "aof-use-rdb-preamble", "no")
+        rewrite_aof(primary)
+        rewrite_aof(primary)
+        caught_up(primary, replica)
+        assert replica.client().config_get("maxmemory", "appendonly") == {"maxmemory": "0", "appendonly": "no"}
+        assert "cmdstat_bgrewriteaof" not in replica.client().info("commandstats")
+        files = b"".join(path.read_bytes() for path in primary.path.rglob("*.aof"))
+        assert b"RL._PLAN" in files and b"BGREWRITEAOF" not in files.upper() and b"maxmemory" not in files
+    finally:
+        replica.close()
+        primary.close()
+
+
 def test_clients_cannot_replay_plans(accounts):
     assert "internal" in accounts.error("RL._PLAN p x")
     clear_plans(accounts)

@@ -1,0 +1,202 @@
+"""Who may do what: ACL recipes for the three who meet an account, written as lists of commands.
+
+    consumer   the service that asks            +quota.consume ...     ~tenant:*      its keys, to write
+    operator   billing and support              +quota.open ...        ~tenant:*
+    auditor    reports                          +quota.info ...        %R~tenant:*    its keys, to read
+
+Redis 7.0 puts no module's command into a category (+@read, +@write say nothing about them): name the commands. Plans
+and policies are no keys: whoever may set one may set all. A command that is in no list here fails a test.
+"""
+
+import pytest
+import redis
+from redis.exceptions import NoPermissionError
+
+from conftest import Quota
+
+CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota.release +quota.extend
+              +rl.allow +rl.mallow +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt +rl.throttle +cl.throttle"""
+OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
+              +quota.reset +quota.refund +quota.plan|set +quota.plan|del +rl.refund +rl.block +rl.policy|set
+              +rl.policy|del +rl.policy|override +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
+AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
+             +rl.info +rl.leases +rl.policy|get +rl.policy|list"""
+NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
+RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
+           "auditor": ("%R~tenant:*", AUDITOR)}
+
+LINES = {  # one call of every command; K is the key, read-only access to it is enough for the auditor's
+    "consumer": ["QUOTA.CONSUME K r 1", "QUOTA.CONSUME K r 1 CHECK", "QUOTA.MCONSUME K 1 r 1",
+                 "QUOTA.RESERVE K i r 1 TTL 1h", "QUOTA.COMMIT K hold 1", "QUOTA.RELEASE K held",
+                 "QUOTA.EXTEND K longer 1h", "RL.ALLOW Kw 10 1s", "RL.ALLOW Kw 10 1s PEEK",
+                 "RL.MALLOW 2 Kw Kv WITH 10 1s", "RL.ACQUIRE Kl 5 1h ID i", "RL.RENEW Kl lease 1h",
+                 "RL.RELEASE Kl lease", "RL.BREAKER Kb", "RL.BREAKER Kb REPORT ok", "RL.ADAPT Ka 1 10",
+                 "CL.THROTTLE Kt 1 1 1", "RL.THROTTLE Kt 1 1 1"],
+    "operator": ["QUOTA.OPEN K p", "QUOTA.SWITCH K q", "QUOTA.OVERRIDE K r LIMIT 1 day", "QUOTA.SUSPEND K",
+                 "QUOTA.RESUME K", "QUOTA.CLOSE K", "QUOTA.SET K r 1", "QUOTA.RESET K", "QUOTA.REFUND K r 1",
+                 "RL.REFUND Kw 1", "RL.BLOCK Kw 1s"],
+    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "RL.INFO Kw", "RL.LEASES Kl"],
+}
+KEYLESS = {
+    "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN DEL q", "RL.POLICY SET n 1 1s", "RL.POLICY DEL n",
+                 "RL.POLICY OVERRIDE n s 1 1s", "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
+    "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0 ZONE UTC AT 0", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
+                "RL.POLICY GET n", "RL.POLICY LIST"],
+}
+ROWS = [(role, line) for role, lines in LINES.items() for line in lines]
+
+
+@pytest.fixture
+def users(accounts, primary):
+    """An account and limits under tenant:1 and under other:1; the three users, each as it would be in a users file."""
+    for name in "pq":
+        accounts(f"QUOTA.PLAN SET {name} r LIMIT 10 day")
+    accounts("RL.POLICY SET n 10 1s")
+    for key in ("tenant:1", "other:1"):
+        accounts(f"QUOTA.OPEN {key} p")
+        for hold in ("hold", "held", "longer"):
+            accounts(f"QUOTA.RESERVE {key} {hold} r 1 TTL 1h")
+        accounts(f"RL.ALLOW {key}w 10 1s")
+        accounts(f"RL.ACQUIRE {key}l 5 1h ID lease")
+    for name, (keys, commands) in RECIPES.items():
+        accounts(f"ACL SETUSER {name} reset on >secret {keys} {' '.join(commands.split())}")
+    clients = {name: Quota(primary.client(username=name, password="secret")) for name in RECIPES}
+    yield clients
+    for name, client in clients.items():
+        client.client.close()
+        accounts(f"ACL DELUSER {name}")
+    accounts("RL.POLICY DEL n")
+
+
+def refused(quota, line):
+    with pytest.raises(NoPermissionError) as raised:
+        quota(line)
+    return str(raised.value)
+
+
+def test_every_command_is_in_one_recipe(accounts):
+    given = [word.lstrip("+") for _, commands in RECIPES.values() for word in commands.split()] + NOBODY.split()
+    assert len(given) == len(set(given))
+    listed = {str(name, "utf-8").lower() for name in accounts.raw("COMMAND LIST FILTERBY MODULE quota")}
+    containers = {name.split("|")[0] for name in listed if "|" in name}
+    assert set(given) == listed - containers - {"quota.clock"}  # the clock is for tests
+
+
+def test_the_auditor_has_all_that_only_reads_and_nothing_else(accounts):
+    for role, (_, commands) in RECIPES.items():
+        for name in (word.lstrip("+") for word in commands.split()):
+            flags = {str(flag, "utf-8") for flag in accounts.raw(f"COMMAND INFO {name}")[0][2]}
+            assert ("readonly" in flags) == (role == "auditor"), name
+
+
+@pytest.mark.parametrize("role, line", ROWS)
+def test_each_does_its_own_on_its_own_keys_and_nothing_else(users, role, line):
+    for name, user in users.items():
+        if name != role:
+            assert "no permissions to run" in refused(user, of_tenant(line))
+    assert "no permissions to access" in refused(users[role], key_of_others(line))
+    users[role](of_tenant(line))
+
+
+def of_tenant(line):
+    return " ".join(("tenant:1" + word[1:]) if word[0] == "K" else word for word in line.split())
+
+
+def key_of_others(line):
+    """The last key of the line is another tenant's: of many keys one is enough."""
+    parts = line.split()
+    last = max(at for at, word in enumerate(parts) if word[0] == "K")
+    return of_tenant(" ".join(parts[:last] + ["other:1" + parts[last][1:]] + parts[last + 1:]))
+
+
+@pytest.mark.parametrize("role, line", [(role, line) for role, lines in KEYLESS.items() for line in lines])
+def test_plans_policies_and_reports(users, role, line):
+    for name, user in users.items():
+        if name != role:
+            assert "no permissions to run" in refused(user, line)
+    users[role](line)
+
+
+def test_nothing_refused_has_changed_anything(users, accounts, primary):
+    before = primary.digest()
+    for role, line in ROWS:
+        refused(users[role], key_of_others(line))
+        for name in set(users) - {role}:
+            refused(users[name], of_tenant(line))
+    assert primary.digest() == before
+
+
+# ---- keys to read ----
+
+
+def test_read_access_to_keys_looks_and_does_not_touch(accounts, primary):
+    """All commands, but the keys of tenant:* only to read: what a write command would do is refused, CHECK too."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN tenant:1 p")
+    accounts("RL.ALLOW tenant:1w 10 1s")
+    accounts("RL.ACQUIRE tenant:1l 5 1h ID lease")
+    accounts("ACL SETUSER looker reset on nopass %R~tenant:* +@all")
+    looker = Quota(primary.client(username="looker", password="any"))
+    for line in LINES["auditor"]:
+        looker(of_tenant(line))
+    for line in LINES["consumer"] + LINES["operator"]:
+        assert "no permissions to access" in refused(looker, of_tenant(line))
+    assert looker.map("QUOTA.INFO tenant:1 r")["rules"][0]["used"] == 0
+    looker.client.close()
+    accounts("ACL DELUSER looker")
+
+
+def test_write_access_alone_is_not_enough_for_a_verdict(accounts, primary):
+    """A verdict tells what is left: who may only write the key may not ask."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN tenant:1 p")
+    accounts("ACL SETUSER blind reset on nopass %W~tenant:* +@all")
+    blind = Quota(primary.client(username="blind", password="any"))
+    for line in ("QUOTA.CONSUME tenant:1 r 1", "QUOTA.INFO tenant:1", "RL.ALLOW tenant:1w 10 1s"):
+        assert "no permissions to access" in refused(blind, line)
+    blind.client.close()
+    accounts("ACL DELUSER blind")
+
+
+# ---- ways around ----
+
+
+def test_scripts_and_transactions_have_their_callers_rights(users, accounts):
+    accounts("ACL SETUSER consumer +eval +multi +exec")
+    script = "return redis.call('QUOTA.CONSUME', KEYS[1], 'r', 1)[1]"
+    assert users["consumer"].client.eval(script, 1, "tenant:1") == 1
+    for line in ("redis.call('QUOTA.SET', KEYS[1], 'r', 0)", "redis.call('QUOTA.CONSUME', 'other:1', 'r', 1)"):
+        with pytest.raises(redis.ResponseError, match="executing the script can't"):
+            users["consumer"].client.eval(line, 1, "tenant:1")
+    with users["consumer"].client.pipeline(transaction=True) as multi:
+        multi.execute_command("QUOTA.CONSUME", "tenant:1", "r", 1)
+        multi.execute_command("QUOTA.RESET", "tenant:1")
+        with pytest.raises(redis.ResponseError, match="no permissions"):
+            multi.execute()
+    assert accounts.map("QUOTA.INFO tenant:1 r")["rules"][0]["used"] == 1
+
+
+@pytest.mark.parametrize("payload", [b"", b"bytes"], ids=["nothing", "bytes"])
+@pytest.mark.parametrize("line", ["RL._DO tenant:1", "RL._PUT tenant:1", "RL._POLICY n", "RL._PLAN p"])
+def test_internal_commands_are_refused_to_everybody(users, accounts, primary, replica, line, payload):
+    accounts("ACL SETUSER root reset on nopass ~* &* +@all")
+    before = primary.digest()
+    arguments = (*line.split(), payload)
+    root = Quota(primary.client(username="root", password="any"))
+    for anybody in (accounts, root):
+        assert "internal command" in anybody.error("", *arguments)
+        for script in ("return redis.call(unpack(ARGV))", "#!lua\nreturn redis.call(unpack(ARGV))"):
+            with pytest.raises(redis.ResponseError, match="internal command"):
+                anybody.client.eval(script, 0, *arguments)
+        with anybody.client.pipeline(transaction=True) as multi:
+            multi.execute_command(*arguments)
+            with pytest.raises(redis.ResponseError, match="internal command"):
+                multi.execute()
+    error = Quota(replica.client()).error("", *arguments)
+    assert "internal command" in error or "read only replica" in error
+    for user in users.values():
+        assert "no permissions to run" in refused(user, line + " bytes")
+    assert primary.digest() == before
+    assert accounts.map("QUOTA.PLAN GET p")
+    root.client.close()
+    accounts("ACL DELUSER root")

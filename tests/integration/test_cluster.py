@@ -1,0 +1,333 @@
+"""Three shards: accounts live where their name hashes to, move with their slot, and survive their primary.
+
+    slots  0 ..... 5460 │ 5461 ... 10922 │ 10923 .. 16383        plans and policies: set on every primary
+             primary 0  │   primary 1    │   primary 2           accounts, limits: in one shard each
+             replica 3  │   replica 4    │   replica 5
+
+All clocks are frozen at noon. The tests share one cluster, and the last ones change who is a primary: they stand last.
+"""
+
+import threading
+
+import pytest
+import redis
+from redis.cluster import ClusterNode, RedisCluster
+
+from conftest import NOON, as_map
+from servers import Server, wait_until
+
+SHARDS = 3
+SLOTS = 16384
+
+
+class Cluster:
+    """`servers[i]` and `servers[i + 3]` share the i-th third of the slots."""
+
+    def __init__(self):
+        self.servers = [Server(cluster_enabled="yes", cluster_node_timeout="1500", appendonly="yes",
+                               cluster_allow_replica_migration="no") for _ in range(2 * SHARDS)]
+        self.primaries, self.replicas = self.servers[:SHARDS], self.servers[SHARDS:]
+
+    def start(self):
+        for epoch, server in enumerate(self.servers):
+            server.start()
+            server.client().execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch + 1)
+            server.client().execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+        for shard, server in enumerate(self.primaries):
+            first, last = SLOTS * shard // SHARDS, SLOTS * (shard + 1) // SHARDS - 1
+            server.client().execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+        for server in self.servers[1:]:
+            self.servers[0].client().execute_command("CLUSTER", "MEET", "127.0.0.1", server.port)
+        wait_until(lambda: all(self.known(server) == len(self.servers) for server in self.servers), "nodes do not meet")
+        for primary, replica in zip(self.primaries, self.replicas):
+            replica.client().execute_command("CLUSTER", "REPLICATE", name_of(primary))
+        wait_until(lambda: all(self.is_ready(server) for server in self.servers), "the cluster is not ready")
+        return self
+
+    def known(self, server):
+        return int(cluster_info(server)["cluster_known_nodes"])
+
+    def is_ready(self, server):
+        link = server in self.primaries or server.client().info("replication").get("master_link_status") == "up"
+        return link and cluster_info(server)["cluster_state"] == "ok"
+
+    def close(self):
+        for server in self.servers:
+            server.close()
+
+    def client(self):
+        server = self.servers[0] if self.servers[0].process else self.servers[1]
+        return RedisCluster(startup_nodes=[ClusterNode("127.0.0.1", server.port)])
+
+    def on_primaries(self, line):
+        return [server.client().execute_command(*line.split()) for server in self.primaries]
+
+    def shard_of(self, key):
+        return self.slot_of(key) * SHARDS // SLOTS
+
+    def slot_of(self, key):
+        return self.servers[1].client().execute_command("CLUSTER", "KEYSLOT", key)
+
+
+def cluster_info(server):
+    return server.client().execute_command("CLUSTER INFO")
+
+
+def name_of(server):
+    return server.client().execute_command("CLUSTER", "MYID").decode()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    cluster = Cluster()
+    try:
+        cluster.start()
+        cluster.on_primaries("QUOTA.PLAN SET p r LIMIT 1000 day")
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def words(line):
+    return line.split()
+
+
+def used(client, account):
+    return as_map(client.execute_command("QUOTA.INFO", account, "r"))["rules"][0]["used"]
+
+
+def error(client, line):
+    with pytest.raises(redis.ResponseError) as raised:
+        client.execute_command(*line.split())
+    return raised.value
+
+
+def test_accounts_live_in_all_shards_and_a_cluster_client_finds_them(cluster):
+    client = cluster.client()
+    names = [f"spread{number}" for number in range(60)]
+    for number, name in enumerate(names):
+        client.execute_command("QUOTA.OPEN", name, "p")
+        client.execute_command("QUOTA.CONSUME", name, "r", number + 1, "ID", "x")
+        client.execute_command("QUOTA.RESERVE", name, "hold", "r", 7, "TTL", "1h")
+        client.execute_command("QUOTA.COMMIT", name, "hold", 5)
+        client.execute_command("QUOTA.REFUND", name, "r", 1, "OF", "x")
+        assert client.execute_command("QUOTA.CONSUME", name, "r", number + 1, "ID", "x")[0] == number + 1
+    assert [used(client, name) for name in names] == [number + 5 for number in range(60)]
+    assert {cluster.shard_of(name) for name in names} == {0, 1, 2}
+    for primary, replica in zip(cluster.primaries, cluster.replicas):
+        wait_until(lambda: primary.digest() == replica.digest(), "a replica differs")
+        assert primary.client().dbsize() > 5
+
+
+def test_the_wrong_node_names_the_right_one(cluster):
+    name = "elsewhere"
+    here = cluster.primaries[cluster.shard_of(name)]
+    for server in cluster.primaries:
+        for line in (f"QUOTA.INFO {name}", f"QUOTA.CONSUME {name} r 1", f"RL.ALLOW {name} 1 1s"):
+            if server is not here:
+                moved = error(server.client(), line)
+                assert isinstance(moved, redis.exceptions.MovedError) and moved.port == here.port
+
+
+def test_many_keys_are_of_one_slot(cluster):
+    client = cluster.client()
+    for server in cluster.primaries:
+        crossing = error(server.client(), "RL.MALLOW 2 a b WITH 10 1s")
+        assert isinstance(crossing, redis.exceptions.ClusterCrossSlotError)
+    verdicts = client.execute_command(*words("RL.MALLOW 3 {t}a {t}b {t}c WITH 10 1s ALL COST 4"))
+    assert [verdict[:3] for verdict in verdicts] == [[4, 10, 6]] * 3
+
+
+def test_a_plan_is_known_where_it_was_set(cluster):
+    cluster.primaries[0].client().execute_command(*words("QUOTA.PLAN SET only-here r LIMIT 1 day"))
+    names = {cluster.shard_of(name): name for name in (f"where{number}" for number in range(50))}
+    client = cluster.client()
+    assert client.execute_command("QUOTA.OPEN", names[0], "only-here") in (b"OK", True)
+    for shard in (1, 2):
+        unknown = error(cluster.primaries[shard].client(), f"QUOTA.OPEN {names[shard]} only-here")
+        assert str(unknown).startswith("NOPLAN")
+
+
+# ---- a slot moves ----
+
+
+class Move:
+    """Moves the slot of a key to another shard, in steps: begin, keys in small batches, end."""
+
+    def __init__(self, cluster, key):
+        self.cluster, self.slot = cluster, cluster.slot_of(key)
+        self.source = next(server for server in cluster.primaries if self.owns(server))
+        self.target = next(server for server in cluster.primaries if server is not self.source)
+
+    def owns(self, server):
+        reply = server.client().execute_command("CLUSTER NODES")
+        mine = next(flags for flags in reply.values() if "myself" in flags["flags"])
+        return any(int(slots[0]) <= self.slot <= int(slots[-1]) for slots in mine["slots"])
+
+    def begin(self):
+        self.target.client().execute_command("CLUSTER", "SETSLOT", self.slot, "IMPORTING", name_of(self.source))
+        self.source.client().execute_command("CLUSTER", "SETSLOT", self.slot, "MIGRATING", name_of(self.target))
+
+    def keys(self, count):
+        return self.source.client().execute_command("CLUSTER", "GETKEYSINSLOT", self.slot, count)
+
+    def some(self, count):
+        keys = self.keys(count)
+        if keys:
+            self.source.client().execute_command("MIGRATE", "127.0.0.1", self.target.port, "", 0, 5000, "KEYS", *keys)
+        return keys
+
+    def end(self):
+        for server in (self.target, self.source, *self.cluster.primaries):
+            server.client().execute_command("CLUSTER", "SETSLOT", self.slot, "NODE", name_of(self.target))
+
+
+class Spender(threading.Thread):
+    """Consumes with ids, one account after another, through a cluster client of its own."""
+
+    def __init__(self, cluster, number, accounts):
+        super().__init__()
+        self.client, self.number, self.accounts = cluster.client(), number, accounts
+        self.stopping, self.spent = False, 0
+
+    def run(self):
+        while not self.stopping:
+            for account in self.accounts:
+                word = ("QUOTA.CONSUME", account, "r", 1, "ID", f"{self.number}-{self.spent}")
+                assert self.client.execute_command(*word)[0] == 1
+                self.client.execute_command("RL.ALLOW", account + "w", "FIXED", 1_000_000, "1d")
+            self.spent += 1
+
+
+def test_a_slot_moves_under_load_and_nothing_is_lost(cluster):
+    cluster.on_primaries("QUOTA.PLAN SET busy r LIMIT 1000000 day")
+    client = cluster.client()
+    accounts = [f"{{busy}}{number}" for number in range(12)]
+    for account in accounts:
+        client.execute_command("QUOTA.OPEN", account, "busy")
+        client.execute_command("QUOTA.RESERVE", account, "hold", "r", 9, "TTL", "1h")
+    spenders = [Spender(cluster, number, accounts) for number in range(3)]
+    for spender in spenders:
+        spender.start()
+    try:
+        for _ in range(2):  # there, and from there to another
+            move = Move(cluster, "{busy}0")
+            progress(spenders)
+            move.begin()
+            while move.some(3):
+                progress(spenders)
+            move.end()
+            progress(spenders)
+    finally:
+        for spender in spenders:
+            spender.stopping = True
+        for spender in spenders:
+            spender.join()
+    spent = sum(spender.spent for spender in spenders)
+    for account in accounts:
+        assert client.execute_command("QUOTA.COMMIT", account, "hold", 4) == [4, 5, 1_000_000 - spent - 4]
+        assert used(client, account) == spent + 4
+        left = client.execute_command("RL.ALLOW", account + "w", "FIXED", 1_000_000, "1d", "PEEK")[2]
+        assert left == 1_000_000 - spent
+
+
+def progress(spenders):
+    goal = [spender.spent + 1 for spender in spenders]
+    wait_until(lambda: all(spender.spent >= least for spender, least in zip(spenders, goal)), "a client has stopped")
+
+
+def test_between_the_shards_a_key_is_asked_for_where_it_is(cluster):
+    client = cluster.client()
+    for name in ("{half}a", "{half}b"):
+        client.execute_command("QUOTA.OPEN", name, "p")
+        client.execute_command("QUOTA.CONSUME", name, "r", 5, "ID", "x")
+        client.execute_command("RL.ALLOW", name + "w", 10, "1h")
+    move = Move(cluster, "{half}")
+    move.begin()
+    gone = [key.decode() for key in move.some(2)]
+    stays = [key.decode() for key in move.keys(9)]
+    lines = {"w": "RL.ALLOW {} 10 1h COST 2", "a": "QUOTA.CONSUME {} r 5 ID x", "b": "QUOTA.CONSUME {} r 5 ID x"}
+    for name in gone:
+        assert isinstance(error(move.source.client(), lines[name[-1]].format(name)), redis.exceptions.AskError)
+        assert isinstance(error(move.target.client(), lines[name[-1]].format(name)), redis.exceptions.MovedError)
+        asking = move.target.client(single_connection_client=True)
+        asking.execute_command("ASKING")
+        assert asking.execute_command(*lines[name[-1]].format(name).split())[0] in (2, 5)
+    for name in stays:
+        assert move.source.client().execute_command(*lines[name[-1]].format(name).split())[0] in (2, 5)
+    split = error(move.source.client(), f"RL.MALLOW 2 {gone[0]} {stays[0]} WITH 10 1h")
+    assert isinstance(split, redis.exceptions.TryAgainError)
+    while move.some(2):
+        pass
+    move.end()
+    for name in ("{half}a", "{half}b"):
+        assert client.execute_command("QUOTA.CONSUME", name, "r", 5, "ID", "x")[0] == 5
+        assert used(client, name) == 5
+        assert client.execute_command("RL.ALLOW", name + "w", 10, "1h", "PEEK")[2] == 7
+
+
+def test_an_account_goes_on_by_its_own_rules_where_its_plan_is_not_known(cluster):
+    client = cluster.client()
+    move = Move(cluster, "{own}")
+    move.source.client().execute_command(*words("QUOTA.PLAN SET rare r LIMIT 10 day"))
+    client.execute_command("QUOTA.OPEN", "{own}a", "rare")
+    client.execute_command("QUOTA.CONSUME", "{own}a", "r", 4, "ID", "x")
+    move.begin()
+    while move.some(2):
+        pass
+    move.end()
+    assert client.execute_command("QUOTA.CONSUME", "{own}a", "r", 4, "ID", "x")[0] == 4
+    assert client.execute_command("QUOTA.CONSUME", "{own}a", "r", 7)[:3] == [0, 10, 6]
+    assert client.execute_command("QUOTA.CONSUME", "{own}a", "r", 6)[:3] == [6, 10, 0]
+    move.target.client().execute_command("QUOTA.CLOCK", "ADVANCE", "1d")
+    assert client.execute_command("QUOTA.CONSUME", "{own}a", "r", 3)[:3] == [3, 10, 7]  # the next day is its own too
+    move.target.client().execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+    assert str(error(move.target.client(), "QUOTA.OPEN {own}b rare")).startswith("NOPLAN")
+
+
+# ---- a shard changes its primary ----
+
+
+def filled(cluster, shard):
+    """An account and a limit of that shard that a replica has too; their names and answers."""
+    name = next(name for name in (f"fill{number}" for number in range(999)) if cluster.shard_of(name) == shard)
+    client = cluster.primaries[shard].client()
+    client.execute_command("QUOTA.OPEN", name, "p")
+    answer = client.execute_command("QUOTA.CONSUME", name, "r", 990, "ID", "x")
+    client.execute_command("RL.ALLOW", "{" + name + "}w", "FIXED", 1, "1d")
+    assert client.execute_command("WAIT", 1, 60_000) == 1
+    return name, answer
+
+
+def assert_goes_on(cluster, shard, name, answer):
+    client, replica = cluster.client(), cluster.replicas[shard]
+    wait_until(lambda: replica.client().info("replication")["role"] == "master", "no replica is promoted")
+    wait_until(lambda: cluster_info(cluster.servers[1])["cluster_state"] == "ok", "the cluster stays down")
+    wait_until(lambda: answers(client, name), "no client finds the new primary")
+    assert client.execute_command("QUOTA.CONSUME", name, "r", 990, "ID", "x") == answer
+    assert client.execute_command("QUOTA.CONSUME", name, "r", 11)[0] == 0
+    assert client.execute_command("QUOTA.CONSUME", name, "r", 10)[:3] == [10, 1000, 0]
+    assert client.execute_command("RL.ALLOW", "{" + name + "}w", "FIXED", 1, "1d")[0] == 0
+    assert replica.client().execute_command("QUOTA.OPEN", name, "p") in (b"OK", True)  # it knows the plan too
+
+
+def answers(client, name):
+    try:
+        return used(client, name) == 990
+    except (redis.ConnectionError, redis.exceptions.ClusterDownError, redis.exceptions.RedisClusterException):
+        return False
+
+
+def test_a_failover_by_hand_keeps_the_accounts(cluster):
+    name, answer = filled(cluster, 1)
+    cluster.replicas[1].client().execute_command("CLUSTER", "FAILOVER")
+    assert_goes_on(cluster, 1, name, answer)
+    former, now = cluster.primaries[1], cluster.replicas[1]
+    wait_until(lambda: former.client().info("replication").get("master_link_status") == "up", "it does not follow")
+    wait_until(lambda: former.digest() == now.digest(), "the former primary differs")
+
+
+def test_a_killed_primary_is_replaced_and_the_accounts_are_kept(cluster):
+    name, answer = filled(cluster, 0)
+    cluster.primaries[0].kill()
+    assert_goes_on(cluster, 0, name, answer)
