@@ -8,6 +8,8 @@
 #  make zones         the zone reader against Python's zoneinfo, every zone, 1900 to 2100
 #  make fuzz          every fuzz target for FUZZ_SECONDS (60) each
 #  make bench         measure (scripts/bench)
+#  make bench-quotas  what accounts weigh, and whether full ones are slower
+#  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
 #  make coverage      lines and branches reached by unit and integration tests
 #  make sanitize      the integration tests with ASan and UBSan inside the server

@@ -244,8 +244,8 @@ static void write_catalogue(RedisModuleCtx *ctx, void *unused)
     }
 }
 
-/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. Not written here but as
- * soon as the command that began it has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes that command
+/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. Not written here but
+ * as soon as the command that began it has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes that command
  * itself along, to the AOF and to every replica. */
 static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
