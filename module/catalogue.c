@@ -244,9 +244,9 @@ static void write_catalogue(RedisModuleCtx *ctx, void *unused)
     }
 }
 
-/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. Not written here but
- * as soon as the command that began it has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes that command
- * itself along, to the AOF and to every replica. */
+/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The catalogue is
+ * written as soon as the command that began this has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes
+ * that command itself along, to the AOF and to every replica. */
 static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)event;
