@@ -124,7 +124,7 @@ zones: .venv/made-from
 # ASan writes a file for each process that has something to say, and the test fixtures send the servers' standard
 # error to files beside them (UBSan's findings): none may have anything in it.
 sanitize: LOGS = $(CURDIR)/build/sanitize/logs
-sanitize: build/sanitize/quota.so .venv/made-from
+sanitize: build/sanitize/quota.so quota.so .venv/made-from
 	rm -rf "$(LOGS)" && mkdir -p "$(LOGS)"
 	QUOTA_MODULE="$(CURDIR)/$<" QUOTA_SANITIZE_LOGS="$(LOGS)" \
 	QUOTA_PRELOAD="$$(readlink -f "$$($(CC) -print-file-name=libasan.so)"):$$(readlink -f "$$($(CC) -print-file-name=libubsan.so)")" \
