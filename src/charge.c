@@ -80,7 +80,8 @@ static int64_t window_wait_us(const struct scene *scene, const struct quota_rule
 {
     wide busy = (wide)window->used + window_held(scene, window) + units;
     if (capacity == UNLIMITED || busy <= capacity) return 0;
-    int64_t wait_us = holds_wait_us(scene, window, busy);
+    bool fits_alone = (wide)window->used + units <= capacity; /* else no end of a reservation helps */
+    int64_t wait_us = fits_alone ? holds_wait_us(scene, window, busy) : NEVER_US;
     if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
     int64_t cycles = window_cycles_until(window, scene->terms, rule->limit, units);
     if (cycles < 0) return NEVER_US;
