@@ -52,7 +52,7 @@ static struct quota_rule *next_rule(RedisModuleCtx *ctx, struct terms_argument *
 
 static bool add_rolling(RedisModuleCtx *ctx, const struct limit_words *words, struct quota_rule *rule)
 {
-    if (words->period.size > 0 || words->calendar || words->from.size > 0 || words->eom || words->prorate) {
+    if (words->period.size > 0 || words->calendar || words->from.data || words->eom || words->prorate) {
         return reply_bad(ctx, "LIMIT", SPAN("ROLLING"), "a rolling window has no period and no calendar");
     }
     rule->kind = QUOTA_ROLLING;
@@ -82,8 +82,8 @@ bool terms_add_limit(RedisModuleCtx *ctx, void *argument, const void *element)
         return reply_bad(ctx, "period", words->period, limit_arguments[1].summary);
     }
     rule->period.calendar = words->calendar != 0;
-    if (words->from.size > 0 && !words->calendar) return reply_bad(ctx, "FROM", words->from, "needs CALENDAR");
-    if (words->from.size > 0 && !period_parse_from(words->from, &rule->period)) {
+    if (words->from.data && !words->calendar) return reply_bad(ctx, "FROM", words->from, "needs CALENDAR");
+    if (words->from.data && !period_parse_from(words->from, &rule->period)) {
         return reply_bad(ctx, "FROM", words->from, "does not fit the period (15, 04-06 or a weekday, with CALENDAR)");
     }
     rule->period.end_of_month = words->eom != 0;

@@ -161,7 +161,7 @@ static void decode_slot(struct cursor *cursor, struct slot *slot)
     decode_rates(cursor, slot);
     rest.own = decode_plan(cursor, true);
     rest.own_until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
-    if (!rest.own && rest.own_until_us > 0) cursor->bad = true;
+    if (rest.own ? !plan_find(rest.own, resource) : rest.own_until_us > 0) cursor->bad = true;
     decode_rollings(cursor, &rest);
     decode_pasts(cursor, &rest);
     if (!rest.own && !rest.rollings && !rest.pasts) return;

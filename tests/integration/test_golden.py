@@ -1,0 +1,198 @@
+"""Golden files (tests/golden, made by make.py): what was once written is read for ever, and nothing else is.
+
+    name.dump ── RESTORE ──▶ value ── asked ──▶ what name.json says
+        │                      └── DUMP ──────▶ the same bytes (but for RESTORE's footer: version, checksum)
+        └─ one byte flipped, or an encoding of the future, checksum right ──▶ refused, or a value like any other
+"""
+
+import json
+import struct
+
+import pytest
+import redis
+
+from conftest import Quota, as_map
+from servers import ROOT, Server
+
+GOLDEN = ROOT / "tests" / "golden"
+DUMPS = sorted(path.stem for path in GOLDEN.glob("*.dump"))
+CATALOGUES = sorted(path.stem for path in GOLDEN.glob("*.rdb"))
+QUESTIONS = {"limiter": "RL.INFO k", "leases": "RL.LEASES k", "breaker": "RL.BREAKER k INFO",
+             "adaptive": "RL.ADAPT k INFO", "account": "QUOTA.INFO k"}
+FOOTER_BYTES = 10
+MODULE_BYTES = 9  # of an RDB string of 64 bits: the type's name and the encoding of the frame
+REFUSED = "Bad data format"
+
+
+def crc64_rows():
+    """Jones' polynomial, reflected, as Redis uses it: one row for each byte."""
+    rows = []
+    for row in range(256):
+        for _ in range(8):
+            row = row >> 1 ^ (0x95AC9329AC4BC9B5 if row & 1 else 0)
+        rows.append(row)
+    return rows
+
+
+ROWS = crc64_rows()
+
+
+def crc64(data):
+    checksum = 0
+    for byte in data:
+        checksum = ROWS[(checksum ^ byte) & 255] ^ checksum >> 8
+    return checksum
+
+
+def payload(name):
+    return (GOLDEN / f"{name}.dump").read_bytes()[:-FOOTER_BYTES]
+
+
+def sealed(data, version=10):
+    """A payload as RESTORE takes it."""
+    data = bytes(data) + struct.pack("<H", version)
+    return data + struct.pack("<Q", crc64(data))
+
+
+def head_of(data):
+    """Where the value's own bytes begin: after type, module, opcode and the length of the string."""
+    at = 1 + MODULE_BYTES + 1
+    return at + (1, 2)[data[at] >> 6]
+
+
+def answers(name):
+    return json.loads((GOLDEN / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Without compression bytes stand in a dump as the module wrote them; small values are not compressed anyhow."""
+    server = Server(rdbcompression="no").start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def golden(server):
+    quota = Quota(server.client())
+    quota("FLUSHALL")
+    yield quota
+    assert quota.client.ping()
+    quota.client.close()
+
+
+def test_the_checksum_is_redis_own():
+    assert crc64(b"123456789") == 0xE9C6D914C4B8D9CA
+    for name in DUMPS:
+        assert sealed(payload(name)) == (GOLDEN / f"{name}.dump").read_bytes()
+
+
+def test_every_kind_is_here():
+    assert {name.split("-")[0] for name in DUMPS} == set(QUESTIONS)
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_a_golden_dump_is_read_and_written_as_ever(golden, name):
+    expected = answers(name)
+    golden("QUOTA.CLOCK FREEZE", expected["at"])
+    golden("RESTORE k 0", sealed(payload(name)))
+    assert {line: as_map(golden(line)) for line in expected["asked"]} == expected["asked"]
+    assert golden("DUMP k")[:-FOOTER_BYTES] == payload(name)
+
+
+@pytest.mark.parametrize("name", CATALOGUES)
+def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
+    """catalogue-1 was written before there were plans, its auxiliary data is of version 1."""
+    server, expected = Server(), answers(name)
+    (server.path / "dump.rdb").write_bytes((GOLDEN / f"{name}.rdb").read_bytes())
+    server.start()
+    try:
+        quota = Quota(server.client())
+        quota("QUOTA.CLOCK FREEZE", expected["at"])
+        for number, key in enumerate(["leases", "breaker", "adaptive"], 1):
+            assert server.client(db=number).move(key, 0)
+        assert {line: as_map(quota(line)) for line in expected["asked"]} == expected["asked"]
+        assert sorted(quota.map("RL.POLICY LIST")) == ["api", "other"]
+        assert quota("RL.ALLOW new POLICY api SUBJECT acme")[1] == 99
+        assert quota("RL.ALLOW new POLICY api SUBJECT villain")[0] == 0
+        assert quota("QUOTA.PLAN SET p r LIMIT 1 day") == (1 if name == "catalogue-1" else 3)
+        digest = server.digest()
+        quota("DEBUG RELOAD")  # written again, in the newest version
+        assert server.digest() == digest
+        assert sorted(quota.map("RL.POLICY LIST")) == ["api", "other"]
+    finally:
+        server.close()
+
+
+def test_auxiliary_data_of_the_future_stops_the_start_with_a_message():
+    server = Server(rdbchecksum="no")
+    data = bytearray((GOLDEN / "catalogue-2.rdb").read_bytes())
+    at = data.index(b"\x02\x01" b"\x02\x02" b"\x02\x02")  # integers: before the keys, version 2, two policies
+    data[at + 3] = 3
+    (server.path / "dump.rdb").write_bytes(data)
+    with pytest.raises(RuntimeError, match="policies and plans of a newer version"):
+        server.start()
+    assert "STACK TRACE" not in server.log()
+    server.alarms_expected = ("Bad file format",)
+    server.process = None
+    server.close()
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_encodings_of_the_future_are_refused(golden, server, name):
+    data = bytearray(payload(name))
+    head = head_of(data)
+    logged = len(server.log())
+    for encoding in {*range(16)} - {data[head] & 15}:
+        future = data.copy()
+        future[head] = future[head] & 0xF0 | encoding
+        assert golden.error("RESTORE k 0", sealed(future)) == REFUSED
+    assert server.log()[logged:].count("damaged bytes, or a newer encoding") == 15
+    data[MODULE_BYTES] ^= 1  # the frame's encoding, in the lowest bits of the module's number
+    assert golden.error("RESTORE k 0", sealed(data)) == REFUSED
+    assert golden("EXISTS k") == 0
+
+
+def restore_all(client, blobs, question):
+    """Each answer in the place of its blob: what RESTORE said, the value as it is dumped now, what it answers."""
+    pipeline = client.pipeline(transaction=False)
+    for blob in blobs:
+        pipeline.delete("k")
+        pipeline.restore("k", 0, blob)
+        pipeline.dump("k")
+        pipeline.execute_command(*question.split())
+    replies = pipeline.execute(raise_on_error=False)
+    return list(zip(replies[1::4], replies[2::4], replies[3::4]))
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_a_flipped_byte_is_refused_or_makes_a_whole_value(golden, name):
+    """What loads is dumped, loads again, and is dumped as the same bytes: no value has a state that it cannot write."""
+    data, question = payload(name), QUESTIONS[name.split("-")[0]]
+    golden("QUOTA.CLOCK FREEZE", answers(name)["at"])
+    blobs = []
+    for at in range(1, len(data)):  # byte 0 would make it a value of Redis' own
+        for bits in (0x01, 0x02, 0x10, 0x40, 0x80, 0xFF):
+            flipped = bytearray(data)
+            flipped[at] ^= bits
+            blobs.append(sealed(flipped))
+    written = []
+    for outcome, dump, asked in restore_all(golden.client, blobs, question):
+        if isinstance(outcome, redis.ResponseError):
+            assert str(outcome) == REFUSED and dump is None
+            continue
+        if isinstance(asked, redis.ResponseError):  # a zone, or own rules of a resource, whose name was flipped
+            assert name.startswith("account") and "zone" in str(asked)
+        written.append(dump)
+    assert 0 < len(written) < len(blobs)
+    again = restore_all(golden.client, written, question)
+    assert [dump for _, dump, _ in again] == written
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_a_value_cut_short_or_with_more_behind_it_is_refused(golden, name):
+    data = payload(name)
+    at, value = MODULE_BYTES + 2, data[head_of(data):-1]
+    for odd in [*(value[:size] for size in range(len(value))), value + b"\0", value + value]:
+        length = struct.pack(">H", 0x4000 | len(odd))
+        assert golden.error("RESTORE k 0", sealed(data[:at] + length + odd + data[-1:])) == REFUSED
