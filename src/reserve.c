@@ -146,14 +146,16 @@ static int64_t amend(const struct footing *footing, uint64_t period, struct clos
     return overdraft(&closed) - before;
 }
 
-static void post_to_window(struct window *window, const struct terms *terms, int64_t made_us, int64_t units,
+static bool post_to_window(struct window *window, const struct terms *terms, int64_t made_us, int64_t units,
                            bool returned)
 {
     if (returned) {
         window_refund(window, -units);
-    } else if (window_charge(window, units, 0, made_us) && terms) {
-        window_warn(window, terms);
+        return true;
     }
+    if (!window_charge(window, units, 0, made_us)) return false;
+    if (terms) window_warn(window, terms);
+    return true;
 }
 
 bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us, const struct charged *charged)
@@ -213,14 +215,14 @@ uint32_t late_cycles(const struct standing *standing, const struct footing *foot
     return kept;
 }
 
-void post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
+bool post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
                const struct charged *charged, bool returned, struct sink *changes)
 {
     struct late_cycle late[SLOT_PASTS_MAX];
     uint32_t count = late_cycles(standing, footing, made_us, charged, changes, late);
     for (uint32_t i = 0; i < footing->windows_count; i++) {
-        if (late_runs(footing, i, made_us, charged))
-            post_to_window(&footing->windows[i], footing->terms, made_us, units, returned);
+        if (!late_runs(footing, i, made_us, charged)) continue;
+        if (!post_to_window(&footing->windows[i], footing->terms, made_us, units, returned)) return false;
     }
     for (uint32_t i = 0; i < count; i++) {
         int64_t more = amend(footing, late[i].period, late[i].closed, units, returned, changes);
@@ -230,6 +232,7 @@ void post_late(const struct standing *standing, struct footing *footing, int64_t
             window->debt = wide_clamp((wide)window->debt + more, 0, INT64_MAX);
         }
     }
+    return true;
 }
 
 /* ---- resolving ------------------------------------------------------------------------------------------- */
@@ -259,8 +262,9 @@ static enum account_fault resolve(struct standing *standing, const struct stored
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     footing_begin(standing, resource, &footing);
     fault = footing_settle(standing, &footing, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE && units > 0)
-        post_late(standing, &footing, hold->made_us, units, NULL, false, &decision->changes);
+    bool posted = fault != ACCOUNT_FAULT_NONE || units == 0 ||
+                  post_late(standing, &footing, hold->made_us, units, NULL, false, &decision->changes);
+    if (!posted) fault = ACCOUNT_FAULT_OVERFLOW;
     if (fault == ACCOUNT_FAULT_NONE) fault = footing_tell(standing, &footing, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = post_to_logs(standing, &footing, units, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;

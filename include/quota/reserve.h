@@ -55,6 +55,6 @@ bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us, c
 
 /* Posts units to the cycles that were running at `made_us` (negative: takes them back), wherever they are now: in the
  * settled footing, or in the history. With `returned` they count as refunded. What a closed cycle is overdrawn by
- * more than it was, the running one repays. */
-void post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
+ * more than it was, the running one repays. False when a running cycle could not count them: nothing is to change. */
+bool post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
                const struct charged *charged, bool returned, struct sink *changes);

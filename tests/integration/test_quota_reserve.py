@@ -132,6 +132,15 @@ def test_a_commit_posts_to_the_cycle_it_was_made_in(acme, touched):
     assert rule(acme)["used"] == (2 if touched else 0)
 
 
+def test_a_commit_that_does_not_fit_is_refused_and_keeps_the_reservation(acme):
+    acme("QUOTA.RESERVE a x r 4 TTL 1h")
+    acme("QUOTA.SET a r 9223372036854775806")
+    assert acme.error("QUOTA.COMMIT a x").startswith("OVERFLOW")
+    assert rule(acme)["held"] == 4
+    assert acme("QUOTA.COMMIT a x 1")[:2] == [1, 3]
+    assert rule(acme)["used"] == 9223372036854775807
+
+
 def test_rolling_windows_count_what_is_held_and_then_what_is_posted(acme):
     acme("QUOTA.PLAN SET p w LIMIT 10 ROLLING 1h")
     acme("QUOTA.RESERVE a x w 6 TTL 2h")
