@@ -150,7 +150,8 @@ def rewrite_aof(server):
     busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
 
     def idle():
-        return not any(client.info("persistence")[name] for name in busy)
+        now = client.info("persistence")  # one answer: a rewrite that begins between two would be seen by neither
+        return not any(now[name] for name in busy)
 
     wait_until(idle, "another rewrite does not end")  # of a replica after its full sync
     client.bgrewriteaof()
