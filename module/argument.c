@@ -333,26 +333,35 @@ static bool gives_way(const struct reading *reading, const struct argument *row,
     return (row->flags & ARGUMENT_EITHER) && !reading_ended(reading) && is_option(rows, reading_word(reading));
 }
 
-/* The rows that stand in order: every one but the options. */
-static bool parse_positional(struct reading *reading, const struct argument *rows, void *request)
+/* TTL of a reservation: an option with one value. */
+static bool is_valued(const struct argument *row)
+{
+    return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_INSTANT;
+}
+
+/* The rows that stand in order: every one but the options. Answers in *needed which options have to be given. */
+static bool parse_positional(struct reading *reading, const struct argument *rows, void *request, uint64_t *needed)
 {
     for (const struct argument *row = rows; row->kind; row++) {
         bool parsed = true;
-        if (row->kind == ARGUMENT_RULES) {
+        if (row->token) {
+            if (!(row->flags & ARGUMENT_OPTIONAL)) {
+                if (row->kind == ARGUMENT_SETS) parsed = parse_sets(reading, row, request);
+                if (is_valued(row)) *needed |= UINT64_C(1) << (row - rows);
+            }
+        } else if (row->kind == ARGUMENT_RULES) {
             parsed = parse_rules(reading, row, rows, request);
         } else if (row->kind == ARGUMENT_KEYS) {
             parsed = parse_keys(reading, row, request);
         } else if (row->kind == ARGUMENT_PAIRS) {
             parsed = parse_pairs(reading, row, request);
-        } else if (row->kind == ARGUMENT_SETS) {
-            if (!(row->flags & ARGUMENT_OPTIONAL)) parsed = parse_sets(reading, row, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
-        } else if (!row->token && gives_way(reading, row, rows)) {
+        } else if (gives_way(reading, row, rows)) {
             continue;
-        } else if (!row->token && !reading_ended(reading)) {
+        } else if (!reading_ended(reading)) {
             parsed = parse_value(reading, row, request);
-        } else if (!row->token && !(row->flags & ARGUMENT_OPTIONAL)) {
+        } else if (!(row->flags & ARGUMENT_OPTIONAL)) {
             parsed = parse_missing(reading, row);
         }
         if (!parsed) return false;
@@ -384,23 +393,12 @@ static bool is_option(const struct argument *rows, struct span word)
     return may_be_token(word) && find_option(rows, word, &flag, &bare) && !bare;
 }
 
-/* An option that has to be given, and was not: TTL of a reservation. */
-static bool parse_needed(struct reading *reading, const struct argument *rows, uint64_t seen)
-{
-    for (const struct argument *row = rows; row->kind; row++) {
-        bool valued = row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_INSTANT;
-        bool needed = row->token && valued && !(row->flags & ARGUMENT_OPTIONAL);
-        if (needed && !(seen >> (row - rows) & 1)) return parse_missing(reading, row);
-    }
-    return true;
-}
-
 /* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
  * the top it is an error. */
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
 {
-    uint64_t seen = 0;
-    if (!parse_positional(reading, rows, request)) return false;
+    uint64_t seen = 0, needed = 0;
+    if (!parse_positional(reading, rows, request, &needed)) return false;
     while (!reading_ended(reading)) {
         struct span word = reading_word(reading);
         const struct argument *flag;
@@ -419,7 +417,8 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         seen |= UINT64_C(1) << (row - rows);
         if (!(bare ? parse_value(reading, row, request) : parse_option(reading, row, flag, request))) return false;
     }
-    return parse_needed(reading, rows, seen);
+    uint64_t missing = needed & ~seen;
+    return missing == 0 || parse_missing(reading, rows + __builtin_ctzll(missing));
 }
 
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,

@@ -21,11 +21,22 @@ static void store(struct handle *handle, void *before, long long before_bytes)
     }
 }
 
-/* Whole ms, rounded up: the server forgets the key when the state is as good as new, never before. */
-static void expire(struct handle *handle, int64_t deadline_us, bool lasting)
+static int64_t deadline_us(const struct handle *handle)
 {
-    bool stays = lasting || deadline_us >= INSTANT_MAX_US; /* a forced breaker has no end */
-    RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(deadline_us));
+    return handle->value ? handle->keeper->deadline_us(handle->value) : INSTANT_MAX_US;
+}
+
+/* The server forgets a value when it is as good as new, or up to a grain later, never before. It is told only what it
+ * does not know: a time to live follows from the value, so where that instant has not moved it stands already. (But
+ * under a test clock, which takes it away while frozen, always.) */
+static void expire(struct handle *handle, int64_t before_us, int64_t after_us, bool lasting)
+{
+    int64_t grain_us = handle->keeper->grain_us ? handle->keeper->grain_us(handle->value) : 1;
+    bool told = (((before_us - 1) ^ (after_us - 1)) & -grain_us) == 0;
+    if (told && !clock_test_is_allowed()) return;
+    bool stays = lasting || after_us >= INSTANT_MAX_US - grain_us; /* a forced breaker has no end */
+    int64_t expiry_us = (after_us + grain_us - 1) & -grain_us;
+    RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));
 }
 
 static void replicate_effects(RedisModuleCtx *ctx, struct handle *handle, const void *decision, bool lasting)
@@ -50,14 +61,15 @@ void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, in
     if (!handle->keeper->has_effects(decision)) return;
     void *before = handle->value;
     long long before_bytes = value_bytes(handle);
+    int64_t before_us = deadline_us(handle);
     bool lasting = clock_is_frozen();
     handle->value = handle->keeper->apply(before, decision);
     store(handle, before, before_bytes);
-    int64_t deadline_us = handle->keeper->deadline_us(handle->value);
-    if (deadline_us <= now_us) {
+    int64_t after_us = deadline_us(handle);
+    if (after_us <= now_us) {
         forget(ctx, handle);
     } else {
-        expire(handle, deadline_us, lasting);
+        expire(handle, before_us, after_us, lasting);
         replicate_effects(ctx, handle, decision, lasting);
     }
     RedisModule_SignalModifiedKey(ctx, handle->name);
@@ -67,10 +79,11 @@ bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span eff
 {
     void *before = handle->value;
     long long before_bytes = value_bytes(handle);
+    int64_t before_us = deadline_us(handle);
     bool lasting;
     if (!handle->keeper->replay(&handle->value, effects, &lasting)) return false;
     store(handle, before, before_bytes);
-    expire(handle, handle->keeper->deadline_us(handle->value), lasting);
+    expire(handle, before_us, deadline_us(handle), lasting);
     RedisModule_SignalModifiedKey(ctx, handle->name);
     return true;
 }

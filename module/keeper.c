@@ -7,11 +7,12 @@
 #define FRAME_ENCODING     0   /* of the RDB frame; the blob inside carries its own encoding */
 #define BLOB_BYTES_USUAL   256 /* on the stack; longer values move to the heap */
 #define VALUE_HEADER_BYTES 32  /* the server's own robj and moduleValue, which MEMORY USAGE would leave out */
+#define EFFORT_BYTES       256 /* the server frees in the background what costs more than 64 such pieces */
 #define KIND_SHIFT         4
 #define KIND_MASK          7
 
-struct keeper *const keepers[] = {&limiter_keeper,  &lease_keeper,   &breaker_keeper,
-                                  &adaptive_keeper, &account_keeper, NULL};
+struct keeper *const keepers[] = {&limiter_keeper, &lease_keeper, &breaker_keeper, &adaptive_keeper, &account_keeper,
+                                  &table_keeper,   NULL};
 
 struct keeper *keeper_of(struct span bytes)
 {
@@ -123,6 +124,11 @@ static void *copy(struct keeper *keeper, const void *value)
         keeper_count(&name##_keeper, -1, -(long long)name##_keeper.bytes(value));                                      \
         name##_keeper.free(value);                                                                                     \
     }                                                                                                                  \
+    static size_t name##_effort(RedisModuleKeyOptCtx *ctx, const void *value)                                          \
+    {                                                                                                                  \
+        (void)ctx;                                                                                                     \
+        return name##_keeper.bytes(value) / EFFORT_BYTES;                                                              \
+    }                                                                                                                  \
     static void name##_unlink(RedisModuleKeyOptCtx *ctx, const void *value)                                            \
     {                                                                                                                  \
         (void)value;                                                                                                   \
@@ -135,6 +141,7 @@ static void *copy(struct keeper *keeper, const void *value)
         .aof_rewrite = name##_rewrite,                                                                                 \
         .digest = name##_digest,                                                                                       \
         .free = name##_free_value,                                                                                     \
+        .free_effort2 = name##_effort,                                                                                 \
         .unlink2 = name##_unlink,                                                                                      \
         .copy2 = name##_copy,                                                                                          \
         .mem_usage2 = name##_memory,                                                                                   \
@@ -145,13 +152,14 @@ CALLBACKS(lease)
 CALLBACKS(breaker)
 CALLBACKS(adaptive)
 CALLBACKS(account)
+CALLBACKS(table)
 
 static const struct {
     struct keeper *keeper;
     RedisModuleTypeMethods *methods;
 } types[] = {
     {&limiter_keeper, &limiter_methods},   {&lease_keeper, &lease_methods},     {&breaker_keeper, &breaker_methods},
-    {&adaptive_keeper, &adaptive_methods}, {&account_keeper, &account_methods},
+    {&adaptive_keeper, &adaptive_methods}, {&account_keeper, &account_methods}, {&table_keeper, &table_methods},
 };
 
 int keepers_register(RedisModuleCtx *ctx)
@@ -182,6 +190,7 @@ static bool open_as(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleStrin
         return true;
     }
     handle_close(handle);
+    handle->key = NULL;
     return false;
 }
 
@@ -198,9 +207,14 @@ bool handle_open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModul
     return opened;
 }
 
+bool handle_read(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
+{
+    return open_as(ctx, keeper, name, REDISMODULE_READ, handle);
+}
+
 bool handle_read_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle)
 {
-    bool opened = open_as(ctx, keeper, name, REDISMODULE_READ, handle);
+    bool opened = handle_read(ctx, keeper, name, handle);
     if (!opened) RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
     return opened;
 }

@@ -29,7 +29,8 @@ struct keeper {
     void (*encode)(const void *value, struct sink *sink);
     void *(*decode)(struct span bytes); /* NULL when the bytes are no value */
     int64_t (*deadline_us)(const void *value);
-    void (*free)(void *value); /* any thread */
+    int64_t (*grain_us)(const void *value); /* how finely the time to live follows, a power of two; NULL = 1 */
+    void (*free)(void *value);              /* any thread */
     size_t (*bytes)(const void *value);
     /* NULL, or is told when a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
     void (*unlinked)(RedisModuleKeyOptCtx *where);
@@ -71,6 +72,7 @@ extern struct keeper lease_keeper;
 extern struct keeper breaker_keeper;
 extern struct keeper adaptive_keeper;
 extern struct keeper account_keeper;
+extern struct keeper table_keeper;
 
 /* A value came (+1), went (-1) or changed its size (0). Any thread. */
 void keeper_count(struct keeper *keeper, long long values, long long bytes);
@@ -97,7 +99,8 @@ bool handle_open(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *
 /* Opens a key for a command that may write. On false the client has its WRONGTYPE; else close it. */
 bool handle_open_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
 
-/* The same for a command that only reads: allowed on replicas. */
+/* The same for a command that only reads: allowed on replicas. Without _or_reply the client has no answer yet. */
+bool handle_read(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
 bool handle_read_or_reply(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleString *name, struct handle *handle);
 
 /* Every opened handle is closed; nothing is signalled. */

@@ -24,4 +24,9 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-struct keeper limiter_keeper = {.type_name = "rl-bucket", .kind = 0, KEEPER_ROW};
+static int64_t grain_us(const void *value)
+{
+    return ((const struct limiter *)value)->set->grain_us;
+}
+
+struct keeper limiter_keeper = {.type_name = "rl-bucket", .kind = 0, .grain_us = grain_us, KEEPER_ROW};

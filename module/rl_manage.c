@@ -6,6 +6,7 @@
 #include "quota/limiter.h"
 #include "quota/rule_codec.h"
 #include "quota/sliding_log.h"
+#include "quota/table.h"
 #include "reply.h"
 
 /* ---- RL.REFUND key amount [[RULE] index] ----------------------------------------------------------------- */
@@ -77,24 +78,30 @@ static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* ---- RL.INFO key ----------------------------------------------------------------------------------------- */
 
-static const struct argument info_arguments[] = {KEY("key", "The rate-limit key."), {0}};
+static const struct argument info_arguments[] = {KEY("key", "The rate-limit key, or a limiter table."), {0}};
 
-static void reply_rule(RedisModuleCtx *ctx, const struct limiter *limiter, uint32_t index, int64_t now_us)
+/* What a rule is: the first five fields of its map. */
+static void reply_rule_facts(RedisModuleCtx *ctx, const struct rule *rule)
 {
-    const struct rule *rule = &limiter->set->rules[index];
     char lent[128];
     struct sink text = sink_over(lent, sizeof(lent));
-    struct verdict verdict;
-    struct state state;
-
-    limiter_look(limiter, index, now_us, &state, &verdict);
     rule_write(rule, &text);
-    RedisModule_ReplyWithMap(ctx, 9);
     reply_field_text(ctx, "rule", (struct span){text.data, text.size});
     reply_field_text(ctx, "algorithm", (struct span){algorithm_of(rule)->word, strlen(algorithm_of(rule)->word)});
     reply_field_integer(ctx, "limit", rule->limit);
     reply_field_integer(ctx, "period_us", rule->period_us);
     reply_field_integer(ctx, "capacity", rule->capacity);
+    sink_free(&text);
+}
+
+static void reply_rule(RedisModuleCtx *ctx, const struct limiter *limiter, uint32_t index, int64_t now_us)
+{
+    struct verdict verdict;
+    struct state state;
+
+    limiter_look(limiter, index, now_us, &state, &verdict);
+    RedisModule_ReplyWithMap(ctx, 9);
+    reply_rule_facts(ctx, &limiter->set->rules[index]);
     reply_field_integer(ctx, "remaining", verdict.remaining);
     reply_field_integer(ctx, "wait_ms", millis_ceil(verdict.wait_us));
     reply_field_integer(ctx, "reset_ms", millis_ceil(verdict.reset_us));
@@ -104,7 +111,21 @@ static void reply_rule(RedisModuleCtx *ctx, const struct limiter *limiter, uint3
     reply_field_integer(ctx, "amount", state.amount);
     reply_field_integer(ctx, "rest", state.rest);
     reply_field_integer(ctx, "entries", sliding_log_entries(state.log));
-    sink_free(&text);
+}
+
+static void reply_table(RedisModuleCtx *ctx, const struct table *table)
+{
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_name(ctx, "rules");
+    RedisModule_ReplyWithArray(ctx, table->set->count);
+    for (uint32_t i = 0; i < table->set->count; i++) {
+        RedisModule_ReplyWithMap(ctx, 5);
+        reply_rule_facts(ctx, &table->set->rules[i]);
+    }
+    reply_field_integer(ctx, "since", millis_ceil(table->rules_us));
+    reply_field_integer(ctx, "subjects", table->subjects);
+    reply_field_integer(ctx, "segments", table->segments);
+    reply_field_integer(ctx, "bytes", (int64_t)table->bytes);
 }
 
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -112,6 +133,10 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct handle handle;
 
     (void)argc;
+    bool is_table = handle_read(ctx, &table_keeper, argv[1], &handle) && handle.value;
+    if (is_table) reply_table(ctx, handle.value);
+    handle_close(&handle);
+    if (is_table) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
     if (!handle.value) {
         handle_close(&handle);

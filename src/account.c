@@ -68,7 +68,7 @@ struct window slot_window(const struct slot *slot, uint32_t index)
     return window;
 }
 
-static struct stored_window *find_window(struct slot *slot, uint64_t period)
+static struct stored_window *find_window(const struct slot *slot, uint64_t period)
 {
     for (uint32_t i = 0; i < slot->windows_count; i++) {
         if (slot->windows[i].period == period) return &slot->windows[i];
@@ -108,6 +108,16 @@ static bool store_window(struct slot *slot, const struct window *window)
     if (!stored->rest) stored->rest = memory_alloc(sizeof(*stored->rest));
     *stored->rest = *window;
     return moved;
+}
+
+static void count_used(struct slot *slot, const struct change *change)
+{
+    struct stored_window *stored = find_window(slot, change->period);
+    if (!stored) return; /* accepted changes never come here */
+    struct window window = slot_window(slot, (uint32_t)(stored - slot->windows));
+    window.used = change->amount;
+    window.peak = change->peak;
+    (void)store_window(slot, &window);
 }
 
 static void drop_window(struct slot *slot, uint64_t period)
@@ -454,6 +464,7 @@ static void apply_to_slot(struct account *account, struct slot *slot, const stru
         break;
     case CHANGE_WINDOW: moved = store_window(slot, &change->window); break;
     case CHANGE_DROP: drop_window(slot, change->period); break;
+    case CHANGE_USED: count_used(slot, change); break;
     case CHANGE_CLOSED: push_past(slot, change->period, &change->closed); break;
     case CHANGE_AMENDED: {
         struct past *past = past_of(slot, change->period);
@@ -471,8 +482,7 @@ static void apply_to_slot(struct account *account, struct slot *slot, const stru
 
 static void apply_one(struct account *account, const struct change *change)
 {
-    bool of_slot = change->kind >= CHANGE_OWN && change->kind <= CHANGE_EMPTIED;
-    if (of_slot) {
+    if (change_is_of_slot(change)) {
         if (change->slot < account->slots_count) apply_to_slot(account, &account->slots[change->slot], change);
         return;
     }
@@ -566,7 +576,7 @@ static bool change_accepted(struct promise *promise, const struct change *change
     const struct account *account = promise->account;
     bool known = account && change->slot < account->slots_count;
     const struct slot *slot = known ? &account->slots[change->slot] : NULL;
-    if (change->kind >= CHANGE_OWN && change->kind <= CHANGE_EMPTIED && change->slot >= promise->slots) return false;
+    if (change_is_of_slot(change) && change->slot >= promise->slots) return false;
     switch (change->kind) {
     case CHANGE_PLAN: return promise->planned = plan_bytes_accepted(change->bytes, false);
     case CHANGE_NEXT:
@@ -574,6 +584,7 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_SLOT:
         return change->bytes.size > 0 && change->bytes.size <= RESOURCE_NAME_MAX &&
                slot_is_new(promise, change->bytes) && promise->slots++ < ACCOUNT_SLOTS_MAX;
+    case CHANGE_USED: return slot && find_window(slot, change->period);
     case CHANGE_RATES: return rates_accepted(slot ? slot->rates : NULL, change->bytes);
     case CHANGE_HOLD: return hold_accepted(promise, change);
     case CHANGE_EXTEND:

@@ -33,10 +33,16 @@ void sink_byte(struct sink *sink, uint8_t byte)
     sink->data[sink->size++] = (char)byte;
 }
 
+/* Memory that was lent is left only when the bytes themselves no longer fit it. */
 static void sink_unsigned(struct sink *sink, uint64_t number)
 {
-    for (; number > LOW_SEVEN; number >>= 7) sink_byte(sink, (uint8_t)(number | MORE));
-    sink_byte(sink, (uint8_t)number);
+    size_t size = 1;
+    for (uint64_t rest = number >> 7; rest > 0; rest >>= 7) size++;
+    sink_reserve(sink, size);
+    char *at = sink->data + sink->size;
+    for (; number > LOW_SEVEN; number >>= 7) *at++ = (char)(number | MORE);
+    *at = (char)number;
+    sink->size += size;
 }
 
 void sink_number(struct sink *sink, int64_t number)

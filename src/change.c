@@ -159,11 +159,13 @@ enum field {
     FIELD_KEY, /* bytes, not empty */
     FIELD_BODY,
     FIELD_PERIOD,
+    FIELD_CODE, /* of a period that the slot has */
     FIELD_PERIOD_US,
     FIELD_ANCHOR,
     FIELD_EXPIRES,
     FIELD_UNTIL,
     FIELD_AMOUNT,
+    FIELD_PEAK,
     FIELD_STATE,
     FIELD_OUTCOME,
     FIELD_WINDOW,
@@ -194,6 +196,7 @@ static const uint8_t fields_of[CHANGE_KINDS_END][5] = {
     [CHANGE_EXTEND] = {FIELD_KEY, FIELD_EXPIRES},
     [CHANGE_RESOLVE] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT},
     [CHANGE_NOTE] = {FIELD_NOTE},
+    [CHANGE_USED] = {FIELD_SLOT, FIELD_CODE, FIELD_AMOUNT, FIELD_PEAK},
 };
 
 static void field_encode(const struct change *change, enum field field, struct sink *sink)
@@ -203,12 +206,14 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_BYTES:
     case FIELD_KEY: sink_bytes(sink, change->bytes); break;
     case FIELD_BODY: sink_bytes(sink, change->body); break;
-    case FIELD_PERIOD: sink_number(sink, (int64_t)change->period); break;
+    case FIELD_PERIOD:
+    case FIELD_CODE: sink_number(sink, (int64_t)change->period); break;
     case FIELD_PERIOD_US: sink_number(sink, change->period_us); break;
     case FIELD_ANCHOR: sink_signed(sink, change->anchor_us); break;
     case FIELD_EXPIRES: sink_number(sink, change->expires_us); break;
     case FIELD_UNTIL: sink_number(sink, change->until_us); break;
     case FIELD_AMOUNT: sink_number(sink, change->amount); break;
+    case FIELD_PEAK: sink_number(sink, change->peak); break;
     case FIELD_STATE: sink_byte(sink, change->state); break;
     case FIELD_OUTCOME: sink_byte(sink, change->outcome); break;
     case FIELD_WINDOW: window_encode(&change->window, sink); break;
@@ -257,11 +262,13 @@ static void field_decode(struct cursor *cursor, enum field field, struct change 
     case FIELD_KEY: change->bytes = bytes_decode(cursor, 1, RECEIPT_KEY_MAX); break;
     case FIELD_BODY: change->body = bytes_decode(cursor, 0, RECEIPT_BODY_MAX); break;
     case FIELD_PERIOD: change->period = period_decode(cursor); break;
+    case FIELD_CODE: change->period = (uint64_t)cursor_number(cursor); break;
     case FIELD_PERIOD_US: change->period_us = cursor_number_between(cursor, 1, SPAN_MAX_US); break;
     case FIELD_ANCHOR: change->anchor_us = anchor_decode(cursor); break;
     case FIELD_EXPIRES: change->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
     case FIELD_UNTIL: change->until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
     case FIELD_AMOUNT: change->amount = cursor_number(cursor); break;
+    case FIELD_PEAK: change->peak = cursor_number(cursor); break;
     case FIELD_STATE: change->state = byte_decode(cursor, 0, ACCOUNT_STATES_COUNT - 1); break;
     case FIELD_OUTCOME: change->outcome = byte_decode(cursor, HOLD_COMMITTED, HOLD_EXPIRED); break;
     case FIELD_WINDOW: window_decode(cursor, &change->window); break;

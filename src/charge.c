@@ -215,8 +215,8 @@ enum account_fault charge_log(const struct standing *standing, const struct foot
     struct state state = footing_log(standing, footing, rule);
     switch (sliding_log_charge(rule, &state, units, standing->now_us)) {
     case FAULT_OVERFLOW: return ACCOUNT_FAULT_OVERFLOW;
-    case FAULT_BOUND: return ACCOUNT_FAULT_LOG;
     case FAULT_NONE: break;
+    default: return ACCOUNT_FAULT_LOG;
     }
     struct change change = {.kind = CHANGE_ROLLED,
                             .slot = (uint32_t)footing->index,

@@ -74,6 +74,7 @@ int64_t limiter_taken_until_us(const struct limiter *limiter)
 static bool rules_stored(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count)
 {
     if (!limiter || limiter->set->count != rules_count) return false;
+    if (limiter->set->rules == rules) return true;
     for (uint32_t i = 0; i < rules_count; i++) {
         if (!rule_equal(&limiter->set->rules[i], &rules[i])) return false;
     }
@@ -133,10 +134,11 @@ static void bench_settle(struct bench *bench, int64_t at_us)
 
 /* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
 static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
-                      int64_t now_us, struct decision *decision)
+                      int64_t now_us, int64_t rules_us, struct decision *decision)
 {
     bool known = rules_stored(limiter, rules, count);
     int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    int64_t since_us = rules_us > 0 ? rules_us : at_us;
     bench->rules_known = known;
     bench->rules = known ? limiter->set->rules : rules;
     bench->count = count;
@@ -155,7 +157,7 @@ static void bench_lay(struct bench *bench, const struct limiter *limiter, struct
         int from = known ? (int)i : decision->from[i];
         *state = (struct state){.fresh = true};
         if (from >= 0) *state = limiter_stored_state(limiter, (uint32_t)from);
-        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, at_us);
+        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, since_us);
     }
     bench_settle(bench, at_us);
 }
@@ -346,7 +348,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    bench_lay(&bench, limiter, rules, rules_count, now_us, decision);
+    bench_lay(&bench, limiter, rules, rules_count, now_us, ask->rules_us, decision);
     if (ask->mode == ASK_UPTO) {
         int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
@@ -404,7 +406,7 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
     struct bench bench;
     struct decision decision;
     if (rules_count == 0) return;
-    bench_lay(&bench, limiter, rules, rules_count, now_us, &decision);
+    bench_lay(&bench, limiter, rules, rules_count, now_us, 0, &decision);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
 }
 
@@ -526,10 +528,47 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
     return latest_us;
 }
 
+/* ---- lent limiters --------------------------------------------------------------------------------------- */
+
+struct limiter *limiter_lend(struct limiter_lent *lent, const struct rule_set *set, const union word *words)
+{
+    struct limiter *limiter = (void *)lent->bytes;
+    limiter->set = set;
+    memcpy(limiter->words, words, set->words * sizeof(*words));
+    return limiter;
+}
+
+void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us)
+{
+    int8_t from[RULES_MAX];
+    match_rules(before, after->set->rules, after->set->count, from);
+    memset(after->words, 0, after->set->words * sizeof(*after->words));
+    for (uint32_t i = 0; i < after->set->count; i++) {
+        if (from[i] < 0) continue;
+        uint32_t old = (uint32_t)from[i];
+        const struct rule *rule = &after->set->rules[i];
+        struct state state = limiter_stored_state(before, old);
+        algorithm_of(rule)->adopt(&before->set->rules[old], rule, &state, as_of_us);
+        if (rule->algorithm == RULE_LOG) {
+            limiter_adopt_log(after, i, stored_log(before, old));
+            limiter_adopt_log(before, old, NULL);
+        }
+        store_state(after, i, &state);
+    }
+    limiter_release_logs(before);
+}
+
+void limiter_release_logs(const struct limiter *limiter)
+{
+    for (uint32_t i = 0; i < limiter->set->count; i++) sliding_log_free(stored_log(limiter, i));
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------- */
+
 void limiter_free(struct limiter *limiter)
 {
     if (!limiter) return;
-    for (uint32_t i = 0; i < limiter->set->count; i++) sliding_log_free(stored_log(limiter, i));
+    limiter_release_logs(limiter);
     rule_set_release(limiter->set);
     memory_free(limiter);
 }

@@ -9,14 +9,14 @@
 #define LASTING_FLAG 0x80u
 _Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
 
-static void state_encode(const struct state *state, struct sink *sink)
+void state_encode(const struct state *state, struct sink *sink)
 {
     sink_number(sink, state->when_us);
     sink_number(sink, state->amount);
     sink_number(sink, state->rest);
 }
 
-static struct state state_decode(struct cursor *cursor)
+struct state state_decode(struct cursor *cursor)
 {
     struct state state = {0};
     state.when_us = cursor_number(cursor);
@@ -25,12 +25,9 @@ static struct state state_decode(struct cursor *cursor)
     return state;
 }
 
-void limiter_encode(const struct limiter *limiter, struct sink *sink)
+void limiter_states_encode(const struct limiter *limiter, struct sink *sink)
 {
     const struct rule_set *set = limiter->set;
-    sink_byte(sink, ENCODING_NEWEST);
-    sink_number(sink, set->count);
-    for (uint32_t i = 0; i < set->count; i++) rule_encode(&set->rules[i], sink);
     for (uint32_t i = 0; i < set->count; i++) {
         if (set->words_of[i] == 0) continue;
         struct state state = limiter_stored_state(limiter, i);
@@ -40,16 +37,50 @@ void limiter_encode(const struct limiter *limiter, struct sink *sink)
             state_encode(&state, sink);
         }
     }
+}
+
+/* States are read as the effects that would make them; logs are made apart. */
+bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
+{
+    const struct rule_set *set = limiter->set;
+    struct sliding_log *logs[RULES_MAX];
+    struct decision made;
+    made.effects_count = made.rules_count = 0;
+    made.rules = NULL;
+    for (uint32_t i = 0; i < set->count; i++) {
+        logs[i] = NULL;
+        if (set->words_of[i] == 0 || cursor->bad) continue;
+        if (set->rules[i].algorithm == RULE_LOG) {
+            logs[i] = sliding_log_decode(cursor);
+        } else {
+            made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(cursor)};
+        }
+    }
+    bool accepted = !cursor->bad && limiter_accepts(limiter, &made);
+    if (accepted) (void)limiter_apply(limiter, &made); /* states alone: it stays where it is */
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (accepted && logs[i]) limiter_adopt_log(limiter, i, logs[i]);
+        if (!accepted) sliding_log_free(logs[i]);
+    }
+    return accepted;
+}
+
+void limiter_encode(const struct limiter *limiter, struct sink *sink)
+{
+    const struct rule_set *set = limiter->set;
+    sink_byte(sink, ENCODING_NEWEST);
+    sink_number(sink, set->count);
+    for (uint32_t i = 0; i < set->count; i++) rule_encode(&set->rules[i], sink);
+    limiter_states_encode(limiter, sink);
     sink_number(sink, limiter_blocked_until_us(limiter));
     sink_number(sink, limiter_taken_until_us(limiter));
 }
 
-/* A value is read as the effects that would make it: new rules, their states, a block. Logs are made apart. */
+/* A value is read as the effects that would make it: new rules, their states, a block. */
 struct limiter *limiter_decode(struct span bytes)
 {
     struct cursor cursor = cursor_over(bytes);
     struct rule rules[RULES_MAX];
-    struct sliding_log *logs[RULES_MAX] = {NULL};
     struct decision made = {.rules = rules, .effects_count = 1};
 
     if (cursor_byte(&cursor) != ENCODING_LIMITER) return NULL;
@@ -57,26 +88,18 @@ struct limiter *limiter_decode(struct span bytes)
     memset(made.from, -1, sizeof(made.from));
     made.effects[0] = (struct effect){.kind = EFFECT_RULES};
     for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) rule_decode(&cursor, &rules[i]);
-    for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) {
-        if (rule_is_constant(&rules[i])) continue;
-        if (rules[i].algorithm == RULE_LOG) {
-            logs[i] = sliding_log_decode(&cursor);
-        } else {
-            made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(&cursor)};
-        }
-    }
+    if (cursor.bad) return NULL;
+
+    struct limiter *limiter = limiter_apply(NULL, &made);
+    bool whole = limiter_states_decode(&cursor, limiter);
+    made.effects_count = 0;
     for (enum effect_kind kind = EFFECT_BLOCK; kind <= EFFECT_QUEUE; kind++) {
         int64_t until_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
         if (until_us > 0) made.effects[made.effects_count++] = (struct effect){kind, 0, {.when_us = until_us}};
     }
-
-    struct limiter *limiter = NULL;
-    if (cursor_done(&cursor) && limiter_accepts(NULL, &made)) limiter = limiter_apply(NULL, &made);
-    for (uint32_t i = 0; i < RULES_MAX; i++) {
-        if (limiter && logs[i]) limiter_adopt_log(limiter, i, logs[i]);
-        if (!limiter) sliding_log_free(logs[i]);
-    }
-    return limiter;
+    if (whole && cursor_done(&cursor)) return limiter_apply(limiter, &made);
+    limiter_free(limiter);
+    return NULL;
 }
 
 void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)

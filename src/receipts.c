@@ -3,6 +3,7 @@
 #include "quota/checked.h"
 #include "quota/memory.h"
 #include "quota/micros.h"
+#include "quota/siphash.h"
 
 /* Records stand in `bytes` one behind the other. */
 struct chunk {
@@ -42,64 +43,16 @@ struct receipts {
 
 /* ---- the hash -------------------------------------------------------------------------------------------- */
 
-static uint64_t secret[2] = {UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707344)}; /* the digits of pi */
-
-/* The finalizer of SplitMix64 (Steele, Lea, Flood, 2014): makes two words of one. */
-static uint64_t mix(uint64_t word)
-{
-    word = (word ^ word >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    word = (word ^ word >> 27) * UINT64_C(0x94d049bb133111eb);
-    return word ^ word >> 31;
-}
+static struct siphash_key secret = {{UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707344)}}; /* digits of pi */
 
 void receipts_seed(uint64_t seed)
 {
-    secret[0] = mix(seed + UINT64_C(0x9e3779b97f4a7c15));
-    secret[1] = mix(seed + UINT64_C(0x9e3779b97f4a7c15) * 2);
+    secret = siphash_key_of(seed);
 }
 
-static uint64_t rotate(uint64_t word, int bits)
-{
-    return word << bits | word >> (64 - bits);
-}
-
-static void sip_round(uint64_t v[4])
-{
-    v[0] += v[1];
-    v[2] += v[3];
-    v[1] = rotate(v[1], 13) ^ v[0];
-    v[3] = rotate(v[3], 16) ^ v[2];
-    v[0] = rotate(v[0], 32);
-    v[2] += v[1];
-    v[0] += v[3];
-    v[1] = rotate(v[1], 17) ^ v[2];
-    v[3] = rotate(v[3], 21) ^ v[0];
-    v[2] = rotate(v[2], 32);
-}
-
-static void sip_word(uint64_t v[4], uint64_t word)
-{
-    v[3] ^= word;
-    sip_round(v);
-    v[0] ^= word;
-}
-
-/* SipHash-1-3. Words are read as the machine has them: hashes never leave it. */
 static uint64_t hash_of(struct span key)
 {
-    uint64_t v[4] = {secret[0] ^ UINT64_C(0x736f6d6570736575), secret[1] ^ UINT64_C(0x646f72616e646f6d),
-                     secret[0] ^ UINT64_C(0x6c7967656e657261), secret[1] ^ UINT64_C(0x7465646279746573)};
-    uint64_t word, last = 0;
-    size_t at = 0;
-    for (; key.size - at >= sizeof(word); at += sizeof(word)) {
-        memcpy(&word, key.data + at, sizeof(word));
-        sip_word(v, word);
-    }
-    memcpy(&last, key.data + at, key.size - at);
-    sip_word(v, last | (uint64_t)key.size << 56);
-    v[2] ^= 0xff;
-    for (int i = 0; i < 3; i++) sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    return siphash(&secret, key);
 }
 
 /* ---- the memory ------------------------------------------------------------------------------------------ */

@@ -18,7 +18,7 @@ struct charged charged_of(const struct terms *terms)
     struct charged charged = {.count = 0};
     for (uint32_t i = 0; i < terms->rules_count; i++) {
         const struct quota_rule *rule = &terms->rules[i];
-        if (rule->kind == QUOTA_LIMIT) charged.periods[charged.count++] = period_code(&rule->period);
+        if (rule->kind == QUOTA_LIMIT) charged.periods[charged.count++] = quota_rule_code(rule);
     }
     return charged;
 }

@@ -22,16 +22,26 @@ static unsigned key_size(uint32_t count)
     return (unsigned)(count * sizeof(struct rule) + sizeof(uint64_t));
 }
 
+static int64_t grain_us_of(const struct rule *rule)
+{
+    if (rule_is_constant(rule)) return 1;
+    int64_t unit_us = rule->period_us / rule->limit, most_us = rule->period_us / 4;
+    int64_t wanted_us = unit_us < most_us / 8 ? 8 * unit_us : most_us;
+    return wanted_us > 1 ? INT64_C(1) << (63 - __builtin_clzll((uint64_t)wanted_us)) : 1;
+}
+
 static struct rule_set *set_new(const void *key, uint32_t count, uint8_t extras)
 {
     struct rule_set *set = memory_alloc(sizeof(*set) + key_size(count));
-    *set = (struct rule_set){.count = count, .extras = extras};
+    *set = (struct rule_set){.count = count, .extras = extras, .grain_us = 1};
     memcpy(set->rules, key, key_size(count));
     uint8_t words = 0;
     for (uint32_t i = 0; i < count; i++) {
         set->word_of[i] = words;
         set->words_of[i] = (uint8_t)algorithm_words(&set->rules[i]);
         words = (uint8_t)(words + set->words_of[i]);
+        int64_t grain_us = grain_us_of(&set->rules[i]);
+        if (grain_us > set->grain_us) set->grain_us = grain_us;
     }
     set->words = (uint8_t)(words + (extras & EXTRA_BLOCK) + (extras & EXTRA_QUEUE) / EXTRA_QUEUE);
     return set;

@@ -340,7 +340,7 @@ enum account_fault footing_settle(const struct standing *standing, struct footin
 
 struct window *footing_window(struct footing *footing, const struct quota_rule *rule)
 {
-    uint64_t code = period_code(&rule->period);
+    uint64_t code = quota_rule_code(rule);
     for (uint32_t i = 0; i < footing->windows_count; i++) {
         if (footing->windows[i].period == code) return &footing->windows[i];
     }
@@ -396,6 +396,23 @@ static void tell_drops(const struct footing *footing, struct sink *changes)
     }
 }
 
+/* Most asks only count: no more is told then than the count. */
+static bool tell_used(const struct footing *footing, const struct window *stored, const struct window *window,
+                      struct sink *changes)
+{
+    struct window counted = *stored;
+    counted.used = window->used;
+    counted.peak = window->peak;
+    if (!window_equal(&counted, window) || stored->denied != window->denied || stored->denied > 0) return false;
+    struct change change = {.kind = CHANGE_USED,
+                            .slot = (uint32_t)footing->index,
+                            .period = window->period,
+                            .amount = window->used,
+                            .peak = window->peak};
+    change_encode(&change, changes);
+    return true;
+}
+
 static void tell_windows(const struct footing *footing, struct sink *changes)
 {
     for (uint32_t i = 0; i < footing->windows_count; i++) {
@@ -404,7 +421,8 @@ static void tell_windows(const struct footing *footing, struct sink *changes)
         bool told = false;
         for (uint32_t k = 0; footing->stored && k < footing->stored->windows_count && !told; k++) {
             struct window stored = slot_window(footing->stored, k);
-            told = stored.period == window->period && window_equal(&stored, window);
+            if (stored.period != window->period) continue;
+            told = window_equal(&stored, window) || tell_used(footing, &stored, window, changes);
         }
         if (told) continue;
         struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)footing->index, .window = *window};

@@ -32,7 +32,7 @@ static const char *quota_rule_fault(const struct quota_rule *rule)
 static bool rules_clash(const struct quota_rule *left, const struct quota_rule *right)
 {
     if (left->kind != right->kind) return false;
-    if (left->kind == QUOTA_LIMIT) return period_code(&left->period) == period_code(&right->period);
+    if (left->kind == QUOTA_LIMIT) return quota_rule_code(left) == quota_rule_code(right);
     return left->kind == QUOTA_ROLLING && left->rule.period_us == right->rule.period_us;
 }
 
@@ -92,7 +92,7 @@ const struct quota_rule *terms_limit(const struct terms *terms, uint64_t code)
 {
     for (uint32_t i = 0; terms && i < terms->rules_count; i++) {
         const struct quota_rule *rule = &terms->rules[i];
-        if (rule->kind == QUOTA_LIMIT && period_code(&rule->period) == code) return rule;
+        if (rule->kind == QUOTA_LIMIT && quota_rule_code(rule) == code) return rule;
     }
     return NULL;
 }
@@ -120,7 +120,7 @@ void terms_encode(const struct terms *terms, struct sink *sink)
         sink_byte(sink, (uint8_t)(rule->kind | (rule->prorate ? PRORATE_FLAG : 0)));
         if (rule->kind == QUOTA_LIMIT) {
             sink_signed(sink, rule->limit);
-            sink_number(sink, (int64_t)period_code(&rule->period));
+            sink_number(sink, (int64_t)quota_rule_code(rule));
         } else {
             rule_encode(&rule->rule, sink);
         }
@@ -146,7 +146,8 @@ static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
         return;
     }
     rule->limit = cursor_signed(cursor);
-    if (!period_from_code((uint64_t)cursor_number(cursor), &rule->period)) cursor->bad = true;
+    rule->code = (uint64_t)cursor_number(cursor);
+    if (!period_from_code(rule->code, &rule->period)) cursor->bad = true;
 }
 
 void terms_decode(struct cursor *cursor, struct terms *terms)

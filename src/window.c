@@ -20,10 +20,8 @@ static int64_t window_length_us(const struct window *window)
 
 struct window window_begin(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us)
 {
-    struct window window = {.period = period_code(&rule->period),
-                            .start_us = cycle->start_us,
-                            .end_us = cycle->end_us,
-                            .limit = rule->limit};
+    struct window window = {
+        .period = quota_rule_code(rule), .start_us = cycle->start_us, .end_us = cycle->end_us, .limit = rule->limit};
     bool cut = rule->prorate && rule->limit > 0 && cycle->start_us < anchor_us && anchor_us < cycle->end_us;
     if (!cut) return window;
     int64_t length_us = window_length_us(&window);

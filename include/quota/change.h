@@ -44,6 +44,7 @@ enum change_kind {
     CHANGE_EXTEND = 17,    /* key, expires_us */
     CHANGE_RESOLVE = 18,   /* key, outcome, amount (posted) */
     CHANGE_NOTE = 19,      /* note: who did what */
+    CHANGE_USED = 20,      /* slot, period, amount, peak: so much is used of this window, the rest of it stands */
     CHANGE_KINDS_END,
 };
 
@@ -96,7 +97,7 @@ struct change {
     uint32_t slot;
     struct span bytes, body; /* name, plan, effects, key; zone, body */
     uint64_t period;         /* period_code */
-    int64_t period_us, anchor_us, expires_us, until_us, amount;
+    int64_t period_us, anchor_us, expires_us, until_us, amount, peak;
     uint8_t state, outcome;
     struct window window;
     struct closed_cycle closed;
@@ -104,6 +105,12 @@ struct change {
     struct hold hold;
     struct note note;
 };
+
+/* Does it change a slot, the one it names? */
+static inline bool change_is_of_slot(const struct change *change)
+{
+    return (change->kind >= CHANGE_OWN && change->kind <= CHANGE_EMPTIED) || change->kind == CHANGE_USED;
+}
 
 /* Writes one change: its kind, then the fields that the enum names for it. */
 void change_encode(const struct change *change, struct sink *sink);

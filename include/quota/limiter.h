@@ -31,6 +31,7 @@ struct limiter_ask {
     int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
     int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. ASK_ALL and ASK_PEEK */
     int64_t now_us;   /* > 0 */
+    int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum ask_mode mode;
 };
 
@@ -69,6 +70,20 @@ struct limiter {
     const struct rule_set *set;
     union word words[];
 };
+
+/* A limiter in borrowed memory, for those who keep the words of many under one rule set (segment.h). It is never
+ * freed, and only effects that leave its rules alone are applied to it. */
+#define LIMITER_WORDS_MAX (3 * RULES_MAX + 2)
+struct limiter_lent {
+    _Alignas(struct limiter) char bytes[sizeof(struct limiter) + LIMITER_WORDS_MAX * sizeof(union word)];
+};
+struct limiter *limiter_lend(struct limiter_lent *lent, const struct rule_set *set, const union word *words);
+
+/* The words of `before` go over to the rules of `after` as of `as_of_us`; its logs move along. */
+void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us);
+
+/* Frees what the words hold (logs), not the limiter itself. */
+void limiter_release_logs(const struct limiter *limiter);
 
 /* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
  * here when they differ from the stored ones and must outlive the decision. */

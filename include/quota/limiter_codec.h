@@ -25,6 +25,15 @@ void limiter_encode(const struct limiter *limiter, struct sink *sink);
 /* NULL when the bytes are not a limiter (truncated, mutated, newer). */
 struct limiter *limiter_decode(struct span bytes);
 
+/* One state that is no log. */
+void state_encode(const struct state *state, struct sink *sink);
+struct state state_decode(struct cursor *cursor);
+
+/* The states alone, where the rules are known: one after another, as in a value. Reading fills a limiter whose words
+ * are all zero, lent or not; false, and nothing changed, when they do not fit its rules. */
+void limiter_states_encode(const struct limiter *limiter, struct sink *sink);
+bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter);
+
 /* `lasting`: the key gets no time to live on the server that applies this (test clock). */
 void effects_encode(const struct decision *decision, bool lasting, struct sink *sink);
 

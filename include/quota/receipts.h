@@ -22,9 +22,7 @@
  * Measured with 100,000 records of 26 and 20 bytes on a core of an EPYC, -O2: 60 bytes a record, all included; each of
  * finding, appending and sweeping one takes 0.2 to 0.4 us.
  *
- * Source: W. Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980; J.-P. Aumasson,
- * D. J. Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012 (the variant 1-3: one round a word, three at the
- * end). */
+ * Source: W. Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980. The hash: siphash.h. */
 #pragma once
 
 #include "quota/buffer.h"

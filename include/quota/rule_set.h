@@ -19,6 +19,7 @@ enum rule_set_extra {
 
 struct rule_set {
     int64_t users;
+    int64_t grain_us;            /* a power of two: how finely the keys' times to live are kept, see rule_set_take */
     uint32_t count;              /* rules, 0 … RULES_MAX */
     uint8_t extras;              /* enum rule_set_extra: which of them follow the rules' words, in this order */
     uint8_t words;               /* all words of a limiter with these rules */
@@ -28,7 +29,11 @@ struct rule_set {
     struct rule rules[]; /* `count` completed rules, then nothing */
 };
 
-/* The shared set of these completed rules; give it back with rule_set_release. */
+/* The shared set of these completed rules; give it back with rule_set_release.
+ *
+ * Its grain is at most eight units' worth of time or a quarter of the period, whichever is less, of the coarsest rule.
+ * A key whose time to live is its deadline rounded up to that grain is kept a little longer than it must be, and most
+ * asks leave its time to live alone. */
 const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint8_t extras);
 
 /* Gives a set back; the last one to do so frees it. */

@@ -38,6 +38,7 @@ struct quota_rule {
     bool prorate;         /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
     int64_t limit;        /* LIMIT: UNLIMITED, or units >= 0 */
     struct period period; /* LIMIT */
+    uint64_t code;        /* LIMIT: the period's, where it is known already: in terms that were decoded; or 0 */
     struct rule rule;     /* ROLLING (algorithm LOG) and RATE: completed */
 };
 
@@ -64,6 +65,12 @@ const char *terms_fault(const struct terms *terms);
 
 /* Puts the warnings in ascending order, each once. */
 void terms_sort_warnings(struct terms *terms);
+
+/* The period_code of a LIMIT. */
+static inline uint64_t quota_rule_code(const struct quota_rule *rule)
+{
+    return rule->code > 0 ? rule->code : period_code(&rule->period);
+}
 
 /* The LIMIT of this period (period_code), or NULL. */
 const struct quota_rule *terms_limit(const struct terms *terms, uint64_t period_code);

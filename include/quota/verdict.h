@@ -23,5 +23,6 @@ struct verdict {
 enum fault {
     FAULT_NONE,
     FAULT_OVERFLOW, /* the new state would not fit its numbers */
-    FAULT_BOUND,    /* a list inside the value is full (LIMITED) */
+    FAULT_BOUND,    /* the log of a rule is full (LIMITED) */
+    FAULT_FULL,     /* a table has as many subjects as it may (LIMITED) */
 };

@@ -17,6 +17,8 @@ COMMANDS = {  # name: (flags, arity, key spec flags)
     "rl.acquire": ({"write", "denyoom", "fast", "blocking"}, -4, {"RW", "access", "update"}),
     "rl.renew": ({"write", "fast"}, 4, {"RW", "access", "update"}),
     "rl.release": ({"write", "fast"}, 3, {"RW", "access", "update"}),
+    "rl.table": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
+    "rl.take": ({"write", "denyoom", "fast"}, -3, {"RW", "access", "update"}),
     "rl.leases": ({"readonly"}, 2, {"RO", "access"}),
     "rl.adapt": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
     "rl.breaker": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),

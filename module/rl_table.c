@@ -1,0 +1,127 @@
+/* RL.TABLE, RL.TAKE: one key with one rule set for any number of subjects, each counted on its own.
+ *
+ *     RL.TABLE key rule [rule ...]                          OK: the table has these rules from now on
+ *     RL.TAKE key subject [COST n] [UPTO | PEEK | FORCE]    the verdict's six integers
+ *
+ * A subject costs a fraction of a key of its own, in memory and in time; in return it has no time to live, no name in
+ * SCAN and no slot of its own. Parse, open, decide, commit, reply: the decisions are quota/table.h. */
+#include "clock.h"
+#include "command.h"
+#include "commit.h"
+#include "metrics.h"
+#include "quota/table.h"
+#include "reply.h"
+
+/* ---- RL.TABLE key rule [rule ...] ------------------------------------------------------------------------ */
+
+struct table_request {
+    struct rules_argument rules;
+};
+
+static const struct argument table_arguments[] = {
+    KEY("key", "The table; created if need be, its subjects go over to the new rules if not."),
+    RULES(struct table_request, rules),
+    {0},
+};
+
+static struct siphash_key key_of_chance(void)
+{
+    uint64_t seed;
+    RedisModule_GetRandomBytes((unsigned char *)&seed, sizeof(seed));
+    return siphash_key_of(seed);
+}
+
+static int table(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct table_request request;
+    struct handle handle;
+    struct table_decision decision;
+
+    request.rules.count = 0;
+    if (!arguments_parse_or_reply(ctx, table_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &table_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    int64_t now_us = clock_now_us();
+    table_decide_rules(handle.value, request.rules.rules, request.rules.count, now_us, key_of_chance(), &decision);
+    commit(ctx, &handle, &decision, now_us);
+    handle_close(&handle);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+/* ---- RL.TAKE key subject --------------------------------------------------------------------------------- */
+
+struct take_request {
+    struct span subject;
+    int64_t cost, mode;
+};
+
+static const struct argument mode_choice[] = {
+    FLAG_VALUE("UPTO", ASK_UPTO, "Grant what is left of the cost, at least one unit."),
+    FLAG_VALUE("PEEK", ASK_PEEK, "Only look: take nothing, replicate nothing."),
+    FLAG_VALUE("FORCE", ASK_FORCE, "Take the cost even beyond the limit, into debt."),
+    {0},
+};
+
+static const struct argument take_arguments[] = {
+    KEY("key", "The table, as RL.TABLE has made it."),
+    FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0, "Who asks: any bytes, 512 at most."),
+    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units asked for, 1 or more (default 1)."),
+    {.kind = ARGUMENT_CHOICE,
+     .name = "mode",
+     .offset = offsetof(struct take_request, mode),
+     .flags = ARGUMENT_OPTIONAL,
+     .rows = mode_choice,
+     .summary = "How to ask (default: all of it or nothing)."},
+    {0},
+};
+
+static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct take_request request = {.cost = 1, .mode = ASK_ALL};
+    struct handle handle;
+    struct table_decision decision;
+
+    if (!arguments_parse_or_reply(ctx, take_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (request.subject.size > SUBJECT_BYTES_MAX) {
+        return reply_error(ctx, "ERR subject '%s' has more than %d bytes", printable(request.subject).text,
+                           SUBJECT_BYTES_MAX);
+    }
+    if (!handle_open_or_reply(ctx, &table_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle.value) {
+        handle_close(&handle);
+        return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
+    }
+    struct limiter_ask ask = {.cost = request.cost, .now_us = clock_now_us(), .mode = (enum ask_mode)request.mode};
+    table_decide_take(handle.value, request.subject, &ask, &decision);
+    if (decision.limits.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
+    handle_close(&handle);
+    if (decision.limits.fault != FAULT_NONE) return reply_fault(ctx, decision.limits.fault);
+    if (ask.mode != ASK_PEEK) metrics_count(cause_of(&decision.limits.verdict));
+    return reply_verdict(ctx, &decision.limits.verdict);
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
+
+const struct command rl_table_command = {
+    .name = "RL.TABLE",
+    .summary = "Makes a limiter table: one rule set for any number of subjects; or changes its rules.",
+    .complexity = "O(rules)",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = table,
+    .arguments = table_arguments,
+};
+
+const struct command rl_take_command = {
+    .name = "RL.TAKE",
+    .summary = "Asks a table's rules for one subject: all of them admit the cost or none is charged.",
+    .complexity = "O(rules); with LOG also O(entries that have left the window)",
+    .since = "1.0.0",
+    .flags = "write deny-oom fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = take,
+    .arguments = take_arguments,
+};
