@@ -23,4 +23,5 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-struct keeper account_keeper = {.type_name = "q-account", .kind = ACCOUNT_KIND, KEEPER_ROW};
+struct keeper account_keeper = {
+    .type_name = "q-account", .kind = ACCOUNT_KIND, .encoding = ACCOUNT_ENCODING_NEWEST, KEEPER_ROW};

@@ -23,4 +23,5 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-struct keeper adaptive_keeper = {.type_name = "rl-adaptv", .kind = ADAPTIVE_KIND, KEEPER_ROW};
+struct keeper adaptive_keeper = {
+    .type_name = "rl-adaptv", .kind = ADAPTIVE_KIND, .encoding = ADAPTIVE_ENCODING_NEWEST, KEEPER_ROW};

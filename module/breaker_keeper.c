@@ -23,4 +23,5 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-struct keeper breaker_keeper = {.type_name = "rl-breakr", .kind = BREAKER_KIND, KEEPER_ROW};
+struct keeper breaker_keeper = {
+    .type_name = "rl-breakr", .kind = BREAKER_KIND, .encoding = BREAKER_ENCODING_NEWEST, KEEPER_ROW};

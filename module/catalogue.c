@@ -13,7 +13,8 @@
 #define CHUNK_BYTES      65536
 #define PAUSE_MS         50 /* while writes are paused look again so often */
 
-static RedisModuleDict *policies; /* by name; NULL = none */
+static RedisModuleDict *policies, *aside; /* by name; NULL = none */
+static bool loads_aside;                  /* a full sync is loaded beside what is still read (swapdb) */
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
@@ -144,11 +145,17 @@ static void save_aux(RedisModuleIO *rdb, int when)
     plans_save(rdb);
 }
 
-/* A damaged policy is left out with a warning: limits that do not load must not keep the data from loading. */
-static int load_aux(RedisModuleIO *rdb, int encoding, int when)
+static void catalogue_swap(void)
 {
-    (void)encoding;
-    (void)when;
+    RedisModuleDict *shown = policies;
+    policies = aside;
+    aside = shown;
+    plans_swap();
+}
+
+/* A damaged policy is left out with a warning: limits that do not load must not keep the data from loading. */
+static int load_catalogue(RedisModuleIO *rdb)
+{
     uint64_t version = RedisModule_LoadUnsigned(rdb), count = RedisModule_LoadUnsigned(rdb);
     if (RedisModule_IsIOError(rdb) || version < 1 || version > AUX_VERSION || count > AUX_COUNT_MAX) {
         RedisModule_LogIOError(rdb, "warning",
@@ -167,6 +174,16 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
         if (!policy) RedisModule_LogIOError(rdb, "warning", "a damaged policy was left out");
     }
     return version == 1 || plans_load(rdb) ? REDISMODULE_OK : REDISMODULE_ERR;
+}
+
+static int load_aux(RedisModuleIO *rdb, int encoding, int when)
+{
+    (void)encoding;
+    (void)when;
+    if (loads_aside) catalogue_swap();
+    int loaded = load_catalogue(rdb);
+    if (loads_aside) catalogue_swap();
+    return loaded;
 }
 
 /* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
@@ -267,7 +284,22 @@ static void loading_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64
     (void)data;
     bool begins = what == REDISMODULE_SUBEVENT_LOADING_RDB_START || what == REDISMODULE_SUBEVENT_LOADING_AOF_START ||
                   what == REDISMODULE_SUBEVENT_LOADING_REPL_START;
-    if (begins) catalogue_clear(), plans_clear();
+    if (begins && !loads_aside) catalogue_clear(), plans_clear();
+}
+
+/* A replica that loads its full sync beside what is read shows the old catalogue with the old keys and the new one with
+ * the new ones; what did not load whole is dropped. */
+static void aside_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)ctx;
+    (void)event;
+    (void)data;
+    loads_aside = what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_STARTED;
+    if (what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) catalogue_swap();
+    if (loads_aside) return;
+    catalogue_swap();
+    catalogue_clear(), plans_clear();
+    catalogue_swap();
 }
 
 /* ---- registration ---------------------------------------------------------------------------------------- */
@@ -312,6 +344,9 @@ int catalogue_register(RedisModuleCtx *ctx)
     };
     if (!RedisModule_CreateDataType(ctx, "rl-policy", 0, &methods)) return REDISMODULE_ERR;
     if (RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_Loading, loading_happened) != REDISMODULE_OK) {
+        return REDISMODULE_ERR;
+    }
+    if (RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_ReplAsyncLoad, aside_happened) != REDISMODULE_OK) {
         return REDISMODULE_ERR;
     }
     return RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_ForkChild, fork_happened);

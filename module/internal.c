@@ -7,12 +7,18 @@
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
- * whatever they are given is validated first. They replicate themselves onward (a replica's own AOF and replicas). */
+ * whatever they are given is validated first. They replicate themselves onward (a replica's own AOF and replicas).
+ *
+ *     damaged bytes              are left out, with a warning and an error
+ *     bytes of a newer version   end the server, as an RDB file of a newer version does: a replica that went on without
+ *                                them would drift from its primary, a server from its own AOF, and nobody would know */
 #include "catalogue.h"
 #include "command.h"
 #include "commit.h"
 #include "plans.h"
+#include "quota/policy_codec.h"
 #include "reply.h"
+#include <stdlib.h>
 
 bool internal_allowed_or_reply(RedisModuleCtx *ctx)
 {
@@ -22,8 +28,21 @@ bool internal_allowed_or_reply(RedisModuleCtx *ctx)
     return false;
 }
 
-static int refuse(RedisModuleCtx *ctx, RedisModuleString *name)
+static void stop_if_newer(RedisModuleCtx *ctx, RedisModuleString *name, struct span bytes, uint8_t newest)
 {
+    if (!encoding_is_newer(bytes, newest)) return;
+    RedisModule_Log(
+        ctx, "warning",
+        "the change of '%s' comes from a newer version of this module: stopping, so that nothing is left out. "
+        "Upgrade this server's quota.so first",
+        printable(span_of(name)).text);
+    exit(EXIT_FAILURE);
+}
+
+static int refuse(RedisModuleCtx *ctx, RedisModuleString *name, struct span bytes)
+{
+    struct keeper *keeper = keeper_of(bytes);
+    stop_if_newer(ctx, name, bytes, keeper ? keeper->encoding : 0);
     RedisModule_Log(ctx, "warning", "refused to repeat a change of key '%s': not effects that fit its value",
                     printable(span_of(name)).text);
     return reply_error(ctx, "ERR bytes that do not fit the value of this key");
@@ -37,11 +56,11 @@ static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!keeper) return refuse(ctx, argv[1]);
+    if (!keeper) return refuse(ctx, argv[1], effects);
     if (!handle_open_or_reply(ctx, keeper, argv[1], &handle)) return REDISMODULE_OK;
     bool done = commit_replayed(ctx, &handle, effects);
     handle_close(&handle);
-    if (!done) return refuse(ctx, argv[1]);
+    if (!done) return refuse(ctx, argv[1], effects);
     RedisModule_ReplicateVerbatim(ctx);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
@@ -53,7 +72,7 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     void *value = keeper ? keeper->decode(span_of(argv[2])) : NULL;
-    if (!value) return refuse(ctx, argv[1]);
+    if (!value) return refuse(ctx, argv[1], span_of(argv[2]));
     RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
     RedisModule_ModuleTypeSetValue(key, keeper->type, value);
     keeper_count(keeper, 1, (long long)keeper->bytes(value));
@@ -68,6 +87,7 @@ static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     if (!catalogue_replay(span_of(argv[1]), span_of(argv[2]))) {
+        stop_if_newer(ctx, argv[1], span_of(argv[2]), POLICY_ENCODING_NEWEST);
         RedisModule_Log(ctx, "warning", "refused to repeat a change of policy '%s'", printable(span_of(argv[1])).text);
         return reply_error(ctx, "ERR bytes that are no change of this policy");
     }
@@ -80,6 +100,7 @@ static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     if (!plans_replay(span_of(argv[1]), span_of(argv[2]))) {
+        stop_if_newer(ctx, argv[1], span_of(argv[2]), PLAN_ENCODING_NEWEST);
         RedisModule_Log(ctx, "warning", "refused to repeat a change of plan '%s'", printable(span_of(argv[1])).text);
         return reply_error(ctx, "ERR bytes that are no such plan");
     }

@@ -10,6 +10,7 @@
 #define EFFORT_BYTES       256 /* the server frees in the background what costs more than 64 such pieces */
 #define KIND_SHIFT         4
 #define KIND_MASK          7
+#define ENCODING_MASK      15
 
 struct keeper *const keepers[] = {&limiter_keeper, &lease_keeper, &breaker_keeper, &adaptive_keeper, &account_keeper,
                                   &table_keeper,   NULL};
@@ -22,6 +23,12 @@ struct keeper *keeper_of(struct span bytes)
         if ((*keeper)->kind == kind) return *keeper;
     }
     return NULL;
+}
+
+bool encoding_is_newer(struct span bytes, uint8_t newest)
+{
+    uint8_t encoding = bytes.size > 0 ? (uint8_t)bytes.data[0] & ENCODING_MASK : 0;
+    return encoding > newest && encoding <= newest + 3;
 }
 
 void keeper_count(struct keeper *keeper, long long values, long long bytes)

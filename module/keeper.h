@@ -16,9 +16,9 @@
 #include <stdatomic.h>
 
 struct keeper {
-    const char *type_name; /* nine characters, as TYPE shows it; part of every RDB file: permanent */
-    RedisModuleType *type; /* set by keeper_register */
-    uint8_t kind;
+    const char *type_name;                /* nine characters, as TYPE shows it; part of every RDB file: permanent */
+    RedisModuleType *type;                /* set by keeper_register */
+    uint8_t kind, encoding;               /* the newest that this version reads and writes */
     atomic_llong held_values, held_bytes; /* in all databases together: for INFO */
     /* The value with a decision applied; may move, NULL in = a new one. */
     void *(*apply)(void *value, const void *decision);
@@ -79,6 +79,10 @@ void keeper_count(struct keeper *keeper, long long values, long long bytes);
 
 /* Every keeper, NULL at the end. */
 extern struct keeper *const keepers[];
+
+/* Is this the first byte of what a newer version has written: an encoding after `newest`? Encodings count up one by
+ * one, so one that is far ahead is damage. */
+bool encoding_is_newer(struct span bytes, uint8_t newest);
 
 /* The keeper whose kind the first byte names, or NULL. */
 struct keeper *keeper_of(struct span bytes);

@@ -23,4 +23,5 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-struct keeper lease_keeper = {.type_name = "rl-leases", .kind = LEASE_KIND, KEEPER_ROW};
+struct keeper lease_keeper = {
+    .type_name = "rl-leases", .kind = LEASE_KIND, .encoding = LEASE_ENCODING_NEWEST, KEEPER_ROW};

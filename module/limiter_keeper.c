@@ -29,4 +29,5 @@ static int64_t grain_us(const void *value)
     return ((const struct limiter *)value)->set->grain_us;
 }
 
-struct keeper limiter_keeper = {.type_name = "rl-bucket", .kind = 0, .grain_us = grain_us, KEEPER_ROW};
+struct keeper limiter_keeper = {
+    .type_name = "rl-bucket", .kind = 0, .encoding = ENCODING_NEWEST, .grain_us = grain_us, KEEPER_ROW};

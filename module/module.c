@@ -34,9 +34,11 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
         return REDISMODULE_ERR;
     }
     redis_bind_young_api();
-    /* A bad RESTORE is an error, not the end of the server; a denial signals no change to WATCH or tracking. */
-    RedisModule_SetModuleOptions(ctx,
-                                 REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
+    /* A bad RESTORE is an error, not the end of the server; a replica may be read while a full sync is loaded beside
+     * its data (catalogue.c); a denial signals no change to WATCH or tracking. */
+    RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS |
+                                          REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD |
+                                          REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (keepers_register(ctx) != REDISMODULE_OK || catalogue_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (metrics_register(ctx) != REDISMODULE_OK || commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;

@@ -2,7 +2,7 @@
 #include "plans.h"
 #include "commit.h"
 
-static RedisModuleDict *plans; /* by name; NULL = none */
+static RedisModuleDict *plans, *aside; /* by name; NULL = none */
 
 const struct plan *plans_find(struct span name)
 {
@@ -108,6 +108,13 @@ void plans_clear(void)
     plans_each(release_visited, NULL);
     RedisModule_FreeDict(NULL, plans);
     plans = NULL;
+}
+
+void plans_swap(void)
+{
+    RedisModuleDict *shown = plans;
+    plans = aside;
+    aside = shown;
 }
 
 static void write_visited(const struct plan *plan, void *ctx)

@@ -27,8 +27,10 @@ bool plans_replay(struct span name, struct span bytes);
 void plans_each(void (*visit)(const struct plan *plan, void *context), void *context);
 int64_t plans_count(void);
 
-/* For the catalogue's files: all of them out, in (false: the file is damaged), gone, and written again. */
+/* For the catalogue's files: all of them out, in (false: the file is damaged), gone, exchanged for those set aside, and
+ * written again. */
 void plans_save(RedisModuleIO *rdb);
 bool plans_load(RedisModuleIO *rdb);
 void plans_clear(void);
+void plans_swap(void);
 void plans_write(RedisModuleCtx *ctx);

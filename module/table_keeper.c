@@ -31,4 +31,5 @@ static bool replay(void **value, struct span effects, bool *lasting)
     return true;
 }
 
-struct keeper table_keeper = {.type_name = "rl-tables", .kind = TABLE_KIND, KEEPER_ROW};
+struct keeper table_keeper = {
+    .type_name = "rl-tables", .kind = TABLE_KIND, .encoding = TABLE_ENCODING_NEWEST, KEEPER_ROW};

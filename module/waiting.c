@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "commit.h"
 #include "quota/checked.h"
-#include "quota/limiter.h"
+#include "quota/limiter_codec.h"
 #include "quota/memory.h"
 #include "reply.h"
 #undef uthash_malloc
@@ -21,6 +21,7 @@ struct waiter {
     int64_t units, moment_us;
     uint64_t number; /* order of arrival among equal moments */
     int database;
+    struct waiter *next_leaver;
     UT_hash_handle hh;
 };
 
@@ -34,6 +35,7 @@ static RedisModuleDict *moments; /* struct moment_key → waiter */
 static RedisModuleTimerID timer; /* armed for the first moment */
 static bool timer_armed;
 static uint64_t arrivals;
+static struct waiter *leavers; /* who left early: out of both orders, their places still to be given back */
 
 static struct moment_key key_of(const struct waiter *waiter)
 {
@@ -122,20 +124,31 @@ static int reply_granted(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 
 /* ---- leaving early --------------------------------------------------------------------------------------- */
 
-/* The verdict of one who has left the queue: a denial, as the deciding rule stands without it. */
-static struct verdict denial_of(const struct limiter *limiter, const struct waiter *waiter, int64_t now_us)
+/* What he is told who has left the queue: a denial, as the deciding rule stands once his units are back. They are given
+ * back later, so it is looked at in a copy. */
+static struct verdict denial_of(const struct limiter *limiter, const struct waiter *waiter)
 {
     struct verdict denial = {.limit = waiter->verdict.limit, .rule = waiter->verdict.rule};
+    struct decision decision;
     struct state unused;
-    if (limiter && (uint32_t)denial.rule < limiter->set->count) {
-        limiter_look(limiter, (uint32_t)denial.rule, now_us, &unused, &denial);
+    struct sink bytes = {0};
+    int64_t now_us = clock_now_us();
+    if (!limiter) return denial;
+    limiter_decide_refund(limiter, waiter->units, -1, now_us, &decision);
+    limiter_encode(limiter, &bytes);
+    struct limiter *copy = limiter_decode((struct span){bytes.data, bytes.size});
+    sink_free(&bytes);
+    if (copy) copy = limiter_apply(copy, &decision);
+    if (copy && (uint32_t)denial.rule < copy->set->count) {
+        limiter_look(copy, (uint32_t)denial.rule, now_us, &unused, &denial);
     }
+    limiter_free(copy);
     return denial;
 }
 
 /* Gives the place back. A demoted primary changes nothing, its successor keeps the queue as it is; nor may anything be
  * replicated while writes are paused (CLIENT PAUSE, a planned failover: the server would abort), so it stays taken. */
-static void give_back(RedisModuleCtx *ctx, struct waiter *waiter)
+static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
 {
     struct handle handle;
     struct decision decision;
@@ -146,27 +159,40 @@ static void give_back(RedisModuleCtx *ctx, struct waiter *waiter)
     if (!handle_open(ctx, &limiter_keeper, waiter->name, &handle)) return;
     limiter_decide_refund(handle.value, waiter->units, -1, now_us, &decision);
     commit(ctx, &handle, &decision, now_us);
-    waiter->verdict = denial_of(handle.value, waiter, now_us);
     handle_close(&handle);
 }
 
+/* Every blocked client is unblocked by us, also one that is gone: that frees what the server holds for it, and then, by
+ * waiter_free, the record. */
+static void leavers_settle(RedisModuleCtx *ctx, void *unused)
+{
+    (void)unused;
+    while (leavers) {
+        struct waiter *waiter = leavers;
+        leavers = waiter->next_leaver;
+        give_back(ctx, waiter);
+        RedisModule_UnblockClient(waiter->client, waiter);
+    }
+    timer_arm(ctx);
+}
+
+/* Out of the queue at once; what follows waits until the running command has ended. What is replicated inside it would
+ * carry that command along: CLIENT KILL, REPLICAOF and the like are no replica's business. */
 static struct waiter *waiter_take(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
     struct waiter *waiter;
     HASH_FIND_PTR(waiters, &client, waiter);
     if (!waiter) return NULL; /* its moment came first: the place is used */
     waiter_leave(waiter);
-    give_back(ctx, waiter);
-    timer_arm(ctx);
+    if (!leavers) (void)RedisModule_CreateTimer(ctx, 0, leavers_settle, NULL);
+    waiter->next_leaver = leavers;
+    leavers = waiter;
     return waiter;
 }
 
-/* Every blocked client is unblocked by us, also one that is gone: that frees what the server holds for it, and then,
- * by waiter_free, the record. */
 static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
-    struct waiter *waiter = waiter_take(ctx, client);
-    if (waiter) RedisModule_UnblockClient(client, waiter);
+    (void)waiter_take(ctx, client);
 }
 
 /* CLIENT UNBLOCK id: answered as a denial. */
@@ -175,10 +201,13 @@ static int reply_unblocked(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     (void)argv;
     (void)argc;
     struct waiter *waiter = waiter_take(ctx, RedisModule_GetBlockedClientHandle(ctx));
+    struct handle handle;
     if (!waiter) return RedisModule_ReplyWithNull(ctx);
-    reply_verdict(ctx, &waiter->verdict);
-    RedisModule_UnblockClient(waiter->client, waiter);
-    return REDISMODULE_OK;
+    RedisModule_SelectDb(ctx, waiter->database);
+    bool opened = handle_read(ctx, &limiter_keeper, waiter->name, &handle);
+    struct verdict denial = denial_of(opened ? handle.value : NULL, waiter);
+    handle_close(&handle);
+    return reply_verdict(ctx, &denial);
 }
 
 /* ---- beginning ------------------------------------------------------------------------------------------- */

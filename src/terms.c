@@ -235,6 +235,7 @@ static void write_grace(const struct terms *terms, struct sink *sink)
 
 bool terms_write(const struct terms *terms, uint32_t nth, struct sink *sink)
 {
+    if (terms->burst_bp > 0 && nth-- == 0) return write_burst(terms, sink), true;
     if (nth < terms->rules_count) {
         write_rule(&terms->rules[nth], sink);
         return true;
@@ -242,7 +243,6 @@ bool terms_write(const struct terms *terms, uint32_t nth, struct sink *sink)
     nth -= terms->rules_count;
     if (terms->cost > 1 && nth-- == 0) return write_number(sink, "COST ", terms->cost), true;
     if (terms->warnings_count > 0 && nth-- == 0) return write_warnings(terms, sink), true;
-    if (terms->burst_bp > 0 && nth-- == 0) return write_burst(terms, sink), true;
     if (terms->repay && nth-- == 0) return write_word(sink, "REPAY"), true;
     if (terms->grace_us > 0 && nth-- == 0) return write_grace(terms, sink), true;
     if ((terms->refunds_max >= 0 || terms->refunds_within_us > 0) && nth-- == 0)

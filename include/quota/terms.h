@@ -84,5 +84,5 @@ void terms_encode(const struct terms *terms, struct sink *sink);
 void terms_decode(struct cursor *cursor, struct terms *terms);
 
 /* One rule or word of the terms as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command again,
- * all of them are the same terms. */
+ * all of them are the same terms: so BURST comes first, since after RATE 10 1s it would be that rate's. */
 bool terms_write(const struct terms *terms, uint32_t nth, struct sink *sink);

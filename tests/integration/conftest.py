@@ -7,6 +7,7 @@
 import pytest
 import redis
 
+from chain import DAY_MS, Chain
 from servers import Server, caught_up
 
 NOON = "2025-01-31T15:00:00Z"
@@ -77,6 +78,21 @@ def accounts(quota):
     clear_plans(quota)
     yield quota
     clear_plans(quota)
+
+
+@pytest.fixture
+def chain():
+    """A chain of three, with a plan and an account that the tests know."""
+    with Chain() as chain:
+        quota = Quota(chain.primary.client())
+        chain.freeze(chain.primary, NOON_MS)
+        quota("QUOTA.PLAN SET p day LIMIT 40 day")
+        quota("QUOTA.PLAN SET p month LIMIT 40 month")
+        quota("QUOTA.PLAN SET p rolling LIMIT 40 ROLLING 1d")
+        quota("QUOTA.PLAN SET p rate RATE 40 1d")
+        quota("QUOTA.PLAN SET p free LIMIT -1 month LIMIT 1000000 day")
+        quota("QUOTA.OPEN a p ANCHOR", NOON_MS - 90 * DAY_MS)
+        yield chain
 
 
 class Quota:

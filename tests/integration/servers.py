@@ -3,11 +3,13 @@
     Server ── start ──▶ running ── stop (SHUTDOWN) ──▶ files stay ── start ──▶ same data
                           └────── kill (SIGKILL) ─────▶ files stay ── start ──▶ what was acknowledged
 
-QUOTA_MODULE names another build of the module, QUOTA_PRELOAD libraries (a sanitizer's) to preload into the server.
+QUOTA_MODULE names another build of the module, QUOTA_SERVER another server, QUOTA_PRELOAD libraries (a sanitizer's) to
+preload into it, QUOTA_WRAPPER words to put before it (valgrind and its options), QUOTA_PATIENCE_S how long it may take.
 """
 
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -21,18 +23,28 @@ from redis.retry import Retry
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULE = os.environ.get("QUOTA_MODULE", str(ROOT / "quota.so"))
 SERVER = os.environ.get("QUOTA_SERVER", "redis-server")
-PATIENCE_S = 60  # for a server to come up or catch up; generous because sanitizers are slow
+WRAPPER = os.environ.get("QUOTA_WRAPPER", "").split()
+# For a server to come up or catch up; generous because sanitizers are slow.
+PATIENCE_S = int(os.environ.get("QUOTA_PATIENCE_S", "60"))
 
 # What no log of a healthy server may say.
 ALARMS = ("CRASH", "ASSERTION", "STACK TRACE", "sending an error to its", "refused to repeat", "Bad file format")
 
 
+def is_free(port):
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
 def free_port():
+    """With the one that a cluster node listens at too, 10,000 higher; both below those that connections are given."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        if port < 55000:  # a cluster node listens 10,000 higher too
+        port = random.randrange(11000, 22000)
+        if is_free(port) and is_free(port + 10000):
             return port
 
 
@@ -69,7 +81,7 @@ class Server:
         if "QUOTA_PRELOAD" in environment:
             environment["LD_PRELOAD"] = environment["QUOTA_PRELOAD"]
         self.process = subprocess.Popen(
-            [SERVER, "--port", str(self.port), *words, "--loadmodule", MODULE, *self.module_options],
+            [*WRAPPER, SERVER, "--port", str(self.port), *words, "--loadmodule", MODULE, *self.module_options],
             env=environment, stdout=subprocess.DEVNULL, stderr=self.standard_error())
         try:
             wait_until(self.answers, "server does not start")
@@ -144,16 +156,16 @@ def caught_up(primary, replica):
     wait_until(same_offset, "replica does not catch up")
 
 
+def writes_no_file(server):
+    """No child of the server writes one, and none is to: after a full sync a replica rewrites its AOF."""
+    now = server.client().info("persistence")  # one answer: what begins between two would be seen by neither
+    return not any(now[name] for name in ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress"))
+
+
 def rewrite_aof(server):
     """BGREWRITEAOF, and until its child has ended."""
     client = server.client()
-    busy = ("aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress")
-
-    def idle():
-        now = client.info("persistence")  # one answer: a rewrite that begins between two would be seen by neither
-        return not any(now[name] for name in busy)
-
-    wait_until(idle, "another rewrite does not end")  # of a replica after its full sync
+    wait_until(lambda: writes_no_file(server), "another rewrite does not end")
     client.bgrewriteaof()
-    wait_until(idle, "no rewrite")
+    wait_until(lambda: writes_no_file(server), "no rewrite")
     assert client.info("persistence")["aof_last_bgrewrite_status"] == "ok"

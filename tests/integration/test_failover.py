@@ -15,81 +15,12 @@ import threading
 import pytest
 import redis
 
+from chain import DAY_MS
 from conftest import NOON_MS, Quota
 from servers import SERVER, Server, caught_up, free_port, wait_until
-from test_commit import Stream
+from test_waiting import Waiter
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-KEPT = {"quota.id-ttl-ms": str(400 * DAY_MS)}
-
-
-class Chain:
-    """first ─▶ second ─▶ leaf; `primary` is where clients are to go."""
-
-    def __init__(self):
-        self.servers = [Server(appendonly="yes", **KEPT) for _ in range(3)]
-        self.first, self.second, self.leaf = self.servers
-        self.primary = self.first
-
-    def __enter__(self):
-        try:
-            for server in self.servers:
-                server.start()
-            self.second.follow(self.first)
-            self.leaf.follow(self.second)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        for server in reversed(self.servers):
-            server.close()
-
-    def freeze(self, server, instant_ms):
-        server.client().execute_command("QUOTA.CLOCK", "FREEZE", instant_ms)
-
-    def hand_over(self, how):
-        """The other one of first and second becomes the primary, and the former one its replica."""
-        old, new = self.primary, self.first if self.primary is self.second else self.second
-        if how == "FAILOVER":
-            old.client().execute_command("FAILOVER", "TO", "127.0.0.1", new.port)
-            wait_until(lambda: old.client().info("replication")["role"] == "slave", "no failover")
-        else:
-            new.client().replicaof("NO", "ONE")
-            self.primary = new
-            old.client().replicaof("127.0.0.1", new.port)
-        self.primary = new
-        wait_until(lambda: old.client().info("replication").get("master_link_status") == "up", "does not follow")
-
-    def assert_equal(self):
-        """All three hold the same, and so does the leaf after reading its AOF."""
-        for replica in (server for server in self.servers if server is not self.primary):
-            wait_until(lambda: replica.digest() == self.primary.digest(), "a replica differs")
-            wait_until(lambda: rewrites_nothing(replica), "a replica rewrites its AOF for ever")
-            replica.client().execute_command("DEBUG LOADAOF")
-            assert replica.digest() == self.primary.digest(), "a replica differs after reading its AOF"
-
-
-def rewrites_nothing(server):
-    """After a full sync a replica's AOF is that of before until it has been rewritten."""
-    persistence = server.client().info("persistence")
-    return not any(persistence[name] for name in (
-        "aof_rewrite_in_progress", "aof_rewrite_scheduled", "rdb_bgsave_in_progress"))
-
-
-@pytest.fixture
-def chain():
-    with Chain() as chain:
-        quota = Quota(chain.primary.client())
-        chain.freeze(chain.primary, NOON_MS)
-        quota("QUOTA.PLAN SET p day LIMIT 40 day")
-        quota("QUOTA.PLAN SET p month LIMIT 40 month")
-        quota("QUOTA.PLAN SET p rolling LIMIT 40 ROLLING 1d")
-        quota("QUOTA.PLAN SET p rate RATE 40 1d")
-        quota("QUOTA.PLAN SET p free LIMIT -1 month LIMIT 1000000 day")
-        quota("QUOTA.OPEN a p ANCHOR", NOON_MS - 90 * DAY_MS)
-        yield chain
+HOUR_MS = 3_600_000
 
 
 # ---- windows and refills, whatever the new primary's clock says ----
@@ -178,7 +109,7 @@ class Worker(threading.Thread):
     def until_acknowledged(self, *words):
         while True:
             server = self.chain.primary
-            client = server.client(single_connection_client=True)
+            client = server.client()  # connects with its first command, and keeps to that connection
             try:
                 answer = resolved(client, words)
                 replicas = 2 if server is self.chain.second else 1
@@ -234,144 +165,168 @@ def test_every_id_is_charged_once_across_failovers_under_load(chain, how, skew_m
     chain.assert_equal()
 
 
-def test_wait_acknowledges_and_reads_go_on_while_writes_are_paused(accounts, primary, replica):
-    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
-    accounts("QUOTA.OPEN a p")
-    accounts("QUOTA.RESERVE a x r 4 TTL 1h")
-    assert accounts("WAIT 1 60000") >= 1
-    accounts("CLIENT PAUSE 60000 WRITE")
-    accounts.advance("1d")  # a reservation and a day have ended: reads must not write that down
-    expected = {"used": 0, "held": 0, "remaining": 10}
-    rule = accounts.map("QUOTA.INFO a r")["rules"][0]
-    assert {name: rule[name] for name in expected} == expected
-    assert accounts.map("QUOTA.HOLDS a") == []
-    assert [entry["peak"] for entry in accounts.map("QUOTA.HISTORY a r")] == [4]
-    blocked = threading.Thread(target=lambda: primary.client().execute_command("QUOTA.CONSUME", "a", "r", 3))
-    blocked.start()
-    wait_until(lambda: accounts.client.info("clients")["blocked_clients"] == 1, "a write is not held back")
-    assert accounts.map("QUOTA.INFO a r")["rules"][0]["used"] == 0
-    accounts("CLIENT UNPAUSE")
-    blocked.join()
-    assert accounts.map("QUOTA.INFO a r")["rules"][0]["used"] == 3
+# ---- leases, breakers, adaptive limits ----
 
 
-# ---- transactions, scripts, functions ----
+class Holder(threading.Thread):
+    """Takes the only lease of a key, notes its token while it has it, gives it back; asks again with the same id."""
+
+    def __init__(self, chain, name, tokens):
+        super().__init__()
+        self.chain, self.name, self.tokens, self.stopping, self.fault = chain, name, tokens, False, None
+
+    def run(self):
+        try:
+            for serial in itertools.count(1):
+                if self.stopping:
+                    return
+                lease = f"{self.name}-{serial}"
+                verdict = self.until_answered("RL.ACQUIRE", "mutex", 1, "30d", "ID", lease)
+                if verdict[0]:
+                    self.tokens.append(verdict[7])
+                    self.until_answered("RL.RELEASE", "mutex", lease)
+        except BaseException as fault:  # told by the test, not by the thread
+            self.fault = fault
+
+    def until_answered(self, *words):
+        while True:
+            client = self.chain.primary.client()
+            try:
+                return client.execute_command(*words)
+            except (redis.ReadOnlyError, redis.ConnectionError):
+                pass
+            except redis.ResponseError as error:
+                assert "UNBLOCKED" in str(error), error
+            finally:
+                client.close()
 
 
-@pytest.fixture
-def acme(accounts):
-    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
-    accounts("QUOTA.OPEN a p")
-    return accounts
-
-
-def used(quota):
-    return quota.map("QUOTA.INFO a r")["rules"][0]["used"]
-
-
-def words_sent(primary, quota, act):
-    with Stream(primary) as stream:
-        act()
-        quota("PUBLISH end end")
-        return [command[0].upper() for command in stream.words_until([b"PUBLISH", b"end", b"end"])]
-
-
-def test_a_transaction_replicates_its_grants_and_nothing_else(acme, primary):
-    def act():
-        with acme.client.pipeline(transaction=True) as multi:
-            multi.execute_command("QUOTA.CONSUME", "a", "r", 4, "ID", "x")
-            multi.execute_command("QUOTA.CONSUME", "a", "r", 4, "ID", "x")
-            multi.execute_command("QUOTA.CONSUME", "a", "r", 7)
-            multi.execute_command("QUOTA.RESERVE", "a", "y", "r", 6, "TTL", "1h")
-            multi.execute_command("QUOTA.COMMIT", "a", "y", 5)
-            answers = multi.execute()
-        assert [answer[0] for answer in answers] == [4, 4, 0, 6, 5]
-    assert words_sent(primary, acme, act) == [b"MULTI", b"RL._DO", b"RL._DO", b"RL._DO", b"EXEC"]
-    assert used(acme) == 9
-
-
-SCRIPT = """
-local first = redis.call('QUOTA.CONSUME', KEYS[1], 'r', 4, 'ID', ARGV[1])
-local denied = redis.call('QUOTA.CONSUME', KEYS[1], 'r', 7)
-local fault = redis.pcall('QUOTA.CONSUME', KEYS[1], 'nothing', 1)
-return {first[1], denied[1], fault.err}
-"""
-LIBRARY = "#!lua name=quota\nredis.register_function('spend', function(KEYS, ARGV)" + SCRIPT + "end)"
-
-
-@pytest.mark.parametrize("kind", ["EVAL", "FUNCTION"])
-def test_scripts_and_functions_decide_once_and_replicate_the_effect(acme, primary, kind):
-    if kind == "FUNCTION":
-        acme.client.function_load(LIBRARY, replace=True)
-    answers = []
-
-    def act():
-        for _ in range(2):
-            called = (SCRIPT, 1, "a", "x")
-            answers.append(acme.client.eval(*called) if kind == "EVAL" else acme.client.fcall("spend", *called[1:]))
-    assert words_sent(primary, acme, act) == [b"RL._DO"]
-    assert answers[0] == answers[1] and answers[0][:2] == [4, 0]
-    assert b"NORESOURCE" in answers[0][2]
-    assert used(acme) == 4
-    acme("FUNCTION FLUSH")
-
-
-# ---- WATCH and client-side caches ----
-
-QUIET = ["QUOTA.CONSUME a r 9", "QUOTA.CONSUME a r 1 CHECK", "QUOTA.CONSUME a r 2 ID x", "QUOTA.CONSUME a r 3 ID x",
-         "QUOTA.CONSUME a nothing 1", "QUOTA.MCONSUME a 1 r 9", "QUOTA.RESERVE a y r 9 TTL 1h", "QUOTA.COMMIT a nobody",
-         "QUOTA.RESERVE a hold r 3 TTL 1h", "QUOTA.INFO a", "QUOTA.HISTORY a r", "QUOTA.HOLDS a", "QUOTA.OPEN a p",
-         "QUOTA.REFUND a r 3 OF x"]
-LOUD = ["QUOTA.CONSUME a r 1", "QUOTA.CONSUME a r 9 FORCE", "QUOTA.CONSUME a r 9 ID z STICKY", "QUOTA.COMMIT a hold 1",
-        "QUOTA.RELEASE a hold", "QUOTA.EXTEND a hold 2h", "QUOTA.REFUND a r 1", "QUOTA.SET a r 1", "QUOTA.SUSPEND a"]
-ROWS = [(line, False) for line in QUIET] + [(line, True) for line in LOUD]
-
-
-@pytest.fixture
-def spent(acme):
-    acme("QUOTA.CONSUME a r 2 ID x")
-    acme("QUOTA.RESERVE a hold r 3 TTL 1h")
-    return acme
-
-
-def do(quota, line):
+@pytest.mark.parametrize("skew_ms", [-HOUR_MS, HOUR_MS], ids=["behind", "ahead"])
+def test_one_holds_the_lease_and_tokens_grow_across_failovers_under_load(chain, skew_ms):
+    chain.freeze(chain.second, NOON_MS + skew_ms)
+    tokens = []
+    holders = [Holder(chain, f"h{number}", tokens) for number in range(4)]
+    for holder in holders:
+        holder.start()
     try:
-        quota(line)
-    except redis.ResponseError:
-        pass  # errors change nothing either
+        for _ in range(3):
+            goal = len(tokens) + 50
+            wait_until(lambda: len(tokens) >= goal or any(holder.fault for holder in holders), "no progress")
+            chain.hand_over("FAILOVER")
+        goal = len(tokens) + 50
+        wait_until(lambda: len(tokens) >= goal or any(holder.fault for holder in holders), "no progress")
+    finally:
+        for holder in holders:
+            holder.stopping = True
+        for holder in holders:
+            holder.join()
+    assert not [holder.fault for holder in holders if holder.fault]
+    assert tokens == sorted(set(tokens)), "a token was given twice, or after a larger one"
+    assert Quota(chain.primary.client()).map("RL.LEASES mutex") == []
+    chain.assert_equal()
 
 
-@pytest.mark.parametrize("line, changes", ROWS)
-def test_only_a_change_of_the_account_breaks_a_watch(spent, primary, line, changes):
-    with primary.client().pipeline() as transaction:
-        transaction.watch("a")
-        do(spent, line)
-        transaction.multi()
-        transaction.ping()
-        if changes:
-            with pytest.raises(redis.WatchError):
-                transaction.execute()
-        else:
-            assert transaction.execute() == [True]
+# What is asked before, and what the new primary answers to the last line: by how much its clock is behind or ahead.
+STATES = [
+    (["RL.BREAKER k FAILURES 2 WINDOW 10s OPEN 2h"] + ["RL.BREAKER k REPORT fail"] * 2, "RL.BREAKER k",
+     {-HOUR_MS: [0, 0, 0, 3 * HOUR_MS, 3 * HOUR_MS, -1], HOUR_MS: [0, 0, 0, HOUR_MS, HOUR_MS, -1],
+      2 * HOUR_MS: [1, 10, 9, 0, 0, -1]}),
+    (["RL.BREAKER k", "RL.BREAKER k FORCE open"], "RL.BREAKER k",
+     dict.fromkeys([-HOUR_MS, HOUR_MS], [0, 0, 0, -1, -1, -1])),
+    (["RL.ADAPT k 10 100"] * 10, "RL.ADAPT k 10 100", {-HOUR_MS: 0, 0: [0, 10, 0, 100, 1000, 0], HOUR_MS: 1}),
+    (["RL.ACQUIRE k 2 2h ID a", "RL.ACQUIRE k 2 2h ID b"], "RL.ACQUIRE k 2 1h",
+     {-HOUR_MS: 0, HOUR_MS: 0, 2 * HOUR_MS - 1: 0, 2 * HOUR_MS: 1})]
 
 
-@pytest.mark.parametrize("line, changes", ROWS)
-def test_only_a_change_of_the_account_invalidates_caches(spent, primary, line, changes):
-    listener = primary.client().pubsub()
-    listener.subscribe("__redis__:invalidate")
-    listener.get_message(timeout=5)
-    reader = primary.client(single_connection_client=True)
-    redirect = spent.client.client_list(_type="pubsub")[-1]["id"]
-    reader.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", redirect)
-    reader.execute_command("QUOTA.INFO", "a")
-    do(spent, line)
-    spent("PUBLISH __redis__:invalidate end")
-    assert (listener.get_message(timeout=5)["data"] == [b"a"]) == changes
-    listener.close()
-    reader.close()
+@pytest.mark.parametrize("how", ["killed", "FAILOVER"])
+def test_breakers_adaptive_limits_and_leases_are_what_they_were(chain, how):
+    """Each kind under a key of its own: what a new primary says of it, and answers, by its clock."""
+    quota = Quota(chain.first.client())
+    for number, (lines, _, _) in enumerate(STATES):
+        for line in lines:
+            quota(line.replace(" k", f" {number}", 1))
+    assert quota("WAIT 1 60000") == 1
+    tokens = [lease["token"] for lease in quota.map("RL.LEASES 3")]
+    questions = ["RL.BREAKER 0 INFO", "RL.BREAKER 1 INFO", "RL.ADAPT 2 INFO", "RL.LEASES 3"]
+    before = [quota.map(line) for line in questions]
+    caught_up(chain.first, chain.second)
+    if how == "killed":
+        chain.first.kill()
+        chain.second.client().replicaof("NO", "ONE")
+        chain.primary = chain.second
+    else:
+        chain.hand_over("FAILOVER")
+    quota = Quota(chain.second.client())
+    chain.freeze(chain.second, NOON_MS)
+    assert [quota.map(line) for line in questions] == before
+    for number, (_, ask, answers) in enumerate(STATES):
+        for skew_ms, expected in sorted(answers.items()):
+            chain.freeze(chain.second, NOON_MS + skew_ms)
+            verdict = quota(ask.replace(" k", f" {number}", 1))
+            assert (verdict if isinstance(expected, list) else verdict[0]) == expected, (ask, skew_ms)
+            if number == 3 and verdict[0]:
+                assert verdict[7] > max(tokens)
+    if how == "killed":
+        chain.servers.remove(chain.first)
+    wait_until(lambda: chain.leaf.digest() == chain.second.digest(), "the leaf differs")
+    chain.assert_equal()
 
 
-# ---- a sentinel ----
+def waiting(server):
+    client = server.client()
+    return client.info("quota")["quota_waiting"], client.info("clients")["blocked_clients"]
+
+
+@pytest.mark.parametrize("how", ["FAILOVER", "REPLICAOF", "killed"])
+def test_who_waits_is_told_and_nothing_is_left_of_him(chain, how):
+    """The place of an RL.ALLOW stays taken, as it was replicated; a line for leases is this server's alone."""
+    quota = Quota(chain.first.client())
+    quota("RL.ALLOW k 1 10s")
+    quota("RL.ACQUIRE l 1 1h ID a")
+    lines = ["RL.ALLOW k 1 10s WAIT 1h"] * 5 + ["RL.ACQUIRE l 1 1h WAIT 1h"] * 5
+    waiters = [Waiter(chain.first, line) for line in lines]
+    assert waiting(chain.first)[1] == 10
+    caught_up(chain.first, chain.second)
+    caught_up(chain.second, chain.leaf)
+    digest = chain.first.digest()
+    memory = chain.first.client().memory_usage("k"), chain.first.client().memory_usage("l")
+    if how == "killed":
+        chain.first.kill()
+        chain.second.client().replicaof("NO", "ONE")
+        chain.primary = chain.second
+        chain.servers.remove(chain.first)
+    else:
+        chain.hand_over(how)
+    for waiter in waiters:
+        assert waiter.done() is None
+        assert "UNBLOCKED" in waiter.error or how == "killed"
+    assert {server.digest() for server in chain.servers} == {digest}
+    chain.freeze(chain.second, NOON_MS)
+    heir = Quota(chain.second.client())
+    assert heir("RL.ALLOW k 1 10s PEEK")[3] == 60_000
+    assert len(heir.map("RL.LEASES l")) == 1
+    assert heir("RL.RELEASE l a") == 1
+    assert heir("RL.ACQUIRE l 1 1h ID b")[0] == 1  # nobody of the old line stands before it
+    for server in chain.servers:
+        assert waiting(server) == (0, 0)
+    caught_up(chain.second, chain.leaf)
+    assert (chain.leaf.client().memory_usage("k"), chain.leaf.client().memory_usage("l")) == memory
+    chain.assert_equal()
+
+
+def test_a_demotion_is_not_written_down(chain):
+    """A primary is made a replica while somebody waits, and a primary again: its AOF does not make it a replica."""
+    quota = Quota(chain.first.client())
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(chain.first, "RL.ALLOW k 1 10s WAIT 1h")
+    chain.leaf.client().replicaof("NO", "ONE")
+    chain.first.client().replicaof("127.0.0.1", chain.leaf.port)
+    chain.first.client().replicaof("NO", "ONE")
+    waiter.done()
+    chain.first.stop()
+    chain.first.start()
+    assert chain.first.client().info("replication")["role"] == "master"
+
 
 SENTINEL = """port {port}
 dir {folder}

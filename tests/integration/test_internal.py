@@ -39,9 +39,11 @@ def aof_with(server, *commands):
 
 
 @pytest.mark.parametrize("command", [
-    ("RL._DO", "k", b""), ("RL._DO", "k", b"\xff" * 9), ("RL._DO", "k", b"\x02" + EFFECTS[1:]),
+    ("RL._DO", "k", b""), ("RL._DO", "k", b"\xff" * 9), ("RL._DO", "k", b"\x0f" + EFFECTS[1:]),
     ("RL._DO", "k", b"\x01" + STATE),  # a state without rules
-    ("RL._PUT", "k", b"garbage"), ("RL._DO", "string", EFFECTS)])
+    ("RL._PUT", "k", b"garbage"), ("RL._DO", "string", EFFECTS),
+    ("RL._POLICY", "p", b"\xff"), ("RL._POLICY", "p", b"garbage"), ("RL._PLAN", "p", b"\x01"),
+    ("RL._PLAN", "other", b"\x01\x01p\x01\x00")])  # a plan of another name
 def test_damaged_effects_in_a_file_are_skipped_with_a_warning(command):
     server = Server(appendonly="yes", appendfsync="always").start()
     quota = Quota(server.client())

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from conftest import NOON, NOON_MS, Quota, as_map, text
-from servers import Server, caught_up, free_port, wait_until
+from servers import Server, caught_up, free_port, rewrite_aof, wait_until
 from test_commit import Stream
 
 NOON_US = NOON_MS * 1000
@@ -222,9 +222,7 @@ def test_every_file_and_copy_holds_the_same(quota, primary):
         quota(f"RL.RELEASE k{i % 5} L{NOON_US}")
         quota.advance("100ms")
     before = primary.digest()
-    client.bgrewriteaof()
-    wait_until(lambda: client.info("persistence")["aof_rewrite_in_progress"] == 0
-               and client.info("persistence")["aof_rewrite_scheduled"] == 0, "no rewrite")
+    rewrite_aof(primary)
     quota("DEBUG LOADAOF")
     assert primary.digest() == before
     client.config_set("aof-use-rdb-preamble", "yes")

@@ -1,0 +1,371 @@
+"""scripts/quotactl: a catalogue in a file, the same on every primary, and what differs between them.
+
+    server ── save ──▶ file ── load ──▶ another server ── save ──▶ the same bytes
+    cluster of 3 + 3 ── load ──▶ every primary; a fourth one, empty and without slots, is filled; accounts move there
+"""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from conftest import NOON, NOON_MS, Quota, as_map
+from servers import ROOT, Server, free_port, wait_until
+from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
+from test_reshard import names_in, redis_cli
+
+HOUR_MS = 3_600_000
+PLANS = [  # every word of a plan
+    "p first LIMIT 20000 month CALENDAR FROM 15 PRORATE LIMIT 5 ROLLING 6h RATE TOKEN 10 1s BURST 20 INITIAL 3",
+    "p a LIMIT 20000 month CALENDAR LIMIT 1000 day RATE TOKEN 10 1s BURST 20 INITIAL 3 INTERVAL",
+    "p b BURST 12.5 REPAY COST 3 WARN 99.5 80 GRACE 1h LIMIT 5 year EOM RATE 10 1s", "p c OVERAGE LIMIT -1 forever",
+    "p d LIMIT 5 week CALENDAR FROM sun HOLDS MAX 2 REFUNDS MAX 3 WITHIN 30d", "p e LIMIT 0 90s REFUNDS WITHIN 1d",
+    "q a LIMIT 1 day", "p late BURST 10 RATE 5 1m LIMIT 5 day",
+    "p last RATE LOG 2 1m RATE QUEUE 5 1s BURST 2 LIMIT 9 hour"]
+POLICIES = [
+    "SET api 10 1s QUEUE 5 1s BURST 2 TOKEN -1 1s FIXED 3 1m FIRST BLOCK 1500ms SHADOW "
+    "SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1m LOG 3 1h SCHEDULE UTC sat,sun 22:00-02:00 0 1s SLIDING 7 1d",
+    "SET plain LEAKY 10 1s BURST 3", "OVERRIDE api acme 500 1m SLIDING 9 1h", "OVERRIDE api soon 7 1s EX 1h",
+    "PERMIT api friend", "REFUSE api villain EX 1d", "REFUSE api 10.0.0.0/8 EX 90s", "PERMIT api 10.1.2.3",
+    "PERMIT api 2001:db8::/32"]
+ODD = b"a b\n\xff\"'\\\x00\xc3\xbc"
+
+
+@pytest.fixture(scope="module")
+def both():
+    servers = Server(appendonly="yes").start(), Server().start()
+    yield servers
+    for server in servers:
+        server.close()
+
+
+def emptied(server):
+    client = server.client()
+    client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+    client.replicaof("NO", "ONE")
+    client.flushall()
+    for kind in ("QUOTA.PLAN", "RL.POLICY"):
+        for name in client.execute_command(f"{kind} LIST")[::2]:
+            client.execute_command(kind, "DEL", name)
+    return server
+
+
+@pytest.fixture
+def one(both):
+    return emptied(both[0])
+
+
+@pytest.fixture
+def two(both):
+    return emptied(both[1])
+
+
+def quotactl(*words, code=0, given=None):
+    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "quotactl"), *map(str, words)], input=given,
+                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+    assert "Traceback" not in done.stderr
+    return done.stdout if code != 2 else done.stderr
+
+
+def url_of(server):
+    return f"redis://127.0.0.1:{server.port}"
+
+
+def save(server):
+    return quotactl("catalogue", "save", url_of(server))
+
+
+def load(server, catalogue, *options, code=0):
+    given = catalogue if isinstance(catalogue, str) else json.dumps(catalogue)
+    return quotactl("catalogue", "load", "-", url_of(server), *options, given=given, code=code)
+
+
+def filled(server):
+    quota = Quota(server.client())
+    for words in PLANS:
+        quota(f"QUOTA.PLAN SET {words}")
+    for words in POLICIES:
+        quota(f"RL.POLICY {words}")
+    client = server.client()
+    client.execute_command("QUOTA.PLAN", "SET", ODD, ODD, "LIMIT", 5, "day")
+    client.execute_command("RL.POLICY", "SET", ODD, 5, "1s")
+    client.execute_command("RL.POLICY", "OVERRIDE", ODD, ODD, 6, "1s")
+    client.execute_command("RL.POLICY", "PERMIT", ODD, ODD, "EX", "1h")
+    return quota
+
+
+def answers(server):
+    """All that GET says, without the revisions of policies."""
+    client = server.client(protocol=3)
+    plans, policies = ({name: client.execute_command(kind, "GET", name)
+                        for name in client.execute_command(f"{kind} LIST")} for kind in ("QUOTA.PLAN", "RL.POLICY"))
+    for policy in policies.values():
+        del policy[b"revision"]
+    return plans, policies
+
+
+# ---- one server --------------------------------------------------------------------------------------------------
+
+
+def test_every_word_comes_back(one, two):
+    filled(one)
+    saved = save(one)
+    load(two, saved)
+    assert answers(two) == answers(one)
+    assert save(two) == saved
+    assert load(two, saved) == ""  # nothing is sent
+    assert save(two) == saved
+
+
+def test_both_servers_decide_the_same(one, two):
+    filled(one)
+    load(two, save(one))
+    asks = ["k POLICY api COST 9", "k POLICY api SUBJECT acme COST 9", "v POLICY api SUBJECT villain",
+            "n POLICY api ADDRESS 10.9.9.9", "n POLICY api ADDRESS 10.1.2.3", "w POLICY plain COST 9"]
+    amounts = ["a 3", "b 1", "late 5", "late 1", "late 1", "last 2", "e 1"]
+    for ask in [*(f"RL.ALLOW {ask}" for ask in asks), "QUOTA.OPEN a p", *(f"QUOTA.CONSUME a {ask}" for ask in amounts)]:
+        assert Quota(one.client())(ask) == Quota(two.client())(ask), ask
+    assert one.digest() == two.digest()
+
+
+def test_a_file_is_written_and_read_by_name_and_nothing_is_written_on_error(one, two, tmp_path):
+    filled(one)
+    path, none = tmp_path / "catalogue.json", tmp_path / "none.json"
+    assert quotactl("catalogue", "save", url_of(one), path) == ""
+    assert path.read_text() == save(one)
+    assert quotactl("catalogue", "load", path, url_of(two)).startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
+    said = quotactl("catalogue", "save", f"redis://127.0.0.1:{free_port()}", none, code=2)
+    assert said.startswith("Error: ") and "refused" in said and not none.exists()
+
+
+def test_what_differs_is_set_and_the_rest_is_left_alone(one):
+    quota = filled(one)
+    wanted = json.loads(save(one))
+    quota("QUOTA.PLAN SET p a LIMIT 1 day")
+    quota("RL.POLICY OVERRIDE api acme 1 1m")
+    quota("RL.POLICY REFUSE api friend")
+    before = dict(zip(*[iter(quota("QUOTA.PLAN LIST"))] * 2))
+    sent = load(one, wanted).splitlines()
+    assert [" ".join(line.split(" ")[1:5]) for line in sent] == [
+        "QUOTA.PLAN SET p a", "RL.POLICY OVERRIDE api acme", "RL.POLICY PERMIT api friend"]
+    after = dict(zip(*[iter(quota("QUOTA.PLAN LIST"))] * 2))
+    assert after == {**before, b"p": before[b"p"] + 1}
+    wanted["plans"]["p"]["revision"] = after[b"p"]
+    assert json.loads(save(one)) == wanted
+
+
+def test_without_prune_more_may_be_there_with_it_the_server_is_the_file(one):
+    filled(one)
+    wanted = json.loads(save(one))
+    del wanted["plans"]["q"], wanted["policies"]["plain"], wanted["plans"]["p"]["resources"]["b"]
+    wanted["policies"]["api"]["overrides"].pop(0)
+    wanted["policies"]["api"]["subjects"] = []
+    before = save(one)
+    assert load(one, wanted) == "" and save(one) == before
+    planned = load(one, wanted, "--prune", "--dry-run")
+    assert save(one) == before
+    assert load(one, wanted, "--prune") == planned
+    wanted["plans"]["p"]["revision"] += 1
+    del wanted["policies"]["api"]["subjects"]
+    assert json.loads(save(one)) == wanted
+    assert load(one, {"plans": {}, "policies": {}}, "--prune").count("DEL") == 4
+    assert answers(one) == ({}, {})
+
+
+def test_ends_come_back_as_instants_and_what_has_ended_does_not(one, two):
+    filled(one)
+    saved = save(one)
+    ends = {entry["subject"]: entry.get("until") for entry in json.loads(saved)["policies"]["api"]["overrides"]}
+    assert ends == {"acme": None, "soon": NOON_MS + HOUR_MS}
+    Quota(two.client())("QUOTA.CLOCK ADVANCE 2h")
+    load(two, saved)
+    left = json.loads(save(two))["policies"]["api"]
+    assert [entry["subject"] for entry in left["overrides"]] == ["acme"]
+    assert left["subjects"] == json.loads(saved)["policies"]["api"]["subjects"]  # a day, less two hours
+    assert [entry["range"] for entry in left["ranges"]] == ["10.1.2.3/32", "2001:db8::/32"]
+
+
+def test_an_end_within_a_second_is_the_same(one):
+    quota = filled(one)
+    wanted = json.loads(save(one))
+    entry = wanted["policies"]["api"]["subjects"][1]
+    assert entry["subject"] == "villain"
+    entry["until"] += 1000
+    assert load(one, wanted) == ""
+    entry["until"] += 1
+    assert load(one, wanted).count("REFUSE api villain EX") == 1
+    listed = quota.client.execute_command("RL.POLICY", "GET", "api")
+    assert as_map(listed)["subjects"][1]["until"] == entry["until"]
+
+
+def test_a_revision_that_lags_is_reached_without_a_change(one):
+    quota = Quota(one.client())
+    plan = {"revision": 7, "resources": {"r": ["LIMIT 10 day"], "s": ["LIMIT 1 day"]}}
+    wanted = {"plans": {"p": plan, "empty": {"revision": 4, "resources": {}}}, "policies": {}}
+    assert "QUOTA.PLAN SET p r LIMIT 10 day   (5 times)" in load(one, wanted)
+    assert quota.map("QUOTA.PLAN LIST") == {"p": 7, "empty": 4}
+    assert json.loads(save(one)) == {"plans": {"empty": wanted["plans"]["empty"], "p": plan}, "policies": {}}
+    assert load(one, wanted) == ""
+    wanted["plans"]["p"]["revision"] = 3
+    assert load(one, wanted) == ""
+    wanted["plans"]["p"]["revision"] = 10**12
+    assert "write a lower one" in load(one, wanted, code=2)
+
+
+def test_rules_in_other_words_than_the_servers_are_told(one):
+    wanted = {"plans": {}, "policies": {"api": {"rules": ["10 1s"]}}}
+    said = load(one, wanted, code=1)
+    assert "policy api: the file says 10 1s, the server GCRA 10 1s" in said
+    wanted["policies"]["api"]["rules"] = ["GCRA 10 1s"]
+    assert load(one, wanted) == ""
+
+
+def test_a_policy_that_get_does_not_show_whole_is_refused(one):
+    client = one.client()
+    client.execute_command("RL.POLICY", "SET", "api", 1, "1s")
+    batch = client.pipeline(transaction=False)
+    for number in range(1001):
+        batch.execute_command("RL.POLICY", "PERMIT", "api", f"s{number}")
+    batch.execute()
+    assert "policy api has 1001 subjects" in quotactl("catalogue", "save", url_of(one), code=2)
+    client.execute_command("RL.POLICY", "LIFT", "api", "s0")
+    assert len(json.loads(save(one))["policies"]["api"]["subjects"]) == 1000
+
+
+BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' is missing"),
+       ('{"plans": {}, "policies": {}, "more": 1}', "unknown field 'more'"),
+       ('{"plans": {"p": {"resources": {"r": "LIMIT 1 day"}}}, "policies": {}}', "plan p, resource r: 'rules' must be"),
+       ('{"plans": {"p": {"resources": {}, "revision": -1}}, "policies": {}}', "'revision' must be an integer"),
+       ('{"plans": {}, "policies": {"a": {}}}', "policy a: 'rules' is missing"),
+       ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "schedules": [{"when": "UTC", "rules": ["1 1s"]}]}}}',
+        "schedules[0]: 'when' must be like"),
+       ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "no"}]}}}',
+        "'list' must be permit or refuse"),
+       ('{"plans": {"p": {"resources": {"r": ["LIMIT x day"]}}}, "policies": {}}', "limit 'x'")]
+
+
+@pytest.mark.parametrize("catalogue, says", BAD)
+def test_a_file_that_is_wrong_is_told_in_a_line_and_sets_nothing(one, catalogue, says):
+    said = load(one, catalogue, code=2)
+    assert says in said and said.count("\n") <= 2
+    assert answers(one) == ({}, {})
+
+
+def test_a_server_that_cannot_do_it(one, two):
+    filled(one)
+    two.follow(one)
+    said = load(two, {"plans": {"new": {"resources": {"r": ["LIMIT 1 day"]}}}, "policies": {}}, code=2)
+    assert f"127.0.0.1:{two.port}: " in said and "read only replica" in said
+    assert save(two) == save(one)
+    assert "permission" in quotactl("catalogue", "save", with_user(one), code=2)
+    assert quotactl("catalogue", "check", url_of(one)) == ""
+    assert "URL" in quotactl("catalogue", "check", "nonsense", code=2)
+    assert "no such file" in quotactl("catalogue", "load", "no-such-file", url_of(one), code=2).lower()
+    assert "Missing argument" in quotactl("catalogue", "load", code=2)
+
+
+def with_user(server):
+    server.client().execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+ping", "+hello", "+info")
+    return f"redis://guest:secret@127.0.0.1:{server.port}"
+
+
+# ---- a cluster ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    cluster = Cluster()
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.close()
+
+
+def plan(limit, revision=1):
+    return {"plans": {"p": {"revision": revision, "resources": {"r": [f"LIMIT {limit} day"]}}},
+            "policies": {"api": {"rules": ["GCRA 10 1h"], "subjects": [{"subject": "villain", "list": "refuse"}]}}}
+
+
+def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
+    load(cluster.replicas[1], plan(100))
+    for server in cluster.servers:
+        wait_until(lambda: b"p" in server.client().execute_command("QUOTA.PLAN LIST"), "a replica has no plan")
+    assert quotactl("catalogue", "check", url_of(cluster.primaries[0])) == ""
+    assert load(cluster.primaries[2], plan(100)) == ""
+    assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
+
+
+def test_differences_are_named_and_mended(cluster):
+    zero, one, two = cluster.primaries
+    zero.client().execute_command(*"QUOTA.PLAN SET p r LIMIT 100 day".split())  # the same, a revision later
+    one.client().execute_command(*"QUOTA.PLAN SET p s LIMIT 1 day".split())
+    two.client().execute_command(*"RL.POLICY LIFT api villain".split())
+    two.client().execute_command(*"RL.POLICY SET other 1 1s".split())
+    said = quotactl("catalogue", "check", url_of(zero), code=1)
+    found = {}
+    for line in said.splitlines():
+        if line.startswith("    "):
+            address, fact = line.split(maxsplit=1)
+            found[what][int(address.split(":")[1])] = fact
+        else:
+            what = line.rstrip(":")
+            found[what] = {}
+    ports = [server.port for server in cluster.primaries]
+    assert found == {
+        "plan p": dict(zip(ports, ["revision 2", "revision 2", "revision 1"])),
+        "plan p, resource s": dict(zip(ports, ["missing", "LIMIT 1 day", "missing"])),
+        "policy api, list entry of villain": dict(zip(ports, ["refuse", "refuse", "missing"])),
+        "policy other": dict(zip(ports, ["missing", "missing", "GCRA 1 1s"]))}
+    load(one, plan(100), "--prune")
+    assert quotactl("catalogue", "check", url_of(two)) == ""
+    assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100, 3), indent=2) + "\n"}
+    assert load(two, plan(100), "--prune") == ""
+
+
+def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(cluster):
+    """Its plan is at the revision that the accounts know: a later change reaches them there too."""
+    first = cluster.primaries[0]
+    for limit in (101, 102, 103, 100):
+        load(first, plan(limit))
+    fourth = Server(cluster_enabled="yes", cluster_node_timeout="1500", appendonly="yes").start()
+    try:
+        join(cluster, fourth)
+        said = quotactl("catalogue", "check", url_of(first), code=1)
+        assert f"127.0.0.1:{fourth.port}  missing" in said
+        sent = load(first, plan(100))
+        assert sent and all(line.startswith(f"127.0.0.1:{fourth.port}> ") for line in sent.splitlines())
+        assert quotactl("catalogue", "check", url_of(fourth)) == ""
+        client, name = cluster.client(), names_in(0, 99, 1)[0]
+        client.execute_command("QUOTA.OPEN", name, "p")
+        client.execute_command("QUOTA.CONSUME", name, "r", 40, "ID", "x")
+        redis_cli("--cluster", "reshard", f"127.0.0.1:{first.port}", "--cluster-yes", "--cluster-from", name_of(first),
+                  "--cluster-to", name_of(fourth), "--cluster-slots", 100)
+        assert fourth.client().exists(name) == 1
+        assert client.execute_command("QUOTA.CONSUME", name, "r", 40, "ID", "x")[:3] == [40, 100, 60]
+        assert client.execute_command("QUOTA.CONSUME", name, "r", 61)[0] == 0
+        load(fourth, plan(120))
+        assert client.execute_command("QUOTA.CONSUME", name, "r", 61)[:3] == [61, 120, 19]
+        assert used(client, name) == 101
+        assert client.execute_command("QUOTA.OPEN", "{" + name + "}b", "p") in (b"OK", True)
+        refused = client.execute_command("RL.ALLOW", "{" + name + "}w", "POLICY", "api", "SUBJECT", "villain")
+        assert refused[0] == 0 and refused[5] == -1
+        digest = fourth.digest()
+        fourth.client().execute_command("DEBUG RELOAD")
+        assert fourth.digest() == digest
+        for primary, replica in zip(cluster.primaries, cluster.replicas):
+            wait_until(lambda: primary.digest() == replica.digest(), "a replica differs")
+    finally:
+        fourth.close()
+
+
+def join(cluster, fourth):
+    client = fourth.client()
+    client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+    client.execute_command("CLUSTER", "MEET", "127.0.0.1", cluster.primaries[0].port)
+    members = [fourth, *cluster.servers]
+    wait_until(lambda: all(int(cluster_info(server)["cluster_known_nodes"]) == 2 * SHARDS + 1 for server in members),
+               "the fourth does not join")
+    wait_until(lambda: cluster_info(fourth)["cluster_state"] == "ok", "the fourth is not ready")
