@@ -11,18 +11,6 @@ struct hearing {
     struct verdict verdict;
 };
 
-static bool wait_is_longer(int64_t left_us, int64_t right_us)
-{
-    if (right_us == NEVER_US) return false;
-    return left_us == NEVER_US || left_us > right_us;
-}
-
-static bool amount_is_smaller(int64_t left, int64_t right)
-{
-    if (left == UNLIMITED) return false;
-    return right == UNLIMITED || left < right;
-}
-
 /* Denials outweigh grants; among equals the first rule of the terms decides. */
 static void hear(struct hearing *hearing, bool denies, const struct verdict *verdict)
 {
@@ -207,8 +195,8 @@ static void hear_log(const struct scene *scene, uint32_t index, int64_t units, i
     hear(hearing, wait_us != 0, &verdict);
 }
 
-enum account_fault charge_log(const struct standing *standing, const struct footing *footing, const struct rule *rule,
-                              int64_t units, struct sink *changes)
+static enum account_fault count_in_log(const struct standing *standing, const struct footing *footing,
+                                       const struct rule *rule, int64_t units, struct sink *changes)
 {
     if (rule->limit <= 0) return ACCOUNT_FAULT_NONE;
     if (!slot_fits_log(footing->stored, rule->period_us)) return ACCOUNT_FAULT_LOG;
@@ -224,6 +212,18 @@ enum account_fault charge_log(const struct standing *standing, const struct foot
                             .log = {.when_us = state.when_us, .amount = state.amount, .rest = state.rest}};
     change_encode(&change, changes);
     return ACCOUNT_FAULT_NONE;
+}
+
+enum account_fault charge_logs(const struct standing *standing, const struct footing *footing, int64_t units,
+                               struct sink *changes)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; footing->terms && units > 0 && i < footing->terms->rules_count; i++) {
+        const struct quota_rule *rule = &footing->terms->rules[i];
+        if (rule->kind == QUOTA_ROLLING) fault = count_in_log(standing, footing, &rule->rule, units, changes);
+        if (fault != ACCOUNT_FAULT_NONE) break;
+    }
+    return fault;
 }
 
 /* ---- rates ----------------------------------------------------------------------------------------------- */
@@ -359,24 +359,15 @@ static enum account_fault charge_windows(const struct scene *scene, int64_t unit
     return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault charge_logs(const struct scene *scene, int64_t units, struct sink *changes)
-{
-    enum account_fault fault = ACCOUNT_FAULT_NONE;
-    for (uint32_t i = 0; i < scene->terms->rules_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        const struct quota_rule *rule = &scene->terms->rules[i];
-        if (rule->kind == QUOTA_ROLLING)
-            fault = charge_log(scene->standing, scene->footing, &rule->rule, units, changes);
-    }
-    return fault;
-}
-
 /* Takes what was admitted, and tells it. */
 static enum account_fault take(struct scene *scene, int64_t units, const struct rates *rates, struct hearing *hearing,
                                struct sink *changes)
 {
     enum account_fault fault = charge_windows(scene, units);
     if (fault == ACCOUNT_FAULT_NONE) fault = footing_tell(scene->standing, scene->footing, changes);
-    if (fault == ACCOUNT_FAULT_NONE && !scene->holds) fault = charge_logs(scene, units, changes);
+    if (fault == ACCOUNT_FAULT_NONE && !scene->holds) {
+        fault = charge_logs(scene->standing, scene->footing, units, changes);
+    }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     tell_rates(scene, rates, changes);
     scene->charged = true;

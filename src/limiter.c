@@ -180,20 +180,6 @@ static int64_t rule_reset_us(const struct rule *rule, const struct state *state,
     return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
 }
 
-/* NEVER_US is the longest of all waits. */
-static bool wait_is_longer(int64_t left_us, int64_t right_us)
-{
-    if (right_us == NEVER_US) return false;
-    return left_us == NEVER_US || left_us > right_us;
-}
-
-/* UNLIMITED is the largest of all amounts. */
-static bool amount_is_smaller(int64_t left, int64_t right)
-{
-    if (left == UNLIMITED) return false;
-    return right == UNLIMITED || left < right;
-}
-
 /* The rule that keeps `cost` out the longest after at_us, or -1 when every rule lets it in then. */
 static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t *wait_us)
 {

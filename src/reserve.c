@@ -237,19 +237,6 @@ bool post_late(const struct standing *standing, struct footing *footing, int64_t
 
 /* ---- resolving ------------------------------------------------------------------------------------------- */
 
-/* Rolling windows count what is posted from now on. */
-static enum account_fault post_to_logs(struct standing *standing, struct footing *footing, int64_t units,
-                                       struct sink *changes)
-{
-    for (uint32_t i = 0; footing->terms && units > 0 && i < footing->terms->rules_count; i++) {
-        const struct quota_rule *rule = &footing->terms->rules[i];
-        if (rule->kind != QUOTA_ROLLING) continue;
-        enum account_fault fault = charge_log(standing, footing, &rule->rule, units, changes);
-        if (fault != ACCOUNT_FAULT_NONE) return fault;
-    }
-    return ACCOUNT_FAULT_NONE;
-}
-
 static enum account_fault resolve(struct standing *standing, const struct stored_hold *stored,
                                   enum hold_outcome outcome, int64_t amount, struct account_decision *decision)
 {
@@ -266,7 +253,10 @@ static enum account_fault resolve(struct standing *standing, const struct stored
                   post_late(standing, &footing, hold->made_us, units, NULL, false, &decision->changes);
     if (!posted) fault = ACCOUNT_FAULT_OVERFLOW;
     if (fault == ACCOUNT_FAULT_NONE) fault = footing_tell(standing, &footing, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = post_to_logs(standing, &footing, units, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        fault = charge_logs(standing, &footing, units,
+                            &decision->changes); /* posted now: rolling windows count from now on */
+    }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     struct change change = {
         .kind = CHANGE_RESOLVE, .bytes = decision->about, .outcome = (uint8_t)outcome, .amount = amount};

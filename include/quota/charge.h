@@ -43,6 +43,6 @@ void charge_report(const struct standing *standing, struct footing *footing, uin
 /* The settled state of a sliding log of the footing at the standing's instant. */
 struct state footing_log(const struct standing *standing, const struct footing *footing, const struct rule *rule);
 
-/* Counts units in a sliding log of the footing, whose slot has been told, from the standing's instant on. */
-enum account_fault charge_log(const struct standing *standing, const struct footing *footing, const struct rule *rule,
-                              int64_t units, struct sink *changes);
+/* Counts units (0 = none) in the sliding logs of the footing, whose slot has been told, from its instant on. */
+enum account_fault charge_logs(const struct standing *standing, const struct footing *footing, int64_t units,
+                               struct sink *changes);

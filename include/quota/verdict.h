@@ -6,6 +6,7 @@
 #pragma once
 
 #include "quota/micros.h"
+#include <stdbool.h>
 #include <stdint.h>
 
 #define UNLIMITED INT64_C(-1) /* as a limit, a capacity and what remains of it */
@@ -18,6 +19,20 @@ struct verdict {
     int64_t reset_us;  /* until the deciding rule is as good as new */
     int32_t rule;      /* index of the deciding rule; -1 where no rule decided (blocks, lists) */
 };
+
+/* NEVER_US is the longest of all waits. */
+static inline bool wait_is_longer(int64_t left_us, int64_t right_us)
+{
+    if (right_us == NEVER_US) return false;
+    return left_us == NEVER_US || left_us > right_us;
+}
+
+/* UNLIMITED is the largest of all amounts. */
+static inline bool amount_is_smaller(int64_t left, int64_t right)
+{
+    if (left == UNLIMITED) return false;
+    return right == UNLIMITED || left < right;
+}
 
 /* Why nothing could be decided at all; the module turns each into an error text. */
 enum fault {
