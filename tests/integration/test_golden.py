@@ -18,7 +18,7 @@ GOLDEN = ROOT / "tests" / "golden"
 DUMPS = sorted(path.stem for path in GOLDEN.glob("*.dump"))
 CATALOGUES = sorted(path.stem for path in GOLDEN.glob("*.rdb"))
 QUESTIONS = {"limiter": "RL.INFO k", "leases": "RL.LEASES k", "breaker": "RL.BREAKER k INFO",
-             "adaptive": "RL.ADAPT k INFO", "account": "QUOTA.INFO k"}
+             "adaptive": "RL.ADAPT k INFO", "account": "QUOTA.INFO k", "table": "RL.INFO k"}
 FOOTER_BYTES = 10
 MODULE_BYTES = 9  # of an RDB string of 64 bits: the type's name and the encoding of the frame
 REFUSED = "Bad data format"
