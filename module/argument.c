@@ -493,7 +493,7 @@ int arguments_arity(const struct argument *rows)
         bool rules = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS; /* a rule is two words at least */
         if (row->kind == ARGUMENT_PAIRS) words++;                               /* two words each, one pair at least */
         if (needed) words += (rules ? 2 : 1) + (row->token != NULL);
-        open = open || !needed || rules || row->kind == ARGUMENT_PAIRS;
+        open = open || !needed || rules || row->kind == ARGUMENT_PAIRS || (row->flags & ARGUMENT_SEVERAL);
     }
     return open ? -words : words;
 }

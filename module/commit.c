@@ -44,14 +44,28 @@ static void replicate_effects(RedisModuleCtx *ctx, struct handle *handle, const 
     char lent[EFFECTS_BYTES_USUAL];
     struct sink effects = sink_over(lent, sizeof(lent));
     handle->keeper->effects_encode(decision, lasting, &effects);
-    RedisModule_Replicate(ctx, "RL._DO", "sb", handle->name, effects.data, effects.size);
+    if (handle->batch) {
+        struct batch *batch = handle->batch;
+        batch->words[batch->count++] = handle->name;
+        batch->words[batch->count++] = RedisModule_CreateString(NULL, effects.data, effects.size);
+    } else {
+        RedisModule_Replicate(ctx, "RL._DO", "sb", handle->name, effects.data, effects.size);
+    }
     sink_free(&effects);
+}
+
+void batch_replicate(RedisModuleCtx *ctx, struct batch *batch)
+{
+    if (batch->count > 0) RedisModule_Replicate(ctx, "RL._DO", "v", batch->words, batch->count);
+    for (size_t i = 1; i < batch->count; i += 2) RedisModule_FreeString(NULL, batch->words[i]);
+    batch->count = 0;
 }
 
 static void forget(RedisModuleCtx *ctx, struct handle *handle)
 {
     RedisModule_DeleteKey(handle->key);
     handle->value = NULL;
+    if (handle->batch) batch_replicate(ctx, handle->batch); /* what was done before is repeated before */
     RedisModule_Replicate(ctx, "DEL", "s", handle->name);
     RedisModule_NotifyKeyspaceEvent(ctx, REDISMODULE_NOTIFY_GENERIC, "del", handle->name);
 }

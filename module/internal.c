@@ -1,7 +1,7 @@
 /* RL._DO, RL._PUT, RL._POLICY and RL._PLAN: how replicas, AOF files and rewritten AOF files repeat what a primary has
  * decided.
  *
- *     RL._DO  key effects      effects of one decision, of the kind their first byte names (keeper.h)
+ *     RL._DO  key effects …    effects of one decision, of the kind their first byte names (keeper.h); for several keys
  *     RL._POLICY name effects  changes of a policy (catalogue.h), one after another; none = it is deleted
  *     RL._PLAN name bytes      a plan (plans.h); none = it is deleted
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
@@ -48,20 +48,28 @@ static int refuse(RedisModuleCtx *ctx, RedisModuleString *name, struct span byte
     return reply_error(ctx, "ERR bytes that do not fit the value of this key");
 }
 
-static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static bool do_one(RedisModuleCtx *ctx, RedisModuleString *name, struct span effects)
 {
     struct handle handle;
-    struct span effects = span_of(argv[2]);
     struct keeper *keeper = keeper_of(effects);
-
-    (void)argc;
-    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!keeper) return refuse(ctx, argv[1], effects);
-    if (!handle_open_or_reply(ctx, keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!keeper || !handle_open(ctx, keeper, name, &handle)) return false;
     bool done = commit_replayed(ctx, &handle, effects);
     handle_close(&handle);
-    if (!done) return refuse(ctx, argv[1], effects);
-    RedisModule_ReplicateVerbatim(ctx);
+    return done;
+}
+
+/* A key that cannot be done keeps nothing from the others: what is replicated on is the whole, for it is refused there
+ * as it is here. */
+static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    int refused = 0;
+    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
+    if (argc % 2 == 0) return RedisModule_WrongArity(ctx);
+    for (int at = 1; at < argc; at += 2) {
+        if (!do_one(ctx, argv[at], span_of(argv[at + 1])) && !refused) refused = at;
+    }
+    if (argc > 3 || !refused) RedisModule_ReplicateVerbatim(ctx);
+    if (refused) return refuse(ctx, argv[refused], span_of(argv[refused + 1]));
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
@@ -110,7 +118,10 @@ static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument do_arguments[] = {
     KEY("key", "The rate-limit key."),
-    {.kind = ARGUMENT_TEXT, .name = "effects", .summary = "What was decided, in absolute terms."},
+    {.kind = ARGUMENT_TEXT,
+     .name = "effects",
+     .flags = ARGUMENT_SEVERAL,
+     .summary = "What was decided, in absolute terms; more keys and effects may follow."},
     {0},
 };
 

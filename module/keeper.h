@@ -94,7 +94,8 @@ struct handle {
     struct keeper *keeper;
     RedisModuleKey *key;
     RedisModuleString *name;
-    void *value; /* NULL = nothing is stored */
+    void *value;         /* NULL = nothing is stored */
+    struct batch *batch; /* NULL, or where commit puts what is to be replicated (commit.h) */
 };
 
 /* Opens a key for a change outside any command; false where the key holds another type. */

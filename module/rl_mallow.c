@@ -84,15 +84,19 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
 
 static void ask_each(RedisModuleCtx *ctx, const struct mallow_request *request)
 {
+    RedisModuleString *words[2 * KEYS_MAX];
+    struct batch batch = {.words = words};
     RedisModule_ReplyWithArray(ctx, request->keys.count);
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
         if (!decide_or_reply(ctx, request, i, (enum ask_mode)request->mode, &handle, &decision)) continue;
+        handle.batch = &batch;
         commit(ctx, &handle, &decision, request->now_us);
         handle_close(&handle);
         reply_verdict(ctx, &decision.verdict);
     }
+    batch_replicate(ctx, &batch);
 }
 
 /* A key given twice would be looked at twice before it is charged once. */

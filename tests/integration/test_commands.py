@@ -34,7 +34,7 @@ COMMANDS = {  # name: (flags, arity, key spec flags)
     "rl.policy|del": ({"write"}, 3, None),
     "rl.policy|list": ({"readonly"}, 2, None),
     "rl._policy": ({"write"}, 3, None),
-    "rl._do": ({"write", "fast"}, 3, {"RW", "access", "update"}),
+    "rl._do": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl._put": ({"write"}, 3, {"OW", "update"}),
     "quota.plan": (set(), -2, None),
     "quota.plan|set": ({"write", "denyoom"}, -4, None),

@@ -59,6 +59,19 @@ def test_damaged_effects_in_a_file_are_skipped_with_a_warning(command):
     server.close()
 
 
+def test_of_many_keys_the_good_ones_are_done():
+    server = Server(appendonly="yes", appendfsync="always").start()
+    server.client().set("string", 1)
+    server.stop()
+    aof_with(server, ("SELECT", "0"), ("RL._DO", "a", LASTING, "string", LASTING, "k", b"\xff", "b", LASTING))
+    server.start()
+    quota = Quota(server.client())
+    assert [quota(f"EXISTS {key}") for key in ("a", "k", "b")] == [1, 0, 1]
+    assert "change of key 'string'" in server.log()
+    server.alarms_expected = ("refused to repeat", "sending an error to its")
+    server.close()
+
+
 def test_good_effects_in_a_file_are_applied():
     server = Server(appendonly="yes", appendfsync="always").start()
     server.client().ping()
