@@ -33,6 +33,7 @@ CORE_ROOMS = (
     ("plans", "terms plan window"),
     ("changes", "record change"),
     ("reservations", "holds"),
+    ("resources of accounts", "slot"),
     ("account", "account account_codec"),
     ("account as it stands", "standing charge account_decision"),
     ("decisions about accounts", "consume reserve refund tenancy"),

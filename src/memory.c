@@ -40,3 +40,8 @@ void memory_free(void *block)
 {
     if (block) heap.free(block);
 }
+
+void *memory_grow(void *array, size_t count, size_t element_bytes)
+{
+    return memory_realloc(array, (count + 1) * element_bytes);
+}

@@ -89,6 +89,13 @@ void plan_release(const struct plan *shared)
     pthread_mutex_unlock(&table_lock);
 }
 
+void plan_replace(const struct plan **place, struct span bytes)
+{
+    const struct plan *before = *place;
+    *place = bytes.size > 0 ? plan_take(bytes) : NULL;
+    plan_release(before);
+}
+
 const struct terms *plan_find(const struct plan *plan, struct span resource)
 {
     for (uint32_t i = 0; plan && i < plan->terms_count; i++) {

@@ -21,3 +21,6 @@ void memory_use(struct memory_host host);
 void *memory_alloc(size_t size);
 void *memory_realloc(void *block, size_t size);
 void memory_free(void *block); /* NULL is allowed */
+
+/* Room for one element more than `count`: for arrays that are short and change rarely. */
+void *memory_grow(void *array, size_t count, size_t element_bytes);

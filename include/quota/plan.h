@@ -43,6 +43,9 @@ const struct plan *plan_share(const struct plan *plan);
 /* Gives a plan back; the last user frees it. NULL is allowed. Any thread. */
 void plan_release(const struct plan *plan);
 
+/* The plan of these bytes in the place of the one that stands there; no bytes = none. */
+void plan_replace(const struct plan **place, struct span bytes);
+
 /* The terms of a resource, or NULL. */
 const struct terms *plan_find(const struct plan *plan, struct span resource);
 
