@@ -5,6 +5,7 @@
 #  make test          style check, unit tests, integration tests, zones
 #  make unit          the tests of src/ under ASan and UBSan (UNIT=test_x: only that one)
 #  make integration   pytest against real servers (PYTEST_FLAGS="-k name -x")
+#  make seeds         every fuzz target on its kept inputs
 #  make zones         the zone reader against Python's zoneinfo, every zone, 1900 to 2100
 #  make fuzz          every fuzz target for FUZZ_SECONDS (60) each
 #  make bench         measure (scripts/bench)
@@ -13,6 +14,7 @@
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
 #  make coverage      lines and branches reached by unit and integration tests
 #  make sanitize      the integration tests with ASan and UBSan inside the server
+#  make valgrind      unit tests, and the integration tests' servers, under valgrind's memcheck
 #  make install       into the distribution's Redis module folder (PREFIX, MODULEDIR, DESTDIR)
 #  make clean         remove what was built (.deps and .venv stay)
 #
@@ -88,6 +90,9 @@ $(eval $(call kind,coverage,$$(CC),$$(COVERAGE)))
 $(eval $(call kind,fuzz,$$(CLANG),$$(FUZZ)))
 build/fuzz/fuzz_%: build/fuzz/tests/fuzz/fuzz_%.o $(addprefix build/fuzz/,$(src))
 	$(CLANG) $(CFLAGS) -fsanitize=fuzzer,address,undefined -rtlib=compiler-rt -lgcc_s $(LDFLAGS) $^ -o $@
+build/sanitize/fuzz_%: build/sanitize/tests/fuzz/fuzz_%.o build/sanitize/tests/fuzz/replay.o \
+    $(addprefix build/sanitize/,$(src))
+	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $^ -o $@
 .SECONDARY:
 
 -include $(wildcard build/*/src/*.d build/*/module/*.d build/*/tests/*/*.d)
@@ -107,6 +112,7 @@ run_unit = failed=; for test in build/$1/unit/$(UNIT); do case $$test in *.*) co
 test:
 	@$(MAKE) --no-print-directory style
 	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory seeds
 	@$(MAKE) --no-print-directory integration
 	@$(MAKE) --no-print-directory zones
 
@@ -114,6 +120,10 @@ unit-programs: $(addprefix build/sanitize/unit/,$(unit_tests))
 
 unit: unit-programs
 	@export UBSAN_OPTIONS=print_stacktrace=1; $(call run_unit,sanitize)
+
+# The fuzzers' seeds, and what they once found, without libFuzzer.
+seeds: $(addprefix build/sanitize/,$(fuzz_targets))
+	@set -e; for name in $(fuzz_targets:fuzz_%=%); do build/sanitize/fuzz_$$name tests/fuzz/seeds/$$name/*; done
 
 integration: quota.so .venv/made-from
 	$(PYTEST) $(PYTEST_FLAGS)
@@ -132,6 +142,19 @@ sanitize: build/sanitize/quota.so quota.so .venv/made-from
 	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "sanitize: findings above"; exit 1; fi; \
 	[ $$result = 0 ] && echo "sanitize: nothing found"
 
+# Memcheck follows a server's blocks where its malloc is in a library (Debian's jemalloc) or is libc's own. Read are the
+# files: a server ends as it likes. Its forked children are left alone: they end without giving anything back.
+VALGRIND      := valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
+    --suppressions=tests/integration/valgrind.supp
+valgrind: LOGS = $(CURDIR)/build/release/valgrind
+valgrind: tools quota.so $(addprefix build/release/unit/,$(unit_tests)) .venv/made-from
+	printf '%s\n' $(addprefix build/release/unit/,$(unit_tests)) | xargs -P 2 -n 1 $(VALGRIND) --error-exitcode=1
+	rm -rf "$(LOGS)" && mkdir -p "$(LOGS)"
+	QUOTA_WRAPPER="$(VALGRIND) --child-silent-after-fork=yes --log-file=$(LOGS)/%p" QUOTA_PATIENCE_S=600 \
+	$(PYTEST) $(PYTEST_FLAGS); result=$$?; \
+	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "valgrind: findings above"; exit 1; fi; \
+	[ $$result = 0 ] && echo "valgrind: nothing found"
+
 fuzz-programs: $(addprefix build/fuzz/,$(fuzz_targets))
 
 fuzz: tools
@@ -142,7 +165,7 @@ fuzz: tools
 	    build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/found- \
 	        -print_final_stats=1 -verbosity=0 build/corpus/$$name $$seeds; done; echo "fuzz: nothing found"
 
-coverage: tools $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/quota.so .venv/made-from
+coverage: tools quota.so $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/quota.so .venv/made-from
 	find build/coverage -name '*.gcda' -delete
 	@$(call run_unit,coverage)
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
@@ -199,5 +222,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test unit unit-programs integration zones sanitize fuzz fuzz-programs coverage bench bench-quotas soak tidy tools style \
-	format lint symbols run install clean
+.PHONY: help all test unit unit-programs seeds integration zones sanitize valgrind fuzz fuzz-programs coverage bench \
+	bench-quotas soak tidy tools style format lint symbols run install clean

@@ -30,7 +30,6 @@ static const char *expectation(enum argument_kind kind)
     switch (kind) {
     case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 5m, 1h, 7d; a bare integer means seconds)";
     case ARGUMENT_INSTANT: return "an instant (Unix ms, microseconds with suffix us, or 2025-01-31T15:00:00Z)";
-    case ARGUMENT_RULES: return "a rule: [GCRA|TOKEN|LEAKY|QUEUE|FIXED|SLIDING|LOG] limit period";
     case ARGUMENT_PERCENT:
     case ARGUMENT_PERCENTS: return "a percentage (like 80 or 99.5)";
     default: return "an integer";

@@ -57,7 +57,9 @@ void leaky_bucket_adopt(const struct rule *before, const struct rule *after, str
 {
     level_drain(before, state, now_us);
     level_restate(before, after, state);
-    if (state->amount < after->capacity) return;
-    state->amount = after->capacity;
-    state->rest = 0;
+    if (state->amount >= after->capacity) {
+        state->amount = after->capacity;
+        state->rest = 0;
+    }
+    level_fit(after, state);
 }

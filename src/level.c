@@ -67,6 +67,14 @@ void level_restate(const struct rule *before, const struct rule *after, struct s
     level_set(after, state, (wide)state->amount * after->rate_us + rest);
 }
 
+void level_fit(const struct rule *rule, struct state *state)
+{
+    wide most = wide_div_floor((wide)(INSTANT_MAX_US - state->when_us) * rule->rate_units, rule->rate_us);
+    if (state->amount < most) return;
+    state->amount = (int64_t)wide_clamp(most, 0, INT64_MAX);
+    state->rest = 0;
+}
+
 bool level_sane(const struct rule *rule, const struct state *state)
 {
     struct state copy = *state;

@@ -126,4 +126,9 @@ void token_bucket_adopt(const struct rule *before, const struct rule *after, str
         state->rest = 0;
     }
     state->amount = (int64_t)wide_clamp(missing, 0, INT64_MAX);
+    if (!refills_in_steps(after)) {
+        level_fit(after, state);
+    } else if (steps_until(after, state->amount, 0) > (INSTANT_MAX_US - state->when_us) / after->period_us) {
+        state->amount = (int64_t)((INSTANT_MAX_US - state->when_us) / after->period_us * (wide)after->limit);
+    }
 }

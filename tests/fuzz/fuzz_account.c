@@ -6,6 +6,7 @@
  * What must hold: no crash, no overflow (UBSan), no leak; deciding changes nothing; what is decided is accepted by a
  * decoded copy of the value, over the wire, and leads both to the same bytes; nothing is granted that no rule had room
  * for, unless it was forced; nothing is used less than not at all. */
+#include "input.h"
 #include "quota/account_codec.h"
 #include "quota/charge.h"
 #include "quota/checked.h"
@@ -13,26 +14,6 @@
 #include "quota/refund.h"
 #include "quota/reserve.h"
 #include "quota/tenancy.h"
-#include <stdlib.h>
-
-static void require(bool holds)
-{
-    if (!holds) abort();
-}
-
-/* The input once more, as numbers: each in the range that the commands allow. */
-struct numbers {
-    const uint8_t *data;
-    size_t size, at;
-};
-
-static int64_t number_upto(struct numbers *numbers, int64_t highest)
-{
-    uint64_t number = 0;
-    int bytes = numbers->data[numbers->at++ % numbers->size] % 9; /* short numbers are as frequent as long ones */
-    for (int i = 0; i < bytes; i++) number = number << 8 | numbers->data[numbers->at++ % numbers->size];
-    return (int64_t)(number % ((uint64_t)highest + 1));
-}
 
 /* ---- a catalogue of three plans --------------------------------------------------------------------------- */
 
@@ -366,8 +347,6 @@ static struct account *from_effects(struct span bytes)
     account_free(copy_of(account));
     return account;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

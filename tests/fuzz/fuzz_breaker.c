@@ -1,22 +1,27 @@
-/* Fuzzes breakers and adaptive limits: bytes as a value, bytes as effects, then asks and reports against what got in.
+/* Fuzzes breakers and adaptive limits: bytes as a value, bytes as effects, then asks, reports and forces against what
+ * got in.
  *
  *     input ─▶ first byte: which kind, value or effects │ eight bytes: an instant │ the rest: the bytes
  *
- * What must hold: no crash, no overflow (UBSan), no leak; what is accepted encodes to the very same bytes; a decision
- * taken on it is accepted by it. */
+ * What must hold: no crash, no overflow (UBSan), no leak; what is accepted encodes to the very same bytes; deciding
+ * changes nothing; a decision is accepted by a twin, over the wire, and leads both to the same bytes. */
+#include "input.h"
 #include "quota/adaptive_codec.h"
 #include "quota/breaker_codec.h"
-#include <stdlib.h>
-
-static void require(bool holds)
-{
-    if (!holds) abort();
-}
 
 static void require_same(struct span bytes, struct sink *again)
 {
     require(span_equal(bytes, (struct span){again->data, again->size}));
     sink_free(again);
+}
+
+/* Mostly a little later, sometimes earlier, sometimes anywhere. */
+static int64_t next_instant(int64_t now_us, struct numbers *numbers)
+{
+    int64_t how = number_upto(numbers, 7), step_us = number_upto(numbers, 40 * MICROS_PER_DAY);
+    if (how == 0) return 1 + number_upto(numbers, INSTANT_MAX_US - 1);
+    if (how == 1) return now_us > step_us ? now_us - step_us : 1;
+    return now_us > INSTANT_MAX_US - step_us ? INSTANT_MAX_US : now_us + step_us;
 }
 
 /* ---- breakers -------------------------------------------------------------------------------------------- */
@@ -37,19 +42,85 @@ static struct breaker *breaker_from(struct span bytes, bool effects)
     return breaker;
 }
 
-static void breaker_use(struct breaker *breaker, int64_t now_us)
+static struct sink breaker_bytes_of(const struct breaker *breaker)
 {
-    struct breaker_decision decision;
-    for (int i = 0; i < 4; i++) {
-        if (i == 0 || i == 3) {
-            breaker_decide_ask(breaker, NULL, now_us, &decision);
-        } else {
-            breaker_decide_report(breaker, i == 1, now_us & 0xffff, now_us, &decision);
-        }
-        if (decision.parts == 0) continue;
-        require(breaker_accepts(breaker, &decision));
-        breaker = breaker_apply(breaker, &decision);
-        breaker_deadline_us(breaker);
+    struct sink bytes = {0};
+    if (breaker) breaker_encode(breaker, &bytes);
+    return bytes;
+}
+
+static struct breaker_config breaker_words(struct numbers *numbers)
+{
+    struct breaker_config config = {.failures = number_upto(numbers, 9),
+                                    .calls_min = 1 + number_upto(numbers, INT64_MAX - 1),
+                                    .window_us = BREAKER_SLICES + number_upto(numbers, SPAN_MAX_US - BREAKER_SLICES),
+                                    .slow_us = number_upto(numbers, SPAN_MAX_US),
+                                    .open_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                    .probes = 1 + number_upto(numbers, BREAKER_PROBES_MAX - 1)};
+    if (config.failures == 0) config.rate = 1 + number_upto(numbers, 99);
+    if (config.slow_us > 0) config.slow_rate = 1 + number_upto(numbers, 99);
+    return config;
+}
+
+static void breaker_decide(const struct breaker *breaker, struct numbers *numbers, int64_t now_us,
+                           struct breaker_decision *decision)
+{
+    struct breaker_config config = breaker_words(numbers);
+    struct breaker_look look;
+    bool usable = breaker_config_fault(&config) == NULL;
+    switch (number_upto(numbers, 7)) {
+    case 0: breaker_decide_ask(breaker, usable ? &config : NULL, now_us, decision); break;
+    case 1: breaker_decide_force(breaker, (enum breaker_force)number_upto(numbers, 2), now_us, decision); break;
+    case 2:
+    case 3:
+    case 4: {
+        bool failed = number_upto(numbers, 1);
+        breaker_decide_report(breaker, failed, number_upto(numbers, SPAN_MAX_US), now_us, decision);
+        break;
+    }
+    default:
+        breaker_decide_ask(breaker, NULL, now_us, decision);
+        require(decision->verdict.granted == 0 || decision->verdict.granted == 1);
+        require(decision->verdict.granted == 1 || decision->parts == 0);
+    }
+    if (!breaker) return;
+    breaker_look(breaker, now_us, &look);
+    require(look.total.failures <= look.total.calls && look.total.slow <= look.total.calls);
+}
+
+static struct breaker *breaker_apply_both_ways(struct breaker *breaker, const struct sink *before,
+                                               const struct breaker_decision *decision)
+{
+    struct breaker_decision received;
+    struct sink wire = {0};
+    bool lasting;
+    struct breaker *twin = before->size > 0 ? breaker_decode((struct span){before->data, before->size}) : NULL;
+    require(before->size == 0 || twin);
+    breaker_effects_encode(decision, true, &wire);
+    require(breaker_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && lasting);
+    require(breaker_accepts(twin, &received) && breaker_accepts(breaker, decision));
+    breaker = breaker_apply(breaker, decision);
+    twin = breaker_apply(twin, &received);
+    require(breaker_sane(breaker) && breaker_deadline_us(breaker) == breaker_deadline_us(twin));
+    struct sink left = breaker_bytes_of(breaker), right = breaker_bytes_of(twin);
+    require_same((struct span){left.data, left.size}, &right);
+    sink_free(&left);
+    sink_free(&wire);
+    breaker_free(twin);
+    return breaker;
+}
+
+static void breaker_use(struct breaker *breaker, struct numbers *numbers, int64_t now_us)
+{
+    for (int i = 0; i < 8; i++) {
+        struct breaker_decision decision;
+        struct sink before = breaker_bytes_of(breaker);
+        breaker_decide(breaker, numbers, now_us, &decision);
+        struct sink after = breaker_bytes_of(breaker);
+        require_same((struct span){before.data, before.size}, &after);
+        if (decision.parts > 0) breaker = breaker_apply_both_ways(breaker, &before, &decision);
+        sink_free(&before);
+        now_us = next_instant(now_us, numbers);
     }
     breaker_free(breaker);
 }
@@ -72,21 +143,83 @@ static struct adaptive *adaptive_from(struct span bytes, bool effects)
     return adaptive;
 }
 
-static void adaptive_use(struct adaptive *adaptive, int64_t now_us)
+static struct sink adaptive_bytes_of(const struct adaptive *adaptive)
 {
-    struct adaptive_decision decision;
-    if (!adaptive) return;
-    for (int i = 0; i < 4; i++) {
-        struct adaptive_ask ask = {.config = &adaptive->config, .cost = 1 + (now_us & 7), .now_us = now_us + i};
-        if (i % 2 == 0) {
-            adaptive_decide_ask(adaptive, &ask, &decision);
-        } else {
-            adaptive_decide_report(adaptive, ADAPTIVE_LATENCY, now_us & 0xfffff, now_us + i, &decision);
-        }
-        if (decision.fault != FAULT_NONE || decision.parts == 0) continue;
-        require(adaptive_accepts(adaptive, &decision));
-        adaptive = adaptive_apply(adaptive, &decision);
-        adaptive_deadline_us(adaptive);
+    struct sink bytes = {0};
+    if (adaptive) adaptive_encode(adaptive, &bytes);
+    return bytes;
+}
+
+static struct adaptive_config adaptive_words(struct numbers *numbers)
+{
+    struct adaptive_config config = {.min = 1 + number_upto(numbers, ADAPTIVE_LIMIT_MAX - 1),
+                                     .algorithm = number_upto(numbers, 1),
+                                     .interval_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                     .step = 1 + number_upto(numbers, ADAPTIVE_LIMIT_MAX - 1),
+                                     .errors = number_upto(numbers, 100),
+                                     .target = 1 + number_upto(numbers, 99),
+                                     .backoff = 1 + number_upto(numbers, 98),
+                                     .timeout_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                     .tolerance = 100 + number_upto(numbers, 900)};
+    config.max = config.min + number_upto(numbers, ADAPTIVE_LIMIT_MAX - config.min);
+    require(adaptive_config_fault(&config) == NULL);
+    return config;
+}
+
+static void adaptive_decide(const struct adaptive *adaptive, struct numbers *numbers, int64_t now_us,
+                            struct adaptive_decision *decision)
+{
+    static const int64_t values_max[] = {INT64_MAX, 0, ADAPTIVE_LOAD_MAX}; /* by what is reported */
+    int64_t how = number_upto(numbers, 7);
+    if (how < 4) {
+        enum adaptive_report report = (enum adaptive_report)(how % 3);
+        adaptive_decide_report(adaptive, report, number_upto(numbers, values_max[report]), now_us, decision);
+        return;
+    }
+    struct adaptive_config config = adaptive && how < 7 ? adaptive->config : adaptive_words(numbers);
+    struct adaptive_ask ask = {.config = &config, .peek = how == 4, .now_us = now_us};
+    ask.cost = 1 + number_upto(numbers, how == 5 ? INT64_MAX - 1 : 3);
+    adaptive_decide_ask(adaptive, &ask, decision);
+    if (decision->fault != FAULT_NONE) return;
+    require(decision->verdict.limit >= config.min && decision->verdict.limit <= config.max);
+    require(decision->verdict.granted == 0 || decision->verdict.granted == ask.cost);
+    require(!ask.peek || decision->parts == 0);
+}
+
+static struct adaptive *adaptive_apply_both_ways(struct adaptive *adaptive, const struct sink *before,
+                                                 const struct adaptive_decision *decision)
+{
+    struct adaptive_decision received;
+    struct sink wire = {0};
+    bool lasting;
+    struct adaptive *twin = before->size > 0 ? adaptive_decode((struct span){before->data, before->size}) : NULL;
+    require(before->size == 0 || twin);
+    adaptive_effects_encode(decision, true, &wire);
+    require(adaptive_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && lasting);
+    require(adaptive_accepts(twin, &received) && adaptive_accepts(adaptive, decision));
+    adaptive = adaptive_apply(adaptive, decision);
+    twin = adaptive_apply(twin, &received);
+    require(adaptive_sane(adaptive) && adaptive_deadline_us(adaptive) == adaptive_deadline_us(twin));
+    struct sink left = adaptive_bytes_of(adaptive), right = adaptive_bytes_of(twin);
+    require_same((struct span){left.data, left.size}, &right);
+    sink_free(&left);
+    sink_free(&wire);
+    adaptive_free(twin);
+    return adaptive;
+}
+
+static void adaptive_use(struct adaptive *adaptive, struct numbers *numbers, int64_t now_us)
+{
+    for (int i = 0; i < 8; i++) {
+        struct adaptive_decision decision;
+        struct sink before = adaptive_bytes_of(adaptive);
+        adaptive_decide(adaptive, numbers, now_us, &decision);
+        struct sink after = adaptive_bytes_of(adaptive);
+        require_same((struct span){before.data, before.size}, &after);
+        bool changes = decision.fault == FAULT_NONE && decision.parts > 0;
+        if (changes) adaptive = adaptive_apply_both_ways(adaptive, &before, &decision);
+        sink_free(&before);
+        now_us = next_instant(now_us, numbers);
     }
     adaptive_free(adaptive);
 }
@@ -98,10 +231,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 1; i < 9; i++) now_us = (int64_t)((uint64_t)now_us << 8 | data[i]);
     now_us = 1 + ((now_us & INT64_MAX) >> (2 + (data[0] >> 2) % 60));
     struct span bytes = {(const char *)data + 9, size - 9};
+    struct numbers numbers = {data, size, 1};
     if (data[0] & 1) {
-        breaker_use(breaker_from(bytes, data[0] & 2), now_us);
+        breaker_use(breaker_from(bytes, data[0] & 2), &numbers, now_us);
     } else {
-        adaptive_use(adaptive_from(bytes, data[0] & 2), now_us);
+        adaptive_use(adaptive_from(bytes, data[0] & 2), &numbers, now_us);
     }
     return 0;
 }

@@ -5,27 +5,8 @@
  *
  * What must hold: no crash, no overflow (UBSan), no leak; what is decided is accepted by the value it was decided on,
  * over the wire; no more is held than the limit; tokens grow; the walk shows each lease that the count counts. */
+#include "input.h"
 #include "quota/lease_codec.h"
-#include <stdlib.h>
-
-static void require(bool holds)
-{
-    if (!holds) abort();
-}
-
-/* The input once more, as numbers: each in the range that the commands allow. */
-struct numbers {
-    const uint8_t *data;
-    size_t size, at;
-};
-
-static int64_t number_upto(struct numbers *numbers, int64_t highest)
-{
-    uint64_t number = 0;
-    int bytes = numbers->data[numbers->at++ % numbers->size] % 9; /* short numbers are as frequent as long ones */
-    for (int i = 0; i < bytes; i++) number = number << 8 | numbers->data[numbers->at++ % numbers->size];
-    return (int64_t)(number % ((uint64_t)highest + 1));
-}
 
 static struct leases *apply_both_ways(struct leases *leases, const struct lease_decision *decision)
 {
@@ -119,8 +100,6 @@ static struct leases *from_effects(struct span bytes)
     if (!lease_effects_decode(bytes, &decision, &lasting) || !leases_accepts(NULL, &decision)) return NULL;
     return leases_apply(NULL, &decision);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -5,13 +5,8 @@
  *
  * What must hold: no crash, no overflow (UBSan), no leak, a decision changes nothing by itself, its effects are always
  * accepted by the value it was taken on and by a twin behind the wire. */
+#include "input.h"
 #include "quota/limiter_codec.h"
-#include <stdlib.h>
-
-static void require(bool holds)
-{
-    if (!holds) abort();
-}
 
 static int64_t word_at(const uint8_t *data, size_t size, size_t at)
 {

@@ -8,16 +8,11 @@
  *     t bytes ──▶ address, range, days, times ──▶ written and read again they are the same
  *
  * The first byte chooses; what is asked about is taken from the policy itself. */
+#include "input.h"
 #include "quota/memory.h"
 #include "quota/policy_codec.h"
-#include <stdlib.h>
 
 static struct policy_effect_room room;
-
-static void require(bool promise)
-{
-    if (!promise) abort();
-}
 
 static const struct zone *find_zone(struct span name, void *context)
 {
@@ -149,8 +144,6 @@ static void check_schedule_text(struct span text)
     }
     sink_free(&sink);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -7,20 +7,15 @@
  *     bytes ──▶ instant_from_rfc3339 ──▶ written and read again it is the same instant
  *
  * The instants asked about are the changes themselves and eight bytes taken from the file's end. */
+#include "input.h"
 #include "quota/calendar.h"
 #include "quota/micros.h"
 #include "quota/zone.h"
-#include <stdlib.h>
 #include <string.h>
 
 #define CHANGES_TRIED 64
 /* Where no offset can carry a local time over the edge of int64. */
 #define INSIDE_US (INT64_MAX - 100 * MICROS_PER_HOUR)
-
-static void require(bool promise)
-{
-    if (!promise) abort();
-}
 
 /* A reading means what it is said to mean. */
 static void check_local(const struct zone *zone, int64_t local_us)
@@ -90,8 +85,6 @@ static void check_text(const uint8_t *data, size_t size)
     if (length == 0) return; /* an offset led out of the years 0000 … 9999 */
     require(length < RFC3339_SIZE && instant_from_rfc3339(text, length, &again_us) && again_us == instant_us);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -8,6 +8,7 @@ import redis
 
 from conftest import NOON, NOON_MS, Quota
 from servers import Server, caught_up, rewrite_aof, wait_until
+from test_golden import sealed
 
 EVERY_RULE = ["10 1h", "3 1h", "TOKEN 10 1h BURST 20 INITIAL 15", "TOKEN 10 1h INTERVAL", "LEAKY 7 1h", "QUEUE 5 1h",
               "FIXED 9 1h", "FIXED 9 1h FIRST", "SLIDING 9 1h", "LOG 9 1h", "-1 1h", "10 1h LOG 9 1h -1 1s"]
@@ -114,6 +115,16 @@ def test_a_blob_of_a_newer_version_is_refused(quota):
     quota("DEBUG SET-SKIP-CHECKSUM-VALIDATION 1")
     assert "Bad data format" in quota.error("RESTORE k2 0", bytes(blob))
     quota("DEBUG SET-SKIP-CHECKSUM-VALIDATION 0")
+
+
+def test_no_key_is_of_the_type_that_carries_policies(quota):
+    letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    number = 0
+    for letter in "rl-policy":
+        number = number << 6 | letters.index(letter)
+    blob = b"\x07\x81" + struct.pack(">Q", number << 10) + b"\x00"  # a module's value, its type, its end
+    assert "Bad data format" in quota.error("RESTORE k 0", sealed(blob))
+    assert quota("EXISTS k") == 0
 
 
 def mutated(blob, chance):

@@ -1,7 +1,10 @@
 """QUOTA.INFO, HISTORY, HEALTH: what is shown, on primaries and replicas; an untouched account is up to date."""
 
+import resource
+
+import servers
 from conftest import NOON_MS, Quota
-from servers import Server, caught_up
+from servers import Server, caught_up, wait_until
 
 DAY_MS = 86_400_000
 
@@ -94,6 +97,30 @@ def test_health_names_what_endangers_quotas(accounts):
         assert quota.map("QUOTA.HEALTH") == {"status": "ok", "problems": []}
         quota("CONFIG SET quota.auto-open yes")
         assert "auto-open" in str(quota.map("QUOTA.HEALTH")["problems"])
+    finally:
+        server.close()
+
+
+def test_health_sees_files_that_cannot_be_written(monkeypatch):
+    """A folder stands where the snapshot is to go; and the AOF may grow no further (RLIMIT_FSIZE)."""
+    monkeypatch.setattr(servers, "WRAPPER", ["env", "--ignore-signal=XFSZ", *servers.WRAPPER])
+    server = Server(("test-clock", "no"), appendonly="yes", appendfsync="everysec").start()
+    try:
+        quota = Quota(server.client())
+        quota("CONFIG SET maxmemory-policy noeviction")
+        assert quota.map("QUOTA.HEALTH")["status"] == "ok"
+        (server.path / "dump.rdb").mkdir()
+        quota("BGSAVE")
+        wait_until(lambda: "snapshot" in str(quota.map("QUOTA.HEALTH")), "the snapshot goes well")
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        quota("RL.ALLOW k 10 1h")
+        wait_until(lambda: "write to the AOF" in str(quota.map("QUOTA.HEALTH")), "the AOF is written")
+        assert quota.map("QUOTA.HEALTH")["status"] == "warning"
+        assert "MISCONF" in quota.error("RL.ALLOW k 10 1h")  # the server's own refusal
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+        (server.path / "dump.rdb").rmdir()
+        quota("BGSAVE")
+        wait_until(lambda: quota.map("QUOTA.HEALTH")["status"] == "ok", "the server does not recover")
     finally:
         server.close()
 

@@ -163,6 +163,26 @@ def test_rates_are_asked_once(acme):
     assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 0
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia"])
+def test_a_commit_to_one_cycle_of_an_idle_run(accounts, zone):
+    """RESET leaves nothing of the day but the reservation: it closes with its idle neighbours, and is found in them."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day CALENDAR")
+    accounts(f"QUOTA.OPEN a p ZONE {zone}")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts.advance("3d")
+    accounts("QUOTA.RESERVE a x r 7 TTL 30d")
+    accounts("QUOTA.RESET a r")
+    accounts.advance("4d")
+    accounts("QUOTA.CONSUME a r 2")
+    history = [closed["used"] for closed in accounts.map("QUOTA.HISTORY a r")]
+    assert history == [0, 0, 0, 0, 0, 0, 1]
+    assert accounts("QUOTA.COMMIT a x 4") == [4, 3, 8]
+    cycles = accounts.map("QUOTA.HISTORY a r")
+    assert [closed["used"] for closed in cycles] == [0, 0, 0, 4, 0, 0, 1]
+    assert all(earlier["end"] == later["start"] for later, earlier in zip(cycles, cycles[1:]))
+    assert cycles[3]["start"] <= NOON_MS + 3 * DAY_MS < cycles[3]["end"] == cycles[3]["start"] + DAY_MS
+
+
 def test_bounds(acme):
     acme("QUOTA.PLAN SET p r LIMIT 10 day HOLDS MAX 2")
     acme("QUOTA.RESERVE a x r 1 TTL 1s")

@@ -216,7 +216,7 @@ def test_an_aof_rewrite_that_begins_while_writes_are_paused():
     quota("CLIENT UNPAUSE")
     parts = server.path / "appendonlydir"
     wait_until(lambda: any(b"RL._POLICY" in part.read_bytes() for part in parts.glob("*.2.incr.aof")), "not written")
-    server.kill()
+    server.stop()
     server.start()
     assert content(Quota(server.client())) == expected
     server.close()

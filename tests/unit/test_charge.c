@@ -1,6 +1,7 @@
 /* Charges: who decides, waits to the microsecond, reports. A wait that was told is kept: not earlier, then really. */
 #include "account_tools.h"
 #include "quota/checked.h"
+#include "quota/sliding_log.h"
 
 #define T at("2025-01-31T15:00:00")
 
@@ -133,12 +134,34 @@ static void warnings_fire_with_what_is_used(void **state)
     pair_end(&pair);
 }
 
+/* Each consumption at an instant of its own. Without the twin, which would compare all of it each time. */
+static void a_rolling_window_has_a_bound(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct consume_item item = {SPAN("a"), 1};
+    struct consume_ask ask = {.items = &item, .count = 1};
+    plan_set("pro", "a LIMIT 1000000 ROLLING 1d");
+    pair_open(&pair, "pro", T);
+    for (int64_t i = 0; i <= LOG_ENTRIES_MAX; i++) {
+        struct account_decision decision;
+        ask.now_us = T + i;
+        consume_decide(pair.account, &host, &ask, &decision);
+        assert_int_equal(decision.fault, i < LOG_ENTRIES_MAX ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_LOG);
+        struct account_change change = account_decision_change(&decision);
+        if (change.changes.size > 0) pair.account = account_apply(pair.account, &change);
+        account_decision_end(&decision);
+    }
+    assert_int_equal(used_of(&pair, "a", ask.now_us), LOG_ENTRIES_MAX);
+    pair_end(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_rule_that_decides),           cmocka_unit_test(waits_are_kept),
         cmocka_unit_test(reservations_use_rates),          cmocka_unit_test(reports_show_every_rule),
-        cmocka_unit_test(warnings_fire_with_what_is_used),
+        cmocka_unit_test(warnings_fire_with_what_is_used), cmocka_unit_test(a_rolling_window_has_a_bound),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

@@ -544,6 +544,27 @@ static void a_day_that_never_came_is_an_empty_cycle(void **state)
     assert_cycle(cycle, (struct cycle){at("2011-12-30T10:00:00"), at("2011-12-30T10:00:00"), 1}, "skipped", 0);
 }
 
+/* Against walking: cycles that exist are counted, and found again by how many lie between. */
+static void a_day_that_never_came_is_not_counted(void **state)
+{
+    (void)state;
+    static const char *const periods[] = {"day CALENDAR", "day", "2day CALENDAR", "week", "24h"};
+    for (size_t i = 0; i < COUNT_OF(periods); i++) {
+        struct period period = period_of(periods[i]);
+        int64_t anchor_us = at("2011-12-20T11:00:00");
+        for (int64_t from = -3; from < 14; from++) {
+            struct cycle first = period_cycle(&period, zones[APIA], anchor_us, from);
+            for (int64_t to = from, counted = 0; first.start_us < first.end_us && to < 40; to++) {
+                struct cycle cycle = period_cycle(&period, zones[APIA], anchor_us, to);
+                bool exists = cycle.start_us < cycle.end_us;
+                assert_int_equal(period_cycles_between(&period, zones[APIA], anchor_us, from, to), counted);
+                if (exists) assert_int_equal(period_index_after(&period, zones[APIA], anchor_us, from, counted), to);
+                counted += exists;
+            }
+        }
+    }
+}
+
 static void forever_is_one_cycle(void **state)
 {
     (void)state;
@@ -802,6 +823,7 @@ int main(void)
         cmocka_unit_test(faults_are_named),
         cmocka_unit_test(cycles_are_where_the_calendar_says),
         cmocka_unit_test(a_day_that_never_came_is_an_empty_cycle),
+        cmocka_unit_test(a_day_that_never_came_is_not_counted),
         cmocka_unit_test(forever_is_one_cycle),
         cmocka_unit_test(cycles_agree_with_a_calendar_turned_by_hand),
         cmocka_unit_test(any_instant_lies_in_its_cycle),

@@ -76,6 +76,50 @@ static void a_changed_rule_keeps_the_tokens(void **state)
     }
 }
 
+/* What is missing rounds up where fractions have no place. */
+static void a_changed_way_of_refilling_keeps_the_tokens(void **state)
+{
+    (void)state;
+    static const struct row {
+        uint32_t before, after;
+        int64_t after_us, remaining;
+    } rows[] = {
+        {0, RULE_INTERVAL, 0, 4},
+        {0, RULE_INTERVAL, 150 * MS, 5}, /* five and a half were there */
+        {0, RULE_INTERVAL, 200 * MS, 6},
+        {RULE_INTERVAL, 0, 0, 4},
+        {RULE_INTERVAL, 0, 250 * MS, 6}, /* the interval that had begun counts as time in which tokens came */
+        {RULE_INTERVAL, RULE_INTERVAL, S, 10},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct scene scene = {0};
+        struct rule before = with(rule_of(RULE_TOKEN, 10, S, 0), 0, rows[i].before);
+        struct rule after = with(rule_of(RULE_TOKEN, 10, S, 0), 0, rows[i].after);
+        scene_ask(&scene, &before, 1, (struct limiter_ask){.cost = 6, .now_us = BASE});
+        struct limiter_ask peek = {.cost = 1, .mode = ASK_PEEK, .now_us = BASE + rows[i].after_us};
+        scene_ask(&scene, &after, 1, peek);
+        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
+        peek.mode = ASK_ALL;
+        scene_ask(&scene, &after, 1, peek);
+        assert_int_equal(scene.verdict.remaining, rows[i].remaining - 1);
+        scene_end(&scene);
+    }
+}
+
+/* Beside a rule that still remembers stands a bucket that is unused again: it begins with the new INITIAL. */
+static void a_changed_rule_finds_an_unused_bucket(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule before[] = {with(rule_of(RULE_TOKEN, 10, S, 0), 3, 0), rule_of(RULE_FIXED, 100, 60 * S, 0)};
+    struct rule after[] = {with(rule_of(RULE_TOKEN, 10, S, 0), 5, 0), before[1]};
+    scene_ask(&scene, before, 2, (struct limiter_ask){.cost = 2, .now_us = BASE});
+    assert_int_equal(scene.verdict.remaining, 1);
+    scene_ask(&scene, after, 2, (struct limiter_ask){.cost = 1, .mode = ASK_PEEK, .now_us = BASE + 9 * S});
+    assert_int_equal(scene.verdict.remaining, 5);
+    scene_end(&scene);
+}
+
 static void refunds_and_debts(void **state)
 {
     (void)state;
@@ -102,6 +146,8 @@ int main(void)
         cmocka_unit_test(an_unused_bucket_holds_its_initial_fill),
         cmocka_unit_test(a_clock_that_steps_back_refills_nothing_twice),
         cmocka_unit_test(a_changed_rule_keeps_the_tokens),
+        cmocka_unit_test(a_changed_way_of_refilling_keeps_the_tokens),
+        cmocka_unit_test(a_changed_rule_finds_an_unused_bucket),
         cmocka_unit_test(refunds_and_debts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

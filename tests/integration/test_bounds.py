@@ -1,0 +1,74 @@
+"""Bounds of accounts: the last that fits, and the first that does not, which is an error and changes nothing."""
+
+import pytest
+
+SPANS = [f"{number}us" for number in range(10**12, 10**12 + 64)]  # 64 odd periods of eleven days and a half
+
+
+def refused(quota, line, code, *words):
+    """The error, after which the account is as it was."""
+    before = quota("DEBUG DIGEST-VALUE a")
+    error = quota.error(line, *words)
+    assert error.startswith(code), error
+    assert quota("DEBUG DIGEST-VALUE a") == before
+    return error
+
+
+def test_resources_of_an_account(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    for number in range(255):
+        accounts(f"QUOTA.OVERRIDE a own{number} LIMIT 1 day")
+    accounts("QUOTA.CONSUME a r 1")
+    assert "256 resources" in refused(accounts, "QUOTA.OVERRIDE a own255 LIMIT 1 day", "LIMITED")
+    assert accounts("QUOTA.CONSUME a own254 1")[0] == 1
+
+
+def test_rolling_windows_of_a_resource(accounts):
+    """Those of a plan, and those of the plan before that still remember; the one that is kept goes on."""
+    for plan in range(4):
+        rules = " ".join(f"LIMIT 9 ROLLING {span}" for span in SPANS[16 * (plan % 3):][:16])
+        accounts(f"QUOTA.PLAN SET p{plan} r {rules}")
+    accounts("QUOTA.OPEN a p0")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.SWITCH a p1")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.SWITCH a p2")
+    refused(accounts, "QUOTA.CONSUME a r 1", "LIMITED")
+    accounts("QUOTA.SWITCH a p3")  # the rules of p0
+    assert accounts("QUOTA.CONSUME a r 1")[2] == 7
+
+
+def test_units_of_a_rolling_window(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 ROLLING 1h")
+    accounts("QUOTA.OPEN a p")
+    assert accounts(f"QUOTA.CONSUME a r {2**62} FORCE")[0] == 2**62
+    assert accounts(f"QUOTA.CONSUME a r {2**62 - 1} FORCE")[0] == 2**62 - 1
+    refused(accounts, "QUOTA.CONSUME a r 1 FORCE", "OVERFLOW")
+
+
+def test_what_an_id_remembers_of_a_batch(accounts):
+    """64 resources with 16 odd periods each: more than 8192 bytes, which no receipt holds. 20 of them fit."""
+    rules = " ".join(f"LIMIT {2**62 + number} {span}" for number, span in enumerate(SPANS[:16]))
+    for number in range(64):
+        accounts(f"QUOTA.PLAN SET p r{number} {rules}")
+    accounts("QUOTA.OPEN a p")
+    pairs = [f"r{number} {2**61}" for number in range(64)]
+    assert "ids" in refused(accounts, f"QUOTA.MCONSUME a 64 {' '.join(pairs)} ID x", "LIMITED")
+    few = f"QUOTA.MCONSUME a 20 {' '.join(pairs[:20])} ID x"
+    assert [verdict[0] for verdict in accounts(few)] == [2**61] * 20
+    assert [verdict[0] for verdict in accounts(few)] == [2**61] * 20
+    assert accounts.map("QUOTA.INFO a r0")["rules"][0]["used"] == 2**61
+    assert [verdict[0] for verdict in accounts(f"QUOTA.MCONSUME a 64 {' '.join(pairs)}")] == [2**61] * 64
+
+
+@pytest.mark.parametrize("line, word, code", [
+    ("QUOTA.REFUND a r 1 REASON", "x" * 257, "reason has more than 256 bytes"),
+    ("CONFIG SET quota.default-plan", "x" * 129, "CONFIG SET failed"),
+    ("RL.MALLOW 2 b c WITH POLICY nowhere", "ALL", "NOPOLICY")])
+def test_words(accounts, line, word, code):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 1")
+    refused(accounts, line, code, word)
+    assert accounts("EXISTS b c") == 0
