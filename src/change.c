@@ -290,10 +290,11 @@ void change_encode(const struct change *change, struct sink *sink)
 void change_decode(struct cursor *cursor, struct change *change)
 {
     uint8_t kind = byte_decode(cursor, CHANGE_PLAN, CHANGE_KINDS_END - 1);
-    *change = (struct change){.kind = (enum change_kind)kind};
+    change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
     for (int i = 0; i < 5 && !cursor->bad && fields_of[kind][i]; i++) {
         field_decode(cursor, (enum field)fields_of[kind][i], change);
     }
+    if (cursor->bad) return;
     bool ends_nothing = (kind == CHANGE_NEXT || kind == CHANGE_OWN) && change->bytes.size == 0 && change->until_us > 0;
     if (ends_nothing) cursor->bad = true;
     bool named = kind == CHANGE_LIFE && change->body.size > 0;

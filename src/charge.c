@@ -381,9 +381,10 @@ enum account_fault charge_decide(struct standing *standing, struct footing *foot
 {
     struct scene scene = scene_of(standing, footing);
     struct hearing hearing = {0};
-    struct rates rates = {0};
+    struct rates rates;
     int64_t units, granted;
     struct charge asked = *charge;
+    rates.count = 0; /* and the rest, which is large, means nothing */
     scene.holds = charge->holds;
     if (charge->mode == ASK_UPTO) asked.amount = min_i64(asked.amount, INT64_MAX / footing->terms->cost);
     if (!multiply_checked(asked.amount, footing->terms->cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
