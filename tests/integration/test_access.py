@@ -15,9 +15,9 @@ from redis.exceptions import NoPermissionError
 from conftest import Quota
 
 CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota.release +quota.extend
-              +rl.allow +rl.mallow +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt +rl.throttle +cl.throttle"""
+              +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt +rl.throttle +cl.throttle"""
 OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
-              +quota.reset +quota.refund +quota.plan|set +quota.plan|del +rl.refund +rl.block +rl.policy|set
+              +quota.reset +quota.refund +quota.plan|set +quota.plan|del +rl.refund +rl.block +rl.table +rl.policy|set
               +rl.policy|del +rl.policy|override +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
 AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
              +rl.info +rl.leases +rl.policy|get +rl.policy|list"""
@@ -29,12 +29,12 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
     "consumer": ["QUOTA.CONSUME K r 1", "QUOTA.CONSUME K r 1 CHECK", "QUOTA.MCONSUME K 1 r 1",
                  "QUOTA.RESERVE K i r 1 TTL 1h", "QUOTA.COMMIT K hold 1", "QUOTA.RELEASE K held",
                  "QUOTA.EXTEND K longer 1h", "RL.ALLOW Kw 10 1s", "RL.ALLOW Kw 10 1s PEEK",
-                 "RL.MALLOW 2 Kw Kv WITH 10 1s", "RL.ACQUIRE Kl 5 1h ID i", "RL.RENEW Kl lease 1h",
+                 "RL.MALLOW 2 Kw Kv WITH 10 1s", "RL.TAKE Ku alice", "RL.ACQUIRE Kl 5 1h ID i", "RL.RENEW Kl lease 1h",
                  "RL.RELEASE Kl lease", "RL.BREAKER Kb", "RL.BREAKER Kb REPORT ok", "RL.ADAPT Ka 1 10",
                  "CL.THROTTLE Kt 1 1 1", "RL.THROTTLE Kt 1 1 1"],
     "operator": ["QUOTA.OPEN K p", "QUOTA.SWITCH K q", "QUOTA.OVERRIDE K r LIMIT 1 day", "QUOTA.SUSPEND K",
                  "QUOTA.RESUME K", "QUOTA.CLOSE K", "QUOTA.SET K r 1", "QUOTA.RESET K", "QUOTA.REFUND K r 1",
-                 "RL.REFUND Kw 1", "RL.BLOCK Kw 1s"],
+                 "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
     "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "RL.INFO Kw", "RL.LEASES Kl"],
 }
 KEYLESS = {
@@ -57,6 +57,7 @@ def users(accounts, primary):
         for hold in ("hold", "held", "longer"):
             accounts(f"QUOTA.RESERVE {key} {hold} r 1 TTL 1h")
         accounts(f"RL.ALLOW {key}w 10 1s")
+        accounts(f"RL.TABLE {key}u 10 1s")
         accounts(f"RL.ACQUIRE {key}l 5 1h ID lease")
     for name, (keys, commands) in RECIPES.items():
         accounts(f"ACL SETUSER {name} reset on >secret {keys} {' '.join(commands.split())}")
