@@ -33,38 +33,15 @@
 #include "quota/checked.h"
 #include "quota/memory.h"
 #include "quota/micros.h"
+#include "quota/seasons.h"
 
 #define HEADER_SIZE        ((size_t)44)
 #define TYPE_SIZE          ((size_t)6)
-#define TYPES_MAX          256 /* an index is one byte */
-#define SECONDS_PER_HOUR   INT64_C(3600)
-#define SECONDS_PER_DAY    INT64_C(86400)
-#define FOREVER_US         INT64_MAX /* as an end: never ends */
-#define BEGINNING_US       INT64_MIN
-#define DESIGNATION_MIN    3   /* letters of an abbreviation in a TZ string */
-#define TURN_HOURS_MAX     167 /* RFC 9636 3.3.1: a time of day may lie up to a week off */
-#define OFFSET_HOURS_MAX   24
+#define TYPES_MAX          256            /* an index is one byte */
 #define OFFSET_EAST_MAX_S  INT64_C(93599) /* RFC 9636 3.2: 25:59:59, an hour more than 24:59:59 */
 #define OFFSET_WEST_MAX_S  INT64_C(89999) /* 24:59:59, the most a TZ string can say */
 #define OFFSET_EAST_MAX_US (OFFSET_EAST_MAX_S * MICROS_PER_SECOND)
 #define OFFSET_WEST_MAX_US (OFFSET_WEST_MAX_S * MICROS_PER_SECOND)
-
-/* One of the two moments of the year at which clocks are turned. */
-struct turn {
-    enum turn_kind {
-        TURN_MONTH, /* Mm.w.d: the w-th weekday d of month m, the last one if w is 5 */
-        TURN_DAY,   /* Jn: day n of the year, 1 … 365, February 29 is never counted */
-        TURN_COUNT, /* n: day n of the year, 0 … 365, February 29 is counted */
-    } kind;
-    int month, week, day;
-    int64_t time_s; /* since 00:00 UTC of that day: the turned clock's offset is taken off already */
-};
-
-/* The yearly rule, in seconds as the file has it: so no year of an int64 instant can overflow its turns. */
-struct seasons {
-    int64_t standard_s, daylight_s; /* offsets; daylight is the smaller one in Dublin */
-    struct turn daylight_begins, standard_begins;
-};
 
 struct change {
     int64_t since_us;
@@ -78,230 +55,11 @@ struct zone {
     struct change changes[];
 };
 
-/* The longest known run of one offset; until_us is exclusive. */
-struct stretch {
-    int64_t since_us, until_us;
-    int64_t offset_us;
-};
-
 static int64_t add_saturating(int64_t left, int64_t right)
 {
     int64_t sum;
     if (add_checked(left, right, &sum)) return sum;
     return right < 0 ? INT64_MIN : INT64_MAX;
-}
-
-/* ---- the yearly rule ----------------------------------------------------------------------------------- */
-
-/* Day of the year, from 0, on which a turn falls. */
-static int64_t turn_day(const struct turn *turn, int64_t year, int64_t new_year_days)
-{
-    static const int16_t days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
-    bool leap = year_is_leap(year);
-
-    if (turn->kind == TURN_COUNT) return turn->day;
-    if (turn->kind == TURN_DAY) return turn->day - 1 + (leap && turn->day >= 60); /* 60 is March 1 */
-
-    int64_t first = days_before[turn->month - 1] + (leap && turn->month > 2);
-    int64_t weekday = floor_mod(new_year_days + first + 4, 7); /* Sunday = 0, as the footer counts */
-    int64_t day = (turn->day - weekday + 7) % 7 + INT64_C(7) * (turn->week - 1);
-    if (day >= month_days(year, turn->month)) day -= 7; /* only a fifth week can be missing */
-    return first + day;
-}
-
-static int64_t turn_s(const struct turn *turn, int64_t year)
-{
-    int64_t new_year_days = days_from_civil((struct civil){year, 1, 1});
-    return (new_year_days + turn_day(turn, year, new_year_days)) * SECONDS_PER_DAY + turn->time_s;
-}
-
-/* The last time a turn came, up to and including the instant, and the next one after it. A turn may lie a
- * week outside its year, so the year of the instant is a guess, one or two off at most. */
-static void turn_around(const struct turn *turn, int64_t year, int64_t instant_s, int64_t *last_s, int64_t *next_s)
-{
-    *last_s = turn_s(turn, year);
-    *next_s = *last_s;
-    while (*last_s > instant_s) {
-        *next_s = *last_s;
-        *last_s = turn_s(turn, --year);
-    }
-    while (*next_s <= instant_s) {
-        *last_s = *next_s;
-        *next_s = turn_s(turn, ++year);
-    }
-}
-
-static int64_t micros_saturating(int64_t seconds)
-{
-    return wide_clamp((wide)seconds * MICROS_PER_SECOND, BEGINNING_US, FOREVER_US);
-}
-
-static struct stretch seasons_stretch_at(const struct seasons *seasons, int64_t instant_us)
-{
-    int64_t last_daylight_s, next_daylight_s, last_standard_s, next_standard_s;
-    int64_t instant_s = floor_div(instant_us, MICROS_PER_SECOND);
-    int64_t year = civil_from_days(floor_div(instant_s, SECONDS_PER_DAY)).year;
-
-    turn_around(&seasons->daylight_begins, year, instant_s, &last_daylight_s, &next_daylight_s);
-    turn_around(&seasons->standard_begins, year, instant_s, &last_standard_s, &next_standard_s);
-    /* The later turn decides; where daylight saving ends and begins in one instant it goes on. */
-    bool daylight = last_daylight_s >= last_standard_s;
-    return (struct stretch){
-        .since_us = micros_saturating(max_i64(last_daylight_s, last_standard_s)),
-        .until_us = micros_saturating(min_i64(next_daylight_s, next_standard_s)),
-        .offset_us = (daylight ? seasons->daylight_s : seasons->standard_s) * MICROS_PER_SECOND,
-    };
-}
-
-static int64_t seasons_offset_at(const struct seasons *seasons, int64_t instant_us)
-{
-    return seasons_stretch_at(seasons, instant_us).offset_us;
-}
-
-/* Takes out of a rule what only pretends to change. A season that in every year lasts until the next one
- * begins, or longer, means daylight saving all year (RFC 9636 3.3.1); one that in every year is over before
- * it begins means none. The calendar repeats after 400 years; ordinary rules are known by the first. */
-static void seasons_settle(struct seasons *seasons)
-{
-    bool always = true, never = true;
-    for (int64_t year = 2000; year < 2400 && (always || never); year++) {
-        int64_t begin_s = turn_s(&seasons->daylight_begins, year);
-        int64_t end_s = turn_s(&seasons->standard_begins, year);
-        if (end_s <= begin_s) end_s = turn_s(&seasons->standard_begins, year + 1); /* over the new year */
-        always = always && end_s >= turn_s(&seasons->daylight_begins, year + 1);
-        never = never && end_s <= begin_s;
-    }
-    if (always) seasons->standard_s = seasons->daylight_s;
-    if (never) seasons->daylight_s = seasons->standard_s;
-}
-
-/* ---- the footer ---------------------------------------------------------------------------------------- */
-
-/* Reads a TZ string from the left; the first thing that is not as asked sets `bad`, the caller looks once. */
-struct reader {
-    const char *text;
-    size_t size, at;
-    bool bad;
-};
-
-static char reader_next(const struct reader *reader)
-{
-    return reader->at < reader->size ? reader->text[reader->at] : '\0';
-}
-
-static bool reader_take(struct reader *reader, char wanted)
-{
-    bool there = reader->at < reader->size && reader->text[reader->at] == wanted;
-    reader->at += there;
-    return there;
-}
-
-static void reader_expect(struct reader *reader, char wanted)
-{
-    if (!reader_take(reader, wanted)) reader->bad = true;
-}
-
-static bool is_digit(char letter)
-{
-    return letter >= '0' && letter <= '9';
-}
-
-static bool is_letter(char letter)
-{
-    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z');
-}
-
-/* One to `digits` digits with a value of least … most. */
-static int read_number(struct reader *reader, int digits, int least, int most)
-{
-    int number = 0, seen = 0;
-    for (; seen < digits && is_digit(reader_next(reader)); seen++) {
-        number = number * 10 + (reader->text[reader->at++] - '0');
-    }
-    if (seen == 0 || number < least || number > most) reader->bad = true;
-    return number;
-}
-
-/* CET or <+0530>: only its shape matters. */
-static void read_designation(struct reader *reader)
-{
-    bool quoted = reader_take(reader, '<');
-    size_t begin = reader->at;
-    for (;; reader->at++) {
-        char next = reader_next(reader);
-        bool fits = is_letter(next) || (quoted && (is_digit(next) || next == '+' || next == '-'));
-        if (!fits) break;
-    }
-    if (reader->at - begin < DESIGNATION_MIN) reader->bad = true;
-    if (quoted) reader_expect(reader, '>');
-}
-
-/* [+-]h[h[h]][:mm[:ss]]; the sign covers all of it. */
-static int64_t read_time_s(struct reader *reader, int hours_max)
-{
-    bool negative = reader_take(reader, '-');
-    if (!negative) reader_take(reader, '+');
-    int64_t seconds = SECONDS_PER_HOUR * read_number(reader, hours_max > 99 ? 3 : 2, 0, hours_max);
-    if (reader_take(reader, ':')) {
-        seconds += INT64_C(60) * read_number(reader, 2, 0, 59);
-        if (reader_take(reader, ':')) seconds += read_number(reader, 2, 0, 59);
-    }
-    return negative ? -seconds : seconds;
-}
-
-/* The footer counts offsets west as positive; we do not. */
-static int64_t read_offset_s(struct reader *reader)
-{
-    return -read_time_s(reader, OFFSET_HOURS_MAX);
-}
-
-/* ,day[/time] where the time is one of the clock that shows `offset_s`; 02:00 if not given. The extended
- * range of hours belongs to version 3, but is harmless in a version 2 file. */
-static struct turn read_turn(struct reader *reader, int64_t offset_s)
-{
-    struct turn turn = {.time_s = 2 * SECONDS_PER_HOUR};
-
-    reader_expect(reader, ',');
-    if (reader_take(reader, 'M')) {
-        turn.kind = TURN_MONTH;
-        turn.month = read_number(reader, 2, 1, 12);
-        reader_expect(reader, '.');
-        turn.week = read_number(reader, 1, 1, 5);
-        reader_expect(reader, '.');
-        turn.day = read_number(reader, 1, 0, 6);
-    } else if (reader_take(reader, 'J')) {
-        turn.kind = TURN_DAY;
-        turn.day = read_number(reader, 3, 1, 365);
-    } else {
-        turn.kind = TURN_COUNT;
-        turn.day = read_number(reader, 3, 0, 365);
-    }
-    if (reader_take(reader, '/')) turn.time_s = read_time_s(reader, TURN_HOURS_MAX);
-    turn.time_s -= offset_s;
-    return turn;
-}
-
-/* std offset [dst [offset] ,turn,turn]. Without turns daylight saving would follow the mood of the
- * implementation, so they are required. A rule that changes nothing comes back with two equal offsets. */
-static bool footer_parse(struct span text, struct seasons *seasons)
-{
-    struct reader reader = {.text = text.data, .size = text.size};
-
-    read_designation(&reader);
-    seasons->standard_s = read_offset_s(&reader);
-    seasons->daylight_s = seasons->standard_s;
-    if (reader.bad) return false;
-    if (reader.at == reader.size) return true;
-
-    read_designation(&reader);
-    bool given = reader_next(&reader) != ',';
-    seasons->daylight_s = given ? read_offset_s(&reader) : seasons->standard_s + SECONDS_PER_HOUR;
-    seasons->daylight_begins = read_turn(&reader, seasons->standard_s);
-    seasons->standard_begins = read_turn(&reader, seasons->daylight_s);
-    if (reader.bad || reader.at != reader.size) return false;
-
-    seasons_settle(seasons);
-    return true;
 }
 
 /* ---- the blocks ---------------------------------------------------------------------------------------- */
@@ -495,7 +253,7 @@ enum zone_fault zone_parse(const void *bytes, size_t size, const struct zone **z
     if (size > ZONE_FILE_MAX) return ZONE_FAULT_SIZE;
     enum zone_fault fault = file_read((struct span){bytes, size}, &block, &footer);
     if (fault) return fault;
-    if (footer.size > 0 && !footer_parse(footer, &seasons)) return ZONE_FAULT_FOOTER;
+    if (footer.size > 0 && !seasons_parse(footer, &seasons)) return ZONE_FAULT_FOOTER;
 
     size_t rows = (size_t)block.changes_count + 1;
     struct zone *made = memory_alloc(sizeof(*made) + rows * sizeof(made->changes[0]));
@@ -559,7 +317,7 @@ bool zone_name_valid(struct span name)
     char before = '/';
     for (size_t i = 0; i < name.size; i++) {
         char letter = name.data[i];
-        bool word = is_letter(letter) || is_digit(letter) || letter == '_' || letter == '+' || letter == '-';
+        bool word = char_is_letter(letter) || char_is_digit(letter) || letter == '_' || letter == '+' || letter == '-';
         if (!word && (letter != '/' || before == '/')) return false;
         before = letter;
     }

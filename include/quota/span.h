@@ -22,6 +22,17 @@ static inline bool span_equal(struct span left, struct span right)
     return left.size == right.size && (left.size == 0 || memcmp(left.data, right.data, left.size) == 0);
 }
 
+/* Of ASCII, whatever the locale. */
+static inline bool char_is_digit(char letter)
+{
+    return letter >= '0' && letter <= '9';
+}
+
+static inline bool char_is_letter(char letter)
+{
+    return (letter >= 'a' && letter <= 'z') || (letter >= 'A' && letter <= 'Z');
+}
+
 /* ASCII letters compare without case, as Redis compares its keywords. `word` is a C string in upper case. */
 static inline bool span_is_word(struct span text, const char *word)
 {

@@ -15,7 +15,8 @@ from redis.exceptions import NoPermissionError
 from conftest import Quota
 
 CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota.release +quota.extend
-              +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt +rl.throttle +cl.throttle"""
+              +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt
+              +rl.throttle +cl.throttle"""
 OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
               +quota.reset +quota.refund +quota.plan|set +quota.plan|del +rl.refund +rl.block +rl.table +rl.policy|set
               +rl.policy|del +rl.policy|override +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
