@@ -8,8 +8,11 @@
 #  make seeds         every fuzz target on its kept inputs
 #  make zones         the zone reader against Python's zoneinfo, every zone, 1900 to 2100
 #  make fuzz          every fuzz target for FUZZ_SECONDS (60) each
-#  make bench         measure (scripts/bench)
-#  make bench-quotas  what accounts weigh, and whether full ones are slower
+#  make bench         compare with the server's own commands, scripts, PEERS; with a replica, an AOF; docs/bench/
+#  make bench-instructions   count instructions (callgrind) and write docs/bench/instructions.json
+#  make bench-check   count them again: fails when a command takes a tenth more of them than that file says
+#  make bench-memory, bench-scale, bench-latency   what values weigh; how cost grows; percentiles, longest commands
+#  make bench-all     all of these but bench-check (ROUNDS, REQUESTS, KEYS, PEERS, BIG: scripts/bench/settings.py)
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
 #  make coverage      lines and branches reached by unit and integration tests
@@ -171,17 +174,26 @@ coverage: tools quota.so $(addprefix build/coverage/unit/,$(unit_tests)) build/c
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 
-bench: quota.so
-	scripts/bench
-
 # Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
 CYCLES ?= 200
 soak: quota.so .venv/made-from
 	$(PYTHON) tests/soak/crash.py --cycles $(CYCLES)
 
-# What accounts weigh, and whether full ones are slower.
-bench-quotas: quota.so .venv/made-from
-	$(PYTHON) scripts/bench_quotas
+# ---- benchmarks: scripts/bench/__main__.py is their map ---------------------------------------------------------------
+BENCH         := PYTHONPATH=scripts $(PYTHON) -m bench
+bench_parts   := bench-instructions bench-check bench-memory bench-scale bench-latency bench-plots
+
+.venv/made-for-bench: scripts/bench/requirements.txt .venv/made-from
+	scripts/setup bench
+
+bench: quota.so .venv/made-for-bench
+	$(BENCH) throughput
+
+$(bench_parts): bench-%: quota.so .venv/made-for-bench
+	$(BENCH) $*
+
+bench-all: bench-instructions
+	@for part in throughput memory scale latency; do $(BENCH) $$part || exit 1; done
 
 # ---- order ------------------------------------------------------------------------------------------------------
 tidy: tools
@@ -223,4 +235,4 @@ clean:
 	rm -rf build quota.so
 
 .PHONY: help all test unit unit-programs seeds integration zones sanitize valgrind fuzz fuzz-programs coverage bench \
-	bench-quotas soak tidy tools style format lint symbols run install clean
+	$(bench_parts) bench-all soak tidy tools style format lint symbols run install clean

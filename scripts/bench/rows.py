@@ -1,0 +1,159 @@
+"""The commands that are compared, each with what its keys hold before: rows in groups, SET in every group.
+
+Every key of a row outlives the run and has room for it: a unit of a billion a year counts for 31 ms, so keys are filled
+with a cost of a million, nine hours' worth. Each row has a database of its own. `answer` is the first integer of the
+reply, asked before and after: a row that was meant to be admitted and is not ends the run.
+"""
+import dataclasses
+import functools
+import hashlib
+import pathlib
+
+from . import load
+from .load import Contents
+
+LUA = pathlib.Path(__file__).parent / "lua"
+SCRIPTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(LUA.glob("*.lua"))}
+RULE = "1000000000 365d"
+BURST_RULE = "1000000000 1000000000 31536000"  # the same, as redis-cell's command and scripts take it
+FILLED = f"RL.ALLOW {{key}} {RULE} COST 1000000"
+PLANS = {
+    "one": "LIMIT 1000000000 month",
+    "two": "LIMIT 1000000000 month LIMIT 1000000000 day",
+    "three": "LIMIT 1000000000 month LIMIT 1000000000 week LIMIT 1000000000 day",
+    "rate": f"RATE {RULE} LIMIT 1000000000 month LIMIT 1000000000 day",
+    "spent": "LIMIT 1 forever",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    name: str
+    group: str
+    lines: tuple
+    contents: Contents
+    answer: int | None = None
+    decisions: int = 1  # in one unit
+    slowness: int = 1  # so many times fewer units are sent
+    told: bool = False  # also in the situations: unpipelined, one key, replica, AOF
+
+
+def prepare(server):
+    """What all rows expect of a server: plans, a policy, scripts."""
+    load.do(server, [f"QUOTA.PLAN SET {name} r {rules}" for name, rules in PLANS.items()])
+    load.do(server, [f"RL.POLICY SET policy {RULE}"])
+    client = server.client()
+    for text in SCRIPTS.values():
+        client.script_load(text)
+    client.close()
+
+
+def server_row(name, line, told=False, fill="SET {key} 12345678 EX 86400"):
+    return Row(name, "the server's own", tuple(line.split(" | ")), Contents(entry=(fill,)), told=told)
+
+
+def limit_row(name, rest, filled, answer=1, told=False, command="RL.ALLOW"):
+    """`filled` is what follows the key in the command that fills it."""
+    contents = Contents(entry=(f"{command} {{key}} {filled}",))
+    return Row(name, "rate limits", (f"{command} {{key}} {rest}",), contents, answer, told=told)
+
+
+def allow_row(name, rules, cost=1_000_000, **more):
+    return limit_row(name, rules, f"{rules} COST {cost}" if cost > 1 else rules, **more)
+
+
+def quota_row(name, plan, lines="QUOTA.CONSUME {key} r 1", entry="QUOTA.CONSUME {key} r 1", answer=1, told=False):
+    opened = Contents(opening=(f"QUOTA.OPEN {{key}} {plan}",), entry=(entry,))
+    return Row(name, "quotas", tuple(lines.split(" | ")), opened, answer, told=told)
+
+
+def script_row(name, words, filled=None, told=False):
+    """EVALSHA of lua/name.lua, with words: how many keys, keys, arguments."""
+    script = f"EVALSHA {hashlib.sha1(SCRIPTS[name].encode()).hexdigest()}"
+    contents = Contents(entry=(f"{script} {filled or words}",))
+    return Row(f"lua {name}", "scripts", (f"{script} {words}",), contents, 1, slowness=4, told=told)
+
+
+def throttle_row(name):
+    return limit_row(name, f"{BURST_RULE} 1", f"{BURST_RULE} 1000000", answer=0, command=name, told=True)
+
+
+BASE = server_row("SET", "SET {key} 12345678", told=True, fill="SET {key} 12345678")
+SERVER_ROWS = (
+    BASE,
+    server_row("SET EX", "SET {key} 12345678 EX 86400", told=True),
+    server_row("GET", "GET {key}", fill="SET {key} 12345678"),
+    server_row("INCR", "INCR {key}", fill="INCR {key}"),
+    server_row("INCR, EXPIRE", "INCR {key} | EXPIRE {key} 86400"),
+)
+MANY = Row("RL.MALLOW, of 100 keys", "rate limits", (f"RL.MALLOW 100 {'{key} ' * 100}WITH {RULE}",),
+           Contents(entry=(FILLED,)), 1, decisions=100)
+TAKE = Row("RL.TAKE", "rate limits", ("RL.TAKE limits {subject}",),
+           Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1, told=True)
+LIMIT_ROWS = (
+    allow_row("RL.ALLOW", RULE, told=True),
+    allow_row("RL.ALLOW denied", "1 365d", cost=1, answer=0, told=True),
+    limit_row("RL.ALLOW PEEK", f"{RULE} PEEK", f"{RULE} COST 1000000"),
+    allow_row("RL.ALLOW BURST", f"{RULE} BURST 1000000000"),
+    allow_row("RL.ALLOW POLICY", "POLICY policy"),
+    allow_row("RL.ALLOW, 3 rules", f"{RULE} 1000000000 180d SLIDING 1000000000 365d"),
+    allow_row("RL.ALLOW TOKEN", f"TOKEN {RULE}"),
+    allow_row("RL.ALLOW LEAKY", f"LEAKY {RULE}"),
+    allow_row("RL.ALLOW QUEUE", f"QUEUE {RULE} BURST 1000000000"),
+    allow_row("RL.ALLOW FIXED", f"FIXED {RULE}"),
+    allow_row("RL.ALLOW SLIDING", f"SLIDING {RULE}"),
+    allow_row("RL.ALLOW LOG", "LOG 100000 365d", cost=1),
+    TAKE,
+    MANY,
+)
+QUOTA_ROWS = (
+    quota_row("QUOTA.CONSUME", "one"),
+    quota_row("QUOTA.CONSUME, 2 limits", "two", told=True),
+    quota_row("QUOTA.CONSUME, 3 limits", "three"),
+    quota_row("QUOTA.CONSUME, rate, 2 limits", "rate"),
+    quota_row("QUOTA.CONSUME denied", "spent", answer=0),
+    quota_row("QUOTA.CONSUME, new ID", "two", "QUOTA.CONSUME {key} r 1 ID {id}", told=True),
+    quota_row("QUOTA.CONSUME, replayed ID", "two", "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001",
+              "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001"),
+    quota_row("RESERVE, COMMIT", "two", "QUOTA.RESERVE {key} {id} r 1 TTL 1h | QUOTA.COMMIT {key} {id}"),
+)
+SCRIPT_ROWS = (
+    script_row("gcra", f"1 {{key}} {BURST_RULE} 1", f"1 {{key}} {BURST_RULE} 1000000", told=True),
+    script_row("token_bucket", "1 {key} 1000000000 30 1", "1 {key} 1000000000 30 1000000"),
+    script_row("sliding_window", "1 {key} 1000000000 31536000000 1"),
+    script_row("sliding_log", "1 {key} 1000000000 31536000000000 {id}"),
+    script_row("quota", "1 {key} 1 1000000000 1000000000"),
+    script_row("quota_with_id", "2 {key} id:{id} 1 1000000000 1000000000"),
+)
+
+
+def peer_row(peer):
+    """With words of its own it is filled by them; otherwise as ours is."""
+    if peer.words:
+        return Row(peer.name, "other modules", (peer.words,), Contents(entry=(peer.words,)))
+    return dataclasses.replace(throttle_row("CL.THROTTLE"), name=peer.name, group="other modules", told=False)
+
+
+def table(peers=()):
+    """All rows, group after group. A peer that has CL.THROTTLE keeps the name: ours is then asked as RL.THROTTLE."""
+    taken = any(not peer.words or peer.words.upper().startswith("CL.THROTTLE") for peer in peers)
+    throttle = throttle_row("RL.THROTTLE" if taken else "CL.THROTTLE")
+    return (*SERVER_ROWS, *LIMIT_ROWS, throttle, *QUOTA_ROWS, *SCRIPT_ROWS, *map(peer_row, peers))
+
+
+def groups(rows):
+    """Rows by group, BASE first in each."""
+    names = functools.reduce(lambda found, row: found | {row.group: None}, rows, {})
+    return [[BASE, *(row for row in rows if row.group == name and row is not BASE)] for name in names]
+
+
+def check(server, row, database):
+    """One unit on key 0: is the answer the one that is to be measured?"""
+    if row.answer is None:
+        return
+    with_places = [line.format(key=f"k:{0:012}", subject=f"{0:012}", id=f"{0:024}") for line in row.lines[:1]]
+    answer = load.do(server, with_places, database)
+    while isinstance(answer, list):
+        answer = answer[0]
+    if answer != row.answer:
+        raise load.Refused(f"{row.name}: {answer} where {row.answer} is to be measured")
