@@ -33,10 +33,10 @@ def entry(name, line, opening=(), once=(), less=0):
     return Kind(name, Contents(once=once, opening=opening, entry=(line,)), PER_KEY, less)
 
 
-BASE = key("string of 8 bytes with a time to live", "SET {key} 12345678 EX 86400")
+BASE = key("string of 8 bytes with a time to live", "SET {key} abcdefgh EX 86400")
 KINDS = (
     BASE,
-    key("string of 8 bytes", "SET {key} 12345678"),
+    key("string of 8 bytes", "SET {key} abcdefgh"),
     *(key(f"bucket, {rule.split()[0]}", f"RL.ALLOW {{key}} {rule}")
       for rule in (f"GCRA {RULE}", f"TOKEN {RULE}", f"LEAKY {RULE}", f"QUEUE {RULE} BURST 10", f"FIXED {RULE}",
                    f"SLIDING {RULE}", "LOG 1000 365d")),

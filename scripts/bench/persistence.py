@@ -12,7 +12,7 @@ from .load import Contents
 from .rows import PLANS, RULE
 
 FILES = {
-    "strings with a time to live": Contents(entry=("SET {key} 12345678 EX 86400",)),
+    "strings with a time to live": Contents(entry=("SET {key} abcdefgh EX 86400",)),
     "buckets, GCRA": Contents(entry=(f"RL.ALLOW {{key}} {RULE} COST 1000000",)),
     "subjects of one table": Contents(once=(f"RL.TABLE t {RULE}",), entry=("RL.TAKE t {subject} COST 1000000",)),
     "accounts, two limits used": Contents(once=(f"QUOTA.PLAN SET p r {PLANS['two']}",),

@@ -48,7 +48,7 @@ def prepare(server):
     client.close()
 
 
-def server_row(name, line, told=False, fill="SET {key} 12345678 EX 86400"):
+def server_row(name, line, told=False, fill="SET {key} abcdefgh EX 86400"):
     return Row(name, "the server's own", tuple(line.split(" | ")), Contents(entry=(fill,)), told=told)
 
 
@@ -78,13 +78,13 @@ def throttle_row(name):
     return limit_row(name, f"{BURST_RULE} 1", f"{BURST_RULE} 1000000", answer=0, command=name, told=True)
 
 
-BASE = server_row("SET", "SET {key} 12345678", told=True, fill="SET {key} 12345678")
+BASE = server_row("SET", "SET {key} abcdefgh", told=True, fill="SET {key} abcdefgh")
 SERVER_ROWS = (
     BASE,
-    server_row("SET EX", "SET {key} 12345678 EX 86400", told=True),
-    server_row("GET", "GET {key}", fill="SET {key} 12345678"),
+    server_row("SET EX", "SET {key} abcdefgh EX 86400", told=True),
+    server_row("GET", "GET {key}", fill="SET {key} abcdefgh"),
     server_row("INCR", "INCR {key}", fill="INCR {key}"),
-    server_row("INCR, EXPIRE", "INCR {key} | EXPIRE {key} 86400"),
+    server_row("INCR, EXPIRE", "INCR {key} | EXPIRE {key} 86400", fill="SET {key} 12345678 EX 86400"),
 )
 MANY = Row("RL.MALLOW, of 100 keys", "rate limits", (f"RL.MALLOW 100 {'{key} ' * 100}WITH {RULE}",),
            Contents(entry=(FILLED,)), 1, decisions=100)

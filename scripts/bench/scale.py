@@ -54,8 +54,8 @@ def limit_curves(big):
     """BIG adds ten million keys and subjects."""
     many = powers(3, 7 if big else 6)
     return (
-        Curve("keys", many, Contents(opening=("SET s{key} 12345678 EX 86400", f"RL.ALLOW {{key}} {RULE} COST 1000000")),
-              {"SET EX": "SET s{key} 12345678 EX 86400", "RL.ALLOW": f"RL.ALLOW {{key}} {RULE}"}, of_keys=True),
+        Curve("keys", many, Contents(opening=("SET s{key} abcdefgh EX 86400", f"RL.ALLOW {{key}} {RULE} COST 1000000")),
+              {"SET EX": "SET s{key} abcdefgh EX 86400", "RL.ALLOW": f"RL.ALLOW {{key}} {RULE}"}, of_keys=True),
         Curve("subjects of a table", many,
               Contents(once=(f"RL.TABLE t {RULE}",), opening=("RL.TAKE t {subject} COST 1000000",)),
               {"RL.TAKE": "RL.TAKE t {subject}"}, of_keys=True),

@@ -4,8 +4,9 @@
     operator   billing and support              +quota.open ...        ~tenant:*
     auditor    reports                          +quota.info ...        %R~tenant:*    its keys, to read
 
-Redis 7.0 puts no module's command into a category (+@read, +@write say nothing about them): name the commands. Plans
-and policies are no keys: whoever may set one may set all. A command that is in no list here fails a test.
+Redis 7.0 puts no module's command into a category (+@read, +@write say nothing about them): name the commands; from
+7.2 on they are in @read or @write, and more. Plans and policies are no keys: whoever may set one may set all. A command
+that is in no list here fails a test.
 """
 
 import pytest
@@ -13,6 +14,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from conftest import Quota
+from servers import VERSION
 
 CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota.release +quota.extend
               +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt
@@ -71,9 +73,10 @@ def users(accounts, primary):
 
 
 def refused(quota, line):
+    """Why, in small letters: some servers begin with a large one."""
     with pytest.raises(NoPermissionError) as raised:
         quota(line)
-    return str(raised.value)
+    return str(raised.value).lower()
 
 
 def test_every_command_is_in_one_recipe(accounts):
@@ -128,6 +131,56 @@ def test_nothing_refused_has_changed_anything(users, accounts, primary):
     assert primary.digest() == before
 
 
+# ---- categories ----
+
+EVERYBODY = set(RECIPES)
+CATEGORIES = [  # what a user is given, and whose commands he runs: from Redis 7.2 on, before
+    ("+@read", {"auditor"}, set()),
+    ("+@write", {"consumer", "operator"}, set()),
+    ("+@all -@write", {"auditor"}, EVERYBODY),
+    ("+@all -@read", {"consumer", "operator"}, EVERYBODY),
+    ("+@all -@admin -@dangerous", EVERYBODY, EVERYBODY)]
+
+
+def may_run(user, line):
+    """Is that command this user's at all? Whether it goes well is not asked."""
+    try:
+        user(line)
+    except NoPermissionError as error:
+        assert "no permissions to run" in str(error).lower()
+        return False
+    except redis.ResponseError:
+        pass
+    return True
+
+
+@pytest.mark.parametrize("given, roles, roles_before", CATEGORIES)
+def test_categories_are_the_servers_where_it_lets_modules_join(users, accounts, primary, given, roles, roles_before):
+    accounts(f"ACL SETUSER some reset on nopass ~tenant:* {given}")
+    some = Quota(primary.client(username="some", password="any"))
+    for role in RECIPES:
+        for line in [of_tenant(line) for line in LINES[role]] + KEYLESS.get(role, []):
+            assert may_run(some, line) == (role in (roles if VERSION >= (7, 2) else roles_before)), line
+    some.client.close()
+    accounts("ACL DELUSER some")
+
+
+def test_every_command_is_in_the_categories_that_its_flags_say(accounts):
+    """Whoever may not run @dangerous is not even told by the commands of the stream that they are not for him."""
+    for role, (_, commands) in [*RECIPES.items(), ("nobody", ("", NOBODY))]:
+        for name in (word.lstrip("+") for word in commands.split()):
+            info = accounts.raw(f"COMMAND INFO {name}")[0]
+            flags, categories = ({str(word, "utf-8") for word in info[field]} for field in (2, 6))
+            expected = {"@read" if "readonly" in flags else "@write"}
+            if role == "nobody":
+                expected.add("@dangerous")
+            else:
+                expected.add("@fast" if "fast" in flags else "@slow")
+            if "blocking" in flags:
+                expected.add("@blocking")
+            assert categories == (expected if VERSION >= (7, 2) else set()), name
+
+
 # ---- keys to read ----
 
 
@@ -168,7 +221,7 @@ def test_scripts_and_transactions_have_their_callers_rights(users, accounts):
     script = "return redis.call('QUOTA.CONSUME', KEYS[1], 'r', 1)[1]"
     assert users["consumer"].client.eval(script, 1, "tenant:1") == 1
     for line in ("redis.call('QUOTA.SET', KEYS[1], 'r', 0)", "redis.call('QUOTA.CONSUME', 'other:1', 'r', 1)"):
-        with pytest.raises(redis.ResponseError, match="executing the script can't"):
+        with pytest.raises(redis.ResponseError, match="executing the script can't|ACL failure in script"):
             users["consumer"].client.eval(line, 1, "tenant:1")
     with users["consumer"].client.pipeline(transaction=True) as multi:
         multi.execute_command("QUOTA.CONSUME", "tenant:1", "r", 1)

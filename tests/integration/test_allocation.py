@@ -31,6 +31,10 @@ FALLS = ("crashed by signal", "ASSERTION FAILED", "SIGSEGV")
 SANITIZED = "QUOTA_PRELOAD" in os.environ
 INSTRUMENTED = bool(WRAPPER) or SANITIZED
 unsanitized = pytest.mark.skipif(SANITIZED, reason="ASan ends the server where its allocator would answer no")
+# A thread's first allocation makes an arena, in the server's jemalloc and in libc. Where there is no room for it,
+# jemalloc 5.3 follows a null pointer (arena_choose, tcache_arena_associate), and libc takes 128 MB at a time to begin
+# with: one arena for all threads.
+ONE_ARENA = ["env", "JE_MALLOC_CONF=narenas:1", "MALLOC_CONF=narenas:1", "MALLOC_ARENA_MAX=1"]
 uninstrumented = pytest.mark.skipif(INSTRUMENTED, reason="valgrind and ASan need address space of their own")
 
 
@@ -170,15 +174,17 @@ def fill(quota, count):
 def big(tmp_path_factory):
     """A file, its digest, and how much address space an empty server and one with the data have."""
     folder = tmp_path_factory.mktemp("big")
-    server = Server().start()
-    empty = address_space(server)
-    fill(Quota(server.client()), 20_000)
-    digest = server.digest()
-    server.stop(save=True)
-    shutil.copy(server.path / "dump.rdb", folder)
-    server.start()
-    full = address_space(server)
-    server.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(servers, "WRAPPER", ONE_ARENA)
+        server = Server().start()
+        empty = address_space(server)
+        fill(Quota(server.client()), 20_000)
+        digest = server.digest()
+        server.stop(save=True)
+        shutil.copy(server.path / "dump.rdb", folder)
+        server.start()
+        full = address_space(server)
+        server.close()
     return folder / "dump.rdb", digest, empty, full
 
 
@@ -199,7 +205,7 @@ def test_a_server_without_room_loads_or_ends_by_its_own_hand(big, monkeypatch, s
     """A value's bytes are asked for by way of ztrymalloc: the server ends in order, "Short read or OOM". All else by
     way of zmalloc: it says "Out Of Memory" if it can still open its log, and aborts. Not by another signal."""
     path, digest, empty, full = big
-    monkeypatch.setattr(servers, "WRAPPER", ["prlimit", f"--as={empty + (full - empty) * share // 100}"])
+    monkeypatch.setattr(servers, "WRAPPER", [*ONE_ARENA, "prlimit", f"--as={empty + (full - empty) * share // 100}"])
     server = Server()
     shutil.copy(path, server.path)
     ended = starved(server)
@@ -212,7 +218,7 @@ def test_a_server_without_room_loads_or_ends_by_its_own_hand(big, monkeypatch, s
 @uninstrumented
 def test_a_server_that_runs_out_of_room_at_work_reads_its_files_again(big, monkeypatch):
     _, _, empty, full = big
-    monkeypatch.setattr(servers, "WRAPPER", ["prlimit", f"--as={empty + (full - empty) // 2}"])
+    monkeypatch.setattr(servers, "WRAPPER", [*ONE_ARENA, "prlimit", f"--as={empty + (full - empty) // 2}"])
     server = Server(appendonly="yes", appendfsync="always")
     assert starved(server) is None
     with pytest.raises((redis.ConnectionError, ConnectionError)):

@@ -14,10 +14,12 @@ import redis
 from redis.cluster import ClusterNode, RedisCluster
 
 from conftest import NOON, as_map
-from servers import Server, wait_until
+from servers import VALKEY, Server, wait_until
+from test_waiting import Waiter
 
 SHARDS = 3
 SLOTS = 16384
+COUNTED = {"cluster-slot-stats-enabled": "yes"} if VALKEY else {}  # it keeps accounts too: of time and bytes, by slot
 
 
 class Cluster:
@@ -25,7 +27,7 @@ class Cluster:
 
     def __init__(self):
         self.servers = [Server(cluster_enabled="yes", cluster_node_timeout="1500", appendonly="yes",
-                               cluster_allow_replica_migration="no") for _ in range(2 * SHARDS)]
+                               cluster_allow_replica_migration="no", **COUNTED) for _ in range(2 * SHARDS)]
         self.primaries, self.replicas = self.servers[:SHARDS], self.servers[SHARDS:]
 
     def start(self):
@@ -136,6 +138,28 @@ def test_many_keys_are_of_one_slot(cluster):
         assert isinstance(crossing, redis.exceptions.ClusterCrossSlotError)
     verdicts = client.execute_command(*words("RL.MALLOW 3 {t}a {t}b {t}c WITH 10 1s ALL COST 4"))
     assert [verdict[:3] for verdict in verdicts] == [[4, 10, 6]] * 3
+
+
+def test_who_waits_is_answered_by_the_node_that_has_the_key(cluster):
+    client, server = cluster.client(), cluster.primaries[cluster.shard_of("{wait}")]
+    here = server.client()
+    client.execute_command(*words("RL.ALLOW {wait}k 1 10s"))
+    client.execute_command(*words("RL.ACQUIRE {wait}l 1 1h ID a"))
+    lines = ["RL.ALLOW {wait}k 1 10s WAIT 1h", "RL.ACQUIRE {wait}l 1 1h ID b WAIT 1h"]
+    waiters = [Waiter(server, line) for line in lines]
+    here.execute_command("RL.RELEASE", "{wait}l", "a")
+    here.execute_command("QUOTA.CLOCK", "ADVANCE", "10s")
+    assert [waiter.done()[0] for waiter in waiters] == [1, 1]
+    with here.pipeline(transaction=True) as multi:
+        for line in ("RL.RELEASE {wait}l b", lines[0]):
+            multi.execute_command(*words(line))
+        assert multi.execute() == [1, [1, 1, 0, 10_000, 20_000, 0]]
+    here.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+    if VALKEY:
+        slot = cluster.slot_of("{wait}")
+        (_, counted), = here.execute_command("CLUSTER", "SLOT-STATS", "SLOTSRANGE", slot, slot)
+        counted = as_map(counted)
+        assert counted["key-count"] == 2 and counted["cpu-usec"] > 0 and counted["network-bytes-in"] > 0
 
 
 def test_a_plan_is_known_where_it_was_set(cluster):

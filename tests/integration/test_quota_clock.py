@@ -2,8 +2,10 @@
 
 import time
 
+import pytest
+
 from conftest import NOON_MS, Quota
-from servers import Server
+from servers import VERSION, Server
 
 
 def test_it_is_held_moved_and_released(quota):
@@ -36,6 +38,37 @@ def test_a_frozen_clock_means_no_server_side_ttl(quota):
     quota("QUOTA.CLOCK RESUME")
     quota("RL.ALLOW k 10 1h")
     assert 350_000 < quota("PTTL k") <= 360_001 + 900_000  # its debt, and up to a quarter of the period
+    quota("DEL k")
+
+
+BUSY = "local n = 0 for i = 1, 3000000 do n = n + i % 3 end "  # some ten milliseconds
+SCRIPT = f"""
+local before = redis.call('QUOTA.CLOCK')
+local first = redis.call('RL.ALLOW', KEYS[1], 1, '1ms')[1]
+{BUSY}
+local second = redis.call('RL.ALLOW', KEYS[1], 1, '1ms')[1]
+return {{redis.call('QUOTA.CLOCK') - before, first, second}}
+"""
+
+
+@pytest.mark.parametrize("kind", ["script", "transaction"])
+def test_time_stands_still_in_a_script_and_a_transaction_where_the_server_says_what_time_it_is(quota, kind):
+    """Work between two asks for the only place of a millisecond. From Redis 7.2 on they come at one instant, the
+    command's; 7.0 tells modules no such time: there the second comes later, and is granted."""
+    quota("QUOTA.CLOCK RESUME")
+    if kind == "script":
+        passed_ms, first, second = quota.client.eval(SCRIPT, 1, "k")
+    else:
+        with quota.client.pipeline(transaction=True) as multi:
+            for line in ("QUOTA.CLOCK", "RL.ALLOW k 1 1ms"):
+                multi.execute_command(*line.split())
+            multi.eval(BUSY, 0)
+            for line in ("RL.ALLOW k 1 1ms", "QUOTA.CLOCK"):
+                multi.execute_command(*line.split())
+            before, (first, *_), _, (second, *_), after = multi.execute()
+        passed_ms = after - before
+    stands = VERSION >= (7, 2)
+    assert (passed_ms == 0) == stands and (first, second) == (1, 0 if stands else 1)
     quota("DEL k")
 
 

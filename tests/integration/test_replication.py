@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from conftest import NOON_MS, Quota, as_map
-from servers import Server, caught_up, wait_until, writes_no_file
+from servers import VALKEY, VERSION, Server, caught_up, wait_until, writes_no_file
 from test_commit import Stream
 from test_failover import waiting
 from test_waiting import Waiter
@@ -88,6 +88,54 @@ def test_a_full_sync_while_the_replica_is_read_shows_the_old_or_the_new(chain, l
         assert replica.digest() == primary.digest()
         assert as_map(replica.client().execute_command("QUOTA.PLAN", "GET", "p"))["revision"] == 11
         assert (reader.loading == 0) == (load == "swapdb")
+    finally:
+        replica.close()
+        primary.close()
+
+
+class Spender(threading.Thread):
+    """Consumes one unit after another of many accounts, and counts what was granted."""
+
+    def __init__(self, server, number):
+        super().__init__()
+        self.server, self.number, self.stopping, self.units = server, number, False, 0
+
+    def run(self):
+        client = self.server.client(single_connection_client=True)
+        while not self.stopping:
+            account = "{many}%d" % (self.units % 500)
+            words = ("QUOTA.CONSUME", account, "free", 1, "ID", f"{self.number}-{self.units}")
+            assert client.execute_command(*words)[0] == 1
+            self.units += 1
+
+
+@pytest.mark.skipif(not VALKEY, reason="only Valkey, from 8.0 on, sends the file and the stream over two connections")
+def test_a_full_sync_over_two_connections_under_load(chain):
+    """The stream that the replica keeps while it loads the file is applied after it: effects upon values that the file
+    may have with or without them."""
+    channels = {"dual-channel-replication-enabled": "yes", "repl-diskless-sync": "yes"}
+    primary = Server(**channels).start()
+    replica = Server(key_load_delay="300", loading_process_events_interval_bytes="1024", **channels).start()
+    try:
+        fill_many(primary, 7)
+        spenders = [Spender(primary, number) for number in range(3)]
+        for spender in spenders:
+            spender.start()
+        replica.follow(primary)
+        synced = [spender.units for spender in spenders]
+        wait_until(lambda: all(spender.units > units for spender, units in zip(spenders, synced)), "nobody consumes")
+        for spender in spenders:
+            spender.stopping = True
+        for spender in spenders:
+            spender.join()
+        assert synchronisations(primary)[0] == 1
+        assert replica.client().info("replication")["replicas_repl_buffer_peak"] > 0, "it has kept nothing"
+        caught_up(primary, replica)
+        assert replica.digest() == primary.digest()
+        chain.freeze(replica, NOON_MS)
+        rules = [as_map(replica.client().execute_command("QUOTA.INFO", "{many}%d" % number, "free"))["rules"][0]
+                 for number in range(500)]
+        assert sum(rule["used"] for rule in rules) == 500 * 7 + sum(spender.units for spender in spenders)
     finally:
         replica.close()
         primary.close()

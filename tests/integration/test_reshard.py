@@ -40,8 +40,8 @@ def cluster():
 
 def redis_cli(*words):
     """The tool that belongs to the server, its output."""
-    beside = pathlib.Path(SERVER).parent / "redis-cli"
-    tool = str(beside) if "/" in SERVER and beside.exists() else shutil.which("redis-cli")
+    beside = [pathlib.Path(SERVER).parent / name for name in ("redis-cli", "valkey-cli") if "/" in SERVER]
+    tool = next((str(path) for path in beside if path.exists()), shutil.which("redis-cli"))
     done = subprocess.run([tool, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     assert done.returncode == 0, done.stdout[-3000:]
     return done.stdout
