@@ -37,12 +37,6 @@ static struct place place_of(const struct held *held)
     return (struct place){held->lease.expires_us, held->lease.token};
 }
 
-/* The last place that has expired at an instant. */
-static struct place place_at(int64_t instant_us)
-{
-    return (struct place){instant_us, INT64_MAX};
-}
-
 static bool place_after(struct place left, struct place right)
 {
     if (left.expires_us != right.expires_us) return left.expires_us > right.expires_us;
@@ -366,24 +360,29 @@ static void held_drop(struct leases *leases, struct held *held)
     memory_free(held);
 }
 
-static void tree_drop(struct leases *leases, struct held *tree)
+static void drop(struct leases *leases, struct held *held)
 {
-    if (!tree) return;
-    tree_drop(leases, tree->earlier);
-    tree_drop(leases, tree->later);
-    held_drop(leases, tree);
+    leases->tree = tree_remove(leases->tree, held);
+    held_drop(leases, held);
 }
 
+/* What has expired counts for nobody, so it may go bit by bit. */
 static void sweep(struct leases *leases, int64_t settled_us)
 {
-    struct held *expired;
-    tree_part(leases->tree, place_at(settled_us), &expired, &leases->tree);
-    tree_drop(leases, expired);
     leases->seen_us = max_i64(leases->seen_us, settled_us);
+    for (int i = 0; i < LEASE_SWEEP_MAX && leases->tree; i++) {
+        struct held *first = leases->tree;
+        while (first->earlier) first = first->earlier;
+        if (first->lease.expires_us > settled_us) break;
+        drop(leases, first);
+    }
 }
 
 static void open_lease(struct leases *leases, const struct lease *lease)
 {
+    struct held *ended;
+    HASH_FIND(by_id, leases->table, lease->id.data, lease->id.size, ended);
+    if (ended) drop(leases, ended); /* an id that is free again, its last lease not swept yet */
     struct held *held = memory_alloc(held_size(lease->id));
     records_count++;
     held->lease = *lease;
@@ -408,13 +407,13 @@ struct leases *leases_apply(struct leases *leases, const struct lease_decision *
     }
     struct held *held = find_live(leases, lease->id, decision->settled_us);
     if (!held) return leases;
-    leases->tree = tree_remove(leases->tree, held);
-    if (decision->change == LEASE_MOVE) {
-        held->lease.expires_us = lease->expires_us;
-        leases->tree = tree_insert(leases->tree, held);
-    } else {
-        held_drop(leases, held);
+    if (decision->change == LEASE_CLOSE) {
+        drop(leases, held);
+        return leases;
     }
+    leases->tree = tree_remove(leases->tree, held);
+    held->lease.expires_us = lease->expires_us;
+    leases->tree = tree_insert(leases->tree, held);
     return leases;
 }
 

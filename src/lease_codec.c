@@ -7,13 +7,14 @@
 
 void leases_encode(const struct leases *leases, struct sink *sink)
 {
-    int64_t seen_us = leases_seen_us(leases), token = 0, count = 0;
-    for (const struct lease *lease = NULL; (lease = leases_next(leases, lease));) count++;
+    int64_t seen_us = leases_seen_us(leases), token = 0;
+    uint32_t count = leases_live_count(leases, seen_us);
     sink_byte(sink, HEAD);
     sink_number(sink, seen_us);
     sink_number(sink, leases_last_token(leases));
     sink_number(sink, count);
     for (const struct lease *lease = NULL; (lease = leases_next(leases, lease));) {
+        if (lease->expires_us <= seen_us) continue; /* it only awaits its sweep */
         sink_number(sink, lease->token - token);
         sink_number(sink, lease->cost);
         sink_number(sink, seen_us - lease->acquired_us);

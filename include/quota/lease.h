@@ -10,7 +10,7 @@
  *     ask ─▶ leases_decide_… (reads only) ─▶ decision │ verdict   what to answer
  *                                                     │ change    what to do ─▶ leases_apply (the only writer)
  *
- * A change is one of open, move, close, in absolute terms, and each first sweeps: drops what has expired by
+ * A change is one of open, move, close, in absolute terms, and each first sweeps: drops some of what has expired by
  * `settled_us` and keeps that instant. It is the clock's high-water mark, so what has ended once stays ended when
  * the clock steps back; new leases then count from the mark.
  *
@@ -34,7 +34,8 @@
  * Rejected: a binary heap (deciding would have to pop, that is write, to find out how long a denied cost waits), a
  * sorted array (inserting moves 800 kB in the worst case). Measured with 100,000 leases on a core of an EPYC, -O2, ids
  * of 16 bytes: a denial 50 ns, acquiring and releasing 1.3 us, renewing a random one 2 us (memory is slow, not the
- * steps), 162 bytes a lease. Records that have ended are kept until the next change of the key sweeps them. */
+ * steps), 162 bytes a lease. Records that have ended are kept until the next changes of the key sweep
+ * them, LEASE_SWEEP_MAX each; they are in no encoding and in no answer. */
 #pragma once
 
 #include "quota/span.h"
@@ -44,6 +45,7 @@
 #include <stdint.h>
 
 #define LEASES_MAX           100000 /* live at once on a key: 20 MB; more is refused (LEASE_FAULT_BOUND) */
+#define LEASE_SWEEP_MAX      64     /* records that have ended and that one change drops */
 #define LEASE_ID_BYTES_MAX   512    /* an id has 1 … 512 bytes: room for a URL */
 #define LEASE_MADE_BYTES_MAX 24     /* an id made here: L and the token in decimal */
 #define LEASE_TOKEN_MAX      INSTANT_MAX_US

@@ -362,11 +362,55 @@ static void a_key_has_a_bound(void **state)
     leases_decide_acquire(leases, &ask, &decision);
     assert_int_equal(decision.change, LEASE_OPEN);
     leases = leases_apply(leases, &decision);
-    ask.now_us = BASE + 2 * H;
-    leases_decide_acquire(leases, &ask, &decision);
-    leases = leases_apply(leases, &decision);
-    assert_int_equal(leases_live_count(leases, ask.now_us), 1);
-    assert_null(leases_next(leases, leases_next(leases, NULL))); /* nothing else is stored */
+    leases_free(leases);
+}
+
+static uint32_t records_of(const struct leases *leases)
+{
+    uint32_t records = 0;
+    for (const struct lease *lease = NULL; (lease = leases_next(leases, lease));) records++;
+    return records;
+}
+
+/* All of them end at once: nobody sees them any more, and each change drops no more than so many. */
+static void what_has_ended_goes_bit_by_bit(void **state)
+{
+    (void)state;
+    struct leases *leases = full_leases();
+    struct lease_decision decision;
+    struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + 2 * H};
+    for (uint32_t changes = 1; changes <= LEASES_MAX / LEASE_SWEEP_MAX + 1; changes++) {
+        uint32_t before = records_of(leases);
+        leases_decide_acquire(leases, &ask, &decision);
+        assert_int_equal(decision.change, LEASE_OPEN);
+        leases = leases_apply(leases, &decision);
+        assert_int_equal(leases_live_count(leases, ask.now_us), changes);
+        assert_true(records_of(leases) + LEASE_SWEEP_MAX > before);
+        if (changes % 500 == 1) assert_survives_encoding(leases);
+    }
+    assert_int_equal(records_of(leases), leases_live_count(leases, ask.now_us));
+    leases_free(leases);
+}
+
+/* An id whose lease has ended is free, swept or not. */
+static void an_id_that_has_ended_may_come_again_at_once(void **state)
+{
+    (void)state;
+    struct leases *leases = NULL;
+    struct lease_decision decision;
+    for (int round = 0; round < 3; round++) {
+        struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + round * H};
+        for (int i = 0; i < 3 * LEASE_SWEEP_MAX; i++) {
+            char id[8] = {(char)('a' + i / 26), (char)('a' + i % 26)};
+            ask.id = (struct span){id, 2};
+            leases_decide_acquire(leases, &ask, &decision);
+            assert_int_equal(decision.change, LEASE_OPEN);
+            leases = leases_apply(leases, &decision);
+        }
+        assert_int_equal(leases_live_count(leases, ask.now_us), 3 * LEASE_SWEEP_MAX);
+        assert_int_equal(records_of(leases), 3 * LEASE_SWEEP_MAX);
+        assert_survives_encoding(leases);
+    }
     leases_free(leases);
 }
 
@@ -608,6 +652,8 @@ int main(void)
         cmocka_unit_test(an_id_made_here_is_nobodys),
         cmocka_unit_test(a_key_outlives_what_it_has_promised),
         cmocka_unit_test(a_key_has_a_bound),
+        cmocka_unit_test(what_has_ended_goes_bit_by_bit),
+        cmocka_unit_test(an_id_that_has_ended_may_come_again_at_once),
         cmocka_unit_test(changes_from_outside_must_fit),
         cmocka_unit_test(random_streams_agree_with_a_list),
     };
