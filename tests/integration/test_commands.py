@@ -9,7 +9,7 @@ from conftest import Quota, as_map
 from servers import ROOT
 
 COMMANDS = {  # name: (flags, arity, key spec flags)
-    "rl.allow": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
+    "rl.allow": ({"write", "denyoom", "fast", "blocking"}, -4, {"RW", "access", "update"}),
     "rl.mallow": ({"write", "denyoom", "fast", "movablekeys"}, -6, {"RW", "access", "update"}),
     "rl.refund": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl.block": ({"write", "denyoom", "fast"}, 3, {"RW", "access", "update"}),

@@ -39,19 +39,27 @@ def cluster():
 
 
 def redis_cli(*words):
-    """The tool that belongs to the server, its output."""
+    """The tool that belongs to the server: how it ended, and its output."""
     beside = [pathlib.Path(SERVER).parent / name for name in ("redis-cli", "valkey-cli") if "/" in SERVER]
     tool = next((str(path) for path in beside if path.exists()), shutil.which("redis-cli"))
     done = subprocess.run([tool, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert done.returncode == 0, done.stdout[-3000:]
-    return done.stdout
+    return done.returncode, done.stdout
+
+
+def settle(cluster):
+    """Nodes tell each other what has moved; until all know, the tool refuses to move more."""
+    def is_settled():
+        code, output = redis_cli("--cluster", "check", f"127.0.0.1:{cluster.primaries[0].port}")
+        return code == 0 and all(words in output for words in SETTLED)
+    wait_until(is_settled, "the nodes do not agree")
 
 
 def reshard(cluster, source, target, slots):
-    output = redis_cli("--cluster", "reshard", f"127.0.0.1:{cluster.primaries[target].port}", "--cluster-yes",
-                       "--cluster-from", name_of(cluster.primaries[source]),
-                       "--cluster-to", name_of(cluster.primaries[target]), "--cluster-slots", slots)
-    assert output.count("Moving slot ") >= slots, output[-3000:]
+    settle(cluster)
+    code, output = redis_cli("--cluster", "reshard", f"127.0.0.1:{cluster.primaries[target].port}", "--cluster-yes",
+                             "--cluster-from", name_of(cluster.primaries[source]),
+                             "--cluster-to", name_of(cluster.primaries[target]), "--cluster-slots", slots)
+    assert code == 0 and output.count("Moving slot ") >= slots, output[-3000:]
 
 
 def names_in(first, last, count):
@@ -172,8 +180,7 @@ def assert_counted(cluster, accounts, spenders):
 
 def assert_moved(cluster, accounts):
     """Each account is in one shard, where its slot is, and most are not where they were opened."""
-    settled = redis_cli("--cluster", "check", f"127.0.0.1:{cluster.primaries[0].port}")
-    assert all(words in settled for words in SETTLED), settled
+    settle(cluster)
     found = {}
     for shard, primary in enumerate(cluster.primaries):
         for key in primary.client().keys():
