@@ -44,10 +44,15 @@ class Cluster:
         for primary, replica in zip(self.primaries, self.replicas):
             replica.client().execute_command("CLUSTER", "REPLICATE", name_of(primary))
         wait_until(lambda: all(self.is_ready(server) for server in self.servers), "the cluster is not ready")
+        wait_until(lambda: all(self.replicas_seen_by(server) == SHARDS for server in self.servers), "they disagree")
         return self
 
     def known(self, server):
         return int(cluster_info(server)["cluster_known_nodes"])
+
+    def replicas_seen_by(self, server):
+        nodes = server.client().execute_command("CLUSTER NODES").values()
+        return sum("slave" in node["flags"] for node in nodes)
 
     def is_ready(self, server):
         link = server in self.primaries or server.client().info("replication").get("master_link_status") == "up"
