@@ -1,6 +1,7 @@
 /* Reads calls by rows and documents the same rows; see argument.h. */
 #include "argument.h"
 #include "quota/algorithm.h"
+#include "quota/limiter.h"
 #include "quota/micros.h"
 #include "reply.h"
 
@@ -109,6 +110,13 @@ static bool parse_missing(struct reading *reading, const struct argument *row)
     reply_error(reading->ctx, "ERR %s is missing: %s", row->name, row->summary);
     return false;
 }
+
+const struct argument ask_mode_choice[] = {
+    FLAG_VALUE("UPTO", ASK_UPTO, "Grant what is left of the cost, at least one unit."),
+    FLAG_VALUE("PEEK", ASK_PEEK, "Only look: take nothing, replicate nothing."),
+    FLAG_VALUE("FORCE", ASK_FORCE, "Take the cost even beyond the limit, into debt."),
+    {0},
+};
 
 /* ---- rules ----------------------------------------------------------------------------------------------- */
 

@@ -19,13 +19,6 @@ struct allow_request {
     int64_t cost, mode, wait_us, block_us;
 };
 
-static const struct argument mode_choice[] = {
-    FLAG_VALUE("UPTO", ASK_UPTO, "Grant what is left of the cost, at least one unit."),
-    FLAG_VALUE("PEEK", ASK_PEEK, "Only look: take nothing, replicate nothing."),
-    FLAG_VALUE("FORCE", ASK_FORCE, "Take the cost even beyond the limit, into debt."),
-    {0},
-};
-
 static const struct argument arguments[] = {
     KEY("key", "Whose limits these are."),
     RULES_OR_POLICY(struct allow_request, rules),
@@ -36,12 +29,7 @@ static const struct argument arguments[] = {
           "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    {.kind = ARGUMENT_CHOICE,
-     .name = "mode",
-     .offset = offsetof(struct allow_request, mode),
-     .flags = ARGUMENT_OPTIONAL,
-     .rows = mode_choice,
-     .summary = "How to ask (default: all of it or nothing)."},
+    ASK_MODE(struct allow_request, mode),
     FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
           "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
     FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,

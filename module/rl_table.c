@@ -54,24 +54,12 @@ struct take_request {
     int64_t cost, mode;
 };
 
-static const struct argument mode_choice[] = {
-    FLAG_VALUE("UPTO", ASK_UPTO, "Grant what is left of the cost, at least one unit."),
-    FLAG_VALUE("PEEK", ASK_PEEK, "Only look: take nothing, replicate nothing."),
-    FLAG_VALUE("FORCE", ASK_FORCE, "Take the cost even beyond the limit, into debt."),
-    {0},
-};
-
 static const struct argument take_arguments[] = {
     KEY("key", "The table, as RL.TABLE has made it."),
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0, "Who asks: any bytes, 512 at most."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    {.kind = ARGUMENT_CHOICE,
-     .name = "mode",
-     .offset = offsetof(struct take_request, mode),
-     .flags = ARGUMENT_OPTIONAL,
-     .rows = mode_choice,
-     .summary = "How to ask (default: all of it or nothing)."},
+    ASK_MODE(struct take_request, mode),
     {0},
 };
 

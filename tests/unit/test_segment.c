@@ -6,7 +6,7 @@
 
 #define NAMES 200
 
-static struct siphash_key key;
+static const struct siphash_key key = {{7, 11}};
 
 /* Name i: every length from none to the longest, some of them twice with another last byte. */
 static struct span name_at(uint32_t i, char room[SUBJECT_BYTES_MAX])
@@ -216,21 +216,6 @@ static void carried_states_decide_as_adopted_ones_do(void **state)
     }
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    heap_watch();
-    key = siphash_key_of(7);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    assert_int_equal(heap_blocks(), 0);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,5 +225,5 @@ int main(void)
         cmocka_unit_test(the_idle_go_and_the_others_stay),
         cmocka_unit_test(carried_states_decide_as_adopted_ones_do),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);
 }

@@ -165,20 +165,6 @@ static void what_is_reserved_is_summed_by_the_cycle_it_was_made_in(void **state)
     slot_free(&slot);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    heap_watch();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    assert_int_equal(heap_blocks(), 0);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,5 +176,5 @@ int main(void)
         cmocka_unit_test(logs_go_when_they_are_empty_and_their_number_is_bounded),
         cmocka_unit_test(what_is_reserved_is_summed_by_the_cycle_it_was_made_in),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);
 }

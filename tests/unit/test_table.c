@@ -243,21 +243,6 @@ static void effects_that_do_not_fit_are_refused(void **state)
     forget_all();
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    heap_watch();
-    random_begin(UINT64_C(20250131));
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    assert_int_equal(heap_blocks(), 0);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -267,5 +252,5 @@ int main(void)
         cmocka_unit_test(the_same_rules_again_change_nothing),
         cmocka_unit_test(effects_that_do_not_fit_are_refused),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);
 }

@@ -180,20 +180,6 @@ static void damaged_effects_are_refused_or_understood(void **state)
     table_free(table);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    heap_watch();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    assert_int_equal(heap_blocks(), 0);
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -204,5 +190,5 @@ int main(void)
         cmocka_unit_test(large_tables_come_back_whole),
         cmocka_unit_test(damaged_effects_are_refused_or_understood),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);
 }

@@ -62,3 +62,18 @@ int heap_blocks(void)
 {
     return blocks_alive;
 }
+
+int heap_set_up(void **state)
+{
+    (void)state;
+    heap_watch();
+    random_begin(UINT64_C(20250131));
+    return 0;
+}
+
+int heap_tear_down(void **state)
+{
+    (void)state;
+    assert_int_equal(heap_blocks(), 0);
+    return 0;
+}

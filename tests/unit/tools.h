@@ -17,3 +17,7 @@ int64_t random_between(int64_t lowest, int64_t highest); /* both included */
 /* From now on src/ allocates from a heap that counts its blocks. */
 void heap_watch(void);
 int heap_blocks(void);
+
+/* Set-up and tear-down of a group whose tests leave nothing on that heap; random numbers begin anew. */
+int heap_set_up(void **state);
+int heap_tear_down(void **state);
