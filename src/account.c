@@ -21,6 +21,75 @@ static void label_replace(const struct label **place, struct span bytes)
     label_release(before);
 }
 
+/* ---- the block ------------------------------------------------------------------------------------------- */
+
+static size_t block_bytes(const struct account *account)
+{
+    size_t bytes = sizeof(*account) + account->slots_count * sizeof(struct slot);
+    for (uint32_t i = 0; i < account->slots_count; i++) {
+        bytes += account->slots[i].windows_count * sizeof(struct stored_window);
+    }
+    return bytes;
+}
+
+/* Tells every slot where its windows stand. */
+static void lay_windows(struct account *account)
+{
+    struct stored_window *at = (struct stored_window *)&account->slots[account->slots_count];
+    for (uint32_t i = 0; i < account->slots_count; i++) {
+        account->slots[i].windows = at;
+        at += account->slots[i].windows_count;
+    }
+}
+
+/* Opens a gap of so many bytes in front of `place`. */
+static struct account *open_gap(struct account *account, const void *place, size_t gap)
+{
+    size_t at = (size_t)((const char *)place - (const char *)account), bytes = block_bytes(account);
+    account = memory_realloc(account, bytes + gap);
+    memmove((char *)account + at + gap, (char *)account + at, bytes - at);
+    return account;
+}
+
+/* Closes the gap of so many bytes that begins at `place` and is counted no more. */
+static struct account *close_gap(struct account *account, void *place, size_t gap)
+{
+    size_t at = (size_t)((const char *)place - (const char *)account), bytes = block_bytes(account);
+    memmove(place, (char *)place + gap, bytes - at);
+    return memory_realloc(account, bytes);
+}
+
+struct account *account_new(void)
+{
+    struct account *account = memory_alloc(sizeof(*account));
+    *account = (struct account){0};
+    return account;
+}
+
+static struct account *add_slot(struct account *account, struct span resource)
+{
+    account = open_gap(account, &account->slots[account->slots_count], sizeof(struct slot));
+    account->slots[account->slots_count++] = (struct slot){.resource = label_take(resource)};
+    lay_windows(account);
+    return account;
+}
+
+struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count)
+{
+    size_t windows = 0;
+    for (uint32_t i = 0; i < count; i++) windows += slots[i].windows_count;
+    account = memory_realloc(account, sizeof(*account) + count * sizeof(*slots) + windows * sizeof(*slots->windows));
+    if (count > 0) memcpy(account->slots, slots, count * sizeof(*slots));
+    account->slots_count = (uint16_t)count;
+    lay_windows(account);
+    for (uint32_t i = 0; i < count; i++) {
+        size_t bytes = slots[i].windows_count * sizeof(*slots->windows);
+        if (bytes > 0) memcpy(account->slots[i].windows, slots[i].windows, bytes);
+        memory_free(slots[i].windows);
+    }
+    return account;
+}
+
 /* ---- reservations ---------------------------------------------------------------------------------------- */
 
 const struct holds *account_holds(const struct account *account)
@@ -75,7 +144,6 @@ static void end_hold(struct account *account, struct stored_hold *hold, enum hol
     struct record_key key;
     char lent[64];
     struct sink body = sink_over(lent, sizeof(lent));
-    struct account_rest *rest = account->rest;
     int64_t kept_until_us = ended_us + hold->hold.kept_us;
     if (kept_until_us > account->settled_us && hold->id_size <= ID_BYTES_MAX) {
         struct record_hold record = {.outcome = outcome,
@@ -90,7 +158,7 @@ static void end_hold(struct account *account, struct stored_hold *hold, enum hol
                                   .body = {body.data, body.size},
                                   .stored_us = account->settled_us,
                                   .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
-        rest->receipts = receipts_append(rest->receipts, &receipt);
+        account->receipts = receipts_append(account->receipts, &receipt);
     }
     sink_free(&body);
     forget_hold(account, hold);
@@ -106,12 +174,11 @@ static void resolve_hold(struct account *account, const struct change *change)
 
 static void store_record(struct account *account, const struct change *change)
 {
-    struct account_rest *rest = rest_of(account);
     struct receipt receipt = {.key = change->bytes,
                               .body = change->body,
                               .stored_us = account->settled_us,
                               .expires_us = max_i64(change->expires_us, account->settled_us)};
-    rest->receipts = receipts_append(rest->receipts, &receipt);
+    account->receipts = receipts_append(account->receipts, &receipt);
 }
 
 static void store_note(struct account *account, const struct note *note)
@@ -135,7 +202,7 @@ static void store_note(struct account *account, const struct note *note)
 
 const struct receipts *account_receipts(const struct account *account)
 {
-    return account && account->rest ? account->rest->receipts : NULL;
+    return account ? account->receipts : NULL;
 }
 
 int64_t account_expires_us(const struct account *account)
@@ -147,9 +214,8 @@ int64_t account_expires_us(const struct account *account)
 static void sweep(struct account *account)
 {
     struct account_rest *rest = account->rest;
-    if (!rest) return;
-    rest->receipts = receipts_sweep(rest->receipts, account->settled_us, SWEEP_MAX);
-    for (int i = 0; i < SWEEP_MAX && rest->holds.count > 0; i++) {
+    account->receipts = receipts_sweep(account->receipts, account->settled_us, SWEEP_MAX);
+    for (int i = 0; rest && i < SWEEP_MAX && rest->holds.count > 0; i++) {
         struct stored_hold *hold = rest->holds.by_expiry[0];
         if (hold->hold.expires_us > account->settled_us) return;
         holds_take(&rest->holds, hold_id(hold));
@@ -158,11 +224,6 @@ static void sweep(struct account *account)
 }
 
 /* ---- for the codec --------------------------------------------------------------------------------------- */
-
-void account_adopt_receipts(struct account *account, struct receipts *receipts)
-{
-    if (receipts) rest_of(account)->receipts = receipts;
-}
 
 bool account_adopt_part(struct account *account, const struct change *part)
 {
@@ -187,19 +248,27 @@ static void apply_life(struct account *account, const struct change *change)
     if (change->expires_us > 0 || account->rest) rest_of(account)->expires_us = change->expires_us;
 }
 
-static void apply_slot(struct account *account, struct span resource)
+static struct account *apply_to_slot(struct account *account, const struct change *change)
 {
-    account->slots = memory_grow(account->slots, account->slots_count, sizeof(*account->slots));
-    account->slots[account->slots_count++] = (struct slot){.resource = label_take(resource)};
+    if (change->slot >= account->slots_count) return account; /* accepted changes never come here */
+    struct slot *slot = &account->slots[change->slot];
+    int grows = slot_grows(slot, change);
+    if (grows > 0) {
+        account = open_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
+        lay_windows(account); /* as before: the gap is not counted yet */
+    }
+    slot = &account->slots[change->slot];
+    bool moved = slot_apply(slot, change);
+    if (grows < 0) account = close_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
+    if (grows != 0) lay_windows(account);
+    slot = &account->slots[change->slot];
+    if (moved && slot->rest && slot->rest->holds_count > 0) recount_held(account, slot);
+    return account;
 }
 
-static void apply_one(struct account *account, const struct change *change)
+static struct account *apply_one(struct account *account, const struct change *change)
 {
-    if (change_is_of_slot(change)) {
-        struct slot *slot = change->slot < account->slots_count ? &account->slots[change->slot] : NULL;
-        if (slot && slot_apply(slot, change) && slot->rest && slot->rest->holds_count > 0) recount_held(account, slot);
-        return;
-    }
+    if (change_is_of_slot(change)) return apply_to_slot(account, change);
     switch (change->kind) {
     case CHANGE_PLAN: plan_replace(&account->plan, change->bytes); break;
     case CHANGE_LIFE: apply_life(account, change); break;
@@ -207,31 +276,27 @@ static void apply_one(struct account *account, const struct change *change)
         plan_replace(&rest_of(account)->next, change->bytes);
         account->rest->next_us = change->until_us;
         break;
-    case CHANGE_SLOT: apply_slot(account, change->bytes); break;
+    case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
-    case CHANGE_REWRITE:
-        if (account->rest) receipts_patch(account->rest->receipts, change->bytes, change->body);
-        break;
+    case CHANGE_REWRITE: receipts_patch(account->receipts, change->bytes, change->body); break;
     case CHANGE_HOLD: begin_hold(account, change); break;
     case CHANGE_EXTEND: move_hold(account, change); break;
     case CHANGE_RESOLVE: resolve_hold(account, change); break;
     case CHANGE_NOTE: store_note(account, &change->note); break;
     default: break;
     }
+    return account;
 }
 
 struct account *account_apply(struct account *account, const struct account_change *change)
 {
     struct cursor cursor = cursor_over(change->changes);
     struct change one;
-    if (!account) {
-        account = memory_alloc(sizeof(*account));
-        *account = (struct account){0};
-    }
+    if (!account) account = account_new();
     account->settled_us = max_i64(account->settled_us, change->settled_us);
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, &one);
-        if (!cursor.bad) apply_one(account, &one);
+        if (!cursor.bad) account = apply_one(account, &one);
     }
     sweep(account);
     return account;
@@ -337,7 +402,6 @@ static void rest_free(struct account_rest *rest)
     holds_free(&rest->holds);
     for (uint32_t i = 0; i < rest->notes_count; i++) memory_free(rest->notes[i]);
     memory_free(rest->notes);
-    receipts_free(rest->receipts);
     plan_release(rest->next);
     memory_free(rest);
 }
@@ -347,7 +411,7 @@ void account_free(struct account *account)
 {
     if (!account) return;
     for (uint32_t i = 0; i < account->slots_count; i++) slot_free(&account->slots[i]);
-    memory_free(account->slots);
+    receipts_free(account->receipts);
     rest_free(account->rest);
     plan_release(account->plan);
     label_release(account->zone);
@@ -356,10 +420,10 @@ void account_free(struct account *account)
 
 size_t account_bytes(const struct account *account)
 {
-    size_t bytes = sizeof(*account);
+    size_t bytes = sizeof(*account) + receipts_bytes(account->receipts);
     for (uint32_t i = 0; i < account->slots_count; i++) bytes += slot_bytes(&account->slots[i]);
     const struct account_rest *rest = account->rest;
     if (!rest) return bytes;
     if (rest->notes) bytes += ACCOUNT_NOTES_MAX * sizeof(struct stored_note *);
-    return bytes + sizeof(*rest) + rest->notes_bytes + rest->holds.bytes + receipts_bytes(rest->receipts);
+    return bytes + sizeof(*rest) + rest->notes_bytes + rest->holds.bytes;
 }

@@ -69,7 +69,7 @@ void account_encode(const struct account *account, struct sink *sink)
     sink_number(sink, rest->next_us);
     sink_number(sink, account->slots_count);
     for (uint32_t i = 0; i < account->slots_count; i++) encode_slot(&account->slots[i], sink);
-    receipts_encode(rest->receipts, sink);
+    receipts_encode(account->receipts, sink);
     sink_number(sink, rest->holds.count);
     for (uint32_t i = 0; i < rest->holds.count; i++) {
         sink_bytes(sink, hold_id(rest->holds.by_expiry[i]));
@@ -149,7 +149,7 @@ static void decode_pasts(struct cursor *cursor, struct slot_rest *rest)
     }
 }
 
-/* Into a slot that is there already, so that a half-read one is freed with its account. */
+/* Into a slot that is there already, so that a half-read one is freed with the others. */
 static void decode_slot(struct cursor *cursor, struct slot *slot)
 {
     struct slot_rest rest = {0};
@@ -169,17 +169,21 @@ static void decode_slot(struct cursor *cursor, struct slot *slot)
     *slot->rest = rest;
 }
 
-static void decode_slots(struct cursor *cursor, struct account *account)
+/* Slots are read one by one, and laid into the account's block once it is known how large that is. */
+static struct account *decode_slots(struct cursor *cursor, struct account *account)
 {
-    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX);
-    account->slots = allocate(count, sizeof(*account->slots));
-    while (account->slots_count < count && !cursor->bad) {
-        struct slot *slot = &account->slots[account->slots_count++];
+    uint32_t read = 0, count = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX);
+    struct slot *slots = allocate(count, sizeof(*slots));
+    while (read < count && !cursor->bad) {
+        struct slot *slot = &slots[read++];
         decode_slot(cursor, slot);
-        for (uint32_t i = 0; i + 1 < account->slots_count; i++) {
-            if (account->slots[i].resource == slot->resource) cursor->bad = true;
+        for (uint32_t i = 0; i + 1 < read; i++) {
+            if (slots[i].resource == slot->resource) cursor->bad = true;
         }
     }
+    account = account_adopt_slots(account, slots, read);
+    memory_free(slots);
+    return account;
 }
 
 /* Reservations and notes come in by the writer, as changes of what was read so far. */
@@ -229,12 +233,10 @@ struct account *account_decode(struct span bytes)
 {
     struct cursor cursor = cursor_over(bytes);
     if (cursor_byte(&cursor) != HEAD) return NULL;
-    struct account *account = memory_alloc(sizeof(*account));
-    *account = (struct account){0};
+    struct account *account = account_new();
     decode_head(&cursor, account);
-    decode_slots(&cursor, account);
-    struct receipts *receipts = receipts_decode(&cursor);
-    account_adopt_receipts(account, receipts);
+    account = decode_slots(&cursor, account);
+    account->receipts = receipts_decode(&cursor);
     decode_parts(&cursor, account);
     if (cursor_done(&cursor)) return account;
     account_free(account);

@@ -44,11 +44,17 @@ static struct stored_window *find_window(const struct slot *slot, uint64_t perio
     return NULL;
 }
 
+int slot_grows(const struct slot *slot, const struct change *change)
+{
+    if (change->kind == CHANGE_DROP) return find_window(slot, change->period) ? -1 : 0;
+    if (change->kind != CHANGE_WINDOW || find_window(slot, change->window.period)) return 0;
+    return slot->windows_count < SLOT_WINDOWS_MAX ? 1 : 0;
+}
+
 /* A new place, in order of the periods' codes, so that equal accounts are equal bytes. */
 static struct stored_window *place_window(struct slot *slot, uint64_t period)
 {
     if (slot->windows_count == SLOT_WINDOWS_MAX) return NULL;
-    slot->windows = memory_grow(slot->windows, slot->windows_count, sizeof(*slot->windows));
     uint32_t at = slot->windows_count++;
     for (; at > 0 && slot->windows[at - 1].period > period; at--) slot->windows[at] = slot->windows[at - 1];
     slot->windows[at] = (struct stored_window){.period = period};
@@ -93,11 +99,8 @@ static void drop_window(struct slot *slot, uint64_t period)
     struct stored_window *stored = find_window(slot, period);
     if (!stored) return;
     memory_free(stored->rest);
-    uint32_t after = slot->windows_count - (uint32_t)(stored - slot->windows) - 1;
+    uint32_t after = --slot->windows_count - (uint32_t)(stored - slot->windows);
     memmove(stored, stored + 1, after * sizeof(*stored));
-    if (--slot->windows_count > 0) return;
-    memory_free(slot->windows);
-    slot->windows = NULL;
 }
 
 void slot_count_denied(struct slot *slot, int64_t now_us)
@@ -298,7 +301,6 @@ void slot_adopt_window(struct slot *slot, const struct window *window)
 void slot_free(struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->windows_count; i++) memory_free(slot->windows[i].rest);
-    memory_free(slot->windows);
     empty_rates(slot);
     label_release(slot->resource);
     struct slot_rest *rest = slot->rest;

@@ -1,9 +1,14 @@
 /* An account is the value of one customer's key: what was bought, what was used, what was promised, what was answered.
  *
- *     key ─▶ struct account │ plan ─▶ shared rules │ zone │ anchor │ state
- *                           │ slots ─┬─ api_calls   windows │ rates │ sliding logs │ own terms │ history
- *                           │        └─ tokens      …           one per resource, made by its first use
- *                           └ rest ──── expiry │ next plan │ receipts │ holds │ notes          only where there are any
+ *     key ─▶ ┌ one block ─────────────────────────────────────────────────────────────────┐
+ *            │ plan │ zone │ anchor │ state … │ slot │ slot … │ window │ window │ window … │
+ *            └─────────────────┬───────────────┬───────────────────────────────────────────┘
+ *                              │               └ a resource, made by its first use: rates │ logs │ own terms │ history
+ *                              ├ receipts      of the ids that were given
+ *                              └ rest          expiry │ next plan │ holds │ notes                only where there are any
+ *
+ * What every ask touches stands in one block: on a server of many accounts most of an ask's time is spent on memory
+ * that is not in the cache, and each block more is a wait more.
  *
  *     ask ─▶ standing (the account as it stands now) ─▶ decide ─▶ changes ─▶ account_apply (the only writer)
  *
@@ -33,7 +38,6 @@ struct account_rest {
     int64_t expires_us; /* 0 = never */
     const struct plan *next;
     int64_t next_us;
-    struct receipts *receipts;
     struct holds holds;
     size_t notes_bytes;
     uint32_t notes_count;
@@ -43,11 +47,12 @@ struct account_rest {
 struct account {
     const struct plan *plan;
     const struct label *zone; /* NULL = UTC */
-    struct slot *slots;
+    struct receipts *receipts;
     struct account_rest *rest;
     int64_t anchor_us, settled_us;
     uint16_t slots_count;
-    uint8_t state; /* enum account_state */
+    uint8_t state;       /* enum account_state */
+    struct slot slots[]; /* slots_count of them; behind the last one all windows, slot by slot */
 };
 
 /* Changes that belong together, decided at `settled_us`. */
@@ -56,7 +61,8 @@ struct account_change {
     struct span changes; /* of change.h, one after another; empty = nothing happens */
 };
 
-/* The only writer. Cannot fail; NULL in = a new account. Changes from outside must be accepted first. */
+/* The only writer. Cannot fail; NULL in = a new account, and what comes out may have moved. Changes from outside must
+ * be accepted first. */
 struct account *account_apply(struct account *account, const struct account_change *change);
 
 /* Do these changes, which came from outside, fit? */
@@ -80,9 +86,10 @@ const struct receipts *account_receipts(const struct account *account);
 /* When the account's plan ends; 0 = never. */
 int64_t account_expires_us(const struct account *account);
 
-/* For the codec: parts of a value that is being read. A reservation or a note is refused where it stands out of order
- * or twice (false). */
-void account_adopt_receipts(struct account *account, struct receipts *receipts);
+/* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move
+ * in and are freed); and parts, a reservation or a note, refused where it stands out of order or twice (false). */
+struct account *account_new(void);
+struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count);
 bool account_adopt_part(struct account *account, const struct change *part);
 
 /* Frees the value; NULL is allowed. Any thread. */

@@ -52,14 +52,18 @@ struct slot_rest {
 
 struct slot {
     const struct label *resource;
-    struct stored_window *windows; /* windows_count of them, by period */
+    struct stored_window *windows; /* windows_count of them, by period; in the account's block */
     struct limiter *rates;         /* NULL = nothing counted yet */
     struct slot_rest *rest;
     uint32_t windows_count;
 };
 
-/* The only writer: does a change of this slot (change_is_of_slot). Cannot fail. True when a window is another cycle
- * than before, or gone: then what is reserved has to be counted anew. */
+/* Windows that the change adds (1) or takes away (-1). */
+int slot_grows(const struct slot *slot, const struct change *change);
+
+/* The only writer: does a change of this slot (change_is_of_slot). Cannot fail. Whoever owns the memory of the windows
+ * has made room for one more where the change adds one. True when a window is another cycle than before, or gone: then
+ * what is reserved has to be counted anew. */
 bool slot_apply(struct slot *slot, const struct change *change);
 
 /* Do these effects on rates, this count of a window, which came from outside, fit? `slot` may be NULL. */
@@ -87,11 +91,11 @@ void slot_add_held(struct slot *slot, const struct hold *hold, int sign);
 /* Room for the sums of the slot's windows as they are now, all of them 0. */
 void slot_clear_held(struct slot *slot);
 
-/* For the codec: a window comes after those of smaller codes. */
+/* For the codec: a window comes after those of smaller codes, and there is room for it. */
 void slot_adopt_window(struct slot *slot, const struct window *window);
 
-/* Frees what the slot holds. Any thread. */
+/* Frees what the slot holds, but for the places of its windows. Any thread. */
 void slot_free(struct slot *slot);
 
-/* Heap bytes of the slot, its struct included; shared plans and labels not. */
+/* Heap bytes of the slot, its struct and windows included; shared plans and labels not. */
 size_t slot_bytes(const struct slot *slot);

@@ -318,14 +318,12 @@ struct sink bytes_of(const struct account *account)
 
 struct sink bytes_without_notes(const struct account *account)
 {
-    struct account_rest rest;
-    struct account copy = *account;
-    if (copy.rest) {
-        rest = *copy.rest;
-        rest.notes_count = 0;
-        copy.rest = &rest;
-    }
-    return bytes_of(&copy);
+    struct account_rest *rest = account->rest;
+    uint32_t notes_count = rest ? rest->notes_count : 0;
+    if (rest) rest->notes_count = 0; /* for a moment */
+    struct sink bytes = bytes_of(account);
+    if (rest) rest->notes_count = notes_count;
+    return bytes;
 }
 
 void assert_same_bytes(const struct sink *left, const struct sink *right)

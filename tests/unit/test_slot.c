@@ -20,15 +20,26 @@ static struct window window_at(int64_t days, int64_t start_us, int64_t used)
                            .peak = used};
 }
 
+/* The slot asks for the room it takes, and for no more. */
+static bool apply(struct slot *slot, const struct change *change)
+{
+    uint32_t expected = slot->windows_count + (uint32_t)slot_grows(slot, change);
+    bool moved = slot_apply(slot, change);
+    assert_int_equal(slot->windows_count, expected);
+    return moved;
+}
+
 static bool put(struct slot *slot, struct window window)
 {
     struct change change = {.kind = CHANGE_WINDOW, .window = window};
-    return slot_apply(slot, &change);
+    return apply(slot, &change);
 }
 
+/* Its windows stand where the account has room for them: here. */
 static struct slot empty_slot(void)
 {
-    return (struct slot){.resource = label_take(SPAN("calls"))};
+    static struct stored_window room[SLOT_WINDOWS_MAX];
+    return (struct slot){.resource = label_take(SPAN("calls")), .windows = room};
 }
 
 static void windows_stand_in_the_order_of_their_periods(void **state)
@@ -43,7 +54,7 @@ static void windows_stand_in_the_order_of_their_periods(void **state)
         assert_false(put(&slot, window_at(2, BASE, 9))); /* the same cycle */
         assert_true(put(&slot, window_at(2, BASE + 2 * D, 0)));
         struct change drop = {.kind = CHANGE_DROP, .period = code_of(2)};
-        assert_true(slot_apply(&slot, &drop));
+        assert_true(apply(&slot, &drop));
         assert_int_equal(slot.windows_count, 2);
         assert_int_equal(slot_window(&slot, 1).period, code_of(3));
         slot_free(&slot);
@@ -74,14 +85,14 @@ static void a_count_leaves_the_rest_of_its_window_alone(void **state)
     struct change used = {.kind = CHANGE_USED, .period = code_of(1), .amount = 7, .peak = 8};
     assert_false(slot_accepts(NULL, &used));
     assert_false(slot_accepts(&slot, &used)); /* there is no such window */
-    assert_false(slot_apply(&slot, &used));
+    assert_false(apply(&slot, &used));
     assert_int_equal(slot.windows_count, 0);
     struct window window = window_at(1, BASE, 5);
     window.warned_bp = 8000;
     window.delta = -3;
     put(&slot, window);
     assert_true(slot_accepts(&slot, &used));
-    assert_false(slot_apply(&slot, &used));
+    assert_false(apply(&slot, &used));
     struct window after = slot_window(&slot, 0);
     assert_int_equal(after.used, 7);
     assert_int_equal(after.peak, 8);
@@ -110,13 +121,13 @@ static void closed_cycles_are_kept_by_period_and_the_number_of_periods_is_bounde
     struct closed_cycle closed = {.start_us = BASE, .end_us = BASE + D, .limit = 9, .used = 4, .peak = 4, .count = 1};
     for (int64_t days = 1; days <= SLOT_PASTS_MAX + 1; days++) {
         struct change change = {.kind = CHANGE_CLOSED, .period = code_of(days), .closed = closed};
-        slot_apply(&slot, &change);
+        apply(&slot, &change);
     }
     assert_int_equal(slot.rest->pasts_count, SLOT_PASTS_MAX);
     assert_null(slot_history(&slot, code_of(1)));
     assert_non_null(slot_history(&slot, code_of(SLOT_PASTS_MAX + 1)));
     struct change late = {.kind = CHANGE_AMENDED, .period = code_of(99), .closed = closed};
-    slot_apply(&slot, &late); /* no such past: nothing happens */
+    apply(&slot, &late); /* no such past: nothing happens */
     assert_int_equal(slot.rest->pasts_count, SLOT_PASTS_MAX);
     slot_free(&slot);
 }
@@ -127,18 +138,18 @@ static void logs_go_when_they_are_empty_and_their_number_is_bounded(void **state
     struct slot slot = empty_slot();
     for (int64_t i = 1; i <= SLOT_WINDOWS_MAX + 1; i++) {
         struct change change = {.kind = CHANGE_ROLLED, .period_us = i * H, .log = {.when_us = BASE, .amount = i}};
-        slot_apply(&slot, &change);
+        apply(&slot, &change);
     }
     assert_int_equal(slot.rest->rollings_count, SLOT_WINDOWS_MAX);
     assert_true(slot_fits_log(&slot, H));
     assert_false(slot_fits_log(&slot, (SLOT_WINDOWS_MAX + 1) * H));
     assert_true(slot_fits_log(NULL, H));
     struct change withdrawn = {.kind = CHANGE_WITHDRAWN, .period_us = 2 * H, .log = {.when_us = BASE, .amount = 2}};
-    slot_apply(&slot, &withdrawn);
+    apply(&slot, &withdrawn);
     assert_null(slot_log(&slot, 2 * H));
     assert_int_equal(sliding_log_entries(slot_log(&slot, 3 * H)), 1);
     struct change emptied = {.kind = CHANGE_EMPTIED};
-    slot_apply(&slot, &emptied);
+    apply(&slot, &emptied);
     assert_null(slot_log(&slot, 3 * H));
     slot_free(&slot);
 }
