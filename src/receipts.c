@@ -29,15 +29,25 @@ _Static_assert(CHUNK_FRONT + RECORD_BYTES_MAX <= CHUNK_BYTES_MAX, "a chunk has r
 #define SEGMENT_HEADS      1024
 #define RECORDS_PER_BUCKET 2 /* on average at most; once it is half as many, buckets are given up */
 
-struct receipts {
+/* What many records need. */
+struct archive {
     struct chunk **ring; /* chunk of sequence s is at s mod ring_size */
     uint32_t *heads;     /* the first segment */
     uint32_t **segments; /* those after it; NULL while it is the only one */
-    size_t bytes;        /* heap held */
     uint32_t ring_size;  /* a power of two */
     uint32_t chunks;     /* in use: the oldest record's and those after it */
-    uint32_t oldest;     /* handle of the oldest record */
     uint32_t buckets;
+};
+
+/* Few records stand in one chunk, number 0, right behind the head; no index leads to them. */
+#define FEW_RECORDS  8
+#define FEW_BYTES    512 /* of the chunk */
+#define GROWTH_BYTES 32  /* it grows by multiples of that */
+
+struct receipts {
+    struct archive *archive; /* NULL = few */
+    size_t bytes;            /* heap held */
+    uint32_t oldest;         /* handle of the oldest record */
     uint32_t count;
 };
 
@@ -57,7 +67,7 @@ static uint64_t hash_of(struct span key)
 
 /* ---- the memory ------------------------------------------------------------------------------------------ */
 
-/* The only place that allocates: 0 bytes = no block. */
+/* Allocates what an archive needs: 0 bytes = no block. */
 static void *resize(struct receipts *receipts, void *block, size_t before, size_t after)
 {
     receipts->bytes += after - before;
@@ -66,16 +76,15 @@ static void *resize(struct receipts *receipts, void *block, size_t before, size_
     return NULL;
 }
 
-static struct receipts *receipts_new(void)
+static struct chunk **ring_slot(const struct archive *archive, uint32_t sequence)
 {
-    struct receipts *receipts = memory_alloc(sizeof(*receipts));
-    *receipts = (struct receipts){.bytes = sizeof(*receipts), .oldest = CHUNK_FRONT};
-    return receipts;
+    return &archive->ring[sequence & (archive->ring_size - 1)];
 }
 
-static struct chunk **ring_slot(const struct receipts *receipts, uint32_t sequence)
+static struct chunk *chunk_of(const struct receipts *receipts, uint32_t handle)
 {
-    return &receipts->ring[sequence & (receipts->ring_size - 1)];
+    if (!receipts->archive) return (struct chunk *)(receipts + 1);
+    return *ring_slot(receipts->archive, handle >> OFFSET_BITS);
 }
 
 static uint32_t first_sequence(const struct receipts *receipts)
@@ -83,16 +92,28 @@ static uint32_t first_sequence(const struct receipts *receipts)
     return receipts->oldest >> OFFSET_BITS;
 }
 
+static uint32_t last_sequence(const struct receipts *receipts)
+{
+    return receipts->archive ? first_sequence(receipts) + receipts->archive->chunks - 1 : 0;
+}
+
 static void ring_resize(struct receipts *receipts, uint32_t size)
 {
-    struct receipts before = *receipts;
-    receipts->ring = resize(receipts, NULL, 0, size * sizeof(struct chunk *));
-    receipts->ring_size = size;
-    for (uint32_t i = 0; i < receipts->chunks; i++) {
+    struct archive *archive = receipts->archive, before = *archive;
+    archive->ring = resize(receipts, NULL, 0, size * sizeof(struct chunk *));
+    archive->ring_size = size;
+    for (uint32_t i = 0; i < archive->chunks; i++) {
         uint32_t sequence = first_sequence(receipts) + i;
-        *ring_slot(receipts, sequence) = *ring_slot(&before, sequence);
+        *ring_slot(archive, sequence) = *ring_slot(&before, sequence);
     }
     resize(receipts, before.ring, before.ring_size * sizeof(struct chunk *), 0);
+}
+
+static void ring_append(struct receipts *receipts, struct chunk *chunk)
+{
+    struct archive *archive = receipts->archive;
+    if (archive->chunks == archive->ring_size) ring_resize(receipts, archive->chunks > 0 ? archive->chunks * 2 : 1);
+    *ring_slot(archive, first_sequence(receipts) + archive->chunks++) = chunk;
 }
 
 /* A quarter to a half of what is held, a power of two; a record that takes most of that gets a block of its own. */
@@ -103,41 +124,54 @@ static size_t chunk_size_for(const struct receipts *receipts, size_t record_size
     return needed * 2 > size ? needed : size;
 }
 
-static struct chunk *chunk_append(struct receipts *receipts, size_t record_size, const struct receipt *first)
+static void chunk_begin(struct chunk *chunk, size_t size, const struct receipt *first)
 {
-    if (receipts->chunks == receipts->ring_size) ring_resize(receipts, receipts->chunks > 0 ? receipts->chunks * 2 : 1);
-    size_t size = chunk_size_for(receipts, record_size);
-    struct chunk *chunk = resize(receipts, NULL, 0, size);
     chunk->base_us = first->stored_us;
     chunk->lifetime_us = first->expires_us - first->stored_us;
     chunk->end = CHUNK_FRONT;
     chunk->size = (uint16_t)size;
-    *ring_slot(receipts, first_sequence(receipts) + receipts->chunks++) = chunk;
+}
+
+static struct chunk *chunk_append(struct receipts *receipts, size_t record_size, const struct receipt *first)
+{
+    size_t size = chunk_size_for(receipts, record_size);
+    struct chunk *chunk = resize(receipts, NULL, 0, size);
+    chunk_begin(chunk, size, first);
+    ring_append(receipts, chunk);
     return chunk;
 }
 
 /* Frees the first chunk; the next one's first record is the oldest now. */
 static void chunk_drop(struct receipts *receipts)
 {
-    struct chunk *chunk = *ring_slot(receipts, first_sequence(receipts));
+    struct archive *archive = receipts->archive;
+    struct chunk *chunk = chunk_of(receipts, receipts->oldest);
     resize(receipts, chunk, chunk->size, 0);
     receipts->oldest = (first_sequence(receipts) + 1) << OFFSET_BITS | CHUNK_FRONT;
-    receipts->chunks--;
-    if (receipts->ring_size > 4 && receipts->chunks * 4 < receipts->ring_size) {
-        ring_resize(receipts, receipts->ring_size / 2);
+    archive->chunks--;
+    if (archive->ring_size > 4 && archive->chunks * 4 < archive->ring_size) {
+        ring_resize(receipts, archive->ring_size / 2);
     }
+}
+
+static void archive_free(const struct receipts *receipts)
+{
+    struct archive *archive = receipts->archive;
+    if (!archive) return;
+    for (uint32_t i = 0; i < archive->chunks; i++) memory_free(*ring_slot(archive, first_sequence(receipts) + i));
+    for (uint32_t i = SEGMENT_HEADS; i < archive->buckets; i += SEGMENT_HEADS) {
+        memory_free(archive->segments[i / SEGMENT_HEADS - 1]);
+    }
+    memory_free(archive->ring);
+    memory_free(archive->heads);
+    memory_free(archive->segments);
+    memory_free(archive);
 }
 
 void receipts_free(struct receipts *receipts)
 {
     if (!receipts) return;
-    for (uint32_t i = 0; i < receipts->chunks; i++) memory_free(*ring_slot(receipts, first_sequence(receipts) + i));
-    for (uint32_t i = SEGMENT_HEADS; i < receipts->buckets; i += SEGMENT_HEADS) {
-        memory_free(receipts->segments[i / SEGMENT_HEADS - 1]);
-    }
-    memory_free(receipts->ring);
-    memory_free(receipts->heads);
-    memory_free(receipts->segments);
+    archive_free(receipts);
     memory_free(receipts);
 }
 
@@ -148,7 +182,7 @@ size_t receipts_bytes(const struct receipts *receipts)
 
 bool receipts_full(const struct receipts *receipts)
 {
-    return receipts && receipts->chunks >= CHUNKS_MAX;
+    return receipts && receipts->archive && receipts->archive->chunks >= CHUNKS_MAX;
 }
 
 uint32_t receipts_count(const struct receipts *receipts)
@@ -157,11 +191,6 @@ uint32_t receipts_count(const struct receipts *receipts)
 }
 
 /* ---- one record ------------------------------------------------------------------------------------------ */
-
-static struct chunk *chunk_of(const struct receipts *receipts, uint32_t handle)
-{
-    return *ring_slot(receipts, handle >> OFFSET_BITS);
-}
 
 /* A record begins with its link; so a record, like a head, can be held as the place of a link. */
 static char *record_at(const struct receipts *receipts, uint32_t handle)
@@ -205,9 +234,8 @@ static uint32_t record_read(const struct receipts *receipts, uint32_t handle, st
 static uint32_t handle_after(const struct receipts *receipts, uint32_t handle, uint32_t size)
 {
     if ((handle & OFFSET_MASK) + size < chunk_of(receipts, handle)->end) return handle + size;
-    uint32_t next = ((handle >> OFFSET_BITS) + 1) << OFFSET_BITS;
-    uint32_t end = (first_sequence(receipts) + receipts->chunks) << OFFSET_BITS;
-    return next == end ? 0 : next + CHUNK_FRONT;
+    if (handle >> OFFSET_BITS == (last_sequence(receipts) & (UINT32_MAX >> OFFSET_BITS))) return 0;
+    return ((handle >> OFFSET_BITS) + 1) << OFFSET_BITS | CHUNK_FRONT;
 }
 
 /* Larger for newer records. */
@@ -233,29 +261,18 @@ static size_t record_size(const struct receipt *receipt, int64_t base_us, int64_
            signed_bytes(receipt->expires_us - receipt->stored_us - lifetime_us);
 }
 
-/* Packs a record behind the newest, its link unset; answers its handle. */
-static uint32_t record_append(struct receipts *receipts, const struct receipt *receipt)
+/* Packs a record behind the newest of the chunk, which has room for it, its link unset; answers its offset. */
+static uint32_t chunk_pack(struct chunk *chunk, size_t size, const struct receipt *receipt)
 {
-    int64_t lifetime_us = receipt->expires_us - receipt->stored_us;
-    struct chunk *chunk = NULL;
-    size_t size = 0;
-    if (receipts->chunks > 0) {
-        chunk = *ring_slot(receipts, first_sequence(receipts) + receipts->chunks - 1);
-        size = record_size(receipt, chunk->base_us, chunk->lifetime_us);
-    }
-    if (!chunk || size > (size_t)(chunk->size - chunk->end)) {
-        size = record_size(receipt, receipt->stored_us, lifetime_us);
-        chunk = chunk_append(receipts, size, receipt);
-    }
-    struct sink sink = sink_over((char *)chunk + chunk->end, size);
+    uint32_t offset = chunk->end;
+    struct sink sink = sink_over((char *)chunk + offset, size);
     sink_raw(&sink, "\0\0\0", LINK_BYTES);
     sink_bytes(&sink, receipt->key);
     sink_bytes(&sink, receipt->body);
     sink_signed(&sink, receipt->stored_us - chunk->base_us);
-    sink_signed(&sink, lifetime_us - chunk->lifetime_us);
-    uint32_t handle = (first_sequence(receipts) + receipts->chunks - 1) << OFFSET_BITS | chunk->end;
+    sink_signed(&sink, receipt->expires_us - receipt->stored_us - chunk->lifetime_us);
     chunk->end = (uint16_t)(chunk->end + size);
-    return handle;
+    return offset;
 }
 
 /* ---- the index ------------------------------------------------------------------------------------------- */
@@ -269,7 +286,7 @@ static uint32_t bucket_parent(uint32_t bucket)
 /* As many bits of the hash as number all buckets; one that does not exist yet is still in its parent. */
 static uint32_t bucket_of(const struct receipts *receipts, struct span key)
 {
-    uint32_t last = receipts->buckets - 1;
+    uint32_t last = receipts->archive->buckets - 1;
     uint32_t mask = last > 0 ? UINT32_MAX >> __builtin_clz(last) : 0;
     uint32_t bucket = (uint32_t)hash_of(key) & mask;
     return bucket <= last ? bucket : bucket_parent(bucket);
@@ -277,8 +294,9 @@ static uint32_t bucket_of(const struct receipts *receipts, struct span key)
 
 static char *head_of(const struct receipts *receipts, uint32_t bucket)
 {
-    uint32_t *segment = receipts->heads;
-    if (receipts->segments && bucket >= SEGMENT_HEADS) segment = receipts->segments[bucket / SEGMENT_HEADS - 1];
+    const struct archive *archive = receipts->archive;
+    uint32_t *segment = archive->heads;
+    if (archive->segments && bucket >= SEGMENT_HEADS) segment = archive->segments[bucket / SEGMENT_HEADS - 1];
     return (char *)&segment[bucket % SEGMENT_HEADS];
 }
 
@@ -345,59 +363,139 @@ static size_t list_doubled(uint32_t item)
 /* Makes room for the bucket that comes next. */
 static void heads_extend(struct receipts *receipts, uint32_t bucket)
 {
-    const size_t head = sizeof(*receipts->heads), segment = sizeof(*receipts->segments);
+    struct archive *archive = receipts->archive;
+    const size_t head = sizeof(*archive->heads), segment = sizeof(*archive->segments);
     if (bucket < SEGMENT_HEADS) {
         if (!list_doubles_at(bucket)) return;
-        receipts->heads = resize(receipts, receipts->heads, bucket * head, list_doubled(bucket) * head);
+        archive->heads = resize(receipts, archive->heads, bucket * head, list_doubled(bucket) * head);
     } else if (bucket % SEGMENT_HEADS == 0) {
         uint32_t item = bucket / SEGMENT_HEADS - 1;
         if (list_doubles_at(item)) {
-            receipts->segments = resize(receipts, receipts->segments, item * segment, list_doubled(item) * segment);
+            archive->segments = resize(receipts, archive->segments, item * segment, list_doubled(item) * segment);
         }
-        receipts->segments[item] = resize(receipts, NULL, 0, SEGMENT_HEADS * head);
+        archive->segments[item] = resize(receipts, NULL, 0, SEGMENT_HEADS * head);
     }
 }
 
 /* Takes the room of the last bucket back. */
 static void heads_curtail(struct receipts *receipts, uint32_t bucket)
 {
-    const size_t head = sizeof(*receipts->heads), segment = sizeof(*receipts->segments);
+    struct archive *archive = receipts->archive;
+    const size_t head = sizeof(*archive->heads), segment = sizeof(*archive->segments);
     if (bucket < SEGMENT_HEADS) {
         if (!list_doubles_at(bucket)) return;
-        receipts->heads = resize(receipts, receipts->heads, list_doubled(bucket) * head, bucket * head);
+        archive->heads = resize(receipts, archive->heads, list_doubled(bucket) * head, bucket * head);
     } else if (bucket % SEGMENT_HEADS == 0) {
         uint32_t item = bucket / SEGMENT_HEADS - 1;
-        resize(receipts, receipts->segments[item], SEGMENT_HEADS * head, 0);
+        resize(receipts, archive->segments[item], SEGMENT_HEADS * head, 0);
         if (!list_doubles_at(item)) return;
-        receipts->segments = resize(receipts, receipts->segments, list_doubled(item) * segment, item * segment);
+        archive->segments = resize(receipts, archive->segments, list_doubled(item) * segment, item * segment);
     }
 }
 
 static void index_grow(struct receipts *receipts)
 {
-    uint32_t bucket = receipts->buckets;
+    uint32_t bucket = receipts->archive->buckets;
     heads_extend(receipts, bucket);
-    receipts->buckets++;
+    receipts->archive->buckets++;
     link_set(head_of(receipts, bucket), 0);
     if (bucket > 0) chain_split(receipts, bucket);
+}
+
+/* Leads to a record that has come behind `before` others; an older one of its key is hidden from now on. */
+static void index_add(struct receipts *receipts, uint32_t handle, uint32_t before)
+{
+    if (before >= receipts->archive->buckets * RECORDS_PER_BUCKET) index_grow(receipts);
+    char *record = record_at(receipts, handle);
+    char *head = head_of(receipts, bucket_of(receipts, key_of(record)));
+    char *hidden = chain_find(receipts, head, key_of(record));
+    if (link_get(hidden) != 0) link_set(hidden, link_get(record_at(receipts, link_get(hidden))));
+    link_set(record, link_get(head));
+    link_set(head, handle);
 }
 
 /* One bucket stays. */
 static void index_shrink(struct receipts *receipts)
 {
-    uint32_t bucket = receipts->buckets - 1;
+    uint32_t bucket = receipts->archive->buckets - 1;
     chain_merge(receipts, bucket);
-    receipts->buckets--;
+    receipts->archive->buckets--;
     heads_curtail(receipts, bucket);
+}
+
+/* ---- few of them -------------------------------------------------------------------------------------------- */
+
+/* Few become many: their chunk becomes a block of its own, and an index leads to each of them. */
+static struct receipts *few_end(struct receipts *receipts)
+{
+    struct chunk *only = chunk_of(receipts, receipts->oldest), *first = memory_alloc(only->size);
+    memcpy(first, only, only->end);
+    receipts = memory_realloc(receipts, sizeof(*receipts));
+    receipts->bytes = sizeof(*receipts) + first->size;
+    receipts->archive = resize(receipts, NULL, 0, sizeof(*receipts->archive));
+    *receipts->archive = (struct archive){0};
+    ring_append(receipts, first);
+    struct receipts_walk walk = {0};
+    struct receipt receipt;
+    for (uint32_t i = 0; receipts_next(receipts, &walk, &receipt); i++) index_add(receipts, walk.at, i);
+    return receipts;
+}
+
+/* Moves what is still there to the front of the only chunk. */
+static void few_compact(struct receipts *receipts)
+{
+    struct chunk *only = chunk_of(receipts, receipts->oldest);
+    uint32_t gone = receipts->oldest - CHUNK_FRONT;
+    memmove(only->bytes, only->bytes + gone, only->end - receipts->oldest);
+    only->end = (uint16_t)(only->end - gone);
+    receipts->oldest = CHUNK_FRONT;
+}
+
+/* The head and an only chunk of this size. */
+static struct receipts *few_resize(struct receipts *receipts, size_t size)
+{
+    receipts = memory_realloc(receipts, sizeof(*receipts) + size);
+    receipts->bytes = sizeof(*receipts) + size;
+    chunk_of(receipts, receipts->oldest)->size = (uint16_t)size;
+    return receipts;
+}
+
+/* A record that comes alone may be as large as it likes. */
+static struct receipts *few_begin(const struct receipt *first)
+{
+    size_t size = CHUNK_FRONT + record_size(first, first->stored_us, first->expires_us - first->stored_us);
+    struct receipts *receipts = memory_alloc(sizeof(*receipts) + size);
+    *receipts = (struct receipts){.bytes = sizeof(*receipts) + size, .oldest = CHUNK_FRONT};
+    chunk_begin(chunk_of(receipts, receipts->oldest), size, first);
+    return receipts;
+}
+
+/* Makes room for one more, or an end to their being few. */
+static struct receipts *few_extend(struct receipts *receipts, const struct receipt *receipt)
+{
+    struct chunk *only = chunk_of(receipts, receipts->oldest);
+    size_t size = record_size(receipt, only->base_us, only->lifetime_us);
+    if (only->end + size > only->size) few_compact(receipts);
+    size_t needed = only->end + size;
+    if (receipts->count == FEW_RECORDS || needed > FEW_BYTES) return few_end(receipts);
+    if (needed <= only->size) return receipts;
+    return few_resize(receipts, (needed + GROWTH_BYTES - 1) / GROWTH_BYTES * GROWTH_BYTES);
 }
 
 /* ---- asking and changing --------------------------------------------------------------------------------- */
 
-/* 0 = none */
+/* 0 = none. Few records are walked: the last one of the key is its newest. */
 static uint32_t newest_of(const struct receipts *receipts, struct span key)
 {
     if (!receipts) return 0;
-    return link_get(chain_find(receipts, head_of(receipts, bucket_of(receipts, key)), key));
+    if (receipts->archive) return link_get(chain_find(receipts, head_of(receipts, bucket_of(receipts, key)), key));
+    uint32_t newest = 0;
+    struct receipt receipt;
+    for (uint32_t size, at = receipts->oldest; at != 0; at = handle_after(receipts, at, size)) {
+        size = record_read(receipts, at, &receipt);
+        if (span_equal(receipt.key, key)) newest = at;
+    }
+    return newest;
 }
 
 bool receipts_find(const struct receipts *receipts, struct span key, int64_t now_us, struct receipt *receipt)
@@ -413,16 +511,19 @@ bool receipts_find(const struct receipts *receipts, struct span key, int64_t now
 
 struct receipts *receipts_append(struct receipts *receipts, const struct receipt *receipt)
 {
-    if (!receipts) receipts = receipts_new();
-    if (receipts->count >= receipts->buckets * RECORDS_PER_BUCKET) index_grow(receipts);
-
-    char *head = head_of(receipts, bucket_of(receipts, receipt->key)),
-         *hidden = chain_find(receipts, head, receipt->key);
-    if (link_get(hidden) != 0) link_set(hidden, link_get(record_at(receipts, link_get(hidden))));
-
-    uint32_t handle = record_append(receipts, receipt);
-    link_set(record_at(receipts, handle), link_get(head));
-    link_set(head, handle);
+    if (!receipts) {
+        receipts = few_begin(receipt);
+    } else if (!receipts->archive) {
+        receipts = few_extend(receipts, receipt);
+    }
+    struct chunk *chunk = chunk_of(receipts, last_sequence(receipts) << OFFSET_BITS);
+    size_t size = record_size(receipt, chunk->base_us, chunk->lifetime_us);
+    if (size > (size_t)(chunk->size - chunk->end)) {
+        size = record_size(receipt, receipt->stored_us, receipt->expires_us - receipt->stored_us);
+        chunk = chunk_append(receipts, size, receipt);
+    }
+    uint32_t handle = last_sequence(receipts) << OFFSET_BITS | chunk_pack(chunk, size, receipt);
+    if (receipts->archive) index_add(receipts, handle, receipts->count);
     receipts->count++;
     return receipts;
 }
@@ -441,9 +542,10 @@ bool receipts_patch(struct receipts *receipts, struct span key, struct span body
 
 static void drop_oldest(struct receipts *receipts, const struct receipt *oldest, uint32_t size)
 {
-    chain_drop_oldest(receipts, head_of(receipts, bucket_of(receipts, oldest->key)));
+    const struct archive *archive = receipts->archive;
+    if (archive) chain_drop_oldest(receipts, head_of(receipts, bucket_of(receipts, oldest->key)));
     receipts->count--;
-    if (receipts->buckets > 1 && receipts->count < receipts->buckets) index_shrink(receipts);
+    if (archive && archive->buckets > 1 && receipts->count < archive->buckets) index_shrink(receipts);
     if ((receipts->oldest & OFFSET_MASK) + size < chunk_of(receipts, receipts->oldest)->end) {
         receipts->oldest += size;
     } else {

@@ -1,6 +1,8 @@
 /* Receipts: what was answered under which id, kept until it may be forgotten. The idempotency records of an account.
  *
- *     oldest                                        newest
+ *     few    ┌ head │ rec │ rec │ rec ┐                       one block, and finding is a walk: most accounts need no more
+ *
+ *     many   oldest                                 newest
  *     ┌ chunk ────────────┐  ┌ chunk ────────────┐  ┌ chunk ──────┐        records lie packed in the order in which
  *     │ rec │ rec │ rec │ │─▶│ rec │ rec │ rec │ │─▶│ rec │ rec   │        they came: oldest goes first, and a chunk
  *     └─────▲─────────────┘  └──▲────────────────┘  └────▲────────┘        is freed when its last record has gone
@@ -14,7 +16,8 @@
  *
  * A chain holds the records of one bucket, newest first. Links are 32 bits, chunk and offset; base and usual lifetime
  * are those of the chunk's first record, so an instant costs five bytes and a lifetime that all share costs one.
- * Chunks grow with the container, from a few bytes to 16 kB: one record alone is held in some 160 bytes.
+ * Chunks grow with the container, to 16 kB. Until a ninth record, or half a kB, there is but one chunk, which stands in
+ * the head's own block, and no index: one record alone is held in some 110 bytes.
  *
  * Costs with n records: finding and appending O(1) expected with no pause that grows with n (a single append allocates
  * at most a chunk, 4 kB of heads, and for every 16 kB held 8 bytes of directory when that doubles), sweeping O(swept).
@@ -55,7 +58,7 @@ bool receipts_full(const struct receipts *receipts);
 
 /* Appends a record; NULL = a new container. It must not be full. A record of the same key that is still there is hidden
  * from then on: no question finds it, it counts and is walked until it is swept. Stored instants should not decrease
- * (a smaller one is kept as it is). The record's spans may lie in this container. */
+ * (a smaller one is kept as it is). The record's spans must not lie in this container, which may move. */
 struct receipts *receipts_append(struct receipts *receipts, const struct receipt *receipt);
 
 /* Overwrites the body of the newest record of this key, expired or not, with one of the same size; false if there is
