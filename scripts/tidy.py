@@ -30,7 +30,8 @@ CORE_ROOMS = (
     ("wholes", "limiter policy lease breaker adaptive"),
     ("segments of tables", "segment"),
     ("tables", "table"),
-    ("encodings", "rule_codec limiter_codec policy_codec lease_codec breaker_codec adaptive_codec table_codec"),
+    ("encodings", "rule_codec limiter_codec policy_codec lease_codec breaker_codec adaptive_codec table_codec "
+                  "receipts_codec"),
     ("plans", "terms plan window"),
     ("changes", "record change"),
     ("reservations", "holds"),

@@ -2,6 +2,7 @@
 #include "quota/account_codec.h"
 #include "quota/limiter_codec.h"
 #include "quota/memory.h"
+#include "quota/receipts_codec.h"
 #include "quota/sliding_log.h"
 
 #define HEAD         (ACCOUNT_KIND << 4 | ACCOUNT_ENCODING_NEWEST)

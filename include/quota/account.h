@@ -5,7 +5,7 @@
  *            └─────────────────┬───────────────┬───────────────────────────────────────────┘
  *                              │               └ a resource, made by its first use: rates │ logs │ own terms │ history
  *                              ├ receipts      of the ids that were given
- *                              └ rest          expiry │ next plan │ holds │ notes                only where there are any
+ *                              └ rest          expiry │ next plan │ holds │ notes                where there are any
  *
  * What every ask touches stands in one block: on a server of many accounts most of an ask's time is spent on memory
  * that is not in the cache, and each block more is a wait more.

@@ -1,6 +1,6 @@
 /* Receipts: what was answered under which id, kept until it may be forgotten. The idempotency records of an account.
  *
- *     few    ┌ head │ rec │ rec │ rec ┐                       one block, and finding is a walk: most accounts need no more
+ *     few    ┌ head │ rec │ rec │ rec ┐                       one block, and finding is a walk: most need no more
  *
  *     many   oldest                                 newest
  *     ┌ chunk ────────────┐  ┌ chunk ────────────┐  ┌ chunk ──────┐        records lie packed in the order in which
@@ -80,13 +80,6 @@ struct receipts_walk {
     uint32_t at; /* the record shown last; 0 = none yet */
 };
 bool receipts_next(const struct receipts *receipts, struct receipts_walk *walk, struct receipt *receipt);
-
-/* number of records, then each: stored step±, expires - stored, key, body. Equal contents give equal bytes. */
-void receipts_encode(const struct receipts *receipts, struct sink *sink);
-
-/* Reads what encode wrote; marks the cursor bad on anything else. NULL for none. Needs no more than a small multiple of
- * the bytes it reads; whatever it accepts is encoded to the very same bytes again. */
-struct receipts *receipts_decode(struct cursor *cursor);
 
 /* Frees it all; NULL is allowed. Any thread. */
 void receipts_free(struct receipts *receipts);

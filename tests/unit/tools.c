@@ -4,11 +4,17 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 /* cmocka wants them first */
 #include <cmocka.h>
 
+#define ROOM 16 /* in front of each block: its size */
+
 static uint64_t random_state;
-static int blocks_alive;
+static struct {
+    int blocks;
+    size_t bytes, peak, asked;
+} heap;
 
 void random_begin(uint64_t seed)
 {
@@ -35,22 +41,36 @@ int64_t random_between(int64_t lowest, int64_t highest)
     return lowest + (int64_t)(random_bits() % ((uint64_t)highest - (uint64_t)lowest + 1));
 }
 
-static void *counting_alloc(size_t size)
+static size_t block_size(const void *block)
 {
-    blocks_alive++;
-    return malloc(size);
+    size_t size;
+    memcpy(&size, (const char *)block - ROOM, sizeof(size));
+    return size;
 }
 
 static void *counting_realloc(void *block, size_t size)
 {
-    if (!block) blocks_alive++;
-    return realloc(block, size);
+    size_t before = block ? block_size(block) : 0;
+    char *room = realloc(block ? (char *)block - ROOM : NULL, ROOM + size);
+    assert_non_null(room);
+    memcpy(room, &size, sizeof(size));
+    if (!block) heap.blocks++;
+    heap.bytes += size - before;
+    heap.asked += size;
+    if (heap.bytes > heap.peak) heap.peak = heap.bytes;
+    return room + ROOM;
+}
+
+static void *counting_alloc(size_t size)
+{
+    return counting_realloc(NULL, size);
 }
 
 static void counting_free(void *block)
 {
-    blocks_alive--;
-    free(block);
+    heap.blocks--;
+    heap.bytes -= block_size(block);
+    free((char *)block - ROOM);
 }
 
 void heap_watch(void)
@@ -60,7 +80,28 @@ void heap_watch(void)
 
 int heap_blocks(void)
 {
-    return blocks_alive;
+    return heap.blocks;
+}
+
+size_t heap_bytes(void)
+{
+    return heap.bytes;
+}
+
+void heap_count_begin(void)
+{
+    heap.peak = heap.bytes;
+    heap.asked = 0;
+}
+
+size_t heap_peak_bytes(void)
+{
+    return heap.peak;
+}
+
+size_t heap_asked_bytes(void)
+{
+    return heap.asked;
 }
 
 int heap_set_up(void **state)

@@ -14,9 +14,15 @@ uint64_t random_bits(void);
 uint32_t random_below(uint32_t bound);                   /* 0 … bound - 1 */
 int64_t random_between(int64_t lowest, int64_t highest); /* both included */
 
-/* From now on src/ allocates from a heap that counts its blocks. */
+/* From now on src/ allocates from a heap that counts its blocks and their bytes. */
 void heap_watch(void);
 int heap_blocks(void);
+size_t heap_bytes(void);
+
+/* Since the count was begun: the most bytes there were at once, and all that were asked for. */
+void heap_count_begin(void);
+size_t heap_peak_bytes(void);
+size_t heap_asked_bytes(void);
 
 /* Set-up and tear-down of a group whose tests leave nothing on that heap; random numbers begin anew. */
 int heap_set_up(void **state);
