@@ -40,9 +40,8 @@ struct archive {
 };
 
 /* Few records stand in one chunk, number 0, right behind the head; no index leads to them. */
-#define FEW_RECORDS  8
-#define FEW_BYTES    512 /* of the chunk */
-#define GROWTH_BYTES 32  /* it grows by multiples of that */
+#define FEW_RECORDS 8
+#define FEW_BYTES   512 /* of the chunk */
 
 struct receipts {
     struct archive *archive; /* NULL = few */
@@ -210,10 +209,29 @@ static void link_set(char *link, uint32_t handle)
     memcpy(link, &handle, sizeof(handle));
 }
 
+/* A length as sink_bytes writes it, of one byte or two. */
+static size_t length_read(const char **at)
+{
+    size_t low = (uint8_t) * (*at)++;
+    return low < 128 ? low : (low & 127) | (size_t)(uint8_t) * (*at)++ << 7;
+}
+_Static_assert(RECEIPT_KEY_MAX < 1 << 14 && RECEIPT_BODY_MAX < 1 << 14, "two bytes are enough");
+
 static struct span key_of(const char *record)
 {
-    struct cursor cursor = cursor_over((struct span){record + LINK_BYTES, RECORD_BYTES_MAX});
-    return cursor_bytes(&cursor);
+    const char *at = record + LINK_BYTES;
+    size_t size = length_read(&at);
+    return (struct span){at, size};
+}
+
+/* The record behind this one, whose key is known: over its body and two instants. */
+static const char *record_skip(struct span key)
+{
+    const char *at = key.data + key.size;
+    size_t body_size = length_read(&at);
+    at += body_size;
+    for (int instants = 2; instants > 0; at++) instants -= (uint8_t)*at < 128;
+    return at;
 }
 
 /* Answers the size of the record. */
@@ -479,7 +497,9 @@ static struct receipts *few_extend(struct receipts *receipts, const struct recei
     size_t needed = only->end + size;
     if (receipts->count == FEW_RECORDS || needed > FEW_BYTES) return few_end(receipts);
     if (needed <= only->size) return receipts;
-    return few_resize(receipts, (needed + GROWTH_BYTES - 1) / GROWTH_BYTES * GROWTH_BYTES);
+    size_t roomy = only->size * 3u / 2;
+    if (roomy > FEW_BYTES) roomy = FEW_BYTES;
+    return few_resize(receipts, needed > roomy ? needed : roomy);
 }
 
 /* ---- asking and changing --------------------------------------------------------------------------------- */
@@ -489,13 +509,14 @@ static uint32_t newest_of(const struct receipts *receipts, struct span key)
 {
     if (!receipts) return 0;
     if (receipts->archive) return link_get(chain_find(receipts, head_of(receipts, bucket_of(receipts, key)), key));
-    uint32_t newest = 0;
-    struct receipt receipt;
-    for (uint32_t size, at = receipts->oldest; at != 0; at = handle_after(receipts, at, size)) {
-        size = record_read(receipts, at, &receipt);
-        if (span_equal(receipt.key, key)) newest = at;
+    const struct chunk *only = chunk_of(receipts, receipts->oldest);
+    const char *front = (const char *)only, *end = front + only->end, *newest = front;
+    for (const char *at = front + receipts->oldest; at < end;) {
+        struct span shown = key_of(at);
+        if (span_equal(shown, key)) newest = at;
+        at = record_skip(shown);
     }
-    return newest;
+    return (uint32_t)(newest - front);
 }
 
 bool receipts_find(const struct receipts *receipts, struct span key, int64_t now_us, struct receipt *receipt)

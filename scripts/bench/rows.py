@@ -83,6 +83,7 @@ SERVER_ROWS = (
     BASE,
     server_row("SET EX", "SET {key} abcdefgh EX 86400", told=True),
     server_row("GET", "GET {key}", fill="SET {key} abcdefgh"),
+    server_row("GET, key with TTL", "GET {key}"),
     server_row("INCR", "INCR {key}", fill="INCR {key}"),
     server_row("INCR, EXPIRE", "INCR {key} | EXPIRE {key} 86400", fill="SET {key} 12345678 EX 86400"),
 )
