@@ -225,13 +225,13 @@ static void write_policy(const struct policy *policy, void *ctx)
                                            .schedule_rules = schedule_rules};
     commit_catalogue(ctx, REPLAY, writing.name, SPAN("")); /* whatever stood in the older part of the file */
     write_effect(&writing, (struct policy_effect){.kind = POLICY_DEFINE, .definition = &definition});
-    for (const struct policy_entry *entry = policy->overrides; entry; entry = entry->hh.next) {
+    for (const struct policy_entry *entry = policy->overrides.first; entry; entry = entry->next) {
         write_effect(&writing, (struct policy_effect){.kind = POLICY_OVERRIDE,
                                                       .subject = {entry->subject, entry->size},
                                                       .until_us = entry->until_us,
                                                       .rules = {entry->rules->rules, entry->rules->count}});
     }
-    for (const struct policy_entry *entry = policy->listed; entry; entry = entry->hh.next) {
+    for (const struct policy_entry *entry = policy->listed.first; entry; entry = entry->next) {
         write_effect(&writing, (struct policy_effect){.kind = POLICY_LIST,
                                                       .subject = {entry->subject, entry->size},
                                                       .until_us = entry->until_us,

@@ -1,7 +1,7 @@
 /* Data types and their callbacks, all in terms of a keeper's codec; see keeper.h. */
 #include "keeper.h"
+#include "quota/linear_hash.h"
 #include "quota/memory.h"
-#include "quota/receipts.h"
 #include "reply.h"
 
 #define FRAME_ENCODING     0   /* of the RDB frame; the blob inside carries its own encoding */
@@ -175,7 +175,7 @@ int keepers_register(RedisModuleCtx *ctx)
     uint64_t seed;
     RedisModule_GetRandomBytes((unsigned char *)&seed,
                                sizeof(seed)); /* ids come from clients: no chain can be aimed at */
-    receipts_seed(seed);
+    linear_hash_seed(seed);
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
         struct keeper *keeper = types[i].keeper;
         keeper->type = RedisModule_CreateDataType(ctx, keeper->type_name, FRAME_ENCODING, types[i].methods);

@@ -269,7 +269,7 @@ static void reply_schedules(RedisModuleCtx *ctx, const struct policy *policy)
 
 /* Entries of one table that still stand, in canonical order, the first thousand: who, until (ms, 0 = for ever), and
  * the rules of an override or the name of the list. */
-static void reply_entries(RedisModuleCtx *ctx, const struct policy_entry *table, int64_t now_us)
+static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table, int64_t now_us)
 {
     uint32_t count;
     long shown = 0;
@@ -330,9 +330,9 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     reply_field_name(ctx, "schedules");
     reply_schedules(ctx, policy);
     reply_field_name(ctx, "overrides");
-    reply_entries(ctx, policy->overrides, now_us);
+    reply_entries(ctx, &policy->overrides, now_us);
     reply_field_name(ctx, "subjects");
-    reply_entries(ctx, policy->listed, now_us);
+    reply_entries(ctx, &policy->listed, now_us);
     reply_field_name(ctx, "ranges");
     reply_ranges(ctx, policy, now_us);
     return REDISMODULE_OK;

@@ -22,6 +22,8 @@ CORE_ROOMS = (
     ("bytes and answers", "buffer verdict seasons"),
     ("zones", "zone"),
     ("hash", "siphash"),
+    ("keyed hash", "linear_hash"),
+    ("index", "hash_index"),
     ("rules", "rule schedule cidr period receipts history"),
     ("levels", "level"),
     ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
@@ -82,7 +84,7 @@ SIDEWAYS = {  # who: whom
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.
-CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h"
+CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h utlist.h"
 CORE_SYSTEM_HEADERS_OF = {"memory": "stdlib.h", "rule_set": "pthread.h", "label": "pthread.h", "plan": "pthread.h"}
 # Functions of these headers are described where their common shape is: by the field of the same name.
 DESCRIBED_IN = {"algorithms": "include/quota/algorithm.h"}

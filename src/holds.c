@@ -1,16 +1,16 @@
 /* Reservations by id and by expiry; see holds.h. */
-#include "quota/memory.h"
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
 #include "quota/holds.h"
+#include "quota/memory.h"
+
+static struct span id_of(const struct hash_link *link)
+{
+    return hold_id(HASH_RECORD(link, const struct stored_hold, by_id));
+}
 
 const struct stored_hold *holds_find(const struct holds *holds, struct span id)
 {
-    struct stored_hold *stored;
-    HASH_FIND(hh, holds->by_id, id.data, (unsigned)id.size, stored);
-    return stored;
+    const struct hash_link *link = hash_index_find(&holds->by_id, id, linear_hash(id), id_of);
+    return link ? HASH_RECORD(link, const struct stored_hold, by_id) : NULL;
 }
 
 static int hold_order(const struct stored_hold *left, const struct stored_hold *right)
@@ -39,14 +39,18 @@ static uint32_t place_of(const struct holds *holds, const struct stored_hold *st
     return low;
 }
 
+/* Room for so many pointers, at least one. */
+static void resize(struct holds *holds, uint32_t capacity)
+{
+    holds->bytes += (size_t)capacity * sizeof(struct stored_hold *);
+    holds->bytes -= (size_t)holds->capacity * sizeof(struct stored_hold *);
+    holds->capacity = capacity;
+    holds->by_expiry = memory_realloc(holds->by_expiry, capacity * sizeof(struct stored_hold *));
+}
+
 static void insert(struct holds *holds, struct stored_hold *stored)
 {
-    if (holds->count == holds->capacity) {
-        uint32_t more = holds->capacity / 2 + 4;
-        holds->capacity += more;
-        holds->bytes += more * sizeof(struct stored_hold *);
-        holds->by_expiry = memory_realloc(holds->by_expiry, holds->capacity * sizeof(struct stored_hold *));
-    }
+    if (holds->count == holds->capacity) resize(holds, holds->capacity + holds->capacity / 2 + 4);
     uint32_t at = place_of(holds, stored);
     memmove(holds->by_expiry + at + 1, holds->by_expiry + at, (holds->count - at) * sizeof(struct stored_hold *));
     holds->by_expiry[at] = stored;
@@ -60,12 +64,24 @@ static void take_out(struct holds *holds, const struct stored_hold *stored)
     memmove(holds->by_expiry + at, holds->by_expiry + at + 1, (holds->count - at) * sizeof(struct stored_hold *));
 }
 
+/* Adds to the index, or takes out of it, and keeps count of what it holds. */
+static void index_change(struct holds *holds, struct stored_hold *stored, bool adds)
+{
+    size_t before = hash_index_bytes(&holds->by_id);
+    if (adds) {
+        hash_index_add(&holds->by_id, &stored->by_id, linear_hash(hold_id(stored)));
+    } else {
+        hash_index_remove(&holds->by_id, &stored->by_id);
+    }
+    holds->bytes += hash_index_bytes(&holds->by_id) - before;
+}
+
 void holds_add(struct holds *holds, struct span id, const struct hold *hold)
 {
     struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size);
     *stored = (struct stored_hold){.hold = *hold, .id_size = (uint32_t)id.size};
     memcpy(stored->id, id.data, id.size);
-    HASH_ADD_KEYPTR(hh, holds->by_id, stored->id, stored->id_size, stored);
+    index_change(holds, stored, true);
     insert(holds, stored);
     holds->bytes += sizeof(*stored) + stored->id_size;
 }
@@ -75,8 +91,13 @@ struct stored_hold *holds_take(struct holds *holds, struct span id)
     struct stored_hold *stored = (struct stored_hold *)holds_find(holds, id);
     if (!stored) return NULL;
     take_out(holds, stored);
-    HASH_DEL(holds->by_id, stored);
+    index_change(holds, stored, false);
     holds->bytes -= sizeof(*stored) + stored->id_size;
+    if (holds->count == 0) {
+        holds_free(holds);
+    } else if (holds->count < holds->capacity / 4) {
+        resize(holds, holds->capacity / 2);
+    }
     return stored;
 }
 
@@ -97,7 +118,7 @@ bool holds_move(struct holds *holds, struct span id, int64_t expires_us)
 
 void holds_free(struct holds *holds)
 {
-    HASH_CLEAR(hh, holds->by_id);
+    hash_index_clear(&holds->by_id);
     for (uint32_t i = 0; i < holds->count; i++) memory_free(holds->by_expiry[i]);
     memory_free(holds->by_expiry);
     *holds = (struct holds){0};

@@ -1,27 +1,25 @@
-/* Records in a hash table and a treap, and the decisions over them; see lease.h for the idea. */
+/* Records in a hash index and a treap, and the decisions over them; see lease.h for the idea. */
 #include "quota/lease.h"
 #include "quota/buffer.h"
 #include "quota/checked.h"
+#include "quota/hash_index.h"
 #include "quota/memory.h"
-#include <uthash.h>
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
+#include <utlist.h>
 
-/* One stored lease: a node of the treap and of the hash table, whose own order is that of the tokens. */
+/* One stored lease: a node of the treap, of the index and of the list in order of tokens. */
 struct held {
     struct lease lease; /* first: a lease shown to callers leads back here */
     struct held *earlier, *later;
-    int64_t units; /* costs of this node and all below */
-    uint32_t count;
-    UT_hash_handle by_id;
+    int64_t units;            /* costs of this node and all below */
+    struct hash_link by_id;   /* `own`: the number of this node and all below */
+    struct held *prev, *next; /* smaller token, larger one; prev of the first is the last */
     char id[];
 };
 
 struct leases {
     int64_t seen_us, last_token;
-    struct held *tree, *table;
+    struct held *tree, *first;
+    struct hash_index by_id;
     size_t held_bytes;
 };
 
@@ -43,13 +41,11 @@ static bool place_after(struct place left, struct place right)
     return left.token > right.token;
 }
 
-/* Tokens are near each other; their mixtures are not (the finalizer of SplitMix64: Steele, Lea, Flood, 2014). */
-static uint64_t priority_of(const struct held *held)
+/* The hash of the id, whose key nobody knows: a client that could foretell priorities could choose expiries in their
+ * order, and the tree would be as deep as it has records. */
+static uint32_t priority_of(const struct held *held)
 {
-    uint64_t mixed = (uint64_t)held->lease.token + UINT64_C(0x9e3779b97f4a7c15);
-    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
-    return mixed ^ mixed >> 31;
+    return held->by_id.hash;
 }
 
 static int64_t units_of(const struct held *tree)
@@ -59,13 +55,13 @@ static int64_t units_of(const struct held *tree)
 
 static uint32_t count_of(const struct held *tree)
 {
-    return tree ? tree->count : 0;
+    return tree ? tree->by_id.own : 0;
 }
 
 static struct held *with_sums(struct held *tree)
 {
     tree->units = units_of(tree->earlier) + tree->lease.cost + units_of(tree->later);
-    tree->count = count_of(tree->earlier) + 1 + count_of(tree->later);
+    tree->by_id.own = count_of(tree->earlier) + 1 + count_of(tree->later);
     return tree;
 }
 
@@ -106,7 +102,7 @@ static struct held *tree_insert(struct held *tree, struct held *held)
 
 static struct held *tree_remove(struct held *tree, const struct held *held)
 {
-    if (!tree) return NULL; /* cannot be: what the table has, the tree has */
+    if (!tree) return NULL; /* cannot be: what the index has, the tree has */
     if (tree == held) return tree_join(tree->earlier, tree->later);
     if (place_after(place_of(tree), place_of(held))) {
         tree->earlier = tree_remove(tree->earlier, held);
@@ -177,10 +173,20 @@ int64_t leases_settled_us(const struct leases *leases, int64_t now_us)
     return leases ? max_i64(leases->seen_us, now_us) : now_us;
 }
 
+static struct span id_of(const struct hash_link *link)
+{
+    return HASH_RECORD(link, const struct held, by_id)->lease.id;
+}
+
+static struct held *find(const struct leases *leases, struct span id, uint32_t hash)
+{
+    struct hash_link *link = hash_index_find(&leases->by_id, id, hash, id_of);
+    return link ? HASH_RECORD(link, struct held, by_id) : NULL;
+}
+
 static struct held *find_live(const struct leases *leases, struct span id, int64_t settled_us)
 {
-    struct held *held = NULL;
-    if (leases) HASH_FIND(by_id, leases->table, id.data, id.size, held);
+    struct held *held = leases ? find(leases, id, linear_hash(id)) : NULL;
     return held && held->lease.expires_us > settled_us ? held : NULL;
 }
 
@@ -191,7 +197,7 @@ uint32_t leases_live_count(const struct leases *leases, int64_t now_us)
 
 const struct lease *leases_next(const struct leases *leases, const struct lease *after)
 {
-    const struct held *next = after ? ((const struct held *)after)->by_id.next : leases ? leases->table : NULL;
+    const struct held *next = after ? ((const struct held *)after)->next : leases ? leases->first : NULL;
     return next ? &next->lease : NULL;
 }
 
@@ -217,10 +223,7 @@ int64_t leases_deadline_us(const struct leases *leases)
 
 size_t leases_bytes(const struct leases *leases)
 {
-    size_t bytes = sizeof(*leases) + leases->held_bytes;
-    if (!leases->table) return bytes;
-    const UT_hash_table *table = leases->table->by_id.tbl;
-    return bytes + sizeof(*table) + table->num_buckets * sizeof(UT_hash_bucket);
+    return sizeof(*leases) + leases->held_bytes + hash_index_bytes(&leases->by_id);
 }
 
 /* ---- deciding -------------------------------------------------------------------------------------------- */
@@ -351,19 +354,14 @@ static size_t held_size(struct span id)
     return sizeof(struct held) + id.size;
 }
 
-/* Lets go of a record that is in no tree any more. */
-static void held_drop(struct leases *leases, struct held *held)
-{
-    if (leases->table) HASH_DELETE(by_id, leases->table, held); /* it is: what the tree has, the table has */
-    leases->held_bytes -= held_size(held->lease.id);
-    records_count--;
-    memory_free(held);
-}
-
 static void drop(struct leases *leases, struct held *held)
 {
     leases->tree = tree_remove(leases->tree, held);
-    held_drop(leases, held);
+    hash_index_remove(&leases->by_id, &held->by_id);
+    DL_DELETE(leases->first, held);
+    leases->held_bytes -= held_size(held->lease.id);
+    records_count--;
+    memory_free(held);
 }
 
 /* What has expired counts for nobody, so it may go bit by bit. */
@@ -380,14 +378,15 @@ static void sweep(struct leases *leases, int64_t settled_us)
 
 static void open_lease(struct leases *leases, const struct lease *lease)
 {
-    struct held *ended;
-    HASH_FIND(by_id, leases->table, lease->id.data, lease->id.size, ended);
+    uint32_t hash = linear_hash(lease->id);
+    struct held *ended = find(leases, lease->id, hash);
     if (ended) drop(leases, ended); /* an id that is free again, its last lease not swept yet */
     struct held *held = memory_alloc(held_size(lease->id));
     records_count++;
     held->lease = *lease;
     held->lease.id.data = memcpy(held->id, lease->id.data, lease->id.size);
-    HASH_ADD_KEYPTR(by_id, leases->table, held->id, held->lease.id.size, held);
+    hash_index_add(&leases->by_id, &held->by_id, hash); /* before the tree, which goes by the hash */
+    DL_APPEND(leases->first, held);
     leases->tree = tree_insert(leases->tree, held);
     leases->held_bytes += held_size(lease->id);
     leases->last_token = max_i64(leases->last_token, lease->token);
@@ -450,13 +449,11 @@ bool leases_accepts(const struct leases *leases, const struct lease_decision *de
 void leases_free(struct leases *leases)
 {
     if (!leases) return;
-    struct held *held = leases->table;
-    HASH_CLEAR(by_id, leases->table);
-    while (held) {
-        struct held *next = held->by_id.next;
+    hash_index_clear(&leases->by_id);
+    for (struct held *held = leases->first, *next; held; held = next) {
+        next = held->next;
         records_count--;
         memory_free(held);
-        held = next;
     }
     memory_free(leases);
 }

@@ -1,10 +1,7 @@
 /* Asks and changes policies; see policy.h for the ladder and who owns what. */
-#include "quota/memory.h"
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
 #include "quota/policy.h"
+#include "quota/memory.h"
+#include <utlist.h>
 
 _Static_assert(POLICY_NAME_MAX <= UINT8_MAX, "name_size is one byte");
 _Static_assert(RULES_MAX == 32 && SCHEDULES_MAX == 32 && POLICY_SUBJECT_MAX == 512, "the texts of faults say so");
@@ -18,24 +15,21 @@ static struct span subject_of(const struct policy_entry *entry)
     return (struct span){entry->subject, entry->size};
 }
 
-static unsigned subject_hash(struct span subject)
+static struct span key_of(const struct hash_link *link)
 {
-    unsigned hash;
-    HASH_VALUE(subject.data, (unsigned)subject.size, hash);
-    return hash;
+    return subject_of(HASH_RECORD(link, const struct policy_entry, by_subject));
 }
 
-static struct policy_entry *entry_find(const struct policy_entry *table, struct span subject, unsigned hash)
+static struct policy_entry *entry_find(const struct policy_table *table, struct span subject, uint32_t hash)
 {
-    struct policy_entry *entry;
-    HASH_FIND_BYHASHVALUE(hh, table, subject.data, (unsigned)subject.size, hash, entry);
-    return entry;
+    struct hash_link *link = hash_index_find(&table->by_subject, subject, hash, key_of);
+    return link ? HASH_RECORD(link, struct policy_entry, by_subject) : NULL;
 }
 
-const struct policy_entry *policy_entry_find(const struct policy_entry *table, struct span subject)
+const struct policy_entry *policy_entry_find(const struct policy_table *table, struct span subject)
 {
-    if (!table || subject.size == 0 || subject.size > POLICY_SUBJECT_MAX) return NULL;
-    return entry_find(table, subject, subject_hash(subject));
+    if (!table->first || subject.size == 0 || subject.size > POLICY_SUBJECT_MAX) return NULL;
+    return entry_find(table, subject, linear_hash(subject));
 }
 
 static size_t entry_bytes(const struct policy_entry *entry)
@@ -44,39 +38,43 @@ static size_t entry_bytes(const struct policy_entry *entry)
 }
 
 /* The subject's entry, a new one if there is none yet. */
-static struct policy_entry *entry_for(struct policy *policy, struct policy_entry **table, struct span subject)
+static struct policy_entry *entry_for(struct policy *policy, struct policy_table *table, struct span subject)
 {
-    unsigned hash = subject_hash(subject);
-    struct policy_entry *entry = entry_find(*table, subject, hash);
+    uint32_t hash = linear_hash(subject);
+    struct policy_entry *entry = entry_find(table, subject, hash);
     if (entry) return entry;
     entry = memory_alloc(sizeof(*entry) + subject.size);
     *entry = (struct policy_entry){.size = (uint32_t)subject.size};
     memcpy(entry->subject, subject.data, subject.size);
-    HASH_ADD_KEYPTR_BYHASHVALUE(hh, *table, entry->subject, entry->size, hash, entry);
+    hash_index_add(&table->by_subject, &entry->by_subject, hash);
+    DL_APPEND(table->first, entry);
     policy->entries_bytes += entry_bytes(entry);
     return entry;
 }
 
-static void entry_lift(struct policy *policy, struct policy_entry **table, struct span subject)
+static void entry_free(struct policy_entry *entry)
 {
-    struct policy_entry *entry = *table ? entry_find(*table, subject, subject_hash(subject)) : NULL;
-    if (!entry) return;
-    if (policy->sweep.entry == entry) policy->sweep.entry = entry->hh.next;
-    HASH_DEL(*table, entry);
-    policy->entries_bytes -= entry_bytes(entry);
     if (entry->rules) rule_set_release(entry->rules);
     memory_free(entry);
 }
 
-static void table_free(struct policy_entry *table)
+static void entry_lift(struct policy *policy, struct policy_table *table, struct span subject)
 {
-    struct policy_entry *entry = table;
-    HASH_CLEAR(hh, table); /* the table alone: the entries still know their order */
-    while (entry) {
-        struct policy_entry *next = entry->hh.next;
-        if (entry->rules) rule_set_release(entry->rules);
-        memory_free(entry);
-        entry = next;
+    struct policy_entry *entry = (struct policy_entry *)policy_entry_find(table, subject);
+    if (!entry) return;
+    if (policy->sweep.entry == entry) policy->sweep.entry = entry->next;
+    hash_index_remove(&table->by_subject, &entry->by_subject);
+    DL_DELETE(table->first, entry);
+    policy->entries_bytes -= entry_bytes(entry);
+    entry_free(entry);
+}
+
+static void table_free(struct policy_table *table)
+{
+    hash_index_clear(&table->by_subject);
+    for (struct policy_entry *entry = table->first, *next; entry; entry = next) {
+        next = entry->next;
+        entry_free(entry);
     }
 }
 
@@ -100,15 +98,15 @@ static void merge(const struct policy_entry **source, const struct policy_entry 
 }
 
 /* Bottom-up merge sort: the library's qsort is not for the core, and promises no bound. */
-const struct policy_entry **policy_entries_sorted(const struct policy_entry *table, uint32_t *count)
+const struct policy_entry **policy_entries_sorted(const struct policy_table *table, uint32_t *count)
 {
-    size_t all = HASH_COUNT(table);
+    size_t all = table->by_subject.count;
     *count = (uint32_t)all;
     if (all == 0) return NULL;
     const struct policy_entry **sorted = memory_alloc(all * sizeof(struct policy_entry *));
     const struct policy_entry **other = memory_alloc(all * sizeof(struct policy_entry *));
     size_t filled = 0;
-    for (const struct policy_entry *entry = table; entry; entry = entry->hh.next) sorted[filled++] = entry;
+    for (const struct policy_entry *entry = table->first; entry; entry = entry->next) sorted[filled++] = entry;
     for (size_t run = 1; run < all; run *= 2) {
         for (size_t begin = 0; begin < all; begin += 2 * run) {
             size_t middle = begin + run < all ? begin + run : all;
@@ -195,10 +193,10 @@ static enum policy_fault room_fault(const struct policy *policy, const struct po
     switch (effect->kind) {
     case POLICY_OVERRIDE:
         if (policy_overrides_count(policy) < POLICY_OVERRIDES_MAX) break;
-        return policy_entry_find(policy->overrides, effect->subject) ? POLICY_FAULT_NONE : POLICY_FAULT_OVERRIDES_FULL;
+        return policy_entry_find(&policy->overrides, effect->subject) ? POLICY_FAULT_NONE : POLICY_FAULT_OVERRIDES_FULL;
     case POLICY_LIST:
         if (policy_listed_count(policy) < POLICY_LISTED_MAX) break;
-        return policy_entry_find(policy->listed, effect->subject) ? POLICY_FAULT_NONE : POLICY_FAULT_LISTED_FULL;
+        return policy_entry_find(&policy->listed, effect->subject) ? POLICY_FAULT_NONE : POLICY_FAULT_LISTED_FULL;
     case POLICY_RANGE:
         if (policy_ranges_count(policy) < POLICY_RANGES_MAX) break;
         return cidr_set_find(policy->ranges, &effect->range, &there) ? POLICY_FAULT_NONE : POLICY_FAULT_RANGES_FULL;
@@ -265,8 +263,8 @@ void policy_free(struct policy *policy)
 {
     if (!policy) return;
     definition_free(policy);
-    table_free(policy->overrides);
-    table_free(policy->listed);
+    table_free(&policy->overrides);
+    table_free(&policy->listed);
     cidr_set_free(policy->ranges);
     memory_free(policy);
 }
@@ -340,7 +338,7 @@ static bool sweep_step(struct policy *policy, struct policy_effect *lift)
             *lift = (struct policy_effect){.kind = POLICY_RANGE_LIFT, .range = range.range, .until_us = range.until_us};
             return true;
         }
-        *place = (struct policy_sweep_place){.stage = SWEEP_OVERRIDES, .entry = policy->overrides};
+        *place = (struct policy_sweep_place){.stage = SWEEP_OVERRIDES, .entry = policy->overrides.first};
         return false;
     }
     if (entry) {
@@ -348,10 +346,10 @@ static bool sweep_step(struct policy *policy, struct policy_effect *lift)
         *lift = (struct policy_effect){.kind = listed ? POLICY_LIST_LIFT : POLICY_OVERRIDE_LIFT,
                                        .subject = subject_of(entry),
                                        .until_us = entry->until_us};
-        place->entry = entry->hh.next;
+        place->entry = entry->next;
         return true;
     }
-    place->entry = place->stage == SWEEP_OVERRIDES ? policy->listed : NULL;
+    place->entry = place->stage == SWEEP_OVERRIDES ? policy->listed.first : NULL;
     place->stage++;
     return false;
 }
@@ -400,13 +398,13 @@ struct policy_choice policy_choose(const struct policy *policy, struct span subj
     const struct policy_entry *override = NULL;
     struct cidr_entry range;
 
-    if ((policy->listed || policy->overrides) && subject.size >= 1 && subject.size <= POLICY_SUBJECT_MAX) {
-        unsigned hash = subject_hash(subject);
-        const struct policy_entry *listed = entry_find(policy->listed, subject, hash);
+    if ((policy->listed.first || policy->overrides.first) && subject.size >= 1 && subject.size <= POLICY_SUBJECT_MAX) {
+        uint32_t hash = linear_hash(subject);
+        const struct policy_entry *listed = entry_find(&policy->listed, subject, hash);
         if (listed && until_stands(listed->until_us, now_us)) {
             return listed_choice(choice, CHOICE_BY_SUBJECT, listed->listing, listed->until_us);
         }
-        override = entry_find(policy->overrides, subject, hash);
+        override = entry_find(&policy->overrides, subject, hash);
     }
     if (address && policy->ranges && cidr_set_match(policy->ranges, address, now_us, &range)) {
         return listed_choice(choice, CHOICE_BY_ADDRESS, range.listing, range.until_us);
@@ -429,12 +427,12 @@ struct span policy_name(const struct policy *policy)
 
 uint32_t policy_overrides_count(const struct policy *policy)
 {
-    return HASH_COUNT(policy->overrides);
+    return policy->overrides.by_subject.count;
 }
 
 uint32_t policy_listed_count(const struct policy *policy)
 {
-    return HASH_COUNT(policy->listed);
+    return policy->listed.by_subject.count;
 }
 
 uint32_t policy_ranges_count(const struct policy *policy)
@@ -442,16 +440,10 @@ uint32_t policy_ranges_count(const struct policy *policy)
     return policy->ranges ? cidr_set_count(policy->ranges) : 0;
 }
 
-static size_t table_bytes(const struct policy_entry *table)
-{
-    if (!table) return 0;
-    return sizeof(UT_hash_table) + table->hh.tbl->num_buckets * sizeof(UT_hash_bucket);
-}
-
 size_t policy_bytes(const struct policy *policy)
 {
     size_t schedules = policy->schedules_count * (sizeof(struct schedule) + sizeof(struct rule_set *));
     size_t ranges = policy->ranges ? cidr_set_bytes(policy->ranges) : 0;
-    return sizeof(*policy) + schedules + policy->entries_bytes + table_bytes(policy->overrides) +
-           table_bytes(policy->listed) + ranges;
+    return sizeof(*policy) + schedules + policy->entries_bytes + hash_index_bytes(&policy->overrides.by_subject) +
+           hash_index_bytes(&policy->listed.by_subject) + ranges;
 }

@@ -206,7 +206,7 @@ bool policy_effect_decode(struct cursor *cursor, struct policy_effect_room *room
 
 /* ---- values -------------------------------------------------------------------------------------------- */
 
-static void entries_encode(const struct policy_entry *table, enum policy_effect_kind kind, struct sink *sink)
+static void entries_encode(const struct policy_table *table, enum policy_effect_kind kind, struct sink *sink)
 {
     uint32_t count;
     const struct policy_entry **entries = policy_entries_sorted(table, &count);
@@ -243,8 +243,8 @@ void policy_encode(const struct policy *policy, struct sink *sink)
     sink_byte(sink, POLICY_ENCODING_NEWEST);
     sink_bytes(sink, policy_name(policy));
     definition_of(policy, sink);
-    entries_encode(policy->overrides, POLICY_OVERRIDE, sink);
-    entries_encode(policy->listed, POLICY_LIST, sink);
+    entries_encode(&policy->overrides, POLICY_OVERRIDE, sink);
+    entries_encode(&policy->listed, POLICY_LIST, sink);
     ranges_encode(policy, sink);
 }
 

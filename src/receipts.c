@@ -1,9 +1,9 @@
 /* Packed records in a queue of chunks and their index by linear hashing; drawing in receipts.h. */
 #include "quota/receipts.h"
 #include "quota/checked.h"
+#include "quota/linear_hash.h"
 #include "quota/memory.h"
 #include "quota/micros.h"
-#include "quota/siphash.h"
 
 /* Records stand in `bytes` one behind the other. */
 struct chunk {
@@ -49,20 +49,6 @@ struct receipts {
     uint32_t oldest;         /* handle of the oldest record */
     uint32_t count;
 };
-
-/* ---- the hash -------------------------------------------------------------------------------------------- */
-
-static struct siphash_key secret = {{UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707344)}}; /* digits of pi */
-
-void receipts_seed(uint64_t seed)
-{
-    secret = siphash_key_of(seed);
-}
-
-static uint64_t hash_of(struct span key)
-{
-    return siphash(&secret, key);
-}
 
 /* ---- the memory ------------------------------------------------------------------------------------------ */
 
@@ -295,19 +281,9 @@ static uint32_t chunk_pack(struct chunk *chunk, size_t size, const struct receip
 
 /* ---- the index ------------------------------------------------------------------------------------------- */
 
-/* The bucket that is split to make this one: the same number without its highest bit. */
-static uint32_t bucket_parent(uint32_t bucket)
-{
-    return bucket & ~(UINT32_C(1) << (31 - __builtin_clz(bucket)));
-}
-
-/* As many bits of the hash as number all buckets; one that does not exist yet is still in its parent. */
 static uint32_t bucket_of(const struct receipts *receipts, struct span key)
 {
-    uint32_t last = receipts->archive->buckets - 1;
-    uint32_t mask = last > 0 ? UINT32_MAX >> __builtin_clz(last) : 0;
-    uint32_t bucket = (uint32_t)hash_of(key) & mask;
-    return bucket <= last ? bucket : bucket_parent(bucket);
+    return linear_bucket(linear_hash(key), receipts->archive->buckets - 1);
 }
 
 static char *head_of(const struct receipts *receipts, uint32_t bucket)
@@ -341,7 +317,7 @@ static void chain_drop_oldest(const struct receipts *receipts, char *head)
 /* Moves what belongs to the newest bucket out of its parent; both chains keep their order. */
 static void chain_split(const struct receipts *receipts, uint32_t bucket)
 {
-    char *kept = head_of(receipts, bucket_parent(bucket)), *moved = head_of(receipts, bucket);
+    char *kept = head_of(receipts, linear_parent(bucket)), *moved = head_of(receipts, bucket);
     uint32_t at = link_get(kept);
     while (at != 0) {
         char *record = record_at(receipts, at), **tail = bucket_of(receipts, key_of(record)) == bucket ? &moved : &kept;
@@ -356,7 +332,7 @@ static void chain_split(const struct receipts *receipts, uint32_t bucket)
 /* The reverse: the chains of the last bucket and of its parent become one, newest first. */
 static void chain_merge(const struct receipts *receipts, uint32_t bucket)
 {
-    char *tail = head_of(receipts, bucket_parent(bucket));
+    char *tail = head_of(receipts, linear_parent(bucket));
     uint32_t at = link_get(tail), other = link_get(head_of(receipts, bucket));
     while (at != 0 && other != 0) {
         uint32_t newer = age_rank(receipts, at) > age_rank(receipts, other) ? at : other;

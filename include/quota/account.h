@@ -24,7 +24,7 @@
 #include "quota/holds.h"
 #include "quota/slot.h"
 
-#define ACCOUNT_HOLDS_MAX 10000 /* reservations at once: 1 MB; more is refused */
+#define ACCOUNT_HOLDS_MAX 10000 /* reservations at once: 1.8 MB; more is refused */
 #define ACCOUNT_NOTES_MAX 16    /* the newest are kept */
 #define SWEEP_MAX         32    /* receipts, and holds, that one change sweeps in passing */
 

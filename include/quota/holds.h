@@ -1,16 +1,16 @@
 /* The reservations of an account, found by id and walked by expiry.
  *
- *     by id        hash table (uthash)     COMMIT, RELEASE, EXTEND: one look
+ *     by id        hash index              COMMIT, RELEASE, EXTEND: one look
  *     by expiry    [ soon │ … │ late ]     what has ended stands in front; new ones usually go to the end
  *
  * Both hold the same records. With n of them finding is O(1), adding and taking O(log n) and a move of pointers. */
 #pragma once
 
 #include "quota/change.h"
-#include <uthash.h>
+#include "quota/hash_index.h"
 
 struct stored_hold {
-    UT_hash_handle hh;
+    struct hash_link by_id;
     struct hold hold;
     uint32_t id_size;
     char id[];
@@ -19,9 +19,9 @@ struct stored_hold {
 /* All zero = none. Open to readers. */
 struct holds {
     struct stored_hold **by_expiry; /* count of them; of equal expiry by id */
-    struct stored_hold *by_id;
+    struct hash_index by_id;
     uint32_t count, capacity;
-    size_t bytes; /* on the heap, but for the hash table's own */
+    size_t bytes; /* on the heap, all included */
 };
 
 static inline struct span hold_id(const struct stored_hold *stored)

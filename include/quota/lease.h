@@ -22,19 +22,19 @@
  * smaller tokens than it has seen is safe from a holder that comes back late (Kleppmann, "How to do distributed
  * locking", 2016; Chubby's sequencers, Burrows, OSDI 2006).
  *
- * Memory: records stand in a hash table by id and in a treap (Aragon and Seidel 1989) by expiry that carries the sum of
+ * Memory: records stand in a hash index by id and in a treap (Aragon and Seidel 1989) by expiry that carries the sum of
  * costs below each node:
  *
  *          expires 40, cost 2 │ below: 9          live units, the next free place and the sweep are walks from the
  *            ┌───────┴───────┐                     root: n records, about 2 ln n steps (30 for 100,000)
  *       20, cost 3 │ 3   70, cost 1 │ 4
- *                          └───────┐              priorities are mixed from the tokens: no randomness, no state
- *                             90, cost 3 │ 3
+ *                          └───────┐              priorities are the ids' keyed hashes: nobody can choose expiries
+ *                             90, cost 3 │ 3      such that it grows deep; its form shows in no answer and no encoding
  *
  * Rejected: a binary heap (deciding would have to pop, that is write, to find out how long a denied cost waits), a
  * sorted array (inserting moves 800 kB in the worst case). Measured with 100,000 leases on a core of an EPYC, -O2, ids
  * of 16 bytes: a denial 50 ns, acquiring and releasing 1.3 us, renewing a random one 2 us (memory is slow, not the
- * steps), 162 bytes a lease. Records that have ended are kept until the next changes of the key sweep
+ * steps), 128 bytes a lease. Records that have ended are kept until the next changes of the key sweep
  * them, LEASE_SWEEP_MAX each; they are in no encoding and in no answer. */
 #pragma once
 
@@ -44,7 +44,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define LEASES_MAX           100000 /* live at once on a key: 20 MB; more is refused (LEASE_FAULT_BOUND) */
+#define LEASES_MAX           100000 /* live at once on a key: 14 MB; more is refused (LEASE_FAULT_BOUND) */
 #define LEASE_SWEEP_MAX      64     /* records that have ended and that one change drops */
 #define LEASE_ID_BYTES_MAX   512    /* an id has 1 … 512 bytes: room for a URL */
 #define LEASE_MADE_BYTES_MAX 24     /* an id made here: L and the token in decimal */

@@ -21,11 +21,9 @@
  *
  * Costs with n records: finding and appending O(1) expected with no pause that grows with n (a single append allocates
  * at most a chunk, 4 kB of heads, and for every 16 kB held 8 bytes of directory when that doubles), sweeping O(swept).
- * Keys come from clients, so the hash is a keyed one: whoever does not know the seed cannot aim at one bucket.
  * Measured with 100,000 records of 26 and 20 bytes on a core of an EPYC, -O2: 60 bytes a record, all included; each of
  * finding, appending and sweeping one takes 0.2 to 0.4 us.
- *
- * Source: W. Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980. The hash: siphash.h. */
+ * Which bucket, and the keyed hash: linear_hash.h. */
 #pragma once
 
 #include "quota/buffer.h"
@@ -45,10 +43,6 @@ struct receipt {
 };
 
 struct receipts;
-
-/* Chooses the secret of the hash, for the whole process: a random number, once, before anything is stored. It shows in
- * no answer and in no encoding. Without it a fixed one is used. */
-void receipts_seed(uint64_t seed);
 
 /* The newest record of this key if it is live: now < expires. False if not. NULL holds nothing. */
 bool receipts_find(const struct receipts *receipts, struct span key, int64_t now_us, struct receipt *receipt);

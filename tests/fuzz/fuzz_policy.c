@@ -58,7 +58,7 @@ static void check_sweep(struct policy *policy)
 {
     struct question question = {.now_us = 1};
     struct cidr_entry range;
-    const struct policy_entry *entry = policy->listed ? policy->listed : policy->overrides;
+    const struct policy_entry *entry = policy->listed.first ? policy->listed.first : policy->overrides.first;
     if (entry) {
         memcpy(question.subject, entry->subject, entry->size);
         question.size = entry->size;

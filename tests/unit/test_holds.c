@@ -82,11 +82,22 @@ static void bytes_come_and_go(void **state)
 {
     (void)state;
     struct modelled one = {.id = "one"};
+    static struct modelled model[MODEL_MAX];
     struct holds holds = {0};
     add(&holds, &one, 5);
-    size_t with = holds.bytes;
+    size_t with_one = holds.bytes;
+    assert_true(with_one >= sizeof(struct stored_hold) + 3 + sizeof(struct stored_hold *));
+    assert_true(with_one <= sizeof(struct stored_hold) + 3 + 4 * sizeof(struct stored_hold *));
+    for (int i = 0; i < MODEL_MAX; i++) (void)snprintf(model[i].id, sizeof(model[i].id), "h%d", i);
+    for (int i = 0; i < MODEL_MAX; i++) add(&holds, &model[i], i);
+    assert_true(holds.bytes > MODEL_MAX * (sizeof(struct stored_hold) + 2 + sizeof(struct stored_hold *)));
+    for (int i = 0; i < MODEL_MAX; i++) hold_free(holds_take(&holds, id_of(&model[i])));
+    assert_true(holds.bytes <= with_one + 8 * sizeof(struct stored_hold *)); /* given back on the way */
     hold_free(holds_take(&holds, id_of(&one)));
-    assert_int_equal(with - holds.bytes, sizeof(struct stored_hold) + 3);
+    assert_int_equal(holds.bytes, 0);
+    assert_null(holds.by_expiry);
+    add(&holds, &one, 5);
+    assert_int_equal(holds.bytes, with_one);
     holds_free(&holds);
     assert_int_equal(holds.bytes, 0);
 }

@@ -133,12 +133,12 @@ static void assert_there(const struct policy *policy, const struct policy_effect
     const struct policy_entry *entry;
     switch (effect->kind) {
     case POLICY_OVERRIDE:
-        entry = policy_entry_find(policy->overrides, effect->subject);
+        entry = policy_entry_find(&policy->overrides, effect->subject);
         assert_int_equal(entry->until_us, effect->until_us);
         assert_int_equal(entry->rules->count, effect->rules.count);
         break;
     case POLICY_LIST:
-        entry = policy_entry_find(policy->listed, effect->subject);
+        entry = policy_entry_find(&policy->listed, effect->subject);
         assert_int_equal(entry->until_us, effect->until_us);
         assert_int_equal(entry->listing, effect->listing);
         break;
