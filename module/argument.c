@@ -10,6 +10,7 @@ struct reading {
     RedisModuleCtx *ctx;
     RedisModuleString **argv;
     int argc, at;
+    struct span word; /* the one at `at`, once somebody has looked at it; no data before */
 };
 
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
@@ -19,9 +20,16 @@ static bool reading_ended(const struct reading *reading)
     return reading->at == reading->argc;
 }
 
-static struct span reading_word(const struct reading *reading)
+static struct span reading_word(struct reading *reading)
 {
-    return span_of(reading->argv[reading->at]);
+    if (!reading->word.data) reading->word = span_of(reading->argv[reading->at]);
+    return reading->word;
+}
+
+static void reading_pass(struct reading *reading, int words)
+{
+    reading->at += words;
+    reading->word.data = NULL;
 }
 
 /* ---- one value ------------------------------------------------------------------------------------------- */
@@ -64,7 +72,7 @@ static bool parse_number(enum argument_kind kind, struct span word, int64_t *num
 static bool parse_ranged(struct reading *reading, const struct argument *row, int64_t *number)
 {
     struct span word = reading_word(reading);
-    reading->at++;
+    reading_pass(reading, 1);
     if (!parse_number(row->kind, word, number)) {
         reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(word).text, expectation(row->kind));
         return false;
@@ -101,7 +109,7 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
     if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
     if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
     if (row->kind == ARGUMENT_TEXT) *(struct span *)field = reading_word(reading);
-    reading->at++;
+    reading_pass(reading, 1);
     return true;
 }
 
@@ -203,14 +211,18 @@ static bool parse_rule(struct reading *reading, const struct argument *row, stru
 
 static bool is_option(const struct argument *rows, struct span word);
 
+/* The flag of a choice that the word names, or NULL. */
+static const struct argument *find_choice(const struct argument *choice, struct span word)
+{
+    while (choice->kind && !span_is_word(word, choice->token)) choice++;
+    return choice->kind ? choice : NULL;
+}
+
 /* A rule begins with its algorithm or with a number. */
 static bool begins_rule(struct span word)
 {
     if (word.size > 0 && (word.data[0] == '-' || (word.data[0] >= '0' && word.data[0] <= '9'))) return true;
-    for (const struct argument *choice = algorithm_choice; choice->kind; choice++) {
-        if (span_is_word(word, choice->token)) return true;
-    }
-    return false;
+    return find_choice(algorithm_choice, word) != NULL;
 }
 
 /* One rule or more; where something else may stand in their place, an option's word tells. */
@@ -240,7 +252,7 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
         struct set_argument *set = &argument->sets[argument->count++];
         set->policy = set->zone = set->days = set->times = (struct span){"", 0};
         set->rules.count = 0;
-        reading->at++;
+        reading_pass(reading, 1);
         if (!parse_rows(reading, row->rows, true, set)) return false;
     }
     if (argument->count > 0) return true;
@@ -259,7 +271,7 @@ static bool parse_each(struct reading *reading, const struct argument *row, void
 {
     _Alignas(16) char element[ARGUMENT_ELEMENT_MAX];
     memset(element, 0, sizeof(element));
-    reading->at++;
+    reading_pass(reading, 1);
     if (!parse_rows(reading, row->rows, true, element)) return false;
     return row->add(reading->ctx, (char *)request + row->offset, element);
 }
@@ -272,7 +284,7 @@ static bool parse_pairs(struct reading *reading, const struct argument *row, voi
         return false;
     }
     pairs->words = reading->argv + reading->at;
-    reading->at += (int)(2 * pairs->count);
+    reading_pass(reading, (int)(2 * pairs->count));
     return true;
 }
 
@@ -284,7 +296,7 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
         return false;
     }
     keys->names = reading->argv + reading->at;
-    reading->at += (int)keys->count;
+    reading_pass(reading, (int)keys->count);
     return true;
 }
 
@@ -297,17 +309,12 @@ static bool may_be_token(struct span word)
 }
 
 /* Does the word call this row by its token? A choice is called by any of its flags (then *flag). */
-static bool row_is_called(const struct argument *row, struct span word, const struct argument **flag)
+static inline bool row_is_called(const struct argument *row, struct span word, const struct argument **flag)
 {
-    if (row->kind != ARGUMENT_CHOICE) {
-        *flag = row->kind == ARGUMENT_FLAG ? row : NULL;
-        return row->token && span_is_word(word, row->token);
-    }
-    for (const struct argument *choice = row->rows; choice->kind; choice++) {
-        *flag = choice;
-        if (span_is_word(word, choice->token)) return true;
-    }
-    return false;
+    *flag = row->kind == ARGUMENT_FLAG ? row : NULL;
+    if (row->kind != ARGUMENT_CHOICE) return row->token && span_is_word(word, row->token);
+    *flag = find_choice(row->rows, word);
+    return *flag != NULL;
 }
 
 /* One option, beginning at its token; `flag` is the token where that says it all. */
@@ -316,7 +323,7 @@ static bool parse_option(struct reading *reading, const struct argument *row, co
 {
     if (row->kind == ARGUMENT_SETS) return parse_sets(reading, row, request);
     if (row->kind == ARGUMENT_EACH) return parse_each(reading, row, request);
-    reading->at++;
+    reading_pass(reading, 1);
     if (row->kind == ARGUMENT_GROUP) return parse_rows(reading, row->rows, true, request);
     if (flag) {
         *(int64_t *)(void *)((char *)request + row->offset) = flag->lowest;
@@ -335,7 +342,7 @@ static bool parse_leading_choice(struct reading *reading, const struct argument 
 }
 
 /* Does an option stand where this row's value could? */
-static bool gives_way(const struct reading *reading, const struct argument *row, const struct argument *rows)
+static bool gives_way(struct reading *reading, const struct argument *row, const struct argument *rows)
 {
     return (row->flags & ARGUMENT_EITHER) && !reading_ended(reading) && is_option(rows, reading_word(reading));
 }
@@ -346,16 +353,16 @@ static bool is_valued(const struct argument *row)
     return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_INSTANT;
 }
 
-/* The rows that stand in order: every one but the options. Answers in *needed which options have to be given. */
+/* The rows that stand in order: every one but the options. Answers in *needed which options have to be given; they
+ * stand before the first that may be left out. */
 static bool parse_positional(struct reading *reading, const struct argument *rows, void *request, uint64_t *needed)
 {
     for (const struct argument *row = rows; row->kind; row++) {
         bool parsed = true;
+        if (row->token && (row->flags & ARGUMENT_OPTIONAL)) break;
         if (row->token) {
-            if (!(row->flags & ARGUMENT_OPTIONAL)) {
-                if (row->kind == ARGUMENT_SETS) parsed = parse_sets(reading, row, request);
-                if (is_valued(row)) *needed |= UINT64_C(1) << (row - rows);
-            }
+            if (row->kind == ARGUMENT_SETS) parsed = parse_sets(reading, row, request);
+            if (is_valued(row)) *needed |= UINT64_C(1) << (row - rows);
         } else if (row->kind == ARGUMENT_RULES) {
             parsed = parse_rules(reading, row, rows, request);
         } else if (row->kind == ARGUMENT_KEYS) {

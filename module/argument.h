@@ -8,6 +8,7 @@
  *
  *     argv ──rows──▶ request (fields by offset)      rows ──▶ RedisModuleCommandInfo
  *
+ * Rows stand in that order, options that have to be given before those that may be left out.
  * Defaults are what the handler put into the request before parsing. An error names the argument and what would
  * have been accepted. */
 #pragma once

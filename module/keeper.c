@@ -190,12 +190,12 @@ static bool open_as(RedisModuleCtx *ctx, struct keeper *keeper, RedisModuleStrin
                     struct handle *handle)
 {
     *handle = (struct handle){.keeper = keeper, .key = RedisModule_OpenKey(ctx, name, mode), .name = name};
-    /* A missing key may open as NULL: that is type EMPTY too. */
-    if (RedisModule_KeyType(handle->key) == REDISMODULE_KEYTYPE_EMPTY) return true;
     if (RedisModule_ModuleTypeGetType(handle->key) == keeper->type) {
         handle->value = RedisModule_ModuleTypeGetValue(handle->key);
         return true;
     }
+    /* A missing key may open as NULL: that is type EMPTY too. */
+    if (RedisModule_KeyType(handle->key) == REDISMODULE_KEYTYPE_EMPTY) return true;
     handle_close(handle);
     handle->key = NULL;
     return false;

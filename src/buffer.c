@@ -6,9 +6,8 @@
 #define MORE      0x80u /* another byte follows */
 #define LOW_SEVEN 0x7fu
 
-static void sink_reserve(struct sink *sink, size_t more)
+void sink_grow(struct sink *sink, size_t more)
 {
-    if (sink->capacity - sink->size >= more) return;
     size_t capacity = sink->capacity * 2 > sink->size + more ? sink->capacity * 2 : sink->size + more;
     if (sink->on_heap) {
         sink->data = memory_realloc(sink->data, capacity);
@@ -27,22 +26,10 @@ void sink_free(struct sink *sink)
     *sink = (struct sink){0};
 }
 
-void sink_byte(struct sink *sink, uint8_t byte)
-{
-    sink_reserve(sink, 1);
-    sink->data[sink->size++] = (char)byte;
-}
-
-/* Memory that was lent is left only when the bytes themselves no longer fit it. */
 static void sink_unsigned(struct sink *sink, uint64_t number)
 {
-    size_t size = 1;
-    for (uint64_t rest = number >> 7; rest > 0; rest >>= 7) size++;
-    sink_reserve(sink, size);
-    char *at = sink->data + sink->size;
-    for (; number > LOW_SEVEN; number >>= 7) *at++ = (char)(number | MORE);
-    *at = (char)number;
-    sink->size += size;
+    for (; number > LOW_SEVEN; number >>= 7) sink_byte(sink, (uint8_t)(number | MORE));
+    sink_byte(sink, (uint8_t)number);
 }
 
 void sink_number(struct sink *sink, int64_t number)
@@ -107,15 +94,6 @@ void sink_duration(struct sink *sink, int64_t span_us)
     while (span_us % unit->span_us != 0) unit++;
     sink_decimal(sink, span_us / unit->span_us);
     sink_raw(sink, unit->word, strlen(unit->word));
-}
-
-uint8_t cursor_byte(struct cursor *cursor)
-{
-    if (cursor->bad || cursor->at == cursor->size) {
-        cursor->bad = true;
-        return 0;
-    }
-    return (uint8_t)cursor->data[cursor->at++];
 }
 
 static uint64_t cursor_unsigned(struct cursor *cursor)

@@ -175,7 +175,7 @@ enum field {
     FIELD_NOTE,
 };
 
-/* What each kind says, in this order: the wire format. */
+/* What each kind says, in this order, FIELD_END behind it: the wire format. */
 static const uint8_t fields_of[CHANGE_KINDS_END][5] = {
     [CHANGE_PLAN] = {FIELD_BYTES},
     [CHANGE_LIFE] = {FIELD_STATE, FIELD_ANCHOR, FIELD_EXPIRES, FIELD_BODY},
@@ -283,17 +283,17 @@ static void field_decode(struct cursor *cursor, enum field field, struct change 
 void change_encode(const struct change *change, struct sink *sink)
 {
     sink_byte(sink, (uint8_t)change->kind);
-    const uint8_t *fields = fields_of[change->kind];
-    for (int i = 0; i < 5 && fields[i]; i++) field_encode(change, (enum field)fields[i], sink);
+    const uint8_t *field = fields_of[change->kind];
+    for (; *field != FIELD_END; field++) field_encode(change, (enum field) * field, sink);
 }
 
 void change_decode(struct cursor *cursor, struct change *change)
 {
     uint8_t kind = byte_decode(cursor, CHANGE_PLAN, CHANGE_KINDS_END - 1);
     change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
-    for (int i = 0; i < 5 && !cursor->bad && fields_of[kind][i]; i++) {
-        field_decode(cursor, (enum field)fields_of[kind][i], change);
-    }
+    if (cursor->bad) return;
+    const uint8_t *field = fields_of[kind];
+    for (; *field != FIELD_END && !cursor->bad; field++) field_decode(cursor, (enum field) * field, change);
     if (cursor->bad) return;
     bool ends_nothing = (kind == CHANGE_NEXT || kind == CHANGE_OWN) && change->bytes.size == 0 && change->until_us > 0;
     if (ends_nothing) cursor->bad = true;

@@ -43,7 +43,7 @@ struct scene {
 static int64_t window_held(const struct scene *scene, const struct window *window)
 {
     int64_t held = scene->held > 0 ? standing_held(scene->standing, scene->footing, window) : 0;
-    return wide_clamp((wide)held + scene->reserved, 0, INT64_MAX);
+    return add_clamped(held, scene->reserved);
 }
 
 /* The first instant within the cycle at which so many held units have run out that `busy` ones, which count them, fit
@@ -310,6 +310,25 @@ int64_t charge_remaining(const struct standing *standing, struct footing *footin
     return footing->terms ? smallest_available(&scene, logged, made_us) : 0;
 }
 
+/* Does any limit keep the units out now? */
+static bool limits_deny(const struct scene *scene, int64_t units)
+{
+    for (uint32_t i = 0; i < scene->terms->rules_count; i++) {
+        const struct quota_rule *rule = &scene->terms->rules[i];
+        int64_t wait_us = 0;
+        if (rule->kind == QUOTA_LIMIT) {
+            const struct window *window = footing_window(scene->footing, rule);
+            int64_t capacity = window_capacity(window, scene->terms, scene->standing->now_us);
+            wait_us = window_wait_us(scene, rule, window, capacity, units);
+        } else if (rule->kind == QUOTA_ROLLING) {
+            struct state state = footing_log(scene->standing, scene->footing, &rule->rule);
+            wait_us = log_wait_us(scene, &rule->rule, &state, units);
+        }
+        if (wait_us != 0) return true;
+    }
+    return false;
+}
+
 static void hear_limits(const struct scene *scene, int64_t units, int64_t charged, struct hearing *hearing)
 {
     for (uint32_t i = 0; i < scene->terms->rules_count; i++) {
@@ -323,7 +342,6 @@ static enum account_fault admit(const struct scene *scene, const struct charge *
                                 int64_t *granted)
 {
     int64_t cost = scene->terms->cost, units = charge->amount * cost;
-    struct hearing limits = {0};
     *granted = charge->amount;
     if (charge->mode == ASK_FORCE) return ask_rates(scene, rates, units, ASK_FORCE);
     if (charge->mode == ASK_UPTO) {
@@ -337,10 +355,10 @@ static enum account_fault admit(const struct scene *scene, const struct charge *
         *granted = fits;
         return exact ? ACCOUNT_FAULT_NONE : ask_rates(scene, rates, max_i64(fits, 1) * cost, ASK_ALL);
     }
-    hear_limits(scene, units, 0, &limits);
-    bool looks = charge->mode == ASK_PEEK || limits.denied;
+    bool denied = limits_deny(scene, units);
+    bool looks = charge->mode == ASK_PEEK || denied;
     enum account_fault fault = ask_rates(scene, rates, units, looks ? ASK_PEEK : ASK_ALL);
-    bool denied = limits.denied || (rates->count > 0 && rates->decision.verdict.granted == 0);
+    denied = denied || (rates->count > 0 && rates->decision.verdict.granted == 0);
     if (denied) *granted = 0;
     return fault;
 }

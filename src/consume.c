@@ -44,8 +44,9 @@ static bool replay(const struct account *account, const struct consume_ask *ask,
     struct record_item items[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
+    if (ask->id.size == 0) return false;
     int32_t slot = ask_slot(account, ask);
-    if (ask->id.size == 0 || slot < 0) return false;
+    if (slot < 0) return false;
     record_key_make(&key, ask_operation(ask), (uint32_t)slot, ask->id);
     if (!receipts_find(account_receipts(account), record_key_span(&key), now_us, &receipt)) return false;
     if (!record_items_decode(receipt.body, items, &count, &mark)) return false;
@@ -59,15 +60,28 @@ static bool replay(const struct account *account, const struct consume_ask *ask,
     return true;
 }
 
-static enum account_fault remember(struct standing *standing, const struct consume_ask *ask, struct record_item *items,
+#define NO_SLOT UINT32_MAX /* a resource that has none yet */
+
+/* What a record of an item needs to know of its resource. */
+struct asked {
+    uint32_t slot;
+    const struct terms *terms; /* NULL = nobody has looked, or the plan does not know it */
+};
+
+static enum account_fault remember(struct standing *standing, const struct consume_ask *ask, const struct asked *asked,
                                    struct account_decision *decision)
 {
     struct record_key key;
+    struct record_item items[BATCH_ITEMS_MAX];
     char lent[256];
     struct sink body = sink_over(lent, sizeof(lent));
     if (!standing_has_room(standing)) return ACCOUNT_FAULT_RECORDS;
     for (uint32_t i = 0; i < ask->count; i++) {
+        items[i].slot = asked[i].slot;
         items[i].amount = ask->items[i].amount;
+        items[i].cost = asked[i].terms ? asked[i].terms->cost : 1;
+        items[i].charged.count = 0;
+        if (asked[i].terms) items[i].charged = charged_of(asked[i].terms);
         items[i].verdict = decision->verdicts[i];
     }
     record_items_encode(items, ask->count, ask_mark(ask), &body);
@@ -75,7 +89,7 @@ static enum account_fault remember(struct standing *standing, const struct consu
         sink_free(&body);
         return ACCOUNT_FAULT_RECORDS;
     }
-    record_key_make(&key, ask_operation(ask), ask->batch ? RECORD_NO_SLOT : items[0].slot, ask->id);
+    record_key_make(&key, ask_operation(ask), ask->batch ? RECORD_NO_SLOT : asked[0].slot, ask->id);
     struct change change = {.kind = CHANGE_RECORD,
                             .bytes = record_key_span(&key),
                             .body = {body.data, body.size},
@@ -87,11 +101,9 @@ static enum account_fault remember(struct standing *standing, const struct consu
 
 /* ---- charging -------------------------------------------------------------------------------------------- */
 
-#define NO_SLOT UINT32_MAX /* a resource that has none yet */
-
-/* One item; what a record of it needs besides goes into `record`. */
+/* One item; what a record of it needs besides goes into `asked`. */
 static enum account_fault charge_item(struct standing *standing, const struct consume_item *item, enum ask_mode mode,
-                                      struct record_item *record, struct verdict *verdict, struct sink *changes)
+                                      struct asked *asked, struct verdict *verdict, struct sink *changes)
 {
     struct footing footing;
     struct charge charge = {.amount = item->amount, .mode = mode};
@@ -99,16 +111,14 @@ static enum account_fault charge_item(struct standing *standing, const struct co
     enum account_fault fault = footing_settle(standing, &footing, changes);
     if (fault == ACCOUNT_FAULT_NONE && !footing.terms) fault = ACCOUNT_FAULT_RESOURCE;
     if (fault == ACCOUNT_FAULT_NONE) fault = charge_decide(standing, &footing, &charge, verdict, changes);
-    record->slot = footing.index < 0 ? NO_SLOT : (uint32_t)footing.index;
-    record->cost = footing.terms ? footing.terms->cost : 1;
-    record->charged.count = 0;
-    if (footing.terms) record->charged = charged_of(footing.terms);
+    asked->slot = footing.index < 0 ? NO_SLOT : (uint32_t)footing.index;
+    asked->terms = footing.terms;
     return fault;
 }
 
 /* Asks every item without taking anything; *first is the first that is admitted, count if none is. */
 static enum account_fault look_at_all(struct standing *standing, const struct consume_ask *ask,
-                                      struct account_decision *decision, struct record_item *items, uint32_t *first,
+                                      struct account_decision *decision, struct asked *asked, uint32_t *first,
                                       bool *all)
 {
     *first = ask->count;
@@ -116,7 +126,7 @@ static enum account_fault look_at_all(struct standing *standing, const struct co
     for (uint32_t i = 0; i < ask->count; i++) {
         size_t before = decision->changes.size;
         enum account_fault fault =
-            charge_item(standing, &ask->items[i], ASK_PEEK, &items[i], &decision->verdicts[i], &decision->changes);
+            charge_item(standing, &ask->items[i], ASK_PEEK, &asked[i], &decision->verdicts[i], &decision->changes);
         decision->changes.size = before;
         decision->about = ask->items[i].resource;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -129,12 +139,12 @@ static enum account_fault look_at_all(struct standing *standing, const struct co
 
 /* Several items: looked at first, since nobody may be charged unless the whole is admitted. */
 static enum account_fault charge_batch(struct standing *standing, const struct consume_ask *ask,
-                                       struct account_decision *decision, struct record_item *items)
+                                       struct account_decision *decision, struct asked *asked)
 {
     uint32_t first, begin = 0, end = ask->count;
     struct span charged[BATCH_ITEMS_MAX];
     bool all;
-    enum account_fault fault = look_at_all(standing, ask, decision, items, &first, &all);
+    enum account_fault fault = look_at_all(standing, ask, decision, asked, &first, &all);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->denied = ask->any ? first == ask->count : !all;
     if (ask->any) begin = first, end = decision->denied ? first : first + 1;
@@ -146,35 +156,35 @@ static enum account_fault charge_batch(struct standing *standing, const struct c
     fault = standing_tell(standing, charged + begin, end - begin, &decision->changes);
     for (uint32_t i = begin; i < end && fault == ACCOUNT_FAULT_NONE; i++) {
         decision->about = ask->items[i].resource;
-        fault = charge_item(standing, &ask->items[i], ASK_ALL, &items[i], &decision->verdicts[i], &decision->changes);
+        fault = charge_item(standing, &ask->items[i], ASK_ALL, &asked[i], &decision->verdicts[i], &decision->changes);
     }
     return fault;
 }
 
 static enum account_fault charge_one(struct standing *standing, const struct consume_ask *ask,
-                                     struct account_decision *decision, struct record_item *record)
+                                     struct account_decision *decision, struct asked *asked)
 {
     const struct consume_item *item = &ask->items[0];
     decision->about = item->resource;
     enum account_fault fault = standing_tell(standing, &item->resource, 1, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    fault = charge_item(standing, item, ask->mode, record, &decision->verdicts[0], &decision->changes);
+    fault = charge_item(standing, item, ask->mode, asked, &decision->verdicts[0], &decision->changes);
     decision->denied = decision->verdicts[0].granted == 0;
     return fault;
 }
 
 /* The slots of items that a record names: those nobody has used yet begin with it. */
-static enum account_fault begin_slots(struct standing *standing, const struct consume_ask *ask,
-                                      struct record_item *items, struct sink *changes)
+static enum account_fault begin_slots(struct standing *standing, const struct consume_ask *ask, struct asked *asked,
+                                      struct sink *changes)
 {
     struct footing footing;
     for (uint32_t i = 0; i < ask->count; i++) {
-        if (items[i].slot != NO_SLOT) continue;
+        if (asked[i].slot != NO_SLOT) continue;
         footing_begin(standing, ask->items[i].resource, &footing);
         footing.windows_count = 0;
         enum account_fault fault = footing_tell(standing, &footing, changes);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
-        items[i].slot = (uint32_t)footing.index;
+        asked[i].slot = (uint32_t)footing.index;
     }
     return ACCOUNT_FAULT_NONE;
 }
@@ -190,18 +200,18 @@ static enum account_fault forget_charges(struct standing *standing, bool kept, s
 static enum account_fault decide(struct standing *standing, const struct consume_ask *ask,
                                  struct account_decision *decision)
 {
-    struct record_item items[BATCH_ITEMS_MAX];
-    for (uint32_t i = 0; i < ask->count; i++) items[i].slot = NO_SLOT;
+    struct asked asked[BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < ask->count; i++) asked[i] = (struct asked){NO_SLOT, NULL};
     enum account_fault fault = standing_refusal(standing);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->verdicts_count = ask->count;
-    fault = ask->batch ? charge_batch(standing, ask, decision, items) : charge_one(standing, ask, decision, items);
+    fault = ask->batch ? charge_batch(standing, ask, decision, asked) : charge_one(standing, ask, decision, asked);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     bool looks = ask->mode == ASK_PEEK;
     bool kept = ask->id.size > 0 && !looks && (!decision->denied || ask->sticky);
     if (looks || decision->denied) fault = forget_charges(standing, kept, decision);
-    if (fault == ACCOUNT_FAULT_NONE && kept) fault = begin_slots(standing, ask, items, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE && kept) fault = remember(standing, ask, items, decision);
+    if (fault == ACCOUNT_FAULT_NONE && kept) fault = begin_slots(standing, ask, asked, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE && kept) fault = remember(standing, ask, asked, decision);
     return fault;
 }
 

@@ -5,7 +5,7 @@
 /* What is still owed at `now_us`, in ticks. */
 static wide debt_ticks(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    wide debt = ((wide)state->when_us - now_us) * rule->rate_units + state->amount;
+    wide debt = (wide)(state->when_us - now_us) * rule->rate_units + state->amount;
     return debt > 0 ? debt : 0;
 }
 
@@ -29,7 +29,7 @@ int64_t gcra_available(const struct rule *rule, const struct state *state, int64
 int64_t gcra_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us)
 {
     if (cost > rule->capacity) return NEVER_US;
-    wide excess = debt_ticks(rule, state, now_us) + ((wide)cost - rule->capacity) * rule->rate_us;
+    wide excess = debt_ticks(rule, state, now_us) + (wide)(cost - rule->capacity) * rule->rate_us;
     if (excess <= 0) return 0;
     return wait_add(0, (int64_t)wide_clamp(wide_div_ceil(excess, rule->rate_units), 0, INT64_MAX));
 }

@@ -16,7 +16,7 @@ static void level_set(const struct rule *rule, struct state *state, wide ticks)
 void level_drain(const struct rule *rule, struct state *state, int64_t now_us)
 {
     if (now_us <= state->when_us) return;
-    wide left = level_ticks(rule, state) - ((wide)now_us - state->when_us) * rule->rate_units;
+    wide left = level_ticks(rule, state) - (wide)(now_us - state->when_us) * rule->rate_units;
     level_set(rule, state, left > 0 ? left : 0);
     state->when_us = now_us;
 }

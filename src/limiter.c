@@ -155,8 +155,7 @@ static void bench_lay(struct bench *bench, const struct limiter *limiter, struct
         const struct rule *rule = &bench->rules[i];
         struct state *state = &bench->states[i];
         int from = known ? (int)i : decision->from[i];
-        *state = (struct state){.fresh = true};
-        if (from >= 0) *state = limiter_stored_state(limiter, (uint32_t)from);
+        *state = from >= 0 ? limiter_stored_state(limiter, (uint32_t)from) : (struct state){.fresh = true};
         if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, since_us);
     }
     bench_settle(bench, at_us);
@@ -317,12 +316,12 @@ static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, co
 }
 
 /* What the grant would answer, but with remaining and reset as they stand; faults are found as if it were taken. */
-static void decide_look(const struct bench *bench, int64_t units, int64_t wait_us, struct decision *decision)
+static void decide_look(struct bench *bench, int64_t units, int64_t wait_us, struct decision *decision)
 {
-    struct bench place = *bench;
-    bench_settle(&place, max_i64(bench->at_us, bench->now_us + wait_us));
-    decision->verdict = granted(bench, units, wait_us + longest_delay_us(&place));
-    decision->fault = charge_all(&place, units);
+    decision->verdict = granted(bench, units, wait_us);
+    bench_settle(bench, max_i64(bench->at_us, bench->now_us + wait_us));
+    decision->verdict.wait_us += longest_delay_us(bench);
+    decision->fault = charge_all(bench, units);
 }
 
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
@@ -503,8 +502,9 @@ bool limiter_accepts(const struct limiter *limiter, const struct decision *decis
 
 int64_t limiter_deadline_us(const struct limiter *limiter)
 {
+    if (!limiter) return 0;
     int64_t latest_us = max_i64(limiter_blocked_until_us(limiter), limiter_taken_until_us(limiter));
-    for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
+    for (uint32_t i = 0; i < limiter->set->count; i++) {
         const struct rule *rule = &limiter->set->rules[i];
         if (rule_is_constant(rule)) continue;
         struct state state = limiter_stored_state(limiter, i);

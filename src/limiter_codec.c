@@ -81,11 +81,13 @@ struct limiter *limiter_decode(struct span bytes)
 {
     struct cursor cursor = cursor_over(bytes);
     struct rule rules[RULES_MAX];
-    struct decision made = {.rules = rules, .effects_count = 1};
+    struct decision made;
 
     if (cursor_byte(&cursor) != ENCODING_LIMITER) return NULL;
     made.rules_count = (uint32_t)cursor_number_between(&cursor, 0, RULES_MAX);
     memset(made.from, -1, sizeof(made.from));
+    made.rules = rules;
+    made.effects_count = 1;
     made.effects[0] = (struct effect){.kind = EFFECT_RULES};
     for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) rule_decode(&cursor, &rules[i]);
     if (cursor.bad) return NULL;
@@ -156,7 +158,9 @@ bool effects_decode(struct span bytes, struct rule *rules, struct decision *deci
     struct cursor cursor = cursor_over(bytes);
     uint8_t head = cursor_byte(&cursor);
     *lasting = head & LASTING_FLAG;
-    *decision = (struct decision){0};
+    decision->fault = FAULT_NONE; /* no verdict, and of the effects only those that come: there is room for many */
+    decision->effects_count = decision->rules_count = 0;
+    decision->rules = NULL;
     memset(decision->from, -1, sizeof(decision->from));
     if ((head & ~LASTING_FLAG) != ENCODING_LIMITER) return false;
     while (!cursor.bad && cursor.at < cursor.size) {

@@ -12,32 +12,18 @@ static const struct unit {
     const char *word;
     int64_t span_us;
 } units[] = {
-    {"US", 1},
-    {"MS", MICROS_PER_MILLI},
-    {"S", MICROS_PER_SECOND},
-    {"", MICROS_PER_SECOND},
-    {"M", MICROS_PER_MINUTE},
-    {"H", MICROS_PER_HOUR},
-    {"D", MICROS_PER_DAY},
-    {"W", MICROS_PER_WEEK},
+    /* those in daily use first */
+    {"S", MICROS_PER_SECOND}, {"", MICROS_PER_SECOND},  {"M", MICROS_PER_MINUTE}, {"H", MICROS_PER_HOUR},
+    {"D", MICROS_PER_DAY},    {"MS", MICROS_PER_MILLI}, {"W", MICROS_PER_WEEK},   {"US", 1},
 };
-
-/* Length of the leading integer: sign and digits. */
-static size_t integer_size(struct span text)
-{
-    size_t size = 0;
-    if (size < text.size && (text.data[size] == '-' || text.data[size] == '+')) size++;
-    while (size < text.size && text.data[size] >= '0' && text.data[size] <= '9') size++;
-    return size;
-}
 
 bool span_parse_duration(struct span text, int64_t *duration_us)
 {
-    size_t digits = integer_size(text);
-    struct span unit = {text.data + digits, text.size - digits};
     int64_t count, total_us;
+    size_t digits = span_leading_integer(text, &count);
+    struct span unit = {text.data + digits, text.size - digits};
 
-    if (!span_integer((struct span){text.data, digits}, &count)) return false;
+    if (digits == 0) return false;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (!span_is_word(unit, units[i].word)) continue;
         if (!multiply_checked(count, units[i].span_us, &total_us)) return false;
@@ -50,11 +36,11 @@ bool span_parse_duration(struct span text, int64_t *duration_us)
 
 bool span_parse_instant(struct span text, int64_t *instant_us)
 {
-    size_t digits = integer_size(text);
-    struct span unit = {text.data + digits, text.size - digits};
     int64_t number;
+    size_t digits = span_leading_integer(text, &number);
+    struct span unit = {text.data + digits, text.size - digits};
 
-    if (span_integer((struct span){text.data, digits}, &number) && (unit.size == 0 || span_is_word(unit, "US"))) {
+    if (digits > 0 && (unit.size == 0 || span_is_word(unit, "US"))) {
         if (unit.size == 0 && !multiply_checked(number, MICROS_PER_MILLI, &number)) return false;
     } else if (!instant_from_rfc3339(text.data, text.size, &number)) {
         return false;

@@ -15,7 +15,8 @@ void record_key_make(struct record_key *key, enum record_operation operation, ui
 
 struct charged charged_of(const struct terms *terms)
 {
-    struct charged charged = {.count = 0};
+    struct charged charged;
+    charged.count = 0; /* the rest means nothing yet; there are many of them */
     for (uint32_t i = 0; i < terms->rules_count; i++) {
         const struct quota_rule *rule = &terms->rules[i];
         if (rule->kind == QUOTA_LIMIT) charged.periods[charged.count++] = quota_rule_code(rule);

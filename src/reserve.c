@@ -14,13 +14,13 @@ static enum account_fault outcome_fault(enum hold_outcome outcome)
     }
 }
 
-/* What became of a reservation that lives no more: NO_SUCH_ID where nothing is remembered of it. */
-static enum account_fault ended_fault(const struct standing *standing, struct span id)
+/* What became of a reservation that lives no more: NO_SUCH_ID where nothing is remembered of it. `stored`: what the
+ * account has under this id, NULL = nothing. */
+static enum account_fault ended_fault(const struct standing *standing, struct span id, const struct stored_hold *stored)
 {
     struct record_key key;
     struct record_hold record;
     struct receipt receipt;
-    const struct stored_hold *stored = account_hold(standing->account, id);
     if (stored && standing->now_us < stored->hold.expires_us + stored->hold.kept_us) return ACCOUNT_FAULT_RAN_OUT;
     if (stored) return ACCOUNT_FAULT_NO_SUCH_ID;
     record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
@@ -31,11 +31,10 @@ static enum account_fault ended_fault(const struct standing *standing, struct sp
     return outcome_fault(record.outcome);
 }
 
-/* The live reservation of this id, or NULL. */
-static const struct stored_hold *live_hold(const struct standing *standing, struct span id)
+/* Has it not ended? NULL does not live. */
+static bool hold_lives(const struct standing *standing, const struct stored_hold *stored)
 {
-    const struct stored_hold *stored = account_hold(standing->account, id);
-    return stored && standing->now_us < stored->hold.expires_us ? stored : NULL;
+    return stored && standing->now_us < stored->hold.expires_us;
 }
 
 /* ---- reserving ------------------------------------------------------------------------------------------- */
@@ -88,10 +87,10 @@ static enum account_fault reserve(struct standing *standing, const struct reserv
 {
     struct footing footing;
     struct charge charge = {.amount = ask->amount, .mode = ask->mode, .holds = true};
-    const struct stored_hold *live = live_hold(standing, ask->id);
+    const struct stored_hold *stored = account_hold(standing->account, ask->id);
     decision->about = ask->id;
-    if (live) return reserve_again(standing, ask, live, decision);
-    enum account_fault fault = ended_fault(standing, ask->id);
+    if (hold_lives(standing, stored)) return reserve_again(standing, ask, stored, decision);
+    enum account_fault fault = ended_fault(standing, ask->id, stored);
     if (fault != ACCOUNT_FAULT_NO_SUCH_ID) return fault;
     fault = standing_refusal(standing);
     decision->about = ask->resource;
@@ -276,11 +275,11 @@ static const struct stored_hold *hold_or_fail(struct standing *standing, const s
     enum account_fault fault = account ? standing_begin(standing, account, host, now_us, true) : ACCOUNT_FAULT_MISSING;
     decision->about = id;
     if (fault == ACCOUNT_FAULT_NONE && standing->state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_CLOSED;
-    const struct stored_hold *stored = fault == ACCOUNT_FAULT_NONE ? live_hold(standing, id) : NULL;
-    if (fault == ACCOUNT_FAULT_NONE && !stored) fault = ended_fault(standing, id);
+    const struct stored_hold *stored = account_hold(account, id);
+    if (fault == ACCOUNT_FAULT_NONE && !hold_lives(standing, stored)) fault = ended_fault(standing, id, stored);
     if (fault == ACCOUNT_FAULT_NONE) decision->settled_us = standing->now_us;
     if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, id);
-    return stored;
+    return fault == ACCOUNT_FAULT_NONE ? stored : NULL;
 }
 
 static void resolve_decide(const struct account *account, const struct account_host *host, struct span id,

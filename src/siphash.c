@@ -47,11 +47,11 @@ static inline struct sip sip_word(struct sip s, uint64_t word)
     return s;
 }
 
-/* Up to eight bytes as a little-endian word, zeros above. */
-static inline uint64_t word_of(const char *bytes, size_t size)
+/* Eight bytes as a little-endian word. */
+static inline uint64_t word_of(const char *bytes)
 {
-    uint64_t word = 0;
-    memcpy(&word, bytes, size);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
     return __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? __builtin_bswap64(word) : word;
 }
 
@@ -59,12 +59,11 @@ uint64_t siphash(const struct siphash_key *key, struct span bytes)
 {
     struct sip s = {key->words[0] ^ UINT64_C(0x736f6d6570736575), key->words[1] ^ UINT64_C(0x646f72616e646f6d),
                     key->words[0] ^ UINT64_C(0x6c7967656e657261), key->words[1] ^ UINT64_C(0x7465646279746573)};
-    size_t at = 0;
-    for (; bytes.size - at >= sizeof(uint64_t); at += sizeof(uint64_t)) {
-        s = sip_word(s, word_of(bytes.data + at, sizeof(uint64_t)));
-    }
-    uint64_t last = bytes.size > at ? word_of(bytes.data + at, bytes.size - at) : 0;
-    s = sip_word(s, last | (uint64_t)bytes.size << 56);
+    size_t whole = bytes.size / sizeof(uint64_t) * sizeof(uint64_t);
+    uint64_t rest = 0;
+    for (size_t at = bytes.size; at > whole; at--) rest = rest << 8 | (uint8_t)bytes.data[at - 1];
+    for (size_t at = 0; at < whole; at += sizeof(uint64_t)) s = sip_word(s, word_of(bytes.data + at));
+    s = sip_word(s, rest | (uint64_t)bytes.size << 56);
     s.v2 ^= 0xff;
     for (int i = 0; i < 3; i++) s = sip_round(s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;

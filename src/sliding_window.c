@@ -12,7 +12,7 @@ static wide weight(const struct rule *rule, const struct state *state, int64_t n
 /* Into a window, the first instant at which `previous` units have faded to `room`; previous > room >= 0. */
 static int64_t fade_us(const struct rule *rule, int64_t previous, int64_t room)
 {
-    return rule->period_us - (int64_t)((wide)room * rule->period_us / previous);
+    return rule->period_us - (int64_t)wide_div_floor((wide)room * rule->period_us, previous);
 }
 
 int sliding_window_words(const struct rule *rule)
@@ -37,7 +37,7 @@ void sliding_window_settle(const struct rule *rule, struct state *state, int64_t
 int64_t sliding_window_available(const struct rule *rule, const struct state *state, int64_t now_us)
 {
     wide room = (wide)rule->limit * rule->period_us - weight(rule, state, now_us);
-    return room > 0 ? (int64_t)(room / rule->period_us) : 0;
+    return room > 0 ? (int64_t)wide_div_floor(room, rule->period_us) : 0;
 }
 
 int64_t sliding_window_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us)

@@ -147,10 +147,10 @@ int64_t standing_holds_count(const struct standing *standing, const struct footi
 bool standing_has_room(const struct standing *standing)
 {
     const struct receipts *receipts = account_receipts(standing->account);
-    uint32_t holds = account_holds(standing->account)->count;
-    uint32_t swept = receipts_expired(receipts, standing->now_us, SWEEP_MAX);
+    uint32_t records = receipts_count(receipts) + account_holds(standing->account)->count; /* a hold ends in a record */
     if (receipts_full(receipts)) return false;
-    return receipts_count(receipts) - swept + holds < standing->host->records_max; /* a hold ends in a record */
+    if (records < standing->host->records_max) return true;
+    return records - receipts_expired(receipts, standing->now_us, SWEEP_MAX) < standing->host->records_max;
 }
 
 /* ---- cycles ---------------------------------------------------------------------------------------------- */
@@ -374,12 +374,13 @@ static const struct window *find_period(const struct window *windows, uint32_t c
     return NULL;
 }
 
-static bool window_equal(const struct window *left, const struct window *right)
+/* The same but for the count, used and peak, and for denials, which are no news of their own. */
+static bool window_equal_but_count(const struct window *left, const struct window *right)
 {
     return left->start_us == right->start_us && left->end_us == right->end_us && left->limit == right->limit &&
-           left->used == right->used && left->delta == right->delta && left->delta_rest == right->delta_rest &&
-           left->debt == right->debt && left->refunded == right->refunded && left->peak == right->peak &&
-           left->over_since_us == right->over_since_us && left->warned_bp == right->warned_bp;
+           left->delta == right->delta && left->delta_rest == right->delta_rest && left->debt == right->debt &&
+           left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
+           left->warned_bp == right->warned_bp;
 }
 
 /* Windows that went, before those that came: there is always room. */
@@ -396,35 +397,37 @@ static void tell_drops(const struct footing *footing, struct sink *changes)
     }
 }
 
-/* Most asks only count: no more is told then than the count. */
-static bool tell_used(const struct footing *footing, const struct window *stored, const struct window *window,
-                      struct sink *changes)
+static void tell_used(const struct footing *footing, const struct window *window, struct sink *changes)
 {
-    struct window counted = *stored;
-    counted.used = window->used;
-    counted.peak = window->peak;
-    if (!window_equal(&counted, window) || stored->denied != window->denied || stored->denied > 0) return false;
     struct change change = {.kind = CHANGE_USED,
                             .slot = (uint32_t)footing->index,
                             .period = window->period,
                             .amount = window->used,
                             .peak = window->peak};
     change_encode(&change, changes);
+}
+
+/* What the slot has of a stored window's period. Most asks only count: no more is told then than the count. False
+ * where that is not enough. */
+static bool tell_count(const struct footing *footing, uint32_t place, const struct window *window, struct sink *changes)
+{
+    struct window stored = slot_window(footing->stored, place);
+    if (!window_equal_but_count(&stored, window)) return false;
+    if (stored.used == window->used && stored.peak == window->peak) return true;
+    if (stored.denied > 0 || window->denied > 0) return false;
+    tell_used(footing, window, changes);
     return true;
 }
 
 static void tell_windows(const struct footing *footing, struct sink *changes)
 {
+    uint32_t stored_count = footing->stored ? footing->stored->windows_count : 0;
     for (uint32_t i = 0; i < footing->windows_count; i++) {
         const struct window *window = &footing->windows[i];
         if (footing->fresh[i] && window_is_idle(window)) continue;
-        bool told = false;
-        for (uint32_t k = 0; footing->stored && k < footing->stored->windows_count && !told; k++) {
-            struct window stored = slot_window(footing->stored, k);
-            if (stored.period != window->period) continue;
-            told = window_equal(&stored, window) || tell_used(footing, &stored, window, changes);
-        }
-        if (told) continue;
+        uint32_t place = 0;
+        while (place < stored_count && footing->stored->windows[place].period != window->period) place++;
+        if (place < stored_count && tell_count(footing, place, window, changes)) continue;
         struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)footing->index, .window = *window};
         change_encode(&change, changes);
     }

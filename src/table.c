@@ -150,6 +150,7 @@ void table_decide_take(const struct table *table, struct span subject, const str
     limiter = found ? segment_lend(segment, at, &lent) : limiter_lend(&lent, set, nothing);
     as_of.rules_us = table->rules_us;
     decision->subject = subject;
+    decision->hash = hash;
     decision->now_us = ask->now_us;
     decision->new_rules = false;
     if (limiter->set == set) {
@@ -239,7 +240,7 @@ static void sweep_next(struct table *table, int64_t now_us)
 
 static void apply_states(struct table *table, const struct table_decision *decision)
 {
-    uint64_t hash = siphash(&table->key, decision->subject);
+    uint64_t hash = decision->hash;
     struct segment *segment = segment_up_to_date(table, hash);
     uint32_t at;
     if (!segment_find(segment, hash, decision->subject, &at)) {
@@ -281,7 +282,7 @@ struct table *table_apply(struct table *table, const struct table_decision *deci
     return table;
 }
 
-bool table_accepts(const struct table *table, const struct table_decision *decision)
+bool table_accepts(const struct table *table, struct table_decision *decision)
 {
     static const union word nothing[LIMITER_WORDS_MAX];
     struct limiter_lent lent;
@@ -291,5 +292,6 @@ bool table_accepts(const struct table *table, const struct table_decision *decis
     for (uint32_t i = 0; i < decision->limits.effects_count; i++) {
         if (decision->limits.effects[i].kind != EFFECT_STATE) return false;
     }
+    decision->hash = siphash(&table->key, decision->subject);
     return limiter_accepts(limiter_lend(&lent, table->set, nothing), &decision->limits);
 }

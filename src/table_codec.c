@@ -195,7 +195,7 @@ struct table *table_decode(struct span bytes)
             cursor.bad = true;
         }
     }
-    if (!cursor.bad && (bytes.size - cursor.at) / 3 > depth) {
+    if (!cursor.bad && sets.sets && (bytes.size - cursor.at) / 3 > depth) {
         table = table_begin(sets.sets[0]->rules, sets.sets[0]->count, rules_us, key, depth);
         table->swept = swept;
         table->changes = changes;
@@ -262,7 +262,11 @@ bool table_effects_decode(struct span bytes, struct rule *rules, struct table_de
     struct cursor cursor = cursor_over(bytes);
     uint8_t head = cursor_byte(&cursor);
     *lasting = head & LASTING_FLAG;
-    *decision = (struct table_decision){.subject = {"", 0}};
+    decision->limits.fault = FAULT_NONE; /* no verdict, and only the effects that come: there is room for many */
+    decision->limits.effects_count = decision->limits.rules_count = 0;
+    decision->limits.rules = NULL;
+    decision->subject = (struct span){"", 0};
+    decision->new_rules = false;
     if ((head & ~LASTING_FLAG) != HEAD) return false;
     decision->now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     switch (cursor_byte(&cursor)) {

@@ -40,40 +40,52 @@ bool window_is_idle(const struct window *window)
 
 /* ---- limits ---------------------------------------------------------------------------------------------- */
 
-/* limit + delta, rounded, before any debt: >= 0. */
-static int64_t limit_before_debt(const struct window *window)
+/* limit + delta, rounded: >= 0. */
+static int64_t prorated_limit(const struct window *window)
 {
-    if (window->delta == 0 && window->delta_rest == 0) return window->limit;
     int64_t length_us = window_length_us(window);
     wide exact = ((wide)window->limit + window->delta) * length_us + window->delta_rest;
     return wide_clamp(wide_div_round(exact, length_us), 0, INT64_MAX);
 }
 
+/* The limit before any debt; in most cycles nothing was prorated. */
+static int64_t limit_before_debt(const struct window *window)
+{
+    return window->delta == 0 && window->delta_rest == 0 ? window->limit : prorated_limit(window);
+}
+
+/* What is left of the limit when the debt is repaid; both >= 0. */
+static int64_t limit_after_debt(const struct window *window, int64_t limit)
+{
+    return max_i64(limit - window->debt, 0);
+}
+
 int64_t window_limit(const struct window *window)
 {
     if (window->limit == UNLIMITED) return UNLIMITED;
-    return max_i64(limit_before_debt(window) - window->debt, 0);
+    return limit_after_debt(window, limit_before_debt(window));
 }
 
 static int64_t burst_units(const struct terms *terms, int64_t limit)
 {
-    return wide_clamp((wide)limit * terms->burst_bp / BP_WHOLE, 0, INT64_MAX);
+    return wide_clamp(wide_div_floor((wide)limit * terms->burst_bp, BP_WHOLE), 0, INT64_MAX);
 }
 
 int64_t window_capacity(const struct window *window, const struct terms *terms, int64_t now_us)
 {
     if (window->limit == UNLIMITED || terms->overage) return UNLIMITED;
-    int64_t limit = window_limit(window);
-    bool soft = terms->grace_us > 0 && (window->over_since_us == 0 || now_us < window->over_since_us + terms->grace_us);
-    if (terms->grace_us > 0 && !soft) return limit;
-    if (soft && terms->burst_bp == 0) return UNLIMITED;
-    return wide_clamp((wide)limit + burst_units(terms, limit_before_debt(window)), 0, INT64_MAX);
+    int64_t before_debt = limit_before_debt(window), limit = limit_after_debt(window, before_debt);
+    bool grace = terms->grace_us > 0;
+    bool passed = grace && window->over_since_us > 0 && now_us >= window->over_since_us + terms->grace_us;
+    if (passed) return limit;
+    if (terms->burst_bp == 0) return grace ? UNLIMITED : limit;
+    return add_clamped(limit, burst_units(terms, before_debt));
 }
 
 int64_t window_available(const struct window *window, int64_t capacity, int64_t held)
 {
     if (capacity == UNLIMITED) return UNLIMITED;
-    return wide_clamp((wide)capacity - window->used - held, 0, INT64_MAX);
+    return max_i64(max_i64(capacity - window->used, 0) - held, 0);
 }
 
 /* ---- use ------------------------------------------------------------------------------------------------- */

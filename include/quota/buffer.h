@@ -27,8 +27,22 @@ static inline struct sink sink_over(void *lent, size_t capacity)
     return (struct sink){.data = lent, .capacity = capacity};
 }
 
+/* Frees what stands on the heap and leaves an empty sink. */
 void sink_free(struct sink *sink);
-void sink_byte(struct sink *sink, uint8_t byte);
+
+/* Makes room for `more` bytes: memory that was lent is left only when they no longer fit it. */
+void sink_grow(struct sink *sink, size_t more) __attribute__((cold));
+static inline void sink_reserve(struct sink *sink, size_t more)
+{
+    if (sink->capacity - sink->size < more) sink_grow(sink, more);
+}
+
+static inline void sink_byte(struct sink *sink, uint8_t byte)
+{
+    sink_reserve(sink, 1);
+    sink->data[sink->size++] = (char)byte;
+}
+
 void sink_number(struct sink *sink, int64_t number); /* number >= 0 */
 void sink_signed(struct sink *sink, int64_t number);
 void sink_bytes(struct sink *sink, struct span bytes);
@@ -50,7 +64,15 @@ static inline struct cursor cursor_over(struct span bytes)
     return (struct cursor){.data = bytes.data, .size = bytes.size};
 }
 
-uint8_t cursor_byte(struct cursor *cursor);
+static inline uint8_t cursor_byte(struct cursor *cursor)
+{
+    if (cursor->bad || cursor->at == cursor->size) {
+        cursor->bad = true;
+        return 0;
+    }
+    return (uint8_t)cursor->data[cursor->at++];
+}
+
 int64_t cursor_number(struct cursor *cursor); /* bad unless 0 … 2^63-1 in its shortest form */
 int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest);
 int64_t cursor_signed(struct cursor *cursor);

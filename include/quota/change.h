@@ -99,11 +99,13 @@ struct change {
     uint64_t period;         /* period_code */
     int64_t period_us, anchor_us, expires_us, until_us, amount, peak;
     uint8_t state, outcome;
-    struct window window;
-    struct closed_cycle closed;
-    struct state log;
-    struct hold hold;
-    struct note note;
+    union { /* no kind has two of them */
+        struct window window;
+        struct closed_cycle closed;
+        struct state log;
+        struct hold hold;
+        struct note note;
+    };
 };
 
 /* Does it change a slot, the one it names? */

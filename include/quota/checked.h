@@ -66,6 +66,13 @@ static inline bool add_checked(int64_t left, int64_t right, int64_t *sum)
     return true;
 }
 
+/* The sum of two amounts, each >= 0, or INT64_MAX where it is more: for answers that may saturate, never for state. */
+static inline int64_t add_clamped(int64_t left, int64_t right)
+{
+    int64_t sum;
+    return __builtin_add_overflow(left, right, &sum) ? INT64_MAX : sum;
+}
+
 /* left * right in *product; false (and *product untouched) when an int64 cannot hold it. */
 static inline bool multiply_checked(int64_t left, int64_t right, int64_t *product)
 {

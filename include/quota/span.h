@@ -44,21 +44,31 @@ static inline bool span_is_word(struct span text, const char *word)
     return word[text.size] == '\0';
 }
 
-/* Decimal integer: optional sign, digits, nothing else; false on anything else or outside int64. */
-static inline bool span_integer(struct span text, int64_t *value)
+/* The decimal integer that a text begins with: optional sign, digits. Answers how many bytes it has; 0, and *value
+ * untouched, where there is none or an int64 cannot hold it. */
+static inline size_t span_leading_integer(struct span text, int64_t *value)
 {
-    size_t at = 0;
-    bool negative = false;
-    if (text.size > 0 && (text.data[0] == '-' || text.data[0] == '+')) negative = text.data[at++] == '-';
-    if (at == text.size) return false;
+    bool negative = text.size > 0 && text.data[0] == '-';
+    size_t sign = negative || (text.size > 0 && text.data[0] == '+') ? 1 : 0, at = sign;
 
     int64_t number = 0; /* kept negative: its range reaches one further than the positive one */
     for (; at < text.size; at++) {
-        if (text.data[at] < '0' || text.data[at] > '9') return false;
-        if (__builtin_mul_overflow(number, (int64_t)10, &number)) return false;
-        if (__builtin_sub_overflow(number, (int64_t)(text.data[at] - '0'), &number)) return false;
+        unsigned digit = (unsigned)(text.data[at] - '0'); /* what stands before '0' becomes large */
+        if (digit > 9) break;
+        if (__builtin_mul_overflow(number, (int64_t)10, &number)) return 0;
+        if (__builtin_sub_overflow(number, (int64_t)digit, &number)) return 0;
     }
-    if (!negative && number == INT64_MIN) return false;
+    if (at == sign || (!negative && number == INT64_MIN)) return 0;
     *value = negative ? number : -number;
+    return at;
+}
+
+/* An integer and nothing else; false, and *value untouched, on anything else or outside int64. */
+static inline bool span_integer(struct span text, int64_t *value)
+{
+    int64_t number;
+    size_t size = span_leading_integer(text, &number);
+    if (size == 0 || size != text.size) return false;
+    *value = number;
     return true;
 }

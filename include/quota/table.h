@@ -41,6 +41,7 @@ struct table {
 struct table_decision {
     struct decision limits; /* verdict, fault, and what changes in the subject's state */
     struct span subject;    /* borrowed from the ask */
+    uint64_t hash;          /* the subject's, under the table's key */
     int64_t now_us;
     bool new_rules;         /* limits.rules hold from now on; no subject changes */
     struct siphash_key key; /* of a table that is new */
@@ -64,8 +65,8 @@ static inline bool table_decision_has_effects(const struct table_decision *decis
 /* The only writer. Cannot fail; NULL in = a new table, by new rules. Effects must fit (table_accepts). */
 struct table *table_apply(struct table *table, const struct table_decision *decision);
 
-/* Do these effects, which came from outside, fit this table? */
-bool table_accepts(const struct table *table, const struct table_decision *decision);
+/* Do these effects, which came from outside, fit this table? If so the decision knows its subject's hash. */
+bool table_accepts(const struct table *table, struct table_decision *decision);
 
 void table_free(struct table *table); /* NULL is allowed. Safe on any thread */
 size_t table_bytes(const struct table *table);

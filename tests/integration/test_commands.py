@@ -73,6 +73,18 @@ def words_of(arguments):
         yield from words_of(argument.get("arguments", []))
 
 
+def out_of_order(arguments):
+    """What has to be given, or has no word of its own, behind an option that may be left out: there parsing stops."""
+    options = False
+    for argument in arguments:
+        has_word, optional = "token" in argument, "optional" in argument.get("flags", [])
+        anywhere = argument["type"] == "oneof" or (has_word and (optional or argument["type"] == "block"))
+        if options and not anywhere:
+            yield argument["name"]
+        options = options or (has_word and optional)
+        yield from out_of_order(argument.get("arguments", []))
+
+
 def test_the_list_of_commands_is_this_one(quota):
     listed = {str(name, "utf-8").lower() for name in quota.raw("COMMAND LIST FILTERBY MODULE quota")}
     assert listed == set(COMMANDS)
@@ -95,6 +107,7 @@ def test_documentation_is_complete(quota, name):
         assert document[field]
     assert document["summary"].endswith(".")
     assert len(list(words_of(document.get("arguments", [])))) >= 1 or arity in (-2, 1, 2)
+    assert list(out_of_order(document.get("arguments", []))) == []
 
 
 def test_every_word_of_the_grammar_is_documented(quota):

@@ -19,11 +19,18 @@ static struct change change_of(enum change_kind kind)
     change.amount = 700;
     change.state = ACCOUNT_CLOSED;
     change.outcome = HOLD_EXPIRED;
-    change.window = (struct window){change.period, -9, 900, 10, 4, -3, 7, 2, 1, 6, 5, 400, 8000};
-    change.closed = (struct closed_cycle){-9, 900, UNLIMITED, 4, 3, 2, 5, 1};
-    change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2};
-    change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 6, {4, 10, 2, 0, 5000, 0}};
-    change.note = (struct note){500, NOTE_SET, 4, 9, SPAN("ops"), SPAN("because")};
+    switch (kind) {
+    case CHANGE_WINDOW:
+        change.window = (struct window){change.period, -9, 900, 10, 4, -3, 7, 2, 1, 6, 5, 400, 8000};
+        break;
+    case CHANGE_CLOSED:
+    case CHANGE_AMENDED: change.closed = (struct closed_cycle){-9, 900, UNLIMITED, 4, 3, 2, 5, 1}; break;
+    case CHANGE_ROLLED:
+    case CHANGE_WITHDRAWN: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
+    case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 6, {4, 10, 2, 0, 5000, 0}}; break;
+    case CHANGE_NOTE: change.note = (struct note){500, NOTE_SET, 4, 9, SPAN("ops"), SPAN("because")}; break;
+    default: break;
+    }
     return change;
 }
 
