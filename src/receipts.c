@@ -515,7 +515,7 @@ struct receipts *receipts_append(struct receipts *receipts, const struct receipt
     }
     struct chunk *chunk = chunk_of(receipts, last_sequence(receipts) << OFFSET_BITS);
     size_t size = record_size(receipt, chunk->base_us, chunk->lifetime_us);
-    if (size > (size_t)(chunk->size - chunk->end)) {
+    if (receipts->archive && size > (size_t)(chunk->size - chunk->end)) {
         size = record_size(receipt, receipt->stored_us, receipt->expires_us - receipt->stored_us);
         chunk = chunk_append(receipts, size, receipt);
     }
@@ -543,7 +543,7 @@ static void drop_oldest(struct receipts *receipts, const struct receipt *oldest,
     if (archive) chain_drop_oldest(receipts, head_of(receipts, bucket_of(receipts, oldest->key)));
     receipts->count--;
     if (archive && archive->buckets > 1 && receipts->count < archive->buckets) index_shrink(receipts);
-    if ((receipts->oldest & OFFSET_MASK) + size < chunk_of(receipts, receipts->oldest)->end) {
+    if (!archive || (receipts->oldest & OFFSET_MASK) + size < chunk_of(receipts, receipts->oldest)->end) {
         receipts->oldest += size;
     } else {
         chunk_drop(receipts);

@@ -127,8 +127,9 @@ static int read_number(struct reader *reader, int digits, int least, int most)
     for (; seen < digits && char_is_digit(reader_next(reader)); seen++) {
         number = number * 10 + (reader->text[reader->at++] - '0');
     }
-    if (seen == 0 || number < least || number > most) reader->bad = true;
-    return number;
+    if (seen > 0 && number >= least && number <= most) return number;
+    reader->bad = true;
+    return least;
 }
 
 /* CET or <+0530>: only its shape matters. */

@@ -3,9 +3,10 @@
 #include "quota/checked.h"
 #include "quota/memory.h"
 
-#define NAME_INSIDE 15  /* bytes of a name that stand in the slot */
-#define NAME_APART  255 /* the size byte of a longer one: its address follows */
-#define ROOM_FIRST  4   /* subjects */
+#define NAME_INSIDE  15                             /* bytes of a name that stand in the slot */
+#define LONG_NAME_AT (NAME_INSIDE - sizeof(void *)) /* where the address of a longer one stands */
+#define NAME_APART   255                            /* the size byte of a longer one: its address follows */
+#define ROOM_FIRST   4                              /* subjects */
 
 struct segment {
     const struct rule_set *set;
@@ -80,7 +81,7 @@ static uint8_t home_of(uint64_t hash)
 static struct long_name *long_name_of(const struct slot *slot)
 {
     struct long_name *name;
-    memcpy(&name, slot->name + NAME_INSIDE - sizeof(name), sizeof(name));
+    memcpy(&name, slot->name + LONG_NAME_AT, NAME_INSIDE - LONG_NAME_AT);
     return name;
 }
 
@@ -103,7 +104,7 @@ static size_t name_store(struct slot *slot, struct span name)
     struct long_name *apart = memory_alloc(sizeof(*apart) + name.size);
     apart->size = name.size;
     memcpy(apart->bytes, name.data, name.size);
-    memcpy(slot->name + NAME_INSIDE - sizeof(apart), &apart, sizeof(apart));
+    memcpy(slot->name + LONG_NAME_AT, &apart, NAME_INSIDE - LONG_NAME_AT);
     return sizeof(*apart) + name.size;
 }
 

@@ -30,7 +30,7 @@ static size_t directory_bytes(uint8_t depth)
 static void directory_point(struct table *table, uint32_t place, struct segment *segment)
 {
     uint32_t places = UINT32_C(1) << (table->depth - segment_depth(segment));
-    struct segment **first = table->directory + place / places * places;
+    struct segment **first = table->directory + (place & ~(places - 1));
     for (uint32_t i = 0; i < places; i++) first[i] = segment;
 }
 

@@ -121,15 +121,14 @@ static struct segment *subject_decode(struct cursor *cursor, const struct table 
     uint64_t strange = table->depth == 0 ? 0 : hash ^ (uint64_t)place << (64 - table->depth);
     uint8_t depth = segment_depth(segment);
 
-    cursor->bad = cursor->bad || name.size > SUBJECT_BYTES_MAX || (depth > 0 && strange >> (64 - depth) != 0);
-    if (cursor->bad || segment_find(segment, hash, name, &at) || at != count) {
+    bool belongs = !cursor->bad && name.size <= SUBJECT_BYTES_MAX && (depth == 0 || strange >> (64 - depth) == 0) &&
+                   !segment_find(segment, hash, name, &at) && at == count;
+    if (!belongs || !limiter_states_decode(cursor, limiter)) {
         cursor->bad = true;
-    } else if (limiter_states_decode(cursor, limiter)) {
-        segment = segment_insert(segment, at, hash, name);
-        segment_put(segment, at, limiter);
-    } else {
-        cursor->bad = true;
+        return segment;
     }
+    segment = segment_insert(segment, at, hash, name);
+    segment_put(segment, at, limiter);
     return segment;
 }
 
@@ -195,7 +194,7 @@ struct table *table_decode(struct span bytes)
             cursor.bad = true;
         }
     }
-    if (!cursor.bad && sets.sets && (bytes.size - cursor.at) / 3 > depth) {
+    if (!cursor.bad && sets.count > 0 && (bytes.size - cursor.at) / 3 > depth) {
         table = table_begin(sets.sets[0]->rules, sets.sets[0]->count, rules_us, key, depth);
         table->swept = swept;
         table->changes = changes;
