@@ -4,6 +4,7 @@
 #include "plans.h"
 #include "quota/policy_codec.h"
 #include "reply.h"
+#include <pthread.h>
 
 #define REPLAY           "RL._POLICY"
 #define AUX_VERSION      2 /* 1: policies alone */
@@ -11,7 +12,8 @@
 #define SWEEP_LOOKED_MAX 64 /* entries a change looks at in passing … */
 #define SWEEP_LIFTS_MAX  16 /* … and takes out when they have expired */
 #define CHUNK_BYTES      65536
-#define PAUSE_MS         50 /* while writes are paused look again so often */
+#define PAUSE_MS         50    /* while writes are paused look again so often */
+#define LARGE_BYTES      65536 /* what takes more is freed apart */
 
 static RedisModuleDict *policies, *aside; /* by name; NULL = none */
 static bool loads_aside;                  /* a full sync is loaded beside what is still read (swapdb) */
@@ -23,11 +25,29 @@ struct policy *catalogue_find(struct span name)
     return policies ? RedisModule_DictGetC(policies, (void *)name.data, name.size, NULL) : NULL;
 }
 
+static void *free_apart(void *policy)
+{
+    policy_free(policy);
+    return NULL;
+}
+
+/* A policy of many subjects is freed by a thread of its own: nobody waits for that. */
+static void let_go(struct policy *policy)
+{
+    pthread_t thread;
+    bool large = policy && policy_bytes(policy) > LARGE_BYTES;
+    if (large && pthread_create(&thread, NULL, free_apart, policy) == 0) {
+        pthread_detach(thread);
+    } else {
+        policy_free(policy);
+    }
+}
+
 static void catalogue_put(struct policy *policy)
 {
     struct span name = policy_name(policy);
     if (!policies) policies = RedisModule_CreateDict(NULL);
-    policy_free(catalogue_find(name));
+    let_go(catalogue_find(name));
     RedisModule_DictReplaceC(policies, (void *)name.data, name.size, policy);
 }
 
@@ -36,7 +56,7 @@ static bool catalogue_take_out(struct span name)
     struct policy *policy = catalogue_find(name);
     if (!policy) return false;
     RedisModule_DictDelC(policies, (void *)name.data, name.size, NULL);
-    policy_free(policy);
+    let_go(policy);
     return true;
 }
 
@@ -57,7 +77,7 @@ int64_t catalogue_count(void)
 static void free_visited(const struct policy *policy, void *unused)
 {
     (void)unused;
-    policy_free((struct policy *)policy);
+    let_go((struct policy *)policy);
 }
 
 static void catalogue_clear(void)

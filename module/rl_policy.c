@@ -267,15 +267,15 @@ static void reply_schedules(RedisModuleCtx *ctx, const struct policy *policy)
     }
 }
 
-/* Entries of one table that still stand, in canonical order, the first thousand: who, until (ms, 0 = for ever), and
- * the rules of an override or the name of the list. */
+/* Entries of one table that still stand, of the thousand that came first, in canonical order: who, until (ms, 0 = for
+ * ever), and the rules of an override or the name of the list. */
 static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table, int64_t now_us)
 {
     uint32_t count;
     long shown = 0;
-    const struct policy_entry **entries = policy_entries_sorted(table, &count);
+    const struct policy_entry **entries = policy_entries_sorted(table, LISTED_SHOWN_MAX, &count);
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
-    for (uint32_t i = 0; i < count && shown < LISTED_SHOWN_MAX; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         if (!until_stands(entries[i]->until_us, now_us)) continue;
         RedisModule_ReplyWithMap(ctx, 3);
         reply_field_text(ctx, "subject", (struct span){entries[i]->subject, entries[i]->size});

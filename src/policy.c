@@ -98,15 +98,15 @@ static void merge(const struct policy_entry **source, const struct policy_entry 
 }
 
 /* Bottom-up merge sort: the library's qsort is not for the core, and promises no bound. */
-const struct policy_entry **policy_entries_sorted(const struct policy_table *table, uint32_t *count)
+const struct policy_entry **policy_entries_sorted(const struct policy_table *table, uint32_t most, uint32_t *count)
 {
-    size_t all = table->by_subject.count;
+    size_t all = table->by_subject.count < most ? table->by_subject.count : most;
     *count = (uint32_t)all;
     if (all == 0) return NULL;
     const struct policy_entry **sorted = memory_alloc(all * sizeof(struct policy_entry *));
     const struct policy_entry **other = memory_alloc(all * sizeof(struct policy_entry *));
     size_t filled = 0;
-    for (const struct policy_entry *entry = table->first; entry; entry = entry->next) sorted[filled++] = entry;
+    for (const struct policy_entry *entry = table->first; filled < all; entry = entry->next) sorted[filled++] = entry;
     for (size_t run = 1; run < all; run *= 2) {
         for (size_t begin = 0; begin < all; begin += 2 * run) {
             size_t middle = begin + run < all ? begin + run : all;

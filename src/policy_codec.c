@@ -209,7 +209,7 @@ bool policy_effect_decode(struct cursor *cursor, struct policy_effect_room *room
 static void entries_encode(const struct policy_table *table, enum policy_effect_kind kind, struct sink *sink)
 {
     uint32_t count;
-    const struct policy_entry **entries = policy_entries_sorted(table, &count);
+    const struct policy_entry **entries = policy_entries_sorted(table, UINT32_MAX, &count);
     sink_number(sink, count);
     for (uint32_t i = 0; i < count; i++) {
         const struct policy_entry *entry = entries[i];

@@ -157,7 +157,7 @@ enum policy_fault policy_definition_fault(const struct policy_definition *defini
 /* A policy without subjects and ranges. The name must be valid and the definition without fault. */
 struct policy *policy_new(struct span name, const struct policy_definition *definition);
 
-/* Frees it and gives its rules back; NULL is allowed. */
+/* Frees it and gives its rules back; NULL is allowed. Any thread. */
 void policy_free(struct policy *policy);
 
 /* Why this effect, from a user or another server, cannot be applied; POLICY_FAULT_NONE if it can. */
@@ -207,9 +207,9 @@ uint32_t policy_ranges_count(const struct policy *policy);
 /* The subject's entry in policy->overrides or policy->listed, expired or not; NULL = none. */
 const struct policy_entry *policy_entry_find(const struct policy_table *table, struct span subject);
 
-/* All entries of a table in canonical order (by bytes, the shorter first), *count of them; the array goes back by
- * memory_free, NULL if there are none. The table stays as it is: safe in a forked child. */
-const struct policy_entry **policy_entries_sorted(const struct policy_table *table, uint32_t *count);
+/* The first `most` entries of a table in canonical order (by bytes, the shorter first), *count of them; the array goes
+ * back by memory_free, NULL if there are none. The table stays as it is: safe in a forked child. */
+const struct policy_entry **policy_entries_sorted(const struct policy_table *table, uint32_t most, uint32_t *count);
 
 /* Bytes of memory the policy occupies, without the shared rules. */
 size_t policy_bytes(const struct policy *policy);

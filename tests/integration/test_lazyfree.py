@@ -125,3 +125,23 @@ def test_a_plan_outlives_its_catalogue_in_accounts_and_dies_with_the_last(server
         assert pipeline.execute()[-2][0] == 1
     wait_until(lambda: memory(primary)["lazyfree_pending_objects"] == 0, "the lazy-free thread does not end")
     assert client.info("quota")["quota_keys_q_account"] == 0
+
+
+def test_a_large_policy_is_freed_by_a_thread_of_its_own(servers):
+    """Deleted and defined anew while the last one is still being freed: nobody is mistaken for the other."""
+    primary, replica = servers
+    client = primary.client()
+    for turn in range(5):
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command("RL.POLICY", "SET", "p", 5, "1h")
+        for number in range(5000):
+            pipeline.execute_command("RL.POLICY", "OVERRIDE", "p", f"u{number}", number % 7 + 10 + turn, "1h")
+        pipeline.execute_command("RL.POLICY", "DEL", "p")
+        pipeline.execute_command("RL.POLICY", "SET", "p", 3, "1h")
+        pipeline.execute_command("RL.ALLOW", f"key{turn}", "POLICY", "p", "SUBJECT", "u1")
+        assert pipeline.execute()[-1][1] == 3
+    client.execute_command("RL.POLICY", "DEL", "p")
+    client.execute_command("FLUSHALL")
+    caught_up(primary, replica)
+    for server in servers:
+        wait_until(lambda: server.client().info("quota")["quota_rule_sets"] == 0, "rules are still held")

@@ -269,10 +269,14 @@ static void subjects_are_bytes(void **state)
         policy_choose(policy, (struct span){longest, POLICY_SUBJECT_MAX + 1}, NULL, 1, find_zone, NULL);
     assert_int_equal(limit_of(&choice), 10); /* too long to be anybody */
     uint32_t count;
-    const struct policy_entry **sorted = policy_entries_sorted(&policy->overrides, &count);
+    const struct policy_entry **sorted = policy_entries_sorted(&policy->overrides, UINT32_MAX, &count);
     const int order[] = {2, 3, 0, 1, 4};
     assert_int_equal(count, COUNT_OF(order));
     for (uint32_t i = 0; i < count; i++) assert_int_equal(sorted[i]->rules->rules[0].limit, 100 + order[i]);
+    memory_free(sorted);
+    sorted = policy_entries_sorted(&policy->overrides, 2, &count); /* of the first two */
+    assert_int_equal(count, 2);
+    for (uint32_t i = 0; i < count; i++) assert_int_equal(sorted[i]->rules->rules[0].limit, 100 + i);
     memory_free(sorted);
     policy_free(policy);
 }
