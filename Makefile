@@ -181,19 +181,20 @@ soak: quota.so .venv/made-from
 
 # ---- benchmarks: scripts/bench/__main__.py is their map ---------------------------------------------------------------
 BENCH         := PYTHONPATH=scripts $(PYTHON) -m bench
-bench_parts   := bench-instructions bench-check bench-memory bench-scale bench-latency bench-plots
+bench_parts   := bench-aims bench-instructions bench-check bench-memory bench-scale bench-latency bench-plots
 
 .venv/made-for-bench: scripts/bench/requirements.txt .venv/made-from
 	scripts/setup bench
 
 bench: quota.so .venv/made-for-bench
+	$(BENCH) aims
 	$(BENCH) throughput
 
 $(bench_parts): bench-%: quota.so .venv/made-for-bench
 	$(BENCH) $*
 
 bench-all: bench-instructions
-	@for part in throughput memory scale latency; do $(BENCH) $$part || exit 1; done
+	@for part in aims throughput memory scale latency; do $(BENCH) $$part || exit 1; done
 
 # ---- order ------------------------------------------------------------------------------------------------------
 tidy: tools

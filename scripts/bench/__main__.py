@@ -1,12 +1,13 @@
 """Measures the module on this machine: one part at a time, each with a table, figures in results.json, and plots.
 
-    parts      throughput   instructions   memory   scale, persistence   latency, bounds
-                    │             │           │             │                  │
-    what       rows · lua/ ───────┘           └── Contents of load ────────────┘
+    parts      aims, throughput   instructions   memory   scale, persistence   latency, bounds
+                    │                   │           │             │                  │
+    what       rows · lua/ ─────────────┘           └── Contents of load ────────────┘
     method     rounds: interleaved, paired, medians
     how        load (RESP, redis-benchmark, a pump)      machine (pinned servers, their CPU)      settings
     out        report (tables, progress, json)           plots (svg)
 
+    python -m bench aims            make bench-aims           each aim by itself, pair by pair; also part of make bench
     python -m bench throughput      make bench                the table, situations, bytes replicated
     python -m bench instructions    make bench-instructions   callgrind, writes instructions.json
     python -m bench check           make bench-check          callgrind again, fails when a row has grown
@@ -19,10 +20,11 @@ Settings are environment variables, see settings.py. Figures are of this machine
 """
 import sys
 
-from . import instructions, latency, machine, memory, plots, scale, throughput
+from . import aims, instructions, latency, machine, memory, plots, scale, throughput
 from .settings import Settings
 
 PARTS = {
+    "aims": aims.run,
     "throughput": throughput.run,
     "instructions": instructions.run,
     "check": instructions.check,
