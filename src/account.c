@@ -345,9 +345,11 @@ static bool hold_accepted(struct promise *promise, const struct change *change)
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
-    bool known = account && change->slot < account->slots_count;
-    const struct slot *slot = known ? &account->slots[change->slot] : NULL;
-    if (change_is_of_slot(change) && change->slot >= promise->slots) return false;
+    const struct slot *slot = NULL; /* one that the account has already */
+    if (change_is_of_slot(change)) {
+        if (change->slot >= promise->slots) return false;
+        if (account && change->slot < account->slots_count) slot = &account->slots[change->slot];
+    }
     switch (change->kind) {
     case CHANGE_PLAN: return promise->planned = plan_bytes_accepted(change->bytes, false);
     case CHANGE_NEXT:
