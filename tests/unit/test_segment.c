@@ -171,7 +171,12 @@ static void assert_decide_alike(const struct segment *carried, const struct segm
     assert_true(segment_find(carried, siphash(&key, name), name, &at));
     limiter_decide(segment_lend(carried, at, &left), (struct rule *)set->rules, 1, &ask, &one);
     limiter_decide(segment_lend(old, at, &right), rules, 1, &ask, &two);
-    assert_memory_equal(&one.verdict, &two.verdict, sizeof(one.verdict));
+    assert_int_equal(one.verdict.granted, two.verdict.granted);
+    assert_int_equal(one.verdict.limit, two.verdict.limit);
+    assert_int_equal(one.verdict.remaining, two.verdict.remaining);
+    assert_int_equal(one.verdict.wait_us, two.verdict.wait_us);
+    assert_int_equal(one.verdict.reset_us, two.verdict.reset_us);
+    assert_int_equal(one.verdict.rule, two.verdict.rule);
 }
 
 /* A state carried to other rules is the state limiter_decide would have gone on with. */
