@@ -5,7 +5,7 @@
                   └──────────────────────────▶ a dump: "totals: n" ◀───────────────────────────────────────┘
 
 What is compared is the ratio to SET of the same run, for that leaves out other builds of the server and of libc. The
-committed docs/bench/instructions.json is what `check` holds a run against.
+committed docs/bench/instructions.json is what `check` holds a run against. Where they go is read off the same dumps.
 """
 import os
 import pathlib
@@ -13,7 +13,7 @@ import re
 import subprocess
 import tempfile
 
-from . import load, machine, report, rows
+from . import load, machine, profile, report, rows
 
 KEYS, COUNTED = 1000, 20_000
 GROWTH_MAX = 1.10
@@ -27,13 +27,15 @@ def control(server, *words):
 
 
 def dumped(folder):
-    """The total of the latest dump."""
+    """The latest dump: its total, and {part: instructions}."""
     newest = max(folder.glob("out.*"), key=lambda path: int(path.suffix[1:]))
-    return int(re.search(r"^totals: (\d+)", newest.read_text(errors="replace"), re.M)[1])
+    text = newest.read_text(errors="replace")
+    module = pathlib.Path(machine.servers.MODULE).name
+    return int(re.search(r"^totals: (\d+)", text, re.M)[1]), profile.of_dump(text, module)
 
 
 def count(server, row, database, folder):
-    """Instructions per decision of this row."""
+    """Instructions per decision of this row: all, and by part."""
     requests = COUNTED // row.decisions
     row.contents.fill(server, KEYS, database=database)
     load.send(server, row.lines, requests, KEYS, database=database)
@@ -42,11 +44,13 @@ def count(server, row, database, folder):
     load.send(server, row.lines, requests, KEYS, database=database)
     control(server, "-i", "off")
     control(server, "-d", "row")
-    return dumped(folder) / (requests * row.decisions)
+    total, parts = dumped(folder)
+    decisions = requests * row.decisions
+    return total / decisions, {part: round(each / decisions) for part, each in parts.items()}
 
 
 def count_all(table):
-    """{name: instructions}, all on one server."""
+    """{name: (instructions, those of each part)}, all on one server."""
     with tempfile.TemporaryDirectory(prefix="quota-bench-") as name:
         folder = pathlib.Path(name)
         wrapper = f"valgrind --tool=callgrind --instr-atstart=no --callgrind-out-file={folder}/out"
@@ -68,17 +72,18 @@ def ours():
 
 
 def counted():
-    """{name: {instructions, in_sets}}; in_sets is above 1 for what takes more than SET."""
+    """{name: {instructions, in_sets, parts}}; in_sets is above 1 for what takes more than SET."""
     found = count_all(ours())
-    base = found[rows.BASE.name]
-    return {name: {"instructions": round(each), "in_sets": each / base} for name, each in found.items()}
+    base = found[rows.BASE.name][0]
+    return {name: {"instructions": round(total), "in_sets": total / base, "parts": parts}
+            for name, (total, parts) in found.items()}
 
 
 def run(settings):
     found = counted()
     report.table("instructions a decision, pipeline 16, a thousand hot keys (callgrind)",
-                 ("", "instructions", "in SETs"),
-                 [(name, row["instructions"], row["in_sets"]) for name, row in found.items()])
+                 ("", "all", "in SETs", *profile.PARTS),
+                 [(name, row["instructions"], row["in_sets"], *row["parts"].values()) for name, row in found.items()])
     report.write(settings.out / FILE, found)
 
 
