@@ -62,6 +62,12 @@ def allow_row(name, rules, cost=1_000_000, **more):
     return limit_row(name, rules, f"{rules} COST {cost}" if cost > 1 else rules, **more)
 
 
+def denied_row(algorithm):
+    """One unit a year, which the fill has taken, and the one place in the queue for it."""
+    row = allow_row(f"RL.ALLOW {algorithm} denied", f"{algorithm} 1 365d", cost=1, answer=0)
+    return dataclasses.replace(row, contents=Contents(opening=row.lines, entry=row.lines))
+
+
 def quota_row(name, plan, lines="QUOTA.CONSUME {key} r 1", entry="QUOTA.CONSUME {key} r 1", answer=1, told=False):
     opened = Contents(opening=(f"QUOTA.OPEN {{key}} {plan}",), entry=(entry,))
     return Row(name, "quotas", tuple(lines.split(" | ")), opened, answer, told=told)
@@ -104,6 +110,8 @@ LIMIT_ROWS = (
     allow_row("RL.ALLOW FIXED", f"FIXED {RULE}"),
     allow_row("RL.ALLOW SLIDING", f"SLIDING {RULE}"),
     allow_row("RL.ALLOW LOG", "LOG 100000 365d", cost=1),
+    *map(denied_row, ("TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG")),
+    allow_row("RL.ALLOW, 3 rules, denied", f"{RULE} 1 180d SLIDING 1000000000 365d", cost=1, answer=0),
     TAKE,
     MANY,
 )
