@@ -310,25 +310,6 @@ int64_t charge_remaining(const struct standing *standing, struct footing *footin
     return footing->terms ? smallest_available(&scene, logged, made_us) : 0;
 }
 
-/* Does any limit keep the units out now? */
-static bool limits_deny(const struct scene *scene, int64_t units)
-{
-    for (uint32_t i = 0; i < scene->terms->rules_count; i++) {
-        const struct quota_rule *rule = &scene->terms->rules[i];
-        int64_t wait_us = 0;
-        if (rule->kind == QUOTA_LIMIT) {
-            const struct window *window = footing_window(scene->footing, rule);
-            int64_t capacity = window_capacity(window, scene->terms, scene->standing->now_us);
-            wait_us = window_wait_us(scene, rule, window, capacity, units);
-        } else if (rule->kind == QUOTA_ROLLING) {
-            struct state state = footing_log(scene->standing, scene->footing, &rule->rule);
-            wait_us = log_wait_us(scene, &rule->rule, &state, units);
-        }
-        if (wait_us != 0) return true;
-    }
-    return false;
-}
-
 static void hear_limits(const struct scene *scene, int64_t units, int64_t charged, struct hearing *hearing)
 {
     for (uint32_t i = 0; i < scene->terms->rules_count; i++) {
@@ -344,8 +325,8 @@ static enum account_fault admit(const struct scene *scene, const struct charge *
     int64_t cost = scene->terms->cost, units = charge->amount * cost;
     *granted = charge->amount;
     if (charge->mode == ASK_FORCE) return ask_rates(scene, rates, units, ASK_FORCE);
+    int64_t available = smallest_available(scene, 0, 0);
     if (charge->mode == ASK_UPTO) {
-        int64_t available = smallest_available(scene, 0, 0);
         if (available != UNLIMITED) *granted = min_i64(*granted, available / cost);
         if (*granted == 0) return ask_rates(scene, rates, cost, ASK_PEEK);
         enum account_fault fault = ask_rates(scene, rates, *granted * cost, ASK_UPTO);
@@ -355,7 +336,7 @@ static enum account_fault admit(const struct scene *scene, const struct charge *
         *granted = fits;
         return exact ? ACCOUNT_FAULT_NONE : ask_rates(scene, rates, max_i64(fits, 1) * cost, ASK_ALL);
     }
-    bool denied = limits_deny(scene, units);
+    bool denied = available != UNLIMITED && units > available;
     bool looks = charge->mode == ASK_PEEK || denied;
     enum account_fault fault = ask_rates(scene, rates, units, looks ? ASK_PEEK : ASK_ALL);
     denied = denied || (rates->count > 0 && rates->decision.verdict.granted == 0);

@@ -42,14 +42,18 @@ def aims_of(peers):
 
 def compare(server, aims, table, settings, step):
     """{aim: [the other's CPU / its CPU, of each round]}."""
+    placed = {row.name: (row, database) for row, database in table.items()}
+
+    def cpu_us(name):
+        row, database = placed[name]
+        return throughput.measure(server, row, database, settings.keys, throughput.requests_of(row, settings)).cpu_us
+
     ratios = {aim: [] for aim in aims}
     for number in range(settings.rounds):
         for aim in aims if number % 2 == 0 else reversed(aims):
             step(f"{aim.row}, {aim.against}")
             pair = (aim.against, aim.row) if number % 2 == 0 else (aim.row, aim.against)
-            used = {row.name: throughput.measure(server, row, database, settings.keys,
-                                                 throughput.requests_of(row, settings)).cpu_us
-                    for name in pair for row, database in table.items() if row.name == name}
+            used = {name: cpu_us(name) for name in pair}
             ratios[aim].append(used[aim.against] / used[aim.row])
     return ratios
 

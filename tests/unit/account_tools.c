@@ -292,19 +292,14 @@ void catalogue_end(void)
 
 int account_set_up(void **state)
 {
-    (void)state;
-    heap_watch();
-    random_begin(UINT64_C(20250131));
-    return 0;
+    return heap_set_up(state);
 }
 
 int account_tear_down(void **state)
 {
-    (void)state;
     catalogue_end();
     if (plans_shared_count() != 0) fail_msg("%lld plans are still in use", (long long)plans_shared_count());
-    assert_int_equal(heap_blocks(), 0);
-    return 0;
+    return heap_tear_down(state);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------------------- */
