@@ -52,12 +52,12 @@ REDIS         := -isystem $(dir $(REDISMODULE_H))
 # -z defs proves that nothing is left to be found by chance (the module API arrives in variables of the header).
 MODULE_LINK   := -shared -Wl,-Bsymbolic -Wl,-z,defs
 
-src           := $(patsubst %.c,%.o,$(wildcard src/*.c))
+src           := $(patsubst %.c,%.o,$(wildcard src/*/*.c))
 module        := $(patsubst %.c,%.o,$(wildcard module/*.c))
 unit_tests    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 unit_helpers  := $(patsubst %.c,%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 fuzz_targets  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
-c_files        = $(wildcard src/*.c module/*.[ch] include/quota/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
+c_files        = $(wildcard src/*/*.c module/*.[ch] include/quota/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
 
 all: quota.so
 
@@ -84,9 +84,9 @@ build/$1/unit/%: build/$1/tests/unit/%.o $$(addprefix build/$1/,$$(src) $$(unit_
 endef
 # Undefined behaviour ends the program: the runtime cannot see its options inside redis-server, which overwrites the
 # memory of /proc/self/environ with its title, and would only print a line.
-SANITIZE      := -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-COVERAGE      := -O0 --coverage -fprofile-update=atomic
-FUZZ          := -fsanitize=fuzzer-no-link,address,undefined
+SANITIZE      := -DQUOTA_EXPECT_FATAL -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+COVERAGE      := -DQUOTA_EXPECT_FATAL -O0 --coverage -fprofile-update=atomic
+FUZZ          := -DQUOTA_EXPECT_FATAL -fsanitize=fuzzer-no-link,address,undefined
 $(eval $(call kind,release,$$(CC),))
 $(eval $(call kind,sanitize,$$(CC),$$(SANITIZE)))
 $(eval $(call kind,coverage,$$(CC),$$(COVERAGE)))
@@ -98,7 +98,7 @@ build/sanitize/fuzz_%: build/sanitize/tests/fuzz/fuzz_%.o build/sanitize/tests/f
 	$(CC) $(CFLAGS) $(SANITIZE) $(LDFLAGS) $^ -o $@
 .SECONDARY:
 
--include $(wildcard build/*/src/*.d build/*/module/*.d build/*/tests/*/*.d)
+-include $(wildcard build/*/src/*/*.d build/*/module/*.d build/*/tests/*/*.d)
 
 # What is not there yet is fetched by the one script that knows how.
 .deps/redismodule.h:
@@ -214,7 +214,7 @@ format:
 lint: $(REDISMODULE_H)
 	cppcheck --quiet -j 2 --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 	    --suppress=missingIncludeSystem --library=posix -Iinclude src module
-	printf '%s\0' $(wildcard src/*.c module/*.c) | xargs -0 -P 2 -n 1 \
+	printf '%s\0' $(wildcard src/*/*.c module/*.c) | xargs -0 -P 2 -n 1 \
 	    sh -c 'clang-tidy --quiet --warnings-as-errors="*" "$$1" -- $(CODE) $(REDIS) 2>/dev/null' sh
 
 symbols: quota.so

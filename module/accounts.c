@@ -19,8 +19,8 @@ struct account_host accounts_host(void)
 
 bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool writing, struct account_call *call)
 {
-    bool opened = writing ? handle_open_or_reply(ctx, &account_keeper, name, &call->handle)
-                          : handle_read_or_reply(ctx, &account_keeper, name, &call->handle);
+    bool opened = writing ? handle_open_or_reply(ctx, &account_type, name, &call->handle)
+                          : handle_read_or_reply(ctx, &account_type, name, &call->handle);
     if (!opened) return false;
     call->host = accounts_host();
     call->now_us = clock_now_us();
@@ -46,7 +46,7 @@ void accounts_end(struct account_call *call)
     handle_close(&call->handle);
 }
 
-bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct span word, size_t most)
+bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct bytes word, size_t most)
 {
     if (word.size > 0 && word.size <= most) return true;
     reply_error(ctx, "ERR %s '%s' must have 1 to %zu bytes", what, printable(word).text, most);
@@ -96,17 +96,17 @@ static const struct {
 
 static int reply_zone(RedisModuleCtx *ctx, const struct account *account)
 {
-    struct span zone = account ? label_span(account->zone) : SPAN("UTC");
+    struct bytes zone = account ? label_bytes(account->zone) : BYTES("UTC");
     return reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(zone).text, zones_folder());
 }
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the formats are those of the table */
 int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,
-                         struct span about, int64_t bound)
+                         struct bytes about, int64_t bound)
 {
     if (fault == ACCOUNT_FAULT_ZONE) return reply_zone(ctx, account_of(call));
-    struct printable shown = printable(about), name = printable(span_of(call->handle.name));
+    struct printable shown = printable(about), name = printable(string_bytes(call->handle.name));
     const char *text = texts[fault].text;
     switch (texts[fault].quotes) {
     case QUOTES_ACCOUNT: return reply_error(ctx, text, name.text);

@@ -1,14 +1,14 @@
 /* What every command on an account does around its decision.
  *
  *     accounts_begin_or_reply ─▶ <x>_decide(call.account, &call.host, …, &call.decision) ─▶ accounts_commit_or_reply
- *     open, one instant, settings       (quota/consume.h, refund.h, reserve.h, tenancy.h)     │ fault → error text
+ *     open, one instant, settings       (quota/consume.h, refund.h, reserve.h, admin.h)     │ fault → error text
  *                                                                                              │ changes → commit
  *                                                       the handler replies ◀─────────────────┘
  *     accounts_end: always */
 #pragma once
 
-#include "keeper.h"
-#include "quota/account_decision.h"
+#include "quota/decide/account_decision.h"
+#include "value_type.h"
 
 struct account_call {
     struct handle handle;
@@ -34,10 +34,10 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
 
 /* The error of a fault. */
 int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,
-                         struct span about, int64_t bound);
+                         struct bytes about, int64_t bound);
 
 /* After accounts_begin_or_reply: frees the decision, closes the key. */
 void accounts_end(struct account_call *call);
 
 /* True for 1 … `most` bytes; else the client has its error. */
-bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct span word, size_t most);
+bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct bytes word, size_t most);

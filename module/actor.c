@@ -1,6 +1,6 @@
 /* Asks the server who calls; see actor.h. */
 #include "actor.h"
-#include "quota/change.h"
+#include "quota/account/change.h"
 
 struct actor actor_of(RedisModuleCtx *ctx)
 {
@@ -10,7 +10,7 @@ struct actor actor_of(RedisModuleCtx *ctx)
     actor.held = RedisModule_GetClientUserNameById(ctx, RedisModule_GetClientId(ctx));
     /* Inside a script the client is the script's own; the server then still knows who called it. */
     if (!actor.held && (flags & REDISMODULE_CTX_FLAGS_LUA)) actor.held = RedisModule_GetCurrentUserName(ctx);
-    if (actor.held) actor.name = span_of(actor.held);
+    if (actor.held) actor.name = string_bytes(actor.held);
     if (actor.name.size > ACTOR_BYTES_MAX) actor.name.size = ACTOR_BYTES_MAX;
     return actor;
 }

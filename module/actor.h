@@ -4,12 +4,12 @@
  * traps: a script has a client without a user, and another module's call has none at all. */
 #pragma once
 
-#include "quota/span.h"
+#include "quota/base/bytes.h"
 #include "redis.h"
 
 struct actor {
     RedisModuleString *held;
-    struct span name; /* empty = nobody in particular */
+    struct bytes name; /* empty = nobody in particular */
 };
 
 /* The caller of this command, held until it is forgotten. */

@@ -1,8 +1,8 @@
 /* Reads calls by rows and documents the same rows; see argument.h. */
 #include "argument.h"
-#include "quota/algorithm.h"
-#include "quota/limiter.h"
-#include "quota/micros.h"
+#include "quota/rate/algorithm.h"
+#include "quota/rate/limiter.h"
+#include "quota/time/duration.h"
 #include "reply.h"
 
 /* One pass over the words of a call. */
@@ -10,7 +10,7 @@ struct reading {
     RedisModuleCtx *ctx;
     RedisModuleString **argv;
     int argc, at;
-    struct span word; /* the one at `at`, once somebody has looked at it; no data before */
+    struct bytes word; /* the one at `at`, once somebody has looked at it; no data before */
 };
 
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
@@ -20,9 +20,9 @@ static bool reading_ended(const struct reading *reading)
     return reading->at == reading->argc;
 }
 
-static struct span reading_word(struct reading *reading)
+static struct bytes reading_word(struct reading *reading)
 {
-    if (!reading->word.data) reading->word = span_of(reading->argv[reading->at]);
+    if (!reading->word.data) reading->word = string_bytes(reading->argv[reading->at]);
     return reading->word;
 }
 
@@ -46,32 +46,32 @@ static const char *expectation(enum argument_kind kind)
 }
 
 /* Percent with at most two decimals, as hundredths; its range is the row's to say. */
-static bool parse_percent(struct span word, int64_t *bp)
+static bool parse_percent(struct bytes word, int64_t *bp)
 {
     const char *point = memchr(word.data, '.', word.size);
     size_t whole_size = point ? (size_t)(point - word.data) : word.size,
            digits = point ? word.size - whole_size - 1 : 0;
     int64_t whole, part = 0;
     if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
-    if (!span_integer((struct span){word.data, whole_size}, &whole) || whole > INT32_MAX) return false;
+    if (!bytes_integer((struct bytes){word.data, whole_size}, &whole) || whole > INT32_MAX) return false;
     if (point && (digits < 1 || digits > 2 || point[1] < '0' || point[1] > '9')) return false;
-    if (point && !span_integer((struct span){point + 1, digits}, &part)) return false;
+    if (point && !bytes_integer((struct bytes){point + 1, digits}, &part)) return false;
     *bp = whole * 100 + part * (digits == 1 ? 10 : 1);
     return true;
 }
 
-static bool parse_number(enum argument_kind kind, struct span word, int64_t *number)
+static bool parse_number(enum argument_kind kind, struct bytes word, int64_t *number)
 {
-    if (kind == ARGUMENT_DURATION) return span_parse_duration(word, number);
-    if (kind == ARGUMENT_INSTANT) return span_parse_instant(word, number);
+    if (kind == ARGUMENT_DURATION) return parse_duration(word, number);
+    if (kind == ARGUMENT_INSTANT) return parse_instant(word, number);
     if (kind == ARGUMENT_PERCENT || kind == ARGUMENT_PERCENTS) return parse_percent(word, number);
-    return span_integer(word, number);
+    return bytes_integer(word, number);
 }
 
 /* The next word as a number within the row's range. */
 static bool parse_ranged(struct reading *reading, const struct argument *row, int64_t *number)
 {
-    struct span word = reading_word(reading);
+    struct bytes word = reading_word(reading);
     reading_pass(reading, 1);
     if (!parse_number(row->kind, word, number)) {
         reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(word).text, expectation(row->kind));
@@ -84,7 +84,7 @@ static bool parse_ranged(struct reading *reading, const struct argument *row, in
     return true;
 }
 
-static bool starts_with_digit(struct span word)
+static bool starts_with_digit(struct bytes word)
 {
     return word.size > 0 && word.data[0] >= '0' && word.data[0] <= '9';
 }
@@ -108,7 +108,7 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
     void *field = (char *)request + row->offset;
     if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
     if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
-    if (row->kind == ARGUMENT_TEXT) *(struct span *)field = reading_word(reading);
+    if (row->kind == ARGUMENT_TEXT) *(struct bytes *)field = reading_word(reading);
     reading_pass(reading, 1);
     return true;
 }
@@ -153,7 +153,7 @@ const struct argument rule_arguments[] = {
      .summary = "How units are counted."},
     FIELD(ARGUMENT_INTEGER, "limit", NULL, struct rule_words, limit, UNLIMITED, INT64_MAX, 0,
           "Units per period; -1 is unlimited, 0 is none."),
-    FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_words, period_us, 1, SPAN_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_words, period_us, 1, DURATION_MAX_US, 0,
           "Length of the period, 1us to about 9000 years."),
     FIELD(ARGUMENT_INTEGER, "capacity", "BURST", struct rule_words, capacity, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units at once, 1 or more (default: limit); for QUEUE the places that wait."),
@@ -197,7 +197,7 @@ static const char *rule_from_words(const struct rule_words *words, struct rule *
 static bool parse_rule(struct reading *reading, const struct argument *row, struct rules_argument *rules)
 {
     struct rule_words words = {.algorithm = RULE_GCRA, .capacity = NOT_GIVEN, .initial = NOT_GIVEN};
-    struct span begins_with = reading_word(reading);
+    struct bytes begins_with = reading_word(reading);
     if (!parse_rows(reading, row->rows, true, &words)) return false;
     if (rules->count == RULES_MAX) {
         reply_error(reading->ctx, "LIMITED a key has at most %d rules", RULES_MAX);
@@ -209,17 +209,17 @@ static bool parse_rule(struct reading *reading, const struct argument *row, stru
     return !fault;
 }
 
-static bool is_option(const struct argument *rows, struct span word);
+static bool is_option(const struct argument *rows, struct bytes word);
 
 /* The flag of a choice that the word names, or NULL. */
-static const struct argument *find_choice(const struct argument *choice, struct span word)
+static const struct argument *find_choice(const struct argument *choice, struct bytes word)
 {
-    while (choice->kind && !span_is_word(word, choice->token)) choice++;
+    while (choice->kind && !bytes_is_word(word, choice->token)) choice++;
     return choice->kind ? choice : NULL;
 }
 
 /* A rule begins with its algorithm or with a number. */
-static bool begins_rule(struct span word)
+static bool begins_rule(struct bytes word)
 {
     if (word.size > 0 && (word.data[0] == '-' || (word.data[0] >= '0' && word.data[0] <= '9'))) return true;
     return find_choice(algorithm_choice, word) != NULL;
@@ -243,14 +243,14 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
 {
     struct sets_argument *argument = (void *)((char *)request + row->offset);
     if (reading_ended(reading)) return parse_missing(reading, row);
-    while (!reading_ended(reading) && span_is_word(reading_word(reading), row->token)) {
+    while (!reading_ended(reading) && bytes_is_word(reading_word(reading), row->token)) {
         if (argument->count == argument->capacity) {
             argument->capacity = argument->capacity * 2 + 1;
             size_t size = (size_t)argument->capacity * sizeof(*argument->sets);
             argument->sets = RedisModule_Realloc(argument->sets, size);
         }
         struct set_argument *set = &argument->sets[argument->count++];
-        set->policy = set->zone = set->days = set->times = (struct span){"", 0};
+        set->policy = set->zone = set->days = set->times = (struct bytes){"", 0};
         set->rules.count = 0;
         reading_pass(reading, 1);
         if (!parse_rows(reading, row->rows, true, set)) return false;
@@ -303,16 +303,16 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
 /* ---- rows ------------------------------------------------------------------------------------------------ */
 
 /* Every token begins with a letter: most words of a call, being numbers, need not be compared with any. */
-static bool may_be_token(struct span word)
+static bool may_be_token(struct bytes word)
 {
     return word.size > 0 && ((word.data[0] | ' ') >= 'a' && (word.data[0] | ' ') <= 'z');
 }
 
 /* Does the word call this row by its token? A choice is called by any of its flags (then *flag). */
-static inline bool row_is_called(const struct argument *row, struct span word, const struct argument **flag)
+static inline bool row_is_called(const struct argument *row, struct bytes word, const struct argument **flag)
 {
     *flag = row->kind == ARGUMENT_FLAG ? row : NULL;
-    if (row->kind != ARGUMENT_CHOICE) return row->token && span_is_word(word, row->token);
+    if (row->kind != ARGUMENT_CHOICE) return row->token && bytes_is_word(word, row->token);
     *flag = find_choice(row->rows, word);
     return *flag != NULL;
 }
@@ -384,7 +384,7 @@ static bool parse_positional(struct reading *reading, const struct argument *row
 }
 
 /* The option that the word calls, else the one it may be the bare value of, else NULL. */
-static const struct argument *find_option(const struct argument *rows, struct span word, const struct argument **flag,
+static const struct argument *find_option(const struct argument *rows, struct bytes word, const struct argument **flag,
                                           bool *bare)
 {
     const struct argument *valued = NULL;
@@ -400,7 +400,7 @@ static const struct argument *find_option(const struct argument *rows, struct sp
     return valued;
 }
 
-static bool is_option(const struct argument *rows, struct span word)
+static bool is_option(const struct argument *rows, struct bytes word)
 {
     const struct argument *flag;
     bool bare;
@@ -414,7 +414,7 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
     uint64_t seen = 0, needed = 0;
     if (!parse_positional(reading, rows, request, &needed)) return false;
     while (!reading_ended(reading)) {
-        struct span word = reading_word(reading);
+        struct bytes word = reading_word(reading);
         const struct argument *flag;
         bool bare;
         const struct argument *row = find_option(rows, word, &flag, &bare);

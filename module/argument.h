@@ -13,7 +13,7 @@
  * have been accepted. */
 #pragma once
 
-#include "quota/rule.h"
+#include "quota/rate/rule.h"
 #include "redis.h"
 
 enum argument_kind {
@@ -64,8 +64,8 @@ struct rules_argument {
 
 /* One element of ARGUMENT_SETS: rules, and the words that may stand beside them. */
 struct set_argument {
-    struct span policy;            /* instead of rules; size 0 = not given */
-    struct span zone, days, times; /* of a SCHEDULE */
+    struct bytes policy;            /* instead of rules; size 0 = not given */
+    struct bytes zone, days, times; /* of a SCHEDULE */
     struct rules_argument rules;
 };
 

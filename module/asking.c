@@ -5,8 +5,8 @@
 #include "reply.h"
 #include "zones.h"
 
-bool asking_begin_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct span policy, struct span subject,
-                           struct span address, int64_t now_us, struct asking *asking)
+bool asking_begin_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy, struct bytes subject,
+                           struct bytes address, int64_t now_us, struct asking *asking)
 {
     *asking = (struct asking){.rules = rules, .choice = {.kind = CHOICE_RULES}};
     if ((policy.size > 0) == (rules->count > 0)) {

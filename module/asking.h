@@ -9,8 +9,8 @@
 #pragma once
 
 #include "argument.h"
-#include "quota/limiter.h"
-#include "quota/policy.h"
+#include "quota/rate/limiter.h"
+#include "quota/rate/policy.h"
 
 struct asking {
     struct rules_argument *rules; /* in the call, or copied from the policy */
@@ -18,8 +18,8 @@ struct asking {
 };
 
 /* Finds out which rules decide. `policy` of size 0 = those of the call. False when the client has its error. */
-bool asking_begin_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct span policy, struct span subject,
-                           struct span address, int64_t now_us, struct asking *asking);
+bool asking_begin_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy, struct bytes subject,
+                           struct bytes address, int64_t now_us, struct asking *asking);
 
 /* Decides against a limiter; as limiter_decide, lists and shadow included. */
 void asking_decide(const struct asking *asking, const struct limiter *limiter, struct limiter_ask ask,

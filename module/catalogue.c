@@ -2,7 +2,7 @@
 #include "catalogue.h"
 #include "commit.h"
 #include "plans.h"
-#include "quota/policy_codec.h"
+#include "quota/rate/policy_codec.h"
 #include "reply.h"
 #include <pthread.h>
 
@@ -20,7 +20,7 @@ static bool loads_aside;                  /* a full sync is loaded beside what i
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
-struct policy *catalogue_find(struct span name)
+struct policy *catalogue_find(struct bytes name)
 {
     return policies ? RedisModule_DictGetC(policies, (void *)name.data, name.size, NULL) : NULL;
 }
@@ -45,13 +45,13 @@ static void let_go(struct policy *policy)
 
 static void catalogue_put(struct policy *policy)
 {
-    struct span name = policy_name(policy);
+    struct bytes name = policy_name(policy);
     if (!policies) policies = RedisModule_CreateDict(NULL);
     let_go(catalogue_find(name));
     RedisModule_DictReplaceC(policies, (void *)name.data, name.size, policy);
 }
 
-static bool catalogue_take_out(struct span name)
+static bool catalogue_take_out(struct bytes name)
 {
     struct policy *policy = catalogue_find(name);
     if (!policy) return false;
@@ -91,7 +91,7 @@ static void catalogue_clear(void)
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
 /* The first definition begins the policy; everything else needs one. False when the effect does not fit. */
-static bool catalogue_apply(struct span name, const struct policy_effect *effect)
+static bool catalogue_apply(struct bytes name, const struct policy_effect *effect)
 {
     struct policy *policy = catalogue_find(name);
     if (!policy) {
@@ -105,7 +105,7 @@ static bool catalogue_apply(struct span name, const struct policy_effect *effect
     return true;
 }
 
-void catalogue_change(RedisModuleCtx *ctx, struct span name, const struct policy_effect *effect, int64_t now_us)
+void catalogue_change(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
 {
     struct policy_effect lifts[SWEEP_LIFTS_MAX];
     struct sink wire = {0};
@@ -117,20 +117,20 @@ void catalogue_change(RedisModuleCtx *ctx, struct span name, const struct policy
         policy_effect_encode(&lifts[i], &wire); /* before it is applied: it borrows from what it takes out */
         policy_apply(policy, &lifts[i]);
     }
-    commit_catalogue(ctx, REPLAY, name, (struct span){wire.data, wire.size});
+    commit_catalogue(ctx, REPLAY, name, (struct bytes){wire.data, wire.size});
     sink_free(&wire);
 }
 
-bool catalogue_delete(RedisModuleCtx *ctx, struct span name)
+bool catalogue_delete(RedisModuleCtx *ctx, struct bytes name)
 {
     if (!catalogue_take_out(name)) return false;
-    commit_catalogue(ctx, REPLAY, name, SPAN(""));
+    commit_catalogue(ctx, REPLAY, name, BYTES(""));
     return true;
 }
 
-bool catalogue_replay(struct span name, struct span effects)
+bool catalogue_replay(struct bytes name, struct bytes effects)
 {
-    struct cursor cursor = cursor_over(effects);
+    struct cursor cursor = cursor_init(effects);
     struct policy_effect effect;
     bool fits = true;
     if (effects.size == 0) {
@@ -188,7 +188,7 @@ static int load_catalogue(RedisModuleIO *rdb)
         size_t size;
         char *bytes = RedisModule_LoadStringBuffer(rdb, &size);
         if (!bytes) return REDISMODULE_ERR;
-        struct policy *policy = policy_decode((struct span){bytes, size});
+        struct policy *policy = policy_decode((struct bytes){bytes, size});
         RedisModule_Free(bytes);
         if (policy) catalogue_put(policy);
         if (!policy) RedisModule_LogIOError(rdb, "warning", "a damaged policy was left out");
@@ -210,14 +210,14 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
 
 struct writing {
     RedisModuleCtx *ctx;
-    struct span name;
+    struct bytes name;
     struct sink wire;
 };
 
 static void flush_writing(struct writing *writing, size_t threshold)
 {
     if (writing->wire.size <= threshold) return;
-    commit_catalogue(writing->ctx, REPLAY, writing->name, (struct span){writing->wire.data, writing->wire.size});
+    commit_catalogue(writing->ctx, REPLAY, writing->name, (struct bytes){writing->wire.data, writing->wire.size});
     writing->wire.size = 0;
 }
 
@@ -243,7 +243,7 @@ static void write_policy(const struct policy *policy, void *ctx)
                                            .schedules_count = policy->schedules_count,
                                            .schedules = policy->schedules,
                                            .schedule_rules = schedule_rules};
-    commit_catalogue(ctx, REPLAY, writing.name, SPAN("")); /* whatever stood in the older part of the file */
+    commit_catalogue(ctx, REPLAY, writing.name, BYTES("")); /* whatever stood in the older part of the file */
     write_effect(&writing, (struct policy_effect){.kind = POLICY_DEFINE, .definition = &definition});
     for (const struct policy_entry *entry = policy->overrides.first; entry; entry = entry->next) {
         write_effect(&writing, (struct policy_effect){.kind = POLICY_OVERRIDE,

@@ -11,25 +11,25 @@
  * In a cluster every primary has a catalogue of its own: set a policy on each of them. */
 #pragma once
 
-#include "quota/policy.h"
+#include "quota/rate/policy.h"
 #include "redis.h"
 
 /* Creates the data type that carries the auxiliary data, and listens to loads and forks; only in OnLoad. */
 int catalogue_register(RedisModuleCtx *ctx);
 
 /* The policy of this name, or NULL. */
-struct policy *catalogue_find(struct span name);
+struct policy *catalogue_find(struct bytes name);
 
 /* Makes a change true and replicates it, with the removal of a few things that have expired by now. The effect is
  * without fault; POLICY_DEFINE on a new name begins a policy. */
-void catalogue_change(RedisModuleCtx *ctx, struct span name, const struct policy_effect *effect, int64_t now_us);
+void catalogue_change(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us);
 
 /* Takes a policy out; false if there was none. */
-bool catalogue_delete(RedisModuleCtx *ctx, struct span name);
+bool catalogue_delete(RedisModuleCtx *ctx, struct bytes name);
 
 /* Repeats what a primary did: effects one after another, none = the policy is gone. False when they are no effects or
  * do not fit; those before the bad one are done. */
-bool catalogue_replay(struct span name, struct span effects);
+bool catalogue_replay(struct bytes name, struct bytes effects);
 
 /* Calls back for every policy, by name. */
 void catalogue_each(void (*visit)(const struct policy *policy, void *context), void *context);

@@ -1,6 +1,6 @@
 /* Reads the time, or answers the test clock's; see clock.h. */
 #include "clock.h"
-#include "quota/micros.h"
+#include "quota/time/duration.h"
 #include "redis.h"
 #include <time.h>
 

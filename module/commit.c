@@ -1,29 +1,30 @@
 /* Applies, stores, expires, replicates, signals: in that order and only here; see commit.h. */
 #include "commit.h"
 #include "clock.h"
-#include "quota/micros.h"
+#include "quota/time/duration.h"
 
 #define EFFECTS_BYTES_USUAL 256
 
 static long long value_bytes(const struct handle *handle)
 {
-    return handle->value ? (long long)handle->keeper->bytes(handle->value) : 0;
+    return handle->value ? (long long)handle->value_type->bytes(handle->value) : 0;
 }
 
 /* Puts the value that apply left where it belongs; swapping one that has moved keeps the time to live. */
 static void store(struct handle *handle, void *before, long long before_bytes)
 {
-    keeper_count(handle->keeper, before ? 0 : 1, (long long)handle->keeper->bytes(handle->value) - before_bytes);
+    value_type_count(handle->value_type, before ? 0 : 1,
+                     (long long)handle->value_type->bytes(handle->value) - before_bytes);
     if (!before) {
-        RedisModule_ModuleTypeSetValue(handle->key, handle->keeper->type, handle->value);
+        RedisModule_ModuleTypeSetValue(handle->key, handle->value_type->type, handle->value);
     } else if (handle->value != before) {
-        RedisModule_ModuleTypeReplaceValue(handle->key, handle->keeper->type, handle->value, NULL);
+        RedisModule_ModuleTypeReplaceValue(handle->key, handle->value_type->type, handle->value, NULL);
     }
 }
 
 static int64_t deadline_us(const struct handle *handle)
 {
-    return handle->value ? handle->keeper->deadline_us(handle->value) : INSTANT_MAX_US;
+    return handle->value ? handle->value_type->deadline_us(handle->value) : INSTANT_MAX_US;
 }
 
 /* The server forgets a value when it is as good as new, or up to a grain later, never before. It is told only what it
@@ -31,7 +32,7 @@ static int64_t deadline_us(const struct handle *handle)
  * under a test clock, which takes it away while frozen, always.) */
 static void expire(struct handle *handle, int64_t before_us, int64_t after_us, bool lasting)
 {
-    int64_t grain_us = handle->keeper->grain_us ? handle->keeper->grain_us(handle->value) : 1;
+    int64_t grain_us = handle->value_type->grain_us ? handle->value_type->grain_us(handle->value) : 1;
     bool told = (((before_us - 1) ^ (after_us - 1)) & -grain_us) == 0;
     if (told && !clock_test_is_allowed()) return;
     bool stays = lasting || after_us >= INSTANT_MAX_US - grain_us; /* a forced breaker has no end */
@@ -41,9 +42,9 @@ static void expire(struct handle *handle, int64_t before_us, int64_t after_us, b
 
 static void replicate_effects(RedisModuleCtx *ctx, struct handle *handle, const void *decision, bool lasting)
 {
-    char lent[EFFECTS_BYTES_USUAL];
-    struct sink effects = sink_over(lent, sizeof(lent));
-    handle->keeper->effects_encode(decision, lasting, &effects);
+    char stack_buffer[EFFECTS_BYTES_USUAL];
+    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
+    handle->value_type->effects_encode(decision, lasting, &effects);
     if (handle->batch) {
         struct batch *batch = handle->batch;
         batch->words[batch->count++] = handle->name;
@@ -72,12 +73,12 @@ static void forget(RedisModuleCtx *ctx, struct handle *handle)
 
 void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us)
 {
-    if (!handle->keeper->has_effects(decision)) return;
+    if (!handle->value_type->has_effects(decision)) return;
     void *before = handle->value;
     long long before_bytes = value_bytes(handle);
     int64_t before_us = deadline_us(handle);
     bool lasting = clock_is_frozen();
-    handle->value = handle->keeper->apply(before, decision);
+    handle->value = handle->value_type->apply(before, decision);
     store(handle, before, before_bytes);
     int64_t after_us = deadline_us(handle);
     if (after_us <= now_us) {
@@ -89,20 +90,20 @@ void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, in
     RedisModule_SignalModifiedKey(ctx, handle->name);
 }
 
-bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span effects)
+bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects)
 {
     void *before = handle->value;
     long long before_bytes = value_bytes(handle);
     int64_t before_us = deadline_us(handle);
     bool lasting;
-    if (!handle->keeper->replay(&handle->value, effects, &lasting)) return false;
+    if (!handle->value_type->replay(&handle->value, effects, &lasting)) return false;
     store(handle, before, before_bytes);
     expire(handle, before_us, deadline_us(handle), lasting);
     RedisModule_SignalModifiedKey(ctx, handle->name);
     return true;
 }
 
-void commit_catalogue(RedisModuleCtx *ctx, const char *command, struct span name, struct span effects)
+void commit_catalogue(RedisModuleCtx *ctx, const char *command, struct bytes name, struct bytes effects)
 {
     RedisModule_Replicate(ctx, command, "bb", name.data, name.size, effects.data, effects.size);
 }

@@ -9,7 +9,7 @@
  * A value with nothing left to remember is deleted, and that is replicated as DEL. */
 #pragma once
 
-#include "keeper.h"
+#include "value_type.h"
 
 /* What the commits of one call are to replicate together: finding the command in the server costs more than the rest of
  * a key's replication. `words` has room for two words a commit. */
@@ -25,8 +25,8 @@ void batch_replicate(RedisModuleCtx *ctx, struct batch *batch);
 void commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us);
 
 /* Repeats effects that came from a primary, a file or a slot import. False when they do not fit: nothing happened. */
-bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct span effects);
+bool commit_replayed(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects);
 
 /* Replicates a change of the catalogue (catalogue.h, plans.h) that has been applied here: RL._POLICY or RL._PLAN, the
  * name and the effects. */
-void commit_catalogue(RedisModuleCtx *ctx, const char *command, struct span name, struct span effects);
+void commit_catalogue(RedisModuleCtx *ctx, const char *command, struct bytes name, struct bytes effects);

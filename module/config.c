@@ -1,7 +1,7 @@
 /* Settings and their setters; see config.h. */
 #include "config.h"
-#include "quota/micros.h"
-#include "quota/plan.h"
+#include "quota/account/plan.h"
+#include "quota/time/duration.h"
 #include "zones.h"
 
 #define ID_TTL_MS_DEFAULT INT64_C(86400000)
@@ -16,9 +16,9 @@ static int64_t id_ttl_ms = ID_TTL_MS_DEFAULT;
 static int64_t id_max = ID_MAX_DEFAULT;
 static bool auto_open;
 
-struct span config_default_plan(void)
+struct bytes config_default_plan(void)
 {
-    return (struct span){default_plan, default_plan_size};
+    return (struct bytes){default_plan, default_plan_size};
 }
 
 bool config_auto_open(void)
@@ -36,7 +36,7 @@ uint32_t config_id_max(void)
     return (uint32_t)id_max;
 }
 
-static RedisModuleString *show(RedisModuleString **shown, struct span text)
+static RedisModuleString *show(RedisModuleString **shown, struct bytes text)
 {
     if (*shown) RedisModule_FreeString(NULL, *shown);
     *shown = RedisModule_CreateString(NULL, text.data, text.size);
@@ -47,14 +47,14 @@ static RedisModuleString *get_folder(const char *name, void *unused)
 {
     (void)name;
     (void)unused;
-    return show(&folder_shown, (struct span){zones_folder(), strlen(zones_folder())});
+    return show(&folder_shown, (struct bytes){zones_folder(), strlen(zones_folder())});
 }
 
 static int set_folder(const char *name, RedisModuleString *value, void *unused, RedisModuleString **error)
 {
     (void)name;
     (void)unused;
-    struct span folder = span_of(value);
+    struct bytes folder = string_bytes(value);
     if (folder.size == 0 || folder.size > 255 || folder.data[0] != '/' || memchr(folder.data, '\0', folder.size)) {
         *error = RedisModule_CreateStringPrintf(NULL, "quota.tzdir is an absolute path of at most 255 bytes");
         return REDISMODULE_ERR;
@@ -74,7 +74,7 @@ static int set_plan(const char *name, RedisModuleString *value, void *unused, Re
 {
     (void)name;
     (void)unused;
-    struct span plan = span_of(value);
+    struct bytes plan = string_bytes(value);
     if (plan.size > PLAN_NAME_MAX) {
         *error = RedisModule_CreateStringPrintf(NULL, "quota.default-plan is a plan's name of at most 128 bytes");
         return REDISMODULE_ERR;

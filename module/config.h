@@ -9,14 +9,14 @@
  * Per node and not replicated: they matter to the primary that decides, and what it decides travels as instants. */
 #pragma once
 
-#include "quota/span.h"
+#include "quota/base/bytes.h"
 #include "redis.h"
 
 /* Registers and loads the settings; only in OnLoad. */
 int config_register(RedisModuleCtx *ctx);
 
 /* As they are now; the name is borrowed until it is set. */
-struct span config_default_plan(void);
+struct bytes config_default_plan(void);
 bool config_auto_open(void);
 int64_t config_id_ttl_us(void);
 uint32_t config_id_max(void);

@@ -1,7 +1,7 @@
 /* RL._DO, RL._PUT, RL._POLICY and RL._PLAN: how replicas, AOF files and rewritten AOF files repeat what a primary has
  * decided.
  *
- *     RL._DO  key effects …    effects of one decision, of the kind their first byte names (keeper.h); for several keys
+ *     RL._DO  key effects …    effects of one decision, of the kind their first byte names; for several keys
  *     RL._POLICY name effects  changes of a policy (catalogue.h), one after another; none = it is deleted
  *     RL._PLAN name bytes      a plan (plans.h); none = it is deleted
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
@@ -16,7 +16,7 @@
 #include "command.h"
 #include "commit.h"
 #include "plans.h"
-#include "quota/policy_codec.h"
+#include "quota/rate/policy_codec.h"
 #include "reply.h"
 #include <stdlib.h>
 
@@ -28,31 +28,31 @@ bool internal_allowed_or_reply(RedisModuleCtx *ctx)
     return false;
 }
 
-static void stop_if_newer(RedisModuleCtx *ctx, RedisModuleString *name, struct span bytes, uint8_t newest)
+static void stop_if_newer(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes bytes, uint8_t newest)
 {
     if (!encoding_is_newer(bytes, newest)) return;
     RedisModule_Log(
         ctx, "warning",
         "the change of '%s' comes from a newer version of this module: stopping, so that nothing is left out. "
         "Upgrade this server's quota.so first",
-        printable(span_of(name)).text);
+        printable(string_bytes(name)).text);
     exit(EXIT_FAILURE);
 }
 
-static int refuse(RedisModuleCtx *ctx, RedisModuleString *name, struct span bytes)
+static int refuse(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes bytes)
 {
-    struct keeper *keeper = keeper_of(bytes);
-    stop_if_newer(ctx, name, bytes, keeper ? keeper->encoding : 0);
+    struct value_type *value_type = value_type_of(bytes);
+    stop_if_newer(ctx, name, bytes, value_type ? value_type->encoding : 0);
     RedisModule_Log(ctx, "warning", "refused to repeat a change of key '%s': not effects that fit its value",
-                    printable(span_of(name)).text);
+                    printable(string_bytes(name)).text);
     return reply_error(ctx, "ERR bytes that do not fit the value of this key");
 }
 
-static bool do_one(RedisModuleCtx *ctx, RedisModuleString *name, struct span effects)
+static bool do_one(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes effects)
 {
     struct handle handle;
-    struct keeper *keeper = keeper_of(effects);
-    if (!keeper || !handle_open(ctx, keeper, name, &handle)) return false;
+    struct value_type *value_type = value_type_of(effects);
+    if (!value_type || !handle_open(ctx, value_type, name, &handle)) return false;
     bool done = commit_replayed(ctx, &handle, effects);
     handle_close(&handle);
     return done;
@@ -66,24 +66,24 @@ static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     if (argc % 2 == 0) return RedisModule_WrongArity(ctx);
     for (int at = 1; at < argc; at += 2) {
-        if (!do_one(ctx, argv[at], span_of(argv[at + 1])) && !refused) refused = at;
+        if (!do_one(ctx, argv[at], string_bytes(argv[at + 1])) && !refused) refused = at;
     }
     if (argc > 3 || !refused) RedisModule_ReplicateVerbatim(ctx);
-    if (refused) return refuse(ctx, argv[refused], span_of(argv[refused + 1]));
+    if (refused) return refuse(ctx, argv[refused], string_bytes(argv[refused + 1]));
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
 static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct keeper *keeper = keeper_of(span_of(argv[2]));
+    struct value_type *value_type = value_type_of(string_bytes(argv[2]));
 
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    void *value = keeper ? keeper->decode(span_of(argv[2])) : NULL;
-    if (!value) return refuse(ctx, argv[1], span_of(argv[2]));
+    void *value = value_type ? value_type->decode(string_bytes(argv[2])) : NULL;
+    if (!value) return refuse(ctx, argv[1], string_bytes(argv[2]));
     RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
-    RedisModule_ModuleTypeSetValue(key, keeper->type, value);
-    keeper_count(keeper, 1, (long long)keeper->bytes(value));
+    RedisModule_ModuleTypeSetValue(key, value_type->type, value);
+    value_type_count(value_type, 1, (long long)value_type->bytes(value));
     RedisModule_CloseKey(key);
     RedisModule_SignalModifiedKey(ctx, argv[1]);
     RedisModule_ReplicateVerbatim(ctx);
@@ -94,9 +94,10 @@ static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 {
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!catalogue_replay(span_of(argv[1]), span_of(argv[2]))) {
-        stop_if_newer(ctx, argv[1], span_of(argv[2]), POLICY_ENCODING_NEWEST);
-        RedisModule_Log(ctx, "warning", "refused to repeat a change of policy '%s'", printable(span_of(argv[1])).text);
+    if (!catalogue_replay(string_bytes(argv[1]), string_bytes(argv[2]))) {
+        stop_if_newer(ctx, argv[1], string_bytes(argv[2]), POLICY_ENCODING_NEWEST);
+        RedisModule_Log(ctx, "warning", "refused to repeat a change of policy '%s'",
+                        printable(string_bytes(argv[1])).text);
         return reply_error(ctx, "ERR bytes that are no change of this policy");
     }
     RedisModule_ReplicateVerbatim(ctx);
@@ -107,9 +108,10 @@ static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!plans_replay(span_of(argv[1]), span_of(argv[2]))) {
-        stop_if_newer(ctx, argv[1], span_of(argv[2]), PLAN_ENCODING_NEWEST);
-        RedisModule_Log(ctx, "warning", "refused to repeat a change of plan '%s'", printable(span_of(argv[1])).text);
+    if (!plans_replay(string_bytes(argv[1]), string_bytes(argv[2]))) {
+        stop_if_newer(ctx, argv[1], string_bytes(argv[2]), PLAN_ENCODING_NEWEST);
+        RedisModule_Log(ctx, "warning", "refused to repeat a change of plan '%s'",
+                        printable(string_bytes(argv[1])).text);
         return reply_error(ctx, "ERR bytes that are no such plan");
     }
     RedisModule_ReplicateVerbatim(ctx);

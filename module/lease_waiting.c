@@ -1,10 +1,10 @@
 /* Lines of blocked clients, one per key, called one by one; see lease_waiting.h. */
 #include "lease_waiting.h"
 #include "clock.h"
-#include "keeper.h"
-#include "quota/buffer.h"
-#include "quota/checked.h"
-#include "quota/memory.h"
+#include "quota/base/buffer.h"
+#include "quota/base/checked.h"
+#include "quota/base/memory.h"
+#include "value_type.h"
 #undef uthash_malloc
 #undef uthash_free
 #define uthash_malloc(size)      memory_alloc(size)
@@ -50,12 +50,12 @@ static void wake(RedisModuleCtx *ctx, void *unused);
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
 
-static struct line *line_find(int database, struct span name)
+static struct line *line_find(int database, struct bytes name)
 {
-    char lent[NAME_BYTES_USUAL];
+    char stack_buffer[NAME_BYTES_USUAL];
     struct line *line = NULL;
     if (!lines) return NULL;
-    struct sink key = sink_over(lent, sizeof(lent));
+    struct sink key = sink_init(stack_buffer, sizeof(stack_buffer));
     sink_raw(&key, &database, sizeof(database));
     sink_raw(&key, name.data, name.size);
     HASH_FIND(hh, lines, key.data, key.size, line);
@@ -65,7 +65,7 @@ static struct line *line_find(int database, struct span name)
 
 static struct line *line_new(int database, RedisModuleString *name)
 {
-    struct span bytes = span_of(name);
+    struct bytes bytes = string_bytes(name);
     size_t key_size = sizeof(database) + bytes.size;
     struct line *line = memory_alloc(sizeof(*line) + key_size);
     *line = (struct line){.name = RedisModule_CreateStringFromString(NULL, name), .database = database};
@@ -173,7 +173,7 @@ static bool client_is_closing(RedisModuleCtx *ctx)
         RedisModule_Call(ctx, "CLIENT", "ccl", "LIST", "ID", (long long)RedisModule_GetClientId(ctx));
     size_t size = 0;
     const char *text = reply ? RedisModule_CallReplyStringPtr(reply, &size) : NULL;
-    struct span rest = {text, text ? size : 0};
+    struct bytes rest = {text, text ? size : 0};
     bool closing = rest.size == 0; /* the list does not have it at all */
     for (; rest.size > 7 && memcmp(rest.data, " flags=", 7) != 0; rest.size--) rest.data++;
     for (size_t i = 7; i < rest.size && rest.data[i] != ' '; i++) closing = closing || rest.data[i] == 'A';
@@ -237,7 +237,7 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, const struct line *line)
     struct lease_ask ask = line->first->ask;
     ask.now_us = clock_now_us();
     ask.ahead = 0;
-    if (!handle_open(ctx, &lease_keeper, line->name, &handle)) return 0;
+    if (!handle_open(ctx, &lease_type, line->name, &handle)) return 0;
     leases_decide_acquire(handle.value, &ask, &decision);
     handle_close(&handle);
     bool denied = decision.fault == LEASE_FAULT_NONE && decision.verdict.granted == 0;
@@ -285,7 +285,7 @@ static void wake(RedisModuleCtx *ctx, void *unused)
 static void value_unlinked(RedisModuleKeyOptCtx *where)
 {
     struct line *line =
-        line_find(RedisModule_GetDbIdFromOptCtx(where), span_of(RedisModule_GetKeyNameFromOptCtx(where)));
+        line_find(RedisModule_GetDbIdFromOptCtx(where), string_bytes(RedisModule_GetKeyNameFromOptCtx(where)));
     if (line) line_ready(line);
 }
 
@@ -301,7 +301,7 @@ static void databases_changed(RedisModuleCtx *ctx, RedisModuleEvent event, uint6
 void lease_waiting_ready(RedisModuleCtx *ctx, RedisModuleString *name)
 {
     if (!lines) return;
-    struct line *line = line_find(RedisModule_GetSelectedDb(ctx), span_of(name));
+    struct line *line = line_find(RedisModule_GetSelectedDb(ctx), string_bytes(name));
     if (line) line_ready(line);
 }
 
@@ -317,7 +317,7 @@ static void listen_once(RedisModuleCtx *ctx)
 {
     if (home) return;
     home = RedisModule_GetDetachedThreadSafeContext(ctx);
-    lease_keeper.unlinked = value_unlinked;
+    lease_type.unlinked = value_unlinked;
     RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_FlushDB, databases_changed);
     RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_SwapDB, databases_changed);
 }
@@ -335,7 +335,7 @@ void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const str
 {
     int database = RedisModule_GetSelectedDb(ctx);
     listen_once(ctx);
-    struct line *line = line_find(database, span_of(name));
+    struct line *line = line_find(database, string_bytes(name));
     if (!line) line = line_new(database, name);
     struct waiter *waiter = waiter_new(ask, wait_us, answer);
     line_join(line, waiter);
@@ -347,7 +347,7 @@ void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const str
 
 int64_t lease_waiting_ahead(RedisModuleCtx *ctx, RedisModuleString *name)
 {
-    struct line *line = line_find(RedisModule_GetSelectedDb(ctx), span_of(name));
+    struct line *line = line_find(RedisModule_GetSelectedDb(ctx), string_bytes(name));
     return line ? wide_clamp(line->units, 0, INT64_MAX) : 0;
 }
 

@@ -25,7 +25,7 @@
  * The line itself is not replicated: with a failover the server answers -UNBLOCKED. */
 #pragma once
 
-#include "quota/lease.h"
+#include "quota/rate/lease.h"
 #include "redis.h"
 
 /* Units that clients wait for on this key, of the context's database: struct lease_ask's `ahead`. */

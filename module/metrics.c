@@ -1,10 +1,11 @@
 /* Counters and their section of INFO; see metrics.h. */
 #include "metrics.h"
 #include "catalogue.h"
-#include "keeper.h"
 #include "lease_waiting.h"
 #include "plans.h"
-#include "quota/rule_set.h"
+#include "quota/base/expect.h"
+#include "quota/rate/rule_set.h"
+#include "value_type.h"
 #include "waiting.h"
 #include <stdio.h>
 
@@ -40,14 +41,23 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", catalogue_count());
     RedisModule_InfoAddFieldLongLong(info, "plans", plans_count());
+    RedisModule_InfoAddFieldLongLong(info, "bugs", expect_failures());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
-    for (struct keeper *const *keeper = keepers; *keeper; keeper++) {
-        add_type_field(info, "keys", (*keeper)->type_name, atomic_load(&(*keeper)->held_values));
-        add_type_field(info, "bytes", (*keeper)->type_name, atomic_load(&(*keeper)->held_bytes));
+    for (struct value_type *const *value_type = value_types; *value_type; value_type++) {
+        add_type_field(info, "keys", (*value_type)->type_name, atomic_load(&(*value_type)->held_values));
+        add_type_field(info, "bytes", (*value_type)->type_name, atomic_load(&(*value_type)->held_bytes));
     }
+}
+
+/* The log line of the first expectation that did not hold. */
+static void log_bug(const char *condition, const char *file, int line)
+{
+    RedisModule_Log(NULL, "warning", "a bug of this module, please report it: %s:%d expected %s", file, line,
+                    condition);
 }
 
 int metrics_register(RedisModuleCtx *ctx)
 {
+    expect_log_with(log_bug);
     return RedisModule_RegisterInfoFunc(ctx, fill_info);
 }

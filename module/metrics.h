@@ -3,13 +3,14 @@
  *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list
  *     quota_denied_breaker   quota_shadowed
  *     quota_waiting    quota_leases    quota_policies    quota_plans    quota_rule_sets
+ *     quota_bugs       expectations of the module that did not hold (base/expect.h): 0, or please report it
  *     quota_keys_<type>    quota_bytes_<type>
  *
  * Verdicts are counted on the main thread by plain additions; keys and bytes also on the lazy-free thread, by relaxed
  * atomics. Counters begin at 0 with the server; peeks and replicated effects are not counted. */
 #pragma once
 
-#include "quota/verdict.h"
+#include "quota/rate/verdict.h"
 #include "redis.h"
 
 /* Why an ask was answered as it was. */

@@ -5,9 +5,9 @@
 #include "clock.h"
 #include "command.h"
 #include "config.h"
-#include "keeper.h"
 #include "metrics.h"
 #include "reply.h"
+#include "value_type.h"
 
 #define MODULE_NAME    "quota"
 #define MODULE_VERSION 10000 /* 1.0.0 */
@@ -16,11 +16,11 @@
 static int read_options(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     for (int i = 0; i < argc; i += 2) {
-        bool known = i + 1 < argc && span_is_word(span_of(argv[i]), "TEST-CLOCK");
-        bool yes = known && span_is_word(span_of(argv[i + 1]), "YES");
-        if (!known || (!yes && !span_is_word(span_of(argv[i + 1]), "NO"))) {
+        bool known = i + 1 < argc && bytes_is_word(string_bytes(argv[i]), "TEST-CLOCK");
+        bool yes = known && bytes_is_word(string_bytes(argv[i + 1]), "YES");
+        if (!known || (!yes && !bytes_is_word(string_bytes(argv[i + 1]), "NO"))) {
             RedisModule_Log(ctx, "warning", "module option '%s': the options are: test-clock yes|no",
-                            printable(span_of(argv[i])).text);
+                            printable(string_bytes(argv[i])).text);
             return REDISMODULE_ERR;
         }
         clock_allow_test(yes);
@@ -40,7 +40,8 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
                                           REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD |
                                           REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
-    if (keepers_register(ctx) != REDISMODULE_OK || catalogue_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    if (value_types_register(ctx) != REDISMODULE_OK || catalogue_register(ctx) != REDISMODULE_OK)
+        return REDISMODULE_ERR;
     if (metrics_register(ctx) != REDISMODULE_OK || commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     return config_register(ctx);
 }

@@ -4,7 +4,7 @@
 
 static RedisModuleDict *plans, *aside; /* by name; NULL = none */
 
-const struct plan *plans_find(struct span name)
+const struct plan *plans_find(struct bytes name)
 {
     return plans ? RedisModule_DictGetC(plans, (void *)name.data, name.size, NULL) : NULL;
 }
@@ -17,7 +17,7 @@ static void store(const struct plan *plan)
     plan_release(before);
 }
 
-static bool take_out(struct span name)
+static bool take_out(struct bytes name)
 {
     const struct plan *plan = plans_find(name);
     if (!plan) return false;
@@ -32,21 +32,21 @@ void plans_put(RedisModuleCtx *ctx, const struct plan *plan)
     commit_catalogue(ctx, "RL._PLAN", plan->name, plan->bytes);
 }
 
-bool plans_delete(RedisModuleCtx *ctx, struct span name)
+bool plans_delete(RedisModuleCtx *ctx, struct bytes name)
 {
     if (!take_out(name)) return false;
-    commit_catalogue(ctx, "RL._PLAN", name, SPAN(""));
+    commit_catalogue(ctx, "RL._PLAN", name, BYTES(""));
     return true;
 }
 
-bool plans_replay(struct span name, struct span bytes)
+bool plans_replay(struct bytes name, struct bytes bytes)
 {
     if (bytes.size == 0) {
         take_out(name);
         return true;
     }
     const struct plan *plan = plan_take(bytes);
-    bool fits = plan && plan->name.size > 0 && span_equal(plan->name, name);
+    bool fits = plan && plan->name.size > 0 && bytes_equal(plan->name, name);
     if (fits) store(plan);
     if (!fits) plan_release(plan);
     return fits;
@@ -88,7 +88,7 @@ bool plans_load(RedisModuleIO *rdb)
         size_t size;
         char *bytes = RedisModule_LoadStringBuffer(rdb, &size);
         if (!bytes) return false;
-        const struct plan *plan = plan_take((struct span){bytes, size});
+        const struct plan *plan = plan_take((struct bytes){bytes, size});
         RedisModule_Free(bytes);
         if (plan) store(plan);
         if (!plan) RedisModule_LogIOError(rdb, "warning", "a damaged plan was left out");

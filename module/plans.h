@@ -6,22 +6,22 @@
  * its next write, and lives on where a plan is missing, after a migration or a restore. */
 #pragma once
 
-#include "quota/plan.h"
+#include "quota/account/plan.h"
 #include "redis.h"
 
 #define PLANS_MAX 100000
 
 /* The plan of this name, or NULL. Borrowed until it is put or deleted. */
-const struct plan *plans_find(struct span name);
+const struct plan *plans_find(struct bytes name);
 
 /* Takes a plan over (the caller's use of it) and replicates it. */
 void plans_put(RedisModuleCtx *ctx, const struct plan *plan);
 
 /* Takes a plan out; false if there was none. */
-bool plans_delete(RedisModuleCtx *ctx, struct span name);
+bool plans_delete(RedisModuleCtx *ctx, struct bytes name);
 
 /* Repeats what a primary did; no bytes = the plan is gone. False when they are not that plan. */
-bool plans_replay(struct span name, struct span bytes);
+bool plans_replay(struct bytes name, struct bytes bytes);
 
 /* Calls back for every plan, by name. */
 void plans_each(void (*visit)(const struct plan *plan, void *context), void *context);

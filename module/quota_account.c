@@ -6,14 +6,14 @@
  *     QUOTA.OVERRIDE account resource [rules …] [EX duration]                         OK; no rules: lifted
  *     QUOTA.SET account resource used   QUOTA.RESET account [resource]                OK
  *
- * Parse, open, decide, commit, reply: the decisions are quota/tenancy.h. Who did it is noted in the account. */
+ * Parse, open, decide, commit, reply: the decisions are quota/admin.h. Who did it is noted in the account. */
 #include "accounts.h"
 #include "actor.h"
 #include "command.h"
-#include "quota/checked.h"
-#include "quota/tenancy.h"
+#include "entitlement_argument.h"
+#include "quota/base/checked.h"
+#include "quota/decide/admin.h"
 #include "reply.h"
-#include "terms_argument.h"
 #include "zones.h"
 
 /* ---- common ---------------------------------------------------------------------------------------------- */
@@ -44,7 +44,7 @@ static int operate_end(RedisModuleCtx *ctx, struct operator_call *call)
 /* ---- OPEN ------------------------------------------------------------------------------------------------ */
 
 struct open_request {
-    struct span plan, zone;
+    struct bytes plan, zone;
     int64_t anchor_us, expires_us;
 };
 
@@ -61,9 +61,9 @@ static const struct argument open_arguments[] = {
 };
 
 /* UTC needs no file, on no server; it is written in capitals from here on. */
-static bool zone_known_or_reply(RedisModuleCtx *ctx, struct span *zone)
+static bool zone_known_or_reply(RedisModuleCtx *ctx, struct bytes *zone)
 {
-    if (span_is_word(*zone, "UTC")) *zone = SPAN("UTC");
+    if (bytes_is_word(*zone, "UTC")) *zone = BYTES("UTC");
     if (zones_ask(*zone)) return true;
     reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(*zone).text, zones_folder());
     return false;
@@ -100,7 +100,7 @@ static int open_account(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- SWITCH ---------------------------------------------------------------------------------------------- */
 
 struct switch_request {
-    struct span plan;
+    struct bytes plan;
     int64_t mode;
 };
 
@@ -168,44 +168,44 @@ static int close_account(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 /* ---- OVERRIDE -------------------------------------------------------------------------------------------- */
 
 struct override_request {
-    struct span resource;
-    struct terms_argument terms;
+    struct bytes resource;
+    struct entitlement_argument entitlement;
     int64_t ex_us;
 };
 
-static const struct argument refunds_rows[] = TERMS_REFUNDS_ROWS(struct override_request);
-static const struct argument holds_rows[] = TERMS_HOLDS_ROWS(struct override_request);
+static const struct argument refunds_rows[] = ENTITLEMENT_REFUNDS_ROWS(struct override_request);
+static const struct argument holds_rows[] = ENTITLEMENT_HOLDS_ROWS(struct override_request);
 
 static const struct argument override_arguments[] = {
     KEY("account", "The customer's account."),
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct override_request, resource, 0, 0, 0, "What gets rules of its own."),
-    TERMS_ROWS(struct override_request, refunds_rows, holds_rows),
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct override_request, ex_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+    ENTITLEMENT_ROWS(struct override_request, refunds_rows, holds_rows),
+    FIELD(ARGUMENT_DURATION, "ex", "EX", struct override_request, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "For so long, 1us or more (default: until it is lifted)."),
     {0},
 };
 
-static int override_terms(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static int override_entitlement(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct override_request request = {.terms.terms = terms_none(SPAN(""))};
+    struct override_request request = {.entitlement.entitlement = entitlement_none(BYTES(""))};
     struct operator_call call;
 
     if (!arguments_parse_or_reply(ctx, override_arguments, argv, argc, &request)) return REDISMODULE_OK;
     bool lifts = argc == 3;
-    if (!lifts && !terms_finish_or_reply(ctx, &request.terms, request.resource)) return REDISMODULE_OK;
+    if (!lifts && !entitlement_finish_or_reply(ctx, &request.entitlement, request.resource)) return REDISMODULE_OK;
     if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
     const struct account *account = account_of(&call.account); /* its time never steps back */
     int64_t from_us = max_i64(call.operation.now_us, account ? account->settled_us : 0);
     int64_t until_us = request.ex_us > 0 ? min_i64(from_us + request.ex_us, INSTANT_MAX_US) : 0;
-    override_decide(account, &call.account.host, request.resource, lifts ? NULL : &request.terms.terms, until_us,
-                    &call.operation, &call.account.decision);
+    override_decide(account, &call.account.host, request.resource, lifts ? NULL : &request.entitlement.entitlement,
+                    until_us, &call.operation, &call.account.decision);
     return operate_end(ctx, &call);
 }
 
 /* ---- SET and RESET --------------------------------------------------------------------------------------- */
 
 struct correct_request {
-    struct span resource;
+    struct bytes resource;
     int64_t used;
 };
 
@@ -276,7 +276,7 @@ OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE", "Ends an account; what it h
                  "O(resources)", "write", close_account, account_arguments);
 OPERATOR_COMMAND(quota_override_command, "QUOTA.OVERRIDE",
                  "Gives one resource of an account rules of its own, or lifts them.", "O(resources)", "write deny-oom",
-                 override_terms, override_arguments);
+                 override_entitlement, override_arguments);
 OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycles of a resource have used.",
                  "O(resources)", "write deny-oom", set_used, set_arguments);
 OPERATOR_COMMAND(quota_reset_command, "QUOTA.RESET",

@@ -6,7 +6,7 @@
 #include "clock.h"
 #include "command.h"
 #include "lease_waiting.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
 #include "reply.h"
 #include "waiting.h"
 
@@ -17,7 +17,7 @@ struct clock_request {
 static const struct argument arguments[] = {
     FIELD(ARGUMENT_INSTANT, "instant", "FREEZE", struct clock_request, freeze_us, 1, INSTANT_MAX_US, ARGUMENT_OPTIONAL,
           "Hold the clock at this instant, after 1970."),
-    FIELD(ARGUMENT_DURATION, "duration", "ADVANCE", struct clock_request, advance_us, -SPAN_MAX_US, SPAN_MAX_US,
+    FIELD(ARGUMENT_DURATION, "duration", "ADVANCE", struct clock_request, advance_us, -DURATION_MAX_US, DURATION_MAX_US,
           ARGUMENT_OPTIONAL, "Move the held clock, forwards or backwards."),
     {.kind = ARGUMENT_FLAG,
      .name = "resume",

@@ -9,14 +9,14 @@
 #include "actor.h"
 #include "command.h"
 #include "metrics.h"
-#include "quota/consume.h"
-#include "quota/refund.h"
+#include "quota/decide/consume.h"
+#include "quota/decide/refund.h"
 #include "reply.h"
 
 /* ---- CONSUME --------------------------------------------------------------------------------------------- */
 
 struct consume_request {
-    struct span resource, id, of, reason;
+    struct bytes resource, id, of, reason;
     int64_t amount, mode, any, sticky, check;
     struct pairs_argument pairs;
 };
@@ -147,14 +147,14 @@ static const struct argument mconsume_arguments[] = {
 static bool items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pairs, struct consume_item *items)
 {
     for (int64_t i = 0; i < pairs->count; i++) {
-        items[i].resource = span_of(pairs->words[2 * i]);
-        struct span amount = span_of(pairs->words[2 * i + 1]);
-        if (!span_integer(amount, &items[i].amount) || items[i].amount < 1) {
+        items[i].resource = string_bytes(pairs->words[2 * i]);
+        struct bytes amount = string_bytes(pairs->words[2 * i + 1]);
+        if (!bytes_integer(amount, &items[i].amount) || items[i].amount < 1) {
             reply_error(ctx, "ERR amount '%s' is not an integer of 1 or more", printable(amount).text);
             return false;
         }
         for (int64_t k = 0; k < i; k++) {
-            if (!span_equal(items[k].resource, items[i].resource)) continue;
+            if (!bytes_equal(items[k].resource, items[i].resource)) continue;
             reply_error(ctx, "ERR resource '%s' is named twice", printable(items[i].resource).text);
             return false;
         }

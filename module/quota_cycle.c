@@ -6,13 +6,13 @@
  * The same arithmetic as of accounts (quota/period.h), to look before opening one, or to draw a calendar. */
 #include "clock.h"
 #include "command.h"
-#include "quota/micros.h"
-#include "quota/period.h"
+#include "quota/time/duration.h"
+#include "quota/time/period.h"
 #include "reply.h"
 #include "zones.h"
 
 struct cycle_request {
-    struct span period, from, zone; /* size 0 = not given */
+    struct bytes period, from, zone; /* size 0 = not given */
     int64_t calendar, end_of_month, anchor_us, at_us;
 };
 
@@ -66,7 +66,7 @@ static bool period_or_reply(RedisModuleCtx *ctx, const struct cycle_request *req
     return !fault;
 }
 
-static const struct zone *zone_or_reply(RedisModuleCtx *ctx, struct span name)
+static const struct zone *zone_or_reply(RedisModuleCtx *ctx, struct bytes name)
 {
     if (!name.data) return zone_utc();
     const struct zone *zone = zones_ask(name);

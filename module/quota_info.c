@@ -10,9 +10,9 @@
 #include "command.h"
 #include "config.h"
 #include "plans.h"
-#include "quota/calendar.h"
-#include "quota/charge.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
+#include "quota/decide/charge.h"
+#include "quota/time/calendar.h"
 #include "reply.h"
 #include "zones.h"
 
@@ -28,7 +28,7 @@ static const char *state_name(const struct standing *standing)
 
 static void reply_field_word(RedisModuleCtx *ctx, const char *name, const char *word)
 {
-    reply_field_text(ctx, name, (struct span){word, strlen(word)});
+    reply_field_text(ctx, name, (struct bytes){word, strlen(word)});
 }
 
 static int64_t millis_or_none(int64_t instant_us)
@@ -38,14 +38,14 @@ static int64_t millis_or_none(int64_t instant_us)
 
 static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
 {
-    char lent[64];
-    struct sink text = sink_over(lent, sizeof(lent));
+    char stack_buffer[64];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     if (rule->kind == QUOTA_LIMIT) {
         period_write(&rule->period, &text);
     } else {
         sink_duration(&text, rule->rule.period_us);
     }
-    reply_field_text(ctx, "period", (struct span){text.data, text.size});
+    reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
     sink_free(&text);
 }
 
@@ -53,7 +53,7 @@ static void reply_rule(RedisModuleCtx *ctx, const struct standing *standing, str
 {
     static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE"};
     struct rule_report report;
-    const struct quota_rule *rule = &footing->terms->rules[index];
+    const struct quota_rule *rule = &footing->entitlement->rules[index];
     charge_report(standing, footing, index, &report);
     RedisModule_ReplyWithMap(ctx, 8);
     reply_field_word(ctx, "kind", kinds[rule->kind]);
@@ -69,20 +69,20 @@ static void reply_rule(RedisModuleCtx *ctx, const struct standing *standing, str
 /* Thresholds that have fired in any of the running cycles, ascending; whole percents as integers. */
 static void reply_warned(RedisModuleCtx *ctx, struct footing *footing)
 {
-    const struct terms *terms = footing->terms;
+    const struct entitlement *entitlement = footing->entitlement;
     int64_t highest_bp = 0;
     uint32_t count = 0;
     for (uint32_t i = 0; i < footing->windows_count; i++) {
-        if (!terms_limit(terms, footing->windows[i].period)) continue;
+        if (!entitlement_limit(entitlement, footing->windows[i].period)) continue;
         highest_bp = max_i64(highest_bp, footing->windows[i].warned_bp);
     }
-    while (count < terms->warnings_count && terms->warnings_bp[count] <= highest_bp) count++;
+    while (count < entitlement->warnings_count && entitlement->warnings_bp[count] <= highest_bp) count++;
     reply_field_name(ctx, "warned");
     RedisModule_ReplyWithArray(ctx, count);
     for (uint32_t i = 0; i < count; i++) {
-        char lent[32];
-        struct sink text = sink_over(lent, sizeof(lent));
-        int64_t bp = terms->warnings_bp[i];
+        char stack_buffer[32];
+        struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
+        int64_t bp = entitlement->warnings_bp[i];
         sink_percent(&text, bp);
         if (bp % 100 == 0) RedisModule_ReplyWithLongLong(ctx, bp / 100);
         if (bp % 100 != 0) RedisModule_ReplyWithStringBuffer(ctx, text.data, text.size);
@@ -97,7 +97,7 @@ static int64_t overage_of(struct footing *footing)
     for (uint32_t i = 0; i < footing->windows_count; i++) {
         const struct window *window = &footing->windows[i];
         int64_t limit = window_limit(window);
-        if (limit == UNLIMITED || !terms_limit(footing->terms, window->period)) continue;
+        if (limit == UNLIMITED || !entitlement_limit(footing->entitlement, window->period)) continue;
         most = max_i64(most, window->used - limit);
     }
     return most;
@@ -107,8 +107,8 @@ static void reply_resource(RedisModuleCtx *ctx, const struct standing *standing,
 {
     RedisModule_ReplyWithMap(ctx, 4);
     reply_field_name(ctx, "rules");
-    RedisModule_ReplyWithArray(ctx, footing->terms->rules_count);
-    for (uint32_t i = 0; i < footing->terms->rules_count; i++) reply_rule(ctx, standing, footing, i);
+    RedisModule_ReplyWithArray(ctx, footing->entitlement->rules_count);
+    for (uint32_t i = 0; i < footing->entitlement->rules_count; i++) reply_rule(ctx, standing, footing, i);
     reply_field_integer(ctx, "credits", 0);
     reply_field_integer(ctx, "overage", overage_of(footing));
     reply_warned(ctx, footing);
@@ -116,14 +116,14 @@ static void reply_resource(RedisModuleCtx *ctx, const struct standing *standing,
 
 /* The resources an INFO is about: those named, else all of the plan, then those with terms of their own only. */
 struct subject {
-    struct span names[PLAN_RESOURCES_MAX + ACCOUNT_SLOTS_MAX];
+    struct bytes names[PLAN_RESOURCES_MAX + ACCOUNT_SLOTS_MAX];
     uint32_t count;
 };
 
-static void add_subject(struct subject *subject, struct span name)
+static void add_subject(struct subject *subject, struct bytes name)
 {
     for (uint32_t i = 0; i < subject->count; i++) {
-        if (span_equal(subject->names[i], name)) return;
+        if (bytes_equal(subject->names[i], name)) return;
     }
     subject->names[subject->count++] = name;
 }
@@ -132,33 +132,33 @@ static void subject_of(const struct standing *standing, struct subject *subject)
 {
     const struct account *account = standing->account;
     subject->count = 0;
-    for (uint32_t i = 0; standing->plan && i < standing->plan->terms_count; i++) {
-        add_subject(subject, standing->plan->terms[i].resource);
+    for (uint32_t i = 0; standing->plan && i < standing->plan->entitlement_count; i++) {
+        add_subject(subject, standing->plan->entitlement[i].resource);
     }
     for (uint32_t i = 0; account && i < account->slots_count; i++) {
         const struct slot_rest *rest = account->slots[i].rest;
         bool own = rest && rest->own && (rest->own_until_us == 0 || rest->own_until_us > standing->now_us);
-        if (own) add_subject(subject, label_span(account->slots[i].resource));
+        if (own) add_subject(subject, label_bytes(account->slots[i].resource));
     }
 }
 
 /* The resource as it stands, or its fault. */
-static enum account_fault stand(const struct standing *standing, struct span resource, struct footing *footing)
+static enum account_fault stand(const struct standing *standing, struct bytes resource, struct footing *footing)
 {
     footing_begin(standing, resource, footing);
     enum account_fault fault = footing_settle(standing, footing, NULL);
-    return fault == ACCOUNT_FAULT_NONE && !footing->terms ? ACCOUNT_FAULT_RESOURCE : fault;
+    return fault == ACCOUNT_FAULT_NONE && !footing->entitlement ? ACCOUNT_FAULT_RESOURCE : fault;
 }
 
-static void reply_life(RedisModuleCtx *ctx, const struct standing *standing, struct span name)
+static void reply_life(RedisModuleCtx *ctx, const struct standing *standing, struct bytes name)
 {
     const struct plan *plan = standing_last_plan(standing);
-    struct span zone = label_span(standing->zone);
+    struct bytes zone = label_bytes(standing->zone);
     reply_field_text(ctx, "account", name);
     reply_field_text(ctx, "plan", plan->name);
     reply_field_integer(ctx, "revision", plan->revision);
     reply_field_word(ctx, "state", state_name(standing));
-    reply_field_text(ctx, "zone", zone.size > 0 ? zone : SPAN("UTC"));
+    reply_field_text(ctx, "zone", zone.size > 0 ? zone : BYTES("UTC"));
     reply_field_integer(ctx, "anchor", millis_or_none(standing->anchor_us));
     reply_field_integer(ctx, "expires", standing->expires_us > 0 ? millis_floor(standing->expires_us) : -1);
     reply_field_name(ctx, "parent");
@@ -188,14 +188,14 @@ static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
     RedisModule_ReplyWithArray(ctx, rest ? rest->notes_count : 0);
     for (uint32_t i = 0; rest && i < rest->notes_count; i++) {
         struct note note;
-        struct cursor cursor = cursor_over((struct span){rest->notes[i]->bytes, rest->notes[i]->size});
+        struct cursor cursor = cursor_init((struct bytes){rest->notes[i]->bytes, rest->notes[i]->size});
         note_decode(&cursor, &note);
         bool named = note.slot > 0 && note.slot <= account->slots_count;
         RedisModule_ReplyWithMap(ctx, 6);
         reply_field_integer(ctx, "at", millis_floor(note.at_us));
         reply_field_word(ctx, "act", acts[note.act]);
         reply_field_text(ctx, "actor", note.actor);
-        reply_field_text(ctx, "resource", named ? label_span(account->slots[note.slot - 1].resource) : SPAN(""));
+        reply_field_text(ctx, "resource", named ? label_bytes(account->slots[note.slot - 1].resource) : BYTES(""));
         reply_field_integer(ctx, "amount", note.amount);
         reply_field_text(ctx, "reason", note.reason);
     }
@@ -212,7 +212,7 @@ static int reply_info(RedisModuleCtx *ctx, struct account_call *call, const stru
         if (fault != ACCOUNT_FAULT_NONE) return accounts_reply_fault(ctx, call, fault, subject.names[i], 0);
     }
     RedisModule_ReplyWithMap(ctx, 11);
-    reply_life(ctx, standing, span_of(call->handle.name));
+    reply_life(ctx, standing, string_bytes(call->handle.name));
     reply_next(ctx, standing);
     reply_field_name(ctx, "resources");
     RedisModule_ReplyWithMap(ctx, subject.count);
@@ -231,13 +231,13 @@ static int reply_named(RedisModuleCtx *ctx, struct account_call *call, const str
 {
     struct footing footing;
     for (int i = 0; i < count; i++) {
-        struct span resource = span_of(names[i]);
+        struct bytes resource = string_bytes(names[i]);
         enum account_fault fault = stand(standing, resource, &footing);
         if (fault != ACCOUNT_FAULT_NONE) return accounts_reply_fault(ctx, call, fault, resource, 0);
     }
     if (count > 1) RedisModule_ReplyWithMap(ctx, count);
     for (int i = 0; i < count; i++) {
-        stand(standing, span_of(names[i]), &footing);
+        stand(standing, string_bytes(names[i]), &footing);
         if (count > 1) RedisModule_ReplyWithString(ctx, names[i]);
         reply_resource(ctx, standing, &footing);
     }
@@ -251,7 +251,7 @@ static bool look_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct a
     if (!accounts_begin_or_reply(ctx, name, false, call)) return false;
     enum account_fault fault = standing_begin(standing, account_of(call), &call->host, call->now_us, false);
     if (fault == ACCOUNT_FAULT_NONE) return true;
-    accounts_reply_fault(ctx, call, fault, SPAN(""), 0);
+    accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
     accounts_end(call);
     return false;
 }
@@ -278,7 +278,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 #define HISTORY_COUNT_MAX     1000
 
 struct history_request {
-    struct span resource;
+    struct bytes resource;
     int64_t count;
 };
 
@@ -311,7 +311,7 @@ static void tell(struct telling *telling, uint64_t period, const struct closed_c
 }
 
 /* What the account has stored, and the cycles that have closed since. */
-static void tell_everything(const struct footing *footing, struct span changes, struct telling *telling)
+static void tell_everything(const struct footing *footing, struct bytes changes, struct telling *telling)
 {
     const struct slot_rest *rest = footing->stored ? footing->stored->rest : NULL;
     struct closed_cycle entries[HISTORY_ENTRIES_MAX];
@@ -319,7 +319,7 @@ static void tell_everything(const struct footing *footing, struct span changes, 
         uint32_t count = history_entries(rest->pasts[i].history, entries);
         for (uint32_t k = 0; k < count; k++) tell(telling, rest->pasts[i].period, &entries[k]);
     }
-    struct cursor cursor = cursor_over(changes);
+    struct cursor cursor = cursor_init(changes);
     struct change change;
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, &change);
@@ -365,12 +365,12 @@ static struct closed_cycle cut_last(const struct standing *standing, const struc
 
 static void reply_cycle(RedisModuleCtx *ctx, uint64_t code, const struct closed_cycle *cycle)
 {
-    char lent[64];
-    struct sink text = sink_over(lent, sizeof(lent));
+    char stack_buffer[64];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     struct period period;
     if (period_from_code(code, &period)) period_write(&period, &text);
     RedisModule_ReplyWithMap(ctx, 8);
-    reply_field_text(ctx, "period", (struct span){text.data, text.size});
+    reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
     reply_field_integer(ctx, "start", floor_div(cycle->start_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "end", floor_div(cycle->end_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "limit", cycle->limit);
@@ -383,7 +383,7 @@ static void reply_cycle(RedisModuleCtx *ctx, uint64_t code, const struct closed_
 
 static void reply_history(RedisModuleCtx *ctx, const struct standing *standing, struct telling *telling, int64_t most)
 {
-    struct span name = label_span(standing->zone);
+    struct bytes name = label_bytes(standing->zone);
     const struct zone *zone = name.size > 0 ? zones_find(name, NULL) : zone_utc();
     int64_t count = 0;
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
@@ -406,9 +406,9 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!look_or_reply(ctx, argv[1], &call, &standing)) return REDISMODULE_OK;
     footing_begin(&standing, request.resource, &footing);
     enum account_fault fault = footing_settle(&standing, &footing, &call.decision.changes);
-    if (fault == ACCOUNT_FAULT_NONE && !footing.terms && !footing.stored) fault = ACCOUNT_FAULT_RESOURCE;
+    if (fault == ACCOUNT_FAULT_NONE && !footing.entitlement && !footing.stored) fault = ACCOUNT_FAULT_RESOURCE;
     if (fault == ACCOUNT_FAULT_NONE) {
-        struct span changes = {call.decision.changes.data, call.decision.changes.size};
+        struct bytes changes = {call.decision.changes.data, call.decision.changes.size};
         tell_everything(&footing, changes, &telling);
         reply_history(ctx, &standing, &telling, request.count);
     } else {
@@ -460,14 +460,14 @@ static uint32_t persistence_problems(RedisModuleCtx *ctx, const char **problems,
 
 static uint32_t setting_problems(const char **problems, uint32_t count)
 {
-    struct span plan = config_default_plan();
+    struct bytes plan = config_default_plan();
     if (plan.size > 0 && !plans_find(plan)) {
         problems[count++] = "plans: quota.default-plan names a plan that this server does not have";
     }
     if (plan.size == 0 && config_auto_open()) {
         problems[count++] = "plans: quota.auto-open is on, but there is no quota.default-plan to open with";
     }
-    if (!zones_find(SPAN("Europe/London"), NULL)) {
+    if (!zones_find(BYTES("Europe/London"), NULL)) {
         problems[count++] = "zones: there are no zone files in quota.tzdir; only UTC is known";
     }
     if (clock_is_frozen()) problems[count++] = "clock: the test clock is frozen (QUOTA.CLOCK RESUME)";

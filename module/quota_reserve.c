@@ -10,12 +10,12 @@
 #include "clock.h"
 #include "command.h"
 #include "metrics.h"
-#include "quota/checked.h"
-#include "quota/reserve.h"
+#include "quota/base/checked.h"
+#include "quota/decide/reserve.h"
 #include "reply.h"
 
 struct reserve_request {
-    struct span id, resource;
+    struct bytes id, resource;
     int64_t amount, ttl_us, mode;
 };
 
@@ -29,7 +29,7 @@ static const struct argument reserve_arguments[] = {
     ID_ROW,
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_request, resource, 0, 0, 0, "What is held."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_request, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
-    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_request, ttl_us, 1, SPAN_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_request, ttl_us, 1, DURATION_MAX_US, 0,
           "It ends by itself after so long, 1us or more."),
     {.kind = ARGUMENT_FLAG,
      .name = "upto",
@@ -41,7 +41,7 @@ static const struct argument reserve_arguments[] = {
     {0},
 };
 
-static void count_denied(struct account_call *call, struct span resource)
+static void count_denied(struct account_call *call, struct bytes resource)
 {
     struct account *account = account_of(call);
     int32_t slot = account_slot(account, resource);
@@ -92,7 +92,7 @@ static const struct argument release_arguments[] = {
 static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_request, ttl_us, 1, SPAN_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_request, ttl_us, 1, DURATION_MAX_US, 0,
           "It ends so long from now, later or sooner than it would have."),
     {0},
 };
@@ -156,7 +156,7 @@ static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const
 {
     RedisModule_ReplyWithMap(ctx, 5);
     reply_field_text(ctx, "id", hold_id(stored));
-    reply_field_text(ctx, "resource", label_span(account->slots[stored->hold.slot].resource));
+    reply_field_text(ctx, "resource", label_bytes(account->slots[stored->hold.slot].resource));
     reply_field_integer(ctx, "amount", stored->hold.amount);
     reply_field_integer(ctx, "made", millis_floor(stored->hold.made_us));
     reply_field_integer(ctx, "expires", millis_floor(stored->hold.expires_us));
@@ -181,7 +181,7 @@ static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         }
         RedisModule_ReplySetArrayLength(ctx, live);
     } else {
-        accounts_reply_fault(ctx, &call, ACCOUNT_FAULT_MISSING, SPAN(""), 0);
+        accounts_reply_fault(ctx, &call, ACCOUNT_FAULT_MISSING, BYTES(""), 0);
     }
     accounts_end(&call);
     return REDISMODULE_OK;

@@ -5,7 +5,7 @@
  * Version numbers mislead (Valkey 8.0.1 calls itself like Redis 8.0.1), so functions are asked for by name. */
 #pragma once
 
-#include "quota/span.h"
+#include "quota/base/bytes.h"
 #include <redismodule.h>
 
 struct young_api {
@@ -21,9 +21,9 @@ extern struct young_api young;
 void redis_bind_young_api(void);
 
 /* The bytes of an argument or key name; valid as long as the string is. */
-static inline struct span span_of(const RedisModuleString *text)
+static inline struct bytes string_bytes(const RedisModuleString *text)
 {
-    struct span bytes;
+    struct bytes bytes;
     bytes.data = RedisModule_StringPtrLen(text, &bytes.size);
     return bytes;
 }

@@ -33,7 +33,7 @@ int reply_fault(RedisModuleCtx *ctx, enum fault fault)
     return reply_error(ctx, "OVERFLOW the new state would not fit 64 bits; ask for less");
 }
 
-struct printable printable(struct span bytes)
+struct printable printable(struct bytes bytes)
 {
     struct printable shown;
     size_t size = bytes.size < 40 ? bytes.size : 40;
@@ -55,7 +55,7 @@ void reply_field_integer(RedisModuleCtx *ctx, const char *name, int64_t value)
     RedisModule_ReplyWithLongLong(ctx, value);
 }
 
-void reply_field_text(RedisModuleCtx *ctx, const char *name, struct span text)
+void reply_field_text(RedisModuleCtx *ctx, const char *name, struct bytes text)
 {
     reply_field_name(ctx, name);
     RedisModule_ReplyWithStringBuffer(ctx, text.data, text.size);

@@ -5,7 +5,7 @@
  * Errors begin with a code (COMMANDS.md section 1); what they quote is made printable and short first. */
 #pragma once
 
-#include "quota/verdict.h"
+#include "quota/rate/verdict.h"
 #include "redis.h"
 
 /* The six integers; waits rounded up to whole ms. */
@@ -21,9 +21,9 @@ int reply_fault(RedisModuleCtx *ctx, enum fault fault);
 struct printable {
     char text[44];
 };
-struct printable printable(struct span bytes);
+struct printable printable(struct bytes bytes);
 
 /* One entry of a map. */
 void reply_field_integer(RedisModuleCtx *ctx, const char *name, int64_t value);
-void reply_field_text(RedisModuleCtx *ctx, const char *name, struct span text);
+void reply_field_text(RedisModuleCtx *ctx, const char *name, struct bytes text);
 void reply_field_name(RedisModuleCtx *ctx, const char *name);

@@ -10,7 +10,7 @@
 #include "command.h"
 #include "commit.h"
 #include "metrics.h"
-#include "quota/adaptive.h"
+#include "quota/rate/adaptive.h"
 #include "reply.h"
 
 /* ---- RL.ADAPT key min max ... ---------------------------------------------------------------------------- */
@@ -41,7 +41,7 @@ static const struct argument algorithm_choice[] = {
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = algorithm_choice,                                                                                     \
          .summary = "How it moves."},                                                                                  \
-        CONFIG_FIELD(ARGUMENT_DURATION, "interval", "INTERVAL", interval_us, 1, SPAN_MAX_US,                           \
+        CONFIG_FIELD(ARGUMENT_DURATION, "interval", "INTERVAL", interval_us, 1, DURATION_MAX_US,                       \
                      "Time between steps, 1us or more (default 1s)."),                                                 \
         CONFIG_FIELD(ARGUMENT_INTEGER, "step", "STEP", step, 1, ADAPTIVE_LIMIT_MAX,                                    \
                      "Units a step adds, 1 or more (default 1; GRADIENT: 4, of which it goes one fifth)."),            \
@@ -51,7 +51,7 @@ static const struct argument algorithm_choice[] = {
                      "Mean load that is no congestion yet, 1 to 100 (default 80)."),                                   \
         CONFIG_FIELD(ARGUMENT_INTEGER, "backoff_percent", "BACKOFF", backoff, 1, 99,                                   \
                      "AIMD: what a cut leaves of the limit, 1 to 99 (default 90)."),                                   \
-        CONFIG_FIELD(ARGUMENT_DURATION, "timeout", "TIMEOUT", timeout_us, 1, SPAN_MAX_US,                              \
+        CONFIG_FIELD(ARGUMENT_DURATION, "timeout", "TIMEOUT", timeout_us, 1, DURATION_MAX_US,                          \
                      "AIMD: a call that took longer counts as an error, 1us or more (default 5s)."),                   \
         CONFIG_FIELD(ARGUMENT_INTEGER, "tolerance_percent", "TOLERANCE", tolerance, 100, 1000,                         \
                      "GRADIENT: share of the long latency that is no congestion yet, 100 to 1000 (default 150)."),     \
@@ -86,7 +86,7 @@ static int ask(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (request.config.step == 0) request.config.step = request.config.algorithm == ADAPTIVE_AIMD ? 1 : 4;
     const char *fault = adaptive_config_fault(&request.config);
     if (fault) return reply_error(ctx, "ERR %s", fault);
-    if (!handle_open_or_reply(ctx, &adaptive_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
 
     struct adaptive_ask asked = {
         .config = &request.config, .cost = request.cost, .peek = request.peek == 1, .now_us = clock_now_us()};
@@ -105,8 +105,8 @@ struct report_request {
 };
 
 static const struct argument report_arguments[] = {
-    FIELD(ARGUMENT_DURATION, "latency", "LATENCY", struct report_request, latency_us, 0, SPAN_MAX_US, ARGUMENT_OPTIONAL,
-          "A call came back well after so long."),
+    FIELD(ARGUMENT_DURATION, "latency", "LATENCY", struct report_request, latency_us, 0, DURATION_MAX_US,
+          ARGUMENT_OPTIONAL, "A call came back well after so long."),
     {.kind = ARGUMENT_FLAG,
      .name = "error",
      .token = "ERROR",
@@ -130,7 +130,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (latency + load + (request.error == 1) != 1) {
         return reply_error(ctx, "ERR REPORT wants one of LATENCY duration, ERROR, LOAD percent");
     }
-    if (!handle_open_or_reply(ctx, &adaptive_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     enum adaptive_report kind = latency ? ADAPTIVE_LATENCY : load ? ADAPTIVE_LOAD : ADAPTIVE_ERROR;
@@ -146,8 +146,8 @@ static const struct argument info_arguments[] = {{0}};
 
 static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive, int64_t now_us)
 {
-    char lent[256];
-    struct sink text = sink_over(lent, sizeof(lent));
+    char stack_buffer[256];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     struct adaptive_decision decision;
     struct adaptive_ask look = {.config = &adaptive->config, .cost = 1, .peek = true, .now_us = now_us};
     const struct adaptive_sample *sample = &adaptive->sample;
@@ -165,7 +165,7 @@ static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive,
     reply_field_integer(ctx, "latency_us", sample->latencies > 0 ? sample->latency_us / sample->latencies : 0);
     reply_field_integer(ctx, "load", sample->loads > 0 ? sample->load / sample->loads : 0);
     reply_field_integer(ctx, "long_us", adaptive->long_q >> ADAPTIVE_SHIFT);
-    reply_field_text(ctx, "config", (struct span){text.data, text.size});
+    reply_field_text(ctx, "config", (struct bytes){text.data, text.size});
     reply_field_integer(ctx, "deadline", millis_ceil(adaptive_deadline_us(adaptive)));
     sink_free(&text);
 }
@@ -175,7 +175,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct handle handle;
 
     if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
-    if (!handle_read_or_reply(ctx, &adaptive_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_read_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_adaptive(ctx, handle.value, clock_now_us());
     } else {
@@ -190,8 +190,8 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static int adapt(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (argc < 3) return RedisModule_WrongArity(ctx);
-    if (span_is_word(span_of(argv[2]), "REPORT")) return report(ctx, argv, argc);
-    if (span_is_word(span_of(argv[2]), "INFO")) return info(ctx, argv, argc);
+    if (bytes_is_word(string_bytes(argv[2]), "REPORT")) return report(ctx, argv, argc);
+    if (bytes_is_word(string_bytes(argv[2]), "INFO")) return info(ctx, argv, argc);
     return ask(ctx, argv, argc);
 }
 

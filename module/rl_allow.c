@@ -9,13 +9,13 @@
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
-#include "quota/limiter.h"
+#include "quota/rate/limiter.h"
 #include "reply.h"
 #include "waiting.h"
 
 struct allow_request {
     struct rules_argument rules;
-    struct span policy, subject, address;
+    struct bytes policy, subject, address;
     int64_t cost, mode, wait_us, block_us;
 };
 
@@ -30,9 +30,9 @@ static const struct argument arguments[] = {
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
     ASK_MODE(struct allow_request, mode),
-    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
-    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "After a denial refuse everything on the key for so long, 1us or more."),
     {0},
 };
@@ -45,7 +45,7 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct asking asking;
 
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
-    request.policy = request.subject = request.address = (struct span){"", 0};
+    request.policy = request.subject = request.address = (struct bytes){"", 0};
     request.cost = 1;
     request.mode = ASK_ALL;
     request.wait_us = request.block_us = 0;
@@ -62,7 +62,7 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                &asking)) {
         return REDISMODULE_OK;
     }
-    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     asking_decide(&asking, handle.value, ask, &decision);
     if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
     handle_close(&handle);

@@ -11,8 +11,8 @@
 #include "command.h"
 #include "commit.h"
 #include "metrics.h"
-#include "quota/breaker.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
+#include "quota/rate/breaker.h"
 #include "reply.h"
 
 /* ---- RL.BREAKER key [configuration] ---------------------------------------------------------------------- */
@@ -24,14 +24,14 @@
               "Open at this percentage of failures in the window, 1 to 100 (default 50)."),                            \
         FIELD(ARGUMENT_INTEGER, "calls", "MIN", struct breaker_config, calls_min, 1, BREAKER_COUNT_MAX,                \
               ARGUMENT_OPTIONAL, "Rates count from so many calls in the window, 1 or more (default 100)."),            \
-        FIELD(ARGUMENT_DURATION, "window", "WINDOW", struct breaker_config, window_us, BREAKER_SLICES, SPAN_MAX_US,    \
-              ARGUMENT_OPTIONAL, "How long a report counts, 10us or more (default 100s)."),                            \
-        FIELD(ARGUMENT_DURATION, "slow", "SLOW", struct breaker_config, slow_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,    \
-              "A call that took so long, or longer, is slow; 1us or more (default: no call is)."),                     \
+        FIELD(ARGUMENT_DURATION, "window", "WINDOW", struct breaker_config, window_us, BREAKER_SLICES,                 \
+              DURATION_MAX_US, ARGUMENT_OPTIONAL, "How long a report counts, 10us or more (default 100s)."),           \
+        FIELD(ARGUMENT_DURATION, "slow", "SLOW", struct breaker_config, slow_us, 1, DURATION_MAX_US,                   \
+              ARGUMENT_OPTIONAL, "A call that took so long, or longer, is slow; 1us or more (default: no call is)."),  \
         FIELD(ARGUMENT_INTEGER, "slow_percent", "SLOWRATE", struct breaker_config, slow_rate, 1, 100,                  \
               ARGUMENT_OPTIONAL, "Open at this percentage of slow calls, 1 to 100 (with SLOW; default 100)."),         \
-        FIELD(ARGUMENT_DURATION, "open", "OPEN", struct breaker_config, open_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,    \
-              "How long it refuses before probes may go, 1us or more (default 60s)."),                                 \
+        FIELD(ARGUMENT_DURATION, "open", "OPEN", struct breaker_config, open_us, 1, DURATION_MAX_US,                   \
+              ARGUMENT_OPTIONAL, "How long it refuses before probes may go, 1us or more (default 60s)."),              \
         FIELD(ARGUMENT_INTEGER, "probes", "PROBES", struct breaker_config, probes, 1, BREAKER_PROBES_MAX,              \
               ARGUMENT_OPTIONAL, "Calls that may go half-open, and successes that close it, 1 to 32 (default 10).")
 
@@ -60,7 +60,7 @@ static int ask(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     complete(&config);
     const char *fault = breaker_config_fault(&config);
     if (fault) return reply_error(ctx, "ERR %s", fault);
-    if (!handle_open_or_reply(ctx, &breaker_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     breaker_decide_ask(handle.value, argc > 2 ? &config : NULL, now_us, &decision);
@@ -83,7 +83,7 @@ static const struct argument outcome_choice[] = {
 };
 
 #define TOOK_ROW                                                                                                       \
-    FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, SPAN_MAX_US, ARGUMENT_OPTIONAL,        \
+    FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
           "With REPORT: how long the call took (default: nobody measured, so it was not slow).")
 
 static const struct argument report_arguments[] = {
@@ -104,7 +104,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!arguments_parse_or_reply(ctx, report_arguments, argv + 2, argc - 2, &request)) return REDISMODULE_OK;
     if (request.failed == NOT_GIVEN) return reply_error(ctx, "ERR REPORT wants an outcome: ok or fail");
-    if (!handle_open_or_reply(ctx, &breaker_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     breaker_decide_report(handle.value, request.failed == 1, request.took_us, now_us, &decision);
@@ -143,7 +143,7 @@ static int force(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!arguments_parse_or_reply(ctx, force_arguments, argv + 2, argc - 2, &request)) return REDISMODULE_OK;
     if (request.force == NOT_GIVEN) return reply_error(ctx, "ERR FORCE wants a state: open, closed or auto");
-    if (!handle_open_or_reply(ctx, &breaker_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     breaker_decide_force(handle.value, (enum breaker_force)request.force, now_us, &decision);
@@ -158,14 +158,14 @@ static const struct argument info_arguments[] = {{0}};
 
 static void reply_word(RedisModuleCtx *ctx, const char *name, const char *word)
 {
-    reply_field_text(ctx, name, (struct span){word, strlen(word)});
+    reply_field_text(ctx, name, (struct bytes){word, strlen(word)});
 }
 
 static void reply_breaker(RedisModuleCtx *ctx, const struct breaker *breaker, int64_t now_us)
 {
     static const char *const forces[] = {"auto", "open", "closed"};
-    char lent[160];
-    struct sink text = sink_over(lent, sizeof(lent));
+    char stack_buffer[160];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     struct breaker_look look;
 
     breaker_look(breaker, now_us, &look);
@@ -181,7 +181,7 @@ static void reply_breaker(RedisModuleCtx *ctx, const struct breaker *breaker, in
     reply_field_integer(ctx, "slow", look.total.slow);
     reply_field_integer(ctx, "probing", look.probing);
     reply_field_integer(ctx, "succeeded", look.succeeded);
-    reply_field_text(ctx, "config", (struct span){text.data, text.size});
+    reply_field_text(ctx, "config", (struct bytes){text.data, text.size});
     bool forced = breaker->force != BREAKER_AUTO;
     reply_field_integer(ctx, "deadline", forced ? NEVER_US : millis_ceil(breaker_deadline_us(breaker)));
     sink_free(&text);
@@ -192,7 +192,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct handle handle;
 
     if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
-    if (!handle_read_or_reply(ctx, &breaker_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_read_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_breaker(ctx, handle.value, clock_now_us());
     } else {
@@ -213,7 +213,7 @@ static int breaker(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (argc < 2) return RedisModule_WrongArity(ctx);
     for (size_t i = 0; argc > 2 && i < sizeof(forms) / sizeof(forms[0]); i++) {
-        if (span_is_word(span_of(argv[2]), forms[i].word)) return forms[i].handler(ctx, argv, argc);
+        if (bytes_is_word(string_bytes(argv[2]), forms[i].word)) return forms[i].handler(ctx, argv, argc);
     }
     return ask(ctx, argv, argc);
 }

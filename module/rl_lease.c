@@ -11,17 +11,17 @@
 #include "commit.h"
 #include "lease_waiting.h"
 #include "metrics.h"
-#include "quota/lease.h"
+#include "quota/rate/lease.h"
 #include "reply.h"
 
-static bool id_fits_or_reply(RedisModuleCtx *ctx, struct span id)
+static bool id_fits_or_reply(RedisModuleCtx *ctx, struct bytes id)
 {
     if (id.size > 0 && id.size <= LEASE_ID_BYTES_MAX) return true;
     reply_error(ctx, "ERR id '%s' must have 1 to %d bytes", printable(id).text, LEASE_ID_BYTES_MAX);
     return false;
 }
 
-static int reply_lease_fault(RedisModuleCtx *ctx, const struct lease_decision *decision, struct span id)
+static int reply_lease_fault(RedisModuleCtx *ctx, const struct lease_decision *decision, struct bytes id)
 {
     switch (decision->fault) {
     case LEASE_FAULT_CONFLICT:
@@ -37,20 +37,20 @@ static int reply_lease_fault(RedisModuleCtx *ctx, const struct lease_decision *d
 
 struct acquire_request {
     int64_t limit, ttl_us, cost, wait_us;
-    struct span id;
+    struct bytes id;
 };
 
 static const struct argument acquire_arguments[] = {
     KEY("key", "What is held: the name of the limited resource."),
     FIELD(ARGUMENT_INTEGER, "limit", NULL, struct acquire_request, limit, UNLIMITED, INT64_MAX, 0,
           "Units held at once; -1 is unlimited, 0 is none."),
-    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct acquire_request, ttl_us, 1, SPAN_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct acquire_request, ttl_us, 1, DURATION_MAX_US, 0,
           "How long the lease lasts unless it is renewed or released, 1us to about 9000 years."),
     FIELD(ARGUMENT_TEXT, "id", "ID", struct acquire_request, id, 0, 0, ARGUMENT_OPTIONAL,
           "The lease's name, 1 to 512 bytes (default: one is made); asked again it answers the same lease."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct acquire_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units this lease holds, 1 or more (default 1)."),
-    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct acquire_request, wait_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct acquire_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "When denied, wait in line for at most so long, 1us or more."),
     {0},
 };
@@ -81,7 +81,7 @@ static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const s
     struct handle handle;
     struct lease_decision decision;
 
-    if (!handle_open_or_reply(ctx, &lease_keeper, name, &handle)) return true;
+    if (!handle_open_or_reply(ctx, &lease_type, name, &handle)) return true;
     leases_decide_acquire(handle.value, ask, &decision);
     bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
     bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
@@ -121,14 +121,14 @@ static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.RENEW and RL.RELEASE ----------------------------------------------------------------------------- */
 
 struct lease_request {
-    struct span id;
+    struct bytes id;
     int64_t ttl_us;
 };
 
 static const struct argument renew_arguments[] = {
     KEY("key", "The lease key."),
     FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_request, id, 0, 0, 0, "The lease's id."),
-    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_request, ttl_us, 1, SPAN_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_request, ttl_us, 1, DURATION_MAX_US, 0,
           "How long the lease lasts from now on, longer or shorter than before."),
     {0},
 };
@@ -147,7 +147,7 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!arguments_parse_or_reply(ctx, renew_arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (!id_fits_or_reply(ctx, request.id)) return REDISMODULE_OK;
-    if (!handle_open_or_reply(ctx, &lease_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     leases_decide_renew(handle.value, request.id, request.ttl_us, now_us, &decision);
@@ -166,7 +166,7 @@ static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!arguments_parse_or_reply(ctx, release_arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (!id_fits_or_reply(ctx, request.id)) return REDISMODULE_OK;
-    if (!handle_open_or_reply(ctx, &lease_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     bool released = leases_decide_release(handle.value, request.id, now_us, &decision);
@@ -185,7 +185,7 @@ static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct handle handle;
 
     (void)argc;
-    if (!handle_read_or_reply(ctx, &lease_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_read_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
     int64_t settled_us = leases_settled_us(handle.value, clock_now_us());
     RedisModule_ReplyWithArray(ctx, leases_live_count(handle.value, settled_us));
     for (const struct lease *lease = NULL; (lease = leases_next(handle.value, lease));) {

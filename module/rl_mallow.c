@@ -12,7 +12,7 @@
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
-#include "quota/limiter.h"
+#include "quota/rate/limiter.h"
 #include "reply.h"
 
 /* Bounds the time of one call: about a microsecond a key. */
@@ -70,11 +70,11 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
     struct limiter_ask ask = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
     struct asking asking;
     if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
-    if (!asking_begin_or_reply(ctx, &set->rules, set->policy, (struct span){"", 0}, (struct span){"", 0},
+    if (!asking_begin_or_reply(ctx, &set->rules, set->policy, (struct bytes){"", 0}, (struct bytes){"", 0},
                                request->now_us, &asking)) {
         return false;
     }
-    if (!handle_open_or_reply(ctx, &limiter_keeper, request->keys.names[i], handle)) return false;
+    if (!handle_open_or_reply(ctx, &limiter_type, request->keys.names[i], handle)) return false;
     asking_decide(&asking, handle->value, ask, decision);
     if (decision->fault == FAULT_NONE) return true;
     handle_close(handle);
@@ -105,7 +105,7 @@ static bool keys_are_distinct(const struct keys_argument *keys)
     bool distinct = true;
     RedisModuleDict *seen = RedisModule_CreateDict(NULL);
     for (int64_t i = 0; i < keys->count && distinct; i++) {
-        struct span name = span_of(keys->names[i]);
+        struct bytes name = string_bytes(keys->names[i]);
         distinct = RedisModule_DictSetC(seen, (void *)name.data, name.size, NULL) == REDISMODULE_OK;
     }
     RedisModule_FreeDict(NULL, seen);
@@ -151,7 +151,7 @@ static void ask_all(RedisModuleCtx *ctx, const struct mallow_request *request)
 static int tell_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     int64_t count;
-    if (!span_integer(span_of(argv[1]), &count)) return REDISMODULE_OK;
+    if (!bytes_integer(string_bytes(argv[1]), &count)) return REDISMODULE_OK;
     for (int at = 2; at < argc && at - 2 < count; at++) RedisModule_KeyAtPosWithFlags(ctx, at, KEY_WRITE);
     return REDISMODULE_OK;
 }

@@ -2,11 +2,11 @@
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
-#include "quota/algorithm.h"
-#include "quota/limiter.h"
-#include "quota/rule_codec.h"
-#include "quota/sliding_log.h"
-#include "quota/table.h"
+#include "quota/rate/algorithm.h"
+#include "quota/rate/limiter.h"
+#include "quota/rate/rule_codec.h"
+#include "quota/rate/sliding_log.h"
+#include "quota/rate/table.h"
 #include "reply.h"
 
 /* ---- RL.REFUND key amount [[RULE] index] ----------------------------------------------------------------- */
@@ -32,7 +32,7 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct decision decision;
 
     if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     const struct limiter *limiter = handle.value;
@@ -55,7 +55,7 @@ struct block_request {
 
 static const struct argument block_arguments[] = {
     KEY("key", "The rate-limit key; created if need be."),
-    FIELD(ARGUMENT_DURATION, "duration", NULL, struct block_request, block_us, 0, SPAN_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct block_request, block_us, 0, DURATION_MAX_US, 0,
           "How long everything is refused, 0 lifts a block."),
     {0},
 };
@@ -67,7 +67,7 @@ static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct decision decision;
 
     if (!arguments_parse_or_reply(ctx, block_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
     limiter_decide_block(handle.value, request.block_us > 0 ? now_us + request.block_us : 0, &decision);
@@ -83,11 +83,11 @@ static const struct argument info_arguments[] = {KEY("key", "The rate-limit key,
 /* What a rule is: the first five fields of its map. */
 static void reply_rule_facts(RedisModuleCtx *ctx, const struct rule *rule)
 {
-    char lent[128];
-    struct sink text = sink_over(lent, sizeof(lent));
+    char stack_buffer[128];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     rule_write(rule, &text);
-    reply_field_text(ctx, "rule", (struct span){text.data, text.size});
-    reply_field_text(ctx, "algorithm", (struct span){algorithm_of(rule)->word, strlen(algorithm_of(rule)->word)});
+    reply_field_text(ctx, "rule", (struct bytes){text.data, text.size});
+    reply_field_text(ctx, "algorithm", (struct bytes){algorithm_of(rule)->word, strlen(algorithm_of(rule)->word)});
     reply_field_integer(ctx, "limit", rule->limit);
     reply_field_integer(ctx, "period_us", rule->period_us);
     reply_field_integer(ctx, "capacity", rule->capacity);
@@ -133,11 +133,11 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct handle handle;
 
     (void)argc;
-    bool is_table = handle_read(ctx, &table_keeper, argv[1], &handle) && handle.value;
+    bool is_table = handle_read(ctx, &table_type, argv[1], &handle) && handle.value;
     if (is_table) reply_table(ctx, handle.value);
     handle_close(&handle);
     if (is_table) return REDISMODULE_OK;
-    if (!handle_read_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_read_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     if (!handle.value) {
         handle_close(&handle);
         return RedisModule_ReplyWithNull(ctx);

@@ -9,7 +9,7 @@
 #include "catalogue.h"
 #include "clock.h"
 #include "command.h"
-#include "quota/rule_codec.h"
+#include "quota/rate/rule_codec.h"
 #include "reply.h"
 #include "zones.h"
 
@@ -18,7 +18,7 @@
 /* ---- shared ---------------------------------------------------------------------------------------------- */
 
 struct policy_request {
-    struct span name, who;
+    struct bytes name, who;
     struct rules_argument rules;
     struct sets_argument schedules;
     int64_t block_us, shadow, ex_us;
@@ -27,7 +27,7 @@ struct policy_request {
 #define NAME_ROW                                                                                                       \
     FIELD(ARGUMENT_TEXT, "name", NULL, struct policy_request, name, 0, 0, 0, "The policy's name, 1 to 128 bytes.")
 #define EX_ROW                                                                                                         \
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct policy_request, ex_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,              \
+    FIELD(ARGUMENT_DURATION, "ex", "EX", struct policy_request, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,          \
           "For so long, 1us or more (default: until it is lifted).")
 
 /* Subcommands are parsed from their own word on. */
@@ -47,7 +47,7 @@ static int reply_policy_fault(RedisModuleCtx *ctx, enum policy_fault fault)
 }
 
 /* A change of a policy that is there; replies OK or why not. */
-static int change_or_reply(RedisModuleCtx *ctx, struct span name, const struct policy_effect *effect, int64_t now_us)
+static int change_or_reply(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
 {
     const struct policy *policy = catalogue_find(name);
     if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(name).text);
@@ -71,7 +71,7 @@ static const struct argument schedule_arguments[] = {
 static const struct argument set_arguments[] = {
     NAME_ROW,
     RULES(struct policy_request, rules),
-    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct policy_request, block_us, 1, SPAN_MAX_US, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct policy_request, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "After a denial refuse everything on the key for so long."),
     {.kind = ARGUMENT_FLAG,
      .name = "shadow",
@@ -278,13 +278,13 @@ static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table,
     for (uint32_t i = 0; i < count; i++) {
         if (!until_stands(entries[i]->until_us, now_us)) continue;
         RedisModule_ReplyWithMap(ctx, 3);
-        reply_field_text(ctx, "subject", (struct span){entries[i]->subject, entries[i]->size});
+        reply_field_text(ctx, "subject", (struct bytes){entries[i]->subject, entries[i]->size});
         reply_field_integer(ctx, "until", millis_ceil(entries[i]->until_us));
         if (entries[i]->rules) {
             reply_field_name(ctx, "rules");
             reply_rules(ctx, entries[i]->rules);
         } else {
-            reply_field_text(ctx, "list", entries[i]->listing == LISTED_PERMIT ? SPAN("permit") : SPAN("refuse"));
+            reply_field_text(ctx, "list", entries[i]->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
         }
         shown++;
     }
@@ -307,7 +307,7 @@ static void reply_ranges(RedisModuleCtx *ctx, const struct policy *policy, int64
         reply_field_name(ctx, "range");
         reply_text(ctx, &text);
         reply_field_integer(ctx, "until", millis_ceil(entry.until_us));
-        reply_field_text(ctx, "list", entry.listing == LISTED_PERMIT ? SPAN("permit") : SPAN("refuse"));
+        reply_field_text(ctx, "list", entry.listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
         shown++;
     }
     RedisModule_ReplySetArrayLength(ctx, shown);
@@ -347,7 +347,7 @@ static int delete (RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static void reply_policy_row(const struct policy *policy, void *ctx)
 {
-    struct span name = policy_name(policy);
+    struct bytes name = policy_name(policy);
     RedisModule_ReplyWithStringBuffer(ctx, name.data, name.size);
     RedisModule_ReplyWithMap(ctx, 4);
     reply_field_integer(ctx, "revision", policy->revision);

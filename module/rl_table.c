@@ -9,7 +9,7 @@
 #include "command.h"
 #include "commit.h"
 #include "metrics.h"
-#include "quota/table.h"
+#include "quota/rate/table.h"
 #include "reply.h"
 
 /* ---- RL.TABLE key rule [rule ...] ------------------------------------------------------------------------ */
@@ -39,7 +39,7 @@ static int table(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     request.rules.count = 0;
     if (!arguments_parse_or_reply(ctx, table_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!handle_open_or_reply(ctx, &table_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &table_type, argv[1], &handle)) return REDISMODULE_OK;
     int64_t now_us = clock_now_us();
     table_decide_rules(handle.value, request.rules.rules, request.rules.count, now_us, key_of_chance(), &decision);
     commit(ctx, &handle, &decision, now_us);
@@ -50,7 +50,7 @@ static int table(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.TAKE key subject --------------------------------------------------------------------------------- */
 
 struct take_request {
-    struct span subject;
+    struct bytes subject;
     int64_t cost, mode;
 };
 
@@ -74,7 +74,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         return reply_error(ctx, "ERR subject '%s' has more than %d bytes", printable(request.subject).text,
                            SUBJECT_BYTES_MAX);
     }
-    if (!handle_open_or_reply(ctx, &table_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &table_type, argv[1], &handle)) return REDISMODULE_OK;
     if (!handle.value) {
         handle_close(&handle);
         return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");

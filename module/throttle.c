@@ -13,14 +13,14 @@
 #include "command.h"
 #include "commit.h"
 #include "metrics.h"
-#include "quota/limiter.h"
+#include "quota/rate/limiter.h"
 #include "reply.h"
 
 struct throttle_request {
     int64_t max_burst, count, period_s, quantity;
 };
 
-#define PERIOD_S_MAX (SPAN_MAX_US / MICROS_PER_SECOND)
+#define PERIOD_S_MAX (DURATION_MAX_US / MICROS_PER_SECOND)
 
 static const struct argument arguments[] = {
     KEY("key", "Whose limit this is."),
@@ -36,10 +36,10 @@ static const struct argument arguments[] = {
 };
 
 /* redis-cell's seconds: whole ones, and one more when at least a whole ms is left over. */
-static int64_t seconds_up(int64_t span_us)
+static int64_t seconds_up(int64_t duration_us)
 {
-    if (span_us == NEVER_US) return -1;
-    return span_us / MICROS_PER_SECOND + (span_us % MICROS_PER_SECOND >= MICROS_PER_MILLI);
+    if (duration_us == NEVER_US) return -1;
+    return duration_us / MICROS_PER_SECOND + (duration_us % MICROS_PER_SECOND >= MICROS_PER_MILLI);
 }
 
 static int reply_five(RedisModuleCtx *ctx, bool limited, int64_t limit, int64_t remaining, int64_t retry_us,
@@ -76,7 +76,7 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (request.count == 0 || request.period_s == 0) return reply_error(ctx, "ERR zero rates are not supported");
     if (request.max_burst == INT64_MAX) return reply_fault(ctx, FAULT_OVERFLOW);
-    if (!handle_open_or_reply(ctx, &limiter_keeper, argv[1], &handle)) return REDISMODULE_OK;
+    if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
 
     bool backwards = (request.count < 0) != (request.period_s < 0); /* redis-cell: denies everything */
     int64_t capacity = request.max_burst + 1;

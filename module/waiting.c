@@ -2,9 +2,9 @@
 #include "waiting.h"
 #include "clock.h"
 #include "commit.h"
-#include "quota/checked.h"
-#include "quota/limiter_codec.h"
-#include "quota/memory.h"
+#include "quota/base/checked.h"
+#include "quota/base/memory.h"
+#include "quota/rate/limiter_codec.h"
 #include "reply.h"
 #undef uthash_malloc
 #undef uthash_free
@@ -136,7 +136,7 @@ static struct verdict denial_of(const struct limiter *limiter, const struct wait
     if (!limiter) return denial;
     limiter_decide_refund(limiter, waiter->units, -1, now_us, &decision);
     limiter_encode(limiter, &bytes);
-    struct limiter *copy = limiter_decode((struct span){bytes.data, bytes.size});
+    struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
     sink_free(&bytes);
     if (copy) copy = limiter_apply(copy, &decision);
     if (copy && (uint32_t)denial.rule < copy->set->count) {
@@ -156,7 +156,7 @@ static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
     if (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) return;
     if (RedisModule_AvoidReplicaTraffic()) return;
     RedisModule_SelectDb(ctx, waiter->database);
-    if (!handle_open(ctx, &limiter_keeper, waiter->name, &handle)) return;
+    if (!handle_open(ctx, &limiter_type, waiter->name, &handle)) return;
     limiter_decide_refund(handle.value, waiter->units, -1, now_us, &decision);
     commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
@@ -204,7 +204,7 @@ static int reply_unblocked(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     struct handle handle;
     if (!waiter) return RedisModule_ReplyWithNull(ctx);
     RedisModule_SelectDb(ctx, waiter->database);
-    bool opened = handle_read(ctx, &limiter_keeper, waiter->name, &handle);
+    bool opened = handle_read(ctx, &limiter_type, waiter->name, &handle);
     struct verdict denial = denial_of(opened ? handle.value : NULL, waiter);
     handle_close(&handle);
     return reply_verdict(ctx, &denial);

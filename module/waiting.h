@@ -10,7 +10,7 @@
  * of a demoted primary with its own -UNBLOCKED. */
 #pragma once
 
-#include "quota/verdict.h"
+#include "quota/rate/verdict.h"
 #include "redis.h"
 
 /* Blocks the client until `verdict->wait_us` from now, then answers the verdict with no wait left. `name` is the key

@@ -8,7 +8,7 @@ static char folder[FOLDER_BYTES_MAX] = "/usr/share/zoneinfo";
 static RedisModuleDict *cache; /* name → zone; NULL = known to be absent */
 
 /* The file's bytes into `bytes`; how many, 0 when there is no such file or it is no zone's size. */
-static size_t read_file(struct span name, char *bytes)
+static size_t read_file(struct bytes name, char *bytes)
 {
     char path[FOLDER_BYTES_MAX + ZONE_NAME_MAX + 2];
     int length = snprintf(path, sizeof(path), "%s/%.*s", folder, (int)name.size, name.data);
@@ -20,7 +20,7 @@ static size_t read_file(struct span name, char *bytes)
     return size <= ZONE_FILE_MAX ? size : 0;
 }
 
-static const struct zone *read_zone(struct span name)
+static const struct zone *read_zone(struct bytes name)
 {
     const struct zone *zone = NULL;
     char *bytes = RedisModule_Alloc(ZONE_FILE_MAX + 1);
@@ -30,11 +30,11 @@ static const struct zone *read_zone(struct span name)
     return zone;
 }
 
-const struct zone *zones_find(struct span name, void *unused)
+const struct zone *zones_find(struct bytes name, void *unused)
 {
     (void)unused;
     int absent;
-    if (span_is_word(name, "UTC")) return zone_utc();
+    if (bytes_is_word(name, "UTC")) return zone_utc();
     if (!zone_name_valid(name)) return NULL;
     if (!cache) cache = RedisModule_CreateDict(NULL);
     const struct zone *zone = RedisModule_DictGetC(cache, (void *)name.data, name.size, &absent);
@@ -44,10 +44,10 @@ const struct zone *zones_find(struct span name, void *unused)
     return zone;
 }
 
-const struct zone *zones_ask(struct span name)
+const struct zone *zones_ask(struct bytes name)
 {
     int absent = 1;
-    if (span_is_word(name, "UTC")) return zone_utc();
+    if (bytes_is_word(name, "UTC")) return zone_utc();
     if (!zone_name_valid(name)) return NULL;
     const struct zone *zone = cache ? RedisModule_DictGetC(cache, (void *)name.data, name.size, &absent) : NULL;
     if (zone) return zone;

@@ -6,15 +6,15 @@
  * any tzdata. What is not there is remembered too, until zones_forget. */
 #pragma once
 
-#include "quota/zone.h"
+#include "quota/time/zone.h"
 #include "redis.h"
 
 /* The zone of this name, NULL if there is none here. Stays valid until zones_forget. */
-const struct zone *zones_find(struct span name, void *unused);
+const struct zone *zones_find(struct bytes name, void *unused);
 
 /* The same for a name that a client gives: what is not known is looked for anew and not remembered, since anybody may
  * ask, and names are endless. */
-const struct zone *zones_ask(struct span name);
+const struct zone *zones_ask(struct bytes name);
 
 /* The folder of the zone files, as CONFIG SET quota.tzdir gave it; forgets every zone. */
 void zones_use_folder(const char *folder);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """The style of this project as a test: run by make test, prints like a compiler, exits 1 on findings.
 
-    include direction   a file includes only files of lower rooms, so the arrows never turn
+    include direction   a file includes only its own folder and lower ones, so the arrows never turn
     pure core           src/ and include/ know no Redis, clock, heap, input, output or floating point
     single doors        some calls belong to one file each
     short functions     a hard limit, and a count of long ones that only goes down
-    completeness        src/x.c has include/quota/x.h and tests/unit/test_x.c; every file opens with its job
+    completeness        src/room/x.c has include/quota/room/x.h and tests/unit/test_x.c; every file opens with its job
     plain text          no tabs, no ragged ends, lines that fit, nothing that belongs to one machine
 
 usage: scripts/tidy.py [folder]    (default: the tree this script is in)
@@ -14,39 +14,14 @@ import re
 import sys
 from pathlib import Path
 
-# Lowest room first. A file includes files of lower rooms; inside its own room only those that SIDEWAYS lists.
-CORE_ROOMS = (
-    ("words", "span checked memory"),
-    ("shared words", "label"),
-    ("time", "micros calendar"),
-    ("bytes and answers", "buffer verdict seasons"),
-    ("zones", "zone"),
-    ("hash", "siphash"),
-    ("keyed hash", "linear_hash"),
-    ("index", "hash_index"),
-    ("rules", "rule schedule cidr period receipts history"),
-    ("levels", "level"),
-    ("algorithms", "gcra token_bucket leaky_bucket fixed_window sliding_window sliding_log"),
-    ("table of algorithms", "algorithm"),
-    ("shared rules", "rule_set"),
-    ("wholes", "limiter policy lease breaker adaptive"),
-    ("segments of tables", "segment"),
-    ("tables", "table"),
-    ("encodings", "rule_codec limiter_codec policy_codec lease_codec breaker_codec adaptive_codec table_codec "
-                  "receipts_codec"),
-    ("plans", "terms plan window"),
-    ("changes", "record change"),
-    ("reservations", "holds"),
-    ("resources of accounts", "slot"),
-    ("account", "account account_codec"),
-    ("account as it stands", "standing charge account_decision"),
-    ("decisions about accounts", "consume reserve refund tenancy"),
-)
+# Folders of include/quota and src, lowest first: a file includes its own folder and lower ones.
+CORE_ROOMS = "base time rate account view meter decide".split()
+# The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument terms_argument zones config actor"),
-    ("keepers", "keeper limiter_keeper commit waiting catalogue plans lease_keeper lease_waiting breaker_keeper "
-                "adaptive_keeper account_keeper table_keeper"),
+    ("adapters", "clock reply argument entitlement_argument zones config actor"),
+    ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
+                    "adaptive_type account_type table_type"),
     ("counters", "metrics"),
     ("asking", "asking accounts"),
     ("shape of commands", "command"),
@@ -55,40 +30,29 @@ MODULE_ROOMS = (
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
-    "terms_argument": "argument reply",
-    "plan": "terms",
-    "window": "terms",
-    "change": "record",
-    "account_codec": "account",
-    "charge": "standing",
-    "account_decision": "standing",
-    "refund": "reserve",
+    "entitlement_argument": "argument reply",
     "plans": "commit",
-    "account_keeper": "keeper",
-    "micros": "calendar",
-    "calendar": "micros",
+    "account_type": "value_type",
     "argument": "reply",
-    "limiter_codec": "rule_codec",
-    "policy_codec": "rule_codec",
-    "table_codec": "rule_codec limiter_codec",
-    "commit": "keeper",
-    "limiter_keeper": "keeper",
-    "breaker_keeper": "keeper",
-    "adaptive_keeper": "keeper",
-    "table_keeper": "keeper",
-    "lease_keeper": "keeper",
-    "waiting": "keeper commit",
+    "commit": "value_type",
+    "limiter_type": "value_type",
+    "breaker_type": "value_type",
+    "adaptive_type": "value_type",
+    "table_type": "value_type",
+    "lease_type": "value_type",
+    "waiting": "value_type commit",
     "catalogue": "commit plans",
     "config": "zones",
-    "lease_waiting": "keeper",
+    "lease_waiting": "value_type",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.
 CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h utlist.h"
-CORE_SYSTEM_HEADERS_OF = {"memory": "stdlib.h", "rule_set": "pthread.h", "label": "pthread.h", "plan": "pthread.h"}
+CORE_SYSTEM_HEADERS_OF = {"expect": "stdatomic.h", "memory": "stdlib.h", "rule_set": "pthread.h", "label": "pthread.h", "plan": "pthread.h"}
 # Functions of these headers are described where their common shape is: by the field of the same name.
-DESCRIBED_IN = {"algorithms": "include/quota/algorithm.h"}
+DESCRIBED_IN = {"rate": "include/quota/rate/algorithm.h"}  # folder: the header
 NO_TEST = {
+    "expect": "it ends the program: tests/integration/test_hostile.py sees the counter",
     "algorithm": "a table: every test of a limiter goes through it",
     "memory": "three forwards: every test allocates through them",
 }  # file of src/ without a test of its own: why
@@ -103,8 +67,8 @@ CORE_BANS = (
     (calls("malloc calloc realloc free strdup"), "memory", "the heap is memory.h"),
     (calls("printf fprintf sprintf snprintf puts fopen getenv system exit"), "", "no input or output here"),
     (calls("time gettimeofday clock_gettime localtime localtime_r gmtime_r mktime"), "", "time is given"),
-    (calls("strcpy strcat strncpy strncat gets"), "", "bytes have a size: span.h"),
-    (calls("atoi atol atoll strtol strtoll strtoul strtoull strtod sscanf"), "", "see span.h"),
+    (calls("strcpy strcat strncpy strncat gets"), "", "bytes have a size: bytes.h"),
+    (calls("atoi atol atoll strtol strtoll strtoul strtoull strtod sscanf"), "", "see bytes.h"),
     (r"\b(?:float|double)\b", "", "nothing that decides is floating point"),
     (r"\bRedisModule\w*", "", "the core knows no Redis"),
 )
@@ -148,25 +112,35 @@ def check_bans(path, text, bans):
                 report(path, text.count("\n", 0, match.start()) + 1, f"{match.group()}: {reason}")
 
 
-def check_includes(path, text, core):
-    rooms, name = CORE_ROOMS if core else MODULE_ROOMS, path.stem
-    room_of = {file: number for number, (_, files) in enumerate(rooms) for file in files.split()}
+def check_core_includes(path, text):
+    room = CORE_ROOMS.index(path.parts[-2]) if path.parts[-2] in CORE_ROOMS else -1
+    if room < 0:
+        return report(path, 1, f"{path.parts[-2]} is no room of the core: see the top of scripts/tidy.py")
+    system = f"{CORE_SYSTEM_HEADERS} {CORE_SYSTEM_HEADERS_OF.get(path.stem, '')}".split()
+    for match in INCLUDE.finditer(text):
+        line, included = text.count("\n", 0, match.start()) + 1, match[2]
+        if not included.startswith("quota/"):
+            if included not in system:
+                report(path, line, f"{included} is not for this file of the core")
+        elif included.split("/")[1] not in CORE_ROOMS[: room + 1]:
+            report(path, line, f"{CORE_ROOMS[room]}/ must not include {included}: that room is above it")
+
+
+def check_module_includes(path, text):
+    room_of = {file: number for number, (_, files) in enumerate(MODULE_ROOMS) for file in files.split()}
+    name = path.stem
     if name not in room_of:
         return report(path, 1, f"{name} has no room yet: see the top of scripts/tidy.py")
-    system = f"{CORE_SYSTEM_HEADERS} {CORE_SYSTEM_HEADERS_OF.get(name, '')}".split()
     aside = [file for file in [name, *SIDEWAYS.get(name, "").split()] if room_of.get(file) == room_of[name]]
     for match in INCLUDE.finditer(text):
         line, bracket, included = text.count("\n", 0, match.start()) + 1, match[1], match[2]
         target = Path(included).stem
-        if core and not included.startswith("quota/"):
-            if included not in system:
-                report(path, line, f"{included} is not for this file of the core")
-        elif not core and (bracket == "<" or included.startswith("quota/") or included == "redismodule.h"):
+        if bracket == "<" or included.startswith("quota/") or included == "redismodule.h":
             continue
-        elif target not in room_of:
+        if target not in room_of:
             report(path, line, f"{included} has no room yet: see the top of scripts/tidy.py")
         elif room_of[target] >= room_of[name] and target not in aside:
-            above, own = rooms[room_of[target]][0], rooms[room_of[name]][0]
+            above, own = MODULE_ROOMS[room_of[target]][0], MODULE_ROOMS[room_of[name]][0]
             report(path, line, f"{name} ({own}) must not include {target} ({above}): see SIDEWAYS")
 
 
@@ -187,9 +161,8 @@ def long_functions(path, code):
 def check_header(tree, path, text, code):
     """The header is the manual: each paragraph of prototypes says something about them."""
     described = []
-    for room, files in CORE_ROOMS:
-        if path.stem in files.split() and room in DESCRIBED_IN:
-            described = re.findall(r"\(\*(\w+)\)", (tree / DESCRIBED_IN[room]).read_text(encoding="utf-8"))
+    if path.parts[-2] in DESCRIBED_IN:
+        described = re.findall(r"\(\*(\w+)\)", (tree / DESCRIBED_IN[path.parts[-2]]).read_text(encoding="utf-8"))
     if "#pragma once" not in code:
         report(path, 1, "no #pragma once")
     for match in PROTOTYPE.finditer(code):
@@ -218,14 +191,15 @@ def check_text(path, text):
 
 def check_twins(files):
     names = {path.as_posix() for path in files}
+    headers = {path.stem for path in files if path.match("include/quota/*/*.h")}
     for path in files:
-        if path.match("src/*.c"):
-            if f"include/quota/{path.stem}.h" not in names:
-                report(path, 1, f"there is no include/quota/{path.stem}.h")
+        if path.match("src/*/*.c"):
+            if f"include/quota/{path.parts[-2]}/{path.stem}.h" not in names:
+                report(path, 1, f"there is no include/quota/{path.parts[-2]}/{path.stem}.h")
             if f"tests/unit/test_{path.stem}.c" not in names and path.stem not in NO_TEST:
                 report(path, 1, f"there is no tests/unit/test_{path.stem}.c")
-        elif path.match("tests/unit/test_*.c") and f"include/quota/{path.stem[5:]}.h" not in names:
-            report(path, 1, f"a test of nothing: there is no include/quota/{path.stem[5:]}.h")
+        elif path.match("tests/unit/test_*.c") and path.stem[5:] not in headers:
+            report(path, 1, f"a test of nothing: there is no include/quota/*/{path.stem[5:]}.h")
 
 
 def files_of(tree):
@@ -254,7 +228,7 @@ def main():
             check_header(tree, path, text, code)
         if path.parts[0] in ("src", "include", "module"):
             core = path.parts[0] != "module"
-            check_includes(path, text, core)
+            (check_core_includes if core else check_module_includes)(path, text)
             check_bans(path, code, CORE_BANS if core else MODULE_BANS)
     check_twins(files)
     if len(long_ones) > LONG_FUNCTIONS:

@@ -7,13 +7,13 @@
  * decoded copy of the value, over the wire, and leads both to the same bytes; nothing is granted that no rule had room
  * for, unless it was forced; nothing is used less than not at all. */
 #include "input.h"
-#include "quota/account_codec.h"
-#include "quota/charge.h"
-#include "quota/checked.h"
-#include "quota/consume.h"
-#include "quota/refund.h"
-#include "quota/reserve.h"
-#include "quota/tenancy.h"
+#include "quota/account/account_codec.h"
+#include "quota/base/checked.h"
+#include "quota/decide/admin.h"
+#include "quota/decide/charge.h"
+#include "quota/decide/consume.h"
+#include "quota/decide/refund.h"
+#include "quota/decide/reserve.h"
 
 /* ---- a catalogue of three plans --------------------------------------------------------------------------- */
 
@@ -35,21 +35,23 @@ static struct quota_rule rate_rule(enum quota_kind kind, enum rule_algorithm alg
     return rule;
 }
 
-static struct terms terms_number(int which)
+static struct entitlement entitlement_number(int which)
 {
-    struct terms terms = terms_none(which & 1 ? SPAN("b") : SPAN("a"));
-    terms.rules[terms.rules_count++] = limit_rule(40 + 10 * which, PERIOD_MONTH, 1, which == 0);
-    terms.rules[terms.rules_count++] = limit_rule(9 + which, PERIOD_DAY, 1 + which / 2, false);
-    if (which != 2) terms.rules[terms.rules_count++] = rate_rule(QUOTA_ROLLING, RULE_LOG, 12, MICROS_PER_HOUR);
-    if (which == 3) terms.rules[terms.rules_count++] = rate_rule(QUOTA_RATE, RULE_GCRA, 5, MICROS_PER_MINUTE);
-    terms.warnings_count = 1;
-    terms.warnings_bp[0] = 8000;
-    terms.burst_bp = which & 1 ? 5000 : 0;
-    terms.grace_us = which == 3 ? MICROS_PER_HOUR : 0;
-    terms.repay = which < 2;
-    terms.cost = which == 2 ? 3 : 1;
-    terms.refunds_max = which == 1 ? 20 : -1;
-    return terms;
+    struct entitlement entitlement = entitlement_none(which & 1 ? BYTES("b") : BYTES("a"));
+    entitlement.rules[entitlement.rules_count++] = limit_rule(40 + 10 * which, PERIOD_MONTH, 1, which == 0);
+    entitlement.rules[entitlement.rules_count++] = limit_rule(9 + which, PERIOD_DAY, 1 + which / 2, false);
+    if (which != 2)
+        entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_ROLLING, RULE_LOG, 12, MICROS_PER_HOUR);
+    if (which == 3)
+        entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_RATE, RULE_GCRA, 5, MICROS_PER_MINUTE);
+    entitlement.warnings_count = 1;
+    entitlement.warnings_bp[0] = 8000;
+    entitlement.burst_bp = which & 1 ? 5000 : 0;
+    entitlement.grace_us = which == 3 ? MICROS_PER_HOUR : 0;
+    entitlement.repay = which < 2;
+    entitlement.cost = which == 2 ? 3 : 1;
+    entitlement.refunds_max = which == 1 ? 20 : -1;
+    return entitlement;
 }
 
 static void make_plans(void)
@@ -57,12 +59,12 @@ static void make_plans(void)
     static const char *const names[] = {"pro", "team", "free"};
     for (int i = 0; i < 3 && !plans[i]; i++) {
         struct sink first = {0}, whole = {0};
-        struct span name = {names[i], strlen(names[i])};
-        struct terms one = terms_number(i), two = terms_number(i + 1);
+        struct bytes name = {names[i], strlen(names[i])};
+        struct entitlement one = entitlement_number(i), two = entitlement_number(i + 1);
         plan_write_with(NULL, name, 1, &one, &first);
-        const struct plan *half = plan_take((struct span){first.data, first.size});
+        const struct plan *half = plan_take((struct bytes){first.data, first.size});
         plan_write_with(half, name, 1 + i, &two, &whole);
-        plans[i] = plan_take((struct span){whole.data, whole.size});
+        plans[i] = plan_take((struct bytes){whole.data, whole.size});
         require(plans[i] != NULL);
         plan_release(half);
         sink_free(&first);
@@ -70,15 +72,15 @@ static void make_plans(void)
     }
 }
 
-static const struct plan *find_plan(struct span name)
+static const struct plan *find_plan(struct bytes name)
 {
     for (int i = 0; i < 3; i++) {
-        if (span_equal(plans[i]->name, name)) return plans[i];
+        if (bytes_equal(plans[i]->name, name)) return plans[i];
     }
     return NULL;
 }
 
-static const struct zone *find_zone(struct span name, void *context)
+static const struct zone *find_zone(struct bytes name, void *context)
 {
     (void)context;
     return name.data[0] == 'E' ? NULL : zone_utc(); /* one that is not known here is possible too */
@@ -113,10 +115,10 @@ static struct account *copy_of(const struct account *account)
 {
     struct sink bytes = bytes_of(account), again;
     if (!account) return NULL;
-    struct account *copy = account_decode((struct span){bytes.data, bytes.size});
+    struct account *copy = account_decode((struct bytes){bytes.data, bytes.size});
     require(copy != NULL);
     again = bytes_of(copy);
-    require(span_equal((struct span){bytes.data, bytes.size}, (struct span){again.data, again.size}));
+    require(bytes_equal((struct bytes){bytes.data, bytes.size}, (struct bytes){again.data, again.size}));
     require_same_held(account, copy);
     sink_free(&bytes);
     sink_free(&again);
@@ -151,7 +153,7 @@ static struct account *apply_both_ways(struct account *account, const struct acc
     if (sent.changes.size == 0) return account;
     struct account *twin = copy_of(account);
     account_effects_encode(&sent, false, &wire);
-    require(account_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && !lasting);
+    require(account_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && !lasting);
     require(account_accepts(twin, &received));
     account = account_apply(account, &sent);
     twin = account_apply(twin, &received);
@@ -164,46 +166,46 @@ static struct account *apply_both_ways(struct account *account, const struct acc
 }
 
 /* Every LIMIT and ROLLING had room for what was granted. */
-static void check_room(const struct account *account, struct span resource, int64_t granted, int64_t now_us)
+static void check_room(const struct account *account, struct bytes resource, int64_t granted, int64_t now_us)
 {
     struct standing standing;
     struct footing footing;
     struct rule_report report;
     require(standing_begin(&standing, account, &host, now_us, true) == ACCOUNT_FAULT_NONE);
     footing_begin(&standing, resource, &footing);
-    require(footing_settle(&standing, &footing, NULL) == ACCOUNT_FAULT_NONE && footing.terms);
-    for (uint32_t i = 0; i < footing.terms->rules_count; i++) {
-        if (footing.terms->rules[i].kind == QUOTA_RATE) continue;
+    require(footing_settle(&standing, &footing, NULL) == ACCOUNT_FAULT_NONE && footing.entitlement);
+    for (uint32_t i = 0; i < footing.entitlement->rules_count; i++) {
+        if (footing.entitlement->rules[i].kind == QUOTA_RATE) continue;
         charge_report(&standing, &footing, i, &report);
-        require(report.remaining == UNLIMITED || granted <= report.remaining / footing.terms->cost);
+        require(report.remaining == UNLIMITED || granted <= report.remaining / footing.entitlement->cost);
     }
 }
 
 /* ---- commands --------------------------------------------------------------------------------------------- */
 
 /* One of a few ids, one that is held, or none. */
-static struct span some_id(const struct account *account, struct numbers *numbers)
+static struct bytes some_id(const struct account *account, struct numbers *numbers)
 {
     static const char names[] = "xyz";
     int64_t which = number_upto(numbers, 7);
     const struct holds *holds = account ? account_holds(account) : NULL;
-    if (which == 0) return SPAN("");
-    if (which < 4 || !holds || holds->count == 0) return (struct span){names + which % 3, 1};
+    if (which == 0) return BYTES("");
+    if (which < 4 || !holds || holds->count == 0) return (struct bytes){names + which % 3, 1};
     return hold_id(holds->by_expiry[(uint32_t)which % holds->count]);
 }
 
-static struct span some_resource(const struct account *account, struct numbers *numbers)
+static struct bytes some_resource(const struct account *account, struct numbers *numbers)
 {
     int64_t which = number_upto(numbers, 7);
-    if (which > 4 && account && account->slots_count > 0) return label_span(account->slots[0].resource);
-    return which & 1 ? SPAN("a") : SPAN("b");
+    if (which > 4 && account && account->slots_count > 0) return label_bytes(account->slots[0].resource);
+    return which & 1 ? BYTES("a") : BYTES("b");
 }
 
 static void consume(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
     struct consume_item items[] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)},
-                                   {SPAN("c"), 1}};
+                                   {BYTES("c"), 1}};
     int64_t how = number_upto(numbers, 255);
     struct consume_ask ask = {.items = items,
                               .count = 1,
@@ -216,7 +218,7 @@ static void consume(const struct account *account, struct numbers *numbers, int6
         ask.mode = how & 1 ? ASK_PEEK : ASK_ALL;
         ask.any = how & 16;
         ask.count = how & 32 ? 2 : 1;
-        if (span_equal(items[0].resource, SPAN("a"))) items[1].resource = SPAN("b");
+        if (bytes_equal(items[0].resource, BYTES("a"))) items[1].resource = BYTES("b");
     }
     consume_decide(account, &host, &ask, decision);
     for (uint32_t i = 0; i < decision->verdicts_count && decision->fault == ACCOUNT_FAULT_NONE; i++) {
@@ -232,11 +234,11 @@ static void consume(const struct account *account, struct numbers *numbers, int6
 static void reserve(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
-    struct span id = some_id(account, numbers);
-    struct reserve_ask ask = {.id = id.size > 0 ? id : SPAN("r"),
+    struct bytes id = some_id(account, numbers);
+    struct reserve_ask ask = {.id = id.size > 0 ? id : BYTES("r"),
                               .resource = some_resource(account, numbers),
                               .amount = 1 + number_upto(numbers, INT64_MAX - 1),
-                              .ttl_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                              .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
                               .mode = number_upto(numbers, 1) ? ASK_UPTO : ASK_ALL,
                               .now_us = now_us};
     reserve_decide(account, &host, &ask, decision);
@@ -247,11 +249,11 @@ static void reserve(const struct account *account, struct numbers *numbers, int6
 static void resolve(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
-    struct span id = some_id(account, numbers);
-    if (id.size == 0) id = SPAN("x");
+    struct bytes id = some_id(account, numbers);
+    if (id.size == 0) id = BYTES("x");
     switch (number_upto(numbers, 3)) {
     case 0: release_decide(account, &host, id, now_us, decision); break;
-    case 1: extend_decide(account, &host, id, 1 + number_upto(numbers, SPAN_MAX_US - 1), now_us, decision); break;
+    case 1: extend_decide(account, &host, id, 1 + number_upto(numbers, DURATION_MAX_US - 1), now_us, decision); break;
     default: commit_decide(account, &host, id, number_upto(numbers, INT64_MAX - 1) - 1, now_us, decision);
     }
 }
@@ -273,25 +275,25 @@ static void refund(const struct account *account, struct numbers *numbers, int64
 static void operate(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
-    struct operation operation = {.now_us = now_us, .actor = SPAN("ops")};
-    struct span resource = some_resource(account, numbers), plan = plans[number_upto(numbers, 2)]->name;
-    struct terms terms = terms_number((int)number_upto(numbers, 3));
+    struct operation operation = {.now_us = now_us, .actor = BYTES("ops")};
+    struct bytes resource = some_resource(account, numbers), plan = plans[number_upto(numbers, 2)]->name;
+    struct entitlement entitlement = entitlement_number((int)number_upto(numbers, 3));
     int64_t until_us = min_i64(now_us, INSTANT_MAX_US - MICROS_PER_WEEK) + MICROS_PER_WEEK;
-    struct open_ask open = {plan, NOT_ASKED, NOT_ASKED, SPAN("")};
-    terms.resource = resource;
+    struct open_ask open = {plan, NOT_ASKED, NOT_ASKED, BYTES("")};
+    entitlement.resource = resource;
     switch (number_upto(numbers, 7)) {
     case 0:
         if (number_upto(numbers, 1)) open.expires_us = now_us;
-        if (number_upto(numbers, 1)) open.zone = SPAN("UTC");
+        if (number_upto(numbers, 1)) open.zone = BYTES("UTC");
         open_decide(account, &host, &open, &operation, decision);
         break;
     case 1: switch_decide(account, &host, plan, (enum switch_mode)number_upto(numbers, 2), &operation, decision); break;
     case 2: state_decide(account, &host, (enum account_state)number_upto(numbers, 2), &operation, decision); break;
-    case 3: override_decide(account, &host, resource, &terms, until_us, &operation, decision); break;
+    case 3: override_decide(account, &host, resource, &entitlement, until_us, &operation, decision); break;
     case 4: override_decide(account, &host, resource, NULL, 0, &operation, decision); break;
     case 5: set_decide(account, &host, resource, number_upto(numbers, INT64_MAX), &operation, decision); break;
     case 6: reset_decide(account, &host, resource, &operation, decision); break;
-    default: reset_decide(account, &host, SPAN(""), &operation, decision);
+    default: reset_decide(account, &host, BYTES(""), &operation, decision);
     }
 }
 
@@ -328,17 +330,17 @@ static struct account *use(struct account *account, struct numbers *numbers)
 
 /* ---- the two ways in -------------------------------------------------------------------------------------- */
 
-static struct account *from_value(struct span bytes)
+static struct account *from_value(struct bytes bytes)
 {
     struct account *account = account_decode(bytes);
     if (!account) return NULL;
     struct sink again = bytes_of(account);
-    require(span_equal(bytes, (struct span){again.data, again.size}));
+    require(bytes_equal(bytes, (struct bytes){again.data, again.size}));
     sink_free(&again);
     return account;
 }
 
-static struct account *from_effects(struct span bytes)
+static struct account *from_effects(struct bytes bytes)
 {
     struct account_change change;
     bool lasting;
@@ -352,7 +354,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2) return 0;
     make_plans();
-    struct span bytes = {(const char *)data + 1, size - 1};
+    struct bytes bytes = {(const char *)data + 1, size - 1};
     struct numbers numbers = {data, size, 1};
     struct account *account = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
     for (int i = 0; i < 12; i++) account = use(account, &numbers);

@@ -6,12 +6,12 @@
  * What must hold: no crash, no overflow (UBSan), no leak; what is accepted encodes to the very same bytes; deciding
  * changes nothing; a decision is accepted by a twin, over the wire, and leads both to the same bytes. */
 #include "input.h"
-#include "quota/adaptive_codec.h"
-#include "quota/breaker_codec.h"
+#include "quota/rate/adaptive_codec.h"
+#include "quota/rate/breaker_codec.h"
 
-static void require_same(struct span bytes, struct sink *again)
+static void require_same(struct bytes bytes, struct sink *again)
 {
-    require(span_equal(bytes, (struct span){again->data, again->size}));
+    require(bytes_equal(bytes, (struct bytes){again->data, again->size}));
     sink_free(again);
 }
 
@@ -26,7 +26,7 @@ static int64_t next_instant(int64_t now_us, struct numbers *numbers)
 
 /* ---- breakers -------------------------------------------------------------------------------------------- */
 
-static struct breaker *breaker_from(struct span bytes, bool effects)
+static struct breaker *breaker_from(struct bytes bytes, bool effects)
 {
     struct breaker_decision decision;
     struct sink again = {0};
@@ -53,9 +53,10 @@ static struct breaker_config breaker_words(struct numbers *numbers)
 {
     struct breaker_config config = {.failures = number_upto(numbers, 9),
                                     .calls_min = 1 + number_upto(numbers, INT64_MAX - 1),
-                                    .window_us = BREAKER_SLICES + number_upto(numbers, SPAN_MAX_US - BREAKER_SLICES),
-                                    .slow_us = number_upto(numbers, SPAN_MAX_US),
-                                    .open_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                    .window_us =
+                                        BREAKER_SLICES + number_upto(numbers, DURATION_MAX_US - BREAKER_SLICES),
+                                    .slow_us = number_upto(numbers, DURATION_MAX_US),
+                                    .open_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
                                     .probes = 1 + number_upto(numbers, BREAKER_PROBES_MAX - 1)};
     if (config.failures == 0) config.rate = 1 + number_upto(numbers, 99);
     if (config.slow_us > 0) config.slow_rate = 1 + number_upto(numbers, 99);
@@ -75,7 +76,7 @@ static void breaker_decide(const struct breaker *breaker, struct numbers *number
     case 3:
     case 4: {
         bool failed = number_upto(numbers, 1);
-        breaker_decide_report(breaker, failed, number_upto(numbers, SPAN_MAX_US), now_us, decision);
+        breaker_decide_report(breaker, failed, number_upto(numbers, DURATION_MAX_US), now_us, decision);
         break;
     }
     default:
@@ -94,16 +95,16 @@ static struct breaker *breaker_apply_both_ways(struct breaker *breaker, const st
     struct breaker_decision received;
     struct sink wire = {0};
     bool lasting;
-    struct breaker *twin = before->size > 0 ? breaker_decode((struct span){before->data, before->size}) : NULL;
+    struct breaker *twin = before->size > 0 ? breaker_decode((struct bytes){before->data, before->size}) : NULL;
     require(before->size == 0 || twin);
     breaker_effects_encode(decision, true, &wire);
-    require(breaker_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && lasting);
+    require(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && lasting);
     require(breaker_accepts(twin, &received) && breaker_accepts(breaker, decision));
     breaker = breaker_apply(breaker, decision);
     twin = breaker_apply(twin, &received);
     require(breaker_sane(breaker) && breaker_deadline_us(breaker) == breaker_deadline_us(twin));
     struct sink left = breaker_bytes_of(breaker), right = breaker_bytes_of(twin);
-    require_same((struct span){left.data, left.size}, &right);
+    require_same((struct bytes){left.data, left.size}, &right);
     sink_free(&left);
     sink_free(&wire);
     breaker_free(twin);
@@ -117,7 +118,7 @@ static void breaker_use(struct breaker *breaker, struct numbers *numbers, int64_
         struct sink before = breaker_bytes_of(breaker);
         breaker_decide(breaker, numbers, now_us, &decision);
         struct sink after = breaker_bytes_of(breaker);
-        require_same((struct span){before.data, before.size}, &after);
+        require_same((struct bytes){before.data, before.size}, &after);
         if (decision.parts > 0) breaker = breaker_apply_both_ways(breaker, &before, &decision);
         sink_free(&before);
         now_us = next_instant(now_us, numbers);
@@ -127,7 +128,7 @@ static void breaker_use(struct breaker *breaker, struct numbers *numbers, int64_
 
 /* ---- adaptive limits ------------------------------------------------------------------------------------- */
 
-static struct adaptive *adaptive_from(struct span bytes, bool effects)
+static struct adaptive *adaptive_from(struct bytes bytes, bool effects)
 {
     struct adaptive_decision decision;
     struct sink again = {0};
@@ -154,12 +155,12 @@ static struct adaptive_config adaptive_words(struct numbers *numbers)
 {
     struct adaptive_config config = {.min = 1 + number_upto(numbers, ADAPTIVE_LIMIT_MAX - 1),
                                      .algorithm = number_upto(numbers, 1),
-                                     .interval_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                     .interval_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
                                      .step = 1 + number_upto(numbers, ADAPTIVE_LIMIT_MAX - 1),
                                      .errors = number_upto(numbers, 100),
                                      .target = 1 + number_upto(numbers, 99),
                                      .backoff = 1 + number_upto(numbers, 98),
-                                     .timeout_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                     .timeout_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
                                      .tolerance = 100 + number_upto(numbers, 900)};
     config.max = config.min + number_upto(numbers, ADAPTIVE_LIMIT_MAX - config.min);
     require(adaptive_config_fault(&config) == NULL);
@@ -192,16 +193,16 @@ static struct adaptive *adaptive_apply_both_ways(struct adaptive *adaptive, cons
     struct adaptive_decision received;
     struct sink wire = {0};
     bool lasting;
-    struct adaptive *twin = before->size > 0 ? adaptive_decode((struct span){before->data, before->size}) : NULL;
+    struct adaptive *twin = before->size > 0 ? adaptive_decode((struct bytes){before->data, before->size}) : NULL;
     require(before->size == 0 || twin);
     adaptive_effects_encode(decision, true, &wire);
-    require(adaptive_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && lasting);
+    require(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && lasting);
     require(adaptive_accepts(twin, &received) && adaptive_accepts(adaptive, decision));
     adaptive = adaptive_apply(adaptive, decision);
     twin = adaptive_apply(twin, &received);
     require(adaptive_sane(adaptive) && adaptive_deadline_us(adaptive) == adaptive_deadline_us(twin));
     struct sink left = adaptive_bytes_of(adaptive), right = adaptive_bytes_of(twin);
-    require_same((struct span){left.data, left.size}, &right);
+    require_same((struct bytes){left.data, left.size}, &right);
     sink_free(&left);
     sink_free(&wire);
     adaptive_free(twin);
@@ -215,7 +216,7 @@ static void adaptive_use(struct adaptive *adaptive, struct numbers *numbers, int
         struct sink before = adaptive_bytes_of(adaptive);
         adaptive_decide(adaptive, numbers, now_us, &decision);
         struct sink after = adaptive_bytes_of(adaptive);
-        require_same((struct span){before.data, before.size}, &after);
+        require_same((struct bytes){before.data, before.size}, &after);
         bool changes = decision.fault == FAULT_NONE && decision.parts > 0;
         if (changes) adaptive = adaptive_apply_both_ways(adaptive, &before, &decision);
         sink_free(&before);
@@ -230,7 +231,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t now_us = 1;
     for (int i = 1; i < 9; i++) now_us = (int64_t)((uint64_t)now_us << 8 | data[i]);
     now_us = 1 + ((now_us & INT64_MAX) >> (2 + (data[0] >> 2) % 60));
-    struct span bytes = {(const char *)data + 9, size - 9};
+    struct bytes bytes = {(const char *)data + 9, size - 9};
     struct numbers numbers = {data, size, 1};
     if (data[0] & 1) {
         breaker_use(breaker_from(bytes, data[0] & 2), &numbers, now_us);

@@ -6,7 +6,7 @@
  * What must hold: no crash, no overflow (UBSan), no leak; what is decided is accepted by the value it was decided on,
  * over the wire; no more is held than the limit; tokens grow; the walk shows each lease that the count counts. */
 #include "input.h"
-#include "quota/lease_codec.h"
+#include "quota/rate/lease_codec.h"
 
 static struct leases *apply_both_ways(struct leases *leases, const struct lease_decision *decision)
 {
@@ -16,7 +16,7 @@ static struct leases *apply_both_ways(struct leases *leases, const struct lease_
     if (decision->change == LEASE_KEPT) return leases;
     int64_t token = leases ? leases_last_token(leases) : 0;
     lease_effects_encode(decision, false, &wire);
-    require(lease_effects_decode((struct span){wire.data, wire.size}, &received, &lasting) && !lasting);
+    require(lease_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && !lasting);
     require(leases_accepts(leases, &received));
     leases = leases_apply(leases, &received);
     require(leases_last_token(leases) >= token &&
@@ -38,29 +38,31 @@ static void check_counts(const struct leases *leases, int64_t now_us)
 }
 
 /* An id that is stored, one that the input spells, or none. */
-static struct span some_id(const struct leases *leases, struct numbers *numbers)
+static struct bytes some_id(const struct leases *leases, struct numbers *numbers)
 {
     const struct lease *lease = NULL;
     int64_t which = number_upto(numbers, 6);
-    if (which == 0) return (struct span){0};
-    if (which == 1 || !leases) return (struct span){(const char *)numbers->data, numbers->size < 4 ? numbers->size : 4};
+    if (which == 0) return (struct bytes){0};
+    if (which == 1 || !leases)
+        return (struct bytes){(const char *)numbers->data, numbers->size < 4 ? numbers->size : 4};
     while (which-- > 1) lease = leases_next(leases, lease);
-    return lease ? lease->id : SPAN("other");
+    return lease ? lease->id : BYTES("other");
 }
 
 static struct leases *use(struct leases *leases, struct numbers *numbers)
 {
     struct lease_decision decision;
     char id_copy[LEASE_ID_BYTES_MAX];
-    struct span id = some_id(leases, numbers);
-    int64_t now_us = 1 + number_upto(numbers, INSTANT_MAX_US - 1), ttl_us = 1 + number_upto(numbers, SPAN_MAX_US - 1);
+    struct bytes id = some_id(leases, numbers);
+    int64_t now_us = 1 + number_upto(numbers, INSTANT_MAX_US - 1),
+            ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1);
     if (id.size > 0) id.data = memcpy(id_copy, id.data, id.size);
     switch (number_upto(numbers, 3)) {
     case 0:
         if (id.size > 0) leases_decide_release(leases, id, now_us, &decision);
         if (id.size == 0) return leases;
         break;
-    case 1: leases_decide_renew(leases, id.size > 0 ? id : SPAN("x"), ttl_us, now_us, &decision); break;
+    case 1: leases_decide_renew(leases, id.size > 0 ? id : BYTES("x"), ttl_us, now_us, &decision); break;
     default: {
         struct lease_ask ask = {.id = id,
                                 .limit = number_upto(numbers, INT64_MAX - 1) - 1,
@@ -82,18 +84,18 @@ static struct leases *use(struct leases *leases, struct numbers *numbers)
     return leases;
 }
 
-static struct leases *from_value(struct span bytes)
+static struct leases *from_value(struct bytes bytes)
 {
     struct leases *leases = leases_decode(bytes);
     struct sink again = {0};
     if (!leases) return NULL;
     leases_encode(leases, &again);
-    require(span_equal(bytes, (struct span){again.data, again.size}));
+    require(bytes_equal(bytes, (struct bytes){again.data, again.size}));
     sink_free(&again);
     return leases;
 }
 
-static struct leases *from_effects(struct span bytes)
+static struct leases *from_effects(struct bytes bytes)
 {
     struct lease_decision decision;
     bool lasting;
@@ -104,7 +106,7 @@ static struct leases *from_effects(struct span bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2) return 0;
-    struct span bytes = {(const char *)data + 1, size - 1};
+    struct bytes bytes = {(const char *)data + 1, size - 1};
     struct numbers numbers = {data, size, 1};
     struct leases *leases = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
     for (int i = 0; i < 12; i++) leases = use(leases, &numbers);

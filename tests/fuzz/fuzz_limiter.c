@@ -6,7 +6,7 @@
  * What must hold: no crash, no overflow (UBSan), no leak, a decision changes nothing by itself, its effects are always
  * accepted by the value it was taken on and by a twin behind the wire. */
 #include "input.h"
-#include "quota/limiter_codec.h"
+#include "quota/rate/limiter_codec.h"
 
 static int64_t word_at(const uint8_t *data, size_t size, size_t at)
 {
@@ -21,7 +21,7 @@ static struct limiter_ask ask_from(const uint8_t *data, size_t size)
     int64_t cost = word_at(data, size, size / 2), now_us = word_at(data, size, size / 3);
     return (struct limiter_ask){
         .cost = (cost & INT64_MAX) >> (data[0] >> 2 & 63),
-        .block_us = data[0] & 2 ? 1 + (now_us & (SPAN_MAX_US - 1)) : 0,
+        .block_us = data[0] & 2 ? 1 + (now_us & (DURATION_MAX_US - 1)) : 0,
         .now_us = 1 + ((now_us & INT64_MAX) >> 2),
         .mode = (enum ask_mode)(data[size - 1] % 4),
     };
@@ -35,7 +35,7 @@ static struct limiter *apply_both_ways(struct limiter *limiter, const struct dec
     bool lasting;
     if (decision->effects_count == 0) return limiter;
     effects_encode(decision, false, &wire);
-    require(effects_decode((struct span){wire.data, wire.size}, rules, &received, &lasting));
+    require(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
     require(limiter_accepts(limiter, &received));
     limiter = limiter_apply(limiter, &received);
     sink_free(&wire);
@@ -70,18 +70,18 @@ static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t 
     return apply_both_ways(limiter, &decision);
 }
 
-static struct limiter *from_value(struct span bytes)
+static struct limiter *from_value(struct bytes bytes)
 {
     struct limiter *limiter = limiter_decode(bytes);
     struct sink again = {0};
     if (!limiter) return NULL;
     limiter_encode(limiter, &again);
-    require(span_equal(bytes, (struct span){again.data, again.size}));
+    require(bytes_equal(bytes, (struct bytes){again.data, again.size}));
     sink_free(&again);
     return limiter;
 }
 
-static struct limiter *from_effects(struct span bytes)
+static struct limiter *from_effects(struct bytes bytes)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
@@ -93,7 +93,7 @@ static struct limiter *from_effects(struct span bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2) return 0;
-    struct span bytes = {(const char *)data + 1, size - 1};
+    struct bytes bytes = {(const char *)data + 1, size - 1};
     struct limiter *limiter = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
     limiter_free(use(limiter, data, size));
     require(rule_sets_count() == 0);

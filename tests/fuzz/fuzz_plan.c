@@ -8,52 +8,52 @@
  * What must hold: no crash, no overflow (UBSan), no leak; terms that are let in are without fault; the table of shared
  * plans is empty in the end. */
 #include "input.h"
-#include "quota/plan.h"
+#include "quota/account/plan.h"
 
 /* What was written is a plan, and if it is to be `same`, that one. */
 static void check_written(struct sink *wire, const struct plan *same)
 {
-    const struct plan *plan = plan_take((struct span){wire->data, wire->size});
+    const struct plan *plan = plan_take((struct bytes){wire->data, wire->size});
     require(plan && (!same || plan == same));
     plan_release(plan);
     sink_free(wire);
 }
 
-static void check_terms(const struct plan *plan, const struct terms *terms)
+static void check_entitlement(const struct plan *plan, const struct entitlement *entitlement)
 {
     struct sink wire = {0}, text = {0};
-    require(terms_fault(terms) == NULL);
-    require(plan_find(plan, terms->resource) == terms);
-    plan_write_with(plan, plan->name, plan->revision, terms, &wire);
+    require(entitlement_fault(entitlement) == NULL);
+    require(plan_find(plan, entitlement->resource) == entitlement);
+    plan_write_with(plan, plan->name, plan->revision, entitlement, &wire);
     check_written(&wire, plan);
 
-    plan_write_without(plan, plan->revision, terms->resource, &wire);
-    const struct plan *less = plan_take((struct span){wire.data, wire.size});
-    require(less && less->terms_count == plan->terms_count - 1 && !plan_find(less, terms->resource));
+    plan_write_without(plan, plan->revision, entitlement->resource, &wire);
+    const struct plan *less = plan_take((struct bytes){wire.data, wire.size});
+    require(less && less->entitlement_count == plan->entitlement_count - 1 && !plan_find(less, entitlement->resource));
     sink_free(&wire);
-    plan_write_with(less, plan->name, plan->revision, terms, &wire);
+    plan_write_with(less, plan->name, plan->revision, entitlement, &wire);
     check_written(&wire, plan);
     plan_release(less);
 
     uint32_t texts = 0;
-    while (terms_write(terms, texts, &text)) texts++;
-    require(texts >= terms->rules_count && texts <= TERMS_TEXTS_MAX);
+    while (entitlement_write(entitlement, texts, &text)) texts++;
+    require(texts >= entitlement->rules_count && texts <= ENTITLEMENT_TEXTS_MAX);
     sink_free(&text);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct span bytes = {(const char *)data, size};
+    struct bytes bytes = {(const char *)data, size};
     const struct plan *plan = plan_take(bytes);
     if (plan) {
         struct sink wire = {0};
-        struct terms other = terms_none(SPAN("~"));
-        require(span_equal(plan->bytes, bytes) && plan_share(plan) == plan);
+        struct entitlement other = entitlement_none(BYTES("~"));
+        require(bytes_equal(plan->bytes, bytes) && plan_share(plan) == plan);
         plan_release(plan);
-        for (uint32_t i = 0; i < plan->terms_count; i++) check_terms(plan, &plan->terms[i]);
+        for (uint32_t i = 0; i < plan->entitlement_count; i++) check_entitlement(plan, &plan->entitlement[i]);
         other.rules[other.rules_count++] =
             (struct quota_rule){.kind = QUOTA_LIMIT, .period = {.unit = PERIOD_FOREVER, .count = 1}};
-        bool room = plan->terms_count < PLAN_RESOURCES_MAX || plan_find(plan, other.resource);
+        bool room = plan->entitlement_count < PLAN_RESOURCES_MAX || plan_find(plan, other.resource);
         plan_write_with(plan, plan->name, plan->revision, &other, &wire);
         if (room) check_written(&wire, NULL);
         sink_free(&wire);

@@ -9,12 +9,12 @@
  *
  * The first byte chooses; what is asked about is taken from the policy itself. */
 #include "input.h"
-#include "quota/memory.h"
-#include "quota/policy_codec.h"
+#include "quota/base/memory.h"
+#include "quota/rate/policy_codec.h"
 
 static struct policy_effect_room room;
 
-static const struct zone *find_zone(struct span name, void *context)
+static const struct zone *find_zone(struct bytes name, void *context)
 {
     (void)context;
     return name.size % 2 ? zone_utc() : NULL;
@@ -30,7 +30,7 @@ static void check_encoding(const struct policy *policy)
 {
     struct sink first = {0}, second = {0};
     policy_encode(policy, &first);
-    struct policy *again = policy_decode((struct span){first.data, first.size});
+    struct policy *again = policy_decode((struct bytes){first.data, first.size});
     require(again != NULL);
     policy_encode(again, &second);
     require_same(&second, first.data, first.size);
@@ -49,7 +49,7 @@ struct question {
 
 static struct policy_choice ask(const struct policy *policy, const struct question *question)
 {
-    struct span subject = {question->subject, question->size};
+    struct bytes subject = {question->subject, question->size};
     return policy_choose(policy, subject, &question->address, question->now_us, find_zone, NULL);
 }
 
@@ -84,7 +84,7 @@ static void check_sweep(struct policy *policy)
 
 static void check_value(const char *data, size_t size)
 {
-    struct policy *policy = policy_decode((struct span){data, size});
+    struct policy *policy = policy_decode((struct bytes){data, size});
     if (!policy) return;
     struct sink sink = {0};
     policy_encode(policy, &sink);
@@ -99,8 +99,8 @@ static void check_effects(const char *data, size_t size)
 {
     struct rule rule = {.algorithm = RULE_GCRA, .limit = 10, .period_us = 1, .capacity = 10, .initial = 10};
     struct policy_definition definition = {.revision = 1, .base = {&rule, 1}};
-    struct policy *policy = policy_new(SPAN("fuzzed"), &definition);
-    struct cursor cursor = cursor_over((struct span){data, size});
+    struct policy *policy = policy_new(BYTES("fuzzed"), &definition);
+    struct cursor cursor = cursor_init((struct bytes){data, size});
     struct policy_effect effect;
     for (size_t begin = 0; !cursor_done(&cursor) && policy_effect_decode(&cursor, &room, &effect); begin = cursor.at) {
         struct sink sink = {0};
@@ -115,31 +115,31 @@ static void check_effects(const char *data, size_t size)
     policy_free(policy);
 }
 
-static void check_range_text(struct span text)
+static void check_range_text(struct bytes text)
 {
     struct cidr range, again;
     struct sink sink = {0};
     if (cidr_parse(text, &range) != CIDR_FAULT_NONE) return;
     require(cidr_valid(&range));
     cidr_write(&range, &sink);
-    require(cidr_parse((struct span){sink.data, sink.size}, &again) == CIDR_FAULT_NONE);
+    require(cidr_parse((struct bytes){sink.data, sink.size}, &again) == CIDR_FAULT_NONE);
     require(cidr_compare(&range, &again) == 0);
     sink_free(&sink);
 }
 
-static void check_schedule_text(struct span text)
+static void check_schedule_text(struct bytes text)
 {
     struct schedule schedule = {0}, again = {0};
     struct sink sink = {0};
     if (schedule_parse_days(text, &schedule.days)) {
         schedule_write_days(schedule.days, &sink);
-        require(schedule_parse_days((struct span){sink.data, sink.size}, &again.days));
+        require(schedule_parse_days((struct bytes){sink.data, sink.size}, &again.days));
         require(again.days == schedule.days);
     }
     sink.size = 0;
     if (schedule_parse_times(text, &schedule.from_minutes, &schedule.to_minutes)) {
         schedule_write_times(schedule.from_minutes, schedule.to_minutes, &sink);
-        require(schedule_parse_times((struct span){sink.data, sink.size}, &again.from_minutes, &again.to_minutes));
+        require(schedule_parse_times((struct bytes){sink.data, sink.size}, &again.from_minutes, &again.to_minutes));
         require(again.from_minutes == schedule.from_minutes && again.to_minutes == schedule.to_minutes);
     }
     sink_free(&sink);
@@ -153,8 +153,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 'v': check_value(bytes, size - 1); break;
     case 'e': check_effects(bytes, size - 1); break;
     case 't':
-        check_range_text((struct span){bytes, size - 1});
-        check_schedule_text((struct span){bytes, size - 1});
+        check_range_text((struct bytes){bytes, size - 1});
+        check_schedule_text((struct bytes){bytes, size - 1});
         break;
     default: break;
     }

@@ -6,7 +6,7 @@
  * What must hold: no crash, no overflow (UBSan), no leak; deciding changes nothing; what is decided is accepted by a
  * decoded copy, over the wire, and leads both to the same bytes; no more is granted than was asked for. */
 #include "input.h"
-#include "quota/table_codec.h"
+#include "quota/rate/table_codec.h"
 
 static struct sink bytes_of(const struct table *table)
 {
@@ -15,9 +15,9 @@ static struct sink bytes_of(const struct table *table)
     return bytes;
 }
 
-static void require_same(struct span bytes, struct sink *again)
+static void require_same(struct bytes bytes, struct sink *again)
 {
-    require(span_equal(bytes, (struct span){again->data, again->size}));
+    require(bytes_equal(bytes, (struct bytes){again->data, again->size}));
     sink_free(again);
 }
 
@@ -28,16 +28,16 @@ static struct table *apply_both_ways(struct table *table, const struct sink *bef
     struct rule rules[RULES_MAX];
     struct table_decision received;
     bool lasting;
-    struct table *twin = before->size > 0 ? table_decode((struct span){before->data, before->size}) : NULL;
+    struct table *twin = before->size > 0 ? table_decode((struct bytes){before->data, before->size}) : NULL;
     require(before->size == 0 || twin);
     table_effects_encode(decision, false, &wire);
-    require(table_effects_decode((struct span){wire.data, wire.size}, rules, &received, &lasting) && !lasting);
+    require(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting) && !lasting);
     require(table_accepts(twin, &received));
     table = table_apply(table, decision);
     twin = table_apply(twin, &received);
     require(table_bytes(table) > 0);
     struct sink left = bytes_of(table), right = bytes_of(twin);
-    require_same((struct span){left.data, left.size}, &right);
+    require_same((struct bytes){left.data, left.size}, &right);
     sink_free(&left);
     sink_free(&wire);
     table_free(twin);
@@ -50,7 +50,7 @@ static void some_rules(struct numbers *numbers, struct rule rules[2])
         int64_t limit = 1 + number_upto(numbers, 99);
         rules[i] = (struct rule){.algorithm = (enum rule_algorithm)number_upto(numbers, RULE_ALGORITHMS_COUNT - 1),
                                  .limit = limit,
-                                 .period_us = 1 + number_upto(numbers, SPAN_MAX_US - 1),
+                                 .period_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
                                  .capacity = limit,
                                  .initial = limit};
         rule_complete(&rules[i]);
@@ -70,7 +70,7 @@ static struct table *use(struct table *table, struct numbers *numbers, int64_t n
         struct limiter_ask ask = {.cost = 1 + number_upto(numbers, INT64_MAX - 1),
                                   .mode = (enum ask_mode)number_upto(numbers, 3),
                                   .now_us = now_us};
-        table_decide_take(table, (struct span){subject, sizeof(subject)}, &ask, &decision);
+        table_decide_take(table, (struct bytes){subject, sizeof(subject)}, &ask, &decision);
         bool decided = decision.limits.fault == FAULT_NONE;
         require(!decided || (decision.limits.verdict.granted >= 0 && decision.limits.verdict.granted <= ask.cost));
     } else if (usable) {
@@ -78,14 +78,14 @@ static struct table *use(struct table *table, struct numbers *numbers, int64_t n
         table_decide_rules(table, rules, 1 + (uint32_t)number_upto(numbers, 1), now_us, key, &decision);
     }
     struct sink after = bytes_of(table);
-    require_same((struct span){before.data, before.size}, &after);
+    require_same((struct bytes){before.data, before.size}, &after);
     bool changes = (takes || usable) && decision.limits.fault == FAULT_NONE && table_decision_has_effects(&decision);
     if (changes) table = apply_both_ways(table, &before, &decision);
     sink_free(&before);
     return table;
 }
 
-static struct table *from_value(struct span bytes)
+static struct table *from_value(struct bytes bytes)
 {
     struct table *table = table_decode(bytes);
     struct sink again = bytes_of(table);
@@ -93,7 +93,7 @@ static struct table *from_value(struct span bytes)
     return table;
 }
 
-static struct table *from_effects(struct span bytes)
+static struct table *from_effects(struct bytes bytes)
 {
     struct rule rules[RULES_MAX];
     struct table_decision decision;
@@ -105,7 +105,7 @@ static struct table *from_effects(struct span bytes)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size < 2) return 0;
-    struct span bytes = {(const char *)data + 1, size - 1};
+    struct bytes bytes = {(const char *)data + 1, size - 1};
     struct numbers numbers = {data, size, 1};
     struct table *table = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
     int64_t now_us = 1 + number_upto(&numbers, INSTANT_MAX_US / 2);

@@ -8,9 +8,9 @@
  *
  * The instants asked about are the changes themselves and eight bytes taken from the file's end. */
 #include "input.h"
-#include "quota/calendar.h"
-#include "quota/micros.h"
-#include "quota/zone.h"
+#include "quota/time/calendar.h"
+#include "quota/time/duration.h"
+#include "quota/time/zone.h"
 #include <string.h>
 
 #define CHANGES_TRIED 64
@@ -97,6 +97,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(zone == NULL);
     }
     check_text(data, size);
-    zone_name_valid((struct span){(const char *)data, size});
+    zone_name_valid((struct bytes){(const char *)data, size});
     return 0;
 }

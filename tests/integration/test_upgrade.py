@@ -27,10 +27,10 @@ from test_failover import Worker
 
 # Files, what is looked for, and what it becomes.
 EDITS = [
-    ("include/quota/*.h", r"(\w*ENCODING_NEWEST) = \w+", r"\1 = 2"),
-    ("src/*.c", r"cursor_byte\((&?cursor)\) ([!=]=) (HEAD|\w*ENCODING_\w+)", r"(cursor_byte(\1) | 3) \2 (\3 | 3)"),
-    ("src/*.c", r"\(head & ~LASTING_FLAG\) != (\w+)", r"((head & ~LASTING_FLAG) | 3) != (\1 | 3)"),
-    ("module/keeper.c", r"(#define FRAME_ENCODING +)0", r"\g<1>1"),
+    ("include/quota/*/*.h", r"(\w*ENCODING_NEWEST) = \w+", r"\1 = 2"),
+    ("src/*/*.c", r"cursor_byte\((&?cursor)\) ([!=]=) (HEAD|\w*ENCODING_\w+)", r"(cursor_byte(\1) | 3) \2 (\3 | 3)"),
+    ("src/*/*.c", r"\(head & ~LASTING_FLAG\) != (\w+)", r"((head & ~LASTING_FLAG) | 3) != (\1 | 3)"),
+    ("module/value_type.c", r"(#define FRAME_ENCODING +)0", r"\g<1>1"),
     ("module/catalogue.c", r"(#define AUX_VERSION +)2", r"\g<1>3"),
 ]
 REFUSED_FILE = "policies and plans of a newer version, or damaged: the file is refused"
@@ -69,8 +69,8 @@ def newer(tmp_path_factory):
             text, count = re.subn(pattern, becomes, path.read_text(encoding="utf-8"))
             path.write_text(text, encoding="utf-8")
             edited |= {path.relative_to(tree).as_posix()} if count else set()
-    written = {path[len("include/quota/"):-2] for path in edited if path.startswith("include/")}
-    wanted = {f"src/{name}.c" for name in written} | {"module/keeper.c", "module/catalogue.c"}
+    written = {path[len("include/quota/"):-2] for path in edited if path.startswith("include/")}  # room/file
+    wanted = {f"src/{name}.c" for name in written} | {"module/value_type.c", "module/catalogue.c"}
     missed = wanted - edited
     if missed or len(written) < 7:
         raise RuntimeError(f"EDITS are out of date: {sorted(missed)} read no second encoding")

@@ -1,7 +1,7 @@
 /* Plans from text, a catalogue, zones and an account with a twin; see account_tools.h. */
 #include "account_tools.h"
-#include "quota/calendar.h"
-#include "quota/memory.h"
+#include "quota/base/memory.h"
+#include "quota/time/calendar.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,14 +16,14 @@ int64_t at(const char *text)
     return us;
 }
 
-struct span span_from(const char *text)
+struct bytes text_bytes(const char *text)
 {
-    return (struct span){text ? text : "", text ? strlen(text) : 0};
+    return (struct bytes){text ? text : "", text ? strlen(text) : 0};
 }
 
-struct span sink_span(const struct sink *sink)
+struct bytes sink_content(const struct sink *sink)
 {
-    return (struct span){sink->data ? sink->data : "", sink->size};
+    return (struct bytes){sink->data ? sink->data : "", sink->size};
 }
 
 /* Reads words between blanks. */
@@ -31,25 +31,25 @@ struct words {
     const char *at, *end;
 };
 
-static struct span peek_word(const struct words *words)
+static struct bytes peek_word(const struct words *words)
 {
     const char *from = words->at;
     while (from < words->end && *from == ' ') from++;
     const char *to = from;
     while (to < words->end && *to != ' ') to++;
-    return (struct span){from, (size_t)(to - from)};
+    return (struct bytes){from, (size_t)(to - from)};
 }
 
-static struct span next_word(struct words *words)
+static struct bytes next_word(struct words *words)
 {
-    struct span word = peek_word(words);
+    struct bytes word = peek_word(words);
     words->at = word.data + word.size;
     return word;
 }
 
 static bool take_word(struct words *words, const char *word)
 {
-    if (!span_is_word(peek_word(words), word)) return false;
+    if (!bytes_is_word(peek_word(words), word)) return false;
     next_word(words);
     return true;
 }
@@ -57,23 +57,23 @@ static bool take_word(struct words *words, const char *word)
 static int64_t next_integer(struct words *words)
 {
     int64_t number = 0;
-    struct span word = next_word(words);
-    if (!span_integer(word, &number)) fail_msg("not a number: %.*s", (int)word.size, word.data);
+    struct bytes word = next_word(words);
+    if (!bytes_integer(word, &number)) fail_msg("not a number: %.*s", (int)word.size, word.data);
     return number;
 }
 
 static int64_t next_duration(struct words *words)
 {
-    int64_t span_us = 0;
-    struct span word = next_word(words);
-    if (!span_parse_duration(word, &span_us)) fail_msg("not a duration: %.*s", (int)word.size, word.data);
-    return span_us;
+    int64_t duration_us = 0;
+    struct bytes word = next_word(words);
+    if (!parse_duration(word, &duration_us)) fail_msg("not a duration: %.*s", (int)word.size, word.data);
+    return duration_us;
 }
 
 /* `80` or `99.5`, in hundredths of a percent. */
 static bool take_percent(struct words *words, int64_t *bp)
 {
-    struct span word = peek_word(words);
+    struct bytes word = peek_word(words);
     int64_t scale = -1, number = 0;
     if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
     for (size_t i = 0; i < word.size; i++) {
@@ -106,7 +106,7 @@ static void read_limit(struct words *words, struct quota_rule *rule)
         rule_complete(&rule->rule);
         return;
     }
-    struct span word = next_word(words);
+    struct bytes word = next_word(words);
     if (!period_parse(word, &rule->period)) fail_msg("not a period: %.*s", (int)word.size, word.data);
     if (take_word(words, "CALENDAR")) rule->period.calendar = true;
     if (take_word(words, "FROM")) assert_true(period_parse_from(next_word(words), &rule->period));
@@ -131,53 +131,54 @@ static void read_rate(struct words *words, struct quota_rule *rule)
     rule_complete(&rule->rule);
 }
 
-static void read_bounds(struct words *words, struct terms *terms)
+static void read_bounds(struct words *words, struct entitlement *entitlement)
 {
-    if (take_word(words, "MAX")) terms->refunds_max = next_integer(words);
-    if (take_word(words, "WITHIN")) terms->refunds_within_us = next_duration(words);
+    if (take_word(words, "MAX")) entitlement->refunds_max = next_integer(words);
+    if (take_word(words, "WITHIN")) entitlement->refunds_within_us = next_duration(words);
 }
 
-static void read_terms_word(struct words *words, struct terms *terms)
+static void read_entitlement_word(struct words *words, struct entitlement *entitlement)
 {
     if (take_word(words, "LIMIT")) {
-        read_limit(words, &terms->rules[terms->rules_count++]);
+        read_limit(words, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "RATE")) {
-        read_rate(words, &terms->rules[terms->rules_count++]);
+        read_rate(words, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "COST")) {
-        terms->cost = next_integer(words);
+        entitlement->cost = next_integer(words);
     } else if (take_word(words, "WARN")) {
-        while (take_percent(words, &terms->warnings_bp[terms->warnings_count])) terms->warnings_count++;
+        while (take_percent(words, &entitlement->warnings_bp[entitlement->warnings_count]))
+            entitlement->warnings_count++;
     } else if (take_word(words, "BURST")) {
-        assert_true(take_percent(words, &terms->burst_bp));
+        assert_true(take_percent(words, &entitlement->burst_bp));
     } else if (take_word(words, "GRACE")) {
-        terms->grace_us = next_duration(words);
+        entitlement->grace_us = next_duration(words);
     } else if (take_word(words, "REFUNDS")) {
-        read_bounds(words, terms);
+        read_bounds(words, entitlement);
     } else if (take_word(words, "HOLDS")) {
         assert_true(take_word(words, "MAX"));
-        terms->holds_max = next_integer(words);
+        entitlement->holds_max = next_integer(words);
     } else if (take_word(words, "REPAY")) {
-        terms->repay = true;
+        entitlement->repay = true;
     } else {
-        struct span rest = next_word(words);
-        if (!span_is_word(rest, "OVERAGE")) fail_msg("what is %.*s", (int)rest.size, rest.data);
-        terms->overage = true;
+        struct bytes rest = next_word(words);
+        if (!bytes_is_word(rest, "OVERAGE")) fail_msg("what is %.*s", (int)rest.size, rest.data);
+        entitlement->overage = true;
     }
 }
 
-static struct terms read_terms(struct words words)
+static struct entitlement read_entitlement(struct words words)
 {
-    struct terms terms = terms_none(next_word(&words));
-    while (peek_word(&words).size > 0) read_terms_word(&words, &terms);
-    terms_sort_warnings(&terms);
-    const char *fault = terms_fault(&terms);
+    struct entitlement entitlement = entitlement_none(next_word(&words));
+    while (peek_word(&words).size > 0) read_entitlement_word(&words, &entitlement);
+    entitlement_sort_warnings(&entitlement);
+    const char *fault = entitlement_fault(&entitlement);
     if (fault) fail_msg("%.*s: %s", (int)(words.end - words.at), words.at, fault);
-    return terms;
+    return entitlement;
 }
 
-struct terms terms_from(const char *text)
+struct entitlement entitlement_from(const char *text)
 {
-    return read_terms((struct words){text, text + strlen(text)});
+    return read_entitlement((struct words){text, text + strlen(text)});
 }
 
 /* ---- the catalogue --------------------------------------------------------------------------------------- */
@@ -187,27 +188,27 @@ struct terms terms_from(const char *text)
 
 static const struct plan *plans[PLANS_MAX]; /* the newest of each name */
 
-static const struct plan **plan_place(struct span name)
+static const struct plan **plan_place(struct bytes name)
 {
     const struct plan **place = NULL;
     for (int i = PLANS_MAX; i-- > 0;) {
         if (!plans[i]) place = &plans[i];
-        if (plans[i] && span_equal(plans[i]->name, name)) return &plans[i];
+        if (plans[i] && bytes_equal(plans[i]->name, name)) return &plans[i];
     }
     return place;
 }
 
-static const struct plan *find_plan(struct span name)
+static const struct plan *find_plan(struct bytes name)
 {
     return *plan_place(name);
 }
 
 static const struct plan *plan_with(const struct plan *before, const char *name, int64_t revision,
-                                    const struct terms *terms)
+                                    const struct entitlement *entitlement)
 {
     struct sink bytes = {0};
-    plan_write_with(before, span_from(name), revision, terms, &bytes);
-    const struct plan *plan = plan_take(sink_span(&bytes));
+    plan_write_with(before, text_bytes(name), revision, entitlement, &bytes);
+    const struct plan *plan = plan_take(sink_content(&bytes));
     assert_non_null(plan);
     sink_free(&bytes);
     return plan;
@@ -215,14 +216,14 @@ static const struct plan *plan_with(const struct plan *before, const char *name,
 
 const struct plan *plan_set(const char *name, const char *text)
 {
-    const struct plan **place = plan_place(span_from(name)), *plan = NULL;
+    const struct plan **place = plan_place(text_bytes(name)), *plan = NULL;
     assert_non_null(place);
     int64_t revision = *place ? (*place)->revision + 1 : 1;
     while (*text != '\0') {
         const char *end = strstr(text, " | ");
         if (!end) end = text + strlen(text);
-        struct terms terms = read_terms((struct words){text, end});
-        const struct plan *more = plan_with(plan, name, revision, &terms);
+        struct entitlement entitlement = read_entitlement((struct words){text, end});
+        const struct plan *more = plan_with(plan, name, revision, &entitlement);
         plan_release(plan);
         plan = more;
         text = *end == '\0' ? end : end + 3;
@@ -233,7 +234,7 @@ const struct plan *plan_set(const char *name, const char *text)
 
 void plan_drop(const char *name)
 {
-    const struct plan **place = plan_place(span_from(name));
+    const struct plan **place = plan_place(text_bytes(name));
     plan_release(*place);
     *place = NULL;
 }
@@ -256,12 +257,12 @@ static const struct zone *zone_installed(const char *name)
     return zone;
 }
 
-static const struct zone *find_zone(struct span name, void *context)
+static const struct zone *find_zone(struct bytes name, void *context)
 {
     (void)context;
     int place = 0;
     for (; place < ZONES_MAX && zones[place].zone; place++) {
-        if (span_equal(span_from(zones[place].name), name)) return zones[place].zone;
+        if (bytes_equal(text_bytes(zones[place].name), name)) return zones[place].zone;
     }
     assert_true(place < ZONES_MAX && name.size <= ZONE_NAME_MAX);
     memcpy(zones[place].name, name.data, name.size);
@@ -340,7 +341,7 @@ static void assert_same_held(const struct account *left, const struct account *r
 static void assert_survives_encoding(const struct account *account)
 {
     struct sink bytes = bytes_of(account);
-    struct account *again = account_decode(sink_span(&bytes));
+    struct account *again = account_decode(sink_content(&bytes));
     if (!again) fail_msg("what was encoded is not decoded");
     struct sink once_more = bytes_of(again);
     assert_same_bytes(&bytes, &once_more);
@@ -359,7 +360,7 @@ static void pair_apply(struct pair *pair)
     struct account_change sent = account_decision_change(&pair->decision), received;
     bool lasting = false;
     account_effects_encode(&sent, true, &wire);
-    assert_true(account_effects_decode(sink_span(&wire), &received, &lasting));
+    assert_true(account_effects_decode(sink_content(&wire), &received, &lasting));
     assert_true(lasting);
     if (!account_accepts(pair->twin, &received)) fail_msg("a decided change is refused");
     pair->account = account_apply(pair->account, &sent);
@@ -397,13 +398,13 @@ void pair_end(struct pair *pair)
 
 static struct operation by_operator(int64_t at_us)
 {
-    return (struct operation){.now_us = at_us, .actor = SPAN("ops")};
+    return (struct operation){.now_us = at_us, .actor = BYTES("ops")};
 }
 
 void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, const char *zone, int64_t expires_us,
                     int64_t at_us)
 {
-    struct open_ask ask = {span_from(plan), anchor_us, expires_us, span_from(zone)};
+    struct open_ask ask = {text_bytes(plan), anchor_us, expires_us, text_bytes(zone)};
     struct operation operation = by_operator(at_us);
     PAIR_DECIDE(pair, open_decide(pair->account, &host, &ask, &operation, &pair->decision));
 }
@@ -422,8 +423,8 @@ void pair_ask(struct pair *pair, const struct consume_ask *ask)
 void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum ask_mode mode, const char *id,
                   int64_t at_us)
 {
-    struct consume_item item = {span_from(resource), amount};
-    struct consume_ask ask = {.items = &item, .count = 1, .mode = mode, .id = span_from(id), .now_us = at_us};
+    struct consume_item item = {text_bytes(resource), amount};
+    struct consume_ask ask = {.items = &item, .count = 1, .mode = mode, .id = text_bytes(id), .now_us = at_us};
     pair_ask(pair, &ask);
 }
 
@@ -438,33 +439,33 @@ int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount, in
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us)
 {
-    struct reserve_ask ask = {span_from(id), span_from(resource), amount, ttl_us, ASK_ALL, at_us};
+    struct reserve_ask ask = {text_bytes(id), text_bytes(resource), amount, ttl_us, ASK_ALL, at_us};
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &ask, &pair->decision));
 }
 
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
 {
-    PAIR_DECIDE(pair, commit_decide(pair->account, &host, span_from(id), amount, at_us, &pair->decision));
+    PAIR_DECIDE(pair, commit_decide(pair->account, &host, text_bytes(id), amount, at_us, &pair->decision));
 }
 
 void pair_release(struct pair *pair, const char *id, int64_t at_us)
 {
-    PAIR_DECIDE(pair, release_decide(pair->account, &host, span_from(id), at_us, &pair->decision));
+    PAIR_DECIDE(pair, release_decide(pair->account, &host, text_bytes(id), at_us, &pair->decision));
 }
 
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us)
 {
-    PAIR_DECIDE(pair, extend_decide(pair->account, &host, span_from(id), ttl_us, at_us, &pair->decision));
+    PAIR_DECIDE(pair, extend_decide(pair->account, &host, text_bytes(id), ttl_us, at_us, &pair->decision));
 }
 
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id, int64_t at_us)
 {
-    struct refund_ask ask = {.resource = span_from(resource),
+    struct refund_ask ask = {.resource = text_bytes(resource),
                              .amount = amount,
-                             .of = span_from(of),
-                             .id = span_from(id),
-                             .actor = SPAN("ops"),
-                             .reason = SPAN("because"),
+                             .of = text_bytes(of),
+                             .id = text_bytes(id),
+                             .actor = BYTES("ops"),
+                             .reason = BYTES("because"),
                              .now_us = at_us};
     PAIR_DECIDE(pair, refund_decide(pair->account, &host, &ask, &pair->decision));
 }
@@ -472,7 +473,7 @@ void pair_refund(struct pair *pair, const char *resource, int64_t amount, const 
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us)
 {
     struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, switch_decide(pair->account, &host, span_from(plan), mode, &operation, &pair->decision));
+    PAIR_DECIDE(pair, switch_decide(pair->account, &host, text_bytes(plan), mode, &operation, &pair->decision));
 }
 
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
@@ -493,21 +494,21 @@ void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_
 {
     struct operation operation = by_operator(at_us);
     bool lifts = !strchr(text, ' ');
-    struct terms terms = lifts ? terms_none(span_from(text)) : terms_from(text);
-    PAIR_DECIDE(pair, override_decide(pair->account, &host, terms.resource, lifts ? NULL : &terms, until_us, &operation,
-                                      &pair->decision));
+    struct entitlement entitlement = lifts ? entitlement_none(text_bytes(text)) : entitlement_from(text);
+    PAIR_DECIDE(pair, override_decide(pair->account, &host, entitlement.resource, lifts ? NULL : &entitlement, until_us,
+                                      &operation, &pair->decision));
 }
 
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us)
 {
     struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, set_decide(pair->account, &host, span_from(resource), used, &operation, &pair->decision));
+    PAIR_DECIDE(pair, set_decide(pair->account, &host, text_bytes(resource), used, &operation, &pair->decision));
 }
 
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us)
 {
     struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, reset_decide(pair->account, &host, span_from(resource), &operation, &pair->decision));
+    PAIR_DECIDE(pair, reset_decide(pair->account, &host, text_bytes(resource), &operation, &pair->decision));
 }
 
 /* ---- as it stands ---------------------------------------------------------------------------------------- */
@@ -516,9 +517,9 @@ static void stand(const struct account *account, const char *resource, int64_t a
                   struct footing *footing)
 {
     assert_int_equal(standing_begin(standing, account, &host, at_us, false), ACCOUNT_FAULT_NONE);
-    footing_begin(standing, span_from(resource), footing);
+    footing_begin(standing, text_bytes(resource), footing);
     assert_int_equal(footing_settle(standing, footing, NULL), ACCOUNT_FAULT_NONE);
-    assert_non_null(footing->terms);
+    assert_non_null(footing->entitlement);
 }
 
 uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us)
@@ -526,9 +527,9 @@ uint32_t rules_count_of(const struct account *account, const char *resource, int
     struct standing standing;
     struct footing footing;
     assert_int_equal(standing_begin(&standing, account, &host, at_us, false), ACCOUNT_FAULT_NONE);
-    footing_begin(&standing, span_from(resource), &footing);
+    footing_begin(&standing, text_bytes(resource), &footing);
     assert_int_equal(footing_settle(&standing, &footing, NULL), ACCOUNT_FAULT_NONE);
-    return footing.terms ? footing.terms->rules_count : 0;
+    return footing.entitlement ? footing.entitlement->rules_count : 0;
 }
 
 struct rule_report report_of(const struct account *account, const char *resource, uint32_t index, int64_t at_us)
@@ -561,5 +562,5 @@ struct window window_of(const struct pair *pair, const char *resource, int64_t a
     struct standing standing;
     struct footing footing;
     stand(pair->account, resource, at_us, &standing, &footing);
-    return *footing_window(&footing, &footing.terms->rules[0]);
+    return *footing_window(&footing, &footing.entitlement->rules[0]);
 }

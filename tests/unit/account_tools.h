@@ -1,7 +1,7 @@
 /* A server in small for the tests of accounts: plans written as text, a catalogue of them, zones, and one account with
  * a twin behind a replication link.
  *
- *     plan_set("pro", "calls LIMIT 100 month WARN 80 | tokens LIMIT 5 ROLLING 1h")      the words of terms_write
+ *     plan_set("pro", "calls LIMIT 100 month WARN 80 | tokens LIMIT 5 ROLLING 1h")      the words of entitlement_write
  *
  *     catalogue ─▶ host ─▶ decide ─▶ decision ─┬──────────────▶ account
  *                                             └─ over the wire ▶ twin         after each change the same bytes
@@ -10,12 +10,12 @@
  * change is accepted by the twin, which ends byte-identical, and a value survives its own encoding. */
 #pragma once
 
-#include "quota/account_codec.h"
-#include "quota/charge.h"
-#include "quota/consume.h"
-#include "quota/refund.h"
-#include "quota/reserve.h"
-#include "quota/tenancy.h"
+#include "quota/account/account_codec.h"
+#include "quota/decide/admin.h"
+#include "quota/decide/charge.h"
+#include "quota/decide/consume.h"
+#include "quota/decide/refund.h"
+#include "quota/decide/reserve.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,11 +34,11 @@
 int64_t at(const char *text);
 
 /* The bytes of a text (NULL = none), and those in a sink: borrowed. */
-struct span span_from(const char *text);
-struct span sink_span(const struct sink *sink);
+struct bytes text_bytes(const char *text);
+struct bytes sink_content(const struct sink *sink);
 
-/* `resource rule word …`, as terms_write writes it; terms that cannot be used fail the test. The text has to stay. */
-struct terms terms_from(const char *text);
+/* `resource rule word …`, as entitlement_write writes it; what cannot be used fails the test. The text must stay. */
+struct entitlement entitlement_from(const char *text);
 
 /* The next revision of a plan in the catalogue; resources stand between ` | `. Answers it, borrowed. */
 const struct plan *plan_set(const char *name, const char *text);

@@ -1,6 +1,6 @@
 /* Runs rows of asks against the pure core; see scenario.h. */
 #include "scenario.h"
-#include "quota/limiter_codec.h"
+#include "quota/rate/limiter_codec.h"
 
 struct rule rule_of(enum rule_algorithm algorithm, int64_t limit, int64_t period_us, int64_t capacity)
 {
@@ -31,7 +31,7 @@ static void assert_survives_encoding(const struct limiter *limiter)
 {
     if (!limiter) return;
     struct sink before = bytes_of(limiter);
-    struct limiter *again = limiter_decode((struct span){before.data, before.size});
+    struct limiter *again = limiter_decode((struct bytes){before.data, before.size});
     assert_non_null(again);
     struct sink after = bytes_of(again);
     assert_int_equal(limiter_deadline_us(again), limiter_deadline_us(limiter));
@@ -48,7 +48,7 @@ static void scene_apply(struct scene *scene, const struct decision *decision)
         struct decision received;
         bool lasting;
         effects_encode(decision, true, &wire);
-        assert_true(effects_decode((struct span){wire.data, wire.size}, rules, &received, &lasting));
+        assert_true(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
         assert_true(lasting);
         assert_true(limiter_accepts(scene->twin, &received));
         scene->twin = limiter_apply(scene->twin, &received);

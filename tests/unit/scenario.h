@@ -7,7 +7,7 @@
  * survives its own encoding. */
 #pragma once
 
-#include "quota/limiter.h"
+#include "quota/rate/limiter.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

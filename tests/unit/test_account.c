@@ -35,13 +35,13 @@ static void denials_are_counted(void **state)
     }
     assert_int_equal(window_of(&pair, "a", T).denied, 3);
     struct sink bytes = bytes_of(pair.account);
-    struct account *loaded = account_decode(sink_span(&bytes));
+    struct account *loaded = account_decode(sink_content(&bytes));
     assert_int_equal(slot_window(&loaded->slots[0], 0).denied, 0);
     account_free(loaded);
     sink_free(&bytes);
     pair_consume(&pair, "a", 1, T + H); /* the first cycle closes, the second is told */
     struct closed_cycle closed;
-    uint64_t period = period_code(&pair.account->plan->terms[0].rules[0].period);
+    uint64_t period = period_code(&pair.account->plan->entitlement[0].rules[0].period);
     assert_true(history_find(slot_history(&pair.account->slots[0], period), T, &closed));
     assert_int_equal(closed.denied, 3);
     assert_int_equal(report_of(pair.account, "a", 1, T + H).used, 11);
@@ -58,10 +58,10 @@ static void slots_are_numbered_as_they_come(void **state)
     pair_open(&pair, "pro", T);
     pair_consume(&pair, "c", 1, T);
     pair_consume(&pair, "a", 1, T);
-    assert_int_equal(account_slot(pair.account, SPAN("c")), 0);
-    assert_int_equal(account_slot(pair.account, SPAN("a")), 1);
-    assert_int_equal(account_slot(pair.account, SPAN("b")), -1);
-    assert_int_equal(account_slot(NULL, SPAN("a")), -1);
+    assert_int_equal(account_slot(pair.account, BYTES("c")), 0);
+    assert_int_equal(account_slot(pair.account, BYTES("a")), 1);
+    assert_int_equal(account_slot(pair.account, BYTES("b")), -1);
+    assert_int_equal(account_slot(NULL, BYTES("a")), -1);
     pair_end(&pair);
 }
 
@@ -90,7 +90,7 @@ static void what_has_ended_is_swept_in_passing(void **state)
     for (int i = 0; i < 4; i++) pair_consume(&pair, "a", 1, T + 2 * D);
     assert_int_equal(receipts_count(account_receipts(pair.account)), 0);
     assert_null(account_receipts(NULL));
-    assert_null(account_hold(NULL, SPAN("r1")));
+    assert_null(account_hold(NULL, BYTES("r1")));
     pair_end(&pair);
 }
 

@@ -58,7 +58,7 @@ static void values_survive_after_every_command(void **state)
     catalogue_end();
 }
 
-static bool decodes_to_itself(struct span bytes)
+static bool decodes_to_itself(struct bytes bytes)
 {
     struct account *account = account_decode(bytes);
     if (!account) return false;
@@ -77,18 +77,18 @@ static void mutated_values_are_refused_or_understood(void **state)
         struct pair pair = {0};
         live(&pair, 12 + 10 * run);
         struct sink bytes = bytes_of(pair.account);
-        assert_true(decodes_to_itself(sink_span(&bytes)));
+        assert_true(decodes_to_itself(sink_content(&bytes)));
         for (size_t size = 0; size < bytes.size; size++)
-            assert_false(decodes_to_itself((struct span){bytes.data, size}));
+            assert_false(decodes_to_itself((struct bytes){bytes.data, size}));
         for (size_t place = 0; place < bytes.size; place++) {
             for (int value = 1; value < 256; value += value < 4 || value > 250 ? 1 : 13) {
                 bytes.data[place] = (char)(bytes.data[place] ^ value);
-                decodes_to_itself(sink_span(&bytes));
+                decodes_to_itself(sink_content(&bytes));
                 bytes.data[place] = (char)(bytes.data[place] ^ value);
             }
         }
         sink_byte(&bytes, 0);
-        assert_false(decodes_to_itself(sink_span(&bytes)));
+        assert_false(decodes_to_itself(sink_content(&bytes)));
         sink_free(&bytes);
         pair_end(&pair);
     }
@@ -96,17 +96,17 @@ static void mutated_values_are_refused_or_understood(void **state)
 }
 
 /* Whatever is accepted leaves a value that survives its own encoding. */
-static void take_effects(const struct sink *value, struct span wire)
+static void take_effects(const struct sink *value, struct bytes wire)
 {
     struct account_change change;
     bool lasting;
     if (!account_effects_decode(wire, &change, &lasting)) return;
-    struct account *account = account_decode(sink_span(value));
+    struct account *account = account_decode(sink_content(value));
     assert_non_null(account);
     if (account_accepts(account, &change)) {
         account = account_apply(account, &change);
         struct sink after = bytes_of(account);
-        if (!decodes_to_itself(sink_span(&after))) fail_msg("accepted effects leave a value that is refused");
+        if (!decodes_to_itself(sink_content(&after))) fail_msg("accepted effects leave a value that is refused");
         sink_free(&after);
     }
     account_free(account);
@@ -120,12 +120,12 @@ static void mutated_effects_are_refused_or_understood(void **state)
         int64_t now_us = live(&pair, 10 + 3 * run);
         struct sink value = bytes_of(pair.account), wire = {0};
         for (int tries = 0; tries < 20 && wire.size == 0; tries++) {
-            struct consume_item items[] = {{SPAN("a"), 1}, {SPAN("b"), 1}, {SPAN("c"), 1}};
+            struct consume_item items[] = {{BYTES("a"), 1}, {BYTES("b"), 1}, {BYTES("c"), 1}};
             struct consume_ask ask = {.items = items,
                                       .count = 3,
                                       .batch = true,
                                       .any = tries > 2,
-                                      .id = SPAN("y"),
+                                      .id = BYTES("y"),
                                       .now_us = now_us + (1 + tries) * 9 * D};
             account_decision_end(&pair.decision);
             consume_decide(pair.account, &host, &ask, &pair.decision);
@@ -135,10 +135,10 @@ static void mutated_effects_are_refused_or_understood(void **state)
         for (size_t place = 0; place < wire.size; place++) {
             for (int value_of = 1; value_of < 256; value_of += 37) {
                 wire.data[place] = (char)(wire.data[place] ^ value_of);
-                take_effects(&value, sink_span(&wire));
+                take_effects(&value, sink_content(&wire));
                 wire.data[place] = (char)(wire.data[place] ^ value_of);
             }
-            take_effects(&value, (struct span){wire.data, place});
+            take_effects(&value, (struct bytes){wire.data, place});
         }
         sink_free(&value);
         sink_free(&wire);
@@ -153,14 +153,14 @@ static bool accepted(const struct account *account, const struct change *changes
 {
     struct sink bytes = {0};
     for (size_t i = 0; i < count; i++) change_encode(&changes[i], &bytes);
-    struct account_change change = {T, sink_span(&bytes)};
+    struct account_change change = {T, sink_content(&bytes)};
     bool answer = account_accepts(account, &change);
     if (answer) {
         struct sink value = bytes_of(account);
-        struct account *twin = account_decode(sink_span(&value));
+        struct account *twin = account_decode(sink_content(&value));
         twin = account_apply(twin, &change);
         struct sink after = bytes_of(twin);
-        if (!decodes_to_itself(sink_span(&after))) fail_msg("accepted changes leave a value that is refused");
+        if (!decodes_to_itself(sink_content(&after))) fail_msg("accepted changes leave a value that is refused");
         sink_free(&after);
         sink_free(&value);
         account_free(twin);
@@ -198,24 +198,24 @@ static void plans_lives_and_slots_have_to_fit(void **state)
     const struct plan *plan = begin(&pair);
     const struct row rows[] = {
         {{.kind = CHANGE_PLAN, .bytes = plan->bytes}, true},
-        {{.kind = CHANGE_PLAN, .bytes = SPAN("")}, false},
-        {{.kind = CHANGE_PLAN, .bytes = SPAN("plan")}, false},
+        {{.kind = CHANGE_PLAN, .bytes = BYTES("")}, false},
+        {{.kind = CHANGE_PLAN, .bytes = BYTES("plan")}, false},
         {{.kind = CHANGE_NEXT, .bytes = plan->bytes, .until_us = 5}, true},
-        {{.kind = CHANGE_NEXT, .bytes = SPAN("")}, true},
-        {{.kind = CHANGE_NEXT, .bytes = SPAN(""), .until_us = 5}, false},
+        {{.kind = CHANGE_NEXT, .bytes = BYTES("")}, true},
+        {{.kind = CHANGE_NEXT, .bytes = BYTES(""), .until_us = 5}, false},
         {{.kind = CHANGE_OWN, .bytes = plan->bytes}, true},
         {{.kind = CHANGE_OWN, .bytes = plan->bytes, .slot = 1}, false},
-        {{.kind = CHANGE_OWN, .bytes = SPAN(""), .until_us = 5}, false},
-        {{.kind = CHANGE_LIFE, .state = ACCOUNT_LAPSED, .body = SPAN("Europe/Berlin")}, true},
+        {{.kind = CHANGE_OWN, .bytes = BYTES(""), .until_us = 5}, false},
+        {{.kind = CHANGE_LIFE, .state = ACCOUNT_LAPSED, .body = BYTES("Europe/Berlin")}, true},
         {{.kind = CHANGE_LIFE, .state = ACCOUNT_STATES_COUNT}, false},
-        {{.kind = CHANGE_LIFE, .body = SPAN("../etc")}, false},
+        {{.kind = CHANGE_LIFE, .body = BYTES("../etc")}, false},
         {{.kind = CHANGE_LIFE, .anchor_us = -INSTANT_MAX_US - 1}, false},
-        {{.kind = CHANGE_SLOT, .bytes = SPAN("b")}, true},
-        {{.kind = CHANGE_SLOT, .bytes = SPAN("a")}, false},
-        {{.kind = CHANGE_SLOT, .bytes = SPAN("")}, false},
+        {{.kind = CHANGE_SLOT, .bytes = BYTES("b")}, true},
+        {{.kind = CHANGE_SLOT, .bytes = BYTES("a")}, false},
+        {{.kind = CHANGE_SLOT, .bytes = BYTES("")}, false},
     };
     run_rows(pair.account, rows, COUNT_OF(rows));
-    struct change twice[] = {{.kind = CHANGE_SLOT, .bytes = SPAN("b")}, {.kind = CHANGE_SLOT, .bytes = SPAN("b")}};
+    struct change twice[] = {{.kind = CHANGE_SLOT, .bytes = BYTES("b")}, {.kind = CHANGE_SLOT, .bytes = BYTES("b")}};
     assert_false(accepted(pair.account, twice, 2));
     pair_end(&pair);
     plan_drop("pro");
@@ -225,7 +225,7 @@ static void windows_and_logs_have_to_fit(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    uint64_t period = period_code(&begin(&pair)->terms[0].rules[0].period);
+    uint64_t period = period_code(&begin(&pair)->entitlement[0].rules[0].period);
     struct window window = window_of(&pair, "a", T), endless = window;
     struct closed_cycle closed = {.start_us = 5, .end_us = 7, .limit = 10, .count = 2}, crowded = closed;
     endless.start_us = 0;
@@ -242,10 +242,10 @@ static void windows_and_logs_have_to_fit(void **state)
         {{.kind = CHANGE_ROLLED, .period_us = H, .log = {.when_us = T, .amount = 5}}, true},
         {{.kind = CHANGE_ROLLED, .period_us = H, .log = {.when_us = 0, .amount = 5}}, false},
         {{.kind = CHANGE_ROLLED, .period_us = 0, .log = {.when_us = T, .amount = 5}}, false},
-        {{.kind = CHANGE_RATES, .bytes = SPAN("rates")}, false},
+        {{.kind = CHANGE_RATES, .bytes = BYTES("rates")}, false},
     };
     run_rows(pair.account, rows, COUNT_OF(rows));
-    struct change later[] = {{.kind = CHANGE_SLOT, .bytes = SPAN("b")},
+    struct change later[] = {{.kind = CHANGE_SLOT, .bytes = BYTES("b")},
                              {.kind = CHANGE_WINDOW, .slot = 1, .window = window}};
     assert_true(accepted(pair.account, later, 2));
     pair_end(&pair);
@@ -257,27 +257,27 @@ static void reservations_and_records_have_to_fit(void **state)
     (void)state;
     struct pair pair = {0};
     begin(&pair);
-    struct hold hold = account_hold(pair.account, SPAN("r1"))->hold, elsewhere = hold, immense = hold;
+    struct hold hold = account_hold(pair.account, BYTES("r1"))->hold, elsewhere = hold, immense = hold;
     elsewhere.slot = 1;
     immense.amount = immense.units = immense.asked = INT64_MAX;
     const struct row rows[] = {
-        {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = hold}, true},
-        {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = immense}, true},
-        {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = elsewhere}, false},
-        {{.kind = CHANGE_HOLD, .bytes = SPAN("r1"), .hold = hold}, false},
-        {{.kind = CHANGE_EXTEND, .bytes = SPAN("r1"), .expires_us = T}, true},
-        {{.kind = CHANGE_EXTEND, .bytes = SPAN("r2"), .expires_us = T}, false},
-        {{.kind = CHANGE_RESOLVE, .bytes = SPAN("r1"), .outcome = HOLD_RELEASED}, true},
-        {{.kind = CHANGE_RESOLVE, .bytes = SPAN("r1"), .outcome = HOLD_EXPIRED + 1}, false},
-        {{.kind = CHANGE_RECORD, .bytes = SPAN("k"), .body = SPAN("b"), .expires_us = 5}, true},
-        {{.kind = CHANGE_RECORD, .bytes = SPAN(""), .body = SPAN("b"), .expires_us = 5}, false},
-        {{.kind = CHANGE_REWRITE, .bytes = SPAN("k"), .body = SPAN("b")}, true},
+        {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = hold}, true},
+        {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = immense}, true},
+        {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = elsewhere}, false},
+        {{.kind = CHANGE_HOLD, .bytes = BYTES("r1"), .hold = hold}, false},
+        {{.kind = CHANGE_EXTEND, .bytes = BYTES("r1"), .expires_us = T}, true},
+        {{.kind = CHANGE_EXTEND, .bytes = BYTES("r2"), .expires_us = T}, false},
+        {{.kind = CHANGE_RESOLVE, .bytes = BYTES("r1"), .outcome = HOLD_RELEASED}, true},
+        {{.kind = CHANGE_RESOLVE, .bytes = BYTES("r1"), .outcome = HOLD_EXPIRED + 1}, false},
+        {{.kind = CHANGE_RECORD, .bytes = BYTES("k"), .body = BYTES("b"), .expires_us = 5}, true},
+        {{.kind = CHANGE_RECORD, .bytes = BYTES(""), .body = BYTES("b"), .expires_us = 5}, false},
+        {{.kind = CHANGE_REWRITE, .bytes = BYTES("k"), .body = BYTES("b")}, true},
         {{.kind = CHANGE_NOTE, .note = {.at_us = 5, .act = NOTE_SET}}, true},
         {{.kind = CHANGE_NOTE, .note = {.at_us = 5, .act = NOTE_ACTS_END}}, false},
     };
     run_rows(pair.account, rows, COUNT_OF(rows));
-    struct change both[] = {{.kind = CHANGE_HOLD, .bytes = SPAN("r2"), .hold = immense},
-                            {.kind = CHANGE_HOLD, .bytes = SPAN("r3"), .hold = immense}};
+    struct change both[] = {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = immense},
+                            {.kind = CHANGE_HOLD, .bytes = BYTES("r3"), .hold = immense}};
     assert_true(accepted(pair.account, both, 2));
     pair_end(&pair);
     plan_drop("pro");
@@ -290,10 +290,10 @@ static void a_new_account_needs_a_plan(void **state)
     struct sink bytes = {0};
     struct change life = {.kind = CHANGE_LIFE}, begin = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
     change_encode(&life, &bytes);
-    struct account_change change = {T, sink_span(&bytes)};
+    struct account_change change = {T, sink_content(&bytes)};
     assert_false(account_accepts(NULL, &change));
     change_encode(&begin, &bytes);
-    change.changes = sink_span(&bytes);
+    change.changes = sink_content(&bytes);
     assert_true(account_accepts(NULL, &change));
     change.settled_us = 0;
     assert_false(account_accepts(NULL, &change));
@@ -306,7 +306,7 @@ static void the_bytes_are_these_for_ever(void **state)
 {
     (void)state;
     static const char golden[] = "\x41\xac\x02\x01\x01\x00\x04\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00";
-    struct span bytes = {golden, sizeof(golden) - 1};
+    struct bytes bytes = {golden, sizeof(golden) - 1};
     assert_true(decodes_to_itself(bytes));
     struct account *account = account_decode(bytes);
     assert_int_equal(account->settled_us, 300);

@@ -1,5 +1,5 @@
 /* Adaptive limits: asks against the limit, the steps of both algorithms as tables, streams that stay in bounds. */
-#include "quota/adaptive_codec.h"
+#include "quota/rate/adaptive_codec.h"
 #include "scenario.h"
 
 static const struct adaptive_config aimd = {.min = 10,
@@ -41,14 +41,14 @@ static void scene_apply(struct adaptive_scene *scene)
     bool lasting;
     if (scene->decision.parts == 0) return;
     adaptive_effects_encode(&scene->decision, true, &wire);
-    assert_true(adaptive_effects_decode((struct span){wire.data, wire.size}, &received, &lasting));
+    assert_true(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
     assert_true(lasting);
     assert_true(adaptive_accepts(scene->twin, &received));
     scene->twin = adaptive_apply(scene->twin, &received);
     scene->adaptive = adaptive_apply(scene->adaptive, &scene->decision);
     sink_free(&wire);
     struct sink here = bytes_of(scene->adaptive);
-    struct adaptive *again = adaptive_decode((struct span){here.data, here.size});
+    struct adaptive *again = adaptive_decode((struct bytes){here.data, here.size});
     assert_non_null(again);
     assert_equal_and_free(here, bytes_of(again));
     assert_equal_and_free(bytes_of(scene->adaptive), bytes_of(scene->twin));
@@ -265,7 +265,7 @@ static void random_streams_stay_in_bounds(void **state)
                 assert_in_range(verdict.limit, config.min, config.max);
                 assert_true(verdict.remaining >= 0 && verdict.remaining <= verdict.limit);
             } else {
-                int64_t value = (int64_t)(draw >> 1) % (draw % 5 == 0 ? SPAN_MAX_US : S);
+                int64_t value = (int64_t)(draw >> 1) % (draw % 5 == 0 ? DURATION_MAX_US : S);
                 scene_report(&scene, (enum adaptive_report)(draw / 16 % 3), value, at_us);
             }
             if (scene.adaptive) assert_true(adaptive_sane(scene.adaptive));

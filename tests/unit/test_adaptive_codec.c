@@ -1,5 +1,5 @@
 /* The codec: every truncation and every flipped byte refused or understood, never worse. */
-#include "quota/adaptive_codec.h"
+#include "quota/rate/adaptive_codec.h"
 #include "scenario.h"
 
 static const struct adaptive_config config = {.min = 7,
@@ -45,13 +45,13 @@ static void damaged_values_are_refused_or_understood(void **state)
     struct sink blob = {0};
     adaptive_encode(adaptive, &blob);
     for (size_t size = 0; size < blob.size; size++) {
-        assert_null(adaptive_decode((struct span){blob.data, size})); /* truncated anywhere */
+        assert_null(adaptive_decode((struct bytes){blob.data, size})); /* truncated anywhere */
     }
     for (size_t at = 0; at < blob.size; at++) {
         char kept = blob.data[at];
         for (int byte = 0; byte < 256; byte++) {
             blob.data[at] = (char)byte;
-            struct adaptive *read = adaptive_decode((struct span){blob.data, blob.size});
+            struct adaptive *read = adaptive_decode((struct bytes){blob.data, blob.size});
             if (!read) continue;
             struct sink again = {0};
             adaptive_encode(read, &again);
@@ -63,7 +63,7 @@ static void damaged_values_are_refused_or_understood(void **state)
         blob.data[at] = kept;
     }
     blob.data[0]++;
-    assert_null(adaptive_decode((struct span){blob.data, blob.size})); /* written by a newer version */
+    assert_null(adaptive_decode((struct bytes){blob.data, blob.size})); /* written by a newer version */
     sink_free(&blob);
     adaptive_free(adaptive);
 }
@@ -81,11 +81,11 @@ static void damaged_effects_are_refused_or_fit(void **state)
         if (which == 1) adaptive_decide_report(stored, ADAPTIVE_LATENCY, MS, BASE + 30 * S, &decision);
         adaptive_effects_encode(&decision, which == 1, &wire);
         for (size_t at = 0; at < wire.size; at++) {
-            assert_false(adaptive_effects_decode((struct span){wire.data, at}, &received, &lasting)); /* truncated */
+            assert_false(adaptive_effects_decode((struct bytes){wire.data, at}, &received, &lasting)); /* truncated */
             char kept = wire.data[at];
             for (int byte = 0; byte < 256; byte++) {
                 wire.data[at] = (char)byte;
-                if (!adaptive_effects_decode((struct span){wire.data, wire.size}, &received, &lasting)) continue;
+                if (!adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting)) continue;
                 if (adaptive_accepts(NULL, &received)) use_and_free(adaptive_apply(NULL, &received));
                 if (adaptive_accepts(stored, &received)) use_and_free(adaptive_apply(busy(), &received));
             }

@@ -4,7 +4,7 @@
  *
  * Behind each row: deciding leaves the value as it was, a denial changes nothing, every change carries over the wire to
  * a twin that ends byte-identical, the value survives its own encoding. */
-#include "quota/breaker_codec.h"
+#include "quota/rate/breaker_codec.h"
 #include "scenario.h"
 
 enum act { ASK, OK, FAIL, OPEN_, CLOSED_, AUTO_ };
@@ -44,7 +44,7 @@ static void scene_apply(struct breaker_scene *scene)
     bool lasting;
     if (scene->decision.parts == 0) return;
     breaker_effects_encode(&scene->decision, true, &wire);
-    assert_true(breaker_effects_decode((struct span){wire.data, wire.size}, &received, &lasting));
+    assert_true(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
     assert_true(lasting);
     assert_true(breaker_accepts(scene->twin, &received));
     scene->twin = breaker_apply(scene->twin, &received);
@@ -52,7 +52,7 @@ static void scene_apply(struct breaker_scene *scene)
     sink_free(&wire);
 
     struct sink here = encoded(scene->breaker);
-    struct breaker *again = breaker_decode((struct span){here.data, here.size});
+    struct breaker *again = breaker_decode((struct bytes){here.data, here.size});
     assert_non_null(again);
     assert_int_equal(breaker_deadline_us(again), breaker_deadline_us(scene->breaker));
     assert_true(breaker_deadline_us(again) > again->seen_us);
@@ -305,7 +305,7 @@ static void configurations_that_make_no_sense(void **state)
         {.rate = 50, .calls_min = 1, .window_us = S, .slow_us = S, .open_us = S, .probes = 1},
         {.rate = 50, .calls_min = 1, .window_us = S, .slow_rate = 50, .open_us = S, .probes = 1},
         {.rate = 50, .calls_min = 1, .window_us = S, .open_us = 0, .probes = 1},
-        {.rate = 50, .calls_min = 1, .window_us = S, .open_us = SPAN_MAX_US + 1, .probes = 1},
+        {.rate = 50, .calls_min = 1, .window_us = S, .open_us = DURATION_MAX_US + 1, .probes = 1},
         {.rate = 50, .calls_min = 1, .window_us = S, .open_us = S, .probes = BREAKER_PROBES_MAX + 1},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) assert_non_null(breaker_config_fault(&rows[i]));

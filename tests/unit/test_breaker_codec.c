@@ -1,5 +1,5 @@
 /* The codec: small effects, every truncation and every flipped byte refused or understood, never worse. */
-#include "quota/breaker_codec.h"
+#include "quota/rate/breaker_codec.h"
 #include "scenario.h"
 
 static const struct breaker_config config = {.failures = 300,
@@ -55,7 +55,7 @@ static void a_report_is_a_dozen_bytes(void **state)
 /* Bytes are either refused, or a value that encodes to exactly these bytes again. */
 static void assert_refused_or_same(const char *data, size_t size)
 {
-    struct breaker *breaker = breaker_decode((struct span){data, size});
+    struct breaker *breaker = breaker_decode((struct bytes){data, size});
     if (!breaker) return;
     struct breaker_look look;
     struct sink again = {0};
@@ -75,7 +75,7 @@ static void damaged_values_are_refused_or_understood(void **state)
         struct sink blob = {0};
         breaker_encode(breaker, &blob);
         for (size_t size = 0; size < blob.size; size++) {
-            assert_null(breaker_decode((struct span){blob.data, size})); /* truncated anywhere */
+            assert_null(breaker_decode((struct bytes){blob.data, size})); /* truncated anywhere */
         }
         for (size_t at = 0; at < blob.size; at++) {
             char kept = blob.data[at];
@@ -86,7 +86,7 @@ static void damaged_values_are_refused_or_understood(void **state)
             blob.data[at] = kept;
         }
         blob.data[0]++;
-        assert_null(breaker_decode((struct span){blob.data, blob.size})); /* written by a newer version */
+        assert_null(breaker_decode((struct bytes){blob.data, blob.size})); /* written by a newer version */
         sink_free(&blob);
         breaker_free(breaker);
     }
@@ -97,16 +97,16 @@ static void try_effects(const char *data, size_t size, const struct breaker *sto
 {
     struct breaker_decision received;
     bool lasting;
-    if (!breaker_effects_decode((struct span){data, size}, &received, &lasting)) return;
+    if (!breaker_effects_decode((struct bytes){data, size}, &received, &lasting)) return;
     if (!breaker_accepts(stored, &received)) return;
     struct breaker_decision copy = {.parts = BREAKER_PARTS_ALL};
     struct breaker *breaker = NULL;
     if (stored) {
-        breaker = breaker_decode((struct span){data, 0});
+        breaker = breaker_decode((struct bytes){data, 0});
         assert_null(breaker);
         struct sink blob = {0};
         breaker_encode(stored, &blob);
-        breaker = breaker_decode((struct span){blob.data, blob.size});
+        breaker = breaker_decode((struct bytes){blob.data, blob.size});
         sink_free(&blob);
     }
     breaker = breaker_apply(breaker, &received);
@@ -135,7 +135,7 @@ static void damaged_effects_are_refused_or_fit(void **state)
             }
             wire.data[at] = kept;
             bool lasting;
-            assert_false(breaker_effects_decode((struct span){wire.data, at}, &decision, &lasting)); /* truncated */
+            assert_false(breaker_effects_decode((struct bytes){wire.data, at}, &decision, &lasting)); /* truncated */
         }
         sink_free(&wire);
     }

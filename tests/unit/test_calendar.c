@@ -2,8 +2,8 @@
  *
  * The slow model is a person with a wall calendar: it knows the lengths of the months and walks day by
  * day. */
-#include "quota/calendar.h"
-#include "quota/micros.h"
+#include "quota/time/calendar.h"
+#include "quota/time/duration.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

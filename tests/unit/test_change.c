@@ -10,7 +10,7 @@ static struct period day_period(void)
 static struct change change_of(enum change_kind kind)
 {
     struct period period = day_period();
-    struct change change = {.kind = kind, .slot = 200, .bytes = SPAN("key"), .body = SPAN("Europe/Berlin")};
+    struct change change = {.kind = kind, .slot = 200, .bytes = BYTES("key"), .body = BYTES("Europe/Berlin")};
     change.period = period_code(&period);
     change.period_us = 77;
     change.anchor_us = -5;
@@ -28,7 +28,7 @@ static struct change change_of(enum change_kind kind)
     case CHANGE_ROLLED:
     case CHANGE_WITHDRAWN: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
     case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 6, {4, 10, 2, 0, 5000, 0}}; break;
-    case CHANGE_NOTE: change.note = (struct note){500, NOTE_SET, 4, 9, SPAN("ops"), SPAN("because")}; break;
+    case CHANGE_NOTE: change.note = (struct note){500, NOTE_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
     default: break;
     }
     return change;
@@ -41,9 +41,9 @@ static struct sink encoded(const struct change *change)
     return bytes;
 }
 
-static bool decodes_to_itself(struct span bytes, struct change *change)
+static bool decodes_to_itself(struct bytes bytes, struct change *change)
 {
-    struct cursor cursor = cursor_over(bytes);
+    struct cursor cursor = cursor_init(bytes);
     change_decode(&cursor, change);
     if (!cursor_done(&cursor)) return false;
     struct sink again = encoded(change);
@@ -60,15 +60,15 @@ static void every_kind_reads_back(void **state)
     for (int kind = CHANGE_PLAN; kind < CHANGE_KINDS_END; kind++) {
         struct change change = change_of((enum change_kind)kind);
         struct sink bytes = encoded(&change);
-        if (!decodes_to_itself(sink_span(&bytes), &again)) fail_msg("kind %d", kind);
+        if (!decodes_to_itself(sink_content(&bytes), &again)) fail_msg("kind %d", kind);
         assert_int_equal(again.kind, kind);
         for (size_t size = 0; size < bytes.size; size++) {
-            if (decodes_to_itself((struct span){bytes.data, size}, &again)) fail_msg("kind %d cut at %zu", kind, size);
+            if (decodes_to_itself((struct bytes){bytes.data, size}, &again)) fail_msg("kind %d cut at %zu", kind, size);
         }
         for (size_t place = 0; place < bytes.size; place++) {
             for (int value = 1; value < 256; value++) {
                 bytes.data[place] = (char)(bytes.data[place] ^ value);
-                decodes_to_itself(sink_span(&bytes), &again);
+                decodes_to_itself(sink_content(&bytes), &again);
                 bytes.data[place] = (char)(bytes.data[place] ^ value);
             }
         }
@@ -88,7 +88,7 @@ static void windows_say_only_what_they_have(void **state)
     window.used = 4;
     window.peak = 5;
     window_encode(&window, &full);
-    struct cursor cursor = cursor_over(sink_span(&full));
+    struct cursor cursor = cursor_init(sink_content(&full));
     window_decode(&cursor, &again);
     assert_true(cursor_done(&cursor));
     assert_memory_equal(&again, &window, sizeof(window));
@@ -105,28 +105,28 @@ static void numbers_stay_within_their_ranges(void **state)
         struct change bad = change_of(kind_);                                                                          \
         bad.change_;                                                                                                   \
         struct sink bytes = encoded(&bad);                                                                             \
-        if (decodes_to_itself(sink_span(&bytes), &again)) fail_msg("%s", #change_);                                    \
+        if (decodes_to_itself(sink_content(&bytes), &again)) fail_msg("%s", #change_);                                 \
         sink_free(&bytes);                                                                                             \
     } while (0)
     REFUSED(CHANGE_LIFE, state = ACCOUNT_STATES_COUNT);
     REFUSED(CHANGE_LIFE, anchor_us = INSTANT_MAX_US + 1);
     REFUSED(CHANGE_LIFE, expires_us = INSTANT_MAX_US + 1);
-    REFUSED(CHANGE_LIFE, body = SPAN("/etc"));
+    REFUSED(CHANGE_LIFE, body = BYTES("/etc"));
     REFUSED(CHANGE_OWN, slot = ACCOUNT_SLOTS_MAX);
-    REFUSED(CHANGE_OWN, bytes = SPAN("")); /* nothing, until */
-    REFUSED(CHANGE_NEXT, bytes = SPAN(""));
+    REFUSED(CHANGE_OWN, bytes = BYTES("")); /* nothing, until */
+    REFUSED(CHANGE_NEXT, bytes = BYTES(""));
     REFUSED(CHANGE_WINDOW, window.delta_rest = 909);
     REFUSED(CHANGE_WINDOW, window.start_us = -INSTANT_MAX_US - 1);
     REFUSED(CHANGE_WINDOW, window.limit = -2);
     REFUSED(CHANGE_WINDOW, window.delta = INT64_MIN);
-    REFUSED(CHANGE_WINDOW, window.warned_bp = TERMS_PERCENT_MAX_BP + 1);
+    REFUSED(CHANGE_WINDOW, window.warned_bp = ENTITLEMENT_PERCENT_MAX_BP + 1);
     REFUSED(CHANGE_WINDOW, window.period = 0x7fffffff);
     REFUSED(CHANGE_CLOSED, closed.limit = -2);
     REFUSED(CHANGE_CLOSED, closed.count = 2); /* not idle */
     REFUSED(CHANGE_CLOSED, period = 0x7fffffff);
     REFUSED(CHANGE_ROLLED, period_us = 0);
     REFUSED(CHANGE_ROLLED, log.when_us = 0);
-    REFUSED(CHANGE_RECORD, bytes = SPAN(""));
+    REFUSED(CHANGE_RECORD, bytes = BYTES(""));
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.asked = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);

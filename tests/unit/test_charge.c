@@ -1,7 +1,7 @@
 /* Charges: who decides, waits to the microsecond, reports. A wait that was told is kept: not earlier, then really. */
 #include "account_tools.h"
-#include "quota/checked.h"
-#include "quota/sliding_log.h"
+#include "quota/base/checked.h"
+#include "quota/rate/sliding_log.h"
 
 #define T at("2025-01-31T15:00:00")
 
@@ -139,7 +139,7 @@ static void a_rolling_window_has_a_bound(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    struct consume_item item = {SPAN("a"), 1};
+    struct consume_item item = {BYTES("a"), 1};
     struct consume_ask ask = {.items = &item, .count = 1};
     plan_set("pro", "a LIMIT 1000000 ROLLING 1d");
     pair_open(&pair, "pro", T);

@@ -1,7 +1,7 @@
 /* Addresses, ranges and the set of ranges. Texts are also held against the C library's own readers; the set
  * against a list that is walked from its beginning. */
-#include "quota/cidr.h"
-#include "quota/memory.h"
+#include "quota/base/memory.h"
+#include "quota/rate/cidr.h"
 #include <arpa/inet.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,9 +30,9 @@ static int nothing_is_left(void **state)
 
 /* ---- texts --------------------------------------------------------------------------------------------- */
 
-static struct span span_of(const char *text)
+static struct bytes string_bytes(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    return (struct bytes){text, strlen(text)};
 }
 
 static const char *finish(struct sink *sink)
@@ -45,14 +45,14 @@ static const char *finish(struct sink *sink)
 
 static const char *address_text(const struct address *address, char text[TEXT_SIZE])
 {
-    struct sink sink = sink_over(text, TEXT_SIZE);
+    struct sink sink = sink_init(text, TEXT_SIZE);
     address_write(address, &sink);
     return finish(&sink);
 }
 
 static const char *cidr_text(const struct cidr *range, char text[TEXT_SIZE])
 {
-    struct sink sink = sink_over(text, TEXT_SIZE);
+    struct sink sink = sink_init(text, TEXT_SIZE);
     cidr_write(range, &sink);
     return finish(&sink);
 }
@@ -60,14 +60,14 @@ static const char *cidr_text(const struct cidr *range, char text[TEXT_SIZE])
 static struct cidr range_of(const char *text)
 {
     struct cidr range = {0};
-    if (cidr_parse(span_of(text), &range) != CIDR_FAULT_NONE) fail_msg("not a range: %s", text);
+    if (cidr_parse(string_bytes(text), &range) != CIDR_FAULT_NONE) fail_msg("not a range: %s", text);
     return range;
 }
 
 static struct address address_of(const char *text)
 {
     struct address address = {0};
-    if (!address_parse(span_of(text), &address)) fail_msg("not an address: %s", text);
+    if (!address_parse(string_bytes(text), &address)) fail_msg("not an address: %s", text);
     return address;
 }
 
@@ -153,16 +153,16 @@ static void addresses_are_read_strictly_and_written_canonically(void **state)
     for (size_t i = 0; i < COUNT_OF(addresses); i++) {
         struct address address, again;
         char text[TEXT_SIZE];
-        bool read = address_parse(span_of(addresses[i].text), &address);
+        bool read = address_parse(string_bytes(addresses[i].text), &address);
         if (read != (addresses[i].canonical != NULL)) fail_msg("%s", addresses[i].text);
         if (!read) continue;
         assert_string_equal(address_text(&address, text), addresses[i].canonical);
-        assert_true(address_parse(span_of(text), &again));
+        assert_true(address_parse(string_bytes(text), &again));
         assert_memory_equal(&again, &address, sizeof(address));
     }
     struct address untouched = address_of("1.2.3.4");
-    assert_false(address_parse(SPAN("1.2.3.4\0"), &untouched));
-    assert_false(address_parse((struct span){NULL, 0}, &untouched));
+    assert_false(address_parse(BYTES("1.2.3.4\0"), &untouched));
+    assert_false(address_parse((struct bytes){NULL, 0}, &untouched));
     assert_int_equal(untouched.high, UINT64_C(0x0102030400000000));
 }
 
@@ -172,7 +172,7 @@ static void ranges_are_read_strictly_and_written_canonically(void **state)
     for (size_t i = 0; i < COUNT_OF(ranges); i++) {
         struct cidr range = {.bits = 77}, again;
         char text[TEXT_SIZE];
-        enum cidr_fault fault = cidr_parse(span_of(ranges[i].text), &range);
+        enum cidr_fault fault = cidr_parse(string_bytes(ranges[i].text), &range);
         if (fault != ranges[i].fault) fail_msg("%s: %s", ranges[i].text, cidr_fault_text(fault));
         if (fault != CIDR_FAULT_NONE) {
             assert_int_equal(range.bits, 77);
@@ -180,7 +180,7 @@ static void ranges_are_read_strictly_and_written_canonically(void **state)
         }
         assert_true(cidr_valid(&range));
         assert_string_equal(cidr_text(&range, text), ranges[i].canonical);
-        assert_int_equal(cidr_parse(span_of(text), &again), CIDR_FAULT_NONE);
+        assert_int_equal(cidr_parse(string_bytes(text), &again), CIDR_FAULT_NONE);
         assert_int_equal(cidr_compare(&again, &range), 0);
     }
     for (int fault = 0; fault <= CIDR_FAULTS_COUNT; fault++) {
@@ -204,7 +204,7 @@ static void check_against_the_library(const char *text)
     uint8_t wanted[16] = {[10] = 0xff, [11] = 0xff}, got[16];
     bool there = inet_pton(AF_INET, text, wanted + 12) == 1 || inet_pton(AF_INET6, text, wanted) == 1;
     struct address address;
-    if (address_parse(span_of(text), &address) != there) fail_msg("%s", text);
+    if (address_parse(string_bytes(text), &address) != there) fail_msg("%s", text);
     if (!there) return;
     bytes_of(&address, got);
     assert_memory_equal(got, wanted, 16);

@@ -1,6 +1,6 @@
 /* Consumption: pictures of accounts, one command a row, then random streams against sums that anybody could do. */
 #include "account_tools.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
 
 /* ---- rows ------------------------------------------------------------------------------------------------ */
 
@@ -130,7 +130,7 @@ static void who_may_not_ask(void **state)
     assert_int_equal(pair_consume(&pair, "a", 1, T + D), 1);
     pair_ask_one(&pair, "b", 1, ASK_ALL, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
-    assert_true(span_equal(pair.decision.about, SPAN("b")));
+    assert_true(bytes_equal(pair.decision.about, BYTES("b")));
     pair_state(&pair, ACCOUNT_SUSPENDED, T + D);
     pair_ask_one(&pair, "a", 1, ASK_PEEK, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
@@ -168,7 +168,7 @@ static void an_account_opens_itself_where_it_may(void **state)
     (void)state;
     struct pair pair = {0};
     plan_set("free", "a LIMIT 10 1h");
-    host.default_plan = SPAN("free");
+    host.default_plan = BYTES("free");
     pair_ask_one(&pair, "a", 3, ASK_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_MISSING);
     host.auto_open = true;
@@ -212,8 +212,8 @@ static void asked_again_the_answer_is_the_same(void **state)
     /* another resource's ids are others, and so are those of batches */
     pair_ask_one(&pair, "b", 1, ASK_ALL, "x", T + S);
     assert_false(pair.decision.replayed);
-    struct consume_item items[] = {{SPAN("a"), 1}, {SPAN("b"), 2}};
-    struct consume_ask batch = {.items = items, .count = 2, .batch = true, .id = SPAN("x"), .now_us = T + S};
+    struct consume_item items[] = {{BYTES("a"), 1}, {BYTES("b"), 2}};
+    struct consume_ask batch = {.items = items, .count = 2, .batch = true, .id = BYTES("x"), .now_us = T + S};
     pair_ask(&pair, &batch);
     assert_false(pair.decision.replayed);
     assert_int_equal(used_of(&pair, "a", T + S), 10);
@@ -232,8 +232,8 @@ static void denials_are_remembered_where_they_stick(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
-    struct consume_item item = {SPAN("a"), 11};
-    struct consume_ask ask = {.items = &item, .count = 1, .id = SPAN("x"), .now_us = T};
+    struct consume_item item = {BYTES("a"), 11};
+    struct consume_ask ask = {.items = &item, .count = 1, .id = BYTES("x"), .now_us = T};
     pair_ask(&pair, &ask);
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
     ask.sticky = true;
@@ -278,8 +278,8 @@ static void all_or_nobody(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 5 ROLLING 1h | c RATE FIXED 3 1s");
     pair_open(&pair, "pro", T);
-    struct consume_item items[] = {{SPAN("a"), 4}, {SPAN("b"), 5}, {SPAN("c"), 3}};
-    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .id = SPAN("x"), .now_us = T};
+    struct consume_item items[] = {{BYTES("a"), 4}, {BYTES("b"), 5}, {BYTES("c"), 3}};
+    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .id = BYTES("x"), .now_us = T};
     pair_ask(&pair, &ask);
     assert_false(pair.decision.denied);
     assert_int_equal(pair.decision.verdicts[0].granted, 4);
@@ -287,16 +287,16 @@ static void all_or_nobody(void **state)
     pair_ask(&pair, &ask);
     assert_true(pair.decision.replayed);
     assert_int_equal(pair.decision.verdicts_count, 3);
-    ask.id = SPAN("y");
+    ask.id = BYTES("y");
     ask.now_us = T + S;
     pair_ask(&pair, &ask); /* b has none left */
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
     for (int i = 0; i < 3; i++) assert_int_equal(pair.decision.verdicts[i].granted, 0);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
-    items[1].resource = SPAN("d");
+    items[1].resource = BYTES("d");
     pair_ask(&pair, &ask);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
-    assert_true(span_equal(pair.decision.about, SPAN("d")));
+    assert_true(bytes_equal(pair.decision.about, BYTES("d")));
     pair_end(&pair);
 }
 
@@ -306,8 +306,8 @@ static void the_first_that_admits(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 1 1h | b LIMIT 2 1h | c LIMIT 3 1h");
     pair_open(&pair, "pro", T);
-    struct consume_item items[] = {{SPAN("a"), 2}, {SPAN("b"), 2}, {SPAN("c"), 2}};
-    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .any = true, .id = SPAN("x"), .now_us = T};
+    struct consume_item items[] = {{BYTES("a"), 2}, {BYTES("b"), 2}, {BYTES("c"), 2}};
+    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
     pair_ask(&pair, &ask);
     assert_int_equal(pair.decision.verdicts[0].granted, 0);
     assert_int_equal(pair.decision.verdicts[1].granted, 2);
@@ -319,7 +319,7 @@ static void the_first_that_admits(void **state)
     pair_ask(&pair, &ask);
     assert_true(pair.decision.replayed);
     assert_int_equal(used_of(&pair, "c", T), 0);
-    ask.id = SPAN("");
+    ask.id = BYTES("");
     pair_ask(&pair, &ask);
     assert_int_equal(pair.decision.verdicts[2].granted, 2);
     pair_ask(&pair, &ask);

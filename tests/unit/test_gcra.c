@@ -1,5 +1,5 @@
 /* GCRA: rows per promise, from the first unit to the edges of 64 bits. */
-#include "quota/gcra.h"
+#include "quota/rate/gcra.h"
 #include "scenario.h"
 
 static void it_admits_a_burst_then_the_rate(void **state)
@@ -89,11 +89,11 @@ static void extremes_are_right_or_refused(void **state)
         int64_t granted, remaining;
     } rows[] = {
         /* the largest capacity at the slowest rate: one unit fits, all of it would end past the last instant */
-        {1, SPAN_MAX_US, INT64_MAX, 1, FAULT_NONE, 1, INT64_MAX - 1},
-        {1, SPAN_MAX_US, INT64_MAX, INT64_MAX, FAULT_OVERFLOW, 0, 0},
+        {1, DURATION_MAX_US, INT64_MAX, 1, FAULT_NONE, 1, INT64_MAX - 1},
+        {1, DURATION_MAX_US, INT64_MAX, INT64_MAX, FAULT_OVERFLOW, 0, 0},
         /* the fastest rate takes everything at once */
         {INT64_MAX, 1, INT64_MAX, INT64_MAX, FAULT_NONE, INT64_MAX, 0},
-        {INT64_MAX, SPAN_MAX_US, 1, 1, FAULT_NONE, 1, 0},
+        {INT64_MAX, DURATION_MAX_US, 1, 1, FAULT_NONE, 1, 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct scene scene = {0};

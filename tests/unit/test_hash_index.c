@@ -2,7 +2,7 @@
  *
  * Every step is also held against what must always be true: the bytes the index reports are those the heap has given
  * it, one step asks the heap for no more than it promises, and when all is taken out nothing is held. */
-#include "quota/hash_index.h"
+#include "quota/base/hash_index.h"
 #include "tools.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,10 +23,10 @@ struct record {
 
 static struct record records[GROWN];
 
-static struct span key_of(const struct hash_link *link)
+static struct bytes key_of(const struct hash_link *link)
 {
     const struct record *record = HASH_RECORD(link, const struct record, link);
-    return (struct span){(const char *)&record->key, sizeof(record->key)};
+    return (struct bytes){(const char *)&record->key, sizeof(record->key)};
 }
 
 /* How many bits of the hash a test lets through: 0 = all keys collide. */

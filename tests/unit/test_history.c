@@ -1,7 +1,7 @@
 /* History: rows per promise, then random streams against a plain array of single cycles that knows each by itself. */
-#include "quota/calendar.h"
-#include "quota/checked.h"
-#include "quota/history.h"
+#include "quota/account/history.h"
+#include "quota/base/checked.h"
+#include "quota/time/calendar.h"
 #include "scenario.h"
 #include "tools.h"
 
@@ -42,7 +42,7 @@ static void assert_same_bytes(const struct history *left, const struct history *
 /* Reads exactly these bytes. */
 static struct history *decode(const char *data, size_t size, bool *bad)
 {
-    struct cursor cursor = cursor_over((struct span){data, size});
+    struct cursor cursor = cursor_init((struct bytes){data, size});
     struct history *history = history_decode(&cursor);
     *bad = !cursor_done(&cursor);
     if (cursor.bad) assert_null(history);
@@ -395,15 +395,15 @@ static uint32_t model_entries(struct closed_cycle entries[HISTORY_ENTRIES_MAX], 
 
 /* Boundaries as calendars make them: with a day of the month that is not in all, turns of the clock, odd lengths. */
 struct calendar {
-    int64_t months, days, span_us;
+    int64_t months, days, duration_us;
 };
 
 static int64_t boundary_us(const struct calendar *calendar, int64_t index)
 {
     struct civil anchor = {2019, 10, 31};
     int64_t day = days_from_civil(civil_add_months(anchor, index * calendar->months)) + index * calendar->days;
-    int64_t turned_us = calendar->span_us == 0 && floor_mod(day, 365) > 200 ? H : 0;
-    return day * D + turned_us + index * calendar->span_us;
+    int64_t turned_us = calendar->duration_us == 0 && floor_mod(day, 365) > 200 ? H : 0;
+    return day * D + turned_us + index * calendar->duration_us;
 }
 
 static struct history *push_some(struct history *history, const struct calendar *calendar, int64_t *index)

@@ -1,6 +1,6 @@
 /* Unit tests of src/holds.c: a plain array is the model. */
-#include "quota/holds.h"
-#include "quota/memory.h"
+#include "quota/account/holds.h"
+#include "quota/base/memory.h"
 #include "tools.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,9 +17,9 @@ struct modelled {
     bool stands;
 };
 
-static struct span id_of(const struct modelled *modelled)
+static struct bytes id_of(const struct modelled *modelled)
 {
-    return (struct span){modelled->id, strlen(modelled->id)};
+    return (struct bytes){modelled->id, strlen(modelled->id)};
 }
 
 /* Every record of the model is found by its id, and the array is in order of expiry, then of ids. */

@@ -3,8 +3,8 @@
  * Every step is also held against what must always be true: deciding leaves the value byte for byte as it was, a
  * decision without a change is a denial, a replay or a fault, a change carries over the wire to a twin that ends
  * byte-identical, a value survives its own encoding. */
-#include "quota/lease.h"
-#include "quota/lease_codec.h"
+#include "quota/rate/lease.h"
+#include "quota/rate/lease_codec.h"
 #include "scenario.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,9 +17,9 @@ struct pair {
     struct lease_decision decision; /* of the last ask */
 };
 
-static struct span span_from(const char *text)
+static struct bytes text_bytes(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    return (struct bytes){text, strlen(text)};
 }
 
 static struct sink bytes_of(const struct leases *leases)
@@ -38,7 +38,7 @@ static void assert_same_bytes(const struct sink *left, const struct sink *right)
 static void assert_survives_encoding(const struct leases *leases)
 {
     struct sink bytes = bytes_of(leases);
-    struct leases *again = leases_decode((struct span){bytes.data, bytes.size});
+    struct leases *again = leases_decode((struct bytes){bytes.data, bytes.size});
     assert_non_null(again);
     struct sink once_more = bytes_of(again);
     assert_same_bytes(&bytes, &once_more);
@@ -55,7 +55,7 @@ static void pair_apply(struct pair *pair)
     struct lease_decision received;
     bool lasting;
     lease_effects_encode(&pair->decision, true, &wire);
-    assert_true(lease_effects_decode((struct span){wire.data, wire.size}, &received, &lasting));
+    assert_true(lease_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
     assert_true(lasting);
     assert_true(leases_accepts(pair->twin, &received));
     pair->leases = leases_apply(pair->leases, &pair->decision);
@@ -89,14 +89,14 @@ static const struct verdict *acquire(struct pair *pair, struct lease_ask ask)
 
 static enum lease_fault renew(struct pair *pair, const char *id, int64_t ttl_us, int64_t now_us)
 {
-    PAIR_DECIDE(pair, leases_decide_renew(pair->leases, span_from(id), ttl_us, now_us, &pair->decision));
+    PAIR_DECIDE(pair, leases_decide_renew(pair->leases, text_bytes(id), ttl_us, now_us, &pair->decision));
     return pair->decision.fault;
 }
 
 static bool release(struct pair *pair, const char *id, int64_t now_us)
 {
     bool live = false;
-    PAIR_DECIDE(pair, live = leases_decide_release(pair->leases, span_from(id), now_us, &pair->decision));
+    PAIR_DECIDE(pair, live = leases_decide_release(pair->leases, text_bytes(id), now_us, &pair->decision));
     return live;
 }
 
@@ -123,7 +123,7 @@ struct row {
 
 static struct lease_ask ask_of(const struct row *row)
 {
-    return (struct lease_ask){.id = span_from(row->id),
+    return (struct lease_ask){.id = text_bytes(row->id),
                               .limit = row->limit,
                               .cost = row->cost,
                               .ttl_us = row->ttl_us,
@@ -216,7 +216,7 @@ static void an_id_is_asked_again(void **state)
              /* not when it has ended */
              ASK(10 * S, "a", 5, 2, S, 0, 2, 3, 0, S));
     struct pair pair = {0};
-    struct lease_ask ask = {.id = SPAN("a"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
+    struct lease_ask ask = {.id = BYTES("a"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
     acquire(&pair, ask);
     int64_t token = pair.decision.lease.token;
     ask.now_us += S / 2;
@@ -268,7 +268,8 @@ static void numbers_at_their_edges(void **state)
     int64_t last_us = INSTANT_MAX_US - BASE;
     RUN_ROWS(ASK(0, "a", INT64_MAX, INT64_MAX - 1, S, 0, INT64_MAX - 1, 1, 0, S),
              ASK(0, "b", INT64_MAX, 2, S, 0, 0, 1, S, S), FAULTY(LEASE_FAULT_OVERFLOW, 0, "b", -1, 2, S),
-             ASK(0, "b", -1, 1, 1, 0, 1, -1, 0, S), ASK(1, "b", INT64_MAX, 1, SPAN_MAX_US, 0, 1, 0, 0, SPAN_MAX_US),
+             ASK(0, "b", -1, 1, 1, 0, 1, -1, 0, S),
+             ASK(1, "b", INT64_MAX, 1, DURATION_MAX_US, 0, 1, 0, 0, DURATION_MAX_US),
              FAULTY(LEASE_FAULT_OVERFLOW, last_us, "c", 1, 1, 1), ASK(last_us - 1, "c", 1, 1, 1, 0, 1, 0, 0, 1),
              MOVE(last_us - 1, "c", 2, LEASE_FAULT_OVERFLOW),
              /* no token is left: it would be later than the last instant */
@@ -300,12 +301,12 @@ static void an_id_made_here_is_nobodys(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    struct lease_ask ask = {.id = SPAN("L1738335600000001"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
+    struct lease_ask ask = {.id = BYTES("L1738335600000001"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
     acquire(&pair, ask);
-    ask.id = SPAN("L1738335600000002");
+    ask.id = BYTES("L1738335600000002");
     ask.now_us++;
     acquire(&pair, ask); /* token …001 */
-    ask.id = (struct span){0};
+    ask.id = (struct bytes){0};
     acquire(&pair, ask); /* would be L…002 */
     assert_int_equal(pair.decision.lease.token, BASE + 3);
     assert_memory_equal(pair.decision.lease.id.data, "L1738335600000003", pair.decision.lease.id.size);
@@ -316,13 +317,13 @@ static void a_key_outlives_what_it_has_promised(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    struct lease_ask ask = {.limit = 9, .cost = 1, .ttl_us = H, .now_us = BASE, .id = SPAN("a")};
+    struct lease_ask ask = {.limit = 9, .cost = 1, .ttl_us = H, .now_us = BASE, .id = BYTES("a")};
     acquire(&pair, ask);
     assert_int_equal(leases_deadline_us(pair.leases), BASE + H + DAY); /* the last end */
     release(&pair, "a", BASE + S);
     assert_int_equal(leases_deadline_us(pair.leases), BASE + S + DAY); /* the mark */
     struct lease_decision decision = {.change = LEASE_OPEN, .settled_us = BASE + S};
-    decision.lease = (struct lease){SPAN("b"), 1, BASE + 2 * H, BASE + S, BASE + H};
+    decision.lease = (struct lease){BYTES("b"), 1, BASE + 2 * H, BASE + S, BASE + H};
     assert_true(leases_accepts(pair.leases, &decision));
     pair.leases = leases_apply(pair.leases, &decision);
     assert_int_equal(leases_deadline_us(pair.leases), BASE + 2 * H + DAY); /* a token ahead of the time */
@@ -356,7 +357,7 @@ static void no_choice_of_expiries_makes_the_tree_deep(void **state)
         mixed ^= mixed >> 31;
         (void)snprintf(id, sizeof(id), "id%lld", (long long)token);
         struct lease_decision made = {.change = LEASE_OPEN, .settled_us = BASE};
-        made.lease = (struct lease){span_from(id), 1, token, BASE, BASE + 1 + (int64_t)(mixed >> 8)};
+        made.lease = (struct lease){text_bytes(id), 1, token, BASE, BASE + 1 + (int64_t)(mixed >> 8)};
         assert_true(leases_accepts(leases, &made));
         leases = leases_apply(leases, &made);
     }
@@ -425,7 +426,7 @@ static void an_id_that_has_ended_may_come_again_at_once(void **state)
         struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + round * H};
         for (int i = 0; i < 3 * LEASE_SWEEP_MAX; i++) {
             char id[8] = {(char)('a' + i / 26), (char)('a' + i % 26)};
-            ask.id = (struct span){id, 2};
+            ask.id = (struct bytes){id, 2};
             leases_decide_acquire(leases, &ask, &decision);
             assert_int_equal(decision.change, LEASE_OPEN);
             leases = leases_apply(leases, &decision);
@@ -444,36 +445,36 @@ static const struct {
     struct lease lease;
     bool fits;
 } strangers[] = {
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, BASE + 1, BASE, BASE + 1}, true},
-    {LEASE_OPEN, BASE + 10 * S, {SPAN("a"), 1, BASE + 1, BASE, BASE + 11 * S}, true}, /* the old one is swept */
-    {LEASE_OPEN, BASE, {SPAN("a"), 1, BASE + 1, BASE, BASE + 1}, false},
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, BASE, BASE, BASE + 1}, false},     /* an old token */
-    {LEASE_OPEN, BASE, {SPAN("b"), 0, BASE + 1, BASE, BASE + 1}, false}, /* no cost */
-    {LEASE_OPEN, BASE, {SPAN("b"), INT64_MAX - 1, BASE + 1, BASE, BASE + 1}, false},
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, BASE + 1, BASE, BASE}, false},         /* ended before it began */
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, BASE + 1, BASE + 1, BASE + 1}, false}, /* begun in the future */
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, BASE + 1, 0, BASE + 1}, false},
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, BASE + 1, BASE, INSTANT_MAX_US + 1}, false},
-    {LEASE_OPEN, BASE, {SPAN("b"), 1, LEASE_TOKEN_MAX + 1, BASE, BASE + 1}, false},
-    {LEASE_OPEN, BASE, {SPAN(""), 1, BASE + 1, BASE, BASE + 1}, false},
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, BASE + 1, BASE, BASE + 1}, true},
+    {LEASE_OPEN, BASE + 10 * S, {BYTES("a"), 1, BASE + 1, BASE, BASE + 11 * S}, true}, /* the old one is swept */
+    {LEASE_OPEN, BASE, {BYTES("a"), 1, BASE + 1, BASE, BASE + 1}, false},
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, BASE, BASE, BASE + 1}, false},     /* an old token */
+    {LEASE_OPEN, BASE, {BYTES("b"), 0, BASE + 1, BASE, BASE + 1}, false}, /* no cost */
+    {LEASE_OPEN, BASE, {BYTES("b"), INT64_MAX - 1, BASE + 1, BASE, BASE + 1}, false},
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, BASE + 1, BASE, BASE}, false},         /* ended before it began */
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, BASE + 1, BASE + 1, BASE + 1}, false}, /* begun in the future */
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, BASE + 1, 0, BASE + 1}, false},
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, BASE + 1, BASE, INSTANT_MAX_US + 1}, false},
+    {LEASE_OPEN, BASE, {BYTES("b"), 1, LEASE_TOKEN_MAX + 1, BASE, BASE + 1}, false},
+    {LEASE_OPEN, BASE, {BYTES(""), 1, BASE + 1, BASE, BASE + 1}, false},
     {LEASE_OPEN, BASE, {{too_long, sizeof(too_long)}, 1, BASE + 1, BASE, BASE + 1}, false},
-    {LEASE_OPEN, BASE - 1, {SPAN("b"), 1, BASE + 1, BASE - 1, BASE + 1}, false}, /* behind the mark */
-    {LEASE_OPEN, INSTANT_MAX_US + 1, {SPAN("b"), 1, BASE + 1, BASE, INT64_MAX}, false},
-    {LEASE_MOVE, BASE, {.id = SPAN("a"), .expires_us = BASE + 1}, true},
-    {LEASE_MOVE, BASE, {.id = SPAN("a"), .expires_us = BASE}, false},
-    {LEASE_MOVE, BASE + 10 * S, {.id = SPAN("a"), .expires_us = BASE + 11 * S}, false}, /* it has ended by then */
-    {LEASE_MOVE, BASE, {.id = SPAN("b"), .expires_us = BASE + 1}, false},
-    {LEASE_CLOSE, BASE + S, {.id = SPAN("a")}, true},
-    {LEASE_CLOSE, BASE, {.id = SPAN("b")}, false},
-    {LEASE_CLOSE, BASE + 10 * S, {.id = SPAN("a")}, false},
-    {LEASE_KEPT, BASE, {.id = SPAN("a"), .expires_us = BASE + 1}, false},
+    {LEASE_OPEN, BASE - 1, {BYTES("b"), 1, BASE + 1, BASE - 1, BASE + 1}, false}, /* behind the mark */
+    {LEASE_OPEN, INSTANT_MAX_US + 1, {BYTES("b"), 1, BASE + 1, BASE, INT64_MAX}, false},
+    {LEASE_MOVE, BASE, {.id = BYTES("a"), .expires_us = BASE + 1}, true},
+    {LEASE_MOVE, BASE, {.id = BYTES("a"), .expires_us = BASE}, false},
+    {LEASE_MOVE, BASE + 10 * S, {.id = BYTES("a"), .expires_us = BASE + 11 * S}, false}, /* it has ended by then */
+    {LEASE_MOVE, BASE, {.id = BYTES("b"), .expires_us = BASE + 1}, false},
+    {LEASE_CLOSE, BASE + S, {.id = BYTES("a")}, true},
+    {LEASE_CLOSE, BASE, {.id = BYTES("b")}, false},
+    {LEASE_CLOSE, BASE + 10 * S, {.id = BYTES("a")}, false},
+    {LEASE_KEPT, BASE, {.id = BYTES("a"), .expires_us = BASE + 1}, false},
 };
 
 static void changes_from_outside_must_fit(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    acquire(&pair, (struct lease_ask){SPAN("a"), 9, 2, 10 * S, BASE, 0});
+    acquire(&pair, (struct lease_ask){BYTES("a"), 9, 2, 10 * S, BASE, 0});
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
         struct lease_decision decision = {.change = strangers[i].change, .settled_us = strangers[i].settled_us};
         decision.lease = strangers[i].lease;
@@ -573,7 +574,7 @@ static void check_acquire(struct pair *pair, struct list *stored, int64_t now_us
                             .ttl_us = 1 + draw(60),
                             .now_us = now_us,
                             .ahead = draw(6) == 0 ? 1 + draw(5) : 0};
-    if (named) ask.id = span_from(id_text(id));
+    if (named) ask.id = text_bytes(id_text(id));
     const struct listed *same = named ? list_find(&view, id) : NULL;
     int64_t held = list_units(&view), granted = 0, wait = 0;
     bool conflict = same && same->cost != ask.cost, open = false;

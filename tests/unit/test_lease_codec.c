@@ -1,5 +1,5 @@
 /* The codec of leases: small effects, golden bytes, every truncation and every flipped byte refused or understood. */
-#include "quota/lease_codec.h"
+#include "quota/rate/lease_codec.h"
 #include "scenario.h"
 
 /* A key with history: released, renewed, tokens ahead of the time. */
@@ -9,21 +9,21 @@ static struct leases *busy_leases(void)
     struct lease_decision decision;
     for (int64_t i = 0; i < 12; i++) {
         struct lease_ask ask = {.limit = -1, .cost = 1 + i * i * 40, .ttl_us = S << i, .now_us = BASE + (i / 3) * MS};
-        if (i % 2 == 0) ask.id = (struct span){"ids-of-several-sizes", (size_t)i + 1};
+        if (i % 2 == 0) ask.id = (struct bytes){"ids-of-several-sizes", (size_t)i + 1};
         leases_decide_acquire(leases, &ask, &decision);
         assert_int_equal(decision.change, LEASE_OPEN);
         leases = leases_apply(leases, &decision);
     }
-    assert_true(leases_decide_release(leases, SPAN("ids"), BASE + 9 * MS, &decision));
+    assert_true(leases_decide_release(leases, BYTES("ids"), BASE + 9 * MS, &decision));
     leases = leases_apply(leases, &decision);
-    leases_decide_renew(leases, SPAN("ids-o"), H, BASE + 10 * MS, &decision);
+    leases_decide_renew(leases, BYTES("ids-o"), H, BASE + 10 * MS, &decision);
     return leases_apply(leases, &decision);
 }
 
 static void an_acquire_is_fifteen_bytes_and_its_id(void **state)
 {
     (void)state;
-    struct lease_ask ask = {.limit = 5, .cost = 1, .ttl_us = 30 * S, .now_us = BASE, .id = SPAN("0123456789")};
+    struct lease_ask ask = {.limit = 5, .cost = 1, .ttl_us = 30 * S, .now_us = BASE, .id = BYTES("0123456789")};
     struct lease_decision decision;
     struct sink wire = {0};
     leases_decide_acquire(NULL, &ask, &decision);
@@ -37,12 +37,12 @@ static void the_bytes_are_these_for_ever(void **state)
     (void)state;
     /* seen 300, last token 400; lease 290: cost 3, acquired 10 before and expires 7 after; lease 400: cost 1, 0, 128 */
     static const char golden[] = "\x11\xac\x02\x90\x03\x02\xa2\x02\x03\x0a\x07\x02\x61\x62\x6e\x01\x00\x80\x01\x01\x63";
-    struct leases *leases = leases_decode((struct span){golden, sizeof(golden) - 1});
+    struct leases *leases = leases_decode((struct bytes){golden, sizeof(golden) - 1});
     assert_non_null(leases);
     const struct lease *first = leases_next(leases, NULL), *second = leases_next(leases, first);
     assert_int_equal(leases_seen_us(leases), 300);
     assert_int_equal(leases_last_token(leases), 400);
-    assert_true(span_equal(first->id, SPAN("ab")) && span_equal(second->id, SPAN("c")));
+    assert_true(bytes_equal(first->id, BYTES("ab")) && bytes_equal(second->id, BYTES("c")));
     assert_int_equal(first->acquired_us, 290);
     assert_int_equal(first->expires_us, 307);
     assert_int_equal(second->token, 400);
@@ -85,9 +85,9 @@ static void values_that_lie_are_refused(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        if (leases_decode((struct span){lies[i].bytes, lies[i].size})) fail_msg("row %zu was let in", i);
+        if (leases_decode((struct bytes){lies[i].bytes, lies[i].size})) fail_msg("row %zu was let in", i);
     }
-    struct leases *empty = leases_decode((struct span){"\x11\x05\x05\x00", 4}); /* all of it is released */
+    struct leases *empty = leases_decode((struct bytes){"\x11\x05\x05\x00", 4}); /* all of it is released */
     assert_non_null(empty);
     assert_int_equal(leases_deadline_us(empty), 5 + LEASE_RETENTION_US);
     leases_free(empty);
@@ -96,7 +96,7 @@ static void values_that_lie_are_refused(void **state)
 /* Bytes are either refused, or a value that encodes to exactly these bytes again. */
 static void assert_refused_or_same(const char *data, size_t size)
 {
-    struct leases *leases = leases_decode((struct span){data, size});
+    struct leases *leases = leases_decode((struct bytes){data, size});
     if (!leases) return;
     struct sink again = {0};
     leases_encode(leases, &again);
@@ -114,7 +114,7 @@ static void damaged_values_are_refused_or_understood(void **state)
     leases_encode(leases, &blob);
     assert_refused_or_same(blob.data, blob.size);
     for (size_t size = 0; size < blob.size; size++) {
-        assert_null(leases_decode((struct span){blob.data, size})); /* truncated anywhere */
+        assert_null(leases_decode((struct bytes){blob.data, size})); /* truncated anywhere */
     }
     for (size_t at = 0; at < blob.size; at++) {
         char kept = blob.data[at];
@@ -136,22 +136,22 @@ static void damaged_effects_are_refused_or_fit(void **state)
     for (enum lease_change change = LEASE_OPEN; change <= LEASE_CLOSE; change++) {
         struct sink wire = {0};
         bool lasting;
-        struct lease_ask ask = {.limit = -1, .cost = 300, .ttl_us = H, .now_us = BASE + S, .id = SPAN("new")};
+        struct lease_ask ask = {.limit = -1, .cost = 300, .ttl_us = H, .now_us = BASE + S, .id = BYTES("new")};
         leases_decide_acquire(leases, &ask, &decision);
-        if (change == LEASE_MOVE) leases_decide_renew(leases, SPAN("ids-o"), D, BASE + S, &decision);
-        if (change == LEASE_CLOSE) leases_decide_release(leases, SPAN("ids-o"), BASE + S, &decision);
+        if (change == LEASE_MOVE) leases_decide_renew(leases, BYTES("ids-o"), D, BASE + S, &decision);
+        if (change == LEASE_CLOSE) leases_decide_release(leases, BYTES("ids-o"), BASE + S, &decision);
         assert_int_equal(decision.change, change);
         lease_effects_encode(&decision, true, &wire);
         for (size_t at = 0; at < wire.size; at++) {
             char kept = wire.data[at];
             for (int byte = 0; byte < 256; byte++) {
                 wire.data[at] = (char)byte;
-                if (!lease_effects_decode((struct span){wire.data, wire.size}, &again, &lasting)) continue;
+                if (!lease_effects_decode((struct bytes){wire.data, wire.size}, &again, &lasting)) continue;
                 if (leases_accepts(NULL, &again)) leases_free(leases_apply(NULL, &again));
                 leases_accepts(leases, &again);
             }
             wire.data[at] = kept;
-            assert_false(lease_effects_decode((struct span){wire.data, at}, &again, &lasting));
+            assert_false(lease_effects_decode((struct bytes){wire.data, at}, &again, &lasting));
         }
         sink_free(&wire);
     }

@@ -1,5 +1,5 @@
 /* The exact drain under every bucket, against a drain that walks tick by tick. */
-#include "quota/level.h"
+#include "quota/rate/level.h"
 #include "scenario.h"
 
 static void many_small_drains_equal_one_large_one(void **state)
@@ -43,7 +43,7 @@ static void raising_tells_overflow_before_it_happens(void **state)
     } rows[] = {
         {1, 1, INT64_MAX - 1, 1, FAULT_OVERFLOW}, /* the level fits, the instant it ends does not */
         {INT64_MAX, 1, INT64_MAX - 1, 1, FAULT_NONE}, {INT64_MAX, 1, INT64_MAX, 1, FAULT_OVERFLOW},
-        {1, SPAN_MAX_US, 15, 1, FAULT_OVERFLOW},      {1, SPAN_MAX_US, 13, 1, FAULT_NONE},
+        {1, DURATION_MAX_US, 15, 1, FAULT_OVERFLOW},  {1, DURATION_MAX_US, 13, 1, FAULT_NONE},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct rule rule = rule_of(RULE_LEAKY, rows[i].limit, rows[i].period_us, 0);

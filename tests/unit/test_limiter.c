@@ -1,5 +1,5 @@
 /* The limiter: several rules at once, blocks, changed rules, what outside effects may do. */
-#include "quota/limiter_codec.h"
+#include "quota/rate/limiter_codec.h"
 #include "scenario.h"
 
 static void assert_verdict(const struct verdict *verdict, int64_t granted, int64_t limit, int64_t remaining,

@@ -1,5 +1,5 @@
 /* The codec: small effects, every truncation and every flipped byte refused or understood, never worse. */
-#include "quota/limiter_codec.h"
+#include "quota/rate/limiter_codec.h"
 #include "scenario.h"
 
 /* One key under every algorithm, blocked, with history. */
@@ -41,7 +41,7 @@ static void an_admission_is_a_dozen_bytes(void **state)
 /* Bytes are either refused, or a value that encodes to exactly these bytes again. */
 static void assert_refused_or_same(const char *data, size_t size)
 {
-    struct limiter *limiter = limiter_decode((struct span){data, size});
+    struct limiter *limiter = limiter_decode((struct bytes){data, size});
     if (!limiter) return;
     struct sink again = {0};
     limiter_encode(limiter, &again);
@@ -58,7 +58,7 @@ static void damaged_values_are_refused_or_understood(void **state)
     struct sink blob = {0};
     limiter_encode(limiter, &blob);
     for (size_t size = 0; size < blob.size; size++) {
-        assert_null(limiter_decode((struct span){blob.data, size})); /* truncated anywhere */
+        assert_null(limiter_decode((struct bytes){blob.data, size})); /* truncated anywhere */
     }
     for (size_t at = 0; at < blob.size; at++) {
         char kept = blob.data[at];
@@ -69,7 +69,7 @@ static void damaged_values_are_refused_or_understood(void **state)
         blob.data[at] = kept;
     }
     blob.data[0] = ENCODING_NEWEST + 1;
-    assert_null(limiter_decode((struct span){blob.data, blob.size})); /* written by a newer version */
+    assert_null(limiter_decode((struct bytes){blob.data, blob.size})); /* written by a newer version */
     sink_free(&blob);
     limiter_free(limiter);
     assert_int_equal(rule_sets_count(), 0);
@@ -88,14 +88,14 @@ static void damaged_effects_are_refused_or_fit(void **state)
         char kept = wire.data[at];
         for (int byte = 0; byte < 256; byte++) {
             wire.data[at] = (char)byte;
-            if (!effects_decode((struct span){wire.data, wire.size}, received, &again, &lasting)) continue;
+            if (!effects_decode((struct bytes){wire.data, wire.size}, received, &again, &lasting)) continue;
             if (!limiter_accepts(NULL, &again)) continue;
             struct limiter *limiter = limiter_apply(NULL, &again);
             limiter_deadline_us(limiter);
             limiter_free(limiter);
         }
         wire.data[at] = kept;
-        assert_false(at > 0 && effects_decode((struct span){wire.data, at}, received, &again, &lasting) &&
+        assert_false(at > 0 && effects_decode((struct bytes){wire.data, at}, received, &again, &lasting) &&
                      again.effects_count == decision.effects_count);
     }
     sink_free(&wire);

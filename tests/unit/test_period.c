@@ -2,9 +2,9 @@
  *
  * The slow model knows no formula: it asks every local day in turn whether a cycle begins on it, turns the clock minute
  * by minute until it shows that reading or has jumped over it, and looks for an instant from the far end. */
-#include "quota/calendar.h"
-#include "quota/micros.h"
-#include "quota/period.h"
+#include "quota/time/calendar.h"
+#include "quota/time/duration.h"
+#include "quota/time/period.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -18,9 +18,9 @@
 #define H      MICROS_PER_HOUR
 #define DAY_US MICROS_PER_DAY
 
-static struct span span_from(const char *text)
+static struct bytes text_bytes(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    return (struct bytes){text, strlen(text)};
 }
 
 /* "2025-03-30T02:30:00", "2025-03-30": in UTC. */
@@ -129,13 +129,13 @@ static struct period period_of(const char *text)
     char words[64];
     struct period period = {0};
     (void)snprintf(words, sizeof(words), "%s", text);
-    if (!period_parse(span_from(strtok(words, " ")), &period)) fail_msg("not a period: %s", text);
+    if (!period_parse(text_bytes(strtok(words, " ")), &period)) fail_msg("not a period: %s", text);
     for (const char *word; (word = strtok(NULL, " "));) {
         if (strcmp(word, "CALENDAR") == 0) {
             period.calendar = true;
         } else if (strcmp(word, "EOM") == 0) {
             period.end_of_month = true;
-        } else if (!period_parse_from(span_from(strtok(NULL, " ")), &period)) {
+        } else if (!period_parse_from(text_bytes(strtok(NULL, " ")), &period)) {
             fail_msg("not from: %s", text);
         }
     }
@@ -155,8 +155,8 @@ static void assert_same(const struct period *period, const struct period *expect
 
 static void assert_written(const struct period *period, const char *expected)
 {
-    char lent[64];
-    struct sink sink = sink_over(lent, sizeof(lent));
+    char stack_buffer[64];
+    struct sink sink = sink_init(stack_buffer, sizeof(stack_buffer));
     period_write(period, &sink);
     period_write_alignment(period, &sink);
     sink_byte(&sink, '\0');
@@ -191,16 +191,16 @@ static const struct {
     {"833year", "833year", PERIOD_MONTH, 9996},
     {"1forever", "forever", PERIOD_FOREVER, 1},
     /* hours and shorter, and every duration, are fixed spans */
-    {"minute", "1m", PERIOD_SPAN, 60 * S},
-    {"15minute", "15m", PERIOD_SPAN, 900 * S},
-    {"hour", "1h", PERIOD_SPAN, H},
-    {"24hour", "1d", PERIOD_SPAN, DAY_US},
-    {"1d", "1d", PERIOD_SPAN, DAY_US},
-    {"7D", "1w", PERIOD_SPAN, 7 * DAY_US},
-    {"90s", "90s", PERIOD_SPAN, 90 * S},
-    {"1m", "1m", PERIOD_SPAN, 60 * S},
-    {"1us", "1us", PERIOD_SPAN, 1},
-    {"288230376151711744us", "288230376151711744us", PERIOD_SPAN, SPAN_MAX_US},
+    {"minute", "1m", PERIOD_FIXED, 60 * S},
+    {"15minute", "15m", PERIOD_FIXED, 900 * S},
+    {"hour", "1h", PERIOD_FIXED, H},
+    {"24hour", "1d", PERIOD_FIXED, DAY_US},
+    {"1d", "1d", PERIOD_FIXED, DAY_US},
+    {"7D", "1w", PERIOD_FIXED, 7 * DAY_US},
+    {"90s", "90s", PERIOD_FIXED, 90 * S},
+    {"1m", "1m", PERIOD_FIXED, 60 * S},
+    {"1us", "1us", PERIOD_FIXED, 1},
+    {"288230376151711744us", "288230376151711744us", PERIOD_FIXED, DURATION_MAX_US},
 };
 
 static const char *const refused_words[] = {
@@ -247,17 +247,17 @@ static void words_are_read_and_written(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(word_rows); i++) {
         struct period period, again;
-        if (!period_parse(span_from(word_rows[i].word), &period)) fail_msg("refused: %s", word_rows[i].word);
+        if (!period_parse(text_bytes(word_rows[i].word), &period)) fail_msg("refused: %s", word_rows[i].word);
         struct period expected = {.unit = word_rows[i].unit, .count = word_rows[i].count};
         assert_same(&period, &expected); /* nothing else is set */
         assert_null(period_fault(&period));
         assert_written(&period, word_rows[i].written);
-        assert_true(period_parse(span_from(word_rows[i].written), &again));
+        assert_true(period_parse(text_bytes(word_rows[i].written), &again));
         assert_same(&period, &again);
     }
     for (size_t i = 0; i < COUNT_OF(refused_words); i++) {
         struct period period = {.count = 77};
-        if (period_parse(span_from(refused_words[i]), &period)) fail_msg("taken: '%s'", refused_words[i]);
+        if (period_parse(text_bytes(refused_words[i]), &period)) fail_msg("taken: '%s'", refused_words[i]);
         assert_int_equal(period.count, 77);
     }
 }
@@ -287,7 +287,7 @@ static void from_fits_the_unit(void **state)
     for (size_t i = 0; i < COUNT_OF(from_rows); i++) {
         struct period period = period_of(from_rows[i].period);
         period.calendar = true;
-        if (!period_parse_from(span_from(from_rows[i].from), &period)) fail_msg("refused: %s", from_rows[i].from);
+        if (!period_parse_from(text_bytes(from_rows[i].from), &period)) fail_msg("refused: %s", from_rows[i].from);
         assert_null(period_fault(&period));
         assert_int_equal(period.from_month, from_rows[i].month);
         assert_int_equal(period.from_day, from_rows[i].day);
@@ -295,7 +295,7 @@ static void from_fits_the_unit(void **state)
     }
     for (size_t i = 0; i < COUNT_OF(from_refused); i++) {
         struct period period = period_of(from_refused[i].period), before = period;
-        if (period_parse_from(span_from(from_refused[i].from), &period)) fail_msg("taken: %s", from_refused[i].from);
+        if (period_parse_from(text_bytes(from_refused[i].from), &period)) fail_msg("taken: %s", from_refused[i].from);
         assert_same(&period, &before);
     }
 }
@@ -406,8 +406,8 @@ static const struct {
     {{.unit = PERIOD_UNITS_COUNT, .count = 1}, "unit"},
     {{.unit = PERIOD_DAY, .count = 0}, "10000"},
     {{.unit = PERIOD_DAY, .count = PERIOD_COUNT_MAX + 1}, "10000"},
-    {{.unit = PERIOD_SPAN, .count = SPAN_MAX_US + 1}, "9000"},
-    {{.unit = PERIOD_SPAN, .count = INT64_MIN}, "9000"},
+    {{.unit = PERIOD_FIXED, .count = DURATION_MAX_US + 1}, "9000"},
+    {{.unit = PERIOD_FIXED, .count = INT64_MIN}, "9000"},
     {{.unit = PERIOD_FOREVER, .count = 2}, "forever"},
     {{.unit = PERIOD_FOREVER, .count = 1, .calendar = true}, "CALENDAR"},
     {{.unit = PERIOD_FOREVER, .count = 1, .end_of_month = true}, "EOM"},
@@ -757,7 +757,7 @@ static int64_t random_instant_us(void)
 static struct period random_period(void)
 {
     struct period period = {.unit = random_below(PERIOD_UNITS_COUNT), .calendar = random_below(2)};
-    int64_t most = period.unit == PERIOD_SPAN ? SPAN_MAX_US : period.unit == PERIOD_FOREVER ? 1 : PERIOD_COUNT_MAX;
+    int64_t most = period.unit == PERIOD_FIXED ? DURATION_MAX_US : period.unit == PERIOD_FOREVER ? 1 : PERIOD_COUNT_MAX;
     period.count = random_below(2) ? random_between(1, most) : random_between(1, most < 13 ? most : 13);
     if (period.unit == PERIOD_FOREVER) period.calendar = false;
     if (period.unit == PERIOD_WEEK && period.calendar) period.from_weekday = (int)random_below(7);
@@ -801,7 +801,7 @@ static void numbers_beyond_the_ends_are_empty_cycles(void **state)
     const int64_t far[] = {INT64_MIN, INT64_MIN + 1, INT64_MAX - 1, INT64_MAX, -(INT64_C(1) << 40), INT64_C(1) << 40};
     for (size_t i = 0; i < COUNT_OF(far) * 200; i++) {
         struct period period = random_period();
-        if (period.unit == PERIOD_SPAN) period.count += H;
+        if (period.unit == PERIOD_FIXED) period.count += H;
         int64_t index = far[i % COUNT_OF(far)];
         struct cycle cycle = period_cycle(&period, zones[random_below(ZONES_COUNT)], random_instant_us(), index);
         assert_true(cycle.start_us == cycle.end_us && cycle.index == index);

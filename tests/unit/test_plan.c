@@ -6,17 +6,17 @@ static void equal_plans_are_one_plan(void **state)
 {
     (void)state;
     struct sink bytes = {0};
-    struct terms terms = terms_from("calls LIMIT 10 day");
-    plan_write_with(NULL, SPAN("pro"), 3, &terms, &bytes);
-    const struct plan *one = plan_take(sink_span(&bytes)), *two = plan_take(sink_span(&bytes));
+    struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
+    plan_write_with(NULL, BYTES("pro"), 3, &entitlement, &bytes);
+    const struct plan *one = plan_take(sink_content(&bytes)), *two = plan_take(sink_content(&bytes));
     assert_ptr_equal(one, two);
     assert_int_equal(one->users, 2);
     assert_ptr_equal(plan_share(one), one);
     assert_int_equal(plans_shared_count(), 1);
     memset(bytes.data, 0xff, bytes.size); /* the plan owns what it was made from */
-    assert_true(span_equal(one->name, SPAN("pro")));
+    assert_true(bytes_equal(one->name, BYTES("pro")));
     assert_int_equal(one->revision, 3);
-    assert_int_equal(plan_find(one, SPAN("calls"))->rules[0].limit, 10);
+    assert_int_equal(plan_find(one, BYTES("calls"))->rules[0].limit, 10);
     plan_release(one);
     plan_release(one);
     assert_int_equal(plans_shared_count(), 1);
@@ -30,12 +30,12 @@ static void equal_plans_are_one_plan(void **state)
 static void name_and_revision_make_another_plan(void **state)
 {
     (void)state;
-    struct terms terms = terms_from("calls LIMIT 10 day");
+    struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
     const struct plan *plans[3];
     for (int i = 0; i < 3; i++) {
         struct sink bytes = {0};
-        plan_write_with(NULL, i == 1 ? SPAN("") : SPAN("pro"), i == 2 ? INT64_MAX : 1, &terms, &bytes);
-        plans[i] = plan_take(sink_span(&bytes));
+        plan_write_with(NULL, i == 1 ? BYTES("") : BYTES("pro"), i == 2 ? INT64_MAX : 1, &entitlement, &bytes);
+        plans[i] = plan_take(sink_content(&bytes));
         assert_non_null(plans[i]);
         sink_free(&bytes);
     }
@@ -52,15 +52,16 @@ static void name_of(int number, char name[8])
     name[1 + number / 5] = '\0';
 }
 
-static const struct plan *plan_after(const struct plan *before, const struct terms *terms, struct span without)
+static const struct plan *plan_after(const struct plan *before, const struct entitlement *entitlement,
+                                     struct bytes without)
 {
     struct sink bytes = {0};
-    if (terms) {
-        plan_write_with(before, SPAN("pro"), 1, terms, &bytes);
+    if (entitlement) {
+        plan_write_with(before, BYTES("pro"), 1, entitlement, &bytes);
     } else {
         plan_write_without(before, 1, without, &bytes);
     }
-    const struct plan *after = plan_take(sink_span(&bytes));
+    const struct plan *after = plan_take(sink_content(&bytes));
     assert_non_null(after);
     sink_free(&bytes);
     plan_release(before);
@@ -73,30 +74,30 @@ static void resources_come_and_go(void **state)
     (void)state;
     int64_t limits[20];
     char name[8];
-    struct terms terms = terms_from("calls LIMIT 10 day");
+    struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
     const struct plan *plan = NULL;
     for (int i = 0; i < 20; i++) limits[i] = -1;
     for (int step = 0; step < 2000; step++) {
         int number = (int)random_below(20);
         name_of(number, name);
         if (plan && random_below(2)) {
-            plan = plan_after(plan, NULL, span_from(name));
+            plan = plan_after(plan, NULL, text_bytes(name));
             limits[number] = -1;
         } else {
-            terms.resource = span_from(name);
-            terms.rules[0].limit = limits[number] = random_between(0, 5);
-            plan = plan_after(plan, &terms, SPAN(""));
+            entitlement.resource = text_bytes(name);
+            entitlement.rules[0].limit = limits[number] = random_between(0, 5);
+            plan = plan_after(plan, &entitlement, BYTES(""));
         }
         uint32_t wanted = 0;
         for (int i = 0; i < 20; i++) {
             name_of(i, name);
-            const struct terms *found = plan_find(plan, span_from(name));
+            const struct entitlement *found = plan_find(plan, text_bytes(name));
             assert_int_equal(found ? found->rules[0].limit : -1, limits[i]);
             wanted += limits[i] >= 0;
         }
-        assert_int_equal(plan->terms_count, wanted);
+        assert_int_equal(plan->entitlement_count, wanted);
     }
-    assert_null(plan_find(NULL, SPAN("a")));
+    assert_null(plan_find(NULL, BYTES("a")));
     plan_release(plan);
 }
 
@@ -104,16 +105,16 @@ static void a_plan_has_a_bound(void **state)
 {
     (void)state;
     char name[8];
-    struct terms terms = terms_from("calls LIMIT 10 day");
+    struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
     const struct plan *plan = NULL;
     for (int i = 0; i < PLAN_RESOURCES_MAX; i++) {
-        terms.resource = (struct span){name, (size_t)snprintf(name, sizeof(name), "%d", i)};
-        plan = plan_after(plan, &terms, SPAN(""));
+        entitlement.resource = (struct bytes){name, (size_t)snprintf(name, sizeof(name), "%d", i)};
+        plan = plan_after(plan, &entitlement, BYTES(""));
     }
     struct sink bytes = {0};
-    terms.resource = SPAN("one more");
-    plan_write_with(plan, SPAN("pro"), 1, &terms, &bytes);
-    assert_null(plan_take(sink_span(&bytes)));
+    entitlement.resource = BYTES("one more");
+    plan_write_with(plan, BYTES("pro"), 1, &entitlement, &bytes);
+    assert_null(plan_take(sink_content(&bytes)));
     sink_free(&bytes);
     plan_release(plan);
 }
@@ -121,16 +122,16 @@ static void a_plan_has_a_bound(void **state)
 /* ---- bytes that are no plan -------------------------------------------------------------------------------- */
 
 /* Accepted bytes are what the plan keeps; written again one by one, its terms are the same bytes. */
-static bool is_taken(struct span bytes)
+static bool is_taken(struct bytes bytes)
 {
     struct sink again = {0};
     const struct plan *plan = plan_take(bytes), *grown = NULL;
     if (!plan) return false;
-    assert_true(span_equal(plan->bytes, bytes));
-    for (uint32_t i = plan->terms_count; i-- > 0;) {
+    assert_true(bytes_equal(plan->bytes, bytes));
+    for (uint32_t i = plan->entitlement_count; i-- > 0;) {
         struct sink more = {0};
-        plan_write_with(grown, plan->name, plan->revision, &plan->terms[i], &more);
-        const struct plan *next = plan_take(sink_span(&more));
+        plan_write_with(grown, plan->name, plan->revision, &plan->entitlement[i], &more);
+        const struct plan *next = plan_take(sink_content(&more));
         assert_non_null(next);
         plan_release(grown);
         grown = next;
@@ -148,15 +149,15 @@ static void mutated_bytes_are_refused_or_understood(void **state)
     (void)state;
     const struct plan *plan =
         plan_set("pro", "b LIMIT 10 day WARN 80 | a LIMIT 5 ROLLING 1h RATE GCRA 1 1s | ab LIMIT 1 week CALENDAR");
-    struct span whole = plan->bytes;
+    struct bytes whole = plan->bytes;
     char copy[512];
     assert_true(whole.size <= sizeof(copy) && is_taken(whole));
     memcpy(copy, whole.data, whole.size);
-    for (size_t size = 0; size < whole.size; size++) assert_false(is_taken((struct span){copy, size}));
+    for (size_t size = 0; size < whole.size; size++) assert_false(is_taken((struct bytes){copy, size}));
     for (size_t place = 0; place < whole.size; place++) {
         for (int value = 1; value < 256; value++) {
             copy[place] = (char)(copy[place] ^ value);
-            is_taken((struct span){copy, whole.size});
+            is_taken((struct bytes){copy, whole.size});
             copy[place] = (char)(copy[place] ^ value);
         }
     }
@@ -184,14 +185,14 @@ static void what_is_no_plan(void **state)
         {"\x01\x01p\x01\x00", 5, true},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        if (is_taken((struct span){rows[i].bytes, rows[i].size}) != rows[i].taken) fail_msg("row %zu", i);
+        if (is_taken((struct bytes){rows[i].bytes, rows[i].size}) != rows[i].taken) fail_msg("row %zu", i);
     }
     struct sink bytes = {0};
-    struct terms terms = terms_from("calls LIMIT 10 day");
+    struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
     sink_raw(&bytes, "\x01\x00\x01\x02", 4);
-    terms_encode(&terms, &bytes);
-    terms_encode(&terms, &bytes);
-    assert_false(is_taken(sink_span(&bytes)));
+    entitlement_encode(&entitlement, &bytes);
+    entitlement_encode(&entitlement, &bytes);
+    assert_false(is_taken(sink_content(&bytes)));
     sink_free(&bytes);
 }
 

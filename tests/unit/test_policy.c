@@ -1,7 +1,7 @@
 /* Policies: each rung of the ladder, ends to the microsecond, bounds, sweeps; and any stream of changes against a
  * policy kept in plain lists that are walked from their beginning. */
-#include "quota/memory.h"
-#include "quota/policy.h"
+#include "quota/base/memory.h"
+#include "quota/rate/policy.h"
 #include "scenario.h"
 #include "tools.h"
 #include <stdio.h>
@@ -26,9 +26,9 @@ static int nothing_is_left(void **state)
 
 /* ---- what policies are made of ------------------------------------------------------------------------- */
 
-static struct span span_of(const char *text)
+static struct bytes string_bytes(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    return (struct bytes){text, strlen(text)};
 }
 
 /* Rules are told apart by their limit. */
@@ -46,23 +46,23 @@ static int64_t limit_of(const struct policy_choice *choice)
 static struct schedule entry_of(const char *zone, const char *days, const char *times)
 {
     struct schedule entry = {0};
-    assert_true(schedule_set_zone(&entry, span_of(zone)));
-    assert_true(schedule_parse_days(span_of(days), &entry.days));
-    assert_true(schedule_parse_times(span_of(times), &entry.from_minutes, &entry.to_minutes));
+    assert_true(schedule_set_zone(&entry, string_bytes(zone)));
+    assert_true(schedule_parse_days(string_bytes(days), &entry.days));
+    assert_true(schedule_parse_times(string_bytes(times), &entry.from_minutes, &entry.to_minutes));
     return entry;
 }
 
-static const struct zone *find_zone(struct span name, void *context)
+static const struct zone *find_zone(struct bytes name, void *context)
 {
     (void)context;
-    return span_equal(name, SPAN("UTC")) ? zone_utc() : NULL;
+    return bytes_equal(name, BYTES("UTC")) ? zone_utc() : NULL;
 }
 
 static struct policy *policy_of(int64_t limit)
 {
     struct rule rule;
     struct policy_definition definition = {.revision = 1, .base = rules_of(&rule, limit)};
-    return policy_new(SPAN("api"), &definition);
+    return policy_new(BYTES("api"), &definition);
 }
 
 static void apply(struct policy *policy, struct policy_effect effect)
@@ -76,7 +76,7 @@ static void override(struct policy *policy, const char *subject, int64_t limit, 
 {
     struct rule rule;
     apply(policy, (struct policy_effect){.kind = POLICY_OVERRIDE,
-                                         .subject = span_of(subject),
+                                         .subject = string_bytes(subject),
                                          .rules = rules_of(&rule, limit),
                                          .until_us = until_us});
 }
@@ -84,18 +84,18 @@ static void override(struct policy *policy, const char *subject, int64_t limit, 
 static void list(struct policy *policy, const char *subject, enum listing listing, int64_t until_us)
 {
     apply(policy, (struct policy_effect){
-                      .kind = POLICY_LIST, .subject = span_of(subject), .listing = listing, .until_us = until_us});
+                      .kind = POLICY_LIST, .subject = string_bytes(subject), .listing = listing, .until_us = until_us});
 }
 
 static void lift(struct policy *policy, enum policy_effect_kind kind, const char *subject)
 {
-    apply(policy, (struct policy_effect){.kind = kind, .subject = span_of(subject)});
+    apply(policy, (struct policy_effect){.kind = kind, .subject = string_bytes(subject)});
 }
 
 static struct cidr range_of(const char *text)
 {
     struct cidr range = {0};
-    if (cidr_parse(span_of(text), &range)) fail_msg("%s", text);
+    if (cidr_parse(string_bytes(text), &range)) fail_msg("%s", text);
     return range;
 }
 
@@ -108,8 +108,8 @@ static void range(struct policy *policy, const char *text, enum listing listing,
 static struct policy_choice choose(const struct policy *policy, const char *subject, const char *ip, int64_t now_us)
 {
     struct address address;
-    if (ip) assert_true(address_parse(span_of(ip), &address));
-    return policy_choose(policy, span_of(subject), ip ? &address : NULL, now_us, find_zone, NULL);
+    if (ip) assert_true(address_parse(string_bytes(ip), &address));
+    return policy_choose(policy, string_bytes(subject), ip ? &address : NULL, now_us, find_zone, NULL);
 }
 
 /* ---- the ladder ---------------------------------------------------------------------------------------- */
@@ -134,7 +134,7 @@ static struct policy *full_policy(void)
                                            .schedules_count = COUNT_OF(schedules),
                                            .schedules = schedules,
                                            .schedule_rules = schedule_rules};
-    struct policy *policy = policy_new(SPAN("api"), &definition);
+    struct policy *policy = policy_new(BYTES("api"), &definition);
     list(policy, "bad", LISTED_REFUSE, 0);
     list(policy, "good", LISTED_PERMIT, 0);
     list(policy, "bad-today", LISTED_REFUSE, SATURDAY);
@@ -255,7 +255,7 @@ static void subjects_are_bytes(void **state)
     static char longest[POLICY_SUBJECT_MAX + 1];
     struct policy *policy = policy_of(10);
     memset(longest, 'x', sizeof(longest));
-    const struct span subjects[] = {{"a\0b", 3}, {"a\0c", 3}, {"a", 1}, {"a\0", 2}, {longest, POLICY_SUBJECT_MAX}};
+    const struct bytes subjects[] = {{"a\0b", 3}, {"a\0c", 3}, {"a", 1}, {"a\0", 2}, {longest, POLICY_SUBJECT_MAX}};
     for (size_t i = 0; i < COUNT_OF(subjects); i++) {
         struct rule rule;
         apply(policy, (struct policy_effect){
@@ -266,7 +266,7 @@ static void subjects_are_bytes(void **state)
         assert_int_equal(limit_of(&choice), 100 + (int64_t)i);
     }
     struct policy_choice choice =
-        policy_choose(policy, (struct span){longest, POLICY_SUBJECT_MAX + 1}, NULL, 1, find_zone, NULL);
+        policy_choose(policy, (struct bytes){longest, POLICY_SUBJECT_MAX + 1}, NULL, 1, find_zone, NULL);
     assert_int_equal(limit_of(&choice), 10); /* too long to be anybody */
     uint32_t count;
     const struct policy_entry **sorted = policy_entries_sorted(&policy->overrides, UINT32_MAX, &count);
@@ -302,7 +302,7 @@ static void a_new_definition_leaves_subjects_and_ranges(void **state)
     assert_int_equal(choose(policy, "", "10.0.0.1", BASE).kind, CHOICE_REFUSE);
     choice = choose(policy, "big", NULL, BASE);
     assert_int_equal(limit_of(&choice), 1000);
-    assert_true(span_equal(policy_name(policy), SPAN("api")));
+    assert_true(bytes_equal(policy_name(policy), BYTES("api")));
     policy_free(policy);
 }
 
@@ -351,8 +351,8 @@ static void definitions_that_do_not_fit_are_named(void **state)
         {{.revision = 1, .base = many}, POLICY_FAULT_RULES},
         {{.revision = 1, .base = faulty}, POLICY_FAULT_RULES},
         {{.revision = 1, .base = one, .block_us = -1}, POLICY_FAULT_BLOCK},
-        {{.revision = 1, .base = one, .block_us = SPAN_MAX_US + 1}, POLICY_FAULT_BLOCK},
-        {{.revision = 1, .base = one, .block_us = SPAN_MAX_US}, POLICY_FAULT_NONE},
+        {{.revision = 1, .base = one, .block_us = DURATION_MAX_US + 1}, POLICY_FAULT_BLOCK},
+        {{.revision = 1, .base = one, .block_us = DURATION_MAX_US}, POLICY_FAULT_NONE},
         {{.revision = 1, .base = one, .schedules_count = SCHEDULES_MAX + 1}, POLICY_FAULT_SCHEDULES},
         {{.revision = 1, .base = one, .schedules_count = 1, .schedules = &never, .schedule_rules = &one},
          POLICY_FAULT_SCHEDULE},
@@ -416,10 +416,10 @@ static void what_does_not_fit_is_named(void **state)
     for (int fault = 0; fault <= POLICY_FAULTS_COUNT; fault++) {
         assert_true(strlen(policy_fault_text((enum policy_fault)fault)) > 0);
     }
-    assert_true(policy_name_valid(SPAN("a")));
-    assert_false(policy_name_valid(SPAN("")));
-    assert_true(policy_name_valid((struct span){long_subject, POLICY_NAME_MAX}));
-    assert_false(policy_name_valid((struct span){long_subject, POLICY_NAME_MAX + 1}));
+    assert_true(policy_name_valid(BYTES("a")));
+    assert_false(policy_name_valid(BYTES("")));
+    assert_true(policy_name_valid((struct bytes){long_subject, POLICY_NAME_MAX}));
+    assert_false(policy_name_valid((struct bytes){long_subject, POLICY_NAME_MAX + 1}));
 }
 
 /* At the bound: one more is refused, one that is there can still be changed, and lifting makes room. */
@@ -444,7 +444,7 @@ static void bounds_refuse_one_more_and_lose_nothing(void **state)
     struct policy_effect ranged = {
         .kind = POLICY_RANGE, .listing = LISTED_REFUSE, .until_us = 1, .range = {.bits = 32}};
     for (uint32_t i = 0; i < POLICY_OVERRIDES_MAX; i++) {
-        put_on.subject = listed.subject = (struct span){(const char *)&i, sizeof(i)};
+        put_on.subject = listed.subject = (struct bytes){(const char *)&i, sizeof(i)};
         ranged.range.address.high = (uint64_t)i << 32;
         policy_apply(policy, &put_on);
         policy_apply(policy, &listed);
@@ -452,11 +452,11 @@ static void bounds_refuse_one_more_and_lose_nothing(void **state)
     }
     struct policy_effect known = put_on, lifted = {.kind = POLICY_OVERRIDE_LIFT};
     const uint32_t last = POLICY_OVERRIDES_MAX - 1;
-    lifted.subject = known.subject = listed.subject = (struct span){(const char *)&last, sizeof(last)};
-    put_on.subject = SPAN("newcomer");
+    lifted.subject = known.subject = listed.subject = (struct bytes){(const char *)&last, sizeof(last)};
+    put_on.subject = BYTES("newcomer");
     assert_full(policy, put_on, known, lifted, POLICY_FAULT_OVERRIDES_FULL);
     known = listed;
-    listed.subject = SPAN("newcomer");
+    listed.subject = BYTES("newcomer");
     lifted.kind = POLICY_LIST_LIFT;
     assert_full(policy, listed, known, lifted, POLICY_FAULT_LISTED_FULL);
     known = ranged;
@@ -543,10 +543,10 @@ struct model {
     int64_t base;
 };
 
-static struct span subject_number(uint32_t number)
+static struct bytes subject_number(uint32_t number)
 {
     static const char names[SUBJECTS][8] = {"a", "aa", "aaa", "b", "ba", "c", "ca", "cb", "d", "e", "f", "g"};
-    return span_of(names[number]);
+    return string_bytes(names[number]);
 }
 
 /* Forty ranges that nest: 10.0.0.0/8 … /32 and their neighbours. */
@@ -583,7 +583,7 @@ static void check_choice(const struct policy *policy, const struct model *model,
     uint32_t who = random_below(SUBJECTS + 1), ip = 0x0a000000u | 1u << random_below(26);
     bool named = who < SUBJECTS, with_address = random_below(2);
     struct address address = {.high = (uint64_t)ip << 32};
-    struct policy_choice choice = policy_choose(policy, named ? subject_number(who) : SPAN("nobody"),
+    struct policy_choice choice = policy_choose(policy, named ? subject_number(who) : BYTES("nobody"),
                                                 with_address ? &address : NULL, now_us, find_zone, NULL);
     const struct fact *decides = named && fact_stands(&model->listed[who], now_us) ? &model->listed[who] : NULL;
     if (!decides && with_address) decides = model_range(model, ip, now_us);

@@ -1,7 +1,7 @@
 /* The codec of policies: one value, one encoding, however it came to be; a twin behind the wire ends with the same
  * bytes; every truncation and every changed byte is refused or understood, never worse. */
-#include "quota/memory.h"
-#include "quota/policy_codec.h"
+#include "quota/base/memory.h"
+#include "quota/rate/policy_codec.h"
 #include "scenario.h"
 #include "tools.h"
 #include <stdio.h>
@@ -9,14 +9,14 @@
 
 #define SEED UINT64_C(19840504)
 
-static struct span span_of(const char *text)
+static struct bytes string_bytes(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    return (struct bytes){text, strlen(text)};
 }
 
-static struct span bytes_in(const struct sink *sink)
+static struct bytes bytes_in(const struct sink *sink)
 {
-    return (struct span){sink->data, sink->size};
+    return (struct bytes){sink->data, sink->size};
 }
 
 static int set_up(void **state)
@@ -48,16 +48,16 @@ struct story {
 static struct cidr range_of(const char *text)
 {
     struct cidr range = {0};
-    if (cidr_parse(span_of(text), &range)) fail_msg("%s", text);
+    if (cidr_parse(string_bytes(text), &range)) fail_msg("%s", text);
     return range;
 }
 
 static struct schedule entry_of(const char *zone, const char *days, const char *times)
 {
     struct schedule entry = {0};
-    assert_true(schedule_set_zone(&entry, span_of(zone)));
-    assert_true(schedule_parse_days(span_of(days), &entry.days));
-    assert_true(schedule_parse_times(span_of(times), &entry.from_minutes, &entry.to_minutes));
+    assert_true(schedule_set_zone(&entry, string_bytes(zone)));
+    assert_true(schedule_parse_days(string_bytes(days), &entry.days));
+    assert_true(schedule_parse_times(string_bytes(times), &entry.from_minutes, &entry.to_minutes));
     return entry;
 }
 
@@ -82,13 +82,13 @@ static void story_begin(struct story *story)
     const struct policy_rules few = {story->few, 2}, one = {story->few, 1};
     const struct policy_effect effects[EFFECTS] = {
         {.kind = POLICY_DEFINE, .definition = &story->definition},
-        {.kind = POLICY_OVERRIDE, .subject = SPAN("user:1"), .rules = few},
-        {.kind = POLICY_OVERRIDE, .subject = SPAN("user:10"), .rules = one, .until_us = BASE},
-        {.kind = POLICY_OVERRIDE, .subject = SPAN("\0\xff"), .rules = one, .until_us = INSTANT_MAX_US},
-        {.kind = POLICY_OVERRIDE, .subject = SPAN("team"), .rules = {story->rules, 3}},
-        {.kind = POLICY_LIST, .subject = SPAN("user:1"), .listing = LISTED_PERMIT},
-        {.kind = POLICY_LIST, .subject = SPAN("mallory"), .listing = LISTED_REFUSE, .until_us = BASE},
-        {.kind = POLICY_LIST, .subject = SPAN("m"), .listing = LISTED_REFUSE},
+        {.kind = POLICY_OVERRIDE, .subject = BYTES("user:1"), .rules = few},
+        {.kind = POLICY_OVERRIDE, .subject = BYTES("user:10"), .rules = one, .until_us = BASE},
+        {.kind = POLICY_OVERRIDE, .subject = BYTES("\0\xff"), .rules = one, .until_us = INSTANT_MAX_US},
+        {.kind = POLICY_OVERRIDE, .subject = BYTES("team"), .rules = {story->rules, 3}},
+        {.kind = POLICY_LIST, .subject = BYTES("user:1"), .listing = LISTED_PERMIT},
+        {.kind = POLICY_LIST, .subject = BYTES("mallory"), .listing = LISTED_REFUSE, .until_us = BASE},
+        {.kind = POLICY_LIST, .subject = BYTES("m"), .listing = LISTED_REFUSE},
         {.kind = POLICY_RANGE, .range = range_of("0.0.0.0/0"), .listing = LISTED_PERMIT},
         {.kind = POLICY_RANGE, .range = range_of("10.0.0.0/9"), .listing = LISTED_REFUSE, .until_us = BASE},
         {.kind = POLICY_RANGE, .range = range_of("10.1.2.3"), .listing = LISTED_PERMIT, .until_us = 1},
@@ -109,7 +109,7 @@ static void apply(struct policy *policy, const struct policy_effect *effect)
 /* Told from its beginning. */
 static struct policy *story_policy(const struct story *story)
 {
-    struct policy *policy = policy_new(SPAN("api"), &story->definition);
+    struct policy *policy = policy_new(BYTES("api"), &story->definition);
     for (size_t i = 1; i < EFFECTS; i++) apply(policy, &story->effects[i]);
     return policy;
 }
@@ -161,7 +161,7 @@ static void a_value_comes_back_whole(void **state)
     assert_non_null(again);
     assert_same_policy(policy, again);
 
-    assert_true(span_equal(policy_name(again), SPAN("api")));
+    assert_true(bytes_equal(policy_name(again), BYTES("api")));
     assert_int_equal(again->revision, 42);
     assert_int_equal(again->block_us, 90 * S);
     assert_true(again->shadow);
@@ -180,7 +180,7 @@ static void the_smallest_policy_has_eighteen_bytes(void **state)
     (void)state;
     struct rule rule = rule_of(RULE_GCRA, 10, S, 0);
     struct policy_definition definition = {.revision = 1, .base = {&rule, 1}};
-    struct policy *policy = policy_new(SPAN("p"), &definition);
+    struct policy *policy = policy_new(BYTES("p"), &definition);
     struct sink blob = {0};
     policy_encode(policy, &blob);
     /* encoding, name (2), revision, block, shadow, count, rule (1 10 1000000us 0 0), schedules, three empty lists */
@@ -205,7 +205,7 @@ static void the_order_of_changes_leaves_no_trace(void **state)
             story.effects[other] = kept;
         }
         struct policy_definition first = {.revision = 1, .base = {story.rules, 1}};
-        struct policy *policy = policy_new(SPAN("api"), &first);
+        struct policy *policy = policy_new(BYTES("api"), &first);
         for (size_t i = 0; i < EFFECTS; i++) {
             struct policy_effect detour = story.effects[random_below(EFFECTS)]; /* something else on the way */
             detour.until_us = 77;
@@ -224,13 +224,14 @@ static void many_subjects_are_sorted(void **state)
     struct story story;
     story_begin(&story);
     for (uint32_t count = 1; count < 70; count += 1 + count / 9) {
-        struct policy *up = policy_new(SPAN("x"), &story.definition), *down = policy_new(SPAN("x"), &story.definition);
+        struct policy *up = policy_new(BYTES("x"), &story.definition),
+                      *down = policy_new(BYTES("x"), &story.definition);
         for (uint32_t i = 0; i < count; i++) {
             char left[16], right[16];
             struct policy_effect effect = story.effects[7];
-            effect.subject = (struct span){left, (size_t)snprintf(left, sizeof(left), "%u", i * 7919 % count)};
+            effect.subject = (struct bytes){left, (size_t)snprintf(left, sizeof(left), "%u", i * 7919 % count)};
             apply(up, &effect);
-            effect.subject = (struct span){right, (size_t)snprintf(right, sizeof(right), "%u", count - 1 - i)};
+            effect.subject = (struct bytes){right, (size_t)snprintf(right, sizeof(right), "%u", count - 1 - i)};
             apply(down, &effect);
         }
         if (policy_listed_count(up) == count) assert_same_policy(up, down);
@@ -242,7 +243,7 @@ static void many_subjects_are_sorted(void **state)
 /* Bytes are either refused, or a value that encodes to exactly these bytes again. */
 static bool refused_or_same(const char *data, size_t size)
 {
-    struct policy *policy = policy_decode((struct span){data, size});
+    struct policy *policy = policy_decode((struct bytes){data, size});
     if (!policy) return true;
     struct sink again = {0};
     policy_encode(policy, &again);
@@ -263,7 +264,7 @@ static void damaged_values_are_refused_or_understood(void **state)
     for (size_t size = 0; size < blob.size; size++) {
         char *exact = malloc(size + 1); /* its end is the sanitizer's */
         memcpy(exact, blob.data, size);
-        assert_null(policy_decode((struct span){exact, size})); /* truncated anywhere */
+        assert_null(policy_decode((struct bytes){exact, size})); /* truncated anywhere */
         free(exact);
     }
     for (size_t at = 0; at < blob.size; at++) {
@@ -331,7 +332,7 @@ static void what_has_another_form_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < COUNT_OF(form_rows); i++) {
         const char *data = (const char *)form_rows[i].bytes;
-        struct policy *policy = policy_decode((struct span){data, form_rows[i].size});
+        struct policy *policy = policy_decode((struct bytes){data, form_rows[i].size});
         if ((policy != NULL) != form_rows[i].good) fail_msg("row %zu", i);
         policy_free(policy);
         assert_true(refused_or_same(data, form_rows[i].size));
@@ -347,8 +348,8 @@ static void effects_carry_over_the_wire(void **state)
     (void)state;
     struct story story;
     story_begin(&story);
-    struct policy *policy = policy_new(SPAN("api"), &story.definition),
-                  *twin = policy_new(SPAN("api"), &story.definition);
+    struct policy *policy = policy_new(BYTES("api"), &story.definition),
+                  *twin = policy_new(BYTES("api"), &story.definition);
     for (int step = 0; step < 4000; step++) {
         struct sink wire = {0};
         struct policy_effect effect = story.effects[random_below(EFFECTS)], received;
@@ -360,7 +361,7 @@ static void effects_carry_over_the_wire(void **state)
         policy_effect_encode(&effect, &wire);
         apply(policy, &effect);
 
-        struct cursor cursor = cursor_over(bytes_in(&wire));
+        struct cursor cursor = cursor_init(bytes_in(&wire));
         assert_true(policy_effect_decode(&cursor, &room, &received));
         assert_true(cursor_done(&cursor));
         apply(twin, &received);
@@ -379,8 +380,8 @@ static void several_effects_follow_each_other(void **state)
     story_begin(&story);
     for (size_t i = 0; i < EFFECTS; i++) policy_effect_encode(&story.effects[i], &wire);
     struct policy_definition first = {.revision = 1, .base = {story.rules, 1}};
-    struct policy *policy = story_policy(&story), *twin = policy_new(SPAN("api"), &first);
-    struct cursor cursor = cursor_over(bytes_in(&wire));
+    struct policy *policy = story_policy(&story), *twin = policy_new(BYTES("api"), &first);
+    struct cursor cursor = cursor_init(bytes_in(&wire));
     while (!cursor_done(&cursor)) {
         struct policy_effect effect;
         assert_true(policy_effect_decode(&cursor, &room, &effect));
@@ -414,7 +415,7 @@ static void an_effect_is_a_few_bytes(void **state)
 
 static void assert_effect_refused_or_fits(const struct story *story, const char *data, size_t size)
 {
-    struct cursor cursor = cursor_over((struct span){data, size});
+    struct cursor cursor = cursor_init((struct bytes){data, size});
     struct policy_effect effect;
     if (!policy_effect_decode(&cursor, &room, &effect)) {
         assert_true(cursor.bad);
@@ -425,7 +426,7 @@ static void assert_effect_refused_or_fits(const struct story *story, const char 
     assert_int_equal(again.size, cursor.at);
     assert_memory_equal(again.data, data, cursor.at);
     sink_free(&again);
-    struct policy *policy = policy_new(SPAN("api"), &story->definition);
+    struct policy *policy = policy_new(BYTES("api"), &story->definition);
     apply(policy, &effect); /* what was decoded has no fault */
     policy_free(policy);
 }
@@ -443,7 +444,7 @@ static void damaged_effects_are_refused_or_fit(void **state)
         for (size_t size = 0; size < wire.size; size++) {
             char *exact = malloc(size + 1);
             memcpy(exact, wire.data, size);
-            struct cursor cursor = cursor_over((struct span){exact, size});
+            struct cursor cursor = cursor_init((struct bytes){exact, size});
             assert_false(policy_effect_decode(&cursor, &room, &effect));
             free(exact);
         }
@@ -464,7 +465,7 @@ static bool decodes(const struct policy_effect *effect)
     struct sink wire = {0};
     struct policy_effect received;
     policy_effect_encode(effect, &wire);
-    struct cursor cursor = cursor_over(bytes_in(&wire));
+    struct cursor cursor = cursor_init(bytes_in(&wire));
     bool read = policy_effect_decode(&cursor, &room, &received);
     sink_free(&wire);
     return read;
@@ -479,13 +480,13 @@ static void what_is_beyond_a_bound_is_refused(void **state)
     story_begin(&story);
     struct policy_effect listed = story.effects[5], ranged = story.effects[8], defined = story.effects[0];
     for (int beyond = 0; beyond < 2; beyond++) {
-        listed.subject = (struct span){text, (size_t)(POLICY_SUBJECT_MAX + beyond)};
+        listed.subject = (struct bytes){text, (size_t)(POLICY_SUBJECT_MAX + beyond)};
         assert_int_equal(decodes(&listed), !beyond);
-        listed.subject = (struct span){text, (size_t)(1 - beyond)};
+        listed.subject = (struct bytes){text, (size_t)(1 - beyond)};
         assert_int_equal(decodes(&listed), !beyond);
         ranged.until_us = INSTANT_MAX_US + beyond;
         assert_int_equal(decodes(&ranged), !beyond);
-        story.definition.block_us = SPAN_MAX_US + beyond;
+        story.definition.block_us = DURATION_MAX_US + beyond;
         assert_int_equal(decodes(&defined), !beyond);
         story.definition.block_us = 0;
         story.definition.revision = 1 - beyond;
@@ -495,11 +496,11 @@ static void what_is_beyond_a_bound_is_refused(void **state)
         assert_int_equal(decodes(&defined), !beyond);
         story.definition.base.count = 1;
 
-        struct policy *policy = policy_new(SPAN("api"), &story.definition);
+        struct policy *policy = policy_new(BYTES("api"), &story.definition);
         struct sink blob = {0}, changed = {0};
         policy_encode(policy, &blob);
         sink_byte(&changed, (uint8_t)blob.data[0]); /* another name in front of the rest */
-        sink_bytes(&changed, (struct span){text, (size_t)(POLICY_NAME_MAX + beyond)});
+        sink_bytes(&changed, (struct bytes){text, (size_t)(POLICY_NAME_MAX + beyond)});
         sink_raw(&changed, blob.data + 5, blob.size - 5);
         struct policy *renamed = policy_decode(bytes_in(&changed));
         assert_int_equal(renamed != NULL, !beyond);

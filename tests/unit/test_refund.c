@@ -1,6 +1,6 @@
 /* Refunds: never more than was taken, to where it was taken from; a random stream against a list of consumptions. */
 #include "account_tools.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
 
 #define T at("2025-01-31T15:00:00")
 

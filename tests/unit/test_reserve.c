@@ -1,13 +1,13 @@
 /* Reservations: held, posted, released and expired, each at most once; late posts; a random stream against a list. */
 #include "account_tools.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
 
 #define T at("2025-01-31T15:00:00")
 
 static struct closed_cycle past_of(const struct pair *pair, const char *resource, int64_t at_us)
 {
     struct closed_cycle closed = {0};
-    int32_t slot = account_slot(pair->account, span_from(resource));
+    int32_t slot = account_slot(pair->account, text_bytes(resource));
     const struct slot_rest *rest = pair->account->slots[slot].rest;
     assert_non_null(rest);
     assert_true(history_find(rest->pasts[0].history, at_us, &closed));
@@ -109,7 +109,7 @@ static void it_expires_exactly_on_every_path(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     /* swept or not, it is the same */
     assert_int_equal(pair_consume(&pair, "a", 10, end_us), 10);
-    assert_null(account_hold(pair.account, SPAN("r1")));
+    assert_null(account_hold(pair.account, BYTES("r1")));
     pair_commit(&pair, "r1", 1, end_us + KEPT - 1);
     assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
     pair_commit(&pair, "r1", 1, end_us + KEPT);
@@ -155,11 +155,11 @@ static void reserving_again_answers_the_same(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    struct reserve_ask ask = {SPAN("r1"), SPAN("a"), 4, S, ASK_UPTO, T + S};
+    struct reserve_ask ask = {BYTES("r1"), BYTES("a"), 4, S, ASK_UPTO, T + S};
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &ask, &pair.decision);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    ask.id = SPAN("r2");
+    ask.id = BYTES("r2");
     ask.amount = 99;
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &ask, &pair.decision);

@@ -15,7 +15,7 @@ static void only_sensible_rules_pass(void **state)
         /* numbers out of range */
         {{.limit = -2, .period_us = S, .capacity = -2, .initial = -2}, "limit"},
         {{.limit = 1, .period_us = 0, .capacity = 1, .initial = 1}, "period"},
-        {{.limit = 1, .period_us = SPAN_MAX_US + 1, .capacity = 1, .initial = 1}, "period"},
+        {{.limit = 1, .period_us = DURATION_MAX_US + 1, .capacity = 1, .initial = 1}, "period"},
         {{.limit = 1, .period_us = S, .capacity = 0, .initial = 0}, "BURST"},
         {{.limit = 0, .period_us = S, .capacity = 5, .initial = 5}, "BURST"},
         {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 0}, "INITIAL"},

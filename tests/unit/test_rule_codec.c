@@ -1,5 +1,5 @@
 /* A rule as bytes and as text. */
-#include "quota/rule_codec.h"
+#include "quota/rate/rule_codec.h"
 #include "scenario.h"
 
 static void rules_read_as_they_are_written(void **state)
@@ -29,24 +29,24 @@ static void rules_read_as_they_are_written(void **state)
 static void rules_survive_their_bytes_and_others_are_bad(void **state)
 {
     (void)state;
-    struct rule rows[] = {rule_of(RULE_GCRA, INT64_MAX, SPAN_MAX_US, 1), rule_of(RULE_QUEUE, 3, 1, INT64_MAX),
+    struct rule rows[] = {rule_of(RULE_GCRA, INT64_MAX, DURATION_MAX_US, 1), rule_of(RULE_QUEUE, 3, 1, INT64_MAX),
                           rule_of(RULE_LOG, -1, D, 0), rule_of(RULE_FIXED, 0, D, 0)};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct sink bytes = {0};
         rule_encode(&rows[i], &bytes);
-        struct cursor cursor = cursor_over((struct span){bytes.data, bytes.size});
+        struct cursor cursor = cursor_init((struct bytes){bytes.data, bytes.size});
         struct rule again;
         rule_decode(&cursor, &again);
         assert_true(cursor_done(&cursor));
         assert_memory_equal(&again, &rows[i], sizeof(again));
         for (size_t size = 0; size < bytes.size; size++) {
-            cursor = cursor_over((struct span){bytes.data, size});
+            cursor = cursor_init((struct bytes){bytes.data, size});
             rule_decode(&cursor, &again);
             assert_true(cursor.bad);
         }
         sink_free(&bytes);
     }
-    struct cursor overflow = cursor_over(SPAN("\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01\x02\x00"));
+    struct cursor overflow = cursor_init(BYTES("\x00\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01\x02\x00"));
     struct rule refused;
     rule_decode(&overflow, &refused); /* limit INT64_MAX, capacity one more */
     assert_true(overflow.bad);

@@ -2,9 +2,9 @@
  *
  * Zones are made here from their yearly rule (a TZif file of one type and a footer); the same rows run on the
  * installed files too, if there are any. The slow model marks all minutes of a week, one by one. */
-#include "quota/calendar.h"
-#include "quota/micros.h"
-#include "quota/schedule.h"
+#include "quota/time/calendar.h"
+#include "quota/time/duration.h"
+#include "quota/time/schedule.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -15,9 +15,9 @@
 
 #define SEED UINT64_C(20250330)
 
-static struct span span_of(const char *text)
+static struct bytes string_bytes(const char *text)
 {
-    return (struct span){text, strlen(text)};
+    return (struct bytes){text, strlen(text)};
 }
 
 static int64_t at(const char *text)
@@ -98,12 +98,12 @@ static int tear_down(void **state)
 }
 
 /* Counts how often it is asked. */
-static const struct zone *find_zone(struct span name, void *context)
+static const struct zone *find_zone(struct bytes name, void *context)
 {
     int *asked = context;
     if (asked) ++*asked;
     for (int i = 0; i < ZONES_COUNT; i++) {
-        if (span_equal(name, span_of(zone_rows[i].name))) return zones[i];
+        if (bytes_equal(name, string_bytes(zone_rows[i].name))) return zones[i];
     }
     return NULL;
 }
@@ -111,9 +111,9 @@ static const struct zone *find_zone(struct span name, void *context)
 static struct schedule entry_of(const char *zone, const char *days, const char *times)
 {
     struct schedule entry = {0};
-    assert_true(schedule_set_zone(&entry, span_of(zone)));
-    if (!schedule_parse_days(span_of(days), &entry.days)) fail_msg("not days: %s", days);
-    if (!schedule_parse_times(span_of(times), &entry.from_minutes, &entry.to_minutes)) fail_msg("%s", times);
+    assert_true(schedule_set_zone(&entry, string_bytes(zone)));
+    if (!schedule_parse_days(string_bytes(days), &entry.days)) fail_msg("not days: %s", days);
+    if (!schedule_parse_times(string_bytes(times), &entry.from_minutes, &entry.to_minutes)) fail_msg("%s", times);
     assert_true(schedule_valid(&entry));
     return entry;
 }
@@ -168,8 +168,8 @@ static void days_are_read_and_written(void **state)
     for (size_t i = 0; i < COUNT_OF(days_rows); i++) {
         uint8_t days = 0xee;
         char text[64];
-        struct sink sink = sink_over(text, sizeof(text));
-        bool read = schedule_parse_days(span_of(days_rows[i].text), &days);
+        struct sink sink = sink_init(text, sizeof(text));
+        bool read = schedule_parse_days(string_bytes(days_rows[i].text), &days);
         if (read != (days_rows[i].days != 0)) fail_msg("%s", days_rows[i].text);
         assert_int_equal(days, read ? days_rows[i].days : 0xee);
         if (!read) continue;
@@ -180,9 +180,9 @@ static void days_are_read_and_written(void **state)
     for (unsigned days = 1; days <= SCHEDULE_DAYS_ALL; days++) { /* all of them come back */
         char text[64];
         uint8_t again;
-        struct sink sink = sink_over(text, sizeof(text));
+        struct sink sink = sink_init(text, sizeof(text));
         schedule_write_days((uint8_t)days, &sink);
-        assert_true(schedule_parse_days((struct span){sink.data, sink.size}, &again));
+        assert_true(schedule_parse_days((struct bytes){sink.data, sink.size}, &again));
         assert_int_equal(again, days);
         assert_false(sink.on_heap);
     }
@@ -194,8 +194,8 @@ static void times_are_read_and_written(void **state)
     for (size_t i = 0; i < COUNT_OF(times_rows); i++) {
         uint16_t from = 7777, to = 7777;
         char text[64];
-        struct sink sink = sink_over(text, sizeof(text));
-        bool read = schedule_parse_times(span_of(times_rows[i].text), &from, &to);
+        struct sink sink = sink_init(text, sizeof(text));
+        bool read = schedule_parse_times(string_bytes(times_rows[i].text), &from, &to);
         if (read != (times_rows[i].from_minutes >= 0)) fail_msg("%s", times_rows[i].text);
         assert_int_equal(from, read ? times_rows[i].from_minutes : 7777);
         assert_int_equal(to, read ? times_rows[i].to_minutes : 7777);
@@ -210,9 +210,9 @@ static void only_entries_within_their_ranges_are_valid(void **state)
 {
     (void)state;
     struct schedule good = entry_of("Europe/Berlin", "mon-fri", "09:00-17:00"), entry = good;
-    assert_false(schedule_set_zone(&entry, SPAN("../etc/passwd")));
+    assert_false(schedule_set_zone(&entry, BYTES("../etc/passwd")));
     assert_memory_equal(&entry, &good, sizeof(good));
-    assert_true(schedule_set_zone(&entry, SPAN("UTC"))); /* nothing of the longer name stays */
+    assert_true(schedule_set_zone(&entry, BYTES("UTC"))); /* nothing of the longer name stays */
     assert_true(schedule_valid(&entry));
     static const struct {
         unsigned zone_size, days, from_minutes, to_minutes;

@@ -1,6 +1,6 @@
 /* Segments against a plain list of what they must hold: names of every length, order, split, merge, sweep, carry. */
-#include "quota/micros.h"
-#include "quota/segment.h"
+#include "quota/rate/segment.h"
+#include "quota/time/duration.h"
 #include "scenario.h"
 #include "tools.h"
 
@@ -9,12 +9,12 @@
 static const struct siphash_key key = {{7, 11}};
 
 /* Name i: every length from none to the longest, some of them twice with another last byte. */
-static struct span name_at(uint32_t i, char room[SUBJECT_BYTES_MAX])
+static struct bytes name_at(uint32_t i, char room[SUBJECT_BYTES_MAX])
 {
     size_t size = i < 40 ? i / 2 : (i * 7) % (SUBJECT_BYTES_MAX + 1);
     memset(room, 'a' + (int)(i % 26), SUBJECT_BYTES_MAX);
     if (size >= 4) memcpy(room + size - 4, &i, 4);
-    return (struct span){room, size};
+    return (struct bytes){room, size};
 }
 
 static const struct rule_set *set_of(struct rule rule)
@@ -23,22 +23,22 @@ static const struct rule_set *set_of(struct rule rule)
 }
 
 /* Charges a subject, which is put in if it is not there. */
-static struct segment *charge(struct segment *segment, struct span name, int64_t cost, int64_t now_us)
+static struct segment *charge(struct segment *segment, struct bytes name, int64_t cost, int64_t now_us)
 {
-    struct limiter_lent lent;
+    struct limiter_lent stack_buffer;
     struct decision decision;
     struct limiter_ask ask = {.cost = cost, .now_us = now_us, .mode = ASK_FORCE};
     uint64_t hash = siphash(&key, name);
     uint32_t at;
     if (!segment_find(segment, hash, name, &at)) segment = segment_insert(segment, at, hash, name);
     const struct rule_set *set = segment_set(segment);
-    limiter_decide(segment_lend(segment, at, &lent), (struct rule *)set->rules, set->count, &ask, &decision);
+    limiter_decide(segment_lend(segment, at, &stack_buffer), (struct rule *)set->rules, set->count, &ask, &decision);
     assert_int_equal(decision.fault, FAULT_NONE);
     segment_apply(segment, at, &decision);
     return segment;
 }
 
-static bool holds(const struct segment *segment, struct span name)
+static bool holds(const struct segment *segment, struct bytes name)
 {
     uint32_t at;
     return segment_find(segment, siphash(&key, name), name, &at);
@@ -48,7 +48,7 @@ static bool holds(const struct segment *segment, struct span name)
 static void assert_ordered(const struct segment *segment)
 {
     for (uint32_t i = 1; i < segment_count(segment); i++) {
-        struct span one = segment_name(segment, i - 1), two = segment_name(segment, i);
+        struct bytes one = segment_name(segment, i - 1), two = segment_name(segment, i);
         uint8_t left = (uint8_t)siphash(&key, one), right = (uint8_t)siphash(&key, two);
         assert_true(left <= right);
         if (left < right) continue;
@@ -79,11 +79,11 @@ static void what_is_put_in_is_found(void **state)
             char other[SUBJECT_BYTES_MAX];
             assert_true(holds(segment, name_at(i, room)));
             bool first = true;
-            for (uint32_t j = 0; j < i && first; j++) first = !span_equal(name_at(i, room), name_at(j, other));
+            for (uint32_t j = 0; j < i && first; j++) first = !bytes_equal(name_at(i, room), name_at(j, other));
             distinct += first;
         }
         assert_int_equal(segment_count(segment), distinct);
-        assert_false(holds(segment, SPAN("nobody")));
+        assert_false(holds(segment, BYTES("nobody")));
         assert_ordered(segment);
         size_t slots = distinct * 24, bytes = segment_bytes(segment);
         assert_true(bytes > slots);
@@ -100,7 +100,7 @@ static void the_order_in_which_they_came_leaves_no_trace(void **state)
     for (uint32_t i = NAMES; i-- > 0;) two = charge(two, name_at(i, room), 1, BASE);
     assert_int_equal(segment_count(one), segment_count(two));
     for (uint32_t i = 0; i < segment_count(one); i++) {
-        assert_true(span_equal(segment_name(one, i), segment_name(two, i)));
+        assert_true(bytes_equal(segment_name(one, i), segment_name(two, i)));
     }
     segment_free(one);
     segment_free(two);
@@ -116,7 +116,7 @@ static void split_and_merged_it_is_what_it_was(void **state)
     assert_int_equal(segment_depth(halves[0]), 1);
     assert_int_equal(segment_count(halves[0]) + segment_count(halves[1]), segment_count(kept));
     for (uint32_t i = 0; i < NAMES; i++) {
-        struct span name = name_at(i, room);
+        struct bytes name = name_at(i, room);
         bool high = siphash(&key, name) >> 63;
         assert_true(holds(halves[high], name) && !holds(halves[!high], name));
     }
@@ -126,7 +126,7 @@ static void split_and_merged_it_is_what_it_was(void **state)
     assert_int_equal(segment_depth(merged), 0);
     assert_int_equal(segment_count(merged), segment_count(kept));
     for (uint32_t i = 0; i < segment_count(kept); i++) {
-        assert_true(span_equal(segment_name(merged, i), segment_name(kept, i)));
+        assert_true(bytes_equal(segment_name(merged, i), segment_name(kept, i)));
         struct limiter *one = segment_lend(merged, i, &left), *two = segment_lend(kept, i, &right);
         assert_int_equal(limiter_deadline_us(one), limiter_deadline_us(two));
         assert_int_equal(limiter_bytes(one), limiter_bytes(two));
@@ -139,7 +139,7 @@ static void the_idle_go_and_the_others_stay(void **state)
 {
     (void)state;
     char room[SUBJECT_BYTES_MAX];
-    struct limiter_lent lent;
+    struct limiter_lent stack_buffer;
     static const int64_t instants_us[] = {BASE, BASE + 300 * MS, BASE + 500 * MS, BASE + H};
     for (size_t k = 0; k < COUNT_OF(instants_us); k++) {
         bool busy[NAMES];
@@ -147,9 +147,9 @@ static void the_idle_go_and_the_others_stay(void **state)
         bool any = false;
         for (uint32_t i = 0; i < NAMES; i++) {
             uint32_t at;
-            struct span name = name_at(i, room);
+            struct bytes name = name_at(i, room);
             assert_true(segment_find(segment, siphash(&key, name), name, &at));
-            busy[i] = limiter_deadline_us(segment_lend(segment, at, &lent)) > instants_us[k];
+            busy[i] = limiter_deadline_us(segment_lend(segment, at, &stack_buffer)) > instants_us[k];
             any = any || !busy[i];
         }
         assert_int_equal(segment_has_idle(segment, instants_us[k]), any);
@@ -160,7 +160,7 @@ static void the_idle_go_and_the_others_stay(void **state)
     }
 }
 
-static void assert_decide_alike(const struct segment *carried, const struct segment *old, struct span name,
+static void assert_decide_alike(const struct segment *carried, const struct segment *old, struct bytes name,
                                 struct limiter_ask ask)
 {
     struct limiter_lent left, right;

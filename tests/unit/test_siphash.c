@@ -1,7 +1,7 @@
 /* SipHash-1-3 against values of another implementation: CPython's hash of bytes, which is this one under a zero key
  *
  *     PYTHONHASHSEED=0 python3.11 -c 'print(hex(hash(b"user:42") & (2**64 - 1)))'                                  */
-#include "quota/siphash.h"
+#include "quota/base/siphash.h"
 #include "scenario.h"
 #include "tools.h"
 
@@ -21,7 +21,7 @@ static void it_is_the_hash_of_others(void **state)
     };
     const struct siphash_key zero = {{0, 0}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        assert_int_equal(siphash(&zero, (struct span){rows[i].bytes, strlen(rows[i].bytes)}), rows[i].hash);
+        assert_int_equal(siphash(&zero, (struct bytes){rows[i].bytes, strlen(rows[i].bytes)}), rows[i].hash);
     }
 }
 
@@ -30,18 +30,18 @@ static void every_bit_of_seed_and_bytes_counts(void **state)
     (void)state;
     char bytes[40] = {0};
     struct siphash_key key = siphash_key_of(1);
-    uint64_t hash = siphash(&key, (struct span){bytes, sizeof(bytes)});
+    uint64_t hash = siphash(&key, (struct bytes){bytes, sizeof(bytes)});
     for (size_t bit = 0; bit < 8 * sizeof(bytes); bit++) {
         bytes[bit / 8] ^= (char)(1 << bit % 8);
-        assert_int_not_equal(siphash(&key, (struct span){bytes, sizeof(bytes)}), hash);
+        assert_int_not_equal(siphash(&key, (struct bytes){bytes, sizeof(bytes)}), hash);
         bytes[bit / 8] ^= (char)(1 << bit % 8);
     }
     for (int bit = 0; bit < 64; bit++) {
         struct siphash_key other = siphash_key_of(UINT64_C(1) ^ UINT64_C(1) << bit);
-        assert_int_not_equal(siphash(&other, (struct span){bytes, sizeof(bytes)}), hash);
+        assert_int_not_equal(siphash(&other, (struct bytes){bytes, sizeof(bytes)}), hash);
     }
-    assert_int_not_equal(siphash(&key, SPAN("")), siphash(&key, (struct span){bytes, 1})); /* the length counts too */
-    assert_int_equal(siphash(&key, (struct span){NULL, 0}), siphash(&key, SPAN("")));
+    assert_int_not_equal(siphash(&key, BYTES("")), siphash(&key, (struct bytes){bytes, 1})); /* the length counts too */
+    assert_int_equal(siphash(&key, (struct bytes){NULL, 0}), siphash(&key, BYTES("")));
 }
 
 int main(void)

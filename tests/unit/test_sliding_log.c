@@ -1,5 +1,5 @@
 /* Sliding log: exact windows, and the packed deque against an honest list. */
-#include "quota/sliding_log.h"
+#include "quota/rate/sliding_log.h"
 #include "scenario.h"
 #include "tools.h"
 

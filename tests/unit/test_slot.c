@@ -1,6 +1,6 @@
 /* One resource of an account: what its changes leave behind, in which order, and what reservations hold of it. */
-#include "quota/sliding_log.h"
-#include "quota/slot.h"
+#include "quota/account/slot.h"
+#include "quota/rate/sliding_log.h"
 #include "scenario.h"
 #include "tools.h"
 
@@ -39,7 +39,7 @@ static bool put(struct slot *slot, struct window window)
 static struct slot empty_slot(void)
 {
     static struct stored_window room[SLOT_WINDOWS_MAX];
-    return (struct slot){.resource = label_take(SPAN("calls")), .windows = room};
+    return (struct slot){.resource = label_take(BYTES("calls")), .windows = room};
 }
 
 static void windows_stand_in_the_order_of_their_periods(void **state)

@@ -2,8 +2,8 @@
  *
  *     ask ─▶ table ──wire──▶ twin            byte for byte the same value, sweeping included
  *        └─▶ model[subject], a limiter       the same verdict */
-#include "quota/micros.h"
-#include "quota/table_codec.h"
+#include "quota/rate/table_codec.h"
+#include "quota/time/duration.h"
 #include "scenario.h"
 #include "tools.h"
 
@@ -12,12 +12,12 @@
 static struct limiter *model[SUBJECTS];
 static struct table *table, *twin;
 
-static struct span subject_at(uint32_t i, char room[64])
+static struct bytes subject_at(uint32_t i, char room[64])
 {
     int size = 3 + (int)(i % 5) * 6; /* inside the slot and apart */
     memset(room, 'x', 64);
     memcpy(room, &i, sizeof(i));
-    return (struct span){room, (size_t)size + 1};
+    return (struct bytes){room, (size_t)size + 1};
 }
 
 static void assert_same_bytes(const struct table *left, const struct table *right)
@@ -40,7 +40,7 @@ static void apply(const struct table_decision *decision)
     bool lasting;
     if (!table_decision_has_effects(decision)) return;
     table_effects_encode(decision, false, &wire);
-    assert_true(table_effects_decode((struct span){wire.data, wire.size}, rules, &received, &lasting));
+    assert_true(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
     assert_true(table_accepts(twin, &received));
     twin = table_apply(twin, &received);
     table = table_apply(table, decision);
@@ -221,7 +221,7 @@ static void effects_that_do_not_fit_are_refused(void **state)
 {
     (void)state;
     struct rule rule = rule_of(RULE_GCRA, 5, S, 0);
-    struct table_decision decision = {.subject = SPAN("a"), .now_us = BASE};
+    struct table_decision decision = {.subject = BYTES("a"), .now_us = BASE};
     decision.limits.effects_count = 1;
     decision.limits.effects[0] = (struct effect){.kind = EFFECT_STATE, .state = {.when_us = BASE}};
     assert_false(table_accepts(NULL, &decision)); /* no table */
@@ -238,7 +238,7 @@ static void effects_that_do_not_fit_are_refused(void **state)
     assert_false(table_accepts(table, &decision));
     decision.now_us = BASE;
     char name[SUBJECT_BYTES_MAX + 1] = {0};
-    decision.subject = (struct span){name, sizeof(name)};
+    decision.subject = (struct bytes){name, sizeof(name)};
     assert_false(table_accepts(table, &decision));
     forget_all();
 }

@@ -1,5 +1,5 @@
 /* The codec of tables: small effects, golden bytes, every truncation and every flipped byte refused or understood. */
-#include "quota/table_codec.h"
+#include "quota/rate/table_codec.h"
 #include "scenario.h"
 #include "tools.h"
 
@@ -15,7 +15,7 @@ static struct table *busy_table(uint32_t subjects)
     for (uint32_t i = 0; i < subjects; i++) {
         struct limiter_ask ask = {.cost = 1 + i % 3, .now_us = BASE + i, .mode = ASK_FORCE};
         for (uint32_t k = 0, rest = i; k < 5; k++, rest /= 10) name[4 - k] = (char)('0' + rest % 10);
-        table_decide_take(table, (struct span){name, 5 + i * 7 % 26}, &ask, &decision);
+        table_decide_take(table, (struct bytes){name, 5 + i * 7 % 26}, &ask, &decision);
         table = table_apply(table, &decision);
         if (i != subjects - 2) continue;
         table_decide_rules(table, second, 1, BASE + H, siphash_key_of(4), &decision);
@@ -33,7 +33,7 @@ static void a_take_is_eleven_bytes_and_its_subject_and_its_instant(void **state)
     struct sink wire = {0};
     table_decide_rules(NULL, &rule, 1, BASE, siphash_key_of(3), &decision);
     struct table *table = table_apply(NULL, &decision);
-    table_decide_take(table, SPAN("user:000000042"), &ask, &decision);
+    table_decide_take(table, BYTES("user:000000042"), &ask, &decision);
     table_effects_encode(&decision, false, &wire);
     assert_int_equal(wire.size, 1 + 8 + 1 + 15 + 11);
     sink_free(&wire);
@@ -48,7 +48,7 @@ static const char golden[] = "\x51\x05\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\0\0\0
 static void the_bytes_are_these_for_ever(void **state)
 {
     (void)state;
-    struct table *table = table_decode((struct span){golden, sizeof(golden) - 1});
+    struct table *table = table_decode((struct bytes){golden, sizeof(golden) - 1});
     assert_non_null(table);
     assert_int_equal(table->rules_us, 5);
     assert_int_equal(table->key.words[0], 1);
@@ -56,9 +56,9 @@ static void the_bytes_are_these_for_ever(void **state)
     assert_int_equal(table->changes, 1);
     assert_int_equal(table->set->rules[0].limit, 10);
     assert_int_equal(table->subjects, 1);
-    struct limiter_lent lent;
-    assert_true(span_equal(segment_name(table->directory[0], 0), SPAN("a")));
-    assert_int_equal(limiter_deadline_us(segment_lend(table->directory[0], 0, &lent)), 9);
+    struct limiter_lent stack_buffer;
+    assert_true(bytes_equal(segment_name(table->directory[0], 0), BYTES("a")));
+    assert_int_equal(limiter_deadline_us(segment_lend(table->directory[0], 0, &stack_buffer)), 9);
     struct sink again = {0};
     table_encode(table, &again);
     assert_int_equal(again.size, sizeof(golden) - 1);
@@ -92,14 +92,14 @@ static void values_that_lie_are_refused(void **state)
         char lie[sizeof(golden)];
         memcpy(lie, golden, sizeof(golden));
         lie[lies[i].at] = lies[i].byte;
-        if (table_decode((struct span){lie, sizeof(lie) - 1})) fail_msg("row %zu was let in", i);
+        if (table_decode((struct bytes){lie, sizeof(lie) - 1})) fail_msg("row %zu was let in", i);
     }
 }
 
 /* Bytes are either refused, or a value that encodes to exactly these bytes again. */
 static void assert_refused_or_same(const char *data, size_t size)
 {
-    struct table *table = table_decode((struct span){data, size});
+    struct table *table = table_decode((struct bytes){data, size});
     if (!table) return;
     struct sink again = {0};
     table_encode(table, &again);
@@ -116,7 +116,7 @@ static void damaged_values_are_refused_or_understood(void **state)
     struct sink blob = {0};
     table_encode(table, &blob);
     assert_refused_or_same(blob.data, blob.size);
-    for (size_t size = 0; size < blob.size; size++) assert_null(table_decode((struct span){blob.data, size}));
+    for (size_t size = 0; size < blob.size; size++) assert_null(table_decode((struct bytes){blob.data, size}));
     for (size_t at = 0; at < blob.size; at++) {
         char kept = blob.data[at];
         for (int bit = 0; bit < 8; bit++) {
@@ -136,7 +136,7 @@ static void large_tables_come_back_whole(void **state)
     struct sink blob = {0}, again = {0};
     assert_true(table->segments > 15);
     table_encode(table, &blob);
-    struct table *decoded = table_decode((struct span){blob.data, blob.size});
+    struct table *decoded = table_decode((struct bytes){blob.data, blob.size});
     assert_non_null(decoded);
     table_encode(decoded, &again);
     assert_int_equal(again.size, blob.size);
@@ -158,13 +158,13 @@ static void damaged_effects_are_refused_or_understood(void **state)
     bool lasting;
     table_decide_rules(NULL, rules, 2, BASE, siphash_key_of(3), &decisions[0]);
     struct table *table = table_apply(NULL, &decisions[0]);
-    table_decide_take(table, SPAN("subject"), &ask, &decisions[1]);
+    table_decide_take(table, BYTES("subject"), &ask, &decisions[1]);
     for (size_t k = 0; k < COUNT_OF(decisions); k++) {
         struct sink wire = {0}, again = {0};
         table_effects_encode(&decisions[k], true, &wire);
         for (size_t at = 0; at < 8 * wire.size; at++) {
             wire.data[at / 8] ^= (char)(1 << at % 8);
-            if (table_effects_decode((struct span){wire.data, wire.size}, read, &received, &lasting)) {
+            if (table_effects_decode((struct bytes){wire.data, wire.size}, read, &received, &lasting)) {
                 again.size = 0;
                 table_effects_encode(&received, lasting, &again);
                 assert_int_equal(again.size, wire.size);
@@ -172,8 +172,8 @@ static void damaged_effects_are_refused_or_understood(void **state)
             }
             wire.data[at / 8] ^= (char)(1 << at % 8);
         }
-        assert_true(table_effects_decode((struct span){wire.data, wire.size}, read, &received, &lasting) && lasting);
-        assert_false(table_effects_decode((struct span){wire.data, wire.size - 1}, read, &received, &lasting));
+        assert_true(table_effects_decode((struct bytes){wire.data, wire.size}, read, &received, &lasting) && lasting);
+        assert_false(table_effects_decode((struct bytes){wire.data, wire.size - 1}, read, &received, &lasting));
         sink_free(&wire);
         sink_free(&again);
     }

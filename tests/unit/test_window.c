@@ -1,22 +1,22 @@
 /* Windows: rows for limits, bursts, grace and thresholds; proration in fractions, debts and waits step by step. */
 #include "account_tools.h"
-#include "quota/checked.h"
+#include "quota/base/checked.h"
 
 #define LIMIT_MAX INT64_MAX
 
 /* One LIMIT with whatever a row adds to it. */
-static struct terms terms_of(int64_t limit)
+static struct entitlement entitlement_of(int64_t limit)
 {
-    struct terms terms = terms_none(SPAN("calls"));
-    terms.rules_count = 1;
-    terms.rules[0] =
-        (struct quota_rule){.kind = QUOTA_LIMIT, .limit = limit, .period = {.unit = PERIOD_SPAN, .count = H}};
-    return terms;
+    struct entitlement entitlement = entitlement_none(BYTES("calls"));
+    entitlement.rules_count = 1;
+    entitlement.rules[0] =
+        (struct quota_rule){.kind = QUOTA_LIMIT, .limit = limit, .period = {.unit = PERIOD_FIXED, .count = H}};
+    return entitlement;
 }
 
 static struct window window_from(int64_t limit, int64_t start_us, int64_t end_us)
 {
-    struct quota_rule rule = terms_of(limit).rules[0];
+    struct quota_rule rule = entitlement_of(limit).rules[0];
     struct cycle cycle = {start_us, end_us, 0};
     return window_begin(&rule, &cycle, start_us);
 }
@@ -46,7 +46,7 @@ static void the_first_cycle_is_cut_where_prorated(void **state)
         {LIMIT_MAX, 0, INT64_C(1) << 58, INT64_C(1) << 57, (INT64_C(1) << 62)},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct quota_rule rule = terms_of(rows[i].limit).rules[0];
+        struct quota_rule rule = entitlement_of(rows[i].limit).rules[0];
         struct cycle cycle = {rows[i].start_us, rows[i].end_us, 0};
         struct window plain = window_begin(&rule, &cycle, rows[i].anchor_us);
         assert_int_equal(window_limit(&plain), rows[i].limit);
@@ -72,7 +72,7 @@ static void bursts_and_grace_bound_what_fits(void **state)
         {10, 5000, 0, 0, 0, 5, 15, false},
         {3, 5000, 0, 0, 0, 5, 4, false},
         {1, 9999, 0, 0, 0, 5, 1, false},
-        {10, TERMS_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
+        {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
         {0, 5000, 0, 0, 0, 5, 0, false},
         {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
         /* a debt cuts the limit, never the burst, never below nothing */
@@ -85,20 +85,20 @@ static void bursts_and_grace_bound_what_fits(void **state)
         {10, 0, 100, 50, 0, 150, 10, false},
         {10, 2000, 100, 0, 0, 5, 12, false},
         {10, 2000, 100, 50, 0, 150, 10, false},
-        {10, 0, SPAN_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
+        {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
         /* whatever is included, and what has no limit */
         {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
         {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct terms terms = terms_of(rows[i].limit);
+        struct entitlement entitlement = entitlement_of(rows[i].limit);
         struct window window = window_from(rows[i].limit, 0, H);
-        terms.burst_bp = rows[i].burst_bp;
-        terms.grace_us = rows[i].grace_us;
-        terms.overage = rows[i].overage;
+        entitlement.burst_bp = rows[i].burst_bp;
+        entitlement.grace_us = rows[i].grace_us;
+        entitlement.overage = rows[i].overage;
         window.over_since_us = rows[i].over_since_us;
         window.debt = rows[i].debt;
-        int64_t capacity = window_capacity(&window, &terms, rows[i].now_us);
+        int64_t capacity = window_capacity(&window, &entitlement, rows[i].now_us);
         if (capacity != rows[i].capacity) fail_msg("row %zu: %lld", i, (long long)capacity);
     }
 }
@@ -164,34 +164,34 @@ static void thresholds_fire_exactly_where_they_are_reached(void **state)
     (void)state;
     static const int64_t thresholds_bp[] = {1, 33, 5000, 8000, 9999, 10000, 12345, 20000};
     for (int64_t limit = 0; limit <= 40; limit++) {
-        struct terms terms = terms_of(limit);
-        terms.warnings_count = COUNT_OF(thresholds_bp);
-        memcpy(terms.warnings_bp, thresholds_bp, sizeof(thresholds_bp));
+        struct entitlement entitlement = entitlement_of(limit);
+        entitlement.warnings_count = COUNT_OF(thresholds_bp);
+        memcpy(entitlement.warnings_bp, thresholds_bp, sizeof(thresholds_bp));
         struct window window = window_from(limit, 0, H);
         for (int64_t used = 0; used <= 100; used++) {
             int64_t wanted = 0;
             for (size_t i = 0; i < COUNT_OF(thresholds_bp); i++) {
                 if (limit > 0 && used * 10000 >= limit * thresholds_bp[i]) wanted = thresholds_bp[i];
             }
-            window_warn(&window, &terms);
+            window_warn(&window, &entitlement);
             assert_int_equal(window.warned_bp, wanted);
             window_charge(&window, 1, 0, 1 + used);
         }
         int64_t highest_bp = window.warned_bp;
         window_refund(&window, 1000); /* what has fired stays fired */
-        window_warn(&window, &terms);
+        window_warn(&window, &entitlement);
         assert_int_equal(window.warned_bp, highest_bp);
     }
-    struct terms terms = terms_of(LIMIT_MAX);
-    terms.warnings_count = 2;
-    terms.warnings_bp[0] = 5000;
-    terms.warnings_bp[1] = TERMS_PERCENT_MAX_BP;
+    struct entitlement entitlement = entitlement_of(LIMIT_MAX);
+    entitlement.warnings_count = 2;
+    entitlement.warnings_bp[0] = 5000;
+    entitlement.warnings_bp[1] = ENTITLEMENT_PERCENT_MAX_BP;
     struct window window = window_from(LIMIT_MAX, 0, H);
     window_charge(&window, LIMIT_MAX / 2, 0, 1);
-    window_warn(&window, &terms);
+    window_warn(&window, &entitlement);
     assert_int_equal(window.warned_bp, 0);
     window_charge(&window, 1, 0, 1);
-    window_warn(&window, &terms);
+    window_warn(&window, &entitlement);
     assert_int_equal(window.warned_bp, 5000);
 }
 
@@ -199,27 +199,27 @@ static void thresholds_fire_exactly_where_they_are_reached(void **state)
 
 static void adopt(struct window *window, int64_t limit, enum window_change change, int64_t now_us)
 {
-    struct terms terms = terms_of(limit);
-    terms.warnings_count = 2;
-    terms.warnings_bp[0] = 5000;
-    terms.warnings_bp[1] = 10000;
-    window_adopt(window, &terms.rules[0], &terms, change, window->start_us, now_us);
+    struct entitlement entitlement = entitlement_of(limit);
+    entitlement.warnings_count = 2;
+    entitlement.warnings_bp[0] = 5000;
+    entitlement.warnings_bp[1] = 10000;
+    window_adopt(window, &entitlement.rules[0], &entitlement, change, window->start_us, now_us);
 }
 
 /* A limit that is in force at once is cut as it would have been from the start. */
 static void a_full_change_in_a_cut_cycle(void **state)
 {
     (void)state;
-    struct terms terms = terms_of(100);
-    terms.rules[0].prorate = true;
+    struct entitlement entitlement = entitlement_of(100);
+    entitlement.rules[0].prorate = true;
     struct cycle cycle = {.start_us = 0, .end_us = 100};
-    struct window window = window_begin(&terms.rules[0], &cycle, 75);
+    struct window window = window_begin(&entitlement.rules[0], &cycle, 75);
     assert_int_equal(window_limit(&window), 25);
-    terms.rules[0].limit = 1000;
-    window_adopt(&window, &terms.rules[0], &terms, WINDOW_FULL, 75, 80);
+    entitlement.rules[0].limit = 1000;
+    window_adopt(&window, &entitlement.rules[0], &entitlement, WINDOW_FULL, 75, 80);
     assert_int_equal(window_limit(&window), 250);
-    terms.rules[0].prorate = false;
-    window_adopt(&window, &terms.rules[0], &terms, WINDOW_FULL, 75, 80);
+    entitlement.rules[0].prorate = false;
+    window_adopt(&window, &entitlement.rules[0], &entitlement, WINDOW_FULL, 75, 80);
     assert_int_equal(window_limit(&window), 1000);
 }
 
@@ -349,11 +349,11 @@ static void flips_to_and_fro_mint_nothing(void **state)
 /* ---- cycles to come -------------------------------------------------------------------------------------- */
 
 /* A cycle that nobody uses, then the next. */
-static struct window step_idle(const struct window *window, const struct terms *terms)
+static struct window step_idle(const struct window *window, const struct entitlement *entitlement)
 {
-    int64_t limit = terms->rules[0].limit;
+    int64_t limit = entitlement->rules[0].limit;
     struct window next = window_from(limit, window->end_us, window->end_us + H);
-    if (!terms->repay || limit == UNLIMITED) return next;
+    if (!entitlement->repay || limit == UNLIMITED) return next;
     wide debt = (wide)window->debt + window->used - (window->limit + window->delta); /* whole deltas only, here */
     next.debt = wide_clamp(debt, 0, INT64_MAX);
     return next;
@@ -364,49 +364,49 @@ static void debts_are_repaid_as_step_by_step(void **state)
     (void)state;
     for (int run = 0; run < 3000; run++) {
         int64_t limit = random_between(0, 12);
-        struct terms terms = terms_of(random_between(0, 12));
-        terms.repay = random_below(5) > 0;
+        struct entitlement entitlement = entitlement_of(random_between(0, 12));
+        entitlement.repay = random_below(5) > 0;
         struct window window = window_from(limit, 0, H);
         window.used = random_between(0, 60);
         window.debt = random_between(0, 20);
         window.delta = random_between(-limit, 5);
         struct window walked = window;
         for (int64_t cycles = 1; cycles < 30; cycles++) {
-            walked = step_idle(&walked, &terms);
-            assert_int_equal(window_debt_after(&window, &terms, terms.rules[0].limit, cycles), walked.debt);
+            walked = step_idle(&walked, &entitlement);
+            assert_int_equal(window_debt_after(&window, &entitlement, entitlement.rules[0].limit, cycles), walked.debt);
         }
     }
-    struct terms terms = terms_of(5);
-    terms.repay = true;
+    struct entitlement entitlement = entitlement_of(5);
+    entitlement.repay = true;
     struct window endless = window_from(UNLIMITED, 0, H);
     endless.used = 100;
-    assert_int_equal(window_debt_after(&endless, &terms, 5, 1), 0);
+    assert_int_equal(window_debt_after(&endless, &entitlement, 5, 1), 0);
     struct window deep = window_from(0, 0, H);
     deep.used = deep.debt = INT64_MAX;
-    assert_int_equal(window_debt_after(&deep, &terms, 5, 1), INT64_MAX);
-    assert_int_equal(window_debt_after(&deep, &terms, 5, INT64_MAX), 0);
-    assert_int_equal(window_debt_after(&deep, &terms, UNLIMITED, 1), 0);
+    assert_int_equal(window_debt_after(&deep, &entitlement, 5, 1), INT64_MAX);
+    assert_int_equal(window_debt_after(&deep, &entitlement, 5, INT64_MAX), 0);
+    assert_int_equal(window_debt_after(&deep, &entitlement, UNLIMITED, 1), 0);
 }
 
 static void the_cycle_in_which_units_fit_is_found(void **state)
 {
     (void)state;
     for (int run = 0; run < 4000; run++) {
-        struct terms terms = terms_of(random_between(-1, 9));
-        terms.repay = random_below(3) > 0;
-        terms.burst_bp = random_below(3) ? 0 : random_between(0, 20000);
-        terms.grace_us = random_below(4) ? 0 : 5;
+        struct entitlement entitlement = entitlement_of(random_between(-1, 9));
+        entitlement.repay = random_below(3) > 0;
+        entitlement.burst_bp = random_below(3) ? 0 : random_between(0, 20000);
+        entitlement.grace_us = random_below(4) ? 0 : 5;
         int64_t units = random_between(1, 20), wanted = -1;
-        struct window window = window_from(terms.rules[0].limit, 0, H);
+        struct window window = window_from(entitlement.rules[0].limit, 0, H);
         window.used = random_between(0, 60);
-        window.debt = terms.repay ? random_between(0, 30) : 0;
+        window.debt = entitlement.repay ? random_between(0, 30) : 0;
         struct window walked = window;
         for (int64_t cycles = 1; cycles < 150 && wanted < 0; cycles++) {
-            walked = step_idle(&walked, &terms);
-            int64_t capacity = window_capacity(&walked, &terms, walked.start_us);
+            walked = step_idle(&walked, &entitlement);
+            int64_t capacity = window_capacity(&walked, &entitlement, walked.start_us);
             if (capacity == UNLIMITED || units <= capacity) wanted = cycles;
         }
-        int64_t found = window_cycles_until(&window, &terms, terms.rules[0].limit, units);
+        int64_t found = window_cycles_until(&window, &entitlement, entitlement.rules[0].limit, units);
         if (found != wanted) fail_msg("run %d: %lld instead of %lld", run, (long long)found, (long long)wanted);
     }
 }

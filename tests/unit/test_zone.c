@@ -3,10 +3,10 @@
  *
  * The slow model reads the same bytes in the plainest way, writes down every change there is from 1800 to
  * 2500, counting days and weekdays one by one, and answers by walking that list from its beginning. */
-#include "quota/calendar.h"
-#include "quota/memory.h"
-#include "quota/micros.h"
-#include "quota/zone.h"
+#include "quota/base/memory.h"
+#include "quota/time/calendar.h"
+#include "quota/time/duration.h"
+#include "quota/time/zone.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -890,7 +890,7 @@ static void wrong_bytes_are_named(void **state)
     }
 }
 
-/* What a footer may be, test_seasons.c knows; here, that the reader asks. */
+/* What a footer may be, test_dst.c knows; here, that the reader asks. */
 static void wrong_footers_are_refused(void **state)
 {
     (void)state;
@@ -1173,11 +1173,11 @@ static void only_names_that_stay_in_their_directory_are_valid(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
-        struct span name = {names[i].name, strlen(names[i].name)};
+        struct bytes name = {names[i].name, strlen(names[i].name)};
         if (zone_name_valid(name) != names[i].valid) fail_msg("%s", names[i].name);
     }
-    assert_false(zone_name_valid((struct span){"UTC\0", 4}));
-    assert_false(zone_name_valid((struct span){NULL, 0}));
+    assert_false(zone_name_valid((struct bytes){"UTC\0", 4}));
+    assert_false(zone_name_valid((struct bytes){NULL, 0}));
 }
 
 static void every_fault_has_words(void **state)

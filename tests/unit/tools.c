@@ -1,6 +1,6 @@
 /* Random numbers and a counting heap for the tests; see tools.h. */
 #include "tools.h"
-#include "quota/memory.h"
+#include "quota/base/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>

@@ -9,7 +9,7 @@
  *     walk <from_us> <to_us>          ok and the number of cycles, one after the other | where they do not tile
  *
  * Anything else ends the program with status 1: a test must not mistake a typing error for an answer. */
-#include "quota/period.h"
+#include "quota/time/period.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,20 +35,20 @@ static void answer_zone(const char *path)
     if (fault) zone = zone_utc();
 }
 
-static struct span span_from(const char *text)
+static struct bytes text_bytes(const char *text)
 {
-    return (struct span){text, text ? strlen(text) : 0};
+    return (struct bytes){text, text ? strlen(text) : 0};
 }
 
 static bool read_period(char *words)
 {
-    if (!period_parse(span_from(strtok(words, " ")), &period)) return false;
+    if (!period_parse(text_bytes(strtok(words, " ")), &period)) return false;
     for (const char *word; (word = strtok(NULL, " "));) {
         if (strcmp(word, "CALENDAR") == 0) {
             period.calendar = true;
         } else if (strcmp(word, "EOM") == 0) {
             period.end_of_month = true;
-        } else if (strcmp(word, "FROM") != 0 || !period_parse_from(span_from(strtok(NULL, " ")), &period)) {
+        } else if (strcmp(word, "FROM") != 0 || !period_parse_from(text_bytes(strtok(NULL, " ")), &period)) {
             return false;
         }
     }

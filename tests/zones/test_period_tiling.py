@@ -52,7 +52,7 @@ def period_probe(tmp_path_factory):
     """The probe, built from this tree; calling it with questions gives one answer each."""
     program = tmp_path_factory.mktemp("probe") / "period_probe"
     sources = ["tests/zones/period_probe.c", *(f"src/{name}.c" for name in (
-        "period", "zone", "seasons", "calendar", "micros", "buffer", "memory"))]
+        "time/period", "time/zone", "time/dst", "time/calendar", "time/duration", "base/buffer", "base/memory"))]
     command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Iinclude"]
     subprocess.run([*command, *sources, "-o", program], cwd=ROOT, check=True)
 

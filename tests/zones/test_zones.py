@@ -1,4 +1,4 @@
-"""Compares src/zone.c and src/calendar.c with Python's zoneinfo and datetime, zone by zone.
+"""Compares src/time/zone.c and calendar.c with Python's zoneinfo and datetime, zone by zone.
 
         TZif file ──▶ zoneinfo ──▶ expected ─┐
              │                               ├─ equal?
@@ -46,7 +46,8 @@ MONTH_STARTS = [instant_of(year, month) for year in range(1900, 2101) for month 
 def probe(tmp_path_factory):
     """The probe, built from this tree; calling it with questions gives one answer each."""
     program = tmp_path_factory.mktemp("probe") / "zone_probe"
-    sources = ["tests/zones/zone_probe.c", "src/zone.c", "src/seasons.c", "src/calendar.c", "src/memory.c"]
+    sources = ["tests/zones/zone_probe.c", "src/base/memory.c",
+               *(f"src/time/{name}.c" for name in ("zone", "dst", "calendar"))]
     command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Iinclude"]
     subprocess.run([*command, *sources, "-o", program], cwd=ROOT, check=True)
 

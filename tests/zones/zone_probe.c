@@ -11,8 +11,8 @@
  *     instant <text>              instant_us | bad
  *
  * Anything else ends the program with status 1: a test must not mistake a typing error for an answer. */
-#include "quota/calendar.h"
-#include "quota/zone.h"
+#include "quota/time/calendar.h"
+#include "quota/time/zone.h"
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,0 +1,32 @@
+/* Bytes of an account and of its changes: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
+ *
+ *     value    head │ settled │ anchor± │ state │ zone │ plan │ expires │ next plan, its instant
+ *              │ number of slots │ slot … │ receipts │ number of holds │ id, hold … │ number of notes │ note …
+ *     slot     resource │ windows │ rates │ own plan, until │ sliding logs │ pasts
+ *     effects  head + lasting×128 │ settled │ change …                                           (change.h)
+ *
+ * The head names kind and encoding for module/value_type.h; numbers are varints (buffer.h). Denials that no change has
+ * written down are not part of the value. What is decoded is validated as if a stranger had written it; whatever is
+ * accepted is encoded again to the very same bytes. */
+#pragma once
+
+#include "quota/account/account.h"
+#include "quota/base/buffer.h"
+
+/* Encodings are named by what they added; an unknown newer one is refused. */
+enum account_encoding {
+    ACCOUNT_ENCODING_ACCOUNT = 1,
+    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ACCOUNT,
+};
+
+/* The value as bytes; equal values give equal bytes. */
+void account_encode(const struct account *account, struct sink *sink);
+
+/* NULL when the bytes are no account (truncated, mutated, newer). */
+struct account *account_decode(struct bytes bytes);
+
+/* Changes on their way; `lasting` as for every kind. */
+void account_effects_encode(const struct account_change *change, bool lasting, struct sink *sink);
+
+/* False when the bytes are no effects; whether they fit an account, account_accepts tells. Changes are borrowed. */
+bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *lasting);

@@ -1,0 +1,90 @@
+/* Terms: what a plan grants of one resource. The rules of a quota as the user wrote them.
+ *
+ *     LIMIT 20000 month PRORATE   LIMIT 1000 day CALENDAR   LIMIT 500 ROLLING 6h   RATE 10 1s   COST 2   WARN 80 100
+ *     └──────── rule 0 ─────────┘ └────── rule 1 ─────────┘ └────── rule 2 ──────┘ └─ rule 3 ─┘
+ *
+ *     LIMIT n period    at most n units in each cycle (period.h)         BURST p    and p percent of it beyond
+ *     ROLLING d         at most n units in any window (now - d, now]     REPAY      what was used beyond a limit is
+ *     RATE rule         a rate limit (rule.h)                                       taken from the next cycle's
+ *     COST n            an asked unit counts as n                        GRACE d    from the first unit beyond on the
+ *     WARN p …          thresholds in percent of a limit                            limit holds again after d; until
+ *     HOLDS MAX n       reservations at once                                        then BURST bounds, or nothing
+ *     REFUNDS MAX n     units given back per cycle; WITHIN d of          OVERAGE    a limit is what is included: it
+ *                       the consumption                                             refuses nothing
+ *
+ * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
+ * is charged. */
+#pragma once
+
+#include "quota/base/buffer.h"
+#include "quota/rate/rule.h"
+#include "quota/time/period.h"
+
+#define RESOURCE_NAME_MAX          128
+#define ENTITLEMENT_RULES_MAX      16 /* LIMITs, ROLLINGs and RATEs of one resource */
+#define ENTITLEMENT_WARNINGS_MAX   16
+#define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
+#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 8)
+
+/* The numbers are part of the stored encoding: append, never renumber. */
+enum quota_kind {
+    QUOTA_LIMIT = 0,
+    QUOTA_ROLLING = 1,
+    QUOTA_RATE = 2,
+};
+
+struct quota_rule {
+    enum quota_kind kind;
+    bool prorate;         /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
+    int64_t limit;        /* LIMIT: UNLIMITED, or units >= 0 */
+    struct period period; /* LIMIT */
+    uint64_t code;        /* LIMIT: the period's, where it is known already: in terms that were decoded; or 0 */
+    struct rule rule;     /* ROLLING (algorithm LOG) and RATE: completed */
+};
+
+struct entitlement {
+    struct bytes resource; /* 1 … RESOURCE_NAME_MAX bytes */
+    int64_t cost;          /* >= 1 */
+    uint32_t rules_count;  /* 1 … ENTITLEMENT_RULES_MAX */
+    struct quota_rule rules[ENTITLEMENT_RULES_MAX];
+    uint32_t warnings_count;
+    int64_t
+        warnings_bp[ENTITLEMENT_WARNINGS_MAX]; /* ascending, 1 … ENTITLEMENT_PERCENT_MAX_BP hundredths of a percent */
+    int64_t burst_bp;                          /* 0 = none */
+    bool repay, overage;
+    int64_t grace_us;          /* 0 = none */
+    int64_t refunds_max;       /* units a cycle; -1 = no bound */
+    int64_t refunds_within_us; /* 0 = no bound */
+    int64_t holds_max;         /* -1 = no bound */
+};
+
+/* Terms without a rule yet: everything at what it is when not given. */
+struct entitlement entitlement_none(struct bytes resource);
+
+/* NULL when they can be used, else the reason they cannot, as the end of an error text. */
+const char *entitlement_fault(const struct entitlement *entitlement);
+
+/* Puts the warnings in ascending order, each once. */
+void entitlement_sort_warnings(struct entitlement *entitlement);
+
+/* The period_code of a LIMIT. */
+static inline uint64_t quota_rule_code(const struct quota_rule *rule)
+{
+    return rule->code > 0 ? rule->code : period_code(&rule->period);
+}
+
+/* The LIMIT of this period (period_code), or NULL. */
+const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);
+
+/* The RATE rules alone, in order, and for each its place among all rules; answers how many. */
+uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
+                           uint8_t places[ENTITLEMENT_RULES_MAX]);
+
+/* Whole: entitlement_decode gives the same terms back (the name is borrowed). The cursor is bad on anything that
+ * entitlement_fault would refuse. */
+void entitlement_encode(const struct entitlement *entitlement, struct sink *sink);
+void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement);
+
+/* One rule or word of the terms as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command again,
+ * all of them are the same terms: so BURST comes first, since after RATE 10 1s it would be that rate's. */
+bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink);

@@ -1,0 +1,46 @@
+/* The reservations of an account, found by id and walked by expiry.
+ *
+ *     by id        hash index              COMMIT, RELEASE, EXTEND: one look
+ *     by expiry    [ soon │ … │ late ]     what has ended stands in front; new ones usually go to the end
+ *
+ * Both hold the same records. With n of them finding is O(1), adding and taking O(log n) and a move of pointers. */
+#pragma once
+
+#include "quota/account/change.h"
+#include "quota/base/hash_index.h"
+
+struct stored_hold {
+    struct hash_link by_id;
+    struct hold hold;
+    uint32_t id_size;
+    char id[];
+};
+
+/* All zero = none. Open to readers. */
+struct holds {
+    struct stored_hold **by_expiry; /* count of them; of equal expiry by id */
+    struct hash_index by_id;
+    uint32_t count, capacity;
+    size_t bytes; /* on the heap, all included */
+};
+
+static inline struct bytes hold_id(const struct stored_hold *stored)
+{
+    return (struct bytes){stored->id, stored->id_size};
+}
+
+/* The reservation with this id, ended or not; NULL if there is none. */
+const struct stored_hold *holds_find(const struct holds *holds, struct bytes id);
+
+/* Adds one; the id (1 … ID_BYTES_MAX bytes) must be free. */
+void holds_add(struct holds *holds, struct bytes id, const struct hold *hold);
+
+/* Takes one out: it is the caller's now, to be given to hold_free. NULL if there is none. */
+struct stored_hold *holds_take(struct holds *holds, struct bytes id);
+void hold_free(struct stored_hold *stored);
+
+/* Lets one end at another time; false if there is none. */
+bool holds_move(struct holds *holds, struct bytes id, int64_t expires_us);
+
+/* Frees all of them. */
+void holds_free(struct holds *holds);

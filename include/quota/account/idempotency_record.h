@@ -1,0 +1,100 @@
+/* Records: what an account remembers of an id, as the key and body of a receipt (idempotency.h).
+ *
+ *     operation │ resource │ id  ──▶  what was asked, what was answered
+ *
+ *     CONSUME    amount and mode        the verdict, its limits      asked again: the same answer, nothing is charged
+ *     BATCH      every item and mode    every verdict                (QUOTA.MCONSUME)
+ *     REFUND     amount and OF          refunded, lost, remaining
+ *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
+ *     RETURNED   -                      units given back so far of the consumption with this id
+ *
+ * Asked again with other content it is a conflict. Verdicts are kept in whole ms as they were replied, so a replay is
+ * the same bytes. Numbers are varints (buffer.h). */
+#pragma once
+
+#include "quota/account/entitlement.h"
+#include "quota/account/idempotency.h"
+#include "quota/rate/verdict.h"
+
+#define ID_BYTES_MAX    512
+#define BATCH_ITEMS_MAX 64
+#define RECORD_NO_SLOT  0 /* of operations that belong to no resource */
+
+/* The numbers are part of the stored encoding: append, never renumber. */
+enum record_operation {
+    RECORD_CONSUME = 1,
+    RECORD_BATCH = 2,
+    RECORD_REFUND = 3,
+    RECORD_HOLD = 4,
+    RECORD_RETURNED = 5, /* of a CONSUME … */
+    RECORD_RETURNED_BATCH = 6,
+    RECORD_RETURNED_HOLD = 7,
+};
+
+/* Likewise. */
+enum hold_outcome {
+    HOLD_COMMITTED = 1,
+    HOLD_RELEASED = 2,
+    HOLD_EXPIRED = 3,
+};
+
+/* A key and the memory it stands in. */
+struct record_key {
+    char stack_buffer[RECEIPT_KEY_MAX];
+    size_t size;
+};
+void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id);
+static inline struct bytes record_key_bytes(const struct record_key *key)
+{
+    return (struct bytes){key->stack_buffer, key->size};
+}
+
+/* The limits a consumption was charged to: a refund goes to no others, which may have come since. */
+struct charged {
+    uint32_t count;
+    uint64_t periods[ENTITLEMENT_RULES_MAX];
+};
+
+/* Those of the terms; and is a period among them? NULL is charged to all. */
+struct charged charged_of(const struct entitlement *entitlement);
+bool charged_has(const struct charged *charged, uint64_t period);
+
+/* One charged resource of a consumption. */
+struct record_item {
+    uint32_t slot;
+    int64_t amount; /* as asked */
+    int64_t cost;   /* what a unit counted as then */
+    struct charged charged;
+    struct verdict verdict;
+};
+
+/* A verdict, its times in whole ms as they were replied. */
+void record_verdict_encode(const struct verdict *verdict, struct sink *sink);
+void record_verdict_decode(struct cursor *cursor, struct verdict *verdict);
+
+/* CONSUME and BATCH: `mode` is whatever makes two asks differ beside amounts. */
+void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink);
+bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode);
+
+struct record_refund {
+    int64_t amount;
+    struct bytes of; /* empty = none; borrowed */
+    int64_t refunded, lost, remaining;
+};
+void record_refund_encode(const struct record_refund *refund, struct sink *sink);
+bool record_refund_decode(struct bytes body, struct record_refund *refund);
+
+struct record_hold {
+    enum hold_outcome outcome;
+    uint32_t slot;
+    int64_t amount, posted; /* as asked; posted counts the same way */
+    int64_t cost;           /* what a unit counted as then */
+    int64_t made_us;
+};
+void record_hold_encode(const struct record_hold *hold, struct sink *sink);
+bool record_hold_decode(struct bytes body, struct record_hold *hold);
+
+#define RECORD_RETURNED_BYTES 8
+/* Of fixed size, so that it can be rewritten in place (receipts_patch). */
+void record_returned_encode(int64_t amount, char body[RECORD_RETURNED_BYTES]);
+bool record_returned_decode(struct bytes body, int64_t *amount);

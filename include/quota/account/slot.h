@@ -1,0 +1,101 @@
+/* A slot is what an account keeps of one resource: windows, rates, sliding logs, terms of its own, closed cycles.
+ *
+ *     struct slot │ resource │ windows: one per LIMIT, by period │ rates: a limiter │ rest
+ *                                                                                     │
+ *          terms of its own │ past cycles by period │ sliding logs by length │ sums of what is reserved
+ *
+ * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its
+ * own, so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
+#pragma once
+
+#include "quota/account/change.h"
+#include "quota/base/checked.h"
+#include "quota/base/label.h"
+#include "quota/rate/limiter.h"
+
+#define SLOT_WINDOWS_MAX 32 /* twice ENTITLEMENT_RULES_MAX: those of a plan that sleep, too */
+#define SLOT_PASTS_MAX   SLOT_WINDOWS_MAX
+
+/* A window as it is kept: what most windows lack stands apart. */
+struct stored_window {
+    uint64_t period;
+    int64_t start_us, end_us, limit, used;
+    struct window *rest; /* NULL = delta, debt, refunded, over_since are 0 and peak = used */
+    uint32_t warned_bp;
+    uint32_t denied_here; /* denials that no change has written down yet */
+};
+
+/* A sliding log of a ROLLING rule. */
+struct rolling {
+    int64_t period_us;
+    struct sliding_log *log; /* NULL = empty */
+};
+
+/* Closed cycles of one period. */
+struct past {
+    uint64_t period;
+    struct history *history;
+};
+
+/* What few resources have. */
+struct slot_rest {
+    const struct plan *own; /* terms of its own (QUOTA.OVERRIDE), NULL = none */
+    int64_t own_until_us;   /* 0 = for good */
+    uint32_t pasts_count, rollings_count;
+    struct past *pasts;
+    struct rolling *rollings;
+    /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
+    int64_t holds_count;
+    wide held_units;
+    wide *held; /* units made in each stored window; NULL before the first reservation */
+};
+
+struct slot {
+    const struct label *resource;
+    struct stored_window *windows; /* windows_count of them, by period; in the account's block */
+    struct limiter *rates;         /* NULL = nothing counted yet */
+    struct slot_rest *rest;
+    uint32_t windows_count;
+};
+
+/* Windows that the change adds (1) or takes away (-1). */
+int slot_grows(const struct slot *slot, const struct change *change);
+
+/* The only writer: does a change of this slot (change_is_of_slot). Cannot fail. Whoever owns the memory of the windows
+ * has made room for one more where the change adds one. True when a window is another cycle than before, or gone: then
+ * what is reserved has to be counted anew. */
+bool slot_apply(struct slot *slot, const struct change *change);
+
+/* Do these effects on rates, this count of a window, which came from outside, fit? `slot` may be NULL. */
+bool slot_accepts(const struct slot *slot, const struct change *change);
+
+/* A stored window whole. */
+struct window slot_window(const struct slot *slot, uint32_t index);
+
+/* Counts a refused ask in the cycles of the slot that run at `now_us` and have been used. In memory only. */
+void slot_count_denied(struct slot *slot, int64_t now_us);
+
+/* Is there a place for the sliding log of a window of this length? NULL has one. */
+bool slot_fits_log(const struct slot *slot, int64_t period_us);
+
+/* The sliding log of a window of this length, NULL = empty; and the history of a period, NULL = none. */
+const struct sliding_log *slot_log(const struct slot *slot, int64_t period_us);
+const struct history *slot_history(const struct slot *slot, uint64_t period);
+
+/* Units that stored reservations of the slot, ended or not, hold of a stored window (-1 = of all together). */
+int64_t slot_held(const struct slot *slot, int32_t window);
+
+/* A reservation of the slot comes (sign 1) or goes (-1). */
+void slot_add_held(struct slot *slot, const struct hold *hold, int sign);
+
+/* Room for the sums of the slot's windows as they are now, all of them 0. */
+void slot_clear_held(struct slot *slot);
+
+/* For the codec: a window comes after those of smaller codes, and there is room for it. */
+void slot_adopt_window(struct slot *slot, const struct window *window);
+
+/* Frees what the slot holds, but for the places of its windows. Any thread. */
+void slot_free(struct slot *slot);
+
+/* Heap bytes of the slot, its struct and windows included; shared plans and labels not. */
+size_t slot_bytes(const struct slot *slot);

@@ -1,0 +1,85 @@
+/* Bytes out, bytes in: a growing sink and a reading cursor, shared by every codec.
+ *
+ *     number   LEB128: seven bits a byte, low bits first, high bit = "more follows"; 0 … 2^63-1
+ *     signed   zigzag: 0 -1 1 -2 … → 0 1 2 3 …, then as number
+ *     bytes    number of bytes, then the bytes
+ *
+ *     300 ──▶ [1|0101100][0|0000010]
+ *
+ * A sink starts on memory the caller lends (usually the stack) and moves to the heap only when it outgrows it.
+ * A cursor never reads past its end: the first bad read sets `bad`, later reads answer 0, the caller looks once. */
+#pragma once
+
+#include "quota/base/bytes.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct sink {
+    char *data;
+    size_t size, capacity;
+    bool on_heap;
+};
+
+/* An empty sink over `lent` bytes; call sink_free when done. */
+static inline struct sink sink_init(void *stack_buffer, size_t capacity)
+{
+    return (struct sink){.data = stack_buffer, .capacity = capacity};
+}
+
+/* Frees what stands on the heap and leaves an empty sink. */
+void sink_free(struct sink *sink);
+
+/* Makes room for `more` bytes: memory that was lent is left only when they no longer fit it. */
+void sink_grow(struct sink *sink, size_t more) __attribute__((cold));
+static inline void sink_reserve(struct sink *sink, size_t more)
+{
+    if (sink->capacity - sink->size < more) sink_grow(sink, more);
+}
+
+static inline void sink_byte(struct sink *sink, uint8_t byte)
+{
+    sink_reserve(sink, 1);
+    sink->data[sink->size++] = (char)byte;
+}
+
+void sink_number(struct sink *sink, int64_t number); /* number >= 0 */
+void sink_signed(struct sink *sink, int64_t number);
+void sink_bytes(struct sink *sink, struct bytes bytes);
+void sink_raw(struct sink *sink, const void *data, size_t size); /* no length in front */
+
+/* As text: `-12`; `99.5`, of hundredths of a percent. A duration as text: duration.h. */
+void sink_percent(struct sink *sink, int64_t bp);
+void sink_decimal(struct sink *sink, int64_t number);
+
+struct cursor {
+    const char *data;
+    size_t size, at;
+    bool bad;
+};
+
+static inline struct cursor cursor_init(struct bytes bytes)
+{
+    return (struct cursor){.data = bytes.data, .size = bytes.size};
+}
+
+static inline uint8_t cursor_byte(struct cursor *cursor)
+{
+    if (cursor->bad || cursor->at == cursor->size) {
+        cursor->bad = true;
+        return 0;
+    }
+    return (uint8_t)cursor->data[cursor->at++];
+}
+
+int64_t cursor_number(struct cursor *cursor); /* bad unless 0 … 2^63-1 in its shortest form */
+int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest);
+int64_t cursor_signed(struct cursor *cursor);
+struct bytes cursor_bytes(struct cursor *cursor);
+struct bytes cursor_raw(struct cursor *cursor, size_t size);
+
+/* True when everything was read and nothing was bad. */
+static inline bool cursor_done(const struct cursor *cursor)
+{
+    return !cursor->bad && cursor->at == cursor->size;
+}

@@ -1,0 +1,34 @@
+/* Bytes of an adaptive limit and of its changes: one form for RDB, AOF, DUMP, COPY, digest and replication.
+ *
+ *     value    head │ seen │ config │ limit │ debt │ sample
+ *     effects  head + lasting×128 │ parts │ seen │ of these four those that `parts` names
+ *
+ *     config   min │ max │ algorithm │ interval │ step │ errors │ target │ backoff │ timeout │ tolerance
+ *     limit    limit_q │ long_q │ longs                  debt     debt │ rest │ second │ taken │ taken before
+ *     sample   start │ reports │ errors │ latencies │ latency sum │ loads │ load sum
+ *
+ * The head names kind and encoding for value_type.h; numbers are varints (buffer.h). What is decoded is validated as
+ * if a stranger had written it; whatever is accepted is encoded again to the very same bytes. */
+#pragma once
+
+#include "quota/rate/adaptive.h"
+
+#define ADAPTIVE_KIND 3
+
+/* Encodings are named by what they added; an unknown newer one is refused. */
+enum adaptive_encoding {
+    ADAPTIVE_ENCODING_ADAPTIVE = 1,
+    ADAPTIVE_ENCODING_NEWEST = ADAPTIVE_ENCODING_ADAPTIVE,
+};
+
+/* The value as bytes; equal values give equal bytes. */
+void adaptive_encode(const struct adaptive *adaptive, struct sink *sink);
+
+/* NULL when the bytes are no adaptive limit (truncated, mutated, newer). */
+struct adaptive *adaptive_decode(struct bytes bytes);
+
+/* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
+void adaptive_effects_encode(const struct adaptive_decision *decision, bool lasting, struct sink *sink);
+
+/* False when the bytes are no effects; whether they fit a value, adaptive_accepts tells. */
+bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *lasting);

@@ -1,0 +1,50 @@
+/* The table of algorithms: a new one is one file and one row here.
+ *
+ *     load state ─▶ settle(now) ─▶ wait(cost) ── 0 ──▶ charge(cost) ─▶ available, deadline
+ *                                     └─ > 0: denied, nothing changes
+ *
+ * Every function is pure: rule and instant in, numbers out; `state` is the caller's copy. Except for settle and
+ * adopt, the state given is settled. Rules are completed and not constant (limit > 0). */
+#pragma once
+
+#include "quota/rate/rule.h"
+
+struct algorithm {
+    const char *word; /* as users write it */
+
+    /* int64 words the state takes in memory: 1 = when_us, 2 = and amount, 3 = and rest. */
+    int (*words)(const struct rule *rule);
+    /* Brings the state to now: what has run off, left or ended is gone. Never moves a state back. */
+    void (*settle)(const struct rule *rule, struct state *state, int64_t now_us);
+    /* Whole units that fit now, >= 0. */
+    int64_t (*available)(const struct rule *rule, const struct state *state, int64_t now_us);
+    /* Time until `cost` (>= 0) fits if nobody else comes: 0 = now, NEVER_US = never. */
+    int64_t (*wait_us)(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us);
+    /* Takes `cost` units, also beyond the limit (debt). On a fault the state is unusable. */
+    enum fault (*charge)(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
+    /* Gives up to `units` back, clamped at full; answers how many. */
+    int64_t (*refund)(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
+    /* The instant from which the state is as good as new; in the past or 0 when it is. */
+    int64_t (*deadline_us)(const struct rule *rule, const struct state *state);
+    /* The instant from which nothing needs to be remembered; NULL = as soon as it is as good as new. */
+    int64_t (*forget_us)(const struct rule *rule, const struct state *state);
+    /* Carries a stored state from one rule to another of the same algorithm. */
+    void (*adopt)(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+    /* Could charge have made this state? NULL where any three numbers in range are possible. */
+    bool (*sane)(const struct rule *rule, const struct state *state);
+    /* How long an ask admitted now waits for its turn; NULL = never waits. */
+    int64_t (*delay_us)(const struct rule *rule, const struct state *state, int64_t now_us);
+};
+
+extern const struct algorithm algorithms[RULE_ALGORITHMS_COUNT];
+
+static inline const struct algorithm *algorithm_of(const struct rule *rule)
+{
+    return &algorithms[rule->algorithm];
+}
+
+/* Words of a rule's state, 0 for a constant rule. */
+static inline int algorithm_words(const struct rule *rule)
+{
+    return rule_is_constant(rule) ? 0 : algorithm_of(rule)->words(rule);
+}

@@ -1,0 +1,131 @@
+/* A limiter is the value of one rate-limit key: shared rules, one small state per rule, perhaps a block.
+ *
+ *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ blocked until │ taken until │
+ *                             8 bytes               8-24 bytes each       only when blocked, when waited for
+ *
+ *     ask ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
+ *                                                    │ effects[] what to change ─▶ limiter_apply (the only writer)
+ *
+ * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
+ * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
+ *
+ * Waiting: an ask that may wait takes the place that comes first, as if it came at that instant; from then on
+ * nobody is admitted before it (first come, first served), whatever the rules say.
+ *
+ * Rules come with each ask. A stored state goes on under a changed rule if the algorithm is the same and either
+ * the period is the same or it stands at the same place. */
+#pragma once
+
+#include "quota/rate/rule_set.h"
+#include "quota/rate/verdict.h"
+
+enum ask_mode {
+    ASK_ALL,   /* all of the cost or nothing */
+    ASK_UPTO,  /* as much of it as there is, at least one unit */
+    ASK_PEEK,  /* answer as ASK_ALL would, take nothing */
+    ASK_FORCE, /* take it, into debt if need be */
+};
+
+struct limiter_ask {
+    int64_t cost;     /* units, >= 1; 0 only looks (RL.THROTTLE) */
+    int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
+    int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. ASK_ALL and ASK_PEEK */
+    int64_t now_us;   /* > 0 */
+    int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
+    enum ask_mode mode;
+};
+
+enum effect_kind {
+    EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from */
+    EFFECT_STATE = 1, /* rule `index` now has this state */
+    EFFECT_BLOCK = 2, /* everything is refused until state.when_us; 0 = nothing is */
+    EFFECT_QUEUE = 3, /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+};
+
+struct effect {
+    enum effect_kind kind;
+    uint32_t index;
+    struct state state;
+};
+
+/* New rules, one state each, a block, a queue: no decision needs more. */
+#define EFFECTS_MAX (RULES_MAX + 3)
+
+struct decision {
+    struct verdict verdict;
+    enum fault fault; /* not FAULT_NONE: no verdict, no effects */
+    uint32_t effects_count;
+    struct effect effects[EFFECTS_MAX];
+    const struct rule *rules; /* with EFFECT_RULES: the completed rules, borrowed */
+    uint32_t rules_count;
+    int8_t from[RULES_MAX]; /* for each new rule the old one whose state it takes over; -1 = begins anew */
+};
+
+union word {
+    int64_t number;
+    struct sliding_log *log;
+};
+
+struct limiter {
+    const struct rule_set *set;
+    union word words[];
+};
+
+/* A limiter in borrowed memory, for those who keep the words of many under one rule set (segment.h). It is never
+ * freed, and only effects that leave its rules alone are applied to it. */
+#define LIMITER_WORDS_MAX (3 * RULES_MAX + 2)
+struct limiter_lent {
+    _Alignas(struct limiter) char bytes[sizeof(struct limiter) + LIMITER_WORDS_MAX * sizeof(union word)];
+};
+struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rule_set *set, const union word *words);
+
+/* The words of `before` go over to the rules of `after` as of `as_of_us`; its logs move along. */
+void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us);
+
+/* Frees what the words hold (logs), not the limiter itself. */
+void limiter_release_logs(const struct limiter *limiter);
+
+/* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
+ * here when they differ from the stored ones and must outlive the decision. */
+void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
+                    const struct limiter_ask *ask, struct decision *decision);
+
+/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. */
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
+                              struct decision *decision);
+
+/* Refuses everything until `until_us`; 0 lifts the block. */
+void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision);
+
+/* The only writer. Cannot fail; the limiter may move (NULL in = a new one). Effects must fit (effects_fit). */
+struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision);
+
+/* Do these effects, which came from outside, fit this limiter? */
+bool limiter_accepts(const struct limiter *limiter, const struct decision *decision);
+
+/* The instant from which the limiter is as good as none: everything has run off and no block stands. */
+int64_t limiter_deadline_us(const struct limiter *limiter);
+
+/* Until when everything is refused; 0 = not blocked (or no longer: compare with now). */
+int64_t limiter_blocked_until_us(const struct limiter *limiter);
+
+/* Until when those who wait have taken every place; 0 = nobody waits (or no longer: compare with now). */
+int64_t limiter_taken_until_us(const struct limiter *limiter);
+
+/* Rule `index` alone, as it stands at `now_us`: its stored state, what remains and when it is new again. */
+void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
+                  struct verdict *verdict);
+
+/* Every one of these rules as it stands at `now_us`, if an ask came with them: nothing granted, nothing changed. */
+void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
+                    struct verdict verdicts[RULES_MAX]);
+
+/* For the codec: what rule `index` has stored (fresh where nothing is), and a decoded log put in its place. */
+struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
+void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);
+
+/* Frees the value and what it shares; NULL is allowed. Safe on any thread. */
+void limiter_free(struct limiter *limiter);
+
+/* Heap bytes of the value, its logs included, shared rules not. */
+size_t limiter_bytes(const struct limiter *limiter);

@@ -1,0 +1,42 @@
+/* Bytes of a limiter and of its effects: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
+ *
+ *     value    encoding=1 │ rules_count │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
+ *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …                  up to the end
+ *
+ *     rule     rule_codec.h
+ *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
+ *
+ * Numbers are varints (buffer.h). A GCRA admission is 12 bytes of effects. What is decoded is validated as if a
+ * stranger had written it; whatever is accepted is encoded again to the very same bytes. */
+#pragma once
+
+#include "quota/base/buffer.h"
+#include "quota/rate/limiter.h"
+
+/* Encodings are named by what they added; an unknown newer one is refused. */
+enum limiter_encoding {
+    ENCODING_LIMITER = 1,
+    ENCODING_NEWEST = ENCODING_LIMITER,
+};
+
+/* The value as bytes; equal values give equal bytes. */
+void limiter_encode(const struct limiter *limiter, struct sink *sink);
+
+/* NULL when the bytes are not a limiter (truncated, mutated, newer). */
+struct limiter *limiter_decode(struct bytes bytes);
+
+/* One state that is no log. */
+void state_encode(const struct state *state, struct sink *sink);
+struct state state_decode(struct cursor *cursor);
+
+/* The states alone, where the rules are known: one after another, as in a value. Reading fills a limiter whose words
+ * are all zero, lent or not; false, and nothing changed, when they do not fit its rules. */
+void limiter_states_encode(const struct limiter *limiter, struct sink *sink);
+bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter);
+
+/* `lasting`: the key gets no time to live on the server that applies this (test clock). */
+void effects_encode(const struct decision *decision, bool lasting, struct sink *sink);
+
+/* Reads effects into `decision`, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects;
+ * whether they fit a limiter, limiter_accepts tells. */
+bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *lasting);

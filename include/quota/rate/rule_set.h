@@ -1,0 +1,43 @@
+/* Rule sets, shared: equal rules stand in memory once, however many keys use them.
+ *
+ *     key a ─┐                    ┌ rules: 10 1s, 1000 1h ┐
+ *     key b ─┼─▶ struct rule_set  │ users: 3              │   a bucket then costs a pointer and its state
+ *     key c ─┘                    └───────────────────────┘
+ *
+ * Taking happens on the server's main thread, giving back also on its lazy-free thread: a mutex guards the table.
+ * (A forked child saves but neither takes nor gives back, so a lock held across fork harms nobody.) */
+#pragma once
+
+#include "quota/rate/rule.h"
+#include <uthash.h>
+
+/* Instants that a limiter may keep behind its rules' words: until when it refuses, until when its places are taken. */
+enum rule_set_extra {
+    EXTRA_BLOCK = 1,
+    EXTRA_QUEUE = 2,
+};
+
+struct rule_set {
+    int64_t users;
+    int64_t grain_us;            /* a power of two: how finely the keys' times to live are kept, see rule_set_take */
+    uint32_t count;              /* rules, 0 … RULES_MAX */
+    uint8_t extras;              /* enum rule_set_extra: which of them follow the rules' words, in this order */
+    uint8_t words;               /* all words of a limiter with these rules */
+    uint8_t word_of[RULES_MAX];  /* where each rule's words begin */
+    uint8_t words_of[RULES_MAX]; /* how many it has; 0 for constant rules */
+    UT_hash_handle hh;
+    struct rule rules[]; /* `count` completed rules, then nothing */
+};
+
+/* The shared set of these completed rules; give it back with rule_set_release.
+ *
+ * Its grain is at most eight units' worth of time or a quarter of the period, whichever is less, of the coarsest rule.
+ * A key whose time to live is its deadline rounded up to that grain is kept a little longer than it must be, and most
+ * asks leave its time to live alone. */
+const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint8_t extras);
+
+/* Gives a set back; the last one to do so frees it. */
+void rule_set_release(const struct rule_set *set);
+
+/* Sets in use, and their heap bytes: for INFO. */
+int64_t rule_sets_count(void);

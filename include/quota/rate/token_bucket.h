@@ -1,0 +1,30 @@
+/* Token bucket: tokens come at the rule's rate, each unit takes one, no more than `capacity` are kept.
+ *
+ *     capacity ┤ ____                     continuous: a token every period/limit, to the very fraction
+ *              │     ╲    ╱‾‾             INTERVAL:   `limit` tokens at once, a whole period after the
+ *       tokens │      ╲__╱                            first unit was taken from a full bucket, then every period
+ *              └─────────────▶ time
+ *
+ * The state keeps what is *missing* (capacity - tokens), so that a bucket without state is a full one and an
+ * idle bucket can be forgotten. INITIAL n: a bucket without state holds n tokens instead; so it is remembered for one
+ * more fill time after it is full (else a short pause would turn a full bucket into a barely filled one), then it
+ * starts at n again.
+ *
+ *     state.amount, .rest  missing tokens (level.h)      state.when_us  last look; INTERVAL: last refill
+ *
+ * A changed rule keeps the tokens, clamped to the new capacity.
+ * Source: RFC 2697 section 3 (tokens at a committed rate); interval refill after bucket4j's refillIntervally. */
+#pragma once
+
+#include "quota/rate/rule.h"
+
+int token_bucket_words(const struct rule *rule);
+void token_bucket_settle(const struct rule *rule, struct state *state, int64_t now_us);
+int64_t token_bucket_available(const struct rule *rule, const struct state *state, int64_t now_us);
+int64_t token_bucket_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us);
+enum fault token_bucket_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
+int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
+int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state);
+int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state);
+bool token_bucket_sane(const struct rule *rule, const struct state *state);
+void token_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);

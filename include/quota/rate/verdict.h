@@ -1,0 +1,43 @@
+/* The verdict: one answer, the same six facts for every limiter and every quota.
+ *
+ *     granted │ limit │ remaining │ wait │ reset │ rule
+ *
+ * Inside, times are microseconds; the reply rounds them (waits up). A denial is a verdict, not an error. */
+#pragma once
+
+#include "quota/time/duration.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+#define UNLIMITED INT64_C(-1) /* as a limit, a capacity and what remains of it */
+
+struct verdict {
+    int64_t granted;   /* units admitted; 0 = denied */
+    int64_t limit;     /* capacity of the deciding rule, UNLIMITED = no bound */
+    int64_t remaining; /* whole units available now under that rule, >= 0 or UNLIMITED */
+    int64_t wait_us;   /* denied: until this very cost fits, NEVER_US = never; granted: until the caller may act */
+    int64_t reset_us;  /* until the deciding rule is as good as new */
+    int32_t rule;      /* index of the deciding rule; -1 where no rule decided (blocks, lists) */
+};
+
+/* NEVER_US is the longest of all waits. */
+static inline bool wait_is_longer(int64_t left_us, int64_t right_us)
+{
+    if (right_us == NEVER_US) return false;
+    return left_us == NEVER_US || left_us > right_us;
+}
+
+/* UNLIMITED is the largest of all amounts. */
+static inline bool amount_is_smaller(int64_t left, int64_t right)
+{
+    if (left == UNLIMITED) return false;
+    return right == UNLIMITED || left < right;
+}
+
+/* Why nothing could be decided at all; the module turns each into an error text. */
+enum fault {
+    FAULT_NONE,
+    FAULT_OVERFLOW, /* the new state would not fit its numbers */
+    FAULT_BOUND,    /* the log of a rule is full (LIMITED) */
+    FAULT_FULL,     /* a table has as many subjects as it may (LIMITED) */
+};

@@ -1,0 +1,27 @@
+/* The value type of adaptive limits, data type `rl-adaptv`: quota/adaptive.h in the words of value_type.h. */
+#include "quota/rate/adaptive_codec.h"
+#include "value_type.h"
+
+/* Freeing touches its own value only: any thread may do it. */
+VALUE_TYPE_FUNCTIONS(adaptive)
+
+static bool has_effects(const void *decision)
+{
+    return ((const struct adaptive_decision *)decision)->parts != 0;
+}
+
+static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+{
+    adaptive_effects_encode(decision, lasting, sink);
+}
+
+static bool replay(void **value, struct bytes effects, bool *lasting)
+{
+    struct adaptive_decision decision;
+    if (!adaptive_effects_decode(effects, &decision, lasting) || !adaptive_accepts(*value, &decision)) return false;
+    *value = adaptive_apply(*value, &decision);
+    return true;
+}
+
+struct value_type adaptive_type = {
+    .type_name = "rl-adaptv", .kind = ADAPTIVE_KIND, .encoding = ADAPTIVE_ENCODING_NEWEST, VALUE_TYPE_ROW};

@@ -1,0 +1,119 @@
+/* Parsed words into terms; see entitlement_argument.h. */
+#include "entitlement_argument.h"
+#include "reply.h"
+
+struct limit_words {
+    int64_t limit, rolling_us;
+    struct bytes period, from;
+    int64_t calendar, eom, prorate;
+};
+
+#define SWITCH_ROW(token_, field_, summary_)                                                                           \
+    {                                                                                                                  \
+        .kind = ARGUMENT_FLAG, .name = (token_), .token = (token_), .offset = offsetof(struct limit_words, field_),    \
+        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = (summary_)                                                 \
+    }
+
+const struct argument limit_arguments[] = {
+    FIELD(ARGUMENT_INTEGER, "limit", NULL, struct limit_words, limit, UNLIMITED, INT64_MAX, 0,
+          "Units; -1 is unlimited, 0 is none."),
+    FIELD(ARGUMENT_TEXT, "period", NULL, struct limit_words, period, 0, 0, ARGUMENT_OPTIONAL | ARGUMENT_EITHER,
+          "minute hour day week month quarter half-year year forever, counted (3month), or a duration (12h)."),
+    FIELD(ARGUMENT_DURATION, "window", "ROLLING", struct limit_words, rolling_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+          "Instead of a period: any window of this length."),
+    SWITCH_ROW("CALENDAR", calendar, "Cycles begin with the calendar instead of the account's anchor."),
+    FIELD(ARGUMENT_TEXT, "from", "FROM", struct limit_words, from, 0, 0, ARGUMENT_OPTIONAL,
+          "Where the calendar begins: a day (15), a month and day (04-06) or a weekday (sun)."),
+    SWITCH_ROW("EOM", eom, "Cycles begin on the last day of their month."),
+    SWITCH_ROW("PRORATE", prorate, "The cycle in which the account began is cut to what was left of it."),
+    {0},
+};
+
+struct rate_words {
+    struct rules_argument rules;
+};
+_Static_assert(sizeof(struct rate_words) <= ARGUMENT_ELEMENT_MAX, "an element of ARGUMENT_EACH");
+
+const struct argument rate_arguments[] = {RULES(struct rate_words, rules), {0}};
+
+static bool reply_bad(RedisModuleCtx *ctx, const char *what, struct bytes word, const char *why)
+{
+    reply_error(ctx, "ERR %s '%s': %s", what, printable(word).text, why);
+    return false;
+}
+
+/* Room for one rule more, or NULL and an error. */
+static struct quota_rule *next_rule(RedisModuleCtx *ctx, struct entitlement_argument *argument)
+{
+    if (argument->entitlement.rules_count < ENTITLEMENT_RULES_MAX)
+        return &argument->entitlement.rules[argument->entitlement.rules_count++];
+    reply_error(ctx, "LIMITED a resource has at most %d LIMITs and RATEs", ENTITLEMENT_RULES_MAX);
+    return NULL;
+}
+
+static bool add_rolling(RedisModuleCtx *ctx, const struct limit_words *words, struct quota_rule *rule)
+{
+    if (words->period.size > 0 || words->calendar || words->from.data || words->eom || words->prorate) {
+        return reply_bad(ctx, "LIMIT", BYTES("ROLLING"), "a rolling window has no period and no calendar");
+    }
+    rule->kind = QUOTA_ROLLING;
+    rule->rule = (struct rule){.algorithm = RULE_LOG,
+                               .limit = words->limit,
+                               .period_us = words->rolling_us,
+                               .capacity = words->limit,
+                               .initial = words->limit};
+    const char *fault = rule_fault(&rule->rule);
+    if (fault) return reply_bad(ctx, "LIMIT", BYTES("ROLLING"), fault);
+    rule_complete(&rule->rule);
+    return true;
+}
+
+bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct limit_words *words = element;
+    struct quota_rule *rule = next_rule(ctx, argument);
+    if (!rule) return false;
+    *rule = (struct quota_rule){.kind = QUOTA_LIMIT, .limit = words->limit, .prorate = words->prorate != 0};
+    if (words->rolling_us > 0) return add_rolling(ctx, words, rule);
+    if (words->period.size == 0) {
+        reply_error(ctx, "ERR period is missing: LIMIT n period, or LIMIT n ROLLING duration");
+        return false;
+    }
+    if (!period_parse(words->period, &rule->period)) {
+        return reply_bad(ctx, "period", words->period, limit_arguments[1].summary);
+    }
+    rule->period.calendar = words->calendar != 0;
+    if (words->from.data && !words->calendar) return reply_bad(ctx, "FROM", words->from, "needs CALENDAR");
+    if (words->from.data && !period_parse_from(words->from, &rule->period)) {
+        return reply_bad(ctx, "FROM", words->from, "does not fit the period (15, 04-06 or a weekday, with CALENDAR)");
+    }
+    rule->period.end_of_month = words->eom != 0;
+    const char *fault = period_fault(&rule->period);
+    return !fault || reply_bad(ctx, "period", words->period, fault);
+}
+
+bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct rate_words *words = element;
+    for (uint32_t i = 0; i < words->rules.count; i++) {
+        struct quota_rule *rule = next_rule(ctx, argument);
+        if (!rule) return false;
+        *rule = (struct quota_rule){.kind = QUOTA_RATE, .rule = words->rules.rules[i]};
+        rule_complete(&rule->rule);
+    }
+    return true;
+}
+
+bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource)
+{
+    struct entitlement *entitlement = &argument->entitlement;
+    entitlement->resource = resource;
+    entitlement->repay = argument->repay != 0;
+    entitlement->overage = argument->overage != 0;
+    entitlement->warnings_count = (uint32_t)argument->warnings.count;
+    memcpy(entitlement->warnings_bp, argument->warnings.bp, sizeof(entitlement->warnings_bp));
+    entitlement_sort_warnings(entitlement);
+    const char *fault = entitlement_fault(entitlement);
+    if (fault) reply_error(ctx, "ERR resource '%s' %s", printable(resource).text, fault);
+    return !fault;
+}

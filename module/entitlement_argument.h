@@ -1,0 +1,91 @@
+/* The words of a plan's rules, for QUOTA.PLAN SET and QUOTA.OVERRIDE: they become quota/entitlement.h.
+ *
+ *     LIMIT 1000 month CALENDAR FROM 15 PRORATE   RATE 10 1s   WARN 80 100   …          in any order
+ *
+ * Words that follow a RATE belong to it as long as they can (its BURST is the rate's, not the quota's). */
+#pragma once
+
+#include "argument.h"
+#include "quota/account/entitlement.h"
+
+struct entitlement_argument {
+    struct entitlement entitlement; /* begins as entitlement_none; the rows fill in what they can */
+    struct percents_argument warnings;
+    int64_t repay, overage;
+};
+
+/* Takes a LIMIT or RATE that was parsed into struct entitlement_argument. */
+bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
+bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
+extern const struct argument limit_arguments[], rate_arguments[];
+
+/* Completes the terms of `resource`; on false the client has its error. */
+bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource);
+
+/* Rows of a group of options of the request `type_`, whose entitlement_argument is its field `terms`. */
+#define ENTITLEMENT_REFUNDS_ROWS(type_)                                                                                \
+    {                                                                                                                  \
+        FIELD(ARGUMENT_INTEGER, "max", "MAX", type_, entitlement.entitlement.refunds_max, 0, INT64_MAX,                \
+              ARGUMENT_OPTIONAL, "Units that one cycle takes back at most."),                                          \
+            FIELD(ARGUMENT_DURATION, "within", "WITHIN", type_, entitlement.entitlement.refunds_within_us, 1,          \
+                  DURATION_MAX_US, ARGUMENT_OPTIONAL,                                                                  \
+                  "Only so long after the consumption, which has to be named then."),                                  \
+            {0},                                                                                                       \
+    }
+#define ENTITLEMENT_HOLDS_ROWS(type_)                                                                                  \
+    {                                                                                                                  \
+        FIELD(ARGUMENT_INTEGER, "max", "MAX", type_, entitlement.entitlement.holds_max, 0, INT64_MAX, 0,               \
+              "Reservations at once."),                                                                                \
+            {0},                                                                                                       \
+    }
+
+/* The rows of the rules; `refunds_` and `holds_` are tables made of the rows above. */
+#define ENTITLEMENT_ROWS(type_, refunds_, holds_)                                                                      \
+    {.kind = ARGUMENT_EACH,                                                                                            \
+     .name = "limit",                                                                                                  \
+     .token = "LIMIT",                                                                                                 \
+     .offset = offsetof(type_, entitlement),                                                                           \
+     .flags = ARGUMENT_OPTIONAL,                                                                                       \
+     .rows = limit_arguments,                                                                                          \
+     .add = entitlement_add_limit,                                                                                     \
+     .summary = "Units per period, or in any window of a length; several all have to admit."},                         \
+        {.kind = ARGUMENT_EACH,                                                                                        \
+         .name = "rate",                                                                                               \
+         .token = "RATE",                                                                                              \
+         .offset = offsetof(type_, entitlement),                                                                       \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = rate_arguments,                                                                                       \
+         .add = entitlement_add_rate,                                                                                  \
+         .summary = "A rate limit as in RL.ALLOW."},                                                                   \
+        FIELD(ARGUMENT_INTEGER, "cost", "COST", type_, entitlement.entitlement.cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,  \
+              "Units that each asked unit counts as (default 1)."),                                                    \
+        FIELD(ARGUMENT_PERCENTS, "percent", "WARN", type_, entitlement.warnings, 1, ENTITLEMENT_PERCENT_MAX_BP,        \
+              ARGUMENT_OPTIONAL, "Thresholds in percent of a limit, 0.01 to 10000."),                                  \
+        FIELD(ARGUMENT_PERCENT, "percent", "BURST", type_, entitlement.entitlement.burst_bp, 0,                        \
+              ENTITLEMENT_PERCENT_MAX_BP, ARGUMENT_OPTIONAL,                                                           \
+              "Percent of a limit that may be used beyond it, 0 to 10000."),                                           \
+        {.kind = ARGUMENT_FLAG,                                                                                        \
+         .name = "repay",                                                                                              \
+         .token = "REPAY",                                                                                             \
+         .offset = offsetof(type_, entitlement.repay),                                                                 \
+         .lowest = 1,                                                                                                  \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .summary = "What was used beyond a limit is taken from the next cycle's."},                                   \
+        FIELD(ARGUMENT_DURATION, "grace", "GRACE", type_, entitlement.entitlement.grace_us, 1, DURATION_MAX_US,        \
+              ARGUMENT_OPTIONAL, "From the first unit beyond it a limit lets go on for so long."),                     \
+        {.kind = ARGUMENT_GROUP,                                                                                       \
+         .name = "refunds",                                                                                            \
+         .token = "REFUNDS",                                                                                           \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = (refunds_),                                                                                           \
+         .summary = "Bounds of what may be given back."},                                                              \
+        {.kind = ARGUMENT_GROUP,                                                                                       \
+         .name = "holds",                                                                                              \
+         .token = "HOLDS",                                                                                             \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = (holds_),                                                                                             \
+         .summary = "Bound of reservations."},                                                                         \
+    {                                                                                                                  \
+        .kind = ARGUMENT_FLAG, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement.overage),  \
+        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Limits are what is included; they refuse nothing."        \
+    }

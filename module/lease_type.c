@@ -1,0 +1,27 @@
+/* The value type of lease keys, data type `rl-leases`: quota/lease.h in the words of value_type.h. */
+#include "quota/rate/lease_codec.h"
+#include "value_type.h"
+
+/* Freeing touches its own value only: any thread may do it. */
+VALUE_TYPE_FUNCTIONS(leases)
+
+static bool has_effects(const void *decision)
+{
+    return ((const struct lease_decision *)decision)->change != LEASE_KEPT;
+}
+
+static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+{
+    lease_effects_encode(decision, lasting, sink);
+}
+
+static bool replay(void **value, struct bytes effects, bool *lasting)
+{
+    struct lease_decision decision;
+    if (!lease_effects_decode(effects, &decision, lasting) || !leases_accepts(*value, &decision)) return false;
+    *value = leases_apply(*value, &decision);
+    return true;
+}
+
+struct value_type lease_type = {
+    .type_name = "rl-leases", .kind = LEASE_KIND, .encoding = LEASE_ENCODING_NEWEST, VALUE_TYPE_ROW};

@@ -1,0 +1,35 @@
+/* The value type of limiter tables, data type `rl-tables`: quota/table.h in the words of value_type.h. */
+#include "quota/rate/table_codec.h"
+#include "value_type.h"
+
+/* A table stays until it is deleted, however idle its subjects. */
+static int64_t table_deadline_us(const struct table *table)
+{
+    (void)table;
+    return INSTANT_MAX_US;
+}
+
+/* Freeing touches its own value and the guarded table of rule sets only: any thread may do it. */
+VALUE_TYPE_FUNCTIONS(table)
+
+static bool has_effects(const void *decision)
+{
+    return table_decision_has_effects(decision);
+}
+
+static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+{
+    table_effects_encode(decision, lasting, sink);
+}
+
+static bool replay(void **value, struct bytes effects, bool *lasting)
+{
+    struct rule rules[RULES_MAX];
+    struct table_decision decision;
+    if (!table_effects_decode(effects, rules, &decision, lasting) || !table_accepts(*value, &decision)) return false;
+    *value = table_apply(*value, &decision);
+    return true;
+}
+
+struct value_type table_type = {
+    .type_name = "rl-tables", .kind = TABLE_KIND, .encoding = TABLE_ENCODING_NEWEST, VALUE_TYPE_ROW};

@@ -1,0 +1,115 @@
+/* Value types: one per kind of value. What the spine does to a key is written once, here and in commit.c;
+ * a value type only
+ * says how its kind is applied, encoded and timed.
+ *
+ *     RDB, DUMP, AOF rewrite, COPY, DEBUG DIGEST, MEMORY, free ──▶ value_type.c ──▶ struct value_type ──▶ src/
+ *
+ * The first byte of every value and of every run of effects names kind and encoding, so RL._DO and RL._PUT serve all:
+ *
+ *     bit  7        6 5 4    3 2 1 0
+ *          lasting  kind     encoding          (a limiter is kind 0, a lease key kind 1, …)
+ *
+ * Opening creates nothing: a missing key opens as a handle without a value, and only commit stores one. */
+#pragma once
+
+#include "quota/base/buffer.h"
+#include "redis.h"
+#include <stdatomic.h>
+
+struct value_type {
+    const char *type_name;                /* nine characters, as TYPE shows it; part of every RDB file: permanent */
+    RedisModuleType *type;                /* set by value_type_register */
+    uint8_t kind, encoding;               /* the newest that this version reads and writes */
+    atomic_llong held_values, held_bytes; /* in all databases together: for INFO */
+    /* The value with a decision applied; may move, NULL in = a new one. */
+    void *(*apply)(void *value, const void *decision);
+    bool (*has_effects)(const void *decision);
+    void (*effects_encode)(const void *decision, bool lasting, struct sink *sink);
+    /* Applies effects that came as bytes. False, and nothing touched, when they are none or do not fit the value. */
+    bool (*replay)(void **value, struct bytes effects, bool *lasting);
+    void (*encode)(const void *value, struct sink *sink);
+    void *(*decode)(struct bytes bytes); /* NULL when the bytes are no value */
+    int64_t (*deadline_us)(const void *value);
+    int64_t (*grain_us)(const void *value); /* how finely the time to live follows, a power of two; NULL = 1 */
+    void (*free)(void *value);              /* any thread */
+    size_t (*bytes)(const void *value);
+    /* NULL, or is told when a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
+    void (*unlinked)(RedisModuleKeyOptCtx *where);
+};
+
+/* A kind's own functions carry its own types; these carry them as void pointers. A value type's file writes
+ * VALUE_TYPE_FUNCTIONS(leases), has_effects, encode_effects and replay, and fills its row with VALUE_TYPE_ROW. */
+#define VALUE_TYPE_FUNCTIONS(prefix_)                                                                                  \
+    static void *apply(void *value, const void *decision)                                                              \
+    {                                                                                                                  \
+        return prefix_##_apply(value, decision);                                                                       \
+    }                                                                                                                  \
+    static void encode(const void *value, struct sink *sink)                                                           \
+    {                                                                                                                  \
+        prefix_##_encode(value, sink);                                                                                 \
+    }                                                                                                                  \
+    static void *decode(struct bytes bytes)                                                                            \
+    {                                                                                                                  \
+        return prefix_##_decode(bytes);                                                                                \
+    }                                                                                                                  \
+    static int64_t deadline_us(const void *value)                                                                      \
+    {                                                                                                                  \
+        return prefix_##_deadline_us(value);                                                                           \
+    }                                                                                                                  \
+    static void free_value(void *value)                                                                                \
+    {                                                                                                                  \
+        prefix_##_free(value);                                                                                         \
+    }                                                                                                                  \
+    static size_t bytes_of(const void *value)                                                                          \
+    {                                                                                                                  \
+        return prefix_##_bytes(value);                                                                                 \
+    }
+#define VALUE_TYPE_ROW                                                                                                 \
+    .apply = apply, .has_effects = has_effects, .effects_encode = encode_effects, .replay = replay, .encode = encode,  \
+    .decode = decode, .deadline_us = deadline_us, .free = free_value, .bytes = bytes_of
+
+extern struct value_type limiter_type;
+extern struct value_type lease_type;
+extern struct value_type breaker_type;
+extern struct value_type adaptive_type;
+extern struct value_type account_type;
+extern struct value_type table_type;
+
+/* A value came (+1), went (-1) or changed its size (0). Any thread. */
+void value_type_count(struct value_type *value_type, long long values, long long bytes);
+
+/* Every value type, NULL at the end. */
+extern struct value_type *const value_types[];
+
+/* Is this the first byte of what a newer version has written: an encoding after `newest`? Encodings count up one by
+ * one, so one that is far ahead is damage. */
+bool encoding_is_newer(struct bytes bytes, uint8_t newest);
+
+/* The value type whose kind the first byte names, or NULL. */
+struct value_type *value_type_of(struct bytes bytes);
+
+/* Creates the data types; only in OnLoad. */
+int value_types_register(RedisModuleCtx *ctx);
+
+struct handle {
+    struct value_type *value_type;
+    RedisModuleKey *key;
+    RedisModuleString *name;
+    void *value;         /* NULL = nothing is stored */
+    struct batch *batch; /* NULL, or where commit puts what is to be replicated (commit.h) */
+};
+
+/* Opens a key for a change outside any command; false where the key holds another type. */
+bool handle_open(RedisModuleCtx *ctx, struct value_type *value_type, RedisModuleString *name, struct handle *handle);
+
+/* Opens a key for a command that may write. On false the client has its WRONGTYPE; else close it. */
+bool handle_open_or_reply(RedisModuleCtx *ctx, struct value_type *value_type, RedisModuleString *name,
+                          struct handle *handle);
+
+/* The same for a command that only reads: allowed on replicas. Without _or_reply the client has no answer yet. */
+bool handle_read(RedisModuleCtx *ctx, struct value_type *value_type, RedisModuleString *name, struct handle *handle);
+bool handle_read_or_reply(RedisModuleCtx *ctx, struct value_type *value_type, RedisModuleString *name,
+                          struct handle *handle);
+
+/* Every opened handle is closed; nothing is signalled. */
+void handle_close(struct handle *handle);

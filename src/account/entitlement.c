@@ -1,0 +1,259 @@
+/* Checks, encodes and writes the terms of one resource; see entitlement.h. */
+#include "quota/account/entitlement.h"
+#include "quota/base/checked.h"
+#include "quota/rate/rule_codec.h"
+
+#define PRORATE_FLAG 4
+#define REPAY_FLAG   1
+#define OVERAGE_FLAG 2
+
+struct entitlement entitlement_none(struct bytes resource)
+{
+    return (struct entitlement){.resource = resource, .cost = 1, .refunds_max = -1, .holds_max = -1};
+}
+
+/* ---- what is wrong --------------------------------------------------------------------------------------- */
+
+static const char *quota_rule_fault(const struct quota_rule *rule)
+{
+    switch (rule->kind) {
+    case QUOTA_LIMIT:
+        if (rule->limit < UNLIMITED) return "a LIMIT is -1 (unlimited), 0 (none) or more";
+        return period_fault(&rule->period);
+    case QUOTA_ROLLING:
+        if (rule->rule.algorithm != RULE_LOG) return "ROLLING counts by a LOG";
+        return rule_fault(&rule->rule);
+    case QUOTA_RATE: return rule_fault(&rule->rule);
+    }
+    return "no such kind of rule";
+}
+
+/* Two rules of one resource that could not be told apart. */
+static bool rules_clash(const struct quota_rule *left, const struct quota_rule *right)
+{
+    if (left->kind != right->kind) return false;
+    if (left->kind == QUOTA_LIMIT) return quota_rule_code(left) == quota_rule_code(right);
+    return left->kind == QUOTA_ROLLING && left->rule.period_us == right->rule.period_us;
+}
+
+static const char *rules_fault(const struct entitlement *entitlement)
+{
+    if (entitlement->rules_count == 0) return "needs a LIMIT or a RATE";
+    if (entitlement->rules_count > ENTITLEMENT_RULES_MAX) return "has at most 16 LIMITs and RATEs";
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        const char *fault = quota_rule_fault(&entitlement->rules[i]);
+        if (fault) return fault;
+        for (uint32_t k = 0; k < i; k++) {
+            if (rules_clash(&entitlement->rules[i], &entitlement->rules[k])) return "has two LIMITs of the same period";
+        }
+    }
+    return NULL;
+}
+
+const char *entitlement_fault(const struct entitlement *entitlement)
+{
+    const char *fault = rules_fault(entitlement);
+    if (fault) return fault;
+    if (entitlement->resource.size == 0 || entitlement->resource.size > RESOURCE_NAME_MAX)
+        return "has a name of 1 to 128 bytes";
+    if (entitlement->cost < 1) return "COST is 1 or more";
+    if (entitlement->warnings_count > ENTITLEMENT_WARNINGS_MAX) return "has at most 16 warnings";
+    for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
+        int64_t before_bp = i > 0 ? entitlement->warnings_bp[i - 1] : 0;
+        if (entitlement->warnings_bp[i] <= before_bp || entitlement->warnings_bp[i] > ENTITLEMENT_PERCENT_MAX_BP) {
+            return "warnings are 0.01 to 10000 percent, each once";
+        }
+    }
+    if (entitlement->burst_bp < 0 || entitlement->burst_bp > ENTITLEMENT_PERCENT_MAX_BP)
+        return "BURST is 0 to 10000 percent";
+    if (entitlement->grace_us < 0 || entitlement->grace_us > DURATION_MAX_US) return "GRACE is too long";
+    if (entitlement->refunds_max < -1 || entitlement->holds_max < -1) return "MAX is 0 or more";
+    if (entitlement->refunds_within_us < 0 || entitlement->refunds_within_us > DURATION_MAX_US)
+        return "WITHIN is too long";
+    return NULL;
+}
+
+/* Insertion sort; there are at most sixteen. */
+void entitlement_sort_warnings(struct entitlement *entitlement)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
+        int64_t bp = entitlement->warnings_bp[i];
+        uint32_t at = kept;
+        while (at > 0 && entitlement->warnings_bp[at - 1] > bp) at--;
+        if (at > 0 && entitlement->warnings_bp[at - 1] == bp) continue;
+        memmove(&entitlement->warnings_bp[at + 1], &entitlement->warnings_bp[at], (kept - at) * sizeof(bp));
+        entitlement->warnings_bp[at] = bp;
+        kept++;
+    }
+    entitlement->warnings_count = kept;
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------- */
+
+const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t code)
+{
+    for (uint32_t i = 0; entitlement && i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->kind == QUOTA_LIMIT && quota_rule_code(rule) == code) return rule;
+    }
+    return NULL;
+}
+
+uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
+                           uint8_t places[ENTITLEMENT_RULES_MAX])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        if (entitlement->rules[i].kind != QUOTA_RATE) continue;
+        places[count] = (uint8_t)i;
+        rates[count++] = entitlement->rules[i].rule;
+    }
+    return count;
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
+
+void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
+{
+    sink_bytes(sink, entitlement->resource);
+    sink_number(sink, entitlement->cost);
+    sink_number(sink, entitlement->rules_count);
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        sink_byte(sink, (uint8_t)(rule->kind | (rule->prorate ? PRORATE_FLAG : 0)));
+        if (rule->kind == QUOTA_LIMIT) {
+            sink_signed(sink, rule->limit);
+            sink_number(sink, (int64_t)quota_rule_code(rule));
+        } else {
+            rule_encode(&rule->rule, sink);
+        }
+    }
+    sink_number(sink, entitlement->warnings_count);
+    for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
+    sink_number(sink, entitlement->burst_bp);
+    sink_byte(sink, (uint8_t)((entitlement->repay ? REPAY_FLAG : 0) | (entitlement->overage ? OVERAGE_FLAG : 0)));
+    sink_number(sink, entitlement->grace_us);
+    sink_signed(sink, entitlement->refunds_max);
+    sink_number(sink, entitlement->refunds_within_us);
+    sink_signed(sink, entitlement->holds_max);
+}
+
+static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
+{
+    uint8_t head = cursor_byte(cursor);
+    *rule = (struct quota_rule){.kind = (enum quota_kind)(head & ~PRORATE_FLAG), .prorate = head & PRORATE_FLAG};
+    if (rule->kind > QUOTA_RATE || (rule->prorate && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
+    if (cursor->bad) return;
+    if (rule->kind != QUOTA_LIMIT) {
+        rule_decode(cursor, &rule->rule);
+        return;
+    }
+    rule->limit = cursor_signed(cursor);
+    rule->code = (uint64_t)cursor_number(cursor);
+    if (!period_from_code(rule->code, &rule->period)) cursor->bad = true;
+}
+
+void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
+{
+    *entitlement = entitlement_none(cursor_bytes(cursor));
+    entitlement->cost = cursor_number(cursor);
+    entitlement->rules_count = (uint32_t)cursor_number_between(cursor, 1, ENTITLEMENT_RULES_MAX);
+    for (uint32_t i = 0; i < entitlement->rules_count && !cursor->bad; i++)
+        quota_rule_decode(cursor, &entitlement->rules[i]);
+    entitlement->warnings_count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_WARNINGS_MAX);
+    for (uint32_t i = 0; i < entitlement->warnings_count; i++) entitlement->warnings_bp[i] = cursor_number(cursor);
+    entitlement->burst_bp = cursor_number(cursor);
+    uint8_t flags = cursor_byte(cursor);
+    entitlement->repay = flags & REPAY_FLAG;
+    entitlement->overage = flags & OVERAGE_FLAG;
+    entitlement->grace_us = cursor_number(cursor);
+    entitlement->refunds_max = cursor_signed(cursor);
+    entitlement->refunds_within_us = cursor_number(cursor);
+    entitlement->holds_max = cursor_signed(cursor);
+    if (flags > (REPAY_FLAG | OVERAGE_FLAG) || cursor->bad || entitlement_fault(entitlement)) cursor->bad = true;
+    if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
+}
+
+/* ---- text ------------------------------------------------------------------------------------------------ */
+
+static void write_word(struct sink *sink, const char *word)
+{
+    sink_raw(sink, word, strlen(word));
+}
+
+static void write_rule(const struct quota_rule *rule, struct sink *sink)
+{
+    if (rule->kind == QUOTA_RATE) {
+        write_word(sink, "RATE ");
+        rule_write(&rule->rule, sink);
+        return;
+    }
+    write_word(sink, "LIMIT ");
+    sink_decimal(sink, rule->kind == QUOTA_LIMIT ? rule->limit : rule->rule.limit);
+    sink_byte(sink, ' ');
+    if (rule->kind == QUOTA_ROLLING) {
+        write_word(sink, "ROLLING ");
+        sink_duration(sink, rule->rule.period_us);
+        return;
+    }
+    period_write(&rule->period, sink);
+    period_write_alignment(&rule->period, sink);
+    if (rule->prorate) write_word(sink, " PRORATE");
+}
+
+static void write_warnings(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, "WARN");
+    for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
+        sink_byte(sink, ' ');
+        sink_percent(sink, entitlement->warnings_bp[i]);
+    }
+}
+
+static void write_burst(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, "BURST ");
+    sink_percent(sink, entitlement->burst_bp);
+}
+
+static void write_number(struct sink *sink, const char *word, int64_t number)
+{
+    write_word(sink, word);
+    sink_decimal(sink, number);
+}
+
+static void write_refunds(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, "REFUNDS");
+    if (entitlement->refunds_max >= 0) write_number(sink, " MAX ", entitlement->refunds_max);
+    if (entitlement->refunds_within_us == 0) return;
+    write_word(sink, " WITHIN ");
+    sink_duration(sink, entitlement->refunds_within_us);
+}
+
+static void write_grace(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, "GRACE ");
+    sink_duration(sink, entitlement->grace_us);
+}
+
+bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink)
+{
+    if (entitlement->burst_bp > 0 && nth-- == 0) return write_burst(entitlement, sink), true;
+    if (nth < entitlement->rules_count) {
+        write_rule(&entitlement->rules[nth], sink);
+        return true;
+    }
+    nth -= entitlement->rules_count;
+    if (entitlement->cost > 1 && nth-- == 0) return write_number(sink, "COST ", entitlement->cost), true;
+    if (entitlement->warnings_count > 0 && nth-- == 0) return write_warnings(entitlement, sink), true;
+    if (entitlement->repay && nth-- == 0) return write_word(sink, "REPAY"), true;
+    if (entitlement->grace_us > 0 && nth-- == 0) return write_grace(entitlement, sink), true;
+    if ((entitlement->refunds_max >= 0 || entitlement->refunds_within_us > 0) && nth-- == 0)
+        return write_refunds(entitlement, sink), true;
+    if (entitlement->holds_max >= 0 && nth-- == 0)
+        return write_number(sink, "HOLDS MAX ", entitlement->holds_max), true;
+    if (entitlement->overage && nth-- == 0) return write_word(sink, "OVERAGE"), true;
+    return false;
+}

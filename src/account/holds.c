@@ -1,0 +1,125 @@
+/* Reservations by id and by expiry; see holds.h. */
+#include "quota/account/holds.h"
+#include "quota/base/memory.h"
+
+static struct bytes id_of(const struct hash_link *link)
+{
+    return hold_id(HASH_RECORD(link, const struct stored_hold, by_id));
+}
+
+const struct stored_hold *holds_find(const struct holds *holds, struct bytes id)
+{
+    const struct hash_link *link = hash_index_find(&holds->by_id, id, linear_hash(id), id_of);
+    return link ? HASH_RECORD(link, const struct stored_hold, by_id) : NULL;
+}
+
+static int hold_order(const struct stored_hold *left, const struct stored_hold *right)
+{
+    if (left->hold.expires_us != right->hold.expires_us) {
+        return left->hold.expires_us < right->hold.expires_us ? -1 : 1;
+    }
+    size_t size = left->id_size < right->id_size ? left->id_size : right->id_size;
+    int order = memcmp(left->id, right->id, size);
+    return order != 0 ? order : (left->id_size > right->id_size) - (left->id_size < right->id_size);
+}
+
+/* Where it stands by expiry, or would: the first place that is not before it. */
+static uint32_t place_of(const struct holds *holds, const struct stored_hold *stored)
+{
+    uint32_t low = 0, high = holds->count;
+    if (high > 0 && hold_order(holds->by_expiry[high - 1], stored) < 0) return high; /* most new ones end last */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (hold_order(holds->by_expiry[middle], stored) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Room for so many pointers, at least one. */
+static void resize(struct holds *holds, uint32_t capacity)
+{
+    holds->bytes += (size_t)capacity * sizeof(struct stored_hold *);
+    holds->bytes -= (size_t)holds->capacity * sizeof(struct stored_hold *);
+    holds->capacity = capacity;
+    holds->by_expiry = memory_realloc(holds->by_expiry, capacity * sizeof(struct stored_hold *));
+}
+
+static void insert(struct holds *holds, struct stored_hold *stored)
+{
+    if (holds->count == holds->capacity) resize(holds, holds->capacity + holds->capacity / 2 + 4);
+    uint32_t at = place_of(holds, stored);
+    memmove(holds->by_expiry + at + 1, holds->by_expiry + at, (holds->count - at) * sizeof(struct stored_hold *));
+    holds->by_expiry[at] = stored;
+    holds->count++;
+}
+
+static void take_out(struct holds *holds, const struct stored_hold *stored)
+{
+    uint32_t at = place_of(holds, stored);
+    holds->count--;
+    memmove(holds->by_expiry + at, holds->by_expiry + at + 1, (holds->count - at) * sizeof(struct stored_hold *));
+}
+
+/* Adds to the index, or takes out of it, and keeps count of what it holds. */
+static void index_change(struct holds *holds, struct stored_hold *stored, bool adds)
+{
+    size_t before = hash_index_bytes(&holds->by_id);
+    if (adds) {
+        hash_index_add(&holds->by_id, &stored->by_id, linear_hash(hold_id(stored)));
+    } else {
+        hash_index_remove(&holds->by_id, &stored->by_id);
+    }
+    holds->bytes += hash_index_bytes(&holds->by_id) - before;
+}
+
+void holds_add(struct holds *holds, struct bytes id, const struct hold *hold)
+{
+    struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size);
+    *stored = (struct stored_hold){.hold = *hold, .id_size = (uint32_t)id.size};
+    memcpy(stored->id, id.data, id.size);
+    index_change(holds, stored, true);
+    insert(holds, stored);
+    holds->bytes += sizeof(*stored) + stored->id_size;
+}
+
+struct stored_hold *holds_take(struct holds *holds, struct bytes id)
+{
+    struct stored_hold *stored = (struct stored_hold *)holds_find(holds, id);
+    if (!stored) return NULL;
+    take_out(holds, stored);
+    index_change(holds, stored, false);
+    holds->bytes -= sizeof(*stored) + stored->id_size;
+    if (holds->count == 0) {
+        holds_free(holds);
+    } else if (holds->count < holds->capacity / 4) {
+        resize(holds, holds->capacity / 2);
+    }
+    return stored;
+}
+
+void hold_free(struct stored_hold *stored)
+{
+    memory_free(stored);
+}
+
+bool holds_move(struct holds *holds, struct bytes id, int64_t expires_us)
+{
+    struct stored_hold *stored = (struct stored_hold *)holds_find(holds, id);
+    if (!stored) return false;
+    take_out(holds, stored);
+    stored->hold.expires_us = expires_us;
+    insert(holds, stored);
+    return true;
+}
+
+void holds_free(struct holds *holds)
+{
+    hash_index_clear(&holds->by_id);
+    for (uint32_t i = 0; i < holds->count; i++) memory_free(holds->by_expiry[i]);
+    memory_free(holds->by_expiry);
+    *holds = (struct holds){0};
+}

@@ -1,0 +1,173 @@
+/* Keys and bodies of receipts; the forms are in idempotency_record.h. */
+#include "quota/account/idempotency_record.h"
+#include "quota/base/checked.h"
+
+#define SLOT_MAX 65535
+
+void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id)
+{
+    struct sink sink = sink_init(key->stack_buffer, sizeof(key->stack_buffer));
+    sink_byte(&sink, (uint8_t)operation);
+    sink_number(&sink, slot);
+    sink_raw(&sink, id.data, id.size);
+    key->size = sink.size; /* an id has at most ID_BYTES_MAX bytes: it fits what was lent */
+}
+
+struct charged charged_of(const struct entitlement *entitlement)
+{
+    struct charged charged;
+    charged.count = 0; /* the rest means nothing yet; there are many of them */
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->kind == QUOTA_LIMIT) charged.periods[charged.count++] = quota_rule_code(rule);
+    }
+    return charged;
+}
+
+bool charged_has(const struct charged *charged, uint64_t period)
+{
+    for (uint32_t i = 0; charged && i < charged->count; i++) {
+        if (charged->periods[i] == period) return true;
+    }
+    return charged == NULL;
+}
+
+static void charged_encode(const struct charged *charged, struct sink *sink)
+{
+    sink_number(sink, charged->count);
+    for (uint32_t i = 0; i < charged->count; i++) sink_number(sink, (int64_t)charged->periods[i]);
+}
+
+static void charged_decode(struct cursor *cursor, struct charged *charged)
+{
+    charged->count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_RULES_MAX);
+    for (uint32_t i = 0; i < charged->count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
+}
+
+/* ---- verdicts and what they answered ---------------------------------------------------------------------- */
+
+void record_verdict_encode(const struct verdict *verdict, struct sink *sink)
+{
+    sink_number(sink, verdict->granted);
+    sink_signed(sink, verdict->limit);
+    sink_signed(sink, verdict->remaining);
+    sink_signed(sink, millis_ceil(verdict->wait_us));
+    sink_signed(sink, millis_ceil(verdict->reset_us));
+    sink_signed(sink, verdict->rule);
+}
+
+/* Whole ms or NEVER_US; bad beyond what a verdict can say. */
+static int64_t millis_decode(struct cursor *cursor)
+{
+    int64_t millis = cursor_signed(cursor);
+    if (millis < NEVER_US || millis > INT64_MAX / MICROS_PER_MILLI) cursor->bad = true;
+    return cursor->bad || millis == NEVER_US ? NEVER_US : millis * MICROS_PER_MILLI;
+}
+
+void record_verdict_decode(struct cursor *cursor, struct verdict *verdict)
+{
+    verdict->granted = cursor_number(cursor);
+    verdict->limit = cursor_signed(cursor);
+    verdict->remaining = cursor_signed(cursor);
+    verdict->wait_us = millis_decode(cursor);
+    verdict->reset_us = millis_decode(cursor);
+    int64_t rule = cursor_signed(cursor);
+    if (rule < INT32_MIN || rule > INT32_MAX) cursor->bad = true;
+    verdict->rule = (int32_t)rule;
+}
+
+static bool units_fit(int64_t amount, int64_t cost)
+{
+    int64_t units;
+    return multiply_checked(amount, cost, &units);
+}
+
+void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink)
+{
+    sink_byte(sink, mode);
+    for (uint32_t i = 0; i < count; i++) {
+        sink_number(sink, items[i].slot);
+        sink_number(sink, items[i].amount);
+        sink_number(sink, items[i].cost);
+        charged_encode(&items[i].charged, sink);
+        record_verdict_encode(&items[i].verdict, sink);
+    }
+}
+
+bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode)
+{
+    struct cursor cursor = cursor_init(body);
+    *mode = cursor_byte(&cursor);
+    *count = 0;
+    while (!cursor.bad && cursor.at < cursor.size) {
+        if (*count == BATCH_ITEMS_MAX) return false;
+        struct record_item *item = &items[(*count)++];
+        item->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
+        item->amount = cursor_number(&cursor);
+        item->cost = cursor_number_between(&cursor, 1, INT64_MAX);
+        charged_decode(&cursor, &item->charged);
+        record_verdict_decode(&cursor, &item->verdict);
+        if (!units_fit(item->verdict.granted, item->cost)) cursor.bad = true;
+    }
+    return cursor_done(&cursor) && *count > 0;
+}
+
+/* ---- refunds and reservations ---------------------------------------------------------------------------- */
+
+void record_refund_encode(const struct record_refund *refund, struct sink *sink)
+{
+    sink_number(sink, refund->amount);
+    sink_bytes(sink, refund->of);
+    sink_number(sink, refund->refunded);
+    sink_number(sink, refund->lost);
+    sink_signed(sink, refund->remaining);
+}
+
+bool record_refund_decode(struct bytes body, struct record_refund *refund)
+{
+    struct cursor cursor = cursor_init(body);
+    refund->amount = cursor_number(&cursor);
+    refund->of = cursor_bytes(&cursor);
+    refund->refunded = cursor_number(&cursor);
+    refund->lost = cursor_number(&cursor);
+    refund->remaining = cursor_signed(&cursor);
+    return cursor_done(&cursor);
+}
+
+void record_hold_encode(const struct record_hold *hold, struct sink *sink)
+{
+    sink_byte(sink, (uint8_t)hold->outcome);
+    sink_number(sink, hold->slot);
+    sink_number(sink, hold->amount);
+    sink_number(sink, hold->posted);
+    sink_number(sink, hold->cost);
+    sink_number(sink, hold->made_us);
+}
+
+bool record_hold_decode(struct bytes body, struct record_hold *hold)
+{
+    struct cursor cursor = cursor_init(body);
+    uint8_t outcome = cursor_byte(&cursor);
+    hold->outcome = (enum hold_outcome)outcome;
+    hold->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
+    hold->amount = cursor_number(&cursor);
+    hold->posted = cursor_number_between(&cursor, 0, hold->amount);
+    hold->cost = cursor_number_between(&cursor, 1, INT64_MAX);
+    hold->made_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
+    if (!units_fit(hold->amount, hold->cost)) cursor.bad = true;
+    return cursor_done(&cursor) && outcome >= HOLD_COMMITTED && outcome <= HOLD_EXPIRED;
+}
+
+void record_returned_encode(int64_t amount, char body[RECORD_RETURNED_BYTES])
+{
+    for (int i = 0; i < RECORD_RETURNED_BYTES; i++) body[i] = (char)(uint8_t)((uint64_t)amount >> (8 * i));
+}
+
+bool record_returned_decode(struct bytes body, int64_t *amount)
+{
+    uint64_t number = 0;
+    if (body.size != RECORD_RETURNED_BYTES) return false;
+    for (int i = 0; i < RECORD_RETURNED_BYTES; i++) number |= (uint64_t)(uint8_t)body.data[i] << (8 * i);
+    *amount = (int64_t)number;
+    return *amount >= 0;
+}

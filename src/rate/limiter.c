@@ -1,0 +1,567 @@
+/* Decides over the rules of one key and applies what was decided; see limiter.h for the spine. */
+#include "quota/rate/limiter.h"
+#include "quota/base/checked.h"
+#include "quota/base/memory.h"
+#include "quota/rate/algorithm.h"
+#include "quota/rate/sliding_log.h"
+
+/* ---- stored states --------------------------------------------------------------------------------------- */
+
+static struct sliding_log *stored_log(const struct limiter *limiter, uint32_t index)
+{
+    bool has_log = limiter->set->rules[index].algorithm == RULE_LOG && limiter->set->words_of[index] > 0;
+    return has_log ? limiter->words[limiter->set->word_of[index]].log : NULL;
+}
+
+struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
+{
+    const union word *words = limiter->words + limiter->set->word_of[index];
+    if (limiter->set->rules[index].algorithm == RULE_LOG) {
+        return sliding_log_state(stored_log(limiter, index));
+    }
+    struct state state = {.fresh = false};
+    switch (limiter->set->words_of[index]) {
+    case 3: state.rest = words[2].number;   /* fall through */
+    case 2: state.amount = words[1].number; /* fall through */
+    case 1: state.when_us = words[0].number;
+    }
+    return state;
+}
+
+static void store_state(struct limiter *limiter, uint32_t index, const struct state *state)
+{
+    union word *words = limiter->words + limiter->set->word_of[index];
+    uint8_t count = limiter->set->words_of[index];
+    if (limiter->set->rules[index].algorithm == RULE_LOG) {
+        if (count > 0) words->log = sliding_log_apply(words->log, state);
+        return;
+    }
+    switch (count) {
+    case 3: words[2].number = state->rest;   /* fall through */
+    case 2: words[1].number = state->amount; /* fall through */
+    case 1: words[0].number = state->when_us;
+    }
+}
+
+void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log)
+{
+    limiter->words[limiter->set->word_of[index]].log = log;
+}
+
+/* Where an extra instant stands: the block first, then the queue's, at the end of the words. NULL = not kept. */
+static int64_t *extra_word(const struct limiter *limiter, unsigned extra)
+{
+    if (!limiter || !(limiter->set->extras & extra)) return NULL;
+    bool is_last = extra == EXTRA_QUEUE || !(limiter->set->extras & EXTRA_QUEUE);
+    const union word *word = &limiter->words[limiter->set->words - (is_last ? 1 : 2)];
+    return (int64_t *)&word->number;
+}
+
+int64_t limiter_blocked_until_us(const struct limiter *limiter)
+{
+    const int64_t *until_us = extra_word(limiter, EXTRA_BLOCK);
+    return until_us ? *until_us : 0;
+}
+
+int64_t limiter_taken_until_us(const struct limiter *limiter)
+{
+    const int64_t *until_us = extra_word(limiter, EXTRA_QUEUE);
+    return until_us ? *until_us : 0;
+}
+
+/* ---- which rules, which states --------------------------------------------------------------------------- */
+
+static bool rules_stored(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count)
+{
+    if (!limiter || limiter->set->count != rules_count) return false;
+    if (limiter->set->rules == rules) return true;
+    for (uint32_t i = 0; i < rules_count; i++) {
+        if (!rule_equal(&limiter->set->rules[i], &rules[i])) return false;
+    }
+    return true;
+}
+
+static bool rule_can_follow(const struct rule *before, const struct rule *after)
+{
+    return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
+}
+
+/* For each new rule the stored rule it continues: first by period (the same place preferred), then by place. */
+static void match_rules(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count, int8_t *from)
+{
+    uint32_t stored_count = limiter ? limiter->set->count : 0;
+    uint64_t taken = 0;
+    memset(from, -1, RULES_MAX);
+    for (uint32_t i = 0; i < rules_count; i++) {
+        for (uint32_t step = 0; step < stored_count && from[i] < 0; step++) {
+            uint32_t k = (i + step) % stored_count; /* its own place first */
+            const struct rule *stored = &limiter->set->rules[k];
+            if ((taken >> k & 1) || !rule_can_follow(stored, &rules[i])) continue;
+            if (stored->period_us == rules[i].period_us) from[i] = (int8_t)k;
+        }
+        if (from[i] >= 0) taken |= UINT64_C(1) << from[i];
+    }
+    for (uint32_t i = 0; i < rules_count && i < stored_count; i++) {
+        if (from[i] >= 0 || (taken >> i & 1)) continue;
+        if (rule_can_follow(&limiter->set->rules[i], &rules[i])) from[i] = (int8_t)i;
+    }
+}
+
+/* ---- deciding -------------------------------------------------------------------------------------------- */
+
+/* The working copy of one decision: settled states under the rules that decide.
+ *
+ *     now_us ─────────────▶ at_us ───────▶ time
+ *            places taken by   the earliest instant at which anybody
+ *            those who wait    may still be admitted: first come, first served */
+struct bench {
+    const struct rule *rules;
+    uint32_t count;
+    bool rules_known; /* they are the stored ones */
+    bool charged;     /* the ask is in the states */
+    int64_t now_us, at_us;
+    struct state states[RULES_MAX];
+};
+
+static void bench_settle(struct bench *bench, int64_t at_us)
+{
+    bench->at_us = at_us;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        if (!rule_is_constant(rule)) algorithm_of(rule)->settle(rule, &bench->states[i], at_us);
+    }
+}
+
+/* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
+static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
+                      int64_t now_us, int64_t rules_us, struct decision *decision)
+{
+    bool known = rules_stored(limiter, rules, count);
+    int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    int64_t since_us = rules_us > 0 ? rules_us : at_us;
+    bench->rules_known = known;
+    bench->rules = known ? limiter->set->rules : rules;
+    bench->count = count;
+    bench->now_us = now_us;
+    bench->charged = false;
+    bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
+    if (!known) {
+        for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
+        match_rules(limiter, rules, count, decision->from);
+        decision->rules = rules;
+        decision->rules_count = count;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        struct state *state = &bench->states[i];
+        int from = known ? (int)i : decision->from[i];
+        *state = from >= 0 ? limiter_stored_state(limiter, (uint32_t)from) : (struct state){.fresh = true};
+        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, since_us);
+    }
+    bench_settle(bench, at_us);
+}
+
+static int64_t rule_available(const struct rule *rule, const struct state *state, int64_t now_us)
+{
+    if (rule_is_constant(rule)) return rule->limit; /* UNLIMITED or 0 */
+    return algorithm_of(rule)->available(rule, state, now_us);
+}
+
+static int64_t rule_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us)
+{
+    if (rule_is_constant(rule)) return rule->limit == UNLIMITED || cost == 0 ? 0 : NEVER_US;
+    return algorithm_of(rule)->wait_us(rule, state, cost, now_us);
+}
+
+static int64_t rule_reset_us(const struct rule *rule, const struct state *state, int64_t now_us)
+{
+    if (rule_is_constant(rule) || state->fresh) return 0;
+    return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
+}
+
+/* The rule that keeps `cost` out the longest after at_us, or -1 when every rule lets it in then. */
+static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t *wait_us)
+{
+    int32_t deciding = -1;
+    *wait_us = 0;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        int64_t rule_us = rule_wait_us(&bench->rules[i], &bench->states[i], cost, bench->at_us);
+        if (!wait_is_longer(rule_us, *wait_us)) continue;
+        *wait_us = rule_us;
+        deciding = (int32_t)i;
+    }
+    return deciding;
+}
+
+static int64_t smallest_available(const struct bench *bench, int32_t *deciding)
+{
+    int64_t smallest = UNLIMITED;
+    *deciding = 0;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        int64_t available = rule_available(&bench->rules[i], &bench->states[i], bench->at_us);
+        if (!amount_is_smaller(available, smallest)) continue;
+        smallest = available;
+        *deciding = (int32_t)i;
+    }
+    return smallest;
+}
+
+/* QUEUE rules let in now whom they serve later: the longest of their delays. */
+static int64_t longest_delay_us(const struct bench *bench)
+{
+    int64_t longest_us = 0;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us) continue;
+        longest_us = max_i64(longest_us, algorithm_of(rule)->delay_us(rule, &bench->states[i], bench->at_us));
+    }
+    return longest_us;
+}
+
+static void add_effect(struct decision *decision, enum effect_kind kind, uint32_t index, struct state state)
+{
+    decision->effects[decision->effects_count++] = (struct effect){kind, index, state};
+}
+
+/* The verdict over one rule: units granted or none, what remains then, and the wait that goes with it. */
+static struct verdict verdict_of(const struct bench *bench, int32_t deciding, int64_t units, int64_t remaining,
+                                 int64_t wait_us)
+{
+    const struct rule *rule = &bench->rules[deciding];
+    bool taken = bench->at_us > bench->now_us && !bench->charged; /* what there is belongs to those who wait */
+    int64_t reset_us = rule_reset_us(rule, &bench->states[deciding], bench->now_us);
+    return (struct verdict){
+        .granted = units,
+        .limit = rule->capacity,
+        .remaining = taken ? 0 : remaining,
+        .wait_us = wait_us,
+        .reset_us = max_i64(reset_us, bench->at_us - bench->now_us),
+        .rule = deciding,
+    };
+}
+
+static struct verdict granted(const struct bench *bench, int64_t units, int64_t wait_us)
+{
+    int32_t deciding;
+    int64_t remaining = smallest_available(bench, &deciding);
+    return verdict_of(bench, deciding, units, remaining, wait_us);
+}
+
+static struct verdict denied(const struct bench *bench, int32_t deciding, int64_t wait_us)
+{
+    int64_t remaining = rule_available(&bench->rules[deciding], &bench->states[deciding], bench->at_us);
+    return verdict_of(bench, deciding, 0, remaining, wait_us);
+}
+
+/* Charges every rule of the bench; on a fault the bench is unusable. */
+static enum fault charge_all(struct bench *bench, int64_t units)
+{
+    bench->charged = true;
+    for (uint32_t i = 0; i < bench->count; i++) {
+        const struct rule *rule = &bench->rules[i];
+        if (rule_is_constant(rule)) continue;
+        enum fault fault = algorithm_of(rule)->charge(rule, &bench->states[i], units, bench->at_us);
+        if (units > 0) bench->states[i].fresh = false;
+        if (fault != FAULT_NONE) return fault;
+    }
+    return FAULT_NONE;
+}
+
+/* Rules that keep no state (unlimited, none) leave nothing to remember, nor do they disturb what is stored. */
+static bool keeps_state(const struct bench *bench)
+{
+    for (uint32_t i = 0; i < bench->count; i++) {
+        if (!rule_is_constant(&bench->rules[i])) return true;
+    }
+    return false;
+}
+
+static void effects_of_charge(const struct bench *bench, struct decision *decision)
+{
+    if (!bench->rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
+    for (uint32_t i = 0; i < bench->count; i++) {
+        if (!rule_is_constant(&bench->rules[i])) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
+    }
+}
+
+/* An extra instant that has run out goes with the next grant; one that is set stays or moves. */
+static void effects_of_extras(const struct bench *bench, const struct limiter *limiter, struct decision *decision)
+{
+    if (limiter_blocked_until_us(limiter) > 0) add_effect(decision, EFFECT_BLOCK, 0, (struct state){0});
+    int64_t taken_us = bench->at_us > bench->now_us ? bench->at_us : 0;
+    if (taken_us == limiter_taken_until_us(limiter)) return;
+    add_effect(decision, EFFECT_QUEUE, 0, (struct state){.when_us = taken_us});
+}
+
+/* A denial changes nothing, but for the block it may have asked for. */
+static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
+                          struct decision *decision)
+{
+    decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
+    if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
+    if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
+    add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
+}
+
+/* Takes the place that is `wait_us` away: everybody lets the units in then. */
+static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, const struct limiter *limiter,
+                         struct decision *decision)
+{
+    int64_t delay_us = longest_delay_us(bench);
+    decision->fault = charge_all(bench, units);
+    if (decision->fault != FAULT_NONE) return;
+    if (keeps_state(bench)) effects_of_charge(bench, decision);
+    effects_of_extras(bench, limiter, decision);
+    decision->verdict = granted(bench, units, wait_us + delay_us);
+}
+
+/* What the grant would answer, but with remaining and reset as they stand; faults are found as if it were taken. */
+static void decide_look(struct bench *bench, int64_t units, int64_t wait_us, struct decision *decision)
+{
+    decision->verdict = granted(bench, units, wait_us);
+    bench_settle(bench, max_i64(bench->at_us, bench->now_us + wait_us));
+    decision->verdict.wait_us += longest_delay_us(bench);
+    decision->fault = charge_all(bench, units);
+}
+
+void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
+                    const struct limiter_ask *ask, struct decision *decision)
+{
+    struct bench bench;
+    int64_t now_us = ask->now_us, units = ask->cost, wait_us;
+    int32_t deciding;
+
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    bench_lay(&bench, limiter, rules, rules_count, now_us, ask->rules_us, decision);
+    if (ask->mode == ASK_UPTO) {
+        int64_t available = smallest_available(&bench, &deciding);
+        if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
+    }
+    deciding = longest_wait(&bench, units, &wait_us);
+    wait_us = wait_add(wait_us, bench.at_us - now_us);
+
+    bool comes = wait_us == 0 || (wait_us != NEVER_US && wait_us <= ask->wait_us);
+
+    int64_t block_us = limiter_blocked_until_us(limiter) - now_us;
+    if (block_us > 0) {
+        if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
+        decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
+    } else if (ask->mode == ASK_FORCE) {
+        decide_grant(&bench, units, 0, limiter, decision);
+    } else if (!comes) {
+        decide_denial(&bench, deciding, wait_us, ask, decision);
+    } else if (ask->mode == ASK_PEEK || units == 0) {
+        decide_look(&bench, units, wait_us, decision);
+    } else {
+        if (wait_us > 0) bench_settle(&bench, now_us + wait_us);
+        decide_grant(&bench, units, wait_us, limiter, decision);
+    }
+}
+
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
+                              struct decision *decision)
+{
+    int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
+        const struct rule *rule = &limiter->set->rules[i];
+        if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
+        struct state state = limiter_stored_state(limiter, i);
+        algorithm_of(rule)->settle(rule, &state, at_us);
+        int64_t returned = algorithm_of(rule)->refund(rule, &state, units, at_us);
+        if (returned > 0) add_effect(decision, EFFECT_STATE, i, state);
+        most = max_i64(most, returned);
+    }
+    return most;
+}
+
+void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision)
+{
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    if (limiter_blocked_until_us(limiter) == until_us) return;
+    add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = until_us});
+}
+
+void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
+                    struct verdict verdicts[RULES_MAX])
+{
+    struct bench bench;
+    struct decision decision;
+    if (rules_count == 0) return;
+    bench_lay(&bench, limiter, rules, rules_count, now_us, 0, &decision);
+    for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
+}
+
+void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
+                  struct verdict *verdict)
+{
+    struct bench bench = {.rules = limiter->set->rules, .count = limiter->set->count, .now_us = now_us};
+    const struct rule *rule = &bench.rules[index];
+    for (uint32_t i = 0; i < bench.count; i++) bench.states[i] = limiter_stored_state(limiter, i);
+    bench_settle(&bench, max_i64(now_us, limiter_taken_until_us(limiter)));
+    int64_t wait_us = rule_wait_us(rule, &bench.states[index], 1, bench.at_us);
+    *verdict = denied(&bench, (int32_t)index, wait_add(wait_us, bench.at_us - now_us));
+    *state = bench.states[index];
+}
+
+/* ---- applying -------------------------------------------------------------------------------------------- */
+
+/* Moves the limiter to another layout: new rules, or an extra instant coming or going. */
+static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, const int8_t *from,
+                                uint8_t extras)
+{
+    const struct rule_set *set = rule_set_take(rules, count, extras);
+    size_t size = sizeof(struct limiter) + set->words * sizeof(union word);
+    struct limiter *after = memory_alloc(size);
+    memset(after, 0, size);
+    after->set = set;
+    if (!before) return after;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (from[i] < 0 || set->words_of[i] == 0) continue;
+        union word *old = before->words + before->set->word_of[from[i]];
+        uint8_t old_count = before->set->words_of[from[i]], new_count = set->words_of[i];
+        memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
+        if (set->rules[i].algorithm == RULE_LOG) old->log = NULL; /* moved, not to be freed below */
+    }
+    for (unsigned extra = EXTRA_BLOCK; extra <= EXTRA_QUEUE; extra <<= 1) {
+        const int64_t *old = extra_word(before, extra);
+        if (old && (extras & extra)) *extra_word(after, extra) = *old;
+    }
+    limiter_free(before);
+    return after;
+}
+
+/* Sets an extra instant; 0 takes its word away. */
+static struct limiter *apply_extra(struct limiter *limiter, uint8_t extra, int64_t until_us)
+{
+    static const int8_t in_place[RULES_MAX] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                               16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31};
+    uint8_t extras = limiter ? limiter->set->extras : 0;
+    uint8_t wanted = until_us > 0 ? (uint8_t)(extras | extra) : (uint8_t)(extras & ~extra);
+    if (!limiter) {
+        limiter = relayout(NULL, NULL, 0, in_place, wanted);
+    } else if (wanted != extras) {
+        limiter = relayout(limiter, limiter->set->rules, limiter->set->count, in_place, wanted);
+    }
+    if (until_us > 0) *extra_word(limiter, extra) = until_us;
+    return limiter;
+}
+
+struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision)
+{
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        const struct effect *effect = &decision->effects[i];
+        switch (effect->kind) {
+        case EFFECT_RULES:
+            limiter = relayout(limiter, decision->rules, decision->rules_count, decision->from,
+                               limiter ? limiter->set->extras : 0);
+            break;
+        case EFFECT_STATE: store_state(limiter, effect->index, &effect->state); break;
+        case EFFECT_BLOCK: limiter = apply_extra(limiter, EXTRA_BLOCK, effect->state.when_us); break;
+        case EFFECT_QUEUE: limiter = apply_extra(limiter, EXTRA_QUEUE, effect->state.when_us); break;
+        }
+    }
+    return limiter;
+}
+
+static bool state_is_sane(const struct rule *rule, const struct state *state)
+{
+    if (state->when_us < 0 || state->when_us > INSTANT_MAX_US || state->amount < 0 || state->rest < 0) return false;
+    bool (*sane)(const struct rule *, const struct state *) = algorithm_of(rule)->sane;
+    return !sane || sane(rule, state);
+}
+
+bool limiter_accepts(const struct limiter *limiter, const struct decision *decision)
+{
+    const struct rule *rules = limiter ? limiter->set->rules : NULL;
+    uint32_t count = limiter ? limiter->set->count : 0;
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        const struct effect *effect = &decision->effects[i];
+        bool extra = effect->kind == EFFECT_BLOCK || effect->kind == EFFECT_QUEUE;
+        if (extra && effect->state.when_us > INSTANT_MAX_US) return false;
+        if (effect->kind == EFFECT_RULES) {
+            for (uint32_t k = 0; k < decision->rules_count; k++) {
+                int from = decision->from[k];
+                if (from >= (int)count) return false;
+                if (from >= 0 && !rule_can_follow(&rules[from], &decision->rules[k])) return false;
+            }
+            rules = decision->rules;
+            count = decision->rules_count;
+        }
+        if (effect->kind == EFFECT_STATE) {
+            if (effect->index >= count || rule_is_constant(&rules[effect->index])) return false;
+            if (!state_is_sane(&rules[effect->index], &effect->state)) return false;
+        }
+    }
+    return true;
+}
+
+int64_t limiter_deadline_us(const struct limiter *limiter)
+{
+    if (!limiter) return 0;
+    int64_t latest_us = max_i64(limiter_blocked_until_us(limiter), limiter_taken_until_us(limiter));
+    for (uint32_t i = 0; i < limiter->set->count; i++) {
+        const struct rule *rule = &limiter->set->rules[i];
+        if (rule_is_constant(rule)) continue;
+        struct state state = limiter_stored_state(limiter, i);
+        int64_t (*forget_us)(const struct rule *, const struct state *) = algorithm_of(rule)->forget_us;
+        latest_us = max_i64(latest_us, (forget_us ? forget_us : algorithm_of(rule)->deadline_us)(rule, &state));
+    }
+    return latest_us;
+}
+
+/* ---- lent limiters --------------------------------------------------------------------------------------- */
+
+struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rule_set *set, const union word *words)
+{
+    struct limiter *limiter = (void *)stack_buffer->bytes;
+    limiter->set = set;
+    memcpy(limiter->words, words, set->words * sizeof(*words));
+    return limiter;
+}
+
+void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us)
+{
+    int8_t from[RULES_MAX];
+    match_rules(before, after->set->rules, after->set->count, from);
+    memset(after->words, 0, after->set->words * sizeof(*after->words));
+    for (uint32_t i = 0; i < after->set->count; i++) {
+        if (from[i] < 0) continue;
+        uint32_t old = (uint32_t)from[i];
+        const struct rule *rule = &after->set->rules[i];
+        struct state state = limiter_stored_state(before, old);
+        algorithm_of(rule)->adopt(&before->set->rules[old], rule, &state, as_of_us);
+        if (rule->algorithm == RULE_LOG) {
+            limiter_adopt_log(after, i, stored_log(before, old));
+            limiter_adopt_log(before, old, NULL);
+        }
+        store_state(after, i, &state);
+    }
+    limiter_release_logs(before);
+}
+
+void limiter_release_logs(const struct limiter *limiter)
+{
+    for (uint32_t i = 0; i < limiter->set->count; i++) sliding_log_free(stored_log(limiter, i));
+}
+
+/* ---- the end --------------------------------------------------------------------------------------------- */
+
+void limiter_free(struct limiter *limiter)
+{
+    if (!limiter) return;
+    limiter_release_logs(limiter);
+    rule_set_release(limiter->set);
+    memory_free(limiter);
+}
+
+size_t limiter_bytes(const struct limiter *limiter)
+{
+    size_t bytes = sizeof(*limiter) + limiter->set->words * sizeof(union word);
+    for (uint32_t i = 0; i < limiter->set->count; i++) bytes += sliding_log_bytes(stored_log(limiter, i));
+    return bytes;
+}

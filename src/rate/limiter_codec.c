@@ -1,0 +1,171 @@
+/* Reads and writes limiters and effects; the byte forms are drawn in limiter_codec.h. */
+#include "quota/rate/limiter_codec.h"
+#include "quota/rate/algorithm.h"
+#include "quota/rate/rule_codec.h"
+#include "quota/rate/sliding_log.h"
+
+#define KIND_SHIFT   5
+#define INDEX_MASK   0x1fu
+#define LASTING_FLAG 0x80u
+_Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
+
+void state_encode(const struct state *state, struct sink *sink)
+{
+    sink_number(sink, state->when_us);
+    sink_number(sink, state->amount);
+    sink_number(sink, state->rest);
+}
+
+struct state state_decode(struct cursor *cursor)
+{
+    struct state state = {0};
+    state.when_us = cursor_number(cursor);
+    state.amount = cursor_number(cursor);
+    state.rest = cursor_number(cursor);
+    return state;
+}
+
+void limiter_states_encode(const struct limiter *limiter, struct sink *sink)
+{
+    const struct rule_set *set = limiter->set;
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->words_of[i] == 0) continue;
+        struct state state = limiter_stored_state(limiter, i);
+        if (set->rules[i].algorithm == RULE_LOG) {
+            sliding_log_encode(state.log, sink);
+        } else {
+            state_encode(&state, sink);
+        }
+    }
+}
+
+/* States are read as the effects that would make them; logs are made apart. */
+bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
+{
+    const struct rule_set *set = limiter->set;
+    struct sliding_log *logs[RULES_MAX];
+    struct decision made;
+    made.effects_count = made.rules_count = 0;
+    made.rules = NULL;
+    for (uint32_t i = 0; i < set->count; i++) {
+        logs[i] = NULL;
+        if (set->words_of[i] == 0 || cursor->bad) continue;
+        if (set->rules[i].algorithm == RULE_LOG) {
+            logs[i] = sliding_log_decode(cursor);
+        } else {
+            made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(cursor)};
+        }
+    }
+    bool accepted = !cursor->bad && limiter_accepts(limiter, &made);
+    if (accepted) (void)limiter_apply(limiter, &made); /* states alone: it stays where it is */
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (accepted && logs[i]) limiter_adopt_log(limiter, i, logs[i]);
+        if (!accepted) sliding_log_free(logs[i]);
+    }
+    return accepted;
+}
+
+void limiter_encode(const struct limiter *limiter, struct sink *sink)
+{
+    const struct rule_set *set = limiter->set;
+    sink_byte(sink, ENCODING_NEWEST);
+    sink_number(sink, set->count);
+    for (uint32_t i = 0; i < set->count; i++) rule_encode(&set->rules[i], sink);
+    limiter_states_encode(limiter, sink);
+    sink_number(sink, limiter_blocked_until_us(limiter));
+    sink_number(sink, limiter_taken_until_us(limiter));
+}
+
+/* A value is read as the effects that would make it: new rules, their states, a block. */
+struct limiter *limiter_decode(struct bytes bytes)
+{
+    struct cursor cursor = cursor_init(bytes);
+    struct rule rules[RULES_MAX];
+    struct decision made;
+
+    if (cursor_byte(&cursor) != ENCODING_LIMITER) return NULL;
+    made.rules_count = (uint32_t)cursor_number_between(&cursor, 0, RULES_MAX);
+    memset(made.from, -1, sizeof(made.from));
+    made.rules = rules;
+    made.effects_count = 1;
+    made.effects[0] = (struct effect){.kind = EFFECT_RULES};
+    for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) rule_decode(&cursor, &rules[i]);
+    if (cursor.bad) return NULL;
+
+    struct limiter *limiter = limiter_apply(NULL, &made);
+    bool whole = limiter_states_decode(&cursor, limiter);
+    made.effects_count = 0;
+    for (enum effect_kind kind = EFFECT_BLOCK; kind <= EFFECT_QUEUE; kind++) {
+        int64_t until_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
+        if (until_us > 0) made.effects[made.effects_count++] = (struct effect){kind, 0, {.when_us = until_us}};
+    }
+    if (whole && cursor_done(&cursor)) return limiter_apply(limiter, &made);
+    limiter_free(limiter);
+    return NULL;
+}
+
+void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)
+{
+    sink_byte(sink, (uint8_t)(ENCODING_NEWEST | (lasting ? LASTING_FLAG : 0)));
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        const struct effect *effect = &decision->effects[i];
+        sink_byte(sink, (uint8_t)((uint32_t)effect->kind << KIND_SHIFT | effect->index));
+        switch (effect->kind) {
+        case EFFECT_RULES:
+            sink_number(sink, decision->rules_count);
+            for (uint32_t k = 0; k < decision->rules_count; k++) {
+                rule_encode(&decision->rules[k], sink);
+                sink_number(sink, decision->from[k] + 1);
+            }
+            break;
+        case EFFECT_STATE: state_encode(&effect->state, sink); break;
+        case EFFECT_BLOCK:
+        case EFFECT_QUEUE: sink_number(sink, effect->state.when_us); break;
+        }
+    }
+}
+
+static void effect_decode(struct cursor *cursor, struct rule *rules, struct decision *decision)
+{
+    uint8_t head = cursor_byte(cursor);
+    struct effect effect = {.index = head & INDEX_MASK};
+    switch (head >> KIND_SHIFT) {
+    case EFFECT_RULES:
+        effect.kind = EFFECT_RULES;
+        decision->rules = rules;
+        decision->rules_count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX);
+        for (uint32_t k = 0; k < decision->rules_count && !cursor->bad; k++) {
+            rule_decode(cursor, &rules[k]);
+            decision->from[k] = (int8_t)(cursor_number_between(cursor, 0, RULES_MAX) - 1);
+        }
+        break;
+    case EFFECT_STATE:
+        effect.kind = EFFECT_STATE;
+        effect.state = state_decode(cursor);
+        break;
+    case EFFECT_BLOCK:
+    case EFFECT_QUEUE:
+        effect.kind = (enum effect_kind)(head >> KIND_SHIFT);
+        effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        break;
+    default: cursor->bad = true;
+    }
+    decision->effects[decision->effects_count++] = effect;
+}
+
+bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *lasting)
+{
+    struct cursor cursor = cursor_init(bytes);
+    uint8_t head = cursor_byte(&cursor);
+    *lasting = head & LASTING_FLAG;
+    decision->fault = FAULT_NONE; /* no verdict, and of the effects only those that come: there is room for many */
+    decision->effects_count = decision->rules_count = 0;
+    decision->rules = NULL;
+    memset(decision->from, -1, sizeof(decision->from));
+    if ((head & ~LASTING_FLAG) != ENCODING_LIMITER) return false;
+    while (!cursor.bad && cursor.at < cursor.size) {
+        if (decision->effects_count == EFFECTS_MAX) return false;
+        effect_decode(&cursor, rules, decision);
+    }
+    return cursor_done(&cursor) && decision->effects_count > 0;
+}

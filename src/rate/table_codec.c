@@ -1,0 +1,277 @@
+/* Reads and writes limiter tables and their changes; the byte forms are drawn in table_codec.h. */
+#include "quota/rate/table_codec.h"
+#include "quota/base/memory.h"
+#include "quota/rate/limiter_codec.h"
+#include "quota/rate/rule_codec.h"
+
+#define HEAD         (TABLE_KIND << 4 | TABLE_ENCODING_NEWEST)
+#define LASTING_FLAG 0x80u
+#define CHANGE_RULES 0
+#define CHANGE_TAKE  1
+
+/* Words of hashes use all of their 64 bits: eight bytes, low ones first. */
+static void word_encode(uint64_t word, struct sink *sink)
+{
+    for (int i = 0; i < 8; i++) sink_byte(sink, (uint8_t)(word >> (8 * i)));
+}
+
+static uint64_t word_decode(struct cursor *cursor)
+{
+    uint64_t word = 0;
+    for (int i = 0; i < 8; i++) word |= (uint64_t)cursor_byte(cursor) << (8 * i);
+    return word;
+}
+
+static struct siphash_key key_decode(struct cursor *cursor)
+{
+    struct siphash_key key;
+    for (int i = 0; i < 2; i++) key.words[i] = word_decode(cursor);
+    return key;
+}
+
+/* ---- rule sets ------------------------------------------------------------------------------------------- */
+
+/* The rule sets of a table, each once; more than the two or three of a busy table are rare, so they are searched. */
+struct sets {
+    const struct rule_set **sets;
+    uint32_t count, capacity;
+};
+
+static uint32_t sets_index(struct sets *sets, const struct rule_set *set)
+{
+    uint32_t i = sets->count;
+    while (i > 0 && sets->sets[i - 1] != set) i--;
+    if (i > 0) return i - 1;
+    if (sets->count == sets->capacity) {
+        sets->capacity = sets->capacity * 2 + 4;
+        sets->sets = memory_realloc(sets->sets, sets->capacity * sizeof(const struct rule_set *));
+    }
+    sets->sets[sets->count] = set;
+    return sets->count++;
+}
+
+static void set_encode(const struct rule_set *set, struct sink *sink)
+{
+    sink_number(sink, set->count);
+    for (uint32_t i = 0; i < set->count; i++) rule_encode(&set->rules[i], sink);
+}
+
+/* NULL, and the cursor bad, when the bytes are no rules. */
+static const struct rule_set *set_decode(struct cursor *cursor)
+{
+    struct rule rules[RULES_MAX];
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 1, RULES_MAX);
+    for (uint32_t i = 0; i < count && !cursor->bad; i++) rule_decode(cursor, &rules[i]);
+    return cursor->bad ? NULL : rule_set_take(rules, count, 0);
+}
+
+static void sets_release(struct sets *sets)
+{
+    for (uint32_t i = 0; i < sets->count; i++) rule_set_release(sets->sets[i]);
+    memory_free(sets->sets);
+}
+
+/* ---- the value ------------------------------------------------------------------------------------------- */
+
+static void segment_encode(const struct segment *segment, struct sets *sets, struct sink *sink)
+{
+    struct limiter_lent stack_buffer;
+    sink_number(sink, segment_depth(segment));
+    sink_number(sink, sets_index(sets, segment_set(segment)));
+    sink_number(sink, segment_count(segment));
+    for (uint32_t i = 0; i < segment_count(segment); i++) {
+        sink_bytes(sink, segment_name(segment, i));
+        limiter_states_encode(segment_lend(segment, i, &stack_buffer), sink);
+    }
+}
+
+void table_encode(const struct table *table, struct sink *sink)
+{
+    uint32_t places = UINT32_C(1) << table->depth;
+    struct sets sets = {NULL, 0, 0};
+    (void)sets_index(&sets, table->set);
+    for (uint32_t at = 0; at < places; at += table_places(table, at)) {
+        (void)sets_index(&sets, segment_set(table->directory[at]));
+    }
+    sink_byte(sink, HEAD);
+    sink_number(sink, table->rules_us);
+    word_encode(table->key.words[0], sink);
+    word_encode(table->key.words[1], sink);
+    word_encode(table->swept, sink);
+    sink_byte(sink, table->changes);
+    sink_number(sink, table->depth);
+    sink_number(sink, sets.count);
+    for (uint32_t i = 0; i < sets.count; i++) set_encode(sets.sets[i], sink);
+    for (uint32_t at = 0; at < places; at += table_places(table, at)) {
+        segment_encode(table->directory[at], &sets, sink);
+    }
+    memory_free(sets.sets);
+}
+
+/* Adds one subject behind the others; it has to belong there: right leading bits, rising order. */
+static struct segment *subject_decode(struct cursor *cursor, const struct table *table, uint32_t place,
+                                      struct segment *segment)
+{
+    static const union word nothing[LIMITER_WORDS_MAX];
+    struct limiter_lent stack_buffer;
+    struct limiter *limiter = limiter_lend(&stack_buffer, segment_set(segment), nothing);
+    struct bytes name = cursor_bytes(cursor);
+    uint32_t at, count = segment_count(segment);
+    uint64_t hash = siphash(&table->key, name);
+    uint64_t strange = table->depth == 0 ? 0 : hash ^ (uint64_t)place << (64 - table->depth);
+    uint8_t depth = segment_depth(segment);
+
+    bool belongs = !cursor->bad && name.size <= SUBJECT_BYTES_MAX && (depth == 0 || strange >> (64 - depth) == 0) &&
+                   !segment_find(segment, hash, name, &at) && at == count;
+    if (!belongs || !limiter_states_decode(cursor, limiter)) {
+        cursor->bad = true;
+        return segment;
+    }
+    segment = segment_insert(segment, at, hash, name);
+    segment_put(segment, at, limiter);
+    return segment;
+}
+
+/* Reads the segment of `place`; answers how many places it fills, 0 and the cursor bad if it does not fit there. */
+static uint32_t segment_decode(struct cursor *cursor, const struct sets *sets, struct table *table, uint32_t place)
+{
+    uint8_t depth = (uint8_t)cursor_number_between(cursor, 0, table->depth);
+    uint32_t which = (uint32_t)cursor_number_between(cursor, 0, sets->count - 1);
+    int64_t count = cursor_number_between(cursor, 0, TABLE_SUBJECTS_MAX - table->subjects);
+    uint32_t places = UINT32_C(1) << (table->depth - depth);
+    if (place % places != 0) cursor->bad = true;
+    if (cursor->bad) return 0;
+    struct segment *segment = segment_new(sets->sets[which], depth);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) segment = subject_decode(cursor, table, place, segment);
+    table_put(table, place, segment);
+    return places;
+}
+
+/* The rule sets: the present one first, every one used and none twice. */
+static bool sets_are_used(const struct sets *sets, const struct table *table)
+{
+    struct sets used = {NULL, 0, 0};
+    (void)sets_index(&used, table->set);
+    for (uint32_t at = 0; at < UINT32_C(1) << table->depth; at += table_places(table, at)) {
+        (void)sets_index(&used, segment_set(table->directory[at]));
+    }
+    bool equal = used.count == sets->count;
+    for (uint32_t i = 0; equal && i < used.count; i++) equal = used.sets[i] == sets->sets[i];
+    memory_free(used.sets);
+    return equal;
+}
+
+static struct table *segments_decode(struct cursor *cursor, const struct sets *sets, struct table *table)
+{
+    uint32_t place = 0, places = UINT32_C(1) << table->depth;
+    bool deepest = table->depth == 0;
+    while (place < places && !cursor->bad) {
+        uint32_t filled = segment_decode(cursor, sets, table, place);
+        deepest = deepest || filled == 1;
+        place += filled;
+    }
+    if (cursor_done(cursor) && deepest && sets_are_used(sets, table)) return table;
+    table_free(table);
+    return NULL;
+}
+
+struct table *table_decode(struct bytes bytes)
+{
+    struct cursor cursor = cursor_init(bytes);
+    struct table *table = NULL;
+    struct sets sets = {NULL, 0, 0};
+    if (cursor_byte(&cursor) != HEAD) return NULL;
+    int64_t rules_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
+    struct siphash_key key = key_decode(&cursor);
+    uint64_t swept = word_decode(&cursor);
+    uint8_t changes = cursor_byte(&cursor);
+    uint8_t depth = (uint8_t)cursor_number_between(&cursor, 0, TABLE_DEPTH_MAX);
+    int64_t count = cursor_number_between(&cursor, 1, (int64_t)bytes.size);
+    for (int64_t i = 0; i < count && !cursor.bad; i++) {
+        const struct rule_set *set = set_decode(&cursor);
+        if (set && sets_index(&sets, set) != i) {
+            rule_set_release(set); /* twice: its first place holds the only count */
+            cursor.bad = true;
+        }
+    }
+    if (!cursor.bad && sets.count > 0 && (bytes.size - cursor.at) / 3 > depth) {
+        table = table_begin(sets.sets[0]->rules, sets.sets[0]->count, rules_us, key, depth);
+        table->swept = swept;
+        table->changes = changes;
+        table = segments_decode(&cursor, &sets, table);
+    }
+    sets_release(&sets);
+    return table;
+}
+
+/* ---- effects --------------------------------------------------------------------------------------------- */
+
+void table_effects_encode(const struct table_decision *decision, bool lasting, struct sink *sink)
+{
+    const struct decision *limits = &decision->limits;
+    sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
+    sink_number(sink, decision->now_us);
+    if (decision->new_rules) {
+        sink_byte(sink, CHANGE_RULES);
+        for (int i = 0; i < 2; i++) word_encode(decision->key.words[i], sink);
+        for (uint32_t i = 0; i < limits->rules_count; i++) rule_encode(&limits->rules[i], sink);
+        return;
+    }
+    sink_byte(sink, CHANGE_TAKE);
+    sink_bytes(sink, decision->subject);
+    for (uint32_t i = 0; i < limits->effects_count; i++) {
+        const struct effect *effect = &limits->effects[i];
+        sink_byte(sink, (uint8_t)effect->index);
+        state_encode(&effect->state, sink);
+    }
+}
+
+static void rules_decode(struct cursor *cursor, struct rule *rules, struct table_decision *decision)
+{
+    decision->new_rules = true;
+    decision->key = key_decode(cursor);
+    decision->limits.rules = rules;
+    while (!cursor->bad && cursor->at < cursor->size) {
+        if (decision->limits.rules_count == RULES_MAX) {
+            cursor->bad = true;
+        } else {
+            rule_decode(cursor, &rules[decision->limits.rules_count++]);
+        }
+    }
+}
+
+static void take_decode(struct cursor *cursor, struct table_decision *decision)
+{
+    struct decision *limits = &decision->limits;
+    decision->subject = cursor_bytes(cursor);
+    while (!cursor->bad && cursor->at < cursor->size) {
+        struct effect effect = {.kind = EFFECT_STATE, .index = cursor_byte(cursor)};
+        effect.state = state_decode(cursor);
+        if (limits->effects_count == RULES_MAX) {
+            cursor->bad = true;
+        } else {
+            limits->effects[limits->effects_count++] = effect;
+        }
+    }
+    if (limits->effects_count == 0) cursor->bad = true;
+}
+
+bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *lasting)
+{
+    struct cursor cursor = cursor_init(bytes);
+    uint8_t head = cursor_byte(&cursor);
+    *lasting = head & LASTING_FLAG;
+    decision->limits.fault = FAULT_NONE; /* no verdict, and only the effects that come: there is room for many */
+    decision->limits.effects_count = decision->limits.rules_count = 0;
+    decision->limits.rules = NULL;
+    decision->subject = (struct bytes){"", 0};
+    decision->new_rules = false;
+    if ((head & ~LASTING_FLAG) != HEAD) return false;
+    decision->now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
+    switch (cursor_byte(&cursor)) {
+    case CHANGE_RULES: rules_decode(&cursor, rules, decision); break;
+    case CHANGE_TAKE: take_decode(&cursor, decision); break;
+    default: return false;
+    }
+    return cursor_done(&cursor);
+}

@@ -1,0 +1,134 @@
+/* Token bucket as a level of missing tokens; continuous refill drains it, interval refill steps it down. */
+#include "quota/rate/token_bucket.h"
+#include "quota/rate/level.h"
+
+static bool refills_in_steps(const struct rule *rule)
+{
+    return rule->flags & RULE_INTERVAL;
+}
+
+/* Steps of `limit` tokens until no more than `target` are missing. */
+static wide steps_until(const struct rule *rule, int64_t missing, wide target)
+{
+    return missing <= target ? 0 : wide_div_ceil(missing - target, rule->limit);
+}
+
+/* Interval refill up to now: `when_us` moves by whole periods only. */
+static void step_refill(const struct rule *rule, struct state *state, int64_t now_us)
+{
+    if (now_us <= state->when_us) return;
+    int64_t periods = (now_us - state->when_us) / rule->period_us;
+    wide missing = state->amount - (wide)periods * rule->limit;
+    state->amount = missing > 0 ? (int64_t)missing : 0;
+    state->when_us += periods * rule->period_us;
+}
+
+/* The bucket as it is when nothing is remembered. */
+static struct state unused_bucket(const struct rule *rule, int64_t now_us)
+{
+    return (struct state){.when_us = now_us, .amount = rule->capacity - rule->initial, .fresh = true};
+}
+
+int token_bucket_words(const struct rule *rule)
+{
+    (void)rule;
+    return LEVEL_WORDS;
+}
+
+void token_bucket_settle(const struct rule *rule, struct state *state, int64_t now_us)
+{
+    bool unused = state->when_us == 0;
+    if (unused || now_us >= token_bucket_forget_us(rule, state)) {
+        *state = unused_bucket(rule, now_us);
+    } else if (refills_in_steps(rule)) {
+        step_refill(rule, state, now_us);
+    } else {
+        level_drain(rule, state, now_us);
+    }
+}
+
+int64_t token_bucket_available(const struct rule *rule, const struct state *state, int64_t now_us)
+{
+    (void)now_us;
+    return level_room(rule, state, rule->capacity);
+}
+
+int64_t token_bucket_wait_us(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us)
+{
+    wide target = (wide)rule->capacity - cost;
+    if (target < 0) return NEVER_US;
+    if (state->fresh && state->amount > target) return NEVER_US; /* a denial stores nothing: no refill begins */
+    if (!refills_in_steps(rule)) return level_wait_us(rule, state, target, now_us);
+
+    wide until_us = state->when_us + steps_until(rule, state->amount, target) * rule->period_us;
+    if (state->amount <= target) return 0;
+    return until_us > INSTANT_MAX_US ? NEVER_US : max_i64((int64_t)until_us - now_us, 0);
+}
+
+enum fault token_bucket_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us)
+{
+    if (!refills_in_steps(rule)) return level_raise(rule, state, cost);
+
+    int64_t missing;
+    if (!add_checked(state->amount, cost, &missing)) return FAULT_OVERFLOW;
+    int64_t start_us = state->amount == 0 ? max_i64(now_us, state->when_us) : state->when_us;
+    wide end_us = start_us + steps_until(rule, missing, 0) * rule->period_us;
+    if (end_us > INSTANT_MAX_US) return FAULT_OVERFLOW;
+    *state = (struct state){.when_us = start_us, .amount = missing};
+    return FAULT_NONE;
+}
+
+int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us)
+{
+    (void)now_us;
+    return state->fresh ? 0 : level_lower(rule, state, units);
+}
+
+int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state)
+{
+    if (!refills_in_steps(rule)) return level_end_us(rule, state);
+    if (state->amount == 0) return 0;
+    return state->when_us + (int64_t)(steps_until(rule, state->amount, 0) * rule->period_us);
+}
+
+/* Full, and with an INITIAL of its own for one more fill time: capacity x period / limit. */
+int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state)
+{
+    int64_t full_us = max_i64(token_bucket_deadline_us(rule, state), state->when_us);
+    if (rule->initial >= rule->capacity) return full_us;
+    wide fill_us = wide_div_ceil((wide)rule->capacity * rule->rate_us, rule->rate_units);
+    return full_us + (int64_t)wide_clamp(fill_us, 0, DURATION_MAX_US);
+}
+
+bool token_bucket_sane(const struct rule *rule, const struct state *state)
+{
+    if (!refills_in_steps(rule)) return level_sane(rule, state);
+    struct state copy = *state;
+    return state->rest == 0 && token_bucket_charge(rule, &copy, 0, state->when_us) == FAULT_NONE;
+}
+
+void token_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+{
+    token_bucket_settle(before, state, now_us);
+    if (state->fresh) {
+        *state = (struct state){.fresh = true};
+        return;
+    }
+    if (refills_in_steps(after)) {
+        state->amount += state->rest > 0;
+        state->rest = 0;
+    } else {
+        level_restate(before, after, state);
+    }
+    wide missing = state->amount + ((wide)after->capacity - before->capacity);
+    if (missing < 0) { /* more tokens than fit now */
+        missing = 0;
+        state->rest = 0;
+    }
+    state->amount = (int64_t)wide_clamp(missing, 0, INT64_MAX);
+    if (!refills_in_steps(after)) {
+        level_fit(after, state);
+    } else if (steps_until(after, state->amount, 0) > (INSTANT_MAX_US - state->when_us) / after->period_us) {
+        state->amount = (int64_t)((INSTANT_MAX_US - state->when_us) / after->period_us * (wide)after->limit);
+    }
+}

@@ -1,0 +1,217 @@
+/* Terms: what can be used and what cannot, warnings in order, and both ways there and back: bytes and text. */
+#include "account_tools.h"
+
+/* Every word, and every kind of period. */
+static const char *const texts[] = {
+    "calls LIMIT 1000 month",
+    "calls LIMIT -1 day",
+    "calls LIMIT 0 forever",
+    "calls LIMIT 9223372036854775807 quarter",
+    "calls LIMIT 5 2week PRORATE",
+    "calls LIMIT 1000 day CALENDAR",
+    "calls LIMIT 1000 week CALENDAR FROM sun PRORATE",
+    "calls LIMIT 1000 month CALENDAR FROM 15",
+    "calls LIMIT 1000 year CALENDAR FROM 04-06",
+    "calls LIMIT 1000 month EOM",
+    "calls LIMIT 20000 month PRORATE LIMIT 1000 day CALENDAR LIMIT 500 ROLLING 6h RATE GCRA 10 1s COST 2 WARN 80 100",
+    "calls LIMIT 5 ROLLING 1us LIMIT 5 ROLLING 2us LIMIT -1 ROLLING 3us LIMIT 0 ROLLING 4us",
+    "calls RATE TOKEN 10 1s BURST 25 INITIAL 5 INTERVAL RATE FIXED 5 1m FIRST RATE QUEUE 1 1s RATE LOG 7 90s",
+    "calls BURST 50 LIMIT 10 1d RATE GCRA 5 1s", /* behind the RATE it would be the rate's */
+    "calls BURST 12.5 LIMIT 10 90s COST 3 WARN 0.01 50 99.5 99.99 10000 REPAY GRACE 3d REFUNDS MAX 5 WITHIN 1w HOLDS "
+    "MAX 0 OVERAGE",
+    "calls LIMIT 10 12h REFUNDS MAX 0",
+    "calls LIMIT 10 12h REFUNDS WITHIN 1us HOLDS MAX 9223372036854775807",
+    "calls BURST 10000 LIMIT 10 1m GRACE 1us",
+};
+
+static struct sink encoded(const struct entitlement *entitlement)
+{
+    struct sink bytes = {0};
+    entitlement_encode(entitlement, &bytes);
+    return bytes;
+}
+
+/* Accepted bytes are encoded again to the very same; answers whether they were. */
+static bool decodes_to_itself(struct bytes bytes)
+{
+    struct entitlement entitlement;
+    struct cursor cursor = cursor_init(bytes);
+    entitlement_decode(&cursor, &entitlement);
+    if (!cursor_done(&cursor)) return false;
+    assert_null(entitlement_fault(&entitlement));
+    struct sink again = encoded(&entitlement);
+    assert_int_equal(again.size, bytes.size);
+    assert_memory_equal(again.data, bytes.data, bytes.size);
+    sink_free(&again);
+    return true;
+}
+
+/* All the words again, with a blank between them. */
+static void write_all(const struct entitlement *entitlement, struct sink *text)
+{
+    sink_raw(text, entitlement->resource.data, entitlement->resource.size);
+    uint32_t count = 0;
+    for (;; count++) {
+        sink_byte(text, ' ');
+        if (!entitlement_write(entitlement, count, text)) break;
+        assert_true(count < ENTITLEMENT_TEXTS_MAX);
+    }
+    text->size--;
+    sink_byte(text, '\0');
+}
+
+static void bytes_and_words_lead_back_to_the_entitlement(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct entitlement entitlement = entitlement_from(texts[i]);
+        struct sink bytes = encoded(&entitlement), text = {0};
+        assert_true(decodes_to_itself(sink_content(&bytes)));
+        write_all(&entitlement, &text);
+        assert_string_equal(text.data, texts[i]);
+        struct entitlement again = entitlement_from(text.data);
+        struct sink bytes_again = encoded(&again);
+        assert_same_bytes(&bytes, &bytes_again);
+        sink_free(&bytes);
+        sink_free(&bytes_again);
+        sink_free(&text);
+    }
+}
+
+/* A part of the bytes is no terms; a byte that is another one is refused, or makes other terms. */
+static void mutated_bytes_are_refused_or_understood(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(texts); i++) {
+        struct entitlement entitlement = entitlement_from(texts[i]);
+        struct sink bytes = encoded(&entitlement);
+        for (size_t size = 0; size < bytes.size; size++)
+            assert_false(decodes_to_itself((struct bytes){bytes.data, size}));
+        for (size_t place = 0; place < bytes.size; place++) {
+            for (int value = 1; value < 256; value++) {
+                bytes.data[place] = (char)(bytes.data[place] ^ value);
+                decodes_to_itself(sink_content(&bytes));
+                bytes.data[place] = (char)(bytes.data[place] ^ value);
+            }
+        }
+        sink_free(&bytes);
+    }
+}
+
+/* ---- what cannot be used --------------------------------------------------------------------------------- */
+
+static void faults_are_told(void **state)
+{
+    (void)state;
+    struct entitlement good = entitlement_from("calls LIMIT 10 day WARN 50 80"), bad;
+    static char name[RESOURCE_NAME_MAX + 1];
+#define BAD(change_)                                                                                                   \
+    bad = good;                                                                                                        \
+    bad.change_;                                                                                                       \
+    assert_non_null(entitlement_fault(&bad))
+    /* rules */
+    BAD(rules_count = 0);
+    BAD(rules_count = ENTITLEMENT_RULES_MAX + 1);
+    BAD(rules[0].limit = -2);
+    BAD(rules[0].period.count = 0);
+    BAD(rules[0].period.end_of_month = true);
+    BAD(rules[0].kind = (enum quota_kind)3);
+    BAD(rules[0].kind = QUOTA_RATE);
+    /* everything else */
+    BAD(resource.size = 0);
+    BAD(resource = ((struct bytes){name, sizeof(name)}));
+    BAD(cost = 0);
+    BAD(warnings_count = ENTITLEMENT_WARNINGS_MAX + 1);
+    BAD(warnings_bp[0] = 0);
+    BAD(warnings_bp[0] = 8000);
+    BAD(warnings_bp[1] = ENTITLEMENT_PERCENT_MAX_BP + 1);
+    BAD(burst_bp = -1);
+    BAD(burst_bp = ENTITLEMENT_PERCENT_MAX_BP + 1);
+    BAD(grace_us = -1);
+    BAD(grace_us = DURATION_MAX_US + 1);
+    BAD(refunds_max = -2);
+    BAD(holds_max = -2);
+    BAD(refunds_within_us = -1);
+    BAD(refunds_within_us = DURATION_MAX_US + 1);
+#undef BAD
+    assert_null(entitlement_fault(&good));
+    good.resource = (struct bytes){name, RESOURCE_NAME_MAX};
+    assert_null(entitlement_fault(&good));
+}
+
+static void rules_have_to_differ(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *one, *two;
+        bool clash;
+    } rows[] = {
+        {"a LIMIT 1 day", "a LIMIT 2 day", true},
+        {"a LIMIT 1 day", "a LIMIT 1 day PRORATE", true},
+        {"a LIMIT 1 day", "a LIMIT 1 day CALENDAR", false},
+        {"a LIMIT 1 day", "a LIMIT 1 24h", false},
+        {"a LIMIT 1 24h", "a LIMIT 1 86400s", true},
+        {"a LIMIT 1 quarter", "a LIMIT 1 3month", true},
+        {"a LIMIT 1 ROLLING 1h", "a LIMIT 2 ROLLING 60m", true},
+        {"a LIMIT 1 ROLLING 1h", "a LIMIT 1 1h", false},
+        {"a RATE GCRA 1 1s", "a RATE GCRA 1 1s", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct entitlement one = entitlement_from(rows[i].one), two = entitlement_from(rows[i].two);
+        one.rules[one.rules_count++] = two.rules[0];
+        if ((entitlement_fault(&one) != NULL) != rows[i].clash) fail_msg("row %zu", i);
+    }
+}
+
+static void warnings_are_sorted_and_each_there_once(void **state)
+{
+    (void)state;
+    struct entitlement entitlement = entitlement_none(BYTES("calls"));
+    for (int run = 0; run < 2000; run++) {
+        bool wanted[20] = {false};
+        entitlement.warnings_count = random_below(ENTITLEMENT_WARNINGS_MAX + 1);
+        for (uint32_t i = 0; i < entitlement.warnings_count; i++) {
+            entitlement.warnings_bp[i] = random_between(0, 19);
+            wanted[entitlement.warnings_bp[i]] = true;
+        }
+        entitlement_sort_warnings(&entitlement);
+        uint32_t at_place = 0;
+        for (int64_t bp = 0; bp < 20; bp++) {
+            if (wanted[bp]) assert_int_equal(entitlement.warnings_bp[at_place++], bp);
+        }
+        assert_int_equal(entitlement.warnings_count, at_place);
+    }
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------- */
+
+static void limits_and_rates_are_found(void **state)
+{
+    (void)state;
+    struct rule rates[ENTITLEMENT_RULES_MAX];
+    uint8_t places[ENTITLEMENT_RULES_MAX];
+    struct entitlement entitlement =
+        entitlement_from("a RATE GCRA 1 1s LIMIT 5 day LIMIT 6 ROLLING 1h LIMIT 7 month RATE LOG 2 1m");
+    assert_int_equal(entitlement_rates(&entitlement, rates, places), 2);
+    assert_int_equal(places[0], 0);
+    assert_int_equal(places[1], 4);
+    assert_int_equal(rates[1].limit, 2);
+    assert_ptr_equal(entitlement_limit(&entitlement, period_code(&entitlement.rules[3].period)), &entitlement.rules[3]);
+    assert_ptr_equal(entitlement_limit(&entitlement, period_code(&entitlement.rules[1].period)), &entitlement.rules[1]);
+    struct entitlement other = entitlement_from("a LIMIT 5 week");
+    assert_null(entitlement_limit(&entitlement, period_code(&other.rules[0].period)));
+    assert_null(entitlement_limit(NULL, period_code(&other.rules[0].period)));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bytes_and_words_lead_back_to_the_entitlement),
+        cmocka_unit_test(mutated_bytes_are_refused_or_understood),
+        cmocka_unit_test(faults_are_told),
+        cmocka_unit_test(rules_have_to_differ),
+        cmocka_unit_test(warnings_are_sorted_and_each_there_once),
+        cmocka_unit_test(limits_and_rates_are_found),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}

@@ -1,0 +1,171 @@
+/* Records: keys that cannot be taken for one another, and bodies that read back, whole or not at all. */
+#include "account_tools.h"
+
+static void keys_of_different_things_differ(void **state)
+{
+    (void)state;
+    static const struct {
+        enum record_operation operation;
+        uint32_t slot;
+        const char *id;
+    } rows[] = {
+        {RECORD_CONSUME, 0, "x"},     {RECORD_CONSUME, 1, "x"},     {RECORD_BATCH, 0, "x"},
+        {RECORD_REFUND, 0, "x"},      {RECORD_HOLD, 0, "x"},        {RECORD_RETURNED, 0, "x"},
+        {RECORD_CONSUME, 0, ""},      {RECORD_CONSUME, 0, "xx"},    {RECORD_CONSUME, 120, "x"},
+        {RECORD_CONSUME, 0, "\x02x"}, {RECORD_CONSUME, 255, "x"},   {RECORD_CONSUME, 128, "\x01x"},
+        {RECORD_CONSUME, 128, "x"},   {RECORD_CONSUME, 1, "\x01x"},
+    };
+    struct record_key keys[COUNT_OF(rows)];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        record_key_make(&keys[i], rows[i].operation, rows[i].slot, text_bytes(rows[i].id));
+        for (size_t k = 0; k < i; k++)
+            assert_false(bytes_equal(record_key_bytes(&keys[i]), record_key_bytes(&keys[k])));
+    }
+    static char longest[ID_BYTES_MAX];
+    record_key_make(&keys[0], RECORD_RETURNED, ACCOUNT_SLOTS_MAX - 1, (struct bytes){longest, sizeof(longest)});
+    assert_true(keys[0].size <= RECEIPT_KEY_MAX);
+}
+
+static struct verdict some_verdict(void)
+{
+    return (struct verdict){.granted = random_between(0, 1000),
+                            .limit = random_between(-1, INT64_MAX - 1),
+                            .remaining = random_between(-1, INT64_MAX - 1),
+                            .wait_us = random_below(4) ? random_between(0, DURATION_MAX_US) : NEVER_US,
+                            .reset_us = random_below(4) ? random_between(0, DURATION_MAX_US) : NEVER_US,
+                            .rule = (int32_t)random_between(-1, 31)};
+}
+
+/* Times are what was replied: whole ms, upwards. */
+static void assert_replied(const struct verdict *got, const struct verdict *was)
+{
+    assert_int_equal(got->granted, was->granted);
+    assert_int_equal(got->limit, was->limit);
+    assert_int_equal(got->remaining, was->remaining);
+    assert_int_equal(got->rule, was->rule);
+    assert_int_equal(millis_ceil(got->wait_us), millis_ceil(was->wait_us));
+    assert_int_equal(millis_ceil(got->reset_us), millis_ceil(was->reset_us));
+}
+
+static void consumptions_read_back(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 300; run++) {
+        struct record_item items[BATCH_ITEMS_MAX], again[BATCH_ITEMS_MAX];
+        uint32_t count = 1 + random_below(run < 10 ? BATCH_ITEMS_MAX : 3), read;
+        uint8_t mode = (uint8_t)random_below(256), mode_read;
+        struct sink body = {0};
+        for (uint32_t i = 0; i < count; i++) {
+            items[i] = (struct record_item){.slot = random_below(ACCOUNT_SLOTS_MAX),
+                                            .amount = random_between(1, INT64_MAX - 1),
+                                            .cost = random_between(1, 1000),
+                                            .charged = {.count = random_below(3), .periods = {1, UINT64_C(1) << 60}},
+                                            .verdict = some_verdict()};
+        }
+        record_items_encode(items, count, mode, &body);
+        assert_true(body.size <= RECEIPT_BODY_MAX);
+        assert_true(record_items_decode(sink_content(&body), again, &read, &mode_read));
+        assert_int_equal(read, count);
+        assert_int_equal(mode_read, mode);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_int_equal(again[i].slot, items[i].slot);
+            assert_int_equal(again[i].amount, items[i].amount);
+            assert_int_equal(again[i].cost, items[i].cost);
+            assert_int_equal(again[i].charged.count, items[i].charged.count);
+            for (uint32_t k = 0; k < items[i].charged.count; k++) {
+                assert_true(charged_has(&again[i].charged, items[i].charged.periods[k]));
+            }
+            assert_false(charged_has(&again[i].charged, 2));
+            assert_true(charged_has(NULL, 2));
+            assert_replied(&again[i].verdict, &items[i].verdict);
+        }
+        assert_false(record_items_decode((struct bytes){body.data, body.size - 1}, again, &read, &mode_read));
+        assert_false(record_items_decode((struct bytes){body.data, 1}, again, &read, &mode_read));
+        sink_free(&body);
+    }
+}
+
+/* Whatever a dump says: units, amount x cost, are a number. */
+static void products_that_would_wrap_are_refused(void **state)
+{
+    (void)state;
+    struct record_item item = {.amount = INT64_MAX, .cost = 2, .verdict = {.granted = INT64_MAX}},
+                       again[BATCH_ITEMS_MAX];
+    struct record_hold hold = {HOLD_COMMITTED, 0, INT64_MAX, 1, 2, 5}, hold_again;
+    uint32_t count;
+    uint8_t mode;
+    struct sink body = {0}, hold_body = {0};
+    record_items_encode(&item, 1, 0, &body);
+    assert_false(record_items_decode(sink_content(&body), again, &count, &mode));
+    record_hold_encode(&hold, &hold_body);
+    assert_false(record_hold_decode(sink_content(&hold_body), &hold_again));
+    sink_free(&body);
+    sink_free(&hold_body);
+}
+
+static void refunds_and_holds_read_back(void **state)
+{
+    (void)state;
+    struct record_refund refund = {.amount = 9, .of = BYTES("x"), .refunded = 7, .lost = 2, .remaining = -1},
+                         refund_again;
+    struct sink body = {0};
+    record_refund_encode(&refund, &body);
+    assert_true(record_refund_decode(sink_content(&body), &refund_again));
+    assert_int_equal(refund_again.amount, 9);
+    assert_true(bytes_equal(refund_again.of, BYTES("x")));
+    assert_int_equal(refund_again.refunded, 7);
+    assert_int_equal(refund_again.lost, 2);
+    assert_int_equal(refund_again.remaining, UNLIMITED);
+    for (size_t size = 0; size < body.size; size++) {
+        assert_false(record_refund_decode((struct bytes){body.data, size}, &refund_again));
+    }
+    sink_free(&body);
+
+    static const struct {
+        struct record_hold hold;
+        bool sane;
+    } rows[] = {
+        {{HOLD_COMMITTED, 3, 9, 7, 2, 5}, true},
+        {{HOLD_RELEASED, 0, 9, 0, 1, 0}, true},
+        {{HOLD_EXPIRED, 65535, INT64_MAX, 0, 1, INSTANT_MAX_US}, true},
+        {{HOLD_COMMITTED, 3, 9, 10, 2, 5}, false},
+        {{HOLD_COMMITTED, 3, 9, 7, 0, 5}, false},
+        {{(enum hold_outcome)0, 3, 9, 7, 2, 5}, false},
+        {{(enum hold_outcome)4, 3, 9, 7, 2, 5}, false},
+        {{HOLD_COMMITTED, 3, 9, 7, 2, INSTANT_MAX_US + 1}, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct record_hold again;
+        struct sink hold = {0};
+        record_hold_encode(&rows[i].hold, &hold);
+        if (record_hold_decode(sink_content(&hold), &again) != rows[i].sane) fail_msg("row %zu", i);
+        if (rows[i].sane) assert_memory_equal(&again.amount, &rows[i].hold.amount, 4 * sizeof(int64_t));
+        sink_free(&hold);
+    }
+}
+
+static void what_has_returned_is_of_one_size(void **state)
+{
+    (void)state;
+    static const int64_t amounts[] = {0, 1, 255, 256, INT64_MAX};
+    char body[RECORD_RETURNED_BYTES];
+    int64_t again;
+    for (size_t i = 0; i < COUNT_OF(amounts); i++) {
+        record_returned_encode(amounts[i], body);
+        assert_true(record_returned_decode((struct bytes){body, sizeof(body)}, &again));
+        assert_int_equal(again, amounts[i]);
+    }
+    assert_false(record_returned_decode((struct bytes){body, sizeof(body) - 1}, &again));
+    body[7] = (char)0x80;
+    assert_false(record_returned_decode((struct bytes){body, sizeof(body)}, &again));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_of_different_things_differ),      cmocka_unit_test(consumptions_read_back),
+        cmocka_unit_test(products_that_would_wrap_are_refused), cmocka_unit_test(refunds_and_holds_read_back),
+        cmocka_unit_test(what_has_returned_is_of_one_size),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}
