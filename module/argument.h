@@ -134,7 +134,7 @@ extern const struct argument rule_arguments[];
     FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
           "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
 
-/* How a limit is asked: one of enum ask_mode, UPTO, PEEK or FORCE. */
+/* How a limit is asked: one of enum request_mode, UPTO, PEEK or FORCE. */
 extern const struct argument ask_mode_choice[];
 #define ASK_MODE(type_, field_)                                                                                        \
     {                                                                                                                  \

@@ -294,11 +294,11 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
 }
 
 /* A denial changes nothing, but for the block it may have asked for. */
-static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
-                          struct decision *decision)
+static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us,
+                          const struct limiter_request *ask, struct decision *decision)
 {
     decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
-    if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
+    if (ask->block_us == 0 || ask->mode == MODE_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
 }
@@ -325,7 +325,7 @@ static void decide_look(struct bench *bench, int64_t units, int64_t wait_us, str
 }
 
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
-                    const struct limiter_ask *ask, struct decision *decision)
+                    const struct limiter_request *ask, struct decision *decision)
 {
     struct bench bench;
     int64_t now_us = ask->now_us, units = ask->cost, wait_us;
@@ -334,7 +334,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     bench_lay(&bench, limiter, rules, rules_count, now_us, ask->rules_us, decision);
-    if (ask->mode == ASK_UPTO) {
+    if (ask->mode == MODE_UPTO) {
         int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
     }
@@ -347,11 +347,11 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
-    } else if (ask->mode == ASK_FORCE) {
+    } else if (ask->mode == MODE_FORCE) {
         decide_grant(&bench, units, 0, limiter, decision);
     } else if (!comes) {
         decide_denial(&bench, deciding, wait_us, ask, decision);
-    } else if (ask->mode == ASK_PEEK || units == 0) {
+    } else if (ask->mode == MODE_PEEK || units == 0) {
         decide_look(&bench, units, wait_us, decision);
     } else {
         if (wait_us > 0) bench_settle(&bench, now_us + wait_us);

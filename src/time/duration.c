@@ -74,12 +74,12 @@ void sink_duration(struct sink *sink, int64_t duration_us)
         int64_t duration_us;
         const char *word;
     } largest_first[] = {{MICROS_PER_WEEK, "w"},
-                 {MICROS_PER_DAY, "d"},
-                 {MICROS_PER_HOUR, "h"},
-                 {MICROS_PER_MINUTE, "m"},
-                 {MICROS_PER_SECOND, "s"},
-                 {MICROS_PER_MILLI, "ms"},
-                 {1, "us"}};
+                         {MICROS_PER_DAY, "d"},
+                         {MICROS_PER_HOUR, "h"},
+                         {MICROS_PER_MINUTE, "m"},
+                         {MICROS_PER_SECOND, "s"},
+                         {MICROS_PER_MILLI, "ms"},
+                         {1, "us"}};
     const struct unit *unit = largest_first;
     while (duration_us % unit->duration_us != 0) unit++;
     sink_decimal(sink, duration_us / unit->duration_us);
