@@ -3,7 +3,9 @@
 #include "clock.h"
 #include "commit.h"
 #include "config.h"
+#include "metrics.h"
 #include "plans.h"
+#include "quota/base/expect.h"
 #include "reply.h"
 #include "zones.h"
 
@@ -11,6 +13,7 @@ struct account_host accounts_host(void)
 {
     return (struct account_host){.find_zone = zones_find,
                                  .find_plan = plans_find,
+                                 .plans_generation = plans_generation(),
                                  .default_plan = config_default_plan(),
                                  .auto_open = config_auto_open(),
                                  .kept_us = config_id_ttl_us(),
@@ -24,19 +27,38 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
     if (!opened) return false;
     call->host = accounts_host();
     call->now_us = clock_now_us();
+    call->counts = false;
     account_decision_begin(&call->decision);
     return true;
+}
+
+/* What was refused is counted: in this server's counters, and in the cycle of the rule that refused it. */
+static void count(struct account_call *call)
+{
+    char stack_buffer[128];
+    const struct account_decision *decision = &call->decision;
+    struct sink denied = sink_init(stack_buffer, sizeof(stack_buffer));
+    metrics_count(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
+    for (uint32_t i = 0; call->handle.value && i < decision->causes_count; i++) {
+        const struct refusal *cause = &decision->causes[i];
+        struct change change = {.kind = CHANGE_DENIED, .slot = (uint32_t)cause->slot, .period = cause->period};
+        if (cause->slot >= 0 && cause->period != 0) change_encode(&change, &denied);
+    }
+    if (denied.size > 0) account_apply_local(call->handle.value, (struct bytes){denied.data, denied.size});
+    sink_free(&denied);
 }
 
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
     if (decision->fault != ACCOUNT_FAULT_NONE) {
-        accounts_reply_fault(ctx, call, decision->fault, decision->about, decision->bound);
+        accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;
     }
     struct account_change change = account_decision_change(decision);
+    (void)expect(change.changes.size == 0 || account_accepts(call->handle.value, &change));
     commit(ctx, &call->handle, &change, call->now_us);
+    if (decision->result.consumed.count > 0 && call->counts && !decision->replayed) count(call);
     return true;
 }
 
@@ -58,7 +80,14 @@ bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct bytes 
 /* What the fault is about is quoted where the text has its %s, the number it names where it has its %lld. */
 static const struct {
     const char *text;
-    enum { QUOTES_NOTHING, QUOTES_ACCOUNT, QUOTES_ABOUT, QUOTES_ABOUT_AND_BOUND } quotes;
+    enum {
+        QUOTES_NOTHING,
+        QUOTES_ACCOUNT,
+        QUOTES_ABOUT,
+        QUOTES_ABOUT_AND_BOUND,
+        QUOTES_ABOUT_AND_PERIODS,
+        QUOTES_ABOUT_AND_TEXT
+    } quotes;
 } texts[ACCOUNT_FAULTS_COUNT] = {
     [ACCOUNT_FAULT_MISSING] = {"NOACCOUNT '%s' was never opened: QUOTA.OPEN account plan", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_EXPIRED] = {"NOACCOUNT '%s' has expired, and quota.default-plan names no plan it could fall to",
@@ -66,7 +95,8 @@ static const struct {
     [ACCOUNT_FAULT_CLOSED] = {"NOACCOUNT '%s' is closed: QUOTA.OPEN opens it again", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_SUSPENDED] = {"SUSPENDED '%s' is suspended: QUOTA.RESUME lifts that", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is still to come", QUOTES_ACCOUNT},
-    [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s'", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s', or it is retired (in a cluster every primary needs it)",
+                            QUOTES_ABOUT},
     [ACCOUNT_FAULT_RESOURCE] = {"NORESOURCE the account's plan has no resource '%s'", QUOTES_ABOUT},
     [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor or zone than asked for with plan "
                             "'%s': QUOTA.SWITCH changes the plan, anchor and zone stay",
@@ -87,10 +117,16 @@ static const struct {
     [ACCOUNT_FAULT_REFUNDS] = {"LIMITED '%s': the plan's REFUNDS MAX lets a cycle take back %lld units at most",
                                QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_HOLDS] = {"LIMITED '%s': the plan's HOLDS MAX is %lld reservations at once", QUOTES_ABOUT_AND_BOUND},
-    [ACCOUNT_FAULT_HOLDS_BOUND] = {"LIMITED an account has at most 10000 reservations at once", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_HOLDS_BOUND] = {"LIMITED an account has at most 10000 live reservations", QUOTES_NOTHING},
     [ACCOUNT_FAULT_RECORDS] = {"LIMITED '%s' remembers quota.id-max ids already, and none may be forgotten yet",
                                QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_SLOTS] = {"LIMITED an account has at most 256 resources", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_NEEDS_PERIOD] = {"ERR '%s' has LIMITs of several periods: say which with PERIOD (%s)",
+                                    QUOTES_ABOUT_AND_PERIODS},
+    [ACCOUNT_FAULT_PERIOD] = {"ERR '%s' has no LIMIT of that period: its LIMITs are of %s", QUOTES_ABOUT_AND_PERIODS},
+    [ACCOUNT_FAULT_NO_CYCLE] = {"ERR '%s' has no running cycle that ends: EX CYCLE needs one", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_PAST] = {"ERR the instant lies before the account begins, or in the past", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_ENTITLEMENT] = {"ERR resource '%s' %s", QUOTES_ABOUT_AND_TEXT},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
 };
 
@@ -99,6 +135,31 @@ static int reply_zone(RedisModuleCtx *ctx, const struct account *account)
     struct bytes zone = account ? label_bytes(account->zone) : BYTES("UTC");
     return reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(zone).text, zones_folder());
 }
+
+/* The periods of a resource's LIMITs, as text: `month, day`. */
+static struct sink periods_of(const struct account_call *call, struct bytes resource)
+{
+    struct account_view view;
+    struct resource_view of;
+    struct sink text = {0};
+    enum account_fault fault = account_view_begin(&view, call->handle.value, &call->host, call->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        resource_view_begin(&view, resource, &of);
+        fault = resource_view_settle(&view, &of, NULL);
+        for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && of.entitlement && i < of.entitlement->rules_count; i++) {
+            const struct quota_rule *rule = &of.entitlement->rules[i];
+            if (rule->kind != QUOTA_LIMIT) continue;
+            if (text.size > 0) sink_raw(&text, ", ", 2);
+            period_write(&rule->period, &text);
+        }
+    }
+    account_view_end(&view);
+    sink_byte(&text, 0);
+    return text;
+}
+
+static int reply_with_periods(RedisModuleCtx *ctx, const struct account_call *call, const char *format,
+                              struct bytes resource);
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the formats are those of the table */
@@ -112,7 +173,17 @@ int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, e
     case QUOTES_ACCOUNT: return reply_error(ctx, text, name.text);
     case QUOTES_ABOUT: return reply_error(ctx, text, shown.text);
     case QUOTES_ABOUT_AND_BOUND: return reply_error(ctx, text, shown.text, (long long)bound);
+    case QUOTES_ABOUT_AND_PERIODS: return reply_with_periods(ctx, call, text, about);
+    case QUOTES_ABOUT_AND_TEXT: return reply_error(ctx, text, shown.text, call->decision.fault_text);
     default: return reply_error(ctx, "%s", text);
     }
+}
+static int reply_with_periods(RedisModuleCtx *ctx, const struct account_call *call, const char *format,
+                              struct bytes resource)
+{
+    struct sink periods = periods_of(call, resource);
+    reply_error(ctx, format, printable(resource).text, periods.data);
+    sink_free(&periods);
+    return REDISMODULE_OK;
 }
 #pragma GCC diagnostic pop

@@ -14,6 +14,7 @@ struct account_call {
     struct handle handle;
     struct account_host host;
     int64_t now_us;
+    bool counts;                      /* whether its verdicts are counted: not where it only looks */
     struct account_decision decision; /* begun and ended by the functions below and those of src/ */
 };
 

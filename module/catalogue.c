@@ -7,7 +7,7 @@
 #include <pthread.h>
 
 #define REPLAY           "RL._POLICY"
-#define AUX_VERSION      2 /* 1: policies alone */
+#define AUX_VERSION      3 /* 1: policies alone; 2: plans of one revision each; 3: histories of plans */
 #define AUX_COUNT_MAX    1000000
 #define SWEEP_LOOKED_MAX 64 /* entries a change looks at in passing … */
 #define SWEEP_LIFTS_MAX  16 /* … and takes out when they have expired */
@@ -193,7 +193,7 @@ static int load_catalogue(RedisModuleIO *rdb)
         if (policy) catalogue_put(policy);
         if (!policy) RedisModule_LogIOError(rdb, "warning", "a damaged policy was left out");
     }
-    return version == 1 || plans_load(rdb) ? REDISMODULE_OK : REDISMODULE_ERR;
+    return version == 1 || plans_load(rdb, version == 2) ? REDISMODULE_OK : REDISMODULE_ERR;
 }
 
 static int load_aux(RedisModuleIO *rdb, int encoding, int when)

@@ -15,6 +15,7 @@ extern const struct command rl_do_command, rl_put_command;
 extern const struct command quota_clock_command, quota_cycle_command;
 extern const struct command quota_plan_command, quota_plan_set_command, quota_plan_get_command;
 extern const struct command quota_plan_del_command, quota_plan_list_command, rl_plan_replay_command;
+extern const struct command quota_plan_check_command, quota_plan_cancel_command;
 extern const struct command quota_open_command, quota_switch_command, quota_suspend_command, quota_resume_command;
 extern const struct command quota_close_command, quota_override_command, quota_set_command, quota_reset_command;
 extern const struct command quota_consume_command, quota_mconsume_command, quota_refund_command;
@@ -54,8 +55,10 @@ const struct command *const commands[] = {
     &rl_plan_replay_command,
     &quota_plan_command,
     &quota_plan_set_command,
+    &quota_plan_check_command,
     &quota_plan_get_command,
     &quota_plan_del_command,
+    &quota_plan_cancel_command,
     &quota_plan_list_command,
     &quota_open_command,
     &quota_switch_command,

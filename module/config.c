@@ -6,7 +6,7 @@
 
 #define ID_TTL_MS_DEFAULT INT64_C(86400000)
 #define ID_TTL_MS_MAX     INT64_C(3153600000000) /* a hundred years */
-#define ID_MAX_DEFAULT    100000
+#define ID_MAX_DEFAULT    1000000
 #define ID_MAX_MOST       10000000
 
 static RedisModuleString *folder_shown, *plan_shown; /* what CONFIG GET answers; the server asks us to keep it */

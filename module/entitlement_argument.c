@@ -104,16 +104,55 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
     return true;
 }
 
-bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource)
+#define NO_COST  0
+#define NO_BURST (-1)
+
+void entitlement_argument_begin(struct entitlement_argument *argument)
+{
+    *argument = (struct entitlement_argument){.entitlement = entitlement_none(BYTES(""))};
+    argument->entitlement.cost = NO_COST;
+    argument->entitlement.burst_bp = NO_BURST;
+}
+
+/* Which options were given; those that were not get what holds without them. */
+static void take_options(struct entitlement_argument *argument)
+{
+    struct entitlement *entitlement = &argument->entitlement;
+    argument->options = 0;
+    if (entitlement->cost != NO_COST) argument->options |= OPTION_COST;
+    if (argument->warnings.count > 0) argument->options |= OPTION_WARN;
+    if (entitlement->burst_bp != NO_BURST) argument->options |= OPTION_BURST;
+    if (entitlement->grace_us > 0) argument->options |= OPTION_GRACE;
+    if (argument->overage != 0) argument->options |= OPTION_OVERAGE;
+    if (entitlement->refunds_max >= 0 || entitlement->refunds_within_us > 0) argument->options |= OPTION_REFUNDS;
+    if (entitlement->holds_max >= 0) argument->options |= OPTION_HOLDS;
+    if (entitlement->cost == NO_COST) entitlement->cost = 1;
+    if (entitlement->burst_bp == NO_BURST) entitlement->burst_bp = 0;
+    entitlement->repay = argument->repay != 0;
+    entitlement->overage = argument->overage != 0;
+}
+
+bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource,
+                                 bool overrides)
 {
     struct entitlement *entitlement = &argument->entitlement;
     entitlement->resource = resource;
-    entitlement->repay = argument->repay != 0;
-    entitlement->overage = argument->overage != 0;
+    take_options(argument);
     entitlement->warnings_count = (uint32_t)argument->warnings.count;
     memcpy(entitlement->warnings_bp, argument->warnings.bp, sizeof(entitlement->warnings_bp));
     entitlement_sort_warnings(entitlement);
-    const char *fault = entitlement_fault(entitlement);
+    bool empty_override = overrides && entitlement->rules_count == 0 && argument->options == 0;
+    const char *fault = overrides ? override_fault(entitlement) : entitlement_fault(entitlement);
+    if (!fault && entitlement->repay && entitlement->burst_bp == 0) fault = "REPAY needs a BURST of the quota";
+    if (!fault && empty_override) fault = "gets no rule (QUOTA.OVERRIDE account resource LIFT lifts an override)";
     if (fault) reply_error(ctx, "ERR resource '%s' %s", printable(resource).text, fault);
     return !fault;
+}
+
+bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_t *code)
+{
+    struct period period = {0};
+    if (!period_parse(word, &period)) return reply_bad(ctx, "period", word, limit_arguments[1].summary);
+    *code = period_code(&period);
+    return true;
 }

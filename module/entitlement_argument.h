@@ -9,18 +9,27 @@
 #include "quota/account/entitlement.h"
 
 struct entitlement_argument {
-    struct entitlement entitlement; /* begins as entitlement_none; the rows fill in what they can */
+    struct entitlement entitlement; /* the rows fill in what they can */
     struct percents_argument warnings;
     int64_t repay, overage;
+    uint8_t options; /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
 };
+
+/* Before parsing: nothing was given yet. */
+void entitlement_argument_begin(struct entitlement_argument *argument);
 
 /* Takes a LIMIT or RATE that was parsed into struct entitlement_argument. */
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
 extern const struct argument limit_arguments[], rate_arguments[];
 
-/* Completes the terms of `resource`; on false the client has its error. */
-bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource);
+/* Completes the entitlement to `resource`; an override may give options without a rule. On false the client has its
+ * error. */
+bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource,
+                                 bool overrides);
+
+/* Reads a period as PERIOD takes it, into its period_code; on false the client has its error. */
+bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_t *code);
 
 /* Rows of a group of options of the request `type_`, whose entitlement_argument is its field `terms`. */
 #define ENTITLEMENT_REFUNDS_ROWS(type_)                                                                                \

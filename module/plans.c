@@ -3,62 +3,73 @@
 #include "commit.h"
 
 static RedisModuleDict *plans, *aside; /* by name; NULL = none */
+static uint64_t generation = 1;
 
-const struct plan *plans_find(struct bytes name)
+const struct plan_history *plans_find(struct bytes name)
 {
     return plans ? RedisModule_DictGetC(plans, (void *)name.data, name.size, NULL) : NULL;
 }
 
-static void store(const struct plan *plan)
+uint64_t plans_generation(void)
 {
-    const struct plan *before = plans_find(plan->name);
-    if (!plans) plans = RedisModule_CreateDict(NULL);
-    RedisModule_DictReplaceC(plans, (void *)plan->name.data, plan->name.size, (void *)plan);
-    plan_release(before);
+    return generation;
 }
 
-static bool take_out(struct bytes name)
+static void take_out(struct bytes name)
 {
-    const struct plan *plan = plans_find(name);
-    if (!plan) return false;
+    struct plan_history *history = (struct plan_history *)plans_find(name);
+    if (!history) return;
     RedisModule_DictDelC(plans, (void *)name.data, name.size, NULL);
-    plan_release(plan);
+    plan_history_free(history);
+    generation++;
+}
+
+static bool change(struct bytes name, struct bytes bytes)
+{
+    struct plan_history *before = (struct plan_history *)plans_find(name);
+    struct plan_history *after = plan_history_apply(before, name, bytes);
+    if (!after) return false;
+    generation++;
+    if (!plans) plans = RedisModule_CreateDict(NULL);
+    if (after != before) RedisModule_DictReplaceC(plans, (void *)name.data, name.size, after);
     return true;
 }
 
-void plans_put(RedisModuleCtx *ctx, const struct plan *plan)
+bool plans_change(RedisModuleCtx *ctx, struct bytes name, struct bytes bytes)
 {
-    store(plan);
-    commit_catalogue(ctx, "RL._PLAN", plan->name, plan->bytes);
-}
-
-bool plans_delete(RedisModuleCtx *ctx, struct bytes name)
-{
-    if (!take_out(name)) return false;
-    commit_catalogue(ctx, "RL._PLAN", name, BYTES(""));
+    if (!change(name, bytes)) return false;
+    commit_catalogue(ctx, "RL._PLAN", name, bytes);
     return true;
 }
 
 bool plans_replay(struct bytes name, struct bytes bytes)
 {
-    if (bytes.size == 0) {
-        take_out(name);
-        return true;
-    }
-    const struct plan *plan = plan_take(bytes);
-    bool fits = plan && plan->name.size > 0 && bytes_equal(plan->name, name);
-    if (fits) store(plan);
-    if (!fits) plan_release(plan);
-    return fits;
+    if (bytes.size > 0) return change(name, bytes);
+    take_out(name);
+    return true;
 }
 
-void plans_each(void (*visit)(const struct plan *plan, void *context), void *context)
+static void each(void (*visit)(const struct plan_history *plan, void *context), void *context)
 {
     if (!plans) return;
     void *plan;
     RedisModuleDictIter *at = RedisModule_DictIteratorStartC(plans, "^", NULL, 0);
     while (RedisModule_DictNextC(at, NULL, &plan)) visit(plan, context);
     RedisModule_DictIteratorStop(at);
+}
+
+uint32_t plans_page(struct bytes after, uint32_t count, const struct plan_history *page[], bool *more)
+{
+    uint32_t found = 0;
+    void *plan;
+    *more = false;
+    if (!plans) return 0;
+    RedisModuleDictIter *at =
+        RedisModule_DictIteratorStartC(plans, after.size > 0 ? ">" : "^", (void *)after.data, after.size);
+    while (found < count && RedisModule_DictNextC(at, NULL, &plan)) page[found++] = plan;
+    *more = found == count && RedisModule_DictNextC(at, NULL, &plan) != NULL;
+    RedisModule_DictIteratorStop(at);
+    return found;
 }
 
 int64_t plans_count(void)
@@ -68,46 +79,69 @@ int64_t plans_count(void)
 
 /* ---- files ----------------------------------------------------------------------------------------------- */
 
-static void save_visited(const struct plan *plan, void *rdb)
+static void save_visited(const struct plan_history *plan, void *rdb)
 {
-    RedisModule_SaveStringBuffer(rdb, plan->bytes.data, plan->bytes.size);
+    struct sink whole = {0};
+    plan_history_write_whole(plan, &whole);
+    RedisModule_SaveStringBuffer(rdb, plan->name.data, plan->name.size);
+    RedisModule_SaveStringBuffer(rdb, whole.data, whole.size);
+    sink_free(&whole);
 }
 
 void plans_save(RedisModuleIO *rdb)
 {
     RedisModule_SaveUnsigned(rdb, (uint64_t)plans_count());
-    plans_each(save_visited, rdb);
+    each(save_visited, rdb);
 }
 
-/* A damaged plan is left out with a warning: accounts carry their rules, and the data must load. */
-bool plans_load(RedisModuleIO *rdb)
+/* Plans of the first encoding have their name inside. */
+static bool add_first_encoding(struct bytes bytes)
+{
+    const struct plan *plan = plan_take(bytes);
+    bool added = plan && plan->name.size > 0 && change(plan->name, bytes);
+    plan_release(plan);
+    return added;
+}
+
+/* False at the end of a file that is cut off. A damaged plan is left out with a warning: accounts carry their rules, and
+ * the data must load. */
+static bool load_one(RedisModuleIO *rdb, bool first_encoding)
+{
+    size_t name_size = 0, size = 0;
+    char *name = first_encoding ? NULL : RedisModule_LoadStringBuffer(rdb, &name_size);
+    char *bytes = name || first_encoding ? RedisModule_LoadStringBuffer(rdb, &size) : NULL;
+    struct bytes content = {bytes, size};
+    bool added =
+        bytes && (first_encoding ? add_first_encoding(content) : change((struct bytes){name, name_size}, content));
+    if (bytes && !added) RedisModule_LogIOError(rdb, "warning", "a damaged plan was left out");
+    if (name) RedisModule_Free(name);
+    if (bytes) RedisModule_Free(bytes);
+    return bytes != NULL;
+}
+
+bool plans_load(RedisModuleIO *rdb, bool first_encoding)
 {
     uint64_t count = RedisModule_LoadUnsigned(rdb);
     if (RedisModule_IsIOError(rdb) || count > PLANS_MAX) return false;
     for (uint64_t i = 0; i < count; i++) {
-        size_t size;
-        char *bytes = RedisModule_LoadStringBuffer(rdb, &size);
-        if (!bytes) return false;
-        const struct plan *plan = plan_take((struct bytes){bytes, size});
-        RedisModule_Free(bytes);
-        if (plan) store(plan);
-        if (!plan) RedisModule_LogIOError(rdb, "warning", "a damaged plan was left out");
+        if (!load_one(rdb, first_encoding)) return false;
     }
     return true;
 }
 
-static void release_visited(const struct plan *plan, void *unused)
+static void free_visited(const struct plan_history *plan, void *unused)
 {
     (void)unused;
-    plan_release(plan);
+    plan_history_free((struct plan_history *)plan);
 }
 
 void plans_clear(void)
 {
     if (!plans) return;
-    plans_each(release_visited, NULL);
+    each(free_visited, NULL);
     RedisModule_FreeDict(NULL, plans);
     plans = NULL;
+    generation++;
 }
 
 void plans_swap(void)
@@ -115,14 +149,18 @@ void plans_swap(void)
     RedisModuleDict *shown = plans;
     plans = aside;
     aside = shown;
+    generation++;
 }
 
-static void write_visited(const struct plan *plan, void *ctx)
+static void write_visited(const struct plan_history *plan, void *ctx)
 {
-    commit_catalogue(ctx, "RL._PLAN", plan->name, plan->bytes);
+    struct sink whole = {0};
+    plan_history_write_whole(plan, &whole);
+    commit_catalogue(ctx, "RL._PLAN", plan->name, (struct bytes){whole.data, whole.size});
+    sink_free(&whole);
 }
 
 void plans_write(RedisModuleCtx *ctx)
 {
-    plans_each(write_visited, ctx);
+    each(write_visited, ctx);
 }

@@ -1,16 +1,19 @@
 /* QUOTA.OPEN, SWITCH, SUSPEND, RESUME, CLOSE, OVERRIDE, SET, RESET: an account's life, in operators' hands.
  *
- *     QUOTA.OPEN account plan [ANCHOR instant] [ZONE iana] [EXPIRES instant]          opens or renews: OK
- *     QUOTA.SWITCH account plan [PRORATE | FULL | END]                                OK
- *     QUOTA.SUSPEND account   QUOTA.RESUME account   QUOTA.CLOSE account              OK
- *     QUOTA.OVERRIDE account resource [rules …] [EX duration]                         OK; no rules: lifted
- *     QUOTA.SET account resource used   QUOTA.RESET account [resource]                OK
+ *     QUOTA.OPEN account plan [ANCHOR instant] [ZONE iana] [EXPIRES moment [THEN plan]]           opens or renews: OK
+ *     QUOTA.SWITCH account plan [PRORATE | FULL | END] [AT instant] [RESTART] [CHECK]             OK
+ *     QUOTA.SUSPEND account [EX duration]   QUOTA.RESUME account   QUOTA.CLOSE account            OK
+ *     QUOTA.OVERRIDE account resource [ONLY] rules … [EX moment] [CHECK]   … resource LIFT        OK
+ *     QUOTA.SET account resource used [PERIOD p]   QUOTA.RESET account [resource [PERIOD p]]      OK
  *
- * Parse, open, decide, commit, reply: the decisions are quota/admin.h. Who did it is noted in the account. */
+ * Each takes REASON text, which the audit trail keeps with who did it. CHECK answers the account as it would be and
+ * changes nothing. Parse, open, decide, commit, reply: the decisions are quota/decide/admin.h. */
+#include "account_info.h"
 #include "accounts.h"
 #include "actor.h"
 #include "command.h"
 #include "entitlement_argument.h"
+#include "moment_argument.h"
 #include "quota/base/checked.h"
 #include "quota/decide/admin.h"
 #include "reply.h"
@@ -18,45 +21,75 @@
 
 /* ---- common ---------------------------------------------------------------------------------------------- */
 
-/* One operator's command, from its words to its end. */
+#define REASON_ROW(type_)                                                                                              \
+    FIELD(ARGUMENT_TEXT, "reason", "REASON", type_, reason, 0, 0, ARGUMENT_OPTIONAL,                                   \
+          "Why, for the audit trail; at most 256 bytes.")
+#define CHECK_ROW(type_)                                                                                               \
+    {                                                                                                                  \
+        .kind = ARGUMENT_FLAG, .name = "check", .token = "CHECK", .offset = offsetof(type_, check), .lowest = 1,       \
+        .flags = ARGUMENT_OPTIONAL, .summary = "Answer the account as it would be (QUOTA.INFO); change nothing."       \
+    }
+
+/* One operator's command, from its arguments to its end. */
 struct operator_call {
     struct account_call account;
     struct actor actor;
-    struct operation operation;
+    struct admin_action action;
 };
 
-static bool operate_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct operator_call *call)
+static bool operate_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes reason,
+                                   struct operator_call *call)
 {
+    if (reason.size > REASON_BYTES_MAX) {
+        reply_error(ctx, "ERR reason has more than %d bytes", REASON_BYTES_MAX);
+        return false;
+    }
     if (!accounts_begin_or_reply(ctx, name, true, &call->account)) return false;
     call->actor = actor_of(ctx);
-    call->operation = (struct operation){.now_us = call->account.now_us, .actor = call->actor.name};
+    call->action = (struct admin_action){.now_us = call->account.now_us, .actor = call->actor.name, .reason = reason};
     return true;
+}
+
+static void operate_close(RedisModuleCtx *ctx, struct operator_call *call)
+{
+    actor_forget(ctx, &call->actor);
+    accounts_end(&call->account);
 }
 
 static int operate_end(RedisModuleCtx *ctx, struct operator_call *call)
 {
     if (accounts_commit_or_reply(ctx, &call->account)) RedisModule_ReplyWithSimpleString(ctx, "OK");
-    actor_forget(ctx, &call->actor);
-    accounts_end(&call->account);
+    operate_close(ctx, call);
+    return REDISMODULE_OK;
+}
+
+/* A dry run: the account as it would be. */
+static int operate_check(RedisModuleCtx *ctx, struct operator_call *call)
+{
+    account_info_reply_decided(ctx, &call->account);
+    operate_close(ctx, call);
     return REDISMODULE_OK;
 }
 
 /* ---- OPEN ------------------------------------------------------------------------------------------------ */
 
-struct open_request {
-    struct bytes plan, zone;
-    int64_t anchor_us, expires_us;
+struct open_input {
+    struct bytes plan, zone, expires, then, reason;
+    int64_t anchor_us;
 };
 
 static const struct argument open_arguments[] = {
     KEY("account", "The customer's account: any key."),
-    FIELD(ARGUMENT_TEXT, "plan", NULL, struct open_request, plan, 0, 0, 0, "The plan, as QUOTA.PLAN SET named it."),
-    FIELD(ARGUMENT_INSTANT, "anchor", "ANCHOR", struct open_request, anchor_us, -INSTANT_MAX_US, INSTANT_MAX_US,
+    FIELD(ARGUMENT_TEXT, "plan", NULL, struct open_input, plan, 0, 0, 0, "The plan, as QUOTA.PLAN SET named it."),
+    FIELD(ARGUMENT_INSTANT, "anchor", "ANCHOR", struct open_input, anchor_us, -INSTANT_MAX_US, INSTANT_MAX_US,
           ARGUMENT_OPTIONAL, "Where its cycles are counted from (default: now)."),
-    FIELD(ARGUMENT_TEXT, "zone", "ZONE", struct open_request, zone, 0, 0, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_TEXT, "zone", "ZONE", struct open_input, zone, 0, 0, ARGUMENT_OPTIONAL,
           "Its IANA time zone, like Europe/Berlin (default: UTC)."),
-    FIELD(ARGUMENT_INSTANT, "expires", "EXPIRES", struct open_request, expires_us, 1, INSTANT_MAX_US, ARGUMENT_OPTIONAL,
-          "When the plan ends, to the microsecond (default: never)."),
+    FIELD(ARGUMENT_TEXT, "expires", "EXPIRES", struct open_input, expires, 0, 0, ARGUMENT_OPTIONAL,
+          "When the plan ends: an instant, or a duration (30d) or calendar period (3month) from its opening on."),
+    FIELD(ARGUMENT_TEXT, "then", "THEN", struct open_input, then, 0, 0, ARGUMENT_OPTIONAL,
+          "The plan it falls to when it expires (default: quota.default-plan)."),
+    REASON_ROW(struct open_input),
     {0},
 };
 
@@ -69,43 +102,42 @@ static bool zone_known_or_reply(RedisModuleCtx *ctx, struct bytes *zone)
     return false;
 }
 
-static bool expiry_fits_or_reply(RedisModuleCtx *ctx, const struct open_request *request, int64_t now_us)
+static bool open_request_or_reply(RedisModuleCtx *ctx, struct open_input *input, struct open_request *request)
 {
-    if (request->expires_us == NOT_GIVEN) return true;
-    int64_t after_us = request->anchor_us == NOT_GIVEN ? now_us : max_i64(now_us, request->anchor_us);
-    if (request->expires_us > after_us) return true;
-    reply_error(ctx, "ERR expires lies before the account would begin, or in the past");
-    return false;
+    if (input->zone.data && !zone_known_or_reply(ctx, &input->zone)) return false;
+    *request = (struct open_request){
+        .plan = input->plan, .anchor_us = input->anchor_us, .then = input->then, .zone = input->zone};
+    if (input->expires.data && !moment_expires_or_reply(ctx, input->expires, &request->expires)) return false;
+    if (!input->then.data) return true;
+    if (!input->expires.data) {
+        reply_error(ctx, "ERR THEN needs EXPIRES: it names the plan the account falls to at that instant");
+        return false;
+    }
+    return accounts_word_or_reply(ctx, "THEN", input->then, PLAN_NAME_MAX);
 }
 
 static int open_account(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct open_request request = {.anchor_us = NOT_GIVEN, .expires_us = NOT_GIVEN};
+    struct open_input input = {.anchor_us = NOT_REQUESTED, .then = {NULL, 0}};
+    struct open_request request;
     struct operator_call call;
 
-    if (!arguments_parse_or_reply(ctx, open_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (request.zone.data && !zone_known_or_reply(ctx, &request.zone)) return REDISMODULE_OK;
-    if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    struct open_ask ask = {
-        .plan = request.plan, .anchor_us = request.anchor_us, .expires_us = request.expires_us, .zone = request.zone};
-    if (expiry_fits_or_reply(ctx, &request, call.operation.now_us)) {
-        open_decide(account_of(&call.account), &call.account.host, &ask, &call.operation, &call.account.decision);
-        return operate_end(ctx, &call);
-    }
-    actor_forget(ctx, &call.actor);
-    accounts_end(&call.account);
-    return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, open_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!open_request_or_reply(ctx, &input, &request)) return REDISMODULE_OK;
+    if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
+    open_decide(account_of(&call.account), &call.account.host, &request, &call.action, &call.account.decision);
+    return operate_end(ctx, &call);
 }
 
 /* ---- SWITCH ---------------------------------------------------------------------------------------------- */
 
-struct switch_request {
-    struct bytes plan;
-    int64_t mode;
+struct switch_input {
+    struct bytes plan, reason;
+    int64_t mode, at_us, restart, check;
 };
 
 static const struct argument switch_choice[] = {
-    FLAG_VALUE("PRORATE", SWITCH_PRORATE, "Move running limits by the share of the cycle that is left (the default)."),
+    FLAG_VALUE("PRORATE", SWITCH_PRORATE, "A running limit is the sum over the parts of its cycle (the default)."),
     FLAG_VALUE("FULL", SWITCH_FULL, "The new limits now."),
     FLAG_VALUE("END", SWITCH_END, "When the longest of the running cycles ends."),
     {0},
@@ -113,138 +145,224 @@ static const struct argument switch_choice[] = {
 
 static const struct argument switch_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "plan", NULL, struct switch_request, plan, 0, 0, 0, "The plan to move to."),
+    FIELD(ARGUMENT_TEXT, "plan", NULL, struct switch_input, plan, 0, 0, 0, "The plan to move to."),
     {.kind = ARGUMENT_CHOICE,
      .name = "mode",
-     .offset = offsetof(struct switch_request, mode),
+     .offset = offsetof(struct switch_input, mode),
      .flags = ARGUMENT_OPTIONAL,
      .rows = switch_choice,
      .summary = "How running cycles follow."},
+    FIELD(ARGUMENT_INSTANT, "at", "AT", struct switch_input, at_us, -INSTANT_MAX_US, INSTANT_MAX_US, ARGUMENT_OPTIONAL,
+          "Then, instead of now."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "restart",
+     .token = "RESTART",
+     .offset = offsetof(struct switch_input, restart),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "The running cycles close at the switch, and the account is anchored there."},
+    CHECK_ROW(struct switch_input),
+    REASON_ROW(struct switch_input),
     {0},
 };
 
 static int switch_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct switch_request request = {.mode = SWITCH_PRORATE};
+    struct switch_input input = {.mode = SWITCH_PRORATE, .at_us = NOT_REQUESTED};
     struct operator_call call;
 
-    if (!arguments_parse_or_reply(ctx, switch_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    switch_decide(account_of(&call.account), &call.account.host, request.plan, (enum switch_mode)request.mode,
-                  &call.operation, &call.account.decision);
-    return operate_end(ctx, &call);
+    if (!arguments_parse_or_reply(ctx, switch_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
+    struct switch_request request = {
+        .plan = input.plan, .mode = (enum switch_mode)input.mode, .at_us = input.at_us, .restart = input.restart != 0};
+    switch_decide(account_of(&call.account), &call.account.host, &request, &call.action, &call.account.decision);
+    return input.check ? operate_check(ctx, &call) : operate_end(ctx, &call);
 }
 
 /* ---- SUSPEND, RESUME, CLOSE ------------------------------------------------------------------------------ */
 
-static const struct argument account_arguments[] = {KEY("account", "The customer's account."), {0}};
+struct state_input {
+    struct bytes reason;
+    int64_t ex_us;
+};
 
-static int change_state(RedisModuleCtx *ctx, RedisModuleString **argv, enum account_state state)
+static const struct argument suspend_arguments[] = {
+    KEY("account", "The customer's account."),
+    FIELD(ARGUMENT_DURATION, "ex", "EX", struct state_input, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+          "For so long, 1us or more (default: until it is resumed)."),
+    REASON_ROW(struct state_input),
+    {0},
+};
+
+static const struct argument state_arguments[] = {
+    KEY("account", "The customer's account."),
+    REASON_ROW(struct state_input),
+    {0},
+};
+
+static int change_state(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, const struct argument *rows,
+                        enum account_state state)
 {
+    struct state_input input = {.ex_us = 0};
     struct operator_call call;
-    if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    state_decide(account_of(&call.account), &call.account.host, state, &call.operation, &call.account.decision);
+
+    if (!arguments_parse_or_reply(ctx, rows, argv, argc, &input)) return REDISMODULE_OK;
+    if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
+    state_decide(account_of(&call.account), &call.account.host, state, input.ex_us, &call.action,
+                 &call.account.decision);
     return operate_end(ctx, &call);
 }
 
 static int suspend(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argc;
-    return change_state(ctx, argv, ACCOUNT_SUSPENDED);
+    return change_state(ctx, argv, argc, suspend_arguments, ACCOUNT_SUSPENDED);
 }
 
 static int resume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argc;
-    return change_state(ctx, argv, ACCOUNT_ACTIVE);
+    return change_state(ctx, argv, argc, state_arguments, ACCOUNT_ACTIVE);
 }
 
 static int close_account(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argc;
-    return change_state(ctx, argv, ACCOUNT_CLOSED);
+    return change_state(ctx, argv, argc, state_arguments, ACCOUNT_CLOSED);
 }
 
 /* ---- OVERRIDE -------------------------------------------------------------------------------------------- */
 
-struct override_request {
-    struct bytes resource;
+struct override_input {
+    struct bytes resource, ex, reason;
     struct entitlement_argument entitlement;
-    int64_t ex_us;
+    int64_t only, lift, check;
 };
 
-static const struct argument refunds_rows[] = ENTITLEMENT_REFUNDS_ROWS(struct override_request);
-static const struct argument holds_rows[] = ENTITLEMENT_HOLDS_ROWS(struct override_request);
+static const struct argument refunds_rows[] = ENTITLEMENT_REFUNDS_ROWS(struct override_input);
+static const struct argument holds_rows[] = ENTITLEMENT_HOLDS_ROWS(struct override_input);
 
 static const struct argument override_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct override_request, resource, 0, 0, 0, "What gets rules of its own."),
-    ENTITLEMENT_ROWS(struct override_request, refunds_rows, holds_rows),
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct override_request, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "For so long, 1us or more (default: until it is lifted)."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct override_input, resource, 0, 0, 0,
+          "What gets rules above the plan's."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "lift",
+     .token = "LIFT",
+     .offset = offsetof(struct override_input, lift),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Lift the override: the plan's rules hold again."},
+    {.kind = ARGUMENT_FLAG,
+     .name = "only",
+     .token = "ONLY",
+     .offset = offsetof(struct override_input, only),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "These rules and no others (default: each replaces the plan's of its kind, all others stay)."},
+    ENTITLEMENT_ROWS(struct override_input, refunds_rows, holds_rows),
+    FIELD(ARGUMENT_TEXT, "ex", "EX", struct override_input, ex, 0, 0, ARGUMENT_OPTIONAL,
+          "For so long (1h), until an instant (@2025-07-01T00:00:00Z) or until the longest cycle ends (CYCLE)."),
+    CHECK_ROW(struct override_input),
+    REASON_ROW(struct override_input),
     {0},
 };
 
-static int override_entitlement(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static bool override_request_or_reply(RedisModuleCtx *ctx, struct override_input *input,
+                                      struct override_request *request)
 {
-    struct override_request request = {.entitlement.entitlement = entitlement_none(BYTES(""))};
+    *request = (struct override_request){.resource = input->resource, .only = input->only != 0};
+    if (!accounts_word_or_reply(ctx, "resource", input->resource, RESOURCE_NAME_MAX)) return false;
+    if (input->ex.data && !moment_ex_or_reply(ctx, input->ex, &request->until)) return false;
+    if (!entitlement_finish_or_reply(ctx, &input->entitlement, input->resource, !input->only)) {
+        return false;
+    }
+    request->options = input->only ? OPTIONS_ALL : input->entitlement.options;
+    request->entitlement = &input->entitlement.entitlement;
+    return true;
+}
+
+static bool lifts_alone_or_reply(RedisModuleCtx *ctx, struct override_input *input)
+{
+    const struct entitlement_argument *given = &input->entitlement;
+    bool alone = given->entitlement.rules_count == 0 && given->warnings.count == 0 && !input->ex.data && !input->only;
+    if (!alone) reply_error(ctx, "ERR LIFT stands alone: QUOTA.OVERRIDE account resource LIFT");
+    return alone;
+}
+
+static int override_rules(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct override_input input = {.only = 0};
+    struct override_request request;
     struct operator_call call;
 
-    if (!arguments_parse_or_reply(ctx, override_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    bool lifts = argc == 3;
-    if (!lifts && !entitlement_finish_or_reply(ctx, &request.entitlement, request.resource)) return REDISMODULE_OK;
-    if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    const struct account *account = account_of(&call.account); /* its time never steps back */
-    int64_t from_us = max_i64(call.operation.now_us, account ? account->settled_us : 0);
-    int64_t until_us = request.ex_us > 0 ? min_i64(from_us + request.ex_us, INSTANT_MAX_US) : 0;
-    override_decide(account, &call.account.host, request.resource, lifts ? NULL : &request.entitlement.entitlement,
-                    until_us, &call.operation, &call.account.decision);
-    return operate_end(ctx, &call);
+    entitlement_argument_begin(&input.entitlement);
+    if (!arguments_parse_or_reply(ctx, override_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (input.lift) {
+        if (!lifts_alone_or_reply(ctx, &input)) return REDISMODULE_OK;
+        request = (struct override_request){.resource = input.resource};
+    } else if (!override_request_or_reply(ctx, &input, &request)) {
+        return REDISMODULE_OK;
+    }
+    if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
+    override_decide(account_of(&call.account), &call.account.host, &request, &call.action, &call.account.decision);
+    return input.check ? operate_check(ctx, &call) : operate_end(ctx, &call);
 }
 
 /* ---- SET and RESET --------------------------------------------------------------------------------------- */
 
-struct correct_request {
-    struct bytes resource;
+struct correct_input {
+    struct bytes resource, period, reason;
     int64_t used;
 };
 
+#define PERIOD_ROW                                                                                                     \
+    FIELD(ARGUMENT_TEXT, "period", "PERIOD", struct correct_input, period, 0, 0, ARGUMENT_OPTIONAL,                    \
+          "Only the LIMITs of this period, like month.")
+
 static const struct argument set_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_request, resource, 0, 0, 0, "What is corrected."),
-    FIELD(ARGUMENT_INTEGER, "used", NULL, struct correct_request, used, 0, INT64_MAX, 0,
-          "Units that every running cycle has used from now on, 0 or more."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, 0, "What is corrected."),
+    FIELD(ARGUMENT_INTEGER, "used", NULL, struct correct_input, used, 0, INT64_MAX, 0,
+          "Units that the running cycle has used from now on, 0 or more."),
+    PERIOD_ROW,
+    REASON_ROW(struct correct_input),
     {0},
 };
 
 static const struct argument reset_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_request, resource, 0, 0, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, ARGUMENT_OPTIONAL,
           "What begins anew (default: everything)."),
+    PERIOD_ROW,
+    REASON_ROW(struct correct_input),
     {0},
 };
+
+static bool correct_begin_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
+                                   struct correct_request *request, struct operator_call *call)
+{
+    struct correct_input input = {.resource = {"", 0}};
+    if (!arguments_parse_or_reply(ctx, rows, argv, argc, &input)) return false;
+    *request = (struct correct_request){.resource = input.resource, .used = input.used};
+    if (input.period.data && !entitlement_period_or_reply(ctx, input.period, &request->period)) return false;
+    return operate_begin_or_reply(ctx, argv[1], input.reason, call);
+}
 
 static int set_used(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct correct_request request;
     struct operator_call call;
 
-    if (!arguments_parse_or_reply(ctx, set_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    set_decide(account_of(&call.account), &call.account.host, request.resource, request.used, &call.operation,
-               &call.account.decision);
+    if (!correct_begin_or_reply(ctx, set_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
+    set_decide(account_of(&call.account), &call.account.host, &request, &call.action, &call.account.decision);
     return operate_end(ctx, &call);
 }
 
 static int reset(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct correct_request request = {.resource = {"", 0}};
+    struct correct_request request;
     struct operator_call call;
 
-    if (!arguments_parse_or_reply(ctx, reset_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!operate_begin_or_reply(ctx, argv[1], &call)) return REDISMODULE_OK;
-    reset_decide(account_of(&call.account), &call.account.host, request.resource, &call.operation,
-                 &call.account.decision);
+    if (!correct_begin_or_reply(ctx, reset_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
+    reset_decide(account_of(&call.account), &call.account.host, &request, &call.action, &call.account.decision);
     return operate_end(ctx, &call);
 }
 
@@ -268,17 +386,18 @@ OPERATOR_COMMAND(quota_open_command, "QUOTA.OPEN",
                  "write deny-oom", open_account, open_arguments);
 OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH", "Moves an account to another plan; nothing is minted by it.",
                  "O(resources)", "write deny-oom", switch_plan, switch_arguments);
-OPERATOR_COMMAND(quota_suspend_command, "QUOTA.SUSPEND", "Lets an account answer SUSPENDED until it is resumed.",
-                 "O(resources)", "write", suspend, account_arguments);
+OPERATOR_COMMAND(quota_suspend_command, "QUOTA.SUSPEND",
+                 "Lets an account answer SUSPENDED until it is resumed, or for a while.", "O(resources)", "write",
+                 suspend, suspend_arguments);
 OPERATOR_COMMAND(quota_resume_command, "QUOTA.RESUME", "Lets a suspended account go on.", "O(resources)", "write",
-                 resume, account_arguments);
+                 resume, state_arguments);
 OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE", "Ends an account; what it has used and answered is kept.",
-                 "O(resources)", "write", close_account, account_arguments);
+                 "O(resources)", "write", close_account, state_arguments);
 OPERATOR_COMMAND(quota_override_command, "QUOTA.OVERRIDE",
-                 "Gives one resource of an account rules of its own, or lifts them.", "O(resources)", "write deny-oom",
-                 override_entitlement, override_arguments);
-OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycles of a resource have used.",
-                 "O(resources)", "write deny-oom", set_used, set_arguments);
+                 "Puts rules above the plan's for one resource of an account, or lifts them.", "O(resources)",
+                 "write deny-oom", override_rules, override_arguments);
+OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycle of a resource has used.", "O(resources)",
+                 "write deny-oom", set_used, set_arguments);
 OPERATOR_COMMAND(quota_reset_command, "QUOTA.RESET",
-                 "Lets the running cycles of a resource, or of all, be as if nobody had used anything.", "O(resources)",
+                 "Lets the running cycles of a resource, or of all, be as if nothing had been used.", "O(resources)",
                  "write", reset, reset_arguments);

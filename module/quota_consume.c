@@ -8,44 +8,43 @@
 #include "accounts.h"
 #include "actor.h"
 #include "command.h"
-#include "metrics.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/refund.h"
 #include "reply.h"
 
 /* ---- CONSUME --------------------------------------------------------------------------------------------- */
 
-struct consume_request {
+struct consume_input {
     struct bytes resource, id, of, reason;
     int64_t amount, mode, any, sticky, check;
     struct pairs_argument pairs;
 };
 
 #define ID_ROW                                                                                                         \
-    FIELD(ARGUMENT_TEXT, "id", "ID", struct consume_request, id, 0, 0, ARGUMENT_OPTIONAL,                              \
+    FIELD(ARGUMENT_TEXT, "id", "ID", struct consume_input, id, 0, 0, ARGUMENT_OPTIONAL,                                \
           "Asked again with this id: the same answer, and nothing is charged; 1 to 512 bytes.")
 #define STICKY_ROW                                                                                                     \
     {                                                                                                                  \
-        .kind = ARGUMENT_FLAG, .name = "sticky", .token = "STICKY",                                                    \
-        .offset = offsetof(struct consume_request, sticky), .lowest = 1, .flags = ARGUMENT_OPTIONAL,                   \
-        .summary = "Remember a denial under the id, too."                                                              \
+        .kind = ARGUMENT_FLAG, .name = "sticky", .token = "STICKY", .offset = offsetof(struct consume_input, sticky),  \
+        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Remember a denial under the id, too."                     \
     }
 
 static const struct argument mode_choice[] = {
     FLAG_VALUE("UPTO", MODE_UPTO, "Grant what is left of the amount, at least one."),
     FLAG_VALUE("CHECK", MODE_PEEK, "Only look: nothing is charged or stored."),
+    FLAG_VALUE("PEEK", MODE_PEEK, "The same as CHECK."),
     FLAG_VALUE("FORCE", MODE_FORCE, "Charge it whatever the limits say."),
     {0},
 };
 
 static const struct argument consume_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_request, resource, 0, 0, 0, "What is used."),
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_request, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is used."),
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     ID_ROW,
     {.kind = ARGUMENT_CHOICE,
      .name = "mode",
-     .offset = offsetof(struct consume_request, mode),
+     .offset = offsetof(struct consume_input, mode),
      .flags = ARGUMENT_OPTIONAL,
      .rows = mode_choice,
      .summary = "Another way to ask."},
@@ -54,50 +53,34 @@ static const struct argument consume_arguments[] = {
 };
 
 /* An id that was given is an id. */
-static bool ids_fit_or_reply(RedisModuleCtx *ctx, const struct consume_request *request)
+static bool ids_fit_or_reply(RedisModuleCtx *ctx, const struct consume_input *input)
 {
-    if (request->id.data && !accounts_word_or_reply(ctx, "ID", request->id, ID_BYTES_MAX)) return false;
-    return !request->of.data || accounts_word_or_reply(ctx, "OF", request->of, ID_BYTES_MAX);
-}
-
-/* A denial is counted where it was met: in memory, and in the counters of INFO. */
-static void count(struct account_call *call, const struct consume_ask *ask)
-{
-    struct account *account = account_of(call);
-    if (call->decision.replayed || ask->mode == MODE_PEEK) return;
-    metrics_count(call->decision.denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
-    for (uint32_t i = 0; call->decision.denied && account && i < ask->count; i++) {
-        int32_t slot = account_slot(account, ask->items[i].resource);
-        if (slot >= 0) slot_count_denied(&account->slots[slot], call->decision.settled_us);
-    }
+    if (input->id.data && !accounts_word_or_reply(ctx, "ID", input->id, ID_BYTES_MAX)) return false;
+    return !input->of.data || accounts_word_or_reply(ctx, "OF", input->of, ID_BYTES_MAX);
 }
 
 /* Decides and commits; false when the client has its error. */
-static bool consume_or_reply(RedisModuleCtx *ctx, struct account_call *call, struct consume_ask *ask)
+static bool consume_or_reply(RedisModuleCtx *ctx, struct account_call *call, struct consume_request *request)
 {
-    ask->now_us = call->now_us;
-    consume_decide(account_of(call), &call->host, ask, &call->decision);
-    if (!accounts_commit_or_reply(ctx, call)) return false;
-    count(call, ask);
-    return true;
+    request->now_us = call->now_us;
+    call->counts = request->mode != MODE_PEEK;
+    consume_decide(account_of(call), &call->host, request, &call->decision);
+    return accounts_commit_or_reply(ctx, call);
 }
 
 static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct consume_request request = {.mode = MODE_ALL};
+    struct consume_input input = {.mode = MODE_ALL};
     struct account_call call;
 
-    if (!arguments_parse_or_reply(ctx, consume_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!ids_fit_or_reply(ctx, &request)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, consume_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!ids_fit_or_reply(ctx, &input)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
-    struct consume_item item = {request.resource, request.amount};
-    struct consume_ask ask = {.items = &item,
-                              .count = 1,
-                              .mode = (enum request_mode)request.mode,
-                              .id = request.id,
-                              .sticky = request.sticky != 0};
-    if (consume_or_reply(ctx, &call, &ask)) reply_verdict(ctx, &call.decision.verdicts[0]);
+    struct consume_item item = {input.resource, input.amount};
+    struct consume_request request = {
+        .items = &item, .count = 1, .mode = (enum request_mode)input.mode, .id = input.id, .sticky = input.sticky != 0};
+    if (consume_or_reply(ctx, &call, &request)) reply_verdict(ctx, &call.decision.result.consumed.verdicts[0]);
     accounts_end(&call);
     return REDISMODULE_OK;
 }
@@ -105,8 +88,8 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- MCONSUME -------------------------------------------------------------------------------------------- */
 
 static const struct argument pair_rows[] = {
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_request, resource, 0, 0, 0, "What is used."),
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_request, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is used."),
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     {0},
 };
 
@@ -118,16 +101,16 @@ static const struct argument whole_choice[] = {
 
 static const struct argument mconsume_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_INTEGER, "numresources", NULL, struct consume_request, pairs.count, 1, BATCH_ITEMS_MAX, 0,
+    FIELD(ARGUMENT_INTEGER, "numresources", NULL, struct consume_input, pairs.count, 1, BATCH_ITEMS_MAX, 0,
           "How many resources follow, 1 to 64."),
     {.kind = ARGUMENT_PAIRS,
      .name = "resource amount",
-     .offset = offsetof(struct consume_request, pairs),
+     .offset = offsetof(struct consume_input, pairs),
      .rows = pair_rows,
      .summary = "Each resource once."},
     {.kind = ARGUMENT_CHOICE,
      .name = "whole",
-     .offset = offsetof(struct consume_request, any),
+     .offset = offsetof(struct consume_input, any),
      .flags = ARGUMENT_OPTIONAL,
      .rows = whole_choice,
      .summary = "What has to be admitted."},
@@ -135,7 +118,7 @@ static const struct argument mconsume_arguments[] = {
     {.kind = ARGUMENT_FLAG,
      .name = "check",
      .token = "CHECK",
-     .offset = offsetof(struct consume_request, check),
+     .offset = offsetof(struct consume_input, check),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Only look: nothing is charged or stored."},
@@ -164,24 +147,25 @@ static bool items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pai
 
 static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct consume_request request = {.mode = MODE_ALL};
+    struct consume_input input = {.mode = MODE_ALL};
     struct consume_item items[BATCH_ITEMS_MAX];
     struct account_call call;
 
-    if (!arguments_parse_or_reply(ctx, mconsume_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!ids_fit_or_reply(ctx, &request) || !items_or_reply(ctx, &request.pairs, items)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, mconsume_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!ids_fit_or_reply(ctx, &input) || !items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
-    struct consume_ask ask = {.items = items,
-                              .count = (uint32_t)request.pairs.count,
-                              .batch = true,
-                              .any = request.any != 0,
-                              .mode = request.check ? MODE_PEEK : MODE_ALL,
-                              .id = request.id,
-                              .sticky = request.sticky != 0};
-    if (consume_or_reply(ctx, &call, &ask)) {
-        RedisModule_ReplyWithArray(ctx, call.decision.verdicts_count);
-        for (uint32_t i = 0; i < call.decision.verdicts_count; i++) reply_verdict(ctx, &call.decision.verdicts[i]);
+    struct consume_request request = {.items = items,
+                                      .count = (uint32_t)input.pairs.count,
+                                      .batch = true,
+                                      .any = input.any != 0,
+                                      .mode = input.check ? MODE_PEEK : MODE_ALL,
+                                      .id = input.id,
+                                      .sticky = input.sticky != 0};
+    if (consume_or_reply(ctx, &call, &request)) {
+        RedisModule_ReplyWithArray(ctx, call.decision.result.consumed.count);
+        for (uint32_t i = 0; i < call.decision.result.consumed.count; i++)
+            reply_verdict(ctx, &call.decision.result.consumed.verdicts[i]);
     }
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -191,40 +175,42 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument refund_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_request, resource, 0, 0, 0, "What is given back."),
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_request, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
-    FIELD(ARGUMENT_TEXT, "of", "OF", struct consume_request, of, 0, 0, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is given back."),
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    FIELD(ARGUMENT_TEXT, "of", "OF", struct consume_input, of, 0, 0, ARGUMENT_OPTIONAL,
           "The id of the consumption: back to its cycle, never more than it took."),
     ID_ROW,
-    FIELD(ARGUMENT_TEXT, "reason", "REASON", struct consume_request, reason, 0, 0, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_TEXT, "reason", "REASON", struct consume_input, reason, 0, 0, ARGUMENT_OPTIONAL,
           "Why, for the account's notes; at most 256 bytes."),
     {0},
 };
 
 static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct consume_request request = {.mode = MODE_ALL};
+    struct consume_input input = {.mode = MODE_ALL};
     struct account_call call;
 
-    if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!ids_fit_or_reply(ctx, &request)) return REDISMODULE_OK;
-    if (request.reason.size > REASON_BYTES_MAX) {
+    if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!ids_fit_or_reply(ctx, &input)) return REDISMODULE_OK;
+    if (input.reason.size > REASON_BYTES_MAX) {
         return reply_error(ctx, "ERR reason has more than %d bytes", REASON_BYTES_MAX);
     }
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
     struct actor actor = actor_of(ctx);
-    struct refund_ask ask = {.resource = request.resource,
-                             .amount = request.amount,
-                             .of = request.of,
-                             .id = request.id,
-                             .actor = actor.name,
-                             .reason = request.reason,
-                             .now_us = call.now_us};
-    refund_decide(account_of(&call), &call.host, &ask, &call.decision);
+    struct refund_request request = {.resource = input.resource,
+                                     .amount = input.amount,
+                                     .of = input.of,
+                                     .id = input.id,
+                                     .actor = actor.name,
+                                     .reason = input.reason,
+                                     .now_us = call.now_us};
+    refund_decide(account_of(&call), &call.host, &request, &call.decision);
     if (accounts_commit_or_reply(ctx, &call)) {
         RedisModule_ReplyWithArray(ctx, 3);
-        for (int i = 0; i < 3; i++) RedisModule_ReplyWithLongLong(ctx, call.decision.numbers[i]);
+        RedisModule_ReplyWithLongLong(ctx, call.decision.result.refund.refunded);
+        RedisModule_ReplyWithLongLong(ctx, call.decision.result.refund.lost);
+        RedisModule_ReplyWithLongLong(ctx, call.decision.result.refund.remaining);
     }
     actor_forget(ctx, &actor);
     accounts_end(&call);

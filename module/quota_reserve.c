@@ -1,7 +1,7 @@
 /* QUOTA.RESERVE, QUOTA.COMMIT, QUOTA.RELEASE, QUOTA.EXTEND, QUOTA.HOLDS: units held now, posted later or let go.
  *
  *     QUOTA.RESERVE account id resource amount TTL duration [UPTO]     the verdict
- *     QUOTA.COMMIT account id [amount]   QUOTA.RELEASE account id      posted, released, remaining
+ *     QUOTA.COMMIT account id [amount] [FORCE]   QUOTA.RELEASE account id      posted, released, remaining
  *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
  *     QUOTA.HOLDS account                                              the live reservations
  *
@@ -9,66 +9,55 @@
 #include "accounts.h"
 #include "clock.h"
 #include "command.h"
-#include "metrics.h"
 #include "quota/base/checked.h"
 #include "quota/decide/reserve.h"
 #include "reply.h"
 
-struct reserve_request {
+struct reserve_input {
     struct bytes id, resource;
-    int64_t amount, ttl_us, mode;
+    int64_t amount, ttl_us, mode, force;
 };
 
 #define ID_ROW                                                                                                         \
-    FIELD(ARGUMENT_TEXT, "id", NULL, struct reserve_request, id, 0, 0, 0, "The reservation's id, 1 to 512 bytes.")
+    FIELD(ARGUMENT_TEXT, "id", NULL, struct reserve_input, id, 0, 0, 0, "The reservation's id, 1 to 512 bytes.")
 
 /* ---- RESERVE --------------------------------------------------------------------------------------------- */
 
 static const struct argument reserve_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_request, resource, 0, 0, 0, "What is held."),
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_request, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
-    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_request, ttl_us, 1, DURATION_MAX_US, 0,
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_input, resource, 0, 0, 0, "What is held."),
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_input, ttl_us, 1, DURATION_MAX_US, 0,
           "It ends by itself after so long, 1us or more."),
     {.kind = ARGUMENT_FLAG,
      .name = "upto",
      .token = "UPTO",
-     .offset = offsetof(struct reserve_request, mode),
+     .offset = offsetof(struct reserve_input, mode),
      .lowest = MODE_UPTO,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Hold what is left of the amount, at least one."},
     {0},
 };
 
-static void count_denied(struct account_call *call, struct bytes resource)
-{
-    struct account *account = account_of(call);
-    int32_t slot = account_slot(account, resource);
-    metrics_count(call->decision.denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
-    if (call->decision.denied && slot >= 0) slot_count_denied(&account->slots[slot], call->decision.settled_us);
-}
-
 static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_request request = {.mode = MODE_ALL};
+    struct reserve_input input = {.mode = MODE_ALL};
     struct account_call call;
 
-    if (!arguments_parse_or_reply(ctx, reserve_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (!accounts_word_or_reply(ctx, "id", request.id, ID_BYTES_MAX)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, reserve_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!accounts_word_or_reply(ctx, "id", input.id, ID_BYTES_MAX)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
-    struct reserve_ask ask = {.id = request.id,
-                              .resource = request.resource,
-                              .amount = request.amount,
-                              .ttl_us = request.ttl_us,
-                              .mode = (enum request_mode)request.mode,
-                              .now_us = call.now_us};
-    reserve_decide(account_of(&call), &call.host, &ask, &call.decision);
-    if (accounts_commit_or_reply(ctx, &call)) {
-        if (!call.decision.replayed) count_denied(&call, request.resource);
-        reply_verdict(ctx, &call.decision.verdicts[0]);
-    }
+    struct reserve_request request = {.id = input.id,
+                                      .resource = input.resource,
+                                      .amount = input.amount,
+                                      .ttl_us = input.ttl_us,
+                                      .mode = (enum request_mode)input.mode,
+                                      .now_us = call.now_us};
+    call.counts = true;
+    reserve_decide(account_of(&call), &call.host, &request, &call.decision);
+    if (accounts_commit_or_reply(ctx, &call)) reply_verdict(ctx, &call.decision.result.consumed.verdicts[0]);
     accounts_end(&call);
     return REDISMODULE_OK;
 }
@@ -78,8 +67,15 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static const struct argument commit_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_request, amount, 0, INT64_MAX, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 0, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units to post, 0 to what is held (the default); the rest is released."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "force",
+     .token = "FORCE",
+     .offset = offsetof(struct reserve_input, force),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Post more than is held, whatever the limits say; also of a reservation that has expired."},
     {0},
 };
 
@@ -92,16 +88,16 @@ static const struct argument release_arguments[] = {
 static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_request, ttl_us, 1, DURATION_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, ttl_us, 1, DURATION_MAX_US, 0,
           "It ends so long from now, later or sooner than it would have."),
     {0},
 };
 
 static bool resolve_begin_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
-                                   struct reserve_request *request, struct account_call *call)
+                                   struct reserve_input *input, struct account_call *call)
 {
-    if (!arguments_parse_or_reply(ctx, rows, argv, argc, request)) return false;
-    if (!accounts_word_or_reply(ctx, "id", request->id, ID_BYTES_MAX)) return false;
+    if (!arguments_parse_or_reply(ctx, rows, argv, argc, input)) return false;
+    if (!accounts_word_or_reply(ctx, "id", input->id, ID_BYTES_MAX)) return false;
     return accounts_begin_or_reply(ctx, argv[1], true, call);
 }
 
@@ -109,16 +105,20 @@ static void reply_resolved(RedisModuleCtx *ctx, struct account_call *call)
 {
     if (!accounts_commit_or_reply(ctx, call)) return;
     RedisModule_ReplyWithArray(ctx, 3);
-    for (int i = 0; i < 3; i++) RedisModule_ReplyWithLongLong(ctx, call->decision.numbers[i]);
+    RedisModule_ReplyWithLongLong(ctx, call->decision.result.resolved.posted);
+    RedisModule_ReplyWithLongLong(ctx, call->decision.result.resolved.released);
+    RedisModule_ReplyWithLongLong(ctx, call->decision.result.resolved.remaining);
 }
 
 static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_request request = {.amount = -1};
+    struct reserve_input input = {.amount = COMMIT_ALL};
     struct account_call call;
 
-    if (!resolve_begin_or_reply(ctx, commit_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
-    commit_decide(account_of(&call), &call.host, request.id, request.amount, call.now_us, &call.decision);
+    if (!resolve_begin_or_reply(ctx, commit_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
+    struct commit_request request = {
+        .id = input.id, .amount = input.amount, .force = input.force != 0, .now_us = call.now_us};
+    commit_decide(account_of(&call), &call.host, &request, &call.decision);
     reply_resolved(ctx, &call);
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -126,11 +126,12 @@ static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static int release_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_request request;
+    struct reserve_input input;
     struct account_call call;
 
-    if (!resolve_begin_or_reply(ctx, release_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
-    release_decide(account_of(&call), &call.host, request.id, call.now_us, &call.decision);
+    if (!resolve_begin_or_reply(ctx, release_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
+    struct commit_request request = {.id = input.id, .amount = 0, .now_us = call.now_us};
+    commit_decide(account_of(&call), &call.host, &request, &call.decision);
     reply_resolved(ctx, &call);
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -138,13 +139,13 @@ static int release_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_request request;
+    struct reserve_input input;
     struct account_call call;
 
-    if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &request, &call)) return REDISMODULE_OK;
-    extend_decide(account_of(&call), &call.host, request.id, request.ttl_us, call.now_us, &call.decision);
+    if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
+    extend_decide(account_of(&call), &call.host, input.id, input.ttl_us, call.now_us, &call.decision);
     if (accounts_commit_or_reply(ctx, &call)) {
-        RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.numbers[0]));
+        RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.result.expires_us));
     }
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -172,7 +173,7 @@ static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     const struct account *account = account_of(&call);
     if (account) {
         const struct holds *holds = account_holds(account);
-        int64_t now_us = max_i64(call.now_us, account->settled_us);
+        int64_t now_us = max_i64(call.now_us, account->applied_at_us);
         RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
         for (uint32_t i = 0; i < holds->count; i++) {
             if (holds->by_expiry[i]->hold.expires_us <= now_us) continue;

@@ -1,17 +1,19 @@
 /* The account's memory and its only writer; see account.h. */
 #include "quota/account/account.h"
 #include "quota/base/checked.h"
+#include "quota/base/expect.h"
+#include "quota/base/linear_hash.h"
 #include "quota/base/memory.h"
 
 /* ---- parts that come when they are needed ---------------------------------------------------------------- */
 
-static struct account_rest *rest_of(struct account *account)
+static struct account_optional *optional_of(struct account *account)
 {
-    if (!account->rest) {
-        account->rest = memory_alloc(sizeof(*account->rest));
-        *account->rest = (struct account_rest){0};
+    if (!account->optional) {
+        account->optional = memory_alloc(sizeof(*account->optional));
+        *account->optional = (struct account_optional){0};
     }
-    return account->rest;
+    return account->optional;
 }
 
 static void label_replace(const struct label **place, struct bytes bytes)
@@ -66,11 +68,61 @@ struct account *account_new(void)
     return account;
 }
 
+/* ---- slots by name --------------------------------------------------------------------------------------- */
+
+/* Open addressing: the place of a name, or the free place where it would be. */
+static uint16_t *index_place(const struct account *account, struct bytes resource)
+{
+    const struct account_optional *optional = account->optional;
+    for (uint32_t at = linear_hash(resource);; at++) {
+        uint16_t *place = &optional->slot_index[at & (optional->slot_places - 1)];
+        if (*place == 0 || bytes_equal(label_bytes(account->slots[*place - 1].resource), resource)) return place;
+    }
+}
+
+static void index_slot(struct account *account, uint32_t slot)
+{
+    *index_place(account, label_bytes(account->slots[slot].resource)) = (uint16_t)(slot + 1);
+}
+
+/* At most half of the places are taken, so a search ends soon. */
+static void index_all_slots(struct account *account)
+{
+    struct account_optional *optional = optional_of(account);
+    optional->slot_places = 4 * highest_bit(account->slots_count);
+    size_t bytes = optional->slot_places * sizeof(*optional->slot_index);
+    optional->slot_index = memory_realloc(optional->slot_index, bytes);
+    memset(optional->slot_index, 0, bytes);
+    for (uint32_t i = 0; i < account->slots_count; i++) index_slot(account, i);
+}
+
+static void index_newest_slot(struct account *account)
+{
+    uint32_t places = account->optional ? account->optional->slot_places : 0;
+    if (account->slots_count <= SLOTS_FEW) return;
+    if (places < 2u * account->slots_count) {
+        index_all_slots(account);
+    } else {
+        index_slot(account, account->slots_count - 1u);
+    }
+}
+
+int32_t account_slot(const struct account *account, struct bytes resource)
+{
+    if (account && account->slots_count > SLOTS_FEW) return (int32_t)*index_place(account, resource) - 1;
+    for (int32_t i = 0; account && i < account->slots_count; i++) {
+        if (bytes_equal(label_bytes(account->slots[i].resource), resource)) return i;
+    }
+    return -1;
+}
+
 static struct account *add_slot(struct account *account, struct bytes resource)
 {
     account = open_gap(account, &account->slots[account->slots_count], sizeof(struct slot));
     account->slots[account->slots_count++] = (struct slot){.resource = label_take(resource)};
+    account->slots_bytes += (uint32_t)sizeof(struct slot);
     lay_windows(account);
+    index_newest_slot(account);
     return account;
 }
 
@@ -86,7 +138,9 @@ struct account *account_adopt_slots(struct account *account, const struct slot *
         size_t bytes = slots[i].windows_count * sizeof(*slots->windows);
         if (bytes > 0) memcpy(account->slots[i].windows, slots[i].windows, bytes);
         memory_free(slots[i].windows);
+        account->slots_bytes += (uint32_t)slot_bytes(&account->slots[i]);
     }
+    if (count > SLOTS_FEW) index_all_slots(account);
     return account;
 }
 
@@ -95,12 +149,18 @@ struct account *account_adopt_slots(struct account *account, const struct slot *
 const struct holds *account_holds(const struct account *account)
 {
     static const struct holds none;
-    return account && account->rest ? &account->rest->holds : &none;
+    return account && account->optional ? &account->optional->holds : &none;
 }
 
 const struct stored_hold *account_hold(const struct account *account, struct bytes id)
 {
     return holds_find(account_holds(account), id);
+}
+
+uint32_t account_live_holds(const struct account *account, int64_t now_us)
+{
+    const struct holds *holds = account_holds(account);
+    return holds->count - holds_ended(holds, now_us);
 }
 
 /* Counts anew: the slot's windows are others than before. */
@@ -122,41 +182,41 @@ static void forget_hold(struct account *account, struct stored_hold *stored)
 
 static void begin_hold(struct account *account, const struct change *change)
 {
-    if (change->hold.slot >= account->slots_count) return; /* accepted changes never come here */
-    struct holds *holds = &rest_of(account)->holds;
+    if (!expect(change->hold.slot < account->slots_count)) return;
+    struct holds *holds = &optional_of(account)->holds;
     struct slot *slot = &account->slots[change->hold.slot];
+    size_t before = slot_bytes(slot);
     forget_hold(account, holds_take(holds, change->bytes)); /* one that ended and awaits its sweep */
-    if (!slot->rest || slot->rest->holds_count == 0) slot_clear_held(slot);
+    if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
     holds_add(holds, change->bytes, &change->hold);
     slot_add_held(slot, &change->hold, 1);
+    account->slots_bytes += (uint32_t)(slot_bytes(slot) - before);
 }
 
 static void move_hold(struct account *account, const struct change *change)
 {
     const struct stored_hold *stored = account_hold(account, change->bytes);
-    if (stored) holds_move(&account->rest->holds, change->bytes, max_i64(change->expires_us, stored->hold.made_us));
+    int64_t expires_us = stored ? max_i64(change->expires_us, stored->hold.made_us) : 0;
+    if (stored) holds_move(&account->optional->holds, change->bytes, expires_us);
 }
 
-/* What remains of a reservation is a receipt of how it ended, counted from `ended_us`, while that still matters. */
-static void end_hold(struct account *account, struct stored_hold *hold, enum hold_outcome outcome, int64_t posted,
-                     int64_t ended_us)
+/* What remains of a reservation is a record of how it ended, counted from `ended_us`, while that still matters. */
+static void end_hold(struct account *account, struct stored_hold *hold, struct record_hold record, int64_t ended_us)
 {
     struct record_key key;
     char stack_buffer[64];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     int64_t kept_until_us = ended_us + hold->hold.kept_us;
-    if (kept_until_us > account->settled_us && hold->id_size <= ID_BYTES_MAX) {
-        struct record_hold record = {.outcome = outcome,
-                                     .slot = hold->hold.slot,
-                                     .amount = hold->hold.amount,
-                                     .posted = min_i64(posted, hold->hold.amount),
-                                     .cost = hold->hold.units / hold->hold.amount,
-                                     .made_us = hold->hold.made_us};
+    if (kept_until_us > account->applied_at_us && hold->id_size <= ID_BYTES_MAX) {
+        record.slot = hold->hold.slot;
+        record.amount = hold->hold.amount;
+        record.cost = hold->hold.units / hold->hold.amount;
+        record.made_us = hold->hold.made_us;
         record_hold_encode(&record, &body);
         record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, hold_id(hold));
         struct receipt receipt = {.key = record_key_bytes(&key),
                                   .body = {body.data, body.size},
-                                  .stored_us = account->settled_us,
+                                  .stored_us = account->applied_at_us,
                                   .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
         account->receipts = receipts_append(account->receipts, &receipt);
     }
@@ -166,38 +226,42 @@ static void end_hold(struct account *account, struct stored_hold *hold, enum hol
 
 static void resolve_hold(struct account *account, const struct change *change)
 {
-    struct stored_hold *hold = account->rest ? holds_take(&account->rest->holds, change->bytes) : NULL;
-    if (hold) end_hold(account, hold, (enum hold_outcome)change->outcome, change->amount, account->settled_us);
+    struct stored_hold *hold = account->optional ? holds_take(&account->optional->holds, change->bytes) : NULL;
+    struct record_hold record = {.outcome = (enum hold_outcome)change->outcome,
+                                 .posted = change->amount,
+                                 .remaining = change->remaining,
+                                 .generation = change->generation};
+    if (expect(hold)) end_hold(account, hold, record, account->applied_at_us);
 }
 
-/* ---- receipts and notes ---------------------------------------------------------------------------------- */
+/* ---- records and audit entries ---------------------------------------------------------------------------------- */
 
 static void store_record(struct account *account, const struct change *change)
 {
     struct receipt receipt = {.key = change->bytes,
                               .body = change->body,
-                              .stored_us = account->settled_us,
-                              .expires_us = max_i64(change->expires_us, account->settled_us)};
+                              .stored_us = account->applied_at_us,
+                              .expires_us = max_i64(change->expires_us, account->applied_at_us)};
     account->receipts = receipts_append(account->receipts, &receipt);
 }
 
-static void store_note(struct account *account, const struct note *note)
+static void store_audit_entry(struct account *account, const struct audit_entry *note)
 {
-    struct account_rest *rest = rest_of(account);
+    struct account_optional *optional = optional_of(account);
     struct sink sink = {0};
-    note_encode(note, &sink);
-    struct stored_note *stored = memory_alloc(sizeof(*stored) + sink.size);
+    audit_entry_encode(note, &sink);
+    struct stored_audit_entry *stored = memory_alloc(sizeof(*stored) + sink.size);
     stored->size = sink.size;
     memcpy(stored->bytes, sink.data, sink.size);
     sink_free(&sink);
-    if (!rest->notes) rest->notes = memory_alloc(ACCOUNT_NOTES_MAX * sizeof(struct stored_note *));
-    if (rest->notes_count == ACCOUNT_NOTES_MAX) {
-        rest->notes_bytes -= sizeof(*stored) + rest->notes[0]->size;
-        memory_free(rest->notes[0]);
-        memmove(rest->notes, rest->notes + 1, --rest->notes_count * sizeof(struct stored_note *));
+    if (!optional->audit) optional->audit = memory_alloc(ACCOUNT_AUDIT_MAX * sizeof(struct stored_audit_entry *));
+    if (optional->audit_count == ACCOUNT_AUDIT_MAX) {
+        optional->audit_bytes -= sizeof(*stored) + optional->audit[0]->size;
+        memory_free(optional->audit[0]);
+        memmove(optional->audit, optional->audit + 1, --optional->audit_count * sizeof(struct stored_audit_entry *));
     }
-    rest->notes[rest->notes_count++] = stored;
-    rest->notes_bytes += sizeof(*stored) + stored->size;
+    optional->audit[optional->audit_count++] = stored;
+    optional->audit_bytes += sizeof(*stored) + stored->size;
 }
 
 const struct receipts *account_receipts(const struct account *account)
@@ -205,21 +269,29 @@ const struct receipts *account_receipts(const struct account *account)
     return account ? account->receipts : NULL;
 }
 
-int64_t account_expires_us(const struct account *account)
+struct account_status account_status(const struct account *account)
 {
-    return account->rest ? account->rest->expires_us : 0;
+    static const struct account_optional none;
+    const struct account_optional *optional = account->optional ? account->optional : &none;
+    return (struct account_status){.state = account->state,
+                                   .anchor_us = account->anchor_us,
+                                   .expires_us = optional->expires_us,
+                                   .suspended_until_us = optional->suspended_until_us,
+                                   .opened_us = optional->opened_us,
+                                   .zone = label_bytes(account->zone),
+                                   .then = label_bytes(optional->then)};
 }
 
 /* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. */
 static void sweep(struct account *account)
 {
-    struct account_rest *rest = account->rest;
-    account->receipts = receipts_sweep(account->receipts, account->settled_us, SWEEP_MAX);
-    for (int i = 0; rest && i < SWEEP_MAX && rest->holds.count > 0; i++) {
-        struct stored_hold *hold = rest->holds.by_expiry[0];
-        if (hold->hold.expires_us > account->settled_us) return;
-        holds_take(&rest->holds, hold_id(hold));
-        end_hold(account, hold, HOLD_EXPIRED, 0, hold->hold.expires_us);
+    struct account_optional *optional = account->optional;
+    account->receipts = receipts_sweep(account->receipts, account->applied_at_us, SWEEP_MAX);
+    for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
+        struct stored_hold *hold = optional->holds.by_expiry[0];
+        if (hold->hold.expires_us > account->applied_at_us) return;
+        holds_take(&optional->holds, hold_id(hold));
+        end_hold(account, hold, (struct record_hold){.outcome = HOLD_EXPIRED}, hold->hold.expires_us);
     }
 }
 
@@ -227,30 +299,56 @@ static void sweep(struct account *account)
 
 bool account_adopt_part(struct account *account, const struct change *part)
 {
-    struct account_rest *rest = rest_of(account);
-    if (part->kind == CHANGE_NOTE) {
-        store_note(account, &part->note);
+    struct account_optional *optional = optional_of(account);
+    if (part->kind == CHANGE_AUDIT) {
+        store_audit_entry(account, &part->audit);
         return true;
     }
     if (account_hold(account, part->bytes)) return false;
     begin_hold(account, part);
-    uint32_t count = rest->holds.count;
-    return count < 2 || bytes_equal(hold_id(rest->holds.by_expiry[count - 1]), part->bytes);
+    uint32_t count = optional->holds.count;
+    return count < 2 || bytes_equal(hold_id(optional->holds.by_expiry[count - 1]), part->bytes);
 }
 
 /* ---- the writer ------------------------------------------------------------------------------------------ */
 
-static void apply_life(struct account *account, const struct change *change)
+static void apply_status(struct account *account, const struct account_status *status)
 {
-    account->state = change->state;
-    account->anchor_us = change->anchor_us;
-    label_replace(&account->zone, change->body);
-    if (change->expires_us > 0 || account->rest) rest_of(account)->expires_us = change->expires_us;
+    account->state = status->state;
+    account->anchor_us = status->anchor_us;
+    label_replace(&account->zone, status->zone);
+    bool plain = status->expires_us == 0 && status->suspended_until_us == 0 && status->opened_us == 0;
+    if (plain && status->then.size == 0 && !account->optional) return;
+    struct account_optional *optional = optional_of(account);
+    optional->expires_us = status->expires_us;
+    optional->suspended_until_us = status->suspended_until_us;
+    optional->opened_us = status->opened_us;
+    label_replace(&optional->then, status->then);
+}
+
+/* Accounts are counted by the name of their plan (QUOTA.PLAN GET). */
+static void replace_plan(struct account *account, struct bytes bytes)
+{
+    plan_count_account(account->plan, -1);
+    plan_replace(&account->plan, bytes);
+    plan_count_account(account->plan, 1);
+}
+
+static void apply_entitlement(struct account *account, struct bytes bytes)
+{
+    struct cursor cursor = cursor_init(bytes);
+    struct plan_entry entry;
+    struct sink plan = {0};
+    plan_entry_decode(&cursor, &entry);
+    if (!expect(cursor_done(&cursor) && account->plan)) return;
+    plan_write_with(account->plan, &entry, &plan);
+    plan_replace(&account->plan, (struct bytes){plan.data, plan.size}); /* of the same name: counted already */
+    sink_free(&plan);
 }
 
 static struct account *apply_to_slot(struct account *account, const struct change *change)
 {
-    if (change->slot >= account->slots_count) return account; /* accepted changes never come here */
+    if (!expect(change->slot < account->slots_count)) return account;
     struct slot *slot = &account->slots[change->slot];
     int grows = slot_grows(slot, change);
     if (grows > 0) {
@@ -262,44 +360,83 @@ static struct account *apply_to_slot(struct account *account, const struct chang
     if (grows < 0) account = close_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
     if (grows != 0) lay_windows(account);
     slot = &account->slots[change->slot];
-    if (moved && slot->rest && slot->rest->holds_count > 0) recount_held(account, slot);
+    if (moved && slot->optional && slot->optional->holds_count > 0) recount_held(account, slot);
     return account;
+}
+
+static void apply_next(struct account *account, const struct change *change)
+{
+    struct account_optional *optional = optional_of(account);
+    plan_replace(&optional->next, change->bytes);
+    optional->next_us = change->until_us;
+    optional->next_how = change->how;
 }
 
 static struct account *apply_one(struct account *account, const struct change *change)
 {
     if (change_is_of_slot(change)) return apply_to_slot(account, change);
     switch (change->kind) {
-    case CHANGE_PLAN: plan_replace(&account->plan, change->bytes); break;
-    case CHANGE_LIFE: apply_life(account, change); break;
-    case CHANGE_NEXT:
-        plan_replace(&rest_of(account)->next, change->bytes);
-        account->rest->next_us = change->until_us;
-        break;
+    case CHANGE_PLAN: replace_plan(account, change->bytes); break;
+    case CHANGE_STATUS: apply_status(account, &change->status); break;
+    case CHANGE_NEXT: apply_next(account, change); break;
+    case CHANGE_ENTITLEMENT: apply_entitlement(account, change->bytes); break;
     case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
-    case CHANGE_REWRITE: receipts_patch(account->receipts, change->bytes, change->body); break;
+    case CHANGE_RECORD_PATCHED: receipts_patch(account->receipts, change->bytes, change->body); break;
     case CHANGE_HOLD: begin_hold(account, change); break;
-    case CHANGE_EXTEND: move_hold(account, change); break;
-    case CHANGE_RESOLVE: resolve_hold(account, change); break;
-    case CHANGE_NOTE: store_note(account, &change->note); break;
+    case CHANGE_HOLD_EXTENDED: move_hold(account, change); break;
+    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change); break;
+    case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
+    case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
     }
     return account;
 }
 
+/* The slot that changes are about: its bytes are compared once, not for each change. */
+struct slot_bill {
+    int32_t slot; /* -1 = none */
+    size_t before;
+};
+
+static void bill_slot(struct account *account, struct slot_bill *bill, int32_t slot)
+{
+    if (bill->slot == slot) return;
+    if (bill->slot >= 0) {
+        account->slots_bytes += (uint32_t)(slot_bytes(&account->slots[bill->slot]) - bill->before);
+    }
+    bill->slot = slot;
+    if (slot >= 0) bill->before = slot_bytes(&account->slots[slot]);
+}
+
 struct account *account_apply(struct account *account, const struct account_change *change)
 {
     struct cursor cursor = cursor_init(change->changes);
+    struct slot_bill bill = {.slot = -1};
     struct change one;
     if (!account) account = account_new();
-    account->settled_us = max_i64(account->settled_us, change->settled_us);
+    account->applied_at_us = max_i64(account->applied_at_us, change->applied_at_us);
     while (!cursor_done(&cursor) && !cursor.bad) {
-        change_decode(&cursor, &one);
-        if (!cursor.bad) account = apply_one(account, &one);
+        change_decode(&cursor, change->encoding, &one);
+        if (cursor.bad) break;
+        bool counts = change_is_of_slot(&one) && one.slot < account->slots_count;
+        bill_slot(account, &bill, counts ? (int32_t)one.slot : -1);
+        account = apply_one(account, &one);
     }
+    (void)expect(!cursor.bad);
+    bill_slot(account, &bill, -1);
     sweep(account);
     return account;
+}
+
+void account_apply_local(struct account *account, struct bytes changes)
+{
+    struct cursor cursor = cursor_init(changes);
+    struct change one;
+    while (!cursor_done(&cursor) && !cursor.bad) {
+        change_decode(&cursor, ACCOUNT_ENCODING_NEWEST, &one);
+        if (expect(!cursor.bad && one.kind == CHANGE_DENIED)) apply_to_slot(account, &one);
+    }
 }
 
 /* ---- what comes from outside ----------------------------------------------------------------------------- */
@@ -312,11 +449,20 @@ static bool plan_bytes_accepted(struct bytes bytes, bool may_miss)
     return plan != NULL;
 }
 
+static bool entry_accepted(struct bytes bytes)
+{
+    struct cursor cursor = cursor_init(bytes);
+    struct plan_entry entry;
+    plan_entry_decode(&cursor, &entry);
+    return cursor_done(&cursor);
+}
+
 /* What the account would have once the changes before this one are done. */
 struct promise {
     const struct account *account;
-    int64_t settled_us;
+    int64_t applied_at_us;
     struct bytes changes;
+    uint8_t encoding;
     uint32_t slots, holds;
     bool planned;
 };
@@ -327,19 +473,20 @@ static bool slot_is_new(const struct promise *promise, struct bytes bytes)
     struct cursor cursor = cursor_init(promise->changes);
     struct change one = {0};
     if (account_slot(promise->account, bytes) >= 0) return false;
-    for (change_decode(&cursor, &one); one.bytes.data != bytes.data; change_decode(&cursor, &one)) {
+    for (;;) {
+        change_decode(&cursor, promise->encoding, &one);
+        if (one.bytes.data == bytes.data) return true;
         if (one.kind == CHANGE_SLOT && bytes_equal(one.bytes, bytes)) return false;
     }
-    return true;
 }
 
 /* A reservation may begin under an id that is free, or whose last one has ended. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
     const struct stored_hold *before = account_hold(promise->account, change->bytes);
-    if (before && before->hold.expires_us > promise->settled_us) return false;
+    if (before && before->hold.expires_us > promise->applied_at_us) return false;
     if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
-    return promise->holds++ < ACCOUNT_HOLDS_MAX;
+    return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
 static bool change_accepted(struct promise *promise, const struct change *change)
@@ -353,15 +500,18 @@ static bool change_accepted(struct promise *promise, const struct change *change
     switch (change->kind) {
     case CHANGE_PLAN: return promise->planned = plan_bytes_accepted(change->bytes, false);
     case CHANGE_NEXT:
-    case CHANGE_OWN: return plan_bytes_accepted(change->bytes, true);
+    case CHANGE_OVERRIDE: return plan_bytes_accepted(change->bytes, true);
     case CHANGE_USED:
     case CHANGE_RATES: return slot_accepts(slot, change);
     case CHANGE_SLOT:
         return change->bytes.size > 0 && change->bytes.size <= RESOURCE_NAME_MAX &&
                slot_is_new(promise, change->bytes) && promise->slots++ < ACCOUNT_SLOTS_MAX;
     case CHANGE_HOLD: return hold_accepted(promise, change);
-    case CHANGE_EXTEND:
-    case CHANGE_RESOLVE: return account_hold(account, change->bytes) != NULL;
+    case CHANGE_ENTITLEMENT: return promise->planned && entry_accepted(change->bytes);
+    case CHANGE_REWOUND: return change->until_us > 0;
+    case CHANGE_DENIED: return false; /* of the primary's memory alone */
+    case CHANGE_HOLD_EXTENDED:
+    case CHANGE_HOLD_RESOLVED: return account_hold(account, change->bytes) != NULL;
     default: return true;
     }
 }
@@ -370,16 +520,19 @@ bool account_accepts(const struct account *account, const struct account_change 
 {
     struct cursor cursor = cursor_init(change->changes);
     struct change one;
-    struct promise promise = {
-        .account = account, .settled_us = change->settled_us, .changes = change->changes, .planned = account != NULL};
+    struct promise promise = {.account = account,
+                              .applied_at_us = change->applied_at_us,
+                              .changes = change->changes,
+                              .encoding = change->encoding,
+                              .planned = account != NULL};
     if (account) promise.slots = account->slots_count;
-    if (account) promise.settled_us = max_i64(promise.settled_us, account->settled_us);
-    if (account && account->rest) promise.holds = account->rest->holds.count;
+    if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
+    if (account && account->optional) promise.holds = account->optional->holds.count;
     while (!cursor_done(&cursor)) {
-        change_decode(&cursor, &one);
+        change_decode(&cursor, change->encoding, &one);
         if (cursor.bad || !change_accepted(&promise, &one)) return false;
     }
-    return promise.planned && change->settled_us > 0 && change->settled_us <= INSTANT_MAX_US;
+    return promise.planned && change->applied_at_us > 0 && change->applied_at_us <= INSTANT_MAX_US;
 }
 
 /* ---- questions and the end ------------------------------------------------------------------------------- */
@@ -390,22 +543,16 @@ int64_t account_deadline_us(const struct account *account)
     return INSTANT_MAX_US;
 }
 
-int32_t account_slot(const struct account *account, struct bytes resource)
+static void optional_free(struct account_optional *optional)
 {
-    for (int32_t i = 0; account && i < account->slots_count; i++) {
-        if (bytes_equal(label_bytes(account->slots[i].resource), resource)) return i;
-    }
-    return -1;
-}
-
-static void rest_free(struct account_rest *rest)
-{
-    if (!rest) return;
-    holds_free(&rest->holds);
-    for (uint32_t i = 0; i < rest->notes_count; i++) memory_free(rest->notes[i]);
-    memory_free(rest->notes);
-    plan_release(rest->next);
-    memory_free(rest);
+    if (!optional) return;
+    holds_free(&optional->holds);
+    for (uint32_t i = 0; i < optional->audit_count; i++) memory_free(optional->audit[i]);
+    memory_free(optional->audit);
+    plan_release(optional->next);
+    label_release(optional->then);
+    memory_free(optional->slot_index);
+    memory_free(optional);
 }
 
 /* Counts of shared plans and labels are guarded by their tables' mutexes: any thread may do this. */
@@ -414,7 +561,8 @@ void account_free(struct account *account)
     if (!account) return;
     for (uint32_t i = 0; i < account->slots_count; i++) slot_free(&account->slots[i]);
     receipts_free(account->receipts);
-    rest_free(account->rest);
+    optional_free(account->optional);
+    plan_count_account(account->plan, -1);
     plan_release(account->plan);
     label_release(account->zone);
     memory_free(account);
@@ -422,10 +570,10 @@ void account_free(struct account *account)
 
 size_t account_bytes(const struct account *account)
 {
-    size_t bytes = sizeof(*account) + receipts_bytes(account->receipts);
-    for (uint32_t i = 0; i < account->slots_count; i++) bytes += slot_bytes(&account->slots[i]);
-    const struct account_rest *rest = account->rest;
-    if (!rest) return bytes;
-    if (rest->notes) bytes += ACCOUNT_NOTES_MAX * sizeof(struct stored_note *);
-    return bytes + sizeof(*rest) + rest->notes_bytes + rest->holds.bytes;
+    size_t bytes = sizeof(*account) + account->slots_bytes + receipts_bytes(account->receipts);
+    const struct account_optional *optional = account->optional;
+    if (!optional) return bytes;
+    if (optional->audit) bytes += ACCOUNT_AUDIT_MAX * sizeof(struct stored_audit_entry *);
+    bytes += optional->slot_places * sizeof(*optional->slot_index);
+    return bytes + sizeof(*optional) + optional->audit_bytes + optional->holds.bytes;
 }

@@ -5,7 +5,8 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/sliding_log.h"
 
-#define HEAD         (ACCOUNT_KIND << 4 | ACCOUNT_ENCODING_NEWEST)
+#define HEAD_KIND    (ACCOUNT_KIND << 4)
+#define HEAD         (HEAD_KIND | ACCOUNT_ENCODING_NEWEST)
 #define LASTING_FLAG 0x80u
 
 /* ---- out ------------------------------------------------------------------------------------------------- */
@@ -21,7 +22,7 @@ static void encode_windows(const struct slot *slot, struct sink *sink)
     sink_number(sink, slot->windows_count);
     for (uint32_t i = 0; i < slot->windows_count; i++) {
         struct window window = slot_window(slot, i);
-        window.denied = slot->windows[i].rest ? slot->windows[i].rest->denied : 0;
+        window.denied = slot->windows[i].optional ? slot->windows[i].optional->denied : 0;
         window_encode(&window, sink);
     }
 }
@@ -36,49 +37,49 @@ static void encode_rates(const struct slot *slot, struct sink *sink)
 
 static void encode_slot(const struct slot *slot, struct sink *sink)
 {
-    static const struct slot_rest nothing;
-    const struct slot_rest *rest = slot->rest ? slot->rest : &nothing;
+    static const struct slot_optional nothing;
+    const struct slot_optional *optional = slot->optional ? slot->optional : &nothing;
     sink_bytes(sink, label_bytes(slot->resource));
     encode_windows(slot, sink);
     encode_rates(slot, sink);
-    encode_plan(rest->own, sink);
-    sink_number(sink, rest->own_until_us);
-    sink_number(sink, rest->rollings_count);
-    for (uint32_t i = 0; i < rest->rollings_count; i++) {
-        sink_number(sink, rest->rollings[i].period_us);
-        sliding_log_encode(rest->rollings[i].log, sink);
+    encode_plan(optional->override, sink);
+    sink_number(sink, optional->override_until_us);
+    sink_number(sink, optional->generation);
+    sink_number(sink, optional->rollings_count);
+    for (uint32_t i = 0; i < optional->rollings_count; i++) {
+        sink_number(sink, optional->rollings[i].period_us);
+        sliding_log_encode(optional->rollings[i].log, sink);
     }
-    sink_number(sink, rest->pasts_count);
-    for (uint32_t i = 0; i < rest->pasts_count; i++) {
-        sink_number(sink, (int64_t)rest->pasts[i].period);
-        history_encode(rest->pasts[i].history, sink);
+    sink_number(sink, optional->histories_count);
+    for (uint32_t i = 0; i < optional->histories_count; i++) {
+        sink_number(sink, (int64_t)optional->histories[i].period);
+        history_encode(optional->histories[i].history, sink);
     }
 }
 
 void account_encode(const struct account *account, struct sink *sink)
 {
-    static const struct account_rest nothing;
-    const struct account_rest *rest = account->rest ? account->rest : &nothing;
+    static const struct account_optional nothing;
+    const struct account_optional *optional = account->optional ? account->optional : &nothing;
     sink_byte(sink, HEAD);
-    sink_number(sink, account->settled_us);
-    sink_signed(sink, account->anchor_us);
-    sink_byte(sink, account->state);
-    sink_bytes(sink, label_bytes(account->zone));
+    struct account_status status = account_status(account);
+    sink_number(sink, account->applied_at_us);
+    account_status_encode(&status, sink);
     encode_plan(account->plan, sink);
-    sink_number(sink, rest->expires_us);
-    encode_plan(rest->next, sink);
-    sink_number(sink, rest->next_us);
+    encode_plan(optional->next, sink);
+    sink_number(sink, optional->next_us);
+    sink_byte(sink, optional->next_how);
     sink_number(sink, account->slots_count);
     for (uint32_t i = 0; i < account->slots_count; i++) encode_slot(&account->slots[i], sink);
     receipts_encode(account->receipts, sink);
-    sink_number(sink, rest->holds.count);
-    for (uint32_t i = 0; i < rest->holds.count; i++) {
-        sink_bytes(sink, hold_id(rest->holds.by_expiry[i]));
-        hold_encode(&rest->holds.by_expiry[i]->hold, sink);
+    sink_number(sink, optional->holds.count);
+    for (uint32_t i = 0; i < optional->holds.count; i++) {
+        sink_bytes(sink, hold_id(optional->holds.by_expiry[i]));
+        hold_encode(&optional->holds.by_expiry[i]->hold, sink);
     }
-    sink_number(sink, rest->notes_count);
-    for (uint32_t i = 0; i < rest->notes_count; i++) {
-        sink_bytes(sink, (struct bytes){rest->notes[i]->bytes, rest->notes[i]->size});
+    sink_number(sink, optional->audit_count);
+    for (uint32_t i = 0; i < optional->audit_count; i++) {
+        sink_bytes(sink, (struct bytes){optional->audit[i]->bytes, optional->audit[i]->size});
     }
 }
 
@@ -101,13 +102,13 @@ static void *allocate(int64_t count, size_t size)
     return array;
 }
 
-static void decode_windows(struct cursor *cursor, struct slot *slot)
+static void decode_windows(struct cursor *cursor, uint8_t encoding, struct slot *slot)
 {
     struct window window;
     uint32_t count = (uint32_t)cursor_number_between(cursor, 0, SLOT_WINDOWS_MAX);
     slot->windows = allocate(count, sizeof(*slot->windows));
     for (uint32_t i = 0; i < count && !cursor->bad; i++) {
-        window_decode(cursor, &window);
+        window_decode(cursor, encoding, &window);
         if (i > 0 && window.period <= slot->windows[i - 1].period) cursor->bad = true;
         if (cursor->bad) return;
         slot_adopt_window(slot, &window);
@@ -122,13 +123,13 @@ static void decode_rates(struct cursor *cursor, struct slot *slot)
     if (!slot->rates) cursor->bad = true;
 }
 
-static void decode_rollings(struct cursor *cursor, struct slot_rest *rest)
+static void decode_rollings(struct cursor *cursor, struct slot_optional *optional)
 {
     int64_t before_us = 0;
     uint32_t count = (uint32_t)cursor_number_between(cursor, 0, SLOT_WINDOWS_MAX);
-    rest->rollings = allocate(count, sizeof(*rest->rollings));
+    optional->rollings = allocate(count, sizeof(*optional->rollings));
     for (uint32_t i = 0; i < count && !cursor->bad; i++) {
-        struct rolling *rolling = &rest->rollings[rest->rollings_count++];
+        struct rolling *rolling = &optional->rollings[optional->rollings_count++];
         rolling->period_us = cursor_number_between(cursor, before_us + 1, DURATION_MAX_US);
         rolling->log = sliding_log_decode(cursor);
         before_us = rolling->period_us;
@@ -136,48 +137,51 @@ static void decode_rollings(struct cursor *cursor, struct slot_rest *rest)
     }
 }
 
-static void decode_pasts(struct cursor *cursor, struct slot_rest *rest)
+static void decode_pasts(struct cursor *cursor, struct slot_optional *optional)
 {
     struct period period;
-    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, SLOT_PASTS_MAX);
-    rest->pasts = allocate(count, sizeof(*rest->pasts));
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, SLOT_HISTORIES_MAX);
+    optional->histories = allocate(count, sizeof(*optional->histories));
     for (uint32_t i = 0; i < count && !cursor->bad; i++) {
-        struct past *past = &rest->pasts[rest->pasts_count++];
+        struct period_history *past = &optional->histories[optional->histories_count++];
         past->period = (uint64_t)cursor_number(cursor);
         past->history = history_decode(cursor);
-        bool ordered = i == 0 || rest->pasts[i - 1].period < past->period;
+        bool ordered = i == 0 || optional->histories[i - 1].period < past->period;
         if (!ordered || !past->history || !period_from_code(past->period, &period)) cursor->bad = true;
     }
 }
 
 /* Into a slot that is there already, so that a half-read one is freed with the others. */
-static void decode_slot(struct cursor *cursor, struct slot *slot)
+static void decode_slot(struct cursor *cursor, uint8_t encoding, struct slot *slot)
 {
-    struct slot_rest rest = {0};
+    struct slot_optional optional = {0};
     struct bytes resource = cursor_bytes(cursor);
     if (resource.size == 0 || resource.size > RESOURCE_NAME_MAX) cursor->bad = true;
     if (cursor->bad) return;
     slot->resource = label_take(resource);
-    decode_windows(cursor, slot);
+    decode_windows(cursor, encoding, slot);
     decode_rates(cursor, slot);
-    rest.own = decode_plan(cursor, true);
-    rest.own_until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
-    if (rest.own ? !plan_find(rest.own, resource) : rest.own_until_us > 0) cursor->bad = true;
-    decode_rollings(cursor, &rest);
-    decode_pasts(cursor, &rest);
-    if (!rest.own && !rest.rollings && !rest.pasts) return;
-    slot->rest = memory_alloc(sizeof(rest));
-    *slot->rest = rest;
+    optional.override = decode_plan(cursor, true);
+    optional.override_until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    if (encoding != ACCOUNT_ENCODING_FIRST) optional.generation = cursor_number(cursor);
+    if (optional.override ? !plan_find(optional.override, resource) : optional.override_until_us > 0)
+        cursor->bad = true;
+    decode_rollings(cursor, &optional);
+    decode_pasts(cursor, &optional);
+    bool needed = optional.override || optional.rollings || optional.histories || optional.generation > 0;
+    if (!needed) return;
+    slot->optional = memory_alloc(sizeof(optional));
+    *slot->optional = optional;
 }
 
 /* Slots are read one by one, and laid into the account's block once it is known how large that is. */
-static struct account *decode_slots(struct cursor *cursor, struct account *account)
+static struct account *decode_slots(struct cursor *cursor, uint8_t encoding, struct account *account)
 {
     uint32_t read = 0, count = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX);
     struct slot *slots = allocate(count, sizeof(*slots));
     while (read < count && !cursor->bad) {
         struct slot *slot = &slots[read++];
-        decode_slot(cursor, slot);
+        decode_slot(cursor, encoding, slot);
         for (uint32_t i = 0; i + 1 < read; i++) {
             if (slots[i].resource == slot->resource) cursor->bad = true;
         }
@@ -187,10 +191,10 @@ static struct account *decode_slots(struct cursor *cursor, struct account *accou
     return account;
 }
 
-/* Reservations and notes come in by the writer, as changes of what was read so far. */
+/* Reservations and audit come in by the writer, as changes of what was read so far. */
 static struct account *decode_parts(struct cursor *cursor, struct account *account)
 {
-    int64_t count = cursor_number_between(cursor, 0, ACCOUNT_HOLDS_MAX);
+    int64_t count = cursor_number_between(cursor, 0, ACCOUNT_HOLDS_STORED_MAX);
     for (int64_t i = 0; i < count && !cursor->bad; i++) {
         struct change hold = {.kind = CHANGE_HOLD, .bytes = cursor_bytes(cursor)};
         hold_decode(cursor, &hold.hold);
@@ -198,45 +202,76 @@ static struct account *decode_parts(struct cursor *cursor, struct account *accou
                     account_adopt_part(account, &hold);
         if (!sane) cursor->bad = true;
     }
-    count = cursor_number_between(cursor, 0, ACCOUNT_NOTES_MAX);
+    count = cursor_number_between(cursor, 0, ACCOUNT_AUDIT_MAX);
     for (int64_t i = 0; i < count && !cursor->bad; i++) {
-        struct change note = {.kind = CHANGE_NOTE};
+        struct change entry = {.kind = CHANGE_AUDIT};
         struct bytes bytes = cursor_bytes(cursor);
         struct cursor inside = cursor_init(bytes);
-        note_decode(&inside, &note.note);
-        if (!cursor_done(&inside) || !account_adopt_part(account, &note)) cursor->bad = true;
+        audit_entry_decode(&inside, &entry.audit);
+        if (!cursor_done(&inside) || !account_adopt_part(account, &entry)) cursor->bad = true;
     }
     return account;
 }
 
-static void decode_head(struct cursor *cursor, struct account *account)
+/* What the first encoding has in another order: the plan stands between the zone and the expiry. */
+static void decode_first_status(struct cursor *cursor, struct account *account, struct account_status *status)
 {
-    struct account_rest rest = {0};
-    account->settled_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
-    account->anchor_us = cursor_signed(cursor);
-    account->state = cursor_byte(cursor);
-    struct bytes zone = cursor_bytes(cursor);
-    bool sane = account->anchor_us >= -INSTANT_MAX_US && account->anchor_us <= INSTANT_MAX_US &&
-                account->state < ACCOUNT_STATES_COUNT && (zone.size == 0 || zone_name_valid(zone));
-    if (!sane) cursor->bad = true;
-    if (!cursor->bad && zone.size > 0) account->zone = label_take(zone);
+    *status = (struct account_status){.anchor_us = cursor_signed(cursor), .then = {"", 0}};
+    status->state = cursor_byte(cursor);
+    status->zone = cursor_bytes(cursor);
     account->plan = decode_plan(cursor, false);
-    rest.expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
-    rest.next = decode_plan(cursor, true);
-    rest.next_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
-    if (!rest.next && rest.next_us > 0) cursor->bad = true;
-    if (rest.expires_us == 0 && !rest.next) return;
-    account->rest = memory_alloc(sizeof(rest));
-    *account->rest = rest;
+    status->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    bool sane = status->anchor_us >= -INSTANT_MAX_US && status->anchor_us <= INSTANT_MAX_US &&
+                status->state < ACCOUNT_STATES_COUNT && (status->zone.size == 0 || zone_name_valid(status->zone));
+    if (!sane) cursor->bad = true;
+}
+
+static void decode_head(struct cursor *cursor, uint8_t encoding, struct account *account)
+{
+    struct account_optional optional = {0};
+    struct account_status status;
+    account->applied_at_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    if (encoding == ACCOUNT_ENCODING_FIRST) {
+        decode_first_status(cursor, account, &status);
+    } else {
+        account_status_decode(cursor, encoding, &status);
+        account->plan = decode_plan(cursor, false);
+    }
+    plan_count_account(account->plan, 1);
+    optional.next = decode_plan(cursor, true);
+    optional.next_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    if (encoding != ACCOUNT_ENCODING_FIRST) optional.next_how = cursor_byte(cursor);
+    bool nothing_next = optional.next_us == 0 && optional.next_how == 0;
+    if ((!optional.next && !nothing_next) || optional.next_how >= SWITCH_HOWS_COUNT) cursor->bad = true;
+    account->state = status.state;
+    account->anchor_us = status.anchor_us;
+    optional.expires_us = status.expires_us;
+    optional.suspended_until_us = status.suspended_until_us;
+    optional.opened_us = status.opened_us;
+    if (!cursor->bad && status.zone.size > 0) account->zone = label_take(status.zone);
+    if (!cursor->bad && status.then.size > 0) optional.then = label_take(status.then);
+    bool needed = status.expires_us > 0 || status.suspended_until_us > 0 || status.opened_us > 0 || optional.then;
+    if (!needed && !optional.next) return;
+    account->optional = memory_alloc(sizeof(optional));
+    *account->optional = optional;
+}
+
+/* The encoding that a head of an account names; 0 = it is none that is known. */
+static uint8_t encoding_of(uint8_t head)
+{
+    uint8_t encoding = head & 15;
+    bool known = (head & ~15) == HEAD_KIND && encoding >= 1 && encoding <= ACCOUNT_ENCODING_NEWEST;
+    return known ? encoding : 0;
 }
 
 struct account *account_decode(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
-    if (cursor_byte(&cursor) != HEAD) return NULL;
+    uint8_t encoding = encoding_of(cursor_byte(&cursor));
+    if (encoding == 0) return NULL;
     struct account *account = account_new();
-    decode_head(&cursor, account);
-    account = decode_slots(&cursor, account);
+    decode_head(&cursor, encoding, account);
+    account = decode_slots(&cursor, encoding, account);
     account->receipts = receipts_decode(&cursor);
     decode_parts(&cursor, account);
     if (cursor_done(&cursor)) return account;
@@ -249,7 +284,7 @@ struct account *account_decode(struct bytes bytes)
 void account_effects_encode(const struct account_change *change, bool lasting, struct sink *sink)
 {
     sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
-    sink_number(sink, change->settled_us);
+    sink_number(sink, change->applied_at_us);
     sink_raw(sink, change->changes.data, change->changes.size);
 }
 
@@ -258,8 +293,9 @@ bool account_effects_decode(struct bytes bytes, struct account_change *change, b
     struct cursor cursor = cursor_init(bytes);
     uint8_t head = cursor_byte(&cursor);
     *lasting = head & LASTING_FLAG;
-    change->settled_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    if (cursor.bad || (head & ~LASTING_FLAG) != HEAD || cursor.at == cursor.size) return false;
+    change->encoding = encoding_of((uint8_t)(head & ~LASTING_FLAG));
+    change->applied_at_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
+    if (cursor.bad || change->encoding == 0 || cursor.at == cursor.size) return false;
     change->changes = (struct bytes){bytes.data + cursor.at, bytes.size - cursor.at};
     return true;
 }

@@ -1,43 +1,75 @@
 /* Changes and their parts as bytes; see change.h. */
 #include "quota/account/change.h"
+#include "quota/base/checked.h"
 
 /* ---- parts ----------------------------------------------------------------------------------------------- */
 
-/* Most windows have none of the last six: one byte says which follow. */
-static void rare_fields(const struct window *window, const int64_t *fields[7])
+/* What most windows have none of: one byte says which of them follow. */
+enum rare_part {
+    RARE_DEBT,
+    RARE_REFUNDED,
+    RARE_DENIED,
+    RARE_PEAK,
+    RARE_OVER_SINCE,
+    RARE_WARNED,
+    RARE_NUMBERS, /* those above are one number each */
+    RARE_ALLOWANCE = RARE_NUMBERS,
+    RARE_LINES,
+};
+
+static void rare_numbers(const struct window *window, const int64_t *numbers[RARE_NUMBERS])
 {
-    fields[0] = &window->delta_rest;
-    fields[1] = &window->debt;
-    fields[2] = &window->refunded;
-    fields[3] = &window->denied;
-    fields[4] = &window->peak;
-    fields[5] = &window->over_since_us;
-    fields[6] = &window->warned_bp;
+    numbers[RARE_DEBT] = &window->debt;
+    numbers[RARE_REFUNDED] = &window->refunded;
+    numbers[RARE_DENIED] = &window->denied;
+    numbers[RARE_PEAK] = &window->peak;
+    numbers[RARE_OVER_SINCE] = &window->over_since_us;
+    numbers[RARE_WARNED] = &window->warned_bp;
+}
+
+static void allowance_encode(const struct allowance *allowance, struct sink *sink)
+{
+    sink_number(sink, allowance->since);
+    sink_number(sink, allowance->past);
+    sink_signed(sink, allowance->past_units);
+    sink_number(sink, allowance->past_rest);
+}
+
+static void lines_encode(const struct window *window, struct sink *sink)
+{
+    sink_number(sink, window->lines_count);
+    for (uint32_t i = 0; i < window->lines_count; i++) {
+        sink_number(sink, window->lines[i].generation);
+        sink_number(sink, window->lines[i].left);
+    }
 }
 
 void window_encode(const struct window *window, struct sink *sink)
 {
-    const int64_t *rare[7];
-    rare_fields(window, rare);
+    const int64_t *numbers[RARE_NUMBERS];
+    rare_numbers(window, numbers);
     uint8_t mask = 0;
-    for (int i = 0; i < 7; i++) mask = (uint8_t)(mask | (*rare[i] != 0) << i);
+    for (int i = 0; i < RARE_NUMBERS; i++) mask = (uint8_t)(mask | (*numbers[i] != 0) << i);
+    if (!allowance_is_plain(&window->allowance)) mask |= 1 << RARE_ALLOWANCE;
+    if (window->lines_count > 0) mask |= 1 << RARE_LINES;
     sink_number(sink, (int64_t)window->period);
     sink_signed(sink, window->start_us);
     sink_number(sink, window->end_us == INT64_MAX ? 0 : window->end_us - window->start_us);
-    sink_signed(sink, window->limit);
+    sink_signed(sink, window->allowance.limit);
     sink_number(sink, window->used);
-    sink_signed(sink, window->delta);
     sink_byte(sink, mask);
-    for (int i = 0; i < 7; i++) {
-        if (mask >> i & 1) sink_number(sink, *rare[i]);
+    for (int i = 0; i < RARE_NUMBERS; i++) {
+        if (mask >> i & 1) sink_number(sink, *numbers[i]);
     }
+    if (mask >> RARE_ALLOWANCE & 1) allowance_encode(&window->allowance, sink);
+    if (mask >> RARE_LINES & 1) lines_encode(window, sink);
 }
 
-void window_decode(struct cursor *cursor, struct window *window)
+/* The cycle itself: period, start, length (0 = for ever). Answers the length. */
+static int64_t cycle_decode(struct cursor *cursor, struct window *window)
 {
-    const int64_t *rare[7];
     struct period period;
-    *window = (struct window){.period = (uint64_t)cursor_number(cursor)};
+    *window = (struct window){.period = (uint64_t)cursor_number(cursor), .cover = NOT_COVERED};
     if (!period_from_code(window->period, &period)) cursor->bad = true;
     window->start_us = cursor_signed(cursor);
     int64_t length_us = cursor_number(cursor);
@@ -45,17 +77,68 @@ void window_decode(struct cursor *cursor, struct window *window)
     if (cursor->bad || __builtin_add_overflow(window->start_us, length_us, &window->end_us)) cursor->bad = true;
     if (length_us != 0 && window->end_us == INT64_MAX) cursor->bad = true; /* that is written as 0 */
     if (length_us == 0) window->end_us = INT64_MAX;
-    window->limit = cursor_signed(cursor);
-    window->used = cursor_number(cursor);
-    window->delta = cursor_signed(cursor);
-    uint8_t mask = cursor_byte(cursor);
-    rare_fields(window, rare);
-    for (int i = 0; i < 7; i++) {
-        if (mask >> i & 1) *(int64_t *)rare[i] = cursor_number_between(cursor, 1, INT64_MAX);
+    return length_us;
+}
+
+static void allowance_decode(struct cursor *cursor, int64_t length_us, struct allowance *allowance)
+{
+    allowance->since = cursor_number(cursor);
+    allowance->past = cursor_number(cursor);
+    allowance->past_units = cursor_signed(cursor);
+    allowance->past_rest = cursor_number(cursor);
+    bool inside = allowance->since <= length_us && allowance->past <= allowance->since;
+    bool rest = allowance->past_rest < length_us && allowance->past_units != INT64_MIN;
+    if (!inside || !rest || allowance_is_plain(allowance)) cursor->bad = true;
+}
+
+static void lines_decode(struct cursor *cursor, struct window *window)
+{
+    int64_t before = -1;
+    window->lines_count = (uint32_t)cursor_number_between(cursor, 1, REFUND_LINES_MAX);
+    for (uint32_t i = 0; i < window->lines_count && !cursor->bad; i++) {
+        window->lines[i].generation = cursor_number_between(cursor, before + 1, INT64_MAX - 1);
+        window->lines[i].left = cursor_number(cursor);
+        before = window->lines[i].generation;
     }
-    bool sane = mask < 128 && window->limit >= UNLIMITED && window->delta != INT64_MIN &&
-                window->warned_bp <= ENTITLEMENT_PERCENT_MAX_BP && window->over_since_us <= INSTANT_MAX_US &&
-                (length_us == 0 ? window->delta_rest == 0 : window->delta_rest < length_us);
+}
+
+static void rare_numbers_decode(struct cursor *cursor, uint8_t mask, const int64_t *numbers[], int count)
+{
+    for (int i = 0; i < count; i++) {
+        if (mask >> i & 1) *(int64_t *)numbers[i] = cursor_number_between(cursor, 1, INT64_MAX);
+    }
+}
+
+/* The first encoding kept what prorated changes had added to the limit, and the rest of it among the rare numbers. */
+static void first_window_decode(struct cursor *cursor, int64_t length_us, struct window *window)
+{
+    const int64_t *numbers[RARE_NUMBERS + 1] = {&window->allowance.past_rest};
+    window->allowance.past_units = cursor_signed(cursor);
+    uint8_t mask = cursor_byte(cursor);
+    rare_numbers(window, numbers + 1);
+    rare_numbers_decode(cursor, mask, numbers, RARE_NUMBERS + 1);
+    bool fits = window->allowance.past_rest < max_i64(length_us, 1) && window->allowance.past_units != INT64_MIN;
+    if (mask >= 1 << (RARE_NUMBERS + 1) || !fits) cursor->bad = true;
+}
+
+void window_decode(struct cursor *cursor, uint8_t encoding, struct window *window)
+{
+    const int64_t *numbers[RARE_NUMBERS];
+    int64_t length_us = cycle_decode(cursor, window), lowest = ABSENT;
+    window->allowance.limit = cursor_signed(cursor);
+    window->used = cursor_number(cursor);
+    if (encoding == ACCOUNT_ENCODING_FIRST) {
+        lowest = UNLIMITED;
+        first_window_decode(cursor, length_us, window);
+    } else {
+        uint8_t mask = cursor_byte(cursor);
+        rare_numbers(window, numbers);
+        rare_numbers_decode(cursor, mask, numbers, RARE_NUMBERS);
+        if (mask >> RARE_ALLOWANCE & 1) allowance_decode(cursor, length_us, &window->allowance);
+        if (mask >> RARE_LINES & 1) lines_decode(cursor, window);
+    }
+    bool sane = window->allowance.limit >= lowest && window->warned_bp <= ENTITLEMENT_PERCENT_MAX_BP &&
+                window->over_since_us <= INSTANT_MAX_US;
     if (!sane) cursor->bad = true;
 }
 
@@ -85,7 +168,7 @@ void hold_decode(struct cursor *cursor, struct hold *hold)
     record_verdict_decode(cursor, &hold->verdict);
 }
 
-void note_encode(const struct note *note, struct sink *sink)
+void audit_entry_encode(const struct audit_entry *note, struct sink *sink)
 {
     sink_number(sink, note->at_us);
     sink_byte(sink, note->act);
@@ -95,7 +178,7 @@ void note_encode(const struct note *note, struct sink *sink)
     sink_bytes(sink, note->reason);
 }
 
-void note_decode(struct cursor *cursor, struct note *note)
+void audit_entry_decode(struct cursor *cursor, struct audit_entry *note)
 {
     note->at_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
     note->act = cursor_byte(cursor);
@@ -103,8 +186,35 @@ void note_decode(struct cursor *cursor, struct note *note)
     note->amount = cursor_number(cursor);
     note->actor = cursor_bytes(cursor);
     note->reason = cursor_bytes(cursor);
-    if (note->act < NOTE_OPEN || note->act >= NOTE_ACTS_END) cursor->bad = true;
+    if (note->act < AUDIT_OPEN || note->act >= AUDIT_ACTIONS_END) cursor->bad = true;
     if (note->actor.size > ACTOR_BYTES_MAX || note->reason.size > REASON_BYTES_MAX) cursor->bad = true;
+}
+
+void account_status_encode(const struct account_status *status, struct sink *sink)
+{
+    sink_byte(sink, status->state);
+    sink_signed(sink, status->anchor_us);
+    sink_number(sink, status->expires_us);
+    sink_bytes(sink, status->zone);
+    sink_number(sink, status->suspended_until_us);
+    sink_number(sink, status->opened_us);
+    sink_bytes(sink, status->then);
+}
+
+void account_status_decode(struct cursor *cursor, uint8_t encoding, struct account_status *status)
+{
+    *status = (struct account_status){.state = cursor_byte(cursor), .zone = {"", 0}, .then = {"", 0}};
+    status->anchor_us = cursor_signed(cursor);
+    status->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    status->zone = cursor_bytes(cursor);
+    if (encoding != ACCOUNT_ENCODING_FIRST) {
+        status->suspended_until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        status->opened_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        status->then = cursor_bytes(cursor);
+    }
+    bool sane = status->state < ACCOUNT_STATES_COUNT && status->anchor_us >= -INSTANT_MAX_US &&
+                status->anchor_us <= INSTANT_MAX_US && status->then.size <= PLAN_NAME_MAX;
+    if (!sane || (status->zone.size > 0 && !zone_name_valid(status->zone))) cursor->bad = true;
 }
 
 static void closed_encode(const struct closed_cycle *closed, struct sink *sink)
@@ -161,43 +271,64 @@ enum field {
     FIELD_PERIOD,
     FIELD_CODE, /* of a period that the slot has */
     FIELD_PERIOD_US,
-    FIELD_ANCHOR,
     FIELD_EXPIRES,
     FIELD_UNTIL,
+    FIELD_HOW,
     FIELD_AMOUNT,
     FIELD_PEAK,
-    FIELD_STATE,
+    FIELD_REMAINING,
+    FIELD_GENERATION,
     FIELD_OUTCOME,
+    FIELD_STATUS,
     FIELD_WINDOW,
     FIELD_CLOSED,
     FIELD_LOG,
     FIELD_HOLD,
-    FIELD_NOTE,
+    FIELD_AUDIT,
 };
 
-/* What each kind says, in this order, FIELD_END behind it: the wire format. */
-static const uint8_t fields_of[CHANGE_KINDS_END][5] = {
+#define FIELDS_MAX 6
+
+/* What each kind says, in this order, FIELD_END behind it: the wire format of the newest encoding. */
+static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_PLAN] = {FIELD_BYTES},
-    [CHANGE_LIFE] = {FIELD_STATE, FIELD_ANCHOR, FIELD_EXPIRES, FIELD_BODY},
-    [CHANGE_NEXT] = {FIELD_UNTIL, FIELD_BYTES},
+    [CHANGE_STATUS] = {FIELD_STATUS},
+    [CHANGE_NEXT] = {FIELD_UNTIL, FIELD_HOW, FIELD_BYTES},
     [CHANGE_SLOT] = {FIELD_BYTES},
-    [CHANGE_OWN] = {FIELD_SLOT, FIELD_UNTIL, FIELD_BYTES},
+    [CHANGE_OVERRIDE] = {FIELD_SLOT, FIELD_UNTIL, FIELD_BYTES},
     [CHANGE_WINDOW] = {FIELD_SLOT, FIELD_WINDOW},
-    [CHANGE_DROP] = {FIELD_SLOT, FIELD_PERIOD},
+    [CHANGE_WINDOW_REMOVED] = {FIELD_SLOT, FIELD_PERIOD},
     [CHANGE_CLOSED] = {FIELD_SLOT, FIELD_PERIOD, FIELD_CLOSED},
-    [CHANGE_AMENDED] = {FIELD_SLOT, FIELD_PERIOD, FIELD_CLOSED},
+    [CHANGE_CYCLE_CORRECTED] = {FIELD_SLOT, FIELD_PERIOD, FIELD_CLOSED},
     [CHANGE_RATES] = {FIELD_SLOT, FIELD_BYTES},
-    [CHANGE_ROLLED] = {FIELD_SLOT, FIELD_PERIOD_US, FIELD_LOG},
-    [CHANGE_WITHDRAWN] = {FIELD_SLOT, FIELD_PERIOD_US, FIELD_LOG},
-    [CHANGE_EMPTIED] = {FIELD_SLOT},
+    [CHANGE_LOG_APPENDED] = {FIELD_SLOT, FIELD_PERIOD_US, FIELD_LOG},
+    [CHANGE_LOG_REMOVED] = {FIELD_SLOT, FIELD_PERIOD_US, FIELD_LOG},
+    [CHANGE_RESOURCE_RESET] = {FIELD_SLOT},
     [CHANGE_RECORD] = {FIELD_EXPIRES, FIELD_KEY, FIELD_BODY},
-    [CHANGE_REWRITE] = {FIELD_KEY, FIELD_BODY},
+    [CHANGE_RECORD_PATCHED] = {FIELD_KEY, FIELD_BODY},
     [CHANGE_HOLD] = {FIELD_KEY, FIELD_HOLD},
-    [CHANGE_EXTEND] = {FIELD_KEY, FIELD_EXPIRES},
-    [CHANGE_RESOLVE] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT},
-    [CHANGE_NOTE] = {FIELD_NOTE},
+    [CHANGE_HOLD_EXTENDED] = {FIELD_KEY, FIELD_EXPIRES},
+    [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT, FIELD_REMAINING, FIELD_GENERATION},
+    [CHANGE_AUDIT] = {FIELD_AUDIT},
     [CHANGE_USED] = {FIELD_SLOT, FIELD_CODE, FIELD_AMOUNT, FIELD_PEAK},
+    [CHANGE_ENTITLEMENT] = {FIELD_BYTES},
+    [CHANGE_GENERATION] = {FIELD_SLOT, FIELD_AMOUNT},
+    [CHANGE_REWOUND] = {FIELD_UNTIL},
+    [CHANGE_SWEPT] = {FIELD_END},
+    [CHANGE_DENIED] = {FIELD_SLOT, FIELD_CODE},
 };
+
+/* Where the first encoding differs: these kinds said less, and the kinds behind CHANGE_USED were not there. */
+static const uint8_t first_fields_of[CHANGE_USED + 1][FIELDS_MAX] = {
+    [CHANGE_NEXT] = {FIELD_UNTIL, FIELD_BYTES},
+    [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT},
+};
+
+static const uint8_t *fields_in(uint8_t encoding, uint8_t kind)
+{
+    bool differs = encoding == ACCOUNT_ENCODING_FIRST && first_fields_of[kind][0] != FIELD_END;
+    return differs ? first_fields_of[kind] : fields_of[kind];
+}
 
 static void field_encode(const struct change *change, enum field field, struct sink *sink)
 {
@@ -209,27 +340,22 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_PERIOD:
     case FIELD_CODE: sink_number(sink, (int64_t)change->period); break;
     case FIELD_PERIOD_US: sink_number(sink, change->period_us); break;
-    case FIELD_ANCHOR: sink_signed(sink, change->anchor_us); break;
     case FIELD_EXPIRES: sink_number(sink, change->expires_us); break;
     case FIELD_UNTIL: sink_number(sink, change->until_us); break;
+    case FIELD_HOW: sink_byte(sink, change->how); break;
     case FIELD_AMOUNT: sink_number(sink, change->amount); break;
     case FIELD_PEAK: sink_number(sink, change->peak); break;
-    case FIELD_STATE: sink_byte(sink, change->state); break;
+    case FIELD_REMAINING: sink_signed(sink, change->remaining); break;
+    case FIELD_GENERATION: sink_number(sink, change->generation); break;
     case FIELD_OUTCOME: sink_byte(sink, change->outcome); break;
+    case FIELD_STATUS: account_status_encode(&change->status, sink); break;
     case FIELD_WINDOW: window_encode(&change->window, sink); break;
     case FIELD_CLOSED: closed_encode(&change->closed, sink); break;
     case FIELD_LOG: log_encode(&change->log, sink); break;
     case FIELD_HOLD: hold_encode(&change->hold, sink); break;
-    case FIELD_NOTE: note_encode(&change->note, sink); break;
+    case FIELD_AUDIT: audit_entry_encode(&change->audit, sink); break;
     case FIELD_END: break;
     }
-}
-
-static int64_t anchor_decode(struct cursor *cursor)
-{
-    int64_t anchor_us = cursor_signed(cursor);
-    if (anchor_us < -INSTANT_MAX_US || anchor_us > INSTANT_MAX_US) cursor->bad = true;
-    return anchor_us;
 }
 
 static uint64_t period_decode(struct cursor *cursor)
@@ -254,7 +380,14 @@ static uint8_t byte_decode(struct cursor *cursor, uint8_t least, uint8_t most)
     return byte;
 }
 
-static void field_decode(struct cursor *cursor, enum field field, struct change *change)
+static int64_t remaining_decode(struct cursor *cursor)
+{
+    int64_t remaining = cursor_signed(cursor);
+    if (remaining < UNLIMITED) cursor->bad = true;
+    return remaining;
+}
+
+static void field_decode(struct cursor *cursor, uint8_t encoding, enum field field, struct change *change)
 {
     switch (field) {
     case FIELD_SLOT: change->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1); break;
@@ -264,18 +397,20 @@ static void field_decode(struct cursor *cursor, enum field field, struct change 
     case FIELD_PERIOD: change->period = period_decode(cursor); break;
     case FIELD_CODE: change->period = (uint64_t)cursor_number(cursor); break;
     case FIELD_PERIOD_US: change->period_us = cursor_number_between(cursor, 1, DURATION_MAX_US); break;
-    case FIELD_ANCHOR: change->anchor_us = anchor_decode(cursor); break;
     case FIELD_EXPIRES: change->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
     case FIELD_UNTIL: change->until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
+    case FIELD_HOW: change->how = byte_decode(cursor, 0, SWITCH_HOWS_COUNT - 1); break;
     case FIELD_AMOUNT: change->amount = cursor_number(cursor); break;
     case FIELD_PEAK: change->peak = cursor_number(cursor); break;
-    case FIELD_STATE: change->state = byte_decode(cursor, 0, ACCOUNT_STATES_COUNT - 1); break;
+    case FIELD_REMAINING: change->remaining = remaining_decode(cursor); break;
+    case FIELD_GENERATION: change->generation = cursor_number(cursor); break;
     case FIELD_OUTCOME: change->outcome = byte_decode(cursor, HOLD_COMMITTED, HOLD_EXPIRED); break;
-    case FIELD_WINDOW: window_decode(cursor, &change->window); break;
+    case FIELD_STATUS: account_status_decode(cursor, encoding, &change->status); break;
+    case FIELD_WINDOW: window_decode(cursor, encoding, &change->window); break;
     case FIELD_CLOSED: closed_decode(cursor, &change->closed); break;
     case FIELD_LOG: log_decode(cursor, &change->log); break;
     case FIELD_HOLD: hold_decode(cursor, &change->hold); break;
-    case FIELD_NOTE: note_decode(cursor, &change->note); break;
+    case FIELD_AUDIT: audit_entry_decode(cursor, &change->audit); break;
     case FIELD_END: break;
     }
 }
@@ -287,16 +422,17 @@ void change_encode(const struct change *change, struct sink *sink)
     for (; *field != FIELD_END; field++) field_encode(change, (enum field) * field, sink);
 }
 
-void change_decode(struct cursor *cursor, struct change *change)
+void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change)
 {
-    uint8_t kind = byte_decode(cursor, CHANGE_PLAN, CHANGE_KINDS_END - 1);
+    uint8_t highest = encoding == ACCOUNT_ENCODING_FIRST ? CHANGE_USED : CHANGE_KINDS_END - 1;
+    uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest);
     change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
+    change->how = SWITCH_HOW_FULL;         /* what the first encoding did not say */
+    change->remaining = change->generation = 0;
     if (cursor->bad) return;
-    const uint8_t *field = fields_of[kind];
-    for (; *field != FIELD_END && !cursor->bad; field++) field_decode(cursor, (enum field) * field, change);
+    const uint8_t *field = fields_in(encoding, kind);
+    for (; *field != FIELD_END && !cursor->bad; field++) field_decode(cursor, encoding, (enum field) * field, change);
     if (cursor->bad) return;
-    bool ends_nothing = (kind == CHANGE_NEXT || kind == CHANGE_OWN) && change->bytes.size == 0 && change->until_us > 0;
-    if (ends_nothing) cursor->bad = true;
-    bool named = kind == CHANGE_LIFE && change->body.size > 0;
-    if (named && !zone_name_valid(change->body)) cursor->bad = true;
+    bool optional = kind == CHANGE_NEXT || kind == CHANGE_OVERRIDE;
+    if (optional && change->bytes.size == 0 && change->until_us > 0) cursor->bad = true;
 }

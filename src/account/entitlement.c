@@ -1,4 +1,4 @@
-/* Checks, encodes and writes the terms of one resource; see entitlement.h. */
+/* Checks, merges, encodes and writes the entitlement to one resource; see entitlement.h. */
 #include "quota/account/entitlement.h"
 #include "quota/base/checked.h"
 #include "quota/rate/rule_codec.h"
@@ -38,7 +38,6 @@ static bool rules_clash(const struct quota_rule *left, const struct quota_rule *
 
 static const char *rules_fault(const struct entitlement *entitlement)
 {
-    if (entitlement->rules_count == 0) return "needs a LIMIT or a RATE";
     if (entitlement->rules_count > ENTITLEMENT_RULES_MAX) return "has at most 16 LIMITs and RATEs";
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         const char *fault = quota_rule_fault(&entitlement->rules[i]);
@@ -51,6 +50,12 @@ static const char *rules_fault(const struct entitlement *entitlement)
 }
 
 const char *entitlement_fault(const struct entitlement *entitlement)
+{
+    if (entitlement->rules_count == 0) return "needs a LIMIT or a RATE";
+    return override_fault(entitlement);
+}
+
+const char *override_fault(const struct entitlement *entitlement)
 {
     const char *fault = rules_fault(entitlement);
     if (fault) return fault;
@@ -112,6 +117,92 @@ uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule ra
     return count;
 }
 
+/* ---- overrides ------------------------------------------------------------------------------------------- */
+
+/* Does a rule of an override replace this rule of the plan? A LIMIT of a day replaces every LIMIT of a day. */
+static bool rule_replaces(const struct quota_rule *rule, const struct quota_rule *plan)
+{
+    if (rule->kind != plan->kind) return false;
+    switch (rule->kind) {
+    case QUOTA_LIMIT: return rule->period.unit == plan->period.unit && rule->period.count == plan->period.count;
+    case QUOTA_ROLLING: return rule->rule.period_us == plan->rule.period_us;
+    default: return true;
+    }
+}
+
+static const struct quota_rule *replacement(const struct entitlement *override, const struct quota_rule *plan)
+{
+    for (uint32_t i = 0; i < override->rules_count; i++) {
+        if (rule_replaces(&override->rules[i], plan)) return &override->rules[i];
+    }
+    return NULL;
+}
+
+static bool is_among(const struct quota_rule *rule, const struct quota_rule *const *rules, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (rules[i] == rule) return true;
+    }
+    return false;
+}
+
+/* The rules of both in order: replaced ones in the plan's places, all others of the override behind. */
+static void merge_rules(const struct entitlement *plan, const struct entitlement *override, struct entitlement *merged)
+{
+    const struct quota_rule *rules[2 * ENTITLEMENT_RULES_MAX];
+    uint32_t count = 0, kept = 0;
+    for (uint32_t i = 0; i < plan->rules_count; i++) {
+        const struct quota_rule *rule = replacement(override, &plan->rules[i]);
+        if (!rule) rule = &plan->rules[i], kept++;
+        if (!is_among(rule, rules, count)) rules[count++] = rule;
+    }
+    for (uint32_t i = 0; i < override->rules_count; i++) {
+        if (!is_among(&override->rules[i], rules, count)) rules[count++] = &override->rules[i];
+    }
+    uint32_t room = ENTITLEMENT_RULES_MAX - override->rules_count;
+    merged->rules_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool of_plan = rules[i] >= plan->rules && rules[i] < plan->rules + plan->rules_count;
+        if (of_plan && room-- == 0) break; /* too many: what the plan has last gives way */
+        merged->rules[merged->rules_count++] = *rules[i];
+    }
+}
+
+void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint8_t options,
+                       struct entitlement *merged)
+{
+    const struct entitlement none = entitlement_none(override->resource);
+    if (!plan) plan = &none;
+    *merged = *plan;
+    merge_rules(plan, override, merged);
+    if (options & OPTION_COST) merged->cost = override->cost;
+    if (options & OPTION_WARN) {
+        merged->warnings_count = override->warnings_count;
+        memcpy(merged->warnings_bp, override->warnings_bp, sizeof(merged->warnings_bp));
+    }
+    if (options & OPTION_BURST) merged->burst_bp = override->burst_bp, merged->repay = override->repay;
+    if (options & OPTION_GRACE) merged->grace_us = override->grace_us;
+    if (options & OPTION_OVERAGE) merged->overage = override->overage;
+    if (options & OPTION_REFUNDS) {
+        merged->refunds_max = override->refunds_max;
+        merged->refunds_within_us = override->refunds_within_us;
+    }
+    if (options & OPTION_HOLDS) merged->holds_max = override->holds_max;
+}
+
+bool entitlement_equal(const struct entitlement *left, const struct entitlement *right)
+{
+    struct sink sinks[2] = {{0}, {0}};
+    struct entitlement both[2] = {*left, *right};
+    for (int i = 0; i < 2; i++) {
+        both[i].resource = BYTES("-");
+        entitlement_encode(&both[i], &sinks[i]);
+    }
+    bool equal = sinks[0].size == sinks[1].size && memcmp(sinks[0].data, sinks[1].data, sinks[0].size) == 0;
+    for (int i = 0; i < 2; i++) sink_free(&sinks[i]);
+    return equal;
+}
+
 /* ---- bytes ----------------------------------------------------------------------------------------------- */
 
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
@@ -158,7 +249,7 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
 {
     *entitlement = entitlement_none(cursor_bytes(cursor));
     entitlement->cost = cursor_number(cursor);
-    entitlement->rules_count = (uint32_t)cursor_number_between(cursor, 1, ENTITLEMENT_RULES_MAX);
+    entitlement->rules_count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_RULES_MAX);
     for (uint32_t i = 0; i < entitlement->rules_count && !cursor->bad; i++)
         quota_rule_decode(cursor, &entitlement->rules[i]);
     entitlement->warnings_count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_WARNINGS_MAX);
@@ -171,7 +262,7 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     entitlement->refunds_max = cursor_signed(cursor);
     entitlement->refunds_within_us = cursor_number(cursor);
     entitlement->holds_max = cursor_signed(cursor);
-    if (flags > (REPAY_FLAG | OVERAGE_FLAG) || cursor->bad || entitlement_fault(entitlement)) cursor->bad = true;
+    if (flags > (REPAY_FLAG | OVERAGE_FLAG) || cursor->bad || override_fault(entitlement)) cursor->bad = true;
     if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
 }
 

@@ -39,6 +39,20 @@ static uint32_t place_of(const struct holds *holds, const struct stored_hold *st
     return low;
 }
 
+uint32_t holds_ended(const struct holds *holds, int64_t now_us)
+{
+    uint32_t low = 0, high = holds->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (holds->by_expiry[middle]->hold.expires_us <= now_us) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* Room for so many pointers, at least one. */
 static void resize(struct holds *holds, uint32_t capacity)
 {

@@ -101,7 +101,7 @@ static void ring_append(struct receipts *receipts, struct chunk *chunk)
     *ring_slot(archive, first_sequence(receipts) + archive->chunks++) = chunk;
 }
 
-/* A quarter to a half of what is held, a power of two; a record that takes most of that gets a block of its own. */
+/* A quarter to a half of what is held, a power of two; a record that takes most of that gets a block of its override. */
 static size_t chunk_size_for(const struct receipts *receipts, size_t record_size)
 {
     size_t size = CHUNK_BYTES_FIRST, needed = CHUNK_FRONT + record_size;
@@ -419,7 +419,7 @@ static void index_shrink(struct receipts *receipts)
 
 /* ---- few of them -------------------------------------------------------------------------------------------- */
 
-/* Few become many: their chunk becomes a block of its own, and an index leads to each of them. */
+/* Few become many: their chunk becomes a block of its override, and an index leads to each of them. */
 static struct receipts *few_end(struct receipts *receipts)
 {
     struct chunk *only = chunk_of(receipts, receipts->oldest), *first = memory_alloc(only->size);

@@ -2,7 +2,8 @@
 #include "quota/account/idempotency_record.h"
 #include "quota/base/checked.h"
 
-#define SLOT_MAX 65535
+#define SLOT_MAX         65535
+#define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs */
 
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id)
 {
@@ -84,11 +85,14 @@ static bool units_fit(int64_t amount, int64_t cost)
 
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink)
 {
-    sink_byte(sink, mode);
+    bool generations = false;
+    for (uint32_t i = 0; i < count; i++) generations = generations || items[i].generation > 0;
+    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0)));
     for (uint32_t i = 0; i < count; i++) {
         sink_number(sink, items[i].slot);
         sink_number(sink, items[i].amount);
         sink_number(sink, items[i].cost);
+        if (generations) sink_number(sink, items[i].generation);
         charged_encode(&items[i].charged, sink);
         record_verdict_encode(&items[i].verdict, sink);
     }
@@ -97,7 +101,8 @@ void record_items_encode(const struct record_item *items, uint32_t count, uint8_
 bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode)
 {
     struct cursor cursor = cursor_init(body);
-    *mode = cursor_byte(&cursor);
+    uint8_t flags = cursor_byte(&cursor);
+    *mode = flags & (uint8_t)~GENERATIONS_FLAG;
     *count = 0;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (*count == BATCH_ITEMS_MAX) return false;
@@ -105,6 +110,7 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
         item->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
         item->amount = cursor_number(&cursor);
         item->cost = cursor_number_between(&cursor, 1, INT64_MAX);
+        item->generation = flags & GENERATIONS_FLAG ? cursor_number(&cursor) : 0;
         charged_decode(&cursor, &item->charged);
         record_verdict_decode(&cursor, &item->verdict);
         if (!units_fit(item->verdict.granted, item->cost)) cursor.bad = true;
@@ -142,6 +148,8 @@ void record_hold_encode(const struct record_hold *hold, struct sink *sink)
     sink_number(sink, hold->posted);
     sink_number(sink, hold->cost);
     sink_number(sink, hold->made_us);
+    sink_signed(sink, hold->remaining);
+    sink_number(sink, hold->generation);
 }
 
 bool record_hold_decode(struct bytes body, struct record_hold *hold)
@@ -151,10 +159,15 @@ bool record_hold_decode(struct bytes body, struct record_hold *hold)
     hold->outcome = (enum hold_outcome)outcome;
     hold->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
     hold->amount = cursor_number(&cursor);
-    hold->posted = cursor_number_between(&cursor, 0, hold->amount);
+    hold->posted = cursor_number(&cursor);
     hold->cost = cursor_number_between(&cursor, 1, INT64_MAX);
     hold->made_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
-    if (!units_fit(hold->amount, hold->cost)) cursor.bad = true;
+    hold->remaining = hold->generation = 0;
+    if (!cursor.bad && cursor.at < cursor.size) { /* the first encoding ended here */
+        hold->remaining = cursor_signed(&cursor);
+        hold->generation = cursor_number(&cursor);
+    }
+    if (!units_fit(hold->amount, hold->cost) || !units_fit(hold->posted, hold->cost)) cursor.bad = true;
     return cursor_done(&cursor) && outcome >= HOLD_COMMITTED && outcome <= HOLD_EXPIRED;
 }
 

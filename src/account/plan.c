@@ -1,70 +1,194 @@
-/* The table of shared plans, and their bytes; see plan.h. */
+/* Shared, immutable plans; see plan.h. */
+#include "quota/account/plan.h"
+#include "quota/base/checked.h"
+#include "quota/base/linear_hash.h"
 #include "quota/base/memory.h"
 #include <pthread.h>
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
-#include "quota/account/plan.h"
+
+#define GRANTED_FLAG 1
+#define ONLY_FLAG    2
 
 static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct plan *table; /* by their bytes */
+static struct hash_index table; /* by their bytes */
 
-/* Order of names: by bytes, the shorter first. */
+static struct bytes key_of(const struct hash_link *link)
+{
+    return HASH_RECORD(link, const struct plan, link)->bytes;
+}
+
+/* Order of names: the shorter first, then by bytes. */
 static int name_order(struct bytes left, struct bytes right)
 {
     if (left.size != right.size) return left.size < right.size ? -1 : 1;
     return memcmp(left.data, right.data, left.size);
 }
 
-/* Reads a copy of the bytes, so that every span of the plan points into what it owns. */
-static bool plan_read(struct cursor *cursor, struct plan *plan)
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
+
+void plan_entry_encode(const struct plan_entry *entry, struct sink *sink)
 {
-    plan->name = cursor_bytes(cursor);
-    plan->revision = cursor_number_between(cursor, 1, INT64_MAX);
-    plan->entitlement_count = (uint32_t)cursor_number_between(cursor, 0, PLAN_RESOURCES_MAX);
-    if (plan->name.size > PLAN_NAME_MAX) cursor->bad = true;
-    for (uint32_t i = 0; i < plan->entitlement_count && !cursor->bad; i++) {
-        entitlement_decode(cursor, &plan->entitlement[i]);
-        bool ordered = i == 0 || name_order(plan->entitlement[i - 1].resource, plan->entitlement[i].resource) < 0;
+    sink_number(sink, entry->revision);
+    sink_byte(sink, (uint8_t)((entry->granted ? GRANTED_FLAG : 0) | (entry->only ? ONLY_FLAG : 0)));
+    sink_byte(sink, entry->options);
+    if (entry->granted) {
+        entitlement_encode(&entry->entitlement, sink);
+    } else {
+        sink_bytes(sink, entry->entitlement.resource);
+    }
+}
+
+void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
+{
+    entry->revision = cursor_number_between(cursor, 1, INT64_MAX);
+    uint8_t flags = cursor_byte(cursor);
+    entry->granted = flags & GRANTED_FLAG;
+    entry->only = flags & ONLY_FLAG;
+    entry->options = cursor_byte(cursor);
+    if (flags > (GRANTED_FLAG | ONLY_FLAG) || entry->options > OPTIONS_ALL) cursor->bad = true;
+    if (entry->granted) {
+        entitlement_decode(cursor, &entry->entitlement);
+        bool grants_nothing = entry->entitlement.rules_count == 0 && entry->options == 0;
+        if (grants_nothing) cursor->bad = true;
+        return;
+    }
+    entry->entitlement = entitlement_none(cursor_bytes(cursor));
+    size_t size = entry->entitlement.resource.size;
+    if (size == 0 || size > RESOURCE_NAME_MAX) cursor->bad = true;
+}
+
+static void write_head(struct sink *sink, struct bytes name, uint32_t count)
+{
+    sink_byte(sink, PLAN_ENCODING_NEWEST);
+    sink_bytes(sink, name);
+    sink_number(sink, count);
+}
+
+/* Insertion sort of a copy of the pointers: plans are short lists, and mostly in order already. */
+void plan_write(struct bytes name, const struct plan_entry *const *entries, uint32_t count, struct sink *sink)
+{
+    const struct plan_entry *ordered[PLAN_ENTRIES_MAX];
+    count = (uint32_t)min_i64(count, PLAN_ENTRIES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t at = i;
+        for (; at > 0; at--) {
+            struct bytes before = ordered[at - 1]->entitlement.resource;
+            if (name_order(before, entries[i]->entitlement.resource) < 0) break;
+            ordered[at] = ordered[at - 1];
+        }
+        ordered[at] = entries[i];
+    }
+    write_head(sink, name, count);
+    for (uint32_t i = 0; i < count; i++) plan_entry_encode(ordered[i], sink);
+}
+
+/* Too many entries: of those that grant nothing the oldest revision goes, since it is behind the longest. */
+static void drop_one(const struct plan_entry **entries, uint32_t *count)
+{
+    uint32_t oldest = *count;
+    for (uint32_t i = 0; i < *count; i++) {
+        if (entries[i]->granted) continue;
+        if (oldest == *count || entries[i]->revision < entries[oldest]->revision) oldest = i;
+    }
+    if (oldest == *count) oldest = 0;
+    for (uint32_t i = oldest; i + 1 < *count; i++) entries[i] = entries[i + 1];
+    --*count;
+}
+
+void plan_write_with(const struct plan *plan, const struct plan_entry *entry, struct sink *sink)
+{
+    const struct plan_entry *entries[PLAN_ENTRIES_MAX + 1];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < plan->entries_count; i++) {
+        const struct plan_entry *before = &plan->entries[i];
+        if (!bytes_equal(before->entitlement.resource, entry->entitlement.resource)) entries[count++] = before;
+    }
+    if (count == PLAN_ENTRIES_MAX) drop_one(entries, &count);
+    entries[count++] = entry;
+    plan_write(plan->name, entries, count, sink);
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+/* What the first encoding says, once more in the newest. The cursor stands behind the encoding's number. */
+static bool convert_first_encoding(struct cursor *cursor, struct sink *sink)
+{
+    struct bytes name = cursor_bytes(cursor);
+    int64_t revision = cursor_number_between(cursor, 1, INT64_MAX);
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, PLAN_RESOURCES_MAX);
+    if (cursor->bad) return false;
+    write_head(sink, name, count);
+    for (uint32_t i = 0; i < count && !cursor->bad; i++) {
+        /* A nameless plan of this encoding is an override that knew no merging: these rules and no others. */
+        struct plan_entry entry = {
+            .revision = revision, .granted = true, .only = name.size == 0, .options = name.size == 0 ? OPTIONS_ALL : 0};
+        entitlement_decode(cursor, &entry.entitlement);
+        if (!cursor->bad) plan_entry_encode(&entry, sink);
+    }
+    return cursor_done(cursor);
+}
+
+/* How many entries the bytes say they hold: each takes at least eight bytes, so the answer is bounded by their size. */
+static bool read_head(struct cursor *cursor, struct bytes *name, uint32_t *count)
+{
+    if (cursor_byte(cursor) != PLAN_ENCODING_NEWEST) cursor->bad = true;
+    *name = cursor_bytes(cursor);
+    *count = (uint32_t)cursor_number_between(cursor, 0, PLAN_ENTRIES_MAX);
+    if (name->size > PLAN_NAME_MAX) cursor->bad = true;
+    return !cursor->bad;
+}
+
+static bool read_entries(struct cursor *cursor, struct plan *plan)
+{
+    for (uint32_t i = 0; i < plan->entries_count && !cursor->bad; i++) {
+        plan_entry_decode(cursor, &plan->entries[i]);
+        bool ordered =
+            i == 0 || name_order(plan->entries[i - 1].entitlement.resource, plan->entries[i].entitlement.resource) < 0;
         if (!ordered) cursor->bad = true;
     }
     return cursor_done(cursor);
 }
 
-/* How many terms the bytes say they hold: each takes at least eight bytes, so the answer is bounded by their size. */
-static uint32_t plan_claims(struct bytes bytes)
-{
-    struct cursor cursor = cursor_init(bytes);
-    if (cursor_byte(&cursor) != PLAN_ENCODING_PLAN) cursor.bad = true;
-    cursor_bytes(&cursor);
-    cursor_number(&cursor);
-    return (uint32_t)cursor_number_between(&cursor, 0, PLAN_RESOURCES_MAX);
-}
-
+/* Reads a copy of the bytes, so that every span of the plan points into what it owns. */
 static struct plan *plan_new(struct bytes bytes)
 {
-    size_t entitlement_size = plan_claims(bytes) * sizeof(struct entitlement);
-    struct plan *plan = memory_alloc(sizeof(*plan) + entitlement_size + bytes.size);
-    char *copy = (char *)plan + sizeof(*plan) + entitlement_size;
+    struct cursor cursor = cursor_init(bytes);
+    struct bytes name;
+    uint32_t count;
+    if (!read_head(&cursor, &name, &count)) return NULL;
+    size_t entries_size = count * sizeof(struct plan_entry);
+    struct plan *plan = memory_alloc(sizeof(*plan) + entries_size + bytes.size);
+    char *copy = (char *)plan + sizeof(*plan) + entries_size;
     memset(plan, 0, sizeof(*plan));
     memcpy(copy, bytes.data, bytes.size);
     plan->bytes = (struct bytes){copy, bytes.size};
-    struct cursor cursor = cursor_init(plan->bytes);
-    if (cursor_byte(&cursor) == PLAN_ENCODING_PLAN && plan_read(&cursor, plan)) return plan;
+    cursor = cursor_init(plan->bytes);
+    if (read_head(&cursor, &plan->name, &plan->entries_count) && read_entries(&cursor, plan)) return plan;
     memory_free(plan);
     return NULL;
 }
 
-const struct plan *plan_take(struct bytes bytes)
+/* ---- sharing --------------------------------------------------------------------------------------------- */
+
+static const struct plan *take_newest(struct bytes bytes)
 {
-    struct plan *plan;
+    uint32_t hash = linear_hash(bytes);
     pthread_mutex_lock(&table_lock);
-    HASH_FIND(hh, table, bytes.data, (unsigned)bytes.size, plan);
-    if (!plan && (plan = plan_new(bytes)))
-        HASH_ADD_KEYPTR(hh, table, plan->bytes.data, (unsigned)plan->bytes.size, plan);
+    struct hash_link *link = hash_index_find(&table, bytes, hash, key_of);
+    struct plan *plan = link ? HASH_RECORD(link, struct plan, link) : plan_new(bytes);
+    if (plan && !link) hash_index_add(&table, &plan->link, hash);
     if (plan) plan->users++;
     pthread_mutex_unlock(&table_lock);
+    return plan;
+}
+
+const struct plan *plan_take(struct bytes bytes)
+{
+    struct cursor cursor = cursor_init(bytes);
+    struct sink newest = {0};
+    if (cursor_byte(&cursor) != PLAN_ENCODING_PLAN) return take_newest(bytes);
+    bool converted = convert_first_encoding(&cursor, &newest);
+    const struct plan *plan = converted ? take_newest((struct bytes){newest.data, newest.size}) : NULL;
+    sink_free(&newest);
     return plan;
 }
 
@@ -83,7 +207,7 @@ void plan_release(const struct plan *shared)
     if (!plan) return;
     pthread_mutex_lock(&table_lock);
     if (--plan->users == 0) {
-        HASH_DEL(table, plan);
+        hash_index_remove(&table, &plan->link);
         memory_free(plan);
     }
     pthread_mutex_unlock(&table_lock);
@@ -96,49 +220,89 @@ void plan_replace(const struct plan **place, struct bytes bytes)
     plan_release(before);
 }
 
-const struct entitlement *plan_find(const struct plan *plan, struct bytes resource)
+int64_t plans_shared_count(void)
 {
-    for (uint32_t i = 0; plan && i < plan->entitlement_count; i++) {
-        if (bytes_equal(plan->entitlement[i].resource, resource)) return &plan->entitlement[i];
+    pthread_mutex_lock(&table_lock);
+    int64_t count = table.count;
+    pthread_mutex_unlock(&table_lock);
+    return count;
+}
+
+/* ---- accounts by name of plan ---------------------------------------------------------------------------- */
+
+/* Counts by name outlive the plans of one revision: an account moves from one to the next. */
+struct plan_counter {
+    struct hash_link link;
+    int64_t accounts;
+    uint32_t size;
+    char name[];
+};
+
+static struct hash_index counters;
+
+static struct bytes counter_name(const struct hash_link *link)
+{
+    const struct plan_counter *counter = HASH_RECORD(link, const struct plan_counter, link);
+    return (struct bytes){counter->name, counter->size};
+}
+
+static struct plan_counter *counter_add(struct bytes name, uint32_t hash)
+{
+    struct plan_counter *counter = memory_alloc(sizeof(*counter) + name.size);
+    *counter = (struct plan_counter){.size = (uint32_t)name.size};
+    memcpy(counter->name, name.data, name.size);
+    hash_index_add(&counters, &counter->link, hash);
+    return counter;
+}
+
+void plan_count_account(const struct plan *plan, int accounts)
+{
+    if (!plan) return;
+    uint32_t hash = linear_hash(plan->name);
+    pthread_mutex_lock(&table_lock);
+    struct hash_link *link = hash_index_find(&counters, plan->name, hash, counter_name);
+    struct plan_counter *counter = link ? HASH_RECORD(link, struct plan_counter, link) : counter_add(plan->name, hash);
+    counter->accounts += accounts;
+    if (counter->accounts == 0) {
+        hash_index_remove(&counters, &counter->link);
+        memory_free(counter);
+    }
+    pthread_mutex_unlock(&table_lock);
+}
+
+int64_t plan_accounts(struct bytes name)
+{
+    pthread_mutex_lock(&table_lock);
+    struct hash_link *link = hash_index_find(&counters, name, linear_hash(name), counter_name);
+    int64_t accounts = link ? HASH_RECORD(link, const struct plan_counter, link)->accounts : 0;
+    pthread_mutex_unlock(&table_lock);
+    return accounts;
+}
+
+/* ---- questions ------------------------------------------------------------------------------------------- */
+
+const struct plan_entry *plan_find(const struct plan *plan, struct bytes resource)
+{
+    for (uint32_t i = 0; plan && i < plan->entries_count; i++) {
+        if (bytes_equal(plan->entries[i].entitlement.resource, resource)) return &plan->entries[i];
     }
     return NULL;
 }
 
-static void write_head(struct sink *sink, struct bytes name, int64_t revision, uint32_t count)
+const struct entitlement *plan_entitlement(const struct plan *plan, struct bytes resource)
 {
-    sink_byte(sink, PLAN_ENCODING_NEWEST);
-    sink_bytes(sink, name);
-    sink_number(sink, revision);
-    sink_number(sink, count);
+    const struct plan_entry *entry = plan_find(plan, resource);
+    return entry && entry->granted ? &entry->entitlement : NULL;
 }
 
-void plan_write_with(const struct plan *before, struct bytes name, int64_t revision,
-                     const struct entitlement *entitlement, struct sink *sink)
+int64_t plan_revision(const struct plan *plan)
 {
-    uint32_t count = before ? before->entitlement_count : 0;
-    write_head(sink, name, revision, count + !plan_find(before, entitlement->resource));
-    bool written = false;
-    for (uint32_t i = 0; i < count; i++) {
-        int order = name_order(before->entitlement[i].resource, entitlement->resource);
-        if (order >= 0 && !written) entitlement_encode(entitlement, sink);
-        if (order >= 0) written = true;
-        if (order != 0) entitlement_encode(&before->entitlement[i], sink);
-    }
-    if (!written) entitlement_encode(entitlement, sink);
+    int64_t revision = 0;
+    for (uint32_t i = 0; plan && i < plan->entries_count; i++) revision = max_i64(revision, plan->entries[i].revision);
+    return revision;
 }
 
-void plan_write_without(const struct plan *before, int64_t revision, struct bytes resource, struct sink *sink)
+void plan_mark_current(const struct plan *plan, uint64_t generation)
 {
-    write_head(sink, before->name, revision, before->entitlement_count - (plan_find(before, resource) != NULL));
-    for (uint32_t i = 0; i < before->entitlement_count; i++) {
-        if (!bytes_equal(before->entitlement[i].resource, resource)) entitlement_encode(&before->entitlement[i], sink);
-    }
-}
-
-int64_t plans_shared_count(void)
-{
-    pthread_mutex_lock(&table_lock);
-    int64_t count = HASH_COUNT(table);
-    pthread_mutex_unlock(&table_lock);
-    return count;
+    ((struct plan *)plan)->current_as_of = generation; /* main thread only: nobody else reads it */
 }

@@ -5,31 +5,33 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/sliding_log.h"
 
-static struct slot_rest *slot_rest_of(struct slot *slot)
+static struct slot_optional *slot_optional_of(struct slot *slot)
 {
-    if (!slot->rest) {
-        slot->rest = memory_alloc(sizeof(*slot->rest));
-        *slot->rest = (struct slot_rest){0};
+    if (!slot->optional) {
+        slot->optional = memory_alloc(sizeof(*slot->optional));
+        *slot->optional = (struct slot_optional){0};
     }
-    return slot->rest;
+    return slot->optional;
 }
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
 static bool window_is_plain(const struct window *window)
 {
-    return window->delta == 0 && window->delta_rest == 0 && window->debt == 0 && window->refunded == 0 &&
-           window->denied == 0 && window->over_since_us == 0 && window->peak == window->used;
+    return allowance_is_plain(&window->allowance) && window->debt == 0 && window->refunded == 0 &&
+           window->denied == 0 && window->over_since_us == 0 && window->lines_count == 0 &&
+           window->peak == window->used;
 }
 
 struct window slot_window(const struct slot *slot, uint32_t index)
 {
     const struct stored_window *stored = &slot->windows[index];
-    struct window window = stored->rest ? *stored->rest : (struct window){.peak = stored->used};
+    struct window window = stored->optional ? *stored->optional : (struct window){.peak = stored->used};
     window.period = stored->period;
     window.start_us = stored->start_us;
     window.end_us = stored->end_us;
-    window.limit = stored->limit;
+    window.allowance.limit = stored->limit;
+    window.cover = NOT_COVERED;
     window.used = stored->used;
     window.warned_bp = stored->warned_bp;
     window.denied = wide_clamp((wide)window.denied + stored->denied_here, 0, INT64_MAX);
@@ -46,7 +48,7 @@ static struct stored_window *find_window(const struct slot *slot, uint64_t perio
 
 int slot_grows(const struct slot *slot, const struct change *change)
 {
-    if (change->kind == CHANGE_DROP) return find_window(slot, change->period) ? -1 : 0;
+    if (change->kind == CHANGE_WINDOW_REMOVED) return find_window(slot, change->period) ? -1 : 0;
     if (change->kind != CHANGE_WINDOW || find_window(slot, change->window.period)) return 0;
     return slot->windows_count < SLOT_WINDOWS_MAX ? 1 : 0;
 }
@@ -70,17 +72,17 @@ static bool store_window(struct slot *slot, const struct window *window)
     bool moved = stored->start_us != window->start_us || stored->end_us != window->end_us;
     stored->start_us = window->start_us;
     stored->end_us = window->end_us;
-    stored->limit = window->limit;
+    stored->limit = window->allowance.limit;
     stored->used = window->used;
     stored->warned_bp = (uint32_t)window->warned_bp;
     stored->denied_here = 0;
     if (window_is_plain(window)) {
-        memory_free(stored->rest);
-        stored->rest = NULL;
+        memory_free(stored->optional);
+        stored->optional = NULL;
         return moved;
     }
-    if (!stored->rest) stored->rest = memory_alloc(sizeof(*stored->rest));
-    *stored->rest = *window;
+    if (!stored->optional) stored->optional = memory_alloc(sizeof(*stored->optional));
+    *stored->optional = *window;
     return moved;
 }
 
@@ -98,62 +100,65 @@ static void drop_window(struct slot *slot, uint64_t period)
 {
     struct stored_window *stored = find_window(slot, period);
     if (!stored) return;
-    memory_free(stored->rest);
+    memory_free(stored->optional);
     uint32_t after = --slot->windows_count - (uint32_t)(stored - slot->windows);
     memmove(stored, stored + 1, after * sizeof(*stored));
 }
 
-void slot_count_denied(struct slot *slot, int64_t now_us)
+/* A refused request, in the cycle of the rule that refused it: only this server's memory knows until the next change
+ * writes it down. */
+static void count_denied(struct slot *slot, uint64_t period)
 {
-    for (uint32_t i = 0; i < slot->windows_count; i++) {
-        struct stored_window *stored = &slot->windows[i];
-        bool runs = stored->start_us <= now_us && now_us < stored->end_us;
-        if (runs && slot_window(slot, i).peak > 0 && stored->denied_here < UINT32_MAX) stored->denied_here++;
-    }
+    struct stored_window *stored = find_window(slot, period);
+    if (!stored || stored->denied_here == UINT32_MAX) return;
+    bool used = slot_window(slot, (uint32_t)(stored - slot->windows)).peak > 0; /* a cycle begins with its first unit */
+    if (used) stored->denied_here++;
 }
 
-/* ---- pasts and sliding logs ------------------------------------------------------------------------------ */
+/* ---- histories and sliding logs ------------------------------------------------------------------------------ */
 
-static struct past *past_of(const struct slot *slot, uint64_t period)
+static struct period_history *history_of(const struct slot *slot, uint64_t period)
 {
-    for (uint32_t i = 0; slot->rest && i < slot->rest->pasts_count; i++) {
-        if (slot->rest->pasts[i].period == period) return &slot->rest->pasts[i];
+    for (uint32_t i = 0; slot->optional && i < slot->optional->histories_count; i++) {
+        if (slot->optional->histories[i].period == period) return &slot->optional->histories[i];
     }
     return NULL;
 }
 
 const struct history *slot_history(const struct slot *slot, uint64_t period)
 {
-    const struct past *past = past_of(slot, period);
+    const struct period_history *past = history_of(slot, period);
     return past ? past->history : NULL;
 }
 
 /* In order of the periods' codes; when a plan has had too many periods the first of them is forgotten. */
-static struct past *place_past(struct slot *slot, uint64_t period)
+static struct period_history *place_history(struct slot *slot, uint64_t period)
 {
-    struct slot_rest *rest = slot_rest_of(slot);
-    if (rest->pasts_count == SLOT_PASTS_MAX) {
-        history_free(rest->pasts[0].history);
-        memmove(rest->pasts, rest->pasts + 1, --rest->pasts_count * sizeof(*rest->pasts));
+    struct slot_optional *optional = slot_optional_of(slot);
+    if (optional->histories_count == SLOT_HISTORIES_MAX) {
+        history_free(optional->histories[0].history);
+        memmove(optional->histories, optional->histories + 1,
+                --optional->histories_count * sizeof(*optional->histories));
     }
-    rest->pasts = memory_grow(rest->pasts, rest->pasts_count, sizeof(*rest->pasts));
-    uint32_t at = rest->pasts_count++;
-    for (; at > 0 && rest->pasts[at - 1].period > period; at--) rest->pasts[at] = rest->pasts[at - 1];
-    rest->pasts[at] = (struct past){.period = period};
-    return &rest->pasts[at];
+    optional->histories = memory_grow(optional->histories, optional->histories_count, sizeof(*optional->histories));
+    uint32_t at = optional->histories_count++;
+    for (; at > 0 && optional->histories[at - 1].period > period; at--)
+        optional->histories[at] = optional->histories[at - 1];
+    optional->histories[at] = (struct period_history){.period = period};
+    return &optional->histories[at];
 }
 
-static void push_past(struct slot *slot, uint64_t period, const struct closed_cycle *closed)
+static void push_closed(struct slot *slot, uint64_t period, const struct closed_cycle *closed)
 {
-    struct past *past = past_of(slot, period);
-    if (!past) past = place_past(slot, period);
+    struct period_history *past = history_of(slot, period);
+    if (!past) past = place_history(slot, period);
     past->history = history_push(past->history, closed);
 }
 
 static struct rolling *rolling_of(const struct slot *slot, int64_t period_us)
 {
-    for (uint32_t i = 0; slot->rest && i < slot->rest->rollings_count; i++) {
-        if (slot->rest->rollings[i].period_us == period_us) return &slot->rest->rollings[i];
+    for (uint32_t i = 0; slot->optional && i < slot->optional->rollings_count; i++) {
+        if (slot->optional->rollings[i].period_us == period_us) return &slot->optional->rollings[i];
     }
     return NULL;
 }
@@ -166,46 +171,47 @@ const struct sliding_log *slot_log(const struct slot *slot, int64_t period_us)
 
 bool slot_fits_log(const struct slot *slot, int64_t period_us)
 {
-    if (!slot || !slot->rest || slot->rest->rollings_count < SLOT_WINDOWS_MAX) return true;
+    if (!slot || !slot->optional || slot->optional->rollings_count < SLOT_WINDOWS_MAX) return true;
     return rolling_of(slot, period_us) != NULL;
 }
 
 static struct rolling *place_rolling(struct slot *slot, int64_t period_us)
 {
-    struct slot_rest *rest = slot_rest_of(slot);
-    rest->rollings = memory_grow(rest->rollings, rest->rollings_count, sizeof(*rest->rollings));
-    uint32_t at = rest->rollings_count++;
-    for (; at > 0 && rest->rollings[at - 1].period_us > period_us; at--) rest->rollings[at] = rest->rollings[at - 1];
-    rest->rollings[at] = (struct rolling){.period_us = period_us};
-    return &rest->rollings[at];
+    struct slot_optional *optional = slot_optional_of(slot);
+    optional->rollings = memory_grow(optional->rollings, optional->rollings_count, sizeof(*optional->rollings));
+    uint32_t at = optional->rollings_count++;
+    for (; at > 0 && optional->rollings[at - 1].period_us > period_us; at--)
+        optional->rollings[at] = optional->rollings[at - 1];
+    optional->rollings[at] = (struct rolling){.period_us = period_us};
+    return &optional->rollings[at];
 }
 
 /* A log that is empty is not kept, so a resource forgets the windows its terms no longer have. */
 static void store_log(struct slot *slot, int64_t period_us, const struct change *change)
 {
     struct rolling *rolling = rolling_of(slot, period_us);
-    if (!rolling && (change->kind == CHANGE_WITHDRAWN || !slot_fits_log(slot, period_us))) return;
+    if (!rolling && (change->kind == CHANGE_LOG_REMOVED || !slot_fits_log(slot, period_us))) return;
     if (!rolling) rolling = place_rolling(slot, period_us);
-    if (change->kind == CHANGE_ROLLED) {
+    if (change->kind == CHANGE_LOG_APPENDED) {
         rolling->log = sliding_log_apply(rolling->log, &change->log);
     } else {
         rolling->log = sliding_log_withdraw(rolling->log, change->log.when_us, change->log.amount);
     }
     if (rolling->log) return;
-    struct slot_rest *rest = slot_rest_of(slot);
-    uint32_t after = rest->rollings_count - (uint32_t)(rolling - rest->rollings) - 1;
+    struct slot_optional *optional = slot_optional_of(slot);
+    uint32_t after = optional->rollings_count - (uint32_t)(rolling - optional->rollings) - 1;
     memmove(rolling, rolling + 1, after * sizeof(*rolling));
-    rest->rollings_count--;
+    optional->rollings_count--;
 }
 
 static void empty_rates(struct slot *slot)
 {
     limiter_free(slot->rates);
     slot->rates = NULL;
-    for (uint32_t i = 0; slot->rest && i < slot->rest->rollings_count; i++) {
-        sliding_log_free(slot->rest->rollings[i].log);
+    for (uint32_t i = 0; slot->optional && i < slot->optional->rollings_count; i++) {
+        sliding_log_free(slot->optional->rollings[i].log);
     }
-    if (slot->rest) slot->rest->rollings_count = 0;
+    if (slot->optional) slot->optional->rollings_count = 0;
 }
 
 static void apply_rates(struct slot *slot, struct bytes effects)
@@ -222,54 +228,56 @@ static void apply_rates(struct slot *slot, struct bytes effects)
 
 int64_t slot_held(const struct slot *slot, int32_t window)
 {
-    if (!slot->rest || slot->rest->holds_count == 0) return 0;
-    return wide_clamp(window < 0 ? slot->rest->held_units : slot->rest->held[window], 0, INT64_MAX);
+    if (!slot->optional || slot->optional->holds_count == 0) return 0;
+    return wide_clamp(window < 0 ? slot->optional->held_units : slot->optional->held[window], 0, INT64_MAX);
 }
 
 void slot_add_held(struct slot *slot, const struct hold *hold, int sign)
 {
-    struct slot_rest *rest = slot_rest_of(slot);
-    rest->holds_count += sign;
-    rest->held_units += (wide)hold->units * sign;
-    for (uint32_t i = 0; rest->held && i < slot->windows_count; i++) {
+    struct slot_optional *optional = slot_optional_of(slot);
+    optional->holds_count += sign;
+    optional->held_units += (wide)hold->units * sign;
+    for (uint32_t i = 0; optional->held && i < slot->windows_count; i++) {
         const struct stored_window *window = &slot->windows[i];
         if (hold->made_us < window->start_us || hold->made_us >= window->end_us) continue;
-        rest->held[i] += (wide)hold->units * sign;
+        optional->held[i] += (wide)hold->units * sign;
     }
 }
 
 void slot_clear_held(struct slot *slot)
 {
-    struct slot_rest *rest = slot_rest_of(slot);
-    rest->holds_count = 0;
-    rest->held_units = 0;
-    rest->held = memory_realloc(rest->held, (slot->windows_count + 1) * sizeof(*rest->held));
-    memset(rest->held, 0, (slot->windows_count + 1) * sizeof(*rest->held));
+    struct slot_optional *optional = slot_optional_of(slot);
+    optional->holds_count = 0;
+    optional->held_units = 0;
+    optional->held = memory_realloc(optional->held, (slot->windows_count + 1) * sizeof(*optional->held));
+    memset(optional->held, 0, (slot->windows_count + 1) * sizeof(*optional->held));
 }
 
 /* ---- the writer ------------------------------------------------------------------------------------------ */
 
 bool slot_apply(struct slot *slot, const struct change *change)
 {
-    bool moved = change->kind == CHANGE_DROP;
+    bool moved = change->kind == CHANGE_WINDOW_REMOVED;
     switch (change->kind) {
-    case CHANGE_OWN:
-        plan_replace(&slot_rest_of(slot)->own, change->bytes);
-        slot->rest->own_until_us = change->until_us;
+    case CHANGE_OVERRIDE:
+        plan_replace(&slot_optional_of(slot)->override, change->bytes);
+        slot->optional->override_until_us = change->until_us;
         break;
     case CHANGE_WINDOW: moved = store_window(slot, &change->window); break;
-    case CHANGE_DROP: drop_window(slot, change->period); break;
+    case CHANGE_WINDOW_REMOVED: drop_window(slot, change->period); break;
     case CHANGE_USED: count_used(slot, change); break;
-    case CHANGE_CLOSED: push_past(slot, change->period, &change->closed); break;
-    case CHANGE_AMENDED: {
-        struct past *past = past_of(slot, change->period);
+    case CHANGE_CLOSED: push_closed(slot, change->period, &change->closed); break;
+    case CHANGE_CYCLE_CORRECTED: {
+        struct period_history *past = history_of(slot, change->period);
         if (past) history_amend(&past->history, &change->closed);
         break;
     }
     case CHANGE_RATES: apply_rates(slot, change->bytes); break;
-    case CHANGE_ROLLED:
-    case CHANGE_WITHDRAWN: store_log(slot, change->period_us, change); break;
-    case CHANGE_EMPTIED: empty_rates(slot); break;
+    case CHANGE_LOG_APPENDED:
+    case CHANGE_LOG_REMOVED: store_log(slot, change->period_us, change); break;
+    case CHANGE_RESOURCE_RESET: empty_rates(slot); break;
+    case CHANGE_GENERATION: slot_optional_of(slot)->generation = change->amount; break;
+    case CHANGE_DENIED: count_denied(slot, change->period); break;
     default: break;
     }
     return moved;
@@ -300,28 +308,29 @@ void slot_adopt_window(struct slot *slot, const struct window *window)
 
 void slot_free(struct slot *slot)
 {
-    for (uint32_t i = 0; i < slot->windows_count; i++) memory_free(slot->windows[i].rest);
+    for (uint32_t i = 0; i < slot->windows_count; i++) memory_free(slot->windows[i].optional);
     empty_rates(slot);
     label_release(slot->resource);
-    struct slot_rest *rest = slot->rest;
-    if (!rest) return;
-    for (uint32_t i = 0; i < rest->pasts_count; i++) history_free(rest->pasts[i].history);
-    plan_release(rest->own);
-    memory_free(rest->held);
-    memory_free(rest->pasts);
-    memory_free(rest->rollings);
-    memory_free(rest);
+    struct slot_optional *optional = slot->optional;
+    if (!optional) return;
+    for (uint32_t i = 0; i < optional->histories_count; i++) history_free(optional->histories[i].history);
+    plan_release(optional->override);
+    memory_free(optional->held);
+    memory_free(optional->histories);
+    memory_free(optional->rollings);
+    memory_free(optional);
 }
 
 size_t slot_bytes(const struct slot *slot)
 {
     size_t bytes = sizeof(*slot) + slot->windows_count * sizeof(*slot->windows);
-    for (uint32_t i = 0; i < slot->windows_count; i++) bytes += slot->windows[i].rest ? sizeof(struct window) : 0;
+    for (uint32_t i = 0; i < slot->windows_count; i++) bytes += slot->windows[i].optional ? sizeof(struct window) : 0;
     if (slot->rates) bytes += limiter_bytes(slot->rates);
-    const struct slot_rest *rest = slot->rest;
-    if (!rest) return bytes;
-    bytes += sizeof(*rest) + rest->pasts_count * sizeof(*rest->pasts) + rest->rollings_count * sizeof(*rest->rollings);
-    for (uint32_t i = 0; i < rest->pasts_count; i++) bytes += history_bytes(rest->pasts[i].history);
-    for (uint32_t i = 0; i < rest->rollings_count; i++) bytes += sliding_log_bytes(rest->rollings[i].log);
+    const struct slot_optional *optional = slot->optional;
+    if (!optional) return bytes;
+    bytes += sizeof(*optional) + optional->histories_count * sizeof(*optional->histories) +
+             optional->rollings_count * sizeof(*optional->rollings);
+    for (uint32_t i = 0; i < optional->histories_count; i++) bytes += history_bytes(optional->histories[i].history);
+    for (uint32_t i = 0; i < optional->rollings_count; i++) bytes += sliding_log_bytes(optional->rollings[i].log);
     return bytes;
 }

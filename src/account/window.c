@@ -5,32 +5,46 @@
 #define BP_WHOLE         10000
 #define CYCLES_AHEAD_MAX (INT64_C(1) << 40)
 
-/* The quotient rounded to the nearest whole number, halves away from zero; `divisor` > 0. */
-static wide wide_div_round(wide dividend, wide divisor)
-{
-    wide half = divisor / 2;
-    if (dividend < 0) return -((-dividend + half) / divisor);
-    return (dividend + half) / divisor;
-}
-
-static int64_t window_length_us(const struct window *window)
+static int64_t length_of(const struct window *window)
 {
     return window->end_us - window->start_us;
 }
 
+/* Time in the cycle before the account began; 0 where it began earlier, or later than the cycle. */
+static int64_t lead_of(const struct window *window, int64_t anchor_us)
+{
+    bool inside = window->start_us < anchor_us && anchor_us < window->end_us && window->end_us != INT64_MAX;
+    return inside ? anchor_us - window->start_us : 0;
+}
+
+static struct window window_of(const struct quota_rule *rule, const struct cycle *cycle)
+{
+    return (struct window){
+        .period = quota_rule_code(rule), .start_us = cycle->start_us, .end_us = cycle->end_us, .cover = NOT_COVERED};
+}
+
 struct window window_begin(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us)
 {
-    struct window window = {
-        .period = quota_rule_code(rule), .start_us = cycle->start_us, .end_us = cycle->end_us, .limit = rule->limit};
-    bool cut = rule->prorate && rule->limit > 0 && cycle->start_us < anchor_us && anchor_us < cycle->end_us;
-    if (!cut) return window;
-    int64_t length_us = window_length_us(&window);
-    wide rest, missed = -(wide)rule->limit * (anchor_us - cycle->start_us);
-    wide whole = wide_divide(missed, length_us, &rest);
-    if (rest < 0) whole -= 1, rest += length_us;
-    window.delta = (int64_t)whole;
-    window.delta_rest = (int64_t)rest;
+    struct window window = window_of(rule, cycle);
+    int64_t lead = rule->prorate ? lead_of(&window, anchor_us) : 0;
+    window.allowance = allowance_begin(rule->limit, lead, rule->prorate);
     return window;
+}
+
+struct window window_join(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us, int64_t at_us)
+{
+    struct window window = window_of(rule, cycle);
+    int64_t at = at_us - window.start_us, lead = lead_of(&window, anchor_us);
+    if (at <= lead || window.end_us == INT64_MAX) return window_begin(rule, cycle, anchor_us);
+    window.allowance = allowance_join(rule->limit, lead, rule->prorate, at, length_of(&window));
+    return window;
+}
+
+int64_t window_cover_of(const struct window *window, const struct quota_rule *rule, int64_t anchor_us)
+{
+    struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
+    struct window begun = window_begin(rule, &cycle, anchor_us);
+    return allowance_total(&begun.allowance, length_of(&begun));
 }
 
 bool window_is_idle(const struct window *window)
@@ -38,48 +52,51 @@ bool window_is_idle(const struct window *window)
     return window->used == 0 && window->refunded == 0 && window->denied == 0 && window->peak == 0;
 }
 
+bool window_is_fresh(const struct window *window, const struct window *begun)
+{
+    return window_is_idle(window) && window->debt == 0 && window->lines_count == 0 && window->over_since_us == 0 &&
+           window->warned_bp == 0 && memcmp(&window->allowance, &begun->allowance, sizeof(begun->allowance)) == 0;
+}
+
+bool window_is_awake(const struct window *window)
+{
+    return window->allowance.limit != ABSENT || window->cover != NOT_COVERED;
+}
+
 /* ---- limits ---------------------------------------------------------------------------------------------- */
 
-/* limit + delta, rounded: >= 0. */
-static int64_t prorated_limit(const struct window *window)
+int64_t window_full_limit(const struct window *window)
 {
-    int64_t length_us = window_length_us(window);
-    wide exact = ((wide)window->limit + window->delta) * length_us + window->delta_rest;
-    return wide_clamp(wide_div_round(exact, length_us), 0, INT64_MAX);
+    if (window->cover != NOT_COVERED) return window->cover;
+    return allowance_total(&window->allowance, length_of(window));
 }
 
-/* The limit before any debt; in most cycles nothing was prorated. */
-static int64_t limit_before_debt(const struct window *window)
-{
-    return window->delta == 0 && window->delta_rest == 0 ? window->limit : prorated_limit(window);
-}
-
-/* What is left of the limit when the debt is repaid; both >= 0. */
 static int64_t limit_after_debt(const struct window *window, int64_t limit)
 {
-    return max_i64(limit - window->debt, 0);
+    return limit == UNLIMITED ? UNLIMITED : max_i64(limit - window->debt, 0);
 }
 
 int64_t window_limit(const struct window *window)
 {
-    if (window->limit == UNLIMITED) return UNLIMITED;
-    return limit_after_debt(window, limit_before_debt(window));
+    return limit_after_debt(window, window_full_limit(window));
 }
 
 static int64_t burst_units(const struct entitlement *entitlement, int64_t limit)
 {
+    if (entitlement->burst_bp == 0) return 0;
     return wide_clamp(wide_div_floor((wide)limit * entitlement->burst_bp, BP_WHOLE), 0, INT64_MAX);
 }
 
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us)
 {
-    if (window->limit == UNLIMITED || entitlement->overage) return UNLIMITED;
-    int64_t before_debt = limit_before_debt(window), limit = limit_after_debt(window, before_debt);
-    bool grace = entitlement->grace_us > 0;
-    bool passed = grace && window->over_since_us > 0 && now_us >= window->over_since_us + entitlement->grace_us;
-    if (passed) return limit;
-    if (entitlement->burst_bp == 0) return grace ? UNLIMITED : limit;
-    return add_clamped(limit, burst_units(entitlement, before_debt));
+    int64_t limit = window_full_limit(window);
+    if (limit == UNLIMITED || entitlement->overage) return UNLIMITED;
+    if (entitlement->grace_us > 0) {
+        bool passed = window->over_since_us > 0 && now_us >= window->over_since_us + entitlement->grace_us;
+        if (passed) return limit_after_debt(window, limit);
+        if (entitlement->burst_bp == 0) return UNLIMITED;
+    }
+    return wide_clamp((wide)limit + burst_units(entitlement, limit) - window->debt, 0, INT64_MAX);
 }
 
 int64_t window_available(const struct window *window, int64_t capacity, int64_t held)
@@ -96,8 +113,9 @@ bool window_charge(struct window *window, int64_t units, int64_t held, int64_t n
     if (!add_checked(window->used, units, &used) || !add_checked(used, held, &busy)) return false;
     window->used = used;
     window->peak = max_i64(window->peak, busy);
-    bool over = window->limit != UNLIMITED && used > window_limit(window);
-    if (over && window->over_since_us == 0) window->over_since_us = now_us;
+    if (window->over_since_us > 0 || units == 0) return true;
+    int64_t limit = window_limit(window);
+    if (limit != UNLIMITED && used > limit) window->over_since_us = now_us;
     return true;
 }
 
@@ -109,7 +127,9 @@ static bool threshold_reached(const struct window *window, int64_t limit, int64_
 /* The highest threshold that is reached, 0 = none. */
 static int64_t highest_reached(const struct window *window, const struct entitlement *entitlement)
 {
-    int64_t highest_bp = 0, limit = window_limit(window);
+    int64_t highest_bp = 0;
+    if (entitlement->warnings_count == 0) return 0;
+    int64_t limit = window_limit(window);
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
         if (threshold_reached(window, limit, entitlement->warnings_bp[i])) highest_bp = entitlement->warnings_bp[i];
     }
@@ -121,42 +141,110 @@ void window_warn(struct window *window, const struct entitlement *entitlement)
     window->warned_bp = max_i64(window->warned_bp, highest_reached(window, entitlement));
 }
 
-int64_t window_refund(struct window *window, int64_t units)
+void window_lower_warnings(struct window *window, const struct entitlement *entitlement)
 {
-    int64_t returned = min_i64(units, window->used);
-    window->used -= returned;
-    window->refunded = wide_clamp((wide)window->refunded + returned, 0, INT64_MAX);
-    return returned;
+    if (window->warned_bp > 0) window->warned_bp = min_i64(window->warned_bp, highest_reached(window, entitlement));
 }
 
-/* ---- changes of the terms -------------------------------------------------------------------------------- */
+/* ---- refunds --------------------------------------------------------------------------------------------- */
 
-/* Moves the limit by (new - old) x left / length; seen from the new one: delta += (new - old) x (left / length - 1). */
-static void prorate(struct window *window, int64_t limit, int64_t now_us)
+static int64_t give_back(struct window *window, int64_t units)
 {
-    int64_t length_us = window_length_us(window), gone_us = now_us - window->start_us;
-    wide exact = -((wide)limit - window->limit) * gone_us + window->delta_rest;
-    wide rest, whole = wide_divide(exact, length_us, &rest);
-    if (rest < 0) whole -= 1, rest += length_us;
-    window->delta = wide_clamp(whole + window->delta, -INT64_MAX, INT64_MAX);
-    window->delta_rest = (int64_t)rest;
+    window->used -= units;
+    window->refunded = wide_clamp((wide)window->refunded + units, 0, INT64_MAX);
+    return units;
 }
 
-void window_adopt(struct window *window, const struct quota_rule *rule, const struct entitlement *entitlement,
-                  enum window_change change, int64_t anchor_us, int64_t now_us)
+/* The line that bounds what was this generation consumed, or NULL. */
+static struct refund_line *line_of(struct window *window, int64_t generation)
 {
-    struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
-    struct window fresh = window_begin(rule, &cycle, anchor_us);
-    bool bounded = rule->limit != UNLIMITED && window->limit != UNLIMITED && window->end_us != INT64_MAX;
-    if (change == WINDOW_FULL || !bounded) {
-        window->delta = fresh.delta;
-        window->delta_rest = fresh.delta_rest;
-    } else if (change == WINDOW_PRORATE) {
-        prorate(window, rule->limit, now_us);
+    for (uint32_t i = 0; i < window->lines_count; i++) {
+        if (generation <= window->lines[i].generation) return &window->lines[i];
     }
-    window->limit = rule->limit;
-    window->warned_bp = min_i64(window->warned_bp, highest_reached(window, entitlement));
-    if (rule->limit == UNLIMITED || window->used <= window_limit(window)) window->over_since_us = 0;
+    return NULL;
+}
+
+int64_t window_refund(struct window *window, int64_t units, int64_t generation)
+{
+    struct refund_line *line = line_of(window, generation);
+    int64_t returned = min_i64(units, window->used);
+    if (line) {
+        returned = min_i64(returned, line->left);
+        line->left -= returned;
+    }
+    return give_back(window, returned);
+}
+
+/* One line more behind all others. Where there are too many the two oldest become one, of what both leave; two that
+ * leave nothing are one in any case. */
+static void draw_line(struct window *window, int64_t generation, int64_t left)
+{
+    struct refund_line *lines = window->lines;
+    if (window->lines_count > 0 && left == 0 && lines[window->lines_count - 1].left == 0) {
+        lines[window->lines_count - 1].generation = generation;
+        return;
+    }
+    if (window->lines_count == REFUND_LINES_MAX) {
+        lines[1].left = add_clamped(lines[0].left, lines[1].left);
+        memmove(lines, lines + 1, --window->lines_count * sizeof(*lines));
+    }
+    lines[window->lines_count++] = (struct refund_line){generation, left};
+}
+
+int64_t window_refund_unnamed(struct window *window, int64_t units, int64_t generation)
+{
+    int64_t returned = min_i64(units, window->used), rest = returned, newer = window->used;
+    for (uint32_t i = 0; i < window->lines_count; i++) newer -= min_i64(newer, window->lines[i].left);
+    int64_t of_newer = min_i64(newer, rest);
+    rest -= of_newer;
+    for (uint32_t i = window->lines_count; i-- > 0 && rest > 0;) {
+        int64_t of_line = min_i64(window->lines[i].left, rest);
+        window->lines[i].left -= of_line;
+        rest -= of_line;
+    }
+    if (returned > 0) draw_line(window, generation, newer - of_newer);
+    return give_back(window, returned);
+}
+
+/* Nothing that was consumed up to this generation can come back. */
+static void draw_last_line(struct window *window, int64_t generation)
+{
+    memset(window->lines, 0, sizeof(window->lines));
+    window->lines[0].generation = generation;
+    window->lines_count = 1;
+}
+
+void window_set_used(struct window *window, int64_t used, int64_t generation, int64_t now_us)
+{
+    draw_last_line(window, generation);
+    window->used = window->over_since_us = window->warned_bp = 0;
+    window_charge(window, used, 0, now_us);
+}
+
+void window_reset(struct window *window, int64_t generation)
+{
+    if (window->peak > 0 || window->used > 0) draw_last_line(window, generation);
+    window->used = window->debt = window->refunded = window->denied = window->peak = 0;
+    window->over_since_us = window->warned_bp = 0;
+}
+
+/* ---- changes of the plan --------------------------------------------------------------------------------- */
+
+void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
+                         int64_t anchor_us, int64_t at_us)
+{
+    int64_t limit = rule ? rule->limit : ABSENT, lead = lead_of(window, anchor_us);
+    bool whole = change == WINDOW_FULL || window->end_us == INT64_MAX;
+    if (!whole && rule && window->allowance.limit == ABSENT && allowance_is_plain(&window->allowance)) {
+        window->allowance =
+            allowance_join(limit, lead, rule->prorate, max_i64(at_us - window->start_us, 0), length_of(window));
+    } else if (!whole) {
+        allowance_change(&window->allowance, limit, at_us - window->start_us, length_of(window));
+    } else if (rule) {
+        window->allowance = allowance_begin(limit, rule->prorate ? lead : 0, rule->prorate);
+    } else {
+        window->allowance = allowance_begin(limit, 0, false);
+    }
 }
 
 /* ---- cycles to come -------------------------------------------------------------------------------------- */
@@ -164,8 +252,9 @@ void window_adopt(struct window *window, const struct quota_rule *rule, const st
 int64_t window_debt_after(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                           int64_t cycles)
 {
-    if (!entitlement->repay || window->limit == UNLIMITED || limit == UNLIMITED) return 0;
-    wide debt = (wide)window->debt + window->used - limit_before_debt(window);
+    int64_t full = entitlement->repay ? window_full_limit(window) : UNLIMITED;
+    if (full == UNLIMITED || limit == UNLIMITED) return 0;
+    wide debt = (wide)window->debt + window->used - full;
     if (debt > 0) debt -= (wide)(cycles - 1) * limit;
     return wide_clamp(debt, 0, INT64_MAX);
 }
@@ -174,11 +263,10 @@ int64_t window_cycles_until(const struct window *window, const struct entitlemen
                             int64_t units)
 {
     if (limit == UNLIMITED || (entitlement->grace_us > 0 && entitlement->burst_bp == 0)) return 1;
-    int64_t burst = burst_units(entitlement, limit);
-    wide capacity = (wide)limit + burst;
+    wide capacity = (wide)limit + burst_units(entitlement, limit);
     if (units > capacity) return -1;
     int64_t debt = window_debt_after(window, entitlement, limit, 1);
-    wide bearable = units <= burst ? INT64_MAX : capacity - units; /* the debt under which they fit */
+    wide bearable = capacity - units; /* the debt under which they fit */
     if (debt <= bearable) return 1;
     if (limit == 0) return -1;
     wide cycles = 1 + wide_div_ceil(debt - bearable, limit);

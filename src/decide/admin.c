@@ -1,308 +1,488 @@
 /* Decides an account's life; see admin.h. */
 #include "quota/decide/admin.h"
 #include "quota/base/checked.h"
-#include "quota/decide/charge.h"
+#include "quota/view/changeset.h"
+#include "quota/view/cycles.h"
 
 /* ---- common ---------------------------------------------------------------------------------------------- */
 
-static void tell_note(const struct standing *standing, enum note_act act, uint32_t slot, int64_t amount,
-                      const struct operation *operation, struct account_decision *decision)
+static void emit_act(const struct account_view *view, enum audit_action act, int32_t slot, int64_t amount,
+                     const struct admin_action *action, struct account_decision *decision)
 {
-    struct change change = {
-        .kind = CHANGE_NOTE,
-        .note = {
-            .at_us = standing->now_us, .act = (uint8_t)act, .slot = slot, .amount = amount, .actor = operation->actor}};
-    change_encode(&change, &decision->changes);
+    emit_audit(view, act, slot, amount, action->actor, action->reason, &decision->changes);
 }
 
 /* The plan that is to come; NULL = there is none any more. */
-static void tell_next(const struct plan *plan, int64_t next_us, struct account_decision *decision)
+static void emit_next(const struct plan *plan, int64_t next_us, enum switch_how how, struct account_decision *decision)
 {
-    struct change change = {
-        .kind = CHANGE_NEXT, .bytes = plan ? plan->bytes : (struct bytes){"", 0}, .until_us = next_us};
+    struct change change = {.kind = CHANGE_NEXT,
+                            .bytes = plan ? plan->bytes : (struct bytes){"", 0},
+                            .until_us = plan ? next_us : 0,
+                            .how = plan ? (uint8_t)how : 0};
     change_encode(&change, &decision->changes);
 }
 
-/* The account that is there, and not closed. */
-static enum account_fault begin(struct standing *standing, const struct account *account,
-                                const struct account_host *host, const struct operation *operation, bool adopting,
+/* The account that is there, and not closed. The view is begun in any case. */
+static enum account_fault begin(struct account_view *view, const struct account *account,
+                                const struct account_host *host, const struct admin_action *action,
                                 struct account_decision *decision)
 {
     account_decision_begin(decision);
+    view->changes_count = 0;
+    view->begun = NULL;
     if (!account) return ACCOUNT_FAULT_MISSING;
-    enum account_fault fault = standing_begin(standing, account, host, operation->now_us, adopting);
-    decision->settled_us = standing->now_us;
-    if (fault == ACCOUNT_FAULT_NONE && standing->state == ACCOUNT_CLOSED) return ACCOUNT_FAULT_CLOSED;
+    enum account_fault fault = account_view_begin(view, account, host, action->now_us);
+    decision->applied_at_us = view->now_us;
+    if (fault == ACCOUNT_FAULT_NONE && view->status.state == ACCOUNT_CLOSED) return ACCOUNT_FAULT_CLOSED;
     return fault;
 }
 
-static void finish(struct account_decision *decision, enum account_fault fault)
+static void finish(struct account_view *view, struct account_decision *decision, enum account_fault fault)
 {
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->about);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    account_view_end(view);
+}
+
+/* The plan of this name, if accounts may move to it; NULL = none. One use. */
+static const struct plan *find_plan(const struct account_host *host, struct bytes name, int64_t at_us)
+{
+    const struct plan_history *history = host->find_plan(name);
+    return history && !history->retired ? plan_history_snapshot(history, at_us) : NULL;
+}
+
+/* A moment as an instant, counted from `from_us` on the calendar of an account anchored there; 0 = none was given. */
+static int64_t instant_of(const struct moment *moment, const struct zone *zone, int64_t from_us)
+{
+    switch (moment->kind) {
+    case MOMENT_INSTANT: return moment->at_us;
+    case MOMENT_DURATION: return min_i64(from_us + moment->after_us, INSTANT_MAX_US);
+    case MOMENT_PERIOD: {
+        struct cycle cycle = period_cycle(&moment->period, zone, from_us, 0);
+        return min_i64(cycle.end_us, INSTANT_MAX_US);
+    }
+    default: return 0;
+    }
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-static enum account_fault open_new(const struct account_host *host, const struct open_ask *ask,
-                                   const struct operation *operation, struct account_decision *decision)
+static struct bytes stored_zone(struct bytes zone)
 {
-    const struct plan *plan = host->find_plan(ask->plan);
+    return bytes_equal(zone, BYTES("UTC")) ? BYTES("") : zone;
+}
+
+static const struct zone *find_zone(const struct account_host *host, struct bytes zone)
+{
+    return stored_zone(zone).size > 0 ? host->find_zone(zone, NULL) : zone_utc();
+}
+
+static enum account_fault open_new(const struct account_host *host, const struct open_request *request,
+                                   const struct admin_action *action, struct account_decision *decision)
+{
+    const struct zone *zone = find_zone(host, request->zone);
+    int64_t anchor_us = request->anchor_us == NOT_REQUESTED ? action->now_us : request->anchor_us;
+    if (!zone) return ACCOUNT_FAULT_ZONE;
+    struct change status = {
+        .kind = CHANGE_STATUS,
+        .status = {.anchor_us = anchor_us,
+                   .expires_us = instant_of(&request->expires, zone, action->now_us),
+                   .opened_us = anchor_us == action->now_us || action->now_us <= 0 ? 0 : action->now_us,
+                   .zone = stored_zone(request->zone),
+                   .then = request->then}};
+    if (status.status.expires_us > 0 && status.status.expires_us <= max_i64(action->now_us, anchor_us)) {
+        return ACCOUNT_FAULT_PAST;
+    }
+    const struct plan *plan = find_plan(host, request->plan, action->now_us);
     if (!plan) return ACCOUNT_FAULT_PLAN;
     struct change begin_plan = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
-    struct change life = {.kind = CHANGE_LIFE,
-                          .anchor_us = ask->anchor_us == NOT_ASKED ? operation->now_us : ask->anchor_us,
-                          .expires_us = ask->expires_us == NOT_ASKED ? 0 : ask->expires_us,
-                          .body = bytes_equal(ask->zone, BYTES("UTC")) ? BYTES("") : ask->zone};
     change_encode(&begin_plan, &decision->changes);
-    change_encode(&life, &decision->changes);
-    decision->settled_us = operation->now_us;
+    change_encode(&status, &decision->changes);
+    decision->applied_at_us = action->now_us;
+    plan_release(plan);
     return ACCOUNT_FAULT_NONE;
 }
 
 /* Anchor and zone stay for life: another one would begin cycles anew. */
-static bool open_fits(const struct standing *standing, const struct open_ask *ask)
+static bool open_fits(const struct account_view *view, const struct open_request *request)
 {
-    if (ask->anchor_us != NOT_ASKED && ask->anchor_us != standing->anchor_us) return false;
-    return ask->zone.size == 0 || bytes_equal(ask->zone, label_bytes(standing->zone)) ||
-           (!standing->zone && bytes_equal(ask->zone, BYTES("UTC")));
+    if (request->anchor_us != NOT_REQUESTED && request->anchor_us != view->status.anchor_us) return false;
+    return request->zone.size == 0 || bytes_equal(stored_zone(request->zone), view->status.zone);
 }
 
-static enum account_fault open_again(struct standing *standing, const struct open_ask *ask,
-                                     const struct operation *operation, struct account_decision *decision)
+static enum account_fault open_again(struct account_view *view, const struct open_request *request,
+                                     const struct admin_action *action, struct account_decision *decision)
 {
-    const struct account_host *host = standing->host;
-    bool ended = standing->state == ACCOUNT_CLOSED || standing->state == ACCOUNT_LAPSED || !standing->plan;
-    const struct plan *plan = host->find_plan(ask->plan);
-    if (!open_fits(standing, ask)) return ACCOUNT_FAULT_OPEN;
-    if (ended && !plan) return ACCOUNT_FAULT_PLAN;
-    if (!ended && !bytes_equal(standing->plan->name, ask->plan)) return ACCOUNT_FAULT_OPEN;
-    int64_t expires_us = ask->expires_us != NOT_ASKED ? ask->expires_us : ended ? 0 : standing->expires_us;
-    if (!ended && expires_us == standing->expires_us) return ACCOUNT_FAULT_NONE;
+    struct account_status *status = &view->status;
+    bool ended = status->state == ACCOUNT_CLOSED || status->state == ACCOUNT_LAPSED || !view->plan;
+    if (!open_fits(view, request)) return ACCOUNT_FAULT_OPEN;
+    if (!ended && !bytes_equal(view->plan->name, request->plan)) return ACCOUNT_FAULT_OPEN;
+    const struct zone *zone = account_view_zone(view);
+    if (!zone) return ACCOUNT_FAULT_ZONE;
+    int64_t from_us = ended ? view->now_us : account_view_opened_us(view);
+    bool expires = request->expires.kind != MOMENT_NONE;
+    int64_t expires_us = expires ? instant_of(&request->expires, zone, from_us) : ended ? 0 : status->expires_us;
+    struct bytes then = expires || ended ? request->then : status->then;
+    bool same = expires_us == status->expires_us && bytes_equal(then, status->then);
+    if (!ended && same) return ACCOUNT_FAULT_NONE;
+    if (expires && expires_us <= view->now_us) return ACCOUNT_FAULT_PAST;
     if (ended) {
-        standing_turn(standing, plan, WINDOW_FULL);
-        standing->state = ACCOUNT_ACTIVE;
+        const struct plan *plan = find_plan(view->host, request->plan, view->now_us);
+        if (!plan) return ACCOUNT_FAULT_PLAN;
+        account_view_change_plan(view, plan, SWITCH_HOW_FULL);
+        status->state = ACCOUNT_ACTIVE;
+        status->suspended_until_us = 0;
     }
-    standing->expires_us = expires_us;
-    enum account_fault fault = standing_tell_all(standing, NULL, 0, &decision->changes);
-    if (ended && standing->account->rest && standing->account->rest->next) tell_next(NULL, 0, decision);
-    tell_note(standing, NOTE_OPEN, 0, 0, operation, decision);
+    status->expires_us = expires_us;
+    status->then = then;
+    view->status_changed = true;
+    enum account_fault fault = emit_account(view, NO_RESOURCES, &decision->changes);
+    if (ended && view->account->optional && view->account->optional->next) {
+        emit_next(NULL, 0, SWITCH_HOW_FULL, decision);
+    }
+    emit_act(view, AUDIT_OPEN, -1, 0, action, decision);
     return fault;
 }
 
-void open_decide(const struct account *account, const struct account_host *host, const struct open_ask *ask,
-                 const struct operation *operation, struct account_decision *decision)
+void open_decide(const struct account *account, const struct account_host *host, const struct open_request *request,
+                 const struct admin_action *action, struct account_decision *decision)
 {
-    struct standing standing;
-    enum account_fault fault = begin(&standing, account, host, operation, false, decision);
-    decision->about = ask->plan;
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, action, decision);
+    decision->fault_subject = request->plan;
     if (fault == ACCOUNT_FAULT_MISSING) {
-        fault = open_new(host, ask, operation, decision);
+        fault = open_new(host, request, action, decision);
     } else if (fault == ACCOUNT_FAULT_NONE || fault == ACCOUNT_FAULT_CLOSED) {
-        fault = open_again(&standing, ask, operation, decision);
+        fault = open_again(&view, request, action, decision);
     }
-    finish(decision, fault);
+    finish(&view, decision, fault);
 }
 
 /* ---- switching ------------------------------------------------------------------------------------------- */
 
-static enum account_fault change_plan(struct standing *standing, const struct plan *plan, enum switch_mode mode,
-                                      struct account_decision *decision)
+/* When the longest of the account's running cycles ends, of all LIMITs of its plan; -1 = none does. */
+static enum account_fault longest_end(const struct account_view *view, int64_t *end_us)
 {
-    const struct account_rest *rest = standing->account->rest;
-    int64_t end_us = -1;
-    enum account_fault fault = ACCOUNT_FAULT_NONE;
-    if (mode == SWITCH_END) fault = standing_longest_end(standing, &end_us);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (end_us < 0) standing_turn(standing, plan, mode == SWITCH_PRORATE ? WINDOW_PRORATE : WINDOW_FULL);
-    if (standing->state == ACCOUNT_LAPSED) standing->state = ACCOUNT_ACTIVE;
-    fault = standing_tell_all(standing, NULL, 0, &decision->changes);
-    if (end_us >= 0) tell_next(plan, end_us, decision);
-    if (end_us < 0 && rest && rest->next) tell_next(NULL, 0, decision);
+    struct resource_view resource;
+    *end_us = -1;
+    for (uint32_t i = 0; i < view->plan->entries_count; i++) {
+        resource_view_begin(view, view->plan->entries[i].entitlement.resource, &resource);
+        enum account_fault fault = resource_view_settle(view, &resource, NULL);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        *end_us = max_i64(*end_us, resource_view_longest_end(&resource));
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* The change comes later: at an instant, or when the longest cycle ends. */
+static enum account_fault switch_later(struct account_view *view, const struct plan *plan,
+                                       const struct switch_request *request, int64_t at_us,
+                                       struct account_decision *decision)
+{
+    enum switch_how how = request->mode == SWITCH_PRORATE ? SWITCH_HOW_PRORATE : SWITCH_HOW_FULL;
+    enum account_fault fault = emit_account(view, NO_RESOURCES, &decision->changes);
+    emit_next(plan, at_us, request->restart ? SWITCH_HOW_RESTART : how, decision);
     return fault;
 }
 
-void switch_decide(const struct account *account, const struct account_host *host, struct bytes plan_name,
-                   enum switch_mode mode, const struct operation *operation, struct account_decision *decision)
+/* `plan` is one use of ours. */
+static enum account_fault switch_plan(struct account_view *view, const struct plan *plan,
+                                      const struct switch_request *request, struct account_decision *decision)
 {
-    struct standing standing;
-    enum account_fault fault = begin(&standing, account, host, operation, false, decision);
-    const struct plan *plan = host->find_plan(plan_name);
-    decision->about = plan_name;
-    if (fault == ACCOUNT_FAULT_NONE && !standing.plan) fault = ACCOUNT_FAULT_EXPIRED;
+    bool has_next = account_view_awaits_plan(view);
+    bool own = bytes_equal(view->plan->name, plan->name) && !request->restart;
+    int64_t at_us = request->at_us == NOT_REQUESTED ? -1 : request->at_us;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    if (at_us < 0 && request->mode == SWITCH_END && !own) fault = longest_end(view, &at_us);
+    if (fault != ACCOUNT_FAULT_NONE || own || at_us > view->now_us) {
+        bool lapsed = view->status.state == ACCOUNT_LAPSED;
+        if (lapsed) view->status.state = ACCOUNT_ACTIVE;
+        view->status_changed = view->status_changed || lapsed;
+        if (fault == ACCOUNT_FAULT_NONE && !own) fault = switch_later(view, plan, request, at_us, decision);
+        if (fault == ACCOUNT_FAULT_NONE && own && (has_next || lapsed)) {
+            fault = emit_account(view, NO_RESOURCES, &decision->changes);
+            if (has_next) emit_next(NULL, 0, SWITCH_HOW_FULL, decision);
+        }
+        plan_release(plan);
+        return fault;
+    }
+    enum switch_how how = request->restart                  ? SWITCH_HOW_RESTART
+                          : request->mode == SWITCH_PRORATE ? SWITCH_HOW_PRORATE
+                                                            : SWITCH_HOW_FULL;
+    if (view->status.opened_us == 0 && request->restart) view->status.opened_us = account_view_opened_us(view);
+    account_view_change_plan(view, plan, how);
+    if (view->status.state == ACCOUNT_LAPSED) view->status_changed = true, view->status.state = ACCOUNT_ACTIVE;
+    fault = emit_account(view, NO_RESOURCES, &decision->changes);
+    if (has_next) emit_next(NULL, 0, SWITCH_HOW_FULL, decision);
+    return fault;
+}
+
+void switch_decide(const struct account *account, const struct account_host *host, const struct switch_request *request,
+                   const struct admin_action *action, struct account_decision *decision)
+{
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, action, decision);
+    decision->fault_subject = request->plan;
+    if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
+    bool has_passed = request->at_us != NOT_REQUESTED && request->at_us < action->now_us;
+    if (fault == ACCOUNT_FAULT_NONE && has_passed) fault = ACCOUNT_FAULT_PAST;
+    const struct plan *plan = fault == ACCOUNT_FAULT_NONE ? find_plan(host, request->plan, view.now_us) : NULL;
     if (fault == ACCOUNT_FAULT_NONE && !plan) fault = ACCOUNT_FAULT_PLAN;
-    if (fault == ACCOUNT_FAULT_NONE) fault = change_plan(&standing, plan, mode, decision);
-    if (fault == ACCOUNT_FAULT_NONE) tell_note(&standing, NOTE_SWITCH, 0, 0, operation, decision);
-    finish(decision, fault);
+    if (fault == ACCOUNT_FAULT_NONE) fault = switch_plan(&view, plan, request, decision);
+    if (fault == ACCOUNT_FAULT_NONE && decision->changes.size > 0)
+        emit_act(&view, AUDIT_SWITCH, -1, 0, action, decision);
+    finish(&view, decision, fault);
 }
 
 /* ---- state ----------------------------------------------------------------------------------------------- */
 
-static enum note_act act_of(enum account_state state)
+static enum audit_action act_of(enum account_state state)
 {
     switch (state) {
-    case ACCOUNT_SUSPENDED: return NOTE_SUSPEND;
-    case ACCOUNT_CLOSED: return NOTE_CLOSE;
-    default: return NOTE_RESUME;
+    case ACCOUNT_SUSPENDED: return AUDIT_SUSPEND;
+    case ACCOUNT_CLOSED: return AUDIT_CLOSE;
+    default: return AUDIT_RESUME;
     }
 }
 
 void state_decide(const struct account *account, const struct account_host *host, enum account_state state,
-                  const struct operation *operation, struct account_decision *decision)
+                  int64_t for_us, const struct admin_action *action, struct account_decision *decision)
 {
-    struct standing standing;
-    enum account_fault fault = begin(&standing, account, host, operation, true, decision);
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, action, decision);
     if (fault == ACCOUNT_FAULT_CLOSED && state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_NONE;
-    bool resumed = fault == ACCOUNT_FAULT_NONE && state == ACCOUNT_ACTIVE && standing.state == ACCOUNT_LAPSED;
-    if (fault == ACCOUNT_FAULT_NONE && standing.state != state && !resumed) {
-        standing.state = (uint8_t)state;
-        fault = standing_tell_all(&standing, NULL, 0, &decision->changes);
-        tell_note(&standing, act_of(state), 0, 0, operation, decision);
+    bool fine = fault == ACCOUNT_FAULT_NONE;
+    int64_t until_us = fine && for_us > 0 ? min_i64(view.now_us + for_us, INSTANT_MAX_US) : 0;
+    bool resumed = fine && state == ACCOUNT_ACTIVE && view.status.state == ACCOUNT_LAPSED;
+    bool changes = fine && (view.status.state != state || view.status.suspended_until_us != until_us) && !resumed;
+    if (changes) {
+        view.status.state = (uint8_t)state;
+        view.status.suspended_until_us = until_us;
+        view.status_changed = true;
+        fault = emit_account(&view, NO_RESOURCES, &decision->changes);
+        emit_act(&view, act_of(state), -1, 0, action, decision);
     }
-    finish(decision, fault);
+    finish(&view, decision, fault);
 }
 
-/* ---- terms of its own ------------------------------------------------------------------------------------ */
+/* ---- overrides ------------------------------------------------------------------------------------------- */
 
-static void tell_own(const struct footing *footing, const struct entitlement *entitlement, int64_t until_us,
-                     struct account_decision *decision)
+static void emit_override(const struct resource_view *view, const struct plan_entry *entry, int64_t until_us,
+                          struct account_decision *decision)
 {
     struct sink plan = {0};
-    if (entitlement) plan_write_with(NULL, BYTES(""), 1, entitlement, &plan);
-    struct change change = {.kind = CHANGE_OWN,
-                            .slot = (uint32_t)footing->index,
+    if (entry) plan_write(BYTES(""), &entry, 1, &plan);
+    struct change change = {.kind = CHANGE_OVERRIDE,
+                            .slot = (uint32_t)view->index,
                             .bytes = {plan.data, plan.size},
-                            .until_us = entitlement ? until_us : 0};
+                            .until_us = entry ? until_us : 0};
     change_encode(&change, &decision->changes);
     sink_free(&plan);
 }
 
-void override_decide(const struct account *account, const struct account_host *host, struct bytes resource,
-                     const struct entitlement *entitlement, int64_t until_us, const struct operation *operation,
+/* What an override that gives so little stands on. */
+static enum account_fault merged_fault(const struct resource_view *view, struct account_decision *decision)
+{
+    const char *fault = view->entitlement ? entitlement_fault(view->entitlement) : NULL;
+    decision->fault_text = fault ? fault : "";
+    return fault ? ACCOUNT_FAULT_ENTITLEMENT : ACCOUNT_FAULT_NONE;
+}
+
+static enum account_fault override(struct account_view *account, const struct override_request *request,
+                                   const struct admin_action *action, struct account_decision *decision)
+{
+    struct resource_view view;
+    struct plan_entry entry = {.revision = 1, .granted = true, .only = request->only, .options = request->options};
+    enum account_fault fault =
+        emit_account(account, (struct resource_names){&request->resource, 1}, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    resource_view_begin(account, request->resource, &view);
+    fault = resource_view_settle(account, &view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (!request->entitlement && !view.override) {
+        decision->changes.size = 0;
+        return ACCOUNT_FAULT_NONE;
+    }
+    if (request->entitlement) entry.entitlement = *request->entitlement;
+    fault = resource_view_override(account, &view, request->entitlement ? &entry : NULL);
+    if (fault == ACCOUNT_FAULT_NONE) fault = merged_fault(&view, decision);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    int64_t until_us = instant_of(&request->until, zone_utc(), account->now_us);
+    if (request->until.kind == MOMENT_CYCLE) until_us = resource_view_longest_end(&view);
+    if (request->until.kind == MOMENT_CYCLE && until_us < 0) return ACCOUNT_FAULT_NO_CYCLE;
+    if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return ACCOUNT_FAULT_PAST;
+    fault = emit_resource(account, &view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    emit_override(&view, request->entitlement ? &entry : NULL, until_us, decision);
+    emit_act(account, AUDIT_OVERRIDE, view.index, 0, action, decision);
+    return ACCOUNT_FAULT_NONE;
+}
+
+void override_decide(const struct account *account, const struct account_host *host,
+                     const struct override_request *request, const struct admin_action *action,
                      struct account_decision *decision)
 {
-    struct standing standing;
-    struct footing footing;
-    enum account_fault fault = begin(&standing, account, host, operation, true, decision);
-    decision->about = resource;
-    if (fault == ACCOUNT_FAULT_NONE && !standing.plan) fault = ACCOUNT_FAULT_EXPIRED;
-    if (fault == ACCOUNT_FAULT_NONE) {
-        footing_begin(&standing, resource, &footing);
-        const struct slot_rest *rest = footing.stored ? footing.stored->rest : NULL;
-        bool has_own = rest && rest->own && (rest->own_until_us == 0 || rest->own_until_us > standing.now_us);
-        if (!entitlement && !has_own) return;
-        fault = standing_tell_all(&standing, &resource, 1, &decision->changes);
-    }
-    if (fault == ACCOUNT_FAULT_NONE) fault = footing_settle(&standing, &footing, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) {
-        const struct entitlement *after = entitlement ? entitlement : plan_find(standing.plan, resource);
-        footing_adopt(&standing, &footing, after, WINDOW_FULL, standing.now_us);
-        fault = footing_tell(&standing, &footing, &decision->changes);
-    }
-    if (fault == ACCOUNT_FAULT_NONE) {
-        tell_own(&footing, entitlement, until_us, decision);
-        tell_note(&standing, NOTE_OVERRIDE, (uint32_t)footing.index + 1, 0, operation, decision);
-    }
-    finish(decision, fault);
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, action, decision);
+    decision->fault_subject = request->resource;
+    if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
+    if (fault == ACCOUNT_FAULT_NONE) fault = override(&view, request, action, decision);
+    finish(&view, decision, fault);
 }
 
 /* ---- corrections ----------------------------------------------------------------------------------------- */
 
-/* A rolling window that holds `used` units of now, and nothing else. */
-static void tell_log(const struct standing *standing, const struct footing *footing, int64_t period_us, int64_t used,
-                     struct account_decision *decision)
+/* PERIOD means every LIMIT of this unit and count, whatever its alignment. */
+static bool period_is_meant(uint64_t code, uint64_t wanted)
 {
-    struct change change = {.kind = CHANGE_ROLLED,
-                            .slot = (uint32_t)footing->index,
+    struct period period, meant;
+    if (wanted == 0 || code == wanted) return true;
+    if (!period_from_code(code, &period) || !period_from_code(wanted, &meant)) return false;
+    return period.unit == meant.unit && period.count == meant.count;
+}
+
+/* A rolling window that holds `used` units of now, and nothing else. */
+static void emit_log(const struct account_view *account, const struct resource_view *view, int64_t period_us,
+                     int64_t used, struct account_decision *decision)
+{
+    struct change change = {.kind = CHANGE_LOG_APPENDED,
+                            .slot = (uint32_t)view->index,
                             .period_us = period_us,
-                            .log = {.when_us = standing->now_us, .amount = used, .rest = standing->now_us}};
+                            .log = {.when_us = account->now_us, .amount = used, .rest = account->now_us}};
     change_encode(&change, &decision->changes);
 }
 
-static void set_windows(struct footing *footing, int64_t used, int64_t now_us)
+/* How many LIMITs and rolling windows a correction means: several need a PERIOD. */
+static enum account_fault check_period(const struct resource_view *view, const struct correct_request *request)
 {
-    for (uint32_t i = 0; i < footing->windows_count; i++) {
-        struct window *window = &footing->windows[i];
-        if (!entitlement_limit(footing->entitlement, window->period)) continue;
-        window->used = 0;
-        window->warned_bp = window->over_since_us = 0;
-        window_charge(window, used, 0, now_us);
-        window_warn(window, footing->entitlement);
+    uint32_t meant = 0, bounds = 0;
+    for (uint32_t i = 0; i < view->entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &view->entitlement->rules[i];
+        if (rule->kind != QUOTA_LIMIT) continue;
+        bounds++;
+        meant += period_is_meant(quota_rule_code(rule), request->period);
     }
+    if (request->period != 0 && meant == 0) return ACCOUNT_FAULT_PERIOD;
+    return request->period == 0 && bounds > 1 ? ACCOUNT_FAULT_NEEDS_PERIOD : ACCOUNT_FAULT_NONE;
 }
 
-void set_decide(const struct account *account, const struct account_host *host, struct bytes resource, int64_t used,
-                const struct operation *operation, struct account_decision *decision)
+static enum account_fault set(struct account_view *account, const struct correct_request *request,
+                              const struct admin_action *action, struct account_decision *decision)
 {
-    struct standing standing;
-    struct footing footing;
-    enum account_fault fault = begin(&standing, account, host, operation, true, decision);
-    decision->about = resource;
-    if (fault == ACCOUNT_FAULT_NONE && !standing.plan) fault = ACCOUNT_FAULT_EXPIRED;
-    if (fault == ACCOUNT_FAULT_NONE) fault = standing_tell_all(&standing, &resource, 1, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) {
-        footing_begin(&standing, resource, &footing);
-        fault = footing_settle(&standing, &footing, &decision->changes);
+    struct resource_view view;
+    enum account_fault fault =
+        emit_account(account, (struct resource_names){&request->resource, 1}, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    resource_view_begin(account, request->resource, &view);
+    fault = resource_view_settle(account, &view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (!view.entitlement) return ACCOUNT_FAULT_RESOURCE;
+    fault = check_period(&view, request);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    for (uint32_t i = 0; i < view.windows_count; i++) {
+        struct window *window = &view.windows[i];
+        if (!entitlement_limit(view.entitlement, window->period)) continue;
+        if (!period_is_meant(window->period, request->period)) continue;
+        window_set_used(window, request->used, view.generation, account->now_us);
+        window_warn(window, view.entitlement);
     }
-    if (fault == ACCOUNT_FAULT_NONE && !footing.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
-    if (fault == ACCOUNT_FAULT_NONE) {
-        set_windows(&footing, used, standing.now_us);
-        fault = footing_tell(&standing, &footing, &decision->changes);
+    fault = emit_resource(account, &view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    emit_generation(&view, &decision->changes);
+    for (uint32_t i = 0; request->period == 0 && i < view.entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &view.entitlement->rules[i];
+        if (rule->kind == QUOTA_ROLLING) emit_log(account, &view, rule->rule.period_us, request->used, decision);
     }
-    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < footing.entitlement->rules_count; i++) {
-        const struct quota_rule *rule = &footing.entitlement->rules[i];
-        if (rule->kind == QUOTA_ROLLING) tell_log(&standing, &footing, rule->rule.period_us, used, decision);
-    }
-    if (fault == ACCOUNT_FAULT_NONE) {
-        tell_note(&standing, NOTE_SET, (uint32_t)footing.index + 1, used, operation, decision);
-    }
-    finish(decision, fault);
+    emit_act(account, AUDIT_SET, view.index, request->used, action, decision);
+    return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault reset_slot(struct standing *standing, struct bytes resource,
+void set_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
+                const struct admin_action *action, struct account_decision *decision)
+{
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, action, decision);
+    decision->fault_subject = request->resource;
+    if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
+    if (fault == ACCOUNT_FAULT_NONE) fault = set(&view, request, action, decision);
+    finish(&view, decision, fault);
+}
+
+/* Windows that a wrong clock has left in the future begin anew at the true time. */
+static void forget_future(const struct account_view *account, struct resource_view *view)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (view->windows[i].start_us > account->clock_us) continue;
+        view->fresh[kept] = view->fresh[i];
+        view->windows[kept++] = view->windows[i];
+    }
+    view->windows_count = kept;
+}
+
+static enum account_fault reset_slot(struct account_view *account, struct bytes resource, uint64_t period,
                                      struct account_decision *decision)
 {
-    struct footing footing;
-    footing_begin(standing, resource, &footing);
-    enum account_fault fault = footing_settle(standing, &footing, &decision->changes);
+    struct resource_view view;
+    resource_view_begin(account, resource, &view);
+    enum account_fault fault = resource_view_settle(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    for (uint32_t i = 0; i < footing.windows_count; i++) {
-        struct window *window = &footing.windows[i];
-        window->used = window->debt = window->refunded = window->denied = window->peak = 0;
-        window->over_since_us = window->warned_bp = 0;
+    if (period != 0 && view.entitlement) fault = check_period(&view, &(struct correct_request){.period = period});
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    for (uint32_t i = 0; i < view.windows_count; i++) {
+        if (period_is_meant(view.windows[i].period, period)) window_reset(&view.windows[i], view.generation);
     }
-    fault = footing_tell(standing, &footing, &decision->changes);
-    struct change change = {.kind = CHANGE_EMPTIED, .slot = (uint32_t)footing.index};
-    if (fault == ACCOUNT_FAULT_NONE) change_encode(&change, &decision->changes);
-    return fault;
+    if (account->now_us > account->clock_us && period == 0) forget_future(account, &view);
+    fault = emit_resource(account, &view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    emit_generation(&view, &decision->changes);
+    struct change change = {.kind = CHANGE_RESOURCE_RESET, .slot = (uint32_t)view.index};
+    if (period == 0) change_encode(&change, &decision->changes);
+    return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault reset(struct standing *standing, struct bytes resource, struct account_decision *decision)
+static enum account_fault reset(struct account_view *view, const struct correct_request *request,
+                                struct account_decision *decision)
 {
-    struct bytes asked[ACCOUNT_SLOTS_MAX] = {{0}};
+    struct bytes names[ACCOUNT_SLOTS_MAX];
     uint32_t count = 0;
-    for (uint32_t i = 0; i < standing->account->slots_count; i++) {
-        struct bytes name = label_bytes(standing->account->slots[i].resource);
-        if (resource.size == 0 || bytes_equal(name, resource)) asked[count++] = name;
+    for (uint32_t i = 0; i < view->account->slots_count; i++) {
+        struct bytes name = label_bytes(view->account->slots[i].resource);
+        if (request->resource.size == 0 || bytes_equal(name, request->resource)) names[count++] = name;
     }
-    enum account_fault fault = standing_tell_all(standing, asked, count, &decision->changes);
-    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++)
-        fault = reset_slot(standing, asked[i], decision);
+    enum account_fault fault = emit_account(view, (struct resource_names){names, count}, &decision->changes);
+    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
+        fault = reset_slot(view, names[i], request->period, decision);
+    }
     return fault;
 }
 
-void reset_decide(const struct account *account, const struct account_host *host, struct bytes resource,
-                  const struct operation *operation, struct account_decision *decision)
+/* The account stands at the true time again. */
+static void emit_rewound(const struct account_view *view, struct account_decision *decision)
 {
-    struct standing standing;
-    enum account_fault fault = begin(&standing, account, host, operation, true, decision);
-    int32_t slot = fault == ACCOUNT_FAULT_NONE && resource.size > 0 ? account_slot(account, resource) : -1;
-    decision->about = resource;
-    if (fault == ACCOUNT_FAULT_NONE && !standing.plan) fault = ACCOUNT_FAULT_EXPIRED;
-    bool unknown = fault == ACCOUNT_FAULT_NONE && resource.size > 0 && slot < 0;
-    if (unknown && !plan_find(standing.plan, resource)) fault = ACCOUNT_FAULT_RESOURCE;
-    if (fault == ACCOUNT_FAULT_NONE && !unknown) {
-        fault = reset(&standing, resource, decision);
-        tell_note(&standing, NOTE_RESET, (uint32_t)(slot + 1), 0, operation, decision);
+    struct change change = {.kind = CHANGE_REWOUND, .until_us = view->clock_us};
+    if (view->now_us > view->clock_us && view->clock_us > 0) change_encode(&change, &decision->changes);
+}
+
+void reset_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
+                  const struct admin_action *action, struct account_decision *decision)
+{
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, action, decision);
+    int32_t slot =
+        fault == ACCOUNT_FAULT_NONE && request->resource.size > 0 ? account_slot(account, request->resource) : -1;
+    decision->fault_subject = request->resource;
+    if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
+    bool unknown = fault == ACCOUNT_FAULT_NONE && request->resource.size > 0 && slot < 0;
+    if (unknown) {
+        struct resource_view resource;
+        resource_view_begin(&view, request->resource, &resource);
+        fault = resource_view_settle(&view, &resource, NULL);
+        if (fault == ACCOUNT_FAULT_NONE && !resource.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
     }
-    finish(decision, fault);
+    if (fault == ACCOUNT_FAULT_NONE && !unknown) {
+        fault = reset(&view, request, decision);
+        emit_act(&view, AUDIT_RESET, slot, 0, action, decision);
+        emit_rewound(&view, decision);
+    }
+    finish(&view, decision, fault);
 }

@@ -1,229 +1,227 @@
-/* Decides consumptions and remembers them; the ladder is in consume.h. */
+/* Decides consumptions and remembers them; the walk is in consume.h. */
 #include "quota/decide/consume.h"
 #include "quota/base/checked.h"
-#include "quota/decide/charge.h"
+#include "quota/base/expect.h"
+#include "quota/decide/admission.h"
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
-/* What makes two asks with the same id differ, beside items and amounts. */
-static uint8_t ask_mark(const struct consume_ask *ask)
+/* What makes two requests with the same id differ, beside items and amounts. */
+static uint8_t request_mark(const struct consume_request *request)
 {
-    bool upto = ask->mode == MODE_UPTO, force = ask->mode == MODE_FORCE;
-    return (uint8_t)((upto ? 1 : 0) | (force ? 2 : 0) | (ask->any ? 4 : 0));
+    bool upto = request->mode == MODE_UPTO, force = request->mode == MODE_FORCE;
+    return (uint8_t)((upto ? 1 : 0) | (force ? 2 : 0) | (request->any ? 4 : 0));
 }
 
-static enum record_operation ask_operation(const struct consume_ask *ask)
+static enum record_operation request_operation(const struct consume_request *request)
 {
-    return ask->batch ? RECORD_BATCH : RECORD_CONSUME;
+    return request->batch ? RECORD_BATCH : RECORD_CONSUME;
 }
 
-/* The slot whose records these are; -1 = the resource has none, so it has no records either. */
-static int32_t ask_slot(const struct account *account, const struct consume_ask *ask)
-{
-    return ask->batch ? RECORD_NO_SLOT : account_slot(account, ask->items[0].resource);
-}
-
-static bool record_matches(const struct account *account, const struct consume_ask *ask,
+/* CHECK with a known id answers from the record whatever mode the record was made with. */
+static bool record_matches(const struct account *account, const struct consume_request *request,
                            const struct record_item *items, uint32_t count, uint8_t mark)
 {
-    uint8_t same = ask->mode == MODE_PEEK ? mark : ask_mark(ask); /* who only looks need not say how he would ask */
-    if (count != ask->count || mark != same) return false;
+    uint8_t same = request->mode == MODE_PEEK ? mark : request_mark(request);
+    if (count != request->count || mark != same) return false;
     for (uint32_t i = 0; i < count; i++) {
-        int32_t slot = account_slot(account, ask->items[i].resource);
-        if (slot != (int32_t)items[i].slot || ask->items[i].amount != items[i].amount) return false;
+        int32_t slot = account_slot(account, request->items[i].resource);
+        if (slot != (int32_t)items[i].slot || request->items[i].amount != items[i].amount) return false;
     }
     return true;
 }
 
-/* Answers from the record of this id; false if there is none. */
-static bool replay(const struct account *account, const struct consume_ask *ask, int64_t now_us,
-                   struct account_decision *decision)
+/* The record of this id; false if there is none. A resource without a slot has no records either. */
+static bool find_record(const struct account *account, const struct consume_request *request, int64_t now_us,
+                        struct receipt *receipt)
 {
     struct record_key key;
+    int32_t slot = request->batch ? RECORD_NO_SLOT : account_slot(account, request->items[0].resource);
+    if (request->id.size == 0 || slot < 0) return false;
+    record_key_make(&key, request_operation(request), (uint32_t)slot, request->id);
+    return receipts_find(account_receipts(account), record_key_bytes(&key), now_us, receipt);
+}
+
+/* Answers from the record of this id; false if there is none. */
+static bool replay(const struct account *account, const struct consume_request *request, int64_t now_us,
+                   struct account_decision *decision)
+{
     struct receipt receipt;
     struct record_item items[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
-    if (ask->id.size == 0) return false;
-    int32_t slot = ask_slot(account, ask);
-    if (slot < 0) return false;
-    record_key_make(&key, ask_operation(ask), (uint32_t)slot, ask->id);
-    if (!receipts_find(account_receipts(account), record_key_bytes(&key), now_us, &receipt)) return false;
-    if (!record_items_decode(receipt.body, items, &count, &mark)) return false;
-    if (!record_matches(account, ask, items, count, mark)) {
-        account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, ask->id);
+    if (!find_record(account, request, now_us, &receipt)) return false;
+    /* A record that cannot be read must not be taken for an id that was never seen: it would be charged twice. */
+    bool read = expect(record_items_decode(receipt.body, items, &count, &mark));
+    if (!read || !record_matches(account, request, items, count, mark)) {
+        account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, request->id);
         return true;
     }
     decision->replayed = true;
-    decision->verdicts_count = count;
-    for (uint32_t i = 0; i < count; i++) decision->verdicts[i] = items[i].verdict;
+    decision->result.consumed.count = count;
+    for (uint32_t i = 0; i < count; i++) decision->result.consumed.verdicts[i] = items[i].verdict;
     return true;
 }
 
-#define NO_SLOT UINT32_MAX /* a resource that has none yet */
-
-/* What a record of an item needs to know of its resource. */
-struct asked {
-    uint32_t slot;
-    const struct entitlement *entitlement; /* NULL = nobody has looked, or the plan does not know it */
-};
-
-static enum account_fault remember(struct standing *standing, const struct consume_ask *ask, const struct asked *asked,
-                                   struct account_decision *decision)
+static enum account_fault remember(const struct account_view *view, const struct consume_request *request,
+                                   const struct demand *demands, struct account_decision *decision)
 {
     struct record_key key;
     struct record_item items[BATCH_ITEMS_MAX];
     char stack_buffer[256];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
-    if (!standing_has_room(standing)) return ACCOUNT_FAULT_RECORDS;
-    for (uint32_t i = 0; i < ask->count; i++) {
-        items[i].slot = asked[i].slot;
-        items[i].amount = ask->items[i].amount;
-        items[i].cost = asked[i].entitlement ? asked[i].entitlement->cost : 1;
-        items[i].charged.count = 0;
-        if (asked[i].entitlement) items[i].charged = charged_of(asked[i].entitlement);
-        items[i].verdict = decision->verdicts[i];
+    if (!account_view_has_room(view)) return ACCOUNT_FAULT_RECORDS;
+    for (uint32_t i = 0; i < request->count; i++) {
+        items[i].slot = (uint32_t)demands[i].view->index;
+        items[i].amount = request->items[i].amount;
+        items[i].cost = demands[i].view->entitlement->cost;
+        items[i].generation = demands[i].view->generation;
+        items[i].charged = charged_of(demands[i].view->entitlement);
+        items[i].verdict = decision->result.consumed.verdicts[i];
     }
-    record_items_encode(items, ask->count, ask_mark(ask), &body);
-    if (body.size > RECEIPT_BODY_MAX) { /* dozens of resources with a dozen odd spans each */
-        sink_free(&body);
-        return ACCOUNT_FAULT_RECORDS;
-    }
-    record_key_make(&key, ask_operation(ask), ask->batch ? RECORD_NO_SLOT : asked[0].slot, ask->id);
+    record_items_encode(items, request->count, request_mark(request), &body);
+    (void)expect(body.size <= RECEIPT_BODY_MAX);
+    record_key_make(&key, request_operation(request), request->batch ? RECORD_NO_SLOT : items[0].slot, request->id);
     struct change change = {.kind = CHANGE_RECORD,
                             .bytes = record_key_bytes(&key),
                             .body = {body.data, body.size},
-                            .expires_us = min_i64(standing->now_us + standing->host->kept_us, INSTANT_MAX_US)};
+                            .expires_us = min_i64(view->now_us + view->host->kept_us, INSTANT_MAX_US)};
     change_encode(&change, &decision->changes);
     sink_free(&body);
     return ACCOUNT_FAULT_NONE;
 }
 
-/* ---- charging -------------------------------------------------------------------------------------------- */
+/* ---- one request ----------------------------------------------------------------------------------------- */
 
-/* One item; what a record of it needs besides goes into `asked`. */
-static enum account_fault charge_item(struct standing *standing, const struct consume_item *item,
-                                      enum request_mode mode, struct asked *asked, struct verdict *verdict,
-                                      struct sink *changes)
-{
-    struct footing footing;
-    struct charge charge = {.amount = item->amount, .mode = mode};
-    footing_begin(standing, item->resource, &footing);
-    enum account_fault fault = footing_settle(standing, &footing, changes);
-    if (fault == ACCOUNT_FAULT_NONE && !footing.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
-    if (fault == ACCOUNT_FAULT_NONE) fault = charge_decide(standing, &footing, &charge, verdict, changes);
-    asked->slot = footing.index < 0 ? NO_SLOT : (uint32_t)footing.index;
-    asked->entitlement = footing.entitlement;
-    return fault;
-}
+/* A request on its way: a view and a demand for each item, and an item of the admission. */
+struct consumption {
+    struct account_view *view;
+    const struct consume_request *request;
+    struct account_decision *decision;
+    struct demand *demands;
+    struct resource_view *views;
+    struct admission_item items[BATCH_ITEMS_MAX];
+    struct admission admission;
+};
 
-/* Asks every item without taking anything; *first is the first that is admitted, count if none is. */
-static enum account_fault look_at_all(struct standing *standing, const struct consume_ask *ask,
-                                      struct account_decision *decision, struct asked *asked, uint32_t *first,
-                                      bool *all)
+/* Settles every resource. Cycles that have closed go among the changes, in front of what is taken. */
+static enum account_fault settle(struct consumption *consumption)
 {
-    *first = ask->count;
-    *all = true;
-    for (uint32_t i = 0; i < ask->count; i++) {
-        size_t before = decision->changes.size;
-        enum account_fault fault =
-            charge_item(standing, &ask->items[i], MODE_PEEK, &asked[i], &decision->verdicts[i], &decision->changes);
-        decision->changes.size = before;
-        decision->about = ask->items[i].resource;
+    const struct consume_request *request = consumption->request;
+    struct account_decision *decision = consumption->decision;
+    for (uint32_t i = 0; i < request->count; i++) {
+        struct resource_view *view = &consumption->views[i];
+        decision->fault_subject = request->items[i].resource;
+        resource_view_begin(consumption->view, request->items[i].resource, view);
+        enum account_fault fault = resource_view_settle(consumption->view, view, &decision->changes);
+        if (fault == ACCOUNT_FAULT_NONE && !view->entitlement) fault = ACCOUNT_FAULT_RESOURCE;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
-        bool admitted = decision->verdicts[i].granted > 0;
-        if (admitted && *first == ask->count) *first = i;
-        *all = *all && admitted;
+        demand_begin(&consumption->demands[i], consumption->view, view, request->items[i].amount);
+        consumption->items[i] = (struct admission_item){i, i + 1};
     }
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Several items: looked at first, since nobody may be charged unless the whole is admitted. */
-static enum account_fault charge_batch(struct standing *standing, const struct consume_ask *ask,
-                                       struct account_decision *decision, struct asked *asked)
+static void answer(struct consumption *consumption)
 {
-    uint32_t first, begin = 0, end = ask->count;
-    struct bytes charged[BATCH_ITEMS_MAX];
-    bool all;
-    enum account_fault fault = look_at_all(standing, ask, decision, asked, &first, &all);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    decision->denied = ask->any ? first == ask->count : !all;
-    if (ask->any) begin = first, end = decision->denied ? first : first + 1;
-    for (uint32_t i = 0; i < ask->count; i++) {
-        charged[i] = ask->items[i].resource;
-        if (decision->denied || i < begin || i >= end) decision->verdicts[i].granted = 0;
+    struct account_decision *decision = consumption->decision;
+    decision->result.consumed.count = consumption->request->count;
+    for (uint32_t i = 0; i < consumption->request->count; i++) {
+        struct verdict *verdict = &decision->result.consumed.verdicts[i];
+        admission_verdict(&consumption->admission, &consumption->items[i], verdict);
+        if (decision->denied && verdict->wait_us != 0) decision_add_cause(decision, &consumption->views[i], verdict);
+        verdict->wait_us = account_view_wait_us(consumption->view, verdict->wait_us);
+        verdict->reset_us = account_view_wait_us(consumption->view, verdict->reset_us);
     }
-    if (decision->denied || ask->mode == MODE_PEEK) return ACCOUNT_FAULT_NONE;
-    fault = standing_tell(standing, charged + begin, end - begin, &decision->changes);
-    for (uint32_t i = begin; i < end && fault == ACCOUNT_FAULT_NONE; i++) {
-        decision->about = ask->items[i].resource;
-        fault = charge_item(standing, &ask->items[i], MODE_ALL, &asked[i], &decision->verdicts[i], &decision->changes);
+}
+
+/* A denial that is to be remembered is written down beside what time has done; the record names slots. */
+static enum account_fault remember_denial(struct consumption *consumption)
+{
+    struct account_view *view = consumption->view;
+    struct sink *changes = &consumption->decision->changes;
+    enum account_fault fault = emit_account(view, NO_RESOURCES, changes);
+    for (uint32_t i = 0; i < consumption->request->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (consumption->views[i].index < 0) fault = emit_slot(view, &consumption->views[i], changes);
+    }
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    return remember(view, consumption->request, consumption->demands, consumption->decision);
+}
+
+/* ANY took one item. What time has done to the others is among the changes already, so they are written down as well;
+ * and the record names them all. */
+static enum account_fault emit_others(struct consumption *consumption)
+{
+    const struct admission *admission = &consumption->admission;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < consumption->request->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        bool taken = i >= admission->first && i < admission->end;
+        if (!taken) fault = emit_resource(consumption->view, &consumption->views[i], &consumption->decision->changes);
     }
     return fault;
 }
 
-static enum account_fault charge_one(struct standing *standing, const struct consume_ask *ask,
-                                     struct account_decision *decision, struct asked *asked)
+static enum account_fault decide(struct consumption *consumption)
 {
-    const struct consume_item *item = &ask->items[0];
-    decision->about = item->resource;
-    enum account_fault fault = standing_tell(standing, &item->resource, 1, &decision->changes);
+    const struct consume_request *request = consumption->request;
+    struct account_decision *decision = consumption->decision;
+    struct bytes names[BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < request->count; i++) names[i] = request->items[i].resource;
+    enum account_fault fault =
+        emit_account(consumption->view, (struct resource_names){names, request->count}, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = settle(consumption);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    fault = charge_item(standing, item, ask->mode, asked, &decision->verdicts[0], &decision->changes);
-    decision->denied = decision->verdicts[0].granted == 0;
-    return fault;
-}
-
-/* The slots of items that a record names: those nobody has used yet begin with it. */
-static enum account_fault begin_slots(struct standing *standing, const struct consume_ask *ask, struct asked *asked,
-                                      struct sink *changes)
-{
-    struct footing footing;
-    for (uint32_t i = 0; i < ask->count; i++) {
-        if (asked[i].slot != NO_SLOT) continue;
-        footing_begin(standing, ask->items[i].resource, &footing);
-        footing.windows_count = 0;
-        enum account_fault fault = footing_tell(standing, &footing, changes);
-        if (fault != ACCOUNT_FAULT_NONE) return fault;
-        asked[i].slot = (uint32_t)footing.index;
+    struct admission *admission = &consumption->admission;
+    *admission = (struct admission){
+        .demands = consumption->demands, .count = request->count, .mode = request->mode, .any = request->any};
+    fault = admission_peek(admission, consumption->items, request->count);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    decision->denied = !admission->admitted;
+    bool remembers = request->id.size > 0 && request->mode != MODE_PEEK;
+    if (decision->denied || request->mode == MODE_PEEK) {
+        decision->changes.size = 0; /* what time has done is not written down by a denial */
+        consumption->view->slots_count = consumption->view->account ? consumption->view->account->slots_count : 0;
+        answer(consumption);
+        return remembers && request->sticky ? remember_denial(consumption) : ACCOUNT_FAULT_NONE;
     }
-    return ACCOUNT_FAULT_NONE;
+    fault = admission_take(admission, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    answer(consumption);
+    return remembers ? remember(consumption->view, request, consumption->demands, decision) : ACCOUNT_FAULT_NONE;
 }
 
-/* A denial changes nothing; one that is to be remembered is written down beside what time has done. */
-static enum account_fault forget_charges(struct standing *standing, bool kept, struct account_decision *decision)
+/* One item stands on the stack; several, each with its windows, on the heap. */
+static enum account_fault decide_items(struct consumption *consumption)
 {
-    decision->changes.size = 0;
-    standing->slots_count = standing->account ? standing->account->slots_count : 0;
-    return kept ? standing_tell(standing, NULL, 0, &decision->changes) : ACCOUNT_FAULT_NONE;
-}
-
-static enum account_fault decide(struct standing *standing, const struct consume_ask *ask,
-                                 struct account_decision *decision)
-{
-    struct asked asked[BATCH_ITEMS_MAX];
-    for (uint32_t i = 0; i < ask->count; i++) asked[i] = (struct asked){NO_SLOT, NULL};
-    enum account_fault fault = standing_refusal(standing);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    decision->verdicts_count = ask->count;
-    fault = ask->batch ? charge_batch(standing, ask, decision, asked) : charge_one(standing, ask, decision, asked);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    bool looks = ask->mode == MODE_PEEK;
-    bool kept = ask->id.size > 0 && !looks && (!decision->denied || ask->sticky);
-    if (looks || decision->denied) fault = forget_charges(standing, kept, decision);
-    if (fault == ACCOUNT_FAULT_NONE && kept) fault = begin_slots(standing, ask, asked, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE && kept) fault = remember(standing, ask, asked, decision);
+    uint32_t count = consumption->request->count;
+    if (count == 1) {
+        struct demand demand;
+        struct resource_view view;
+        consumption->demands = &demand;
+        consumption->views = &view;
+        return decide(consumption);
+    }
+    consumption->demands = memory_alloc(count * sizeof(*consumption->demands));
+    consumption->views = memory_alloc(count * sizeof(*consumption->views));
+    enum account_fault fault = decide(consumption);
+    memory_free(consumption->demands);
+    memory_free(consumption->views);
     return fault;
 }
 
-void consume_decide(const struct account *account, const struct account_host *host, const struct consume_ask *ask,
-                    struct account_decision *decision)
+void consume_decide(const struct account *account, const struct account_host *host,
+                    const struct consume_request *request, struct account_decision *decision)
 {
-    struct standing standing;
+    struct account_view view;
+    struct consumption consumption = {.view = &view, .request = request, .decision = decision};
     account_decision_begin(decision);
-    enum account_fault fault = standing_begin(&standing, account, host, ask->now_us, true);
-    decision->settled_us = standing.now_us;
-    if (replay(account, ask, standing.now_us, decision)) return;
-    if (fault == ACCOUNT_FAULT_NONE) fault = decide(&standing, ask, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->about);
+    enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
+    decision->applied_at_us = view.now_us;
+    if (!replay(account, request, view.now_us, decision)) {
+        if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
+        if (fault == ACCOUNT_FAULT_NONE) fault = decide_items(&consumption);
+        if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    }
+    account_view_end(&view);
 }

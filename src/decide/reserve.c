@@ -1,7 +1,8 @@
 /* Decides reservations; see reserve.h. */
 #include "quota/decide/reserve.h"
 #include "quota/base/checked.h"
-#include "quota/decide/charge.h"
+#include "quota/decide/admission.h"
+#include "quota/decide/backdate.h"
 
 /* ---- ids ------------------------------------------------------------------------------------------------- */
 
@@ -14,312 +15,355 @@ static enum account_fault outcome_fault(enum hold_outcome outcome)
     }
 }
 
-/* What became of a reservation that lives no more: NO_SUCH_ID where nothing is remembered of it. `stored`: what the
- * account has under this id, NULL = nothing. */
-static enum account_fault ended_fault(const struct standing *standing, struct bytes id,
-                                      const struct stored_hold *stored)
+/* What became of a reservation that lives no more; false where nothing is remembered of it. `stored`: what the account
+ * has under this id, NULL = nothing. */
+static bool find_outcome(const struct account_view *view, struct bytes id, const struct stored_hold *stored,
+                         struct record_hold *record)
 {
     struct record_key key;
-    struct record_hold record;
     struct receipt receipt;
-    if (stored && standing->now_us < stored->hold.expires_us + stored->hold.kept_us) return ACCOUNT_FAULT_RAN_OUT;
-    if (stored) return ACCOUNT_FAULT_NO_SUCH_ID;
-    record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
-    if (!receipts_find(account_receipts(standing->account), record_key_bytes(&key), standing->now_us, &receipt) ||
-        !record_hold_decode(receipt.body, &record)) {
-        return ACCOUNT_FAULT_NO_SUCH_ID;
+    if (stored) { /* it has ended, and awaits its sweep */
+        const struct hold *hold = &stored->hold;
+        *record = (struct record_hold){.outcome = HOLD_EXPIRED,
+                                       .slot = hold->slot,
+                                       .amount = hold->amount,
+                                       .cost = hold->units / hold->amount,
+                                       .made_us = hold->made_us};
+        return view->now_us < hold->expires_us + hold->kept_us;
     }
-    return outcome_fault(record.outcome);
+    record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
+    return receipts_find(account_receipts(view->account), record_key_bytes(&key), view->now_us, &receipt) &&
+           record_hold_decode(receipt.body, record);
 }
 
 /* Has it not ended? NULL does not live. */
-static bool hold_lives(const struct standing *standing, const struct stored_hold *stored)
+static bool hold_lives(const struct account_view *view, const struct stored_hold *stored)
 {
-    return stored && standing->now_us < stored->hold.expires_us;
+    return stored && view->now_us < stored->hold.expires_us;
 }
 
 /* ---- reserving ------------------------------------------------------------------------------------------- */
 
-static enum account_fault reserve_again(const struct standing *standing, const struct reserve_ask *ask,
+static enum account_fault reserve_again(const struct account_view *view, const struct reserve_request *request,
                                         const struct stored_hold *stored, struct account_decision *decision)
 {
     const struct hold *hold = &stored->hold;
-    bool same = account_slot(standing->account, ask->resource) == (int32_t)hold->slot && ask->amount == hold->asked &&
-                (uint8_t)ask->mode == hold->mode;
+    bool same = account_slot(view->account, request->resource) == (int32_t)hold->slot &&
+                request->amount == hold->asked && (uint8_t)request->mode == hold->mode;
     if (!same) return ACCOUNT_FAULT_CONFLICT;
-    decision->verdicts[0] = hold->verdict;
-    decision->verdicts_count = 1;
+    decision->result.consumed.verdicts[0] = hold->verdict;
+    decision->result.consumed.count = 1;
     decision->replayed = true;
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Is there room for one more? */
-static enum account_fault bounds_fault(const struct standing *standing, const struct footing *footing,
+/* Is there room for one more? What has ended does not count. */
+static enum account_fault bounds_fault(const struct account_view *account, const struct resource_view *view,
                                        struct account_decision *decision)
 {
-    int64_t most = footing->entitlement->holds_max;
-    decision->bound = most;
-    if (most >= 0 && standing_holds_count(standing, footing) >= most) return ACCOUNT_FAULT_HOLDS;
-    if (account_holds(standing->account)->count >= ACCOUNT_HOLDS_MAX) return ACCOUNT_FAULT_HOLDS_BOUND;
-    return standing_has_room(standing) ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_RECORDS;
+    int64_t most = view->entitlement->holds_max;
+    decision->fault_limit = most;
+    if (most >= 0 && resource_view_holds_count(account, view) >= most) return ACCOUNT_FAULT_HOLDS;
+    if (account_live_holds(account->account, account->now_us) >= ACCOUNT_HOLDS_MAX) return ACCOUNT_FAULT_HOLDS_BOUND;
+    return account_view_has_room(account) ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_RECORDS;
 }
 
-static void tell_hold(const struct standing *standing, const struct footing *footing, const struct reserve_ask *ask,
-                      struct account_decision *decision)
+static void emit_hold(const struct account_view *account, const struct demand *demand,
+                      const struct reserve_request *request, struct account_decision *decision)
 {
-    struct verdict verdict = decision->verdicts[0];
-    int64_t granted = verdict.granted;
     struct change change = {.kind = CHANGE_HOLD,
-                            .bytes = ask->id,
-                            .hold = {.slot = (uint32_t)footing->index,
-                                     .amount = granted,
-                                     .units = granted * footing->entitlement->cost,
-                                     .made_us = standing->now_us,
-                                     .expires_us = min_i64(standing->now_us + ask->ttl_us, INSTANT_MAX_US),
-                                     .kept_us = min_i64(standing->host->kept_us, DURATION_MAX_US),
-                                     .mode = (uint8_t)ask->mode,
-                                     .asked = ask->amount,
-                                     .verdict = verdict}};
+                            .bytes = request->id,
+                            .hold = {.slot = (uint32_t)demand->view->index,
+                                     .amount = demand->granted,
+                                     .units = demand->units,
+                                     .made_us = account->now_us,
+                                     .expires_us = min_i64(account->now_us + request->ttl_us, INSTANT_MAX_US),
+                                     .kept_us = min_i64(account->host->kept_us, DURATION_MAX_US),
+                                     .mode = (uint8_t)request->mode,
+                                     .asked = request->amount,
+                                     .verdict = decision->result.consumed.verdicts[0]}};
     change_encode(&change, &decision->changes);
 }
 
-static enum account_fault reserve(struct standing *standing, const struct reserve_ask *ask,
-                                  struct account_decision *decision)
+/* Holds units of a settled resource, if they are admitted. */
+static enum account_fault hold_units(struct account_view *account, struct resource_view *view,
+                                     const struct reserve_request *request, struct account_decision *decision)
 {
-    struct footing footing;
-    struct charge charge = {.amount = ask->amount, .mode = ask->mode, .holds = true};
-    const struct stored_hold *stored = account_hold(standing->account, ask->id);
-    decision->about = ask->id;
-    if (hold_lives(standing, stored)) return reserve_again(standing, ask, stored, decision);
-    enum account_fault fault = ended_fault(standing, ask->id, stored);
-    if (fault != ACCOUNT_FAULT_NO_SUCH_ID) return fault;
-    fault = standing_refusal(standing);
-    decision->about = ask->resource;
-    if (fault == ACCOUNT_FAULT_NONE) fault = standing_tell(standing, &ask->resource, 1, &decision->changes);
+    struct demand demand;
+    struct admission admission = {.demands = &demand, .count = 1, .mode = request->mode};
+    const struct admission_item item = {0, 1};
+    struct verdict *verdict = &decision->result.consumed.verdicts[0];
+    demand_begin(&demand, account, view, request->amount);
+    demand.holds = true;
+    enum account_fault fault = admission_peek(&admission, &item, 1);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    footing_begin(standing, ask->resource, &footing);
-    fault = footing_settle(standing, &footing, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE && !footing.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
-    if (fault == ACCOUNT_FAULT_NONE) fault = bounds_fault(standing, &footing, decision);
+    decision->denied = !admission.admitted;
+    decision->result.consumed.count = 1;
+    if (admission.admitted) fault = admission_take(&admission, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    fault = charge_decide(standing, &footing, &charge, &decision->verdicts[0], &decision->changes);
-    decision->verdicts_count = 1;
-    decision->denied = decision->verdicts[0].granted == 0;
+    admission_verdict(&admission, &item, verdict);
+    if (decision->denied) decision_add_cause(decision, view, verdict);
+    verdict->wait_us = account_view_wait_us(account, verdict->wait_us);
+    verdict->reset_us = account_view_wait_us(account, verdict->reset_us);
     if (decision->denied) {
         decision->changes.size = 0;
     } else {
-        tell_hold(standing, &footing, ask, decision);
+        emit_hold(account, &demand, request, decision);
     }
-    return fault;
+    return ACCOUNT_FAULT_NONE;
 }
 
-void reserve_decide(const struct account *account, const struct account_host *host, const struct reserve_ask *ask,
-                    struct account_decision *decision)
+static enum account_fault reserve(struct account_view *account, const struct reserve_request *request,
+                                  struct account_decision *decision)
 {
-    struct standing standing;
+    struct resource_view view;
+    struct record_hold record;
+    const struct stored_hold *stored = account_hold(account->account, request->id);
+    decision->fault_subject = request->id;
+    if (hold_lives(account, stored)) return reserve_again(account, request, stored, decision);
+    if (find_outcome(account, request->id, stored, &record)) return outcome_fault(record.outcome);
+    enum account_fault fault = account_view_refusal(account);
+    decision->fault_subject = request->resource;
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    fault = emit_account(account, (struct resource_names){&request->resource, 1}, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    resource_view_begin(account, request->resource, &view);
+    fault = resource_view_settle(account, &view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (!view.entitlement) return ACCOUNT_FAULT_RESOURCE;
+    fault = bounds_fault(account, &view, decision);
+    return fault == ACCOUNT_FAULT_NONE ? hold_units(account, &view, request, decision) : fault;
+}
+
+void reserve_decide(const struct account *account, const struct account_host *host,
+                    const struct reserve_request *request, struct account_decision *decision)
+{
+    struct account_view view;
     account_decision_begin(decision);
-    enum account_fault fault = standing_begin(&standing, account, host, ask->now_us, true);
-    decision->settled_us = standing.now_us;
-    if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&standing, ask, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->about);
-}
-
-/* ---- late news ------------------------------------------------------------------------------------------- */
-
-/* What a closed cycle was overdrawn by. */
-static int64_t overdraft(const struct closed_cycle *closed)
-{
-    return closed->limit == UNLIMITED ? 0 : max_i64(closed->used - closed->limit, 0);
-}
-
-/* Rewrites a closed cycle; answers by how much more it is overdrawn now. */
-static int64_t amend(const struct footing *footing, uint64_t period, struct closed_cycle closed, int64_t units,
-                     bool returned, struct sink *changes)
-{
-    int64_t before = overdraft(&closed), used = closed.used;
-    closed.used = wide_clamp((wide)used + units, 0, INT64_MAX);
-    closed.peak = max_i64(closed.peak, closed.used);
-    if (returned) closed.refunded = wide_clamp((wide)closed.refunded + used - closed.used, 0, INT64_MAX);
-    struct change change = {
-        .kind = CHANGE_AMENDED, .slot = (uint32_t)footing->index, .period = period, .closed = closed};
-    change_encode(&change, changes);
-    return overdraft(&closed) - before;
-}
-
-static bool post_to_window(struct window *window, const struct entitlement *entitlement, int64_t made_us, int64_t units,
-                           bool returned)
-{
-    if (returned) {
-        window_refund(window, -units);
-        return true;
-    }
-    if (!window_charge(window, units, 0, made_us)) return false;
-    if (entitlement) window_warn(window, entitlement);
-    return true;
-}
-
-bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us, const struct charged *charged)
-{
-    const struct window *window = &footing->windows[index];
-    return !footing->fresh[index] && charged_has(charged, window->period) && window->start_us <= made_us &&
-           made_us < window->end_us;
-}
-
-/* One cycle of an idle run: the one in which the instant lies. */
-static bool cut_run(const struct standing *standing, uint64_t code, int64_t made_us, struct closed_cycle *closed)
-{
-    const struct zone *zone = zone_utc();
-    struct period period;
-    if (closed->count == 1) return true;
-    if (standing->zone) zone = standing->host->find_zone(label_bytes(standing->zone), NULL);
-    if (!zone || !period_from_code(code, &period)) return false;
-    struct cycle cycle = period_cycle_at(&period, zone, standing->anchor_us, made_us);
-    closed->start_us = cycle.start_us;
-    closed->end_us = cycle.end_us;
-    closed->count = 1;
-    return true;
-}
-
-/* The newest entry of a period counts. */
-static uint32_t find_late(struct late_cycle *found, uint32_t count, uint64_t period, const struct closed_cycle *closed)
-{
-    uint32_t at = 0;
-    while (at < count && found[at].period != period) at++;
-    if (at == SLOT_PASTS_MAX) return count;
-    found[at] = (struct late_cycle){period, *closed};
-    return at == count ? count + 1 : count;
-}
-
-uint32_t late_cycles(const struct standing *standing, const struct footing *footing, int64_t made_us,
-                     const struct charged *charged, const struct sink *changes, struct late_cycle found[SLOT_PASTS_MAX])
-{
-    const struct slot_rest *rest = footing->stored ? footing->stored->rest : NULL;
-    struct closed_cycle closed;
-    struct change change;
-    uint32_t count = 0, kept = 0;
-    for (uint32_t i = 0; rest && i < rest->pasts_count; i++) {
-        if (history_find(rest->pasts[i].history, made_us, &closed))
-            count = find_late(found, count, rest->pasts[i].period, &closed);
-    }
-    struct cursor cursor = cursor_init((struct bytes){changes->data, changes->size});
-    while (!cursor_done(&cursor) && !cursor.bad) {
-        change_decode(&cursor, &change);
-        if (cursor.bad || change.kind != CHANGE_CLOSED || (int32_t)change.slot != footing->index) continue;
-        if (change.closed.start_us > made_us || made_us >= change.closed.end_us) continue;
-        count = find_late(found, count, change.period, &change.closed);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (!charged_has(charged, found[i].period)) continue;
-        if (cut_run(standing, found[i].period, made_us, &found[i].closed)) found[kept++] = found[i];
-    }
-    return kept;
-}
-
-bool post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
-               const struct charged *charged, bool returned, struct sink *changes)
-{
-    struct late_cycle late[SLOT_PASTS_MAX];
-    uint32_t count = late_cycles(standing, footing, made_us, charged, changes, late);
-    for (uint32_t i = 0; i < footing->windows_count; i++) {
-        if (!late_runs(footing, i, made_us, charged)) continue;
-        if (!post_to_window(&footing->windows[i], footing->entitlement, made_us, units, returned)) return false;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        int64_t more = amend(footing, late[i].period, late[i].closed, units, returned, changes);
-        for (uint32_t k = 0; footing->entitlement && footing->entitlement->repay && k < footing->windows_count; k++) {
-            struct window *window = &footing->windows[k];
-            if (footing->fresh[k] || window->period != late[i].period) continue;
-            window->debt = wide_clamp((wide)window->debt + more, 0, INT64_MAX);
-        }
-    }
-    return true;
+    enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
+    decision->applied_at_us = view.now_us;
+    if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&view, request, decision);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    account_view_end(&view);
 }
 
 /* ---- resolving ------------------------------------------------------------------------------------------- */
 
-static enum account_fault resolve(struct standing *standing, const struct stored_hold *stored,
-                                  enum hold_outcome outcome, int64_t amount, struct account_decision *decision)
+/* A reservation on its way to its end. */
+struct resolution {
+    struct account_view *account;
+    struct resource_view view;
+    struct demand demand;
+    struct account_decision *decision;
+    struct bytes id;
+    struct hold hold;
+    int64_t amount; /* posted */
+    bool is_held;   /* false: it has expired, and FORCE posts it all the same */
+    bool is_stored; /* it has expired, and awaits its sweep */
+};
+
+/* Posts units to the running windows: those in which the reservation was made, and those of LIMITs that have joined
+ * since. Closed cycles are corrected. */
+static enum account_fault post_units(struct resolution *resolution, int64_t units)
 {
-    struct footing footing;
-    const struct hold *hold = &stored->hold;
-    int64_t units = hold->units / hold->amount * amount;
-    struct bytes resource = label_bytes(standing->account->slots[hold->slot].resource);
-    standing->ignored = stored;
-    enum account_fault fault = standing_tell(standing, &resource, 1, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    footing_begin(standing, resource, &footing);
-    fault = footing_settle(standing, &footing, &decision->changes);
-    bool posted = fault != ACCOUNT_FAULT_NONE || units == 0 ||
-                  post_late(standing, &footing, hold->made_us, units, NULL, false, &decision->changes);
-    if (!posted) fault = ACCOUNT_FAULT_OVERFLOW;
-    if (fault == ACCOUNT_FAULT_NONE) fault = footing_tell(standing, &footing, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) {
-        fault = charge_logs(standing, &footing, units,
-                            &decision->changes); /* posted now: rolling windows count from now on */
+    struct resource_view *view = &resolution->view;
+    struct sink *changes = &resolution->decision->changes;
+    int64_t made_us = resolution->is_held ? resolution->hold.made_us : resolution->account->now_us;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
+        bool ran = window->start_us <= made_us && made_us < window->end_us;
+        bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
+        if (!ran && (!counts || !backdate_has_joined(view, window->period, made_us, changes))) continue;
+        if (ran && !counts && view->fresh[i]) continue;
+        if (!window_charge(window, units, 0, made_us)) return ACCOUNT_FAULT_OVERFLOW;
+        if (view->entitlement) window_warn(window, view->entitlement);
     }
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    struct change change = {
-        .kind = CHANGE_RESOLVE, .bytes = decision->about, .outcome = (uint8_t)outcome, .amount = amount};
-    change_encode(&change, &decision->changes);
-    decision->numbers[0] = amount;
-    decision->numbers[1] = hold->amount - amount;
-    decision->numbers[2] = charge_remaining(standing, &footing, units, standing->now_us);
+    backdate_charge(resolution->account, view, made_us, units, changes);
     return ACCOUNT_FAULT_NONE;
 }
 
-/* The live reservation a command is about; NULL, and the decision has failed. */
-static const struct stored_hold *hold_or_fail(struct standing *standing, const struct account *account,
-                                              const struct account_host *host, struct bytes id, int64_t now_us,
-                                              struct account_decision *decision)
+/* What is not posted goes back to the rates, as far as they remember it; LIMITs and rolling windows held it only. */
+static void release_rates(struct resolution *resolution, int64_t units)
+{
+    struct taken_from from = {.taken_us = resolution->hold.made_us, .logged_us = resolution->hold.made_us};
+    for (uint32_t i = 0; units > 0 && i < resolution->demand.positions_count; i++) {
+        struct position *position = &resolution->demand.positions[i];
+        if (position->meter != &meter_rate) continue;
+        position->meter->give_back(position, units, &from, &resolution->decision->changes);
+    }
+}
+
+/* What FORCE posts beyond the reservation is used of the rates, too. */
+static enum account_fault charge_rates(struct resolution *resolution, int64_t units)
+{
+    if (units <= 0 || resolution->demand.rates.count == 0) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = rates_ask(&resolution->demand, units, MODE_FORCE);
+    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < resolution->demand.positions_count; i++) {
+        const struct position *position = &resolution->demand.positions[i];
+        if (position->meter == &meter_rate) position->meter->emit(position, units, &resolution->decision->changes);
+    }
+    return fault;
+}
+
+static void emit_resolved(const struct resolution *resolution)
+{
+    struct change change = {.kind = CHANGE_HOLD_RESOLVED,
+                            .bytes = resolution->id,
+                            .outcome = resolution->amount == 0 ? HOLD_RELEASED : HOLD_COMMITTED,
+                            .amount = resolution->amount,
+                            .remaining = resolution->decision->result.resolved.remaining,
+                            .generation = resolution->view.generation};
+    change_encode(&change, &resolution->decision->changes);
+}
+
+/* An expired reservation that FORCE has posted: its record says so from now on, once. */
+static void emit_resolved_late(const struct resolution *resolution)
+{
+    struct record_key key;
+    struct sink body = {0};
+    struct record_hold record = {.outcome = HOLD_COMMITTED,
+                                 .slot = resolution->hold.slot,
+                                 .amount = resolution->hold.amount,
+                                 .posted = resolution->amount,
+                                 .cost = resolution->hold.units / resolution->hold.amount,
+                                 .made_us = resolution->account->now_us,
+                                 .remaining = resolution->decision->result.resolved.remaining,
+                                 .generation = resolution->view.generation};
+    record_hold_encode(&record, &body);
+    record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, resolution->id);
+    int64_t kept_us = resolution->account->host->kept_us;
+    struct change change = {.kind = CHANGE_RECORD,
+                            .bytes = record_key_bytes(&key),
+                            .body = {body.data, body.size},
+                            .expires_us = min_i64(resolution->account->now_us + kept_us, INSTANT_MAX_US)};
+    change_encode(&change, &resolution->decision->changes);
+    sink_free(&body);
+}
+
+/* The commands above in one: posts, releases, writes down. */
+static enum account_fault resolve(struct resolution *resolution)
+{
+    struct account_view *account = resolution->account;
+    struct account_decision *decision = resolution->decision;
+    int64_t cost = resolution->hold.units / resolution->hold.amount, units;
+    if (!multiply_checked(resolution->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
+    struct bytes resource = label_bytes(account->account->slots[resolution->hold.slot].resource);
+    enum account_fault fault = emit_account(account, (struct resource_names){&resource, 1}, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    resource_view_begin(account, resource, &resolution->view);
+    fault = resource_view_settle(account, &resolution->view, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, units);
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &resolution->view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    resolution->demand.positions_count = 0;
+    resolution->demand.rates.count = 0;
+    if (resolution->view.entitlement) demand_begin(&resolution->demand, account, &resolution->view, 1);
+    fault = rolling_post(&resolution->demand, units, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        fault = charge_rates(resolution, units - (resolution->is_held ? resolution->hold.units : 0));
+    }
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (resolution->is_held) release_rates(resolution, resolution->hold.units - units);
+    resolution->demand.taken = true; /* so that rolling windows count what they have just been given */
+    resolution->demand.limited = units;
+    int64_t held = resolution->is_held ? resolution->hold.amount : 0;
+    decision->result.resolved.posted = resolution->amount;
+    decision->result.resolved.released = max_i64(held - resolution->amount, 0);
+    decision->result.resolved.remaining = resolution->view.entitlement ? demand_available(&resolution->demand) : 0;
+    if (resolution->is_held || resolution->is_stored) emit_resolved(resolution);
+    if (!resolution->is_held) emit_resolved_late(resolution);
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* A reservation that has been resolved: the same command is answered the same. */
+static enum account_fault resolve_again(const struct record_hold *record, const struct commit_request *request,
+                                        struct account_decision *decision)
+{
+    int64_t amount = request->amount == COMMIT_ALL ? record->amount : request->amount;
+    bool committed = record->outcome == HOLD_COMMITTED && amount > 0 && amount == record->posted;
+    bool released = record->outcome == HOLD_RELEASED && amount == 0;
+    if (!committed && !released) return outcome_fault(record->outcome);
+    decision->replayed = true;
+    decision->result.resolved.posted = record->posted;
+    decision->result.resolved.released = max_i64(record->amount - record->posted, 0);
+    decision->result.resolved.remaining = record->remaining;
+    return ACCOUNT_FAULT_NONE;
+}
+
+static enum account_fault commit(struct account_view *account, const struct commit_request *request,
+                                 struct account_decision *decision)
+{
+    struct resolution resolution;
+    struct record_hold record;
+    const struct stored_hold *stored = account_hold(account->account, request->id);
+    resolution.is_held = hold_lives(account, stored);
+    resolution.is_stored = stored != NULL;
+    resolution.account = account;
+    resolution.decision = decision;
+    resolution.id = request->id;
+    if (!resolution.is_held) {
+        if (!find_outcome(account, request->id, stored, &record)) return ACCOUNT_FAULT_NO_SUCH_ID;
+        bool late = record.outcome == HOLD_EXPIRED && request->force && request->amount > 0;
+        if (!late) return resolve_again(&record, request, decision);
+        resolution.hold = (struct hold){.slot = record.slot,
+                                        .amount = record.amount,
+                                        .units = record.amount * record.cost,
+                                        .made_us = record.made_us};
+    } else {
+        resolution.hold = stored->hold;
+        account->ignored = stored;
+    }
+    decision->fault_limit = resolution.hold.amount;
+    resolution.amount = request->amount == COMMIT_ALL ? resolution.hold.amount : request->amount;
+    if (resolution.amount > resolution.hold.amount && !request->force) return ACCOUNT_FAULT_BEYOND_HOLD;
+    return resolve(&resolution);
+}
+
+/* Begins a command about a reservation of an account that is there, and not closed. */
+static enum account_fault begin(struct account_view *view, const struct account *account,
+                                const struct account_host *host, struct bytes id, int64_t now_us,
+                                struct account_decision *decision)
 {
     account_decision_begin(decision);
-    enum account_fault fault = account ? standing_begin(standing, account, host, now_us, true) : ACCOUNT_FAULT_MISSING;
-    decision->about = id;
-    if (fault == ACCOUNT_FAULT_NONE && standing->state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_CLOSED;
-    const struct stored_hold *stored = account_hold(account, id);
-    if (fault == ACCOUNT_FAULT_NONE && !hold_lives(standing, stored)) fault = ended_fault(standing, id, stored);
-    if (fault == ACCOUNT_FAULT_NONE) decision->settled_us = standing->now_us;
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, id);
-    return fault == ACCOUNT_FAULT_NONE ? stored : NULL;
+    decision->fault_subject = id;
+    view->changes_count = 0;
+    view->begun = NULL;
+    if (!account) return ACCOUNT_FAULT_MISSING;
+    enum account_fault fault = account_view_begin(view, account, host, now_us);
+    decision->applied_at_us = view->now_us;
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    return view->status.state == ACCOUNT_CLOSED ? ACCOUNT_FAULT_CLOSED : ACCOUNT_FAULT_NONE;
 }
 
-static void resolve_decide(const struct account *account, const struct account_host *host, struct bytes id,
-                           enum hold_outcome outcome, int64_t amount, int64_t now_us, struct account_decision *decision)
+void commit_decide(const struct account *account, const struct account_host *host, const struct commit_request *request,
+                   struct account_decision *decision)
 {
-    struct standing standing;
-    const struct stored_hold *stored = hold_or_fail(&standing, account, host, id, now_us, decision);
-    if (!stored) return;
-    decision->bound = stored->hold.amount;
-    if (amount > stored->hold.amount) {
-        account_decision_fail(decision, ACCOUNT_FAULT_BEYOND_HOLD, id);
-        return;
-    }
-    int64_t posted = amount < 0 ? stored->hold.amount : amount;
-    enum account_fault fault = resolve(&standing, stored, outcome, posted, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->about);
-}
-
-void commit_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t amount,
-                   int64_t now_us, struct account_decision *decision)
-{
-    resolve_decide(account, host, id, amount == 0 ? HOLD_RELEASED : HOLD_COMMITTED, amount, now_us, decision);
-}
-
-void release_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t now_us,
-                    struct account_decision *decision)
-{
-    resolve_decide(account, host, id, HOLD_RELEASED, 0, now_us, decision);
+    struct account_view view;
+    enum account_fault fault = begin(&view, account, host, request->id, request->now_us, decision);
+    if (fault == ACCOUNT_FAULT_NONE) fault = commit(&view, request, decision);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, request->id);
+    account_view_end(&view);
 }
 
 void extend_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t ttl_us,
                    int64_t now_us, struct account_decision *decision)
 {
-    struct standing standing;
-    if (!hold_or_fail(&standing, account, host, id, now_us, decision)) return;
-    int64_t expires_us = min_i64(standing.now_us + ttl_us, INSTANT_MAX_US);
-    enum account_fault fault = standing_tell(&standing, NULL, 0, &decision->changes);
-    struct change change = {.kind = CHANGE_EXTEND, .bytes = id, .expires_us = expires_us};
-    change_encode(&change, &decision->changes);
-    decision->numbers[0] = expires_us;
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, id);
+    struct account_view view;
+    struct record_hold record;
+    enum account_fault fault = begin(&view, account, host, id, now_us, decision);
+    const struct stored_hold *stored = fault == ACCOUNT_FAULT_NONE ? account_hold(account, id) : NULL;
+    if (fault == ACCOUNT_FAULT_NONE && !hold_lives(&view, stored)) {
+        bool known = find_outcome(&view, id, stored, &record);
+        fault = known ? outcome_fault(record.outcome) : ACCOUNT_FAULT_NO_SUCH_ID;
+    }
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_account(&view, NO_RESOURCES, &decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        int64_t expires_us = min_i64(view.now_us + ttl_us, INSTANT_MAX_US);
+        struct change change = {.kind = CHANGE_HOLD_EXTENDED, .bytes = id, .expires_us = expires_us};
+        change_encode(&change, &decision->changes);
+        decision->result.expires_us = expires_us;
+    } else {
+        account_decision_fail(decision, fault, id);
+    }
+    account_view_end(&view);
 }

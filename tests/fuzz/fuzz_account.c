@@ -300,7 +300,7 @@ static void operate(const struct account *account, struct numbers *numbers, int6
 /* Mostly a little later, sometimes earlier, sometimes anywhere. */
 static int64_t some_instant(const struct account *account, struct numbers *numbers)
 {
-    int64_t from_us = account ? account->settled_us : 1, step_us = number_upto(numbers, 40 * MICROS_PER_DAY);
+    int64_t from_us = account ? account->applied_at_us : 1, step_us = number_upto(numbers, 40 * MICROS_PER_DAY);
     int64_t how = number_upto(numbers, 15);
     if (how == 0) return 1 + number_upto(numbers, INSTANT_MAX_US - 1);
     if (how == 1) return from_us > step_us ? from_us - step_us : 1;

@@ -314,11 +314,11 @@ struct sink bytes_of(const struct account *account)
 
 struct sink bytes_without_notes(const struct account *account)
 {
-    struct account_rest *rest = account->rest;
-    uint32_t notes_count = rest ? rest->notes_count : 0;
-    if (rest) rest->notes_count = 0; /* for a moment */
+    struct account_optional *rest = account->rest;
+    uint32_t audit_count = rest ? rest->audit_count : 0;
+    if (rest) rest->audit_count = 0; /* for a moment */
     struct sink bytes = bytes_of(account);
-    if (rest) rest->notes_count = notes_count;
+    if (rest) rest->audit_count = audit_count;
     return bytes;
 }
 

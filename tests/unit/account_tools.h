@@ -7,7 +7,7 @@
  *                                             └─ over the wire ▶ twin         after each change the same bytes
  *
  * Every decision is also held against what must always be true: deciding leaves the account byte for byte as it was, a
- * change is accepted by the twin, which ends byte-identical, and a value survives its own encoding. */
+ * change is accepted by the twin, which ends byte-identical, and a value survives its override encoding. */
 #pragma once
 
 #include "quota/account/account_codec.h"
@@ -101,7 +101,7 @@ int64_t remaining_of(const struct pair *pair, const char *resource, int64_t at_u
 /* The window of rule 0 as it stands. */
 struct window window_of(const struct pair *pair, const char *resource, int64_t at_us);
 
-/* The value without its notes; to be freed. */
+/* The value without its audit; to be freed. */
 struct sink bytes_without_notes(const struct account *account);
 struct sink bytes_of(const struct account *account);
 void assert_same_bytes(const struct sink *left, const struct sink *right);

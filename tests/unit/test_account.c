@@ -111,7 +111,7 @@ static void windows_and_pasts_have_bounds(void **state)
         assert_fault(&pair, ACCOUNT_FAULT_NONE);
         for (int i = 0; i < 3; i++) pair_consume(&pair, "a", 1, T + plan * H + i * 100 * S);
         assert_true(pair.account->slots[0].windows_count <= SLOT_WINDOWS_MAX);
-        assert_true(pair.account->slots[0].rest->pasts_count <= SLOT_PASTS_MAX);
+        assert_true(pair.account->slots[0].rest->histories_count <= SLOT_HISTORIES_MAX);
     }
     pair_end(&pair);
 

@@ -95,7 +95,7 @@ static void mutated_values_are_refused_or_understood(void **state)
     catalogue_end();
 }
 
-/* Whatever is accepted leaves a value that survives its own encoding. */
+/* Whatever is accepted leaves a value that survives its override encoding. */
 static void take_effects(const struct sink *value, struct bytes wire)
 {
     struct account_change change;
@@ -203,13 +203,13 @@ static void plans_lives_and_slots_have_to_fit(void **state)
         {{.kind = CHANGE_NEXT, .bytes = plan->bytes, .until_us = 5}, true},
         {{.kind = CHANGE_NEXT, .bytes = BYTES("")}, true},
         {{.kind = CHANGE_NEXT, .bytes = BYTES(""), .until_us = 5}, false},
-        {{.kind = CHANGE_OWN, .bytes = plan->bytes}, true},
-        {{.kind = CHANGE_OWN, .bytes = plan->bytes, .slot = 1}, false},
-        {{.kind = CHANGE_OWN, .bytes = BYTES(""), .until_us = 5}, false},
-        {{.kind = CHANGE_LIFE, .state = ACCOUNT_LAPSED, .body = BYTES("Europe/Berlin")}, true},
-        {{.kind = CHANGE_LIFE, .state = ACCOUNT_STATES_COUNT}, false},
-        {{.kind = CHANGE_LIFE, .body = BYTES("../etc")}, false},
-        {{.kind = CHANGE_LIFE, .anchor_us = -INSTANT_MAX_US - 1}, false},
+        {{.kind = CHANGE_OVERRIDE, .bytes = plan->bytes}, true},
+        {{.kind = CHANGE_OVERRIDE, .bytes = plan->bytes, .slot = 1}, false},
+        {{.kind = CHANGE_OVERRIDE, .bytes = BYTES(""), .until_us = 5}, false},
+        {{.kind = CHANGE_STATUS, .state = ACCOUNT_LAPSED, .body = BYTES("Europe/Berlin")}, true},
+        {{.kind = CHANGE_STATUS, .state = ACCOUNT_STATES_COUNT}, false},
+        {{.kind = CHANGE_STATUS, .body = BYTES("../etc")}, false},
+        {{.kind = CHANGE_STATUS, .anchor_us = -INSTANT_MAX_US - 1}, false},
         {{.kind = CHANGE_SLOT, .bytes = BYTES("b")}, true},
         {{.kind = CHANGE_SLOT, .bytes = BYTES("a")}, false},
         {{.kind = CHANGE_SLOT, .bytes = BYTES("")}, false},
@@ -238,10 +238,10 @@ static void windows_and_logs_have_to_fit(void **state)
         {{.kind = CHANGE_CLOSED, .period = period, .closed = closed}, true},
         {{.kind = CHANGE_CLOSED, .period = period, .closed = crowded}, false},
         {{.kind = CHANGE_CLOSED, .period = UINT64_C(1) << 62, .closed = closed}, false},
-        {{.kind = CHANGE_AMENDED, .period = period, .closed = closed}, true},
-        {{.kind = CHANGE_ROLLED, .period_us = H, .log = {.when_us = T, .amount = 5}}, true},
-        {{.kind = CHANGE_ROLLED, .period_us = H, .log = {.when_us = 0, .amount = 5}}, false},
-        {{.kind = CHANGE_ROLLED, .period_us = 0, .log = {.when_us = T, .amount = 5}}, false},
+        {{.kind = CHANGE_CYCLE_CORRECTED, .period = period, .closed = closed}, true},
+        {{.kind = CHANGE_LOG_APPENDED, .period_us = H, .log = {.when_us = T, .amount = 5}}, true},
+        {{.kind = CHANGE_LOG_APPENDED, .period_us = H, .log = {.when_us = 0, .amount = 5}}, false},
+        {{.kind = CHANGE_LOG_APPENDED, .period_us = 0, .log = {.when_us = T, .amount = 5}}, false},
         {{.kind = CHANGE_RATES, .bytes = BYTES("rates")}, false},
     };
     run_rows(pair.account, rows, COUNT_OF(rows));
@@ -265,15 +265,15 @@ static void reservations_and_records_have_to_fit(void **state)
         {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = immense}, true},
         {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = elsewhere}, false},
         {{.kind = CHANGE_HOLD, .bytes = BYTES("r1"), .hold = hold}, false},
-        {{.kind = CHANGE_EXTEND, .bytes = BYTES("r1"), .expires_us = T}, true},
-        {{.kind = CHANGE_EXTEND, .bytes = BYTES("r2"), .expires_us = T}, false},
-        {{.kind = CHANGE_RESOLVE, .bytes = BYTES("r1"), .outcome = HOLD_RELEASED}, true},
-        {{.kind = CHANGE_RESOLVE, .bytes = BYTES("r1"), .outcome = HOLD_EXPIRED + 1}, false},
+        {{.kind = CHANGE_HOLD_EXTENDED, .bytes = BYTES("r1"), .expires_us = T}, true},
+        {{.kind = CHANGE_HOLD_EXTENDED, .bytes = BYTES("r2"), .expires_us = T}, false},
+        {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .outcome = HOLD_RELEASED}, true},
+        {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .outcome = HOLD_EXPIRED + 1}, false},
         {{.kind = CHANGE_RECORD, .bytes = BYTES("k"), .body = BYTES("b"), .expires_us = 5}, true},
         {{.kind = CHANGE_RECORD, .bytes = BYTES(""), .body = BYTES("b"), .expires_us = 5}, false},
-        {{.kind = CHANGE_REWRITE, .bytes = BYTES("k"), .body = BYTES("b")}, true},
-        {{.kind = CHANGE_NOTE, .note = {.at_us = 5, .act = NOTE_SET}}, true},
-        {{.kind = CHANGE_NOTE, .note = {.at_us = 5, .act = NOTE_ACTS_END}}, false},
+        {{.kind = CHANGE_RECORD_PATCHED, .bytes = BYTES("k"), .body = BYTES("b")}, true},
+        {{.kind = CHANGE_AUDIT, .note = {.at_us = 5, .act = AUDIT_SET}}, true},
+        {{.kind = CHANGE_AUDIT, .note = {.at_us = 5, .act = AUDIT_ACTIONS_END}}, false},
     };
     run_rows(pair.account, rows, COUNT_OF(rows));
     struct change both[] = {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = immense},
@@ -288,14 +288,14 @@ static void a_new_account_needs_a_plan(void **state)
     (void)state;
     const struct plan *plan = plan_set("pro", "a LIMIT 10 1h");
     struct sink bytes = {0};
-    struct change life = {.kind = CHANGE_LIFE}, begin = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
+    struct change life = {.kind = CHANGE_STATUS}, begin = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
     change_encode(&life, &bytes);
     struct account_change change = {T, sink_content(&bytes)};
     assert_false(account_accepts(NULL, &change));
     change_encode(&begin, &bytes);
     change.changes = sink_content(&bytes);
     assert_true(account_accepts(NULL, &change));
-    change.settled_us = 0;
+    change.applied_at_us = 0;
     assert_false(account_accepts(NULL, &change));
     sink_free(&bytes);
     plan_drop("pro");
@@ -309,7 +309,7 @@ static void the_bytes_are_these_for_ever(void **state)
     struct bytes bytes = {golden, sizeof(golden) - 1};
     assert_true(decodes_to_itself(bytes));
     struct account *account = account_decode(bytes);
-    assert_int_equal(account->settled_us, 300);
+    assert_int_equal(account->applied_at_us, 300);
     assert_int_equal(account->anchor_us, -1);
     assert_int_equal(account->state, ACCOUNT_SUSPENDED);
     assert_int_equal(account_deadline_us(account), INSTANT_MAX_US);

@@ -24,11 +24,11 @@ static struct change change_of(enum change_kind kind)
         change.window = (struct window){change.period, -9, 900, 10, 4, -3, 7, 2, 1, 6, 5, 400, 8000};
         break;
     case CHANGE_CLOSED:
-    case CHANGE_AMENDED: change.closed = (struct closed_cycle){-9, 900, UNLIMITED, 4, 3, 2, 5, 1}; break;
-    case CHANGE_ROLLED:
-    case CHANGE_WITHDRAWN: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
+    case CHANGE_CYCLE_CORRECTED: change.closed = (struct closed_cycle){-9, 900, UNLIMITED, 4, 3, 2, 5, 1}; break;
+    case CHANGE_LOG_APPENDED:
+    case CHANGE_LOG_REMOVED: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
     case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 6, {4, 10, 2, 0, 5000, 0}}; break;
-    case CHANGE_NOTE: change.note = (struct note){500, NOTE_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
+    case CHANGE_AUDIT: change.note = (struct audit_entry){500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
     default: break;
     }
     return change;
@@ -108,12 +108,12 @@ static void numbers_stay_within_their_ranges(void **state)
         if (decodes_to_itself(sink_content(&bytes), &again)) fail_msg("%s", #change_);                                 \
         sink_free(&bytes);                                                                                             \
     } while (0)
-    REFUSED(CHANGE_LIFE, state = ACCOUNT_STATES_COUNT);
-    REFUSED(CHANGE_LIFE, anchor_us = INSTANT_MAX_US + 1);
-    REFUSED(CHANGE_LIFE, expires_us = INSTANT_MAX_US + 1);
-    REFUSED(CHANGE_LIFE, body = BYTES("/etc"));
-    REFUSED(CHANGE_OWN, slot = ACCOUNT_SLOTS_MAX);
-    REFUSED(CHANGE_OWN, bytes = BYTES("")); /* nothing, until */
+    REFUSED(CHANGE_STATUS, state = ACCOUNT_STATES_COUNT);
+    REFUSED(CHANGE_STATUS, anchor_us = INSTANT_MAX_US + 1);
+    REFUSED(CHANGE_STATUS, expires_us = INSTANT_MAX_US + 1);
+    REFUSED(CHANGE_STATUS, body = BYTES("/etc"));
+    REFUSED(CHANGE_OVERRIDE, slot = ACCOUNT_SLOTS_MAX);
+    REFUSED(CHANGE_OVERRIDE, bytes = BYTES("")); /* nothing, until */
     REFUSED(CHANGE_NEXT, bytes = BYTES(""));
     REFUSED(CHANGE_WINDOW, window.delta_rest = 909);
     REFUSED(CHANGE_WINDOW, window.start_us = -INSTANT_MAX_US - 1);
@@ -124,15 +124,15 @@ static void numbers_stay_within_their_ranges(void **state)
     REFUSED(CHANGE_CLOSED, closed.limit = -2);
     REFUSED(CHANGE_CLOSED, closed.count = 2); /* not idle */
     REFUSED(CHANGE_CLOSED, period = 0x7fffffff);
-    REFUSED(CHANGE_ROLLED, period_us = 0);
-    REFUSED(CHANGE_ROLLED, log.when_us = 0);
+    REFUSED(CHANGE_LOG_APPENDED, period_us = 0);
+    REFUSED(CHANGE_LOG_APPENDED, log.when_us = 0);
     REFUSED(CHANGE_RECORD, bytes = BYTES(""));
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.asked = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
-    REFUSED(CHANGE_RESOLVE, outcome = 0);
-    REFUSED(CHANGE_NOTE, note.act = NOTE_ACTS_END);
-    REFUSED(CHANGE_NOTE, note.at_us = 0);
+    REFUSED(CHANGE_HOLD_RESOLVED, outcome = 0);
+    REFUSED(CHANGE_AUDIT, note.act = AUDIT_ACTIONS_END);
+    REFUSED(CHANGE_AUDIT, note.at_us = 0);
 #undef REFUSED
 }
 

@@ -53,7 +53,7 @@ static void windows_stand_in_the_order_of_their_periods(void **state)
         for (uint32_t i = 0; i < 3; i++) assert_int_equal(slot_window(&slot, i).used, i + 1);
         assert_false(put(&slot, window_at(2, BASE, 9))); /* the same cycle */
         assert_true(put(&slot, window_at(2, BASE + 2 * D, 0)));
-        struct change drop = {.kind = CHANGE_DROP, .period = code_of(2)};
+        struct change drop = {.kind = CHANGE_WINDOW_REMOVED, .period = code_of(2)};
         assert_true(apply(&slot, &drop));
         assert_int_equal(slot.windows_count, 2);
         assert_int_equal(slot_window(&slot, 1).period, code_of(3));
@@ -119,16 +119,16 @@ static void closed_cycles_are_kept_by_period_and_the_number_of_periods_is_bounde
     (void)state;
     struct slot slot = empty_slot();
     struct closed_cycle closed = {.start_us = BASE, .end_us = BASE + D, .limit = 9, .used = 4, .peak = 4, .count = 1};
-    for (int64_t days = 1; days <= SLOT_PASTS_MAX + 1; days++) {
+    for (int64_t days = 1; days <= SLOT_HISTORIES_MAX + 1; days++) {
         struct change change = {.kind = CHANGE_CLOSED, .period = code_of(days), .closed = closed};
         apply(&slot, &change);
     }
-    assert_int_equal(slot.rest->pasts_count, SLOT_PASTS_MAX);
+    assert_int_equal(slot.rest->histories_count, SLOT_HISTORIES_MAX);
     assert_null(slot_history(&slot, code_of(1)));
-    assert_non_null(slot_history(&slot, code_of(SLOT_PASTS_MAX + 1)));
-    struct change late = {.kind = CHANGE_AMENDED, .period = code_of(99), .closed = closed};
+    assert_non_null(slot_history(&slot, code_of(SLOT_HISTORIES_MAX + 1)));
+    struct change late = {.kind = CHANGE_CYCLE_CORRECTED, .period = code_of(99), .closed = closed};
     apply(&slot, &late); /* no such past: nothing happens */
-    assert_int_equal(slot.rest->pasts_count, SLOT_PASTS_MAX);
+    assert_int_equal(slot.rest->histories_count, SLOT_HISTORIES_MAX);
     slot_free(&slot);
 }
 
@@ -137,18 +137,18 @@ static void logs_go_when_they_are_empty_and_their_number_is_bounded(void **state
     (void)state;
     struct slot slot = empty_slot();
     for (int64_t i = 1; i <= SLOT_WINDOWS_MAX + 1; i++) {
-        struct change change = {.kind = CHANGE_ROLLED, .period_us = i * H, .log = {.when_us = BASE, .amount = i}};
+        struct change change = {.kind = CHANGE_LOG_APPENDED, .period_us = i * H, .log = {.when_us = BASE, .amount = i}};
         apply(&slot, &change);
     }
     assert_int_equal(slot.rest->rollings_count, SLOT_WINDOWS_MAX);
     assert_true(slot_fits_log(&slot, H));
     assert_false(slot_fits_log(&slot, (SLOT_WINDOWS_MAX + 1) * H));
     assert_true(slot_fits_log(NULL, H));
-    struct change withdrawn = {.kind = CHANGE_WITHDRAWN, .period_us = 2 * H, .log = {.when_us = BASE, .amount = 2}};
+    struct change withdrawn = {.kind = CHANGE_LOG_REMOVED, .period_us = 2 * H, .log = {.when_us = BASE, .amount = 2}};
     apply(&slot, &withdrawn);
     assert_null(slot_log(&slot, 2 * H));
     assert_int_equal(sliding_log_entries(slot_log(&slot, 3 * H)), 1);
-    struct change emptied = {.kind = CHANGE_EMPTIED};
+    struct change emptied = {.kind = CHANGE_RESOURCE_RESET};
     apply(&slot, &emptied);
     assert_null(slot_log(&slot, 3 * H));
     slot_free(&slot);

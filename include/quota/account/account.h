@@ -3,67 +3,81 @@
  *     key ─▶ ┌ one block ─────────────────────────────────────────────────────────────────┐
  *            │ plan │ zone │ anchor │ state … │ slot │ slot … │ window │ window │ window … │
  *            └─────────────────┬───────────────┬───────────────────────────────────────────┘
- *                              │               └ a resource, made by its first use: rates │ logs │ own terms │ history
- *                              ├ receipts      of the ids that were given
- *                              └ rest          expiry │ next plan │ holds │ notes                where there are any
+ *                              │               └ a resource, made by its first use: rates │ logs │ override │ history
+ *                              ├ records       of the ids that were given (idempotency.h)
+ *                              └ optional      expiry │ next plan │ holds │ audit entries      where there are any
  *
- * What every ask touches stands in one block: on a server of many accounts most of an ask's time is spent on memory
- * that is not in the cache, and each block more is a wait more.
+ * What every request touches stands in one block: on a server of many accounts most of a request's time is spent on
+ * memory that is not in the cache, and each block more is a wait more.
  *
- *     ask ─▶ standing (the account as it stands now) ─▶ decide ─▶ changes ─▶ account_apply (the only writer)
+ *     request ─▶ account_view (the account as of now) ─▶ decide ─▶ changes ─▶ account_apply (the only writer)
  *
- * The value holds what happened up to `settled_us`, the instant of its last change. What time alone has done since
- * (cycles that ended, a plan that expired, reservations that ran out) is computed by whoever looks (account_view.h) and
- * written down by the next change: an account nobody touched reads as if every boundary had been processed. Nothing
- * that was settled is ever settled again, so a clock that steps back reopens nothing.
+ * The value holds what happened up to `applied_at_us`, the instant of its last change. What time alone has done since
+ * (cycles that ended, a plan that changed or expired, reservations that ended) is computed by the view of whoever reads
+ * and is written down by the next change: an account that is not touched reads as if every boundary had been processed.
  *
- * Denied asks are counted in memory only (a denial changes nothing) and written down with the next change. */
+ * A denied request changes nothing. It is counted in this server's memory only, by the same writer (CHANGE_DENIED), and
+ * written down with the next change. */
 #pragma once
 
 #include "quota/account/holds.h"
+#include "quota/account/idempotency.h"
 #include "quota/account/slot.h"
-#include "quota/base/checked.h"
 
-#define ACCOUNT_HOLDS_MAX 10000 /* reservations at once: 1.8 MB; more is refused */
-#define ACCOUNT_NOTES_MAX 16    /* the newest are kept */
-#define SWEEP_MAX         32    /* receipts, and holds, that one change sweeps in passing */
+#define ACCOUNT_HOLDS_MAX 10000 /* live reservations at once; more is refused */
+/* Stored ones, with those that have ended and await their sweep. */
+#define ACCOUNT_HOLDS_STORED_MAX (2 * ACCOUNT_HOLDS_MAX)
+#define ACCOUNT_AUDIT_MAX        16 /* the newest are kept */
+#define SWEEP_MAX                32 /* records, and holds, that one change sweeps in passing */
+#define SLOTS_FEW                8  /* slots that are found by looking at each; more have an index */
 
-struct stored_note {
+struct stored_audit_entry {
     size_t size;
-    char bytes[]; /* note_encode */
+    char bytes[]; /* audit_entry_encode */
 };
 
 /* What few accounts have. */
-struct account_rest {
-    int64_t expires_us; /* 0 = never */
-    const struct plan *next;
+struct account_optional {
+    int64_t expires_us;         /* 0 = never */
+    int64_t suspended_until_us; /* 0 = until it is resumed */
+    int64_t opened_us;          /* 0 = at the anchor */
+    const struct label *then;   /* the plan it falls to when it expires; NULL = the server's default */
+    const struct plan *next;    /* a plan that is still to come */
     int64_t next_us;
+    uint8_t next_how;     /* enum switch_how */
+    uint16_t *slot_index; /* more than SLOTS_FEW slots by the hash of their names: number + 1, 0 = free */
+    uint32_t slot_places; /* a power of two; 0 = no index */
     struct holds holds;
-    size_t notes_bytes;
-    uint32_t notes_count;
-    struct stored_note **notes; /* oldest first; room for ACCOUNT_NOTES_MAX, NULL before the first */
+    size_t audit_bytes;
+    uint32_t audit_count;
+    struct stored_audit_entry **audit; /* oldest first; room for ACCOUNT_AUDIT_MAX, NULL before the first */
 };
 
 struct account {
     const struct plan *plan;
     const struct label *zone; /* NULL = UTC */
     struct receipts *receipts;
-    struct account_rest *rest;
-    int64_t anchor_us, settled_us;
+    struct account_optional *optional;
+    int64_t anchor_us, applied_at_us;
+    uint32_t slots_bytes; /* heap bytes of all slots, kept so that a write need not add them up */
     uint16_t slots_count;
     uint8_t state;       /* enum account_state */
     struct slot slots[]; /* slots_count of them; behind the last one all windows, slot by slot */
 };
 
-/* Changes that belong together, decided at `settled_us`. */
+/* Changes that belong together, decided at `applied_at_us`. */
 struct account_change {
-    int64_t settled_us;
+    int64_t applied_at_us;
     struct bytes changes; /* of change.h, one after another; empty = nothing happens */
+    uint8_t encoding;     /* enum account_encoding in which they are written */
 };
 
 /* The only writer. Cannot fail; NULL in = a new account, and what comes out may have moved. Changes from outside must
  * be accepted first. */
 struct account *account_apply(struct account *account, const struct account_change *change);
+
+/* The same for what only this server remembers (CHANGE_DENIED): nothing travels, nothing is swept. */
+void account_apply_local(struct account *account, struct bytes changes);
 
 /* Do these changes, which came from outside, fit? */
 bool account_accepts(const struct account *account, const struct account_change *change);
@@ -83,11 +97,14 @@ const struct holds *account_holds(const struct account *account);
 /* Receipts of the account, NULL = none. */
 const struct receipts *account_receipts(const struct account *account);
 
-/* When the account's plan ends; 0 = never. */
-int64_t account_expires_us(const struct account *account);
+/* What it is beside its plan, as stored. */
+struct account_status account_status(const struct account *account);
 
-/* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move
- * in and are freed); and parts, a reservation or a note, refused where it stands out of order or twice (false). */
+/* How many of the stored reservations are live at `now_us`. O(log n). */
+uint32_t account_live_holds(const struct account *account, int64_t now_us);
+
+/* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move in
+ * and are freed); and parts, a reservation or an audit entry, refused where it stands out of order or twice (false). */
 struct account *account_new(void);
 struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count);
 bool account_adopt_part(struct account *account, const struct change *part);

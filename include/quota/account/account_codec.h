@@ -1,8 +1,8 @@
 /* Bytes of an account and of its changes: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
  *     value    head │ settled │ anchor± │ state │ zone │ plan │ expires │ next plan, its instant
- *              │ number of slots │ slot … │ receipts │ number of holds │ id, hold … │ number of notes │ note …
- *     slot     resource │ windows │ rates │ own plan, until │ sliding logs │ pasts
+ *              │ number of slots │ slot … │ receipts │ number of holds │ id, hold … │ number of audit │ note …
+ *     slot     resource │ windows │ rates │ override plan, until │ sliding logs │ histories
  *     effects  head + lasting×128 │ settled │ change …                                           (change.h)
  *
  * The head names kind and encoding for module/value_type.h; numbers are varints (buffer.h). Denials that no change has
@@ -13,11 +13,7 @@
 #include "quota/account/account.h"
 #include "quota/base/buffer.h"
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
-enum account_encoding {
-    ACCOUNT_ENCODING_ACCOUNT = 1,
-    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ACCOUNT,
-};
+#define ACCOUNT_KIND 4 /* the first byte of a value and of effects: kind x 16 + encoding (change.h) */
 
 /* The value as bytes; equal values give equal bytes. */
 void account_encode(const struct account *account, struct sink *sink);

@@ -4,12 +4,13 @@
  *                            └────▶ RL._DO key bytes ─▶ account_apply   on replicas, from the AOF: the same bytes
  *
  * A decision is written down once, in the form in which it travels, so what a replica does is what the primary did.
- * Instants and resolved cycles travel, never rules to find them: nobody but the primary needs a clock or a zone file.
+ * Instants and resolved cycles travel, never rules to find them: only the primary needs a clock or a zone file.
  *
- *     effects   head + lasting×128 │ settled_us │ change │ change …
- *     change    kind │ its fields below, in this order                numbers are varints (buffer.h)
+ *     effects   head + no_expire×128 │ applied_at_us │ change │ change …
+ *     change    kind │ its fields below, in this order                   numbers are varints (buffer.h)
  *
- * Slots number the resources of an account in the order of their first use; a slot is never removed. */
+ * Slots number the resources of an account in the order of their first use; a slot is never removed. What earlier
+ * encodings wrote is read by the same functions, given the encoding. */
 #pragma once
 
 #include "quota/account/history.h"
@@ -18,33 +19,46 @@
 #include "quota/account/window.h"
 #include "quota/rate/rule.h"
 
-#define ACCOUNT_KIND      4
 #define ACCOUNT_SLOTS_MAX 256
 #define ACTOR_BYTES_MAX   128
 #define REASON_BYTES_MAX  256
 
-/* The numbers are part of the wire format: append, never renumber. */
+/* Encodings of accounts and their changes, named by what they added. */
+enum account_encoding {
+    ACCOUNT_ENCODING_FIRST = 1,
+    ACCOUNT_ENCODING_PLAN_HISTORY = 2, /* integrals, overrides above plans, refund lines, replies of reservations */
+    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_PLAN_HISTORY,
+};
+
+/* The numbers are part of the wire format: append, never renumber. A new kind needs a new encoding (test_change.c). */
 enum change_kind {
-    CHANGE_PLAN = 1,    /* plan: bytes */
-    CHANGE_LIFE = 2,    /* state, anchor_us, expires_us (0 = never), zone name (empty = UTC) */
-    CHANGE_NEXT = 3,    /* a plan that begins at until_us: bytes; none = there is no such plan any more */
-    CHANGE_SLOT = 4,    /* the next slot is for the resource named: bytes */
-    CHANGE_OWN = 5,     /* slot has terms of its own until until_us (0 = for good): a nameless plan; none = no longer */
-    CHANGE_WINDOW = 6,  /* slot, window: the window of this period as it now stands */
-    CHANGE_DROP = 7,    /* slot, period: there is no such window any more */
-    CHANGE_CLOSED = 8,  /* slot, period, closed: a cycle has ended */
-    CHANGE_AMENDED = 9, /* slot, period, closed (start, used, refunded, peak): late news of a closed cycle */
-    CHANGE_RATES = 10,  /* slot, effects of its limiter (limiter_codec.h) */
-    CHANGE_ROLLED = 11, /* slot, period_us, state of its sliding log */
-    CHANGE_WITHDRAWN = 12, /* slot, period_us, state (when, amount): units of that instant leave the sliding log */
-    CHANGE_EMPTIED = 13,   /* slot: rates and sliding logs begin anew */
-    CHANGE_RECORD = 14,    /* key, body, expires_us: a new receipt, stored at settled_us */
-    CHANGE_REWRITE = 15,   /* key, body: the body of a receipt */
-    CHANGE_HOLD = 16,      /* a reservation begins: key (its id), hold */
-    CHANGE_EXTEND = 17,    /* key, expires_us */
-    CHANGE_RESOLVE = 18,   /* key, outcome, amount (posted) */
-    CHANGE_NOTE = 19,      /* note: who did what */
-    CHANGE_USED = 20,      /* slot, period, amount, peak: so much is used of this window, the rest of it stands */
+    CHANGE_PLAN = 1,           /* plan: bytes */
+    CHANGE_STATUS = 2,         /* status */
+    CHANGE_NEXT = 3,           /* a plan that begins at until_us, how (enum switch_how): bytes; none = no such plan */
+    CHANGE_SLOT = 4,           /* the next slot is for the resource named: bytes */
+    CHANGE_OVERRIDE = 5,       /* slot has an override until until_us (0 = for good): a nameless plan; none = no more */
+    CHANGE_WINDOW = 6,         /* slot, window: the window of this period as it now stands */
+    CHANGE_WINDOW_REMOVED = 7, /* slot, period: there is no such window any more */
+    CHANGE_CLOSED = 8,         /* slot, period, closed: a cycle has ended */
+    CHANGE_CYCLE_CORRECTED = 9, /* slot, period, closed (start, used, refunded, peak): late news of a closed cycle */
+    CHANGE_RATES = 10,          /* slot, effects of its limiter (limiter_codec.h) */
+    CHANGE_LOG_APPENDED = 11,   /* slot, period_us, state of its sliding log */
+    CHANGE_LOG_REMOVED = 12,    /* slot, period_us, state (when, amount): units of that instant leave the sliding log */
+    CHANGE_RESOURCE_RESET = 13, /* slot: rates and sliding logs begin anew */
+    CHANGE_RECORD = 14,         /* key, body, expires_us: a new idempotency record, stored at applied_at_us */
+    CHANGE_RECORD_PATCHED = 15, /* key, body: the body of a record */
+    CHANGE_HOLD = 16,           /* a reservation begins: key (its id), hold */
+    CHANGE_HOLD_EXTENDED = 17,  /* key, expires_us */
+    CHANGE_HOLD_RESOLVED = 18,  /* key, outcome, amount (posted), remaining (replied), generation */
+    CHANGE_AUDIT = 19,          /* audit entry: who did what */
+    CHANGE_USED = 20,           /* slot, period, amount, peak: so much is used of this window, all else of it stays */
+    CHANGE_ENTITLEMENT = 21,    /* the plan's entry of one resource is another revision: bytes (plan_entry_encode) */
+    CHANGE_GENERATION = 22,     /* slot, amount: the generation of its consumptions (window.h) */
+    CHANGE_REWOUND = 23,        /* until_us: the account was last changed then; an operator puts a wrong clock right */
+    CHANGE_SWEPT = 24,          /* nothing but what every change does in passing: what has ended is swept */
+    CHANGE_ENCODED_END,
+    CHANGE_DENIED =
+        CHANGE_ENCODED_END, /* slot, period: a refused request. In memory only: never travels, never stored */
     CHANGE_KINDS_END,
 };
 
@@ -52,8 +66,27 @@ enum account_state {
     ACCOUNT_ACTIVE = 0,
     ACCOUNT_SUSPENDED = 1,
     ACCOUNT_CLOSED = 2,
-    ACCOUNT_LAPSED = 3, /* active on the default plan since its own plan expired */
+    ACCOUNT_LAPSED = 3, /* active on the plan it fell to when its own expired */
     ACCOUNT_STATES_COUNT,
+};
+
+/* How an account moves to another plan. Part of the encoding. */
+enum switch_how {
+    SWITCH_HOW_FULL = 0,
+    SWITCH_HOW_PRORATE = 1,
+    SWITCH_HOW_RESTART = 2, /* running cycles close, and the account is anchored there */
+    SWITCH_HOWS_COUNT,
+};
+
+/* What an account is beside its plan. */
+struct account_status {
+    uint8_t state; /* enum account_state */
+    int64_t anchor_us;
+    int64_t expires_us;         /* 0 = never */
+    int64_t suspended_until_us; /* 0 = until it is resumed */
+    int64_t opened_us;          /* 0 = at the anchor */
+    struct bytes zone;          /* empty = UTC */
+    struct bytes then;          /* the plan it falls to when it expires: a name; empty = the server's default */
 };
 
 /* A reservation, without its id. */
@@ -63,67 +96,72 @@ struct hold {
     int64_t units;               /* amount x COST: what is held of every limit */
     int64_t made_us, expires_us; /* live while now < expires */
     int64_t kept_us;             /* for so long after its end its id is remembered */
-    uint8_t mode;                /* as asked: with `asked`, what an equal ask has */
+    uint8_t mode;                /* as requested: with `asked`, what an equal request has */
     int64_t asked;
     struct verdict verdict; /* what was answered, in whole ms */
 };
 
 /* What an operator did. */
-struct note {
+struct audit_entry {
     int64_t at_us;
-    uint8_t act;                /* enum note_act */
+    uint8_t act;                /* enum audit_action */
     uint32_t slot;              /* slot + 1; 0 = the account as a whole */
     int64_t amount;             /* of a refund, or `used` of QUOTA.SET; 0 otherwise */
     struct bytes actor, reason; /* may be empty */
 };
 
 /* The numbers are part of the stored encoding: append, never renumber. */
-enum note_act {
-    NOTE_OPEN = 1,
-    NOTE_SWITCH = 2,
-    NOTE_OVERRIDE = 3,
-    NOTE_SUSPEND = 4,
-    NOTE_RESUME = 5,
-    NOTE_CLOSE = 6,
-    NOTE_REFUND = 7,
-    NOTE_SET = 8,
-    NOTE_RESET = 9,
-    NOTE_ACTS_END,
+enum audit_action {
+    AUDIT_OPEN = 1,
+    AUDIT_SWITCH = 2,
+    AUDIT_OVERRIDE = 3,
+    AUDIT_SUSPEND = 4,
+    AUDIT_RESUME = 5,
+    AUDIT_CLOSE = 6,
+    AUDIT_REFUND = 7,
+    AUDIT_SET = 8,
+    AUDIT_RESET = 9,
+    AUDIT_ACTIONS_END,
 };
 
 /* One change; fields its kind does not name mean nothing. Spans are borrowed. */
 struct change {
     enum change_kind kind;
     uint32_t slot;
-    struct bytes bytes, body; /* name, plan, effects, key; zone, body */
+    struct bytes bytes, body; /* name, plan, effects, key; body */
     uint64_t period;          /* period_code */
-    int64_t period_us, anchor_us, expires_us, until_us, amount, peak;
-    uint8_t state, outcome;
+    int64_t period_us, expires_us, until_us, amount, peak, remaining, generation;
+    uint8_t outcome, how;
     union { /* no kind has two of them */
+        struct account_status status;
         struct window window;
         struct closed_cycle closed;
         struct state log;
         struct hold hold;
-        struct note note;
+        struct audit_entry audit;
     };
 };
 
 /* Does it change a slot, the one it names? */
 static inline bool change_is_of_slot(const struct change *change)
 {
-    return (change->kind >= CHANGE_OWN && change->kind <= CHANGE_EMPTIED) || change->kind == CHANGE_USED;
+    return (change->kind >= CHANGE_OVERRIDE && change->kind <= CHANGE_RESOURCE_RESET) || change->kind == CHANGE_USED ||
+           change->kind == CHANGE_GENERATION || change->kind == CHANGE_DENIED;
 }
 
 /* Writes one change: its kind, then the fields that the enum names for it. */
 void change_encode(const struct change *change, struct sink *sink);
 
-/* Reads one change; the cursor is bad on anything change_encode would not write. */
-void change_decode(struct cursor *cursor, struct change *change);
+/* Reads one change of this encoding; the cursor is bad on anything change_encode would not write. Of the newest one
+ * CHANGE_DENIED can be read too, since the primary's own apply does it: account_accepts refuses it from outside. */
+void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change);
 
-/* The parts that values (account_codec.h) hold too. */
+/* The parts that values (account_codec.h) hold too. Writing is always in the newest encoding. */
 void window_encode(const struct window *window, struct sink *sink);
-void window_decode(struct cursor *cursor, struct window *window);
+void window_decode(struct cursor *cursor, uint8_t encoding, struct window *window);
 void hold_encode(const struct hold *hold, struct sink *sink);
 void hold_decode(struct cursor *cursor, struct hold *hold);
-void note_encode(const struct note *note, struct sink *sink);
-void note_decode(struct cursor *cursor, struct note *note);
+void audit_entry_encode(const struct audit_entry *audit, struct sink *sink);
+void audit_entry_decode(struct cursor *cursor, struct audit_entry *audit);
+void account_status_encode(const struct account_status *status, struct sink *sink);
+void account_status_decode(struct cursor *cursor, uint8_t encoding, struct account_status *status);

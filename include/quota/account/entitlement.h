@@ -1,4 +1,4 @@
-/* Terms: what a plan grants of one resource. The rules of a quota as the user wrote them.
+/* An entitlement is what a plan grants of one resource: the rules of a quota as the user wrote them.
  *
  *     LIMIT 20000 month PRORATE   LIMIT 1000 day CALENDAR   LIMIT 500 ROLLING 6h   RATE 10 1s   COST 2   WARN 80 100
  *     └──────── rule 0 ─────────┘ └────── rule 1 ─────────┘ └────── rule 2 ──────┘ └─ rule 3 ─┘
@@ -13,7 +13,10 @@
  *                       the consumption                                             refuses nothing
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
- * is charged. */
+ * is charged.
+ *
+ * An override (QUOTA.OVERRIDE) is an entitlement that stands above the plan's. It replaces kind by kind what it gives
+ * itself and lets the rest of the plan's stand, unless it is ONLY these rules. */
 #pragma once
 
 #include "quota/base/buffer.h"
@@ -38,7 +41,7 @@ struct quota_rule {
     bool prorate;         /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
     int64_t limit;        /* LIMIT: UNLIMITED, or units >= 0 */
     struct period period; /* LIMIT */
-    uint64_t code;        /* LIMIT: the period's, where it is known already: in terms that were decoded; or 0 */
+    uint64_t code;        /* LIMIT: the period's, where it is known already: after decoding; or 0 */
     struct rule rule;     /* ROLLING (algorithm LOG) and RATE: completed */
 };
 
@@ -58,11 +61,26 @@ struct entitlement {
     int64_t holds_max;         /* -1 = no bound */
 };
 
-/* Terms without a rule yet: everything at what it is when not given. */
+/* Options beside the rules, each a kind of its override for an override. Part of the stored encoding. */
+enum entitlement_option {
+    OPTION_COST = 1,
+    OPTION_WARN = 2,
+    OPTION_BURST = 4, /* with REPAY */
+    OPTION_GRACE = 8,
+    OPTION_OVERAGE = 16,
+    OPTION_REFUNDS = 32,
+    OPTION_HOLDS = 64,
+};
+#define OPTIONS_ALL 127
+
+/* No rule yet: everything at what it is when not given. */
 struct entitlement entitlement_none(struct bytes resource);
 
 /* NULL when they can be used, else the reason they cannot, as the end of an error text. */
 const char *entitlement_fault(const struct entitlement *entitlement);
+
+/* The same for an override, which may give options without any rule. */
+const char *override_fault(const struct entitlement *entitlement);
 
 /* Puts the warnings in ascending order, each once. */
 void entitlement_sort_warnings(struct entitlement *entitlement);
@@ -72,6 +90,15 @@ static inline uint64_t quota_rule_code(const struct quota_rule *rule)
 {
     return rule->code > 0 ? rule->code : period_code(&rule->period);
 }
+
+/* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same kind
+ * (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs), and so does each option it
+ * gives (`options`). What the plan lacks is added behind; the plan's last rules give way where there are too many. */
+void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint8_t options,
+                       struct entitlement *merged);
+
+/* Do both grant the same by the same rules? The names may differ. */
+bool entitlement_equal(const struct entitlement *left, const struct entitlement *right);
 
 /* The LIMIT of this period (period_code), or NULL. */
 const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);

@@ -32,6 +32,9 @@ static inline struct bytes hold_id(const struct stored_hold *stored)
 /* The reservation with this id, ended or not; NULL if there is none. */
 const struct stored_hold *holds_find(const struct holds *holds, struct bytes id);
 
+/* How many have ended by `now_us` (expires <= now): they stand in front. O(log n). */
+uint32_t holds_ended(const struct holds *holds, int64_t now_us);
+
 /* Adds one; the id (1 … ID_BYTES_MAX bytes) must be free. */
 void holds_add(struct holds *holds, struct bytes id, const struct hold *hold);
 

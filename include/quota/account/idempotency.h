@@ -17,7 +17,7 @@
  * A chain holds the records of one bucket, newest first. Links are 32 bits, chunk and offset; base and usual lifetime
  * are those of the chunk's first record, so an instant costs five bytes and a lifetime that all share costs one.
  * Chunks grow with the container, to 16 kB. Until a ninth record, or half a kB, there is but one chunk, which stands in
- * the head's own block, and no index: one record alone is held in some 110 bytes.
+ * the head's override block, and no index: one record alone is held in some 110 bytes.
  *
  * Costs with n records: finding and appending O(1) expected with no pause that grows with n (a single append allocates
  * at most a chunk, 4 kB of heads, and for every 16 kB held 8 bytes of directory when that doubles), sweeping O(swept).
@@ -32,8 +32,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECEIPT_KEY_MAX  600  /* bytes */
-#define RECEIPT_BODY_MAX 8192 /* bytes */
+#define RECEIPT_KEY_MAX  600   /* bytes */
+#define RECEIPT_BODY_MAX 14336 /* bytes: 64 resources of 16 limits each, at their longest */
 
 /* Spans are borrowed from the container until it next changes. */
 struct receipt {

@@ -62,8 +62,9 @@ bool charged_has(const struct charged *charged, uint64_t period);
 /* One charged resource of a consumption. */
 struct record_item {
     uint32_t slot;
-    int64_t amount; /* as asked */
-    int64_t cost;   /* what a unit counted as then */
+    int64_t amount;     /* as asked */
+    int64_t cost;       /* what a unit counted as then */
+    int64_t generation; /* of the resource's consumptions (window.h) */
     struct charged charged;
     struct verdict verdict;
 };
@@ -87,9 +88,11 @@ bool record_refund_decode(struct bytes body, struct record_refund *refund);
 struct record_hold {
     enum hold_outcome outcome;
     uint32_t slot;
-    int64_t amount, posted; /* as asked; posted counts the same way */
+    int64_t amount, posted; /* as held; posted counts the same way, and may be more (FORCE) */
     int64_t cost;           /* what a unit counted as then */
     int64_t made_us;
+    int64_t remaining;  /* as replied: a COMMIT or RELEASE that comes again is answered the same */
+    int64_t generation; /* of the resource's consumptions (window.h) */
 };
 void record_hold_encode(const struct record_hold *hold, struct sink *sink);
 bool record_hold_decode(struct bytes body, struct record_hold *hold);

@@ -1,11 +1,11 @@
-/* A slot is what an account keeps of one resource: windows, rates, sliding logs, terms of its own, closed cycles.
+/* A slot is what an account keeps of one resource: windows, rates, sliding logs, override, closed cycles.
  *
- *     struct slot │ resource │ windows: one per LIMIT, by period │ rates: a limiter │ rest
+ *     struct slot │ resource │ windows: one per LIMIT, by period │ rates: a limiter │ optional
  *                                                                                     │
- *          terms of its own │ past cycles by period │ sliding logs by length │ sums of what is reserved
+ *          override │ past cycles by period │ sliding logs by length │ sums of what is reserved
  *
- * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its
- * own, so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
+ * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its own,
+ * so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
 #pragma once
 
 #include "quota/account/change.h"
@@ -13,16 +13,16 @@
 #include "quota/base/label.h"
 #include "quota/rate/limiter.h"
 
-#define SLOT_WINDOWS_MAX 32 /* twice ENTITLEMENT_RULES_MAX: those of a plan that sleep, too */
-#define SLOT_PASTS_MAX   SLOT_WINDOWS_MAX
+#define SLOT_WINDOWS_MAX   32 /* twice ENTITLEMENT_RULES_MAX: those of a plan that sleep, too */
+#define SLOT_HISTORIES_MAX SLOT_WINDOWS_MAX
 
 /* A window as it is kept: what most windows lack stands apart. */
 struct stored_window {
     uint64_t period;
     int64_t start_us, end_us, limit, used;
-    struct window *rest; /* NULL = delta, debt, refunded, over_since are 0 and peak = used */
+    struct window *optional; /* NULL = everything else is 0 and peak = used */
     uint32_t warned_bp;
-    uint32_t denied_here; /* denials that no change has written down yet */
+    uint32_t denied_here; /* denials that no change has written down yet: of this server alone */
 };
 
 /* A sliding log of a ROLLING rule. */
@@ -32,17 +32,18 @@ struct rolling {
 };
 
 /* Closed cycles of one period. */
-struct past {
+struct period_history {
     uint64_t period;
     struct history *history;
 };
 
 /* What few resources have. */
-struct slot_rest {
-    const struct plan *own; /* terms of its own (QUOTA.OVERRIDE), NULL = none */
-    int64_t own_until_us;   /* 0 = for good */
-    uint32_t pasts_count, rollings_count;
-    struct past *pasts;
+struct slot_optional {
+    const struct plan *override; /* QUOTA.OVERRIDE, NULL = none */
+    int64_t override_until_us;   /* 0 = for good */
+    int64_t generation;          /* of consumptions, for refunds (window.h); 0 = the first */
+    uint32_t histories_count, rollings_count;
+    struct period_history *histories;
     struct rolling *rollings;
     /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
     int64_t holds_count;
@@ -54,7 +55,7 @@ struct slot {
     const struct label *resource;
     struct stored_window *windows; /* windows_count of them, by period; in the account's block */
     struct limiter *rates;         /* NULL = nothing counted yet */
-    struct slot_rest *rest;
+    struct slot_optional *optional;
     uint32_t windows_count;
 };
 
@@ -71,9 +72,6 @@ bool slot_accepts(const struct slot *slot, const struct change *change);
 
 /* A stored window whole. */
 struct window slot_window(const struct slot *slot, uint32_t index);
-
-/* Counts a refused ask in the cycles of the slot that run at `now_us` and have been used. In memory only. */
-void slot_count_denied(struct slot *slot, int64_t now_us);
 
 /* Is there a place for the sliding log of a window of this length? NULL has one. */
 bool slot_fits_log(const struct slot *slot, int64_t period_us);

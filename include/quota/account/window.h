@@ -1,47 +1,70 @@
 /* A window is one cycle of one LIMIT of one account: how much is allowed in it, and what has been used.
  *
- *                limit + delta - debt        the cycle's own limit: what the plan says, moved by prorated changes of
- *     0 ├───────────────┬──────┬──────┤      the plan within the cycle, cut by what was overdrawn before (REPAY)
- *       │ used   │ held │      │burst │
- *       └────────┴──────┴──────┴──────┘      held = live reservations made in this cycle (the account knows them)
- *                        available
+ *     0 ├──────── limit ─────────┬─────┤      limit     the plan's allowance (allowance.h), or above it an override's
+ *       │ used   │ held │        │burst│      held      live reservations made in this cycle (the account knows them)
+ *       └────────┴──────┴────────┴─────┘      debt      what earlier cycles used beyond their limits (REPAY)
+ *                        available            capacity  max(limit + burst - debt, 0)
  *
- * Proration is exact: `delta` is kept as a whole number and a rest in units x us over the cycle's length, so a plan
- * flipped to and fro an odd number of times adds up to nothing, at whatever instants. Only the answer is rounded, half
- * away from zero. A change from `old` to `new` moves the cycle's limit by (new - old) x time left / length.
+ * The plan's allowance goes on underneath an override: its parts, and what they will add up to, are as if the override
+ * was not there, so the end of the override uncovers what would have been.
  *
- * REPAY: the next cycle begins with debt = max(0, debt + used - (limit + delta)); n idle cycles later it is
- * max(0, debt - (n - 1) x limit).
+ * REPAY: the next cycle begins with debt = max(debt + used - limit, 0), n idle cycles later n - 1 limits less.
+ *
+ * Refunds: units may come back once. RESET, SET and refunds that name no consumption each begin a new generation of the
+ * resource's consumptions, and draw a line: what the generations before it consumed can give back at most what the line
+ * leaves (struct refund_line). Time would not do: everything can happen at one instant.
  *
  * Pure numbers; which cycle follows is the caller's to say (period.h). */
 #pragma once
 
+#include "quota/account/allowance.h"
 #include "quota/account/entitlement.h"
-#include "quota/rate/verdict.h"
+
+#define NOT_COVERED      INT64_C(-3) /* as cover: no override stands above the plan's limit */
+#define REFUND_LINES_MAX 3
+
+/* Of what was consumed in generations up to this one, and after the line before it, `left` units can still come back. */
+struct refund_line {
+    int64_t generation, left;
+};
 
 struct window {
     uint64_t period;                /* period_code */
-    int64_t start_us, end_us;       /* [start, end) */
-    int64_t limit;                  /* what the terms say; UNLIMITED */
+    int64_t start_us, end_us;       /* [start, end); end INT64_MAX = for ever */
+    struct allowance allowance;     /* what the plan allows */
+    int64_t cover;                  /* the limit of an override, UNLIMITED or NOT_COVERED; not stored */
     int64_t used;                   /* >= 0 */
-    int64_t delta;                  /* prorated changes of the limit, rounded down … */
-    int64_t delta_rest;             /* … and the rest: 0 … length - 1, in unit x us */
-    int64_t debt;                   /* >= 0; what earlier cycles overdrew and this one repays */
-    int64_t refunded, denied, peak; /* units given back; asks refused since the first unit; most used + held at once */
-    int64_t over_since_us;          /* when used first went beyond the limit; 0 = not yet (GRACE) */
+    int64_t debt;                   /* >= 0; what earlier cycles used beyond their limits, and this one repays */
+    int64_t refunded, denied, peak; /* units given back; requests refused since the first unit; most used + held */
+    int64_t over_since_us;          /* when used first went beyond the limit; 0 = not in this cycle yet (GRACE) */
     int64_t warned_bp;              /* the highest threshold that has fired; 0 = none */
+    uint32_t lines_count;           /* refund lines, the oldest first */
+    struct refund_line lines[REFUND_LINES_MAX];
 };
 
-/* A cycle nobody has used yet. `anchor_us`: where PRORATE cuts the cycle the account began in. */
+/* A cycle nobody has used yet, under the plan's `rule` from its start on. `anchor_us`: when the account began. */
 struct window window_begin(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us);
+
+/* The same of a LIMIT that the plan gets at `at_us`, while the cycle runs, by a prorated change. */
+struct window window_join(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us, int64_t at_us);
+
+/* The limit of an override's rule in this cycle: whole, or cut where the account began in it and the rule says so. */
+int64_t window_cover_of(const struct window *window, const struct quota_rule *rule, int64_t anchor_us);
 
 /* Did nothing ever happen in it? Then closing it leaves an idle entry in the history. */
 bool window_is_idle(const struct window *window);
 
-/* The cycle's own limit, >= 0, or UNLIMITED. */
+/* Could the very same window be begun from the rules alone? Then it need not be stored. */
+bool window_is_fresh(const struct window *window, const struct window *begun);
+
+/* Does it bound anything now: by the plan or by an override? If not it sleeps until its cycle ends. */
+bool window_is_awake(const struct window *window);
+
+/* The cycle's limit before any debt, and what the debt leaves of it; >= 0, or UNLIMITED. */
+int64_t window_full_limit(const struct window *window);
 int64_t window_limit(const struct window *window);
 
-/* How much `used` + `held` may be at `now_us`: limit and burst; UNLIMITED under OVERAGE or an open GRACE. */
+/* How much `used` + `held` may be at `now_us`; UNLIMITED under OVERAGE or an open GRACE. */
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us);
 
 /* What still fits under a capacity: >= 0 or UNLIMITED. */
@@ -53,22 +76,33 @@ bool window_charge(struct window *window, int64_t units, int64_t held, int64_t n
 /* Fires the thresholds that have been reached since. */
 void window_warn(struct window *window, const struct entitlement *entitlement);
 
-/* Gives up to `units` back; answers how many. */
-int64_t window_refund(struct window *window, int64_t units);
+/* Gives units back that a generation consumed: at most those that may still come back. Answers how many. */
+int64_t window_refund(struct window *window, int64_t units, int64_t generation);
 
-/* How the limit of a running cycle follows a change of the terms. */
+/* Gives units back of no named consumption, the newest first, and draws the line behind this generation, the running
+ * one. Answers how many. */
+int64_t window_refund_unnamed(struct window *window, int64_t units, int64_t generation);
+
+/* Sets what is used, for an operator: what was consumed up to this generation can give nothing back any more. */
+void window_set_used(struct window *window, int64_t used, int64_t generation, int64_t now_us);
+
+/* As if nothing had been used; likewise. */
+void window_reset(struct window *window, int64_t generation);
+
+/* How the limit of a running cycle follows a change of the plan. */
 enum window_change {
-    WINDOW_FULL,    /* the new limit now, as if the cycle had begun with it */
-    WINDOW_PRORATE, /* by the share of the cycle that is left */
-    WINDOW_ADOPT,   /* by the difference: what was prorated before stays so */
+    WINDOW_FULL,    /* the new limit, as if the cycle had begun with it */
+    WINDOW_PRORATE, /* a new part of the cycle */
 };
 
-/* The limit becomes that of `terms` at `now_us`; thresholds that are no longer reached may fire again. `anchor_us` as
- * for window_begin. */
-void window_adopt(struct window *window, const struct quota_rule *rule, const struct entitlement *entitlement,
-                  enum window_change change, int64_t anchor_us, int64_t now_us);
+/* The plan's limit becomes that of `rule` (NULL = the plan has no such LIMIT any more) at `at_us`. */
+void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
+                         int64_t anchor_us, int64_t at_us);
 
-/* The debt with which the cycle begins that comes `cycles` (>= 1) after this one, all between them idle. */
+/* Lets thresholds that the limit has been lifted above fire again. */
+void window_lower_warnings(struct window *window, const struct entitlement *entitlement);
+
+/* The debt with which the cycle begins that comes `cycles` (>= 1) after this one, all between them idle at `limit`. */
 int64_t window_debt_after(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                           int64_t cycles);
 

@@ -1,22 +1,48 @@
-/* What was decided about an account: the answer, and the changes that make it true (change.h).
+/* What was decided about an account: the answer, the changes that make it true, and what was refused.
  *
- *     decide ─▶ struct account_decision │ fault, or verdicts and numbers   what to answer
- *                                       │ changes                          what to change: none = nothing happens */
+ *     decide ─▶ struct account_decision │ fault, or result   what to answer
+ *                                       │ changes            what to write (change.h): none = nothing happens
+ *                                       │ causes             what was refused, by which rule: counted here, never sent
+ *
+ * One transaction (module/transaction.h) makes a decision true. A replay is a result without changes, a check a decision
+ * that is never committed. */
 #pragma once
 
 #include "quota/base/memory.h"
-#include "quota/view/account_view.h"
+#include "quota/view/resource_view.h"
+
+/* A refused request, and the rule that refused it. */
+struct refusal {
+    struct bytes resource;
+    int32_t slot;    /* -1 = the resource has none yet */
+    int32_t rule;    /* as in the verdict */
+    uint64_t period; /* of a LIMIT: its period_code; 0 = another rule */
+    int64_t wait_us;
+};
 
 struct account_decision {
-    enum account_fault fault; /* not NONE: no answer, no changes */
-    struct bytes about;       /* the resource, id or plan that a fault is about; borrowed */
-    int64_t bound;            /* the number a fault names: what is held, what may come back, a maximum */
-    int64_t settled_us;
+    enum account_fault fault;   /* not NONE: no answer, no changes */
+    struct bytes fault_subject; /* the resource, id or plan that a fault is about; borrowed */
+    int64_t fault_limit;        /* the number a fault names: what is held, what may come back, a maximum */
+    const char *fault_text;     /* ACCOUNT_FAULT_ENTITLEMENT: the end of the error text */
+    int64_t applied_at_us;
     bool replayed; /* an answer from the records: nothing is counted */
     bool denied;
-    uint32_t verdicts_count;
-    struct verdict verdicts[BATCH_ITEMS_MAX];
-    int64_t numbers[3]; /* refunds and reservations: see there */
+    union {
+        struct {
+            uint32_t count;
+            struct verdict verdicts[BATCH_ITEMS_MAX];
+        } consumed; /* consume.h, reserve_decide */
+        struct {
+            int64_t refunded, lost, remaining;
+        } refund; /* refund.h */
+        struct {
+            int64_t posted, released, remaining;
+        } resolved;         /* commit_decide, release_decide */
+        int64_t expires_us; /* extend_decide */
+    } result;
+    uint32_t causes_count;
+    struct refusal causes[BATCH_ITEMS_MAX];
     struct sink changes;
     char stack_buffer[512]; /* where most changes fit */
 };
@@ -25,12 +51,27 @@ struct account_decision {
 static inline void account_decision_begin(struct account_decision *decision)
 {
     decision->fault = ACCOUNT_FAULT_NONE;
-    decision->about = (struct bytes){"", 0};
-    decision->bound = 0;
-    decision->settled_us = 0;
+    decision->fault_subject = (struct bytes){"", 0};
+    decision->fault_limit = 0;
+    decision->fault_text = "";
+    decision->applied_at_us = 0;
     decision->replayed = decision->denied = false;
-    decision->verdicts_count = 0;
+    decision->result.consumed.count = 0;
+    decision->causes_count = 0;
     decision->changes = sink_init(decision->stack_buffer, sizeof(decision->stack_buffer));
+}
+
+/* Remembers that this rule of the resource refused. */
+static inline void decision_add_cause(struct account_decision *decision, const struct resource_view *view,
+                                      const struct verdict *verdict)
+{
+    const struct quota_rule *rule = &view->entitlement->rules[verdict->rule];
+    decision->causes[decision->causes_count++] =
+        (struct refusal){.resource = view->resource,
+                       .slot = view->index,
+                       .rule = verdict->rule,
+                       .period = rule->kind == QUOTA_LIMIT ? quota_rule_code(rule) : 0,
+                       .wait_us = verdict->wait_us};
 }
 
 static inline void account_decision_end(struct account_decision *decision)
@@ -40,14 +81,17 @@ static inline void account_decision_end(struct account_decision *decision)
 
 /* Ends in a fault: nothing changes. */
 static inline void account_decision_fail(struct account_decision *decision, enum account_fault fault,
-                                         struct bytes about)
+                                         struct bytes subject)
 {
     decision->fault = fault;
-    decision->about = about;
+    decision->fault_subject = subject;
     decision->changes.size = 0;
+    decision->causes_count = 0;
 }
 
 static inline struct account_change account_decision_change(const struct account_decision *decision)
 {
-    return (struct account_change){decision->settled_us, {decision->changes.data, decision->changes.size}};
+    return (struct account_change){.applied_at_us = decision->applied_at_us,
+                                   .changes = {decision->changes.data, decision->changes.size},
+                                   .encoding = ACCOUNT_ENCODING_NEWEST};
 }

@@ -1,19 +1,21 @@
-/* Tenancy: an account's life, decided by operators. Opening, moving between plans, terms of its own, corrections.
+/* An account's life, decided by operators: opening, moving between plans, overrides, corrections.
  *
- *     OPEN ─▶ active ◀── RESUME ── suspended          EXPIRES: at that very instant the account falls to the default
- *               │ └──── SUSPEND ────▶                  plan (lapsed, but active), or into nothing where there is none
- *               ├─ SWITCH plan │ PRORATE: the cycle's limit moves by (new - old) x time left
+ *     OPEN ─▶ active ◀── RESUME, EX over ── suspended    EXPIRES: at that very instant the account falls to the plan
+ *               │ └──── SUSPEND ─────────────▶            named by THEN, else to the default plan (lapsed, but active),
+ *               ├─ SWITCH plan │ PRORATE: a new part of each running cycle       or into nothing where there is none
  *               │              │ FULL:    the new limit now
- *               │              └ END:     when the longest of the running cycles ends
+ *               │              │ END:     when the longest of the running cycles ends
+ *               │              │ AT:      at an instant to come
+ *               │              └ RESTART: running cycles close, and the account is anchored there
  *               └─ CLOSE ─▶ closed ── OPEN ─▶ active, on the same cycles: closing mints nothing
  *
- * Opening again is harmless: it renews (EXPIRES) and changes nothing else. What was used stays used through all of
- * this; only SET and RESET touch it. All these commands write down what time has done to every resource. */
+ * Opening again is harmless. What was used stays used through all of this; only SET and RESET touch it. Every act leaves
+ * an entry in the audit trail: who, when, why. */
 #pragma once
 
 #include "quota/decide/account_decision.h"
 
-#define NOT_ASKED INT64_MIN
+#define NOT_REQUESTED INT64_MIN
 
 enum switch_mode {
     SWITCH_PRORATE = 0,
@@ -21,40 +23,76 @@ enum switch_mode {
     SWITCH_END = 2,
 };
 
-/* Who does it, and when. */
-struct operation {
+/* Who does it, when and why. */
+struct admin_action {
     int64_t now_us;
-    struct bytes actor; /* may be empty */
+    struct bytes actor, reason; /* may be empty */
 };
 
-struct open_ask {
+/* An instant as an operator gives it: itself, or so long after something else. */
+struct moment {
+    enum {
+        MOMENT_NONE,
+        MOMENT_INSTANT,  /* at_us */
+        MOMENT_DURATION, /* after_us later */
+        MOMENT_PERIOD,   /* `period` later on the account's calendar */
+        MOMENT_CYCLE,    /* the end of the running cycle of the longest LIMIT */
+    } kind;
+    int64_t at_us, after_us;
+    struct period period;
+};
+
+struct open_request {
     struct bytes plan;
-    int64_t anchor_us, expires_us; /* NOT_ASKED */
-    struct bytes zone;             /* empty = not asked for; it is known */
+    int64_t anchor_us; /* NOT_REQUESTED */
+    struct moment expires;
+    struct bytes then; /* the plan it falls to then; empty = the server's default */
+    struct bytes zone; /* empty = not asked for; it is known */
 };
 
 /* Begins the account, or renews it. ACCOUNT_FAULT_OPEN when it is open on another plan, anchor or zone. */
-void open_decide(const struct account *account, const struct account_host *host, const struct open_ask *ask,
-                 const struct operation *operation, struct account_decision *decision);
+void open_decide(const struct account *account, const struct account_host *host, const struct open_request *request,
+                 const struct admin_action *action, struct account_decision *decision);
 
-/* Moves it to another plan (or the newest revision of its own); a change that was to come is forgotten. */
-void switch_decide(const struct account *account, const struct account_host *host, struct bytes plan,
-                   enum switch_mode mode, const struct operation *operation, struct account_decision *decision);
+struct switch_request {
+    struct bytes plan;
+    enum switch_mode mode;
+    int64_t at_us; /* NOT_REQUESTED = now */
+    bool restart;
+};
 
-/* ACCOUNT_SUSPENDED, ACCOUNT_ACTIVE (resume) or ACCOUNT_CLOSED. */
+/* Moves it to another plan; a change that was to come is forgotten. To its own plan: nothing but that. */
+void switch_decide(const struct account *account, const struct account_host *host, const struct switch_request *request,
+                   const struct admin_action *action, struct account_decision *decision);
+
+/* ACCOUNT_SUSPENDED (for `for_us`; 0 = until it is resumed), ACCOUNT_ACTIVE (resume) or ACCOUNT_CLOSED. */
 void state_decide(const struct account *account, const struct account_host *host, enum account_state state,
-                  const struct operation *operation, struct account_decision *decision);
+                  int64_t for_us, const struct admin_action *action, struct account_decision *decision);
 
-/* Terms of its own for one resource until `until_us` (0 = for good): limits are in force at once. NULL lifts them. */
-void override_decide(const struct account *account, const struct account_host *host, struct bytes resource,
-                     const struct entitlement *entitlement, int64_t until_us, const struct operation *operation,
+struct override_request {
+    const struct entitlement *entitlement; /* its resource names which; NULL = lift */
+    struct bytes resource;
+    bool only;
+    uint8_t options;     /* enum entitlement_option: those it gives */
+    struct moment until; /* MOMENT_NONE = for good */
+};
+
+/* Rules above the plan's for one resource, in force at once; or lifts them. */
+void override_decide(const struct account *account, const struct account_host *host,
+                     const struct override_request *request, const struct admin_action *action,
                      struct account_decision *decision);
 
-/* The running cycles of the resource have used `used` units from now on, and so have its rolling windows. */
-void set_decide(const struct account *account, const struct account_host *host, struct bytes resource, int64_t used,
-                const struct operation *operation, struct account_decision *decision);
+struct correct_request {
+    struct bytes resource; /* RESET: empty = all */
+    int64_t used;          /* SET */
+    uint64_t period;       /* period_code of the LIMITs meant, by unit and count; 0 = no PERIOD was given */
+};
 
-/* One resource (or all: empty) as if nobody had used it in the running cycles: rates, warnings and debts too.
- * Reservations, records and history stay. */
-void reset_decide(const struct account *account, const struct account_host *host, struct bytes resource,
-                  const struct operation *operation, struct account_decision *decision);
+/* The running cycle of a LIMIT has used so much from now on; of a resource with one LIMIT its rolling windows, too. */
+void set_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
+                const struct admin_action *action, struct account_decision *decision);
+
+/* One resource (or all) as if nobody had used it in the running cycles: rates, warnings and debts too. Reservations,
+ * records and history stay. Instants that a wrong clock has left in the future are forgotten. */
+void reset_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
+                  const struct admin_action *action, struct account_decision *decision);

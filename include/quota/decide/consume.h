@@ -2,21 +2,22 @@
  *
  *     record of this id? ── yes ─▶ the stored answer, byte for byte; other content: conflict
  *            │ no
- *     account active? ─▶ every resource charged (charge.h) ─▶ ALL: all admit, or none is charged
- *                                                             ANY: the first that admits is charged, and only it
- *            └─▶ with an id: record of the answer; of a denial only where it is STICKY
+ *     account active? ─▶ a view of each resource ─▶ admission (peek) ─┬─ denied ─▶ verdicts, causes; no changes
+ *                                                                     └─ admitted ─▶ take ─▶ changes, with an id a record
  *
- * QUOTA.CONSUME and QUOTA.MCONSUME are the same with one item or several; their records are kept apart. */
+ * QUOTA.CONSUME and QUOTA.MCONSUME are the same with one item or several; their records are kept apart. A denial is
+ * remembered under its id only where the request is STICKY. */
 #pragma once
 
 #include "quota/decide/account_decision.h"
+#include "quota/rate/limiter.h"
 
 struct consume_item {
     struct bytes resource;
     int64_t amount; /* >= 1 */
 };
 
-struct consume_ask {
+struct consume_request {
     const struct consume_item *items; /* resources are all different */
     uint32_t count;                   /* 1 … BATCH_ITEMS_MAX */
     bool batch;                       /* QUOTA.MCONSUME */
@@ -26,6 +27,6 @@ struct consume_ask {
     int64_t now_us;
 };
 
-/* Answers decision->verdicts, one for each item. `account` NULL = never opened. */
-void consume_decide(const struct account *account, const struct account_host *host, const struct consume_ask *ask,
-                    struct account_decision *decision);
+/* Answers result.consumed, one verdict for each item. `account` NULL = never opened. */
+void consume_decide(const struct account *account, const struct account_host *host,
+                    const struct consume_request *request, struct account_decision *decision);

@@ -1,17 +1,18 @@
-/* Refunds: units given back to where they were taken from, never more than was taken.
+/* Refunds: units given back to where they were taken from, never more than was taken, and each unit once.
  *
- *     OF id ─▶ the record of the consumption ─▶ units back in the cycles it was charged to, running or closed
- *              │ granted │ returned so far           (cumulative: REFUNDEXCEEDS beyond what was granted)
- *     no OF ─▶ the cycles that run now, at most what the least used of them has used
+ *     OF id ─▶ the record of the consumption ─▶ every meter takes back what it still counts of it: running cycles,
+ *              │ granted │ asked back so far     closed cycles (backdate.h), rolling windows, rates
+ *              │                                 (REFUNDEXCEEDS beyond what was granted)
+ *     no OF ─▶ the meters of now, the newest units first: at most what the least used of them has used
  *
- * A consumption is a QUOTA.CONSUME, an item of a QUOTA.MCONSUME or a committed reservation. Units return to LIMITs and
- * ROLLINGs; a RATE has been asked, and stays asked. A closed cycle that the history no longer holds cannot take
- * anything back: that part is lost. REFUNDS MAX bounds what one cycle takes back. A warning that has fired stays so. */
+ * A consumption is a QUOTA.CONSUME, an item of a QUOTA.MCONSUME or a committed reservation. The answer says what really
+ * went back (the most that one rule took), and what was lost: given back before without a name, forgotten by RESET or
+ * SET, or of a cycle that the history no longer holds. REFUNDS MAX bounds what one cycle takes back. */
 #pragma once
 
 #include "quota/decide/account_decision.h"
 
-struct refund_ask {
+struct refund_request {
     struct bytes resource;
     int64_t amount;      /* >= 1 */
     struct bytes of, id; /* empty = none; at most ID_BYTES_MAX bytes each */
@@ -19,6 +20,6 @@ struct refund_ask {
     int64_t now_us;
 };
 
-/* Answers decision->numbers: refunded, lost, remaining. Remembered under the id as consumptions are. */
-void refund_decide(const struct account *account, const struct account_host *host, const struct refund_ask *ask,
+/* Answers result.refund. Remembered under the id as consumptions are. */
+void refund_decide(const struct account *account, const struct account_host *host, const struct refund_request *request,
                    struct account_decision *decision);

@@ -2,18 +2,19 @@
  *
  *               RESERVE ────────────── live ──────────────▶ expires: exactly at its end, on every path that reads
  *                 │ held                 │
- *                 ├── COMMIT n ──▶ n posted to the cycle it was made in, the rest released ─▶ RESOLVED ever after
- *                 ├── RELEASE ───▶ nothing posted ──────────────────────────────────────────▶ (as long as its id
- *                 └── EXTEND d ──▶ ends at now + d                                              is remembered)
+ *                 ├── COMMIT n ──▶ n posted to the cycle it was made in, the rest released ─▶ RESOLVED ever after,
+ *                 ├── RELEASE ───▶ nothing posted ──────────────────────────────────────────▶ but the same command
+ *                 └── EXTEND d ──▶ ends at now + d                                              is answered the same
  *
  * The id belongs to the account. Asked to reserve again with the same content, a live reservation answers what it
- * answered first. A cycle that has closed meanwhile keeps its promise: what is posted late counts there (history.h),
- * not in the cycle that runs. */
+ * answered first. A cycle that has closed meanwhile keeps its promise: what is posted late counts there (backdate.h),
+ * and in every LIMIT that has joined since. COMMIT … FORCE posts more than was held, whatever the limits say. */
 #pragma once
 
 #include "quota/decide/account_decision.h"
+#include "quota/rate/limiter.h"
 
-struct reserve_ask {
+struct reserve_request {
     struct bytes id; /* 1 … ID_BYTES_MAX bytes */
     struct bytes resource;
     int64_t amount;         /* >= 1 */
@@ -22,39 +23,23 @@ struct reserve_ask {
     int64_t now_us;
 };
 
-/* Answers decision->verdicts[0]. */
-void reserve_decide(const struct account *account, const struct account_host *host, const struct reserve_ask *ask,
-                    struct account_decision *decision);
+/* Answers result.consumed, of one verdict. */
+void reserve_decide(const struct account *account, const struct account_host *host,
+                    const struct reserve_request *request, struct account_decision *decision);
 
-/* Posts `amount` (0 … what is held; -1 = all of it), releases the rest. Answers decision->numbers: posted, released,
- * remaining. */
-void commit_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t amount,
-                   int64_t now_us, struct account_decision *decision);
+#define COMMIT_ALL INT64_C(-1) /* as amount: what is held */
 
-/* Releases all of it: the same with nothing posted. */
-void release_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t now_us,
-                    struct account_decision *decision);
-
-/* Lets it end at now + `ttl_us`, sooner or later than it would have. Answers decision->numbers[0]: that instant. */
-void extend_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t ttl_us,
-                   int64_t now_us, struct account_decision *decision);
-
-/* A cycle that has closed, of one period. */
-struct late_cycle {
-    uint64_t period;
-    struct closed_cycle closed;
+struct commit_request {
+    struct bytes id;
+    int64_t amount; /* 0 … what is held (0 releases), or COMMIT_ALL; with `force` any */
+    bool force;
+    int64_t now_us;
 };
 
-/* For this file's kin: the closed cycles in which `made_us` lay, one of each period, stored or just told to `changes`
- * by footing_settle; answers how many. And did a running window of the settled footing hold that instant, used? Only
- * those that were charged count (NULL = all). */
-uint32_t late_cycles(const struct standing *standing, const struct footing *footing, int64_t made_us,
-                     const struct charged *charged, const struct sink *changes,
-                     struct late_cycle found[SLOT_PASTS_MAX]);
-bool late_runs(const struct footing *footing, uint32_t index, int64_t made_us, const struct charged *charged);
+/* Posts the amount, releases the rest. Answers result.resolved. */
+void commit_decide(const struct account *account, const struct account_host *host, const struct commit_request *request,
+                   struct account_decision *decision);
 
-/* Posts units to the cycles that were running at `made_us` (negative: takes them back), wherever they are now: in the
- * settled footing, or in the history. With `returned` they count as refunded. What a closed cycle is overdrawn by
- * more than it was, the running one repays. False when a running cycle could not count them: nothing is to change. */
-bool post_late(const struct standing *standing, struct footing *footing, int64_t made_us, int64_t units,
-               const struct charged *charged, bool returned, struct sink *changes);
+/* Lets it end at now + `ttl_us`, sooner or later than it would have. Answers result.expires_us: that instant. */
+void extend_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t ttl_us,
+                   int64_t now_us, struct account_decision *decision);

@@ -1,0 +1,49 @@
+/* Admission: may these units be used, here and everywhere they count, and who pays for them?
+ *
+ *     item (what the client wants) ─▶ one demand per account it counts for ─▶ positions: demand x meter
+ *
+ *     admission_peek   reads only   how much every demand admits; which item is admitted; a funding plan for each demand
+ *        ───────────── the point of no return ─────────────
+ *     admission_take   cannot fail  charges every position, writes changes
+ *     admission_verdict             the deciding rule of an item: denied → the longest wait, granted → the least left
+ *
+ *     n units of a demand    CYCLE, ROLLING  take what the tightest of them admits ┐  together all n, or the demand
+ *                            funding meters  pay for the rest, in their order      ┘  is denied
+ *                            RATE            has to admit all n
+ *
+ * One item has several demands where several accounts must admit it (a parent); several items are one request
+ * (QUOTA.MCONSUME): ALL of them, or ANY, the first that is admitted. */
+#pragma once
+
+#include "quota/meter/meter.h"
+#include "quota/view/changeset.h"
+
+/* How many items one request may have. */
+#define ADMISSION_ITEMS_MAX BATCH_ITEMS_MAX
+
+struct admission {
+    struct demand *demands; /* in the order of items; an item's demands stand together */
+    uint32_t count;
+    enum request_mode mode; /* of one item: any; of several: MODE_ALL or MODE_PEEK */
+    bool any;               /* several items: the first that is admitted, instead of all */
+    /* Set by admission_peek. */
+    bool admitted;
+    uint32_t first, end; /* the demands that are taken: all, or those of one item */
+};
+
+/* What belongs to one item: demands first … end - 1. */
+struct admission_item {
+    uint32_t first, end;
+};
+
+/* Finds out what can be granted; `items` tells which demands belong together. Changes nothing but the demands. */
+enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count);
+
+/* Takes what was admitted, and writes it down. Demands of one account stand in the order of its resources' emission. */
+enum account_fault admission_take(struct admission *admission, struct sink *changes);
+
+/* The verdict of an item: `granted` in amounts, all else in units; times from the instants that count. */
+void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict);
+
+/* Units left under the tightest CYCLE and ROLLING of a demand; UNLIMITED. */
+int64_t demand_available(const struct demand *demand);

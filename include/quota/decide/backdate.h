@@ -1,0 +1,33 @@
+/* Backdating: units that belong to an instant that has passed, in the cycles that ran then.
+ *
+ *     the cycle still runs ──▶ its window, in the view              the cycle has closed ──▶ the history is corrected
+ *
+ * Used by refunds (units come back to where they were taken from) and by reservations (units are posted to the cycle in
+ * which they were held). What a closed cycle is overdrawn by more than it was, the running one repays (REPAY). */
+#pragma once
+
+#include "quota/meter/meter.h"
+
+/* A cycle that has closed, of one period. */
+struct past_cycle {
+    uint64_t period;
+    struct closed_cycle closed;
+};
+
+/* The closed cycles in which `at_us` lay, one of each period, stored or just written to `changes` by the view's settling;
+ * answers how many. Only LIMITs that were charged count (NULL = all). */
+uint32_t past_cycles(const struct account_view *account, const struct resource_view *view, int64_t at_us,
+                     const struct charged *charged, const struct sink *changes,
+                     struct past_cycle found[SLOT_HISTORIES_MAX]);
+
+/* Corrects the closed cycles of an instant by `units` used more. */
+void backdate_charge(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
+                     struct sink *changes);
+
+/* Takes units back into the closed cycles of an instant; answers the most that one of them took. */
+int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
+                        const struct charged *charged, struct sink *changes);
+
+/* Does this period have a cycle at the instant that is known: running, or closed and kept? And may there have been one
+ * that is forgotten? If neither, the LIMIT has joined since. */
+bool backdate_has_joined(const struct resource_view *view, uint64_t period, int64_t at_us, const struct sink *changes);

@@ -1,0 +1,47 @@
+/* Reports: an account as it stands, for those who only read. What CONSUME would decide now is what they show.
+ *
+ *     resource_report   every rule of a resource: limit, used, held, remaining, cycle; overage; warnings that have fired
+ *     cycle_list        closed cycles, stored or closed since, the newest first; idle runs cycle by cycle */
+#pragma once
+
+#include "quota/meter/meter.h"
+
+struct resource_report {
+    struct demand demand; /* of nothing: its positions are looked at */
+};
+
+/* Begins the report of a settled resource whose entitlement is there. */
+void resource_report_begin(struct resource_report *report, struct account_view *account, struct resource_view *view);
+
+/* Rule `index` of the entitlement. */
+void resource_report_rule(const struct resource_report *report, uint32_t index, struct rule_report *rule);
+
+/* What was used beyond the limits: of the LIMIT that was overdrawn most. */
+int64_t resource_report_overage(const struct resource_view *view);
+
+/* How many of the entitlement's warnings, from the lowest on, have fired in any of the running cycles. */
+uint32_t resource_report_warned(const struct resource_view *view);
+
+/* The name of a state, as INFO shows it: active, suspended, closed, expired, notstarted. */
+const char *account_state_name(const struct account_view *view);
+
+/* One closed cycle, or an idle run of them. */
+struct listed_cycle {
+    uint64_t period; /* period_code */
+    struct closed_cycle cycle;
+};
+
+/* All zero = empty; freed by cycle_list_end. */
+struct cycle_list {
+    struct listed_cycle *cycles;
+    uint32_t count;
+};
+
+/* Collects what the resource has stored, and the cycles that `changes` close. */
+void cycle_list_begin(struct cycle_list *list, const struct resource_view *view, const struct sink *changes);
+
+/* Takes the newest cycle out: the one that ends last; of two that end together the longer one. Of an idle run its last
+ * cycle. False when none is left. */
+bool cycle_list_next(struct cycle_list *list, const struct account_view *account, struct listed_cycle *cycle);
+
+void cycle_list_end(struct cycle_list *list);

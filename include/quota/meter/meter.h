@@ -1,0 +1,112 @@
+/* The table of meters: what bounds a resource, or pays for it. A new one is one file and one row here.
+ *
+ *     demand      units of one resource of one account, wanted by one request
+ *     position    demand x meter x rule: one place where these units have to fit, or from which they can be paid
+ *
+ *     bounding    CYCLE (LIMIT), ROLLING (LIMIT … ROLLING), RATE      every one of them has to admit
+ *     funding     none yet: credits, a parent's pot                   pays for what CYCLE and ROLLING cannot take
+ *
+ * A meter only looks (`available`, `check`, `judge`, `report`) until `take`, which changes the demand's view and cannot
+ * fail after a `check`; `emit` then writes down what the view alone does not say. Nothing here decides: that is
+ * decide/admission.h, which asks meters in the order of the rules. */
+#pragma once
+
+#include "quota/rate/limiter.h"
+#include "quota/view/resource_view.h"
+
+#define POSITIONS_MAX (ENTITLEMENT_RULES_MAX + 4)
+
+struct demand;
+struct meter;
+
+struct position {
+    const struct meter *meter;
+    struct demand *demand;
+    uint32_t rule;    /* its index among the entitlement's rules; of RATE, which is one position for all, the first */
+    int32_t number;   /* what a verdict names it by */
+    void *source;     /* of a funding meter: what it pays from */
+    int64_t funded;   /* units that it pays for */
+    int64_t returned; /* units that it has taken back: where a meter writes itself down, its value has them still */
+};
+
+/* What the rates of a demand answered: they are asked together, like the rules of RL.ALLOW. */
+struct rates_answer {
+    uint32_t count;
+    uint8_t places[ENTITLEMENT_RULES_MAX]; /* of each rate among the entitlement's rules */
+    struct rule rules[RULES_MAX];
+    struct decision decision;
+};
+
+struct demand {
+    struct account_view *account;
+    struct resource_view *view; /* settled; its entitlement is there */
+    int64_t amount;             /* wanted, >= 1 */
+    int64_t granted;            /* of the amount; set by the admission */
+    int64_t units;              /* granted x COST */
+    int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded */
+    bool holds;                 /* the units are held, not used */
+    bool taken;
+    int64_t held; /* units of live reservations of the resource */
+    uint32_t positions_count;
+    struct position positions[POSITIONS_MAX];
+    struct rates_answer rates;
+};
+
+/* One rule as it stands, for INFO. Instants are -1 where there are none. */
+struct rule_report {
+    int64_t limit, used, held, remaining;
+    int64_t start_us, end_us;
+};
+
+/* Where units were taken that come back. */
+struct taken_from {
+    int64_t taken_us;              /* when they were charged to cycles … */
+    int64_t logged_us;             /* … and to rolling windows and rates: of a reservation, when it was posted */
+    int64_t generation;            /* of the resource's consumptions */
+    const struct charged *charged; /* the LIMITs they were charged to; NULL = all that ran then */
+};
+
+struct meter {
+    const char *kind; /* as INFO shows it */
+    bool funds;
+
+    /* Units that fit now, or that it could pay for; UNLIMITED. */
+    int64_t (*available)(const struct position *position);
+    /* Can it take these units? Not whether they fit: whether its numbers can hold them. */
+    enum account_fault (*check)(const struct position *position, int64_t units);
+    /* As it stands, for `units` more (0 = none): limit, remaining, wait (0 = they fit), reset. */
+    void (*judge)(const struct position *position, int64_t units, struct verdict *verdict);
+    /* Takes units, in the view. */
+    void (*take)(struct position *position, int64_t units);
+    /* Writes down what was taken and is not in the view; NULL = nothing. The resource has been emitted. */
+    void (*emit)(const struct position *position, int64_t units, struct sink *changes);
+    /* The rule as INFO shows it. */
+    void (*report)(const struct position *position, struct rule_report *report);
+    /* Units of a named consumption that it can take back now; and takes them back: how many did. */
+    int64_t (*give_back)(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes);
+    /* The same without a name, the newest first. */
+    int64_t (*give_back_newest)(struct position *position, int64_t units, struct sink *changes);
+    /* Units that are counted now: at most so many can come back without a name. */
+    int64_t (*used)(const struct position *position);
+};
+
+/* Rows, by enum quota_kind. */
+extern const struct meter meter_cycle;
+extern const struct meter meter_rolling;
+extern const struct meter meter_rate;
+const struct meter *meter_of(enum quota_kind kind);
+
+/* A demand of a settled view: one position for each LIMIT, and one for all RATEs together. */
+void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
+
+/* The rule that a position stands for. */
+static inline const struct quota_rule *position_rule(const struct position *position)
+{
+    return &position->demand->view->entitlement->rules[position->rule];
+}
+
+/* The rates of a demand, asked for so many units in this mode: the answer is kept until they are taken. */
+enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode);
+
+/* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted. */
+enum account_fault rolling_post(const struct demand *demand, int64_t units, struct sink *changes);

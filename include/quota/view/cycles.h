@@ -1,0 +1,33 @@
+/* Cycles roll over: a window whose cycle has ended closes into the history and becomes the window of a later cycle.
+ *
+ *     window ── ends ──▶ closed cycle │ idle cycles, as one entry │ ──▶ window of the cycle at the instant
+ *
+ * Rolling over n idle cycles takes O(1): only where a debt is being repaid do their limits differ. */
+#pragma once
+
+#include "quota/view/resource_view.h"
+
+/* One resource on its way through time. */
+struct cycle_cursor {
+    const struct account_view *account;
+    struct resource_view *view;
+    struct sink *closed;     /* where closed cycles go; NULL = nowhere */
+    const struct zone *zone; /* NULL until a cycle needs it */
+    int64_t anchor_us;       /* of the account at the instant */
+};
+
+/* Finds the zone; ACCOUNT_FAULT_ZONE where this server does not know it. */
+enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor);
+
+/* Lets every cycle that has ended by `at_us` roll over; windows of LIMITs that no longer hold go. */
+enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us);
+
+/* Begins windows at `at_us` for the LIMITs of `entitlement` (may be NULL) that have none. Where there are too many
+ * windows a sleeping one goes, the one that ends first. */
+enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us);
+
+/* Closes every running cycle at `at_us`, before its end: no window is left. */
+void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
+
+/* The place for one window more, not filled in yet. */
+struct window *cycles_add_window(struct resource_view *view);

@@ -1,0 +1,18 @@
+/* What time and plans have done to one resource since it was last written down: events in order, each at its instant.
+ *
+ *     stored windows ──▶ override ends ──▶ revision ──▶ END is due ──▶ the account moves to another plan ──▶ now
+ *                   roll            roll          roll            roll                                  roll
+ *
+ * Between two events the cycles that have ended roll over (cycles.h). At one instant cycles close first, then overrides
+ * end, then the plan is revised, then the account moves. Because every event has an instant of its own, an account that
+ * is touched at each of them and one that is not read the same (lazy equals eager). */
+#pragma once
+
+#include "quota/view/resource_view.h"
+
+/* Brings the resource from what is stored to the account's instant. Closed cycles go to `closed` (NULL = nowhere). */
+enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed);
+
+/* Finds out which rules hold, after the plan's entry or the override has become another: merges them, and puts the
+ * override's limits above the plan's. `anchor_us`: of the account then. */
+void lifecycle_compose(struct resource_view *view, int64_t anchor_us);

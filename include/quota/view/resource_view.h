@@ -1,0 +1,61 @@
+/* One resource of an account as of now: which rules hold, and the windows of the running cycles.
+ *
+ *     plan's entry ──▶ granted ─┐                        windows   one per LIMIT; those that are not stored are fresh
+ *                               ├─ merge ─▶ entitlement            (nothing has happened in them yet)
+ *     override ─────────────────┘
+ *
+ * resource_view_begin takes what is stored; resource_view_settle lets time do its work (lifecycle.h) and may tell what
+ * happened to a sink. A view belongs to one decision: charging changes its windows, and changeset.h writes down the
+ * difference to what is stored. */
+#pragma once
+
+#include "quota/view/account_view.h"
+
+struct resource_view {
+    struct bytes resource;
+    int32_t index;                         /* of its slot; -1 = not used yet */
+    const struct slot *stored;             /* NULL = likewise */
+    const struct plan_entry *entry;        /* of the plan, in force; NULL = the plan never had it */
+    const struct plan_entry *override;     /* in force; NULL = none */
+    const struct entitlement *entitlement; /* what holds; NULL = the plan does not know the resource */
+    bool override_ended;                   /* the stored override ran out */
+    int64_t generation;                    /* of consumptions (window.h) */
+    uint32_t windows_count;
+    struct window windows[SLOT_WINDOWS_MAX];
+    bool fresh[SLOT_WINDOWS_MAX]; /* not stored */
+    struct entitlement merged;    /* where an override changes what the plan grants */
+};
+
+/* What the plan alone grants; NULL = nothing. */
+static inline const struct entitlement *resource_view_granted(const struct resource_view *view)
+{
+    return view->entry && view->entry->granted ? &view->entry->entitlement : NULL;
+}
+
+/* The resource as it is stored. */
+void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view);
+
+/* The resource as it is now. Cycles that have closed meanwhile go to `closed` as changes (NULL = nobody asks). */
+enum account_fault resource_view_settle(const struct account_view *account, struct resource_view *view,
+                                        struct sink *closed);
+
+/* The window of a LIMIT of the entitlement; it is there once the view has settled. */
+struct window *resource_view_window(struct resource_view *view, const struct quota_rule *rule);
+
+/* Puts the settled resource under another override (NULL = none) from now on. */
+enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
+                                          const struct plan_entry *override);
+
+/* When the longest of its running cycles ends; -1 = none does. */
+int64_t resource_view_longest_end(const struct resource_view *view);
+
+/* Units of live reservations of the slot: those made in the window, or all of them (NULL). */
+int64_t resource_view_held(const struct account_view *account, const struct resource_view *view,
+                           const struct window *window);
+
+/* How many live reservations the resource has. */
+int64_t resource_view_holds_count(const struct account_view *account, const struct resource_view *view);
+
+/* The settled state of a sliding log of the resource at the account's instant. */
+struct state resource_view_log(const struct account_view *account, const struct resource_view *view,
+                               const struct rule *rule);

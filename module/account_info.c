@@ -1,0 +1,284 @@
+/* Replies accounts as maps; see account_info.h. */
+#include "account_info.h"
+#include "quota/account/account_codec.h"
+#include "quota/base/checked.h"
+#include "quota/decide/report.h"
+#include "quota/time/calendar.h"
+#include "reply.h"
+
+static void reply_field_word(RedisModuleCtx *ctx, const char *name, const char *word)
+{
+    reply_field_text(ctx, name, (struct bytes){word, strlen(word)});
+}
+
+static int64_t millis_or_none(int64_t instant_us)
+{
+    return instant_us == NEVER_US ? -1 : floor_div(instant_us, MICROS_PER_MILLI);
+}
+
+/* ---- a resource ------------------------------------------------------------------------------------------ */
+
+static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
+{
+    char stack_buffer[64];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
+    if (rule->kind == QUOTA_LIMIT) {
+        period_write(&rule->period, &text);
+    } else {
+        sink_duration(&text, rule->rule.period_us);
+    }
+    reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
+    sink_free(&text);
+}
+
+static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index)
+{
+    struct rule_report shown;
+    const struct quota_rule *rule = &report->demand.view->entitlement->rules[index];
+    resource_report_rule(report, index, &shown);
+    RedisModule_ReplyWithMap(ctx, 9);
+    reply_field_integer(ctx, "rule", index);
+    reply_field_word(ctx, "kind", meter_of(rule->kind)->kind);
+    reply_period(ctx, rule);
+    reply_field_integer(ctx, "limit", shown.limit);
+    reply_field_integer(ctx, "used", shown.used);
+    reply_field_integer(ctx, "held", shown.held);
+    reply_field_integer(ctx, "remaining", shown.remaining);
+    reply_field_integer(ctx, "start", millis_or_none(shown.start_us));
+    reply_field_integer(ctx, "end", millis_or_none(shown.end_us));
+}
+
+/* Thresholds that have fired in any of the running cycles, ascending; whole percents as integers. */
+static void reply_warned(RedisModuleCtx *ctx, const struct resource_view *view)
+{
+    uint32_t count = resource_report_warned(view);
+    reply_field_name(ctx, "warned");
+    RedisModule_ReplyWithArray(ctx, count);
+    for (uint32_t i = 0; i < count; i++) {
+        char stack_buffer[32];
+        struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
+        int64_t bp = view->entitlement->warnings_bp[i];
+        sink_percent(&text, bp);
+        if (bp % 100 == 0) RedisModule_ReplyWithLongLong(ctx, bp / 100);
+        if (bp % 100 != 0) RedisModule_ReplyWithStringBuffer(ctx, text.data, text.size);
+        sink_free(&text);
+    }
+}
+
+static void reply_resource(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view)
+{
+    struct resource_report report;
+    resource_report_begin(&report, account, view);
+    RedisModule_ReplyWithMap(ctx, 4);
+    reply_field_name(ctx, "rules");
+    RedisModule_ReplyWithArray(ctx, view->entitlement->rules_count);
+    for (uint32_t i = 0; i < view->entitlement->rules_count; i++) reply_rule(ctx, &report, i);
+    reply_field_integer(ctx, "credits", 0);
+    reply_field_integer(ctx, "overage", resource_report_overage(view));
+    reply_warned(ctx, view);
+}
+
+/* The resource as it stands, or its fault. */
+static enum account_fault settle(const struct account_view *account, struct bytes resource, struct resource_view *view)
+{
+    resource_view_begin(account, resource, view);
+    enum account_fault fault = resource_view_settle(account, view, NULL);
+    return fault == ACCOUNT_FAULT_NONE && !view->entitlement ? ACCOUNT_FAULT_RESOURCE : fault;
+}
+
+/* ---- the account ----------------------------------------------------------------------------------------- */
+
+/* The resources an INFO is about: all that the plan grants, then those that an override alone grants. */
+struct subject {
+    struct bytes names[PLAN_ENTRIES_MAX + PLAN_ENTRIES_MAX + ACCOUNT_SLOTS_MAX];
+    uint32_t count;
+};
+
+static void add_name(struct subject *subject, struct bytes name)
+{
+    for (uint32_t i = 0; i < subject->count; i++) {
+        if (bytes_equal(subject->names[i], name)) return;
+    }
+    subject->names[subject->count++] = name;
+}
+
+/* Candidates by name; those that turn out to grant nothing are taken out again. */
+static enum account_fault subject_of(const struct account_view *view, struct subject *subject, struct bytes *faulty)
+{
+    const struct account *account = view->account;
+    const struct plan_history *history = view->plan ? view->host->find_plan(view->plan->name) : NULL;
+    struct resource_view resource;
+    uint32_t kept = 0;
+    subject->count = 0;
+    for (uint32_t i = 0; view->plan && i < view->plan->entries_count; i++) {
+        add_name(subject, view->plan->entries[i].entitlement.resource);
+    }
+    for (uint32_t i = 0; history && i < history->tracks_count; i++) add_name(subject, history->tracks[i].resource);
+    for (uint32_t i = 0; account && i < account->slots_count; i++) {
+        const struct slot_optional *optional = account->slots[i].optional;
+        if (optional && optional->override) add_name(subject, label_bytes(account->slots[i].resource));
+    }
+    for (uint32_t i = 0; i < subject->count; i++) {
+        enum account_fault fault = settle(view, subject->names[i], &resource);
+        *faulty = subject->names[i];
+        if (fault == ACCOUNT_FAULT_RESOURCE) continue;
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        subject->names[kept++] = subject->names[i];
+    }
+    subject->count = kept;
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* The newest revision that the account follows. */
+static int64_t revision_of(const struct account_view *view)
+{
+    const struct plan *plan = account_view_last_plan(view);
+    const struct plan_history *history = view->plan ? view->host->find_plan(view->plan->name) : NULL;
+    int64_t revision = plan_revision(plan);
+    struct resource_view resource;
+    for (uint32_t i = 0; history && i < history->tracks_count; i++) {
+        resource_view_begin(view, history->tracks[i].resource, &resource);
+        if (resource_view_settle(view, &resource, NULL) != ACCOUNT_FAULT_NONE || !resource.entry) continue;
+        revision = max_i64(revision, resource.entry->revision);
+    }
+    return revision;
+}
+
+static void reply_life(RedisModuleCtx *ctx, const struct account_view *view, struct bytes name)
+{
+    struct bytes zone = view->status.zone;
+    reply_field_text(ctx, "account", name);
+    reply_field_text(ctx, "plan", account_view_last_plan(view)->name);
+    reply_field_integer(ctx, "revision", revision_of(view));
+    reply_field_word(ctx, "state", account_state_name(view));
+    reply_field_text(ctx, "zone", zone.size > 0 ? zone : BYTES("UTC"));
+    reply_field_integer(ctx, "anchor", millis_or_none(view->status.anchor_us));
+    reply_field_integer(ctx, "expires", view->status.expires_us > 0 ? millis_floor(view->status.expires_us) : -1);
+    reply_field_name(ctx, "parent");
+    RedisModule_ReplyWithNull(ctx);
+}
+
+/* A plan that is to come, and when. */
+static void reply_next(RedisModuleCtx *ctx, const struct account_view *view)
+{
+    const struct account_optional *optional = view->account ? view->account->optional : NULL;
+    reply_field_name(ctx, "next");
+    if (!optional || !account_view_awaits_plan(view)) {
+        RedisModule_ReplyWithNull(ctx);
+        return;
+    }
+    RedisModule_ReplyWithMap(ctx, 2);
+    reply_field_text(ctx, "plan", optional->next->name);
+    reply_field_integer(ctx, "at", millis_floor(optional->next_us));
+}
+
+static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
+{
+    static const char *const acts[AUDIT_ACTIONS_END] = {"",       "open",  "switch", "override", "suspend",
+                                                        "resume", "close", "refund", "set",      "reset"};
+    const struct account_optional *optional = account ? account->optional : NULL;
+    reply_field_name(ctx, "notes");
+    RedisModule_ReplyWithArray(ctx, optional ? optional->audit_count : 0);
+    for (uint32_t i = 0; optional && i < optional->audit_count; i++) {
+        struct audit_entry entry;
+        struct cursor cursor = cursor_init((struct bytes){optional->audit[i]->bytes, optional->audit[i]->size});
+        audit_entry_decode(&cursor, &entry);
+        bool named = entry.slot > 0 && entry.slot <= account->slots_count;
+        RedisModule_ReplyWithMap(ctx, 6);
+        reply_field_integer(ctx, "at", millis_floor(entry.at_us));
+        reply_field_word(ctx, "act", acts[entry.act]);
+        reply_field_text(ctx, "actor", entry.actor);
+        reply_field_text(ctx, "resource", named ? label_bytes(account->slots[entry.slot - 1].resource) : BYTES(""));
+        reply_field_integer(ctx, "amount", entry.amount);
+        reply_field_text(ctx, "reason", entry.reason);
+    }
+}
+
+/* A map cannot be taken back once it has begun: all resources are settled for their faults first. */
+static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct account_view *view)
+{
+    struct subject subject;
+    struct resource_view resource;
+    struct bytes faulty;
+    enum account_fault fault = subject_of(view, &subject, &faulty);
+    if (fault != ACCOUNT_FAULT_NONE) return accounts_reply_fault(ctx, call, fault, faulty, 0);
+    RedisModule_ReplyWithMap(ctx, 11);
+    reply_life(ctx, view, string_bytes(call->handle.name));
+    reply_next(ctx, view);
+    reply_field_name(ctx, "resources");
+    RedisModule_ReplyWithMap(ctx, subject.count);
+    for (uint32_t i = 0; i < subject.count; i++) {
+        settle(view, subject.names[i], &resource);
+        RedisModule_ReplyWithStringBuffer(ctx, subject.names[i].data, subject.names[i].size);
+        reply_resource(ctx, view, &resource);
+    }
+    reply_notes(ctx, view->account);
+    return REDISMODULE_OK;
+}
+
+int account_info_reply(RedisModuleCtx *ctx, struct account_call *call)
+{
+    struct account_view view;
+    enum account_fault fault = account_view_begin(&view, account_of(call), &call->host, call->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) reply_account(ctx, call, &view);
+    if (fault != ACCOUNT_FAULT_NONE) accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
+    account_view_end(&view);
+    return REDISMODULE_OK;
+}
+
+static int reply_resources(RedisModuleCtx *ctx, struct account_call *call, struct account_view *view,
+                           RedisModuleString **names, int count)
+{
+    struct resource_view resource;
+    for (int i = 0; i < count; i++) {
+        enum account_fault fault = settle(view, string_bytes(names[i]), &resource);
+        if (fault != ACCOUNT_FAULT_NONE) return accounts_reply_fault(ctx, call, fault, string_bytes(names[i]), 0);
+    }
+    if (count > 1) RedisModule_ReplyWithMap(ctx, count);
+    for (int i = 0; i < count; i++) {
+        settle(view, string_bytes(names[i]), &resource);
+        if (count > 1) RedisModule_ReplyWithString(ctx, names[i]);
+        reply_resource(ctx, view, &resource);
+    }
+    return REDISMODULE_OK;
+}
+
+int account_info_reply_resources(RedisModuleCtx *ctx, struct account_call *call, RedisModuleString **names, int count)
+{
+    struct account_view view;
+    enum account_fault fault = account_view_begin(&view, account_of(call), &call->host, call->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) reply_resources(ctx, call, &view, names, count);
+    if (fault != ACCOUNT_FAULT_NONE) accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
+    account_view_end(&view);
+    return REDISMODULE_OK;
+}
+
+/* ---- dry runs -------------------------------------------------------------------------------------------- */
+
+/* A copy of the account with the decision applied to it, by the same apply; the caller frees it. */
+static struct account *apply_to_copy(const struct account *account, const struct account_decision *decision)
+{
+    struct sink bytes = {0};
+    struct account *copy = NULL;
+    if (account) account_encode(account, &bytes);
+    if (account) copy = account_decode((struct bytes){bytes.data, bytes.size});
+    sink_free(&bytes);
+    struct account_change change = account_decision_change(decision);
+    return change.changes.size > 0 ? account_apply(copy, &change) : copy;
+}
+
+int account_info_reply_decided(RedisModuleCtx *ctx, struct account_call *call)
+{
+    const struct account_decision *decision = &call->decision;
+    if (decision->fault != ACCOUNT_FAULT_NONE) {
+        return accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
+    }
+    struct account *copy = apply_to_copy(account_of(call), decision);
+    struct account_view view;
+    enum account_fault fault = account_view_begin(&view, copy, &call->host, call->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) reply_account(ctx, call, &view);
+    if (fault != ACCOUNT_FAULT_NONE) accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
+    account_view_end(&view);
+    account_free(copy);
+    return REDISMODULE_OK;
+}

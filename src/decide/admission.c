@@ -1,0 +1,246 @@
+/* Decides over positions; the drawing is in admission.h. */
+#include "quota/decide/admission.h"
+#include "quota/base/checked.h"
+#include "quota/base/expect.h"
+
+/* ---- one demand ------------------------------------------------------------------------------------------ */
+
+int64_t demand_available(const struct demand *demand)
+{
+    int64_t least = UNLIMITED;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (position->meter->funds) continue;
+        int64_t available = position->meter->available(position);
+        if (amount_is_smaller(available, least)) least = available;
+    }
+    return least;
+}
+
+/* Makes the funding plan for so many units: what the bounding meters take, and who pays for the rest. Answers how many
+ * of the units find a place. */
+static int64_t plan_funding(struct demand *demand, int64_t units)
+{
+    int64_t available = demand_available(demand);
+    demand->limited = available == UNLIMITED ? units : min_i64(units, available);
+    int64_t missing = units - demand->limited;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        struct position *position = &demand->positions[i];
+        if (!position->meter->funds) continue;
+        int64_t funds = missing > 0 ? position->meter->available(position) : 0;
+        position->funded = funds == UNLIMITED ? missing : min_i64(missing, funds);
+        missing -= position->funded;
+    }
+    return units - missing;
+}
+
+static enum account_fault check_positions(const struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        int64_t units = position->meter->funds ? position->funded : demand->limited;
+        enum account_fault fault = position->meter->check(position, units);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* The demand is granted so much of its amount. */
+static enum account_fault grant(struct demand *demand, int64_t granted)
+{
+    demand->granted = granted;
+    demand->units = granted * demand->view->entitlement->cost;
+    if (granted == 0) return ACCOUNT_FAULT_NONE;
+    plan_funding(demand, demand->units);
+    return check_positions(demand);
+}
+
+static enum account_fault peek_forced(struct demand *demand, int64_t units)
+{
+    enum account_fault fault = rates_ask(demand, units, MODE_FORCE);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    demand->granted = demand->amount;
+    demand->units = demand->limited = units;
+    for (uint32_t i = 0; i < demand->positions_count; i++) demand->positions[i].funded = 0;
+    return check_positions(demand);
+}
+
+/* As much as there is: first what the limits leave, then what the rates admit of it, in whole amounts. */
+static enum account_fault peek_up_to(struct demand *demand, int64_t units)
+{
+    int64_t cost = demand->view->entitlement->cost;
+    int64_t fits = plan_funding(demand, units) / cost;
+    if (fits == 0) return rates_ask(demand, cost, MODE_PEEK);
+    enum account_fault fault = rates_ask(demand, fits * cost, MODE_UPTO);
+    if (fault != ACCOUNT_FAULT_NONE || demand->rates.count == 0)
+        return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
+    int64_t admitted = demand->rates.decision.verdict.granted;
+    bool whole = admitted > 0 && admitted % cost == 0;
+    fits = admitted / cost;
+    if (!whole) fault = rates_ask(demand, max_i64(fits, 1) * cost, MODE_ALL);
+    return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
+}
+
+/* All of it, or nothing. */
+static enum account_fault peek_all(struct demand *demand, int64_t units, bool takes)
+{
+    bool fits = plan_funding(demand, units) == units;
+    enum account_fault fault = rates_ask(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
+    bool admitted = fits && (demand->rates.count == 0 || demand->rates.decision.verdict.granted > 0);
+    if (fault != ACCOUNT_FAULT_NONE || !admitted) return fault;
+    return grant(demand, demand->amount);
+}
+
+static enum account_fault peek_demand(struct demand *demand, enum request_mode mode)
+{
+    int64_t units, cost = demand->view->entitlement->cost;
+    if (mode == MODE_UPTO) demand->amount = min_i64(demand->amount, INT64_MAX / cost);
+    if (!multiply_checked(demand->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
+    if (mode == MODE_FORCE) return peek_forced(demand, units);
+    if (mode == MODE_UPTO) return peek_up_to(demand, units);
+    return peek_all(demand, units, mode == MODE_ALL);
+}
+
+/* ---- the request ----------------------------------------------------------------------------------------- */
+
+/* What all demands of an item grant; UPTO: the least of them, which all others are cut to. */
+static enum account_fault peek_item(struct admission *admission, const struct admission_item *item, bool *admitted)
+{
+    int64_t least = INT64_MAX;
+    for (uint32_t i = item->first; i < item->end; i++) {
+        enum account_fault fault = peek_demand(&admission->demands[i], admission->mode);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        least = min_i64(least, admission->demands[i].granted);
+    }
+    *admitted = least > 0;
+    for (uint32_t i = item->first; i < item->end; i++) {
+        struct demand *demand = &admission->demands[i];
+        if (demand->granted == least) continue;
+        if (least > 0 && demand->rates.count > 0) {
+            enum account_fault fault = rates_ask(demand, least * demand->view->entitlement->cost, MODE_ALL);
+            if (fault != ACCOUNT_FAULT_NONE) return fault;
+        }
+        enum account_fault fault = grant(demand, least);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* A demand that is not taken, since others are denied: its rates are shown as they stand. */
+static enum account_fault give_up(struct demand *demand)
+{
+    int64_t units = demand->units;
+    demand->granted = demand->units = 0;
+    return units > 0 ? rates_ask(demand, units, MODE_PEEK) : ACCOUNT_FAULT_NONE;
+}
+
+enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count)
+{
+    bool all = true, found = false;
+    admission->first = admission->end = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        bool admitted;
+        enum account_fault fault = peek_item(admission, &items[i], &admitted);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        all = all && admitted;
+        if (!admitted || found) continue;
+        found = true;
+        if (admission->any) admission->first = items[i].first, admission->end = items[i].end;
+    }
+    admission->admitted = admission->any ? found : all;
+    if (!admission->any && all) admission->end = admission->count;
+    for (uint32_t i = 0; i < admission->count; i++) {
+        bool taken = admission->admitted && i >= admission->first && i < admission->end;
+        if (taken) continue;
+        enum account_fault fault = give_up(&admission->demands[i]);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+static void charge_views(struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        struct position *position = &demand->positions[i];
+        position->meter->take(position, position->meter->funds ? position->funded : demand->limited);
+    }
+}
+
+static void emit_positions(struct demand *demand, struct sink *changes)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        struct position *position = &demand->positions[i];
+        int64_t units = position->meter->funds ? position->funded : demand->limited;
+        if (position->meter->emit) position->meter->emit(position, units, changes);
+    }
+}
+
+enum account_fault admission_take(struct admission *admission, struct sink *changes)
+{
+    for (uint32_t i = admission->first; i < admission->end; i++) {
+        struct demand *demand = &admission->demands[i];
+        charge_views(demand);
+        enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        emit_positions(demand, changes);
+        demand->taken = true;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* ---- verdicts -------------------------------------------------------------------------------------------- */
+
+/* The answer so far: rules are folded in one after another, and their order does not matter. */
+struct verdict_fold {
+    bool denied, begun;
+    int64_t delay_us; /* granted: the longest time to wait before acting */
+    struct verdict verdict;
+};
+
+/* Denials outweigh grants; among equals the rule with the lowest number decides. */
+static void fold_verdict(struct verdict_fold *fold, bool denies, const struct verdict *verdict)
+{
+    bool decides = !fold->begun || (denies && !fold->denied);
+    if (!decides && denies == fold->denied) {
+        const struct verdict *before = &fold->verdict;
+        bool more = denies ? wait_is_longer(verdict->wait_us, before->wait_us)
+                           : amount_is_smaller(verdict->remaining, before->remaining);
+        bool less = denies ? wait_is_longer(before->wait_us, verdict->wait_us)
+                           : amount_is_smaller(before->remaining, verdict->remaining);
+        decides = more || (!less && verdict->rule < before->rule);
+    }
+    fold->begun = true;
+    fold->denied = fold->denied || denies;
+    fold->delay_us = max_i64(fold->delay_us, verdict->wait_us);
+    if (decides) fold->verdict = *verdict;
+}
+
+/* How many units a rule is judged by: those that were wanted; UPTO wants one amount at least. */
+static int64_t units_judged(const struct admission *admission, const struct demand *demand)
+{
+    int64_t cost = demand->view->entitlement->cost;
+    if (demand->taken || admission->mode == MODE_FORCE) return 0;
+    return admission->mode == MODE_UPTO ? cost : demand->amount * cost;
+}
+
+static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
+{
+    int64_t units = units_judged(admission, demand);
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        struct verdict verdict;
+        position->meter->judge(position, units, &verdict);
+        bool is_rate = position->meter == &meter_rate;
+        bool denies = is_rate ? verdict.granted == 0 : verdict.wait_us != 0;
+        fold_verdict(fold, denies, &verdict);
+    }
+}
+
+void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict)
+{
+    struct verdict_fold fold = {.begun = false};
+    for (uint32_t i = item->first; i < item->end; i++) fold_demand(admission, &admission->demands[i], &fold);
+    *verdict = fold.verdict;
+    verdict->granted = admission->demands[item->first].granted;
+    if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
+}

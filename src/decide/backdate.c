@@ -1,0 +1,137 @@
+/* Posts to cycles that have closed; see backdate.h. */
+#include "quota/decide/backdate.h"
+#include "quota/base/checked.h"
+
+/* ---- finding --------------------------------------------------------------------------------------------- */
+
+/* One cycle of an idle run: the one in which the instant lies. */
+static bool cut_run(const struct account_view *account, uint64_t code, int64_t at_us, struct closed_cycle *closed)
+{
+    struct period period;
+    if (closed->count == 1) return true;
+    const struct zone *zone = account_view_zone(account);
+    if (!zone || !period_from_code(code, &period)) return false;
+    struct cycle cycle = period_cycle_at(&period, zone, account->status.anchor_us, at_us);
+    closed->start_us = cycle.start_us;
+    closed->end_us = cycle.end_us;
+    closed->count = 1;
+    return true;
+}
+
+/* The newest entry of a period counts. */
+static uint32_t add_found(struct past_cycle *found, uint32_t count, uint64_t period, const struct closed_cycle *closed)
+{
+    uint32_t at = 0;
+    while (at < count && found[at].period != period) at++;
+    if (at == SLOT_HISTORIES_MAX) return count;
+    found[at] = (struct past_cycle){period, *closed};
+    return at == count ? count + 1 : count;
+}
+
+/* Steps to the next cycle of the resource that the changes close; false when there is none. */
+static bool next_closed(struct cursor *cursor, const struct resource_view *view, struct change *change)
+{
+    while (!cursor_done(cursor) && !cursor->bad) {
+        change_decode(cursor, ACCOUNT_ENCODING_NEWEST, change);
+        if (!cursor->bad && change->kind == CHANGE_CLOSED && (int32_t)change->slot == view->index) return true;
+    }
+    return false;
+}
+
+uint32_t past_cycles(const struct account_view *account, const struct resource_view *view, int64_t at_us,
+                     const struct charged *charged, const struct sink *changes,
+                     struct past_cycle found[SLOT_HISTORIES_MAX])
+{
+    const struct slot_optional *optional = view->stored ? view->stored->optional : NULL;
+    struct closed_cycle closed;
+    struct change change;
+    uint32_t count = 0, kept = 0;
+    for (uint32_t i = 0; optional && i < optional->histories_count; i++) {
+        const struct period_history *history = &optional->histories[i];
+        if (history_find(history->history, at_us, &closed)) count = add_found(found, count, history->period, &closed);
+    }
+    struct cursor cursor = cursor_init((struct bytes){changes->data, changes->size});
+    while (next_closed(&cursor, view, &change)) {
+        if (change.closed.start_us > at_us || at_us >= change.closed.end_us) continue;
+        count = add_found(found, count, change.period, &change.closed);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (!charged_has(charged, found[i].period)) continue;
+        if (cut_run(account, found[i].period, at_us, &found[i].closed)) found[kept++] = found[i];
+    }
+    return kept;
+}
+
+bool backdate_has_joined(const struct resource_view *view, uint64_t period, int64_t at_us, const struct sink *changes)
+{
+    struct change change;
+    struct closed_cycle oldest;
+    const struct history *history = view->stored ? slot_history(view->stored, period) : NULL;
+    uint32_t kept = history_count(history);
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        if (window->period == period && window->start_us <= at_us && at_us < window->end_us) return false;
+    }
+    bool forgotten = kept == HISTORY_ENTRIES_MAX && history_nth(history, kept - 1, &oldest) && oldest.start_us > at_us;
+    if (forgotten) return false;
+    if (kept > 0 && history_find(history, at_us, &oldest)) return false;
+    struct cursor cursor = cursor_init((struct bytes){changes->data, changes->size});
+    while (next_closed(&cursor, view, &change)) {
+        if (change.period == period && change.closed.start_us <= at_us && at_us < change.closed.end_us) return false;
+    }
+    return true;
+}
+
+/* ---- posting --------------------------------------------------------------------------------------------- */
+
+/* What a closed cycle was overdrawn by. */
+static int64_t overdraft(const struct closed_cycle *closed)
+{
+    return closed->limit == UNLIMITED ? 0 : max_i64(closed->used - closed->limit, 0);
+}
+
+/* Writes the corrected cycle down. What it is overdrawn by more than before is the running cycle's to repay. */
+static void correct(struct resource_view *view, const struct past_cycle *before, const struct closed_cycle *after,
+                    struct sink *changes)
+{
+    int64_t more = overdraft(after) - overdraft(&before->closed);
+    struct change change = {
+        .kind = CHANGE_CYCLE_CORRECTED, .slot = (uint32_t)view->index, .period = before->period, .closed = *after};
+    change_encode(&change, changes);
+    for (uint32_t i = 0; view->entitlement && view->entitlement->repay && i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
+        if (view->fresh[i] || window->period != before->period) continue;
+        window->debt = wide_clamp((wide)window->debt + more, 0, INT64_MAX);
+    }
+}
+
+void backdate_charge(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
+                     struct sink *changes)
+{
+    struct past_cycle found[SLOT_HISTORIES_MAX];
+    uint32_t count = past_cycles(account, view, at_us, NULL, changes, found);
+    for (uint32_t i = 0; i < count; i++) {
+        struct closed_cycle after = found[i].closed;
+        after.used = add_clamped(after.used, units);
+        after.peak = max_i64(after.peak, after.used);
+        correct(view, &found[i], &after, changes);
+    }
+}
+
+int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
+                        const struct charged *charged, struct sink *changes)
+{
+    struct past_cycle found[SLOT_HISTORIES_MAX];
+    int64_t most = 0;
+    uint32_t count = past_cycles(account, view, at_us, charged, changes, found);
+    for (uint32_t i = 0; i < count; i++) {
+        struct closed_cycle after = found[i].closed;
+        int64_t returned = min_i64(units, after.used);
+        if (returned == 0) continue;
+        after.used -= returned;
+        after.refunded = add_clamped(after.refunded, returned);
+        correct(view, &found[i], &after, changes);
+        most = max_i64(most, returned);
+    }
+    return most;
+}

@@ -1,0 +1,31 @@
+/* The table of meters, and demands; see meter.h. */
+#include "quota/meter/meter.h"
+
+const struct meter *meter_of(enum quota_kind kind)
+{
+    static const struct meter *const meters[] = {
+        [QUOTA_LIMIT] = &meter_cycle, [QUOTA_ROLLING] = &meter_rolling, [QUOTA_RATE] = &meter_rate};
+    return meters[kind];
+}
+
+void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
+{
+    const struct entitlement *entitlement = view->entitlement;
+    bool has_rates = false;
+    demand->account = account;
+    demand->view = view;
+    demand->amount = amount;
+    demand->granted = demand->units = demand->limited = 0;
+    demand->holds = demand->taken = false;
+    demand->held = resource_view_held(account, view, NULL);
+    demand->positions_count = 0;
+    demand->rates.count = 0; /* the rest, which is large, means nothing yet */
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        enum quota_kind kind = entitlement->rules[i].kind;
+        if (kind == QUOTA_RATE && has_rates) continue;
+        has_rates = has_rates || kind == QUOTA_RATE;
+        demand->positions[demand->positions_count++] =
+            (struct position){.meter = meter_of(kind), .demand = demand, .rule = i, .number = (int32_t)i};
+    }
+    if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
+}

@@ -1,0 +1,162 @@
+/* The meter of a LIMIT: units in one cycle after another.
+ *
+ *     0 ├── used ──┬── held ──┬── available ──┤ capacity        waits: a reservation ends, or a cycle in which it fits */
+#include "quota/base/checked.h"
+#include "quota/base/expect.h"
+#include "quota/meter/meter.h"
+
+static struct window *window_of(const struct position *position)
+{
+    return resource_view_window(position->demand->view, position_rule(position));
+}
+
+static int64_t now_of(const struct position *position)
+{
+    return position->demand->account->now_us;
+}
+
+static int64_t capacity_of(const struct position *position, const struct window *window)
+{
+    return window_capacity(window, position->demand->view->entitlement, now_of(position));
+}
+
+/* Units of live reservations made in this cycle, with those that the demand has just made. */
+static int64_t held_of(const struct position *position, const struct window *window)
+{
+    const struct demand *demand = position->demand;
+    int64_t held = demand->held > 0 ? resource_view_held(demand->account, demand->view, window) : 0;
+    return demand->taken && demand->holds ? add_clamped(held, demand->limited) : held;
+}
+
+static int64_t available(const struct position *position)
+{
+    const struct window *window = window_of(position);
+    int64_t capacity = capacity_of(position, window);
+    return capacity == UNLIMITED ? UNLIMITED : window_available(window, capacity, held_of(position, window));
+}
+
+static enum account_fault check(const struct position *position, int64_t units)
+{
+    int64_t busy;
+    const struct window *window = window_of(position);
+    bool fits = add_checked(window->used, units, &busy) && add_checked(busy, held_of(position, window), &busy);
+    return fits ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_OVERFLOW;
+}
+
+/* ---- waits ----------------------------------------------------------------------------------------------- */
+
+/* The first instant within the cycle at which so many held units have been freed that `busy` ones, which count them, fit
+ * under the capacity of then (a grace may have passed); NEVER_US = none. */
+static int64_t holds_wait_us(const struct position *position, const struct window *window, wide busy)
+{
+    const struct demand *demand = position->demand;
+    const struct holds *holds = account_holds(demand->account->account);
+    for (uint32_t i = 0; demand->held > 0 && i < holds->count; i++) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (hold->expires_us <= now_of(position) || (int32_t)hold->slot != demand->view->index) continue;
+        if (hold->made_us < window->start_us || hold->expires_us >= window->end_us) continue;
+        busy -= hold->units;
+        if (busy <= window_capacity(window, demand->view->entitlement, hold->expires_us)) {
+            return hold->expires_us - now_of(position);
+        }
+    }
+    return NEVER_US;
+}
+
+/* When the cycle begins that comes so many after this one. */
+static int64_t later_cycle_us(const struct position *position, const struct window *window, int64_t cycles)
+{
+    const struct zone *zone = account_view_zone(position->demand->account);
+    const struct period *period = &position_rule(position)->period;
+    int64_t anchor_us = position->demand->account->status.anchor_us;
+    if (!zone) return NEVER_US;
+    struct cycle cycle = period_cycle_at(period, zone, anchor_us, window->start_us);
+    int64_t index = period_index_after(period, zone, anchor_us, cycle.index, cycles);
+    int64_t start_us = period_cycle(period, zone, anchor_us, index).start_us;
+    return start_us >= INSTANT_MAX_US ? NEVER_US : start_us - now_of(position);
+}
+
+/* Until the units fit into this cycle, or into the first later one in which they do. */
+static int64_t wait_us(const struct position *position, const struct window *window, int64_t capacity, int64_t units)
+{
+    wide busy = (wide)window->used + held_of(position, window) + units;
+    if (capacity == UNLIMITED || busy <= capacity) return 0;
+    bool fits_alone = (wide)window->used + units <= capacity; /* else no end of a reservation helps */
+    int64_t wait_us = fits_alone ? holds_wait_us(position, window, busy) : NEVER_US;
+    if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
+    int64_t limit = position_rule(position)->limit;
+    int64_t cycles = window_cycles_until(window, position->demand->view->entitlement, limit, units);
+    if (cycles < 0) return NEVER_US;
+    if (cycles == 1) return wait_add(window->end_us - now_of(position), 0);
+    return later_cycle_us(position, window, cycles);
+}
+
+static int64_t reset_us(const struct position *position, const struct window *window, int64_t held)
+{
+    if (window->used == 0 && held == 0 && window->debt == 0) return 0;
+    return window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_of(position);
+}
+
+static void judge(const struct position *position, int64_t units, struct verdict *verdict)
+{
+    const struct window *window = window_of(position);
+    int64_t held = held_of(position, window), capacity = capacity_of(position, window);
+    verdict->limit = capacity == UNLIMITED ? window_limit(window) : capacity;
+    verdict->remaining = window_available(window, capacity, held);
+    verdict->wait_us = units > 0 ? wait_us(position, window, capacity, units) : 0;
+    verdict->reset_us = reset_us(position, window, held);
+    verdict->rule = position->number;
+}
+
+/* ---- taking and giving back ------------------------------------------------------------------------------ */
+
+static void take(struct position *position, int64_t units)
+{
+    const struct demand *demand = position->demand;
+    struct window *window = window_of(position);
+    int64_t held = held_of(position, window), used = demand->holds ? 0 : units;
+    if (demand->holds) held += units;
+    (void)expect(window_charge(window, used, held, now_of(position)));
+    window_warn(window, demand->view->entitlement);
+}
+
+static void report(const struct position *position, struct rule_report *report)
+{
+    const struct window *window = window_of(position);
+    report->limit = window_limit(window);
+    report->used = window->used;
+    report->held = resource_view_held(position->demand->account, position->demand->view, window);
+    report->remaining = window_available(window, capacity_of(position, window), report->held);
+    report->start_us = window->start_us;
+    report->end_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us;
+}
+
+/* A running cycle takes back what was charged in it; what was charged in a closed one is decide/backdate.h's. */
+static int64_t give_back(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes)
+{
+    struct window *window = window_of(position);
+    bool ran = window->start_us <= from->taken_us && from->taken_us < window->end_us;
+    (void)changes;
+    return ran && charged_has(from->charged, window->period) ? window_refund(window, units, from->generation) : 0;
+}
+
+static int64_t give_back_newest(struct position *position, int64_t units, struct sink *changes)
+{
+    (void)changes;
+    return window_refund_unnamed(window_of(position), units, position->demand->view->generation);
+}
+
+static int64_t used(const struct position *position)
+{
+    return window_of(position)->used;
+}
+
+const struct meter meter_cycle = {.kind = "LIMIT",
+                                  .available = available,
+                                  .check = check,
+                                  .judge = judge,
+                                  .take = take,
+                                  .report = report,
+                                  .give_back = give_back,
+                                  .give_back_newest = give_back_newest,
+                                  .used = used};

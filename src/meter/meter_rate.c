@@ -1,0 +1,132 @@
+/* The meter of RATEs: all rates of a resource in one position, since they decide together (limiter.h).
+ *
+ * A rate bounds how often units are requested. It is asked for all units of a request, however they are paid for, and
+ * what is reserved is used of it at once. */
+#include "quota/base/checked.h"
+#include "quota/meter/meter.h"
+#include "quota/rate/limiter_codec.h"
+
+static const struct limiter *limiter_of(const struct demand *demand)
+{
+    return demand->view->stored ? demand->view->stored->rates : NULL;
+}
+
+enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode)
+{
+    struct rates_answer *rates = &demand->rates;
+    struct limiter_request request = {.cost = units, .now_us = demand->account->now_us, .mode = mode};
+    if (rates->count == 0) return ACCOUNT_FAULT_NONE;
+    limiter_decide(limiter_of(demand), rates->rules, rates->count, &request, &rates->decision);
+    if (rates->decision.fault == FAULT_OVERFLOW) return ACCOUNT_FAULT_OVERFLOW;
+    return rates->decision.fault == FAULT_BOUND ? ACCOUNT_FAULT_LOG : ACCOUNT_FAULT_NONE;
+}
+
+/* How many fit is what rates_ask answers: it depends on the mode. */
+static int64_t available(const struct position *position)
+{
+    (void)position;
+    return UNLIMITED;
+}
+
+static enum account_fault check(const struct position *position, int64_t units)
+{
+    (void)position; /* rates_ask has said so already */
+    (void)units;
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* What the rates answered when they were asked; a wait of granted units is that of a queue. */
+static void judge(const struct position *position, int64_t units, struct verdict *verdict)
+{
+    const struct rates_answer *rates = &position->demand->rates;
+    (void)units;
+    *verdict = rates->decision.verdict;
+    verdict->rule = verdict->rule < 0 ? position->number : rates->places[verdict->rule];
+}
+
+static void take(struct position *position, int64_t units)
+{
+    (void)position; /* the limiter is no part of the view: emit writes its effects */
+    (void)units;
+}
+
+static void emit_decision(const struct position *position, const struct decision *decision, struct sink *changes)
+{
+    char stack_buffer[512];
+    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
+    if (decision->effects_count == 0) return;
+    effects_encode(decision, false, &effects);
+    struct change change = {
+        .kind = CHANGE_RATES, .slot = (uint32_t)position->demand->view->index, .bytes = {effects.data, effects.size}};
+    change_encode(&change, changes);
+    sink_free(&effects);
+}
+
+static void emit(const struct position *position, int64_t units, struct sink *changes)
+{
+    (void)units;
+    emit_decision(position, &position->demand->rates.decision, changes);
+}
+
+/* ---- looking and giving back ----------------------------------------------------------------------------- */
+
+/* Under the rules as they are now, whatever the limiter was last asked with. */
+static void verdicts_of(const struct position *position, struct verdict verdicts[RULES_MAX])
+{
+    struct demand *demand = position->demand;
+    limiter_report(limiter_of(demand), demand->rates.rules, demand->rates.count, demand->account->now_us, verdicts);
+}
+
+/* `position->rule` is the rate that is meant. */
+static void report(const struct position *position, struct rule_report *report)
+{
+    struct verdict verdicts[RULES_MAX];
+    const struct rates_answer *rates = &position->demand->rates;
+    verdicts_of(position, verdicts);
+    *report = (struct rule_report){.start_us = NEVER_US, .end_us = NEVER_US};
+    for (uint32_t i = 0; i < rates->count; i++) {
+        if (rates->places[i] != position->rule) continue;
+        report->limit = verdicts[i].limit;
+        report->remaining = verdicts[i].remaining;
+        report->used = report->limit == UNLIMITED ? 0 : max_i64(report->limit - report->remaining, 0);
+    }
+}
+
+static int64_t give_back_newest(struct position *position, int64_t units, struct sink *changes)
+{
+    struct decision decision = {.effects_count = 0};
+    const struct limiter *limiter = limiter_of(position->demand);
+    if (!limiter || units == 0) return 0;
+    int64_t returned = limiter_decide_refund(limiter, units, -1, position->demand->account->now_us, &decision);
+    emit_decision(position, &decision, changes);
+    return returned;
+}
+
+static int64_t give_back(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes)
+{
+    (void)from;
+    return give_back_newest(position, units, changes);
+}
+
+/* The most that any rate still counts. */
+static int64_t used(const struct position *position)
+{
+    struct verdict verdicts[RULES_MAX];
+    int64_t most = 0;
+    verdicts_of(position, verdicts);
+    for (uint32_t i = 0; i < position->demand->rates.count; i++) {
+        if (verdicts[i].limit != UNLIMITED) most = max_i64(most, verdicts[i].limit - verdicts[i].remaining);
+    }
+    return most;
+}
+
+const struct meter meter_rate = {.kind = "RATE",
+                                 .available = available,
+                                 .check = check,
+                                 .judge = judge,
+                                 .take = take,
+                                 .emit = emit,
+                                 .report = report,
+                                 .give_back = give_back,
+                                 .give_back_newest = give_back_newest,
+                                 .used = used};

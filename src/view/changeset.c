@@ -1,0 +1,236 @@
+/* Writes views down as changes; see changeset.h. */
+#include "quota/view/changeset.h"
+#include "quota/base/checked.h"
+
+/* ---- windows --------------------------------------------------------------------------------------------- */
+
+static const struct window *find_period(const struct window *windows, uint32_t count, uint64_t period)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (windows[i].period == period) return &windows[i];
+    }
+    return NULL;
+}
+
+/* A window that nobody stored, and that the rules alone would begin again, needs no storing. What a prorated change has
+ * made of its allowance does. */
+static bool needs_storing(const struct resource_view *view, uint32_t index)
+{
+    const struct window *window = &view->windows[index];
+    if (!view->fresh[index] || !window_is_idle(window)) return true;
+    if (window->lines_count > 0) return true;
+    return window->allowance.past > 0 || window->allowance.past_units > 0 || window->allowance.past_rest > 0;
+}
+
+/* Windows that went, before those that came: there is always room. */
+static void emit_removed(const struct resource_view *view, struct sink *changes)
+{
+    const struct slot *slot = view->stored;
+    for (uint32_t i = 0; slot && i < slot->windows_count; i++) {
+        uint64_t period = slot->windows[i].period;
+        const struct window *window = find_period(view->windows, view->windows_count, period);
+        if (window && needs_storing(view, (uint32_t)(window - view->windows))) continue;
+        struct change change = {.kind = CHANGE_WINDOW_REMOVED, .slot = (uint32_t)view->index, .period = period};
+        change_encode(&change, changes);
+    }
+}
+
+/* The same but for the count, used and peak, and for denials, which alone are no reason to write. */
+static bool equal_but_count(const struct window *left, const struct window *right)
+{
+    return left->start_us == right->start_us && left->end_us == right->end_us && left->debt == right->debt &&
+           left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
+           left->warned_bp == right->warned_bp && left->lines_count == right->lines_count &&
+           memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0 &&
+           memcmp(left->lines, right->lines, left->lines_count * sizeof(left->lines[0])) == 0;
+}
+
+/* Most requests only count: no more is written then than the count. False where that is not enough. */
+static bool emit_count(const struct resource_view *view, uint32_t place, const struct window *window,
+                       struct sink *changes)
+{
+    struct window stored = slot_window(view->stored, place);
+    if (!equal_but_count(&stored, window)) return false;
+    if (stored.used == window->used && stored.peak == window->peak) return true;
+    if (stored.denied > 0 || window->denied > 0) return false;
+    struct change change = {.kind = CHANGE_USED,
+                            .slot = (uint32_t)view->index,
+                            .period = window->period,
+                            .amount = window->used,
+                            .peak = window->peak};
+    change_encode(&change, changes);
+    return true;
+}
+
+static void emit_windows(const struct resource_view *view, struct sink *changes)
+{
+    uint32_t stored_count = view->stored ? view->stored->windows_count : 0;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        if (!needs_storing(view, i)) continue;
+        uint32_t place = 0;
+        while (place < stored_count && view->stored->windows[place].period != window->period) place++;
+        if (place < stored_count && emit_count(view, place, window, changes)) continue;
+        struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)view->index, .window = *window};
+        change_encode(&change, changes);
+    }
+}
+
+/* ---- a resource ------------------------------------------------------------------------------------------ */
+
+enum account_fault emit_slot(struct account_view *account, struct resource_view *view, struct sink *changes)
+{
+    if (view->index >= 0) return ACCOUNT_FAULT_NONE;
+    if (account->slots_count == ACCOUNT_SLOTS_MAX) return ACCOUNT_FAULT_SLOTS;
+    struct change change = {.kind = CHANGE_SLOT, .bytes = view->resource};
+    change_encode(&change, changes);
+    view->index = (int32_t)account->slots_count++;
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* The entry that the account will have stored before this resource is written down. */
+static const struct plan_entry *stored_entry(const struct account_view *account, struct bytes resource)
+{
+    return plan_find(account_view_last_plan(account), resource);
+}
+
+/* Of the account's plan the entry of this resource is of another revision now. */
+static void emit_entry(const struct account_view *account, const struct resource_view *view, struct sink *changes)
+{
+    const struct plan_entry *stored = stored_entry(account, view->resource);
+    if (!view->entry || view->entry == stored) return;
+    if (stored && stored->revision == view->entry->revision) return;
+    struct sink entry = {0};
+    plan_entry_encode(view->entry, &entry);
+    struct change change = {.kind = CHANGE_ENTITLEMENT, .bytes = {entry.data, entry.size}};
+    change_encode(&change, changes);
+    sink_free(&entry);
+}
+
+enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
+{
+    enum account_fault fault = emit_slot(account, view, changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    emit_entry(account, view, changes);
+    if (view->override_ended) {
+        struct change change = {.kind = CHANGE_OVERRIDE, .slot = (uint32_t)view->index, .bytes = {"", 0}};
+        change_encode(&change, changes);
+    }
+    emit_removed(view, changes);
+    emit_windows(view, changes);
+    return ACCOUNT_FAULT_NONE;
+}
+
+void emit_generation(struct resource_view *view, struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_GENERATION, .slot = (uint32_t)view->index, .amount = ++view->generation};
+    change_encode(&change, changes);
+}
+
+/* ---- the account ----------------------------------------------------------------------------------------- */
+
+static void emit_status(const struct account_view *view, struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_STATUS, .status = view->status};
+    change_encode(&change, changes);
+}
+
+/* A plan that was to come has come, or will not come any more. */
+static void emit_next_gone(const struct account_view *view, struct sink *changes)
+{
+    const struct account_optional *optional = view->account->optional;
+    if (!optional || !optional->next) return;
+    bool expired = optional->expires_us > 0 && optional->expires_us <= view->now_us;
+    if (!expired && optional->next_us > view->now_us) return;
+    struct change next = {.kind = CHANGE_NEXT, .bytes = {"", 0}};
+    change_encode(&next, changes);
+}
+
+static void emit_plan(const struct account_view *view, struct sink *changes)
+{
+    const struct plan *last = account_view_last_plan(view);
+    if (view->account && last == view->account->plan) return;
+    struct change plan = {.kind = CHANGE_PLAN, .bytes = last->bytes};
+    change_encode(&plan, changes);
+}
+
+static bool is_own(struct bytes resource, struct resource_names own)
+{
+    for (uint32_t i = 0; i < own.count; i++) {
+        if (bytes_equal(resource, own.names[i])) return true;
+    }
+    return false;
+}
+
+static enum account_fault settle_and_emit(struct account_view *account, struct bytes resource, struct sink *changes)
+{
+    struct resource_view view;
+    resource_view_begin(account, resource, &view);
+    if (view.index < 0) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = resource_view_settle(account, &view, changes);
+    return fault == ACCOUNT_FAULT_NONE ? emit_resource(account, &view, changes) : fault;
+}
+
+/* A resource nobody has used yet gets a slot where a prorated change has made something of its cycles. */
+static enum account_fault emit_unused(struct account_view *account, struct bytes resource, struct sink *changes)
+{
+    struct resource_view view;
+    resource_view_begin(account, resource, &view);
+    if (view.index >= 0) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = resource_view_settle(account, &view, NULL);
+    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < view.windows_count; i++) {
+        if (needs_storing(&view, i)) return emit_resource(account, &view, changes);
+    }
+    return fault;
+}
+
+static enum account_fault emit_unused_of(struct account_view *account, const struct plan *plan, const struct plan *done,
+                                         struct resource_names own, struct sink *changes)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; plan && i < plan->entries_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct bytes resource = plan->entries[i].entitlement.resource;
+        if (!is_own(resource, own) && !plan_find(done, resource)) fault = emit_unused(account, resource, changes);
+    }
+    return fault;
+}
+
+/* Every resource that the account has used, or that the old or the new plan knows. */
+static enum account_fault emit_all(struct account_view *view, struct resource_names own, struct sink *changes)
+{
+    const struct account *account = view->account;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < account->slots_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct bytes resource = label_bytes(account->slots[i].resource);
+        if (!is_own(resource, own)) fault = settle_and_emit(view, resource, changes);
+    }
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_unused_of(view, account->plan, NULL, own, changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_unused_of(view, view->plan, account->plan, own, changes);
+    return fault;
+}
+
+enum account_fault emit_account(struct account_view *view, struct resource_names own, struct sink *changes)
+{
+    if (!view->account) {
+        emit_plan(view, changes);
+        emit_status(view, changes);
+        return ACCOUNT_FAULT_NONE;
+    }
+    emit_plan(view, changes);
+    emit_next_gone(view, changes);
+    if (view->status_changed) emit_status(view, changes);
+    return view->changes_count > 0 ? emit_all(view, own, changes) : ACCOUNT_FAULT_NONE;
+}
+
+void emit_audit(const struct account_view *view, enum audit_action act, int32_t slot, int64_t amount,
+                struct bytes actor, struct bytes reason, struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_AUDIT,
+                            .audit = {.at_us = view->now_us,
+                                      .act = (uint8_t)act,
+                                      .slot = (uint32_t)(slot + 1),
+                                      .amount = amount,
+                                      .actor = actor,
+                                      .reason = reason}};
+    change_encode(&change, changes);
+}

@@ -1,0 +1,182 @@
+/* Rolls windows over; see cycles.h. */
+#include "quota/view/cycles.h"
+#include "quota/base/checked.h"
+
+enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor)
+{
+    if (!cursor->zone) cursor->zone = account_view_zone(cursor->account);
+    return cursor->zone ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_ZONE;
+}
+
+/* ---- closing --------------------------------------------------------------------------------------------- */
+
+static void emit_closed(const struct cycle_cursor *cursor, uint64_t period, struct closed_cycle closed)
+{
+    if (!cursor->closed || closed.count < 1 || closed.end_us <= closed.start_us) return;
+    struct change change = {
+        .kind = CHANGE_CLOSED, .slot = (uint32_t)cursor->view->index, .period = period, .closed = closed};
+    change_encode(&change, cursor->closed);
+}
+
+static void close_window(const struct cycle_cursor *cursor, const struct window *window, int64_t end_us)
+{
+    struct closed_cycle closed = {.start_us = window->start_us,
+                                  .end_us = end_us,
+                                  .limit = window_limit(window),
+                                  .used = window->used,
+                                  .refunded = window->refunded,
+                                  .denied = window->denied,
+                                  .peak = window->peak,
+                                  .count = 1};
+    emit_closed(cursor, window->period, closed);
+}
+
+/* The idle cycles between a closed one and the one that runs now. Where a debt was being repaid their limits differ:
+ * nothing at first, then a part, then all of it. */
+static void close_idle(const struct cycle_cursor *cursor, const struct window *window, const struct period *period,
+                       int64_t index, int64_t count, int64_t limit)
+{
+    const struct zone *zone = cursor->zone;
+    int64_t debt = window_debt_after(window, cursor->view->entitlement, limit, 1), anchor_us = cursor->anchor_us;
+    int64_t at = 0;
+    while (at < count) {
+        int64_t left = wide_clamp((wide)debt - (wide)at * max_i64(limit, 0), 0, INT64_MAX);
+        int64_t same = count - at; /* how many have the same limit */
+        if (left > 0 && limit > 0) same = left > limit ? min_i64(same, left / limit) : 1;
+        int64_t first = period_index_after(period, zone, anchor_us, index, at + 1);
+        int64_t last = period_index_after(period, zone, anchor_us, index, at + same);
+        struct closed_cycle idle = {.start_us = period_cycle(period, zone, anchor_us, first).start_us,
+                                    .end_us = period_cycle(period, zone, anchor_us, last).end_us,
+                                    .limit = limit == UNLIMITED ? UNLIMITED : max_i64(limit - left, 0),
+                                    .count = same};
+        emit_closed(cursor, window->period, idle);
+        at += same;
+    }
+}
+
+void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
+{
+    struct resource_view *view = cursor->view;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (!view->fresh[i]) close_window(cursor, &view->windows[i], at_us);
+    }
+    view->windows_count = 0;
+}
+
+/* ---- rolling --------------------------------------------------------------------------------------------- */
+
+/* The window of a cycle under the rules that hold: the plan's allowance, and an override's limit above it. */
+static struct window begin_window(const struct cycle_cursor *cursor, const struct quota_rule *rule,
+                                  const struct cycle *cycle)
+{
+    const struct resource_view *view = cursor->view;
+    uint64_t code = quota_rule_code(rule);
+    const struct quota_rule *granted = entitlement_limit(resource_view_granted(view), code);
+    const struct quota_rule *above = view->override ? entitlement_limit(&view->override->entitlement, code) : NULL;
+    struct window window = window_begin(granted ? granted : rule, cycle, cursor->anchor_us);
+    if (!granted) window.allowance = allowance_begin(ABSENT, 0, false);
+    if (above) window.cover = window_cover_of(&window, above, cursor->anchor_us);
+    return window;
+}
+
+/* A window whose cycle has ended becomes that of the cycle at `at_us`; false: no such LIMIT holds any more. */
+static bool roll_window(const struct cycle_cursor *cursor, struct window *window, int64_t at_us)
+{
+    const struct quota_rule *rule = entitlement_limit(cursor->view->entitlement, window->period);
+    struct period period;
+    close_window(cursor, window, window->end_us);
+    if (!rule || !period_from_code(window->period, &period)) return false;
+    int64_t anchor_us = cursor->anchor_us;
+    struct cycle was = period_cycle_at(&period, cursor->zone, anchor_us, window->start_us);
+    struct cycle cycle = period_cycle_at(&period, cursor->zone, anchor_us, at_us);
+    int64_t to = max_i64(was.index, cycle.index);
+    int64_t passed = max_i64(period_cycles_between(&period, cursor->zone, anchor_us, was.index, to), 1);
+    if (passed > 1) close_idle(cursor, window, &period, was.index, passed - 1, rule->limit);
+    struct window next = begin_window(cursor, rule, &cycle);
+    next.debt = window_debt_after(window, cursor->view->entitlement, rule->limit, passed);
+    *window = next;
+    return true;
+}
+
+/* The cycle in which the account began may be cut (PRORATE): no run of idle cycles goes over it. */
+static bool roll_past_anchor(const struct cycle_cursor *cursor, struct window *window, int64_t at_us)
+{
+    int64_t anchor_us = cursor->anchor_us;
+    bool passes = window->end_us <= anchor_us && anchor_us < at_us;
+    if (passes && !roll_window(cursor, window, anchor_us)) return false;
+    return at_us < window->end_us || roll_window(cursor, window, at_us);
+}
+
+static bool any_has_ended(const struct resource_view *view, int64_t at_us)
+{
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (at_us >= view->windows[i].end_us) return true;
+    }
+    return false;
+}
+
+enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
+{
+    struct resource_view *view = cursor->view;
+    uint32_t kept = 0;
+    if (!any_has_ended(view, at_us)) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = cycle_cursor_zone(cursor);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window window = view->windows[i];
+        bool fresh = view->fresh[i], ended = at_us >= window.end_us;
+        if (fresh && ended) continue; /* nothing has happened in it: it is begun again where it is needed */
+        if (!roll_past_anchor(cursor, &window, at_us)) continue;
+        view->fresh[kept] = fresh;
+        view->windows[kept++] = window;
+    }
+    view->windows_count = kept;
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* ---- beginning ------------------------------------------------------------------------------------------- */
+
+static bool has_window(const struct resource_view *view, uint64_t period)
+{
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (view->windows[i].period == period) return true;
+    }
+    return false;
+}
+
+/* Of the windows whose LIMIT holds no more the one that ends first goes. */
+static void drop_sleeper(struct resource_view *view)
+{
+    uint32_t drop = view->windows_count;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (entitlement_limit(view->entitlement, view->windows[i].period)) continue;
+        if (drop == view->windows_count || view->windows[i].end_us < view->windows[drop].end_us) drop = i;
+    }
+    if (drop == view->windows_count) drop = 0; /* cannot be: at most half of them can hold */
+    --view->windows_count;
+    for (uint32_t i = drop; i < view->windows_count; i++) {
+        view->windows[i] = view->windows[i + 1];
+        view->fresh[i] = view->fresh[i + 1];
+    }
+}
+
+struct window *cycles_add_window(struct resource_view *view)
+{
+    if (view->windows_count == SLOT_WINDOWS_MAX) drop_sleeper(view);
+    view->fresh[view->windows_count] = true;
+    return &view->windows[view->windows_count++];
+}
+
+enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us)
+{
+    struct resource_view *view = cursor->view;
+    for (uint32_t i = 0; entitlement && i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->kind != QUOTA_LIMIT || has_window(view, quota_rule_code(rule))) continue;
+        enum account_fault fault = cycle_cursor_zone(cursor);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        struct cycle cycle = period_cycle_at(&rule->period, cursor->zone, cursor->anchor_us, at_us);
+        *cycles_add_window(view) = begin_window(cursor, rule, &cycle);
+    }
+    return ACCOUNT_FAULT_NONE;
+}

@@ -1,0 +1,275 @@
+/* Walks the events of one resource; see lifecycle.h. */
+#include "quota/view/lifecycle.h"
+#include "quota/base/checked.h"
+#include "quota/view/cycles.h"
+
+/* In the order in which they take effect at one instant. */
+enum event_kind {
+    EVENT_OVERRIDE_ENDS,
+    EVENT_REVISION,
+    EVENT_DEFERRED, /* a revision with APPLY END is due */
+    EVENT_PLAN_CHANGE,
+    EVENT_NONE,
+};
+
+struct event {
+    enum event_kind kind;
+    int64_t at_us;
+};
+
+/* Where the walk stands. */
+struct timeline {
+    struct cycle_cursor cursor;
+    const struct plan_track *track;       /* revisions of the plan that the account has then; NULL = none to follow */
+    uint32_t next_revision, next_change;  /* in the track, in the account's plan changes */
+    int64_t revised_us;                   /* instants of revisions never step back */
+    const struct plan_revision *deferred; /* NULL = none */
+    int64_t deferred_us;
+};
+
+/* ---- which rules hold ------------------------------------------------------------------------------------ */
+
+static const struct quota_rule *override_limit(const struct resource_view *view, uint64_t period)
+{
+    return view->override ? entitlement_limit(&view->override->entitlement, period) : NULL;
+}
+
+void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
+{
+    const struct entitlement *granted = resource_view_granted(view);
+    view->entitlement = granted;
+    if (view->override && view->override->only) {
+        view->entitlement = &view->override->entitlement;
+    } else if (view->override) {
+        entitlement_merge(granted, &view->override->entitlement, view->override->options, &view->merged);
+        view->entitlement = &view->merged;
+    }
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
+        const struct quota_rule *rule = override_limit(view, window->period);
+        window->cover = rule ? window_cover_of(window, rule, anchor_us) : NOT_COVERED;
+    }
+}
+
+static void lower_warnings(struct resource_view *view)
+{
+    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
+        if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
+        window_lower_warnings(&view->windows[i], view->entitlement);
+    }
+}
+
+/* ---- changes of the plan --------------------------------------------------------------------------------- */
+
+/* A prorated LIMIT that the resource has no window of: its parts begin to count before anything is used. */
+static enum account_fault join_windows(struct timeline *timeline, const struct entitlement *granted, int64_t at_us)
+{
+    struct resource_view *view = timeline->cursor.view;
+    for (uint32_t i = 0; granted && i < granted->rules_count; i++) {
+        const struct quota_rule *rule = &granted->rules[i];
+        bool has = false;
+        if (rule->kind != QUOTA_LIMIT) continue;
+        for (uint32_t k = 0; k < view->windows_count; k++) has |= view->windows[k].period == quota_rule_code(rule);
+        if (has) continue;
+        enum account_fault fault = cycle_cursor_zone(&timeline->cursor);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        int64_t anchor_us = timeline->cursor.anchor_us;
+        struct cycle cycle = period_cycle_at(&rule->period, timeline->cursor.zone, anchor_us, at_us);
+        *cycles_add_window(view) = window_join(rule, &cycle, anchor_us, at_us);
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* The plan's entry becomes another at `at_us`: windows follow, fully or by proration. */
+static enum account_fault change_entry(struct timeline *timeline, const struct plan_entry *entry,
+                                       enum window_change change, int64_t at_us)
+{
+    struct resource_view *view = timeline->cursor.view;
+    const struct entitlement *before = resource_view_granted(view);
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    if (change == WINDOW_PRORATE) fault = cycles_begin(&timeline->cursor, before, at_us);
+    view->entry = entry;
+    const struct entitlement *after = resource_view_granted(view);
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        uint64_t period = view->windows[i].period;
+        const struct quota_rule *rule = entitlement_limit(after, period);
+        if (!rule && !entitlement_limit(before, period)) continue;
+        window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
+    }
+    if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
+    lifecycle_compose(view, timeline->cursor.anchor_us);
+    lower_warnings(view);
+    return fault;
+}
+
+/* ---- revisions ------------------------------------------------------------------------------------------- */
+
+/* Where to go on in a track, for a resource that knows `entry` (NULL = nothing of this plan). A revision that this
+ * server knows with other rules, or does not know though it knows older ones, came from another primary: the newest
+ * takes its place. */
+static uint32_t revision_after(const struct plan_track *track, const struct plan_entry *entry, int64_t now_us)
+{
+    int64_t known = entry ? entry->revision : 0;
+    const struct plan_revision *newest = plan_track_current(track, now_us);
+    for (uint32_t i = 0; i < track->count; i++) {
+        const struct plan_entry *kept = &track->revisions[i]->entry;
+        if (kept->revision < known) continue;
+        if (kept->revision > known) return i;
+        bool same = kept->granted == entry->granted &&
+                    (!kept->granted || entitlement_equal(&kept->entitlement, &entry->entitlement));
+        if (same) return i + 1;
+        break;
+    }
+    for (uint32_t i = 0; i < track->count; i++) {
+        if (track->revisions[i] == newest) return i;
+    }
+    return track->count;
+}
+
+static void follow_plan(struct timeline *timeline, const struct plan *plan)
+{
+    const struct account_view *account = timeline->cursor.account;
+    const struct resource_view *view = timeline->cursor.view;
+    const struct plan_history *history = plan ? account->host->find_plan(plan->name) : NULL;
+    timeline->track = plan_history_track(history, view->resource);
+    timeline->deferred = NULL;
+    if (timeline->track) timeline->next_revision = revision_after(timeline->track, view->entry, account->now_us);
+}
+
+/* When an account follows a revision with APPLY END: at the end of the longest of the cycles that run when it was set,
+ * of the LIMITs that the plan granted until then. */
+static enum account_fault deferred_until(struct timeline *timeline, int64_t set_us, int64_t *end_us)
+{
+    const struct entitlement *granted = resource_view_granted(timeline->cursor.view);
+    *end_us = set_us;
+    for (uint32_t i = 0; granted && i < granted->rules_count; i++) {
+        const struct quota_rule *rule = &granted->rules[i];
+        if (rule->kind != QUOTA_LIMIT || rule->period.unit == PERIOD_FOREVER) continue;
+        enum account_fault fault = cycle_cursor_zone(&timeline->cursor);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        struct cycle cycle = period_cycle_at(&rule->period, timeline->cursor.zone, timeline->cursor.anchor_us, set_us);
+        *end_us = max_i64(*end_us, cycle.end_us);
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+static enum account_fault revise(struct timeline *timeline, int64_t at_us)
+{
+    const struct plan_revision *revision = timeline->track->revisions[timeline->next_revision++];
+    timeline->revised_us = at_us;
+    if (revision->apply == APPLY_END) {
+        int64_t until_us;
+        enum account_fault fault = deferred_until(timeline, at_us, &until_us);
+        timeline->deferred = revision;
+        timeline->deferred_us = until_us;
+        return fault;
+    }
+    timeline->deferred = NULL; /* a later revision that comes first takes its place */
+    enum window_change change = revision->apply == APPLY_PRORATE ? WINDOW_PRORATE : WINDOW_FULL;
+    return change_entry(timeline, &revision->entry, change, at_us);
+}
+
+static enum account_fault take_deferred(struct timeline *timeline, int64_t at_us)
+{
+    const struct plan_revision *revision = timeline->deferred;
+    timeline->deferred = NULL;
+    return change_entry(timeline, &revision->entry, WINDOW_FULL, at_us);
+}
+
+/* ---- the account moves ----------------------------------------------------------------------------------- */
+
+/* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier. */
+static enum account_fault begin_after_restart(struct timeline *timeline, int64_t at_us)
+{
+    struct resource_view *view = timeline->cursor.view;
+    enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (view->windows[i].start_us >= at_us) continue;
+        view->windows[i].lines_count = 1;
+        view->windows[i].lines[0] = (struct refund_line){.generation = view->generation, .left = 0};
+    }
+    return fault;
+}
+
+static enum account_fault move(struct timeline *timeline, int64_t at_us)
+{
+    struct resource_view *view = timeline->cursor.view;
+    const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
+    bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
+    if (restarts) cycles_close_all(&timeline->cursor, at_us);
+    timeline->cursor.anchor_us = change->anchor_us;
+    const struct plan_entry *entry = plan_find(change->plan, view->resource);
+    enum account_fault fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
+    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, at_us);
+    follow_plan(timeline, change->plan);
+    return fault;
+}
+
+static void end_override(struct timeline *timeline)
+{
+    struct resource_view *view = timeline->cursor.view;
+    view->override = NULL;
+    view->override_ended = true;
+    lifecycle_compose(view, timeline->cursor.anchor_us);
+    lower_warnings(view);
+}
+
+/* ---- the walk -------------------------------------------------------------------------------------------- */
+
+static void consider(struct event *event, enum event_kind kind, int64_t at_us, int64_t now_us)
+{
+    bool sooner = at_us < event->at_us || (at_us == event->at_us && kind < event->kind);
+    if (at_us <= now_us && (event->kind == EVENT_NONE || sooner)) *event = (struct event){kind, at_us};
+}
+
+static struct event next_event(const struct timeline *timeline)
+{
+    const struct account_view *account = timeline->cursor.account;
+    const struct resource_view *view = timeline->cursor.view;
+    int64_t now_us = account->now_us;
+    struct event event = {.kind = EVENT_NONE};
+    int64_t until_us = view->override ? view->stored->optional->override_until_us : 0;
+    if (until_us > 0) consider(&event, EVENT_OVERRIDE_ENDS, until_us, now_us);
+    if (timeline->track && timeline->next_revision < timeline->track->count) {
+        const struct plan_revision *revision = timeline->track->revisions[timeline->next_revision];
+        int64_t at_us = max_i64(revision->at_us, timeline->revised_us);
+        if (plan_revision_in_force(revision, now_us)) {
+            consider(&event, EVENT_REVISION, min_i64(at_us, now_us), now_us);
+        }
+    }
+    if (timeline->deferred) consider(&event, EVENT_DEFERRED, timeline->deferred_us, now_us);
+    if (timeline->next_change < account->changes_count) {
+        consider(&event, EVENT_PLAN_CHANGE, account->changes[timeline->next_change].at_us, now_us);
+    }
+    return event;
+}
+
+static enum account_fault take_event(struct timeline *timeline, const struct event *event)
+{
+    enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    switch (event->kind) {
+    case EVENT_OVERRIDE_ENDS: end_override(timeline); return ACCOUNT_FAULT_NONE;
+    case EVENT_REVISION: return revise(timeline, event->at_us);
+    case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
+    default: return move(timeline, event->at_us);
+    }
+}
+
+enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)
+{
+    const struct account *stored = account->account;
+    struct timeline timeline = {.cursor = {.account = account,
+                                           .view = view,
+                                           .closed = closed,
+                                           .anchor_us = stored ? stored->anchor_us : account->status.anchor_us}};
+    if (!account->plan_is_current) follow_plan(&timeline, stored->plan);
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (struct event event; fault == ACCOUNT_FAULT_NONE; fault = take_event(&timeline, &event)) {
+        event = next_event(&timeline);
+        if (event.kind == EVENT_NONE) break;
+    }
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_roll(&timeline.cursor, account->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin(&timeline.cursor, view->entitlement, account->now_us);
+    return fault;
+}

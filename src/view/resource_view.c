@@ -1,0 +1,136 @@
+/* A resource as stored, and questions about it; see resource_view.h. What time does to it: lifecycle.c. */
+#include "quota/view/resource_view.h"
+#include "quota/base/checked.h"
+#include "quota/rate/sliding_log.h"
+#include "quota/view/cycles.h"
+#include "quota/view/lifecycle.h"
+
+void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view)
+{
+    const struct account *stored = account->account;
+    view->resource = resource;
+    view->index = account_slot(stored, resource);
+    view->stored = view->index >= 0 ? &stored->slots[view->index] : NULL;
+    view->entry = plan_find(stored ? stored->plan : account->plan, resource);
+    const struct slot_optional *optional = view->stored ? view->stored->optional : NULL;
+    view->override = optional && optional->override ? plan_find(optional->override, resource) : NULL;
+    view->override_ended = false;
+    view->generation = optional ? optional->generation : 0;
+    view->windows_count = view->stored ? view->stored->windows_count : 0;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        view->windows[i] = slot_window(view->stored, i);
+        view->fresh[i] = false;
+    }
+    if (!view->override) {
+        view->entitlement = resource_view_granted(view);
+    } else {
+        lifecycle_compose(view, stored->anchor_us);
+    }
+}
+
+enum account_fault resource_view_settle(const struct account_view *account, struct resource_view *view,
+                                        struct sink *closed)
+{
+    return lifecycle_run(account, view, closed);
+}
+
+struct window *resource_view_window(struct resource_view *view, const struct quota_rule *rule)
+{
+    uint64_t code = quota_rule_code(rule);
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (view->windows[i].period == code) return &view->windows[i];
+    }
+    return NULL;
+}
+
+enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
+                                          const struct plan_entry *override)
+{
+    struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    view->override = override;
+    view->override_ended = false;
+    lifecycle_compose(view, account->status.anchor_us);
+    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
+        if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
+        window_lower_warnings(&view->windows[i], view->entitlement);
+    }
+    return cycles_begin(&cursor, view->entitlement, account->now_us);
+}
+
+int64_t resource_view_longest_end(const struct resource_view *view)
+{
+    int64_t end_us = -1;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        if (!entitlement_limit(view->entitlement, window->period)) continue; /* it sleeps */
+        if (window->end_us < INSTANT_MAX_US) end_us = max_i64(end_us, window->end_us);
+    }
+    return end_us;
+}
+
+/* ---- what is held ---------------------------------------------------------------------------------------- */
+
+static bool hold_counts(const struct hold *hold, const struct resource_view *view, const struct window *window)
+{
+    if ((int32_t)hold->slot != view->index) return false;
+    return !window || (window->start_us <= hold->made_us && hold->made_us < window->end_us);
+}
+
+/* The place of the very same cycle among the stored windows; -1 = it is not stored. */
+static int32_t stored_place(const struct resource_view *view, const struct window *window)
+{
+    for (uint32_t i = 0; i < view->stored->windows_count; i++) {
+        const struct stored_window *stored = &view->stored->windows[i];
+        if (stored->period == window->period && stored->start_us == window->start_us) return (int32_t)i;
+    }
+    return -1;
+}
+
+/* Of a cycle that is not stored: one that has begun since, or of a LIMIT that is new. */
+static wide held_of_new(const struct holds *holds, const struct resource_view *view, const struct window *window)
+{
+    wide held = 0;
+    for (uint32_t i = 0; i < holds->count; i++) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (hold_counts(hold, view, window)) held += hold->units;
+    }
+    return held;
+}
+
+int64_t resource_view_held(const struct account_view *account, const struct resource_view *view,
+                           const struct window *window)
+{
+    const struct holds *holds = account_holds(account->account);
+    if (!view->stored || slot_held(view->stored, -1) == 0) return 0;
+    int32_t place = window ? stored_place(view, window) : -1;
+    bool is_new = window && place < 0;
+    wide held = is_new ? held_of_new(holds, view, window) : slot_held(view->stored, place);
+    for (uint32_t i = 0; i < holds->count; i++) { /* what has ended and awaits its sweep stands in front */
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (hold->expires_us > account->now_us) break;
+        if (hold_counts(hold, view, window)) held -= hold->units;
+    }
+    const struct stored_hold *ignored = account->ignored;
+    bool lives = ignored && ignored->hold.expires_us > account->now_us;
+    if (lives && hold_counts(&ignored->hold, view, window)) held -= ignored->hold.units;
+    return wide_clamp(held, 0, INT64_MAX);
+}
+
+int64_t resource_view_holds_count(const struct account_view *account, const struct resource_view *view)
+{
+    const struct holds *holds = account_holds(account->account);
+    int64_t live = view->stored && view->stored->optional ? view->stored->optional->holds_count : 0;
+    for (uint32_t i = 0; i < holds->count && holds->by_expiry[i]->hold.expires_us <= account->now_us; i++) {
+        live -= hold_counts(&holds->by_expiry[i]->hold, view, NULL);
+    }
+    return live;
+}
+
+struct state resource_view_log(const struct account_view *account, const struct resource_view *view,
+                               const struct rule *rule)
+{
+    const struct sliding_log *log = view->stored ? slot_log(view->stored, rule->period_us) : NULL;
+    struct state state = sliding_log_state(log);
+    sliding_log_settle(rule, &state, account->now_us);
+    return state;
+}
