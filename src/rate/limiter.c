@@ -4,6 +4,7 @@
 #include "quota/base/memory.h"
 #include "quota/rate/algorithm.h"
 #include "quota/rate/sliding_log.h"
+#include "quota/rate/takeover.h"
 
 /* ---- stored states --------------------------------------------------------------------------------------- */
 
@@ -81,32 +82,6 @@ static bool rules_stored(const struct limiter *limiter, const struct rule *rules
     return true;
 }
 
-static bool rule_can_follow(const struct rule *before, const struct rule *after)
-{
-    return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
-}
-
-/* For each new rule the stored rule it continues: first by period (the same place preferred), then by place. */
-static void match_rules(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count, int8_t *from)
-{
-    uint32_t stored_count = limiter ? limiter->set->count : 0;
-    uint64_t taken = 0;
-    memset(from, -1, RULES_MAX);
-    for (uint32_t i = 0; i < rules_count; i++) {
-        for (uint32_t step = 0; step < stored_count && from[i] < 0; step++) {
-            uint32_t k = (i + step) % stored_count; /* its own place first */
-            const struct rule *stored = &limiter->set->rules[k];
-            if ((taken >> k & 1) || !rule_can_follow(stored, &rules[i])) continue;
-            if (stored->period_us == rules[i].period_us) from[i] = (int8_t)k;
-        }
-        if (from[i] >= 0) taken |= UINT64_C(1) << from[i];
-    }
-    for (uint32_t i = 0; i < rules_count && i < stored_count; i++) {
-        if (from[i] >= 0 || (taken >> i & 1)) continue;
-        if (rule_can_follow(&limiter->set->rules[i], &rules[i])) from[i] = (int8_t)i;
-    }
-}
-
 /* ---- deciding -------------------------------------------------------------------------------------------- */
 
 /* The working copy of one decision: settled states under the rules that decide.
@@ -117,8 +92,9 @@ static void match_rules(const struct limiter *limiter, const struct rule *rules,
 struct bench {
     const struct rule *rules;
     uint32_t count;
-    bool rules_known; /* they are the stored ones */
-    bool charged;     /* the ask is in the states */
+    bool rules_known;   /* they are the stored ones */
+    bool charged;       /* the ask is in the states */
+    uint32_t converted; /* a bit for each rule whose state is another one than what is stored: takeover.h */
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
@@ -132,31 +108,45 @@ static void bench_settle(struct bench *bench, int64_t at_us)
     }
 }
 
+/* The states of rules that are not the stored ones, each as it takes over; `from` says which stored numbers stay. */
+static uint32_t take_over(const struct limiter *limiter, const struct rule *rules, uint32_t count, bool keeps_debt,
+                          int64_t at_us, struct state *states, int8_t *from)
+{
+    uint32_t converted = 0;
+    takeover_match(limiter ? limiter->set->rules : NULL, limiter ? limiter->set->count : 0, rules, count, from);
+    for (uint32_t i = 0; i < count; i++) {
+        states[i] = (struct state){.fresh = true};
+        if (from[i] < 0) continue;
+        uint32_t stored = (uint32_t)from[i];
+        states[i] = limiter_stored_state(limiter, stored);
+        unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], keeps_debt, &states[i], at_us);
+        if (what & TAKEOVER_STATE) converted |= UINT32_C(1) << i;
+        if (!(what & TAKEOVER_STORED)) from[i] = -1;
+    }
+    return converted;
+}
+
 /* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
 static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
-                      int64_t now_us, int64_t rules_us, struct decision *decision)
+                      const struct limiter_ask *ask, struct decision *decision)
 {
     bool known = rules_stored(limiter, rules, count);
-    int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
-    int64_t since_us = rules_us > 0 ? rules_us : at_us;
+    int64_t now_us = ask->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     bench->rules_known = known;
     bench->rules = known ? limiter->set->rules : rules;
     bench->count = count;
     bench->now_us = now_us;
     bench->charged = false;
+    bench->converted = 0;
     bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
-        match_rules(limiter, rules, count, decision->from);
+        bench->converted = take_over(limiter, rules, count, ask->keeps_debt, ask->rules_us > 0 ? ask->rules_us : at_us,
+                                     bench->states, decision->from);
         decision->rules = rules;
         decision->rules_count = count;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const struct rule *rule = &bench->rules[i];
-        struct state *state = &bench->states[i];
-        int from = known ? (int)i : decision->from[i];
-        *state = from >= 0 ? limiter_stored_state(limiter, (uint32_t)from) : (struct state){.fresh = true};
-        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, since_us);
+    } else {
+        for (uint32_t i = 0; i < count; i++) bench->states[i] = limiter_stored_state(limiter, i);
     }
     bench_settle(bench, at_us);
 }
@@ -276,9 +266,19 @@ static bool keeps_state(const struct bench *bench)
     return false;
 }
 
+/* Stores changed rules with what they took over. Where the charge follows, its states say it all, but for a LOG: an
+ * entry that was taken over and one that is charged are two. */
+static void effects_of_takeover(const struct bench *bench, bool charge_follows, struct decision *decision)
+{
+    add_effect(decision, EFFECT_RULES, 0, (struct state){0});
+    for (uint32_t i = 0; i < bench->count; i++) {
+        bool told = bench->converted >> i & 1 && (!charge_follows || bench->rules[i].algorithm == RULE_LOG);
+        if (told) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
+    }
+}
+
 static void effects_of_charge(const struct bench *bench, struct decision *decision)
 {
-    if (!bench->rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < bench->count; i++) {
         if (!rule_is_constant(&bench->rules[i])) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
     }
@@ -293,11 +293,21 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
     add_effect(decision, EFFECT_QUEUE, 0, (struct state){.when_us = taken_us});
 }
 
-/* A denial changes nothing, but for the block it may have asked for. */
+/* What a denial stores of rules that have changed: units passed to them at this instant, and at a later one others
+ * would, so the wait it answers would not hold. Once it is stored the rules are known. Nothing has to be stored where
+ * the instant of the change is known anyway, or what is owed stays the same in time. */
+static void effects_of_denial(const struct bench *bench, const struct limiter_ask *ask, struct decision *decision)
+{
+    bool stored = bench->converted && ask->mode != ASK_PEEK && ask->cost > 0 && ask->rules_us == 0 && !ask->keeps_debt;
+    if (stored) effects_of_takeover(bench, false, decision);
+}
+
+/* A denial changes nothing, but for rules that have changed and for the block it may have asked for. */
 static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
                           struct decision *decision)
 {
     decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
+    effects_of_denial(bench, ask, decision);
     if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
@@ -308,9 +318,14 @@ static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, co
                          struct decision *decision)
 {
     int64_t delay_us = longest_delay_us(bench);
+    bool keeps = keeps_state(bench);
+    if (!bench->rules_known && keeps) effects_of_takeover(bench, true, decision);
     decision->fault = charge_all(bench, units);
-    if (decision->fault != FAULT_NONE) return;
-    if (keeps_state(bench)) effects_of_charge(bench, decision);
+    if (decision->fault != FAULT_NONE) {
+        decision->effects_count = 0;
+        return;
+    }
+    if (keeps) effects_of_charge(bench, decision);
     effects_of_extras(bench, limiter, decision);
     decision->verdict = granted(bench, units, wait_us + delay_us);
 }
@@ -333,7 +348,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    bench_lay(&bench, limiter, rules, rules_count, now_us, ask->rules_us, decision);
+    bench_lay(&bench, limiter, rules, rules_count, ask, decision);
     if (ask->mode == ASK_UPTO) {
         int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
@@ -347,6 +362,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
+        effects_of_denial(&bench, ask, decision);
     } else if (ask->mode == ASK_FORCE) {
         decide_grant(&bench, units, 0, limiter, decision);
     } else if (!comes) {
@@ -390,8 +406,9 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
 {
     struct bench bench;
     struct decision decision;
+    struct limiter_ask ask = {.now_us = now_us};
     if (rules_count == 0) return;
-    bench_lay(&bench, limiter, rules, rules_count, now_us, 0, &decision);
+    bench_lay(&bench, limiter, rules, rules_count, &ask, &decision);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
 }
 
@@ -487,7 +504,7 @@ bool limiter_accepts(const struct limiter *limiter, const struct decision *decis
             for (uint32_t k = 0; k < decision->rules_count; k++) {
                 int from = decision->from[k];
                 if (from >= (int)count) return false;
-                if (from >= 0 && !rule_can_follow(&rules[from], &decision->rules[k])) return false;
+                if (from >= 0 && !takeover_may_copy(&rules[from], &decision->rules[k])) return false;
             }
             rules = decision->rules;
             count = decision->rules_count;
@@ -527,19 +544,15 @@ struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rul
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us)
 {
     int8_t from[RULES_MAX];
-    match_rules(before, after->set->rules, after->set->count, from);
+    struct state states[RULES_MAX];
+    take_over(before, after->set->rules, after->set->count, false, as_of_us, states, from);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
-        if (from[i] < 0) continue;
-        uint32_t old = (uint32_t)from[i];
-        const struct rule *rule = &after->set->rules[i];
-        struct state state = limiter_stored_state(before, old);
-        algorithm_of(rule)->adopt(&before->set->rules[old], rule, &state, as_of_us);
-        if (rule->algorithm == RULE_LOG) {
-            limiter_adopt_log(after, i, stored_log(before, old));
-            limiter_adopt_log(before, old, NULL);
+        if (from[i] >= 0 && after->set->rules[i].algorithm == RULE_LOG) {
+            limiter_adopt_log(after, i, stored_log(before, (uint32_t)from[i]));
+            limiter_adopt_log(before, (uint32_t)from[i], NULL);
         }
-        store_state(after, i, &state);
+        store_state(after, i, &states[i]);
     }
     limiter_release_logs(before);
 }

@@ -222,13 +222,23 @@ int sliding_log_words(const struct rule *rule)
     return 1; /* the pointer */
 }
 
+/* Units of the log that came after the horizon. */
+static int64_t units_after(const struct sliding_log *log, int64_t horizon_us)
+{
+    int64_t units = log ? log->units : 0;
+    struct walk walk = walk_begin(log);
+    while (units > 0 && walk_next(&walk) && walk.at_us <= horizon_us) units -= walk.units;
+    return units;
+}
+
 void sliding_log_settle(const struct rule *rule, struct state *state, int64_t now_us)
 {
     int64_t at_us = max_i64(now_us, state->when_us);
+    int64_t logged = state->rest > 0 ? units_after(state->log, state->rest) : state->log ? state->log->units : 0;
+    int64_t difference = state->amount - logged; /* > 0: not in the log yet; < 0: given back, not taken out yet */
     state->rest = max_i64(state->rest, at_us - rule->period_us);
-    state->amount = state->log ? state->log->units : 0;
-    struct walk walk = walk_begin(state->log);
-    while (state->amount > 0 && walk_next(&walk) && walk.at_us <= state->rest) state->amount -= walk.units;
+    if (difference > 0 && state->when_us <= state->rest) difference = 0;
+    state->amount = max_i64(units_after(state->log, state->rest) + difference, 0);
     state->fresh = state->amount == 0;
 }
 
@@ -247,7 +257,8 @@ int64_t sliding_log_wait_us(const struct rule *rule, const struct state *state, 
     while (excess > 0 && walk_next(&walk)) {
         if (walk.at_us > state->rest) excess -= walk.units;
     }
-    return walk.at_us + rule->period_us - now_us;
+    int64_t leaves_us = excess > 0 ? state->when_us : walk.at_us; /* what is not in the log yet is the newest */
+    return leaves_us + rule->period_us - now_us;
 }
 
 enum fault sliding_log_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us)
@@ -276,9 +287,24 @@ int64_t sliding_log_deadline_us(const struct rule *rule, const struct state *sta
     return state->amount > 0 ? state->when_us + rule->period_us : 0;
 }
 
-/* An entry that has left the old window never comes back, however long the new one is. */
-void sliding_log_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t sliding_log_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    (void)after;
-    sliding_log_settle(before, state, now_us);
+    (void)rule;
+    (void)now_us;
+    return state->amount;
+}
+
+/* Forgives the newest units, as a refund does, so that what is left ends with the entry at which the limit is full. */
+bool sliding_log_clamp(const struct rule *rule, struct state *state, int64_t now_us)
+{
+    (void)now_us;
+    if (state->amount <= rule->limit) return false;
+    int64_t kept = 0;
+    struct walk walk = walk_begin(state->log);
+    while (kept < rule->limit && walk_next(&walk)) {
+        if (walk.at_us > state->rest) kept += walk.units;
+    }
+    state->amount = rule->limit;
+    state->when_us = walk.at_us;
+    return true;
 }

@@ -48,7 +48,7 @@ def test_allow_by_policy_is_allow_by_its_rules(policies):
     assert policies("RL.ALLOW k POLICY api COST 3") == [3, 10, 7, 0, 300, 0]
     assert policies("RL.ALLOW k 10 1s SLIDING 1000 1h PEEK") == [1, 10, 7, 0, 300, 0]
     policies("RL.POLICY SET api 4 1s SLIDING 1000 1h")  # a changed limit applies at once
-    assert policies("RL.ALLOW k POLICY api COST 3") == [0, 4, 2, 50, 300, 0]
+    assert policies("RL.ALLOW k POLICY api COST 3") == [0, 4, 1, 500, 750, 0]
     assert policies("RL.MALLOW 2 a b WITH POLICY api COST 2") == [[2, 4, 2, 0, 500, 0], [2, 4, 2, 0, 500, 0]]
     policies("RL.POLICY SET strict 1 1m")
     assert [v[0] for v in policies("RL.MALLOW 2 a b WITH POLICY api WITH POLICY strict COST 2 ALL")] == [0, 0]

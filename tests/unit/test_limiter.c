@@ -110,8 +110,8 @@ static void rules_are_recognised_by_period_then_by_place(void **state)
     limiter_look(scene.limiter, 0, BASE, &stored, &look);
     assert_int_equal(stored.amount, 7);
     struct rule gcra = rule_of(RULE_GCRA, 10, D, 0);
-    scene_ask(&scene, &gcra, 1, ask); /* another algorithm begins anew */
-    assert_int_equal(scene.verdict.remaining, 9);
+    scene_ask(&scene, &gcra, 1, ask); /* another algorithm takes the units over */
+    assert_int_equal(scene.verdict.remaining, 2);
     scene_end(&scene);
 }
 

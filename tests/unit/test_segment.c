@@ -196,7 +196,7 @@ static void carried_states_decide_as_adopted_ones_do(void **state)
         {RULE_LOG, RULE_LOG, 3, 2 * S},
         {RULE_LEAKY, RULE_LEAKY, 7, S},
         {RULE_QUEUE, RULE_QUEUE, 7, S},
-        /* another one: it begins anew */
+        /* another one: it takes over the units */
         {RULE_GCRA, RULE_LOG, 5, S},
         {RULE_LOG, RULE_TOKEN, 5, S},
     };

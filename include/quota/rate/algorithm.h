@@ -4,7 +4,7 @@
  *                                     └─ > 0: denied, nothing changes
  *
  * Every function is pure: rule and instant in, numbers out; `state` is the caller's copy. Except for settle and
- * adopt, the state given is settled. Rules are completed and not constant (limit > 0). */
+ * restate, the state given is settled. Rules are completed and not constant (limit > 0). */
 #pragma once
 
 #include "quota/rate/rule.h"
@@ -28,8 +28,13 @@ struct algorithm {
     int64_t (*deadline_us)(const struct rule *rule, const struct state *state);
     /* The instant from which nothing needs to be remembered; NULL = as soon as it is as good as new. */
     int64_t (*forget_us)(const struct rule *rule, const struct state *state);
-    /* Carries a stored state from one rule to another of the same algorithm. */
-    void (*adopt)(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+    /* Units that are still owed or counted, rounded up; with debt they exceed the capacity. */
+    int64_t (*used)(const struct rule *rule, const struct state *state, int64_t now_us);
+    /* Windows: fits a state of the same period into a rule with another limit; true when it forgave some. NULL = the
+     * algorithm has no such exact step, and only units pass to a changed rule. */
+    bool (*clamp)(const struct rule *rule, struct state *state, int64_t now_us);
+    /* GCRA: carries a stored state to another rule so that the debt stays what it is in time; NULL = cannot. */
+    void (*restate)(const struct rule *before, const struct rule *after, struct state *state);
     /* Could charge have made this state? NULL where any three numbers in range are possible. */
     bool (*sane)(const struct rule *rule, const struct state *state);
     /* How long an ask admitted now waits for its turn; NULL = never waits. */

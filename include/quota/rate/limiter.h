@@ -12,8 +12,8 @@
  * Waiting: an ask that may wait takes the place that comes first, as if it came at that instant; from then on
  * nobody is admitted before it (first come, first served), whatever the rules say.
  *
- * Rules come with each ask. A stored state goes on under a changed rule if the algorithm is the same and either
- * the period is the same or it stands at the same place. */
+ * Rules come with each ask. What was used under the stored ones passes to them in units, as of the first ask under
+ * them (takeover.h); that ask stores it, also when it is denied. A peek only computes it. */
 #pragma once
 
 #include "quota/rate/rule_set.h"
@@ -33,6 +33,7 @@ struct limiter_ask {
     int64_t now_us;   /* > 0 */
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum ask_mode mode;
+    bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
 
 enum effect_kind {
@@ -48,8 +49,8 @@ struct effect {
     struct state state;
 };
 
-/* New rules, one state each, a block, a queue: no decision needs more. */
-#define EFFECTS_MAX (RULES_MAX + 3)
+/* New rules, what each takes over, what each is charged, a block, a queue: no decision needs more. */
+#define EFFECTS_MAX (2 * RULES_MAX + 3)
 
 struct decision {
     struct verdict verdict;
