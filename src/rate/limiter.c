@@ -82,6 +82,33 @@ static bool rules_stored(const struct limiter *limiter, const struct rule *rules
     return true;
 }
 
+/* How rules that are not the stored ones come by their states; a bit for each rule. */
+struct inheritance {
+    int8_t from[RULES_MAX]; /* the stored rule whose numbers a rule keeps as they are; -1 = none */
+    uint32_t converted;     /* rules whose state is another one than the stored numbers say */
+    uint32_t succeeded;     /* stored rules that have a successor */
+};
+
+/* The states of rules that are not the stored ones, as of `at_us`. */
+static void inherit(const struct limiter *limiter, const struct rule *rules, uint32_t count,
+                    const struct limiter_ask *ask, int64_t at_us, struct state *states, struct inheritance *inherited)
+{
+    int8_t *from = inherited->from;
+    inherited->converted = inherited->succeeded = 0;
+    memset(from, -1, RULES_MAX);
+    if (limiter) takeover_match(limiter->set, rules, count, ask->parts, from);
+    for (uint32_t i = 0; i < count; i++) {
+        states[i] = (struct state){.fresh = true};
+        if (from[i] < 0) continue;
+        uint32_t stored = (uint32_t)from[i];
+        states[i] = limiter_stored_state(limiter, stored);
+        unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], ask->keeps_debt, &states[i], at_us);
+        inherited->succeeded |= UINT32_C(1) << stored;
+        if (what & TAKEOVER_STATE) inherited->converted |= UINT32_C(1) << i;
+        if (!(what & TAKEOVER_STORED)) from[i] = -1;
+    }
+}
+
 /* ---- deciding -------------------------------------------------------------------------------------------- */
 
 /* The working copy of one decision: settled states under the rules that decide.
@@ -92,9 +119,9 @@ static bool rules_stored(const struct limiter *limiter, const struct rule *rules
 struct bench {
     const struct rule *rules;
     uint32_t count;
-    bool rules_known;   /* they are the stored ones */
-    bool charged;       /* the ask is in the states */
-    uint32_t converted; /* a bit for each rule whose state is another one than what is stored: takeover.h */
+    bool rules_known;             /* they are the stored ones */
+    bool charged;                 /* the ask is in the states */
+    struct inheritance inherited; /* where the rules are not the stored ones */
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
@@ -108,27 +135,9 @@ static void bench_settle(struct bench *bench, int64_t at_us)
     }
 }
 
-/* The states of rules that are not the stored ones, each as it takes over; `from` says which stored numbers stay. */
-static uint32_t take_over(const struct limiter *limiter, const struct rule *rules, uint32_t count, bool keeps_debt,
-                          int64_t at_us, struct state *states, int8_t *from)
-{
-    uint32_t converted = 0;
-    takeover_match(limiter ? limiter->set->rules : NULL, limiter ? limiter->set->count : 0, rules, count, from);
-    for (uint32_t i = 0; i < count; i++) {
-        states[i] = (struct state){.fresh = true};
-        if (from[i] < 0) continue;
-        uint32_t stored = (uint32_t)from[i];
-        states[i] = limiter_stored_state(limiter, stored);
-        unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], keeps_debt, &states[i], at_us);
-        if (what & TAKEOVER_STATE) converted |= UINT32_C(1) << i;
-        if (!(what & TAKEOVER_STORED)) from[i] = -1;
-    }
-    return converted;
-}
-
-/* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
+/* Lays out the settled states. */
 static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
-                      const struct limiter_ask *ask, struct decision *decision)
+                      const struct limiter_ask *ask)
 {
     bool known = rules_stored(limiter, rules, count);
     int64_t now_us = ask->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
@@ -137,14 +146,11 @@ static void bench_lay(struct bench *bench, const struct limiter *limiter, struct
     bench->count = count;
     bench->now_us = now_us;
     bench->charged = false;
-    bench->converted = 0;
     bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
-        bench->converted = take_over(limiter, rules, count, ask->keeps_debt, ask->rules_us > 0 ? ask->rules_us : at_us,
-                                     bench->states, decision->from);
-        decision->rules = rules;
-        decision->rules_count = count;
+        int64_t since_us = ask->rules_us > 0 ? ask->rules_us : at_us;
+        inherit(limiter, rules, count, ask, since_us, bench->states, &bench->inherited);
     } else {
         for (uint32_t i = 0; i < count; i++) bench->states[i] = limiter_stored_state(limiter, i);
     }
@@ -266,13 +272,60 @@ static bool keeps_state(const struct bench *bench)
     return false;
 }
 
+/* The instant from which a rule has nothing to remember. */
+static int64_t rule_deadline_us(const struct limiter *limiter, uint32_t index)
+{
+    const struct rule *rule = &limiter->set->rules[index];
+    if (rule_is_constant(rule)) return 0;
+    struct state state = limiter_stored_state(limiter, index);
+    const struct algorithm *algorithm = algorithm_of(rule);
+    return (algorithm->forget_us ? algorithm->forget_us : algorithm->deadline_us)(rule, &state);
+}
+
+/* Which of these has the least to remember. */
+static uint32_t first_replenished(const int64_t *deadlines_us, uint32_t count)
+{
+    uint32_t first = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        if (deadlines_us[i] < deadlines_us[first]) first = i;
+    }
+    return first;
+}
+
+/* Stored rules without a successor sleep until they are fully replenished. Where there are too many for one limiter,
+ * those that are replenished first go first. */
+static void put_to_sleep(const struct limiter *limiter, const struct bench *bench, struct decision *decision)
+{
+    int64_t deadlines_us[RULES_MAX];
+    int8_t asleep[RULES_MAX];
+    uint32_t count = 0;
+    for (uint32_t k = 0; limiter && k < rule_set_total(limiter->set); k++) {
+        if (bench->inherited.succeeded >> k & 1) continue;
+        deadlines_us[count] = rule_deadline_us(limiter, k);
+        asleep[count] = (int8_t)k;
+        if (deadlines_us[count] > bench->at_us) count++;
+    }
+    for (; bench->count + count > RULES_MAX; count--) {
+        uint32_t first = first_replenished(deadlines_us, count);
+        memmove(asleep + first, asleep + first + 1, count - first - 1);
+        memmove(deadlines_us + first, deadlines_us + first + 1, (count - first - 1) * sizeof(*deadlines_us));
+    }
+    if (count > 0) memcpy(decision->from + bench->count, asleep, count);
+    decision->sleeping_count = count;
+}
+
 /* Stores changed rules with what they took over. Where the charge follows, its states say it all, but for a LOG: an
  * entry that was taken over and one that is charged are two. */
-static void effects_of_takeover(const struct bench *bench, bool charge_follows, struct decision *decision)
+static void effects_of_takeover(const struct limiter *limiter, const struct bench *bench, bool charge_follows,
+                                struct decision *decision)
 {
+    decision->rules = bench->rules;
+    decision->rules_count = bench->count;
+    memcpy(decision->from, bench->inherited.from, sizeof(decision->from));
+    put_to_sleep(limiter, bench, decision);
     add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < bench->count; i++) {
-        bool told = bench->converted >> i & 1 && (!charge_follows || bench->rules[i].algorithm == RULE_LOG);
+        bool told = bench->inherited.converted >> i & 1 && (!charge_follows || bench->rules[i].algorithm == RULE_LOG);
         if (told) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
     }
 }
@@ -296,18 +349,20 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
 /* What a denial stores of rules that have changed: units passed to them at this instant, and at a later one others
  * would, so the wait it answers would not hold. Once it is stored the rules are known. Nothing has to be stored where
  * the instant of the change is known anyway, or what is owed stays the same in time. */
-static void effects_of_denial(const struct bench *bench, const struct limiter_ask *ask, struct decision *decision)
+static void effects_of_denial(const struct limiter *limiter, const struct bench *bench, const struct limiter_ask *ask,
+                              struct decision *decision)
 {
-    bool stored = bench->converted && ask->mode != ASK_PEEK && ask->cost > 0 && ask->rules_us == 0 && !ask->keeps_debt;
-    if (stored) effects_of_takeover(bench, false, decision);
+    bool only_looks = ask->mode == ASK_PEEK || ask->cost == 0;
+    if (bench->rules_known || only_looks || ask->rules_us > 0 || ask->keeps_debt) return;
+    if (bench->inherited.converted) effects_of_takeover(limiter, bench, false, decision);
 }
 
 /* A denial changes nothing, but for rules that have changed and for the block it may have asked for. */
-static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us, const struct limiter_ask *ask,
-                          struct decision *decision)
+static void decide_denial(const struct limiter *limiter, const struct bench *bench, int32_t deciding, int64_t wait_us,
+                          const struct limiter_ask *ask, struct decision *decision)
 {
     decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
-    effects_of_denial(bench, ask, decision);
+    effects_of_denial(limiter, bench, ask, decision);
     if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
@@ -319,7 +374,7 @@ static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, co
 {
     int64_t delay_us = longest_delay_us(bench);
     bool keeps = keeps_state(bench);
-    if (!bench->rules_known && keeps) effects_of_takeover(bench, true, decision);
+    if (!bench->rules_known && keeps) effects_of_takeover(limiter, bench, true, decision);
     decision->fault = charge_all(bench, units);
     if (decision->fault != FAULT_NONE) {
         decision->effects_count = 0;
@@ -348,7 +403,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    bench_lay(&bench, limiter, rules, rules_count, ask, decision);
+    bench_lay(&bench, limiter, rules, rules_count, ask);
     if (ask->mode == ASK_UPTO) {
         int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
@@ -362,11 +417,11 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
-        effects_of_denial(&bench, ask, decision);
+        effects_of_denial(limiter, &bench, ask, decision);
     } else if (ask->mode == ASK_FORCE) {
         decide_grant(&bench, units, 0, limiter, decision);
     } else if (!comes) {
-        decide_denial(&bench, deciding, wait_us, ask, decision);
+        decide_denial(limiter, &bench, deciding, wait_us, ask, decision);
     } else if (ask->mode == ASK_PEEK || units == 0) {
         decide_look(&bench, units, wait_us, decision);
     } else {
@@ -405,10 +460,9 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
                     struct verdict verdicts[RULES_MAX])
 {
     struct bench bench;
-    struct decision decision;
     struct limiter_ask ask = {.now_us = now_us};
     if (rules_count == 0) return;
-    bench_lay(&bench, limiter, rules, rules_count, &ask, &decision);
+    bench_lay(&bench, limiter, rules, rules_count, &ask);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
 }
 
@@ -427,17 +481,17 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
 /* Moves the limiter to another layout: new rules, or an extra instant coming or going. */
-static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, const int8_t *from,
-                                uint8_t extras)
+static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, uint32_t sleeping,
+                                const int8_t *from, uint8_t extras)
 {
-    const struct rule_set *set = rule_set_take(rules, count, extras);
+    const struct rule_set *set = rule_set_take(rules, count, sleeping, extras);
     size_t size = sizeof(struct limiter) + set->words * sizeof(union word);
     struct limiter *after = memory_alloc(size);
     memset(after, 0, size);
     after->set = set;
     if (!before) return after;
 
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count + sleeping; i++) {
         if (from[i] < 0 || set->words_of[i] == 0) continue;
         union word *old = before->words + before->set->word_of[from[i]];
         uint8_t old_count = before->set->words_of[from[i]], new_count = set->words_of[i];
@@ -460,12 +514,29 @@ static struct limiter *apply_extra(struct limiter *limiter, uint8_t extra, int64
     uint8_t extras = limiter ? limiter->set->extras : 0;
     uint8_t wanted = until_us > 0 ? (uint8_t)(extras | extra) : (uint8_t)(extras & ~extra);
     if (!limiter) {
-        limiter = relayout(NULL, NULL, 0, in_place, wanted);
+        limiter = relayout(NULL, NULL, 0, 0, in_place, wanted);
     } else if (wanted != extras) {
-        limiter = relayout(limiter, limiter->set->rules, limiter->set->count, in_place, wanted);
+        const struct rule_set *set = limiter->set;
+        limiter = relayout(limiter, set->rules, set->count, set->sleeping, in_place, wanted);
     }
     if (until_us > 0) *extra_word(limiter, extra) = until_us;
     return limiter;
+}
+
+/* New rules, and behind them those that sleep: their rules are stored ones. */
+static struct limiter *apply_rules(struct limiter *limiter, const struct decision *decision)
+{
+    struct rule rules[RULES_MAX];
+    uint32_t count = decision->rules_count, sleeping = decision->sleeping_count;
+    uint8_t extras = limiter ? limiter->set->extras : 0;
+    if (count > 0) memcpy(rules, decision->rules, count * sizeof(*rules));
+    for (uint32_t i = count; i < count + sleeping; i++) rules[i] = limiter->set->rules[decision->from[i]];
+    return relayout(limiter, rules, count, sleeping, decision->from, extras);
+}
+
+struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t sleeping)
+{
+    return relayout(NULL, rules, count, sleeping, NULL, 0);
 }
 
 struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision)
@@ -473,10 +544,7 @@ struct limiter *limiter_apply(struct limiter *limiter, const struct decision *de
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
         switch (effect->kind) {
-        case EFFECT_RULES:
-            limiter = relayout(limiter, decision->rules, decision->rules_count, decision->from,
-                               limiter ? limiter->set->extras : 0);
-            break;
+        case EFFECT_RULES: limiter = apply_rules(limiter, decision); break;
         case EFFECT_STATE: store_state(limiter, effect->index, &effect->state); break;
         case EFFECT_BLOCK: limiter = apply_extra(limiter, EXTRA_BLOCK, effect->state.when_us); break;
         case EFFECT_QUEUE: limiter = apply_extra(limiter, EXTRA_QUEUE, effect->state.when_us); break;
@@ -492,20 +560,32 @@ static bool state_is_sane(const struct rule *rule, const struct state *state)
     return !sane || sane(rule, state);
 }
 
+/* New rules of which each copies the numbers of one that may give them, and sleeping ones that are stored. */
+static bool rules_are_accepted(const struct limiter *limiter, const struct decision *decision)
+{
+    const struct rule *stored = limiter ? limiter->set->rules : NULL;
+    int total = limiter ? (int)rule_set_total(limiter->set) : 0;
+    uint32_t count = decision->rules_count;
+    if (count + decision->sleeping_count > RULES_MAX) return false;
+    for (uint32_t i = 0; i < count + decision->sleeping_count; i++) {
+        int from = decision->from[i];
+        bool sleeps = i >= count;
+        if (from >= total || (sleeps && (from < 0 || rule_is_constant(&stored[from])))) return false;
+        if (!sleeps && from >= 0 && !takeover_may_copy(&stored[from], &decision->rules[i])) return false;
+    }
+    return true;
+}
+
 bool limiter_accepts(const struct limiter *limiter, const struct decision *decision)
 {
     const struct rule *rules = limiter ? limiter->set->rules : NULL;
-    uint32_t count = limiter ? limiter->set->count : 0;
+    uint32_t count = limiter ? rule_set_total(limiter->set) : 0;
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
         bool extra = effect->kind == EFFECT_BLOCK || effect->kind == EFFECT_QUEUE;
         if (extra && effect->state.when_us > INSTANT_MAX_US) return false;
         if (effect->kind == EFFECT_RULES) {
-            for (uint32_t k = 0; k < decision->rules_count; k++) {
-                int from = decision->from[k];
-                if (from >= (int)count) return false;
-                if (from >= 0 && !takeover_may_copy(&rules[from], &decision->rules[k])) return false;
-            }
+            if (i > 0 || !rules_are_accepted(limiter, decision)) return false; /* they stand first, once */
             rules = decision->rules;
             count = decision->rules_count;
         }
@@ -521,12 +601,8 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
 {
     if (!limiter) return 0;
     int64_t latest_us = max_i64(limiter_blocked_until_us(limiter), limiter_taken_until_us(limiter));
-    for (uint32_t i = 0; i < limiter->set->count; i++) {
-        const struct rule *rule = &limiter->set->rules[i];
-        if (rule_is_constant(rule)) continue;
-        struct state state = limiter_stored_state(limiter, i);
-        int64_t (*forget_us)(const struct rule *, const struct state *) = algorithm_of(rule)->forget_us;
-        latest_us = max_i64(latest_us, (forget_us ? forget_us : algorithm_of(rule)->deadline_us)(rule, &state));
+    for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) {
+        latest_us = max_i64(latest_us, rule_deadline_us(limiter, i));
     }
     return latest_us;
 }
@@ -543,14 +619,16 @@ struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rul
 
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us)
 {
-    int8_t from[RULES_MAX];
+    struct inheritance inherited;
     struct state states[RULES_MAX];
-    take_over(before, after->set->rules, after->set->count, false, as_of_us, states, from);
+    struct limiter_ask ask = {.now_us = as_of_us};
+    inherit(before, after->set->rules, after->set->count, &ask, as_of_us, states, &inherited);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
-        if (from[i] >= 0 && after->set->rules[i].algorithm == RULE_LOG) {
-            limiter_adopt_log(after, i, stored_log(before, (uint32_t)from[i]));
-            limiter_adopt_log(before, (uint32_t)from[i], NULL);
+        int8_t from = inherited.from[i];
+        if (from >= 0 && after->set->rules[i].algorithm == RULE_LOG) {
+            limiter_adopt_log(after, i, stored_log(before, (uint32_t)from));
+            limiter_adopt_log(before, (uint32_t)from, NULL);
         }
         store_state(after, i, &states[i]);
     }
@@ -559,7 +637,7 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
 
 void limiter_release_logs(const struct limiter *limiter)
 {
-    for (uint32_t i = 0; i < limiter->set->count; i++) sliding_log_free(stored_log(limiter, i));
+    for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) sliding_log_free(stored_log(limiter, i));
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
@@ -575,6 +653,6 @@ void limiter_free(struct limiter *limiter)
 size_t limiter_bytes(const struct limiter *limiter)
 {
     size_t bytes = sizeof(*limiter) + limiter->set->words * sizeof(union word);
-    for (uint32_t i = 0; i < limiter->set->count; i++) bytes += sliding_log_bytes(stored_log(limiter, i));
+    for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) bytes += sliding_log_bytes(stored_log(limiter, i));
     return bytes;
 }

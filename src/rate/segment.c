@@ -119,7 +119,7 @@ static int name_compare(struct bytes left, struct bytes right)
 
 struct segment *segment_new(const struct rule_set *set, uint8_t depth)
 {
-    return segment_with_room(rule_set_take(set->rules, set->count, set->extras), depth, 0);
+    return segment_with_room(rule_set_share(set), depth, 0);
 }
 
 const struct rule_set *segment_set(const struct segment *segment)
@@ -277,8 +277,7 @@ struct segment *segment_sweep(struct segment *segment, int64_t now_us)
 
 struct segment *segment_carry(struct segment *segment, const struct rule_set *set, int64_t as_of_us)
 {
-    struct segment *carried =
-        segment_with_room(rule_set_take(set->rules, set->count, set->extras), segment->depth, segment->capacity);
+    struct segment *carried = segment_with_room(rule_set_share(set), segment->depth, segment->capacity);
     for (uint32_t i = 0; i < segment->count; i++) {
         struct limiter_lent before, after;
         const union word nothing[LIMITER_WORDS_MAX] = {{0}};
@@ -300,7 +299,7 @@ void segment_split(struct segment *segment, const struct siphash_key *key, struc
 {
     for (int i = 0; i < 2; i++) {
         const struct rule_set *set = segment->set;
-        set = rule_set_take(set->rules, set->count, set->extras);
+        set = rule_set_share(set);
         halves[i] = segment_with_room(set, (uint8_t)(segment->depth + 1), segment->count);
     }
     for (uint32_t i = 0; i < segment->count; i++) {

@@ -8,22 +8,46 @@ bool takeover_may_copy(const struct rule *before, const struct rule *after)
     return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
 }
 
-void takeover_match(const struct rule *stored, uint32_t stored_count, const struct rule *rules, uint32_t count,
-                    int8_t from[RULES_MAX])
+/* The stored rule of the same algorithm and period, or -1. */
+static int8_t match_by_period(const struct rule_set *stored, const struct rule *rule, uint32_t place, uint32_t taken)
 {
-    uint64_t taken = 0;
+    for (uint32_t step = 0; step < rule_set_total(stored); step++) {
+        uint32_t k = step < stored->count ? (place + step) % stored->count : step; /* its own place first */
+        bool same = takeover_may_copy(&stored->rules[k], rule) && stored->rules[k].period_us == rule->period_us;
+        if (same && !(taken >> k & 1)) return (int8_t)k;
+    }
+    return -1;
+}
+
+static bool set_has(const struct rule_set *set, const struct rule *rule)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (rule_equal(&set->rules[i], rule)) return true;
+    }
+    return false;
+}
+
+static bool will_come_back(const struct rule_parts *parts, const struct rule *rule)
+{
+    if (!parts || !parts->first) return false;
+    bool found = set_has(parts->first, rule);
+    for (uint32_t i = 0; !found && i < parts->others_count; i++) found = set_has(parts->others[i], rule);
+    return found;
+}
+
+void takeover_match(const struct rule_set *stored, const struct rule *rules, uint32_t count,
+                    const struct rule_parts *parts, int8_t from[RULES_MAX])
+{
+    uint32_t taken = 0;
     memset(from, -1, RULES_MAX);
     for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t step = 0; step < stored_count && from[i] < 0; step++) {
-            uint32_t k = (i + step) % stored_count; /* its own place first */
-            bool same = takeover_may_copy(&stored[k], &rules[i]) && stored[k].period_us == rules[i].period_us;
-            if (same && !(taken >> k & 1)) from[i] = (int8_t)k;
-        }
-        if (from[i] >= 0) taken |= UINT64_C(1) << from[i];
+        from[i] = match_by_period(stored, &rules[i], i, taken);
+        if (from[i] >= 0) taken |= UINT32_C(1) << from[i];
     }
-    for (uint32_t i = 0; i < count && i < stored_count; i++) {
-        bool keep_state = !rule_is_constant(&stored[i]) && !rule_is_constant(&rules[i]);
-        if (from[i] < 0 && !(taken >> i & 1) && keep_state) from[i] = (int8_t)i;
+    for (uint32_t i = 0; i < count && i < stored->count; i++) {
+        bool keep_state = !rule_is_constant(&stored->rules[i]) && !rule_is_constant(&rules[i]);
+        bool is_free = from[i] < 0 && !(taken >> i & 1);
+        if (is_free && keep_state && !will_come_back(parts, &stored->rules[i])) from[i] = (int8_t)i;
     }
 }
 

@@ -11,6 +11,7 @@ import math
 from fractions import Fraction
 
 HORIZON_US = 2**58
+RULES_MAX = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -326,6 +327,11 @@ def take_over(before, rule, t):
     return limit, used > 0
 
 
+def is_forgotten(limit, t):
+    """Is there nothing left to remember?"""
+    return limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t)
+
+
 def fits(limit, cost, t):
     return limit.fits(cost, t) if hasattr(limit, "fits") else cost <= limit.room(t)
 
@@ -353,11 +359,11 @@ class Key:
     """One rate-limit key: several rules, all admit or none is charged; those who wait take their places in order."""
 
     def __init__(self):
-        self.limits, self.taken = [], 0
+        self.limits, self.sleeping, self.taken = [], [], 0
 
     def ask(self, rules, cost, mode, t, patience=0):
         at = max(t, self.taken)  # before that every place belongs to somebody
-        limits, converted = self.adopted(rules, at)
+        limits, sleeping, converted = self.adopted(rules, at)
         if mode == "UPTO":
             cost = min(cost, max(1, min(max(limit.room(at), 0) for limit in limits)))
         waits = [wait(limit, cost, at) for limit in limits]
@@ -365,14 +371,14 @@ class Key:
         total = None if waits[longest] is None else waits[longest] + at - t
         if mode != "FORCE" and (total is None or total > patience):
             if converted and mode != "PEEK":
-                self.limits = limits  # units passed to other rules: that is stored, also by a denial
+                self.limits, self.sleeping = limits, sleeping  # units passed to other rules: a denial stores that
             return self.verdict(0, limits[longest], longest, total, t, at, at > t)
         moment = at if mode == "FORCE" else t + total
         delay = max([limit.delay(moment) for limit in limits if isinstance(limit, Queue)], default=0)
         if mode != "PEEK":
             for limit in limits:
                 limit.charge(cost, moment)
-            self.limits, self.taken = limits, moment if moment > t else 0
+            self.limits, self.sleeping, self.taken = limits, sleeping, moment if moment > t else 0
             at = moment
         rule = min(range(len(limits)), key=lambda i: (max(limits[i].room(at), 0), i))
         waiting = (0 if mode == "FORCE" else total) + delay
@@ -392,19 +398,22 @@ class Key:
             if back:  # giving nothing back changes nothing
                 self.limits[i] = changed
             returned = max(returned, back)
-        gone = [limit.forgotten(at) if isinstance(limit, Token) else limit.is_new(at) for limit in self.limits]
+        gone = [is_forgotten(limit, at) for limit in self.limits + self.sleeping]
         if returned and all(gone) and at == t:
             self.__init__()  # nothing left to remember: the key is gone
         return returned
 
     def adopted(self, rules, t):
-        """The stored limits under these rules: by algorithm and period (its own place first), else by place."""
+        """The stored limits under these rules: by algorithm and period (its own place first), else by place.
+
+        Answers them, those that sleep from now on, and whether units passed to another rule."""
         stored = copy.deepcopy(self.limits)
         if [limit.rule.means() for limit in stored] == [rule.means() for rule in rules]:
-            return stored, False
+            return stored, self.sleeping, False
+        active, stored = len(stored), stored + copy.deepcopy(self.sleeping)
         taken, found = set(), [None] * len(rules)
         for i, rule in enumerate(rules):
-            places = [(i + step) % len(stored) for step in range(len(stored))]
+            places = [(i + step) % active for step in range(active)] + list(range(active, len(stored)))
             for place in places:
                 before = stored[place].rule
                 if place not in taken and (before.word, before.period) == (rule.word, rule.period):
@@ -412,8 +421,11 @@ class Key:
                     taken.add(place)
                     break
         for i, rule in enumerate(rules):
-            if found[i] is None and i < len(stored) and i not in taken:
+            if found[i] is None and i < active and i not in taken:
                 found[i] = i
         pairs = [(ALGORITHMS[rule.word](rule), False) if place is None else take_over(stored[place], rule, t)
                  for place, rule in zip(found, rules)]
-        return [limit for limit, _ in pairs], any(changed for _, changed in pairs)
+        sleeping = [limit for i, limit in enumerate(stored) if i not in found and not is_forgotten(limit, t)]
+        while len(rules) + len(sleeping) > RULES_MAX:
+            sleeping.remove(min(sleeping, key=lambda limit: first_instant(lambda at: is_forgotten(limit, at), t)))
+        return [limit for limit, _ in pairs], sleeping, any(changed for _, changed in pairs)

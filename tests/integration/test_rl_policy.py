@@ -134,6 +134,19 @@ def test_schedules_follow_the_wall_clock_of_their_zone(policies):
         {"when": "America/New_York sat,sun 22:00-02:00", "rules": ["GCRA 5 1h"]}]
 
 
+def test_rules_that_are_out_of_force_keep_their_counts(policies):
+    policies("RL.POLICY SET api 5 1d SCHEDULE UTC daily 18:00-20:00 FIXED 3 7d LOG 100 1h")
+    assert policies("RL.ALLOW k POLICY api COST 2")[:3] == [2, 5, 3]
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T18:00:00Z")
+    assert policies("RL.ALLOW k POLICY api COST 2")[:3] == [2, 3, 1]
+    assert [rule["algorithm"] for rule in policies.map("RL.INFO k")["rules"]] == ["FIXED", "LOG"]
+    assert policies("RL.ALLOW k POLICY api COST 2")[0] == 0
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T20:00:00Z")
+    assert policies("RL.ALLOW k POLICY api COST 3")[:3] == [3, 5, 1]  # the day's rate: 2 owed, 1 1/24 paid back
+    policies("QUOTA.CLOCK FREEZE", "2025-02-01T18:00:00Z")
+    assert policies("RL.ALLOW k POLICY api")[:3] == [1, 3, 0]  # the week's window goes on, the hour's log has ended
+
+
 @pytest.mark.parametrize("line, says", [
     ("RL.POLICY SET p", "wrong number"), ("RL.POLICY SET p x 1s", "limit 'x'"), ("RL.POLICY SET p 1 1s FOO", "'FOO'"),
     ("RL.POLICY SET p 1 1s SCHEDULE Nowhere/City daily 09:00-17:00 1 1s", "zone 'Nowhere/City'"),

@@ -19,7 +19,7 @@ static struct bytes name_at(uint32_t i, char room[SUBJECT_BYTES_MAX])
 
 static const struct rule_set *set_of(struct rule rule)
 {
-    return rule_set_take(&rule, 1, 0);
+    return rule_set_take(&rule, 1, 0, 0);
 }
 
 /* Charges a subject, which is put in if it is not there. */

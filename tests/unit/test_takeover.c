@@ -114,8 +114,7 @@ static void rules_of_no_state_neither_inherit_nor_leave(void **state)
     struct rule both[] = {none, rule_of(RULE_FIXED, 5, D, 0)};
     scene_ask(&scene, &limited, 1, (struct limiter_ask){.cost = 5, .now_us = BASE});
     scene_ask(&scene, both, 2, (struct limiter_ask){.cost = 1, .mode = ASK_FORCE, .now_us = BASE});
-    scene_ask(&scene, (struct rule[]){limited, both[1]}, 2, (struct limiter_ask){.cost = 4, .now_us = BASE});
-    assert_int_equal(scene.verdict.granted, 4);
+    assert_int_equal(limiter_stored_state(scene.limiter, 1).amount, 1); /* of the other rule, from its own charge */
     scene_end(&scene);
 }
 
@@ -146,9 +145,97 @@ static void flips_never_mint(void **state)
     }
 }
 
+static void rules_without_a_successor_sleep(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule day = rule_of(RULE_FIXED, 10, D, 0), hour = rule_of(RULE_LOG, 8, H, 0),
+                minute = rule_of(RULE_GCRA, 9, 60 * S, 0);
+    struct limiter_ask ask = {.cost = 4, .now_us = BASE};
+    scene_ask(&scene, (struct rule[]){minute, hour, day}, 3, ask);
+    ask.cost = 1;
+    scene_ask(&scene, (struct rule[]){day}, 1, ask); /* by algorithm and period; the others leave */
+    assert_int_equal(scene.verdict.remaining, 5);
+    assert_int_equal(scene.limiter->set->count, 1);
+    assert_int_equal(scene.limiter->set->sleeping, 2);
+    assert_int_equal(scene_refund(&scene, 4, -1, BASE), 4); /* units go back to rules that are asked */
+    ask.now_us += 20 * S;
+    scene_ask(&scene, (struct rule[]){day, hour}, 2, ask); /* the log is back with its entry */
+    assert_int_equal(scene.verdict.remaining, 3);
+    assert_int_equal(scene.verdict.rule, 1);
+    assert_int_equal(scene.limiter->set->sleeping, 1);
+    minute.limit = minute.capacity = minute.initial = 18;
+    rule_complete(&minute);
+    scene_block(&scene, BASE + 25 * S); /* sleepers stand before the block, and stay where they are */
+    scene_block(&scene, 0);
+    scene_ask(&scene, (struct rule[]){minute}, 1, ask); /* four used, three of them paid back meanwhile */
+    assert_int_equal(scene.verdict.remaining, 18 - 1 - 1);
+    assert_int_equal(scene.limiter->set->sleeping, 2);
+    assert_int_equal(limiter_deadline_us(scene.limiter), BASE - BASE % D + D); /* the day's window */
+    scene_end(&scene);
+}
+
+static void replenished_rules_do_not_sleep(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[] = {rule_of(RULE_GCRA, 10, 10 * S, 0), rule_of(RULE_FIXED, 10, D, 0),
+                           rule_of(RULE_LOG, -1, S, 0)};
+    scene_ask(&scene, rules, 3, (struct limiter_ask){.cost = 4, .now_us = BASE});
+    scene_ask(&scene, &rules[1], 1, (struct limiter_ask){.cost = 1, .now_us = BASE + 4 * S});
+    assert_int_equal(scene.limiter->set->sleeping, 0);
+    scene_end(&scene);
+}
+
+static void too_many_sleepers_are_forgotten_first_come_first(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule rules[RULES_MAX], others[2] = {rule_of(RULE_LOG, -1, S, 0), rule_of(RULE_TOKEN, 10, H, 0)};
+    for (uint32_t i = 0; i < RULES_MAX; i++) {
+        rules[i] = rule_of(RULE_FIXED, 5, (i == 7 ? 1 : 2 + i) * D, 0);
+        rules[i].flags = RULE_FIRST; /* its window ends a period from now */
+    }
+    scene_ask(&scene, rules, RULES_MAX, (struct limiter_ask){.cost = 1, .now_us = BASE});
+    scene_ask(&scene, (struct rule[]){others[0], others[0], rules[31]}, 3,
+              (struct limiter_ask){.cost = 1, .now_us = BASE});
+    assert_int_equal(rule_set_total(scene.limiter->set), RULES_MAX);
+    for (uint32_t i = 3; i < RULES_MAX; i++) assert_true(scene.limiter->set->rules[i].period_us > 2 * D);
+    scene_end(&scene);
+}
+
+/* By day and by night other rules: each keeps its counts, and nothing passes by place. */
+static void parts_of_a_policy_take_turns(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    struct rule day = rule_of(RULE_GCRA, 5, D, 0), night = rule_of(RULE_FIXED, 3, 7 * D, 0);
+    const struct rule_set *base = rule_set_take(&day, 1, 0, 0), *scheduled = rule_set_take(&night, 1, 0, 0);
+    struct rule_parts parts = {base, &scheduled, 1};
+    struct limiter_ask ask = {.cost = 2, .now_us = BASE, .parts = &parts};
+    scene_ask(&scene, &day, 1, ask);
+    scene_ask(&scene, &night, 1, ask);
+    assert_int_equal(scene.verdict.remaining, 1);
+    scene_ask(&scene, &day, 1, ask);
+    assert_int_equal(scene.verdict.remaining, 1);
+    scene_ask(&scene, &night, 1, ask);
+    assert_int_equal(scene.verdict.granted, 0);
+    ask.parts = NULL; /* an override: the day's units pass to it */
+    struct rule override = rule_of(RULE_TOKEN, 10, H, 0);
+    scene_ask(&scene, &override, 1, ask);
+    assert_int_equal(scene.verdict.remaining, 10 - 4 - 2);
+    rule_set_release(base);
+    rule_set_release(scheduled);
+    scene_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rules_without_a_successor_sleep),
+        cmocka_unit_test(replenished_rules_do_not_sleep),
+        cmocka_unit_test(too_many_sleepers_are_forgotten_first_come_first),
+        cmocka_unit_test(parts_of_a_policy_take_turns),
         cmocka_unit_test(an_upgrade_is_served_at_once),
         cmocka_unit_test(a_denial_stores_the_takeover_once),
         cmocka_unit_test(a_denial_with_nothing_to_take_over_stores_nothing),

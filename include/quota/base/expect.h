@@ -1,7 +1,7 @@
 /* expect(): what must be true unless this module has a bug.
  *
  *     tests, sanitizers, fuzzers     the program ends at the line that was wrong (-DQUOTA_EXPECT_FATAL)
- *     release                        the failure is counted (quota_bugs in INFO quota) and logged once, the caller goes on
+ *     release                        the failure is counted (quota_bugs in INFO quota), logged once, and survived
  *
  * A client, a file or a replica can never make an expectation fail: their input is validated, and bad input is answered
  * with an error. So a failed expectation is always worth a bug report, and drift never stays silent. */

@@ -1,7 +1,7 @@
 /* A limiter is the value of one rate-limit key: shared rules, one small state per rule, perhaps a block.
  *
- *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ blocked until │ taken until │
- *                             8 bytes               8-24 bytes each       only when blocked, when waited for
+ *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ asleep … │ blocked until │ taken until │
+ *                             8 bytes               8-24 bytes each                  only when blocked, waited for
  *
  *     ask ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
  *                                                    │ effects[] what to change ─▶ limiter_apply (the only writer)
@@ -13,10 +13,15 @@
  * nobody is admitted before it (first come, first served), whatever the rules say.
  *
  * Rules come with each ask. What was used under the stored ones passes to them in units, as of the first ask under
- * them (takeover.h); that ask stores it, also when it is denied. A peek only computes it. */
+ * them (takeover.h); that ask stores it, also when it is denied. A peek only computes it.
+ *
+ * A stored rule that has no successor among them sleeps: its state stays behind the others until it is fully
+ * replenished, is not asked, and is found again by algorithm and period when such a rule comes back. So a customer who
+ * is asked under one set of rules by day and another by night does not begin anew twice a day. */
 #pragma once
 
 #include "quota/rate/rule_set.h"
+#include "quota/rate/takeover.h"
 #include "quota/rate/verdict.h"
 
 enum ask_mode {
@@ -33,11 +38,12 @@ struct limiter_ask {
     int64_t now_us;   /* > 0 */
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum ask_mode mode;
+    const struct rule_parts *parts; /* NULL, or the rule sets that take turns with these rules: takeover.h */
     bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
 
 enum effect_kind {
-    EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from */
+    EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from. Always the first */
     EFFECT_STATE = 1, /* rule `index` now has this state */
     EFFECT_BLOCK = 2, /* everything is refused until state.when_us; 0 = nothing is */
     EFFECT_QUEUE = 3, /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
@@ -58,8 +64,9 @@ struct decision {
     uint32_t effects_count;
     struct effect effects[EFFECTS_MAX];
     const struct rule *rules; /* with EFFECT_RULES: the completed rules, borrowed */
-    uint32_t rules_count;
-    int8_t from[RULES_MAX]; /* for each new rule the old one whose state it takes over; -1 = begins anew */
+    uint32_t rules_count, sleeping_count;
+    /* For each new rule the old one whose numbers it keeps as they are, -1 = none; then those that sleep now. */
+    int8_t from[RULES_MAX];
 };
 
 union word {
@@ -121,7 +128,9 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
                     struct verdict verdicts[RULES_MAX]);
 
-/* For the codec: what rule `index` has stored (fresh where nothing is), and a decoded log put in its place. */
+/* For the codec: a limiter under these rules whose words are all zero; what rule `index`, which may sleep, has stored
+ * (fresh where nothing is); and a decoded log put in its place. */
+struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t sleeping);
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
 void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);
 

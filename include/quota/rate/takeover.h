@@ -12,7 +12,7 @@
  * Unlimited rules and rules of 0 keep no state: they neither inherit nor leave anything. */
 #pragma once
 
-#include "quota/rate/rule.h"
+#include "quota/rate/rule_set.h"
 
 /* What has to be stored of a state that was taken over. */
 enum takeover {
@@ -21,10 +21,19 @@ enum takeover {
     TAKEOVER_STATE = 2,   /* the state is another one than the stored numbers say */
 };
 
+/* Rule sets that are in force at different times, as a policy's: a stored rule of one of them that is not asked now is
+ * no predecessor by place, since it will come back. */
+struct rule_parts {
+    const struct rule_set *first;
+    const struct rule_set *const *others;
+    uint32_t others_count;
+};
+
 /* For each new rule its predecessor among the stored ones, or -1: first by algorithm and period, the same place
- * preferred, then by place. No stored rule has two successors. */
-void takeover_match(const struct rule *stored, uint32_t stored_count, const struct rule *rules, uint32_t count,
-                    int8_t from[RULES_MAX]);
+ * preferred, those that decide before those that sleep; then by place, among those that decide. No stored rule has two
+ * successors. `parts` may be NULL. */
+void takeover_match(const struct rule_set *stored, const struct rule *rules, uint32_t count,
+                    const struct rule_parts *parts, int8_t from[RULES_MAX]);
 
 /* Turns the stored state of `before` into one of `after`, which took its place at `at_us`. `keeps_debt`: between two
  * GCRA rules what is owed stays what it is in time, as redis-cell has it. Answers flags of enum takeover. */
