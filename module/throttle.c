@@ -59,7 +59,7 @@ static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct r
 {
     struct limiter_ask ask = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
     if (quantity < 0) {
-        limiter_decide_refund(handle->value, -quantity, 0, ask.now_us, decision);
+        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, ask.now_us, decision);
         commit(ctx, handle, decision, ask.now_us);
         ask.cost = 0;
     }

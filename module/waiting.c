@@ -134,7 +134,7 @@ static struct verdict denial_of(const struct limiter *limiter, const struct wait
     struct sink bytes = {0};
     int64_t now_us = clock_now_us();
     if (!limiter) return denial;
-    limiter_decide_refund(limiter, waiter->units, -1, now_us, &decision);
+    limiter_decide_refund(limiter, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
     limiter_encode(limiter, &bytes);
     struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
     sink_free(&bytes);
@@ -157,7 +157,7 @@ static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
     if (RedisModule_AvoidReplicaTraffic()) return;
     RedisModule_SelectDb(ctx, waiter->database);
     if (!handle_open(ctx, &limiter_type, waiter->name, &handle)) return;
-    limiter_decide_refund(handle.value, waiter->units, -1, now_us, &decision);
+    limiter_decide_refund(handle.value, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
     commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
 }

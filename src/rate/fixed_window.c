@@ -50,6 +50,12 @@ int64_t fixed_window_refund(const struct rule *rule, struct state *state, int64_
     return returned;
 }
 
+int64_t fixed_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us)
+{
+    return taken_us >= state->when_us ? fixed_window_refund(rule, state, units, now_us) : 0;
+}
+
 int64_t fixed_window_deadline_us(const struct rule *rule, const struct state *state)
 {
     return state->amount > 0 ? state->when_us + rule->period_us : 0;

@@ -430,8 +430,20 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     }
 }
 
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
-                              struct decision *decision)
+/* Gives back what still counts of units that were taken at `taken_us`. A bucket forgets how old its units are, but no
+ * more of them than its capacity, less what was replenished since, can be left. */
+static int64_t refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                            int64_t now_us)
+{
+    const struct algorithm *algorithm = algorithm_of(rule);
+    if (algorithm->refund_taken) return algorithm->refund_taken(rule, state, units, taken_us, now_us);
+    wide replenished = wide_div_floor((wide)max_i64(now_us - taken_us, 0) * rule->rate_units, rule->rate_us);
+    wide left = rule->capacity - replenished;
+    return left > 0 ? algorithm->refund(rule, state, min_i64(units, (int64_t)left), now_us) : 0;
+}
+
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+                              int64_t now_us, struct decision *decision)
 {
     int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     decision->fault = FAULT_NONE;
@@ -441,9 +453,15 @@ int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int3
         if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
         struct state state = limiter_stored_state(limiter, i);
         algorithm_of(rule)->settle(rule, &state, at_us);
-        int64_t returned = algorithm_of(rule)->refund(rule, &state, units, at_us);
-        if (returned > 0) add_effect(decision, EFFECT_STATE, i, state);
+        bool dated = taken_us != TAKEN_UNKNOWN;
+        int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
+                                 : algorithm_of(rule)->refund(rule, &state, units, at_us);
         most = max_i64(most, returned);
+        if (returned > 0 && dated && rule->algorithm == RULE_LOG) {
+            add_effect(decision, EFFECT_WITHDRAW, i, (struct state){.when_us = taken_us, .amount = returned});
+        } else if (returned > 0) {
+            add_effect(decision, EFFECT_STATE, i, state);
+        }
     }
     return most;
 }
@@ -539,6 +557,12 @@ struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t s
     return relayout(NULL, rules, count, sleeping, NULL, 0);
 }
 
+static void withdraw(struct limiter *limiter, const struct effect *effect)
+{
+    union word *words = limiter->words + limiter->set->word_of[effect->index];
+    words->log = sliding_log_withdraw(words->log, effect->state.when_us, effect->state.amount);
+}
+
 struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision)
 {
     for (uint32_t i = 0; i < decision->effects_count; i++) {
@@ -546,6 +570,7 @@ struct limiter *limiter_apply(struct limiter *limiter, const struct decision *de
         switch (effect->kind) {
         case EFFECT_RULES: limiter = apply_rules(limiter, decision); break;
         case EFFECT_STATE: store_state(limiter, effect->index, &effect->state); break;
+        case EFFECT_WITHDRAW: withdraw(limiter, effect); break;
         case EFFECT_BLOCK: limiter = apply_extra(limiter, EXTRA_BLOCK, effect->state.when_us); break;
         case EFFECT_QUEUE: limiter = apply_extra(limiter, EXTRA_QUEUE, effect->state.when_us); break;
         }
@@ -588,6 +613,10 @@ bool limiter_accepts(const struct limiter *limiter, const struct decision *decis
             if (i > 0 || !rules_are_accepted(limiter, decision)) return false; /* they stand first, once */
             rules = decision->rules;
             count = decision->rules_count;
+        }
+        if (effect->kind == EFFECT_WITHDRAW) {
+            if (effect->index >= count || !algorithm_words(&rules[effect->index])) return false;
+            if (rules[effect->index].algorithm != RULE_LOG || effect->state.amount < 1) return false;
         }
         if (effect->kind == EFFECT_STATE) {
             if (effect->index >= count || rule_is_constant(&rules[effect->index])) return false;

@@ -128,11 +128,21 @@ static void rules_effect_encode(const struct decision *decision, struct sink *si
     }
 }
 
+/* Is there an effect that the first encoding does not have? */
+static bool is_of_second_encoding(const struct decision *decision)
+{
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        enum effect_kind kind = decision->effects[i].kind;
+        if (kind == EFFECT_WITHDRAW || (kind == EFFECT_RULES && decision->sleeping_count > 0)) return true;
+    }
+    return false;
+}
+
 void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)
 {
     bool new_rules = decision->effects_count > 0 && decision->effects[0].kind == EFFECT_RULES;
     uint32_t sleeping = new_rules ? decision->sleeping_count : 0;
-    uint8_t encoding = sleeping > 0 ? ENCODING_SLEEPING : ENCODING_LIMITER;
+    uint8_t encoding = is_of_second_encoding(decision) ? ENCODING_SLEEPING : ENCODING_LIMITER;
     sink_byte(sink, (uint8_t)(encoding | (lasting ? LASTING_FLAG : 0)));
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
@@ -143,6 +153,10 @@ void effects_encode(const struct decision *decision, bool lasting, struct sink *
         case EFFECT_STATE: state_encode(&effect->state, sink); break;
         case EFFECT_BLOCK:
         case EFFECT_QUEUE: sink_number(sink, effect->state.when_us); break;
+        case EFFECT_WITHDRAW:
+            sink_number(sink, effect->state.when_us);
+            sink_number(sink, effect->state.amount);
+            break;
         }
     }
 }
@@ -177,6 +191,11 @@ static void effect_decode(struct cursor *cursor, struct rule *rules, struct deci
         effect.kind = (enum effect_kind)(head >> KIND_SHIFT);
         effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
         break;
+    case EFFECT_WITHDRAW:
+        effect.kind = EFFECT_WITHDRAW;
+        effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        effect.state.amount = cursor_number_between(cursor, 1, INT64_MAX);
+        break;
     default: cursor->bad = true;
     }
     decision->effects[decision->effects_count++] = effect;
@@ -197,6 +216,6 @@ bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *dec
         if (decision->effects_count == EFFECTS_MAX) return false;
         effect_decode(&cursor, rules, decision);
     }
-    if ((encoding == ENCODING_SLEEPING) != (decision->sleeping_count > 0)) return false; /* one form for one thing */
-    return cursor_done(&cursor) && decision->effects_count > 0;
+    if (!cursor_done(&cursor) || decision->effects_count == 0) return false;
+    return (encoding == ENCODING_SLEEPING) == is_of_second_encoding(decision); /* one form for one thing */
 }

@@ -282,6 +282,18 @@ int64_t sliding_log_refund(const struct rule *rule, struct state *state, int64_t
     return returned;
 }
 
+/* Out of the entry of exactly that instant: the state only says how much is left, sliding_log_withdraw does it. */
+int64_t sliding_log_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                 int64_t now_us)
+{
+    (void)rule;
+    (void)now_us;
+    if (taken_us <= state->rest) return 0;
+    int64_t returned = min_i64(units, sliding_log_units_at(state->log, taken_us));
+    state->amount -= returned;
+    return returned;
+}
+
 int64_t sliding_log_deadline_us(const struct rule *rule, const struct state *state)
 {
     return state->amount > 0 ? state->when_us + rule->period_us : 0;

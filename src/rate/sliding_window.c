@@ -71,6 +71,18 @@ int64_t sliding_window_refund(const struct rule *rule, struct state *state, int6
     return from_current + from_previous;
 }
 
+/* Back to the window in which they were counted. */
+int64_t sliding_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                    int64_t now_us)
+{
+    (void)now_us;
+    if (taken_us < state->when_us - rule->period_us) return 0;
+    int64_t *counted = taken_us >= state->when_us ? &state->amount : &state->rest;
+    int64_t returned = min_i64(units, *counted);
+    *counted -= returned;
+    return returned;
+}
+
 int64_t sliding_window_deadline_us(const struct rule *rule, const struct state *state)
 {
     if (state->amount > 0) return state->when_us + 2 * rule->period_us;

@@ -82,8 +82,13 @@ void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, st
 
 int64_t scene_refund(struct scene *scene, int64_t units, int32_t index, int64_t at_us)
 {
+    return scene_refund_taken(scene, units, index, TAKEN_UNKNOWN, at_us);
+}
+
+int64_t scene_refund_taken(struct scene *scene, int64_t units, int32_t index, int64_t taken_us, int64_t at_us)
+{
     struct decision decision;
-    int64_t returned = limiter_decide_refund(scene->limiter, units, index, at_us, &decision);
+    int64_t returned = limiter_decide_refund(scene->limiter, units, index, taken_us, at_us, &decision);
     scene_apply(scene, &decision);
     return returned;
 }

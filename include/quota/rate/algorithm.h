@@ -24,6 +24,10 @@ struct algorithm {
     enum fault (*charge)(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
     /* Gives up to `units` back, clamped at full; answers how many. */
     int64_t (*refund)(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
+    /* The same for units that were taken at `taken_us`: what has left the window or been replenished since is not given
+     * back. NULL = the rate says how much that is at least. */
+    int64_t (*refund_taken)(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                            int64_t now_us);
     /* The instant from which the state is as good as new; in the past or 0 when it is. */
     int64_t (*deadline_us)(const struct rule *rule, const struct state *state);
     /* The instant from which nothing needs to be remembered; NULL = as soon as it is as good as new. */

@@ -20,5 +20,7 @@ enum fault fixed_window_charge(const struct rule *rule, struct state *state, int
 int64_t fixed_window_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t fixed_window_deadline_us(const struct rule *rule, const struct state *state);
 bool fixed_window_sane(const struct rule *rule, const struct state *state);
+int64_t fixed_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us);
 int64_t fixed_window_used(const struct rule *rule, const struct state *state, int64_t now_us);
 bool fixed_window_clamp(const struct rule *rule, struct state *state, int64_t now_us);

@@ -43,10 +43,11 @@ struct limiter_ask {
 };
 
 enum effect_kind {
-    EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from. Always the first */
-    EFFECT_STATE = 1, /* rule `index` now has this state */
-    EFFECT_BLOCK = 2, /* everything is refused until state.when_us; 0 = nothing is */
-    EFFECT_QUEUE = 3, /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+    EFFECT_RULES = 0,    /* the limiter now has decision.rules; states move by decision.from. Always the first */
+    EFFECT_STATE = 1,    /* rule `index` now has this state */
+    EFFECT_BLOCK = 2,    /* everything is refused until state.when_us; 0 = nothing is */
+    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+    EFFECT_WITHDRAW = 4, /* the log of rule `index` has state.amount less at the instant state.when_us */
 };
 
 struct effect {
@@ -98,9 +99,14 @@ void limiter_release_logs(const struct limiter *limiter);
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
                     const struct limiter_ask *ask, struct decision *decision);
 
-/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. */
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
-                              struct decision *decision);
+#define TAKEN_UNKNOWN INT64_MIN
+
+/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. Of units that were
+ * taken at `taken_us`, what has left a rule's window or been replenished since is not given back: a window gets them
+ * back where they were counted, a LOG out of the entry of exactly that instant. With TAKEN_UNKNOWN they count as the
+ * newest. */
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+                              int64_t now_us, struct decision *decision);
 
 /* Refuses everything until `until_us`; 0 lifts the block. */
 void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision);

@@ -18,7 +18,7 @@
 /* Encodings are named by what they added; an unknown newer one is refused. */
 enum limiter_encoding {
     ENCODING_LIMITER = 1,
-    ENCODING_SLEEPING = 2,
+    ENCODING_SLEEPING = 2, /* values and effects with rules that sleep; effects that withdraw from a log */
     ENCODING_NEWEST = ENCODING_SLEEPING,
 };
 

@@ -35,6 +35,8 @@ int64_t sliding_log_wait_us(const struct rule *rule, const struct state *state, 
 enum fault sliding_log_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t sliding_log_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t sliding_log_deadline_us(const struct rule *rule, const struct state *state);
+int64_t sliding_log_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                 int64_t now_us);
 int64_t sliding_log_used(const struct rule *rule, const struct state *state, int64_t now_us);
 bool sliding_log_clamp(const struct rule *rule, struct state *state, int64_t now_us);
 

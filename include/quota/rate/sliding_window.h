@@ -24,5 +24,7 @@ int64_t sliding_window_wait_us(const struct rule *rule, const struct state *stat
 enum fault sliding_window_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t sliding_window_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t sliding_window_deadline_us(const struct rule *rule, const struct state *state);
+int64_t sliding_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                    int64_t now_us);
 int64_t sliding_window_used(const struct rule *rule, const struct state *state, int64_t now_us);
 bool sliding_window_clamp(const struct rule *rule, struct state *state, int64_t now_us);

@@ -26,4 +26,6 @@ int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_
 int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state);
 int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state);
 bool token_bucket_sane(const struct rule *rule, const struct state *state);
+int64_t token_bucket_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us);
 int64_t token_bucket_used(const struct rule *rule, const struct state *state, int64_t now_us);
