@@ -3,23 +3,30 @@
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
 #include "quota/rate/algorithm.h"
-#include "quota/rate/sliding_log.h"
 #include "quota/rate/takeover.h"
 
 /* ---- stored states --------------------------------------------------------------------------------------- */
 
-static struct sliding_log *stored_log(const struct limiter *limiter, uint32_t index)
+static bool has_object(const struct rule_set *set, uint32_t index)
 {
-    bool has_log = limiter->set->rules[index].algorithm == RULE_LOG && limiter->set->words_of[index] > 0;
-    return has_log ? limiter->words[limiter->set->word_of[index]].log : NULL;
+    return set->objects >> index & 1;
+}
+
+/* The functions of the object that rule `index` has. */
+static const struct algorithm_object *object_of(const struct rule_set *set, uint32_t index)
+{
+    return algorithm_of(&set->rules[index])->object;
+}
+
+static void **object_place(const struct limiter *limiter, uint32_t index)
+{
+    return (void **)&limiter->words[limiter->set->word_of[index]].object;
 }
 
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 {
+    if (has_object(limiter->set, index)) return object_of(limiter->set, index)->state(*object_place(limiter, index));
     const union word *words = limiter->words + limiter->set->word_of[index];
-    if (limiter->set->rules[index].algorithm == RULE_LOG) {
-        return sliding_log_state(stored_log(limiter, index));
-    }
     struct state state = {.fresh = false};
     switch (limiter->set->words_of[index]) {
     case 3: state.rest = words[2].number;   /* fall through */
@@ -32,21 +39,20 @@ struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 static void store_state(struct limiter *limiter, uint32_t index, const struct state *state)
 {
     union word *words = limiter->words + limiter->set->word_of[index];
-    uint8_t count = limiter->set->words_of[index];
-    if (limiter->set->rules[index].algorithm == RULE_LOG) {
-        if (count > 0) words->log = sliding_log_apply(words->log, state);
+    if (has_object(limiter->set, index)) {
+        words->object = object_of(limiter->set, index)->apply(words->object, state);
         return;
     }
-    switch (count) {
+    switch (limiter->set->words_of[index]) {
     case 3: words[2].number = state->rest;   /* fall through */
     case 2: words[1].number = state->amount; /* fall through */
     case 1: words[0].number = state->when_us;
     }
 }
 
-void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log)
+void limiter_put_object(struct limiter *limiter, uint32_t index, void *object)
 {
-    limiter->words[limiter->set->word_of[index]].log = log;
+    *object_place(limiter, index) = object;
 }
 
 /* Where an extra instant stands: the block first, then the queue's, at the end of the words. NULL = not kept. */
@@ -273,7 +279,7 @@ static bool keeps_state(const struct bench *bench)
 }
 
 /* The instant from which a rule has nothing to remember. */
-static int64_t rule_deadline_us(const struct limiter *limiter, uint32_t index)
+static inline int64_t rule_deadline_us(const struct limiter *limiter, uint32_t index)
 {
     const struct rule *rule = &limiter->set->rules[index];
     if (rule_is_constant(rule)) return 0;
@@ -314,8 +320,8 @@ static void put_to_sleep(const struct limiter *limiter, const struct bench *benc
     decision->sleeping_count = count;
 }
 
-/* Stores changed rules with what they took over. Where the charge follows, its states say it all, but for a LOG: an
- * entry that was taken over and one that is charged are two. */
+/* Stores changed rules with what they took over. Where the charge follows, its states say it all, but for an object: in
+ * a LOG what was taken over and what is charged are two entries. */
 static void effects_of_takeover(const struct limiter *limiter, const struct bench *bench, bool charge_follows,
                                 struct decision *decision)
 {
@@ -325,7 +331,7 @@ static void effects_of_takeover(const struct limiter *limiter, const struct benc
     put_to_sleep(limiter, bench, decision);
     add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < bench->count; i++) {
-        bool told = bench->inherited.converted >> i & 1 && (!charge_follows || bench->rules[i].algorithm == RULE_LOG);
+        bool told = bench->inherited.converted >> i & 1 && (!charge_follows || algorithm_of(&bench->rules[i])->object);
         if (told) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
     }
 }
@@ -457,7 +463,7 @@ int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int3
         int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
                                  : algorithm_of(rule)->refund(rule, &state, units, at_us);
         most = max_i64(most, returned);
-        if (returned > 0 && dated && rule->algorithm == RULE_LOG) {
+        if (returned > 0 && dated && algorithm_of(rule)->object) {
             add_effect(decision, EFFECT_WITHDRAW, i, (struct state){.when_us = taken_us, .amount = returned});
         } else if (returned > 0) {
             add_effect(decision, EFFECT_STATE, i, state);
@@ -514,7 +520,7 @@ static struct limiter *relayout(struct limiter *before, const struct rule *rules
         union word *old = before->words + before->set->word_of[from[i]];
         uint8_t old_count = before->set->words_of[from[i]], new_count = set->words_of[i];
         memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
-        if (set->rules[i].algorithm == RULE_LOG) old->log = NULL; /* moved, not to be freed below */
+        if (has_object(set, i)) old->object = NULL; /* moved, not to be freed below */
     }
     for (unsigned extra = EXTRA_BLOCK; extra <= EXTRA_QUEUE; extra <<= 1) {
         const int64_t *old = extra_word(before, extra);
@@ -559,8 +565,8 @@ struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t s
 
 static void withdraw(struct limiter *limiter, const struct effect *effect)
 {
-    union word *words = limiter->words + limiter->set->word_of[effect->index];
-    words->log = sliding_log_withdraw(words->log, effect->state.when_us, effect->state.amount);
+    void **object = object_place(limiter, effect->index);
+    *object = object_of(limiter->set, effect->index)->withdraw(*object, effect->state.when_us, effect->state.amount);
 }
 
 struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision)
@@ -616,7 +622,7 @@ bool limiter_accepts(const struct limiter *limiter, const struct decision *decis
         }
         if (effect->kind == EFFECT_WITHDRAW) {
             if (effect->index >= count || !algorithm_words(&rules[effect->index])) return false;
-            if (rules[effect->index].algorithm != RULE_LOG || effect->state.amount < 1) return false;
+            if (!algorithm_of(&rules[effect->index])->object || effect->state.amount < 1) return false;
         }
         if (effect->kind == EFFECT_STATE) {
             if (effect->index >= count || rule_is_constant(&rules[effect->index])) return false;
@@ -655,18 +661,22 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
         int8_t from = inherited.from[i];
-        if (from >= 0 && after->set->rules[i].algorithm == RULE_LOG) {
-            limiter_adopt_log(after, i, stored_log(before, (uint32_t)from));
-            limiter_adopt_log(before, (uint32_t)from, NULL);
+        if (from >= 0 && has_object(after->set, i)) {
+            void **moved = object_place(before, (uint32_t)from);
+            *object_place(after, i) = *moved;
+            *moved = NULL;
         }
         store_state(after, i, &states[i]);
     }
-    limiter_release_logs(before);
+    limiter_release_objects(before);
 }
 
-void limiter_release_logs(const struct limiter *limiter)
+void limiter_release_objects(const struct limiter *limiter)
 {
-    for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) sliding_log_free(stored_log(limiter, i));
+    for (uint32_t left = limiter->set->objects; left > 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        object_of(limiter->set, i)->free(*object_place(limiter, i));
+    }
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
@@ -674,14 +684,22 @@ void limiter_release_logs(const struct limiter *limiter)
 void limiter_free(struct limiter *limiter)
 {
     if (!limiter) return;
-    limiter_release_logs(limiter);
+    limiter_release_objects(limiter);
     rule_set_release(limiter->set);
     memory_free(limiter);
 }
 
+size_t limiter_objects_bytes(const struct limiter *limiter)
+{
+    size_t bytes = 0;
+    for (uint32_t left = limiter->set->objects; left > 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        bytes += object_of(limiter->set, i)->bytes(*object_place(limiter, i));
+    }
+    return bytes;
+}
+
 size_t limiter_bytes(const struct limiter *limiter)
 {
-    size_t bytes = sizeof(*limiter) + limiter->set->words * sizeof(union word);
-    for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) bytes += sliding_log_bytes(stored_log(limiter, i));
-    return bytes;
+    return sizeof(*limiter) + limiter->set->words * sizeof(union word) + limiter_objects_bytes(limiter);
 }

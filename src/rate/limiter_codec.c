@@ -2,7 +2,6 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/algorithm.h"
 #include "quota/rate/rule_codec.h"
-#include "quota/rate/sliding_log.h"
 
 #define KIND_SHIFT   5
 #define INDEX_MASK   0x1fu
@@ -37,27 +36,27 @@ void limiter_states_encode(const struct limiter *limiter, struct sink *sink)
     const struct rule_set *set = limiter->set;
     for (uint32_t i = 0; i < rule_set_total(set); i++) {
         if (set->words_of[i] == 0) continue;
-        struct state state = limiter_stored_state(limiter, i);
-        if (set->rules[i].algorithm == RULE_LOG) {
-            sliding_log_encode(state.log, sink);
+        if (set->objects >> i & 1) {
+            algorithm_of(&set->rules[i])->object->encode(limiter->words[set->word_of[i]].object, sink);
         } else {
+            struct state state = limiter_stored_state(limiter, i);
             state_encode(&state, sink);
         }
     }
 }
 
-/* States are read as the effects that would make them; logs are made apart. */
+/* States are read as the effects that would make them; objects are made apart. */
 bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
 {
     const struct rule_set *set = limiter->set;
-    struct sliding_log *logs[RULES_MAX];
+    void *objects[RULES_MAX];
     struct decision made;
     made.effects_count = 0;
     for (uint32_t i = 0; i < rule_set_total(set); i++) {
-        logs[i] = NULL;
+        objects[i] = NULL;
         if (set->words_of[i] == 0 || cursor->bad) continue;
-        if (set->rules[i].algorithm == RULE_LOG) {
-            logs[i] = sliding_log_decode(cursor);
+        if (set->objects >> i & 1) {
+            objects[i] = algorithm_of(&set->rules[i])->object->decode(cursor);
         } else {
             made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(cursor)};
         }
@@ -65,8 +64,9 @@ bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
     bool accepted = !cursor->bad && limiter_accepts(limiter, &made);
     if (accepted) (void)limiter_apply(limiter, &made); /* states alone: it stays where it is */
     for (uint32_t i = 0; i < rule_set_total(set); i++) {
-        if (accepted && logs[i]) limiter_adopt_log(limiter, i, logs[i]);
-        if (!accepted) sliding_log_free(logs[i]);
+        if (!objects[i]) continue;
+        if (accepted) limiter_put_object(limiter, i, objects[i]);
+        if (!accepted) algorithm_of(&set->rules[i])->object->free(objects[i]);
     }
     return accepted;
 }
@@ -128,25 +128,22 @@ static void rules_effect_encode(const struct decision *decision, struct sink *si
     }
 }
 
-/* Is there an effect that the first encoding does not have? */
-static bool is_of_second_encoding(const struct decision *decision)
+/* Is this an effect that the first encoding does not have? */
+static inline bool needs_second_encoding(const struct decision *decision, const struct effect *effect)
 {
-    for (uint32_t i = 0; i < decision->effects_count; i++) {
-        enum effect_kind kind = decision->effects[i].kind;
-        if (kind == EFFECT_WITHDRAW || (kind == EFFECT_RULES && decision->sleeping_count > 0)) return true;
-    }
-    return false;
+    return effect->kind == EFFECT_WITHDRAW || (effect->kind == EFFECT_RULES && decision->sleeping_count > 0);
 }
 
 void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)
 {
-    bool new_rules = decision->effects_count > 0 && decision->effects[0].kind == EFFECT_RULES;
-    uint32_t sleeping = new_rules ? decision->sleeping_count : 0;
-    uint8_t encoding = is_of_second_encoding(decision) ? ENCODING_SLEEPING : ENCODING_LIMITER;
-    sink_byte(sink, (uint8_t)(encoding | (lasting ? LASTING_FLAG : 0)));
+    size_t head = sink->size;
+    uint8_t encoding = ENCODING_LIMITER;
+    sink_byte(sink, 0); /* which encoding it takes is known at the end */
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
-        uint32_t index = effect->kind == EFFECT_RULES ? sleeping : effect->index;
+        uint32_t index = effect->index;
+        if (effect->kind == EFFECT_RULES) index = decision->sleeping_count;
+        if (needs_second_encoding(decision, effect)) encoding = ENCODING_SLEEPING;
         sink_byte(sink, (uint8_t)((uint32_t)effect->kind << KIND_SHIFT | index));
         switch (effect->kind) {
         case EFFECT_RULES: rules_effect_encode(decision, sink); break;
@@ -159,6 +156,7 @@ void effects_encode(const struct decision *decision, bool lasting, struct sink *
             break;
         }
     }
+    sink->data[head] = (char)(encoding | (lasting ? LASTING_FLAG : 0));
 }
 
 static void rules_effect_decode(struct cursor *cursor, uint32_t sleeping, struct rule *rules, struct decision *decision)
@@ -217,5 +215,9 @@ bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *dec
         effect_decode(&cursor, rules, decision);
     }
     if (!cursor_done(&cursor) || decision->effects_count == 0) return false;
-    return (encoding == ENCODING_SLEEPING) == is_of_second_encoding(decision); /* one form for one thing */
+    bool second = false;
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        second = second || needs_second_encoding(decision, &decision->effects[i]);
+    }
+    return (encoding == ENCODING_SLEEPING) == second; /* one form for one thing */
 }

@@ -46,6 +46,7 @@ static struct rule_set *set_new(const void *key, uint32_t count, uint32_t sleepi
         set->word_of[i] = words;
         set->words_of[i] = (uint8_t)algorithm_words(&set->rules[i]);
         words = (uint8_t)(words + set->words_of[i]);
+        if (set->words_of[i] > 0 && algorithm_of(&set->rules[i])->object) set->objects |= UINT32_C(1) << i;
         int64_t grain_us = grain_us_of(&set->rules[i]);
         if (grain_us > set->grain_us) set->grain_us = grain_us;
     }

@@ -223,7 +223,7 @@ int sliding_log_words(const struct rule *rule)
 }
 
 /* Units of the log that came after the horizon. */
-static int64_t units_after(const struct sliding_log *log, int64_t horizon_us)
+static inline int64_t units_after(const struct sliding_log *log, int64_t horizon_us)
 {
     int64_t units = log ? log->units : 0;
     struct walk walk = walk_begin(log);
@@ -234,7 +234,8 @@ static int64_t units_after(const struct sliding_log *log, int64_t horizon_us)
 void sliding_log_settle(const struct rule *rule, struct state *state, int64_t now_us)
 {
     int64_t at_us = max_i64(now_us, state->when_us);
-    int64_t logged = state->rest > 0 ? units_after(state->log, state->rest) : state->log ? state->log->units : 0;
+    int64_t logged = state->log ? state->log->units : 0;
+    if (state->rest > 0) logged = units_after(state->log, state->rest); /* settled before */
     int64_t difference = state->amount - logged; /* > 0: not in the log yet; < 0: given back, not taken out yet */
     state->rest = max_i64(state->rest, at_us - rule->period_us);
     if (difference > 0 && state->when_us <= state->rest) difference = 0;
@@ -320,3 +321,50 @@ bool sliding_log_clamp(const struct rule *rule, struct state *state, int64_t now
     state->when_us = walk.at_us;
     return true;
 }
+
+/* ---- the row's object ------------------------------------------------------------------------------------ */
+
+static struct state object_state(const void *object)
+{
+    return sliding_log_state(object);
+}
+
+static void *object_apply(void *object, const struct state *state)
+{
+    return sliding_log_apply(object, state);
+}
+
+static void *object_withdraw(void *object, int64_t at_us, int64_t units)
+{
+    return sliding_log_withdraw(object, at_us, units);
+}
+
+static void object_encode(const void *object, struct sink *sink)
+{
+    sliding_log_encode(object, sink);
+}
+
+static void *object_decode(struct cursor *cursor)
+{
+    return sliding_log_decode(cursor);
+}
+
+static void object_free(void *object)
+{
+    sliding_log_free(object);
+}
+
+static size_t object_bytes(const void *object)
+{
+    return sliding_log_bytes(object);
+}
+
+const struct algorithm_object sliding_log_object = {
+    .state = object_state,
+    .apply = object_apply,
+    .withdraw = object_withdraw,
+    .encode = object_encode,
+    .decode = object_decode,
+    .free = object_free,
+    .bytes = object_bytes,
+};

@@ -7,7 +7,20 @@
  * restate, the state given is settled. Rules are completed and not constant (limit > 0). */
 #pragma once
 
+#include "quota/base/buffer.h"
 #include "quota/rate/rule.h"
+
+/* What an algorithm does with a heap object that holds the state in place of numbers. The one word of such a rule is
+ * its address; NULL is an object in which nothing has happened yet, and every function takes and answers it. */
+struct algorithm_object {
+    struct state (*state)(const void *object);               /* as numbers, which may point to the object */
+    void *(*apply)(void *object, const struct state *state); /* makes it agree with what was decided; it may move */
+    void *(*withdraw)(void *object, int64_t at_us, int64_t units); /* what refund_taken has found is taken out */
+    void (*encode)(const void *object, struct sink *sink);
+    void *(*decode)(struct cursor *cursor); /* marks the cursor bad on anything that encode does not write */
+    void (*free)(void *object);             /* any thread */
+    size_t (*bytes)(const void *object);    /* heap bytes held */
+};
 
 struct algorithm {
     const char *word; /* as users write it */
@@ -43,6 +56,8 @@ struct algorithm {
     bool (*sane)(const struct rule *rule, const struct state *state);
     /* How long an ask admitted now waits for its turn; NULL = never waits. */
     int64_t (*delay_us)(const struct rule *rule, const struct state *state, int64_t now_us);
+    /* NULL = the state is numbers and nothing else. */
+    const struct algorithm_object *object;
 };
 
 extern const struct algorithm algorithms[RULE_ALGORITHMS_COUNT];

@@ -72,7 +72,7 @@ struct decision {
 
 union word {
     int64_t number;
-    struct sliding_log *log;
+    void *object; /* where the algorithm has one: algorithm.h */
 };
 
 struct limiter {
@@ -88,11 +88,11 @@ struct limiter_lent {
 };
 struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rule_set *set, const union word *words);
 
-/* The words of `before` go over to the rules of `after` as of `as_of_us`; its logs move along. */
+/* The words of `before` go over to the rules of `after` as of `as_of_us`; its objects move along. */
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us);
 
-/* Frees what the words hold (logs), not the limiter itself. */
-void limiter_release_logs(const struct limiter *limiter);
+/* Frees what the words hold (objects), not the limiter itself. */
+void limiter_release_objects(const struct limiter *limiter);
 
 /* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
  * here when they differ from the stored ones and must outlive the decision. */
@@ -135,13 +135,16 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
                     struct verdict verdicts[RULES_MAX]);
 
 /* For the codec: a limiter under these rules whose words are all zero; what rule `index`, which may sleep, has stored
- * (fresh where nothing is); and a decoded log put in its place. */
+ * (fresh where nothing is); and a decoded object put in its place. */
 struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t sleeping);
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
-void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);
+void limiter_put_object(struct limiter *limiter, uint32_t index, void *object);
 
 /* Frees the value and what it shares; NULL is allowed. Safe on any thread. */
 void limiter_free(struct limiter *limiter);
 
-/* Heap bytes of the value, its logs included, shared rules not. */
+/* Heap bytes of the objects that its words hold. */
+size_t limiter_objects_bytes(const struct limiter *limiter);
+
+/* Heap bytes of the value, its objects included, shared rules not. */
 size_t limiter_bytes(const struct limiter *limiter);

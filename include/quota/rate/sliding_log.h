@@ -20,8 +20,7 @@
  * A clock that steps back appends at the newest instant, so an entry never leaves early. */
 #pragma once
 
-#include "quota/base/buffer.h"
-#include "quota/rate/rule.h"
+#include "quota/rate/algorithm.h"
 
 /* Entries in one log: bounds memory (about 1 MB) and the walk of one decision (about a third of a ms). */
 #define LOG_ENTRIES_MAX 100000
@@ -39,6 +38,9 @@ int64_t sliding_log_refund_taken(const struct rule *rule, struct state *state, i
                                  int64_t now_us);
 int64_t sliding_log_used(const struct rule *rule, const struct state *state, int64_t now_us);
 bool sliding_log_clamp(const struct rule *rule, struct state *state, int64_t now_us);
+
+/* The log as the object of its algorithm's row. */
+extern const struct algorithm_object sliding_log_object;
 
 /* Makes the log agree with `state`: drops entries up to its horizon, then appends or takes back (newest first) the
  * difference in units. `log` may be NULL; the result may have moved and is NULL once empty. */
