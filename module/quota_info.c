@@ -138,7 +138,7 @@ static void subject_of(const struct standing *standing, struct subject *subject)
     for (uint32_t i = 0; account && i < account->slots_count; i++) {
         const struct slot_rest *rest = account->slots[i].rest;
         bool own = rest && rest->own && (rest->own_until_us == 0 || rest->own_until_us > standing->now_us);
-        if (own) add_subject(subject, label_bytes(account->slots[i].resource));
+        if (own) add_subject(subject, interned_string_bytes(account->slots[i].resource));
     }
 }
 
@@ -153,7 +153,7 @@ static enum account_fault stand(const struct standing *standing, struct bytes re
 static void reply_life(RedisModuleCtx *ctx, const struct standing *standing, struct bytes name)
 {
     const struct plan *plan = standing_last_plan(standing);
-    struct bytes zone = label_bytes(standing->zone);
+    struct bytes zone = interned_string_bytes(standing->zone);
     reply_field_text(ctx, "account", name);
     reply_field_text(ctx, "plan", plan->name);
     reply_field_integer(ctx, "revision", plan->revision);
@@ -195,7 +195,8 @@ static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
         reply_field_integer(ctx, "at", millis_floor(note.at_us));
         reply_field_word(ctx, "act", acts[note.act]);
         reply_field_text(ctx, "actor", note.actor);
-        reply_field_text(ctx, "resource", named ? label_bytes(account->slots[note.slot - 1].resource) : BYTES(""));
+        reply_field_text(ctx, "resource",
+                         named ? interned_string_bytes(account->slots[note.slot - 1].resource) : BYTES(""));
         reply_field_integer(ctx, "amount", note.amount);
         reply_field_text(ctx, "reason", note.reason);
     }
@@ -383,7 +384,7 @@ static void reply_cycle(RedisModuleCtx *ctx, uint64_t code, const struct closed_
 
 static void reply_history(RedisModuleCtx *ctx, const struct standing *standing, struct telling *telling, int64_t most)
 {
-    struct bytes name = label_bytes(standing->zone);
+    struct bytes name = interned_string_bytes(standing->zone);
     const struct zone *zone = name.size > 0 ? zones_find(name, NULL) : zone_utc();
     int64_t count = 0;
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);

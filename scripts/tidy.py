@@ -48,8 +48,7 @@ SIDEWAYS = {  # who: whom
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.
 CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h utlist.h"
-CORE_SYSTEM_HEADERS_OF = {"expect": "stdatomic.h", "memory": "stdlib.h", "rule_set": "pthread.h",
-                          "label": "pthread.h", "plan": "pthread.h"}
+CORE_SYSTEM_HEADERS_OF = {"expect": "stdatomic.h", "memory": "stdlib.h", "intern": "pthread.h", "plan": "pthread.h"}
 # Functions of these headers are described where their common shape is: by the field of the same name.
 DESCRIBED_IN = {"rate": "include/quota/rate/algorithm.h"}  # folder: the header
 NO_TEST = {

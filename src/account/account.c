@@ -14,11 +14,11 @@ static struct account_rest *rest_of(struct account *account)
     return account->rest;
 }
 
-static void label_replace(const struct label **place, struct bytes bytes)
+static void interned_string_replace(const struct interned_string **place, struct bytes bytes)
 {
-    const struct label *before = *place;
-    *place = bytes.size > 0 ? label_take(bytes) : NULL;
-    label_release(before);
+    const struct interned_string *before = *place;
+    *place = bytes.size > 0 ? interned_string_take(bytes) : NULL;
+    interned_string_release(before);
 }
 
 /* ---- the block ------------------------------------------------------------------------------------------- */
@@ -69,7 +69,7 @@ struct account *account_new(void)
 static struct account *add_slot(struct account *account, struct bytes resource)
 {
     account = open_gap(account, &account->slots[account->slots_count], sizeof(struct slot));
-    account->slots[account->slots_count++] = (struct slot){.resource = label_take(resource)};
+    account->slots[account->slots_count++] = (struct slot){.resource = interned_string_take(resource)};
     lay_windows(account);
     return account;
 }
@@ -244,7 +244,7 @@ static void apply_life(struct account *account, const struct change *change)
 {
     account->state = change->state;
     account->anchor_us = change->anchor_us;
-    label_replace(&account->zone, change->body);
+    interned_string_replace(&account->zone, change->body);
     if (change->expires_us > 0 || account->rest) rest_of(account)->expires_us = change->expires_us;
 }
 
@@ -393,7 +393,7 @@ int64_t account_deadline_us(const struct account *account)
 int32_t account_slot(const struct account *account, struct bytes resource)
 {
     for (int32_t i = 0; account && i < account->slots_count; i++) {
-        if (bytes_equal(label_bytes(account->slots[i].resource), resource)) return i;
+        if (bytes_equal(interned_string_bytes(account->slots[i].resource), resource)) return i;
     }
     return -1;
 }
@@ -408,7 +408,7 @@ static void rest_free(struct account_rest *rest)
     memory_free(rest);
 }
 
-/* Counts of shared plans and labels are guarded by their tables' mutexes: any thread may do this. */
+/* Counts of shared plans and strings are guarded by their tables' mutexes: any thread may do this. */
 void account_free(struct account *account)
 {
     if (!account) return;
@@ -416,7 +416,7 @@ void account_free(struct account *account)
     receipts_free(account->receipts);
     rest_free(account->rest);
     plan_release(account->plan);
-    label_release(account->zone);
+    interned_string_release(account->zone);
     memory_free(account);
 }
 

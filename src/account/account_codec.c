@@ -38,7 +38,7 @@ static void encode_slot(const struct slot *slot, struct sink *sink)
 {
     static const struct slot_rest nothing;
     const struct slot_rest *rest = slot->rest ? slot->rest : &nothing;
-    sink_bytes(sink, label_bytes(slot->resource));
+    sink_bytes(sink, interned_string_bytes(slot->resource));
     encode_windows(slot, sink);
     encode_rates(slot, sink);
     encode_plan(rest->own, sink);
@@ -63,7 +63,7 @@ void account_encode(const struct account *account, struct sink *sink)
     sink_number(sink, account->settled_us);
     sink_signed(sink, account->anchor_us);
     sink_byte(sink, account->state);
-    sink_bytes(sink, label_bytes(account->zone));
+    sink_bytes(sink, interned_string_bytes(account->zone));
     encode_plan(account->plan, sink);
     sink_number(sink, rest->expires_us);
     encode_plan(rest->next, sink);
@@ -157,7 +157,7 @@ static void decode_slot(struct cursor *cursor, struct slot *slot)
     struct bytes resource = cursor_bytes(cursor);
     if (resource.size == 0 || resource.size > RESOURCE_NAME_MAX) cursor->bad = true;
     if (cursor->bad) return;
-    slot->resource = label_take(resource);
+    slot->resource = interned_string_take(resource);
     decode_windows(cursor, slot);
     decode_rates(cursor, slot);
     rest.own = decode_plan(cursor, true);
@@ -219,7 +219,7 @@ static void decode_head(struct cursor *cursor, struct account *account)
     bool sane = account->anchor_us >= -INSTANT_MAX_US && account->anchor_us <= INSTANT_MAX_US &&
                 account->state < ACCOUNT_STATES_COUNT && (zone.size == 0 || zone_name_valid(zone));
     if (!sane) cursor->bad = true;
-    if (!cursor->bad && zone.size > 0) account->zone = label_take(zone);
+    if (!cursor->bad && zone.size > 0) account->zone = interned_string_take(zone);
     account->plan = decode_plan(cursor, false);
     rest.expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
     rest.next = decode_plan(cursor, true);

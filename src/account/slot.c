@@ -302,7 +302,7 @@ void slot_free(struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->windows_count; i++) memory_free(slot->windows[i].rest);
     empty_rates(slot);
-    label_release(slot->resource);
+    interned_string_release(slot->resource);
     struct slot_rest *rest = slot->rest;
     if (!rest) return;
     for (uint32_t i = 0; i < rest->pasts_count; i++) history_free(rest->pasts[i].history);

@@ -63,7 +63,7 @@ static enum account_fault open_new(const struct account_host *host, const struct
 static bool open_fits(const struct standing *standing, const struct open_ask *ask)
 {
     if (ask->anchor_us != NOT_ASKED && ask->anchor_us != standing->anchor_us) return false;
-    return ask->zone.size == 0 || bytes_equal(ask->zone, label_bytes(standing->zone)) ||
+    return ask->zone.size == 0 || bytes_equal(ask->zone, interned_string_bytes(standing->zone)) ||
            (!standing->zone && bytes_equal(ask->zone, BYTES("UTC")));
 }
 
@@ -281,7 +281,7 @@ static enum account_fault reset(struct standing *standing, struct bytes resource
     struct bytes asked[ACCOUNT_SLOTS_MAX] = {{0}};
     uint32_t count = 0;
     for (uint32_t i = 0; i < standing->account->slots_count; i++) {
-        struct bytes name = label_bytes(standing->account->slots[i].resource);
+        struct bytes name = interned_string_bytes(standing->account->slots[i].resource);
         if (resource.size == 0 || bytes_equal(name, resource)) asked[count++] = name;
     }
     enum account_fault fault = standing_tell_all(standing, asked, count, &decision->changes);

@@ -75,7 +75,8 @@ static int64_t window_wait_us(const struct scene *scene, const struct quota_rule
     if (cycles < 0) return NEVER_US;
     if (cycles == 1) return wait_add(window->end_us - scene->standing->now_us, 0);
     const struct zone *zone = zone_utc();
-    if (scene->standing->zone) zone = scene->standing->host->find_zone(label_bytes(scene->standing->zone), NULL);
+    if (scene->standing->zone)
+        zone = scene->standing->host->find_zone(interned_string_bytes(scene->standing->zone), NULL);
     if (!zone) return NEVER_US;
     int64_t anchor_us = scene->standing->anchor_us;
     struct cycle cycle = period_cycle_at(&rule->period, zone, anchor_us, window->start_us);

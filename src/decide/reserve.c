@@ -171,7 +171,7 @@ static bool cut_run(const struct standing *standing, uint64_t code, int64_t made
     const struct zone *zone = zone_utc();
     struct period period;
     if (closed->count == 1) return true;
-    if (standing->zone) zone = standing->host->find_zone(label_bytes(standing->zone), NULL);
+    if (standing->zone) zone = standing->host->find_zone(interned_string_bytes(standing->zone), NULL);
     if (!zone || !period_from_code(code, &period)) return false;
     struct cycle cycle = period_cycle_at(&period, zone, standing->anchor_us, made_us);
     closed->start_us = cycle.start_us;
@@ -243,7 +243,7 @@ static enum account_fault resolve(struct standing *standing, const struct stored
     struct footing footing;
     const struct hold *hold = &stored->hold;
     int64_t units = hold->units / hold->amount * amount;
-    struct bytes resource = label_bytes(standing->account->slots[hold->slot].resource);
+    struct bytes resource = interned_string_bytes(standing->account->slots[hold->slot].resource);
     standing->ignored = stored;
     enum account_fault fault = standing_tell(standing, &resource, 1, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;

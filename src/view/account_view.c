@@ -86,7 +86,7 @@ enum account_fault standing_refusal(const struct standing *standing)
 static const struct zone *standing_zone(const struct standing *standing)
 {
     if (!standing->zone) return zone_utc();
-    return standing->host->find_zone(label_bytes(standing->zone), NULL);
+    return standing->host->find_zone(interned_string_bytes(standing->zone), NULL);
 }
 
 static bool hold_counts(const struct hold *hold, const struct footing *footing, const struct window *window)
@@ -476,7 +476,7 @@ static void tell_turns(const struct standing *standing, struct sink *changes)
                           .state = standing->state,
                           .anchor_us = standing->anchor_us,
                           .expires_us = standing->expires_us,
-                          .body = label_bytes(standing->zone)};
+                          .body = interned_string_bytes(standing->zone)};
     change_encode(&life, changes);
 }
 
@@ -503,7 +503,7 @@ static enum account_fault tell_slots(struct standing *standing, const struct byt
     struct footing footing;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; i < standing->account->slots_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        struct bytes resource = label_bytes(standing->account->slots[i].resource);
+        struct bytes resource = interned_string_bytes(standing->account->slots[i].resource);
         if (is_asked(resource, asked, asked_count)) continue;
         footing_begin(standing, resource, &footing);
         fault = footing_settle(standing, &footing, changes);

@@ -46,7 +46,7 @@ struct account_rest {
 
 struct account {
     const struct plan *plan;
-    const struct label *zone; /* NULL = UTC */
+    const struct interned_string *zone; /* NULL = UTC */
     struct receipts *receipts;
     struct account_rest *rest;
     int64_t anchor_us, settled_us;
@@ -95,5 +95,5 @@ bool account_adopt_part(struct account *account, const struct change *part);
 /* Frees the value; NULL is allowed. Any thread. */
 void account_free(struct account *account);
 
-/* Heap bytes of the value; shared plans and labels not. */
+/* Heap bytes of the value; shared plans and strings not. */
 size_t account_bytes(const struct account *account);

@@ -4,12 +4,11 @@
  *     key b ─┼─▶ struct rule_set  │ users: 3              │   a bucket then costs a pointer and its state
  *     key c ─┘                    └───────────────────────┘
  *
- * Taking happens on the server's main thread, giving back also on its lazy-free thread: a mutex guards the table.
- * (A forked child saves but neither takes nor gives back, so a lock held across fork harms nobody.) */
+ * Any thread may take and give back: intern.h. */
 #pragma once
 
+#include "quota/base/intern.h"
 #include "quota/rate/rule.h"
-#include <uthash.h>
 
 /* Instants that a limiter may keep behind its rules' words: until when it refuses, until when its places are taken. */
 enum rule_set_extra {
@@ -18,7 +17,7 @@ enum rule_set_extra {
 };
 
 struct rule_set {
-    int64_t users;
+    struct interned interned;
     int64_t grain_us;            /* a power of two: how finely the keys' times to live are kept, see rule_set_take */
     uint32_t count;              /* rules that decide, 0 … RULES_MAX */
     uint32_t sleeping;           /* rules behind them that only keep their states: limiter.h. RULES_MAX together */
@@ -27,8 +26,7 @@ struct rule_set {
     uint8_t words;               /* all words of a limiter with these rules */
     uint8_t word_of[RULES_MAX];  /* where each rule's words begin */
     uint8_t words_of[RULES_MAX]; /* how many it has; 0 for constant rules */
-    UT_hash_handle hh;
-    struct rule rules[]; /* `count` completed rules, then `sleeping` ones, then nothing */
+    struct rule rules[];         /* `count` completed rules, then `sleeping` ones, then nothing */
 };
 
 /* All rules that have a place among the words. */

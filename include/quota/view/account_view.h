@@ -68,7 +68,7 @@ struct standing {
     const struct account_host *host;
     int64_t now_us; /* the instant that counts: never before the last change */
     const struct plan *plan;
-    const struct label *zone;
+    const struct interned_string *zone;
     int64_t anchor_us, expires_us;
     uint8_t state;
     struct turn turns[TURNS_MAX];
