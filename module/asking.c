@@ -37,7 +37,7 @@ bool asking_begin_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, st
 }
 
 /* Somebody on a list is not asked for: permitted without limit, or refused for as long as he is listed. */
-static struct verdict verdict_of_list(const struct policy_choice *choice, const struct limiter_ask *ask)
+static struct verdict verdict_of_list(const struct policy_choice *choice, const struct limiter_request *ask)
 {
     if (choice->kind == CHOICE_PERMIT) {
         return (struct verdict){.granted = ask->cost, .limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
@@ -46,7 +46,7 @@ static struct verdict verdict_of_list(const struct policy_choice *choice, const 
     return (struct verdict){.wait_us = left_us, .reset_us = left_us, .rule = -1};
 }
 
-void asking_decide(const struct asking *asking, const struct limiter *limiter, struct limiter_ask ask,
+void asking_decide(const struct asking *asking, const struct limiter *limiter, struct limiter_request ask,
                    struct decision *decision)
 {
     bool listed = asking->choice.kind != CHOICE_RULES;
@@ -69,5 +69,5 @@ void asking_decide(const struct asking *asking, const struct limiter *limiter, s
         decision->verdict.granted = ask.cost;
         decision->verdict.wait_us = 0;
     }
-    if (ask.mode != ASK_PEEK) metrics_count(cause);
+    if (ask.mode != MODE_PEEK) metrics_count(cause);
 }

@@ -22,5 +22,5 @@ bool asking_begin_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, st
                            struct bytes address, int64_t now_us, struct asking *asking);
 
 /* Decides against a limiter; as limiter_decide, lists and shadow included. */
-void asking_decide(const struct asking *asking, const struct limiter *limiter, struct limiter_ask ask,
+void asking_decide(const struct asking *asking, const struct limiter *limiter, struct limiter_request ask,
                    struct decision *decision);

@@ -32,9 +32,9 @@ struct consume_request {
     }
 
 static const struct argument mode_choice[] = {
-    FLAG_VALUE("UPTO", ASK_UPTO, "Grant what is left of the amount, at least one."),
-    FLAG_VALUE("CHECK", ASK_PEEK, "Only look: nothing is charged or stored."),
-    FLAG_VALUE("FORCE", ASK_FORCE, "Charge it whatever the limits say."),
+    FLAG_VALUE("UPTO", MODE_UPTO, "Grant what is left of the amount, at least one."),
+    FLAG_VALUE("CHECK", MODE_PEEK, "Only look: nothing is charged or stored."),
+    FLAG_VALUE("FORCE", MODE_FORCE, "Charge it whatever the limits say."),
     {0},
 };
 
@@ -64,7 +64,7 @@ static bool ids_fit_or_reply(RedisModuleCtx *ctx, const struct consume_request *
 static void count(struct account_call *call, const struct consume_ask *ask)
 {
     struct account *account = account_of(call);
-    if (call->decision.replayed || ask->mode == ASK_PEEK) return;
+    if (call->decision.replayed || ask->mode == MODE_PEEK) return;
     metrics_count(call->decision.denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
     for (uint32_t i = 0; call->decision.denied && account && i < ask->count; i++) {
         int32_t slot = account_slot(account, ask->items[i].resource);
@@ -84,7 +84,7 @@ static bool consume_or_reply(RedisModuleCtx *ctx, struct account_call *call, str
 
 static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct consume_request request = {.mode = ASK_ALL};
+    struct consume_request request = {.mode = MODE_ALL};
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, consume_arguments, argv, argc, &request)) return REDISMODULE_OK;
@@ -94,7 +94,7 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct consume_item item = {request.resource, request.amount};
     struct consume_ask ask = {.items = &item,
                               .count = 1,
-                              .mode = (enum ask_mode)request.mode,
+                              .mode = (enum request_mode)request.mode,
                               .id = request.id,
                               .sticky = request.sticky != 0};
     if (consume_or_reply(ctx, &call, &ask)) reply_verdict(ctx, &call.decision.verdicts[0]);
@@ -164,7 +164,7 @@ static bool items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pai
 
 static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct consume_request request = {.mode = ASK_ALL};
+    struct consume_request request = {.mode = MODE_ALL};
     struct consume_item items[BATCH_ITEMS_MAX];
     struct account_call call;
 
@@ -176,7 +176,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                               .count = (uint32_t)request.pairs.count,
                               .batch = true,
                               .any = request.any != 0,
-                              .mode = request.check ? ASK_PEEK : ASK_ALL,
+                              .mode = request.check ? MODE_PEEK : MODE_ALL,
                               .id = request.id,
                               .sticky = request.sticky != 0};
     if (consume_or_reply(ctx, &call, &ask)) {
@@ -203,7 +203,7 @@ static const struct argument refund_arguments[] = {
 
 static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct consume_request request = {.mode = ASK_ALL};
+    struct consume_request request = {.mode = MODE_ALL};
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &request)) return REDISMODULE_OK;

@@ -35,7 +35,7 @@ static const struct argument reserve_arguments[] = {
      .name = "upto",
      .token = "UPTO",
      .offset = offsetof(struct reserve_request, mode),
-     .lowest = ASK_UPTO,
+     .lowest = MODE_UPTO,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Hold what is left of the amount, at least one."},
     {0},
@@ -51,7 +51,7 @@ static void count_denied(struct account_call *call, struct bytes resource)
 
 static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_request request = {.mode = ASK_ALL};
+    struct reserve_request request = {.mode = MODE_ALL};
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, reserve_arguments, argv, argc, &request)) return REDISMODULE_OK;
@@ -62,7 +62,7 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                               .resource = request.resource,
                               .amount = request.amount,
                               .ttl_us = request.ttl_us,
-                              .mode = (enum ask_mode)request.mode,
+                              .mode = (enum request_mode)request.mode,
                               .now_us = call.now_us};
     reserve_decide(account_of(&call), &call.host, &ask, &call.decision);
     if (accounts_commit_or_reply(ctx, &call)) {

@@ -29,7 +29,7 @@ static const struct argument arguments[] = {
           "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    ASK_MODE(struct allow_request, mode),
+    REQUEST_MODE(struct allow_request, mode),
     FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
     FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
@@ -47,17 +47,17 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
     request.policy = request.subject = request.address = (struct bytes){"", 0};
     request.cost = 1;
-    request.mode = ASK_ALL;
+    request.mode = MODE_ALL;
     request.wait_us = request.block_us = 0;
     if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (request.wait_us > 0 && (request.mode == ASK_UPTO || request.mode == ASK_FORCE)) {
+    if (request.wait_us > 0 && (request.mode == MODE_UPTO || request.mode == MODE_FORCE)) {
         return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
     }
-    struct limiter_ask ask = {.cost = request.cost,
-                              .block_us = request.block_us,
-                              .wait_us = request.wait_us,
-                              .now_us = clock_now_us(),
-                              .mode = (enum ask_mode)request.mode};
+    struct limiter_request ask = {.cost = request.cost,
+                                  .block_us = request.block_us,
+                                  .wait_us = request.wait_us,
+                                  .now_us = clock_now_us(),
+                                  .mode = (enum request_mode)request.mode};
     if (!asking_begin_or_reply(ctx, &request.rules, request.policy, request.subject, request.address, ask.now_us,
                                &asking)) {
         return REDISMODULE_OK;

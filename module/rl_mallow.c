@@ -56,18 +56,18 @@ static const struct argument arguments[] = {
      .name = "peek",
      .token = "PEEK",
      .offset = offsetof(struct mallow_request, mode),
-     .lowest = ASK_PEEK,
+     .lowest = MODE_PEEK,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Only look: take nothing, replicate nothing."},
     {0},
 };
 
 /* Opens key `i` and decides its ask. False when its error stands in the reply already; else the handle is open. */
-static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i, enum ask_mode mode,
-                            struct handle *handle, struct decision *decision)
+static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i,
+                            enum request_mode mode, struct handle *handle, struct decision *decision)
 {
     struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
-    struct limiter_ask ask = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
+    struct limiter_request ask = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
     struct asking asking;
     if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
     if (!asking_begin_or_reply(ctx, &set->rules, set->policy, (struct bytes){"", 0}, (struct bytes){"", 0},
@@ -90,7 +90,7 @@ static void ask_each(RedisModuleCtx *ctx, const struct mallow_request *request)
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
-        if (!decide_or_reply(ctx, request, i, (enum ask_mode)request->mode, &handle, &decision)) continue;
+        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision)) continue;
         handle.batch = &batch;
         commit(ctx, &handle, &decision, request->now_us);
         handle_close(&handle);
@@ -120,7 +120,7 @@ static bool look_at_all_or_reply(RedisModuleCtx *ctx, const struct mallow_reques
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
-        if (!decide_or_reply(ctx, request, i, ASK_PEEK, &handle, &decision)) return false;
+        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &handle, &decision)) return false;
         handle_close(&handle);
         verdicts[i] = decision.verdict;
         *admitted = *admitted && decision.verdict.granted > 0;
@@ -134,7 +134,7 @@ static void ask_all(RedisModuleCtx *ctx, const struct mallow_request *request)
     struct verdict *verdicts = RedisModule_Alloc(size);
     bool admitted;
     if (look_at_all_or_reply(ctx, request, verdicts, &admitted)) {
-        if (admitted && request->mode != ASK_PEEK) {
+        if (admitted && request->mode != MODE_PEEK) {
             ask_each(ctx, request); /* the same instant, distinct keys: every one admits */
         } else {
             RedisModule_ReplyWithArray(ctx, request->keys.count);
@@ -159,7 +159,7 @@ static int tell_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int
 static int mallow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (RedisModule_IsKeysPositionRequest(ctx)) return tell_key_positions(ctx, argv, argc);
-    struct mallow_request request = {.cost = 1, .mode = ASK_ALL, .now_us = clock_now_us()};
+    struct mallow_request request = {.cost = 1, .mode = MODE_ALL, .now_us = clock_now_us()};
 
     if (arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) {
         if (request.with.count != 1 && request.with.count != request.keys.count) {

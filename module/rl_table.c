@@ -59,13 +59,13 @@ static const struct argument take_arguments[] = {
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0, "Who asks: any bytes, 512 at most."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    ASK_MODE(struct take_request, mode),
+    REQUEST_MODE(struct take_request, mode),
     {0},
 };
 
 static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct take_request request = {.cost = 1, .mode = ASK_ALL};
+    struct take_request request = {.cost = 1, .mode = MODE_ALL};
     struct handle handle;
     struct table_decision decision;
 
@@ -79,12 +79,13 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         handle_close(&handle);
         return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
     }
-    struct limiter_ask ask = {.cost = request.cost, .now_us = clock_now_us(), .mode = (enum ask_mode)request.mode};
+    struct limiter_request ask = {
+        .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode};
     table_decide_take(handle.value, request.subject, &ask, &decision);
     if (decision.limits.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
     handle_close(&handle);
     if (decision.limits.fault != FAULT_NONE) return reply_fault(ctx, decision.limits.fault);
-    if (ask.mode != ASK_PEEK) metrics_count(cause_of(&decision.limits.verdict));
+    if (ask.mode != MODE_PEEK) metrics_count(cause_of(&decision.limits.verdict));
     return reply_verdict(ctx, &decision.limits.verdict);
 }
 

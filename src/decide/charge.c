@@ -237,10 +237,11 @@ struct rates {
     struct decision decision;
 };
 
-static enum account_fault ask_rates(const struct scene *scene, struct rates *rates, int64_t units, enum ask_mode mode)
+static enum account_fault ask_rates(const struct scene *scene, struct rates *rates, int64_t units,
+                                    enum request_mode mode)
 {
     const struct limiter *limiter = scene->footing->stored ? scene->footing->stored->rates : NULL;
-    struct limiter_ask ask = {.cost = units, .now_us = scene->standing->now_us, .mode = mode};
+    struct limiter_request ask = {.cost = units, .now_us = scene->standing->now_us, .mode = mode};
     rates->count = entitlement_rates(scene->entitlement, rates->rules, rates->places);
     if (rates->count == 0) return ACCOUNT_FAULT_NONE;
     limiter_decide(limiter, rates->rules, rates->count, &ask, &rates->decision);
@@ -326,21 +327,21 @@ static enum account_fault admit(const struct scene *scene, const struct charge *
 {
     int64_t cost = scene->entitlement->cost, units = charge->amount * cost;
     *granted = charge->amount;
-    if (charge->mode == ASK_FORCE) return ask_rates(scene, rates, units, ASK_FORCE);
+    if (charge->mode == MODE_FORCE) return ask_rates(scene, rates, units, MODE_FORCE);
     int64_t available = smallest_available(scene, 0, 0);
-    if (charge->mode == ASK_UPTO) {
+    if (charge->mode == MODE_UPTO) {
         if (available != UNLIMITED) *granted = min_i64(*granted, available / cost);
-        if (*granted == 0) return ask_rates(scene, rates, cost, ASK_PEEK);
-        enum account_fault fault = ask_rates(scene, rates, *granted * cost, ASK_UPTO);
+        if (*granted == 0) return ask_rates(scene, rates, cost, MODE_PEEK);
+        enum account_fault fault = ask_rates(scene, rates, *granted * cost, MODE_UPTO);
         if (fault != ACCOUNT_FAULT_NONE || rates->count == 0) return fault;
         int64_t fits = rates->decision.verdict.granted / cost;
         bool exact = fits * cost == rates->decision.verdict.granted && fits > 0;
         *granted = fits;
-        return exact ? ACCOUNT_FAULT_NONE : ask_rates(scene, rates, max_i64(fits, 1) * cost, ASK_ALL);
+        return exact ? ACCOUNT_FAULT_NONE : ask_rates(scene, rates, max_i64(fits, 1) * cost, MODE_ALL);
     }
     bool denied = available != UNLIMITED && units > available;
-    bool looks = charge->mode == ASK_PEEK || denied;
-    enum account_fault fault = ask_rates(scene, rates, units, looks ? ASK_PEEK : ASK_ALL);
+    bool looks = charge->mode == MODE_PEEK || denied;
+    enum account_fault fault = ask_rates(scene, rates, units, looks ? MODE_PEEK : MODE_ALL);
     denied = denied || (rates->count > 0 && rates->decision.verdict.granted == 0);
     if (denied) *granted = 0;
     return fault;
@@ -387,12 +388,12 @@ enum account_fault charge_decide(struct standing *standing, struct footing *foot
     struct charge asked = *charge;
     rates.count = 0; /* and the rest, which is large, means nothing */
     scene.holds = charge->holds;
-    if (charge->mode == ASK_UPTO) asked.amount = min_i64(asked.amount, INT64_MAX / footing->entitlement->cost);
+    if (charge->mode == MODE_UPTO) asked.amount = min_i64(asked.amount, INT64_MAX / footing->entitlement->cost);
     if (!multiply_checked(asked.amount, footing->entitlement->cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
     enum account_fault fault = admit(&scene, &asked, &rates, &granted);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (granted == 0 || charge->mode == ASK_PEEK) {
-        hear_limits(&scene, charge->mode == ASK_UPTO ? footing->entitlement->cost : units, 0, &hearing);
+    if (granted == 0 || charge->mode == MODE_PEEK) {
+        hear_limits(&scene, charge->mode == MODE_UPTO ? footing->entitlement->cost : units, 0, &hearing);
     } else {
         fault = take(&scene, granted * footing->entitlement->cost, &rates, &hearing, changes);
     }

@@ -8,7 +8,7 @@
 /* What makes two asks with the same id differ, beside items and amounts. */
 static uint8_t ask_mark(const struct consume_ask *ask)
 {
-    bool upto = ask->mode == ASK_UPTO, force = ask->mode == ASK_FORCE;
+    bool upto = ask->mode == MODE_UPTO, force = ask->mode == MODE_FORCE;
     return (uint8_t)((upto ? 1 : 0) | (force ? 2 : 0) | (ask->any ? 4 : 0));
 }
 
@@ -26,7 +26,7 @@ static int32_t ask_slot(const struct account *account, const struct consume_ask 
 static bool record_matches(const struct account *account, const struct consume_ask *ask,
                            const struct record_item *items, uint32_t count, uint8_t mark)
 {
-    uint8_t same = ask->mode == ASK_PEEK ? mark : ask_mark(ask); /* who only looks need not say how he would ask */
+    uint8_t same = ask->mode == MODE_PEEK ? mark : ask_mark(ask); /* who only looks need not say how he would ask */
     if (count != ask->count || mark != same) return false;
     for (uint32_t i = 0; i < count; i++) {
         int32_t slot = account_slot(account, ask->items[i].resource);
@@ -102,8 +102,9 @@ static enum account_fault remember(struct standing *standing, const struct consu
 /* ---- charging -------------------------------------------------------------------------------------------- */
 
 /* One item; what a record of it needs besides goes into `asked`. */
-static enum account_fault charge_item(struct standing *standing, const struct consume_item *item, enum ask_mode mode,
-                                      struct asked *asked, struct verdict *verdict, struct sink *changes)
+static enum account_fault charge_item(struct standing *standing, const struct consume_item *item,
+                                      enum request_mode mode, struct asked *asked, struct verdict *verdict,
+                                      struct sink *changes)
 {
     struct footing footing;
     struct charge charge = {.amount = item->amount, .mode = mode};
@@ -126,7 +127,7 @@ static enum account_fault look_at_all(struct standing *standing, const struct co
     for (uint32_t i = 0; i < ask->count; i++) {
         size_t before = decision->changes.size;
         enum account_fault fault =
-            charge_item(standing, &ask->items[i], ASK_PEEK, &asked[i], &decision->verdicts[i], &decision->changes);
+            charge_item(standing, &ask->items[i], MODE_PEEK, &asked[i], &decision->verdicts[i], &decision->changes);
         decision->changes.size = before;
         decision->about = ask->items[i].resource;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -152,11 +153,11 @@ static enum account_fault charge_batch(struct standing *standing, const struct c
         charged[i] = ask->items[i].resource;
         if (decision->denied || i < begin || i >= end) decision->verdicts[i].granted = 0;
     }
-    if (decision->denied || ask->mode == ASK_PEEK) return ACCOUNT_FAULT_NONE;
+    if (decision->denied || ask->mode == MODE_PEEK) return ACCOUNT_FAULT_NONE;
     fault = standing_tell(standing, charged + begin, end - begin, &decision->changes);
     for (uint32_t i = begin; i < end && fault == ACCOUNT_FAULT_NONE; i++) {
         decision->about = ask->items[i].resource;
-        fault = charge_item(standing, &ask->items[i], ASK_ALL, &asked[i], &decision->verdicts[i], &decision->changes);
+        fault = charge_item(standing, &ask->items[i], MODE_ALL, &asked[i], &decision->verdicts[i], &decision->changes);
     }
     return fault;
 }
@@ -207,7 +208,7 @@ static enum account_fault decide(struct standing *standing, const struct consume
     decision->verdicts_count = ask->count;
     fault = ask->batch ? charge_batch(standing, ask, decision, asked) : charge_one(standing, ask, decision, asked);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    bool looks = ask->mode == ASK_PEEK;
+    bool looks = ask->mode == MODE_PEEK;
     bool kept = ask->id.size > 0 && !looks && (!decision->denied || ask->sticky);
     if (looks || decision->denied) fault = forget_charges(standing, kept, decision);
     if (fault == ACCOUNT_FAULT_NONE && kept) fault = begin_slots(standing, ask, asked, &decision->changes);

@@ -97,7 +97,8 @@ struct inheritance {
 
 /* The states of rules that are not the stored ones, as of `at_us`. */
 static void inherit(const struct limiter *limiter, const struct rule *rules, uint32_t count,
-                    const struct limiter_ask *ask, int64_t at_us, struct state *states, struct inheritance *inherited)
+                    const struct limiter_request *ask, int64_t at_us, struct state *states,
+                    struct inheritance *inherited)
 {
     int8_t *from = inherited->from;
     inherited->converted = inherited->succeeded = 0;
@@ -143,7 +144,7 @@ static void bench_settle(struct bench *bench, int64_t at_us)
 
 /* Lays out the settled states. */
 static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
-                      const struct limiter_ask *ask)
+                      const struct limiter_request *ask)
 {
     bool known = rules_stored(limiter, rules, count);
     int64_t now_us = ask->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
@@ -355,21 +356,21 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
 /* What a denial stores of rules that have changed: units passed to them at this instant, and at a later one others
  * would, so the wait it answers would not hold. Once it is stored the rules are known. Nothing has to be stored where
  * the instant of the change is known anyway, or what is owed stays the same in time. */
-static void effects_of_denial(const struct limiter *limiter, const struct bench *bench, const struct limiter_ask *ask,
-                              struct decision *decision)
+static void effects_of_denial(const struct limiter *limiter, const struct bench *bench,
+                              const struct limiter_request *ask, struct decision *decision)
 {
-    bool only_looks = ask->mode == ASK_PEEK || ask->cost == 0;
+    bool only_looks = ask->mode == MODE_PEEK || ask->cost == 0;
     if (bench->rules_known || only_looks || ask->rules_us > 0 || ask->keeps_debt) return;
     if (bench->inherited.converted) effects_of_takeover(limiter, bench, false, decision);
 }
 
 /* A denial changes nothing, but for rules that have changed and for the block it may have asked for. */
 static void decide_denial(const struct limiter *limiter, const struct bench *bench, int32_t deciding, int64_t wait_us,
-                          const struct limiter_ask *ask, struct decision *decision)
+                          const struct limiter_request *ask, struct decision *decision)
 {
     decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
     effects_of_denial(limiter, bench, ask, decision);
-    if (ask->block_us == 0 || ask->mode == ASK_PEEK) return;
+    if (ask->block_us == 0 || ask->mode == MODE_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
 }
@@ -401,7 +402,7 @@ static void decide_look(struct bench *bench, int64_t units, int64_t wait_us, str
 }
 
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
-                    const struct limiter_ask *ask, struct decision *decision)
+                    const struct limiter_request *ask, struct decision *decision)
 {
     struct bench bench;
     int64_t now_us = ask->now_us, units = ask->cost, wait_us;
@@ -410,7 +411,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     bench_lay(&bench, limiter, rules, rules_count, ask);
-    if (ask->mode == ASK_UPTO) {
+    if (ask->mode == MODE_UPTO) {
         int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
     }
@@ -424,11 +425,11 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
         effects_of_denial(limiter, &bench, ask, decision);
-    } else if (ask->mode == ASK_FORCE) {
+    } else if (ask->mode == MODE_FORCE) {
         decide_grant(&bench, units, 0, limiter, decision);
     } else if (!comes) {
         decide_denial(limiter, &bench, deciding, wait_us, ask, decision);
-    } else if (ask->mode == ASK_PEEK || units == 0) {
+    } else if (ask->mode == MODE_PEEK || units == 0) {
         decide_look(&bench, units, wait_us, decision);
     } else {
         if (wait_us > 0) bench_settle(&bench, now_us + wait_us);
@@ -484,7 +485,7 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
                     struct verdict verdicts[RULES_MAX])
 {
     struct bench bench;
-    struct limiter_ask ask = {.now_us = now_us};
+    struct limiter_request ask = {.now_us = now_us};
     if (rules_count == 0) return;
     bench_lay(&bench, limiter, rules, rules_count, &ask);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
@@ -656,7 +657,7 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
 {
     struct inheritance inherited;
     struct state states[RULES_MAX];
-    struct limiter_ask ask = {.now_us = as_of_us};
+    struct limiter_request ask = {.now_us = as_of_us};
     inherit(before, after->set->rules, after->set->count, &ask, as_of_us, states, &inherited);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {

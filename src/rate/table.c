@@ -134,14 +134,14 @@ static void leave_states_only(struct decision *decision)
     decision->effects_count = kept;
 }
 
-void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_ask *ask,
+void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_request *ask,
                        struct table_decision *decision)
 {
     static const union word nothing[LIMITER_WORDS_MAX];
     const struct rule_set *set = table->set;
     uint64_t hash = siphash(&table->key, subject);
     const struct segment *segment = segment_of(table, hash);
-    struct limiter_ask as_of = *ask;
+    struct limiter_request as_of = *ask;
     struct limiter_lent stack_buffer;
     struct limiter *limiter;
     uint32_t at;

@@ -209,13 +209,13 @@ static void consume(const struct account *account, struct numbers *numbers, int6
     int64_t how = number_upto(numbers, 255);
     struct consume_ask ask = {.items = items,
                               .count = 1,
-                              .mode = (enum ask_mode)(how & 3),
+                              .mode = (enum request_mode)(how & 3),
                               .sticky = how & 4,
                               .batch = how & 8,
                               .id = some_id(account, numbers),
                               .now_us = now_us};
     if (ask.batch) {
-        ask.mode = how & 1 ? ASK_PEEK : ASK_ALL;
+        ask.mode = how & 1 ? MODE_PEEK : MODE_ALL;
         ask.any = how & 16;
         ask.count = how & 32 ? 2 : 1;
         if (bytes_equal(items[0].resource, BYTES("a"))) items[1].resource = BYTES("b");
@@ -226,7 +226,7 @@ static void consume(const struct account *account, struct numbers *numbers, int6
         if (decision->replayed) continue;
         require(verdict->wait_us >= NEVER_US && verdict->reset_us >= NEVER_US && verdict->remaining >= UNLIMITED);
         require(verdict->granted >= 0 && verdict->granted <= items[i].amount);
-        if (verdict->granted == 0 || ask.mode == ASK_FORCE) continue;
+        if (verdict->granted == 0 || ask.mode == MODE_FORCE) continue;
         check_room(account, items[i].resource, verdict->granted, now_us);
     }
 }
@@ -239,7 +239,7 @@ static void reserve(const struct account *account, struct numbers *numbers, int6
                               .resource = some_resource(account, numbers),
                               .amount = 1 + number_upto(numbers, INT64_MAX - 1),
                               .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
-                              .mode = number_upto(numbers, 1) ? ASK_UPTO : ASK_ALL,
+                              .mode = number_upto(numbers, 1) ? MODE_UPTO : MODE_ALL,
                               .now_us = now_us};
     reserve_decide(account, &host, &ask, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed || decision->denied) return;

@@ -16,14 +16,14 @@ static int64_t word_at(const uint8_t *data, size_t size, size_t at)
 }
 
 /* One ask made of the input's own bytes; always in the ranges the commands allow. */
-static struct limiter_ask ask_from(const uint8_t *data, size_t size)
+static struct limiter_request ask_from(const uint8_t *data, size_t size)
 {
     int64_t cost = word_at(data, size, size / 2), now_us = word_at(data, size, size / 3);
-    return (struct limiter_ask){
+    return (struct limiter_request){
         .cost = (cost & INT64_MAX) >> (data[0] >> 2 & 63),
         .block_us = data[0] & 2 ? 1 + (now_us & (DURATION_MAX_US - 1)) : 0,
         .now_us = 1 + ((now_us & INT64_MAX) >> 2),
-        .mode = (enum ask_mode)(data[size - 1] % 4),
+        .mode = (enum request_mode)(data[size - 1] % 4),
     };
 }
 
@@ -46,7 +46,7 @@ static struct limiter *apply_both_ways(struct limiter *limiter, const struct dec
 /* Asks under the stored rules and under others, refunds, blocks. */
 static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t size)
 {
-    struct limiter_ask ask = ask_from(data, size);
+    struct limiter_request ask = ask_from(data, size);
     struct decision decision;
     struct rule rules[RULES_MAX] = {{.algorithm = data[size / 2] % RULE_ALGORITHMS_COUNT,
                                      .limit = 7,

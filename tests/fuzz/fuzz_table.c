@@ -67,9 +67,9 @@ static struct table *use(struct table *table, struct numbers *numbers, int64_t n
     bool usable = !rule_fault(&rules[0]) && !rule_fault(&rules[1]);
     bool takes = table && number_upto(numbers, 15) > 0;
     if (takes) {
-        struct limiter_ask ask = {.cost = 1 + number_upto(numbers, INT64_MAX - 1),
-                                  .mode = (enum ask_mode)number_upto(numbers, 3),
-                                  .now_us = now_us};
+        struct limiter_request ask = {.cost = 1 + number_upto(numbers, INT64_MAX - 1),
+                                      .mode = (enum request_mode)number_upto(numbers, 3),
+                                      .now_us = now_us};
         table_decide_take(table, (struct bytes){subject, sizeof(subject)}, &ask, &decision);
         bool decided = decision.limits.fault == FAULT_NONE;
         require(!decided || (decision.limits.verdict.granted >= 0 && decision.limits.verdict.granted <= ask.cost));

@@ -420,7 +420,7 @@ void pair_ask(struct pair *pair, const struct consume_ask *ask)
     PAIR_DECIDE(pair, consume_decide(pair->account, &host, ask, &pair->decision));
 }
 
-void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum ask_mode mode, const char *id,
+void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
                   int64_t at_us)
 {
     struct consume_item item = {text_bytes(resource), amount};
@@ -430,7 +430,7 @@ void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum 
 
 int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount, int64_t at_us)
 {
-    pair_ask_one(pair, resource, amount, ASK_ALL, NULL, at_us);
+    pair_ask_one(pair, resource, amount, MODE_ALL, NULL, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
     assert_int_equal(pair->decision.denied, pair->decision.verdicts[0].granted == 0);
     return pair->decision.verdicts[0].granted;
@@ -439,7 +439,7 @@ int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount, in
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us)
 {
-    struct reserve_ask ask = {text_bytes(id), text_bytes(resource), amount, ttl_us, ASK_ALL, at_us};
+    struct reserve_ask ask = {text_bytes(id), text_bytes(resource), amount, ttl_us, MODE_ALL, at_us};
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &ask, &pair->decision));
 }
 

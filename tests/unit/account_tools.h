@@ -64,7 +64,7 @@ void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, cons
 int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount,
                      int64_t at_us); /* granted; fails on faults */
 void pair_ask(struct pair *pair, const struct consume_ask *ask);
-void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum ask_mode mode, const char *id,
+void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
                   int64_t at_us);
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us);

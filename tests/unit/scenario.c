@@ -60,7 +60,7 @@ static void scene_apply(struct scene *scene, const struct decision *decision)
     assert_survives_encoding(scene->limiter);
 }
 
-void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, struct limiter_ask ask)
+void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, struct limiter_request ask)
 {
     struct rule asked[RULES_MAX];
     struct decision decision;
@@ -73,10 +73,10 @@ void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, st
     scene->fault = decision.fault;
     scene->verdict = decision.verdict;
     if (decision.fault != FAULT_NONE) return;
-    bool changes_nothing = ask.mode == ASK_PEEK || (decision.verdict.granted == 0 && ask.block_us == 0);
+    bool changes_nothing = ask.mode == MODE_PEEK || (decision.verdict.granted == 0 && ask.block_us == 0);
     bool takes_over = decision.effects_count > 0 && decision.effects[0].kind == EFFECT_RULES;
     if (changes_nothing && !takes_over) assert_int_equal(decision.effects_count, 0);
-    if (ask.mode == ASK_PEEK) assert_int_equal(decision.effects_count, 0);
+    if (ask.mode == MODE_PEEK) assert_int_equal(decision.effects_count, 0);
     scene_apply(scene, &decision);
 }
 
@@ -113,7 +113,7 @@ void run_steps(struct rule rule, const struct step *steps, size_t count)
     struct scene scene = {0};
     for (size_t i = 0; i < count; i++) {
         const struct step *step = &steps[i];
-        struct limiter_ask ask = {.cost = step->cost, .mode = step->mode, .now_us = BASE + step->at_us};
+        struct limiter_request ask = {.cost = step->cost, .mode = step->mode, .now_us = BASE + step->at_us};
         scene_ask(&scene, &rule, 1, ask);
         assert_int_equal(scene.fault, FAULT_NONE);
         const struct verdict *verdict = &scene.verdict;

@@ -123,7 +123,7 @@ static void windows_and_pasts_have_bounds(void **state)
                 snprintf(text + length, sizeof(text) - (size_t)length, " LIMIT 1000 %dmonth", 100 + 16 * plan + i);
         }
         pair_override(&pair, text, 0, T);
-        pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T);
+        pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T);
         assert_fault(&pair, plan < 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_SLOTS);
     }
     pair_end(&pair);

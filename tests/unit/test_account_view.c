@@ -74,9 +74,9 @@ static void do_act(struct pair *pair, const struct act *act, int64_t at_us)
     switch (act->what) {
     case 0:
     case 1:
-    case 2: pair_ask_one(pair, act->resource, act->amount, ASK_ALL, NULL, at_us); break;
-    case 3: pair_ask_one(pair, act->resource, act->amount, ASK_FORCE, act->id, at_us); break;
-    case 4: pair_ask_one(pair, act->resource, act->amount, ASK_UPTO, act->id, at_us); break;
+    case 2: pair_ask_one(pair, act->resource, act->amount, MODE_ALL, NULL, at_us); break;
+    case 3: pair_ask_one(pair, act->resource, act->amount, MODE_FORCE, act->id, at_us); break;
+    case 4: pair_ask_one(pair, act->resource, act->amount, MODE_UPTO, act->id, at_us); break;
     case 5: pair_reserve(pair, act->id, act->resource, act->amount, act->amount * 40 * H, at_us); break;
     case 6: pair_release(pair, act->id, at_us); break;
     case 7: pair_refund(pair, act->resource, act->amount, act->id, NULL, at_us); break;
@@ -201,8 +201,8 @@ static void nor_does_it_where_the_plan_ends(void **state)
         for (int i = 0; i < 4; i++) {
             now_us += random_between(0, 10 * D);
             int64_t amount = 1 + random_below(4);
-            pair_ask_one(&lazy, i & 1 ? "a" : "b", amount, ASK_ALL, NULL, now_us);
-            pair_ask_one(&eager, i & 1 ? "a" : "b", amount, ASK_ALL, NULL, now_us);
+            pair_ask_one(&lazy, i & 1 ? "a" : "b", amount, MODE_ALL, NULL, now_us);
+            pair_ask_one(&eager, i & 1 ? "a" : "b", amount, MODE_ALL, NULL, now_us);
         }
         for (; now_us < begin_us + 150 * D; now_us += random_between(1, 4 * D)) pair_touch(&eager, now_us);
         pair_touch(&lazy, now_us);
@@ -238,7 +238,7 @@ static void a_zone_that_is_gone_is_missed_only_when_a_cycle_ends(void **state)
     plan_set("pro", "a LIMIT 10 day");
     int64_t begin_us = at("2025-03-29T12:00:00");
     pair_open_with(&pair, "pro", NOT_ASKED, "Europe/Nowhere", NOT_ASKED, begin_us);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, begin_us);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, begin_us);
     assert_fault(&pair, ACCOUNT_FAULT_ZONE);
     pair_end(&pair);
 }
@@ -273,7 +273,7 @@ static void limits_of_idle_cycles_are_cut_by_what_is_repaid(void **state)
     for (int touched = 0; touched < 2; touched++) {
         struct pair pair = {0};
         pair_open(&pair, "pro", begin_us);
-        pair_ask_one(&pair, "a", 35, ASK_FORCE, NULL, begin_us);
+        pair_ask_one(&pair, "a", 35, MODE_FORCE, NULL, begin_us);
         for (int i = 1; touched && i < 6; i++) pair_touch(&pair, begin_us + i * H);
         pair_touch(&pair, begin_us + 6 * H);
         const struct history *history = pair.account->slots[0].rest->pasts[0].history;

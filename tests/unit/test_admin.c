@@ -247,7 +247,7 @@ static void suspended_and_resumed(void **state)
     pair_state(&pair, ACCOUNT_SUSPENDED, T + S);
     pair_state(&pair, ACCOUNT_SUSPENDED, T + S);
     assert_int_equal(pair.decision.changes.size, 0);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + S);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
     pair_state(&pair, ACCOUNT_ACTIVE, T + S);
     assert_int_equal(pair_consume(&pair, "a", 6, T + S), 6);
@@ -316,7 +316,7 @@ static void entitlement_of_its_own_are_lifted(void **state)
     assert_int_equal(limit_of(&pair, "a", T), 10);
     assert_int_equal(used_of(&pair, "a", T), 12);
     pair_override(&pair, "b", 0, T);
-    pair_ask_one(&pair, "b", 1, ASK_ALL, NULL, T);
+    pair_ask_one(&pair, "b", 1, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
     pair_end(&pair);
 }

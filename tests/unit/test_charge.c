@@ -28,7 +28,7 @@ static void the_rule_that_decides(void **state)
         plan_set("pro", rows[i].text);
         pair_open(&pair, "pro", T);
         assert_int_equal(pair_consume(&pair, "a", rows[i].used, T), rows[i].used);
-        pair_ask_one(&pair, "a", rows[i].amount, ASK_ALL, NULL, T);
+        pair_ask_one(&pair, "a", rows[i].amount, MODE_ALL, NULL, T);
         const struct verdict *verdict = &pair.decision.verdicts[0];
         if (verdict->rule != rows[i].rule || verdict->wait_us != rows[i].wait_us) {
             fail_msg("row %zu: rule %d wait %lld", i, verdict->rule, (long long)verdict->wait_us);
@@ -59,16 +59,17 @@ static void waits_are_kept(void **state)
                 if (random_below(3) == 0)
                     pair_reserve(&pair, id, "a", 1 + random_below(4), random_between(1, 9) * H, now_us);
                 else
-                    pair_ask_one(&pair, "a", 1 + random_below(6), random_below(4) ? ASK_ALL : ASK_FORCE, NULL, now_us);
+                    pair_ask_one(&pair, "a", 1 + random_below(6), random_below(4) ? MODE_ALL : MODE_FORCE, NULL,
+                                 now_us);
             }
             for (int64_t amount = 1; amount <= 12; amount++) {
-                pair_ask_one(&pair, "a", amount, ASK_PEEK, NULL, now_us);
+                pair_ask_one(&pair, "a", amount, MODE_PEEK, NULL, now_us);
                 struct verdict verdict = pair.decision.verdicts[0];
                 if (verdict.granted > 0 || verdict.wait_us == NEVER_US) continue;
-                pair_ask_one(&pair, "a", amount, ASK_PEEK, NULL, now_us + verdict.wait_us - 1);
+                pair_ask_one(&pair, "a", amount, MODE_PEEK, NULL, now_us + verdict.wait_us - 1);
                 assert_int_equal(pair.decision.verdicts[0].granted, 0);
                 /* the longest wait is the sum of nobody's: another rule may have filled none meanwhile */
-                pair_ask_one(&pair, "a", amount, ASK_PEEK, NULL, now_us + verdict.wait_us);
+                pair_ask_one(&pair, "a", amount, MODE_PEEK, NULL, now_us + verdict.wait_us);
                 assert_int_equal(pair.decision.verdicts[0].granted, amount);
             }
             pair_end(&pair);

@@ -9,7 +9,7 @@ struct row {
     int64_t at_us;
     const char *resource;
     int64_t amount;
-    enum ask_mode mode;
+    enum request_mode mode;
     int64_t granted, limit, remaining, wait_us, reset_us;
     int32_t rule;
 };
@@ -33,7 +33,7 @@ static void run_rows(const char *plan, const struct row *rows, size_t count)
                      (long long)got->granted, (long long)got->limit, (long long)got->remaining, (long long)got->wait_us,
                      (long long)got->reset_us, got->rule);
         }
-        assert_true(pair.decision.changes.size == 0 || (row->mode != ASK_PEEK && row->granted > 0));
+        assert_true(pair.decision.changes.size == 0 || (row->mode != MODE_PEEK && row->granted > 0));
     }
     pair_end(&pair);
     plan_drop("pro");
@@ -45,74 +45,76 @@ static void run_rows(const char *plan, const struct row *rows, size_t count)
 static void exactly_enough_is_allowed(void **state)
 {
     (void)state;
-    RUN("a LIMIT 10 1h", {0, "a", 4, ASK_ALL, 4, 10, 6, 0, H, 0}, {S, "a", 7, ASK_ALL, 0, 10, 6, H - S, H - S, 0},
-        {S, "a", 6, ASK_PEEK, 6, 10, 6, 0, H - S, 0}, {S, "a", 6, ASK_ALL, 6, 10, 0, 0, H - S, 0},
-        {S, "a", 1, ASK_ALL, 0, 10, 0, H - S, H - S, 0},
+    RUN("a LIMIT 10 1h", {0, "a", 4, MODE_ALL, 4, 10, 6, 0, H, 0}, {S, "a", 7, MODE_ALL, 0, 10, 6, H - S, H - S, 0},
+        {S, "a", 6, MODE_PEEK, 6, 10, 6, 0, H - S, 0}, {S, "a", 6, MODE_ALL, 6, 10, 0, 0, H - S, 0},
+        {S, "a", 1, MODE_ALL, 0, 10, 0, H - S, H - S, 0},
         /* never in any cycle */
-        {S, "a", 11, ASK_ALL, 0, 10, 0, NEVER_US, H - S, 0},
+        {S, "a", 11, MODE_ALL, 0, 10, 0, NEVER_US, H - S, 0},
         /* the boundary belongs to the new cycle */
-        {H - 1, "a", 1, ASK_ALL, 0, 10, 0, 1, 1, 0}, {H, "a", 1, ASK_PEEK, 1, 10, 10, 0, 0, 0},
-        {H, "a", 10, ASK_ALL, 10, 10, 0, 0, H, 0});
+        {H - 1, "a", 1, MODE_ALL, 0, 10, 0, 1, 1, 0}, {H, "a", 1, MODE_PEEK, 1, 10, 10, 0, 0, 0},
+        {H, "a", 10, MODE_ALL, 10, 10, 0, 0, H, 0});
 }
 
 static void the_tightest_limit_decides(void **state)
 {
     (void)state;
-    RUN("a LIMIT 10 1h LIMIT 12 2h", {0, "a", 9, ASK_ALL, 9, 10, 1, 0, H, 0}, {H, "a", 3, ASK_ALL, 3, 12, 0, 0, H, 1},
+    RUN("a LIMIT 10 1h LIMIT 12 2h", {0, "a", 9, MODE_ALL, 9, 10, 1, 0, H, 0}, {H, "a", 3, MODE_ALL, 3, 12, 0, 0, H, 1},
         /* denied by both, for as long: the first */
-        {H, "a", 8, ASK_ALL, 0, 10, 7, H, H, 0}, {H + S, "a", 8, ASK_UPTO, 0, 12, 0, H - S, H - S, 1});
-    RUN("a LIMIT 10 1h LIMIT -1 day LIMIT 10 1m", {0, "a", 10, ASK_ALL, 10, 10, 0, 0, H, 0},
-        {S, "a", 1, ASK_ALL, 0, 10, 0, H - S, H - S, 0});
-    RUN("a LIMIT -1 1h", {0, "a", INT64_MAX, ASK_ALL, INT64_MAX, -1, -1, 0, H, 0});
-    RUN("a LIMIT 0 1h", {0, "a", 1, ASK_ALL, 0, 0, 0, NEVER_US, 0, 0}, {0, "a", 1, ASK_UPTO, 0, 0, 0, NEVER_US, 0, 0});
-    RUN("a LIMIT 5 forever", {0, "a", 5, ASK_ALL, 5, 5, 0, 0, NEVER_US, 0},
-        {D, "a", 1, ASK_ALL, 0, 5, 0, NEVER_US, NEVER_US, 0});
+        {H, "a", 8, MODE_ALL, 0, 10, 7, H, H, 0}, {H + S, "a", 8, MODE_UPTO, 0, 12, 0, H - S, H - S, 1});
+    RUN("a LIMIT 10 1h LIMIT -1 day LIMIT 10 1m", {0, "a", 10, MODE_ALL, 10, 10, 0, 0, H, 0},
+        {S, "a", 1, MODE_ALL, 0, 10, 0, H - S, H - S, 0});
+    RUN("a LIMIT -1 1h", {0, "a", INT64_MAX, MODE_ALL, INT64_MAX, -1, -1, 0, H, 0});
+    RUN("a LIMIT 0 1h", {0, "a", 1, MODE_ALL, 0, 0, 0, NEVER_US, 0, 0},
+        {0, "a", 1, MODE_UPTO, 0, 0, 0, NEVER_US, 0, 0});
+    RUN("a LIMIT 5 forever", {0, "a", 5, MODE_ALL, 5, 5, 0, 0, NEVER_US, 0},
+        {D, "a", 1, MODE_ALL, 0, 5, 0, NEVER_US, NEVER_US, 0});
 }
 
 static void costs_are_units_and_grants_amounts(void **state)
 {
     (void)state;
-    RUN("a LIMIT 10 1h COST 3", {0, "a", 2, ASK_ALL, 2, 10, 4, 0, H, 0}, {0, "a", 2, ASK_ALL, 0, 10, 4, H, H, 0},
-        {0, "a", 2, ASK_UPTO, 1, 10, 1, 0, H, 0}, {0, "a", 1, ASK_UPTO, 0, 10, 1, H, H, 0},
-        {0, "a", 4, ASK_ALL, 0, 10, 1, NEVER_US, H, 0}, {0, "a", 5, ASK_FORCE, 5, 10, 0, 0, H, 0});
+    RUN("a LIMIT 10 1h COST 3", {0, "a", 2, MODE_ALL, 2, 10, 4, 0, H, 0}, {0, "a", 2, MODE_ALL, 0, 10, 4, H, H, 0},
+        {0, "a", 2, MODE_UPTO, 1, 10, 1, 0, H, 0}, {0, "a", 1, MODE_UPTO, 0, 10, 1, H, H, 0},
+        {0, "a", 4, MODE_ALL, 0, 10, 1, NEVER_US, H, 0}, {0, "a", 5, MODE_FORCE, 5, 10, 0, 0, H, 0});
 }
 
 static void rolling_windows_know_no_cycles(void **state)
 {
     (void)state;
-    RUN("a LIMIT 5 ROLLING 10s", {0, "a", 3, ASK_ALL, 3, 5, 2, 0, 10 * S, 0},
-        {4 * S, "a", 2, ASK_ALL, 2, 5, 0, 0, 10 * S, 0}, {5 * S, "a", 3, ASK_ALL, 0, 5, 0, 5 * S, 9 * S, 0},
-        {5 * S, "a", 4, ASK_ALL, 0, 5, 0, 9 * S, 9 * S, 0}, {5 * S, "a", 6, ASK_ALL, 0, 5, 0, NEVER_US, 9 * S, 0},
-        {10 * S - 1, "a", 1, ASK_ALL, 0, 5, 0, 1, 4 * S + 1, 0}, {10 * S, "a", 9, ASK_UPTO, 3, 5, 0, 0, 10 * S, 0},
-        {11 * S, "a", 2, ASK_FORCE, 2, 5, 0, 0, 10 * S, 0}, {13 * S, "a", 1, ASK_ALL, 0, 5, 0, 7 * S, 8 * S, 0});
+    RUN("a LIMIT 5 ROLLING 10s", {0, "a", 3, MODE_ALL, 3, 5, 2, 0, 10 * S, 0},
+        {4 * S, "a", 2, MODE_ALL, 2, 5, 0, 0, 10 * S, 0}, {5 * S, "a", 3, MODE_ALL, 0, 5, 0, 5 * S, 9 * S, 0},
+        {5 * S, "a", 4, MODE_ALL, 0, 5, 0, 9 * S, 9 * S, 0}, {5 * S, "a", 6, MODE_ALL, 0, 5, 0, NEVER_US, 9 * S, 0},
+        {10 * S - 1, "a", 1, MODE_ALL, 0, 5, 0, 1, 4 * S + 1, 0}, {10 * S, "a", 9, MODE_UPTO, 3, 5, 0, 0, 10 * S, 0},
+        {11 * S, "a", 2, MODE_FORCE, 2, 5, 0, 0, 10 * S, 0}, {13 * S, "a", 1, MODE_ALL, 0, 5, 0, 7 * S, 8 * S, 0});
 }
 
 static void rates_and_limits_admit_together(void **state)
 {
     (void)state;
-    RUN("a LIMIT 5 1h RATE FIXED 2 1s", {0, "a", 2, ASK_ALL, 2, 2, 0, 0, S, 1}, {0, "a", 1, ASK_ALL, 0, 2, 0, S, S, 1},
-        {S, "a", 9, ASK_UPTO, 2, 2, 0, 0, S, 1},
+    RUN("a LIMIT 5 1h RATE FIXED 2 1s", {0, "a", 2, MODE_ALL, 2, 2, 0, 0, S, 1},
+        {0, "a", 1, MODE_ALL, 0, 2, 0, S, S, 1}, {S, "a", 9, MODE_UPTO, 2, 2, 0, 0, S, 1},
         /* what the limit refuses does not use the rate either */
-        {2 * S, "a", 2, ASK_ALL, 0, 5, 1, H - 2 * S, H - 2 * S, 0}, {2 * S, "a", 1, ASK_ALL, 1, 5, 0, 0, H - 2 * S, 0});
-    RUN("a RATE FIXED 5 1s COST 2", {0, "a", 9, ASK_UPTO, 2, 5, 1, 0, S, 0}, {0, "a", 9, ASK_UPTO, 0, 5, 1, S, S, 0});
+        {2 * S, "a", 2, MODE_ALL, 0, 5, 1, H - 2 * S, H - 2 * S, 0},
+        {2 * S, "a", 1, MODE_ALL, 1, 5, 0, 0, H - 2 * S, 0});
+    RUN("a RATE FIXED 5 1s COST 2", {0, "a", 9, MODE_UPTO, 2, 5, 1, 0, S, 0}, {0, "a", 9, MODE_UPTO, 0, 5, 1, S, S, 0});
 }
 
 static void burst_repay_and_grace(void **state)
 {
     (void)state;
-    RUN("a LIMIT 10 1h BURST 50 REPAY", {0, "a", 15, ASK_ALL, 15, 15, 0, 0, H, 0},
-        {0, "a", 1, ASK_ALL, 0, 15, 0, H, H, 0},
+    RUN("a LIMIT 10 1h BURST 50 REPAY", {0, "a", 15, MODE_ALL, 15, 15, 0, 0, H, 0},
+        {0, "a", 1, MODE_ALL, 0, 15, 0, H, H, 0},
         /* five were overdrawn: five of the limit are left and the burst */
-        {H, "a", 11, ASK_ALL, 0, 10, 10, H, H, 0}, {H, "a", 10, ASK_ALL, 10, 10, 0, 0, H, 0},
-        {H, "a", 16, ASK_ALL, 0, 10, 0, NEVER_US, H, 0},
+        {H, "a", 11, MODE_ALL, 0, 10, 10, H, H, 0}, {H, "a", 10, MODE_ALL, 10, 10, 0, 0, H, 0},
+        {H, "a", 16, MODE_ALL, 0, 10, 0, NEVER_US, H, 0},
         /* debts of five again; fifteen only fit once they are repaid */
-        {2 * H, "a", 15, ASK_ALL, 0, 10, 10, H, H, 0}, {3 * H, "a", 15, ASK_PEEK, 15, 15, 15, 0, 0, 0});
-    RUN("a LIMIT 10 1h GRACE 10s", {0, "a", 10, ASK_ALL, 10, 10, -1, 0, H, 0},
-        {5 * S, "a", 7, ASK_ALL, 7, 10, -1, 0, H - 5 * S, 0},
-        {15 * S - 1, "a", 1, ASK_ALL, 1, 10, -1, 0, H - 15 * S + 1, 0},
-        {15 * S, "a", 1, ASK_ALL, 0, 10, 0, H - 15 * S, H - 15 * S, 0});
-    RUN("a LIMIT 10 1h OVERAGE", {0, "a", 99, ASK_ALL, 99, 10, -1, 0, H, 0});
-    RUN("a LIMIT 10 1h", {0, "a", 99, ASK_FORCE, 99, 10, 0, 0, H, 0}, {0, "a", 1, ASK_UPTO, 0, 10, 0, H, H, 0});
+        {2 * H, "a", 15, MODE_ALL, 0, 10, 10, H, H, 0}, {3 * H, "a", 15, MODE_PEEK, 15, 15, 15, 0, 0, 0});
+    RUN("a LIMIT 10 1h GRACE 10s", {0, "a", 10, MODE_ALL, 10, 10, -1, 0, H, 0},
+        {5 * S, "a", 7, MODE_ALL, 7, 10, -1, 0, H - 5 * S, 0},
+        {15 * S - 1, "a", 1, MODE_ALL, 1, 10, -1, 0, H - 15 * S + 1, 0},
+        {15 * S, "a", 1, MODE_ALL, 0, 10, 0, H - 15 * S, H - 15 * S, 0});
+    RUN("a LIMIT 10 1h OVERAGE", {0, "a", 99, MODE_ALL, 99, 10, -1, 0, H, 0});
+    RUN("a LIMIT 10 1h", {0, "a", 99, MODE_FORCE, 99, 10, 0, 0, H, 0}, {0, "a", 1, MODE_UPTO, 0, 10, 0, H, H, 0});
 }
 
 /* ---- faults ---------------------------------------------------------------------------------------------- */
@@ -122,24 +124,24 @@ static void who_may_not_ask(void **state)
     (void)state;
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
-    pair_ask_one(&pair, "a", 1, ASK_ALL, "id", T);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, "id", T);
     assert_fault(&pair, ACCOUNT_FAULT_MISSING);
     pair_open_with(&pair, "pro", T + D, NULL, T + 3 * D, T);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + D - 1);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + D - 1);
     assert_fault(&pair, ACCOUNT_FAULT_NOT_STARTED);
     assert_int_equal(pair_consume(&pair, "a", 1, T + D), 1);
-    pair_ask_one(&pair, "b", 1, ASK_ALL, NULL, T + D);
+    pair_ask_one(&pair, "b", 1, MODE_ALL, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
     assert_true(bytes_equal(pair.decision.about, BYTES("b")));
     pair_state(&pair, ACCOUNT_SUSPENDED, T + D);
-    pair_ask_one(&pair, "a", 1, ASK_PEEK, NULL, T + D);
+    pair_ask_one(&pair, "a", 1, MODE_PEEK, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
     pair_state(&pair, ACCOUNT_ACTIVE, T + D);
     assert_int_equal(pair_consume(&pair, "a", 1, T + 3 * D - 1), 1);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + 3 * D);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + 3 * D);
     assert_fault(&pair, ACCOUNT_FAULT_EXPIRED);
     pair_state(&pair, ACCOUNT_CLOSED, T + 3 * D);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T + 3 * D);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + 3 * D);
     assert_fault(&pair, ACCOUNT_FAULT_CLOSED);
     pair_end(&pair);
 }
@@ -150,14 +152,14 @@ static void nothing_wraps(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT -1 1h COST 2 | b LIMIT -1 1h | c LIMIT 5 1h");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", INT64_MAX, ASK_ALL, NULL, T);
+    pair_ask_one(&pair, "a", INT64_MAX, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     assert_int_equal(pair_consume(&pair, "b", INT64_MAX, T), INT64_MAX);
-    pair_ask_one(&pair, "b", 1, ASK_ALL, NULL, T);
+    pair_ask_one(&pair, "b", 1, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
-    pair_ask_one(&pair, "c", INT64_MAX, ASK_FORCE, NULL, T);
+    pair_ask_one(&pair, "c", INT64_MAX, MODE_FORCE, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    pair_ask_one(&pair, "c", INT64_MAX, ASK_FORCE, NULL, T);
+    pair_ask_one(&pair, "c", INT64_MAX, MODE_FORCE, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     assert_int_equal(used_of(&pair, "c", T), INT64_MAX);
     pair_end(&pair);
@@ -169,12 +171,12 @@ static void an_account_opens_itself_where_it_may(void **state)
     struct pair pair = {0};
     plan_set("free", "a LIMIT 10 1h");
     host.default_plan = BYTES("free");
-    pair_ask_one(&pair, "a", 3, ASK_ALL, NULL, T);
+    pair_ask_one(&pair, "a", 3, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_MISSING);
     host.auto_open = true;
-    pair_ask_one(&pair, "a", 11, ASK_ALL, NULL, T);
+    pair_ask_one(&pair, "a", 11, MODE_ALL, NULL, T);
     assert_true(pair.decision.denied && !pair.account); /* a denial makes nothing */
-    pair_ask_one(&pair, "a", 3, ASK_PEEK, NULL, T);
+    pair_ask_one(&pair, "a", 3, MODE_PEEK, NULL, T);
     assert_null(pair.account);
     assert_int_equal(pair_consume(&pair, "a", 3, T + 5), 3);
     assert_int_equal(pair.account->anchor_us, T + 5);
@@ -191,26 +193,26 @@ static void asked_again_the_answer_is_the_same(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", 4, ASK_ALL, "x", T);
+    pair_ask_one(&pair, "a", 4, MODE_ALL, "x", T);
     struct verdict first = pair.decision.verdicts[0];
     assert_false(pair.decision.replayed);
     pair_consume(&pair, "a", 5, T + S);
     for (int64_t later_us = 0; later_us < KEPT; later_us += KEPT / 7 + 1) {
-        pair_ask_one(&pair, "a", 4, later_us & 1 ? ASK_PEEK : ASK_ALL, "x", T + later_us);
+        pair_ask_one(&pair, "a", 4, later_us & 1 ? MODE_PEEK : MODE_ALL, "x", T + later_us);
         assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
         struct verdict again = pair.decision.verdicts[0];
         assert_int_equal(again.granted, first.granted);
         assert_int_equal(again.remaining, first.remaining);
         assert_int_equal(millis_ceil(again.reset_us), millis_ceil(first.reset_us));
     }
-    pair_ask_one(&pair, "a", 5, ASK_ALL, "x", T + S);
+    pair_ask_one(&pair, "a", 5, MODE_ALL, "x", T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    pair_ask_one(&pair, "a", 4, ASK_UPTO, "x", T + S);
+    pair_ask_one(&pair, "a", 4, MODE_UPTO, "x", T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    pair_ask_one(&pair, "a", 4, ASK_FORCE, "x", T + S);
+    pair_ask_one(&pair, "a", 4, MODE_FORCE, "x", T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     /* another resource's ids are others, and so are those of batches */
-    pair_ask_one(&pair, "b", 1, ASK_ALL, "x", T + S);
+    pair_ask_one(&pair, "b", 1, MODE_ALL, "x", T + S);
     assert_false(pair.decision.replayed);
     struct consume_item items[] = {{BYTES("a"), 1}, {BYTES("b"), 2}};
     struct consume_ask batch = {.items = items, .count = 2, .batch = true, .id = BYTES("x"), .now_us = T + S};
@@ -219,9 +221,9 @@ static void asked_again_the_answer_is_the_same(void **state)
     assert_int_equal(used_of(&pair, "a", T + S), 10);
     assert_int_equal(used_of(&pair, "b", T + S), 3);
     /* forgotten exactly at its end */
-    pair_ask_one(&pair, "a", 4, ASK_ALL, "x", T + KEPT - 1);
+    pair_ask_one(&pair, "a", 4, MODE_ALL, "x", T + KEPT - 1);
     assert_true(pair.decision.replayed);
-    pair_ask_one(&pair, "a", 4, ASK_ALL, "x", T + KEPT);
+    pair_ask_one(&pair, "a", 4, MODE_ALL, "x", T + KEPT);
     assert_false(pair.decision.replayed);
     pair_end(&pair);
 }
@@ -256,14 +258,14 @@ static void records_have_a_bound(void **state)
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     host.records_max = 2;
-    pair_ask_one(&pair, "a", 1, ASK_ALL, "1", T);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, "2", T);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, "3", T + 1);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, "1", T);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, "2", T);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, "3", T + 1);
     assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
     assert_int_equal(used_of(&pair, "a", T), 2);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, "1", T + 1); /* known ids are answered */
+    pair_ask_one(&pair, "a", 1, MODE_ALL, "1", T + 1); /* known ids are answered */
     assert_true(pair.decision.replayed);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, "3", T + KEPT);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, "3", T + KEPT);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     assert_int_equal(receipts_count(account_receipts(pair.account)), 1);
     pair_end(&pair);
@@ -375,17 +377,17 @@ static void grants_are_what_the_sums_allow(void **state)
             if (now_us < T) now_us = T;
             int64_t instant_us = max_i64(now_us, high_us); /* a clock that steps back stands still */
             int64_t amount = 1 + random_below(7), left = room(&ledger, instant_us) / 2;
-            enum ask_mode mode = (enum ask_mode)random_below(3);
-            int64_t wanted = mode == ASK_UPTO ? min_i64(amount, left) : amount <= left ? amount : 0;
+            enum request_mode mode = (enum request_mode)random_below(3);
+            int64_t wanted = mode == MODE_UPTO ? min_i64(amount, left) : amount <= left ? amount : 0;
             pair_ask_one(&pair, "a", amount, mode, NULL, now_us);
             const struct verdict *got = &pair.decision.verdicts[0];
             assert_int_equal(got->granted, wanted);
             if (got->granted == 0 && got->wait_us != NEVER_US) { /* not a moment earlier, and then really */
-                int64_t units = 2 * (mode == ASK_UPTO ? 1 : amount);
+                int64_t units = 2 * (mode == MODE_UPTO ? 1 : amount);
                 assert_true(room(&ledger, instant_us + got->wait_us) >= units);
                 assert_true(room(&ledger, instant_us + got->wait_us - 1) < units);
             }
-            if (mode == ASK_PEEK || wanted == 0) continue;
+            if (mode == MODE_PEEK || wanted == 0) continue;
             high_us = instant_us;
             ledger.grants[ledger.count].at_us = instant_us;
             ledger.grants[ledger.count++].units = 2 * wanted;

@@ -11,25 +11,26 @@ static struct rule first_of(int64_t limit, int64_t period_us)
 static void windows_lie_on_the_epoch(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_FIXED, 5, 10 * S, 0), {3 * S, ASK_ALL, 4, 4, 1, 0, 7 * S}, {4 * S, ASK_ALL, 2, 0, 1, 6 * S, 6 * S},
-        {10 * S - 1, ASK_ALL, 1, 1, 0, 0, 1}, {10 * S - 1, ASK_ALL, 1, 0, 0, 1, 1},
-        {10 * S, ASK_ALL, 5, 5, 0, 0, 10 * S}, /* the boundary instant belongs to the new window */
-        {10 * S, ASK_ALL, 6, 0, 0, NEVER, 10 * S}, {35 * S, ASK_PEEK, 1, 1, 5, 0, 0},
-        {35 * S, ASK_FORCE, 9, 9, 0, 0, 5 * S}, {35 * S, ASK_ALL, 1, 0, 0, 5 * S, 5 * S});
+    RUN(rule_of(RULE_FIXED, 5, 10 * S, 0), {3 * S, MODE_ALL, 4, 4, 1, 0, 7 * S},
+        {4 * S, MODE_ALL, 2, 0, 1, 6 * S, 6 * S}, {10 * S - 1, MODE_ALL, 1, 1, 0, 0, 1},
+        {10 * S - 1, MODE_ALL, 1, 0, 0, 1, 1},
+        {10 * S, MODE_ALL, 5, 5, 0, 0, 10 * S}, /* the boundary instant belongs to the new window */
+        {10 * S, MODE_ALL, 6, 0, 0, NEVER, 10 * S}, {35 * S, MODE_PEEK, 1, 1, 5, 0, 0},
+        {35 * S, MODE_FORCE, 9, 9, 0, 0, 5 * S}, {35 * S, MODE_ALL, 1, 0, 0, 5 * S, 5 * S});
 }
 
 static void or_from_the_first_unit(void **state)
 {
     (void)state;
-    RUN(first_of(2, 10 * S), {3 * S, ASK_ALL, 1, 1, 1, 0, 10 * S}, {12 * S, ASK_ALL, 1, 1, 0, 0, S},
-        {13 * S - 1, ASK_ALL, 1, 0, 0, 1, 1}, {13 * S, ASK_ALL, 1, 1, 1, 0, 10 * S});
+    RUN(first_of(2, 10 * S), {3 * S, MODE_ALL, 1, 1, 1, 0, 10 * S}, {12 * S, MODE_ALL, 1, 1, 0, 0, S},
+        {13 * S - 1, MODE_ALL, 1, 0, 0, 1, 1}, {13 * S, MODE_ALL, 1, 1, 1, 0, 10 * S});
 }
 
 static void a_clock_that_steps_back_stays_in_the_newest_window(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_FIXED, 5, 10 * S, 0), {12 * S, ASK_ALL, 4, 4, 1, 0, 8 * S}, {5 * S, ASK_ALL, 1, 1, 0, 0, 15 * S},
-        {5 * S, ASK_ALL, 1, 0, 0, 15 * S, 15 * S});
+    RUN(rule_of(RULE_FIXED, 5, 10 * S, 0), {12 * S, MODE_ALL, 4, 4, 1, 0, 8 * S}, {5 * S, MODE_ALL, 1, 1, 0, 0, 15 * S},
+        {5 * S, MODE_ALL, 1, 0, 0, 15 * S, 15 * S});
 }
 
 static void a_changed_rule_keeps_the_count_of_a_running_window(void **state)
@@ -48,8 +49,9 @@ static void a_changed_rule_keeps_the_count_of_a_running_window(void **state)
         struct scene scene = {0};
         struct rule before = rule_of(RULE_FIXED, 5, 10 * S, 0);
         struct rule after = rule_of(RULE_FIXED, rows[i].limit, rows[i].period_us, 0);
-        scene_ask(&scene, &before, 1, (struct limiter_ask){.cost = 4, .now_us = BASE});
-        scene_ask(&scene, &after, 1, (struct limiter_ask){.cost = 1, .mode = ASK_PEEK, .now_us = BASE + rows[i].at_us});
+        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
+        scene_ask(&scene, &after, 1,
+                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].at_us});
         assert_int_equal(scene.verdict.remaining, rows[i].remaining);
         scene_end(&scene);
     }
@@ -60,13 +62,13 @@ static void refunds_and_overflow(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule rule = rule_of(RULE_FIXED, 5, 10 * S, 0);
-    scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 4, .now_us = BASE});
+    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
     assert_int_equal(scene_refund(&scene, 3, -1, BASE), 3);
     assert_int_equal(scene_refund(&scene, 3, -1, BASE), 1);
     assert_int_equal(limiter_deadline_us(scene.limiter), 0); /* nothing left to remember */
-    scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = INT64_MAX, .mode = ASK_FORCE, .now_us = BASE});
+    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
     assert_int_equal(scene.fault, FAULT_NONE);
-    scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 1, .mode = ASK_FORCE, .now_us = BASE});
+    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 1, .mode = MODE_FORCE, .now_us = BASE});
     assert_int_equal(scene.fault, FAULT_OVERFLOW);
     assert_int_equal(scene_refund(&scene, 3, -1, BASE + 10 * S), 0); /* the window is over */
     scene_end(&scene);

@@ -8,30 +8,30 @@ static void it_admits_a_burst_then_the_rate(void **state)
     struct rule rule = rule_of(RULE_GCRA, 10, S, 0); /* T = 100 ms */
     RUN(rule,
         /* a new key is full; exactly enough is allowed */
-        {0, ASK_ALL, 1, 1, 9, 0, 100 * MS}, {0, ASK_ALL, 9, 9, 0, 0, S}, {0, ASK_ALL, 1, 0, 0, 100 * MS, S},
+        {0, MODE_ALL, 1, 1, 9, 0, 100 * MS}, {0, MODE_ALL, 9, 9, 0, 0, S}, {0, MODE_ALL, 1, 0, 0, 100 * MS, S},
         /* the boundary instant belongs to the next unit */
-        {100 * MS - 1, ASK_ALL, 1, 0, 0, 1, 900 * MS + 1}, {100 * MS, ASK_ALL, 1, 1, 0, 0, S},
+        {100 * MS - 1, MODE_ALL, 1, 0, 0, 1, 900 * MS + 1}, {100 * MS, MODE_ALL, 1, 1, 0, 0, S},
         /* a cost beyond what is left changes nothing and says when it would fit */
-        {300 * MS, ASK_ALL, 5, 0, 2, 300 * MS, 800 * MS}, {600 * MS, ASK_ALL, 5, 5, 0, 0, S},
+        {300 * MS, MODE_ALL, 5, 0, 2, 300 * MS, 800 * MS}, {600 * MS, MODE_ALL, 5, 5, 0, 0, S},
         /* beyond the capacity: never, and the truth about the rest */
-        {S, ASK_ALL, 11, 0, 4, NEVER, 600 * MS},
+        {S, MODE_ALL, 11, 0, 4, NEVER, 600 * MS},
         /* idle: as good as new */
-        {10 * S, ASK_PEEK, 10, 10, 10, 0, 0});
+        {10 * S, MODE_PEEK, 10, 10, 10, 0, 0});
 }
 
 static void it_keeps_fractions_exactly(void **state)
 {
     (void)state;
     RUN(rule_of(RULE_GCRA, 3, S, 1), /* T = 333333 1/3 us: three in a second, not one us early or late */
-        {0, ASK_ALL, 1, 1, 0, 0, 333334}, {333333, ASK_ALL, 1, 0, 0, 1, 1}, {333334, ASK_ALL, 1, 1, 0, 0, 333334},
-        {666667, ASK_ALL, 1, 0, 0, 1, 1}, {666668, ASK_ALL, 1, 1, 0, 0, 333334});
+        {0, MODE_ALL, 1, 1, 0, 0, 333334}, {333333, MODE_ALL, 1, 0, 0, 1, 1}, {333334, MODE_ALL, 1, 1, 0, 0, 333334},
+        {666667, MODE_ALL, 1, 0, 0, 1, 1}, {666668, MODE_ALL, 1, 1, 0, 0, 333334});
     RUN(rule_of(RULE_GCRA, 3, S, 3), /* the debt of a burst adds up without rounding */
-        {0, ASK_ALL, 1, 1, 2, 0, 333334}, {0, ASK_ALL, 1, 1, 1, 0, 666667}, {0, ASK_ALL, 1, 1, 0, 0, S},
-        {333333, ASK_ALL, 1, 0, 0, 1, 666667}, {333334, ASK_ALL, 1, 1, 0, 0, S});
+        {0, MODE_ALL, 1, 1, 2, 0, 333334}, {0, MODE_ALL, 1, 1, 1, 0, 666667}, {0, MODE_ALL, 1, 1, 0, 0, S},
+        {333333, MODE_ALL, 1, 0, 0, 1, 666667}, {333334, MODE_ALL, 1, 1, 0, 0, S});
     RUN(rule_of(RULE_GCRA, 5000000, S, 2), /* five a microsecond */
-        {0, ASK_ALL, 2, 2, 0, 0, 1}, {0, ASK_ALL, 1, 0, 0, 1, 1}, {1, ASK_ALL, 2, 2, 0, 0, 1});
+        {0, MODE_ALL, 2, 2, 0, 0, 1}, {0, MODE_ALL, 1, 0, 0, 1, 1}, {1, MODE_ALL, 2, 2, 0, 0, 1});
     RUN(rule_of(RULE_GCRA, 1, 1, 0), /* one a microsecond */
-        {0, ASK_ALL, 1, 1, 0, 0, 1}, {0, ASK_ALL, 1, 0, 0, 1, 1}, {1, ASK_ALL, 1, 1, 0, 0, 1});
+        {0, MODE_ALL, 1, 1, 0, 0, 1}, {0, MODE_ALL, 1, 0, 0, 1, 1}, {1, MODE_ALL, 1, 1, 0, 0, 1});
 }
 
 static void it_takes_up_to_and_goes_into_debt(void **state)
@@ -39,18 +39,18 @@ static void it_takes_up_to_and_goes_into_debt(void **state)
     (void)state;
     RUN(rule_of(RULE_GCRA, 10, S, 0),
         /* UPTO: what is left, never a fraction; none left is a denial with the wait for one */
-        {0, ASK_UPTO, 4, 4, 6, 0, 400 * MS}, {50 * MS, ASK_UPTO, 9, 6, 0, 0, 950 * MS},
-        {50 * MS, ASK_UPTO, 9, 0, 0, 50 * MS, 950 * MS},
+        {0, MODE_UPTO, 4, 4, 6, 0, 400 * MS}, {50 * MS, MODE_UPTO, 9, 6, 0, 0, 950 * MS},
+        {50 * MS, MODE_UPTO, 9, 0, 0, 50 * MS, 950 * MS},
         /* FORCE: debt, paid back at the rate */
-        {100 * MS, ASK_FORCE, 10, 10, 0, 0, 1900 * MS}, {100 * MS, ASK_ALL, 1, 0, 0, S, 1900 * MS},
-        {1100 * MS, ASK_ALL, 1, 1, 0, 0, S});
+        {100 * MS, MODE_FORCE, 10, 10, 0, 0, 1900 * MS}, {100 * MS, MODE_ALL, 1, 0, 0, S, 1900 * MS},
+        {1100 * MS, MODE_ALL, 1, 1, 0, 0, S});
 }
 
 static void a_clock_that_steps_back_mints_nothing(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_GCRA, 10, S, 0), {0, ASK_ALL, 10, 10, 0, 0, S},
-        {-10 * S, ASK_ALL, 1, 0, 0, 10 * S + 100 * MS, 11 * S}, {100 * MS, ASK_ALL, 1, 1, 0, 0, S});
+    RUN(rule_of(RULE_GCRA, 10, S, 0), {0, MODE_ALL, 10, 10, 0, 0, S},
+        {-10 * S, MODE_ALL, 1, 0, 0, 10 * S + 100 * MS, 11 * S}, {100 * MS, MODE_ALL, 1, 1, 0, 0, S});
 }
 
 static void a_changed_rule_may_keep_the_time_debt(void **state)
@@ -58,7 +58,7 @@ static void a_changed_rule_may_keep_the_time_debt(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule before = rule_of(RULE_GCRA, 10, 10 * S, 0), after = rule_of(RULE_GCRA, 3, 10 * S, 0);
-    struct limiter_ask ask = {.cost = 10, .now_us = BASE};
+    struct limiter_request ask = {.cost = 10, .now_us = BASE};
     scene_ask(&scene, &before, 1, ask); /* ten seconds of debt */
     ask.cost = 1;
     ask.keeps_debt = true;
@@ -79,7 +79,7 @@ static void refunds_stop_at_full(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule rule = rule_of(RULE_GCRA, 10, S, 0);
-    scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 5, .now_us = BASE});
+    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
     assert_int_equal(scene_refund(&scene, 2, -1, BASE), 2);
     assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 300 * MS);
     assert_int_equal(scene_refund(&scene, 9, 0, BASE + 50 * MS), 3); /* a unit half paid off counts as one */
@@ -105,7 +105,7 @@ static void extremes_are_right_or_refused(void **state)
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct scene scene = {0};
         struct rule rule = rule_of(RULE_GCRA, rows[i].limit, rows[i].period_us, rows[i].capacity);
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = rows[i].cost, .now_us = BASE});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = rows[i].cost, .now_us = BASE});
         assert_int_equal(scene.fault, rows[i].fault);
         if (scene.fault == FAULT_NONE) {
             assert_int_equal(scene.verdict.granted, rows[i].granted);

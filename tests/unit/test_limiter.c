@@ -19,7 +19,7 @@ static void all_rules_admit_or_none_is_charged(void **state)
     struct scene scene = {0};
     struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_GCRA, 15, 15 * S, 0),
                            rule_of(RULE_LOG, 12, H, 0)};
-    struct limiter_ask ask = {.cost = 8, .now_us = BASE};
+    struct limiter_request ask = {.cost = 8, .now_us = BASE};
     scene_ask(&scene, rules, 3, ask); /* granted: the smallest remaining decides */
     assert_verdict(&scene.verdict, 8, 10, 2, 0, S, 0);
     scene_ask(&scene, rules, 3, ask); /* denied: the longest wait decides */
@@ -27,7 +27,7 @@ static void all_rules_admit_or_none_is_charged(void **state)
     ask.cost = 11; /* never is the longest wait of all */
     scene_ask(&scene, rules, 3, ask);
     assert_verdict(&scene.verdict, 0, 10, 2, NEVER, S, 0);
-    ask = (struct limiter_ask){.cost = 9, .mode = ASK_UPTO, .now_us = BASE + S};
+    ask = (struct limiter_request){.cost = 9, .mode = MODE_UPTO, .now_us = BASE + S};
     scene_ask(&scene, rules, 3, ask); /* the tightest says how much */
     assert_verdict(&scene.verdict, 4, 12, 0, 0, H, 2);
     scene_end(&scene);
@@ -38,17 +38,17 @@ static void unlimited_and_none(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule rules[] = {rule_of(RULE_GCRA, -1, S, 0), rule_of(RULE_LOG, 0, S, 0)};
-    struct limiter_ask ask = {.cost = INT64_MAX, .now_us = BASE};
+    struct limiter_request ask = {.cost = INT64_MAX, .now_us = BASE};
     scene_ask(&scene, rules, 1, ask);
     assert_verdict(&scene.verdict, INT64_MAX, -1, -1, 0, 0, 0);
     scene_ask(&scene, rules, 2, ask);
     assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 0, 1);
-    ask.mode = ASK_UPTO;
+    ask.mode = MODE_UPTO;
     scene_ask(&scene, rules, 2, ask);
     assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 0, 1);
     scene_ask(&scene, rules, 1, ask);
     assert_verdict(&scene.verdict, INT64_MAX, -1, -1, 0, 0, 0);
-    ask.mode = ASK_FORCE;
+    ask.mode = MODE_FORCE;
     scene_ask(&scene, rules, 2, ask);
     assert_verdict(&scene.verdict, INT64_MAX, 0, 0, 0, 0, 1);
     scene_end(&scene);
@@ -60,10 +60,10 @@ static void a_block_refuses_everything(void **state)
     struct scene scene = {0};
     struct rule rule = rule_of(RULE_GCRA, 2, S, 0);
     scene_block(&scene, BASE + 10 * S); /* also on a key that has no rules yet */
-    struct limiter_ask ask = {.cost = 1, .mode = ASK_FORCE, .now_us = BASE};
+    struct limiter_request ask = {.cost = 1, .mode = MODE_FORCE, .now_us = BASE};
     scene_ask(&scene, &rule, 1, ask);
     assert_verdict(&scene.verdict, 0, 0, 0, 10 * S, 10 * S, -1);
-    ask.mode = ASK_ALL;
+    ask.mode = MODE_ALL;
     ask.cost = 3; /* a cost that never fits stays one */
     scene_ask(&scene, &rule, 1, ask);
     assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 10 * S, -1);
@@ -91,15 +91,15 @@ static void rules_are_recognised_by_period_then_by_place(void **state)
     struct scene scene = {0};
     struct rule second = rule_of(RULE_FIXED, 10, S, 0), hour = rule_of(RULE_FIXED, 100, H, 0);
     struct rule day = rule_of(RULE_FIXED, 500, D, 0);
-    struct limiter_ask ask = {.cost = 4, .now_us = BASE};
+    struct limiter_request ask = {.cost = 4, .now_us = BASE};
     scene_ask(&scene, (struct rule[]){hour}, 1, ask);
     ask.cost = 1;
     scene_ask(&scene, (struct rule[]){second, hour}, 2, ask); /* put in front: the hour keeps its count, */
     assert_verdict(&scene.verdict, 1, 10, 9, 0, S, 0);
-    ask.mode = ASK_PEEK;
+    ask.mode = MODE_PEEK;
     scene_ask(&scene, (struct rule[]){hour}, 1, ask); /* … and a peek changes nothing */
     assert_int_equal(scene.verdict.remaining, 95);
-    ask.mode = ASK_ALL;
+    ask.mode = MODE_ALL;
     hour.limit = hour.capacity = hour.initial = 6;
     scene_ask(&scene, (struct rule[]){hour, second}, 2, ask); /* swapped, and a smaller limit at once */
     assert_verdict(&scene.verdict, 1, 6, 0, 0, H, 0);
@@ -120,7 +120,7 @@ static void refunds_go_to_one_rule_or_to_all(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)};
-    scene_ask(&scene, rules, 2, (struct limiter_ask){.cost = 8, .now_us = BASE});
+    scene_ask(&scene, rules, 2, (struct limiter_request){.cost = 8, .now_us = BASE});
     assert_int_equal(scene_refund(&scene, 3, 1, BASE), 3);
     assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 5); /* the second is over, the hour has five left */
     assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 0);
@@ -165,10 +165,11 @@ static void a_refund_knows_when_its_units_were_taken(void **state)
         bool interval = row->algorithm == INTERVAL;
         struct rule rule = rule_of(interval ? RULE_TOKEN : (enum rule_algorithm)row->algorithm, 10, 10 * S, 0);
         if (interval) rule.flags = RULE_INTERVAL;
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 5, .now_us = BASE});
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 4, .now_us = BASE + row->second_us});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE + row->second_us});
         int64_t returned = scene_refund_taken(&scene, row->units, -1, BASE + row->taken_us, BASE + row->now_us);
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 1, .mode = ASK_PEEK, .now_us = BASE + row->now_us});
+        scene_ask(&scene, &rule, 1,
+                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + row->now_us});
         if (returned != row->returned || scene.verdict.remaining != row->remaining) {
             fail_msg("row %zu: returned %ld remaining %ld", i, returned, scene.verdict.remaining);
         }
@@ -181,7 +182,7 @@ static void a_queue_beside_other_rules_tells_when_to_act(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule rules[] = {rule_of(RULE_QUEUE, 10, S, 100), rule_of(RULE_FIXED, 5, S, 0)};
-    struct limiter_ask ask = {.cost = 2, .now_us = BASE};
+    struct limiter_request ask = {.cost = 2, .now_us = BASE};
     scene_ask(&scene, rules, 2, ask);
     assert_verdict(&scene.verdict, 2, 5, 3, 0, S, 1);
     scene_ask(&scene, rules, 2, ask);
@@ -194,7 +195,7 @@ static void those_who_wait_are_served_in_order(void **state)
     (void)state;
     struct scene scene = {0};
     struct rule rules[] = {rule_of(RULE_FIXED, 2, 10 * S, 0), rule_of(RULE_GCRA, 10, S, 0)};
-    struct limiter_ask ask = {.cost = 2, .now_us = BASE};
+    struct limiter_request ask = {.cost = 2, .now_us = BASE};
     scene_ask(&scene, rules, 2, ask);
     ask.wait_us = 30 * S;
     scene_ask(&scene, rules, 2, ask); /* the whole next window, and with it every place before */

@@ -12,14 +12,14 @@ static struct limiter *busy_limiter(bool sleeping)
         for (uint32_t k = 0; k < RULE_ALGORITHMS_COUNT; k++) rules[k] = rule_of(k, 700, 11 * S, 0);
         rules[RULE_ALGORITHMS_COUNT] = rule_of(RULE_GCRA, -1, S, 0);
         rules[RULE_ALGORITHMS_COUNT + 1] = rule_of(RULE_LOG, 9, H, 0);
-        struct limiter_ask ask = {.cost = 1, .now_us = BASE + i * 1234567};
+        struct limiter_request ask = {.cost = 1, .now_us = BASE + i * 1234567};
         limiter_decide(limiter, rules, RULE_ALGORITHMS_COUNT + 2, &ask, &decision);
         assert_int_equal(decision.verdict.granted, 1);
         limiter = limiter_apply(limiter, &decision);
     }
     if (sleeping) {
         struct rule rule = rule_of(RULE_LOG, 9, H, 0);
-        limiter_decide(limiter, &rule, 1, &(struct limiter_ask){.cost = 1, .now_us = BASE + 6 * S}, &decision);
+        limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + 6 * S}, &decision);
         limiter = limiter_apply(limiter, &decision);
         assert_true(limiter->set->sleeping >= 2);
     }
@@ -35,7 +35,7 @@ static void an_admission_is_a_dozen_bytes(void **state)
     struct limiter *limiter = NULL;
     struct sink wire = {0};
     for (int i = 0; i < 2; i++) {
-        limiter_decide(limiter, &rule, 1, &(struct limiter_ask){.cost = 1, .now_us = BASE}, &decision);
+        limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE}, &decision);
         limiter = limiter_apply(limiter, &decision);
     }
     effects_encode(&decision, false, &wire);
@@ -98,7 +98,7 @@ static void damaged_effects_with_sleepers_are_refused_or_fit(void **state)
     bool lasting;
     limiter_decide_block(limiter, 0, &decision);
     limiter = limiter_apply(limiter, &decision);
-    limiter_decide(limiter, &rule, 1, &(struct limiter_ask){.cost = 1, .now_us = BASE + 6 * S}, &decision);
+    limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + 6 * S}, &decision);
     assert_true(decision.sleeping_count >= 2);
     effects_encode(&decision, false, &wire);
     assert_int_equal(wire.data[0], ENCODING_SLEEPING);
@@ -129,7 +129,7 @@ static void damaged_effects_are_refused_or_fit(void **state)
     struct decision decision, again;
     struct sink wire = {0};
     bool lasting;
-    limiter_decide(NULL, rules, 2, &(struct limiter_ask){.cost = 1, .now_us = BASE}, &decision);
+    limiter_decide(NULL, rules, 2, &(struct limiter_request){.cost = 1, .now_us = BASE}, &decision);
     effects_encode(&decision, true, &wire);
     for (size_t at = 0; at < wire.size; at++) {
         char kept = wire.data[at];

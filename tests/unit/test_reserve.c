@@ -155,7 +155,7 @@ static void reserving_again_answers_the_same(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    struct reserve_ask ask = {BYTES("r1"), BYTES("a"), 4, S, ASK_UPTO, T + S};
+    struct reserve_ask ask = {BYTES("r1"), BYTES("a"), 4, S, MODE_UPTO, T + S};
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &ask, &pair.decision);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
@@ -209,7 +209,7 @@ static void what_is_held_never_wraps(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     pair_reserve(&pair, "r2", "a", 5, H, T);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    pair_ask_one(&pair, "a", 1, ASK_ALL, NULL, T);
+    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     pair_commit(&pair, "r1", -1, T);
     pair_commit(&pair, "r2", -1, T);
@@ -286,7 +286,7 @@ static void waits_of_rolling_windows_are_exact(void **state)
             for (int64_t later_us = 0; later_us < 80 * S && wanted_us < 0; later_us += S) {
                 if (remaining_of(&pair, "a", now_us + later_us) >= amount) wanted_us = later_us;
             }
-            pair_ask_one(&pair, "a", amount, ASK_PEEK, NULL, now_us);
+            pair_ask_one(&pair, "a", amount, MODE_PEEK, NULL, now_us);
             assert_int_equal(pair.decision.verdicts[0].wait_us, wanted_us);
         }
         pair_end(&pair);

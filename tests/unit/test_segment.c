@@ -27,7 +27,7 @@ static struct segment *charge(struct segment *segment, struct bytes name, int64_
 {
     struct limiter_lent stack_buffer;
     struct decision decision;
-    struct limiter_ask ask = {.cost = cost, .now_us = now_us, .mode = ASK_FORCE};
+    struct limiter_request ask = {.cost = cost, .now_us = now_us, .mode = MODE_FORCE};
     uint64_t hash = siphash(&key, name);
     uint32_t at;
     if (!segment_find(segment, hash, name, &at)) segment = segment_insert(segment, at, hash, name);
@@ -161,7 +161,7 @@ static void the_idle_go_and_the_others_stay(void **state)
 }
 
 static void assert_decide_alike(const struct segment *carried, const struct segment *old, struct bytes name,
-                                struct limiter_ask ask)
+                                struct limiter_request ask)
 {
     struct limiter_lent left, right;
     struct decision one, two;
@@ -211,7 +211,8 @@ static void carried_states_decide_as_adopted_ones_do(void **state)
         assert_ptr_equal(segment_set(carried), set);
         assert_int_equal(segment_count(carried), segment_count(old));
         for (uint32_t i = 0; i < NAMES; i++) {
-            struct limiter_ask ask = {.cost = 1 + i % 4, .mode = i % 2 ? ASK_ALL : ASK_UPTO, .rules_us = since_us};
+            struct limiter_request ask = {
+                .cost = 1 + i % 4, .mode = i % 2 ? MODE_ALL : MODE_UPTO, .rules_us = since_us};
             ask.now_us = since_us + i * MS;
             assert_decide_alike(carried, old, name_at(i, room), ask);
         }

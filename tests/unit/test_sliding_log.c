@@ -6,19 +6,19 @@
 static void an_entry_leaves_when_it_is_exactly_one_window_old(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_LOG, 3, 10 * S, 0), {0, ASK_ALL, 2, 2, 1, 0, 10 * S}, {4 * S, ASK_ALL, 1, 1, 0, 0, 10 * S},
-        {4 * S, ASK_ALL, 1, 0, 0, 6 * S, 10 * S}, {10 * S - 1, ASK_ALL, 1, 0, 0, 1, 4 * S + 1},
-        {10 * S, ASK_ALL, 3, 0, 2, 4 * S, 4 * S}, {10 * S, ASK_ALL, 2, 2, 0, 0, 10 * S},
-        {14 * S, ASK_UPTO, 9, 1, 0, 0, 10 * S}, {14 * S, ASK_ALL, 4, 0, 0, NEVER, 10 * S},
-        {14 * S, ASK_FORCE, 5, 5, 0, 0, 10 * S}, {20 * S, ASK_ALL, 1, 0, 0, 4 * S, 4 * S},
-        {90 * S, ASK_PEEK, 3, 3, 3, 0, 0});
+    RUN(rule_of(RULE_LOG, 3, 10 * S, 0), {0, MODE_ALL, 2, 2, 1, 0, 10 * S}, {4 * S, MODE_ALL, 1, 1, 0, 0, 10 * S},
+        {4 * S, MODE_ALL, 1, 0, 0, 6 * S, 10 * S}, {10 * S - 1, MODE_ALL, 1, 0, 0, 1, 4 * S + 1},
+        {10 * S, MODE_ALL, 3, 0, 2, 4 * S, 4 * S}, {10 * S, MODE_ALL, 2, 2, 0, 0, 10 * S},
+        {14 * S, MODE_UPTO, 9, 1, 0, 0, 10 * S}, {14 * S, MODE_ALL, 4, 0, 0, NEVER, 10 * S},
+        {14 * S, MODE_FORCE, 5, 5, 0, 0, 10 * S}, {20 * S, MODE_ALL, 1, 0, 0, 4 * S, 4 * S},
+        {90 * S, MODE_PEEK, 3, 3, 3, 0, 0});
 }
 
 static void a_clock_that_steps_back_frees_nothing_early(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_LOG, 3, 10 * S, 0), {10 * S, ASK_ALL, 2, 2, 1, 0, 10 * S}, {0, ASK_ALL, 1, 1, 0, 0, 20 * S},
-        {0, ASK_ALL, 1, 0, 0, 20 * S, 20 * S}, {20 * S, ASK_ALL, 3, 3, 0, 0, 10 * S});
+    RUN(rule_of(RULE_LOG, 3, 10 * S, 0), {10 * S, MODE_ALL, 2, 2, 1, 0, 10 * S}, {0, MODE_ALL, 1, 1, 0, 0, 20 * S},
+        {0, MODE_ALL, 1, 0, 0, 20 * S, 20 * S}, {20 * S, MODE_ALL, 3, 3, 0, 0, 10 * S});
 }
 
 static void a_changed_rule_keeps_the_entries(void **state)
@@ -37,8 +37,9 @@ static void a_changed_rule_keeps_the_entries(void **state)
         struct scene scene = {0};
         struct rule before = rule_of(RULE_LOG, 5, 10 * S, 0);
         struct rule after = rule_of(RULE_LOG, rows[i].limit, rows[i].period_us, 0);
-        scene_ask(&scene, &before, 1, (struct limiter_ask){.cost = 4, .now_us = BASE});
-        scene_ask(&scene, &after, 1, (struct limiter_ask){.cost = 1, .mode = ASK_PEEK, .now_us = BASE + rows[i].at_us});
+        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
+        scene_ask(&scene, &after, 1,
+                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].at_us});
         assert_int_equal(scene.verdict.remaining, rows[i].remaining);
         scene_end(&scene);
     }
@@ -50,7 +51,7 @@ static void refunds_take_the_newest_first(void **state)
     struct scene scene = {0};
     struct rule rule = rule_of(RULE_LOG, 10, 10 * S, 0);
     for (int64_t i = 0; i < 4; i++) {
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 2, .now_us = BASE + i * S});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 2, .now_us = BASE + i * S});
     }
     assert_int_equal(scene_refund(&scene, 3, -1, BASE + 3 * S), 3); /* the entry at 3 s and half of the one at 2 s */
     assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 12 * S);
@@ -67,12 +68,12 @@ static void a_full_log_refuses_and_loses_nothing(void **state)
     struct rule rule = rule_of(RULE_LOG, INT64_MAX, S, 0);
     for (int64_t i = 0; i <= LOG_ENTRIES_MAX; i++) {
         struct rule asked = rule;
-        limiter_decide(limiter, &asked, 1, &(struct limiter_ask){.cost = 1, .now_us = BASE + i}, &decision);
+        limiter_decide(limiter, &asked, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + i}, &decision);
         assert_int_equal(decision.fault, i < LOG_ENTRIES_MAX ? FAULT_NONE : FAULT_BOUND);
         if (decision.fault == FAULT_NONE) limiter = limiter_apply(limiter, &decision);
     }
     assert_true(limiter_bytes(limiter) < 4 * LOG_ENTRIES_MAX); /* units and distances of one byte: two and slack */
-    limiter_decide(limiter, &rule, 1, &(struct limiter_ask){.cost = 1, .now_us = BASE + S}, &decision);
+    limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + S}, &decision);
     assert_int_equal(decision.fault, FAULT_NONE); /* the oldest entry has left: there is room */
     limiter = limiter_apply(limiter, &decision);
     limiter_free(limiter);
@@ -122,7 +123,7 @@ static void the_packed_log_agrees_with_a_list(void **state)
                 }
                 continue;
             }
-            scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = cost, .now_us = now_us});
+            scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = cost, .now_us = now_us});
             int64_t granted = live + cost <= rule.limit ? cost : 0;
             assert_int_equal(scene.verdict.granted, granted);
             assert_int_equal(scene.verdict.remaining, rule.limit - live - granted);

@@ -57,7 +57,7 @@ static void give_rules(const struct rule *rules, uint32_t count, int64_t now_us)
 }
 
 /* A limiter of its own goes through the same ask. */
-static struct verdict ask_model(struct limiter **limiter, struct limiter_ask ask)
+static struct verdict ask_model(struct limiter **limiter, struct limiter_request ask)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
@@ -70,14 +70,14 @@ static struct verdict ask_model(struct limiter **limiter, struct limiter_ask ask
     return decision.verdict;
 }
 
-static void ask_both(uint32_t i, int64_t cost, enum ask_mode mode, int64_t now_us)
+static void ask_both(uint32_t i, int64_t cost, enum request_mode mode, int64_t now_us)
 {
     char room[64];
     struct table_decision decision;
-    struct limiter_ask ask = {.cost = cost, .now_us = now_us, .mode = mode};
+    struct limiter_request ask = {.cost = cost, .now_us = now_us, .mode = mode};
     table_decide_take(table, subject_at(i, room), &ask, &decision);
     assert_int_equal(decision.limits.fault, FAULT_NONE);
-    bool granted = decision.limits.verdict.granted > 0, peek = mode == ASK_PEEK;
+    bool granted = decision.limits.verdict.granted > 0, peek = mode == MODE_PEEK;
     if (!granted || peek) assert_int_equal(decision.limits.effects_count, 0);
     struct verdict expected = ask_model(&model[i], ask);
     assert_int_equal(decision.limits.verdict.granted, expected.granted);
@@ -114,7 +114,7 @@ static void assert_sums(void)
 /* Every segment under the present rules: each subject is asked once by force. */
 static void touch_all(int64_t now_us)
 {
-    for (uint32_t i = 0; i < SUBJECTS; i++) ask_both(i, 1, ASK_FORCE, now_us);
+    for (uint32_t i = 0; i < SUBJECTS; i++) ask_both(i, 1, MODE_FORCE, now_us);
 }
 
 static void forget_all(void)
@@ -146,7 +146,7 @@ static void subjects_are_counted_as_keys_are(void **state)
     for (size_t k = 0; k < 2 * COUNT_OF(sets); k++) {
         give_rules(sets[k % COUNT_OF(sets)].rules, sets[k % COUNT_OF(sets)].count, now_us);
         for (int step = 0; step < 6000; step++) {
-            static const enum ask_mode modes[] = {ASK_ALL, ASK_ALL, ASK_UPTO, ASK_PEEK, ASK_FORCE};
+            static const enum request_mode modes[] = {MODE_ALL, MODE_ALL, MODE_UPTO, MODE_PEEK, MODE_FORCE};
             now_us += random_below(4) == 0 ? random_between(-2 * MS, 20 * MS) : 0;
             ask_both(random_below(random_below(2) ? 50 : SUBJECTS), random_between(1, 4),
                      modes[random_below(COUNT_OF(modes))], now_us);
@@ -168,7 +168,7 @@ static void what_is_idle_is_swept_and_its_room_given_back(void **state)
     size_t full = table_bytes(table);
     assert_int_equal(table->subjects, SUBJECTS);
     assert_true(full < 40 * SUBJECTS + sizeof(*table) + 30 * SUBJECTS * 3 / 5); /* long names stand apart */
-    for (uint32_t i = 0; i < 256 * 64; i++) ask_both(i % 3, 1, ASK_FORCE, BASE + H + i);
+    for (uint32_t i = 0; i < 256 * 64; i++) ask_both(i % 3, 1, MODE_FORCE, BASE + H + i);
     assert_int_equal(table->subjects, 3);
     assert_int_equal(table->segments, 1);
     assert_int_equal(table->depth, 0);
@@ -184,19 +184,19 @@ static void a_full_table_takes_nobody_new_unless_somebody_is_idle(void **state)
     char room[64];
     struct rule rule = rule_of(RULE_GCRA, 5, S, 0);
     struct table_decision decision;
-    struct limiter_ask ask = {.cost = 1, .now_us = BASE, .mode = ASK_ALL};
+    struct limiter_request ask = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     give_rules(&rule, 1, BASE);
-    for (uint32_t i = 0; i < 10; i++) ask_both(i, 1, ASK_ALL, BASE);
+    for (uint32_t i = 0; i < 10; i++) ask_both(i, 1, MODE_ALL, BASE);
     uint32_t subjects = table->subjects;
     table->subjects = TABLE_SUBJECTS_MAX; /* as if */
     table_decide_take(table, subject_at(99, room), &ask, &decision);
     assert_int_equal(decision.limits.fault, FAULT_FULL);
     table_decide_take(table, subject_at(9, room), &ask, &decision); /* known: nothing new */
     assert_int_equal(decision.limits.fault, FAULT_NONE);
-    ask.mode = ASK_PEEK;
+    ask.mode = MODE_PEEK;
     table_decide_take(table, subject_at(99, room), &ask, &decision); /* looking takes no room */
     assert_int_equal(decision.limits.fault, FAULT_NONE);
-    ask.mode = ASK_ALL;
+    ask.mode = MODE_ALL;
     ask.now_us = BASE + H;
     table_decide_take(table, subject_at(99, room), &ask, &decision);
     assert_int_equal(decision.limits.fault, FAULT_NONE);

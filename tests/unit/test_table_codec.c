@@ -13,7 +13,7 @@ static struct table *busy_table(uint32_t subjects)
     table_decide_rules(NULL, first, 2, BASE, siphash_key_of(3), &decision);
     struct table *table = table_apply(NULL, &decision);
     for (uint32_t i = 0; i < subjects; i++) {
-        struct limiter_ask ask = {.cost = 1 + i % 3, .now_us = BASE + i, .mode = ASK_FORCE};
+        struct limiter_request ask = {.cost = 1 + i % 3, .now_us = BASE + i, .mode = MODE_FORCE};
         for (uint32_t k = 0, rest = i; k < 5; k++, rest /= 10) name[4 - k] = (char)('0' + rest % 10);
         table_decide_take(table, (struct bytes){name, 5 + i * 7 % 26}, &ask, &decision);
         table = table_apply(table, &decision);
@@ -29,7 +29,7 @@ static void a_take_is_eleven_bytes_and_its_subject_and_its_instant(void **state)
     (void)state;
     struct rule rule = rule_of(RULE_GCRA, 10, S, 0);
     struct table_decision decision;
-    struct limiter_ask ask = {.cost = 1, .now_us = BASE, .mode = ASK_ALL};
+    struct limiter_request ask = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     struct sink wire = {0};
     table_decide_rules(NULL, &rule, 1, BASE, siphash_key_of(3), &decision);
     struct table *table = table_apply(NULL, &decision);
@@ -154,7 +154,7 @@ static void damaged_effects_are_refused_or_understood(void **state)
     (void)state;
     struct rule rules[] = {rule_of(RULE_GCRA, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)}, read[RULES_MAX];
     struct table_decision decisions[2], received;
-    struct limiter_ask ask = {.cost = 1, .now_us = BASE, .mode = ASK_ALL};
+    struct limiter_request ask = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     bool lasting;
     table_decide_rules(NULL, rules, 2, BASE, siphash_key_of(3), &decisions[0]);
     struct table *table = table_apply(NULL, &decisions[0]);

@@ -12,44 +12,44 @@ static struct rule with(struct rule rule, int64_t initial, uint32_t flags)
 static void it_refills_continuously_to_the_fraction(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_TOKEN, 10, S, 0), {0, ASK_ALL, 10, 10, 0, 0, S}, {0, ASK_ALL, 1, 0, 0, 100 * MS, S},
-        {150 * MS, ASK_ALL, 1, 1, 0, 0, 950 * MS}, /* one and a half tokens came, half a one is kept */
-        {200 * MS, ASK_ALL, 1, 1, 0, 0, S}, {5 * S, ASK_PEEK, 10, 10, 10, 0, 0});
+    RUN(rule_of(RULE_TOKEN, 10, S, 0), {0, MODE_ALL, 10, 10, 0, 0, S}, {0, MODE_ALL, 1, 0, 0, 100 * MS, S},
+        {150 * MS, MODE_ALL, 1, 1, 0, 0, 950 * MS}, /* one and a half tokens came, half a one is kept */
+        {200 * MS, MODE_ALL, 1, 1, 0, 0, S}, {5 * S, MODE_PEEK, 10, 10, 10, 0, 0});
     RUN(rule_of(RULE_TOKEN, 10, 60 * S, 0), /* polled every 11 s the fractions add up: 1.83 tokens each time */
-        {0, ASK_ALL, 10, 10, 0, 0, 60 * S}, {11 * S, ASK_ALL, 1, 1, 0, 0, 55 * S},
-        {12 * S, ASK_ALL, 1, 1, 0, 0, 60 * S}, {22 * S, ASK_UPTO, 9, 1, 0, 0, 56 * S},
-        {24 * S, ASK_ALL, 2, 0, 1, 6 * S, 54 * S});
+        {0, MODE_ALL, 10, 10, 0, 0, 60 * S}, {11 * S, MODE_ALL, 1, 1, 0, 0, 55 * S},
+        {12 * S, MODE_ALL, 1, 1, 0, 0, 60 * S}, {22 * S, MODE_UPTO, 9, 1, 0, 0, 56 * S},
+        {24 * S, MODE_ALL, 2, 0, 1, 6 * S, 54 * S});
 }
 
 static void interval_refill_comes_in_steps(void **state)
 {
     (void)state;
-    RUN(with(rule_of(RULE_TOKEN, 10, S, 20), 0, RULE_INTERVAL), {300 * MS, ASK_ALL, 15, 15, 5, 0, 2 * S},
-        {S, ASK_ALL, 6, 0, 5, 300 * MS, 1300 * MS},
-        {1300 * MS - 1, ASK_ALL, 6, 0, 5, 1, S + 1}, /* nothing in between */
-        {1300 * MS, ASK_ALL, 6, 6, 9, 0, 2 * S},     /* 5 + 10 - 6; the steps keep their beat */
-        {1300 * MS, ASK_ALL, 20, 0, 9, 2 * S, 2 * S}, {3300 * MS, ASK_ALL, 20, 20, 0, 0, 2 * S},
-        {9 * S, ASK_ALL, 1, 1, 19, 0, S}); /* full again long ago: a new beat begins */
+    RUN(with(rule_of(RULE_TOKEN, 10, S, 20), 0, RULE_INTERVAL), {300 * MS, MODE_ALL, 15, 15, 5, 0, 2 * S},
+        {S, MODE_ALL, 6, 0, 5, 300 * MS, 1300 * MS},
+        {1300 * MS - 1, MODE_ALL, 6, 0, 5, 1, S + 1}, /* nothing in between */
+        {1300 * MS, MODE_ALL, 6, 6, 9, 0, 2 * S},     /* 5 + 10 - 6; the steps keep their beat */
+        {1300 * MS, MODE_ALL, 20, 0, 9, 2 * S, 2 * S}, {3300 * MS, MODE_ALL, 20, 20, 0, 0, 2 * S},
+        {9 * S, MODE_ALL, 1, 1, 19, 0, S}); /* full again long ago: a new beat begins */
 }
 
 static void an_unused_bucket_holds_its_initial_fill(void **state)
 {
     (void)state;
     RUN(with(rule_of(RULE_TOKEN, 10, S, 0), 3, 0),
-        {0, ASK_ALL, 4, 0, 3, NEVER, 0}, /* a denial stores nothing, so no refill begins */
-        {0, ASK_ALL, 3, 3, 0, 0, S}, {500 * MS, ASK_ALL, 4, 4, 1, 0, 900 * MS},
-        {1400 * MS, ASK_PEEK, 10, 10, 10, 0, 0}, /* full, and remembered for one more fill time … */
-        {2399 * MS, ASK_PEEK, 10, 10, 10, 0, 0}, /* … to the last ms */
-        {2400 * MS, ASK_PEEK, 3, 3, 3, 0, 0});   /* then it is an unused bucket again */
+        {0, MODE_ALL, 4, 0, 3, NEVER, 0}, /* a denial stores nothing, so no refill begins */
+        {0, MODE_ALL, 3, 3, 0, 0, S}, {500 * MS, MODE_ALL, 4, 4, 1, 0, 900 * MS},
+        {1400 * MS, MODE_PEEK, 10, 10, 10, 0, 0}, /* full, and remembered for one more fill time … */
+        {2399 * MS, MODE_PEEK, 10, 10, 10, 0, 0}, /* … to the last ms */
+        {2400 * MS, MODE_PEEK, 3, 3, 3, 0, 0});   /* then it is an unused bucket again */
 }
 
 static void a_clock_that_steps_back_refills_nothing_twice(void **state)
 {
     (void)state;
-    RUN(rule_of(RULE_TOKEN, 10, S, 0), {S, ASK_ALL, 10, 10, 0, 0, S}, {0, ASK_ALL, 1, 0, 0, 1100 * MS, 2 * S},
-        {1100 * MS, ASK_ALL, 1, 1, 0, 0, S});
-    RUN(rule_of(RULE_TOKEN, 10, S, 0), {S, ASK_ALL, 4, 4, 6, 0, 400 * MS}, {0, ASK_ALL, 6, 6, 0, 0, 2 * S},
-        {1100 * MS, ASK_ALL, 2, 0, 1, 100 * MS, 900 * MS});
+    RUN(rule_of(RULE_TOKEN, 10, S, 0), {S, MODE_ALL, 10, 10, 0, 0, S}, {0, MODE_ALL, 1, 0, 0, 1100 * MS, 2 * S},
+        {1100 * MS, MODE_ALL, 1, 1, 0, 0, S});
+    RUN(rule_of(RULE_TOKEN, 10, S, 0), {S, MODE_ALL, 4, 4, 6, 0, 400 * MS}, {0, MODE_ALL, 6, 6, 0, 0, 2 * S},
+        {1100 * MS, MODE_ALL, 2, 0, 1, 100 * MS, 900 * MS});
 }
 
 static void a_changed_rule_takes_over_what_was_used(void **state)
@@ -67,10 +67,10 @@ static void a_changed_rule_takes_over_what_was_used(void **state)
         struct scene scene = {0};
         struct rule before = rule_of(RULE_TOKEN, 10, S, 0);
         struct rule after = rule_of(RULE_TOKEN, rows[i].limit, rows[i].period_us, rows[i].capacity);
-        scene_ask(&scene, &before, 1, (struct limiter_ask){.cost = 6, .now_us = BASE});
-        scene_ask(&scene, &after, 1, (struct limiter_ask){.cost = 1, .mode = ASK_PEEK, .now_us = BASE});
+        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
+        scene_ask(&scene, &after, 1, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE});
         assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        scene_ask(&scene, &after, 1, (struct limiter_ask){.cost = 1, .now_us = BASE});
+        scene_ask(&scene, &after, 1, (struct limiter_request){.cost = 1, .now_us = BASE});
         assert_int_equal(scene.verdict.remaining, rows[i].remaining - 1);
         scene_end(&scene);
     }
@@ -95,11 +95,11 @@ static void a_changed_way_of_refilling_keeps_the_tokens(void **state)
         struct scene scene = {0};
         struct rule before = with(rule_of(RULE_TOKEN, 10, S, 0), 0, rows[i].before);
         struct rule after = with(rule_of(RULE_TOKEN, 10, S, 0), 0, rows[i].after);
-        scene_ask(&scene, &before, 1, (struct limiter_ask){.cost = 6, .now_us = BASE});
-        struct limiter_ask peek = {.cost = 1, .mode = ASK_PEEK, .now_us = BASE + rows[i].after_us};
+        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
+        struct limiter_request peek = {.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].after_us};
         scene_ask(&scene, &after, 1, peek);
         assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        peek.mode = ASK_ALL;
+        peek.mode = MODE_ALL;
         scene_ask(&scene, &after, 1, peek);
         assert_int_equal(scene.verdict.remaining, rows[i].remaining - 1);
         scene_end(&scene);
@@ -113,9 +113,9 @@ static void a_changed_rule_finds_an_unused_bucket(void **state)
     struct scene scene = {0};
     struct rule before[] = {with(rule_of(RULE_TOKEN, 10, S, 0), 3, 0), rule_of(RULE_FIXED, 100, 60 * S, 0)};
     struct rule after[] = {with(rule_of(RULE_TOKEN, 10, S, 0), 5, 0), before[1]};
-    scene_ask(&scene, before, 2, (struct limiter_ask){.cost = 2, .now_us = BASE});
+    scene_ask(&scene, before, 2, (struct limiter_request){.cost = 2, .now_us = BASE});
     assert_int_equal(scene.verdict.remaining, 1);
-    scene_ask(&scene, after, 2, (struct limiter_ask){.cost = 1, .mode = ASK_PEEK, .now_us = BASE + 9 * S});
+    scene_ask(&scene, after, 2, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + 9 * S});
     assert_int_equal(scene.verdict.remaining, 5);
     scene_end(&scene);
 }
@@ -126,13 +126,13 @@ static void refunds_and_debts(void **state)
     for (uint32_t flags = 0; flags <= RULE_INTERVAL; flags += RULE_INTERVAL) {
         struct scene scene = {0};
         struct rule rule = with(rule_of(RULE_TOKEN, 10, S, 0), 0, flags);
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = 25, .mode = ASK_FORCE, .now_us = BASE});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 25, .mode = MODE_FORCE, .now_us = BASE});
         assert_int_equal(scene.verdict.granted, 25);
         assert_int_equal(scene.verdict.remaining, 0);
         assert_int_equal(scene_refund(&scene, 20, -1, BASE), 20);
         assert_int_equal(scene_refund(&scene, 20, -1, BASE), 5);
         assert_int_equal(scene_refund(&scene, 20, -1, BASE), 0);
-        scene_ask(&scene, &rule, 1, (struct limiter_ask){.cost = INT64_MAX, .mode = ASK_FORCE, .now_us = BASE});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
         assert_int_equal(scene.fault, FAULT_OVERFLOW);
         scene_end(&scene);
     }

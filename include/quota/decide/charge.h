@@ -17,11 +17,11 @@
 
 struct charge {
     int64_t amount; /* >= 1, as asked */
-    enum ask_mode mode;
+    enum request_mode mode;
     bool holds; /* reserve instead of using */
 };
 
-/* Decides over a settled footing (its terms are there) and, when something is granted and the mode is not ASK_PEEK,
+/* Decides over a settled footing (its terms are there) and, when something is granted and the mode is not MODE_PEEK,
  * tells what it does to `changes`. The verdict counts `granted` in amounts, everything else in units. */
 enum account_fault charge_decide(struct standing *standing, struct footing *footing, const struct charge *charge,
                                  struct verdict *verdict, struct sink *changes);

@@ -21,8 +21,8 @@ struct consume_ask {
     uint32_t count;                   /* 1 … BATCH_ITEMS_MAX */
     bool batch;                       /* QUOTA.MCONSUME */
     bool any, sticky;
-    enum ask_mode mode; /* a batch: ASK_ALL or ASK_PEEK */
-    struct bytes id;    /* empty = none; at most ID_BYTES_MAX bytes */
+    enum request_mode mode; /* a batch: MODE_ALL or MODE_PEEK */
+    struct bytes id;        /* empty = none; at most ID_BYTES_MAX bytes */
     int64_t now_us;
 };
 

@@ -16,9 +16,9 @@
 struct reserve_ask {
     struct bytes id; /* 1 … ID_BYTES_MAX bytes */
     struct bytes resource;
-    int64_t amount;     /* >= 1 */
-    int64_t ttl_us;     /* 1 … DURATION_MAX_US */
-    enum ask_mode mode; /* ASK_ALL or ASK_UPTO */
+    int64_t amount;         /* >= 1 */
+    int64_t ttl_us;         /* 1 … DURATION_MAX_US */
+    enum request_mode mode; /* MODE_ALL or MODE_UPTO */
     int64_t now_us;
 };
 

@@ -24,20 +24,20 @@
 #include "quota/rate/takeover.h"
 #include "quota/rate/verdict.h"
 
-enum ask_mode {
-    ASK_ALL,   /* all of the cost or nothing */
-    ASK_UPTO,  /* as much of it as there is, at least one unit */
-    ASK_PEEK,  /* answer as ASK_ALL would, take nothing */
-    ASK_FORCE, /* take it, into debt if need be */
+enum request_mode {
+    MODE_ALL,   /* all of the cost or nothing */
+    MODE_UPTO,  /* as much of it as there is, at least one unit */
+    MODE_PEEK,  /* answer as MODE_ALL would, take nothing */
+    MODE_FORCE, /* take it, into debt if need be */
 };
 
-struct limiter_ask {
+struct limiter_request {
     int64_t cost;     /* units, >= 1; 0 only looks (RL.THROTTLE) */
     int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
-    int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. ASK_ALL and ASK_PEEK */
+    int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. MODE_ALL and MODE_PEEK */
     int64_t now_us;   /* > 0 */
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
-    enum ask_mode mode;
+    enum request_mode mode;
     const struct rule_parts *parts; /* NULL, or the rule sets that take turns with these rules: takeover.h */
     bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
@@ -97,7 +97,7 @@ void limiter_release_objects(const struct limiter *limiter);
 /* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
  * here when they differ from the stored ones and must outlive the decision. */
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
-                    const struct limiter_ask *ask, struct decision *decision);
+                    const struct limiter_request *ask, struct decision *decision);
 
 #define TAKEN_UNKNOWN INT64_MIN
 

@@ -54,7 +54,7 @@ void table_decide_rules(const struct table *table, struct rule *rules, uint32_t 
 
 /* Decides an ask of one subject: its cost, mode and now count, as in limiter_decide. FAULT_FULL: a new subject, and
  * TABLE_SUBJECTS_MAX are held. */
-void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_ask *ask,
+void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_request *ask,
                        struct table_decision *decision);
 
 static inline bool table_decision_has_effects(const struct table_decision *decision)
