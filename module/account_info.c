@@ -116,7 +116,7 @@ static enum account_fault subject_of(const struct account_view *view, struct sub
     for (uint32_t i = 0; history && i < history->tracks_count; i++) add_name(subject, history->tracks[i].resource);
     for (uint32_t i = 0; account && i < account->slots_count; i++) {
         const struct slot_optional *optional = account->slots[i].optional;
-        if (optional && optional->override) add_name(subject, label_bytes(account->slots[i].resource));
+        if (optional && optional->override) add_name(subject, interned_string_bytes(account->slots[i].resource));
     }
     for (uint32_t i = 0; i < subject->count; i++) {
         enum account_fault fault = settle(view, subject->names[i], &resource);
@@ -188,7 +188,7 @@ static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
         reply_field_integer(ctx, "at", millis_floor(entry.at_us));
         reply_field_word(ctx, "act", acts[entry.act]);
         reply_field_text(ctx, "actor", entry.actor);
-        reply_field_text(ctx, "resource", named ? label_bytes(account->slots[entry.slot - 1].resource) : BYTES(""));
+        reply_field_text(ctx, "resource", named ? interned_string_bytes(account->slots[entry.slot - 1].resource) : BYTES(""));
         reply_field_integer(ctx, "amount", entry.amount);
         reply_field_text(ctx, "reason", entry.reason);
     }

@@ -2,7 +2,7 @@
 #include "quota/account/account_codec.h"
 #include "value_type.h"
 
-/* Shared plans, rule sets and labels are counted under their tables' mutexes: any thread may free an account. */
+/* Shared plans, rule sets and strings are counted under their tables' mutexes: any thread may free an account. */
 VALUE_TYPE_FUNCTIONS(account)
 
 static bool has_effects(const void *change)

@@ -132,7 +132,7 @@ static const struct {
 
 static int reply_zone(RedisModuleCtx *ctx, const struct account *account)
 {
-    struct bytes zone = account ? label_bytes(account->zone) : BYTES("UTC");
+    struct bytes zone = account ? interned_string_bytes(account->zone) : BYTES("UTC");
     return reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(zone).text, zones_folder());
 }
 

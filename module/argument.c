@@ -119,7 +119,7 @@ static bool parse_missing(struct reading *reading, const struct argument *row)
     return false;
 }
 
-const struct argument ask_mode_choice[] = {
+const struct argument request_mode_choice[] = {
     FLAG_VALUE("UPTO", MODE_UPTO, "Grant what is left of the cost, at least one unit."),
     FLAG_VALUE("PEEK", MODE_PEEK, "Only look: take nothing, replicate nothing."),
     FLAG_VALUE("FORCE", MODE_FORCE, "Take the cost even beyond the limit, into debt."),

@@ -51,6 +51,7 @@ void asking_decide(const struct asking *asking, const struct limiter *limiter, s
 {
     bool listed = asking->choice.kind != CHOICE_RULES;
     if (!listed) {
+        ask.parts = &asking->choice.parts;
         if (ask.block_us == 0 && !asking->choice.shadow) ask.block_us = asking->choice.block_us;
         limiter_decide(limiter, asking->rules->rules, asking->rules->count, &ask, decision);
     } else {

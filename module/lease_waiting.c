@@ -3,13 +3,9 @@
 #include "clock.h"
 #include "quota/base/buffer.h"
 #include "quota/base/checked.h"
+#include "quota/base/hash_index.h"
 #include "quota/base/memory.h"
 #include "value_type.h"
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
-#include <uthash.h>
 
 #define NAME_BYTES_USUAL 256
 #define TIMER_MS_MAX     1800000 /* half an hour, then look again: see line_set_timer */
@@ -36,12 +32,15 @@ struct line {
     int database;
     bool ready; /* stands in the list of lines to be served */
     struct line *next_ready;
-    RedisModuleTimerID timer; /* 0 = none */
-    UT_hash_handle hh;
+    RedisModuleTimerID timer;     /* 0 = none */
+    struct line *previous, *next; /* of all lines */
+    struct hash_link by_key;
+    size_t key_size;
     char key[]; /* the database's number and the name */
 };
 
-static struct line *lines, *ready_lines;
+static struct hash_index lines;
+static struct line *first_line, *ready_lines;
 static int64_t waiters_count;
 static bool wake_is_set;     /* its timer runs, or it does */
 static RedisModuleCtx *home; /* for timers, where no other context is at hand */
@@ -50,17 +49,23 @@ static void wake(RedisModuleCtx *ctx, void *unused);
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
 
+static struct bytes line_key(const struct hash_link *link)
+{
+    const struct line *line = HASH_RECORD(link, const struct line, by_key);
+    return (struct bytes){line->key, line->key_size};
+}
+
 static struct line *line_find(int database, struct bytes name)
 {
     char stack_buffer[NAME_BYTES_USUAL];
-    struct line *line = NULL;
-    if (!lines) return NULL;
+    if (lines.count == 0) return NULL;
     struct sink key = sink_init(stack_buffer, sizeof(stack_buffer));
     sink_raw(&key, &database, sizeof(database));
     sink_raw(&key, name.data, name.size);
-    HASH_FIND(hh, lines, key.data, key.size, line);
+    struct bytes bytes = {key.data, key.size};
+    struct hash_link *link = hash_index_find(&lines, bytes, linear_hash(bytes), line_key);
     sink_free(&key);
-    return line;
+    return link ? HASH_RECORD(link, struct line, by_key) : NULL;
 }
 
 static struct line *line_new(int database, RedisModuleString *name)
@@ -68,10 +73,15 @@ static struct line *line_new(int database, RedisModuleString *name)
     struct bytes bytes = string_bytes(name);
     size_t key_size = sizeof(database) + bytes.size;
     struct line *line = memory_alloc(sizeof(*line) + key_size);
-    *line = (struct line){.name = RedisModule_CreateStringFromString(NULL, name), .database = database};
+    *line = (struct line){.name = RedisModule_CreateStringFromString(NULL, name),
+                          .database = database,
+                          .next = first_line,
+                          .key_size = key_size};
     memcpy(line->key, &database, sizeof(database));
     memcpy(line->key + sizeof(database), bytes.data, bytes.size);
-    HASH_ADD_KEYPTR(hh, lines, line->key, key_size, line);
+    hash_index_add(&lines, &line->by_key, linear_hash(line_key(&line->by_key)));
+    if (first_line) first_line->previous = line;
+    first_line = line;
     return line;
 }
 
@@ -84,7 +94,9 @@ static void line_stop_timer(struct line *line)
 static void line_free(struct line *line)
 {
     line_stop_timer(line);
-    HASH_DEL(lines, line);
+    hash_index_remove(&lines, &line->by_key);
+    *(line->previous ? &line->previous->next : &first_line) = line->next;
+    if (line->next) line->next->previous = line->previous;
     RedisModule_FreeString(NULL, line->name);
     memory_free(line);
 }
@@ -111,7 +123,7 @@ static void line_ready(struct line *line)
 
 static void all_lines_ready(void)
 {
-    for (struct line *line = lines; line; line = line->hh.next) line_ready(line);
+    for (struct line *line = first_line; line; line = line->next) line_ready(line);
 }
 
 static void line_timer_fired(RedisModuleCtx *ctx, void *data)
@@ -300,7 +312,7 @@ static void databases_changed(RedisModuleCtx *ctx, RedisModuleEvent event, uint6
 
 void lease_waiting_ready(RedisModuleCtx *ctx, RedisModuleString *name)
 {
-    if (!lines) return;
+    if (lines.count == 0) return;
     struct line *line = line_find(RedisModule_GetSelectedDb(ctx), string_bytes(name));
     if (line) line_ready(line);
 }

@@ -157,7 +157,7 @@ static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const
 {
     RedisModule_ReplyWithMap(ctx, 5);
     reply_field_text(ctx, "id", hold_id(stored));
-    reply_field_text(ctx, "resource", label_bytes(account->slots[stored->hold.slot].resource));
+    reply_field_text(ctx, "resource", interned_string_bytes(account->slots[stored->hold.slot].resource));
     reply_field_integer(ctx, "amount", stored->hold.amount);
     reply_field_integer(ctx, "made", millis_floor(stored->hold.made_us));
     reply_field_integer(ctx, "expires", millis_floor(stored->hold.expires_us));

@@ -29,7 +29,7 @@ static const struct argument arguments[] = {
           "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    ASK_MODE(struct allow_request, mode),
+    REQUEST_MODE(struct allow_request, mode),
     FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
     FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,

@@ -9,10 +9,10 @@
 #include "quota/rate/table.h"
 #include "reply.h"
 
-/* ---- RL.REFUND key amount [[RULE] index] ----------------------------------------------------------------- */
+/* ---- RL.REFUND key amount [[RULE] index] [AGE duration] -------------------------------------------------- */
 
 struct refund_request {
-    int64_t units, index;
+    int64_t units, index, age_us;
 };
 
 static const struct argument refund_arguments[] = {
@@ -21,13 +21,16 @@ static const struct argument refund_arguments[] = {
           "Units to give back, 1 or more."),
     FIELD(ARGUMENT_INTEGER, "index", "RULE", struct refund_request, index, 0, RULES_MAX - 1,
           ARGUMENT_OPTIONAL | ARGUMENT_BARE, "Only to this rule, from 0 (default: to all of them)."),
+    FIELD(ARGUMENT_DURATION, "age", "AGE", struct refund_request, age_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+          "The units were taken that long ago: what has left its window since is not given back (default: as if taken "
+          "just now)."),
     {0},
 };
 
 /* Gives units back, clamped at full; answers the units returned (with several rules: the most one took back). */
 static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct refund_request request = {.index = -1};
+    struct refund_request request = {.index = -1, .age_us = NOT_GIVEN};
     struct handle handle;
     struct decision decision;
 
@@ -39,7 +42,8 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool known = request.index < 0 || !limiter || request.index < limiter->set->count;
     int64_t returned = 0;
     if (known) {
-        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, now_us, &decision);
+        int64_t taken_us = request.age_us == NOT_GIVEN ? TAKEN_UNKNOWN : now_us - request.age_us;
+        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken_us, now_us, &decision);
         commit(ctx, &handle, &decision, now_us);
     }
     handle_close(&handle);

@@ -59,7 +59,7 @@ static const struct argument take_arguments[] = {
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0, "Who asks: any bytes, 512 at most."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    ASK_MODE(struct take_request, mode),
+    REQUEST_MODE(struct take_request, mode),
     {0},
 };
 

@@ -57,9 +57,9 @@ static int reply_five(RedisModuleCtx *ctx, bool limited, int64_t limit, int64_t 
 static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct rule *rule, int64_t quantity,
                             struct decision *decision)
 {
-    struct limiter_request ask = {.cost = quantity, .now_us = clock_now_us()};
+    struct limiter_request ask = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
     if (quantity < 0) {
-        limiter_decide_refund(handle->value, -quantity, 0, ask.now_us, decision);
+        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, ask.now_us, decision);
         commit(ctx, handle, decision, ask.now_us);
         ask.cost = 0;
     }

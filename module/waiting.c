@@ -3,14 +3,10 @@
 #include "clock.h"
 #include "commit.h"
 #include "quota/base/checked.h"
+#include "quota/base/hash_index.h"
 #include "quota/base/memory.h"
 #include "quota/rate/limiter_codec.h"
 #include "reply.h"
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
-#include <uthash.h>
 
 #define TIMER_MS_MAX 1800000 /* half an hour */
 
@@ -22,7 +18,7 @@ struct waiter {
     uint64_t number; /* order of arrival among equal moments */
     int database;
     struct waiter *next_leaver;
-    UT_hash_handle hh;
+    struct hash_link by_client;
 };
 
 /* Ordered by (moment, number), big-endian, so that the first entry of the tree is the next to be answered. */
@@ -30,9 +26,9 @@ struct moment_key {
     unsigned char bytes[16];
 };
 
-static struct waiter *waiters;   /* by blocked client */
-static RedisModuleDict *moments; /* struct moment_key → waiter */
-static RedisModuleTimerID timer; /* armed for the first moment */
+static struct hash_index waiters; /* by blocked client */
+static RedisModuleDict *moments;  /* struct moment_key → waiter */
+static RedisModuleTimerID timer;  /* armed for the first moment */
 static bool timer_armed;
 static uint64_t arrivals;
 static struct waiter *leavers; /* who left early: out of both orders, their places still to be given back */
@@ -45,6 +41,16 @@ static struct moment_key key_of(const struct waiter *waiter)
         key.bytes[8 + i] = (unsigned char)(waiter->number >> (56 - 8 * i));
     }
     return key;
+}
+
+static struct bytes client_key(RedisModuleBlockedClient *const *client)
+{
+    return (struct bytes){(const char *)client, sizeof(*client)};
+}
+
+static struct bytes client_of(const struct hash_link *link)
+{
+    return client_key(&HASH_RECORD(link, const struct waiter, by_client)->client);
 }
 
 static struct waiter *first_waiter(void)
@@ -61,7 +67,7 @@ static void waiter_leave(struct waiter *waiter)
 {
     struct moment_key key = key_of(waiter);
     RedisModule_DictDelC(moments, key.bytes, sizeof(key.bytes), NULL);
-    HASH_DEL(waiters, waiter);
+    hash_index_remove(&waiters, &waiter->by_client);
 }
 
 static void waiter_free(RedisModuleCtx *ctx, void *record)
@@ -134,7 +140,7 @@ static struct verdict denial_of(const struct limiter *limiter, const struct wait
     struct sink bytes = {0};
     int64_t now_us = clock_now_us();
     if (!limiter) return denial;
-    limiter_decide_refund(limiter, waiter->units, -1, now_us, &decision);
+    limiter_decide_refund(limiter, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
     limiter_encode(limiter, &bytes);
     struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
     sink_free(&bytes);
@@ -157,7 +163,7 @@ static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
     if (RedisModule_AvoidReplicaTraffic()) return;
     RedisModule_SelectDb(ctx, waiter->database);
     if (!handle_open(ctx, &limiter_type, waiter->name, &handle)) return;
-    limiter_decide_refund(handle.value, waiter->units, -1, now_us, &decision);
+    limiter_decide_refund(handle.value, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
     commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
 }
@@ -180,9 +186,10 @@ static void leavers_settle(RedisModuleCtx *ctx, void *unused)
  * carry that command along: CLIENT KILL, REPLICAOF and the like are no replica's business. */
 static struct waiter *waiter_take(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
-    struct waiter *waiter;
-    HASH_FIND_PTR(waiters, &client, waiter);
-    if (!waiter) return NULL; /* its moment came first: the place is used */
+    struct bytes key = client_key(&client);
+    struct hash_link *link = hash_index_find(&waiters, key, linear_hash(key), client_of);
+    if (!link) return NULL; /* its moment came first: the place is used */
+    struct waiter *waiter = HASH_RECORD(link, struct waiter, by_client);
     waiter_leave(waiter);
     if (!leavers) (void)RedisModule_CreateTimer(ctx, 0, leavers_settle, NULL);
     waiter->next_leaver = leavers;
@@ -228,7 +235,7 @@ bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct ve
                               .database = RedisModule_GetSelectedDb(ctx)};
     waiter->client = RedisModule_BlockClient(ctx, reply_granted, reply_unblocked, waiter_free, 0);
     RedisModule_SetDisconnectCallback(waiter->client, client_gone);
-    HASH_ADD_PTR(waiters, client, waiter);
+    hash_index_add(&waiters, &waiter->by_client, linear_hash(client_key(&waiter->client)));
     struct moment_key key = key_of(waiter);
     RedisModule_DictSetC(moments, key.bytes, sizeof(key.bytes), waiter);
     if (first_waiter() == waiter) timer_arm(ctx);
@@ -237,5 +244,5 @@ bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct ve
 
 int64_t waiting_count(void)
 {
-    return HASH_COUNT(waiters);
+    return waiters.count;
 }

@@ -53,8 +53,7 @@ CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h ut
 CORE_SYSTEM_HEADERS_OF = {
     "expect": "stdatomic.h",
     "memory": "stdlib.h",
-    "rule_set": "pthread.h",
-    "label": "pthread.h",
+    "intern": "pthread.h",
     "plan": "pthread.h",
 }
 # Functions of these headers are described where their common shape is: by the field of the same name.

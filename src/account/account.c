@@ -16,11 +16,11 @@ static struct account_optional *optional_of(struct account *account)
     return account->optional;
 }
 
-static void label_replace(const struct label **place, struct bytes bytes)
+static void interned_string_replace(const struct interned_string **place, struct bytes bytes)
 {
-    const struct label *before = *place;
-    *place = bytes.size > 0 ? label_take(bytes) : NULL;
-    label_release(before);
+    const struct interned_string *before = *place;
+    *place = bytes.size > 0 ? interned_string_take(bytes) : NULL;
+    interned_string_release(before);
 }
 
 /* ---- the block ------------------------------------------------------------------------------------------- */
@@ -76,13 +76,13 @@ static uint16_t *index_place(const struct account *account, struct bytes resourc
     const struct account_optional *optional = account->optional;
     for (uint32_t at = linear_hash(resource);; at++) {
         uint16_t *place = &optional->slot_index[at & (optional->slot_places - 1)];
-        if (*place == 0 || bytes_equal(label_bytes(account->slots[*place - 1].resource), resource)) return place;
+        if (*place == 0 || bytes_equal(interned_string_bytes(account->slots[*place - 1].resource), resource)) return place;
     }
 }
 
 static void index_slot(struct account *account, uint32_t slot)
 {
-    *index_place(account, label_bytes(account->slots[slot].resource)) = (uint16_t)(slot + 1);
+    *index_place(account, interned_string_bytes(account->slots[slot].resource)) = (uint16_t)(slot + 1);
 }
 
 /* At most half of the places are taken, so a search ends soon. */
@@ -111,7 +111,7 @@ int32_t account_slot(const struct account *account, struct bytes resource)
 {
     if (account && account->slots_count > SLOTS_FEW) return (int32_t)*index_place(account, resource) - 1;
     for (int32_t i = 0; account && i < account->slots_count; i++) {
-        if (bytes_equal(label_bytes(account->slots[i].resource), resource)) return i;
+        if (bytes_equal(interned_string_bytes(account->slots[i].resource), resource)) return i;
     }
     return -1;
 }
@@ -119,7 +119,7 @@ int32_t account_slot(const struct account *account, struct bytes resource)
 static struct account *add_slot(struct account *account, struct bytes resource)
 {
     account = open_gap(account, &account->slots[account->slots_count], sizeof(struct slot));
-    account->slots[account->slots_count++] = (struct slot){.resource = label_take(resource)};
+    account->slots[account->slots_count++] = (struct slot){.resource = interned_string_take(resource)};
     account->slots_bytes += (uint32_t)sizeof(struct slot);
     lay_windows(account);
     index_newest_slot(account);
@@ -278,8 +278,8 @@ struct account_status account_status(const struct account *account)
                                    .expires_us = optional->expires_us,
                                    .suspended_until_us = optional->suspended_until_us,
                                    .opened_us = optional->opened_us,
-                                   .zone = label_bytes(account->zone),
-                                   .then = label_bytes(optional->then)};
+                                   .zone = interned_string_bytes(account->zone),
+                                   .then = interned_string_bytes(optional->then)};
 }
 
 /* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. */
@@ -316,14 +316,14 @@ static void apply_status(struct account *account, const struct account_status *s
 {
     account->state = status->state;
     account->anchor_us = status->anchor_us;
-    label_replace(&account->zone, status->zone);
+    interned_string_replace(&account->zone, status->zone);
     bool plain = status->expires_us == 0 && status->suspended_until_us == 0 && status->opened_us == 0;
     if (plain && status->then.size == 0 && !account->optional) return;
     struct account_optional *optional = optional_of(account);
     optional->expires_us = status->expires_us;
     optional->suspended_until_us = status->suspended_until_us;
     optional->opened_us = status->opened_us;
-    label_replace(&optional->then, status->then);
+    interned_string_replace(&optional->then, status->then);
 }
 
 /* Accounts are counted by the name of their plan (QUOTA.PLAN GET). */
@@ -550,12 +550,12 @@ static void optional_free(struct account_optional *optional)
     for (uint32_t i = 0; i < optional->audit_count; i++) memory_free(optional->audit[i]);
     memory_free(optional->audit);
     plan_release(optional->next);
-    label_release(optional->then);
+    interned_string_release(optional->then);
     memory_free(optional->slot_index);
     memory_free(optional);
 }
 
-/* Counts of shared plans and labels are guarded by their tables' mutexes: any thread may do this. */
+/* Counts of shared plans and strings are guarded by their tables' mutexes: any thread may do this. */
 void account_free(struct account *account)
 {
     if (!account) return;
@@ -564,7 +564,7 @@ void account_free(struct account *account)
     optional_free(account->optional);
     plan_count_account(account->plan, -1);
     plan_release(account->plan);
-    label_release(account->zone);
+    interned_string_release(account->zone);
     memory_free(account);
 }
 

@@ -39,7 +39,7 @@ static void encode_slot(const struct slot *slot, struct sink *sink)
 {
     static const struct slot_optional nothing;
     const struct slot_optional *optional = slot->optional ? slot->optional : &nothing;
-    sink_bytes(sink, label_bytes(slot->resource));
+    sink_bytes(sink, interned_string_bytes(slot->resource));
     encode_windows(slot, sink);
     encode_rates(slot, sink);
     encode_plan(optional->override, sink);
@@ -158,7 +158,7 @@ static void decode_slot(struct cursor *cursor, uint8_t encoding, struct slot *sl
     struct bytes resource = cursor_bytes(cursor);
     if (resource.size == 0 || resource.size > RESOURCE_NAME_MAX) cursor->bad = true;
     if (cursor->bad) return;
-    slot->resource = label_take(resource);
+    slot->resource = interned_string_take(resource);
     decode_windows(cursor, encoding, slot);
     decode_rates(cursor, slot);
     optional.override = decode_plan(cursor, true);
@@ -248,8 +248,8 @@ static void decode_head(struct cursor *cursor, uint8_t encoding, struct account 
     optional.expires_us = status.expires_us;
     optional.suspended_until_us = status.suspended_until_us;
     optional.opened_us = status.opened_us;
-    if (!cursor->bad && status.zone.size > 0) account->zone = label_take(status.zone);
-    if (!cursor->bad && status.then.size > 0) optional.then = label_take(status.then);
+    if (!cursor->bad && status.zone.size > 0) account->zone = interned_string_take(status.zone);
+    if (!cursor->bad && status.then.size > 0) optional.then = interned_string_take(status.then);
     bool needed = status.expires_us > 0 || status.suspended_until_us > 0 || status.opened_us > 0 || optional.then;
     if (!needed && !optional.next) return;
     account->optional = memory_alloc(sizeof(optional));

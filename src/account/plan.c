@@ -1,20 +1,18 @@
 /* Shared, immutable plans; see plan.h. */
 #include "quota/account/plan.h"
 #include "quota/base/checked.h"
-#include "quota/base/linear_hash.h"
 #include "quota/base/memory.h"
 #include <pthread.h>
 
 #define GRANTED_FLAG 1
 #define ONLY_FLAG    2
 
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct hash_index table; /* by their bytes */
-
 static struct bytes key_of(const struct hash_link *link)
 {
-    return HASH_RECORD(link, const struct plan, link)->bytes;
+    return HASH_RECORD(link, const struct plan, interned.link)->bytes;
 }
+
+static struct intern_table table = INTERN_TABLE(key_of); /* by their bytes */
 
 /* Order of names: the shorter first, then by bytes. */
 static int name_order(struct bytes left, struct bytes right)
@@ -149,7 +147,7 @@ static bool read_entries(struct cursor *cursor, struct plan *plan)
 }
 
 /* Reads a copy of the bytes, so that every span of the plan points into what it owns. */
-static struct plan *plan_new(struct bytes bytes)
+static struct interned *plan_new(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
     struct bytes name;
@@ -162,7 +160,7 @@ static struct plan *plan_new(struct bytes bytes)
     memcpy(copy, bytes.data, bytes.size);
     plan->bytes = (struct bytes){copy, bytes.size};
     cursor = cursor_init(plan->bytes);
-    if (read_head(&cursor, &plan->name, &plan->entries_count) && read_entries(&cursor, plan)) return plan;
+    if (read_head(&cursor, &plan->name, &plan->entries_count) && read_entries(&cursor, plan)) return &plan->interned;
     memory_free(plan);
     return NULL;
 }
@@ -171,14 +169,8 @@ static struct plan *plan_new(struct bytes bytes)
 
 static const struct plan *take_newest(struct bytes bytes)
 {
-    uint32_t hash = linear_hash(bytes);
-    pthread_mutex_lock(&table_lock);
-    struct hash_link *link = hash_index_find(&table, bytes, hash, key_of);
-    struct plan *plan = link ? HASH_RECORD(link, struct plan, link) : plan_new(bytes);
-    if (plan && !link) hash_index_add(&table, &plan->link, hash);
-    if (plan) plan->users++;
-    pthread_mutex_unlock(&table_lock);
-    return plan;
+    struct interned *interned = intern_take(&table, bytes, plan_new);
+    return interned ? INTERNED_OBJECT(interned, const struct plan, interned) : NULL;
 }
 
 const struct plan *plan_take(struct bytes bytes)
@@ -194,23 +186,14 @@ const struct plan *plan_take(struct bytes bytes)
 
 const struct plan *plan_share(const struct plan *shared)
 {
-    if (!shared) return NULL;
-    pthread_mutex_lock(&table_lock);
-    ((struct plan *)shared)->users++; /* only this file may count users */
-    pthread_mutex_unlock(&table_lock);
+    if (shared) intern_share(&table, &((struct plan *)shared)->interned);
     return shared;
 }
 
 void plan_release(const struct plan *shared)
 {
     struct plan *plan = (struct plan *)shared;
-    if (!plan) return;
-    pthread_mutex_lock(&table_lock);
-    if (--plan->users == 0) {
-        hash_index_remove(&table, &plan->link);
-        memory_free(plan);
-    }
-    pthread_mutex_unlock(&table_lock);
+    if (plan && intern_release(&table, &plan->interned)) memory_free(plan);
 }
 
 void plan_replace(const struct plan **place, struct bytes bytes)
@@ -222,10 +205,7 @@ void plan_replace(const struct plan **place, struct bytes bytes)
 
 int64_t plans_shared_count(void)
 {
-    pthread_mutex_lock(&table_lock);
-    int64_t count = table.count;
-    pthread_mutex_unlock(&table_lock);
-    return count;
+    return intern_count(&table);
 }
 
 /* ---- accounts by name of plan ---------------------------------------------------------------------------- */
@@ -238,6 +218,7 @@ struct plan_counter {
     char name[];
 };
 
+static pthread_mutex_t counters_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct hash_index counters;
 
 static struct bytes counter_name(const struct hash_link *link)
@@ -259,7 +240,7 @@ void plan_count_account(const struct plan *plan, int accounts)
 {
     if (!plan) return;
     uint32_t hash = linear_hash(plan->name);
-    pthread_mutex_lock(&table_lock);
+    pthread_mutex_lock(&counters_lock);
     struct hash_link *link = hash_index_find(&counters, plan->name, hash, counter_name);
     struct plan_counter *counter = link ? HASH_RECORD(link, struct plan_counter, link) : counter_add(plan->name, hash);
     counter->accounts += accounts;
@@ -267,15 +248,15 @@ void plan_count_account(const struct plan *plan, int accounts)
         hash_index_remove(&counters, &counter->link);
         memory_free(counter);
     }
-    pthread_mutex_unlock(&table_lock);
+    pthread_mutex_unlock(&counters_lock);
 }
 
 int64_t plan_accounts(struct bytes name)
 {
-    pthread_mutex_lock(&table_lock);
+    pthread_mutex_lock(&counters_lock);
     struct hash_link *link = hash_index_find(&counters, name, linear_hash(name), counter_name);
     int64_t accounts = link ? HASH_RECORD(link, const struct plan_counter, link)->accounts : 0;
-    pthread_mutex_unlock(&table_lock);
+    pthread_mutex_unlock(&counters_lock);
     return accounts;
 }
 

@@ -310,7 +310,7 @@ void slot_free(struct slot *slot)
 {
     for (uint32_t i = 0; i < slot->windows_count; i++) memory_free(slot->windows[i].optional);
     empty_rates(slot);
-    label_release(slot->resource);
+    interned_string_release(slot->resource);
     struct slot_optional *optional = slot->optional;
     if (!optional) return;
     for (uint32_t i = 0; i < optional->histories_count; i++) history_free(optional->histories[i].history);

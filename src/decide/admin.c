@@ -312,6 +312,7 @@ static enum account_fault override(struct account_view *account, const struct ov
     if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return ACCOUNT_FAULT_PAST;
     fault = emit_resource(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    emit_takeover(&view, &decision->changes);
     emit_override(&view, request->entitlement ? &entry : NULL, until_us, decision);
     emit_act(account, AUDIT_OVERRIDE, view.index, 0, action, decision);
     return ACCOUNT_FAULT_NONE;
@@ -446,7 +447,7 @@ static enum account_fault reset(struct account_view *view, const struct correct_
     struct bytes names[ACCOUNT_SLOTS_MAX];
     uint32_t count = 0;
     for (uint32_t i = 0; i < view->account->slots_count; i++) {
-        struct bytes name = label_bytes(view->account->slots[i].resource);
+        struct bytes name = interned_string_bytes(view->account->slots[i].resource);
         if (request->resource.size == 0 || bytes_equal(name, request->resource)) names[count++] = name;
     }
     enum account_fault fault = emit_account(view, (struct resource_names){names, count}, &decision->changes);

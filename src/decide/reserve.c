@@ -247,7 +247,7 @@ static enum account_fault resolve(struct resolution *resolution)
     struct account_decision *decision = resolution->decision;
     int64_t cost = resolution->hold.units / resolution->hold.amount, units;
     if (!multiply_checked(resolution->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
-    struct bytes resource = label_bytes(account->account->slots[resolution->hold.slot].resource);
+    struct bytes resource = interned_string_bytes(account->account->slots[resolution->hold.slot].resource);
     enum account_fault fault = emit_account(account, (struct resource_names){&resource, 1}, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     resource_view_begin(account, resource, &resolution->view);

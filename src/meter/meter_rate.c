@@ -14,7 +14,9 @@ static const struct limiter *limiter_of(const struct demand *demand)
 enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode)
 {
     struct rates_answer *rates = &demand->rates;
-    struct limiter_request request = {.cost = units, .now_us = demand->account->now_us, .mode = mode};
+    struct limiter_request request = {.cost = units, .now_us = demand->account->now_us,
+                                      .rules_us = demand->view->rates_us,
+                                      .mode = mode};
     if (rates->count == 0) return ACCOUNT_FAULT_NONE;
     limiter_decide(limiter_of(demand), rates->rules, rates->count, &request, &rates->decision);
     if (rates->decision.fault == FAULT_OVERFLOW) return ACCOUNT_FAULT_OVERFLOW;
@@ -92,20 +94,26 @@ static void report(const struct position *position, struct rule_report *report)
     }
 }
 
-static int64_t give_back_newest(struct position *position, int64_t units, struct sink *changes)
+static int64_t give_back_taken(struct position *position, int64_t units, int64_t taken_us, struct sink *changes)
 {
-    struct decision decision = {.effects_count = 0};
+    struct decision decision;
     const struct limiter *limiter = limiter_of(position->demand);
     if (!limiter || units == 0) return 0;
-    int64_t returned = limiter_decide_refund(limiter, units, -1, position->demand->account->now_us, &decision);
+    int64_t now_us = position->demand->account->now_us;
+    int64_t returned = limiter_decide_refund(limiter, units, -1, taken_us, now_us, &decision);
     emit_decision(position, &decision, changes);
     return returned;
 }
 
+/* What the rates still remember of units that were taken then. */
 static int64_t give_back(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes)
 {
-    (void)from;
-    return give_back_newest(position, units, changes);
+    return give_back_taken(position, units, from->logged_us, changes);
+}
+
+static int64_t give_back_newest(struct position *position, int64_t units, struct sink *changes)
+{
+    return give_back_taken(position, units, TAKEN_UNKNOWN, changes);
 }
 
 /* The most that any rate still counts. */

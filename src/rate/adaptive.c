@@ -95,7 +95,7 @@ static void set_limit(struct adaptive *adaptive, wide limit_q)
     adaptive->limit_q = wide_clamp(limit_q, config->min << ADAPTIVE_SHIFT, config->max << ADAPTIVE_SHIFT);
     struct rule after = rule_at(whole_limit(adaptive));
     struct state debt = {.when_us = adaptive->debt_us, .amount = adaptive->debt_rest};
-    gcra_adopt(&before, &after, &debt, adaptive->seen_us);
+    gcra_restate(&before, &after, &debt);
     adaptive->debt_us = min_i64(debt.when_us, INSTANT_MAX_US);
     adaptive->debt_rest = debt.amount;
 }

@@ -11,19 +11,21 @@
 /* clang-format off */
 #define ROW(name)                                                                                              \
     .words = name##_words, .settle = name##_settle, .available = name##_available, .wait_us = name##_wait_us,   \
-    .charge = name##_charge, .refund = name##_refund, .deadline_us = name##_deadline_us, .adopt = name##_adopt
+    .charge = name##_charge, .refund = name##_refund, .deadline_us = name##_deadline_us, .used = name##_used
+#define WINDOW_ROW(name) ROW(name), .clamp = name##_clamp, .refund_taken = name##_refund_taken
 
 const struct algorithm algorithms[RULE_ALGORITHMS_COUNT] = {
-    [RULE_GCRA]    = {"GCRA",    ROW(gcra),           .sane = gcra_sane},
-    [RULE_TOKEN]   = {"TOKEN",   ROW(token_bucket),   .sane = token_bucket_sane, .forget_us = token_bucket_forget_us},
-    [RULE_LEAKY]   = {"LEAKY",   ROW(leaky_bucket),   .sane = level_sane},
+    [RULE_GCRA]    = {"GCRA",    ROW(gcra),                  .sane = gcra_sane, .restate = gcra_restate},
+    [RULE_TOKEN]   = {"TOKEN",   ROW(token_bucket),          .sane = token_bucket_sane,
+                                 .forget_us = token_bucket_forget_us, .refund_taken = token_bucket_refund_taken},
+    [RULE_LEAKY]   = {"LEAKY",   ROW(leaky_bucket),          .sane = level_sane},
     [RULE_QUEUE]   = {"QUEUE",   .words = leaky_bucket_words, .settle = leaky_bucket_settle,
                                  .available = leaky_bucket_available, .wait_us = leaky_queue_wait_us,
                                  .charge = leaky_bucket_charge, .refund = leaky_bucket_refund,
-                                 .deadline_us = leaky_bucket_deadline_us, .adopt = leaky_bucket_adopt,
+                                 .deadline_us = leaky_bucket_deadline_us, .used = leaky_bucket_used,
                                  .sane = level_sane, .delay_us = leaky_queue_delay_us},
-    [RULE_FIXED]   = {"FIXED",   ROW(fixed_window),   .sane = fixed_window_sane},
-    [RULE_SLIDING] = {"SLIDING", ROW(sliding_window)},
-    [RULE_LOG]     = {"LOG",     ROW(sliding_log)},
+    [RULE_FIXED]   = {"FIXED",   WINDOW_ROW(fixed_window),   .sane = fixed_window_sane},
+    [RULE_SLIDING] = {"SLIDING", WINDOW_ROW(sliding_window)},
+    [RULE_LOG]     = {"LOG",     WINDOW_ROW(sliding_log),    .object = &sliding_log_object},
 };
 /* clang-format on */

@@ -50,6 +50,12 @@ int64_t fixed_window_refund(const struct rule *rule, struct state *state, int64_
     return returned;
 }
 
+int64_t fixed_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us)
+{
+    return taken_us >= state->when_us ? fixed_window_refund(rule, state, units, now_us) : 0;
+}
+
 int64_t fixed_window_deadline_us(const struct rule *rule, const struct state *state)
 {
     return state->amount > 0 ? state->when_us + rule->period_us : 0;
@@ -61,10 +67,17 @@ bool fixed_window_sane(const struct rule *rule, const struct state *state)
     return state->rest == 0;
 }
 
-/* A window with another length: the count moves into the one that runs now, so no change of rule mints units. */
-void fixed_window_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t fixed_window_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    fixed_window_settle(before, state, now_us);
-    if (state->fresh || before->period_us == after->period_us) return;
-    if (!(after->flags & RULE_FIRST)) state->when_us = window_start_us(after, max_i64(now_us, state->when_us));
+    (void)rule;
+    (void)now_us;
+    return state->amount;
+}
+
+bool fixed_window_clamp(const struct rule *rule, struct state *state, int64_t now_us)
+{
+    (void)now_us;
+    bool exceeds = state->amount > rule->limit;
+    if (exceeds) state->amount = rule->limit;
+    return exceeds;
 }

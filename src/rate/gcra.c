@@ -69,10 +69,14 @@ bool gcra_sane(const struct rule *rule, const struct state *state)
     return state->amount < rule->rate_units && state->rest == 0;
 }
 
-/* The debt stays what it is in time; only the fraction changes its denominator (towards refusal). */
-void gcra_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t gcra_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    (void)now_us;
+    return (int64_t)wide_clamp(wide_div_ceil(debt_ticks(rule, state, now_us), rule->rate_us), 0, INT64_MAX);
+}
+
+/* Only the fraction changes its denominator, towards refusal. */
+void gcra_restate(const struct rule *before, const struct rule *after, struct state *state)
+{
     wide rest = wide_div_ceil((wide)state->amount * after->rate_units, before->rate_units);
     state->when_us += (int64_t)(rest / after->rate_units);
     state->amount = (int64_t)(rest % after->rate_units);

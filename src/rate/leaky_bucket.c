@@ -53,13 +53,9 @@ int64_t leaky_bucket_deadline_us(const struct rule *rule, const struct state *st
     return level_end_us(rule, state);
 }
 
-void leaky_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t leaky_bucket_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    level_drain(before, state, now_us);
-    level_restate(before, after, state);
-    if (state->amount >= after->capacity) {
-        state->amount = after->capacity;
-        state->rest = 0;
-    }
-    level_fit(after, state);
+    (void)rule;
+    (void)now_us;
+    return level_units(state);
 }

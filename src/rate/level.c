@@ -61,18 +61,9 @@ int64_t level_end_us(const struct rule *rule, const struct state *state)
     return ticks > 0 ? state->when_us + (int64_t)wide_div_ceil(ticks, rule->rate_units) : 0;
 }
 
-void level_restate(const struct rule *before, const struct rule *after, struct state *state)
+int64_t level_units(const struct state *state)
 {
-    wide rest = wide_div_ceil((wide)state->rest * after->rate_us, before->rate_us);
-    level_set(after, state, (wide)state->amount * after->rate_us + rest);
-}
-
-void level_fit(const struct rule *rule, struct state *state)
-{
-    wide most = wide_div_floor((wide)(INSTANT_MAX_US - state->when_us) * rule->rate_units, rule->rate_us);
-    if (state->amount < most) return;
-    state->amount = (int64_t)wide_clamp(most, 0, INT64_MAX);
-    state->rest = 0;
+    return add_clamped(state->amount, state->rest > 0);
 }
 
 bool level_sane(const struct rule *rule, const struct state *state)

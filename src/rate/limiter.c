@@ -3,22 +3,30 @@
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
 #include "quota/rate/algorithm.h"
-#include "quota/rate/sliding_log.h"
+#include "quota/rate/takeover.h"
 
 /* ---- stored states --------------------------------------------------------------------------------------- */
 
-static struct sliding_log *stored_log(const struct limiter *limiter, uint32_t index)
+static bool has_object(const struct rule_set *set, uint32_t index)
 {
-    bool has_log = limiter->set->rules[index].algorithm == RULE_LOG && limiter->set->words_of[index] > 0;
-    return has_log ? limiter->words[limiter->set->word_of[index]].log : NULL;
+    return set->objects >> index & 1;
+}
+
+/* The functions of the object that rule `index` has. */
+static const struct algorithm_object *object_of(const struct rule_set *set, uint32_t index)
+{
+    return algorithm_of(&set->rules[index])->object;
+}
+
+static void **object_place(const struct limiter *limiter, uint32_t index)
+{
+    return (void **)&limiter->words[limiter->set->word_of[index]].object;
 }
 
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 {
+    if (has_object(limiter->set, index)) return object_of(limiter->set, index)->state(*object_place(limiter, index));
     const union word *words = limiter->words + limiter->set->word_of[index];
-    if (limiter->set->rules[index].algorithm == RULE_LOG) {
-        return sliding_log_state(stored_log(limiter, index));
-    }
     struct state state = {.fresh = false};
     switch (limiter->set->words_of[index]) {
     case 3: state.rest = words[2].number;   /* fall through */
@@ -31,21 +39,20 @@ struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 static void store_state(struct limiter *limiter, uint32_t index, const struct state *state)
 {
     union word *words = limiter->words + limiter->set->word_of[index];
-    uint8_t count = limiter->set->words_of[index];
-    if (limiter->set->rules[index].algorithm == RULE_LOG) {
-        if (count > 0) words->log = sliding_log_apply(words->log, state);
+    if (has_object(limiter->set, index)) {
+        words->object = object_of(limiter->set, index)->apply(words->object, state);
         return;
     }
-    switch (count) {
+    switch (limiter->set->words_of[index]) {
     case 3: words[2].number = state->rest;   /* fall through */
     case 2: words[1].number = state->amount; /* fall through */
     case 1: words[0].number = state->when_us;
     }
 }
 
-void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log)
+void limiter_put_object(struct limiter *limiter, uint32_t index, void *object)
 {
-    limiter->words[limiter->set->word_of[index]].log = log;
+    *object_place(limiter, index) = object;
 }
 
 /* Where an extra instant stands: the block first, then the queue's, at the end of the words. NULL = not kept. */
@@ -81,29 +88,31 @@ static bool rules_stored(const struct limiter *limiter, const struct rule *rules
     return true;
 }
 
-static bool rule_can_follow(const struct rule *before, const struct rule *after)
-{
-    return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
-}
+/* How rules that are not the stored ones come by their states; a bit for each rule. */
+struct inheritance {
+    int8_t from[RULES_MAX]; /* the stored rule whose numbers a rule keeps as they are; -1 = none */
+    uint32_t converted;     /* rules whose state is another one than the stored numbers say */
+    uint32_t succeeded;     /* stored rules that have a successor */
+};
 
-/* For each new rule the stored rule it continues: first by period (the same place preferred), then by place. */
-static void match_rules(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count, int8_t *from)
+/* The states of rules that are not the stored ones, as of `at_us`. */
+static void inherit(const struct limiter *limiter, const struct rule *rules, uint32_t count,
+                    const struct limiter_request *ask, int64_t at_us, struct state *states,
+                    struct inheritance *inherited)
 {
-    uint32_t stored_count = limiter ? limiter->set->count : 0;
-    uint64_t taken = 0;
+    int8_t *from = inherited->from;
+    inherited->converted = inherited->succeeded = 0;
     memset(from, -1, RULES_MAX);
-    for (uint32_t i = 0; i < rules_count; i++) {
-        for (uint32_t step = 0; step < stored_count && from[i] < 0; step++) {
-            uint32_t k = (i + step) % stored_count; /* its own place first */
-            const struct rule *stored = &limiter->set->rules[k];
-            if ((taken >> k & 1) || !rule_can_follow(stored, &rules[i])) continue;
-            if (stored->period_us == rules[i].period_us) from[i] = (int8_t)k;
-        }
-        if (from[i] >= 0) taken |= UINT64_C(1) << from[i];
-    }
-    for (uint32_t i = 0; i < rules_count && i < stored_count; i++) {
-        if (from[i] >= 0 || (taken >> i & 1)) continue;
-        if (rule_can_follow(&limiter->set->rules[i], &rules[i])) from[i] = (int8_t)i;
+    if (limiter) takeover_match(limiter->set, rules, count, ask->parts, from);
+    for (uint32_t i = 0; i < count; i++) {
+        states[i] = (struct state){.fresh = true};
+        if (from[i] < 0) continue;
+        uint32_t stored = (uint32_t)from[i];
+        states[i] = limiter_stored_state(limiter, stored);
+        unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], ask->keeps_debt, &states[i], at_us);
+        inherited->succeeded |= UINT32_C(1) << stored;
+        if (what & TAKEOVER_STATE) inherited->converted |= UINT32_C(1) << i;
+        if (!(what & TAKEOVER_STORED)) from[i] = -1;
     }
 }
 
@@ -117,8 +126,9 @@ static void match_rules(const struct limiter *limiter, const struct rule *rules,
 struct bench {
     const struct rule *rules;
     uint32_t count;
-    bool rules_known; /* they are the stored ones */
-    bool charged;     /* the ask is in the states */
+    bool rules_known;             /* they are the stored ones */
+    bool charged;                 /* the ask is in the states */
+    struct inheritance inherited; /* where the rules are not the stored ones */
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
@@ -132,13 +142,12 @@ static void bench_settle(struct bench *bench, int64_t at_us)
     }
 }
 
-/* Lays out the settled states; `decision` gets EFFECT_RULES' part when the rules are not the stored ones. */
+/* Lays out the settled states. */
 static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
-                      int64_t now_us, int64_t rules_us, struct decision *decision)
+                      const struct limiter_request *ask)
 {
     bool known = rules_stored(limiter, rules, count);
-    int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
-    int64_t since_us = rules_us > 0 ? rules_us : at_us;
+    int64_t now_us = ask->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     bench->rules_known = known;
     bench->rules = known ? limiter->set->rules : rules;
     bench->count = count;
@@ -147,16 +156,10 @@ static void bench_lay(struct bench *bench, const struct limiter *limiter, struct
     bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
-        match_rules(limiter, rules, count, decision->from);
-        decision->rules = rules;
-        decision->rules_count = count;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const struct rule *rule = &bench->rules[i];
-        struct state *state = &bench->states[i];
-        int from = known ? (int)i : decision->from[i];
-        *state = from >= 0 ? limiter_stored_state(limiter, (uint32_t)from) : (struct state){.fresh = true};
-        if (!known && from >= 0) algorithm_of(rule)->adopt(&limiter->set->rules[from], rule, state, since_us);
+        int64_t since_us = ask->rules_us > 0 ? ask->rules_us : at_us;
+        inherit(limiter, rules, count, ask, since_us, bench->states, &bench->inherited);
+    } else {
+        for (uint32_t i = 0; i < count; i++) bench->states[i] = limiter_stored_state(limiter, i);
     }
     bench_settle(bench, at_us);
 }
@@ -276,9 +279,66 @@ static bool keeps_state(const struct bench *bench)
     return false;
 }
 
+/* The instant from which a rule has nothing to remember. */
+static inline int64_t rule_deadline_us(const struct limiter *limiter, uint32_t index)
+{
+    const struct rule *rule = &limiter->set->rules[index];
+    if (rule_is_constant(rule)) return 0;
+    struct state state = limiter_stored_state(limiter, index);
+    const struct algorithm *algorithm = algorithm_of(rule);
+    return (algorithm->forget_us ? algorithm->forget_us : algorithm->deadline_us)(rule, &state);
+}
+
+/* Which of these has the least to remember. */
+static uint32_t first_replenished(const int64_t *deadlines_us, uint32_t count)
+{
+    uint32_t first = 0;
+    for (uint32_t i = 1; i < count; i++) {
+        if (deadlines_us[i] < deadlines_us[first]) first = i;
+    }
+    return first;
+}
+
+/* Stored rules without a successor sleep until they are fully replenished. Where there are too many for one limiter,
+ * those that are replenished first go first. */
+static void put_to_sleep(const struct limiter *limiter, const struct bench *bench, struct decision *decision)
+{
+    int64_t deadlines_us[RULES_MAX];
+    int8_t asleep[RULES_MAX];
+    uint32_t count = 0;
+    for (uint32_t k = 0; limiter && k < rule_set_total(limiter->set); k++) {
+        if (bench->inherited.succeeded >> k & 1) continue;
+        deadlines_us[count] = rule_deadline_us(limiter, k);
+        asleep[count] = (int8_t)k;
+        if (deadlines_us[count] > bench->at_us) count++;
+    }
+    for (; bench->count + count > RULES_MAX; count--) {
+        uint32_t first = first_replenished(deadlines_us, count);
+        memmove(asleep + first, asleep + first + 1, count - first - 1);
+        memmove(deadlines_us + first, deadlines_us + first + 1, (count - first - 1) * sizeof(*deadlines_us));
+    }
+    if (count > 0) memcpy(decision->from + bench->count, asleep, count);
+    decision->sleeping_count = count;
+}
+
+/* Stores changed rules with what they took over. Where the charge follows, its states say it all, but for an object: in
+ * a LOG what was taken over and what is charged are two entries. */
+static void effects_of_takeover(const struct limiter *limiter, const struct bench *bench, bool charge_follows,
+                                struct decision *decision)
+{
+    decision->rules = bench->rules;
+    decision->rules_count = bench->count;
+    memcpy(decision->from, bench->inherited.from, sizeof(decision->from));
+    put_to_sleep(limiter, bench, decision);
+    add_effect(decision, EFFECT_RULES, 0, (struct state){0});
+    for (uint32_t i = 0; i < bench->count; i++) {
+        bool told = bench->inherited.converted >> i & 1 && (!charge_follows || algorithm_of(&bench->rules[i])->object);
+        if (told) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
+    }
+}
+
 static void effects_of_charge(const struct bench *bench, struct decision *decision)
 {
-    if (!bench->rules_known) add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < bench->count; i++) {
         if (!rule_is_constant(&bench->rules[i])) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
     }
@@ -293,11 +353,23 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
     add_effect(decision, EFFECT_QUEUE, 0, (struct state){.when_us = taken_us});
 }
 
-/* A denial changes nothing, but for the block it may have asked for. */
-static void decide_denial(const struct bench *bench, int32_t deciding, int64_t wait_us,
+/* What a denial stores of rules that have changed: units passed to them at this instant, and at a later one others
+ * would, so the wait it answers would not hold. Once it is stored the rules are known. Nothing has to be stored where
+ * the instant of the change is known anyway, or what is owed stays the same in time. */
+static void effects_of_denial(const struct limiter *limiter, const struct bench *bench,
+                              const struct limiter_request *ask, struct decision *decision)
+{
+    bool only_looks = ask->mode == MODE_PEEK || ask->cost == 0;
+    if (bench->rules_known || only_looks || ask->rules_us > 0 || ask->keeps_debt) return;
+    if (bench->inherited.converted) effects_of_takeover(limiter, bench, false, decision);
+}
+
+/* A denial changes nothing, but for rules that have changed and for the block it may have asked for. */
+static void decide_denial(const struct limiter *limiter, const struct bench *bench, int32_t deciding, int64_t wait_us,
                           const struct limiter_request *ask, struct decision *decision)
 {
     decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
+    effects_of_denial(limiter, bench, ask, decision);
     if (ask->block_us == 0 || ask->mode == MODE_PEEK) return;
     if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
@@ -308,9 +380,14 @@ static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, co
                          struct decision *decision)
 {
     int64_t delay_us = longest_delay_us(bench);
+    bool keeps = keeps_state(bench);
+    if (!bench->rules_known && keeps) effects_of_takeover(limiter, bench, true, decision);
     decision->fault = charge_all(bench, units);
-    if (decision->fault != FAULT_NONE) return;
-    if (keeps_state(bench)) effects_of_charge(bench, decision);
+    if (decision->fault != FAULT_NONE) {
+        decision->effects_count = 0;
+        return;
+    }
+    if (keeps) effects_of_charge(bench, decision);
     effects_of_extras(bench, limiter, decision);
     decision->verdict = granted(bench, units, wait_us + delay_us);
 }
@@ -333,7 +410,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    bench_lay(&bench, limiter, rules, rules_count, now_us, ask->rules_us, decision);
+    bench_lay(&bench, limiter, rules, rules_count, ask);
     if (ask->mode == MODE_UPTO) {
         int64_t available = smallest_available(&bench, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
@@ -347,10 +424,11 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
+        effects_of_denial(limiter, &bench, ask, decision);
     } else if (ask->mode == MODE_FORCE) {
         decide_grant(&bench, units, 0, limiter, decision);
     } else if (!comes) {
-        decide_denial(&bench, deciding, wait_us, ask, decision);
+        decide_denial(limiter, &bench, deciding, wait_us, ask, decision);
     } else if (ask->mode == MODE_PEEK || units == 0) {
         decide_look(&bench, units, wait_us, decision);
     } else {
@@ -359,8 +437,32 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     }
 }
 
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
-                              struct decision *decision)
+/* Gives back what still counts of units that were taken at `taken_us`. A bucket forgets how old its units are, but no
+ * more of them than its capacity, less what was replenished since, can be left. */
+static int64_t refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                            int64_t now_us)
+{
+    const struct algorithm *algorithm = algorithm_of(rule);
+    if (algorithm->refund_taken) return algorithm->refund_taken(rule, state, units, taken_us, now_us);
+    wide replenished = wide_div_floor((wide)max_i64(now_us - taken_us, 0) * rule->rate_units, rule->rate_us);
+    wide left = rule->capacity - replenished;
+    return left > 0 ? algorithm->refund(rule, state, min_i64(units, (int64_t)left), now_us) : 0;
+}
+
+void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
+                          struct decision *decision)
+{
+    struct bench bench;
+    struct limiter_request request = {.now_us = at_us, .rules_us = at_us, .mode = MODE_ALL};
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    if (!limiter || rules_count == 0) return;
+    bench_lay(&bench, limiter, rules, rules_count, &request);
+    if (!bench.rules_known) effects_of_takeover(limiter, &bench, false, decision);
+}
+
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+                              int64_t now_us, struct decision *decision)
 {
     int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     decision->fault = FAULT_NONE;
@@ -370,9 +472,15 @@ int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int3
         if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
         struct state state = limiter_stored_state(limiter, i);
         algorithm_of(rule)->settle(rule, &state, at_us);
-        int64_t returned = algorithm_of(rule)->refund(rule, &state, units, at_us);
-        if (returned > 0) add_effect(decision, EFFECT_STATE, i, state);
+        bool dated = taken_us != TAKEN_UNKNOWN;
+        int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
+                                 : algorithm_of(rule)->refund(rule, &state, units, at_us);
         most = max_i64(most, returned);
+        if (returned > 0 && dated && algorithm_of(rule)->object) {
+            add_effect(decision, EFFECT_WITHDRAW, i, (struct state){.when_us = taken_us, .amount = returned});
+        } else if (returned > 0) {
+            add_effect(decision, EFFECT_STATE, i, state);
+        }
     }
     return most;
 }
@@ -389,9 +497,9 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
                     struct verdict verdicts[RULES_MAX])
 {
     struct bench bench;
-    struct decision decision;
+    struct limiter_request ask = {.now_us = now_us};
     if (rules_count == 0) return;
-    bench_lay(&bench, limiter, rules, rules_count, now_us, 0, &decision);
+    bench_lay(&bench, limiter, rules, rules_count, &ask);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
 }
 
@@ -410,22 +518,22 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
 /* Moves the limiter to another layout: new rules, or an extra instant coming or going. */
-static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, const int8_t *from,
-                                uint8_t extras)
+static struct limiter *relayout(struct limiter *before, const struct rule *rules, uint32_t count, uint32_t sleeping,
+                                const int8_t *from, uint8_t extras)
 {
-    const struct rule_set *set = rule_set_take(rules, count, extras);
+    const struct rule_set *set = rule_set_take(rules, count, sleeping, extras);
     size_t size = sizeof(struct limiter) + set->words * sizeof(union word);
     struct limiter *after = memory_alloc(size);
     memset(after, 0, size);
     after->set = set;
     if (!before) return after;
 
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < count + sleeping; i++) {
         if (from[i] < 0 || set->words_of[i] == 0) continue;
         union word *old = before->words + before->set->word_of[from[i]];
         uint8_t old_count = before->set->words_of[from[i]], new_count = set->words_of[i];
         memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
-        if (set->rules[i].algorithm == RULE_LOG) old->log = NULL; /* moved, not to be freed below */
+        if (has_object(set, i)) old->object = NULL; /* moved, not to be freed below */
     }
     for (unsigned extra = EXTRA_BLOCK; extra <= EXTRA_QUEUE; extra <<= 1) {
         const int64_t *old = extra_word(before, extra);
@@ -443,12 +551,35 @@ static struct limiter *apply_extra(struct limiter *limiter, uint8_t extra, int64
     uint8_t extras = limiter ? limiter->set->extras : 0;
     uint8_t wanted = until_us > 0 ? (uint8_t)(extras | extra) : (uint8_t)(extras & ~extra);
     if (!limiter) {
-        limiter = relayout(NULL, NULL, 0, in_place, wanted);
+        limiter = relayout(NULL, NULL, 0, 0, in_place, wanted);
     } else if (wanted != extras) {
-        limiter = relayout(limiter, limiter->set->rules, limiter->set->count, in_place, wanted);
+        const struct rule_set *set = limiter->set;
+        limiter = relayout(limiter, set->rules, set->count, set->sleeping, in_place, wanted);
     }
     if (until_us > 0) *extra_word(limiter, extra) = until_us;
     return limiter;
+}
+
+/* New rules, and behind them those that sleep: their rules are stored ones. */
+static struct limiter *apply_rules(struct limiter *limiter, const struct decision *decision)
+{
+    struct rule rules[RULES_MAX];
+    uint32_t count = decision->rules_count, sleeping = decision->sleeping_count;
+    uint8_t extras = limiter ? limiter->set->extras : 0;
+    if (count > 0) memcpy(rules, decision->rules, count * sizeof(*rules));
+    for (uint32_t i = count; i < count + sleeping; i++) rules[i] = limiter->set->rules[decision->from[i]];
+    return relayout(limiter, rules, count, sleeping, decision->from, extras);
+}
+
+struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t sleeping)
+{
+    return relayout(NULL, rules, count, sleeping, NULL, 0);
+}
+
+static void withdraw(struct limiter *limiter, const struct effect *effect)
+{
+    void **object = object_place(limiter, effect->index);
+    *object = object_of(limiter->set, effect->index)->withdraw(*object, effect->state.when_us, effect->state.amount);
 }
 
 struct limiter *limiter_apply(struct limiter *limiter, const struct decision *decision)
@@ -456,11 +587,9 @@ struct limiter *limiter_apply(struct limiter *limiter, const struct decision *de
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
         switch (effect->kind) {
-        case EFFECT_RULES:
-            limiter = relayout(limiter, decision->rules, decision->rules_count, decision->from,
-                               limiter ? limiter->set->extras : 0);
-            break;
+        case EFFECT_RULES: limiter = apply_rules(limiter, decision); break;
         case EFFECT_STATE: store_state(limiter, effect->index, &effect->state); break;
+        case EFFECT_WITHDRAW: withdraw(limiter, effect); break;
         case EFFECT_BLOCK: limiter = apply_extra(limiter, EXTRA_BLOCK, effect->state.when_us); break;
         case EFFECT_QUEUE: limiter = apply_extra(limiter, EXTRA_QUEUE, effect->state.when_us); break;
         }
@@ -475,22 +604,38 @@ static bool state_is_sane(const struct rule *rule, const struct state *state)
     return !sane || sane(rule, state);
 }
 
+/* New rules of which each copies the numbers of one that may give them, and sleeping ones that are stored. */
+static bool rules_are_accepted(const struct limiter *limiter, const struct decision *decision)
+{
+    const struct rule *stored = limiter ? limiter->set->rules : NULL;
+    int total = limiter ? (int)rule_set_total(limiter->set) : 0;
+    uint32_t count = decision->rules_count;
+    if (count + decision->sleeping_count > RULES_MAX) return false;
+    for (uint32_t i = 0; i < count + decision->sleeping_count; i++) {
+        int from = decision->from[i];
+        bool sleeps = i >= count;
+        if (from >= total || (sleeps && (from < 0 || rule_is_constant(&stored[from])))) return false;
+        if (!sleeps && from >= 0 && !takeover_may_copy(&stored[from], &decision->rules[i])) return false;
+    }
+    return true;
+}
+
 bool limiter_accepts(const struct limiter *limiter, const struct decision *decision)
 {
     const struct rule *rules = limiter ? limiter->set->rules : NULL;
-    uint32_t count = limiter ? limiter->set->count : 0;
+    uint32_t count = limiter ? rule_set_total(limiter->set) : 0;
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
         bool extra = effect->kind == EFFECT_BLOCK || effect->kind == EFFECT_QUEUE;
         if (extra && effect->state.when_us > INSTANT_MAX_US) return false;
         if (effect->kind == EFFECT_RULES) {
-            for (uint32_t k = 0; k < decision->rules_count; k++) {
-                int from = decision->from[k];
-                if (from >= (int)count) return false;
-                if (from >= 0 && !rule_can_follow(&rules[from], &decision->rules[k])) return false;
-            }
+            if (i > 0 || !rules_are_accepted(limiter, decision)) return false; /* they stand first, once */
             rules = decision->rules;
             count = decision->rules_count;
+        }
+        if (effect->kind == EFFECT_WITHDRAW) {
+            if (effect->index >= count || !algorithm_words(&rules[effect->index])) return false;
+            if (!algorithm_of(&rules[effect->index])->object || effect->state.amount < 1) return false;
         }
         if (effect->kind == EFFECT_STATE) {
             if (effect->index >= count || rule_is_constant(&rules[effect->index])) return false;
@@ -504,12 +649,8 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
 {
     if (!limiter) return 0;
     int64_t latest_us = max_i64(limiter_blocked_until_us(limiter), limiter_taken_until_us(limiter));
-    for (uint32_t i = 0; i < limiter->set->count; i++) {
-        const struct rule *rule = &limiter->set->rules[i];
-        if (rule_is_constant(rule)) continue;
-        struct state state = limiter_stored_state(limiter, i);
-        int64_t (*forget_us)(const struct rule *, const struct state *) = algorithm_of(rule)->forget_us;
-        latest_us = max_i64(latest_us, (forget_us ? forget_us : algorithm_of(rule)->deadline_us)(rule, &state));
+    for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) {
+        latest_us = max_i64(latest_us, rule_deadline_us(limiter, i));
     }
     return latest_us;
 }
@@ -526,27 +667,29 @@ struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rul
 
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us)
 {
-    int8_t from[RULES_MAX];
-    match_rules(before, after->set->rules, after->set->count, from);
+    struct inheritance inherited;
+    struct state states[RULES_MAX];
+    struct limiter_request ask = {.now_us = as_of_us};
+    inherit(before, after->set->rules, after->set->count, &ask, as_of_us, states, &inherited);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
-        if (from[i] < 0) continue;
-        uint32_t old = (uint32_t)from[i];
-        const struct rule *rule = &after->set->rules[i];
-        struct state state = limiter_stored_state(before, old);
-        algorithm_of(rule)->adopt(&before->set->rules[old], rule, &state, as_of_us);
-        if (rule->algorithm == RULE_LOG) {
-            limiter_adopt_log(after, i, stored_log(before, old));
-            limiter_adopt_log(before, old, NULL);
+        int8_t from = inherited.from[i];
+        if (from >= 0 && has_object(after->set, i)) {
+            void **moved = object_place(before, (uint32_t)from);
+            *object_place(after, i) = *moved;
+            *moved = NULL;
         }
-        store_state(after, i, &state);
+        store_state(after, i, &states[i]);
     }
-    limiter_release_logs(before);
+    limiter_release_objects(before);
 }
 
-void limiter_release_logs(const struct limiter *limiter)
+void limiter_release_objects(const struct limiter *limiter)
 {
-    for (uint32_t i = 0; i < limiter->set->count; i++) sliding_log_free(stored_log(limiter, i));
+    for (uint32_t left = limiter->set->objects; left > 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        object_of(limiter->set, i)->free(*object_place(limiter, i));
+    }
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
@@ -554,14 +697,22 @@ void limiter_release_logs(const struct limiter *limiter)
 void limiter_free(struct limiter *limiter)
 {
     if (!limiter) return;
-    limiter_release_logs(limiter);
+    limiter_release_objects(limiter);
     rule_set_release(limiter->set);
     memory_free(limiter);
 }
 
+size_t limiter_objects_bytes(const struct limiter *limiter)
+{
+    size_t bytes = 0;
+    for (uint32_t left = limiter->set->objects; left > 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        bytes += object_of(limiter->set, i)->bytes(*object_place(limiter, i));
+    }
+    return bytes;
+}
+
 size_t limiter_bytes(const struct limiter *limiter)
 {
-    size_t bytes = sizeof(*limiter) + limiter->set->words * sizeof(union word);
-    for (uint32_t i = 0; i < limiter->set->count; i++) bytes += sliding_log_bytes(stored_log(limiter, i));
-    return bytes;
+    return sizeof(*limiter) + limiter->set->words * sizeof(union word) + limiter_objects_bytes(limiter);
 }

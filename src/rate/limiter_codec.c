@@ -2,12 +2,18 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/algorithm.h"
 #include "quota/rate/rule_codec.h"
-#include "quota/rate/sliding_log.h"
 
 #define KIND_SHIFT   5
 #define INDEX_MASK   0x1fu
 #define LASTING_FLAG 0x80u
 _Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
+
+/* The encoding that a first byte names; 0 where this version does not know it. */
+static uint8_t encoding_of(uint8_t head)
+{
+    uint8_t encoding = (uint8_t)(head & ~LASTING_FLAG);
+    return encoding == ENCODING_LIMITER || encoding == ENCODING_SLEEPING ? encoding : 0;
+}
 
 void state_encode(const struct state *state, struct sink *sink)
 {
@@ -28,39 +34,39 @@ struct state state_decode(struct cursor *cursor)
 void limiter_states_encode(const struct limiter *limiter, struct sink *sink)
 {
     const struct rule_set *set = limiter->set;
-    for (uint32_t i = 0; i < set->count; i++) {
+    for (uint32_t i = 0; i < rule_set_total(set); i++) {
         if (set->words_of[i] == 0) continue;
-        struct state state = limiter_stored_state(limiter, i);
-        if (set->rules[i].algorithm == RULE_LOG) {
-            sliding_log_encode(state.log, sink);
+        if (set->objects >> i & 1) {
+            algorithm_of(&set->rules[i])->object->encode(limiter->words[set->word_of[i]].object, sink);
         } else {
+            struct state state = limiter_stored_state(limiter, i);
             state_encode(&state, sink);
         }
     }
 }
 
-/* States are read as the effects that would make them; logs are made apart. */
+/* States are read as the effects that would make them; objects are made apart. */
 bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
 {
     const struct rule_set *set = limiter->set;
-    struct sliding_log *logs[RULES_MAX];
+    void *objects[RULES_MAX];
     struct decision made;
-    made.effects_count = made.rules_count = 0;
-    made.rules = NULL;
-    for (uint32_t i = 0; i < set->count; i++) {
-        logs[i] = NULL;
+    made.effects_count = 0;
+    for (uint32_t i = 0; i < rule_set_total(set); i++) {
+        objects[i] = NULL;
         if (set->words_of[i] == 0 || cursor->bad) continue;
-        if (set->rules[i].algorithm == RULE_LOG) {
-            logs[i] = sliding_log_decode(cursor);
+        if (set->objects >> i & 1) {
+            objects[i] = algorithm_of(&set->rules[i])->object->decode(cursor);
         } else {
             made.effects[made.effects_count++] = (struct effect){EFFECT_STATE, i, state_decode(cursor)};
         }
     }
     bool accepted = !cursor->bad && limiter_accepts(limiter, &made);
     if (accepted) (void)limiter_apply(limiter, &made); /* states alone: it stays where it is */
-    for (uint32_t i = 0; i < set->count; i++) {
-        if (accepted && logs[i]) limiter_adopt_log(limiter, i, logs[i]);
-        if (!accepted) sliding_log_free(logs[i]);
+    for (uint32_t i = 0; i < rule_set_total(set); i++) {
+        if (!objects[i]) continue;
+        if (accepted) limiter_put_object(limiter, i, objects[i]);
+        if (!accepted) algorithm_of(&set->rules[i])->object->free(objects[i]);
     }
     return accepted;
 }
@@ -68,31 +74,37 @@ bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
 void limiter_encode(const struct limiter *limiter, struct sink *sink)
 {
     const struct rule_set *set = limiter->set;
-    sink_byte(sink, ENCODING_NEWEST);
+    sink_byte(sink, set->sleeping > 0 ? ENCODING_SLEEPING : ENCODING_LIMITER);
     sink_number(sink, set->count);
-    for (uint32_t i = 0; i < set->count; i++) rule_encode(&set->rules[i], sink);
+    if (set->sleeping > 0) sink_number(sink, set->sleeping);
+    for (uint32_t i = 0; i < rule_set_total(set); i++) rule_encode(&set->rules[i], sink);
     limiter_states_encode(limiter, sink);
     sink_number(sink, limiter_blocked_until_us(limiter));
     sink_number(sink, limiter_taken_until_us(limiter));
 }
 
-/* A value is read as the effects that would make it: new rules, their states, a block. */
+/* The rules that stand in front of a value; NULL when they are none. */
+static struct limiter *rules_decode(struct cursor *cursor)
+{
+    struct rule rules[RULES_MAX];
+    uint8_t head = cursor_byte(cursor), encoding = encoding_of(head);
+    if (encoding == 0 || head & LASTING_FLAG) return NULL;
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX), sleeping = 0;
+    if (encoding == ENCODING_SLEEPING) sleeping = (uint32_t)cursor_number_between(cursor, 1, RULES_MAX - count);
+    for (uint32_t i = 0; i < count + sleeping && !cursor->bad; i++) {
+        rule_decode(cursor, &rules[i]);
+        if (i >= count && rule_is_constant(&rules[i])) cursor->bad = true; /* nothing to keep */
+    }
+    return cursor->bad ? NULL : limiter_new(rules, count, sleeping);
+}
+
+/* Behind the rules a value is read as the effects that would make it. */
 struct limiter *limiter_decode(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
-    struct rule rules[RULES_MAX];
     struct decision made;
-
-    if (cursor_byte(&cursor) != ENCODING_LIMITER) return NULL;
-    made.rules_count = (uint32_t)cursor_number_between(&cursor, 0, RULES_MAX);
-    memset(made.from, -1, sizeof(made.from));
-    made.rules = rules;
-    made.effects_count = 1;
-    made.effects[0] = (struct effect){.kind = EFFECT_RULES};
-    for (uint32_t i = 0; i < made.rules_count && !cursor.bad; i++) rule_decode(&cursor, &rules[i]);
-    if (cursor.bad) return NULL;
-
-    struct limiter *limiter = limiter_apply(NULL, &made);
+    struct limiter *limiter = rules_decode(&cursor);
+    if (!limiter) return NULL;
     bool whole = limiter_states_decode(&cursor, limiter);
     made.effects_count = 0;
     for (enum effect_kind kind = EFFECT_BLOCK; kind <= EFFECT_QUEUE; kind++) {
@@ -104,25 +116,59 @@ struct limiter *limiter_decode(struct bytes bytes)
     return NULL;
 }
 
+static void rules_effect_encode(const struct decision *decision, struct sink *sink)
+{
+    sink_number(sink, decision->rules_count);
+    for (uint32_t k = 0; k < decision->rules_count; k++) {
+        rule_encode(&decision->rules[k], sink);
+        sink_number(sink, decision->from[k] + 1);
+    }
+    for (uint32_t k = 0; k < decision->sleeping_count; k++) {
+        sink_number(sink, decision->from[decision->rules_count + k] + 1);
+    }
+}
+
+/* Is this an effect that the first encoding does not have? */
+static inline bool needs_second_encoding(const struct decision *decision, const struct effect *effect)
+{
+    return effect->kind == EFFECT_WITHDRAW || (effect->kind == EFFECT_RULES && decision->sleeping_count > 0);
+}
+
 void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)
 {
-    sink_byte(sink, (uint8_t)(ENCODING_NEWEST | (lasting ? LASTING_FLAG : 0)));
+    size_t head = sink->size;
+    uint8_t encoding = ENCODING_LIMITER;
+    sink_byte(sink, 0); /* which encoding it takes is known at the end */
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
-        sink_byte(sink, (uint8_t)((uint32_t)effect->kind << KIND_SHIFT | effect->index));
+        uint32_t index = effect->index;
+        if (effect->kind == EFFECT_RULES) index = decision->sleeping_count;
+        if (needs_second_encoding(decision, effect)) encoding = ENCODING_SLEEPING;
+        sink_byte(sink, (uint8_t)((uint32_t)effect->kind << KIND_SHIFT | index));
         switch (effect->kind) {
-        case EFFECT_RULES:
-            sink_number(sink, decision->rules_count);
-            for (uint32_t k = 0; k < decision->rules_count; k++) {
-                rule_encode(&decision->rules[k], sink);
-                sink_number(sink, decision->from[k] + 1);
-            }
-            break;
+        case EFFECT_RULES: rules_effect_encode(decision, sink); break;
         case EFFECT_STATE: state_encode(&effect->state, sink); break;
         case EFFECT_BLOCK:
         case EFFECT_QUEUE: sink_number(sink, effect->state.when_us); break;
+        case EFFECT_WITHDRAW:
+            sink_number(sink, effect->state.when_us);
+            sink_number(sink, effect->state.amount);
+            break;
         }
     }
+    sink->data[head] = (char)(encoding | (lasting ? LASTING_FLAG : 0));
+}
+
+static void rules_effect_decode(struct cursor *cursor, uint32_t sleeping, struct rule *rules, struct decision *decision)
+{
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX - sleeping);
+    decision->rules = rules;
+    for (uint32_t k = 0; k < count + sleeping && !cursor->bad; k++) {
+        if (k < count) rule_decode(cursor, &rules[k]);
+        decision->from[k] = (int8_t)(cursor_number_between(cursor, k < count ? 0 : 1, RULES_MAX) - 1);
+    }
+    decision->rules_count = count;
+    decision->sleeping_count = sleeping;
 }
 
 static void effect_decode(struct cursor *cursor, struct rule *rules, struct decision *decision)
@@ -131,13 +177,8 @@ static void effect_decode(struct cursor *cursor, struct rule *rules, struct deci
     struct effect effect = {.index = head & INDEX_MASK};
     switch (head >> KIND_SHIFT) {
     case EFFECT_RULES:
-        effect.kind = EFFECT_RULES;
-        decision->rules = rules;
-        decision->rules_count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX);
-        for (uint32_t k = 0; k < decision->rules_count && !cursor->bad; k++) {
-            rule_decode(cursor, &rules[k]);
-            decision->from[k] = (int8_t)(cursor_number_between(cursor, 0, RULES_MAX) - 1);
-        }
+        effect = (struct effect){.kind = EFFECT_RULES};
+        rules_effect_decode(cursor, head & INDEX_MASK, rules, decision);
         break;
     case EFFECT_STATE:
         effect.kind = EFFECT_STATE;
@@ -147,6 +188,11 @@ static void effect_decode(struct cursor *cursor, struct rule *rules, struct deci
     case EFFECT_QUEUE:
         effect.kind = (enum effect_kind)(head >> KIND_SHIFT);
         effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        break;
+    case EFFECT_WITHDRAW:
+        effect.kind = EFFECT_WITHDRAW;
+        effect.state.when_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        effect.state.amount = cursor_number_between(cursor, 1, INT64_MAX);
         break;
     default: cursor->bad = true;
     }
@@ -159,13 +205,19 @@ bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *dec
     uint8_t head = cursor_byte(&cursor);
     *lasting = head & LASTING_FLAG;
     decision->fault = FAULT_NONE; /* no verdict, and of the effects only those that come: there is room for many */
-    decision->effects_count = decision->rules_count = 0;
+    decision->effects_count = decision->rules_count = decision->sleeping_count = 0;
     decision->rules = NULL;
     memset(decision->from, -1, sizeof(decision->from));
-    if ((head & ~LASTING_FLAG) != ENCODING_LIMITER) return false;
+    uint8_t encoding = encoding_of(head);
+    if (encoding == 0) return false;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (decision->effects_count == EFFECTS_MAX) return false;
         effect_decode(&cursor, rules, decision);
     }
-    return cursor_done(&cursor) && decision->effects_count > 0;
+    if (!cursor_done(&cursor) || decision->effects_count == 0) return false;
+    bool second = false;
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        second = second || needs_second_encoding(decision, &decision->effects[i]);
+    }
+    return (encoding == ENCODING_SLEEPING) == second; /* one form for one thing */
 }

@@ -222,7 +222,7 @@ static const struct rule_set *rules_take(const struct policy_rules *given)
         rules[i] = given->rules[i];
         rule_complete(&rules[i]);
     }
-    return rule_set_take(rules, given->count, 0);
+    return rule_set_take(rules, given->count, 0, 0);
 }
 
 static void definition_free(struct policy *policy)
@@ -388,6 +388,9 @@ static struct policy_choice rules_choice(struct policy_choice choice, enum choic
     choice.source = source;
     choice.rules = rules;
     choice.block_us = policy->block_us;
+    if (source != CHOICE_BY_OVERRIDE && policy->schedules_count > 0) {
+        choice.parts = (struct rule_parts){policy->rules, policy->schedule_rules, policy->schedules_count};
+    }
     return choice;
 }
 

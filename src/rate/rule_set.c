@@ -1,26 +1,29 @@
 /* The table of shared rule sets; see rule_set.h. */
+#include "quota/rate/rule_set.h"
 #include "quota/base/memory.h"
 #include "quota/rate/algorithm.h"
-#include <pthread.h>
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size)      memory_alloc(size)
-#define uthash_free(block, size) memory_free(block)
-#include "quota/rate/rule_set.h"
 
-static pthread_mutex_t table_lock = PTHREAD_MUTEX_INITIALIZER;
-static struct rule_set *table; /* keyed by the bytes of the rules and `extras` */
-
-/* What makes two sets equal: the rules, and what follows them. `count` is in the length. */
+/* What makes two sets equal: the rules, and behind them how many sleep and which extras follow. How many rules there
+ * are is in the length. A set has these bytes at its end, so they are its key and its rules at once. */
 struct set_key {
     struct rule rules[RULES_MAX];
-    uint64_t extras;
+    uint64_t tail;
 };
 
-static unsigned key_size(uint32_t count)
+#define TAIL_SLEEPING_SHIFT 8 /* bits for the extras */
+
+static size_t key_size(uint32_t total)
 {
-    return (unsigned)(count * sizeof(struct rule) + sizeof(uint64_t));
+    return total * sizeof(struct rule) + sizeof(uint64_t);
 }
+
+static struct bytes key_of(const struct hash_link *link)
+{
+    const struct rule_set *set = HASH_RECORD(link, const struct rule_set, interned.link);
+    return (struct bytes){(const char *)set->rules, key_size(rule_set_total(set))};
+}
+
+static struct intern_table sets = INTERN_TABLE(key_of);
 
 static int64_t grain_us_of(const struct rule *rule)
 {
@@ -30,57 +33,58 @@ static int64_t grain_us_of(const struct rule *rule)
     return wanted_us > 1 ? INT64_C(1) << (63 - __builtin_clzll((uint64_t)wanted_us)) : 1;
 }
 
-static struct rule_set *set_new(const void *key, uint32_t count, uint8_t extras)
+static void lay_out_words(struct rule_set *set)
 {
-    struct rule_set *set = memory_alloc(sizeof(*set) + key_size(count));
-    *set = (struct rule_set){.count = count, .extras = extras, .grain_us = 1};
-    memcpy(set->rules, key, key_size(count));
     uint8_t words = 0;
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < rule_set_total(set); i++) {
+        const struct rule *rule = &set->rules[i];
         set->word_of[i] = words;
-        set->words_of[i] = (uint8_t)algorithm_words(&set->rules[i]);
+        set->words_of[i] = (uint8_t)algorithm_words(rule);
         words = (uint8_t)(words + set->words_of[i]);
-        int64_t grain_us = grain_us_of(&set->rules[i]);
+        if (set->words_of[i] > 0 && algorithm_of(rule)->object) set->objects |= UINT32_C(1) << i;
+        int64_t grain_us = grain_us_of(rule);
         if (grain_us > set->grain_us) set->grain_us = grain_us;
     }
-    set->words = (uint8_t)(words + (extras & EXTRA_BLOCK) + (extras & EXTRA_QUEUE) / EXTRA_QUEUE);
-    return set;
+    set->words = (uint8_t)(words + (set->extras & EXTRA_BLOCK) + (set->extras & EXTRA_QUEUE) / EXTRA_QUEUE);
 }
 
-const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint8_t extras)
+static struct interned *set_make(struct bytes key)
+{
+    uint64_t tail;
+    uint32_t total = (uint32_t)((key.size - sizeof(tail)) / sizeof(struct rule));
+    memcpy(&tail, key.data + total * sizeof(struct rule), sizeof(tail));
+    uint32_t sleeping = (uint32_t)(tail >> TAIL_SLEEPING_SHIFT);
+    struct rule_set *set = memory_alloc(sizeof(*set) + key.size);
+    *set = (struct rule_set){.count = total - sleeping, .sleeping = sleeping, .extras = (uint8_t)tail, .grain_us = 1};
+    memcpy(set->rules, key.data, key.size);
+    lay_out_words(set);
+    return &set->interned;
+}
+
+const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint32_t sleeping, uint8_t extras)
 {
     struct set_key key;
-    uint64_t tail = extras;
-    if (count > 0) memcpy(&key, rules, count * sizeof(*rules));
-    memcpy((char *)&key + count * sizeof(*rules), &tail, sizeof(tail));
+    uint32_t total = count + sleeping;
+    uint64_t tail = (uint64_t)sleeping << TAIL_SLEEPING_SHIFT | extras;
+    if (total > 0) memcpy(&key, rules, total * sizeof(*rules));
+    memcpy((char *)&key + total * sizeof(*rules), &tail, sizeof(tail));
+    struct bytes bytes = {(const char *)&key, key_size(total)};
+    return INTERNED_OBJECT(intern_take(&sets, bytes, set_make), struct rule_set, interned);
+}
 
-    struct rule_set *set;
-    pthread_mutex_lock(&table_lock);
-    HASH_FIND(hh, table, &key, key_size(count), set);
-    if (!set) {
-        set = set_new(&key, count, extras);
-        HASH_ADD_KEYPTR(hh, table, set->rules, key_size(count), set);
-    }
-    set->users++;
-    pthread_mutex_unlock(&table_lock);
-    return set;
+const struct rule_set *rule_set_share(const struct rule_set *shared)
+{
+    intern_share(&sets, &((struct rule_set *)shared)->interned); /* only the table counts users */
+    return shared;
 }
 
 void rule_set_release(const struct rule_set *shared)
 {
-    struct rule_set *set = (struct rule_set *)shared; /* only this file may count users */
-    pthread_mutex_lock(&table_lock);
-    if (--set->users == 0) {
-        HASH_DEL(table, set);
-        memory_free(set);
-    }
-    pthread_mutex_unlock(&table_lock);
+    struct rule_set *set = (struct rule_set *)shared;
+    if (intern_release(&sets, &set->interned)) memory_free(set);
 }
 
 int64_t rule_sets_count(void)
 {
-    pthread_mutex_lock(&table_lock);
-    int64_t count = HASH_COUNT(table);
-    pthread_mutex_unlock(&table_lock);
-    return count;
+    return intern_count(&sets);
 }

@@ -10,7 +10,7 @@
 
 struct segment {
     const struct rule_set *set;
-    size_t apart_bytes; /* of names and logs in blocks of their own */
+    size_t apart_bytes; /* of names and objects in blocks of their own */
     uint32_t count, capacity;
     uint8_t depth;
     uint8_t homes[]; /* `capacity` of them, rounded up to whole words; then as many slots */
@@ -119,7 +119,7 @@ static int name_compare(struct bytes left, struct bytes right)
 
 struct segment *segment_new(const struct rule_set *set, uint8_t depth)
 {
-    return segment_with_room(rule_set_take(set->rules, set->count, set->extras), depth, 0);
+    return segment_with_room(rule_set_share(set), depth, 0);
 }
 
 const struct rule_set *segment_set(const struct segment *segment)
@@ -152,16 +152,11 @@ struct limiter *segment_lend(const struct segment *segment, uint32_t at, struct 
     return limiter_lend(stack_buffer, segment->set, slot_at(segment, at)->words);
 }
 
-static size_t logs_bytes(const struct limiter *limiter)
-{
-    return limiter_bytes(limiter) - sizeof(*limiter) - limiter->set->words * sizeof(union word);
-}
-
 void segment_apply(struct segment *segment, uint32_t at, const struct decision *decision)
 {
     struct limiter_lent stack_buffer;
     struct limiter *limiter = segment_lend(segment, at, &stack_buffer);
-    segment->apart_bytes -= logs_bytes(limiter);
+    segment->apart_bytes -= limiter_objects_bytes(limiter);
     (void)limiter_apply(limiter, decision); /* it stays where it is: no effect moves it */
     segment_put(segment, at, limiter);
 }
@@ -169,14 +164,14 @@ void segment_apply(struct segment *segment, uint32_t at, const struct decision *
 void segment_put(struct segment *segment, uint32_t at, const struct limiter *limiter)
 {
     memcpy(slot_at(segment, at)->words, limiter->words, segment->set->words * sizeof(union word));
-    segment->apart_bytes += logs_bytes(limiter);
+    segment->apart_bytes += limiter_objects_bytes(limiter);
 }
 
 /* Frees what subject `at` has in blocks of its own. */
 static void subject_release(const struct segment *segment, uint32_t at)
 {
     struct limiter_lent stack_buffer;
-    limiter_release_logs(segment_lend(segment, at, &stack_buffer));
+    limiter_release_objects(segment_lend(segment, at, &stack_buffer));
     if (slot_at(segment, at)->size == NAME_APART) memory_free(long_name_of(slot_at(segment, at)));
 }
 
@@ -232,7 +227,7 @@ struct segment *segment_insert(struct segment *segment, uint32_t at, uint64_t ha
     return segment;
 }
 
-/* Adds what `from` has at `at`, name block and logs included, behind everything that is there. */
+/* Adds what `from` has at `at`, name block and objects included, behind everything that is there. */
 static void append_moved(struct segment *segment, const struct segment *from, uint32_t at)
 {
     struct limiter_lent stack_buffer;
@@ -240,7 +235,7 @@ static void append_moved(struct segment *segment, const struct segment *from, ui
     segment->homes[segment->count] = from->homes[at];
     memcpy(slot_at(segment, segment->count), slot, slot_bytes(from->set));
     if (slot->size == NAME_APART) segment->apart_bytes += sizeof(struct long_name) + name_of(slot).size;
-    segment->apart_bytes += logs_bytes(segment_lend(from, at, &stack_buffer));
+    segment->apart_bytes += limiter_objects_bytes(segment_lend(from, at, &stack_buffer));
     segment->count++;
 }
 
@@ -277,8 +272,7 @@ struct segment *segment_sweep(struct segment *segment, int64_t now_us)
 
 struct segment *segment_carry(struct segment *segment, const struct rule_set *set, int64_t as_of_us)
 {
-    struct segment *carried =
-        segment_with_room(rule_set_take(set->rules, set->count, set->extras), segment->depth, segment->capacity);
+    struct segment *carried = segment_with_room(rule_set_share(set), segment->depth, segment->capacity);
     for (uint32_t i = 0; i < segment->count; i++) {
         struct limiter_lent before, after;
         const union word nothing[LIMITER_WORDS_MAX] = {{0}};
@@ -300,7 +294,7 @@ void segment_split(struct segment *segment, const struct siphash_key *key, struc
 {
     for (int i = 0; i < 2; i++) {
         const struct rule_set *set = segment->set;
-        set = rule_set_take(set->rules, set->count, set->extras);
+        set = rule_set_share(set);
         halves[i] = segment_with_room(set, (uint8_t)(segment->depth + 1), segment->count);
     }
     for (uint32_t i = 0; i < segment->count; i++) {

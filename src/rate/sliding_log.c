@@ -222,13 +222,24 @@ int sliding_log_words(const struct rule *rule)
     return 1; /* the pointer */
 }
 
+/* Units of the log that came after the horizon. */
+static inline int64_t units_after(const struct sliding_log *log, int64_t horizon_us)
+{
+    int64_t units = log ? log->units : 0;
+    struct walk walk = walk_begin(log);
+    while (units > 0 && walk_next(&walk) && walk.at_us <= horizon_us) units -= walk.units;
+    return units;
+}
+
 void sliding_log_settle(const struct rule *rule, struct state *state, int64_t now_us)
 {
     int64_t at_us = max_i64(now_us, state->when_us);
+    int64_t logged = state->log ? state->log->units : 0;
+    if (state->rest > 0) logged = units_after(state->log, state->rest); /* settled before */
+    int64_t difference = state->amount - logged; /* > 0: not in the log yet; < 0: given back, not taken out yet */
     state->rest = max_i64(state->rest, at_us - rule->period_us);
-    state->amount = state->log ? state->log->units : 0;
-    struct walk walk = walk_begin(state->log);
-    while (state->amount > 0 && walk_next(&walk) && walk.at_us <= state->rest) state->amount -= walk.units;
+    if (difference > 0 && state->when_us <= state->rest) difference = 0;
+    state->amount = max_i64(units_after(state->log, state->rest) + difference, 0);
     state->fresh = state->amount == 0;
 }
 
@@ -247,7 +258,8 @@ int64_t sliding_log_wait_us(const struct rule *rule, const struct state *state, 
     while (excess > 0 && walk_next(&walk)) {
         if (walk.at_us > state->rest) excess -= walk.units;
     }
-    return walk.at_us + rule->period_us - now_us;
+    int64_t leaves_us = excess > 0 ? state->when_us : walk.at_us; /* what is not in the log yet is the newest */
+    return leaves_us + rule->period_us - now_us;
 }
 
 enum fault sliding_log_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us)
@@ -271,14 +283,88 @@ int64_t sliding_log_refund(const struct rule *rule, struct state *state, int64_t
     return returned;
 }
 
+/* Out of the entry of exactly that instant: the state only says how much is left, sliding_log_withdraw does it. */
+int64_t sliding_log_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                 int64_t now_us)
+{
+    (void)rule;
+    (void)now_us;
+    if (taken_us <= state->rest) return 0;
+    int64_t returned = min_i64(units, sliding_log_units_at(state->log, taken_us));
+    state->amount -= returned;
+    return returned;
+}
+
 int64_t sliding_log_deadline_us(const struct rule *rule, const struct state *state)
 {
     return state->amount > 0 ? state->when_us + rule->period_us : 0;
 }
 
-/* An entry that has left the old window never comes back, however long the new one is. */
-void sliding_log_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t sliding_log_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    (void)after;
-    sliding_log_settle(before, state, now_us);
+    (void)rule;
+    (void)now_us;
+    return state->amount;
 }
+
+/* Forgives the newest units, as a refund does, so that what is left ends with the entry at which the limit is full. */
+bool sliding_log_clamp(const struct rule *rule, struct state *state, int64_t now_us)
+{
+    (void)now_us;
+    if (state->amount <= rule->limit) return false;
+    int64_t kept = 0;
+    struct walk walk = walk_begin(state->log);
+    while (kept < rule->limit && walk_next(&walk)) {
+        if (walk.at_us > state->rest) kept += walk.units;
+    }
+    state->amount = rule->limit;
+    state->when_us = walk.at_us;
+    return true;
+}
+
+/* ---- the row's object ------------------------------------------------------------------------------------ */
+
+static struct state object_state(const void *object)
+{
+    return sliding_log_state(object);
+}
+
+static void *object_apply(void *object, const struct state *state)
+{
+    return sliding_log_apply(object, state);
+}
+
+static void *object_withdraw(void *object, int64_t at_us, int64_t units)
+{
+    return sliding_log_withdraw(object, at_us, units);
+}
+
+static void object_encode(const void *object, struct sink *sink)
+{
+    sliding_log_encode(object, sink);
+}
+
+static void *object_decode(struct cursor *cursor)
+{
+    return sliding_log_decode(cursor);
+}
+
+static void object_free(void *object)
+{
+    sliding_log_free(object);
+}
+
+static size_t object_bytes(const void *object)
+{
+    return sliding_log_bytes(object);
+}
+
+const struct algorithm_object sliding_log_object = {
+    .state = object_state,
+    .apply = object_apply,
+    .withdraw = object_withdraw,
+    .encode = object_encode,
+    .decode = object_decode,
+    .free = object_free,
+    .bytes = object_bytes,
+};

@@ -71,21 +71,39 @@ int64_t sliding_window_refund(const struct rule *rule, struct state *state, int6
     return from_current + from_previous;
 }
 
+/* Back to the window in which they were counted. */
+int64_t sliding_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                    int64_t now_us)
+{
+    (void)now_us;
+    if (taken_us < state->when_us - rule->period_us) return 0;
+    int64_t *counted = taken_us >= state->when_us ? &state->amount : &state->rest;
+    int64_t returned = min_i64(units, *counted);
+    *counted -= returned;
+    return returned;
+}
+
 int64_t sliding_window_deadline_us(const struct rule *rule, const struct state *state)
 {
     if (state->amount > 0) return state->when_us + 2 * rule->period_us;
     return state->rest > 0 ? state->when_us + rule->period_us : 0;
 }
 
-void sliding_window_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t sliding_window_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    sliding_window_settle(before, state, now_us);
-    if (before->period_us == after->period_us) return;
-    wide estimate = wide_div_ceil(weight(before, state, now_us), before->period_us);
-    int64_t at_us = max_i64(now_us, state->when_us);
-    *state = (struct state){
-        .when_us = at_us - at_us % after->period_us,
-        .amount = (int64_t)wide_clamp(estimate, 0, INT64_MAX),
-        .fresh = estimate == 0,
-    };
+    wide estimate = wide_div_ceil(weight(rule, state, now_us), rule->period_us);
+    return wide_clamp(estimate, 0, INT64_MAX);
+}
+
+bool sliding_window_clamp(const struct rule *rule, struct state *state, int64_t now_us)
+{
+    wide limit = (wide)rule->limit * rule->period_us;
+    if (weight(rule, state, now_us) <= limit) return false;
+    /* The current window keeps what fits; the previous one, which weighs what is left of the period, fills the rest:
+     * rounded down, it leaves less than a unit of room. */
+    state->amount = min_i64(state->amount, rule->limit);
+    wide left_us = rule->period_us - max_i64(now_us - state->when_us, 0);
+    wide room = limit - (wide)state->amount * rule->period_us;
+    state->rest = min_i64(state->rest, wide_clamp(wide_div_floor(room, left_us), 0, INT64_MAX));
+    return true;
 }

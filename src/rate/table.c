@@ -54,7 +54,7 @@ struct table *table_begin(const struct rule *rules, uint32_t rules_count, int64_
 {
     struct table *table = memory_alloc(sizeof(*table));
     *table = (struct table){
-        .set = rule_set_take(rules, rules_count, 0),
+        .set = rule_set_take(rules, rules_count, 0, 0),
         .rules_us = rules_us,
         .key = key,
         .directory = memory_alloc(directory_bytes(depth)),
@@ -269,7 +269,7 @@ static struct table *apply_rules(struct table *table, const struct table_decisio
         return table;
     }
     const struct rule_set *before = table->set;
-    table->set = rule_set_take(limits->rules, limits->rules_count, 0);
+    table->set = rule_set_take(limits->rules, limits->rules_count, 0, 0);
     table->rules_us = decision->now_us;
     rule_set_release(before);
     return table;

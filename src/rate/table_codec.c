@@ -62,7 +62,7 @@ static const struct rule_set *set_decode(struct cursor *cursor)
     struct rule rules[RULES_MAX];
     uint32_t count = (uint32_t)cursor_number_between(cursor, 1, RULES_MAX);
     for (uint32_t i = 0; i < count && !cursor->bad; i++) rule_decode(cursor, &rules[i]);
-    return cursor->bad ? NULL : rule_set_take(rules, count, 0);
+    return cursor->bad ? NULL : rule_set_take(rules, count, 0, 0);
 }
 
 static void sets_release(struct sets *sets)

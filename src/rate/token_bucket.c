@@ -84,6 +84,21 @@ int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_
     return state->fresh ? 0 : level_lower(rule, state, units);
 }
 
+/* With INTERVAL the refills that came after the units were taken, counted back from the last one. */
+int64_t token_bucket_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us)
+{
+    wide refilled;
+    if (refills_in_steps(rule)) {
+        wide passed_us = (wide)state->when_us - taken_us;
+        refilled = passed_us > 0 ? wide_div_ceil(passed_us, rule->period_us) * rule->limit : 0;
+    } else {
+        refilled = wide_div_floor((wide)max_i64(now_us - taken_us, 0) * rule->rate_units, rule->rate_us);
+    }
+    wide left = rule->capacity - refilled;
+    return left > 0 ? token_bucket_refund(rule, state, min_i64(units, (int64_t)left), now_us) : 0;
+}
+
 int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state)
 {
     if (!refills_in_steps(rule)) return level_end_us(rule, state);
@@ -107,28 +122,9 @@ bool token_bucket_sane(const struct rule *rule, const struct state *state)
     return state->rest == 0 && token_bucket_charge(rule, &copy, 0, state->when_us) == FAULT_NONE;
 }
 
-void token_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us)
+int64_t token_bucket_used(const struct rule *rule, const struct state *state, int64_t now_us)
 {
-    token_bucket_settle(before, state, now_us);
-    if (state->fresh) {
-        *state = (struct state){.fresh = true};
-        return;
-    }
-    if (refills_in_steps(after)) {
-        state->amount += state->rest > 0;
-        state->rest = 0;
-    } else {
-        level_restate(before, after, state);
-    }
-    wide missing = state->amount + ((wide)after->capacity - before->capacity);
-    if (missing < 0) { /* more tokens than fit now */
-        missing = 0;
-        state->rest = 0;
-    }
-    state->amount = (int64_t)wide_clamp(missing, 0, INT64_MAX);
-    if (!refills_in_steps(after)) {
-        level_fit(after, state);
-    } else if (steps_until(after, state->amount, 0) > (INSTANT_MAX_US - state->when_us) / after->period_us) {
-        state->amount = (int64_t)((INSTANT_MAX_US - state->when_us) / after->period_us * (wide)after->limit);
-    }
+    (void)rule;
+    (void)now_us;
+    return level_units(state);
 }

@@ -152,7 +152,7 @@ int64_t account_view_opened_us(const struct account_view *view)
 
 const struct zone *account_view_zone(const struct account_view *view)
 {
-    return view->zone ? view->host->find_zone(label_bytes(view->zone), NULL) : zone_utc();
+    return view->zone ? view->host->find_zone(interned_string_bytes(view->zone), NULL) : zone_utc();
 }
 
 bool account_view_has_room(const struct account_view *view)

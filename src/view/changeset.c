@@ -1,6 +1,7 @@
 /* Writes views down as changes; see changeset.h. */
 #include "quota/view/changeset.h"
 #include "quota/base/checked.h"
+#include "quota/rate/limiter_codec.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
@@ -121,6 +122,24 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
     return ACCOUNT_FAULT_NONE;
 }
 
+void emit_takeover(const struct resource_view *view, struct sink *changes)
+{
+    struct rule rules[ENTITLEMENT_RULES_MAX];
+    uint8_t places[ENTITLEMENT_RULES_MAX];
+    struct decision decision;
+    struct sink effects = {0};
+    const struct limiter *limiter = view->stored ? view->stored->rates : NULL;
+    if (!limiter || !view->entitlement || view->rates_us == 0) return;
+    uint32_t count = entitlement_rates(view->entitlement, rules, places);
+    limiter_decide_rules(limiter, rules, count, view->rates_us, &decision);
+    if (decision.effects_count == 0) return;
+    effects_encode(&decision, false, &effects);
+    struct change change = {
+        .kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = {effects.data, effects.size}};
+    change_encode(&change, changes);
+    sink_free(&effects);
+}
+
 void emit_generation(struct resource_view *view, struct sink *changes)
 {
     struct change change = {.kind = CHANGE_GENERATION, .slot = (uint32_t)view->index, .amount = ++view->generation};
@@ -168,7 +187,9 @@ static enum account_fault settle_and_emit(struct account_view *account, struct b
     resource_view_begin(account, resource, &view);
     if (view.index < 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = resource_view_settle(account, &view, changes);
-    return fault == ACCOUNT_FAULT_NONE ? emit_resource(account, &view, changes) : fault;
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(&view, changes);
+    return fault;
 }
 
 /* A resource nobody has used yet gets a slot where a prorated change has made something of its cycles. */
@@ -201,7 +222,7 @@ static enum account_fault emit_all(struct account_view *view, struct resource_na
     const struct account *account = view->account;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; i < account->slots_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        struct bytes resource = label_bytes(account->slots[i].resource);
+        struct bytes resource = interned_string_bytes(account->slots[i].resource);
         if (!is_own(resource, own)) fault = settle_and_emit(view, resource, changes);
     }
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_unused_of(view, account->plan, NULL, own, changes);

@@ -34,6 +34,18 @@ static const struct quota_rule *override_limit(const struct resource_view *view,
     return view->override ? entitlement_limit(&view->override->entitlement, period) : NULL;
 }
 
+void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t at_us)
+{
+    struct rule before[ENTITLEMENT_RULES_MAX], after[ENTITLEMENT_RULES_MAX];
+    uint8_t places[ENTITLEMENT_RULES_MAX];
+    uint32_t count = view->entitlement ? entitlement_rates(view->entitlement, before, places) : 0;
+    lifecycle_compose(view, anchor_us);
+    uint32_t now = view->entitlement ? entitlement_rates(view->entitlement, after, places) : 0;
+    bool same = now == count;
+    for (uint32_t i = 0; same && i < count; i++) same = rule_equal(&before[i], &after[i]);
+    if (!same) view->rates_us = at_us;
+}
+
 void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
 {
     const struct entitlement *granted = resource_view_granted(view);
@@ -97,7 +109,7 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
         window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
-    lifecycle_compose(view, timeline->cursor.anchor_us);
+    lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
     lower_warnings(view);
     return fault;
 }
@@ -205,12 +217,12 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     return fault;
 }
 
-static void end_override(struct timeline *timeline)
+static void end_override(struct timeline *timeline, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     view->override = NULL;
     view->override_ended = true;
-    lifecycle_compose(view, timeline->cursor.anchor_us);
+    lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
     lower_warnings(view);
 }
 
@@ -249,7 +261,7 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
     enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     switch (event->kind) {
-    case EVENT_OVERRIDE_ENDS: end_override(timeline); return ACCOUNT_FAULT_NONE;
+    case EVENT_OVERRIDE_ENDS: end_override(timeline, event->at_us); return ACCOUNT_FAULT_NONE;
     case EVENT_REVISION: return revise(timeline, event->at_us);
     case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
     default: return move(timeline, event->at_us);

@@ -197,7 +197,7 @@ static struct bytes some_id(const struct account *account, struct numbers *numbe
 static struct bytes some_resource(const struct account *account, struct numbers *numbers)
 {
     int64_t which = number_upto(numbers, 7);
-    if (which > 4 && account && account->slots_count > 0) return label_bytes(account->slots[0].resource);
+    if (which > 4 && account && account->slots_count > 0) return interned_string_bytes(account->slots[0].resource);
     return which & 1 ? BYTES("a") : BYTES("b");
 }
 

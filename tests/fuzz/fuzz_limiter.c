@@ -64,7 +64,8 @@ static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t 
                 decision.verdict.reset_us >= 0);
         limiter = apply_both_ways(limiter, &decision);
     }
-    limiter_decide_refund(limiter, 1 + ask.cost / 2, -1, ask.now_us, &decision);
+    limiter_decide_refund(limiter, 1 + ask.cost / 2, -1, data[0] & 8 ? ask.now_us / 2 : TAKEN_UNKNOWN, ask.now_us,
+                          &decision);
     limiter = apply_both_ways(limiter, &decision);
     limiter_decide_block(limiter, ask.now_us / 2, &decision);
     return apply_both_ways(limiter, &decision);

@@ -92,6 +92,8 @@ VALUES = {
     **{f"limiter-{name}": limiter(rule) for name, rule in RULES.items()},
     "limiter-together": together(),
     "limiter-blocked": ("RL.INFO k", ["RL.BLOCK k 1h"]),
+    "limiter-sleeping": ("RL.INFO k", ["RL.ALLOW k 10 1h LOG 9 1h SLIDING 50 1d COST 2", f"{STEP} 7s",
+                                       "RL.ALLOW k FIXED 20 1h FIRST COST 3", "RL.BLOCK k 1m"]),
     "leases": ("RL.LEASES k", LEASES),
     **{f"breaker-{name}": ("RL.BREAKER k INFO", lines) for name, lines in BREAKERS.items()},
     **{f"adaptive-{name}": ("RL.ADAPT k INFO", lines) for name, lines in ADAPTIVES.items()},
@@ -100,6 +102,7 @@ VALUES = {
 }
 MORE_QUESTIONS = {"account-rich": ["QUOTA.HISTORY k r COUNT 40", "QUOTA.HISTORY k soft", "QUOTA.HOLDS k", "QUOTA.INFO k r",
                                    "QUOTA.CONSUME k r 7 ID id-4 CHECK"],
+                  "limiter-sleeping": ["RL.ALLOW k LOG 9 1h SLIDING 50 1d PEEK"],
                   **{f"table-{name}": ["RL.TAKE k a PEEK", "RL.TAKE k long-1 PEEK"] for name in TABLES}}
 POLICIES = [
     "RL.POLICY SET api 10 1s SLIDING 1000 1h BLOCK 30s SCHEDULE Europe/Berlin mon-fri 08:00-18:00 20 1s",

@@ -11,6 +11,7 @@ import math
 from fractions import Fraction
 
 HORIZON_US = 2**58
+RULES_MAX = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +26,9 @@ class Rule:
     @property
     def capacity(self):
         return (self.burst or self.limit) + (self.word == "QUEUE")
+
+    def means(self):
+        return self.word, self.limit, self.period, self.capacity, self.initial or self.capacity, self.flag
 
     def text(self):
         words = [self.word, str(self.limit), f"{self.period}us"]
@@ -69,12 +73,8 @@ class Gcra:
     def is_new(self, t):
         return self.debt(t) == 0
 
-    def change(self, rule, t):
-        # The fraction is restated in the new rule's ticks, rounded up: at most one tick of a microsecond.
-        ticks = rule.limit // math.gcd(rule.limit, rule.period)
-        whole = self.tat // 1
-        self.tat = whole + Fraction(math.ceil((self.tat - whole) * ticks), ticks)
-        self.rule = rule
+    def used(self, t):
+        return math.ceil(self.debt(t) / self.interval())
 
 
 class Level:
@@ -108,17 +108,12 @@ class Level:
     def is_new(self, t):
         return self.at(t) == 0
 
-    def restate(self, rule):
-        ticks = rule.period // math.gcd(rule.limit, rule.period)
-        self.level = Fraction(math.ceil(self.level % 1 * ticks), ticks) + self.level // 1
-        self.rule = rule
+    def used(self, t):
+        return math.ceil(self.at(t))
 
 
 class Leaky(Level):
-    def change(self, rule, t):
-        self.settle(t)
-        self.restate(rule)
-        self.level = min(self.level, Fraction(rule.capacity))
+    pass
 
 
 class Queue(Leaky):
@@ -186,53 +181,45 @@ class Token(Level):
         """A bucket nobody has used does not fill up: a denial stores nothing."""
         return self.forgotten(t) and not self.fits(cost, t)
 
-    def change(self, rule, t):
-        self.settle(t)
-        if self.unused:
-            self.__init__(rule)
-            return
-        gained = rule.capacity - self.rule.capacity
-        if rule.flag == "INTERVAL":
-            self.rule, self.level = rule, Fraction(math.ceil(self.level))
-        else:
-            self.restate(rule)
-        if self.level // 1 + gained < 0:  # more tokens than fit now
-            self.level = Fraction(0)
-        else:
-            self.level += gained
+    def used(self, t):
+        return 0 if self.is_new(t) else math.ceil(self.drained(t))
+
+    def begin(self, t):
+        """A bucket that has been used has no initial fill any more."""
+        self.level, self.last, self.unused = Fraction(0), t, False
 
 
 class Fixed:
     def __init__(self, rule):
-        self.rule, self.start, self.used = rule, 0, 0
+        self.rule, self.start, self.units = rule, 0, 0
 
     def live(self, t):
-        return self.used > 0 and t < self.start + self.rule.period
+        return self.units > 0 and t < self.start + self.rule.period
 
     def count(self, t):
-        return self.used if self.live(t) else 0
+        return self.units if self.live(t) else 0
 
     def room(self, t):
         return self.rule.limit - self.count(t)
 
     def charge(self, cost, t):
         if not self.live(t):
-            self.start, self.used = (t if self.rule.flag == "FIRST" else t // self.rule.period * self.rule.period), 0
-        self.used += cost
+            self.start, self.units = (t if self.rule.flag == "FIRST" else t // self.rule.period * self.rule.period), 0
+        self.units += cost
 
     def refund(self, units, t):
         returned = min(units, self.count(t))
-        self.used = self.count(t) - returned
+        self.units = self.count(t) - returned
         return returned
 
     def is_new(self, t):
         return self.count(t) == 0
 
-    def change(self, rule, t):
-        self.used = self.count(t)
-        if self.rule.period != rule.period and rule.flag != "FIRST":
-            self.start = max(t, self.start) // rule.period * rule.period
-        self.rule = rule
+    def used(self, t):
+        return self.count(t)
+
+    def narrow(self, t):
+        self.units = self.rule.limit
 
 
 class Sliding:
@@ -271,12 +258,14 @@ class Sliding:
     def is_new(self, t):
         return self.windows(t)[1:] == (0, 0)
 
-    def change(self, rule, t):
+    def used(self, t):
+        return math.ceil(self.estimate(t))
+
+    def narrow(self, t):
         self.settle(t)
-        if self.rule.period != rule.period:
-            self.current, self.previous = math.ceil(self.estimate(t)), 0
-            self.start = max(t, self.start) // rule.period * rule.period
-        self.rule = rule
+        self.current = min(self.current, self.rule.limit)
+        while self.estimate(t) > self.rule.limit:
+            self.previous -= 1
 
 
 class Log:
@@ -309,13 +298,38 @@ class Log:
     def is_new(self, t):
         return not self.live(t)
 
-    def change(self, rule, t):
-        self.entries = self.live(t)
-        self.rule = rule
+    def used(self, t):
+        return sum(units for _, units in self.live(t))
+
+    def narrow(self, t):
+        self.refund(self.used(t) - self.rule.limit, t)
 
 
 ALGORITHMS = {"GCRA": Gcra, "TOKEN": Token, "LEAKY": Leaky, "QUEUE": Queue, "FIXED": Fixed, "SLIDING": Sliding,
               "LOG": Log}
+
+
+def take_over(before, rule, t):
+    """What a changed rule begins with, and whether that is another state than the one before."""
+    same_window = hasattr(before, "narrow") and (before.rule.word, before.rule.period) == (rule.word, rule.period)
+    if before.rule.means() == rule.means() or same_window:
+        kept = copy.deepcopy(before)
+        kept.rule = rule
+        narrowed = kept.used(t) > rule.capacity and before.rule.means() != rule.means()
+        if narrowed:
+            kept.narrow(t)
+        return kept, narrowed
+    limit, used = ALGORITHMS[rule.word](rule), before.used(t)
+    if used > 0:
+        if hasattr(limit, "begin"):
+            limit.begin(t)
+        limit.charge(min(used, rule.capacity), t)
+    return limit, used > 0
+
+
+def is_forgotten(limit, t):
+    """Is there nothing left to remember?"""
+    return limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t)
 
 
 def fits(limit, cost, t):
@@ -345,24 +359,26 @@ class Key:
     """One rate-limit key: several rules, all admit or none is charged; those who wait take their places in order."""
 
     def __init__(self):
-        self.limits, self.taken = [], 0
+        self.limits, self.sleeping, self.taken = [], [], 0
 
     def ask(self, rules, cost, mode, t, patience=0):
         at = max(t, self.taken)  # before that every place belongs to somebody
-        limits = self.adopted(rules, at)
+        limits, sleeping, converted = self.adopted(rules, at)
         if mode == "UPTO":
             cost = min(cost, max(1, min(max(limit.room(at), 0) for limit in limits)))
         waits = [wait(limit, cost, at) for limit in limits]
         longest = max(range(len(limits)), key=lambda i: (waits[i] is None, waits[i] or 0, -i))
         total = None if waits[longest] is None else waits[longest] + at - t
         if mode != "FORCE" and (total is None or total > patience):
+            if converted and mode != "PEEK":
+                self.limits, self.sleeping = limits, sleeping  # units passed to other rules: a denial stores that
             return self.verdict(0, limits[longest], longest, total, t, at, at > t)
         moment = at if mode == "FORCE" else t + total
         delay = max([limit.delay(moment) for limit in limits if isinstance(limit, Queue)], default=0)
         if mode != "PEEK":
             for limit in limits:
                 limit.charge(cost, moment)
-            self.limits, self.taken = limits, moment if moment > t else 0
+            self.limits, self.sleeping, self.taken = limits, sleeping, moment if moment > t else 0
             at = moment
         rule = min(range(len(limits)), key=lambda i: (max(limits[i].room(at), 0), i))
         waiting = (0 if mode == "FORCE" else total) + delay
@@ -382,19 +398,22 @@ class Key:
             if back:  # giving nothing back changes nothing
                 self.limits[i] = changed
             returned = max(returned, back)
-        gone = [limit.forgotten(at) if isinstance(limit, Token) else limit.is_new(at) for limit in self.limits]
+        gone = [is_forgotten(limit, at) for limit in self.limits + self.sleeping]
         if returned and all(gone) and at == t:
             self.__init__()  # nothing left to remember: the key is gone
         return returned
 
     def adopted(self, rules, t):
-        """The stored limits under these rules: by algorithm and period (its own place first), else by place."""
+        """The stored limits under these rules: by algorithm and period (its own place first), else by place.
+
+        Answers them, those that sleep from now on, and whether units passed to another rule."""
         stored = copy.deepcopy(self.limits)
-        if [limit.rule for limit in stored] == rules:
-            return stored
+        if [limit.rule.means() for limit in stored] == [rule.means() for rule in rules]:
+            return stored, self.sleeping, False
+        active, stored = len(stored), stored + copy.deepcopy(self.sleeping)
         taken, found = set(), [None] * len(rules)
         for i, rule in enumerate(rules):
-            places = [(i + step) % len(stored) for step in range(len(stored))]
+            places = [(i + step) % active for step in range(active)] + list(range(active, len(stored)))
             for place in places:
                 before = stored[place].rule
                 if place not in taken and (before.word, before.period) == (rule.word, rule.period):
@@ -402,12 +421,11 @@ class Key:
                     taken.add(place)
                     break
         for i, rule in enumerate(rules):
-            if found[i] is None and i < len(stored) and i not in taken and stored[i].rule.word == rule.word:
+            if found[i] is None and i < active and i not in taken:
                 found[i] = i
-        limits = []
-        for place, rule in zip(found, rules):
-            limit = ALGORITHMS[rule.word](rule) if place is None else stored[place]
-            if place is not None:
-                limit.change(rule, t)
-            limits.append(limit)
-        return limits
+        pairs = [(ALGORITHMS[rule.word](rule), False) if place is None else take_over(stored[place], rule, t)
+                 for place, rule in zip(found, rules)]
+        sleeping = [limit for i, limit in enumerate(stored) if i not in found and not is_forgotten(limit, t)]
+        while len(rules) + len(sleeping) > RULES_MAX:
+            sleeping.remove(min(sleeping, key=lambda limit: first_instant(lambda at: is_forgotten(limit, at), t)))
+        return [limit for limit, _ in pairs], sleeping, any(changed for _, changed in pairs)

@@ -103,9 +103,19 @@ SCENES = {
     ],
     "a changed limit applies at once to what is stored": [
         ("0", "10 10s COST 10", [10, 10, 0, 0, 10000, 0]),
-        ("0", "100 10s", [0, 100, 0, 100, 10000, 0]),  # a hundred at 10/s: ten seconds of debt fill them exactly
-        ("1s", "100 10s COST 10", [10, 100, 0, 0, 10000, 0]),
+        ("0", "100 10s", [1, 100, 89, 0, 1100, 0]),  # ten units were used, of a hundred now
+        ("1s", "100 10s COST 10", [10, 100, 89, 0, 1100, 0]),
         ("0", "5 10s FORCE", [1, 5, 0, 0, 12000, 0]),
+    ],
+    "an upgrade serves at once": [
+        ("0", "TOKEN 10 1d COST 10", [10, 10, 0, 0, 86400000, 0]),
+        ("0", "TOKEN 1000 1m", [1, 1000, 989, 0, 660, 0]),
+    ],
+    "a denial under changed rules keeps its promise": [
+        ("0", "TOKEN 5 10s COST 5", [5, 5, 0, 0, 10000, 0]),
+        ("0", "TOKEN 100 1h COST 100", [0, 100, 95, 180000, 180000, 0]),
+        ("179999ms", "TOKEN 100 1h COST 100", [0, 100, 99, 1, 1, 0]),
+        ("1ms", "TOKEN 100 1h COST 100", [100, 100, 0, 0, 3600000, 0]),
     ],
     "words in any case, options in any order": [
         ("0", "cost 2 upto", None),

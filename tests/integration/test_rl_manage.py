@@ -18,6 +18,18 @@ def test_refund_gives_back_and_clamps_at_full(quota, rule):
     assert quota(f"RL.ALLOW k {rule} PEEK") == before
 
 
+@pytest.mark.parametrize("rule, back, left", [
+    ("FIXED 5 10s", 0, 1), ("LOG 5 10s", 0, 1), ("SLIDING 5 10s", 0, 1), ("5 10s", 0, 1), ("TOKEN 5 10s", 0, 1),
+    ("LEAKY 5 10s", 0, 1), ("FIXED 9 1h", 5, 5), ("LOG 9 1h", 5, 5), ("SLIDING 9 1h", 5, 5), ("9 1h", 5, 5)])
+def test_refund_knows_how_old_its_units_are(quota, rule, back, left):
+    assert quota(f"RL.ALLOW k {rule} COST 5")[0] == 5
+    quota.advance("20s")
+    assert quota(f"RL.ALLOW k {rule} COST 4")[0] == 4
+    assert quota("RL.REFUND k 5 AGE 20s") == back
+    assert quota(f"RL.ALLOW k {rule} PEEK")[2] == left
+    assert "age" in quota.error("RL.REFUND k 5 AGE -1s")
+
+
 def test_refund_to_one_rule(quota):
     quota("RL.ALLOW k FIXED 10 1s FIXED 10 1h COST 5")
     assert quota("RL.REFUND k 2 RULE 1") == 2

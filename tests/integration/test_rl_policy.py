@@ -48,7 +48,7 @@ def test_allow_by_policy_is_allow_by_its_rules(policies):
     assert policies("RL.ALLOW k POLICY api COST 3") == [3, 10, 7, 0, 300, 0]
     assert policies("RL.ALLOW k 10 1s SLIDING 1000 1h PEEK") == [1, 10, 7, 0, 300, 0]
     policies("RL.POLICY SET api 4 1s SLIDING 1000 1h")  # a changed limit applies at once
-    assert policies("RL.ALLOW k POLICY api COST 3") == [0, 4, 2, 50, 300, 0]
+    assert policies("RL.ALLOW k POLICY api COST 3") == [0, 4, 1, 500, 750, 0]
     assert policies("RL.MALLOW 2 a b WITH POLICY api COST 2") == [[2, 4, 2, 0, 500, 0], [2, 4, 2, 0, 500, 0]]
     policies("RL.POLICY SET strict 1 1m")
     assert [v[0] for v in policies("RL.MALLOW 2 a b WITH POLICY api WITH POLICY strict COST 2 ALL")] == [0, 0]
@@ -132,6 +132,19 @@ def test_schedules_follow_the_wall_clock_of_their_zone(policies):
     assert policies.map("RL.POLICY GET api")["schedules"] == [
         {"when": "Europe/Berlin mon-fri 09:00-17:00", "rules": ["GCRA 10 1h"]},
         {"when": "America/New_York sat,sun 22:00-02:00", "rules": ["GCRA 5 1h"]}]
+
+
+def test_rules_that_are_out_of_force_keep_their_counts(policies):
+    policies("RL.POLICY SET api 5 1d SCHEDULE UTC daily 18:00-20:00 FIXED 3 7d LOG 100 1h")
+    assert policies("RL.ALLOW k POLICY api COST 2")[:3] == [2, 5, 3]
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T18:00:00Z")
+    assert policies("RL.ALLOW k POLICY api COST 2")[:3] == [2, 3, 1]
+    assert [rule["algorithm"] for rule in policies.map("RL.INFO k")["rules"]] == ["FIXED", "LOG"]
+    assert policies("RL.ALLOW k POLICY api COST 2")[0] == 0
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T20:00:00Z")
+    assert policies("RL.ALLOW k POLICY api COST 3")[:3] == [3, 5, 1]  # the day's rate: 2 owed, 1 1/24 paid back
+    policies("QUOTA.CLOCK FREEZE", "2025-02-01T18:00:00Z")
+    assert policies("RL.ALLOW k POLICY api")[:3] == [1, 3, 0]  # the week's window goes on, the hour's log has ended
 
 
 @pytest.mark.parametrize("line, says", [

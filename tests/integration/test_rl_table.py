@@ -119,8 +119,8 @@ def test_new_rules_hold_at_once_and_keep_what_was_used(quota):
     quota("RL.TABLE t FIXED 6 1h 3 1s")
     assert quota("RL.TAKE t s7 COST 2")[:3] == [2, 6, 0]  # 4 + 2 of 6; the second rule is new
     assert quota("RL.TAKE t s8 COST 3")[:2] == [0, 6]
-    quota("RL.TABLE t 100 1m")  # another algorithm begins anew
-    assert quota("RL.TAKE t s9 COST 100")[:3] == [100, 100, 0]
+    quota("RL.TABLE t 100 1m")  # another algorithm takes the units over
+    assert quota("RL.TAKE t s9 COST 96")[:3] == [96, 100, 0]
     assert quota("RL.TAKE t s9")[0] == 0
 
 

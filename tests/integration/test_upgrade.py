@@ -30,6 +30,11 @@ EDITS = [
     ("include/quota/*/*.h", r"(\w*ENCODING_NEWEST) = \w+", r"\1 = 2"),
     ("src/*/*.c", r"cursor_byte\((&?cursor)\) ([!=]=) (HEAD|\w*ENCODING_\w+)", r"(cursor_byte(\1) | 3) \2 (\3 | 3)"),
     ("src/*/*.c", r"\(head & ~LASTING_FLAG\) != (\w+)", r"((head & ~LASTING_FLAG) | 3) != (\1 | 3)"),
+    ("include/quota/rate/limiter_codec.h", r"ENCODING_NEWEST = 2", "ENCODING_NEWEST = 4"),  # it has two by now
+    ("include/quota/rate/limiter_codec.h", r"ENCODING_LIMITER = 1", "ENCODING_LIMITER = 3"),
+    ("include/quota/rate/limiter_codec.h", r"ENCODING_SLEEPING = 2", "ENCODING_SLEEPING = 4"),
+    ("src/rate/limiter_codec.c", r"uint8_t encoding = \(uint8_t\)\(head & ~LASTING_FLAG\);",
+     r"\g<0> encoding = (uint8_t)(encoding < 3 ? encoding + 2 : encoding);"),
     ("module/value_type.c", r"(#define FRAME_ENCODING +)0", r"\g<1>1"),
     ("module/catalogue.c", r"(#define AUX_VERSION +)2", r"\g<1>3"),
 ]

@@ -74,14 +74,21 @@ void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, st
     scene->verdict = decision.verdict;
     if (decision.fault != FAULT_NONE) return;
     bool changes_nothing = ask.mode == MODE_PEEK || (decision.verdict.granted == 0 && ask.block_us == 0);
-    if (changes_nothing) assert_int_equal(decision.effects_count, 0);
+    bool takes_over = decision.effects_count > 0 && decision.effects[0].kind == EFFECT_RULES;
+    if (changes_nothing && !takes_over) assert_int_equal(decision.effects_count, 0);
+    if (ask.mode == MODE_PEEK) assert_int_equal(decision.effects_count, 0);
     scene_apply(scene, &decision);
 }
 
 int64_t scene_refund(struct scene *scene, int64_t units, int32_t index, int64_t at_us)
 {
+    return scene_refund_taken(scene, units, index, TAKEN_UNKNOWN, at_us);
+}
+
+int64_t scene_refund_taken(struct scene *scene, int64_t units, int32_t index, int64_t taken_us, int64_t at_us)
+{
     struct decision decision;
-    int64_t returned = limiter_decide_refund(scene->limiter, units, index, at_us, &decision);
+    int64_t returned = limiter_decide_refund(scene->limiter, units, index, taken_us, at_us, &decision);
     scene_apply(scene, &decision);
     return returned;
 }

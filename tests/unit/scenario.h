@@ -41,6 +41,7 @@ struct scene {
 /* Asks, checks everything above, applies. */
 void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, struct limiter_request ask);
 int64_t scene_refund(struct scene *scene, int64_t units, int32_t index, int64_t at_us);
+int64_t scene_refund_taken(struct scene *scene, int64_t units, int32_t index, int64_t taken_us, int64_t at_us);
 void scene_block(struct scene *scene, int64_t until_us);
 void scene_end(struct scene *scene);
 

@@ -53,7 +53,7 @@ static void a_clock_that_steps_back_mints_nothing(void **state)
         {-10 * S, MODE_ALL, 1, 0, 0, 10 * S + 100 * MS, 11 * S}, {100 * MS, MODE_ALL, 1, 1, 0, 0, S});
 }
 
-static void a_changed_rule_keeps_the_time_debt(void **state)
+static void a_changed_rule_may_keep_the_time_debt(void **state)
 {
     (void)state;
     struct scene scene = {0};
@@ -61,9 +61,16 @@ static void a_changed_rule_keeps_the_time_debt(void **state)
     struct limiter_request ask = {.cost = 10, .now_us = BASE};
     scene_ask(&scene, &before, 1, ask); /* ten seconds of debt */
     ask.cost = 1;
-    scene_ask(&scene, &after, 1, ask); /* at 3 1/3 s a unit: no room, one unit after 3 1/3 s */
+    ask.keeps_debt = true;
+    ask.now_us = BASE + S;
+    scene_ask(&scene, &after, 1, ask); /* nine seconds are left: one of the three units fits after 2 1/3 s */
     assert_int_equal(scene.verdict.granted, 0);
+    assert_int_equal(scene.verdict.wait_us, 2333334);
+    assert_int_equal(scene.limiter->set->rules[0].limit, 10); /* in time nothing changes, so nothing is stored */
+    ask.keeps_debt = false;
+    scene_ask(&scene, &after, 1, ask); /* in units: all three are owed */
     assert_int_equal(scene.verdict.wait_us, 3333334);
+    assert_int_equal(scene.limiter->set->rules[0].limit, 3);
     scene_end(&scene);
 }
 
@@ -119,10 +126,14 @@ static void whole_microsecond_rates_need_one_number(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(it_admits_a_burst_then_the_rate),    cmocka_unit_test(it_keeps_fractions_exactly),
-        cmocka_unit_test(it_takes_up_to_and_goes_into_debt),  cmocka_unit_test(a_clock_that_steps_back_mints_nothing),
-        cmocka_unit_test(a_changed_rule_keeps_the_time_debt), cmocka_unit_test(refunds_stop_at_full),
-        cmocka_unit_test(extremes_are_right_or_refused),      cmocka_unit_test(whole_microsecond_rates_need_one_number),
+        cmocka_unit_test(it_admits_a_burst_then_the_rate),
+        cmocka_unit_test(it_keeps_fractions_exactly),
+        cmocka_unit_test(it_takes_up_to_and_goes_into_debt),
+        cmocka_unit_test(a_clock_that_steps_back_mints_nothing),
+        cmocka_unit_test(a_changed_rule_may_keep_the_time_debt),
+        cmocka_unit_test(refunds_stop_at_full),
+        cmocka_unit_test(extremes_are_right_or_refused),
+        cmocka_unit_test(whole_microsecond_rates_need_one_number),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,7 @@ static void a_clock_that_steps_back_drains_nothing(void **state)
         {1100 * MS, MODE_ALL, 2, 0, 1, 100 * MS, 900 * MS});
 }
 
-static void a_changed_rule_keeps_the_level(void **state)
+static void a_changed_rule_takes_over_what_was_used(void **state)
 {
     (void)state;
     static const struct row {
@@ -75,7 +75,7 @@ int main(void)
         cmocka_unit_test(the_meter_leaks_exactly),
         cmocka_unit_test(the_queue_delays_and_bounds_the_wait),
         cmocka_unit_test(a_clock_that_steps_back_drains_nothing),
-        cmocka_unit_test(a_changed_rule_keeps_the_level),
+        cmocka_unit_test(a_changed_rule_takes_over_what_was_used),
         cmocka_unit_test(refunds_and_debts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -110,8 +110,8 @@ static void rules_are_recognised_by_period_then_by_place(void **state)
     limiter_look(scene.limiter, 0, BASE, &stored, &look);
     assert_int_equal(stored.amount, 7);
     struct rule gcra = rule_of(RULE_GCRA, 10, D, 0);
-    scene_ask(&scene, &gcra, 1, ask); /* another algorithm begins anew */
-    assert_int_equal(scene.verdict.remaining, 9);
+    scene_ask(&scene, &gcra, 1, ask); /* another algorithm takes the units over */
+    assert_int_equal(scene.verdict.remaining, 2);
     scene_end(&scene);
 }
 
@@ -126,6 +126,55 @@ static void refunds_go_to_one_rule_or_to_all(void **state)
     assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 0);
     scene_end(&scene);
     assert_int_equal(scene_refund(&scene, 6, -1, BASE), 0); /* nothing is stored */
+}
+
+enum { INTERVAL = RULE_ALGORITHMS_COUNT }; /* TOKEN with it */
+static const struct taken_row {
+    int algorithm;
+    int64_t second_us, now_us, taken_us, units, returned, remaining;
+} taken_rows[] = {
+    /* five units taken at 0, four at second_us; of ten in ten seconds */
+    {RULE_FIXED, 20 * S, 20 * S, 0, 5, 0, 6},
+    {RULE_FIXED, 5 * S, 8 * S, 0, 5, 5, 6},
+    {RULE_FIXED, 20 * S, 25 * S, 20 * S, 5, 4, 10},
+    {RULE_SLIDING, 10 * S, 10 * S, 0, 7, 5, 6},      /* from the window before, */
+    {RULE_SLIDING, 10 * S, 10 * S, 10 * S, 7, 4, 5}, /* from the one that runs, */
+    {RULE_SLIDING, 20 * S, 20 * S, 0, 5, 0, 6},      /* from one that is gone */
+    {RULE_LOG, 5 * S, 9 * S, 0, 7, 5, 6},
+    {RULE_LOG, 5 * S, 9 * S, 5 * S, 3, 3, 4},
+    {RULE_LOG, 5 * S, 10 * S, 0, 5, 0, 6},
+    {RULE_LOG, 5 * S, 9 * S, 4 * S, 5, 0, 1}, /* nothing came then */
+    {RULE_GCRA, 4 * S, 4 * S, 0, 9, 5, 10},   /* six of ten may be left, five are owed */
+    {RULE_GCRA, 8 * S, 8 * S, 0, 5, 2, 8},
+    {RULE_GCRA, 8 * S, 8 * S + 1, 0, 5, 2, 8},
+    {RULE_GCRA, 20 * S, 20 * S, 0, 5, 0, 6},
+    {RULE_TOKEN, 8 * S, 8 * S, 0, 5, 2, 8},
+    {RULE_LEAKY, 8 * S, 8 * S, 0, 5, 2, 8},
+    {RULE_QUEUE, 8 * S, 8 * S, 0, 5, 2, 8},
+    {INTERVAL, 8 * S, 9 * S, 0, 9, 9, 10},  /* no refill came yet */
+    {INTERVAL, 8 * S, 10 * S, 0, 9, 0, 10}, /* all came back at once */
+};
+
+/* Units of a certain age: what has left the window since is not given back. */
+static void a_refund_knows_when_its_units_were_taken(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(taken_rows) / sizeof(taken_rows[0]); i++) {
+        struct scene scene = {0};
+        const struct taken_row *row = &taken_rows[i];
+        bool interval = row->algorithm == INTERVAL;
+        struct rule rule = rule_of(interval ? RULE_TOKEN : (enum rule_algorithm)row->algorithm, 10, 10 * S, 0);
+        if (interval) rule.flags = RULE_INTERVAL;
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
+        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE + row->second_us});
+        int64_t returned = scene_refund_taken(&scene, row->units, -1, BASE + row->taken_us, BASE + row->now_us);
+        scene_ask(&scene, &rule, 1,
+                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + row->now_us});
+        if (returned != row->returned || scene.verdict.remaining != row->remaining) {
+            fail_msg("row %zu: returned %ld remaining %ld", i, returned, scene.verdict.remaining);
+        }
+        scene_end(&scene);
+    }
 }
 
 static void a_queue_beside_other_rules_tells_when_to_act(void **state)
@@ -212,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_block_refuses_everything),
         cmocka_unit_test(rules_are_recognised_by_period_then_by_place),
         cmocka_unit_test(refunds_go_to_one_rule_or_to_all),
+        cmocka_unit_test(a_refund_knows_when_its_units_were_taken),
         cmocka_unit_test(a_queue_beside_other_rules_tells_when_to_act),
         cmocka_unit_test(those_who_wait_are_served_in_order),
         cmocka_unit_test(effects_from_outside_must_fit),

@@ -2,8 +2,8 @@
 #include "quota/rate/limiter_codec.h"
 #include "scenario.h"
 
-/* One key under every algorithm, blocked, with history. */
-static struct limiter *busy_limiter(void)
+/* One key under every algorithm, blocked, with history; or now under one of the rules alone, while the others sleep. */
+static struct limiter *busy_limiter(bool sleeping)
 {
     struct limiter *limiter = NULL;
     struct decision decision;
@@ -16,6 +16,12 @@ static struct limiter *busy_limiter(void)
         limiter_decide(limiter, rules, RULE_ALGORITHMS_COUNT + 2, &ask, &decision);
         assert_int_equal(decision.verdict.granted, 1);
         limiter = limiter_apply(limiter, &decision);
+    }
+    if (sleeping) {
+        struct rule rule = rule_of(RULE_LOG, 9, H, 0);
+        limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + 6 * S}, &decision);
+        limiter = limiter_apply(limiter, &decision);
+        assert_true(limiter->set->sleeping >= 2);
     }
     limiter_decide_block(limiter, BASE + D, &decision);
     return limiter_apply(limiter, &decision);
@@ -51,12 +57,11 @@ static void assert_refused_or_same(const char *data, size_t size)
     limiter_free(limiter);
 }
 
-static void damaged_values_are_refused_or_understood(void **state)
+static void assert_damage_is_refused_or_understood(struct limiter *limiter, uint8_t encoding)
 {
-    (void)state;
-    struct limiter *limiter = busy_limiter();
     struct sink blob = {0};
     limiter_encode(limiter, &blob);
+    assert_int_equal(blob.data[0], encoding);
     for (size_t size = 0; size < blob.size; size++) {
         assert_null(limiter_decode((struct bytes){blob.data, size})); /* truncated anywhere */
     }
@@ -73,6 +78,48 @@ static void damaged_values_are_refused_or_understood(void **state)
     sink_free(&blob);
     limiter_free(limiter);
     assert_int_equal(rule_sets_count(), 0);
+}
+
+static void damaged_values_are_refused_or_understood(void **state)
+{
+    (void)state;
+    assert_damage_is_refused_or_understood(busy_limiter(false), ENCODING_LIMITER);
+    assert_damage_is_refused_or_understood(busy_limiter(true), ENCODING_SLEEPING);
+}
+
+/* Effects that put rules to sleep, on the limiter that has them and on one that has none. */
+static void damaged_effects_with_sleepers_are_refused_or_fit(void **state)
+{
+    (void)state;
+    struct rule rule = rule_of(RULE_LOG, 9, H, 0), received[RULES_MAX];
+    struct limiter *limiter = busy_limiter(false);
+    struct decision decision, again;
+    struct sink wire = {0}, value = {0};
+    bool lasting;
+    limiter_decide_block(limiter, 0, &decision);
+    limiter = limiter_apply(limiter, &decision);
+    limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + 6 * S}, &decision);
+    assert_true(decision.sleeping_count >= 2);
+    effects_encode(&decision, false, &wire);
+    assert_int_equal(wire.data[0], ENCODING_SLEEPING);
+    limiter_encode(limiter, &value);
+    for (size_t at = 0; at < wire.size; at++) {
+        char kept = wire.data[at];
+        for (int byte = 0; byte < 256; byte++) {
+            wire.data[at] = (char)byte;
+            if (!effects_decode((struct bytes){wire.data, wire.size}, received, &again, &lasting)) continue;
+            assert_false(again.sleeping_count > 0 && limiter_accepts(NULL, &again));
+            if (!limiter_accepts(limiter, &again)) continue;
+            struct limiter *copy = limiter_decode((struct bytes){value.data, value.size});
+            copy = limiter_apply(copy, &again);
+            limiter_deadline_us(copy);
+            limiter_free(copy);
+        }
+        wire.data[at] = kept;
+    }
+    sink_free(&wire);
+    sink_free(&value);
+    limiter_free(limiter);
 }
 
 static void damaged_effects_are_refused_or_fit(void **state)
@@ -107,6 +154,7 @@ int main(void)
         cmocka_unit_test(an_admission_is_a_dozen_bytes),
         cmocka_unit_test(damaged_values_are_refused_or_understood),
         cmocka_unit_test(damaged_effects_are_refused_or_fit),
+        cmocka_unit_test(damaged_effects_with_sleepers_are_refused_or_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

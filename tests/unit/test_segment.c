@@ -19,7 +19,7 @@ static struct bytes name_at(uint32_t i, char room[SUBJECT_BYTES_MAX])
 
 static const struct rule_set *set_of(struct rule rule)
 {
-    return rule_set_take(&rule, 1, 0);
+    return rule_set_take(&rule, 1, 0, 0);
 }
 
 /* Charges a subject, which is put in if it is not there. */
@@ -196,7 +196,7 @@ static void carried_states_decide_as_adopted_ones_do(void **state)
         {RULE_LOG, RULE_LOG, 3, 2 * S},
         {RULE_LEAKY, RULE_LEAKY, 7, S},
         {RULE_QUEUE, RULE_QUEUE, 7, S},
-        /* another one: it begins anew */
+        /* another one: it takes over the units */
         {RULE_GCRA, RULE_LOG, 5, S},
         {RULE_LOG, RULE_TOKEN, 5, S},
     };

@@ -27,10 +27,10 @@ static void a_changed_rule_keeps_the_entries(void **state)
     static const struct row {
         int64_t limit, period_us, at_us, remaining;
     } rows[] = {
-        {8, 10 * S, 5 * S, 4}, /* a larger limit, */
-        {2, 10 * S, 5 * S, 0}, /* a smaller one, */
-        {8, 60 * S, 5 * S, 4}, /* a longer window: at once */
-        {8, S, 5 * S, 8},
+        {8, 10 * S, 5 * S, 4},  /* a larger limit, */
+        {2, 10 * S, 5 * S, 0},  /* a smaller one, */
+        {8, 60 * S, 5 * S, 4},  /* a longer window: at once */
+        {8, S, 5 * S, 4},       /* so does a shorter one: units pass, not instants */
         {8, 60 * S, 11 * S, 8}, /* what has left the old window does not come back in a longer one */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

@@ -39,7 +39,7 @@ static bool put(struct slot *slot, struct window window)
 static struct slot empty_slot(void)
 {
     static struct stored_window room[SLOT_WINDOWS_MAX];
-    return (struct slot){.resource = label_take(BYTES("calls")), .windows = room};
+    return (struct slot){.resource = interned_string_take(BYTES("calls")), .windows = room};
 }
 
 static void windows_stand_in_the_order_of_their_periods(void **state)

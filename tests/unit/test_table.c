@@ -65,6 +65,7 @@ static struct verdict ask_model(struct limiter **limiter, struct limiter_request
     ask.rules_us = table->rules_us;
     limiter_decide(*limiter, rules, table->set->count, &ask, &decision);
     assert_int_equal(decision.fault, FAULT_NONE);
+    decision.sleeping_count = 0; /* a table has one rule set for all subjects: what leaves it is forgotten */
     if (decision.effects_count > 0) *limiter = limiter_apply(*limiter, &decision);
     return decision.verdict;
 }

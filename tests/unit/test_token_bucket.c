@@ -52,16 +52,16 @@ static void a_clock_that_steps_back_refills_nothing_twice(void **state)
         {1100 * MS, MODE_ALL, 2, 0, 1, 100 * MS, 900 * MS});
 }
 
-static void a_changed_rule_keeps_the_tokens(void **state)
+static void a_changed_rule_takes_over_what_was_used(void **state)
 {
     (void)state;
     static const struct row {
         int64_t limit, period_us, capacity, remaining;
     } rows[] = {
-        {10, 2 * S, 0, 4},  /* slower: the four tokens stay */
-        {20, S, 0, 4},      /* larger: nothing is given */
-        {3, S, 0, 3},       /* smaller: clamped */
-        {7, 3 * S, 100, 4}, /* another fraction */
+        {10, 2 * S, 0, 4},   /* slower: six stay used, */
+        {20, S, 0, 14},      /* larger: of twenty, */
+        {7, S, 0, 1},        /* smaller: of seven, */
+        {7, 3 * S, 100, 94}, /* at another rate: of a hundred */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct scene scene = {0};
@@ -88,7 +88,7 @@ static void a_changed_way_of_refilling_keeps_the_tokens(void **state)
         {0, RULE_INTERVAL, 150 * MS, 5}, /* five and a half were there */
         {0, RULE_INTERVAL, 200 * MS, 6},
         {RULE_INTERVAL, 0, 0, 4},
-        {RULE_INTERVAL, 0, 250 * MS, 6}, /* the interval that had begun counts as time in which tokens came */
+        {RULE_INTERVAL, 0, 250 * MS, 4}, /* units pass, an interval that has begun does not */
         {RULE_INTERVAL, RULE_INTERVAL, S, 10},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -145,7 +145,7 @@ int main(void)
         cmocka_unit_test(interval_refill_comes_in_steps),
         cmocka_unit_test(an_unused_bucket_holds_its_initial_fill),
         cmocka_unit_test(a_clock_that_steps_back_refills_nothing_twice),
-        cmocka_unit_test(a_changed_rule_keeps_the_tokens),
+        cmocka_unit_test(a_changed_rule_takes_over_what_was_used),
         cmocka_unit_test(a_changed_way_of_refilling_keeps_the_tokens),
         cmocka_unit_test(a_changed_rule_finds_an_unused_bucket),
         cmocka_unit_test(refunds_and_debts),

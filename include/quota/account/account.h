@@ -41,7 +41,7 @@ struct account_optional {
     int64_t expires_us;         /* 0 = never */
     int64_t suspended_until_us; /* 0 = until it is resumed */
     int64_t opened_us;          /* 0 = at the anchor */
-    const struct label *then;   /* the plan it falls to when it expires; NULL = the server's default */
+    const struct interned_string *then;   /* the plan it falls to when it expires; NULL = the server's default */
     const struct plan *next;    /* a plan that is still to come */
     int64_t next_us;
     uint8_t next_how;     /* enum switch_how */
@@ -55,7 +55,7 @@ struct account_optional {
 
 struct account {
     const struct plan *plan;
-    const struct label *zone; /* NULL = UTC */
+    const struct interned_string *zone; /* NULL = UTC */
     struct receipts *receipts;
     struct account_optional *optional;
     int64_t anchor_us, applied_at_us;
@@ -112,5 +112,5 @@ bool account_adopt_part(struct account *account, const struct change *part);
 /* Frees the value; NULL is allowed. Any thread. */
 void account_free(struct account *account);
 
-/* Heap bytes of the value; shared plans and labels not. */
+/* Heap bytes of the value; shared plans and strings not. */
 size_t account_bytes(const struct account *account);

@@ -14,11 +14,11 @@
  *     entry   revision │ flags (granted, only) │ options │ entitlement, or the name alone where nothing is granted
  *     (encoding 1: name │ revision │ number of entitlements │ entitlement …)
  *
- * Taking happens on the server's main thread, giving back also on its lazy-free thread: a mutex guards the table. */
+ * Any thread may take and give back: intern.h. */
 #pragma once
 
 #include "quota/account/entitlement.h"
-#include "quota/base/hash_index.h"
+#include "quota/base/intern.h"
 
 #define PLAN_NAME_MAX      128
 #define PLAN_RESOURCES_MAX 64
@@ -41,8 +41,7 @@ struct plan_entry {
 
 /* Open to readers; immutable, but for what is counted. */
 struct plan {
-    struct hash_link link;
-    int64_t users;          /* of this object, all kinds */
+    struct interned interned;
     uint64_t current_as_of; /* cache of the host: the generation of plans under which all entries were the newest */
     struct bytes bytes;     /* what it was made from, in the newest encoding */
     struct bytes name;      /* 0 … PLAN_NAME_MAX bytes */

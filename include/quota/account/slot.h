@@ -10,7 +10,7 @@
 
 #include "quota/account/change.h"
 #include "quota/base/checked.h"
-#include "quota/base/label.h"
+#include "quota/base/interned_string.h"
 #include "quota/rate/limiter.h"
 
 #define SLOT_WINDOWS_MAX   32 /* twice ENTITLEMENT_RULES_MAX: those of a plan that sleep, too */
@@ -52,7 +52,7 @@ struct slot_optional {
 };
 
 struct slot {
-    const struct label *resource;
+    const struct interned_string *resource;
     struct stored_window *windows; /* windows_count of them, by period; in the account's block */
     struct limiter *rates;         /* NULL = nothing counted yet */
     struct slot_optional *optional;
@@ -95,5 +95,5 @@ void slot_adopt_window(struct slot *slot, const struct window *window);
 /* Frees what the slot holds, but for the places of its windows. Any thread. */
 void slot_free(struct slot *slot);
 
-/* Heap bytes of the slot, its struct and windows included; shared plans and labels not. */
+/* Heap bytes of the slot, its struct and windows included; shared plans and strings not. */
 size_t slot_bytes(const struct slot *slot);

@@ -5,7 +5,7 @@
  *     0       W      2W      3W   multiples of W       u           u
  *
  * Windows are half-open [start, start + W): the boundary instant belongs to the new one. A clock that steps back
- * stays in the newest window it has seen. A changed rule keeps the count of a window that is still running.
+ * stays in the newest window it has seen.
  *
  *     state.when_us  start of the window        state.amount  units used in it        rest unused */
 #pragma once
@@ -20,4 +20,7 @@ enum fault fixed_window_charge(const struct rule *rule, struct state *state, int
 int64_t fixed_window_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t fixed_window_deadline_us(const struct rule *rule, const struct state *state);
 bool fixed_window_sane(const struct rule *rule, const struct state *state);
-void fixed_window_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+int64_t fixed_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us);
+int64_t fixed_window_used(const struct rule *rule, const struct state *state, int64_t now_us);
+bool fixed_window_clamp(const struct rule *rule, struct state *state, int64_t now_us);

@@ -8,8 +8,7 @@
  *          │◀───────────────── tolerance ────────────────────────▶│     fits: admitted, TAT moves right
  *
  * TAT is the theoretical arrival time: the instant at which everything admitted so far has been paid for.
- * Admitted iff max(TAT, now) + cost x T - now <= tolerance. Time debt is what the state keeps, so a changed
- * rule prices the same debt anew.
+ * Admitted iff max(TAT, now) + cost x T - now <= tolerance.
  *
  * Exactness: T is rarely a whole number of us. With the rate in lowest terms (rate_units every rate_us),
  * 1 us = rate_units ticks and T = rate_us ticks, so TAT = when_us + amount/rate_units needs no rounding, ever.
@@ -29,4 +28,5 @@ enum fault gcra_charge(const struct rule *rule, struct state *state, int64_t cos
 int64_t gcra_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t gcra_deadline_us(const struct rule *rule, const struct state *state);
 bool gcra_sane(const struct rule *rule, const struct state *state);
-void gcra_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+int64_t gcra_used(const struct rule *rule, const struct state *state, int64_t now_us);
+void gcra_restate(const struct rule *before, const struct rule *after, struct state *state);

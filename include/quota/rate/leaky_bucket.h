@@ -15,7 +15,6 @@
  *
  *     state.amount, .rest  the level (level.h)        state.when_us  last look
  *
- * A changed rule keeps the level, clamped to the new capacity.
  * Source: Turner, "New directions in communications" (1986); RFC 2698's meters; nginx limit_req for the queue. */
 #pragma once
 
@@ -28,7 +27,7 @@ int64_t leaky_bucket_wait_us(const struct rule *rule, const struct state *state,
 enum fault leaky_bucket_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t leaky_bucket_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t leaky_bucket_deadline_us(const struct rule *rule, const struct state *state);
-void leaky_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+int64_t leaky_bucket_used(const struct rule *rule, const struct state *state, int64_t now_us);
 
 /* QUEUE: how long an ask admitted now waits before it is its turn. */
 int64_t leaky_queue_delay_us(const struct rule *rule, const struct state *state, int64_t now_us);

@@ -37,11 +37,8 @@ int64_t level_lower(const struct rule *rule, struct state *state, int64_t units)
 /* The instant at which nothing is left; 0 when nothing is. */
 int64_t level_end_us(const struct rule *rule, const struct state *state);
 
-/* Restates the fraction for another rate, rounded up. */
-void level_restate(const struct rule *before, const struct rule *after, struct state *state);
-
-/* Cuts a level down to what runs off by INSTANT_MAX_US: one that charge admitted may last too long at another rate. */
-void level_fit(const struct rule *rule, struct state *state);
+/* The level in whole units, a begun one counted. */
+int64_t level_units(const struct state *state);
 
 /* Could this module have written that state? (Bytes from outside may hold any numbers.) */
 bool level_sane(const struct rule *rule, const struct state *state);

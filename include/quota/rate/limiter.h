@@ -1,7 +1,7 @@
 /* A limiter is the value of one rate-limit key: shared rules, one small state per rule, perhaps a block.
  *
- *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ blocked until │ taken until │
- *                             8 bytes               8-24 bytes each       only when blocked, when waited for
+ *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ asleep … │ blocked until │ taken until │
+ *                             8 bytes               8-24 bytes each                  only when blocked, waited for
  *
  *     ask ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
  *                                                    │ effects[] what to change ─▶ limiter_apply (the only writer)
@@ -12,11 +12,16 @@
  * Waiting: an ask that may wait takes the place that comes first, as if it came at that instant; from then on
  * nobody is admitted before it (first come, first served), whatever the rules say.
  *
- * Rules come with each ask. A stored state goes on under a changed rule if the algorithm is the same and either
- * the period is the same or it stands at the same place. */
+ * Rules come with each ask. What was used under the stored ones passes to them in units, as of the first ask under
+ * them (takeover.h); that ask stores it, also when it is denied. A peek only computes it.
+ *
+ * A stored rule that has no successor among them sleeps: its state stays behind the others until it is fully
+ * replenished, is not asked, and is found again by algorithm and period when such a rule comes back. So a customer who
+ * is asked under one set of rules by day and another by night does not begin anew twice a day. */
 #pragma once
 
 #include "quota/rate/rule_set.h"
+#include "quota/rate/takeover.h"
 #include "quota/rate/verdict.h"
 
 enum request_mode {
@@ -33,13 +38,16 @@ struct limiter_request {
     int64_t now_us;   /* > 0 */
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum request_mode mode;
+    const struct rule_parts *parts; /* NULL, or the rule sets that take turns with these rules: takeover.h */
+    bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
 
 enum effect_kind {
-    EFFECT_RULES = 0, /* the limiter now has decision.rules; states move by decision.from */
-    EFFECT_STATE = 1, /* rule `index` now has this state */
-    EFFECT_BLOCK = 2, /* everything is refused until state.when_us; 0 = nothing is */
-    EFFECT_QUEUE = 3, /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+    EFFECT_RULES = 0,    /* the limiter now has decision.rules; states move by decision.from. Always the first */
+    EFFECT_STATE = 1,    /* rule `index` now has this state */
+    EFFECT_BLOCK = 2,    /* everything is refused until state.when_us; 0 = nothing is */
+    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+    EFFECT_WITHDRAW = 4, /* the log of rule `index` has state.amount less at the instant state.when_us */
 };
 
 struct effect {
@@ -48,8 +56,8 @@ struct effect {
     struct state state;
 };
 
-/* New rules, one state each, a block, a queue: no decision needs more. */
-#define EFFECTS_MAX (RULES_MAX + 3)
+/* New rules, what each takes over, what each is charged, a block, a queue: no decision needs more. */
+#define EFFECTS_MAX (2 * RULES_MAX + 3)
 
 struct decision {
     struct verdict verdict;
@@ -57,13 +65,14 @@ struct decision {
     uint32_t effects_count;
     struct effect effects[EFFECTS_MAX];
     const struct rule *rules; /* with EFFECT_RULES: the completed rules, borrowed */
-    uint32_t rules_count;
-    int8_t from[RULES_MAX]; /* for each new rule the old one whose state it takes over; -1 = begins anew */
+    uint32_t rules_count, sleeping_count;
+    /* For each new rule the old one whose numbers it keeps as they are, -1 = none; then those that sleep now. */
+    int8_t from[RULES_MAX];
 };
 
 union word {
     int64_t number;
-    struct sliding_log *log;
+    void *object; /* where the algorithm has one: algorithm.h */
 };
 
 struct limiter {
@@ -79,20 +88,29 @@ struct limiter_lent {
 };
 struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rule_set *set, const union word *words);
 
-/* The words of `before` go over to the rules of `after` as of `as_of_us`; its logs move along. */
+/* The words of `before` go over to the rules of `after` as of `as_of_us`; its objects move along. */
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us);
 
-/* Frees what the words hold (logs), not the limiter itself. */
-void limiter_release_logs(const struct limiter *limiter);
+/* Frees what the words hold (objects), not the limiter itself. */
+void limiter_release_objects(const struct limiter *limiter);
 
 /* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
  * here when they differ from the stored ones and must outlive the decision. */
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
                     const struct limiter_request *ask, struct decision *decision);
 
-/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. */
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t now_us,
-                              struct decision *decision);
+/* Goes over to these rules as of `at_us`, without a request. No effects where it has them, or has nothing to take over. */
+void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
+                          struct decision *decision);
+
+#define TAKEN_UNKNOWN INT64_MIN
+
+/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. Of units that were
+ * taken at `taken_us`, what has left a rule's window or been replenished since is not given back: a window gets them
+ * back where they were counted, a LOG out of the entry of exactly that instant. With TAKEN_UNKNOWN they count as the
+ * newest. */
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+                              int64_t now_us, struct decision *decision);
 
 /* Refuses everything until `until_us`; 0 lifts the block. */
 void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision);
@@ -120,12 +138,17 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
                     struct verdict verdicts[RULES_MAX]);
 
-/* For the codec: what rule `index` has stored (fresh where nothing is), and a decoded log put in its place. */
+/* For the codec: a limiter under these rules whose words are all zero; what rule `index`, which may sleep, has stored
+ * (fresh where nothing is); and a decoded object put in its place. */
+struct limiter *limiter_new(const struct rule *rules, uint32_t count, uint32_t sleeping);
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index);
-void limiter_adopt_log(struct limiter *limiter, uint32_t index, struct sliding_log *log);
+void limiter_put_object(struct limiter *limiter, uint32_t index, void *object);
 
 /* Frees the value and what it shares; NULL is allowed. Safe on any thread. */
 void limiter_free(struct limiter *limiter);
 
-/* Heap bytes of the value, its logs included, shared rules not. */
+/* Heap bytes of the objects that its words hold. */
+size_t limiter_objects_bytes(const struct limiter *limiter);
+
+/* Heap bytes of the value, its objects included, shared rules not. */
 size_t limiter_bytes(const struct limiter *limiter);

@@ -1,7 +1,9 @@
 /* Bytes of a limiter and of its effects: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
- *     value    encoding=1 │ rules_count │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
- *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …                  up to the end
+ *     value    encoding=1 │ rules │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
+ *              encoding=2 │ rules │ sleeping │ rule … │ …                        only where rules sleep
+ *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …           up to the end
+ *              encoding=2 + lasting×128 │ (0×32 + sleeping) rules, then the stored rule of each that sleeps │ …
  *
  *     rule     rule_codec.h
  *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
@@ -16,7 +18,8 @@
 /* Encodings are named by what they added; an unknown newer one is refused. */
 enum limiter_encoding {
     ENCODING_LIMITER = 1,
-    ENCODING_NEWEST = ENCODING_LIMITER,
+    ENCODING_SLEEPING = 2, /* values and effects with rules that sleep; effects that withdraw from a log */
+    ENCODING_NEWEST = ENCODING_SLEEPING,
 };
 
 /* The value as bytes; equal values give equal bytes. */

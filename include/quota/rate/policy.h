@@ -34,6 +34,7 @@
 #include "quota/base/hash_index.h"
 #include "quota/rate/cidr.h"
 #include "quota/rate/rule_set.h"
+#include "quota/rate/takeover.h"
 #include "quota/time/schedule.h"
 #include <stdbool.h>
 #include <stdint.h>
@@ -190,6 +191,7 @@ struct policy_choice {
     int32_t schedule;             /* index of the entry that matched; -1 = none was asked or none matched */
     bool shadow;                  /* of the policy: count what comes of this, enforce nothing */
     const struct rule_set *rules; /* CHOICE_RULES: borrowed until the policy changes; NULL otherwise */
+    struct rule_parts parts;      /* by schedule or base: all rule sets that take turns, borrowed likewise */
     int64_t block_us;             /* CHOICE_RULES: the penalty after a denial; 0 = none */
     int64_t until_us;             /* the end of the list entry, range or override; 0 = none */
 };

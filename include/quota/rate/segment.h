@@ -29,7 +29,7 @@ void segment_free(struct segment *segment);
 const struct rule_set *segment_set(const struct segment *segment);
 uint8_t segment_depth(const struct segment *segment);
 uint32_t segment_count(const struct segment *segment);
-size_t segment_bytes(const struct segment *segment); /* heap bytes, names and logs included */
+size_t segment_bytes(const struct segment *segment); /* heap bytes, names and objects included */
 
 /* Where the subject of this hash stands; false: where it would have to. */
 bool segment_find(const struct segment *segment, uint64_t hash, struct bytes name, uint32_t *at);
@@ -44,7 +44,7 @@ struct limiter *segment_lend(const struct segment *segment, uint32_t at, struct 
 /* Applies effects that change states and nothing else. */
 void segment_apply(struct segment *segment, uint32_t at, const struct decision *decision);
 
-/* Gives a subject that segment_insert has just made this state, logs included. */
+/* Gives a subject that segment_insert has just made this state, objects included. */
 void segment_put(struct segment *segment, uint32_t at, const struct limiter *limiter);
 
 /* Is there a subject that is as good as new at `now_us`? */

@@ -12,14 +12,15 @@
  *            │ free … │ Δt units │ Δt units │ Δt units │ … free     │
  *            └────────┴ front ───────────────────────── end ────────┘
  *
- *     state.amount   live units            state.when_us  instant of the newest entry
+ *     state.amount   live units            state.when_us  instant of the newest entry; units that the log does not
+ *                                                         have yet were taken then, and when the log has more, then
+ *                                                         its newest units are given back
  *     state.rest     horizon: entries at or before it have left (dropped when something is next admitted)
  *
  * A clock that steps back appends at the newest instant, so an entry never leaves early. */
 #pragma once
 
-#include "quota/base/buffer.h"
-#include "quota/rate/rule.h"
+#include "quota/rate/algorithm.h"
 
 /* Entries in one log: bounds memory (about 1 MB) and the walk of one decision (about a third of a ms). */
 #define LOG_ENTRIES_MAX 100000
@@ -33,7 +34,13 @@ int64_t sliding_log_wait_us(const struct rule *rule, const struct state *state, 
 enum fault sliding_log_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t sliding_log_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t sliding_log_deadline_us(const struct rule *rule, const struct state *state);
-void sliding_log_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+int64_t sliding_log_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                 int64_t now_us);
+int64_t sliding_log_used(const struct rule *rule, const struct state *state, int64_t now_us);
+bool sliding_log_clamp(const struct rule *rule, struct state *state, int64_t now_us);
+
+/* The log as the object of its algorithm's row. */
+extern const struct algorithm_object sliding_log_object;
 
 /* Makes the log agree with `state`: drops entries up to its horizon, then appends or takes back (newest first) the
  * difference in units. `log` may be NULL; the result may have moved and is NULL once empty. */

@@ -8,8 +8,7 @@
  *     estimate = current + previous x (W - e) / W            admitted iff estimate + cost <= limit
  *
  * compared as whole numbers, previous x (W - e) + (current + cost) x W <= limit x W: no floor, no rounding.
- * Windows lie on the epoch; a clock that steps back stays in the newest window, at its beginning. A changed period
- * folds the estimate, rounded up, into the window that runs now.
+ * Windows lie on the epoch; a clock that steps back stays in the newest window, at its beginning.
  *
  *     state.when_us  start of the current window    state.amount  units in it    state.rest  units in the one before
  *
@@ -25,4 +24,7 @@ int64_t sliding_window_wait_us(const struct rule *rule, const struct state *stat
 enum fault sliding_window_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
 int64_t sliding_window_refund(const struct rule *rule, struct state *state, int64_t units, int64_t now_us);
 int64_t sliding_window_deadline_us(const struct rule *rule, const struct state *state);
-void sliding_window_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+int64_t sliding_window_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                    int64_t now_us);
+int64_t sliding_window_used(const struct rule *rule, const struct state *state, int64_t now_us);
+bool sliding_window_clamp(const struct rule *rule, struct state *state, int64_t now_us);

@@ -12,7 +12,6 @@
  *
  *     state.amount, .rest  missing tokens (level.h)      state.when_us  last look; INTERVAL: last refill
  *
- * A changed rule keeps the tokens, clamped to the new capacity.
  * Source: RFC 2697 section 3 (tokens at a committed rate); interval refill after bucket4j's refillIntervally. */
 #pragma once
 
@@ -27,4 +26,6 @@ int64_t token_bucket_refund(const struct rule *rule, struct state *state, int64_
 int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state);
 int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state);
 bool token_bucket_sane(const struct rule *rule, const struct state *state);
-void token_bucket_adopt(const struct rule *before, const struct rule *after, struct state *state, int64_t now_us);
+int64_t token_bucket_refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
+                                  int64_t now_us);
+int64_t token_bucket_used(const struct rule *rule, const struct state *state, int64_t now_us);

@@ -79,7 +79,7 @@ struct account_view {
     int64_t clock_us; /* the true time, for what a client waits for */
     const struct plan *plan;
     bool plan_is_current; /* all entries of account->plan are the newest: no history needs to be read */
-    const struct label *zone;
+    const struct interned_string *zone;
     struct account_status status; /* now */
     bool status_changed;          /* by time, or by the command */
     struct plan_change changes[PLAN_CHANGES_MAX];

@@ -16,3 +16,6 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
 /* Finds out which rules hold, after the plan's entry or the override has become another: merges them, and puts the
  * override's limits above the plan's. `anchor_us`: of the account then. */
 void lifecycle_compose(struct resource_view *view, int64_t anchor_us);
+
+/* The same at `at_us`, while the resource is on its way: remembers since when its RATEs are other ones. */
+void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t at_us);

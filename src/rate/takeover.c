@@ -1,0 +1,85 @@
+/* Finds the predecessor of each rule and converts its state; see takeover.h. */
+#include "quota/rate/takeover.h"
+#include "quota/base/checked.h"
+#include "quota/rate/algorithm.h"
+
+bool takeover_may_copy(const struct rule *before, const struct rule *after)
+{
+    return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
+}
+
+/* The stored rule of the same algorithm and period, or -1. */
+static int8_t match_by_period(const struct rule_set *stored, const struct rule *rule, uint32_t place, uint32_t taken)
+{
+    for (uint32_t step = 0; step < rule_set_total(stored); step++) {
+        uint32_t k = step < stored->count ? (place + step) % stored->count : step; /* its own place first */
+        bool same = takeover_may_copy(&stored->rules[k], rule) && stored->rules[k].period_us == rule->period_us;
+        if (same && !(taken >> k & 1)) return (int8_t)k;
+    }
+    return -1;
+}
+
+static bool set_has(const struct rule_set *set, const struct rule *rule)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (rule_equal(&set->rules[i], rule)) return true;
+    }
+    return false;
+}
+
+static bool will_come_back(const struct rule_parts *parts, const struct rule *rule)
+{
+    if (!parts || !parts->first) return false;
+    bool found = set_has(parts->first, rule);
+    for (uint32_t i = 0; !found && i < parts->others_count; i++) found = set_has(parts->others[i], rule);
+    return found;
+}
+
+void takeover_match(const struct rule_set *stored, const struct rule *rules, uint32_t count,
+                    const struct rule_parts *parts, int8_t from[RULES_MAX])
+{
+    uint32_t taken = 0;
+    memset(from, -1, RULES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        from[i] = match_by_period(stored, &rules[i], i, taken);
+        if (from[i] >= 0) taken |= UINT32_C(1) << from[i];
+    }
+    for (uint32_t i = 0; i < count && i < stored->count; i++) {
+        bool keep_state = !rule_is_constant(&stored->rules[i]) && !rule_is_constant(&rules[i]);
+        bool is_free = from[i] < 0 && !(taken >> i & 1);
+        if (is_free && keep_state && !will_come_back(parts, &stored->rules[i])) from[i] = (int8_t)i;
+    }
+}
+
+/* A state of `rule` in which these units were used at `at_us`. */
+static struct state used_state(const struct rule *rule, int64_t units, int64_t at_us)
+{
+    struct state empty = {.fresh = true}, used;
+    algorithm_of(rule)->settle(rule, &empty, at_us);
+    empty.amount = 0; /* INITIAL is for a bucket that nobody has used: this one has been */
+    empty.fresh = false;
+    units = min_i64(units, rule->capacity);
+    do { /* what could not be paid back before the end of time is cut down until it can */
+        used = empty;
+        if (algorithm_of(rule)->charge(rule, &used, units, at_us) == FAULT_NONE) return used;
+    } while ((units /= 2) > 0);
+    return (struct state){.fresh = true};
+}
+
+unsigned takeover_state(const struct rule *before, const struct rule *after, bool keeps_debt, struct state *state,
+                        int64_t at_us)
+{
+    const struct algorithm *old = algorithm_of(before), *new = algorithm_of(after);
+    if (rule_equal(before, after)) return TAKEOVER_STORED;
+    if (keeps_debt && old == new &&new->restate) {
+        new->restate(before, after, state);
+        return TAKEOVER_STATE;
+    }
+    old->settle(before, state, at_us);
+    if (old == new &&new->clamp && before->period_us == after->period_us) {
+        return TAKEOVER_STORED | (new->clamp(after, state, at_us) ? TAKEOVER_STATE : 0);
+    }
+    int64_t used = state->fresh ? 0 : old->used(before, state, at_us);
+    *state = used > 0 ? used_state(after, used, at_us) : (struct state){.fresh = true};
+    return used > 0 ? TAKEOVER_STATE : TAKEOVER_NOTHING;
+}
