@@ -10,10 +10,10 @@
     lifetime      what time and plans do                        consuming     what fits, when, who decides
     ledger        refunds, reservations                         account       an operator's commands, INFO, HISTORY
 
-Nothing here is found by formula: a cycle's boundaries are walked one by one from the anchor (datetime, zoneinfo), debts
-and closed cycles are carried over one boundary at a time, a limit is summed over its parts as an exact fraction, rolling
-windows are lists, and a wait is the first later instant (a cycle ends, a reservation ends, an entry leaves) at which the
-request fits, as if nobody else came. Times are ints in us, units are ints; rates are those of model.py.
+Nothing here is found by formula: a cycle's boundaries are walked one by one from the anchor (datetime, zoneinfo),
+debts and closed cycles are carried over one boundary at a time, a limit is summed over its parts as an exact fraction,
+rolling windows are lists, and a wait is the first later instant (a cycle ends, a reservation ends, an entry leaves) at
+which the request fits, as if nobody else came. Times are ints in us, units are ints; rates are those of model.py.
 """
 
 from account_model.account import Account, figures
@@ -22,5 +22,5 @@ from account_model.entitlement import Entitlement, Limit, Rate, Rolling
 from account_model.lifetime import Refused, Silent
 from account_model.plans import Host, Part, allowance
 
-__all__ = ["Account", "Calendar", "DAY", "Entitlement", "FOREVER", "Host", "Limit", "Part", "Rate", "Refused", "Rolling",
-           "Silent", "allowance", "duration", "figures", "later_by"]
+__all__ = ["Account", "Calendar", "DAY", "Entitlement", "FOREVER", "Host", "Limit", "Part", "Rate", "Refused",
+           "Rolling", "Silent", "allowance", "duration", "figures", "later_by"]

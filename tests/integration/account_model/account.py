@@ -1,4 +1,4 @@
-"""A whole account: an operator's commands over what time does (lifetime), what is charged (consuming), and given back."""
+"""A whole account: an operator's commands, INFO, HISTORY; the rest is lifetime, consuming and ledger."""
 
 from account_model.calendar import FOREVER, later_by
 from account_model.entitlement import Limit, Rolling
@@ -15,6 +15,11 @@ class Account(Ledger):
         self.dirty = True
 
     # ---- life ----
+
+    def expire(self, expires, then=None):
+        """As it was opened: until an instant, or for so long (text)."""
+        self.expires = later_by(expires, self.zone, self.opened) if isinstance(expires, str) else expires
+        self.then = then
 
     def open(self, name, anchor=None, zone=None, expires=None, then=None):
         """expires: an instant, or a duration or period as text, counted from the opening."""
@@ -213,7 +218,8 @@ class Account(Ledger):
     def history(self, name):
         if not self.entitlement(name) and name not in self.slots:
             return "NORESOURCE"
-        cycles = self.slots[name].past if name in self.slots else []
+        cycles = sorted(self.slots[name].past if name in self.slots else [],
+                        key=lambda cycle: (-cycle.end, cycle.start, cycle.period))
         shown = ("period", "start", "end", "used", "refunded", "denied", "peak")
         return [{**{field: getattr(cycle, field) for field in shown}, "limit": cycle.own_limit(),
                  "period": cycle.period.split()[0], "start": cycle.start // 1000, "end": cycle.end // 1000,

@@ -1,6 +1,6 @@
 """The boundaries of one period of one account: walked one after another on the wall clock of its zone, never computed.
 
-    marks: ─┴────┴────┴──anchor──┴────┴────┴─▶     each side is extended by single steps until the instant asked lies between
+    marks: ─┴────┴────┴──anchor──┴────┴────┴─▶   either side grows by single steps until the instant lies between
 """
 
 import bisect

@@ -41,42 +41,67 @@ class Consuming(Lifetime):
         bounded = [room for room in rooms if room != UNLIMITED]
         return min(bounded) if bounded else UNLIMITED if entitlement else 0
 
-    def wait(self, name, rule, units):
-        """us until the units fit if nobody else comes, None = never: later instants are tried one after another."""
+    def first_fit(self, name, units, rates):
+        """-> when all rules admit the units if nobody else comes (None: never), and the one that is waited for.
+
+        What fits earlier need not fit then: a GRACE ends meanwhile. So all are asked again at each instant found."""
+        at, waited_for = self.now, 0
+        while True:
+            own, instants = iter(rates), []
+            for rule in self.entitlement(name).rules:
+                limit = next(own) if isinstance(rule, Rate) else None
+                delay = wait(limit, units, at) if limit else None
+                fit = self.fit(name, rule, units, at) if not limit else None if delay is None else at + delay
+                instants.append(FOREVER if fit is None else fit)
+            if max(instants) == FOREVER:
+                return None, instants.index(FOREVER)
+            if max(instants) == at:
+                return at, waited_for
+            at, waited_for = max(instants), instants.index(max(instants))
+
+    def fit(self, name, rule, units, since):
+        """The first instant from there on at which the rule admits the units: they are tried one after another."""
         if isinstance(rule, Rolling):
-            return self.rolling_wait(name, rule, units)
+            return self.rolling_fit(name, rule, units, since)
         entitlement, window, at = self.entitlement(name), copy.copy(self.window(name, rule)), self.now
         for _ in range(CHANGES_AHEAD):
-            capacity = window.capacity(entitlement, at)
-            if capacity == UNLIMITED or window.used + self.held(name, window, at) + units <= capacity:
-                return at - self.now
-            if rule.limit != UNLIMITED and self.never(name, rule, entitlement, window, units):
+            until = self.next_change(name, window, at)
+            now = max(at, since)
+            capacity = window.capacity(entitlement, now)
+            fits = capacity == UNLIMITED or window.used + self.held(name, window, now) + units <= capacity
+            if now < until and fits:
+                return now
+            if until == FOREVER or self.never(name, rule, entitlement, window, units, now):
                 return None
-            ends = [hold.expires for hold in self.holds.values() if hold.resource == name and hold.expires > at]
-            at = min(ends + [window.end])
-            if at == FOREVER:
-                return None
+            at = until
             if at == window.end:
                 window = self.following(name, window)
         raise Silent("more changes ahead than are looked at")
 
-    def never(self, name, rule, entitlement, window, units):
+    def next_change(self, name, window, at):
+        """A hold ends, or the cycle."""
+        ends = [hold.expires for hold in self.holds.values() if hold.resource == name and hold.expires > at]
+        return min(ends + [window.end])
+
+    def never(self, name, rule, entitlement, window, units, now):
         """No cycle to come, with no debt and nothing used, has the room. (All of them are full cycles of the rule.)"""
+        if rule.limit == UNLIMITED or window.end == FOREVER:
+            return False
         following = self.following(name, window)
         following.debt = 0
         later = self.following(name, following)
         later.debt = 0
-        most = [one.capacity(entitlement, one.start) for one in (window, following, later)]
+        most = [one.capacity(entitlement, max(one.start, now)) for one in (window, following, later)]
         return UNLIMITED not in most and units > max(most)
 
-    def rolling_wait(self, name, rule, units):
+    def rolling_fit(self, name, rule, units, since):
         entries = self.log(name, rule).live(self.now - rule.us)
-        instants = [self.now] + [at + rule.us for at, _ in entries]
-        instants += [hold.expires for hold in self.holds.values() if hold.expires > self.now]
-        for at in sorted(instants):
+        instants = [since] + [at + rule.us for at, _ in entries]
+        instants += [hold.expires for hold in self.holds.values() if hold.expires < FOREVER]
+        for at in sorted(instant for instant in instants if instant >= since):
             used = sum(amount for made, amount in entries if made > at - rule.us)
             if used + self.held(name, None, at) + units <= rule.limit:
-                return at - self.now
+                return at
         return None
 
     # ---- charging ----
@@ -145,24 +170,22 @@ class Consuming(Lifetime):
     # ---- the verdict ----
 
     def verdict(self, name, granted, units, rates, charged=False):
-        """Every rule's own answer; the longest wait decides, or the smallest remaining."""
-        answers, rates = [], iter(rates)
+        """Denied: the rule that is waited for longest; granted: the one with the smallest remaining."""
+        answers, own = [], iter(rates)
         for index, rule in enumerate(self.entitlement(name).rules):
             if isinstance(rule, Rate):
-                limit = next(rates)
-                delay = 0 if charged else wait(limit, units, self.now)
+                limit = next(own)
                 reset = first_instant(limit.is_new, self.now) - self.now
-                answers.append([limit.rule.capacity, max(limit.room(self.now), 0), delay, reset, index])
+                answers.append([limit.rule.capacity, max(limit.room(self.now), 0), reset, index])
             else:
-                delay = 0 if charged else self.wait(name, rule, units)
                 limit, reset = self.limit_and_reset(name, rule)
-                answers.append([limit, self.room(name, rule), delay, reset, index])
-        denying = [answer for answer in answers if answer[2] != 0]
-        if denying and not granted:
-            answer = max(denying, key=lambda one: (one[2] is None, one[2] or 0, -one[4]))
-        else:
-            answer = min(answers, key=lambda one: (one[1] == UNLIMITED, one[1], one[4]))
-        limit, remaining, delay, reset, index = answer
+                answers.append([limit, self.room(name, rule), reset, index])
+        at, answer = self.now, min(answers, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]))
+        if not granted and not charged:
+            at, index = self.first_fit(name, units, rates)
+            answer = answer if at == self.now else answers[index]
+        limit, remaining, reset, index = answer
+        delay = None if at is None else at - self.now
         return [granted, limit, remaining, 0 if granted else self.told(delay), self.told(reset), index]
 
     def told(self, delay):
@@ -241,5 +264,6 @@ class Consuming(Lifetime):
         if id and not check and (charged or sticky):
             for name, _ in items:
                 self.slot(name)
-            self.remember(key, asked, verdicts, [self.item(name, verdict) for (name, _), verdict in zip(items, verdicts)])
+            charges = [self.item(name, verdict) for (name, _), verdict in zip(items, verdicts)]
+            self.remember(key, asked, verdicts, charges)
         return verdicts

@@ -2,7 +2,7 @@
 
     stored ── cycle ends ── override ends ── plan revision ── next plan ── expires ──▶ now
 
-At one instant: holds expire, cycles close, overrides (and suspensions) end, plan revisions, the pending SWITCH, EXPIRES.
+At one instant: holds expire, cycles close, overrides (and suspensions) end, plan revisions, EXPIRES, pending SWITCH.
 """
 
 import copy
@@ -36,7 +36,7 @@ class Lifetime:
     def __init__(self, host, plan, now, anchor, zone, expires=0, then=None):
         self.host, self.anchor, self.zone, self.expires, self.then = host, anchor, zone, expires, then
         self.state, self.next, self.settled, self.now, self.clock = "active", None, now, now, now
-        self.opened, self.until, self.sequence = now, 0, 0
+        self.opened, self.until, self.sequence, self.target = now, 0, 0, now
         self.slots, self.records, self.holds, self.notes, self.calendars = {}, {}, {}, [], {}
         self.plan, self.shown_plan, self.revision = None, plan, 0
         self.parts, self.known, self.coming = {}, set(), {}  # per resource: parts, and END revisions not yet there
@@ -87,6 +87,7 @@ class Lifetime:
     # ---- time ----
 
     def advance(self, to):
+        self.target = to
         while stops := [stop for stop in self.stops(to) if stop <= to]:
             at = max(min(stops), self.now)
             self.roll(at)
@@ -98,7 +99,7 @@ class Lifetime:
     def stops(self, to):
         stops = [slot.until for slot in self.slots.values() if slot.override and slot.until]
         stops += [self.until] if self.state == "suspended" and self.until else []
-        stops += [min(one.at, to) if one.immediate else one.at for _, one in self.revisions()]
+        stops += [one.begins(to) for _, one in self.revisions()]
         stops += [at for coming in self.coming.values() for at, _ in coming]
         stops += [self.next.at] if self.next else []
         return stops + ([self.expires] if self.expires and self.plan else [])
@@ -114,7 +115,7 @@ class Lifetime:
         self.revise()
         if self.plan and self.expires and self.expires <= self.now:
             self.next = None  # who comes to an end goes nowhere
-            falls_to = [name for name in (self.then, self.host.default_plan) if name and self.host.plan(name)]
+            falls_to = [name for name in (self.then, self.host.default_plan) if name and self.host.plan(name, self.now)]
             self.join(falls_to[0] if falls_to else None, True)
             if self.plan:
                 self.expires, self.then = 0, None
@@ -192,12 +193,14 @@ class Lifetime:
         """Those that this account has not met yet, in their order."""
         plan = self.host.plans[self.plan] if self.plan else None
         found = [(name, one) for name, revisions in plan.resources.items() for one in revisions] if plan else []
-        return sorted([(name, one) for name, one in found if one.number not in self.known], key=lambda two: two[1].number)
+        unknown = [(name, one) for name, one in found if one.number not in self.known]
+        return sorted(unknown, key=lambda each: each[1].number)
 
     def revise(self):
         due = [(one.number, name, one, True) for name, coming in self.coming.items()
                for at, one in coming if at <= self.now]
-        due += [(one.number, name, one, False) for name, one in self.revisions() if one.in_force(self.now)]
+        due += [(one.number, name, one, False) for name, one in self.revisions()
+                if one.begins(self.target) <= self.now]
         for number, name, one, arrived in sorted(due, key=lambda each: each[0]):
             self.known.add(number)
             end = None if arrived or one.apply != "END" else self.longest_end(self.plan_says(name))
@@ -215,10 +218,10 @@ class Lifetime:
     def join(self, plan, full):
         """On to a plan, or on to none: its newest revisions, whatever their APPLY."""
         joined = self.host.plans[plan] if plan else None
-        newest = {name: joined.newest(name, self.now) for name in joined.resources} if joined else {}
+        newest = {name: joined.newest(name, self.now, self.target) for name in joined.resources} if joined else {}
         self.plan, self.coming = plan, {}
         self.known = {one.number for revisions in joined.resources.values() for one in revisions
-                      if one.in_force(self.now)} if joined else set()
+                      if one.begins(self.target) <= self.now} if joined else set()
         for name in {**self.parts, **newest}:
             one = newest.get(name)
             self.parts.setdefault(name, []).append(Part(self.now, one and one.entitlement, full))

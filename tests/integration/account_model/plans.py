@@ -22,17 +22,23 @@ class Revision:
     entitlement: Entitlement | None  # None: the resource is gone
     immediate: bool  # was SET without an instant to come: in force also where the clock has stepped back behind it
 
+    def begins(self, to):
+        """For an account that is moved up to there."""
+        return min(self.at, to) if self.immediate else self.at
+
     def in_force(self, now):
-        return self.immediate or self.at <= now
+        """now: the clock's."""
+        return self.begins(now) <= now
 
 
 class Plan:
     def __init__(self, name):
-        self.name, self.counter, self.retired, self.resources = name, 0, False, {}
+        self.name, self.counter, self.retired, self.resources = name, 0, None, {}  # retired: since when
 
-    def newest(self, resource, now):
-        """The revision in force, whatever its APPLY: what a new account gets."""
-        return next((one for one in reversed(self.resources.get(resource, [])) if one.in_force(now)), None)
+    def newest(self, resource, now, to=None):
+        """The revision in force, whatever its APPLY: what an account gets that comes to the plan (on its way `to`)."""
+        to = now if to is None else to
+        return next((one for one in reversed(self.resources.get(resource, [])) if one.begins(to) <= now), None)
 
     def entitlement(self, resource, now):
         newest = self.newest(resource, now)
@@ -60,14 +66,14 @@ class Host:
     def __init__(self, kept, default_plan=None):
         self.plans, self.kept, self.default_plan = {}, kept, default_plan
 
-    def plan(self, name):
-        """A plan that accounts can be moved to."""
+    def plan(self, name, now=FOREVER):
+        """A plan that accounts can be moved to, at that instant."""
         plan = self.plans.get(name)
-        return plan if plan and not plan.retired else None
+        return plan if plan and (plan.retired is None or plan.retired > now) else None
 
     def set_plan(self, name, resource, entitlement, now, apply="FULL", effective=None):
         plan = self.plans.setdefault(name, Plan(name))
-        plan.retired = False
+        plan.retired = None
         return plan.add(resource, entitlement, apply, effective, now)
 
     def delete_resource(self, name, resource, now):
@@ -88,7 +94,7 @@ class Host:
             return 0
         for resource in plan.resources:
             plan.resources[resource] = [one for one in plan.resources[resource] if one.in_force(now)]
-        plan.retired = True
+        plan.retired = now
         return 1
 
     def cancel(self, name, number, now):
