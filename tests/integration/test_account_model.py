@@ -201,8 +201,12 @@ def same_cycles(answer, expected):
     answer = [cycle for cycle in answer if cycle["end"] > last]
     asleep = [place(cycle) for cycle in expected if cycle["asleep"]]
     both = {place(cycle) for cycle in answer} & {place(cycle) for cycle in expected}
-    return [sorted(str({**cycle, "limit": -2 if place(cycle) in asleep else cycle["limit"], "asleep": None})
-                   for cycle in cycles if place(cycle) in both or was_used(cycle)) for cycles in (answer, expected)]
+    return [[told_of(cycle, place(cycle) in asleep) for cycle in sorted(cycles, key=place)
+             if place(cycle) in both or was_used(cycle)] for cycles in (answer, expected)]
+
+
+def told_of(cycle, asleep):
+    return {name: value for name, value in cycle.items() if name != "asleep" and (name != "limit" or not asleep)}
 
 
 def place(cycle):
