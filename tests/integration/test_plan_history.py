@@ -286,13 +286,14 @@ def test_case_21_a_long_lived_id_keeps_no_short_lived_ones(accounts):
 
 @BOUNDED
 def test_case_22_a_batch_of_many_rules_on_a_fresh_account(accounts):
-    limits = " ".join(f"LIMIT 100 {hours}h" for hours in range(1, 17))
+    """Odd spans: what is remembered of each takes the most bytes."""
+    limits = " ".join(f"LIMIT {2**62} {2**52 + 7 * number}us" for number in range(16))
     for number in range(64):
         accounts(f"QUOTA.PLAN SET p r{number} {limits}")
     accounts("QUOTA.OPEN a p")
     rows = " ".join(f"r{number} 2" for number in range(64))
     verdicts = accounts(f"QUOTA.MCONSUME a 64 {rows} ID x")
-    assert len(verdicts) == 64 and all(verdict[:3] == [2, 100, 98] for verdict in verdicts)
+    assert len(verdicts) == 64 and all(verdict[:3] == [2, 2**62, 2**62 - 2] for verdict in verdicts)
     assert accounts(f"QUOTA.MCONSUME a 64 {rows} ID x") == verdicts
     assert values(accounts, "used", resource="r63") == [2] * 16
 
@@ -430,6 +431,57 @@ def test_time_before_the_opening_counts_at_the_first_limit(either):
     assert values(either, "limit") == [400]
 
 
+# ---- GRACE: once in a cycle ----
+
+GRACES = [  # what happens to the plan half an hour after the first unit beyond the limit
+    [], ["SWITCH a large", "SWITCH a p"], ["SWITCH a large FULL", "SWITCH a p FULL"],
+    ["PLAN SET p r LIMIT 100 day GRACE 1h", "PLAN SET p r LIMIT 10 day GRACE 1h"],
+    ["OVERRIDE a r LIMIT 100 day", "OVERRIDE a r LIFT"], ["SWITCH a none FULL", "SWITCH a p FULL"],
+    ["REFUND a r 5", "CONSUME a r 5"],
+]
+
+
+@pytest.mark.parametrize("lines", GRACES)
+def test_grace_begins_once_in_a_cycle(either, lines):
+    either("QUOTA.PLAN SET p r LIMIT 10 day GRACE 1h")
+    either("QUOTA.PLAN SET large r LIMIT 100 day GRACE 1h")
+    either("QUOTA.PLAN SET none r LIMIT -1 month")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 11")
+    either.advance("30m")
+    for line in lines:
+        either(f"QUOTA.{line}")
+    assert either("QUOTA.CONSUME a r 1")[0] == 1
+    either.advance("30m")
+    assert either("QUOTA.CONSUME a r 1")[:4] == [0, 10, 0, DAY_MS - 3_600_000]
+    either.advance("23h")
+    assert either("QUOTA.CONSUME a r 11")[0] == 11  # the next cycle, the next grace
+
+
+@pytest.mark.parametrize("line", ["RESET a r", "SET a r 0"])
+def test_grace_begins_anew_with_corrections(either, line):
+    either("QUOTA.PLAN SET p r LIMIT 10 day GRACE 1h")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 11")
+    either.advance("2h")
+    assert either("QUOTA.CONSUME a r 1")[0] == 0
+    either(f"QUOTA.{line}")
+    assert either("QUOTA.CONSUME a r 12")[0] == 12
+
+
+def test_a_wait_that_outlives_a_grace_ends_with_the_cycle(either):
+    """The rolling window would admit a unit after 6 hours. By then the grace is over: the day has to end."""
+    either("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 11 ROLLING 6h GRACE 1h")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 11")
+    wait = either("QUOTA.CONSUME a r 1")[3]
+    assert wait == DAY_MS
+    either.advance(f"{wait - 1}ms")
+    assert either("QUOTA.CONSUME a r 1 CHECK")[0] == 0
+    either.advance("1ms")
+    assert either("QUOTA.CONSUME a r 1")[0] == 1
+
+
 # ---- END and EFFECTIVE ----
 
 
@@ -446,6 +498,18 @@ def test_apply_end_comes_when_each_accounts_longest_cycle_ends(either):
     either.advance("1ms")
     assert [values(either, "limit", name) for name in ("a", "b", "late")] == [[10, 5], [20, 6], [20, 6]]
     either("QUOTA.CLOCK FREEZE 2025-02-28T15:00:00Z")
+    assert values(either, "limit") == [20, 6]
+
+
+def test_the_longest_cycle_is_not_the_last_to_end(either):
+    """On February 27 the month ends in a day, the third day in two."""
+    either("QUOTA.PLAN SET p r LIMIT 10 month LIMIT 5 3day")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CLOCK FREEZE 2025-02-27T16:00:00Z")
+    either("QUOTA.PLAN SET p r LIMIT 20 month LIMIT 6 3day APPLY END")
+    either("QUOTA.CLOCK FREEZE 2025-02-28T14:59:59Z")
+    assert values(either, "limit") == [10, 5]
+    either.advance("1s")
     assert values(either, "limit") == [20, 6]
 
 
@@ -581,8 +645,8 @@ def laws(draw):
         return None
     limits = draw(one_of_each_kind(LIMITS, 1, 3)) + draw(sometimes(one_of_each_kind(ROLLINGS, 1, 1), []))
     burst, repay = draw(BURSTS)
-    return Entitlement(tuple(limits), None, None, burst, repay, draw(sometimes(st.sampled_from([HOUR, 3 * DAY]))),
-                       draw(st.sampled_from([None, None, None, True])))
+    return Entitlement(tuple(limits), None, None, burst, repay, draw(st.sampled_from([None, HOUR, 3 * DAY])),
+                       draw(st.sampled_from([None, None, None, None, True])))
 
 
 class Pair:
