@@ -14,6 +14,7 @@ import redis
 
 from account_model import Account, Entitlement, Host, Limit, Rate, Refused, Rolling
 from account_model.calendar import EPOCH, MICROSECOND, SPANS
+from account_model.plans import Plan
 from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans
 from model import Rule
 
@@ -106,15 +107,22 @@ class ModelQuota:
 
     def plan_del(self, words):
         name = words.next()
-        return self.host.delete_resource(name, words.next(), self.now) if words.left else self.host.retire(name, self.now)
+        if not words.left:
+            return self.host.retire(name, self.now)
+        return self.host.delete_resource(name, words.next(), self.now)
+
+    def known_plan(self, name):
+        if name not in self.host.plans:
+            raise Refused("NOPLAN")
+        return self.host.plans[name]
 
     def plan_cancel(self, words):
-        if not self.host.cancel(words.next(), int(words.next()), self.now):
+        if not self.host.cancel(self.known_plan(words.next()).name, int(words.next()), self.now):
             raise Refused("ERR")
         return "OK"
 
     def plan_get(self, words):
-        plan = self.host.plans[words.next()]
+        plan = self.known_plan(words.next())
         in_force = {name: plan.entitlement(name, self.now) for name in plan.resources}
         return {"plan": plan.name, "revision": plan.counter, "retired": int(plan.retired is not None),
                 "accounts": self.carry(plan.name),
@@ -124,7 +132,8 @@ class ModelQuota:
                             if not one.in_force(self.now)]}
 
     def plan_check(self, words):
-        plan, resource = self.host.plans[words.next()], words.next()
+        name, resource = words.next(), words.next()
+        plan = self.host.plans.get(name) or Plan(name)
         entitlement, _ = words.entitlement()
         before = plan.entitlement(resource, self.now)
         gone = [kind for kind in kinds(before) if kind not in kinds(entitlement)] if before else []
@@ -152,7 +161,8 @@ class ModelQuota:
         options = words.pairs()
         expires = self.until(options.get("EXPIRES"))
         if name in self.accounts:
-            return self.ask(name, "open", plan, None, None, expires, options.get("THEN"), reason=options.get("REASON", ""))
+            reason = options.get("REASON", "")
+            return self.ask(name, "open", plan, None, None, expires, options.get("THEN"), reason=reason)
         if not self.host.plan(plan):
             raise Refused("NOPLAN")
         anchor = instant(options["ANCHOR"]) if "ANCHOR" in options else self.now
@@ -207,7 +217,8 @@ class ModelQuota:
 
     def on_suspend(self, words):
         name, options = words.next(), words.pairs()
-        return self.ask(name, "suspend", span(options["EX"]) if "EX" in options else 0, reason=options.get("REASON", ""))
+        ex = span(options["EX"]) if "EX" in options else 0
+        return self.ask(name, "suspend", ex, reason=options.get("REASON", ""))
 
     def on_resume(self, words):
         return self.ask(words.next(), "resume")
@@ -314,17 +325,18 @@ def field_of(word, values):
 
 
 def texts(entitlement):
-    rules = [rule.text() for rule in entitlement.rules]
+    rules = [f"RATE {rule.rule.word} {rule.rule.limit} {rule.period}" if isinstance(rule, Rate) else rule.text()
+             for rule in entitlement.rules]
     rest = Entitlement((), **{name: value for name, value in vars(entitlement).items() if name != "rules"}).text()
     return rules + ([rest] if rest else [])
 
 
 def kinds(entitlement):
     """The kinds of its rules, each once."""
-    names = [rule.kind[0] for rule in entitlement.rules] + [
-        word for word, value in (("COST", entitlement.cost), ("WARN", entitlement.warn), ("BURST", entitlement.burst),
-                                 ("GRACE", entitlement.grace), ("OVERAGE", entitlement.overage),
-                                 ("REFUNDS", entitlement.refunds), ("HOLDS", entitlement.holds_max)) if value is not None]
+    others = {"COST": entitlement.cost, "WARN": entitlement.warn, "BURST": entitlement.burst,
+              "GRACE": entitlement.grace, "OVERAGE": entitlement.overage, "REFUNDS": entitlement.refunds,
+              "HOLDS": entitlement.holds_max}
+    names = [rule.kind[0] for rule in entitlement.rules] + [word for word in others if others[word] is not None]
     return list(dict.fromkeys(names))
 
 
