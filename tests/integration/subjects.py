@@ -342,7 +342,7 @@ def kinds(entitlement):
 
 def span(text):
     """us of 90s, 5us, 20ms, 3d, 1w."""
-    for unit, us in (("us", 1), ("ms", 1000), *SPANS.items(), ("w", 7 * SPANS["d"])):
+    for unit, us in (("us", 1), ("ms", 1000), *SPANS.items()):
         if text.endswith(unit) and text[: -len(unit)].isdigit():
             return int(text[: -len(unit)]) * us
     return int(text) * 1_000_000

@@ -13,8 +13,8 @@ MICROSECOND = dt.timedelta(microseconds=1)
 DAY = 86_400_000_000
 FOREVER = 2**63 - 1
 WEEKDAYS = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
-SPANS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": DAY}
-MONTHS = {"month": 1, "3month": 3, "quarter": 3, "year": 12, "5month": 5}
+SPANS = {"s": 1_000_000, "m": 60_000_000, "h": 3_600_000_000, "d": DAY, "w": 7 * DAY}
+MONTHS = {"month": 1, "2month": 2, "3month": 3, "quarter": 3, "year": 12, "5month": 5}
 DAYS = {"day": 1, "3day": 3, "week": 7, "2week": 14}
 
 
