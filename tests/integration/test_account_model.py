@@ -1,152 +1,59 @@
-"""Accounts against the slow model (account_model.py): random plans, commands, ids, zones and clock steps.
+"""Accounts against the slow model (account_model): random plans and their changes, overrides, commands, clock steps.
 
     hypothesis ─▶ plans, account, steps ─┬─▶ server ──▶ reply ─┐
                                          └─▶ model ───▶ reply ─┴─ equal? … at the end INFO, HISTORY, HOLDS equal?
 
-The clock also steps back, so a step back that gave anything would be a difference. QUOTA_EXAMPLES sets how many
-streams are drawn (a few hundred take half a minute), QUOTA_SEED which; a difference is printed with the whole stream
-as typed.
+The clock also steps back, so a step back that gave anything would be a difference. Where the contract says nothing the
+model says so, and the command is not given. QUOTA_OPERATIONS sets how many commands and clock steps are drawn (20,000;
+make model: 300,000), QUOTA_SEED which; a difference is printed with the whole stream as typed.
 """
 
+import itertools
 import os
 
 import pytest
 import redis
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
 
-from account_model import DAY, FOREVER, Account, Host, Limit, Rate, Rolling, Terms
+from account_model import DAY, FOREVER, Account, Host, Silent
+from account_streams import STEPS, accounts_drawn
 from conftest import as_map
-from model import Rule
 
-EXAMPLES = int(os.environ.get("QUOTA_EXAMPLES", 400))
+OPERATIONS = int(os.environ.get("QUOTA_OPERATIONS", 20_000))
+IN_A_STREAM = 35  # steps, on average
 SEED = int(os.environ.get("QUOTA_SEED", 20250131))
-SECOND, HOUR = 1_000_000, 3_600_000_000
 KEPT = 20 * DAY  # how long ids are remembered
+OPERATORS = ("open", "switch", "suspend", "resume", "close", "override", "lift", "set", "reset", "refund")
 
-# In us: leap days, both ends of summer time, a midnight that Brazil skipped, a day that Samoa skipped.
-STARTS = [1738335600_000_000, 1709164800_000_001, 1743202800_999_999, 1761350400_000_000, 1541200000_123_456,
-          1325070000_000_000]
-ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia",
-         "America/Sao_Paulo"]
-PERIODS = ["day", "day", "month", "3day", "week", "month", "quarter", "year", "36h", "6h", "forever", "month EOM",
-           "quarter EOM", "day CALENDAR", "week CALENDAR FROM sun", "2week CALENDAR", "month CALENDAR FROM 15",
-           "month CALENDAR", "5month CALENDAR FROM 03-15", "year CALENDAR FROM 04-06", "12h CALENDAR",
-           "month CALENDAR EOM"]
-
-AMOUNTS = st.sampled_from([1, 1, 1, 2, 2, 3, 4, 5, 8, 12])
-RESOURCES = st.sampled_from(["r", "r", "r", "s"])
-IDS = st.sampled_from(["x", "x", "y", "z"])
-HOLD_IDS = st.sampled_from(["h", "h", "i", "x"])
-MAYBE_ID = st.one_of(st.none(), IDS)
-PLANS = st.sampled_from(["p", "p", "q"])
-
-
-def sometimes(strategy, nothing):
-    return st.one_of(st.just(nothing), st.just(nothing), strategy)
-
-
-LIMITS = st.builds(Limit, st.sampled_from([10, 10, 5, 7, 20, 20, 20, 30, 3, 12, 15, -1, 0]), st.sampled_from(PERIODS),
-                   st.booleans())
-ROLLINGS = st.builds(Rolling, st.integers(4, 20), st.sampled_from(["90s", "6h", "2d", "40d"]))
-RATES = st.sampled_from([
-    Rate(Rule("GCRA", 5, 3_600_000_000, 0), "1h"), Rate(Rule("GCRA", 3, SECOND, 9), "1s"),
-    Rate(Rule("FIXED", 6, 60_000_000), "1m"), Rate(Rule("TOKEN", 4, HOUR, 8), "1h"),
-    Rate(Rule("SLIDING", 7, HOUR), "1h"), Rate(Rule("LOG", 8, HOUR), "1h")])
-
-
-@st.composite
-def terms(draw):
-    rules = draw(st.lists(LIMITS, min_size=1, max_size=3, unique_by=lambda rule: rule.period))
-    rules += draw(sometimes(st.lists(ROLLINGS, min_size=1, max_size=2, unique_by=lambda rule: rule.period), []))
-    rules += draw(sometimes(st.lists(RATES, min_size=1, max_size=1), []))
-    return Terms(tuple(draw(st.permutations(rules))), draw(st.sampled_from([1, 1, 1, 2, 3])),
-                 draw(sometimes(st.sampled_from([(50,), (80, 100), (30, 100, 150)]), ())),
-                 draw(sometimes(st.sampled_from([20, 50, 200]), 0)), draw(st.booleans()),
-                 draw(sometimes(st.sampled_from([HOUR, 3 * DAY]), 0)), draw(st.integers(0, 5)) == 5,
-                 draw(sometimes(st.integers(0, 2), -1)), draw(sometimes(st.integers(0, 6), -1)),
-                 draw(sometimes(st.sampled_from([HOUR, DAY]), 0)))
-
-
-def step(name, *words):
-    return st.tuples(st.just(name), *words)
-
-
-def group(*steps):
-    return st.tuples(*steps)
-
-
-CLOCK = st.one_of(
-    step("advance", st.sampled_from([1, SECOND, HOUR, 5 * HOUR, DAY, 8 * DAY, 31 * DAY])),
-    step("advance", st.integers(0, 3 * DAY)), step("advance", st.integers(0, 70 * DAY)),
-    step("boundary", st.sampled_from([0, 0, -1, 1])), step("boundary", st.sampled_from([0, 0, -1, 1])),
-    step("boundary", st.sampled_from([0, 0, -1, 1])), step("advance", st.just(0)),
-    step("advance", st.sampled_from([-1, -SECOND, -HOUR, -2 * DAY, -40 * DAY])),
-)
-MODES = st.sampled_from(["", "", "", "UPTO", "CHECK", "FORCE"])
-CONSUME = step("consume", RESOURCES, AMOUNTS, MODES, st.none(), st.just(False))
-CONSUME_ID = step("consume", RESOURCES, AMOUNTS, MODES, IDS, st.booleans())
-MCONSUME = step("mconsume", st.sampled_from([("r",), ("r", "s"), ("s", "r")]), st.tuples(AMOUNTS, AMOUNTS),
-                st.booleans(), MAYBE_ID, st.booleans(), st.booleans())
-REFUND = step("refund", RESOURCES, AMOUNTS, st.one_of(IDS, IDS, st.none()), st.one_of(st.none(), MAYBE_ID))
-RESERVE = step("reserve", HOLD_IDS, RESOURCES, AMOUNTS, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
-               st.sampled_from(["", "", "UPTO"]))
-COMMIT = step("commit", HOLD_IDS, st.one_of(st.none(), st.integers(0, 4)))
-RELEASE = step("release", HOLD_IDS)
-RESERVED = step("reserve", st.just("h"), RESOURCES, AMOUNTS, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]),
-                st.just("UPTO"))
-COMMITTED = step("commit", st.just("h"), st.one_of(st.none(), st.integers(0, 4)))
-RELEASED = step("release", st.just("h"))
-REFUNDED = step("refund", RESOURCES, st.sampled_from([1, 1, 2, 3]), st.just("h"), st.none())
-EXTEND = step("extend", HOLD_IDS, st.sampled_from([1, HOUR, 5 * DAY]))
-PLAN = step("plan", PLANS, RESOURCES, terms())
-SWITCH = step("switch", PLANS, st.sampled_from(["PRORATE", "FULL", "END"]))
-OVERRIDE = step("override", RESOURCES, st.one_of(st.none(), terms()), st.sampled_from([0, HOUR, 3 * DAY, 40 * DAY]))
-SET = step("set", RESOURCES, st.integers(0, 12))
-RESET = step("reset", st.one_of(st.none(), RESOURCES))
-OPEN = step("open", PLANS, st.sampled_from([None, None, HOUR, 3 * DAY, 50 * DAY]))
-
-# What belongs together, so that ids are found and accounts do not stay closed. The first is what shrinks best.
-GROUPS = [group(step("advance", st.just(0)))] + [group(CONSUME)] * 4 + [group(CLOCK)] * 5 + [
-    group(CONSUME_ID), group(CONSUME_ID, REFUND), group(CONSUME_ID, CLOCK, REFUND), group(MCONSUME),
-    group(MCONSUME, REFUND), group(REFUND), group(RESERVE), group(COMMIT), group(RELEASE), group(EXTEND),
-    group(RESERVED), group(RESERVED, CONSUME, COMMITTED), group(RESERVED, CLOCK, COMMITTED),
-    group(RESERVED, CLOCK, COMMITTED, CLOCK, REFUNDED), group(RESERVED, CLOCK, RELEASED), group(COMMIT, REFUND),
-    group(PLAN), group(PLAN, CONSUME), group(SWITCH), group(SWITCH, CLOCK), group(OVERRIDE), group(OVERRIDE, CLOCK),
-    group(SET), group(RESET), group(OPEN),
-    group(step("suspend"), st.one_of(CLOCK, REFUND, COMMIT, CONSUME, CONSUME_ID), step("resume")),
-    group(step("close"), st.one_of(CLOCK, REFUND, COMMIT, CONSUME_ID), OPEN)]
-STEPS = st.lists(st.one_of(GROUPS), min_size=15, max_size=30).map(lambda groups: sum(groups, ()))
-
-
-@st.composite
-def accounts_drawn(draw):
-    """Where it is, when it begins, its plans, perhaps an end."""
-    start = draw(st.sampled_from(STARTS))
-    anchor = draw(st.sampled_from([None, None, -3 * HOUR - 1, -29 * DAY, -400 * DAY, None, None, DAY]))
-    expires = draw(st.sampled_from([None, None, None, None, 4 * DAY, 75 * DAY + 1]))
-    zone, falls = draw(st.sampled_from(ZONES)), draw(st.booleans())
-    return start, anchor, zone, expires, falls, *(draw(terms()) for _ in range(4))
+numbers = itertools.count(1)  # plans are retired, never gone: every stream has its own
 
 
 class Stream:
     """One example: the same commands to server and model."""
 
     def __init__(self, quota, drawn, names=("a",)):
-        start, anchor, zone, expires, falls, *terms = drawn
-        self.quota, self.names, self.lines, self.now = quota, names, [], start
-        self.host = Host(KEPT, "q" if falls else None)
+        start, anchor, zone, expires, then, falls, rules = drawn
+        self.quota, self.names, self.lines, self.now, self.number = quota, names, [], start, next(numbers)
+        self.host, self.given = Host(KEPT, self.plan("q") if falls else None), 0
         self.type("CONFIG SET quota.id-ttl-ms", KEPT // 1000)
         self.type("CONFIG SET quota.default-plan", self.host.default_plan or "")
         self.clock(start)
-        for place, rules in zip(("pr", "ps", "qr", "qs"), terms):
-            self.plan(*place, rules)
+        for (name, resource), entitlement in rules.items():
+            self.set_plan(name, resource, entitlement, "FULL", None)
         anchor = start + anchor if anchor else start
-        expires = max(start, anchor) + expires if expires else 0
-        self.account = Account(self.host, self.host.plans["p"], start, anchor, zone, expires)
-        words = f"p ANCHOR {anchor}us ZONE {zone}" + (f" EXPIRES {expires}us" if expires else "")
+        self.account = Account(self.host, self.plan("p"), start, anchor, zone)
+        words = f"{self.plan('p')} ANCHOR {anchor}us ZONE {zone}"
+        if expires and not isinstance(expires, str):
+            expires += max(start, anchor)
+        if expires and (anchor <= start or not isinstance(expires, str)):
+            words += f" EXPIRES {expires}us" if isinstance(expires, int) else f" EXPIRES {expires}"
+            words += f" THEN {self.plan(then)}" if then else ""
+            self.account.expire(expires, then and self.plan(then))
         for name in names:
             self.type(f"QUOTA.OPEN {name} {words}")
+
+    def plan(self, letter):
+        return f"{letter}{self.number}"
 
     def type(self, line, *words):
         self.lines.append(" ".join(map(str, (line, *words))))
@@ -159,26 +66,53 @@ class Stream:
         self.now = now
         self.type(f"QUOTA.CLOCK FREEZE {now}us")
 
-    def plan(self, name, resource, terms):
-        revision = self.host.set_plan(name, resource, terms)
-        assert self.type(f"QUOTA.PLAN SET {name} {resource} {terms.text()}") == revision
+    # ---- steps ----
 
     def step(self, step):
         name, *words = step
-        if name == "plan":
-            self.plan(*words)
-        elif step == ("advance", 0):
-            pass
-        elif name == "advance":
-            self.clock(self.now + words[0])
+        if name == "advance":
+            self.clock(self.now + words[0]) if words[0] else None
         elif name == "boundary":
             self.clock(max(self.next_event() + words[0], 1))
+        elif name in ("plan", "unplan", "cancel"):
+            {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
         else:
-            line, words = LINES[name](self.now, *words)
-            expected = self.account.ask(name, self.now, *words)
-            for account in self.names:
-                answer = self.type(line.replace(" a", " " + account, 1))
-                assert plain(answer) == expected, self.told(answer, expected)
+            self.ask(name, *LINES[name](self, *words))
+
+    def ask(self, name, line, words):
+        self.given += name in OPERATORS
+        reason = "asked" if name in OPERATORS and self.given % 3 == 0 else ""
+        try:
+            expected = self.account.ask(name, self.now, *words, reason=reason)
+        except Silent:
+            return
+        for account in self.names:
+            answer = self.type(line.replace(" a", " " + account, 1) + (f" REASON {reason}" if reason else ""))
+            assert plain(answer) == expected, self.told(answer, expected)
+
+    def set_plan(self, name, resource, entitlement, apply, effective):
+        plan, line = self.plan(name), f"QUOTA.PLAN SET {self.plan(name)} {resource} {entitlement.text()}"
+        line += f" APPLY {apply}" if apply != "FULL" else ""
+        line += f" EFFECTIVE {self.now + effective}us" if effective else ""
+        revision = self.host.set_plan(plan, resource, entitlement, self.now, apply,
+                                      self.now + effective if effective else None)
+        answer = self.type(line)
+        assert answer == revision, self.told(answer, revision)
+
+    def delete_resource(self, name, resource):
+        plan = self.host.plans[self.plan(name)]
+        if [one for one in plan.resources if plan.entitlement(one, self.now)] in ([resource], []):
+            return  # a plan of nothing
+        expected = self.host.delete_resource(plan.name, resource, self.now)
+        answer = self.type(f"QUOTA.PLAN DEL {plan.name} {resource}")
+        assert answer == expected, self.told(answer, expected)
+
+    def cancel(self, name):
+        plan = self.host.plans[self.plan(name)]
+        for revision in plan.pending(self.now)[:1]:
+            self.host.cancel(plan.name, revision.number, self.now)
+            answer = self.type(f"QUOTA.PLAN CANCEL {plan.name} {revision.number}")
+            assert answer in (1, b"OK", True), self.told(answer, "it was to come")
 
     def touch(self, name, to):
         """Writes down what time does to an account, at every event on the way (the first dozen of them)."""
@@ -188,45 +122,50 @@ class Stream:
                 return
             self.clock(at)
             active = self.account.look(at).state == "active"
-            for line in ("SUSPEND b", "RESUME b") if active else ("OVERRIDE b t LIMIT 1 forever", "OVERRIDE b t"):
+            for line in ("SUSPEND b", "RESUME b") if active else ("OVERRIDE b t LIMIT 1 forever", "OVERRIDE b t LIFT"):
                 self.type("QUOTA." + line)
+
+    def next_event(self):
+        """When something ends or begins next, after now."""
+        account = self.account.look(self.now)
+        instants = account.stops(FOREVER) + [hold.expires for hold in account.holds.values()]
+        instants += [window.end for slot in account.slots.values() for window in slot.windows.values()]
+        return min([at for at in instants if self.now < at < FOREVER], default=self.now)
+
+    # ---- comparing ----
+
+    def told(self, answer, expected):
+        return "\n".join(self.lines) + f"\nanswered {answer}\nexpected {expected}"
+
+    def looks(self, name):
+        return [shown(as_map(self.type(f"QUOTA.{line}"))) for line in (f"INFO {name}", f"HOLDS {name}")]
+
+    def compare_looks(self):
+        draft = self.account.look(self.now)
+        answer, expected = self.looks("a"), [draft.info(), draft.live_holds()]
+        assert answer == expected, self.told(answer, expected)
+        for resource in ("r", "s"):
+            answer, expected = history(self.quota, "a", resource), draft.history(resource)
+            if "NORESOURCE" in (answer, expected):
+                assert answer in (expected, []) or expected == [], self.told(answer, expected)
+            else:
+                answer, expected = same_cycles(answer, expected)
+                assert answer == expected, self.told(answer, expected)
 
     def compare_accounts(self):
         """Lazy and eager look the same, now and later. (DUMP tells apart what was written down when; maps do not.)"""
         for step in (("advance", 0), ("boundary", 0), ("boundary", 1), ("advance", 40 * DAY), ("advance", 400 * DAY)):
             self.step(step)
-            lazy, eager = ([as_map(self.type(f"QUOTA.INFO {name}")), as_map(self.type(f"QUOTA.HOLDS {name}")),
-                            history(self.quota, name, "r"), history(self.quota, name, "s")] for name in self.names)
+            lazy, eager = ([*self.looks(name), history(self.quota, name, "r"), history(self.quota, name, "s")]
+                           for name in self.names)
             for info in (lazy[0], eager[0]):
                 del info["account"], info["notes"]
             assert lazy == eager, self.told(eager, lazy)
 
-    def next_event(self):
-        """When something ends or begins next, after now."""
-        account = self.account.look(self.now)
-        instants = account.stops() + [hold.expires for hold in account.holds.values()]
-        instants += [window.end for slot in account.slots.values() for window in slot.windows.values()]
-        return min([at for at in instants if self.now < at < FOREVER], default=self.now)
-
-    def told(self, answer, expected):
-        return "\n".join(self.lines) + f"\nanswered {answer}\nexpected {expected}"
-
-    def compare_looks(self):
-        draft = self.account.look(self.now)
-        looks = [("QUOTA.INFO a", draft.info()), ("QUOTA.HOLDS a", draft.live_holds())]
-        for line, expected in looks:
-            answer = as_map(self.quota(line))
-            assert answer == expected, self.told(answer, expected)
-        for resource in ("r", "s"):
-            answer, expected = history(self.quota, "a", resource), draft.history(resource)
-            if expected != "NORESOURCE":
-                answer, expected = in_order(answer, len(answer)), in_order(expected, len(answer))
-            assert answer == expected, self.told(answer, expected)
-
     def end(self):
         for name in self.names:
             self.quota(f"DEL {name}")
-        for name in "pq":
+        for name in self.host.plans:
             self.quota(f"QUOTA.PLAN DEL {name}")
 
 
@@ -240,52 +179,103 @@ def plain(answer):
     return "OK" if answer in (b"OK", True) else answer
 
 
+def shown(answer):
+    """Without what this model knows nothing of."""
+    if isinstance(answer, dict):
+        return {name: shown(value) for name, value in answer.items() if name not in ("rolled",)}
+    return [shown(one) for one in answer] if isinstance(answer, list) else answer
+
+
 def history(quota, account, resource):
     try:
-        return as_map(quota(f"QUOTA.HISTORY {account} {resource} COUNT 1000"))
+        cycles = shown(as_map(quota(f"QUOTA.HISTORY {account} {resource} COUNT 1000")))
     except redis.ResponseError as error:
         return code(error)
+    return [{name: value for name, value in cycle.items() if name != "overage"} for cycle in cycles]
 
 
-def in_order(cycles, answered):
-    """Newest first; of an answer that was cut short what surely is in it: all that end after its last one."""
-    ordered = sorted(cycles, key=lambda cycle: [-cycle["end"], cycle["start"], cycle["period"], str(cycle)])
-    return ordered[:900] if answered == 1000 else ordered
+def same_cycles(answer, expected):
+    """Both, without what may differ: idle cycles that only one of them lists, limits of cycles that closed asleep."""
+    last = min([cycle["end"] for cycle in answer], default=0) if len(answer) == 1000 else -FOREVER  # it was cut short
+    expected = [cycle for cycle in expected if cycle["end"] > last]
+    answer = [cycle for cycle in answer if cycle["end"] > last]
+    asleep = [place(cycle) for cycle in expected if cycle["asleep"]]
+    both = {place(cycle) for cycle in answer} & {place(cycle) for cycle in expected}
+    return [[told_of(cycle, place(cycle) in asleep) for cycle in sorted(cycles, key=place)
+             if place(cycle) in both or was_used(cycle)] for cycles in (answer, expected)]
+
+
+def told_of(cycle, asleep):
+    return {name: value for name, value in cycle.items() if name != "asleep" and (name != "limit" or not asleep)}
+
+
+def place(cycle):
+    return cycle["period"], cycle["start"], cycle["end"]
+
+
+def was_used(cycle):
+    return any(cycle[name] for name in ("used", "refunded", "denied", "peak"))
+
+
+# ---- commands as they are typed, and as the model is asked ----
 
 
 def tail(*pairs):
     return "".join(f" {word} {value}" if word else f" {value}" for word, value in pairs if value)
 
 
-# As typed, and as the model is asked.
+def consume_line(stream, resource, amount, mode, id, sticky):
+    line = f"QUOTA.CONSUME a {resource} {amount}" + tail(("ID", id), ("", mode), ("", "STICKY" * sticky))
+    return line, (resource, amount, mode, id, sticky)
+
+
+def mconsume_line(stream, names, amounts, any, id, check, sticky):
+    rows = " ".join(f"{name} {amount}" for name, amount in zip(names, amounts))
+    line = f"QUOTA.MCONSUME a {len(names)} {rows}"
+    line += tail(("", "ANY" * any), ("ID", id), ("", "CHECK" * check), ("", "STICKY" * sticky))
+    return line, (tuple(zip(names, amounts)), any, id, check, sticky)
+
+
+def switch_line(stream, plan, mode, after, restart):
+    at = after and stream.now + after
+    words = tail(("AT", f"{at}us" if at else ""), ("", "RESTART" * restart))
+    return f"QUOTA.SWITCH a {stream.plan(plan)} {mode}{words}", (stream.plan(plan), mode, at, restart)
+
+
+def override_line(stream, resource, entitlement, only, ex):
+    words = tail(("", "ONLY" * only), ("", entitlement.text()), ("EX", f"{ex}us" if isinstance(ex, int) and ex else ex))
+    return f"QUOTA.OVERRIDE a {resource}{words}", (resource, entitlement, only, ex)
+
+
+def open_line(stream, plan, expires, then):
+    then = stream.plan(then) if then and expires else None
+    at = stream.now + expires if isinstance(expires, int) else expires
+    words = tail(("EXPIRES", f"{at}us" if isinstance(at, int) else at), ("THEN", then))
+    return f"QUOTA.OPEN a {stream.plan(plan)}{words}", (stream.plan(plan), None, None, at, then)
+
+
 LINES = {
-    "consume": lambda now, resource, amount, mode, id, sticky: (
-        f"QUOTA.CONSUME a {resource} {amount}" + tail(("ID", id), ("", mode), ("", "STICKY" * sticky)),
-        (resource, amount, mode, id, sticky)),
-    "mconsume": lambda now, names, amounts, any, id, check, sticky: (
-        f"QUOTA.MCONSUME a {len(names)} " + " ".join(f"{name} {amount}" for name, amount in zip(names, amounts))
-        + tail(("", "ANY" * any), ("ID", id), ("", "CHECK" * check), ("", "STICKY" * sticky)),
-        (tuple(zip(names, amounts)), any, id, check, sticky)),
-    "refund": lambda now, resource, amount, of, id: (
+    "consume": consume_line,
+    "mconsume": mconsume_line,
+    "refund": lambda stream, resource, amount, of, id: (
         f"QUOTA.REFUND a {resource} {amount}" + tail(("OF", of), ("ID", id)), (resource, amount, of, id)),
-    "reserve": lambda now, id, resource, amount, ttl, mode: (
+    "reserve": lambda stream, id, resource, amount, ttl, mode: (
         f"QUOTA.RESERVE a {id} {resource} {amount} TTL {ttl}us {mode}", (id, resource, amount, ttl, mode)),
-    "commit": lambda now, id, amount: (
-        f"QUOTA.COMMIT a {id} " + ("" if amount is None else str(amount)), (id, amount)),
-    "release": lambda now, id: (f"QUOTA.RELEASE a {id}", (id,)),
-    "extend": lambda now, id, ttl: (f"QUOTA.EXTEND a {id} {ttl}us", (id, ttl)),
-    "switch": lambda now, plan, mode: (f"QUOTA.SWITCH a {plan} {mode}", (plan, mode)),
-    "override": lambda now, resource, terms, ex: (
-        f"QUOTA.OVERRIDE a {resource}" + (f" {terms.text()}" + (f" EX {ex}us" if ex else "") if terms else ""),
-        (resource, terms, ex)),
-    "set": lambda now, resource, used: (f"QUOTA.SET a {resource} {used}", (resource, used)),
-    "reset": lambda now, resource: (f"QUOTA.RESET a {resource or ''}", (resource,) if resource else ()),
-    "suspend": lambda now: ("QUOTA.SUSPEND a", ()),
-    "resume": lambda now: ("QUOTA.RESUME a", ()),
-    "close": lambda now: ("QUOTA.CLOSE a", ()),
-    "open": lambda now, plan, expires: (
-        f"QUOTA.OPEN a {plan}" + (f" EXPIRES {now + expires}us" if expires else ""),
-        (plan, None, None, now + expires if expires else None)),
+    "commit": lambda stream, id, amount, force: (
+        f"QUOTA.COMMIT a {id}" + ("" if amount is None else f" {amount}") + " FORCE" * force, (id, amount, force)),
+    "release": lambda stream, id: (f"QUOTA.RELEASE a {id}", (id,)),
+    "extend": lambda stream, id, ttl: (f"QUOTA.EXTEND a {id} {ttl}us", (id, ttl)),
+    "switch": switch_line,
+    "override": override_line,
+    "lift": lambda stream, resource: (f"QUOTA.OVERRIDE a {resource} LIFT", (resource,)),
+    "set": lambda stream, resource, used, period: (
+        f"QUOTA.SET a {resource} {used}" + tail(("PERIOD", period)), (resource, used, period)),
+    "reset": lambda stream, resource, period: (
+        f"QUOTA.RESET a {resource or ''}" + tail(("PERIOD", period)), (resource, period)),
+    "suspend": lambda stream, ex: ("QUOTA.SUSPEND a" + tail(("EX", f"{ex}us" if ex else "")), (ex,)),
+    "resume": lambda stream: ("QUOTA.RESUME a", ()),
+    "close": lambda stream: ("QUOTA.CLOSE a", ()),
+    "open": open_line,
 }
 
 RESP = pytest.mark.parametrize("quota", [3], ids=["resp3"], indirect=True)
@@ -294,7 +284,7 @@ DRAWN = dict(deadline=None, phases=[Phase.generate, Phase.shrink], suppress_heal
 
 
 @seed(SEED)
-@settings(max_examples=EXAMPLES, **DRAWN)
+@settings(max_examples=max(OPERATIONS * 3 // 4 // IN_A_STREAM, 1), **DRAWN)
 @given(drawn=accounts_drawn(), steps=STEPS)
 def check_stream(quota, drawn, steps):
     stream = Stream(quota, drawn)
@@ -311,23 +301,24 @@ def test_random_streams_agree_with_the_model(accounts):
     check_stream(accounts)
 
 
-# What time alone does is the same however often it is written down. Newer rules of a plan begin with a change, whoever
-# makes it, and a change keeps the clock from stepping back: both would tell the accounts apart, as they should.
+# What time and plans do is the same however often it is written down. A change keeps the clock from stepping back,
+# whoever makes it: that would tell the accounts apart, as it should.
 def tells_apart(step):
-    return step[0] == "plan" or (step[0] == "advance" and step[1] < 0) or step == ("boundary", -1)
+    return (step[0] == "advance" and step[1] < 0) or step == ("boundary", -1)
 
 
 @seed(SEED)
-@settings(max_examples=max(EXAMPLES // 3, 1), **DRAWN)
+@settings(max_examples=max(OPERATIONS // 4 // IN_A_STREAM, 1), **DRAWN)
 @given(drawn=accounts_drawn(), steps=STEPS)
 def check_lazy_and_eager(quota, drawn, steps):
     stream = Stream(quota, drawn, ("a", "b"))
     try:
         for step in steps:
-            if step[0] in ("advance", "boundary") and not tells_apart(step):
+            if tells_apart(step):
+                continue
+            if step[0] in ("advance", "boundary"):
                 stream.touch("b", stream.now + step[1] if step[0] == "advance" else stream.next_event())
-            if not tells_apart(step):
-                stream.step(step)
+            stream.step(step)
         stream.compare_accounts()
     finally:
         stream.end()

@@ -1,0 +1,223 @@
+"""What is counted of one resource: cycles, running or closed, and rolling windows, each with its own ledger.
+
+    charged ──────── a 50 ── RESET ── b 30 ── c 20 ── unnamed refund 25 ──▶
+    marks                    (a, 0)                   (a … c, 25)               together they get back no more than this
+"""
+
+import copy
+import dataclasses
+
+from account_model.plans import UNLIMITED
+from model import Key
+
+BY_INSTANT = False  # True: what was charged at the very instant of a mark counts as before it, also if it came after
+
+
+def position(sequence, now):
+    return now if BY_INSTANT else sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """What may yet be given back. A mark: all that was charged up to this place can together get back so much."""
+
+    marks: tuple = ()  # (position, left), oldest first
+    fresh: int = 0  # charged after the last mark, and not given back
+
+    def charged(self, units):
+        return dataclasses.replace(self, fresh=self.fresh + units)
+
+    def may_return(self, at):
+        return min([left for mark, left in self.marks if mark >= at], default=None)
+
+    def returned(self, at, units):
+        """A named refund of what was charged at that place."""
+        marks = tuple((mark, left - units if mark >= at else left) for mark, left in self.marks)
+        after = not marks or at > marks[-1][0]
+        return Ledger(marks, max(self.fresh - units, 0) if after else self.fresh)
+
+    def taken_newest(self, at, units):
+        """An unnamed refund: the newest units first."""
+        left = max((self.marks[-1][1] if self.marks else 0) + self.fresh - units, 0)
+        marks = tuple((mark, min(before, left)) for mark, before in self.marks if mark < at)
+        return Ledger(marks + ((at, left),))
+
+    @staticmethod
+    def closed(at):
+        """RESET, SET: nothing of before is given back."""
+        return Ledger(((at, 0),))
+
+
+@dataclasses.dataclass
+class Cycle:
+    period: str
+    start: int
+    end: int
+    limit: int  # of the cycle, before its debt
+    debt: int = 0
+    used: int = 0
+    refunded: int = 0
+    denied: int = 0
+    peak: int = 0
+    over_since: int = 0
+    warned: int = 0
+    charged: int = 0  # all that was ever charged: refunds never exceed it
+    asleep: bool = False  # closed while no rule asked for it
+    ledger: Ledger = Ledger()
+
+    def own_limit(self):
+        return UNLIMITED if self.limit == UNLIMITED else max(self.limit - self.debt, 0)
+
+    def capacity(self, entitlement, now):
+        if self.limit == UNLIMITED or entitlement.overage:
+            return UNLIMITED
+        stretched = max(self.limit + self.limit * (entitlement.burst or 0) // 100 - self.debt, 0)
+        if not entitlement.grace:
+            return stretched
+        if self.over_since and now >= self.over_since + entitlement.grace:
+            return self.own_limit()
+        return stretched if entitlement.burst else UNLIMITED
+
+    def charge(self, units, held, now):
+        self.used += units
+        self.charged += units
+        self.peak = max(self.peak, self.used + held)
+        self.ledger = self.ledger.charged(units)
+        if self.limit != UNLIMITED and self.used > self.own_limit() and not self.over_since:
+            self.over_since = now
+
+    def reached(self, entitlement):
+        limit = self.own_limit()
+        return max([p for p in entitlement.warn or () if limit > 0 and self.used * 100 >= limit * p], default=0)
+
+    def warn(self, entitlement):
+        self.warned = max(self.warned, self.reached(entitlement))
+
+    def give_back(self, units, at):
+        """A named refund of what was charged at that place -> units that really went back."""
+        most = self.ledger.may_return(at)
+        back = min(units, self.used, self.used if most is None else most)
+        self.used -= back
+        self.refunded += back
+        self.ledger = self.ledger.returned(at, back)
+        return back
+
+    def give_back_newest(self, units, at):
+        self.used -= units
+        self.refunded += units
+        self.ledger = self.ledger.taken_newest(at, units)
+
+    def begin_anew(self, used, at, now):
+        """SET: as if so much had been charged now."""
+        self.used = self.warned = self.over_since = 0
+        self.charge(used, 0, now)
+        self.ledger = Ledger.closed(at)
+
+    def forget(self, at):
+        """RESET."""
+        self.used = self.debt = self.refunded = self.denied = self.peak = self.charged = 0
+        self.over_since = self.warned = 0
+        self.ledger = Ledger.closed(at)
+
+    def debt_after(self, entitlement):
+        repays = entitlement.repay and self.limit != UNLIMITED
+        return max(self.debt + self.used - self.limit, 0) if repays else 0
+
+    def overdraft(self):
+        return 0 if self.limit == UNLIMITED else max(self.used - self.own_limit(), 0)
+
+
+@dataclasses.dataclass
+class Log:
+    """One rolling window."""
+
+    entries: list = dataclasses.field(default_factory=list)  # (instant, units), oldest first
+    ledger: Ledger = Ledger()
+
+    def live(self, since):
+        return [entry for entry in self.entries if entry[0] > since]
+
+    def used(self, since):
+        return sum(units for _, units in self.live(since))
+
+    def charge(self, units, now):
+        self.entries = self.entries + [(now, units)]
+        self.ledger = self.ledger.charged(units)
+
+    def give_back(self, units, at, instant, since):
+        most = self.ledger.may_return(at)
+        there = sum(amount for when, amount in self.live(since) if when == instant)
+        back = min(units, there, there if most is None else most)
+        self.entries = self.without(instant, back)
+        self.ledger = self.ledger.returned(at, back)
+        return back
+
+    def without(self, instant, units):
+        left = []
+        for when, amount in self.entries:
+            back = min(units, amount) if when == instant else 0
+            units -= back
+            left += [(when, amount - back)] if amount > back else []
+        return left
+
+    def give_back_newest(self, units, at):
+        self.ledger = self.ledger.taken_newest(at, units)
+        left = list(self.entries)
+        while units and left:
+            when, amount = left.pop()
+            back = min(units, amount)
+            units -= back
+            left += [(when, amount - back)] if amount > back else []
+        self.entries = left
+
+
+@dataclasses.dataclass
+class Hold:
+    resource: str
+    amount: int
+    units: int
+    made: int
+    expires: int
+    kept: int
+    periods: tuple  # the LIMITs it was made under
+    asked: tuple = ()
+    verdict: list = ()
+
+
+@dataclasses.dataclass
+class Item:
+    """What one consumption charged: under each period the cycle of this instant, and these rolling windows."""
+
+    resource: str
+    granted: int
+    cost: int
+    places: dict
+    logs: tuple
+    made: int
+    logged: int
+    position: int
+
+
+@dataclasses.dataclass
+class Record:
+    expires: int
+    asked: object
+    reply: object
+    items: tuple = ()
+    amount: int = 0  # of the reservation that was resolved
+    returned: dict = dataclasses.field(default_factory=dict)  # by resource
+
+
+class Slot:
+    """One resource: cycles exist from their first unit on, and then follow one another without a gap."""
+
+    def __init__(self):
+        self.windows, self.logs, self.rates, self.past = {}, {}, Key(), []
+        self.override, self.only, self.until = None, False, 0
+
+    def copy(self):
+        other = copy.copy(self)
+        other.windows = {period: copy.copy(window) for period, window in self.windows.items()}
+        other.logs = {us: copy.copy(log) for us, log in self.logs.items()}
+        other.rates, other.past = copy.deepcopy(self.rates), list(self.past)
+        return other

@@ -1,0 +1,216 @@
+"""What goes back and what is held: refunds say what really went back, holds post to their own cycles, once.
+
+Most tests run on the slow model and on the module (subjects.py): the values are worked out by hand.
+"""
+
+import pytest
+
+from conftest import NOON_MS
+from subjects import either  # noqa: F401, a fixture
+
+OK = (b"OK", True, "OK")
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+
+
+@pytest.fixture
+def acme(either):  # noqa: F811
+    """Ids are remembered for ten days."""
+    either("CONFIG SET quota.id-ttl-ms", 10 * DAY_MS)
+    yield either
+    either("CONFIG SET quota.id-ttl-ms", DAY_MS)
+
+
+def values(quota, name, resource="r"):
+    return [rule[name] for rule in quota.map(f"QUOTA.INFO a {resource}")["rules"]]
+
+
+def play(quota, lines):
+    """Each line and what it answers first (None: whatever); +1h moves the clock."""
+    for line, expected in lines:
+        if line.startswith("+"):
+            quota.advance(line[1:])
+            continue
+        answer = quota(f"QUOTA.{line}")
+        begins = answer[: len(expected)] if isinstance(expected, list) else answer
+        assert expected is None or begins == expected, line
+
+
+# ---- refunds: refunded, lost, remaining ----
+
+REFUNDS = {
+    "the cycle of then has closed": ("LIMIT 10 day", [
+        ("CONSUME a r 6 ID x", None), ("+1d", 0), ("CONSUME a r 3", None),
+        ("REFUND a r 4 OF x", [4, 0, 7]), ("REFUND a r 2 OF x", [2, 0, 7])]),
+    "day and month, the day has closed": ("LIMIT 10 day LIMIT 100 month", [
+        ("CONSUME a r 6 ID x", None), ("+1d", 0), ("CONSUME a r 3", None), ("REFUND a r 6 OF x", [6, 0, 7])]),
+    "what one rule cannot give another can": ("LIMIT 10 day LIMIT 100 month", [
+        ("CONSUME a r 6 ID x", None), ("+1h", 0), ("RESET a r PERIOD day", None), ("+1h", 0),
+        ("CONSUME a r 2", None), ("REFUND a r 5 OF x", [5, 0, 8])]),
+    "a rolling window has forgotten": ("LIMIT 10 ROLLING 1h", [
+        ("CONSUME a r 6 ID x", None), ("+1h", 0), ("CONSUME a r 3", None), ("REFUND a r 6 OF x", [0, 6, 7])]),
+    "a rolling window remembers": ("LIMIT 10 ROLLING 1h", [
+        ("CONSUME a r 6 ID x", None), ("+30m", 0), ("CONSUME a r 3", None), ("REFUND a r 5 OF x", [5, 0, 6])]),
+    "more than is used": ("LIMIT 10 day", [
+        ("CONSUME a r 4", None), ("REFUND a r 9", [4, 5, 10]), ("REFUND a r 1", [0, 1, 10])]),
+    "the smallest used": ("LIMIT 10 day LIMIT 100 month", [
+        ("CONSUME a r 4", None), ("+1d", 0), ("CONSUME a r 1", None), ("REFUND a r 3", [1, 2, 10])]),
+    "units of a COST": ("LIMIT 100 day COST 7", [
+        ("CONSUME a r 5 ID x", None), ("REFUND a r 2 OF x", [2, 0, 79]), ("REFUND a r 9", [3, 6, 100])]),
+    "newest first": ("LIMIT 100 day", [
+        ("CONSUME a r 30 ID x", None), ("+1h", 0), ("CONSUME a r 20 ID y", None), ("+1h", 0),
+        ("REFUND a r 10", [10, 0, 60]), ("+1h", 0), ("REFUND a r 30 OF x", [30, 0, 90]),
+        ("REFUND a r 20 OF y", [10, 10, 100])]),
+    "together no more than is left": ("LIMIT 100 day", [
+        ("CONSUME a r 30 ID x", None), ("+1h", 0), ("CONSUME a r 20 ID y", None), ("+1h", 0),
+        ("REFUND a r 40", [40, 0, 90]), ("+1h", 0), ("CONSUME a r 50 ID z", None),
+        ("REFUND a r 30 OF x", [10, 20, 50]), ("REFUND a r 20 OF y", [0, 20, 50]),
+        ("REFUND a r 50 OF z", [50, 0, 100])]),
+    "two marks": ("LIMIT 100 day", [
+        ("CONSUME a r 50 ID x", None), ("+1h", 0), ("REFUND a r 50", [50, 0, 100]), ("+1h", 0),
+        ("CONSUME a r 50 ID y", None), ("+1h", 0), ("REFUND a r 10", [10, 0, 60]), ("+1h", 0),
+        ("REFUND a r 40 OF x", [0, 40, 60]), ("REFUND a r 50 OF y", [40, 10, 100])]),
+    "of a commit after a RESET": ("LIMIT 100 day", [
+        ("RESERVE a h r 30 TTL 5h", None), ("+1h", 0), ("CONSUME a r 10", None), ("+1h", 0),
+        ("COMMIT a h 20", [20, 10, 70]), ("REFUND a r 20 OF h", [20, 0, 90])]),
+    "of a rate alone": ("RATE FIXED 10 1d", [
+        ("CONSUME a r 6 ID x", None), ("REFUND a r 4 OF x", [4, 0]), ("REFUND a r 9", [2, 7])]),
+}
+
+
+@pytest.mark.parametrize("name", REFUNDS)
+def test_a_refund_says_what_went_back(acme, name):
+    rules, lines = REFUNDS[name]
+    acme(f"QUOTA.PLAN SET p r {rules}")
+    acme("QUOTA.OPEN a p")
+    play(acme, lines)
+
+
+def test_a_refund_into_a_closed_cycle_is_told_there(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("CONSUME a r 6 ID x", None), ("+1d", 0), ("REFUND a r 4 OF x", [4, 0, 10])])
+    (cycle,) = acme.map("QUOTA.HISTORY a r")
+    assert (cycle["used"], cycle["refunded"]) == (2, 4)
+    assert acme.error("QUOTA.REFUND a r 3 OF x").startswith("REFUNDEXCEEDS")
+
+
+def test_a_refund_of_more_than_a_consumption_took(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("CONSUME a r 6 ID x", None), ("CONSUME a r 4 ID y", None), ("REFUND a r 4 OF x", [4, 0, 4])])
+    assert acme.error("QUOTA.REFUND a r 3 OF x").startswith("REFUNDEXCEEDS")
+    assert values(acme, "used") == [6]
+
+
+# ---- holds ----
+
+HOLDS = {  # plan, lines; the same reply again, another content
+    "a commit again": [
+        ("RESERVE a h r 5 TTL 1h", None), ("COMMIT a h 3", [3, 2, 97]), ("CONSUME a r 7", None),
+        ("COMMIT a h 3", [3, 2, 97])],
+    "all of it again": [
+        ("RESERVE a h r 5 TTL 1h", None), ("COMMIT a h", [5, 0, 95]), ("COMMIT a h 5", [5, 0, 95]),
+        ("COMMIT a h", [5, 0, 95])],
+    "a release again": [
+        ("RESERVE a h r 5 TTL 1h", None), ("RELEASE a h", [0, 5, 100]), ("CONSUME a r 7", None),
+        ("RELEASE a h", [0, 5, 100]), ("COMMIT a h 0", [0, 5, 100])],
+    "after its end": [
+        ("RESERVE a h r 5 TTL 1h", None), ("COMMIT a h 3", [3, 2, 97]), ("+2h", 0), ("COMMIT a h 3", [3, 2, 97])],
+    "extended from now": [
+        ("RESERVE a h r 5 TTL 1h", None), ("+30m", 0), ("EXTEND a h 1h", NOON_MS + 90 * 60_000),
+        ("EXTEND a h 1h", NOON_MS + 90 * 60_000), ("+30m", 0), ("EXTEND a h 1h", NOON_MS + 120 * 60_000)],
+    "more with force": [
+        ("RESERVE a h r 90 TTL 1h", None), ("COMMIT a h 120 FORCE", [120, 0, 0]), ("COMMIT a h 120", [120, 0, 0]),
+        ("REFUND a r 30 OF h", [30, 0, 10])],
+    "less with force": [("RESERVE a h r 90 TTL 1h", None), ("COMMIT a h 20 FORCE", [20, 70, 80])],
+    "late with force": [
+        ("RESERVE a h r 10 TTL 1h", None), ("+26h", 0), ("COMMIT a h 15 FORCE", [15, 0, 85]),
+        ("COMMIT a h 15 FORCE", [15, 0, 85]), ("REFUND a r 15 OF h", [15, 0, 100])],
+}
+
+
+@pytest.mark.parametrize("name", HOLDS)
+def test_holds_resolve_once_and_answer_again(acme, name):
+    acme("QUOTA.PLAN SET p r LIMIT 100 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, HOLDS[name])
+
+
+@pytest.mark.parametrize("first, others", [
+    ("COMMIT a h 3", ["COMMIT a h", "COMMIT a h 2", "RELEASE a h", "COMMIT a h 0", "COMMIT a h 9 FORCE",
+                      "EXTEND a h 1h"]),
+    ("RELEASE a h", ["COMMIT a h", "COMMIT a h 5", "EXTEND a h 1h"]),
+    ("COMMIT a h 9 FORCE", ["COMMIT a h", "COMMIT a h 5", "RELEASE a h"])], ids=["committed", "released", "forced"])
+def test_other_content_is_resolved(acme, first, others):
+    acme("QUOTA.PLAN SET p r LIMIT 100 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 5 TTL 1h", None), (first, None)])
+    before = values(acme, "used")
+    for line in others:
+        assert acme.error(f"QUOTA.{line}").startswith("RESOLVED")
+    assert values(acme, "used") == before
+
+
+def test_an_expired_hold_is_resolved_without_force(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 100 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 5 TTL 1h", None), ("+1h", 0)])
+    for line in ("COMMIT a h", "RELEASE a h", "EXTEND a h 1h"):
+        assert acme.error(f"QUOTA.{line}").startswith("RESOLVED")
+    assert values(acme, "used") == [0]
+
+
+def test_a_commit_posts_to_the_cycles_of_then_and_a_refund_of_it_too(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 100 month")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 8 TTL 3d", None), ("+30h", 0), ("CONSUME a r 2", None),
+                  ("COMMIT a h 6", [6, 2, 8])])
+    assert values(acme, "used") == [2, 8]
+    play(acme, [("REFUND a r 4 OF h", [4, 0, 8])])
+    assert values(acme, "used") == [2, 4]
+    assert [(cycle["used"], cycle["refunded"]) for cycle in acme.map("QUOTA.HISTORY a r")] == [(2, 4)]
+
+
+def test_a_hold_of_then_does_not_post_to_a_limit_that_slept(acme):
+    """The day left before the hold was made, and came back: it has a cycle of that instant."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 100 month")
+    acme("QUOTA.PLAN SET q r LIMIT 100 month")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("CONSUME a r 1", None), ("SWITCH a q FULL", None), ("RESERVE a h r 5 TTL 1h", None)])
+    play(acme, [("SWITCH a p FULL", None), ("COMMIT a h 4", [4, 1, 5])])
+    assert values(acme, "used") == [5, 5]
+
+
+def test_ended_holds_do_not_count(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 100 day HOLDS MAX 2")
+    acme("QUOTA.OPEN a p")
+    play(acme, [(f"RESERVE a h{number} r 1 TTL {seconds}s", None) for number, seconds in ((1, 1), (2, 9))])
+    assert acme.error("QUOTA.RESERVE a h3 r 1 TTL 1s").startswith("LIMITED")
+    play(acme, [("+1s", 0), ("RESERVE a h3 r 1 TTL 1s", None), ("COMMIT a h2", None)])
+    play(acme, [("RESERVE a h4 r 1 TTL 1s", None)])
+
+
+# ---- whose denial it was ----
+
+
+def test_a_denial_counts_in_the_cycle_of_the_rule_that_decided(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 12 week LIMIT 100 month RATE FIXED 11 1h")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("CONSUME a r 10", None), ("CONSUME a r 1", None)])  # the day
+    play(acme, [("+1d", 0), ("CONSUME a r 2", None)])
+    for _ in range(3):
+        play(acme, [("CONSUME a r 1", None)])  # the week
+    play(acme, [("CONSUME a r 50", None)])  # never within a day or a week: the first of them
+    acme.advance("30d")
+    denied = {}
+    for cycle in acme.map("QUOTA.HISTORY a r COUNT 1000"):
+        denied[cycle["period"]] = denied.get(cycle["period"], 0) + cycle["denied"]
+    assert denied == {"day": 2, "week": 3, "month": 0}
+
+
+def test_a_denial_in_an_unused_cycle_is_not_kept(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("CONSUME a r 11", [0, 10, 10, -1, 0, 0]), ("CONSUME a r 1", None), ("CONSUME a r 11", None)])
+    acme.advance("1d")
+    assert [cycle["denied"] for cycle in acme.map("QUOTA.HISTORY a r")] == [1]

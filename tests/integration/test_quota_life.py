@@ -1,0 +1,244 @@
+"""An account's life, as operators shape it: switches to come, restarts, ends, suspensions, corrections, reasons.
+
+Most tests run on the slow model and on the module (subjects.py): the values are worked out by hand.
+"""
+
+import datetime as dt
+
+import pytest
+
+from conftest import NOON_MS
+from subjects import either  # noqa: F401, a fixture
+
+OK = (b"OK", True, "OK")
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+
+
+@pytest.fixture
+def acme(either):  # noqa: F811
+    """Plan p: 100 in 30 days, 50 a day. Plan q: 400 in 30 days. a is on p, 40 used at noon."""
+    either("QUOTA.PLAN SET p r LIMIT 100 30d LIMIT 50 day")
+    either("QUOTA.PLAN SET q r LIMIT 400 30d")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 40")
+    return either
+
+
+def values(quota, name, account="a"):
+    return [rule[name] for rule in quota.map(f"QUOTA.INFO {account} r")["rules"]]
+
+
+def info(quota, name, account="a"):
+    return quota.map(f"QUOTA.INFO {account}")[name]
+
+
+# ---- SWITCH … AT ----
+
+
+@pytest.mark.parametrize("mode, limit", [("PRORATE", 300), ("FULL", 400), ("", 300)])
+def test_a_switch_at_an_instant(acme, mode, limit):
+    at = NOON_MS + 10 * DAY_MS
+    assert acme(f"QUOTA.SWITCH a q {mode} AT {at}") in OK
+    acme("QUOTA.CLOCK FREEZE", at - 1)
+    assert (values(acme, "limit"), info(acme, "next")) == ([100, 50], {"plan": "q", "at": at})
+    acme("QUOTA.CLOCK FREEZE", at)
+    assert (values(acme, "limit"), info(acme, "next"), info(acme, "plan")) == ([limit], None, "q")
+    acme("QUOTA.CLOCK FREEZE", at + 5 * DAY_MS)
+    assert (values(acme, "limit"), values(acme, "used")) == ([limit], [40])
+
+
+@pytest.mark.parametrize("first", [f"AT {NOON_MS + 10 * DAY_MS}", "END"])
+def test_a_switch_to_its_own_plan_cancels_the_one_to_come(acme, first):
+    acme(f"QUOTA.SWITCH a q {first}")
+    assert info(acme, "next")["plan"] == "q"
+    before = values(acme, "limit"), values(acme, "used")
+    assert acme("QUOTA.SWITCH a p FULL") in OK
+    assert info(acme, "next") is None
+    assert (values(acme, "limit"), values(acme, "used")) == before
+    acme.advance("40d")
+    assert info(acme, "plan") == "p"
+
+
+def test_a_switch_to_its_own_plan_changes_no_limit(acme):
+    acme.advance("10d")
+    acme("QUOTA.PLAN SET p r LIMIT 400 30d APPLY PRORATE")
+    acme("QUOTA.SWITCH a p FULL")  # FULL would be 400
+    assert values(acme, "limit") == [300]
+
+
+def test_a_switch_takes_the_revision_in_force_when_it_comes(acme):
+    at = NOON_MS + 10 * DAY_MS
+    acme(f"QUOTA.SWITCH a q FULL AT {at}")
+    acme.advance("5d")
+    acme("QUOTA.PLAN SET q r LIMIT 700 30d")
+    acme("QUOTA.CLOCK FREEZE", at + DAY_MS)
+    acme("QUOTA.PLAN SET q r LIMIT 900 30d APPLY PRORATE")
+    acme("QUOTA.CLOCK FREEZE", at + 5 * DAY_MS)
+    assert values(acme, "limit") == [827]  # 700 x 11 + 900 x 19 = 24800
+
+
+# ---- RESTART ----
+
+
+def test_restart_closes_the_cycles_and_anchors_the_account(acme):
+    acme.advance("10d")
+    acme("QUOTA.CONSUME a r 7")
+    at = NOON_MS + 10 * DAY_MS + HOUR_MS
+    acme.advance("1h")
+    acme("QUOTA.SWITCH a q RESTART")
+    assert (info(acme, "anchor"), values(acme, "limit"), values(acme, "used")) == (at, [400], [0])
+    assert (values(acme, "start"), values(acme, "end")) == ([at], [at + 30 * DAY_MS])
+    closed = [(cycle["period"], cycle["end"], cycle["used"]) for cycle in acme.map("QUOTA.HISTORY a r")[:2]]
+    assert sorted(closed) == [("30d", at, 47), ("day", at, 7)]
+
+
+def test_restart_at_an_instant(acme):
+    at = NOON_MS + 10 * DAY_MS + 1234
+    acme(f"QUOTA.SWITCH a q FULL AT {at} RESTART")
+    acme("QUOTA.CLOCK FREEZE", at + 9 * DAY_MS)
+    assert (info(acme, "anchor"), values(acme, "start"), values(acme, "used")) == (at, [at], [0])
+
+
+def test_restart_carries_a_debt_on(either):  # noqa: F811
+    either("QUOTA.PLAN SET p r LIMIT 10 30d BURST 150 REPAY")
+    either("QUOTA.PLAN SET q r LIMIT 20 30d BURST 150 REPAY")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 25")
+    either.advance("1d")
+    either("QUOTA.SWITCH a q RESTART")
+    assert values(either, "limit") == [5]
+    assert either("QUOTA.CONSUME a r 100 UPTO")[0] == 35  # 20 + 30 - 15
+
+
+# ---- OPEN … EXPIRES, THEN ----
+
+ENDS = [  # in Berlin, opened January 31 at 16:00 local: EXPIRES ──▶ when, in UTC
+    ("24h", "2025-02-01T15:00"), ("day", "2025-02-01T15:00"), ("1w", "2025-02-07T15:00"), ("10d", "2025-02-10T15:00"),
+    ("month", "2025-02-28T15:00"), ("2month", "2025-03-31T14:00"), ("quarter", "2025-04-30T14:00"),
+    ("2025-02-28T15:00:00Z", "2025-02-28T15:00"),
+]
+
+
+@pytest.mark.parametrize("expires, end", ENDS)
+def test_an_end_counted_from_the_opening(acme, expires, end):
+    at = int(dt.datetime.fromisoformat(end).replace(tzinfo=dt.timezone.utc).timestamp()) * 1000
+    acme(f"QUOTA.OPEN b p ZONE Europe/Berlin EXPIRES {expires}")
+    assert info(acme, "expires", "b") == at
+    acme.advance("12h")
+    acme(f"QUOTA.OPEN b p ZONE Europe/Berlin EXPIRES {expires}")  # asking again prolongs nothing
+    assert info(acme, "expires", "b") == at
+
+
+def test_then_says_what_it_falls_to(acme):
+    acme("QUOTA.PLAN SET fallback r LIMIT 3 30d")
+    acme("CONFIG SET quota.default-plan fallback")
+    acme("QUOTA.OPEN b p EXPIRES 10d THEN q")
+    acme("QUOTA.OPEN c p EXPIRES 10d")
+    for name in "bc":
+        acme(f"QUOTA.CONSUME {name} r 5")
+    acme.advance("10d")
+    assert [info(acme, "plan", name) for name in "bc"] == ["q", "fallback"]
+    assert [values(acme, "limit", name) for name in "bc"] == [[400], [3]]
+    assert [info(acme, "expires", name) for name in "bc"] == [-1, -1]
+    acme("CONFIG SET quota.default-plan", "")
+
+
+def test_an_end_and_a_switch_at_one_instant(acme):
+    """Who comes to an end goes nowhere else."""
+    at = NOON_MS + 10 * DAY_MS
+    acme("QUOTA.PLAN SET w r LIMIT 3 30d")
+    acme("QUOTA.OPEN b p EXPIRES 10d THEN w")
+    acme(f"QUOTA.SWITCH b q AT {at}")
+    acme("QUOTA.CLOCK FREEZE", at + DAY_MS)
+    assert (info(acme, "plan", "b"), info(acme, "next", "b")) == ("w", None)
+
+
+# ---- what happens at one instant ----
+
+
+def test_the_order_at_one_instant(either):  # noqa: F811
+    """A hold, a cycle and an override end, the plan changes and is left, at noon of the first day after."""
+    at = NOON_MS + DAY_MS
+    either("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 100 30d")
+    either("QUOTA.PLAN SET q r LIMIT 20 day LIMIT 400 30d")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.OVERRIDE a r LIMIT 15 day EX 1d")
+    either("QUOTA.RESERVE a h r 15 TTL 1d")
+    either(f"QUOTA.PLAN SET p r LIMIT 12 day LIMIT 200 30d EFFECTIVE {at}")
+    either(f"QUOTA.SWITCH a q PRORATE AT {at}")
+    either("QUOTA.CLOCK FREEZE", at - 1)
+    assert (values(either, "limit"), values(either, "held")) == ([15, 100], [15, 15])
+    either("QUOTA.CLOCK FREEZE", at)
+    assert (values(either, "held"), values(either, "used")) == ([0, 0], [0, 0])
+    # the cycle closed under the override; FULL made the month 200, then one day of 30 stays at that: 200 + 400 x 29
+    assert [cycle["limit"] for cycle in either.map("QUOTA.HISTORY a r")] == [15]
+    assert values(either, "limit") == [20, 393]
+    assert info(either, "plan") == "q"
+
+
+# ---- SUSPEND … EX ----
+
+
+def test_a_suspension_ends_by_itself(acme):
+    acme("QUOTA.SUSPEND a EX 1h")
+    assert (info(acme, "state"), acme.error("QUOTA.CONSUME a r 1")[:9]) == ("suspended", "SUSPENDED")
+    acme.advance("3599999ms")
+    assert acme.error("QUOTA.CONSUME a r 1").startswith("SUSPENDED")
+    acme.advance("1ms")
+    assert info(acme, "state") == "active"
+    assert acme("QUOTA.CONSUME a r 1")[0] == 1
+
+
+def test_a_suspension_may_be_changed(acme):
+    acme("QUOTA.SUSPEND a EX 1h")
+    acme("QUOTA.SUSPEND a")  # for good
+    acme.advance("2h")
+    assert info(acme, "state") == "suspended"
+    acme("QUOTA.RESUME a")
+    acme("QUOTA.SUSPEND a EX 1h")
+    acme("QUOTA.RESUME a")
+    acme.advance("2h")
+    assert info(acme, "state") == "active"
+
+
+# ---- SET and RESET of one period ----
+
+
+def test_set_of_several_limits_needs_a_period(acme):
+    error = acme.error("QUOTA.SET a r 7")
+    assert error.startswith(("ERR", "day", "30d")) or "PERIOD" in error
+    assert values(acme, "used") == [40, 40]
+    acme("QUOTA.SET a r 7 PERIOD day")
+    assert values(acme, "used") == [40, 7]
+    acme("QUOTA.SET a r 90 PERIOD 30d")
+    assert values(acme, "used") == [90, 7]
+    acme.error("QUOTA.SET a r 7 PERIOD week")
+    acme("QUOTA.SWITCH a q FULL")
+    acme("QUOTA.SET a r 3")  # there is one
+    assert values(acme, "used") == [3]
+
+
+def test_reset_of_one_period_or_of_all(acme):
+    acme("QUOTA.RESET a r PERIOD day")
+    assert values(acme, "used") == [40, 0]
+    acme("QUOTA.CONSUME a r 5")
+    acme("QUOTA.RESET a r")
+    assert values(acme, "used") == [0, 0]
+    acme.error("QUOTA.RESET a r PERIOD week")
+
+
+# ---- REASON ----
+
+LINES = ["SWITCH a q", "SUSPEND a", "RESUME a", "OVERRIDE a r LIMIT 5 day", "SET a r 3 PERIOD 30d", "RESET a r",
+         "CLOSE a", "OPEN a p"]
+
+
+def test_reasons_are_kept_with_who_did_what(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 100 30d LIMIT 50 day")
+    accounts("QUOTA.PLAN SET q r LIMIT 400 30d")
+    accounts("QUOTA.OPEN a p")
+    for line in LINES:
+        accounts(f"QUOTA.{line} REASON", f"why {line}")
+    notes = accounts.map("QUOTA.INFO a")["notes"]
+    assert [(note["act"], note["reason"]) for note in notes] == [
+        (line.split()[0].lower(), f"why {line}") for line in LINES]
