@@ -40,14 +40,20 @@ static const char *expectation(enum argument_kind kind)
     case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 5m, 1h, 7d; a bare integer means seconds)";
     case ARGUMENT_INSTANT: return "an instant (Unix ms, microseconds with suffix us, or 2025-01-31T15:00:00Z)";
     case ARGUMENT_PERCENT:
-    case ARGUMENT_PERCENTS: return "a percentage (like 80 or 99.5)";
+    case ARGUMENT_PERCENTS: return "a percentage (like 80, 80% or 99.5%)";
     default: return "an integer";
     }
 }
 
-/* Percent with at most two decimals, as hundredths; its range is the row's to say. */
+static bool has_percent_sign(struct bytes word)
+{
+    return word.size > 1 && word.data[word.size - 1] == '%';
+}
+
+/* Percent with at most two decimals, as hundredths, with or without its sign; its range is the row's to say. */
 static bool parse_percent(struct bytes word, int64_t *bp)
 {
+    if (has_percent_sign(word)) word.size--;
     const char *point = memchr(word.data, '.', word.size);
     size_t whole_size = point ? (size_t)(point - word.data) : word.size,
            digits = point ? word.size - whole_size - 1 : 0;
@@ -409,6 +415,12 @@ static bool is_option(const struct argument *rows, struct bytes word)
 
 /* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
  * the top it is an error. */
+/* A number with a percent sign is none of a rate's: `RATE 10 1s BURST 20%` is the quota's BURST. */
+static bool percentage_follows(const struct reading *reading)
+{
+    return reading->at + 1 < reading->argc && has_percent_sign(string_bytes(reading->argv[reading->at + 1]));
+}
+
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
 {
     uint64_t seen = 0, needed = 0;
@@ -418,6 +430,7 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         const struct argument *flag;
         bool bare;
         const struct argument *row = find_option(rows, word, &flag, &bare);
+        if (nested && row && row->kind == ARGUMENT_INTEGER && percentage_follows(reading)) row = NULL;
         if (!row && nested) break;
         if (!row) {
             reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(word).text);

@@ -190,15 +190,10 @@ static void reply_rules(RedisModuleCtx *ctx, const struct entitlement *entitleme
     RedisModule_ReplySetArrayLength(ctx, reply_texts(ctx, entitlement));
 }
 
-/* Does the entitlement have a rule of the same kind: the same period, the same length, any rate? */
-static bool has_kind(const struct entitlement *entitlement, const struct quota_rule *wanted)
+static bool has_kind(const struct entitlement *entitlement, enum quota_kind kind)
 {
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
-        const struct quota_rule *rule = &entitlement->rules[i];
-        if (rule->kind != wanted->kind) continue;
-        if (rule->kind == QUOTA_LIMIT && quota_rule_code(rule) != quota_rule_code(wanted)) continue;
-        if (rule->kind == QUOTA_ROLLING && rule->rule.period_us != wanted->rule.period_us) continue;
-        return true;
+        if (entitlement->rules[i].kind == kind) return true;
     }
     return false;
 }
@@ -223,7 +218,7 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
     uint32_t count = 0;
     for (uint32_t i = 0; i < before->rules_count; i++) {
         enum quota_kind kind = before->rules[i].kind;
-        if (told[kind] || has_kind(after, &before->rules[i])) continue;
+        if (told[kind] || has_kind(after, kind)) continue;
         told[kind] = true;
         count++;
         RedisModule_ReplyWithCString(ctx, kinds[kind]);
@@ -283,6 +278,20 @@ static bool write_deletion(const struct plan_request *request, const struct plan
     return granted || pending;
 }
 
+/* What was to come does not come to a plan that is retired. */
+static void cancel_pending(RedisModuleCtx *ctx, const struct plan_history *plan)
+{
+    int64_t now_us = clock_now_us();
+    for (uint32_t i = plan->tracks_count; i-- > 0;) { /* from behind: a track without revisions goes */
+        const struct plan_revision *pending = plan_track_pending(&plan->tracks[i], now_us);
+        struct sink change = {0};
+        if (!pending) continue;
+        plan_history_write_cancel(pending->entry.revision, &change);
+        plans_change(ctx, plan->name, (struct bytes){change.data, change.size});
+        sink_free(&change);
+    }
+}
+
 static int del(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct plan_request request = {.resource = {NULL, 0}};
@@ -292,7 +301,10 @@ static int del(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     const struct plan_history *plan = plans_find(request.plan);
     bool deletes = plan && !plan->retired;
     if (deletes && request.resource.data) deletes = write_deletion(&request, plan, &change);
-    if (deletes && !request.resource.data) plan_history_write_retire(&change);
+    if (deletes && !request.resource.data) {
+        cancel_pending(ctx, plan);
+        plan_history_write_retire(&change);
+    }
     if (deletes) deletes = plans_change(ctx, request.plan, (struct bytes){change.data, change.size});
     sink_free(&change);
     return RedisModule_ReplyWithLongLong(ctx, deletes);
@@ -322,11 +334,15 @@ static int cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!arguments_parse_or_reply(ctx, cancel_arguments, argv + 1, argc - 1, &request)) return REDISMODULE_OK;
     const struct plan_history *plan = find_or_reply(ctx, request.plan);
     if (!plan) return REDISMODULE_OK;
-    if (!is_pending(plan, request.revision, clock_now_us())) return RedisModule_ReplyWithLongLong(ctx, 0);
+    if (!is_pending(plan, request.revision, clock_now_us())) {
+        return reply_error(ctx, "ERR revision %lld of plan '%s' is not one that is still to come (QUOTA.PLAN GET)",
+                           (long long)request.revision, printable(request.plan).text);
+    }
     plan_history_write_cancel(request.revision, &change);
     bool cancelled = plans_change(ctx, request.plan, (struct bytes){change.data, change.size});
     sink_free(&change);
-    return RedisModule_ReplyWithLongLong(ctx, cancelled);
+    if (!cancelled) return reply_error(ctx, "ERR the plan could not be changed");
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
 /* ---- GET and LIST ---------------------------------------------------------------------------------------- */
@@ -373,7 +389,7 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     const struct plan_history *plan = find_or_reply(ctx, request.plan);
     if (!plan) return REDISMODULE_OK;
     int64_t now_us = clock_now_us();
-    const struct plan *snapshot = plan_history_snapshot(plan, now_us);
+    const struct plan *snapshot = plan_history_snapshot(plan, now_us, now_us);
     RedisModule_ReplyWithMap(ctx, 6);
     reply_field_text(ctx, "plan", plan->name);
     reply_field_integer(ctx, "revision", revision_in_force(plan, now_us));
@@ -465,7 +481,7 @@ PLAN_SUBCOMMAND(quota_plan_del_command, "QUOTA.PLAN|DEL",
                 "Retires a plan, or takes one resource out of it; its accounts go on under it. Replies 1, or 0.",
                 "O(resources of the plan)", "write", "write slow", del, del_arguments);
 PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL",
-                "Removes a revision of a plan that is still to come. Replies 1, or 0 where there is none.",
+                "Removes a revision of a plan that is still to come.",
                 "O(resources of the plan)", "write", "write slow", cancel, cancel_arguments);
 PLAN_SUBCOMMAND(quota_plan_list_command, "QUOTA.PLAN|LIST",
                 "Lists the plans of this server: revision, whether it is retired, how many accounts have it.",

@@ -45,13 +45,23 @@ uint32_t plan_history_resources(const struct plan_history *history, int64_t now_
     return count;
 }
 
-const struct plan *plan_history_snapshot(const struct plan_history *history, int64_t now_us)
+/* The newest revision that was in force at an instant that may have passed: a revision that was set later was not. */
+static const struct plan_revision *revision_at(const struct plan_track *track, int64_t at_us, int64_t now_us)
+{
+    if (at_us >= now_us) return plan_track_current(track, at_us);
+    for (uint32_t i = track->count; i-- > 0;) {
+        if (track->revisions[i]->at_us <= at_us) return track->revisions[i];
+    }
+    return NULL;
+}
+
+const struct plan *plan_history_snapshot(const struct plan_history *history, int64_t at_us, int64_t now_us)
 {
     const struct plan_entry *entries[PLAN_ENTRIES_MAX];
     uint32_t count = 0;
     struct sink sink = {0};
     for (uint32_t i = 0; i < history->tracks_count && count < PLAN_ENTRIES_MAX; i++) {
-        const struct plan_revision *current = plan_track_current(&history->tracks[i], now_us);
+        const struct plan_revision *current = revision_at(&history->tracks[i], at_us, now_us);
         if (current) entries[count++] = &current->entry;
     }
     plan_write(history->name, entries, count, &sink);

@@ -230,20 +230,45 @@ void window_reset(struct window *window, int64_t generation)
 
 /* ---- changes of the plan --------------------------------------------------------------------------------- */
 
-void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
-                         int64_t anchor_us, int64_t at_us)
+static bool allowance_equal(const struct allowance *left, const struct allowance *right)
 {
-    int64_t limit = rule ? rule->limit : ABSENT, lead = lead_of(window, anchor_us);
+    return memcmp(left, right, sizeof(*left)) == 0;
+}
+
+/* The allowance of a LIMIT that the window gets at `at`, or has from the beginning on where the account began then. */
+static struct allowance first_allowance(const struct window *window, const struct quota_rule *rule, int64_t lead,
+                                        int64_t at, bool joins)
+{
+    if (!rule) return allowance_begin(ABSENT, 0, false);
+    if (joins) return allowance_join(rule->limit, lead, rule->prorate, at, length_of(window));
+    return allowance_begin(rule->limit, rule->prorate ? lead : 0, rule->prorate);
+}
+
+/* Changes at one instant leave what the last of them alone would: a LIMIT that the window got at this very instant, or
+ * that the account began with at this very instant, has no part yet, and so its successor is the first. */
+static bool replace_first(struct window *window, const struct quota_rule *before, const struct quota_rule *rule,
+                          int64_t lead, int64_t at)
+{
+    for (int joins = 0; joins < 2; joins++) {
+        if (!joins && (lead == 0 || at != lead)) continue;
+        struct allowance first = first_allowance(window, before, lead, at, joins);
+        if (!allowance_equal(&window->allowance, &first)) continue;
+        bool never_had = !before && joins;
+        window->allowance = first_allowance(window, rule, lead, at, joins || never_had);
+        return true;
+    }
+    return false;
+}
+
+void window_change_limit(struct window *window, const struct quota_rule *before, const struct quota_rule *rule,
+                         enum window_change change, int64_t anchor_us, int64_t at_us)
+{
+    int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, 0);
     bool whole = change == WINDOW_FULL || window->end_us == INT64_MAX;
-    if (!whole && rule && window->allowance.limit == ABSENT && allowance_is_plain(&window->allowance)) {
-        window->allowance =
-            allowance_join(limit, lead, rule->prorate, max_i64(at_us - window->start_us, 0), length_of(window));
-    } else if (!whole) {
-        allowance_change(&window->allowance, limit, at_us - window->start_us, length_of(window));
-    } else if (rule) {
-        window->allowance = allowance_begin(limit, rule->prorate ? lead : 0, rule->prorate);
-    } else {
-        window->allowance = allowance_begin(limit, 0, false);
+    if (whole) {
+        window->allowance = first_allowance(window, rule, lead, 0, false);
+    } else if (!replace_first(window, before, rule, lead, at)) {
+        allowance_change(&window->allowance, rule ? rule->limit : ABSENT, at, length_of(window));
     }
 }
 

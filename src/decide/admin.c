@@ -47,7 +47,7 @@ static void finish(struct account_view *view, struct account_decision *decision,
 static const struct plan *find_plan(const struct account_host *host, struct bytes name, int64_t at_us)
 {
     const struct plan_history *history = host->find_plan(name);
-    return history && !history->retired ? plan_history_snapshot(history, at_us) : NULL;
+    return history && !history->retired ? plan_history_snapshot(history, at_us, at_us) : NULL;
 }
 
 /* A moment as an instant, counted from `from_us` on the calendar of an account anchored there; 0 = none was given. */
@@ -163,12 +163,14 @@ void open_decide(const struct account *account, const struct account_host *host,
 static enum account_fault longest_end(const struct account_view *view, int64_t *end_us)
 {
     struct resource_view resource;
+    int64_t length_us = 0;
     *end_us = -1;
     for (uint32_t i = 0; i < view->plan->entries_count; i++) {
         resource_view_begin(view, view->plan->entries[i].entitlement.resource, &resource);
         enum account_fault fault = resource_view_settle(view, &resource, NULL);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
-        *end_us = max_i64(*end_us, resource_view_longest_end(&resource));
+        int64_t ends_us = resource_view_longest_end(&resource, &length_us);
+        if (ends_us >= 0) *end_us = ends_us;
     }
     return ACCOUNT_FAULT_NONE;
 }
@@ -307,7 +309,8 @@ static enum account_fault override(struct account_view *account, const struct ov
     if (fault == ACCOUNT_FAULT_NONE) fault = merged_fault(&view, decision);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     int64_t until_us = instant_of(&request->until, zone_utc(), account->now_us);
-    if (request->until.kind == MOMENT_CYCLE) until_us = resource_view_longest_end(&view);
+    int64_t length_us = 0;
+    if (request->until.kind == MOMENT_CYCLE) until_us = resource_view_longest_end(&view, &length_us);
     if (request->until.kind == MOMENT_CYCLE && until_us < 0) return ACCOUNT_FAULT_NO_CYCLE;
     if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return ACCOUNT_FAULT_PAST;
     fault = emit_resource(account, &view, &decision->changes);

@@ -236,6 +236,21 @@ static void fold_demand(const struct admission *admission, const struct demand *
     }
 }
 
+/* A denial waits for its longest rule. Where another one would refuse by then, it waits for that one. */
+static void extend_wait(const struct admission *admission, const struct demand *demand, struct verdict *verdict)
+{
+    if (verdict->wait_us <= 0 || demand->view->entitlement->grace_us == 0) return;
+    int64_t units = units_judged(admission, demand);
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (!position->meter->wait_after || verdict->wait_us == NEVER_US) continue;
+        int64_t wait_us = position->meter->wait_after(position, units, verdict->wait_us);
+        if (!wait_is_longer(wait_us, verdict->wait_us)) continue;
+        position->meter->judge(position, units, verdict);
+        verdict->wait_us = wait_us;
+    }
+}
+
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict)
 {
     struct verdict_fold fold = {.begun = false};
@@ -243,4 +258,7 @@ void admission_verdict(const struct admission *admission, const struct admission
     *verdict = fold.verdict;
     verdict->granted = admission->demands[item->first].granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
+    for (uint32_t i = item->first; fold.denied && i < item->end; i++) {
+        extend_wait(admission, &admission->demands[i], verdict);
+    }
 }

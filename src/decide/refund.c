@@ -230,7 +230,7 @@ static enum account_fault refund_unnamed(struct refund *refund)
     decision->fault_limit = entitlement->refunds_max;
     if (unnamed_exceeds(refund, units)) return ACCOUNT_FAULT_REFUNDS;
     decision->result.refund.refunded = amount;
-    decision->result.refund.lost = 0;
+    decision->result.refund.lost = refund->request->amount - amount;
     for (uint32_t i = 0; amount > 0 && i < demand->positions_count; i++) {
         struct position *position = &demand->positions[i];
         if (position->meter == &meter_cycle) position->meter->give_back_newest(position, units, &decision->changes);
@@ -299,6 +299,7 @@ static enum account_fault refund_unused(struct refund *refund)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (!refund->view.entitlement) return ACCOUNT_FAULT_RESOURCE;
     demand_begin(&refund->demand, refund->account, &refund->view, refund->request->amount);
+    refund->decision->result.refund.lost = refund->request->amount;
     refund->decision->result.refund.remaining = demand_available(&refund->demand);
     if (refund->request->of.size == 0) return ACCOUNT_FAULT_NONE;
     refund->decision->fault_subject = refund->request->of;
@@ -320,7 +321,7 @@ static enum account_fault refund_used(struct refund *refund)
     if (request->of.size == 0 && !refund->view.entitlement) return ACCOUNT_FAULT_RESOURCE;
     fault = request->of.size > 0 ? refund_named(refund) : refund_unnamed(refund);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (decision->result.refund.refunded + decision->result.refund.lost == 0) {
+    if (request->of.size == 0 && decision->result.refund.refunded == 0) {
         decision->changes.size = 0;
         return ACCOUNT_FAULT_NONE;
     }

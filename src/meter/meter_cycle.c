@@ -91,6 +91,18 @@ static int64_t wait_us(const struct position *position, const struct window *win
     return later_cycle_us(position, window, cycles);
 }
 
+/* A grace that is open now may have passed by then: what waits for another rule meets the limit itself. */
+static int64_t wait_after(const struct position *position, int64_t units, int64_t after_us)
+{
+    const struct window *window = window_of(position);
+    int64_t then_us = now_of(position) + after_us;
+    if (then_us >= window->end_us) return after_us;
+    int64_t capacity = window_capacity(window, position->demand->view->entitlement, then_us);
+    wide busy = (wide)window->used + held_of(position, window) + units;
+    if (capacity == UNLIMITED || busy <= capacity) return after_us;
+    return window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_of(position);
+}
+
 static int64_t reset_us(const struct position *position, const struct window *window, int64_t held)
 {
     if (window->used == 0 && held == 0 && window->debt == 0) return 0;
@@ -155,6 +167,7 @@ const struct meter meter_cycle = {.kind = "LIMIT",
                                   .available = available,
                                   .check = check,
                                   .judge = judge,
+                                  .wait_after = wait_after,
                                   .take = take,
                                   .report = report,
                                   .give_back = give_back,

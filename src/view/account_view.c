@@ -6,17 +6,17 @@
 /* ---- plans ----------------------------------------------------------------------------------------------- */
 
 /* The plan as it is in force at `at_us`: of this server's configuration, else as the account carries it. One use. */
-static const struct plan *plan_at(const struct account_host *host, const struct plan *carried, int64_t at_us)
+static const struct plan *plan_at(const struct account_view *view, const struct plan *carried, int64_t at_us)
 {
-    const struct plan_history *history = host->find_plan(carried->name);
-    return history ? plan_history_snapshot(history, at_us) : plan_share(carried);
+    const struct plan_history *history = view->host->find_plan(carried->name);
+    return history ? plan_history_snapshot(history, at_us, view->now_us) : plan_share(carried);
 }
 
 /* The plan of this name, if accounts may begin with it; NULL = none. One use. */
-static const struct plan *open_plan(const struct account_host *host, struct bytes name, int64_t at_us)
+static const struct plan *open_plan(const struct account_view *view, struct bytes name, int64_t at_us)
 {
-    const struct plan_history *history = name.size > 0 ? host->find_plan(name) : NULL;
-    return history && !history->retired ? plan_history_snapshot(history, at_us) : NULL;
+    const struct plan_history *history = name.size > 0 ? view->host->find_plan(name) : NULL;
+    return history && !history->retired ? plan_history_snapshot(history, at_us, view->now_us) : NULL;
 }
 
 static void add_change(struct account_view *view, int64_t at_us, const struct plan *plan, enum switch_how how)
@@ -39,7 +39,7 @@ static void expire(struct account_view *view)
 {
     struct bytes name = view->status.then.size > 0 ? view->status.then : view->host->default_plan;
     int64_t at_us = view->status.expires_us;
-    add_change(view, at_us, open_plan(view->host, name, at_us), SWITCH_HOW_FULL);
+    add_change(view, at_us, open_plan(view, name, at_us), SWITCH_HOW_FULL);
     if (!view->plan) return;
     view->status_changed = true;
     view->status.expires_us = 0;
@@ -53,7 +53,7 @@ static void change_with_time(struct account_view *view, const struct account_opt
     bool expired = optional->expires_us > 0 && optional->expires_us <= view->now_us;
     bool comes = optional->next && optional->next_us <= view->now_us;
     if (comes && !(expired && optional->expires_us <= optional->next_us)) {
-        const struct plan *plan = plan_at(view->host, optional->next, optional->next_us);
+        const struct plan *plan = plan_at(view, optional->next, optional->next_us);
         add_change(view, optional->next_us, plan, (enum switch_how)optional->next_how);
     }
     if (expired) expire(view);
@@ -84,7 +84,7 @@ static enum account_fault begin_new(struct account_view *view)
 {
     const struct account_host *host = view->host;
     view->status = (struct account_status){.anchor_us = view->now_us, .zone = {"", 0}, .then = {"", 0}};
-    view->begun = host->auto_open ? open_plan(host, host->default_plan, view->now_us) : NULL;
+    view->begun = host->auto_open ? open_plan(view, host->default_plan, view->now_us) : NULL;
     view->plan = view->begun;
     view->plan_is_current = true;
     return view->plan ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_MISSING;

@@ -19,7 +19,7 @@ static bool needs_storing(const struct resource_view *view, uint32_t index)
 {
     const struct window *window = &view->windows[index];
     if (!view->fresh[index] || !window_is_idle(window)) return true;
-    if (window->lines_count > 0) return true;
+    if (window->lines_count > 0 || window->debt > 0) return true;
     return window->allowance.past > 0 || window->allowance.past_units > 0 || window->allowance.past_rest > 0;
 }
 

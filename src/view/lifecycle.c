@@ -104,9 +104,8 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     const struct entitlement *after = resource_view_granted(view);
     for (uint32_t i = 0; i < view->windows_count; i++) {
         uint64_t period = view->windows[i].period;
-        const struct quota_rule *rule = entitlement_limit(after, period);
-        if (!rule && !entitlement_limit(before, period)) continue;
-        window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
+        const struct quota_rule *rule = entitlement_limit(after, period), *was = entitlement_limit(before, period);
+        if (rule || was) window_change_limit(&view->windows[i], was, rule, change, timeline->cursor.anchor_us, at_us);
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
@@ -153,6 +152,7 @@ static void follow_plan(struct timeline *timeline, const struct plan *plan)
 static enum account_fault deferred_until(struct timeline *timeline, int64_t set_us, int64_t *end_us)
 {
     const struct entitlement *granted = resource_view_granted(timeline->cursor.view);
+    int64_t longest_us = 0;
     *end_us = set_us;
     for (uint32_t i = 0; granted && i < granted->rules_count; i++) {
         const struct quota_rule *rule = &granted->rules[i];
@@ -160,7 +160,10 @@ static enum account_fault deferred_until(struct timeline *timeline, int64_t set_
         enum account_fault fault = cycle_cursor_zone(&timeline->cursor);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         struct cycle cycle = period_cycle_at(&rule->period, timeline->cursor.zone, timeline->cursor.anchor_us, set_us);
-        *end_us = max_i64(*end_us, cycle.end_us);
+        int64_t length_us = cycle.end_us - cycle.start_us;
+        if (length_us < longest_us || (length_us == longest_us && cycle.end_us < *end_us)) continue;
+        longest_us = length_us;
+        *end_us = cycle.end_us;
     }
     return ACCOUNT_FAULT_NONE;
 }
@@ -190,12 +193,35 @@ static enum account_fault take_deferred(struct timeline *timeline, int64_t at_us
 
 /* ---- the account moves ----------------------------------------------------------------------------------- */
 
+/* What the cycles that a restart closes leave to be repaid. */
+struct restart_debts {
+    uint32_t count;
+    uint64_t periods[SLOT_WINDOWS_MAX];
+    int64_t debts[SLOT_WINDOWS_MAX];
+};
+
+static void collect_debts(const struct resource_view *view, struct restart_debts *debts)
+{
+    debts->count = 0;
+    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        int64_t debt = window_debt_after(window, view->entitlement, window_full_limit(window), 1);
+        if (debt == 0) continue;
+        debts->periods[debts->count] = window->period;
+        debts->debts[debts->count++] = debt;
+    }
+}
+
 /* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier. */
-static enum account_fault begin_after_restart(struct timeline *timeline, int64_t at_us)
+static enum account_fault begin_after_restart(struct timeline *timeline, const struct restart_debts *debts,
+                                              int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
     for (uint32_t i = 0; i < view->windows_count; i++) {
+        for (uint32_t k = 0; view->entitlement->repay && k < debts->count; k++) {
+            if (debts->periods[k] == view->windows[i].period) view->windows[i].debt = debts->debts[k];
+        }
         if (view->windows[i].start_us >= at_us) continue;
         view->windows[i].lines_count = 1;
         view->windows[i].lines[0] = (struct refund_line){.generation = view->generation, .left = 0};
@@ -208,11 +234,13 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     struct resource_view *view = timeline->cursor.view;
     const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
     bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
+    struct restart_debts debts;
+    if (restarts) collect_debts(view, &debts);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
     timeline->cursor.anchor_us = change->anchor_us;
     const struct plan_entry *entry = plan_find(change->plan, view->resource);
     enum account_fault fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
-    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, at_us);
+    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, &debts, at_us);
     follow_plan(timeline, change->plan);
     return fault;
 }

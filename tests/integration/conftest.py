@@ -75,11 +75,11 @@ def quota(request, pair):
 
 def clear_plans(quota):
     """FLUSHALL leaves plans alone, and settings are the server's."""
-    listed = quota("QUOTA.PLAN LIST")
-    for name in listed if isinstance(listed, dict) else listed[::2]:
-        quota("QUOTA.PLAN DEL", name)
+    for plan in quota("QUOTA.PLAN LIST COUNT 1000")[1]:
+        fields = plan if isinstance(plan, dict) else dict(zip(plan[::2], plan[1::2]))
+        quota("RL._PLAN", fields[b"plan"], "")  # deleted it would be retired, and its revisions go on
     quota("CONFIG SET quota.default-plan", "")
-    quota("CONFIG SET quota.auto-open no quota.id-ttl-ms 86400000 quota.id-max 100000")
+    quota("CONFIG SET quota.auto-open no quota.id-ttl-ms 86400000 quota.id-max 1000000")
 
 
 @pytest.fixture

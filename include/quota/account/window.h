@@ -95,9 +95,9 @@ enum window_change {
     WINDOW_PRORATE, /* a new part of the cycle */
 };
 
-/* The plan's limit becomes that of `rule` (NULL = the plan has no such LIMIT any more) at `at_us`. */
-void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
-                         int64_t anchor_us, int64_t at_us);
+/* The plan's limit, until now that of `before`, becomes that of `rule` at `at_us` (NULL = the plan has no such LIMIT). */
+void window_change_limit(struct window *window, const struct quota_rule *before, const struct quota_rule *rule,
+                         enum window_change change, int64_t anchor_us, int64_t at_us);
 
 /* Lets thresholds that the limit has been lifted above fire again. */
 void window_lower_warnings(struct window *window, const struct entitlement *entitlement);

@@ -76,6 +76,8 @@ struct meter {
     enum account_fault (*check)(const struct position *position, int64_t units);
     /* As it stands, for `units` more (0 = none): limit, remaining, wait (0 = they fit), reset. */
     void (*judge)(const struct position *position, int64_t units, struct verdict *verdict);
+    /* The first wait of at least `after_us` at which the units fit; NULL = once they fit they go on fitting. */
+    int64_t (*wait_after)(const struct position *position, int64_t units, int64_t after_us);
     /* Takes units, in the view. */
     void (*take)(struct position *position, int64_t units);
     /* Writes down what was taken and is not in the view; NULL = nothing. The resource has been emitted. */
