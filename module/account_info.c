@@ -188,7 +188,8 @@ static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
         reply_field_integer(ctx, "at", millis_floor(entry.at_us));
         reply_field_word(ctx, "act", acts[entry.act]);
         reply_field_text(ctx, "actor", entry.actor);
-        reply_field_text(ctx, "resource", named ? interned_string_bytes(account->slots[entry.slot - 1].resource) : BYTES(""));
+        reply_field_text(ctx, "resource",
+                         named ? interned_string_bytes(account->slots[entry.slot - 1].resource) : BYTES(""));
         reply_field_integer(ctx, "amount", entry.amount);
         reply_field_text(ctx, "reason", entry.reason);
     }

@@ -480,8 +480,7 @@ PLAN_SUBCOMMAND(
 PLAN_SUBCOMMAND(quota_plan_del_command, "QUOTA.PLAN|DEL",
                 "Retires a plan, or takes one resource out of it; its accounts go on under it. Replies 1, or 0.",
                 "O(resources of the plan)", "write", "write slow", del, del_arguments);
-PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL",
-                "Removes a revision of a plan that is still to come.",
+PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL", "Removes a revision of a plan that is still to come.",
                 "O(resources of the plan)", "write", "write slow", cancel, cancel_arguments);
 PLAN_SUBCOMMAND(quota_plan_list_command, "QUOTA.PLAN|LIST",
                 "Lists the plans of this server: revision, whether it is retired, how many accounts have it.",

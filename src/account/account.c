@@ -76,7 +76,8 @@ static uint16_t *index_place(const struct account *account, struct bytes resourc
     const struct account_optional *optional = account->optional;
     for (uint32_t at = linear_hash(resource);; at++) {
         uint16_t *place = &optional->slot_index[at & (optional->slot_places - 1)];
-        if (*place == 0 || bytes_equal(interned_string_bytes(account->slots[*place - 1].resource), resource)) return place;
+        if (*place == 0 || bytes_equal(interned_string_bytes(account->slots[*place - 1].resource), resource))
+            return place;
     }
 }
 

@@ -134,8 +134,7 @@ void emit_takeover(const struct resource_view *view, struct sink *changes)
     limiter_decide_rules(limiter, rules, count, view->rates_us, &decision);
     if (decision.effects_count == 0) return;
     effects_encode(&decision, false, &effects);
-    struct change change = {
-        .kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = {effects.data, effects.size}};
+    struct change change = {.kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = {effects.data, effects.size}};
     change_encode(&change, changes);
     sink_free(&effects);
 }

@@ -64,7 +64,7 @@ int64_t resource_view_longest_end(const struct resource_view *view, int64_t *len
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
         if (!entitlement_limit(view->entitlement, window->period)) continue; /* it sleeps */
-        if (window->end_us >= INSTANT_MAX_US) continue; /* for ever */
+        if (window->end_us >= INSTANT_MAX_US) continue;                      /* for ever */
         int64_t length = window->end_us - window->start_us;
         if (length < *length_us || (length == *length_us && window->end_us < end_us)) continue;
         *length_us = length;

@@ -186,11 +186,12 @@ struct entitlement entitlement_from(const char *text)
 #define PLANS_MAX 64
 #define ZONES_MAX 16
 
-static const struct plan *plans[PLANS_MAX]; /* the newest of each name */
+static struct plan_history *plans[PLANS_MAX];
+static uint64_t plans_generation = 1;
 
-static const struct plan **plan_place(struct bytes name)
+static struct plan_history **plan_place(struct bytes name)
 {
-    const struct plan **place = NULL;
+    struct plan_history **place = NULL;
     for (int i = PLANS_MAX; i-- > 0;) {
         if (!plans[i]) place = &plans[i];
         if (plans[i] && bytes_equal(plans[i]->name, name)) return &plans[i];
@@ -198,45 +199,70 @@ static const struct plan **plan_place(struct bytes name)
     return place;
 }
 
-static const struct plan *find_plan(struct bytes name)
+static const struct plan_history *find_plan(struct bytes name)
 {
     return *plan_place(name);
 }
 
-static const struct plan *plan_with(const struct plan *before, const char *name, int64_t revision,
-                                    const struct entitlement *entitlement)
+static void change_plan(const char *name, struct sink *change)
 {
-    struct sink bytes = {0};
-    plan_write_with(before, text_bytes(name), revision, entitlement, &bytes);
-    const struct plan *plan = plan_take(sink_content(&bytes));
-    assert_non_null(plan);
-    sink_free(&bytes);
-    return plan;
+    struct plan_history **place = plan_place(text_bytes(name));
+    assert_non_null(place);
+    struct plan_history *after = plan_history_apply(*place, text_bytes(name), sink_content(change));
+    if (!after) fail_msg("the change does not fit plan %s", name);
+    *place = after;
+    host.plans_generation = ++plans_generation;
+    sink_free(change);
 }
 
-const struct plan *plan_set(const char *name, const char *text)
+/* One resource more, another, or (without rules) none any more. */
+static void revise(const char *name, const struct plan_entry *wanted, int64_t at_us, enum plan_apply apply)
 {
-    const struct plan **place = plan_place(text_bytes(name)), *plan = NULL;
-    assert_non_null(place);
-    int64_t revision = *place ? (*place)->revision + 1 : 1;
+    struct sink change = {0};
+    const struct plan_history *plan = find_plan(text_bytes(name));
+    struct plan_entry entry = *wanted;
+    entry.revision = (plan ? plan->newest : 0) + 1;
+    plan_history_write_revision(0, at_us, true, apply, &entry, &change);
+    change_plan(name, &change);
+}
+
+static bool names_resource(const char *text, struct bytes resource)
+{
+    for (; *text != '\0'; text = strstr(text, " | ") ? strstr(text, " | ") + 3 : "") {
+        if (strncmp(text, resource.data, resource.size) == 0 && text[resource.size] == ' ') return true;
+    }
+    return false;
+}
+
+void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply)
+{
+    const struct plan_history *plan = find_plan(text_bytes(name));
+    for (uint32_t i = 0; plan && i < plan->tracks_count; i++) { /* what the text does not name goes */
+        const struct plan_revision *newest = plan->tracks[i].revisions[plan->tracks[i].count - 1];
+        struct plan_entry gone = {.entitlement = entitlement_none(newest->entry.entitlement.resource)};
+        if (newest->entry.granted && !names_resource(text, gone.entitlement.resource))
+            revise(name, &gone, at_us, apply);
+    }
     while (*text != '\0') {
         const char *end = strstr(text, " | ");
         if (!end) end = text + strlen(text);
-        struct entitlement entitlement = read_entitlement((struct words){text, end});
-        const struct plan *more = plan_with(plan, name, revision, &entitlement);
-        plan_release(plan);
-        plan = more;
+        struct plan_entry entry = {.granted = true, .entitlement = read_entitlement((struct words){text, end})};
+        revise(name, &entry, at_us, apply);
         text = *end == '\0' ? end : end + 3;
     }
-    plan_release(*place);
-    return *place = plan;
+}
+
+void plan_set(const char *name, const char *text)
+{
+    plan_set_at(name, text, 0, APPLY_FULL);
 }
 
 void plan_drop(const char *name)
 {
-    const struct plan **place = plan_place(text_bytes(name));
-    plan_release(*place);
+    struct plan_history **place = plan_place(text_bytes(name));
+    plan_history_free(*place);
     *place = NULL;
+    host.plans_generation = ++plans_generation;
 }
 
 static struct {
@@ -281,7 +307,7 @@ struct account_host host = HOST_DEFAULT;
 void catalogue_end(void)
 {
     for (int i = 0; i < PLANS_MAX; i++) {
-        plan_release(plans[i]);
+        plan_history_free(plans[i]);
         plans[i] = NULL;
     }
     for (int i = 0; i < ZONES_MAX; i++) {
@@ -314,11 +340,11 @@ struct sink bytes_of(const struct account *account)
 
 struct sink bytes_without_notes(const struct account *account)
 {
-    struct account_optional *rest = account->rest;
-    uint32_t audit_count = rest ? rest->audit_count : 0;
-    if (rest) rest->audit_count = 0; /* for a moment */
+    struct account_optional *optional = account->optional;
+    uint32_t audit_count = optional ? optional->audit_count : 0;
+    if (optional) optional->audit_count = 0; /* for a moment */
     struct sink bytes = bytes_of(account);
-    if (rest) rest->audit_count = audit_count;
+    if (optional) optional->audit_count = audit_count;
     return bytes;
 }
 
@@ -396,61 +422,63 @@ void pair_end(struct pair *pair)
     *pair = (struct pair){0};
 }
 
-static struct operation by_operator(int64_t at_us)
+static struct admin_action by_operator(int64_t at_us)
 {
-    return (struct operation){.now_us = at_us, .actor = BYTES("ops")};
+    return (struct admin_action){.now_us = at_us, .actor = BYTES("ops")};
 }
 
 void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, const char *zone, int64_t expires_us,
                     int64_t at_us)
 {
-    struct open_ask ask = {text_bytes(plan), anchor_us, expires_us, text_bytes(zone)};
-    struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, open_decide(pair->account, &host, &ask, &operation, &pair->decision));
+    struct open_request request = {.plan = text_bytes(plan), .anchor_us = anchor_us, .zone = text_bytes(zone)};
+    if (expires_us != NOT_REQUESTED) request.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = expires_us};
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, open_decide(pair->account, &host, &request, &action, &pair->decision));
 }
 
 void pair_open(struct pair *pair, const char *plan, int64_t at_us)
 {
-    pair_open_with(pair, plan, NOT_ASKED, NULL, NOT_ASKED, at_us);
+    pair_open_with(pair, plan, NOT_REQUESTED, NULL, NOT_REQUESTED, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
 }
 
-void pair_ask(struct pair *pair, const struct consume_ask *ask)
+void pair_request(struct pair *pair, const struct consume_request *request)
 {
-    PAIR_DECIDE(pair, consume_decide(pair->account, &host, ask, &pair->decision));
+    PAIR_DECIDE(pair, consume_decide(pair->account, &host, request, &pair->decision));
 }
 
-void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
-                  int64_t at_us)
+void pair_request_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
+                      int64_t at_us)
 {
     struct consume_item item = {text_bytes(resource), amount};
-    struct consume_ask ask = {.items = &item, .count = 1, .mode = mode, .id = text_bytes(id), .now_us = at_us};
-    pair_ask(pair, &ask);
+    struct consume_request request = {.items = &item, .count = 1, .mode = mode, .id = text_bytes(id), .now_us = at_us};
+    pair_request(pair, &request);
 }
 
 int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount, int64_t at_us)
 {
-    pair_ask_one(pair, resource, amount, MODE_ALL, NULL, at_us);
+    pair_request_one(pair, resource, amount, MODE_ALL, NULL, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
-    assert_int_equal(pair->decision.denied, pair->decision.verdicts[0].granted == 0);
-    return pair->decision.verdicts[0].granted;
+    assert_int_equal(pair->decision.denied, pair->decision.result.consumed.verdicts[0].granted == 0);
+    return pair->decision.result.consumed.verdicts[0].granted;
 }
 
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us)
 {
-    struct reserve_ask ask = {text_bytes(id), text_bytes(resource), amount, ttl_us, MODE_ALL, at_us};
-    PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &ask, &pair->decision));
+    struct reserve_request request = {text_bytes(id), text_bytes(resource), amount, ttl_us, MODE_ALL, at_us};
+    PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
 }
 
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
 {
-    PAIR_DECIDE(pair, commit_decide(pair->account, &host, text_bytes(id), amount, at_us, &pair->decision));
+    struct commit_request request = {.id = text_bytes(id), .amount = amount, .now_us = at_us};
+    PAIR_DECIDE(pair, commit_decide(pair->account, &host, &request, &pair->decision));
 }
 
 void pair_release(struct pair *pair, const char *id, int64_t at_us)
 {
-    PAIR_DECIDE(pair, release_decide(pair->account, &host, text_bytes(id), at_us, &pair->decision));
+    pair_commit(pair, id, 0, at_us);
 }
 
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us)
@@ -460,26 +488,27 @@ void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_u
 
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id, int64_t at_us)
 {
-    struct refund_ask ask = {.resource = text_bytes(resource),
-                             .amount = amount,
-                             .of = text_bytes(of),
-                             .id = text_bytes(id),
-                             .actor = BYTES("ops"),
-                             .reason = BYTES("because"),
-                             .now_us = at_us};
-    PAIR_DECIDE(pair, refund_decide(pair->account, &host, &ask, &pair->decision));
+    struct refund_request request = {.resource = text_bytes(resource),
+                                     .amount = amount,
+                                     .of = text_bytes(of),
+                                     .id = text_bytes(id),
+                                     .actor = BYTES("ops"),
+                                     .reason = BYTES("because"),
+                                     .now_us = at_us};
+    PAIR_DECIDE(pair, refund_decide(pair->account, &host, &request, &pair->decision));
 }
 
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us)
 {
-    struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, switch_decide(pair->account, &host, text_bytes(plan), mode, &operation, &pair->decision));
+    struct switch_request request = {.plan = text_bytes(plan), .mode = mode, .at_us = NOT_REQUESTED};
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, switch_decide(pair->account, &host, &request, &action, &pair->decision));
 }
 
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
 {
-    struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, state_decide(pair->account, &host, state, &operation, &pair->decision));
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, state_decide(pair->account, &host, state, 0, &action, &pair->decision));
 }
 
 void pair_touch(struct pair *pair, int64_t at_us)
@@ -492,54 +521,64 @@ void pair_touch(struct pair *pair, int64_t at_us)
 
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us)
 {
-    struct operation operation = by_operator(at_us);
+    struct admin_action action = by_operator(at_us);
     bool lifts = !strchr(text, ' ');
     struct entitlement entitlement = lifts ? entitlement_none(text_bytes(text)) : entitlement_from(text);
-    PAIR_DECIDE(pair, override_decide(pair->account, &host, entitlement.resource, lifts ? NULL : &entitlement, until_us,
-                                      &operation, &pair->decision));
+    struct override_request request = {.resource = entitlement.resource, .only = true, .options = OPTIONS_ALL};
+    if (!lifts) request.entitlement = &entitlement;
+    if (until_us > 0) request.until = (struct moment){.kind = MOMENT_INSTANT, .at_us = until_us};
+    PAIR_DECIDE(pair, override_decide(pair->account, &host, &request, &action, &pair->decision));
 }
 
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us)
 {
-    struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, set_decide(pair->account, &host, text_bytes(resource), used, &operation, &pair->decision));
+    struct correct_request request = {.resource = text_bytes(resource), .used = used};
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, set_decide(pair->account, &host, &request, &action, &pair->decision));
 }
 
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us)
 {
-    struct operation operation = by_operator(at_us);
-    PAIR_DECIDE(pair, reset_decide(pair->account, &host, text_bytes(resource), &operation, &pair->decision));
+    struct correct_request request = {.resource = text_bytes(resource)};
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, reset_decide(pair->account, &host, &request, &action, &pair->decision));
 }
 
-/* ---- as it stands ---------------------------------------------------------------------------------------- */
+/* ---- as of an instant ------------------------------------------------------------------------------------ */
 
-static void stand(const struct account *account, const char *resource, int64_t at_us, struct standing *standing,
-                  struct footing *footing)
+/* The account and one resource of it, settled; to be ended. */
+struct look {
+    struct account_view account;
+    struct resource_view view;
+};
+
+static void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us)
 {
-    assert_int_equal(standing_begin(standing, account, &host, at_us, false), ACCOUNT_FAULT_NONE);
-    footing_begin(standing, text_bytes(resource), footing);
-    assert_int_equal(footing_settle(standing, footing, NULL), ACCOUNT_FAULT_NONE);
-    assert_non_null(footing->entitlement);
+    assert_int_equal(account_view_begin(&look->account, account, &host, at_us), ACCOUNT_FAULT_NONE);
+    resource_view_begin(&look->account, text_bytes(resource), &look->view);
+    assert_int_equal(resource_view_settle(&look->account, &look->view, NULL), ACCOUNT_FAULT_NONE);
 }
 
 uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us)
 {
-    struct standing standing;
-    struct footing footing;
-    assert_int_equal(standing_begin(&standing, account, &host, at_us, false), ACCOUNT_FAULT_NONE);
-    footing_begin(&standing, text_bytes(resource), &footing);
-    assert_int_equal(footing_settle(&standing, &footing, NULL), ACCOUNT_FAULT_NONE);
-    return footing.entitlement ? footing.entitlement->rules_count : 0;
+    struct look look;
+    look_at(&look, account, resource, at_us);
+    uint32_t count = look.view.entitlement ? look.view.entitlement->rules_count : 0;
+    account_view_end(&look.account);
+    return count;
 }
 
 struct rule_report report_of(const struct account *account, const char *resource, uint32_t index, int64_t at_us)
 {
-    struct standing standing;
-    struct footing footing;
-    struct rule_report report;
-    stand(account, resource, at_us, &standing, &footing);
-    charge_report(&standing, &footing, index, &report);
-    return report;
+    struct look look;
+    struct resource_report report;
+    struct rule_report rule;
+    look_at(&look, account, resource, at_us);
+    assert_non_null(look.view.entitlement);
+    resource_report_begin(&report, &look.account, &look.view);
+    resource_report_rule(&report, index, &rule);
+    account_view_end(&look.account);
+    return rule;
 }
 
 int64_t used_of(const struct pair *pair, const char *resource, int64_t at_us)
@@ -559,8 +598,9 @@ int64_t remaining_of(const struct pair *pair, const char *resource, int64_t at_u
 
 struct window window_of(const struct pair *pair, const char *resource, int64_t at_us)
 {
-    struct standing standing;
-    struct footing footing;
-    stand(pair->account, resource, at_us, &standing, &footing);
-    return *footing_window(&footing, &footing.entitlement->rules[0]);
+    struct look look;
+    look_at(&look, pair->account, resource, at_us);
+    struct window window = *resource_view_window(&look.view, &look.view.entitlement->rules[0]);
+    account_view_end(&look.account);
+    return window;
 }

@@ -12,9 +12,9 @@
 
 #include "quota/account/account_codec.h"
 #include "quota/decide/admin.h"
-#include "quota/decide/charge.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/refund.h"
+#include "quota/decide/report.h"
 #include "quota/decide/reserve.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,8 +40,10 @@ struct bytes sink_content(const struct sink *sink);
 /* `resource rule word …`, as entitlement_write writes it; what cannot be used fails the test. The text must stay. */
 struct entitlement entitlement_from(const char *text);
 
-/* The next revision of a plan in the catalogue; resources stand between ` | `. Answers it, borrowed. */
-const struct plan *plan_set(const char *name, const char *text);
+/* Revisions of a plan in the configuration: its resources stand between ` | `, and what the text does not name goes.
+ * Without an instant it is in force since ever. */
+void plan_set(const char *name, const char *text);
+void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply);
 void plan_drop(const char *name);
 void catalogue_end(void);
 
@@ -63,9 +65,9 @@ void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, cons
                     int64_t at_us);
 int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount,
                      int64_t at_us); /* granted; fails on faults */
-void pair_ask(struct pair *pair, const struct consume_ask *ask);
-void pair_ask_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
-                  int64_t at_us);
+void pair_request(struct pair *pair, const struct consume_request *request);
+void pair_request_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
+                      int64_t at_us);
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us);
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us);

@@ -13,7 +13,7 @@ static void a_plain_window_needs_no_more_than_its_place(void **state)
     pair_consume(&pair, "a", 4, T);
     assert_null(pair.account->slots[0].windows[0].rest);
     assert_null(pair.account->slots[0].rest);
-    assert_null(pair.account->rest);
+    assert_null(pair.account->optional);
     size_t bytes = account_bytes(pair.account);
     pair_refund(&pair, "a", 1, NULL, NULL, T);
     assert_non_null(pair.account->slots[0].windows[0].rest);
@@ -123,7 +123,7 @@ static void windows_and_pasts_have_bounds(void **state)
                 snprintf(text + length, sizeof(text) - (size_t)length, " LIMIT 1000 %dmonth", 100 + 16 * plan + i);
         }
         pair_override(&pair, text, 0, T);
-        pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T);
+        pair_request_one(&pair, "a", 1, MODE_ALL, NULL, T);
         assert_fault(&pair, plan < 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_SLOTS);
     }
     pair_end(&pair);

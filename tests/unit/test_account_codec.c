@@ -12,8 +12,8 @@ static void do_something(struct pair *pair, int64_t now_us)
     int64_t amount = 1 + random_below(9);
     char id[3] = {'x', (char)('A' + random_below(6)), '\0'};
     switch (random_below(16)) {
-    case 0: pair_ask_one(pair, resource, amount, MODE_FORCE, id, now_us); break;
-    case 1: pair_ask_one(pair, resource, amount, MODE_UPTO, id, now_us); break;
+    case 0: pair_request_one(pair, resource, amount, MODE_FORCE, id, now_us); break;
+    case 1: pair_request_one(pair, resource, amount, MODE_UPTO, id, now_us); break;
     case 2: pair_reserve(pair, id, resource, amount, amount * 6 * H, now_us); break;
     case 3: pair_commit(pair, id, random_between(-1, 3), now_us); break;
     case 4: pair_release(pair, id, now_us); break;
@@ -26,7 +26,7 @@ static void do_something(struct pair *pair, int64_t now_us)
     case 11: pair_set(pair, resource, amount, now_us); break;
     case 12: pair_reset(pair, amount & 1 ? resource : NULL, now_us); break;
     case 13: pair_touch(pair, now_us); break;
-    default: pair_ask_one(pair, resource, amount, MODE_ALL, NULL, now_us); break;
+    default: pair_request_one(pair, resource, amount, MODE_ALL, NULL, now_us); break;
     }
 }
 
@@ -121,7 +121,7 @@ static void mutated_effects_are_refused_or_understood(void **state)
         struct sink value = bytes_of(pair.account), wire = {0};
         for (int tries = 0; tries < 20 && wire.size == 0; tries++) {
             struct consume_item items[] = {{BYTES("a"), 1}, {BYTES("b"), 1}, {BYTES("c"), 1}};
-            struct consume_ask ask = {.items = items,
+            struct consume_request request = {.items = items,
                                       .count = 3,
                                       .batch = true,
                                       .any = tries > 2,

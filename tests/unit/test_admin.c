@@ -16,7 +16,7 @@ static void opening_again_is_harmless(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
     plan_set("team", "a LIMIT 20 1h");
-    pair_open_with(&pair, "none", NOT_ASKED, NULL, NOT_ASKED, T);
+    pair_open_with(&pair, "none", NOT_REQUESTED, NULL, NOT_REQUESTED, T);
     assert_fault(&pair, ACCOUNT_FAULT_PLAN);
     assert_null(pair.account);
     pair_open_with(&pair, "pro", T - 5, "Europe/Berlin", T + D, T);
@@ -28,14 +28,14 @@ static void opening_again_is_harmless(void **state)
     pair_open(&pair, "pro", T + S);
     assert_int_equal(pair.decision.changes.size, 0);
     /* other content */
-    pair_open_with(&pair, "team", NOT_ASKED, NULL, NOT_ASKED, T + S);
+    pair_open_with(&pair, "team", NOT_REQUESTED, NULL, NOT_REQUESTED, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_OPEN);
-    pair_open_with(&pair, "pro", T, NULL, NOT_ASKED, T + S);
+    pair_open_with(&pair, "pro", T, NULL, NOT_REQUESTED, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_OPEN);
-    pair_open_with(&pair, "pro", NOT_ASKED, "UTC", NOT_ASKED, T + S);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, "UTC", NOT_REQUESTED, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_OPEN);
     /* it renews */
-    pair_open_with(&pair, "pro", NOT_ASKED, NULL, T + 2 * D, T + S);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, NULL, T + 2 * D, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     assert_int_equal(account_expires_us(pair.account), T + 2 * D);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
@@ -74,7 +74,7 @@ static void at_its_end_an_account_falls_to_the_default_plan(void **state)
     plan_set("pro", "a LIMIT 10 1h");
     plan_set("free", "a LIMIT 2 1h");
     host.default_plan = BYTES("free");
-    pair_open_with(&pair, "pro", NOT_ASKED, NULL, T + 90 * MICROS_PER_MINUTE, T);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, NULL, T + 90 * MICROS_PER_MINUTE, T);
     int64_t end_us = T + 90 * MICROS_PER_MINUTE;
     pair_consume(&pair, "a", 5, T + H);
     assert_int_equal(limit_of(&pair, "a", end_us - 1), 10);
@@ -99,7 +99,7 @@ static void without_a_default_plan_it_falls_into_nothing(void **state)
     (void)state;
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
-    pair_open_with(&pair, "pro", NOT_ASKED, NULL, T + S, T);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, NULL, T + S, T);
     pair_consume(&pair, "a", 5, T);
     pair_switch(&pair, "pro", SWITCH_FULL, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_EXPIRED);
@@ -107,7 +107,7 @@ static void without_a_default_plan_it_falls_into_nothing(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_EXPIRED);
     pair_set(&pair, "a", 0, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_EXPIRED);
-    pair_open_with(&pair, "pro", NOT_ASKED, NULL, T + 3 * H, T + S);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, NULL, T + 3 * H, T + S);
     assert_int_equal(remaining_of(&pair, "a", T + S), 5);
     pair_end(&pair);
 }
@@ -168,7 +168,7 @@ static void flipping_plans_mints_nothing(void **state)
     for (int run = 0; run < 100; run++) {
         struct pair pair = {0};
         int64_t now_us = T;
-        pair_open_with(&pair, "pro", T, "Europe/Berlin", NOT_ASKED, T);
+        pair_open_with(&pair, "pro", T, "Europe/Berlin", NOT_REQUESTED, T);
         pair_consume(&pair, "a", 1, T);
         for (int flip = 0; flip < 6; flip++) {
             now_us += random_between(0, 4 * D);
@@ -206,7 +206,7 @@ static void a_plan_that_comes_after_the_end_never_comes(void **state)
     host.default_plan = BYTES("free");
     for (int touched = 0; touched < 2; touched++) {
         struct pair pair = {0};
-        pair_open_with(&pair, "pro", NOT_ASKED, NULL, T + H, T);
+        pair_open_with(&pair, "pro", NOT_REQUESTED, NULL, T + H, T);
         pair_consume(&pair, "a", 1, T);
         pair_switch(&pair, "team", SWITCH_END, T);
         if (touched) pair_consume(&pair, "a", 1, T + 2 * H);
@@ -247,7 +247,7 @@ static void suspended_and_resumed(void **state)
     pair_state(&pair, ACCOUNT_SUSPENDED, T + S);
     pair_state(&pair, ACCOUNT_SUSPENDED, T + S);
     assert_int_equal(pair.decision.changes.size, 0);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + S);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
     pair_state(&pair, ACCOUNT_ACTIVE, T + S);
     assert_int_equal(pair_consume(&pair, "a", 6, T + S), 6);
@@ -316,7 +316,7 @@ static void entitlement_of_its_own_are_lifted(void **state)
     assert_int_equal(limit_of(&pair, "a", T), 10);
     assert_int_equal(used_of(&pair, "a", T), 12);
     pair_override(&pair, "b", 0, T);
-    pair_ask_one(&pair, "b", 1, MODE_ALL, NULL, T);
+    pair_request_one(&pair, "b", 1, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
     pair_end(&pair);
 }

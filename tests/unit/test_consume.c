@@ -23,9 +23,9 @@ static void run_rows(const char *plan, const struct row *rows, size_t count)
     pair_open(&pair, "pro", T);
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
-        pair_ask_one(&pair, row->resource, row->amount, row->mode, NULL, T + row->at_us);
+        pair_request_one(&pair, row->resource, row->amount, row->mode, NULL, T + row->at_us);
         assert_fault(&pair, ACCOUNT_FAULT_NONE);
-        const struct verdict *got = &pair.decision.verdicts[0];
+        const struct verdict *got = &pair.decision.result.consumed.verdicts[0];
         bool same = got->granted == row->granted && got->limit == row->limit && got->remaining == row->remaining &&
                     got->wait_us == row->wait_us && got->reset_us == row->reset_us && got->rule == row->rule;
         if (!same) {
@@ -124,24 +124,24 @@ static void who_may_not_ask(void **state)
     (void)state;
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
-    pair_ask_one(&pair, "a", 1, MODE_ALL, "id", T);
+    pair_request_one(&pair, "a", 1, MODE_ALL, "id", T);
     assert_fault(&pair, ACCOUNT_FAULT_MISSING);
     pair_open_with(&pair, "pro", T + D, NULL, T + 3 * D, T);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + D - 1);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, T + D - 1);
     assert_fault(&pair, ACCOUNT_FAULT_NOT_STARTED);
     assert_int_equal(pair_consume(&pair, "a", 1, T + D), 1);
-    pair_ask_one(&pair, "b", 1, MODE_ALL, NULL, T + D);
+    pair_request_one(&pair, "b", 1, MODE_ALL, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
     assert_true(bytes_equal(pair.decision.about, BYTES("b")));
     pair_state(&pair, ACCOUNT_SUSPENDED, T + D);
-    pair_ask_one(&pair, "a", 1, MODE_PEEK, NULL, T + D);
+    pair_request_one(&pair, "a", 1, MODE_PEEK, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
     pair_state(&pair, ACCOUNT_ACTIVE, T + D);
     assert_int_equal(pair_consume(&pair, "a", 1, T + 3 * D - 1), 1);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + 3 * D);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, T + 3 * D);
     assert_fault(&pair, ACCOUNT_FAULT_EXPIRED);
     pair_state(&pair, ACCOUNT_CLOSED, T + 3 * D);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T + 3 * D);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, T + 3 * D);
     assert_fault(&pair, ACCOUNT_FAULT_CLOSED);
     pair_end(&pair);
 }
@@ -152,14 +152,14 @@ static void nothing_wraps(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT -1 1h COST 2 | b LIMIT -1 1h | c LIMIT 5 1h");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", INT64_MAX, MODE_ALL, NULL, T);
+    pair_request_one(&pair, "a", INT64_MAX, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     assert_int_equal(pair_consume(&pair, "b", INT64_MAX, T), INT64_MAX);
-    pair_ask_one(&pair, "b", 1, MODE_ALL, NULL, T);
+    pair_request_one(&pair, "b", 1, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
-    pair_ask_one(&pair, "c", INT64_MAX, MODE_FORCE, NULL, T);
+    pair_request_one(&pair, "c", INT64_MAX, MODE_FORCE, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    pair_ask_one(&pair, "c", INT64_MAX, MODE_FORCE, NULL, T);
+    pair_request_one(&pair, "c", INT64_MAX, MODE_FORCE, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     assert_int_equal(used_of(&pair, "c", T), INT64_MAX);
     pair_end(&pair);
@@ -171,12 +171,12 @@ static void an_account_opens_itself_where_it_may(void **state)
     struct pair pair = {0};
     plan_set("free", "a LIMIT 10 1h");
     host.default_plan = BYTES("free");
-    pair_ask_one(&pair, "a", 3, MODE_ALL, NULL, T);
+    pair_request_one(&pair, "a", 3, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_MISSING);
     host.auto_open = true;
-    pair_ask_one(&pair, "a", 11, MODE_ALL, NULL, T);
+    pair_request_one(&pair, "a", 11, MODE_ALL, NULL, T);
     assert_true(pair.decision.denied && !pair.account); /* a denial makes nothing */
-    pair_ask_one(&pair, "a", 3, MODE_PEEK, NULL, T);
+    pair_request_one(&pair, "a", 3, MODE_PEEK, NULL, T);
     assert_null(pair.account);
     assert_int_equal(pair_consume(&pair, "a", 3, T + 5), 3);
     assert_int_equal(pair.account->anchor_us, T + 5);
@@ -193,37 +193,37 @@ static void asked_again_the_answer_is_the_same(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", 4, MODE_ALL, "x", T);
-    struct verdict first = pair.decision.verdicts[0];
+    pair_request_one(&pair, "a", 4, MODE_ALL, "x", T);
+    struct verdict first = pair.decision.result.consumed.verdicts[0];
     assert_false(pair.decision.replayed);
     pair_consume(&pair, "a", 5, T + S);
     for (int64_t later_us = 0; later_us < KEPT; later_us += KEPT / 7 + 1) {
-        pair_ask_one(&pair, "a", 4, later_us & 1 ? MODE_PEEK : MODE_ALL, "x", T + later_us);
+        pair_request_one(&pair, "a", 4, later_us & 1 ? MODE_PEEK : MODE_ALL, "x", T + later_us);
         assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
-        struct verdict again = pair.decision.verdicts[0];
+        struct verdict again = pair.decision.result.consumed.verdicts[0];
         assert_int_equal(again.granted, first.granted);
         assert_int_equal(again.remaining, first.remaining);
         assert_int_equal(millis_ceil(again.reset_us), millis_ceil(first.reset_us));
     }
-    pair_ask_one(&pair, "a", 5, MODE_ALL, "x", T + S);
+    pair_request_one(&pair, "a", 5, MODE_ALL, "x", T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    pair_ask_one(&pair, "a", 4, MODE_UPTO, "x", T + S);
+    pair_request_one(&pair, "a", 4, MODE_UPTO, "x", T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    pair_ask_one(&pair, "a", 4, MODE_FORCE, "x", T + S);
+    pair_request_one(&pair, "a", 4, MODE_FORCE, "x", T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     /* another resource's ids are others, and so are those of batches */
-    pair_ask_one(&pair, "b", 1, MODE_ALL, "x", T + S);
+    pair_request_one(&pair, "b", 1, MODE_ALL, "x", T + S);
     assert_false(pair.decision.replayed);
     struct consume_item items[] = {{BYTES("a"), 1}, {BYTES("b"), 2}};
-    struct consume_ask batch = {.items = items, .count = 2, .batch = true, .id = BYTES("x"), .now_us = T + S};
-    pair_ask(&pair, &batch);
+    struct consume_request batch = {.items = items, .count = 2, .batch = true, .id = BYTES("x"), .now_us = T + S};
+    pair_request(&pair, &batch);
     assert_false(pair.decision.replayed);
     assert_int_equal(used_of(&pair, "a", T + S), 10);
     assert_int_equal(used_of(&pair, "b", T + S), 3);
     /* forgotten exactly at its end */
-    pair_ask_one(&pair, "a", 4, MODE_ALL, "x", T + KEPT - 1);
+    pair_request_one(&pair, "a", 4, MODE_ALL, "x", T + KEPT - 1);
     assert_true(pair.decision.replayed);
-    pair_ask_one(&pair, "a", 4, MODE_ALL, "x", T + KEPT);
+    pair_request_one(&pair, "a", 4, MODE_ALL, "x", T + KEPT);
     assert_false(pair.decision.replayed);
     pair_end(&pair);
 }
@@ -235,16 +235,16 @@ static void denials_are_remembered_where_they_stick(void **state)
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     struct consume_item item = {BYTES("a"), 11};
-    struct consume_ask ask = {.items = &item, .count = 1, .id = BYTES("x"), .now_us = T};
-    pair_ask(&pair, &ask);
+    struct consume_request request = {.items = &item, .count = 1, .id = BYTES("x"), .now_us = T};
+    pair_request(&pair, &ask);
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
     ask.sticky = true;
-    pair_ask(&pair, &ask);
+    pair_request(&pair, &ask);
     assert_true(pair.decision.denied && pair.decision.changes.size > 0);
     pair_override(&pair, "a LIMIT 20 1h", 0, T);
-    pair_ask(&pair, &ask);
+    pair_request(&pair, &ask);
     assert_true(pair.decision.replayed);
-    assert_int_equal(pair.decision.verdicts[0].granted, 0);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
     assert_int_equal(used_of(&pair, "a", T), 0);
     pair_refund(&pair, "a", 1, "x", NULL, T); /* nothing was taken */
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
@@ -258,14 +258,14 @@ static void records_have_a_bound(void **state)
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     host.records_max = 2;
-    pair_ask_one(&pair, "a", 1, MODE_ALL, "1", T);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, "2", T);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, "3", T + 1);
+    pair_request_one(&pair, "a", 1, MODE_ALL, "1", T);
+    pair_request_one(&pair, "a", 1, MODE_ALL, "2", T);
+    pair_request_one(&pair, "a", 1, MODE_ALL, "3", T + 1);
     assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
     assert_int_equal(used_of(&pair, "a", T), 2);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, "1", T + 1); /* known ids are answered */
+    pair_request_one(&pair, "a", 1, MODE_ALL, "1", T + 1); /* known ids are answered */
     assert_true(pair.decision.replayed);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, "3", T + KEPT);
+    pair_request_one(&pair, "a", 1, MODE_ALL, "3", T + KEPT);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     assert_int_equal(receipts_count(account_receipts(pair.account)), 1);
     pair_end(&pair);
@@ -281,22 +281,22 @@ static void all_or_nobody(void **state)
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 5 ROLLING 1h | c RATE FIXED 3 1s");
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 4}, {BYTES("b"), 5}, {BYTES("c"), 3}};
-    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .id = BYTES("x"), .now_us = T};
-    pair_ask(&pair, &ask);
+    struct consume_request request = {.items = items, .count = 3, .batch = true, .id = BYTES("x"), .now_us = T};
+    pair_request(&pair, &ask);
     assert_false(pair.decision.denied);
-    assert_int_equal(pair.decision.verdicts[0].granted, 4);
-    assert_int_equal(pair.decision.verdicts[1].remaining, 0);
-    pair_ask(&pair, &ask);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 4);
+    assert_int_equal(pair.decision.result.consumed.verdicts[1].remaining, 0);
+    pair_request(&pair, &ask);
     assert_true(pair.decision.replayed);
-    assert_int_equal(pair.decision.verdicts_count, 3);
+    assert_int_equal(pair.decision.result.consumed.count, 3);
     ask.id = BYTES("y");
     ask.now_us = T + S;
-    pair_ask(&pair, &ask); /* b has none left */
+    pair_request(&pair, &ask); /* b has none left */
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
-    for (int i = 0; i < 3; i++) assert_int_equal(pair.decision.verdicts[i].granted, 0);
+    for (int i = 0; i < 3; i++) assert_int_equal(pair.decision.result.consumed.verdicts[i].granted, 0);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
     items[1].resource = BYTES("d");
-    pair_ask(&pair, &ask);
+    pair_request(&pair, &ask);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
     assert_true(bytes_equal(pair.decision.about, BYTES("d")));
     pair_end(&pair);
@@ -309,22 +309,22 @@ static void the_first_that_admits(void **state)
     plan_set("pro", "a LIMIT 1 1h | b LIMIT 2 1h | c LIMIT 3 1h");
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 2}, {BYTES("b"), 2}, {BYTES("c"), 2}};
-    struct consume_ask ask = {.items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
-    pair_ask(&pair, &ask);
-    assert_int_equal(pair.decision.verdicts[0].granted, 0);
-    assert_int_equal(pair.decision.verdicts[1].granted, 2);
-    assert_int_equal(pair.decision.verdicts[2].granted, 0);
+    struct consume_request request = {.items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
+    pair_request(&pair, &ask);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
+    assert_int_equal(pair.decision.result.consumed.verdicts[1].granted, 2);
+    assert_int_equal(pair.decision.result.consumed.verdicts[2].granted, 0);
     ask.any = false;
-    pair_ask(&pair, &ask);
+    pair_request(&pair, &ask);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     ask.any = true;
-    pair_ask(&pair, &ask);
+    pair_request(&pair, &ask);
     assert_true(pair.decision.replayed);
     assert_int_equal(used_of(&pair, "c", T), 0);
     ask.id = BYTES("");
-    pair_ask(&pair, &ask);
-    assert_int_equal(pair.decision.verdicts[2].granted, 2);
-    pair_ask(&pair, &ask);
+    pair_request(&pair, &ask);
+    assert_int_equal(pair.decision.result.consumed.verdicts[2].granted, 2);
+    pair_request(&pair, &ask);
     assert_true(pair.decision.denied);
     pair_refund(&pair, "b", 2, "x", NULL, T);
     assert_int_equal(pair.decision.numbers[0], 2);
@@ -379,8 +379,8 @@ static void grants_are_what_the_sums_allow(void **state)
             int64_t amount = 1 + random_below(7), left = room(&ledger, instant_us) / 2;
             enum request_mode mode = (enum request_mode)random_below(3);
             int64_t wanted = mode == MODE_UPTO ? min_i64(amount, left) : amount <= left ? amount : 0;
-            pair_ask_one(&pair, "a", amount, mode, NULL, now_us);
-            const struct verdict *got = &pair.decision.verdicts[0];
+            pair_request_one(&pair, "a", amount, mode, NULL, now_us);
+            const struct verdict *got = &pair.decision.result.consumed.verdicts[0];
             assert_int_equal(got->granted, wanted);
             if (got->granted == 0 && got->wait_us != NEVER_US) { /* not a moment earlier, and then really */
                 int64_t units = 2 * (mode == MODE_UPTO ? 1 : amount);

@@ -74,9 +74,9 @@ static void do_act(struct pair *pair, const struct act *act, int64_t at_us)
     switch (act->what) {
     case 0:
     case 1:
-    case 2: pair_ask_one(pair, act->resource, act->amount, MODE_ALL, NULL, at_us); break;
-    case 3: pair_ask_one(pair, act->resource, act->amount, MODE_FORCE, act->id, at_us); break;
-    case 4: pair_ask_one(pair, act->resource, act->amount, MODE_UPTO, act->id, at_us); break;
+    case 2: pair_request_one(pair, act->resource, act->amount, MODE_ALL, NULL, at_us); break;
+    case 3: pair_request_one(pair, act->resource, act->amount, MODE_FORCE, act->id, at_us); break;
+    case 4: pair_request_one(pair, act->resource, act->amount, MODE_UPTO, act->id, at_us); break;
     case 5: pair_reserve(pair, act->id, act->resource, act->amount, act->amount * 40 * H, at_us); break;
     case 6: pair_release(pair, act->id, at_us); break;
     case 7: pair_refund(pair, act->resource, act->amount, act->id, NULL, at_us); break;
@@ -118,7 +118,7 @@ static void tell_story(const struct story *story, int run)
     boundaries.count = 0;
     add_boundaries(&boundaries, "pro", zone, at(story->anchor), until_us);
     add_boundaries(&boundaries, "team", zone, at(story->anchor), until_us);
-    int64_t expires_us = story->expires_us ? begin_us + story->expires_us : NOT_ASKED;
+    int64_t expires_us = story->expires_us ? begin_us + story->expires_us : NOT_REQUESTED;
     pair_open_with(&lazy, "pro", at(story->anchor), story->zone, expires_us, begin_us);
     pair_open_with(&eager, "pro", at(story->anchor), story->zone, expires_us, begin_us);
     while (next < boundaries.count && boundaries.instants_us[next] <= begin_us) next++;
@@ -201,8 +201,8 @@ static void nor_does_it_where_the_plan_ends(void **state)
         for (int i = 0; i < 4; i++) {
             now_us += random_between(0, 10 * D);
             int64_t amount = 1 + random_below(4);
-            pair_ask_one(&lazy, i & 1 ? "a" : "b", amount, MODE_ALL, NULL, now_us);
-            pair_ask_one(&eager, i & 1 ? "a" : "b", amount, MODE_ALL, NULL, now_us);
+            pair_request_one(&lazy, i & 1 ? "a" : "b", amount, MODE_ALL, NULL, now_us);
+            pair_request_one(&eager, i & 1 ? "a" : "b", amount, MODE_ALL, NULL, now_us);
         }
         for (; now_us < begin_us + 150 * D; now_us += random_between(1, 4 * D)) pair_touch(&eager, now_us);
         pair_touch(&lazy, now_us);
@@ -221,7 +221,7 @@ static void cycles_begin_on_the_wall_clock_of_the_account(void **state)
     (void)state;
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 day CALENDAR");
-    pair_open_with(&pair, "pro", NOT_ASKED, "Europe/Berlin", NOT_ASKED, at("2025-03-29T12:00:00"));
+    pair_open_with(&pair, "pro", NOT_REQUESTED, "Europe/Berlin", NOT_REQUESTED, at("2025-03-29T12:00:00"));
     pair_consume(&pair, "a", 10, at("2025-03-29T12:00:00"));
     assert_int_equal(remaining_of(&pair, "a", at("2025-03-29T22:59:59")), 0);
     assert_int_equal(remaining_of(&pair, "a", at("2025-03-29T23:00:00")), 10);
@@ -237,8 +237,8 @@ static void a_zone_that_is_gone_is_missed_only_when_a_cycle_ends(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 day");
     int64_t begin_us = at("2025-03-29T12:00:00");
-    pair_open_with(&pair, "pro", NOT_ASKED, "Europe/Nowhere", NOT_ASKED, begin_us);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, begin_us);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, "Europe/Nowhere", NOT_REQUESTED, begin_us);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, begin_us);
     assert_fault(&pair, ACCOUNT_FAULT_ZONE);
     pair_end(&pair);
 }
@@ -273,7 +273,7 @@ static void limits_of_idle_cycles_are_cut_by_what_is_repaid(void **state)
     for (int touched = 0; touched < 2; touched++) {
         struct pair pair = {0};
         pair_open(&pair, "pro", begin_us);
-        pair_ask_one(&pair, "a", 35, MODE_FORCE, NULL, begin_us);
+        pair_request_one(&pair, "a", 35, MODE_FORCE, NULL, begin_us);
         for (int i = 1; touched && i < 6; i++) pair_touch(&pair, begin_us + i * H);
         pair_touch(&pair, begin_us + 6 * H);
         const struct history *history = pair.account->slots[0].rest->pasts[0].history;
@@ -298,7 +298,7 @@ static void a_clock_that_steps_back_reopens_nothing(void **state)
     assert_int_equal(used_of(&pair, "a", begin_us), 3);
     assert_int_equal(pair_consume(&pair, "a", 7, begin_us), 7);
     assert_int_equal(pair_consume(&pair, "a", 1, begin_us), 0);
-    assert_int_equal(pair.decision.verdicts[0].wait_us, H);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, H);
     assert_int_equal(pair.account->settled_us, begin_us + H);
     pair_end(&pair);
 }

@@ -18,8 +18,8 @@ static void never_more_than_was_taken(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 100 1h LIMIT 50 ROLLING 2h COST 2 | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", 10, MODE_ALL, "x", T);
-    pair_ask_one(&pair, "a", 5, MODE_ALL, "y", T + S);
+    pair_request_one(&pair, "a", 10, MODE_ALL, "x", T);
+    pair_request_one(&pair, "a", 5, MODE_ALL, "y", T + S);
     pair_refund(&pair, "a", 4, "x", NULL, T + S);
     assert_numbers(&pair, 4, 0, 28);
     assert_int_equal(used_of(&pair, "a", T + S), 22);
@@ -70,7 +70,7 @@ static void asked_again_nothing_more_returns(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", 8, MODE_ALL, "x", T);
+    pair_request_one(&pair, "a", 8, MODE_ALL, "x", T);
     pair_refund(&pair, "a", 3, "x", "refund", T);
     assert_numbers(&pair, 3, 0, 5);
     pair_consume(&pair, "a", 1, T);
@@ -96,7 +96,7 @@ static void closed_cycles_take_back(void **state)
     for (int touched = 0; touched < 2; touched++) {
         struct pair pair = {0};
         pair_open(&pair, "pro", T);
-        pair_ask_one(&pair, "a", 8, MODE_ALL, "x", T);
+        pair_request_one(&pair, "a", 8, MODE_ALL, "x", T);
         if (touched) pair_touch(&pair, T + H);
         pair_refund(&pair, "a", 3, "x", NULL, T + H);
         assert_numbers(&pair, 3, 0, 10);
@@ -118,7 +118,7 @@ static void overdrafts_that_return_are_not_repaid(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h BURST 100 REPAY");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", 18, MODE_ALL, "x", T);
+    pair_request_one(&pair, "a", 18, MODE_ALL, "x", T);
     pair_touch(&pair, T + H);
     assert_int_equal(limit_of(&pair, "a", T + H), 2);
     pair_refund(&pair, "a", 5, "x", NULL, T + H);
@@ -135,7 +135,7 @@ static void refunds_have_bounds(void **state)
     plan_set("pro", "a LIMIT 10 1h REFUNDS MAX 4 | b LIMIT 10 1h REFUNDS WITHIN 10s | c LIMIT 10 1h REFUNDS MAX 0");
     pair_open(&pair, "pro", T);
     const char *const names[] = {"a", "b", "c"};
-    for (int i = 0; i < 3; i++) pair_ask_one(&pair, names[i], 8, MODE_ALL, "x", T);
+    for (int i = 0; i < 3; i++) pair_request_one(&pair, names[i], 8, MODE_ALL, "x", T);
     /* MAX counts all refunds of a cycle */
     pair_refund(&pair, "a", 5, "x", NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
@@ -179,7 +179,7 @@ static void a_warning_that_has_fired_stays(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h WARN 50 80");
     pair_open(&pair, "pro", T);
-    pair_ask_one(&pair, "a", 8, MODE_ALL, "x", T);
+    pair_request_one(&pair, "a", 8, MODE_ALL, "x", T);
     pair_refund(&pair, "a", 8, "x", NULL, T);
     assert_int_equal(window_of(&pair, "a", T).warned_bp, 8000);
     assert_int_equal(window_of(&pair, "a", T + H).warned_bp, 0);
@@ -221,8 +221,8 @@ static void refunds_agree_with_a_list(void **state)
             if (count == 0 || random_below(2)) {
                 int64_t amount = 1 + random_below(12);
                 id[1] = (char)('A' + count);
-                pair_ask_one(&pair, "a", amount, MODE_UPTO, id, now_us);
-                taken[count].granted = pair.decision.verdicts[0].granted;
+                pair_request_one(&pair, "a", amount, MODE_UPTO, id, now_us);
+                taken[count].granted = pair.decision.result.consumed.verdicts[0].granted;
                 taken[count].returned = 0;
                 taken[count].at_us = now_us;
                 count += taken[count].granted > 0;

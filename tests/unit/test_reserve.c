@@ -31,12 +31,12 @@ static void what_is_reserved_is_gone_until_it_is_resolved(void **state)
     plan_set("pro", "a LIMIT 10 1h COST 2");
     pair_open(&pair, "pro", T);
     pair_reserve(&pair, "r1", "a", 3, 10 * S, T);
-    assert_int_equal(pair.decision.verdicts[0].granted, 3);
-    assert_int_equal(pair.decision.verdicts[0].remaining, 4);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 3);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].remaining, 4);
     assert_int_equal(used_of(&pair, "a", T), 0);
     assert_int_equal(remaining_of(&pair, "a", T), 4);
     assert_int_equal(pair_consume(&pair, "a", 3, T), 0);
-    assert_int_equal(pair.decision.verdicts[0].wait_us, 10 * S); /* when it runs out */
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, 10 * S); /* when it runs out */
     pair_commit(&pair, "r1", 4, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_BEYOND_HOLD);
     assert_int_equal(pair.decision.bound, 3);
@@ -94,7 +94,7 @@ static void it_expires_exactly_on_every_path(void **state)
     assert_int_equal(report_of(pair.account, "a", 0, end_us - 1).held, 10);
     assert_int_equal(report_of(pair.account, "a", 1, end_us - 1).remaining, 0);
     assert_int_equal(pair_consume(&pair, "a", 1, end_us - 1), 0);
-    assert_int_equal(pair.decision.verdicts[0].wait_us, 1);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, 1);
     assert_int_equal(report_of(pair.account, "a", 0, end_us).held, 0);
     assert_int_equal(report_of(pair.account, "a", 1, end_us).remaining, 10);
     pair_commit(&pair, "r1", 1, end_us);
@@ -149,8 +149,8 @@ static void reserving_again_answers_the_same(void **state)
     pair_consume(&pair, "a", 1, T);
     pair_reserve(&pair, "r1", "a", 4, 99 * S, T + S);
     assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
-    assert_int_equal(pair.decision.verdicts[0].granted, 4);
-    assert_int_equal(pair.decision.verdicts[0].remaining, 6);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 4);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].remaining, 6);
     pair_reserve(&pair, "r1", "a", 5, 10 * S, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
@@ -163,7 +163,7 @@ static void reserving_again_answers_the_same(void **state)
     ask.amount = 99;
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &ask, &pair.decision);
-    assert_int_equal(pair.decision.verdicts[0].granted, 5);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 5);
     pair_end(&pair);
 }
 
@@ -209,7 +209,7 @@ static void what_is_held_never_wraps(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     pair_reserve(&pair, "r2", "a", 5, H, T);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    pair_ask_one(&pair, "a", 1, MODE_ALL, NULL, T);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_OVERFLOW);
     pair_commit(&pair, "r1", -1, T);
     pair_commit(&pair, "r2", -1, T);
@@ -286,8 +286,8 @@ static void waits_of_rolling_windows_are_exact(void **state)
             for (int64_t later_us = 0; later_us < 80 * S && wanted_us < 0; later_us += S) {
                 if (remaining_of(&pair, "a", now_us + later_us) >= amount) wanted_us = later_us;
             }
-            pair_ask_one(&pair, "a", amount, MODE_PEEK, NULL, now_us);
-            assert_int_equal(pair.decision.verdicts[0].wait_us, wanted_us);
+            pair_request_one(&pair, "a", amount, MODE_PEEK, NULL, now_us);
+            assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, wanted_us);
         }
         pair_end(&pair);
     }

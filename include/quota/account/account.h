@@ -38,11 +38,11 @@ struct stored_audit_entry {
 
 /* What few accounts have. */
 struct account_optional {
-    int64_t expires_us;         /* 0 = never */
-    int64_t suspended_until_us; /* 0 = until it is resumed */
-    int64_t opened_us;          /* 0 = at the anchor */
-    const struct interned_string *then;   /* the plan it falls to when it expires; NULL = the server's default */
-    const struct plan *next;    /* a plan that is still to come */
+    int64_t expires_us;                 /* 0 = never */
+    int64_t suspended_until_us;         /* 0 = until it is resumed */
+    int64_t opened_us;                  /* 0 = at the anchor */
+    const struct interned_string *then; /* the plan it falls to when it expires; NULL = the server's default */
+    const struct plan *next;            /* a plan that is still to come */
     int64_t next_us;
     uint8_t next_how;     /* enum switch_how */
     uint16_t *slot_index; /* more than SLOTS_FEW slots by the hash of their names: number + 1, 0 = free */

@@ -68,10 +68,10 @@ static inline void decision_add_cause(struct account_decision *decision, const s
     const struct quota_rule *rule = &view->entitlement->rules[verdict->rule];
     decision->causes[decision->causes_count++] =
         (struct refusal){.resource = view->resource,
-                       .slot = view->index,
-                       .rule = verdict->rule,
-                       .period = rule->kind == QUOTA_LIMIT ? quota_rule_code(rule) : 0,
-                       .wait_us = verdict->wait_us};
+                         .slot = view->index,
+                         .rule = verdict->rule,
+                         .period = rule->kind == QUOTA_LIMIT ? quota_rule_code(rule) : 0,
+                         .wait_us = verdict->wait_us};
 }
 
 static inline void account_decision_end(struct account_decision *decision)

@@ -20,7 +20,7 @@ struct resource_view {
     const struct entitlement *entitlement; /* what holds; NULL = the plan does not know the resource */
     bool override_ended;                   /* the stored override ran out */
     int64_t rates_us;   /* since when its RATEs are other ones than before; 0 = as long as is stored */
-    int64_t generation;                    /* of consumptions (window.h) */
+    int64_t generation; /* of consumptions (window.h) */
     uint32_t windows_count;
     struct window windows[SLOT_WINDOWS_MAX];
     bool fresh[SLOT_WINDOWS_MAX]; /* not stored */
