@@ -75,6 +75,7 @@ class Stream:
         elif name == "boundary":
             self.clock(max(self.next_event() + words[0], 1))
         elif name in ("plan", "unplan", "cancel"):
+            self.clock(self.now + 1)  # what ends at this very instant may be written down, or not yet
             {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
         else:
             self.ask(name, *LINES[name](self, *words))

@@ -230,4 +230,4 @@ def figures(account):
     """What a customer can see, without who did what: for comparing."""
     info = account.info()
     del info["notes"]
-    return info, [account.history(name) for name in sorted({**account.parts, **account.slots})]
+    return info, [account.history(name) for name in sorted(account.slots)]
