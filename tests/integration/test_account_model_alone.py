@@ -10,7 +10,8 @@ from hypothesis import given, seed, settings
 
 from account_model import FOREVER, Refused, Silent, figures
 from account_streams import STEPS, accounts_drawn
-from test_account_model import DRAWN, IN_A_STREAM, OPERATIONS, SEED, Stream, tells_apart
+from subjects import ModelQuota
+from test_account_model import DRAWN, IN_A_STREAM, OPERATIONS, SEED, Stream, follow, follow_both, tells_apart
 
 EXAMPLES = max(OPERATIONS // 6 // IN_A_STREAM, 1)
 
@@ -132,3 +133,18 @@ def check(account, now, resource, amount):
         return account.look(now).consume(resource, amount, "CHECK")
     except (Refused, Silent) as error:
         return str(error)
+
+
+@seed(SEED + 3)
+@settings(max_examples=EXAMPLES, **DRAWN)
+@given(drawn=accounts_drawn(), steps=STEPS)
+def test_lines_say_what_the_model_is_asked(drawn, steps):
+    """The driver against a model that reads the lines as they are typed: what it types, and how it compares."""
+    follow(ModelQuota(), drawn, steps)
+
+
+@seed(SEED + 4)
+@settings(max_examples=EXAMPLES, **DRAWN)
+@given(drawn=accounts_drawn(), steps=STEPS)
+def test_touching_an_account_changes_nothing_that_shows(drawn, steps):
+    follow_both(ModelQuota(), drawn, steps)
