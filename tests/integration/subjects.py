@@ -197,7 +197,7 @@ class ModelQuota:
     def on_override(self, words):
         name, resource = words.next(), words.next()
         if words.take("LIFT"):
-            return self.ask(name, "lift", resource)
+            return self.ask(name, "lift", resource, reason=words.pairs().get("REASON", ""))
         only, check = words.take("ONLY"), words.take("CHECK")
         entitlement, options = words.entitlement()
         if not entitlement.text():
@@ -212,8 +212,10 @@ class ModelQuota:
         return self.ask(name, "set", resource, used, options.get("PERIOD"), reason=options.get("REASON", ""))
 
     def on_reset(self, words):
-        name, resource = words.next(), words.next() if words.left else None
-        return self.ask(name, "reset", resource, words.pairs().get("PERIOD"))
+        name = words.next()
+        resource = words.next() if len(words.left) % 2 else None
+        options = words.pairs()
+        return self.ask(name, "reset", resource, options.get("PERIOD"), reason=options.get("REASON", ""))
 
     def on_suspend(self, words):
         name, options = words.next(), words.pairs()
@@ -221,22 +223,30 @@ class ModelQuota:
         return self.ask(name, "suspend", ex, reason=options.get("REASON", ""))
 
     def on_resume(self, words):
-        return self.ask(words.next(), "resume")
+        return self.ask(words.next(), "resume", reason=words.pairs().get("REASON", ""))
 
     def on_close(self, words):
-        return self.ask(words.next(), "close")
+        return self.ask(words.next(), "close", reason=words.pairs().get("REASON", ""))
 
     # ---- consuming ----
 
     def on_consume(self, words):
         name, resource, amount = words.next(), words.next(), int(words.next())
         mode = next((mode for mode in ("UPTO", "CHECK", "FORCE") if words.take(mode)), "")
-        return self.ask(name, "consume", resource, amount, mode, words.pairs().get("ID"))
+        sticky = words.take("STICKY")
+        return self.ask(name, "consume", resource, amount, mode, words.pairs().get("ID"), sticky)
+
+    def on_mconsume(self, words):
+        name, rows = words.next(), int(words.next())
+        items = tuple((words.next(), int(words.next())) for _ in range(rows))
+        any, check, sticky = words.take("ANY"), words.take("CHECK"), words.take("STICKY")
+        return self.ask(name, "mconsume", items, any, words.pairs().get("ID"), check, sticky)
 
     def on_refund(self, words):
         name, resource, amount = words.next(), words.next(), int(words.next())
         options = words.pairs()
-        return self.ask(name, "refund", resource, amount, options.get("OF"), options.get("ID"))
+        reason = options.get("REASON", "")
+        return self.ask(name, "refund", resource, amount, options.get("OF"), options.get("ID"), reason=reason)
 
     def on_reserve(self, words):
         name, id, resource, amount = words.next(), words.next(), words.next(), int(words.next())
@@ -260,8 +270,13 @@ class ModelQuota:
             raise Refused("NORESOURCE")
         return info["resources"][words.left[0]] if words.left else info
 
+    def on_holds(self, words):
+        return self.account(words.next()).look(self.now).live_holds()
+
     def on_history(self, words):
         cycles = self.account(words.next()).look(self.now).history(words.next())
+        if cycles == "NORESOURCE":
+            raise Refused(cycles)
         return [{name: value for name, value in cycle.items() if name != "asleep"} for cycle in cycles]
 
 
@@ -288,7 +303,7 @@ class Words:
         """Rules, and the options behind them."""
         end = next((at for at, word in enumerate(self.left) if word in OPTIONS), len(self.left))
         given, rules = self.left[:end], []
-        starts = [at for at, word in enumerate(given) if word in KINDS] + [len(given)]
+        starts = [at for at, word in enumerate(given) if word in KINDS and not is_of_rate(given, at)] + [len(given)]
         fields = {}
         for start, stop in zip(starts, starts[1:]):
             word, *values = given[start:stop]
@@ -300,10 +315,19 @@ class Words:
         return Entitlement(tuple(rules), **fields), options.pairs()
 
 
+def is_of_rate(words, at):
+    """Behind a RATE a BURST without % is the rate's."""
+    before = [word for word in words[:at] if word in KINDS]
+    return words[at] == "BURST" and "%" not in words[at + 1] and before[-1:] == ["RATE"]
+
+
 def rule_of(word, values):
     if word == "RATE":
         algorithm = values.pop(0) if values[0].isalpha() else "GCRA"
-        return Rate(Rule(algorithm, int(values[0]), span(values[1])), values[1])
+        burst = int(values[values.index("BURST") + 1]) if "BURST" in values else 0
+        period = span(values[1])
+        unit = max((us, name) for name, us in SPANS.items() if period % us == 0)
+        return Rate(Rule(algorithm, int(values[0]), period, burst), f"{period // unit[0]}{unit[1]}")
     limit, *values = values
     if values[0] == "ROLLING":
         return Rolling(int(limit), values[1])

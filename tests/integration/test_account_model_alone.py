@@ -7,10 +7,12 @@ If the model were wrong here, the module that agrees with it would be, too.
 """
 
 from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
-from account_model import FOREVER, Refused, Silent, figures
+from account_model import FOREVER, Entitlement, Limit, Part, Refused, Silent, allowance, figures
 from account_streams import STEPS, accounts_drawn
-from test_account_model import DRAWN, IN_A_STREAM, OPERATIONS, SEED, Stream, tells_apart
+from subjects import ModelQuota
+from test_account_model import DRAWN, IN_A_STREAM, OPERATIONS, SEED, Stream, follow, follow_both, tells_apart
 
 EXAMPLES = max(OPERATIONS // 6 // IN_A_STREAM, 1)
 
@@ -132,3 +134,43 @@ def check(account, now, resource, amount):
         return account.look(now).consume(resource, amount, "CHECK")
     except (Refused, Silent) as error:
         return str(error)
+
+
+@seed(SEED + 3)
+@settings(max_examples=EXAMPLES, **DRAWN)
+@given(drawn=accounts_drawn(), steps=STEPS)
+def test_lines_say_what_the_model_is_asked(drawn, steps):
+    """The driver against a model that reads the lines as they are typed: what it types, and how it compares."""
+    follow(ModelQuota(), drawn, steps)
+
+
+@seed(SEED + 4)
+@settings(max_examples=EXAMPLES, **DRAWN)
+@given(drawn=accounts_drawn(), steps=STEPS)
+def test_touching_an_account_changes_nothing_that_shows(drawn, steps):
+    follow_both(ModelQuota(), drawn, steps)
+
+
+# ---- limits second by second ----
+
+CHANGES = st.lists(st.tuples(st.integers(0, 59), st.one_of(st.none(), st.builds(
+    Limit, st.sampled_from([-1, 0, 1, 7, 10, 100]), st.just("60s"), st.booleans())), st.booleans()), max_size=6)
+
+
+@seed(SEED)
+@settings(max_examples=500, **DRAWN)
+@given(changes=CHANGES, anchor=st.integers(-5, 59))
+def test_limits_are_sums_over_seconds(changes, anchor):
+    """A cycle of sixty seconds as a list of them: FULL paints all, PRORATE those that are left."""
+    seconds, parts = [None] * 60, []
+    for at, rule, full in sorted(changes, key=lambda change: change[0]):
+        since = 0 if full else at
+        seconds[since:] = [rule] * (60 - since)
+        parts.append(Part(at, rule and Entitlement((rule,)), full))
+    last, began = seconds[-1], max(anchor, 0)
+    worth = [0 if rule is None else last.limit if rule.limit == -1 and last else rule.limit for rule in seconds]
+    worth = [units if rule is None or rule.limit != -1 or last else 0 for rule, units in zip(seconds, worth)]
+    before = 0 if seconds[0] and seconds[0].prorate else worth[0]
+    total = sum([before] * began + worth[began:])
+    expected = -1 if last and last.limit == -1 else (2 * total + 60) // 120
+    assert allowance(parts, "60s", 0, 60, anchor) == expected

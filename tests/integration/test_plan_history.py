@@ -551,6 +551,53 @@ def test_the_same_rules_are_no_new_revision(either):
     assert values(either, "limit") == [300]
 
 
+def test_what_was_set_is_in_force_where_the_clock_steps_back(either):
+    either("QUOTA.PLAN SET p r LIMIT 10 day")
+    either("QUOTA.OPEN a p")
+    either.advance("1h")
+    either("QUOTA.PLAN SET p r LIMIT 20 day")
+    either(f"QUOTA.PLAN SET p other LIMIT 5 day EFFECTIVE {NOON_MS + 2 * 3_600_000}")
+    either.advance("-90m")
+    either("QUOTA.OPEN b p")
+    assert [values(either, "limit", name) for name in "ab"] == [[20], [20]]
+    assert either("QUOTA.CONSUME a r 20")[:3] == [20, 20, 0]
+    either("QUOTA.PLAN SET p r LIMIT 30 day")  # newer, though the clock says earlier
+    either.advance("5h")
+    assert [values(either, "limit", name) for name in "ab"] == [[30], [30]]
+    assert set(either.map("QUOTA.INFO b")["resources"]) == {"r", "other"}
+
+
+def test_more_revisions_than_are_kept(either):
+    """Of a hundred only the last 64 are remembered: an account further behind ends where the others do."""
+    either("QUOTA.PLAN SET p r LIMIT 1000 day")
+    for name in ("lazy", "eager"):
+        either(f"QUOTA.OPEN {name} p")
+        either(f"QUOTA.CONSUME {name} r 1")
+    for number in range(100):
+        either.advance("7m")
+        either(f"QUOTA.PLAN SET p r LIMIT {100 + number} day")
+        either("QUOTA.SUSPEND eager")
+        either("QUOTA.RESUME eager")
+    assert [values(either, "limit", name) for name in ("lazy", "eager")] == [[199], [199]]
+    either.advance("1d")
+    lazy, eager = (either.map(f"QUOTA.HISTORY {name} r") for name in ("lazy", "eager"))
+    assert lazy == eager and [cycle["limit"] for cycle in lazy] == [199]
+    assert either("QUOTA.CONSUME lazy r 200")[:3] == [0, 199, 199]
+
+
+def test_more_limits_than_can_sleep(either):
+    """Forty that have left: those that end last are remembered."""
+    for number in range(40):
+        either(f"QUOTA.PLAN SET p{number} r LIMIT 100 {1000 + number}h")
+    either("QUOTA.OPEN a p0")
+    for number in range(40):
+        either(f"QUOTA.SWITCH a p{number} FULL")
+        assert either("QUOTA.CONSUME a r 3")[:3] == [3, 100, 97]
+    for number in (38, 30, 20, 39):
+        either(f"QUOTA.SWITCH a p{number} FULL")
+        assert values(either, "used") == [3]
+
+
 # ---- overrides: a layer above ----
 
 MERGED = [  # the plan, the override ──▶ kinds, periods and limits in their order

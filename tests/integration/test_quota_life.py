@@ -153,6 +153,18 @@ def test_an_end_and_a_switch_at_one_instant(acme):
     assert (info(acme, "plan", "b"), info(acme, "next", "b")) == ("w", None)
 
 
+def test_a_plan_that_is_retired_later_was_there_when_an_account_fell_to_it(acme):
+    for name in ("lazy", "eager"):
+        acme(f"QUOTA.OPEN {name} p EXPIRES 10d THEN q")
+        acme(f"QUOTA.CONSUME {name} r 5")
+    acme.advance("11d")
+    acme("QUOTA.CONSUME eager r 1")
+    acme("QUOTA.PLAN DEL q")
+    acme.advance("1d")
+    assert [info(acme, "plan", name) for name in ("lazy", "eager")] == ["q", "q"]
+    assert [values(acme, "limit", name) for name in ("lazy", "eager")] == [[400], [400]]
+
+
 # ---- what happens at one instant ----
 
 
