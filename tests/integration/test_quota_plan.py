@@ -14,16 +14,44 @@ def test_set_get_list_delete(accounts):
     assert accounts.map("QUOTA.PLAN GET pro") == {
         "plan": "pro", "revision": 2, "resources": {
             "api": ["LIMIT 20000 month CALENDAR PRORATE", "LIMIT 1000 day", "RATE GCRA 10 1s"],
-            "tokens": as_pairs(["LIMIT -1 forever", "COST 3"])}}
+            "tokens": as_pairs(["LIMIT -1 forever", "COST 3"])}, "pending": [], "retired": 0, "accounts": 0}
     accounts("QUOTA.PLAN SET free api LIMIT 10 day")
-    assert accounts.map("QUOTA.PLAN LIST") == {"free": 1, "pro": 2}
+    assert listed(accounts) == {"free": (1, 0, 0), "pro": (2, 0, 0)}
     accounts("FLUSHALL")
-    assert accounts.map("QUOTA.PLAN LIST") == {"free": 1, "pro": 2}
+    assert listed(accounts) == {"free": (1, 0, 0), "pro": (2, 0, 0)}
     assert accounts("QUOTA.PLAN DEL pro tokens") == 1
     assert accounts("QUOTA.PLAN DEL pro tokens") == 0
     assert accounts.map("QUOTA.PLAN GET pro")["revision"] == 3
     assert [accounts("QUOTA.PLAN DEL pro"), accounts("QUOTA.PLAN DEL pro")] == [1, 0]
-    assert accounts.error("QUOTA.PLAN GET pro").startswith("NOPLAN")
+    assert accounts.map("QUOTA.PLAN GET pro")["retired"] == 1
+    assert accounts.error("QUOTA.OPEN a pro").startswith("NOPLAN")
+    assert accounts("QUOTA.PLAN SET pro api LIMIT 5 month") == 4  # revives it, and revisions go on
+    assert listed(accounts) == {"free": (1, 0, 0), "pro": (4, 0, 0)}
+    assert accounts.error("QUOTA.PLAN GET never").startswith("NOPLAN")
+
+
+def test_lists_are_paged(accounts):
+    for number in range(7):
+        accounts(f"QUOTA.PLAN SET p{number} api LIMIT 5 month")
+    names, cursor = [], ""
+    while cursor is not None:
+        after = ["AFTER", cursor] if cursor else []
+        cursor, page = accounts("QUOTA.PLAN LIST COUNT 3", *after)
+        names.append([fields_of(plan)["plan"] for plan in page])
+    assert names == [["p0", "p1", "p2"], ["p3", "p4", "p5"], ["p6"]]
+    for words in ("COUNT 0", "COUNT 1001", "COUNT x", "AFTER"):
+        assert accounts.error(f"QUOTA.PLAN LIST {words}")
+
+
+def fields_of(plan):
+    pairs = plan.items() if isinstance(plan, dict) else zip(plan[::2], plan[1::2])
+    return {name.decode(): value.decode() if isinstance(value, bytes) else value for name, value in pairs}
+
+
+def listed(quota):
+    """Name ──▶ revision, retired, accounts."""
+    plans = [fields_of(plan) for plan in quota("QUOTA.PLAN LIST")[1]]
+    return {plan["plan"]: (plan["revision"], plan["retired"], plan["accounts"]) for plan in plans}
 
 
 def as_pairs(texts):
@@ -96,13 +124,13 @@ def test_names_have_bounds(accounts):
     assert accounts("QUOTA.PLAN SET many r63 LIMIT 2 day") == 65
 
 
-def test_accounts_adopt_a_newer_revision_at_their_next_write(accounts):
+def test_accounts_follow_a_revision_at_its_instant(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 10 month")
     accounts("QUOTA.OPEN a p")
     accounts("QUOTA.CONSUME a r 4")
     accounts("QUOTA.PLAN SET p r LIMIT 6 month")
     assert accounts("QUOTA.CONSUME a r 3 CHECK")[:3] == [0, 6, 2]  # as CONSUME would answer
-    assert accounts.map("QUOTA.INFO a")["revision"] == 1  # reading changes nothing
+    assert accounts.map("QUOTA.INFO a")["revision"] == 2  # INFO is what CONSUME would decide
     assert accounts("QUOTA.CONSUME a r 1") == [1, 6, 1, 0, accounts_left_ms(accounts), 0]
     assert accounts.map("QUOTA.INFO a")["revision"] == 2
     accounts("QUOTA.PLAN DEL p")  # an account carries its rules with it

@@ -145,7 +145,15 @@ class Consuming(Lifetime):
         entitlement = self.entitlement(name)
         rules = [rate.rule for rate in (entitlement.of(Rate) if entitlement else [])]
         key = self.slots[name].rates if name in self.slots else Key()
-        return key.adopted(rules, self.now) if rules else []
+        return key.adopted(rules, self.now)[0] if rules else []
+
+    def take_over_rates(self, name):
+        """Other rules are in force from this instant on: what was used passes to them in units."""
+        entitlement = self.entitlement(name)
+        rules = [rate.rule for rate in (entitlement.of(Rate) if entitlement else [])]
+        key = self.slots[name].rates if name in self.slots else Key()
+        if rules and (key.limits or key.sleeping):
+            key.limits, key.sleeping, _ = key.adopted(rules, self.now)
 
     def admitted(self, name, amount, mode, rates):
         cost = self.entitlement(name).unit

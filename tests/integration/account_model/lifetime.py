@@ -184,6 +184,7 @@ class Lifetime:
     def refresh(self, name):
         """Other rules: the running cycles get their new limits. What was used stays, also of those that sleep now."""
         entitlement = self.entitlement(name)
+        self.take_over_rates(name)
         for window in self.slots[name].windows.values() if name in self.slots else []:
             window.limit = self.limit_of(name, window.period, window.start, window.end)
             if entitlement and entitlement.limit(window.period):
