@@ -86,7 +86,8 @@ static const struct {
         QUOTES_ABOUT,
         QUOTES_ABOUT_AND_BOUND,
         QUOTES_ABOUT_AND_PERIODS,
-        QUOTES_ABOUT_AND_TEXT
+        QUOTES_ABOUT_AND_TEXT,
+        QUOTES_TEXT
     } quotes;
 } texts[ACCOUNT_FAULTS_COUNT] = {
     [ACCOUNT_FAULT_MISSING] = {"NOACCOUNT '%s' was never opened: QUOTA.OPEN account plan", QUOTES_ACCOUNT},
@@ -125,7 +126,7 @@ static const struct {
                                     QUOTES_ABOUT_AND_PERIODS},
     [ACCOUNT_FAULT_PERIOD] = {"ERR '%s' has no LIMIT of that period: its LIMITs are of %s", QUOTES_ABOUT_AND_PERIODS},
     [ACCOUNT_FAULT_NO_CYCLE] = {"ERR '%s' has no running cycle that ends: EX CYCLE needs one", QUOTES_ABOUT},
-    [ACCOUNT_FAULT_PAST] = {"ERR the instant lies before the account begins, or in the past", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_PAST] = {"ERR %s: the instant lies before the account begins, or in the past", QUOTES_TEXT},
     [ACCOUNT_FAULT_ENTITLEMENT] = {"ERR resource '%s' %s", QUOTES_ABOUT_AND_TEXT},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
 };
@@ -174,6 +175,7 @@ int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, e
     case QUOTES_ABOUT: return reply_error(ctx, text, shown.text);
     case QUOTES_ABOUT_AND_BOUND: return reply_error(ctx, text, shown.text, (long long)bound);
     case QUOTES_ABOUT_AND_PERIODS: return reply_with_periods(ctx, call, text, about);
+    case QUOTES_TEXT: return reply_error(ctx, text, call->decision.fault_text);
     case QUOTES_ABOUT_AND_TEXT: return reply_error(ctx, text, shown.text, call->decision.fault_text);
     default: return reply_error(ctx, "%s", text);
     }

@@ -216,6 +216,8 @@ static bool parse_rule(struct reading *reading, const struct argument *row, stru
 }
 
 static bool is_option(const struct argument *rows, struct bytes word);
+static const struct argument *find_option(const struct argument *rows, struct bytes word, const struct argument **flag,
+                                          bool *bare);
 
 /* The flag of a choice that the word names, or NULL. */
 static const struct argument *find_choice(const struct argument *choice, struct bytes word)
@@ -347,10 +349,17 @@ static bool parse_leading_choice(struct reading *reading, const struct argument 
     return parse_option(reading, row, flag, request);
 }
 
-/* Does an option stand where this row's value could? */
+/* Does an option stand where this row's value could? The last word of a call is a value (RESET a reason): only the
+ * token of a flag is complete without another word. */
 static bool gives_way(struct reading *reading, const struct argument *row, const struct argument *rows)
 {
-    return (row->flags & ARGUMENT_EITHER) && !reading_ended(reading) && is_option(rows, reading_word(reading));
+    const struct argument *flag = NULL;
+    bool bare;
+    if (!(row->flags & (ARGUMENT_EITHER | ARGUMENT_OPTIONAL)) || reading_ended(reading)) return false;
+    if (!is_option(rows, reading_word(reading))) return false;
+    if (row->flags & ARGUMENT_EITHER) return true;
+    find_option(rows, reading_word(reading), &flag, &bare);
+    return flag || reading->at + 1 < reading->argc;
 }
 
 /* TTL of a reservation: an option with one value. */
@@ -413,14 +422,14 @@ static bool is_option(const struct argument *rows, struct bytes word)
     return may_be_token(word) && find_option(rows, word, &flag, &bare) && !bare;
 }
 
-/* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
- * the top it is an error. */
 /* A number with a percent sign is none of a rate's: `RATE 10 1s BURST 20%` is the quota's BURST. */
 static bool percentage_follows(const struct reading *reading)
 {
     return reading->at + 1 < reading->argc && has_percent_sign(string_bytes(reading->argv[reading->at + 1]));
 }
 
+/* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
+ * the top it is an error. */
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
 {
     uint64_t seen = 0, needed = 0;

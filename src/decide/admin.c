@@ -22,6 +22,13 @@ static void emit_next(const struct plan *plan, int64_t next_us, enum switch_how 
     change_encode(&change, &decision->changes);
 }
 
+/* The instant that this option names has passed. */
+static enum account_fault fault_past(struct account_decision *decision, const char *option)
+{
+    decision->fault_text = option;
+    return ACCOUNT_FAULT_PAST;
+}
+
 /* The account that is there, and not closed. The view is begun in any case. */
 static enum account_fault begin(struct account_view *view, const struct account *account,
                                 const struct account_host *host, const struct admin_action *action,
@@ -90,7 +97,7 @@ static enum account_fault open_new(const struct account_host *host, const struct
                    .zone = stored_zone(request->zone),
                    .then = request->then}};
     if (status.status.expires_us > 0 && status.status.expires_us <= max_i64(action->now_us, anchor_us)) {
-        return ACCOUNT_FAULT_PAST;
+        return fault_past(decision, "expires");
     }
     const struct plan *plan = find_plan(host, request->plan, action->now_us);
     if (!plan) return ACCOUNT_FAULT_PLAN;
@@ -124,7 +131,7 @@ static enum account_fault open_again(struct account_view *view, const struct ope
     struct bytes then = expires || ended ? request->then : status->then;
     bool same = expires_us == status->expires_us && bytes_equal(then, status->then);
     if (!ended && same) return ACCOUNT_FAULT_NONE;
-    if (expires && expires_us <= view->now_us) return ACCOUNT_FAULT_PAST;
+    if (expires && expires_us <= view->now_us) return fault_past(decision, "expires");
     if (ended) {
         const struct plan *plan = find_plan(view->host, request->plan, view->now_us);
         if (!plan) return ACCOUNT_FAULT_PLAN;
@@ -226,7 +233,7 @@ void switch_decide(const struct account *account, const struct account_host *hos
     decision->fault_subject = request->plan;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     bool has_passed = request->at_us != NOT_REQUESTED && request->at_us < action->now_us;
-    if (fault == ACCOUNT_FAULT_NONE && has_passed) fault = ACCOUNT_FAULT_PAST;
+    if (fault == ACCOUNT_FAULT_NONE && has_passed) fault = fault_past(decision, "at");
     const struct plan *plan = fault == ACCOUNT_FAULT_NONE ? find_plan(host, request->plan, view.now_us) : NULL;
     if (fault == ACCOUNT_FAULT_NONE && !plan) fault = ACCOUNT_FAULT_PLAN;
     if (fault == ACCOUNT_FAULT_NONE) fault = switch_plan(&view, plan, request, decision);
@@ -312,7 +319,7 @@ static enum account_fault override(struct account_view *account, const struct ov
     int64_t length_us = 0;
     if (request->until.kind == MOMENT_CYCLE) until_us = resource_view_longest_end(&view, &length_us);
     if (request->until.kind == MOMENT_CYCLE && until_us < 0) return ACCOUNT_FAULT_NO_CYCLE;
-    if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return ACCOUNT_FAULT_PAST;
+    if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return fault_past(decision, "ex");
     fault = emit_resource(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     emit_takeover(&view, &decision->changes);

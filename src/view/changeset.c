@@ -13,14 +13,11 @@ static const struct window *find_period(const struct window *windows, uint32_t c
     return NULL;
 }
 
-/* A window that nobody stored, and that the rules alone would begin again, needs no storing. What a prorated change has
- * made of its allowance does. */
+/* A window that nobody stored, and that the rules alone would begin again, needs no storing. */
 static bool needs_storing(const struct resource_view *view, uint32_t index)
 {
     const struct window *window = &view->windows[index];
-    if (!view->fresh[index] || !window_is_idle(window)) return true;
-    if (window->lines_count > 0 || window->debt > 0) return true;
-    return window->allowance.past > 0 || window->allowance.past_units > 0 || window->allowance.past_rest > 0;
+    return !view->fresh[index] || !window_is_idle(window) || window->lines_count > 0 || window->debt > 0;
 }
 
 /* Windows that went, before those that came: there is always room. */

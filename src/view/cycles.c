@@ -167,6 +167,19 @@ struct window *cycles_add_window(struct resource_view *view)
     return &view->windows[view->windows_count++];
 }
 
+void cycles_keep_changed(const struct cycle_cursor *cursor)
+{
+    struct resource_view *view = cursor->view;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        const struct quota_rule *granted = entitlement_limit(resource_view_granted(view), window->period);
+        struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
+        struct allowance begun = allowance_begin(ABSENT, 0, false);
+        if (granted) begun = window_begin(granted, &cycle, cursor->anchor_us).allowance;
+        if (memcmp(&begun, &window->allowance, sizeof(begun)) != 0) view->fresh[i] = false;
+    }
+}
+
 enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us)
 {
     struct resource_view *view = cursor->view;

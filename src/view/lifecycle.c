@@ -108,6 +108,7 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
         if (rule || was) window_change_limit(&view->windows[i], was, rule, change, timeline->cursor.anchor_us, at_us);
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
+    if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
     lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
     lower_warnings(view);
     return fault;

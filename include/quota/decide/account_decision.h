@@ -24,7 +24,7 @@ struct account_decision {
     enum account_fault fault;   /* not NONE: no answer, no changes */
     struct bytes fault_subject; /* the resource, id or plan that a fault is about; borrowed */
     int64_t fault_limit;        /* the number a fault names: what is held, what may come back, a maximum */
-    const char *fault_text;     /* ACCOUNT_FAULT_ENTITLEMENT: the end of the error text */
+    const char *fault_text;     /* …_ENTITLEMENT: the end of the error text; …_PAST: the option */
     int64_t applied_at_us;
     bool replayed; /* an answer from the records: nothing is counted */
     bool denied;

@@ -26,6 +26,9 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us);
  * windows a sleeping one goes, the one that ends first. */
 enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us);
 
+/* After a prorated change: windows whose allowance the rules alone would not begin again are fresh no more. */
+void cycles_keep_changed(const struct cycle_cursor *cursor);
+
 /* Closes every running cycle at `at_us`, before its end: no window is left. */
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
 

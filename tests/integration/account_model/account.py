@@ -60,9 +60,10 @@ class Account(Ledger):
             raise Silent("what begins at a RESTART where the calendar says when a cycle begins")
         coming = Next(name, self.now if at is None else at, mode != "PRORATE", restart)
         if mode == "END":
-            ends = [self.window(resource, rule).end for resource in self.parts
-                    for rule in (self.entitlement(resource).of(Limit) if self.entitlement(resource) else [])]
-            coming.at = max([end for end in ends if end != FOREVER], default=self.now)
+            cycles = [self.bounds(rule.period, self.now) for resource in self.parts
+                      for rule in (self.entitlement(resource).of(Limit) if self.entitlement(resource) else [])]
+            lengths = [(end - start, end) for start, end in cycles if end != FOREVER]
+            coming.at = max(lengths)[1] if lengths else self.now
         self.next = None
         if coming.at > self.now:
             self.next = coming
