@@ -6,10 +6,9 @@
 #include "quota/base/hash_index.h"
 #include "quota/base/memory.h"
 #include "value_type.h"
+#include "wait_timer.h"
 
 #define NAME_BYTES_USUAL 256
-#define TIMER_MS_MAX     1800000 /* half an hour, then look again: see line_set_timer */
-#define PAUSE_MS         50      /* while writes are paused (CLIENT PAUSE, a planned failover) look again so often */
 
 struct line;
 
@@ -32,7 +31,7 @@ struct line {
     int database;
     bool ready; /* stands in the list of lines to be served */
     struct line *next_ready;
-    RedisModuleTimerID timer;     /* 0 = none */
+    struct wait_timer timer;
     struct line *previous, *next; /* of all lines */
     struct hash_link by_key;
     size_t key_size;
@@ -42,10 +41,12 @@ struct line {
 static struct hash_index lines;
 static struct line *first_line, *ready_lines;
 static int64_t waiters_count;
-static bool wake_is_set;     /* its timer runs, or it does */
+static bool serving;         /* wake runs */
 static RedisModuleCtx *home; /* for timers, where no other context is at hand */
 
 static void wake(RedisModuleCtx *ctx, void *unused);
+static void line_due(RedisModuleCtx *ctx, void *data);
+static struct wait_timer waking = {.due = wake};
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
 
@@ -76,6 +77,7 @@ static struct line *line_new(int database, RedisModuleString *name)
     *line = (struct line){.name = RedisModule_CreateStringFromString(NULL, name),
                           .database = database,
                           .next = first_line,
+                          .timer = {.due = line_due, .data = line},
                           .key_size = key_size};
     memcpy(line->key, &database, sizeof(database));
     memcpy(line->key + sizeof(database), bytes.data, bytes.size);
@@ -85,26 +87,14 @@ static struct line *line_new(int database, RedisModuleString *name)
     return line;
 }
 
-static void line_stop_timer(struct line *line)
-{
-    if (line->timer) RedisModule_StopTimer(home, line->timer, NULL);
-    line->timer = 0;
-}
-
 static void line_free(struct line *line)
 {
-    line_stop_timer(line);
+    wait_timer_stop(home, &line->timer);
     hash_index_remove(&lines, &line->by_key);
     *(line->previous ? &line->previous->next : &first_line) = line->next;
     if (line->next) line->next->previous = line->previous;
     RedisModule_FreeString(NULL, line->name);
     memory_free(line);
-}
-
-static void wake_in(int64_t wait_ms)
-{
-    if (!wake_is_set) RedisModule_CreateTimer(home, wait_ms, wake, NULL);
-    wake_is_set = true;
 }
 
 static void line_mark(struct line *line)
@@ -118,7 +108,7 @@ static void line_mark(struct line *line)
 static void line_ready(struct line *line)
 {
     line_mark(line);
-    wake_in(0);
+    if (!serving) wait_timer_soon(home, &waking); /* else the loop in wake sees it */
 }
 
 static void all_lines_ready(void)
@@ -126,22 +116,10 @@ static void all_lines_ready(void)
     for (struct line *line = first_line; line; line = line->next) line_ready(line);
 }
 
-static void line_timer_fired(RedisModuleCtx *ctx, void *data)
+static void line_due(RedisModuleCtx *ctx, void *data)
 {
-    struct line *line = data;
-    line->timer = 0;
-    line_mark(line);
+    line_mark(data);
     wake(ctx, NULL);
-}
-
-/* Whole ms, rounded up: nobody is called early. A held clock has no timers at all. Redis 7.0 computes the distance to
- * a module's next timer as an int of microseconds (ae.c, processTimeEvents: retval * 1000): beyond 35 minutes it
- * overflows, and the server spins. */
-static void line_set_timer(struct line *line, int64_t wait_us)
-{
-    line_stop_timer(line);
-    if (clock_is_frozen()) return;
-    line->timer = RedisModule_CreateTimer(home, min_i64(millis_ceil(wait_us), TIMER_MS_MAX), line_timer_fired, line);
 }
 
 /* ---- waiters --------------------------------------------------------------------------------------------- */
@@ -202,7 +180,7 @@ static int answer_waiter(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     if (!line) return RedisModule_ReplyWithNull(ctx);
     waiter->ask.now_us = clock_now_us();
     waiter->ask.ahead = units_before(waiter);
-    bool paused = RedisModule_AvoidReplicaTraffic(); /* nothing may be written: as if somebody were ahead */
+    bool paused = wait_timer_writes_are_paused(); /* nothing may be written: as if somebody were ahead */
     if (paused) waiter->ask.ahead = max_i64(waiter->ask.ahead, 1);
     waiter_leave(waiter);
     if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->ask);
@@ -273,7 +251,7 @@ static void serve(RedisModuleCtx *ctx, struct line *line)
     while (line->first && !line->first->called && (wait_us = first_wait_us(ctx, line)) == 0) waiter_call(line->first);
     if (clock_is_frozen()) call_those_whose_time_is_over(line);
     if (line->first && line->first->called) return; /* when it leaves, the line is ready again */
-    if (line->first) line_set_timer(line, wait_us);
+    if (line->first) wait_timer_set(home, &line->timer, wait_us);
     if (!line->first && !line->ready) line_free(line);
 }
 
@@ -281,15 +259,15 @@ static void serve(RedisModuleCtx *ctx, struct line *line)
 static void wake(RedisModuleCtx *ctx, void *unused)
 {
     (void)unused;
-    wake_is_set = true; /* who leaves while others are served makes its line ready: this loop sees that */
-    while (ready_lines && !RedisModule_AvoidReplicaTraffic()) {
+    serving = true; /* a client that leaves while others are served makes its line ready: this loop sees that */
+    while (ready_lines && !wait_timer_writes_are_paused()) {
         struct line *line = ready_lines;
         ready_lines = line->next_ready;
         line->ready = false;
         serve(ctx, line);
     }
-    wake_is_set = false;
-    if (ready_lines) wake_in(PAUSE_MS);
+    serving = false;
+    if (ready_lines) wait_timer_soon(home, &waking);
 }
 
 /* ---- what makes lines ready ------------------------------------------------------------------------------ */

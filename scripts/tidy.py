@@ -19,7 +19,7 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 # The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument entitlement_argument zones config actor"),
+    ("adapters", "clock reply argument entitlement_argument zones config actor wait_timer"),
     ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
                     "adaptive_type account_type table_type"),
     ("counters", "metrics"),
@@ -34,6 +34,7 @@ SIDEWAYS = {  # who: whom
     "plans": "commit",
     "account_type": "value_type",
     "argument": "reply",
+    "wait_timer": "clock",
     "commit": "value_type",
     "limiter_type": "value_type",
     "breaker_type": "value_type",
