@@ -134,12 +134,12 @@ extern const struct argument rule_arguments[];
     FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
           "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
 
-/* How a limit is asked: one of enum request_mode, UPTO, PEEK or FORCE. */
+/* How a limit decides: one of enum request_mode, UPTO, PEEK or FORCE. */
 extern const struct argument request_mode_choice[];
 #define REQUEST_MODE(type_, field_)                                                                                    \
     {                                                                                                                  \
         .kind = ARGUMENT_CHOICE, .name = "mode", .offset = offsetof(type_, field_), .flags = ARGUMENT_OPTIONAL,        \
-        .rows = request_mode_choice, .summary = "How to ask (default: all of it or nothing)."                          \
+        .rows = request_mode_choice, .summary = "How to decide (default: all of it or nothing)."                       \
     }
 
 /* Parses argv[1…] by `rows`. On false the client has its error. */

@@ -17,9 +17,9 @@ struct waiter {
     struct waiter *before, *behind;
     RedisModuleBlockedClient *client;
     lease_answer *answer;
-    struct lease_ask ask; /* its id points to the bytes below */
-    int64_t until_us;     /* by the module's clock */
-    bool called;          /* its answer is on its way */
+    struct lease_request request; /* its id points to the bytes below */
+    int64_t until_us;             /* by the module's clock */
+    bool called;                  /* its answer is on its way */
     char id[];
 };
 
@@ -131,7 +131,7 @@ static void line_join(struct line *line, struct waiter *waiter)
     if (line->last) line->last->behind = waiter;
     if (!line->first) line->first = waiter;
     line->last = waiter;
-    line->units += waiter->ask.cost;
+    line->units += waiter->request.cost;
     waiters_count++;
 }
 
@@ -143,7 +143,7 @@ static void waiter_leave(struct waiter *waiter)
     if (line->first == waiter) line_ready(line);
     *(waiter->before ? &waiter->before->behind : &line->first) = waiter->behind;
     *(waiter->behind ? &waiter->behind->before : &line->last) = waiter->before;
-    line->units -= waiter->ask.cost;
+    line->units -= waiter->request.cost;
     waiter->line = NULL;
     waiters_count--;
 }
@@ -151,7 +151,7 @@ static void waiter_leave(struct waiter *waiter)
 static int64_t units_before(const struct waiter *waiter)
 {
     wide units = 0;
-    for (const struct waiter *other = waiter->before; other; other = other->before) units += other->ask.cost;
+    for (const struct waiter *other = waiter->before; other; other = other->before) units += other->request.cost;
     return wide_clamp(units, 0, INT64_MAX);
 }
 
@@ -178,12 +178,12 @@ static int answer_waiter(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     struct line *line = waiter->line;
     (void)argc;
     if (!line) return RedisModule_ReplyWithNull(ctx);
-    waiter->ask.now_us = clock_now_us();
-    waiter->ask.ahead = units_before(waiter);
+    waiter->request.now_us = clock_now_us();
+    waiter->request.ahead = units_before(waiter);
     bool paused = wait_timer_writes_are_paused(); /* nothing may be written: as if somebody were ahead */
-    if (paused) waiter->ask.ahead = max_i64(waiter->ask.ahead, 1);
+    if (paused) waiter->request.ahead = max_i64(waiter->request.ahead, 1);
     waiter_leave(waiter);
-    if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->ask);
+    if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->request);
     return REDISMODULE_OK;
 }
 
@@ -224,11 +224,11 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, const struct line *line)
 {
     struct handle handle;
     struct lease_decision decision;
-    struct lease_ask ask = line->first->ask;
-    ask.now_us = clock_now_us();
-    ask.ahead = 0;
+    struct lease_request request = line->first->request;
+    request.now_us = clock_now_us();
+    request.ahead = 0;
     if (!handle_open(ctx, &lease_type, line->name, &handle)) return 0;
-    leases_decide_acquire(handle.value, &ask, &decision);
+    leases_decide_acquire(handle.value, &request, &decision);
     handle_close(&handle);
     bool denied = decision.fault == LEASE_FAULT_NONE && decision.verdict.granted == 0;
     return denied ? decision.verdict.wait_us : 0;
@@ -312,22 +312,22 @@ static void listen_once(RedisModuleCtx *ctx)
     RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_SwapDB, databases_changed);
 }
 
-static struct waiter *waiter_new(const struct lease_ask *ask, int64_t wait_us, lease_answer *answer)
+static struct waiter *waiter_new(const struct lease_request *request, int64_t wait_us, lease_answer *answer)
 {
-    struct waiter *waiter = memory_alloc(sizeof(*waiter) + ask->id.size);
-    *waiter = (struct waiter){.ask = *ask, .answer = answer, .until_us = ask->now_us + wait_us};
-    if (ask->id.size > 0) waiter->ask.id.data = memcpy(waiter->id, ask->id.data, ask->id.size);
+    struct waiter *waiter = memory_alloc(sizeof(*waiter) + request->id.size);
+    *waiter = (struct waiter){.request = *request, .answer = answer, .until_us = request->now_us + wait_us};
+    if (request->id.size > 0) waiter->request.id.data = memcpy(waiter->id, request->id.data, request->id.size);
     return waiter;
 }
 
-void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask, int64_t wait_us,
-                         lease_answer *answer)
+void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *request,
+                         int64_t wait_us, lease_answer *answer)
 {
     int database = RedisModule_GetSelectedDb(ctx);
     listen_once(ctx);
     struct line *line = line_find(database, string_bytes(name));
     if (!line) line = line_new(database, name);
-    struct waiter *waiter = waiter_new(ask, wait_us, answer);
+    struct waiter *waiter = waiter_new(request, wait_us, answer);
     line_join(line, waiter);
     waiter->client = RedisModule_BlockClientOnKeys(ctx, keep_waiting, answer_waiter, waiter_free, millis_ceil(wait_us),
                                                    &name, 1, waiter);

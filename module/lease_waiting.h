@@ -1,6 +1,6 @@
 /* Clients that wait for a lease: RL.ACQUIRE ... WAIT. First come, first served, on each key.
  *
- *     key ─▶ line │ first │ … │ last │        one who asks while a line stands joins it or is denied: nobody overtakes
+ *     key ─▶ line │ first │ … │ last │        a request while a line stands joins it or is denied: none overtakes
  *              └ one timer, for the moment at which leases that end by themselves make room for the first
  *
  *     released, renewed, timer, key gone, clock moved ─▶ the line is ready ─▶ at the end of this pass of the event
@@ -28,16 +28,17 @@
 #include "quota/rate/lease.h"
 #include "redis.h"
 
-/* Units that clients wait for on this key, of the context's database: struct lease_ask's `ahead`. */
+/* Units that clients wait for on this key, of the context's database: struct lease_request's `ahead`. */
 int64_t lease_waiting_ahead(RedisModuleCtx *ctx, RedisModuleString *name);
 
 /* Decides, commits and replies: a lease, a denial or an error. */
-typedef void lease_answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask);
+typedef void lease_answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *request);
 
 /* Blocks the client until it is its turn, at most for `wait_us`; then `answer` is called with the instant and the units
- * ahead as they are then. The ask is copied. Only where blocking is allowed (REDISMODULE_CTX_FLAGS_DENY_BLOCKING). */
-void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask, int64_t wait_us,
-                         lease_answer *answer);
+ * ahead as they are then. The request is copied. Only where blocking is allowed
+ * (REDISMODULE_CTX_FLAGS_DENY_BLOCKING). */
+void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *request,
+                         int64_t wait_us, lease_answer *answer);
 
 /* A lease on this key has ended or moved: there may be room now. */
 void lease_waiting_ready(RedisModuleCtx *ctx, RedisModuleString *name);

@@ -1,6 +1,6 @@
 /* Clients that hold a place whose moment is still to come: RL.ALLOW ... WAIT.
  *
- *     ask ─▶ place taken and replicated at once ─▶ client blocked ─▶ its moment ─▶ verdict, wait_ms 0
+ *     request ─▶ place taken and replicated at once ─▶ client blocked ─▶ its moment ─▶ verdict, wait_ms 0
  *
  *     waiters by moment   │ 10:00:01.200 a │ 10:00:01.300 b │ 10:00:01.400 c │
  *                           └ one timer, for the first of them: ten thousand waiters cost no polling

@@ -23,7 +23,7 @@ MODULE_ROOMS = (
     ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
                     "adaptive_type account_type table_type"),
     ("counters", "metrics"),
-    ("asking", "asking accounts"),
+    ("sources of rules", "rule_source accounts"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker "
                  "rl_adapt quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),

@@ -7,8 +7,8 @@
  *            │  │               │   released    │         no sweep is needed to be right
  *            └──┴───────────────┴───────────────┴────▶ time
  *
- *     ask ─▶ leases_decide_… (reads only) ─▶ decision │ verdict   what to answer
- *                                                     │ change    what to do ─▶ leases_apply (the only writer)
+ *     request ─▶ leases_decide_… (reads only) ─▶ decision │ verdict   what to answer
+ *                                                         │ change    what to do ─▶ leases_apply (the only writer)
  *
  * A change is one of open, move, close, in absolute terms, and each first sweeps: drops some of what has expired by
  * `settled_us` and keeps that instant. It is the clock's high-water mark, so what has ended once stays ended when
@@ -60,7 +60,7 @@ struct lease {
     int64_t expires_us; /* live while now < expires */
 };
 
-struct lease_ask {
+struct lease_request {
     struct bytes id; /* 1 … LEASE_ID_BYTES_MAX bytes; empty = make one */
     int64_t limit;   /* units at once; UNLIMITED, 0 = none */
     int64_t cost;    /* units, >= 1 */
@@ -85,7 +85,7 @@ enum lease_change {
     LEASE_CLOSE = 3, /* lease.id ends now */
 };
 
-/* Not to be copied: lease.id may point to made_id. It may also point into the value or the ask. */
+/* Not to be copied: lease.id may point to made_id. It may also point into the value or the request. */
 struct lease_decision {
     struct verdict verdict; /* of an acquire */
     enum lease_fault fault; /* not NONE: no verdict, no change */
@@ -97,11 +97,12 @@ struct lease_decision {
 
 struct leases;
 
-/* May `cost` more be held at once? NULL = nothing is stored. Asked again with the id of a live lease of equal cost:
- * the same lease, nothing changes, limit and ttl of this ask do not matter. While others wait (`ahead`) nobody else is
- * admitted; wait_us then is the time until what waits ahead and this cost too would fit, as leases end by themselves
- * (or until the last one ends, if even that would not be enough). A denied decision has lease.token 0. */
-void leases_decide_acquire(const struct leases *leases, const struct lease_ask *ask, struct lease_decision *decision);
+/* May `cost` more be held at once? NULL = nothing is stored. A request with the id of a live lease of equal cost gets
+ * the same lease: nothing changes, its limit and ttl do not matter. While others wait (`ahead`) no other request is
+ * admitted; wait_us then is the time until what waits ahead and this cost too would fit, as leases end by themselves (or
+ * until the last one ends, if even that would not be enough). A denied decision has lease.token 0. */
+void leases_decide_acquire(const struct leases *leases, const struct lease_request *request,
+                           struct lease_decision *decision);
 
 /* Lets the live lease `id` end at now + ttl, sooner or later than it would have. */
 void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t ttl_us, int64_t now_us,

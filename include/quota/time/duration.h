@@ -22,7 +22,7 @@
 #define DURATION_MAX_US (INT64_C(1) << 58) /* about 9133 years: longer than any sane period or time to live */
 #define INSTANT_MAX_US  (INT64_C(1) << 62) /* the last instant that can be stored or waited for */
 
-/* Answer of a wait that has no end: the ask can never be admitted. */
+/* Answer of a wait that has no end: the request can never be admitted. */
 #define NEVER_US INT64_C(-1)
 
 /* `<n>us|ms|s|m|h|d|w`, a bare integer meaning seconds; the sign is kept.
