@@ -99,8 +99,8 @@ struct leases;
 
 /* May `cost` more be held at once? NULL = nothing is stored. A request with the id of a live lease of equal cost gets
  * the same lease: nothing changes, its limit and ttl do not matter. While others wait (`ahead`) no other request is
- * admitted; wait_us then is the time until what waits ahead and this cost too would fit, as leases end by themselves (or
- * until the last one ends, if even that would not be enough). A denied decision has lease.token 0. */
+ * admitted; wait_us then is the time until what waits ahead and this cost too would fit, as leases end by themselves,
+ * or until the last one ends if even that would not be enough. A denied decision has lease.token 0. */
 void leases_decide_acquire(const struct leases *leases, const struct lease_request *request,
                            struct lease_decision *decision);
 
