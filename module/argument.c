@@ -10,7 +10,7 @@ struct reading {
     RedisModuleCtx *ctx;
     RedisModuleString **argv;
     int argc, at;
-    struct bytes word; /* the one at `at`, once somebody has looked at it; no data before */
+    struct bytes word; /* the one at `at`, once it has been looked at; no data before */
 };
 
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
@@ -225,7 +225,7 @@ static bool begins_rule(struct bytes word)
     return find_choice(algorithm_choice, word) != NULL;
 }
 
-/* One rule or more; where something else may stand in their place, an option's word tells. */
+/* One rule or more; where something else may stand in their place, an option's word decides. */
 static bool parse_rules(struct reading *reading, const struct argument *row, const struct argument *rows, void *request)
 {
     struct rules_argument *rules = (void *)((char *)request + row->offset);

@@ -19,7 +19,7 @@
 enum argument_kind {
     ARGUMENT_END = 0,
     ARGUMENT_KEY,      /* a key; read by the handler from argv */
-    ARGUMENT_TEXT,     /* struct span: any bytes */
+    ARGUMENT_TEXT,     /* struct bytes: any bytes */
     ARGUMENT_INTEGER,  /* int64_t within lowest … highest */
     ARGUMENT_DURATION, /* int64_t us within lowest … highest */
     ARGUMENT_INSTANT,  /* int64_t us within lowest … highest */
@@ -95,7 +95,7 @@ struct sets_argument {
 /* Frees the elements; harmless when there are none. */
 void sets_argument_free(struct sets_argument *argument);
 
-/* A field nobody gave a value. */
+/* A field that was given no value. */
 #define NOT_GIVEN INT64_MIN
 
 #define KEY(name_, summary_)                                                                                           \

@@ -23,11 +23,11 @@ struct waiter {
     char id[];
 };
 
-/* Everybody who waits on one key. Freed by serve() alone, when it finds nobody in it. */
+/* All clients that wait on one key. Freed by serve() alone, when it finds none in it. */
 struct line {
     struct waiter *first, *last;
     RedisModuleString *name;
-    wide units; /* of all who wait */
+    wide units; /* of all that wait */
     int database;
     bool ready; /* stands in the list of lines to be served */
     struct line *next_ready;
@@ -180,14 +180,14 @@ static int answer_waiter(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     if (!line) return RedisModule_ReplyWithNull(ctx);
     waiter->request.now_us = clock_now_us();
     waiter->request.ahead = units_before(waiter);
-    bool paused = wait_timer_writes_are_paused(); /* nothing may be written: as if somebody were ahead */
+    bool paused = wait_timer_writes_are_paused(); /* nothing may be written: as if another client were ahead */
     if (paused) waiter->request.ahead = max_i64(waiter->request.ahead, 1);
     waiter_leave(waiter);
     if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->request);
     return REDISMODULE_OK;
 }
 
-/* Somebody else signalled the key: whoever is first will be called. */
+/* Another module or command signalled the key: the first in line will be called. */
 static int keep_waiting(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct waiter *waiter = RedisModule_GetBlockedClientPrivateData(ctx);
@@ -234,7 +234,7 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, const struct line *line)
     return denied ? decision.verdict.wait_us : 0;
 }
 
-/* Under a held clock the server's timeouts tell nothing. */
+/* Under a held clock the server's timeouts mean nothing. */
 static void call_those_whose_time_is_over(struct line *line)
 {
     int64_t now_us = clock_now_us();
@@ -302,7 +302,7 @@ void lease_waiting_clock_moved(void)
 
 /* ---- beginning ------------------------------------------------------------------------------------------- */
 
-/* A server on which nobody ever waits pays nothing. */
+/* A server on which no client ever waits pays nothing. */
 static void listen_once(RedisModuleCtx *ctx)
 {
     if (home) return;

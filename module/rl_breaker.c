@@ -84,7 +84,7 @@ static const struct argument outcome_choice[] = {
 
 #define TOOK_ROW                                                                                                       \
     FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
-          "With REPORT: how long the call took (default: nobody measured, so it was not slow).")
+          "With REPORT: how long the call took (default: not measured, so it was not slow).")
 
 static const struct argument report_arguments[] = {
     {.kind = ARGUMENT_CHOICE,

@@ -3,9 +3,9 @@
  *     RL.ACQUIRE key limit ttl [ID id] [COST n] [WAIT duration]    the verdict's six integers, lease id, fencing token
  *     RL.RENEW key id ttl                                          the new expiry in Unix ms
  *     RL.RELEASE key id                                            1, or 0 when there was none
- *     RL.LEASES key                                                who holds what
+ *     RL.LEASES key                                                what is held
  *
- * Parse, open, decide, commit, reply: the decisions are quota/lease.h, those who wait stand in lease_waiting.h. */
+ * Parse, open, decide, commit, reply: the decisions are quota/rate/lease.h, waiting is lease_waiting.h. */
 #include "clock.h"
 #include "command.h"
 #include "commit.h"

@@ -1,4 +1,4 @@
-/* RL.REFUND, RL.BLOCK, RL.INFO: everything an operator or a caller does to a rate-limit key besides asking. */
+/* RL.REFUND, RL.BLOCK, RL.INFO: everything done to a rate-limit key besides requests. */
 #include "clock.h"
 #include "command.h"
 #include "commit.h"

@@ -41,7 +41,7 @@ static bool place_after(struct place left, struct place right)
     return left.token > right.token;
 }
 
-/* The hash of the id, whose key nobody knows: a client that could foretell priorities could choose expiries in their
+/* The hash of the id, whose key no client knows: one that could foretell priorities could choose expiries in their
  * order, and the tree would be as deep as it has records. */
 static uint32_t priority_of(const struct held *held)
 {
@@ -239,7 +239,7 @@ static struct verdict standing(const struct lease_request *request, int64_t live
 }
 
 /* Until leases have ended by themselves that make room for this cost and for all that waits ahead of it. Instants of
- * the future are told from the clock as it is, which has to reach them first: not from the mark. */
+ * the future count from the clock as it is, which has to reach them first: not from the mark. */
 static int64_t wait_us(const struct leases *leases, const struct lease_request *request, struct tally live)
 {
     if (request->limit != UNLIMITED && request->cost > request->limit) return NEVER_US;
@@ -368,7 +368,7 @@ static void drop(struct leases *leases, struct held *held)
     memory_free(held);
 }
 
-/* What has expired counts for nobody, so it may go bit by bit. */
+/* What has expired counts for nothing, so it may go bit by bit. */
 static void sweep(struct leases *leases, int64_t settled_us)
 {
     leases->seen_us = max_i64(leases->seen_us, settled_us);

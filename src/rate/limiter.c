@@ -121,8 +121,8 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
 /* The working copy of one decision: settled states under the rules that decide.
  *
  *     now_us ─────────────▶ at_us ───────▶ time
- *            places taken by   the earliest instant at which anybody
- *            those who wait    may still be admitted: first come, first served */
+ *            places taken by   the earliest instant at which a request
+ *            waiters           may still be admitted: first come, first served */
 struct evaluation {
     const struct rule *rules;
     uint32_t count;
@@ -153,7 +153,7 @@ static void evaluation_begin(struct evaluation *evaluation, const struct limiter
     evaluation->count = count;
     evaluation->now_us = now_us;
     evaluation->charged = false;
-    evaluation->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
+    evaluation->states[0] = (struct state){.fresh = true}; /* there is at least one rule; analysers do not know that */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
         int64_t since_us = request->rules_us > 0 ? request->rules_us : at_us;
@@ -209,7 +209,7 @@ static int64_t smallest_available(const struct evaluation *evaluation, int32_t *
     return smallest;
 }
 
-/* QUEUE rules let in now whom they serve later: the longest of their delays. */
+/* QUEUE rules admit now what they serve later: the longest of their delays. */
 static int64_t longest_delay_us(const struct evaluation *evaluation)
 {
     int64_t longest_us = 0;
@@ -232,7 +232,7 @@ static struct verdict verdict_of(const struct evaluation *evaluation, int32_t de
 {
     const struct rule *rule = &evaluation->rules[deciding];
     bool taken =
-        evaluation->at_us > evaluation->now_us && !evaluation->charged; /* what there is belongs to those who wait */
+        evaluation->at_us > evaluation->now_us && !evaluation->charged; /* what there is belongs to the waiters */
     int64_t reset_us = rule_reset_us(rule, &evaluation->states[deciding], evaluation->now_us);
     return (struct verdict){
         .granted = units,
@@ -333,9 +333,9 @@ static void effects_of_takeover(const struct limiter *limiter, const struct eval
     put_to_sleep(limiter, evaluation, decision);
     add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        bool told = evaluation->inherited.converted >> i & 1 &&
-                    (!charge_follows || algorithm_of(&evaluation->rules[i])->object);
-        if (told) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
+        bool stored = evaluation->inherited.converted >> i & 1 &&
+                      (!charge_follows || algorithm_of(&evaluation->rules[i])->object);
+        if (stored) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
 
@@ -378,7 +378,7 @@ static void decide_denial(const struct limiter *limiter, const struct evaluation
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = request->now_us + request->block_us});
 }
 
-/* Takes the place that is `wait_us` away: everybody lets the units in then. */
+/* Takes the place that is `wait_us` away: every rule admits the units then. */
 static void decide_grant(struct evaluation *evaluation, int64_t units, int64_t wait_us, const struct limiter *limiter,
                          struct decision *decision)
 {
@@ -646,7 +646,7 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
     return latest_us;
 }
 
-/* ---- lent limiters --------------------------------------------------------------------------------------- */
+/* ---- borrowed limiters ----------------------------------------------------------------------------------- */
 
 struct limiter *limiter_borrow(struct limiter_buffer *stack_buffer, const struct rule_set *set,
                                const union state_word *words)

@@ -1,4 +1,4 @@
-/* Reads, writes and asks schedule entries; see schedule.h.
+/* Reads, writes and evaluates schedule entries; see schedule.h.
  *
  * A wall clock reading is a day and a time of day. An entry that runs past midnight has two parts:
  *

@@ -1,8 +1,8 @@
-/* Arithmetic that cannot lie: 128-bit products, division that names its rounding, sums that tell overflow.
+/* Arithmetic that cannot lie: 128-bit products, division that names its rounding, sums that report overflow.
  *
- * Every amount is an int64 and every span is below 2^58 us (duration.h), so
+ * Every amount is an int64 and every duration is below 2^58 us (duration.h), so
  *
- *     amount x span          < 2^121
+ *     amount x duration      < 2^121
  *     instant x amount       < 2^125        all fit a signed 128-bit `wide` with room for a few additions
  *     sum of four of those   < 2^127
  *

@@ -36,7 +36,7 @@
 #define ADAPTIVE_LATENCY_MAX  (INT64_C(1) << 40) /* us, twelve days; longer ones count as that */
 #define ADAPTIVE_REPORTS_MAX  (INT64_C(1) << 20) /* in an interval; more are not counted, a mean of these is enough */
 #define ADAPTIVE_LOAD_MAX     INT64_C(10000)     /* percent */
-#define ADAPTIVE_RETENTION_US MICROS_PER_HOUR    /* nobody asked or reported for so long: what was learnt is stale */
+#define ADAPTIVE_RETENTION_US MICROS_PER_HOUR    /* no request and no report for so long: what was learnt is stale */
 
 /* The numbers are part of the stored encoding. */
 enum adaptive_algorithm {

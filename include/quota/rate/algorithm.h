@@ -31,7 +31,7 @@ struct algorithm {
     void (*settle)(const struct rule *rule, struct state *state, int64_t now_us);
     /* Whole units that fit now, >= 0. */
     int64_t (*available)(const struct rule *rule, const struct state *state, int64_t now_us);
-    /* Time until `cost` (>= 0) fits if nobody else comes: 0 = now, NEVER_US = never. */
+    /* Time until `cost` (>= 0) fits if no other request comes: 0 = now, NEVER_US = never. */
     int64_t (*wait_us)(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us);
     /* Takes `cost` units, also beyond the limit (debt). On a fault the state is unusable. */
     enum fault (*charge)(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);

@@ -46,7 +46,7 @@ enum effect_kind {
     EFFECT_RULES = 0,    /* the limiter now has decision.rules; states move by decision.from. Always the first */
     EFFECT_STATE = 1,    /* rule `index` now has this state */
     EFFECT_BLOCK = 2,    /* everything is refused until state.when_us; 0 = nothing is */
-    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by waiters; 0 = there are none */
     EFFECT_WITHDRAW = 4, /* the log of rule `index` has state.amount less at the instant state.when_us */
 };
 
@@ -80,7 +80,7 @@ struct limiter {
     union state_word words[];
 };
 
-/* A limiter in borrowed memory, for those who keep the words of many under one rule set (segment.h). It is never
+/* A limiter in borrowed memory, for values that keep the words of many under one rule set (segment.h). It is never
  * freed, and only effects that leave its rules alone are applied to it. */
 #define LIMITER_WORDS_MAX (3 * RULES_MAX + 2)
 struct limiter_buffer {
@@ -124,7 +124,7 @@ int64_t limiter_deadline_us(const struct limiter *limiter);
 /* Until when everything is refused; 0 = not blocked (or no longer: compare with now). */
 int64_t limiter_blocked_until_us(const struct limiter *limiter);
 
-/* Until when those who wait have taken every place; 0 = nobody waits (or no longer: compare with now). */
+/* Until when waiters have taken every place; 0 = none waits (or no longer: compare with now). */
 int64_t limiter_taken_until_us(const struct limiter *limiter);
 
 /* Rule `index` alone, as it stands at `now_us`: its stored state, what remains and when it is new again. */

@@ -34,7 +34,7 @@ size_t segment_bytes(const struct segment *segment); /* heap bytes, names and ob
 /* Where the subject of this hash stands; false: where it would have to. */
 bool segment_find(const struct segment *segment, uint64_t hash, struct bytes name, uint32_t *at);
 
-/* Puts a subject nobody has asked for yet at the place segment_find gave; the segment may move. */
+/* Puts a new subject, with no state yet, at the place segment_find gave; the segment may move. */
 struct segment *segment_insert(struct segment *segment, uint32_t at, uint64_t hash, struct bytes name);
 
 /* The name of subject `at`, borrowed until the segment changes, and its state as a limiter. */
