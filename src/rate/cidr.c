@@ -92,15 +92,15 @@ static bool groups_parse(struct bytes text, uint16_t groups[GROUPS], int *count,
         at = 2;
     }
     while (at < text.size) {
-        struct bytes rest = {text.data + at, text.size - at};
+        struct bytes tail = {text.data + at, text.size - at};
         uint32_t ipv4;
-        if (*count <= GROUPS - 2 && ipv4_parse(rest, &ipv4)) {
+        if (*count <= GROUPS - 2 && ipv4_parse(tail, &ipv4)) {
             groups[(*count)++] = (uint16_t)(ipv4 >> 16);
             groups[(*count)++] = (uint16_t)ipv4;
             return true;
         }
         if (*count == GROUPS) return false;
-        size_t digits = group_parse(rest, &groups[(*count)++]);
+        size_t digits = group_parse(tail, &groups[(*count)++]);
         at += digits;
         if (digits == 0) return false;
         if (at == text.size) return true;

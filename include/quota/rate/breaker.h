@@ -151,8 +151,8 @@ size_t breaker_bytes(const struct breaker *breaker);
 /* Could apply have made this value? For the codec. */
 bool breaker_sane(const struct breaker *breaker);
 
-/* From this instant on the value need not be kept: closed, an empty window, no request for two WINDOWs. One that is open
- * is kept a day longer than it must be; one that is forced for ever. */
+/* From this instant on the value need not be kept: closed, an empty window, no request for two WINDOWs. One that is
+ * open is kept a day longer than it must be; one that is forced for ever. */
 int64_t breaker_deadline_us(const struct breaker *breaker);
 
 /* How a breaker stands at an instant, for RL.BREAKER INFO. */

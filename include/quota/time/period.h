@@ -58,8 +58,8 @@ struct cycle {
 };
 
 /* Reads a period's word in any case: minute hour day week month quarter half-year (or halfyear) year forever, each with
- * a count in front if there is more than one (`3month`), or a duration (`90s`, `30d`: always that long). Not a bare number.
- * False, and *period untouched, on anything else. What CALENDAR, FROM and EOM say is added by the caller. */
+ * a count in front if there is more than one (`3month`), or a duration (`90s`, `30d`: always that long). Not a bare
+ * number. False, and *period untouched, on anything else. What CALENDAR, FROM and EOM say is added by the caller. */
 bool period_parse(struct bytes word, struct period *period);
 
 /* Reads what FROM says, which depends on the unit: for months the day `15` or month and day `04-06` (a day that month
