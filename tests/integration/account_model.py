@@ -568,7 +568,9 @@ class Account:
             self.post_to_logs(name, units)
         for limit in rates:
             limit.charge(units, self.now)
-        slot.rates.limits = rates or slot.rates.limits
+        if rates:
+            sleeping = slot.rates.adopted([limit.rule for limit in rates], self.now)[1]
+            slot.rates.limits, slot.rates.sleeping = rates, sleeping
         if hold:
             self.holds[hold] = Hold(name, granted, units, self.now, self.now, self.host.kept, (), [])
             self.holds[hold].expires = FOREVER  # being made: its own verdict does not wait for it
@@ -578,7 +580,7 @@ class Account:
     def rates(self, name):
         rules = [rate.rule for rate in self.terms(name).of(Rate)]
         key = self.slots[name].rates if name in self.slots else Key()
-        return key.adopted(rules, self.now) if rules else []
+        return key.adopted(rules, self.now)[0] if rules else []
 
     def admitted(self, name, amount, mode, rates):
         terms = self.terms(name)
