@@ -109,6 +109,7 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
         if (from[i] < 0) continue;
         uint32_t stored = (uint32_t)from[i];
         states[i] = limiter_stored_state(limiter, stored);
+        /* From here on `from` says which numbers stay where they are; what was converted is stored as a state. */
         unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], request->keeps_debt, &states[i], at_us);
         inherited->succeeded |= UINT32_C(1) << stored;
         if (what & TAKEOVER_STATE) inherited->converted |= UINT32_C(1) << i;
@@ -311,7 +312,7 @@ static void put_to_sleep(const struct limiter *limiter, const struct evaluation 
         if (evaluation->inherited.succeeded >> k & 1) continue;
         deadlines_us[count] = rule_deadline_us(limiter, k);
         asleep[count] = (int8_t)k;
-        if (deadlines_us[count] > evaluation->at_us) count++;
+        if (deadlines_us[count] > evaluation->at_us) count++; /* else its place is used again */
     }
     for (; evaluation->count + count > RULES_MAX; count--) {
         uint32_t first = first_replenished(deadlines_us, count);
@@ -414,15 +415,17 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     evaluation_begin(&evaluation, limiter, rules, rules_count, request);
-    if (request->mode == MODE_UPTO) {
+    if (request->mode == MODE_UPTO) { /* at least one unit, so that a denial has a wait to answer */
         int64_t available = smallest_available(&evaluation, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
     }
+
+    /* Rules count from at_us, behind all waiters; the client counts from now. */
     deciding = longest_wait(&evaluation, units, &wait_us);
     wait_us = wait_add(wait_us, evaluation.at_us - now_us);
-
     bool comes = wait_us == 0 || (wait_us != NEVER_US && wait_us <= request->wait_us);
 
+    /* The order is the precedence: a block refuses even FORCE, and FORCE does not look at waits. */
     int64_t block_us = limiter_blocked_until_us(limiter) - now_us;
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
@@ -435,6 +438,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     } else if (request->mode == MODE_PEEK || units == 0) {
         decide_look(&evaluation, units, wait_us, decision);
     } else {
+        /* A place in the future is charged as if the request came at its moment. */
         if (wait_us > 0) evaluation_settle(&evaluation, now_us + wait_us);
         decide_grant(&evaluation, units, wait_us, limiter, decision);
     }
