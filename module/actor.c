@@ -1,4 +1,4 @@
-/* Asks the server who calls; see actor.h. */
+/* Asks the server for the user behind a call; see actor.h. */
 #include "actor.h"
 #include "quota/account/change.h"
 
@@ -8,7 +8,7 @@ struct actor actor_of(RedisModuleCtx *ctx)
     struct actor actor = {.name = {"", 0}};
     if (flags & (REDISMODULE_CTX_FLAGS_REPLICATED | REDISMODULE_CTX_FLAGS_LOADING)) return actor;
     actor.held = RedisModule_GetClientUserNameById(ctx, RedisModule_GetClientId(ctx));
-    /* Inside a script the client is the script's own; the server then still knows who called it. */
+    /* Inside a script the client is the script's own; the server then still knows the caller. */
     if (!actor.held && (flags & REDISMODULE_CTX_FLAGS_LUA)) actor.held = RedisModule_GetCurrentUserName(ctx);
     if (actor.held) actor.name = string_bytes(actor.held);
     if (actor.name.size > ACTOR_BYTES_MAX) actor.name.size = ACTOR_BYTES_MAX;

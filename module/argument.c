@@ -5,12 +5,12 @@
 #include "quota/time/duration.h"
 #include "reply.h"
 
-/* One pass over the words of a call. */
+/* One pass over the tokens of a call. */
 struct reading {
     RedisModuleCtx *ctx;
     RedisModuleString **argv;
     int argc, at;
-    struct bytes word; /* the one at `at`, once somebody has looked at it; no data before */
+    struct bytes token; /* the one at `at`, once it has been looked at; no data before */
 };
 
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
@@ -20,16 +20,16 @@ static bool reading_ended(const struct reading *reading)
     return reading->at == reading->argc;
 }
 
-static struct bytes reading_word(struct reading *reading)
+static struct bytes reading_token(struct reading *reading)
 {
-    if (!reading->word.data) reading->word = string_bytes(reading->argv[reading->at]);
-    return reading->word;
+    if (!reading->token.data) reading->token = string_bytes(reading->argv[reading->at]);
+    return reading->token;
 }
 
-static void reading_pass(struct reading *reading, int words)
+static void reading_pass(struct reading *reading, int tokens)
 {
-    reading->at += words;
-    reading->word.data = NULL;
+    reading->at += tokens;
+    reading->token.data = NULL;
 }
 
 /* ---- one value ------------------------------------------------------------------------------------------- */
@@ -45,54 +45,54 @@ static const char *expectation(enum argument_kind kind)
     }
 }
 
-static bool has_percent_sign(struct bytes word)
+static bool has_percent_sign(struct bytes token)
 {
-    return word.size > 1 && word.data[word.size - 1] == '%';
+    return token.size > 1 && token.data[token.size - 1] == '%';
 }
 
 /* Percent with at most two decimals, as hundredths, with or without its sign; its range is the row's to say. */
-static bool parse_percent(struct bytes word, int64_t *bp)
+static bool parse_percent(struct bytes token, int64_t *bp)
 {
-    if (has_percent_sign(word)) word.size--;
-    const char *point = memchr(word.data, '.', word.size);
-    size_t whole_size = point ? (size_t)(point - word.data) : word.size,
-           digits = point ? word.size - whole_size - 1 : 0;
+    if (has_percent_sign(token)) token.size--;
+    const char *point = memchr(token.data, '.', token.size);
+    size_t whole_size = point ? (size_t)(point - token.data) : token.size,
+           digits = point ? token.size - whole_size - 1 : 0;
     int64_t whole, part = 0;
-    if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
-    if (!bytes_integer((struct bytes){word.data, whole_size}, &whole) || whole > INT32_MAX) return false;
+    if (token.size == 0 || token.data[0] < '0' || token.data[0] > '9') return false;
+    if (!bytes_integer((struct bytes){token.data, whole_size}, &whole) || whole > INT32_MAX) return false;
     if (point && (digits < 1 || digits > 2 || point[1] < '0' || point[1] > '9')) return false;
     if (point && !bytes_integer((struct bytes){point + 1, digits}, &part)) return false;
     *bp = whole * 100 + part * (digits == 1 ? 10 : 1);
     return true;
 }
 
-static bool parse_number(enum argument_kind kind, struct bytes word, int64_t *number)
+static bool parse_number(enum argument_kind kind, struct bytes token, int64_t *number)
 {
-    if (kind == ARGUMENT_DURATION) return parse_duration(word, number);
-    if (kind == ARGUMENT_INSTANT) return parse_instant(word, number);
-    if (kind == ARGUMENT_PERCENT || kind == ARGUMENT_PERCENTS) return parse_percent(word, number);
-    return bytes_integer(word, number);
+    if (kind == ARGUMENT_DURATION) return parse_duration(token, number);
+    if (kind == ARGUMENT_INSTANT) return parse_instant(token, number);
+    if (kind == ARGUMENT_PERCENT || kind == ARGUMENT_PERCENTS) return parse_percent(token, number);
+    return bytes_integer(token, number);
 }
 
-/* The next word as a number within the row's range. */
+/* The next token as a number within the row's range. */
 static bool parse_ranged(struct reading *reading, const struct argument *row, int64_t *number)
 {
-    struct bytes word = reading_word(reading);
+    struct bytes token = reading_token(reading);
     reading_pass(reading, 1);
-    if (!parse_number(row->kind, word, number)) {
-        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(word).text, expectation(row->kind));
+    if (!parse_number(row->kind, token, number)) {
+        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(token).text, expectation(row->kind));
         return false;
     }
     if (*number < row->lowest || *number > row->highest) {
-        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(word).text, row->summary);
+        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(token).text, row->summary);
         return false;
     }
     return true;
 }
 
-static bool starts_with_digit(struct bytes word)
+static bool starts_with_digit(struct bytes token)
 {
-    return word.size > 0 && word.data[0] >= '0' && word.data[0] <= '9';
+    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
 }
 
 /* Percentages, as long as the words are numbers. */
@@ -105,7 +105,7 @@ static bool parse_percents(struct reading *reading, const struct argument *row, 
         }
         if (!parse_ranged(reading, row, &percents->bp[percents->count])) return false;
         percents->count++;
-    } while (!reading_ended(reading) && starts_with_digit(reading_word(reading)));
+    } while (!reading_ended(reading) && starts_with_digit(reading_token(reading)));
     return true;
 }
 
@@ -114,7 +114,7 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
     void *field = (char *)request + row->offset;
     if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
     if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
-    if (row->kind == ARGUMENT_TEXT) *(struct bytes *)field = reading_word(reading);
+    if (row->kind == ARGUMENT_TEXT) *(struct bytes *)field = reading_token(reading);
     reading_pass(reading, 1);
     return true;
 }
@@ -135,7 +135,7 @@ const struct argument request_mode_choice[] = {
 /* ---- rules ----------------------------------------------------------------------------------------------- */
 
 /* A rule as it was written; becomes a struct rule. */
-struct rule_words {
+struct rule_options {
     int64_t algorithm, limit, period_us, capacity, initial, interval, first;
 };
 
@@ -153,96 +153,96 @@ static const struct argument algorithm_choice[] = {
 const struct argument rule_arguments[] = {
     {.kind = ARGUMENT_CHOICE,
      .name = "algorithm",
-     .offset = offsetof(struct rule_words, algorithm),
+     .offset = offsetof(struct rule_options, algorithm),
      .flags = ARGUMENT_OPTIONAL | ARGUMENT_BARE,
      .rows = algorithm_choice,
      .summary = "How units are counted."},
-    FIELD(ARGUMENT_INTEGER, "limit", NULL, struct rule_words, limit, UNLIMITED, INT64_MAX, 0,
+    FIELD(ARGUMENT_INTEGER, "limit", NULL, struct rule_options, limit, UNLIMITED, INT64_MAX, 0,
           "Units per period; -1 is unlimited, 0 is none."),
-    FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_words, period_us, 1, DURATION_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_options, period_us, 1, DURATION_MAX_US, 0,
           "Length of the period, 1us to about 9000 years."),
-    FIELD(ARGUMENT_INTEGER, "capacity", "BURST", struct rule_words, capacity, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_INTEGER, "capacity", "BURST", struct rule_options, capacity, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units at once, 1 or more (default: limit); for QUEUE the places that wait."),
-    FIELD(ARGUMENT_INTEGER, "initial", "INITIAL", struct rule_words, initial, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_INTEGER, "initial", "INITIAL", struct rule_options, initial, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "TOKEN: units in an unused bucket, 1 to the capacity (default)."),
     {.kind = ARGUMENT_FLAG,
      .name = "interval",
      .token = "INTERVAL",
-     .offset = offsetof(struct rule_words, interval),
+     .offset = offsetof(struct rule_options, interval),
      .lowest = RULE_INTERVAL,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "TOKEN: refill in whole periods."},
     {.kind = ARGUMENT_FLAG,
      .name = "first",
      .token = "FIRST",
-     .offset = offsetof(struct rule_words, first),
+     .offset = offsetof(struct rule_options, first),
      .lowest = RULE_FIRST,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "FIXED: the window begins with its first unit."},
     {0},
 };
 
-/* NULL and *rule filled in, or why these words are no rule. */
-static const char *rule_from_words(const struct rule_words *words, struct rule *rule)
+/* NULL and *rule filled in, or why these options are no rule. */
+static const char *rule_from_options(const struct rule_options *options, struct rule *rule)
 {
-    bool queue = words->algorithm == RULE_QUEUE;
-    int64_t capacity = words->capacity == NOT_GIVEN ? words->limit : words->capacity;
+    bool queue = options->algorithm == RULE_QUEUE;
+    int64_t capacity = options->capacity == NOT_GIVEN ? options->limit : options->capacity;
     if (queue && capacity == INT64_MAX) return "QUEUE needs a BURST below 9223372036854775807";
-    capacity += queue && words->limit > 0; /* the places that wait, and the one being served */
+    capacity += queue && options->limit > 0; /* the places that wait, and the one being served */
     *rule = (struct rule){
-        .limit = words->limit,
-        .period_us = words->period_us,
+        .limit = options->limit,
+        .period_us = options->period_us,
         .capacity = capacity,
-        .initial = words->initial == NOT_GIVEN ? capacity : words->initial,
-        .algorithm = (uint32_t)words->algorithm,
-        .flags = (uint32_t)(words->interval | words->first),
+        .initial = options->initial == NOT_GIVEN ? capacity : options->initial,
+        .algorithm = (uint32_t)options->algorithm,
+        .flags = (uint32_t)(options->interval | options->first),
     };
     return rule_fault(rule);
 }
 
 static bool parse_rule(struct reading *reading, const struct argument *row, struct rules_argument *rules)
 {
-    struct rule_words words = {.algorithm = RULE_GCRA, .capacity = NOT_GIVEN, .initial = NOT_GIVEN};
-    struct bytes begins_with = reading_word(reading);
-    if (!parse_rows(reading, row->rows, true, &words)) return false;
+    struct rule_options options = {.algorithm = RULE_GCRA, .capacity = NOT_GIVEN, .initial = NOT_GIVEN};
+    struct bytes begins_with = reading_token(reading);
+    if (!parse_rows(reading, row->rows, true, &options)) return false;
     if (rules->count == RULES_MAX) {
         reply_error(reading->ctx, "LIMITED a key has at most %d rules", RULES_MAX);
         return false;
     }
-    const char *fault = rule_from_words(&words, &rules->rules[rules->count]);
+    const char *fault = rule_from_options(&options, &rules->rules[rules->count]);
     if (fault) reply_error(reading->ctx, "ERR rule beginning with '%s': %s", printable(begins_with).text, fault);
     if (!fault) rules->count++;
     return !fault;
 }
 
-static bool is_option(const struct argument *rows, struct bytes word);
-static const struct argument *find_option(const struct argument *rows, struct bytes word, const struct argument **flag,
+static bool is_option(const struct argument *rows, struct bytes token);
+static const struct argument *find_option(const struct argument *rows, struct bytes token, const struct argument **flag,
                                           bool *bare);
 
-/* The flag of a choice that the word names, or NULL. */
-static const struct argument *find_choice(const struct argument *choice, struct bytes word)
+/* The flag of a choice that the token names, or NULL. */
+static const struct argument *find_choice(const struct argument *choice, struct bytes token)
 {
-    while (choice->kind && !bytes_is_word(word, choice->token)) choice++;
+    while (choice->kind && !bytes_is_word(token, choice->token)) choice++;
     return choice->kind ? choice : NULL;
 }
 
 /* A rule begins with its algorithm or with a number. */
-static bool begins_rule(struct bytes word)
+static bool begins_rule(struct bytes token)
 {
-    if (word.size > 0 && (word.data[0] == '-' || (word.data[0] >= '0' && word.data[0] <= '9'))) return true;
-    return find_choice(algorithm_choice, word) != NULL;
+    if (token.size > 0 && (token.data[0] == '-' || (token.data[0] >= '0' && token.data[0] <= '9'))) return true;
+    return find_choice(algorithm_choice, token) != NULL;
 }
 
-/* One rule or more; where something else may stand in their place, an option's word tells. */
+/* One rule or more; where something else may stand in their place, an option's token decides. */
 static bool parse_rules(struct reading *reading, const struct argument *row, const struct argument *rows, void *request)
 {
     struct rules_argument *rules = (void *)((char *)request + row->offset);
     bool may_miss = row->flags & ARGUMENT_EITHER;
     if (reading_ended(reading)) return may_miss || parse_missing(reading, row);
-    if (may_miss && is_option(rows, reading_word(reading))) return true;
+    if (may_miss && is_option(rows, reading_token(reading))) return true;
     do {
         if (!parse_rule(reading, row, rules)) return false;
-    } while (!reading_ended(reading) && begins_rule(reading_word(reading)));
+    } while (!reading_ended(reading) && begins_rule(reading_token(reading)));
     return true;
 }
 
@@ -251,7 +251,7 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
 {
     struct sets_argument *argument = (void *)((char *)request + row->offset);
     if (reading_ended(reading)) return parse_missing(reading, row);
-    while (!reading_ended(reading) && bytes_is_word(reading_word(reading), row->token)) {
+    while (!reading_ended(reading) && bytes_is_word(reading_token(reading), row->token)) {
         if (argument->count == argument->capacity) {
             argument->capacity = argument->capacity * 2 + 1;
             size_t size = (size_t)argument->capacity * sizeof(*argument->sets);
@@ -264,7 +264,7 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
         if (!parse_rows(reading, row->rows, true, set)) return false;
     }
     if (argument->count > 0) return true;
-    reply_error(reading->ctx, "ERR syntax error: '%s' stands where %s should", printable(reading_word(reading)).text,
+    reply_error(reading->ctx, "ERR syntax error: '%s' stands where %s should", printable(reading_token(reading)).text,
                 row->token);
     return false;
 }
@@ -274,7 +274,7 @@ void sets_argument_free(struct sets_argument *argument)
     RedisModule_Free(argument->sets);
 }
 
-/* The token and one element, which goes to whoever collects them. */
+/* The token and one element, which is handed on by `add`. */
 static bool parse_each(struct reading *reading, const struct argument *row, void *request)
 {
     _Alignas(16) char element[ARGUMENT_ELEMENT_MAX];
@@ -310,18 +310,18 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
 
 /* ---- rows ------------------------------------------------------------------------------------------------ */
 
-/* Every token begins with a letter: most words of a call, being numbers, need not be compared with any. */
-static bool may_be_token(struct bytes word)
+/* Every token begins with a letter: most tokens of a call, being numbers, need not be compared with any. */
+static bool may_be_token(struct bytes token)
 {
-    return word.size > 0 && ((word.data[0] | ' ') >= 'a' && (word.data[0] | ' ') <= 'z');
+    return token.size > 0 && ((token.data[0] | ' ') >= 'a' && (token.data[0] | ' ') <= 'z');
 }
 
-/* Does the word call this row by its token? A choice is called by any of its flags (then *flag). */
-static inline bool row_is_called(const struct argument *row, struct bytes word, const struct argument **flag)
+/* Does the token name this row? A choice is named by any of its flags (then *flag). */
+static inline bool row_is_called(const struct argument *row, struct bytes token, const struct argument **flag)
 {
     *flag = row->kind == ARGUMENT_FLAG ? row : NULL;
-    if (row->kind != ARGUMENT_CHOICE) return row->token && bytes_is_word(word, row->token);
-    *flag = find_choice(row->rows, word);
+    if (row->kind != ARGUMENT_CHOICE) return row->token && bytes_is_word(token, row->token);
+    *flag = find_choice(row->rows, token);
     return *flag != NULL;
 }
 
@@ -344,8 +344,8 @@ static bool parse_option(struct reading *reading, const struct argument *row, co
 static bool parse_leading_choice(struct reading *reading, const struct argument *row, void *request)
 {
     const struct argument *flag;
-    if (reading_ended(reading) || !may_be_token(reading_word(reading))) return true;
-    if (!row_is_called(row, reading_word(reading), &flag)) return true;
+    if (reading_ended(reading) || !may_be_token(reading_token(reading))) return true;
+    if (!row_is_called(row, reading_token(reading), &flag)) return true;
     return parse_option(reading, row, flag, request);
 }
 
@@ -356,9 +356,9 @@ static bool gives_way(struct reading *reading, const struct argument *row, const
     const struct argument *flag = NULL;
     bool bare;
     if (!(row->flags & (ARGUMENT_EITHER | ARGUMENT_OPTIONAL)) || reading_ended(reading)) return false;
-    if (!is_option(rows, reading_word(reading))) return false;
+    if (!is_option(rows, reading_token(reading))) return false;
     if (row->flags & ARGUMENT_EITHER) return true;
-    find_option(rows, reading_word(reading), &flag, &bare);
+    find_option(rows, reading_token(reading), &flag, &bare);
     return flag || reading->at + 1 < reading->argc;
 }
 
@@ -398,28 +398,28 @@ static bool parse_positional(struct reading *reading, const struct argument *row
     return true;
 }
 
-/* The option that the word calls, else the one it may be the bare value of, else NULL. */
-static const struct argument *find_option(const struct argument *rows, struct bytes word, const struct argument **flag,
+/* The option that the token calls, else the one it may be the bare value of, else NULL. */
+static const struct argument *find_option(const struct argument *rows, struct bytes token, const struct argument **flag,
                                           bool *bare)
 {
     const struct argument *valued = NULL;
     *bare = false;
-    bool named = may_be_token(word);
+    bool named = may_be_token(token);
     for (const struct argument *row = rows; row->kind; row++) {
         bool leading = row->kind == ARGUMENT_CHOICE && (row->flags & ARGUMENT_BARE);
         leading = leading || (row->kind == ARGUMENT_SETS && !(row->flags & ARGUMENT_OPTIONAL));
-        if (named && !leading && row_is_called(row, word, flag)) return row;
+        if (named && !leading && row_is_called(row, token, flag)) return row;
         if (row->token && (row->flags & ARGUMENT_BARE)) valued = row;
     }
     *bare = valued != NULL;
     return valued;
 }
 
-static bool is_option(const struct argument *rows, struct bytes word)
+static bool is_option(const struct argument *rows, struct bytes token)
 {
     const struct argument *flag;
     bool bare;
-    return may_be_token(word) && find_option(rows, word, &flag, &bare) && !bare;
+    return may_be_token(token) && find_option(rows, token, &flag, &bare) && !bare;
 }
 
 /* A number with a percent sign is none of a rate's: `RATE 10 1s BURST 20%` is the quota's BURST. */
@@ -428,26 +428,26 @@ static bool percentage_follows(const struct reading *reading)
     return reading->at + 1 < reading->argc && has_percent_sign(string_bytes(reading->argv[reading->at + 1]));
 }
 
-/* Positional rows, then options until a word is none of them: inside a rule that word belongs to whoever called, at
+/* Positional rows, then options until a token is none of them: inside a rule that token belongs to whoever called, at
  * the top it is an error. */
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
 {
     uint64_t seen = 0, needed = 0;
     if (!parse_positional(reading, rows, request, &needed)) return false;
     while (!reading_ended(reading)) {
-        struct bytes word = reading_word(reading);
+        struct bytes token = reading_token(reading);
         const struct argument *flag;
         bool bare;
-        const struct argument *row = find_option(rows, word, &flag, &bare);
+        const struct argument *row = find_option(rows, token, &flag, &bare);
         if (nested && row && row->kind == ARGUMENT_INTEGER && percentage_follows(reading)) row = NULL;
         if (!row && nested) break;
         if (!row) {
-            reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(word).text);
+            reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(token).text);
             return false;
         }
         if (row->kind != ARGUMENT_EACH && (seen >> (row - rows) & 1)) {
             reply_error(reading->ctx, "ERR syntax error: %s was given already, before '%s'", row->name,
-                        printable(word).text);
+                        printable(token).text);
             return false;
         }
         seen |= UINT64_C(1) << (row - rows);

@@ -19,7 +19,7 @@
 enum argument_kind {
     ARGUMENT_END = 0,
     ARGUMENT_KEY,      /* a key; read by the handler from argv */
-    ARGUMENT_TEXT,     /* struct span: any bytes */
+    ARGUMENT_TEXT,     /* struct bytes: any bytes */
     ARGUMENT_INTEGER,  /* int64_t within lowest … highest */
     ARGUMENT_DURATION, /* int64_t us within lowest … highest */
     ARGUMENT_INSTANT,  /* int64_t us within lowest … highest */
@@ -95,7 +95,7 @@ struct sets_argument {
 /* Frees the elements; harmless when there are none. */
 void sets_argument_free(struct sets_argument *argument);
 
-/* A field nobody gave a value. */
+/* A field that was given no value. */
 #define NOT_GIVEN INT64_MIN
 
 #define KEY(name_, summary_)                                                                                           \
@@ -134,12 +134,12 @@ extern const struct argument rule_arguments[];
     FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
           "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
 
-/* How a limit is asked: one of enum request_mode, UPTO, PEEK or FORCE. */
+/* How a limit decides: one of enum request_mode, UPTO, PEEK or FORCE. */
 extern const struct argument request_mode_choice[];
 #define REQUEST_MODE(type_, field_)                                                                                    \
     {                                                                                                                  \
         .kind = ARGUMENT_CHOICE, .name = "mode", .offset = offsetof(type_, field_), .flags = ARGUMENT_OPTIONAL,        \
-        .rows = request_mode_choice, .summary = "How to ask (default: all of it or nothing)."                          \
+        .rows = request_mode_choice, .summary = "How to decide (default: all of it or nothing)."                       \
     }
 
 /* Parses argv[1…] by `rows`. On false the client has its error. */

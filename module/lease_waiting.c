@@ -6,10 +6,9 @@
 #include "quota/base/hash_index.h"
 #include "quota/base/memory.h"
 #include "value_type.h"
+#include "wait_timer.h"
 
 #define NAME_BYTES_USUAL 256
-#define TIMER_MS_MAX     1800000 /* half an hour, then look again: see line_set_timer */
-#define PAUSE_MS         50      /* while writes are paused (CLIENT PAUSE, a planned failover) look again so often */
 
 struct line;
 
@@ -18,21 +17,21 @@ struct waiter {
     struct waiter *before, *behind;
     RedisModuleBlockedClient *client;
     lease_answer *answer;
-    struct lease_ask ask; /* its id points to the bytes below */
-    int64_t until_us;     /* by the module's clock */
-    bool called;          /* its answer is on its way */
+    struct lease_request request; /* its id points to the bytes below */
+    int64_t until_us;             /* by the module's clock */
+    bool called;                  /* its answer is on its way */
     char id[];
 };
 
-/* Everybody who waits on one key. Freed by serve() alone, when it finds nobody in it. */
+/* All clients that wait on one key. Freed by serve() alone, when it finds none in it. */
 struct line {
     struct waiter *first, *last;
     RedisModuleString *name;
-    wide units; /* of all who wait */
+    wide units; /* of all that wait */
     int database;
     bool ready; /* stands in the list of lines to be served */
     struct line *next_ready;
-    RedisModuleTimerID timer;     /* 0 = none */
+    struct wait_timer timer;
     struct line *previous, *next; /* of all lines */
     struct hash_link by_key;
     size_t key_size;
@@ -42,10 +41,12 @@ struct line {
 static struct hash_index lines;
 static struct line *first_line, *ready_lines;
 static int64_t waiters_count;
-static bool wake_is_set;     /* its timer runs, or it does */
+static bool serving;         /* wake runs */
 static RedisModuleCtx *home; /* for timers, where no other context is at hand */
 
 static void wake(RedisModuleCtx *ctx, void *unused);
+static void line_due(RedisModuleCtx *ctx, void *data);
+static struct wait_timer waking = {.due = wake};
 
 /* ---- lines ----------------------------------------------------------------------------------------------- */
 
@@ -76,6 +77,7 @@ static struct line *line_new(int database, RedisModuleString *name)
     *line = (struct line){.name = RedisModule_CreateStringFromString(NULL, name),
                           .database = database,
                           .next = first_line,
+                          .timer = {.due = line_due, .data = line},
                           .key_size = key_size};
     memcpy(line->key, &database, sizeof(database));
     memcpy(line->key + sizeof(database), bytes.data, bytes.size);
@@ -85,26 +87,14 @@ static struct line *line_new(int database, RedisModuleString *name)
     return line;
 }
 
-static void line_stop_timer(struct line *line)
-{
-    if (line->timer) RedisModule_StopTimer(home, line->timer, NULL);
-    line->timer = 0;
-}
-
 static void line_free(struct line *line)
 {
-    line_stop_timer(line);
+    wait_timer_stop(home, &line->timer);
     hash_index_remove(&lines, &line->by_key);
     *(line->previous ? &line->previous->next : &first_line) = line->next;
     if (line->next) line->next->previous = line->previous;
     RedisModule_FreeString(NULL, line->name);
     memory_free(line);
-}
-
-static void wake_in(int64_t wait_ms)
-{
-    if (!wake_is_set) RedisModule_CreateTimer(home, wait_ms, wake, NULL);
-    wake_is_set = true;
 }
 
 static void line_mark(struct line *line)
@@ -118,7 +108,7 @@ static void line_mark(struct line *line)
 static void line_ready(struct line *line)
 {
     line_mark(line);
-    wake_in(0);
+    if (!serving) wait_timer_soon(home, &waking); /* else the loop in wake sees it */
 }
 
 static void all_lines_ready(void)
@@ -126,22 +116,10 @@ static void all_lines_ready(void)
     for (struct line *line = first_line; line; line = line->next) line_ready(line);
 }
 
-static void line_timer_fired(RedisModuleCtx *ctx, void *data)
+static void line_due(RedisModuleCtx *ctx, void *data)
 {
-    struct line *line = data;
-    line->timer = 0;
-    line_mark(line);
+    line_mark(data);
     wake(ctx, NULL);
-}
-
-/* Whole ms, rounded up: nobody is called early. A held clock has no timers at all. Redis 7.0 computes the distance to
- * a module's next timer as an int of microseconds (ae.c, processTimeEvents: retval * 1000): beyond 35 minutes it
- * overflows, and the server spins. */
-static void line_set_timer(struct line *line, int64_t wait_us)
-{
-    line_stop_timer(line);
-    if (clock_is_frozen()) return;
-    line->timer = RedisModule_CreateTimer(home, min_i64(millis_ceil(wait_us), TIMER_MS_MAX), line_timer_fired, line);
 }
 
 /* ---- waiters --------------------------------------------------------------------------------------------- */
@@ -153,7 +131,7 @@ static void line_join(struct line *line, struct waiter *waiter)
     if (line->last) line->last->behind = waiter;
     if (!line->first) line->first = waiter;
     line->last = waiter;
-    line->units += waiter->ask.cost;
+    line->units += waiter->request.cost;
     waiters_count++;
 }
 
@@ -165,7 +143,7 @@ static void waiter_leave(struct waiter *waiter)
     if (line->first == waiter) line_ready(line);
     *(waiter->before ? &waiter->before->behind : &line->first) = waiter->behind;
     *(waiter->behind ? &waiter->behind->before : &line->last) = waiter->before;
-    line->units -= waiter->ask.cost;
+    line->units -= waiter->request.cost;
     waiter->line = NULL;
     waiters_count--;
 }
@@ -173,7 +151,7 @@ static void waiter_leave(struct waiter *waiter)
 static int64_t units_before(const struct waiter *waiter)
 {
     wide units = 0;
-    for (const struct waiter *other = waiter->before; other; other = other->before) units += other->ask.cost;
+    for (const struct waiter *other = waiter->before; other; other = other->before) units += other->request.cost;
     return wide_clamp(units, 0, INT64_MAX);
 }
 
@@ -200,16 +178,16 @@ static int answer_waiter(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     struct line *line = waiter->line;
     (void)argc;
     if (!line) return RedisModule_ReplyWithNull(ctx);
-    waiter->ask.now_us = clock_now_us();
-    waiter->ask.ahead = units_before(waiter);
-    bool paused = RedisModule_AvoidReplicaTraffic(); /* nothing may be written: as if somebody were ahead */
-    if (paused) waiter->ask.ahead = max_i64(waiter->ask.ahead, 1);
+    waiter->request.now_us = clock_now_us();
+    waiter->request.ahead = units_before(waiter);
+    bool paused = wait_timer_writes_are_paused(); /* nothing may be written: as if another client were ahead */
+    if (paused) waiter->request.ahead = max_i64(waiter->request.ahead, 1);
     waiter_leave(waiter);
-    if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->ask);
+    if (!client_is_closing(ctx)) waiter->answer(ctx, argv[1], &waiter->request);
     return REDISMODULE_OK;
 }
 
-/* Somebody else signalled the key: whoever is first will be called. */
+/* Another module or command signalled the key: the first in line will be called. */
 static int keep_waiting(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct waiter *waiter = RedisModule_GetBlockedClientPrivateData(ctx);
@@ -246,17 +224,17 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, const struct line *line)
 {
     struct handle handle;
     struct lease_decision decision;
-    struct lease_ask ask = line->first->ask;
-    ask.now_us = clock_now_us();
-    ask.ahead = 0;
+    struct lease_request request = line->first->request;
+    request.now_us = clock_now_us();
+    request.ahead = 0;
     if (!handle_open(ctx, &lease_type, line->name, &handle)) return 0;
-    leases_decide_acquire(handle.value, &ask, &decision);
+    leases_decide_acquire(handle.value, &request, &decision);
     handle_close(&handle);
     bool denied = decision.fault == LEASE_FAULT_NONE && decision.verdict.granted == 0;
     return denied ? decision.verdict.wait_us : 0;
 }
 
-/* Under a held clock the server's timeouts tell nothing. */
+/* Under a held clock the server's timeouts mean nothing. */
 static void call_those_whose_time_is_over(struct line *line)
 {
     int64_t now_us = clock_now_us();
@@ -273,7 +251,7 @@ static void serve(RedisModuleCtx *ctx, struct line *line)
     while (line->first && !line->first->called && (wait_us = first_wait_us(ctx, line)) == 0) waiter_call(line->first);
     if (clock_is_frozen()) call_those_whose_time_is_over(line);
     if (line->first && line->first->called) return; /* when it leaves, the line is ready again */
-    if (line->first) line_set_timer(line, wait_us);
+    if (line->first) wait_timer_set(home, &line->timer, wait_us);
     if (!line->first && !line->ready) line_free(line);
 }
 
@@ -281,15 +259,15 @@ static void serve(RedisModuleCtx *ctx, struct line *line)
 static void wake(RedisModuleCtx *ctx, void *unused)
 {
     (void)unused;
-    wake_is_set = true; /* who leaves while others are served makes its line ready: this loop sees that */
-    while (ready_lines && !RedisModule_AvoidReplicaTraffic()) {
+    serving = true; /* a client that leaves while others are served makes its line ready: this loop sees that */
+    while (ready_lines && !wait_timer_writes_are_paused()) {
         struct line *line = ready_lines;
         ready_lines = line->next_ready;
         line->ready = false;
         serve(ctx, line);
     }
-    wake_is_set = false;
-    if (ready_lines) wake_in(PAUSE_MS);
+    serving = false;
+    if (ready_lines) wait_timer_soon(home, &waking);
 }
 
 /* ---- what makes lines ready ------------------------------------------------------------------------------ */
@@ -324,7 +302,7 @@ void lease_waiting_clock_moved(void)
 
 /* ---- beginning ------------------------------------------------------------------------------------------- */
 
-/* A server on which nobody ever waits pays nothing. */
+/* A server on which no client ever waits pays nothing. */
 static void listen_once(RedisModuleCtx *ctx)
 {
     if (home) return;
@@ -334,22 +312,22 @@ static void listen_once(RedisModuleCtx *ctx)
     RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_SwapDB, databases_changed);
 }
 
-static struct waiter *waiter_new(const struct lease_ask *ask, int64_t wait_us, lease_answer *answer)
+static struct waiter *waiter_new(const struct lease_request *request, int64_t wait_us, lease_answer *answer)
 {
-    struct waiter *waiter = memory_alloc(sizeof(*waiter) + ask->id.size);
-    *waiter = (struct waiter){.ask = *ask, .answer = answer, .until_us = ask->now_us + wait_us};
-    if (ask->id.size > 0) waiter->ask.id.data = memcpy(waiter->id, ask->id.data, ask->id.size);
+    struct waiter *waiter = memory_alloc(sizeof(*waiter) + request->id.size);
+    *waiter = (struct waiter){.request = *request, .answer = answer, .until_us = request->now_us + wait_us};
+    if (request->id.size > 0) waiter->request.id.data = memcpy(waiter->id, request->id.data, request->id.size);
     return waiter;
 }
 
-void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask, int64_t wait_us,
-                         lease_answer *answer)
+void lease_waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *request,
+                         int64_t wait_us, lease_answer *answer)
 {
     int database = RedisModule_GetSelectedDb(ctx);
     listen_once(ctx);
     struct line *line = line_find(database, string_bytes(name));
     if (!line) line = line_new(database, name);
-    struct waiter *waiter = waiter_new(ask, wait_us, answer);
+    struct waiter *waiter = waiter_new(request, wait_us, answer);
     line_join(line, waiter);
     waiter->client = RedisModule_BlockClientOnKeys(ctx, keep_waiting, answer_waiter, waiter_free, millis_ceil(wait_us),
                                                    &name, 1, waiter);

@@ -26,7 +26,7 @@ static bool replay(void **value, struct bytes effects, bool *lasting)
 
 static int64_t grain_us(const void *value)
 {
-    return ((const struct limiter *)value)->set->grain_us;
+    return ((const struct limiter *)value)->set->ttl_granularity_us;
 }
 
 struct value_type limiter_type = {

@@ -13,7 +13,7 @@
 #include "quota/rate/verdict.h"
 #include "redis.h"
 
-/* Why an ask was answered as it was. */
+/* Why a request was answered as it was. */
 enum cause {
     CAUSE_ADMITTED,
     CAUSE_LIMIT,
@@ -24,7 +24,7 @@ enum cause {
     CAUSES_COUNT,
 };
 
-/* One answered ask. */
+/* One answered request. */
 void metrics_count(enum cause cause);
 
 /* The cause a limiter's own verdict stands for. */

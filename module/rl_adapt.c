@@ -29,7 +29,7 @@ static const struct argument algorithm_choice[] = {
 #define CONFIG_FIELD(kind_, name_, token_, field_, lowest_, highest_, summary_)                                        \
     FIELD(kind_, name_, token_, struct adapt_request, config.field_, lowest_, highest_, ARGUMENT_OPTIONAL, summary_)
 
-#define ASK_ROWS(flags_)                                                                                               \
+#define TAKE_ROWS(flags_)                                                                                              \
     KEY("key", "Whose limit this is."),                                                                                \
         FIELD(ARGUMENT_INTEGER, "min", NULL, struct adapt_request, config.min, 1, ADAPTIVE_LIMIT_MAX, flags_,          \
               "Units per second it never goes below, 1 to 1099511627776; it begins there."),                           \
@@ -62,7 +62,7 @@ static const struct argument algorithm_choice[] = {
         .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Only look: take nothing, replicate nothing."              \
     }
 
-static const struct argument ask_arguments[] = {ASK_ROWS(0), {0}};
+static const struct argument take_arguments[] = {TAKE_ROWS(0), {0}};
 
 /* Netflix concurrency-limits': backoffRatio 0.9, timeout 5 s, rttTolerance 1.5, queueSize 4, windows of 1 s. */
 static const struct adapt_request usual = {
@@ -76,25 +76,25 @@ static const struct adapt_request usual = {
     .cost = 1,
 };
 
-static int ask(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct adapt_request request = usual;
     struct adaptive_decision decision;
     struct handle handle;
 
-    if (!arguments_parse_or_reply(ctx, ask_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, take_arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (request.config.step == 0) request.config.step = request.config.algorithm == ADAPTIVE_AIMD ? 1 : 4;
     const char *fault = adaptive_config_fault(&request.config);
     if (fault) return reply_error(ctx, "ERR %s", fault);
     if (!handle_open_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
 
-    struct adaptive_ask asked = {
+    struct adaptive_request limit_request = {
         .config = &request.config, .cost = request.cost, .peek = request.peek == 1, .now_us = clock_now_us()};
-    adaptive_decide_ask(handle.value, &asked, &decision);
-    commit(ctx, &handle, &decision, asked.now_us);
+    adaptive_decide_request(handle.value, &limit_request, &decision);
+    commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
-    if (!asked.peek) metrics_count(cause_of(&decision.verdict));
+    if (!limit_request.peek) metrics_count(cause_of(&decision.verdict));
     return reply_verdict(ctx, &decision.verdict);
 }
 
@@ -149,10 +149,10 @@ static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive,
     char stack_buffer[256];
     struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     struct adaptive_decision decision;
-    struct adaptive_ask look = {.config = &adaptive->config, .cost = 1, .peek = true, .now_us = now_us};
+    struct adaptive_request peek = {.config = &adaptive->config, .cost = 1, .peek = true, .now_us = now_us};
     const struct adaptive_sample *sample = &adaptive->sample;
 
-    adaptive_decide_ask(adaptive, &look, &decision);
+    adaptive_decide_request(adaptive, &peek, &decision);
     adaptive_config_write(&adaptive->config, &text);
     RedisModule_ReplyWithMap(ctx, 12);
     reply_field_integer(ctx, "limit", decision.limit);
@@ -192,12 +192,12 @@ static int adapt(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (argc < 3) return RedisModule_WrongArity(ctx);
     if (bytes_is_word(string_bytes(argv[2]), "REPORT")) return report(ctx, argv, argc);
     if (bytes_is_word(string_bytes(argv[2]), "INFO")) return info(ctx, argv, argc);
-    return ask(ctx, argv, argc);
+    return take(ctx, argv, argc);
 }
 
 /* All forms together, for COMMAND DOCS alone. */
 static const struct argument documented_arguments[] = {
-    ASK_ROWS(ARGUMENT_OPTIONAL),
+    TAKE_ROWS(ARGUMENT_OPTIONAL),
     {.kind = ARGUMENT_CHOICE,
      .name = "report",
      .token = "REPORT",

@@ -5,12 +5,12 @@
  *
  * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
  * client waiting (waiting.h). */
-#include "asking.h"
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
+#include "rule_source.h"
 #include "waiting.h"
 
 struct allow_request {
@@ -24,7 +24,7 @@ static const struct argument arguments[] = {
     RULES_OR_POLICY(struct allow_request, rules),
     POLICY_NAME(struct allow_request, policy),
     FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_request, subject, 0, 0, ARGUMENT_OPTIONAL,
-          "With POLICY: who asks; lists and overrides know subjects."),
+          "With POLICY: the client or customer in question; lists and overrides name subjects."),
     FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_request, address, 0, 0, ARGUMENT_OPTIONAL,
           "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
@@ -42,7 +42,7 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct allow_request request;
     struct handle handle;
     struct decision decision;
-    struct asking asking;
+    struct rule_source source;
 
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
     request.policy = request.subject = request.address = (struct bytes){"", 0};
@@ -53,23 +53,24 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (request.wait_us > 0 && (request.mode == MODE_UPTO || request.mode == MODE_FORCE)) {
         return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
     }
-    struct limiter_request ask = {.cost = request.cost,
-                                  .block_us = request.block_us,
-                                  .wait_us = request.wait_us,
-                                  .now_us = clock_now_us(),
-                                  .mode = (enum request_mode)request.mode};
-    if (!asking_begin_or_reply(ctx, &request.rules, request.policy, request.subject, request.address, ask.now_us,
-                               &asking)) {
+    struct limiter_request limit_request = {.cost = request.cost,
+                                            .block_us = request.block_us,
+                                            .wait_us = request.wait_us,
+                                            .now_us = clock_now_us(),
+                                            .mode = (enum request_mode)request.mode};
+    if (!rule_source_find_or_reply(ctx, &request.rules, request.policy, request.subject, request.address,
+                                   limit_request.now_us, &source)) {
         return REDISMODULE_OK;
     }
     if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
-    asking_decide(&asking, handle.value, ask, &decision);
-    if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
+    rule_source_decide(&source, handle.value, limit_request, &decision);
+    if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     bool waits = decision.effects_count > 0 && decision.verdict.granted > 0 && decision.verdict.wait_us > 0 &&
-                 decision.verdict.wait_us <= ask.wait_us;
-    if (waits && waiting_begin(ctx, argv[1], &decision.verdict, request.cost, ask.now_us)) return REDISMODULE_OK;
+                 decision.verdict.wait_us <= limit_request.wait_us;
+    if (waits && waiting_begin(ctx, argv[1], &decision.verdict, request.cost, limit_request.now_us))
+        return REDISMODULE_OK;
     return reply_verdict(ctx, &decision.verdict);
 }
 

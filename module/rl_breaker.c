@@ -50,7 +50,7 @@ static void complete(struct breaker_config *config)
     if (config->probes == 0) config->probes = usual.probes;
 }
 
-static int ask(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct breaker_config config = {0};
     struct breaker_decision decision;
@@ -63,7 +63,7 @@ static int ask(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
-    breaker_decide_ask(handle.value, argc > 2 ? &config : NULL, now_us, &decision);
+    breaker_decide_request(handle.value, argc > 2 ? &config : NULL, now_us, &decision);
     commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     metrics_count(decision.verdict.granted > 0 ? CAUSE_ADMITTED : CAUSE_BREAKER);
@@ -84,7 +84,7 @@ static const struct argument outcome_choice[] = {
 
 #define TOOK_ROW                                                                                                       \
     FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
-          "With REPORT: how long the call took (default: nobody measured, so it was not slow).")
+          "With REPORT: how long the call took (default: not measured, so it was not slow).")
 
 static const struct argument report_arguments[] = {
     {.kind = ARGUMENT_CHOICE,
@@ -215,7 +215,7 @@ static int breaker(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     for (size_t i = 0; argc > 2 && i < sizeof(forms) / sizeof(forms[0]); i++) {
         if (bytes_is_word(string_bytes(argv[2]), forms[i].word)) return forms[i].handler(ctx, argv, argc);
     }
-    return ask(ctx, argv, argc);
+    return admit(ctx, argv, argc);
 }
 
 /* All forms together, for COMMAND DOCS alone. */

@@ -3,9 +3,9 @@
  *     RL.ACQUIRE key limit ttl [ID id] [COST n] [WAIT duration]    the verdict's six integers, lease id, fencing token
  *     RL.RENEW key id ttl                                          the new expiry in Unix ms
  *     RL.RELEASE key id                                            1, or 0 when there was none
- *     RL.LEASES key                                                who holds what
+ *     RL.LEASES key                                                what is held
  *
- * Parse, open, decide, commit, reply: the decisions are quota/lease.h, those who wait stand in lease_waiting.h. */
+ * Parse, open, decide, commit, reply: the decisions are quota/rate/lease.h, waiting is lease_waiting.h. */
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
@@ -76,26 +76,27 @@ static void reply_acquired(RedisModuleCtx *ctx, const struct lease_decision *dec
 }
 
 /* Decides and answers, except that a denial with time to wait is left to the caller: false, nothing replied. */
-static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask, bool may_wait)
+static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *lease_request,
+                           bool may_wait)
 {
     struct handle handle;
     struct lease_decision decision;
 
     if (!handle_open_or_reply(ctx, &lease_type, name, &handle)) return true;
-    leases_decide_acquire(handle.value, ask, &decision);
+    leases_decide_acquire(handle.value, lease_request, &decision);
     bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
     bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
     if (!waits && !faulty) metrics_count(cause_of(&decision.verdict));
     if (!waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
-    if (!waits && faulty) reply_lease_fault(ctx, &decision, ask->id);
-    commit(ctx, &handle, &decision, ask->now_us);
+    if (!waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
+    commit(ctx, &handle, &decision, lease_request->now_us);
     handle_close(&handle);
     return !waits;
 }
 
-static void answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_ask *ask)
+static void answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *lease_request)
 {
-    answer_or_wait(ctx, name, ask, false);
+    answer_or_wait(ctx, name, lease_request, false);
 }
 
 static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -105,43 +106,43 @@ static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!arguments_parse_or_reply(ctx, acquire_arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (request.id.data && !id_fits_or_reply(ctx, request.id)) return REDISMODULE_OK;
 
-    struct lease_ask ask = {.id = request.id,
-                            .limit = request.limit,
-                            .cost = request.cost,
-                            .ttl_us = request.ttl_us,
-                            .now_us = clock_now_us(),
-                            .ahead = lease_waiting_ahead(ctx, argv[1])};
+    struct lease_request lease_request = {.id = request.id,
+                                          .limit = request.limit,
+                                          .cost = request.cost,
+                                          .ttl_us = request.ttl_us,
+                                          .now_us = clock_now_us(),
+                                          .ahead = lease_waiting_ahead(ctx, argv[1])};
     bool may_wait = request.wait_us > 0 && !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_DENY_BLOCKING);
-    if (!answer_or_wait(ctx, argv[1], &ask, may_wait)) {
-        lease_waiting_begin(ctx, argv[1], &ask, request.wait_us, answer);
+    if (!answer_or_wait(ctx, argv[1], &lease_request, may_wait)) {
+        lease_waiting_begin(ctx, argv[1], &lease_request, request.wait_us, answer);
     }
     return REDISMODULE_OK;
 }
 
 /* ---- RL.RENEW and RL.RELEASE ----------------------------------------------------------------------------- */
 
-struct lease_request {
+struct lease_arguments {
     struct bytes id;
     int64_t ttl_us;
 };
 
 static const struct argument renew_arguments[] = {
     KEY("key", "The lease key."),
-    FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_request, id, 0, 0, 0, "The lease's id."),
-    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_request, ttl_us, 1, DURATION_MAX_US, 0,
+    FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_arguments, id, 0, 0, 0, "The lease's id."),
+    FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_arguments, ttl_us, 1, DURATION_MAX_US, 0,
           "How long the lease lasts from now on, longer or shorter than before."),
     {0},
 };
 
 static const struct argument release_arguments[] = {
     KEY("key", "The lease key."),
-    FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_request, id, 0, 0, 0, "The lease's id."),
+    FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_arguments, id, 0, 0, 0, "The lease's id."),
     {0},
 };
 
 static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct lease_request request;
+    struct lease_arguments request;
     struct handle handle;
     struct lease_decision decision;
 
@@ -160,7 +161,7 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct lease_request request;
+    struct lease_arguments request;
     struct handle handle;
     struct lease_decision decision;
 

@@ -8,12 +8,12 @@
  *
  * The keys stand in one cluster slot: the server itself refuses others. A key that cannot be decided (another type,
  * overflow) is an error in its place; with ALL it is the error of the whole call. */
-#include "asking.h"
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
+#include "rule_source.h"
 
 /* Bounds the time of one call: about a microsecond a key. */
 #define KEYS_MAX 1000
@@ -62,27 +62,27 @@ static const struct argument arguments[] = {
     {0},
 };
 
-/* Opens key `i` and decides its ask. False when its error stands in the reply already; else the handle is open. */
+/* Opens key `i` and decides its request. False when its error stands in the reply already; else the handle is open. */
 static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i,
                             enum request_mode mode, struct handle *handle, struct decision *decision)
 {
     struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
-    struct limiter_request ask = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
-    struct asking asking;
+    struct limiter_request limit_request = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
+    struct rule_source source;
     if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
-    if (!asking_begin_or_reply(ctx, &set->rules, set->policy, (struct bytes){"", 0}, (struct bytes){"", 0},
-                               request->now_us, &asking)) {
+    if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){"", 0}, (struct bytes){"", 0},
+                                   request->now_us, &source)) {
         return false;
     }
     if (!handle_open_or_reply(ctx, &limiter_type, request->keys.names[i], handle)) return false;
-    asking_decide(&asking, handle->value, ask, decision);
+    rule_source_decide(&source, handle->value, limit_request, decision);
     if (decision->fault == FAULT_NONE) return true;
     handle_close(handle);
     reply_fault(ctx, decision->fault);
     return false;
 }
 
-static void ask_each(RedisModuleCtx *ctx, const struct mallow_request *request)
+static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
 {
     RedisModuleString *words[2 * KEYS_MAX];
     struct batch batch = {.words = words};
@@ -113,8 +113,8 @@ static bool keys_are_distinct(const struct keys_argument *keys)
 }
 
 /* Looks at every key. False when the client has the error of one of them. */
-static bool look_at_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, struct verdict *verdicts,
-                                 bool *admitted)
+static bool peek_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, struct verdict *verdicts,
+                              bool *admitted)
 {
     *admitted = true;
     for (int64_t i = 0; i < request->keys.count; i++) {
@@ -128,14 +128,14 @@ static bool look_at_all_or_reply(RedisModuleCtx *ctx, const struct mallow_reques
     return true;
 }
 
-static void ask_all(RedisModuleCtx *ctx, const struct mallow_request *request)
+static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
 {
     size_t size = (size_t)request->keys.count * sizeof(struct verdict);
     struct verdict *verdicts = RedisModule_Alloc(size);
     bool admitted;
-    if (look_at_all_or_reply(ctx, request, verdicts, &admitted)) {
+    if (peek_all_or_reply(ctx, request, verdicts, &admitted)) {
         if (admitted && request->mode != MODE_PEEK) {
-            ask_each(ctx, request); /* the same instant, distinct keys: every one admits */
+            take_each(ctx, request); /* the same instant, distinct keys: every one admits */
         } else {
             RedisModule_ReplyWithArray(ctx, request->keys.count);
             for (int64_t i = 0; i < request->keys.count; i++) {
@@ -148,7 +148,7 @@ static void ask_all(RedisModuleCtx *ctx, const struct mallow_request *request)
 }
 
 /* Redis 7.0 routes a cluster's commands by this answer; later servers read the key specification. */
-static int tell_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static int reply_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     int64_t count;
     if (!bytes_integer(string_bytes(argv[1]), &count)) return REDISMODULE_OK;
@@ -158,18 +158,18 @@ static int tell_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int
 
 static int mallow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    if (RedisModule_IsKeysPositionRequest(ctx)) return tell_key_positions(ctx, argv, argc);
+    if (RedisModule_IsKeysPositionRequest(ctx)) return reply_key_positions(ctx, argv, argc);
     struct mallow_request request = {.cost = 1, .mode = MODE_ALL, .now_us = clock_now_us()};
 
     if (arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) {
         if (request.with.count != 1 && request.with.count != request.keys.count) {
             reply_error(ctx, "ERR WITH stands once for all keys, or once for each of them");
         } else if (!request.all) {
-            ask_each(ctx, &request);
+            take_each(ctx, &request);
         } else if (!keys_are_distinct(&request.keys)) {
             reply_error(ctx, "ERR ALL needs every key to be another one");
         } else {
-            ask_all(ctx, &request);
+            take_all(ctx, &request);
         }
     }
     sets_argument_free(&request.with);

@@ -1,4 +1,4 @@
-/* RL.REFUND, RL.BLOCK, RL.INFO: everything an operator or a caller does to a rate-limit key besides asking. */
+/* RL.REFUND, RL.BLOCK, RL.INFO: everything done to a rate-limit key besides requests. */
 #include "clock.h"
 #include "command.h"
 #include "commit.h"
@@ -91,7 +91,7 @@ static void reply_rule_facts(RedisModuleCtx *ctx, const struct rule *rule)
     struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     rule_write(rule, &text);
     reply_field_text(ctx, "rule", (struct bytes){text.data, text.size});
-    reply_field_text(ctx, "algorithm", (struct bytes){algorithm_of(rule)->word, strlen(algorithm_of(rule)->word)});
+    reply_field_text(ctx, "algorithm", (struct bytes){algorithm_of(rule)->name, strlen(algorithm_of(rule)->name)});
     reply_field_integer(ctx, "limit", rule->limit);
     reply_field_integer(ctx, "period_us", rule->period_us);
     reply_field_integer(ctx, "capacity", rule->capacity);

@@ -18,7 +18,7 @@
 /* ---- shared ---------------------------------------------------------------------------------------------- */
 
 struct policy_request {
-    struct bytes name, who;
+    struct bytes name, target;
     struct rules_argument rules;
     struct sets_argument schedules;
     int64_t block_us, shadow, ex_us;
@@ -149,7 +149,8 @@ static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument override_arguments[] = {
     NAME_ROW,
-    FIELD(ARGUMENT_TEXT, "subject", NULL, struct policy_request, who, 0, 0, 0, "Who has rules of its own."),
+    FIELD(ARGUMENT_TEXT, "subject", NULL, struct policy_request, target, 0, 0, 0,
+          "The subject that has rules of its own."),
     {.kind = ARGUMENT_RULES,
      .name = "rule",
      .offset = offsetof(struct policy_request, rules),
@@ -167,7 +168,7 @@ static int override(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     int64_t now_us = clock_now_us();
     for (uint32_t i = 0; i < request.rules.count; i++) rule_complete(&request.rules.rules[i]);
     struct policy_effect effect = {.kind = request.rules.count > 0 ? POLICY_OVERRIDE : POLICY_OVERRIDE_LIFT,
-                                   .subject = request.who,
+                                   .subject = request.target,
                                    .rules = {request.rules.rules, request.rules.count},
                                    .until_us = request.ex_us > 0 ? now_us + request.ex_us : 0};
     return change_or_reply(ctx, request.name, &effect, now_us);
@@ -175,7 +176,7 @@ static int override(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument list_entry_arguments[] = {
     NAME_ROW,
-    FIELD(ARGUMENT_TEXT, "subject|range", NULL, struct policy_request, who, 0, 0, 0,
+    FIELD(ARGUMENT_TEXT, "subject|range", NULL, struct policy_request, target, 0, 0, 0,
           "A subject, or what reads as an address or as address/bits."),
     EX_ROW,
     {0},
@@ -183,25 +184,25 @@ static const struct argument list_entry_arguments[] = {
 
 static const struct argument lift_arguments[] = {
     NAME_ROW,
-    FIELD(ARGUMENT_TEXT, "subject|range", NULL, struct policy_request, who, 0, 0, 0,
+    FIELD(ARGUMENT_TEXT, "subject|range", NULL, struct policy_request, target, 0, 0, 0,
           "The subject or the range that is on a list."),
     {0},
 };
 
-/* Puts somebody on a list, or takes him off it (LISTED_NOT). What reads as an address is one. */
+/* Puts a subject or a range on a list, or takes it off (LISTED_NOT). What reads as an address is one. */
 static int list_or_reply(RedisModuleCtx *ctx, const struct policy_request *request, enum listing listing)
 {
     int64_t now_us = clock_now_us();
     bool lifts = listing == LISTED_NOT;
     struct policy_effect effect = {
-        .listing = listing, .subject = request->who, .until_us = request->ex_us > 0 ? now_us + request->ex_us : 0};
-    enum cidr_fault fault = cidr_parse(request->who, &effect.range);
+        .listing = listing, .subject = request->target, .until_us = request->ex_us > 0 ? now_us + request->ex_us : 0};
+    enum cidr_fault fault = cidr_parse(request->target, &effect.range);
     if (fault == CIDR_FAULT_ADDRESS) {
         effect.kind = lifts ? POLICY_LIST_LIFT : POLICY_LIST;
     } else if (fault == CIDR_FAULT_NONE) {
         effect.kind = lifts ? POLICY_RANGE_LIFT : POLICY_RANGE;
     } else {
-        return reply_error(ctx, "ERR range '%s': %s", printable(request->who).text, cidr_fault_text(fault));
+        return reply_error(ctx, "ERR range '%s': %s", printable(request->target).text, cidr_fault_text(fault));
     }
     return change_or_reply(ctx, request->name, &effect, now_us);
 }

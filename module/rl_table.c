@@ -56,7 +56,8 @@ struct take_request {
 
 static const struct argument take_arguments[] = {
     KEY("key", "The table, as RL.TABLE has made it."),
-    FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0, "Who asks: any bytes, 512 at most."),
+    FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0,
+          "The client or customer in question: any bytes, 512 at most."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
     REQUEST_MODE(struct take_request, mode),
@@ -79,13 +80,13 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         handle_close(&handle);
         return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
     }
-    struct limiter_request ask = {
+    struct limiter_request limit_request = {
         .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode};
-    table_decide_take(handle.value, request.subject, &ask, &decision);
-    if (decision.limits.fault == FAULT_NONE) commit(ctx, &handle, &decision, ask.now_us);
+    table_decide_take(handle.value, request.subject, &limit_request, &decision);
+    if (decision.limits.fault == FAULT_NONE) commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (decision.limits.fault != FAULT_NONE) return reply_fault(ctx, decision.limits.fault);
-    if (ask.mode != MODE_PEEK) metrics_count(cause_of(&decision.limits.verdict));
+    if (limit_request.mode != MODE_PEEK) metrics_count(cause_of(&decision.limits.verdict));
     return reply_verdict(ctx, &decision.limits.verdict);
 }
 

@@ -57,14 +57,14 @@ static int reply_five(RedisModuleCtx *ctx, bool limited, int64_t limit, int64_t 
 static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct rule *rule, int64_t quantity,
                             struct decision *decision)
 {
-    struct limiter_request ask = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
+    struct limiter_request limit_request = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
     if (quantity < 0) {
-        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, ask.now_us, decision);
-        commit(ctx, handle, decision, ask.now_us);
-        ask.cost = 0;
+        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, limit_request.now_us, decision);
+        commit(ctx, handle, decision, limit_request.now_us);
+        limit_request.cost = 0;
     }
-    limiter_decide(handle->value, rule, 1, &ask, decision);
-    if (decision->fault == FAULT_NONE) commit(ctx, handle, decision, ask.now_us);
+    limiter_decide(handle->value, rule, 1, &limit_request, decision);
+    if (decision->fault == FAULT_NONE) commit(ctx, handle, decision, limit_request.now_us);
 }
 
 static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)

@@ -7,8 +7,7 @@
 #include "quota/base/memory.h"
 #include "quota/rate/limiter_codec.h"
 #include "reply.h"
-
-#define TIMER_MS_MAX 1800000 /* half an hour */
+#include "wait_timer.h"
 
 struct waiter {
     RedisModuleBlockedClient *client; /* the key of `waiters` */
@@ -28,10 +27,13 @@ struct moment_key {
 
 static struct hash_index waiters; /* by blocked client */
 static RedisModuleDict *moments;  /* struct moment_key → waiter */
-static RedisModuleTimerID timer;  /* armed for the first moment */
-static bool timer_armed;
 static uint64_t arrivals;
-static struct waiter *leavers; /* who left early: out of both orders, their places still to be given back */
+static struct waiter *leavers; /* those that left early: out of both orders, their places still to be given back */
+
+static void answer_due(RedisModuleCtx *ctx, void *unused);
+static void leavers_settle(RedisModuleCtx *ctx, void *unused);
+static struct wait_timer first_moment = {.due = answer_due};
+static struct wait_timer leaving = {.due = leavers_settle};
 
 static struct moment_key key_of(const struct waiter *waiter)
 {
@@ -79,42 +81,31 @@ static void waiter_free(RedisModuleCtx *ctx, void *record)
 
 /* ---- answering ------------------------------------------------------------------------------------------- */
 
-static void answer_due(RedisModuleCtx *ctx);
+/* For the first moment; a held clock has no timer at all. */
+static void timer_set(RedisModuleCtx *ctx)
+{
+    struct waiter *first = first_waiter();
+    if (first) {
+        wait_timer_set(ctx, &first_moment, first->moment_us - clock_now_us());
+    } else {
+        wait_timer_stop(ctx, &first_moment);
+    }
+}
 
-static void timer_fired(RedisModuleCtx *ctx, void *unused)
+static void answer_due(RedisModuleCtx *ctx, void *unused)
 {
     (void)unused;
-    timer_armed = false;
-    answer_due(ctx);
-}
-
-/* The server's timers count whole ms: rounded up, nobody is answered early. A held clock has no timer at all. Redis 7.0
- * computes the distance to a module's next timer as an int of microseconds (ae.c, processTimeEvents): beyond 35 minutes
- * it overflows and the server spins, so a longer wait looks at the clock in between. */
-static void timer_arm(RedisModuleCtx *ctx)
-{
-    if (timer_armed) RedisModule_StopTimer(ctx, timer, NULL);
-    timer_armed = false;
-    struct waiter *first = first_waiter();
-    if (!first || clock_is_frozen()) return;
-    int64_t wait_ms = millis_ceil(max_i64(first->moment_us - clock_now_us(), 0));
-    timer = RedisModule_CreateTimer(ctx, min_i64(wait_ms, TIMER_MS_MAX), timer_fired, NULL);
-    timer_armed = true;
-}
-
-static void answer_due(RedisModuleCtx *ctx)
-{
     int64_t now_us = clock_now_us();
     for (struct waiter *first; (first = first_waiter()) && first->moment_us <= now_us;) {
         waiter_leave(first);
         RedisModule_UnblockClient(first->client, first);
     }
-    timer_arm(ctx);
+    timer_set(ctx);
 }
 
 void waiting_clock_moved(RedisModuleCtx *ctx)
 {
-    if (moments) answer_due(ctx);
+    if (moments) answer_due(ctx, NULL);
 }
 
 /* The moment has come. */
@@ -130,8 +121,8 @@ static int reply_granted(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 
 /* ---- leaving early --------------------------------------------------------------------------------------- */
 
-/* What he is told who has left the queue: a denial, as the deciding rule stands once his units are back. They are given
- * back later, so it is looked at in a copy. */
+/* The answer to a client that has left the queue: a denial, as the deciding rule stands once its units are back. They
+ * are given back later, so it is looked at in a copy. */
 static struct verdict denial_of(const struct limiter *limiter, const struct waiter *waiter)
 {
     struct verdict denial = {.limit = waiter->verdict.limit, .rule = waiter->verdict.rule};
@@ -152,15 +143,13 @@ static struct verdict denial_of(const struct limiter *limiter, const struct wait
     return denial;
 }
 
-/* Gives the place back. A demoted primary changes nothing, its successor keeps the queue as it is; nor may anything be
- * replicated while writes are paused (CLIENT PAUSE, a planned failover: the server would abort), so it stays taken. */
+/* Gives the place back. A demoted primary changes nothing: its successor keeps the queue as it is. */
 static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
 {
     struct handle handle;
     struct decision decision;
     int64_t now_us = clock_now_us();
     if (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) return;
-    if (RedisModule_AvoidReplicaTraffic()) return;
     RedisModule_SelectDb(ctx, waiter->database);
     if (!handle_open(ctx, &limiter_type, waiter->name, &handle)) return;
     limiter_decide_refund(handle.value, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
@@ -173,13 +162,17 @@ static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
 static void leavers_settle(RedisModuleCtx *ctx, void *unused)
 {
     (void)unused;
+    if (wait_timer_writes_are_paused()) { /* the places stay taken until they can be given back */
+        wait_timer_soon(ctx, &leaving);
+        return;
+    }
     while (leavers) {
         struct waiter *waiter = leavers;
         leavers = waiter->next_leaver;
         give_back(ctx, waiter);
         RedisModule_UnblockClient(waiter->client, waiter);
     }
-    timer_arm(ctx);
+    timer_set(ctx);
 }
 
 /* Out of the queue at once; what follows waits until the running command has ended. What is replicated inside it would
@@ -191,7 +184,7 @@ static struct waiter *waiter_take(RedisModuleCtx *ctx, RedisModuleBlockedClient 
     if (!link) return NULL; /* its moment came first: the place is used */
     struct waiter *waiter = HASH_RECORD(link, struct waiter, by_client);
     waiter_leave(waiter);
-    if (!leavers) (void)RedisModule_CreateTimer(ctx, 0, leavers_settle, NULL);
+    wait_timer_soon(ctx, &leaving);
     waiter->next_leaver = leavers;
     leavers = waiter;
     return waiter;
@@ -238,7 +231,7 @@ bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct ve
     hash_index_add(&waiters, &waiter->by_client, linear_hash(client_key(&waiter->client)));
     struct moment_key key = key_of(waiter);
     RedisModule_DictSetC(moments, key.bytes, sizeof(key.bytes), waiter);
-    if (first_waiter() == waiter) timer_arm(ctx);
+    if (first_waiter() == waiter) timer_set(ctx);
     return true;
 }
 

@@ -1,25 +1,25 @@
 /* Clients that hold a place whose moment is still to come: RL.ALLOW ... WAIT.
  *
- *     ask ─▶ place taken and replicated at once ─▶ client blocked ─▶ its moment ─▶ verdict, wait_ms 0
+ *     request ─▶ place taken and replicated at once ─▶ client blocked ─▶ its moment ─▶ verdict, wait_ms 0
  *
  *     waiters by moment   │ 10:00:01.200 a │ 10:00:01.300 b │ 10:00:01.400 c │
  *                           └ one timer, for the first of them: ten thousand waiters cost no polling
  *
  * A client that leaves before its moment (disconnects, is killed, is unblocked) gives its place back. The queue itself
- * is the limiter's state (quota/limiter.h): it lives on over restarts and failovers; the server answers blocked clients
- * of a demoted primary with its own -UNBLOCKED. */
+ * is the limiter's state (quota/rate/limiter.h): it lives on over restarts and failovers; the server answers blocked
+ * clients of a demoted primary with its own -UNBLOCKED. */
 #pragma once
 
 #include "quota/rate/verdict.h"
 #include "redis.h"
 
 /* Blocks the client until `verdict->wait_us` from now, then answers the verdict with no wait left. `name` is the key
- * whose place it holds: `units` go back to it if the client leaves early. False where nobody may block (MULTI, scripts,
- * replication): then answer at once. */
+ * whose place it holds: `units` go back to it if the client leaves early. False where blocking is not allowed (MULTI,
+ * scripts, replication): then answer at once. */
 bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct verdict *verdict, int64_t units,
                    int64_t now_us);
 
-/* The test clock has moved: answer whose moment has come, set the timer anew. */
+/* The test clock has moved: answer those whose moment has come, set the timer anew. */
 void waiting_clock_moved(RedisModuleCtx *ctx);
 
 /* Clients that wait now: for INFO. */

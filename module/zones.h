@@ -12,8 +12,8 @@
 /* The zone of this name, NULL if there is none here. Stays valid until zones_forget. */
 const struct zone *zones_find(struct bytes name, void *unused);
 
-/* The same for a name that a client gives: what is not known is looked for anew and not remembered, since anybody may
- * ask, and names are endless. */
+/* The same for a name that a client gives: what is not known is looked for anew and not remembered, since clients may
+ * send names without end. */
 const struct zone *zones_ask(struct bytes name);
 
 /* The folder of the zone files, as CONFIG SET quota.tzdir gave it; forgets every zone. */

@@ -19,11 +19,11 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 # The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor"),
+    ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
     ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
                     "adaptive_type account_type table_type"),
     ("counters", "metrics"),
-    ("asking", "asking accounts account_info"),
+    ("sources of rules", "rule_source accounts account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker "
                  "rl_adapt quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),
@@ -36,6 +36,7 @@ SIDEWAYS = {  # who: whom
     "account_info": "accounts",
     "account_type": "value_type",
     "argument": "reply",
+    "wait_timer": "clock",
     "commit": "value_type",
     "limiter_type": "value_type",
     "breaker_type": "value_type",

@@ -124,7 +124,7 @@ static void index_shrink(struct hash_index *index)
     heads_curtail(index, bucket);
 }
 
-/* ---- asking and changing --------------------------------------------------------------------------------- */
+/* ---- finding and changing -------------------------------------------------------------------------------- */
 
 struct hash_link *hash_index_find(const struct hash_index *index, struct bytes key, uint32_t hash, hash_key_of *key_of)
 {

@@ -60,10 +60,10 @@ uint64_t siphash(const struct siphash_key *key, struct bytes bytes)
     struct sip s = {key->words[0] ^ UINT64_C(0x736f6d6570736575), key->words[1] ^ UINT64_C(0x646f72616e646f6d),
                     key->words[0] ^ UINT64_C(0x6c7967656e657261), key->words[1] ^ UINT64_C(0x7465646279746573)};
     size_t whole = bytes.size / sizeof(uint64_t) * sizeof(uint64_t);
-    uint64_t rest = 0;
-    for (size_t at = bytes.size; at > whole; at--) rest = rest << 8 | (uint8_t)bytes.data[at - 1];
+    uint64_t tail = 0;
+    for (size_t at = bytes.size; at > whole; at--) tail = tail << 8 | (uint8_t)bytes.data[at - 1];
     for (size_t at = 0; at < whole; at += sizeof(uint64_t)) s = sip_word(s, word_of(bytes.data + at));
-    s = sip_word(s, rest | (uint64_t)bytes.size << 56);
+    s = sip_word(s, tail | (uint64_t)bytes.size << 56);
     s.v2 ^= 0xff;
     for (int i = 0; i < 3; i++) s = sip_round(s);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;

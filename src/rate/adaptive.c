@@ -1,4 +1,4 @@
-/* Steps and asks of adaptive.h, in integers: products are 128-bit, divisions round down. */
+/* Steps and requests of adaptive.h, in integers: products are 128-bit, divisions round down. */
 #include "quota/rate/adaptive.h"
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
@@ -135,32 +135,32 @@ static struct adaptive stand(const struct adaptive *stored, const struct adaptiv
     return adaptive;
 }
 
-void adaptive_decide_ask(const struct adaptive *adaptive, const struct adaptive_ask *ask,
-                         struct adaptive_decision *decision)
+void adaptive_decide_request(const struct adaptive *adaptive, const struct adaptive_request *request,
+                             struct adaptive_decision *decision)
 {
     struct adaptive *after = &decision->after;
-    *after = stand(adaptive, ask->config, ask->now_us, &decision->parts);
+    *after = stand(adaptive, request->config, request->now_us, &decision->parts);
     decision->limit = whole_limit(after);
     decision->fault = FAULT_NONE;
 
     struct rule rule = rule_at(decision->limit);
     struct state debt = {.when_us = after->debt_us, .amount = after->debt_rest};
-    gcra_settle(&rule, &debt, ask->now_us);
-    int64_t wait_us = gcra_wait_us(&rule, &debt, ask->cost, ask->now_us);
+    gcra_settle(&rule, &debt, request->now_us);
+    int64_t wait_us = gcra_wait_us(&rule, &debt, request->cost, request->now_us);
     bool granted = wait_us == 0;
-    if (granted && !ask->peek) {
-        decision->fault = gcra_charge(&rule, &debt, ask->cost, ask->now_us);
+    if (granted && !request->peek) {
+        decision->fault = gcra_charge(&rule, &debt, request->cost, request->now_us);
         decision->parts |= ADAPTIVE_PART_DEBT;
         after->debt_us = debt.when_us;
         after->debt_rest = debt.amount;
-        after->taken = min_i64(after->taken, ADAPTIVE_LIMIT_MAX - ask->cost) + ask->cost;
+        after->taken = min_i64(after->taken, ADAPTIVE_LIMIT_MAX - request->cost) + request->cost;
     }
-    if (!granted || ask->peek || decision->fault != FAULT_NONE) decision->parts = 0;
-    decision->verdict = (struct verdict){.granted = granted ? ask->cost : 0,
+    if (!granted || request->peek || decision->fault != FAULT_NONE) decision->parts = 0;
+    decision->verdict = (struct verdict){.granted = granted ? request->cost : 0,
                                          .limit = decision->limit,
-                                         .remaining = gcra_available(&rule, &debt, ask->now_us),
+                                         .remaining = gcra_available(&rule, &debt, request->now_us),
                                          .wait_us = wait_us,
-                                         .reset_us = max_i64(gcra_deadline_us(&rule, &debt) - ask->now_us, 0)};
+                                         .reset_us = max_i64(gcra_deadline_us(&rule, &debt) - request->now_us, 0)};
 }
 
 /* ---- one step -------------------------------------------------------------------------------------------- */

@@ -175,7 +175,7 @@ static struct breaker stand(const struct breaker *stored, const struct breaker_c
     return breaker;
 }
 
-/* As everybody reads it. */
+/* As every reader sees it. */
 static enum breaker_state shown_state(const struct breaker *breaker)
 {
     return breaker->force == BREAKER_FORCED_OPEN ? BREAKER_OPEN : (enum breaker_state)breaker->state;
@@ -186,7 +186,7 @@ static struct verdict open_verdict(int64_t limit, int64_t wait_us)
     return (struct verdict){.limit = limit, .wait_us = wait_us, .reset_us = wait_us, .rule = -1};
 }
 
-/* What an ask would hear, before it takes its place. */
+/* What a request would be answered, before it takes its place. */
 static struct verdict verdict_of(const struct breaker *breaker, int64_t now_us)
 {
     const struct breaker_config *config = &breaker->config;
@@ -209,8 +209,8 @@ static struct verdict verdict_of(const struct breaker *breaker, int64_t now_us)
 
 /* ---- decisions ------------------------------------------------------------------------------------------- */
 
-void breaker_decide_ask(const struct breaker *breaker, const struct breaker_config *config, int64_t now_us,
-                        struct breaker_decision *decision)
+void breaker_decide_request(const struct breaker *breaker, const struct breaker_config *config, int64_t now_us,
+                            struct breaker_decision *decision)
 {
     struct breaker *after = &decision->after;
     *after = stand(breaker, config, now_us, &decision->parts);

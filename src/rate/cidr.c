@@ -9,7 +9,7 @@
  *       28      4   number of the child whose next bit is 1, in 24 bits; listing, in 4; family, in 4
  *
  * What always holds: a node without a listing only parts two ways, so it has both children; a child's prefix
- * begins with its parent's and is longer. Number 0 is nobody. */
+ * begins with its parent's and is longer. Number 0 is no node. */
 #include "quota/rate/cidr.h"
 #include "quota/base/memory.h"
 
@@ -92,15 +92,15 @@ static bool groups_parse(struct bytes text, uint16_t groups[GROUPS], int *count,
         at = 2;
     }
     while (at < text.size) {
-        struct bytes rest = {text.data + at, text.size - at};
+        struct bytes tail = {text.data + at, text.size - at};
         uint32_t ipv4;
-        if (*count <= GROUPS - 2 && ipv4_parse(rest, &ipv4)) {
+        if (*count <= GROUPS - 2 && ipv4_parse(tail, &ipv4)) {
             groups[(*count)++] = (uint16_t)(ipv4 >> 16);
             groups[(*count)++] = (uint16_t)ipv4;
             return true;
         }
         if (*count == GROUPS) return false;
-        size_t digits = group_parse(rest, &groups[(*count)++]);
+        size_t digits = group_parse(tail, &groups[(*count)++]);
         at += digits;
         if (digits == 0) return false;
         if (at == text.size) return true;
@@ -371,8 +371,8 @@ static void give_room_back(struct cidr_set *set)
     set->nodes_room = set->chunks_count = 0;
 }
 
-/* Gives back the place of a node that nobody names any more: the last node moves into it. Who names that one is
- * found by walking down to it. */
+/* Gives back the place of a node that is not named any more: the last node moves into it. The node that names
+ * that one is found by walking down to it. */
 static void node_free(struct cidr_set *set, uint32_t number)
 {
     uint32_t last = set->nodes_count--;
@@ -444,7 +444,7 @@ void cidr_set_put(struct cidr_set *set, const struct cidr_entry *entry)
     node->until_us = entry->until_us;
 }
 
-/* Where a node stands: itself and the two above it, 0 where there is nobody. */
+/* Where a node stands: itself and the two above it, 0 where there is none. */
 struct place {
     uint32_t at, parent, grandparent;
 };
@@ -487,7 +487,7 @@ bool cidr_set_remove(struct cidr_set *set, const struct cidr *range)
     bool idle = parent && parent->listing == LISTED_NOT && (parent->zero == 0 || parent->one == 0);
     if (idle) relink(set, range, place.grandparent, parent->zero ? parent->zero : parent->one);
 
-    /* The greater number first: the last node, which moves, is then one that somebody still names. */
+    /* The greater number first: the last node, which moves, is then one that is still named. */
     if (idle && place.parent > place.at) node_free(set, place.parent);
     node_free(set, place.at);
     if (idle && place.parent < place.at) node_free(set, place.parent);

@@ -37,9 +37,9 @@ int64_t gcra_wait_us(const struct rule *rule, const struct state *state, int64_t
 enum fault gcra_charge(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us)
 {
     wide ticks = debt_ticks(rule, state, now_us) + (wide)cost * rule->rate_us;
-    wide rest, until_us = now_us + wide_divide(ticks, rule->rate_units, &rest);
+    wide remainder, until_us = now_us + wide_divide(ticks, rule->rate_units, &remainder);
     if (until_us >= INSTANT_MAX_US) return FAULT_OVERFLOW;
-    *state = (struct state){.when_us = (int64_t)until_us, .amount = (int64_t)rest};
+    *state = (struct state){.when_us = (int64_t)until_us, .amount = (int64_t)remainder};
     return FAULT_NONE;
 }
 
@@ -77,7 +77,7 @@ int64_t gcra_used(const struct rule *rule, const struct state *state, int64_t no
 /* Only the fraction changes its denominator, towards refusal. */
 void gcra_restate(const struct rule *before, const struct rule *after, struct state *state)
 {
-    wide rest = wide_div_ceil((wide)state->amount * after->rate_units, before->rate_units);
-    state->when_us += (int64_t)(rest / after->rate_units);
-    state->amount = (int64_t)(rest % after->rate_units);
+    wide remainder = wide_div_ceil((wide)state->amount * after->rate_units, before->rate_units);
+    state->when_us += (int64_t)(remainder / after->rate_units);
+    state->amount = (int64_t)(remainder % after->rate_units);
 }

@@ -41,7 +41,7 @@ static bool place_after(struct place left, struct place right)
     return left.token > right.token;
 }
 
-/* The hash of the id, whose key nobody knows: a client that could foretell priorities could choose expiries in their
+/* The hash of the id, whose key no client knows: one that could foretell priorities could choose expiries in their
  * order, and the tree would be as deep as it has records. */
 static uint32_t priority_of(const struct held *held)
 {
@@ -229,25 +229,26 @@ size_t leases_bytes(const struct leases *leases)
 /* ---- deciding -------------------------------------------------------------------------------------------- */
 
 /* What every verdict says, with `live` units held and the last of them ending at `end_us`. */
-static struct verdict standing(const struct lease_ask *ask, int64_t live, int64_t end_us)
+static struct verdict standing(const struct lease_request *request, int64_t live, int64_t end_us)
 {
     return (struct verdict){
-        .limit = ask->limit,
-        .remaining = ask->limit == UNLIMITED ? UNLIMITED : max_i64(ask->limit - live, 0),
-        .reset_us = max_i64(end_us - ask->now_us, 0),
+        .limit = request->limit,
+        .remaining = request->limit == UNLIMITED ? UNLIMITED : max_i64(request->limit - live, 0),
+        .reset_us = max_i64(end_us - request->now_us, 0),
     };
 }
 
 /* Until leases have ended by themselves that make room for this cost and for all that waits ahead of it. Instants of
- * the future are told from the clock as it is, which has to reach them first: not from the mark. */
-static int64_t wait_us(const struct leases *leases, const struct lease_ask *ask, struct tally live)
+ * the future count from the clock as it is, which has to reach them first: not from the mark. */
+static int64_t wait_us(const struct leases *leases, const struct lease_request *request, struct tally live)
 {
-    if (ask->limit != UNLIMITED && ask->cost > ask->limit) return NEVER_US;
+    if (request->limit != UNLIMITED && request->cost > request->limit) return NEVER_US;
     if (live.count == 0) return 0;
-    wide missing = ask->limit == UNLIMITED ? 1 : (wide)live.units + ask->ahead + ask->cost - ask->limit;
+    wide missing = request->limit == UNLIMITED ? 1 : (wide)live.units + request->ahead + request->cost - request->limit;
     if (missing <= 0) return 0;
     if (missing > live.units) missing = live.units;
-    return max_i64(instant_units_ended(leases->tree, units_of(leases->tree) - live.units + missing) - ask->now_us, 0);
+    return max_i64(instant_units_ended(leases->tree, units_of(leases->tree) - live.units + missing) - request->now_us,
+                   0);
 }
 
 static int64_t next_token(const struct leases *leases, int64_t settled_us)
@@ -269,39 +270,41 @@ static void make_id(const struct leases *leases, struct lease_decision *decision
 }
 
 /* The same answer again: the lease stands as it stood. */
-static void decide_again(const struct lease_ask *ask, const struct held *held, struct tally live, int64_t end_us,
-                         struct lease_decision *decision)
+static void decide_again(const struct lease_request *request, const struct held *held, struct tally live,
+                         int64_t end_us, struct lease_decision *decision)
 {
     decision->lease = held->lease;
-    if (held->lease.cost != ask->cost) {
+    if (held->lease.cost != request->cost) {
         decision->fault = LEASE_FAULT_CONFLICT;
         return;
     }
-    decision->verdict = standing(ask, live.units, end_us);
-    decision->verdict.granted = ask->cost;
+    decision->verdict = standing(request, live.units, end_us);
+    decision->verdict.granted = request->cost;
 }
 
-void leases_decide_acquire(const struct leases *leases, const struct lease_ask *ask, struct lease_decision *decision)
+void leases_decide_acquire(const struct leases *leases, const struct lease_request *request,
+                           struct lease_decision *decision)
 {
-    int64_t settled_us = leases_settled_us(leases, ask->now_us), sum;
+    int64_t settled_us = leases_settled_us(leases, request->now_us), sum;
     struct tally live = tally_live(leases, settled_us);
     int64_t end_us = live.count > 0 ? last_end_us(leases) : 0;
 
     *decision = (struct lease_decision){.settled_us = settled_us};
-    const struct held *held = ask->id.size > 0 ? find_live(leases, ask->id, settled_us) : NULL;
+    const struct held *held = request->id.size > 0 ? find_live(leases, request->id, settled_us) : NULL;
     if (held) {
-        decide_again(ask, held, live, end_us, decision);
+        decide_again(request, held, live, end_us, decision);
         return;
     }
-    bool fits = add_checked(live.units, ask->cost, &sum) && (ask->limit == UNLIMITED || sum <= ask->limit);
-    if (ask->ahead > 0 || (!fits && ask->limit != UNLIMITED)) {
-        decision->verdict = standing(ask, live.units, end_us);
-        decision->verdict.wait_us = wait_us(leases, ask, live);
+    bool fits = add_checked(live.units, request->cost, &sum) && (request->limit == UNLIMITED || sum <= request->limit);
+    if (request->ahead > 0 || (!fits && request->limit != UNLIMITED)) {
+        decision->verdict = standing(request, live.units, end_us);
+        decision->verdict.wait_us = wait_us(leases, request, live);
         return;
     }
     struct lease *lease = &decision->lease;
-    *lease = (struct lease){ask->id, ask->cost, next_token(leases, settled_us), settled_us, settled_us + ask->ttl_us};
-    if (ask->id.size == 0) make_id(leases, decision);
+    *lease = (struct lease){request->id, request->cost, next_token(leases, settled_us), settled_us,
+                            settled_us + request->ttl_us};
+    if (request->id.size == 0) make_id(leases, decision);
     if (live.count == LEASES_MAX) decision->fault = LEASE_FAULT_BOUND;
     if (!fits || lease->expires_us > INSTANT_MAX_US || lease->token > LEASE_TOKEN_MAX) {
         decision->fault = LEASE_FAULT_OVERFLOW;
@@ -309,8 +312,8 @@ void leases_decide_acquire(const struct leases *leases, const struct lease_ask *
     if (decision->fault != LEASE_FAULT_NONE) return;
 
     decision->change = LEASE_OPEN;
-    decision->verdict = standing(ask, sum, max_i64(end_us, lease->expires_us));
-    decision->verdict.granted = ask->cost;
+    decision->verdict = standing(request, sum, max_i64(end_us, lease->expires_us));
+    decision->verdict.granted = request->cost;
 }
 
 void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t ttl_us, int64_t now_us,
@@ -365,7 +368,7 @@ static void drop(struct leases *leases, struct held *held)
     memory_free(held);
 }
 
-/* What has expired counts for nobody, so it may go bit by bit. */
+/* What has expired counts for nothing, so it may go bit by bit. */
 static void sweep(struct leases *leases, int64_t settled_us)
 {
     leases->seen_us = max_i64(leases->seen_us, settled_us);

@@ -8,9 +8,9 @@ static wide level_ticks(const struct rule *rule, const struct state *state)
 
 static void level_set(const struct rule *rule, struct state *state, wide ticks)
 {
-    wide rest;
-    state->amount = (int64_t)wide_divide(ticks, rule->rate_us, &rest);
-    state->rest = (int64_t)rest;
+    wide remainder;
+    state->amount = (int64_t)wide_divide(ticks, rule->rate_us, &remainder);
+    state->rest = (int64_t)remainder;
 }
 
 void level_drain(const struct rule *rule, struct state *state, int64_t now_us)

@@ -26,7 +26,7 @@ static void **object_place(const struct limiter *limiter, uint32_t index)
 struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 {
     if (has_object(limiter->set, index)) return object_of(limiter->set, index)->state(*object_place(limiter, index));
-    const union word *words = limiter->words + limiter->set->word_of[index];
+    const union state_word *words = limiter->words + limiter->set->word_of[index];
     struct state state = {.fresh = false};
     switch (limiter->set->words_of[index]) {
     case 3: state.rest = words[2].number;   /* fall through */
@@ -38,7 +38,7 @@ struct state limiter_stored_state(const struct limiter *limiter, uint32_t index)
 
 static void store_state(struct limiter *limiter, uint32_t index, const struct state *state)
 {
-    union word *words = limiter->words + limiter->set->word_of[index];
+    union state_word *words = limiter->words + limiter->set->word_of[index];
     if (has_object(limiter->set, index)) {
         words->object = object_of(limiter->set, index)->apply(words->object, state);
         return;
@@ -60,7 +60,7 @@ static int64_t *extra_word(const struct limiter *limiter, unsigned extra)
 {
     if (!limiter || !(limiter->set->extras & extra)) return NULL;
     bool is_last = extra == EXTRA_QUEUE || !(limiter->set->extras & EXTRA_QUEUE);
-    const union word *word = &limiter->words[limiter->set->words - (is_last ? 1 : 2)];
+    const union state_word *word = &limiter->words[limiter->set->words - (is_last ? 1 : 2)];
     return (int64_t *)&word->number;
 }
 
@@ -97,19 +97,20 @@ struct inheritance {
 
 /* The states of rules that are not the stored ones, as of `at_us`. */
 static void inherit(const struct limiter *limiter, const struct rule *rules, uint32_t count,
-                    const struct limiter_request *ask, int64_t at_us, struct state *states,
+                    const struct limiter_request *request, int64_t at_us, struct state *states,
                     struct inheritance *inherited)
 {
     int8_t *from = inherited->from;
     inherited->converted = inherited->succeeded = 0;
     memset(from, -1, RULES_MAX);
-    if (limiter) takeover_match(limiter->set, rules, count, ask->parts, from);
+    if (limiter) takeover_match(limiter->set, rules, count, request->parts, from);
     for (uint32_t i = 0; i < count; i++) {
         states[i] = (struct state){.fresh = true};
         if (from[i] < 0) continue;
         uint32_t stored = (uint32_t)from[i];
         states[i] = limiter_stored_state(limiter, stored);
-        unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], ask->keeps_debt, &states[i], at_us);
+        /* From here on `from` says which numbers stay where they are; what was converted is stored as a state. */
+        unsigned what = takeover_state(&limiter->set->rules[stored], &rules[i], request->keeps_debt, &states[i], at_us);
         inherited->succeeded |= UINT32_C(1) << stored;
         if (what & TAKEOVER_STATE) inherited->converted |= UINT32_C(1) << i;
         if (!(what & TAKEOVER_STORED)) from[i] = -1;
@@ -121,47 +122,47 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
 /* The working copy of one decision: settled states under the rules that decide.
  *
  *     now_us ─────────────▶ at_us ───────▶ time
- *            places taken by   the earliest instant at which anybody
- *            those who wait    may still be admitted: first come, first served */
-struct bench {
+ *            places taken by   the earliest instant at which a request
+ *            waiters           may still be admitted: first come, first served */
+struct evaluation {
     const struct rule *rules;
     uint32_t count;
     bool rules_known;             /* they are the stored ones */
-    bool charged;                 /* the ask is in the states */
+    bool charged;                 /* the request is in the states */
     struct inheritance inherited; /* where the rules are not the stored ones */
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
 
-static void bench_settle(struct bench *bench, int64_t at_us)
+static void evaluation_settle(struct evaluation *evaluation, int64_t at_us)
 {
-    bench->at_us = at_us;
-    for (uint32_t i = 0; i < bench->count; i++) {
-        const struct rule *rule = &bench->rules[i];
-        if (!rule_is_constant(rule)) algorithm_of(rule)->settle(rule, &bench->states[i], at_us);
+    evaluation->at_us = at_us;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
+        if (!rule_is_constant(rule)) algorithm_of(rule)->settle(rule, &evaluation->states[i], at_us);
     }
 }
 
 /* Lays out the settled states. */
-static void bench_lay(struct bench *bench, const struct limiter *limiter, struct rule *rules, uint32_t count,
-                      const struct limiter_request *ask)
+static void evaluation_begin(struct evaluation *evaluation, const struct limiter *limiter, struct rule *rules,
+                             uint32_t count, const struct limiter_request *request)
 {
     bool known = rules_stored(limiter, rules, count);
-    int64_t now_us = ask->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
-    bench->rules_known = known;
-    bench->rules = known ? limiter->set->rules : rules;
-    bench->count = count;
-    bench->now_us = now_us;
-    bench->charged = false;
-    bench->states[0] = (struct state){.fresh = true}; /* there is at least one rule; this tells the analysers */
+    int64_t now_us = request->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    evaluation->rules_known = known;
+    evaluation->rules = known ? limiter->set->rules : rules;
+    evaluation->count = count;
+    evaluation->now_us = now_us;
+    evaluation->charged = false;
+    evaluation->states[0] = (struct state){.fresh = true}; /* there is at least one rule; analysers do not know that */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
-        int64_t since_us = ask->rules_us > 0 ? ask->rules_us : at_us;
-        inherit(limiter, rules, count, ask, since_us, bench->states, &bench->inherited);
+        int64_t since_us = request->rules_us > 0 ? request->rules_us : at_us;
+        inherit(limiter, rules, count, request, since_us, evaluation->states, &evaluation->inherited);
     } else {
-        for (uint32_t i = 0; i < count; i++) bench->states[i] = limiter_stored_state(limiter, i);
+        for (uint32_t i = 0; i < count; i++) evaluation->states[i] = limiter_stored_state(limiter, i);
     }
-    bench_settle(bench, at_us);
+    evaluation_settle(evaluation, at_us);
 }
 
 static int64_t rule_available(const struct rule *rule, const struct state *state, int64_t now_us)
@@ -183,12 +184,12 @@ static int64_t rule_reset_us(const struct rule *rule, const struct state *state,
 }
 
 /* The rule that keeps `cost` out the longest after at_us, or -1 when every rule lets it in then. */
-static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t *wait_us)
+static int32_t longest_wait(const struct evaluation *evaluation, int64_t cost, int64_t *wait_us)
 {
     int32_t deciding = -1;
     *wait_us = 0;
-    for (uint32_t i = 0; i < bench->count; i++) {
-        int64_t rule_us = rule_wait_us(&bench->rules[i], &bench->states[i], cost, bench->at_us);
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        int64_t rule_us = rule_wait_us(&evaluation->rules[i], &evaluation->states[i], cost, evaluation->at_us);
         if (!wait_is_longer(rule_us, *wait_us)) continue;
         *wait_us = rule_us;
         deciding = (int32_t)i;
@@ -196,12 +197,12 @@ static int32_t longest_wait(const struct bench *bench, int64_t cost, int64_t *wa
     return deciding;
 }
 
-static int64_t smallest_available(const struct bench *bench, int32_t *deciding)
+static int64_t smallest_available(const struct evaluation *evaluation, int32_t *deciding)
 {
     int64_t smallest = UNLIMITED;
     *deciding = 0;
-    for (uint32_t i = 0; i < bench->count; i++) {
-        int64_t available = rule_available(&bench->rules[i], &bench->states[i], bench->at_us);
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        int64_t available = rule_available(&evaluation->rules[i], &evaluation->states[i], evaluation->at_us);
         if (!amount_is_smaller(available, smallest)) continue;
         smallest = available;
         *deciding = (int32_t)i;
@@ -209,14 +210,14 @@ static int64_t smallest_available(const struct bench *bench, int32_t *deciding)
     return smallest;
 }
 
-/* QUEUE rules let in now whom they serve later: the longest of their delays. */
-static int64_t longest_delay_us(const struct bench *bench)
+/* QUEUE rules admit now what they serve later: the longest of their delays. */
+static int64_t longest_delay_us(const struct evaluation *evaluation)
 {
     int64_t longest_us = 0;
-    for (uint32_t i = 0; i < bench->count; i++) {
-        const struct rule *rule = &bench->rules[i];
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
         if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us) continue;
-        longest_us = max_i64(longest_us, algorithm_of(rule)->delay_us(rule, &bench->states[i], bench->at_us));
+        longest_us = max_i64(longest_us, algorithm_of(rule)->delay_us(rule, &evaluation->states[i], evaluation->at_us));
     }
     return longest_us;
 }
@@ -227,54 +228,55 @@ static void add_effect(struct decision *decision, enum effect_kind kind, uint32_
 }
 
 /* The verdict over one rule: units granted or none, what remains then, and the wait that goes with it. */
-static struct verdict verdict_of(const struct bench *bench, int32_t deciding, int64_t units, int64_t remaining,
-                                 int64_t wait_us)
+static struct verdict verdict_of(const struct evaluation *evaluation, int32_t deciding, int64_t units,
+                                 int64_t remaining, int64_t wait_us)
 {
-    const struct rule *rule = &bench->rules[deciding];
-    bool taken = bench->at_us > bench->now_us && !bench->charged; /* what there is belongs to those who wait */
-    int64_t reset_us = rule_reset_us(rule, &bench->states[deciding], bench->now_us);
+    const struct rule *rule = &evaluation->rules[deciding];
+    bool taken =
+        evaluation->at_us > evaluation->now_us && !evaluation->charged; /* what there is belongs to the waiters */
+    int64_t reset_us = rule_reset_us(rule, &evaluation->states[deciding], evaluation->now_us);
     return (struct verdict){
         .granted = units,
         .limit = rule->capacity,
         .remaining = taken ? 0 : remaining,
         .wait_us = wait_us,
-        .reset_us = max_i64(reset_us, bench->at_us - bench->now_us),
+        .reset_us = max_i64(reset_us, evaluation->at_us - evaluation->now_us),
         .rule = deciding,
     };
 }
 
-static struct verdict granted(const struct bench *bench, int64_t units, int64_t wait_us)
+static struct verdict granted(const struct evaluation *evaluation, int64_t units, int64_t wait_us)
 {
     int32_t deciding;
-    int64_t remaining = smallest_available(bench, &deciding);
-    return verdict_of(bench, deciding, units, remaining, wait_us);
+    int64_t remaining = smallest_available(evaluation, &deciding);
+    return verdict_of(evaluation, deciding, units, remaining, wait_us);
 }
 
-static struct verdict denied(const struct bench *bench, int32_t deciding, int64_t wait_us)
+static struct verdict denied(const struct evaluation *evaluation, int32_t deciding, int64_t wait_us)
 {
-    int64_t remaining = rule_available(&bench->rules[deciding], &bench->states[deciding], bench->at_us);
-    return verdict_of(bench, deciding, 0, remaining, wait_us);
+    int64_t remaining = rule_available(&evaluation->rules[deciding], &evaluation->states[deciding], evaluation->at_us);
+    return verdict_of(evaluation, deciding, 0, remaining, wait_us);
 }
 
-/* Charges every rule of the bench; on a fault the bench is unusable. */
-static enum fault charge_all(struct bench *bench, int64_t units)
+/* Charges every rule of the evaluation; on a fault the evaluation is unusable. */
+static enum fault charge_all(struct evaluation *evaluation, int64_t units)
 {
-    bench->charged = true;
-    for (uint32_t i = 0; i < bench->count; i++) {
-        const struct rule *rule = &bench->rules[i];
+    evaluation->charged = true;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
         if (rule_is_constant(rule)) continue;
-        enum fault fault = algorithm_of(rule)->charge(rule, &bench->states[i], units, bench->at_us);
-        if (units > 0) bench->states[i].fresh = false;
+        enum fault fault = algorithm_of(rule)->charge(rule, &evaluation->states[i], units, evaluation->at_us);
+        if (units > 0) evaluation->states[i].fresh = false;
         if (fault != FAULT_NONE) return fault;
     }
     return FAULT_NONE;
 }
 
 /* Rules that keep no state (unlimited, none) leave nothing to remember, nor do they disturb what is stored. */
-static bool keeps_state(const struct bench *bench)
+static bool keeps_state(const struct evaluation *evaluation)
 {
-    for (uint32_t i = 0; i < bench->count; i++) {
-        if (!rule_is_constant(&bench->rules[i])) return true;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        if (!rule_is_constant(&evaluation->rules[i])) return true;
     }
     return false;
 }
@@ -301,54 +303,56 @@ static uint32_t first_replenished(const int64_t *deadlines_us, uint32_t count)
 
 /* Stored rules without a successor sleep until they are fully replenished. Where there are too many for one limiter,
  * those that are replenished first go first. */
-static void put_to_sleep(const struct limiter *limiter, const struct bench *bench, struct decision *decision)
+static void put_to_sleep(const struct limiter *limiter, const struct evaluation *evaluation, struct decision *decision)
 {
     int64_t deadlines_us[RULES_MAX];
     int8_t asleep[RULES_MAX];
     uint32_t count = 0;
     for (uint32_t k = 0; limiter && k < rule_set_total(limiter->set); k++) {
-        if (bench->inherited.succeeded >> k & 1) continue;
+        if (evaluation->inherited.succeeded >> k & 1) continue;
         deadlines_us[count] = rule_deadline_us(limiter, k);
         asleep[count] = (int8_t)k;
-        if (deadlines_us[count] > bench->at_us) count++;
+        if (deadlines_us[count] > evaluation->at_us) count++; /* else its place is used again */
     }
-    for (; bench->count + count > RULES_MAX; count--) {
+    for (; evaluation->count + count > RULES_MAX; count--) {
         uint32_t first = first_replenished(deadlines_us, count);
         memmove(asleep + first, asleep + first + 1, count - first - 1);
         memmove(deadlines_us + first, deadlines_us + first + 1, (count - first - 1) * sizeof(*deadlines_us));
     }
-    if (count > 0) memcpy(decision->from + bench->count, asleep, count);
+    if (count > 0) memcpy(decision->from + evaluation->count, asleep, count);
     decision->sleeping_count = count;
 }
 
 /* Stores changed rules with what they took over. Where the charge follows, its states say it all, but for an object: in
  * a LOG what was taken over and what is charged are two entries. */
-static void effects_of_takeover(const struct limiter *limiter, const struct bench *bench, bool charge_follows,
+static void effects_of_takeover(const struct limiter *limiter, const struct evaluation *evaluation, bool charge_follows,
                                 struct decision *decision)
 {
-    decision->rules = bench->rules;
-    decision->rules_count = bench->count;
-    memcpy(decision->from, bench->inherited.from, sizeof(decision->from));
-    put_to_sleep(limiter, bench, decision);
+    decision->rules = evaluation->rules;
+    decision->rules_count = evaluation->count;
+    memcpy(decision->from, evaluation->inherited.from, sizeof(decision->from));
+    put_to_sleep(limiter, evaluation, decision);
     add_effect(decision, EFFECT_RULES, 0, (struct state){0});
-    for (uint32_t i = 0; i < bench->count; i++) {
-        bool told = bench->inherited.converted >> i & 1 && (!charge_follows || algorithm_of(&bench->rules[i])->object);
-        if (told) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        bool stored = evaluation->inherited.converted >> i & 1 &&
+                      (!charge_follows || algorithm_of(&evaluation->rules[i])->object);
+        if (stored) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
 
-static void effects_of_charge(const struct bench *bench, struct decision *decision)
+static void effects_of_charge(const struct evaluation *evaluation, struct decision *decision)
 {
-    for (uint32_t i = 0; i < bench->count; i++) {
-        if (!rule_is_constant(&bench->rules[i])) add_effect(decision, EFFECT_STATE, i, bench->states[i]);
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        if (!rule_is_constant(&evaluation->rules[i])) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
 
 /* An extra instant that has run out goes with the next grant; one that is set stays or moves. */
-static void effects_of_extras(const struct bench *bench, const struct limiter *limiter, struct decision *decision)
+static void effects_of_extras(const struct evaluation *evaluation, const struct limiter *limiter,
+                              struct decision *decision)
 {
     if (limiter_blocked_until_us(limiter) > 0) add_effect(decision, EFFECT_BLOCK, 0, (struct state){0});
-    int64_t taken_us = bench->at_us > bench->now_us ? bench->at_us : 0;
+    int64_t taken_us = evaluation->at_us > evaluation->now_us ? evaluation->at_us : 0;
     if (taken_us == limiter_taken_until_us(limiter)) return;
     add_effect(decision, EFFECT_QUEUE, 0, (struct state){.when_us = taken_us});
 }
@@ -356,84 +360,87 @@ static void effects_of_extras(const struct bench *bench, const struct limiter *l
 /* What a denial stores of rules that have changed: units passed to them at this instant, and at a later one others
  * would, so the wait it answers would not hold. Once it is stored the rules are known. Nothing has to be stored where
  * the instant of the change is known anyway, or what is owed stays the same in time. */
-static void effects_of_denial(const struct limiter *limiter, const struct bench *bench,
-                              const struct limiter_request *ask, struct decision *decision)
+static void effects_of_denial(const struct limiter *limiter, const struct evaluation *evaluation,
+                              const struct limiter_request *request, struct decision *decision)
 {
-    bool only_looks = ask->mode == MODE_PEEK || ask->cost == 0;
-    if (bench->rules_known || only_looks || ask->rules_us > 0 || ask->keeps_debt) return;
-    if (bench->inherited.converted) effects_of_takeover(limiter, bench, false, decision);
+    bool only_looks = request->mode == MODE_PEEK || request->cost == 0;
+    if (evaluation->rules_known || only_looks || request->rules_us > 0 || request->keeps_debt) return;
+    if (evaluation->inherited.converted) effects_of_takeover(limiter, evaluation, false, decision);
 }
 
 /* A denial changes nothing, but for rules that have changed and for the block it may have asked for. */
-static void decide_denial(const struct limiter *limiter, const struct bench *bench, int32_t deciding, int64_t wait_us,
-                          const struct limiter_request *ask, struct decision *decision)
+static void decide_denial(const struct limiter *limiter, const struct evaluation *evaluation, int32_t deciding,
+                          int64_t wait_us, const struct limiter_request *request, struct decision *decision)
 {
-    decision->verdict = denied(bench, deciding < 0 ? 0 : deciding, wait_us);
-    effects_of_denial(limiter, bench, ask, decision);
-    if (ask->block_us == 0 || ask->mode == MODE_PEEK) return;
-    if (wait_is_longer(ask->block_us, wait_us)) decision->verdict.wait_us = ask->block_us;
-    add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = ask->now_us + ask->block_us});
+    decision->verdict = denied(evaluation, deciding < 0 ? 0 : deciding, wait_us);
+    effects_of_denial(limiter, evaluation, request, decision);
+    if (request->block_us == 0 || request->mode == MODE_PEEK) return;
+    if (wait_is_longer(request->block_us, wait_us)) decision->verdict.wait_us = request->block_us;
+    add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = request->now_us + request->block_us});
 }
 
-/* Takes the place that is `wait_us` away: everybody lets the units in then. */
-static void decide_grant(struct bench *bench, int64_t units, int64_t wait_us, const struct limiter *limiter,
+/* Takes the place that is `wait_us` away: every rule admits the units then. */
+static void decide_grant(struct evaluation *evaluation, int64_t units, int64_t wait_us, const struct limiter *limiter,
                          struct decision *decision)
 {
-    int64_t delay_us = longest_delay_us(bench);
-    bool keeps = keeps_state(bench);
-    if (!bench->rules_known && keeps) effects_of_takeover(limiter, bench, true, decision);
-    decision->fault = charge_all(bench, units);
+    int64_t delay_us = longest_delay_us(evaluation);
+    bool keeps = keeps_state(evaluation);
+    if (!evaluation->rules_known && keeps) effects_of_takeover(limiter, evaluation, true, decision);
+    decision->fault = charge_all(evaluation, units);
     if (decision->fault != FAULT_NONE) {
         decision->effects_count = 0;
         return;
     }
-    if (keeps) effects_of_charge(bench, decision);
-    effects_of_extras(bench, limiter, decision);
-    decision->verdict = granted(bench, units, wait_us + delay_us);
+    if (keeps) effects_of_charge(evaluation, decision);
+    effects_of_extras(evaluation, limiter, decision);
+    decision->verdict = granted(evaluation, units, wait_us + delay_us);
 }
 
 /* What the grant would answer, but with remaining and reset as they stand; faults are found as if it were taken. */
-static void decide_look(struct bench *bench, int64_t units, int64_t wait_us, struct decision *decision)
+static void decide_look(struct evaluation *evaluation, int64_t units, int64_t wait_us, struct decision *decision)
 {
-    decision->verdict = granted(bench, units, wait_us);
-    bench_settle(bench, max_i64(bench->at_us, bench->now_us + wait_us));
-    decision->verdict.wait_us += longest_delay_us(bench);
-    decision->fault = charge_all(bench, units);
+    decision->verdict = granted(evaluation, units, wait_us);
+    evaluation_settle(evaluation, max_i64(evaluation->at_us, evaluation->now_us + wait_us));
+    decision->verdict.wait_us += longest_delay_us(evaluation);
+    decision->fault = charge_all(evaluation, units);
 }
 
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
-                    const struct limiter_request *ask, struct decision *decision)
+                    const struct limiter_request *request, struct decision *decision)
 {
-    struct bench bench;
-    int64_t now_us = ask->now_us, units = ask->cost, wait_us;
+    struct evaluation evaluation;
+    int64_t now_us = request->now_us, units = request->cost, wait_us;
     int32_t deciding;
 
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    bench_lay(&bench, limiter, rules, rules_count, ask);
-    if (ask->mode == MODE_UPTO) {
-        int64_t available = smallest_available(&bench, &deciding);
+    evaluation_begin(&evaluation, limiter, rules, rules_count, request);
+    if (request->mode == MODE_UPTO) { /* at least one unit, so that a denial has a wait to answer */
+        int64_t available = smallest_available(&evaluation, &deciding);
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
     }
-    deciding = longest_wait(&bench, units, &wait_us);
-    wait_us = wait_add(wait_us, bench.at_us - now_us);
 
-    bool comes = wait_us == 0 || (wait_us != NEVER_US && wait_us <= ask->wait_us);
+    /* Rules count from at_us, behind all waiters; the client counts from now. */
+    deciding = longest_wait(&evaluation, units, &wait_us);
+    wait_us = wait_add(wait_us, evaluation.at_us - now_us);
+    bool comes = wait_us == 0 || (wait_us != NEVER_US && wait_us <= request->wait_us);
 
+    /* The order is the precedence: a block refuses even FORCE, and FORCE does not look at waits. */
     int64_t block_us = limiter_blocked_until_us(limiter) - now_us;
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
-        effects_of_denial(limiter, &bench, ask, decision);
-    } else if (ask->mode == MODE_FORCE) {
-        decide_grant(&bench, units, 0, limiter, decision);
+        effects_of_denial(limiter, &evaluation, request, decision);
+    } else if (request->mode == MODE_FORCE) {
+        decide_grant(&evaluation, units, 0, limiter, decision);
     } else if (!comes) {
-        decide_denial(limiter, &bench, deciding, wait_us, ask, decision);
-    } else if (ask->mode == MODE_PEEK || units == 0) {
-        decide_look(&bench, units, wait_us, decision);
+        decide_denial(limiter, &evaluation, deciding, wait_us, request, decision);
+    } else if (request->mode == MODE_PEEK || units == 0) {
+        decide_look(&evaluation, units, wait_us, decision);
     } else {
-        if (wait_us > 0) bench_settle(&bench, now_us + wait_us);
-        decide_grant(&bench, units, wait_us, limiter, decision);
+        /* A place in the future is charged as if the request came at its moment. */
+        if (wait_us > 0) evaluation_settle(&evaluation, now_us + wait_us);
+        decide_grant(&evaluation, units, wait_us, limiter, decision);
     }
 }
 
@@ -452,13 +459,13 @@ static int64_t refund_taken(const struct rule *rule, struct state *state, int64_
 void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
                           struct decision *decision)
 {
-    struct bench bench;
+    struct evaluation evaluation;
     struct limiter_request request = {.now_us = at_us, .rules_us = at_us, .mode = MODE_ALL};
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     if (!limiter || rules_count == 0) return;
-    bench_lay(&bench, limiter, rules, rules_count, &request);
-    if (!bench.rules_known) effects_of_takeover(limiter, &bench, false, decision);
+    evaluation_begin(&evaluation, limiter, rules, rules_count, &request);
+    if (!evaluation.rules_known) effects_of_takeover(limiter, &evaluation, false, decision);
 }
 
 int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
@@ -496,23 +503,23 @@ void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struc
 void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
                     struct verdict verdicts[RULES_MAX])
 {
-    struct bench bench;
-    struct limiter_request ask = {.now_us = now_us};
+    struct evaluation evaluation;
+    struct limiter_request request = {.now_us = now_us};
     if (rules_count == 0) return;
-    bench_lay(&bench, limiter, rules, rules_count, &ask);
-    for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&bench, (int32_t)i, 0);
+    evaluation_begin(&evaluation, limiter, rules, rules_count, &request);
+    for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&evaluation, (int32_t)i, 0);
 }
 
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
                   struct verdict *verdict)
 {
-    struct bench bench = {.rules = limiter->set->rules, .count = limiter->set->count, .now_us = now_us};
-    const struct rule *rule = &bench.rules[index];
-    for (uint32_t i = 0; i < bench.count; i++) bench.states[i] = limiter_stored_state(limiter, i);
-    bench_settle(&bench, max_i64(now_us, limiter_taken_until_us(limiter)));
-    int64_t wait_us = rule_wait_us(rule, &bench.states[index], 1, bench.at_us);
-    *verdict = denied(&bench, (int32_t)index, wait_add(wait_us, bench.at_us - now_us));
-    *state = bench.states[index];
+    struct evaluation evaluation = {.rules = limiter->set->rules, .count = limiter->set->count, .now_us = now_us};
+    const struct rule *rule = &evaluation.rules[index];
+    for (uint32_t i = 0; i < evaluation.count; i++) evaluation.states[i] = limiter_stored_state(limiter, i);
+    evaluation_settle(&evaluation, max_i64(now_us, limiter_taken_until_us(limiter)));
+    int64_t wait_us = rule_wait_us(rule, &evaluation.states[index], 1, evaluation.at_us);
+    *verdict = denied(&evaluation, (int32_t)index, wait_add(wait_us, evaluation.at_us - now_us));
+    *state = evaluation.states[index];
 }
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
@@ -522,7 +529,7 @@ static struct limiter *relayout(struct limiter *before, const struct rule *rules
                                 const int8_t *from, uint8_t extras)
 {
     const struct rule_set *set = rule_set_take(rules, count, sleeping, extras);
-    size_t size = sizeof(struct limiter) + set->words * sizeof(union word);
+    size_t size = sizeof(struct limiter) + set->words * sizeof(union state_word);
     struct limiter *after = memory_alloc(size);
     memset(after, 0, size);
     after->set = set;
@@ -530,7 +537,7 @@ static struct limiter *relayout(struct limiter *before, const struct rule *rules
 
     for (uint32_t i = 0; i < count + sleeping; i++) {
         if (from[i] < 0 || set->words_of[i] == 0) continue;
-        union word *old = before->words + before->set->word_of[from[i]];
+        union state_word *old = before->words + before->set->word_of[from[i]];
         uint8_t old_count = before->set->words_of[from[i]], new_count = set->words_of[i];
         memcpy(after->words + set->word_of[i], old, (old_count < new_count ? old_count : new_count) * sizeof(*old));
         if (has_object(set, i)) old->object = NULL; /* moved, not to be freed below */
@@ -655,9 +662,10 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
     return latest_us;
 }
 
-/* ---- lent limiters --------------------------------------------------------------------------------------- */
+/* ---- borrowed limiters ----------------------------------------------------------------------------------- */
 
-struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rule_set *set, const union word *words)
+struct limiter *limiter_borrow(struct limiter_buffer *stack_buffer, const struct rule_set *set,
+                               const union state_word *words)
 {
     struct limiter *limiter = (void *)stack_buffer->bytes;
     limiter->set = set;
@@ -669,8 +677,8 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
 {
     struct inheritance inherited;
     struct state states[RULES_MAX];
-    struct limiter_request ask = {.now_us = as_of_us};
-    inherit(before, after->set->rules, after->set->count, &ask, as_of_us, states, &inherited);
+    struct limiter_request request = {.now_us = as_of_us};
+    inherit(before, after->set->rules, after->set->count, &request, as_of_us, states, &inherited);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
         int8_t from = inherited.from[i];
@@ -714,5 +722,5 @@ size_t limiter_objects_bytes(const struct limiter *limiter)
 
 size_t limiter_bytes(const struct limiter *limiter)
 {
-    return sizeof(*limiter) + limiter->set->words * sizeof(union word) + limiter_objects_bytes(limiter);
+    return sizeof(*limiter) + limiter->set->words * sizeof(union state_word) + limiter_objects_bytes(limiter);
 }

@@ -1,4 +1,4 @@
-/* Asks and changes policies; see policy.h for the ladder and who owns what. */
+/* Evaluates and changes policies; see policy.h for the precedence and for what owns what. */
 #include "quota/rate/policy.h"
 #include "quota/base/memory.h"
 #include <utlist.h>

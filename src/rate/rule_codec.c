@@ -29,8 +29,8 @@ void rule_decode(struct cursor *cursor, struct rule *rule)
 void rule_write(const struct rule *rule, struct sink *sink)
 {
     int64_t waiting = rule->algorithm == RULE_QUEUE && !rule_is_constant(rule); /* the one served is not BURST's */
-    const char *word = algorithm_of(rule)->word;
-    sink_raw(sink, word, strlen(word));
+    const char *name = algorithm_of(rule)->name;
+    sink_raw(sink, name, strlen(name));
     sink_byte(sink, ' ');
     sink_decimal(sink, rule->limit);
     sink_byte(sink, ' ');

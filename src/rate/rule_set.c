@@ -25,7 +25,7 @@ static struct bytes key_of(const struct hash_link *link)
 
 static struct intern_table sets = INTERN_TABLE(key_of);
 
-static int64_t grain_us_of(const struct rule *rule)
+static int64_t ttl_granularity_us_of(const struct rule *rule)
 {
     if (rule_is_constant(rule)) return 1;
     int64_t unit_us = rule->period_us / rule->limit, most_us = rule->period_us / 4;
@@ -42,8 +42,8 @@ static void lay_out_words(struct rule_set *set)
         set->words_of[i] = (uint8_t)algorithm_words(rule);
         words = (uint8_t)(words + set->words_of[i]);
         if (set->words_of[i] > 0 && algorithm_of(rule)->object) set->objects |= UINT32_C(1) << i;
-        int64_t grain_us = grain_us_of(rule);
-        if (grain_us > set->grain_us) set->grain_us = grain_us;
+        int64_t ttl_granularity_us = ttl_granularity_us_of(rule);
+        if (ttl_granularity_us > set->ttl_granularity_us) set->ttl_granularity_us = ttl_granularity_us;
     }
     set->words = (uint8_t)(words + (set->extras & EXTRA_BLOCK) + (set->extras & EXTRA_QUEUE) / EXTRA_QUEUE);
 }
@@ -55,7 +55,8 @@ static struct interned *set_make(struct bytes key)
     memcpy(&tail, key.data + total * sizeof(struct rule), sizeof(tail));
     uint32_t sleeping = (uint32_t)(tail >> TAIL_SLEEPING_SHIFT);
     struct rule_set *set = memory_alloc(sizeof(*set) + key.size);
-    *set = (struct rule_set){.count = total - sleeping, .sleeping = sleeping, .extras = (uint8_t)tail, .grain_us = 1};
+    *set = (struct rule_set){
+        .count = total - sleeping, .sleeping = sleeping, .extras = (uint8_t)tail, .ttl_granularity_us = 1};
     memcpy(set->rules, key.data, key.size);
     lay_out_words(set);
     return &set->interned;

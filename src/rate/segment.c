@@ -19,7 +19,7 @@ struct segment {
 struct slot {
     uint8_t size; /* of the name; NAME_APART: the last eight bytes of `name` are the address of a struct long_name */
     char name[NAME_INSIDE];
-    union word words[];
+    union state_word words[];
 };
 _Static_assert(sizeof(struct slot) == 16, "the words of a slot are aligned");
 
@@ -32,14 +32,14 @@ struct long_name {
 
 static size_t slot_bytes(const struct rule_set *set)
 {
-    return sizeof(struct slot) + set->words * sizeof(union word);
+    return sizeof(struct slot) + set->words * sizeof(union state_word);
 }
 
 /* The homes start at an odd place: with the fields before them they fill whole words. */
 static size_t slots_offset(uint32_t capacity)
 {
     size_t homes_end = offsetof(struct segment, homes) + capacity;
-    return (homes_end + sizeof(union word) - 1) / sizeof(union word) * sizeof(union word);
+    return (homes_end + sizeof(union state_word) - 1) / sizeof(union state_word) * sizeof(union state_word);
 }
 
 static size_t block_bytes(const struct rule_set *set, uint32_t capacity)
@@ -147,15 +147,15 @@ struct bytes segment_name(const struct segment *segment, uint32_t at)
     return name_of(slot_at(segment, at));
 }
 
-struct limiter *segment_lend(const struct segment *segment, uint32_t at, struct limiter_lent *stack_buffer)
+struct limiter *segment_borrow(const struct segment *segment, uint32_t at, struct limiter_buffer *stack_buffer)
 {
-    return limiter_lend(stack_buffer, segment->set, slot_at(segment, at)->words);
+    return limiter_borrow(stack_buffer, segment->set, slot_at(segment, at)->words);
 }
 
 void segment_apply(struct segment *segment, uint32_t at, const struct decision *decision)
 {
-    struct limiter_lent stack_buffer;
-    struct limiter *limiter = segment_lend(segment, at, &stack_buffer);
+    struct limiter_buffer stack_buffer;
+    struct limiter *limiter = segment_borrow(segment, at, &stack_buffer);
     segment->apart_bytes -= limiter_objects_bytes(limiter);
     (void)limiter_apply(limiter, decision); /* it stays where it is: no effect moves it */
     segment_put(segment, at, limiter);
@@ -163,15 +163,15 @@ void segment_apply(struct segment *segment, uint32_t at, const struct decision *
 
 void segment_put(struct segment *segment, uint32_t at, const struct limiter *limiter)
 {
-    memcpy(slot_at(segment, at)->words, limiter->words, segment->set->words * sizeof(union word));
+    memcpy(slot_at(segment, at)->words, limiter->words, segment->set->words * sizeof(union state_word));
     segment->apart_bytes += limiter_objects_bytes(limiter);
 }
 
 /* Frees what subject `at` has in blocks of its own. */
 static void subject_release(const struct segment *segment, uint32_t at)
 {
-    struct limiter_lent stack_buffer;
-    limiter_release_objects(segment_lend(segment, at, &stack_buffer));
+    struct limiter_buffer stack_buffer;
+    limiter_release_objects(segment_borrow(segment, at, &stack_buffer));
     if (slot_at(segment, at)->size == NAME_APART) memory_free(long_name_of(slot_at(segment, at)));
 }
 
@@ -222,7 +222,7 @@ struct segment *segment_insert(struct segment *segment, uint32_t at, uint64_t ha
     memmove((char *)slot + size, slot, (segment->count - at) * size);
     segment->homes[at] = home_of(hash);
     segment->apart_bytes += name_store(slot, name);
-    memset(slot->words, 0, segment->set->words * sizeof(union word));
+    memset(slot->words, 0, segment->set->words * sizeof(union state_word));
     segment->count++;
     return segment;
 }
@@ -230,12 +230,12 @@ struct segment *segment_insert(struct segment *segment, uint32_t at, uint64_t ha
 /* Adds what `from` has at `at`, name block and objects included, behind everything that is there. */
 static void append_moved(struct segment *segment, const struct segment *from, uint32_t at)
 {
-    struct limiter_lent stack_buffer;
+    struct limiter_buffer stack_buffer;
     const struct slot *slot = slot_at(from, at);
     segment->homes[segment->count] = from->homes[at];
     memcpy(slot_at(segment, segment->count), slot, slot_bytes(from->set));
     if (slot->size == NAME_APART) segment->apart_bytes += sizeof(struct long_name) + name_of(slot).size;
-    segment->apart_bytes += limiter_objects_bytes(segment_lend(from, at, &stack_buffer));
+    segment->apart_bytes += limiter_objects_bytes(segment_borrow(from, at, &stack_buffer));
     segment->count++;
 }
 
@@ -243,8 +243,8 @@ static void append_moved(struct segment *segment, const struct segment *from, ui
 
 static bool is_idle(const struct segment *segment, uint32_t at, int64_t now_us)
 {
-    struct limiter_lent stack_buffer;
-    return limiter_deadline_us(segment_lend(segment, at, &stack_buffer)) <= now_us;
+    struct limiter_buffer stack_buffer;
+    return limiter_deadline_us(segment_borrow(segment, at, &stack_buffer)) <= now_us;
 }
 
 bool segment_has_idle(const struct segment *segment, int64_t now_us)
@@ -274,11 +274,11 @@ struct segment *segment_carry(struct segment *segment, const struct rule_set *se
 {
     struct segment *carried = segment_with_room(rule_set_share(set), segment->depth, segment->capacity);
     for (uint32_t i = 0; i < segment->count; i++) {
-        struct limiter_lent before, after;
-        const union word nothing[LIMITER_WORDS_MAX] = {{0}};
-        struct limiter *limiter = limiter_lend(&after, set, nothing);
+        struct limiter_buffer before, after;
+        const union state_word nothing[LIMITER_WORDS_MAX] = {{0}};
+        struct limiter *limiter = limiter_borrow(&after, set, nothing);
         const struct slot *slot = slot_at(segment, i);
-        limiter_carry(segment_lend(segment, i, &before), limiter, as_of_us);
+        limiter_carry(segment_borrow(segment, i, &before), limiter, as_of_us);
         carried->homes[i] = segment->homes[i];
         memcpy(slot_at(carried, i), slot, sizeof(*slot));
         if (slot->size == NAME_APART) carried->apart_bytes += sizeof(struct long_name) + name_of(slot).size;

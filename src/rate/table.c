@@ -134,24 +134,24 @@ static void leave_states_only(struct decision *decision)
     decision->effects_count = kept;
 }
 
-void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_request *ask,
+void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_request *request,
                        struct table_decision *decision)
 {
-    static const union word nothing[LIMITER_WORDS_MAX];
+    static const union state_word nothing[LIMITER_WORDS_MAX];
     const struct rule_set *set = table->set;
     uint64_t hash = siphash(&table->key, subject);
     const struct segment *segment = segment_of(table, hash);
-    struct limiter_request as_of = *ask;
-    struct limiter_lent stack_buffer;
+    struct limiter_request as_of = *request;
+    struct limiter_buffer stack_buffer;
     struct limiter *limiter;
     uint32_t at;
 
     bool found = segment_find(segment, hash, subject, &at);
-    limiter = found ? segment_lend(segment, at, &stack_buffer) : limiter_lend(&stack_buffer, set, nothing);
+    limiter = found ? segment_borrow(segment, at, &stack_buffer) : limiter_borrow(&stack_buffer, set, nothing);
     as_of.rules_us = table->rules_us;
     decision->subject = subject;
     decision->hash = hash;
-    decision->now_us = ask->now_us;
+    decision->now_us = request->now_us;
     decision->new_rules = false;
     if (limiter->set == set) {
         limiter_decide(limiter, (struct rule *)set->rules, set->count, &as_of,
@@ -164,7 +164,7 @@ void table_decide_take(const struct table *table, struct bytes subject, const st
     }
     leave_states_only(&decision->limits);
     bool full = !found && table->subjects >= TABLE_SUBJECTS_MAX && decision->limits.effects_count > 0;
-    if (full && !segment_has_idle(segment, ask->now_us)) decision->limits.fault = FAULT_FULL;
+    if (full && !segment_has_idle(segment, request->now_us)) decision->limits.fault = FAULT_FULL;
 }
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
@@ -284,8 +284,8 @@ struct table *table_apply(struct table *table, const struct table_decision *deci
 
 bool table_accepts(const struct table *table, struct table_decision *decision)
 {
-    static const union word nothing[LIMITER_WORDS_MAX];
-    struct limiter_lent stack_buffer;
+    static const union state_word nothing[LIMITER_WORDS_MAX];
+    struct limiter_buffer stack_buffer;
     if (decision->now_us <= 0 || decision->now_us > INSTANT_MAX_US) return false;
     if (decision->new_rules) return decision->limits.rules_count > 0;
     if (!table || decision->subject.size > SUBJECT_BYTES_MAX) return false;
@@ -293,5 +293,5 @@ bool table_accepts(const struct table *table, struct table_decision *decision)
         if (decision->limits.effects[i].kind != EFFECT_STATE) return false;
     }
     decision->hash = siphash(&table->key, decision->subject);
-    return limiter_accepts(limiter_lend(&stack_buffer, table->set, nothing), &decision->limits);
+    return limiter_accepts(limiter_borrow(&stack_buffer, table->set, nothing), &decision->limits);
 }

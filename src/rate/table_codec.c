@@ -75,13 +75,13 @@ static void sets_release(struct sets *sets)
 
 static void segment_encode(const struct segment *segment, struct sets *sets, struct sink *sink)
 {
-    struct limiter_lent stack_buffer;
+    struct limiter_buffer stack_buffer;
     sink_number(sink, segment_depth(segment));
     sink_number(sink, sets_index(sets, segment_set(segment)));
     sink_number(sink, segment_count(segment));
     for (uint32_t i = 0; i < segment_count(segment); i++) {
         sink_bytes(sink, segment_name(segment, i));
-        limiter_states_encode(segment_lend(segment, i, &stack_buffer), sink);
+        limiter_states_encode(segment_borrow(segment, i, &stack_buffer), sink);
     }
 }
 
@@ -112,9 +112,9 @@ void table_encode(const struct table *table, struct sink *sink)
 static struct segment *subject_decode(struct cursor *cursor, const struct table *table, uint32_t place,
                                       struct segment *segment)
 {
-    static const union word nothing[LIMITER_WORDS_MAX];
-    struct limiter_lent stack_buffer;
-    struct limiter *limiter = limiter_lend(&stack_buffer, segment_set(segment), nothing);
+    static const union state_word nothing[LIMITER_WORDS_MAX];
+    struct limiter_buffer stack_buffer;
+    struct limiter *limiter = limiter_borrow(&stack_buffer, segment_set(segment), nothing);
     struct bytes name = cursor_bytes(cursor);
     uint32_t at, count = segment_count(segment);
     uint64_t hash = siphash(&table->key, name);

@@ -1,7 +1,7 @@
 /* Periods as words and numbers, and the cycle an instant lies in; see period.h.
  *
  * Every unit but FOREVER is a ruler: wall clock readings at equal steps of time or of months, and the zone in which
- * they are resolved (spans are read in UTC, where nothing ever happens).
+ * they are resolved (fixed durations are read in UTC, where nothing ever happens).
  *
  *     number    …  -1       0       1       2  …       reading = origin + number x step
  *     reading    Dec 31  Jan 31  Feb 28  Mar 31        wall clock: strictly ascending
@@ -235,7 +235,7 @@ static struct period period_canonical(const struct period *period)
 }
 
 /*     bits   0 … 2   3          4 …                      what is usual makes small numbers
- *            unit    CALENDAR   SPAN: count - 1
+ *            unit    CALENDAR   FIXED: count - 1
  *                               else: count - 1 (14 bits) │ EOM │ weekday (3) │ month - 1 (4) │ day - 1 (5) */
 #define CODE_CALENDAR 3
 #define CODE_COUNT    4
@@ -346,7 +346,7 @@ static int64_t ruler_start_us(const struct ruler *ruler, wide number)
     return number > 0 ? max_i64(start_us, ruler->anchor_us) : min_i64(start_us, ruler->anchor_us);
 }
 
-/* A cycle with its number on the ruler: int64 is not enough for a span of 1us from one end of time to the other. */
+/* A cycle with its number on the ruler: int64 is not enough for cycles of 1us from one end of time to the other. */
 struct found {
     wide number;
     int64_t start_us, end_us;

@@ -1,4 +1,4 @@
-/* Reads, writes and asks schedule entries; see schedule.h.
+/* Reads, writes and evaluates schedule entries; see schedule.h.
  *
  * A wall clock reading is a day and a time of day. An entry that runs past midnight has two parts:
  *
@@ -138,9 +138,9 @@ bool schedule_parse_times(struct bytes text, uint16_t *from_minutes, uint16_t *t
 
 static void minutes_write(uint16_t minutes, struct sink *sink)
 {
-    unsigned hours = minutes / 60u, rest = minutes % 60u;
-    char text[] = {(char)('0' + hours / 10), (char)('0' + hours % 10), ':', (char)('0' + rest / 10),
-                   (char)('0' + rest % 10)};
+    unsigned hours = minutes / 60u, remainder = minutes % 60u;
+    char text[] = {(char)('0' + hours / 10), (char)('0' + hours % 10), ':', (char)('0' + remainder / 10),
+                   (char)('0' + remainder % 10)};
     sink_raw(sink, text, sizeof(text));
 }
 

@@ -70,7 +70,7 @@ static void breaker_decide(const struct breaker *breaker, struct numbers *number
     struct breaker_look look;
     bool usable = breaker_config_fault(&config) == NULL;
     switch (number_upto(numbers, 7)) {
-    case 0: breaker_decide_ask(breaker, usable ? &config : NULL, now_us, decision); break;
+    case 0: breaker_decide_request(breaker, usable ? &config : NULL, now_us, decision); break;
     case 1: breaker_decide_force(breaker, (enum breaker_force)number_upto(numbers, 2), now_us, decision); break;
     case 2:
     case 3:
@@ -80,7 +80,7 @@ static void breaker_decide(const struct breaker *breaker, struct numbers *number
         break;
     }
     default:
-        breaker_decide_ask(breaker, NULL, now_us, decision);
+        breaker_decide_request(breaker, NULL, now_us, decision);
         require(decision->verdict.granted == 0 || decision->verdict.granted == 1);
         require(decision->verdict.granted == 1 || decision->parts == 0);
     }
@@ -178,13 +178,13 @@ static void adaptive_decide(const struct adaptive *adaptive, struct numbers *num
         return;
     }
     struct adaptive_config config = adaptive && how < 7 ? adaptive->config : adaptive_words(numbers);
-    struct adaptive_ask ask = {.config = &config, .peek = how == 4, .now_us = now_us};
-    ask.cost = 1 + number_upto(numbers, how == 5 ? INT64_MAX - 1 : 3);
-    adaptive_decide_ask(adaptive, &ask, decision);
+    struct adaptive_request request = {.config = &config, .peek = how == 4, .now_us = now_us};
+    request.cost = 1 + number_upto(numbers, how == 5 ? INT64_MAX - 1 : 3);
+    adaptive_decide_request(adaptive, &request, decision);
     if (decision->fault != FAULT_NONE) return;
     require(decision->verdict.limit >= config.min && decision->verdict.limit <= config.max);
-    require(decision->verdict.granted == 0 || decision->verdict.granted == ask.cost);
-    require(!ask.peek || decision->parts == 0);
+    require(decision->verdict.granted == 0 || decision->verdict.granted == request.cost);
+    require(!request.peek || decision->parts == 0);
 }
 
 static struct adaptive *adaptive_apply_both_ways(struct adaptive *adaptive, const struct sink *before,

@@ -64,19 +64,19 @@ static struct leases *use(struct leases *leases, struct numbers *numbers)
         break;
     case 1: leases_decide_renew(leases, id.size > 0 ? id : BYTES("x"), ttl_us, now_us, &decision); break;
     default: {
-        struct lease_ask ask = {.id = id,
-                                .limit = number_upto(numbers, INT64_MAX - 1) - 1,
-                                .cost = 1 + number_upto(numbers, INT64_MAX - 1),
-                                .ttl_us = ttl_us,
-                                .now_us = now_us,
-                                .ahead =
-                                    number_upto(numbers, INT64_MAX - 1) & -(int64_t)(number_upto(numbers, 3) == 0)};
-        leases_decide_acquire(leases, &ask, &decision);
+        struct lease_request request = {.id = id,
+                                        .limit = number_upto(numbers, INT64_MAX - 1) - 1,
+                                        .cost = 1 + number_upto(numbers, INT64_MAX - 1),
+                                        .ttl_us = ttl_us,
+                                        .now_us = now_us,
+                                        .ahead = number_upto(numbers, INT64_MAX - 1) &
+                                                 -(int64_t)(number_upto(numbers, 3) == 0)};
+        leases_decide_acquire(leases, &request, &decision);
         const struct verdict *verdict = &decision.verdict;
         require(verdict->wait_us >= NEVER_US && verdict->reset_us >= 0 && verdict->remaining >= UNLIMITED);
-        require(verdict->granted == 0 || (verdict->granted == ask.cost && decision.lease.token > 0));
-        require(decision.change != LEASE_OPEN || ask.limit == UNLIMITED || ask.cost <= ask.limit);
-        require(decision.change != LEASE_OPEN || ask.ahead == 0);
+        require(verdict->granted == 0 || (verdict->granted == request.cost && decision.lease.token > 0));
+        require(decision.change != LEASE_OPEN || request.limit == UNLIMITED || request.cost <= request.limit);
+        require(decision.change != LEASE_OPEN || request.ahead == 0);
     }
     }
     leases = apply_both_ways(leases, &decision);

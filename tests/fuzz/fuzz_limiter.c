@@ -15,7 +15,7 @@ static int64_t word_at(const uint8_t *data, size_t size, size_t at)
     return word;
 }
 
-/* One ask made of the input's own bytes; always in the ranges the commands allow. */
+/* One request made of the input's own bytes; always in the ranges the commands allow. */
 static struct limiter_request ask_from(const uint8_t *data, size_t size)
 {
     int64_t cost = word_at(data, size, size / 2), now_us = word_at(data, size, size / 3);
@@ -46,7 +46,7 @@ static struct limiter *apply_both_ways(struct limiter *limiter, const struct dec
 /* Asks under the stored rules and under others, refunds, blocks. */
 static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t size)
 {
-    struct limiter_request ask = ask_from(data, size);
+    struct limiter_request request = ask_from(data, size);
     struct decision decision;
     struct rule rules[RULES_MAX] = {{.algorithm = data[size / 2] % RULE_ALGORITHMS_COUNT,
                                      .limit = 7,
@@ -58,16 +58,16 @@ static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t 
         count = limiter->set->count;
         memcpy(rules, limiter->set->rules, count * sizeof(*rules));
     }
-    limiter_decide(limiter, rules, count, &ask, &decision);
+    limiter_decide(limiter, rules, count, &request, &decision);
     if (decision.fault == FAULT_NONE) {
         require(decision.verdict.granted >= 0 && decision.verdict.wait_us >= NEVER_US &&
                 decision.verdict.reset_us >= 0);
         limiter = apply_both_ways(limiter, &decision);
     }
-    limiter_decide_refund(limiter, 1 + ask.cost / 2, -1, data[0] & 8 ? ask.now_us / 2 : TAKEN_UNKNOWN, ask.now_us,
-                          &decision);
+    limiter_decide_refund(limiter, 1 + request.cost / 2, -1, data[0] & 8 ? request.now_us / 2 : TAKEN_UNKNOWN,
+                          request.now_us, &decision);
     limiter = apply_both_ways(limiter, &decision);
-    limiter_decide_block(limiter, ask.now_us / 2, &decision);
+    limiter_decide_block(limiter, request.now_us / 2, &decision);
     return apply_both_ways(limiter, &decision);
 }
 

@@ -67,12 +67,12 @@ static struct table *use(struct table *table, struct numbers *numbers, int64_t n
     bool usable = !rule_fault(&rules[0]) && !rule_fault(&rules[1]);
     bool takes = table && number_upto(numbers, 15) > 0;
     if (takes) {
-        struct limiter_request ask = {.cost = 1 + number_upto(numbers, INT64_MAX - 1),
-                                      .mode = (enum request_mode)number_upto(numbers, 3),
-                                      .now_us = now_us};
-        table_decide_take(table, (struct bytes){subject, sizeof(subject)}, &ask, &decision);
+        struct limiter_request request = {.cost = 1 + number_upto(numbers, INT64_MAX - 1),
+                                          .mode = (enum request_mode)number_upto(numbers, 3),
+                                          .now_us = now_us};
+        table_decide_take(table, (struct bytes){subject, sizeof(subject)}, &request, &decision);
         bool decided = decision.limits.fault == FAULT_NONE;
-        require(!decided || (decision.limits.verdict.granted >= 0 && decision.limits.verdict.granted <= ask.cost));
+        require(!decided || (decision.limits.verdict.granted >= 0 && decision.limits.verdict.granted <= request.cost));
     } else if (usable) {
         struct siphash_key key = {0};
         table_decide_rules(table, rules, 1 + (uint32_t)number_upto(numbers, 1), now_us, key, &decision);

@@ -76,6 +76,13 @@ class Gcra:
     def used(self, t):
         return math.ceil(self.debt(t) / self.interval())
 
+    def restate(self, rule):
+        """Another rule under which the debt stays what it is in time, to a tick of the new rule, rounded up."""
+        ticks = rule.limit // math.gcd(rule.limit, rule.period)
+        whole = self.tat // 1
+        self.tat = whole + Fraction(math.ceil((self.tat - whole) * ticks), ticks)
+        self.rule = rule
+
 
 class Level:
     """What drains at the rule's rate: a leaky bucket's water, a token bucket's missing tokens."""

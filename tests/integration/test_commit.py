@@ -73,7 +73,7 @@ def test_an_admission_replicates_one_small_effect(stream_of):
 def test_denials_peeks_and_empty_refunds_replicate_nothing(stream_of):
     first, *rest = stream_of("RL.ALLOW k 1 1h PEEK", "RL.ALLOW k 1 1h", "RL.ALLOW k 1 1h", "RL.ALLOW k 1 1h PEEK",
                              "RL.ALLOW k 1 1h UPTO COST 5", "RL.INFO k", "RL.REFUND missing 5", "RL.BLOCK missing 0",
-                             "CL.THROTTLE other 1 1 1 0", "CL.THROTTLE other 1 1 1 9", "RL.ALLOW k 9 1s COST 10",
+                             "CL.THROTTLE other 1 1 1 0", "CL.THROTTLE other 1 1 1 9", "RL.ALLOW new 9 1s COST 10",
                              "RL.ALLOW unlimited -1 1s")
     assert first[:2] == [b"RL._DO", b"k"] and rest == []
 

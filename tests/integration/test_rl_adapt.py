@@ -185,7 +185,7 @@ class Adaptive:
 
     def move(self, exact, t):
         self.exact = min(max(exact, Fraction(self.config["min"])), Fraction(self.config["max"]))
-        self.debt.change(Rule("GCRA", self.limit(), SECOND_US), t)
+        self.debt.restate(Rule("GCRA", self.limit(), SECOND_US))
 
     def ask(self, config, cost, peek, now):
         kept = dict(self.__dict__)

@@ -40,7 +40,7 @@ static void assert_survives_encoding(const struct limiter *limiter)
 }
 
 /* Applies here, and through the wire on the twin. */
-static void scene_apply(struct scene *scene, const struct decision *decision)
+static void context_apply(struct context *context, const struct decision *decision)
 {
     if (decision->effects_count > 0) {
         struct sink wire = {0};
@@ -50,78 +50,78 @@ static void scene_apply(struct scene *scene, const struct decision *decision)
         effects_encode(decision, true, &wire);
         assert_true(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
         assert_true(lasting);
-        assert_true(limiter_accepts(scene->twin, &received));
-        scene->twin = limiter_apply(scene->twin, &received);
+        assert_true(limiter_accepts(context->twin, &received));
+        context->twin = limiter_apply(context->twin, &received);
         sink_free(&wire);
     }
-    scene->limiter = limiter_apply(scene->limiter, decision);
-    struct sink here = bytes_of(scene->limiter), there = bytes_of(scene->twin);
+    context->limiter = limiter_apply(context->limiter, decision);
+    struct sink here = bytes_of(context->limiter), there = bytes_of(context->twin);
     assert_same_bytes(&here, &there);
-    assert_survives_encoding(scene->limiter);
+    assert_survives_encoding(context->limiter);
 }
 
-void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, struct limiter_request ask)
+void context_request(struct context *context, const struct rule *rules, uint32_t count, struct limiter_request request)
 {
     struct rule asked[RULES_MAX];
     struct decision decision;
     memcpy(asked, rules, count * sizeof(*rules));
-    struct sink before = bytes_of(scene->limiter);
-    limiter_decide(scene->limiter, asked, count, &ask, &decision);
-    struct sink after = bytes_of(scene->limiter);
+    struct sink before = bytes_of(context->limiter);
+    limiter_decide(context->limiter, asked, count, &request, &decision);
+    struct sink after = bytes_of(context->limiter);
     assert_same_bytes(&before, &after);
 
-    scene->fault = decision.fault;
-    scene->verdict = decision.verdict;
+    context->fault = decision.fault;
+    context->verdict = decision.verdict;
     if (decision.fault != FAULT_NONE) return;
-    bool changes_nothing = ask.mode == MODE_PEEK || (decision.verdict.granted == 0 && ask.block_us == 0);
+    bool changes_nothing = request.mode == MODE_PEEK || (decision.verdict.granted == 0 && request.block_us == 0);
     bool takes_over = decision.effects_count > 0 && decision.effects[0].kind == EFFECT_RULES;
     if (changes_nothing && !takes_over) assert_int_equal(decision.effects_count, 0);
-    if (ask.mode == MODE_PEEK) assert_int_equal(decision.effects_count, 0);
-    scene_apply(scene, &decision);
+    if (request.mode == MODE_PEEK) assert_int_equal(decision.effects_count, 0);
+    context_apply(context, &decision);
 }
 
-int64_t scene_refund(struct scene *scene, int64_t units, int32_t index, int64_t at_us)
+int64_t context_refund(struct context *context, int64_t units, int32_t index, int64_t at_us)
 {
-    return scene_refund_taken(scene, units, index, TAKEN_UNKNOWN, at_us);
+    return context_refund_taken(context, units, index, TAKEN_UNKNOWN, at_us);
 }
 
-int64_t scene_refund_taken(struct scene *scene, int64_t units, int32_t index, int64_t taken_us, int64_t at_us)
+int64_t context_refund_taken(struct context *context, int64_t units, int32_t index, int64_t taken_us, int64_t at_us)
 {
     struct decision decision;
-    int64_t returned = limiter_decide_refund(scene->limiter, units, index, taken_us, at_us, &decision);
-    scene_apply(scene, &decision);
+    int64_t returned = limiter_decide_refund(context->limiter, units, index, taken_us, at_us, &decision);
+    context_apply(context, &decision);
     return returned;
 }
 
-void scene_block(struct scene *scene, int64_t until_us)
+void context_block(struct context *context, int64_t until_us)
 {
     struct decision decision;
-    limiter_decide_block(scene->limiter, until_us, &decision);
-    scene_apply(scene, &decision);
+    limiter_decide_block(context->limiter, until_us, &decision);
+    context_apply(context, &decision);
 }
 
-void scene_end(struct scene *scene)
+void context_end(struct context *context)
 {
-    limiter_free(scene->limiter);
-    limiter_free(scene->twin);
-    *scene = (struct scene){0};
+    limiter_free(context->limiter);
+    limiter_free(context->twin);
+    *context = (struct context){0};
     assert_int_equal(rule_sets_count(), 0); /* every shared rule set was given back */
 }
 
 void run_steps(struct rule rule, const struct step *steps, size_t count)
 {
-    struct scene scene = {0};
+    struct context context = {0};
     for (size_t i = 0; i < count; i++) {
         const struct step *step = &steps[i];
-        struct limiter_request ask = {.cost = step->cost, .mode = step->mode, .now_us = BASE + step->at_us};
-        scene_ask(&scene, &rule, 1, ask);
-        assert_int_equal(scene.fault, FAULT_NONE);
-        const struct verdict *verdict = &scene.verdict;
+        struct limiter_request request = {.cost = step->cost, .mode = step->mode, .now_us = BASE + step->at_us};
+        context_request(&context, &rule, 1, request);
+        assert_int_equal(context.fault, FAULT_NONE);
+        const struct verdict *verdict = &context.verdict;
         if (verdict->granted != step->granted || verdict->remaining != step->remaining ||
             verdict->wait_us != step->wait_us || verdict->reset_us != step->reset_us) {
             fail_msg("step %zu: granted %ld remaining %ld wait %ld reset %ld", i, verdict->granted, verdict->remaining,
                      verdict->wait_us, verdict->reset_us);
         }
     }
-    scene_end(&scene);
+    context_end(&context);
 }

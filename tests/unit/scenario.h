@@ -1,4 +1,4 @@
-/* A test is a picture: one ask per line against one key, its verdict beside it.
+/* A test is a picture: one request per line against one key, its verdict beside it.
  *
  *     {  at,  mode, cost,   granted, remaining, wait, reset }      instants and spans in us from BASE
  *
@@ -32,18 +32,18 @@ struct step {
 struct rule rule_of(enum rule_algorithm algorithm, int64_t limit, int64_t period_us, int64_t capacity);
 
 /* One key and its twin behind a replication link. */
-struct scene {
+struct context {
     struct limiter *limiter, *twin;
-    struct verdict verdict; /* of the last ask */
+    struct verdict verdict; /* of the last request */
     enum fault fault;
 };
 
 /* Asks, checks everything above, applies. */
-void scene_ask(struct scene *scene, const struct rule *rules, uint32_t count, struct limiter_request ask);
-int64_t scene_refund(struct scene *scene, int64_t units, int32_t index, int64_t at_us);
-int64_t scene_refund_taken(struct scene *scene, int64_t units, int32_t index, int64_t taken_us, int64_t at_us);
-void scene_block(struct scene *scene, int64_t until_us);
-void scene_end(struct scene *scene);
+void context_request(struct context *context, const struct rule *rules, uint32_t count, struct limiter_request request);
+int64_t context_refund(struct context *context, int64_t units, int32_t index, int64_t at_us);
+int64_t context_refund_taken(struct context *context, int64_t units, int32_t index, int64_t taken_us, int64_t at_us);
+void context_block(struct context *context, int64_t until_us);
+void context_end(struct context *context);
 
 /* Runs the rows on a new key under one rule; a mismatch names the row. */
 void run_steps(struct rule rule, const struct step *steps, size_t count);

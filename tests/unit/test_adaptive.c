@@ -34,57 +34,57 @@ static void assert_equal_and_free(struct sink left, struct sink right)
 }
 
 /* Applies here, and through the wire on the twin; the value survives its own encoding. */
-static void scene_apply(struct adaptive_scene *scene)
+static void context_apply(struct adaptive_scene *context)
 {
     struct adaptive_decision received;
     struct sink wire = {0};
     bool lasting;
-    if (scene->decision.parts == 0) return;
-    adaptive_effects_encode(&scene->decision, true, &wire);
+    if (context->decision.parts == 0) return;
+    adaptive_effects_encode(&context->decision, true, &wire);
     assert_true(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
     assert_true(lasting);
-    assert_true(adaptive_accepts(scene->twin, &received));
-    scene->twin = adaptive_apply(scene->twin, &received);
-    scene->adaptive = adaptive_apply(scene->adaptive, &scene->decision);
+    assert_true(adaptive_accepts(context->twin, &received));
+    context->twin = adaptive_apply(context->twin, &received);
+    context->adaptive = adaptive_apply(context->adaptive, &context->decision);
     sink_free(&wire);
-    struct sink here = bytes_of(scene->adaptive);
+    struct sink here = bytes_of(context->adaptive);
     struct adaptive *again = adaptive_decode((struct bytes){here.data, here.size});
     assert_non_null(again);
     assert_equal_and_free(here, bytes_of(again));
-    assert_equal_and_free(bytes_of(scene->adaptive), bytes_of(scene->twin));
+    assert_equal_and_free(bytes_of(context->adaptive), bytes_of(context->twin));
     adaptive_free(again);
 }
 
-static struct verdict scene_take(struct adaptive_scene *scene, const struct adaptive_config *config, int64_t cost,
-                                 int64_t at_us)
+static struct verdict context_take(struct adaptive_scene *context, const struct adaptive_config *config, int64_t cost,
+                                   int64_t at_us)
 {
-    struct adaptive_ask ask = {.config = config, .cost = cost, .now_us = BASE + at_us};
-    struct sink before = bytes_of(scene->adaptive);
-    adaptive_decide_ask(scene->adaptive, &ask, &scene->decision);
-    assert_equal_and_free(before, bytes_of(scene->adaptive));
-    if (scene->decision.verdict.granted == 0) assert_int_equal(scene->decision.parts, 0);
-    scene_apply(scene);
-    return scene->decision.verdict;
+    struct adaptive_request request = {.config = config, .cost = cost, .now_us = BASE + at_us};
+    struct sink before = bytes_of(context->adaptive);
+    adaptive_decide_request(context->adaptive, &request, &context->decision);
+    assert_equal_and_free(before, bytes_of(context->adaptive));
+    if (context->decision.verdict.granted == 0) assert_int_equal(context->decision.parts, 0);
+    context_apply(context);
+    return context->decision.verdict;
 }
 
-static int64_t scene_report(struct adaptive_scene *scene, enum adaptive_report report, int64_t value, int64_t at_us)
+static int64_t context_report(struct adaptive_scene *context, enum adaptive_report report, int64_t value, int64_t at_us)
 {
-    adaptive_decide_report(scene->adaptive, report, value, BASE + at_us, &scene->decision);
-    scene_apply(scene);
-    return scene->decision.limit;
+    adaptive_decide_report(context->adaptive, report, value, BASE + at_us, &context->decision);
+    context_apply(context);
+    return context->decision.limit;
 }
 
-static void adaptive_scene_end(struct adaptive_scene *scene)
+static void adaptive_scene_end(struct adaptive_scene *context)
 {
-    adaptive_free(scene->adaptive);
-    adaptive_free(scene->twin);
-    *scene = (struct adaptive_scene){0};
+    adaptive_free(context->adaptive);
+    adaptive_free(context->twin);
+    *context = (struct adaptive_scene){0};
 }
 
 static void asks_meet_an_exact_limit(void **state)
 {
     (void)state;
-    struct adaptive_scene scene = {0};
+    struct adaptive_scene context = {0};
     static const struct row {
         int64_t at_us, cost, granted, remaining, wait_us, reset_us;
     } rows[] = {
@@ -93,7 +93,7 @@ static void asks_meet_an_exact_limit(void **state)
         {2 * S, 10, 10, 0, 0, S},  {S, 1, 0, 0, 1100 * MS, 2 * S}, /* the clock steps back: nothing is refilled */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct verdict verdict = scene_take(&scene, &aimd, rows[i].cost, rows[i].at_us);
+        struct verdict verdict = context_take(&context, &aimd, rows[i].cost, rows[i].at_us);
         if (verdict.granted != rows[i].granted || verdict.remaining != rows[i].remaining ||
             verdict.wait_us != rows[i].wait_us || verdict.reset_us != rows[i].reset_us || verdict.limit != 10 ||
             verdict.rule != 0) {
@@ -101,7 +101,7 @@ static void asks_meet_an_exact_limit(void **state)
                      verdict.wait_us, verdict.reset_us);
         }
     }
-    adaptive_scene_end(&scene);
+    adaptive_scene_end(&context);
 }
 
 /* One second each: take so many, report so much; the limit that the next second's first report answers. */
@@ -112,25 +112,25 @@ struct second {
 
 static void run_seconds(const struct adaptive_config *config, const struct second *seconds, size_t count)
 {
-    struct adaptive_scene scene = {0};
+    struct adaptive_scene context = {0};
     assert_null(adaptive_config_fault(config));
-    scene_take(&scene, config, 1, 0);
+    context_take(&context, config, 1, 0);
     for (size_t i = 0; i < count; i++) {
         const struct second *second = &seconds[i];
         int64_t at_us = (int64_t)(i + 1) * S;
-        int64_t limit = scene_report(&scene, ADAPTIVE_LOAD, 0, at_us); /* ends the interval before */
+        int64_t limit = context_report(&context, ADAPTIVE_LOAD, 0, at_us); /* ends the interval before */
         if (i > 0 && limit != seconds[i - 1].limit) fail_msg("second %zu: limit %ld", i - 1, limit);
         if (second->take > 0)
-            assert_int_equal(scene_take(&scene, config, second->take, at_us + 1).granted, second->take);
+            assert_int_equal(context_take(&context, config, second->take, at_us + 1).granted, second->take);
         for (int64_t k = 0; k < second->reports; k++) {
             bool error = k < second->errors;
-            scene_report(&scene, error ? ADAPTIVE_ERROR : ADAPTIVE_LATENCY, second->latency_us, at_us + 2);
+            context_report(&context, error ? ADAPTIVE_ERROR : ADAPTIVE_LATENCY, second->latency_us, at_us + 2);
         }
-        for (int64_t k = 0; k < second->loads; k++) scene_report(&scene, ADAPTIVE_LOAD, second->load, at_us + 3);
+        for (int64_t k = 0; k < second->loads; k++) context_report(&context, ADAPTIVE_LOAD, second->load, at_us + 3);
     }
-    int64_t limit = scene_report(&scene, ADAPTIVE_LOAD, 0, (int64_t)(count + 1) * S);
+    int64_t limit = context_report(&context, ADAPTIVE_LOAD, 0, (int64_t)(count + 1) * S);
     if (limit != seconds[count - 1].limit) fail_msg("last second: limit %ld", limit);
-    adaptive_scene_end(&scene);
+    adaptive_scene_end(&context);
 }
 #define SECONDS(config_, ...)                                                                                          \
     run_seconds((config_), (const struct second[]){__VA_ARGS__},                                                       \
@@ -183,37 +183,37 @@ static void gradients_settle_where_the_steps_balance(void **state)
     struct adaptive_config config = aimd;
     config.algorithm = ADAPTIVE_GRADIENT;
     config.max = 1000;
-    struct adaptive_scene scene = {0};
-    scene_take(&scene, &config, 1, 0);
+    struct adaptive_scene context = {0};
+    context_take(&context, &config, 1, 0);
     int64_t limit = 10;
     for (int64_t i = 1; i < 200; i++) { /* a service that is good for 100 a second: above it latency doubles */
-        scene_take(&scene, &config, limit, i * S);
-        limit = scene_report(&scene, ADAPTIVE_LATENCY, limit > 100 ? 40 * MS : 10 * MS, i * S);
+        context_take(&context, &config, limit, i * S);
+        limit = context_report(&context, ADAPTIVE_LATENCY, limit > 100 ? 40 * MS : 10 * MS, i * S);
         if (i > 110) assert_in_range(limit, 80, 105);
     }
-    adaptive_scene_end(&scene);
+    adaptive_scene_end(&context);
 }
 
 static void what_was_learnt_is_forgotten(void **state)
 {
     (void)state;
-    struct adaptive_scene scene = {0};
-    assert_int_equal(scene_report(&scene, ADAPTIVE_ERROR, 0, 0), 0); /* nothing to report to */
-    assert_null(scene.adaptive);
-    scene_take(&scene, &aimd, 10, 0);
-    scene_report(&scene, ADAPTIVE_LATENCY, MS, 0);
-    scene_take(&scene, &aimd, 10, S);
-    assert_int_equal(scene_report(&scene, ADAPTIVE_LATENCY, MS, S), 15);
+    struct adaptive_scene context = {0};
+    assert_int_equal(context_report(&context, ADAPTIVE_ERROR, 0, 0), 0); /* nothing to report to */
+    assert_null(context.adaptive);
+    context_take(&context, &aimd, 10, 0);
+    context_report(&context, ADAPTIVE_LATENCY, MS, 0);
+    context_take(&context, &aimd, 10, S);
+    assert_int_equal(context_report(&context, ADAPTIVE_LATENCY, MS, S), 15);
     struct adaptive_config other = aimd;
     other.min = 20; /* a changed configuration applies at once */
-    assert_int_equal(scene_take(&scene, &other, 1, 2 * S).limit, 20);
+    assert_int_equal(context_take(&context, &other, 1, 2 * S).limit, 20);
     other.min = 1;
     other.max = 12;
-    assert_int_equal(scene_take(&scene, &other, 1, 3 * S).limit, 12);
-    assert_int_equal(adaptive_deadline_us(scene.adaptive), BASE + 3 * S + H);
-    assert_int_equal(scene_report(&scene, ADAPTIVE_ERROR, 0, 3 * S + H), 0);
-    assert_int_equal(scene_take(&scene, &aimd, 1, 3 * S + H).limit, 10);
-    adaptive_scene_end(&scene);
+    assert_int_equal(context_take(&context, &other, 1, 3 * S).limit, 12);
+    assert_int_equal(adaptive_deadline_us(context.adaptive), BASE + 3 * S + H);
+    assert_int_equal(context_report(&context, ADAPTIVE_ERROR, 0, 3 * S + H), 0);
+    assert_int_equal(context_take(&context, &aimd, 1, 3 * S + H).limit, 10);
+    adaptive_scene_end(&context);
 }
 
 static void configurations_that_make_no_sense(void **state)
@@ -251,7 +251,7 @@ static void random_streams_stay_in_bounds(void **state)
     uint64_t seed = 20250131;
     print_message("seed %lu\n", (unsigned long)seed);
     for (int stream = 0; stream < 300; stream++) {
-        struct adaptive_scene scene = {0};
+        struct adaptive_scene context = {0};
         struct adaptive_config config = aimd;
         config.algorithm = stream % 2;
         config.max = stream % 3 == 0 ? ADAPTIVE_LIMIT_MAX : 100;
@@ -261,16 +261,16 @@ static void random_streams_stay_in_bounds(void **state)
             uint64_t draw = random_next(&seed);
             at_us += draw % 9 == 0 ? -(int64_t)(draw >> 8) % (2 * S) : (int64_t)(draw >> 8) % (S / 2);
             if (draw % 3 == 0) {
-                struct verdict verdict = scene_take(&scene, &config, 1 + (int64_t)(draw >> 40), at_us);
+                struct verdict verdict = context_take(&context, &config, 1 + (int64_t)(draw >> 40), at_us);
                 assert_in_range(verdict.limit, config.min, config.max);
                 assert_true(verdict.remaining >= 0 && verdict.remaining <= verdict.limit);
             } else {
                 int64_t value = (int64_t)(draw >> 1) % (draw % 5 == 0 ? DURATION_MAX_US : S);
-                scene_report(&scene, (enum adaptive_report)(draw / 16 % 3), value, at_us);
+                context_report(&context, (enum adaptive_report)(draw / 16 % 3), value, at_us);
             }
-            if (scene.adaptive) assert_true(adaptive_sane(scene.adaptive));
+            if (context.adaptive) assert_true(adaptive_sane(context.adaptive));
         }
-        adaptive_scene_end(&scene);
+        adaptive_scene_end(&context);
     }
 }
 

@@ -18,10 +18,10 @@ static struct adaptive *busy(void)
     struct adaptive_decision decision;
     struct adaptive *adaptive = NULL;
     for (int64_t i = 0; i < 20; i++) {
-        struct adaptive_ask ask = {.config = &config, .cost = 6, .now_us = BASE + i * 1234567};
-        adaptive_decide_ask(adaptive, &ask, &decision);
+        struct adaptive_request request = {.config = &config, .cost = 6, .now_us = BASE + i * 1234567};
+        adaptive_decide_request(adaptive, &request, &decision);
         adaptive = adaptive_apply(adaptive, &decision);
-        adaptive_decide_report(adaptive, (enum adaptive_report)(i % 3), i * MS, ask.now_us, &decision);
+        adaptive_decide_report(adaptive, (enum adaptive_report)(i % 3), i * MS, request.now_us, &decision);
         adaptive = adaptive_apply(adaptive, &decision);
     }
     return adaptive;
@@ -30,9 +30,9 @@ static struct adaptive *busy(void)
 static void use_and_free(struct adaptive *adaptive)
 {
     struct adaptive_decision decision;
-    struct adaptive_ask ask = {.config = &config, .cost = 1, .now_us = BASE + 30 * S};
+    struct adaptive_request request = {.config = &config, .cost = 1, .now_us = BASE + 30 * S};
     assert_true(adaptive_sane(adaptive));
-    adaptive_decide_ask(adaptive, &ask, &decision);
+    adaptive_decide_request(adaptive, &request, &decision);
     adaptive_decide_report(adaptive, ADAPTIVE_LATENCY, MS, BASE + 30 * S, &decision);
     if (decision.parts) assert_true(adaptive_accepts(adaptive, &decision));
     adaptive_free(adaptive);
@@ -73,11 +73,11 @@ static void damaged_effects_are_refused_or_fit(void **state)
     (void)state;
     struct adaptive *stored = busy();
     struct adaptive_decision decision, received;
-    struct adaptive_ask ask = {.config = &config, .cost = 1, .now_us = BASE + 30 * S};
+    struct adaptive_request request = {.config = &config, .cost = 1, .now_us = BASE + 30 * S};
     bool lasting;
     for (int which = 0; which < 2; which++) {
         struct sink wire = {0};
-        if (which == 0) adaptive_decide_ask(NULL, &ask, &decision);
+        if (which == 0) adaptive_decide_request(NULL, &request, &decision);
         if (which == 1) adaptive_decide_report(stored, ADAPTIVE_LATENCY, MS, BASE + 30 * S, &decision);
         adaptive_effects_encode(&decision, which == 1, &wire);
         for (size_t at = 0; at < wire.size; at++) {

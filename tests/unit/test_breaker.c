@@ -37,74 +37,75 @@ static void assert_equal_and_free(struct sink left, struct sink right)
     sink_free(&right);
 }
 
-static void scene_apply(struct breaker_scene *scene)
+static void context_apply(struct breaker_scene *context)
 {
     struct breaker_decision received;
     struct sink wire = {0};
     bool lasting;
-    if (scene->decision.parts == 0) return;
-    breaker_effects_encode(&scene->decision, true, &wire);
+    if (context->decision.parts == 0) return;
+    breaker_effects_encode(&context->decision, true, &wire);
     assert_true(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
     assert_true(lasting);
-    assert_true(breaker_accepts(scene->twin, &received));
-    scene->twin = breaker_apply(scene->twin, &received);
-    scene->breaker = breaker_apply(scene->breaker, &scene->decision);
+    assert_true(breaker_accepts(context->twin, &received));
+    context->twin = breaker_apply(context->twin, &received);
+    context->breaker = breaker_apply(context->breaker, &context->decision);
     sink_free(&wire);
 
-    struct sink here = encoded(scene->breaker);
+    struct sink here = encoded(context->breaker);
     struct breaker *again = breaker_decode((struct bytes){here.data, here.size});
     assert_non_null(again);
-    assert_int_equal(breaker_deadline_us(again), breaker_deadline_us(scene->breaker));
+    assert_int_equal(breaker_deadline_us(again), breaker_deadline_us(context->breaker));
     assert_true(breaker_deadline_us(again) > again->seen_us);
     assert_equal_and_free(here, encoded(again));
-    assert_equal_and_free(encoded(&scene->decision.after), encoded(scene->breaker));
-    assert_equal_and_free(encoded(scene->breaker), encoded(scene->twin));
+    assert_equal_and_free(encoded(&context->decision.after), encoded(context->breaker));
+    assert_equal_and_free(encoded(context->breaker), encoded(context->twin));
     breaker_free(again);
 }
 
-static void scene_act(struct breaker_scene *scene, enum act act, const struct breaker_config *config, int64_t took_us,
-                      int64_t at_us)
+static void context_act(struct breaker_scene *context, enum act act, const struct breaker_config *config,
+                        int64_t took_us, int64_t at_us)
 {
-    struct sink before = encoded(scene->breaker);
+    struct sink before = encoded(context->breaker);
     switch (act) {
-    case ASK: breaker_decide_ask(scene->breaker, config, BASE + at_us, &scene->decision); break;
+    case ASK: breaker_decide_request(context->breaker, config, BASE + at_us, &context->decision); break;
     case OK:
-    case FAIL: breaker_decide_report(scene->breaker, act == FAIL, took_us, BASE + at_us, &scene->decision); break;
+    case FAIL: breaker_decide_report(context->breaker, act == FAIL, took_us, BASE + at_us, &context->decision); break;
     default:
-        breaker_decide_force(scene->breaker,
+        breaker_decide_force(context->breaker,
                              act == OPEN_     ? BREAKER_FORCED_OPEN
                              : act == CLOSED_ ? BREAKER_FORCED_CLOSED
                                               : BREAKER_AUTO,
-                             BASE + at_us, &scene->decision);
+                             BASE + at_us, &context->decision);
     }
-    assert_equal_and_free(before, encoded(scene->breaker));
-    if (act == ASK && scene->decision.verdict.granted == 0) assert_int_equal(scene->decision.parts, 0);
-    scene_apply(scene);
+    assert_equal_and_free(before, encoded(context->breaker));
+    if (act == ASK && context->decision.verdict.granted == 0) assert_int_equal(context->decision.parts, 0);
+    context_apply(context);
 }
 
-static void breaker_scene_end(struct breaker_scene *scene)
+static void breaker_scene_end(struct breaker_scene *context)
 {
-    breaker_free(scene->breaker);
-    breaker_free(scene->twin);
-    *scene = (struct breaker_scene){0};
+    breaker_free(context->breaker);
+    breaker_free(context->twin);
+    *context = (struct breaker_scene){0};
 }
 
 static void run_rows(struct breaker_config config, const struct row *rows, size_t count)
 {
-    struct breaker_scene scene = {0};
+    struct breaker_scene context = {0};
     assert_null(breaker_config_fault(&config));
     for (size_t i = 0; i < count; i++) {
         const struct row *row = &rows[i];
-        scene_act(&scene, row->act, &config, row->took_us, row->at_us);
-        const struct verdict *verdict = &scene.decision.verdict;
+        context_act(&context, row->act, &config, row->took_us, row->at_us);
+        const struct verdict *verdict = &context.decision.verdict;
         if (verdict->granted != row->granted || verdict->remaining != row->remaining ||
             verdict->wait_us != row->wait_us || verdict->reset_us != row->reset_us ||
-            scene.decision.state != row->state) {
+            context.decision.state != row->state) {
             fail_msg("row %zu: granted %ld remaining %ld wait %ld reset %ld %s", i, verdict->granted,
-                     verdict->remaining, verdict->wait_us, verdict->reset_us, breaker_state_word(scene.decision.state));
+                     verdict->remaining, verdict->wait_us, verdict->reset_us,
+                     breaker_state_word(context.decision.state));
         }
     }
-    breaker_scene_end(&scene);
+    breaker_scene_end(&context);
 }
 #define ROWS(config_, ...)                                                                                             \
     run_rows((config_), (const struct row[]){__VA_ARGS__}, sizeof((struct row[]){__VA_ARGS__}) / sizeof(struct row))
@@ -231,66 +232,67 @@ static void a_clock_that_steps_back_closes_nothing(void **state)
 static void a_changed_configuration_applies_at_once(void **state)
 {
     (void)state;
-    struct breaker_scene scene = {0};
+    struct breaker_scene context = {0};
     struct breaker_config config = three, other = three;
-    scene_act(&scene, ASK, &config, 0, 0);
-    scene_act(&scene, FAIL, NULL, 0, 0);
-    scene_act(&scene, FAIL, NULL, 0, S);
+    context_act(&context, ASK, &config, 0, 0);
+    context_act(&context, FAIL, NULL, 0, 0);
+    context_act(&context, FAIL, NULL, 0, S);
     other.window_us = 60 * S; /* a longer window takes the counts over, in its newest slice */
-    scene_act(&scene, ASK, &other, 0, S);
-    assert_int_equal(scene.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_ASKED);
-    assert_int_equal(scene.decision.verdict.reset_us, 59 * S);
-    scene_act(&scene, FAIL, NULL, 0, 50 * S);
-    assert_int_equal(scene.decision.state, BREAKER_OPEN);
+    context_act(&context, ASK, &other, 0, S);
+    assert_int_equal(context.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_ASKED);
+    assert_int_equal(context.decision.verdict.reset_us, 59 * S);
+    context_act(&context, FAIL, NULL, 0, 50 * S);
+    assert_int_equal(context.decision.state, BREAKER_OPEN);
     other.open_us = 5 * S; /* a shorter OPEN, from when it opened; a denial stores nothing */
-    scene_act(&scene, ASK, &other, 0, 54 * S);
-    assert_int_equal(scene.decision.verdict.wait_us, S);
-    assert_int_equal(scene.breaker->config.open_us, 30 * S);
+    context_act(&context, ASK, &other, 0, 54 * S);
+    assert_int_equal(context.decision.verdict.wait_us, S);
+    assert_int_equal(context.breaker->config.open_us, 30 * S);
     other.probes = 3;
-    scene_act(&scene, ASK, &other, 0, 55 * S);
-    assert_int_equal(scene.decision.verdict.remaining, 2);
-    scene_act(&scene, ASK, NULL, 0, 56 * S); /* without words: what is stored */
-    scene_act(&scene, ASK, NULL, 0, 57 * S);
-    assert_int_equal(scene.decision.verdict.remaining, 0);
+    context_act(&context, ASK, &other, 0, 55 * S);
+    assert_int_equal(context.decision.verdict.remaining, 2);
+    context_act(&context, ASK, NULL, 0, 56 * S); /* without words: what is stored */
+    context_act(&context, ASK, NULL, 0, 57 * S);
+    assert_int_equal(context.decision.verdict.remaining, 0);
     other.probes = 1; /* fewer than are under way: all three have to come back or give up */
-    scene_act(&scene, ASK, &other, 0, 57 * S);
-    assert_int_equal(scene.decision.verdict.wait_us, 5 * S);
-    scene_act(&scene, OK, NULL, 0, 58 * S);
-    assert_int_equal(scene.decision.state, BREAKER_HALF_OPEN);
-    scene_act(&scene, ASK, &other, 0, 58 * S); /* one success is enough now */
-    assert_int_equal(scene.decision.state, BREAKER_CLOSED);
-    assert_int_equal(scene.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_ASKED);
-    breaker_scene_end(&scene);
+    context_act(&context, ASK, &other, 0, 57 * S);
+    assert_int_equal(context.decision.verdict.wait_us, 5 * S);
+    context_act(&context, OK, NULL, 0, 58 * S);
+    assert_int_equal(context.decision.state, BREAKER_HALF_OPEN);
+    context_act(&context, ASK, &other, 0, 58 * S); /* one success is enough now */
+    assert_int_equal(context.decision.state, BREAKER_CLOSED);
+    assert_int_equal(context.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_ASKED);
+    breaker_scene_end(&context);
 }
 
 static void it_is_forgotten_when_nothing_depends_on_it(void **state)
 {
     (void)state;
-    struct breaker_scene scene = {0};
-    scene_act(&scene, FAIL, NULL, 0, 0); /* nothing is stored, nothing to report to */
-    assert_null(scene.breaker);
-    assert_int_equal(scene.decision.state, BREAKER_CLOSED);
-    scene_act(&scene, AUTO_, NULL, 0, 0);
-    assert_null(scene.breaker);
-    scene_act(&scene, ASK, &three, 0, 0);
-    assert_int_equal(breaker_deadline_us(scene.breaker), BASE + 20 * S);
-    scene_act(&scene, ASK, &three, 0, 10 * S - 1); /* asks are written down once in a WINDOW */
-    assert_int_equal(scene.decision.parts, 0);
-    scene_act(&scene, ASK, &three, 0, 10 * S);
-    assert_int_equal(scene.decision.parts, BREAKER_PART_ASKED);
-    assert_int_equal(breaker_deadline_us(scene.breaker), BASE + 30 * S);
-    scene_act(&scene, FAIL, NULL, 0, 29 * S);
-    assert_int_equal(breaker_deadline_us(scene.breaker), BASE + 39 * S);
-    scene_act(&scene, OPEN_, NULL, 0, 30 * S);
-    assert_int_equal(breaker_deadline_us(scene.breaker), INSTANT_MAX_US);
-    scene_act(&scene, AUTO_, NULL, 0, 40 * S);
-    assert_int_equal(breaker_deadline_us(scene.breaker), BASE + 60 * S);
-    for (int i = 0; i < 3; i++) scene_act(&scene, FAIL, NULL, 0, 41 * S);
-    assert_int_equal(breaker_deadline_us(scene.breaker), BASE + 71 * S + D);
-    scene_act(&scene, ASK, NULL, 0, 71 * S + D); /* past it: as if nothing were stored, the default configuration too */
-    assert_int_equal(scene.decision.state, BREAKER_CLOSED);
-    assert_int_equal(scene.breaker->config.calls_min, 100);
-    breaker_scene_end(&scene);
+    struct breaker_scene context = {0};
+    context_act(&context, FAIL, NULL, 0, 0); /* nothing is stored, nothing to report to */
+    assert_null(context.breaker);
+    assert_int_equal(context.decision.state, BREAKER_CLOSED);
+    context_act(&context, AUTO_, NULL, 0, 0);
+    assert_null(context.breaker);
+    context_act(&context, ASK, &three, 0, 0);
+    assert_int_equal(breaker_deadline_us(context.breaker), BASE + 20 * S);
+    context_act(&context, ASK, &three, 0, 10 * S - 1); /* asks are written down once in a WINDOW */
+    assert_int_equal(context.decision.parts, 0);
+    context_act(&context, ASK, &three, 0, 10 * S);
+    assert_int_equal(context.decision.parts, BREAKER_PART_ASKED);
+    assert_int_equal(breaker_deadline_us(context.breaker), BASE + 30 * S);
+    context_act(&context, FAIL, NULL, 0, 29 * S);
+    assert_int_equal(breaker_deadline_us(context.breaker), BASE + 39 * S);
+    context_act(&context, OPEN_, NULL, 0, 30 * S);
+    assert_int_equal(breaker_deadline_us(context.breaker), INSTANT_MAX_US);
+    context_act(&context, AUTO_, NULL, 0, 40 * S);
+    assert_int_equal(breaker_deadline_us(context.breaker), BASE + 60 * S);
+    for (int i = 0; i < 3; i++) context_act(&context, FAIL, NULL, 0, 41 * S);
+    assert_int_equal(breaker_deadline_us(context.breaker), BASE + 71 * S + D);
+    context_act(&context, ASK, NULL, 0,
+                71 * S + D); /* past it: as if nothing were stored, the default configuration too */
+    assert_int_equal(context.decision.state, BREAKER_CLOSED);
+    assert_int_equal(context.breaker->config.calls_min, 100);
+    breaker_scene_end(&context);
 }
 
 static void configurations_that_make_no_sense(void **state)
@@ -315,26 +317,26 @@ static void configurations_that_make_no_sense(void **state)
 static void effects_from_outside_must_fit(void **state)
 {
     (void)state;
-    struct breaker_scene scene = {0};
-    scene_act(&scene, ASK, &three, 0, 0);
+    struct breaker_scene context = {0};
+    context_act(&context, ASK, &three, 0, 0);
     struct breaker_decision ok = {.parts = BREAKER_PART_SLICE, .after = {.seen_us = BASE, .slices = {{2, 1, 0}}}};
-    assert_true(breaker_accepts(scene.breaker, &ok));
+    assert_true(breaker_accepts(context.breaker, &ok));
     assert_false(breaker_accepts(NULL, &ok)); /* there is no configuration */
     struct breaker_decision bad = ok;
     bad.after.seen_us = BASE - 1; /* the mark only moves on */
-    assert_false(breaker_accepts(scene.breaker, &bad));
+    assert_false(breaker_accepts(context.breaker, &bad));
     bad = ok;
     bad.after.slices[0].failures = 3; /* more failures than calls */
-    assert_false(breaker_accepts(scene.breaker, &bad));
+    assert_false(breaker_accepts(context.breaker, &bad));
     bad = ok;
     bad.parts = BREAKER_PART_PROBES; /* closed: nobody is probing */
-    assert_false(breaker_accepts(scene.breaker, &bad));
+    assert_false(breaker_accepts(context.breaker, &bad));
     bad.parts = BREAKER_PARTS_ALL + 1;
-    assert_false(breaker_accepts(scene.breaker, &bad));
+    assert_false(breaker_accepts(context.breaker, &bad));
     bad = (struct breaker_decision){.parts = BREAKER_PART_STATE,
                                     .after = {.seen_us = BASE, .state = BREAKER_OPEN, .force = BREAKER_FORCED_OPEN}};
-    assert_false(breaker_accepts(scene.breaker, &bad));
-    breaker_scene_end(&scene);
+    assert_false(breaker_accepts(context.breaker, &bad));
+    breaker_scene_end(&context);
 }
 
 /* xorshift: the stream is the same everywhere. */
@@ -354,7 +356,7 @@ static void random_streams_keep_the_promises(void **state)
     print_message("seed %lu\n", (unsigned long)first_seed);
     uint64_t seed = first_seed;
     for (int stream = 0; stream < 300; stream++) {
-        struct breaker_scene scene = {0};
+        struct breaker_scene context = {0};
         struct breaker_config config = three;
         int64_t at_us = 0, opened_at_us = -1;
         for (int step = 0; step < 60; step++) {
@@ -362,16 +364,16 @@ static void random_streams_keep_the_promises(void **state)
             at_us += draw % 7 == 0 ? -(int64_t)(draw >> 8) % (9 * S) : (int64_t)(draw >> 8) % (7 * S);
             if (draw % 31 == 0) config.probes = 1 + (int64_t)(draw >> 16) % BREAKER_PROBES_MAX;
             enum act act = (draw >> 32) % 16 == 0 ? (enum act)(draw % 6) : (enum act)((draw >> 40) % 3);
-            enum breaker_state before = scene.breaker ? scene.breaker->state : BREAKER_CLOSED;
-            scene_act(&scene, act, &config, 0, at_us);
-            if (!scene.breaker) continue;
-            assert_true(breaker_sane(scene.breaker));
-            if (scene.breaker->state == BREAKER_OPEN && before != BREAKER_OPEN) opened_at_us = at_us;
-            if (act == ASK && before == BREAKER_OPEN && scene.decision.verdict.granted && !scene.breaker->force) {
+            enum breaker_state before = context.breaker ? context.breaker->state : BREAKER_CLOSED;
+            context_act(&context, act, &config, 0, at_us);
+            if (!context.breaker) continue;
+            assert_true(breaker_sane(context.breaker));
+            if (context.breaker->state == BREAKER_OPEN && before != BREAKER_OPEN) opened_at_us = at_us;
+            if (act == ASK && before == BREAKER_OPEN && context.decision.verdict.granted && !context.breaker->force) {
                 assert_true(at_us >= opened_at_us + config.open_us); /* never early, whatever the clock did */
             }
         }
-        breaker_scene_end(&scene);
+        breaker_scene_end(&context);
     }
 }
 

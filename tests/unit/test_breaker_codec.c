@@ -20,7 +20,7 @@ static struct breaker *with(struct breaker *breaker, const struct breaker_decisi
 static struct breaker *busy_breaker(enum breaker_state state)
 {
     struct breaker_decision decision;
-    breaker_decide_ask(NULL, &config, BASE, &decision);
+    breaker_decide_request(NULL, &config, BASE, &decision);
     struct breaker *breaker = with(NULL, &decision);
     for (int64_t i = 0; i < 7; i++) {
         breaker_decide_report(breaker, i % 2 == 0, i * S, BASE + i * 1234567, &decision);
@@ -32,7 +32,7 @@ static struct breaker *busy_breaker(enum breaker_state state)
     assert_true(breaker_accepts(breaker, &decision));
     breaker = with(breaker, &decision);
     for (int64_t i = 0; i < 4; i++) {
-        breaker_decide_ask(breaker, NULL, BASE + 40 * S + i * MS, &decision);
+        breaker_decide_request(breaker, NULL, BASE + 40 * S + i * MS, &decision);
         breaker = with(breaker, &decision);
     }
     breaker_decide_report(breaker, false, 0, BASE + 41 * S, &decision);
@@ -111,7 +111,7 @@ static void try_effects(const char *data, size_t size, const struct breaker *sto
     }
     breaker = breaker_apply(breaker, &received);
     assert_true(breaker_sane(breaker));
-    breaker_decide_ask(breaker, NULL, BASE + 45 * S, &copy);
+    breaker_decide_request(breaker, NULL, BASE + 45 * S, &copy);
     breaker_decide_report(breaker, true, 0, BASE + 45 * S, &copy);
     breaker_free(breaker);
 }
@@ -123,9 +123,9 @@ static void damaged_effects_are_refused_or_fit(void **state)
     struct breaker_decision decision;
     for (int which = 0; which < 3; which++) {
         struct sink wire = {0};
-        if (which == 0) breaker_decide_ask(NULL, &config, BASE + 45 * S, &decision);
+        if (which == 0) breaker_decide_request(NULL, &config, BASE + 45 * S, &decision);
         if (which == 1) breaker_decide_report(stored[1], true, 0, BASE + 45 * S, &decision);
-        if (which == 2) breaker_decide_ask(stored[2], NULL, BASE + 45 * S, &decision);
+        if (which == 2) breaker_decide_request(stored[2], NULL, BASE + 45 * S, &decision);
         breaker_effects_encode(&decision, which == 1, &wire);
         for (size_t at = 0; at < wire.size; at++) {
             char kept = wire.data[at];

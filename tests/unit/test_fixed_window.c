@@ -46,32 +46,33 @@ static void a_changed_rule_keeps_the_count_of_a_running_window(void **state)
         {8, 60 * S, 11 * S, 8}, /* the old window was over */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule before = rule_of(RULE_FIXED, 5, 10 * S, 0);
         struct rule after = rule_of(RULE_FIXED, rows[i].limit, rows[i].period_us, 0);
-        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
-        scene_ask(&scene, &after, 1,
-                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].at_us});
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        scene_end(&scene);
+        context_request(&context, &before, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
+        context_request(&context, &after, 1,
+                        (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].at_us});
+        assert_int_equal(context.verdict.remaining, rows[i].remaining);
+        context_end(&context);
     }
 }
 
 static void refunds_and_overflow(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rule = rule_of(RULE_FIXED, 5, 10 * S, 0);
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
-    assert_int_equal(scene_refund(&scene, 3, -1, BASE), 3);
-    assert_int_equal(scene_refund(&scene, 3, -1, BASE), 1);
-    assert_int_equal(limiter_deadline_us(scene.limiter), 0); /* nothing left to remember */
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
-    assert_int_equal(scene.fault, FAULT_NONE);
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 1, .mode = MODE_FORCE, .now_us = BASE});
-    assert_int_equal(scene.fault, FAULT_OVERFLOW);
-    assert_int_equal(scene_refund(&scene, 3, -1, BASE + 10 * S), 0); /* the window is over */
-    scene_end(&scene);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
+    assert_int_equal(context_refund(&context, 3, -1, BASE), 3);
+    assert_int_equal(context_refund(&context, 3, -1, BASE), 1);
+    assert_int_equal(limiter_deadline_us(context.limiter), 0); /* nothing left to remember */
+    context_request(&context, &rule, 1,
+                    (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
+    assert_int_equal(context.fault, FAULT_NONE);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 1, .mode = MODE_FORCE, .now_us = BASE});
+    assert_int_equal(context.fault, FAULT_OVERFLOW);
+    assert_int_equal(context_refund(&context, 3, -1, BASE + 10 * S), 0); /* the window is over */
+    context_end(&context);
 }
 
 int main(void)

@@ -15,7 +15,7 @@ static void it_admits_a_burst_then_the_rate(void **state)
         {300 * MS, MODE_ALL, 5, 0, 2, 300 * MS, 800 * MS}, {600 * MS, MODE_ALL, 5, 5, 0, 0, S},
         /* beyond the capacity: never, and the truth about the rest */
         {S, MODE_ALL, 11, 0, 4, NEVER, 600 * MS},
-        /* idle: as good as new */
+        /* idle: fully replenished */
         {10 * S, MODE_PEEK, 10, 10, 10, 0, 0});
 }
 
@@ -56,35 +56,36 @@ static void a_clock_that_steps_back_mints_nothing(void **state)
 static void a_changed_rule_may_keep_the_time_debt(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule before = rule_of(RULE_GCRA, 10, 10 * S, 0), after = rule_of(RULE_GCRA, 3, 10 * S, 0);
-    struct limiter_request ask = {.cost = 10, .now_us = BASE};
-    scene_ask(&scene, &before, 1, ask); /* ten seconds of debt */
-    ask.cost = 1;
-    ask.keeps_debt = true;
-    ask.now_us = BASE + S;
-    scene_ask(&scene, &after, 1, ask); /* nine seconds are left: one of the three units fits after 2 1/3 s */
-    assert_int_equal(scene.verdict.granted, 0);
-    assert_int_equal(scene.verdict.wait_us, 2333334);
-    assert_int_equal(scene.limiter->set->rules[0].limit, 10); /* in time nothing changes, so nothing is stored */
-    ask.keeps_debt = false;
-    scene_ask(&scene, &after, 1, ask); /* in units: all three are owed */
-    assert_int_equal(scene.verdict.wait_us, 3333334);
-    assert_int_equal(scene.limiter->set->rules[0].limit, 3);
-    scene_end(&scene);
+    struct limiter_request request = {.cost = 10, .now_us = BASE};
+    context_request(&context, &before, 1, request); /* ten seconds of debt */
+    request.cost = 1;
+    request.keeps_debt = true;
+    request.now_us = BASE + S;
+    context_request(&context, &after, 1,
+                    request); /* nine seconds are left: one of the three units fits after 2 1/3 s */
+    assert_int_equal(context.verdict.granted, 0);
+    assert_int_equal(context.verdict.wait_us, 2333334);
+    assert_int_equal(context.limiter->set->rules[0].limit, 10); /* in time nothing changes, so nothing is stored */
+    request.keeps_debt = false;
+    context_request(&context, &after, 1, request); /* in units: all three are owed */
+    assert_int_equal(context.verdict.wait_us, 3333334);
+    assert_int_equal(context.limiter->set->rules[0].limit, 3);
+    context_end(&context);
 }
 
 static void refunds_stop_at_full(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rule = rule_of(RULE_GCRA, 10, S, 0);
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
-    assert_int_equal(scene_refund(&scene, 2, -1, BASE), 2);
-    assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 300 * MS);
-    assert_int_equal(scene_refund(&scene, 9, 0, BASE + 50 * MS), 3); /* a unit half paid off counts as one */
-    assert_int_equal(scene_refund(&scene, 1, -1, BASE + 50 * MS), 0);
-    scene_end(&scene);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
+    assert_int_equal(context_refund(&context, 2, -1, BASE), 2);
+    assert_int_equal(limiter_deadline_us(context.limiter), BASE + 300 * MS);
+    assert_int_equal(context_refund(&context, 9, 0, BASE + 50 * MS), 3); /* a unit half paid off counts as one */
+    assert_int_equal(context_refund(&context, 1, -1, BASE + 50 * MS), 0);
+    context_end(&context);
 }
 
 static void extremes_are_right_or_refused(void **state)
@@ -103,15 +104,15 @@ static void extremes_are_right_or_refused(void **state)
         {INT64_MAX, DURATION_MAX_US, 1, 1, FAULT_NONE, 1, 0},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule rule = rule_of(RULE_GCRA, rows[i].limit, rows[i].period_us, rows[i].capacity);
-        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = rows[i].cost, .now_us = BASE});
-        assert_int_equal(scene.fault, rows[i].fault);
-        if (scene.fault == FAULT_NONE) {
-            assert_int_equal(scene.verdict.granted, rows[i].granted);
-            assert_int_equal(scene.verdict.remaining, rows[i].remaining);
+        context_request(&context, &rule, 1, (struct limiter_request){.cost = rows[i].cost, .now_us = BASE});
+        assert_int_equal(context.fault, rows[i].fault);
+        if (context.fault == FAULT_NONE) {
+            assert_int_equal(context.verdict.granted, rows[i].granted);
+            assert_int_equal(context.verdict.remaining, rows[i].remaining);
         }
-        scene_end(&scene);
+        context_end(&context);
     }
 }
 

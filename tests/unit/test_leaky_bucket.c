@@ -44,29 +44,30 @@ static void a_changed_rule_takes_over_what_was_used(void **state)
         int64_t limit, period_us, capacity, remaining;
     } rows[] = {{10, 2 * S, 10, 4}, {20, S, 20, 14}, {10, S, 5, 0}, {10, S, 6, 0}, {9, 7 * S, 7, 1}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule before = rule_of(RULE_LEAKY, 10, S, 10);
         struct rule after = rule_of(RULE_LEAKY, rows[i].limit, rows[i].period_us, rows[i].capacity);
-        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
-        scene_ask(&scene, &after, 1, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE});
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        scene_end(&scene);
+        context_request(&context, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
+        context_request(&context, &after, 1, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE});
+        assert_int_equal(context.verdict.remaining, rows[i].remaining);
+        context_end(&context);
     }
 }
 
 static void refunds_and_debts(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rule = rule_of(RULE_LEAKY, 10, S, 10);
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 30, .mode = MODE_FORCE, .now_us = BASE});
-    assert_int_equal(scene.verdict.reset_us, 3 * S);
-    assert_int_equal(scene_refund(&scene, 25, -1, BASE), 25);
-    assert_int_equal(scene_refund(&scene, 25, -1, BASE + 250 * MS), 3); /* 2.5 left: a begun unit counts as one */
-    assert_int_equal(scene_refund(&scene, 25, -1, BASE + 250 * MS), 0);
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
-    assert_int_equal(scene.fault, FAULT_OVERFLOW);
-    scene_end(&scene);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 30, .mode = MODE_FORCE, .now_us = BASE});
+    assert_int_equal(context.verdict.reset_us, 3 * S);
+    assert_int_equal(context_refund(&context, 25, -1, BASE), 25);
+    assert_int_equal(context_refund(&context, 25, -1, BASE + 250 * MS), 3); /* 2.5 left: a begun unit counts as one */
+    assert_int_equal(context_refund(&context, 25, -1, BASE + 250 * MS), 0);
+    context_request(&context, &rule, 1,
+                    (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
+    assert_int_equal(context.fault, FAULT_OVERFLOW);
+    context_end(&context);
 }
 
 int main(void)

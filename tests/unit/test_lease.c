@@ -14,7 +14,7 @@
 /* One key and its twin behind a replication link. */
 struct pair {
     struct leases *leases, *twin;
-    struct lease_decision decision; /* of the last ask */
+    struct lease_decision decision; /* of the last request */
 };
 
 static struct bytes text_bytes(const char *text)
@@ -81,9 +81,9 @@ static void pair_apply(struct pair *pair)
         if ((pair_)->decision.change != LEASE_KEPT) pair_apply(pair_);                                                 \
     } while (0)
 
-static const struct verdict *acquire(struct pair *pair, struct lease_ask ask)
+static const struct verdict *acquire(struct pair *pair, struct lease_request request)
 {
-    PAIR_DECIDE(pair, leases_decide_acquire(pair->leases, &ask, &pair->decision));
+    PAIR_DECIDE(pair, leases_decide_acquire(pair->leases, &request, &pair->decision));
     return &pair->decision.verdict;
 }
 
@@ -121,14 +121,14 @@ struct row {
     enum lease_fault fault;
 };
 
-static struct lease_ask ask_of(const struct row *row)
+static struct lease_request ask_of(const struct row *row)
 {
-    return (struct lease_ask){.id = text_bytes(row->id),
-                              .limit = row->limit,
-                              .cost = row->cost,
-                              .ttl_us = row->ttl_us,
-                              .now_us = BASE + row->at_us,
-                              .ahead = row->ahead};
+    return (struct lease_request){.id = text_bytes(row->id),
+                                  .limit = row->limit,
+                                  .cost = row->cost,
+                                  .ttl_us = row->ttl_us,
+                                  .now_us = BASE + row->at_us,
+                                  .ahead = row->ahead};
 }
 
 static void assert_verdict(const struct pair *pair, const struct row *row, size_t number)
@@ -216,11 +216,11 @@ static void an_id_is_asked_again(void **state)
              /* not when it has ended */
              ASK(10 * S, "a", 5, 2, S, 0, 2, 3, 0, S));
     struct pair pair = {0};
-    struct lease_ask ask = {.id = BYTES("a"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
-    acquire(&pair, ask);
+    struct lease_request request = {.id = BYTES("a"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
+    acquire(&pair, request);
     int64_t token = pair.decision.lease.token;
-    ask.now_us += S / 2;
-    acquire(&pair, ask);
+    request.now_us += S / 2;
+    acquire(&pair, request);
     assert_int_equal(pair.decision.change, LEASE_KEPT);
     assert_int_equal(pair.decision.lease.token, token);
     assert_int_equal(pair.decision.lease.expires_us, BASE + S); /* not renewed */
@@ -281,18 +281,18 @@ static void tokens_only_grow(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    struct lease_ask ask = {.limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
-    acquire(&pair, ask);
+    struct lease_request request = {.limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
+    acquire(&pair, request);
     assert_int_equal(pair.decision.lease.token, BASE); /* the time of day: above all that a forgotten key gave */
-    acquire(&pair, ask);
+    acquire(&pair, request);
     assert_int_equal(pair.decision.lease.token, BASE + 1);
     assert_memory_equal(pair.decision.lease.id.data, "L1738335600000001", pair.decision.lease.id.size);
-    ask.now_us += H;
-    acquire(&pair, ask);
+    request.now_us += H;
+    acquire(&pair, request);
     assert_int_equal(pair.decision.lease.token, BASE + H);
-    assert_true(release(&pair, "L1738339200000000", ask.now_us));
-    ask.now_us -= H; /* nothing is held, the clock is back: the key remembers */
-    acquire(&pair, ask);
+    assert_true(release(&pair, "L1738339200000000", request.now_us));
+    request.now_us -= H; /* nothing is held, the clock is back: the key remembers */
+    acquire(&pair, request);
     assert_int_equal(pair.decision.lease.token, BASE + H + 1);
     pair_end(&pair);
 }
@@ -301,13 +301,14 @@ static void an_id_made_here_is_nobodys(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    struct lease_ask ask = {.id = BYTES("L1738335600000001"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
-    acquire(&pair, ask);
-    ask.id = BYTES("L1738335600000002");
-    ask.now_us++;
-    acquire(&pair, ask); /* token …001 */
-    ask.id = (struct bytes){0};
-    acquire(&pair, ask); /* would be L…002 */
+    struct lease_request request = {
+        .id = BYTES("L1738335600000001"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
+    acquire(&pair, request);
+    request.id = BYTES("L1738335600000002");
+    request.now_us++;
+    acquire(&pair, request); /* token …001 */
+    request.id = (struct bytes){0};
+    acquire(&pair, request); /* would be L…002 */
     assert_int_equal(pair.decision.lease.token, BASE + 3);
     assert_memory_equal(pair.decision.lease.id.data, "L1738335600000003", pair.decision.lease.id.size);
     pair_end(&pair);
@@ -317,8 +318,8 @@ static void a_key_outlives_what_it_has_promised(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    struct lease_ask ask = {.limit = 9, .cost = 1, .ttl_us = H, .now_us = BASE, .id = BYTES("a")};
-    acquire(&pair, ask);
+    struct lease_request request = {.limit = 9, .cost = 1, .ttl_us = H, .now_us = BASE, .id = BYTES("a")};
+    acquire(&pair, request);
     assert_int_equal(leases_deadline_us(pair.leases), BASE + H + DAY); /* the last end */
     release(&pair, "a", BASE + S);
     assert_int_equal(leases_deadline_us(pair.leases), BASE + S + DAY); /* the mark */
@@ -335,8 +336,8 @@ static struct leases *full_leases(void)
     struct leases *leases = NULL;
     struct lease_decision decision;
     for (int64_t i = 0; i < LEASES_MAX; i++) {
-        struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S + (i * 7919) % H, .now_us = BASE};
-        leases_decide_acquire(leases, &ask, &decision);
+        struct lease_request request = {.limit = -1, .cost = 1, .ttl_us = S + (i * 7919) % H, .now_us = BASE};
+        leases_decide_acquire(leases, &request, &decision);
         assert_int_equal(decision.change, LEASE_OPEN);
         leases = leases_apply(leases, &decision);
     }
@@ -371,19 +372,19 @@ static void a_key_has_a_bound(void **state)
     (void)state;
     struct leases *leases = full_leases();
     struct lease_decision decision;
-    struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE};
-    leases_decide_acquire(leases, &ask, &decision);
+    struct lease_request request = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE};
+    leases_decide_acquire(leases, &request, &decision);
     assert_int_equal(decision.fault, LEASE_FAULT_BOUND);
-    ask.limit = 1;
-    leases_decide_acquire(leases, &ask, &decision);
+    request.limit = 1;
+    leases_decide_acquire(leases, &request, &decision);
     assert_int_equal(decision.fault, LEASE_FAULT_NONE); /* a denial comes first */
     assert_int_equal(leases_live_count(leases, BASE), LEASES_MAX);
     assert_survives_encoding(leases);
     assert_true(leases_bytes(leases) / LEASES_MAX < 140);
 
-    ask.limit = -1;
-    ask.now_us = BASE + S; /* those with the shortest time have ended: there is room, and a sweep */
-    leases_decide_acquire(leases, &ask, &decision);
+    request.limit = -1;
+    request.now_us = BASE + S; /* those with the shortest time have ended: there is room, and a sweep */
+    leases_decide_acquire(leases, &request, &decision);
     assert_int_equal(decision.change, LEASE_OPEN);
     leases = leases_apply(leases, &decision);
     leases_free(leases);
@@ -402,17 +403,17 @@ static void what_has_ended_goes_bit_by_bit(void **state)
     (void)state;
     struct leases *leases = full_leases();
     struct lease_decision decision;
-    struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + 2 * H};
+    struct lease_request request = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + 2 * H};
     for (uint32_t changes = 1; changes <= LEASES_MAX / LEASE_SWEEP_MAX + 1; changes++) {
         uint32_t before = records_of(leases);
-        leases_decide_acquire(leases, &ask, &decision);
+        leases_decide_acquire(leases, &request, &decision);
         assert_int_equal(decision.change, LEASE_OPEN);
         leases = leases_apply(leases, &decision);
-        assert_int_equal(leases_live_count(leases, ask.now_us), changes);
+        assert_int_equal(leases_live_count(leases, request.now_us), changes);
         assert_true(records_of(leases) + LEASE_SWEEP_MAX > before);
         if (changes % 500 == 1) assert_survives_encoding(leases);
     }
-    assert_int_equal(records_of(leases), leases_live_count(leases, ask.now_us));
+    assert_int_equal(records_of(leases), leases_live_count(leases, request.now_us));
     leases_free(leases);
 }
 
@@ -423,15 +424,15 @@ static void an_id_that_has_ended_may_come_again_at_once(void **state)
     struct leases *leases = NULL;
     struct lease_decision decision;
     for (int round = 0; round < 3; round++) {
-        struct lease_ask ask = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + round * H};
+        struct lease_request request = {.limit = -1, .cost = 1, .ttl_us = S, .now_us = BASE + round * H};
         for (int i = 0; i < 3 * LEASE_SWEEP_MAX; i++) {
             char id[8] = {(char)('a' + i / 26), (char)('a' + i % 26)};
-            ask.id = (struct bytes){id, 2};
-            leases_decide_acquire(leases, &ask, &decision);
+            request.id = (struct bytes){id, 2};
+            leases_decide_acquire(leases, &request, &decision);
             assert_int_equal(decision.change, LEASE_OPEN);
             leases = leases_apply(leases, &decision);
         }
-        assert_int_equal(leases_live_count(leases, ask.now_us), 3 * LEASE_SWEEP_MAX);
+        assert_int_equal(leases_live_count(leases, request.now_us), 3 * LEASE_SWEEP_MAX);
         assert_int_equal(records_of(leases), 3 * LEASE_SWEEP_MAX);
         assert_survives_encoding(leases);
     }
@@ -474,7 +475,7 @@ static void changes_from_outside_must_fit(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    acquire(&pair, (struct lease_ask){BYTES("a"), 9, 2, 10 * S, BASE, 0});
+    acquire(&pair, (struct lease_request){BYTES("a"), 9, 2, 10 * S, BASE, 0});
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++) {
         struct lease_decision decision = {.change = strangers[i].change, .settled_us = strangers[i].settled_us};
         decision.lease = strangers[i].lease;
@@ -534,18 +535,19 @@ static int64_t list_last_end_us(const struct list *list)
 }
 
 /* Tries the ends one after the other. */
-static int64_t list_wait_us(const struct list *list, const struct lease_ask *ask)
+static int64_t list_wait_us(const struct list *list, const struct lease_request *request)
 {
-    if (ask->limit != UNLIMITED && ask->cost > ask->limit) return NEVER;
+    if (request->limit != UNLIMITED && request->cost > request->limit) return NEVER;
     int64_t best_us = list_last_end_us(list), held = list_units(list);
-    if (ask->limit != UNLIMITED && held + ask->ahead + ask->cost <= ask->limit) return 0; /* it is their turn now */
+    if (request->limit != UNLIMITED && held + request->ahead + request->cost <= request->limit)
+        return 0; /* it is their turn now */
     for (size_t i = 0; i < list->count; i++) {
         int64_t at_us = list->leases[i].expires_us, left = 0;
         for (size_t k = 0; k < list->count; k++) left += list->leases[k].expires_us > at_us ? list->leases[k].cost : 0;
-        bool fits = ask->limit == UNLIMITED ? left < held : left + ask->ahead + ask->cost <= ask->limit;
+        bool fits = request->limit == UNLIMITED ? left < held : left + request->ahead + request->cost <= request->limit;
         if (fits && at_us < best_us) best_us = at_us;
     }
-    return best_us > ask->now_us ? best_us - ask->now_us : 0;
+    return best_us > request->now_us ? best_us - request->now_us : 0;
 }
 
 static struct listed *list_find(struct list *list, int id)
@@ -569,35 +571,35 @@ static void check_acquire(struct pair *pair, struct list *stored, int64_t now_us
     list_settle(&view, now_us);
     int id = (int)draw(IDS_COUNT + 6);
     bool named = id < IDS_COUNT;
-    struct lease_ask ask = {.limit = draw(20) - 1,
-                            .cost = 1 + draw(6),
-                            .ttl_us = 1 + draw(60),
-                            .now_us = now_us,
-                            .ahead = draw(6) == 0 ? 1 + draw(5) : 0};
-    if (named) ask.id = text_bytes(id_text(id));
+    struct lease_request request = {
+        .limit = draw(20) - 1, .cost = 1 + draw(6), .ttl_us = 1 + draw(60), .now_us = now_us};
+    request.ahead = draw(6) == 0 ? 1 + draw(5) : 0;
+    if (named) request.id = text_bytes(id_text(id));
     const struct listed *same = named ? list_find(&view, id) : NULL;
     int64_t held = list_units(&view), granted = 0, wait = 0;
-    bool conflict = same && same->cost != ask.cost, open = false;
+    bool conflict = same && same->cost != request.cost, open = false;
     if (same) {
-        granted = ask.cost;
-    } else if (ask.ahead > 0 || (ask.limit != UNLIMITED && held + ask.cost > ask.limit)) {
-        wait = list_wait_us(&view, &ask);
+        granted = request.cost;
+    } else if (request.ahead > 0 || (request.limit != UNLIMITED && held + request.cost > request.limit)) {
+        wait = list_wait_us(&view, &request);
     } else if (view.count < LISTED_MAX) {
         view.last_token = view.last_token + 1 > view.seen_us ? view.last_token + 1 : view.seen_us;
         view.leases[view.count++] =
-            (struct listed){named ? id : -1, ask.cost, view.last_token, view.seen_us + ask.ttl_us};
-        granted = ask.cost;
-        held += ask.cost;
+            (struct listed){named ? id : -1, request.cost, view.last_token, view.seen_us + request.ttl_us};
+        granted = request.cost;
+        held += request.cost;
         open = true;
     } else {
         return; /* the model is full; the next steps go on */
     }
-    const struct verdict *verdict = acquire(pair, ask);
+    const struct verdict *verdict = acquire(pair, request);
     assert_int_equal(pair->decision.fault, conflict ? LEASE_FAULT_CONFLICT : LEASE_FAULT_NONE);
     if (conflict) return;
     assert_int_equal(verdict->granted, granted);
     assert_int_equal(verdict->wait_us, wait);
-    assert_int_equal(verdict->remaining, ask.limit == UNLIMITED ? -1 : ask.limit > held ? ask.limit - held : 0);
+    assert_int_equal(verdict->remaining, request.limit == UNLIMITED ? -1
+                                         : request.limit > held     ? request.limit - held
+                                                                    : 0);
     int64_t end_us = list_last_end_us(&view);
     assert_int_equal(verdict->reset_us, end_us > now_us ? end_us - now_us : 0);
     assert_int_equal(pair->decision.lease.token, same ? same->token : open ? view.last_token : 0);

@@ -8,9 +8,10 @@ static struct leases *busy_leases(void)
     struct leases *leases = NULL;
     struct lease_decision decision;
     for (int64_t i = 0; i < 12; i++) {
-        struct lease_ask ask = {.limit = -1, .cost = 1 + i * i * 40, .ttl_us = S << i, .now_us = BASE + (i / 3) * MS};
-        if (i % 2 == 0) ask.id = (struct bytes){"ids-of-several-sizes", (size_t)i + 1};
-        leases_decide_acquire(leases, &ask, &decision);
+        struct lease_request request = {
+            .limit = -1, .cost = 1 + i * i * 40, .ttl_us = S << i, .now_us = BASE + (i / 3) * MS};
+        if (i % 2 == 0) request.id = (struct bytes){"ids-of-several-sizes", (size_t)i + 1};
+        leases_decide_acquire(leases, &request, &decision);
         assert_int_equal(decision.change, LEASE_OPEN);
         leases = leases_apply(leases, &decision);
     }
@@ -23,10 +24,10 @@ static struct leases *busy_leases(void)
 static void an_acquire_is_fifteen_bytes_and_its_id(void **state)
 {
     (void)state;
-    struct lease_ask ask = {.limit = 5, .cost = 1, .ttl_us = 30 * S, .now_us = BASE, .id = BYTES("0123456789")};
+    struct lease_request request = {.limit = 5, .cost = 1, .ttl_us = 30 * S, .now_us = BASE, .id = BYTES("0123456789")};
     struct lease_decision decision;
     struct sink wire = {0};
-    leases_decide_acquire(NULL, &ask, &decision);
+    leases_decide_acquire(NULL, &request, &decision);
     lease_effects_encode(&decision, false, &wire);
     assert_int_equal(wire.size, 1 + 1 + 8 + 1 + 1 + 4 + 1 + 10);
     sink_free(&wire);
@@ -136,8 +137,8 @@ static void damaged_effects_are_refused_or_fit(void **state)
     for (enum lease_change change = LEASE_OPEN; change <= LEASE_CLOSE; change++) {
         struct sink wire = {0};
         bool lasting;
-        struct lease_ask ask = {.limit = -1, .cost = 300, .ttl_us = H, .now_us = BASE + S, .id = BYTES("new")};
-        leases_decide_acquire(leases, &ask, &decision);
+        struct lease_request request = {.limit = -1, .cost = 300, .ttl_us = H, .now_us = BASE + S, .id = BYTES("new")};
+        leases_decide_acquire(leases, &request, &decision);
         if (change == LEASE_MOVE) leases_decide_renew(leases, BYTES("ids-o"), D, BASE + S, &decision);
         if (change == LEASE_CLOSE) leases_decide_release(leases, BYTES("ids-o"), BASE + S, &decision);
         assert_int_equal(decision.change, change);

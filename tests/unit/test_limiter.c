@@ -16,116 +16,117 @@ static void assert_verdict(const struct verdict *verdict, int64_t granted, int64
 static void all_rules_admit_or_none_is_charged(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_GCRA, 15, 15 * S, 0),
                            rule_of(RULE_LOG, 12, H, 0)};
-    struct limiter_request ask = {.cost = 8, .now_us = BASE};
-    scene_ask(&scene, rules, 3, ask); /* granted: the smallest remaining decides */
-    assert_verdict(&scene.verdict, 8, 10, 2, 0, S, 0);
-    scene_ask(&scene, rules, 3, ask); /* denied: the longest wait decides */
-    assert_verdict(&scene.verdict, 0, 12, 4, H, H, 2);
-    ask.cost = 11; /* never is the longest wait of all */
-    scene_ask(&scene, rules, 3, ask);
-    assert_verdict(&scene.verdict, 0, 10, 2, NEVER, S, 0);
-    ask = (struct limiter_request){.cost = 9, .mode = MODE_UPTO, .now_us = BASE + S};
-    scene_ask(&scene, rules, 3, ask); /* the tightest says how much */
-    assert_verdict(&scene.verdict, 4, 12, 0, 0, H, 2);
-    scene_end(&scene);
+    struct limiter_request request = {.cost = 8, .now_us = BASE};
+    context_request(&context, rules, 3, request); /* granted: the smallest remaining decides */
+    assert_verdict(&context.verdict, 8, 10, 2, 0, S, 0);
+    context_request(&context, rules, 3, request); /* denied: the longest wait decides */
+    assert_verdict(&context.verdict, 0, 12, 4, H, H, 2);
+    request.cost = 11; /* never is the longest wait of all */
+    context_request(&context, rules, 3, request);
+    assert_verdict(&context.verdict, 0, 10, 2, NEVER, S, 0);
+    request = (struct limiter_request){.cost = 9, .mode = MODE_UPTO, .now_us = BASE + S};
+    context_request(&context, rules, 3, request); /* the tightest says how much */
+    assert_verdict(&context.verdict, 4, 12, 0, 0, H, 2);
+    context_end(&context);
 }
 
 static void unlimited_and_none(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rules[] = {rule_of(RULE_GCRA, -1, S, 0), rule_of(RULE_LOG, 0, S, 0)};
-    struct limiter_request ask = {.cost = INT64_MAX, .now_us = BASE};
-    scene_ask(&scene, rules, 1, ask);
-    assert_verdict(&scene.verdict, INT64_MAX, -1, -1, 0, 0, 0);
-    scene_ask(&scene, rules, 2, ask);
-    assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 0, 1);
-    ask.mode = MODE_UPTO;
-    scene_ask(&scene, rules, 2, ask);
-    assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 0, 1);
-    scene_ask(&scene, rules, 1, ask);
-    assert_verdict(&scene.verdict, INT64_MAX, -1, -1, 0, 0, 0);
-    ask.mode = MODE_FORCE;
-    scene_ask(&scene, rules, 2, ask);
-    assert_verdict(&scene.verdict, INT64_MAX, 0, 0, 0, 0, 1);
-    scene_end(&scene);
+    struct limiter_request request = {.cost = INT64_MAX, .now_us = BASE};
+    context_request(&context, rules, 1, request);
+    assert_verdict(&context.verdict, INT64_MAX, -1, -1, 0, 0, 0);
+    context_request(&context, rules, 2, request);
+    assert_verdict(&context.verdict, 0, 0, 0, NEVER, 0, 1);
+    request.mode = MODE_UPTO;
+    context_request(&context, rules, 2, request);
+    assert_verdict(&context.verdict, 0, 0, 0, NEVER, 0, 1);
+    context_request(&context, rules, 1, request);
+    assert_verdict(&context.verdict, INT64_MAX, -1, -1, 0, 0, 0);
+    request.mode = MODE_FORCE;
+    context_request(&context, rules, 2, request);
+    assert_verdict(&context.verdict, INT64_MAX, 0, 0, 0, 0, 1);
+    context_end(&context);
 }
 
 static void a_block_refuses_everything(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rule = rule_of(RULE_GCRA, 2, S, 0);
-    scene_block(&scene, BASE + 10 * S); /* also on a key that has no rules yet */
-    struct limiter_request ask = {.cost = 1, .mode = MODE_FORCE, .now_us = BASE};
-    scene_ask(&scene, &rule, 1, ask);
-    assert_verdict(&scene.verdict, 0, 0, 0, 10 * S, 10 * S, -1);
-    ask.mode = MODE_ALL;
-    ask.cost = 3; /* a cost that never fits stays one */
-    scene_ask(&scene, &rule, 1, ask);
-    assert_verdict(&scene.verdict, 0, 0, 0, NEVER, 10 * S, -1);
-    ask.cost = 2;
-    ask.now_us = BASE + 10 * S; /* the last instant of a block is outside it */
-    scene_ask(&scene, &rule, 1, ask);
-    assert_verdict(&scene.verdict, 2, 2, 0, 0, S, 0);
-    assert_int_equal(limiter_blocked_until_us(scene.limiter), 0);
-    ask.block_us = 60 * S; /* a penalty: only after a denial, not prolonged by further ones */
-    scene_ask(&scene, &rule, 1, ask);
-    assert_verdict(&scene.verdict, 0, 2, 0, 60 * S, S, 0);
-    ask.now_us += S;
-    scene_ask(&scene, &rule, 1, ask);
-    assert_verdict(&scene.verdict, 0, 0, 0, 59 * S, 59 * S, -1);
-    assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 70 * S);
-    scene_block(&scene, 0);
-    scene_ask(&scene, &rule, 1, ask);
-    assert_verdict(&scene.verdict, 2, 2, 0, 0, S, 0);
-    scene_end(&scene);
+    context_block(&context, BASE + 10 * S); /* also on a key that has no rules yet */
+    struct limiter_request request = {.cost = 1, .mode = MODE_FORCE, .now_us = BASE};
+    context_request(&context, &rule, 1, request);
+    assert_verdict(&context.verdict, 0, 0, 0, 10 * S, 10 * S, -1);
+    request.mode = MODE_ALL;
+    request.cost = 3; /* a cost that never fits stays one */
+    context_request(&context, &rule, 1, request);
+    assert_verdict(&context.verdict, 0, 0, 0, NEVER, 10 * S, -1);
+    request.cost = 2;
+    request.now_us = BASE + 10 * S; /* the last instant of a block is outside it */
+    context_request(&context, &rule, 1, request);
+    assert_verdict(&context.verdict, 2, 2, 0, 0, S, 0);
+    assert_int_equal(limiter_blocked_until_us(context.limiter), 0);
+    request.block_us = 60 * S; /* a penalty: only after a denial, not prolonged by further ones */
+    context_request(&context, &rule, 1, request);
+    assert_verdict(&context.verdict, 0, 2, 0, 60 * S, S, 0);
+    request.now_us += S;
+    context_request(&context, &rule, 1, request);
+    assert_verdict(&context.verdict, 0, 0, 0, 59 * S, 59 * S, -1);
+    assert_int_equal(limiter_deadline_us(context.limiter), BASE + 70 * S);
+    context_block(&context, 0);
+    context_request(&context, &rule, 1, request);
+    assert_verdict(&context.verdict, 2, 2, 0, 0, S, 0);
+    context_end(&context);
 }
 
 static void rules_are_recognised_by_period_then_by_place(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule second = rule_of(RULE_FIXED, 10, S, 0), hour = rule_of(RULE_FIXED, 100, H, 0);
     struct rule day = rule_of(RULE_FIXED, 500, D, 0);
-    struct limiter_request ask = {.cost = 4, .now_us = BASE};
-    scene_ask(&scene, (struct rule[]){hour}, 1, ask);
-    ask.cost = 1;
-    scene_ask(&scene, (struct rule[]){second, hour}, 2, ask); /* put in front: the hour keeps its count, */
-    assert_verdict(&scene.verdict, 1, 10, 9, 0, S, 0);
-    ask.mode = MODE_PEEK;
-    scene_ask(&scene, (struct rule[]){hour}, 1, ask); /* … and a peek changes nothing */
-    assert_int_equal(scene.verdict.remaining, 95);
-    ask.mode = MODE_ALL;
+    struct limiter_request request = {.cost = 4, .now_us = BASE};
+    context_request(&context, (struct rule[]){hour}, 1, request);
+    request.cost = 1;
+    context_request(&context, (struct rule[]){second, hour}, 2, request); /* put in front: the hour keeps its count, */
+    assert_verdict(&context.verdict, 1, 10, 9, 0, S, 0);
+    request.mode = MODE_PEEK;
+    context_request(&context, (struct rule[]){hour}, 1, request); /* … and a peek changes nothing */
+    assert_int_equal(context.verdict.remaining, 95);
+    request.mode = MODE_ALL;
     hour.limit = hour.capacity = hour.initial = 6;
-    scene_ask(&scene, (struct rule[]){hour, second}, 2, ask); /* swapped, and a smaller limit at once */
-    assert_verdict(&scene.verdict, 1, 6, 0, 0, H, 0);
-    scene_ask(&scene, (struct rule[]){day, second}, 2, ask); /* another period in the same place: the count goes on */
-    assert_verdict(&scene.verdict, 1, 10, 7, 0, S, 1);
+    context_request(&context, (struct rule[]){hour, second}, 2, request); /* swapped, and a smaller limit at once */
+    assert_verdict(&context.verdict, 1, 6, 0, 0, H, 0);
+    context_request(&context, (struct rule[]){day, second}, 2,
+                    request); /* another period in the same place: the count goes on */
+    assert_verdict(&context.verdict, 1, 10, 7, 0, S, 1);
     struct state stored;
     struct verdict look;
-    limiter_look(scene.limiter, 0, BASE, &stored, &look);
+    limiter_look(context.limiter, 0, BASE, &stored, &look);
     assert_int_equal(stored.amount, 7);
     struct rule gcra = rule_of(RULE_GCRA, 10, D, 0);
-    scene_ask(&scene, &gcra, 1, ask); /* another algorithm takes the units over */
-    assert_int_equal(scene.verdict.remaining, 2);
-    scene_end(&scene);
+    context_request(&context, &gcra, 1, request); /* another algorithm takes the units over */
+    assert_int_equal(context.verdict.remaining, 2);
+    context_end(&context);
 }
 
 static void refunds_go_to_one_rule_or_to_all(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rules[] = {rule_of(RULE_FIXED, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)};
-    scene_ask(&scene, rules, 2, (struct limiter_request){.cost = 8, .now_us = BASE});
-    assert_int_equal(scene_refund(&scene, 3, 1, BASE), 3);
-    assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 5); /* the second is over, the hour has five left */
-    assert_int_equal(scene_refund(&scene, 6, -1, BASE + S), 0);
-    scene_end(&scene);
-    assert_int_equal(scene_refund(&scene, 6, -1, BASE), 0); /* nothing is stored */
+    context_request(&context, rules, 2, (struct limiter_request){.cost = 8, .now_us = BASE});
+    assert_int_equal(context_refund(&context, 3, 1, BASE), 3);
+    assert_int_equal(context_refund(&context, 6, -1, BASE + S), 5); /* the second is over, the hour has five left */
+    assert_int_equal(context_refund(&context, 6, -1, BASE + S), 0);
+    context_end(&context);
+    assert_int_equal(context_refund(&context, 6, -1, BASE), 0); /* nothing is stored */
 }
 
 enum { INTERVAL = RULE_ALGORITHMS_COUNT }; /* TOKEN with it */
@@ -160,65 +161,65 @@ static void a_refund_knows_when_its_units_were_taken(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(taken_rows) / sizeof(taken_rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         const struct taken_row *row = &taken_rows[i];
         bool interval = row->algorithm == INTERVAL;
         struct rule rule = rule_of(interval ? RULE_TOKEN : (enum rule_algorithm)row->algorithm, 10, 10 * S, 0);
         if (interval) rule.flags = RULE_INTERVAL;
-        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
-        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE + row->second_us});
-        int64_t returned = scene_refund_taken(&scene, row->units, -1, BASE + row->taken_us, BASE + row->now_us);
-        scene_ask(&scene, &rule, 1,
-                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + row->now_us});
-        if (returned != row->returned || scene.verdict.remaining != row->remaining) {
-            fail_msg("row %zu: returned %ld remaining %ld", i, returned, scene.verdict.remaining);
+        context_request(&context, &rule, 1, (struct limiter_request){.cost = 5, .now_us = BASE});
+        context_request(&context, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE + row->second_us});
+        int64_t returned = context_refund_taken(&context, row->units, -1, BASE + row->taken_us, BASE + row->now_us);
+        context_request(&context, &rule, 1,
+                        (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + row->now_us});
+        if (returned != row->returned || context.verdict.remaining != row->remaining) {
+            fail_msg("row %zu: returned %ld remaining %ld", i, returned, context.verdict.remaining);
         }
-        scene_end(&scene);
+        context_end(&context);
     }
 }
 
 static void a_queue_beside_other_rules_tells_when_to_act(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rules[] = {rule_of(RULE_QUEUE, 10, S, 100), rule_of(RULE_FIXED, 5, S, 0)};
-    struct limiter_request ask = {.cost = 2, .now_us = BASE};
-    scene_ask(&scene, rules, 2, ask);
-    assert_verdict(&scene.verdict, 2, 5, 3, 0, S, 1);
-    scene_ask(&scene, rules, 2, ask);
-    assert_verdict(&scene.verdict, 2, 5, 1, 200 * MS, S, 1);
-    scene_end(&scene);
+    struct limiter_request request = {.cost = 2, .now_us = BASE};
+    context_request(&context, rules, 2, request);
+    assert_verdict(&context.verdict, 2, 5, 3, 0, S, 1);
+    context_request(&context, rules, 2, request);
+    assert_verdict(&context.verdict, 2, 5, 1, 200 * MS, S, 1);
+    context_end(&context);
 }
 
 static void those_who_wait_are_served_in_order(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rules[] = {rule_of(RULE_FIXED, 2, 10 * S, 0), rule_of(RULE_GCRA, 10, S, 0)};
-    struct limiter_request ask = {.cost = 2, .now_us = BASE};
-    scene_ask(&scene, rules, 2, ask);
-    ask.wait_us = 30 * S;
-    scene_ask(&scene, rules, 2, ask); /* the whole next window, and with it every place before */
-    assert_verdict(&scene.verdict, 2, 2, 0, 10 * S, 20 * S, 0);
-    assert_int_equal(limiter_taken_until_us(scene.limiter), BASE + 10 * S);
-    ask.cost = 1;
-    ask.wait_us = 0;
-    ask.now_us = BASE + 5 * S;
-    scene_ask(&scene, rules, 2, ask); /* nobody overtakes */
-    assert_verdict(&scene.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
-    ask.wait_us = 14 * S;
-    scene_ask(&scene, rules, 2, ask); /* too long */
-    assert_verdict(&scene.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
-    ask.wait_us = 15 * S;
-    scene_ask(&scene, rules, 2, ask);
-    assert_verdict(&scene.verdict, 1, 2, 1, 15 * S, 25 * S, 0);
-    assert_int_equal(scene_refund(&scene, 1, -1, BASE + 5 * S), 1); /* it leaves again */
-    ask.wait_us = 0;
-    ask.now_us = BASE + 20 * S;
-    scene_ask(&scene, rules, 2, ask); /* the queue is over and forgotten with the next grant */
-    assert_verdict(&scene.verdict, 1, 2, 1, 0, 10 * S, 0);
-    assert_int_equal(limiter_taken_until_us(scene.limiter), 0);
-    scene_end(&scene);
+    struct limiter_request request = {.cost = 2, .now_us = BASE};
+    context_request(&context, rules, 2, request);
+    request.wait_us = 30 * S;
+    context_request(&context, rules, 2, request); /* the whole next window, and with it every place before */
+    assert_verdict(&context.verdict, 2, 2, 0, 10 * S, 20 * S, 0);
+    assert_int_equal(limiter_taken_until_us(context.limiter), BASE + 10 * S);
+    request.cost = 1;
+    request.wait_us = 0;
+    request.now_us = BASE + 5 * S;
+    context_request(&context, rules, 2, request); /* nobody overtakes */
+    assert_verdict(&context.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
+    request.wait_us = 14 * S;
+    context_request(&context, rules, 2, request); /* too long */
+    assert_verdict(&context.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
+    request.wait_us = 15 * S;
+    context_request(&context, rules, 2, request);
+    assert_verdict(&context.verdict, 1, 2, 1, 15 * S, 25 * S, 0);
+    assert_int_equal(context_refund(&context, 1, -1, BASE + 5 * S), 1); /* it leaves again */
+    request.wait_us = 0;
+    request.now_us = BASE + 20 * S;
+    context_request(&context, rules, 2, request); /* the queue is over and forgotten with the next grant */
+    assert_verdict(&context.verdict, 1, 2, 1, 0, 10 * S, 0);
+    assert_int_equal(limiter_taken_until_us(context.limiter), 0);
+    context_end(&context);
 }
 
 static void effects_from_outside_must_fit(void **state)

@@ -12,8 +12,8 @@ static struct limiter *busy_limiter(bool sleeping)
         for (uint32_t k = 0; k < RULE_ALGORITHMS_COUNT; k++) rules[k] = rule_of(k, 700, 11 * S, 0);
         rules[RULE_ALGORITHMS_COUNT] = rule_of(RULE_GCRA, -1, S, 0);
         rules[RULE_ALGORITHMS_COUNT + 1] = rule_of(RULE_LOG, 9, H, 0);
-        struct limiter_request ask = {.cost = 1, .now_us = BASE + i * 1234567};
-        limiter_decide(limiter, rules, RULE_ALGORITHMS_COUNT + 2, &ask, &decision);
+        struct limiter_request request = {.cost = 1, .now_us = BASE + i * 1234567};
+        limiter_decide(limiter, rules, RULE_ALGORITHMS_COUNT + 2, &request, &decision);
         assert_int_equal(decision.verdict.granted, 1);
         limiter = limiter_apply(limiter, &decision);
     }

@@ -25,14 +25,15 @@ static const struct rule_set *set_of(struct rule rule)
 /* Charges a subject, which is put in if it is not there. */
 static struct segment *charge(struct segment *segment, struct bytes name, int64_t cost, int64_t now_us)
 {
-    struct limiter_lent stack_buffer;
+    struct limiter_buffer stack_buffer;
     struct decision decision;
-    struct limiter_request ask = {.cost = cost, .now_us = now_us, .mode = MODE_FORCE};
+    struct limiter_request request = {.cost = cost, .now_us = now_us, .mode = MODE_FORCE};
     uint64_t hash = siphash(&key, name);
     uint32_t at;
     if (!segment_find(segment, hash, name, &at)) segment = segment_insert(segment, at, hash, name);
     const struct rule_set *set = segment_set(segment);
-    limiter_decide(segment_lend(segment, at, &stack_buffer), (struct rule *)set->rules, set->count, &ask, &decision);
+    limiter_decide(segment_borrow(segment, at, &stack_buffer), (struct rule *)set->rules, set->count, &request,
+                   &decision);
     assert_int_equal(decision.fault, FAULT_NONE);
     segment_apply(segment, at, &decision);
     return segment;
@@ -110,7 +111,7 @@ static void split_and_merged_it_is_what_it_was(void **state)
 {
     (void)state;
     char room[SUBJECT_BYTES_MAX];
-    struct limiter_lent left, right;
+    struct limiter_buffer left, right;
     struct segment *kept = filled(rule_of(RULE_LOG, 5, S, 0), 0, NAMES), *halves[2];
     segment_split(filled(rule_of(RULE_LOG, 5, S, 0), 0, NAMES), &key, halves);
     assert_int_equal(segment_depth(halves[0]), 1);
@@ -127,7 +128,7 @@ static void split_and_merged_it_is_what_it_was(void **state)
     assert_int_equal(segment_count(merged), segment_count(kept));
     for (uint32_t i = 0; i < segment_count(kept); i++) {
         assert_true(bytes_equal(segment_name(merged, i), segment_name(kept, i)));
-        struct limiter *one = segment_lend(merged, i, &left), *two = segment_lend(kept, i, &right);
+        struct limiter *one = segment_borrow(merged, i, &left), *two = segment_borrow(kept, i, &right);
         assert_int_equal(limiter_deadline_us(one), limiter_deadline_us(two));
         assert_int_equal(limiter_bytes(one), limiter_bytes(two));
     }
@@ -139,7 +140,7 @@ static void the_idle_go_and_the_others_stay(void **state)
 {
     (void)state;
     char room[SUBJECT_BYTES_MAX];
-    struct limiter_lent stack_buffer;
+    struct limiter_buffer stack_buffer;
     static const int64_t instants_us[] = {BASE, BASE + 300 * MS, BASE + 500 * MS, BASE + H};
     for (size_t k = 0; k < COUNT_OF(instants_us); k++) {
         bool busy[NAMES];
@@ -149,7 +150,7 @@ static void the_idle_go_and_the_others_stay(void **state)
             uint32_t at;
             struct bytes name = name_at(i, room);
             assert_true(segment_find(segment, siphash(&key, name), name, &at));
-            busy[i] = limiter_deadline_us(segment_lend(segment, at, &stack_buffer)) > instants_us[k];
+            busy[i] = limiter_deadline_us(segment_borrow(segment, at, &stack_buffer)) > instants_us[k];
             any = any || !busy[i];
         }
         assert_int_equal(segment_has_idle(segment, instants_us[k]), any);
@@ -161,16 +162,16 @@ static void the_idle_go_and_the_others_stay(void **state)
 }
 
 static void assert_decide_alike(const struct segment *carried, const struct segment *old, struct bytes name,
-                                struct limiter_request ask)
+                                struct limiter_request request)
 {
-    struct limiter_lent left, right;
+    struct limiter_buffer left, right;
     struct decision one, two;
     const struct rule_set *set = segment_set(carried);
     struct rule rules[RULES_MAX] = {set->rules[0]};
     uint32_t at;
     assert_true(segment_find(carried, siphash(&key, name), name, &at));
-    limiter_decide(segment_lend(carried, at, &left), (struct rule *)set->rules, 1, &ask, &one);
-    limiter_decide(segment_lend(old, at, &right), rules, 1, &ask, &two);
+    limiter_decide(segment_borrow(carried, at, &left), (struct rule *)set->rules, 1, &request, &one);
+    limiter_decide(segment_borrow(old, at, &right), rules, 1, &request, &two);
     assert_int_equal(one.verdict.granted, two.verdict.granted);
     assert_int_equal(one.verdict.limit, two.verdict.limit);
     assert_int_equal(one.verdict.remaining, two.verdict.remaining);
@@ -211,10 +212,10 @@ static void carried_states_decide_as_adopted_ones_do(void **state)
         assert_ptr_equal(segment_set(carried), set);
         assert_int_equal(segment_count(carried), segment_count(old));
         for (uint32_t i = 0; i < NAMES; i++) {
-            struct limiter_request ask = {
+            struct limiter_request request = {
                 .cost = 1 + i % 4, .mode = i % 2 ? MODE_ALL : MODE_UPTO, .rules_us = since_us};
-            ask.now_us = since_us + i * MS;
-            assert_decide_alike(carried, old, name_at(i, room), ask);
+            request.now_us = since_us + i * MS;
+            assert_decide_alike(carried, old, name_at(i, room), request);
         }
         segment_free(carried);
         segment_free(old);

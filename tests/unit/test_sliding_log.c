@@ -34,30 +34,31 @@ static void a_changed_rule_keeps_the_entries(void **state)
         {8, 60 * S, 11 * S, 8}, /* what has left the old window does not come back in a longer one */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule before = rule_of(RULE_LOG, 5, 10 * S, 0);
         struct rule after = rule_of(RULE_LOG, rows[i].limit, rows[i].period_us, 0);
-        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
-        scene_ask(&scene, &after, 1,
-                  (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].at_us});
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        scene_end(&scene);
+        context_request(&context, &before, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
+        context_request(&context, &after, 1,
+                        (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].at_us});
+        assert_int_equal(context.verdict.remaining, rows[i].remaining);
+        context_end(&context);
     }
 }
 
 static void refunds_take_the_newest_first(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rule = rule_of(RULE_LOG, 10, 10 * S, 0);
     for (int64_t i = 0; i < 4; i++) {
-        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 2, .now_us = BASE + i * S});
+        context_request(&context, &rule, 1, (struct limiter_request){.cost = 2, .now_us = BASE + i * S});
     }
-    assert_int_equal(scene_refund(&scene, 3, -1, BASE + 3 * S), 3); /* the entry at 3 s and half of the one at 2 s */
-    assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 12 * S);
-    assert_int_equal(scene_refund(&scene, 99, -1, BASE + 10 * S), 3); /* the first entry has left by then */
-    assert_int_equal(limiter_deadline_us(scene.limiter), 0);
-    scene_end(&scene);
+    assert_int_equal(context_refund(&context, 3, -1, BASE + 3 * S),
+                     3); /* the entry at 3 s and half of the one at 2 s */
+    assert_int_equal(limiter_deadline_us(context.limiter), BASE + 12 * S);
+    assert_int_equal(context_refund(&context, 99, -1, BASE + 10 * S), 3); /* the first entry has left by then */
+    assert_int_equal(limiter_deadline_us(context.limiter), 0);
+    context_end(&context);
 }
 
 static void a_full_log_refuses_and_loses_nothing(void **state)
@@ -103,7 +104,7 @@ static void the_packed_log_agrees_with_a_list(void **state)
     (void)state;
     random_begin(20250131);
     for (int round = 0; round < 20; round++) {
-        struct scene scene = {0};
+        struct context context = {0};
         static struct list list;
         list.count = 0;
         struct rule rule = rule_of(RULE_LOG, 1 + (int64_t)(random_bits() % 50), S, 0);
@@ -113,7 +114,7 @@ static void the_packed_log_agrees_with_a_list(void **state)
             int64_t cost = 1 + (int64_t)(random_bits() % 5), live = list_live(&list, now_us - S);
             if (i % 13 == 5) {
                 int64_t back = cost < live ? cost : live;
-                assert_int_equal(scene_refund(&scene, cost, -1, now_us), back);
+                assert_int_equal(context_refund(&context, cost, -1, now_us), back);
                 while (back > 0) {
                     struct entry *newest = &list.entries[list.count - 1];
                     int64_t part = back < newest->units ? back : newest->units;
@@ -123,13 +124,13 @@ static void the_packed_log_agrees_with_a_list(void **state)
                 }
                 continue;
             }
-            scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = cost, .now_us = now_us});
+            context_request(&context, &rule, 1, (struct limiter_request){.cost = cost, .now_us = now_us});
             int64_t granted = live + cost <= rule.limit ? cost : 0;
-            assert_int_equal(scene.verdict.granted, granted);
-            assert_int_equal(scene.verdict.remaining, rule.limit - live - granted);
+            assert_int_equal(context.verdict.granted, granted);
+            assert_int_equal(context.verdict.remaining, rule.limit - live - granted);
             if (granted) list.entries[list.count++] = (struct entry){now_us, cost};
         }
-        scene_end(&scene);
+        context_end(&context);
     }
 }
 

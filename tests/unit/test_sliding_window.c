@@ -38,28 +38,29 @@ static void a_changed_rule_keeps_the_counts(void **state)
         int64_t limit, period_us, remaining;
     } rows[] = {{20, 10 * S, 12}, {5, 10 * S, 0}, {20, 60 * S, 12}, {20, S, 12}};
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule before = rule_of(RULE_SLIDING, 10, 10 * S, 0);
         struct rule after = rule_of(RULE_SLIDING, rows[i].limit, rows[i].period_us, 0);
-        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 8, .now_us = BASE});
-        scene_ask(&scene, &after, 1, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + 5 * S});
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        scene_end(&scene);
+        context_request(&context, &before, 1, (struct limiter_request){.cost = 8, .now_us = BASE});
+        context_request(&context, &after, 1,
+                        (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + 5 * S});
+        assert_int_equal(context.verdict.remaining, rows[i].remaining);
+        context_end(&context);
     }
 }
 
 static void refunds_take_the_newest_first(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule rule = rule_of(RULE_SLIDING, 10, 10 * S, 0);
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
-    scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 3, .now_us = BASE + 10 * S});
-    assert_int_equal(scene_refund(&scene, 5, -1, BASE + 10 * S), 5);
-    assert_int_equal(limiter_deadline_us(scene.limiter), BASE + 20 * S);
-    assert_int_equal(scene_refund(&scene, 5, -1, BASE + 10 * S), 2);
-    assert_int_equal(limiter_deadline_us(scene.limiter), 0);
-    scene_end(&scene);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 4, .now_us = BASE});
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 3, .now_us = BASE + 10 * S});
+    assert_int_equal(context_refund(&context, 5, -1, BASE + 10 * S), 5);
+    assert_int_equal(limiter_deadline_us(context.limiter), BASE + 20 * S);
+    assert_int_equal(context_refund(&context, 5, -1, BASE + 10 * S), 2);
+    assert_int_equal(limiter_deadline_us(context.limiter), 0);
+    context_end(&context);
 }
 
 int main(void)

@@ -56,14 +56,14 @@ static void give_rules(const struct rule *rules, uint32_t count, int64_t now_us)
     apply(&decision);
 }
 
-/* A limiter of its own goes through the same ask. */
-static struct verdict ask_model(struct limiter **limiter, struct limiter_request ask)
+/* A limiter of its own goes through the same request. */
+static struct verdict ask_model(struct limiter **limiter, struct limiter_request request)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
     memcpy(rules, table->set->rules, table->set->count * sizeof(*rules));
-    ask.rules_us = table->rules_us;
-    limiter_decide(*limiter, rules, table->set->count, &ask, &decision);
+    request.rules_us = table->rules_us;
+    limiter_decide(*limiter, rules, table->set->count, &request, &decision);
     assert_int_equal(decision.fault, FAULT_NONE);
     decision.sleeping_count = 0; /* a table has one rule set for all subjects: what leaves it is forgotten */
     if (decision.effects_count > 0) *limiter = limiter_apply(*limiter, &decision);
@@ -74,12 +74,12 @@ static void ask_both(uint32_t i, int64_t cost, enum request_mode mode, int64_t n
 {
     char room[64];
     struct table_decision decision;
-    struct limiter_request ask = {.cost = cost, .now_us = now_us, .mode = mode};
-    table_decide_take(table, subject_at(i, room), &ask, &decision);
+    struct limiter_request request = {.cost = cost, .now_us = now_us, .mode = mode};
+    table_decide_take(table, subject_at(i, room), &request, &decision);
     assert_int_equal(decision.limits.fault, FAULT_NONE);
     bool granted = decision.limits.verdict.granted > 0, peek = mode == MODE_PEEK;
     if (!granted || peek) assert_int_equal(decision.limits.effects_count, 0);
-    struct verdict expected = ask_model(&model[i], ask);
+    struct verdict expected = ask_model(&model[i], request);
     assert_int_equal(decision.limits.verdict.granted, expected.granted);
     assert_int_equal(decision.limits.verdict.remaining, expected.remaining);
     assert_int_equal(decision.limits.verdict.wait_us, expected.wait_us);
@@ -184,21 +184,21 @@ static void a_full_table_takes_nobody_new_unless_somebody_is_idle(void **state)
     char room[64];
     struct rule rule = rule_of(RULE_GCRA, 5, S, 0);
     struct table_decision decision;
-    struct limiter_request ask = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
+    struct limiter_request request = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     give_rules(&rule, 1, BASE);
     for (uint32_t i = 0; i < 10; i++) ask_both(i, 1, MODE_ALL, BASE);
     uint32_t subjects = table->subjects;
     table->subjects = TABLE_SUBJECTS_MAX; /* as if */
-    table_decide_take(table, subject_at(99, room), &ask, &decision);
+    table_decide_take(table, subject_at(99, room), &request, &decision);
     assert_int_equal(decision.limits.fault, FAULT_FULL);
-    table_decide_take(table, subject_at(9, room), &ask, &decision); /* known: nothing new */
+    table_decide_take(table, subject_at(9, room), &request, &decision); /* known: nothing new */
     assert_int_equal(decision.limits.fault, FAULT_NONE);
-    ask.mode = MODE_PEEK;
-    table_decide_take(table, subject_at(99, room), &ask, &decision); /* looking takes no room */
+    request.mode = MODE_PEEK;
+    table_decide_take(table, subject_at(99, room), &request, &decision); /* looking takes no room */
     assert_int_equal(decision.limits.fault, FAULT_NONE);
-    ask.mode = MODE_ALL;
-    ask.now_us = BASE + H;
-    table_decide_take(table, subject_at(99, room), &ask, &decision);
+    request.mode = MODE_ALL;
+    request.now_us = BASE + H;
+    table_decide_take(table, subject_at(99, room), &request, &decision);
     assert_int_equal(decision.limits.fault, FAULT_NONE);
     table = table_apply(table, &decision);
     assert_int_equal(table->subjects, TABLE_SUBJECTS_MAX - 10 + 1);

@@ -13,9 +13,9 @@ static struct table *busy_table(uint32_t subjects)
     table_decide_rules(NULL, first, 2, BASE, siphash_key_of(3), &decision);
     struct table *table = table_apply(NULL, &decision);
     for (uint32_t i = 0; i < subjects; i++) {
-        struct limiter_request ask = {.cost = 1 + i % 3, .now_us = BASE + i, .mode = MODE_FORCE};
+        struct limiter_request request = {.cost = 1 + i % 3, .now_us = BASE + i, .mode = MODE_FORCE};
         for (uint32_t k = 0, rest = i; k < 5; k++, rest /= 10) name[4 - k] = (char)('0' + rest % 10);
-        table_decide_take(table, (struct bytes){name, 5 + i * 7 % 26}, &ask, &decision);
+        table_decide_take(table, (struct bytes){name, 5 + i * 7 % 26}, &request, &decision);
         table = table_apply(table, &decision);
         if (i != subjects - 2) continue;
         table_decide_rules(table, second, 1, BASE + H, siphash_key_of(4), &decision);
@@ -29,11 +29,11 @@ static void a_take_is_eleven_bytes_and_its_subject_and_its_instant(void **state)
     (void)state;
     struct rule rule = rule_of(RULE_GCRA, 10, S, 0);
     struct table_decision decision;
-    struct limiter_request ask = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
+    struct limiter_request request = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     struct sink wire = {0};
     table_decide_rules(NULL, &rule, 1, BASE, siphash_key_of(3), &decision);
     struct table *table = table_apply(NULL, &decision);
-    table_decide_take(table, BYTES("user:000000042"), &ask, &decision);
+    table_decide_take(table, BYTES("user:000000042"), &request, &decision);
     table_effects_encode(&decision, false, &wire);
     assert_int_equal(wire.size, 1 + 8 + 1 + 15 + 11);
     sink_free(&wire);
@@ -56,9 +56,9 @@ static void the_bytes_are_these_for_ever(void **state)
     assert_int_equal(table->changes, 1);
     assert_int_equal(table->set->rules[0].limit, 10);
     assert_int_equal(table->subjects, 1);
-    struct limiter_lent stack_buffer;
+    struct limiter_buffer stack_buffer;
     assert_true(bytes_equal(segment_name(table->directory[0], 0), BYTES("a")));
-    assert_int_equal(limiter_deadline_us(segment_lend(table->directory[0], 0, &stack_buffer)), 9);
+    assert_int_equal(limiter_deadline_us(segment_borrow(table->directory[0], 0, &stack_buffer)), 9);
     struct sink again = {0};
     table_encode(table, &again);
     assert_int_equal(again.size, sizeof(golden) - 1);
@@ -154,11 +154,11 @@ static void damaged_effects_are_refused_or_understood(void **state)
     (void)state;
     struct rule rules[] = {rule_of(RULE_GCRA, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)}, read[RULES_MAX];
     struct table_decision decisions[2], received;
-    struct limiter_request ask = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
+    struct limiter_request request = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     bool lasting;
     table_decide_rules(NULL, rules, 2, BASE, siphash_key_of(3), &decisions[0]);
     struct table *table = table_apply(NULL, &decisions[0]);
-    table_decide_take(table, BYTES("subject"), &ask, &decisions[1]);
+    table_decide_take(table, BYTES("subject"), &request, &decisions[1]);
     for (size_t k = 0; k < COUNT_OF(decisions); k++) {
         struct sink wire = {0}, again = {0};
         table_effects_encode(&decisions[k], true, &wire);

@@ -64,15 +64,15 @@ static void a_changed_rule_takes_over_what_was_used(void **state)
         {7, 3 * S, 100, 94}, /* at another rate: of a hundred */
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule before = rule_of(RULE_TOKEN, 10, S, 0);
         struct rule after = rule_of(RULE_TOKEN, rows[i].limit, rows[i].period_us, rows[i].capacity);
-        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
-        scene_ask(&scene, &after, 1, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE});
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
-        scene_ask(&scene, &after, 1, (struct limiter_request){.cost = 1, .now_us = BASE});
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining - 1);
-        scene_end(&scene);
+        context_request(&context, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
+        context_request(&context, &after, 1, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE});
+        assert_int_equal(context.verdict.remaining, rows[i].remaining);
+        context_request(&context, &after, 1, (struct limiter_request){.cost = 1, .now_us = BASE});
+        assert_int_equal(context.verdict.remaining, rows[i].remaining - 1);
+        context_end(&context);
     }
 }
 
@@ -92,17 +92,17 @@ static void a_changed_way_of_refilling_keeps_the_tokens(void **state)
         {RULE_INTERVAL, RULE_INTERVAL, S, 10},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule before = with(rule_of(RULE_TOKEN, 10, S, 0), 0, rows[i].before);
         struct rule after = with(rule_of(RULE_TOKEN, 10, S, 0), 0, rows[i].after);
-        scene_ask(&scene, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
+        context_request(&context, &before, 1, (struct limiter_request){.cost = 6, .now_us = BASE});
         struct limiter_request peek = {.cost = 1, .mode = MODE_PEEK, .now_us = BASE + rows[i].after_us};
-        scene_ask(&scene, &after, 1, peek);
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining);
+        context_request(&context, &after, 1, peek);
+        assert_int_equal(context.verdict.remaining, rows[i].remaining);
         peek.mode = MODE_ALL;
-        scene_ask(&scene, &after, 1, peek);
-        assert_int_equal(scene.verdict.remaining, rows[i].remaining - 1);
-        scene_end(&scene);
+        context_request(&context, &after, 1, peek);
+        assert_int_equal(context.verdict.remaining, rows[i].remaining - 1);
+        context_end(&context);
     }
 }
 
@@ -110,31 +110,32 @@ static void a_changed_way_of_refilling_keeps_the_tokens(void **state)
 static void a_changed_rule_finds_an_unused_bucket(void **state)
 {
     (void)state;
-    struct scene scene = {0};
+    struct context context = {0};
     struct rule before[] = {with(rule_of(RULE_TOKEN, 10, S, 0), 3, 0), rule_of(RULE_FIXED, 100, 60 * S, 0)};
     struct rule after[] = {with(rule_of(RULE_TOKEN, 10, S, 0), 5, 0), before[1]};
-    scene_ask(&scene, before, 2, (struct limiter_request){.cost = 2, .now_us = BASE});
-    assert_int_equal(scene.verdict.remaining, 1);
-    scene_ask(&scene, after, 2, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + 9 * S});
-    assert_int_equal(scene.verdict.remaining, 5);
-    scene_end(&scene);
+    context_request(&context, before, 2, (struct limiter_request){.cost = 2, .now_us = BASE});
+    assert_int_equal(context.verdict.remaining, 1);
+    context_request(&context, after, 2, (struct limiter_request){.cost = 1, .mode = MODE_PEEK, .now_us = BASE + 9 * S});
+    assert_int_equal(context.verdict.remaining, 5);
+    context_end(&context);
 }
 
 static void refunds_and_debts(void **state)
 {
     (void)state;
     for (uint32_t flags = 0; flags <= RULE_INTERVAL; flags += RULE_INTERVAL) {
-        struct scene scene = {0};
+        struct context context = {0};
         struct rule rule = with(rule_of(RULE_TOKEN, 10, S, 0), 0, flags);
-        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = 25, .mode = MODE_FORCE, .now_us = BASE});
-        assert_int_equal(scene.verdict.granted, 25);
-        assert_int_equal(scene.verdict.remaining, 0);
-        assert_int_equal(scene_refund(&scene, 20, -1, BASE), 20);
-        assert_int_equal(scene_refund(&scene, 20, -1, BASE), 5);
-        assert_int_equal(scene_refund(&scene, 20, -1, BASE), 0);
-        scene_ask(&scene, &rule, 1, (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
-        assert_int_equal(scene.fault, FAULT_OVERFLOW);
-        scene_end(&scene);
+        context_request(&context, &rule, 1, (struct limiter_request){.cost = 25, .mode = MODE_FORCE, .now_us = BASE});
+        assert_int_equal(context.verdict.granted, 25);
+        assert_int_equal(context.verdict.remaining, 0);
+        assert_int_equal(context_refund(&context, 20, -1, BASE), 20);
+        assert_int_equal(context_refund(&context, 20, -1, BASE), 5);
+        assert_int_equal(context_refund(&context, 20, -1, BASE), 0);
+        context_request(&context, &rule, 1,
+                        (struct limiter_request){.cost = INT64_MAX, .mode = MODE_FORCE, .now_us = BASE});
+        assert_int_equal(context.fault, FAULT_OVERFLOW);
+        context_end(&context);
     }
 }
 

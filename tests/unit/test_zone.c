@@ -890,7 +890,7 @@ static void wrong_bytes_are_named(void **state)
     }
 }
 
-/* What a footer may be, test_dst.c knows; here, that the reader asks. */
+/* What a footer may be, test_dst.c knows; here, that the reader requests. */
 static void wrong_footers_are_refused(void **state)
 {
     (void)state;

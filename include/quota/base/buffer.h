@@ -6,7 +6,7 @@
  *
  *     300 ──▶ [1|0101100][0|0000010]
  *
- * A sink starts on memory the caller lends (usually the stack) and moves to the heap only when it outgrows it.
+ * A sink starts on memory of the caller (usually the stack) and moves to the heap only when it outgrows it.
  * A cursor never reads past its end: the first bad read sets `bad`, later reads answer 0, the caller looks once. */
 #pragma once
 
@@ -21,7 +21,7 @@ struct sink {
     bool on_heap;
 };
 
-/* An empty sink over `lent` bytes; call sink_free when done. */
+/* An empty sink over borrowed memory; call sink_free when done. */
 static inline struct sink sink_init(void *stack_buffer, size_t capacity)
 {
     return (struct sink){.data = stack_buffer, .capacity = capacity};
@@ -30,7 +30,7 @@ static inline struct sink sink_init(void *stack_buffer, size_t capacity)
 /* Frees what stands on the heap and leaves an empty sink. */
 void sink_free(struct sink *sink);
 
-/* Makes room for `more` bytes: memory that was lent is left only when they no longer fit it. */
+/* Makes room for `more` bytes: borrowed memory is left only when they no longer fit it. */
 void sink_grow(struct sink *sink, size_t more) __attribute__((cold));
 static inline void sink_reserve(struct sink *sink, size_t more)
 {

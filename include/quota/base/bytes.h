@@ -1,4 +1,4 @@
-/* A span is a run of borrowed bytes: data that somebody else owns, any values, no terminator.
+/* A run of borrowed bytes: data that another owns, any values, no terminator.
  *
  *     data ──▶ [ u s e r : 4 2 ]
  *              └──── size ────┘                                                                        */
@@ -14,7 +14,7 @@ struct bytes {
     size_t size;
 };
 
-/* A span over a string literal. */
+/* The bytes of a string literal. */
 #define BYTES(literal) ((struct bytes){(literal), sizeof(literal) - 1})
 
 static inline bool bytes_equal(struct bytes left, struct bytes right)

@@ -1,8 +1,8 @@
-/* Arithmetic that cannot lie: 128-bit products, division that names its rounding, sums that tell overflow.
+/* Arithmetic that cannot lie: 128-bit products, division that names its rounding, sums that report overflow.
  *
- * Every amount is an int64 and every span is below 2^58 us (duration.h), so
+ * Every amount is an int64 and every duration is below 2^58 us (duration.h), so
  *
- *     amount x span          < 2^121
+ *     amount x duration      < 2^121
  *     instant x amount       < 2^125        all fit a signed 128-bit `wide` with room for a few additions
  *     sum of four of those   < 2^127
  *
@@ -17,28 +17,28 @@ typedef __int128 wide;
 
 /* Quotient rounded towards zero, and what is left over; `divisor` > 0. The processor divides 64 bits by itself, 128
  * bits are a library call of some fifty instructions: most numbers here fit the former. */
-static inline wide wide_divide(wide dividend, wide divisor, wide *rest)
+static inline wide wide_divide(wide dividend, wide divisor, wide *remainder)
 {
     if (dividend == (int64_t)dividend && divisor == (int64_t)divisor) {
-        *rest = (int64_t)dividend % (int64_t)divisor;
+        *remainder = (int64_t)dividend % (int64_t)divisor;
         return (int64_t)dividend / (int64_t)divisor;
     }
-    *rest = dividend % divisor;
+    *remainder = dividend % divisor;
     return dividend / divisor;
 }
 
 /* Quotient rounded towards minus infinity; `divisor` > 0. */
 static inline wide wide_div_floor(wide dividend, wide divisor)
 {
-    wide rest, quotient = wide_divide(dividend, divisor, &rest);
-    return rest < 0 ? quotient - 1 : quotient;
+    wide remainder, quotient = wide_divide(dividend, divisor, &remainder);
+    return remainder < 0 ? quotient - 1 : quotient;
 }
 
 /* Quotient rounded towards plus infinity; `divisor` > 0. */
 static inline wide wide_div_ceil(wide dividend, wide divisor)
 {
-    wide rest, quotient = wide_divide(dividend, divisor, &rest);
-    return rest > 0 ? quotient + 1 : quotient;
+    wide remainder, quotient = wide_divide(dividend, divisor, &remainder);
+    return remainder > 0 ? quotient + 1 : quotient;
 }
 
 /* The nearest int64: for answers that may saturate, never for state. */
@@ -86,9 +86,9 @@ static inline bool multiply_checked(int64_t left, int64_t right, int64_t *produc
 static inline int64_t greatest_divisor(int64_t left, int64_t right)
 {
     while (right != 0) {
-        int64_t rest = left % right;
+        int64_t remainder = left % right;
         left = right;
-        right = rest;
+        right = remainder;
     }
     return left;
 }

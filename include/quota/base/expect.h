@@ -20,5 +20,5 @@ bool expect_failed(const char *condition, const char *file, int line) __attribut
 /* Failures since the process began. Any thread. */
 int64_t expect_failures(void);
 
-/* Says who writes the log line of the first failure; NULL = nobody. */
+/* The function that writes the log line of the first failure; NULL = there is none. */
 void expect_log_with(void (*log)(const char *condition, const char *file, int line));

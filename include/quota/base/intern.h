@@ -5,7 +5,7 @@
  *     value c ─┘                 └──────────────────────────┘
  *
  * An object is made from the bytes of its key and never changes. It embeds a struct interned, and its table knows how
- * to find the key in it. The hash is keyed (linear_hash.h): keys come from clients, who cannot aim at one chain.
+ * to find the key in it. The hash is keyed (linear_hash.h): keys come from clients, which cannot aim at one chain.
  *
  * Objects are taken on the server's main thread and given back also on its lazy-free thread: a mutex guards each table.
  * A forked child saves but neither takes nor gives back, so a lock that is held across a fork harms nothing.

@@ -1,10 +1,10 @@
 /* SipHash-1-3: a hash with a key, for names that strangers choose.
  *
  *     name ──▶ ┌─────────┐
- *              │ siphash │──▶ 64 bits that nobody can aim who does not know the key
+ *              │ siphash │──▶ 64 bits that cannot be aimed at without the key
  *     key  ──▶ └─────────┘
  *
- * Names come from clients; with a hash that anybody can compute, one client could put all of its names into one chain.
+ * Names come from clients; with a hash that any client can compute, one could put all of its names into one chain.
  * Bytes are read as little-endian words on every machine, so a hash may leave it.
  *
  * Source: J.-P. Aumasson, D. J. Bernstein, "SipHash: a fast short-input PRF", INDOCRYPT 2012; the variant 1-3: one

@@ -23,9 +23,9 @@
  * (tolerance 1.5, smoothing 0.2, queue 4, long window 600, warm-up 10), WindowedLimit (one second). Theirs bound calls
  * in flight, with floating point; this bounds units per second, in fractions of 1/2^20.
  *
- *     ask │ report ─▶ adaptive_decide_… (reads only) ─▶ decision │ verdict, limit    what to answer
- *                                                                │ parts, after      what is different now
- *                                                 adaptive_apply, the only writer ◀──┘                              */
+ *     request │ report ─▶ adaptive_decide_… (reads only) ─▶ decision │ verdict, limit    what to answer
+ *                                                                    │ parts, after      what is different now
+ *                                                         adaptive_apply, the only writer ◀──┘                       */
 #pragma once
 
 #include "quota/base/buffer.h"
@@ -36,7 +36,7 @@
 #define ADAPTIVE_LATENCY_MAX  (INT64_C(1) << 40) /* us, twelve days; longer ones count as that */
 #define ADAPTIVE_REPORTS_MAX  (INT64_C(1) << 20) /* in an interval; more are not counted, a mean of these is enough */
 #define ADAPTIVE_LOAD_MAX     INT64_C(10000)     /* percent */
-#define ADAPTIVE_RETENTION_US MICROS_PER_HOUR    /* nobody asked or reported for so long: what was learnt is stale */
+#define ADAPTIVE_RETENTION_US MICROS_PER_HOUR    /* no request and no report for so long: what was learnt is stale */
 
 /* The numbers are part of the stored encoding. */
 enum adaptive_algorithm {
@@ -44,7 +44,7 @@ enum adaptive_algorithm {
     ADAPTIVE_GRADIENT = 1,
 };
 
-/* What was agreed; comes with each ask, stays with the key for reports. */
+/* What was agreed; comes with each request, stays with the key for reports. */
 struct adaptive_config {
     int64_t min, max;    /* units per second, 1 <= min <= max <= ADAPTIVE_LIMIT_MAX */
     int64_t algorithm;   /* enum adaptive_algorithm */
@@ -92,14 +92,14 @@ enum adaptive_part {
 };
 
 struct adaptive_decision {
-    struct verdict verdict; /* of an ask */
+    struct verdict verdict; /* of a request */
     enum fault fault;       /* not FAULT_NONE: no verdict, nothing changes */
     int64_t limit;          /* whole units per second after it; 0 = nothing is stored */
     unsigned parts;         /* 0 = nothing changes */
     struct adaptive after;  /* the fields that `parts` names are the change */
 };
 
-struct adaptive_ask {
+struct adaptive_request {
     const struct adaptive_config *config;
     int64_t cost; /* units, >= 1 */
     bool peek;    /* only look */
@@ -113,8 +113,8 @@ enum adaptive_report {
 };
 
 /* May `cost` units go? NULL = nothing is stored. A denial changes nothing. */
-void adaptive_decide_ask(const struct adaptive *adaptive, const struct adaptive_ask *ask,
-                         struct adaptive_decision *decision);
+void adaptive_decide_request(const struct adaptive *adaptive, const struct adaptive_request *request,
+                             struct adaptive_decision *decision);
 
 /* Gathers one report; the first after an interval makes the step first. Nothing stored: nothing to report to. */
 void adaptive_decide_report(const struct adaptive *adaptive, enum adaptive_report report, int64_t value, int64_t now_us,

@@ -30,5 +30,5 @@ struct adaptive *adaptive_decode(struct bytes bytes);
 /* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
 void adaptive_effects_encode(const struct adaptive_decision *decision, bool lasting, struct sink *sink);
 
-/* False when the bytes are no effects; whether they fit a value, adaptive_accepts tells. */
+/* False when the bytes are no effects; adaptive_accepts decides whether they fit a value. */
 bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *lasting);

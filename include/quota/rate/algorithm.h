@@ -23,7 +23,7 @@ struct algorithm_object {
 };
 
 struct algorithm {
-    const char *word; /* as users write it */
+    const char *name; /* as users write it */
 
     /* int64 words the state takes in memory: 1 = when_us, 2 = and amount, 3 = and rest. */
     int (*words)(const struct rule *rule);
@@ -31,7 +31,7 @@ struct algorithm {
     void (*settle)(const struct rule *rule, struct state *state, int64_t now_us);
     /* Whole units that fit now, >= 0. */
     int64_t (*available)(const struct rule *rule, const struct state *state, int64_t now_us);
-    /* Time until `cost` (>= 0) fits if nobody else comes: 0 = now, NEVER_US = never. */
+    /* Time until `cost` (>= 0) fits if no other request comes: 0 = now, NEVER_US = never. */
     int64_t (*wait_us)(const struct rule *rule, const struct state *state, int64_t cost, int64_t now_us);
     /* Takes `cost` units, also beyond the limit (debt). On a fault the state is unusable. */
     enum fault (*charge)(const struct rule *rule, struct state *state, int64_t cost, int64_t now_us);
@@ -41,9 +41,9 @@ struct algorithm {
      * back. NULL = the rate says how much that is at least. */
     int64_t (*refund_taken)(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
                             int64_t now_us);
-    /* The instant from which the state is as good as new; in the past or 0 when it is. */
+    /* The instant from which the state is fully replenished; in the past or 0 when it is. */
     int64_t (*deadline_us)(const struct rule *rule, const struct state *state);
-    /* The instant from which nothing needs to be remembered; NULL = as soon as it is as good as new. */
+    /* The instant from which nothing needs to be remembered; NULL = as soon as it is fully replenished. */
     int64_t (*forget_us)(const struct rule *rule, const struct state *state);
     /* Units that are still owed or counted, rounded up; with debt they exceed the capacity. */
     int64_t (*used)(const struct rule *rule, const struct state *state, int64_t now_us);
@@ -54,7 +54,7 @@ struct algorithm {
     void (*restate)(const struct rule *before, const struct rule *after, struct state *state);
     /* Could charge have made this state? NULL where any three numbers in range are possible. */
     bool (*sane)(const struct rule *rule, const struct state *state);
-    /* How long an ask admitted now waits for its turn; NULL = never waits. */
+    /* How long a request admitted now waits for its turn; NULL = never waits. */
     int64_t (*delay_us)(const struct rule *rule, const struct state *state, int64_t now_us);
     /* NULL = the state is numbers and nothing else. */
     const struct algorithm_object *object;

@@ -8,7 +8,7 @@
  *             calls go                                        │     refuses for OPEN        │ one probe fails
  *                                                       ┌───────────┐        │              │ or is slow
  *             FORCE open │ closed overrides all;        │ half-open │ ◀──────┘ ─────────────┘
- *             FORCE auto begins anew, closed            └───────────┘   the first ask afterwards
+ *             FORCE auto begins anew, closed            └───────────┘   the first request afterwards
  *                                                     at most PROBES calls go
  *
  * Terms and defaults are resilience4j's (CircuitBreakerConfig), the idea is from Nygard, "Release It!" (2007).
@@ -26,9 +26,9 @@
  * reports gives its place back OPEN after it was admitted. Opening and half-opening are not stored events: an open
  * breaker whose time is over is half-open for every reader; the first admitted probe makes it true.
  *
- *     ask │ report │ force ─▶ breaker_decide_… (reads only) ─▶ decision │ verdict, state   what to answer
- *                                                                       │ parts, after     what is different now
- *                                                      breaker_apply, the only writer ◀────┘
+ *     request │ report │ force ─▶ breaker_decide_… (reads only) ─▶ decision │ verdict, state   what to answer
+ *                                                                           │ parts, after     what is different now
+ *                                                          breaker_apply, the only writer ◀────┘
  *
  * `seen_us` is the clock's high-water mark, moved by every change: what is decided counts from it when the clock has
  * stepped back, so nothing closes early, no window reopens, nothing opens twice. */
@@ -40,9 +40,9 @@
 #define BREAKER_SLICES       10
 #define BREAKER_PROBES_MAX   32 /* trial calls are few by nature; so many instants fit where the window stands */
 #define BREAKER_COUNT_MAX    (INT64_C(1) << 52) /* of calls in a slice: ten of them times 100 fit an int64 */
-#define BREAKER_RETENTION_US MICROS_PER_DAY     /* an open breaker that nobody asks any more is forgotten after that */
+#define BREAKER_RETENTION_US MICROS_PER_DAY     /* an open breaker without requests is forgotten after that */
 
-/* What was agreed; comes with an ask and stays with the key. */
+/* What was agreed; comes with a request and stays with the key. */
 struct breaker_config {
     int64_t failures;  /* open at so many failures in the window; 0 = by rate */
     int64_t rate;      /* … at this percentage of failures, 1 … 100; 0 = by number */
@@ -91,7 +91,7 @@ struct breaker {
     struct breaker_config config;
     int64_t seen_us;            /* the latest instant that changed anything */
     int64_t since_us;           /* the state began */
-    int64_t asked_us;           /* the latest ask that was written down: keeps the key while calls are under way */
+    int64_t asked_us;           /* the latest request that was written down: keeps the key while calls are under way */
     uint8_t state;              /* enum breaker_state */
     uint8_t force;              /* enum breaker_force; not AUTO: closed and empty underneath */
     uint8_t succeeded, probing; /* half-open: probes that came back well, probes under way */
@@ -112,8 +112,8 @@ enum breaker_part {
 };
 
 struct breaker_decision {
-    struct verdict verdict;   /* of an ask */
-    enum breaker_state state; /* after it, as everybody reads it */
+    struct verdict verdict;   /* of a request */
+    enum breaker_state state; /* after it, as every reader sees it */
     unsigned parts;           /* 0 = nothing changes */
     struct breaker after;     /* the fields that `parts` names are the change */
 };
@@ -123,11 +123,11 @@ struct breaker_decision {
  *   open       limit 0; wait and reset: until probes may go; NEVER_US when forced
  *   half-open  limit PROBES, remaining what may still go; denied: wait until the oldest probe under way gives up
  * A denial changes nothing. A grant that finds everything as it was changes nothing either, except that once in a
- * WINDOW it writes down that somebody asks. */
-void breaker_decide_ask(const struct breaker *breaker, const struct breaker_config *config, int64_t now_us,
-                        struct breaker_decision *decision);
+ * WINDOW it writes down that there are requests. */
+void breaker_decide_request(const struct breaker *breaker, const struct breaker_config *config, int64_t now_us,
+                            struct breaker_decision *decision);
 
-/* A call came back; `took_us` 0 = nobody measured. Counts when closed, settles the oldest probe when half-open; is
+/* A call came back; `took_us` 0 = not measured. Counts when closed, settles the oldest probe when half-open; is
  * nothing to a breaker that is open, forced or not there. */
 void breaker_decide_report(const struct breaker *breaker, bool failed, int64_t took_us, int64_t now_us,
                            struct breaker_decision *decision);
@@ -151,16 +151,16 @@ size_t breaker_bytes(const struct breaker *breaker);
 /* Could apply have made this value? For the codec. */
 bool breaker_sane(const struct breaker *breaker);
 
-/* From this instant on the value is as good as none: closed, an empty window, nobody asked for two WINDOWs. One that
- * is open waits a day longer than it must; one that is forced for ever. */
+/* From this instant on the value need not be kept: closed, an empty window, no request for two WINDOWs. One that is
+ * open is kept a day longer than it must be; one that is forced for ever. */
 int64_t breaker_deadline_us(const struct breaker *breaker);
 
 /* How a breaker stands at an instant, for RL.BREAKER INFO. */
 struct breaker_look {
-    enum breaker_state state;   /* as everybody reads it: forced states too */
+    enum breaker_state state;   /* as every reader sees it: forced states too */
     struct breaker_slice total; /* what the window holds */
     int64_t probing, succeeded; /* half-open: probes under way, probes that came back well */
-    struct verdict verdict;     /* what an ask would answer; remaining as it stands now */
+    struct verdict verdict;     /* what a request would answer; remaining as it stands now */
 };
 void breaker_look(const struct breaker *breaker, int64_t now_us, struct breaker_look *look);
 

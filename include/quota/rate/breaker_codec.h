@@ -31,5 +31,5 @@ struct breaker *breaker_decode(struct bytes bytes);
 /* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
 void breaker_effects_encode(const struct breaker_decision *decision, bool lasting, struct sink *sink);
 
-/* False when the bytes are no effects; whether they fit a value, breaker_accepts tells. */
+/* False when the bytes are no effects; breaker_accepts decides whether they fit a value. */
 bool breaker_effects_decode(struct bytes bytes, struct breaker_decision *decision, bool *lasting);

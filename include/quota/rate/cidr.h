@@ -20,14 +20,6 @@
  * Nodes stand in chunks, without gaps (the last one moves into the place of one that goes), and name each other by
  * number: half the size of pointers, no heap block per range, and memory returns as ranges go.
  *
- * Measured (a core of an EPYC, -O2; random ranges put in random order, random addresses, on a busy and on a quiet
- * machine; beyond 100,000 it is the memory that is slow, not the steps):
- *
- *     ranges       lookup            put               remove            bytes a range (IPv4, IPv6)
- *     1,000         75 …   90 ns     100 …  140 ns     200 …  270 ns     66   66
- *     100,000      210 …  390 ns     210 …  330 ns     400 …  590 ns     52   64
- *     1,000,000    710 … 1270 ns     590 … 1030 ns    1010 … 1930 ns     49   64
- *
  * Rejected: a hash table per length (33 + 129 lengths, each a probe, and no order for the codec); wider strides or
  * a table of the first 16 bits (fewer steps, but an insertion of 10.0.0.0/8 touches everything below it, or one
  * needs two kinds of nodes; the command around a lookup takes ten times as long).

@@ -29,7 +29,7 @@ int64_t leaky_bucket_refund(const struct rule *rule, struct state *state, int64_
 int64_t leaky_bucket_deadline_us(const struct rule *rule, const struct state *state);
 int64_t leaky_bucket_used(const struct rule *rule, const struct state *state, int64_t now_us);
 
-/* QUEUE: how long an ask admitted now waits before it is its turn. */
+/* QUEUE: how long a request admitted now waits before it is its turn. */
 int64_t leaky_queue_delay_us(const struct rule *rule, const struct state *state, int64_t now_us);
 
 /* QUEUE: until a place is free, whatever the cost. */

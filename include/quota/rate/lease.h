@@ -1,4 +1,4 @@
-/* Leases are the value of one concurrency key: who holds how much until when, and a fencing token for each.
+/* Leases are the value of one concurrency key: how much is held until when, and a fencing token for each holder.
  *
  *      units
  *      limit ├─────────────────────────────────────────
@@ -7,8 +7,8 @@
  *            │  │               │   released    │         no sweep is needed to be right
  *            └──┴───────────────┴───────────────┴────▶ time
  *
- *     ask ─▶ leases_decide_… (reads only) ─▶ decision │ verdict   what to answer
- *                                                     │ change    what to do ─▶ leases_apply (the only writer)
+ *     request ─▶ leases_decide_… (reads only) ─▶ decision │ verdict   what to answer
+ *                                                         │ change    what to do ─▶ leases_apply (the only writer)
  *
  * A change is one of open, move, close, in absolute terms, and each first sweeps: drops some of what has expired by
  * `settled_us` and keeps that instant. It is the clock's high-water mark, so what has ended once stays ended when
@@ -28,14 +28,12 @@
  *          expires 40, cost 2 │ below: 9          live units, the next free place and the sweep are walks from the
  *            ┌───────┴───────┐                     root: n records, about 2 ln n steps (30 for 100,000)
  *       20, cost 3 │ 3   70, cost 1 │ 4
- *                          └───────┐              priorities are the ids' keyed hashes: nobody can choose expiries
+ *                          └───────┐              priorities are the ids' keyed hashes: no client can choose expiries
  *                             90, cost 3 │ 3      such that it grows deep; its form shows in no answer and no encoding
  *
  * Rejected: a binary heap (deciding would have to pop, that is write, to find out how long a denied cost waits), a
- * sorted array (inserting moves 800 kB in the worst case). Measured with 100,000 leases on a core of an EPYC, -O2, ids
- * of 16 bytes: a denial 50 ns, acquiring and releasing 1.3 us, renewing a random one 2 us (memory is slow, not the
- * steps), 128 bytes a lease. Records that have ended are kept until the next changes of the key sweep
- * them, LEASE_SWEEP_MAX each; they are in no encoding and in no answer. */
+ * sorted array (inserting moves 800 kB in the worst case). Records that have ended are kept until the next changes of
+ * the key sweep them, LEASE_SWEEP_MAX each; they are in no encoding and in no answer. */
 #pragma once
 
 #include "quota/base/bytes.h"
@@ -60,13 +58,13 @@ struct lease {
     int64_t expires_us; /* live while now < expires */
 };
 
-struct lease_ask {
+struct lease_request {
     struct bytes id; /* 1 … LEASE_ID_BYTES_MAX bytes; empty = make one */
     int64_t limit;   /* units at once; UNLIMITED, 0 = none */
     int64_t cost;    /* units, >= 1 */
     int64_t ttl_us;  /* 1 … DURATION_MAX_US */
     int64_t now_us;  /* > 0 */
-    int64_t ahead;   /* units that others wait for on this key, who come first; 0 = nobody waits */
+    int64_t ahead;   /* units that others wait for on this key, and that come first */
 };
 
 enum lease_fault {
@@ -85,7 +83,7 @@ enum lease_change {
     LEASE_CLOSE = 3, /* lease.id ends now */
 };
 
-/* Not to be copied: lease.id may point to made_id. It may also point into the value or the ask. */
+/* Not to be copied: lease.id may point to made_id. It may also point into the value or the request. */
 struct lease_decision {
     struct verdict verdict; /* of an acquire */
     enum lease_fault fault; /* not NONE: no verdict, no change */
@@ -97,11 +95,12 @@ struct lease_decision {
 
 struct leases;
 
-/* May `cost` more be held at once? NULL = nothing is stored. Asked again with the id of a live lease of equal cost:
- * the same lease, nothing changes, limit and ttl of this ask do not matter. While others wait (`ahead`) nobody else is
- * admitted; wait_us then is the time until what waits ahead and this cost too would fit, as leases end by themselves
- * (or until the last one ends, if even that would not be enough). A denied decision has lease.token 0. */
-void leases_decide_acquire(const struct leases *leases, const struct lease_ask *ask, struct lease_decision *decision);
+/* May `cost` more be held at once? NULL = nothing is stored. A request with the id of a live lease of equal cost gets
+ * the same lease: nothing changes, its limit and ttl do not matter. While others wait (`ahead`) no other request is
+ * admitted; wait_us then is the time until what waits ahead and this cost too would fit, as leases end by themselves,
+ * or until the last one ends if even that would not be enough. A denied decision has lease.token 0. */
+void leases_decide_acquire(const struct leases *leases, const struct lease_request *request,
+                           struct lease_decision *decision);
 
 /* Lets the live lease `id` end at now + ttl, sooner or later than it would have. */
 void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t ttl_us, int64_t now_us,

@@ -32,5 +32,5 @@ struct leases *leases_decode(struct bytes bytes);
 /* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
 void lease_effects_encode(const struct lease_decision *decision, bool lasting, struct sink *sink);
 
-/* False when the bytes are no effects; whether they fit a value, leases_accepts tells. Ids are borrowed. */
+/* False when the bytes are no effects; leases_accepts decides whether they fit a value. Ids are borrowed. */
 bool lease_effects_decode(struct bytes bytes, struct lease_decision *decision, bool *lasting);

@@ -3,21 +3,21 @@
  *     key ─▶ struct limiter │ set ─▶ shared rules │ state 0 │ state 1 … │ asleep … │ blocked until │ taken until │
  *                             8 bytes               8-24 bytes each                  only when blocked, waited for
  *
- *     ask ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
- *                                                    │ effects[] what to change ─▶ limiter_apply (the only writer)
+ *     request ─▶ limiter_decide (reads only) ─▶ decision │ verdict   what to answer
+ *                                                        │ effects[] what to change ─▶ limiter_apply (the only writer)
  *
  * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
  * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
  *
- * Waiting: an ask that may wait takes the place that comes first, as if it came at that instant; from then on
- * nobody is admitted before it (first come, first served), whatever the rules say.
+ * Waiting: a request that may wait takes the place that comes first, as if it came at that instant; from then on no
+ * other is admitted before it (first come, first served), whatever the rules say.
  *
- * Rules come with each ask. What was used under the stored ones passes to them in units, as of the first ask under
- * them (takeover.h); that ask stores it, also when it is denied. A peek only computes it.
+ * Rules come with each request. What was used under the stored ones passes to them in units, as of the first request
+ * under them (takeover.h); that request stores it, also when it is denied. A peek only computes it.
  *
  * A stored rule that has no successor among them sleeps: its state stays behind the others until it is fully
- * replenished, is not asked, and is found again by algorithm and period when such a rule comes back. So a customer who
- * is asked under one set of rules by day and another by night does not begin anew twice a day. */
+ * replenished, does not decide, and is found again by algorithm and period when such a rule comes back. So a key that
+ * has one set of rules by day and another by night does not begin anew twice a day. */
 #pragma once
 
 #include "quota/rate/rule_set.h"
@@ -46,7 +46,7 @@ enum effect_kind {
     EFFECT_RULES = 0,    /* the limiter now has decision.rules; states move by decision.from. Always the first */
     EFFECT_STATE = 1,    /* rule `index` now has this state */
     EFFECT_BLOCK = 2,    /* everything is refused until state.when_us; 0 = nothing is */
-    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by those who wait; 0 = nobody waits */
+    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by waiters; 0 = there are none */
     EFFECT_WITHDRAW = 4, /* the log of rule `index` has state.amount less at the instant state.when_us */
 };
 
@@ -70,23 +70,24 @@ struct decision {
     int8_t from[RULES_MAX];
 };
 
-union word {
+union state_word {
     int64_t number;
     void *object; /* where the algorithm has one: algorithm.h */
 };
 
 struct limiter {
     const struct rule_set *set;
-    union word words[];
+    union state_word words[];
 };
 
-/* A limiter in borrowed memory, for those who keep the words of many under one rule set (segment.h). It is never
+/* A limiter in borrowed memory, for values that keep the words of many under one rule set (segment.h). It is never
  * freed, and only effects that leave its rules alone are applied to it. */
 #define LIMITER_WORDS_MAX (3 * RULES_MAX + 2)
-struct limiter_lent {
-    _Alignas(struct limiter) char bytes[sizeof(struct limiter) + LIMITER_WORDS_MAX * sizeof(union word)];
+struct limiter_buffer {
+    _Alignas(struct limiter) char bytes[sizeof(struct limiter) + LIMITER_WORDS_MAX * sizeof(union state_word)];
 };
-struct limiter *limiter_lend(struct limiter_lent *stack_buffer, const struct rule_set *set, const union word *words);
+struct limiter *limiter_borrow(struct limiter_buffer *stack_buffer, const struct rule_set *set,
+                               const union state_word *words);
 
 /* The words of `before` go over to the rules of `after` as of `as_of_us`; its objects move along. */
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us);
@@ -94,10 +95,10 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
 /* Frees what the words hold (objects), not the limiter itself. */
 void limiter_release_objects(const struct limiter *limiter);
 
-/* Decides an ask against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
+/* Decides a request against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
  * here when they differ from the stored ones and must outlive the decision. */
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
-                    const struct limiter_request *ask, struct decision *decision);
+                    const struct limiter_request *request, struct decision *decision);
 
 /* Goes over to these rules as of `at_us`, without a request. No effects where it has them, or has nothing to take over. */
 void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
@@ -127,14 +128,14 @@ int64_t limiter_deadline_us(const struct limiter *limiter);
 /* Until when everything is refused; 0 = not blocked (or no longer: compare with now). */
 int64_t limiter_blocked_until_us(const struct limiter *limiter);
 
-/* Until when those who wait have taken every place; 0 = nobody waits (or no longer: compare with now). */
+/* Until when waiters have taken every place; 0 = none waits (or no longer: compare with now). */
 int64_t limiter_taken_until_us(const struct limiter *limiter);
 
 /* Rule `index` alone, as it stands at `now_us`: its stored state, what remains and when it is new again. */
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
                   struct verdict *verdict);
 
-/* Every one of these rules as it stands at `now_us`, if an ask came with them: nothing granted, nothing changed. */
+/* Every one of these rules as it stands at `now_us`, if a request came with them: nothing granted, nothing changed. */
 void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
                     struct verdict verdicts[RULES_MAX]);
 

@@ -33,7 +33,7 @@ void state_encode(const struct state *state, struct sink *sink);
 struct state state_decode(struct cursor *cursor);
 
 /* The states alone, where the rules are known: one after another, as in a value. Reading fills a limiter whose words
- * are all zero, lent or not; false, and nothing changed, when they do not fit its rules. */
+ * are all zero, borrowed or not; false, and nothing changed, when they do not fit its rules. */
 void limiter_states_encode(const struct limiter *limiter, struct sink *sink);
 bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter);
 
@@ -41,5 +41,5 @@ bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter);
 void effects_encode(const struct decision *decision, bool lasting, struct sink *sink);
 
 /* Reads effects into `decision`, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects;
- * whether they fit a limiter, limiter_accepts tells. */
+ * limiter_accepts decides whether they fit a limiter. */
 bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *lasting);

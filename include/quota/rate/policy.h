@@ -1,4 +1,4 @@
-/* A policy: a named set of rate limits, and who is treated differently.
+/* A policy: a named set of rate limits, and the subjects and addresses that are treated differently.
  *
  *     subject "user:42", address 10.1.2.3, now
  *        │
@@ -8,25 +8,17 @@
  *        ├─ 4  a schedule entry matches now ─────▶ the first one's rules
  *        └─ 5  otherwise ────────────────────────▶ the base rules
  *
- * The refuse list comes before the permit list, both before addresses: who is named is meant more than where he
- * comes from. Since naming a subject again moves it to the other list, it is never on both.
+ * The refuse list comes before the permit list, and both before addresses, because a name says more than an address.
+ * Since naming a subject again moves it to the other list, it is never on both.
  *
  * What has an end counts as absent from exactly that instant on (now >= until), in every question; the next line
  * of the ladder then decides. Reading never removes it: policy_sweep finds it, and effects take it out.
  *
- *     ask ──▶ policy_choose        reads only, allocates nothing
+ *     request ──▶ policy_choose    reads only, allocates nothing
  *     change ──▶ struct policy_effect ──▶ policy_fault_of ──▶ policy_apply        the only writer; cannot fail
  *
  * A primary, a replica, a loaded file and a unit test all change a policy by the same effects, so equal streams
  * make equal policies. Rules stand in memory once (rule_set.h), however many subjects have them.
- *
- * Measured (a core of an EPYC, -O2; subjects and addresses at random, so most of this is waiting for memory):
- *
- *     overrides, listed, ranges, each      none     1,000     100,000     1,000,000
- *     a subject with an override           4 ns     45 ns     300 ns      570 ns
- *     the same with an address             4 ns     140 ns    900 ns      2.1 us
- *     nobody, four schedules of one zone   46 ns    53 ns     53 ns       53 ns
- *     encode, decode                       0, 0     0, 0 ms   40, 65 ms   0.7, 1.9 s
  *
  * An override or a listed subject takes 56 bytes and its name, and 8 to 16 in the index. */
 #pragma once
@@ -60,7 +52,7 @@ struct policy_definition {
     bool shadow;      /* decide and count, never enforce */
     struct policy_rules base;
     uint32_t schedules_count;                  /* 0 … SCHEDULES_MAX */
-    const struct schedule *schedules;          /* asked in this order */
+    const struct schedule *schedules;          /* tried in this order */
     const struct policy_rules *schedule_rules; /* the rules that schedules[i] brings */
 };
 
@@ -188,7 +180,7 @@ struct policy_choice {
         CHOICE_BY_SCHEDULE, /* schedules[schedule] */
         CHOICE_BY_BASE,
     } source;
-    int32_t schedule;             /* index of the entry that matched; -1 = none was asked or none matched */
+    int32_t schedule;             /* index of the entry that matched; -1 = none was tried or none matched */
     bool shadow;                  /* of the policy: count what comes of this, enforce nothing */
     const struct rule_set *rules; /* CHOICE_RULES: borrowed until the policy changes; NULL otherwise */
     struct rule_parts parts;      /* by schedule or base: all rule sets that take turns, borrowed likewise */

@@ -46,7 +46,7 @@ struct policy_effect_room {
     struct rule schedule_rules_each[SCHEDULES_MAX][RULES_MAX];
 };
 
-/* Reads one effect; others may follow it (cursor_done tells). False, and the cursor is bad, when the bytes are none.
+/* Reads one effect; others may follow it (see cursor_done). False, and the cursor is bad, when the bytes are none.
  * It borrows from `room` and from the bytes. It is well formed; whether the policy has room for it, policy_fault_of
  * tells. */
 bool policy_effect_decode(struct cursor *cursor, struct policy_effect_room *room, struct policy_effect *effect);

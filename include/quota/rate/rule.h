@@ -1,7 +1,7 @@
 /* A rule is what is allowed: an algorithm, a rate kept as the exact fraction limit/period, a capacity.
  *
  *     TOKEN 10 1s BURST 25 INITIAL 5
- *     │     │  │        │          └ initial    units in a bucket nobody has used yet
+ *     │     │  │        │          └ initial    units in a bucket that is still unused
  *     │     │  │        └ capacity              units that fit at once (default: limit; QUEUE: BURST + 1)
  *     │     └──┴ limit / period_us              the rate; limit -1 = unlimited, 0 = none
  *     └ algorithm

@@ -18,7 +18,7 @@ enum rule_set_extra {
 
 struct rule_set {
     struct interned interned;
-    int64_t grain_us;            /* a power of two: how finely the keys' times to live are kept, see rule_set_take */
+    int64_t ttl_granularity_us;  /* a power of two: how finely the keys' times to live are kept, see rule_set_take */
     uint32_t count;              /* rules that decide, 0 … RULES_MAX */
     uint32_t sleeping;           /* rules behind them that only keep their states: limiter.h. RULES_MAX together */
     uint32_t objects;            /* a bit for each rule whose one word is the address of a heap object: algorithm.h */
@@ -38,9 +38,9 @@ static inline uint32_t rule_set_total(const struct rule_set *set)
 /* The shared set of these completed rules, `count` that decide and then `sleeping` ones; give it back with
  * rule_set_release.
  *
- * Its grain is at most eight units' worth of time or a quarter of the period, whichever is less, of the coarsest rule.
- * A key whose time to live is its deadline rounded up to that grain is kept a little longer than it must be, and most
- * asks leave its time to live alone. */
+ * Its granularity is at most eight units' worth of time or a quarter of the period, whichever is less, of the coarsest
+ * rule. The time to live of a key is its deadline rounded up to that granularity: the key is kept a little longer than
+ * needed, and most requests leave its time to live alone. */
 const struct rule_set *rule_set_take(const struct rule *rules, uint32_t count, uint32_t sleeping, uint8_t extras);
 
 /* The same set once more. */

@@ -34,12 +34,12 @@ size_t segment_bytes(const struct segment *segment); /* heap bytes, names and ob
 /* Where the subject of this hash stands; false: where it would have to. */
 bool segment_find(const struct segment *segment, uint64_t hash, struct bytes name, uint32_t *at);
 
-/* Puts a subject nobody has asked for yet at the place segment_find gave; the segment may move. */
+/* Puts a new subject, with no state yet, at the place segment_find gave; the segment may move. */
 struct segment *segment_insert(struct segment *segment, uint32_t at, uint64_t hash, struct bytes name);
 
 /* The name of subject `at`, borrowed until the segment changes, and its state as a limiter. */
 struct bytes segment_name(const struct segment *segment, uint32_t at);
-struct limiter *segment_lend(const struct segment *segment, uint32_t at, struct limiter_lent *stack_buffer);
+struct limiter *segment_borrow(const struct segment *segment, uint32_t at, struct limiter_buffer *stack_buffer);
 
 /* Applies effects that change states and nothing else. */
 void segment_apply(struct segment *segment, uint32_t at, const struct decision *decision);
@@ -47,7 +47,7 @@ void segment_apply(struct segment *segment, uint32_t at, const struct decision *
 /* Gives a subject that segment_insert has just made this state, objects included. */
 void segment_put(struct segment *segment, uint32_t at, const struct limiter *limiter);
 
-/* Is there a subject that is as good as new at `now_us`? */
+/* Is there a subject that is fully replenished at `now_us`? */
 bool segment_has_idle(const struct segment *segment, int64_t now_us);
 
 /* Drops every such subject; the segment may move. */

@@ -22,7 +22,7 @@
 
 #include "quota/rate/algorithm.h"
 
-/* Entries in one log: bounds memory (about 1 MB) and the walk of one decision (about a third of a ms). */
+/* Entries in one log: bounds memory (about 1 MB) and the walk of one decision. */
 #define LOG_ENTRIES_MAX 100000
 
 struct sliding_log;

@@ -6,13 +6,13 @@
  *                  └──┬──┘    │    │
  *                  segment  segment segment   up to 256 packed subjects each (segment.h)
  *
- *     ask ─▶ table_decide_take ─▶ decision (that of limiter.h, for this subject) ─▶ table_apply (the only writer)
+ *     request ─▶ table_decide_take ─▶ decision (of limiter.h, for this subject) ─▶ table_apply (the only writer)
  *
  * Extendible hashing: a full segment splits in two, and only when it was the deepest does the directory, which is but
  * pointers, double. No step moves more than 256 subjects and one directory, so growth makes no pause.
  *
- * Idle subjects, those as good as new, are swept by bounded work: every 256 changes one segment is looked through, in
- * turn, and a full one before it splits; neighbours that have emptied become one again. What that does follows from
+ * Idle subjects, those fully replenished, are swept by bounded work: every 256 changes one segment is looked through,
+ * in turn, and a full one before it splits; neighbours that have emptied become one again. What that does follows from
  * the table and from the instant that travels with the change: replicas and reloaded servers sweep alike.
  *
  * New rules hold at once and cost nothing: each segment goes over, as of the instant of the change, when next one of
@@ -40,7 +40,7 @@ struct table {
 
 struct table_decision {
     struct decision limits; /* verdict, fault, and what changes in the subject's state */
-    struct bytes subject;   /* borrowed from the ask */
+    struct bytes subject;   /* borrowed from the request */
     uint64_t hash;          /* the subject's, under the table's key */
     int64_t now_us;
     bool new_rules;         /* limits.rules hold from now on; no subject changes */
@@ -52,9 +52,9 @@ struct table_decision {
 void table_decide_rules(const struct table *table, struct rule *rules, uint32_t rules_count, int64_t now_us,
                         struct siphash_key key, struct table_decision *decision);
 
-/* Decides an ask of one subject: its cost, mode and now count, as in limiter_decide. FAULT_FULL: a new subject, and
+/* Decides a request of one subject: its cost, mode and now count, as in limiter_decide. FAULT_FULL: a new subject, and
  * TABLE_SUBJECTS_MAX are held. */
-void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_request *ask,
+void table_decide_take(const struct table *table, struct bytes subject, const struct limiter_request *request,
                        struct table_decision *decision);
 
 static inline bool table_decision_has_effects(const struct table_decision *decision)

@@ -33,5 +33,5 @@ struct table *table_decode(struct bytes bytes);
 void table_effects_encode(const struct table_decision *decision, bool lasting, struct sink *sink);
 
 /* Reads effects, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects; whether they fit a
- * table, table_accepts tells. The subject is borrowed. */
+ * table, table_accepts decides. The subject is borrowed. */
 bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *lasting);

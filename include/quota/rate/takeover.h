@@ -21,7 +21,7 @@ enum takeover {
     TAKEOVER_STATE = 2,   /* the state is another one than the stored numbers say */
 };
 
-/* Rule sets that are in force at different times, as a policy's: a stored rule of one of them that is not asked now is
+/* Rule sets that are in force at different times, as a policy's: a stored rule of one of them that is not in force is
  * no predecessor by place, since it will come back. */
 struct rule_parts {
     const struct rule_set *first;

@@ -16,7 +16,7 @@ struct verdict {
     int64_t limit;     /* capacity of the deciding rule, UNLIMITED = no bound */
     int64_t remaining; /* whole units available now under that rule, >= 0 or UNLIMITED */
     int64_t wait_us;   /* denied: until this very cost fits, NEVER_US = never; granted: until the caller may act */
-    int64_t reset_us;  /* until the deciding rule is as good as new */
+    int64_t reset_us;  /* until the deciding rule is fully replenished */
     int32_t rule;      /* index of the deciding rule; -1 where no rule decided (blocks, lists) */
 };
 

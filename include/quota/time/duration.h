@@ -1,11 +1,11 @@
-/* Time as numbers: instants and spans in whole microseconds, and the words users write them with.
+/* Time as numbers: instants and durations in whole microseconds, and the texts users write them as.
  *
  *     1970            now                         INSTANT_MAX_US (year 148108)
  *      |───────────────|──────────────────────────────|
  *      0        instant_us (int64)        anything later is "never"
  *
- * An instant is an int64 count of us since the Unix epoch; a span is shorter than DURATION_MAX_US. Both bounds
- * are far inside int64, so adding a span to an instant cannot wrap and products fit 128 bits (checked.h). */
+ * An instant is an int64 count of us since the Unix epoch; a duration is shorter than DURATION_MAX_US. Both bounds
+ * are far inside int64, so adding a duration to an instant cannot wrap and products fit 128 bits (checked.h). */
 #pragma once
 
 #include "quota/base/buffer.h"
@@ -22,11 +22,11 @@
 #define DURATION_MAX_US (INT64_C(1) << 58) /* about 9133 years: longer than any sane period or time to live */
 #define INSTANT_MAX_US  (INT64_C(1) << 62) /* the last instant that can be stored or waited for */
 
-/* Answer of a wait that has no end: the ask can never be admitted. */
+/* Answer of a wait that has no end: the request can never be admitted. */
 #define NEVER_US INT64_C(-1)
 
 /* `<n>us|ms|s|m|h|d|w`, a bare integer meaning seconds; the sign is kept.
- * False on anything else and on |span| > DURATION_MAX_US. */
+ * False on anything else and on |duration| > DURATION_MAX_US. */
 bool parse_duration(struct bytes text, int64_t *duration_us);
 
 /* Unix milliseconds (`1738335600000`), microseconds (`1738335600000000us`) or RFC 3339

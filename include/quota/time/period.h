@@ -8,7 +8,7 @@
  *
  * Days and longer are counted on the wall clock of the account's zone and then resolved (zone.h): in a gap the
  * boundary shifts forward, in an overlap the first occurrence counts, and where a whole local day does not exist two
- * boundaries coincide and there is no cycle between them: its number is left out. Hours and shorter are fixed spans
+ * boundaries coincide and there is no cycle between them: its number is left out. Hours and shorter are fixed durations
  * of time. Cycles are half-open [start, end) and tile all time, in every zone that a file can describe.
  *
  *     anniversary   boundary 0 is the anchor, to the microsecond, even the second time the clock shows that reading;
@@ -17,10 +17,9 @@
  *     CALENDAR      midnight, or when the day begins where there is none. Counted days begin with 1970-01-01, counted
  *                   weeks with the first FROM weekday on or after it, counted months with 1970 and the FROM month.
  *                   EOM: on the last day of those months
- *     … of spans    multiples of the span on a clock that always stands as the zone's did at the anchor
+ *     … of a fixed duration    multiples of it on a clock that always stands as the zone's did at the anchor
  *
- * The cycle of an instant is found in O(1): an estimate from the distance, then at most a few boundaries. Measured on
- * a core of an EPYC, -O2: 50 ns for a span, 90 to 260 ns in a zone's table, 220 to 420 ns by its yearly rule.
+ * The cycle of an instant is found in O(1): an estimate from the distance, then at most a few boundaries.
  *
  * Source: RFC 5545 3.3.10 for the words; the clamp to the month's last day as java.time.LocalDate.plusMonths. */
 #pragma once
@@ -45,7 +44,7 @@ enum period_unit {
 /* All zero but unit and count is a period of anniversaries. A field without a meaning is 0. */
 struct period {
     enum period_unit unit;
-    int64_t count;     /* 1 … PERIOD_COUNT_MAX; SPAN: us, 1 … DURATION_MAX_US; FOREVER: 1 */
+    int64_t count;     /* 1 … PERIOD_COUNT_MAX; FIXED: us, 1 … DURATION_MAX_US; FOREVER: 1 */
     bool calendar;     /* aligned to the calendar instead of the account's anchor; not FOREVER */
     bool end_of_month; /* MONTH: every boundary is on the last day of its month */
     int from_month;    /* calendar MONTH: a cycle begins in this month, 1 … 12; 0 = FROM says nothing, as 1 */
@@ -59,8 +58,8 @@ struct cycle {
 };
 
 /* Reads a period's word in any case: minute hour day week month quarter half-year (or halfyear) year forever, each with
- * a count in front if there is more than one (`3month`), or a duration (`90s`, `30d`: a fixed span). Not a bare number.
- * False, and *period untouched, on anything else. What CALENDAR, FROM and EOM say is added by the caller. */
+ * a count in front if there is more than one (`3month`), or a duration (`90s`, `30d`: always that long). Not a bare
+ * number. False, and *period untouched, on anything else. What CALENDAR, FROM and EOM say is added by the caller. */
 bool period_parse(struct bytes word, struct period *period);
 
 /* Reads what FROM says, which depends on the unit: for months the day `15` or month and day `04-06` (a day that month

@@ -13,7 +13,7 @@
  *     Berlin, 2025-03-30   01:59:59 │ 03:00:00      sun 02:00-03:00 never begins that day
  *     Berlin, 2025-10-26   02:59:59 │ 02:00:00      sun 02:00-03:00 lasts two hours
  *
- * Zones are given by name and found by whoever asks: the core reads no files. A name nobody knows here (no such
+ * Zones are given by name and found by the caller: the core reads no files. A name that is not known here (no such
  * tzdata) is an entry that does not match. */
 #pragma once
 
@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Entries of one policy: bounds the work of a call, which asks them in turn. */
+/* Entries of one policy: bounds the work of a call, which tries them in turn. */
 #define SCHEDULES_MAX 32
 
 #define SCHEDULE_DAYS_ALL    0x7fu

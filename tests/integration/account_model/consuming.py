@@ -133,7 +133,9 @@ class Consuming(Lifetime):
             self.post_to_logs(name, units)
         for limit in rates:
             limit.charge(units, self.now)
-        slot.rates.limits = rates or slot.rates.limits
+        if rates:
+            sleeping = slot.rates.adopted([limit.rule for limit in rates], self.now)[1]
+            slot.rates.limits, slot.rates.sleeping = rates, sleeping
         if hold:
             periods = tuple(rule.period for rule in entitlement.of(Limit))
             self.holds[hold] = Hold(name, granted, units, self.now, self.now, self.host.kept, periods)
