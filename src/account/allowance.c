@@ -19,13 +19,9 @@ struct allowance allowance_begin(int64_t limit, int64_t lead, bool cut)
     return allowance;
 }
 
-struct allowance allowance_join(int64_t limit, int64_t lead, bool cut, int64_t at, int64_t length)
+struct allowance allowance_join(int64_t limit, int64_t at)
 {
-    struct allowance allowance = {.limit = limit, .since = at};
-    bool counts = !cut && lead > 0 && limit > 0; /* an unlimited lead would count at the limit of now: it is no part */
-    if (counts) add_past(&allowance, limit, min_i64(lead, at), length);
-    allowance.past = limit == UNLIMITED && !cut ? at - min_i64(lead, at) : at;
-    return allowance;
+    return (struct allowance){.limit = limit, .since = at, .past = at};
 }
 
 void allowance_change(struct allowance *allowance, int64_t limit, int64_t at, int64_t length)
@@ -35,6 +31,8 @@ void allowance_change(struct allowance *allowance, int64_t limit, int64_t at, in
     if (allowance->limit != UNLIMITED) add_past(allowance, max_i64(allowance->limit, 0), time, length);
     allowance->since = until;
     allowance->limit = limit;
+    bool counts_nothing = allowance->past_units == 0 && allowance->past_rest == 0 && allowance->past == until;
+    if (limit == ABSENT && counts_nothing) *allowance = allowance_begin(ABSENT, 0, false); /* as if it was never there */
 }
 
 int64_t allowance_total(const struct allowance *allowance, int64_t length)

@@ -35,15 +35,6 @@ static void allowance_encode(const struct allowance *allowance, struct sink *sin
     sink_number(sink, allowance->past_rest);
 }
 
-static void lines_encode(const struct window *window, struct sink *sink)
-{
-    sink_number(sink, window->lines_count);
-    for (uint32_t i = 0; i < window->lines_count; i++) {
-        sink_number(sink, window->lines[i].generation);
-        sink_number(sink, window->lines[i].left);
-    }
-}
-
 void window_encode(const struct window *window, struct sink *sink)
 {
     const int64_t *numbers[RARE_NUMBERS];
@@ -51,7 +42,7 @@ void window_encode(const struct window *window, struct sink *sink)
     uint8_t mask = 0;
     for (int i = 0; i < RARE_NUMBERS; i++) mask = (uint8_t)(mask | (*numbers[i] != 0) << i);
     if (!allowance_is_plain(&window->allowance)) mask |= 1 << RARE_ALLOWANCE;
-    if (window->lines_count > 0) mask |= 1 << RARE_LINES;
+    if (window->lines.count > 0) mask |= 1 << RARE_LINES;
     sink_number(sink, (int64_t)window->period);
     sink_signed(sink, window->start_us);
     sink_number(sink, window->end_us == INT64_MAX ? 0 : window->end_us - window->start_us);
@@ -62,7 +53,7 @@ void window_encode(const struct window *window, struct sink *sink)
         if (mask >> i & 1) sink_number(sink, *numbers[i]);
     }
     if (mask >> RARE_ALLOWANCE & 1) allowance_encode(&window->allowance, sink);
-    if (mask >> RARE_LINES & 1) lines_encode(window, sink);
+    if (mask >> RARE_LINES & 1) refund_lines_encode(&window->lines, sink);
 }
 
 /* The cycle itself: period, start, length (0 = for ever). Answers the length. */
@@ -89,17 +80,6 @@ static void allowance_decode(struct cursor *cursor, int64_t length_us, struct al
     bool inside = allowance->since <= length_us && allowance->past <= allowance->since;
     bool rest = allowance->past_rest < length_us && allowance->past_units != INT64_MIN;
     if (!inside || !rest || allowance_is_plain(allowance)) cursor->bad = true;
-}
-
-static void lines_decode(struct cursor *cursor, struct window *window)
-{
-    int64_t before = -1;
-    window->lines_count = (uint32_t)cursor_number_between(cursor, 1, REFUND_LINES_MAX);
-    for (uint32_t i = 0; i < window->lines_count && !cursor->bad; i++) {
-        window->lines[i].generation = cursor_number_between(cursor, before + 1, INT64_MAX - 1);
-        window->lines[i].left = cursor_number(cursor);
-        before = window->lines[i].generation;
-    }
 }
 
 static void rare_numbers_decode(struct cursor *cursor, uint8_t mask, const int64_t *numbers[], int count)
@@ -135,7 +115,7 @@ void window_decode(struct cursor *cursor, uint8_t encoding, struct window *windo
         rare_numbers(window, numbers);
         rare_numbers_decode(cursor, mask, numbers, RARE_NUMBERS);
         if (mask >> RARE_ALLOWANCE & 1) allowance_decode(cursor, length_us, &window->allowance);
-        if (mask >> RARE_LINES & 1) lines_decode(cursor, window);
+        if (mask >> RARE_LINES & 1) refund_lines_decode(cursor, &window->lines);
     }
     bool sane = window->allowance.limit >= lowest && window->warned_bp <= ENTITLEMENT_PERCENT_MAX_BP &&
                 window->over_since_us <= INSTANT_MAX_US;
@@ -217,6 +197,7 @@ void account_status_decode(struct cursor *cursor, uint8_t encoding, struct accou
     if (!sane || (status->zone.size > 0 && !zone_name_valid(status->zone))) cursor->bad = true;
 }
 
+/* A count of 0 stands for one cycle with refund lines. */
 static void closed_encode(const struct closed_cycle *closed, struct sink *sink)
 {
     sink_signed(sink, closed->start_us);
@@ -226,7 +207,8 @@ static void closed_encode(const struct closed_cycle *closed, struct sink *sink)
     sink_number(sink, closed->refunded);
     sink_number(sink, closed->denied);
     sink_number(sink, closed->peak);
-    sink_number(sink, closed->count);
+    sink_number(sink, closed->lines.count > 0 ? 0 : closed->count);
+    if (closed->lines.count > 0) refund_lines_encode(&closed->lines, sink);
 }
 
 static void closed_decode(struct cursor *cursor, struct closed_cycle *closed)
@@ -240,7 +222,10 @@ static void closed_decode(struct cursor *cursor, struct closed_cycle *closed)
     closed->refunded = cursor_number(cursor);
     closed->denied = cursor_number(cursor);
     closed->peak = cursor_number(cursor);
-    closed->count = cursor_number_between(cursor, 1, length_us);
+    closed->count = cursor_number_between(cursor, 0, length_us);
+    closed->lines.count = 0;
+    if (closed->count == 0) refund_lines_decode(cursor, &closed->lines);
+    closed->count = max_i64(closed->count, 1);
     bool idle = closed->used == 0 && closed->refunded == 0 && closed->denied == 0 && closed->peak == 0;
     if (closed->limit < UNLIMITED || (closed->count > 1 && !idle)) cursor->bad = true;
 }

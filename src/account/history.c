@@ -47,17 +47,19 @@ static int64_t step_from(int64_t from_us, int64_t step_us)
     return (int64_t)((uint64_t)from_us + (uint64_t)step_us);
 }
 
+/* A count of 0 stands for one cycle with refund lines. */
 static void entry_write(const struct closed_cycle *entry, int64_t before_us, struct sink *sink)
 {
     sink_signed(sink, step_between(before_us, entry->start_us));
     sink_number(sink, entry->end_us - entry->start_us);
     sink_signed(sink, entry->limit);
-    sink_number(sink, entry->count);
+    sink_number(sink, entry->lines.count > 0 ? 0 : entry->count);
     if (entry->count > 1) return;
     sink_number(sink, entry->used);
     sink_number(sink, entry->refunded);
     sink_number(sink, entry->denied);
     sink_number(sink, entry->peak);
+    if (entry->lines.count > 0) refund_lines_encode(&entry->lines, sink);
 }
 
 /* Marks the cursor bad where the bytes are no sane entry; reads on from an entry that ends at `before_us`. */
@@ -67,12 +69,15 @@ static struct closed_cycle entry_read(struct cursor *cursor, int64_t before_us)
     bool fits = add_checked(entry.start_us, cursor_number(cursor), &entry.end_us);
     entry.limit = cursor_signed(cursor);
     entry.count = cursor_number(cursor);
+    bool has_lines = entry.count == 0;
+    if (has_lines) entry.count = 1;
     if (entry.count == 1) {
         entry.used = cursor_number(cursor);
         entry.refunded = cursor_number(cursor);
         entry.denied = cursor_number(cursor);
         entry.peak = cursor_number(cursor);
     }
+    if (has_lines) refund_lines_decode(cursor, &entry.lines);
     if (!fits || !is_sane(&entry)) cursor->bad = true;
     return entry;
 }
@@ -230,6 +235,7 @@ bool history_amend(struct history **history, const struct closed_cycle *cycle)
     unpacked.entries[at].used = cycle->used;
     unpacked.entries[at].refunded = cycle->refunded;
     unpacked.entries[at].peak = cycle->peak;
+    unpacked.entries[at].lines = cycle->lines;
     *history = pack(*history, &unpacked);
     return true;
 }

@@ -19,7 +19,7 @@ static struct slot_optional *slot_optional_of(struct slot *slot)
 static bool window_is_plain(const struct window *window)
 {
     return allowance_is_plain(&window->allowance) && window->debt == 0 && window->refunded == 0 &&
-           window->denied == 0 && window->over_since_us == 0 && window->lines_count == 0 &&
+           window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0 &&
            window->peak == window->used;
 }
 

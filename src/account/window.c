@@ -34,9 +34,9 @@ struct window window_begin(const struct quota_rule *rule, const struct cycle *cy
 struct window window_join(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us, int64_t at_us)
 {
     struct window window = window_of(rule, cycle);
-    int64_t at = at_us - window.start_us, lead = lead_of(&window, anchor_us);
-    if (at <= lead || window.end_us == INT64_MAX) return window_begin(rule, cycle, anchor_us);
-    window.allowance = allowance_join(rule->limit, lead, rule->prorate, at, length_of(&window));
+    int64_t at = at_us - window.start_us;
+    if (at <= 0 || window.end_us == INT64_MAX) return window_begin(rule, cycle, anchor_us);
+    window.allowance = allowance_join(rule->limit, at);
     return window;
 }
 
@@ -54,7 +54,7 @@ bool window_is_idle(const struct window *window)
 
 bool window_is_fresh(const struct window *window, const struct window *begun)
 {
-    return window_is_idle(window) && window->debt == 0 && window->lines_count == 0 && window->over_since_us == 0 &&
+    return window_is_idle(window) && window->debt == 0 && window->lines.count == 0 && window->over_since_us == 0 &&
            window->warned_bp == 0 && memcmp(&window->allowance, &begun->allowance, sizeof(begun->allowance)) == 0;
 }
 
@@ -155,119 +155,48 @@ static int64_t give_back(struct window *window, int64_t units)
     return units;
 }
 
-/* The line that bounds what was this generation consumed, or NULL. */
-static struct refund_line *line_of(struct window *window, int64_t generation)
-{
-    for (uint32_t i = 0; i < window->lines_count; i++) {
-        if (generation <= window->lines[i].generation) return &window->lines[i];
-    }
-    return NULL;
-}
-
 int64_t window_refund(struct window *window, int64_t units, int64_t generation)
 {
-    struct refund_line *line = line_of(window, generation);
-    int64_t returned = min_i64(units, window->used);
-    if (line) {
-        returned = min_i64(returned, line->left);
-        line->left -= returned;
-    }
-    return give_back(window, returned);
-}
-
-/* One line more behind all others. Where there are too many the two oldest become one, of what both leave; two that
- * leave nothing are one in any case. */
-static void draw_line(struct window *window, int64_t generation, int64_t left)
-{
-    struct refund_line *lines = window->lines;
-    if (window->lines_count > 0 && left == 0 && lines[window->lines_count - 1].left == 0) {
-        lines[window->lines_count - 1].generation = generation;
-        return;
-    }
-    if (window->lines_count == REFUND_LINES_MAX) {
-        lines[1].left = add_clamped(lines[0].left, lines[1].left);
-        memmove(lines, lines + 1, --window->lines_count * sizeof(*lines));
-    }
-    lines[window->lines_count++] = (struct refund_line){generation, left};
+    return give_back(window, refund_lines_return(&window->lines, min_i64(units, window->used), generation));
 }
 
 int64_t window_refund_unnamed(struct window *window, int64_t units, int64_t generation)
 {
-    int64_t returned = min_i64(units, window->used), rest = returned, newer = window->used;
-    for (uint32_t i = 0; i < window->lines_count; i++) newer -= min_i64(newer, window->lines[i].left);
-    int64_t of_newer = min_i64(newer, rest);
-    rest -= of_newer;
-    for (uint32_t i = window->lines_count; i-- > 0 && rest > 0;) {
-        int64_t of_line = min_i64(window->lines[i].left, rest);
-        window->lines[i].left -= of_line;
-        rest -= of_line;
-    }
-    if (returned > 0) draw_line(window, generation, newer - of_newer);
+    int64_t returned = min_i64(units, window->used);
+    refund_lines_return_newest(&window->lines, returned, window->used, generation);
     return give_back(window, returned);
-}
-
-/* Nothing that was consumed up to this generation can come back. */
-static void draw_last_line(struct window *window, int64_t generation)
-{
-    memset(window->lines, 0, sizeof(window->lines));
-    window->lines[0].generation = generation;
-    window->lines_count = 1;
 }
 
 void window_set_used(struct window *window, int64_t used, int64_t generation, int64_t now_us)
 {
-    draw_last_line(window, generation);
+    refund_lines_seal(&window->lines, generation);
     window->used = window->over_since_us = window->warned_bp = 0;
     window_charge(window, used, 0, now_us);
 }
 
 void window_reset(struct window *window, int64_t generation)
 {
-    if (window->peak > 0 || window->used > 0) draw_last_line(window, generation);
+    if (window->peak > 0 || window->used > 0) refund_lines_seal(&window->lines, generation);
     window->used = window->debt = window->refunded = window->denied = window->peak = 0;
     window->over_since_us = window->warned_bp = 0;
 }
 
 /* ---- changes of the plan --------------------------------------------------------------------------------- */
 
-static bool allowance_equal(const struct allowance *left, const struct allowance *right)
-{
-    return memcmp(left, right, sizeof(*left)) == 0;
-}
-
-/* The allowance of a LIMIT that the window gets at `at`, or has from the beginning on where the account began then. */
-static struct allowance first_allowance(const struct window *window, const struct quota_rule *rule, int64_t lead,
-                                        int64_t at, bool joins)
+/* The allowance of a LIMIT that the window has had since the account began. */
+static struct allowance whole_allowance(const struct quota_rule *rule, int64_t lead)
 {
     if (!rule) return allowance_begin(ABSENT, 0, false);
-    if (joins) return allowance_join(rule->limit, lead, rule->prorate, at, length_of(window));
     return allowance_begin(rule->limit, rule->prorate ? lead : 0, rule->prorate);
 }
 
-/* Changes at one instant leave what the last of them alone would: a LIMIT that the window got at this very instant, or
- * that the account began with at this very instant, has no part yet, and so its successor is the first. */
-static bool replace_first(struct window *window, const struct quota_rule *before, const struct quota_rule *rule,
-                          int64_t lead, int64_t at)
-{
-    for (int joins = 0; joins < 2; joins++) {
-        if (!joins && (lead == 0 || at != lead)) continue;
-        struct allowance first = first_allowance(window, before, lead, at, joins);
-        if (!allowance_equal(&window->allowance, &first)) continue;
-        bool never_had = !before && joins;
-        window->allowance = first_allowance(window, rule, lead, at, joins || never_had);
-        return true;
-    }
-    return false;
-}
-
-void window_change_limit(struct window *window, const struct quota_rule *before, const struct quota_rule *rule,
-                         enum window_change change, int64_t anchor_us, int64_t at_us)
+void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
+                         int64_t anchor_us, int64_t at_us)
 {
     int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, 0);
-    bool whole = change == WINDOW_FULL || window->end_us == INT64_MAX;
-    if (whole) {
-        window->allowance = first_allowance(window, rule, lead, 0, false);
-    } else if (!replace_first(window, before, rule, lead, at)) {
+    if (change == WINDOW_FULL || window->end_us == INT64_MAX) {
+        window->allowance = whole_allowance(rule, lead);
+    } else {
         allowance_change(&window->allowance, rule ? rule->limit : ABSENT, at, length_of(window));
     }
 }

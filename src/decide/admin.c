@@ -138,6 +138,7 @@ static enum account_fault open_again(struct account_view *view, const struct ope
         account_view_change_plan(view, plan, SWITCH_HOW_FULL);
         status->state = ACCOUNT_ACTIVE;
         status->suspended_until_us = 0;
+        status->opened_us = view->now_us == status->anchor_us ? 0 : view->now_us;
     }
     status->expires_us = expires_us;
     status->then = then;
@@ -423,9 +424,7 @@ static void forget_future(const struct account_view *account, struct resource_vi
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        if (view->windows[i].start_us > account->clock_us) continue;
-        view->fresh[kept] = view->fresh[i];
-        view->windows[kept++] = view->windows[i];
+        if (view->windows[i].start_us <= account->clock_us) resource_view_move_window(view, kept++, i);
     }
     view->windows_count = kept;
 }
@@ -474,6 +473,17 @@ static void emit_rewound(const struct account_view *view, struct account_decisio
     if (view->now_us > view->clock_us && view->clock_us > 0) change_encode(&change, &decision->changes);
 }
 
+/* A resource that nobody has used yet: nothing is to be done, but it has to be there. */
+static enum account_fault reset_unused(const struct account_view *account, const struct correct_request *request)
+{
+    struct resource_view view;
+    resource_view_begin(account, request->resource, &view);
+    enum account_fault fault = resource_view_settle(account, &view, NULL);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (!view.entitlement) return ACCOUNT_FAULT_RESOURCE;
+    return request->period == 0 ? ACCOUNT_FAULT_NONE : check_period(&view, request);
+}
+
 void reset_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
                   const struct admin_action *action, struct account_decision *decision)
 {
@@ -484,12 +494,7 @@ void reset_decide(const struct account *account, const struct account_host *host
     decision->fault_subject = request->resource;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     bool unknown = fault == ACCOUNT_FAULT_NONE && request->resource.size > 0 && slot < 0;
-    if (unknown) {
-        struct resource_view resource;
-        resource_view_begin(&view, request->resource, &resource);
-        fault = resource_view_settle(&view, &resource, NULL);
-        if (fault == ACCOUNT_FAULT_NONE && !resource.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
-    }
+    if (unknown) fault = reset_unused(&view, request);
     if (fault == ACCOUNT_FAULT_NONE && !unknown) {
         fault = reset(&view, request, decision);
         emit_act(&view, AUDIT_RESET, slot, 0, action, decision);

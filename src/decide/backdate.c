@@ -118,15 +118,15 @@ void backdate_charge(const struct account_view *account, struct resource_view *v
     }
 }
 
-int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
-                        const struct charged *charged, struct sink *changes)
+int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t units,
+                        const struct taken_from *from, struct sink *changes)
 {
     struct past_cycle found[SLOT_HISTORIES_MAX];
     int64_t most = 0;
-    uint32_t count = past_cycles(account, view, at_us, charged, changes, found);
+    uint32_t count = past_cycles(account, view, from->taken_us, from->charged, changes, found);
     for (uint32_t i = 0; i < count; i++) {
         struct closed_cycle after = found[i].closed;
-        int64_t returned = min_i64(units, after.used);
+        int64_t returned = refund_lines_return(&after.lines, min_i64(units, after.used), from->generation);
         if (returned == 0) continue;
         after.used -= returned;
         after.refunded = add_clamped(after.refunded, returned);

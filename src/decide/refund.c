@@ -146,7 +146,7 @@ static enum account_fault give_back(struct refund *refund, const struct taken_fr
 {
     struct demand *demand = &refund->demand;
     struct sink *changes = &refund->decision->changes;
-    *most = backdate_refund(refund->account, &refund->view, from->taken_us, units, from->charged, changes);
+    *most = backdate_refund(refund->account, &refund->view, units, from, changes);
     *most = max_i64(*most, give_back_to_sleepers(refund, units, from));
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         struct position *position = &demand->positions[i];
@@ -236,9 +236,8 @@ static enum account_fault refund_unnamed(struct refund *refund)
         if (position->meter == &meter_cycle) position->meter->give_back_newest(position, units, &decision->changes);
     }
     decision->result.refund.remaining = remaining(refund);
-    if (amount == 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = emit_resource(refund->account, &refund->view, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (fault != ACCOUNT_FAULT_NONE || amount == 0) return fault;
     emit_generation(&refund->view, &decision->changes);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         struct position *position = &demand->positions[i];
@@ -292,39 +291,42 @@ static enum account_fault remember(const struct refund *refund)
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Nothing was ever used of it, so nothing comes back. */
-static enum account_fault refund_unused(struct refund *refund)
+/* The resource and the account, as time alone has left them. */
+static enum account_fault settle(struct refund *refund)
 {
-    enum account_fault fault = resource_view_settle(refund->account, &refund->view, NULL);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (!refund->view.entitlement) return ACCOUNT_FAULT_RESOURCE;
+    struct sink *changes = &refund->decision->changes;
+    enum account_fault fault =
+        emit_account(refund->account, (struct resource_names){&refund->request->resource, 1}, changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = resource_view_settle(refund->account, &refund->view, changes);
+    refund->demand.positions_count = 0;
+    if (fault != ACCOUNT_FAULT_NONE || !refund->view.entitlement) return fault;
     demand_begin(&refund->demand, refund->account, &refund->view, refund->request->amount);
-    refund->decision->result.refund.lost = refund->request->amount;
-    refund->decision->result.refund.remaining = demand_available(&refund->demand);
-    if (refund->request->of.size == 0) return ACCOUNT_FAULT_NONE;
-    refund->decision->fault_subject = refund->request->of;
-    return ACCOUNT_FAULT_NO_SUCH_ID;
+    return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault refund_used(struct refund *refund)
+/* Nothing came back, and no id asks to remember that: nothing is written. */
+static bool changes_nothing(const struct refund *refund)
+{
+    const struct refund_request *request = refund->request;
+    return request->of.size == 0 && request->id.size == 0 && refund->decision->result.refund.refunded == 0;
+}
+
+static enum account_fault give_or_lose(struct refund *refund)
 {
     const struct refund_request *request = refund->request;
     struct account_decision *decision = refund->decision;
-    struct resource_names own = {&request->resource, 1};
-    enum account_fault fault = emit_account(refund->account, own, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) {
-        fault = resource_view_settle(refund->account, &refund->view, &decision->changes);
-    }
+    enum account_fault fault = settle(refund);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    refund->demand.positions_count = 0;
-    if (refund->view.entitlement) demand_begin(&refund->demand, refund->account, &refund->view, request->amount);
-    if (request->of.size == 0 && !refund->view.entitlement) return ACCOUNT_FAULT_RESOURCE;
+    bool could_be_used = refund->view.index >= 0 && request->of.size > 0;
+    if (!refund->view.entitlement && !could_be_used) return ACCOUNT_FAULT_RESOURCE;
     fault = request->of.size > 0 ? refund_named(refund) : refund_unnamed(refund);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (request->of.size == 0 && decision->result.refund.refunded == 0) {
+    if (changes_nothing(refund)) {
         decision->changes.size = 0;
         return ACCOUNT_FAULT_NONE;
     }
+    fault = emit_slot(refund->account, &refund->view, &decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     emit_audit(refund->account, AUDIT_REFUND, refund->view.index, decision->result.refund.refunded, request->actor,
                request->reason, &decision->changes);
     return request->id.size > 0 ? remember(refund) : ACCOUNT_FAULT_NONE;
@@ -339,9 +341,7 @@ static enum account_fault refund(struct account_view *account, const struct refu
     refund.decision = decision;
     decision->fault_subject = request->resource;
     resource_view_begin(account, request->resource, &refund.view);
-    if (refund.view.index < 0) return refund_unused(&refund);
-    if (replay(&refund)) return decision->fault;
-    return refund_used(&refund);
+    return refund.view.index >= 0 && replay(&refund) ? decision->fault : give_or_lose(&refund);
 }
 
 void refund_decide(const struct account *account, const struct account_host *host, const struct refund_request *request,

@@ -174,7 +174,7 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         bool ran = window->start_us <= made_us && made_us < window->end_us;
         bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
         if (!ran && (!counts || !backdate_has_joined(view, window->period, made_us, changes))) continue;
-        if (ran && !counts && view->fresh[i]) continue;
+        if (ran && !counts && view->unused[i]) continue;
         if (!window_charge(window, units, 0, made_us)) return ACCOUNT_FAULT_OVERFLOW;
         if (view->entitlement) window_warn(window, view->entitlement);
     }

@@ -17,7 +17,7 @@ static const struct window *find_period(const struct window *windows, uint32_t c
 static bool needs_storing(const struct resource_view *view, uint32_t index)
 {
     const struct window *window = &view->windows[index];
-    return !view->fresh[index] || !window_is_idle(window) || window->lines_count > 0 || window->debt > 0;
+    return !view->fresh[index] || !window_is_idle(window) || window->lines.count > 0 || window->debt > 0;
 }
 
 /* Windows that went, before those that came: there is always room. */
@@ -38,9 +38,8 @@ static bool equal_but_count(const struct window *left, const struct window *righ
 {
     return left->start_us == right->start_us && left->end_us == right->end_us && left->debt == right->debt &&
            left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
-           left->warned_bp == right->warned_bp && left->lines_count == right->lines_count &&
-           memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0 &&
-           memcmp(left->lines, right->lines, left->lines_count * sizeof(left->lines[0])) == 0;
+           left->warned_bp == right->warned_bp && refund_lines_equal(&left->lines, &right->lines) &&
+           memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0;
 }
 
 /* Most requests only count: no more is written then than the count. False where that is not enough. */

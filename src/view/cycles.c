@@ -28,6 +28,7 @@ static void close_window(const struct cycle_cursor *cursor, const struct window 
                                   .denied = window->denied,
                                   .peak = window->peak,
                                   .count = 1};
+    if (window->used > 0) closed.lines = window->lines;
     emit_closed(cursor, window->period, closed);
 }
 
@@ -57,10 +58,15 @@ static void close_idle(const struct cycle_cursor *cursor, const struct window *w
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
 {
     struct resource_view *view = cursor->view;
+    uint32_t kept = 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        if (!view->fresh[i]) close_window(cursor, &view->windows[i], at_us);
+        if (view->windows[i].start_us < at_us) {
+            if (!view->unused[i]) close_window(cursor, &view->windows[i], at_us);
+            continue;
+        }
+        resource_view_move_window(view, kept++, i);
     }
-    view->windows_count = 0;
+    view->windows_count = kept;
 }
 
 /* ---- rolling --------------------------------------------------------------------------------------------- */
@@ -123,12 +129,9 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
     enum account_fault fault = cycle_cursor_zone(cursor);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        struct window window = view->windows[i];
-        bool fresh = view->fresh[i], ended = at_us >= window.end_us;
-        if (fresh && ended) continue; /* nothing has happened in it: it is begun again where it is needed */
-        if (!roll_past_anchor(cursor, &window, at_us)) continue;
-        view->fresh[kept] = fresh;
-        view->windows[kept++] = window;
+        struct window *window = &view->windows[i];
+        if (view->unused[i] && at_us >= window->end_us) continue; /* it is begun again where it is needed */
+        if (roll_past_anchor(cursor, window, at_us)) resource_view_move_window(view, kept++, i);
     }
     view->windows_count = kept;
     return ACCOUNT_FAULT_NONE;
@@ -154,16 +157,13 @@ static void drop_sleeper(struct resource_view *view)
     }
     if (drop == view->windows_count) drop = 0; /* cannot be: at most half of them can hold */
     --view->windows_count;
-    for (uint32_t i = drop; i < view->windows_count; i++) {
-        view->windows[i] = view->windows[i + 1];
-        view->fresh[i] = view->fresh[i + 1];
-    }
+    for (uint32_t i = drop; i < view->windows_count; i++) resource_view_move_window(view, i, i + 1);
 }
 
 struct window *cycles_add_window(struct resource_view *view)
 {
     if (view->windows_count == SLOT_WINDOWS_MAX) drop_sleeper(view);
-    view->fresh[view->windows_count] = true;
+    view->fresh[view->windows_count] = view->unused[view->windows_count] = true;
     return &view->windows[view->windows_count++];
 }
 

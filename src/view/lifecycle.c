@@ -105,7 +105,7 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     for (uint32_t i = 0; i < view->windows_count; i++) {
         uint64_t period = view->windows[i].period;
         const struct quota_rule *rule = entitlement_limit(after, period), *was = entitlement_limit(before, period);
-        if (rule || was) window_change_limit(&view->windows[i], was, rule, change, timeline->cursor.anchor_us, at_us);
+        if (rule || was) window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
@@ -154,6 +154,7 @@ static enum account_fault deferred_until(struct timeline *timeline, int64_t set_
 {
     const struct entitlement *granted = resource_view_granted(timeline->cursor.view);
     int64_t longest_us = 0;
+    set_us = max_i64(set_us, timeline->cursor.anchor_us); /* no cycle ran before */
     *end_us = set_us;
     for (uint32_t i = 0; granted && i < granted->rules_count; i++) {
         const struct quota_rule *rule = &granted->rules[i];
@@ -201,13 +202,13 @@ struct restart_debts {
     int64_t debts[SLOT_WINDOWS_MAX];
 };
 
-static void collect_debts(const struct resource_view *view, struct restart_debts *debts)
+static void collect_debts(const struct resource_view *view, int64_t at_us, struct restart_debts *debts)
 {
     debts->count = 0;
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
         int64_t debt = window_debt_after(window, view->entitlement, window_full_limit(window), 1);
-        if (debt == 0) continue;
+        if (debt == 0 || window->start_us >= at_us) continue;
         debts->periods[debts->count] = window->period;
         debts->debts[debts->count++] = debt;
     }
@@ -219,13 +220,13 @@ static enum account_fault begin_after_restart(struct timeline *timeline, const s
 {
     struct resource_view *view = timeline->cursor.view;
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
+    bool repays = view->entitlement && view->entitlement->repay;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        for (uint32_t k = 0; view->entitlement->repay && k < debts->count; k++) {
+        for (uint32_t k = 0; repays && k < debts->count; k++) {
             if (debts->periods[k] == view->windows[i].period) view->windows[i].debt = debts->debts[k];
         }
         if (view->windows[i].start_us >= at_us) continue;
-        view->windows[i].lines_count = 1;
-        view->windows[i].lines[0] = (struct refund_line){.generation = view->generation, .left = 0};
+        refund_lines_seal(&view->windows[i].lines, view->generation);
     }
     return fault;
 }
@@ -236,7 +237,7 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
     bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
     struct restart_debts debts;
-    if (restarts) collect_debts(view, &debts);
+    if (restarts) collect_debts(view, at_us, &debts);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
     timeline->cursor.anchor_us = change->anchor_us;
     const struct plan_entry *entry = plan_find(change->plan, view->resource);

@@ -5,6 +5,13 @@
 #include "quota/view/cycles.h"
 #include "quota/view/lifecycle.h"
 
+/* Cycles are remembered from the first in which anything was used. */
+static bool was_never_used(const struct slot *slot, const struct window *window)
+{
+    return window_is_idle(window) && window->lines.count == 0 && window->debt == 0 &&
+           !slot_history(slot, window->period);
+}
+
 void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view)
 {
     const struct account *stored = account->account;
@@ -21,6 +28,7 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     for (uint32_t i = 0; i < view->windows_count; i++) {
         view->windows[i] = slot_window(view->stored, i);
         view->fresh[i] = false;
+        view->unused[i] = was_never_used(view->stored, &view->windows[i]);
     }
     if (!view->override) {
         view->entitlement = resource_view_granted(view);

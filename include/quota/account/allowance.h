@@ -31,8 +31,8 @@ struct allowance {
 /* The whole cycle at one limit. `lead`: time in it before the account began, which counts 0 where `cut`. */
 struct allowance allowance_begin(int64_t limit, int64_t lead, bool cut);
 
-/* Of a LIMIT that the account gets at `at` for the first time: until then it counts 0, but for the lead. */
-struct allowance allowance_join(int64_t limit, int64_t lead, bool cut, int64_t at, int64_t length);
+/* Of a LIMIT that the account gets at `at` for the first time: everything before counts 0. */
+struct allowance allowance_join(int64_t limit, int64_t at);
 
 /* A prorated change: `limit` holds from `at` on. What lies before the running part's beginning counts as that. */
 void allowance_change(struct allowance *allowance, int64_t limit, int64_t at, int64_t length);

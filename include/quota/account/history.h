@@ -22,7 +22,7 @@
  * most 64 entries, change those and pack them again. That takes some microseconds, once a cycle. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/account/refund_lines.h"
 #include "quota/rate/verdict.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +36,7 @@ struct closed_cycle {
     int64_t limit;                        /* >= 0 or UNLIMITED */
     int64_t used, refunded, denied, peak; /* >= 0 */
     int64_t count;                        /* 1 … end - start */
+    struct refund_lines lines;            /* of what was used: what of it can still come back */
 };
 
 struct history;

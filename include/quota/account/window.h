@@ -10,23 +10,16 @@
  *
  * REPAY: the next cycle begins with debt = max(debt + used - limit, 0), n idle cycles later n - 1 limits less.
  *
- * Refunds: units may come back once. RESET, SET and refunds that name no consumption each begin a new generation of the
- * resource's consumptions, and draw a line: what the generations before it consumed can give back at most what the line
- * leaves (struct refund_line). Time would not do: everything can happen at one instant.
+ * Units may come back once: refund_lines.h.
  *
  * Pure numbers; which cycle follows is the caller's to say (period.h). */
 #pragma once
 
 #include "quota/account/allowance.h"
 #include "quota/account/entitlement.h"
+#include "quota/account/refund_lines.h"
 
-#define NOT_COVERED      INT64_C(-3) /* as cover: no override stands above the plan's limit */
-#define REFUND_LINES_MAX 3
-
-/* Of what was consumed in generations up to this one, and after the line before it, `left` units can still come back. */
-struct refund_line {
-    int64_t generation, left;
-};
+#define NOT_COVERED INT64_C(-3) /* as cover: no override stands above the plan's limit */
 
 struct window {
     uint64_t period;                /* period_code */
@@ -38,8 +31,7 @@ struct window {
     int64_t refunded, denied, peak; /* units given back; requests refused since the first unit; most used + held */
     int64_t over_since_us;          /* when used first went beyond the limit; 0 = not in this cycle yet (GRACE) */
     int64_t warned_bp;              /* the highest threshold that has fired; 0 = none */
-    uint32_t lines_count;           /* refund lines, the oldest first */
-    struct refund_line lines[REFUND_LINES_MAX];
+    struct refund_lines lines;
 };
 
 /* A cycle nobody has used yet, under the plan's `rule` from its start on. `anchor_us`: when the account began. */
@@ -95,9 +87,9 @@ enum window_change {
     WINDOW_PRORATE, /* a new part of the cycle */
 };
 
-/* The plan's limit, until now that of `before`, becomes that of `rule` at `at_us` (NULL = the plan has no such LIMIT). */
-void window_change_limit(struct window *window, const struct quota_rule *before, const struct quota_rule *rule,
-                         enum window_change change, int64_t anchor_us, int64_t at_us);
+/* The plan's limit becomes that of `rule` at `at_us` (NULL = the plan has no such LIMIT any more). */
+void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
+                         int64_t anchor_us, int64_t at_us);
 
 /* Lets thresholds that the limit has been lifted above fire again. */
 void window_lower_warnings(struct window *window, const struct entitlement *entitlement);

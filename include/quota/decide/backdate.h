@@ -24,9 +24,9 @@ uint32_t past_cycles(const struct account_view *account, const struct resource_v
 void backdate_charge(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
                      struct sink *changes);
 
-/* Takes units back into the closed cycles of an instant; answers the most that one of them took. */
-int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
-                        const struct charged *charged, struct sink *changes);
+/* Takes units back into the closed cycles of the instant at which they were taken; answers the most that one took. */
+int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t units,
+                        const struct taken_from *from, struct sink *changes);
 
 /* Does this period have a cycle at the instant that is known: running, or closed and kept? And may there have been one
  * that is forgotten? If neither, the LIMIT has joined since. */

@@ -29,7 +29,7 @@ enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitl
 /* After a prorated change: windows whose allowance the rules alone would not begin again are fresh no more. */
 void cycles_keep_changed(const struct cycle_cursor *cursor);
 
-/* Closes every running cycle at `at_us`, before its end: no window is left. */
+/* Closes at `at_us` every running cycle that began before, ahead of its end. */
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
 
 /* The place for one window more, not filled in yet. */

@@ -23,8 +23,9 @@ struct resource_view {
     int64_t generation; /* of consumptions (window.h) */
     uint32_t windows_count;
     struct window windows[SLOT_WINDOWS_MAX];
-    bool fresh[SLOT_WINDOWS_MAX]; /* not stored */
-    struct entitlement merged;    /* where an override changes what the plan grants */
+    bool fresh[SLOT_WINDOWS_MAX];  /* not stored: the rules alone begin it again */
+    bool unused[SLOT_WINDOWS_MAX]; /* nothing was ever used under its LIMIT: it ends without an entry in the history */
+    struct entitlement merged;     /* where an override changes what the plan grants */
 };
 
 /* What the plan alone grants; NULL = nothing. */
@@ -39,6 +40,15 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
 /* The resource as it is now. Cycles that have closed meanwhile go to `closed` as changes (NULL = nobody asks). */
 enum account_fault resource_view_settle(const struct account_view *account, struct resource_view *view,
                                         struct sink *closed);
+
+/* Puts the window at `from` where the one at `to` was. */
+static inline void resource_view_move_window(struct resource_view *view, uint32_t to, uint32_t from)
+{
+    if (to == from) return;
+    view->windows[to] = view->windows[from];
+    view->fresh[to] = view->fresh[from];
+    view->unused[to] = view->unused[from];
+}
 
 /* The window of a LIMIT of the entitlement; it is there once the view has settled. */
 struct window *resource_view_window(struct resource_view *view, const struct quota_rule *rule);

@@ -165,6 +165,8 @@ class Account(Ledger):
         self.not_closed()
         if self.clock < self.now:
             raise Silent("RESET forgets instants that lie ahead of the clock")
+        if name and name not in self.slots and len(self.parts.get(name, [])) > 1:
+            raise Silent("a resource that was never used, though a change of plan may have been stored for it")
         if name and not self.entitlement(name) and name not in self.slots:
             raise Refused("NORESOURCE")
         if period:

@@ -28,12 +28,15 @@ class Ledger(Consuming):
                 raise Refused("IDCONFLICT")
             return record.reply
         if not self.entitlement(name) and name not in self.slots:
+            if of and name in self.parts:
+                raise Silent("NORESOURCE or NOSUCHID: a change of plan may have been stored for what was never used")
             raise Refused("NORESOURCE")
         refunded, lost = self.refund_named(name, amount, of) if of else self.refund_unnamed(name, amount)
         reply = [refunded, lost, self.remaining(name)]
-        if refunded or lost:
+        if refunded or of or id:
             self.note("refund", name, refunded)
             if id:
+                self.slot(name)
                 self.remember(key, asked, reply)
         return reply
 
@@ -221,12 +224,13 @@ class Ledger(Consuming):
         self.give_back_to_rates(name, max(hold.units - units, 0), hold.made)
 
     def places_of(self, hold):
-        """Its own cycles, and of every LIMIT that has joined since the cycle of that instant, or the running one."""
+        """Every cycle that ran then (also under a LIMIT that slept), and of a LIMIT that has joined since the cycle of
+        that instant, or the running one."""
         slot, entitlement = self.slots[hold.resource], self.entitlement(hold.resource)
         there = {cycle.period for cycle in [*slot.past, *slot.windows.values()] if cycle.start <= hold.made < cycle.end}
-        places = {period: hold.made for period in hold.periods if period in there}
+        places = {period: hold.made for period in there}
         for rule in entitlement.of(Limit) if entitlement else []:
-            if rule.period not in hold.periods:
+            if rule.period not in places and rule.period not in hold.periods:
                 window = slot.windows.setdefault(rule.period, self.window(hold.resource, rule))
                 known = rule.period in there or window.start <= hold.made
                 places[rule.period] = hold.made if known else self.now

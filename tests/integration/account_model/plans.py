@@ -81,7 +81,7 @@ class Host:
         if not plan or not plan.resources.get(resource):
             return 0
         before = plan.counter, len(plan.resources[resource])
-        if plan.entitlement(resource, now) or plan.newest(resource, now) is None:
+        if plan.entitlement(resource, now):
             plan.add(resource, None, "FULL", None, now)
         else:
             plan.resources[resource] = [one for one in plan.resources[resource] if one.in_force(now)]

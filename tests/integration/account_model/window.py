@@ -13,13 +13,16 @@ from model import Key
 BY_INSTANT = False  # True: what was charged at the very instant of a mark counts as before it, also if it came after
 
 
+MARKS = 3  # of a cycle at once
+
+
 def position(sequence, now):
     return now if BY_INSTANT else sequence
 
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
-    """What may yet be given back. A mark: all that was charged up to this place can together get back so much."""
+    """What may yet be given back. A mark: of what was charged between the mark before it and this one, so much."""
 
     marks: tuple = ()  # (position, left), oldest first
     fresh: int = 0  # charged after the last mark, and not given back
@@ -28,19 +31,27 @@ class Ledger:
         return dataclasses.replace(self, fresh=self.fresh + units)
 
     def may_return(self, at):
-        return min([left for mark, left in self.marks if mark >= at], default=None)
+        return next((left for mark, left in self.marks if mark >= at), None)
 
     def returned(self, at, units):
         """A named refund of what was charged at that place."""
-        marks = tuple((mark, left - units if mark >= at else left) for mark, left in self.marks)
-        after = not marks or at > marks[-1][0]
-        return Ledger(marks, max(self.fresh - units, 0) if after else self.fresh)
+        if self.may_return(at) is None:
+            return dataclasses.replace(self, fresh=max(self.fresh - units, 0))
+        place = next(i for i, (mark, _) in enumerate(self.marks) if mark >= at)
+        marks = tuple((mark, left - units if i == place else left) for i, (mark, left) in enumerate(self.marks))
+        return dataclasses.replace(self, marks=marks)
 
     def taken_newest(self, at, units):
         """An unnamed refund: the newest units first."""
-        left = max((self.marks[-1][1] if self.marks else 0) + self.fresh - units, 0)
-        marks = tuple((mark, min(before, left)) for mark, before in self.marks if mark < at)
-        return Ledger(marks + ((at, left),))
+        newest, marks = min(units, self.fresh), []
+        units -= newest
+        for mark, left in reversed(self.marks):
+            marks.append((mark, left - min(left, units)))
+            units -= min(left, units)
+        marks = marks[::-1] + [(at, self.fresh - newest)]
+        while len(marks) > MARKS:  # the two oldest become one
+            marks[:2] = [(marks[1][0], marks[0][1] + marks[1][1])]
+        return Ledger(tuple(marks))
 
     @staticmethod
     def closed(at):
