@@ -231,7 +231,8 @@ static void resolve_hold(struct account *account, const struct change *change)
     struct record_hold record = {.outcome = (enum hold_outcome)change->outcome,
                                  .posted = change->amount,
                                  .remaining = change->remaining,
-                                 .generation = change->generation};
+                                 .generation = change->generation,
+                                 .charged = change->charged};
     if (expect(hold)) end_hold(account, hold, record, account->applied_at_us);
 }
 

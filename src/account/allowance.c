@@ -32,7 +32,8 @@ void allowance_change(struct allowance *allowance, int64_t limit, int64_t at, in
     allowance->since = until;
     allowance->limit = limit;
     bool counts_nothing = allowance->past_units == 0 && allowance->past_rest == 0 && allowance->past == until;
-    if (limit == ABSENT && counts_nothing) *allowance = allowance_begin(ABSENT, 0, false); /* as if it was never there */
+    if (limit == ABSENT && counts_nothing)
+        *allowance = allowance_begin(ABSENT, 0, false); /* as if it was never there */
 }
 
 int64_t allowance_total(const struct allowance *allowance, int64_t length)

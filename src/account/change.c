@@ -270,9 +270,10 @@ enum field {
     FIELD_LOG,
     FIELD_HOLD,
     FIELD_AUDIT,
+    FIELD_CHARGED,
 };
 
-#define FIELDS_MAX 6
+#define FIELDS_MAX 7
 
 /* What each kind says, in this order, FIELD_END behind it: the wire format of the newest encoding. */
 static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
@@ -293,7 +294,7 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_RECORD_PATCHED] = {FIELD_KEY, FIELD_BODY},
     [CHANGE_HOLD] = {FIELD_KEY, FIELD_HOLD},
     [CHANGE_HOLD_EXTENDED] = {FIELD_KEY, FIELD_EXPIRES},
-    [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT, FIELD_REMAINING, FIELD_GENERATION},
+    [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT, FIELD_REMAINING, FIELD_GENERATION, FIELD_CHARGED},
     [CHANGE_AUDIT] = {FIELD_AUDIT},
     [CHANGE_USED] = {FIELD_SLOT, FIELD_CODE, FIELD_AMOUNT, FIELD_PEAK},
     [CHANGE_ENTITLEMENT] = {FIELD_BYTES},
@@ -339,6 +340,7 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_LOG: log_encode(&change->log, sink); break;
     case FIELD_HOLD: hold_encode(&change->hold, sink); break;
     case FIELD_AUDIT: audit_entry_encode(&change->audit, sink); break;
+    case FIELD_CHARGED: charged_encode(&change->charged, sink); break;
     case FIELD_END: break;
     }
 }
@@ -396,6 +398,7 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_LOG: log_decode(cursor, &change->log); break;
     case FIELD_HOLD: hold_decode(cursor, &change->hold); break;
     case FIELD_AUDIT: audit_entry_decode(cursor, &change->audit); break;
+    case FIELD_CHARGED: charged_decode(cursor, &change->charged); break;
     case FIELD_END: break;
     }
 }
@@ -414,6 +417,7 @@ void change_decode(struct cursor *cursor, uint8_t encoding, struct change *chang
     change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
     change->how = SWITCH_HOW_FULL;         /* what the first encoding did not say */
     change->remaining = change->generation = 0;
+    if (kind == CHANGE_HOLD_RESOLVED) change->charged.count = CHARGED_ALL;
     if (cursor->bad) return;
     const uint8_t *field = fields_in(encoding, kind);
     for (; *field != FIELD_END && !cursor->bad; field++) field_decode(cursor, encoding, (enum field) * field, change);

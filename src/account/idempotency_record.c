@@ -27,19 +27,24 @@ struct charged charged_of(const struct entitlement *entitlement)
 
 bool charged_has(const struct charged *charged, uint64_t period)
 {
-    for (uint32_t i = 0; charged && i < charged->count; i++) {
+    for (uint32_t i = 0; charged && charged->count != CHARGED_ALL && i < charged->count; i++) {
         if (charged->periods[i] == period) return true;
     }
-    return charged == NULL;
+    return charged == NULL || charged->count == CHARGED_ALL;
 }
 
-static void charged_encode(const struct charged *charged, struct sink *sink)
+void charged_add(struct charged *charged, uint64_t period)
+{
+    if (charged->count < ENTITLEMENT_RULES_MAX) charged->periods[charged->count++] = period;
+}
+
+void charged_encode(const struct charged *charged, struct sink *sink)
 {
     sink_number(sink, charged->count);
     for (uint32_t i = 0; i < charged->count; i++) sink_number(sink, (int64_t)charged->periods[i]);
 }
 
-static void charged_decode(struct cursor *cursor, struct charged *charged)
+void charged_decode(struct cursor *cursor, struct charged *charged)
 {
     charged->count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_RULES_MAX);
     for (uint32_t i = 0; i < charged->count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
@@ -150,6 +155,7 @@ void record_hold_encode(const struct record_hold *hold, struct sink *sink)
     sink_number(sink, hold->made_us);
     sink_signed(sink, hold->remaining);
     sink_number(sink, hold->generation);
+    if (hold->charged.count != CHARGED_ALL) charged_encode(&hold->charged, sink);
 }
 
 bool record_hold_decode(struct bytes body, struct record_hold *hold)
@@ -167,6 +173,8 @@ bool record_hold_decode(struct bytes body, struct record_hold *hold)
         hold->remaining = cursor_signed(&cursor);
         hold->generation = cursor_number(&cursor);
     }
+    hold->charged.count = CHARGED_ALL;
+    if (!cursor.bad && cursor.at < cursor.size) charged_decode(&cursor, &hold->charged);
     if (!units_fit(hold->amount, hold->cost) || !units_fit(hold->posted, hold->cost)) cursor.bad = true;
     return cursor_done(&cursor) && outcome >= HOLD_COMMITTED && outcome <= HOLD_EXPIRED;
 }

@@ -34,7 +34,7 @@ struct window window_begin(const struct quota_rule *rule, const struct cycle *cy
 struct window window_join(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us, int64_t at_us)
 {
     struct window window = window_of(rule, cycle);
-    int64_t at = at_us - window.start_us;
+    int64_t at = max_i64(at_us - window.start_us, lead_of(&window, anchor_us));
     if (at <= 0 || window.end_us == INT64_MAX) return window_begin(rule, cycle, anchor_us);
     window.allowance = allowance_join(rule->limit, at);
     return window;
@@ -193,7 +193,7 @@ static struct allowance whole_allowance(const struct quota_rule *rule, int64_t l
 void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
                          int64_t anchor_us, int64_t at_us)
 {
-    int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, 0);
+    int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, lead);
     if (change == WINDOW_FULL || window->end_us == INT64_MAX) {
         window->allowance = whole_allowance(rule, lead);
     } else {

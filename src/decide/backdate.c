@@ -106,7 +106,7 @@ static void correct(struct resource_view *view, const struct past_cycle *before,
 }
 
 void backdate_charge(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
-                     struct sink *changes)
+                     struct charged *charged, struct sink *changes)
 {
     struct past_cycle found[SLOT_HISTORIES_MAX];
     uint32_t count = past_cycles(account, view, at_us, NULL, changes, found);
@@ -115,6 +115,7 @@ void backdate_charge(const struct account_view *account, struct resource_view *v
         after.used = add_clamped(after.used, units);
         after.peak = max_i64(after.peak, after.used);
         correct(view, &found[i], &after, changes);
+        charged_add(charged, found[i].period);
     }
 }
 

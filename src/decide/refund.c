@@ -21,7 +21,6 @@ struct taken {
     int64_t expires_us;   /* of its record */
     int64_t returned;     /* asked back so far */
     enum record_operation returned_as;
-    bool by_hold; /* a reservation: charged to whatever ran then */
     struct charged charged;
     struct taken_from from;
 };
@@ -58,6 +57,7 @@ static bool take_from_hold(const struct receipt *receipt, uint32_t slot, struct 
     if (!record_hold_decode(receipt->body, &record) || record.slot != slot || record.posted == 0) return false;
     taken->amount = record.posted;
     taken->cost = record.cost;
+    taken->charged = record.charged;
     taken->from.generation = record.generation;
     taken->from.taken_us = record.made_us;
     return true;
@@ -76,11 +76,10 @@ static bool find_taken(const struct account_view *account, uint32_t slot, struct
         uint32_t of_slot = kinds[i].operation == RECORD_CONSUME ? slot : RECORD_NO_SLOT;
         if (!find_record(account, kinds[i].operation, of_slot, of, &receipt)) continue;
         if (!(by_hold ? take_from_hold(&receipt, slot, taken) : take_from_items(&receipt, slot, taken))) continue;
-        taken->by_hold = by_hold;
         taken->returned_as = kinds[i].returned_as;
         taken->expires_us = receipt.expires_us;
         taken->from.logged_us = receipt.stored_us;
-        taken->from.charged = by_hold ? NULL : &taken->charged;
+        taken->from.charged = &taken->charged;
         taken->returned = 0;
         if (!find_record(account, taken->returned_as, slot, of, &receipt)) return true;
         return record_returned_decode(receipt.body, &taken->returned);

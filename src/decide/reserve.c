@@ -158,6 +158,7 @@ struct resolution {
     struct bytes id;
     struct hold hold;
     int64_t amount; /* posted */
+    struct charged charged;
     bool is_held;   /* false: it has expired, and FORCE posts it all the same */
     bool is_stored; /* it has expired, and awaits its sweep */
 };
@@ -177,8 +178,9 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         if (ran && !counts && view->unused[i]) continue;
         if (!window_charge(window, units, 0, made_us)) return ACCOUNT_FAULT_OVERFLOW;
         if (view->entitlement) window_warn(window, view->entitlement);
+        charged_add(&resolution->charged, window->period);
     }
-    backdate_charge(resolution->account, view, made_us, units, changes);
+    backdate_charge(resolution->account, view, made_us, units, &resolution->charged, changes);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -212,7 +214,8 @@ static void emit_resolved(const struct resolution *resolution)
                             .outcome = resolution->amount == 0 ? HOLD_RELEASED : HOLD_COMMITTED,
                             .amount = resolution->amount,
                             .remaining = resolution->decision->result.resolved.remaining,
-                            .generation = resolution->view.generation};
+                            .generation = resolution->view.generation,
+                            .charged = resolution->charged};
     change_encode(&change, &resolution->decision->changes);
 }
 
@@ -228,7 +231,8 @@ static void emit_resolved_late(const struct resolution *resolution)
                                  .cost = resolution->hold.units / resolution->hold.amount,
                                  .made_us = resolution->account->now_us,
                                  .remaining = resolution->decision->result.resolved.remaining,
-                                 .generation = resolution->view.generation};
+                                 .generation = resolution->view.generation,
+                                 .charged = resolution->charged};
     record_hold_encode(&record, &body);
     record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, resolution->id);
     int64_t kept_us = resolution->account->host->kept_us;
@@ -301,6 +305,7 @@ static enum account_fault commit(struct account_view *account, const struct comm
     resolution.account = account;
     resolution.decision = decision;
     resolution.id = request->id;
+    resolution.charged.count = 0;
     if (!resolution.is_held) {
         if (!find_outcome(account, request->id, stored, &record)) return ACCOUNT_FAULT_NO_SUCH_ID;
         bool late = record.outcome == HOLD_EXPIRED && request->force && request->amount > 0;

@@ -154,7 +154,7 @@ static enum account_fault deferred_until(struct timeline *timeline, int64_t set_
 {
     const struct entitlement *granted = resource_view_granted(timeline->cursor.view);
     int64_t longest_us = 0;
-    set_us = max_i64(set_us, timeline->cursor.anchor_us); /* no cycle ran before */
+    set_us = max_i64(set_us, account_view_opened_us(timeline->cursor.account)); /* the clock may have stepped back */
     *end_us = set_us;
     for (uint32_t i = 0; granted && i < granted->rules_count; i++) {
         const struct quota_rule *rule = &granted->rules[i];

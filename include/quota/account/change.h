@@ -49,7 +49,7 @@ enum change_kind {
     CHANGE_RECORD_PATCHED = 15, /* key, body: the body of a record */
     CHANGE_HOLD = 16,           /* a reservation begins: key (its id), hold */
     CHANGE_HOLD_EXTENDED = 17,  /* key, expires_us */
-    CHANGE_HOLD_RESOLVED = 18,  /* key, outcome, amount (posted), remaining (replied), generation */
+    CHANGE_HOLD_RESOLVED = 18,  /* key, outcome, amount (posted), remaining (replied), generation, charged */
     CHANGE_AUDIT = 19,          /* audit entry: who did what */
     CHANGE_USED = 20,           /* slot, period, amount, peak: so much is used of this window, all else of it stays */
     CHANGE_ENTITLEMENT = 21,    /* the plan's entry of one resource is another revision: bytes (plan_entry_encode) */
@@ -139,6 +139,7 @@ struct change {
         struct state log;
         struct hold hold;
         struct audit_entry audit;
+        struct charged charged;
     };
 };
 

@@ -50,14 +50,20 @@ static inline struct bytes record_key_bytes(const struct record_key *key)
 }
 
 /* The limits a consumption was charged to: a refund goes to no others, which may have come since. */
+#define CHARGED_ALL UINT32_MAX
 struct charged {
-    uint32_t count;
+    uint32_t count; /* CHARGED_ALL: all that ran then, as the first encoding of reservations had it */
     uint64_t periods[ENTITLEMENT_RULES_MAX];
 };
 
 /* Those of the terms; and is a period among them? NULL is charged to all. */
 struct charged charged_of(const struct entitlement *entitlement);
 bool charged_has(const struct charged *charged, uint64_t period);
+
+/* One period more; what does not fit is left out, and so no refund goes there. */
+void charged_add(struct charged *charged, uint64_t period);
+void charged_encode(const struct charged *charged, struct sink *sink);
+void charged_decode(struct cursor *cursor, struct charged *charged);
 
 /* One charged resource of a consumption. */
 struct record_item {
@@ -93,6 +99,7 @@ struct record_hold {
     int64_t made_us;
     int64_t remaining;  /* as replied: a COMMIT or RELEASE that comes again is answered the same */
     int64_t generation; /* of the resource's consumptions (window.h) */
+    struct charged charged;
 };
 void record_hold_encode(const struct record_hold *hold, struct sink *sink);
 bool record_hold_decode(struct bytes body, struct record_hold *hold);

@@ -20,9 +20,9 @@ uint32_t past_cycles(const struct account_view *account, const struct resource_v
                      const struct charged *charged, const struct sink *changes,
                      struct past_cycle found[SLOT_HISTORIES_MAX]);
 
-/* Corrects the closed cycles of an instant by `units` used more. */
+/* Corrects the closed cycles of an instant by `units` used more, and adds their periods to `charged`. */
 void backdate_charge(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
-                     struct sink *changes);
+                     struct charged *charged, struct sink *changes);
 
 /* Takes units back into the closed cycles of the instant at which they were taken; answers the most that one took. */
 int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t units,

@@ -169,6 +169,8 @@ class Account(Ledger):
             raise Silent("a resource that was never used, though a change of plan may have been stored for it")
         if name and not self.entitlement(name) and name not in self.slots:
             raise Refused("NORESOURCE")
+        if period and not self.entitlement(name):
+            raise Silent("the PERIOD of a LIMIT that sleeps")
         if period:
             self.period_known(name, period)
         if name and name not in self.slots:

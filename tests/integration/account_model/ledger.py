@@ -117,10 +117,10 @@ class Ledger(Consuming):
         entitlement = self.entitlement(name)
         if not entitlement:
             raise Refused("NORESOURCE")
-        if name not in self.slots:
-            return 0, amount
         if entitlement.within:
             raise Refused("ERR")
+        if name not in self.slots:
+            return 0, amount
         windows = [self.window(name, rule) for rule in entitlement.of(Limit)]
         rollings = entitlement.of(Rolling)
         used = [window.used for window in windows]
