@@ -229,7 +229,7 @@ size_t leases_bytes(const struct leases *leases)
 /* ---- deciding -------------------------------------------------------------------------------------------- */
 
 /* What every verdict says, with `live` units held and the last of them ending at `end_us`. */
-static struct verdict standing(const struct lease_request *request, int64_t live, int64_t end_us)
+static struct verdict present_verdict(const struct lease_request *request, int64_t live, int64_t end_us)
 {
     return (struct verdict){
         .limit = request->limit,
@@ -278,7 +278,7 @@ static void decide_again(const struct lease_request *request, const struct held 
         decision->fault = LEASE_FAULT_CONFLICT;
         return;
     }
-    decision->verdict = standing(request, live.units, end_us);
+    decision->verdict = present_verdict(request, live.units, end_us);
     decision->verdict.granted = request->cost;
 }
 
@@ -297,7 +297,7 @@ void leases_decide_acquire(const struct leases *leases, const struct lease_reque
     }
     bool fits = add_checked(live.units, request->cost, &sum) && (request->limit == UNLIMITED || sum <= request->limit);
     if (request->ahead > 0 || (!fits && request->limit != UNLIMITED)) {
-        decision->verdict = standing(request, live.units, end_us);
+        decision->verdict = present_verdict(request, live.units, end_us);
         decision->verdict.wait_us = wait_us(leases, request, live);
         return;
     }
@@ -312,7 +312,7 @@ void leases_decide_acquire(const struct leases *leases, const struct lease_reque
     if (decision->fault != LEASE_FAULT_NONE) return;
 
     decision->change = LEASE_OPEN;
-    decision->verdict = standing(request, sum, max_i64(end_us, lease->expires_us));
+    decision->verdict = present_verdict(request, sum, max_i64(end_us, lease->expires_us));
     decision->verdict.granted = request->cost;
 }
 

@@ -4,49 +4,51 @@
 #include "quota/time/calendar.h"
 #include "quota/time/duration.h"
 
-#define SECONDS_PER_HOUR INT64_C(3600)
-#define SECONDS_PER_DAY  INT64_C(86400)
-#define DESIGNATION_MIN  3   /* letters of an abbreviation in a TZ string */
-#define TURN_HOURS_MAX   167 /* RFC 9636 3.3.1: a time of day may lie up to a week off */
-#define OFFSET_HOURS_MAX 24
+#define SECONDS_PER_HOUR     INT64_C(3600)
+#define SECONDS_PER_DAY      INT64_C(86400)
+#define DESIGNATION_MIN      3   /* letters of an abbreviation in a TZ string */
+#define TRANSITION_HOURS_MAX 167 /* RFC 9636 3.3.1: a time of day may lie up to a week off */
+#define OFFSET_HOURS_MAX     24
 
 /* ---- the yearly rule ----------------------------------------------------------------------------------- */
 
-/* Day of the year, from 0, on which a turn falls. */
-static int64_t turn_day(const struct turn *turn, int64_t year, int64_t new_year_days)
+/* Day of the year, from 0, on which a transition falls. */
+static int64_t transition_day(const struct dst_transition *transition, int64_t year, int64_t new_year_days)
 {
     static const int16_t days_before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334};
     bool leap = year_is_leap(year);
 
-    if (turn->kind == TURN_COUNT) return turn->day;
-    if (turn->kind == TURN_DAY) return turn->day - 1 + (leap && turn->day >= 60); /* 60 is March 1 */
+    if (transition->kind == TRANSITION_COUNT) return transition->day;
+    if (transition->kind == TRANSITION_DAY)
+        return transition->day - 1 + (leap && transition->day >= 60); /* 60 is March 1 */
 
-    int64_t first = days_before[turn->month - 1] + (leap && turn->month > 2);
+    int64_t first = days_before[transition->month - 1] + (leap && transition->month > 2);
     int64_t weekday = floor_mod(new_year_days + first + 4, 7); /* Sunday = 0, as the footer counts */
-    int64_t day = (turn->day - weekday + 7) % 7 + INT64_C(7) * (turn->week - 1);
-    if (day >= month_days(year, turn->month)) day -= 7; /* only a fifth week can be missing */
+    int64_t day = (transition->day - weekday + 7) % 7 + INT64_C(7) * (transition->week - 1);
+    if (day >= month_days(year, transition->month)) day -= 7; /* only a fifth week can be missing */
     return first + day;
 }
 
-static int64_t turn_s(const struct turn *turn, int64_t year)
+static int64_t transition_s(const struct dst_transition *transition, int64_t year)
 {
     int64_t new_year_days = days_from_civil((struct civil){year, 1, 1});
-    return (new_year_days + turn_day(turn, year, new_year_days)) * SECONDS_PER_DAY + turn->time_s;
+    return (new_year_days + transition_day(transition, year, new_year_days)) * SECONDS_PER_DAY + transition->time_s;
 }
 
-/* The last time a turn came, up to and including the instant, and the next one after it. A turn may lie a
+/* The last time a transition came, up to and including the instant, and the next one after it. A transition may lie a
  * week outside its year, so the year of the instant is a guess, one or two off at most. */
-static void turn_around(const struct turn *turn, int64_t year, int64_t instant_s, int64_t *last_s, int64_t *next_s)
+static void transition_around(const struct dst_transition *transition, int64_t year, int64_t instant_s, int64_t *last_s,
+                              int64_t *next_s)
 {
-    *last_s = turn_s(turn, year);
+    *last_s = transition_s(transition, year);
     *next_s = *last_s;
     while (*last_s > instant_s) {
         *next_s = *last_s;
-        *last_s = turn_s(turn, --year);
+        *last_s = transition_s(transition, --year);
     }
     while (*next_s <= instant_s) {
         *last_s = *next_s;
-        *next_s = turn_s(turn, ++year);
+        *next_s = transition_s(transition, ++year);
     }
 }
 
@@ -61,9 +63,9 @@ struct stretch dst_stretch_at(const struct dst *dst, int64_t instant_us)
     int64_t instant_s = floor_div(instant_us, MICROS_PER_SECOND);
     int64_t year = civil_from_days(floor_div(instant_s, SECONDS_PER_DAY)).year;
 
-    turn_around(&dst->daylight_begins, year, instant_s, &last_daylight_s, &next_daylight_s);
-    turn_around(&dst->standard_begins, year, instant_s, &last_standard_s, &next_standard_s);
-    /* The later turn decides; where daylight saving ends and begins in one instant it goes on. */
+    transition_around(&dst->daylight_begins, year, instant_s, &last_daylight_s, &next_daylight_s);
+    transition_around(&dst->standard_begins, year, instant_s, &last_standard_s, &next_standard_s);
+    /* The later transition decides; where daylight saving ends and begins in one instant it goes on. */
     bool daylight = last_daylight_s >= last_standard_s;
     return (struct stretch){
         .since_us = micros_saturating(max_i64(last_daylight_s, last_standard_s)),
@@ -84,10 +86,10 @@ static void dst_settle(struct dst *dst)
 {
     bool always = true, never = true;
     for (int64_t year = 2000; year < 2400 && (always || never); year++) {
-        int64_t begin_s = turn_s(&dst->daylight_begins, year);
-        int64_t end_s = turn_s(&dst->standard_begins, year);
-        if (end_s <= begin_s) end_s = turn_s(&dst->standard_begins, year + 1); /* over the new year */
-        always = always && end_s >= turn_s(&dst->daylight_begins, year + 1);
+        int64_t begin_s = transition_s(&dst->daylight_begins, year);
+        int64_t end_s = transition_s(&dst->standard_begins, year);
+        if (end_s <= begin_s) end_s = transition_s(&dst->standard_begins, year + 1); /* over the new year */
+        always = always && end_s >= transition_s(&dst->daylight_begins, year + 1);
         never = never && end_s <= begin_s;
     }
     if (always) dst->standard_s = dst->daylight_s;
@@ -167,28 +169,28 @@ static int64_t read_offset_s(struct reader *reader)
 
 /* ,day[/time] where the time is one of the clock that shows `offset_s`; 02:00 if not given. The extended
  * range of hours belongs to version 3, but is harmless in a version 2 file. */
-static struct turn read_turn(struct reader *reader, int64_t offset_s)
+static struct dst_transition read_transition(struct reader *reader, int64_t offset_s)
 {
-    struct turn turn = {.time_s = 2 * SECONDS_PER_HOUR};
+    struct dst_transition transition = {.time_s = 2 * SECONDS_PER_HOUR};
 
     reader_expect(reader, ',');
     if (reader_take(reader, 'M')) {
-        turn.kind = TURN_MONTH;
-        turn.month = read_number(reader, 2, 1, 12);
+        transition.kind = TRANSITION_MONTH;
+        transition.month = read_number(reader, 2, 1, 12);
         reader_expect(reader, '.');
-        turn.week = read_number(reader, 1, 1, 5);
+        transition.week = read_number(reader, 1, 1, 5);
         reader_expect(reader, '.');
-        turn.day = read_number(reader, 1, 0, 6);
+        transition.day = read_number(reader, 1, 0, 6);
     } else if (reader_take(reader, 'J')) {
-        turn.kind = TURN_DAY;
-        turn.day = read_number(reader, 3, 1, 365);
+        transition.kind = TRANSITION_DAY;
+        transition.day = read_number(reader, 3, 1, 365);
     } else {
-        turn.kind = TURN_COUNT;
-        turn.day = read_number(reader, 3, 0, 365);
+        transition.kind = TRANSITION_COUNT;
+        transition.day = read_number(reader, 3, 0, 365);
     }
-    if (reader_take(reader, '/')) turn.time_s = read_time_s(reader, TURN_HOURS_MAX);
-    turn.time_s -= offset_s;
-    return turn;
+    if (reader_take(reader, '/')) transition.time_s = read_time_s(reader, TRANSITION_HOURS_MAX);
+    transition.time_s -= offset_s;
+    return transition;
 }
 
 bool dst_parse(struct bytes text, struct dst *dst)
@@ -204,8 +206,8 @@ bool dst_parse(struct bytes text, struct dst *dst)
     read_designation(&reader);
     bool given = reader_next(&reader) != ',';
     dst->daylight_s = given ? read_offset_s(&reader) : dst->standard_s + SECONDS_PER_HOUR;
-    dst->daylight_begins = read_turn(&reader, dst->standard_s);
-    dst->standard_begins = read_turn(&reader, dst->daylight_s);
+    dst->daylight_begins = read_transition(&reader, dst->standard_s);
+    dst->standard_begins = read_transition(&reader, dst->daylight_s);
     if (reader.bad || reader.at != reader.size) return false;
 
     dst_settle(dst);

@@ -218,7 +218,7 @@ static int64_t zone_fill(struct zone *zone, const struct block *block)
 
 /* The footer rules from the last change on, with which it must agree (RFC 9636 3.3). Some zic wrote files
  * where it does not (slim America/Ojinaga: the rule it has had since November 2022 would have ended that
- * summer a week later): if the last offset is one of the rule's own, it stays until the rule's next turn. */
+ * summer a week later): if the last offset is one of the rule's own, it stays until the rule's next one. */
 static enum zone_fault zone_add_footer(struct zone *zone, const struct dst *dst, int64_t last_us)
 {
     int64_t standard_us = dst->standard_s * MICROS_PER_SECOND;

@@ -10,7 +10,7 @@
 #define JANUARY_15 (INT64_C(1768435200) * S) /* 2026-01-15T00:00:00Z */
 #define JULY_15    (INT64_C(1784073600) * S) /* 2026-07-15T00:00:00Z */
 
-/* A rule that only daylight saving ends leaves its turns alone: zeros, so that nothing is read by chance. */
+/* A rule that only daylight saving ends leaves its transitions alone: zeros, so that nothing is read by chance. */
 static struct dst parsed(const char *text)
 {
     struct dst dst = {0};

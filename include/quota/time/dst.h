@@ -1,6 +1,6 @@
 /* Seasons: the yearly rule of a time zone, as the last line of its file writes it, and what it says of any instant.
  *
- *     CET-1CEST,M3.5.0,M10.5.0/3        ──dst_parse──▶  two offsets, two turns of the clock
+ *     CET-1CEST,M3.5.0,M10.5.0/3        ──dst_parse──▶  two offsets, two transitions
  *     │  │ │    │       └ back: last Sunday of October, 03:00 of the clock that is turned
  *     │  │ │    └ daylight begins: last Sunday of March, 02:00
  *     │  │ └ daylight saving: an hour more, as nothing else is said
@@ -18,20 +18,20 @@
 #define BEGINNING_US INT64_MIN
 
 /* One of the two moments of the year at which clocks are turned. */
-struct turn {
-    enum turn_kind {
-        TURN_MONTH, /* Mm.w.d: the w-th weekday d of month m, the last one if w is 5 */
-        TURN_DAY,   /* Jn: day n of the year, 1 … 365, February 29 is never counted */
-        TURN_COUNT, /* n: day n of the year, 0 … 365, February 29 is counted */
+struct dst_transition {
+    enum dst_transition_kind {
+        TRANSITION_MONTH, /* Mm.w.d: the w-th weekday d of month m, the last one if w is 5 */
+        TRANSITION_DAY,   /* Jn: day n of the year, 1 … 365, February 29 is never counted */
+        TRANSITION_COUNT, /* n: day n of the year, 0 … 365, February 29 is counted */
     } kind;
     int month, week, day;
     int64_t time_s; /* since 00:00 UTC of that day: the turned clock's offset is taken off already */
 };
 
-/* The yearly rule, in seconds as the file has it: so no year of an int64 instant can overflow its turns. */
+/* The yearly rule, in seconds as the file has it: so no year of an int64 instant can overflow its transitions. */
 struct dst {
     int64_t standard_s, daylight_s; /* offsets; daylight is the smaller one in Dublin */
-    struct turn daylight_begins, standard_begins;
+    struct dst_transition daylight_begins, standard_begins;
 };
 
 /* The longest known run of one offset; until_us is exclusive. */
@@ -40,8 +40,9 @@ struct stretch {
     int64_t offset_us;
 };
 
-/* Reads a TZ string: `std offset [dst [offset] ,turn,turn]`. Without turns daylight saving would follow the mood of the
- * implementation, so they are required. False on anything else. A rule that changes nothing has two equal offsets. */
+/* Reads a TZ string: `std offset [dst [offset] ,date,date]`. POSIX leaves it to the implementation when daylight saving
+ * holds where the dates are missing, so they are required. False on anything else. A rule that changes nothing has two
+ * equal offsets. */
 bool dst_parse(struct bytes text, struct dst *dst);
 
 /* The run of one offset around an instant, as far as this rule goes. */

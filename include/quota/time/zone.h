@@ -1,7 +1,7 @@
 /* A time zone: how far its wall clocks stand from UTC at any instant, read from a TZif file (the files under
  * /usr/share/zoneinfo), and which instant a wall clock reading means.
  *
- *           table of changes                          footer: the same two turns every year, for ever
+ *           table of changes                          footer: the same two transitions every year, for ever
  *     LMT │ +1h │ +2h │ +1h │ … │ +2h │ +1h ┊ +2h  │  +1h   │  +2h  │  +1h   │ …
  *     ────┴─────┴─────┴─────┴───┴─────┴─────┴──────┴────────┴───────┴────────┴──▶ instant
  *                                           └ last change in the file
