@@ -21,7 +21,7 @@ static bool find_outcome(const struct account_view *view, struct bytes id, const
                          struct record_hold *record)
 {
     struct record_key key;
-    struct receipt receipt;
+    struct idempotency_entry entry;
     if (stored) { /* it has ended, and awaits its sweep */
         const struct hold *hold = &stored->hold;
         *record = (struct record_hold){.outcome = HOLD_EXPIRED,
@@ -32,8 +32,8 @@ static bool find_outcome(const struct account_view *view, struct bytes id, const
         return view->now_us < hold->expires_us + hold->kept_us;
     }
     record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
-    return receipts_find(account_receipts(view->account), record_key_bytes(&key), view->now_us, &receipt) &&
-           record_hold_decode(receipt.body, record);
+    return idempotency_find(account_idempotency(view->account), record_key_bytes(&key), view->now_us, &entry) &&
+           record_hold_decode(entry.body, record);
 }
 
 /* Has it not ended? NULL does not live. */

@@ -157,11 +157,11 @@ const struct zone *account_view_zone(const struct account_view *view)
 
 bool account_view_has_room(const struct account_view *view)
 {
-    const struct receipts *receipts = account_receipts(view->account);
-    uint32_t records = receipts_count(receipts);
-    if (receipts_full(receipts)) return false;
+    const struct idempotency_store *store = account_idempotency(view->account);
+    uint32_t records = idempotency_count(store);
+    if (idempotency_full(store)) return false;
     if (records < view->host->records_max) return true;
-    return records - receipts_expired(receipts, view->now_us, SWEEP_MAX) < view->host->records_max;
+    return records - idempotency_expired(store, view->now_us, SWEEP_MAX) < view->host->records_max;
 }
 
 int64_t account_view_wait_us(const struct account_view *view, int64_t wait_us)

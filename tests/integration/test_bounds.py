@@ -48,7 +48,7 @@ def test_units_of_a_rolling_window(accounts):
 
 
 def test_what_an_id_remembers_of_a_batch(accounts):
-    """64 resources with 16 odd periods each: more than 8192 bytes, which no receipt holds. 20 of them fit."""
+    """64 resources with 16 odd periods each: more than 8192 bytes, which no record holds. 20 of them fit."""
     rules = " ".join(f"LIMIT {2**62 + number} {span}" for number, span in enumerate(SPANS[:16]))
     for number in range(64):
         accounts(f"QUOTA.PLAN SET p r{number} {rules}")

@@ -1,4 +1,4 @@
-/* Receipts: rows per promise, then random streams against a plain array that searches everything every time.
+/* The idempotency store: rows per promise, then random streams against a plain array that searches everything every time.
  *
  * Every step is also held against what must always be true: the bytes the container reports are those the heap has
  * given it, a walk shows the records in order, a value survives its own encoding. */
@@ -14,27 +14,27 @@
 /* ---- what must always be true ---------------------------------------------------------------------------- */
 
 /* Reads exactly these bytes; NULL for nothing, *bad when they are refused. */
-static struct receipts *decode(const char *data, size_t size, bool *bad)
+static struct idempotency_store *decode(const char *data, size_t size, bool *bad)
 {
     struct cursor cursor = cursor_init((struct bytes){data, size});
-    struct receipts *receipts = receipts_decode(&cursor);
+    struct idempotency_store *store = idempotency_decode(&cursor);
     *bad = !cursor_done(&cursor);
-    if (cursor.bad) assert_null(receipts);
-    return receipts;
+    if (cursor.bad) assert_null(store);
+    return store;
 }
 
-static void assert_survives_encoding(const struct receipts *receipts)
+static void assert_survives_encoding(const struct idempotency_store *store)
 {
     struct sink bytes = {0}, again = {0};
     bool bad;
-    receipts_encode(receipts, &bytes);
-    struct receipts *copy = decode(bytes.data, bytes.size, &bad);
+    idempotency_encode(store, &bytes);
+    struct idempotency_store *copy = decode(bytes.data, bytes.size, &bad);
     assert_false(bad);
-    assert_int_equal(receipts_count(copy), receipts_count(receipts));
-    receipts_encode(copy, &again);
+    assert_int_equal(idempotency_count(copy), idempotency_count(store));
+    idempotency_encode(copy, &again);
     assert_int_equal(again.size, bytes.size);
     assert_memory_equal(again.data, bytes.data, bytes.size);
-    receipts_free(copy);
+    idempotency_free(copy);
     sink_free(&bytes);
     sink_free(&again);
 }
@@ -56,38 +56,38 @@ static struct bytes text_bytes(const char *text)
     return (struct bytes){text, strlen(text)};
 }
 
-static struct receipts *run_row(struct receipts *receipts, const struct row *row, size_t number)
+static struct idempotency_store *run_row(struct idempotency_store *store, const struct row *row, size_t number)
 {
     int64_t now_us = BASE + row->at_us, count = row->count;
-    struct receipt receipt = {.stored_us = now_us, .expires_us = now_us + row->number};
-    if (row->key) receipt.key = text_bytes(row->key);
-    if (row->body) receipt.body = text_bytes(row->body);
+    struct idempotency_entry entry = {.stored_us = now_us, .expires_us = now_us + row->number};
+    if (row->key) entry.key = text_bytes(row->key);
+    if (row->body) entry.body = text_bytes(row->body);
     if (row->what == APPEND || row->what == SWEEP) {
-        if (row->what == APPEND) receipts = receipts_append(receipts, &receipt);
-        if (row->what == SWEEP) receipts = receipts_sweep(receipts, now_us, (uint32_t)row->number);
-        count = receipts_count(receipts);
-        assert_int_equal(receipts == NULL, count == 0);
+        if (row->what == APPEND) store = idempotency_append(store, &entry);
+        if (row->what == SWEEP) store = idempotency_sweep(store, now_us, (uint32_t)row->number);
+        count = idempotency_count(store);
+        assert_int_equal(store == NULL, count == 0);
     } else if (row->what == EXPIRED) {
-        count = receipts_expired(receipts, now_us, (uint32_t)row->number);
+        count = idempotency_expired(store, now_us, (uint32_t)row->number);
     } else if (row->what == PATCH) {
-        if (receipts_patch(receipts, receipt.key, receipt.body) != row->number) fail_msg("row %zu: patch", number);
+        if (idempotency_patch(store, entry.key, entry.body) != row->number) fail_msg("row %zu: patch", number);
     } else {
-        struct receipt found;
-        bool is = receipts_find(receipts, receipt.key, now_us, &found);
+        struct idempotency_entry found;
+        bool is = idempotency_find(store, entry.key, now_us, &found);
         if (is != (row->body != NULL)) fail_msg("row %zu: found %d", number, is);
-        if (is && !bytes_equal(found.body, receipt.body)) fail_msg("row %zu: another body", number);
+        if (is && !bytes_equal(found.body, entry.body)) fail_msg("row %zu: another body", number);
     }
     if (count != row->count) fail_msg("row %zu: count %lld", number, (long long)count);
-    assert_int_equal(receipts_bytes(receipts), heap_bytes());
-    assert_survives_encoding(receipts);
-    return receipts;
+    assert_int_equal(idempotency_bytes(store), heap_bytes());
+    assert_survives_encoding(store);
+    return store;
 }
 
 static void run_rows(const struct row *rows, size_t count)
 {
-    struct receipts *receipts = NULL;
-    for (size_t i = 0; i < count; i++) receipts = run_row(receipts, &rows[i], i);
-    receipts_free(receipts);
+    struct idempotency_store *store = NULL;
+    for (size_t i = 0; i < count; i++) store = run_row(store, &rows[i], i);
+    idempotency_free(store);
 }
 
 #define RUN_ROWS(...)                                                                                                  \
@@ -151,7 +151,7 @@ static void sweeping_goes_from_the_oldest_to_the_first_that_is_live(void **state
 #define MODEL_MAX 3000
 
 struct noted {
-    char key[RECEIPT_KEY_MAX], *body;
+    char key[IDEMPOTENCY_KEY_MAX], *body;
     size_t key_size, body_size;
     int64_t stored_us, expires_us;
 };
@@ -161,9 +161,9 @@ static struct model {
     uint32_t front, end;
 } model;
 
-static struct receipt receipt_of(const struct noted *noted)
+static struct idempotency_entry entry_of(const struct noted *noted)
 {
-    return (struct receipt){
+    return (struct idempotency_entry){
         {noted->key, noted->key_size}, {noted->body, noted->body_size}, noted->stored_us, noted->expires_us};
 }
 
@@ -171,21 +171,21 @@ static struct noted *model_newest(struct bytes key)
 {
     for (uint32_t i = model.end; i > model.front; i--) {
         struct noted *noted = &model.records[i - 1];
-        if (bytes_equal(receipt_of(noted).key, key)) return noted;
+        if (bytes_equal(entry_of(noted).key, key)) return noted;
     }
     return NULL;
 }
 
-static void model_append(const struct receipt *receipt)
+static void model_append(const struct idempotency_entry *entry)
 {
     struct noted *noted = &model.records[model.end++];
-    noted->key_size = receipt->key.size;
-    noted->body_size = receipt->body.size;
-    noted->stored_us = receipt->stored_us;
-    noted->expires_us = receipt->expires_us;
-    noted->body = malloc(receipt->body.size + 1);
-    memcpy(noted->key, receipt->key.data, receipt->key.size);
-    memcpy(noted->body, receipt->body.data, receipt->body.size);
+    noted->key_size = entry->key.size;
+    noted->body_size = entry->body.size;
+    noted->stored_us = entry->stored_us;
+    noted->expires_us = entry->expires_us;
+    noted->body = malloc(entry->body.size + 1);
+    memcpy(noted->key, entry->key.data, entry->key.size);
+    memcpy(noted->body, entry->body.data, entry->body.size);
 }
 
 static uint32_t model_expired(int64_t now_us, uint32_t most)
@@ -222,64 +222,65 @@ static const struct stream streams[] = {
     {"swept at once", 50, 10, 30, S, 3 * S, true, 8},
     {"few, now and then many", 1000, 26, 40, S, 12 * S, false, 3},
     {"few and large", 30, 40, 1000, S, 4 * S, true, 4},
-    {"large records", 300, RECEIPT_KEY_MAX, RECEIPT_BODY_MAX, S, 80 * S, false, 2},
+    {"large records", 300, IDEMPOTENCY_KEY_MAX, IDEMPOTENCY_BODY_MAX, S, 80 * S, false, 2},
     {"sizes of one byte and of two", 4000, 200, 300, S, 300 * S, true, 1},
     {"years between", 1000, 20, 20, INSTANT_MAX_US / 100000, INSTANT_MAX_US / 1000, true, 2},
 };
 
-static char noise[RECEIPT_BODY_MAX + 256];
+static char noise[IDEMPOTENCY_BODY_MAX + 256];
 
-static struct receipt random_receipt(const struct stream *stream, int64_t now_us)
+static struct idempotency_entry random_entry(const struct stream *stream, int64_t now_us)
 {
-    static char key[RECEIPT_KEY_MAX];
+    static char key[IDEMPOTENCY_KEY_MAX];
     uint32_t number = random_below(stream->keys);
     size_t size = sizeof(number) + number % (stream->key_max - sizeof(number) + 1);
     memset(key, 'k', sizeof(key));
     memcpy(key + size - sizeof(number), &number, sizeof(number)); /* many keys begin alike */
     int64_t lifetime_us = stream->lifetimes_differ ? random_between(0, stream->lifetime_us) : stream->lifetime_us;
-    return (struct receipt){
+    return (struct idempotency_entry){
         {key, size}, {noise + random_below(256), random_below(stream->body_max + 1)}, now_us, now_us + lifetime_us};
 }
 
-static void assert_agrees(const struct receipts *receipts, int64_t now_us)
+static void assert_agrees(const struct idempotency_store *store, int64_t now_us)
 {
-    struct receipts_walk walk = {0};
-    struct receipt shown, found;
+    struct idempotency_walk walk = {0};
+    struct idempotency_entry shown, found;
     for (uint32_t i = model.front; i < model.end; i++) {
-        struct receipt expected = receipt_of(&model.records[i]);
-        assert_true(receipts_next(receipts, &walk, &shown));
-        assert_same_receipt(&shown, &expected);
+        struct idempotency_entry expected = entry_of(&model.records[i]);
+        assert_true(idempotency_next(store, &walk, &shown));
+        assert_same_entry(&shown, &expected);
     }
-    assert_false(receipts_next(receipts, &walk, &shown));
-    assert_false(receipts_next(receipts, &walk, &shown));
+    assert_false(idempotency_next(store, &walk, &shown));
+    assert_false(idempotency_next(store, &walk, &shown));
     for (uint32_t i = model.front; i < model.end; i += 1 + random_below(8)) {
-        struct receipt expected = receipt_of(model_newest(receipt_of(&model.records[i]).key));
-        assert_int_equal(receipts_find(receipts, expected.key, now_us, &found), expected.expires_us > now_us);
-        if (expected.expires_us > now_us) assert_same_receipt(&found, &expected);
+        struct idempotency_entry expected = entry_of(model_newest(entry_of(&model.records[i]).key));
+        assert_int_equal(idempotency_find(store, expected.key, now_us, &found), expected.expires_us > now_us);
+        if (expected.expires_us > now_us) assert_same_entry(&found, &expected);
     }
 }
 
-static struct receipts *random_step(const struct stream *stream, struct receipts *receipts, int64_t now_us)
+static struct idempotency_store *random_step(const struct stream *stream, struct idempotency_store *store,
+                                             int64_t now_us)
 {
-    struct receipt receipt = random_receipt(stream, now_us), found;
-    struct noted *noted = model_newest(receipt.key);
+    struct idempotency_entry entry = random_entry(stream, now_us), found;
+    struct noted *noted = model_newest(entry.key);
     bool live = noted && noted->expires_us > now_us;
-    assert_int_equal(receipts_find(receipts, receipt.key, now_us, &found), live);
+    assert_int_equal(idempotency_find(store, entry.key, now_us, &found), live);
     if (random_below(10) < stream->sweeps) {
         uint32_t most = random_below(4) == 0 ? ALL : random_below(4), expired = model_expired(now_us, most);
-        assert_int_equal(receipts_expired(receipts, now_us, most), expired);
-        receipts = receipts_sweep(receipts, now_us, most);
+        assert_int_equal(idempotency_expired(store, now_us, most), expired);
+        store = idempotency_sweep(store, now_us, most);
         model_drop(expired);
     } else if (noted && random_below(2) == 0) {
-        bool fits = receipt.body.size == noted->body_size || random_below(2) == 0;
-        if (fits) receipt.body.size = noted->body_size;
-        assert_int_equal(receipts_patch(receipts, receipt.key, receipt.body), fits);
-        if (fits) memcpy(noted->body, receipt.body.data, receipt.body.size);
+        bool fits = entry.body.size == noted->body_size || random_below(2) == 0;
+        if (fits) entry.body.size = noted->body_size;
+        assert_int_equal(idempotency_patch(store, entry.key, entry.body), fits);
+        if (fits) memcpy(noted->body, entry.body.data, entry.body.size);
     } else if (!live || random_below(20) == 0) { /* callers append what is not live; nothing breaks if they do */
-        receipts = receipts_append(receipts, &receipt);
-        model_append(&receipt);
+        store = idempotency_append(store, &entry);
+        model_append(&entry);
     }
-    return receipts;
+    return store;
 }
 
 static void random_streams_agree_with_a_plain_array(void **state)
@@ -287,21 +288,21 @@ static void random_streams_agree_with_a_plain_array(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(noise); i++) noise[i] = (char)random_bits();
     for (size_t i = 0; i < COUNT_OF(streams); i++) {
-        struct receipts *receipts = NULL;
+        struct idempotency_store *store = NULL;
         int64_t now_us = BASE;
         model.front = model.end = 0;
         for (int step = 0; step < 3500 && model.end < MODEL_MAX; step++) {
             now_us += random_between(random_below(20) == 0 ? -streams[i].step_us : 0, streams[i].step_us);
-            receipts = random_step(&streams[i], receipts, now_us);
-            assert_int_equal(receipts_count(receipts), model.end - model.front);
-            assert_int_equal(receipts == NULL, model.end == model.front);
-            assert_int_equal(receipts_bytes(receipts), heap_bytes());
-            if (step % 50 == 0) assert_agrees(receipts, now_us);
-            if (step % 100 == 0) assert_survives_encoding(receipts);
+            store = random_step(&streams[i], store, now_us);
+            assert_int_equal(idempotency_count(store), model.end - model.front);
+            assert_int_equal(store == NULL, model.end == model.front);
+            assert_int_equal(idempotency_bytes(store), heap_bytes());
+            if (step % 50 == 0) assert_agrees(store, now_us);
+            if (step % 100 == 0) assert_survives_encoding(store);
         }
-        assert_agrees(receipts, now_us);
-        receipts = receipts_sweep(receipts, INSTANT_MAX_US, ALL);
-        assert_null(receipts);
+        assert_agrees(store, now_us);
+        store = idempotency_sweep(store, INSTANT_MAX_US, ALL);
+        assert_null(store);
         model_drop(model.end - model.front);
     }
 }
@@ -310,57 +311,57 @@ static void random_streams_agree_with_a_plain_array(void **state)
 
 #define MANY 100000
 
-static void assert_holds(const struct receipts *receipts, uint32_t from, uint32_t end)
+static void assert_holds(const struct idempotency_store *store, uint32_t from, uint32_t end)
 {
-    struct receipt found;
+    struct idempotency_entry found;
     for (uint32_t i = 0; i < MANY; i += 7) {
-        struct receipt expected = usual_receipt(i, BASE + i * S);
-        assert_int_equal(receipts_find(receipts, expected.key, BASE, &found), i >= from && i < end);
-        if (i >= from && i < end) assert_same_receipt(&found, &expected);
+        struct idempotency_entry expected = usual_entry(i, BASE + i * S);
+        assert_int_equal(idempotency_find(store, expected.key, BASE, &found), i >= from && i < end);
+        if (i >= from && i < end) assert_same_entry(&found, &expected);
     }
 }
 
 static void a_record_costs_sixty_four_bytes_at_most(void **state)
 {
     (void)state;
-    struct receipts *receipts = NULL;
+    struct idempotency_store *store = NULL;
     size_t most_asked = 0;
     for (uint32_t i = 0; i < MANY; i++) {
-        struct receipt receipt = usual_receipt(i, BASE + i * S);
+        struct idempotency_entry entry = usual_entry(i, BASE + i * S);
         heap_count_begin();
-        receipts = receipts_append(receipts, &receipt);
+        store = idempotency_append(store, &entry);
         if (heap_asked_bytes() > most_asked) most_asked = heap_asked_bytes();
-        if (i == 0) assert_in_range(receipts_bytes(receipts), 1, 100);
-        if (i == 7) assert_in_range(receipts_bytes(receipts), 1, 8 * 72);
-        if (i == 11) assert_in_range(receipts_bytes(receipts), 1, 12 * 100);
+        if (i == 0) assert_in_range(idempotency_bytes(store), 1, 100);
+        if (i == 7) assert_in_range(idempotency_bytes(store), 1, 8 * 72);
+        if (i == 11) assert_in_range(idempotency_bytes(store), 1, 12 * 100);
     }
-    print_message("%.2f bytes a record, one append asked for %zu at most\n", (double)receipts_bytes(receipts) / MANY,
+    print_message("%.2f bytes a record, one append asked for %zu at most\n", (double)idempotency_bytes(store) / MANY,
                   most_asked);
-    assert_int_equal(receipts_bytes(receipts), heap_bytes());
-    assert_true(receipts_bytes(receipts) <= 64 * (size_t)MANY);
+    assert_int_equal(idempotency_bytes(store), heap_bytes());
+    assert_true(idempotency_bytes(store) <= 64 * (size_t)MANY);
     assert_in_range(most_asked, 1, 32 * 1024); /* a chunk, a segment of heads, a directory */
-    assert_holds(receipts, 0, MANY);
-    assert_survives_encoding(receipts);
+    assert_holds(store, 0, MANY);
+    assert_survives_encoding(store);
 
     /* as it empties it gives back, and no sweep of one record asks for more than a directory */
     for (uint32_t left = MANY; left > 0; left--) {
         heap_count_begin();
-        receipts = receipts_sweep(receipts, INSTANT_MAX_US, 1);
+        store = idempotency_sweep(store, INSTANT_MAX_US, 1);
         assert_in_range(heap_asked_bytes(), 0, 8 * 1024);
-        assert_int_equal(receipts_count(receipts), left - 1);
-        if (left == MANY / 2 + 1) assert_holds(receipts, MANY / 2, MANY);
-        if (left == 1001) assert_true(receipts_bytes(receipts) <= 1000 * 64 + 24 * 1024);
+        assert_int_equal(idempotency_count(store), left - 1);
+        if (left == MANY / 2 + 1) assert_holds(store, MANY / 2, MANY);
+        if (left == 1001) assert_true(idempotency_bytes(store) <= 1000 * 64 + 24 * 1024);
     }
-    assert_null(receipts);
+    assert_null(store);
 }
 
-static struct receipts *append_some(struct receipts *receipts, uint32_t from, uint32_t end)
+static struct idempotency_store *append_some(struct idempotency_store *store, uint32_t from, uint32_t end)
 {
     for (uint32_t i = from; i < end; i++) {
-        struct receipt receipt = usual_receipt(i, BASE + i);
-        receipts = receipts_append(receipts, &receipt);
+        struct idempotency_entry entry = usual_entry(i, BASE + i);
+        store = idempotency_append(store, &entry);
     }
-    return receipts;
+    return store;
 }
 
 /* Once they have been many, two records at a time stand in a chunk each, so their numbers are those of the chunks,
@@ -369,24 +370,24 @@ static void numbers_of_chunks_wrap_around(void **state)
 {
     (void)state;
     for (uint32_t before = 8; before <= 12; before++) {
-        struct receipts *receipts = NULL;
-        struct receipt found;
+        struct idempotency_store *store = NULL;
+        struct idempotency_entry found;
         uint32_t at = 9, end;
-        receipts = receipts_sweep(append_some(receipts, 0, at), INSTANT_MAX_US, at - 2);
+        store = idempotency_sweep(append_some(store, 0, at), INSTANT_MAX_US, at - 2);
         for (; at < (UINT32_C(1) << 18) - before; at++) {
-            receipts = receipts_sweep(append_some(receipts, at, at + 1), INSTANT_MAX_US, 1);
+            store = idempotency_sweep(append_some(store, at, at + 1), INSTANT_MAX_US, 1);
         }
         assert_in_range(heap_bytes(), 1, 400);
-        receipts = append_some(receipts, at, end = at + 60);
-        for (uint32_t left = receipts_count(receipts); left > 0; left--) {
-            assert_int_equal(receipts_count(receipts), left);
+        store = append_some(store, at, end = at + 60);
+        for (uint32_t left = idempotency_count(store); left > 0; left--) {
+            assert_int_equal(idempotency_count(store), left);
             for (uint32_t i = at; i < end; i++) {
-                bool is = receipts_find(receipts, usual_receipt(i, 0).key, BASE, &found);
+                bool is = idempotency_find(store, usual_entry(i, 0).key, BASE, &found);
                 if (is != (i >= end - left)) fail_msg("%u before: record %u with %u left", before, i - at, left);
             }
-            receipts = receipts_sweep(receipts, INSTANT_MAX_US, 1);
+            store = idempotency_sweep(store, INSTANT_MAX_US, 1);
         }
-        assert_null(receipts);
+        assert_null(store);
     }
 }
 
@@ -394,16 +395,16 @@ static void numbers_of_chunks_wrap_around(void **state)
 static void hidden_records_are_in_nobodys_way(void **state)
 {
     (void)state;
-    struct receipt first = {BYTES("first"), BYTES("1"), BASE, BASE + D}, found;
-    struct receipts *receipts = receipts_append(NULL, &first);
+    struct idempotency_entry first = {BYTES("first"), BYTES("1"), BASE, BASE + D}, found;
+    struct idempotency_store *store = idempotency_append(NULL, &first);
     for (int64_t i = 0; i < MANY; i++) {
-        struct receipt again = {BYTES("again"), BYTES("2"), BASE + i, BASE + i + 1};
-        receipts = receipts_append(receipts, &again);
+        struct idempotency_entry again = {BYTES("again"), BYTES("2"), BASE + i, BASE + i + 1};
+        store = idempotency_append(store, &again);
     }
-    receipts = receipts_sweep(receipts, BASE + D - 1, ALL);
-    assert_int_equal(receipts_count(receipts), MANY + 1);
-    assert_true(receipts_find(receipts, BYTES("first"), BASE + D - 1, &found));
-    assert_null(receipts_sweep(receipts, BASE + D, ALL));
+    store = idempotency_sweep(store, BASE + D - 1, ALL);
+    assert_int_equal(idempotency_count(store), MANY + 1);
+    assert_true(idempotency_find(store, BYTES("first"), BASE + D - 1, &found));
+    assert_null(idempotency_sweep(store, BASE + D, ALL));
 }
 
 static void the_seed_shows_nowhere(void **state)
@@ -411,15 +412,15 @@ static void the_seed_shows_nowhere(void **state)
     (void)state;
     struct sink bytes[2] = {0};
     for (uint64_t seed = 0; seed < 2; seed++) {
-        struct receipts *receipts = NULL;
+        struct idempotency_store *store = NULL;
         linear_hash_seed(seed * UINT64_C(0x123456789abcdef));
         for (uint32_t i = 0; i < 5000; i++) {
-            struct receipt receipt = usual_receipt(i, BASE + i * S);
-            receipts = receipts_append(receipts, &receipt);
+            struct idempotency_entry entry = usual_entry(i, BASE + i * S);
+            store = idempotency_append(store, &entry);
         }
-        assert_holds(receipts, 0, 5000);
-        receipts_encode(receipts, &bytes[seed]);
-        receipts_free(receipts);
+        assert_holds(store, 0, 5000);
+        idempotency_encode(store, &bytes[seed]);
+        idempotency_free(store);
     }
     assert_int_equal(bytes[0].size, bytes[1].size);
     assert_memory_equal(bytes[0].data, bytes[1].data, bytes[0].size);

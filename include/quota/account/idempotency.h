@@ -1,4 +1,4 @@
-/* Receipts: what was answered under which id, kept until it may be forgotten. The idempotency records of an account.
+/* Idempotency records: what was answered under which id, kept until it may be forgotten.
  *
  *     few    ┌ head │ rec │ rec │ rec ┐                       one block, and finding is a walk: most need no more
  *
@@ -32,51 +32,53 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define RECEIPT_KEY_MAX  600   /* bytes */
-#define RECEIPT_BODY_MAX 14336 /* bytes: 64 resources of 16 limits each, at their longest */
+#define IDEMPOTENCY_KEY_MAX  600   /* bytes */
+#define IDEMPOTENCY_BODY_MAX 14336 /* bytes: 64 resources of 16 limits each, at their longest */
 
 /* Spans are borrowed from the container until it next changes. */
-struct receipt {
-    struct bytes key;              /* 1 … RECEIPT_KEY_MAX bytes */
-    struct bytes body;             /* 0 … RECEIPT_BODY_MAX bytes */
+struct idempotency_entry {
+    struct bytes key;              /* 1 … IDEMPOTENCY_KEY_MAX bytes */
+    struct bytes body;             /* 0 … IDEMPOTENCY_BODY_MAX bytes */
     int64_t stored_us, expires_us; /* 0 < stored <= expires <= INSTANT_MAX_US */
 };
 
-struct receipts;
+struct idempotency_store;
 
 /* The newest record of this key if it is live: now < expires. False if not. NULL holds nothing. */
-bool receipts_find(const struct receipts *receipts, struct bytes key, int64_t now_us, struct receipt *receipt);
+bool idempotency_find(const struct idempotency_store *store, struct bytes key, int64_t now_us,
+                      struct idempotency_entry *entry);
 
 /* Is there no room for one more? Links reach 262,143 chunks: at least 2 GB on one account. NULL is not full. */
-bool receipts_full(const struct receipts *receipts);
+bool idempotency_full(const struct idempotency_store *store);
 
 /* Appends a record; NULL = a new container. It must not be full. A record of the same key that is still there is hidden
  * from then on: no question finds it, it counts and is walked until it is swept. Stored instants should not decrease
  * (a smaller one is kept as it is). The record's spans must not lie in this container, which may move. */
-struct receipts *receipts_append(struct receipts *receipts, const struct receipt *receipt);
+struct idempotency_store *idempotency_append(struct idempotency_store *store, const struct idempotency_entry *entry);
 
 /* Overwrites the body of the newest record of this key, expired or not, with one of the same size; false if there is
  * none such. The body must not lie in this container. */
-bool receipts_patch(struct receipts *receipts, struct bytes key, struct bytes body);
+bool idempotency_patch(struct idempotency_store *store, struct bytes key, struct bytes body);
 
 /* Drops records from the oldest on while they have expired by `now_us` (expires <= now), at most `most` of them. NULL
  * once empty. The first that is live ends it: one that outlives all others holds back those that came after it. */
-struct receipts *receipts_sweep(struct receipts *receipts, int64_t now_us, uint32_t most);
+struct idempotency_store *idempotency_sweep(struct idempotency_store *store, int64_t now_us, uint32_t most);
 
 /* How many of the first `most` records, from the oldest on, the sweep above would drop. */
-uint32_t receipts_expired(const struct receipts *receipts, int64_t now_us, uint32_t most);
+uint32_t idempotency_expired(const struct idempotency_store *store, int64_t now_us, uint32_t most);
 
 /* Records held, expired and hidden ones that await their sweep included. */
-uint32_t receipts_count(const struct receipts *receipts);
+uint32_t idempotency_count(const struct idempotency_store *store);
 
 /* Walks all records, oldest first: begin with a zeroed walk. False at the end. */
-struct receipts_walk {
+struct idempotency_walk {
     uint32_t at; /* the record shown last; 0 = none yet */
 };
-bool receipts_next(const struct receipts *receipts, struct receipts_walk *walk, struct receipt *receipt);
+bool idempotency_next(const struct idempotency_store *store, struct idempotency_walk *walk,
+                      struct idempotency_entry *entry);
 
 /* Frees it all; NULL is allowed. Any thread. */
-void receipts_free(struct receipts *receipts);
+void idempotency_free(struct idempotency_store *store);
 
 /* Heap bytes held, O(1). */
-size_t receipts_bytes(const struct receipts *receipts);
+size_t idempotency_bytes(const struct idempotency_store *store);
