@@ -272,7 +272,7 @@ struct account *account_decode(struct bytes bytes)
     struct account *account = account_new();
     decode_head(&cursor, encoding, account);
     account = decode_slots(&cursor, encoding, account);
-    account->idempotency = idempotency_decode(&cursor);
+    account->idempotency = idempotency_decode(&cursor, encoding == ACCOUNT_ENCODING_FIRST);
     decode_parts(&cursor, account);
     if (cursor_done(&cursor)) return account;
     account_free(account);

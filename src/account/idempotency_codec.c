@@ -23,7 +23,7 @@ static bool entry_valid(const struct idempotency_entry *entry)
            entry->stored_us > 0 && entry->expires_us <= INSTANT_MAX_US;
 }
 
-struct idempotency_store *idempotency_decode(struct cursor *cursor)
+struct idempotency_store *idempotency_decode(struct cursor *cursor, bool may_repeat)
 {
     struct idempotency_store *store = NULL;
     struct idempotency_entry entry = {0};
@@ -34,7 +34,10 @@ struct idempotency_store *idempotency_decode(struct cursor *cursor)
         entry.key = cursor_bytes(cursor);
         entry.body = cursor_bytes(cursor);
         if (!sane || !entry_valid(&entry) || idempotency_full(store)) cursor->bad = true;
-        if (!cursor->bad) store = idempotency_append(store, &entry);
+        if (cursor->bad) break;
+        uint32_t before = idempotency_count(store);
+        store = idempotency_append(store, &entry);
+        if (idempotency_count(store) == before && !may_repeat) cursor->bad = true; /* it took another's place */
     }
     if (!cursor->bad) return store;
     idempotency_free(store);

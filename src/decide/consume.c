@@ -221,7 +221,7 @@ void consume_decide(const struct account *account, const struct account_host *ho
     if (!replay(account, request, view.now_us, decision)) {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
         if (fault == ACCOUNT_FAULT_NONE) fault = decide_items(&consumption);
-        if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+        if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     }
     account_view_end(&view);
 }

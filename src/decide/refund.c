@@ -356,6 +356,6 @@ void refund_decide(const struct account *account, const struct account_host *hos
     if (fault == ACCOUNT_FAULT_NONE && view.status.state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_CLOSED;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     if (fault == ACCOUNT_FAULT_NONE) fault = refund(&view, request, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     account_view_end(&view);
 }

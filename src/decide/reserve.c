@@ -143,7 +143,7 @@ void reserve_decide(const struct account *account, const struct account_host *ho
     enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
     decision->applied_at_us = view.now_us;
     if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&view, request, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     account_view_end(&view);
 }
 
