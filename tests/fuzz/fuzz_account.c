@@ -149,8 +149,7 @@ static struct account *apply_both_ways(struct account *account, const struct acc
     struct sink wire = {0};
     struct account_change sent = account_decision_change(decision), received;
     bool lasting;
-    bool met_bound = decision->fault == ACCOUNT_FAULT_RECORDS || decision->fault == ACCOUNT_FAULT_HOLDS_BOUND;
-    require(decision->fault == ACCOUNT_FAULT_NONE || sent.changes.size == 0 || met_bound);
+    require(decision->fault == ACCOUNT_FAULT_NONE || sent.changes.size == 0);
     if (sent.changes.size == 0) return account;
     struct account *twin = copy_of(account);
     account_effects_encode(&sent, false, &wire);

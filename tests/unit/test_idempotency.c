@@ -1,4 +1,5 @@
-/* The idempotency store: rows per promise, then random streams against a plain array that searches everything every time.
+/* The idempotency store: rows per promise, then random streams against a plain array that searches everything every
+ * time.
  *
  * Every step is also held against what must always be true: the bytes the container reports are those the heap has
  * given it, a walk shows the records in order, a value survives its own encoding. */

@@ -1,4 +1,4 @@
-/* Packed idempotency records and chunks of them: what is read back, and what expires first, held against a plain array. */
+/* Packed idempotency records and chunks of them: what is read back, what expires first, against a plain array. */
 #include "idempotency_tools.h"
 #include "quota/account/idempotency_chunk.h"
 #include "scenario.h"

@@ -1,4 +1,4 @@
-/* The codec of idempotency records: golden bytes, lies, every truncation and every changed byte refused or understood. */
+/* The codec of idempotency records: golden bytes, lies, each truncation and changed byte refused or understood. */
 #include "idempotency_tools.h"
 #include "quota/account/idempotency_codec.h"
 #include "scenario.h"

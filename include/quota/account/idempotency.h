@@ -16,9 +16,10 @@
  * most. A record counts exactly until expires_us, whatever the records beside it: every question treats one that has
  * expired as gone, and whether any has expired is the question to the top of the heap. Sweeping gives the memory back.
  *
- * A sweep drops what expired first, of equals the oldest, so what is left depends on nothing but the records: a primary,
- * its replica and a server that has loaded the records sweep alike, however their chunks came about. What is dropped
- * leaves a gap in its chunk; a chunk with nothing left is freed wherever it stands, one with little left is packed anew.
+ * A sweep drops what expired first, of equals the oldest, so what is left depends on nothing but the records: a
+ * primary, its replica and a server that has loaded the records sweep alike, however their chunks came about. What is
+ * dropped leaves a gap in its chunk; a chunk with nothing left is freed wherever it stands, and one with little left
+ * behind its first record is packed anew.
  *
  * Chunks grow with the store, to 16 kB. Few records stand in one block with the head, without chunks, heap and index.
  *
@@ -41,16 +42,16 @@ bool idempotency_find(const struct idempotency_store *store, struct bytes key, i
 bool idempotency_full(const struct idempotency_store *store);
 
 /* Appends a record; NULL = a new store. It must not be full. A record of the same key that is still there, expired or
- * not, is dropped. Stored instants should not decrease (a smaller one is kept as it is). The record's bytes must not lie
- * in this store, which may move. */
+ * not, is dropped. Stored instants should not decrease (a smaller one is kept as it is). The record's bytes must not
+ * lie in this store, which may move. */
 struct idempotency_store *idempotency_append(struct idempotency_store *store, const struct idempotency_entry *entry);
 
 /* Overwrites the body of the record of this key, expired or not, with one of the same size; false if there is none
  * such. The body must not lie in this store. */
 bool idempotency_patch(struct idempotency_store *store, struct bytes key, struct bytes body);
 
-/* Drops records that have expired by `now_us` (expires <= now), wherever they stand: those that expired first, of equals
- * the oldest, at most `most` of them. NULL once empty. */
+/* Drops records that have expired by `now_us` (expires <= now), wherever they stand: those that expired first, of
+ * equals the oldest, at most `most` of them. NULL once empty. */
 struct idempotency_store *idempotency_sweep(struct idempotency_store *store, int64_t now_us, uint32_t most);
 
 /* How many records the sweep above would drop. O(1) for one; O(most) chunks are looked at for more. */

@@ -132,6 +132,6 @@ uint32_t chunk_expired(const struct idempotency_chunk *chunk, int64_t now_us, ui
 /* The first record that is there at this offset or behind it; 0 = none. */
 uint32_t chunk_record_from(const struct idempotency_chunk *chunk, uint32_t offset);
 
-/* Is nearly all between its first record and its end dropped, so that it should be packed anew? In the common case, that
- * records expire in their order, it never is. */
+/* Is nearly all between its first record and its end dropped, so that it should be packed anew? In the common case,
+ * that records expire in their order, it never is. */
 bool chunk_is_sparse(const struct idempotency_chunk *chunk);
