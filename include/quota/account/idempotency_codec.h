@@ -11,6 +11,6 @@
 void idempotency_encode(const struct idempotency_store *store, struct sink *sink);
 
 /* Reads what encode wrote; marks the cursor bad on anything else. NULL for none. Needs no more than a small multiple of
- * the bytes it reads; whatever it accepts is encoded to the very same bytes again. `may_repeat`: a key may come again, as
- * the first encoding had it, and only its last record is kept; else that is refused. */
+ * the bytes it reads; whatever it accepts is encoded to the very same bytes again. `may_repeat`: a key may come again,
+ * as the first encoding had it, and only its last record is kept; else that is refused. */
 struct idempotency_store *idempotency_decode(struct cursor *cursor, bool may_repeat);
