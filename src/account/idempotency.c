@@ -16,8 +16,7 @@ _Static_assert(CHUNK_HEAD + PACKED_FRONT + RECORD_SIZE_MAX <= CHUNK_BYTES_MAX, "
 #define RING_FIRST 4
 #define CHUNKS_MAX ((NUMBER_MASK + 1) / 2)
 
-/* Heads stand in segments: the first doubles until it is full, those after it are of full size from the start. */
-#define SEGMENT_HEADS      1024
+#define HEAD_BYTES         sizeof(uint32_t)
 #define RECORDS_PER_BUCKET 2 /* on average at most; once it is half as many, buckets are given up */
 
 /* What many records need. */
@@ -25,13 +24,12 @@ struct archive {
     struct idempotency_chunk *oldest, *newest;
     struct idempotency_chunk **ring; /* the chunk of number n is at n mod ring_size; NULL = none */
     struct idempotency_chunk **heap; /* room for half as many */
-    uint32_t *heads;                 /* the first segment */
-    uint32_t **segments;             /* those after it; NULL while it is the only one */
+    union linear_heads heads;        /* handles of the first record of each bucket */
     uint64_t sequence;               /* of the chunk that comes next */
     uint32_t number;                 /* of the chunk that comes next, or the first after it that is free */
     uint32_t ring_size;              /* a power of two */
     uint32_t chunks;
-    uint32_t buckets;
+    uint32_t last_bucket;
 };
 
 /* Few records stand right behind the head; no index leads to them, and none of them is dropped without its bytes. */
@@ -80,18 +78,14 @@ static size_t chunk_bytes(const struct idempotency_chunk *chunk)
     return CHUNK_HEAD + chunk->packed.size;
 }
 
-static void archive_free(const struct archive *archive)
+static void archive_free(struct archive *archive)
 {
     if (!archive) return;
     for (uint32_t i = 0; i < archive->chunks; i++) memory_free(archive->heap[i]);
-    for (uint32_t i = SEGMENT_HEADS; i < archive->buckets; i += SEGMENT_HEADS) {
-        memory_free(archive->segments[i / SEGMENT_HEADS - 1]);
-    }
+    linear_heads_free(&archive->heads, archive->last_bucket, HEAD_BYTES);
     memory_free(archive->ring);
     memory_free(archive->heap);
-    memory_free(archive->heads);
-    memory_free(archive->segments);
-    memory_free((void *)archive);
+    memory_free(archive);
 }
 
 void idempotency_free(struct idempotency_store *store)
@@ -250,15 +244,12 @@ static uint32_t handle_of(const struct idempotency_chunk *chunk, uint32_t offset
 
 static char *head_of(const struct idempotency_store *store, uint32_t bucket)
 {
-    const struct archive *archive = store->archive;
-    uint32_t *segment = archive->heads;
-    if (archive->segments && bucket >= SEGMENT_HEADS) segment = archive->segments[bucket / SEGMENT_HEADS - 1];
-    return (char *)&segment[bucket % SEGMENT_HEADS];
+    return linear_head(&store->archive->heads, store->archive->last_bucket, bucket, HEAD_BYTES);
 }
 
 static char *head_of_hash(const struct idempotency_store *store, uint32_t hash)
 {
-    return head_of(store, linear_bucket(hash, store->archive->buckets - 1));
+    return head_of(store, linear_bucket(hash, store->archive->last_bucket));
 }
 
 /* The link to the record of this key, or the link that ends the chain. */
@@ -306,75 +297,41 @@ static void chain_merge(const struct idempotency_store *store, uint32_t bucket)
     link_set(tail, link_get(head_of(store, bucket)));
 }
 
-/* A list that doubles has room for a power of two; these are its sizes in items before and after number `item`. */
-static bool list_doubles_at(uint32_t item)
-{
-    return (item & (item - 1)) == 0;
-}
-
-static size_t list_doubled(uint32_t item)
-{
-    return item > 0 ? (size_t)item * 2 : 1;
-}
-
-/* Makes room for the bucket that comes next. */
-static void heads_extend(struct idempotency_store *store, uint32_t bucket)
+/* This bucket comes behind the last one, or it is the last one and goes: keeps count of what the heads hold. */
+static void heads_change(struct idempotency_store *store, uint32_t bucket, bool more)
 {
     struct archive *archive = store->archive;
-    const size_t head = sizeof(*archive->heads), segment = sizeof(*archive->segments);
-    if (bucket < SEGMENT_HEADS) {
-        if (!list_doubles_at(bucket)) return;
-        archive->heads = resize(store, archive->heads, bucket * head, list_doubled(bucket) * head);
-    } else if (bucket % SEGMENT_HEADS == 0) {
-        uint32_t item = bucket / SEGMENT_HEADS - 1;
-        if (list_doubles_at(item)) {
-            archive->segments = resize(store, archive->segments, item * segment, list_doubled(item) * segment);
-        }
-        archive->segments[item] = resize(store, NULL, 0, SEGMENT_HEADS * head);
+    store->bytes -= linear_heads_bytes(archive->last_bucket, HEAD_BYTES);
+    if (more) {
+        linear_heads_extend(&archive->heads, bucket, HEAD_BYTES);
+    } else {
+        linear_heads_curtail(&archive->heads, bucket, HEAD_BYTES);
     }
-}
-
-/* Takes the room of the last bucket back. */
-static void heads_curtail(struct idempotency_store *store, uint32_t bucket)
-{
-    struct archive *archive = store->archive;
-    const size_t head = sizeof(*archive->heads), segment = sizeof(*archive->segments);
-    if (bucket < SEGMENT_HEADS) {
-        if (!list_doubles_at(bucket)) return;
-        archive->heads = resize(store, archive->heads, list_doubled(bucket) * head, bucket * head);
-    } else if (bucket % SEGMENT_HEADS == 0) {
-        uint32_t item = bucket / SEGMENT_HEADS - 1;
-        resize(store, archive->segments[item], SEGMENT_HEADS * head, 0);
-        if (!list_doubles_at(item)) return;
-        archive->segments = resize(store, archive->segments, list_doubled(item) * segment, item * segment);
-    }
+    archive->last_bucket = more ? bucket : bucket - 1;
+    store->bytes += linear_heads_bytes(archive->last_bucket, HEAD_BYTES);
 }
 
 static void index_grow(struct idempotency_store *store)
 {
-    uint32_t bucket = store->archive->buckets;
-    heads_extend(store, bucket);
-    store->archive->buckets++;
-    link_set(head_of(store, bucket), 0);
-    if (bucket > 0) chain_split(store, bucket);
+    uint32_t bucket = store->archive->last_bucket + 1;
+    heads_change(store, bucket, true);
+    chain_split(store, bucket);
+}
+
+static void index_shrink(struct idempotency_store *store)
+{
+    uint32_t bucket = store->archive->last_bucket;
+    chain_merge(store, bucket);
+    heads_change(store, bucket, false);
 }
 
 /* Leads to a record that has come behind `before` others, none of which has its key. */
 static void index_add(struct idempotency_store *store, uint32_t handle, uint32_t hash, uint32_t before)
 {
-    if (before >= store->archive->buckets * RECORDS_PER_BUCKET) index_grow(store);
+    if (before / RECORDS_PER_BUCKET > store->archive->last_bucket) index_grow(store);
     char *head = head_of_hash(store, hash);
     link_set(record_at(store, handle), link_get(head));
     link_set(head, handle);
-}
-
-/* One bucket stays. */
-static void index_shrink(struct idempotency_store *store)
-{
-    uint32_t bucket = store->archive->buckets - 1;
-    chain_merge(store, bucket);
-    store->archive->buckets--;
-    heads_curtail(store, bucket);
 }
 
 /* ---- few of them ----------------------------------------------------------------------------------------- */
@@ -552,7 +509,7 @@ static struct idempotency_store *archive_drop(struct idempotency_store *store, c
         heap_sink(archive, chunk);
         if (chunk != archive->newest && chunk_is_sparse(chunk)) chunk_shrink(store, chunk);
     }
-    if (archive->buckets > 1 && store->count < archive->buckets) index_shrink(store);
+    if (archive->last_bucket > 0 && store->count <= archive->last_bucket) index_shrink(store);
     return archive_end(store);
 }
 
