@@ -23,9 +23,9 @@
  *
  * Chunks grow with the store, to 16 kB. Few records stand in one block with the head, without chunks, heap and index.
  *
- * Costs with n records: finding and appending O(1) expected with no pause that grows with n (a single append allocates
- * at most a chunk, what linear_hash.h says, and 24 bytes for every chunk held when ring and heap double). Sweeping a record costs
- * O(log chunks), and where records of one chunk expire out of their order a walk over that chunk.
+ * Costs with n records: finding and appending O(1) expected with no pause that grows with n: a single append allocates
+ * at most a chunk, a segment of heads, and 24 bytes for every chunk held when ring and heap double. Sweeping a record
+ * costs O(log chunks), and where records of one chunk expire out of their order a walk over that chunk.
  * Which bucket, and the keyed hash: linear_hash.h. */
 #pragma once
 

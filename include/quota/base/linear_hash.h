@@ -1,5 +1,5 @@
-/* Linear hashing: an index that grows by one bucket at a time: its arithmetic, the memory of its buckets' heads, and the
- * keyed hash it goes by.
+/* Linear hashing, for an index that grows by one bucket at a time: its arithmetic, the memory of its buckets' heads,
+ * and the keyed hash it goes by.
  *
  *     buckets 0 … last      hash    bits as many as number them all
  *                            │
@@ -14,9 +14,9 @@
  *     many           heads ─▶ directory ─┬─▶ segment    those after the first have 4 kB at once
  *                                        └─▶ segment
  *
- * So there is no pause for growth: a bucket more or less allocates or frees at most a segment, and a directory of 8 bytes
- * for each segment when that doubles or halves. What the heads lead to is the index's own business: hash_index.h has
- * pointers to links, idempotency.h numbers of packed records.
+ * So there is no pause for growth: a bucket more or less allocates or frees at most a segment, and a directory of 8
+ * bytes for each segment when that doubles or halves. What the heads lead to is the index's own business: hash_index.h
+ * has pointers to links, idempotency.h numbers of packed records.
  *
  * Keys come from clients, so the hash is a keyed one (siphash.h): whoever does not know the secret cannot aim at one
  * bucket. The secret is the process's and shows in no answer and in no encoding.
