@@ -51,13 +51,13 @@ static void count(struct account_call *call)
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
+    struct account_change change = account_decision_change(decision);
+    (void)expect(change.changes.size == 0 || account_accepts(call->handle.value, &change));
+    commit(ctx, &call->handle, &change, call->now_us); /* of a refusal too: what it met and has ended is swept */
     if (decision->fault != ACCOUNT_FAULT_NONE) {
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;
     }
-    struct account_change change = account_decision_change(decision);
-    (void)expect(change.changes.size == 0 || account_accepts(call->handle.value, &change));
-    commit(ctx, &call->handle, &change, call->now_us);
     if (decision->result.consumed.count > 0 && call->counts && !decision->replayed) count(call);
     return true;
 }

@@ -215,11 +215,11 @@ static void end_hold(struct account *account, struct stored_hold *hold, struct r
         record.made_us = hold->hold.made_us;
         record_hold_encode(&record, &body);
         record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, hold_id(hold));
-        struct receipt receipt = {.key = record_key_bytes(&key),
-                                  .body = {body.data, body.size},
-                                  .stored_us = account->applied_at_us,
-                                  .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
-        account->receipts = receipts_append(account->receipts, &receipt);
+        struct idempotency_entry entry = {.key = record_key_bytes(&key),
+                                          .body = {body.data, body.size},
+                                          .stored_us = account->applied_at_us,
+                                          .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
+        account->idempotency = idempotency_append(account->idempotency, &entry);
     }
     sink_free(&body);
     forget_hold(account, hold);
@@ -240,11 +240,11 @@ static void resolve_hold(struct account *account, const struct change *change)
 
 static void store_record(struct account *account, const struct change *change)
 {
-    struct receipt receipt = {.key = change->bytes,
-                              .body = change->body,
-                              .stored_us = account->applied_at_us,
-                              .expires_us = max_i64(change->expires_us, account->applied_at_us)};
-    account->receipts = receipts_append(account->receipts, &receipt);
+    struct idempotency_entry entry = {.key = change->bytes,
+                                      .body = change->body,
+                                      .stored_us = account->applied_at_us,
+                                      .expires_us = max_i64(change->expires_us, account->applied_at_us)};
+    account->idempotency = idempotency_append(account->idempotency, &entry);
 }
 
 static void store_audit_entry(struct account *account, const struct audit_entry *note)
@@ -266,9 +266,9 @@ static void store_audit_entry(struct account *account, const struct audit_entry 
     optional->audit_bytes += sizeof(*stored) + stored->size;
 }
 
-const struct receipts *account_receipts(const struct account *account)
+const struct idempotency_store *account_idempotency(const struct account *account)
 {
-    return account ? account->receipts : NULL;
+    return account ? account->idempotency : NULL;
 }
 
 struct account_status account_status(const struct account *account)
@@ -288,7 +288,7 @@ struct account_status account_status(const struct account *account)
 static void sweep(struct account *account)
 {
     struct account_optional *optional = account->optional;
-    account->receipts = receipts_sweep(account->receipts, account->applied_at_us, SWEEP_MAX);
+    account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
     for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
         struct stored_hold *hold = optional->holds.by_expiry[0];
         if (hold->hold.expires_us > account->applied_at_us) return;
@@ -384,7 +384,7 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_ENTITLEMENT: apply_entitlement(account, change->bytes); break;
     case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
-    case CHANGE_RECORD_PATCHED: receipts_patch(account->receipts, change->bytes, change->body); break;
+    case CHANGE_RECORD_PATCHED: idempotency_patch(account->idempotency, change->bytes, change->body); break;
     case CHANGE_HOLD: begin_hold(account, change); break;
     case CHANGE_HOLD_EXTENDED: move_hold(account, change); break;
     case CHANGE_HOLD_RESOLVED: resolve_hold(account, change); break;
@@ -562,7 +562,7 @@ void account_free(struct account *account)
 {
     if (!account) return;
     for (uint32_t i = 0; i < account->slots_count; i++) slot_free(&account->slots[i]);
-    receipts_free(account->receipts);
+    idempotency_free(account->idempotency);
     optional_free(account->optional);
     plan_count_account(account->plan, -1);
     plan_release(account->plan);
@@ -572,7 +572,7 @@ void account_free(struct account *account)
 
 size_t account_bytes(const struct account *account)
 {
-    size_t bytes = sizeof(*account) + account->slots_bytes + receipts_bytes(account->receipts);
+    size_t bytes = sizeof(*account) + account->slots_bytes + idempotency_bytes(account->idempotency);
     const struct account_optional *optional = account->optional;
     if (!optional) return bytes;
     if (optional->audit) bytes += ACCOUNT_AUDIT_MAX * sizeof(struct stored_audit_entry *);

@@ -71,7 +71,7 @@ void account_encode(const struct account *account, struct sink *sink)
     sink_byte(sink, optional->next_how);
     sink_number(sink, account->slots_count);
     for (uint32_t i = 0; i < account->slots_count; i++) encode_slot(&account->slots[i], sink);
-    receipts_encode(account->receipts, sink);
+    idempotency_encode(account->idempotency, sink);
     sink_number(sink, optional->holds.count);
     for (uint32_t i = 0; i < optional->holds.count; i++) {
         sink_bytes(sink, hold_id(optional->holds.by_expiry[i]));
@@ -272,7 +272,7 @@ struct account *account_decode(struct bytes bytes)
     struct account *account = account_new();
     decode_head(&cursor, encoding, account);
     account = decode_slots(&cursor, encoding, account);
-    account->receipts = receipts_decode(&cursor);
+    account->idempotency = idempotency_decode(&cursor, encoding == ACCOUNT_ENCODING_FIRST);
     decode_parts(&cursor, account);
     if (cursor_done(&cursor)) return account;
     account_free(account);

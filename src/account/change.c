@@ -379,8 +379,8 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     switch (field) {
     case FIELD_SLOT: change->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1); break;
     case FIELD_BYTES: change->bytes = cursor_bytes(cursor); break;
-    case FIELD_KEY: change->bytes = bytes_decode(cursor, 1, RECEIPT_KEY_MAX); break;
-    case FIELD_BODY: change->body = bytes_decode(cursor, 0, RECEIPT_BODY_MAX); break;
+    case FIELD_KEY: change->bytes = bytes_decode(cursor, 1, IDEMPOTENCY_KEY_MAX); break;
+    case FIELD_BODY: change->body = bytes_decode(cursor, 0, IDEMPOTENCY_BODY_MAX); break;
     case FIELD_PERIOD: change->period = period_decode(cursor); break;
     case FIELD_CODE: change->period = (uint64_t)cursor_number(cursor); break;
     case FIELD_PERIOD_US: change->period_us = cursor_number_between(cursor, 1, DURATION_MAX_US); break;

@@ -1,326 +1,286 @@
-/* Packed records in a queue of chunks and their index by linear hashing; drawing in idempotency.h. */
+/* Packed records in chunks, a heap of them by expiry, and an index by linear hashing; drawing in idempotency.h. */
 #include "quota/account/idempotency.h"
-#include "quota/base/checked.h"
 #include "quota/base/linear_hash.h"
 #include "quota/base/memory.h"
-#include "quota/time/duration.h"
 
-/* Records stand in `bytes` one behind the other. */
-struct chunk {
-    int64_t base_us;     /* stored instant of its first record */
-    int64_t lifetime_us; /* and its expires - stored */
-    uint16_t end, size;  /* of the whole block, header included */
-    char bytes[];
-};
-
-/* Handles name records: sequence of the chunk (it wraps around) and offset in it. 0 is no record. */
+/* Handles name records: number of the chunk (numbers wrap around) and offset in its packed records. 0 is no record. */
 #define OFFSET_BITS       14
 #define OFFSET_MASK       ((UINT32_C(1) << OFFSET_BITS) - 1)
-#define CHUNKS_MAX        ((UINT32_C(1) << (32 - OFFSET_BITS)) - 1)
-#define CHUNK_BYTES_FIRST ((size_t)128)
+#define NUMBER_MASK       (UINT32_MAX >> OFFSET_BITS)
+#define CHUNK_HEAD        offsetof(struct idempotency_chunk, packed)
+#define CHUNK_BYTES_FIRST ((size_t)256) /* blocks, with the head */
 #define CHUNK_BYTES_MAX   ((size_t)1 << OFFSET_BITS)
-#define CHUNK_FRONT       ((uint32_t)offsetof(struct chunk, bytes))
+_Static_assert(CHUNK_HEAD + PACKED_FRONT + RECORD_SIZE_MAX <= CHUNK_BYTES_MAX, "a chunk has room for any record");
 
-#define LINK_BYTES       sizeof(uint32_t)
-#define RECORD_BYTES_MAX (LINK_BYTES + 2 + RECEIPT_KEY_MAX + 2 + RECEIPT_BODY_MAX + 10 + 10)
-_Static_assert(CHUNK_FRONT + RECORD_BYTES_MAX <= CHUNK_BYTES_MAX, "a chunk has room for any record");
+/* At most half of the ring is taken, so that the next free number is near. */
+#define RING_FIRST 4
+#define CHUNKS_MAX ((NUMBER_MASK + 1) / 2)
 
-/* Heads stand in segments: the first doubles until it is full, those after it are of full size from the start. */
-#define SEGMENT_HEADS      1024
+#define HEAD_BYTES         sizeof(uint32_t)
 #define RECORDS_PER_BUCKET 2 /* on average at most; once it is half as many, buckets are given up */
 
 /* What many records need. */
 struct archive {
-    struct chunk **ring; /* chunk of sequence s is at s mod ring_size */
-    uint32_t *heads;     /* the first segment */
-    uint32_t **segments; /* those after it; NULL while it is the only one */
-    uint32_t ring_size;  /* a power of two */
-    uint32_t chunks;     /* in use: the oldest record's and those after it */
-    uint32_t buckets;
+    struct idempotency_chunk *oldest, *newest;
+    struct idempotency_chunk **ring; /* the chunk of number n is at n mod ring_size; NULL = none */
+    struct idempotency_chunk **heap; /* room for half as many */
+    union linear_heads heads;        /* handles of the first record of each bucket */
+    uint64_t sequence;               /* of the chunk that comes next */
+    uint32_t number;                 /* of the chunk that comes next, or the first after it that is free */
+    uint32_t ring_size;              /* a power of two */
+    uint32_t chunks;
+    uint32_t last_bucket;
 };
 
-/* Few records stand in one chunk, number 0, right behind the head; no index leads to them. */
+/* Few records stand right behind the head; no index leads to them, and none of them is dropped without its bytes. */
 #define FEW_RECORDS 8
-#define FEW_BYTES   512 /* of the chunk */
+#define FEW_BYTES   512 /* of the packed records */
 
-struct receipts {
+struct idempotency_store {
     struct archive *archive; /* NULL = few */
     size_t bytes;            /* heap held */
-    uint32_t oldest;         /* handle of the oldest record */
     uint32_t count;
 };
 
 /* ---- the memory ------------------------------------------------------------------------------------------ */
 
 /* Allocates what an archive needs: 0 bytes = no block. */
-static void *resize(struct receipts *receipts, void *block, size_t before, size_t after)
+static void *resize(struct idempotency_store *store, void *block, size_t before, size_t after)
 {
-    receipts->bytes += after - before;
+    store->bytes += after - before;
     if (after > 0) return before > 0 ? memory_realloc(block, after) : memory_alloc(after);
     memory_free(block);
     return NULL;
 }
 
-static struct chunk **ring_slot(const struct archive *archive, uint32_t sequence)
+static struct packed *few_of(const struct idempotency_store *store)
 {
-    return &archive->ring[sequence & (archive->ring_size - 1)];
+    return (struct packed *)(store + 1);
 }
 
-static struct chunk *chunk_of(const struct receipts *receipts, uint32_t handle)
+static struct idempotency_chunk **ring_place(const struct archive *archive, uint32_t number)
 {
-    if (!receipts->archive) return (struct chunk *)(receipts + 1);
-    return *ring_slot(receipts->archive, handle >> OFFSET_BITS);
+    return &archive->ring[number & (archive->ring_size - 1)];
 }
 
-static uint32_t first_sequence(const struct receipts *receipts)
+static struct idempotency_chunk *chunk_of(const struct idempotency_store *store, uint32_t handle)
 {
-    return receipts->oldest >> OFFSET_BITS;
+    return *ring_place(store->archive, handle >> OFFSET_BITS);
 }
 
-static uint32_t last_sequence(const struct receipts *receipts)
+static char *record_at(const struct idempotency_store *store, uint32_t handle)
 {
-    return receipts->archive ? first_sequence(receipts) + receipts->archive->chunks - 1 : 0;
+    return packed_record(&chunk_of(store, handle)->packed, handle & OFFSET_MASK);
 }
 
-static void ring_resize(struct receipts *receipts, uint32_t size)
+static size_t chunk_bytes(const struct idempotency_chunk *chunk)
 {
-    struct archive *archive = receipts->archive, before = *archive;
-    archive->ring = resize(receipts, NULL, 0, size * sizeof(struct chunk *));
-    archive->ring_size = size;
-    for (uint32_t i = 0; i < archive->chunks; i++) {
-        uint32_t sequence = first_sequence(receipts) + i;
-        *ring_slot(archive, sequence) = *ring_slot(&before, sequence);
-    }
-    resize(receipts, before.ring, before.ring_size * sizeof(struct chunk *), 0);
+    return CHUNK_HEAD + chunk->packed.size;
 }
 
-static void ring_append(struct receipts *receipts, struct chunk *chunk)
+static void archive_free(struct archive *archive)
 {
-    struct archive *archive = receipts->archive;
-    if (archive->chunks == archive->ring_size) ring_resize(receipts, archive->chunks > 0 ? archive->chunks * 2 : 1);
-    *ring_slot(archive, first_sequence(receipts) + archive->chunks++) = chunk;
-}
-
-/* A quarter to a half of what is held, a power of two; a record that takes most of that gets a block of its override. */
-static size_t chunk_size_for(const struct receipts *receipts, size_t record_size)
-{
-    size_t size = CHUNK_BYTES_FIRST, needed = CHUNK_FRONT + record_size;
-    while (size < CHUNK_BYTES_MAX && size * 4 <= receipts->bytes) size *= 2;
-    return needed * 2 > size ? needed : size;
-}
-
-static void chunk_begin(struct chunk *chunk, size_t size, const struct receipt *first)
-{
-    chunk->base_us = first->stored_us;
-    chunk->lifetime_us = first->expires_us - first->stored_us;
-    chunk->end = CHUNK_FRONT;
-    chunk->size = (uint16_t)size;
-}
-
-static struct chunk *chunk_append(struct receipts *receipts, size_t record_size, const struct receipt *first)
-{
-    size_t size = chunk_size_for(receipts, record_size);
-    struct chunk *chunk = resize(receipts, NULL, 0, size);
-    chunk_begin(chunk, size, first);
-    ring_append(receipts, chunk);
-    return chunk;
-}
-
-/* Frees the first chunk; the next one's first record is the oldest now. */
-static void chunk_drop(struct receipts *receipts)
-{
-    struct archive *archive = receipts->archive;
-    struct chunk *chunk = chunk_of(receipts, receipts->oldest);
-    resize(receipts, chunk, chunk->size, 0);
-    receipts->oldest = (first_sequence(receipts) + 1) << OFFSET_BITS | CHUNK_FRONT;
-    archive->chunks--;
-    if (archive->ring_size > 4 && archive->chunks * 4 < archive->ring_size) {
-        ring_resize(receipts, archive->ring_size / 2);
-    }
-}
-
-static void archive_free(const struct receipts *receipts)
-{
-    struct archive *archive = receipts->archive;
     if (!archive) return;
-    for (uint32_t i = 0; i < archive->chunks; i++) memory_free(*ring_slot(archive, first_sequence(receipts) + i));
-    for (uint32_t i = SEGMENT_HEADS; i < archive->buckets; i += SEGMENT_HEADS) {
-        memory_free(archive->segments[i / SEGMENT_HEADS - 1]);
-    }
+    for (uint32_t i = 0; i < archive->chunks; i++) memory_free(archive->heap[i]);
+    linear_heads_free(&archive->heads, archive->last_bucket, HEAD_BYTES);
     memory_free(archive->ring);
-    memory_free(archive->heads);
-    memory_free(archive->segments);
+    memory_free(archive->heap);
     memory_free(archive);
 }
 
-void receipts_free(struct receipts *receipts)
+void idempotency_free(struct idempotency_store *store)
 {
-    if (!receipts) return;
-    archive_free(receipts);
-    memory_free(receipts);
+    if (!store) return;
+    archive_free(store->archive);
+    memory_free(store);
 }
 
-size_t receipts_bytes(const struct receipts *receipts)
+size_t idempotency_bytes(const struct idempotency_store *store)
 {
-    return receipts ? receipts->bytes : 0;
+    return store ? store->bytes : 0;
 }
 
-bool receipts_full(const struct receipts *receipts)
+bool idempotency_full(const struct idempotency_store *store)
 {
-    return receipts && receipts->archive && receipts->archive->chunks >= CHUNKS_MAX;
+    return store && store->archive && store->archive->chunks >= CHUNKS_MAX;
 }
 
-uint32_t receipts_count(const struct receipts *receipts)
+uint32_t idempotency_count(const struct idempotency_store *store)
 {
-    return receipts ? receipts->count : 0;
+    return store ? store->count : 0;
 }
 
-/* ---- one record ------------------------------------------------------------------------------------------ */
+/* ---- the heap: which chunk expires first ----------------------------------------------------------------- */
 
-/* A record begins with its link; so a record, like a head, can be held as the place of a link. */
-static char *record_at(const struct receipts *receipts, uint32_t handle)
+/* Of chunks that expire at one instant the older one is first. */
+static bool expires_before(const struct idempotency_chunk *left, const struct idempotency_chunk *right)
 {
-    return (char *)chunk_of(receipts, handle) + (handle & OFFSET_MASK);
+    if (left->expires_us != right->expires_us) return left->expires_us < right->expires_us;
+    return left->sequence < right->sequence;
 }
 
-static uint32_t link_get(const char *link)
+static void heap_put(const struct archive *archive, struct idempotency_chunk *chunk, uint32_t place)
 {
-    uint32_t handle;
-    memcpy(&handle, link, sizeof(handle));
-    return handle;
+    archive->heap[place] = chunk;
+    chunk->heap_place = place;
 }
 
-static void link_set(char *link, uint32_t handle)
+/* Towards the top: a chunk that expires earlier than before. */
+static void heap_rise(const struct archive *archive, struct idempotency_chunk *chunk)
 {
-    memcpy(link, &handle, sizeof(handle));
+    uint32_t place = chunk->heap_place;
+    while (place > 0 && expires_before(chunk, archive->heap[(place - 1) / 2])) {
+        heap_put(archive, archive->heap[(place - 1) / 2], place);
+        place = (place - 1) / 2;
+    }
+    heap_put(archive, chunk, place);
 }
 
-/* A length as sink_bytes writes it, of one byte or two. */
-static size_t length_read(const char **at)
+/* Away from it: a chunk that expires later than before. */
+static void heap_sink(const struct archive *archive, struct idempotency_chunk *chunk)
 {
-    size_t low = (uint8_t) * (*at)++;
-    return low < 128 ? low : (low & 127) | (size_t)(uint8_t) * (*at)++ << 7;
-}
-_Static_assert(RECEIPT_KEY_MAX < 1 << 14 && RECEIPT_BODY_MAX < 1 << 14, "two bytes are enough");
-
-static struct bytes key_of(const char *record)
-{
-    const char *at = record + LINK_BYTES;
-    size_t size = length_read(&at);
-    return (struct bytes){at, size};
+    uint32_t place = chunk->heap_place;
+    for (uint32_t below = 2 * place + 1; below < archive->chunks; below = 2 * place + 1) {
+        if (below + 1 < archive->chunks && expires_before(archive->heap[below + 1], archive->heap[below])) below++;
+        if (!expires_before(archive->heap[below], chunk)) break;
+        heap_put(archive, archive->heap[below], place);
+        place = below;
+    }
+    heap_put(archive, chunk, place);
 }
 
-/* The record behind this one, whose key is known: over its body and two instants. */
-static const char *record_skip(struct bytes key)
+/* Takes a chunk out: the last one takes its place. `chunks` counts it no more. */
+static void heap_remove(const struct archive *archive, const struct idempotency_chunk *chunk)
 {
-    const char *at = key.data + key.size;
-    size_t body_size = length_read(&at);
-    at += body_size;
-    for (int instants = 2; instants > 0; at++) instants -= (uint8_t)*at < 128;
-    return at;
+    struct idempotency_chunk *last = archive->heap[archive->chunks];
+    if (last == chunk) return;
+    heap_put(archive, last, chunk->heap_place);
+    heap_rise(archive, last);
+    heap_sink(archive, last);
 }
 
-/* Answers the size of the record. */
-static uint32_t record_read(const struct receipts *receipts, uint32_t handle, struct receipt *receipt)
+/* ---- the chunks ------------------------------------------------------------------------------------------ */
+
+/* Gives the ring another size, and the heap half of it; false, and nothing done, where two chunks would meet. */
+static bool ring_resize(struct idempotency_store *store, uint32_t size)
 {
-    const struct chunk *chunk = chunk_of(receipts, handle);
-    uint32_t offset = handle & OFFSET_MASK;
-    struct cursor cursor = cursor_init((struct bytes){(const char *)chunk + offset, chunk->end - offset});
-    cursor_raw(&cursor, LINK_BYTES);
-    receipt->key = cursor_bytes(&cursor);
-    receipt->body = cursor_bytes(&cursor);
-    receipt->stored_us = chunk->base_us + cursor_signed(&cursor);
-    receipt->expires_us = receipt->stored_us + chunk->lifetime_us + cursor_signed(&cursor);
-    return (uint32_t)cursor.at;
+    struct archive *archive = store->archive, after = *archive;
+    const size_t pointer = sizeof(*archive->ring);
+    after.ring_size = size;
+    after.ring = memory_alloc(size * pointer);
+    for (uint32_t i = 0; i < size; i++) after.ring[i] = NULL;
+    for (uint32_t i = 0; i < archive->chunks; i++) {
+        struct idempotency_chunk **place = ring_place(&after, archive->heap[i]->number);
+        if (*place) {
+            memory_free(after.ring);
+            return false;
+        }
+        *place = archive->heap[i];
+    }
+    memory_free(archive->ring);
+    store->bytes += size * pointer - archive->ring_size * pointer;
+    archive->heap = resize(store, archive->heap, archive->ring_size / 2 * pointer, size / 2 * pointer);
+    archive->ring = after.ring;
+    archive->ring_size = size;
+    return true;
 }
 
-/* The handle of the record after this one, which has `size` bytes; 0 at the end. */
-static uint32_t handle_after(const struct receipts *receipts, uint32_t handle, uint32_t size)
+/* A quarter to a half of what is held, a power of two; a record that takes most of that gets a block of its own. */
+static size_t chunk_bytes_for(const struct idempotency_store *store, size_t record_size)
 {
-    if ((handle & OFFSET_MASK) + size < chunk_of(receipts, handle)->end) return handle + size;
-    if (handle >> OFFSET_BITS == (last_sequence(receipts) & (UINT32_MAX >> OFFSET_BITS))) return 0;
-    return ((handle >> OFFSET_BITS) + 1) << OFFSET_BITS | CHUNK_FRONT;
+    size_t bytes = CHUNK_BYTES_FIRST, needed = CHUNK_HEAD + PACKED_FRONT + record_size;
+    while (bytes < CHUNK_BYTES_MAX && bytes * 4 <= store->bytes) bytes *= 2;
+    return needed * 2 > bytes ? needed : bytes;
 }
 
-/* Larger for newer records. */
-static uint32_t age_rank(const struct receipts *receipts, uint32_t handle)
+/* Makes a block of this size, its records not begun, the newest chunk. */
+static struct idempotency_chunk *chunk_append(struct idempotency_store *store, size_t bytes)
 {
-    return handle - (receipts->oldest & ~OFFSET_MASK);
+    struct archive *archive = store->archive;
+    if (2 * archive->chunks >= archive->ring_size) {
+        ring_resize(store, archive->ring_size > 0 ? 2 * archive->ring_size : RING_FIRST);
+    }
+    while (*ring_place(archive, archive->number)) archive->number = (archive->number + 1) & NUMBER_MASK;
+    struct idempotency_chunk *chunk = resize(store, NULL, 0, bytes);
+    chunk_begin(chunk);
+    chunk->sequence = archive->sequence++;
+    chunk->number = archive->number;
+    chunk->older = archive->newest;
+    chunk->newer = NULL;
+    *(chunk->older ? &chunk->older->newer : &archive->oldest) = chunk;
+    archive->newest = chunk;
+    *ring_place(archive, chunk->number) = chunk;
+    archive->number = (archive->number + 1) & NUMBER_MASK;
+    heap_put(archive, chunk, archive->chunks++);
+    return chunk;
 }
 
-static size_t number_bytes(uint64_t number)
+/* Everything that leads to this chunk leads to `to` from now on. */
+static void chunk_replace(struct archive *archive, const struct idempotency_chunk *chunk, struct idempotency_chunk *to)
 {
-    return 1 + (size_t)(63 - __builtin_clzll(number | 1)) / 7;
+    *(chunk->older ? &chunk->older->newer : &archive->oldest) = to ? to : chunk->newer;
+    *(chunk->newer ? &chunk->newer->older : &archive->newest) = to ? to : chunk->older;
+    *ring_place(archive, chunk->number) = to;
 }
 
-static size_t signed_bytes(int64_t number)
+static void chunk_free(struct idempotency_store *store, struct idempotency_chunk *chunk)
 {
-    return number_bytes((uint64_t)(number < 0 ? -(number + 1) : number) << 1);
+    struct archive *archive = store->archive;
+    chunk_replace(archive, chunk, NULL);
+    archive->chunks--;
+    heap_remove(archive, chunk);
+    resize(store, chunk, chunk_bytes(chunk), 0);
+    if (archive->ring_size > RING_FIRST && archive->chunks * 8 <= archive->ring_size) {
+        ring_resize(store, archive->ring_size / 2);
+    }
 }
 
-static size_t record_size(const struct receipt *receipt, int64_t base_us, int64_t lifetime_us)
+static uint32_t handle_of(const struct idempotency_chunk *chunk, uint32_t offset)
 {
-    return LINK_BYTES + number_bytes(receipt->key.size) + receipt->key.size + number_bytes(receipt->body.size) +
-           receipt->body.size + signed_bytes(receipt->stored_us - base_us) +
-           signed_bytes(receipt->expires_us - receipt->stored_us - lifetime_us);
-}
-
-/* Packs a record behind the newest of the chunk, which has room for it, its link unset; answers its offset. */
-static uint32_t chunk_pack(struct chunk *chunk, size_t size, const struct receipt *receipt)
-{
-    uint32_t offset = chunk->end;
-    struct sink sink = sink_init((char *)chunk + offset, size);
-    sink_raw(&sink, "\0\0\0", LINK_BYTES);
-    sink_bytes(&sink, receipt->key);
-    sink_bytes(&sink, receipt->body);
-    sink_signed(&sink, receipt->stored_us - chunk->base_us);
-    sink_signed(&sink, receipt->expires_us - receipt->stored_us - chunk->lifetime_us);
-    chunk->end = (uint16_t)(chunk->end + size);
-    return offset;
+    return chunk->number << OFFSET_BITS | offset;
 }
 
 /* ---- the index ------------------------------------------------------------------------------------------- */
 
-static uint32_t bucket_of(const struct receipts *receipts, struct bytes key)
+static char *head_of(const struct idempotency_store *store, uint32_t bucket)
 {
-    return linear_bucket(linear_hash(key), receipts->archive->buckets - 1);
+    return linear_head(&store->archive->heads, store->archive->last_bucket, bucket, HEAD_BYTES);
 }
 
-static char *head_of(const struct receipts *receipts, uint32_t bucket)
+static char *head_of_hash(const struct idempotency_store *store, uint32_t hash)
 {
-    const struct archive *archive = receipts->archive;
-    uint32_t *segment = archive->heads;
-    if (archive->segments && bucket >= SEGMENT_HEADS) segment = archive->segments[bucket / SEGMENT_HEADS - 1];
-    return (char *)&segment[bucket % SEGMENT_HEADS];
+    return head_of(store, linear_bucket(hash, store->archive->last_bucket));
 }
 
-/* The link to the newest record of this key, or the link that ends the chain. */
-static char *chain_find(const struct receipts *receipts, char *head, struct bytes key)
+/* The link to the record of this key, or the link that ends the chain. */
+static char *chain_find(const struct idempotency_store *store, struct bytes key, uint32_t hash)
 {
-    char *link = head;
+    char *link = head_of_hash(store, hash);
     for (uint32_t at = link_get(link); at != 0; at = link_get(link)) {
-        char *record = record_at(receipts, at);
-        if (bytes_equal(key_of(record), key)) break;
+        char *record = record_at(store, at);
+        if (bytes_equal(record_key(record), key)) break;
         link = record;
     }
     return link;
 }
 
-/* Takes the oldest record out of its chain, where it is the last; one that is hidden stands in none. */
-static void chain_drop_oldest(const struct receipts *receipts, char *head)
+/* The link to this record. */
+static char *chain_link_to(const struct idempotency_store *store, uint32_t handle)
 {
-    char *link = head;
-    while (link_get(link) != 0 && link_get(link) != receipts->oldest) link = record_at(receipts, link_get(link));
-    link_set(link, 0);
+    char *link = head_of_hash(store, linear_hash(record_key(record_at(store, handle))));
+    while (link_get(link) != handle) link = record_at(store, link_get(link));
+    return link;
 }
 
-/* Moves what belongs to the newest bucket out of its parent; both chains keep their order. */
-static void chain_split(const struct receipts *receipts, uint32_t bucket)
+/* Moves what belongs to the newest bucket out of its parent. */
+static void chain_split(const struct idempotency_store *store, uint32_t bucket)
 {
-    char *kept = head_of(receipts, linear_parent(bucket)), *moved = head_of(receipts, bucket);
+    char *kept = head_of(store, linear_parent(bucket)), *moved = head_of(store, bucket);
     uint32_t at = link_get(kept);
     while (at != 0) {
-        char *record = record_at(receipts, at), **tail = bucket_of(receipts, key_of(record)) == bucket ? &moved : &kept;
+        char *record = record_at(store, at);
+        bool moves = linear_bucket(linear_hash(record_key(record)), bucket) == bucket;
+        char **tail = moves ? &moved : &kept;
         link_set(*tail, at);
         *tail = record;
         at = link_get(record);
@@ -329,259 +289,378 @@ static void chain_split(const struct receipts *receipts, uint32_t bucket)
     link_set(moved, 0);
 }
 
-/* The reverse: the chains of the last bucket and of its parent become one, newest first. */
-static void chain_merge(const struct receipts *receipts, uint32_t bucket)
+/* The reverse: what is in the last bucket goes to the end of its parent. */
+static void chain_merge(const struct idempotency_store *store, uint32_t bucket)
 {
-    char *tail = head_of(receipts, linear_parent(bucket));
-    uint32_t at = link_get(tail), other = link_get(head_of(receipts, bucket));
-    while (at != 0 && other != 0) {
-        uint32_t newer = age_rank(receipts, at) > age_rank(receipts, other) ? at : other;
-        link_set(tail, newer);
-        tail = record_at(receipts, newer);
-        *(newer == at ? &at : &other) = link_get(tail);
+    char *tail = head_of(store, linear_parent(bucket));
+    while (link_get(tail) != 0) tail = record_at(store, link_get(tail));
+    link_set(tail, link_get(head_of(store, bucket)));
+}
+
+/* This bucket comes behind the last one, or it is the last one and goes: keeps count of what the heads hold. */
+static void heads_change(struct idempotency_store *store, uint32_t bucket, bool more)
+{
+    struct archive *archive = store->archive;
+    store->bytes -= linear_heads_bytes(archive->last_bucket, HEAD_BYTES);
+    if (more) {
+        linear_heads_extend(&archive->heads, bucket, HEAD_BYTES);
+    } else {
+        linear_heads_curtail(&archive->heads, bucket, HEAD_BYTES);
     }
-    link_set(tail, at != 0 ? at : other);
+    archive->last_bucket = more ? bucket : bucket - 1;
+    store->bytes += linear_heads_bytes(archive->last_bucket, HEAD_BYTES);
 }
 
-/* A list that doubles has room for a power of two; these are its sizes in items before and after number `item`. */
-static bool list_doubles_at(uint32_t item)
+static void index_grow(struct idempotency_store *store)
 {
-    return (item & (item - 1)) == 0;
+    uint32_t bucket = store->archive->last_bucket + 1;
+    heads_change(store, bucket, true);
+    chain_split(store, bucket);
 }
 
-static size_t list_doubled(uint32_t item)
+static void index_shrink(struct idempotency_store *store)
 {
-    return item > 0 ? (size_t)item * 2 : 1;
+    uint32_t bucket = store->archive->last_bucket;
+    chain_merge(store, bucket);
+    heads_change(store, bucket, false);
 }
 
-/* Makes room for the bucket that comes next. */
-static void heads_extend(struct receipts *receipts, uint32_t bucket)
+/* Leads to a record that has come behind `before` others, none of which has its key. */
+static void index_add(struct idempotency_store *store, uint32_t handle, uint32_t hash, uint32_t before)
 {
-    struct archive *archive = receipts->archive;
-    const size_t head = sizeof(*archive->heads), segment = sizeof(*archive->segments);
-    if (bucket < SEGMENT_HEADS) {
-        if (!list_doubles_at(bucket)) return;
-        archive->heads = resize(receipts, archive->heads, bucket * head, list_doubled(bucket) * head);
-    } else if (bucket % SEGMENT_HEADS == 0) {
-        uint32_t item = bucket / SEGMENT_HEADS - 1;
-        if (list_doubles_at(item)) {
-            archive->segments = resize(receipts, archive->segments, item * segment, list_doubled(item) * segment);
-        }
-        archive->segments[item] = resize(receipts, NULL, 0, SEGMENT_HEADS * head);
-    }
-}
-
-/* Takes the room of the last bucket back. */
-static void heads_curtail(struct receipts *receipts, uint32_t bucket)
-{
-    struct archive *archive = receipts->archive;
-    const size_t head = sizeof(*archive->heads), segment = sizeof(*archive->segments);
-    if (bucket < SEGMENT_HEADS) {
-        if (!list_doubles_at(bucket)) return;
-        archive->heads = resize(receipts, archive->heads, list_doubled(bucket) * head, bucket * head);
-    } else if (bucket % SEGMENT_HEADS == 0) {
-        uint32_t item = bucket / SEGMENT_HEADS - 1;
-        resize(receipts, archive->segments[item], SEGMENT_HEADS * head, 0);
-        if (!list_doubles_at(item)) return;
-        archive->segments = resize(receipts, archive->segments, list_doubled(item) * segment, item * segment);
-    }
-}
-
-static void index_grow(struct receipts *receipts)
-{
-    uint32_t bucket = receipts->archive->buckets;
-    heads_extend(receipts, bucket);
-    receipts->archive->buckets++;
-    link_set(head_of(receipts, bucket), 0);
-    if (bucket > 0) chain_split(receipts, bucket);
-}
-
-/* Leads to a record that has come behind `before` others; an older one of its key is hidden from now on. */
-static void index_add(struct receipts *receipts, uint32_t handle, uint32_t before)
-{
-    if (before >= receipts->archive->buckets * RECORDS_PER_BUCKET) index_grow(receipts);
-    char *record = record_at(receipts, handle);
-    char *head = head_of(receipts, bucket_of(receipts, key_of(record)));
-    char *hidden = chain_find(receipts, head, key_of(record));
-    if (link_get(hidden) != 0) link_set(hidden, link_get(record_at(receipts, link_get(hidden))));
-    link_set(record, link_get(head));
+    if (before / RECORDS_PER_BUCKET > store->archive->last_bucket) index_grow(store);
+    char *head = head_of_hash(store, hash);
+    link_set(record_at(store, handle), link_get(head));
     link_set(head, handle);
 }
 
-/* One bucket stays. */
-static void index_shrink(struct receipts *receipts)
-{
-    uint32_t bucket = receipts->archive->buckets - 1;
-    chain_merge(receipts, bucket);
-    receipts->archive->buckets--;
-    heads_curtail(receipts, bucket);
-}
+/* ---- few of them ----------------------------------------------------------------------------------------- */
 
-/* ---- few of them -------------------------------------------------------------------------------------------- */
-
-/* Few become many: their chunk becomes a block of its override, and an index leads to each of them. */
-static struct receipts *few_end(struct receipts *receipts)
+/* The head and packed records of this size. */
+static struct idempotency_store *few_resize(struct idempotency_store *store, size_t size)
 {
-    struct chunk *only = chunk_of(receipts, receipts->oldest), *first = memory_alloc(only->size);
-    memcpy(first, only, only->end);
-    receipts = memory_realloc(receipts, sizeof(*receipts));
-    receipts->bytes = sizeof(*receipts) + first->size;
-    receipts->archive = resize(receipts, NULL, 0, sizeof(*receipts->archive));
-    *receipts->archive = (struct archive){0};
-    ring_append(receipts, first);
-    struct receipts_walk walk = {0};
-    struct receipt receipt;
-    for (uint32_t i = 0; receipts_next(receipts, &walk, &receipt); i++) index_add(receipts, walk.at, i);
-    return receipts;
-}
-
-/* Moves what is still there to the front of the only chunk. */
-static void few_compact(struct receipts *receipts)
-{
-    struct chunk *only = chunk_of(receipts, receipts->oldest);
-    uint32_t gone = receipts->oldest - CHUNK_FRONT;
-    memmove(only->bytes, only->bytes + gone, only->end - receipts->oldest);
-    only->end = (uint16_t)(only->end - gone);
-    receipts->oldest = CHUNK_FRONT;
-}
-
-/* The head and an only chunk of this size. */
-static struct receipts *few_resize(struct receipts *receipts, size_t size)
-{
-    receipts = memory_realloc(receipts, sizeof(*receipts) + size);
-    receipts->bytes = sizeof(*receipts) + size;
-    chunk_of(receipts, receipts->oldest)->size = (uint16_t)size;
-    return receipts;
+    store = memory_realloc(store, sizeof(*store) + size);
+    store->bytes = sizeof(*store) + size;
+    few_of(store)->size = (uint16_t)size;
+    return store;
 }
 
 /* A record that comes alone may be as large as it likes. */
-static struct receipts *few_begin(const struct receipt *first)
+static struct idempotency_store *few_begin(const struct idempotency_entry *first)
 {
-    size_t size = CHUNK_FRONT + record_size(first, first->stored_us, first->expires_us - first->stored_us);
-    struct receipts *receipts = memory_alloc(sizeof(*receipts) + size);
-    *receipts = (struct receipts){.bytes = sizeof(*receipts) + size, .oldest = CHUNK_FRONT};
-    chunk_begin(chunk_of(receipts, receipts->oldest), size, first);
-    return receipts;
+    size_t size = PACKED_FRONT + packed_first_size(first);
+    struct idempotency_store *store = memory_alloc(sizeof(*store) + size);
+    *store = (struct idempotency_store){.bytes = sizeof(*store) + size};
+    packed_begin(few_of(store), size, first);
+    return store;
+}
+
+/* Few become many: their records move into a chunk, and an index leads to each of them. */
+static struct idempotency_store *few_end(struct idempotency_store *store)
+{
+    const struct packed *few = few_of(store);
+    struct archive *archive = memory_alloc(sizeof(*archive));
+    *archive = (struct archive){0};
+    store->archive = archive;
+    store->bytes = sizeof(*store) + sizeof(*archive);
+    struct idempotency_chunk *chunk = chunk_append(store, CHUNK_HEAD + few->size);
+    memcpy(&chunk->packed, few, few->end);
+    struct idempotency_entry entry;
+    for (uint32_t offset = PACKED_FRONT, size, i = 0; offset < chunk->packed.end; offset += size, i++) {
+        size = packed_read(&chunk->packed, offset, &entry);
+        chunk_count(chunk, offset, size, entry.expires_us);
+        index_add(store, handle_of(chunk, offset), linear_hash(entry.key), i);
+    }
+    return memory_realloc(store, sizeof(*store));
 }
 
 /* Makes room for one more, or an end to their being few. */
-static struct receipts *few_extend(struct receipts *receipts, const struct receipt *receipt)
+static struct idempotency_store *few_extend(struct idempotency_store *store, const struct idempotency_entry *entry)
 {
-    struct chunk *only = chunk_of(receipts, receipts->oldest);
-    size_t size = record_size(receipt, only->base_us, only->lifetime_us);
-    if (only->end + size > only->size) few_compact(receipts);
-    size_t needed = only->end + size;
-    if (receipts->count == FEW_RECORDS || needed > FEW_BYTES) return few_end(receipts);
-    if (needed <= only->size) return receipts;
-    size_t roomy = only->size * 3u / 2;
+    const struct packed *few = few_of(store);
+    size_t needed = few->end + packed_record_size(few, entry);
+    if (store->count == FEW_RECORDS || needed > FEW_BYTES) return few_end(store);
+    if (needed <= few->size) return store;
+    size_t roomy = few->size * 3u / 2;
     if (roomy > FEW_BYTES) roomy = FEW_BYTES;
-    return few_resize(receipts, needed > roomy ? needed : roomy);
+    return few_resize(store, needed > roomy ? needed : roomy);
+}
+
+/* Counts the records that have expired by `now_us`; the one that expired first is `first`, of equals the oldest. */
+static uint32_t few_look(const struct idempotency_store *store, int64_t now_us, uint32_t *first, uint32_t *first_size)
+{
+    const struct packed *few = few_of(store);
+    uint32_t expired = 0;
+    int64_t earliest_us = INT64_MAX;
+    for (uint32_t offset = PACKED_FRONT, size; offset < few->end; offset += size) {
+        int64_t expires_us = packed_expires_us(few, offset, &size);
+        if (expires_us <= now_us) expired++;
+        if (expires_us >= earliest_us) continue;
+        earliest_us = expires_us;
+        *first = offset;
+        *first_size = size;
+    }
+    return expired;
+}
+
+static struct idempotency_store *few_drop(struct idempotency_store *store, uint32_t offset, uint32_t size)
+{
+    struct packed *few = few_of(store);
+    packed_remove(few, offset, size);
+    if (--store->count > 0) return 2 * few->end <= few->size ? few_resize(store, few->end) : store;
+    idempotency_free(store);
+    return NULL;
+}
+
+static struct idempotency_store *few_sweep(struct idempotency_store *store, int64_t now_us, uint32_t most)
+{
+    uint32_t first = 0, size = 0;
+    for (uint32_t expired = 1; most > 0 && expired > 0; most--) {
+        expired = few_look(store, now_us, &first, &size);
+        if (expired > 0) store = few_drop(store, first, size);
+        if (expired <= 1) break;
+    }
+    return store;
+}
+
+/* Drops the record of this key, if there is one. */
+static struct idempotency_store *few_forget(struct idempotency_store *store, struct bytes key)
+{
+    struct idempotency_entry former;
+    uint32_t at = packed_find(few_of(store), key);
+    return at == 0 ? store : few_drop(store, at, packed_read(few_of(store), at, &former));
+}
+
+/* The offset of the record behind this one, 0 at the end; of the first one for 0. */
+static uint32_t few_after(const struct idempotency_store *store, uint32_t offset)
+{
+    struct idempotency_entry entry;
+    if (offset == 0) return PACKED_FRONT;
+    offset += packed_read(few_of(store), offset, &entry);
+    return offset < few_of(store)->end ? offset : 0;
+}
+
+/* ---- many of them ---------------------------------------------------------------------------------------- */
+
+/* Packs a chunk anew: its records move to its front, and what leads to them is told. */
+static void chunk_pack(struct idempotency_store *store, struct idempotency_chunk *chunk)
+{
+    struct packed *packed = &chunk->packed;
+    struct idempotency_entry entry;
+    uint32_t to = PACKED_FRONT, offset = chunk->front;
+    chunk_begin(chunk);
+    while (offset != 0) {
+        char *link = chain_link_to(store, handle_of(chunk, offset));
+        uint32_t size = packed_read(packed, offset, &entry);
+        int64_t expires_us = entry.expires_us;
+        uint32_t next = chunk_record_from(chunk, offset + size);
+        memmove(packed_record(packed, to), packed_record(packed, offset), size);
+        link_set(link, handle_of(chunk, to));
+        chunk_count(chunk, to, size, expires_us);
+        to += size;
+        offset = next;
+    }
+    packed->end = (uint16_t)to;
+}
+
+/* Packs one anew whose room no record will come to use, and gives that back. */
+static void chunk_shrink(struct idempotency_store *store, struct idempotency_chunk *chunk)
+{
+    size_t before = chunk_bytes(chunk);
+    chunk_pack(store, chunk);
+    chunk->packed.size = chunk->packed.end;
+    struct idempotency_chunk *moved = resize(store, chunk, before, chunk_bytes(chunk));
+    chunk_replace(store->archive, moved, moved);
+    heap_put(store->archive, moved, moved->heap_place);
+}
+
+/* Many have become few: once they are half as many as few can be, so that it does not go to and fro. */
+static struct idempotency_store *archive_end(struct idempotency_store *store)
+{
+    struct idempotency_store *few = NULL;
+    struct idempotency_entry entry;
+    struct idempotency_walk walk = {0};
+    size_t needed = 0;
+    if (store->count > FEW_RECORDS / 2) return store;
+    while (idempotency_next(store, &walk, &entry)) needed += packed_first_size(&entry);
+    if (needed > FEW_BYTES / 2) return store;
+    walk.at = 0;
+    while (idempotency_next(store, &walk, &entry)) few = idempotency_append(few, &entry);
+    idempotency_free(store);
+    return few;
+}
+
+/* Drops the record that this link leads to. */
+static struct idempotency_store *archive_drop(struct idempotency_store *store, char *link)
+{
+    struct archive *archive = store->archive;
+    uint32_t handle = link_get(link);
+    struct idempotency_chunk *chunk = chunk_of(store, handle);
+    if (store->count == 1) {
+        idempotency_free(store);
+        return NULL;
+    }
+    link_set(link, link_get(record_at(store, handle)));
+    store->count--;
+    if (chunk->count == 1) {
+        chunk_free(store, chunk);
+    } else {
+        chunk_drop(chunk, handle & OFFSET_MASK);
+        heap_sink(archive, chunk);
+        if (chunk != archive->newest && chunk_is_sparse(chunk)) chunk_shrink(store, chunk);
+    }
+    if (archive->last_bucket > 0 && store->count <= archive->last_bucket) index_shrink(store);
+    return archive_end(store);
+}
+
+static struct idempotency_store *archive_sweep(struct idempotency_store *store, int64_t now_us, uint32_t most)
+{
+    for (; most > 0 && store && store->archive; most--) {
+        const struct idempotency_chunk *first = store->archive->heap[0];
+        if (first->expires_us > now_us) return store;
+        store = archive_drop(store, chain_link_to(store, handle_of(first, first->earliest)));
+    }
+    return store ? few_sweep(store, now_us, most) : NULL; /* where they have become few on the way */
+}
+
+static bool has_room(const struct idempotency_chunk *chunk, const struct idempotency_entry *entry)
+{
+    return packed_record_size(&chunk->packed, entry) <= (size_t)(chunk->packed.size - chunk->packed.end);
+}
+
+/* The chunk that a record goes to: the newest, packed anew where that makes room, or a new one. */
+static struct idempotency_chunk *chunk_with_room(struct idempotency_store *store, const struct idempotency_entry *entry)
+{
+    struct idempotency_chunk *chunk = store->archive->newest;
+    if (has_room(chunk, entry)) return chunk;
+    if (chunk_is_sparse(chunk)) chunk_pack(store, chunk);
+    if (has_room(chunk, entry)) return chunk;
+    size_t bytes = chunk_bytes_for(store, packed_first_size(entry));
+    chunk = chunk_append(store, bytes);
+    packed_begin(&chunk->packed, bytes - CHUNK_HEAD, entry);
+    return chunk;
+}
+
+/* Appends a record whose key no other has. */
+static void archive_append(struct idempotency_store *store, const struct idempotency_entry *entry, uint32_t hash)
+{
+    struct idempotency_chunk *chunk = chunk_with_room(store, entry);
+    size_t size = packed_record_size(&chunk->packed, entry);
+    uint32_t offset = packed_append(&chunk->packed, size, entry);
+    chunk_count(chunk, offset, (uint32_t)size, entry->expires_us);
+    if (chunk->earliest == offset) heap_rise(store->archive, chunk);
+    index_add(store, handle_of(chunk, offset), hash, store->count);
+}
+
+/* At this place of the heap and below it: nothing that is not expired has anything expired below it. */
+static uint32_t archive_expired(const struct archive *archive, uint32_t place, int64_t now_us, uint32_t most)
+{
+    if (most == 0 || place >= archive->chunks || archive->heap[place]->expires_us > now_us) return 0;
+    uint32_t expired = most == 1 ? 1 : chunk_expired(archive->heap[place], now_us, most);
+    expired += archive_expired(archive, 2 * place + 1, now_us, most - expired);
+    return expired + archive_expired(archive, 2 * place + 2, now_us, most - expired);
 }
 
 /* ---- asking and changing --------------------------------------------------------------------------------- */
 
-/* 0 = none. Few records are walked: the last one of the key is its newest. */
-static uint32_t newest_of(const struct receipts *receipts, struct bytes key)
+/* The record of this key, and the packed records that it is in; 0 = none. */
+static uint32_t find(const struct idempotency_store *store, struct bytes key, struct packed **packed)
 {
-    if (!receipts) return 0;
-    if (receipts->archive) return link_get(chain_find(receipts, head_of(receipts, bucket_of(receipts, key)), key));
-    const struct chunk *only = chunk_of(receipts, receipts->oldest);
-    const char *front = (const char *)only, *end = front + only->end, *newest = front;
-    for (const char *at = front + receipts->oldest; at < end;) {
-        struct bytes shown = key_of(at);
-        if (bytes_equal(shown, key)) newest = at;
-        at = record_skip(shown);
-    }
-    return (uint32_t)(newest - front);
+    if (!store) return 0;
+    *packed = few_of(store);
+    if (!store->archive) return packed_find(*packed, key);
+    uint32_t at = link_get(chain_find(store, key, linear_hash(key)));
+    if (at != 0) *packed = &chunk_of(store, at)->packed;
+    return at & OFFSET_MASK;
 }
 
-bool receipts_find(const struct receipts *receipts, struct bytes key, int64_t now_us, struct receipt *receipt)
+bool idempotency_find(const struct idempotency_store *store, struct bytes key, int64_t now_us,
+                      struct idempotency_entry *entry)
 {
-    uint32_t at = newest_of(receipts, key);
-    if (at == 0) return false;
-    struct receipt found;
-    record_read(receipts, at, &found);
+    struct packed *packed;
+    struct idempotency_entry found;
+    uint32_t offset = find(store, key, &packed);
+    if (offset == 0) return false;
+    packed_read(packed, offset, &found);
     if (found.expires_us <= now_us) return false;
-    *receipt = found;
+    *entry = found;
     return true;
 }
 
-struct receipts *receipts_append(struct receipts *receipts, const struct receipt *receipt)
+/* Drops the record of this key, if there is one. */
+static struct idempotency_store *forget(struct idempotency_store *store, struct bytes key, uint32_t hash)
 {
-    if (!receipts) {
-        receipts = few_begin(receipt);
-    } else if (!receipts->archive) {
-        receipts = few_extend(receipts, receipt);
-    }
-    struct chunk *chunk = chunk_of(receipts, last_sequence(receipts) << OFFSET_BITS);
-    size_t size = record_size(receipt, chunk->base_us, chunk->lifetime_us);
-    if (receipts->archive && size > (size_t)(chunk->size - chunk->end)) {
-        size = record_size(receipt, receipt->stored_us, receipt->expires_us - receipt->stored_us);
-        chunk = chunk_append(receipts, size, receipt);
-    }
-    uint32_t handle = last_sequence(receipts) << OFFSET_BITS | chunk_pack(chunk, size, receipt);
-    if (receipts->archive) index_add(receipts, handle, receipts->count);
-    receipts->count++;
-    return receipts;
+    if (!store->archive) return few_forget(store, key);
+    char *link = chain_find(store, key, hash);
+    return link_get(link) == 0 ? store : archive_drop(store, link);
 }
 
-bool receipts_patch(struct receipts *receipts, struct bytes key, struct bytes body)
+struct idempotency_store *idempotency_append(struct idempotency_store *store, const struct idempotency_entry *entry)
 {
-    uint32_t at = newest_of(receipts, key);
-    if (at == 0) return false;
-    struct receipt found;
-    record_read(receipts, at, &found);
+    uint32_t hash = store && store->archive ? linear_hash(entry->key) : 0;
+    if (store) store = forget(store, entry->key, hash);
+    if (!store) {
+        store = few_begin(entry);
+    } else if (!store->archive) {
+        store = few_extend(store, entry);
+        hash = store->archive ? linear_hash(entry->key) : 0;
+    }
+    if (store->archive) {
+        archive_append(store, entry, hash);
+    } else {
+        packed_append(few_of(store), packed_record_size(few_of(store), entry), entry);
+    }
+    store->count++;
+    return store;
+}
+
+bool idempotency_patch(struct idempotency_store *store, struct bytes key, struct bytes body)
+{
+    struct packed *packed;
+    struct idempotency_entry found;
+    uint32_t offset = find(store, key, &packed);
+    if (offset == 0) return false;
+    packed_read(packed, offset, &found);
     if (found.body.size != body.size) return false;
-    char *record = record_at(receipts, at);
+    char *record = packed_record(packed, offset);
     if (body.size > 0) memcpy(record + (found.body.data - record), body.data, body.size);
     return true;
 }
 
-static void drop_oldest(struct receipts *receipts, const struct receipt *oldest, uint32_t size)
+struct idempotency_store *idempotency_sweep(struct idempotency_store *store, int64_t now_us, uint32_t most)
 {
-    const struct archive *archive = receipts->archive;
-    if (archive) chain_drop_oldest(receipts, head_of(receipts, bucket_of(receipts, oldest->key)));
-    receipts->count--;
-    if (archive && archive->buckets > 1 && receipts->count < archive->buckets) index_shrink(receipts);
-    if (!archive || (receipts->oldest & OFFSET_MASK) + size < chunk_of(receipts, receipts->oldest)->end) {
-        receipts->oldest += size;
-    } else {
-        chunk_drop(receipts);
-    }
+    if (!store) return NULL;
+    return store->archive ? archive_sweep(store, now_us, most) : few_sweep(store, now_us, most);
 }
 
-struct receipts *receipts_sweep(struct receipts *receipts, int64_t now_us, uint32_t most)
+uint32_t idempotency_expired(const struct idempotency_store *store, int64_t now_us, uint32_t most)
 {
-    struct receipt oldest;
-    for (uint32_t swept = 0; receipts && swept < most; swept++) {
-        uint32_t size = record_read(receipts, receipts->oldest, &oldest);
-        if (oldest.expires_us > now_us) break;
-        if (receipts->count == 1) {
-            receipts_free(receipts);
-            return NULL;
-        }
-        drop_oldest(receipts, &oldest, size);
-    }
-    return receipts;
+    if (!store) return 0;
+    if (store->archive) return archive_expired(store->archive, 0, now_us, most);
+    uint32_t first, size, expired = few_look(store, now_us, &first, &size);
+    return expired < most ? expired : most;
 }
 
-uint32_t receipts_expired(const struct receipts *receipts, int64_t now_us, uint32_t most)
+/* The handle of the record behind this one, 0 at the end; of the first one for 0. */
+static uint32_t handle_after(const struct idempotency_store *store, uint32_t handle)
 {
-    struct receipts_walk walk = {0};
-    struct receipt receipt;
-    uint32_t expired = 0;
-    while (expired < most && receipts_next(receipts, &walk, &receipt) && receipt.expires_us <= now_us) expired++;
-    return expired;
+    struct idempotency_entry entry;
+    const struct idempotency_chunk *chunk = store->archive->oldest;
+    if (handle == 0) return handle_of(chunk, chunk->front);
+    uint32_t offset = handle & OFFSET_MASK;
+    chunk = chunk_of(store, handle);
+    offset = chunk_record_from(chunk, offset + packed_read(&chunk->packed, offset, &entry));
+    if (offset != 0) return handle_of(chunk, offset);
+    return chunk->newer ? handle_of(chunk->newer, chunk->newer->front) : 0;
 }
 
-bool receipts_next(const struct receipts *receipts, struct receipts_walk *walk, struct receipt *receipt)
+bool idempotency_next(const struct idempotency_store *store, struct idempotency_walk *walk,
+                      struct idempotency_entry *entry)
 {
-    if (!receipts) return false;
-    struct receipt shown;
-    uint32_t next = receipts->oldest;
-    if (walk->at != 0) next = handle_after(receipts, walk->at, record_read(receipts, walk->at, &shown));
+    if (!store) return false;
+    uint32_t next = store->archive ? handle_after(store, walk->at) : few_after(store, walk->at);
     if (next == 0) return false;
-    record_read(receipts, next, receipt);
+    packed_read(store->archive ? &chunk_of(store, next)->packed : few_of(store), next & OFFSET_MASK, entry);
     walk->at = next;
     return true;
 }

@@ -1,4 +1,4 @@
-/* Keys and bodies of receipts; the forms are in idempotency_record.h. */
+/* Keys and bodies of idempotency records; the forms are in idempotency_record.h. */
 #include "quota/account/idempotency_record.h"
 #include "quota/base/checked.h"
 

@@ -1,19 +1,13 @@
 /* Links in buckets by linear hashing; drawing in hash_index.h. */
 #include "quota/base/hash_index.h"
-#include "quota/base/memory.h"
 
-#define SEGMENT_HEADS 512 /* a power of two */
-#define HEAD_BYTES    sizeof(union hash_heads)
-#define SEGMENT_BYTES (SEGMENT_HEADS * HEAD_BYTES)
+#define HEAD_BYTES sizeof(struct hash_link *)
 
 /* ---- buckets --------------------------------------------------------------------------------------------- */
 
 static struct hash_link **head_of(struct hash_index *index, uint32_t bucket)
 {
-    union hash_heads *heads = &index->heads;
-    if (index->last_bucket >= SEGMENT_HEADS) heads = &heads->list[bucket / SEGMENT_HEADS];
-    if (index->last_bucket > 0) heads = &heads->list[bucket % SEGMENT_HEADS];
-    return &heads->chain;
+    return linear_head(&index->heads, index->last_bucket, bucket, HEAD_BYTES);
 }
 
 /* Moves what belongs to the newest bucket out of its parent; both chains keep their order. */
@@ -36,73 +30,14 @@ static void chain_merge(struct hash_index *index, uint32_t bucket)
     *tail = *head_of(index, bucket);
 }
 
-/* ---- the memory of heads --------------------------------------------------------------------------------- */
-
-/* A list has room for a power of two, and one item stands alone, without a list. */
-static size_t list_room(uint32_t items)
-{
-    return items > 1 ? 2 * (size_t)highest_bit(items - 1) : 0;
-}
-
-/* Makes room for the item of this number, which is at least 1. */
-static void list_extend(union hash_heads *heads, uint32_t item)
-{
-    if (list_room(item + 1) == list_room(item)) return;
-    union hash_heads alone = *heads;
-    heads->list = memory_realloc(item > 1 ? heads->list : NULL, list_room(item + 1) * HEAD_BYTES);
-    if (item == 1) heads->list[0] = alone;
-}
-
-/* Takes it back. */
-static void list_curtail(union hash_heads *heads, uint32_t item)
-{
-    if (list_room(item + 1) == list_room(item)) return;
-    union hash_heads alone = heads->list[0];
-    if (item > 1) {
-        heads->list = memory_realloc(heads->list, list_room(item) * HEAD_BYTES);
-    } else {
-        memory_free(heads->list);
-        *heads = alone;
-    }
-}
-
-/* Makes room for the bucket that comes next. */
-static void heads_extend(struct hash_index *index, uint32_t bucket)
-{
-    uint32_t segment = bucket / SEGMENT_HEADS;
-    if (segment == 0) {
-        list_extend(&index->heads, bucket);
-    } else if (bucket % SEGMENT_HEADS == 0) {
-        list_extend(&index->heads, segment);
-        index->heads.list[segment].list = memory_alloc(SEGMENT_BYTES);
-    }
-}
-
-/* Takes the room of the last bucket back. */
-static void heads_curtail(struct hash_index *index, uint32_t bucket)
-{
-    uint32_t segment = bucket / SEGMENT_HEADS;
-    if (segment == 0) {
-        list_curtail(&index->heads, bucket);
-    } else if (bucket % SEGMENT_HEADS == 0) {
-        memory_free(index->heads.list[segment].list);
-        list_curtail(&index->heads, segment);
-    }
-}
-
 size_t hash_index_bytes(const struct hash_index *index)
 {
-    uint32_t buckets = index->last_bucket + 1;
-    if (buckets <= SEGMENT_HEADS) return list_room(buckets) * HEAD_BYTES;
-    uint32_t segments = index->last_bucket / SEGMENT_HEADS + 1;
-    return segments * SEGMENT_BYTES + list_room(segments) * HEAD_BYTES;
+    return linear_heads_bytes(index->last_bucket, HEAD_BYTES);
 }
 
 void hash_index_clear(struct hash_index *index)
 {
-    uint32_t segments = index->last_bucket / SEGMENT_HEADS + 1;
-    for (uint32_t i = 0; segments > 1 && i < segments; i++) memory_free(index->heads.list[i].list);
-    if (index->last_bucket > 0) memory_free(index->heads.list);
+    linear_heads_free(&index->heads, index->last_bucket, HEAD_BYTES);
     *index = (struct hash_index){0};
 }
 
@@ -111,7 +46,7 @@ void hash_index_clear(struct hash_index *index)
 static void index_grow(struct hash_index *index)
 {
     uint32_t bucket = index->last_bucket + 1;
-    heads_extend(index, bucket);
+    linear_heads_extend(&index->heads, bucket, HEAD_BYTES);
     index->last_bucket = bucket;
     chain_split(index, bucket);
 }
@@ -121,7 +56,7 @@ static void index_shrink(struct hash_index *index)
     uint32_t bucket = index->last_bucket;
     chain_merge(index, bucket);
     index->last_bucket--;
-    heads_curtail(index, bucket);
+    linear_heads_curtail(&index->heads, bucket, HEAD_BYTES);
 }
 
 /* ---- finding and changing -------------------------------------------------------------------------------- */

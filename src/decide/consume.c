@@ -33,26 +33,26 @@ static bool record_matches(const struct account *account, const struct consume_r
 
 /* The record of this id; false if there is none. A resource without a slot has no records either. */
 static bool find_record(const struct account *account, const struct consume_request *request, int64_t now_us,
-                        struct receipt *receipt)
+                        struct idempotency_entry *entry)
 {
     struct record_key key;
     int32_t slot = request->batch ? RECORD_NO_SLOT : account_slot(account, request->items[0].resource);
     if (request->id.size == 0 || slot < 0) return false;
     record_key_make(&key, request_operation(request), (uint32_t)slot, request->id);
-    return receipts_find(account_receipts(account), record_key_bytes(&key), now_us, receipt);
+    return idempotency_find(account_idempotency(account), record_key_bytes(&key), now_us, entry);
 }
 
 /* Answers from the record of this id; false if there is none. */
 static bool replay(const struct account *account, const struct consume_request *request, int64_t now_us,
                    struct account_decision *decision)
 {
-    struct receipt receipt;
+    struct idempotency_entry entry;
     struct record_item items[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
-    if (!find_record(account, request, now_us, &receipt)) return false;
+    if (!find_record(account, request, now_us, &entry)) return false;
     /* A record that cannot be read must not be taken for an id that was never seen: it would be charged twice. */
-    bool read = expect(record_items_decode(receipt.body, items, &count, &mark));
+    bool read = expect(record_items_decode(entry.body, items, &count, &mark));
     if (!read || !record_matches(account, request, items, count, mark)) {
         account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, request->id);
         return true;
@@ -80,7 +80,7 @@ static enum account_fault remember(const struct account_view *view, const struct
         items[i].verdict = decision->result.consumed.verdicts[i];
     }
     record_items_encode(items, request->count, request_mark(request), &body);
-    (void)expect(body.size <= RECEIPT_BODY_MAX);
+    (void)expect(body.size <= IDEMPOTENCY_BODY_MAX);
     record_key_make(&key, request_operation(request), request->batch ? RECORD_NO_SLOT : items[0].slot, request->id);
     struct change change = {.kind = CHANGE_RECORD,
                             .bytes = record_key_bytes(&key),
@@ -221,7 +221,7 @@ void consume_decide(const struct account *account, const struct account_host *ho
     if (!replay(account, request, view.now_us, decision)) {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
         if (fault == ACCOUNT_FAULT_NONE) fault = decide_items(&consumption);
-        if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+        if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     }
     account_view_end(&view);
 }

@@ -26,35 +26,35 @@ struct taken {
 };
 
 static bool find_record(const struct account_view *account, enum record_operation operation, uint32_t slot,
-                        struct bytes id, struct receipt *receipt)
+                        struct bytes id, struct idempotency_entry *entry)
 {
     struct record_key key;
     record_key_make(&key, operation, slot, id);
-    return receipts_find(account_receipts(account->account), record_key_bytes(&key), account->now_us, receipt);
+    return idempotency_find(account_idempotency(account->account), record_key_bytes(&key), account->now_us, entry);
 }
 
-static bool take_from_items(const struct receipt *receipt, uint32_t slot, struct taken *taken)
+static bool take_from_items(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
 {
     struct record_item items[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
-    if (!record_items_decode(receipt->body, items, &count, &mark)) return false;
+    if (!record_items_decode(entry->body, items, &count, &mark)) return false;
     for (uint32_t i = 0; i < count; i++) {
         if (items[i].slot != slot || items[i].verdict.granted == 0) continue;
         taken->amount = items[i].verdict.granted;
         taken->cost = items[i].cost;
         taken->charged = items[i].charged;
         taken->from.generation = items[i].generation;
-        taken->from.taken_us = receipt->stored_us;
+        taken->from.taken_us = entry->stored_us;
         return true;
     }
     return false;
 }
 
-static bool take_from_hold(const struct receipt *receipt, uint32_t slot, struct taken *taken)
+static bool take_from_hold(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
 {
     struct record_hold record;
-    if (!record_hold_decode(receipt->body, &record) || record.slot != slot || record.posted == 0) return false;
+    if (!record_hold_decode(entry->body, &record) || record.slot != slot || record.posted == 0) return false;
     taken->amount = record.posted;
     taken->cost = record.cost;
     taken->charged = record.charged;
@@ -70,19 +70,19 @@ static bool find_taken(const struct account_view *account, uint32_t slot, struct
         enum record_operation operation, returned_as;
     } kinds[] = {
         {RECORD_CONSUME, RECORD_RETURNED}, {RECORD_BATCH, RECORD_RETURNED_BATCH}, {RECORD_HOLD, RECORD_RETURNED_HOLD}};
-    struct receipt receipt;
+    struct idempotency_entry entry;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         bool by_hold = kinds[i].operation == RECORD_HOLD;
         uint32_t of_slot = kinds[i].operation == RECORD_CONSUME ? slot : RECORD_NO_SLOT;
-        if (!find_record(account, kinds[i].operation, of_slot, of, &receipt)) continue;
-        if (!(by_hold ? take_from_hold(&receipt, slot, taken) : take_from_items(&receipt, slot, taken))) continue;
+        if (!find_record(account, kinds[i].operation, of_slot, of, &entry)) continue;
+        if (!(by_hold ? take_from_hold(&entry, slot, taken) : take_from_items(&entry, slot, taken))) continue;
         taken->returned_as = kinds[i].returned_as;
-        taken->expires_us = receipt.expires_us;
-        taken->from.logged_us = receipt.stored_us;
+        taken->expires_us = entry.expires_us;
+        taken->from.logged_us = entry.stored_us;
         taken->from.charged = &taken->charged;
         taken->returned = 0;
-        if (!find_record(account, taken->returned_as, slot, of, &receipt)) return true;
-        return record_returned_decode(receipt.body, &taken->returned);
+        if (!find_record(account, taken->returned_as, slot, of, &entry)) return true;
+        return record_returned_decode(entry.body, &taken->returned);
     }
     return false;
 }
@@ -251,13 +251,13 @@ static enum account_fault refund_unnamed(struct refund *refund)
 /* Answers from the record of this id; false if there is none. */
 static bool replay(const struct refund *refund)
 {
-    struct receipt receipt;
+    struct idempotency_entry entry;
     struct record_refund record;
     const struct refund_request *request = refund->request;
     struct account_decision *decision = refund->decision;
     if (request->id.size == 0) return false;
-    if (!find_record(refund->account, RECORD_REFUND, (uint32_t)refund->view.index, request->id, &receipt)) return false;
-    if (!record_refund_decode(receipt.body, &record)) return false;
+    if (!find_record(refund->account, RECORD_REFUND, (uint32_t)refund->view.index, request->id, &entry)) return false;
+    if (!record_refund_decode(entry.body, &record)) return false;
     decision->replayed = true;
     decision->result.refund.refunded = record.refunded;
     decision->result.refund.lost = record.lost;
@@ -355,6 +355,6 @@ void refund_decide(const struct account *account, const struct account_host *hos
     if (fault == ACCOUNT_FAULT_NONE && view.status.state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_CLOSED;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     if (fault == ACCOUNT_FAULT_NONE) fault = refund(&view, request, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     account_view_end(&view);
 }

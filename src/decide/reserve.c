@@ -21,7 +21,7 @@ static bool find_outcome(const struct account_view *view, struct bytes id, const
                          struct record_hold *record)
 {
     struct record_key key;
-    struct receipt receipt;
+    struct idempotency_entry entry;
     if (stored) { /* it has ended, and awaits its sweep */
         const struct hold *hold = &stored->hold;
         *record = (struct record_hold){.outcome = HOLD_EXPIRED,
@@ -32,8 +32,8 @@ static bool find_outcome(const struct account_view *view, struct bytes id, const
         return view->now_us < hold->expires_us + hold->kept_us;
     }
     record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
-    return receipts_find(account_receipts(view->account), record_key_bytes(&key), view->now_us, &receipt) &&
-           record_hold_decode(receipt.body, record);
+    return idempotency_find(account_idempotency(view->account), record_key_bytes(&key), view->now_us, &entry) &&
+           record_hold_decode(entry.body, record);
 }
 
 /* Has it not ended? NULL does not live. */
@@ -143,7 +143,7 @@ void reserve_decide(const struct account *account, const struct account_host *ho
     enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
     decision->applied_at_us = view.now_us;
     if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&view, request, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     account_view_end(&view);
 }
 

@@ -155,13 +155,23 @@ const struct zone *account_view_zone(const struct account_view *view)
     return view->zone ? view->host->find_zone(interned_string_bytes(view->zone), NULL) : zone_utc();
 }
 
+/* Of a full account one record must have expired. Where more are stored, because quota.id-max was lowered, so many more
+ * must have; but never more than one change sweeps, which bounds the search: an account that adds one record and sweeps
+ * so many comes nearer to the bound with each. */
 bool account_view_has_room(const struct account_view *view)
 {
-    const struct receipts *receipts = account_receipts(view->account);
-    uint32_t records = receipts_count(receipts);
-    if (receipts_full(receipts)) return false;
-    if (records < view->host->records_max) return true;
-    return records - receipts_expired(receipts, view->now_us, SWEEP_MAX) < view->host->records_max;
+    const struct idempotency_store *store = account_idempotency(view->account);
+    uint32_t records = idempotency_count(store), most = view->host->records_max;
+    if (idempotency_full(store)) return false;
+    if (records < most) return true;
+    uint32_t needed = records - most < SWEEP_MAX ? records - most + 1 : SWEEP_MAX;
+    return idempotency_expired(store, view->now_us, needed) == needed;
+}
+
+bool account_view_can_sweep(const struct account_view *view)
+{
+    if (holds_ended(account_holds(view->account), view->now_us) > 0) return true;
+    return idempotency_expired(account_idempotency(view->account), view->now_us, 1) > 0;
 }
 
 int64_t account_view_wait_us(const struct account_view *view, int64_t wait_us)

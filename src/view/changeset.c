@@ -250,3 +250,16 @@ void emit_audit(const struct account_view *view, enum audit_action act, int32_t 
                                       .reason = reason}};
     change_encode(&change, changes);
 }
+
+/* A change says that the account is up to now, so what time has done is written down with it. */
+void emit_sweep(struct account_view *view, struct sink *changes)
+{
+    struct change swept = {.kind = CHANGE_SWEPT};
+    if (!account_view_can_sweep(view)) return;
+    view->slots_count = view->account->slots_count; /* without those that a change, which was dropped, had begun */
+    if (emit_account(view, NO_RESOURCES, changes) == ACCOUNT_FAULT_NONE) {
+        change_encode(&swept, changes);
+    } else {
+        changes->size = 0;
+    }
+}

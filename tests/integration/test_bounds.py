@@ -48,7 +48,7 @@ def test_units_of_a_rolling_window(accounts):
 
 
 def test_what_an_id_remembers_of_a_batch(accounts):
-    """64 resources with 16 odd periods each: more than 8192 bytes, which no receipt holds. 20 of them fit."""
+    """64 resources with 16 odd periods each: more than 8192 bytes, which no record holds. 20 of them fit."""
     rules = " ".join(f"LIMIT {2**62 + number} {span}" for number, span in enumerate(SPANS[:16]))
     for number in range(64):
         accounts(f"QUOTA.PLAN SET p r{number} {rules}")
@@ -72,3 +72,34 @@ def test_words(accounts, line, word, code):
     accounts("QUOTA.CONSUME a r 1")
     refused(accounts, line, code, word)
     assert accounts("EXISTS b c") == 0
+
+
+def test_a_refusal_sweeps_what_has_ended(accounts):
+    """Far more ids are stored than a lowered bound allows: who is refused gives back the memory of those that ended."""
+    accounts("QUOTA.PLAN SET p r LIMIT -1 month")
+    accounts("QUOTA.OPEN a p")
+    for ttl, count in ((31536000000, 1), (1000, 20), (31536000000, 14)):
+        accounts(f"CONFIG SET quota.id-ttl-ms {ttl}")
+        for number in range(count):
+            accounts(f"QUOTA.CONSUME a r 1 ID id{ttl}-{count}-{number}")
+    accounts("CONFIG SET quota.id-max 10")
+    accounts.advance("1h")
+    before = accounts("DEBUG DIGEST-VALUE a"), accounts("MEMORY USAGE a")
+    assert accounts.error("QUOTA.CONSUME a r 1 ID more").startswith("LIMITED")
+    assert accounts("DEBUG DIGEST-VALUE a") != before[0] and accounts("MEMORY USAGE a") < before[1]
+    refused(accounts, "QUOTA.CONSUME a r 1 ID more", "LIMITED")  # nothing is left to be swept
+
+
+def test_a_lowered_bound_is_reached_by_what_ends(accounts):
+    """However much is stored, what has ended never counts."""
+    accounts("QUOTA.PLAN SET p r LIMIT -1 month")
+    accounts("QUOTA.OPEN a p")
+    accounts("CONFIG SET quota.id-ttl-ms 1000")
+    for number in range(300):
+        accounts(f"QUOTA.CONSUME a r 1 ID id{number}")
+    accounts("CONFIG SET quota.id-max 10 quota.id-ttl-ms 31536000000")
+    refused(accounts, "QUOTA.CONSUME a r 1 ID more", "LIMITED")
+    accounts.advance("1s")
+    for number in range(10):
+        assert accounts(f"QUOTA.CONSUME a r 1 ID new{number}")[0] == 1
+    refused(accounts, "QUOTA.CONSUME a r 1 ID more", "LIMITED")

@@ -278,6 +278,9 @@ def test_case_21_a_long_lived_id_keeps_no_short_lived_ones(accounts):
     assert accounts.error("QUOTA.CONSUME a r 1 ID more").startswith("LIMITED")
     accounts.advance("1h")
     assert accounts("QUOTA.CONSUME a r 1 ID more")[0] == 1
+    accounts("CONFIG SET quota.id-ttl-ms 7200000")
+    assert [reply[0] for reply in many(accounts, [f"QUOTA.CONSUME a r 1 ID next{n}" for n in range(98)])] == [1] * 98
+    assert accounts.error("QUOTA.CONSUME a r 1 ID last").startswith("LIMITED")
     assert accounts.error("QUOTA.CONSUME a r 1 ID old").startswith("IDCONFLICT")
 
 

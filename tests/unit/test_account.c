@@ -84,12 +84,12 @@ static void what_has_ended_is_swept_in_passing(void **state)
         pair_consume(&pair, "a", 1, T + H / 2);
         int swept = SWEEP_MAX * (i + 1) < 100 ? SWEEP_MAX * (i + 1) : 100;
         assert_int_equal(account_holds(pair.account)->count, 100 - swept);
-        assert_int_equal(receipts_count(account_receipts(pair.account)), swept);
+        assert_int_equal(idempotency_count(account_idempotency(pair.account)), swept);
     }
     assert_int_equal(slot_held(&pair.account->slots[0], -1), 0);
     for (int i = 0; i < 4; i++) pair_consume(&pair, "a", 1, T + 2 * D);
-    assert_int_equal(receipts_count(account_receipts(pair.account)), 0);
-    assert_null(account_receipts(NULL));
+    assert_int_equal(idempotency_count(account_idempotency(pair.account)), 0);
+    assert_null(account_idempotency(NULL));
     assert_null(account_hold(NULL, BYTES("r1")));
     pair_end(&pair);
 }

@@ -267,7 +267,7 @@ static void records_have_a_bound(void **state)
     assert_true(pair.decision.replayed);
     pair_request_one(&pair, "a", 1, MODE_ALL, "3", T + KEPT);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    assert_int_equal(receipts_count(account_receipts(pair.account)), 1);
+    assert_int_equal(idempotency_count(account_idempotency(pair.account)), 1);
     pair_end(&pair);
     catalogue_end();
 }

@@ -23,7 +23,7 @@ static void keys_of_different_things_differ(void **state)
     }
     static char longest[ID_BYTES_MAX];
     record_key_make(&keys[0], RECORD_RETURNED, ACCOUNT_SLOTS_MAX - 1, (struct bytes){longest, sizeof(longest)});
-    assert_true(keys[0].size <= RECEIPT_KEY_MAX);
+    assert_true(keys[0].size <= IDEMPOTENCY_KEY_MAX);
 }
 
 static struct verdict some_verdict(void)
@@ -63,7 +63,7 @@ static void consumptions_read_back(void **state)
                                             .verdict = some_verdict()};
         }
         record_items_encode(items, count, mode, &body);
-        assert_true(body.size <= RECEIPT_BODY_MAX);
+        assert_true(body.size <= IDEMPOTENCY_BODY_MAX);
         assert_true(record_items_decode(sink_content(&body), again, &read, &mode_read));
         assert_int_equal(read, count);
         assert_int_equal(mode_read, mode);

@@ -42,6 +42,33 @@ static void buckets_are_evenly_filled(void **state)
     }
 }
 
+/* As buckets come and go, each head keeps what it has, and the bytes told are those of the heap. */
+static void heads_stay_as_buckets_come_and_go(void **state)
+{
+    (void)state;
+    for (size_t head_bytes = 4; head_bytes <= 8; head_bytes += 4) {
+        union linear_heads heads = {0};
+        const uint32_t most = 5000;
+        uint64_t shown = 0;
+        for (uint32_t turn = 0; turn <= 2 * most; turn++) {
+            uint32_t last = turn <= most ? turn : 2 * most - turn;
+            if (turn > 0 && turn <= most) linear_heads_extend(&heads, last, head_bytes);
+            if (turn > most) linear_heads_curtail(&heads, last + 1, head_bytes);
+            if (turn <= most) memcpy(linear_head(&heads, last, last, head_bytes), &(uint64_t){turn + 7}, head_bytes);
+            assert_int_equal(linear_heads_bytes(last, head_bytes), heap_bytes());
+            for (uint32_t bucket = random_below(13); bucket <= last; bucket += 1 + random_below(turn < 20 ? 2 : 999)) {
+                memcpy(&shown, linear_head(&heads, last, bucket, head_bytes), head_bytes);
+                assert_int_equal(shown, bucket + 7);
+            }
+        }
+        assert_int_equal(heap_bytes(), 0);
+        for (uint32_t last = 1; last < most; last++) linear_heads_extend(&heads, last, head_bytes);
+        linear_heads_free(&heads, most - 1, head_bytes);
+        assert_int_equal(heap_bytes(), 0);
+        assert_null(heads.block);
+    }
+}
+
 static void the_secret_changes_every_hash(void **state)
 {
     (void)state;
@@ -60,6 +87,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bucket_more_moves_records_out_of_its_parent_alone),
         cmocka_unit_test(buckets_are_evenly_filled),
+        cmocka_unit_test(heads_stay_as_buckets_come_and_go),
         cmocka_unit_test(the_secret_changes_every_hash),
     };
     return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);

@@ -56,7 +56,7 @@ struct account_optional {
 struct account {
     const struct plan *plan;
     const struct interned_string *zone; /* NULL = UTC */
-    struct receipts *receipts;
+    struct idempotency_store *idempotency;
     struct account_optional *optional;
     int64_t anchor_us, applied_at_us;
     uint32_t slots_bytes; /* heap bytes of all slots, kept so that a write need not add them up */
@@ -94,8 +94,8 @@ const struct stored_hold *account_hold(const struct account *account, struct byt
 /* All stored reservations. */
 const struct holds *account_holds(const struct account *account);
 
-/* Receipts of the account, NULL = none. */
-const struct receipts *account_receipts(const struct account *account);
+/* The idempotency records of the account; NULL = none. */
+const struct idempotency_store *account_idempotency(const struct account *account);
 
 /* What it is beside its plan, as stored. */
 struct account_status account_status(const struct account *account);

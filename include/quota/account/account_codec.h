@@ -1,7 +1,7 @@
 /* Bytes of an account and of its changes: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
  *     value    head │ settled │ anchor± │ state │ zone │ plan │ expires │ next plan, its instant
- *              │ number of slots │ slot … │ receipts │ number of holds │ id, hold … │ number of audit │ note …
+ *              │ number of slots │ slot … │ idempotency │ number of holds │ id, hold … │ number of audit │ note …
  *     slot     resource │ windows │ rates │ override plan, until │ sliding logs │ histories
  *     effects  head + lasting×128 │ settled │ change …                                           (change.h)
  *

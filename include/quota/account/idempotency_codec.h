@@ -1,14 +1,16 @@
-/* The bytes of receipts, a part of the bytes of an account (account_codec.h).
+/* The bytes of idempotency records, a part of the bytes of an account (account_codec.h).
  *
- *     receipts   number of records │ record │ record …     oldest first
+ *     records    number of them │ record │ record …     oldest first
  *     record     stored, step from the record before± │ expires - stored │ key │ body */
 #pragma once
 
 #include "quota/account/idempotency.h"
+#include "quota/base/buffer.h"
 
 /* Equal contents give equal bytes, whatever their history. */
-void receipts_encode(const struct receipts *receipts, struct sink *sink);
+void idempotency_encode(const struct idempotency_store *store, struct sink *sink);
 
 /* Reads what encode wrote; marks the cursor bad on anything else. NULL for none. Needs no more than a small multiple of
- * the bytes it reads; whatever it accepts is encoded to the very same bytes again. */
-struct receipts *receipts_decode(struct cursor *cursor);
+ * the bytes it reads; whatever it accepts is encoded to the very same bytes again. `may_repeat`: a key may come again,
+ * as the first encoding had it, and only its last record is kept; else that is refused. */
+struct idempotency_store *idempotency_decode(struct cursor *cursor, bool may_repeat);

@@ -1,4 +1,4 @@
-/* Records: what an account remembers of an id, as the key and body of a receipt (idempotency.h).
+/* Records: what an account remembers of an id, as the key and body of an entry (idempotency.h).
  *
  *     operation │ resource │ id  ──▶  what was asked, what was answered
  *
@@ -40,7 +40,7 @@ enum hold_outcome {
 
 /* A key and the memory it stands in. */
 struct record_key {
-    char stack_buffer[RECEIPT_KEY_MAX];
+    char stack_buffer[IDEMPOTENCY_KEY_MAX];
     size_t size;
 };
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id);
@@ -105,6 +105,6 @@ void record_hold_encode(const struct record_hold *hold, struct sink *sink);
 bool record_hold_decode(struct bytes body, struct record_hold *hold);
 
 #define RECORD_RETURNED_BYTES 8
-/* Of fixed size, so that it can be rewritten in place (receipts_patch). */
+/* Of fixed size, so that it can be rewritten in place (idempotency_patch). */
 void record_returned_encode(int64_t amount, char body[RECORD_RETURNED_BYTES]);
 bool record_returned_decode(struct bytes body, int64_t *amount);

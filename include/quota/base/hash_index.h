@@ -3,17 +3,12 @@
  *
  *     few records    index ─▶ link ─▶ link ─▶ link                   one chain; no memory but the index itself
  *
- *     more           index ─▶ segment │ 0 │ 1 │ … │ 511 │            heads of chains; it doubles until it has 4 kB
- *                                       │   └▶ link
- *                                       └▶ link ─▶ link
- *
- *     many           index ─▶ directory ─┬─▶ segment │ 0 │ … │ 511 │      those after the first have 4 kB at once
- *                                        └─▶ segment │ 512 │ …
+ *     more           index ─▶ heads │ 0 │ 1 │ 2 │ …                  heads of chains (linear_hash.h)
+ *                                     │   └▶ link
+ *                                     └▶ link ─▶ link
  *
  * Linear hashing: there are as many buckets as records. One record more splits one bucket into itself and a new one at
- * the end; when half of them would do, one record less merges the last one back. So there is no pause for growth:
- * adding or removing one allocates or frees at most a segment, and a directory of 8 bytes for every 512 records when
- * that doubles or halves.
+ * the end; when half of them would do, one record less merges the last one back.
  *
  * Costs with n records: finding, adding and removing O(1) expected; 8 to 16 bytes a record beside its link. Links keep
  * 32 bits of the hash: the records of a chain are told apart without being looked into, and nothing is hashed twice.
@@ -34,17 +29,11 @@ struct hash_link {
     uint32_t own;           /* four bytes that would be padding: the record's, for anything; no function looks at it */
 };
 
-/* A chain, a segment, which is a list of chains, or the directory, which is a list of segments. */
-union hash_heads {
-    struct hash_link *chain;
-    union hash_heads *list;
-};
-
 /* All zero = empty. It may be moved in memory like any other value. Readers may look at `count`. */
 struct hash_index {
-    union hash_heads heads; /* one bucket: its chain; more: their segment; more than one of these: the directory */
-    uint32_t count;         /* records */
-    uint32_t last_bucket;   /* its number: there is one bucket more than this */
+    union linear_heads heads; /* of chains */
+    uint32_t count;           /* records */
+    uint32_t last_bucket;     /* its number: there is one bucket more than this */
 };
 
 /* The key of the record that this link is in. */

@@ -1,4 +1,5 @@
-/* Linear hashing: the arithmetic of an index that grows by one bucket at a time, and the keyed hash it goes by.
+/* Linear hashing, for an index that grows by one bucket at a time: its arithmetic, the memory of its buckets' heads,
+ * and the keyed hash it goes by.
  *
  *     buckets 0 … last      hash    bits as many as number them all
  *                            │
@@ -7,7 +8,15 @@
  *                                highest bit, which will be split to make it
  *
  * So one bucket more moves records out of one other, and one less back into it; nothing else moves, ever.
- * What stands in the buckets is the index's own business: hash_index.h has links, idempotency.h packed records.
+ *
+ *     one bucket     heads │ 0 │                        its head stands where the heads would be: no memory of its own
+ *     more           heads ─▶ segment │ 0 │ 1 │ … │     it doubles until it has 4 kB
+ *     many           heads ─▶ directory ─┬─▶ segment    those after the first have 4 kB at once
+ *                                        └─▶ segment
+ *
+ * So there is no pause for growth: a bucket more or less allocates or frees at most a segment, and a directory of 8
+ * bytes for each segment when that doubles or halves. What the heads lead to is the index's own business: hash_index.h
+ * has pointers to links, idempotency.h numbers of packed records.
  *
  * Keys come from clients, so the hash is a keyed one (siphash.h): whoever does not know the secret cannot aim at one
  * bucket. The secret is the process's and shows in no answer and in no encoding.
@@ -16,6 +25,7 @@
 #pragma once
 
 #include "quota/base/bytes.h"
+#include <stddef.h>
 #include <stdint.h>
 
 /* Chooses the secret: a random number, once, before anything is stored. Without it a fixed one is used. */
@@ -35,6 +45,35 @@ static inline uint32_t linear_parent(uint32_t bucket)
 {
     return bucket & ~highest_bit(bucket);
 }
+
+/* The heads of all buckets, of the same size each, at most that of a pointer. All zero = one bucket, its head zero. */
+union linear_heads {
+    void *block; /* a segment, or the directory of them */
+    struct hash_link *chain;
+    uint32_t handle;
+};
+#define LINEAR_SEGMENT_BYTES 4096
+
+/* The head of a bucket where `last` is the last of them. */
+static inline void *linear_head(union linear_heads *heads, uint32_t last, uint32_t bucket, size_t head_bytes)
+{
+    const uint32_t of_segment = (uint32_t)(LINEAR_SEGMENT_BYTES / head_bytes);
+    char *list = last > 0 ? heads->block : heads;
+    if (last >= of_segment) list = ((char **)heads->block)[bucket / of_segment];
+    return list + bucket % of_segment * head_bytes;
+}
+
+/* Makes room for the head of this bucket, which comes next and is not 0: whatever stands there. */
+void linear_heads_extend(union linear_heads *heads, uint32_t bucket, size_t head_bytes);
+
+/* Takes the room of this bucket back, which is the last and not 0. */
+void linear_heads_curtail(union linear_heads *heads, uint32_t bucket, size_t head_bytes);
+
+/* Gives back all that the heads hold. Any thread. */
+void linear_heads_free(union linear_heads *heads, uint32_t last, size_t head_bytes);
+
+/* Heap bytes that they hold, O(1). */
+size_t linear_heads_bytes(uint32_t last, size_t head_bytes);
 
 /* The bucket of a hash where `last` is the last of them. */
 static inline uint32_t linear_bucket(uint32_t hash, uint32_t last)

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "quota/base/memory.h"
-#include "quota/view/resource_view.h"
+#include "quota/view/changeset.h"
 
 /* A refused request, and the rule that refused it. */
 struct refusal {
@@ -21,7 +21,7 @@ struct refusal {
 };
 
 struct account_decision {
-    enum account_fault fault;   /* not NONE: no answer, no changes */
+    enum account_fault fault;   /* not NONE: no answer, and no changes but those of account_decision_refuse */
     struct bytes fault_subject; /* the resource, id or plan that a fault is about; borrowed */
     int64_t fault_limit;        /* the number a fault names: what is held, what may come back, a maximum */
     const char *fault_text;     /* …_ENTITLEMENT: the end of the error text; …_PAST: the option */
@@ -87,6 +87,15 @@ static inline void account_decision_fail(struct account_decision *decision, enum
     decision->fault_subject = subject;
     decision->changes.size = 0;
     decision->causes_count = 0;
+}
+
+/* Ends in a fault, and nothing changes, but where a bound of what is stored was met: what has ended is swept then, so
+ * that a client that is refused over and over gets the memory back, too. */
+static inline void account_decision_refuse(struct account_decision *decision, struct account_view *view,
+                                           enum account_fault fault)
+{
+    account_decision_fail(decision, fault, decision->fault_subject);
+    if (fault == ACCOUNT_FAULT_RECORDS || fault == ACCOUNT_FAULT_HOLDS_BOUND) emit_sweep(view, &decision->changes);
 }
 
 static inline struct account_change account_decision_change(const struct account_decision *decision)

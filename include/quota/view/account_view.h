@@ -112,8 +112,11 @@ int64_t account_view_opened_us(const struct account_view *view);
 /* The account's zone; NULL = not known here. */
 const struct zone *account_view_zone(const struct account_view *view);
 
-/* Is there room for one record more (host->records_max), once what has expired is swept? */
+/* Is there room for one record more (host->records_max)? What has expired does not count. */
 bool account_view_has_room(const struct account_view *view);
+
+/* Is anything stored, a record or a reservation, that has ended and that the next change would sweep? */
+bool account_view_can_sweep(const struct account_view *view);
 
 /* A wait from the instant that counts, told from the true time: longer while the clock stands before the last change. */
 int64_t account_view_wait_us(const struct account_view *view, int64_t wait_us);

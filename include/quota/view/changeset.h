@@ -36,3 +36,6 @@ void emit_generation(struct resource_view *view, struct sink *changes);
 /* An entry of the audit trail. `slot` -1 = the account as a whole. */
 void emit_audit(const struct account_view *view, enum audit_action act, int32_t slot, int64_t amount,
                 struct bytes actor, struct bytes reason, struct sink *changes);
+
+/* A change that does nothing but sweep what has ended; nothing where nothing has. */
+void emit_sweep(struct account_view *view, struct sink *changes);
