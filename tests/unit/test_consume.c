@@ -132,7 +132,7 @@ static void who_may_not_ask(void **state)
     assert_int_equal(pair_consume(&pair, "a", 1, T + D), 1);
     pair_request_one(&pair, "b", 1, MODE_ALL, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
-    assert_true(bytes_equal(pair.decision.about, BYTES("b")));
+    assert_true(bytes_equal(pair.decision.fault_subject, BYTES("b")));
     pair_state(&pair, ACCOUNT_SUSPENDED, T + D);
     pair_request_one(&pair, "a", 1, MODE_PEEK, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
@@ -236,13 +236,13 @@ static void denials_are_remembered_where_they_stick(void **state)
     pair_open(&pair, "pro", T);
     struct consume_item item = {BYTES("a"), 11};
     struct consume_request request = {.items = &item, .count = 1, .id = BYTES("x"), .now_us = T};
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
-    ask.sticky = true;
-    pair_request(&pair, &ask);
+    request.sticky = true;
+    pair_request(&pair, &request);
     assert_true(pair.decision.denied && pair.decision.changes.size > 0);
     pair_override(&pair, "a LIMIT 20 1h", 0, T);
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.replayed);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
     assert_int_equal(used_of(&pair, "a", T), 0);
@@ -282,23 +282,23 @@ static void all_or_nobody(void **state)
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 4}, {BYTES("b"), 5}, {BYTES("c"), 3}};
     struct consume_request request = {.items = items, .count = 3, .batch = true, .id = BYTES("x"), .now_us = T};
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_false(pair.decision.denied);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 4);
     assert_int_equal(pair.decision.result.consumed.verdicts[1].remaining, 0);
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.replayed);
     assert_int_equal(pair.decision.result.consumed.count, 3);
-    ask.id = BYTES("y");
-    ask.now_us = T + S;
-    pair_request(&pair, &ask); /* b has none left */
+    request.id = BYTES("y");
+    request.now_us = T + S;
+    pair_request(&pair, &request); /* b has none left */
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
     for (int i = 0; i < 3; i++) assert_int_equal(pair.decision.result.consumed.verdicts[i].granted, 0);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
     items[1].resource = BYTES("d");
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
-    assert_true(bytes_equal(pair.decision.about, BYTES("d")));
+    assert_true(bytes_equal(pair.decision.fault_subject, BYTES("d")));
     pair_end(&pair);
 }
 
@@ -310,24 +310,24 @@ static void the_first_that_admits(void **state)
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 2}, {BYTES("b"), 2}, {BYTES("c"), 2}};
     struct consume_request request = {.items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
     assert_int_equal(pair.decision.result.consumed.verdicts[1].granted, 2);
     assert_int_equal(pair.decision.result.consumed.verdicts[2].granted, 0);
-    ask.any = false;
-    pair_request(&pair, &ask);
+    request.any = false;
+    pair_request(&pair, &request);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    ask.any = true;
-    pair_request(&pair, &ask);
+    request.any = true;
+    pair_request(&pair, &request);
     assert_true(pair.decision.replayed);
     assert_int_equal(used_of(&pair, "c", T), 0);
-    ask.id = BYTES("");
-    pair_request(&pair, &ask);
+    request.id = BYTES("");
+    pair_request(&pair, &request);
     assert_int_equal(pair.decision.result.consumed.verdicts[2].granted, 2);
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.denied);
     pair_refund(&pair, "b", 2, "x", NULL, T);
-    assert_int_equal(pair.decision.numbers[0], 2);
+    assert_int_equal(pair.decision.result.refund.refunded, 2);
     pair_refund(&pair, "c", 1, "x", NULL, T); /* of it nothing was taken */
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_end(&pair);
@@ -382,10 +382,10 @@ static void grants_are_what_the_sums_allow(void **state)
             pair_request_one(&pair, "a", amount, mode, NULL, now_us);
             const struct verdict *got = &pair.decision.result.consumed.verdicts[0];
             assert_int_equal(got->granted, wanted);
-            if (got->granted == 0 && got->wait_us != NEVER_US) { /* not a moment earlier, and then really */
+            if (got->granted == 0 && got->wait_us != NEVER_US) { /* told from the true time: not earlier, and then really */
                 int64_t units = 2 * (mode == MODE_UPTO ? 1 : amount);
-                assert_true(room(&ledger, instant_us + got->wait_us) >= units);
-                assert_true(room(&ledger, instant_us + got->wait_us - 1) < units);
+                assert_true(room(&ledger, now_us + got->wait_us) >= units);
+                assert_true(room(&ledger, now_us + got->wait_us - 1) < units);
             }
             if (mode == MODE_PEEK || wanted == 0) continue;
             high_us = instant_us;

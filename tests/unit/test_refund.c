@@ -7,9 +7,9 @@
 #define assert_numbers(pair_, refunded_, lost_, remaining_)                                                            \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.numbers[0], refunded_);                                                     \
-        assert_int_equal((pair_)->decision.numbers[1], lost_);                                                         \
-        assert_int_equal((pair_)->decision.numbers[2], remaining_);                                                    \
+        assert_int_equal((pair_)->decision.result.refund.refunded, refunded_);                                                     \
+        assert_int_equal((pair_)->decision.result.refund.lost, lost_);                                                         \
+        assert_int_equal((pair_)->decision.result.refund.remaining, remaining_);                                                    \
     } while (0)
 
 static void never_more_than_was_taken(void **state)
@@ -25,7 +25,7 @@ static void never_more_than_was_taken(void **state)
     assert_int_equal(used_of(&pair, "a", T + S), 22);
     pair_refund(&pair, "a", 7, "x", NULL, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
-    assert_int_equal(pair.decision.bound, 6);
+    assert_int_equal(pair.decision.fault_limit, 6);
     pair_refund(&pair, "a", 6, "x", NULL, T + S);
     assert_numbers(&pair, 6, 0, 40);
     pair_refund(&pair, "a", 1, "x", NULL, T + S);
@@ -51,12 +51,12 @@ static void without_a_name_at_most_what_is_used_now(void **state)
     plan_set("pro", "a LIMIT 10 1h LIMIT 30 3h LIMIT 9 ROLLING 2h");
     pair_open(&pair, "pro", T);
     pair_refund(&pair, "a", 5, NULL, NULL, T);
-    assert_numbers(&pair, 0, 0, 9);
+    assert_numbers(&pair, 0, 5, 9); /* nothing is used: all is lost */
     assert_int_equal(pair.decision.changes.size, 0);
     pair_consume(&pair, "a", 6, T);
     pair_consume(&pair, "a", 2, T + H);
     pair_refund(&pair, "a", 5, NULL, NULL, T + H); /* the first cycle has two, the second eight */
-    assert_numbers(&pair, 2, 0, 3);
+    assert_numbers(&pair, 2, 3, 3);
     assert_int_equal(report_of(pair.account, "a", 0, T + H).used, 0);
     assert_int_equal(report_of(pair.account, "a", 1, T + H).used, 6);
     assert_int_equal(report_of(pair.account, "a", 2, T + H).used, 6);
@@ -139,7 +139,7 @@ static void refunds_have_bounds(void **state)
     /* MAX counts all refunds of a cycle */
     pair_refund(&pair, "a", 5, "x", NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
-    assert_int_equal(pair.decision.bound, 4);
+    assert_int_equal(pair.decision.fault_limit, 4);
     pair_refund(&pair, "a", 3, "x", NULL, T);
     pair_refund(&pair, "a", 2, NULL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
@@ -234,7 +234,7 @@ static void refunds_agree_with_a_list(void **state)
             pair_refund(&pair, "a", amount, id, NULL, now_us);
             if (amount > left) {
                 assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
-                assert_int_equal(pair.decision.bound, left);
+                assert_int_equal(pair.decision.fault_limit, left);
                 continue;
             }
             taken[which].returned += amount;

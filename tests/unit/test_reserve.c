@@ -8,18 +8,18 @@ static struct closed_cycle past_of(const struct pair *pair, const char *resource
 {
     struct closed_cycle closed = {0};
     int32_t slot = account_slot(pair->account, text_bytes(resource));
-    const struct slot_rest *rest = pair->account->slots[slot].rest;
-    assert_non_null(rest);
-    assert_true(history_find(rest->pasts[0].history, at_us, &closed));
+    const struct slot_optional *optional = pair->account->slots[slot].optional;
+    assert_non_null(optional);
+    assert_true(history_find(optional->histories[0].history, at_us, &closed));
     return closed;
 }
 
 #define assert_numbers(pair_, posted_, released_, remaining_)                                                          \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.numbers[0], posted_);                                                       \
-        assert_int_equal((pair_)->decision.numbers[1], released_);                                                     \
-        assert_int_equal((pair_)->decision.numbers[2], remaining_);                                                    \
+        assert_int_equal((pair_)->decision.result.resolved.posted, posted_);                                                       \
+        assert_int_equal((pair_)->decision.result.resolved.released, released_);                                                     \
+        assert_int_equal((pair_)->decision.result.resolved.remaining, remaining_);                                                    \
     } while (0)
 
 /* ---- one reservation ------------------------------------------------------------------------------------- */
@@ -39,11 +39,18 @@ static void what_is_reserved_is_gone_until_it_is_resolved(void **state)
     assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, 10 * S); /* when it runs out */
     pair_commit(&pair, "r1", 4, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_BEYOND_HOLD);
-    assert_int_equal(pair.decision.bound, 3);
+    assert_int_equal(pair.decision.fault_limit, 3);
     pair_commit(&pair, "r1", 2, T + S);
     assert_numbers(&pair, 2, 1, 6);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
-    /* resolved once */
+    /* resolved once: the same command is answered the same, another one is refused */
+    pair_consume(&pair, "a", 1, T + S);
+    pair_commit(&pair, "r1", 2, T + 2 * S);
+    assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
+    assert_numbers(&pair, 2, 1, 6);
+    assert_int_equal(used_of(&pair, "a", T + 2 * S), 6);
+    pair_commit(&pair, "r1", 1, T + 2 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
     pair_commit(&pair, "r1", -1, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
     pair_release(&pair, "r1", T + S);
@@ -77,6 +84,9 @@ static void it_is_released_whole(void **state)
     pair_commit(&pair, "r2", 0, T + S); /* nothing posted is a release */
     assert_numbers(&pair, 0, 10, 10);
     pair_commit(&pair, "r2", 0, T + S);
+    assert_true(pair.decision.replayed);
+    assert_numbers(&pair, 0, 10, 10);
+    pair_commit(&pair, "r2", 1, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_RELEASED);
     pair_commit(&pair, "r3", 0, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
@@ -126,7 +136,7 @@ static void it_is_extended_both_ways(void **state)
     pair_reserve(&pair, "r1", "a", 4, 10 * S, T);
     pair_reserve(&pair, "r2", "a", 6, 20 * S, T);
     pair_extend(&pair, "r1", 25 * S, T + 5 * S);
-    assert_int_equal(pair.decision.numbers[0], T + 30 * S);
+    assert_int_equal(pair.decision.result.expires_us, T + 30 * S);
     assert_int_equal(remaining_of(&pair, "a", T + 20 * S - 1), 0);
     assert_int_equal(remaining_of(&pair, "a", T + 20 * S), 6);
     assert_int_equal(remaining_of(&pair, "a", T + 30 * S), 10);
@@ -155,14 +165,14 @@ static void reserving_again_answers_the_same(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    struct reserve_ask ask = {BYTES("r1"), BYTES("a"), 4, S, MODE_UPTO, T + S};
+    struct reserve_request request = {BYTES("r1"), BYTES("a"), 4, S, MODE_UPTO, T + S};
     account_decision_end(&pair.decision);
-    reserve_decide(pair.account, &host, &ask, &pair.decision);
+    reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    ask.id = BYTES("r2");
-    ask.amount = 99;
+    request.id = BYTES("r2");
+    request.amount = 99;
     account_decision_end(&pair.decision);
-    reserve_decide(pair.account, &host, &ask, &pair.decision);
+    reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 5);
     pair_end(&pair);
 }
@@ -183,7 +193,7 @@ static void reservations_have_bounds(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     pair_reserve(&pair, "r4", "a", 1, 10 * S, T + 10 * S);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    host.records_max = 4; /* a reservation ends in a record: there are four of either */
+    host.records_max = 2; /* those of the two that have ended */
     pair_reserve(&pair, "r5", "b", 1, 10 * S, T + 10 * S);
     assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
     pair_state(&pair, ACCOUNT_SUSPENDED, T + 11 * S); /* it may still be resolved */
@@ -342,8 +352,10 @@ static void reservations_agree_with_a_list(void **state)
             if (random_below(3) == 0 && count > 0) {
                 id[1] = (char)('A' + which);
                 int64_t posted = random_below(2) ? random_between(0, promise->amount) : 0;
+                bool again = promise->resolved_us > 0 && posted == promise->posted;
                 pair_commit(&pair, id, posted, now_us);
-                assert_int_equal(pair.decision.fault == ACCOUNT_FAULT_NONE, live);
+                assert_int_equal(pair.decision.fault == ACCOUNT_FAULT_NONE, live || again);
+                assert_int_equal(pair.decision.replayed, again);
                 if (!live) continue;
                 promise->posted = posted;
                 promise->resolved_us = now_us;
