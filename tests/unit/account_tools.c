@@ -2,6 +2,7 @@
 #include "account_tools.h"
 #include "quota/base/memory.h"
 #include "quota/time/calendar.h"
+#include "quota/view/changeset.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -511,12 +512,39 @@ void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
     PAIR_DECIDE(pair, state_decide(pair->account, &host, state, 0, &action, &pair->decision));
 }
 
+/* Writes down what time has done to the account and to each of its resources. */
+static void settle_decide(const struct account *account, int64_t at_us, struct account_decision *decision)
+{
+    struct account_view view;
+    struct resource_view resource;
+    struct bytes names[ACCOUNT_SLOTS_MAX];
+    account_decision_begin(decision);
+    assert_int_equal(account_view_begin(&view, account, &host, at_us), ACCOUNT_FAULT_NONE);
+    decision->applied_at_us = view.now_us;
+    for (uint32_t i = 0; i < account->slots_count; i++) names[i] = interned_string_bytes(account->slots[i].resource);
+    struct resource_names own = {names, account->slots_count};
+    assert_int_equal(emit_account(&view, own, &decision->changes), ACCOUNT_FAULT_NONE);
+    for (uint32_t i = 0; i < account->slots_count; i++) {
+        resource_view_begin(&view, names[i], &resource);
+        assert_int_equal(resource_view_settle(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
+        assert_int_equal(emit_resource(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
+        emit_takeover(&resource, &decision->changes);
+    }
+    account_view_end(&view);
+}
+
+void pair_settle(struct pair *pair, int64_t at_us)
+{
+    PAIR_DECIDE(pair, settle_decide(pair->account, at_us, &pair->decision));
+}
+
 void pair_touch(struct pair *pair, int64_t at_us)
 {
     pair_state(pair, ACCOUNT_SUSPENDED, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
     pair_state(pair, ACCOUNT_ACTIVE, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
+    pair_settle(pair, at_us);
 }
 
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us)
@@ -532,7 +560,12 @@ void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_
 
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us)
 {
-    struct correct_request request = {.resource = text_bytes(resource), .used = used};
+    pair_set_of(pair, resource, used, 0, at_us);
+}
+
+void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us)
+{
+    struct correct_request request = {.resource = text_bytes(resource), .used = used, .period = period};
     struct admin_action action = by_operator(at_us);
     PAIR_DECIDE(pair, set_decide(pair->account, &host, &request, &action, &pair->decision));
 }

@@ -79,9 +79,11 @@ void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
+void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us);
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
 
-/* Suspends and resumes: writes down what time has done, and changes nothing else. */
+/* Writes down what time has done, and changes nothing else; touching suspends and resumes besides. */
+void pair_settle(struct pair *pair, int64_t at_us);
 void pair_touch(struct pair *pair, int64_t at_us);
 
 #define assert_fault(pair_, fault_)                                                                                    \
