@@ -126,11 +126,11 @@ static void mutated_effects_are_refused_or_understood(void **state)
         for (int tries = 0; tries < 20 && wire.size == 0; tries++) {
             struct consume_item items[] = {{BYTES("a"), 1}, {BYTES("b"), 1}, {BYTES("c"), 1}};
             struct consume_request request = {.items = items,
-                                      .count = 3,
-                                      .batch = true,
-                                      .any = tries > 2,
-                                      .id = BYTES("y"),
-                                      .now_us = now_us + (1 + tries) * 9 * D};
+                                              .count = 3,
+                                              .batch = true,
+                                              .any = tries > 2,
+                                              .id = BYTES("y"),
+                                              .now_us = now_us + (1 + tries) * 9 * D};
             account_decision_end(&pair.decision);
             consume_decide(pair.account, &host, &request, &pair.decision);
             struct account_change change = account_decision_change(&pair.decision);
@@ -227,7 +227,8 @@ static void plans_lives_and_slots_have_to_fit(void **state)
         {{.kind = CHANGE_STATUS, .status = {ACCOUNT_LAPSED, 5, 6, 7, 8, BYTES("Europe/Berlin"), BYTES("pro")}}, true},
         {{.kind = CHANGE_STATUS, .status = {ACCOUNT_STATES_COUNT, 5, 6, 7, 8, BYTES(""), BYTES("")}}, false},
         {{.kind = CHANGE_STATUS, .status = {ACCOUNT_ACTIVE, 5, 6, 7, 8, BYTES("../etc"), BYTES("")}}, false},
-        {{.kind = CHANGE_STATUS, .status = {ACCOUNT_ACTIVE, -INSTANT_MAX_US - 1, 6, 7, 8, BYTES(""), BYTES("")}}, false},
+        {{.kind = CHANGE_STATUS, .status = {ACCOUNT_ACTIVE, -INSTANT_MAX_US - 1, 6, 7, 8, BYTES(""), BYTES("")}},
+         false},
         {{.kind = CHANGE_SLOT, .bytes = BYTES("b")}, true},
         {{.kind = CHANGE_SLOT, .bytes = BYTES("a")}, false},
         {{.kind = CHANGE_SLOT, .bytes = BYTES("")}, false},

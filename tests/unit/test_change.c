@@ -104,12 +104,13 @@ static void every_kind_reads_back(void **state)
 static void windows_say_only_what_they_have(void **state)
 {
     (void)state;
-    struct window window = {
-        .period = day_code(), .end_us = 100, .allowance = {.limit = 10}, .cover = NOT_COVERED}, again;
+    struct window window = {.period = day_code(), .end_us = 100, .allowance = {.limit = 10}, .cover = NOT_COVERED},
+                  again;
     struct sink plain = {0}, full = {0};
     window_encode(&window, &plain);
-    assert_int_equal(plain.size, 6); /* Behind slot and period: start, length, limit, used, and that nothing else follows */
-    window.end_us = INT64_MAX;       /* as long as for ever is */
+    assert_int_equal(plain.size,
+                     6);       /* Behind slot and period: start, length, limit, used, and that nothing else follows */
+    window.end_us = INT64_MAX; /* as long as for ever is */
     window.used = 4;
     window.peak = 5;
     window_encode(&window, &full);

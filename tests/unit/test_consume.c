@@ -309,7 +309,8 @@ static void the_first_that_admits(void **state)
     plan_set("pro", "a LIMIT 1 1h | b LIMIT 2 1h | c LIMIT 3 1h");
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 2}, {BYTES("b"), 2}, {BYTES("c"), 2}};
-    struct consume_request request = {.items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
+    struct consume_request request = {
+        .items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
     pair_request(&pair, &request);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
     assert_int_equal(pair.decision.result.consumed.verdicts[1].granted, 2);
@@ -382,7 +383,8 @@ static void grants_are_what_the_sums_allow(void **state)
             pair_request_one(&pair, "a", amount, mode, NULL, now_us);
             const struct verdict *got = &pair.decision.result.consumed.verdicts[0];
             assert_int_equal(got->granted, wanted);
-            if (got->granted == 0 && got->wait_us != NEVER_US) { /* told from the true time: not earlier, and then really */
+            if (got->granted == 0 &&
+                got->wait_us != NEVER_US) { /* told from the true time: not earlier, and then really */
                 int64_t units = 2 * (mode == MODE_UPTO ? 1 : amount);
                 assert_true(room(&ledger, now_us + got->wait_us) >= units);
                 assert_true(room(&ledger, now_us + got->wait_us - 1) < units);

@@ -303,7 +303,8 @@ static void plans_of_the_first_encoding_are_read(void **state)
 static void entries_read_back(void **state)
 {
     (void)state;
-    struct plan_entry entries[] = {entry_of("b LIMIT 10 day COST 2", 3), entry_gone("c", INT64_MAX),
+    struct plan_entry entries[] = {entry_of("b LIMIT 10 day COST 2", 3),
+                                   entry_gone("c", INT64_MAX),
                                    {.revision = 1, .granted = true, .only = true, .options = OPTION_COST}};
     entries[2].entitlement = entries[0].entitlement;
     for (size_t i = 0; i < COUNT_OF(entries); i++) {

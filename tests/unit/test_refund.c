@@ -7,9 +7,9 @@
 #define assert_numbers(pair_, refunded_, lost_, remaining_)                                                            \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.result.refund.refunded, refunded_);                                                     \
-        assert_int_equal((pair_)->decision.result.refund.lost, lost_);                                                         \
-        assert_int_equal((pair_)->decision.result.refund.remaining, remaining_);                                                    \
+        assert_int_equal((pair_)->decision.result.refund.refunded, refunded_);                                         \
+        assert_int_equal((pair_)->decision.result.refund.lost, lost_);                                                 \
+        assert_int_equal((pair_)->decision.result.refund.remaining, remaining_);                                       \
     } while (0)
 
 static void never_more_than_was_taken(void **state)

@@ -17,9 +17,9 @@ static struct closed_cycle past_of(const struct pair *pair, const char *resource
 #define assert_numbers(pair_, posted_, released_, remaining_)                                                          \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.result.resolved.posted, posted_);                                                       \
-        assert_int_equal((pair_)->decision.result.resolved.released, released_);                                                     \
-        assert_int_equal((pair_)->decision.result.resolved.remaining, remaining_);                                                    \
+        assert_int_equal((pair_)->decision.result.resolved.posted, posted_);                                           \
+        assert_int_equal((pair_)->decision.result.resolved.released, released_);                                       \
+        assert_int_equal((pair_)->decision.result.resolved.remaining, remaining_);                                     \
     } while (0)
 
 /* ---- one reservation ------------------------------------------------------------------------------------- */
