@@ -579,17 +579,31 @@ void pair_reset(struct pair *pair, const char *resource, int64_t at_us)
 
 /* ---- as of an instant ------------------------------------------------------------------------------------ */
 
-/* The account and one resource of it, settled; to be ended. */
-struct look {
-    struct account_view account;
-    struct resource_view view;
-};
-
-static void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us)
+void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us)
 {
+    look->changes = (struct sink){0};
     assert_int_equal(account_view_begin(&look->account, account, &host, at_us), ACCOUNT_FAULT_NONE);
     resource_view_begin(&look->account, text_bytes(resource), &look->view);
-    assert_int_equal(resource_view_settle(&look->account, &look->view, NULL), ACCOUNT_FAULT_NONE);
+    assert_int_equal(resource_view_settle(&look->account, &look->view, &look->changes), ACCOUNT_FAULT_NONE);
+}
+
+void look_end(struct look *look)
+{
+    account_view_end(&look->account);
+    sink_free(&look->changes);
+}
+
+static void write_decide(struct look *look, struct account_decision *decision)
+{
+    account_decision_begin(decision);
+    decision->applied_at_us = look->account.now_us;
+    sink_raw(&decision->changes, look->changes.data, look->changes.size);
+    look_end(look);
+}
+
+void pair_write(struct pair *pair, struct look *look)
+{
+    PAIR_DECIDE(pair, write_decide(look, &pair->decision));
 }
 
 uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us)
@@ -597,7 +611,7 @@ uint32_t rules_count_of(const struct account *account, const char *resource, int
     struct look look;
     look_at(&look, account, resource, at_us);
     uint32_t count = look.view.entitlement ? look.view.entitlement->rules_count : 0;
-    account_view_end(&look.account);
+    look_end(&look);
     return count;
 }
 
@@ -610,7 +624,7 @@ struct rule_report report_of(const struct account *account, const char *resource
     assert_non_null(look.view.entitlement);
     resource_report_begin(&report, &look.account, &look.view);
     resource_report_rule(&report, index, &rule);
-    account_view_end(&look.account);
+    look_end(&look);
     return rule;
 }
 
@@ -634,6 +648,6 @@ struct window window_of(const struct pair *pair, const char *resource, int64_t a
     struct look look;
     look_at(&look, pair->account, resource, at_us);
     struct window window = *resource_view_window(&look.view, &look.view.entitlement->rules[0]);
-    account_view_end(&look.account);
+    look_end(&look);
     return window;
 }

@@ -93,7 +93,19 @@ void pair_touch(struct pair *pair, int64_t at_us);
         }                                                                                                              \
     } while (0)
 
-/* How many rules its terms have; 0 where it has none, or no plan. */
+/* An account and one resource of it as of an instant, settled: what has closed since stands among the changes. */
+struct look {
+    struct account_view account;
+    struct resource_view view;
+    struct sink changes;
+};
+void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us);
+void look_end(struct look *look);
+
+/* Applies what stands in the changes of the look, which ends. */
+void pair_write(struct pair *pair, struct look *look);
+
+/* How many rules its entitlement has; 0 where the plan grants nothing of it. */
 uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us);
 
 /* One rule of a resource as it stands at `at_us`, as INFO would show it. */
