@@ -512,6 +512,12 @@ void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
     PAIR_DECIDE(pair, state_decide(pair->account, &host, state, 0, &action, &pair->decision));
 }
 
+void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, state_decide(pair->account, &host, ACCOUNT_SUSPENDED, for_us, &action, &pair->decision));
+}
+
 /* Writes down what time has done to the account and to each of its resources. */
 static void settle_decide(const struct account *account, int64_t at_us, struct account_decision *decision)
 {

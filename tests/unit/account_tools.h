@@ -77,6 +77,7 @@ void pair_refund(struct pair *pair, const char *resource, int64_t amount, const 
                  int64_t at_us);
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us);
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
+void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us); /* and resumes by itself */
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
 void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us);
