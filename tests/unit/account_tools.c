@@ -503,7 +503,12 @@ void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int
 {
     struct switch_request request = {.plan = text_bytes(plan), .mode = mode, .at_us = NOT_REQUESTED};
     struct admin_action action = by_operator(at_us);
-    PAIR_DECIDE(pair, switch_decide(pair->account, &host, &request, &action, &pair->decision));
+    pair_move(pair, &request, &action);
+}
+
+void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action)
+{
+    PAIR_DECIDE(pair, switch_decide(pair->account, &host, request, action, &pair->decision));
 }
 
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us)

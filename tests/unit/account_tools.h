@@ -76,6 +76,7 @@ void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_u
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id,
                  int64_t at_us);
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us);
+void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action);
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
 void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us); /* and resumes by itself */
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */

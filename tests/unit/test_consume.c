@@ -251,6 +251,35 @@ static void denials_are_remembered_where_they_stick(void **state)
     pair_end(&pair);
 }
 
+/* The account has moved to another plan since: what that has begun of the resource is written down once. */
+static void denials_stick_where_the_plan_has_changed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "c"};
+    plan_set("pro", "a LIMIT 10 2h | b LIMIT 10 2h");
+    plan_set("team", "a LIMIT 20 2h | b LIMIT 20 2h RATE FIXED 5 1s | c LIMIT 20 2h");
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct pair pair = {0};
+        struct switch_request move = {.plan = BYTES("team"), .mode = SWITCH_PRORATE, .at_us = T + H};
+        struct admin_action action = {.now_us = T, .actor = BYTES("ops"), .reason = BYTES("")};
+        struct consume_item item = {text_bytes(names[i]), 99};
+        struct consume_request request = {
+            .items = &item, .count = 1, .sticky = true, .id = BYTES("x"), .now_us = T + H + S};
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 1, T);
+        pair_move(&pair, &move, &action);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        pair_request(&pair, &request);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        assert_true(pair.decision.denied && pair.decision.changes.size > 0);
+        assert_true(bytes_equal(pair.account->plan->name, BYTES("team")));
+        assert_int_equal(limit_of(&pair, names[i], T + H + S), i == 2 ? 10 : 15);
+        pair_request(&pair, &request);
+        assert_true(pair.decision.replayed);
+        pair_end(&pair);
+    }
+}
+
 static void records_have_a_bound(void **state)
 {
     (void)state;
@@ -413,6 +442,7 @@ int main(void)
         cmocka_unit_test(an_account_opens_itself_where_it_may),
         cmocka_unit_test(asked_again_the_answer_is_the_same),
         cmocka_unit_test(denials_are_remembered_where_they_stick),
+        cmocka_unit_test(denials_stick_where_the_plan_has_changed),
         cmocka_unit_test(records_have_a_bound),
         cmocka_unit_test(all_or_nobody),
         cmocka_unit_test(the_first_that_admits),
