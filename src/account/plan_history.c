@@ -328,7 +328,8 @@ struct plan_history *plan_history_apply(struct plan_history *history, struct byt
         int64_t number = cursor_number(&cursor);
         fits = cursor_done(&cursor) && drop_revision(changed, number);
     }
-    if (changed && kind == PLAN_RETIRE) fits = changed->retired = cursor_done(&cursor);
+    if (changed && kind == PLAN_RETIRE) fits = cursor_done(&cursor);
+    if (fits && kind == PLAN_RETIRE) changed->retired = true;
     if (!fits && !history) plan_history_free(changed);
     return fits ? changed : NULL;
 }

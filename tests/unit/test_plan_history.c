@@ -170,6 +170,11 @@ static void a_plan_retires_and_is_revived(void **state)
     apply(&history, &change);
     assert_true(history->retired);
     assert_int_equal(limit_in(history, "a", T), 1); /* its accounts go on */
+    struct sink longer = {0};
+    plan_history_write_retire(&longer);
+    sink_byte(&longer, 0);
+    refuse(history, BYTES("pro"), sink_content(&longer));
+    sink_free(&longer);
     set(&history, "b LIMIT 2 day", 2, T + H, true);
     assert_false(history->retired);
     plan_history_free(history);
