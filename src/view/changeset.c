@@ -2,6 +2,7 @@
 #include "quota/view/changeset.h"
 #include "quota/base/checked.h"
 #include "quota/rate/limiter_codec.h"
+#include "quota/view/cycles.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
@@ -15,22 +16,19 @@ static const struct window *find_period(const struct window *windows, uint32_t c
 
 /* A window that nobody stored, and that the rules alone would begin again, needs no storing. What a prorated change has
  * made of its allowance does. */
-static bool needs_storing(const struct resource_view *view, uint32_t index)
+static bool needs_storing(const struct account_view *account, const struct resource_view *view, uint32_t index)
 {
-    const struct window *window = &view->windows[index];
-    if (!view->fresh[index] || !window_is_idle(window)) return true;
-    if (window->lines_count > 0 || window->debt > 0) return true;
-    return window->allowance.past > 0 || window->allowance.past_units > 0 || window->allowance.past_rest > 0;
+    return !view->fresh[index] || !cycles_is_fresh(view, &view->windows[index], account->status.anchor_us);
 }
 
 /* Windows that went, before those that came: there is always room. */
-static void emit_removed(const struct resource_view *view, struct sink *changes)
+static void emit_removed(const struct account_view *account, const struct resource_view *view, struct sink *changes)
 {
     const struct slot *slot = view->stored;
     for (uint32_t i = 0; slot && i < slot->windows_count; i++) {
         uint64_t period = slot->windows[i].period;
         const struct window *window = find_period(view->windows, view->windows_count, period);
-        if (window && needs_storing(view, (uint32_t)(window - view->windows))) continue;
+        if (window && needs_storing(account, view, (uint32_t)(window - view->windows))) continue;
         struct change change = {.kind = CHANGE_WINDOW_REMOVED, .slot = (uint32_t)view->index, .period = period};
         change_encode(&change, changes);
     }
@@ -63,12 +61,12 @@ static bool emit_count(const struct resource_view *view, uint32_t place, const s
     return true;
 }
 
-static void emit_windows(const struct resource_view *view, struct sink *changes)
+static void emit_windows(const struct account_view *account, const struct resource_view *view, struct sink *changes)
 {
     uint32_t stored_count = view->stored ? view->stored->windows_count : 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
-        if (!needs_storing(view, i)) continue;
+        if (!needs_storing(account, view, i)) continue;
         uint32_t place = 0;
         while (place < stored_count && view->stored->windows[place].period != window->period) place++;
         if (place < stored_count && emit_count(view, place, window, changes)) continue;
@@ -117,8 +115,8 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
         struct change change = {.kind = CHANGE_OVERRIDE, .slot = (uint32_t)view->index, .bytes = {"", 0}};
         change_encode(&change, changes);
     }
-    emit_removed(view, changes);
-    emit_windows(view, changes);
+    emit_removed(account, view, changes);
+    emit_windows(account, view, changes);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -199,7 +197,7 @@ static enum account_fault emit_unused(struct account_view *account, struct bytes
     if (view.index >= 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = resource_view_settle(account, &view, NULL);
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < view.windows_count; i++) {
-        if (needs_storing(&view, i)) return emit_resource(account, &view, changes);
+        if (needs_storing(account, &view, i)) return emit_resource(account, &view, changes);
     }
     return fault;
 }

@@ -58,7 +58,7 @@ void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
 {
     struct resource_view *view = cursor->view;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        if (!view->fresh[i]) close_window(cursor, &view->windows[i], at_us);
+        if (!view->fresh[i] && view->used) close_window(cursor, &view->windows[i], at_us);
     }
     view->windows_count = 0;
 }
@@ -77,6 +77,15 @@ static struct window begin_window(const struct cycle_cursor *cursor, const struc
     if (!granted) window.allowance = allowance_begin(ABSENT, 0, false);
     if (above) window.cover = window_cover_of(&window, above, cursor->anchor_us);
     return window;
+}
+
+bool cycles_is_fresh(const struct resource_view *view, const struct window *window, int64_t anchor_us)
+{
+    const struct quota_rule *granted = entitlement_limit(resource_view_granted(view), window->period);
+    struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
+    struct window begun = {.allowance = allowance_begin(ABSENT, 0, false)};
+    if (granted) begun = window_begin(granted, &cycle, anchor_us);
+    return window_is_fresh(window, &begun);
 }
 
 /* A window whose cycle has ended becomes that of the cycle at `at_us`; false: no such LIMIT holds any more. */
@@ -125,7 +134,8 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window window = view->windows[i];
         bool fresh = view->fresh[i], ended = at_us >= window.end_us;
-        if (fresh && ended) continue; /* nothing has happened in it: it is begun again where it is needed */
+        bool nothing = fresh || !view->used; /* has happened in it: it is begun again where it is needed */
+        if (nothing && ended) continue;
         if (!roll_past_anchor(cursor, &window, at_us)) continue;
         view->fresh[kept] = fresh;
         view->windows[kept++] = window;

@@ -284,16 +284,32 @@ static struct event next_event(const struct timeline *timeline)
     return event;
 }
 
-static enum account_fault take_event(struct timeline *timeline, const struct event *event)
+static enum account_fault do_event(struct timeline *timeline, const struct event *event)
 {
-    enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
     switch (event->kind) {
     case EVENT_OVERRIDE_ENDS: end_override(timeline, event->at_us); return ACCOUNT_FAULT_NONE;
     case EVENT_REVISION: return revise(timeline, event->at_us);
     case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
     default: return move(timeline, event->at_us);
     }
+}
+
+/* What an event has made of a window that is not stored, whoever touched the account then would have written down; so
+ * it closes like one that is. */
+static void note_what_is_no_longer_fresh(const struct timeline *timeline)
+{
+    struct resource_view *view = timeline->cursor.view;
+    for (uint32_t i = 0; view->used && i < view->windows_count; i++) {
+        if (view->fresh[i]) view->fresh[i] = cycles_is_fresh(view, &view->windows[i], timeline->cursor.anchor_us);
+    }
+}
+
+static enum account_fault take_event(struct timeline *timeline, const struct event *event)
+{
+    enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = do_event(timeline, event);
+    if (fault == ACCOUNT_FAULT_NONE) note_what_is_no_longer_fresh(timeline);
+    return fault;
 }
 
 enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)

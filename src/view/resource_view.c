@@ -5,6 +5,17 @@
 #include "quota/view/cycles.h"
 #include "quota/view/lifecycle.h"
 
+/* Has anything ever happened in it that is still known? */
+static bool was_used(const struct slot *slot)
+{
+    const struct slot_optional *optional = slot->optional;
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        struct window window = slot_window(slot, i);
+        if (!window_is_idle(&window)) return true;
+    }
+    return optional && (optional->histories_count > 0 || optional->generation > 0);
+}
+
 void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view)
 {
     const struct account *stored = account->account;
@@ -15,6 +26,7 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     const struct slot_optional *optional = view->stored ? view->stored->optional : NULL;
     view->override = optional && optional->override ? plan_find(optional->override, resource) : NULL;
     view->override_ended = false;
+    view->used = view->stored && was_used(view->stored);
     view->rates_us = 0;
     view->generation = optional ? optional->generation : 0;
     view->windows_count = view->stored ? view->stored->windows_count : 0;

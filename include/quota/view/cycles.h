@@ -29,5 +29,8 @@ enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitl
 /* Closes every running cycle at `at_us`, before its end: no window is left. */
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
 
+/* Would the rules alone begin this very window, for an account anchored then? What they would not has to be stored. */
+bool cycles_is_fresh(const struct resource_view *view, const struct window *window, int64_t anchor_us);
+
 /* The place for one window more, not filled in yet. */
 struct window *cycles_add_window(struct resource_view *view);

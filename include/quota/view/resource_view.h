@@ -19,6 +19,7 @@ struct resource_view {
     const struct plan_entry *override;     /* in force; NULL = none */
     const struct entitlement *entitlement; /* what holds; NULL = the plan does not know the resource */
     bool override_ended;                   /* the stored override ran out */
+    bool used;          /* ever, as far as is stored: idle cycles before the first use are not kept */
     int64_t rates_us;   /* since when its RATEs are other ones than before; 0 = as long as is stored */
     int64_t generation; /* of consumptions (window.h) */
     uint32_t windows_count;
