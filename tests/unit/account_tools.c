@@ -216,14 +216,23 @@ static void change_plan(const char *name, struct sink *change)
     sink_free(change);
 }
 
-/* One resource more, another, or (without rules) none any more. */
-static void revise(const char *name, const struct plan_entry *wanted, int64_t at_us, enum plan_apply apply)
+/* When plans are changed, and from when on that holds. */
+struct plan_instant {
+    int64_t set_us, at_us;
+    enum plan_apply apply;
+};
+
+/* One resource more, another, or none any more; one that was to come is replaced. */
+static void revise(const char *name, const struct plan_entry *wanted, const struct plan_instant *when)
 {
     struct sink change = {0};
     const struct plan_history *plan = find_plan(text_bytes(name));
+    const struct plan_track *track = plan_history_track(plan, wanted->entitlement.resource);
+    const struct plan_revision *pending = plan_track_pending(track, when->set_us);
     struct plan_entry entry = *wanted;
     entry.revision = (plan ? plan->newest : 0) + 1;
-    plan_history_write_revision(0, at_us, true, apply, &entry, &change);
+    plan_history_write_revision(pending ? pending->entry.revision : 0, when->at_us, when->at_us <= when->set_us,
+                                when->apply, &entry, &change);
     change_plan(name, &change);
 }
 
@@ -235,22 +244,31 @@ static bool names_resource(const char *text, struct bytes resource)
     return false;
 }
 
-void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply)
+static void set_plan(const char *name, const char *text, const struct plan_instant *when)
 {
     const struct plan_history *plan = find_plan(text_bytes(name));
     for (uint32_t i = 0; plan && i < plan->tracks_count; i++) { /* what the text does not name goes */
         const struct plan_revision *newest = plan->tracks[i].revisions[plan->tracks[i].count - 1];
         struct plan_entry gone = {.entitlement = entitlement_none(newest->entry.entitlement.resource)};
-        if (newest->entry.granted && !names_resource(text, gone.entitlement.resource))
-            revise(name, &gone, at_us, apply);
+        if (newest->entry.granted && !names_resource(text, gone.entitlement.resource)) revise(name, &gone, when);
     }
     while (*text != '\0') {
         const char *end = strstr(text, " | ");
         if (!end) end = text + strlen(text);
         struct plan_entry entry = {.granted = true, .entitlement = read_entitlement((struct words){text, end})};
-        revise(name, &entry, at_us, apply);
+        revise(name, &entry, when);
         text = *end == '\0' ? end : end + 3;
     }
+}
+
+void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply)
+{
+    set_plan(name, text, &(struct plan_instant){at_us, at_us, apply});
+}
+
+void plan_set_effective(const char *name, const char *text, int64_t set_us, int64_t at_us, enum plan_apply apply)
+{
+    set_plan(name, text, &(struct plan_instant){set_us, at_us, apply});
 }
 
 void plan_set(const char *name, const char *text)
@@ -565,6 +583,16 @@ void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_
     struct entitlement entitlement = lifts ? entitlement_none(text_bytes(text)) : entitlement_from(text);
     struct override_request request = {.resource = entitlement.resource, .only = true, .options = OPTIONS_ALL};
     if (!lifts) request.entitlement = &entitlement;
+    if (until_us > 0) request.until = (struct moment){.kind = MOMENT_INSTANT, .at_us = until_us};
+    PAIR_DECIDE(pair, override_decide(pair->account, &host, &request, &action, &pair->decision));
+}
+
+void pair_override_some(struct pair *pair, const char *text, uint8_t options, int64_t until_us, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    struct entitlement entitlement = entitlement_from(text);
+    struct override_request request = {
+        .entitlement = &entitlement, .resource = entitlement.resource, .options = options};
     if (until_us > 0) request.until = (struct moment){.kind = MOMENT_INSTANT, .at_us = until_us};
     PAIR_DECIDE(pair, override_decide(pair->account, &host, &request, &action, &pair->decision));
 }

@@ -44,6 +44,7 @@ struct entitlement entitlement_from(const char *text);
  * Without an instant it is in force since ever. */
 void plan_set(const char *name, const char *text);
 void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply);
+void plan_set_effective(const char *name, const char *text, int64_t set_us, int64_t at_us, enum plan_apply apply);
 void plan_drop(const char *name);
 void catalogue_end(void);
 
@@ -78,8 +79,10 @@ void pair_refund(struct pair *pair, const char *resource, int64_t amount, const 
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us);
 void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action);
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
-void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us); /* and resumes by itself */
+void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us);                      /* and resumes by itself */
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */
+/* The rules given and these options above the plan's. */
+void pair_override_some(struct pair *pair, const char *text, uint8_t options, int64_t until_us, int64_t at_us);
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
 void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us);
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
