@@ -212,62 +212,63 @@ static void family_end(struct family *family, bool applies)
     side_end(&family->parent, applies);
 }
 
+static const struct {
+    const char *child, *parent;
+    enum request_mode mode;
+    int64_t amount, granted, remaining, wait_us;
+    int32_t rule;
+} family_rows[] = {
+    /* granted: the smallest remaining decides, of equal ones the lowest number */
+    {"a LIMIT 10 1h", "a LIMIT 30 1h", MODE_ALL, 4, 4, 6, 0, 0},
+    {"a LIMIT 30 1h", "a LIMIT 10 1h", MODE_ALL, 4, 4, 6, 0, 100},
+    {"a LIMIT 10 1h", "a LIMIT 10 2h", MODE_ALL, 4, 4, 6, 0, 0},
+    {"a LIMIT -1 1h", "a LIMIT 50 1h LIMIT 9 2h", MODE_ALL, 4, 4, 5, 0, 101},
+    /* denied by one of them, or by both: the longest wait */
+    {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_ALL, 4, 0, 3, NEVER_US, 100},
+    {"a LIMIT 3 1h", "a LIMIT 10 1h", MODE_ALL, 4, 0, 3, NEVER_US, 0},
+    {"a LIMIT 3 1h", "a LIMIT 2 2h", MODE_ALL, 4, 0, 3, NEVER_US, 0},
+    {"a LIMIT 10 1h", "a RATE FIXED 3 1s", MODE_ALL, 4, 0, 3, NEVER_US, 100},
+    {"a LIMIT 10 1h RATE FIXED 9 1s", "a LIMIT 3 1h", MODE_ALL, 4, 0, 3, NEVER_US, 100},
+    /* as much as the smaller pot holds, in amounts; what a unit counts differs */
+    {"a LIMIT 10 1h", "a LIMIT 7 1h", MODE_UPTO, 99, 7, 0, 0, 100},
+    {"a LIMIT 10 1h COST 3", "a LIMIT 7 1h", MODE_UPTO, 99, 3, 1, 0, 0},
+    {"a LIMIT 10 1h", "a LIMIT 7 1h COST 4", MODE_UPTO, 99, 1, 3, 0, 100},
+    {"a LIMIT 10 1h RATE FIXED 9 1s", "a LIMIT 7 1h RATE FIXED 5 1s", MODE_UPTO, 99, 5, 0, 0, 101},
+    {"a LIMIT 10 1h", "a LIMIT 0 1h", MODE_UPTO, 99, 0, 0, NEVER_US, 100},
+    /* a check tells the same, whatever is forced is charged to both */
+    {"a LIMIT 10 1h", "a LIMIT 30 1h", MODE_PEEK, 4, 4, 10, 0, 0},
+    {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_PEEK, 4, 0, 3, NEVER_US, 100},
+    {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_FORCE, 4, 4, 0, 0, 100},
+};
+
 static void both_accounts_admit_or_nothing_is_charged(void **state)
 {
     (void)state;
-    static const struct {
-        const char *child, *parent;
-        enum request_mode mode;
-        int64_t amount, granted, remaining, wait_us;
-        int32_t rule;
-    } rows[] = {
-        /* granted: the smallest remaining decides, of equal ones the lowest number */
-        {"a LIMIT 10 1h", "a LIMIT 30 1h", MODE_ALL, 4, 4, 6, 0, 0},
-        {"a LIMIT 30 1h", "a LIMIT 10 1h", MODE_ALL, 4, 4, 6, 0, 100},
-        {"a LIMIT 10 1h", "a LIMIT 10 2h", MODE_ALL, 4, 4, 6, 0, 0},
-        {"a LIMIT -1 1h", "a LIMIT 50 1h LIMIT 9 2h", MODE_ALL, 4, 4, 5, 0, 101},
-        /* denied by one of them, or by both: the longest wait */
-        {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_ALL, 4, 0, 3, NEVER_US, 100},
-        {"a LIMIT 3 1h", "a LIMIT 10 1h", MODE_ALL, 4, 0, 3, NEVER_US, 0},
-        {"a LIMIT 3 1h", "a LIMIT 2 2h", MODE_ALL, 4, 0, 3, NEVER_US, 0},
-        {"a LIMIT 10 1h", "a RATE FIXED 3 1s", MODE_ALL, 4, 0, 3, NEVER_US, 100},
-        {"a LIMIT 10 1h RATE FIXED 9 1s", "a LIMIT 3 1h", MODE_ALL, 4, 0, 3, NEVER_US, 100},
-        /* as much as the smaller pot holds, in amounts; what a unit counts differs */
-        {"a LIMIT 10 1h", "a LIMIT 7 1h", MODE_UPTO, 99, 7, 0, 0, 100},
-        {"a LIMIT 10 1h COST 3", "a LIMIT 7 1h", MODE_UPTO, 99, 3, 1, 0, 0},
-        {"a LIMIT 10 1h", "a LIMIT 7 1h COST 4", MODE_UPTO, 99, 1, 3, 0, 100},
-        {"a LIMIT 10 1h RATE FIXED 9 1s", "a LIMIT 7 1h RATE FIXED 5 1s", MODE_UPTO, 99, 5, 0, 0, 101},
-        {"a LIMIT 10 1h", "a LIMIT 0 1h", MODE_UPTO, 99, 0, 0, NEVER_US, 100},
-        /* a check tells the same, whatever is forced is charged to both */
-        {"a LIMIT 10 1h", "a LIMIT 30 1h", MODE_PEEK, 4, 4, 10, 0, 0},
-        {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_PEEK, 4, 0, 3, NEVER_US, 100},
-        {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_FORCE, 4, 4, 0, 0, 100},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(family_rows); i++) {
         static struct family family;
         struct verdict verdict;
-        side_open(&family.child, "child", rows[i].child);
-        side_open(&family.parent, "parent", rows[i].parent);
-        family_begin(&family, rows[i].amount, rows[i].mode, T);
+        side_open(&family.child, "child", family_rows[i].child);
+        side_open(&family.parent, "parent", family_rows[i].parent);
+        family_begin(&family, family_rows[i].amount, family_rows[i].mode, T);
         assert_int_equal(admission_peek(&family.admission, &both, 1), ACCOUNT_FAULT_NONE);
-        bool takes = family.admission.admitted && rows[i].mode != MODE_PEEK;
+        bool takes = family.admission.admitted && family_rows[i].mode != MODE_PEEK;
         for (int k = 0; k < 2; k++) {
-            assert_int_equal(family.demands[k].granted, rows[i].granted);
+            assert_int_equal(family.demands[k].granted, family_rows[i].granted);
             const struct resource_view *view = family.demands[k].view;
             for (uint32_t w = 0; w < view->windows_count; w++) assert_true(window_is_idle(&view->windows[w]));
         }
         if (takes) family_take(&family);
         admission_verdict(&family.admission, &both, &verdict);
-        if (verdict.granted != rows[i].granted || verdict.remaining != rows[i].remaining ||
-            verdict.wait_us != rows[i].wait_us || verdict.rule != rows[i].rule) {
+        if (verdict.granted != family_rows[i].granted || verdict.remaining != family_rows[i].remaining ||
+            verdict.wait_us != family_rows[i].wait_us || verdict.rule != family_rows[i].rule) {
             fail_msg("row %zu: granted %lld remaining %lld wait %lld rule %d", i, (long long)verdict.granted,
                      (long long)verdict.remaining, (long long)verdict.wait_us, verdict.rule);
         }
         family_end(&family, takes);
-        int64_t charged = takes ? rows[i].granted : 0;
+        int64_t charged = takes ? family_rows[i].granted : 0;
         struct side *sides[] = {&family.child, &family.parent};
         for (int k = 0; k < 2; k++) {
-            int64_t cost = entitlement_from(k == 0 ? rows[i].child : rows[i].parent).cost;
+            int64_t cost = entitlement_from(k == 0 ? family_rows[i].child : family_rows[i].parent).cost;
             assert_int_equal(used_of(&sides[k]->pair, "a", T), charged * cost);
             side_close(sides[k]);
         }
@@ -375,73 +376,75 @@ static void add_purse(struct demand *demand, struct purse *purse)
     demand->positions_count++;
 }
 
+static const struct {
+    const char *plan;
+    int64_t first, second; /* what is in the purses */
+    enum request_mode mode;
+    int64_t amount, granted, limited, from_first, from_second;
+} funding_rows[] = {
+    /* the limits have room: nobody pays */
+    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 10, 10, 10, 0, 0},
+    /* the rest is paid for, the first purse first */
+    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
+    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 15, 15, 10, 5, 0},
+    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 18, 18, 10, 5, 3},
+    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 20, 20, 10, 5, 5},
+    {"a LIMIT 10 1h", 5, UNLIMITED, MODE_ALL, 99, 99, 10, 5, 84},
+    {"a LIMIT 10 1h LIMIT 4 2h", 5, 5, MODE_ALL, 9, 9, 4, 5, 0}, /* the tightest limit */
+    {"a LIMIT 0 1h", 5, 5, MODE_ALL, 7, 7, 0, 5, 2},
+    {"a LIMIT 10 ROLLING 1h", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
+    /* together not enough: nothing at all */
+    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 21, 0, 0, 0, 0},
+    /* as much as there is, in whole amounts */
+    {"a LIMIT 10 1h", 5, 5, MODE_UPTO, 99, 20, 10, 5, 5},
+    {"a LIMIT 10 1h COST 3", 5, 2, MODE_UPTO, 99, 5, 10, 5, 0},
+    {"a LIMIT 10 1h COST 3", 5, 2, MODE_ALL, 6, 0, 0, 0, 0},
+    /* rates are asked for all of it */
+    {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 12, 12, 10, 2, 0},
+    {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 13, 0, 0, 0, 0},
+    {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_UPTO, 99, 12, 10, 2, 0},
+    /* a check takes nothing, and what is forced is the limits' */
+    {"a LIMIT 10 1h", 5, 5, MODE_PEEK, 13, 13, 10, 3, 0},
+    {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 13, 13, 13, 0, 0},
+};
+
 static void what_limits_cannot_take_is_funded_in_order(void **state)
 {
     (void)state;
-    static const struct {
-        const char *plan;
-        int64_t first, second; /* what is in the purses */
-        enum request_mode mode;
-        int64_t amount, granted, limited, from_first, from_second;
-    } rows[] = {
-        /* the limits have room: nobody pays */
-        {"a LIMIT 10 1h", 5, 5, MODE_ALL, 10, 10, 10, 0, 0},
-        /* the rest is paid for, the first purse first */
-        {"a LIMIT 10 1h", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
-        {"a LIMIT 10 1h", 5, 5, MODE_ALL, 15, 15, 10, 5, 0},
-        {"a LIMIT 10 1h", 5, 5, MODE_ALL, 18, 18, 10, 5, 3},
-        {"a LIMIT 10 1h", 5, 5, MODE_ALL, 20, 20, 10, 5, 5},
-        {"a LIMIT 10 1h", 5, UNLIMITED, MODE_ALL, 99, 99, 10, 5, 84},
-        {"a LIMIT 10 1h LIMIT 4 2h", 5, 5, MODE_ALL, 9, 9, 4, 5, 0}, /* the tightest limit */
-        {"a LIMIT 0 1h", 5, 5, MODE_ALL, 7, 7, 0, 5, 2},
-        {"a LIMIT 10 ROLLING 1h", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
-        /* together not enough: nothing at all */
-        {"a LIMIT 10 1h", 5, 5, MODE_ALL, 21, 0, 0, 0, 0},
-        /* as much as there is, in whole amounts */
-        {"a LIMIT 10 1h", 5, 5, MODE_UPTO, 99, 20, 10, 5, 5},
-        {"a LIMIT 10 1h COST 3", 5, 2, MODE_UPTO, 99, 5, 10, 5, 0},
-        {"a LIMIT 10 1h COST 3", 5, 2, MODE_ALL, 6, 0, 0, 0, 0},
-        /* rates are asked for all of it */
-        {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 12, 12, 10, 2, 0},
-        {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 13, 0, 0, 0, 0},
-        {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_UPTO, 99, 12, 10, 2, 0},
-        /* a check takes nothing, and what is forced is the limits' */
-        {"a LIMIT 10 1h", 5, 5, MODE_PEEK, 13, 13, 10, 3, 0},
-        {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 13, 13, 13, 0, 0},
-    };
     const struct admission_item item = {0, 1};
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(funding_rows); i++) {
         static struct side side;
         struct demand demand;
         struct verdict verdict;
-        struct purse first = {rows[i].first, 1000}, second = {rows[i].second, 1000};
-        side_open(&side, "pro", rows[i].plan);
-        side_begin(&side, "a", rows[i].amount, T, &demand);
+        struct purse first = {funding_rows[i].first, 1000}, second = {funding_rows[i].second, 1000};
+        side_open(&side, "pro", funding_rows[i].plan);
+        side_begin(&side, "a", funding_rows[i].amount, T, &demand);
         uint32_t bounds = demand.positions_count;
         add_purse(&demand, &first);
         add_purse(&demand, &second);
-        struct admission admission = {.demands = &demand, .count = 1, .mode = rows[i].mode};
+        struct admission admission = {.demands = &demand, .count = 1, .mode = funding_rows[i].mode};
         assert_int_equal(admission_peek(&admission, &item, 1), ACCOUNT_FAULT_NONE);
-        assert_int_equal(first.left, rows[i].first); /* a peek pays nothing */
-        assert_int_equal(admission.admitted, rows[i].granted > 0);
-        assert_int_equal(demand.granted, rows[i].granted);
-        bool takes = admission.admitted && rows[i].mode != MODE_PEEK;
+        assert_int_equal(first.left, funding_rows[i].first); /* a peek pays nothing */
+        assert_int_equal(admission.admitted, funding_rows[i].granted > 0);
+        assert_int_equal(demand.granted, funding_rows[i].granted);
+        bool takes = admission.admitted && funding_rows[i].mode != MODE_PEEK;
         if (admission.admitted) {
-            if (demand.limited != rows[i].limited) fail_msg("row %zu: limited %lld", i, (long long)demand.limited);
-            assert_int_equal(demand.positions[bounds].funded, rows[i].from_first);
-            assert_int_equal(demand.positions[bounds + 1].funded, rows[i].from_second);
-            assert_int_equal(demand.units, demand.limited + rows[i].from_first + rows[i].from_second);
+            if (demand.limited != funding_rows[i].limited)
+                fail_msg("row %zu: limited %lld", i, (long long)demand.limited);
+            assert_int_equal(demand.positions[bounds].funded, funding_rows[i].from_first);
+            assert_int_equal(demand.positions[bounds + 1].funded, funding_rows[i].from_second);
+            assert_int_equal(demand.units, demand.limited + funding_rows[i].from_first + funding_rows[i].from_second);
         }
         if (takes) assert_int_equal(admission_take(&admission, &side.changes), ACCOUNT_FAULT_NONE);
         admission_verdict(&admission, &item, &verdict);
-        assert_int_equal(verdict.granted, rows[i].granted);
-        if ((verdict.wait_us == 0) != (rows[i].granted > 0))
+        assert_int_equal(verdict.granted, funding_rows[i].granted);
+        if ((verdict.wait_us == 0) != (funding_rows[i].granted > 0))
             fail_msg("row %zu: wait %lld", i, (long long)verdict.wait_us);
         side_end(&side, takes);
-        assert_int_equal(used_of(&side.pair, "a", T), takes ? rows[i].limited : 0);
-        assert_int_equal(first.left, rows[i].first - (takes ? rows[i].from_first : 0));
-        if (rows[i].second != UNLIMITED) {
-            assert_int_equal(second.left, rows[i].second - (takes ? rows[i].from_second : 0));
+        assert_int_equal(used_of(&side.pair, "a", T), takes ? funding_rows[i].limited : 0);
+        assert_int_equal(first.left, funding_rows[i].first - (takes ? funding_rows[i].from_first : 0));
+        if (funding_rows[i].second != UNLIMITED) {
+            assert_int_equal(second.left, funding_rows[i].second - (takes ? funding_rows[i].from_second : 0));
         }
         side_close(&side);
         plan_drop("pro");

@@ -122,10 +122,7 @@ static void windows_say_only_what_they_have(void **state)
     sink_free(&full);
 }
 
-static void numbers_stay_within_their_ranges(void **state)
-{
-    (void)state;
-    struct change again;
+/* Such a change is refused. */
 #define REFUSED(kind_, change_)                                                                                        \
     do {                                                                                                               \
         struct change bad = change_of(kind_);                                                                          \
@@ -134,6 +131,11 @@ static void numbers_stay_within_their_ranges(void **state)
         if (decodes_to_itself(sink_content(&bytes), &again)) fail_msg("%s", #change_);                                 \
         sink_free(&bytes);                                                                                             \
     } while (0)
+
+static void numbers_stay_within_their_ranges(void **state)
+{
+    (void)state;
+    struct change again;
     REFUSED(CHANGE_STATUS, status.state = ACCOUNT_STATES_COUNT);
     REFUSED(CHANGE_STATUS, status.anchor_us = INSTANT_MAX_US + 1);
     REFUSED(CHANGE_STATUS, status.expires_us = INSTANT_MAX_US + 1);
@@ -144,6 +146,12 @@ static void numbers_stay_within_their_ranges(void **state)
     REFUSED(CHANGE_OVERRIDE, bytes = BYTES("")); /* nothing, until */
     REFUSED(CHANGE_NEXT, bytes = BYTES(""));
     REFUSED(CHANGE_NEXT, how = SWITCH_HOWS_COUNT);
+}
+
+static void numbers_of_windows_and_cycles_stay_within_their_ranges(void **state)
+{
+    (void)state;
+    struct change again;
     REFUSED(CHANGE_WINDOW, window.start_us = -INSTANT_MAX_US - 1);
     REFUSED(CHANGE_WINDOW, window.allowance.limit = ABSENT - 1);
     REFUSED(CHANGE_WINDOW, window.allowance.past_rest = 909); /* not less than the cycle is long */
@@ -157,6 +165,12 @@ static void numbers_stay_within_their_ranges(void **state)
     REFUSED(CHANGE_CLOSED, closed.limit = -2);
     REFUSED(CHANGE_CLOSED, closed.count = 2); /* not idle */
     REFUSED(CHANGE_CLOSED, period = 0x7fffffff);
+}
+
+static void numbers_of_records_and_reservations_stay_within_their_ranges(void **state)
+{
+    (void)state;
+    struct change again;
     REFUSED(CHANGE_LOG_APPENDED, period_us = 0);
     REFUSED(CHANGE_LOG_APPENDED, log.when_us = 0);
     REFUSED(CHANGE_RECORD, bytes = BYTES(""));
@@ -167,8 +181,8 @@ static void numbers_stay_within_their_ranges(void **state)
     REFUSED(CHANGE_HOLD_RESOLVED, remaining = UNLIMITED - 1);
     REFUSED(CHANGE_AUDIT, audit.act = AUDIT_ACTIONS_END);
     REFUSED(CHANGE_AUDIT, audit.at_us = 0);
-#undef REFUSED
 }
+#undef REFUSED
 
 /* ---- encodings ------------------------------------------------------------------------------------------- */
 
@@ -370,6 +384,8 @@ int main(void)
         cmocka_unit_test(every_kind_reads_back),
         cmocka_unit_test(windows_say_only_what_they_have),
         cmocka_unit_test(numbers_stay_within_their_ranges),
+        cmocka_unit_test(numbers_of_windows_and_cycles_stay_within_their_ranges),
+        cmocka_unit_test(numbers_of_records_and_reservations_stay_within_their_ranges),
         cmocka_unit_test(a_new_kind_needs_a_new_encoding),
         cmocka_unit_test(the_first_encoding_is_still_read),
     };

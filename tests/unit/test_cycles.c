@@ -60,42 +60,39 @@ static void a_cycle_that_runs_stays(void **state)
     pair_end(&pair);
 }
 
+static const struct {
+    const char *plan;
+    int64_t hours;
+    uint32_t count;
+    struct closed_cycle closed[3]; /* hours instead of instants */
+    int64_t debt;
+} ended[] = {
+    {"a LIMIT 10 1h", 1, 1, {{0, 1, 10, 25, 0, 0, 25, 1}}, 0},
+    {"a LIMIT 10 1h", 7, 2, {{0, 1, 10, 25, 0, 0, 25, 1}, {1, 7, 10, 0, 0, 0, 0, 6}}, 0},
+    /* while a debt is repaid their limits differ: 15 beyond, so nothing, then half, then all of it */
+    {"a LIMIT 10 1h REPAY", 1, 1, {{0, 1, 10, 25, 0, 0, 25, 1}}, 15},
+    {"a LIMIT 10 1h REPAY", 2, 2, {{0, 1, 10, 25, 0, 0, 25, 1}, {1, 2, 0, 0, 0, 0, 0, 1}}, 5},
+    {"a LIMIT 10 1h REPAY", 3, 3, {{0, 1, 10, 25, 0, 0, 25, 1}, {1, 2, 0, 0, 0, 0, 0, 1}, {2, 3, 5, 0, 0, 0, 0, 1}}, 0},
+    {"a LIMIT -1 1h REPAY", 2, 2, {{0, 1, -1, 25, 0, 0, 25, 1}, {1, 2, -1, 0, 0, 0, 0, 1}}, 0},
+};
+
 /* What a cycle leaves behind, the idle ones after it as one entry, and the window that follows. */
 static void ended_cycles_close_in_order(void **state)
 {
     (void)state;
-    static const struct {
-        const char *plan;
-        int64_t hours;
-        uint32_t count;
-        struct closed_cycle closed[3]; /* hours instead of instants */
-        int64_t debt;
-    } rows[] = {
-        {"a LIMIT 10 1h", 1, 1, {{0, 1, 10, 25, 0, 0, 25, 1}}, 0},
-        {"a LIMIT 10 1h", 7, 2, {{0, 1, 10, 25, 0, 0, 25, 1}, {1, 7, 10, 0, 0, 0, 0, 6}}, 0},
-        /* while a debt is repaid their limits differ: 15 beyond, so nothing, then half, then all of it */
-        {"a LIMIT 10 1h REPAY", 1, 1, {{0, 1, 10, 25, 0, 0, 25, 1}}, 15},
-        {"a LIMIT 10 1h REPAY", 2, 2, {{0, 1, 10, 25, 0, 0, 25, 1}, {1, 2, 0, 0, 0, 0, 0, 1}}, 5},
-        {"a LIMIT 10 1h REPAY",
-         3,
-         3,
-         {{0, 1, 10, 25, 0, 0, 25, 1}, {1, 2, 0, 0, 0, 0, 0, 1}, {2, 3, 5, 0, 0, 0, 0, 1}},
-         0},
-        {"a LIMIT -1 1h REPAY", 2, 2, {{0, 1, -1, 25, 0, 0, 25, 1}, {1, 2, -1, 0, 0, 0, 0, 1}}, 0},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(ended); i++) {
         struct pair pair = {0};
         struct walk walk;
         struct closed_cycle closed[3];
-        plan_set("pro", rows[i].plan);
+        plan_set("pro", ended[i].plan);
         pair_open(&pair, "pro", T);
         pair_request_one(&pair, "a", 25, MODE_FORCE, NULL, T);
-        int64_t now_us = T + rows[i].hours * H;
+        int64_t now_us = T + ended[i].hours * H;
         walk_begin(&walk, &pair, now_us);
         assert_int_equal(cycles_roll(&walk.cursor, now_us), ACCOUNT_FAULT_NONE);
-        assert_int_equal(closed_of(&walk, closed, 3), rows[i].count);
-        for (uint32_t k = 0; k < rows[i].count; k++) {
-            struct closed_cycle wanted = rows[i].closed[k];
+        assert_int_equal(closed_of(&walk, closed, 3), ended[i].count);
+        for (uint32_t k = 0; k < ended[i].count; k++) {
+            struct closed_cycle wanted = ended[i].closed[k];
             wanted.start_us = T + wanted.start_us * H;
             wanted.end_us = T + wanted.end_us * H;
             if (memcmp(&closed[k], &wanted, sizeof(wanted)) != 0) fail_msg("row %zu cycle %u", i, k);
@@ -104,7 +101,7 @@ static void ended_cycles_close_in_order(void **state)
         const struct window *window = &walk.view.windows[0];
         assert_int_equal(window->start_us, now_us);
         assert_int_equal(window->used, 0);
-        assert_int_equal(window->debt, rows[i].debt);
+        assert_int_equal(window->debt, ended[i].debt);
         walk_end(&walk);
         pair_end(&pair);
     }

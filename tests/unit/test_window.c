@@ -57,50 +57,51 @@ static void the_first_cycle_is_cut_where_prorated(void **state)
     }
 }
 
+static const struct {
+    int64_t limit, burst_bp, grace_us, over_since_us, debt, now_us, capacity;
+    bool overage;
+} bounds[] = {
+    /* the limit; with a burst, which is rounded down */
+    {10, 0, 0, 0, 0, 5, 10, false},
+    {10, 5000, 0, 0, 0, 5, 15, false},
+    {3, 5000, 0, 0, 0, 5, 4, false},
+    {1, 9999, 0, 0, 0, 5, 1, false},
+    {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
+    {0, 5000, 0, 0, 0, 5, 0, false},
+    {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
+    /* a debt cuts the limit and its burst together, never below nothing */
+    {10, 5000, 0, 0, 4, 5, 11, false},
+    {10, 5000, 0, 0, 12, 5, 3, false},
+    {10, 5000, 0, 0, 40, 5, 0, false},
+    {10, 0, 0, 0, 40, 5, 0, false},
+    {10, 5000, 100, 50, 4, 150, 6, false},
+    /* a grace that is open bounds nothing, or by the burst; once it has passed the limit holds */
+    {10, 0, 100, 0, 0, 5, UNLIMITED, false},
+    {10, 0, 100, 50, 0, 149, UNLIMITED, false},
+    {10, 0, 100, 50, 0, 150, 10, false},
+    {10, 2000, 100, 0, 0, 5, 12, false},
+    {10, 2000, 100, 50, 0, 150, 10, false},
+    {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
+    /* whatever is included, and what has no limit */
+    {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
+    {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
+};
+
 /* ---- bounds ---------------------------------------------------------------------------------------------- */
 
 static void bursts_and_grace_bound_what_fits(void **state)
 {
     (void)state;
-    static const struct {
-        int64_t limit, burst_bp, grace_us, over_since_us, debt, now_us, capacity;
-        bool overage;
-    } rows[] = {
-        /* the limit; with a burst, which is rounded down */
-        {10, 0, 0, 0, 0, 5, 10, false},
-        {10, 5000, 0, 0, 0, 5, 15, false},
-        {3, 5000, 0, 0, 0, 5, 4, false},
-        {1, 9999, 0, 0, 0, 5, 1, false},
-        {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
-        {0, 5000, 0, 0, 0, 5, 0, false},
-        {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
-        /* a debt cuts the limit and its burst together, never below nothing */
-        {10, 5000, 0, 0, 4, 5, 11, false},
-        {10, 5000, 0, 0, 12, 5, 3, false},
-        {10, 5000, 0, 0, 40, 5, 0, false},
-        {10, 0, 0, 0, 40, 5, 0, false},
-        {10, 5000, 100, 50, 4, 150, 6, false},
-        /* a grace that is open bounds nothing, or by the burst; once it has passed the limit holds */
-        {10, 0, 100, 0, 0, 5, UNLIMITED, false},
-        {10, 0, 100, 50, 0, 149, UNLIMITED, false},
-        {10, 0, 100, 50, 0, 150, 10, false},
-        {10, 2000, 100, 0, 0, 5, 12, false},
-        {10, 2000, 100, 50, 0, 150, 10, false},
-        {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
-        /* whatever is included, and what has no limit */
-        {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
-        {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct entitlement entitlement = entitlement_of(rows[i].limit);
-        struct window window = window_from(rows[i].limit, 0, H);
-        entitlement.burst_bp = rows[i].burst_bp;
-        entitlement.grace_us = rows[i].grace_us;
-        entitlement.overage = rows[i].overage;
-        window.over_since_us = rows[i].over_since_us;
-        window.debt = rows[i].debt;
-        int64_t capacity = window_capacity(&window, &entitlement, rows[i].now_us);
-        if (capacity != rows[i].capacity) fail_msg("row %zu: %lld", i, (long long)capacity);
+    for (size_t i = 0; i < COUNT_OF(bounds); i++) {
+        struct entitlement entitlement = entitlement_of(bounds[i].limit);
+        struct window window = window_from(bounds[i].limit, 0, H);
+        entitlement.burst_bp = bounds[i].burst_bp;
+        entitlement.grace_us = bounds[i].grace_us;
+        entitlement.overage = bounds[i].overage;
+        window.over_since_us = bounds[i].over_since_us;
+        window.debt = bounds[i].debt;
+        int64_t capacity = window_capacity(&window, &entitlement, bounds[i].now_us);
+        if (capacity != bounds[i].capacity) fail_msg("row %zu: %lld", i, (long long)capacity);
     }
 }
 
