@@ -124,54 +124,67 @@ static void numbers_that_would_wrap_are_faults(void **state)
 
 #define ITEMS 3
 
-/* Three resources of one account with so many left of each; five of each are wanted. */
+/* A request of one account for five of each of three resources. */
+struct order {
+    struct account_view account;
+    struct resource_view views[ITEMS];
+    struct demand demands[ITEMS];
+    struct admission_item items[ITEMS];
+    struct admission admission;
+    struct sink changes;
+};
+
+static void order_begin(struct order *order, const struct pair *pair, bool any)
+{
+    static const char *const names[ITEMS] = {"a", "b", "c"};
+    order->changes = (struct sink){0};
+    assert_int_equal(account_view_begin(&order->account, pair->account, &host, T), ACCOUNT_FAULT_NONE);
+    for (uint32_t i = 0; i < ITEMS; i++) {
+        struct resource_view *view = &order->views[i];
+        resource_view_begin(&order->account, text_bytes(names[i]), view);
+        assert_int_equal(resource_view_settle(&order->account, view, &order->changes), ACCOUNT_FAULT_NONE);
+        demand_begin(&order->demands[i], &order->account, view, 5);
+        order->items[i] = (struct admission_item){i, i + 1};
+    }
+    order->admission = (struct admission){.demands = order->demands, .count = ITEMS, .any = any, .mode = MODE_ALL};
+}
+
 static void all_or_any_of_several(void **state)
 {
     (void)state;
-    static const char *const names[ITEMS] = {"a", "b", "c"};
-    for (int row = 0; row < 8 * 2; row++) {
-        bool any = row & 8;
-        struct side sides[ITEMS]; /* of one account: the views are what is several */
-        struct demand demands[ITEMS];
-        struct admission_item items[ITEMS];
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h | c LIMIT 10 ROLLING 1h");
+    for (int row = 0; row < 8 * 2; row++) { /* of which of the three too much is used, and whether any will do */
+        static struct order order;
         struct pair pair = {0};
-        struct sink changes = {0};
+        bool any = row & 8, spent[ITEMS];
         int first = -1, fits = 0;
-        plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h | c LIMIT 10 ROLLING 1h");
         pair_open(&pair, "pro", T);
-        for (uint32_t i = 0; i < ITEMS; i++) {
-            bool spent = row >> i & 1;
-            if (spent) pair_consume(&pair, names[i], 6, T);
-            fits += !spent;
-            if (!spent && first < 0) first = (int)i;
+        for (int i = ITEMS; i-- > 0;) {
+            const char name[] = {(char)('a' + i), '\0'};
+            spent[i] = row >> i & 1;
+            if (spent[i]) pair_consume(&pair, name, 6, T);
+            fits += !spent[i];
+            if (!spent[i]) first = i;
         }
-        assert_int_equal(account_view_begin(&sides[0].account, pair.account, &host, T), ACCOUNT_FAULT_NONE);
-        for (uint32_t i = 0; i < ITEMS; i++) {
-            resource_view_begin(&sides[0].account, text_bytes(names[i]), &sides[i].view);
-            assert_int_equal(resource_view_settle(&sides[0].account, &sides[i].view, &changes), ACCOUNT_FAULT_NONE);
-            demand_begin(&demands[i], &sides[0].account, &sides[i].view, 5);
-            items[i] = (struct admission_item){i, i + 1};
-        }
-        struct admission admission = {.demands = demands, .count = ITEMS, .any = any, .mode = MODE_ALL};
-        assert_int_equal(admission_peek(&admission, items, ITEMS), ACCOUNT_FAULT_NONE);
+        order_begin(&order, &pair, any);
+        assert_int_equal(admission_peek(&order.admission, order.items, ITEMS), ACCOUNT_FAULT_NONE);
         bool admitted = any ? fits > 0 : fits == ITEMS;
-        assert_int_equal(admission.admitted, admitted);
-        if (admitted) assert_int_equal(admission_take(&admission, &changes), ACCOUNT_FAULT_NONE);
+        assert_int_equal(order.admission.admitted, admitted);
+        if (admitted) assert_int_equal(admission_take(&order.admission, &order.changes), ACCOUNT_FAULT_NONE);
         for (int i = 0; i < ITEMS; i++) {
             struct verdict verdict;
-            admission_verdict(&admission, &items[i], &verdict);
+            admission_verdict(&order.admission, &order.items[i], &verdict);
             bool taken = admitted && (!any || i == first);
             assert_int_equal(verdict.granted, taken ? 5 : 0);
-            assert_int_equal(demands[i].taken, taken);
-            bool spent = row >> i & 1;
-            assert_int_equal(verdict.wait_us, spent ? H : 0);
-            assert_int_equal(verdict.remaining, (spent ? 4 : 10) - (taken ? 5 : 0));
+            assert_int_equal(order.demands[i].taken, taken);
+            assert_int_equal(verdict.wait_us, spent[i] ? H : 0);
+            assert_int_equal(verdict.remaining, (spent[i] ? 4 : 10) - (taken ? 5 : 0));
         }
-        account_view_end(&sides[0].account);
-        sink_free(&changes);
+        account_view_end(&order.account);
+        sink_free(&order.changes);
         pair_end(&pair);
-        plan_drop("pro");
     }
+    plan_drop("pro");
 }
 
 /* ---- two accounts ---------------------------------------------------------------------------------------- */
@@ -278,49 +291,64 @@ static void both_accounts_admit_or_nothing_is_charged(void **state)
 }
 
 /* LIMIT n 1h of both, with costs: what fits is the least of what fits into each. */
+struct sums {
+    int64_t limits[2], costs[2], used[2], cycle;
+};
+
+static int64_t granted_by(const struct sums *sums, int64_t amount, enum request_mode mode)
+{
+    int64_t fits = INT64_MAX;
+    for (int k = 0; k < 2; k++) fits = min_i64(fits, max_i64(sums->limits[k] - sums->used[k], 0) / sums->costs[k]);
+    if (mode == MODE_FORCE) return amount;
+    if (mode == MODE_UPTO) return min_i64(amount, fits);
+    return amount <= fits ? amount : 0;
+}
+
+static void ask_family(struct family *family, struct sums *sums, int64_t now_us)
+{
+    struct verdict verdict;
+    int64_t cycle = (now_us - T) / H, amount = random_between(1, 9);
+    if (cycle != sums->cycle) sums->used[0] = sums->used[1] = 0;
+    sums->cycle = cycle;
+    enum request_mode mode = (enum request_mode)random_below(4);
+    int64_t wanted = granted_by(sums, amount, mode);
+    family_begin(family, amount, mode, now_us);
+    assert_int_equal(admission_peek(&family->admission, &both, 1), ACCOUNT_FAULT_NONE);
+    assert_int_equal(family->admission.admitted, wanted > 0);
+    bool takes = wanted > 0 && mode != MODE_PEEK;
+    if (takes) family_take(family);
+    admission_verdict(&family->admission, &both, &verdict);
+    assert_int_equal(verdict.granted, wanted);
+    assert_int_equal(verdict.wait_us != 0, wanted == 0);
+    family_end(family, takes);
+    for (int k = 0; k < 2; k++) {
+        if (takes) sums->used[k] += wanted * sums->costs[k];
+        const struct side *side = k == 0 ? &family->child : &family->parent;
+        assert_int_equal(used_of(&side->pair, "a", now_us), sums->used[k]);
+    }
+}
+
 static void two_accounts_agree_with_sums(void **state)
 {
     (void)state;
     static const char *const texts[] = {"a LIMIT 40 1h", "a LIMIT 25 1h COST 2", "a LIMIT 90 1h COST 3"};
-    static const int64_t limits[] = {40, 25, 90}, costs[] = {1, 2, 3};
     for (int run = 0; run < 60; run++) {
         static struct family family;
-        struct side *sides[] = {&family.child, &family.parent};
-        int64_t used[2] = {0, 0}, now_us = T;
-        uint32_t which[2] = {random_below(3), random_below(3)};
-        side_open(&family.child, "child", texts[which[0]]);
-        side_open(&family.parent, "parent", texts[which[1]]);
+        struct sums sums = {.cycle = 0};
+        int64_t now_us = T;
+        for (int k = 0; k < 2; k++) {
+            const char *text = texts[random_below(3)];
+            struct entitlement entitlement = entitlement_from(text);
+            sums.limits[k] = entitlement.rules[0].limit;
+            sums.costs[k] = entitlement.cost;
+            side_open(k == 0 ? &family.child : &family.parent, k == 0 ? "child" : "parent", text);
+        }
         for (int step = 0; step < 40; step++) {
             now_us += random_below(4) * 10 * MICROS_PER_MINUTE;
-            int64_t cycle = (now_us - T) / H, amount = random_between(1, 9), fits = INT64_MAX;
-            static int64_t last_cycle;
-            if (step == 0 || cycle != last_cycle) used[0] = used[1] = 0;
-            last_cycle = cycle;
-            enum request_mode mode = (enum request_mode)random_below(4);
-            for (int k = 0; k < 2; k++) {
-                int64_t left = max_i64(limits[which[k]] - used[k], 0) / costs[which[k]];
-                fits = min_i64(fits, left);
-            }
-            int64_t wanted = mode == MODE_FORCE  ? amount
-                             : mode == MODE_UPTO ? min_i64(amount, fits)
-                             : amount <= fits    ? amount
-                                                 : 0;
-            family_begin(&family, amount, mode, now_us);
-            assert_int_equal(admission_peek(&family.admission, &both, 1), ACCOUNT_FAULT_NONE);
-            assert_int_equal(family.admission.admitted, wanted > 0);
-            bool takes = wanted > 0 && mode != MODE_PEEK;
-            if (takes) family_take(&family);
-            struct verdict verdict;
-            admission_verdict(&family.admission, &both, &verdict);
-            assert_int_equal(verdict.granted, wanted);
-            assert_int_equal(verdict.wait_us != 0, wanted == 0);
-            family_end(&family, takes);
-            for (int k = 0; k < 2; k++) {
-                if (takes) used[k] += wanted * costs[which[k]];
-                assert_int_equal(used_of(&sides[k]->pair, "a", now_us), used[k]);
-            }
+            ask_family(&family, &sums, now_us);
         }
-        for (int k = 0; k < 2; k++) side_close(sides[k]);
+        side_close(&family.child);
+        side_close(&family.parent);
         plan_drop("child");
         plan_drop("parent");
     }

@@ -43,7 +43,18 @@ static void what_is_reserved_is_gone_until_it_is_resolved(void **state)
     pair_commit(&pair, "r1", 2, T + S);
     assert_numbers(&pair, 2, 1, 6);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
-    /* resolved once: the same command is answered the same, another one is refused */
+    pair_end(&pair);
+}
+
+/* The same command is answered the same, any other one is refused. */
+static void it_is_resolved_once(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h COST 2");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 3, 10 * S, T);
+    pair_commit(&pair, "r1", 2, T + S);
     pair_consume(&pair, "a", 1, T + S);
     pair_commit(&pair, "r1", 2, T + 2 * S);
     assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
@@ -376,6 +387,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_reserved_is_gone_until_it_is_resolved),
+        cmocka_unit_test(it_is_resolved_once),
         cmocka_unit_test(it_is_released_whole),
         cmocka_unit_test(it_expires_exactly_on_every_path),
         cmocka_unit_test(it_is_extended_both_ways),
