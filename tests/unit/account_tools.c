@@ -492,7 +492,12 @@ void pair_reserve(struct pair *pair, const char *id, const char *resource, int64
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
 {
     struct commit_request request = {.id = text_bytes(id), .amount = amount, .now_us = at_us};
-    PAIR_DECIDE(pair, commit_decide(pair->account, &host, &request, &pair->decision));
+    pair_resolve(pair, &request);
+}
+
+void pair_resolve(struct pair *pair, const struct commit_request *request)
+{
+    PAIR_DECIDE(pair, commit_decide(pair->account, &host, request, &pair->decision));
 }
 
 void pair_release(struct pair *pair, const char *id, int64_t at_us)

@@ -72,6 +72,7 @@ void pair_request_one(struct pair *pair, const char *resource, int64_t amount, e
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us);
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us);
+void pair_resolve(struct pair *pair, const struct commit_request *request);
 void pair_release(struct pair *pair, const char *id, int64_t at_us);
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us);
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id,

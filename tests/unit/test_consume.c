@@ -185,6 +185,53 @@ static void an_account_opens_itself_where_it_may(void **state)
     catalogue_end();
 }
 
+/* A denial names the rule that decided, for this server to count in its window; a check and a replay name none. */
+static void denials_have_a_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t amount;
+        enum request_mode mode;
+        int32_t rule; /* -1 = granted */
+    } rows[] = {{3, MODE_ALL, -1}, {5, MODE_ALL, 0}, {9, MODE_ALL, 0}, {2, MODE_FORCE, -1}, {4, MODE_ALL, 1}, {9, MODE_UPTO, 0}};
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 5 1h LIMIT 8 2h RATE FIXED 50 1s");
+    pair_open(&pair, "pro", T);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        pair_request_one(&pair, "a", rows[i].amount, rows[i].mode, NULL, T);
+        assert_int_equal(pair.decision.denied, rows[i].rule >= 0);
+        assert_int_equal(pair.decision.causes_count, rows[i].rule >= 0);
+        if (rows[i].rule < 0) continue;
+        const struct refusal *cause = &pair.decision.causes[0];
+        assert_true(bytes_equal(cause->resource, BYTES("a")));
+        assert_int_equal(cause->slot, 0);
+        if (cause->rule != rows[i].rule) fail_msg("row %zu: rule %d", i, cause->rule);
+        const struct quota_rule *rules = pair.account->plan->entries[0].entitlement.rules;
+        assert_int_equal(cause->period, quota_rule_code(&rules[cause->rule]));
+        assert_int_equal(cause->wait_us, pair.decision.result.consumed.verdicts[0].wait_us);
+    }
+    pair_request_one(&pair, "a", 51, MODE_ALL, NULL, T); /* never under any: the first of them */
+    assert_int_equal(pair.decision.causes[0].rule, 0);
+    pair_end(&pair);
+}
+
+/* The grace begins once in a cycle, with the first unit beyond the limit, whatever happens to the plan. */
+static void a_grace_is_not_opened_again(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_drop("pro");
+    plan_set("pro", "a LIMIT 10 1h GRACE 10s");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 12, T);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 10 * S), 0);
+    plan_set_at("pro", "a LIMIT 20 1h GRACE 10s", T + 11 * S, APPLY_FULL);
+    assert_int_equal(pair_consume(&pair, "a", 8, T + 12 * S), 8); /* up to the new limit … */
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 12 * S), 0); /* … and not beyond */
+    assert_int_equal(pair_consume(&pair, "a", 25, T + H), 25);    /* another cycle, another grace */
+    pair_end(&pair);
+}
+
 /* ---- ids ------------------------------------------------------------------------------------------------- */
 
 static void asked_again_the_answer_is_the_same(void **state)
@@ -440,6 +487,8 @@ int main(void)
         cmocka_unit_test(who_may_not_ask),
         cmocka_unit_test(nothing_wraps),
         cmocka_unit_test(an_account_opens_itself_where_it_may),
+        cmocka_unit_test(denials_have_a_cause),
+        cmocka_unit_test(a_grace_is_not_opened_again),
         cmocka_unit_test(asked_again_the_answer_is_the_same),
         cmocka_unit_test(denials_are_remembered_where_they_stick),
         cmocka_unit_test(denials_stick_where_the_plan_has_changed),

@@ -104,6 +104,62 @@ static void it_is_released_whole(void **state)
     pair_end(&pair);
 }
 
+static void pair_force(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
+{
+    struct commit_request request = {.id = text_bytes(id), .amount = amount, .force = true, .now_us = at_us};
+    pair_resolve(pair, &request);
+}
+
+/* COMMIT … FORCE: an estimate becomes what it really was, whatever the limits say; an expired one is charged now, once. */
+static void more_than_was_held_is_forced(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h LIMIT 50 ROLLING 1h RATE FIXED 20 1m");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 4, 10 * S, T);
+    pair_force(&pair, "r1", 13, T + S);
+    assert_numbers(&pair, 13, 0, 0);
+    static const int64_t used[] = {13, 13, 13};
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(report_of(pair.account, "a", i, T + S).used, used[i]);
+    pair_force(&pair, "r1", 13, T + S);
+    assert_true(pair.decision.replayed);
+    pair_force(&pair, "r1", 14, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    pair_reset(&pair, "a", T + 2 * S);
+    pair_reserve(&pair, "r2", "a", 4, 10 * S, T + 2 * S);
+    for (int again = 0; again < 2; again++) {
+        pair_force(&pair, "r2", 3, T + 13 * S); /* it has expired, and is remembered */
+        assert_int_equal(pair.decision.replayed, again);
+        assert_numbers(&pair, 3, 0, 7);
+        assert_int_equal(used_of(&pair, "a", T + 13 * S), 3);
+    }
+    pair_refund(&pair, "a", 2, "r2", NULL, T + 14 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    assert_int_equal(used_of(&pair, "a", T + 14 * S), 1);
+    pair_end(&pair);
+}
+
+/* What is reserved is used of a rate at once; what is not posted goes back to it, unless it expires. */
+static void rates_get_back_what_is_not_posted(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t posted, used; /* posted -1: it expires */
+    } rows[] = {{0, 0}, {2, 2}, {5, 5}, {-1, 5}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        plan_set("pro", "a RATE FIXED 8 1m LIMIT 100 1h");
+        pair_open(&pair, "pro", T);
+        pair_reserve(&pair, "r1", "a", 5, 10 * S, T);
+        assert_int_equal(used_of(&pair, "a", T), 5);
+        if (rows[i].posted >= 0) pair_commit(&pair, "r1", rows[i].posted, T + S);
+        if (used_of(&pair, "a", T + 20 * S) != rows[i].used) fail_msg("row %zu", i);
+        assert_int_equal(report_of(pair.account, "a", 1, T + 20 * S).remaining, 100 - max_i64(rows[i].posted, 0));
+        pair_end(&pair);
+    }
+}
+
 static void it_expires_exactly_on_every_path(void **state)
 {
     (void)state;
@@ -389,6 +445,8 @@ int main(void)
         cmocka_unit_test(what_is_reserved_is_gone_until_it_is_resolved),
         cmocka_unit_test(it_is_resolved_once),
         cmocka_unit_test(it_is_released_whole),
+        cmocka_unit_test(more_than_was_held_is_forced),
+        cmocka_unit_test(rates_get_back_what_is_not_posted),
         cmocka_unit_test(it_expires_exactly_on_every_path),
         cmocka_unit_test(it_is_extended_both_ways),
         cmocka_unit_test(reserving_again_answers_the_same),
