@@ -224,7 +224,7 @@ static void write_place(struct sink *sink)
     sink_number(sink, (int64_t)day_code());
 }
 
-/* Behind slot and period: start, length, limit, used, what PRORATE has added, which of the others follow, and those: the
+/* Behind slot and period: start, length, limit, used, what PRORATE has added, which others follow, and those: the
  * fraction of what PRORATE has added, debt, refunded, denied, peak, over since, warned. */
 static void write_first_window(struct sink *sink)
 {

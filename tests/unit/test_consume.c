@@ -193,7 +193,8 @@ static void denials_have_a_cause(void **state)
         int64_t amount;
         enum request_mode mode;
         int32_t rule; /* -1 = granted */
-    } rows[] = {{3, MODE_ALL, -1}, {5, MODE_ALL, 0}, {9, MODE_ALL, 0}, {2, MODE_FORCE, -1}, {4, MODE_ALL, 1}, {9, MODE_UPTO, 0}};
+    } rows[] = {{3, MODE_ALL, -1},   {5, MODE_ALL, 0}, {9, MODE_ALL, 0},
+                {2, MODE_FORCE, -1}, {4, MODE_ALL, 1}, {9, MODE_UPTO, 0}};
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 5 1h LIMIT 8 2h RATE FIXED 50 1s");
     pair_open(&pair, "pro", T);

@@ -110,7 +110,7 @@ static void pair_force(struct pair *pair, const char *id, int64_t amount, int64_
     pair_resolve(pair, &request);
 }
 
-/* COMMIT … FORCE: an estimate becomes what it really was, whatever the limits say; an expired one is charged now, once. */
+/* COMMIT … FORCE: an estimate becomes what it was, whatever the limits say; an expired one is charged now, once. */
 static void more_than_was_held_is_forced(void **state)
 {
     (void)state;
