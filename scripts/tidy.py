@@ -197,16 +197,21 @@ def check_text(path, text):
     check_bans(path, text, TEXT_BANS)
 
 
+# Rows of a table are declared by the header of the table.
+ROW_OF = {"meter_cycle": "meter", "meter_rolling": "meter", "meter_rate": "meter"}
+
+
 def check_twins(files):
     names = {path.as_posix() for path in files}
     headers = {path.stem for path in files if path.match("include/quota/*/*.h")}
     for path in files:
         if path.match("src/*/*.c"):
-            if f"include/quota/{path.parts[-2]}/{path.stem}.h" not in names:
-                report(path, 1, f"there is no include/quota/{path.parts[-2]}/{path.stem}.h")
+            header = ROW_OF.get(path.stem, path.stem)
+            if f"include/quota/{path.parts[-2]}/{header}.h" not in names:
+                report(path, 1, f"there is no include/quota/{path.parts[-2]}/{header}.h")
             if f"tests/unit/test_{path.stem}.c" not in names and path.stem not in NO_TEST:
                 report(path, 1, f"there is no tests/unit/test_{path.stem}.c")
-        elif path.match("tests/unit/test_*.c") and path.stem[5:] not in headers:
+        elif path.match("tests/unit/test_*.c") and ROW_OF.get(path.stem[5:], path.stem[5:]) not in headers:
             report(path, 1, f"a test of nothing: there is no include/quota/*/{path.stem[5:]}.h")
 
 

@@ -491,6 +491,19 @@ static bool hold_accepted(struct promise *promise, const struct change *change)
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
+/* Is the reservation there, and not resolved by a change before this one? `id` stands in the changes. */
+static bool hold_is_there(const struct promise *promise, struct bytes id)
+{
+    struct cursor cursor = cursor_init(promise->changes);
+    struct change one = {0};
+    if (!account_hold(promise->account, id)) return false;
+    for (;;) {
+        change_decode(&cursor, promise->encoding, &one);
+        if (one.bytes.data == id.data) return true;
+        if (one.kind == CHANGE_HOLD_RESOLVED && bytes_equal(one.bytes, id)) return false;
+    }
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -513,7 +526,7 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_REWOUND: return change->until_us > 0;
     case CHANGE_DENIED: return false; /* of the primary's memory alone */
     case CHANGE_HOLD_EXTENDED:
-    case CHANGE_HOLD_RESOLVED: return account_hold(account, change->bytes) != NULL;
+    case CHANGE_HOLD_RESOLVED: return hold_is_there(promise, change->bytes);
     default: return true;
     }
 }

@@ -223,7 +223,7 @@ static void closed_decode(struct cursor *cursor, struct closed_cycle *closed)
     closed->denied = cursor_number(cursor);
     closed->peak = cursor_number(cursor);
     closed->count = cursor_number_between(cursor, 0, length_us);
-    closed->lines.count = 0;
+    closed->lines = (struct refund_lines){.count = 0};
     if (closed->count == 0) refund_lines_decode(cursor, &closed->lines);
     closed->count = max_i64(closed->count, 1);
     bool idle = closed->used == 0 && closed->refunded == 0 && closed->denied == 0 && closed->peak == 0;

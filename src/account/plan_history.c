@@ -234,12 +234,25 @@ static bool add_revision(struct plan_history *history, struct plan_revision *rev
 
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
+/* Would its number be the highest of its resource, once the revision that it replaces is gone? */
+static bool revision_fits(const struct plan_history *history, const struct plan_revision *revision, int64_t replaces)
+{
+    const struct plan_track *track = plan_history_track(history, revision->entry.entitlement.resource);
+    if (!track) return history->tracks_count < PLAN_ENTRIES_MAX;
+    for (uint32_t i = track->count; i-- > 0;) {
+        int64_t number = track->revisions[i]->entry.revision;
+        if (number != replaces) return number < revision->entry.revision;
+    }
+    return true;
+}
+
 static bool apply_revision(struct plan_history *history, struct cursor *cursor)
 {
     int64_t replaces = cursor_number(cursor);
     struct plan_revision *revision = read_revision(cursor);
     if (!revision) return false;
-    bool fits = cursor_done(cursor) && (replaces == 0 || drop_revision(history, replaces));
+    bool fits = cursor_done(cursor) && revision_fits(history, revision, replaces) &&
+                (replaces == 0 || drop_revision(history, replaces));
     if (fits && add_revision(history, revision)) {
         history->retired = false;
         return true;
@@ -315,7 +328,8 @@ struct plan_history *plan_history_apply(struct plan_history *history, struct byt
         int64_t number = cursor_number(&cursor);
         fits = cursor_done(&cursor) && drop_revision(changed, number);
     }
-    if (changed && kind == PLAN_RETIRE) fits = changed->retired = cursor_done(&cursor);
+    if (changed && kind == PLAN_RETIRE) fits = cursor_done(&cursor);
+    if (fits && kind == PLAN_RETIRE) changed->retired = true;
     if (!fits && !history) plan_history_free(changed);
     return fits ? changed : NULL;
 }

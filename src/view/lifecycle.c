@@ -222,11 +222,12 @@ static enum account_fault begin_after_restart(struct timeline *timeline, const s
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
     bool repays = view->entitlement && view->entitlement->repay;
     for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
         for (uint32_t k = 0; repays && k < debts->count; k++) {
-            if (debts->periods[k] == view->windows[i].period) view->windows[i].debt = debts->debts[k];
+            if (debts->periods[k] == window->period) window->debt = debts->debts[k];
         }
-        if (view->windows[i].start_us >= at_us) continue;
-        refund_lines_seal(&view->windows[i].lines, view->generation);
+        if (window->start_us < at_us) refund_lines_seal(&window->lines, view->generation);
+        if (window->debt > 0 || window->start_us < at_us) view->fresh[i] = view->unused[i] = false;
     }
     return fault;
 }

@@ -44,4 +44,5 @@ void cycle_list_begin(struct cycle_list *list, const struct resource_view *view,
  * cycle. False when none is left. */
 bool cycle_list_next(struct cycle_list *list, const struct account_view *account, struct listed_cycle *cycle);
 
+/* Frees what is left of it. */
 void cycle_list_end(struct cycle_list *list);
