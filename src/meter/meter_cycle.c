@@ -45,20 +45,24 @@ static enum account_fault check(const struct position *position, int64_t units)
 
 /* ---- waits ----------------------------------------------------------------------------------------------- */
 
-/* The first instant within the cycle at which so many held units have been freed that `busy` ones, which count them, fit
- * under the capacity of then (a grace may have passed); NEVER_US = none. */
-static int64_t holds_wait_us(const struct position *position, const struct window *window, wide busy)
+/* The first wait of at least `after_us` within the cycle at which so many held units have been freed that `busy` ones,
+ * which count them, fit under the capacity of then (a grace may have passed); NEVER_US = none. */
+static int64_t holds_wait_us(const struct position *position, const struct window *window, wide busy, int64_t after_us)
 {
     const struct demand *demand = position->demand;
     const struct holds *holds = account_holds(demand->account->account);
-    for (uint32_t i = 0; demand->held > 0 && i < holds->count; i++) {
-        const struct hold *hold = &holds->by_expiry[i]->hold;
-        if (hold->expires_us <= now_of(position) || (int32_t)hold->slot != demand->view->index) continue;
-        if (hold->made_us < window->start_us || hold->expires_us >= window->end_us) continue;
-        busy -= hold->units;
-        if (busy <= window_capacity(window, demand->view->entitlement, hold->expires_us)) {
-            return hold->expires_us - now_of(position);
+    int64_t now_us = now_of(position), from_us = now_us + after_us;
+    for (uint32_t i = 0; i <= holds->count; i++) {
+        const struct hold *hold = i < holds->count && demand->held > 0 ? &holds->by_expiry[i]->hold : NULL;
+        int64_t next_us = hold ? min_i64(hold->expires_us, window->end_us) : window->end_us;
+        if (next_us > from_us) { /* all that ends by then is freed */
+            int64_t capacity = window_capacity(window, demand->view->entitlement, from_us);
+            if (capacity == UNLIMITED || busy <= capacity) return from_us - now_us;
+            from_us = next_us;
         }
+        if (!hold || from_us >= window->end_us) break;
+        if (hold->expires_us <= now_us || (int32_t)hold->slot != demand->view->index) continue;
+        if (hold->made_us >= window->start_us) busy -= hold->units;
     }
     return NEVER_US;
 }
@@ -82,7 +86,7 @@ static int64_t wait_us(const struct position *position, const struct window *win
     wide busy = (wide)window->used + held_of(position, window) + units;
     if (capacity == UNLIMITED || busy <= capacity) return 0;
     bool fits_alone = (wide)window->used + units <= capacity; /* else no end of a reservation helps */
-    int64_t wait_us = fits_alone ? holds_wait_us(position, window, busy) : NEVER_US;
+    int64_t wait_us = fits_alone ? holds_wait_us(position, window, busy, 0) : NEVER_US;
     if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
     int64_t limit = position_rule(position)->limit;
     int64_t cycles = window_cycles_until(window, position->demand->view->entitlement, limit, units);
@@ -97,10 +101,10 @@ static int64_t wait_after(const struct position *position, int64_t units, int64_
     const struct window *window = window_of(position);
     int64_t then_us = now_of(position) + after_us;
     if (then_us >= window->end_us) return after_us;
-    int64_t capacity = window_capacity(window, position->demand->view->entitlement, then_us);
     wide busy = (wide)window->used + held_of(position, window) + units;
-    if (capacity == UNLIMITED || busy <= capacity) return after_us;
-    return window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_of(position);
+    int64_t wait_us = holds_wait_us(position, window, busy, after_us);
+    if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
+    return window->end_us - now_of(position);
 }
 
 static int64_t reset_us(const struct position *position, const struct window *window, int64_t held)
