@@ -476,6 +476,69 @@ static void grants_are_what_the_sums_allow(void **state)
     }
 }
 
+/* ---- waits are promises ---------------------------------------------------------------------------------- */
+
+static const char *const mixed_plans[] = {
+    "a LIMIT 10 1h LIMIT 15 2h",
+    "a LIMIT 10 1h LIMIT 12 ROLLING 50m",
+    "a LIMIT 10 1h BURST 50 REPAY RATE FIXED 6 10m",
+    "a LIMIT 10 1h BURST 50 REPAY LIMIT 30 3h",
+    "a LIMIT 10 1h GRACE 20m RATE FIXED 6 10m",
+    "a LIMIT 10 1h GRACE 20m BURST 100 LIMIT 14 ROLLING 90m",
+    "a LIMIT 8 1h LIMIT 20 ROLLING 3h RATE GCRA 12 30m BURST 4",
+    "a LIMIT 10 2h REPAY RATE TOKEN 10 1h BURST 12",
+    "a LIMIT 10 1h GRACE 20m REPAY BURST 100 RATE LOG 5 10m",
+    "a LIMIT 20 1h COST 3 RATE LEAKY 30 1h",
+};
+
+static bool admits(struct pair *pair, int64_t amount, int64_t at_us)
+{
+    pair_request_one(pair, "a", amount, MODE_PEEK, NULL, at_us);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+    return pair->decision.result.consumed.verdicts[0].granted > 0;
+}
+
+/* If nobody else comes the same request is admitted then, and at no time before (within a millisecond). */
+static void check_wait(struct pair *pair, int64_t amount, int64_t now_us)
+{
+    if (admits(pair, amount, now_us)) return;
+    int64_t wait_us = pair->decision.result.consumed.verdicts[0].wait_us;
+    int64_t latest_us = wait_us == NEVER_US ? 20 * H : wait_us - MS - 1;
+    if (wait_us != NEVER_US) assert_true(admits(pair, amount, now_us + wait_us));
+    for (int i = 0; i < 6 && latest_us > 0; i++) {
+        int64_t before_us = i == 0 ? latest_us : random_between(0, latest_us);
+        if (admits(pair, amount, now_us + before_us)) {
+            fail_msg("%lld units are admitted after %lld ms, not after %lld", (long long)amount,
+                     (long long)(before_us / MS), (long long)(wait_us / MS));
+        }
+    }
+}
+
+static void waits_are_promises(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 2000; run++) {
+        struct pair pair = {0};
+        int64_t now_us = T;
+        char id[3] = "r";
+        plan_drop("pro");
+        plan_set("pro", mixed_plans[run % COUNT_OF(mixed_plans)]);
+        pair_open(&pair, "pro", T);
+        for (uint32_t i = random_below(9); i > 0; i--) {
+            now_us += random_between(0, 25) * MICROS_PER_MINUTE;
+            id[1] = (char)('A' + i);
+            int64_t units = random_between(1, 6), ttl_us = random_between(1, 90) * MICROS_PER_MINUTE;
+            switch (random_below(4)) {
+            case 0: pair_reserve(&pair, id, "a", units, ttl_us, now_us); break;
+            case 1: pair_request_one(&pair, "a", units, MODE_FORCE, NULL, now_us); break;
+            default: pair_consume(&pair, "a", units, now_us);
+            }
+        }
+        for (int64_t amount = 1; amount < 16; amount++) check_wait(&pair, amount, now_us);
+        pair_end(&pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -497,6 +560,7 @@ int main(void)
         cmocka_unit_test(all_or_nobody),
         cmocka_unit_test(the_first_that_admits),
         cmocka_unit_test(grants_are_what_the_sums_allow),
+        cmocka_unit_test(waits_are_promises),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

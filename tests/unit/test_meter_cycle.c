@@ -150,6 +150,30 @@ static void a_grace_may_have_passed_by_then(void **state)
     pair_end(&pair);
 }
 
+/* By then the limit itself holds; what is reserved until later leaves room before the cycle ends. */
+static void reservations_may_end_after_the_grace(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t units, after_us, wait_us;
+    } rows[] = {{2, 30 * S, 30 * S},    {2, 59 * S, H / 2 - S}, {1, 59 * S, 59 * S},
+                {4, 59 * S, H / 2 - S}, {5, 59 * S, H - S},     {2, H / 2, H / 2}};
+    struct pair pair = {0};
+    struct scale scale;
+    plan_set("pro", "a LIMIT 10 1h GRACE 1m BURST 100");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 12, T);
+    pair_refund(&pair, "a", 6, NULL, NULL, T);
+    pair_reserve(&pair, "r", "a", 3, H / 2, T);
+    scale_at(&scale, &pair, T + S); /* six are used and three are held */
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        int64_t wait_us = meter_cycle.wait_after(scale.position, rows[i].units, rows[i].after_us);
+        if (wait_us != rows[i].wait_us) fail_msg("row %zu: %lld", i, (long long)(wait_us / S));
+    }
+    scale_end(&scale);
+    pair_end(&pair);
+}
+
 static void taking_counts_holding_shows_in_the_peak(void **state)
 {
     (void)state;
@@ -240,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_number_that_would_wrap_is_found_by_the_check),
         cmocka_unit_test(waits_are_those_that_trying_finds),
         cmocka_unit_test(a_grace_may_have_passed_by_then),
+        cmocka_unit_test(reservations_may_end_after_the_grace),
         cmocka_unit_test(taking_counts_holding_shows_in_the_peak),
         cmocka_unit_test(only_the_cycle_that_was_charged_takes_back),
         cmocka_unit_test(it_is_reported_with_its_cycle),
