@@ -1,4 +1,5 @@
-/* The map of QUOTA.INFO: of an account as it stands, and as a decision would leave it (CHECK of operators' commands). */
+/* The map of QUOTA.INFO: of an account as it stands, and as a decision would leave it (CHECK of operators' commands).
+ * */
 #pragma once
 
 #include "accounts.h"

@@ -180,7 +180,8 @@ static enum account_fault prefer_longer(const struct account_view *view, struct 
     return ACCOUNT_FAULT_NONE;
 }
 
-/* When the longest of the account's running cycles ends, of all LIMITs of its plan and its overrides; -1 = none does. */
+/* When the longest of the account's running cycles ends, of all LIMITs of its plan and its overrides; -1 = none does.
+ * */
 static enum account_fault longest_end(const struct account_view *view, int64_t *end_us)
 {
     enum account_fault fault = ACCOUNT_FAULT_NONE;

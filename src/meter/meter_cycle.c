@@ -1,6 +1,6 @@
 /* The meter of a LIMIT: units in one cycle after another.
  *
- *     0 ├── used ──┬── held ──┬── available ──┤ capacity        waits: a reservation ends, or a cycle in which it fits */
+ *     0 ├── used ──┬── held ──┬── available ──┤ capacity      waits: a reservation ends, or a cycle in which it fits */
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/meter/meter.h"

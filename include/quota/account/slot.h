@@ -4,8 +4,8 @@
  *                                                                                     │
  *          override │ past cycles by period │ sliding logs by length │ sums of what is reserved
  *
- * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its own,
- * so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
+ * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its
+ * own, so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
 #pragma once
 
 #include "quota/account/change.h"

@@ -4,8 +4,8 @@
  *                                       │ changes            what to write (change.h): none = nothing happens
  *                                       │ causes             what was refused, by which rule: counted here, never sent
  *
- * One transaction (module/transaction.h) makes a decision true. A replay is a result without changes, a check a decision
- * that is never committed. */
+ * One transaction (module/transaction.h) makes a decision true. A replay is a result without changes, a check a
+ * decision that is never committed. */
 #pragma once
 
 #include "quota/base/memory.h"

@@ -110,5 +110,6 @@ static inline const struct quota_rule *position_rule(const struct position *posi
 /* The rates of a demand, asked for so many units in this mode: the answer is kept until they are taken. */
 enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode);
 
-/* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted. */
+/* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted.
+ * */
 enum account_fault rolling_post(const struct demand *demand, int64_t units, struct sink *changes);
