@@ -1,12 +1,12 @@
 /* Before and after the decision about an account; see accounts.h. */
 #include "accounts.h"
 #include "clock.h"
-#include "commit.h"
 #include "config.h"
 #include "metrics.h"
 #include "plans.h"
 #include "quota/base/expect.h"
 #include "reply.h"
+#include "transaction.h"
 #include "zones.h"
 
 struct account_host accounts_host(void)
@@ -53,7 +53,8 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
     const struct account_decision *decision = &call->decision;
     struct account_change change = account_decision_change(decision);
     (void)expect(change.changes.size == 0 || account_accepts(call->handle.value, &change));
-    commit(ctx, &call->handle, &change, call->now_us); /* of a refusal too: what it met and has ended is swept */
+    transaction_commit(ctx, &call->handle, &change,
+                       call->now_us); /* of a refusal too: what it met and has ended is swept */
     if (decision->fault != ACCOUNT_FAULT_NONE) {
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;

@@ -20,7 +20,7 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
-    ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
+    ("value types", "value_type limiter_type transaction waiting catalogue plans lease_type lease_waiting breaker_type "
                     "adaptive_type account_type table_type"),
     ("counters", "metrics"),
     ("sources of rules", "rule_source accounts account_info"),
@@ -31,20 +31,20 @@ MODULE_ROOMS = (
 )
 SIDEWAYS = {  # who: whom
     "entitlement_argument": "argument reply",
-    "plans": "commit",
+    "plans": "transaction",
     "moment_argument": "reply",
     "account_info": "accounts",
     "account_type": "value_type",
     "argument": "reply",
     "wait_timer": "clock",
-    "commit": "value_type",
+    "transaction": "value_type",
     "limiter_type": "value_type",
     "breaker_type": "value_type",
     "adaptive_type": "value_type",
     "table_type": "value_type",
     "lease_type": "value_type",
-    "waiting": "value_type commit",
-    "catalogue": "commit plans",
+    "waiting": "value_type transaction",
+    "catalogue": "transaction plans",
     "config": "zones",
     "lease_waiting": "value_type",
     "module": "commands",
@@ -84,7 +84,7 @@ MODULE_BANS = (
     (calls("sprintf vsprintf strcpy strcat gets atoi"), "", "lengths are known here: say them"),
     (r"\bRedisModule_(?:Cached)?M(?:illi|icro)seconds\b", "clock redis", "only clock.c reads the time"),
     (calls("time gettimeofday clock_gettime"), "clock redis", "only clock.c reads the time"),
-    (r"\bRedisModule_Replicate\w*", "commit internal redis", "only commit.c replicates"),
+    (r"\bRedisModule_Replicate\w*", "transaction internal redis", "only transaction.c replicates"),
 )
 # Written in pieces, so that this file does not find itself.
 TEXT_BANS = (

@@ -24,8 +24,9 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
         enum quota_kind kind = entitlement->rules[i].kind;
         if (kind == QUOTA_RATE && has_rates) continue;
         has_rates = has_rates || kind == QUOTA_RATE;
-        demand->positions[demand->positions_count++] =
-            (struct position){.meter = meter_of(kind), .demand = demand, .rule = i, .number = (int32_t)i};
+        struct position *position = &demand->positions[demand->positions_count++];
+        *position = (struct position){.meter = meter_of(kind), .demand = demand, .rule = i, .number = (int32_t)i};
+        if (kind == QUOTA_LIMIT) position->window = resource_view_window(view, &entitlement->rules[i]);
     }
     if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
 }

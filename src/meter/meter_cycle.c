@@ -7,7 +7,7 @@
 
 static struct window *window_of(const struct position *position)
 {
-    return resource_view_window(position->demand->view, position_rule(position));
+    return position->window;
 }
 
 static int64_t now_of(const struct position *position)

@@ -22,10 +22,11 @@ struct meter;
 struct position {
     const struct meter *meter;
     struct demand *demand;
-    uint32_t rule;    /* its index among the entitlement's rules; of RATE, which is one position for all, the first */
-    int32_t number;   /* what a verdict names it by */
-    void *source;     /* of a funding meter: what it pays from */
-    int64_t funded;   /* units that it pays for */
+    uint32_t rule;  /* its index among the entitlement's rules; of RATE, which is one position for all, the first */
+    int32_t number; /* what a verdict names it by */
+    struct window *window; /* of a LIMIT: in the demand's view */
+    void *source;          /* of a funding meter: what it pays from */
+    int64_t funded;        /* units that it pays for */
     int64_t returned; /* units that it has taken back: where a meter writes itself down, its value has them still */
 };
 
