@@ -89,7 +89,9 @@ endef
 SANITIZE      := -DQUOTA_EXPECT_FATAL -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 COVERAGE      := -DQUOTA_EXPECT_FATAL -O0 --coverage -fprofile-update=atomic
 FUZZ          := -DQUOTA_EXPECT_FATAL -fsanitize=fuzzer-no-link,address,undefined
-$(eval $(call kind,release,$$(CC),))
+# What is called in another file is inlined, too; with other compilers this needs other linkers.
+RELEASE       := $(if $(filter %gcc gcc,$(CC)),-flto=auto)
+$(eval $(call kind,release,$$(CC),$$(RELEASE)))
 $(eval $(call kind,sanitize,$$(CC),$$(SANITIZE)))
 $(eval $(call kind,coverage,$$(CC),$$(COVERAGE)))
 $(eval $(call kind,fuzz,$$(CLANG),$$(FUZZ)))

@@ -99,6 +99,9 @@ extern const struct meter meter_rolling;
 extern const struct meter meter_rate;
 const struct meter *meter_of(enum quota_kind kind);
 
+/* The position of one rule of the demand's entitlement. */
+struct position position_of_rule(struct demand *demand, uint32_t index);
+
 /* A demand of a settled view: one position for each LIMIT, and one for all RATEs together. */
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
 
