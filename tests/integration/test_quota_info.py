@@ -103,6 +103,46 @@ def test_health_names_what_endangers_quotas(accounts):
         server.close()
 
 
+def ahead(quota):
+    """How many accounts HEALTH says are ahead of the clock, as it says it."""
+    said = [problem for problem in flat(quota.map("QUOTA.HEALTH")["problems"]) if "ahead" in problem]
+    return said[0].split(" accounts")[0].removeprefix("clock: ") if said else "0"
+
+
+def test_health_counts_accounts_ahead_of_the_clock(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    for number in range(200):
+        accounts(f"QUOTA.OPEN a{number} p")
+    assert ahead(accounts) == "0"
+    accounts.advance("30d")
+    for number in range(4):
+        accounts(f"QUOTA.CONSUME a{number} r 1")
+    accounts.advance("-30d")
+    assert ahead(accounts) == "1"  # the one that was changed last; the others when they are looked at
+    for number in (0, 1, 1, 2, 9):
+        accounts(f"QUOTA.INFO a{number}")
+    assert ahead(accounts) == "4"
+    accounts("QUOTA.RESET a0")
+    accounts("DEL a1")
+    assert ahead(accounts) == "2"
+    accounts("RENAME a2 b")  # known again once it is looked at under its new name
+    assert ahead(accounts) == "1"
+    accounts("QUOTA.CONSUME b r 1 CHECK")
+    assert ahead(accounts) == "2"
+    accounts.advance("30d")
+    assert ahead(accounts) == "0"  # the clock has come up to them
+    for number in range(3, 200):
+        accounts(f"QUOTA.CONSUME a{number} r 1")
+    accounts.advance("-1h")
+    for number in range(3, 200):
+        accounts(f"QUOTA.CONSUME a{number} r 1 CHECK")
+    assert ahead(accounts) == "128 or more"
+    accounts("QUOTA.RESET a199")
+    assert ahead(accounts) == "127"
+    accounts.advance("1h")
+    assert ahead(accounts) == "0"
+
+
 def test_health_sees_files_that_cannot_be_written(monkeypatch):
     """A folder stands where the snapshot is to go; and the AOF may grow no further (RLIMIT_FSIZE)."""
     monkeypatch.setattr(servers, "WRAPPER", ["env", "--ignore-signal=XFSZ", *servers.WRAPPER])
