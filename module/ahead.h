@@ -1,5 +1,5 @@
-/* Accounts that stand ahead of the clock: their last change lies in the future, since a clock was wrong and has been put
- * right. Their waits are long, and QUOTA.RESET lets them follow the clock again; QUOTA.HEALTH says how many there are.
+/* Accounts that stand ahead of the clock: their last change lies in the future, since a clock was wrong and has been
+ * put right. Their waits are long, and QUOTA.RESET lets them follow the clock again; QUOTA.HEALTH says how many.
  *
  *     an account is opened for a command, last changed after now ──▶ ┐
  *     the latest change of any account, once it lies after now ────▶ ├ table ──▶ ahead_count: opens each key again, and

@@ -135,7 +135,7 @@ class Quota:
 
 
 def text(value):
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
 
 
 def as_fields(reply):
