@@ -162,6 +162,38 @@ def test_the_catalogue_survives_files_replicas_and_rewrites():
         plain.close()
 
 
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_since_when_a_plan_is_retired_survives_files_and_replicas(preamble):
+    """Who came to it before is on it; who would come later falls into nothing."""
+    server = Server(**{"appendonly": "yes", "aof-use-rdb-preamble": preamble}).start()
+    replica = Server().start()
+    try:
+        quota = Quota(server.client())
+        replica.follow(server)
+        quota("QUOTA.CLOCK FREEZE 2025-01-31T15:00:00Z")
+        for name in "pq":
+            quota(f"QUOTA.PLAN SET {name} r LIMIT 10 day")
+        quota("QUOTA.OPEN before p EXPIRES 10d THEN q")
+        quota("QUOTA.OPEN after p EXPIRES 12d THEN q")
+        quota.advance("11d")
+        assert quota("QUOTA.PLAN DEL q") == 1
+        caught_up(server, replica)
+        for rewritten in (False, True):
+            if rewritten:
+                rewrite_aof(server)
+            server.stop()
+            server.start()
+            for node in (server, replica):
+                quota = Quota(node.client())
+                quota("QUOTA.CLOCK FREEZE 2025-02-13T15:00:00Z")
+                info = {name: quota.map(f"QUOTA.INFO {name}") for name in ("before", "after")}
+                assert (info["before"]["plan"], info["before"]["state"]) == ("q", "active")
+                assert info["after"]["state"] == "expired"
+    finally:
+        replica.close()
+        server.close()
+
+
 def test_a_rewrite_takes_no_command_of_the_operator_along(accounts):
     primary, replica = Server(appendonly="no").start(), Server().start()
     try:
