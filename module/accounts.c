@@ -1,5 +1,6 @@
 /* Before and after the decision about an account; see accounts.h. */
 #include "accounts.h"
+#include "ahead.h"
 #include "clock.h"
 #include "config.h"
 #include "metrics.h"
@@ -28,6 +29,8 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
     call->host = accounts_host();
     call->now_us = clock_now_us();
     call->counts = false;
+    const struct account *account = account_of(call);
+    if (account) ahead_opened(ctx, name, account->applied_at_us, call->now_us);
     account_decision_begin(&call->decision);
     return true;
 }
@@ -52,8 +55,10 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
     struct account_change change = account_decision_change(decision);
-    transaction_commit(ctx, &call->handle, &change,
-                       call->now_us); /* of a refusal too: what it met and has ended is swept */
+    /* of a refusal too: what it met and has ended is swept */
+    transaction_commit(ctx, &call->handle, &change, call->now_us);
+    const struct account *account = account_of(call);
+    if (account && change.changes.size > 0) ahead_changed(ctx, call->handle.name, account->applied_at_us);
     if (decision->fault != ACCOUNT_FAULT_NONE) {
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;

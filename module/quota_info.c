@@ -7,6 +7,7 @@
  * They read, on replicas too: what time has done since the last change is computed, not stored. */
 #include "account_info.h"
 #include "accounts.h"
+#include "ahead.h"
 #include "clock.h"
 #include "command.h"
 #include "config.h"
@@ -108,7 +109,8 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* ---- HEALTH ---------------------------------------------------------------------------------------------- */
 
-#define PROBLEMS_MAX 8
+#define PROBLEMS_MAX      9
+#define PROBLEM_BYTES_MAX 160
 
 static const char *server_setting(RedisModuleServerInfoData *data, const char *field)
 {
@@ -161,14 +163,28 @@ static uint32_t setting_problems(const char **problems, uint32_t count)
     return count;
 }
 
+/* Writes its text to `room`. */
+static uint32_t ahead_problems(RedisModuleCtx *ctx, const char **problems, uint32_t count, char room[PROBLEM_BYTES_MAX])
+{
+    uint32_t ahead = ahead_count(ctx, clock_now_us());
+    if (ahead == 0) return count;
+    snprintf(room, PROBLEM_BYTES_MAX,
+             "clock: %u%s accounts were last changed ahead of it, by a clock that was wrong (QUOTA.RESET heals one)",
+             ahead, ahead == AHEAD_MAX ? " or more" : "");
+    problems[count++] = room;
+    return count;
+}
+
 static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     const char *problems[PROBLEMS_MAX];
+    char room[PROBLEM_BYTES_MAX];
     (void)argv;
     (void)argc;
     uint32_t count = memory_problems(ctx, problems, 0);
     count = persistence_problems(ctx, problems, count);
     count = setting_problems(problems, count);
+    count = ahead_problems(ctx, problems, count, room);
     RedisModule_ReplyWithMap(ctx, 2);
     reply_field_text(ctx, "status", count == 0 ? BYTES("ok") : BYTES("warning"));
     reply_field_name(ctx, "problems");
@@ -214,7 +230,8 @@ const struct command quota_history_command = {
 
 const struct command quota_health_command = {
     .name = "QUOTA.HEALTH",
-    .summary = "Names what endangers quotas on this server: eviction, persistence, plans, zones, clock.",
+    .summary =
+        "Names what endangers quotas on this server: eviction, persistence, plans, zones, clock, accounts ahead of it.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly",

@@ -304,7 +304,7 @@ static int del(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (deletes && request.resource.data) deletes = write_deletion(&request, plan, &change);
     if (deletes && !request.resource.data) {
         cancel_pending(ctx, plan);
-        plan_history_write_retire(&change);
+        plan_history_write_retire(clock_now_us(), &change);
     }
     if (deletes) deletes = plans_change(ctx, request.plan, (struct bytes){change.data, change.size});
     sink_free(&change);

@@ -115,9 +115,10 @@ void plan_history_write_cancel(int64_t revision, struct sink *sink)
     sink_number(sink, revision);
 }
 
-void plan_history_write_retire(struct sink *sink)
+void plan_history_write_retire(int64_t at_us, struct sink *sink)
 {
     write_kind(PLAN_RETIRE, sink);
+    sink_number(sink, at_us);
 }
 
 void plan_history_write_whole(const struct plan_history *history, struct sink *sink)
@@ -125,7 +126,7 @@ void plan_history_write_whole(const struct plan_history *history, struct sink *s
     write_kind(PLAN_WHOLE, sink);
     sink_bytes(sink, history->name);
     sink_number(sink, history->newest);
-    sink_byte(sink, history->retired);
+    sink_number(sink, history->retired ? history->retired_at_us : 0);
     sink_number(sink, history->tracks_count);
     for (uint32_t i = 0; i < history->tracks_count; i++) {
         const struct plan_track *track = &history->tracks[i];
@@ -255,20 +256,29 @@ static bool apply_revision(struct plan_history *history, struct cursor *cursor)
                 (replaces == 0 || drop_revision(history, replaces));
     if (fits && add_revision(history, revision)) {
         history->retired = false;
+        history->retired_at_us = 0;
         return true;
     }
     memory_free(revision);
     return false;
 }
 
+static bool apply_retirement(struct plan_history *history, struct cursor *cursor)
+{
+    int64_t at_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    if (!cursor_done(cursor)) return false;
+    history->retired = true;
+    history->retired_at_us = at_us;
+    return true;
+}
+
 static bool read_whole(struct plan_history *history, struct cursor *cursor)
 {
     if (!bytes_equal(cursor_bytes(cursor), history->name)) return false;
     history->newest = cursor_number(cursor);
-    uint8_t retired = cursor_byte(cursor);
-    history->retired = retired == 1;
+    history->retired_at_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    history->retired = history->retired_at_us > 0;
     int64_t tracks = cursor_number_between(cursor, 0, PLAN_ENTRIES_MAX);
-    if (retired > 1) cursor->bad = true;
     for (int64_t i = 0; i < tracks && !cursor->bad; i++) {
         int64_t count = cursor_number_between(cursor, 1, PLAN_REVISIONS_MAX);
         for (int64_t k = 0; k < count && !cursor->bad; k++) {
@@ -328,8 +338,7 @@ struct plan_history *plan_history_apply(struct plan_history *history, struct byt
         int64_t number = cursor_number(&cursor);
         fits = cursor_done(&cursor) && drop_revision(changed, number);
     }
-    if (changed && kind == PLAN_RETIRE) fits = cursor_done(&cursor);
-    if (fits && kind == PLAN_RETIRE) changed->retired = true;
+    if (changed && kind == PLAN_RETIRE) fits = apply_retirement(changed, &cursor);
     if (!fits && !history) plan_history_free(changed);
     return fits ? changed : NULL;
 }

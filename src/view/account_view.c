@@ -16,7 +16,7 @@ static const struct plan *plan_at(const struct account_view *view, const struct 
 static const struct plan *open_plan(const struct account_view *view, struct bytes name, int64_t at_us)
 {
     const struct plan_history *history = name.size > 0 ? view->host->find_plan(name) : NULL;
-    return history && !history->retired ? plan_history_snapshot(history, at_us, view->now_us) : NULL;
+    return plan_history_was_open(history, at_us) ? plan_history_snapshot(history, at_us, view->now_us) : NULL;
 }
 
 static void add_change(struct account_view *view, int64_t at_us, const struct plan *plan, enum switch_how how)

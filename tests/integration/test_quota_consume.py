@@ -96,9 +96,9 @@ def test_burst_is_repaid_from_the_next_cycles(acme):
     assert acme("QUOTA.CONSUME a r 1")[0] == 0
     acme("QUOTA.CONSUME a r 12 FORCE")  # 27: 17 over
     waits = [acme(f"QUOTA.CONSUME a r {units}")[3] // DAY_MS for units in (5, 6, 8, 9, 15, 16)]
-    assert waits == [1, 2, 2, 3, 3, -1]  # tomorrow 0 + 5 fit, the day after 3 + 5, then 10 + 5
+    assert waits == [2, 2, 2, 3, 3, -1]  # 10 + 5 - 17 tomorrow: none; the day after 10 + 5 - 7, then 10 + 5
     acme.advance("1d")
-    assert [rules(acme)[0][name] for name in ("limit", "remaining")] == [0, 5]
+    assert [rules(acme)[0][name] for name in ("limit", "remaining")] == [0, 0]
     acme.advance("1d")
     assert [rules(acme)[0][name] for name in ("limit", "remaining")] == [3, 8]
     acme.advance("1d")
@@ -322,9 +322,9 @@ def test_a_refund_of_a_closed_day_gives_the_month_back_and_shows_in_the_history(
 def test_a_refund_without_a_name_takes_from_the_running_cycles(acme):
     acme("QUOTA.CONSUME a r 6")
     acme.advance("1d")
-    assert acme("QUOTA.REFUND a r 4") == [0, 0, 10]  # nothing was used today
+    assert acme("QUOTA.REFUND a r 4") == [0, 4, 10]  # nothing was used today
     acme("QUOTA.CONSUME a r 3")
-    assert acme("QUOTA.REFUND a r 4") == [3, 0, 10]
+    assert acme("QUOTA.REFUND a r 4") == [3, 1, 10]
     assert used(acme) == [6, 0]
 
 

@@ -19,12 +19,14 @@ def test_the_whole_map(accounts):
         "resources": {"r": accounts.map("QUOTA.INFO a r")}}
     tokyo = 9 * 3_600_000  # midnights of Feb 1 and Mar 1 there
     assert accounts.map("QUOTA.INFO a r") == {"credits": 0, "overage": 0, "warned": [1], "rules": [
-        {"kind": "LIMIT", "period": "month", "limit": 100, "used": 2, "held": 0, "remaining": 98,
+        {"rule": 0, "kind": "LIMIT", "period": "month", "limit": 100, "used": 2, "held": 0, "remaining": 98,
          "start": 1738368000000 - tokyo, "end": 1740787200000 - tokyo},
-        {"kind": "LIMIT", "period": "forever", "limit": -1, "used": 2, "held": 0, "remaining": -1,
+        {"rule": 1, "kind": "LIMIT", "period": "forever", "limit": -1, "used": 2, "held": 0, "remaining": -1,
          "start": NOON_MS, "end": -1},
-        {"kind": "ROLLING", "period": "90s", "limit": 9, "used": 2, "held": 0, "remaining": 7, "start": -1, "end": -1},
-        {"kind": "RATE", "period": "1s", "limit": 5, "used": 2, "held": 0, "remaining": 3, "start": -1, "end": -1}]}
+        {"rule": 2, "kind": "ROLLING", "period": "90s", "limit": 9, "used": 2, "held": 0, "remaining": 7,
+         "start": -1, "end": -1},
+        {"rule": 3, "kind": "RATE", "period": "1s", "limit": 5, "used": 2, "held": 0, "remaining": 3,
+         "start": -1, "end": -1}]}
     assert set(accounts.map("QUOTA.INFO a r r")) == {"r"}
 
 
@@ -99,6 +101,46 @@ def test_health_names_what_endangers_quotas(accounts):
         assert "auto-open" in str(quota.map("QUOTA.HEALTH")["problems"])
     finally:
         server.close()
+
+
+def ahead(quota):
+    """How many accounts HEALTH says are ahead of the clock, as it says it."""
+    said = [problem for problem in flat(quota.map("QUOTA.HEALTH")["problems"]) if "ahead" in problem]
+    return said[0].split(" accounts")[0].removeprefix("clock: ") if said else "0"
+
+
+def test_health_counts_accounts_ahead_of_the_clock(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    for number in range(200):
+        accounts(f"QUOTA.OPEN a{number} p")
+    assert ahead(accounts) == "0"
+    accounts.advance("30d")
+    for number in range(4):
+        accounts(f"QUOTA.CONSUME a{number} r 1")
+    accounts.advance("-30d")
+    assert ahead(accounts) == "1"  # the one that was changed last; the others when they are looked at
+    for number in (0, 1, 1, 2, 9):
+        accounts(f"QUOTA.INFO a{number}")
+    assert ahead(accounts) == "4"
+    accounts("QUOTA.RESET a0")
+    accounts("DEL a1")
+    assert ahead(accounts) == "2"
+    accounts("RENAME a2 b")  # known again once it is looked at under its new name
+    assert ahead(accounts) == "1"
+    accounts("QUOTA.CONSUME b r 1 CHECK")
+    assert ahead(accounts) == "2"
+    accounts.advance("30d")
+    assert ahead(accounts) == "0"  # the clock has come up to them
+    for number in range(3, 200):
+        accounts(f"QUOTA.CONSUME a{number} r 1")
+    accounts.advance("-1h")
+    for number in range(3, 200):
+        accounts(f"QUOTA.CONSUME a{number} r 1 CHECK")
+    assert ahead(accounts) == "128 or more"
+    accounts("QUOTA.RESET a199")
+    assert ahead(accounts) == "127"
+    accounts.advance("1h")
+    assert ahead(accounts) == "0"
 
 
 def test_health_sees_files_that_cannot_be_written(monkeypatch):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import Quota, clear_plans
+from conftest import Quota, as_fields, clear_plans, listed
 from servers import Server, caught_up, rewrite_aof, wait_until
 
 OK = (b"OK", True)
@@ -37,21 +37,10 @@ def test_lists_are_paged(accounts):
     while cursor is not None:
         after = ["AFTER", cursor] if cursor else []
         cursor, page = accounts("QUOTA.PLAN LIST COUNT 3", *after)
-        names.append([fields_of(plan)["plan"] for plan in page])
+        names.append([as_fields(plan)[b"plan"].decode() for plan in page])
     assert names == [["p0", "p1", "p2"], ["p3", "p4", "p5"], ["p6"]]
     for words in ("COUNT 0", "COUNT 1001", "COUNT x", "AFTER"):
         assert accounts.error(f"QUOTA.PLAN LIST {words}")
-
-
-def fields_of(plan):
-    pairs = plan.items() if isinstance(plan, dict) else zip(plan[::2], plan[1::2])
-    return {name.decode(): value.decode() if isinstance(value, bytes) else value for name, value in pairs}
-
-
-def listed(quota):
-    """Name ──▶ revision, retired, accounts."""
-    plans = [fields_of(plan) for plan in quota("QUOTA.PLAN LIST")[1]]
-    return {plan["plan"]: (plan["revision"], plan["retired"], plan["accounts"]) for plan in plans}
 
 
 def as_pairs(texts):
@@ -110,7 +99,8 @@ BAD = [
 def test_a_bad_plan_is_refused_whole(accounts, words, names):
     accounts("QUOTA.PLAN SET p other LIMIT 1 day")
     assert names.lower() in accounts.error(f"QUOTA.PLAN SET p {words}").lower()
-    assert accounts.map("QUOTA.PLAN GET p") == {"plan": "p", "revision": 1, "resources": {"other": ["LIMIT 1 day"]}}
+    assert accounts.map("QUOTA.PLAN GET p") == {
+        "plan": "p", "revision": 1, "resources": {"other": ["LIMIT 1 day"]}, "pending": [], "retired": 0, "accounts": 0}
 
 
 def test_names_have_bounds(accounts):
@@ -155,20 +145,53 @@ def test_the_catalogue_survives_files_replicas_and_rewrites():
         quota("QUOTA.OPEN a pro")
         caught_up(server, plain)
         replica = Quota(plain.client())
-        assert replica.map("QUOTA.PLAN LIST") == {"pro": 1}
+        assert listed(replica) == {"gone": (1, 1, 0), "pro": (1, 0, 1)}
         rewrite_aof(plain)
         plain.client().replicaof("NO", "ONE")
         replica("QUOTA.PLAN SET later api LIMIT 1 day")
-        for node, plans in ((server, {"pro": 1}), (plain, {"later": 1, "pro": 1})):
+        plans_of_replica = {"gone": (1, 1, 0), "later": (1, 0, 0), "pro": (1, 0, 1)}
+        for node, plans in ((server, {"gone": (1, 1, 0), "pro": (1, 0, 1)}), (plain, plans_of_replica)):
             digest = node.digest()
             node.stop()
             node.start()
             wait_until(node.answers, "no server")
-            assert Quota(node.client()).map("QUOTA.PLAN LIST") == plans
+            assert listed(Quota(node.client())) == plans
             assert node.digest() == digest
     finally:
         server.close()
         plain.close()
+
+
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_since_when_a_plan_is_retired_survives_files_and_replicas(preamble):
+    """Who came to it before is on it; who would come later falls into nothing."""
+    server = Server(**{"appendonly": "yes", "aof-use-rdb-preamble": preamble}).start()
+    replica = Server().start()
+    try:
+        quota = Quota(server.client())
+        replica.follow(server)
+        quota("QUOTA.CLOCK FREEZE 2025-01-31T15:00:00Z")
+        for name in "pq":
+            quota(f"QUOTA.PLAN SET {name} r LIMIT 10 day")
+        quota("QUOTA.OPEN before p EXPIRES 10d THEN q")
+        quota("QUOTA.OPEN after p EXPIRES 12d THEN q")
+        quota.advance("11d")
+        assert quota("QUOTA.PLAN DEL q") == 1
+        caught_up(server, replica)
+        for rewritten in (False, True):
+            if rewritten:
+                rewrite_aof(server)
+            server.stop()
+            server.start()
+            for node in (server, replica):
+                quota = Quota(node.client())
+                quota("QUOTA.CLOCK FREEZE 2025-02-13T15:00:00Z")
+                info = {name: quota.map(f"QUOTA.INFO {name}") for name in ("before", "after")}
+                assert (info["before"]["plan"], info["before"]["state"]) == ("q", "active")
+                assert info["after"]["state"] == "expired"
+    finally:
+        replica.close()
+        server.close()
 
 
 def test_a_rewrite_takes_no_command_of_the_operator_along(accounts):

@@ -40,11 +40,17 @@ def test_a_reservation_resolves_at_most_once(acme):
     acme("QUOTA.COMMIT a w")
     acme("QUOTA.RELEASE a x")
     acme("QUOTA.COMMIT a y 0")
-    for name, how in (("w", "committed"), ("x", "released"), ("y", "released")):
-        for line in (f"QUOTA.COMMIT a {name}", f"QUOTA.RELEASE a {name}", f"QUOTA.EXTEND a {name} 1h",
-                     f"QUOTA.RESERVE a {name} r 2 TTL 1h"):
-            error = acme.error(line)
+    before = acme("DUMP a")
+    for name, how, again in (("w", "committed", ["COMMIT a w", "COMMIT a w 2"]),
+                             ("x", "released", ["RELEASE a x", "COMMIT a x 0"]),
+                             ("y", "released", ["RELEASE a y", "COMMIT a y 0"])):
+        first = {"w": [2, 0, 2], "x": [0, 2, 4], "y": [0, 2, 6]}[name]
+        assert [acme(f"QUOTA.{line}") for line in again] == [first, first]  # asked again it answers the same
+        for line in (f"COMMIT a {name} 1", f"COMMIT a {name} 3 FORCE", f"EXTEND a {name} 1h",
+                     f"RESERVE a {name} r 2 TTL 1h", "RELEASE a w" if name == "w" else f"COMMIT a {name}"):
+            error = acme.error(f"QUOTA.{line}")
             assert error.startswith("RESOLVED") and how in error
+    assert acme("DUMP a") == before
     acme.advance("1h")
     assert "expired" in acme.error("QUOTA.COMMIT a z")
     assert acme.error("QUOTA.COMMIT a nobody").startswith("NOSUCHID")
@@ -159,8 +165,17 @@ def test_rates_are_asked_once(acme):
     acme("QUOTA.PLAN SET p q RATE 2 1h LIMIT 10 day")
     acme("QUOTA.RESERVE a x q 2 TTL 1h")
     assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 0
-    acme("QUOTA.RELEASE a x")
-    assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 0
+    acme("QUOTA.COMMIT a x 1")  # what it did not take goes back to the rate, too
+    assert acme("QUOTA.RESERVE a y q 2 TTL 1h")[0] == 0
+    assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 1
+    acme("QUOTA.RELEASE a y")
+    assert rule(acme, "q")["used"] == 1
+    acme("QUOTA.PLAN SET p s RATE LOG 2 1h LIMIT 10 day")
+    acme("QUOTA.RESERVE a z s 2 TTL 1m")
+    acme.advance("1m")  # but what expires goes back to limits alone
+    assert [rule["used"] for rule in acme.map("QUOTA.INFO a s")["rules"]] == [2, 0]
+    acme.advance("59m")
+    assert acme("QUOTA.RESERVE a z2 s 2 TTL 1m")[0] == 2
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Pacific/Apia"])

@@ -40,11 +40,11 @@ class Reader(threading.Thread):
 
 
 def fill_many(server, units):
-    """Five hundred accounts that have used so many units, and a plan of that revision."""
+    """Five hundred accounts that have used so many units, and a plan whose newest revision has that number."""
     client = server.client()
     client.execute_command("QUOTA.CLOCK", "FREEZE", NOON_MS)
-    for _ in range(units):
-        client.execute_command(*"QUOTA.PLAN SET p free LIMIT 1000 day".split())
+    for revision in range(units, 0, -1):
+        client.execute_command("QUOTA.PLAN", "SET", "p", "free", "LIMIT", 999 + revision, "day")
     batch = client.pipeline(transaction=False)
     for number in range(500):
         batch.execute_command("QUOTA.OPEN", "{many}%d" % number, "p")
@@ -74,8 +74,8 @@ def test_a_full_sync_while_the_replica_is_read_shows_the_old_or_the_new(chain, l
         wait_until(lambda: reader.used.get(7) or reader.fault, "nothing is read")
         batch = primary.client().pipeline(transaction=True)
         batch.execute_command("CLIENT", "KILL", "TYPE", "replica")
-        for _ in range(4):
-            batch.execute_command("QUOTA.PLAN", "SET", "p", "free", "LIMIT", "1000", "day")
+        for revision in (3, 2, 1, 0):
+            batch.execute_command("QUOTA.PLAN", "SET", "p", "free", "LIMIT", 1000 + revision, "day")
         for number in range(500):
             batch.execute_command("QUOTA.CONSUME", "{many}%d" % number, "free", 4)
         batch.execute()

@@ -17,10 +17,10 @@
  *
  * Changes travel as bytes, like those of a value:
  *
- *     whole      encoding=2 │ 0 │ name │ newest revision │ retired │ number of resources │ resource: revisions …
+ *     whole      encoding=2 │ 0 │ name │ newest revision │ retired since │ number of resources │ resource: revisions …
  *     revision   encoding=2 │ 1 │ revision that it replaces, 0 = none │ revision
  *     cancel     encoding=2 │ 2 │ number of the revision
- *     retire     encoding=2 │ 3
+ *     retire     encoding=2 │ 3 │ instant
  *     a revision:  instant │ apply │ immediate │ entry (plan.h)
  *     encoding 1 is a plan of its first encoding: all its entitlements, in force at once. */
 #pragma once
@@ -54,9 +54,10 @@ struct plan_track {
 
 /* Open to readers. */
 struct plan_history {
-    struct bytes name; /* owned */
-    int64_t newest;    /* the highest revision that was ever given */
-    bool retired;      /* no account can be opened on it or moved to it */
+    struct bytes name;     /* owned */
+    int64_t newest;        /* the highest revision that was ever given */
+    bool retired;          /* no account can be opened on it or moved to it … */
+    int64_t retired_at_us; /* … since then; who came to it earlier is on it, even if it is looked at later */
     uint32_t tracks_count;
     struct plan_track *tracks;
 };
@@ -82,6 +83,12 @@ const struct plan *plan_history_snapshot(const struct plan_history *history, int
  * revision of everything? Then nothing needs to be looked up until the configuration changes. */
 bool plan_history_is_settled(const struct plan_history *history, const struct plan *plan, int64_t now_us);
 
+/* Could an account fall to the plan at `at_us`, which may have passed? NULL = no such plan. */
+static inline bool plan_history_was_open(const struct plan_history *history, int64_t at_us)
+{
+    return history && !(history->retired && history->retired_at_us <= at_us);
+}
+
 /* How many resources the plan grants at `now_us`. */
 uint32_t plan_history_resources(const struct plan_history *history, int64_t now_us);
 
@@ -89,7 +96,7 @@ uint32_t plan_history_resources(const struct plan_history *history, int64_t now_
 void plan_history_write_revision(int64_t replaces, int64_t at_us, bool immediate, enum plan_apply apply,
                                  const struct plan_entry *entry, struct sink *sink);
 void plan_history_write_cancel(int64_t revision, struct sink *sink);
-void plan_history_write_retire(struct sink *sink);
+void plan_history_write_retire(int64_t at_us, struct sink *sink);
 void plan_history_write_whole(const struct plan_history *history, struct sink *sink);
 
 /* Makes a change true; `history` NULL = the plan is new. Answers the history, or NULL and nothing has happened when the
