@@ -56,6 +56,8 @@ void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
         entitlement_merge(granted, &view->override->entitlement, view->override->options, &view->merged);
         view->entitlement = &view->merged;
     }
+    bool is_empty = view->entitlement && view->entitlement->rules_count == 0; /* an override that stands on nothing */
+    if (is_empty) view->entitlement = NULL;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
         const struct quota_rule *rule = override_limit(view, window->period);
@@ -105,7 +107,8 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     for (uint32_t i = 0; i < view->windows_count; i++) {
         uint64_t period = view->windows[i].period;
         const struct quota_rule *rule = entitlement_limit(after, period), *was = entitlement_limit(before, period);
-        if (rule || was) window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
+        if (rule || was || change == WINDOW_FULL)
+            window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);

@@ -125,8 +125,8 @@ def allowance(parts, period, start, end, anchor):
         rule = part.entitlement and part.entitlement.limit(period)
         if part.full or part.at <= start or end == FOREVER:
             pieces = [(start, rule)]
-        else:
-            pieces.append((part.at, rule))
+        elif (rule and rule.limit) != (pieces[-1][1] and pieces[-1][1].limit):  # the same limit goes on
+            pieces.append((max(part.at, pieces[-1][0]), rule))  # where the clock has stepped back
     return integral(pieces, start, end, anchor)
 
 
