@@ -193,7 +193,7 @@ class Lifetime:
     def revisions(self):
         """Those that this account has not met yet, in their order."""
         plan = self.host.plans[self.plan] if self.plan else None
-        found = [(name, one) for name, revisions in plan.resources.items() for one in revisions] if plan else []
+        found = [(name, one) for name in plan.resources for one in plan.dated(name)] if plan else []
         unknown = [(name, one) for name, one in found if one.number not in self.known]
         return sorted(unknown, key=lambda each: each[1].number)
 
@@ -223,7 +223,7 @@ class Lifetime:
         joined = self.host.plans[plan] if plan else None
         newest = {name: joined.newest(name, self.now, self.target) for name in joined.resources} if joined else {}
         self.plan, self.coming = plan, {}
-        self.known = {one.number for revisions in joined.resources.values() for one in revisions
+        self.known = {one.number for name in joined.resources for one in joined.dated(name)
                       if one.begins(self.target) <= self.now} if joined else set()
         for name in {**self.parts, **newest}:
             one = newest.get(name)
