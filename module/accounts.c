@@ -45,7 +45,7 @@ static void count(struct account_call *call)
     for (uint32_t i = 0; call->handle.value && i < decision->causes_count; i++) {
         const struct refusal *cause = &decision->causes[i];
         struct change change = {.kind = CHANGE_DENIED, .slot = (uint32_t)cause->slot, .period = cause->period};
-        if (cause->slot >= 0 && cause->period != 0) change_encode(&change, &denied);
+        if (cause->slot >= 0 && cause->counts) change_encode(&change, &denied);
     }
     if (denied.size > 0) account_apply_local(call->handle.value, (struct bytes){denied.data, denied.size});
     sink_free(&denied);

@@ -21,6 +21,13 @@ const struct plan_track *plan_history_track(const struct plan_history *history, 
     return NULL;
 }
 
+int64_t plan_track_since_us(const struct plan_track *track, uint32_t index)
+{
+    int64_t since_us = track->revisions[index]->at_us;
+    for (uint32_t i = index + 1; i < track->count; i++) since_us = min_i64(since_us, track->revisions[i]->at_us);
+    return since_us;
+}
+
 const struct plan_revision *plan_track_current(const struct plan_track *track, int64_t now_us)
 {
     for (uint32_t i = track ? track->count : 0; i-- > 0;) {
@@ -50,7 +57,7 @@ static const struct plan_revision *revision_at(const struct plan_track *track, i
 {
     if (at_us >= now_us) return plan_track_current(track, at_us);
     for (uint32_t i = track->count; i-- > 0;) {
-        if (track->revisions[i]->at_us <= at_us) return track->revisions[i];
+        if (plan_track_since_us(track, i) <= at_us) return track->revisions[i];
     }
     return NULL;
 }

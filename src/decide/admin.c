@@ -306,7 +306,9 @@ static void emit_override(const struct resource_view *view, const struct plan_en
 /* What an override that gives so little stands on. */
 static enum account_fault merged_fault(const struct resource_view *view, struct account_decision *decision)
 {
-    const char *fault = view->entitlement ? entitlement_fault(view->entitlement) : NULL;
+    const struct entitlement nothing = entitlement_none(view->resource);
+    const struct entitlement *merged = view->entitlement ? view->entitlement : &nothing;
+    const char *fault = view->override ? entitlement_fault(merged) : NULL;
     decision->fault_text = fault ? fault : "";
     return fault ? ACCOUNT_FAULT_ENTITLEMENT : ACCOUNT_FAULT_NONE;
 }
