@@ -23,7 +23,7 @@ MODULE_ROOMS = (
     ("value types", "value_type limiter_type transaction waiting catalogue plans lease_type lease_waiting breaker_type "
                     "adaptive_type account_type table_type"),
     ("counters", "metrics"),
-    ("sources of rules", "rule_source accounts account_info"),
+    ("sources of rules", "rule_source ahead accounts account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker "
                  "rl_adapt quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),
@@ -34,6 +34,7 @@ SIDEWAYS = {  # who: whom
     "plans": "transaction",
     "moment_argument": "reply",
     "account_info": "accounts",
+    "accounts": "ahead",
     "account_type": "value_type",
     "argument": "reply",
     "wait_timer": "clock",

@@ -528,8 +528,8 @@ bool account_accepts(const struct account *account, const struct account_change 
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
-/* Each change is checked once more before it is applied, as every replica will check it: what this account could not have
- * is left out, and counted as a bug of whoever decided it. */
+/* Each change is checked once more before it is applied, as every replica will check it: what this account could not
+ * have is left out, and counted as a bug. */
 struct account *account_apply(struct account *account, const struct account_change *change)
 {
     struct cursor cursor = cursor_init(change->changes);

@@ -164,14 +164,14 @@ static void a_plan_retires_and_is_revived(void **state)
     (void)state;
     struct plan_history *history = NULL;
     struct sink change = {0};
-    plan_history_write_retire(&change);
+    plan_history_write_retire(T, &change);
     assert_null(plan_history_apply(NULL, BYTES("pro"), sink_content(&change))); /* there is none */
     set(&history, "a LIMIT 1 day", 1, T, true);
     apply(&history, &change);
     assert_true(history->retired);
     assert_int_equal(limit_in(history, "a", T), 1); /* its accounts go on */
     struct sink longer = {0};
-    plan_history_write_retire(&longer);
+    plan_history_write_retire(T, &longer);
     sink_byte(&longer, 0);
     refuse(history, BYTES("pro"), sink_content(&longer));
     sink_free(&longer);
@@ -264,6 +264,7 @@ static void a_whole_history_reads_back(void **state)
     struct plan_history *history = some_history(), *again = NULL;
     for (int retired = 0; retired < 2; retired++) {
         history->retired = retired;
+        history->retired_at_us = retired ? T : 0;
         struct sink bytes = whole_of(history);
         apply(&again, &bytes); /* the second time in the place of the first */
         assert_same_history(history, again);

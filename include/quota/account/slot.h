@@ -74,8 +74,8 @@ bool slot_accepts(const struct slot *slot, const struct change *change);
 struct window slot_window(const struct slot *slot, uint32_t index);
 void slot_read_window(const struct slot *slot, uint32_t index, struct window *window);
 
-/* Is the window what is stored, but for its count (used and peak), so that CHANGE_USED says it all? And is the count what
- * is stored? */
+/* Is the window what is stored, but for its count (used and peak), so that CHANGE_USED says it all? And is the count
+ * what is stored? */
 bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct window *window);
 bool slot_window_has_count(const struct slot *slot, uint32_t index, const struct window *window);
 
