@@ -71,12 +71,13 @@ static int64_t next_duration(struct words *words)
     return duration_us;
 }
 
-/* `80` or `99.5`, in hundredths of a percent. */
+/* `80` or `99.5%`, in hundredths of a percent. */
 static bool take_percent(struct words *words, int64_t *bp)
 {
     struct bytes word = peek_word(words);
     int64_t scale = -1, number = 0;
     if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
+    if (word.data[word.size - 1] == '%') word.size--;
     for (size_t i = 0; i < word.size; i++) {
         if (word.data[i] == '.') {
             scale = 0;
