@@ -103,8 +103,8 @@ static bool add_first_encoding(struct bytes bytes)
     return added;
 }
 
-/* False at the end of a file that is cut off. A damaged plan is left out with a warning: accounts carry their rules, and
- * the data must load. */
+/* False at the end of a file that is cut off. A damaged plan is left out with a warning: accounts carry their rules,
+ * and the data must load. */
 static bool load_one(RedisModuleIO *rdb, bool first_encoding)
 {
     size_t name_size = 0, size = 0;

@@ -21,8 +21,8 @@ uint64_t plans_generation(void);
 /* Makes a change true and replicates it. False, and nothing has happened, when it does not fit. */
 bool plans_change(RedisModuleCtx *ctx, struct bytes name, struct bytes change);
 
-/* Repeats what a primary did; no bytes = the plan is gone (as the first encoding said it). False when they are no change
- * of that plan. */
+/* Repeats what a primary did; no bytes = the plan is gone (as the first encoding said it). False when they are no
+ * change of that plan. */
 bool plans_replay(struct bytes name, struct bytes change);
 
 /* Up to `count` plans by name, those behind `after` (empty = from the first on); answers how many, and whether more

@@ -21,7 +21,7 @@ MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
     ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
-                    "adaptive_type account_type table_type"),
+                    "adaptive_type account_type table_type ahead"),
     ("counters", "metrics"),
     ("sources of rules", "rule_source accounts account_info"),
     ("shape of commands", "command"),
@@ -35,6 +35,7 @@ SIDEWAYS = {  # who: whom
     "moment_argument": "reply",
     "account_info": "accounts",
     "account_type": "value_type",
+    "ahead": "value_type",
     "argument": "reply",
     "wait_timer": "clock",
     "commit": "value_type",

@@ -1,7 +1,7 @@
 /* The history of a plan: what it granted of each resource, and since when. The part of the configuration that accounts
  * follow.
  *
- *     "pro"   api_calls   rev 1 ─── rev 3 ───────── rev 7 ········ rev 9        a revision is in force from its instant on
+ *     "pro"   api_calls   rev 1 ─── rev 3 ───────── rev 7 ········ rev 9    a revision is in force from its instant on
  *             tokens      rev 2 ───────────── rev 6                └ still to come (one a resource at most)
  *                         ──────────────────────────────▶ time
  *
@@ -75,8 +75,8 @@ const struct plan_track *plan_history_track(const struct plan_history *history, 
 const struct plan_revision *plan_track_current(const struct plan_track *track, int64_t now_us);
 const struct plan_revision *plan_track_pending(const struct plan_track *track, int64_t now_us);
 
-/* The plan as it was in force at `at_us`, seen from `now_us`: what an account begins with that is opened on it, or moves
- * to it, then. One user more. */
+/* The plan as it was in force at `at_us`, seen from `now_us`: what an account begins with that is opened on it, or
+ * moves to it, then. One user more. */
 const struct plan *plan_history_snapshot(const struct plan_history *history, int64_t at_us, int64_t now_us);
 
 /* Does the plan grant nothing at `now_us` that it will change by itself later, and does `plan` hold the newest
