@@ -2,12 +2,12 @@
 #include "accounts.h"
 #include "ahead.h"
 #include "clock.h"
-#include "commit.h"
 #include "config.h"
 #include "metrics.h"
 #include "plans.h"
 #include "quota/base/expect.h"
 #include "reply.h"
+#include "transaction.h"
 #include "zones.h"
 
 struct account_host accounts_host(void)
@@ -45,7 +45,7 @@ static void count(struct account_call *call)
     for (uint32_t i = 0; call->handle.value && i < decision->causes_count; i++) {
         const struct refusal *cause = &decision->causes[i];
         struct change change = {.kind = CHANGE_DENIED, .slot = (uint32_t)cause->slot, .period = cause->period};
-        if (cause->slot >= 0 && cause->period != 0) change_encode(&change, &denied);
+        if (cause->slot >= 0 && cause->counts) change_encode(&change, &denied);
     }
     if (denied.size > 0) account_apply_local(call->handle.value, (struct bytes){denied.data, denied.size});
     sink_free(&denied);
@@ -55,8 +55,8 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
     struct account_change change = account_decision_change(decision);
-    (void)expect(change.changes.size == 0 || account_accepts(call->handle.value, &change));
-    commit(ctx, &call->handle, &change, call->now_us); /* of a refusal too: what it met and has ended is swept */
+    /* of a refusal too: what it met and has ended is swept */
+    transaction_commit(ctx, &call->handle, &change, call->now_us);
     const struct account *account = account_of(call);
     if (account && change.changes.size > 0) ahead_changed(ctx, call->handle.name, account->applied_at_us);
     if (decision->fault != ACCOUNT_FAULT_NONE) {

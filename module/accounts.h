@@ -2,7 +2,7 @@
  *
  *     accounts_begin_or_reply ─▶ <x>_decide(call.account, &call.host, …, &call.decision) ─▶ accounts_commit_or_reply
  *     open, one instant, settings       (quota/consume.h, refund.h, reserve.h, admin.h)     │ fault → error text
- *                                                                                              │ changes → commit
+ *                                                                                              │ changes → transaction
  *                                                       the handler replies ◀─────────────────┘
  *     accounts_end: always */
 #pragma once

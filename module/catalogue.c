@@ -1,9 +1,9 @@
 /* Policies by name, their changes and their files; see catalogue.h. */
 #include "catalogue.h"
-#include "commit.h"
 #include "plans.h"
 #include "quota/rate/policy_codec.h"
 #include "reply.h"
+#include "transaction.h"
 #include <pthread.h>
 
 #define REPLAY           "RL._POLICY"
@@ -117,14 +117,14 @@ void catalogue_change(RedisModuleCtx *ctx, struct bytes name, const struct polic
         policy_effect_encode(&lifts[i], &wire); /* before it is applied: it borrows from what it takes out */
         policy_apply(policy, &lifts[i]);
     }
-    commit_catalogue(ctx, REPLAY, name, (struct bytes){wire.data, wire.size});
+    transaction_replicate_configuration(ctx, REPLAY, name, (struct bytes){wire.data, wire.size});
     sink_free(&wire);
 }
 
 bool catalogue_delete(RedisModuleCtx *ctx, struct bytes name)
 {
     if (!catalogue_take_out(name)) return false;
-    commit_catalogue(ctx, REPLAY, name, BYTES(""));
+    transaction_replicate_configuration(ctx, REPLAY, name, BYTES(""));
     return true;
 }
 
@@ -217,7 +217,8 @@ struct writing {
 static void flush_writing(struct writing *writing, size_t threshold)
 {
     if (writing->wire.size <= threshold) return;
-    commit_catalogue(writing->ctx, REPLAY, writing->name, (struct bytes){writing->wire.data, writing->wire.size});
+    transaction_replicate_configuration(writing->ctx, REPLAY, writing->name,
+                                        (struct bytes){writing->wire.data, writing->wire.size});
     writing->wire.size = 0;
 }
 
@@ -243,7 +244,8 @@ static void write_policy(const struct policy *policy, void *ctx)
                                            .schedules_count = policy->schedules_count,
                                            .schedules = policy->schedules,
                                            .schedule_rules = schedule_rules};
-    commit_catalogue(ctx, REPLAY, writing.name, BYTES("")); /* whatever stood in the older part of the file */
+    transaction_replicate_configuration(ctx, REPLAY, writing.name,
+                                        BYTES("")); /* whatever stood in the older part of the file */
     write_effect(&writing, (struct policy_effect){.kind = POLICY_DEFINE, .definition = &definition});
     for (const struct policy_entry *entry = policy->overrides.first; entry; entry = entry->next) {
         write_effect(&writing, (struct policy_effect){.kind = POLICY_OVERRIDE,

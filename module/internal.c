@@ -15,10 +15,10 @@
 #include "catalogue.h"
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "plans.h"
 #include "quota/rate/policy_codec.h"
 #include "reply.h"
+#include "transaction.h"
 #include <stdlib.h>
 
 bool internal_allowed_or_reply(RedisModuleCtx *ctx)
@@ -54,7 +54,7 @@ static bool do_one(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes ef
     struct handle handle;
     struct value_type *value_type = value_type_of(effects);
     if (!value_type || !handle_open(ctx, value_type, name, &handle)) return false;
-    bool done = commit_replayed(ctx, &handle, effects);
+    bool done = transaction_repeat(ctx, &handle, effects);
     handle_close(&handle);
     return done;
 }

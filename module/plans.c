@@ -1,6 +1,6 @@
 /* Plans by name; see plans.h. */
 #include "plans.h"
-#include "commit.h"
+#include "transaction.h"
 
 static RedisModuleDict *plans, *aside; /* by name; NULL = none */
 static uint64_t generation = 1;
@@ -38,7 +38,7 @@ static bool change(struct bytes name, struct bytes bytes)
 bool plans_change(RedisModuleCtx *ctx, struct bytes name, struct bytes bytes)
 {
     if (!change(name, bytes)) return false;
-    commit_catalogue(ctx, "RL._PLAN", name, bytes);
+    transaction_replicate_configuration(ctx, "RL._PLAN", name, bytes);
     return true;
 }
 
@@ -156,7 +156,7 @@ static void write_visited(const struct plan_history *plan, void *ctx)
 {
     struct sink whole = {0};
     plan_history_write_whole(plan, &whole);
-    commit_catalogue(ctx, "RL._PLAN", plan->name, (struct bytes){whole.data, whole.size});
+    transaction_replicate_configuration(ctx, "RL._PLAN", plan->name, (struct bytes){whole.data, whole.size});
     sink_free(&whole);
 }
 

@@ -79,6 +79,14 @@ static void reply_history(RedisModuleCtx *ctx, const struct account_view *view, 
     RedisModule_ReplySetArrayLength(ctx, count);
 }
 
+/* Is there anything to tell of it? A change of the plan may have stored a resource that was never used, or not yet. */
+static bool is_known(const struct resource_view *resource, const struct cycle_list *list)
+{
+    bool known = resource->entitlement || list->count > 0;
+    for (uint32_t i = 0; i < resource->windows_count; i++) known |= !window_is_idle(&resource->windows[i]);
+    return known;
+}
+
 static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct history_input input = {.count = HISTORY_COUNT_DEFAULT};
@@ -94,9 +102,9 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         resource_view_begin(&view, input.resource, &resource);
         fault = resource_view_settle(&view, &resource, &call.decision.changes);
     }
-    if (fault == ACCOUNT_FAULT_NONE && !resource.entitlement && !resource.stored) fault = ACCOUNT_FAULT_RESOURCE;
+    if (fault == ACCOUNT_FAULT_NONE) cycle_list_begin(&list, &resource, &call.decision.changes);
+    if (fault == ACCOUNT_FAULT_NONE && !is_known(&resource, &list)) fault = ACCOUNT_FAULT_RESOURCE;
     if (fault == ACCOUNT_FAULT_NONE) {
-        cycle_list_begin(&list, &resource, &call.decision.changes);
         reply_history(ctx, &view, &list, input.count);
     } else {
         accounts_reply_fault(ctx, &call, fault, input.resource, 0);

@@ -8,10 +8,10 @@
  * The word after the key chooses the form; each form has rows of its own, and the command's record joins them. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "metrics.h"
 #include "quota/rate/adaptive.h"
 #include "reply.h"
+#include "transaction.h"
 
 /* ---- RL.ADAPT key min max ... ---------------------------------------------------------------------------- */
 
@@ -91,7 +91,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct adaptive_request limit_request = {
         .config = &request.config, .cost = request.cost, .peek = request.peek == 1, .now_us = clock_now_us()};
     adaptive_decide_request(handle.value, &limit_request, &decision);
-    commit(ctx, &handle, &decision, limit_request.now_us);
+    transaction_commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     if (!limit_request.peek) metrics_count(cause_of(&decision.verdict));
@@ -135,7 +135,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     int64_t now_us = clock_now_us();
     enum adaptive_report kind = latency ? ADAPTIVE_LATENCY : load ? ADAPTIVE_LOAD : ADAPTIVE_ERROR;
     adaptive_decide_report(handle.value, kind, latency ? request.latency_us : request.load, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     return decision.limit > 0 ? RedisModule_ReplyWithLongLong(ctx, decision.limit) : RedisModule_ReplyWithNull(ctx);
 }

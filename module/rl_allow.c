@@ -7,10 +7,10 @@
  * client waiting (waiting.h). */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
 #include "rule_source.h"
+#include "transaction.h"
 #include "waiting.h"
 
 struct allow_request {
@@ -64,7 +64,7 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
     if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     rule_source_decide(&source, handle.value, limit_request, &decision);
-    if (decision.fault == FAULT_NONE) commit(ctx, &handle, &decision, limit_request.now_us);
+    if (decision.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     bool waits = decision.effects_count > 0 && decision.verdict.granted > 0 && decision.verdict.wait_us > 0 &&

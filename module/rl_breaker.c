@@ -9,11 +9,11 @@
  * The word after the key chooses the form; each form has rows of its own, and the command's record joins them. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "metrics.h"
 #include "quota/base/checked.h"
 #include "quota/rate/breaker.h"
 #include "reply.h"
+#include "transaction.h"
 
 /* ---- RL.BREAKER key [configuration] ---------------------------------------------------------------------- */
 
@@ -64,7 +64,7 @@ static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_request(handle.value, argc > 2 ? &config : NULL, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     metrics_count(decision.verdict.granted > 0 ? CAUSE_ADMITTED : CAUSE_BREAKER);
     return reply_verdict(ctx, &decision.verdict);
@@ -108,7 +108,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_report(handle.value, request.failed == 1, request.took_us, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     return RedisModule_ReplyWithSimpleString(ctx, breaker_state_word(decision.state));
 }
@@ -147,7 +147,7 @@ static int force(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_force(handle.value, (enum breaker_force)request.force, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }

@@ -8,11 +8,11 @@
  * Parse, open, decide, commit, reply: the decisions are quota/rate/lease.h, waiting is lease_waiting.h. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "lease_waiting.h"
 #include "metrics.h"
 #include "quota/rate/lease.h"
 #include "reply.h"
+#include "transaction.h"
 
 static bool id_fits_or_reply(RedisModuleCtx *ctx, struct bytes id)
 {
@@ -89,7 +89,7 @@ static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const s
     if (!waits && !faulty) metrics_count(cause_of(&decision.verdict));
     if (!waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
     if (!waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
-    commit(ctx, &handle, &decision, lease_request->now_us);
+    transaction_commit(ctx, &handle, &decision, lease_request->now_us);
     handle_close(&handle);
     return !waits;
 }
@@ -152,7 +152,7 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     leases_decide_renew(handle.value, request.id, request.ttl_us, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     if (decision.fault != LEASE_FAULT_NONE) return reply_lease_fault(ctx, &decision, request.id);
     lease_waiting_ready(ctx, argv[1]);
@@ -171,7 +171,7 @@ static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     bool released = leases_decide_release(handle.value, request.id, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     if (released) lease_waiting_ready(ctx, argv[1]);
     return RedisModule_ReplyWithLongLong(ctx, released);

@@ -10,10 +10,10 @@
  * overflow) is an error in its place; with ALL it is the error of the whole call. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
 #include "rule_source.h"
+#include "transaction.h"
 
 /* Bounds the time of one call: about a microsecond a key. */
 #define KEYS_MAX 1000
@@ -85,18 +85,17 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
 static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
 {
     RedisModuleString *words[2 * KEYS_MAX];
-    struct batch batch = {.words = words};
+    struct transaction transaction = transaction_begin(ctx, words, request->now_us);
     RedisModule_ReplyWithArray(ctx, request->keys.count);
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
         if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision)) continue;
-        handle.batch = &batch;
-        commit(ctx, &handle, &decision, request->now_us);
+        transaction_add(&transaction, &handle, &decision);
         handle_close(&handle);
         reply_verdict(ctx, &decision.verdict);
     }
-    batch_replicate(ctx, &batch);
+    transaction_replicate(&transaction);
 }
 
 /* A key given twice would be looked at twice before it is charged once. */

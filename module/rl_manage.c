@@ -1,13 +1,13 @@
 /* RL.REFUND, RL.BLOCK, RL.INFO: everything done to a rate-limit key besides requests. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "quota/rate/algorithm.h"
 #include "quota/rate/limiter.h"
 #include "quota/rate/rule_codec.h"
 #include "quota/rate/sliding_log.h"
 #include "quota/rate/table.h"
 #include "reply.h"
+#include "transaction.h"
 
 /* ---- RL.REFUND key amount [[RULE] index] [AGE duration] -------------------------------------------------- */
 
@@ -44,7 +44,7 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (known) {
         int64_t taken_us = request.age_us == NOT_GIVEN ? TAKEN_UNKNOWN : now_us - request.age_us;
         returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken_us, now_us, &decision);
-        commit(ctx, &handle, &decision, now_us);
+        transaction_commit(ctx, &handle, &decision, now_us);
     }
     handle_close(&handle);
     if (!known) return reply_error(ctx, "ERR index: the key has no rule with that number");
@@ -75,7 +75,7 @@ static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     limiter_decide_block(handle.value, request.block_us > 0 ? now_us + request.block_us : 0, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }

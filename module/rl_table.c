@@ -7,10 +7,10 @@
  * SCAN and no slot of its own. Parse, open, decide, commit, reply: the decisions are quota/table.h. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "metrics.h"
 #include "quota/rate/table.h"
 #include "reply.h"
+#include "transaction.h"
 
 /* ---- RL.TABLE key rule [rule ...] ------------------------------------------------------------------------ */
 
@@ -42,7 +42,7 @@ static int table(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &table_type, argv[1], &handle)) return REDISMODULE_OK;
     int64_t now_us = clock_now_us();
     table_decide_rules(handle.value, request.rules.rules, request.rules.count, now_us, key_of_chance(), &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
@@ -83,7 +83,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct limiter_request limit_request = {
         .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode};
     table_decide_take(handle.value, request.subject, &limit_request, &decision);
-    if (decision.limits.fault == FAULT_NONE) commit(ctx, &handle, &decision, limit_request.now_us);
+    if (decision.limits.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (decision.limits.fault != FAULT_NONE) return reply_fault(ctx, decision.limits.fault);
     if (limit_request.mode != MODE_PEEK) metrics_count(cause_of(&decision.limits.verdict));

@@ -11,10 +11,10 @@
  * WRONGTYPE, overflow is an error, a refund past full clamps, quantity 0 writes nothing, intervals are exact. */
 #include "clock.h"
 #include "command.h"
-#include "commit.h"
 #include "metrics.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
+#include "transaction.h"
 
 struct throttle_request {
     int64_t max_burst, count, period_s, quantity;
@@ -60,11 +60,11 @@ static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct r
     struct limiter_request limit_request = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
     if (quantity < 0) {
         limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, limit_request.now_us, decision);
-        commit(ctx, handle, decision, limit_request.now_us);
+        transaction_commit(ctx, handle, decision, limit_request.now_us);
         limit_request.cost = 0;
     }
     limiter_decide(handle->value, rule, 1, &limit_request, decision);
-    if (decision->fault == FAULT_NONE) commit(ctx, handle, decision, limit_request.now_us);
+    if (decision->fault == FAULT_NONE) transaction_commit(ctx, handle, decision, limit_request.now_us);
 }
 
 static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)

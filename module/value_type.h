@@ -1,4 +1,4 @@
-/* Value types: one per kind of value. What the spine does to a key is written once, here and in commit.c;
+/* Value types: one per kind of value. What the spine does to a key is written once, here and in transaction.c;
  * a value type only
  * says how its kind is applied, encoded and timed.
  *
@@ -9,7 +9,7 @@
  *     bit  7        6 5 4    3 2 1 0
  *          lasting  kind     encoding          (a limiter is kind 0, a lease key kind 1, …)
  *
- * Opening creates nothing: a missing key opens as a handle without a value, and only commit stores one. */
+ * Opening creates nothing: a missing key opens as a handle without a value, and only a transaction stores one. */
 #pragma once
 
 #include "quota/base/buffer.h"
@@ -95,8 +95,7 @@ struct handle {
     struct value_type *value_type;
     RedisModuleKey *key;
     RedisModuleString *name;
-    void *value;         /* NULL = nothing is stored */
-    struct batch *batch; /* NULL, or where commit puts what is to be replicated (commit.h) */
+    void *value; /* NULL = nothing is stored */
 };
 
 /* Opens a key for a change outside any command; false where the key holds another type. */

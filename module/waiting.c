@@ -1,12 +1,12 @@
 /* Blocked clients ordered by their moment, one timer for all; see waiting.h. */
 #include "waiting.h"
 #include "clock.h"
-#include "commit.h"
 #include "quota/base/checked.h"
 #include "quota/base/hash_index.h"
 #include "quota/base/memory.h"
 #include "quota/rate/limiter_codec.h"
 #include "reply.h"
+#include "transaction.h"
 #include "wait_timer.h"
 
 struct waiter {
@@ -153,7 +153,7 @@ static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
     RedisModule_SelectDb(ctx, waiter->database);
     if (!handle_open(ctx, &limiter_type, waiter->name, &handle)) return;
     limiter_decide_refund(handle.value, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
-    commit(ctx, &handle, &decision, now_us);
+    transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
 }
 

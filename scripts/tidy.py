@@ -20,10 +20,10 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
-    ("value types", "value_type limiter_type commit waiting catalogue plans lease_type lease_waiting breaker_type "
-                    "adaptive_type account_type table_type ahead"),
+    ("value types", "value_type limiter_type transaction waiting catalogue plans lease_type lease_waiting breaker_type "
+                    "adaptive_type account_type table_type"),
     ("counters", "metrics"),
-    ("sources of rules", "rule_source accounts account_info"),
+    ("sources of rules", "rule_source ahead accounts account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker "
                  "rl_adapt quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),
@@ -31,21 +31,21 @@ MODULE_ROOMS = (
 )
 SIDEWAYS = {  # who: whom
     "entitlement_argument": "argument reply",
-    "plans": "commit",
+    "plans": "transaction",
     "moment_argument": "reply",
     "account_info": "accounts",
+    "accounts": "ahead",
     "account_type": "value_type",
-    "ahead": "value_type",
     "argument": "reply",
     "wait_timer": "clock",
-    "commit": "value_type",
+    "transaction": "value_type",
     "limiter_type": "value_type",
     "breaker_type": "value_type",
     "adaptive_type": "value_type",
     "table_type": "value_type",
     "lease_type": "value_type",
-    "waiting": "value_type commit",
-    "catalogue": "commit plans",
+    "waiting": "value_type transaction",
+    "catalogue": "transaction plans",
     "config": "zones",
     "lease_waiting": "value_type",
     "module": "commands",
@@ -85,7 +85,7 @@ MODULE_BANS = (
     (calls("sprintf vsprintf strcpy strcat gets atoi"), "", "lengths are known here: say them"),
     (r"\bRedisModule_(?:Cached)?M(?:illi|icro)seconds\b", "clock redis", "only clock.c reads the time"),
     (calls("time gettimeofday clock_gettime"), "clock redis", "only clock.c reads the time"),
-    (r"\bRedisModule_Replicate\w*", "commit internal redis", "only commit.c replicates"),
+    (r"\bRedisModule_Replicate\w*", "transaction internal redis", "only transaction.c replicates"),
 )
 # Written in pieces, so that this file does not find itself.
 TEXT_BANS = (
@@ -198,16 +198,21 @@ def check_text(path, text):
     check_bans(path, text, TEXT_BANS)
 
 
+# Rows of a table are declared by the header of the table.
+ROW_OF = {"meter_cycle": "meter", "meter_rolling": "meter", "meter_rate": "meter"}
+
+
 def check_twins(files):
     names = {path.as_posix() for path in files}
     headers = {path.stem for path in files if path.match("include/quota/*/*.h")}
     for path in files:
         if path.match("src/*/*.c"):
-            if f"include/quota/{path.parts[-2]}/{path.stem}.h" not in names:
-                report(path, 1, f"there is no include/quota/{path.parts[-2]}/{path.stem}.h")
+            header = ROW_OF.get(path.stem, path.stem)
+            if f"include/quota/{path.parts[-2]}/{header}.h" not in names:
+                report(path, 1, f"there is no include/quota/{path.parts[-2]}/{header}.h")
             if f"tests/unit/test_{path.stem}.c" not in names and path.stem not in NO_TEST:
                 report(path, 1, f"there is no tests/unit/test_{path.stem}.c")
-        elif path.match("tests/unit/test_*.c") and path.stem[5:] not in headers:
+        elif path.match("tests/unit/test_*.c") and ROW_OF.get(path.stem[5:], path.stem[5:]) not in headers:
             report(path, 1, f"a test of nothing: there is no include/quota/*/{path.stem[5:]}.h")
 
 

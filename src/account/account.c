@@ -411,36 +411,6 @@ static void bill_slot(struct account *account, struct slot_bill *bill, int32_t s
     if (slot >= 0) bill->before = slot_bytes(&account->slots[slot]);
 }
 
-struct account *account_apply(struct account *account, const struct account_change *change)
-{
-    struct cursor cursor = cursor_init(change->changes);
-    struct slot_bill bill = {.slot = -1};
-    struct change one;
-    if (!account) account = account_new();
-    account->applied_at_us = max_i64(account->applied_at_us, change->applied_at_us);
-    while (!cursor_done(&cursor) && !cursor.bad) {
-        change_decode(&cursor, change->encoding, &one);
-        if (cursor.bad) break;
-        bool counts = change_is_of_slot(&one) && one.slot < account->slots_count;
-        bill_slot(account, &bill, counts ? (int32_t)one.slot : -1);
-        account = apply_one(account, &one);
-    }
-    (void)expect(!cursor.bad);
-    bill_slot(account, &bill, -1);
-    sweep(account);
-    return account;
-}
-
-void account_apply_local(struct account *account, struct bytes changes)
-{
-    struct cursor cursor = cursor_init(changes);
-    struct change one;
-    while (!cursor_done(&cursor) && !cursor.bad) {
-        change_decode(&cursor, ACCOUNT_ENCODING_NEWEST, &one);
-        if (expect(!cursor.bad && one.kind == CHANGE_DENIED)) apply_to_slot(account, &one);
-    }
-}
-
 /* ---- what comes from outside ----------------------------------------------------------------------------- */
 
 static bool plan_bytes_accepted(struct bytes bytes, bool may_miss)
@@ -491,6 +461,19 @@ static bool hold_accepted(struct promise *promise, const struct change *change)
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
+/* Is the reservation there, and not resolved by a change before this one? `id` stands in the changes. */
+static bool hold_is_there(const struct promise *promise, struct bytes id)
+{
+    struct cursor cursor = cursor_init(promise->changes);
+    struct change one = {0};
+    if (!account_hold(promise->account, id)) return false;
+    for (;;) {
+        change_decode(&cursor, promise->encoding, &one);
+        if (one.bytes.data == id.data) return true;
+        if (one.kind == CHANGE_HOLD_RESOLVED && bytes_equal(one.bytes, id)) return false;
+    }
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -513,15 +496,13 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_REWOUND: return change->until_us > 0;
     case CHANGE_DENIED: return false; /* of the primary's memory alone */
     case CHANGE_HOLD_EXTENDED:
-    case CHANGE_HOLD_RESOLVED: return account_hold(account, change->bytes) != NULL;
+    case CHANGE_HOLD_RESOLVED: return hold_is_there(promise, change->bytes);
     default: return true;
     }
 }
 
-bool account_accepts(const struct account *account, const struct account_change *change)
+static struct promise promise_begin(const struct account *account, const struct account_change *change)
 {
-    struct cursor cursor = cursor_init(change->changes);
-    struct change one;
     struct promise promise = {.account = account,
                               .applied_at_us = change->applied_at_us,
                               .changes = change->changes,
@@ -530,11 +511,55 @@ bool account_accepts(const struct account *account, const struct account_change 
     if (account) promise.slots = account->slots_count;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
     if (account && account->optional) promise.holds = account->optional->holds.count;
+    return promise;
+}
+
+bool account_accepts(const struct account *account, const struct account_change *change)
+{
+    struct cursor cursor = cursor_init(change->changes);
+    struct change one;
+    struct promise promise = promise_begin(account, change);
     while (!cursor_done(&cursor)) {
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad || !change_accepted(&promise, &one)) return false;
     }
     return promise.planned && change->applied_at_us > 0 && change->applied_at_us <= INSTANT_MAX_US;
+}
+
+/* ---- applying -------------------------------------------------------------------------------------------- */
+
+/* Each change is checked once more before it is applied, as every replica will check it: what this account could not
+ * have is left out, and counted as a bug. */
+struct account *account_apply(struct account *account, const struct account_change *change)
+{
+    struct cursor cursor = cursor_init(change->changes);
+    struct slot_bill bill = {.slot = -1};
+    struct promise promise = promise_begin(account, change);
+    struct change one;
+    if (!account) account = account_new();
+    account->applied_at_us = promise.applied_at_us;
+    while (!cursor_done(&cursor) && !cursor.bad) {
+        change_decode(&cursor, change->encoding, &one);
+        if (cursor.bad) break;
+        promise.account = account;
+        if (!expect(change_accepted(&promise, &one))) continue;
+        bill_slot(account, &bill, change_is_of_slot(&one) ? (int32_t)one.slot : -1);
+        account = apply_one(account, &one);
+    }
+    (void)expect(!cursor.bad);
+    bill_slot(account, &bill, -1);
+    sweep(account);
+    return account;
+}
+
+void account_apply_local(struct account *account, struct bytes changes)
+{
+    struct cursor cursor = cursor_init(changes);
+    struct change one;
+    while (!cursor_done(&cursor) && !cursor.bad) {
+        change_decode(&cursor, ACCOUNT_ENCODING_NEWEST, &one);
+        if (expect(!cursor.bad && one.kind == CHANGE_DENIED)) apply_to_slot(account, &one);
+    }
 }
 
 /* ---- questions and the end ------------------------------------------------------------------------------- */

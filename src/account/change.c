@@ -223,7 +223,7 @@ static void closed_decode(struct cursor *cursor, struct closed_cycle *closed)
     closed->denied = cursor_number(cursor);
     closed->peak = cursor_number(cursor);
     closed->count = cursor_number_between(cursor, 0, length_us);
-    closed->lines.count = 0;
+    closed->lines = (struct refund_lines){.count = 0};
     if (closed->count == 0) refund_lines_decode(cursor, &closed->lines);
     closed->count = max_i64(closed->count, 1);
     bool idle = closed->used == 0 && closed->refunded == 0 && closed->denied == 0 && closed->peak == 0;
@@ -410,10 +410,24 @@ void change_encode(const struct change *change, struct sink *sink)
     for (; *field != FIELD_END; field++) field_encode(change, (enum field) * field, sink);
 }
 
+/* The most frequent kind, field by field. */
+static void used_decode(struct cursor *cursor, struct change *change)
+{
+    change->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1);
+    change->period = (uint64_t)cursor_number(cursor);
+    change->amount = cursor_number(cursor);
+    change->peak = cursor_number(cursor);
+}
+
 void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change)
 {
     uint8_t highest = encoding == ACCOUNT_ENCODING_FIRST ? CHANGE_USED : CHANGE_KINDS_END - 1;
     uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest);
+    if (kind == CHANGE_USED && !cursor->bad) {
+        change->kind = CHANGE_USED;
+        used_decode(cursor, change);
+        return;
+    }
     change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
     change->how = SWITCH_HOW_FULL;         /* what the first encoding did not say */
     change->remaining = change->generation = 0;

@@ -293,19 +293,25 @@ static void write_rule(const struct quota_rule *rule, struct sink *sink)
     if (rule->prorate) write_word(sink, " PRORATE");
 }
 
+static void write_percent(int64_t bp, struct sink *sink)
+{
+    sink_percent(sink, bp);
+    sink_byte(sink, '%');
+}
+
 static void write_warnings(const struct entitlement *entitlement, struct sink *sink)
 {
     write_word(sink, "WARN");
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
         sink_byte(sink, ' ');
-        sink_percent(sink, entitlement->warnings_bp[i]);
+        write_percent(entitlement->warnings_bp[i], sink);
     }
 }
 
 static void write_burst(const struct entitlement *entitlement, struct sink *sink)
 {
     write_word(sink, "BURST ");
-    sink_percent(sink, entitlement->burst_bp);
+    write_percent(entitlement->burst_bp, sink);
 }
 
 static void write_number(struct sink *sink, const char *word, int64_t number)

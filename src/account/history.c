@@ -204,15 +204,15 @@ static int64_t run_cycles_before(const struct closed_cycle *run, const struct cl
 /* Cuts entry number `at` around one cycle of it; answers that cycle's number. */
 static uint32_t run_cut(struct unpacked *unpacked, uint32_t at, const struct closed_cycle *cycle, int64_t before)
 {
-    struct closed_cycle *place = &unpacked->entries[at], first = *place, override = *place, last = *place, pieces[3];
+    struct closed_cycle *place = &unpacked->entries[at], first = *place, own = *place, last = *place, pieces[3];
     uint32_t count = 0, own_at = at + (before > 0);
-    first.end_us = override.start_us = cycle->start_us;
-    last.start_us = override.end_us = cycle->end_us;
+    first.end_us = own.start_us = cycle->start_us;
+    last.start_us = own.end_us = cycle->end_us;
     first.count = before;
-    last.count = override.count - before - 1;
-    override.count = 1;
+    last.count = own.count - before - 1;
+    own.count = 1;
     if (first.count > 0) pieces[count++] = first;
-    pieces[count++] = override;
+    pieces[count++] = own;
     if (last.count > 0) pieces[count++] = last;
 
     memmove(place + count, place + 1, (unpacked->count - at - 1) * sizeof(*place));

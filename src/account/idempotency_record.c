@@ -38,16 +38,20 @@ void charged_add(struct charged *charged, uint64_t period)
     if (charged->count < ENTITLEMENT_RULES_MAX) charged->periods[charged->count++] = period;
 }
 
+#define ALL_CODE (ENTITLEMENT_RULES_MAX + 1) /* CHARGED_ALL as a count in bytes */
+
 void charged_encode(const struct charged *charged, struct sink *sink)
 {
-    sink_number(sink, charged->count);
-    for (uint32_t i = 0; i < charged->count; i++) sink_number(sink, (int64_t)charged->periods[i]);
+    uint32_t count = charged->count == CHARGED_ALL ? 0 : charged->count;
+    sink_number(sink, charged->count == CHARGED_ALL ? ALL_CODE : charged->count);
+    for (uint32_t i = 0; i < count; i++) sink_number(sink, (int64_t)charged->periods[i]);
 }
 
 void charged_decode(struct cursor *cursor, struct charged *charged)
 {
-    charged->count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_RULES_MAX);
-    for (uint32_t i = 0; i < charged->count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, ALL_CODE);
+    charged->count = count == ALL_CODE ? CHARGED_ALL : count;
+    for (uint32_t i = 0; count < ALL_CODE && i < count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
 }
 
 /* ---- verdicts and what they answered ---------------------------------------------------------------------- */
@@ -155,7 +159,7 @@ void record_hold_encode(const struct record_hold *hold, struct sink *sink)
     sink_number(sink, hold->made_us);
     sink_signed(sink, hold->remaining);
     sink_number(sink, hold->generation);
-    if (hold->charged.count != CHARGED_ALL) charged_encode(&hold->charged, sink);
+    charged_encode(&hold->charged, sink);
 }
 
 bool record_hold_decode(struct bytes body, struct record_hold *hold)

@@ -21,6 +21,13 @@ const struct plan_track *plan_history_track(const struct plan_history *history, 
     return NULL;
 }
 
+int64_t plan_track_since_us(const struct plan_track *track, uint32_t index)
+{
+    int64_t since_us = track->revisions[index]->at_us;
+    for (uint32_t i = index + 1; i < track->count; i++) since_us = min_i64(since_us, track->revisions[i]->at_us);
+    return since_us;
+}
+
 const struct plan_revision *plan_track_current(const struct plan_track *track, int64_t now_us)
 {
     for (uint32_t i = track ? track->count : 0; i-- > 0;) {
@@ -50,7 +57,7 @@ static const struct plan_revision *revision_at(const struct plan_track *track, i
 {
     if (at_us >= now_us) return plan_track_current(track, at_us);
     for (uint32_t i = track->count; i-- > 0;) {
-        if (track->revisions[i]->at_us <= at_us) return track->revisions[i];
+        if (plan_track_since_us(track, i) <= at_us) return track->revisions[i];
     }
     return NULL;
 }
@@ -235,12 +242,25 @@ static bool add_revision(struct plan_history *history, struct plan_revision *rev
 
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
+/* Would its number be the highest of its resource, once the revision that it replaces is gone? */
+static bool revision_fits(const struct plan_history *history, const struct plan_revision *revision, int64_t replaces)
+{
+    const struct plan_track *track = plan_history_track(history, revision->entry.entitlement.resource);
+    if (!track) return history->tracks_count < PLAN_ENTRIES_MAX;
+    for (uint32_t i = track->count; i-- > 0;) {
+        int64_t number = track->revisions[i]->entry.revision;
+        if (number != replaces) return number < revision->entry.revision;
+    }
+    return true;
+}
+
 static bool apply_revision(struct plan_history *history, struct cursor *cursor)
 {
     int64_t replaces = cursor_number(cursor);
     struct plan_revision *revision = read_revision(cursor);
     if (!revision) return false;
-    bool fits = cursor_done(cursor) && (replaces == 0 || drop_revision(history, replaces));
+    bool fits = cursor_done(cursor) && revision_fits(history, revision, replaces) &&
+                (replaces == 0 || drop_revision(history, replaces));
     if (fits && add_revision(history, revision)) {
         history->retired = false;
         history->retired_at_us = 0;

@@ -23,19 +23,58 @@ static bool window_is_plain(const struct window *window)
            window->peak == window->used;
 }
 
-struct window slot_window(const struct slot *slot, uint32_t index)
+void slot_read_window(const struct slot *slot, uint32_t index, struct window *window)
 {
     const struct stored_window *stored = &slot->windows[index];
-    struct window window = stored->optional ? *stored->optional : (struct window){.peak = stored->used};
-    window.period = stored->period;
-    window.start_us = stored->start_us;
-    window.end_us = stored->end_us;
-    window.allowance.limit = stored->limit;
-    window.cover = NOT_COVERED;
-    window.used = stored->used;
-    window.warned_bp = stored->warned_bp;
-    window.denied = wide_clamp((wide)window.denied + stored->denied_here, 0, INT64_MAX);
+    if (stored->optional) {
+        *window = *stored->optional;
+    } else {
+        memset(window, 0, sizeof(*window));
+        window->peak = stored->used;
+    }
+    window->period = stored->period;
+    window->start_us = stored->start_us;
+    window->end_us = stored->end_us;
+    window->allowance.limit = stored->limit;
+    window->cover = NOT_COVERED;
+    window->used = stored->used;
+    window->warned_bp = stored->warned_bp;
+    if (stored->denied_here > 0) window->denied = add_clamped(window->denied, stored->denied_here);
+}
+
+struct window slot_window(const struct slot *slot, uint32_t index)
+{
+    struct window window;
+    slot_read_window(slot, index, &window);
     return window;
+}
+
+/* The same but for the count, used and peak, and for denials, which alone are no reason to write. */
+static bool equal_but_count(const struct window *left, const struct window *right)
+{
+    return left->start_us == right->start_us && left->end_us == right->end_us && left->debt == right->debt &&
+           left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
+           left->warned_bp == right->warned_bp && refund_lines_equal(&left->lines, &right->lines) &&
+           memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0;
+}
+
+bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct window *window)
+{
+    const struct stored_window *stored = &slot->windows[index];
+    if (!stored->optional && stored->denied_here == 0 && window_is_plain(window)) { /* as nearly all are */
+        return stored->start_us == window->start_us && stored->end_us == window->end_us &&
+               stored->limit == window->allowance.limit && stored->warned_bp == window->warned_bp;
+    }
+    struct window before = slot_window(slot, index);
+    bool denials = before.denied > 0 || window->denied > 0;
+    return equal_but_count(&before, window) && (!denials || slot_window_has_count(slot, index, window));
+}
+
+bool slot_window_has_count(const struct slot *slot, uint32_t index, const struct window *window)
+{
+    const struct stored_window *stored = &slot->windows[index];
+    int64_t peak = stored->optional ? stored->optional->peak : stored->used;
+    return stored->used == window->used && peak == window->peak;
 }
 
 static struct stored_window *find_window(const struct slot *slot, uint64_t period)
@@ -90,6 +129,10 @@ static void count_used(struct slot *slot, const struct change *change)
 {
     struct stored_window *stored = find_window(slot, change->period);
     if (!stored) return; /* accepted changes never come here */
+    if (!stored->optional && stored->denied_here == 0 && change->amount == change->peak) {
+        stored->used = change->amount;
+        return;
+    }
     struct window window = slot_window(slot, (uint32_t)(stored - slot->windows));
     window.used = change->amount;
     window.peak = change->peak;

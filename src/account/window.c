@@ -68,7 +68,9 @@ bool window_is_awake(const struct window *window)
 
 int64_t window_full_limit(const struct window *window)
 {
+    const struct allowance *allowance = &window->allowance;
     if (window->cover != NOT_COVERED) return window->cover;
+    if (allowance->limit >= 0 && allowance_is_plain(allowance)) return allowance->limit; /* as nearly all are */
     return allowance_total(&window->allowance, length_of(window));
 }
 
@@ -97,6 +99,7 @@ int64_t window_capacity(const struct window *window, const struct entitlement *e
         if (passed) return limit_after_debt(window, limit);
         if (entitlement->burst_bp == 0) return UNLIMITED;
     }
+    if (entitlement->burst_bp == 0) return limit_after_debt(window, limit);
     return wide_clamp((wide)limit + burst_units(entitlement, limit) - window->debt, 0, INT64_MAX);
 }
 

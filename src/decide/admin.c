@@ -180,7 +180,8 @@ static enum account_fault prefer_longer(const struct account_view *view, struct 
     return ACCOUNT_FAULT_NONE;
 }
 
-/* When the longest of the account's running cycles ends, of all LIMITs of its plan and its overrides; -1 = none does. */
+/* When the longest of the account's running cycles ends, of all LIMITs of its plan and its overrides; -1 = none does.
+ * */
 static enum account_fault longest_end(const struct account_view *view, int64_t *end_us)
 {
     enum account_fault fault = ACCOUNT_FAULT_NONE;
@@ -305,7 +306,9 @@ static void emit_override(const struct resource_view *view, const struct plan_en
 /* What an override that gives so little stands on. */
 static enum account_fault merged_fault(const struct resource_view *view, struct account_decision *decision)
 {
-    const char *fault = view->entitlement ? entitlement_fault(view->entitlement) : NULL;
+    const struct entitlement nothing = entitlement_none(view->resource);
+    const struct entitlement *merged = view->entitlement ? view->entitlement : &nothing;
+    const char *fault = view->override ? entitlement_fault(merged) : NULL;
     decision->fault_text = fault ? fault : "";
     return fault ? ACCOUNT_FAULT_ENTITLEMENT : ACCOUNT_FAULT_NONE;
 }

@@ -215,11 +215,12 @@ static void fold_verdict(struct verdict_fold *fold, bool denies, const struct ve
     if (decides) fold->verdict = *verdict;
 }
 
-/* How many units a rule is judged by: those that were wanted; UPTO wants one amount at least. */
+/* How many units a rule is judged by: those that were wanted; UPTO wants one amount at least. What is granted has found
+ * its place already, and not every rule need have one for all of it. */
 static int64_t units_judged(const struct admission *admission, const struct demand *demand)
 {
     int64_t cost = demand->view->entitlement->cost;
-    if (demand->taken || admission->mode == MODE_FORCE) return 0;
+    if (demand->granted > 0 || admission->mode == MODE_FORCE) return 0;
     return admission->mode == MODE_UPTO ? cost : demand->amount * cost;
 }
 

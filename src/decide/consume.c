@@ -135,14 +135,26 @@ static void answer(struct consumption *consumption)
     }
 }
 
-/* A denial that is to be remembered is written down beside what time has done; the record names slots. */
-static enum account_fault remember_denial(struct consumption *consumption)
+/* A denied resource gets a slot, for the record to name. Where the account has moved to another plan it is written down
+ * as it is now, like all the others. */
+static enum account_fault emit_denied(struct account_view *account, struct resource_view *view, struct sink *changes)
+{
+    if (account->changes_count == 0) return emit_slot(account, view, changes);
+    resource_view_begin(account, view->resource, view);
+    enum account_fault fault = resource_view_settle(account, view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(view, changes);
+    return fault;
+}
+
+/* A denial that is to be remembered is written down beside what time has done to the account. */
+static enum account_fault remember_denial(struct consumption *consumption, struct resource_names own)
 {
     struct account_view *view = consumption->view;
     struct sink *changes = &consumption->decision->changes;
-    enum account_fault fault = emit_account(view, NO_RESOURCES, changes);
+    enum account_fault fault = emit_account(view, own, changes);
     for (uint32_t i = 0; i < consumption->request->count && fault == ACCOUNT_FAULT_NONE; i++) {
-        if (consumption->views[i].index < 0) fault = emit_slot(view, &consumption->views[i], changes);
+        fault = emit_denied(view, &consumption->views[i], changes);
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     return remember(view, consumption->request, consumption->demands, consumption->decision);
@@ -167,8 +179,8 @@ static enum account_fault decide(struct consumption *consumption)
     struct account_decision *decision = consumption->decision;
     struct bytes names[BATCH_ITEMS_MAX];
     for (uint32_t i = 0; i < request->count; i++) names[i] = request->items[i].resource;
-    enum account_fault fault =
-        emit_account(consumption->view, (struct resource_names){names, request->count}, &decision->changes);
+    const struct resource_names own = {names, request->count};
+    enum account_fault fault = emit_account(consumption->view, own, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = settle(consumption);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     struct admission *admission = &consumption->admission;
@@ -182,7 +194,7 @@ static enum account_fault decide(struct consumption *consumption)
         decision->changes.size = 0; /* what time has done is not written down by a denial */
         consumption->view->slots_count = consumption->view->account ? consumption->view->account->slots_count : 0;
         answer(consumption);
-        return remembers && request->sticky ? remember_denial(consumption) : ACCOUNT_FAULT_NONE;
+        return remembers && request->sticky ? remember_denial(consumption, own) : ACCOUNT_FAULT_NONE;
     }
     fault = admission_take(admission, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption);

@@ -12,11 +12,7 @@ void resource_report_begin(struct resource_report *report, struct account_view *
 
 void resource_report_rule(const struct resource_report *report, uint32_t index, struct rule_report *rule)
 {
-    const struct quota_rule *wanted = &report->demand.view->entitlement->rules[index];
-    struct position position = {.meter = meter_of(wanted->kind),
-                                .demand = (struct demand *)&report->demand,
-                                .rule = index,
-                                .number = (int32_t)index};
+    struct position position = position_of_rule((struct demand *)&report->demand, index);
     *rule = (struct rule_report){.start_us = NEVER_US, .end_us = NEVER_US};
     position.meter->report(&position, rule);
 }

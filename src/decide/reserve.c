@@ -219,14 +219,15 @@ static void emit_resolved(const struct resolution *resolution)
     change_encode(&change, &resolution->decision->changes);
 }
 
-/* An expired reservation that FORCE has posted: its record says so from now on, once. */
+/* An expired reservation that FORCE has posted: its record says so from now on, once. Nothing was held any more, so
+ * nothing is released, also when the same command is answered again. */
 static void emit_resolved_late(const struct resolution *resolution)
 {
     struct record_key key;
     struct sink body = {0};
     struct record_hold record = {.outcome = HOLD_COMMITTED,
                                  .slot = resolution->hold.slot,
-                                 .amount = resolution->hold.amount,
+                                 .amount = min_i64(resolution->hold.amount, resolution->amount),
                                  .posted = resolution->amount,
                                  .cost = resolution->hold.units / resolution->hold.amount,
                                  .made_us = resolution->account->now_us,

@@ -8,6 +8,14 @@ const struct meter *meter_of(enum quota_kind kind)
     return meters[kind];
 }
 
+struct position position_of_rule(struct demand *demand, uint32_t index)
+{
+    const struct quota_rule *rule = &demand->view->entitlement->rules[index];
+    struct window *window = rule->kind == QUOTA_LIMIT ? resource_view_window(demand->view, rule) : NULL;
+    return (struct position){
+        .meter = meter_of(rule->kind), .demand = demand, .rule = index, .number = (int32_t)index, .window = window};
+}
+
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;
@@ -24,8 +32,7 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
         enum quota_kind kind = entitlement->rules[i].kind;
         if (kind == QUOTA_RATE && has_rates) continue;
         has_rates = has_rates || kind == QUOTA_RATE;
-        demand->positions[demand->positions_count++] =
-            (struct position){.meter = meter_of(kind), .demand = demand, .rule = i, .number = (int32_t)i};
+        demand->positions[demand->positions_count++] = position_of_rule(demand, i);
     }
     if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
 }

@@ -1,13 +1,13 @@
 /* The meter of a LIMIT: units in one cycle after another.
  *
- *     0 ├── used ──┬── held ──┬── available ──┤ capacity        waits: a reservation ends, or a cycle in which it fits */
+ *     0 ├── used ──┬── held ──┬── available ──┤ capacity      waits: a reservation ends, or a cycle in which it fits */
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/meter/meter.h"
 
 static struct window *window_of(const struct position *position)
 {
-    return resource_view_window(position->demand->view, position_rule(position));
+    return position->window;
 }
 
 static int64_t now_of(const struct position *position)
@@ -45,41 +45,26 @@ static enum account_fault check(const struct position *position, int64_t units)
 
 /* ---- waits ----------------------------------------------------------------------------------------------- */
 
-/* Is the hold one of the window's, and does it end before the cycle does? */
-static bool hold_ends_within(const struct position *position, const struct window *window, const struct hold *hold)
-{
-    if (hold->expires_us <= now_of(position) || (int32_t)hold->slot != position->demand->view->index) return false;
-    return hold->made_us >= window->start_us && hold->expires_us < window->end_us;
-}
-
-/* The first instant within the cycle, `from_us` from now or later, at which so many held units have been freed that
- * `busy` ones, which count them, fit under the capacity of then (a grace may have passed); NEVER_US = none. */
-static int64_t holds_wait_us(const struct position *position, const struct window *window, wide busy, int64_t from_us)
+/* The first wait of at least `after_us` within the cycle at which so many held units have been freed that `busy` ones,
+ * which count them, fit under the capacity of then (a grace may have passed); NEVER_US = none. */
+static int64_t holds_wait_us(const struct position *position, const struct window *window, wide busy, int64_t after_us)
 {
     const struct demand *demand = position->demand;
     const struct holds *holds = account_holds(demand->account->account);
-    for (uint32_t i = 0; demand->held > 0 && i < holds->count; i++) {
-        const struct hold *hold = &holds->by_expiry[i]->hold;
-        if (!hold_ends_within(position, window, hold)) continue;
-        busy -= hold->units;
-        int64_t wait_us = hold->expires_us - now_of(position);
-        int64_t capacity = window_capacity(window, demand->view->entitlement, hold->expires_us);
-        if (wait_us >= from_us && (capacity == UNLIMITED || busy <= capacity)) return wait_us;
+    int64_t now_us = now_of(position), from_us = now_us + after_us;
+    for (uint32_t i = 0; i <= holds->count; i++) {
+        const struct hold *hold = i < holds->count && demand->held > 0 ? &holds->by_expiry[i]->hold : NULL;
+        int64_t next_us = hold ? min_i64(hold->expires_us, window->end_us) : window->end_us;
+        if (next_us > from_us) { /* all that ends by then is freed */
+            int64_t capacity = window_capacity(window, demand->view->entitlement, from_us);
+            if (capacity == UNLIMITED || busy <= capacity) return from_us - now_us;
+            from_us = next_us;
+        }
+        if (!hold || from_us >= window->end_us) break;
+        if (hold->expires_us <= now_us || (int32_t)hold->slot != demand->view->index) continue;
+        if (hold->made_us >= window->start_us) busy -= hold->units;
     }
     return NEVER_US;
-}
-
-/* Units of reservations that have ended by then, of those that the window counts now. */
-static wide freed_by(const struct position *position, const struct window *window, int64_t then_us)
-{
-    const struct holds *holds = account_holds(position->demand->account->account);
-    wide freed = 0;
-    for (uint32_t i = 0; position->demand->held > 0 && i < holds->count; i++) {
-        const struct hold *hold = &holds->by_expiry[i]->hold;
-        if (hold->expires_us > then_us) break; /* they stand in this order */
-        if (hold_ends_within(position, window, hold)) freed += hold->units;
-    }
-    return freed;
 }
 
 /* When the cycle begins that comes so many after this one. */
@@ -116,12 +101,10 @@ static int64_t wait_after(const struct position *position, int64_t units, int64_
     const struct window *window = window_of(position);
     int64_t then_us = now_of(position) + after_us;
     if (then_us >= window->end_us) return after_us;
-    int64_t capacity = window_capacity(window, position->demand->view->entitlement, then_us);
     wide busy = (wide)window->used + held_of(position, window) + units;
-    if (capacity == UNLIMITED || busy - freed_by(position, window, then_us) <= capacity) return after_us;
     int64_t wait_us = holds_wait_us(position, window, busy, after_us);
-    if (wait_us != NEVER_US) return wait_us;
-    return window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_of(position);
+    if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
+    return window->end_us - now_of(position);
 }
 
 static int64_t reset_us(const struct position *position, const struct window *window, int64_t held)

@@ -42,7 +42,8 @@ static void judge(const struct position *position, int64_t units, struct verdict
     const struct rates_answer *rates = &position->demand->rates;
     (void)units;
     *verdict = rates->decision.verdict;
-    verdict->rule = verdict->rule < 0 ? position->number : rates->places[verdict->rule];
+    int32_t place = verdict->rule < 0 ? (int32_t)position->rule : rates->places[verdict->rule];
+    verdict->rule = position->number + place - (int32_t)position->rule; /* as the first rate is numbered */
 }
 
 static void take(struct position *position, int64_t units)

@@ -1,6 +1,7 @@
 /* The meter of a LIMIT … ROLLING: units in any window of a length, counted by a sliding log.
  *
- * A rolling window knows no cycles: what is held counts as long as it is held, and what is posted counts from then on. */
+ * A rolling window knows no cycles: what is held counts as long as it is held, and what is posted counts from then on.
+ * */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
 #include "quota/rate/sliding_log.h"

@@ -65,8 +65,8 @@ static void change_with_time(struct account_view *view, const struct account_opt
     view->status.suspended_until_us = 0;
 }
 
-/* Does the account carry the newest revision of everything? Remembered in the plan, which many accounts share, until the
- * configuration changes. */
+/* Does the account carry the newest revision of everything? Remembered in the plan, which many accounts share, until
+ * the configuration changes. */
 static bool plan_is_current(const struct account_view *view)
 {
     const struct plan *plan = view->account->plan;

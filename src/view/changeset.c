@@ -33,28 +33,18 @@ static void emit_removed(const struct resource_view *view, struct sink *changes)
     }
 }
 
-/* The same but for the count, used and peak, and for denials, which alone are no reason to write. */
-static bool equal_but_count(const struct window *left, const struct window *right)
-{
-    return left->start_us == right->start_us && left->end_us == right->end_us && left->debt == right->debt &&
-           left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
-           left->warned_bp == right->warned_bp && refund_lines_equal(&left->lines, &right->lines) &&
-           memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0;
-}
-
 /* Most requests only count: no more is written then than the count. False where that is not enough. */
 static bool emit_count(const struct resource_view *view, uint32_t place, const struct window *window,
                        struct sink *changes)
 {
-    struct window stored = slot_window(view->stored, place);
-    if (!equal_but_count(&stored, window)) return false;
-    if (stored.used == window->used && stored.peak == window->peak) return true;
-    if (stored.denied > 0 || window->denied > 0) return false;
-    struct change change = {.kind = CHANGE_USED,
-                            .slot = (uint32_t)view->index,
-                            .period = window->period,
-                            .amount = window->used,
-                            .peak = window->peak};
+    if (!slot_window_counts_on(view->stored, place, window)) return false;
+    if (slot_window_has_count(view->stored, place, window)) return true;
+    struct change change;
+    change.kind = CHANGE_USED; /* the rest means nothing, and is large */
+    change.slot = (uint32_t)view->index;
+    change.period = window->period;
+    change.amount = window->used;
+    change.peak = window->peak;
     change_encode(&change, changes);
     return true;
 }

@@ -61,7 +61,7 @@ void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         if (view->windows[i].start_us < at_us) {
-            if (!view->unused[i]) close_window(cursor, &view->windows[i], at_us);
+            if (!view->fresh[i] && !view->unused[i]) close_window(cursor, &view->windows[i], at_us);
             continue;
         }
         resource_view_move_window(view, kept++, i);
@@ -130,7 +130,8 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
-        if (view->unused[i] && at_us >= window->end_us) continue; /* it is begun again where it is needed */
+        bool leaves_no_trace = view->fresh[i] || view->unused[i];
+        if (leaves_no_trace && at_us >= window->end_us) continue; /* it is begun again where it is needed */
         if (roll_past_anchor(cursor, window, at_us)) resource_view_move_window(view, kept++, i);
     }
     view->windows_count = kept;
@@ -167,6 +168,22 @@ struct window *cycles_add_window(struct resource_view *view)
     return &view->windows[view->windows_count++];
 }
 
+/* Does the history know a cycle of this period, stored or just closed? */
+static bool has_closed(const struct cycle_cursor *cursor, uint64_t period)
+{
+    const struct resource_view *view = cursor->view;
+    if (view->stored && slot_history(view->stored, period)) return true;
+    if (!cursor->closed) return false;
+    struct cursor changes = cursor_init((struct bytes){cursor->closed->data, cursor->closed->size});
+    struct change change;
+    while (!cursor_done(&changes) && !changes.bad) {
+        change_decode(&changes, ACCOUNT_ENCODING_NEWEST, &change);
+        bool closed = !changes.bad && change.kind == CHANGE_CLOSED && (int32_t)change.slot == view->index;
+        if (closed && change.period == period) return true;
+    }
+    return false;
+}
+
 void cycles_keep_changed(const struct cycle_cursor *cursor)
 {
     struct resource_view *view = cursor->view;
@@ -176,7 +193,9 @@ void cycles_keep_changed(const struct cycle_cursor *cursor)
         struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
         struct allowance begun = allowance_begin(ABSENT, 0, false);
         if (granted) begun = window_begin(granted, &cycle, cursor->anchor_us).allowance;
-        if (memcmp(&begun, &window->allowance, sizeof(begun)) != 0) view->fresh[i] = false;
+        if (!view->fresh[i] || memcmp(&begun, &window->allowance, sizeof(begun)) == 0) continue;
+        view->fresh[i] = false;
+        view->unused[i] = !has_closed(cursor, window->period);
     }
 }
 

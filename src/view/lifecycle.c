@@ -6,8 +6,8 @@
 /* In the order in which they take effect at one instant. */
 enum event_kind {
     EVENT_OVERRIDE_ENDS,
+    EVENT_DEFERRED, /* a revision with APPLY END is due: older than one that comes now */
     EVENT_REVISION,
-    EVENT_DEFERRED, /* a revision with APPLY END is due */
     EVENT_PLAN_CHANGE,
     EVENT_NONE,
 };
@@ -22,7 +22,6 @@ struct timeline {
     struct cycle_cursor cursor;
     const struct plan_track *track;       /* revisions of the plan that the account has then; NULL = none to follow */
     uint32_t next_revision, next_change;  /* in the track, in the account's plan changes */
-    int64_t revised_us;                   /* instants of revisions never step back */
     const struct plan_revision *deferred; /* NULL = none */
     int64_t deferred_us;
 };
@@ -56,6 +55,8 @@ void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
         entitlement_merge(granted, &view->override->entitlement, view->override->options, &view->merged);
         view->entitlement = &view->merged;
     }
+    bool is_empty = view->entitlement && view->entitlement->rules_count == 0; /* an override that stands on nothing */
+    if (is_empty) view->entitlement = NULL;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
         const struct quota_rule *rule = override_limit(view, window->period);
@@ -105,7 +106,8 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     for (uint32_t i = 0; i < view->windows_count; i++) {
         uint64_t period = view->windows[i].period;
         const struct quota_rule *rule = entitlement_limit(after, period), *was = entitlement_limit(before, period);
-        if (rule || was) window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
+        if (rule || was || change == WINDOW_FULL)
+            window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
@@ -170,27 +172,27 @@ static enum account_fault deferred_until(struct timeline *timeline, int64_t set_
     return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault revise(struct timeline *timeline, int64_t at_us)
-{
-    const struct plan_revision *revision = timeline->track->revisions[timeline->next_revision++];
-    timeline->revised_us = at_us;
-    if (revision->apply == APPLY_END) {
-        int64_t until_us;
-        enum account_fault fault = deferred_until(timeline, at_us, &until_us);
-        timeline->deferred = revision;
-        timeline->deferred_us = until_us;
-        return fault;
-    }
-    timeline->deferred = NULL; /* a later revision that comes first takes its place */
-    enum window_change change = revision->apply == APPLY_PRORATE ? WINDOW_PRORATE : WINDOW_FULL;
-    return change_entry(timeline, &revision->entry, change, at_us);
-}
-
 static enum account_fault take_deferred(struct timeline *timeline, int64_t at_us)
 {
     const struct plan_revision *revision = timeline->deferred;
     timeline->deferred = NULL;
     return change_entry(timeline, &revision->entry, WINDOW_FULL, at_us);
+}
+
+static enum account_fault revise(struct timeline *timeline, int64_t at_us)
+{
+    const struct plan_revision *revision = timeline->track->revisions[timeline->next_revision++];
+    if (revision->apply == APPLY_END) {
+        int64_t until_us;
+        enum account_fault fault = deferred_until(timeline, at_us, &until_us);
+        timeline->deferred = revision;
+        timeline->deferred_us = until_us;
+        bool at_once = fault == ACCOUNT_FAULT_NONE && until_us <= at_us; /* no cycle runs that ends */
+        return at_once ? take_deferred(timeline, at_us) : fault;
+    }
+    timeline->deferred = NULL; /* a later revision that comes first takes its place */
+    enum window_change change = revision->apply == APPLY_PRORATE ? WINDOW_PRORATE : WINDOW_FULL;
+    return change_entry(timeline, &revision->entry, change, at_us);
 }
 
 /* ---- the account moves ----------------------------------------------------------------------------------- */
@@ -222,11 +224,12 @@ static enum account_fault begin_after_restart(struct timeline *timeline, const s
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
     bool repays = view->entitlement && view->entitlement->repay;
     for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
         for (uint32_t k = 0; repays && k < debts->count; k++) {
-            if (debts->periods[k] == view->windows[i].period) view->windows[i].debt = debts->debts[k];
+            if (debts->periods[k] == window->period) window->debt = debts->debts[k];
         }
-        if (view->windows[i].start_us >= at_us) continue;
-        refund_lines_seal(&view->windows[i].lines, view->generation);
+        if (window->start_us < at_us) refund_lines_seal(&window->lines, view->generation);
+        if (window->debt > 0 || window->start_us < at_us) view->fresh[i] = view->unused[i] = false;
     }
     return fault;
 }
@@ -274,7 +277,7 @@ static struct event next_event(const struct timeline *timeline)
     if (until_us > 0) consider(&event, EVENT_OVERRIDE_ENDS, until_us, now_us);
     if (timeline->track && timeline->next_revision < timeline->track->count) {
         const struct plan_revision *revision = timeline->track->revisions[timeline->next_revision];
-        int64_t at_us = max_i64(revision->at_us, timeline->revised_us);
+        int64_t at_us = plan_track_since_us(timeline->track, timeline->next_revision);
         if (plan_revision_in_force(revision, now_us)) {
             consider(&event, EVENT_REVISION, min_i64(at_us, now_us), now_us);
         }

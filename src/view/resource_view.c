@@ -26,7 +26,7 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     view->generation = optional ? optional->generation : 0;
     view->windows_count = view->stored ? view->stored->windows_count : 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        view->windows[i] = slot_window(view->stored, i);
+        slot_read_window(view->stored, i, &view->windows[i]);
         view->fresh[i] = false;
         view->unused[i] = was_never_used(view->stored, &view->windows[i]);
     }

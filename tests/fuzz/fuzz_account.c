@@ -5,19 +5,23 @@
  *
  * What must hold: no crash, no overflow (UBSan), no leak; deciding changes nothing; what is decided is accepted by a
  * decoded copy of the value, over the wire, and leads both to the same bytes; nothing is granted that no rule had room
- * for, unless it was forced; nothing is used less than not at all. */
+ * for, unless it was forced; nothing is used less than not at all. Plans change meanwhile. */
 #include "input.h"
 #include "quota/account/account_codec.h"
 #include "quota/base/checked.h"
 #include "quota/decide/admin.h"
-#include "quota/decide/charge.h"
+#include "quota/decide/admission.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/refund.h"
 #include "quota/decide/reserve.h"
 
-/* ---- a catalogue of three plans --------------------------------------------------------------------------- */
+/* ---- a configuration of three plans ------------------------------------------------------------------------ */
 
-static const struct plan *plans[3];
+#define PLANS 3
+
+static const char *const plan_names[PLANS] = {"pro", "team", "free"};
+static struct plan_history *plans[PLANS];
+static uint64_t generation;
 
 static struct quota_rule limit_rule(int64_t limit, enum period_unit unit, int64_t count, bool prorate)
 {
@@ -54,28 +58,46 @@ static struct entitlement entitlement_number(int which)
     return entitlement;
 }
 
+static struct bytes plan_name(int64_t which)
+{
+    return (struct bytes){plan_names[which], strlen(plan_names[which])};
+}
+
+/* A revision more of one of the plans; at most one is still to come. */
+static void revise(int64_t which, int entitlement, bool granted, int64_t at_us, bool immediate, enum plan_apply apply)
+{
+    struct sink change = {0};
+    struct plan_history **history = &plans[which];
+    struct plan_entry entry = {.revision = *history ? (*history)->newest + 1 : 1, .granted = granted};
+    entry.entitlement = entitlement_number(entitlement);
+    plan_history_write_revision(0, at_us, immediate, apply, &entry, &change);
+    *history = plan_history_apply(*history, plan_name(which), (struct bytes){change.data, change.size});
+    require(*history != NULL);
+    generation++;
+    sink_free(&change);
+}
+
 static void make_plans(void)
 {
-    static const char *const names[] = {"pro", "team", "free"};
-    for (int i = 0; i < 3 && !plans[i]; i++) {
-        struct sink first = {0}, whole = {0};
-        struct bytes name = {names[i], strlen(names[i])};
-        struct entitlement one = entitlement_number(i), two = entitlement_number(i + 1);
-        plan_write_with(NULL, name, 1, &one, &first);
-        const struct plan *half = plan_take((struct bytes){first.data, first.size});
-        plan_write_with(half, name, 1 + i, &two, &whole);
-        plans[i] = plan_take((struct bytes){whole.data, whole.size});
-        require(plans[i] != NULL);
-        plan_release(half);
-        sink_free(&first);
-        sink_free(&whole);
+    for (int i = 0; i < PLANS; i++) {
+        revise(i, i, true, 0, true, APPLY_FULL);
+        revise(i, i + 1, true, 0, true, APPLY_FULL);
+        revise(i, (i + 2) & 3, i != 2, 40 * MICROS_PER_DAY, false, (enum plan_apply)i);
     }
 }
 
-static const struct plan *find_plan(struct bytes name)
+static void forget_plans(void)
 {
-    for (int i = 0; i < 3; i++) {
-        if (bytes_equal(plans[i]->name, name)) return plans[i];
+    for (int i = 0; i < PLANS; i++) {
+        plan_history_free(plans[i]);
+        plans[i] = NULL;
+    }
+}
+
+static const struct plan_history *find_plan(struct bytes name)
+{
+    for (int i = 0; i < PLANS; i++) {
+        if (bytes_equal(plan_name(i), name)) return plans[i];
     }
     return NULL;
 }
@@ -86,12 +108,12 @@ static const struct zone *find_zone(struct bytes name, void *context)
     return name.data[0] == 'E' ? NULL : zone_utc(); /* one that is not known here is possible too */
 }
 
-static const struct account_host host = {.find_zone = find_zone,
-                                         .find_plan = find_plan,
-                                         .default_plan = {"free", 4},
-                                         .auto_open = true,
-                                         .kept_us = MICROS_PER_DAY,
-                                         .records_max = 50};
+static struct account_host host = {.find_zone = find_zone,
+                                   .find_plan = find_plan,
+                                   .default_plan = {"free", 4},
+                                   .auto_open = true,
+                                   .kept_us = MICROS_PER_DAY,
+                                   .records_max = 50};
 
 /* ---- what must hold --------------------------------------------------------------------------------------- */
 
@@ -144,6 +166,20 @@ static void check_used(const struct account *account)
     require(account_bytes(account) > 0);
 }
 
+/* Denials stay in the memory of this server until a change writes them down. */
+static void count_denials(struct account *account, const struct account_decision *decision)
+{
+    for (uint32_t i = 0; i < decision->causes_count; i++) {
+        struct sink bytes = {0};
+        const struct refusal *cause = &decision->causes[i];
+        struct change change = {.kind = CHANGE_DENIED, .slot = (uint32_t)cause->slot, .period = cause->period};
+        if (cause->slot < 0 || cause->period == 0) continue;
+        change_encode(&change, &bytes);
+        account_apply_local(account, (struct bytes){bytes.data, bytes.size});
+        sink_free(&bytes);
+    }
+}
+
 static struct account *apply_both_ways(struct account *account, const struct account_decision *decision)
 {
     struct sink wire = {0};
@@ -168,17 +204,16 @@ static struct account *apply_both_ways(struct account *account, const struct acc
 /* Every LIMIT and ROLLING had room for what was granted. */
 static void check_room(const struct account *account, struct bytes resource, int64_t granted, int64_t now_us)
 {
-    struct standing standing;
-    struct footing footing;
-    struct rule_report report;
-    require(standing_begin(&standing, account, &host, now_us, true) == ACCOUNT_FAULT_NONE);
-    footing_begin(&standing, resource, &footing);
-    require(footing_settle(&standing, &footing, NULL) == ACCOUNT_FAULT_NONE && footing.entitlement);
-    for (uint32_t i = 0; i < footing.entitlement->rules_count; i++) {
-        if (footing.entitlement->rules[i].kind == QUOTA_RATE) continue;
-        charge_report(&standing, &footing, i, &report);
-        require(report.remaining == UNLIMITED || granted <= report.remaining / footing.entitlement->cost);
-    }
+    struct account_view view;
+    struct resource_view settled;
+    struct demand demand;
+    require(account_view_begin(&view, account, &host, now_us) == ACCOUNT_FAULT_NONE);
+    resource_view_begin(&view, resource, &settled);
+    require(resource_view_settle(&view, &settled, NULL) == ACCOUNT_FAULT_NONE && settled.entitlement);
+    demand_begin(&demand, &view, &settled, 1);
+    int64_t available = demand_available(&demand);
+    require(available == UNLIMITED || granted <= available / settled.entitlement->cost);
+    account_view_end(&view);
 }
 
 /* ---- commands --------------------------------------------------------------------------------------------- */
@@ -207,26 +242,26 @@ static void consume(const struct account *account, struct numbers *numbers, int6
     struct consume_item items[] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)},
                                    {BYTES("c"), 1}};
     int64_t how = number_upto(numbers, 255);
-    struct consume_ask ask = {.items = items,
-                              .count = 1,
-                              .mode = (enum request_mode)(how & 3),
-                              .sticky = how & 4,
-                              .batch = how & 8,
-                              .id = some_id(account, numbers),
-                              .now_us = now_us};
-    if (ask.batch) {
-        ask.mode = how & 1 ? MODE_PEEK : MODE_ALL;
-        ask.any = how & 16;
-        ask.count = how & 32 ? 2 : 1;
+    struct consume_request request = {.items = items,
+                                      .count = 1,
+                                      .mode = (enum request_mode)(how & 3),
+                                      .sticky = how & 4,
+                                      .batch = how & 8,
+                                      .id = some_id(account, numbers),
+                                      .now_us = now_us};
+    if (request.batch) {
+        request.mode = how & 1 ? MODE_PEEK : MODE_ALL;
+        request.any = how & 16;
+        request.count = how & 32 ? 2 : 1;
         if (bytes_equal(items[0].resource, BYTES("a"))) items[1].resource = BYTES("b");
     }
-    consume_decide(account, &host, &ask, decision);
-    for (uint32_t i = 0; i < decision->verdicts_count && decision->fault == ACCOUNT_FAULT_NONE; i++) {
-        const struct verdict *verdict = &decision->verdicts[i];
-        if (decision->replayed) continue;
+    consume_decide(account, &host, &request, decision);
+    if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed) return;
+    for (uint32_t i = 0; i < decision->result.consumed.count; i++) {
+        const struct verdict *verdict = &decision->result.consumed.verdicts[i];
         require(verdict->wait_us >= NEVER_US && verdict->reset_us >= NEVER_US && verdict->remaining >= UNLIMITED);
         require(verdict->granted >= 0 && verdict->granted <= items[i].amount);
-        if (verdict->granted == 0 || ask.mode == MODE_FORCE) continue;
+        if (verdict->granted == 0 || request.mode == MODE_FORCE) continue;
         check_room(account, items[i].resource, verdict->granted, now_us);
     }
 }
@@ -235,15 +270,15 @@ static void reserve(const struct account *account, struct numbers *numbers, int6
                     struct account_decision *decision)
 {
     struct bytes id = some_id(account, numbers);
-    struct reserve_ask ask = {.id = id.size > 0 ? id : BYTES("r"),
-                              .resource = some_resource(account, numbers),
-                              .amount = 1 + number_upto(numbers, INT64_MAX - 1),
-                              .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
-                              .mode = number_upto(numbers, 1) ? MODE_UPTO : MODE_ALL,
-                              .now_us = now_us};
-    reserve_decide(account, &host, &ask, decision);
+    struct reserve_request request = {.id = id.size > 0 ? id : BYTES("r"),
+                                      .resource = some_resource(account, numbers),
+                                      .amount = 1 + number_upto(numbers, INT64_MAX - 1),
+                                      .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
+                                      .mode = number_upto(numbers, 1) ? MODE_UPTO : MODE_ALL,
+                                      .now_us = now_us};
+    reserve_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed || decision->denied) return;
-    check_room(account, ask.resource, decision->verdicts[0].granted, now_us);
+    check_room(account, request.resource, decision->result.consumed.verdicts[0].granted, now_us);
 }
 
 static void resolve(const struct account *account, struct numbers *numbers, int64_t now_us,
@@ -251,50 +286,120 @@ static void resolve(const struct account *account, struct numbers *numbers, int6
 {
     struct bytes id = some_id(account, numbers);
     if (id.size == 0) id = BYTES("x");
-    switch (number_upto(numbers, 3)) {
-    case 0: release_decide(account, &host, id, now_us, decision); break;
-    case 1: extend_decide(account, &host, id, 1 + number_upto(numbers, DURATION_MAX_US - 1), now_us, decision); break;
-    default: commit_decide(account, &host, id, number_upto(numbers, INT64_MAX - 1) - 1, now_us, decision);
+    if (number_upto(numbers, 3) == 0) {
+        extend_decide(account, &host, id, 1 + number_upto(numbers, DURATION_MAX_US - 1), now_us, decision);
+        return;
     }
+    struct commit_request request = {.id = id, .now_us = now_us, .force = number_upto(numbers, 1)};
+    request.amount = number_upto(numbers, INT64_MAX - 1) - 1;
+    commit_decide(account, &host, &request, decision);
+    if (decision->fault != ACCOUNT_FAULT_NONE) return;
+    require(decision->result.resolved.posted >= 0 && decision->result.resolved.released >= 0);
+    require(decision->result.resolved.remaining >= UNLIMITED);
 }
 
 static void refund(const struct account *account, struct numbers *numbers, int64_t now_us,
                    struct account_decision *decision)
 {
-    struct refund_ask ask = {.resource = some_resource(account, numbers),
-                             .amount = 1 + number_upto(numbers, INT64_MAX - 1),
-                             .of = some_id(account, numbers),
-                             .id = some_id(account, numbers),
-                             .now_us = now_us};
-    refund_decide(account, &host, &ask, decision);
+    struct refund_request request = {.resource = some_resource(account, numbers),
+                                     .amount = 1 + number_upto(numbers, INT64_MAX - 1),
+                                     .of = some_id(account, numbers),
+                                     .id = some_id(account, numbers),
+                                     .now_us = now_us};
+    refund_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed) return;
-    require(decision->numbers[0] >= 0 && decision->numbers[1] >= 0);
-    require(decision->numbers[0] <= ask.amount && decision->numbers[1] <= ask.amount - decision->numbers[0]);
+    require(decision->result.refund.refunded >= 0 && decision->result.refund.lost >= 0);
+    require(decision->result.refund.refunded == request.amount - decision->result.refund.lost);
+}
+
+/* An instant, a time or a period from now on, or none. */
+static struct moment some_moment(struct numbers *numbers, int64_t now_us)
+{
+    int64_t later_us = number_upto(numbers, 90 * MICROS_PER_DAY);
+    struct moment moment = {.kind = MOMENT_NONE};
+    switch (number_upto(numbers, 5)) {
+    case 0:
+        return (struct moment){.kind = MOMENT_INSTANT, .at_us = min_i64(now_us, INSTANT_MAX_US - later_us) + later_us};
+    case 1: return (struct moment){.kind = MOMENT_DURATION, .after_us = 1 + later_us};
+    case 2: return (struct moment){.kind = MOMENT_PERIOD, .period = {.unit = PERIOD_MONTH, .count = 1 + later_us % 5}};
+    default: return moment;
+    }
+}
+
+static void override(const struct account *account, struct numbers *numbers, const struct admin_action *action,
+                     struct account_decision *decision)
+{
+    struct entitlement entitlement = entitlement_number((int)number_upto(numbers, 3));
+    struct override_request request = {.resource = some_resource(account, numbers)};
+    request.options = (uint8_t)number_upto(numbers, OPTIONS_ALL);
+    request.only = number_upto(numbers, 1);
+    request.until = some_moment(numbers, action->now_us);
+    if (number_upto(numbers, 7) == 7) request.until.kind = MOMENT_CYCLE;
+    entitlement.resource = request.resource;
+    if (number_upto(numbers, 7) == 6) entitlement.rules_count = 0;
+    bool gives = number_upto(numbers, 3) > 0 && (entitlement.rules_count > 0 || request.options > 0);
+    if (gives && !override_fault(&entitlement)) request.entitlement = &entitlement;
+    override_decide(account, &host, &request, action, decision);
+}
+
+static void move(const struct account *account, struct numbers *numbers, const struct admin_action *action,
+                 struct account_decision *decision)
+{
+    struct switch_request request = {.plan = plan_name(number_upto(numbers, PLANS - 1)),
+                                     .mode = (enum switch_mode)number_upto(numbers, 2),
+                                     .at_us = NOT_REQUESTED,
+                                     .restart = number_upto(numbers, 3) == 3};
+    int64_t later_us = number_upto(numbers, 90 * MICROS_PER_DAY);
+    if (number_upto(numbers, 3) == 3) request.at_us = min_i64(action->now_us, INSTANT_MAX_US - later_us) + later_us;
+    switch_decide(account, &host, &request, action, decision);
+}
+
+static void open(const struct account *account, struct numbers *numbers, const struct admin_action *action,
+                 struct account_decision *decision)
+{
+    struct open_request request = {.plan = plan_name(number_upto(numbers, PLANS - 1)),
+                                   .anchor_us = NOT_REQUESTED,
+                                   .expires = some_moment(numbers, action->now_us),
+                                   .then = BYTES(""),
+                                   .zone = BYTES("")};
+    if (number_upto(numbers, 1)) request.zone = BYTES("UTC");
+    if (number_upto(numbers, 3) == 3) request.then = plan_name(number_upto(numbers, PLANS - 1));
+    if (number_upto(numbers, 3) == 3) request.anchor_us = number_upto(numbers, 2 * MICROS_PER_DAY) - MICROS_PER_DAY;
+    open_decide(account, &host, &request, action, decision);
 }
 
 static void operate(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
-    struct operation operation = {.now_us = now_us, .actor = BYTES("ops")};
-    struct bytes resource = some_resource(account, numbers), plan = plans[number_upto(numbers, 2)]->name;
-    struct entitlement entitlement = entitlement_number((int)number_upto(numbers, 3));
-    int64_t until_us = min_i64(now_us, INSTANT_MAX_US - MICROS_PER_WEEK) + MICROS_PER_WEEK;
-    struct open_ask open = {plan, NOT_ASKED, NOT_ASKED, BYTES("")};
-    entitlement.resource = resource;
+    struct admin_action action = {.now_us = now_us, .actor = BYTES("ops"), .reason = BYTES("")};
+    struct period month = {.unit = PERIOD_MONTH, .count = 1};
+    struct correct_request correct = {.resource = some_resource(account, numbers),
+                                      .used = number_upto(numbers, INT64_MAX),
+                                      .period = number_upto(numbers, 1) ? period_code(&month) : 0};
     switch (number_upto(numbers, 7)) {
-    case 0:
-        if (number_upto(numbers, 1)) open.expires_us = now_us;
-        if (number_upto(numbers, 1)) open.zone = BYTES("UTC");
-        open_decide(account, &host, &open, &operation, decision);
+    case 0: open(account, numbers, &action, decision); break;
+    case 1: move(account, numbers, &action, decision); break;
+    case 2:
+        state_decide(account, &host, (enum account_state)number_upto(numbers, 2), number_upto(numbers, DURATION_MAX_US),
+                     &action, decision);
         break;
-    case 1: switch_decide(account, &host, plan, (enum switch_mode)number_upto(numbers, 2), &operation, decision); break;
-    case 2: state_decide(account, &host, (enum account_state)number_upto(numbers, 2), &operation, decision); break;
-    case 3: override_decide(account, &host, resource, &entitlement, until_us, &operation, decision); break;
-    case 4: override_decide(account, &host, resource, NULL, 0, &operation, decision); break;
-    case 5: set_decide(account, &host, resource, number_upto(numbers, INT64_MAX), &operation, decision); break;
-    case 6: reset_decide(account, &host, resource, &operation, decision); break;
-    default: reset_decide(account, &host, BYTES(""), &operation, decision);
+    case 3:
+    case 4: override(account, numbers, &action, decision); break;
+    case 5: set_decide(account, &host, &correct, &action, decision); break;
+    case 6: correct.resource = BYTES(""); /* fallthrough */
+    default: reset_decide(account, &host, &correct, &action, decision);
     }
+}
+
+/* A plan is revised, at an instant that is now, has passed, or comes. */
+static void change_plan(struct numbers *numbers, int64_t now_us)
+{
+    int64_t which = number_upto(numbers, PLANS - 1), later_us = number_upto(numbers, 60 * MICROS_PER_DAY);
+    bool immediate = number_upto(numbers, 3) > 0;
+    int entitlement = (int)number_upto(numbers, 3);
+    bool granted = number_upto(numbers, 3) > 0;
+    int64_t at_us = immediate ? now_us : min_i64(now_us, INSTANT_MAX_US - later_us) + later_us;
+    revise(which, entitlement, granted, at_us, immediate, (enum plan_apply)number_upto(numbers, APPLY_MODES_COUNT - 1));
 }
 
 /* Mostly a little later, sometimes earlier, sometimes anywhere. */
@@ -312,6 +417,8 @@ static struct account *use(struct account *account, struct numbers *numbers)
     struct account_decision decision;
     int64_t now_us = some_instant(account, numbers);
     struct account *before = copy_of(account);
+    if (number_upto(numbers, 7) == 7) change_plan(numbers, now_us);
+    host.plans_generation = number_upto(numbers, 1) ? generation : 0;
     switch (number_upto(numbers, 9)) {
     case 0:
     case 1: reserve(account, numbers, now_us, &decision); break;
@@ -324,6 +431,7 @@ static struct account *use(struct account *account, struct numbers *numbers)
     require_same(account, before);
     account_free(before);
     account = apply_both_ways(account, &decision);
+    if (account && decision.denied) count_denials(account, &decision);
     account_decision_end(&decision);
     return account;
 }
@@ -334,9 +442,11 @@ static struct account *from_value(struct bytes bytes)
 {
     struct account *account = account_decode(bytes);
     if (!account) return NULL;
-    struct sink again = bytes_of(account);
-    require(bytes_equal(bytes, (struct bytes){again.data, again.size}));
+    struct sink again = bytes_of(account); /* what an earlier encoding says is written in the newest */
+    bool newest = (bytes.data[0] & 15) == ACCOUNT_ENCODING_NEWEST;
+    require(!newest || bytes_equal(bytes, (struct bytes){again.data, again.size}));
     sink_free(&again);
+    account_free(copy_of(account));
     return account;
 }
 
@@ -359,5 +469,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct account *account = data[0] & 1 ? from_effects(bytes) : from_value(bytes);
     for (int i = 0; i < 12; i++) account = use(account, &numbers);
     account_free(account);
+    forget_plans();
+    require(plans_shared_count() == 0);
     return 0;
 }

@@ -21,8 +21,8 @@ CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota
               +rl.throttle +cl.throttle"""
 OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
               +quota.reset +quota.refund +quota.plan|set +quota.plan|del +quota.plan|cancel +rl.refund +rl.block
-              +rl.table +rl.policy|set +rl.policy|del +rl.policy|override +rl.policy|permit +rl.policy|refuse
-              +rl.policy|lift"""
+              +rl.table +rl.policy|set +rl.policy|del +rl.policy|override
+              +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
 AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
              +quota.plan|check +rl.info +rl.leases +rl.policy|get +rl.policy|list"""
 NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
@@ -43,8 +43,8 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
 }
 KEYLESS = {
     "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN CANCEL p 2", "QUOTA.PLAN DEL q",
-                 "RL.POLICY SET n 1 1s", "RL.POLICY DEL n", "RL.POLICY OVERRIDE n s 1 1s", "RL.POLICY PERMIT n s",
-                 "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
+                 "RL.POLICY SET n 1 1s", "RL.POLICY DEL n", "RL.POLICY OVERRIDE n s 1 1s",
+                 "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
     "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0 ZONE UTC AT 0", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
                 "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST"],
 }

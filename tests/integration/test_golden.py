@@ -1,8 +1,8 @@
 """Golden files (tests/golden, made by make.py): what was once written is read for ever, and nothing else is.
 
-    name.dump ── RESTORE ──▶ value ── asked ──▶ what name.json says (later versions may answer more fields)
-        │                      └── DUMP ──────▶ the same bytes (but for RESTORE's footer: version, checksum), or
-        │                                       those of a newer encoding, which are read and written again as they are
+    name.dump ── RESTORE ──▶ value ── asked ──▶ what name.json says (newer fields may stand beside)
+        │                      └── DUMP ──────▶ the same bytes (but for RESTORE's footer), or those of
+        │                                       a newer encoding, which are read and written as ever from then on
         └─ one byte flipped, or an encoding of the future, checksum right ──▶ refused, or a value like any other
 """
 

@@ -70,7 +70,7 @@ def test_the_text_of_a_plan_is_the_plan(accounts, rules):
 
 def test_warnings_are_sorted_and_each_once(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 5 day WARN 99.5 80 80 0.01")
-    assert accounts.map("QUOTA.PLAN GET p")["resources"]["r"] == as_pairs(["LIMIT 5 day", "WARN 0.01 80 99.5"])
+    assert accounts.map("QUOTA.PLAN GET p")["resources"]["r"] == as_pairs(["LIMIT 5 day", "WARN 0.01% 80% 99.5%"])
 
 
 BAD = [

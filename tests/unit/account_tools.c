@@ -2,6 +2,7 @@
 #include "account_tools.h"
 #include "quota/base/memory.h"
 #include "quota/time/calendar.h"
+#include "quota/view/changeset.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -70,12 +71,13 @@ static int64_t next_duration(struct words *words)
     return duration_us;
 }
 
-/* `80` or `99.5`, in hundredths of a percent. */
+/* `80` or `99.5%`, in hundredths of a percent. */
 static bool take_percent(struct words *words, int64_t *bp)
 {
     struct bytes word = peek_word(words);
     int64_t scale = -1, number = 0;
     if (word.size == 0 || word.data[0] < '0' || word.data[0] > '9') return false;
+    if (word.data[word.size - 1] == '%') word.size--;
     for (size_t i = 0; i < word.size; i++) {
         if (word.data[i] == '.') {
             scale = 0;
@@ -215,14 +217,23 @@ static void change_plan(const char *name, struct sink *change)
     sink_free(change);
 }
 
-/* One resource more, another, or (without rules) none any more. */
-static void revise(const char *name, const struct plan_entry *wanted, int64_t at_us, enum plan_apply apply)
+/* When plans are changed, and from when on that holds. */
+struct plan_instant {
+    int64_t set_us, at_us;
+    enum plan_apply apply;
+};
+
+/* One resource more, another, or none any more; one that was to come is replaced. */
+static void revise(const char *name, const struct plan_entry *wanted, const struct plan_instant *when)
 {
     struct sink change = {0};
     const struct plan_history *plan = find_plan(text_bytes(name));
+    const struct plan_track *track = plan_history_track(plan, wanted->entitlement.resource);
+    const struct plan_revision *pending = plan_track_pending(track, when->set_us);
     struct plan_entry entry = *wanted;
     entry.revision = (plan ? plan->newest : 0) + 1;
-    plan_history_write_revision(0, at_us, true, apply, &entry, &change);
+    plan_history_write_revision(pending ? pending->entry.revision : 0, when->at_us, when->at_us <= when->set_us,
+                                when->apply, &entry, &change);
     change_plan(name, &change);
 }
 
@@ -234,22 +245,31 @@ static bool names_resource(const char *text, struct bytes resource)
     return false;
 }
 
-void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply)
+static void set_plan(const char *name, const char *text, const struct plan_instant *when)
 {
     const struct plan_history *plan = find_plan(text_bytes(name));
     for (uint32_t i = 0; plan && i < plan->tracks_count; i++) { /* what the text does not name goes */
         const struct plan_revision *newest = plan->tracks[i].revisions[plan->tracks[i].count - 1];
         struct plan_entry gone = {.entitlement = entitlement_none(newest->entry.entitlement.resource)};
-        if (newest->entry.granted && !names_resource(text, gone.entitlement.resource))
-            revise(name, &gone, at_us, apply);
+        if (newest->entry.granted && !names_resource(text, gone.entitlement.resource)) revise(name, &gone, when);
     }
     while (*text != '\0') {
         const char *end = strstr(text, " | ");
         if (!end) end = text + strlen(text);
         struct plan_entry entry = {.granted = true, .entitlement = read_entitlement((struct words){text, end})};
-        revise(name, &entry, at_us, apply);
+        revise(name, &entry, when);
         text = *end == '\0' ? end : end + 3;
     }
+}
+
+void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply)
+{
+    set_plan(name, text, &(struct plan_instant){at_us, at_us, apply});
+}
+
+void plan_set_effective(const char *name, const char *text, int64_t set_us, int64_t at_us, enum plan_apply apply)
+{
+    set_plan(name, text, &(struct plan_instant){set_us, at_us, apply});
 }
 
 void plan_set(const char *name, const char *text)
@@ -473,7 +493,12 @@ void pair_reserve(struct pair *pair, const char *id, const char *resource, int64
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
 {
     struct commit_request request = {.id = text_bytes(id), .amount = amount, .now_us = at_us};
-    PAIR_DECIDE(pair, commit_decide(pair->account, &host, &request, &pair->decision));
+    pair_resolve(pair, &request);
+}
+
+void pair_resolve(struct pair *pair, const struct commit_request *request)
+{
+    PAIR_DECIDE(pair, commit_decide(pair->account, &host, request, &pair->decision));
 }
 
 void pair_release(struct pair *pair, const char *id, int64_t at_us)
@@ -502,7 +527,12 @@ void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int
 {
     struct switch_request request = {.plan = text_bytes(plan), .mode = mode, .at_us = NOT_REQUESTED};
     struct admin_action action = by_operator(at_us);
-    PAIR_DECIDE(pair, switch_decide(pair->account, &host, &request, &action, &pair->decision));
+    pair_move(pair, &request, &action);
+}
+
+void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action)
+{
+    PAIR_DECIDE(pair, switch_decide(pair->account, &host, request, action, &pair->decision));
 }
 
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
@@ -511,12 +541,45 @@ void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
     PAIR_DECIDE(pair, state_decide(pair->account, &host, state, 0, &action, &pair->decision));
 }
 
+void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, state_decide(pair->account, &host, ACCOUNT_SUSPENDED, for_us, &action, &pair->decision));
+}
+
+/* Writes down what time has done to the account and to each of its resources. */
+static void settle_decide(const struct account *account, int64_t at_us, struct account_decision *decision)
+{
+    struct account_view view;
+    struct resource_view resource;
+    struct bytes names[ACCOUNT_SLOTS_MAX];
+    account_decision_begin(decision);
+    assert_int_equal(account_view_begin(&view, account, &host, at_us), ACCOUNT_FAULT_NONE);
+    decision->applied_at_us = view.now_us;
+    for (uint32_t i = 0; i < account->slots_count; i++) names[i] = interned_string_bytes(account->slots[i].resource);
+    struct resource_names own = {names, account->slots_count};
+    assert_int_equal(emit_account(&view, own, &decision->changes), ACCOUNT_FAULT_NONE);
+    for (uint32_t i = 0; i < account->slots_count; i++) {
+        resource_view_begin(&view, names[i], &resource);
+        assert_int_equal(resource_view_settle(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
+        assert_int_equal(emit_resource(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
+        emit_takeover(&resource, &decision->changes);
+    }
+    account_view_end(&view);
+}
+
+void pair_settle(struct pair *pair, int64_t at_us)
+{
+    PAIR_DECIDE(pair, settle_decide(pair->account, at_us, &pair->decision));
+}
+
 void pair_touch(struct pair *pair, int64_t at_us)
 {
     pair_state(pair, ACCOUNT_SUSPENDED, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
     pair_state(pair, ACCOUNT_ACTIVE, at_us);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
+    pair_settle(pair, at_us);
 }
 
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us)
@@ -530,9 +593,24 @@ void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_
     PAIR_DECIDE(pair, override_decide(pair->account, &host, &request, &action, &pair->decision));
 }
 
+void pair_override_some(struct pair *pair, const char *text, uint8_t options, int64_t until_us, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    struct entitlement entitlement = entitlement_from(text);
+    struct override_request request = {
+        .entitlement = &entitlement, .resource = entitlement.resource, .options = options};
+    if (until_us > 0) request.until = (struct moment){.kind = MOMENT_INSTANT, .at_us = until_us};
+    PAIR_DECIDE(pair, override_decide(pair->account, &host, &request, &action, &pair->decision));
+}
+
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us)
 {
-    struct correct_request request = {.resource = text_bytes(resource), .used = used};
+    pair_set_of(pair, resource, used, 0, at_us);
+}
+
+void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us)
+{
+    struct correct_request request = {.resource = text_bytes(resource), .used = used, .period = period};
     struct admin_action action = by_operator(at_us);
     PAIR_DECIDE(pair, set_decide(pair->account, &host, &request, &action, &pair->decision));
 }
@@ -546,17 +624,31 @@ void pair_reset(struct pair *pair, const char *resource, int64_t at_us)
 
 /* ---- as of an instant ------------------------------------------------------------------------------------ */
 
-/* The account and one resource of it, settled; to be ended. */
-struct look {
-    struct account_view account;
-    struct resource_view view;
-};
-
-static void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us)
+void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us)
 {
+    look->changes = (struct sink){0};
     assert_int_equal(account_view_begin(&look->account, account, &host, at_us), ACCOUNT_FAULT_NONE);
     resource_view_begin(&look->account, text_bytes(resource), &look->view);
-    assert_int_equal(resource_view_settle(&look->account, &look->view, NULL), ACCOUNT_FAULT_NONE);
+    assert_int_equal(resource_view_settle(&look->account, &look->view, &look->changes), ACCOUNT_FAULT_NONE);
+}
+
+void look_end(struct look *look)
+{
+    account_view_end(&look->account);
+    sink_free(&look->changes);
+}
+
+static void write_decide(struct look *look, struct account_decision *decision)
+{
+    account_decision_begin(decision);
+    decision->applied_at_us = look->account.now_us;
+    sink_raw(&decision->changes, look->changes.data, look->changes.size);
+    look_end(look);
+}
+
+void pair_write(struct pair *pair, struct look *look)
+{
+    PAIR_DECIDE(pair, write_decide(look, &pair->decision));
 }
 
 uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us)
@@ -564,7 +656,7 @@ uint32_t rules_count_of(const struct account *account, const char *resource, int
     struct look look;
     look_at(&look, account, resource, at_us);
     uint32_t count = look.view.entitlement ? look.view.entitlement->rules_count : 0;
-    account_view_end(&look.account);
+    look_end(&look);
     return count;
 }
 
@@ -577,7 +669,7 @@ struct rule_report report_of(const struct account *account, const char *resource
     assert_non_null(look.view.entitlement);
     resource_report_begin(&report, &look.account, &look.view);
     resource_report_rule(&report, index, &rule);
-    account_view_end(&look.account);
+    look_end(&look);
     return rule;
 }
 
@@ -601,6 +693,6 @@ struct window window_of(const struct pair *pair, const char *resource, int64_t a
     struct look look;
     look_at(&look, pair->account, resource, at_us);
     struct window window = *resource_view_window(&look.view, &look.view.entitlement->rules[0]);
-    account_view_end(&look.account);
+    look_end(&look);
     return window;
 }

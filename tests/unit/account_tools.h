@@ -44,6 +44,7 @@ struct entitlement entitlement_from(const char *text);
  * Without an instant it is in force since ever. */
 void plan_set(const char *name, const char *text);
 void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply);
+void plan_set_effective(const char *name, const char *text, int64_t set_us, int64_t at_us, enum plan_apply apply);
 void plan_drop(const char *name);
 void catalogue_end(void);
 
@@ -71,17 +72,24 @@ void pair_request_one(struct pair *pair, const char *resource, int64_t amount, e
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us);
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us);
+void pair_resolve(struct pair *pair, const struct commit_request *request);
 void pair_release(struct pair *pair, const char *id, int64_t at_us);
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us);
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id,
                  int64_t at_us);
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us);
+void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action);
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
+void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us);                      /* and resumes by itself */
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */
+/* The rules given and these options above the plan's. */
+void pair_override_some(struct pair *pair, const char *text, uint8_t options, int64_t until_us, int64_t at_us);
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
+void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us);
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
 
-/* Suspends and resumes: writes down what time has done, and changes nothing else. */
+/* Writes down what time has done, and changes nothing else; touching suspends and resumes besides. */
+void pair_settle(struct pair *pair, int64_t at_us);
 void pair_touch(struct pair *pair, int64_t at_us);
 
 #define assert_fault(pair_, fault_)                                                                                    \
@@ -91,7 +99,19 @@ void pair_touch(struct pair *pair, int64_t at_us);
         }                                                                                                              \
     } while (0)
 
-/* How many rules its terms have; 0 where it has none, or no plan. */
+/* An account and one resource of it as of an instant, settled: what has closed since stands among the changes. */
+struct look {
+    struct account_view account;
+    struct resource_view view;
+    struct sink changes;
+};
+void look_at(struct look *look, const struct account *account, const char *resource, int64_t at_us);
+void look_end(struct look *look);
+
+/* Applies what stands in the changes of the look, which ends. */
+void pair_write(struct pair *pair, struct look *look);
+
+/* How many rules its entitlement has; 0 where the plan grants nothing of it. */
 uint32_t rules_count_of(const struct account *account, const char *resource, int64_t at_us);
 
 /* One rule of a resource as it stands at `at_us`, as INFO would show it. */

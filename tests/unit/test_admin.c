@@ -1,4 +1,4 @@
-/* An account's life: opening, switching, suspending, terms of its own, corrections. */
+/* An account's life: opening, switching, suspending, overrides, corrections. */
 #include "account_tools.h"
 
 #define T at("2025-01-31T15:00:00")
@@ -37,7 +37,7 @@ static void opening_again_is_harmless(void **state)
     /* it renews */
     pair_open_with(&pair, "pro", NOT_REQUESTED, NULL, T + 2 * D, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    assert_int_equal(account_expires_us(pair.account), T + 2 * D);
+    assert_int_equal(account_status(pair.account).expires_us, T + 2 * D);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
     pair_end(&pair);
 }
@@ -83,7 +83,7 @@ static void at_its_end_an_account_falls_to_the_default_plan(void **state)
     assert_int_equal(pair_consume(&pair, "a", 1, end_us), 0);
     assert_int_equal(pair_consume(&pair, "a", 2, T + 2 * H), 2);
     assert_int_equal(state_of(&pair), ACCOUNT_LAPSED);
-    assert_int_equal(account_expires_us(pair.account), 0);
+    assert_int_equal(account_status(pair.account).expires_us, 0);
     pair_state(&pair, ACCOUNT_ACTIVE, T + 2 * H); /* there is nothing to resume */
     assert_int_equal(pair.decision.changes.size, 0);
     /* opened again it is on its plan, and what was used stays used */
@@ -151,7 +151,8 @@ static void unused_cycles_are_prorated_too(void **state)
         if (used) pair_consume(&pair, "a", 1, T);
         pair_switch(&pair, "team", SWITCH_PRORATE, T + H);
         assert_int_equal(limit_of(&pair, "a", T + H), 20);
-        assert_int_equal(limit_of(&pair, "c", T + H), 30); /* the old plan knew nothing of it */
+        assert_int_equal(limit_of(&pair, "c", T + H), 15); /* while the old plan held it counted as nothing */
+        assert_int_equal(limit_of(&pair, "c", T + 2 * H), 30);
         pair_switch(&pair, "pro", SWITCH_PRORATE, T + H + H / 2);
         assert_int_equal(limit_of(&pair, "a", T + H + H / 2), 15);
         assert_int_equal(limit_of(&pair, "a", T + 2 * H), 10);
@@ -226,7 +227,7 @@ static void newer_revisions_are_adopted_by_whoever_writes(void **state)
     pair_consume(&pair, "a", 4, T);
     plan_set("pro", "a LIMIT 20 1h | b LIMIT 5 1h");
     assert_int_equal(pair_consume(&pair, "a", 16, T + S), 16);
-    assert_int_equal(pair.account->plan->revision, 2);
+    assert_int_equal(plan_revision(pair.account->plan), 2);
     assert_int_equal(pair_consume(&pair, "b", 5, T + S), 5);
     plan_drop("pro"); /* what an account has it keeps */
     assert_int_equal(pair_consume(&pair, "a", 20, T + H), 20);
@@ -260,25 +261,25 @@ static void who_did_what_is_noted(void **state)
     struct pair pair = {0};
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
-    for (int i = 0; i < ACCOUNT_NOTES_MAX; i++) pair_touch(&pair, T + i);
+    for (int i = 0; i < ACCOUNT_AUDIT_MAX; i++) pair_touch(&pair, T + i);
     pair_set(&pair, "a", 7, T + S);
-    const struct account_rest *rest = pair.account->rest;
-    assert_int_equal(rest->notes_count, ACCOUNT_NOTES_MAX);
-    const struct stored_note *newest = rest->notes[ACCOUNT_NOTES_MAX - 1];
+    const struct account_optional *optional = pair.account->optional;
+    assert_int_equal(optional->audit_count, ACCOUNT_AUDIT_MAX);
+    const struct stored_audit_entry *newest = optional->audit[ACCOUNT_AUDIT_MAX - 1];
     struct cursor cursor = cursor_init((struct bytes){newest->bytes, newest->size});
-    struct note note;
-    note_decode(&cursor, &note);
-    assert_true(cursor_done(&cursor) && bytes_equal(note.actor, BYTES("ops")));
-    assert_int_equal(note.act, NOTE_SET);
-    assert_int_equal(note.slot, 1);
-    assert_int_equal(note.amount, 7);
-    assert_int_equal(note.at_us, T + S);
+    struct audit_entry entry;
+    audit_entry_decode(&cursor, &entry);
+    assert_true(cursor_done(&cursor) && bytes_equal(entry.actor, BYTES("ops")));
+    assert_int_equal(entry.act, AUDIT_SET);
+    assert_int_equal(entry.slot, 1);
+    assert_int_equal(entry.amount, 7);
+    assert_int_equal(entry.at_us, T + S);
     pair_end(&pair);
 }
 
-/* ---- terms of its own ------------------------------------------------------------------------------------ */
+/* ---- overrides ------------------------------------------------------------------------------------------- */
 
-static void entitlement_of_its_own_hold_until_they_end(void **state)
+static void an_override_holds_until_it_ends(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -296,11 +297,11 @@ static void entitlement_of_its_own_hold_until_they_end(void **state)
     assert_int_equal(limit_of(&pair, "a", T + 89 * MICROS_PER_MINUTE), 30);
     assert_int_equal(limit_of(&pair, "a", T + 90 * MICROS_PER_MINUTE), 11);
     assert_int_equal(pair_consume(&pair, "a", 11, T + 90 * MICROS_PER_MINUTE), 11);
-    assert_null(pair.account->slots[0].rest->own);
+    assert_null(pair.account->slots[0].optional->override);
     pair_end(&pair);
 }
 
-static void entitlement_of_its_own_are_lifted(void **state)
+static void an_override_is_lifted(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -327,20 +328,43 @@ static void used_is_set(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    plan_set("pro", "a LIMIT 10 1h LIMIT 20 2h LIMIT 15 ROLLING 1h WARN 50");
+    plan_set("pro", "a LIMIT 10 1h LIMIT 15 ROLLING 1h WARN 50");
     pair_open(&pair, "pro", T);
     pair_set(&pair, "b", 5, T);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
     pair_consume(&pair, "a", 9, T);
     pair_set(&pair, "a", 4, T + S);
-    for (uint32_t i = 0; i < 3; i++) assert_int_equal(report_of(pair.account, "a", i, T + S).used, 4);
+    for (uint32_t i = 0; i < 2; i++) assert_int_equal(report_of(pair.account, "a", i, T + S).used, 4);
     assert_int_equal(window_of(&pair, "a", T + S).warned_bp, 0);
-    assert_int_equal(report_of(pair.account, "a", 2, T + H + S - 1).used, 4); /* they are of that instant */
-    assert_int_equal(report_of(pair.account, "a", 2, T + H + S).used, 0);
+    assert_int_equal(report_of(pair.account, "a", 1, T + H + S - 1).used, 4); /* they are of that instant */
+    assert_int_equal(report_of(pair.account, "a", 1, T + H + S).used, 0);
     pair_set(&pair, "a", INT64_MAX, T + S);
     assert_int_equal(remaining_of(&pair, "a", T + S), 0);
     pair_set(&pair, "a", 0, T + S);
     assert_int_equal(pair_consume(&pair, "a", 10, T + S), 10);
+    pair_end(&pair);
+}
+
+/* Of several LIMITs the correction has to say which; those of the same word and count are one to it. */
+static void used_is_set_of_a_period(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct period hours = {.unit = PERIOD_FIXED, .count = 2 * H}, month = {.unit = PERIOD_MONTH, .count = 1};
+    plan_set("pro", "a LIMIT 10 1h LIMIT 20 2h LIMIT 15 ROLLING 1h | b LIMIT 9 month CALENDAR LIMIT 5 1h");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 9, T);
+    pair_set(&pair, "a", 4, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NEEDS_PERIOD);
+    pair_set_of(&pair, "a", 4, period_code(&month), T);
+    assert_fault(&pair, ACCOUNT_FAULT_PERIOD);
+    pair_set_of(&pair, "a", 4, period_code(&hours), T);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    static const int64_t wanted[] = {9, 4, 9};
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(report_of(pair.account, "a", i, T).used, wanted[i]);
+    pair_set_of(&pair, "b", 7, period_code(&month), T); /* whatever its alignment */
+    assert_int_equal(report_of(pair.account, "b", 0, T).used, 7);
+    assert_int_equal(report_of(pair.account, "b", 1, T).used, 0);
     pair_end(&pair);
 }
 
@@ -381,9 +405,10 @@ int main(void)
         cmocka_unit_test(newer_revisions_are_adopted_by_whoever_writes),
         cmocka_unit_test(suspended_and_resumed),
         cmocka_unit_test(who_did_what_is_noted),
-        cmocka_unit_test(entitlement_of_its_own_hold_until_they_end),
-        cmocka_unit_test(entitlement_of_its_own_are_lifted),
+        cmocka_unit_test(an_override_holds_until_it_ends),
+        cmocka_unit_test(an_override_is_lifted),
         cmocka_unit_test(used_is_set),
+        cmocka_unit_test(used_is_set_of_a_period),
         cmocka_unit_test(one_resource_or_all_begin_anew),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);

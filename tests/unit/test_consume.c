@@ -132,7 +132,7 @@ static void who_may_not_ask(void **state)
     assert_int_equal(pair_consume(&pair, "a", 1, T + D), 1);
     pair_request_one(&pair, "b", 1, MODE_ALL, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
-    assert_true(bytes_equal(pair.decision.about, BYTES("b")));
+    assert_true(bytes_equal(pair.decision.fault_subject, BYTES("b")));
     pair_state(&pair, ACCOUNT_SUSPENDED, T + D);
     pair_request_one(&pair, "a", 1, MODE_PEEK, NULL, T + D);
     assert_fault(&pair, ACCOUNT_FAULT_SUSPENDED);
@@ -183,6 +183,54 @@ static void an_account_opens_itself_where_it_may(void **state)
     assert_int_equal(remaining_of(&pair, "a", T + 5), 7);
     pair_end(&pair);
     catalogue_end();
+}
+
+/* A denial names the rule that decided, for this server to count in its window; a check and a replay name none. */
+static void denials_have_a_cause(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t amount;
+        enum request_mode mode;
+        int32_t rule; /* -1 = granted */
+    } rows[] = {{3, MODE_ALL, -1},   {5, MODE_ALL, 0}, {9, MODE_ALL, 0},
+                {2, MODE_FORCE, -1}, {4, MODE_ALL, 1}, {9, MODE_UPTO, 0}};
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 5 1h LIMIT 8 2h RATE FIXED 50 1s");
+    pair_open(&pair, "pro", T);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        pair_request_one(&pair, "a", rows[i].amount, rows[i].mode, NULL, T);
+        assert_int_equal(pair.decision.denied, rows[i].rule >= 0);
+        assert_int_equal(pair.decision.causes_count, rows[i].rule >= 0);
+        if (rows[i].rule < 0) continue;
+        const struct refusal *cause = &pair.decision.causes[0];
+        assert_true(bytes_equal(cause->resource, BYTES("a")));
+        assert_int_equal(cause->slot, 0);
+        if (cause->rule != rows[i].rule) fail_msg("row %zu: rule %d", i, cause->rule);
+        const struct quota_rule *rules = pair.account->plan->entries[0].entitlement.rules;
+        assert_int_equal(cause->period, quota_rule_code(&rules[cause->rule]));
+        assert_int_equal(cause->wait_us, pair.decision.result.consumed.verdicts[0].wait_us);
+    }
+    pair_request_one(&pair, "a", 51, MODE_ALL, NULL, T); /* never under any: the first of them */
+    assert_int_equal(pair.decision.causes[0].rule, 0);
+    pair_end(&pair);
+}
+
+/* The grace begins once in a cycle, with the first unit beyond the limit, whatever happens to the plan. */
+static void a_grace_is_not_opened_again(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_drop("pro");
+    plan_set("pro", "a LIMIT 10 1h GRACE 10s");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 12, T);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 10 * S), 0);
+    plan_set_at("pro", "a LIMIT 20 1h GRACE 10s", T + 11 * S, APPLY_FULL);
+    assert_int_equal(pair_consume(&pair, "a", 8, T + 12 * S), 8); /* up to the new limit … */
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 12 * S), 0); /* … and not beyond */
+    assert_int_equal(pair_consume(&pair, "a", 25, T + H), 25);    /* another cycle, another grace */
+    pair_end(&pair);
 }
 
 /* ---- ids ------------------------------------------------------------------------------------------------- */
@@ -236,19 +284,48 @@ static void denials_are_remembered_where_they_stick(void **state)
     pair_open(&pair, "pro", T);
     struct consume_item item = {BYTES("a"), 11};
     struct consume_request request = {.items = &item, .count = 1, .id = BYTES("x"), .now_us = T};
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
-    ask.sticky = true;
-    pair_request(&pair, &ask);
+    request.sticky = true;
+    pair_request(&pair, &request);
     assert_true(pair.decision.denied && pair.decision.changes.size > 0);
     pair_override(&pair, "a LIMIT 20 1h", 0, T);
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.replayed);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
     assert_int_equal(used_of(&pair, "a", T), 0);
     pair_refund(&pair, "a", 1, "x", NULL, T); /* nothing was taken */
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_end(&pair);
+}
+
+/* The account has moved to another plan since: what that has begun of the resource is written down once. */
+static void denials_stick_where_the_plan_has_changed(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "c"};
+    plan_set("pro", "a LIMIT 10 2h | b LIMIT 10 2h");
+    plan_set("team", "a LIMIT 20 2h | b LIMIT 20 2h RATE FIXED 5 1s | c LIMIT 20 2h");
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        struct pair pair = {0};
+        struct switch_request move = {.plan = BYTES("team"), .mode = SWITCH_PRORATE, .at_us = T + H};
+        struct admin_action action = {.now_us = T, .actor = BYTES("ops"), .reason = BYTES("")};
+        struct consume_item item = {text_bytes(names[i]), 99};
+        struct consume_request request = {
+            .items = &item, .count = 1, .sticky = true, .id = BYTES("x"), .now_us = T + H + S};
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 1, T);
+        pair_move(&pair, &move, &action);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        pair_request(&pair, &request);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        assert_true(pair.decision.denied && pair.decision.changes.size > 0);
+        assert_true(bytes_equal(pair.account->plan->name, BYTES("team")));
+        assert_int_equal(limit_of(&pair, names[i], T + H + S), i == 2 ? 10 : 15);
+        pair_request(&pair, &request);
+        assert_true(pair.decision.replayed);
+        pair_end(&pair);
+    }
 }
 
 static void records_have_a_bound(void **state)
@@ -282,23 +359,23 @@ static void all_or_nobody(void **state)
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 4}, {BYTES("b"), 5}, {BYTES("c"), 3}};
     struct consume_request request = {.items = items, .count = 3, .batch = true, .id = BYTES("x"), .now_us = T};
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_false(pair.decision.denied);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 4);
     assert_int_equal(pair.decision.result.consumed.verdicts[1].remaining, 0);
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.replayed);
     assert_int_equal(pair.decision.result.consumed.count, 3);
-    ask.id = BYTES("y");
-    ask.now_us = T + S;
-    pair_request(&pair, &ask); /* b has none left */
+    request.id = BYTES("y");
+    request.now_us = T + S;
+    pair_request(&pair, &request); /* b has none left */
     assert_true(pair.decision.denied && pair.decision.changes.size == 0);
     for (int i = 0; i < 3; i++) assert_int_equal(pair.decision.result.consumed.verdicts[i].granted, 0);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
     items[1].resource = BYTES("d");
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
-    assert_true(bytes_equal(pair.decision.about, BYTES("d")));
+    assert_true(bytes_equal(pair.decision.fault_subject, BYTES("d")));
     pair_end(&pair);
 }
 
@@ -309,25 +386,26 @@ static void the_first_that_admits(void **state)
     plan_set("pro", "a LIMIT 1 1h | b LIMIT 2 1h | c LIMIT 3 1h");
     pair_open(&pair, "pro", T);
     struct consume_item items[] = {{BYTES("a"), 2}, {BYTES("b"), 2}, {BYTES("c"), 2}};
-    struct consume_request request = {.items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
-    pair_request(&pair, &ask);
+    struct consume_request request = {
+        .items = items, .count = 3, .batch = true, .any = true, .id = BYTES("x"), .now_us = T};
+    pair_request(&pair, &request);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
     assert_int_equal(pair.decision.result.consumed.verdicts[1].granted, 2);
     assert_int_equal(pair.decision.result.consumed.verdicts[2].granted, 0);
-    ask.any = false;
-    pair_request(&pair, &ask);
+    request.any = false;
+    pair_request(&pair, &request);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    ask.any = true;
-    pair_request(&pair, &ask);
+    request.any = true;
+    pair_request(&pair, &request);
     assert_true(pair.decision.replayed);
     assert_int_equal(used_of(&pair, "c", T), 0);
-    ask.id = BYTES("");
-    pair_request(&pair, &ask);
+    request.id = BYTES("");
+    pair_request(&pair, &request);
     assert_int_equal(pair.decision.result.consumed.verdicts[2].granted, 2);
-    pair_request(&pair, &ask);
+    pair_request(&pair, &request);
     assert_true(pair.decision.denied);
     pair_refund(&pair, "b", 2, "x", NULL, T);
-    assert_int_equal(pair.decision.numbers[0], 2);
+    assert_int_equal(pair.decision.result.refund.refunded, 2);
     pair_refund(&pair, "c", 1, "x", NULL, T); /* of it nothing was taken */
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_end(&pair);
@@ -382,10 +460,11 @@ static void grants_are_what_the_sums_allow(void **state)
             pair_request_one(&pair, "a", amount, mode, NULL, now_us);
             const struct verdict *got = &pair.decision.result.consumed.verdicts[0];
             assert_int_equal(got->granted, wanted);
-            if (got->granted == 0 && got->wait_us != NEVER_US) { /* not a moment earlier, and then really */
+            if (got->granted == 0 &&
+                got->wait_us != NEVER_US) { /* told from the true time: not earlier, and then really */
                 int64_t units = 2 * (mode == MODE_UPTO ? 1 : amount);
-                assert_true(room(&ledger, instant_us + got->wait_us) >= units);
-                assert_true(room(&ledger, instant_us + got->wait_us - 1) < units);
+                assert_true(room(&ledger, now_us + got->wait_us) >= units);
+                assert_true(room(&ledger, now_us + got->wait_us - 1) < units);
             }
             if (mode == MODE_PEEK || wanted == 0) continue;
             high_us = instant_us;
@@ -393,6 +472,69 @@ static void grants_are_what_the_sums_allow(void **state)
             ledger.grants[ledger.count++].units = 2 * wanted;
             assert_int_equal(got->remaining, room(&ledger, instant_us));
         }
+        pair_end(&pair);
+    }
+}
+
+/* ---- waits are promises ---------------------------------------------------------------------------------- */
+
+static const char *const mixed_plans[] = {
+    "a LIMIT 10 1h LIMIT 15 2h",
+    "a LIMIT 10 1h LIMIT 12 ROLLING 50m",
+    "a LIMIT 10 1h BURST 50 REPAY RATE FIXED 6 10m",
+    "a LIMIT 10 1h BURST 50 REPAY LIMIT 30 3h",
+    "a LIMIT 10 1h GRACE 20m RATE FIXED 6 10m",
+    "a LIMIT 10 1h GRACE 20m BURST 100 LIMIT 14 ROLLING 90m",
+    "a LIMIT 8 1h LIMIT 20 ROLLING 3h RATE GCRA 12 30m BURST 4",
+    "a LIMIT 10 2h REPAY RATE TOKEN 10 1h BURST 12",
+    "a LIMIT 10 1h GRACE 20m REPAY BURST 100 RATE LOG 5 10m",
+    "a LIMIT 20 1h COST 3 RATE LEAKY 30 1h",
+};
+
+static bool admits(struct pair *pair, int64_t amount, int64_t at_us)
+{
+    pair_request_one(pair, "a", amount, MODE_PEEK, NULL, at_us);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+    return pair->decision.result.consumed.verdicts[0].granted > 0;
+}
+
+/* If nobody else comes the same request is admitted then, and at no time before (within a millisecond). */
+static void check_wait(struct pair *pair, int64_t amount, int64_t now_us)
+{
+    if (admits(pair, amount, now_us)) return;
+    int64_t wait_us = pair->decision.result.consumed.verdicts[0].wait_us;
+    int64_t latest_us = wait_us == NEVER_US ? 20 * H : wait_us - MS - 1;
+    if (wait_us != NEVER_US) assert_true(admits(pair, amount, now_us + wait_us));
+    for (int i = 0; i < 6 && latest_us > 0; i++) {
+        int64_t before_us = i == 0 ? latest_us : random_between(0, latest_us);
+        if (admits(pair, amount, now_us + before_us)) {
+            fail_msg("%lld units are admitted after %lld ms, not after %lld", (long long)amount,
+                     (long long)(before_us / MS), (long long)(wait_us / MS));
+        }
+    }
+}
+
+static void waits_are_promises(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 2000; run++) {
+        struct pair pair = {0};
+        int64_t now_us = T;
+        char id[3] = "r";
+        plan_drop("pro");
+        plan_set("pro", mixed_plans[run % COUNT_OF(mixed_plans)]);
+        pair_open(&pair, "pro", T);
+        for (uint32_t i = random_below(9); i > 0; i--) {
+            now_us += random_between(0, 25) * MICROS_PER_MINUTE;
+            id[1] = (char)('A' + i);
+            int64_t units = random_between(1, 6), ttl_us = random_between(1, 90) * MICROS_PER_MINUTE;
+            switch (random_below(4)) {
+            case 0: pair_reserve(&pair, id, "a", units, ttl_us, now_us); break;
+            case 1: pair_request_one(&pair, "a", units, MODE_FORCE, NULL, now_us); break;
+            default: pair_consume(&pair, "a", units, now_us);
+            }
+        }
+        for (int64_t amount = 1; amount < 16; amount++) check_wait(&pair, amount, now_us);
         pair_end(&pair);
     }
 }
@@ -409,12 +551,16 @@ int main(void)
         cmocka_unit_test(who_may_not_ask),
         cmocka_unit_test(nothing_wraps),
         cmocka_unit_test(an_account_opens_itself_where_it_may),
+        cmocka_unit_test(denials_have_a_cause),
+        cmocka_unit_test(a_grace_is_not_opened_again),
         cmocka_unit_test(asked_again_the_answer_is_the_same),
         cmocka_unit_test(denials_are_remembered_where_they_stick),
+        cmocka_unit_test(denials_stick_where_the_plan_has_changed),
         cmocka_unit_test(records_have_a_bound),
         cmocka_unit_test(all_or_nobody),
         cmocka_unit_test(the_first_that_admits),
         cmocka_unit_test(grants_are_what_the_sums_allow),
+        cmocka_unit_test(waits_are_promises),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

@@ -13,15 +13,16 @@ static const char *const texts[] = {
     "calls LIMIT 1000 month CALENDAR FROM 15",
     "calls LIMIT 1000 year CALENDAR FROM 04-06",
     "calls LIMIT 1000 month EOM",
-    "calls LIMIT 20000 month PRORATE LIMIT 1000 day CALENDAR LIMIT 500 ROLLING 6h RATE GCRA 10 1s COST 2 WARN 80 100",
+    "calls LIMIT 20000 month PRORATE LIMIT 1000 day CALENDAR LIMIT 500 ROLLING 6h RATE GCRA 10 1s COST 2 WARN 80% 100%",
     "calls LIMIT 5 ROLLING 1us LIMIT 5 ROLLING 2us LIMIT -1 ROLLING 3us LIMIT 0 ROLLING 4us",
     "calls RATE TOKEN 10 1s BURST 25 INITIAL 5 INTERVAL RATE FIXED 5 1m FIRST RATE QUEUE 1 1s RATE LOG 7 90s",
-    "calls BURST 50 LIMIT 10 1d RATE GCRA 5 1s", /* behind the RATE it would be the rate's */
-    "calls BURST 12.5 LIMIT 10 90s COST 3 WARN 0.01 50 99.5 99.99 10000 REPAY GRACE 3d REFUNDS MAX 5 WITHIN 1w HOLDS "
+    "calls BURST 50% LIMIT 10 1d RATE GCRA 5 1s", /* behind the RATE it would be the rate's */
+    "calls BURST 12.5% LIMIT 10 90s COST 3 WARN 0.01% 50% 99.5% 99.99% 10000% REPAY GRACE 3d REFUNDS MAX 5 WITHIN 1w "
+    "HOLDS "
     "MAX 0 OVERAGE",
     "calls LIMIT 10 12h REFUNDS MAX 0",
     "calls LIMIT 10 12h REFUNDS WITHIN 1us HOLDS MAX 9223372036854775807",
-    "calls BURST 10000 LIMIT 10 1m GRACE 1us",
+    "calls BURST 10000% LIMIT 10 1m GRACE 1us",
 };
 
 static struct sink encoded(const struct entitlement *entitlement)

@@ -53,12 +53,13 @@ static void consumptions_read_back(void **state)
     for (int run = 0; run < 300; run++) {
         struct record_item items[BATCH_ITEMS_MAX], again[BATCH_ITEMS_MAX];
         uint32_t count = 1 + random_below(run < 10 ? BATCH_ITEMS_MAX : 3), read;
-        uint8_t mode = (uint8_t)random_below(256), mode_read;
+        uint8_t mode = (uint8_t)random_below(128), mode_read;
         struct sink body = {0};
         for (uint32_t i = 0; i < count; i++) {
             items[i] = (struct record_item){.slot = random_below(ACCOUNT_SLOTS_MAX),
                                             .amount = random_between(1, INT64_MAX - 1),
                                             .cost = random_between(1, 1000),
+                                            .generation = run & 1 ? random_between(0, 3) : 0,
                                             .charged = {.count = random_below(3), .periods = {1, UINT64_C(1) << 60}},
                                             .verdict = some_verdict()};
         }
@@ -71,6 +72,7 @@ static void consumptions_read_back(void **state)
             assert_int_equal(again[i].slot, items[i].slot);
             assert_int_equal(again[i].amount, items[i].amount);
             assert_int_equal(again[i].cost, items[i].cost);
+            assert_int_equal(again[i].generation, items[i].generation);
             assert_int_equal(again[i].charged.count, items[i].charged.count);
             for (uint32_t k = 0; k < items[i].charged.count; k++) {
                 assert_true(charged_has(&again[i].charged, items[i].charged.periods[k]));
@@ -91,7 +93,7 @@ static void products_that_would_wrap_are_refused(void **state)
     (void)state;
     struct record_item item = {.amount = INT64_MAX, .cost = 2, .verdict = {.granted = INT64_MAX}},
                        again[BATCH_ITEMS_MAX];
-    struct record_hold hold = {HOLD_COMMITTED, 0, INT64_MAX, 1, 2, 5}, hold_again;
+    struct record_hold hold = {HOLD_COMMITTED, 0, INT64_MAX, 1, 2, 5, 0, 0}, hold_again;
     uint32_t count;
     uint8_t mode;
     struct sink body = {0}, hold_body = {0};
@@ -125,23 +127,41 @@ static void refunds_and_holds_read_back(void **state)
         struct record_hold hold;
         bool sane;
     } rows[] = {
-        {{HOLD_COMMITTED, 3, 9, 7, 2, 5}, true},
-        {{HOLD_RELEASED, 0, 9, 0, 1, 0}, true},
-        {{HOLD_EXPIRED, 65535, INT64_MAX, 0, 1, INSTANT_MAX_US}, true},
-        {{HOLD_COMMITTED, 3, 9, 10, 2, 5}, false},
-        {{HOLD_COMMITTED, 3, 9, 7, 0, 5}, false},
-        {{(enum hold_outcome)0, 3, 9, 7, 2, 5}, false},
-        {{(enum hold_outcome)4, 3, 9, 7, 2, 5}, false},
-        {{HOLD_COMMITTED, 3, 9, 7, 2, INSTANT_MAX_US + 1}, false},
+        {{HOLD_COMMITTED, 3, 9, 7, 2, 5, -1, 2}, true},
+        {{HOLD_RELEASED, 0, 9, 0, 1, 0, 7, 9}, true},
+        {{HOLD_EXPIRED, 65535, INT64_MAX, 0, 1, INSTANT_MAX_US, 0, 0}, true},
+        {{HOLD_COMMITTED, 3, 9, 10, 2, 5, -1, 2}, true}, /* FORCE posts more than was held */
+        {{HOLD_COMMITTED, 3, 9, INT64_MAX, 2, 5, 7, 9}, false},
+        {{HOLD_COMMITTED, 3, 9, 7, 0, 5, 0, 0}, false},
+        {{(enum hold_outcome)0, 3, 9, 7, 2, 5, -1, 2}, false},
+        {{(enum hold_outcome)4, 3, 9, 7, 2, 5, 7, 9}, false},
+        {{HOLD_COMMITTED, 3, 9, 7, 2, INSTANT_MAX_US + 1, 0, 0}, false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct record_hold again;
         struct sink hold = {0};
         record_hold_encode(&rows[i].hold, &hold);
         if (record_hold_decode(sink_content(&hold), &again) != rows[i].sane) fail_msg("row %zu", i);
-        if (rows[i].sane) assert_memory_equal(&again.amount, &rows[i].hold.amount, 4 * sizeof(int64_t));
+        if (rows[i].sane) assert_memory_equal(&again.amount, &rows[i].hold.amount, 6 * sizeof(int64_t));
         sink_free(&hold);
     }
+}
+
+/* What the first encoding wrote of a reservation ended with the instant at which it was made. */
+static void holds_of_the_first_encoding_are_read(void **state)
+{
+    (void)state;
+    static const char bytes[] = {HOLD_COMMITTED, 3, 9, 7, 2, 5};
+    struct record_hold hold;
+    assert_true(record_hold_decode((struct bytes){bytes, sizeof(bytes)}, &hold));
+    assert_int_equal(hold.outcome, HOLD_COMMITTED);
+    assert_int_equal(hold.slot, 3);
+    assert_int_equal(hold.amount, 9);
+    assert_int_equal(hold.posted, 7);
+    assert_int_equal(hold.cost, 2);
+    assert_int_equal(hold.made_us, 5);
+    assert_int_equal(hold.remaining, 0);
+    assert_int_equal(hold.generation, 0);
 }
 
 static void what_has_returned_is_of_one_size(void **state)
@@ -165,7 +185,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_different_things_differ),      cmocka_unit_test(consumptions_read_back),
         cmocka_unit_test(products_that_would_wrap_are_refused), cmocka_unit_test(refunds_and_holds_read_back),
-        cmocka_unit_test(what_has_returned_is_of_one_size),
+        cmocka_unit_test(holds_of_the_first_encoding_are_read), cmocka_unit_test(what_has_returned_is_of_one_size),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

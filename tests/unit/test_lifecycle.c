@@ -1,4 +1,4 @@
-/* Standing: an account that nobody touched reads, byte for byte, like one that was touched at every boundary. */
+/* Lifecycle: an account that nobody touched reads, byte for byte, like one that was touched at every boundary. */
 #include "account_tools.h"
 #include "quota/base/checked.h"
 
@@ -25,9 +25,12 @@ static void add_boundary(struct boundaries *boundaries, int64_t at_us)
 static void add_boundaries(struct boundaries *boundaries, const char *plan_name, const struct zone *zone,
                            int64_t anchor_us, int64_t until_us)
 {
-    const struct plan *plan = host.find_plan(text_bytes(plan_name));
-    for (uint32_t i = 0; plan && i < plan->entitlement_count; i++) {
-        const struct entitlement *entitlement = &plan->entitlement[i];
+    const struct plan_history *plan = host.find_plan(text_bytes(plan_name));
+    for (uint32_t i = 0; plan && i < plan->tracks_count; i++) {
+        const struct plan_track *track = &plan->tracks[i];
+        const struct plan_entry *entry = &track->revisions[track->count - 1]->entry;
+        const struct entitlement *entitlement = &entry->entitlement;
+        if (!entry->granted) continue;
         for (uint32_t k = 0; k < entitlement->rules_count; k++) {
             if (entitlement->rules[k].kind != QUOTA_LIMIT) continue;
             struct cycle cycle = {.end_us = anchor_us};
@@ -214,6 +217,87 @@ static void nor_does_it_where_the_plan_ends(void **state)
     catalogue_end();
 }
 
+/* ---- plans that change meanwhile ------------------------------------------------------------------------- */
+
+static const char *const versions[] = {
+    "a LIMIT 40 month | b LIMIT 20 week BURST 50",
+    "a LIMIT 30 month LIMIT 6 day | b LIMIT 25 week RATE GCRA 30 1h",
+    "a LIMIT 50 month LIMIT 9 day WARN 50 | b LIMIT 20 week REPAY BURST 100",
+    "a LIMIT -1 month LIMIT 12 day | b LIMIT 5 day",
+    "a LIMIT 40 month PRORATE | b LIMIT 20 week GRACE 30h",
+    "a LIMIT 6 day LIMIT 10 ROLLING 30h",
+    "b LIMIT 30 week LIMIT 60 month COST 2",
+};
+
+/* One of the plans is revised, for both accounts: at once, or from an instant to come on. */
+static void revise_a_plan(int64_t now_us)
+{
+    const char *name = random_below(3) ? "pro" : "team", *text = versions[random_below(COUNT_OF(versions))];
+    enum plan_apply apply = (enum plan_apply)random_below(APPLY_MODES_COUNT);
+    int64_t later_us = random_below(3) ? 0 : random_between(1, 9 * D);
+    plan_set_effective(name, text, now_us, now_us + later_us, apply);
+}
+
+static void do_plan_act(struct pair *pair, const struct act *act, int64_t at_us)
+{
+    struct switch_request move = {.plan = text_bytes(act->amount & 1 ? "pro" : "team"),
+                                  .mode = (enum switch_mode)(act->amount % 3),
+                                  .at_us = act->amount & 4 ? at_us + act->amount * 11 * H : NOT_REQUESTED,
+                                  .restart = act->amount == 9};
+    struct admin_action action = {.now_us = at_us, .actor = BYTES("ops"), .reason = BYTES("")};
+    switch (act->what) {
+    case 10: pair_move(pair, &move, &action); break;
+    case 11: pair_override(pair, "a LIMIT 7 day LIMIT 5 month WARN 50", at_us + act->amount * D, at_us); break;
+    case 12: pair_override(pair, act->resource, 0, at_us); break;
+    case 13: pair_override_some(pair, "a LIMIT 99 month", OPTION_COST, at_us + act->amount * D, at_us); break;
+    case 14: pair_override_some(pair, "b LIMIT 70 week COST 2", OPTION_COST, 0, at_us); break;
+    default: do_act(pair, act, at_us);
+    }
+}
+
+/* Both are asked the same; one is settled at any instant besides. The plans change at theirs, whoever looks when. */
+static void a_plan_changes_for_everybody_at_its_instant(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 150; run++) {
+        int64_t begin_us = at("2025-01-31T15:00:00"), now_us = begin_us;
+        struct pair lazy = {0}, eager = {0};
+        plan_drop("pro");
+        plan_drop("team");
+        plan_set("pro", versions[0]);
+        plan_set("team", versions[(run + 1) % COUNT_OF(versions)]);
+        pair_open_with(&lazy, "pro", begin_us, "Europe/Berlin", NOT_REQUESTED, begin_us);
+        pair_open_with(&eager, "pro", begin_us, "Europe/Berlin", NOT_REQUESTED, begin_us);
+        for (int i = 0; i < 2; i++) { /* of what was never used, slots may come in another order */
+            pair_consume(i == 0 ? &lazy : &eager, "a", 1, begin_us);
+            pair_consume(i == 0 ? &lazy : &eager, "b", 1, begin_us);
+        }
+        for (int step = 0; step < 25; step++) {
+            for (uint32_t touches = random_below(4); touches > 0; touches--) {
+                now_us += random_between(0, 2 * D);
+                pair_settle(&eager, now_us);
+            }
+            now_us += random_below(2) ? random_between(0, 2 * D) : 0;
+            struct act act = {(int)random_below(18), 1 + random_below(9), "x", random_below(2) ? "a" : "b"};
+            act.id[1] = (char)('A' + random_below(6));
+            if (act.what >= 15) revise_a_plan(now_us);
+            if (act.what < 15) do_plan_act(&lazy, &act, now_us);
+            if (act.what < 15) do_plan_act(&eager, &act, now_us);
+            bool same = act.what >= 15 || lazy.decision.fault == eager.decision.fault;
+            if (!same) fail_msg("run %d step %d: act %d", run, step, act.what);
+            assert_same_reports(lazy.account, eager.account, now_us);
+            assert_same_reports(lazy.account, eager.account, now_us + 5 * D);
+        }
+        now_us += 60 * D; /* what is remembered of reservations says when it was swept: it is forgotten by then */
+        pair_touch(&lazy, now_us);
+        pair_touch(&eager, now_us);
+        assert_same_account(lazy.account, eager.account);
+        pair_end(&lazy);
+        pair_end(&eager);
+    }
+    catalogue_end();
+}
+
 /* ---- single promises ------------------------------------------------------------------------------------- */
 
 static void cycles_begin_on_the_wall_clock_of_the_account(void **state)
@@ -231,6 +315,12 @@ static void cycles_begin_on_the_wall_clock_of_the_account(void **state)
     pair_end(&pair);
 }
 
+static const struct zone *no_zone(struct bytes name, void *context)
+{
+    (void)name, (void)context;
+    return NULL;
+}
+
 static void a_zone_that_is_gone_is_missed_only_when_a_cycle_ends(void **state)
 {
     (void)state;
@@ -238,9 +328,16 @@ static void a_zone_that_is_gone_is_missed_only_when_a_cycle_ends(void **state)
     plan_set("pro", "a LIMIT 10 day");
     int64_t begin_us = at("2025-03-29T12:00:00");
     pair_open_with(&pair, "pro", NOT_REQUESTED, "Europe/Nowhere", NOT_REQUESTED, begin_us);
-    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, begin_us);
+    assert_fault(&pair, ACCOUNT_FAULT_ZONE);
+    assert_null(pair.account);
+    pair_open_with(&pair, "pro", NOT_REQUESTED, "Europe/Berlin", NOT_REQUESTED, begin_us);
+    pair_consume(&pair, "a", 1, begin_us);
+    host.find_zone = no_zone; /* restored on a server that lacks it */
+    assert_int_equal(pair_consume(&pair, "a", 9, begin_us + D - H - 1), 9);
+    pair_request_one(&pair, "a", 1, MODE_ALL, NULL, begin_us + D);
     assert_fault(&pair, ACCOUNT_FAULT_ZONE);
     pair_end(&pair);
+    catalogue_end();
 }
 
 static void idle_cycles_are_one_entry(void **state)
@@ -253,7 +350,7 @@ static void idle_cycles_are_one_entry(void **state)
     pair_open(&pair, "pro", begin_us);
     pair_consume(&pair, "a", 3, begin_us);
     pair_consume(&pair, "a", 4, begin_us + 1000000 * MICROS_PER_MINUTE);
-    const struct history *history = pair.account->slots[0].rest->pasts[0].history;
+    const struct history *history = pair.account->slots[0].optional->histories[0].history;
     assert_int_equal(history_count(history), 2);
     assert_true(history_nth(history, 0, &closed));
     assert_int_equal(closed.count, 999999);
@@ -276,7 +373,7 @@ static void limits_of_idle_cycles_are_cut_by_what_is_repaid(void **state)
         pair_request_one(&pair, "a", 35, MODE_FORCE, NULL, begin_us);
         for (int i = 1; touched && i < 6; i++) pair_touch(&pair, begin_us + i * H);
         pair_touch(&pair, begin_us + 6 * H);
-        const struct history *history = pair.account->slots[0].rest->pasts[0].history;
+        const struct history *history = pair.account->slots[0].optional->histories[0].history;
         for (size_t i = 0; i < COUNT_OF(limits); i++) {
             assert_true(history_find(history, begin_us + ((int64_t)i + 1) * H, &closed));
             assert_int_equal(closed.limit, limits[i]);
@@ -298,8 +395,8 @@ static void a_clock_that_steps_back_reopens_nothing(void **state)
     assert_int_equal(used_of(&pair, "a", begin_us), 3);
     assert_int_equal(pair_consume(&pair, "a", 7, begin_us), 7);
     assert_int_equal(pair_consume(&pair, "a", 1, begin_us), 0);
-    assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, H);
-    assert_int_equal(pair.account->settled_us, begin_us + H);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, 2 * H); /* the true time's */
+    assert_int_equal(pair.account->applied_at_us, begin_us + H);
     pair_end(&pair);
 }
 
@@ -319,7 +416,7 @@ static void limits_that_went_are_closed_and_dropped(void **state)
     pair_switch(&pair, "team", SWITCH_FULL, begin_us + S);
     pair_consume(&pair, "a", 5, begin_us + 2 * H);
     assert_int_equal(pair.account->slots[0].windows_count, 1);
-    assert_int_equal(pair.account->slots[0].rest->pasts_count, 2);
+    assert_int_equal(pair.account->slots[0].optional->histories_count, 2);
     pair_end(&pair);
 }
 
@@ -328,6 +425,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobodys_touch_changes_anything),
         cmocka_unit_test(nor_does_it_where_the_plan_ends),
+        cmocka_unit_test(a_plan_changes_for_everybody_at_its_instant),
         cmocka_unit_test(cycles_begin_on_the_wall_clock_of_the_account),
         cmocka_unit_test(a_zone_that_is_gone_is_missed_only_when_a_cycle_ends),
         cmocka_unit_test(idle_cycles_are_one_entry),

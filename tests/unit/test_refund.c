@@ -7,9 +7,9 @@
 #define assert_numbers(pair_, refunded_, lost_, remaining_)                                                            \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.numbers[0], refunded_);                                                     \
-        assert_int_equal((pair_)->decision.numbers[1], lost_);                                                         \
-        assert_int_equal((pair_)->decision.numbers[2], remaining_);                                                    \
+        assert_int_equal((pair_)->decision.result.refund.refunded, refunded_);                                         \
+        assert_int_equal((pair_)->decision.result.refund.lost, lost_);                                                 \
+        assert_int_equal((pair_)->decision.result.refund.remaining, remaining_);                                       \
     } while (0)
 
 static void never_more_than_was_taken(void **state)
@@ -25,7 +25,7 @@ static void never_more_than_was_taken(void **state)
     assert_int_equal(used_of(&pair, "a", T + S), 22);
     pair_refund(&pair, "a", 7, "x", NULL, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
-    assert_int_equal(pair.decision.bound, 6);
+    assert_int_equal(pair.decision.fault_limit, 6);
     pair_refund(&pair, "a", 6, "x", NULL, T + S);
     assert_numbers(&pair, 6, 0, 40);
     pair_refund(&pair, "a", 1, "x", NULL, T + S);
@@ -51,12 +51,12 @@ static void without_a_name_at_most_what_is_used_now(void **state)
     plan_set("pro", "a LIMIT 10 1h LIMIT 30 3h LIMIT 9 ROLLING 2h");
     pair_open(&pair, "pro", T);
     pair_refund(&pair, "a", 5, NULL, NULL, T);
-    assert_numbers(&pair, 0, 0, 9);
+    assert_numbers(&pair, 0, 5, 9); /* nothing is used: all is lost */
     assert_int_equal(pair.decision.changes.size, 0);
     pair_consume(&pair, "a", 6, T);
     pair_consume(&pair, "a", 2, T + H);
     pair_refund(&pair, "a", 5, NULL, NULL, T + H); /* the first cycle has two, the second eight */
-    assert_numbers(&pair, 2, 0, 3);
+    assert_numbers(&pair, 2, 3, 3);
     assert_int_equal(report_of(pair.account, "a", 0, T + H).used, 0);
     assert_int_equal(report_of(pair.account, "a", 1, T + H).used, 6);
     assert_int_equal(report_of(pair.account, "a", 2, T + H).used, 6);
@@ -139,7 +139,7 @@ static void refunds_have_bounds(void **state)
     /* MAX counts all refunds of a cycle */
     pair_refund(&pair, "a", 5, "x", NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
-    assert_int_equal(pair.decision.bound, 4);
+    assert_int_equal(pair.decision.fault_limit, 4);
     pair_refund(&pair, "a", 3, "x", NULL, T);
     pair_refund(&pair, "a", 2, NULL, NULL, T);
     assert_fault(&pair, ACCOUNT_FAULT_REFUNDS);
@@ -183,6 +183,60 @@ static void a_warning_that_has_fired_stays(void **state)
     pair_refund(&pair, "a", 8, "x", NULL, T);
     assert_int_equal(window_of(&pair, "a", T).warned_bp, 8000);
     assert_int_equal(window_of(&pair, "a", T + H).warned_bp, 0);
+    pair_end(&pair);
+}
+
+/* What RESET, SET or a refund without a name has given back cannot be given back again by name. */
+static void each_unit_comes_back_once(void **state)
+{
+    (void)state;
+    static const struct {
+        char how; /* what is done between the consumption of eight and its refund */
+        int64_t units;
+        int64_t refunded, lost, remaining;
+    } rows[] = {
+        {'-', 0, 8, 0, 10}, {'r', 0, 0, 8, 10}, {'s', 5, 0, 8, 5}, {'s', 9, 0, 8, 1},
+        {'u', 3, 5, 3, 10}, {'u', 8, 0, 8, 10}, {'c', 2, 8, 0, 8}, /* others consume two */
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        plan_set("pro", "a LIMIT 10 1h");
+        pair_open(&pair, "pro", T);
+        pair_request_one(&pair, "a", 8, MODE_ALL, "x", T);
+        if (rows[i].how == 'r') pair_reset(&pair, "a", T);
+        if (rows[i].how == 's') pair_set(&pair, "a", rows[i].units, T);
+        if (rows[i].how == 'u') pair_refund(&pair, "a", rows[i].units, NULL, NULL, T);
+        if (rows[i].how == 'c') pair_consume(&pair, "a", rows[i].units, T);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        pair_refund(&pair, "a", 8, "x", NULL, T);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        if (pair.decision.result.refund.refunded != rows[i].refunded) fail_msg("row %zu", i);
+        assert_numbers(&pair, rows[i].refunded, rows[i].lost, rows[i].remaining);
+        pair_refund(&pair, "a", 1, "x", NULL, T); /* all of it has been asked back */
+        assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
+        pair_end(&pair);
+    }
+}
+
+/* Rates get back what they still remember. */
+static void rates_get_their_units_back(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a RATE FIXED 5 1m LIMIT 100 1h");
+    pair_open(&pair, "pro", T);
+    pair_request_one(&pair, "a", 5, MODE_ALL, "x", T);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + S), 0);
+    pair_refund(&pair, "a", 2, "x", NULL, T + S);
+    assert_numbers(&pair, 2, 0, 97);
+    assert_int_equal(pair_consume(&pair, "a", 3, T + S), 0);
+    assert_int_equal(pair_consume(&pair, "a", 2, T + S), 2);
+    pair_refund(&pair, "a", 1, NULL, NULL, T + S);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + S), 1);
+    pair_request_one(&pair, "a", 5, MODE_ALL, "y", T + 60 * S);
+    pair_refund(&pair, "a", 3, "x", NULL, T + 60 * S); /* the rate has forgotten them, the limit has not */
+    assert_numbers(&pair, 3, 0, 93);
+    assert_int_equal(pair_consume(&pair, "a", 1, T + 60 * S), 0);
     pair_end(&pair);
 }
 
@@ -234,7 +288,7 @@ static void refunds_agree_with_a_list(void **state)
             pair_refund(&pair, "a", amount, id, NULL, now_us);
             if (amount > left) {
                 assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
-                assert_int_equal(pair.decision.bound, left);
+                assert_int_equal(pair.decision.fault_limit, left);
                 continue;
             }
             taken[which].returned += amount;
@@ -256,6 +310,8 @@ int main(void)
         cmocka_unit_test(refunds_have_bounds),
         cmocka_unit_test(a_limit_that_went_bounds_nothing),
         cmocka_unit_test(a_warning_that_has_fired_stays),
+        cmocka_unit_test(each_unit_comes_back_once),
+        cmocka_unit_test(rates_get_their_units_back),
         cmocka_unit_test(refunds_agree_with_a_list),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);

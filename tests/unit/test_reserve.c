@@ -8,18 +8,18 @@ static struct closed_cycle past_of(const struct pair *pair, const char *resource
 {
     struct closed_cycle closed = {0};
     int32_t slot = account_slot(pair->account, text_bytes(resource));
-    const struct slot_rest *rest = pair->account->slots[slot].rest;
-    assert_non_null(rest);
-    assert_true(history_find(rest->pasts[0].history, at_us, &closed));
+    const struct slot_optional *optional = pair->account->slots[slot].optional;
+    assert_non_null(optional);
+    assert_true(history_find(optional->histories[0].history, at_us, &closed));
     return closed;
 }
 
 #define assert_numbers(pair_, posted_, released_, remaining_)                                                          \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.numbers[0], posted_);                                                       \
-        assert_int_equal((pair_)->decision.numbers[1], released_);                                                     \
-        assert_int_equal((pair_)->decision.numbers[2], remaining_);                                                    \
+        assert_int_equal((pair_)->decision.result.resolved.posted, posted_);                                           \
+        assert_int_equal((pair_)->decision.result.resolved.released, released_);                                       \
+        assert_int_equal((pair_)->decision.result.resolved.remaining, remaining_);                                     \
     } while (0)
 
 /* ---- one reservation ------------------------------------------------------------------------------------- */
@@ -39,11 +39,29 @@ static void what_is_reserved_is_gone_until_it_is_resolved(void **state)
     assert_int_equal(pair.decision.result.consumed.verdicts[0].wait_us, 10 * S); /* when it runs out */
     pair_commit(&pair, "r1", 4, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_BEYOND_HOLD);
-    assert_int_equal(pair.decision.bound, 3);
+    assert_int_equal(pair.decision.fault_limit, 3);
     pair_commit(&pair, "r1", 2, T + S);
     assert_numbers(&pair, 2, 1, 6);
     assert_int_equal(used_of(&pair, "a", T + S), 4);
-    /* resolved once */
+    pair_end(&pair);
+}
+
+/* The same command is answered the same, any other one is refused. */
+static void it_is_resolved_once(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h COST 2");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 3, 10 * S, T);
+    pair_commit(&pair, "r1", 2, T + S);
+    pair_consume(&pair, "a", 1, T + S);
+    pair_commit(&pair, "r1", 2, T + 2 * S);
+    assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
+    assert_numbers(&pair, 2, 1, 6);
+    assert_int_equal(used_of(&pair, "a", T + 2 * S), 6);
+    pair_commit(&pair, "r1", 1, T + 2 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
     pair_commit(&pair, "r1", -1, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
     pair_release(&pair, "r1", T + S);
@@ -77,10 +95,69 @@ static void it_is_released_whole(void **state)
     pair_commit(&pair, "r2", 0, T + S); /* nothing posted is a release */
     assert_numbers(&pair, 0, 10, 10);
     pair_commit(&pair, "r2", 0, T + S);
+    assert_true(pair.decision.replayed);
+    assert_numbers(&pair, 0, 10, 10);
+    pair_commit(&pair, "r2", 1, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_RELEASED);
     pair_commit(&pair, "r3", 0, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_end(&pair);
+}
+
+static void pair_force(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
+{
+    struct commit_request request = {.id = text_bytes(id), .amount = amount, .force = true, .now_us = at_us};
+    pair_resolve(pair, &request);
+}
+
+/* COMMIT … FORCE: an estimate becomes what it was, whatever the limits say; an expired one is charged now, once. */
+static void more_than_was_held_is_forced(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h LIMIT 50 ROLLING 1h RATE FIXED 20 1m");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "a", 4, 10 * S, T);
+    pair_force(&pair, "r1", 13, T + S);
+    assert_numbers(&pair, 13, 0, 0);
+    static const int64_t used[] = {13, 13, 13};
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(report_of(pair.account, "a", i, T + S).used, used[i]);
+    pair_force(&pair, "r1", 13, T + S);
+    assert_true(pair.decision.replayed);
+    pair_force(&pair, "r1", 14, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_COMMITTED);
+    pair_reset(&pair, "a", T + 2 * S);
+    pair_reserve(&pair, "r2", "a", 4, 10 * S, T + 2 * S);
+    for (int again = 0; again < 2; again++) {
+        pair_force(&pair, "r2", 3, T + 13 * S); /* it has expired, and is remembered */
+        assert_int_equal(pair.decision.replayed, again);
+        assert_numbers(&pair, 3, 0, 7);
+        assert_int_equal(used_of(&pair, "a", T + 13 * S), 3);
+    }
+    pair_refund(&pair, "a", 2, "r2", NULL, T + 14 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    assert_int_equal(used_of(&pair, "a", T + 14 * S), 1);
+    pair_end(&pair);
+}
+
+/* What is reserved is used of a rate at once; what is not posted goes back to it, unless it expires. */
+static void rates_get_back_what_is_not_posted(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t posted, used; /* posted -1: it expires */
+    } rows[] = {{0, 0}, {2, 2}, {5, 5}, {-1, 5}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        plan_set("pro", "a RATE FIXED 8 1m LIMIT 100 1h");
+        pair_open(&pair, "pro", T);
+        pair_reserve(&pair, "r1", "a", 5, 10 * S, T);
+        assert_int_equal(used_of(&pair, "a", T), 5);
+        if (rows[i].posted >= 0) pair_commit(&pair, "r1", rows[i].posted, T + S);
+        if (used_of(&pair, "a", T + 20 * S) != rows[i].used) fail_msg("row %zu", i);
+        assert_int_equal(report_of(pair.account, "a", 1, T + 20 * S).remaining, 100 - max_i64(rows[i].posted, 0));
+        pair_end(&pair);
+    }
 }
 
 static void it_expires_exactly_on_every_path(void **state)
@@ -126,7 +203,7 @@ static void it_is_extended_both_ways(void **state)
     pair_reserve(&pair, "r1", "a", 4, 10 * S, T);
     pair_reserve(&pair, "r2", "a", 6, 20 * S, T);
     pair_extend(&pair, "r1", 25 * S, T + 5 * S);
-    assert_int_equal(pair.decision.numbers[0], T + 30 * S);
+    assert_int_equal(pair.decision.result.expires_us, T + 30 * S);
     assert_int_equal(remaining_of(&pair, "a", T + 20 * S - 1), 0);
     assert_int_equal(remaining_of(&pair, "a", T + 20 * S), 6);
     assert_int_equal(remaining_of(&pair, "a", T + 30 * S), 10);
@@ -155,14 +232,14 @@ static void reserving_again_answers_the_same(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    struct reserve_ask ask = {BYTES("r1"), BYTES("a"), 4, S, MODE_UPTO, T + S};
+    struct reserve_request request = {BYTES("r1"), BYTES("a"), 4, S, MODE_UPTO, T + S};
     account_decision_end(&pair.decision);
-    reserve_decide(pair.account, &host, &ask, &pair.decision);
+    reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    ask.id = BYTES("r2");
-    ask.amount = 99;
+    request.id = BYTES("r2");
+    request.amount = 99;
     account_decision_end(&pair.decision);
-    reserve_decide(pair.account, &host, &ask, &pair.decision);
+    reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 5);
     pair_end(&pair);
 }
@@ -183,7 +260,7 @@ static void reservations_have_bounds(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     pair_reserve(&pair, "r4", "a", 1, 10 * S, T + 10 * S);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
-    host.records_max = 4; /* a reservation ends in a record: there are four of either */
+    host.records_max = 2; /* those of the two that have ended */
     pair_reserve(&pair, "r5", "b", 1, 10 * S, T + 10 * S);
     assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
     pair_state(&pair, ACCOUNT_SUSPENDED, T + 11 * S); /* it may still be resolved */
@@ -342,8 +419,10 @@ static void reservations_agree_with_a_list(void **state)
             if (random_below(3) == 0 && count > 0) {
                 id[1] = (char)('A' + which);
                 int64_t posted = random_below(2) ? random_between(0, promise->amount) : 0;
+                bool again = promise->resolved_us > 0 && posted == promise->posted;
                 pair_commit(&pair, id, posted, now_us);
-                assert_int_equal(pair.decision.fault == ACCOUNT_FAULT_NONE, live);
+                assert_int_equal(pair.decision.fault == ACCOUNT_FAULT_NONE, live || again);
+                assert_int_equal(pair.decision.replayed, again);
                 if (!live) continue;
                 promise->posted = posted;
                 promise->resolved_us = now_us;
@@ -364,7 +443,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_reserved_is_gone_until_it_is_resolved),
+        cmocka_unit_test(it_is_resolved_once),
         cmocka_unit_test(it_is_released_whole),
+        cmocka_unit_test(more_than_was_held_is_forced),
+        cmocka_unit_test(rates_get_back_what_is_not_posted),
         cmocka_unit_test(it_expires_exactly_on_every_path),
         cmocka_unit_test(it_is_extended_both_ways),
         cmocka_unit_test(reserving_again_answers_the_same),

@@ -15,7 +15,8 @@ static struct window window_at(int64_t days, int64_t start_us, int64_t used)
     return (struct window){.period = code_of(days),
                            .start_us = start_us,
                            .end_us = start_us + days * D,
-                           .limit = 100,
+                           .allowance = {.limit = 100},
+                           .cover = NOT_COVERED,
                            .used = used,
                            .peak = used};
 }
@@ -89,7 +90,7 @@ static void a_count_leaves_the_rest_of_its_window_alone(void **state)
     assert_int_equal(slot.windows_count, 0);
     struct window window = window_at(1, BASE, 5);
     window.warned_bp = 8000;
-    window.delta = -3;
+    window.allowance.past_units = -3;
     put(&slot, window);
     assert_true(slot_accepts(&slot, &used));
     assert_false(apply(&slot, &used));
@@ -107,8 +108,10 @@ static void denials_are_counted_where_something_was_used(void **state)
     struct slot slot = empty_slot();
     put(&slot, window_at(1, BASE, 5));
     put(&slot, window_at(2, BASE, 0));
-    slot_count_denied(&slot, BASE + H);
-    slot_count_denied(&slot, BASE + 30 * H); /* the first has ended */
+    for (int64_t days = 1; days <= 3; days++) { /* the second has no unit yet, the third is not stored */
+        struct change denied = {.kind = CHANGE_DENIED, .period = code_of(days)};
+        apply(&slot, &denied);
+    }
     assert_int_equal(slot_window(&slot, 0).denied, 1);
     assert_int_equal(slot_window(&slot, 1).denied, 0);
     slot_free(&slot);
@@ -123,12 +126,12 @@ static void closed_cycles_are_kept_by_period_and_the_number_of_periods_is_bounde
         struct change change = {.kind = CHANGE_CLOSED, .period = code_of(days), .closed = closed};
         apply(&slot, &change);
     }
-    assert_int_equal(slot.rest->histories_count, SLOT_HISTORIES_MAX);
+    assert_int_equal(slot.optional->histories_count, SLOT_HISTORIES_MAX);
     assert_null(slot_history(&slot, code_of(1)));
     assert_non_null(slot_history(&slot, code_of(SLOT_HISTORIES_MAX + 1)));
     struct change late = {.kind = CHANGE_CYCLE_CORRECTED, .period = code_of(99), .closed = closed};
     apply(&slot, &late); /* no such past: nothing happens */
-    assert_int_equal(slot.rest->histories_count, SLOT_HISTORIES_MAX);
+    assert_int_equal(slot.optional->histories_count, SLOT_HISTORIES_MAX);
     slot_free(&slot);
 }
 
@@ -140,7 +143,7 @@ static void logs_go_when_they_are_empty_and_their_number_is_bounded(void **state
         struct change change = {.kind = CHANGE_LOG_APPENDED, .period_us = i * H, .log = {.when_us = BASE, .amount = i}};
         apply(&slot, &change);
     }
-    assert_int_equal(slot.rest->rollings_count, SLOT_WINDOWS_MAX);
+    assert_int_equal(slot.optional->rollings_count, SLOT_WINDOWS_MAX);
     assert_true(slot_fits_log(&slot, H));
     assert_false(slot_fits_log(&slot, (SLOT_WINDOWS_MAX + 1) * H));
     assert_true(slot_fits_log(NULL, H));

@@ -54,52 +54,54 @@ static void the_first_cycle_is_cut_where_prorated(void **state)
         struct window window = window_begin(&rule, &cycle, rows[i].anchor_us);
         if (window_limit(&window) != rows[i].wanted) fail_msg("row %zu: %lld", i, (long long)window_limit(&window));
         assert_true(window_is_idle(&window));
-        assert_true(window.delta_rest >= 0 && window.delta_rest < rows[i].end_us - rows[i].start_us);
     }
 }
+
+static const struct {
+    int64_t limit, burst_bp, grace_us, over_since_us, debt, now_us, capacity;
+    bool overage;
+} bounds[] = {
+    /* the limit; with a burst, which is rounded down */
+    {10, 0, 0, 0, 0, 5, 10, false},
+    {10, 5000, 0, 0, 0, 5, 15, false},
+    {3, 5000, 0, 0, 0, 5, 4, false},
+    {1, 9999, 0, 0, 0, 5, 1, false},
+    {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
+    {0, 5000, 0, 0, 0, 5, 0, false},
+    {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
+    /* a debt cuts the limit and its burst together, never below nothing */
+    {10, 5000, 0, 0, 4, 5, 11, false},
+    {10, 5000, 0, 0, 12, 5, 3, false},
+    {10, 5000, 0, 0, 40, 5, 0, false},
+    {10, 0, 0, 0, 40, 5, 0, false},
+    {10, 5000, 100, 50, 4, 150, 6, false},
+    /* a grace that is open bounds nothing, or by the burst; once it has passed the limit holds */
+    {10, 0, 100, 0, 0, 5, UNLIMITED, false},
+    {10, 0, 100, 50, 0, 149, UNLIMITED, false},
+    {10, 0, 100, 50, 0, 150, 10, false},
+    {10, 2000, 100, 0, 0, 5, 12, false},
+    {10, 2000, 100, 50, 0, 150, 10, false},
+    {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
+    /* whatever is included, and what has no limit */
+    {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
+    {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
+};
 
 /* ---- bounds ---------------------------------------------------------------------------------------------- */
 
 static void bursts_and_grace_bound_what_fits(void **state)
 {
     (void)state;
-    static const struct {
-        int64_t limit, burst_bp, grace_us, over_since_us, debt, now_us, capacity;
-        bool overage;
-    } rows[] = {
-        /* the limit; with a burst, which is rounded down */
-        {10, 0, 0, 0, 0, 5, 10, false},
-        {10, 5000, 0, 0, 0, 5, 15, false},
-        {3, 5000, 0, 0, 0, 5, 4, false},
-        {1, 9999, 0, 0, 0, 5, 1, false},
-        {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
-        {0, 5000, 0, 0, 0, 5, 0, false},
-        {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
-        /* a debt cuts the limit, never the burst, never below nothing */
-        {10, 5000, 0, 0, 4, 5, 11, false},
-        {10, 5000, 0, 0, 40, 5, 5, false},
-        {10, 0, 0, 0, 40, 5, 0, false},
-        /* a grace that is open bounds nothing, or by the burst; once it has passed the limit holds */
-        {10, 0, 100, 0, 0, 5, UNLIMITED, false},
-        {10, 0, 100, 50, 0, 149, UNLIMITED, false},
-        {10, 0, 100, 50, 0, 150, 10, false},
-        {10, 2000, 100, 0, 0, 5, 12, false},
-        {10, 2000, 100, 50, 0, 150, 10, false},
-        {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
-        /* whatever is included, and what has no limit */
-        {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
-        {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
-    };
-    for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct entitlement entitlement = entitlement_of(rows[i].limit);
-        struct window window = window_from(rows[i].limit, 0, H);
-        entitlement.burst_bp = rows[i].burst_bp;
-        entitlement.grace_us = rows[i].grace_us;
-        entitlement.overage = rows[i].overage;
-        window.over_since_us = rows[i].over_since_us;
-        window.debt = rows[i].debt;
-        int64_t capacity = window_capacity(&window, &entitlement, rows[i].now_us);
-        if (capacity != rows[i].capacity) fail_msg("row %zu: %lld", i, (long long)capacity);
+    for (size_t i = 0; i < COUNT_OF(bounds); i++) {
+        struct entitlement entitlement = entitlement_of(bounds[i].limit);
+        struct window window = window_from(bounds[i].limit, 0, H);
+        entitlement.burst_bp = bounds[i].burst_bp;
+        entitlement.grace_us = bounds[i].grace_us;
+        entitlement.overage = bounds[i].overage;
+        window.over_since_us = bounds[i].over_since_us;
+        window.debt = bounds[i].debt;
+        int64_t capacity = window_capacity(&window, &entitlement, bounds[i].now_us);
+        if (capacity != bounds[i].capacity) fail_msg("row %zu: %lld", i, (long long)capacity);
     }
 }
 
@@ -148,10 +150,10 @@ static void refunds_return_at_most_what_was_used(void **state)
 {
     (void)state;
     struct window window = window_from(10, 0, H);
-    assert_int_equal(window_refund(&window, 5), 0);
+    assert_int_equal(window_refund(&window, 5, 0), 0);
     window_charge(&window, 10, 0, 7);
-    assert_int_equal(window_refund(&window, 4), 4);
-    assert_int_equal(window_refund(&window, 9), 6);
+    assert_int_equal(window_refund(&window, 4, 0), 4);
+    assert_int_equal(window_refund(&window, 9, 0), 6);
     assert_int_equal(window.used, 0);
     assert_int_equal(window.refunded, 10);
     assert_int_equal(window.peak, 10);
@@ -178,7 +180,7 @@ static void thresholds_fire_exactly_where_they_are_reached(void **state)
             window_charge(&window, 1, 0, 1 + used);
         }
         int64_t highest_bp = window.warned_bp;
-        window_refund(&window, 1000); /* what has fired stays fired */
+        window_refund(&window, 1000, 0); /* what has fired stays fired */
         window_warn(&window, &entitlement);
         assert_int_equal(window.warned_bp, highest_bp);
     }
@@ -195,31 +197,197 @@ static void thresholds_fire_exactly_where_they_are_reached(void **state)
     assert_int_equal(window.warned_bp, 5000);
 }
 
-/* ---- changes of the terms -------------------------------------------------------------------------------- */
+/* ---- refunds --------------------------------------------------------------------------------------------- */
 
-static void adopt(struct window *window, int64_t limit, enum window_change change, int64_t now_us)
+/* Units consumed between two refunds without a name: so many of each are still used. */
+#define EPOCHS_MAX 5
+
+struct pools {
+    int64_t left[EPOCHS_MAX];
+    int epoch;
+};
+
+static int64_t sum_of(const struct pools *pools)
 {
-    struct entitlement entitlement = entitlement_of(limit);
-    entitlement.warnings_count = 2;
-    entitlement.warnings_bp[0] = 5000;
-    entitlement.warnings_bp[1] = 10000;
-    window_adopt(window, &entitlement.rules[0], &entitlement, change, window->start_us, now_us);
+    int64_t sum = 0;
+    for (int i = 0; i <= pools->epoch; i++) sum += pools->left[i];
+    return sum;
+}
+
+/* Without a name the newest units go back first, and what was consumed until then keeps what is left. */
+static int64_t take_newest(struct pools *pools, int64_t units)
+{
+    int64_t taken = 0;
+    for (int i = pools->epoch; i >= 0; i--) {
+        int64_t part = min_i64(units - taken, pools->left[i]);
+        pools->left[i] -= part;
+        taken += part;
+    }
+    return taken;
+}
+
+static void units_come_back_once(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 3000; run++) {
+        struct window window = window_from(1000, 0, H);
+        struct pools pools = {.epoch = 0};
+        struct {
+            int64_t left; /* that may still be asked back */
+            int64_t generation;
+        } consumed[30];
+        int count = 0;
+        for (int step = 0; step < 30; step++) {
+            int which = count > 0 ? (int)random_below((uint32_t)count) : 0;
+            int what = count == 0 ? 0 : (int)random_below(8);
+            if (what < 4) {
+                int64_t units = random_between(1, 9);
+                assert_true(window_charge(&window, units, 0, 5));
+                consumed[count].left = units;
+                consumed[count++].generation = pools.epoch;
+                pools.left[pools.epoch] += units;
+            } else if (what < 7) {
+                int64_t units = random_between(0, consumed[which].left);
+                int64_t *left = &pools.left[consumed[which].generation];
+                int64_t wanted = min_i64(units, *left);
+                assert_int_equal(window_refund(&window, units, consumed[which].generation), wanted);
+                consumed[which].left -= units;
+                *left -= wanted;
+            } else if (pools.epoch < REFUND_LINES_MAX) {
+                int64_t units = random_between(1, 20), wanted = take_newest(&pools, units);
+                assert_int_equal(window_refund_unnamed(&window, units, pools.epoch), wanted);
+                pools.epoch += wanted > 0;
+            }
+            assert_int_equal(window.used, sum_of(&pools));
+        }
+    }
+}
+
+/* However many lines would be needed: nothing is ever given back that was not used. */
+static void lines_are_few_and_still_sound(void **state)
+{
+    (void)state;
+    for (int run = 0; run < 500; run++) {
+        struct window window = window_from(1000, 0, H);
+        int64_t charged = 0, returned = 0, generation = 0;
+        for (int step = 0; step < 60; step++) {
+            int64_t units = random_between(1, 9), back = 0;
+            switch (random_below(3)) {
+            case 0: window_charge(&window, units, 0, 5), charged += units; break;
+            case 1: back = window_refund(&window, units, random_between(0, generation)); break;
+            default: back = window_refund_unnamed(&window, units, generation), generation += back > 0;
+            }
+            assert_true(back >= 0 && back <= units);
+            returned += back;
+            assert_int_equal(window.used, charged - returned);
+            assert_true(window.used >= 0 && window.lines.count <= REFUND_LINES_MAX);
+        }
+        assert_int_equal(window.refunded, returned);
+    }
+}
+
+static void what_was_corrected_cannot_come_back(void **state)
+{
+    (void)state;
+    struct window window = window_from(10, 0, H);
+    window_charge(&window, 8, 0, 7);
+    window_set_used(&window, 5, 0, 9);
+    assert_int_equal(window.used, 5);
+    assert_int_equal(window_refund(&window, 8, 0), 0); /* consumed before */
+    window_charge(&window, 3, 0, 10);
+    assert_int_equal(window_refund(&window, 3, 1), 3); /* and after */
+    assert_int_equal(window_refund_unnamed(&window, 9, 1), 5);
+    assert_int_equal(window.used, 0);
+
+    window_charge(&window, 12, 0, 20);
+    window.debt = 4;
+    window.warned_bp = 5000;
+    window_reset(&window, 2);
+    assert_int_equal(window_refund(&window, 12, 2), 0);
+    assert_true(window_is_idle(&window));
+    assert_int_equal(window.debt + window.warned_bp + window.over_since_us, 0);
+    struct window beyond = window_from(10, 0, H);
+    window_set_used(&beyond, 11, 0, 9); /* the grace begins then */
+    assert_int_equal(beyond.over_since_us, 9);
+    window_set_used(&beyond, 10, 1, 12);
+    assert_int_equal(beyond.over_since_us, 0);
+}
+
+/* ---- fresh, asleep, covered ------------------------------------------------------------------------------ */
+
+static void what_the_rules_alone_begin_is_fresh(void **state)
+{
+    (void)state;
+    const struct window begun = window_from(10, 0, H);
+    struct window window = begun;
+    assert_true(window_is_fresh(&window, &begun));
+    window_charge(&window, 1, 0, 5);
+    assert_false(window_is_fresh(&window, &begun));
+    window = begun;
+    window.debt = 1;
+    assert_false(window_is_fresh(&window, &begun));
+    window = begun;
+    window.warned_bp = 1;
+    assert_false(window_is_fresh(&window, &begun));
+    window = begun;
+    allowance_change(&window.allowance, 20, H / 2, H);
+    assert_false(window_is_fresh(&window, &begun));
+    window = begun;
+    window.lines.count = 1; /* a reset of a used cycle */
+    assert_false(window_is_fresh(&window, &begun));
+}
+
+static void an_override_covers_the_allowance(void **state)
+{
+    (void)state;
+    struct window window = window_from(100, 0, 100);
+    struct quota_rule above = entitlement_of(7).rules[0];
+    assert_true(window_is_awake(&window));
+    window.cover = window_cover_of(&window, &above, 0);
+    assert_int_equal(window_limit(&window), 7);
+    allowance_change(&window.allowance, 200, 50, 100); /* the plan's goes on underneath */
+    assert_int_equal(window_full_limit(&window), 7);
+    window.debt = 3;
+    assert_int_equal(window_limit(&window), 4);
+    window.cover = NOT_COVERED;
+    assert_int_equal(window_full_limit(&window), 150);
+    assert_int_equal(window_limit(&window), 147);
+    /* cut where the account began in the cycle and the rule says so */
+    assert_int_equal(window_cover_of(&window, &above, 25), 7);
+    above.limit = 8;
+    above.prorate = true;
+    assert_int_equal(window_cover_of(&window, &above, 25), 6);
+    above.limit = UNLIMITED;
+    assert_int_equal(window_cover_of(&window, &above, 25), UNLIMITED);
+    /* without a LIMIT of the plan it is awake for the override alone */
+    window.allowance = allowance_begin(ABSENT, 0, false);
+    assert_false(window_is_awake(&window));
+    window.cover = 0;
+    assert_true(window_is_awake(&window));
+}
+
+/* ---- changes of the plan --------------------------------------------------------------------------------- */
+
+/* The plan's limit, that of the running part, becomes another. */
+static void change_limit(struct window *window, int64_t limit, enum window_change change, int64_t now_us)
+{
+    struct quota_rule after = entitlement_of(limit).rules[0];
+    window_change_limit(window, limit != ABSENT ? &after : NULL, change, window->start_us, now_us);
 }
 
 /* A limit that is in force at once is cut as it would have been from the start. */
 static void a_full_change_in_a_cut_cycle(void **state)
 {
     (void)state;
-    struct entitlement entitlement = entitlement_of(100);
-    entitlement.rules[0].prorate = true;
+    struct quota_rule before = entitlement_of(100).rules[0], after = entitlement_of(1000).rules[0];
+    before.prorate = after.prorate = true;
     struct cycle cycle = {.start_us = 0, .end_us = 100};
-    struct window window = window_begin(&entitlement.rules[0], &cycle, 75);
+    struct window window = window_begin(&before, &cycle, 75);
     assert_int_equal(window_limit(&window), 25);
-    entitlement.rules[0].limit = 1000;
-    window_adopt(&window, &entitlement.rules[0], &entitlement, WINDOW_FULL, 75, 80);
+    window_change_limit(&window, &after, WINDOW_FULL, 75, 80);
     assert_int_equal(window_limit(&window), 250);
-    entitlement.rules[0].prorate = false;
-    window_adopt(&window, &entitlement.rules[0], &entitlement, WINDOW_FULL, 75, 80);
+    after.prorate = false;
+    window_change_limit(&window, &after, WINDOW_FULL, 75, 80);
     assert_int_equal(window_limit(&window), 1000);
 }
 
@@ -232,7 +400,6 @@ static void a_new_limit_in_a_running_cycle(void **state)
         int64_t after, at_us, wanted;
     } rows[] = {
         {100, WINDOW_FULL, 200, 50, 200},
-        {100, WINDOW_ADOPT, 200, 50, 200},
         {100, WINDOW_PRORATE, 200, 0, 200},
         {100, WINDOW_PRORATE, 200, 50, 150},
         {100, WINDOW_PRORATE, 200, 99, 101},
@@ -241,85 +408,121 @@ static void a_new_limit_in_a_running_cycle(void **state)
         {1, WINDOW_PRORATE, 0, 50, 1},
         {0, WINDOW_PRORATE, 1, 51, 0},
         {LIMIT_MAX, WINDOW_PRORATE, 0, 50, INT64_C(1) << 62},
-        /* nothing to prorate from or to */
+        /* an unlimited part counts at the limit that holds now */
         {UNLIMITED, WINDOW_PRORATE, 100, 50, 100},
         {100, WINDOW_PRORATE, UNLIMITED, 50, UNLIMITED},
+        /* a LIMIT that goes leaves nothing to count by; one that comes counts from then on, or whole */
+        {100, WINDOW_PRORATE, ABSENT, 50, 0},
+        {ABSENT, WINDOW_PRORATE, 100, 25, 75},
+        {ABSENT, WINDOW_PRORATE, UNLIMITED, 25, UNLIMITED},
+        {ABSENT, WINDOW_FULL, 100, 25, 100},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct window window = window_from(rows[i].before, 0, 100);
-        adopt(&window, rows[i].after, rows[i].change, rows[i].at_us);
+        change_limit(&window, rows[i].after, rows[i].change, rows[i].at_us);
         if (window_limit(&window) != rows[i].wanted) fail_msg("row %zu: %lld", i, (long long)window_limit(&window));
     }
     struct window forever = window_from(100, 0, INT64_MAX); /* has no share that is left */
-    adopt(&forever, 200, WINDOW_PRORATE, 50);
+    change_limit(&forever, 200, WINDOW_PRORATE, 50);
     assert_int_equal(window_limit(&forever), 200);
 }
 
-static void adopting_keeps_what_was_prorated(void **state)
+static void a_limit_joins_a_running_cycle(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t limit, anchor_us, at_us;
+        bool prorate;
+        int64_t wanted;
+    } rows[] = {
+        {100, -5, 40, false, 60}, /* the account began before the cycle */
+        {100, 20, 40, false, 60}, /* what lies before counts nothing, before the account began as well */
+        {100, 20, 40, true, 60},  {100, 60, 60, false, 40},
+        {100, 60, 60, true, 40},  {100, 60, 30, false, 40}, /* no part of the account's lies before it begins */
+        {100, -5, 0, false, 100}, {UNLIMITED, 20, 40, true, UNLIMITED},
+        {0, 20, 40, false, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct quota_rule rule = entitlement_of(rows[i].limit).rules[0];
+        struct cycle cycle = {.start_us = 0, .end_us = 100};
+        rule.prorate = rows[i].prorate;
+        struct window window = window_join(&rule, &cycle, rows[i].anchor_us, rows[i].at_us);
+        if (window_limit(&window) != rows[i].wanted) fail_msg("row %zu: %lld", i, (long long)window_limit(&window));
+    }
+}
+
+static void a_full_change_forgets_the_parts(void **state)
 {
     (void)state;
     struct window window = window_from(100, 0, 100);
-    adopt(&window, 200, WINDOW_PRORATE, 50);
-    adopt(&window, 230, WINDOW_ADOPT, 60);
-    assert_int_equal(window_limit(&window), 180);
-    adopt(&window, 230, WINDOW_FULL, 70);
+    change_limit(&window, 200, WINDOW_PRORATE, 50);
+    assert_int_equal(window_limit(&window), 150);
+    change_limit(&window, 230, WINDOW_FULL, 60);
     assert_int_equal(window_limit(&window), 230);
+    change_limit(&window, 330, WINDOW_PRORATE, 70);
+    assert_int_equal(window_limit(&window), 260);
 }
 
-static void thresholds_and_grace_follow_the_new_limit(void **state)
+/* Thresholds can fire again once the limit has been lifted above them; the grace begins once in a cycle. */
+static void thresholds_follow_the_new_limit(void **state)
 {
     (void)state;
+    static const struct {
+        int64_t limit, warned_bp;
+    } rows[] = {{11, 10000}, {12, 10000}, {20, 5000}, {25, 0}, {10, 0}, {UNLIMITED, 0}};
+    struct entitlement entitlement = entitlement_of(10);
+    entitlement.warnings_count = 2;
+    entitlement.warnings_bp[0] = 5000;
+    entitlement.warnings_bp[1] = 10000;
     struct window window = window_from(10, 0, 100);
     window_charge(&window, 12, 0, 5);
-    window.warned_bp = 10000;
-    adopt(&window, 11, WINDOW_FULL, 10); /* still beyond */
-    assert_int_equal(window.over_since_us, 5);
-    assert_int_equal(window.warned_bp, 10000);
-    adopt(&window, 12, WINDOW_FULL, 10);
-    assert_int_equal(window.over_since_us, 0);
-    assert_int_equal(window.warned_bp, 10000);
-    adopt(&window, 20, WINDOW_FULL, 10);
-    assert_int_equal(window.warned_bp, 5000);
-    adopt(&window, UNLIMITED, WINDOW_FULL, 10);
-    assert_int_equal(window.warned_bp, 0);
+    window_warn(&window, &entitlement);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        change_limit(&window, rows[i].limit, WINDOW_FULL, 10);
+        window_lower_warnings(&window, &entitlement); /* never fires one */
+        assert_int_equal(window.warned_bp, rows[i].warned_bp);
+        assert_int_equal(window.over_since_us, 5);
+    }
 }
 
-/* The limit of a cycle as an exact fraction over its length: the sum of (new - old) x left. */
-struct fraction {
-    wide over_length; /* numerator */
-    int64_t length_us;
+/* The limit of a cycle as an exact fraction over its length: limit x time of every part. */
+struct parts {
+    wide ended; /* numerator */
+    int64_t limit, since, length;
 };
 
-static int64_t round_away(struct fraction limit)
+static int64_t round_away(const struct parts *parts)
 {
-    wide whole = limit.over_length / limit.length_us, rest = limit.over_length % limit.length_us;
-    if (rest * 2 >= limit.length_us) whole++;
-    return limit.over_length <= 0 ? 0 : whole > INT64_MAX ? INT64_MAX : (int64_t)whole;
+    wide exact = parts->ended + (wide)parts->limit * (parts->length - parts->since);
+    wide whole = exact / parts->length, rest = exact % parts->length;
+    if (rest * 2 >= parts->length) whole++;
+    return whole > INT64_MAX ? INT64_MAX : (int64_t)whole;
 }
 
 static void proration_is_exact(void **state)
 {
     (void)state;
     for (int run = 0; run < 3000; run++) {
-        int64_t length_us = random_between(1, random_below(3) ? 40 : INT64_C(1) << 50);
+        int64_t length = random_between(1, random_below(3) ? 40 : INT64_C(1) << 50);
         int64_t highest = random_below(3) ? 30 : INT64_C(1) << 60;
-        int64_t limit = random_between(0, highest), now_us = 0;
-        struct window window = window_from(limit, 1000, 1000 + length_us);
-        struct fraction exact = {(wide)limit * length_us, length_us};
+        struct parts parts = {.limit = random_between(0, highest), .length = length};
+        struct window window = window_from(parts.limit, 1000, 1000 + length);
         for (int step = 0; step < 20; step++) {
-            now_us = random_between(0, length_us - 1); /* even a clock that steps back adds up */
-            int64_t next = random_between(0, highest);
+            int64_t now = random_between(0, length - 1), next = random_between(0, highest);
             bool prorates = random_below(4) > 0;
-            exact.over_length += (wide)(next - limit) * (prorates ? length_us - now_us : length_us);
-            adopt(&window, next, prorates ? WINDOW_PRORATE : WINDOW_ADOPT, 1000 + now_us);
-            limit = next;
-            assert_int_equal(window_limit(&window), round_away(exact));
-            assert_true(window.delta_rest >= 0 && window.delta_rest < length_us);
+            if (prorates && now > parts.since && next != parts.limit) { /* a clock that steps back stands still */
+                parts.ended += (wide)parts.limit * (now - parts.since);
+                parts.since = now;
+            }
+            if (!prorates) parts.ended = parts.since = 0;
+            parts.limit = next;
+            change_limit(&window, next, prorates ? WINDOW_PRORATE : WINDOW_FULL, 1000 + now);
+            assert_int_equal(window_limit(&window), round_away(&parts));
         }
     }
 }
 
-/* To and fro at one instant is nothing at all, however often and wherever in the cycle. */
+/* To and fro at one instant is nothing at all, however often and wherever in the cycle; even by way of no LIMIT. */
 static void flips_to_and_fro_mint_nothing(void **state)
 {
     (void)state;
@@ -327,22 +530,12 @@ static void flips_to_and_fro_mint_nothing(void **state)
         int64_t length_us = random_between(1, 2 * INT64_C(1000003)), limit = random_between(0, 100000);
         struct window window = window_from(limit, 0, length_us);
         for (int flip = 0; flip < 10; flip++) {
-            int64_t now_us = random_between(0, length_us - 1), other = random_between(0, 100000);
-            adopt(&window, other, WINDOW_PRORATE, now_us);
-            adopt(&window, limit, WINDOW_PRORATE, now_us);
-            assert_int_equal(window.delta, 0);
-            assert_int_equal(window.delta_rest, 0);
+            int64_t now_us = random_between(0, length_us - 1), other = random_between(ABSENT, 100000);
+            change_limit(&window, other, WINDOW_PRORATE, now_us);
+            change_limit(&window, random_between(ABSENT, 9), WINDOW_PRORATE, now_us);
+            change_limit(&window, limit, WINDOW_PRORATE, now_us);
+            assert_int_equal(window_limit(&window), limit);
         }
-        /* in any order of instants, as long as every step has its counterpart */
-        int64_t instants[8];
-        for (size_t i = 0; i < COUNT_OF(instants); i++) instants[i] = random_between(0, length_us - 1);
-        for (size_t i = 0; i < COUNT_OF(instants); i++) {
-            adopt(&window, limit + 17 * (int64_t)(i + 1), WINDOW_PRORATE, instants[i]);
-        }
-        for (size_t i = COUNT_OF(instants); i-- > 0;)
-            adopt(&window, limit + 17 * (int64_t)i, WINDOW_PRORATE, instants[i]);
-        assert_int_equal(window_limit(&window), limit);
-        assert_int_equal(window.delta_rest, 0);
     }
 }
 
@@ -354,7 +547,7 @@ static struct window step_idle(const struct window *window, const struct entitle
     int64_t limit = entitlement->rules[0].limit;
     struct window next = window_from(limit, window->end_us, window->end_us + H);
     if (!entitlement->repay || limit == UNLIMITED) return next;
-    wide debt = (wide)window->debt + window->used - (window->limit + window->delta); /* whole deltas only, here */
+    wide debt = (wide)window->debt + window->used - (window->allowance.limit + window->allowance.past_units);
     next.debt = wide_clamp(debt, 0, INT64_MAX);
     return next;
 }
@@ -369,7 +562,7 @@ static void debts_are_repaid_as_step_by_step(void **state)
         struct window window = window_from(limit, 0, H);
         window.used = random_between(0, 60);
         window.debt = random_between(0, 20);
-        window.delta = random_between(-limit, 5);
+        window.allowance.past_units = random_between(-limit, 5); /* whole units only, here */
         struct window walked = window;
         for (int64_t cycles = 1; cycles < 30; cycles++) {
             walked = step_idle(&walked, &entitlement);
@@ -420,10 +613,16 @@ int main(void)
         cmocka_unit_test(charging_counts_and_begins_the_grace_once),
         cmocka_unit_test(refunds_return_at_most_what_was_used),
         cmocka_unit_test(thresholds_fire_exactly_where_they_are_reached),
-        cmocka_unit_test(a_new_limit_in_a_running_cycle),
+        cmocka_unit_test(units_come_back_once),
+        cmocka_unit_test(lines_are_few_and_still_sound),
+        cmocka_unit_test(what_was_corrected_cannot_come_back),
+        cmocka_unit_test(what_the_rules_alone_begin_is_fresh),
+        cmocka_unit_test(an_override_covers_the_allowance),
         cmocka_unit_test(a_full_change_in_a_cut_cycle),
-        cmocka_unit_test(adopting_keeps_what_was_prorated),
-        cmocka_unit_test(thresholds_and_grace_follow_the_new_limit),
+        cmocka_unit_test(a_new_limit_in_a_running_cycle),
+        cmocka_unit_test(a_limit_joins_a_running_cycle),
+        cmocka_unit_test(a_full_change_forgets_the_parts),
+        cmocka_unit_test(thresholds_follow_the_new_limit),
         cmocka_unit_test(proration_is_exact),
         cmocka_unit_test(flips_to_and_fro_mint_nothing),
         cmocka_unit_test(debts_are_repaid_as_step_by_step),

@@ -103,8 +103,9 @@ struct account_status account_status(const struct account *account);
 /* How many of the stored reservations are live at `now_us`. O(log n). */
 uint32_t account_live_holds(const struct account *account, int64_t now_us);
 
-/* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move in
- * and are freed); and parts, a reservation or an audit entry, refused where it stands out of order or twice (false). */
+/* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move
+ * in and are freed); and parts, a reservation or an audit entry, refused where it stands out of order or twice (false).
+ * */
 struct account *account_new(void);
 struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count);
 bool account_adopt_part(struct account *account, const struct change *part);

@@ -61,7 +61,7 @@ struct entitlement {
     int64_t holds_max;         /* -1 = no bound */
 };
 
-/* Options beside the rules, each a kind of its override for an override. Part of the stored encoding. */
+/* Options beside the rules, each a kind of its own for an override. Part of the stored encoding. */
 enum entitlement_option {
     OPTION_COST = 1,
     OPTION_WARN = 2,
@@ -91,9 +91,10 @@ static inline uint64_t quota_rule_code(const struct quota_rule *rule)
     return rule->code > 0 ? rule->code : period_code(&rule->period);
 }
 
-/* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same kind
- * (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs), and so does each option it
- * gives (`options`). What the plan lacks is added behind; the plan's last rules give way where there are too many. */
+/* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same
+ * kind (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs), and so does each
+ * option it gives (`options`). What the plan lacks is added behind; the plan's last rules give way where there are too
+ * many. */
 void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint8_t options,
                        struct entitlement *merged);
 

@@ -18,8 +18,8 @@
  * Entries stand in the order in which they closed. Where a limit went in the middle of a cycle and came back, two can
  * overlap: the newer one counts.
  *
- * In memory a history is its override encoding, numbers as varints, about 20 bytes a month; to change it is to unpack at
- * most 64 entries, change those and pack them again. That takes some microseconds, once a cycle. */
+ * In memory a history is its own encoding, numbers as varints, about 20 bytes a month; to change it is to unpack
+ * at most 64 entries, change those and pack them again. That takes some microseconds, once a cycle. */
 #pragma once
 
 #include "quota/account/refund_lines.h"
@@ -52,7 +52,7 @@ bool history_find(const struct history *history, int64_t at_us, struct closed_cy
 /* Rewrites used, refunded and peak of the one cycle [cycle->start_us, cycle->end_us); its limit and what was denied
  * stay, those of `cycle` and its count are not read. False, and nothing done, when no entry is or has such a cycle or a
  * number is below 0. Cutting a run can push the oldest entries out; the history may move. An amended cycle is an entry
- * of its override, even when all its numbers are 0. */
+ * of its own, even when all its numbers are 0. */
 bool history_amend(struct history **history, const struct closed_cycle *cycle);
 
 /* Entries held, a run counts as one. */

@@ -6,11 +6,11 @@
  *                                  │ exports     revision 4   -  (the plan grants it no more)  │   for a pointer
  *                                  └ users: 3                                                  ┘
  *
- * Each resource of an account walks the plan's history (plan_history.h) by itself, from its override revision on, so a plan
- * here may hold entries of different revisions. Equal plans stand in memory once. An override is a plan without a name
- * and with one entry, whose `only` and `options` say what of the account's plan it leaves.
+ * Each resource of an account walks the plan's history (plan_history.h) by itself, from its own revision on, so a
+ * plan here may hold entries of different revisions. Equal plans stand in memory once. An override is a plan without a
+ * name and with one entry, whose `only` and `options` say what of the account's plan it leaves.
  *
- *     bytes   encoding=2 │ name │ number of entries │ entry …                                    entries in order of names
+ *     bytes   encoding=2 │ name │ number of entries │ entry …                             entries in order of names
  *     entry   revision │ flags (granted, only) │ options │ entitlement, or the name alone where nothing is granted
  *     (encoding 1: name │ revision │ number of entitlements │ entitlement …)
  *

@@ -1,7 +1,7 @@
 /* The history of a plan: what it granted of each resource, and since when. The part of the configuration that accounts
  * follow.
  *
- *     "pro"   api_calls   rev 1 ─── rev 3 ───────── rev 7 ········ rev 9    a revision is in force from its instant on
+ *     "pro"   api_calls   rev 1 ─── rev 3 ───────── rev 7 ······· rev 9      a revision is in force from its instant on
  *             tokens      rev 2 ───────────── rev 6                └ still to come (one a resource at most)
  *                         ──────────────────────────────▶ time
  *
@@ -70,6 +70,10 @@ static inline bool plan_revision_in_force(const struct plan_revision *revision, 
 
 /* The revisions of a resource, or NULL where the plan never had it. */
 const struct plan_track *plan_history_track(const struct plan_history *history, struct bytes resource);
+
+/* When this revision of the track took effect. Never after the one behind it: where its own instant is, the clock was
+ * wrong when it was set, and has been put right since. */
+int64_t plan_track_since_us(const struct plan_track *track, uint32_t index);
 
 /* The newest revision of the track in force at `now_us`, and the one that is still to come; NULL = none. */
 const struct plan_revision *plan_track_current(const struct plan_track *track, int64_t now_us);

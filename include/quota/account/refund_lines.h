@@ -12,7 +12,8 @@
 
 #define REFUND_LINES_MAX 3
 
-/* Of what was consumed in generations up to this one, and after the line before it, `left` units can still come back. */
+/* Of what was consumed in generations up to this one, and after the line before it, `left` units can still come back.
+ * */
 struct refund_line {
     int64_t generation, left;
 };
@@ -33,6 +34,7 @@ void refund_lines_return_newest(struct refund_lines *lines, int64_t units, int64
 /* Nothing that was consumed up to this generation can come back. */
 void refund_lines_seal(struct refund_lines *lines, int64_t generation);
 
+/* Do both leave the same? */
 bool refund_lines_equal(const struct refund_lines *left, const struct refund_lines *right);
 
 /* One line or more as bytes; decoding marks the cursor bad where it reads none or their order is wrong. */

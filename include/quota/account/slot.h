@@ -4,8 +4,8 @@
  *                                                                                     │
  *          override │ past cycles by period │ sliding logs by length │ sums of what is reserved
  *
- * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its own,
- * so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
+ * Most resources have windows and nothing else, so what few have stands apart. Everything is kept in an order of its
+ * own, so that equal slots are equal bytes. Only slot_apply writes (and what counts reservations, for the account). */
 #pragma once
 
 #include "quota/account/change.h"
@@ -72,6 +72,12 @@ bool slot_accepts(const struct slot *slot, const struct change *change);
 
 /* A stored window whole. */
 struct window slot_window(const struct slot *slot, uint32_t index);
+void slot_read_window(const struct slot *slot, uint32_t index, struct window *window);
+
+/* Is the window what is stored, but for its count (used and peak), so that CHANGE_USED says it all? And is the count
+ * what is stored? */
+bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct window *window);
+bool slot_window_has_count(const struct slot *slot, uint32_t index, const struct window *window);
 
 /* Is there a place for the sliding log of a window of this length? NULL has one. */
 bool slot_fits_log(const struct slot *slot, int64_t period_us);

@@ -4,8 +4,8 @@
  *                                       │ changes            what to write (change.h): none = nothing happens
  *                                       │ causes             what was refused, by which rule: counted here, never sent
  *
- * One transaction (module/transaction.h) makes a decision true. A replay is a result without changes, a check a decision
- * that is never committed. */
+ * One transaction (module/transaction.h) makes a decision true. A replay is a result without changes, a check a
+ * decision that is never committed. */
 #pragma once
 
 #include "quota/base/memory.h"
@@ -17,6 +17,7 @@ struct refusal {
     int32_t slot;    /* -1 = the resource has none yet */
     int32_t rule;    /* as in the verdict */
     uint64_t period; /* of a LIMIT: its period_code; 0 = another rule */
+    bool counts;     /* in the cycle of that LIMIT: a cycle begins with its first unit */
     int64_t wait_us;
 };
 
@@ -62,16 +63,17 @@ static inline void account_decision_begin(struct account_decision *decision)
 }
 
 /* Remembers that this rule of the resource refused. */
-static inline void decision_add_cause(struct account_decision *decision, const struct resource_view *view,
+static inline void decision_add_cause(struct account_decision *decision, struct resource_view *view,
                                       const struct verdict *verdict)
 {
     const struct quota_rule *rule = &view->entitlement->rules[verdict->rule];
-    decision->causes[decision->causes_count++] =
-        (struct refusal){.resource = view->resource,
-                         .slot = view->index,
-                         .rule = verdict->rule,
-                         .period = rule->kind == QUOTA_LIMIT ? quota_rule_code(rule) : 0,
-                         .wait_us = verdict->wait_us};
+    const struct window *window = rule->kind == QUOTA_LIMIT ? resource_view_window(view, rule) : NULL;
+    decision->causes[decision->causes_count++] = (struct refusal){.resource = view->resource,
+                                                                  .slot = view->index,
+                                                                  .rule = verdict->rule,
+                                                                  .period = window ? window->period : 0,
+                                                                  .counts = window && window->peak > 0,
+                                                                  .wait_us = verdict->wait_us};
 }
 
 static inline void account_decision_end(struct account_decision *decision)

@@ -9,8 +9,8 @@
  *               │              └ RESTART: running cycles close, and the account is anchored there
  *               └─ CLOSE ─▶ closed ── OPEN ─▶ active, on the same cycles: closing mints nothing
  *
- * Opening again is harmless. What was used stays used through all of this; only SET and RESET touch it. Every act leaves
- * an entry in the audit trail: who, when, why. */
+ * Opening again is harmless. What was used stays used through all of this; only SET and RESET touch it. Every act
+ * leaves an entry in the audit trail: who, when, why. */
 #pragma once
 
 #include "quota/decide/account_decision.h"

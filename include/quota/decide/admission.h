@@ -2,7 +2,7 @@
  *
  *     item (what the client wants) ─▶ one demand per account it counts for ─▶ positions: demand x meter
  *
- *     admission_peek   reads only   how much every demand admits; which item is admitted; a funding plan for each demand
+ *     admission_peek  reads only   how much every demand admits; which item is admitted; a funding plan for each demand
  *        ───────────── the point of no return ─────────────
  *     admission_take   cannot fail  charges every position, writes changes
  *     admission_verdict             the deciding rule of an item: denied → the longest wait, granted → the least left

@@ -14,8 +14,8 @@ struct past_cycle {
     struct closed_cycle closed;
 };
 
-/* The closed cycles in which `at_us` lay, one of each period, stored or just written to `changes` by the view's settling;
- * answers how many. Only LIMITs that were charged count (NULL = all). */
+/* The closed cycles in which `at_us` lay, one of each period, stored or just written to `changes` by the view's
+ * settling; answers how many. Only LIMITs that were charged count (NULL = all). */
 uint32_t past_cycles(const struct account_view *account, const struct resource_view *view, int64_t at_us,
                      const struct charged *charged, const struct sink *changes,
                      struct past_cycle found[SLOT_HISTORIES_MAX]);

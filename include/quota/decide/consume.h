@@ -3,7 +3,7 @@
  *     record of this id? ── yes ─▶ the stored answer, byte for byte; other content: conflict
  *            │ no
  *     account active? ─▶ a view of each resource ─▶ admission (peek) ─┬─ denied ─▶ verdicts, causes; no changes
- *                                                                     └─ admitted ─▶ take ─▶ changes, with an id a record
+ *                                                                     └─ admitted ─▶ take ─▶ changes, and a record
  *
  * QUOTA.CONSUME and QUOTA.MCONSUME are the same with one item or several; their records are kept apart. A denial is
  * remembered under its id only where the request is STICKY. */

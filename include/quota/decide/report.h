@@ -1,6 +1,6 @@
 /* Reports: an account as it stands, for those who only read. What CONSUME would decide now is what they show.
  *
- *     resource_report   every rule of a resource: limit, used, held, remaining, cycle; overage; warnings that have fired
+ *     resource_report   every rule of a resource: limit, used, held, remaining, cycle; overage; fired warnings
  *     cycle_list        closed cycles, stored or closed since, the newest first; idle runs cycle by cycle */
 #pragma once
 
@@ -44,4 +44,5 @@ void cycle_list_begin(struct cycle_list *list, const struct resource_view *view,
  * cycle. False when none is left. */
 bool cycle_list_next(struct cycle_list *list, const struct account_view *account, struct listed_cycle *cycle);
 
+/* Frees what is left of it. */
 void cycle_list_end(struct cycle_list *list);

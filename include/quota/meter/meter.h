@@ -22,10 +22,11 @@ struct meter;
 struct position {
     const struct meter *meter;
     struct demand *demand;
-    uint32_t rule;    /* its index among the entitlement's rules; of RATE, which is one position for all, the first */
-    int32_t number;   /* what a verdict names it by */
-    void *source;     /* of a funding meter: what it pays from */
-    int64_t funded;   /* units that it pays for */
+    uint32_t rule;  /* its index among the entitlement's rules; of RATE, which is one position for all, the first */
+    int32_t number; /* what a verdict names it by */
+    struct window *window; /* of a LIMIT: in the demand's view */
+    void *source;          /* of a funding meter: what it pays from */
+    int64_t funded;        /* units that it pays for */
     int64_t returned; /* units that it has taken back: where a meter writes itself down, its value has them still */
 };
 
@@ -98,6 +99,9 @@ extern const struct meter meter_rolling;
 extern const struct meter meter_rate;
 const struct meter *meter_of(enum quota_kind kind);
 
+/* The position of one rule of the demand's entitlement. */
+struct position position_of_rule(struct demand *demand, uint32_t index);
+
 /* A demand of a settled view: one position for each LIMIT, and one for all RATEs together. */
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
 
@@ -110,5 +114,6 @@ static inline const struct quota_rule *position_rule(const struct position *posi
 /* The rates of a demand, asked for so many units in this mode: the answer is kept until they are taken. */
 enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode);
 
-/* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted. */
+/* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted.
+ * */
 enum account_fault rolling_post(const struct demand *demand, int64_t units, struct sink *changes);

@@ -100,7 +100,8 @@ void limiter_release_objects(const struct limiter *limiter);
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
                     const struct limiter_request *request, struct decision *decision);
 
-/* Goes over to these rules as of `at_us`, without a request. No effects where it has them, or has nothing to take over. */
+/* Goes over to these rules as of `at_us`, without a request. No effects where it has them, or has nothing to take over.
+ * */
 void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
                           struct decision *decision);
 

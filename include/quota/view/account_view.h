@@ -5,8 +5,8 @@
  *       └ account_apply   └ per resource: view/lifecycle.h       └ of the whole account: here
  *
  * Nothing is written: who decides a change passes a sink, and what has happened meanwhile is emitted in front of it
- * (view/changeset.h). The account as a whole knows its state and which plan it is on; each resource finds its way to now
- * by itself when it is asked for (resource_view), so a request costs what its own rules cost.
+ * (view/changeset.h). The account as a whole knows its state and which plan it is on; each resource finds its way to
+ * now by itself when it is asked for (resource_view), so a request costs what its own rules cost.
  *
  * A clock that steps back: the account is judged at its last change, so nothing happens twice; waits are told from the
  * true time (`clock_us`). */
@@ -118,5 +118,6 @@ bool account_view_has_room(const struct account_view *view);
 /* Is anything stored, a record or a reservation, that has ended and that the next change would sweep? */
 bool account_view_can_sweep(const struct account_view *view);
 
-/* A wait from the instant that counts, told from the true time: longer while the clock stands before the last change. */
+/* A wait from the instant that counts, told from the true time: longer while the clock stands before the last change.
+ * */
 int64_t account_view_wait_us(const struct account_view *view, int64_t wait_us);

@@ -1,6 +1,6 @@
 /* What time and plans have done to one resource since it was last written down: events in order, each at its instant.
  *
- *     stored windows ──▶ override ends ──▶ revision ──▶ END is due ──▶ the account moves to another plan ──▶ now
+ *     stored windows ──▶ override ends ──▶ END is due ──▶ revision ──▶ the account moves to another plan ──▶ now
  *                   roll            roll          roll            roll                                  roll
  *
  * Between two events the cycles that have ended roll over (cycles.h). At one instant cycles close first, then overrides

@@ -57,8 +57,8 @@ struct window *resource_view_window(struct resource_view *view, const struct quo
 enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
                                           const struct plan_entry *override);
 
-/* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there is
- * none that ends. */
+/* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there
+ * is none that ends. */
 int64_t resource_view_longest_end(const struct resource_view *view, int64_t *length_us);
 
 /* Units of live reservations of the slot: those made in the window, or all of them (NULL). */

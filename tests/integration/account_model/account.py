@@ -30,18 +30,19 @@ class Account(Ledger):
             raise Refused("NOPLAN")
         if not ended and self.plan != name:
             raise Refused("ERR")
-        wanted = 0 if ended else self.expires
+        wanted, falls_to = (0, then) if ended else (self.expires, self.then)
         if expires is not None:
             opened = self.now if ended else self.opened
             wanted = later_by(expires, self.zone, opened) if isinstance(expires, str) else expires
+            falls_to = then  # EXPIRES without THEN: to the default plan
             if wanted <= max(self.now, self.anchor):
                 raise Silent("an end that has passed")
-        if not ended and wanted == self.expires and then in (None, self.then):
+        if not ended and (wanted, falls_to) == (self.expires, self.then):
             return "OK"
         if ended:
             self.join(name, True)
-            self.state, self.next, self.opened, self.then, self.until = "active", None, self.now, None, 0
-        self.expires, self.then = wanted, then or self.then
+            self.state, self.next, self.opened, self.until = "active", None, self.now, 0
+        self.expires, self.then = wanted, falls_to
         self.note("open")
         return "OK"
 
@@ -60,7 +61,7 @@ class Account(Ledger):
             raise Silent("what begins at a RESTART where the calendar says when a cycle begins")
         coming = Next(name, self.now if at is None else at, mode != "PRORATE", restart)
         if mode == "END":
-            cycles = [self.bounds(rule.period, self.now) for resource in self.parts
+            cycles = [self.bounds(rule.period, self.now) for resource in {**self.parts, **self.slots}
                       for rule in (self.entitlement(resource).of(Limit) if self.entitlement(resource) else [])]
             lengths = [(end - start, end) for start, end in cycles if end != FOREVER]
             coming.at = max(lengths)[1] if lengths else self.now
@@ -110,6 +111,8 @@ class Account(Ledger):
 
     def override(self, name, entitlement, only=False, ex=0):
         """ex: us, or CYCLE: when the running cycle of the resource's longest LIMIT ends."""
+        if only and not entitlement.rules:
+            raise Silent("no rules to count by")
         self.not_closed()
         slot, before = self.slot(name), self.longest_end(self.entitlement(name))
         slot.override, slot.only = entitlement, only

@@ -217,7 +217,7 @@ class Consuming(Lifetime):
         """A refusal counts in the cycle of the rule that decided, and in no other."""
         rule = self.entitlement(name).rules[verdict[5]]
         if isinstance(rule, Limit):
-            self.denied.append((name, rule.period))
+            self.denied.append((name, rule.period, self.window(name, rule).start))
 
     # ---- commands ----
 

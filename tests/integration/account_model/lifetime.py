@@ -75,13 +75,13 @@ class Lifetime:
         if draft.dirty:
             draft.settled = draft.now
             self.__dict__.update(draft.__dict__)
-        for resource, period in draft.denied:
-            self.count_denied(resource, period, draft.now)
+        for denied in draft.denied:
+            self.count_denied(*denied)
         return reply
 
-    def count_denied(self, resource, period, now):
+    def count_denied(self, resource, period, start):
         window = self.slots[resource].windows.get(period) if resource in self.slots else None
-        if window and window.start <= now < window.end and window.peak > 0:
+        if window and window.start == start and window.peak > 0:
             window.denied += 1
 
     # ---- time ----
@@ -193,7 +193,7 @@ class Lifetime:
     def revisions(self):
         """Those that this account has not met yet, in their order."""
         plan = self.host.plans[self.plan] if self.plan else None
-        found = [(name, one) for name, revisions in plan.resources.items() for one in revisions] if plan else []
+        found = [(name, one) for name in plan.resources for one in plan.dated(name)] if plan else []
         unknown = [(name, one) for name, one in found if one.number not in self.known]
         return sorted(unknown, key=lambda each: each[1].number)
 
@@ -208,11 +208,13 @@ class Lifetime:
             if end:
                 self.coming.setdefault(name, []).append((end, one))
             else:
-                self.adopt(name, one.entitlement, one.apply != "PRORATE", number)
+                at = self.now if arrived else min(one.begins(self.target), self.now)
+                self.adopt(name, one.entitlement, one.apply != "PRORATE", number, at)
 
-    def adopt(self, name, entitlement, full, number):
+    def adopt(self, name, entitlement, full, number, at):
+        """at: before now where the account was changed last before the clock stepped back behind the revision."""
         self.coming[name] = [(at, one) for at, one in self.coming.get(name, []) if one.number > number]
-        self.parts.setdefault(name, []).append(Part(self.now, entitlement, full))
+        self.parts.setdefault(name, []).append(Part(at, entitlement, full))
         self.revision = max(self.revision, number)
         self.refresh(name)
 
@@ -221,7 +223,7 @@ class Lifetime:
         joined = self.host.plans[plan] if plan else None
         newest = {name: joined.newest(name, self.now, self.target) for name in joined.resources} if joined else {}
         self.plan, self.coming = plan, {}
-        self.known = {one.number for revisions in joined.resources.values() for one in revisions
+        self.known = {one.number for name in joined.resources for one in joined.dated(name)
                       if one.begins(self.target) <= self.now} if joined else set()
         for name in {**self.parts, **newest}:
             one = newest.get(name)

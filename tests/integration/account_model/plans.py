@@ -18,17 +18,24 @@ UNLIMITED = -1
 class Revision:
     number: int
     at: int
+    since: int  # never after the one behind it: where it is, the clock was wrong, and has been put right since
     apply: str  # FULL, PRORATE, END
     entitlement: Entitlement | None  # None: the resource is gone
     immediate: bool  # was SET without an instant to come: in force also where the clock has stepped back behind it
 
     def begins(self, to):
         """For an account that is moved up to there."""
-        return min(self.at, to) if self.immediate else self.at
+        return min(self.since, to) if self.immediate or self.at <= to else self.at
 
     def in_force(self, now):
         """now: the clock's."""
         return self.begins(now) <= now
+
+
+def same_rules(one, other):
+    """COST 1 says nothing."""
+    one, other = (each and dataclasses.replace(each, cost=each.unit) for each in (one, other))
+    return one == other
 
 
 class Plan:
@@ -38,7 +45,12 @@ class Plan:
     def newest(self, resource, now, to=None):
         """The revision in force, whatever its APPLY: what an account gets that comes to the plan (on its way `to`)."""
         to = now if to is None else to
-        return next((one for one in reversed(self.resources.get(resource, [])) if one.begins(to) <= now), None)
+        return next((one for one in reversed(self.dated(resource)) if one.begins(to) <= now), None)
+
+    def dated(self, resource):
+        revisions = self.resources.get(resource, [])
+        instants = [one.at for one in revisions]
+        return [dataclasses.replace(one, since=min(instants[i:])) for i, one in enumerate(revisions)]
 
     def entitlement(self, resource, now):
         newest = self.newest(resource, now)
@@ -51,12 +63,12 @@ class Plan:
         """-> its number; of rules that are in force already the number they have."""
         revisions = [one for one in self.resources.get(resource, []) if one.in_force(now)]
         self.resources[resource] = revisions  # what was pending is replaced, or no longer wanted
-        if revisions and revisions[-1].entitlement == entitlement:
+        if revisions and same_rules(revisions[-1].entitlement, entitlement):
             return revisions[-1].number
         self.counter += 1
         immediate = effective is None or effective <= now
-        at = max(now if immediate else effective, revisions[-1].at if revisions else 0)
-        revisions.append(Revision(self.counter, at, apply, entitlement, immediate))
+        at = now if immediate else effective
+        revisions.append(Revision(self.counter, at, at, apply, entitlement, immediate))
         return self.counter
 
 
@@ -125,8 +137,8 @@ def allowance(parts, period, start, end, anchor):
         rule = part.entitlement and part.entitlement.limit(period)
         if part.full or part.at <= start or end == FOREVER:
             pieces = [(start, rule)]
-        else:
-            pieces.append((part.at, rule))
+        elif (rule and rule.limit) != (pieces[-1][1] and pieces[-1][1].limit):  # the same limit goes on
+            pieces.append((max(part.at, pieces[-1][0]), rule))  # where the clock has stepped back
     return integral(pieces, start, end, anchor)
 
 

@@ -1,0 +1,124 @@
+/* Applies, stores, expires, replicates, signals: in that order and only here; see transaction.h. */
+#include "transaction.h"
+#include "clock.h"
+#include "quota/time/duration.h"
+
+#define EFFECTS_BYTES_USUAL 256
+
+static long long value_bytes(const struct handle *handle)
+{
+    return handle->value ? (long long)handle->value_type->bytes(handle->value) : 0;
+}
+
+/* Puts the value that apply left where it belongs; swapping one that has moved keeps the time to live. */
+static void store(struct handle *handle, void *before, long long before_bytes)
+{
+    value_type_count(handle->value_type, before ? 0 : 1,
+                     (long long)handle->value_type->bytes(handle->value) - before_bytes);
+    if (!before) {
+        RedisModule_ModuleTypeSetValue(handle->key, handle->value_type->type, handle->value);
+    } else if (handle->value != before) {
+        RedisModule_ModuleTypeReplaceValue(handle->key, handle->value_type->type, handle->value, NULL);
+    }
+}
+
+static int64_t deadline_us(const struct handle *handle)
+{
+    return handle->value ? handle->value_type->deadline_us(handle->value) : INSTANT_MAX_US;
+}
+
+/* The server forgets a value when it is as good as new, or up to a grain later, never before. It is told only what it
+ * does not know: a time to live follows from the value, so where that instant has not moved it stands already. (But
+ * under a test clock, which takes it away while frozen, always.) */
+static void expire(struct handle *handle, int64_t before_us, int64_t after_us, bool lasting)
+{
+    int64_t grain_us = handle->value_type->grain_us ? handle->value_type->grain_us(handle->value) : 1;
+    bool told = (((before_us - 1) ^ (after_us - 1)) & -grain_us) == 0;
+    if (told && !clock_test_is_allowed()) return;
+    bool stays = lasting || after_us >= INSTANT_MAX_US - grain_us; /* a forced breaker has no end */
+    int64_t expiry_us = (after_us + grain_us - 1) & -grain_us;
+    RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));
+}
+
+struct transaction transaction_begin(RedisModuleCtx *ctx, RedisModuleString **words, int64_t now_us)
+{
+    return (struct transaction){.ctx = ctx, .now_us = now_us, .words = words};
+}
+
+void transaction_replicate(struct transaction *transaction)
+{
+    if (transaction->count > 0)
+        RedisModule_Replicate(transaction->ctx, "RL._DO", "v", transaction->words, transaction->count);
+    for (size_t i = 1; i < transaction->count; i += 2) RedisModule_FreeString(NULL, transaction->words[i]);
+    transaction->count = 0;
+}
+
+static void forget(struct transaction *transaction, struct handle *handle)
+{
+    RedisModule_DeleteKey(handle->key);
+    handle->value = NULL;
+    transaction_replicate(transaction); /* what was done before is repeated before */
+    RedisModule_Replicate(transaction->ctx, "DEL", "s", handle->name);
+    RedisModule_NotifyKeyspaceEvent(transaction->ctx, REDISMODULE_NOTIFY_GENERIC, "del", handle->name);
+}
+
+/* Applies, stores, expires, signals. True where effects are left to be replicated. */
+static bool make_true(struct transaction *transaction, struct handle *handle, const void *decision)
+{
+    if (!handle->value_type->has_effects(decision)) return false;
+    void *before = handle->value;
+    long long before_bytes = value_bytes(handle);
+    int64_t before_us = deadline_us(handle);
+    handle->value = handle->value_type->apply(before, decision);
+    store(handle, before, before_bytes);
+    int64_t after_us = deadline_us(handle);
+    bool stays = after_us > transaction->now_us;
+    if (stays) {
+        expire(handle, before_us, after_us, clock_is_frozen());
+    } else {
+        forget(transaction, handle);
+    }
+    RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
+    return stays;
+}
+
+void transaction_add(struct transaction *transaction, struct handle *handle, const void *decision)
+{
+    char stack_buffer[EFFECTS_BYTES_USUAL];
+    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
+    if (!make_true(transaction, handle, decision)) return;
+    handle->value_type->effects_encode(decision, clock_is_frozen(), &effects);
+    transaction->words[transaction->count++] = handle->name;
+    transaction->words[transaction->count++] = RedisModule_CreateString(NULL, effects.data, effects.size);
+    sink_free(&effects);
+}
+
+void transaction_commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us)
+{
+    char stack_buffer[EFFECTS_BYTES_USUAL];
+    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
+    struct transaction transaction = transaction_begin(ctx, NULL, now_us);
+    if (!make_true(&transaction, handle, decision)) return;
+    handle->value_type->effects_encode(decision, clock_is_frozen(), &effects);
+    RedisModule_Replicate(ctx, "RL._DO", "sb", handle->name, effects.data, effects.size);
+    sink_free(&effects);
+}
+
+bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects)
+{
+    void *before = handle->value;
+    long long before_bytes = value_bytes(handle);
+    int64_t before_us = deadline_us(handle);
+    bool lasting;
+    if (!handle->value_type->replay(&handle->value, effects, &lasting)) return false;
+    store(handle, before, before_bytes);
+    expire(handle, before_us, deadline_us(handle), lasting);
+    RedisModule_SignalModifiedKey(ctx, handle->name);
+    return true;
+}
+
+void transaction_replicate_configuration(RedisModuleCtx *ctx, const char *command, struct bytes name,
+                                         struct bytes effects)
+{
+    RedisModule_Replicate(ctx, command, "bb", name.data, name.size, effects.data, effects.size);
+}

@@ -1,0 +1,38 @@
+/* A transaction: the one place where decisions become true, here and on every replica.
+ *
+ *     (handle, decision) ─▶ no effects? nothing happens: no key, no write, no replication, no signal
+ *     (handle, decision) ─▶ apply ─▶ store ─▶ time to live = the value's own deadline, rounded up
+ *       …                ─▶ one RL._DO key effects [key effects …]     absolute, so a replica or an AOF enters by the
+ *                        ─▶ signal the keys (WATCH, client tracking)                                    same apply
+ *
+ * A value with nothing left to remember is deleted, and that is replicated as DEL. */
+#pragma once
+
+#include "value_type.h"
+
+/* What one call changes. Finding the command in the server costs more than the rest of a key's replication, so all of
+ * it is replicated at once. */
+struct transaction {
+    RedisModuleCtx *ctx;
+    int64_t now_us;            /* at which every decision was taken */
+    RedisModuleString **words; /* key, effects, key, effects …: room for two words a decision; the caller's */
+    size_t count;
+};
+
+/* An empty transaction; it ends with transaction_replicate. */
+struct transaction transaction_begin(RedisModuleCtx *ctx, RedisModuleString **words, int64_t now_us);
+
+/* Makes a decision of the handle's kind true. It is replicated with the others. */
+void transaction_add(struct transaction *transaction, struct handle *handle, const void *decision);
+void transaction_replicate(struct transaction *transaction);
+
+/* A transaction of one decision. */
+void transaction_commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us);
+
+/* Repeats effects that came from a primary, a file or a slot import. False when they do not fit: nothing happened. */
+bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects);
+
+/* Replicates a change of the catalogue (catalogue.h, plans.h) that has been applied here: RL._POLICY or RL._PLAN, the
+ * name and the effects. */
+void transaction_replicate_configuration(RedisModuleCtx *ctx, const char *command, struct bytes name,
+                                         struct bytes effects);
