@@ -1,5 +1,4 @@
-/* The map of QUOTA.INFO: of an account as it stands, and as a decision would leave it (CHECK of operators' commands).
- * */
+/* The map of QUOTA.INFO: of an account as it stands, and as a decision would leave it (operators' CHECK). */
 #pragma once
 
 #include "accounts.h"

@@ -3,7 +3,7 @@
  *
  *     RL._DO  key effects …    effects of one decision, of the kind their first byte names; for several keys
  *     RL._POLICY name effects  changes of a policy (catalogue.h), one after another; none = it is deleted
- *     RL._PLAN name change     a change of a plan (plans.h)
+ *     RL._PLAN name change     a change of a plan (plans.h); none = it is gone, as older versions said it
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
@@ -148,7 +148,7 @@ static const struct argument policy_arguments[] = {
 
 static const struct argument plan_arguments[] = {
     {.kind = ARGUMENT_TEXT, .name = "name", .summary = "The plan's name."},
-    {.kind = ARGUMENT_TEXT, .name = "change", .summary = "What was changed, in absolute terms."},
+    {.kind = ARGUMENT_TEXT, .name = "change", .summary = "What was changed, in absolute terms; empty = it is gone."},
     {0},
 };
 

@@ -176,9 +176,10 @@ static uint32_t ahead_problems(RedisModuleCtx *ctx, const char **problems, uint3
 {
     uint32_t ahead = ahead_count(ctx, clock_now_us());
     if (ahead == 0) return count;
-    snprintf(room, PROBLEM_BYTES_MAX,
-             "clock: %u%s accounts were last changed ahead of it, by a clock that was wrong (QUOTA.RESET heals one)",
-             ahead, ahead == AHEAD_MAX ? " or more" : "");
+    (void)snprintf(
+        room, PROBLEM_BYTES_MAX,
+        "clock: %u%s accounts were last changed ahead of it, by a clock that was wrong (QUOTA.RESET heals one)", ahead,
+        ahead == AHEAD_MAX ? " or more" : "");
     problems[count++] = room;
     return count;
 }

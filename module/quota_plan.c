@@ -111,8 +111,7 @@ static bool set_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows,
     return entitlement_finish_or_reply(ctx, &request->entitlement, request->resource, false);
 }
 
-/* What SET finds: the newest revision in force, the one still to come, and whether it asks for what is there already.
- * */
+/* What SET finds: the newest revision in force, the one still to come, and whether it says what is there already. */
 struct set_effect {
     const struct plan_revision *current, *pending;
     int64_t at_us;

@@ -165,6 +165,14 @@ def test_a_plan_that_is_retired_later_was_there_when_an_account_fell_to_it(acme)
     assert [values(acme, "limit", name) for name in ("lazy", "eager")] == [[400], [400]]
 
 
+def test_a_limit_for_ever_of_an_account_anchored_before_1970(acme):
+    acme("QUOTA.PLAN SET old r LIMIT 10 forever")
+    acme("QUOTA.OPEN b old ANCHOR 1969-12-31T00:00:00Z")
+    assert acme("QUOTA.CONSUME b r 4") == [4, 10, 6, 0, -1, 0]
+    acme("QUOTA.PLAN SET old r LIMIT 20 forever APPLY PRORATE")
+    assert (values(acme, "limit", "b"), values(acme, "used", "b")) == ([20], [4])
+
+
 # ---- what happens at one instant ----
 
 
