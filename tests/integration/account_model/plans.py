@@ -14,6 +14,10 @@ from account_model.entitlement import Entitlement
 UNLIMITED = -1
 
 
+class Silent(Exception):
+    """The contract does not say what is right here: the command is not given."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Revision:
     number: int
