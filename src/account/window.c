@@ -217,7 +217,8 @@ int64_t window_debt_after(const struct window *window, const struct entitlement 
 int64_t window_cycles_until(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                             int64_t units)
 {
-    if (limit == UNLIMITED || (entitlement->grace_us > 0 && entitlement->burst_bp == 0)) return 1;
+    if (limit == UNLIMITED || entitlement->overage) return 1;
+    if (entitlement->grace_us > 0 && entitlement->burst_bp == 0) return 1;
     wide capacity = (wide)limit + burst_units(entitlement, limit);
     if (units > capacity) return -1;
     int64_t debt = window_debt_after(window, entitlement, limit, 1);

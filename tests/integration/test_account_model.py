@@ -76,9 +76,15 @@ class Stream:
             self.clock(max(self.next_event() + words[0], 1))
         elif name in ("plan", "unplan", "cancel"):
             self.clock(self.now + 1)  # what ends at this very instant may be written down, or not yet
-            {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
+            if not self.is_ahead_of_pending(words[0]):
+                {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
         else:
             self.ask(name, *LINES[name](self, *words))
+
+    def is_ahead_of_pending(self, name):
+        """Does the account, ahead of the clock, follow a revision already that may yet be replaced?"""
+        plan = self.host.plans.get(self.plan(name))
+        return plan and any(one.at <= self.account.settled for one in plan.pending(self.now))
 
     def ask(self, name, line, words):
         self.given += name in OPERATORS
