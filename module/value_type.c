@@ -60,7 +60,8 @@ static void save_rdb(const struct value_type *value_type, RedisModuleIO *rdb, co
 /* Says why a value is refused. */
 static void log_refused(const struct value_type *value_type, RedisModuleIO *rdb, struct bytes bytes)
 {
-    const char *newer = encoding_is_newer(bytes, value_type->encoding) ? ": a newer version of this module wrote it" : "";
+    bool is_newer = encoding_is_newer(bytes, value_type->encoding);
+    const char *newer = is_newer ? ": a newer version of this module wrote it" : "";
     RedisModule_LogIOError(rdb, "warning", "%s: damaged bytes, or a newer encoding%s", value_type->type_name, newer);
 }
 
