@@ -198,8 +198,8 @@ void window_change_limit(struct window *window, const struct quota_rule *rule, e
                          int64_t anchor_us, int64_t at_us)
 {
     int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, lead);
-    bool is_whole = change == WINDOW_FULL || at_us <= window->start_us || window->end_us == INT64_MAX;
-    if (is_whole) {
+    bool is_first = at_us <= window->start_us && window->allowance.since <= lead; /* no part before it */
+    if (change == WINDOW_FULL || is_first || window->end_us == INT64_MAX) {
         window->allowance = whole_allowance(rule, lead);
     } else {
         allowance_change(&window->allowance, rule ? rule->limit : ABSENT, at, length_of(window));
