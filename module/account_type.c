@@ -10,15 +10,15 @@ static bool has_effects(const void *change)
     return ((const struct account_change *)change)->changes.size > 0;
 }
 
-static void encode_effects(const void *change, bool lasting, struct sink *sink)
+static void encode_effects(const void *change, bool no_expire, struct sink *sink)
 {
-    account_effects_encode(change, lasting, sink);
+    account_effects_encode(change, no_expire, sink);
 }
 
-static bool replay(void **value, struct bytes effects, bool *lasting)
+static bool replay(void **value, struct bytes effects, bool *no_expire)
 {
     struct account_change change;
-    if (!account_effects_decode(effects, &change, lasting) || !account_accepts(*value, &change)) return false;
+    if (!account_effects_decode(effects, &change, no_expire) || !account_accepts(*value, &change)) return false;
     *value = account_apply(*value, &change);
     return true;
 }

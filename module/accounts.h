@@ -24,7 +24,7 @@ static inline struct account *account_of(const struct account_call *call)
     return call->handle.value;
 }
 
-/* Settings, catalogue and zones of this server. */
+/* Settings, configuration and zones of this server. */
 struct account_host accounts_host(void);
 
 /* Opens the account `name`, for a change if `writing`. On false the client has its error and nothing is to be ended. */

@@ -10,15 +10,15 @@ static bool has_effects(const void *decision)
     return ((const struct adaptive_decision *)decision)->parts != 0;
 }
 
-static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
-    adaptive_effects_encode(decision, lasting, sink);
+    adaptive_effects_encode(decision, no_expire, sink);
 }
 
-static bool replay(void **value, struct bytes effects, bool *lasting)
+static bool replay(void **value, struct bytes effects, bool *no_expire)
 {
     struct adaptive_decision decision;
-    if (!adaptive_effects_decode(effects, &decision, lasting) || !adaptive_accepts(*value, &decision)) return false;
+    if (!adaptive_effects_decode(effects, &decision, no_expire) || !adaptive_accepts(*value, &decision)) return false;
     *value = adaptive_apply(*value, &decision);
     return true;
 }

@@ -10,15 +10,15 @@ static bool has_effects(const void *decision)
     return ((const struct breaker_decision *)decision)->parts != 0;
 }
 
-static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
-    breaker_effects_encode(decision, lasting, sink);
+    breaker_effects_encode(decision, no_expire, sink);
 }
 
-static bool replay(void **value, struct bytes effects, bool *lasting)
+static bool replay(void **value, struct bytes effects, bool *no_expire)
 {
     struct breaker_decision decision;
-    if (!breaker_effects_decode(effects, &decision, lasting) || !breaker_accepts(*value, &decision)) return false;
+    if (!breaker_effects_decode(effects, &decision, no_expire) || !breaker_accepts(*value, &decision)) return false;
     *value = breaker_apply(*value, &decision);
     return true;
 }

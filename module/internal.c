@@ -2,7 +2,7 @@
  * decided.
  *
  *     RL._DO  key effects …    effects of one decision, of the kind their first byte names; for several keys
- *     RL._POLICY name effects  changes of a policy (catalogue.h), one after another; none = it is deleted
+ *     RL._POLICY name effects  changes of a policy (policies.h), one after another; none = it is deleted
  *     RL._PLAN name change     a change of a plan (plans.h); none = it is gone, as older versions said it
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
@@ -12,10 +12,10 @@
  *     damaged bytes              are left out, with a warning and an error
  *     bytes of a newer version   end the server, as an RDB file of a newer version does: a replica that went on without
  *                                them would drift from its primary, a server from its own AOF, and nobody would know */
-#include "catalogue.h"
 #include "clock.h"
 #include "command.h"
 #include "plans.h"
+#include "policies.h"
 #include "quota/rate/policy_codec.h"
 #include "reply.h"
 #include "transaction.h"
@@ -95,7 +95,7 @@ static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 {
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!catalogue_replay(string_bytes(argv[1]), string_bytes(argv[2]))) {
+    if (!policies_replay(string_bytes(argv[1]), string_bytes(argv[2]))) {
         stop_if_newer(ctx, argv[1], string_bytes(argv[2]), POLICY_ENCODING_NEWEST);
         RedisModule_Log(ctx, "warning", "refused to repeat a change of policy '%s'",
                         printable(string_bytes(argv[1])).text);

@@ -10,15 +10,15 @@ static bool has_effects(const void *decision)
     return ((const struct lease_decision *)decision)->change != LEASE_KEPT;
 }
 
-static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
-    lease_effects_encode(decision, lasting, sink);
+    lease_effects_encode(decision, no_expire, sink);
 }
 
-static bool replay(void **value, struct bytes effects, bool *lasting)
+static bool replay(void **value, struct bytes effects, bool *no_expire)
 {
     struct lease_decision decision;
-    if (!lease_effects_decode(effects, &decision, lasting) || !leases_accepts(*value, &decision)) return false;
+    if (!lease_effects_decode(effects, &decision, no_expire) || !leases_accepts(*value, &decision)) return false;
     *value = leases_apply(*value, &decision);
     return true;
 }

@@ -10,24 +10,27 @@ static bool has_effects(const void *decision)
     return ((const struct decision *)decision)->effects_count > 0;
 }
 
-static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
-    effects_encode(decision, lasting, sink);
+    effects_encode(decision, no_expire, sink);
 }
 
-static bool replay(void **value, struct bytes effects, bool *lasting)
+static bool replay(void **value, struct bytes effects, bool *no_expire)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
-    if (!effects_decode(effects, rules, &decision, lasting) || !limiter_accepts(*value, &decision)) return false;
+    if (!effects_decode(effects, rules, &decision, no_expire) || !limiter_accepts(*value, &decision)) return false;
     *value = limiter_apply(*value, &decision);
     return true;
 }
 
-static int64_t grain_us(const void *value)
+static int64_t ttl_granularity_us(const void *value)
 {
     return ((const struct limiter *)value)->set->ttl_granularity_us;
 }
 
-struct value_type limiter_type = {
-    .type_name = "rl-bucket", .kind = 0, .encoding = ENCODING_NEWEST, .grain_us = grain_us, VALUE_TYPE_ROW};
+struct value_type limiter_type = {.type_name = "rl-bucket",
+                                  .kind = 0,
+                                  .encoding = ENCODING_NEWEST,
+                                  .ttl_granularity_us = ttl_granularity_us,
+                                  VALUE_TYPE_ROW};

@@ -1,8 +1,8 @@
 /* Counters and their section of INFO; see metrics.h. */
 #include "metrics.h"
-#include "catalogue.h"
 #include "lease_waiting.h"
 #include "plans.h"
+#include "policies.h"
 #include "quota/base/expect.h"
 #include "quota/rate/rule_set.h"
 #include "value_type.h"
@@ -39,7 +39,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
     RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count() + lease_waiting_count());
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
-    RedisModule_InfoAddFieldLongLong(info, "policies", catalogue_count());
+    RedisModule_InfoAddFieldLongLong(info, "policies", policies_count());
     RedisModule_InfoAddFieldLongLong(info, "plans", plans_count());
     RedisModule_InfoAddFieldLongLong(info, "bugs", expect_failures());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */

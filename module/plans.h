@@ -1,5 +1,5 @@
 /* The plans of this server: their histories by name, module-wide like its policies and kept in the same places
- * (catalogue.h).
+ * (policies.h).
  *
  *     QUOTA.PLAN … ─▶ change (quota/account/plan_history.h) ─▶ plans_change ─▶ RL._PLAN name change ─▶ replicas, AOF
  *
@@ -30,8 +30,8 @@ bool plans_replay(struct bytes name, struct bytes change);
 uint32_t plans_page(struct bytes after, uint32_t count, const struct plan_history *page[], bool *more);
 int64_t plans_count(void);
 
-/* For the catalogue's files: all of them out, in (false: the file is damaged), gone, exchanged for those set aside, and
- * written again. `first_encoding`: plans without a history. */
+/* For the configuration's files: all of them out, in (false: the file is damaged), gone, exchanged for those set aside,
+ * and written again. `first_encoding`: plans without a history. */
 void plans_save(RedisModuleIO *rdb);
 bool plans_load(RedisModuleIO *rdb, bool first_encoding);
 void plans_clear(void);

@@ -6,9 +6,9 @@
  *     GET name        DEL name        LIST
  *
  * Every change is validated whole before anything happens, and is one effect of quota/policy.h. */
-#include "catalogue.h"
 #include "clock.h"
 #include "command.h"
+#include "policies.h"
 #include "quota/rate/rule_codec.h"
 #include "reply.h"
 #include "zones.h"
@@ -49,11 +49,11 @@ static int reply_policy_fault(RedisModuleCtx *ctx, enum policy_fault fault)
 /* A change of a policy that is there; replies OK or why not. */
 static int change_or_reply(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
 {
-    const struct policy *policy = catalogue_find(name);
+    const struct policy *policy = policies_find(name);
     if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(name).text);
     enum policy_fault fault = policy_fault_of(policy, effect);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
-    catalogue_change(ctx, name, effect, now_us);
+    policies_change(ctx, name, effect, now_us);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
@@ -111,7 +111,7 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
 {
     struct schedule schedules[SCHEDULES_MAX];
     struct policy_rules schedule_rules[SCHEDULES_MAX];
-    const struct policy *before = catalogue_find(request->name);
+    const struct policy *before = policies_find(request->name);
     if (!policy_name_valid(request->name)) return reply_error(ctx, "ERR name: a policy's name has 1 to 128 bytes");
     if (request->schedules.count > SCHEDULES_MAX) return reply_policy_fault(ctx, POLICY_FAULT_SCHEDULES);
     for (int64_t i = 0; i < request->schedules.count; i++) {
@@ -130,7 +130,7 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
     enum policy_fault fault = policy_definition_fault(&definition);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
     struct policy_effect effect = {.kind = POLICY_DEFINE, .definition = &definition};
-    catalogue_change(ctx, request->name, &effect, clock_now_us());
+    policies_change(ctx, request->name, &effect, clock_now_us());
     return RedisModule_ReplyWithLongLong(ctx, definition.revision);
 }
 
@@ -318,7 +318,7 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, name_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    const struct policy *policy = catalogue_find(request.name);
+    const struct policy *policy = policies_find(request.name);
     if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(request.name).text);
     int64_t now_us = clock_now_us();
     RedisModule_ReplyWithMap(ctx, 9);
@@ -343,7 +343,7 @@ static int delete (RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, name_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    return RedisModule_ReplyWithLongLong(ctx, catalogue_delete(ctx, request.name));
+    return RedisModule_ReplyWithLongLong(ctx, policies_delete(ctx, request.name));
 }
 
 static void reply_policy_row(const struct policy *policy, void *ctx)
@@ -361,8 +361,8 @@ static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     (void)argv;
     (void)argc;
-    RedisModule_ReplyWithMap(ctx, catalogue_count());
-    catalogue_each(reply_policy_row, ctx);
+    RedisModule_ReplyWithMap(ctx, policies_count());
+    policies_each(reply_policy_row, ctx);
     return REDISMODULE_OK;
 }
 

@@ -1,7 +1,7 @@
 /* Finds the rules of a call, in the call or in a policy, and decides under them; see rule_source.h. */
 #include "rule_source.h"
-#include "catalogue.h"
 #include "metrics.h"
+#include "policies.h"
 #include "reply.h"
 #include "zones.h"
 
@@ -18,7 +18,7 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
         reply_error(ctx, "ERR SUBJECT and ADDRESS go with POLICY");
         return false;
     }
-    const struct policy *found = catalogue_find(policy);
+    const struct policy *found = policies_find(policy);
     struct address where;
     if (!found) {
         reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(policy).text);

@@ -1,7 +1,7 @@
 /* Where the rules of RL.ALLOW and RL.MALLOW come from: the call itself or a policy.
  *
  *     rules in the call ──────────────────────────────┐
- *     POLICY name ─▶ catalogue ─▶ policy_choose ─┬ rules ─▶ limiter_decide ─▶ decision
+ *     POLICY name ─▶ configuration ─▶ policy_choose ─┬ rules ─▶ limiter_decide ─▶ decision
  *                                                ├ permit ─▶ granted, nothing is read       rule -1
  *                                                └ refuse ─▶ denied until it ends           rule -1
  *

@@ -17,16 +17,16 @@ static bool has_effects(const void *decision)
     return table_decision_has_effects(decision);
 }
 
-static void encode_effects(const void *decision, bool lasting, struct sink *sink)
+static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
-    table_effects_encode(decision, lasting, sink);
+    table_effects_encode(decision, no_expire, sink);
 }
 
-static bool replay(void **value, struct bytes effects, bool *lasting)
+static bool replay(void **value, struct bytes effects, bool *no_expire)
 {
     struct rule rules[RULES_MAX];
     struct table_decision decision;
-    if (!table_effects_decode(effects, rules, &decision, lasting) || !table_accepts(*value, &decision)) return false;
+    if (!table_effects_decode(effects, rules, &decision, no_expire) || !table_accepts(*value, &decision)) return false;
     *value = table_apply(*value, &decision);
     return true;
 }

@@ -7,7 +7,7 @@
  * The first byte of every value and of every run of effects names kind and encoding, so RL._DO and RL._PUT serve all:
  *
  *     bit  7        6 5 4    3 2 1 0
- *          lasting  kind     encoding          (a limiter is kind 0, a lease key kind 1, …)
+ *          no_expire  kind     encoding          (a limiter is kind 0, a lease key kind 1, …)
  *
  * Opening creates nothing: a missing key opens as a handle without a value, and only a transaction stores one. */
 #pragma once
@@ -24,14 +24,15 @@ struct value_type {
     /* The value with a decision applied; may move, NULL in = a new one. */
     void *(*apply)(void *value, const void *decision);
     bool (*has_effects)(const void *decision);
-    void (*effects_encode)(const void *decision, bool lasting, struct sink *sink);
+    void (*effects_encode)(const void *decision, bool no_expire, struct sink *sink);
     /* Applies effects that came as bytes. False, and nothing touched, when they are none or do not fit the value. */
-    bool (*replay)(void **value, struct bytes effects, bool *lasting);
+    bool (*replay)(void **value, struct bytes effects, bool *no_expire);
     void (*encode)(const void *value, struct sink *sink);
     void *(*decode)(struct bytes bytes); /* NULL when the bytes are no value */
     int64_t (*deadline_us)(const void *value);
-    int64_t (*grain_us)(const void *value); /* how finely the time to live follows, a power of two; NULL = 1 */
-    void (*free)(void *value);              /* any thread */
+    int64_t (*ttl_granularity_us)(
+        const void *value);    /* how finely the time to live follows, a power of two; NULL = 1 */
+    void (*free)(void *value); /* any thread */
     size_t (*bytes)(const void *value);
     /* NULL, or is told when a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
     void (*unlinked)(RedisModuleKeyOptCtx *where);

@@ -20,7 +20,7 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
-    ("value types", "value_type limiter_type transaction waiting catalogue plans lease_type lease_waiting breaker_type "
+    ("value types", "value_type limiter_type transaction waiting policies plans lease_type lease_waiting breaker_type "
                     "adaptive_type account_type table_type"),
     ("counters", "metrics"),
     ("sources of rules", "rule_source ahead accounts account_info"),
@@ -45,7 +45,7 @@ SIDEWAYS = {  # who: whom
     "table_type": "value_type",
     "lease_type": "value_type",
     "waiting": "value_type transaction",
-    "catalogue": "transaction plans",
+    "policies": "transaction plans",
     "config": "zones",
     "lease_waiting": "value_type",
     "module": "commands",

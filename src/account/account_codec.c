@@ -5,9 +5,9 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/sliding_log.h"
 
-#define HEAD_KIND    (ACCOUNT_KIND << 4)
-#define HEAD         (HEAD_KIND | ACCOUNT_ENCODING_NEWEST)
-#define LASTING_FLAG 0x80u
+#define HEAD_KIND      (ACCOUNT_KIND << 4)
+#define HEAD           (HEAD_KIND | ACCOUNT_ENCODING_NEWEST)
+#define NO_EXPIRE_FLAG 0x80u
 
 /* ---- out ------------------------------------------------------------------------------------------------- */
 
@@ -281,19 +281,19 @@ struct account *account_decode(struct bytes bytes)
 
 /* ---- effects --------------------------------------------------------------------------------------------- */
 
-void account_effects_encode(const struct account_change *change, bool lasting, struct sink *sink)
+void account_effects_encode(const struct account_change *change, bool no_expire, struct sink *sink)
 {
-    sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
     sink_number(sink, change->applied_at_us);
     sink_raw(sink, change->changes.data, change->changes.size);
 }
 
-bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *lasting)
+bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
     uint8_t head = cursor_byte(&cursor);
-    *lasting = head & LASTING_FLAG;
-    change->encoding = encoding_of((uint8_t)(head & ~LASTING_FLAG));
+    *no_expire = head & NO_EXPIRE_FLAG;
+    change->encoding = encoding_of((uint8_t)(head & ~NO_EXPIRE_FLAG));
     change->applied_at_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     if (cursor.bad || change->encoding == 0 || cursor.at == cursor.size) return false;
     change->changes = (struct bytes){bytes.data + cursor.at, bytes.size - cursor.at};

@@ -261,8 +261,8 @@ static void apply_rates(struct slot *slot, struct bytes effects)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
-    bool lasting;
-    if (effects_decode(effects, rules, &decision, &lasting) && limiter_accepts(slot->rates, &decision)) {
+    bool no_expire;
+    if (effects_decode(effects, rules, &decision, &no_expire) && limiter_accepts(slot->rates, &decision)) {
         slot->rates = limiter_apply(slot->rates, &decision);
     }
 }
@@ -330,8 +330,8 @@ static bool rates_accepted(const struct limiter *rates, struct bytes effects)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
-    bool lasting;
-    return effects_decode(effects, rules, &decision, &lasting) && limiter_accepts(rates, &decision);
+    bool no_expire;
+    return effects_decode(effects, rules, &decision, &no_expire) && limiter_accepts(rates, &decision);
 }
 
 bool slot_accepts(const struct slot *slot, const struct change *change)

@@ -167,7 +167,8 @@ void open_decide(const struct account *account, const struct account_host *host,
 
 /* ---- switching ------------------------------------------------------------------------------------------- */
 
-/* Prefers the end of this resource's longest running cycle where that is longer than `*length_us`, or as long and later. */
+/* Prefers the end of this resource's longest running cycle where that is longer than `*length_us`, or as long and
+ * later. */
 static enum account_fault prefer_longer(const struct account_view *view, struct bytes name, int64_t *length_us,
                                         int64_t *end_us)
 {

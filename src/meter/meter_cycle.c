@@ -101,8 +101,8 @@ static int64_t wait_us(const struct position *position, const struct window *win
     return later_wait_us(position, window, units);
 }
 
-/* A grace that is open now may have passed by then, and the next cycle may have another limit, or a debt: what waits for
- * another rule meets them. */
+/* A grace that is open now may have passed by then, and the next cycle may have another limit, or a debt: what waits
+ * for another rule meets them. */
 static int64_t wait_after(const struct position *position, int64_t units, int64_t after_us)
 {
     const struct window *window = window_of(position);

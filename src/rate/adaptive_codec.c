@@ -2,9 +2,9 @@
 #include "quota/rate/adaptive_codec.h"
 #include "quota/base/memory.h"
 
-#define HEAD         (ADAPTIVE_KIND << 4 | ADAPTIVE_ENCODING_NEWEST)
-#define LASTING_FLAG 0x80u
-#define NUMBERS_MAX  10
+#define HEAD           (ADAPTIVE_KIND << 4 | ADAPTIVE_ENCODING_NEWEST)
+#define NO_EXPIRE_FLAG 0x80u
+#define NUMBERS_MAX    10
 
 /* The numbers of one part, in the order in which they are written. */
 static int numbers_of(struct adaptive *adaptive, unsigned part, int64_t *numbers[NUMBERS_MAX])
@@ -74,20 +74,20 @@ struct adaptive *adaptive_decode(struct bytes bytes)
     return adaptive;
 }
 
-void adaptive_effects_encode(const struct adaptive_decision *decision, bool lasting, struct sink *sink)
+void adaptive_effects_encode(const struct adaptive_decision *decision, bool no_expire, struct sink *sink)
 {
-    sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
     sink_byte(sink, (uint8_t)decision->parts);
     parts_encode(&decision->after, decision->parts, sink);
 }
 
-bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *lasting)
+bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
     uint8_t head = cursor_byte(&cursor);
-    *lasting = head & LASTING_FLAG;
+    *no_expire = head & NO_EXPIRE_FLAG;
     *decision = (struct adaptive_decision){.parts = cursor_byte(&cursor)};
-    if ((head & ~LASTING_FLAG) != HEAD || decision->parts == 0 || decision->parts > ADAPTIVE_PARTS_ALL) return false;
+    if ((head & ~NO_EXPIRE_FLAG) != HEAD || decision->parts == 0 || decision->parts > ADAPTIVE_PARTS_ALL) return false;
     parts_decode(&cursor, decision->parts, &decision->after);
     return cursor_done(&cursor);
 }

@@ -2,10 +2,10 @@
 #include "quota/rate/breaker_codec.h"
 #include "quota/base/memory.h"
 
-#define HEAD         (BREAKER_KIND << 4 | BREAKER_ENCODING_NEWEST)
-#define LASTING_FLAG 0x80u
-#define FORCE_SHIFT  2
-#define STATE_MASK   3u
+#define HEAD           (BREAKER_KIND << 4 | BREAKER_ENCODING_NEWEST)
+#define NO_EXPIRE_FLAG 0x80u
+#define FORCE_SHIFT    2
+#define STATE_MASK     3u
 
 static void config_encode(const struct breaker_config *config, struct sink *sink)
 {
@@ -118,10 +118,10 @@ struct breaker *breaker_decode(struct bytes bytes)
     return breaker;
 }
 
-void breaker_effects_encode(const struct breaker_decision *decision, bool lasting, struct sink *sink)
+void breaker_effects_encode(const struct breaker_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct breaker *after = &decision->after;
-    sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
     sink_byte(sink, (uint8_t)decision->parts);
     sink_number(sink, after->seen_us);
     if (decision->parts & BREAKER_PART_CONFIG) config_encode(&after->config, sink);
@@ -130,14 +130,14 @@ void breaker_effects_encode(const struct breaker_decision *decision, bool lastin
     if (decision->parts & BREAKER_PART_PROBES) probes_encode(after, sink);
 }
 
-bool breaker_effects_decode(struct bytes bytes, struct breaker_decision *decision, bool *lasting)
+bool breaker_effects_decode(struct bytes bytes, struct breaker_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
     uint8_t head = cursor_byte(&cursor);
     struct breaker *after = &decision->after;
-    *lasting = head & LASTING_FLAG;
+    *no_expire = head & NO_EXPIRE_FLAG;
     *decision = (struct breaker_decision){.parts = cursor_byte(&cursor)};
-    if ((head & ~LASTING_FLAG) != HEAD) return false;
+    if ((head & ~NO_EXPIRE_FLAG) != HEAD) return false;
     after->seen_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     if (decision->parts & BREAKER_PART_CONFIG) config_decode(&cursor, &after->config);
     if (decision->parts & BREAKER_PART_STATE) state_decode(&cursor, after);

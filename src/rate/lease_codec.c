@@ -2,8 +2,8 @@
 #include "quota/rate/lease_codec.h"
 #include "quota/base/checked.h"
 
-#define HEAD         (LEASE_KIND << 4 | LEASE_ENCODING_NEWEST)
-#define LASTING_FLAG 0x80u
+#define HEAD           (LEASE_KIND << 4 | LEASE_ENCODING_NEWEST)
+#define NO_EXPIRE_FLAG 0x80u
 
 void leases_encode(const struct leases *leases, struct sink *sink)
 {
@@ -58,10 +58,10 @@ struct leases *leases_decode(struct bytes bytes)
     return leases;
 }
 
-void lease_effects_encode(const struct lease_decision *decision, bool lasting, struct sink *sink)
+void lease_effects_encode(const struct lease_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct lease *lease = &decision->lease;
-    sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
     sink_byte(sink, (uint8_t)decision->change);
     sink_number(sink, decision->settled_us);
     if (decision->change == LEASE_OPEN) {
@@ -72,15 +72,15 @@ void lease_effects_encode(const struct lease_decision *decision, bool lasting, s
     sink_bytes(sink, lease->id);
 }
 
-bool lease_effects_decode(struct bytes bytes, struct lease_decision *decision, bool *lasting)
+bool lease_effects_decode(struct bytes bytes, struct lease_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
     struct lease *lease = &decision->lease;
     uint8_t head = cursor_byte(&cursor), change = cursor_byte(&cursor);
 
     *decision = (struct lease_decision){.change = (enum lease_change)change};
-    *lasting = head & LASTING_FLAG;
-    if ((head & ~LASTING_FLAG) != HEAD || change < LEASE_OPEN || change > LEASE_CLOSE) return false;
+    *no_expire = head & NO_EXPIRE_FLAG;
+    if ((head & ~NO_EXPIRE_FLAG) != HEAD || change < LEASE_OPEN || change > LEASE_CLOSE) return false;
     decision->settled_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     if (change == LEASE_OPEN) {
         if (!add_checked(decision->settled_us, cursor_signed(&cursor), &lease->token)) return false;

@@ -3,15 +3,15 @@
 #include "quota/rate/algorithm.h"
 #include "quota/rate/rule_codec.h"
 
-#define KIND_SHIFT   5
-#define INDEX_MASK   0x1fu
-#define LASTING_FLAG 0x80u
+#define KIND_SHIFT     5
+#define INDEX_MASK     0x1fu
+#define NO_EXPIRE_FLAG 0x80u
 _Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
 
 /* The encoding that a first byte names; 0 where this version does not know it. */
 static uint8_t encoding_of(uint8_t head)
 {
-    uint8_t encoding = (uint8_t)(head & ~LASTING_FLAG);
+    uint8_t encoding = (uint8_t)(head & ~NO_EXPIRE_FLAG);
     return encoding == ENCODING_LIMITER || encoding == ENCODING_SLEEPING ? encoding : 0;
 }
 
@@ -88,7 +88,7 @@ static struct limiter *rules_decode(struct cursor *cursor)
 {
     struct rule rules[RULES_MAX];
     uint8_t head = cursor_byte(cursor), encoding = encoding_of(head);
-    if (encoding == 0 || head & LASTING_FLAG) return NULL;
+    if (encoding == 0 || head & NO_EXPIRE_FLAG) return NULL;
     uint32_t count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX), sleeping = 0;
     if (encoding == ENCODING_SLEEPING) sleeping = (uint32_t)cursor_number_between(cursor, 1, RULES_MAX - count);
     for (uint32_t i = 0; i < count + sleeping && !cursor->bad; i++) {
@@ -134,7 +134,7 @@ static inline bool needs_second_encoding(const struct decision *decision, const 
     return effect->kind == EFFECT_WITHDRAW || (effect->kind == EFFECT_RULES && decision->sleeping_count > 0);
 }
 
-void effects_encode(const struct decision *decision, bool lasting, struct sink *sink)
+void effects_encode(const struct decision *decision, bool no_expire, struct sink *sink)
 {
     size_t head = sink->size;
     uint8_t encoding = ENCODING_LIMITER;
@@ -156,7 +156,7 @@ void effects_encode(const struct decision *decision, bool lasting, struct sink *
             break;
         }
     }
-    sink->data[head] = (char)(encoding | (lasting ? LASTING_FLAG : 0));
+    sink->data[head] = (char)(encoding | (no_expire ? NO_EXPIRE_FLAG : 0));
 }
 
 static void rules_effect_decode(struct cursor *cursor, uint32_t sleeping, struct rule *rules, struct decision *decision)
@@ -199,11 +199,11 @@ static void effect_decode(struct cursor *cursor, struct rule *rules, struct deci
     decision->effects[decision->effects_count++] = effect;
 }
 
-bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *lasting)
+bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
     uint8_t head = cursor_byte(&cursor);
-    *lasting = head & LASTING_FLAG;
+    *no_expire = head & NO_EXPIRE_FLAG;
     decision->fault = FAULT_NONE; /* no verdict, and of the effects only those that come: there is room for many */
     decision->effects_count = decision->rules_count = decision->sleeping_count = 0;
     decision->rules = NULL;

@@ -4,10 +4,10 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/rule_codec.h"
 
-#define HEAD         (TABLE_KIND << 4 | TABLE_ENCODING_NEWEST)
-#define LASTING_FLAG 0x80u
-#define CHANGE_RULES 0
-#define CHANGE_TAKE  1
+#define HEAD           (TABLE_KIND << 4 | TABLE_ENCODING_NEWEST)
+#define NO_EXPIRE_FLAG 0x80u
+#define CHANGE_RULES   0
+#define CHANGE_TAKE    1
 
 /* Words of hashes use all of their 64 bits: eight bytes, low ones first. */
 static void word_encode(uint64_t word, struct sink *sink)
@@ -206,10 +206,10 @@ struct table *table_decode(struct bytes bytes)
 
 /* ---- effects --------------------------------------------------------------------------------------------- */
 
-void table_effects_encode(const struct table_decision *decision, bool lasting, struct sink *sink)
+void table_effects_encode(const struct table_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct decision *limits = &decision->limits;
-    sink_byte(sink, (uint8_t)(HEAD | (lasting ? LASTING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
     sink_number(sink, decision->now_us);
     if (decision->new_rules) {
         sink_byte(sink, CHANGE_RULES);
@@ -256,17 +256,17 @@ static void take_decode(struct cursor *cursor, struct table_decision *decision)
     if (limits->effects_count == 0) cursor->bad = true;
 }
 
-bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *lasting)
+bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
     uint8_t head = cursor_byte(&cursor);
-    *lasting = head & LASTING_FLAG;
+    *no_expire = head & NO_EXPIRE_FLAG;
     decision->limits.fault = FAULT_NONE; /* no verdict, and only the effects that come: there is room for many */
     decision->limits.effects_count = decision->limits.rules_count = 0;
     decision->limits.rules = NULL;
     decision->subject = (struct bytes){"", 0};
     decision->new_rules = false;
-    if ((head & ~LASTING_FLAG) != HEAD) return false;
+    if ((head & ~NO_EXPIRE_FLAG) != HEAD) return false;
     decision->now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     switch (cursor_byte(&cursor)) {
     case CHANGE_RULES: rules_decode(&cursor, rules, decision); break;

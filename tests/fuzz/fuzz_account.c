@@ -184,12 +184,12 @@ static struct account *apply_both_ways(struct account *account, const struct acc
 {
     struct sink wire = {0};
     struct account_change sent = account_decision_change(decision), received;
-    bool lasting;
+    bool no_expire;
     require(decision->fault == ACCOUNT_FAULT_NONE || sent.changes.size == 0);
     if (sent.changes.size == 0) return account;
     struct account *twin = copy_of(account);
     account_effects_encode(&sent, false, &wire);
-    require(account_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && !lasting);
+    require(account_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire) && !no_expire);
     require(account_accepts(twin, &received));
     account = account_apply(account, &sent);
     twin = account_apply(twin, &received);
@@ -453,8 +453,8 @@ static struct account *from_value(struct bytes bytes)
 static struct account *from_effects(struct bytes bytes)
 {
     struct account_change change;
-    bool lasting;
-    if (!account_effects_decode(bytes, &change, &lasting) || !account_accepts(NULL, &change)) return NULL;
+    bool no_expire;
+    if (!account_effects_decode(bytes, &change, &no_expire) || !account_accepts(NULL, &change)) return NULL;
     struct account *account = account_apply(NULL, &change);
     account_free(copy_of(account));
     return account;

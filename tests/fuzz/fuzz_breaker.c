@@ -30,9 +30,9 @@ static struct breaker *breaker_from(struct bytes bytes, bool effects)
 {
     struct breaker_decision decision;
     struct sink again = {0};
-    bool lasting;
+    bool no_expire;
     if (effects) {
-        bool fits = breaker_effects_decode(bytes, &decision, &lasting) && breaker_accepts(NULL, &decision);
+        bool fits = breaker_effects_decode(bytes, &decision, &no_expire) && breaker_accepts(NULL, &decision);
         return fits ? breaker_apply(NULL, &decision) : NULL;
     }
     struct breaker *breaker = breaker_decode(bytes);
@@ -94,11 +94,11 @@ static struct breaker *breaker_apply_both_ways(struct breaker *breaker, const st
 {
     struct breaker_decision received;
     struct sink wire = {0};
-    bool lasting;
+    bool no_expire;
     struct breaker *twin = before->size > 0 ? breaker_decode((struct bytes){before->data, before->size}) : NULL;
     require(before->size == 0 || twin);
     breaker_effects_encode(decision, true, &wire);
-    require(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && lasting);
+    require(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire) && no_expire);
     require(breaker_accepts(twin, &received) && breaker_accepts(breaker, decision));
     breaker = breaker_apply(breaker, decision);
     twin = breaker_apply(twin, &received);
@@ -132,9 +132,9 @@ static struct adaptive *adaptive_from(struct bytes bytes, bool effects)
 {
     struct adaptive_decision decision;
     struct sink again = {0};
-    bool lasting;
+    bool no_expire;
     if (effects) {
-        bool fits = adaptive_effects_decode(bytes, &decision, &lasting) && adaptive_accepts(NULL, &decision);
+        bool fits = adaptive_effects_decode(bytes, &decision, &no_expire) && adaptive_accepts(NULL, &decision);
         return fits ? adaptive_apply(NULL, &decision) : NULL;
     }
     struct adaptive *adaptive = adaptive_decode(bytes);
@@ -192,11 +192,11 @@ static struct adaptive *adaptive_apply_both_ways(struct adaptive *adaptive, cons
 {
     struct adaptive_decision received;
     struct sink wire = {0};
-    bool lasting;
+    bool no_expire;
     struct adaptive *twin = before->size > 0 ? adaptive_decode((struct bytes){before->data, before->size}) : NULL;
     require(before->size == 0 || twin);
     adaptive_effects_encode(decision, true, &wire);
-    require(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && lasting);
+    require(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire) && no_expire);
     require(adaptive_accepts(twin, &received) && adaptive_accepts(adaptive, decision));
     adaptive = adaptive_apply(adaptive, decision);
     twin = adaptive_apply(twin, &received);

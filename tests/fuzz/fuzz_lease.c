@@ -12,11 +12,11 @@ static struct leases *apply_both_ways(struct leases *leases, const struct lease_
 {
     struct sink wire = {0};
     struct lease_decision received;
-    bool lasting;
+    bool no_expire;
     if (decision->change == LEASE_KEPT) return leases;
     int64_t token = leases ? leases_last_token(leases) : 0;
     lease_effects_encode(decision, false, &wire);
-    require(lease_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting) && !lasting);
+    require(lease_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire) && !no_expire);
     require(leases_accepts(leases, &received));
     leases = leases_apply(leases, &received);
     require(leases_last_token(leases) >= token &&
@@ -98,8 +98,8 @@ static struct leases *from_value(struct bytes bytes)
 static struct leases *from_effects(struct bytes bytes)
 {
     struct lease_decision decision;
-    bool lasting;
-    if (!lease_effects_decode(bytes, &decision, &lasting) || !leases_accepts(NULL, &decision)) return NULL;
+    bool no_expire;
+    if (!lease_effects_decode(bytes, &decision, &no_expire) || !leases_accepts(NULL, &decision)) return NULL;
     return leases_apply(NULL, &decision);
 }
 

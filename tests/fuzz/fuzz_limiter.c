@@ -32,10 +32,10 @@ static struct limiter *apply_both_ways(struct limiter *limiter, const struct dec
     struct sink wire = {0};
     struct rule rules[RULES_MAX];
     struct decision received;
-    bool lasting;
+    bool no_expire;
     if (decision->effects_count == 0) return limiter;
     effects_encode(decision, false, &wire);
-    require(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
+    require(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &no_expire));
     require(limiter_accepts(limiter, &received));
     limiter = limiter_apply(limiter, &received);
     sink_free(&wire);
@@ -86,8 +86,8 @@ static struct limiter *from_effects(struct bytes bytes)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
-    bool lasting;
-    if (!effects_decode(bytes, rules, &decision, &lasting) || !limiter_accepts(NULL, &decision)) return NULL;
+    bool no_expire;
+    if (!effects_decode(bytes, rules, &decision, &no_expire) || !limiter_accepts(NULL, &decision)) return NULL;
     return limiter_apply(NULL, &decision);
 }
 

@@ -27,11 +27,11 @@ static struct table *apply_both_ways(struct table *table, const struct sink *bef
     struct sink wire = {0};
     struct rule rules[RULES_MAX];
     struct table_decision received;
-    bool lasting;
+    bool no_expire;
     struct table *twin = before->size > 0 ? table_decode((struct bytes){before->data, before->size}) : NULL;
     require(before->size == 0 || twin);
     table_effects_encode(decision, false, &wire);
-    require(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting) && !lasting);
+    require(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &no_expire) && !no_expire);
     require(table_accepts(twin, &received));
     table = table_apply(table, decision);
     twin = table_apply(twin, &received);
@@ -97,8 +97,8 @@ static struct table *from_effects(struct bytes bytes)
 {
     struct rule rules[RULES_MAX];
     struct table_decision decision;
-    bool lasting;
-    if (!table_effects_decode(bytes, rules, &decision, &lasting) || !table_accepts(NULL, &decision)) return NULL;
+    bool no_expire;
+    if (!table_effects_decode(bytes, rules, &decision, &no_expire) || !table_accepts(NULL, &decision)) return NULL;
     return table_apply(NULL, &decision);
 }
 

@@ -404,10 +404,10 @@ static void pair_apply(struct pair *pair)
 {
     struct sink wire = {0};
     struct account_change sent = account_decision_change(&pair->decision), received;
-    bool lasting = false;
+    bool no_expire = false;
     account_effects_encode(&sent, true, &wire);
-    assert_true(account_effects_decode(sink_content(&wire), &received, &lasting));
-    assert_true(lasting);
+    assert_true(account_effects_decode(sink_content(&wire), &received, &no_expire));
+    assert_true(no_expire);
     if (!account_accepts(pair->twin, &received)) fail_msg("a decided change is refused");
     pair->account = account_apply(pair->account, &sent);
     pair->twin = account_apply(pair->twin, &received);

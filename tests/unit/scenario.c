@@ -46,10 +46,10 @@ static void context_apply(struct context *context, const struct decision *decisi
         struct sink wire = {0};
         struct rule rules[RULES_MAX];
         struct decision received;
-        bool lasting;
+        bool no_expire;
         effects_encode(decision, true, &wire);
-        assert_true(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
-        assert_true(lasting);
+        assert_true(effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &no_expire));
+        assert_true(no_expire);
         assert_true(limiter_accepts(context->twin, &received));
         context->twin = limiter_apply(context->twin, &received);
         sink_free(&wire);

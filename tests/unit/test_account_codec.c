@@ -103,8 +103,8 @@ static void mutated_values_are_refused_or_understood(void **state)
 static void take_effects(const struct sink *value, struct bytes wire)
 {
     struct account_change change;
-    bool lasting;
-    if (!account_effects_decode(wire, &change, &lasting)) return;
+    bool no_expire;
+    if (!account_effects_decode(wire, &change, &no_expire)) return;
     struct account *account = account_decode(sink_content(value));
     assert_non_null(account);
     if (account_accepts(account, &change)) {

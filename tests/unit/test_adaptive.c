@@ -38,11 +38,11 @@ static void context_apply(struct adaptive_scene *context)
 {
     struct adaptive_decision received;
     struct sink wire = {0};
-    bool lasting;
+    bool no_expire;
     if (context->decision.parts == 0) return;
     adaptive_effects_encode(&context->decision, true, &wire);
-    assert_true(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
-    assert_true(lasting);
+    assert_true(adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire));
+    assert_true(no_expire);
     assert_true(adaptive_accepts(context->twin, &received));
     context->twin = adaptive_apply(context->twin, &received);
     context->adaptive = adaptive_apply(context->adaptive, &context->decision);

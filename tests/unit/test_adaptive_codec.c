@@ -74,18 +74,18 @@ static void damaged_effects_are_refused_or_fit(void **state)
     struct adaptive *stored = busy();
     struct adaptive_decision decision, received;
     struct adaptive_request request = {.config = &config, .cost = 1, .now_us = BASE + 30 * S};
-    bool lasting;
+    bool no_expire;
     for (int which = 0; which < 2; which++) {
         struct sink wire = {0};
         if (which == 0) adaptive_decide_request(NULL, &request, &decision);
         if (which == 1) adaptive_decide_report(stored, ADAPTIVE_LATENCY, MS, BASE + 30 * S, &decision);
         adaptive_effects_encode(&decision, which == 1, &wire);
         for (size_t at = 0; at < wire.size; at++) {
-            assert_false(adaptive_effects_decode((struct bytes){wire.data, at}, &received, &lasting)); /* truncated */
+            assert_false(adaptive_effects_decode((struct bytes){wire.data, at}, &received, &no_expire)); /* truncated */
             char kept = wire.data[at];
             for (int byte = 0; byte < 256; byte++) {
                 wire.data[at] = (char)byte;
-                if (!adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting)) continue;
+                if (!adaptive_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire)) continue;
                 if (adaptive_accepts(NULL, &received)) use_and_free(adaptive_apply(NULL, &received));
                 if (adaptive_accepts(stored, &received)) use_and_free(adaptive_apply(busy(), &received));
             }

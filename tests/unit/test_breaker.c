@@ -41,11 +41,11 @@ static void context_apply(struct breaker_scene *context)
 {
     struct breaker_decision received;
     struct sink wire = {0};
-    bool lasting;
+    bool no_expire;
     if (context->decision.parts == 0) return;
     breaker_effects_encode(&context->decision, true, &wire);
-    assert_true(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
-    assert_true(lasting);
+    assert_true(breaker_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire));
+    assert_true(no_expire);
     assert_true(breaker_accepts(context->twin, &received));
     context->twin = breaker_apply(context->twin, &received);
     context->breaker = breaker_apply(context->breaker, &context->decision);

@@ -96,8 +96,8 @@ static void damaged_values_are_refused_or_understood(void **state)
 static void try_effects(const char *data, size_t size, const struct breaker *stored)
 {
     struct breaker_decision received;
-    bool lasting;
-    if (!breaker_effects_decode((struct bytes){data, size}, &received, &lasting)) return;
+    bool no_expire;
+    if (!breaker_effects_decode((struct bytes){data, size}, &received, &no_expire)) return;
     if (!breaker_accepts(stored, &received)) return;
     struct breaker_decision copy = {.parts = BREAKER_PARTS_ALL};
     struct breaker *breaker = NULL;
@@ -134,8 +134,8 @@ static void damaged_effects_are_refused_or_fit(void **state)
                 for (int value = 0; value < 3; value++) try_effects(wire.data, wire.size, stored[value]);
             }
             wire.data[at] = kept;
-            bool lasting;
-            assert_false(breaker_effects_decode((struct bytes){wire.data, at}, &decision, &lasting)); /* truncated */
+            bool no_expire;
+            assert_false(breaker_effects_decode((struct bytes){wire.data, at}, &decision, &no_expire)); /* truncated */
         }
         sink_free(&wire);
     }

@@ -53,10 +53,10 @@ static void pair_apply(struct pair *pair)
 {
     struct sink wire = {0};
     struct lease_decision received;
-    bool lasting;
+    bool no_expire;
     lease_effects_encode(&pair->decision, true, &wire);
-    assert_true(lease_effects_decode((struct bytes){wire.data, wire.size}, &received, &lasting));
-    assert_true(lasting);
+    assert_true(lease_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire));
+    assert_true(no_expire);
     assert_true(leases_accepts(pair->twin, &received));
     pair->leases = leases_apply(pair->leases, &pair->decision);
     pair->twin = leases_apply(pair->twin, &received);

@@ -136,7 +136,7 @@ static void damaged_effects_are_refused_or_fit(void **state)
     struct lease_decision decision, again;
     for (enum lease_change change = LEASE_OPEN; change <= LEASE_CLOSE; change++) {
         struct sink wire = {0};
-        bool lasting;
+        bool no_expire;
         struct lease_request request = {.limit = -1, .cost = 300, .ttl_us = H, .now_us = BASE + S, .id = BYTES("new")};
         leases_decide_acquire(leases, &request, &decision);
         if (change == LEASE_MOVE) leases_decide_renew(leases, BYTES("ids-o"), D, BASE + S, &decision);
@@ -147,12 +147,12 @@ static void damaged_effects_are_refused_or_fit(void **state)
             char kept = wire.data[at];
             for (int byte = 0; byte < 256; byte++) {
                 wire.data[at] = (char)byte;
-                if (!lease_effects_decode((struct bytes){wire.data, wire.size}, &again, &lasting)) continue;
+                if (!lease_effects_decode((struct bytes){wire.data, wire.size}, &again, &no_expire)) continue;
                 if (leases_accepts(NULL, &again)) leases_free(leases_apply(NULL, &again));
                 leases_accepts(leases, &again);
             }
             wire.data[at] = kept;
-            assert_false(lease_effects_decode((struct bytes){wire.data, at}, &again, &lasting));
+            assert_false(lease_effects_decode((struct bytes){wire.data, at}, &again, &no_expire));
         }
         sink_free(&wire);
     }

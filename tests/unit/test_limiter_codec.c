@@ -95,7 +95,7 @@ static void damaged_effects_with_sleepers_are_refused_or_fit(void **state)
     struct limiter *limiter = busy_limiter(false);
     struct decision decision, again;
     struct sink wire = {0}, value = {0};
-    bool lasting;
+    bool no_expire;
     limiter_decide_block(limiter, 0, &decision);
     limiter = limiter_apply(limiter, &decision);
     limiter_decide(limiter, &rule, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + 6 * S}, &decision);
@@ -107,7 +107,7 @@ static void damaged_effects_with_sleepers_are_refused_or_fit(void **state)
         char kept = wire.data[at];
         for (int byte = 0; byte < 256; byte++) {
             wire.data[at] = (char)byte;
-            if (!effects_decode((struct bytes){wire.data, wire.size}, received, &again, &lasting)) continue;
+            if (!effects_decode((struct bytes){wire.data, wire.size}, received, &again, &no_expire)) continue;
             assert_false(again.sleeping_count > 0 && limiter_accepts(NULL, &again));
             if (!limiter_accepts(limiter, &again)) continue;
             struct limiter *copy = limiter_decode((struct bytes){value.data, value.size});
@@ -128,21 +128,21 @@ static void damaged_effects_are_refused_or_fit(void **state)
     struct rule rules[] = {rule_of(RULE_SLIDING, 9, S, 0), rule_of(RULE_LOG, 9, H, 0)}, received[RULES_MAX];
     struct decision decision, again;
     struct sink wire = {0};
-    bool lasting;
+    bool no_expire;
     limiter_decide(NULL, rules, 2, &(struct limiter_request){.cost = 1, .now_us = BASE}, &decision);
     effects_encode(&decision, true, &wire);
     for (size_t at = 0; at < wire.size; at++) {
         char kept = wire.data[at];
         for (int byte = 0; byte < 256; byte++) {
             wire.data[at] = (char)byte;
-            if (!effects_decode((struct bytes){wire.data, wire.size}, received, &again, &lasting)) continue;
+            if (!effects_decode((struct bytes){wire.data, wire.size}, received, &again, &no_expire)) continue;
             if (!limiter_accepts(NULL, &again)) continue;
             struct limiter *limiter = limiter_apply(NULL, &again);
             limiter_deadline_us(limiter);
             limiter_free(limiter);
         }
         wire.data[at] = kept;
-        assert_false(at > 0 && effects_decode((struct bytes){wire.data, at}, received, &again, &lasting) &&
+        assert_false(at > 0 && effects_decode((struct bytes){wire.data, at}, received, &again, &no_expire) &&
                      again.effects_count == decision.effects_count);
     }
     sink_free(&wire);

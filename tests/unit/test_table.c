@@ -37,10 +37,10 @@ static void apply(const struct table_decision *decision)
     struct sink wire = {0};
     struct rule rules[RULES_MAX];
     struct table_decision received;
-    bool lasting;
+    bool no_expire;
     if (!table_decision_has_effects(decision)) return;
     table_effects_encode(decision, false, &wire);
-    assert_true(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &lasting));
+    assert_true(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &no_expire));
     assert_true(table_accepts(twin, &received));
     twin = table_apply(twin, &received);
     table = table_apply(table, decision);

@@ -155,7 +155,7 @@ static void damaged_effects_are_refused_or_understood(void **state)
     struct rule rules[] = {rule_of(RULE_GCRA, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)}, read[RULES_MAX];
     struct table_decision decisions[2], received;
     struct limiter_request request = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
-    bool lasting;
+    bool no_expire;
     table_decide_rules(NULL, rules, 2, BASE, siphash_key_of(3), &decisions[0]);
     struct table *table = table_apply(NULL, &decisions[0]);
     table_decide_take(table, BYTES("subject"), &request, &decisions[1]);
@@ -164,16 +164,17 @@ static void damaged_effects_are_refused_or_understood(void **state)
         table_effects_encode(&decisions[k], true, &wire);
         for (size_t at = 0; at < 8 * wire.size; at++) {
             wire.data[at / 8] ^= (char)(1 << at % 8);
-            if (table_effects_decode((struct bytes){wire.data, wire.size}, read, &received, &lasting)) {
+            if (table_effects_decode((struct bytes){wire.data, wire.size}, read, &received, &no_expire)) {
                 again.size = 0;
-                table_effects_encode(&received, lasting, &again);
+                table_effects_encode(&received, no_expire, &again);
                 assert_int_equal(again.size, wire.size);
                 assert_memory_equal(again.data, wire.data, wire.size);
             }
             wire.data[at / 8] ^= (char)(1 << at % 8);
         }
-        assert_true(table_effects_decode((struct bytes){wire.data, wire.size}, read, &received, &lasting) && lasting);
-        assert_false(table_effects_decode((struct bytes){wire.data, wire.size - 1}, read, &received, &lasting));
+        assert_true(table_effects_decode((struct bytes){wire.data, wire.size}, read, &received, &no_expire) &&
+                    no_expire);
+        assert_false(table_effects_decode((struct bytes){wire.data, wire.size - 1}, read, &received, &no_expire));
         sink_free(&wire);
         sink_free(&again);
     }

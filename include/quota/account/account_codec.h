@@ -3,7 +3,7 @@
  *     value    head │ settled │ anchor± │ state │ zone │ plan │ expires │ next plan, its instant
  *              │ number of slots │ slot … │ idempotency │ number of holds │ id, hold … │ number of audit │ note …
  *     slot     resource │ windows │ rates │ override plan, until │ sliding logs │ histories
- *     effects  head + lasting×128 │ settled │ change …                                           (change.h)
+ *     effects  head + no_expire×128 │ settled │ change …                                           (change.h)
  *
  * The head names kind and encoding for module/value_type.h; numbers are varints (buffer.h). Denials that no change has
  * written down are not part of the value. What is decoded is validated as if a stranger had written it; whatever is
@@ -21,8 +21,8 @@ void account_encode(const struct account *account, struct sink *sink);
 /* NULL when the bytes are no account (truncated, mutated, newer). */
 struct account *account_decode(struct bytes bytes);
 
-/* Changes on their way; `lasting` as for every kind. */
-void account_effects_encode(const struct account_change *change, bool lasting, struct sink *sink);
+/* Changes on their way; `no_expire` as for every kind. */
+void account_effects_encode(const struct account_change *change, bool no_expire, struct sink *sink);
 
 /* False when the bytes are no effects; whether they fit an account, account_accepts tells. Changes are borrowed. */
-bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *lasting);
+bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *no_expire);

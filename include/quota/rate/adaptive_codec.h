@@ -1,7 +1,7 @@
 /* Bytes of an adaptive limit and of its changes: one form for RDB, AOF, DUMP, COPY, digest and replication.
  *
  *     value    head │ seen │ config │ limit │ debt │ sample
- *     effects  head + lasting×128 │ parts │ seen │ of these four those that `parts` names
+ *     effects  head + no_expire×128 │ parts │ seen │ of these four those that `parts` names
  *
  *     config   min │ max │ algorithm │ interval │ step │ errors │ target │ backoff │ timeout │ tolerance
  *     limit    limit_q │ long_q │ longs                  debt     debt │ rest │ second │ taken │ taken before
@@ -27,8 +27,8 @@ void adaptive_encode(const struct adaptive *adaptive, struct sink *sink);
 /* NULL when the bytes are no adaptive limit (truncated, mutated, newer). */
 struct adaptive *adaptive_decode(struct bytes bytes);
 
-/* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
-void adaptive_effects_encode(const struct adaptive_decision *decision, bool lasting, struct sink *sink);
+/* A decision that changes something. `no_expire`: the key gets no time to live where this is applied (test clock). */
+void adaptive_effects_encode(const struct adaptive_decision *decision, bool no_expire, struct sink *sink);
 
 /* False when the bytes are no effects; adaptive_accepts decides whether they fit a value. */
-bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *lasting);
+bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *no_expire);

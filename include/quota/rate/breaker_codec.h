@@ -6,7 +6,7 @@
  *     config   failures │ rate │ calls_min │ window │ slow │ slow_rate │ open │ probes
  *     slice    calls │ failures │ slow                     newest first; the last one is not empty
  *
- *     effects  head + lasting×128 │ parts │ seen │ for each part: config │ state + force×4 │ nothing │ slice │ probes
+ *     effects  head + no_expire×128 │ parts │ seen │ for each part: config │ state + force×4 │ nothing │ slice │ probes
  *
  * The head names kind and encoding for value_type.h; numbers are varints (buffer.h). A report is 13 bytes. What is
  * decoded is validated as if a stranger had written it; whatever is accepted is encoded again to the same bytes. */
@@ -28,8 +28,8 @@ void breaker_encode(const struct breaker *breaker, struct sink *sink);
 /* NULL when the bytes are no breaker (truncated, mutated, newer). */
 struct breaker *breaker_decode(struct bytes bytes);
 
-/* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
-void breaker_effects_encode(const struct breaker_decision *decision, bool lasting, struct sink *sink);
+/* A decision that changes something. `no_expire`: the key gets no time to live where this is applied (test clock). */
+void breaker_effects_encode(const struct breaker_decision *decision, bool no_expire, struct sink *sink);
 
 /* False when the bytes are no effects; breaker_accepts decides whether they fit a value. */
-bool breaker_effects_decode(struct bytes bytes, struct breaker_decision *decision, bool *lasting);
+bool breaker_effects_decode(struct bytes bytes, struct breaker_decision *decision, bool *no_expire);

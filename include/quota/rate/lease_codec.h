@@ -3,7 +3,7 @@
  *     value    head │ seen │ last token │ count │ lease …           in order of tokens, each one's step from the last
  *     lease    token step │ cost │ seen - acquired │ expires - seen │ id
  *
- *     effects  head + lasting×128 │ change │ settled │ open:  ±(token - settled) │ cost │ expires - settled │ id
+ *     effects  head + no_expire×128 │ change │ settled │ open:  ±(token - settled) │ cost │ expires - settled │ id
  *                                                    │ move:  expires - settled │ id
  *                                                    │ close: id
  *
@@ -29,8 +29,8 @@ void leases_encode(const struct leases *leases, struct sink *sink);
 /* NULL when the bytes are no leases (truncated, mutated, newer). */
 struct leases *leases_decode(struct bytes bytes);
 
-/* A decision that changes something. `lasting`: the key gets no time to live where this is applied (test clock). */
-void lease_effects_encode(const struct lease_decision *decision, bool lasting, struct sink *sink);
+/* A decision that changes something. `no_expire`: the key gets no time to live where this is applied (test clock). */
+void lease_effects_encode(const struct lease_decision *decision, bool no_expire, struct sink *sink);
 
 /* False when the bytes are no effects; leases_accepts decides whether they fit a value. Ids are borrowed. */
-bool lease_effects_decode(struct bytes bytes, struct lease_decision *decision, bool *lasting);
+bool lease_effects_decode(struct bytes bytes, struct lease_decision *decision, bool *no_expire);

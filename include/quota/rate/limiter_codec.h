@@ -2,8 +2,8 @@
  *
  *     value    encoding=1 │ rules │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
  *              encoding=2 │ rules │ sleeping │ rule … │ …                        only where rules sleep
- *     effects  encoding=1 + lasting×128 │ (kind×32 + index) body │ …           up to the end
- *              encoding=2 + lasting×128 │ (0×32 + sleeping) rules, then the stored rule of each that sleeps │ …
+ *     effects  encoding=1 + no_expire×128 │ (kind×32 + index) body │ …           up to the end
+ *              encoding=2 + no_expire×128 │ (0×32 + sleeping) rules, then the stored rule of each that sleeps │ …
  *
  *     rule     rule_codec.h
  *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
@@ -37,9 +37,9 @@ struct state state_decode(struct cursor *cursor);
 void limiter_states_encode(const struct limiter *limiter, struct sink *sink);
 bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter);
 
-/* `lasting`: the key gets no time to live on the server that applies this (test clock). */
-void effects_encode(const struct decision *decision, bool lasting, struct sink *sink);
+/* `no_expire`: the key gets no time to live on the server that applies this (test clock). */
+void effects_encode(const struct decision *decision, bool no_expire, struct sink *sink);
 
 /* Reads effects into `decision`, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects;
  * limiter_accepts decides whether they fit a limiter. */
-bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *lasting);
+bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *no_expire);

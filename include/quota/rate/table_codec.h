@@ -4,7 +4,7 @@
  *              the first rule set is the present one; the others are those that some segment still stands under
  *     segment  depth │ which rule set │ count │ (name │ states) …     in the order of the directory, until it is full
  *
- *     effects  head + lasting×128 │ now │ 0 │ rule … up to the end, after the key            new rules
+ *     effects  head + no_expire×128 │ now │ 0 │ rule … up to the end, after the key            new rules
  *                                       │ 1 │ subject │ (index │ state) … up to the end      a subject's states
  *
  * The head names kind and encoding for value_type.h; numbers are varints (buffer.h), the key's and swept's words
@@ -29,9 +29,9 @@ void table_encode(const struct table *table, struct sink *sink);
 /* NULL when the bytes are no table (truncated, mutated, newer). */
 struct table *table_decode(struct bytes bytes);
 
-/* A decision that changes something. `lasting` is kept for the one form all kinds share: a table never expires. */
-void table_effects_encode(const struct table_decision *decision, bool lasting, struct sink *sink);
+/* A decision that changes something. `no_expire` is kept for the one form all kinds share: a table never expires. */
+void table_effects_encode(const struct table_decision *decision, bool no_expire, struct sink *sink);
 
 /* Reads effects, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects; whether they fit a
  * table, table_accepts decides. The subject is borrowed. */
-bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *lasting);
+bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *no_expire);

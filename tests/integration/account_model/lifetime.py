@@ -233,7 +233,8 @@ class Lifetime:
 
     def longest_end(self, entitlement, at=None):
         """When the longest of the running cycles of a resource ends; None where there is none that ends."""
-        cycles = [self.bounds(rule.period, self.now if at is None else at) for rule in (entitlement.of(Limit) if entitlement else [])]
+        at, limits = self.now if at is None else at, entitlement.of(Limit) if entitlement else []
+        cycles = [self.bounds(rule.period, at) for rule in limits]
         cycles = [(end - start, end) for start, end in cycles if end != FOREVER]
         return max(cycles)[1] if cycles else None
 

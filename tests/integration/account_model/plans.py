@@ -54,7 +54,8 @@ class Plan:
     def dated(self, resource):
         revisions = self.resources.get(resource, [])
         instants = [one.at for one in revisions]
-        return [dataclasses.replace(one, since=min(instants[i:]), immediate=any(later.immediate for later in revisions[i:]))
+        return [dataclasses.replace(one, since=min(instants[i:]),
+                                    immediate=any(later.immediate for later in revisions[i:]))
                 for i, one in enumerate(revisions)]
 
     def entitlement(self, resource, now):

@@ -1,5 +1,5 @@
-/* Policies by name, their changes and their files; see catalogue.h. */
-#include "catalogue.h"
+/* Policies by name, their changes and their files; see policies.h. */
+#include "policies.h"
 #include "plans.h"
 #include "quota/rate/policy_codec.h"
 #include "reply.h"
@@ -20,7 +20,7 @@ static bool loads_aside;                  /* a full sync is loaded beside what i
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
-struct policy *catalogue_find(struct bytes name)
+struct policy *policies_find(struct bytes name)
 {
     return policies ? RedisModule_DictGetC(policies, (void *)name.data, name.size, NULL) : NULL;
 }
@@ -43,24 +43,24 @@ static void let_go(struct policy *policy)
     }
 }
 
-static void catalogue_put(struct policy *policy)
+static void policies_put(struct policy *policy)
 {
     struct bytes name = policy_name(policy);
     if (!policies) policies = RedisModule_CreateDict(NULL);
-    let_go(catalogue_find(name));
+    let_go(policies_find(name));
     RedisModule_DictReplaceC(policies, (void *)name.data, name.size, policy);
 }
 
-static bool catalogue_take_out(struct bytes name)
+static bool policies_take_out(struct bytes name)
 {
-    struct policy *policy = catalogue_find(name);
+    struct policy *policy = policies_find(name);
     if (!policy) return false;
     RedisModule_DictDelC(policies, (void *)name.data, name.size, NULL);
     let_go(policy);
     return true;
 }
 
-void catalogue_each(void (*visit)(const struct policy *policy, void *context), void *context)
+void policies_each(void (*visit)(const struct policy *policy, void *context), void *context)
 {
     if (!policies) return;
     void *policy;
@@ -69,7 +69,7 @@ void catalogue_each(void (*visit)(const struct policy *policy, void *context), v
     RedisModule_DictIteratorStop(at);
 }
 
-int64_t catalogue_count(void)
+int64_t policies_count(void)
 {
     return policies ? (int64_t)RedisModule_DictSize(policies) : 0;
 }
@@ -80,10 +80,10 @@ static void free_visited(const struct policy *policy, void *unused)
     let_go((struct policy *)policy);
 }
 
-static void catalogue_clear(void)
+static void policies_clear(void)
 {
     if (!policies) return;
-    catalogue_each(free_visited, NULL);
+    policies_each(free_visited, NULL);
     RedisModule_FreeDict(NULL, policies);
     policies = NULL;
 }
@@ -91,13 +91,13 @@ static void catalogue_clear(void)
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
 /* The first definition begins the policy; everything else needs one. False when the effect does not fit. */
-static bool catalogue_apply(struct bytes name, const struct policy_effect *effect)
+static bool policies_apply(struct bytes name, const struct policy_effect *effect)
 {
-    struct policy *policy = catalogue_find(name);
+    struct policy *policy = policies_find(name);
     if (!policy) {
         bool begins = effect->kind == POLICY_DEFINE && policy_name_valid(name) &&
                       policy_definition_fault(effect->definition) == POLICY_FAULT_NONE;
-        if (begins) catalogue_put(policy_new(name, effect->definition));
+        if (begins) policies_put(policy_new(name, effect->definition));
         return begins;
     }
     if (policy_fault_of(policy, effect) != POLICY_FAULT_NONE) return false;
@@ -105,13 +105,13 @@ static bool catalogue_apply(struct bytes name, const struct policy_effect *effec
     return true;
 }
 
-void catalogue_change(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
+void policies_change(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
 {
     struct policy_effect lifts[SWEEP_LIFTS_MAX];
     struct sink wire = {0};
     policy_effect_encode(effect, &wire);
-    catalogue_apply(name, effect);
-    struct policy *policy = catalogue_find(name);
+    policies_apply(name, effect);
+    struct policy *policy = policies_find(name);
     uint32_t count = policy_sweep(policy, now_us, SWEEP_LOOKED_MAX, lifts, SWEEP_LIFTS_MAX);
     for (uint32_t i = 0; i < count; i++) {
         policy_effect_encode(&lifts[i], &wire); /* before it is applied: it borrows from what it takes out */
@@ -121,25 +121,25 @@ void catalogue_change(RedisModuleCtx *ctx, struct bytes name, const struct polic
     sink_free(&wire);
 }
 
-bool catalogue_delete(RedisModuleCtx *ctx, struct bytes name)
+bool policies_delete(RedisModuleCtx *ctx, struct bytes name)
 {
-    if (!catalogue_take_out(name)) return false;
+    if (!policies_take_out(name)) return false;
     transaction_replicate_configuration(ctx, REPLAY, name, BYTES(""));
     return true;
 }
 
-bool catalogue_replay(struct bytes name, struct bytes effects)
+bool policies_replay(struct bytes name, struct bytes effects)
 {
     struct cursor cursor = cursor_init(effects);
     struct policy_effect effect;
     bool fits = true;
     if (effects.size == 0) {
-        catalogue_take_out(name);
+        policies_take_out(name);
         return true;
     }
     struct policy_effect_room *room = RedisModule_Alloc(sizeof(*room));
     while (fits && !cursor_done(&cursor)) {
-        fits = policy_effect_decode(&cursor, room, &effect) && catalogue_apply(name, &effect);
+        fits = policy_effect_decode(&cursor, room, &effect) && policies_apply(name, &effect);
     }
     RedisModule_Free(room);
     return fits;
@@ -160,12 +160,12 @@ static void save_aux(RedisModuleIO *rdb, int when)
 {
     (void)when;
     RedisModule_SaveUnsigned(rdb, AUX_VERSION);
-    RedisModule_SaveUnsigned(rdb, (uint64_t)catalogue_count());
-    catalogue_each(save_visited, rdb);
+    RedisModule_SaveUnsigned(rdb, (uint64_t)policies_count());
+    policies_each(save_visited, rdb);
     plans_save(rdb);
 }
 
-static void catalogue_swap(void)
+static void policies_swap(void)
 {
     RedisModuleDict *shown = policies;
     policies = aside;
@@ -174,7 +174,7 @@ static void catalogue_swap(void)
 }
 
 /* A damaged policy is left out with a warning: limits that do not load must not keep the data from loading. */
-static int load_catalogue(RedisModuleIO *rdb)
+static int load_configuration(RedisModuleIO *rdb)
 {
     uint64_t version = RedisModule_LoadUnsigned(rdb), count = RedisModule_LoadUnsigned(rdb);
     if (RedisModule_IsIOError(rdb) || version < 1 || version > AUX_VERSION || count > AUX_COUNT_MAX) {
@@ -182,7 +182,7 @@ static int load_catalogue(RedisModuleIO *rdb)
                                "policies and plans of a newer version, or damaged: the file is refused");
         return REDISMODULE_ERR;
     }
-    catalogue_clear();
+    policies_clear();
     plans_clear();
     for (uint64_t i = 0; i < count; i++) {
         size_t size;
@@ -190,7 +190,7 @@ static int load_catalogue(RedisModuleIO *rdb)
         if (!bytes) return REDISMODULE_ERR;
         struct policy *policy = policy_decode((struct bytes){bytes, size});
         RedisModule_Free(bytes);
-        if (policy) catalogue_put(policy);
+        if (policy) policies_put(policy);
         if (!policy) RedisModule_LogIOError(rdb, "warning", "a damaged policy was left out");
     }
     return version == 1 || plans_load(rdb, version == 2) ? REDISMODULE_OK : REDISMODULE_ERR;
@@ -200,9 +200,9 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
 {
     (void)encoding;
     (void)when;
-    if (loads_aside) catalogue_swap();
-    int loaded = load_catalogue(rdb);
-    if (loads_aside) catalogue_swap();
+    if (loads_aside) policies_swap();
+    int loaded = load_configuration(rdb);
+    if (loads_aside) policies_swap();
     return loaded;
 }
 
@@ -272,33 +272,33 @@ static void write_policy(const struct policy *policy, void *ctx)
 }
 
 /* At once, or as soon as writes are no longer paused: replicating during a pause would abort the server. */
-static void write_catalogue(RedisModuleCtx *ctx, void *unused)
+static void write_configuration(RedisModuleCtx *ctx, void *unused)
 {
     (void)unused;
     if (RedisModule_AvoidReplicaTraffic()) {
-        RedisModule_CreateTimer(ctx, PAUSE_MS, write_catalogue, NULL);
+        RedisModule_CreateTimer(ctx, PAUSE_MS, write_configuration, NULL);
     } else {
-        catalogue_each(write_policy, ctx);
+        policies_each(write_policy, ctx);
         plans_write(ctx);
     }
 }
 
-/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The catalogue is
+/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The configuration is
  * written as soon as the command that began this has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes
  * that command itself along, to the AOF and to every replica. */
 static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)event;
     (void)data;
-    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN || catalogue_count() + plans_count() == 0) return;
+    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN || policies_count() + plans_count() == 0) return;
     int failed;
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
     bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
     RedisModule_FreeServerInfo(ctx, info);
-    if (rewrites) RedisModule_CreateTimer(ctx, 0, write_catalogue, NULL);
+    if (rewrites) RedisModule_CreateTimer(ctx, 0, write_configuration, NULL);
 }
 
-/* What is loaded replaces the catalogue whole, also where it holds no policy at all. */
+/* What is loaded replaces the configuration whole, also where it holds no policy at all. */
 static void loading_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)ctx;
@@ -306,22 +306,22 @@ static void loading_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64
     (void)data;
     bool begins = what == REDISMODULE_SUBEVENT_LOADING_RDB_START || what == REDISMODULE_SUBEVENT_LOADING_AOF_START ||
                   what == REDISMODULE_SUBEVENT_LOADING_REPL_START;
-    if (begins && !loads_aside) catalogue_clear(), plans_clear();
+    if (begins && !loads_aside) policies_clear(), plans_clear();
 }
 
-/* A replica that loads its full sync beside what is read shows the old catalogue with the old keys and the new one with
- * the new ones; what did not load whole is dropped. */
+/* A replica that loads its full sync beside what is read shows the old configuration with the old keys and the new one
+ * with the new ones; what did not load whole is dropped. */
 static void aside_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)ctx;
     (void)event;
     (void)data;
     loads_aside = what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_STARTED;
-    if (what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) catalogue_swap();
+    if (what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) policies_swap();
     if (loads_aside) return;
-    catalogue_swap();
-    catalogue_clear(), plans_clear();
-    catalogue_swap();
+    policies_swap();
+    policies_clear(), plans_clear();
+    policies_swap();
 }
 
 /* ---- registration ---------------------------------------------------------------------------------------- */
@@ -352,7 +352,7 @@ static void free_nothing(void *value)
     (void)value;
 }
 
-int catalogue_register(RedisModuleCtx *ctx)
+int policies_register(RedisModuleCtx *ctx)
 {
     RedisModuleTypeMethods methods = {
         .version = REDISMODULE_TYPE_METHOD_VERSION,
