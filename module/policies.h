@@ -4,7 +4,7 @@
  *     RL.POLICY … ─▶ policy_effect ─▶ policy_apply ─▶ RL._POLICY name effects… ─▶ replicas, AOF: the same apply
  *
  *     RDB, full sync, AOF with preamble   auxiliary data: version, count, every policy, then the plans
- *     AOF rewritten without preamble      has no place for it: so when such a rewrite begins, the whole configuration is
+ *     AOF rewritten without preamble      has no place for it: when such a rewrite begins, all of the configuration is
  *                                         written again behind it, into the part of the AOF that is loaded last
  *
  * FLUSHALL leaves it alone. Whatever is loaded replaces it whole, so a replica never keeps what its primary lacks.
