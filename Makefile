@@ -13,6 +13,7 @@
 #  make bench-check   count them again: fails when a command takes a tenth more of them than that file says
 #  make bench-memory, bench-scale, bench-latency   what values weigh; how cost grows; percentiles, longest commands
 #  make bench-all     all of these but bench-check (ROUNDS, REQUESTS, KEYS, PEERS, BIG: scripts/bench/settings.py)
+#  make model         OPERATIONS (300000) of random accounts and plans against the models
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
 #  make coverage      lines and branches reached by unit and integration tests
@@ -178,6 +179,11 @@ coverage: tools quota.so $(addprefix build/coverage/unit/,$(unit_tests)) build/c
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 
+# Random accounts and plans against the models in exact fractions; make test does 20,000 operations.
+OPERATIONS ?= 300000
+model: quota.so .venv/made-from
+	QUOTA_OPERATIONS=$(OPERATIONS) $(PYTEST) -k "account_model or plan_properties" $(PYTEST_FLAGS)
+
 # Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
 CYCLES ?= 200
 soak: quota.so .venv/made-from
@@ -239,5 +245,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test unit unit-programs seeds integration zones sanitize valgrind fuzz fuzz-programs coverage bench \
+.PHONY: help all test model unit unit-programs seeds integration zones sanitize valgrind fuzz fuzz-programs coverage bench \
 	$(bench_parts) bench-all soak tidy tools style format lint symbols run install clean

@@ -57,14 +57,22 @@ static void save_rdb(const struct value_type *value_type, RedisModuleIO *rdb, co
     sink_free(&blob);
 }
 
+/* Says why a value is refused. */
+static void log_refused(const struct value_type *value_type, RedisModuleIO *rdb, struct bytes bytes)
+{
+    bool is_newer = encoding_is_newer(bytes, value_type->encoding);
+    const char *newer = is_newer ? ": a newer version of this module wrote it" : "";
+    RedisModule_LogIOError(rdb, "warning", "%s: damaged bytes, or a newer encoding%s", value_type->type_name, newer);
+}
+
 /* NULL refuses the value: RESTORE answers an error, a server that starts says so and stops. */
 static void *load_rdb(struct value_type *value_type, RedisModuleIO *rdb, int encoding)
 {
     size_t size;
     char *bytes = encoding > FRAME_ENCODING ? NULL : RedisModule_LoadStringBuffer(rdb, &size);
     void *value = bytes ? decode_counted(value_type, (struct bytes){bytes, size}) : NULL;
+    if (!value) log_refused(value_type, rdb, (struct bytes){bytes, bytes ? size : 0});
     if (bytes) RedisModule_Free(bytes);
-    if (!value) RedisModule_LogIOError(rdb, "warning", "%s: damaged bytes, or a newer encoding", value_type->type_name);
     return value;
 }
 

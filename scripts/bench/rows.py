@@ -24,6 +24,7 @@ PLANS = {
     "rate": f"RATE {RULE} LIMIT 1000000000 month LIMIT 1000000000 day",
     "spent": "LIMIT 1 forever",
 }
+OTHERS = [f"r{number}" for number in range(1, 64)]  # with r as many resources as a plan has at most
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Row:
 def prepare(server):
     """What all rows expect of a server: plans, a policy, scripts."""
     load.do(server, [f"QUOTA.PLAN SET {name} r {rules}" for name, rules in PLANS.items()])
+    load.do(server, [f"QUOTA.PLAN SET many {resource} {PLANS['one']}" for resource in ["r", *OTHERS]])
     load.do(server, [f"RL.POLICY SET policy {RULE}"])
     client = server.client()
     for text in SCRIPTS.values():
@@ -115,8 +117,12 @@ LIMIT_ROWS = (
     TAKE,
     MANY,
 )
+USED = tuple(f"QUOTA.CONSUME {{key}} {resource} 1" for resource in ["r", *OTHERS])
+MANY_RESOURCES = dataclasses.replace(quota_row("QUOTA.CONSUME, of 64 resources", "many"), contents=Contents(
+    opening=("QUOTA.OPEN {key} many",), entry=USED))
 QUOTA_ROWS = (
     quota_row("QUOTA.CONSUME", "one"),
+    MANY_RESOURCES,
     quota_row("QUOTA.CONSUME, 2 limits", "two", told=True),
     quota_row("QUOTA.CONSUME, 3 limits", "three"),
     quota_row("QUOTA.CONSUME, rate, 2 limits", "rate"),

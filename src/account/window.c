@@ -198,7 +198,8 @@ void window_change_limit(struct window *window, const struct quota_rule *rule, e
                          int64_t anchor_us, int64_t at_us)
 {
     int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, lead);
-    if (change == WINDOW_FULL || window->end_us == INT64_MAX) {
+    bool is_whole = change == WINDOW_FULL || at_us <= window->start_us || window->end_us == INT64_MAX;
+    if (is_whole) {
         window->allowance = whole_allowance(rule, lead);
     } else {
         allowance_change(&window->allowance, rule ? rule->limit : ABSENT, at, length_of(window));
@@ -220,7 +221,8 @@ int64_t window_debt_after(const struct window *window, const struct entitlement 
 int64_t window_cycles_until(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                             int64_t units)
 {
-    if (limit == UNLIMITED || (entitlement->grace_us > 0 && entitlement->burst_bp == 0)) return 1;
+    if (limit == UNLIMITED || entitlement->overage) return 1;
+    if (entitlement->grace_us > 0 && entitlement->burst_bp == 0) return 1;
     wide capacity = (wide)limit + burst_units(entitlement, limit);
     if (units > capacity) return -1;
     int64_t debt = window_debt_after(window, entitlement, limit, 1);

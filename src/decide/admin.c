@@ -167,16 +167,17 @@ void open_decide(const struct account *account, const struct account_host *host,
 
 /* ---- switching ------------------------------------------------------------------------------------------- */
 
-/* Prefers the end of this resource's longest running cycle where that is longer than `*length_us`. */
+/* Prefers the end of this resource's longest running cycle where that is longer than `*length_us`, or as long and later. */
 static enum account_fault prefer_longer(const struct account_view *view, struct bytes name, int64_t *length_us,
                                         int64_t *end_us)
 {
     struct resource_view resource;
+    int64_t before_us = *length_us;
     resource_view_begin(view, name, &resource);
     enum account_fault fault = resource_view_settle(view, &resource, NULL);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     int64_t ends_us = resource_view_longest_end(&resource, length_us);
-    if (ends_us >= 0) *end_us = ends_us;
+    if (ends_us >= 0) *end_us = *length_us > before_us ? ends_us : max_i64(*end_us, ends_us);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -184,9 +185,13 @@ static enum account_fault prefer_longer(const struct account_view *view, struct 
  * */
 static enum account_fault longest_end(const struct account_view *view, int64_t *end_us)
 {
+    const struct plan_history *history = view->host->find_plan(view->plan->name); /* may know resources that are new */
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     int64_t length_us = 0;
     *end_us = -1;
+    for (uint32_t i = 0; history && fault == ACCOUNT_FAULT_NONE && i < history->tracks_count; i++) {
+        fault = prefer_longer(view, history->tracks[i].resource, &length_us, end_us);
+    }
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < view->plan->entries_count; i++) {
         fault = prefer_longer(view, view->plan->entries[i].entitlement.resource, &length_us, end_us);
     }

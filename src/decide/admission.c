@@ -3,6 +3,8 @@
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 
+#define WAIT_ROUNDS_MAX 8 /* each finds a later instant, at which yet another rule may refuse */
+
 /* ---- one demand ------------------------------------------------------------------------------------------ */
 
 int64_t demand_available(const struct demand *demand)
@@ -240,7 +242,7 @@ static void fold_demand(const struct admission *admission, const struct demand *
 /* A denial waits for its longest rule. Where another one would refuse by then, it waits for that one. */
 static void extend_wait(const struct admission *admission, const struct demand *demand, struct verdict *verdict)
 {
-    if (verdict->wait_us <= 0 || demand->view->entitlement->grace_us == 0) return;
+    if (verdict->wait_us <= 0) return;
     int64_t units = units_judged(admission, demand);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
@@ -259,7 +261,9 @@ void admission_verdict(const struct admission *admission, const struct admission
     *verdict = fold.verdict;
     verdict->granted = admission->demands[item->first].granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
-    for (uint32_t i = item->first; fold.denied && i < item->end; i++) {
-        extend_wait(admission, &admission->demands[i], verdict);
+    int64_t before_us = 0;
+    for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
+        before_us = verdict->wait_us;
+        for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], verdict);
     }
 }

@@ -139,26 +139,44 @@ static int64_t give_back_to_sleepers(struct refund *refund, int64_t units, const
     return most;
 }
 
+/* What meters of one kind take back; answers the most that one took. */
+static int64_t give_back_to(struct refund *refund, const struct meter *meter, int64_t units,
+                            const struct taken_from *from)
+{
+    int64_t most = 0;
+    for (uint32_t i = 0; i < refund->demand.positions_count; i++) {
+        struct position *position = &refund->demand.positions[i];
+        if (position->meter != meter) continue;
+        most = max_i64(most, meter->give_back(position, units, from, &refund->decision->changes));
+    }
+    return most;
+}
+
+/* Do LIMITs or rolling windows say what comes back, and not rates alone? */
+static bool is_bounded(const struct refund *refund, const struct taken_from *from)
+{
+    bool bounded = from->charged->count > 0;
+    for (uint32_t i = 0; i < refund->demand.positions_count; i++) {
+        bounded |= refund->demand.positions[i].meter == &meter_rolling;
+    }
+    return bounded;
+}
+
 /* Every place takes back what it still counts of the units; answers the most that one took, in units. Rates and rolling
- * windows write themselves down, so the resource is emitted between those in the view and those that are not. */
+ * windows write themselves down, so the resource is emitted between those in the view and those that are not. Rates do
+ * not tell whose units they remember: they take back no more than comes back elsewhere. */
 static enum account_fault give_back(struct refund *refund, const struct taken_from *from, int64_t units, int64_t *most)
 {
-    struct demand *demand = &refund->demand;
     struct sink *changes = &refund->decision->changes;
     *most = backdate_refund(refund->account, &refund->view, units, from, changes);
     *most = max_i64(*most, give_back_to_sleepers(refund, units, from));
-    for (uint32_t i = 0; i < demand->positions_count; i++) {
-        struct position *position = &demand->positions[i];
-        if (position->meter != &meter_cycle) continue;
-        *most = max_i64(*most, position->meter->give_back(position, units, from, changes));
-    }
+    *most = max_i64(*most, give_back_to(refund, &meter_cycle, units, from));
     enum account_fault fault = emit_resource(refund->account, &refund->view, changes);
-    for (uint32_t i = 0; i < demand->positions_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        struct position *position = &demand->positions[i];
-        if (position->meter == &meter_cycle) continue;
-        *most = max_i64(*most, position->meter->give_back(position, units, from, changes));
-    }
-    return fault;
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    *most = max_i64(*most, give_back_to(refund, &meter_rolling, units, from));
+    int64_t of_rates = is_bounded(refund, from) ? *most : units;
+    if (of_rates > 0) *most = max_i64(*most, give_back_to(refund, &meter_rate, of_rates, from));
+    return ACCOUNT_FAULT_NONE;
 }
 
 /* What the tightest LIMIT leaves now. */

@@ -176,7 +176,8 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
         if (!ran && (!counts || !backdate_has_joined(view, window->period, made_us, changes))) continue;
         if (ran && !counts && view->unused[i]) continue;
-        if (!window_charge(window, units, 0, made_us)) return ACCOUNT_FAULT_OVERFLOW;
+        int64_t at_us = ran ? made_us : resolution->account->now_us;
+        if (!window_charge(window, units, 0, at_us)) return ACCOUNT_FAULT_OVERFLOW;
         if (view->entitlement) window_warn(window, view->entitlement);
         charged_add(&resolution->charged, window->period);
     }

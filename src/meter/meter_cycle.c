@@ -80,6 +80,16 @@ static int64_t later_cycle_us(const struct position *position, const struct wind
     return start_us >= INSTANT_MAX_US ? NEVER_US : start_us - now_of(position);
 }
 
+/* Until the first later cycle in which the units fit. */
+static int64_t later_wait_us(const struct position *position, const struct window *window, int64_t units)
+{
+    int64_t limit = position_rule(position)->limit;
+    int64_t cycles = window_cycles_until(window, position->demand->view->entitlement, limit, units);
+    if (cycles < 0) return NEVER_US;
+    if (cycles == 1) return wait_add(window->end_us - now_of(position), 0);
+    return later_cycle_us(position, window, cycles);
+}
+
 /* Until the units fit into this cycle, or into the first later one in which they do. */
 static int64_t wait_us(const struct position *position, const struct window *window, int64_t capacity, int64_t units)
 {
@@ -88,23 +98,23 @@ static int64_t wait_us(const struct position *position, const struct window *win
     bool fits_alone = (wide)window->used + units <= capacity; /* else no end of a reservation helps */
     int64_t wait_us = fits_alone ? holds_wait_us(position, window, busy, 0) : NEVER_US;
     if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
-    int64_t limit = position_rule(position)->limit;
-    int64_t cycles = window_cycles_until(window, position->demand->view->entitlement, limit, units);
-    if (cycles < 0) return NEVER_US;
-    if (cycles == 1) return wait_add(window->end_us - now_of(position), 0);
-    return later_cycle_us(position, window, cycles);
+    return later_wait_us(position, window, units);
 }
 
-/* A grace that is open now may have passed by then: what waits for another rule meets the limit itself. */
+/* A grace that is open now may have passed by then, and the next cycle may have another limit, or a debt: what waits for
+ * another rule meets them. */
 static int64_t wait_after(const struct position *position, int64_t units, int64_t after_us)
 {
     const struct window *window = window_of(position);
     int64_t then_us = now_of(position) + after_us;
-    if (then_us >= window->end_us) return after_us;
+    if (then_us >= window->end_us) {
+        int64_t later_us = later_wait_us(position, window, units);
+        return wait_is_longer(later_us, after_us) ? later_us : after_us;
+    }
     wide busy = (wide)window->used + held_of(position, window) + units;
     int64_t wait_us = holds_wait_us(position, window, busy, after_us);
-    if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;
-    return window->end_us - now_of(position);
+    if (wait_us != NEVER_US) return wait_us;
+    return window->end_us == INT64_MAX ? NEVER_US : later_wait_us(position, window, units);
 }
 
 static int64_t reset_us(const struct position *position, const struct window *window, int64_t held)

@@ -47,6 +47,16 @@ static void expire(struct account_view *view)
     if (view->status.state == ACCOUNT_ACTIVE) view->status.state = ACCOUNT_LAPSED;
 }
 
+/* A suspension that has ended by `by_us`. */
+static void resume(struct account_view *view, const struct account_optional *optional, int64_t by_us)
+{
+    int64_t until_us = optional->suspended_until_us;
+    if (view->status.state != ACCOUNT_SUSPENDED || until_us <= 0 || until_us > by_us) return;
+    view->status_changed = true;
+    view->status.state = ACCOUNT_ACTIVE;
+    view->status.suspended_until_us = 0;
+}
+
 /* The plan that was to come, then the end of the plan, in the order in which they came. */
 static void change_with_time(struct account_view *view, const struct account_optional *optional)
 {
@@ -56,13 +66,9 @@ static void change_with_time(struct account_view *view, const struct account_opt
         const struct plan *plan = plan_at(view, optional->next, optional->next_us);
         add_change(view, optional->next_us, plan, (enum switch_how)optional->next_how);
     }
+    if (expired) resume(view, optional, optional->expires_us); /* what was active when it expired has lapsed */
     if (expired) expire(view);
-    bool resumes = view->status.state == ACCOUNT_SUSPENDED && optional->suspended_until_us > 0 &&
-                   optional->suspended_until_us <= view->now_us;
-    if (!resumes) return;
-    view->status_changed = true;
-    view->status.state = ACCOUNT_ACTIVE;
-    view->status.suspended_until_us = 0;
+    resume(view, optional, view->now_us);
 }
 
 /* Does the account carry the newest revision of everything? Remembered in the plan, which many accounts share, until

@@ -267,6 +267,13 @@ static void consider(struct event *event, enum event_kind kind, int64_t at_us, i
     if (at_us <= now_us && (event->kind == EVENT_NONE || sooner)) *event = (struct event){kind, at_us};
 }
 
+/* Also where the clock has stepped back behind it, if a newer one is in force. */
+static bool revision_has_come(const struct plan_track *track, uint32_t index, int64_t now_us)
+{
+    while (index < track->count && !plan_revision_in_force(track->revisions[index], now_us)) index++;
+    return index < track->count;
+}
+
 static struct event next_event(const struct timeline *timeline)
 {
     const struct account_view *account = timeline->cursor.account;
@@ -276,11 +283,9 @@ static struct event next_event(const struct timeline *timeline)
     int64_t until_us = view->override ? view->stored->optional->override_until_us : 0;
     if (until_us > 0) consider(&event, EVENT_OVERRIDE_ENDS, until_us, now_us);
     if (timeline->track && timeline->next_revision < timeline->track->count) {
-        const struct plan_revision *revision = timeline->track->revisions[timeline->next_revision];
         int64_t at_us = plan_track_since_us(timeline->track, timeline->next_revision);
-        if (plan_revision_in_force(revision, now_us)) {
-            consider(&event, EVENT_REVISION, min_i64(at_us, now_us), now_us);
-        }
+        bool comes = revision_has_come(timeline->track, timeline->next_revision, now_us);
+        if (comes) consider(&event, EVENT_REVISION, min_i64(at_us, now_us), now_us);
     }
     if (timeline->deferred) consider(&event, EVENT_DEFERRED, timeline->deferred_us, now_us);
     if (timeline->next_change < account->changes_count) {

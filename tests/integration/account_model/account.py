@@ -168,7 +168,7 @@ class Account(Ledger):
         self.not_closed()
         if self.clock < self.now:
             raise Silent("RESET forgets instants that lie ahead of the clock")
-        if name and name not in self.slots and len(self.parts.get(name, [])) > 1:
+        if name and name not in self.slots and self.was_changed(name):
             raise Silent("a resource that was never used, though a change of plan may have been stored for it")
         if name and not self.entitlement(name) and name not in self.slots:
             raise Refused("NORESOURCE")

@@ -28,7 +28,7 @@ class Ledger(Consuming):
                 raise Refused("IDCONFLICT")
             return record.reply
         if not self.entitlement(name) and name not in self.slots:
-            if of and name in self.parts:
+            if of and self.was_changed(name):
                 raise Silent("NORESOURCE or NOSUCHID: a change of plan may have been stored for what was never used")
             raise Refused("NORESOURCE")
         refunded, lost = self.refund_named(name, amount, of) if of else self.refund_unnamed(name, amount)
@@ -62,12 +62,13 @@ class Ledger(Consuming):
             raise Refused("LIMITED")
         record.returned[name] = record.returned.get(name, 0) + amount
         back = [self.amend(name, cycle, lambda one: one.give_back(units, item.position)) for cycle in cycles]
+        bounded = item.places or item.logs
         for us in [us for us in item.logs if item.logged > self.now - us]:
             log = self.slots[name].logs.get(us, Log())
             back.append(log.give_back(units, item.position, item.logged, self.now - us))
-        rated = self.give_back_to_rates(name, units, item.made)
+        rated = self.give_back_to_rates(name, max(back, default=0) if bounded else units, item.made)
         self.dirty = True
-        return self.reply_of(amount, item.cost, back if item.places or item.logs else rated)
+        return self.reply_of(amount, item.cost, back if bounded else rated)
 
     @staticmethod
     def reply_of(amount, cost, back):
@@ -96,7 +97,12 @@ class Ledger(Consuming):
         news.peak = max(news.peak, news.used)
         slot.past = [news if one is cycle else one for one in slot.past]
         window, more = slot.windows.get(cycle.period), news.overdraft() - cycle.overdraft()
+        rule = entitlement and entitlement.limit(cycle.period)
+        if more and rule and not window and entitlement.repay:
+            raise Silent("what a cycle that closed asleep is overdrawn by")
         if window and more and entitlement and entitlement.repay:
+            if cycle.asleep:
+                raise Silent("what a cycle that closed asleep is overdrawn by")
             if window.start != news.end:
                 raise Silent("a debt that other cycles have repaid since")
             window.debt = max(window.debt + more, 0)
@@ -229,6 +235,11 @@ class Ledger(Consuming):
         slot, entitlement = self.slots[hold.resource], self.entitlement(hold.resource)
         there = {cycle.period for cycle in [*slot.past, *slot.windows.values()] if cycle.start <= hold.made < cycle.end}
         places = {period: hold.made for period in there}
+        current = {rule.period for rule in (entitlement.of(Limit) if entitlement else [])}
+        joined = {rule.period for part in self.parts[hold.resource][1:] if part.entitlement and not part.full
+                  for rule in part.entitlement.of(Limit)} if hold.resource in self.parts else set()
+        if joined - current - there - set(hold.periods):
+            raise Silent("whether a LIMIT that came and went, unused, has a cycle that sleeps")
         for rule in entitlement.of(Limit) if entitlement else []:
             if rule.period not in places and rule.period not in hold.periods:
                 window = slot.windows.setdefault(rule.period, self.window(hold.resource, rule))

@@ -10,16 +10,12 @@ import dataclasses
 
 from account_model.calendar import FOREVER, Calendar
 from account_model.entitlement import Limit
-from account_model.plans import UNLIMITED, Part, allowance, integral
+from account_model.plans import UNLIMITED, Part, Silent, allowance, integral
 from account_model.window import Cycle, Slot
 
 
 class Refused(Exception):
     """An error; its text is the code."""
-
-
-class Silent(Exception):
-    """The contract does not say what is right here: the command is not given."""
 
 
 @dataclasses.dataclass
@@ -42,6 +38,7 @@ class Lifetime:
         self.parts, self.known, self.coming = {}, set(), {}  # per resource: parts, and END revisions not yet there
         self.dirty, self.denied, self.reason = False, [], ""
         self.join(plan, True)
+        self.begun_with = frozenset(self.parts)
 
     def copy(self):
         other = copy.copy(self)
@@ -204,7 +201,8 @@ class Lifetime:
                 if one.begins(self.target) <= self.now]
         for number, name, one, arrived in sorted(due, key=lambda each: each[0]):
             self.known.add(number)
-            end = None if arrived or one.apply != "END" else self.longest_end(self.plan_says(name))
+            since = max(min(one.begins(self.target), self.now), self.opened)
+            end = None if arrived or one.apply != "END" else self.longest_end(self.plan_says(name), since)
             if end:
                 self.coming.setdefault(name, []).append((end, one))
             else:
@@ -233,9 +231,9 @@ class Lifetime:
             self.shown_plan = plan
             self.revision = max([one.number for one in newest.values() if one], default=0)
 
-    def longest_end(self, entitlement):
+    def longest_end(self, entitlement, at=None):
         """When the longest of the running cycles of a resource ends; None where there is none that ends."""
-        cycles = [self.bounds(rule.period, self.now) for rule in (entitlement.of(Limit) if entitlement else [])]
+        cycles = [self.bounds(rule.period, self.now if at is None else at) for rule in (entitlement.of(Limit) if entitlement else [])]
         cycles = [(end - start, end) for start, end in cycles if end != FOREVER]
         return max(cycles)[1] if cycles else None
 
@@ -257,6 +255,10 @@ class Lifetime:
                 after.debt = debt if after.limit != UNLIMITED else 0
 
     # ---- one resource ----
+
+    def was_changed(self, name):
+        """A change of plan may have stored a resource that was never used, or not yet."""
+        return len(self.parts.get(name, [])) > (name in self.begun_with)
 
     def slot(self, name):
         return self.slots.setdefault(name, Slot())

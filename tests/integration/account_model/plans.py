@@ -14,6 +14,10 @@ from account_model.entitlement import Entitlement
 UNLIMITED = -1
 
 
+class Silent(Exception):
+    """The contract does not say what is right here: the command is not given."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Revision:
     number: int
@@ -25,7 +29,7 @@ class Revision:
 
     def begins(self, to):
         """For an account that is moved up to there."""
-        return min(self.since, to) if self.immediate or self.at <= to else self.at
+        return min(self.since, to) if self.immediate or self.since <= to else self.at
 
     def in_force(self, now):
         """now: the clock's."""
@@ -50,7 +54,8 @@ class Plan:
     def dated(self, resource):
         revisions = self.resources.get(resource, [])
         instants = [one.at for one in revisions]
-        return [dataclasses.replace(one, since=min(instants[i:])) for i, one in enumerate(revisions)]
+        return [dataclasses.replace(one, since=min(instants[i:]), immediate=any(later.immediate for later in revisions[i:]))
+                for i, one in enumerate(revisions)]
 
     def entitlement(self, resource, now):
         newest = self.newest(resource, now)
@@ -61,7 +66,8 @@ class Plan:
 
     def add(self, resource, entitlement, apply, effective, now):
         """-> its number; of rules that are in force already the number they have."""
-        revisions = [one for one in self.resources.get(resource, []) if one.in_force(now)]
+        dated = {one.number: one for one in self.dated(resource)}
+        revisions = [one for one in self.resources.get(resource, []) if dated[one.number].in_force(now)]
         self.resources[resource] = revisions  # what was pending is replaced, or no longer wanted
         if revisions and same_rules(revisions[-1].entitlement, entitlement):
             return revisions[-1].number

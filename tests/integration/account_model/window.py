@@ -7,7 +7,7 @@
 import copy
 import dataclasses
 
-from account_model.plans import UNLIMITED
+from account_model.plans import UNLIMITED, Silent
 from model import Key
 
 BY_INSTANT = False  # True: what was charged at the very instant of a mark counts as before it, also if it came after
@@ -159,6 +159,8 @@ class Log:
         most = self.ledger.may_return(at)
         there = sum(amount for when, amount in self.live(since) if when == instant)
         back = min(units, there, there if most is None else most)
+        if most is not None and most < min(units, there):
+            raise Silent("whose units of one instant a rolling window still counts")
         self.entries = self.without(instant, back)
         self.ledger = self.ledger.returned(at, back)
         return back
