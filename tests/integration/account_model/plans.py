@@ -67,6 +67,10 @@ class Plan:
 
     def add(self, resource, entitlement, apply, effective, now):
         """-> its number; of rules that are in force already the number they have."""
+        for one in self.resources.get(resource, [])[-1:]:
+            if not one.in_force(now) and same_rules(one.entitlement, entitlement):
+                if (one.apply, one.at) == (apply, effective):
+                    return one.number  # it is to come already
         dated = {one.number: one for one in self.dated(resource)}
         revisions = [one for one in self.resources.get(resource, []) if dated[one.number].in_force(now)]
         self.resources[resource] = revisions  # what was pending is replaced, or no longer wanted
