@@ -203,17 +203,10 @@ static enum account_fault decide(struct consumption *consumption)
     return remembers ? remember(consumption->view, request, consumption->demands, decision) : ACCOUNT_FAULT_NONE;
 }
 
-/* One item stands on the stack; several, each with its windows, on the heap. */
-static enum account_fault decide_items(struct consumption *consumption)
+/* Several items, each with its windows, stand on the heap. */
+static enum account_fault decide_batch(struct consumption *consumption)
 {
     uint32_t count = consumption->request->count;
-    if (count == 1) {
-        struct demand demand;
-        struct resource_view view;
-        consumption->demands = &demand;
-        consumption->views = &view;
-        return decide(consumption);
-    }
     consumption->demands = memory_alloc(count * sizeof(*consumption->demands));
     consumption->views = memory_alloc(count * sizeof(*consumption->views));
     enum account_fault fault = decide(consumption);
@@ -226,13 +219,21 @@ void consume_decide(const struct account *account, const struct account_host *ho
                     const struct consume_request *request, struct account_decision *decision)
 {
     struct account_view view;
-    struct consumption consumption = {.view = &view, .request = request, .decision = decision};
+    struct demand demand; /* of a single item: these two are large, and mean nothing yet */
+    struct resource_view resource;
+    struct consumption consumption;
+    consumption.view = &view;
+    consumption.request = request;
+    consumption.decision = decision;
+    consumption.demands = &demand;
+    consumption.views = &resource;
     account_decision_begin(decision);
     enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
     decision->applied_at_us = view.now_us;
     if (!replay(account, request, view.now_us, decision)) {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
-        if (fault == ACCOUNT_FAULT_NONE) fault = decide_items(&consumption);
+        if (fault == ACCOUNT_FAULT_NONE)
+            fault = request->count == 1 ? decide(&consumption) : decide_batch(&consumption);
         if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     }
     account_view_end(&view);

@@ -1,12 +1,13 @@
 /* Refund lines: rows for each way units come back, and a slow model that remembers every generation by itself. */
 #include "quota/account/refund_lines.h"
-#include "quota/base/checked.h"
-#include "tools.h"
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+/* cmocka wants the four above first */
+#include "quota/base/checked.h"
+#include "tools.h"
+#include <cmocka.h>
 
 static void what_a_line_leaves(void **state)
 {
