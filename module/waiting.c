@@ -47,7 +47,7 @@ static struct moment_key key_of(const struct waiter *waiter)
 
 static struct bytes client_key(RedisModuleBlockedClient *const *client)
 {
-    return (struct bytes){(const char *)client, sizeof(*client)};
+    return (struct bytes){(const char *)client, sizeof(void *)};
 }
 
 static struct bytes client_of(const struct hash_link *link)

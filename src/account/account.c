@@ -233,7 +233,8 @@ static void resolve_hold(struct account *account, const struct change *change)
                                  .remaining = change->remaining,
                                  .generation = change->generation,
                                  .charged = change->charged};
-    if (expect(hold)) end_hold(account, hold, record, account->applied_at_us);
+    (void)expect(hold);
+    if (hold) end_hold(account, hold, record, account->applied_at_us);
 }
 
 /* ---- records and audit entries ---------------------------------------------------------------------------------- */

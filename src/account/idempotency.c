@@ -165,7 +165,7 @@ static void heap_remove(const struct archive *archive, const struct idempotency_
 static bool ring_resize(struct idempotency_store *store, uint32_t size)
 {
     struct archive *archive = store->archive, after = *archive;
-    const size_t pointer = sizeof(*archive->ring);
+    const size_t pointer = sizeof(void *);
     after.ring_size = size;
     after.ring = memory_alloc(size * pointer);
     for (uint32_t i = 0; i < size; i++) after.ring[i] = NULL;

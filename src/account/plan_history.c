@@ -187,7 +187,7 @@ static void track_drop(struct plan_track *track, uint32_t at)
 {
     memory_free(track->revisions[at]);
     track->count--;
-    memmove(&track->revisions[at], &track->revisions[at + 1], (track->count - at) * sizeof(*track->revisions));
+    memmove(&track->revisions[at], &track->revisions[at + 1], (track->count - at) * sizeof(void *));
     if (track->count > 0) track->resource = track->revisions[track->count - 1]->entry.entitlement.resource;
 }
 
@@ -233,7 +233,7 @@ static bool add_revision(struct plan_history *history, struct plan_revision *rev
         return false;
     }
     if (track->count == PLAN_REVISIONS_MAX) track_drop(track, 0);
-    track->revisions = memory_grow(track->revisions, track->count, sizeof(*track->revisions));
+    track->revisions = memory_grow(track->revisions, track->count, sizeof(void *));
     track->revisions[track->count++] = revision;
     track->resource = revision->entry.entitlement.resource;
     history->newest = max_i64(history->newest, revision->entry.revision);

@@ -81,7 +81,8 @@ static enum account_fault remember(const struct account_view *view, const struct
     }
     record_items_encode(items, request->count, request_mark(request), &body);
     (void)expect(body.size <= IDEMPOTENCY_BODY_MAX);
-    record_key_make(&key, request_operation(request), request->batch ? RECORD_NO_SLOT : items[0].slot, request->id);
+    record_key_make(&key, request_operation(request),
+                    request->batch ? RECORD_NO_SLOT : (uint32_t)demands[0].view->index, request->id);
     struct change change = {.kind = CHANGE_RECORD,
                             .bytes = record_key_bytes(&key),
                             .body = {body.data, body.size},

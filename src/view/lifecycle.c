@@ -128,7 +128,7 @@ static uint32_t revision_after(const struct plan_track *track, const struct plan
     for (uint32_t i = 0; i < track->count; i++) {
         const struct plan_entry *kept = &track->revisions[i]->entry;
         if (kept->revision < known) continue;
-        if (kept->revision > known) return i;
+        if (!entry || kept->revision > known) return i;
         bool same = kept->granted == entry->granted &&
                     (!kept->granted || entitlement_equal(&kept->entitlement, &entry->entitlement));
         if (same) return i + 1;
@@ -313,7 +313,7 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
                                            .view = view,
                                            .closed = closed,
                                            .anchor_us = stored ? stored->anchor_us : account->status.anchor_us}};
-    if (!account->plan_is_current) follow_plan(&timeline, stored->plan);
+    if (stored && !account->plan_is_current) follow_plan(&timeline, stored->plan);
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (struct event event; fault == ACCOUNT_FAULT_NONE; fault = take_event(&timeline, &event)) {
         event = next_event(&timeline);

@@ -26,7 +26,7 @@
 
 #define ACCOUNT_HOLDS_MAX 10000 /* live reservations at once; more is refused */
 /* Stored ones, with those that have ended and await their sweep. */
-#define ACCOUNT_HOLDS_STORED_MAX (2 * ACCOUNT_HOLDS_MAX)
+#define ACCOUNT_HOLDS_STORED_MAX (INT64_C(2) * ACCOUNT_HOLDS_MAX)
 #define ACCOUNT_AUDIT_MAX        16 /* the newest are kept */
 #define SWEEP_MAX                32 /* records, and holds, that one change sweeps in passing */
 #define SLOTS_FEW                8  /* slots that are found by looking at each; more have an index */

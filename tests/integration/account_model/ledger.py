@@ -218,7 +218,7 @@ class Ledger(Consuming):
         reply = [amount, max(hold.amount - amount, 0), self.remaining(name)]
         self.remember(("HOLD", "", id), amount, reply, [item])
         record = self.records["HOLD", "", id]
-        record.amount, record.expires = first.amount, self.now + first.kept
+        record.amount, record.expires = min(first.amount, hold.amount), self.now + first.kept
         return reply
 
     def settle_rates(self, name, units, hold):
