@@ -214,12 +214,12 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
                                    (before->refunds_within_us > 0 && after->refunds_within_us == 0)},
                    {"HOLDS", before->holds_max >= 0 && after->holds_max < 0}};
     static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE"};
-    bool told[3] = {false, false, false};
+    bool listed[3] = {false, false, false};
     uint32_t count = 0;
     for (uint32_t i = 0; i < before->rules_count; i++) {
         enum quota_kind kind = before->rules[i].kind;
-        if (told[kind] || has_kind(after, kind)) continue;
-        told[kind] = true;
+        if (listed[kind] || has_kind(after, kind)) continue;
+        listed[kind] = true;
         count++;
         RedisModule_ReplyWithCString(ctx, kinds[kind]);
     }

@@ -27,15 +27,15 @@ static int64_t deadline_us(const struct handle *handle)
     return handle->value ? handle->value_type->deadline_us(handle->value) : INSTANT_MAX_US;
 }
 
-/* The server forgets a value when it is as good as new, or up to a granule later, never before. It is told only what it
- * does not know: a time to live follows from the value, so where that instant has not moved it stands already. (But
+/* The server forgets a value when it is fully replenished, or up to a granule later, never before. It is told only what
+ * it does not know: a time to live follows from the value, so where that instant has not moved it stands already. (But
  * under a test clock, which takes it away while frozen, always.) */
 static void expire(struct handle *handle, int64_t before_us, int64_t after_us, bool no_expire)
 {
     int64_t ttl_granularity_us =
         handle->value_type->ttl_granularity_us ? handle->value_type->ttl_granularity_us(handle->value) : 1;
-    bool told = (((before_us - 1) ^ (after_us - 1)) & -ttl_granularity_us) == 0;
-    if (told && !clock_test_is_allowed()) return;
+    bool stays_the_same = (((before_us - 1) ^ (after_us - 1)) & -ttl_granularity_us) == 0;
+    if (stays_the_same && !clock_test_is_allowed()) return;
     bool stays = no_expire || after_us >= INSTANT_MAX_US - ttl_granularity_us; /* a forced breaker has no end */
     int64_t expiry_us = (after_us + ttl_granularity_us - 1) & -ttl_granularity_us;
     RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));

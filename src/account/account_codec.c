@@ -16,7 +16,7 @@ static void encode_plan(const struct plan *plan, struct sink *sink)
     sink_bytes(sink, plan ? plan->bytes : (struct bytes){"", 0});
 }
 
-/* A window without the denials that nobody has written down. */
+/* A window without the denials that are not written down yet. */
 static void encode_windows(const struct slot *slot, struct sink *sink)
 {
     sink_number(sink, slot->windows_count);

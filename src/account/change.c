@@ -131,7 +131,7 @@ void hold_encode(const struct hold *hold, struct sink *sink)
     sink_number(sink, hold->expires_us - hold->made_us);
     sink_number(sink, hold->kept_us);
     sink_byte(sink, hold->mode);
-    sink_number(sink, hold->asked);
+    sink_number(sink, hold->requested);
     record_verdict_encode(&hold->verdict, sink);
 }
 
@@ -144,7 +144,7 @@ void hold_decode(struct cursor *cursor, struct hold *hold)
     hold->expires_us = hold->made_us + cursor_number_between(cursor, 0, INSTANT_MAX_US - hold->made_us);
     hold->kept_us = cursor_number_between(cursor, 0, DURATION_MAX_US);
     hold->mode = cursor_byte(cursor);
-    hold->asked = cursor_number_between(cursor, hold->amount, INT64_MAX);
+    hold->requested = cursor_number_between(cursor, hold->amount, INT64_MAX);
     record_verdict_decode(cursor, &hold->verdict);
 }
 

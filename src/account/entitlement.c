@@ -28,7 +28,7 @@ static const char *quota_rule_fault(const struct quota_rule *rule)
     return "no such kind of rule";
 }
 
-/* Two rules of one resource that could not be told apart. */
+/* Two rules of one resource that could not be distinguished. */
 static bool rules_clash(const struct quota_rule *left, const struct quota_rule *right)
 {
     if (left->kind != right->kind) return false;

@@ -11,7 +11,7 @@ struct history {
 };
 
 #define ENTRIES_CUT_MAX  (HISTORY_ENTRIES_MAX + 2) /* cutting one adds two */
-#define ENTRY_BYTES_MOST 24                        /* of most: the stack lends as much for each */
+#define ENTRY_BYTES_MOST 24                        /* of most: the stack has as much for each */
 
 /* All entries unpacked, oldest first. */
 struct unpacked {

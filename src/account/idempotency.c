@@ -442,7 +442,7 @@ static uint32_t few_after(const struct idempotency_store *store, uint32_t offset
 
 /* ---- many of them ---------------------------------------------------------------------------------------- */
 
-/* Packs a chunk anew: its records move to its front, and what leads to them is told. */
+/* Packs a chunk anew: its records move to its front, and what leads to them follows. */
 static void chunk_pack(struct idempotency_store *store, struct idempotency_chunk *chunk)
 {
     struct packed *packed = &chunk->packed;
@@ -561,7 +561,7 @@ static uint32_t archive_expired(const struct archive *archive, uint32_t place, i
     return expired + archive_expired(archive, 2 * place + 2, now_us, most - expired);
 }
 
-/* ---- asking and changing --------------------------------------------------------------------------------- */
+/* ---- reading and changing -------------------------------------------------------------------------------- */
 
 /* The record of this key, and the packed records that it is in; 0 = none. */
 static uint32_t find(const struct idempotency_store *store, struct bytes key, struct packed **packed)

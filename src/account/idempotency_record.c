@@ -11,7 +11,7 @@ void record_key_make(struct record_key *key, enum record_operation operation, ui
     sink_byte(&sink, (uint8_t)operation);
     sink_number(&sink, slot);
     sink_raw(&sink, id.data, id.size);
-    key->size = sink.size; /* an id has at most ID_BYTES_MAX bytes: it fits what was lent */
+    key->size = sink.size; /* an id has at most ID_BYTES_MAX bytes: it fits the buffer */
 }
 
 struct charged charged_of(const struct entitlement *entitlement)

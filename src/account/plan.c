@@ -285,5 +285,5 @@ int64_t plan_revision(const struct plan *plan)
 
 void plan_mark_current(const struct plan *plan, uint64_t generation)
 {
-    ((struct plan *)plan)->current_as_of = generation; /* main thread only: nobody else reads it */
+    ((struct plan *)plan)->current_as_of = generation; /* main thread only: no other thread reads it */
 }

@@ -156,7 +156,7 @@ static bool decode_revision(struct cursor *cursor, struct plan_revision *revisio
 }
 
 /* A revision with a copy of its bytes, which its spans point into; NULL when the bytes are none. They are read twice,
- * since only the first reading tells how long they are. */
+ * since only the first reading shows how long they are. */
 static struct plan_revision *read_revision(struct cursor *cursor)
 {
     struct plan_revision read;

@@ -5,7 +5,7 @@
 #define BP_WHOLE         10000
 #define CYCLES_AHEAD_MAX (INT64_C(1) << 40)
 
-/* A cycle without end is as long as can be told, also where it began before 1970. */
+/* A cycle without end is as long as a number can say, also where it began before 1970. */
 static int64_t length_of(const struct window *window)
 {
     return window->end_us == INT64_MAX ? INT64_MAX : window->end_us - window->start_us;

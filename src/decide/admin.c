@@ -495,7 +495,7 @@ static void emit_rewound(const struct account_view *view, struct account_decisio
     if (view->now_us > view->clock_us && view->clock_us > 0) change_encode(&change, &decision->changes);
 }
 
-/* A resource that nobody has used yet: nothing is to be done, but it has to be there. */
+/* A resource that has never been used: nothing is to be done, but it has to be there. */
 static enum account_fault reset_unused(const struct account_view *account, const struct correct_request *request)
 {
     struct resource_view view;

@@ -19,7 +19,7 @@ struct refund {
 struct taken {
     int64_t amount, cost; /* as granted, and what a unit counted as */
     int64_t expires_us;   /* of its record */
-    int64_t returned;     /* asked back so far */
+    int64_t returned;     /* requested back so far */
     enum record_operation returned_as;
     struct charged charged;
     struct taken_from from;
@@ -87,7 +87,7 @@ static bool find_taken(const struct account_view *account, uint32_t slot, struct
     return false;
 }
 
-/* Remembers how much has been asked back. */
+/* Remembers how much has been requested back. */
 static void emit_returned(const struct refund *refund, const struct taken *taken)
 {
     char body[RECORD_RETURNED_BYTES];
@@ -164,7 +164,7 @@ static bool is_bounded(const struct refund *refund, const struct taken_from *fro
 
 /* Every place takes back what it still counts of the units; answers the most that one took, in units. Rates and rolling
  * windows write themselves down, so the resource is emitted between those in the view and those that are not. Rates do
- * not tell whose units they remember: they take back no more than comes back elsewhere. */
+ * not know whose units they remember: they take back no more than comes back elsewhere. */
 static enum account_fault give_back(struct refund *refund, const struct taken_from *from, int64_t units, int64_t *most)
 {
     struct sink *changes = &refund->decision->changes;
@@ -321,7 +321,7 @@ static enum account_fault settle(struct refund *refund)
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Nothing came back, and no id asks to remember that: nothing is written. */
+/* Nothing came back, and no id has to be remembered: nothing is written. */
 static bool changes_nothing(const struct refund *refund)
 {
     const struct refund_request *request = refund->request;

@@ -49,7 +49,7 @@ static enum account_fault reserve_again(const struct account_view *view, const s
 {
     const struct hold *hold = &stored->hold;
     bool same = account_slot(view->account, request->resource) == (int32_t)hold->slot &&
-                request->amount == hold->asked && (uint8_t)request->mode == hold->mode;
+                request->amount == hold->requested && (uint8_t)request->mode == hold->mode;
     if (!same) return ACCOUNT_FAULT_CONFLICT;
     decision->result.consumed.verdicts[0] = hold->verdict;
     decision->result.consumed.count = 1;
@@ -80,7 +80,7 @@ static void emit_hold(const struct account_view *account, const struct demand *d
                                      .expires_us = min_i64(account->now_us + request->ttl_us, INSTANT_MAX_US),
                                      .kept_us = min_i64(account->host->kept_us, DURATION_MAX_US),
                                      .mode = (uint8_t)request->mode,
-                                     .asked = request->amount,
+                                     .requested = request->amount,
                                      .verdict = decision->result.consumed.verdicts[0]}};
     change_encode(&change, &decision->changes);
 }

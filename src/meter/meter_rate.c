@@ -1,6 +1,6 @@
 /* The meter of RATEs: all rates of a resource in one position, since they decide together (limiter.h).
  *
- * A rate bounds how often units are requested. It is asked for all units of a request, however they are paid for, and
+ * A rate bounds how often units are requested. It is checked for all units of a request, however they are paid for, and
  * what is reserved is used of it at once. */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
@@ -36,7 +36,7 @@ static enum account_fault check(const struct position *position, int64_t units)
     return ACCOUNT_FAULT_NONE;
 }
 
-/* What the rates answered when they were asked; a wait of granted units is that of a queue. */
+/* What the rates answered when they were checked; a wait of granted units is that of a queue. */
 static void judge(const struct position *position, int64_t units, struct verdict *verdict)
 {
     const struct rates_answer *rates = &position->demand->rates;
@@ -72,7 +72,7 @@ static void emit(const struct position *position, int64_t units, struct sink *ch
 
 /* ---- looking and giving back ----------------------------------------------------------------------------- */
 
-/* Under the rules as they are now, whatever the limiter was last asked with. */
+/* Under the rules as they are now, whatever the limiter was last checked with. */
 static void verdicts_of(const struct position *position, struct verdict verdicts[RULES_MAX])
 {
     struct demand *demand = position->demand;

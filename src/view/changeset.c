@@ -13,7 +13,7 @@ static const struct window *find_period(const struct window *windows, uint32_t c
     return NULL;
 }
 
-/* A window that nobody stored, and that the rules alone would begin again, needs no storing. */
+/* A window that is not stored, and that the rules alone would begin again, needs no storing. */
 static bool needs_storing(const struct resource_view *view, uint32_t index)
 {
     const struct window *window = &view->windows[index];
@@ -177,7 +177,7 @@ static enum account_fault settle_and_emit(struct account_view *account, struct b
     return fault;
 }
 
-/* A resource nobody has used yet gets a slot where a prorated change has made something of its cycles. */
+/* A resource that has never been used gets a slot where a prorated change has made something of its cycles. */
 static enum account_fault emit_unused(struct account_view *account, struct bytes resource, struct sink *changes)
 {
     struct resource_view view;

@@ -291,7 +291,7 @@ static void reservations_and_records_have_to_fit(void **state)
     begin(&pair);
     struct hold hold = account_hold(pair.account, BYTES("r1"))->hold, elsewhere = hold, immense = hold;
     elsewhere.slot = 1;
-    immense.amount = immense.units = immense.asked = INT64_MAX;
+    immense.amount = immense.units = immense.requested = INT64_MAX;
     const struct row rows[] = {
         {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = hold}, true},
         {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = immense}, true},

@@ -174,7 +174,7 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_LOG_APPENDED, log.when_us = 0);
     REFUSED(CHANGE_RECORD, bytes = BYTES(""));
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
-    REFUSED(CHANGE_HOLD, hold.asked = 3);
+    REFUSED(CHANGE_HOLD, hold.requested = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
     REFUSED(CHANGE_HOLD_RESOLVED, outcome = 0);
     REFUSED(CHANGE_HOLD_RESOLVED, remaining = UNLIMITED - 1);

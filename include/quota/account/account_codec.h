@@ -24,5 +24,5 @@ struct account *account_decode(struct bytes bytes);
 /* Changes on their way; `no_expire` as for every kind. */
 void account_effects_encode(const struct account_change *change, bool no_expire, struct sink *sink);
 
-/* False when the bytes are no effects; whether they fit an account, account_accepts tells. Changes are borrowed. */
+/* False when the bytes are no effects; whether they fit an account, account_accepts says. Changes are borrowed. */
 bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *no_expire);

@@ -96,8 +96,8 @@ struct hold {
     int64_t units;               /* amount x COST: what is held of every limit */
     int64_t made_us, expires_us; /* live while now < expires */
     int64_t kept_us;             /* for so long after its end its id is remembered */
-    uint8_t mode;                /* as requested: with `asked`, what an equal request has */
-    int64_t asked;
+    uint8_t mode;                /* as requested: with `requested`, what an equal request has */
+    int64_t requested;
     struct verdict verdict; /* what was answered, in whole ms */
 };
 

@@ -6,7 +6,7 @@
  *     LIMIT n period    at most n units in each cycle (period.h)         BURST p    and p percent of it beyond
  *     ROLLING d         at most n units in any window (now - d, now]     REPAY      what was used beyond a limit is
  *     RATE rule         a rate limit (rule.h)                                       taken from the next cycle's
- *     COST n            an asked unit counts as n                        GRACE d    from the first unit beyond on the
+ *     COST n            a unit counts as n                                GRACE d    from the first unit beyond on the
  *     WARN p …          thresholds in percent of a limit                            limit holds again after d; until
  *     HOLDS MAX n       reservations at once                                        then BURST bounds, or nothing
  *     REFUNDS MAX n     units given back per cycle; WITHIN d of          OVERAGE    a limit is what is included: it

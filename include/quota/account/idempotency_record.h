@@ -1,8 +1,8 @@
 /* Records: what an account remembers of an id, as the key and body of an entry (idempotency.h).
  *
- *     operation │ resource │ id  ──▶  what was asked, what was answered
+ *     operation │ resource │ id  ──▶  what was requested, what was answered
  *
- *     CONSUME    amount and mode        the verdict, its limits      asked again: the same answer, nothing is charged
+ *     CONSUME    amount and mode        the verdict, its limits      sent again: the same answer, nothing is charged
  *     BATCH      every item and mode    every verdict                (QUOTA.MCONSUME)
  *     REFUND     amount and OF          refunded, lost, remaining
  *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
@@ -68,7 +68,7 @@ void charged_decode(struct cursor *cursor, struct charged *charged);
 /* One charged resource of a consumption. */
 struct record_item {
     uint32_t slot;
-    int64_t amount;     /* as asked */
+    int64_t amount;     /* as requested */
     int64_t cost;       /* what a unit counted as then */
     int64_t generation; /* of the resource's consumptions (window.h) */
     struct charged charged;
@@ -79,7 +79,7 @@ struct record_item {
 void record_verdict_encode(const struct verdict *verdict, struct sink *sink);
 void record_verdict_decode(struct cursor *cursor, struct verdict *verdict);
 
-/* CONSUME and BATCH: `mode` is whatever makes two asks differ beside amounts. */
+/* CONSUME and BATCH: `mode` is whatever makes two requests differ beside amounts. */
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink);
 bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode);
 

@@ -34,7 +34,8 @@ struct window {
     struct refund_lines lines;
 };
 
-/* A cycle nobody has used yet, under the plan's `rule` from its start on. `anchor_us`: when the account began. */
+/* A cycle that has not been used yet, under the plan's `rule` from its start on. `anchor_us`: when the account began.
+ * */
 struct window window_begin(const struct quota_rule *rule, const struct cycle *cycle, int64_t anchor_us);
 
 /* The same of a LIMIT that the plan gets at `at_us`, while the cycle runs, by a prorated change. */
@@ -98,6 +99,6 @@ void window_lower_warnings(struct window *window, const struct entitlement *enti
 int64_t window_debt_after(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                           int64_t cycles);
 
-/* How many cycles from this one on (>= 1) the first comes in which `units` fit, if nobody uses anything; -1 = never. */
+/* How many cycles from this one on (>= 1) the first comes in which `units` fit, if nothing is used; -1 = never. */
 int64_t window_cycles_until(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                             int64_t units);

@@ -11,7 +11,7 @@
  * the end; when half of them would do, one record less merges the last one back.
  *
  * Costs with n records: finding, adding and removing O(1) expected; 8 to 16 bytes a record beside its link. Links keep
- * 32 bits of the hash: the records of a chain are told apart without being looked into, and nothing is hashed twice.
+ * 32 bits of the hash: the records of a chain are distinguished without being looked into, and nothing is hashed twice.
  * Which bucket, and the keyed hash: linear_hash.h. */
 #pragma once
 

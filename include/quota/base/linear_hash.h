@@ -18,8 +18,8 @@
  * bytes for each segment when that doubles or halves. What the heads lead to is the index's own business: hash_index.h
  * has pointers to links, idempotency.h numbers of packed records.
  *
- * Keys come from clients, so the hash is a keyed one (siphash.h): whoever does not know the secret cannot aim at one
- * bucket. The secret is the process's and shows in no answer and in no encoding.
+ * Keys come from clients, so the hash is a keyed one (siphash.h): a client that does not know the secret cannot aim at
+ * one bucket. The secret is the process's and shows in no answer and in no encoding.
  *
  * Source: W. Litwin, "Linear hashing: a new tool for file and table addressing", VLDB 1980. */
 #pragma once

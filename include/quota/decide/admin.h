@@ -47,7 +47,7 @@ struct open_request {
     int64_t anchor_us; /* NOT_REQUESTED */
     struct moment expires;
     struct bytes then; /* the plan it falls to then; empty = the server's default */
-    struct bytes zone; /* empty = not asked for; it is known */
+    struct bytes zone; /* empty = not requested; it is known */
 };
 
 /* Begins the account, or renews it. ACCOUNT_FAULT_OPEN when it is open on another plan, anchor or zone. */
@@ -92,7 +92,7 @@ struct correct_request {
 void set_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
                 const struct admin_action *action, struct account_decision *decision);
 
-/* One resource (or all) as if nobody had used it in the running cycles: rates, warnings and debts too. Reservations,
+/* One resource (or all) as if it had not been used in the running cycles: rates, warnings and debts too. Reservations,
  * records and history stay. Instants that a wrong clock has left in the future are forgotten. */
 void reset_decide(const struct account *account, const struct account_host *host, const struct correct_request *request,
                   const struct admin_action *action, struct account_decision *decision);

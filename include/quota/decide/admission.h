@@ -36,7 +36,7 @@ struct admission_item {
     uint32_t first, end;
 };
 
-/* Finds out what can be granted; `items` tells which demands belong together. Changes nothing but the demands. */
+/* Finds out what can be granted; `items` says which demands belong together. Changes nothing but the demands. */
 enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count);
 
 /* Takes what was admitted, and writes it down. Demands of one account stand in the order of its resources' emission. */

@@ -1,7 +1,7 @@
 /* Refunds: units given back to where they were taken from, never more than was taken, and each unit once.
  *
  *     OF id ─▶ the record of the consumption ─▶ every meter takes back what it still counts of it: running cycles,
- *              │ granted │ asked back so far     closed cycles (backdate.h), rolling windows, rates
+ *              │ granted │ requested back so far closed cycles (backdate.h), rolling windows, rates
  *              │                                 (REFUNDEXCEEDS beyond what was granted)
  *     no OF ─▶ the meters of now, the newest units first: at most what the least used of them has used
  *

@@ -8,7 +8,7 @@
  *
  * A meter only looks (`available`, `check`, `judge`, `report`) until `take`, which changes the demand's view and cannot
  * fail after a `check`; `emit` then writes down what the view alone does not say. Nothing here decides: that is
- * decide/admission.h, which asks meters in the order of the rules. */
+ * decide/admission.h, which checks meters in the order of the rules. */
 #pragma once
 
 #include "quota/rate/limiter.h"
@@ -30,7 +30,7 @@ struct position {
     int64_t returned; /* units that it has taken back: where a meter writes itself down, its value has them still */
 };
 
-/* What the rates of a demand answered: they are asked together, like the rules of RL.ALLOW. */
+/* What the rates of a demand answered: they are checked together, like the rules of RL.ALLOW. */
 struct rates_answer {
     uint32_t count;
     uint8_t places[ENTITLEMENT_RULES_MAX]; /* of each rate among the entitlement's rules */
@@ -111,7 +111,7 @@ static inline const struct quota_rule *position_rule(const struct position *posi
     return &position->demand->view->entitlement->rules[position->rule];
 }
 
-/* The rates of a demand, asked for so many units in this mode: the answer is kept until they are taken. */
+/* The rates of a demand, checked for so many units in this mode: the answer is kept until they are taken. */
 enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode);
 
 /* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted.

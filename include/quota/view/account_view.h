@@ -6,9 +6,9 @@
  *
  * Nothing is written: who decides a change passes a sink, and what has happened meanwhile is emitted in front of it
  * (view/changeset.h). The account as a whole knows its state and which plan it is on; each resource finds its way to
- * now by itself when it is asked for (resource_view), so a request costs what its own rules cost.
+ * now by itself when it is needed (resource_view), so a request costs what its own rules cost.
  *
- * A clock that steps back: the account is judged at its last change, so nothing happens twice; waits are told from the
+ * A clock that steps back: the account is judged at its last change, so nothing happens twice; waits count from the
  * true time (`clock_us`). */
 #pragma once
 
@@ -16,7 +16,7 @@
 #include "quota/account/plan_history.h"
 #include "quota/time/schedule.h"
 
-/* What the host lends to every decision. */
+/* What the host gives to every decision. */
 struct account_host {
     zone_finder *find_zone;
     const struct plan_history *(*find_plan)(struct bytes name); /* borrowed; NULL = none */
@@ -118,6 +118,6 @@ bool account_view_has_room(const struct account_view *view);
 /* Is anything stored, a record or a reservation, that has ended and that the next change would sweep? */
 bool account_view_can_sweep(const struct account_view *view);
 
-/* A wait from the instant that counts, told from the true time: longer while the clock stands before the last change.
+/* A wait from the instant that counts, seen from the true time: longer while the clock stands before the last change.
  * */
 int64_t account_view_wait_us(const struct account_view *view, int64_t wait_us);

@@ -27,7 +27,7 @@ enum account_fault emit_slot(struct account_view *account, struct resource_view 
 enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes);
 
 /* Lets the rates of an emitted resource go over to other rules as of the instant at which these came into force: after
- * changes that ask no rate. */
+ * changes that check no rate. */
 void emit_takeover(const struct resource_view *view, struct sink *changes);
 
 /* A new generation of the resource's consumptions (window.h). */

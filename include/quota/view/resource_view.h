@@ -4,7 +4,7 @@
  *                               ├─ merge ─▶ entitlement            (nothing has happened in them yet)
  *     override ─────────────────┘
  *
- * resource_view_begin takes what is stored; resource_view_settle lets time do its work (lifecycle.h) and may tell what
+ * resource_view_begin takes what is stored; resource_view_settle lets time do its work (lifecycle.h) and may write what
  * happened to a sink. A view belongs to one decision: charging changes its windows, and changeset.h writes down the
  * difference to what is stored. */
 #pragma once
@@ -37,7 +37,8 @@ static inline const struct entitlement *resource_view_granted(const struct resou
 /* The resource as it is stored. */
 void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view);
 
-/* The resource as it is now. Cycles that have closed meanwhile go to `closed` as changes (NULL = nobody asks). */
+/* The resource as it is now. Cycles that have closed meanwhile go to `closed` as changes (NULL = they are not needed).
+ * */
 enum account_fault resource_view_settle(const struct account_view *account, struct resource_view *view,
                                         struct sink *closed);
 
