@@ -29,7 +29,7 @@ from test_failover import Worker
 EDITS = [
     ("include/quota/*/*.h", r"(\w*ENCODING_NEWEST) = \w+", r"\1 = 2"),
     ("src/rate/*.c", r"cursor_byte\((&?cursor)\) ([!=]=) (HEAD|\w*ENCODING_\w+)", r"(cursor_byte(\1) | 3) \2 (\3 | 3)"),
-    ("src/*/*.c", r"\(head & ~LASTING_FLAG\) != (\w+)", r"((head & ~LASTING_FLAG) | 3) != (\1 | 3)"),
+    ("src/*/*.c", r"\(head & ~NO_EXPIRE_FLAG\) != (\w+)", r"((head & ~NO_EXPIRE_FLAG) | 3) != (\1 | 3)"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_NEWEST = 2", "ENCODING_NEWEST = 4"),  # it has two by now
     ("include/quota/rate/limiter_codec.h", r"ENCODING_LIMITER = 1", "ENCODING_LIMITER = 3"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_SLEEPING = 2", "ENCODING_SLEEPING = 4"),
@@ -46,10 +46,10 @@ EDITS = [
      r"if (encoding != PLAN_ENCODING_PLAN) \1"),
     ("src/account/plan_history.c", r"encoding != PLAN_ENCODING_NEWEST",
      "encoding != PLAN_ENCODING_ENTRIES && encoding != PLAN_ENCODING_NEWEST"),
-    ("src/rate/limiter_codec.c", r"uint8_t encoding = \(uint8_t\)\(head & ~LASTING_FLAG\);",
+    ("src/rate/limiter_codec.c", r"uint8_t encoding = \(uint8_t\)\(head & ~NO_EXPIRE_FLAG\);",
      r"\g<0> encoding = (uint8_t)(encoding < 3 ? encoding + 2 : encoding);"),
     ("module/value_type.c", r"(#define FRAME_ENCODING +)0", r"\g<1>1"),
-    ("module/catalogue.c", r"(#define AUX_VERSION +)3", r"\g<1>4"),
+    ("module/policies.c", r"(#define AUX_VERSION +)3", r"\g<1>4"),
 ]
 REFUSED_FILE = "policies and plans of a newer version, or damaged: the file is refused"
 REFUSED_CHANGE = "refused to repeat a change"
@@ -92,7 +92,7 @@ def newer(tmp_path_factory):
             counted += count
         idle += [] if counted else [pattern]
     written = {path[len("include/quota/"):-2] for path in edited if path.startswith("include/")}  # room/file
-    wanted = {f"src/{name}.c" for name in written} | {"module/value_type.c", "module/catalogue.c"}
+    wanted = {f"src/{name}.c" for name in written} | {"module/value_type.c", "module/policies.c"}
     missed = wanted - edited - {"src/account/change.c"}  # accounts are read in every encoding up to the newest
     if missed or idle or len(written) < 8:
         raise RuntimeError(f"EDITS are out of date: {sorted(missed)} read no second encoding, nothing is like {idle}")
