@@ -428,7 +428,7 @@ static bool percentage_follows(const struct reading *reading)
     return reading->at + 1 < reading->argc && has_percent_sign(string_bytes(reading->argv[reading->at + 1]));
 }
 
-/* Positional rows, then options until a token is none of them: inside a rule that token belongs to whoever called, at
+/* Positional rows, then options until a token is none of them: inside a rule that token belongs to the caller, at
  * the top it is an error. */
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request)
 {

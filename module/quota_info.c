@@ -79,7 +79,7 @@ static void reply_history(RedisModuleCtx *ctx, const struct account_view *view, 
     RedisModule_ReplySetArrayLength(ctx, count);
 }
 
-/* Is there anything to tell of it? A change of the plan may have stored a resource that was never used, or not yet. */
+/* Is there anything to show of it? A change of the plan may have stored a resource that was never used, or not yet. */
 static bool is_known(const struct resource_view *resource, const struct cycle_list *list)
 {
     bool known = resource->entitlement || list->count > 0;

@@ -27,7 +27,7 @@ static int64_t deadline_us(const struct handle *handle)
     return handle->value ? handle->value_type->deadline_us(handle->value) : INSTANT_MAX_US;
 }
 
-/* The server forgets a value when it is fully replenished, or up to a granule later, never before. It is told only what
+/* The server forgets a value when it is fully replenished, or up to a granule later, never before. It gets only what
  * it does not know: a time to live follows from the value, so where that instant has not moved it stands already. (But
  * under a test clock, which takes it away while frozen, always.) */
 static void expire(struct handle *handle, int64_t before_us, int64_t after_us, bool no_expire)

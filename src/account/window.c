@@ -53,12 +53,6 @@ bool window_is_idle(const struct window *window)
     return window->used == 0 && window->refunded == 0 && window->denied == 0 && window->peak == 0;
 }
 
-bool window_is_fresh(const struct window *window, const struct window *begun)
-{
-    return window_is_idle(window) && window->debt == 0 && window->lines.count == 0 && window->over_since_us == 0 &&
-           window->warned_bp == 0 && memcmp(&window->allowance, &begun->allowance, sizeof(begun->allowance)) == 0;
-}
-
 bool window_is_awake(const struct window *window)
 {
     return window->allowance.limit != ABSENT || window->cover != NOT_COVERED;

@@ -368,7 +368,7 @@ static void effects_of_denial(const struct limiter *limiter, const struct evalua
     if (evaluation->inherited.converted) effects_of_takeover(limiter, evaluation, false, decision);
 }
 
-/* A denial changes nothing, but for rules that have changed and for the block it may have asked for. */
+/* A denial changes nothing, but for rules that have changed and for the block that the request may name. */
 static void decide_denial(const struct limiter *limiter, const struct evaluation *evaluation, int32_t deciding,
                           int64_t wait_us, const struct limiter_request *request, struct decision *decision)
 {

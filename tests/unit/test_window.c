@@ -315,28 +315,6 @@ static void what_was_corrected_cannot_come_back(void **state)
 
 /* ---- fresh, asleep, covered ------------------------------------------------------------------------------ */
 
-static void what_the_rules_alone_begin_is_fresh(void **state)
-{
-    (void)state;
-    const struct window begun = window_from(10, 0, H);
-    struct window window = begun;
-    assert_true(window_is_fresh(&window, &begun));
-    window_charge(&window, 1, 0, 5);
-    assert_false(window_is_fresh(&window, &begun));
-    window = begun;
-    window.debt = 1;
-    assert_false(window_is_fresh(&window, &begun));
-    window = begun;
-    window.warned_bp = 1;
-    assert_false(window_is_fresh(&window, &begun));
-    window = begun;
-    allowance_change(&window.allowance, 20, H / 2, H);
-    assert_false(window_is_fresh(&window, &begun));
-    window = begun;
-    window.lines.count = 1; /* a reset of a used cycle */
-    assert_false(window_is_fresh(&window, &begun));
-}
-
 static void an_override_covers_the_allowance(void **state)
 {
     (void)state;
@@ -616,7 +594,6 @@ int main(void)
         cmocka_unit_test(units_come_back_once),
         cmocka_unit_test(lines_are_few_and_still_sound),
         cmocka_unit_test(what_was_corrected_cannot_come_back),
-        cmocka_unit_test(what_the_rules_alone_begin_is_fresh),
         cmocka_unit_test(an_override_covers_the_allowance),
         cmocka_unit_test(a_full_change_in_a_cut_cycle),
         cmocka_unit_test(a_new_limit_in_a_running_cycle),

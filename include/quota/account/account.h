@@ -13,7 +13,7 @@
  *     request ─▶ account_view (the account as of now) ─▶ decide ─▶ changes ─▶ account_apply (the only writer)
  *
  * The value holds what happened up to `applied_at_us`, the instant of its last change. What time alone has done since
- * (cycles that ended, a plan that changed or expired, reservations that ended) is computed by the view of whoever reads
+ * (cycles that ended, a plan that changed or expired, reservations that ended) is computed by the view of the reader
  * and is written down by the next change: an account that is not touched reads as if every boundary had been processed.
  *
  * A denied request changes nothing. It is counted in this server's memory only, by the same writer (CHANGE_DENIED), and

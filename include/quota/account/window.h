@@ -47,9 +47,6 @@ int64_t window_cover_of(const struct window *window, const struct quota_rule *ru
 /* Did nothing ever happen in it? Then closing it leaves an idle entry in the history. */
 bool window_is_idle(const struct window *window);
 
-/* Could the very same window be begun from the rules alone? Then it need not be stored. */
-bool window_is_fresh(const struct window *window, const struct window *begun);
-
 /* Does it bound anything now: by the plan or by an override? If not it sleeps until its cycle ends. */
 bool window_is_awake(const struct window *window);
 
