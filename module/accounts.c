@@ -38,17 +38,16 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
 /* What was refused is counted: in this server's counters, and in the cycle of the rule that refused it. */
 static void count(struct account_call *call)
 {
-    char stack_buffer[128];
     const struct account_decision *decision = &call->decision;
-    struct sink denied = sink_init(stack_buffer, sizeof(stack_buffer));
+    struct change denied; /* what its kind does not name means nothing; there is much of it */
+    denied.kind = CHANGE_DENIED;
     metrics_count(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
     for (uint32_t i = 0; call->handle.value && i < decision->causes_count; i++) {
         const struct refusal *cause = &decision->causes[i];
-        struct change change = {.kind = CHANGE_DENIED, .slot = (uint32_t)cause->slot, .period = cause->period};
-        if (cause->slot >= 0 && cause->counts) change_encode(&change, &denied);
+        denied.slot = (uint32_t)cause->slot;
+        denied.period = cause->period;
+        if (cause->slot >= 0 && cause->counts) account_apply_local(call->handle.value, &denied);
     }
-    if (denied.size > 0) account_apply_local(call->handle.value, (struct bytes){denied.data, denied.size});
-    sink_free(&denied);
 }
 
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)

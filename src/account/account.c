@@ -177,28 +177,27 @@ static void recount_held(struct account *account, struct slot *slot)
 
 static void forget_hold(struct account *account, struct stored_hold *stored)
 {
-    if (stored) slot_add_held(&account->slots[stored->hold.slot], &stored->hold, -1);
+    slot_add_held(&account->slots[stored->hold.slot], &stored->hold, -1);
     hold_free(stored);
 }
 
-static void begin_hold(struct account *account, const struct change *change)
+/* `before`: the one of this id that has ended and awaits its sweep; NULL = there is none. */
+static void begin_hold(struct account *account, const struct change *change, const struct stored_hold *before)
 {
     if (!expect(change->hold.slot < account->slots_count)) return;
     struct holds *holds = &optional_of(account)->holds;
     struct slot *slot = &account->slots[change->hold.slot];
-    size_t before = slot_bytes(slot);
-    forget_hold(account, holds_take(holds, change->bytes)); /* one that ended and awaits its sweep */
+    size_t bytes = slot_bytes(slot);
+    if (before) forget_hold(account, holds_take(holds, before));
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
     holds_add(holds, change->bytes, &change->hold);
     slot_add_held(slot, &change->hold, 1);
-    account->slots_bytes += (uint32_t)(slot_bytes(slot) - before);
+    account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }
 
-static void move_hold(struct account *account, const struct change *change)
+static void move_hold(struct account *account, const struct change *change, const struct stored_hold *stored)
 {
-    const struct stored_hold *stored = account_hold(account, change->bytes);
-    int64_t expires_us = stored ? max_i64(change->expires_us, stored->hold.made_us) : 0;
-    if (stored) holds_move(&account->optional->holds, change->bytes, expires_us);
+    holds_move(&account->optional->holds, stored, max_i64(change->expires_us, stored->hold.made_us));
 }
 
 /* What remains of a reservation is a record of how it ended, counted from `ended_us`, while that still matters. */
@@ -225,16 +224,24 @@ static void end_hold(struct account *account, struct stored_hold *hold, struct r
     forget_hold(account, hold);
 }
 
-static void resolve_hold(struct account *account, const struct change *change)
+/* The limits that a change charges, by name: all that the slot has windows of where it says so. */
+static struct charged charged_in(const struct slot *slot, const struct charged *charged)
 {
-    struct stored_hold *hold = account->optional ? holds_take(&account->optional->holds, change->bytes) : NULL;
+    struct charged listed = {.count = 0};
+    if (charged->count != CHARGED_STORED) return *charged;
+    for (uint32_t i = 0; i < slot->windows_count; i++) charged_add(&listed, slot->windows[i].period);
+    return listed;
+}
+
+static void resolve_hold(struct account *account, const struct change *change, const struct stored_hold *stored)
+{
+    const struct slot *slot = &account->slots[stored->hold.slot];
     struct record_hold record = {.outcome = (enum hold_outcome)change->outcome,
                                  .posted = change->amount,
                                  .remaining = change->remaining,
-                                 .generation = change->generation,
-                                 .charged = change->charged};
-    (void)expect(hold);
-    if (hold) end_hold(account, hold, record, account->applied_at_us);
+                                 .generation = slot->optional ? slot->optional->generation : 0,
+                                 .charged = charged_in(slot, &change->charged)};
+    end_hold(account, holds_take(&account->optional->holds, stored), record, account->applied_at_us);
 }
 
 /* ---- records and audit entries ---------------------------------------------------------------------------------- */
@@ -293,8 +300,7 @@ static void sweep(struct account *account)
     for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
         struct stored_hold *hold = optional->holds.by_expiry[0];
         if (hold->hold.expires_us > account->applied_at_us) return;
-        holds_take(&optional->holds, hold_id(hold));
-        end_hold(account, hold, (struct record_hold){.outcome = HOLD_EXPIRED}, hold->hold.expires_us);
+        end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED}, hold->hold.expires_us);
     }
 }
 
@@ -308,7 +314,7 @@ bool account_adopt_part(struct account *account, const struct change *part)
         return true;
     }
     if (account_hold(account, part->bytes)) return false;
-    begin_hold(account, part);
+    begin_hold(account, part, NULL);
     uint32_t count = optional->holds.count;
     return count < 2 || bytes_equal(hold_id(optional->holds.by_expiry[count - 1]), part->bytes);
 }
@@ -375,7 +381,8 @@ static void apply_next(struct account *account, const struct change *change)
     optional->next_how = change->how;
 }
 
-static struct account *apply_one(struct account *account, const struct change *change)
+/* `hold`: the stored reservation that the change names; NULL = there is none. */
+static struct account *apply_one(struct account *account, const struct change *change, const struct stored_hold *hold)
 {
     if (change_is_of_slot(change)) return apply_to_slot(account, change);
     switch (change->kind) {
@@ -386,9 +393,9 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
     case CHANGE_RECORD_PATCHED: idempotency_patch(account->idempotency, change->bytes, change->body); break;
-    case CHANGE_HOLD: begin_hold(account, change); break;
-    case CHANGE_HOLD_EXTENDED: move_hold(account, change); break;
-    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change); break;
+    case CHANGE_HOLD: begin_hold(account, change, hold); break;
+    case CHANGE_HOLD_EXTENDED: move_hold(account, change, hold); break;
+    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change, hold); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -430,14 +437,15 @@ static bool entry_accepted(struct bytes bytes)
     return cursor_done(&cursor);
 }
 
-/* What the account would have once the changes before this one are done. */
+/* What the account has, or would have once the changes before this one are done. */
 struct promise {
     const struct account *account;
     int64_t applied_at_us;
-    struct bytes changes;
+    struct bytes changes; /* those before this one may not be done yet; empty = they are */
     uint8_t encoding;
     uint32_t slots, holds;
     bool planned;
+    const struct stored_hold *hold; /* found while a change of a reservation was checked */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -446,33 +454,37 @@ static bool slot_is_new(const struct promise *promise, struct bytes bytes)
     struct cursor cursor = cursor_init(promise->changes);
     struct change one = {0};
     if (account_slot(promise->account, bytes) >= 0) return false;
-    for (;;) {
+    while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == bytes.data) return true;
         if (one.kind == CHANGE_SLOT && bytes_equal(one.bytes, bytes)) return false;
     }
+    return true;
 }
 
 /* A reservation may begin under an id that is free, or whose last one has ended. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
     const struct stored_hold *before = account_hold(promise->account, change->bytes);
+    promise->hold = before;
     if (before && before->hold.expires_us > promise->applied_at_us) return false;
     if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
 /* Is the reservation there, and not resolved by a change before this one? `id` stands in the changes. */
-static bool hold_is_there(const struct promise *promise, struct bytes id)
+static bool hold_is_there(struct promise *promise, struct bytes id)
 {
     struct cursor cursor = cursor_init(promise->changes);
     struct change one = {0};
-    if (!account_hold(promise->account, id)) return false;
-    for (;;) {
+    promise->hold = account_hold(promise->account, id);
+    if (!promise->hold) return false;
+    while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == id.data) return true;
         if (one.kind == CHANGE_HOLD_RESOLVED && bytes_equal(one.bytes, id)) return false;
     }
+    return true;
 }
 
 static bool change_accepted(struct promise *promise, const struct change *change)
@@ -495,7 +507,6 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_HOLD: return hold_accepted(promise, change);
     case CHANGE_ENTITLEMENT: return promise->planned && entry_accepted(change->bytes);
     case CHANGE_REWOUND: return change->until_us > 0;
-    case CHANGE_DENIED: return false; /* of the primary's memory alone */
     case CHANGE_HOLD_EXTENDED:
     case CHANGE_HOLD_RESOLVED: return hold_is_there(promise, change->bytes);
     default: return true;
@@ -537,15 +548,19 @@ struct account *account_apply(struct account *account, const struct account_chan
     struct slot_bill bill = {.slot = -1};
     struct promise promise = promise_begin(account, change);
     struct change one;
+    promise.changes.size = 0; /* each is done before the next one is checked */
     if (!account) account = account_new();
     account->applied_at_us = promise.applied_at_us;
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad) break;
+        if (one.kind == CHANGE_USED && one.slot < account->slots_count &&
+            slot_count_plainly(&account->slots[one.slot], &one))
+            continue; /* it fits, and nothing but a number is another one */
         promise.account = account;
         if (!expect(change_accepted(&promise, &one))) continue;
         bill_slot(account, &bill, change_is_of_slot(&one) ? (int32_t)one.slot : -1);
-        account = apply_one(account, &one);
+        account = apply_one(account, &one, promise.hold);
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);
@@ -553,14 +568,9 @@ struct account *account_apply(struct account *account, const struct account_chan
     return account;
 }
 
-void account_apply_local(struct account *account, struct bytes changes)
+void account_apply_local(struct account *account, const struct change *change)
 {
-    struct cursor cursor = cursor_init(changes);
-    struct change one;
-    while (!cursor_done(&cursor) && !cursor.bad) {
-        change_decode(&cursor, ACCOUNT_ENCODING_NEWEST, &one);
-        if (expect(!cursor.bad && one.kind == CHANGE_DENIED)) apply_to_slot(account, &one);
-    }
+    if (expect(change->kind == CHANGE_DENIED)) apply_to_slot(account, change);
 }
 
 /* ---- questions and the end ------------------------------------------------------------------------------- */

@@ -260,9 +260,10 @@ enum field {
     FIELD_UNTIL,
     FIELD_HOW,
     FIELD_AMOUNT,
-    FIELD_PEAK,
+    FIELD_PEAK,       /* its distance from the amount: mostly none */
+    FIELD_FIRST_PEAK, /* itself */
+    FIELD_POSTED,     /* the amount of a reservation that was committed; 0 = it was released */
     FIELD_REMAINING,
-    FIELD_GENERATION,
     FIELD_OUTCOME,
     FIELD_STATUS,
     FIELD_WINDOW,
@@ -273,7 +274,7 @@ enum field {
     FIELD_CHARGED,
 };
 
-#define FIELDS_MAX 7
+#define FIELDS_MAX 6
 
 /* What each kind says, in this order, FIELD_END behind it: the wire format of the newest encoding. */
 static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
@@ -294,20 +295,20 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_RECORD_PATCHED] = {FIELD_KEY, FIELD_BODY},
     [CHANGE_HOLD] = {FIELD_KEY, FIELD_HOLD},
     [CHANGE_HOLD_EXTENDED] = {FIELD_KEY, FIELD_EXPIRES},
-    [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT, FIELD_REMAINING, FIELD_GENERATION, FIELD_CHARGED},
+    [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_POSTED, FIELD_REMAINING, FIELD_CHARGED},
     [CHANGE_AUDIT] = {FIELD_AUDIT},
     [CHANGE_USED] = {FIELD_SLOT, FIELD_CODE, FIELD_AMOUNT, FIELD_PEAK},
     [CHANGE_ENTITLEMENT] = {FIELD_BYTES},
     [CHANGE_GENERATION] = {FIELD_SLOT, FIELD_AMOUNT},
     [CHANGE_REWOUND] = {FIELD_UNTIL},
     [CHANGE_SWEPT] = {FIELD_END},
-    [CHANGE_DENIED] = {FIELD_SLOT, FIELD_CODE},
 };
 
-/* Where the first encoding differs: these kinds said less, and the kinds behind CHANGE_USED were not there. */
+/* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */
 static const uint8_t first_fields_of[CHANGE_USED + 1][FIELDS_MAX] = {
     [CHANGE_NEXT] = {FIELD_UNTIL, FIELD_BYTES},
     [CHANGE_HOLD_RESOLVED] = {FIELD_KEY, FIELD_OUTCOME, FIELD_AMOUNT},
+    [CHANGE_USED] = {FIELD_SLOT, FIELD_CODE, FIELD_AMOUNT, FIELD_FIRST_PEAK},
 };
 
 static const uint8_t *fields_in(uint8_t encoding, uint8_t kind)
@@ -330,9 +331,10 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_UNTIL: sink_number(sink, change->until_us); break;
     case FIELD_HOW: sink_byte(sink, change->how); break;
     case FIELD_AMOUNT: sink_number(sink, change->amount); break;
-    case FIELD_PEAK: sink_number(sink, change->peak); break;
+    case FIELD_PEAK: sink_signed(sink, change->peak - change->amount); break;
+    case FIELD_FIRST_PEAK: sink_number(sink, change->peak); break;
+    case FIELD_POSTED: sink_number(sink, change->amount); break;
     case FIELD_REMAINING: sink_signed(sink, change->remaining); break;
-    case FIELD_GENERATION: sink_number(sink, change->generation); break;
     case FIELD_OUTCOME: sink_byte(sink, change->outcome); break;
     case FIELD_STATUS: account_status_encode(&change->status, sink); break;
     case FIELD_WINDOW: window_encode(&change->window, sink); break;
@@ -374,6 +376,19 @@ static int64_t remaining_decode(struct cursor *cursor)
     return remaining;
 }
 
+static int64_t peak_decode(struct cursor *cursor, int64_t amount)
+{
+    int64_t peak = 0;
+    if (!add_checked(cursor_signed(cursor), amount, &peak) || peak < 0) cursor->bad = true;
+    return peak;
+}
+
+static void posted_decode(struct cursor *cursor, struct change *change)
+{
+    change->amount = cursor_number(cursor);
+    change->outcome = change->amount > 0 ? HOLD_COMMITTED : HOLD_RELEASED;
+}
+
 static void field_decode(struct cursor *cursor, uint8_t encoding, enum field field, struct change *change)
 {
     switch (field) {
@@ -388,9 +403,10 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_UNTIL: change->until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
     case FIELD_HOW: change->how = byte_decode(cursor, 0, SWITCH_HOWS_COUNT - 1); break;
     case FIELD_AMOUNT: change->amount = cursor_number(cursor); break;
-    case FIELD_PEAK: change->peak = cursor_number(cursor); break;
+    case FIELD_PEAK: change->peak = peak_decode(cursor, change->amount); break;
+    case FIELD_FIRST_PEAK: change->peak = cursor_number(cursor); break;
+    case FIELD_POSTED: posted_decode(cursor, change); break;
     case FIELD_REMAINING: change->remaining = remaining_decode(cursor); break;
-    case FIELD_GENERATION: change->generation = cursor_number(cursor); break;
     case FIELD_OUTCOME: change->outcome = byte_decode(cursor, HOLD_COMMITTED, HOLD_EXPIRED); break;
     case FIELD_STATUS: account_status_decode(cursor, encoding, &change->status); break;
     case FIELD_WINDOW: window_decode(cursor, encoding, &change->window); break;
@@ -416,21 +432,21 @@ static void used_decode(struct cursor *cursor, struct change *change)
     change->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1);
     change->period = (uint64_t)cursor_number(cursor);
     change->amount = cursor_number(cursor);
-    change->peak = cursor_number(cursor);
+    change->peak = peak_decode(cursor, change->amount);
 }
 
 void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change)
 {
     uint8_t highest = encoding == ACCOUNT_ENCODING_FIRST ? CHANGE_USED : CHANGE_KINDS_END - 1;
     uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest);
-    if (kind == CHANGE_USED && !cursor->bad) {
+    if (kind == CHANGE_USED && encoding == ACCOUNT_ENCODING_NEWEST && !cursor->bad) {
         change->kind = CHANGE_USED;
         used_decode(cursor, change);
         return;
     }
     change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
     change->how = SWITCH_HOW_FULL;         /* what the first encoding did not say */
-    change->remaining = change->generation = 0;
+    change->remaining = 0;
     if (kind == CHANGE_HOLD_RESOLVED) change->charged.count = CHARGED_ALL;
     if (cursor->bad) return;
     const uint8_t *field = fields_in(encoding, kind);

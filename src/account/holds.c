@@ -100,19 +100,18 @@ void holds_add(struct holds *holds, struct bytes id, const struct hold *hold)
     holds->bytes += sizeof(*stored) + stored->id_size;
 }
 
-struct stored_hold *holds_take(struct holds *holds, struct bytes id)
+struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored)
 {
-    struct stored_hold *stored = (struct stored_hold *)holds_find(holds, id);
-    if (!stored) return NULL;
-    take_out(holds, stored);
-    index_change(holds, stored, false);
-    holds->bytes -= sizeof(*stored) + stored->id_size;
+    struct stored_hold *taken = (struct stored_hold *)stored; /* found by a reader of these holds, which are ours */
+    take_out(holds, taken);
+    index_change(holds, taken, false);
+    holds->bytes -= sizeof(*taken) + taken->id_size;
     if (holds->count == 0) {
         holds_free(holds);
     } else if (holds->count < holds->capacity / 4) {
         resize(holds, holds->capacity / 2);
     }
-    return stored;
+    return taken;
 }
 
 void hold_free(struct stored_hold *stored)
@@ -120,14 +119,12 @@ void hold_free(struct stored_hold *stored)
     memory_free(stored);
 }
 
-bool holds_move(struct holds *holds, struct bytes id, int64_t expires_us)
+void holds_move(struct holds *holds, const struct stored_hold *stored, int64_t expires_us)
 {
-    struct stored_hold *stored = (struct stored_hold *)holds_find(holds, id);
-    if (!stored) return false;
-    take_out(holds, stored);
-    stored->hold.expires_us = expires_us;
-    insert(holds, stored);
-    return true;
+    struct stored_hold *moved = (struct stored_hold *)stored;
+    take_out(holds, moved);
+    moved->hold.expires_us = expires_us;
+    insert(holds, moved);
 }
 
 void holds_free(struct holds *holds)

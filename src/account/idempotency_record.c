@@ -38,20 +38,30 @@ void charged_add(struct charged *charged, uint64_t period)
     if (charged->count < ENTITLEMENT_RULES_MAX) charged->periods[charged->count++] = period;
 }
 
-#define ALL_CODE (ENTITLEMENT_RULES_MAX + 1) /* CHARGED_ALL as a count in bytes */
+/* What stands for a count in bytes. */
+#define ALL_CODE    (ENTITLEMENT_RULES_MAX + 1)
+#define STORED_CODE (ENTITLEMENT_RULES_MAX + 2)
 
 void charged_encode(const struct charged *charged, struct sink *sink)
 {
-    uint32_t count = charged->count == CHARGED_ALL ? 0 : charged->count;
-    sink_number(sink, charged->count == CHARGED_ALL ? ALL_CODE : charged->count);
-    for (uint32_t i = 0; i < count; i++) sink_number(sink, (int64_t)charged->periods[i]);
+    bool listed = charged->count <= ENTITLEMENT_RULES_MAX;
+    sink_number(sink, listed ? charged->count : charged->count == CHARGED_ALL ? ALL_CODE : STORED_CODE);
+    for (uint32_t i = 0; listed && i < charged->count; i++) sink_number(sink, (int64_t)charged->periods[i]);
 }
 
 void charged_decode(struct cursor *cursor, struct charged *charged)
 {
-    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, ALL_CODE);
-    charged->count = count == ALL_CODE ? CHARGED_ALL : count;
-    for (uint32_t i = 0; count < ALL_CODE && i < count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, STORED_CODE);
+    bool listed = count <= ENTITLEMENT_RULES_MAX;
+    charged->count = listed ? count : count == ALL_CODE ? CHARGED_ALL : CHARGED_STORED;
+    for (uint32_t i = 0; listed && i < count; i++) charged->periods[i] = (uint64_t)cursor_number(cursor);
+}
+
+/* In a record, which outlives the windows. */
+static void record_charged_decode(struct cursor *cursor, struct charged *charged)
+{
+    charged_decode(cursor, charged);
+    if (charged->count == CHARGED_STORED) cursor->bad = true;
 }
 
 /* ---- verdicts and what they answered ---------------------------------------------------------------------- */
@@ -120,7 +130,7 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
         item->amount = cursor_number(&cursor);
         item->cost = cursor_number_between(&cursor, 1, INT64_MAX);
         item->generation = flags & GENERATIONS_FLAG ? cursor_number(&cursor) : 0;
-        charged_decode(&cursor, &item->charged);
+        record_charged_decode(&cursor, &item->charged);
         record_verdict_decode(&cursor, &item->verdict);
         if (!units_fit(item->verdict.granted, item->cost)) cursor.bad = true;
     }
@@ -178,7 +188,7 @@ bool record_hold_decode(struct bytes body, struct record_hold *hold)
         hold->generation = cursor_number(&cursor);
     }
     hold->charged.count = CHARGED_ALL;
-    if (!cursor.bad && cursor.at < cursor.size) charged_decode(&cursor, &hold->charged);
+    if (!cursor.bad && cursor.at < cursor.size) record_charged_decode(&cursor, &hold->charged);
     if (!units_fit(hold->amount, hold->cost) || !units_fit(hold->posted, hold->cost)) cursor.bad = true;
     return cursor_done(&cursor) && outcome >= HOLD_COMMITTED && outcome <= HOLD_EXPIRED;
 }

@@ -125,14 +125,18 @@ static bool store_window(struct slot *slot, const struct window *window)
     return moved;
 }
 
+bool slot_count_plainly(struct slot *slot, const struct change *change)
+{
+    struct stored_window *stored = find_window(slot, change->period);
+    bool plain = stored && !stored->optional && stored->denied_here == 0 && change->amount == change->peak;
+    if (plain) stored->used = change->amount;
+    return plain;
+}
+
 static void count_used(struct slot *slot, const struct change *change)
 {
     struct stored_window *stored = find_window(slot, change->period);
-    if (!stored) return; /* accepted changes never come here */
-    if (!stored->optional && stored->denied_here == 0 && change->amount == change->peak) {
-        stored->used = change->amount;
-        return;
-    }
+    if (!stored || slot_count_plainly(slot, change)) return; /* accepted changes have it */
     struct window window = slot_window(slot, (uint32_t)(stored - slot->windows));
     window.used = change->amount;
     window.peak = change->peak;

@@ -25,20 +25,14 @@ void sink_free(struct sink *sink)
     *sink = (struct sink){0};
 }
 
-static void sink_unsigned(struct sink *sink, uint64_t number)
+void sink_long_number(struct sink *sink, uint64_t number)
 {
-    for (; number > LOW_SEVEN; number >>= 7) sink_byte(sink, (uint8_t)(number | MORE));
-    sink_byte(sink, (uint8_t)number);
-}
-
-void sink_number(struct sink *sink, int64_t number)
-{
-    sink_unsigned(sink, (uint64_t)number);
-}
-
-void sink_signed(struct sink *sink, int64_t number)
-{
-    sink_unsigned(sink, ((uint64_t)number << 1) ^ (uint64_t)(number < 0 ? -1 : 0));
+    unsigned bytes = (63 - (unsigned)__builtin_clzll(number | 1)) / 7 + 1;
+    sink_reserve(sink, bytes);
+    char *at = sink->data + sink->size;
+    for (; number > LOW_SEVEN; number >>= 7) *at++ = (char)(number | MORE);
+    *at = (char)number;
+    sink->size += bytes;
 }
 
 void sink_raw(struct sink *sink, const void *data, size_t size)
@@ -80,31 +74,28 @@ void sink_percent(struct sink *sink, int64_t bp)
 static uint64_t cursor_unsigned(struct cursor *cursor)
 {
     uint64_t number = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-        uint8_t byte = cursor_byte(cursor);
+    const char *at = cursor->data + cursor->at, *end = cursor->data + cursor->size;
+    for (unsigned shift = 0; shift < 64 && at != end && !cursor->bad; shift += 7) {
+        uint8_t byte = (uint8_t)*at++;
         number |= (uint64_t)(byte & LOW_SEVEN) << shift;
         if (byte & MORE) continue;
         if (shift > 0 && byte == 0) break; /* a longer form of a shorter number: one value, one encoding */
         if (shift == 63 && byte > 1) break;
+        cursor->at = (size_t)(at - cursor->data);
         return number;
     }
     cursor->bad = true;
     return 0;
 }
 
-int64_t cursor_number(struct cursor *cursor)
-{
-    return cursor_number_between(cursor, 0, INT64_MAX);
-}
-
-int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest)
+int64_t cursor_long_number(struct cursor *cursor, int64_t lowest, int64_t highest)
 {
     uint64_t number = cursor_unsigned(cursor);
     if (number > INT64_MAX || (int64_t)number < lowest || (int64_t)number > highest) cursor->bad = true;
     return cursor->bad ? 0 : (int64_t)number;
 }
 
-int64_t cursor_signed(struct cursor *cursor)
+int64_t cursor_long_signed(struct cursor *cursor)
 {
     uint64_t number = cursor_unsigned(cursor);
     return (int64_t)((number >> 1) ^ (number & 1 ? UINT64_MAX : 0));

@@ -24,6 +24,7 @@ int64_t demand_available(const struct demand *demand)
 static int64_t plan_funding(struct demand *demand, int64_t units)
 {
     int64_t available = demand_available(demand);
+    demand->planned = units;
     demand->limited = available == UNLIMITED ? units : min_i64(units, available);
     int64_t missing = units - demand->limited;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
@@ -53,7 +54,7 @@ static enum account_fault grant(struct demand *demand, int64_t granted)
     demand->granted = granted;
     demand->units = granted * demand->view->entitlement->cost;
     if (granted == 0) return ACCOUNT_FAULT_NONE;
-    plan_funding(demand, demand->units);
+    if (demand->planned != demand->units) plan_funding(demand, demand->units);
     return check_positions(demand);
 }
 
@@ -62,7 +63,7 @@ static enum account_fault peek_forced(struct demand *demand, int64_t units)
     enum account_fault fault = rates_ask(demand, units, MODE_FORCE);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     demand->granted = demand->amount;
-    demand->units = demand->limited = units;
+    demand->units = demand->limited = demand->planned = units;
     for (uint32_t i = 0; i < demand->positions_count; i++) demand->positions[i].funded = 0;
     return check_positions(demand);
 }
@@ -246,7 +247,8 @@ static void extend_wait(const struct admission *admission, const struct demand *
     int64_t units = units_judged(admission, demand);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
-        if (!position->meter->wait_after || verdict->wait_us == NEVER_US) continue;
+        bool decides = position->number == verdict->rule; /* it waits for itself: the units fit then */
+        if (decides || !position->meter->wait_after || verdict->wait_us == NEVER_US) continue;
         int64_t wait_us = position->meter->wait_after(position, units, verdict->wait_us);
         if (!wait_is_longer(wait_us, verdict->wait_us)) continue;
         position->meter->judge(position, units, verdict);

@@ -159,6 +159,7 @@ struct resolution {
     struct hold hold;
     int64_t amount; /* posted */
     struct charged charged;
+    bool charges_all; /* every window that will be stored, and no closed cycle */
     bool is_held;   /* false: it has expired, and FORCE posts it all the same */
     bool is_stored; /* it has expired, and awaits its sweep */
 };
@@ -170,18 +171,23 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
     struct resource_view *view = &resolution->view;
     struct sink *changes = &resolution->decision->changes;
     int64_t made_us = resolution->is_held ? resolution->hold.made_us : resolution->account->now_us;
+    resolution->charges_all = true;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
         bool ran = window->start_us <= made_us && made_us < window->end_us;
         bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
-        if (!ran && (!counts || !backdate_has_joined(view, window->period, made_us, changes))) continue;
-        if (ran && !counts && view->unused[i]) continue;
+        bool joined = !ran && counts && backdate_has_joined(view, window->period, made_us, changes);
+        bool charges = ran ? counts || !view->unused[i] : joined;
+        resolution->charges_all = resolution->charges_all && charges;
+        if (!charges) continue;
         int64_t at_us = ran ? made_us : resolution->account->now_us;
         if (!window_charge(window, units, 0, at_us)) return ACCOUNT_FAULT_OVERFLOW;
         if (view->entitlement) window_warn(window, view->entitlement);
         charged_add(&resolution->charged, window->period);
     }
+    uint32_t running = resolution->charged.count;
     backdate_charge(resolution->account, view, made_us, units, &resolution->charged, changes);
+    resolution->charges_all = resolution->charges_all && resolution->charged.count == running;
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -212,11 +218,10 @@ static void emit_resolved(const struct resolution *resolution)
 {
     struct change change = {.kind = CHANGE_HOLD_RESOLVED,
                             .bytes = resolution->id,
-                            .outcome = resolution->amount == 0 ? HOLD_RELEASED : HOLD_COMMITTED,
                             .amount = resolution->amount,
                             .remaining = resolution->decision->result.resolved.remaining,
-                            .generation = resolution->view.generation,
                             .charged = resolution->charged};
+    if (resolution->charges_all) change.charged.count = CHARGED_STORED;
     change_encode(&change, &resolution->decision->changes);
 }
 
@@ -308,6 +313,7 @@ static enum account_fault commit(struct account_view *account, const struct comm
     resolution.decision = decision;
     resolution.id = request->id;
     resolution.charged.count = 0;
+    resolution.charges_all = false;
     if (!resolution.is_held) {
         if (!find_outcome(account, request->id, stored, &record)) return ACCOUNT_FAULT_NO_SUCH_ID;
         bool late = record.outcome == HOLD_EXPIRED && request->force && request->amount > 0;

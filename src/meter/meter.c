@@ -10,10 +10,14 @@ const struct meter *meter_of(enum quota_kind kind)
 
 struct position position_of_rule(struct demand *demand, uint32_t index)
 {
-    const struct quota_rule *rule = &demand->view->entitlement->rules[index];
-    struct window *window = rule->kind == QUOTA_LIMIT ? resource_view_window(demand->view, rule) : NULL;
-    return (struct position){
-        .meter = meter_of(rule->kind), .demand = demand, .rule = index, .number = (int32_t)index, .window = window};
+    const struct entitlement *entitlement = demand->view->entitlement;
+    const struct quota_rule *rule = &entitlement->rules[index];
+    struct position position = {
+        .meter = meter_of(rule->kind), .demand = demand, .rule = index, .number = (int32_t)index};
+    if (rule->kind != QUOTA_LIMIT) return position;
+    position.window = resource_view_window(demand->view, rule);
+    position.capacity = window_capacity(position.window, entitlement, demand->account->now_us);
+    return position;
 }
 
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
@@ -23,7 +27,7 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
     demand->account = account;
     demand->view = view;
     demand->amount = amount;
-    demand->granted = demand->units = demand->limited = 0;
+    demand->granted = demand->units = demand->limited = demand->planned = 0;
     demand->holds = demand->taken = false;
     demand->held = resource_view_held(account, view, NULL);
     demand->positions_count = 0;

@@ -15,11 +15,6 @@ static int64_t now_of(const struct position *position)
     return position->demand->account->now_us;
 }
 
-static int64_t capacity_of(const struct position *position, const struct window *window)
-{
-    return window_capacity(window, position->demand->view->entitlement, now_of(position));
-}
-
 /* Units of live reservations made in this cycle, with those that the demand has just made. */
 static int64_t held_of(const struct position *position, const struct window *window)
 {
@@ -31,8 +26,7 @@ static int64_t held_of(const struct position *position, const struct window *win
 static int64_t available(const struct position *position)
 {
     const struct window *window = window_of(position);
-    int64_t capacity = capacity_of(position, window);
-    return capacity == UNLIMITED ? UNLIMITED : window_available(window, capacity, held_of(position, window));
+    return window_available(window, position->capacity, held_of(position, window));
 }
 
 static enum account_fault check(const struct position *position, int64_t units)
@@ -126,7 +120,7 @@ static int64_t reset_us(const struct position *position, const struct window *wi
 static void judge(const struct position *position, int64_t units, struct verdict *verdict)
 {
     const struct window *window = window_of(position);
-    int64_t held = held_of(position, window), capacity = capacity_of(position, window);
+    int64_t held = held_of(position, window), capacity = position->capacity;
     verdict->limit = capacity == UNLIMITED ? window_limit(window) : capacity;
     verdict->remaining = window_available(window, capacity, held);
     verdict->wait_us = units > 0 ? wait_us(position, window, capacity, units) : 0;
@@ -152,7 +146,7 @@ static void report(const struct position *position, struct rule_report *report)
     report->limit = window_limit(window);
     report->used = window->used;
     report->held = resource_view_held(position->demand->account, position->demand->view, window);
-    report->remaining = window_available(window, capacity_of(position, window), report->held);
+    report->remaining = window_available(window, position->capacity, report->held);
     report->start_us = window->start_us;
     report->end_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us;
 }

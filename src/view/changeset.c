@@ -5,12 +5,25 @@
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
-static const struct window *find_period(const struct window *windows, uint32_t count, uint64_t period)
+/* The place of a period's window in the view; `guess` = where it is unless windows have come or gone. */
+static const struct window *find_period(const struct resource_view *view, uint64_t period, uint32_t guess)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        if (windows[i].period == period) return &windows[i];
+    if (guess < view->windows_count && view->windows[guess].period == period) return &view->windows[guess];
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        if (view->windows[i].period == period) return &view->windows[i];
     }
     return NULL;
+}
+
+/* The same among the stored windows; -1 = it is not stored. */
+static int32_t stored_place(const struct slot *slot, uint64_t period, uint32_t guess)
+{
+    if (!slot) return -1;
+    if (guess < slot->windows_count && slot->windows[guess].period == period) return (int32_t)guess;
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        if (slot->windows[i].period == period) return (int32_t)i;
+    }
+    return -1;
 }
 
 /* A window that is not stored, and that the rules alone would begin again, needs no storing. */
@@ -26,7 +39,7 @@ static void emit_removed(const struct resource_view *view, struct sink *changes)
     const struct slot *slot = view->stored;
     for (uint32_t i = 0; slot && i < slot->windows_count; i++) {
         uint64_t period = slot->windows[i].period;
-        const struct window *window = find_period(view->windows, view->windows_count, period);
+        const struct window *window = find_period(view, period, i);
         if (window && needs_storing(view, (uint32_t)(window - view->windows))) continue;
         struct change change = {.kind = CHANGE_WINDOW_REMOVED, .slot = (uint32_t)view->index, .period = period};
         change_encode(&change, changes);
@@ -51,13 +64,11 @@ static bool emit_count(const struct resource_view *view, uint32_t place, const s
 
 static void emit_windows(const struct resource_view *view, struct sink *changes)
 {
-    uint32_t stored_count = view->stored ? view->stored->windows_count : 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
         if (!needs_storing(view, i)) continue;
-        uint32_t place = 0;
-        while (place < stored_count && view->stored->windows[place].period != window->period) place++;
-        if (place < stored_count && emit_count(view, place, window, changes)) continue;
+        int32_t place = stored_place(view->stored, window->period, i);
+        if (place >= 0 && emit_count(view, (uint32_t)place, window, changes)) continue;
         struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)view->index, .window = *window};
         change_encode(&change, changes);
     }
@@ -84,6 +95,7 @@ static const struct plan_entry *stored_entry(const struct account_view *account,
 /* Of the account's plan the entry of this resource is of another revision now. */
 static void emit_entry(const struct account_view *account, const struct resource_view *view, struct sink *changes)
 {
+    if (account->plan_is_current && account->changes_count == 0) return; /* nothing can have come */
     const struct plan_entry *stored = stored_entry(account, view->resource);
     if (!view->entry || view->entry == stored) return;
     if (stored && stored->revision == view->entry->revision) return;

@@ -170,13 +170,9 @@ static void check_used(const struct account *account)
 static void count_denials(struct account *account, const struct account_decision *decision)
 {
     for (uint32_t i = 0; i < decision->causes_count; i++) {
-        struct sink bytes = {0};
         const struct refusal *cause = &decision->causes[i];
         struct change change = {.kind = CHANGE_DENIED, .slot = (uint32_t)cause->slot, .period = cause->period};
-        if (cause->slot < 0 || cause->period == 0) continue;
-        change_encode(&change, &bytes);
-        account_apply_local(account, (struct bytes){bytes.data, bytes.size});
-        sink_free(&bytes);
+        if (cause->slot >= 0 && cause->period != 0) account_apply_local(account, &change);
     }
 }
 

@@ -25,12 +25,9 @@ static void a_plain_window_needs_no_more_than_its_place(void **state)
 /* As a server remembers that the LIMIT of this period refused. */
 static void deny(struct account *account, int64_t period_us)
 {
-    struct sink bytes = {0};
     struct period period = {.unit = PERIOD_FIXED, .count = period_us};
     struct change change = {.kind = CHANGE_DENIED, .period = period_code(&period)};
-    change_encode(&change, &bytes);
-    account_apply_local(account, sink_content(&bytes));
-    sink_free(&bytes);
+    account_apply_local(account, &change);
 }
 
 /* In memory at once; written down with the next change of the window. */

@@ -245,7 +245,6 @@ static void what_the_second_encoding_added_has_to_fit(void **state)
         {{.kind = CHANGE_REWOUND, .until_us = 5}, true},
         {{.kind = CHANGE_REWOUND}, false},
         {{.kind = CHANGE_SWEPT}, true},
-        {{.kind = CHANGE_DENIED, .period = period_code(&plan->entries[0].entitlement.rules[0].period)}, false},
     };
     run_rows(pair.account, rows, COUNT_OF(rows));
     sink_free(&entry);
@@ -299,8 +298,7 @@ static void reservations_and_records_have_to_fit(void **state)
         {{.kind = CHANGE_HOLD, .bytes = BYTES("r1"), .hold = hold}, false},
         {{.kind = CHANGE_HOLD_EXTENDED, .bytes = BYTES("r1"), .expires_us = T}, true},
         {{.kind = CHANGE_HOLD_EXTENDED, .bytes = BYTES("r2"), .expires_us = T}, false},
-        {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .outcome = HOLD_RELEASED}, true},
-        {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .outcome = HOLD_EXPIRED + 1}, false},
+        {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .amount = 0}, true},
         {{.kind = CHANGE_RECORD, .bytes = BYTES("k"), .body = BYTES("b"), .expires_us = 5}, true},
         {{.kind = CHANGE_RECORD, .bytes = BYTES(""), .body = BYTES("b"), .expires_us = 5}, false},
         {{.kind = CHANGE_RECORD_PATCHED, .bytes = BYTES("k"), .body = BYTES("b")}, true},
@@ -311,8 +309,8 @@ static void reservations_and_records_have_to_fit(void **state)
     struct change both[] = {{.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = immense},
                             {.kind = CHANGE_HOLD, .bytes = BYTES("r3"), .hold = immense}};
     assert_true(accepted(pair.account, both, 2));
-    struct change again[] = {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .outcome = HOLD_RELEASED},
-                             {.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1"), .outcome = HOLD_RELEASED}};
+    struct change again[] = {{.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1")},
+                             {.kind = CHANGE_HOLD_RESOLVED, .bytes = BYTES("r1")}};
     assert_false(accepted(pair.account, again, 2)); /* resolved once */
     pair_end(&pair);
     plan_drop("pro");

@@ -39,8 +39,7 @@ static struct change change_of(enum change_kind kind)
                             .amount = 700,
                             .peak = 750,
                             .remaining = UNLIMITED,
-                            .generation = 6,
-                            .outcome = HOLD_EXPIRED,
+                            .outcome = HOLD_COMMITTED,
                             .how = SWITCH_HOW_RESTART};
     switch (kind) {
     case CHANGE_STATUS:
@@ -176,7 +175,6 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.requested = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
-    REFUSED(CHANGE_HOLD_RESOLVED, outcome = 0);
     REFUSED(CHANGE_HOLD_RESOLVED, remaining = UNLIMITED - 1);
     REFUSED(CHANGE_AUDIT, audit.act = AUDIT_ACTIONS_END);
     REFUSED(CHANGE_AUDIT, audit.at_us = 0);
@@ -196,8 +194,8 @@ static void a_new_kind_needs_a_new_encoding(void **state)
 {
     (void)state;
     if (COUNT_OF(highest_kind_of) != ACCOUNT_ENCODING_NEWEST + 1) fail_msg("the newest encoding has no row");
-    if (highest_kind_of[ACCOUNT_ENCODING_NEWEST] != CHANGE_ENCODED_END - 1) {
-        fail_msg("kinds end at %d now: they need a new ACCOUNT_ENCODING_NEWEST", CHANGE_ENCODED_END - 1);
+    if (highest_kind_of[ACCOUNT_ENCODING_NEWEST] != CHANGE_KINDS_END - 1) {
+        fail_msg("kinds end at %d now: they need a new ACCOUNT_ENCODING_NEWEST", CHANGE_KINDS_END - 1);
     }
     assert_int_equal(CHANGE_USED, highest_kind_of[ACCOUNT_ENCODING_FIRST]); /* kinds are never renumbered */
     assert_int_equal(CHANGE_SWEPT, highest_kind_of[ACCOUNT_ENCODING_PLAN_HISTORY]);
@@ -301,7 +299,7 @@ static void write_simple(struct sink *sink, enum change_kind kind)
         [CHANGE_RECORD] = {.before = {900}, .before_count = 1, .key = true, .body = true},
         [CHANGE_RECORD_PATCHED] = {.key = true, .body = true},
         [CHANGE_HOLD_EXTENDED] = {.key = true, .after = {900}, .after_count = 1},
-        [CHANGE_HOLD_RESOLVED] = {.key = true, .after = {HOLD_EXPIRED, 700}, .after_count = 2},
+        [CHANGE_HOLD_RESOLVED] = {.key = true, .after = {HOLD_COMMITTED, 700}, .after_count = 2},
     };
     write_numbers(sink, rows[kind].before, (size_t)rows[kind].before_count);
     if (rows[kind].key) sink_bytes(sink, BYTES("key"));
@@ -342,7 +340,7 @@ static void write_first(struct sink *sink, enum change_kind kind)
 static struct change without_news(struct change change)
 {
     change.how = SWITCH_HOW_FULL;
-    change.remaining = change.generation = 0;
+    change.remaining = 0;
     if (change.kind == CHANGE_STATUS) {
         change.status.suspended_until_us = change.status.opened_us = 0;
         change.status.then = BYTES("");

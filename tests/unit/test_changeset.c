@@ -85,14 +85,11 @@ static void denials_go_with_the_next_count(void **state)
     (void)state;
     struct pair pair = {0};
     struct look look;
-    struct sink bytes = {0};
     plan_set("pro", "a LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     pair_consume(&pair, "a", 4, T);
     struct change denied = {.kind = CHANGE_DENIED, .period = slot_window(&pair.account->slots[0], 0).period};
-    change_encode(&denied, &bytes);
-    account_apply_local(pair.account, sink_content(&bytes));
-    sink_free(&bytes);
+    account_apply_local(pair.account, &denied);
     begin(&look, &pair, "a", T + S);
     emit(&look);
     assert_kinds(&look.changes, "");

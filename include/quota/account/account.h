@@ -76,8 +76,8 @@ struct account_change {
  * be accepted first. */
 struct account *account_apply(struct account *account, const struct account_change *change);
 
-/* The same for what only this server remembers (CHANGE_DENIED): nothing travels, nothing is swept. */
-void account_apply_local(struct account *account, struct bytes changes);
+/* The same for one change of what only this server remembers (CHANGE_DENIED): it is never encoded, nothing is swept. */
+void account_apply_local(struct account *account, const struct change *change);
 
 /* Do these changes, which came from outside, fit? */
 bool account_accepts(const struct account *account, const struct account_change *change);

@@ -49,17 +49,15 @@ enum change_kind {
     CHANGE_RECORD_PATCHED = 15, /* key, body: the body of a record */
     CHANGE_HOLD = 16,           /* a reservation begins: key (its id), hold */
     CHANGE_HOLD_EXTENDED = 17,  /* key, expires_us */
-    CHANGE_HOLD_RESOLVED = 18,  /* key, outcome, amount (posted), remaining (replied), generation, charged */
+    CHANGE_HOLD_RESOLVED = 18,  /* key, amount (posted; 0 = released), remaining (replied), charged */
     CHANGE_AUDIT = 19,          /* audit entry: who did what */
     CHANGE_USED = 20,           /* slot, period, amount, peak: so much is used of this window, all else of it stays */
     CHANGE_ENTITLEMENT = 21,    /* the plan's entry of one resource is another revision: bytes (plan_entry_encode) */
     CHANGE_GENERATION = 22,     /* slot, amount: the generation of its consumptions (window.h) */
     CHANGE_REWOUND = 23,        /* until_us: the account was last changed then; an operator puts a wrong clock right */
     CHANGE_SWEPT = 24,          /* nothing but what every change does in passing: what has ended is swept */
-    CHANGE_ENCODED_END,
-    CHANGE_DENIED =
-        CHANGE_ENCODED_END, /* slot, period: a refused request. In memory only: never travels, never stored */
     CHANGE_KINDS_END,
+    CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
 
 enum account_state {
@@ -130,7 +128,7 @@ struct change {
     uint32_t slot;
     struct bytes bytes, body; /* name, plan, effects, key; body */
     uint64_t period;          /* period_code */
-    int64_t period_us, expires_us, until_us, amount, peak, remaining, generation;
+    int64_t period_us, expires_us, until_us, amount, peak, remaining;
     uint8_t outcome, how;
     union { /* no kind has two of them */
         struct account_status status;
@@ -153,8 +151,7 @@ static inline bool change_is_of_slot(const struct change *change)
 /* Writes one change: its kind, then the fields that the enum names for it. */
 void change_encode(const struct change *change, struct sink *sink);
 
-/* Reads one change of this encoding; the cursor is bad on anything change_encode would not write. Of the newest one
- * CHANGE_DENIED can be read too, since the primary's own apply does it: account_accepts refuses it from outside. */
+/* Reads one change of this encoding; the cursor is bad on anything change_encode would not write. */
 void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change);
 
 /* The parts that values (account_codec.h) hold too. Writing is always in the newest encoding. */

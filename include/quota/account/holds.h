@@ -38,12 +38,12 @@ uint32_t holds_ended(const struct holds *holds, int64_t now_us);
 /* Adds one; the id (1 … ID_BYTES_MAX bytes) must be free. */
 void holds_add(struct holds *holds, struct bytes id, const struct hold *hold);
 
-/* Takes one out: it is the caller's now, to be given to hold_free. NULL if there is none. */
-struct stored_hold *holds_take(struct holds *holds, struct bytes id);
+/* Takes one of them out: it is the caller's now, to be given to hold_free. */
+struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored);
 void hold_free(struct stored_hold *stored);
 
-/* Lets one end at another time; false if there is none. */
-bool holds_move(struct holds *holds, struct bytes id, int64_t expires_us);
+/* Lets one of them end at another time. */
+void holds_move(struct holds *holds, const struct stored_hold *stored, int64_t expires_us);
 
 /* Frees all of them. */
 void holds_free(struct holds *holds);

@@ -50,9 +50,10 @@ static inline struct bytes record_key_bytes(const struct record_key *key)
 }
 
 /* The limits a consumption was charged to: a refund goes to no others, which may have come since. */
-#define CHARGED_ALL UINT32_MAX
+#define CHARGED_ALL    UINT32_MAX       /* all that ran then, as the first encoding of reservations had it */
+#define CHARGED_STORED (UINT32_MAX - 1) /* in a change: all that the slot has windows of, once the change is applied */
 struct charged {
-    uint32_t count; /* CHARGED_ALL: all that ran then, as the first encoding of reservations had it */
+    uint32_t count; /* or one of the two above */
     uint64_t periods[ENTITLEMENT_RULES_MAX];
 };
 

@@ -67,6 +67,10 @@ int slot_grows(const struct slot *slot, const struct change *change);
  * what is reserved has to be counted anew. */
 bool slot_apply(struct slot *slot, const struct change *change);
 
+/* CHANGE_USED of a window that keeps nothing but its count, as most do: a number in place. False, and nothing done,
+ * where it is not as simple, or there is no such window. */
+bool slot_count_plainly(struct slot *slot, const struct change *change);
+
 /* Do these effects on rates, this count of a window, which came from outside, fit? `slot` may be NULL. */
 bool slot_accepts(const struct slot *slot, const struct change *change);
 

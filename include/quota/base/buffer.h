@@ -43,8 +43,23 @@ static inline void sink_byte(struct sink *sink, uint8_t byte)
     sink->data[sink->size++] = (char)byte;
 }
 
-void sink_number(struct sink *sink, int64_t number); /* number >= 0 */
-void sink_signed(struct sink *sink, int64_t number);
+void sink_long_number(struct sink *sink, uint64_t number);
+static inline void sink_unsigned(struct sink *sink, uint64_t number)
+{
+    if (number < 0x80 && sink->size < sink->capacity) { /* one byte, as most are */
+        sink->data[sink->size++] = (char)number;
+    } else {
+        sink_long_number(sink, number);
+    }
+}
+static inline void sink_number(struct sink *sink, int64_t number) /* number >= 0 */
+{
+    sink_unsigned(sink, (uint64_t)number);
+}
+static inline void sink_signed(struct sink *sink, int64_t number)
+{
+    sink_unsigned(sink, ((uint64_t)number << 1) ^ (uint64_t)(number < 0 ? -1 : 0));
+}
 void sink_bytes(struct sink *sink, struct bytes bytes);
 void sink_raw(struct sink *sink, const void *data, size_t size); /* no length in front */
 
@@ -72,9 +87,31 @@ static inline uint8_t cursor_byte(struct cursor *cursor)
     return (uint8_t)cursor->data[cursor->at++];
 }
 
-int64_t cursor_number(struct cursor *cursor); /* bad unless 0 … 2^63-1 in its shortest form */
-int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest);
-int64_t cursor_signed(struct cursor *cursor);
+/* Bad unless lowest … highest, in its shortest form. */
+int64_t cursor_long_number(struct cursor *cursor, int64_t lowest, int64_t highest);
+static inline int64_t cursor_number_between(struct cursor *cursor, int64_t lowest, int64_t highest)
+{
+    if (!cursor->bad && cursor->at < cursor->size) {
+        int64_t number = (unsigned char)cursor->data[cursor->at];
+        if (number < 0x80 && number >= lowest && number <= highest) { /* one byte, as most are */
+            cursor->at++;
+            return number;
+        }
+    }
+    return cursor_long_number(cursor, lowest, highest);
+}
+static inline int64_t cursor_number(struct cursor *cursor)
+{
+    return cursor_number_between(cursor, 0, INT64_MAX);
+}
+int64_t cursor_long_signed(struct cursor *cursor);
+static inline int64_t cursor_signed(struct cursor *cursor)
+{
+    bool short_one = !cursor->bad && cursor->at < cursor->size && !(cursor->data[cursor->at] & 0x80);
+    if (!short_one) return cursor_long_signed(cursor);
+    int64_t zigzag = cursor->data[cursor->at++];
+    return zigzag & 1 ? -(zigzag >> 1) - 1 : zigzag >> 1;
+}
 struct bytes cursor_bytes(struct cursor *cursor);
 struct bytes cursor_raw(struct cursor *cursor, size_t size);
 

@@ -24,7 +24,8 @@ struct position {
     struct demand *demand;
     uint32_t rule;  /* its index among the entitlement's rules; of RATE, which is one position for all, the first */
     int32_t number; /* what a verdict names it by */
-    struct window *window; /* of a LIMIT: in the demand's view */
+    struct window *window; /* of a LIMIT: in the demand's view … */
+    int64_t capacity;      /* … and how much may be used and held of it now; UNLIMITED */
     void *source;          /* of a funding meter: what it pays from */
     int64_t funded;        /* units that it pays for */
     int64_t returned; /* units that it has taken back: where a meter writes itself down, its value has them still */
@@ -47,7 +48,8 @@ struct demand {
     int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded */
     bool holds;                 /* the units are held, not used */
     bool taken;
-    int64_t held; /* units of live reservations of the resource */
+    int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
+    int64_t held;    /* units of live reservations of the resource */
     uint32_t positions_count;
     struct position positions[POSITIONS_MAX];
     struct rates_answer rates;
