@@ -50,14 +50,18 @@ static void count(struct account_call *call)
     }
 }
 
+static void commit(RedisModuleCtx *ctx, struct account_call *call)
+{
+    struct account_change change = account_decision_change(&call->decision);
+    transaction_commit(ctx, &call->handle, &change, call->now_us);
+    const struct account *account = account_of(call);
+    if (account) ahead_changed(ctx, call->handle.name, account->applied_at_us);
+}
+
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
-    struct account_change change = account_decision_change(decision);
-    /* of a refusal too: what it met and has ended is swept */
-    transaction_commit(ctx, &call->handle, &change, call->now_us);
-    const struct account *account = account_of(call);
-    if (account && change.changes.size > 0) ahead_changed(ctx, call->handle.name, account->applied_at_us);
+    if (decision->changes.size > 0) commit(ctx, call); /* of a refusal, too: what it met and has ended is swept */
     if (decision->fault != ACCOUNT_FAULT_NONE) {
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;

@@ -63,10 +63,9 @@ static void forget(struct transaction *transaction, struct handle *handle)
     RedisModule_NotifyKeyspaceEvent(transaction->ctx, REDISMODULE_NOTIFY_GENERIC, "del", handle->name);
 }
 
-/* Applies, stores, expires, signals. True where effects are left to be replicated. */
+/* Applies a decision that has effects, stores, expires, signals. True where they are left to be replicated. */
 static bool make_true(struct transaction *transaction, struct handle *handle, const void *decision)
 {
-    if (!handle->value_type->has_effects(decision)) return false;
     void *before = handle->value;
     long long before_bytes = value_bytes(handle);
     int64_t before_us = deadline_us(handle);
@@ -85,6 +84,7 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
 
 void transaction_add(struct transaction *transaction, struct handle *handle, const void *decision)
 {
+    if (!handle->value_type->has_effects(decision)) return;
     char stack_buffer[EFFECTS_BYTES_USUAL];
     struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
     if (!make_true(transaction, handle, decision)) return;
@@ -96,6 +96,7 @@ void transaction_add(struct transaction *transaction, struct handle *handle, con
 
 void transaction_commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us)
 {
+    if (!handle->value_type->has_effects(decision)) return;
     char stack_buffer[EFFECTS_BYTES_USUAL];
     struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
     struct transaction transaction = transaction_begin(ctx, NULL, now_us);

@@ -570,7 +570,8 @@ struct account *account_apply(struct account *account, const struct account_chan
 
 void account_apply_local(struct account *account, const struct change *change)
 {
-    if (expect(change->kind == CHANGE_DENIED)) apply_to_slot(account, change);
+    bool fits = change->kind == CHANGE_DENIED && change->slot < account->slots_count;
+    if (expect(fits)) (void)slot_apply(&account->slots[change->slot], change);
 }
 
 /* ---- questions and the end ------------------------------------------------------------------------------- */

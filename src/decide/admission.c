@@ -60,7 +60,7 @@ static enum account_fault grant(struct demand *demand, int64_t granted)
 
 static enum account_fault peek_forced(struct demand *demand, int64_t units)
 {
-    enum account_fault fault = rates_ask(demand, units, MODE_FORCE);
+    enum account_fault fault = rates_check(demand, units, MODE_FORCE);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     demand->granted = demand->amount;
     demand->units = demand->limited = demand->planned = units;
@@ -73,14 +73,14 @@ static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
     int64_t cost = demand->view->entitlement->cost;
     int64_t fits = plan_funding(demand, units) / cost;
-    if (fits == 0) return rates_ask(demand, cost, MODE_PEEK);
-    enum account_fault fault = rates_ask(demand, fits * cost, MODE_UPTO);
+    if (fits == 0) return rates_check(demand, cost, MODE_PEEK);
+    enum account_fault fault = rates_check(demand, fits * cost, MODE_UPTO);
     if (fault != ACCOUNT_FAULT_NONE || demand->rates.count == 0)
         return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
     int64_t admitted = demand->rates.decision.verdict.granted;
     bool whole = admitted > 0 && admitted % cost == 0;
     fits = admitted / cost;
-    if (!whole) fault = rates_ask(demand, max_i64(fits, 1) * cost, MODE_ALL);
+    if (!whole) fault = rates_check(demand, max_i64(fits, 1) * cost, MODE_ALL);
     return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
 }
 
@@ -88,7 +88,7 @@ static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 static enum account_fault peek_all(struct demand *demand, int64_t units, bool takes)
 {
     bool fits = plan_funding(demand, units) == units;
-    enum account_fault fault = rates_ask(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
+    enum account_fault fault = rates_check(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
     bool admitted = fits && (demand->rates.count == 0 || demand->rates.decision.verdict.granted > 0);
     if (fault != ACCOUNT_FAULT_NONE || !admitted) return fault;
     return grant(demand, demand->amount);
@@ -120,7 +120,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
         struct demand *demand = &admission->demands[i];
         if (demand->granted == least) continue;
         if (least > 0 && demand->rates.count > 0) {
-            enum account_fault fault = rates_ask(demand, least * demand->view->entitlement->cost, MODE_ALL);
+            enum account_fault fault = rates_check(demand, least * demand->view->entitlement->cost, MODE_ALL);
             if (fault != ACCOUNT_FAULT_NONE) return fault;
         }
         enum account_fault fault = grant(demand, least);
@@ -134,7 +134,7 @@ static enum account_fault give_up(struct demand *demand)
 {
     int64_t units = demand->units;
     demand->granted = demand->units = 0;
-    return units > 0 ? rates_ask(demand, units, MODE_PEEK) : ACCOUNT_FAULT_NONE;
+    return units > 0 ? rates_check(demand, units, MODE_PEEK) : ACCOUNT_FAULT_NONE;
 }
 
 enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count)

@@ -206,7 +206,7 @@ static void release_rates(struct resolution *resolution, int64_t units)
 static enum account_fault charge_rates(struct resolution *resolution, int64_t units)
 {
     if (units <= 0 || resolution->demand.rates.count == 0) return ACCOUNT_FAULT_NONE;
-    enum account_fault fault = rates_ask(&resolution->demand, units, MODE_FORCE);
+    enum account_fault fault = rates_check(&resolution->demand, units, MODE_FORCE);
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < resolution->demand.positions_count; i++) {
         const struct position *position = &resolution->demand.positions[i];
         if (position->meter == &meter_rate) position->meter->emit(position, units, &resolution->decision->changes);

@@ -11,18 +11,17 @@ static const struct limiter *limiter_of(const struct demand *demand)
     return demand->view->stored ? demand->view->stored->rates : NULL;
 }
 
-enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode)
+enum account_fault rates_decide(struct demand *demand, int64_t units, enum request_mode mode)
 {
     struct rates_answer *rates = &demand->rates;
     struct limiter_request request = {
         .cost = units, .now_us = demand->account->now_us, .rules_us = demand->view->rates_us, .mode = mode};
-    if (rates->count == 0) return ACCOUNT_FAULT_NONE;
     limiter_decide(limiter_of(demand), rates->rules, rates->count, &request, &rates->decision);
     if (rates->decision.fault == FAULT_OVERFLOW) return ACCOUNT_FAULT_OVERFLOW;
     return rates->decision.fault == FAULT_BOUND ? ACCOUNT_FAULT_LOG : ACCOUNT_FAULT_NONE;
 }
 
-/* How many fit is what rates_ask answers: it depends on the mode. */
+/* How many fit is what rates_check answers: it depends on the mode. */
 static int64_t available(const struct position *position)
 {
     (void)position;
@@ -31,7 +30,7 @@ static int64_t available(const struct position *position)
 
 static enum account_fault check(const struct position *position, int64_t units)
 {
-    (void)position; /* rates_ask has said so already */
+    (void)position; /* rates_check has said so already */
     (void)units;
     return ACCOUNT_FAULT_NONE;
 }

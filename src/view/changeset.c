@@ -234,6 +234,7 @@ enum account_fault emit_account(struct account_view *view, struct resource_names
         emit_status(view, changes);
         return ACCOUNT_FAULT_NONE;
     }
+    if (view->changes_count == 0 && !view->status_changed) return ACCOUNT_FAULT_NONE;
     emit_plan(view, changes);
     emit_next_gone(view, changes);
     if (view->status_changed) emit_status(view, changes);

@@ -306,20 +306,32 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
     }
 }
 
-enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)
+/* Takes every event up to now, and moves the cursor along. */
+static enum account_fault walk_events(struct cycle_cursor *cursor)
 {
-    const struct account *stored = account->account;
-    struct timeline timeline = {.cursor = {.account = account,
-                                           .view = view,
-                                           .closed = closed,
-                                           .anchor_us = stored ? stored->anchor_us : account->status.anchor_us}};
-    if (stored && !account->plan_is_current) follow_plan(&timeline, stored->plan);
+    const struct account_view *account = cursor->account;
+    struct timeline timeline = {.cursor = *cursor};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
+    if (account->account && !account->plan_is_current) follow_plan(&timeline, account->account->plan);
     for (struct event event; fault == ACCOUNT_FAULT_NONE; fault = take_event(&timeline, &event)) {
         event = next_event(&timeline);
         if (event.kind == EVENT_NONE) break;
     }
-    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_roll(&timeline.cursor, account->now_us);
-    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin(&timeline.cursor, view->entitlement, account->now_us);
+    *cursor = timeline.cursor;
+    return fault;
+}
+
+enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)
+{
+    const struct account *stored = account->account;
+    struct cycle_cursor cursor = {.account = account,
+                                  .view = view,
+                                  .closed = closed,
+                                  .anchor_us = stored ? stored->anchor_us : account->status.anchor_us};
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    bool is_quiet = account->plan_is_current && account->changes_count == 0 && !view->override;
+    if (!is_quiet) fault = walk_events(&cursor); /* else only cycles can have ended */
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_roll(&cursor, account->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin(&cursor, view->entitlement, account->now_us);
     return fault;
 }

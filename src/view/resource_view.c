@@ -110,11 +110,10 @@ static wide held_of_new(const struct holds *holds, const struct resource_view *v
     return held;
 }
 
-int64_t resource_view_held(const struct account_view *account, const struct resource_view *view,
-                           const struct window *window)
+int64_t resource_view_held_units(const struct account_view *account, const struct resource_view *view,
+                                 const struct window *window)
 {
     const struct holds *holds = account_holds(account->account);
-    if (!view->stored || slot_held(view->stored, -1) == 0) return 0;
     int32_t place = window ? stored_place(view, window) : -1;
     bool is_new = window && place < 0;
     wide held = is_new ? held_of_new(holds, view, window) : slot_held(view->stored, place);

@@ -44,7 +44,7 @@ static void rates_are_asked_together(void **state)
         pair_consume(&pair, "a", 3, T);
         scale_at(&scale, &pair, T);
         assert_int_equal(meter_rate.available(scale.position), UNLIMITED); /* the answer depends on the mode */
-        assert_int_equal(rates_ask(&scale.demand, rows[i].units, rows[i].mode), ACCOUNT_FAULT_NONE);
+        assert_int_equal(rates_check(&scale.demand, rows[i].units, rows[i].mode), ACCOUNT_FAULT_NONE);
         assert_int_equal(meter_rate.check(scale.position, rows[i].units), ACCOUNT_FAULT_NONE);
         meter_rate.judge(scale.position, rows[i].units, &verdict);
         if (verdict.granted != rows[i].granted || verdict.remaining != rows[i].remaining ||
@@ -73,13 +73,13 @@ static void rates_keep_the_number_of_their_position(void **state)
     plan_set("pro", "a RATE FIXED 50 1s LIMIT 99 1h LIMIT 99 2h RATE FIXED 5 1m");
     pair_open(&pair, "pro", T);
     scale_at(&scale, &pair, T);
-    assert_int_equal(rates_ask(&scale.demand, 6, MODE_ALL), ACCOUNT_FAULT_NONE);
+    assert_int_equal(rates_check(&scale.demand, 6, MODE_ALL), ACCOUNT_FAULT_NONE);
     meter_rate.judge(scale.position, 6, &verdict);
     assert_int_equal(verdict.rule, 3);
     scale.position->number += 200;
     meter_rate.judge(scale.position, 6, &verdict);
     assert_int_equal(verdict.rule, 203);
-    assert_int_equal(rates_ask(&scale.demand, 51, MODE_ALL), ACCOUNT_FAULT_NONE);
+    assert_int_equal(rates_check(&scale.demand, 51, MODE_ALL), ACCOUNT_FAULT_NONE);
     meter_rate.judge(scale.position, 51, &verdict);
     assert_int_equal(verdict.rule, 200);
     look_end(&scale.look);
@@ -97,7 +97,7 @@ static void without_rates_there_is_nothing_to_ask(void **state)
     look_at(&look, pair.account, "a", T);
     demand_begin(&demand, &look.account, &look.view, 1);
     assert_int_equal(demand.rates.count, 0);
-    assert_int_equal(rates_ask(&demand, INT64_MAX, MODE_ALL), ACCOUNT_FAULT_NONE);
+    assert_int_equal(rates_check(&demand, INT64_MAX, MODE_ALL), ACCOUNT_FAULT_NONE);
     look_end(&look);
     pair_end(&pair);
 }
@@ -179,7 +179,7 @@ static void what_does_not_fit_a_number_is_a_fault(void **state)
     pair_open(&pair, "pro", T);
     pair_consume(&pair, "a", 3, T);
     scale_at(&scale, &pair, T);
-    assert_int_equal(rates_ask(&scale.demand, INT64_MAX, MODE_FORCE), ACCOUNT_FAULT_OVERFLOW);
+    assert_int_equal(rates_check(&scale.demand, INT64_MAX, MODE_FORCE), ACCOUNT_FAULT_OVERFLOW);
     look_end(&scale.look);
     pair_end(&pair);
 }

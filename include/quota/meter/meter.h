@@ -114,7 +114,11 @@ static inline const struct quota_rule *position_rule(const struct position *posi
 }
 
 /* The rates of a demand, checked for so many units in this mode: the answer is kept until they are taken. */
-enum account_fault rates_ask(struct demand *demand, int64_t units, enum request_mode mode);
+enum account_fault rates_decide(struct demand *demand, int64_t units, enum request_mode mode); /* where there are any */
+static inline enum account_fault rates_check(struct demand *demand, int64_t units, enum request_mode mode)
+{
+    return demand->rates.count > 0 ? rates_decide(demand, units, mode) : ACCOUNT_FAULT_NONE;
+}
 
 /* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted.
  * */

@@ -63,8 +63,14 @@ enum account_fault resource_view_override(const struct account_view *account, st
 int64_t resource_view_longest_end(const struct resource_view *view, int64_t *length_us);
 
 /* Units of live reservations of the slot: those made in the window, or all of them (NULL). */
-int64_t resource_view_held(const struct account_view *account, const struct resource_view *view,
-                           const struct window *window);
+int64_t resource_view_held_units(const struct account_view *account, const struct resource_view *view,
+                                 const struct window *window); /* of a slot that has reservations */
+static inline int64_t resource_view_held(const struct account_view *account, const struct resource_view *view,
+                                         const struct window *window)
+{
+    bool has = view->stored && view->stored->optional && view->stored->optional->holds_count > 0;
+    return has ? resource_view_held_units(account, view, window) : 0;
+}
 
 /* How many live reservations the resource has. */
 int64_t resource_view_holds_count(const struct account_view *account, const struct resource_view *view);
