@@ -178,10 +178,11 @@ static void emit_positions(struct demand *demand, struct sink *changes)
     }
 }
 
-enum account_fault admission_take(struct admission *admission, struct sink *changes)
+enum account_fault admission_take(struct admission *admission)
 {
     for (uint32_t i = admission->first; i < admission->end; i++) {
         struct demand *demand = &admission->demands[i];
+        struct sink *changes = demand->account->effects;
         charge_views(demand);
         enum account_fault fault = emit_resource(demand->account, demand->view, changes);
         if (fault != ACCOUNT_FAULT_NONE) return fault;

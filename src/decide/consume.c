@@ -197,7 +197,7 @@ static enum account_fault decide(struct consumption *consumption)
         answer(consumption);
         return remembers && request->sticky ? remember_denial(consumption, own) : ACCOUNT_FAULT_NONE;
     }
-    fault = admission_take(admission, &decision->changes);
+    fault = admission_take(admission);
     if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     answer(consumption);
@@ -231,6 +231,7 @@ void consume_decide(const struct account *account, const struct account_host *ho
     account_decision_begin(decision);
     enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
     decision->applied_at_us = view.now_us;
+    view.effects = &decision->changes;
     if (!replay(account, request, view.now_us, decision)) {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
         if (fault == ACCOUNT_FAULT_NONE)

@@ -99,7 +99,7 @@ static enum account_fault hold_units(struct account_view *account, struct resour
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->denied = !admission.admitted;
     decision->result.consumed.count = 1;
-    if (admission.admitted) fault = admission_take(&admission, &decision->changes);
+    if (admission.admitted) fault = admission_take(&admission);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     admission_verdict(&admission, &item, verdict);
     if (decision->denied) decision_add_cause(decision, view, verdict);
@@ -142,6 +142,7 @@ void reserve_decide(const struct account *account, const struct account_host *ho
     account_decision_begin(decision);
     enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
     decision->applied_at_us = view.now_us;
+    view.effects = &decision->changes;
     if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&view, request, decision);
     if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     account_view_end(&view);

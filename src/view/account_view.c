@@ -105,6 +105,7 @@ enum account_fault account_view_begin(struct account_view *view, const struct ac
     view->changes_count = 0;
     view->begun = NULL;
     view->ignored = NULL;
+    view->effects = NULL;
     view->zone = NULL;
     view->slots_count = 0;
     view->status_changed = false;

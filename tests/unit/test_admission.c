@@ -26,6 +26,7 @@ static void side_begin(struct side *side, const char *resource, int64_t amount, 
 {
     struct bytes name = text_bytes(resource);
     assert_int_equal(account_view_begin(&side->account, side->pair.account, &host, at_us), ACCOUNT_FAULT_NONE);
+    side->account.effects = &side->changes;
     struct resource_names own = {&name, 1};
     assert_int_equal(emit_account(&side->account, own, &side->changes), ACCOUNT_FAULT_NONE);
     resource_view_begin(&side->account, name, &side->view);
@@ -82,7 +83,7 @@ static void one_demand(void **state)
         if (rows[i].granted > 0) assert_int_equal(demand.limited, rows[i].limited);
         assert_int_equal(side.view.windows[0].used, 4); /* a peek changes nothing */
         bool takes = rows[i].granted > 0 && rows[i].mode != MODE_PEEK;
-        if (takes) assert_int_equal(admission_take(&admission, &side.changes), ACCOUNT_FAULT_NONE);
+        if (takes) assert_int_equal(admission_take(&admission), ACCOUNT_FAULT_NONE);
         assert_int_equal(demand.taken, takes);
         admission_verdict(&admission, &item, &verdict);
         assert_int_equal(verdict.granted, rows[i].granted);
@@ -139,6 +140,7 @@ static void order_begin(struct order *order, const struct pair *pair, bool any)
     static const char *const names[ITEMS] = {"a", "b", "c"};
     order->changes = (struct sink){0};
     assert_int_equal(account_view_begin(&order->account, pair->account, &host, T), ACCOUNT_FAULT_NONE);
+    order->account.effects = &order->changes;
     for (uint32_t i = 0; i < ITEMS; i++) {
         struct resource_view *view = &order->views[i];
         resource_view_begin(&order->account, text_bytes(names[i]), view);
@@ -170,7 +172,7 @@ static void all_or_any_of_several(void **state)
         assert_int_equal(admission_peek(&order.admission, order.items, ITEMS), ACCOUNT_FAULT_NONE);
         bool admitted = any ? fits > 0 : fits == ITEMS;
         assert_int_equal(order.admission.admitted, admitted);
-        if (admitted) assert_int_equal(admission_take(&order.admission, &order.changes), ACCOUNT_FAULT_NONE);
+        if (admitted) assert_int_equal(admission_take(&order.admission), ACCOUNT_FAULT_NONE);
         for (int i = 0; i < ITEMS; i++) {
             struct verdict verdict;
             admission_verdict(&order.admission, &order.items[i], &verdict);
@@ -205,18 +207,6 @@ static void family_begin(struct family *family, int64_t amount, enum request_mod
     struct demand *parent = &family->demands[1];
     for (uint32_t i = 0; i < parent->positions_count; i++) parent->positions[i].number += 100;
     family->admission = (struct admission){.demands = family->demands, .count = 2, .mode = mode};
-}
-
-/* Takes what was admitted, each account's part into changes of its own. */
-static void family_take(struct family *family)
-{
-    struct admission *admission = &family->admission;
-    for (uint32_t i = 0; i < 2; i++) {
-        admission->first = i;
-        admission->end = i + 1;
-        struct side *side = i == 0 ? &family->child : &family->parent;
-        assert_int_equal(admission_take(admission, &side->changes), ACCOUNT_FAULT_NONE);
-    }
 }
 
 static void family_end(struct family *family, bool applies)
@@ -270,7 +260,7 @@ static void both_accounts_admit_or_nothing_is_charged(void **state)
             const struct resource_view *view = family.demands[k].view;
             for (uint32_t w = 0; w < view->windows_count; w++) assert_true(window_is_idle(&view->windows[w]));
         }
-        if (takes) family_take(&family);
+        if (takes) assert_int_equal(admission_take(&family.admission), ACCOUNT_FAULT_NONE);
         admission_verdict(&family.admission, &both, &verdict);
         if (verdict.granted != family_rows[i].granted || verdict.remaining != family_rows[i].remaining ||
             verdict.wait_us != family_rows[i].wait_us || verdict.rule != family_rows[i].rule) {
@@ -316,7 +306,7 @@ static void ask_family(struct family *family, struct sums *sums, int64_t now_us)
     assert_int_equal(admission_peek(&family->admission, &both, 1), ACCOUNT_FAULT_NONE);
     assert_int_equal(family->admission.admitted, wanted > 0);
     bool takes = wanted > 0 && mode != MODE_PEEK;
-    if (takes) family_take(family);
+    if (takes) assert_int_equal(admission_take(&family->admission), ACCOUNT_FAULT_NONE);
     admission_verdict(&family->admission, &both, &verdict);
     assert_int_equal(verdict.granted, wanted);
     assert_int_equal(verdict.wait_us != 0, wanted == 0);
@@ -463,7 +453,7 @@ static void what_limits_cannot_take_is_funded_in_order(void **state)
             assert_int_equal(demand.positions[bounds + 1].funded, funding_rows[i].from_second);
             assert_int_equal(demand.units, demand.limited + funding_rows[i].from_first + funding_rows[i].from_second);
         }
-        if (takes) assert_int_equal(admission_take(&admission, &side.changes), ACCOUNT_FAULT_NONE);
+        if (takes) assert_int_equal(admission_take(&admission), ACCOUNT_FAULT_NONE);
         admission_verdict(&admission, &item, &verdict);
         assert_int_equal(verdict.granted, funding_rows[i].granted);
         if ((verdict.wait_us == 0) != (funding_rows[i].granted > 0))
@@ -516,7 +506,7 @@ static void each_account_pays_for_itself(void **state)
         assert_int_equal(admission_peek(&family.admission, &both, 1), ACCOUNT_FAULT_NONE);
         assert_int_equal(family.admission.admitted, rows[i].granted > 0);
         assert_int_equal(purse.left, 10);
-        if (family.admission.admitted) family_take(&family);
+        if (family.admission.admitted) assert_int_equal(admission_take(&family.admission), ACCOUNT_FAULT_NONE);
         assert_int_equal(purse.left, 10 - rows[i].funded);
         family_end(&family, rows[i].granted > 0);
     }

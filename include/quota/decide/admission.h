@@ -4,7 +4,7 @@
  *
  *     admission_peek  reads only   how much every demand admits; which item is admitted; a funding plan for each demand
  *        ───────────── the point of no return ─────────────
- *     admission_take   cannot fail  charges every position, writes changes
+ *     admission_take   cannot fail  charges every position, writes each account's changes
  *     admission_verdict             the deciding rule of an item: denied → the longest wait, granted → the least left
  *
  *     n units of a demand    CYCLE, ROLLING  take what the tightest of them admits ┐  together all n, or the demand
@@ -39,8 +39,9 @@ struct admission_item {
 /* Finds out what can be granted; `items` says which demands belong together. Changes nothing but the demands. */
 enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count);
 
-/* Takes what was admitted, and writes it down. Demands of one account stand in the order of its resources' emission. */
-enum account_fault admission_take(struct admission *admission, struct sink *changes);
+/* Takes what was admitted, and writes it among the changes of each demand's account (account_view). Demands of one
+ * account stand in the order of its resources' emission. */
+enum account_fault admission_take(struct admission *admission);
 
 /* The verdict of an item: `granted` in amounts, all else in units; times from the instants that count. */
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict);

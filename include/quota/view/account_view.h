@@ -87,6 +87,7 @@ struct account_view {
     const struct plan *begun;          /* of an account that begins here; one use of it is the view's */
     const struct stored_hold *ignored; /* a reservation that is being resolved: held no more */
     uint32_t slots_count;              /* with those that a change has begun */
+    struct sink *effects;              /* the changes of the decision about it; NULL = it is only read */
 };
 
 /* The account at `clock_us`. Every view that was begun is ended, also after a fault. */
