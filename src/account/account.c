@@ -34,7 +34,7 @@ static size_t block_bytes(const struct account *account)
     return bytes;
 }
 
-/* Tells every slot where its windows stand. */
+/* Lets every slot point to its windows. */
 static void lay_windows(struct account *account)
 {
     struct stored_window *at = (struct stored_window *)&account->slots[account->slots_count];

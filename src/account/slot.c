@@ -233,7 +233,7 @@ static struct rolling *place_rolling(struct slot *slot, int64_t period_us)
     return &optional->rollings[at];
 }
 
-/* A log that is empty is not kept, so a resource forgets the windows its terms no longer have. */
+/* A log that is empty is not kept, so a resource forgets the rolling windows that its entitlement no longer has. */
 static void store_log(struct slot *slot, int64_t period_us, const struct change *change)
 {
     struct rolling *rolling = rolling_of(slot, period_us);

@@ -19,7 +19,7 @@ int64_t demand_available(const struct demand *demand)
     return least;
 }
 
-/* Makes the funding plan for so many units: what the bounding meters take, and who pays for the rest. Answers how many
+/* Makes the funding plan for so many units: what the bounding meters take, and which sources pay for the rest. Answers how many
  * of the units find a place. */
 static int64_t plan_funding(struct demand *demand, int64_t units)
 {

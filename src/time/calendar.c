@@ -105,7 +105,7 @@ bool local_from_civil(struct civil date, int64_t time_of_day_us, int64_t *local_
     return true;
 }
 
-/* Reads fixed forms from the left; the first thing that is not as asked sets `bad`, the caller looks once. */
+/* Reads fixed forms from the left; the first byte that does not fit sets `bad`, which the caller checks once. */
 struct reader {
     const char *text;
     size_t size, at;

@@ -1,4 +1,4 @@
-/* Turns of the clock by arithmetic, and the TZ string they are read from; see dst.h. */
+/* Transitions of the clock by arithmetic, and the TZ string they are read from; see dst.h. */
 #include "quota/time/dst.h"
 #include "quota/base/checked.h"
 #include "quota/time/calendar.h"
@@ -98,7 +98,7 @@ static void dst_settle(struct dst *dst)
 
 /* ---- the string ---------------------------------------------------------------------------------------- */
 
-/* Reads a TZ string from the left; the first thing that is not as asked sets `bad`, the caller looks once. */
+/* Reads a TZ string from the left; the first byte that does not fit sets `bad`, which the caller checks once. */
 struct reader {
     const char *text;
     size_t size, at;

@@ -109,7 +109,7 @@ static enum zone_fault block_read(struct bytes *file, size_t time_size, struct b
         .types_count = big_endian(header + 36, 4),
         .letters_count = big_endian(header + 40, 4),
     };
-    /* Later versions are upward compatible by design, so single digits we have not heard of yet are let
+    /* Later versions are upward compatible by design, so single digits that are unknown today are let
      * in. */
     if (block->version != 0 && (block->version < '2' || block->version > '9')) return ZONE_FAULT_VERSION;
     if (block_size(block) > file->size - HEADER_SIZE) return ZONE_FAULT_TRUNCATED;

@@ -50,7 +50,7 @@ enum change_kind {
     CHANGE_HOLD = 16,           /* a reservation begins: key (its id), hold */
     CHANGE_HOLD_EXTENDED = 17,  /* key, expires_us */
     CHANGE_HOLD_RESOLVED = 18,  /* key, amount (posted; 0 = released), remaining (replied), charged */
-    CHANGE_AUDIT = 19,          /* audit entry: who did what */
+    CHANGE_AUDIT = 19,          /* audit entry: what an operator did */
     CHANGE_USED = 20,           /* slot, period, amount, peak: so much is used of this window, all else of it stays */
     CHANGE_ENTITLEMENT = 21,    /* the plan's entry of one resource is another revision: bytes (plan_entry_encode) */
     CHANGE_GENERATION = 22,     /* slot, amount: the generation of its consumptions (window.h) */

@@ -108,11 +108,11 @@ const struct quota_rule *entitlement_limit(const struct entitlement *entitlement
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX]);
 
-/* Whole: entitlement_decode gives the same terms back (the name is borrowed). The cursor is bad on anything that
+/* Whole: entitlement_decode gives the same entitlement back (the name is borrowed). The cursor is bad on anything that
  * entitlement_fault would refuse. */
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink);
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement);
 
-/* One rule or word of the terms as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command again,
- * all of them are the same terms: so BURST comes first, since after RATE 10 1s it would be that rate's. */
+/* One rule or option of the entitlement as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command again,
+ * all of them are the same entitlement: so BURST comes first, since after RATE 10 1s it would be that rate's. */
 bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink);

@@ -8,7 +8,7 @@
  *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
  *     RETURNED   -                      units given back so far of the consumption with this id
  *
- * Asked again with other content it is a conflict. Verdicts are kept in whole ms as they were replied, so a replay is
+ * An id that comes again with other content is a conflict. Verdicts are kept in whole ms as they were replied, so a replay is
  * the same bytes. Numbers are varints (buffer.h). */
 #pragma once
 
@@ -57,7 +57,7 @@ struct charged {
     uint64_t periods[ENTITLEMENT_RULES_MAX];
 };
 
-/* Those of the terms; and is a period among them? NULL is charged to all. */
+/* The LIMITs of an entitlement; and is a period among them? NULL is charged to all. */
 struct charged charged_of(const struct entitlement *entitlement);
 bool charged_has(const struct charged *charged, uint64_t period);
 

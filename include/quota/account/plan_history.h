@@ -57,7 +57,7 @@ struct plan_history {
     struct bytes name;     /* owned */
     int64_t newest;        /* the highest revision that was ever given */
     bool retired;          /* no account can be opened on it or moved to it … */
-    int64_t retired_at_us; /* … since then; who came to it earlier is on it, even if it is looked at later */
+    int64_t retired_at_us; /* … since then; an account that came to it earlier is on it, also if it is read later */
     uint32_t tracks_count;
     struct plan_track *tracks;
 };

@@ -62,7 +62,7 @@ struct slot {
 /* Windows that the change adds (1) or takes away (-1). */
 int slot_grows(const struct slot *slot, const struct change *change);
 
-/* The only writer: does a change of this slot (change_is_of_slot). Cannot fail. Whoever owns the memory of the windows
+/* The only writer: does a change of this slot (change_is_of_slot). Cannot fail. The owner of the windows' memory
  * has made room for one more where the change adds one. True when a window is another cycle than before, or gone: then
  * what is reserved has to be counted anew. */
 bool slot_apply(struct slot *slot, const struct change *change);

@@ -10,7 +10,7 @@
  *               └─ CLOSE ─▶ closed ── OPEN ─▶ active, on the same cycles: closing mints nothing
  *
  * Opening again is harmless. What was used stays used through all of this; only SET and RESET touch it. Every act
- * leaves an entry in the audit trail: who, when, why. */
+ * leaves an entry in the audit trail: actor, instant, reason. */
 #pragma once
 
 #include "quota/decide/account_decision.h"
@@ -23,7 +23,7 @@ enum switch_mode {
     SWITCH_END = 2,
 };
 
-/* Who does it, when and why. */
+/* The actor, the instant and the reason. */
 struct admin_action {
     int64_t now_us;
     struct bytes actor, reason; /* may be empty */

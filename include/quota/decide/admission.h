@@ -1,4 +1,4 @@
-/* Admission: may these units be used, here and everywhere they count, and who pays for them?
+/* Admission: may these units be used, here and everywhere they count, and which sources pay for them?
  *
  *     item (what the client wants) ─▶ one demand per account it counts for ─▶ positions: demand x meter
  *

@@ -1,4 +1,4 @@
-/* Reports: an account as it stands, for those who only read. What CONSUME would decide now is what they show.
+/* Reports: an account as it is now, for commands that only read. What CONSUME would decide now is what they show.
  *
  *     resource_report   every rule of a resource: limit, used, held, remaining, cycle; overage; fired warnings
  *     cycle_list        closed cycles, stored or closed since, the newest first; idle runs cycle by cycle */

@@ -15,7 +15,7 @@
  *
  * A zone is immutable and knows no other: any number of threads may read it. Parsing is the only place that
  * allocates (memory.h). Files are input: everything in them is checked before the first use and nothing
- * aborts. zone.h does no I/O; whoever reads the file bounds it by ZONE_FILE_MAX and its name by
+ * aborts. zone.h does no I/O; the code that reads the file bounds it by ZONE_FILE_MAX and its name by
  * zone_name_valid.
  *
  * Source: RFC 9636 (TZif, versions 1 to 4), POSIX.1-2024 8.3 (TZ) for the footer;

@@ -4,7 +4,7 @@
  *       │  cycles close   │  cycles close    │  cycles …         │  cycles …      │  windows of running cycles
  *       └ account_apply   └ per resource: view/lifecycle.h       └ of the whole account: here
  *
- * Nothing is written: who decides a change passes a sink, and what has happened meanwhile is emitted in front of it
+ * Nothing is written: a decision passes a sink, and what has happened meanwhile is emitted in front of it
  * (view/changeset.h). The account as a whole knows its state and which plan it is on; each resource finds its way to
  * now by itself when it is needed (resource_view), so a request costs what its own rules cost.
  *
