@@ -300,7 +300,8 @@ static void sweep(struct account *account)
     for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
         struct stored_hold *hold = optional->holds.by_expiry[0];
         if (hold->hold.expires_us > account->applied_at_us) return;
-        end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED}, hold->hold.expires_us);
+        end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED},
+                 hold->hold.expires_us);
     }
 }
 

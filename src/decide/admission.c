@@ -19,8 +19,8 @@ int64_t demand_available(const struct demand *demand)
     return least;
 }
 
-/* Makes the funding plan for so many units: what the bounding meters take, and which sources pay for the rest. Answers how many
- * of the units find a place. */
+/* Makes the funding plan for so many units: what the bounding meters take, and which sources pay for the rest. Answers
+ * how many of the units find a place. */
 static int64_t plan_funding(struct demand *demand, int64_t units)
 {
     int64_t available = demand_available(demand);

@@ -161,8 +161,8 @@ struct resolution {
     int64_t amount; /* posted */
     struct charged charged;
     bool charges_all; /* every window that will be stored, and no closed cycle */
-    bool is_held;   /* false: it has expired, and FORCE posts it all the same */
-    bool is_stored; /* it has expired, and awaits its sweep */
+    bool is_held;     /* false: it has expired, and FORCE posts it all the same */
+    bool is_stored;   /* it has expired, and awaits its sweep */
 };
 
 /* Posts units to the running windows: those in which the reservation was made, and those of LIMITs that have joined

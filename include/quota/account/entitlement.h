@@ -113,6 +113,6 @@ uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule ra
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink);
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement);
 
-/* One rule or option of the entitlement as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command again,
- * all of them are the same entitlement: so BURST comes first, since after RATE 10 1s it would be that rate's. */
+/* One rule or option of the entitlement as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command
+ * again, all of them are the same entitlement: so BURST comes first, since after RATE 10 1s it would be that rate's. */
 bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink);

@@ -8,8 +8,8 @@
  *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
  *     RETURNED   -                      units given back so far of the consumption with this id
  *
- * An id that comes again with other content is a conflict. Verdicts are kept in whole ms as they were replied, so a replay is
- * the same bytes. Numbers are varints (buffer.h). */
+ * An id that comes again with other content is a conflict. Verdicts are kept in whole ms as they were replied, so a
+ * replay is the same bytes. Numbers are varints (buffer.h). */
 #pragma once
 
 #include "quota/account/entitlement.h"

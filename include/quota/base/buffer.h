@@ -109,7 +109,7 @@ static inline int64_t cursor_signed(struct cursor *cursor)
 {
     bool short_one = !cursor->bad && cursor->at < cursor->size && !(cursor->data[cursor->at] & 0x80);
     if (!short_one) return cursor_long_signed(cursor);
-    int64_t zigzag = cursor->data[cursor->at++];
+    int64_t zigzag = (unsigned char)cursor->data[cursor->at++];
     return zigzag & 1 ? -(zigzag >> 1) - 1 : zigzag >> 1;
 }
 struct bytes cursor_bytes(struct cursor *cursor);
