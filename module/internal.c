@@ -2,8 +2,8 @@
  * decided.
  *
  *     RL._DO  key effects …    effects of one decision, of the kind their first byte names; for several keys
- *     RL._POLICY name effects  changes of a policy (policies.h), one after another; none = it is deleted
- *     RL._PLAN name change     a change of a plan (plans.h); none = it is gone, as older versions said it
+ *     RL._POLICY name effects  changes of a policy (registry.h), one after another; none = it is deleted
+ *     RL._PLAN name change     a change of a plan; none = it is gone, as older versions said it
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
@@ -14,9 +14,9 @@
  *                                them would drift from its primary, a server from its own AOF, and nobody would know */
 #include "clock.h"
 #include "command.h"
-#include "plans.h"
-#include "policies.h"
+#include "quota/account/plan.h"
 #include "quota/rate/policy_codec.h"
+#include "registry.h"
 #include "reply.h"
 #include "transaction.h"
 #include <stdlib.h>
@@ -91,38 +91,33 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
+/* A change of a named object; an empty one = it is gone. */
+static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, uint8_t newest, RedisModuleString **argv)
+{
+    struct bytes name = string_bytes(argv[1]), change = string_bytes(argv[2]);
+    if (!registry_apply(kind, name, change)) {
+        stop_if_newer(ctx, argv[1], change, newest);
+        RedisModule_Log(ctx, "warning", "refused to repeat a change of %s '%s'", kind->noun, printable(name).text);
+        return reply_error(ctx, "ERR bytes that are no change of this %s", kind->noun);
+    }
+    RedisModule_ReplicateVerbatim(ctx);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
 static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!policies_replay(string_bytes(argv[1]), string_bytes(argv[2]))) {
-        stop_if_newer(ctx, argv[1], string_bytes(argv[2]), POLICY_ENCODING_NEWEST);
-        RedisModule_Log(ctx, "warning", "refused to repeat a change of policy '%s'",
-                        printable(string_bytes(argv[1])).text);
-        return reply_error(ctx, "ERR bytes that are no change of this policy");
-    }
-    RedisModule_ReplicateVerbatim(ctx);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    return replay_change(ctx, &policy_kind, POLICY_ENCODING_NEWEST, argv);
 }
 
 /* A plan is retired, never forgotten. Tests, which share a server, may forget one (module option test-clock). */
-static bool test_forgets(RedisModuleString **argv)
-{
-    return clock_test_is_allowed() && string_bytes(argv[2]).size == 0;
-}
-
 static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     (void)argc;
-    if (!test_forgets(argv) && !internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    if (!plans_replay(string_bytes(argv[1]), string_bytes(argv[2]))) {
-        stop_if_newer(ctx, argv[1], string_bytes(argv[2]), PLAN_ENCODING_NEWEST);
-        RedisModule_Log(ctx, "warning", "refused to repeat a change of plan '%s'",
-                        printable(string_bytes(argv[1])).text);
-        return reply_error(ctx, "ERR bytes that are no such plan");
-    }
-    RedisModule_ReplicateVerbatim(ctx);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    bool test_forgets = clock_test_is_allowed() && string_bytes(argv[2]).size == 0;
+    if (!test_forgets && !internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
+    return replay_change(ctx, &plan_kind, PLAN_ENCODING_NEWEST, argv);
 }
 
 static const struct argument do_arguments[] = {

@@ -1,10 +1,9 @@
 /* Counters and their section of INFO; see metrics.h. */
 #include "metrics.h"
 #include "lease_waiting.h"
-#include "plans.h"
-#include "policies.h"
 #include "quota/base/expect.h"
 #include "quota/rate/rule_set.h"
+#include "registry.h"
 #include "value_type.h"
 #include "waiting.h"
 #include <stdio.h>
@@ -39,8 +38,8 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
     RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count() + lease_waiting_count());
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
-    RedisModule_InfoAddFieldLongLong(info, "policies", policies_count());
-    RedisModule_InfoAddFieldLongLong(info, "plans", plans_count());
+    RedisModule_InfoAddFieldLongLong(info, "policies", registry_count(&policy_kind));
+    RedisModule_InfoAddFieldLongLong(info, "plans", registry_count(&plan_kind));
     RedisModule_InfoAddFieldLongLong(info, "bugs", expect_failures());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
     for (struct value_type *const *value_type = value_types; *value_type; value_type++) {

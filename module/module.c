@@ -5,7 +5,7 @@
 #include "command.h"
 #include "config.h"
 #include "metrics.h"
-#include "policies.h"
+#include "registry.h"
 #include "reply.h"
 #include "value_type.h"
 
@@ -35,12 +35,12 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
     }
     redis_bind_young_api();
     /* A bad RESTORE is an error, not the end of the server; a replica may be read while a full sync is loaded beside
-     * its data (policies.c); a denial signals no change to WATCH or tracking. */
+     * its data (registry.c); a denial signals no change to WATCH or tracking. */
     RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS |
                                           REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD |
                                           REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
-    if (value_types_register(ctx) != REDISMODULE_OK || policies_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    if (value_types_register(ctx) != REDISMODULE_OK || registry_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (metrics_register(ctx) != REDISMODULE_OK || commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     return config_register(ctx);
 }

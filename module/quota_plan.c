@@ -86,7 +86,7 @@ static const struct argument check_arguments[] = {
 /* Room in the plan and among the plans for what SET wants. */
 static bool room_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan, struct bytes resource, int64_t now_us)
 {
-    if (!plan && plans_count() >= PLANS_MAX) {
+    if (!plan && registry_count(&plan_kind) >= PLANS_MAX) {
         reply_error(ctx, "LIMITED there are %d plans already", PLANS_MAX);
         return false;
     }
@@ -429,14 +429,15 @@ static void reply_listed(RedisModuleCtx *ctx, const struct plan_history *plan)
 static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct plan_request request = {.plan = {"", 0}, .revision = LIST_COUNT_DEFAULT};
-    const struct plan_history *page[LIST_COUNT_MAX];
+    const void *page[LIST_COUNT_MAX];
     bool more;
 
     if (!arguments_parse_or_reply(ctx, list_arguments, argv + 1, argc - 1, &request)) return REDISMODULE_OK;
-    uint32_t count = plans_page(request.plan, (uint32_t)request.revision, page, &more);
+    uint32_t count = registry_page(&plan_kind, request.plan, (uint32_t)request.revision, page, &more);
     RedisModule_ReplyWithArray(ctx, 2);
     if (more) {
-        RedisModule_ReplyWithStringBuffer(ctx, page[count - 1]->name.data, page[count - 1]->name.size);
+        struct bytes last = plan_kind.name(page[count - 1]);
+        RedisModule_ReplyWithStringBuffer(ctx, last.data, last.size);
     } else {
         RedisModule_ReplyWithNull(ctx);
     }

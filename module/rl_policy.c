@@ -346,8 +346,10 @@ static int delete (RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return RedisModule_ReplyWithLongLong(ctx, policies_delete(ctx, request.name));
 }
 
-static void reply_policy_row(const struct policy *policy, void *ctx)
+static void reply_policy_row(const struct registry_kind *kind, void *object, void *ctx)
 {
+    (void)kind;
+    const struct policy *policy = object;
     struct bytes name = policy_name(policy);
     RedisModule_ReplyWithStringBuffer(ctx, name.data, name.size);
     RedisModule_ReplyWithMap(ctx, 4);
@@ -361,8 +363,8 @@ static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     (void)argv;
     (void)argc;
-    RedisModule_ReplyWithMap(ctx, policies_count());
-    policies_each(reply_policy_row, ctx);
+    RedisModule_ReplyWithMap(ctx, registry_count(&policy_kind));
+    registry_each(&policy_kind, reply_policy_row, ctx);
     return REDISMODULE_OK;
 }
 

@@ -32,7 +32,7 @@ void transaction_commit(RedisModuleCtx *ctx, struct handle *handle, const void *
 /* Repeats effects that came from a primary, a file or a slot import. False when they do not fit: nothing happened. */
 bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects);
 
-/* Replicates a change of the configuration (policies.h, plans.h) that has been applied here: RL._POLICY or RL._PLAN,
+/* Replicates a change of the configuration (registry.h) that has been applied here: RL._POLICY or RL._PLAN,
  * the name and the effects. */
 void transaction_replicate_configuration(RedisModuleCtx *ctx, const char *command, struct bytes name,
                                          struct bytes effects);

@@ -20,8 +20,8 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 MODULE_ROOMS = (
     ("server", "redis"),
     ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
-    ("value types", "value_type limiter_type transaction waiting policies plans lease_type lease_waiting breaker_type "
-                    "adaptive_type account_type table_type"),
+    ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
+                    "breaker_type adaptive_type account_type table_type"),
     ("counters", "metrics"),
     ("sources of rules", "rule_source ahead accounts account_info"),
     ("shape of commands", "command"),
@@ -31,7 +31,7 @@ MODULE_ROOMS = (
 )
 SIDEWAYS = {  # who: whom
     "entitlement_argument": "argument reply",
-    "plans": "transaction",
+    "plans": "registry",
     "moment_argument": "reply",
     "account_info": "accounts",
     "accounts": "ahead",
@@ -45,7 +45,8 @@ SIDEWAYS = {  # who: whom
     "table_type": "value_type",
     "lease_type": "value_type",
     "waiting": "value_type transaction",
-    "policies": "transaction plans",
+    "registry": "transaction",
+    "policies": "registry",
     "config": "zones",
     "lease_waiting": "value_type",
     "module": "commands",

@@ -22,11 +22,6 @@ struct bytes text_bytes(const char *text)
     return (struct bytes){text ? text : "", text ? strlen(text) : 0};
 }
 
-struct bytes sink_content(const struct sink *sink)
-{
-    return (struct bytes){sink->data ? sink->data : "", sink->size};
-}
-
 /* Reads words between blanks. */
 struct words {
     const char *at, *end;

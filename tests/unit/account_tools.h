@@ -33,9 +33,8 @@
 /* "2025-03-30T02:30:00", "2025-03-30": in UTC. */
 int64_t at(const char *text);
 
-/* The bytes of a text (NULL = none), and those in a sink: borrowed. */
+/* The bytes of a text (NULL = none): borrowed. */
 struct bytes text_bytes(const char *text);
-struct bytes sink_content(const struct sink *sink);
 
 /* `resource rule word …`, as entitlement_write writes it; what cannot be used fails the test. The text must stay. */
 struct entitlement entitlement_from(const char *text);

@@ -27,6 +27,12 @@ static inline struct sink sink_init(void *stack_buffer, size_t capacity)
     return (struct sink){.data = stack_buffer, .capacity = capacity};
 }
 
+/* What was written so far; borrowed until more is. */
+static inline struct bytes sink_content(const struct sink *sink)
+{
+    return (struct bytes){sink->data ? sink->data : "", sink->size};
+}
+
 /* Frees what stands on the heap and leaves an empty sink. */
 void sink_free(struct sink *sink);
 

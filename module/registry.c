@@ -1,0 +1,297 @@
+/* Named objects, their changes and their files, once for all kinds; see registry.h. */
+#include "registry.h"
+#include "transaction.h"
+
+#define AUX_VERSION 3  /* 1: policies alone; 2: plans of one revision each; 3: histories of plans */
+#define PAUSE_MS    50 /* while writes are paused look again so often */
+
+/* In the order of the auxiliary data. */
+static struct registry_kind *const kinds[] = {&policy_kind, &plan_kind, NULL};
+
+/* ---- the dictionary -------------------------------------------------------------------------------------- */
+
+void *registry_find(const struct registry_kind *kind, struct bytes name)
+{
+    return RedisModule_DictGetC(kind->objects, (void *)name.data, name.size, NULL);
+}
+
+int64_t registry_count(const struct registry_kind *kind)
+{
+    return (int64_t)RedisModule_DictSize(kind->objects);
+}
+
+void registry_each(const struct registry_kind *kind, registry_visit *visit, void *context)
+{
+    void *object;
+    RedisModuleDictIter *at = RedisModule_DictIteratorStartC(kind->objects, "^", NULL, 0);
+    while (RedisModule_DictNextC(at, NULL, &object)) visit(kind, object, context);
+    RedisModule_DictIteratorStop(at);
+}
+
+uint32_t registry_page(const struct registry_kind *kind, struct bytes after, uint32_t count, const void *page[],
+                       bool *more)
+{
+    uint32_t found = 0;
+    void *object;
+    RedisModuleDictIter *at =
+        RedisModule_DictIteratorStartC(kind->objects, after.size > 0 ? ">" : "^", (void *)after.data, after.size);
+    while (found < count && RedisModule_DictNextC(at, NULL, &object)) page[found++] = object;
+    *more = found == count && RedisModule_DictNextC(at, NULL, &object) != NULL;
+    RedisModule_DictIteratorStop(at);
+    return found;
+}
+
+/* The object is the registry's from here on; one of the same name that it takes the place of is the caller's. */
+static void put(struct registry_kind *kind, struct bytes name, void *object)
+{
+    RedisModule_DictReplaceC(kind->objects, (void *)name.data, name.size, object);
+}
+
+static void take_out(struct registry_kind *kind, struct bytes name)
+{
+    void *object = registry_find(kind, name);
+    if (!object) return;
+    RedisModule_DictDelC(kind->objects, (void *)name.data, name.size, NULL);
+    kind->free(object);
+}
+
+static void free_visited(const struct registry_kind *kind, void *object, void *unused)
+{
+    (void)unused;
+    kind->free(object);
+}
+
+static void clear_all(void)
+{
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) {
+        registry_each(*kind, free_visited, NULL);
+        RedisModule_FreeDict(NULL, (*kind)->objects);
+        (*kind)->objects = RedisModule_CreateDict(NULL);
+        (*kind)->changes++;
+    }
+}
+
+/* Exchanges what is shown for what stands aside. */
+static void swap_all(void)
+{
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) {
+        RedisModuleDict *shown = (*kind)->objects;
+        (*kind)->objects = (*kind)->aside;
+        (*kind)->aside = shown;
+        (*kind)->changes++;
+    }
+}
+
+/* ---- changes --------------------------------------------------------------------------------------------- */
+
+bool registry_apply(struct registry_kind *kind, struct bytes name, struct bytes change)
+{
+    void *before = registry_find(kind, name), *object = before;
+    bool fits = true;
+    kind->changes++;
+    if (change.size > 0) {
+        fits = kind->apply(&object, name, change);
+        if (object != before) put(kind, name, object);
+    } else {
+        take_out(kind, name);
+    }
+    return fits;
+}
+
+void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change)
+{
+    transaction_replicate_configuration(ctx, kind->command, name, change);
+}
+
+bool registry_change(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
+{
+    bool fits = registry_apply(kind, name, change);
+    if (fits) registry_replicate(ctx, kind, name, change);
+    return fits;
+}
+
+/* ---- auxiliary data of RDB files ------------------------------------------------------------------------- */
+
+static void save_visited(const struct registry_kind *kind, void *object, void *rdb)
+{
+    struct sink whole = {0};
+    struct bytes name = kind->name(object);
+    kind->encode(object, &whole);
+    if (kind->aux_names > 0) RedisModule_SaveStringBuffer(rdb, name.data, name.size);
+    RedisModule_SaveStringBuffer(rdb, whole.data, whole.size);
+    sink_free(&whole);
+}
+
+/* Version and counts are always written: a server that finds nothing there would refuse the file. */
+static void save_aux(RedisModuleIO *rdb, int when)
+{
+    (void)when;
+    RedisModule_SaveUnsigned(rdb, AUX_VERSION);
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) {
+        RedisModule_SaveUnsigned(rdb, (uint64_t)registry_count(*kind));
+        registry_each(*kind, save_visited, rdb);
+    }
+}
+
+/* A damaged object is left out with a warning: limits that do not load must not keep the data from loading. */
+static void load_object(RedisModuleIO *rdb, struct registry_kind *kind, struct bytes name, struct bytes whole)
+{
+    void *object = kind->decode(name, whole);
+    if (!object) {
+        RedisModule_LogIOError(rdb, "warning", "a damaged %s was left out", kind->noun);
+        return;
+    }
+    take_out(kind, kind->name(object));
+    put(kind, kind->name(object), object);
+}
+
+/* False where the file is cut off. */
+static bool load_next(RedisModuleIO *rdb, struct registry_kind *kind, bool named)
+{
+    struct bytes name = {NULL, 0}, whole = {NULL, 0};
+    if (named) name.data = RedisModule_LoadStringBuffer(rdb, &name.size);
+    if (name.data || !named) whole.data = RedisModule_LoadStringBuffer(rdb, &whole.size);
+    bool loaded = whole.data != NULL;
+    if (loaded) load_object(rdb, kind, name, whole);
+    if (name.data) RedisModule_Free((void *)name.data);
+    if (whole.data) RedisModule_Free((void *)whole.data);
+    return loaded;
+}
+
+static bool load_kind(RedisModuleIO *rdb, struct registry_kind *kind, uint64_t version)
+{
+    if (version < kind->aux_since) return true;
+    uint64_t count = RedisModule_LoadUnsigned(rdb);
+    bool named = kind->aux_names > 0 && version >= kind->aux_names;
+    bool loads = !RedisModule_IsIOError(rdb) && count <= kind->count_max;
+    for (; loads && count > 0; count--) loads = load_next(rdb, kind, named);
+    return loads;
+}
+
+static bool load_all(RedisModuleIO *rdb)
+{
+    uint64_t version = RedisModule_LoadUnsigned(rdb);
+    bool loads = !RedisModule_IsIOError(rdb) && version >= 1 && version <= AUX_VERSION;
+    clear_all();
+    for (struct registry_kind *const *kind = kinds; *kind && loads; kind++) loads = load_kind(rdb, *kind, version);
+    return loads;
+}
+
+static bool loads_aside; /* a full sync is loaded beside what is still read */
+
+static int load_aux(RedisModuleIO *rdb, int encoding, int when)
+{
+    (void)encoding;
+    (void)when;
+    if (loads_aside) swap_all();
+    bool loaded = load_all(rdb);
+    if (loads_aside) swap_all();
+    if (loaded) return REDISMODULE_OK;
+    RedisModule_LogIOError(rdb, "warning", "policies and plans of a newer version, or damaged: the file is refused");
+    return REDISMODULE_ERR;
+}
+
+/* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
+
+static void write_visited(const struct registry_kind *kind, void *object, void *ctx)
+{
+    struct sink whole = {0};
+    if (kind->write) {
+        kind->write(ctx, object);
+        return;
+    }
+    kind->encode(object, &whole);
+    registry_replicate(ctx, kind, kind->name(object), sink_content(&whole));
+    sink_free(&whole);
+}
+
+/* At once, or as soon as writes are no longer paused: replicating during a pause would abort the server. */
+static void write_all(RedisModuleCtx *ctx, void *unused)
+{
+    (void)unused;
+    if (RedisModule_AvoidReplicaTraffic()) {
+        RedisModule_CreateTimer(ctx, PAUSE_MS, write_all, NULL);
+        return;
+    }
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) registry_each(*kind, write_visited, ctx);
+}
+
+/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The objects are
+ * written as soon as the command that began this has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes
+ * that command itself along, to the AOF and to every replica. */
+static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)event;
+    (void)data;
+    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN) return;
+    int failed;
+    RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
+    bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
+    RedisModule_FreeServerInfo(ctx, info);
+    if (rewrites) RedisModule_CreateTimer(ctx, 0, write_all, NULL);
+}
+
+/* ---- loads ----------------------------------------------------------------------------------------------- */
+
+/* What is loaded replaces all objects, also where it holds none at all. */
+static void loading_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)ctx;
+    (void)event;
+    (void)data;
+    bool begins = what == REDISMODULE_SUBEVENT_LOADING_RDB_START || what == REDISMODULE_SUBEVENT_LOADING_AOF_START ||
+                  what == REDISMODULE_SUBEVENT_LOADING_REPL_START;
+    if (begins && !loads_aside) clear_all();
+}
+
+/* A replica that loads its full sync beside what is read shows the old objects with the old keys and the new ones with
+ * the new ones; what did not load whole is dropped. */
+static void aside_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+{
+    (void)ctx;
+    (void)event;
+    (void)data;
+    loads_aside = what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_STARTED;
+    if (what == REDISMODULE_SUBEVENT_REPL_ASYNC_LOAD_COMPLETED) swap_all();
+    if (loads_aside) return;
+    swap_all();
+    clear_all();
+    swap_all();
+}
+
+/* ---- registration ---------------------------------------------------------------------------------------- */
+
+/* No key is ever of this type: it is there for the auxiliary data alone, and a payload that claims to be of it is
+ * refused. */
+static void *load_nothing(RedisModuleIO *rdb, int encoding)
+{
+    (void)rdb;
+    (void)encoding;
+    return NULL;
+}
+
+int registry_register(RedisModuleCtx *ctx)
+{
+    RedisModuleTypeMethods methods = {
+        .version = REDISMODULE_TYPE_METHOD_VERSION,
+        .rdb_load = load_nothing,
+        .aux_load = load_aux,
+        .aux_save = save_aux,
+        .aux_save_triggers = REDISMODULE_AUX_BEFORE_RDB,
+    };
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) {
+        (*kind)->objects = RedisModule_CreateDict(NULL);
+        (*kind)->aside = RedisModule_CreateDict(NULL);
+    }
+    bool registered = RedisModule_CreateDataType(ctx, "rl-policy", 0, &methods);
+    const struct {
+        RedisModuleEvent event;
+        RedisModuleEventCallback happened;
+    } events[] = {{RedisModuleEvent_Loading, loading_happened},
+                  {RedisModuleEvent_ReplAsyncLoad, aside_happened},
+                  {RedisModuleEvent_ForkChild, fork_happened}};
+    for (size_t i = 0; i < sizeof(events) / sizeof(events[0]) && registered; i++) {
+        registered = RedisModule_SubscribeToServerEvent(ctx, events[i].event, events[i].happened) == REDISMODULE_OK;
+    }
+    return registered ? REDISMODULE_OK : REDISMODULE_ERR;
+}
