@@ -23,5 +23,4 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type account_type = {
-    .type_name = "q-account", .kind = ACCOUNT_KIND, .encoding = ACCOUNT_ENCODING_NEWEST, VALUE_TYPE_ROW};
+struct value_type account_type = {.type_name = "q-account", .format = &account_format, VALUE_TYPE_ROW};

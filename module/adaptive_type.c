@@ -23,5 +23,4 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type adaptive_type = {
-    .type_name = "rl-adaptv", .kind = ADAPTIVE_KIND, .encoding = ADAPTIVE_ENCODING_NEWEST, VALUE_TYPE_ROW};
+struct value_type adaptive_type = {.type_name = "rl-adaptv", .format = &adaptive_format, VALUE_TYPE_ROW};

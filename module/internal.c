@@ -11,11 +11,9 @@
  *
  *     damaged bytes              are left out, with a warning and an error
  *     bytes of a newer version   end the server, as an RDB file of a newer version does: a replica that went on without
- *                                them would drift from its primary, a server from its own AOF, and nobody would know */
+ *     (head.h)                   them would drift from its primary, a server from its own AOF, and nobody would know */
 #include "clock.h"
 #include "command.h"
-#include "quota/account/plan.h"
-#include "quota/rate/policy_codec.h"
 #include "registry.h"
 #include "reply.h"
 #include "transaction.h"
@@ -29,21 +27,28 @@ bool internal_allowed_or_reply(RedisModuleCtx *ctx)
     return false;
 }
 
-static void stop_if_newer(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes bytes, uint8_t newest)
+/* `format` is that of the bytes' kind; NULL = this version does not know the kind. */
+static void stop_if_newer(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes bytes, const struct format *format)
 {
-    if (!encoding_is_newer(bytes, newest)) return;
-    RedisModule_Log(
-        ctx, "warning",
-        "the change of '%s' comes from a newer version of this module: stopping, so that nothing is left out. "
-        "Upgrade this server's quota.so first",
-        printable(string_bytes(name)).text);
+    struct head head = head_of(bytes);
+    struct sink why = {0};
+    if (!head_is_newer(head, format)) return;
+    head_write_refusal(head, format, &why);
+    RedisModule_Log(ctx, "warning",
+                    "cannot repeat the change of '%s' (%.*s): stopping, so that nothing is left out. "
+                    "Upgrade this server's quota.so first",
+                    printable(string_bytes(name)).text, (int)why.size, why.data);
     exit(EXIT_FAILURE);
 }
 
-static int refuse(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes bytes)
+static void stop_if_newer_value(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes bytes)
 {
-    struct value_type *value_type = value_type_of(bytes);
-    stop_if_newer(ctx, name, bytes, value_type ? value_type->encoding : 0);
+    const struct value_type *value_type = value_type_of(head_of(bytes).kind);
+    stop_if_newer(ctx, name, bytes, value_type ? value_type->format : NULL);
+}
+
+static int refuse(RedisModuleCtx *ctx, RedisModuleString *name)
+{
     RedisModule_Log(ctx, "warning", "refused to repeat a change of key '%s': not effects that fit its value",
                     printable(string_bytes(name)).text);
     return reply_error(ctx, "ERR bytes that do not fit the value of this key");
@@ -52,7 +57,7 @@ static int refuse(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes byt
 static bool do_one(RedisModuleCtx *ctx, RedisModuleString *name, struct bytes effects)
 {
     struct handle handle;
-    struct value_type *value_type = value_type_of(effects);
+    struct value_type *value_type = value_type_of(head_of(effects).kind);
     if (!value_type || !handle_open(ctx, value_type, name, &handle)) return false;
     bool done = transaction_repeat(ctx, &handle, effects);
     handle_close(&handle);
@@ -67,21 +72,27 @@ static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     if (argc % 2 == 0) return RedisModule_WrongArity(ctx);
     for (int at = 1; at < argc; at += 2) {
-        if (!do_one(ctx, argv[at], string_bytes(argv[at + 1])) && !refused) refused = at;
+        if (do_one(ctx, argv[at], string_bytes(argv[at + 1]))) continue;
+        stop_if_newer_value(ctx, argv[at], string_bytes(argv[at + 1]));
+        if (!refused) refused = at;
     }
     if (argc > 3 || !refused) RedisModule_ReplicateVerbatim(ctx);
-    if (refused) return refuse(ctx, argv[refused], string_bytes(argv[refused + 1]));
+    if (refused) return refuse(ctx, argv[refused]);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
 static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct value_type *value_type = value_type_of(string_bytes(argv[2]));
+    struct bytes bytes = string_bytes(argv[2]);
+    struct value_type *value_type = value_type_of(head_of(bytes).kind);
 
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    void *value = value_type ? value_type->decode(string_bytes(argv[2])) : NULL;
-    if (!value) return refuse(ctx, argv[1], string_bytes(argv[2]));
+    void *value = value_type ? format_decode(value_type->format, bytes) : NULL;
+    if (!value) {
+        stop_if_newer_value(ctx, argv[1], bytes);
+        return refuse(ctx, argv[1]);
+    }
     RedisModuleKey *key = RedisModule_OpenKey(ctx, argv[1], REDISMODULE_READ | REDISMODULE_WRITE);
     RedisModule_ModuleTypeSetValue(key, value_type->type, value);
     value_type_count(value_type, 1, (long long)value_type->bytes(value));
@@ -92,11 +103,11 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 }
 
 /* A change of a named object; an empty one = it is gone. */
-static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, uint8_t newest, RedisModuleString **argv)
+static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, RedisModuleString **argv)
 {
     struct bytes name = string_bytes(argv[1]), change = string_bytes(argv[2]);
     if (!registry_apply(kind, name, change)) {
-        stop_if_newer(ctx, argv[1], change, newest);
+        stop_if_newer(ctx, argv[1], change, kind->format);
         RedisModule_Log(ctx, "warning", "refused to repeat a change of %s '%s'", kind->noun, printable(name).text);
         return reply_error(ctx, "ERR bytes that are no change of this %s", kind->noun);
     }
@@ -108,7 +119,7 @@ static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 {
     (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    return replay_change(ctx, &policy_kind, POLICY_ENCODING_NEWEST, argv);
+    return replay_change(ctx, &policy_kind, argv);
 }
 
 /* A plan is retired, never forgotten. Tests, which share a server, may forget one (module option test-clock). */
@@ -117,7 +128,7 @@ static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     (void)argc;
     bool test_forgets = clock_test_is_allowed() && string_bytes(argv[2]).size == 0;
     if (!test_forgets && !internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    return replay_change(ctx, &plan_kind, PLAN_ENCODING_NEWEST, argv);
+    return replay_change(ctx, &plan_kind, argv);
 }
 
 static const struct argument do_arguments[] = {

@@ -23,5 +23,4 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type lease_type = {
-    .type_name = "rl-leases", .kind = LEASE_KIND, .encoding = LEASE_ENCODING_NEWEST, VALUE_TYPE_ROW};
+struct value_type lease_type = {.type_name = "rl-leases", .format = &lease_format, VALUE_TYPE_ROW};

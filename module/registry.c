@@ -133,26 +133,33 @@ static void save_aux(RedisModuleIO *rdb, int when)
     }
 }
 
-/* A damaged object is left out with a warning: limits that do not load must not keep the data from loading. */
-static void load_object(RedisModuleIO *rdb, struct registry_kind *kind, struct bytes name, struct bytes whole)
+/* A damaged object is left out with a warning: limits that do not load must not keep the data from loading. One that
+ * a newer version has written would be lost: false. */
+static bool load_object(RedisModuleIO *rdb, struct registry_kind *kind, struct bytes name, struct bytes whole)
 {
+    struct head head = head_of(whole);
+    bool is_newer = head_is_newer(head, kind->format);
+    struct sink why = {0};
     void *object = kind->decode(name, whole);
-    if (!object) {
-        RedisModule_LogIOError(rdb, "warning", "a damaged %s was left out", kind->noun);
-        return;
+    if (object) {
+        take_out(kind, kind->name(object));
+        put(kind, kind->name(object), object);
+        return true;
     }
-    take_out(kind, kind->name(object));
-    put(kind, kind->name(object), object);
+    head_write_refusal(head, kind->format, &why);
+    RedisModule_LogIOError(rdb, "warning", "a %s %s: %.*s", kind->noun, is_newer ? "cannot be read" : "is left out",
+                           (int)why.size, why.data);
+    sink_free(&why);
+    return !is_newer;
 }
 
-/* False where the file is cut off. */
+/* False where the file is cut off, or of a newer version. */
 static bool load_next(RedisModuleIO *rdb, struct registry_kind *kind, bool named)
 {
     struct bytes name = {NULL, 0}, whole = {NULL, 0};
     if (named) name.data = RedisModule_LoadStringBuffer(rdb, &name.size);
     if (name.data || !named) whole.data = RedisModule_LoadStringBuffer(rdb, &whole.size);
-    bool loaded = whole.data != NULL;
-    if (loaded) load_object(rdb, kind, name, whole);
+    bool loaded = whole.data && load_object(rdb, kind, name, whole);
     if (name.data) RedisModule_Free((void *)name.data);
     if (whole.data) RedisModule_Free((void *)whole.data);
     return loaded;

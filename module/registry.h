@@ -14,15 +14,16 @@
  * lacks. In a cluster every primary has objects of its own: set a policy or a plan on each of them. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 #include "redis.h"
 
 struct registry_kind {
-    const char *noun;    /* what the log calls an object of this kind */
-    const char *command; /* replicates a change: RL._… name change; an empty change = the object is gone */
-    uint64_t aux_since;  /* the version of the auxiliary data that has this kind first … */
-    uint64_t aux_names;  /* … and the one that has a name in front of each object first; 0 = it is inside */
-    uint64_t count_max;  /* a file that has more objects is damaged */
+    const char *noun;            /* what the log calls an object of this kind */
+    const char *command;         /* replicates a change: RL._… name change; an empty change = the object is gone */
+    const struct format *format; /* of objects and of changes; kind 0 */
+    uint64_t aux_since;          /* the version of the auxiliary data that has this kind first … */
+    uint64_t aux_names;          /* … and the one that has a name in front of each object first; 0 = it is inside */
+    uint64_t count_max;          /* a file that has more objects is damaged */
     struct bytes (*name)(const void *object);
     void (*encode)(const void *object, struct sink *whole);
     /* Reads what encode wrote, in any version; NULL = damaged. `name` without data: it is inside. */

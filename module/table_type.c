@@ -31,5 +31,4 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type table_type = {
-    .type_name = "rl-tables", .kind = TABLE_KIND, .encoding = TABLE_ENCODING_NEWEST, VALUE_TYPE_ROW};
+struct value_type table_type = {.type_name = "rl-tables", .format = &table_format, VALUE_TYPE_ROW};

@@ -8,27 +8,16 @@
 #define BLOB_BYTES_USUAL   256 /* on the stack; longer values move to the heap */
 #define VALUE_HEADER_BYTES 32  /* the server's own robj and moduleValue, which MEMORY USAGE would leave out */
 #define EFFORT_BYTES       256 /* the server frees in the background what costs more than 64 such pieces */
-#define KIND_SHIFT         4
-#define KIND_MASK          7
-#define ENCODING_MASK      15
 
 struct value_type *const value_types[] = {&limiter_type, &lease_type, &breaker_type, &adaptive_type,
                                           &account_type, &table_type, NULL};
 
-struct value_type *value_type_of(struct bytes bytes)
+struct value_type *value_type_of(uint8_t kind)
 {
-    if (bytes.size == 0) return NULL;
-    uint8_t kind = (uint8_t)bytes.data[0] >> KIND_SHIFT & KIND_MASK;
     for (struct value_type *const *value_type = value_types; *value_type; value_type++) {
-        if ((*value_type)->kind == kind) return *value_type;
+        if ((*value_type)->format->kind == kind) return *value_type;
     }
     return NULL;
-}
-
-bool encoding_is_newer(struct bytes bytes, uint8_t newest)
-{
-    uint8_t encoding = bytes.size > 0 ? (uint8_t)bytes.data[0] & ENCODING_MASK : 0;
-    return encoding > newest && encoding <= newest + 3;
 }
 
 void value_type_count(struct value_type *value_type, long long values, long long bytes)
@@ -41,7 +30,7 @@ void value_type_count(struct value_type *value_type, long long values, long long
 /* Every value out of bytes comes this way. */
 static void *decode_counted(struct value_type *value_type, struct bytes bytes)
 {
-    void *value = value_type->decode(bytes);
+    void *value = format_decode(value_type->format, bytes);
     if (value) value_type_count(value_type, 1, (long long)value_type->bytes(value));
     return value;
 }
@@ -58,20 +47,28 @@ static void save_rdb(const struct value_type *value_type, RedisModuleIO *rdb, co
 }
 
 /* Says why a value is refused. */
-static void log_refused(const struct value_type *value_type, RedisModuleIO *rdb, struct bytes bytes)
+static void log_refused(const struct value_type *value_type, RedisModuleIO *rdb, int frame, struct bytes bytes)
 {
-    bool is_newer = encoding_is_newer(bytes, value_type->encoding);
-    const char *newer = is_newer ? ": a newer version of this module wrote it" : "";
-    RedisModule_LogIOError(rdb, "warning", "%s: damaged bytes, or a newer encoding%s", value_type->type_name, newer);
+    if (frame > FRAME_ENCODING) {
+        RedisModule_LogIOError(rdb, "warning", "%s: frame in encoding %d: a newer version of this module wrote it",
+                               value_type->type_name, frame);
+        return;
+    }
+    struct head head = head_of(bytes);
+    const struct value_type *named = value_type_of(head.kind);
+    struct sink why = {0};
+    head_write_refusal(head, named ? named->format : NULL, &why);
+    RedisModule_LogIOError(rdb, "warning", "%s: %.*s", value_type->type_name, (int)why.size, why.data);
+    sink_free(&why);
 }
 
 /* NULL refuses the value: RESTORE answers an error, a server that starts says so and stops. */
-static void *load_rdb(struct value_type *value_type, RedisModuleIO *rdb, int encoding)
+static void *load_rdb(struct value_type *value_type, RedisModuleIO *rdb, int frame)
 {
     size_t size;
-    char *bytes = encoding > FRAME_ENCODING ? NULL : RedisModule_LoadStringBuffer(rdb, &size);
+    char *bytes = frame > FRAME_ENCODING ? NULL : RedisModule_LoadStringBuffer(rdb, &size);
     void *value = bytes ? decode_counted(value_type, (struct bytes){bytes, size}) : NULL;
-    if (!value) log_refused(value_type, rdb, (struct bytes){bytes, bytes ? size : 0});
+    if (!value) log_refused(value_type, rdb, frame, (struct bytes){bytes, bytes ? size : 0});
     if (bytes) RedisModule_Free(bytes);
     return value;
 }

@@ -1,25 +1,22 @@
 /* Value types: one per kind of value. What the spine does to a key is written once, here and in transaction.c;
- * a value type only
- * says how its kind is applied, encoded and timed.
+ * a value type only says how its kind is applied, encoded and timed.
  *
  *     RDB, DUMP, AOF rewrite, COPY, DEBUG DIGEST, MEMORY, free ──▶ value_type.c ──▶ struct value_type ──▶ src/
  *
- * The first byte of every value and of every run of effects names kind and encoding, so RL._DO and RL._PUT serve all:
- *
- *     bit  7        6 5 4    3 2 1 0
- *          no_expire  kind     encoding          (a limiter is kind 0, a lease key kind 1, …)
+ * Every value and every run of effects begins with a head (quota/base/head.h) that names its kind and its encoding, so
+ * RL._DO and RL._PUT serve all. The formats of the value types are the table that leads from a head to its decoder.
  *
  * Opening creates nothing: a missing key opens as a handle without a value, and only a transaction stores one. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 #include "redis.h"
 #include <stdatomic.h>
 
 struct value_type {
     const char *type_name;                /* nine characters, as TYPE shows it; part of every RDB file: permanent */
     RedisModuleType *type;                /* set by value_type_register */
-    uint8_t kind, encoding;               /* the newest that this version reads and writes */
+    const struct format *format;          /* of values and of effects: the kind, and a decoder of each encoding */
     atomic_llong held_values, held_bytes; /* in all databases together: for INFO */
     /* The value with a decision applied; may move, NULL in = a new one. */
     void *(*apply)(void *value, const void *decision);
@@ -28,7 +25,6 @@ struct value_type {
     /* Applies effects that came as bytes. False, and nothing touched, when they are none or do not fit the value. */
     bool (*replay)(void **value, struct bytes effects, bool *no_expire);
     void (*encode)(const void *value, struct sink *sink);
-    void *(*decode)(struct bytes bytes); /* NULL when the bytes are no value */
     int64_t (*deadline_us)(const void *value);
     int64_t (*ttl_granularity_us)(
         const void *value);    /* how finely the time to live follows, a power of two; NULL = 1 */
@@ -49,10 +45,6 @@ struct value_type {
     {                                                                                                                  \
         prefix_##_encode(value, sink);                                                                                 \
     }                                                                                                                  \
-    static void *decode(struct bytes bytes)                                                                            \
-    {                                                                                                                  \
-        return prefix_##_decode(bytes);                                                                                \
-    }                                                                                                                  \
     static int64_t deadline_us(const void *value)                                                                      \
     {                                                                                                                  \
         return prefix_##_deadline_us(value);                                                                           \
@@ -67,7 +59,7 @@ struct value_type {
     }
 #define VALUE_TYPE_ROW                                                                                                 \
     .apply = apply, .has_effects = has_effects, .effects_encode = encode_effects, .replay = replay, .encode = encode,  \
-    .decode = decode, .deadline_us = deadline_us, .free = free_value, .bytes = bytes_of
+    .deadline_us = deadline_us, .free = free_value, .bytes = bytes_of
 
 extern struct value_type limiter_type;
 extern struct value_type lease_type;
@@ -82,12 +74,8 @@ void value_type_count(struct value_type *value_type, long long values, long long
 /* Every value type, NULL at the end. */
 extern struct value_type *const value_types[];
 
-/* Is this the first byte of what a newer version has written: an encoding after `newest`? Encodings count up one by
- * one, so one that is far ahead is damage. */
-bool encoding_is_newer(struct bytes bytes, uint8_t newest);
-
-/* The value type whose kind the first byte names, or NULL. */
-struct value_type *value_type_of(struct bytes bytes);
+/* The value type of this kind, or NULL. */
+struct value_type *value_type_of(uint8_t kind);
 
 /* Creates the data types; only in OnLoad. */
 int value_types_register(RedisModuleCtx *ctx);

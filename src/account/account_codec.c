@@ -5,10 +5,6 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/sliding_log.h"
 
-#define HEAD_KIND      (ACCOUNT_KIND << 4)
-#define HEAD           (HEAD_KIND | ACCOUNT_ENCODING_NEWEST)
-#define NO_EXPIRE_FLAG 0x80u
-
 /* ---- out ------------------------------------------------------------------------------------------------- */
 
 static void encode_plan(const struct plan *plan, struct sink *sink)
@@ -61,7 +57,7 @@ void account_encode(const struct account *account, struct sink *sink)
 {
     static const struct account_optional nothing;
     const struct account_optional *optional = account->optional ? account->optional : &nothing;
-    sink_byte(sink, HEAD);
+    format_write_head(&account_format, false, sink);
     struct account_status status = account_status(account);
     sink_number(sink, account->applied_at_us);
     account_status_encode(&status, sink);
@@ -213,77 +209,94 @@ static struct account *decode_parts(struct cursor *cursor, struct account *accou
     return account;
 }
 
-/* What the first encoding has in another order: the plan stands between the zone and the expiry. */
-static void decode_first_status(struct cursor *cursor, struct account *account, struct account_status *status)
+/* The plan that is to come, and its instant. */
+static void decode_next(struct cursor *cursor, struct account_optional *optional)
 {
-    *status = (struct account_status){.anchor_us = cursor_signed(cursor), .then = {"", 0}};
-    status->state = cursor_byte(cursor);
-    status->zone = cursor_bytes(cursor);
-    account->plan = decode_plan(cursor, false);
-    status->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
-    bool sane = status->anchor_us >= -INSTANT_MAX_US && status->anchor_us <= INSTANT_MAX_US &&
-                status->state < ACCOUNT_STATES_COUNT && (status->zone.size == 0 || zone_name_valid(status->zone));
-    if (!sane) cursor->bad = true;
+    optional->next = decode_plan(cursor, true);
+    optional->next_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
 }
 
-static void decode_head(struct cursor *cursor, uint8_t encoding, struct account *account)
+/* Puts what stands in front of the slots into the account. */
+static void adopt_front(struct cursor *cursor, const struct account_status *status, struct account_optional *optional,
+                        struct account *account)
 {
+    bool nothing_next = optional->next_us == 0 && optional->next_how == 0;
+    if ((!optional->next && !nothing_next) || optional->next_how >= SWITCH_HOWS_COUNT) cursor->bad = true;
+    plan_count_account(account->plan, 1);
+    account->state = status->state;
+    account->anchor_us = status->anchor_us;
+    optional->expires_us = status->expires_us;
+    optional->suspended_until_us = status->suspended_until_us;
+    optional->opened_us = status->opened_us;
+    if (!cursor->bad && status->zone.size > 0) account->zone = interned_string_take(status->zone);
+    if (!cursor->bad && status->then.size > 0) optional->then = interned_string_take(status->then);
+    bool needed = status->expires_us > 0 || status->suspended_until_us > 0 || status->opened_us > 0 || optional->then;
+    if (!needed && !optional->next) return;
+    account->optional = memory_alloc(sizeof(*optional));
+    *account->optional = *optional;
+}
+
+static void *decode_behind_front(struct cursor *cursor, uint8_t encoding, struct account *account)
+{
+    account = decode_slots(cursor, encoding, account);
+    account->idempotency = idempotency_decode(cursor, encoding == ACCOUNT_ENCODING_FIRST);
+    decode_parts(cursor, account);
+    if (cursor_done(cursor)) return account;
+    account_free(account);
+    return NULL;
+}
+
+/* Here the plan stands inside the status, between the zone and the expiry. */
+static void *decode_first(struct cursor *cursor)
+{
+    struct account *account = account_new();
+    struct account_optional optional = {0};
+    struct account_status status = {.then = {"", 0}};
+    account->applied_at_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    status.anchor_us = cursor_signed(cursor);
+    status.state = cursor_byte(cursor);
+    status.zone = cursor_bytes(cursor);
+    account->plan = decode_plan(cursor, false);
+    status.expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    bool sane = status.anchor_us >= -INSTANT_MAX_US && status.anchor_us <= INSTANT_MAX_US &&
+                status.state < ACCOUNT_STATES_COUNT && (status.zone.size == 0 || zone_name_valid(status.zone));
+    if (!sane) cursor->bad = true;
+    decode_next(cursor, &optional);
+    adopt_front(cursor, &status, &optional, account);
+    return decode_behind_front(cursor, ACCOUNT_ENCODING_FIRST, account);
+}
+
+static void *decode_plan_history(struct cursor *cursor)
+{
+    struct account *account = account_new();
     struct account_optional optional = {0};
     struct account_status status;
     account->applied_at_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
-    if (encoding == ACCOUNT_ENCODING_FIRST) {
-        decode_first_status(cursor, account, &status);
-    } else {
-        account_status_decode(cursor, encoding, &status);
-        account->plan = decode_plan(cursor, false);
-    }
-    plan_count_account(account->plan, 1);
-    optional.next = decode_plan(cursor, true);
-    optional.next_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
-    if (encoding != ACCOUNT_ENCODING_FIRST) optional.next_how = cursor_byte(cursor);
-    bool nothing_next = optional.next_us == 0 && optional.next_how == 0;
-    if ((!optional.next && !nothing_next) || optional.next_how >= SWITCH_HOWS_COUNT) cursor->bad = true;
-    account->state = status.state;
-    account->anchor_us = status.anchor_us;
-    optional.expires_us = status.expires_us;
-    optional.suspended_until_us = status.suspended_until_us;
-    optional.opened_us = status.opened_us;
-    if (!cursor->bad && status.zone.size > 0) account->zone = interned_string_take(status.zone);
-    if (!cursor->bad && status.then.size > 0) optional.then = interned_string_take(status.then);
-    bool needed = status.expires_us > 0 || status.suspended_until_us > 0 || status.opened_us > 0 || optional.then;
-    if (!needed && !optional.next) return;
-    account->optional = memory_alloc(sizeof(optional));
-    *account->optional = optional;
+    account_status_decode(cursor, ACCOUNT_ENCODING_PLAN_HISTORY, &status);
+    account->plan = decode_plan(cursor, false);
+    decode_next(cursor, &optional);
+    optional.next_how = cursor_byte(cursor);
+    adopt_front(cursor, &status, &optional, account);
+    return decode_behind_front(cursor, ACCOUNT_ENCODING_PLAN_HISTORY, account);
 }
 
-/* The encoding that a head of an account names; 0 = it is none that is known. */
-static uint8_t encoding_of(uint8_t head)
-{
-    uint8_t encoding = head & 15;
-    bool known = (head & ~15) == HEAD_KIND && encoding >= 1 && encoding <= ACCOUNT_ENCODING_NEWEST;
-    return known ? encoding : 0;
-}
+const struct format account_format = {
+    .name = "account",
+    .kind = ACCOUNT_KIND,
+    .newest = ACCOUNT_ENCODING_NEWEST,
+    .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first, [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history},
+};
 
 struct account *account_decode(struct bytes bytes)
 {
-    struct cursor cursor = cursor_init(bytes);
-    uint8_t encoding = encoding_of(cursor_byte(&cursor));
-    if (encoding == 0) return NULL;
-    struct account *account = account_new();
-    decode_head(&cursor, encoding, account);
-    account = decode_slots(&cursor, encoding, account);
-    account->idempotency = idempotency_decode(&cursor, encoding == ACCOUNT_ENCODING_FIRST);
-    decode_parts(&cursor, account);
-    if (cursor_done(&cursor)) return account;
-    account_free(account);
-    return NULL;
+    return format_decode(&account_format, bytes);
 }
 
 /* ---- effects --------------------------------------------------------------------------------------------- */
 
 void account_effects_encode(const struct account_change *change, bool no_expire, struct sink *sink)
 {
-    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
+    format_write_head(&account_format, no_expire, sink);
     sink_number(sink, change->applied_at_us);
     sink_raw(sink, change->changes.data, change->changes.size);
 }
@@ -291,11 +304,9 @@ void account_effects_encode(const struct account_change *change, bool no_expire,
 bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
-    uint8_t head = cursor_byte(&cursor);
-    *no_expire = head & NO_EXPIRE_FLAG;
-    change->encoding = encoding_of((uint8_t)(head & ~NO_EXPIRE_FLAG));
+    change->encoding = format_read_head(&account_format, &cursor, no_expire);
     change->applied_at_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    if (cursor.bad || change->encoding == 0 || cursor.at == cursor.size) return false;
+    if (cursor.bad || cursor.at == cursor.size) return false;
     change->changes = (struct bytes){bytes.data + cursor.at, bytes.size - cursor.at};
     return true;
 }

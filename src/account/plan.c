@@ -54,9 +54,12 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
     if (size == 0 || size > RESOURCE_NAME_MAX) cursor->bad = true;
 }
 
+/* Read by plan_take and plan_history_apply, which need more than the bytes. */
+const struct format plan_format = {.name = "plan", .newest = PLAN_ENCODING_NEWEST};
+
 static void write_head(struct sink *sink, struct bytes name, uint32_t count)
 {
-    sink_byte(sink, PLAN_ENCODING_NEWEST);
+    format_write_head(&plan_format, false, sink);
     sink_bytes(sink, name);
     sink_number(sink, count);
 }
@@ -128,7 +131,7 @@ static bool convert_first_encoding(struct cursor *cursor, struct sink *sink)
 /* How many entries the bytes say they hold: each takes at least eight bytes, so the answer is bounded by their size. */
 static bool read_head(struct cursor *cursor, struct bytes *name, uint32_t *count)
 {
-    if (cursor_byte(cursor) != PLAN_ENCODING_NEWEST) cursor->bad = true;
+    if (format_read_head(&plan_format, cursor, NULL) != PLAN_ENCODING_NEWEST) cursor->bad = true;
     *name = cursor_bytes(cursor);
     *count = (uint32_t)cursor_number_between(cursor, 0, PLAN_ENTRIES_MAX);
     if (name->size > PLAN_NAME_MAX) cursor->bad = true;
@@ -177,7 +180,7 @@ const struct plan *plan_take(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
     struct sink newest = {0};
-    if (cursor_byte(&cursor) != PLAN_ENCODING_PLAN) return take_newest(bytes);
+    if (format_read_head(&plan_format, &cursor, NULL) != PLAN_ENCODING_PLAN) return take_newest(bytes);
     bool converted = convert_first_encoding(&cursor, &newest);
     const struct plan *plan = converted ? take_newest((struct bytes){newest.data, newest.size}) : NULL;
     sink_free(&newest);

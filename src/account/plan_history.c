@@ -104,7 +104,7 @@ static void write_revision(int64_t at_us, bool immediate, uint8_t apply, const s
 
 static void write_kind(enum change_kind_of_plan kind, struct sink *sink)
 {
-    sink_byte(sink, PLAN_ENCODING_NEWEST);
+    format_write_head(&plan_format, false, sink);
     sink_byte(sink, (uint8_t)kind);
 }
 
@@ -326,14 +326,14 @@ static struct plan_history *replace(struct plan_history *before, struct plan_his
 struct plan_history *plan_history_apply(struct plan_history *history, struct bytes name, struct bytes change)
 {
     struct cursor cursor = cursor_init(change);
-    uint8_t encoding = cursor_byte(&cursor);
+    uint8_t encoding = format_read_head(&plan_format, &cursor, NULL);
     if (name.size == 0 || name.size > PLAN_NAME_MAX) return NULL;
     if (encoding == PLAN_ENCODING_PLAN) {
         struct plan_history *read = history_new(name);
         return replace(history, read, read_first_encoding(read, change));
     }
     uint8_t kind = cursor_byte(&cursor);
-    if (cursor.bad || encoding != PLAN_ENCODING_NEWEST) return NULL;
+    if (cursor.bad) return NULL;
     if (kind == PLAN_WHOLE) {
         struct plan_history *read = history_new(name);
         return replace(history, read, read_whole(read, &cursor));

@@ -2,9 +2,7 @@
 #include "quota/rate/adaptive_codec.h"
 #include "quota/base/memory.h"
 
-#define HEAD           (ADAPTIVE_KIND << 4 | ADAPTIVE_ENCODING_NEWEST)
-#define NO_EXPIRE_FLAG 0x80u
-#define NUMBERS_MAX    10
+#define NUMBERS_MAX 10
 
 /* The numbers of one part, in the order in which they are written. */
 static int numbers_of(struct adaptive *adaptive, unsigned part, int64_t *numbers[NUMBERS_MAX])
@@ -57,26 +55,36 @@ static void parts_decode(struct cursor *cursor, unsigned parts, struct adaptive 
 
 void adaptive_encode(const struct adaptive *adaptive, struct sink *sink)
 {
-    sink_byte(sink, HEAD);
+    format_write_head(&adaptive_format, false, sink);
     parts_encode(adaptive, ADAPTIVE_PARTS_ALL, sink);
 }
 
-struct adaptive *adaptive_decode(struct bytes bytes)
+static void *decode(struct cursor *cursor)
 {
-    struct cursor cursor = cursor_init(bytes);
     struct adaptive read = {0};
-    if (cursor_byte(&cursor) != HEAD) return NULL;
-    parts_decode(&cursor, ADAPTIVE_PARTS_ALL, &read);
-    if (!cursor_done(&cursor) || !adaptive_sane(&read)) return NULL;
+    parts_decode(cursor, ADAPTIVE_PARTS_ALL, &read);
+    if (!cursor_done(cursor) || !adaptive_sane(&read)) return NULL;
 
     struct adaptive *adaptive = memory_alloc(sizeof(*adaptive));
     *adaptive = read;
     return adaptive;
 }
 
+const struct format adaptive_format = {
+    .name = "adaptive limit",
+    .kind = ADAPTIVE_KIND,
+    .newest = ADAPTIVE_ENCODING_NEWEST,
+    .decode = {[ADAPTIVE_ENCODING_ADAPTIVE] = decode},
+};
+
+struct adaptive *adaptive_decode(struct bytes bytes)
+{
+    return format_decode(&adaptive_format, bytes);
+}
+
 void adaptive_effects_encode(const struct adaptive_decision *decision, bool no_expire, struct sink *sink)
 {
-    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
+    format_write_head(&adaptive_format, no_expire, sink);
     sink_byte(sink, (uint8_t)decision->parts);
     parts_encode(&decision->after, decision->parts, sink);
 }
@@ -84,10 +92,9 @@ void adaptive_effects_encode(const struct adaptive_decision *decision, bool no_e
 bool adaptive_effects_decode(struct bytes bytes, struct adaptive_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
-    uint8_t head = cursor_byte(&cursor);
-    *no_expire = head & NO_EXPIRE_FLAG;
+    if (format_read_head(&adaptive_format, &cursor, no_expire) == 0) return false;
     *decision = (struct adaptive_decision){.parts = cursor_byte(&cursor)};
-    if ((head & ~NO_EXPIRE_FLAG) != HEAD || decision->parts == 0 || decision->parts > ADAPTIVE_PARTS_ALL) return false;
+    if (decision->parts == 0 || decision->parts > ADAPTIVE_PARTS_ALL) return false;
     parts_decode(&cursor, decision->parts, &decision->after);
     return cursor_done(&cursor);
 }

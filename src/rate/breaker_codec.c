@@ -2,10 +2,8 @@
 #include "quota/rate/breaker_codec.h"
 #include "quota/base/memory.h"
 
-#define HEAD           (BREAKER_KIND << 4 | BREAKER_ENCODING_NEWEST)
-#define NO_EXPIRE_FLAG 0x80u
-#define FORCE_SHIFT    2
-#define STATE_MASK     3u
+#define FORCE_SHIFT 2
+#define STATE_MASK  3u
 
 static void config_encode(const struct breaker_config *config, struct sink *sink)
 {
@@ -76,7 +74,7 @@ static void probes_decode(struct cursor *cursor, struct breaker *breaker)
 
 void breaker_encode(const struct breaker *breaker, struct sink *sink)
 {
-    sink_byte(sink, HEAD);
+    format_write_head(&breaker_format, false, sink);
     config_encode(&breaker->config, sink);
     state_encode(breaker, sink);
     sink_number(sink, breaker->seen_us);
@@ -99,29 +97,39 @@ static void slices_decode(struct cursor *cursor, struct breaker *breaker)
     if (!cursor->bad && used > 0 && breaker->slices[used - 1].calls == 0) cursor->bad = true;
 }
 
-struct breaker *breaker_decode(struct bytes bytes)
+static void *decode(struct cursor *cursor)
 {
-    struct cursor cursor = cursor_init(bytes);
     struct breaker read = {0};
-    if (cursor_byte(&cursor) != HEAD) return NULL;
-    config_decode(&cursor, &read.config);
-    state_decode(&cursor, &read);
-    read.seen_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    read.since_us = read.seen_us - cursor_number_between(&cursor, 0, read.seen_us);
-    read.asked_us = read.seen_us - cursor_number_between(&cursor, 0, read.seen_us);
-    if (read.state == BREAKER_CLOSED) slices_decode(&cursor, &read);
-    if (read.state == BREAKER_HALF_OPEN) probes_decode(&cursor, &read);
-    if (!cursor_done(&cursor) || !breaker_sane(&read)) return NULL;
+    config_decode(cursor, &read.config);
+    state_decode(cursor, &read);
+    read.seen_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    read.since_us = read.seen_us - cursor_number_between(cursor, 0, read.seen_us);
+    read.asked_us = read.seen_us - cursor_number_between(cursor, 0, read.seen_us);
+    if (read.state == BREAKER_CLOSED) slices_decode(cursor, &read);
+    if (read.state == BREAKER_HALF_OPEN) probes_decode(cursor, &read);
+    if (!cursor_done(cursor) || !breaker_sane(&read)) return NULL;
 
     struct breaker *breaker = memory_alloc(sizeof(*breaker));
     *breaker = read;
     return breaker;
 }
 
+const struct format breaker_format = {
+    .name = "breaker",
+    .kind = BREAKER_KIND,
+    .newest = BREAKER_ENCODING_NEWEST,
+    .decode = {[BREAKER_ENCODING_BREAKER] = decode},
+};
+
+struct breaker *breaker_decode(struct bytes bytes)
+{
+    return format_decode(&breaker_format, bytes);
+}
+
 void breaker_effects_encode(const struct breaker_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct breaker *after = &decision->after;
-    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
+    format_write_head(&breaker_format, no_expire, sink);
     sink_byte(sink, (uint8_t)decision->parts);
     sink_number(sink, after->seen_us);
     if (decision->parts & BREAKER_PART_CONFIG) config_encode(&after->config, sink);
@@ -133,11 +141,9 @@ void breaker_effects_encode(const struct breaker_decision *decision, bool no_exp
 bool breaker_effects_decode(struct bytes bytes, struct breaker_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
-    uint8_t head = cursor_byte(&cursor);
     struct breaker *after = &decision->after;
-    *no_expire = head & NO_EXPIRE_FLAG;
+    if (format_read_head(&breaker_format, &cursor, no_expire) == 0) return false;
     *decision = (struct breaker_decision){.parts = cursor_byte(&cursor)};
-    if ((head & ~NO_EXPIRE_FLAG) != HEAD) return false;
     after->seen_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     if (decision->parts & BREAKER_PART_CONFIG) config_decode(&cursor, &after->config);
     if (decision->parts & BREAKER_PART_STATE) state_decode(&cursor, after);

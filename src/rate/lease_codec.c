@@ -2,14 +2,11 @@
 #include "quota/rate/lease_codec.h"
 #include "quota/base/checked.h"
 
-#define HEAD           (LEASE_KIND << 4 | LEASE_ENCODING_NEWEST)
-#define NO_EXPIRE_FLAG 0x80u
-
 void leases_encode(const struct leases *leases, struct sink *sink)
 {
     int64_t seen_us = leases_seen_us(leases), token = 0;
     uint32_t count = leases_live_count(leases, seen_us);
-    sink_byte(sink, HEAD);
+    format_write_head(&lease_format, false, sink);
     sink_number(sink, seen_us);
     sink_number(sink, leases_last_token(leases));
     sink_number(sink, count);
@@ -25,32 +22,30 @@ void leases_encode(const struct leases *leases, struct sink *sink)
 }
 
 /* A value is read as the changes that would make it, all of them at its mark. */
-struct leases *leases_decode(struct bytes bytes)
+static void *decode(struct cursor *cursor)
 {
-    struct cursor cursor = cursor_init(bytes);
     struct leases *leases = NULL;
-    if (cursor_byte(&cursor) != HEAD) return NULL;
-    int64_t seen_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    int64_t last_token = cursor_number_between(&cursor, 1, LEASE_TOKEN_MAX), token = 0;
-    int64_t count = cursor_number_between(&cursor, 0, LEASES_MAX);
+    int64_t seen_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    int64_t last_token = cursor_number_between(cursor, 1, LEASE_TOKEN_MAX), token = 0;
+    int64_t count = cursor_number_between(cursor, 0, LEASES_MAX);
 
     struct lease_decision made = {.settled_us = seen_us}; /* a change of nothing: an empty value with that mark */
-    if (!cursor.bad) leases = leases_apply(NULL, &made);
+    if (!cursor->bad) leases = leases_apply(NULL, &made);
     made.change = LEASE_OPEN;
-    for (int64_t i = 0; i < count && !cursor.bad; i++) {
-        token += cursor_number_between(&cursor, 1, last_token - token);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        token += cursor_number_between(cursor, 1, last_token - token);
         made.lease.token = token;
-        made.lease.cost = cursor_number(&cursor);
-        made.lease.acquired_us = seen_us - cursor_number(&cursor);
-        made.lease.expires_us = seen_us + cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-        made.lease.id = cursor_bytes(&cursor);
-        if (cursor.bad || !leases_accepts(leases, &made)) {
-            cursor.bad = true;
+        made.lease.cost = cursor_number(cursor);
+        made.lease.acquired_us = seen_us - cursor_number(cursor);
+        made.lease.expires_us = seen_us + cursor_number_between(cursor, 1, INSTANT_MAX_US);
+        made.lease.id = cursor_bytes(cursor);
+        if (cursor->bad || !leases_accepts(leases, &made)) {
+            cursor->bad = true;
         } else {
             leases = leases_apply(leases, &made);
         }
     }
-    if (!cursor_done(&cursor)) {
+    if (!cursor_done(cursor)) {
         leases_free(leases);
         return NULL;
     }
@@ -58,10 +53,22 @@ struct leases *leases_decode(struct bytes bytes)
     return leases;
 }
 
+const struct format lease_format = {
+    .name = "leases",
+    .kind = LEASE_KIND,
+    .newest = LEASE_ENCODING_NEWEST,
+    .decode = {[LEASE_ENCODING_LEASES] = decode},
+};
+
+struct leases *leases_decode(struct bytes bytes)
+{
+    return format_decode(&lease_format, bytes);
+}
+
 void lease_effects_encode(const struct lease_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct lease *lease = &decision->lease;
-    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
+    format_write_head(&lease_format, no_expire, sink);
     sink_byte(sink, (uint8_t)decision->change);
     sink_number(sink, decision->settled_us);
     if (decision->change == LEASE_OPEN) {
@@ -76,11 +83,10 @@ bool lease_effects_decode(struct bytes bytes, struct lease_decision *decision, b
 {
     struct cursor cursor = cursor_init(bytes);
     struct lease *lease = &decision->lease;
-    uint8_t head = cursor_byte(&cursor), change = cursor_byte(&cursor);
-
+    if (format_read_head(&lease_format, &cursor, no_expire) == 0) return false;
+    uint8_t change = cursor_byte(&cursor);
     *decision = (struct lease_decision){.change = (enum lease_change)change};
-    *no_expire = head & NO_EXPIRE_FLAG;
-    if ((head & ~NO_EXPIRE_FLAG) != HEAD || change < LEASE_OPEN || change > LEASE_CLOSE) return false;
+    if (change < LEASE_OPEN || change > LEASE_CLOSE) return false;
     decision->settled_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     if (change == LEASE_OPEN) {
         if (!add_checked(decision->settled_us, cursor_signed(&cursor), &lease->token)) return false;

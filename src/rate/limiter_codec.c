@@ -3,17 +3,9 @@
 #include "quota/rate/algorithm.h"
 #include "quota/rate/rule_codec.h"
 
-#define KIND_SHIFT     5
-#define INDEX_MASK     0x1fu
-#define NO_EXPIRE_FLAG 0x80u
+#define KIND_SHIFT 5
+#define INDEX_MASK 0x1fu
 _Static_assert(RULES_MAX == INDEX_MASK + 1, "an effect's first byte holds any rule index");
-
-/* The encoding that a first byte names; 0 where this version does not know it. */
-static uint8_t encoding_of(uint8_t head)
-{
-    uint8_t encoding = (uint8_t)(head & ~NO_EXPIRE_FLAG);
-    return encoding == ENCODING_LIMITER || encoding == ENCODING_SLEEPING ? encoding : 0;
-}
 
 void state_encode(const struct state *state, struct sink *sink)
 {
@@ -74,7 +66,8 @@ bool limiter_states_decode(struct cursor *cursor, struct limiter *limiter)
 void limiter_encode(const struct limiter *limiter, struct sink *sink)
 {
     const struct rule_set *set = limiter->set;
-    sink_byte(sink, set->sleeping > 0 ? ENCODING_SLEEPING : ENCODING_LIMITER);
+    uint8_t encoding = set->sleeping > 0 ? ENCODING_SLEEPING : ENCODING_LIMITER;
+    head_write(sink, (struct head){LIMITER_KIND, encoding, false});
     sink_number(sink, set->count);
     if (set->sleeping > 0) sink_number(sink, set->sleeping);
     for (uint32_t i = 0; i < rule_set_total(set); i++) rule_encode(&set->rules[i], sink);
@@ -84,13 +77,9 @@ void limiter_encode(const struct limiter *limiter, struct sink *sink)
 }
 
 /* The rules that stand in front of a value; NULL when they are none. */
-static struct limiter *rules_decode(struct cursor *cursor)
+static struct limiter *rules_decode(struct cursor *cursor, uint32_t count, uint32_t sleeping)
 {
     struct rule rules[RULES_MAX];
-    uint8_t head = cursor_byte(cursor), encoding = encoding_of(head);
-    if (encoding == 0 || head & NO_EXPIRE_FLAG) return NULL;
-    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX), sleeping = 0;
-    if (encoding == ENCODING_SLEEPING) sleeping = (uint32_t)cursor_number_between(cursor, 1, RULES_MAX - count);
     for (uint32_t i = 0; i < count + sleeping && !cursor->bad; i++) {
         rule_decode(cursor, &rules[i]);
         if (i >= count && rule_is_constant(&rules[i])) cursor->bad = true; /* nothing to keep */
@@ -99,21 +88,43 @@ static struct limiter *rules_decode(struct cursor *cursor)
 }
 
 /* Behind the rules a value is read as the effects that would make it. */
-struct limiter *limiter_decode(struct bytes bytes)
+static void *decode_value(struct cursor *cursor, uint32_t count, uint32_t sleeping)
 {
-    struct cursor cursor = cursor_init(bytes);
     struct decision made;
-    struct limiter *limiter = rules_decode(&cursor);
+    struct limiter *limiter = rules_decode(cursor, count, sleeping);
     if (!limiter) return NULL;
-    bool whole = limiter_states_decode(&cursor, limiter);
+    bool whole = limiter_states_decode(cursor, limiter);
     made.effects_count = 0;
     for (enum effect_kind kind = EFFECT_BLOCK; kind <= EFFECT_QUEUE; kind++) {
-        int64_t until_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
+        int64_t until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
         if (until_us > 0) made.effects[made.effects_count++] = (struct effect){kind, 0, {.when_us = until_us}};
     }
-    if (whole && cursor_done(&cursor)) return limiter_apply(limiter, &made);
+    if (whole && cursor_done(cursor)) return limiter_apply(limiter, &made);
     limiter_free(limiter);
     return NULL;
+}
+
+static void *decode_first(struct cursor *cursor)
+{
+    return decode_value(cursor, (uint32_t)cursor_number_between(cursor, 0, RULES_MAX), 0);
+}
+
+static void *decode_sleeping(struct cursor *cursor)
+{
+    uint32_t count = (uint32_t)cursor_number_between(cursor, 0, RULES_MAX);
+    return decode_value(cursor, count, (uint32_t)cursor_number_between(cursor, 1, RULES_MAX - count));
+}
+
+const struct format limiter_format = {
+    .name = "limiter",
+    .kind = LIMITER_KIND,
+    .newest = ENCODING_NEWEST,
+    .decode = {[ENCODING_LIMITER] = decode_first, [ENCODING_SLEEPING] = decode_sleeping},
+};
+
+struct limiter *limiter_decode(struct bytes bytes)
+{
+    return format_decode(&limiter_format, bytes);
 }
 
 static void rules_effect_encode(const struct decision *decision, struct sink *sink)
@@ -128,22 +139,23 @@ static void rules_effect_encode(const struct decision *decision, struct sink *si
     }
 }
 
-/* Is this an effect that the first encoding does not have? */
-static inline bool needs_second_encoding(const struct decision *decision, const struct effect *effect)
+/* The first encoding that has all of these effects: there is one form of one thing. */
+static uint8_t encoding_needed(const struct decision *decision)
 {
-    return effect->kind == EFFECT_WITHDRAW || (effect->kind == EFFECT_RULES && decision->sleeping_count > 0);
+    for (uint32_t i = 0; i < decision->effects_count; i++) {
+        enum effect_kind kind = decision->effects[i].kind;
+        if (kind == EFFECT_WITHDRAW || (kind == EFFECT_RULES && decision->sleeping_count > 0)) return ENCODING_SLEEPING;
+    }
+    return ENCODING_LIMITER;
 }
 
 void effects_encode(const struct decision *decision, bool no_expire, struct sink *sink)
 {
-    size_t head = sink->size;
-    uint8_t encoding = ENCODING_LIMITER;
-    sink_byte(sink, 0); /* which encoding it takes is known at the end */
+    head_write(sink, (struct head){LIMITER_KIND, encoding_needed(decision), no_expire});
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         const struct effect *effect = &decision->effects[i];
         uint32_t index = effect->index;
         if (effect->kind == EFFECT_RULES) index = decision->sleeping_count;
-        if (needs_second_encoding(decision, effect)) encoding = ENCODING_SLEEPING;
         sink_byte(sink, (uint8_t)((uint32_t)effect->kind << KIND_SHIFT | index));
         switch (effect->kind) {
         case EFFECT_RULES: rules_effect_encode(decision, sink); break;
@@ -156,7 +168,6 @@ void effects_encode(const struct decision *decision, bool no_expire, struct sink
             break;
         }
     }
-    sink->data[head] = (char)(encoding | (no_expire ? NO_EXPIRE_FLAG : 0));
 }
 
 static void rules_effect_decode(struct cursor *cursor, uint32_t sleeping, struct rule *rules, struct decision *decision)
@@ -202,22 +213,14 @@ static void effect_decode(struct cursor *cursor, struct rule *rules, struct deci
 bool effects_decode(struct bytes bytes, struct rule *rules, struct decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
-    uint8_t head = cursor_byte(&cursor);
-    *no_expire = head & NO_EXPIRE_FLAG;
+    uint8_t encoding = format_read_head(&limiter_format, &cursor, no_expire);
     decision->fault = FAULT_NONE; /* no verdict, and of the effects only those that come: there is room for many */
     decision->effects_count = decision->rules_count = decision->sleeping_count = 0;
     decision->rules = NULL;
     memset(decision->from, -1, sizeof(decision->from));
-    uint8_t encoding = encoding_of(head);
-    if (encoding == 0) return false;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (decision->effects_count == EFFECTS_MAX) return false;
         effect_decode(&cursor, rules, decision);
     }
-    if (!cursor_done(&cursor) || decision->effects_count == 0) return false;
-    bool second = false;
-    for (uint32_t i = 0; i < decision->effects_count; i++) {
-        second = second || needs_second_encoding(decision, &decision->effects[i]);
-    }
-    return (encoding == ENCODING_SLEEPING) == second; /* one form for one thing */
+    return cursor_done(&cursor) && decision->effects_count > 0 && encoding == encoding_needed(decision);
 }

@@ -190,7 +190,7 @@ static void body_decode(struct cursor *cursor, struct policy_effect_room *room, 
 
 void policy_effect_encode(const struct policy_effect *effect, struct sink *sink)
 {
-    sink_byte(sink, POLICY_ENCODING_NEWEST);
+    format_write_head(&policy_format, false, sink);
     sink_byte(sink, (uint8_t)effect->kind);
     body_encode(effect, sink);
 }
@@ -198,7 +198,7 @@ void policy_effect_encode(const struct policy_effect *effect, struct sink *sink)
 bool policy_effect_decode(struct cursor *cursor, struct policy_effect_room *room, struct policy_effect *effect)
 {
     *effect = (struct policy_effect){0};
-    if (cursor_byte(cursor) != POLICY_ENCODING_FIRST) cursor->bad = true;
+    (void)format_read_head(&policy_format, cursor, NULL);
     effect->kind = (enum policy_effect_kind)cursor_number_between(cursor, 0, POLICY_EFFECTS_COUNT - 1);
     if (!cursor->bad) body_decode(cursor, room, effect);
     return !cursor->bad;
@@ -240,7 +240,7 @@ static void ranges_encode(const struct policy *policy, struct sink *sink)
 
 void policy_encode(const struct policy *policy, struct sink *sink)
 {
-    sink_byte(sink, POLICY_ENCODING_NEWEST);
+    format_write_head(&policy_format, false, sink);
     sink_bytes(sink, policy_name(policy));
     definition_of(policy, sink);
     entries_encode(&policy->overrides, POLICY_OVERRIDE, sink);
@@ -273,21 +273,29 @@ static void entries_decode(struct cursor *cursor, enum policy_effect_kind kind, 
     }
 }
 
-struct policy *policy_decode(struct bytes bytes)
+static void *decode(struct cursor *cursor)
 {
-    struct cursor cursor = cursor_init(bytes);
     struct policy_effect_room room;
-
-    if (cursor_byte(&cursor) != POLICY_ENCODING_FIRST) return NULL;
-    struct bytes name = cursor_bytes(&cursor);
-    definition_decode(&cursor, &room);
-    if (cursor.bad || !policy_name_valid(name)) return NULL;
+    struct bytes name = cursor_bytes(cursor);
+    definition_decode(cursor, &room);
+    if (cursor->bad || !policy_name_valid(name)) return NULL;
 
     struct policy *policy = policy_new(name, &room.definition);
-    entries_decode(&cursor, POLICY_OVERRIDE, POLICY_OVERRIDES_MAX, &room, policy);
-    entries_decode(&cursor, POLICY_LIST, POLICY_LISTED_MAX, &room, policy);
-    entries_decode(&cursor, POLICY_RANGE, POLICY_RANGES_MAX, &room, policy);
-    if (cursor_done(&cursor)) return policy;
+    entries_decode(cursor, POLICY_OVERRIDE, POLICY_OVERRIDES_MAX, &room, policy);
+    entries_decode(cursor, POLICY_LIST, POLICY_LISTED_MAX, &room, policy);
+    entries_decode(cursor, POLICY_RANGE, POLICY_RANGES_MAX, &room, policy);
+    if (cursor_done(cursor)) return policy;
     policy_free(policy);
     return NULL;
+}
+
+const struct format policy_format = {
+    .name = "policy",
+    .newest = POLICY_ENCODING_NEWEST,
+    .decode = {[POLICY_ENCODING_FIRST] = decode},
+};
+
+struct policy *policy_decode(struct bytes bytes)
+{
+    return format_decode(&policy_format, bytes);
 }

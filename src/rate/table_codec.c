@@ -4,10 +4,8 @@
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/rule_codec.h"
 
-#define HEAD           (TABLE_KIND << 4 | TABLE_ENCODING_NEWEST)
-#define NO_EXPIRE_FLAG 0x80u
-#define CHANGE_RULES   0
-#define CHANGE_TAKE    1
+#define CHANGE_RULES 0
+#define CHANGE_TAKE  1
 
 /* Words of hashes use all of their 64 bits: eight bytes, low ones first. */
 static void word_encode(uint64_t word, struct sink *sink)
@@ -93,7 +91,7 @@ void table_encode(const struct table *table, struct sink *sink)
     for (uint32_t at = 0; at < places; at += table_places(table, at)) {
         (void)sets_index(&sets, segment_set(table->directory[at]));
     }
-    sink_byte(sink, HEAD);
+    format_write_head(&table_format, false, sink);
     sink_number(sink, table->rules_us);
     word_encode(table->key.words[0], sink);
     word_encode(table->key.words[1], sink);
@@ -175,33 +173,43 @@ static struct table *segments_decode(struct cursor *cursor, const struct sets *s
     return NULL;
 }
 
-struct table *table_decode(struct bytes bytes)
+static void *decode(struct cursor *cursor)
 {
-    struct cursor cursor = cursor_init(bytes);
     struct table *table = NULL;
     struct sets sets = {NULL, 0, 0};
-    if (cursor_byte(&cursor) != HEAD) return NULL;
-    int64_t rules_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    struct siphash_key key = key_decode(&cursor);
-    uint64_t swept = word_decode(&cursor);
-    uint8_t changes = cursor_byte(&cursor);
-    uint8_t depth = (uint8_t)cursor_number_between(&cursor, 0, TABLE_DEPTH_MAX);
-    int64_t count = cursor_number_between(&cursor, 1, (int64_t)bytes.size);
-    for (int64_t i = 0; i < count && !cursor.bad; i++) {
-        const struct rule_set *set = set_decode(&cursor);
+    int64_t rules_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    struct siphash_key key = key_decode(cursor);
+    uint64_t swept = word_decode(cursor);
+    uint8_t changes = cursor_byte(cursor);
+    uint8_t depth = (uint8_t)cursor_number_between(cursor, 0, TABLE_DEPTH_MAX);
+    int64_t count = cursor_number_between(cursor, 1, (int64_t)cursor->size);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        const struct rule_set *set = set_decode(cursor);
         if (set && sets_index(&sets, set) != i) {
             rule_set_release(set); /* twice: its first place holds the only count */
-            cursor.bad = true;
+            cursor->bad = true;
         }
     }
-    if (!cursor.bad && sets.count > 0 && (bytes.size - cursor.at) / 3 > depth) {
+    if (!cursor->bad && sets.count > 0 && (cursor->size - cursor->at) / 3 > depth) {
         table = table_begin(sets.sets[0]->rules, sets.sets[0]->count, rules_us, key, depth);
         table->swept = swept;
         table->changes = changes;
-        table = segments_decode(&cursor, &sets, table);
+        table = segments_decode(cursor, &sets, table);
     }
     sets_release(&sets);
     return table;
+}
+
+const struct format table_format = {
+    .name = "table",
+    .kind = TABLE_KIND,
+    .newest = TABLE_ENCODING_NEWEST,
+    .decode = {[TABLE_ENCODING_TABLE] = decode},
+};
+
+struct table *table_decode(struct bytes bytes)
+{
+    return format_decode(&table_format, bytes);
 }
 
 /* ---- effects --------------------------------------------------------------------------------------------- */
@@ -209,7 +217,7 @@ struct table *table_decode(struct bytes bytes)
 void table_effects_encode(const struct table_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct decision *limits = &decision->limits;
-    sink_byte(sink, (uint8_t)(HEAD | (no_expire ? NO_EXPIRE_FLAG : 0)));
+    format_write_head(&table_format, no_expire, sink);
     sink_number(sink, decision->now_us);
     if (decision->new_rules) {
         sink_byte(sink, CHANGE_RULES);
@@ -259,14 +267,12 @@ static void take_decode(struct cursor *cursor, struct table_decision *decision)
 bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
-    uint8_t head = cursor_byte(&cursor);
-    *no_expire = head & NO_EXPIRE_FLAG;
     decision->limits.fault = FAULT_NONE; /* no verdict, and only the effects that come: there is room for many */
     decision->limits.effects_count = decision->limits.rules_count = 0;
     decision->limits.rules = NULL;
     decision->subject = (struct bytes){"", 0};
     decision->new_rules = false;
-    if ((head & ~NO_EXPIRE_FLAG) != HEAD) return false;
+    if (format_read_head(&table_format, &cursor, no_expire) == 0) return false;
     decision->now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     switch (cursor_byte(&cursor)) {
     case CHANGE_RULES: rules_decode(&cursor, rules, decision); break;

@@ -20,6 +20,9 @@ DUMPS = sorted(path.stem for path in GOLDEN.glob("*.dump"))
 CATALOGUES = sorted(path.stem for path in GOLDEN.glob("*.rdb"))
 QUESTIONS = {"limiter": "RL.INFO k", "leases": "RL.LEASES k", "breaker": "RL.BREAKER k INFO",
              "adaptive": "RL.ADAPT k INFO", "account": "QUOTA.INFO k", "table": "RL.INFO k"}
+# What the log calls a value, and the newest of its encodings that this version reads.
+FORMATS = {"limiter": ("limiter", 2), "leases": ("leases", 1), "breaker": ("breaker", 1),
+           "adaptive": ("adaptive limit", 1), "account": ("account", 2), "table": ("table", 1)}
 FOOTER_BYTES = 10
 MODULE_BYTES = 9  # of an RDB string of 64 bits: the type's name and the encoding of the frame
 REFUSED = "Bad data format"
@@ -168,19 +171,77 @@ def test_auxiliary_data_of_the_future_stops_the_start_with_a_message():
     server.close()
 
 
+@pytest.mark.parametrize("what, head, says", [
+    # the first policy: encoding and name; the first plan: encoding, change (0 = whole) and name
+    ("policy", b"\x01\x03api", "a policy cannot be read: policy in encoding {}, this version reads 1 to 1: a newer"),
+    ("plan", b"\x02\x00\x01p", "a plan cannot be read: plan in encoding {}, this version reads 1 to 2: a newer")])
+@pytest.mark.parametrize("encoding", [3, 6, 15])
+def test_policies_and_plans_of_the_future_stop_the_start_with_a_message(what, head, says, encoding):
+    server = Server(rdbchecksum="no")
+    data = bytearray((GOLDEN / "catalogue-3.rdb").read_bytes())
+    assert data.count(head) == 1, what
+    data[data.index(head)] = encoding
+    (server.path / "dump.rdb").write_bytes(data)
+    with pytest.raises(RuntimeError, match=says.format(encoding)):
+        server.start()
+    assert "STACK TRACE" not in server.log() and "the file is refused" in server.log()
+    server.alarms_expected = ("Bad file format",)
+    server.process = None
+    server.close()
+
+
+@pytest.mark.parametrize("what, head, damaged, policies, plans", [
+    ("policy", b"\x01\x03api", b"\x01\x80api", ["other"], 3), ("policy", b"\x01\x03api", b"\xff\x03api", ["other"], 3),
+    ("plan", b"\x02\x00\x01p", b"\x02\x09\x01p", ["api", "other"], 2),
+    ("plan", b"\x02\x00\x01p", b"\x11\x00\x01p", ["api", "other"], 2)])
+def test_damaged_policies_and_plans_are_left_out_with_a_message(what, head, damaged, policies, plans):
+    server = Server(rdbchecksum="no")
+    data = (GOLDEN / "catalogue-3.rdb").read_bytes()
+    (server.path / "dump.rdb").write_bytes(data.replace(head, damaged))
+    server.start()
+    try:
+        quota = Quota(server.client())
+        assert server.log().count(f"a {what} is left out: damaged bytes") == 1
+        assert sorted(quota.map("RL.POLICY LIST")) == policies
+        assert len(quota("QUOTA.PLAN LIST")[1]) == plans
+    finally:
+        server.close()
+
+
 @pytest.mark.parametrize("name", DUMPS)
 def test_encodings_of_the_future_are_refused(golden, server, name):
+    """Each with a line that says what is newer, however far ahead it is."""
     data = bytearray(payload(name))
-    head = head_of(data)
-    logged = len(server.log())
+    head, (word, newest) = head_of(data), FORMATS[name.split("-")[0]]
+
+    def why_refused(changed):
+        logged = len(server.log())
+        assert golden.error("RESTORE k 0", sealed(changed)) == REFUSED
+        return server.log()[logged:]
+
     for encoding in {*range(16)} - {data[head] & 15}:
         future = data.copy()
         future[head] = future[head] & 0xF0 | encoding
-        assert golden.error("RESTORE k 0", sealed(future)) == REFUSED
-    assert server.log()[logged:].count("damaged bytes, or a newer encoding") == 15
-    assert server.log()[logged:].count("a newer version of this module wrote it") == 3  # so far ahead may be no damage
+        newer = f"{word} in encoding {encoding}, this version reads 1 to {newest}: a newer version of this module"
+        assert (newer if encoding > newest else "damaged bytes") in why_refused(future)
     data[MODULE_BYTES] ^= 1  # the frame's encoding, in the lowest bits of the module's number
-    assert golden.error("RESTORE k 0", sealed(data)) == REFUSED
+    assert "frame in encoding 1: a newer version of this module wrote it" in why_refused(data)
+    assert golden("EXISTS k") == 0
+
+
+@pytest.mark.parametrize("name", DUMPS)
+def test_kinds_of_the_future_are_refused(golden, server, name):
+    """Kinds that are not known, and encodings that only the long form of a head has room for."""
+    data = payload(name)
+    at, value = MODULE_BYTES + 2, data[head_of(data):-1]
+    own = value[0] >> 4
+    for head, encoding in [(b"\x61", 1), (b"\x6f", 15), (b"\x70\x07\x01", 1), (b"\x70\x1f\xc8", 200),
+                           (bytes([0x70, own, 16]), 16), (bytes([0x70, own, 255]), 255)]:
+        logged, future = len(server.log()), head + value[1:]
+        length = struct.pack(">H", 0x4000 | len(future))
+        assert golden.error("RESTORE k 0", sealed(data[:at] + length + future + data[-1:])) == REFUSED
+        assert f"in encoding {encoding}, " in server.log()[logged:]
+        assert "a newer version of this module wrote it" in server.log()[logged:]
     assert golden("EXISTS k") == 0
 
 

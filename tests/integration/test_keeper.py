@@ -178,7 +178,12 @@ def test_mutated_dumps_are_errors_or_values_that_replicate(request):
     primary.close()
 
 
-def test_a_damaged_rdb_file_is_refused_with_a_message_and_no_abort():
+@pytest.mark.parametrize("head, says", [
+    (b"\x01\x63", "rl-bucket: damaged bytes"),  # of 99 rules
+    (b"\x03\x01", "rl-bucket: limiter in encoding 3, this version reads 1 to 2: a newer version of this module wrote"),
+    (b"\x0f\x01", "rl-bucket: limiter in encoding 15, this version reads 1 to 2: a newer version of this module wrote"),
+    (b"\x63\x01", "rl-bucket: kind 6 in encoding 3, a kind that this version does not know: a newer version")])
+def test_a_damaged_or_newer_rdb_file_is_refused_with_a_message_and_no_abort(head, says):
     server = Server().start()
     quota = Quota(server.client())
     quota("QUOTA.CLOCK FREEZE", NOON)
@@ -187,10 +192,11 @@ def test_a_damaged_rdb_file_is_refused_with_a_message_and_no_abort():
     server.stop()
     dump = server.path / "dump.rdb"
     data = bytearray(dump.read_bytes())
-    data[data.index(b"\x01\x01\x00\x14")] = 99
+    at = data.index(b"\x01\x01\x00\x14")  # encoding, number of rules, a rule
+    data[at:at + len(head)] = head
     data[-8:] = struct.pack("<Q", 0)  # checksum 0: not checked
     dump.write_bytes(data)
-    with pytest.raises(RuntimeError, match="damaged bytes, or a newer encoding"):
+    with pytest.raises(RuntimeError, match=says):
         server.start()
     assert "STACK TRACE" not in server.log()
     server.alarms_expected = ("Bad file format",)

@@ -28,14 +28,15 @@ from test_failover import Worker
 # Files, what is looked for, and what it becomes.
 EDITS = [
     ("include/quota/*/*.h", r"(\w*ENCODING_NEWEST) = \w+", r"\1 = 2"),
-    ("src/rate/*.c", r"cursor_byte\((&?cursor)\) ([!=]=) (HEAD|\w*ENCODING_\w+)", r"(cursor_byte(\1) | 3) \2 (\3 | 3)"),
-    ("src/*/*.c", r"\(head & ~NO_EXPIRE_FLAG\) != (\w+)", r"((head & ~NO_EXPIRE_FLAG) | 3) != (\1 | 3)"),
+    ("src/rate/*.c", r"\.decode = \{\[\w+\] = decode\}", r".decode = {[1] = decode, [2] = decode}"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_NEWEST = 2", "ENCODING_NEWEST = 4"),  # it has two by now
     ("include/quota/rate/limiter_codec.h", r"ENCODING_LIMITER = 1", "ENCODING_LIMITER = 3"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_SLEEPING = 2", "ENCODING_SLEEPING = 4"),
     ("include/quota/account/*.h", r"((ACCOUNT|PLAN)_ENCODING_NEWEST) = 2", r"\1 = 3"),  # so have these; 2 is read as 3
-    ("src/account/plan.c", r"if \(cursor_byte\(&cursor\) != PLAN_ENCODING_PLAN\) (return take_newest\(bytes\);)",
-     r"uint8_t encoding = cursor_byte(&cursor);\n"
+    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_PLAN_HISTORY\] = (\w+)", r"\g<0>, [3] = \1"),
+    ("src/account/plan.c",
+     r"if \(format_read_head\(&plan_format, &cursor, NULL\) != PLAN_ENCODING_PLAN\) (return take_newest\(bytes\);)",
+     r"uint8_t encoding = format_read_head(&plan_format, &cursor, NULL);\n"
      r"if (encoding == PLAN_ENCODING_ENTRIES) {\n"
      r"    sink_raw(&newest, bytes.data, bytes.size);\n"
      r"    newest.data[0] = PLAN_ENCODING_NEWEST;\n"
@@ -44,16 +45,16 @@ EDITS = [
      r"    return raised;\n"
      r"}\n"
      r"if (encoding != PLAN_ENCODING_PLAN) \1"),
-    ("src/account/plan_history.c", r"encoding != PLAN_ENCODING_NEWEST",
-     "encoding != PLAN_ENCODING_ENTRIES && encoding != PLAN_ENCODING_NEWEST"),
-    ("src/rate/limiter_codec.c", r"uint8_t encoding = \(uint8_t\)\(head & ~NO_EXPIRE_FLAG\);",
-     r"\g<0> encoding = (uint8_t)(encoding < 3 ? encoding + 2 : encoding);"),
+    ("src/rate/limiter_codec.c", r"\[ENCODING_SLEEPING\] = decode_sleeping",
+     r"\g<0>, [1] = decode_first, [2] = decode_sleeping"),
+    ("src/rate/limiter_codec.c", r"encoding == encoding_needed",
+     "(encoding < 3 ? encoding + 2 : encoding) == encoding_needed"),
     ("module/value_type.c", r"(#define FRAME_ENCODING +)0", r"\g<1>1"),
-    ("module/policies.c", r"(#define AUX_VERSION +)3", r"\g<1>4"),
+    ("module/registry.c", r"(#define AUX_VERSION +)3", r"\g<1>4"),
 ]
 REFUSED_FILE = "policies and plans of a newer version, or damaged: the file is refused"
 REFUSED_CHANGE = "refused to repeat a change"
-NEWER_CHANGE = "comes from a newer version of this module: stopping"
+NEWER_CHANGE = "a newer version of this module wrote it): stopping, so that nothing is left out"
 ALARMS_OF_A_REFUSAL = ("sending an error to its", "refused to repeat", "Bad file format")
 
 FILL = [
@@ -92,7 +93,7 @@ def newer(tmp_path_factory):
             counted += count
         idle += [] if counted else [pattern]
     written = {path[len("include/quota/"):-2] for path in edited if path.startswith("include/")}  # room/file
-    wanted = {f"src/{name}.c" for name in written} | {"module/value_type.c", "module/policies.c"}
+    wanted = {f"src/{name}.c" for name in written} | {"module/value_type.c", "module/registry.c"}
     missed = wanted - edited - {"src/account/change.c"}  # accounts are read in every encoding up to the newest
     if missed or idle or len(written) < 8:
         raise RuntimeError(f"EDITS are out of date: {sorted(missed)} read no second encoding, nothing is like {idle}")

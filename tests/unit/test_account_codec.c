@@ -1,6 +1,7 @@
 /* The codec of accounts: values after random commands, every truncation and every other byte refused or understood,
  * and effects that strangers write. */
 #include "account_tools.h"
+#include "quota/rate/limiter_codec.h"
 
 #define T at("2025-01-31T15:00:00")
 
@@ -361,6 +362,22 @@ static void the_bytes_are_these_for_ever(void **state)
     }
 }
 
+/* An account carries limiters and plans inside. Where one of them is newer than the reader knows, only the account's
+ * head can say so: each encoding of accounts has the encodings of these that it may carry. */
+static void a_new_encoding_inside_needs_a_new_encoding_of_accounts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t limiter, plan;
+    } inside[] = {
+        [ACCOUNT_ENCODING_FIRST] = {ENCODING_LIMITER, PLAN_ENCODING_PLAN},
+        [ACCOUNT_ENCODING_PLAN_HISTORY] = {ENCODING_SLEEPING, PLAN_ENCODING_ENTRIES},
+    };
+    assert_int_equal(ACCOUNT_ENCODING_NEWEST + 1, COUNT_OF(inside));
+    assert_int_equal(ENCODING_NEWEST, inside[ACCOUNT_ENCODING_NEWEST].limiter);
+    assert_int_equal(PLAN_ENCODING_NEWEST, inside[ACCOUNT_ENCODING_NEWEST].plan);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -373,6 +390,7 @@ int main(void)
         cmocka_unit_test(reservations_and_records_have_to_fit),
         cmocka_unit_test(a_new_account_needs_a_plan),
         cmocka_unit_test(the_bytes_are_these_for_ever),
+        cmocka_unit_test(a_new_encoding_inside_needs_a_new_encoding_of_accounts),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

@@ -5,15 +5,17 @@
  *     slot     resource │ windows │ rates │ override plan, until │ sliding logs │ histories
  *     effects  head + no_expire×128 │ settled │ change …                                           (change.h)
  *
- * The head names kind and encoding for module/value_type.h; numbers are varints (buffer.h). Denials that no change has
+ * The head names kind and encoding (head.h); numbers are varints (buffer.h). Denials that no change has
  * written down are not part of the value. What is decoded is validated as if a stranger had written it; whatever is
  * accepted is encoded again to the very same bytes. */
 #pragma once
 
 #include "quota/account/account.h"
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 
-#define ACCOUNT_KIND 4 /* the first byte of a value and of effects: kind x 16 + encoding (change.h) */
+#define ACCOUNT_KIND 4
+
+extern const struct format account_format; /* its encodings: change.h */
 
 /* The value as bytes; equal values give equal bytes. */
 void account_encode(const struct account *account, struct sink *sink);

@@ -10,7 +10,7 @@
  * plan here may hold entries of different revisions. Equal plans stand in memory once. An override is a plan without a
  * name and with one entry, whose `only` and `options` say what of the account's plan it leaves.
  *
- *     bytes   encoding=2 │ name │ number of entries │ entry …                             entries in order of names
+ *     bytes   head │ name │ number of entries │ entry …                                   entries in order of names
  *     entry   revision │ flags (granted, only) │ options │ entitlement, or the name alone where nothing is granted
  *     (encoding 1: name │ revision │ number of entitlements │ entitlement …)
  *
@@ -18,6 +18,7 @@
 #pragma once
 
 #include "quota/account/entitlement.h"
+#include "quota/base/head.h"
 #include "quota/base/intern.h"
 
 #define PLAN_NAME_MAX      128
@@ -30,6 +31,8 @@ enum plan_encoding {
     PLAN_ENCODING_ENTRIES = 2, /* a revision for each resource */
     PLAN_ENCODING_NEWEST = PLAN_ENCODING_ENTRIES,
 };
+
+extern const struct format plan_format; /* of plans here and of the changes in plan_history.h */
 
 struct plan_entry {
     int64_t revision;               /* >= 1 */

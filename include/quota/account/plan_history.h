@@ -17,10 +17,10 @@
  *
  * Changes travel as bytes, like those of a value:
  *
- *     whole      encoding=2 │ 0 │ name │ newest revision │ retired since │ number of resources │ resource: revisions …
- *     revision   encoding=2 │ 1 │ revision that it replaces, 0 = none │ revision
- *     cancel     encoding=2 │ 2 │ number of the revision
- *     retire     encoding=2 │ 3 │ instant
+ *     whole      head │ 0 │ name │ newest revision │ retired since │ number of resources │ resource: revisions …
+ *     revision   head │ 1 │ revision that it replaces, 0 = none │ revision
+ *     cancel     head │ 2 │ number of the revision
+ *     retire     head │ 3 │ instant
  *     a revision:  instant │ apply │ immediate │ entry (plan.h)
  *     encoding 1 is a plan of its first encoding: all its entitlements, in force at once. */
 #pragma once

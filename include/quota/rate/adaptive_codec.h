@@ -7,19 +7,22 @@
  *     limit    limit_q │ long_q │ longs                  debt     debt │ rest │ second │ taken │ taken before
  *     sample   start │ reports │ errors │ latencies │ latency sum │ loads │ load sum
  *
- * The head names kind and encoding for value_type.h; numbers are varints (buffer.h). What is decoded is validated as
+ * The head names kind and encoding (head.h); numbers are varints (buffer.h). What is decoded is validated as
  * if a stranger had written it; whatever is accepted is encoded again to the very same bytes. */
 #pragma once
 
+#include "quota/base/head.h"
 #include "quota/rate/adaptive.h"
 
 #define ADAPTIVE_KIND 3
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
+/* Encodings are named by what they added. */
 enum adaptive_encoding {
     ADAPTIVE_ENCODING_ADAPTIVE = 1,
     ADAPTIVE_ENCODING_NEWEST = ADAPTIVE_ENCODING_ADAPTIVE,
 };
+
+extern const struct format adaptive_format;
 
 /* The value as bytes; equal values give equal bytes. */
 void adaptive_encode(const struct adaptive *adaptive, struct sink *sink);

@@ -8,19 +8,22 @@
  *
  *     effects  head + no_expire×128 │ parts │ seen │ for each part: config │ state + force×4 │ nothing │ slice │ probes
  *
- * The head names kind and encoding for value_type.h; numbers are varints (buffer.h). A report is 13 bytes. What is
+ * The head names kind and encoding (head.h); numbers are varints (buffer.h). A report is 13 bytes. What is
  * decoded is validated as if a stranger had written it; whatever is accepted is encoded again to the same bytes. */
 #pragma once
 
+#include "quota/base/head.h"
 #include "quota/rate/breaker.h"
 
 #define BREAKER_KIND 2
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
+/* Encodings are named by what they added. */
 enum breaker_encoding {
     BREAKER_ENCODING_BREAKER = 1,
     BREAKER_ENCODING_NEWEST = BREAKER_ENCODING_BREAKER,
 };
+
+extern const struct format breaker_format;
 
 /* The value as bytes; equal values give equal bytes. */
 void breaker_encode(const struct breaker *breaker, struct sink *sink);

@@ -7,21 +7,23 @@
  *                                                    │ move:  expires - settled │ id
  *                                                    │ close: id
  *
- * The head names kind and encoding for value_type.h; numbers are varints (buffer.h). An acquire is 15 bytes and the
+ * The head names kind and encoding (head.h); numbers are varints (buffer.h). An acquire is 15 bytes and the
  * id. What is decoded is validated as if a stranger had written it; whatever is accepted is encoded again to the very
  * same bytes. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 #include "quota/rate/lease.h"
 
 #define LEASE_KIND 1
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
+/* Encodings are named by what they added. */
 enum lease_encoding {
     LEASE_ENCODING_LEASES = 1,
     LEASE_ENCODING_NEWEST = LEASE_ENCODING_LEASES,
 };
+
+extern const struct format lease_format;
 
 /* The value as bytes; equal values give equal bytes. */
 void leases_encode(const struct leases *leases, struct sink *sink);

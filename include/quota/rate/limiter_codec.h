@@ -1,26 +1,30 @@
 /* Bytes of a limiter and of its effects: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
- *     value    encoding=1 │ rules │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
- *              encoding=2 │ rules │ sleeping │ rule … │ …                        only where rules sleep
- *     effects  encoding=1 + no_expire×128 │ (kind×32 + index) body │ …           up to the end
- *              encoding=2 + no_expire×128 │ (0×32 + sleeping) rules, then the stored rule of each that sleeps │ …
+ *     value    head: 1 │ rules │ rule … │ state of each rule that has one … │ blocked_until │ taken_until
+ *              head: 2 │ rules │ sleeping │ rule … │ …                        only where rules sleep
+ *     effects  head: 1 │ (kind×32 + index) body │ …                           up to the end
+ *              head: 2 │ (0×32 + sleeping) rules, then the stored rule of each that sleeps │ …
  *
  *     rule     rule_codec.h
  *     state    when │ amount │ rest             (RULE_LOG in a value: its entries, sliding_log.h)
  *
- * Numbers are varints (buffer.h). A GCRA admission is 12 bytes of effects. What is decoded is validated as if a
- * stranger had written it; whatever is accepted is encoded again to the very same bytes. */
+ * Heads are those of head.h, numbers are varints (buffer.h). A GCRA admission is 12 bytes of effects. What is decoded
+ * is validated as if a stranger had written it; whatever is accepted is encoded again to the very same bytes. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 #include "quota/rate/limiter.h"
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
+#define LIMITER_KIND 0
+
+/* Encodings are named by what they added. What the first can say is written in it. */
 enum limiter_encoding {
     ENCODING_LIMITER = 1,
     ENCODING_SLEEPING = 2, /* values and effects with rules that sleep; effects that withdraw from a log */
     ENCODING_NEWEST = ENCODING_SLEEPING,
 };
+
+extern const struct format limiter_format;
 
 /* The value as bytes; equal values give equal bytes. */
 void limiter_encode(const struct limiter *limiter, struct sink *sink);

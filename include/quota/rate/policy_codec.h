@@ -1,6 +1,6 @@
 /* Bytes of a policy and of one effect: one form for RDB, AOF, digest, replication and the fuzzers.
  *
- *     value       encoding=1 │ name │ definition │ overrides │ listed │ ranges
+ *     value       head │ name │ definition │ overrides │ listed │ ranges
  *     definition  revision │ block │ shadow 0/1 │ rules │ schedules_count │ { schedule │ rules } …
  *     schedule    zone │ days, one byte │ from_minutes │ to_minutes
  *     rules       count │ rule … (rule_codec.h)
@@ -9,24 +9,28 @@
  *     ranges      count │ { range │ listing │ until } …       in the order of cidr_compare
  *     range       bits (IPv6: 33 + bits) │ as many bytes of the address as the bits touch
  *
- *     effect      encoding=1 │ kind │ body:
+ *     effect      head │ kind │ body:
  *                 DEFINE definition · OVERRIDE subject until rules · LIST subject listing until
  *                 RANGE range listing until · the lifts: subject or range
  *
- * Numbers are varints, names and subjects have their length in front (buffer.h). An effect does not name the policy:
- * what carries it does. Equal policies have equal bytes, in whatever order they came to be, expired entries included.
+ * Heads are those of head.h, numbers are varints, names and subjects have their length in front (buffer.h). An effect
+ * does not name the policy: what carries it does. Effects that travel together are in one encoding: the first head says
+ * whether all of them can be read. Equal policies have equal bytes, in whatever order they came to be, expired entries
+ * included.
  * What is decoded is validated as if a stranger had written it; whatever is accepted is encoded again to the very
  * same bytes. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 #include "quota/rate/policy.h"
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
+/* Encodings are named by what they added. */
 enum policy_encoding {
     POLICY_ENCODING_FIRST = 1,
     POLICY_ENCODING_NEWEST = POLICY_ENCODING_FIRST,
 };
+
+extern const struct format policy_format;
 
 /* Reads only: safe in a forked child. Takes 16 bytes a subject for the time of sorting. */
 void policy_encode(const struct policy *policy, struct sink *sink);

@@ -7,21 +7,23 @@
  *     effects  head + no_expire×128 │ now │ 0 │ rule … up to the end, after the key            new rules
  *                                       │ 1 │ subject │ (index │ state) … up to the end      a subject's states
  *
- * The head names kind and encoding for value_type.h; numbers are varints (buffer.h), the key's and swept's words
+ * The head names kind and encoding (head.h); numbers are varints (buffer.h), the key's and swept's words
  * eight bytes each. A subject costs its name and eleven bytes (GCRA). What is decoded is validated as if a stranger had
  * written it, the place of every subject included; whatever is accepted is encoded again to the very same bytes. */
 #pragma once
 
-#include "quota/base/buffer.h"
+#include "quota/base/head.h"
 #include "quota/rate/table.h"
 
 #define TABLE_KIND 5
 
-/* Encodings are named by what they added; an unknown newer one is refused. */
+/* Encodings are named by what they added. */
 enum table_encoding {
     TABLE_ENCODING_TABLE = 1,
     TABLE_ENCODING_NEWEST = TABLE_ENCODING_TABLE,
 };
+
+extern const struct format table_format;
 
 /* The value as bytes; equal values give equal bytes. */
 void table_encode(const struct table *table, struct sink *sink);
