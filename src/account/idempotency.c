@@ -272,63 +272,36 @@ static char *chain_link_to(const struct idempotency_store *store, uint32_t handl
     return link;
 }
 
-/* Moves what belongs to the newest bucket out of its parent. */
-static void chain_split(const struct idempotency_store *store, uint32_t bucket)
+static char *record_of(const void *store, const char *link)
 {
-    char *kept = head_of(store, linear_parent(bucket)), *moved = head_of(store, bucket);
-    uint32_t at = link_get(kept);
-    while (at != 0) {
-        char *record = record_at(store, at);
-        bool moves = linear_bucket(linear_hash(record_key(record)), bucket) == bucket;
-        char **tail = moves ? &moved : &kept;
-        link_set(*tail, at);
-        *tail = record;
-        at = link_get(record);
-    }
-    link_set(kept, 0);
-    link_set(moved, 0);
+    uint32_t handle = link_get(link);
+    return handle != 0 ? record_at(store, handle) : NULL;
 }
 
-/* The reverse: what is in the last bucket goes to the end of its parent. */
-static void chain_merge(const struct idempotency_store *store, uint32_t bucket)
+static uint32_t hash_of(const char *record)
 {
-    char *tail = head_of(store, linear_parent(bucket));
-    while (link_get(tail) != 0) tail = record_at(store, link_get(tail));
-    link_set(tail, link_get(head_of(store, bucket)));
+    return linear_hash(record_key(record));
 }
 
-/* This bucket comes behind the last one, or it is the last one and goes: keeps count of what the heads hold. */
-static void heads_change(struct idempotency_store *store, uint32_t bucket, bool more)
+static const struct linear_links links = {HEAD_BYTES, record_of, hash_of};
+
+/* One bucket more, or one less: keeps count of what the heads hold. */
+static void index_resize(struct idempotency_store *store, bool grows)
 {
     struct archive *archive = store->archive;
     store->bytes -= linear_heads_bytes(archive->last_bucket, HEAD_BYTES);
-    if (more) {
-        linear_heads_extend(&archive->heads, bucket, HEAD_BYTES);
+    if (grows) {
+        linear_grow(&archive->heads, &archive->last_bucket, &links, store);
     } else {
-        linear_heads_curtail(&archive->heads, bucket, HEAD_BYTES);
+        linear_shrink(&archive->heads, &archive->last_bucket, &links, store);
     }
-    archive->last_bucket = more ? bucket : bucket - 1;
     store->bytes += linear_heads_bytes(archive->last_bucket, HEAD_BYTES);
-}
-
-static void index_grow(struct idempotency_store *store)
-{
-    uint32_t bucket = store->archive->last_bucket + 1;
-    heads_change(store, bucket, true);
-    chain_split(store, bucket);
-}
-
-static void index_shrink(struct idempotency_store *store)
-{
-    uint32_t bucket = store->archive->last_bucket;
-    chain_merge(store, bucket);
-    heads_change(store, bucket, false);
 }
 
 /* Leads to a record that has come behind `before` others, none of which has its key. */
 static void index_add(struct idempotency_store *store, uint32_t handle, uint32_t hash, uint32_t before)
 {
-    if (before / RECORDS_PER_BUCKET > store->archive->last_bucket) index_grow(store);
+    if (before / RECORDS_PER_BUCKET > store->archive->last_bucket) index_resize(store, true);
     char *head = head_of_hash(store, hash);
     link_set(record_at(store, handle), link_get(head));
     link_set(head, handle);
@@ -509,7 +482,7 @@ static struct idempotency_store *archive_drop(struct idempotency_store *store, c
         heap_sink(archive, chunk);
         if (chunk != archive->newest && chunk_is_sparse(chunk)) chunk_shrink(store, chunk);
     }
-    if (archive->last_bucket > 0 && store->count <= archive->last_bucket) index_shrink(store);
+    if (archive->last_bucket > 0 && store->count <= archive->last_bucket) index_resize(store, false);
     return archive_end(store);
 }
 

@@ -10,25 +10,22 @@ static struct hash_link **head_of(struct hash_index *index, uint32_t bucket)
     return linear_head(&index->heads, index->last_bucket, bucket, HEAD_BYTES);
 }
 
-/* Moves what belongs to the newest bucket out of its parent; both chains keep their order. */
-static void chain_split(struct hash_index *index, uint32_t bucket)
+static char *record_of(const void *unused, const char *link)
 {
-    struct hash_link **kept = head_of(index, linear_parent(bucket)), **moved = head_of(index, bucket);
-    for (struct hash_link *link = *kept; link; link = link->next) {
-        struct hash_link ***tail = linear_bucket(link->hash, index->last_bucket) == bucket ? &moved : &kept;
-        **tail = link;
-        *tail = &link->next;
-    }
-    *kept = *moved = NULL;
+    char *record;
+    (void)unused;
+    memcpy(&record, link, sizeof(record));
+    return record;
 }
 
-/* The reverse: what is in the last bucket goes to the end of its parent. */
-static void chain_merge(struct hash_index *index, uint32_t bucket)
+static uint32_t hash_of(const char *record)
 {
-    struct hash_link **tail = head_of(index, linear_parent(bucket));
-    while (*tail) tail = &(*tail)->next;
-    *tail = *head_of(index, bucket);
+    return ((const struct hash_link *)(const void *)record)->hash;
 }
+
+/* A link begins with the pointer to the next one. */
+static const struct linear_links links = {HEAD_BYTES, record_of, hash_of};
+_Static_assert(offsetof(struct hash_link, next) == 0, "a record's own link is where the record is");
 
 size_t hash_index_bytes(const struct hash_index *index)
 {
@@ -39,24 +36,6 @@ void hash_index_clear(struct hash_index *index)
 {
     linear_heads_free(&index->heads, index->last_bucket, HEAD_BYTES);
     *index = (struct hash_index){0};
-}
-
-/* ---- growing and shrinking ------------------------------------------------------------------------------- */
-
-static void index_grow(struct hash_index *index)
-{
-    uint32_t bucket = index->last_bucket + 1;
-    linear_heads_extend(&index->heads, bucket, HEAD_BYTES);
-    index->last_bucket = bucket;
-    chain_split(index, bucket);
-}
-
-static void index_shrink(struct hash_index *index)
-{
-    uint32_t bucket = index->last_bucket;
-    chain_merge(index, bucket);
-    index->last_bucket--;
-    linear_heads_curtail(&index->heads, bucket, HEAD_BYTES);
 }
 
 /* ---- finding and changing -------------------------------------------------------------------------------- */
@@ -71,7 +50,9 @@ struct hash_link *hash_index_find(const struct hash_index *index, struct bytes k
 
 void hash_index_add(struct hash_index *index, struct hash_link *link, uint32_t hash)
 {
-    if (index->count > index->last_bucket && index->count >= HASH_INDEX_FEW) index_grow(index);
+    if (index->count > index->last_bucket && index->count >= HASH_INDEX_FEW) {
+        linear_grow(&index->heads, &index->last_bucket, &links, NULL);
+    }
     struct hash_link **head = head_of(index, linear_bucket(hash, index->last_bucket));
     link->next = *head;
     link->hash = hash;
@@ -85,5 +66,7 @@ void hash_index_remove(struct hash_index *index, struct hash_link *link)
     while (*place != link) place = &(*place)->next;
     *place = link->next;
     index->count--;
-    while (index->last_bucket > 0 && index->count <= index->last_bucket / 2) index_shrink(index); /* twice at most */
+    while (index->last_bucket > 0 && index->count <= index->last_bucket / 2) { /* twice at most */
+        linear_shrink(&index->heads, &index->last_bucket, &links, NULL);
+    }
 }

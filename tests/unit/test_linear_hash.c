@@ -42,30 +42,112 @@ static void buckets_are_evenly_filled(void **state)
     }
 }
 
-/* As buckets come and go, each head keeps what it has, and the bytes told are those of the heap. */
-static void heads_stay_as_buckets_come_and_go(void **state)
+/* ---- chains ---------------------------------------------------------------------------------------------- */
+
+#define RECORDS 5000
+
+struct record {
+    char link[sizeof(void *)];
+    uint32_t hash;
+};
+static struct record records[RECORDS];
+
+static char *record_of_pointer(const void *owner, const char *link)
+{
+    char *record;
+    assert_ptr_equal(owner, records);
+    memcpy(&record, link, sizeof(record));
+    return record;
+}
+
+/* Numbers from 1 on. */
+static char *record_of_number(const void *owner, const char *link)
+{
+    uint32_t number;
+    assert_ptr_equal(owner, records);
+    memcpy(&number, link, sizeof(number));
+    return number > 0 ? records[number - 1].link : NULL;
+}
+
+static uint32_t hash_of(const char *record)
+{
+    return ((const struct record *)(const void *)record)->hash;
+}
+
+static const struct linear_links kinds[] = {{sizeof(uint32_t), record_of_number, hash_of},
+                                            {sizeof(void *), record_of_pointer, hash_of}};
+
+struct index {
+    union linear_heads heads;
+    uint32_t last;
+    const struct linear_links *links;
+};
+
+static char *head(struct index *index, uint32_t bucket)
+{
+    return linear_head(&index->heads, index->last, bucket, index->links->bytes);
+}
+
+/* Puts the record of this number at the front of its chain. */
+static void add(struct index *index, uint32_t number)
+{
+    const char *record = records[number].link;
+    uint32_t handle = number + 1;
+    char *front = head(index, linear_bucket(records[number].hash, index->last));
+    memcpy(records[number].link, front, index->links->bytes);
+    memcpy(front, index->links->bytes == sizeof(handle) ? (const void *)&handle : (const void *)&record,
+           index->links->bytes);
+}
+
+/* Every record is in the chain of its bucket and nowhere else. Splitting keeps the order, which is that of age here. */
+static void check_chains(struct index *index, uint32_t count, bool ordered)
+{
+    uint32_t found = 0;
+    for (uint32_t bucket = 0; bucket <= index->last; bucket++) {
+        const char *before = NULL, *record = index->links->record(records, head(index, bucket));
+        for (; record; before = record, record = index->links->record(records, record)) {
+            assert_int_equal(linear_bucket(hash_of(record), index->last), bucket);
+            if (ordered && before) assert_true(before > record);
+            found++;
+        }
+    }
+    assert_int_equal(found, count);
+    assert_int_equal(linear_heads_bytes(index->last, index->links->bytes), heap_bytes());
+}
+
+static void records_stay_in_their_buckets_as_buckets_come_and_go(void **state)
 {
     (void)state;
-    for (size_t head_bytes = 4; head_bytes <= 8; head_bytes += 4) {
-        union linear_heads heads = {0};
-        const uint32_t most = 5000;
-        uint64_t shown = 0;
-        for (uint32_t turn = 0; turn <= 2 * most; turn++) {
-            uint32_t last = turn <= most ? turn : 2 * most - turn;
-            if (turn > 0 && turn <= most) linear_heads_extend(&heads, last, head_bytes);
-            if (turn > most) linear_heads_curtail(&heads, last + 1, head_bytes);
-            if (turn <= most) memcpy(linear_head(&heads, last, last, head_bytes), &(uint64_t){turn + 7}, head_bytes);
-            assert_int_equal(linear_heads_bytes(last, head_bytes), heap_bytes());
-            for (uint32_t bucket = random_below(13); bucket <= last; bucket += 1 + random_below(turn < 20 ? 2 : 999)) {
-                memcpy(&shown, linear_head(&heads, last, bucket, head_bytes), head_bytes);
-                assert_int_equal(shown, bucket + 7);
-            }
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        struct index index = {.links = &kinds[k]};
+        for (uint32_t i = 0; i < RECORDS; i++) {
+            records[i].hash = (uint32_t)random_bits();
+            add(&index, i);
+            if (i > 0) linear_grow(&index.heads, &index.last, index.links, records);
+            if (i < 70 || i % 500 == 0) check_chains(&index, i + 1, true);
+        }
+        check_chains(&index, RECORDS, true);
+        while (index.last > 0) {
+            linear_shrink(&index.heads, &index.last, index.links, records);
+            if (index.last < 70 || index.last % 500 == 0) check_chains(&index, RECORDS, false);
         }
         assert_int_equal(heap_bytes(), 0);
-        for (uint32_t last = 1; last < most; last++) linear_heads_extend(&heads, last, head_bytes);
-        linear_heads_free(&heads, most - 1, head_bytes);
-        assert_int_equal(heap_bytes(), 0);
-        assert_null(heads.block);
+    }
+}
+
+static void heads_are_freed(void **state)
+{
+    (void)state;
+    static const uint32_t lasts[] = {0, 1, 511, 512, 1023, 1024, 4000};
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        for (size_t i = 0; i < COUNT_OF(lasts); i++) {
+            struct index index = {.links = &kinds[k]};
+            while (index.last < lasts[i]) linear_grow(&index.heads, &index.last, index.links, records);
+            check_chains(&index, 0, true);
+            linear_heads_free(&index.heads, index.last, index.links->bytes);
+            assert_int_equal(heap_bytes(), 0);
+            assert_null(index.heads.block);
+        }
     }
 }
 
@@ -87,7 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_bucket_more_moves_records_out_of_its_parent_alone),
         cmocka_unit_test(buckets_are_evenly_filled),
-        cmocka_unit_test(heads_stay_as_buckets_come_and_go),
+        cmocka_unit_test(records_stay_in_their_buckets_as_buckets_come_and_go),
+        cmocka_unit_test(heads_are_freed),
         cmocka_unit_test(the_secret_changes_every_hash),
     };
     return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);

@@ -15,8 +15,12 @@
  *                                        └─▶ segment
  *
  * So there is no pause for growth: a bucket more or less allocates or frees at most a segment, and a directory of 8
- * bytes for each segment when that doubles or halves. What the heads lead to is the index's own business: hash_index.h
- * has pointers to links, idempotency.h numbers of packed records.
+ * bytes for each segment when that doubles or halves.
+ *
+ *     hash_index.h     head ─▶ link ─▶ link     a pointer to the next link; records lie anywhere
+ *     idempotency.h    head ─▶ link ─▶ link     the number of the next record; records lie packed in chunks
+ *
+ * What a link is made of is the index's own business, and so is finding in a chain; how buckets come and go is here.
  *
  * Keys come from clients, so the hash is a keyed one (siphash.h): a client that does not know the secret cannot aim at
  * one bucket. The secret is the process's and shows in no answer and in no encoding.
@@ -81,4 +85,48 @@ static inline uint32_t linear_bucket(uint32_t hash, uint32_t last)
     if (last == 0) return 0;
     uint32_t bucket = hash & (2 * highest_bit(last) - 1);
     return bucket <= last ? bucket : linear_parent(bucket);
+}
+
+/* ---- buckets that come and go ---------------------------------------------------------------------------- */
+
+/* The links of an index. A head is a link too, and a record begins with its own; one that leads nowhere is all zero. */
+struct linear_links {
+    size_t bytes; /* of a link */
+    /* The record that a link leads to, NULL = none; and the hash of a record's key. */
+    char *(*record)(const void *owner, const char *link);
+    uint32_t (*hash)(const char *record);
+};
+
+/* One bucket more behind the `last`, which takes what belongs to it out of its parent; both chains keep their order.
+ * This and its reverse are inline: an index whose links are constant pays for no call. */
+__attribute__((always_inline)) static inline void linear_grow(union linear_heads *heads, uint32_t *last,
+                                                              const struct linear_links *links, const void *owner)
+{
+    char link[sizeof(union linear_heads)];
+    uint32_t bucket = *last + 1;
+    linear_heads_extend(heads, bucket, links->bytes);
+    *last = bucket;
+    /* The ends of the two chains: a head, or the link of their last record so far. */
+    char *kept = linear_head(heads, bucket, linear_parent(bucket), links->bytes);
+    char *moved = linear_head(heads, bucket, bucket, links->bytes);
+    memcpy(link, kept, links->bytes);
+    for (char *record = links->record(owner, link); record; record = links->record(owner, link)) {
+        char **end = linear_bucket(links->hash(record), bucket) == bucket ? &moved : &kept;
+        memcpy(*end, link, links->bytes);
+        *end = record;
+        memcpy(link, record, links->bytes);
+    }
+    memset(kept, 0, links->bytes);
+    memset(moved, 0, links->bytes);
+}
+
+/* One bucket less: what is in the last one, which is not 0, goes to the end of its parent. */
+__attribute__((always_inline)) static inline void linear_shrink(union linear_heads *heads, uint32_t *last,
+                                                                const struct linear_links *links, const void *owner)
+{
+    uint32_t bucket = (*last)--;
+    char *end = linear_head(heads, bucket, linear_parent(bucket), links->bytes);
+    for (char *record = links->record(owner, end); record; record = links->record(owner, end)) end = record;
+    memcpy(end, linear_head(heads, bucket, bucket, links->bytes), links->bytes);
+    linear_heads_curtail(heads, bucket, links->bytes);
 }
