@@ -52,7 +52,7 @@ SIDEWAYS = {  # who: whom
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.
-CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h uthash.h utlist.h"
+CORE_SYSTEM_HEADERS = "stdbool.h stddef.h stdint.h string.h limits.h utlist.h"
 CORE_SYSTEM_HEADERS_OF = {
     "expect": "stdatomic.h",
     "memory": "stdlib.h",

@@ -84,6 +84,41 @@ static void many_objects_stay_apart(void **state)
     assert_int_equal(intern_count(&table), 0);
 }
 
+static uint32_t longest_chain(void)
+{
+    uint32_t longest = 0;
+    for (uint32_t bucket = 0; bucket <= table.objects.last_bucket; bucket++) {
+        const struct hash_link *link = *(struct hash_link **)linear_head(
+            &table.objects.heads, table.objects.last_bucket, bucket, sizeof(struct hash_link *));
+        uint32_t length = 0;
+        for (; link; link = link->next) length++;
+        if (length > longest) longest = length;
+    }
+    return longest;
+}
+
+/* Rule sets, plans and strings are made from what clients send. Keys that would all meet in one chain can be found only
+ * by a client that knows the secret: under another one they are spread like any others. */
+static void no_client_can_aim_at_one_chain(void **state)
+{
+    (void)state;
+    enum { COUNT = 4096, SAME_BITS = 0xff };
+    static struct number *numbers[COUNT];
+    for (int knows_the_secret = 1; knows_the_secret >= 0; knows_the_secret--) {
+        uint32_t chosen = 0;
+        linear_hash_seed(1);
+        for (uint64_t i = 0; chosen < COUNT; i++) {
+            if ((linear_hash((struct bytes){(const char *)&i, sizeof(i)}) & SAME_BITS) != 0) continue;
+            if (!knows_the_secret) linear_hash_seed(2);
+            numbers[chosen++] = number_take(i);
+            linear_hash_seed(1);
+        }
+        if (knows_the_secret) assert_true(longest_chain() > SAME_BITS);
+        if (!knows_the_secret) assert_true(longest_chain() < 16); /* 4096 balls in 4096 bins: 8, seldom more */
+        for (uint32_t i = 0; i < COUNT; i++) number_release(numbers[i]);
+    }
+}
+
 static void *take_and_release(void *unused)
 {
     (void)unused;
@@ -107,6 +142,7 @@ int main(void)
         cmocka_unit_test(one_object_for_each_key),
         cmocka_unit_test(a_refused_key_leaves_nothing),
         cmocka_unit_test(many_objects_stay_apart),
+        cmocka_unit_test(no_client_can_aim_at_one_chain),
     };
     const struct CMUnitTest threads[] = {
         cmocka_unit_test(two_threads_at_once)}; /* on libc's heap: the watched one counts for one thread */
