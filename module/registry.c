@@ -223,6 +223,19 @@ static void write_all(RedisModuleCtx *ctx, void *unused)
     for (struct registry_kind *const *kind = kinds; *kind; kind++) registry_each(*kind, write_visited, ctx);
 }
 
+/* A rewrite with preamble has the objects in its auxiliary data, and replicates nothing. INFO does not say which it
+ * is, so the setting is read as it is at the fork. */
+static bool has_preamble(RedisModuleCtx *ctx)
+{
+    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", "aof-use-rdb-preamble");
+    RedisModuleCallReply *value = reply ? RedisModule_CallReplyArrayElement(reply, 1) : NULL;
+    struct bytes text = {"", 0};
+    if (value) text.data = RedisModule_CallReplyStringPtr(value, &text.size);
+    bool has = text.data && bytes_is_word(text, "YES");
+    if (reply) RedisModule_FreeCallReply(reply);
+    return has;
+}
+
 /* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The objects are
  * written as soon as the command that began this has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes
  * that command itself along, to the AOF and to every replica. */
@@ -235,7 +248,7 @@ static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t 
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
     bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
     RedisModule_FreeServerInfo(ctx, info);
-    if (rewrites) RedisModule_CreateTimer(ctx, 0, write_all, NULL);
+    if (rewrites && !has_preamble(ctx)) RedisModule_CreateTimer(ctx, 0, write_all, NULL);
 }
 
 /* ---- loads ----------------------------------------------------------------------------------------------- */

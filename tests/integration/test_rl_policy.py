@@ -235,6 +235,30 @@ def test_an_aof_rewrite_that_begins_while_writes_are_paused():
     server.close()
 
 
+@pytest.mark.parametrize("preamble", ["yes", "no"])
+def test_a_rewrite_with_preamble_replicates_nothing(preamble):
+    """What its preamble says already, neither the AOF nor a replica needs once more."""
+    primary, replica = Server(appendonly="yes", aof_use_rdb_preamble=preamble).start(), Server().start()
+    replica.follow(primary)
+    fill(Quota(primary.client()))
+    caught_up(primary, replica)
+
+    def repeated():
+        return replica.client().info("commandstats")["cmdstat_RL._POLICY"]["calls"]
+    before, expected = repeated(), content(Quota(primary.client()))
+    for _ in range(2):
+        rewrite_aof(primary)
+        primary.client().set("after", 1)  # behind whatever the rewrite replicates
+        caught_up(primary, replica)
+    assert (repeated() == before) == (preamble == "yes")
+    assert content(Quota(replica.client())) == expected
+    primary.stop()
+    primary.start()
+    assert content(Quota(primary.client())) == expected
+    primary.close()
+    replica.close()
+
+
 def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
     fill(policies)
     for diskless in ("disabled", "on-empty-db", "swapdb"):
