@@ -215,18 +215,26 @@ static struct idempotency_chunk *chunk_append(struct idempotency_store *store, s
     return chunk;
 }
 
-/* Everything that leads to this chunk leads to `to` from now on. */
-static void chunk_replace(struct archive *archive, const struct idempotency_chunk *chunk, struct idempotency_chunk *to)
+/* What led to this chunk leads past it from now on. */
+static void chunk_unlink(struct archive *archive, const struct idempotency_chunk *chunk)
 {
-    *(chunk->older ? &chunk->older->newer : &archive->oldest) = to ? to : chunk->newer;
-    *(chunk->newer ? &chunk->newer->older : &archive->newest) = to ? to : chunk->older;
-    *ring_place(archive, chunk->number) = to;
+    *(chunk->older ? &chunk->older->newer : &archive->oldest) = chunk->newer;
+    *(chunk->newer ? &chunk->newer->older : &archive->newest) = chunk->older;
+    *ring_place(archive, chunk->number) = NULL;
+}
+
+/* The chunk stands at another address than before: what led to it leads there. */
+static void chunk_relink(struct archive *archive, struct idempotency_chunk *chunk)
+{
+    *(chunk->older ? &chunk->older->newer : &archive->oldest) = chunk;
+    *(chunk->newer ? &chunk->newer->older : &archive->newest) = chunk;
+    *ring_place(archive, chunk->number) = chunk;
 }
 
 static void chunk_free(struct idempotency_store *store, struct idempotency_chunk *chunk)
 {
     struct archive *archive = store->archive;
-    chunk_replace(archive, chunk, NULL);
+    chunk_unlink(archive, chunk);
     archive->chunks--;
     heap_remove(archive, chunk);
     resize(store, chunk, chunk_bytes(chunk), 0);
@@ -443,7 +451,7 @@ static void chunk_shrink(struct idempotency_store *store, struct idempotency_chu
     chunk_pack(store, chunk);
     chunk->packed.size = chunk->packed.end;
     struct idempotency_chunk *moved = resize(store, chunk, before, chunk_bytes(chunk));
-    chunk_replace(store->archive, moved, moved);
+    chunk_relink(store->archive, moved);
     heap_put(store->archive, moved, moved->heap_place);
 }
 

@@ -106,7 +106,7 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
     if (limiter) takeover_match(limiter->set, rules, count, request->parts, from);
     for (uint32_t i = 0; i < count; i++) {
         states[i] = (struct state){.fresh = true};
-        if (from[i] < 0) continue;
+        if (!limiter || from[i] < 0) continue;
         uint32_t stored = (uint32_t)from[i];
         states[i] = limiter_stored_state(limiter, stored);
         /* From here on `from` says which numbers stay where they are; what was converted is stored as a state. */
@@ -571,7 +571,7 @@ static struct limiter *apply_extra(struct limiter *limiter, uint8_t extra, int64
 static struct limiter *apply_rules(struct limiter *limiter, const struct decision *decision)
 {
     struct rule rules[RULES_MAX];
-    uint32_t count = decision->rules_count, sleeping = decision->sleeping_count;
+    uint32_t count = decision->rules_count, sleeping = limiter ? decision->sleeping_count : 0;
     uint8_t extras = limiter ? limiter->set->extras : 0;
     if (count > 0) memcpy(rules, decision->rules, count * sizeof(*rules));
     for (uint32_t i = count; i < count + sleeping; i++) rules[i] = limiter->set->rules[decision->from[i]];
