@@ -241,19 +241,23 @@ static void fold_demand(const struct admission *admission, const struct demand *
     }
 }
 
-/* A denial waits for its longest rule. Where another one would refuse by then, it waits for that one. */
-static void extend_wait(const struct admission *admission, const struct demand *demand, struct verdict *verdict)
+/* A denial waits for its longest rule. Where another one would refuse by then, it waits for that one: an open grace may
+ * have passed by then, and a later cycle may have less room. `decided`: the verdict's own rule is known to admit the
+ * units after the wait. */
+static void extend_wait(const struct admission *admission, const struct demand *demand, bool decided,
+                        struct verdict *verdict)
 {
     if (verdict->wait_us <= 0) return;
     int64_t units = units_judged(admission, demand);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
-        bool decides = position->number == verdict->rule; /* it waits for itself: the units fit then */
-        if (decides || !position->meter->wait_after || verdict->wait_us == NEVER_US) continue;
+        bool fits = decided && position->number == verdict->rule;
+        if (fits || !position->meter->wait_after || verdict->wait_us == NEVER_US) continue;
         int64_t wait_us = position->meter->wait_after(position, units, verdict->wait_us);
         if (!wait_is_longer(wait_us, verdict->wait_us)) continue;
         position->meter->judge(position, units, verdict);
         verdict->wait_us = wait_us;
+        decided = true;
     }
 }
 
@@ -267,6 +271,37 @@ void admission_verdict(const struct admission *admission, const struct admission
     int64_t before_us = 0;
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
-        for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], verdict);
+        for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], true, verdict);
+    }
+}
+
+/* The longest wait of a batch, if an item waits for so long; where another item would refuse by then it waits longer.
+ * True where one does. */
+static bool align_wait(const struct admission *admission, const struct admission_item *item, int64_t *longest_us,
+                       struct verdict *verdict)
+{
+    struct verdict later = *verdict;
+    later.wait_us = *longest_us;
+    for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], false, &later);
+    if (later.wait_us == *longest_us) return false;
+    *longest_us = later.wait_us;
+    *verdict = later;
+    verdict->granted = 0;
+    return true;
+}
+
+void admission_align_waits(const struct admission *admission, const struct admission_item *items, uint32_t count,
+                           struct verdict *verdicts)
+{
+    int64_t longest_us = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (wait_is_longer(verdicts[i].wait_us, longest_us)) longest_us = verdicts[i].wait_us;
+    }
+    bool moved = true;
+    for (int round = 0; moved && longest_us > 0 && round < WAIT_ROUNDS_MAX; round++) {
+        moved = false;
+        for (uint32_t i = 0; i < count && longest_us > 0; i++) {
+            moved |= align_wait(admission, &items[i], &longest_us, &verdicts[i]);
+        }
     }
 }

@@ -126,13 +126,18 @@ static enum account_fault settle(struct consumption *consumption)
 static void answer(struct consumption *consumption)
 {
     struct account_decision *decision = consumption->decision;
-    decision->result.consumed.count = consumption->request->count;
-    for (uint32_t i = 0; i < consumption->request->count; i++) {
-        struct verdict *verdict = &decision->result.consumed.verdicts[i];
-        admission_verdict(&consumption->admission, &consumption->items[i], verdict);
-        if (decision->denied && verdict->wait_us != 0) decision_add_cause(decision, &consumption->views[i], verdict);
-        verdict->wait_us = account_view_wait_us(consumption->view, verdict->wait_us);
-        verdict->reset_us = account_view_wait_us(consumption->view, verdict->reset_us);
+    struct verdict *verdicts = decision->result.consumed.verdicts;
+    uint32_t count = decision->result.consumed.count = consumption->request->count;
+    for (uint32_t i = 0; i < count; i++) {
+        admission_verdict(&consumption->admission, &consumption->items[i], &verdicts[i]);
+        bool denies = decision->denied && verdicts[i].wait_us != 0;
+        if (denies) decision_add_cause(decision, &consumption->views[i], &verdicts[i]);
+    }
+    bool all_or_none = count > 1 && decision->denied && !consumption->request->any;
+    if (all_or_none) admission_align_waits(&consumption->admission, consumption->items, count, verdicts);
+    for (uint32_t i = 0; i < count; i++) {
+        verdicts[i].wait_us = account_view_wait_us(consumption->view, verdicts[i].wait_us);
+        verdicts[i].reset_us = account_view_wait_us(consumption->view, verdicts[i].reset_us);
     }
 }
 

@@ -351,6 +351,43 @@ static void records_have_a_bound(void **state)
 
 /* ---- batches --------------------------------------------------------------------------------------------- */
 
+/* The grace of `a` passes while the batch waits for `b`, in whatever order they stand: the batch waits for the next
+ * cycle of `a`, and is admitted then. */
+static void a_batch_waits_for_what_refuses_later(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plan;
+        int64_t wait_us; /* of the batch */
+    } rows[] = {
+        {"a LIMIT 10 1h GRACE 10s | b LIMIT 10 1m", H}, /* b fits after a minute: too late for the grace */
+        {"a LIMIT 10 1h GRACE 5m | b LIMIT 10 1m", 60 * S},  /* in time */
+        {"a LIMIT 10 1h GRACE 10s | b LIMIT 10 1d", D}, /* a fits before b does */
+    };
+    for (size_t row = 0; row < 2 * COUNT_OF(rows); row++) {
+        struct pair pair = {0};
+        bool swapped = row % 2 == 1;
+        plan_set("pro", rows[row / 2].plan);
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 11, T); /* the grace begins */
+        pair_consume(&pair, "b", 10, T);
+        struct consume_item items[] = {{text_bytes(swapped ? "b" : "a"), 1}, {text_bytes(swapped ? "a" : "b"), 1}};
+        struct consume_request request = {.items = items, .count = 2, .batch = true, .now_us = T};
+        pair_request(&pair, &request);
+        const struct verdict *verdicts = pair.decision.result.consumed.verdicts;
+        assert_true(pair.decision.denied);
+        assert_int_equal(max_i64(verdicts[0].wait_us, verdicts[1].wait_us), rows[row / 2].wait_us);
+        assert_int_equal(pair.decision.causes_count, 1); /* b alone refused */
+        request.now_us = T + rows[row / 2].wait_us - 1;
+        pair_request(&pair, &request);
+        assert_true(pair.decision.denied);
+        request.now_us = T + rows[row / 2].wait_us;
+        pair_request(&pair, &request);
+        assert_false(pair.decision.denied);
+        pair_end(&pair);
+    }
+}
+
 static void all_or_nobody(void **state)
 {
     (void)state;
@@ -542,6 +579,7 @@ static void waits_are_promises(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_batch_waits_for_what_refuses_later),
         cmocka_unit_test(exactly_enough_is_allowed),
         cmocka_unit_test(the_tightest_limit_decides),
         cmocka_unit_test(costs_are_units_and_grants_amounts),

@@ -46,5 +46,10 @@ enum account_fault admission_take(struct admission *admission);
 /* The verdict of an item: `granted` in amounts, all else in units; times from the instants that count. */
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict);
 
+/* The verdicts of a batch (ALL) that is denied: the client waits for the longest of them, and tries all of it again. An
+ * item that would refuse by then, since its grace has passed meanwhile, waits longer. */
+void admission_align_waits(const struct admission *admission, const struct admission_item *items, uint32_t count,
+                           struct verdict *verdicts);
+
 /* Units left under the tightest CYCLE and ROLLING of a demand; UNLIMITED. */
 int64_t demand_available(const struct demand *demand);
