@@ -233,7 +233,7 @@ static void what_the_second_encoding_added_has_to_fit(void **state)
 {
     (void)state;
     struct pair pair = {0};
-    const struct plan *plan = begin(&pair);
+    begin(&pair);
     struct plan_entry gone = {.revision = 9, .entitlement = entitlement_none(BYTES("c"))};
     struct sink entry = {0};
     plan_entry_encode(&gone, &entry);
