@@ -1,7 +1,7 @@
 /* Counters and their section of INFO; see metrics.h. */
 #include "metrics.h"
-#include "lease_waiting.h"
 #include "quota/base/expect.h"
+#include "quota/rate/lease.h"
 #include "quota/rate/rule_set.h"
 #include "registry.h"
 #include "value_type.h"
@@ -36,7 +36,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
 {
     if (RedisModule_InfoAddSection(info, "") != REDISMODULE_OK) return;
     for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
-    RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count() + lease_waiting_count());
+    RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count());
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", registry_count(&policy_kind));
     RedisModule_InfoAddFieldLongLong(info, "plans", registry_count(&plan_kind));

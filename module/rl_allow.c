@@ -4,16 +4,14 @@
  *     RL.ALLOW key POLICY name [SUBJECT s] [ADDRESS ip] [COST n] [...]
  *
  * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
- * client waiting (waiting.h). */
+ * client waiting (allow_waiting.h). */
+#include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
-#include "quota/rate/limiter.h"
 #include "reply.h"
-#include "rule_source.h"
 #include "transaction.h"
-#include "waiting.h"
 
-struct allow_request {
+struct allow_arguments {
     struct rules_argument rules;
     struct bytes policy, subject, address;
     int64_t cost, mode, wait_us, block_us;
@@ -21,57 +19,65 @@ struct allow_request {
 
 static const struct argument arguments[] = {
     KEY("key", "Whose limits these are."),
-    RULES_OR_POLICY(struct allow_request, rules),
-    POLICY_NAME(struct allow_request, policy),
-    FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_request, subject, 0, 0, ARGUMENT_OPTIONAL,
+    RULES_OR_POLICY(struct allow_arguments, rules),
+    POLICY_NAME(struct allow_arguments, policy),
+    FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_arguments, subject, 0, 0, ARGUMENT_OPTIONAL,
           "With POLICY: the client or customer in question; lists and overrides name subjects."),
-    FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_request, address, 0, 0, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_arguments, address, 0, 0, ARGUMENT_OPTIONAL,
           "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
-    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_arguments, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units asked for, 1 or more (default 1)."),
-    REQUEST_MODE(struct allow_request, mode),
-    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
-    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_request, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+    REQUEST_MODE(struct allow_arguments, mode),
+    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_arguments, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+          "Wait in line for a place that comes within so long, and answer when its moment has come; 1us or more."),
+    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_arguments, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "After a denial refuse everything on the key for so long, 1us or more."),
     {0},
 };
 
-static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+/* In line or at once. Nothing is refused in shadow, so nothing waits there. */
+static int decide_and_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct allow_request *request)
 {
-    struct allow_request request;
     struct handle handle;
     struct decision decision;
-    struct rule_source source;
-
-    request.rules.count = 0; /* the rest of that array is filled in as rules come */
-    request.policy = request.subject = request.address = (struct bytes){"", 0};
-    request.cost = 1;
-    request.mode = MODE_ALL;
-    request.wait_us = request.block_us = 0;
-    if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (request.wait_us > 0 && (request.mode == MODE_UPTO || request.mode == MODE_FORCE)) {
-        return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
-    }
-    struct limiter_request limit_request = {.cost = request.cost,
-                                            .block_us = request.block_us,
-                                            .wait_us = request.wait_us,
-                                            .now_us = clock_now_us(),
-                                            .mode = (enum request_mode)request.mode};
-    if (!rule_source_find_or_reply(ctx, &request.rules, request.policy, request.subject, request.address,
-                                   limit_request.now_us, &source)) {
+    if (!handle_open_or_reply(ctx, &limiter_type, name, &handle)) return REDISMODULE_OK;
+    if (request->source.choice.shadow) request->limit.wait_us = 0;
+    bool may_wait = request->limit.wait_us > 0 && request->limit.mode == MODE_ALL && waiting_is_possible(ctx);
+    if (may_wait && allow_waiting_begin(ctx, &handle, request)) {
+        handle_close(&handle);
         return REDISMODULE_OK;
     }
-    if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
-    rule_source_decide(&source, handle.value, limit_request, &decision);
-    if (decision.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
+    allow_decide(ctx, &handle, &request->source, &request->limit, &decision);
+    if (decision.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, request->limit.now_us);
     handle_close(&handle);
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
-    bool waits = decision.effects_count > 0 && decision.verdict.granted > 0 && decision.verdict.wait_us > 0 &&
-                 decision.verdict.wait_us <= limit_request.wait_us;
-    if (waits && waiting_begin(ctx, argv[1], &decision.verdict, request.cost, limit_request.now_us))
-        return REDISMODULE_OK;
     return reply_verdict(ctx, &decision.verdict);
+}
+
+static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct allow_arguments given;
+
+    given.rules.count = 0; /* the rest of that array is filled in as rules come */
+    given.policy = given.subject = given.address = (struct bytes){"", 0};
+    given.cost = 1;
+    given.mode = MODE_ALL;
+    given.wait_us = given.block_us = 0;
+    if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &given)) return REDISMODULE_OK;
+    if (given.wait_us > 0 && (given.mode == MODE_UPTO || given.mode == MODE_FORCE)) {
+        return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
+    }
+    struct allow_request request = {.policy = given.policy, .subject = given.subject, .address = given.address};
+    request.limit = (struct limiter_request){.cost = given.cost,
+                                             .block_us = given.block_us,
+                                             .wait_us = given.wait_us,
+                                             .now_us = clock_now_us(),
+                                             .mode = (enum request_mode)given.mode};
+    if (!rule_source_find_or_reply(ctx, &given.rules, given.policy, given.subject, given.address, request.limit.now_us,
+                                   &request.source)) {
+        return REDISMODULE_OK;
+    }
+    return decide_and_reply(ctx, argv[1], &request);
 }
 
 const struct command rl_allow_command = {

@@ -75,14 +75,16 @@ static void reply_acquired(RedisModuleCtx *ctx, const struct lease_decision *dec
     RedisModule_ReplyWithLongLong(ctx, lease->token);
 }
 
-/* Decides and answers, except that a denial with time to wait is left to the caller: false, nothing replied. */
-static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *lease_request,
-                           bool may_wait)
+enum outcome { OUTCOME_LEASE, OUTCOME_NONE, OUTCOME_WAITS };
+
+/* Decides and answers, except that a denial with time to wait is left to the caller: then nothing is replied. */
+static enum outcome answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name,
+                                   const struct lease_request *lease_request, bool may_wait)
 {
     struct handle handle;
     struct lease_decision decision;
 
-    if (!handle_open_or_reply(ctx, &lease_type, name, &handle)) return true;
+    if (!handle_open_or_reply(ctx, &lease_type, name, &handle)) return OUTCOME_NONE;
     leases_decide_acquire(handle.value, lease_request, &decision);
     bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
     bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
@@ -91,12 +93,13 @@ static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const s
     if (!waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
     transaction_commit(ctx, &handle, &decision, lease_request->now_us);
     handle_close(&handle);
-    return !waits;
+    if (waits) return OUTCOME_WAITS;
+    return faulty || denied ? OUTCOME_NONE : OUTCOME_LEASE;
 }
 
-static void answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *lease_request)
+static bool answer(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *lease_request)
 {
-    answer_or_wait(ctx, name, lease_request, false);
+    return answer_or_wait(ctx, name, lease_request, false) == OUTCOME_LEASE;
 }
 
 static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -112,8 +115,8 @@ static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                           .ttl_us = request.ttl_us,
                                           .now_us = clock_now_us(),
                                           .ahead = lease_waiting_ahead(ctx, argv[1])};
-    bool may_wait = request.wait_us > 0 && !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_DENY_BLOCKING);
-    if (!answer_or_wait(ctx, argv[1], &lease_request, may_wait)) {
+    bool may_wait = request.wait_us > 0 && waiting_is_possible(ctx);
+    if (answer_or_wait(ctx, argv[1], &lease_request, may_wait) == OUTCOME_WAITS) {
         lease_waiting_begin(ctx, argv[1], &lease_request, request.wait_us, answer);
     }
     return REDISMODULE_OK;
@@ -155,7 +158,6 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     if (decision.fault != LEASE_FAULT_NONE) return reply_lease_fault(ctx, &decision, request.id);
-    lease_waiting_ready(ctx, argv[1]);
     return RedisModule_ReplyWithLongLong(ctx, millis_floor(decision.lease.expires_us));
 }
 
@@ -173,7 +175,6 @@ static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool released = leases_decide_release(handle.value, request.id, now_us, &decision);
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
-    if (released) lease_waiting_ready(ctx, argv[1]);
     return RedisModule_ReplyWithLongLong(ctx, released);
 }
 

@@ -8,11 +8,10 @@
  *
  * The keys stand in one cluster slot: the server itself refuses others. A key that cannot be decided (another type,
  * overflow) is an error in its place; with ALL it is the error of the whole call. */
+#include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
-#include "quota/rate/limiter.h"
 #include "reply.h"
-#include "rule_source.h"
 #include "transaction.h"
 
 /* Bounds the time of one call: about a microsecond a key. */
@@ -75,7 +74,7 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
         return false;
     }
     if (!handle_open_or_reply(ctx, &limiter_type, request->keys.names[i], handle)) return false;
-    rule_source_decide(&source, handle->value, limit_request, decision);
+    allow_decide(ctx, handle, &source, &limit_request, decision);
     if (decision->fault == FAULT_NONE) return true;
     handle_close(handle);
     reply_fault(ctx, decision->fault);

@@ -1,4 +1,5 @@
 /* RL.REFUND, RL.BLOCK, RL.INFO: everything done to a rate-limit key besides requests. */
+#include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
 #include "quota/rate/algorithm.h"
@@ -132,6 +133,22 @@ static void reply_table(RedisModuleCtx *ctx, const struct table *table)
     reply_field_integer(ctx, "bytes", (int64_t)table->bytes);
 }
 
+/* Rules as a newcomer finds them, behind those that wait; what is kept is what is stored. */
+static void reply_limiter(RedisModuleCtx *ctx, const struct handle *handle)
+{
+    const struct limiter *stored = handle->value, *judge = allow_judge(ctx, handle);
+    int64_t now_us = clock_now_us();
+    int64_t blocked_us = limiter_blocked_until_us(stored) - now_us, taken_us = limiter_taken_until_us(judge) - now_us;
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_name(ctx, "rules");
+    RedisModule_ReplyWithArray(ctx, judge->set->count);
+    for (uint32_t i = 0; i < judge->set->count; i++) reply_rule(ctx, judge, i, now_us);
+    reply_field_integer(ctx, "blocked_ms", millis_ceil(max_i64(blocked_us, 0)));
+    reply_field_integer(ctx, "taken_ms", millis_ceil(max_i64(taken_us, 0)));
+    reply_field_integer(ctx, "waiting", allow_waiting_count(ctx, handle->name));
+    reply_field_integer(ctx, "deadline", millis_ceil(limiter_deadline_us(stored)));
+}
+
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
@@ -146,16 +163,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         handle_close(&handle);
         return RedisModule_ReplyWithNull(ctx);
     }
-    const struct limiter *limiter = handle.value;
-    int64_t now_us = clock_now_us(), until_us = limiter_blocked_until_us(limiter);
-    RedisModule_ReplyWithMap(ctx, 4);
-    reply_field_name(ctx, "rules");
-    RedisModule_ReplyWithArray(ctx, limiter->set->count);
-    for (uint32_t i = 0; i < limiter->set->count; i++) reply_rule(ctx, limiter, i, now_us);
-    reply_field_integer(ctx, "blocked_ms", until_us > now_us ? millis_ceil(until_us - now_us) : 0);
-    int64_t taken_us = limiter_taken_until_us(limiter);
-    reply_field_integer(ctx, "taken_ms", taken_us > now_us ? millis_ceil(taken_us - now_us) : 0);
-    reply_field_integer(ctx, "deadline", millis_ceil(limiter_deadline_us(limiter)));
+    reply_limiter(ctx, &handle);
     handle_close(&handle);
     return REDISMODULE_OK;
 }

@@ -1,6 +1,5 @@
 /* Finds the rules of a call, in the call or in a policy, and decides under them; see rule_source.h. */
 #include "rule_source.h"
-#include "metrics.h"
 #include "policies.h"
 #include "reply.h"
 #include "zones.h"
@@ -8,27 +7,34 @@
 bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy,
                                struct bytes subject, struct bytes address, int64_t now_us, struct rule_source *source)
 {
-    *source = (struct rule_source){.rules = rules, .choice = {.kind = CHOICE_RULES}};
     if ((policy.size > 0) == (rules->count > 0)) {
         reply_error(ctx, "ERR either rules or POLICY name, one of them");
         return false;
     }
-    if (policy.size == 0) {
-        if (subject.size == 0 && address.size == 0) return true;
+    if (policy.size == 0 && (subject.size > 0 || address.size > 0)) {
         reply_error(ctx, "ERR SUBJECT and ADDRESS go with POLICY");
         return false;
     }
-    const struct policy *found = policies_find(policy);
     struct address where;
-    if (!found) {
-        reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(policy).text);
-        return false;
-    }
     if (address.size > 0 && !address_parse(address, &where)) {
         reply_error(ctx, "ERR address '%s' is not an IPv4 or IPv6 address", printable(address).text);
         return false;
     }
-    source->choice = policy_choose(found, subject, address.size > 0 ? &where : NULL, now_us, zones_find, NULL);
+    bool found = rule_source_choose(rules, policy, subject, address, now_us, source);
+    if (!found) reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(policy).text);
+    return found;
+}
+
+bool rule_source_choose(struct rules_argument *rules, struct bytes policy, struct bytes subject, struct bytes address,
+                        int64_t now_us, struct rule_source *source)
+{
+    *source = (struct rule_source){.rules = rules, .choice = {.kind = CHOICE_RULES}};
+    if (policy.size == 0) return true;
+    const struct policy *found = policies_find(policy);
+    struct address where;
+    bool located = address.size > 0 && address_parse(address, &where);
+    if (!found) return false;
+    source->choice = policy_choose(found, subject, located ? &where : NULL, now_us, zones_find, NULL);
     if (source->choice.kind == CHOICE_RULES) {
         rules->count = source->choice.rules->count;
         memcpy(rules->rules, source->choice.rules->rules, rules->count * sizeof(*rules->rules));
@@ -46,8 +52,8 @@ static struct verdict verdict_of_list(const struct policy_choice *choice, const 
     return (struct verdict){.wait_us = left_us, .reset_us = left_us, .rule = -1};
 }
 
-void rule_source_decide(const struct rule_source *source, const struct limiter *limiter, struct limiter_request request,
-                        struct decision *decision)
+enum cause rule_source_decide(const struct rule_source *source, const struct limiter *limiter,
+                              struct limiter_request request, struct decision *decision)
 {
     bool listed = source->choice.kind != CHOICE_RULES;
     if (!listed) {
@@ -59,15 +65,13 @@ void rule_source_decide(const struct rule_source *source, const struct limiter *
         decision->effects_count = 0;
         decision->verdict = verdict_of_list(&source->choice, &request);
     }
-    if (decision->fault != FAULT_NONE) return;
-
     enum cause cause = cause_of(&decision->verdict);
     if (cause != CAUSE_ADMITTED && listed) cause = CAUSE_LIST;
-    if (cause != CAUSE_ADMITTED && source->choice.shadow) {
+    if (cause != CAUSE_ADMITTED && source->choice.shadow && decision->fault == FAULT_NONE) {
         cause = CAUSE_SHADOW;
         decision->effects_count = 0;
         decision->verdict.granted = request.cost;
         decision->verdict.wait_us = 0;
     }
-    if (request.mode != MODE_PEEK) metrics_count(cause);
+    return cause;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "argument.h"
+#include "metrics.h"
 #include "quota/rate/limiter.h"
 #include "quota/rate/policy.h"
 
@@ -21,6 +22,11 @@ struct rule_source {
 bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy,
                                struct bytes subject, struct bytes address, int64_t now_us, struct rule_source *source);
 
-/* Decides against a limiter; as limiter_decide, lists and shadow included. */
-void rule_source_decide(const struct rule_source *source, const struct limiter *limiter, struct limiter_request request,
-                        struct decision *decision);
+/* The same for arguments that were found valid before. False where the policy is gone by now. */
+bool rule_source_choose(struct rules_argument *rules, struct bytes policy, struct bytes subject, struct bytes address,
+                        int64_t now_us, struct rule_source *source);
+
+/* Decides against a limiter; as limiter_decide, lists and shadow included. Answers how it is to be counted; meaningless
+ * where the decision has a fault. */
+enum cause rule_source_decide(const struct rule_source *source, const struct limiter *limiter,
+                              struct limiter_request request, struct decision *decision);

@@ -9,10 +9,9 @@
  *
  * Same integers, its rounding of seconds included. Different only where redis-cell is broken: foreign types answer
  * WRONGTYPE, overflow is an error, a refund past full clamps, quantity 0 writes nothing, intervals are exact. */
+#include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
-#include "metrics.h"
-#include "quota/rate/limiter.h"
 #include "reply.h"
 #include "transaction.h"
 
@@ -63,7 +62,11 @@ static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct r
         transaction_commit(ctx, handle, decision, limit_request.now_us);
         limit_request.cost = 0;
     }
-    limiter_decide(handle->value, rule, 1, &limit_request, decision);
+    const struct limiter *judge = allow_judge(ctx, handle);
+    limiter_decide(judge, rule, 1, &limit_request, decision);
+    if (allow_must_decide_again(ctx, handle, judge, decision, limit_request.now_us)) {
+        limiter_decide(handle->value, rule, 1, &limit_request, decision);
+    }
     if (decision->fault == FAULT_NONE) transaction_commit(ctx, handle, decision, limit_request.now_us);
 }
 

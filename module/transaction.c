@@ -79,6 +79,7 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
         forget(transaction, handle);
     }
     RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
+    if (handle->value_type->changed) handle->value_type->changed(handle->value_type, transaction->ctx, handle->name);
     return stays;
 }
 

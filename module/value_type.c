@@ -145,7 +145,7 @@ static void *copy(struct value_type *value_type, const void *value)
     static void name##_unlink(RedisModuleKeyOptCtx *ctx, const void *value)                                            \
     {                                                                                                                  \
         (void)value;                                                                                                   \
-        if (name##_type.unlinked) name##_type.unlinked(ctx);                                                           \
+        if (name##_type.unlinked) name##_type.unlinked(&name##_type, ctx);                                             \
     }                                                                                                                  \
     static RedisModuleTypeMethods name##_methods = {                                                                   \
         .version = REDISMODULE_TYPE_METHOD_VERSION,                                                                    \

@@ -30,8 +30,10 @@ struct value_type {
         const void *value);    /* how finely the time to live follows, a power of two; NULL = 1 */
     void (*free)(void *value); /* any thread */
     size_t (*bytes)(const void *value);
-    /* NULL, or is told when a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
-    void (*unlinked)(RedisModuleKeyOptCtx *where);
+    /* Hooks of clients that wait (waiting.h); NULL as long as none has. After a transaction has changed the value; when
+     * a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
+    void (*changed)(const struct value_type *value_type, RedisModuleCtx *ctx, RedisModuleString *name);
+    void (*unlinked)(const struct value_type *value_type, RedisModuleKeyOptCtx *where);
 };
 
 /* A kind's own functions carry its own types; these carry them as void pointers. A value type's file writes

@@ -23,7 +23,7 @@ MODULE_ROOMS = (
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type"),
     ("counters", "metrics"),
-    ("sources of rules", "rule_source ahead accounts account_info"),
+    ("sources of rules", "rule_source allow_waiting ahead accounts account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker "
                  "rl_adapt quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),
@@ -44,11 +44,12 @@ SIDEWAYS = {  # who: whom
     "adaptive_type": "value_type",
     "table_type": "value_type",
     "lease_type": "value_type",
-    "waiting": "value_type transaction",
+    "waiting": "value_type",
+    "allow_waiting": "rule_source",
     "registry": "transaction",
     "policies": "registry",
     "config": "zones",
-    "lease_waiting": "value_type",
+    "lease_waiting": "value_type waiting",
     "module": "commands",
 }
 # Beside quota/*.h the core includes these and no others; some of them in one file only.

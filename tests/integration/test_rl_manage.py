@@ -45,7 +45,8 @@ def test_block_and_lift(quota):
     assert quota("RL.BLOCK k 1m") in (b"OK", True)
     assert quota("RL.ALLOW k 10 1s") == [0, 0, 0, 60000, 60000, -1]
     assert quota("RL.ALLOW k 10 1s PEEK") == [0, 0, 0, 60000, 60000, -1]
-    assert quota.map("RL.INFO k") == {"rules": [], "blocked_ms": 60000, "taken_ms": 0, "deadline": NOON_MS + 60000}
+    assert quota.map("RL.INFO k") == {"rules": [], "blocked_ms": 60000, "taken_ms": 0, "waiting": 0,
+                                     "deadline": NOON_MS + 60000}
     quota.advance("20s")
     quota("RL.BLOCK k 10s")  # a new block replaces the old one
     assert quota("RL.ALLOW k 10 1s")[3] == 10000
@@ -80,6 +81,7 @@ def test_info_shows_every_rule(quota):
         ],
         "blocked_ms": 0,
         "taken_ms": 0,
+        "waiting": 0,
         "deadline": NOON_MS + 3600_000,
     }
 
