@@ -38,7 +38,7 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
      * its data (registry.c); a denial signals no change to WATCH or tracking. */
     RedisModule_SetModuleOptions(ctx, REDISMODULE_OPTIONS_HANDLE_IO_ERRORS |
                                           REDISMODULE_OPTIONS_HANDLE_REPL_ASYNC_LOAD |
-                                          REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED);
+                                          REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED | redis_own_options());
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (value_types_register(ctx) != REDISMODULE_OK || registry_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (metrics_register(ctx) != REDISMODULE_OK || commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;

@@ -13,3 +13,14 @@ void redis_bind_young_api(void)
     bind("RedisModule_CachedMicroseconds", (void *)&young.cached_microseconds);
     bind("RedisModule_SetCommandACLCategories", (void *)&young.set_command_categories);
 }
+
+#define VALKEY_HANDLES_ATOMIC_SLOT_MIGRATION (1 << 5)
+
+int redis_own_options(void)
+{
+    void *of_valkey = NULL;
+    int (*known_options)(void) = NULL;
+    bind("ValkeyModule_GetClusterNodeInfo", (void *)&of_valkey);
+    bind("RedisModule_GetModuleOptionsAll", (void *)&known_options);
+    return of_valkey && known_options ? known_options() & VALKEY_HANDLES_ATOMIC_SLOT_MIGRATION : 0;
+}

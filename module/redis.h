@@ -20,6 +20,10 @@ extern struct young_api young;
 /* Fills `young`; call right after RedisModule_Init. */
 void redis_bind_young_api(void);
 
+/* Options of RedisModule_SetModuleOptions that only this server knows. Valkey 9 moves slots atomically if every module
+ * says that it can take that; there the bit means something else than on Redis, so it is set on Valkey alone. */
+int redis_own_options(void);
+
 /* The bytes of an argument or key name; valid as long as the string is. */
 static inline struct bytes string_bytes(const RedisModuleString *text)
 {

@@ -144,11 +144,13 @@ static bool client_is_closing(RedisModuleCtx *ctx)
     return closing;
 }
 
-/* Would the server serve this key now? On a cluster it knows which slots are open or gone. */
-static bool key_is_here(RedisModuleCtx *ctx, RedisModuleString *name)
+/* Would the server serve this key now, to a client that did not say ASKING? On a cluster it knows which slots are open
+ * or gone. */
+static bool key_is_here(int database, RedisModuleString *name)
 {
-    if (!(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_CLUSTER)) return true;
-    RedisModuleCallReply *reply = RedisModule_Call(ctx, "EXISTS", "s", name);
+    if (!(RedisModule_GetContextFlags(home) & REDISMODULE_CTX_FLAGS_CLUSTER)) return true;
+    RedisModule_SelectDb(home, database);
+    RedisModuleCallReply *reply = RedisModule_Call(home, "EXISTS", "s", name);
     bool here = reply && RedisModule_CallReplyType(reply) == REDISMODULE_REPLY_INTEGER;
     if (reply) RedisModule_FreeCallReply(reply);
     return here;
@@ -156,7 +158,8 @@ static bool key_is_here(RedisModuleCtx *ctx, RedisModuleString *name)
 
 bool waiting_key_is_here_or_reply(RedisModuleCtx *ctx, RedisModuleString *name)
 {
-    bool here = key_is_here(ctx, name);
+    if (!home) home = RedisModule_GetDetachedThreadSafeContext(ctx);
+    bool here = key_is_here(RedisModule_GetSelectedDb(ctx), name);
     if (!here)
         reply_error(ctx, "TRYAGAIN the key is moving to another node of the cluster, and there is no waiting for it");
     return here;
@@ -173,7 +176,7 @@ static int answer_waiter(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
     bool is_time = waiter->called || waiter->until_us <= clock_now_us();
     bool may_be_admitted = line->first == waiter && is_time && !wait_timer_writes_are_paused();
     bool admitted = false;
-    if (!key_is_here(ctx, argv[1])) {
+    if (!key_is_here(line->database, line->name)) {
         reply_error(ctx, "UNBLOCKED the key has moved to another node of the cluster, or is moving");
     } else if (!client_is_closing(ctx)) {
         admitted = line->kind->answer(ctx, argv[1], waiter, may_be_admitted);
@@ -229,7 +232,7 @@ static void serve(RedisModuleCtx *ctx, struct line *line)
     const struct waiting_kind *kind = line->kind;
     int64_t wait_us = 0;
     RedisModule_SelectDb(ctx, line->database);
-    bool here = key_is_here(ctx, line->name);
+    bool here = key_is_here(line->database, line->name);
     bool some_are_over = here && kind->prepare && kind->prepare(ctx, line);
     while (line->first && !line->first->called && (wait_us = here ? kind->first_wait_us(ctx, line) : 0) == 0) {
         waiter_call(line->first);
@@ -295,10 +298,11 @@ void waiting_clock_moved(void)
 /* A server on which no client ever waits pays nothing. */
 static void listen_once(RedisModuleCtx *ctx, struct value_type *value_type)
 {
+    static bool listening;
     value_type->changed = value_changed;
     value_type->unlinked = value_unlinked;
-    if (home) return;
-    home = RedisModule_GetDetachedThreadSafeContext(ctx);
+    if (listening) return;
+    listening = true;
     RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_FlushDB, databases_changed);
     RedisModule_SubscribeToServerEvent(ctx, RedisModuleEvent_SwapDB, databases_changed);
 }

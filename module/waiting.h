@@ -91,7 +91,7 @@ bool waiting_key_is_here_or_reply(RedisModuleCtx *ctx, RedisModuleString *name);
 struct line *waiting_find(RedisModuleCtx *ctx, const struct waiting_kind *kind, RedisModuleString *name);
 struct line *waiting_find_or_begin(RedisModuleCtx *ctx, const struct waiting_kind *kind, RedisModuleString *name);
 
-/* Blocks the client at the end of the line until it is answered, at most for `wait_us`. The line owns the record now. */
+/* Blocks the client at the end of the line, at most for `wait_us`. The record now belongs to the line. */
 void waiting_join(RedisModuleCtx *ctx, struct line *line, struct waiter *waiter, int64_t wait_us);
 
 /* The line is to be served at the end of this pass. */

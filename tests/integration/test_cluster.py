@@ -314,6 +314,110 @@ def test_an_account_goes_on_by_its_own_rules_where_its_plan_is_not_known(cluster
     assert str(error(move.target.client(), "QUOTA.OPEN {own}b rare")).startswith("NOPLAN")
 
 
+# ---- clients that wait while their slot moves ----
+
+
+WAITERS = 5
+LINES = {"k": "RL.ALLOW {key} FIXED 1 1h WAIT 12h", "l": "RL.ACQUIRE {key} 1 1h WAIT 12h"}  # by the key's last letter
+HELD = {"k": "RL.ALLOW {key} FIXED 1 1h", "l": "RL.ACQUIRE {key} 1 1h ID holder"}
+
+
+class Lines:
+    """Two keys of one slot of which all is taken, and a line of clients on each, at the node that has them."""
+
+    def __init__(self, cluster, tag):
+        self.cluster, self.move = cluster, Move(cluster, "{" + tag + "}")
+        self.keys = ["{" + tag + "}" + letter for letter in LINES]
+        for key in self.keys:
+            self.ask(HELD[key[-1]], key)
+        self.waiters = [Waiter(self.move.source, LINES[key[-1]].format(key=key))
+                        for key in self.keys for _ in range(WAITERS)]
+
+    def ask(self, line, key):
+        return self.cluster.client().execute_command(*line.format(key=key).split())
+
+    def assert_sent_away(self):
+        for waiter in self.waiters:
+            assert waiter.done() is None
+            assert any(word in waiter.error for word in ("UNBLOCKED", "MOVED", str(self.move.target.port))), waiter.error
+
+    def assert_nothing_stays(self, server):
+        """Nor comes: not when the moments of those that waited there are over."""
+        client = server.client()
+        for moment in ("1s", "1h", "10h"):
+            client.execute_command("QUOTA.CLOCK", "ADVANCE", moment)
+            assert client.execute_command("CLUSTER", "COUNTKEYSINSLOT", self.move.slot) == 0
+        client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+        assert client.info("quota")["quota_waiting"] == 0
+
+    def assert_one_is_held(self):
+        assert self.ask("RL.ALLOW {key} FIXED 1 1h PEEK WAIT 1d", self.keys[0])[3] == 3600_000
+        (lease,) = self.ask("RL.LEASES {key}", self.keys[1])
+        assert as_map(lease)["id"] == "holder"
+
+
+def migrate(move):
+    move.begin()
+    while move.some(1):
+        pass
+    move.end()
+
+
+def test_who_waits_is_sent_away_when_the_slot_moves_and_again_when_it_returns(cluster):
+    for _ in range(2):
+        lines = Lines(cluster, "line")
+        migrate(lines.move)
+        lines.assert_sent_away()
+        lines.assert_nothing_stays(lines.move.source)
+        lines.assert_one_is_held()
+    assert lines.move.source is not Move(cluster, "{line}").source
+
+
+def test_keys_that_have_not_moved_yet_go_on(cluster):
+    """While the slot is open, the first is admitted where the key still is; once it has gone, none is, nor joins."""
+    lines = Lines(cluster, "open")
+    source, target = lines.move.source.client(), lines.move.target.client(single_connection_client=True)
+    lines.move.begin()
+    source.execute_command("RL.RELEASE", "{open}l", "holder")
+    admitted = lines.waiters[WAITERS].done()
+    assert admitted[0] == 1
+    source.execute_command("DEL", "{open}k")  # gone while the slot is open: a newcomer would make it at the target
+    lines.waiters[0].done()
+    assert "UNBLOCKED" in lines.waiters[0].error
+    while lines.move.some(1):
+        pass
+    for line in ("RL.ALLOW {open}k FIXED 1 1h", "RL.ALLOW {open}k FIXED 1 1h WAIT 1d",
+                 "RL.ACQUIRE {open}l 1 1h WAIT 1d"):
+        target.execute_command("ASKING")
+        if "WAIT" in line:
+            assert isinstance(error(target, line), redis.exceptions.TryAgainError)
+        else:
+            assert target.execute_command(*line.split())[0] == 1
+    lines.move.end()
+    assert lines.ask("RL.LEASES {key}", "{open}l")[0][lease_field("id")] == admitted[6]
+    lines.assert_nothing_stays(lines.move.source)
+
+
+def lease_field(name):
+    return name.encode()
+
+
+@pytest.mark.parametrize("what", ["DEL {key}", "FLUSHALL"])
+def test_a_node_that_goes_on_serving_is_not_mistaken(cluster, what):
+    """Slots that do not move: a key that is deleted lets the first in, as everywhere."""
+    lines = Lines(cluster, "stays")
+    for key in lines.keys:
+        lines.move.source.client().execute_command(*what.format(key=key).split())
+        if what == "FLUSHALL":
+            break
+    assert [lines.waiters[at].done()[0] for at in (0, WAITERS)] == [1, 1]
+    for waiter in lines.waiters:
+        waiter.client.connection.disconnect()
+    client = lines.move.source.client()
+    wait_until(lambda: client.info("quota")["quota_waiting"] == 0, "somebody waits")
+    client.delete(*lines.keys)
+
+
 # ---- a shard changes its primary ----
 
 
