@@ -14,7 +14,7 @@ import redis
 from redis.cluster import ClusterNode, RedisCluster
 
 from conftest import NOON, as_map
-from servers import VALKEY, Server, wait_until
+from servers import VALKEY, VERSION, Server, wait_until
 from test_waiting import Waiter
 
 SHARDS = 3
@@ -23,12 +23,12 @@ COUNTED = {"cluster-slot-stats-enabled": "yes"} if VALKEY else {}  # it keeps ac
 
 
 class Cluster:
-    """`servers[i]` and `servers[i + 3]` share the i-th third of the slots."""
+    """`servers[i]` and `servers[i + 3]` share the i-th third of the slots; or fewer primaries, without replicas."""
 
-    def __init__(self):
+    def __init__(self, shards=SHARDS, replicas=SHARDS):
         self.servers = [Server(cluster_enabled="yes", cluster_node_timeout="1500", appendonly="yes",
-                               cluster_allow_replica_migration="no", **COUNTED) for _ in range(2 * SHARDS)]
-        self.primaries, self.replicas = self.servers[:SHARDS], self.servers[SHARDS:]
+                               cluster_allow_replica_migration="no", **COUNTED) for _ in range(shards + replicas)]
+        self.primaries, self.replicas = self.servers[:shards], self.servers[shards:]
 
     def start(self):
         for epoch, server in enumerate(self.servers):
@@ -36,15 +36,16 @@ class Cluster:
             server.client().execute_command("CLUSTER", "SET-CONFIG-EPOCH", epoch + 1)
             server.client().execute_command("QUOTA.CLOCK", "FREEZE", NOON)
         for shard, server in enumerate(self.primaries):
-            first, last = SLOTS * shard // SHARDS, SLOTS * (shard + 1) // SHARDS - 1
-            server.client().execute_command("CLUSTER", "ADDSLOTSRANGE", first, last)
+            first, last = (SLOTS * at // len(self.primaries) for at in (shard, shard + 1))
+            server.client().execute_command("CLUSTER", "ADDSLOTSRANGE", first, last - 1)
         for server in self.servers[1:]:
             self.servers[0].client().execute_command("CLUSTER", "MEET", "127.0.0.1", server.port)
         wait_until(lambda: all(self.known(server) == len(self.servers) for server in self.servers), "nodes do not meet")
         for primary, replica in zip(self.primaries, self.replicas):
             replica.client().execute_command("CLUSTER", "REPLICATE", name_of(primary))
         wait_until(lambda: all(self.is_ready(server) for server in self.servers), "the cluster is not ready")
-        wait_until(lambda: all(self.replicas_seen_by(server) == SHARDS for server in self.servers), "they disagree")
+        wait_until(lambda: all(self.replicas_seen_by(server) == len(self.replicas) for server in self.servers),
+                   "they disagree")
         return self
 
     def known(self, server):
@@ -394,12 +395,70 @@ def test_keys_that_have_not_moved_yet_go_on(cluster):
         else:
             assert target.execute_command(*line.split())[0] == 1
     lines.move.end()
-    assert lines.ask("RL.LEASES {key}", "{open}l")[0][lease_field("id")] == admitted[6]
+    assert lines.ask("RL.LEASES {key}", "{open}l")[0][b"id"] == admitted[6]
     lines.assert_nothing_stays(lines.move.source)
 
 
-def lease_field(name):
-    return name.encode()
+ATOMIC = VERSION >= (9,) if VALKEY else VERSION >= (8, 4)  # the server moves whole slots, and switches at one instant
+
+
+def move_atomically(move):
+    """Redis: the target imports; Valkey: the source sends. Until both know the new owner."""
+    source, target = move.source.client(), move.target.client()
+    if VALKEY:
+        source.execute_command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", move.slot, move.slot, "NODE",
+                               name_of(move.target))
+    else:
+        target.execute_command("CLUSTER", "MIGRATION", "IMPORT", move.slot, move.slot)
+    wait_until(lambda: move.owns(move.target) and not move.owns(move.source), "the slot does not move")
+    wait_until(lambda: source.execute_command("CLUSTER", "COUNTKEYSINSLOT", move.slot) == 0, "keys stay behind")
+
+
+@pytest.mark.skipif(not ATOMIC, reason="this server moves slots key by key only")
+@pytest.mark.parametrize("tracking", ["off", "on"])  # with it Redis deletes what has moved at once, not behind the scenes
+def test_who_waits_is_sent_away_when_the_slot_moves_atomically(cluster, tracking):
+    watchers = [server.client(single_connection_client=True) for server in cluster.primaries]
+    for watcher in watchers:
+        watcher.execute_command("CLIENT", "TRACKING", tracking, *(["BCAST"] if tracking == "on" else []))
+    for _ in range(2):
+        lines = Lines(cluster, "atomic")
+        move_atomically(lines.move)
+        lines.assert_sent_away()
+        lines.assert_nothing_stays(lines.move.source)
+        lines.assert_one_is_held()
+        cluster.client().delete(*lines.keys)
+    for watcher in watchers:
+        watcher.close()
+
+
+@pytest.mark.parametrize("killed", ["source", "target"])
+def test_a_node_that_is_killed_in_the_middle_of_a_move(killed):
+    """Whoever waited has no answer, and nothing was charged for it; what was charged is in one place, once."""
+    cluster = Cluster(shards=2, replicas=0)
+    try:
+        cluster.start()
+        keys = ["{kill}%d" % number for number in range(8)]
+        for key in keys:
+            cluster.client().execute_command("RL.ALLOW", key, "FIXED", 5, "1h", "COST", 5)
+        move = Move(cluster, "{kill}")
+        waiters = [Waiter(move.source, f"RL.ALLOW {key} FIXED 5 1h WAIT 1d") for key in keys for _ in range(3)]
+        move.begin()
+        assert len(move.some(4)) == 4
+        victim = move.source if killed == "source" else move.target
+        victim.kill()
+        victim.start().client().execute_command("QUOTA.CLOCK", "FREEZE", NOON)
+        wait_until(lambda: all(cluster.is_ready(server) for server in cluster.servers), "the cluster is not ready")
+        while move.some(1):
+            pass
+        move.end()
+        for waiter in waiters:
+            assert waiter.done() is None
+        assert move.source.client().dbsize() == 0 and move.target.client().dbsize() == len(keys)
+        for key in keys:
+            answer = move.target.client().execute_command("RL.ALLOW", key, "FIXED", 5, "1h", "PEEK", "WAIT", "1d")
+            assert answer[:4] == [1, 5, 0, 3600_000]
+    finally:
+        cluster.close()
 
 
 @pytest.mark.parametrize("what", ["DEL {key}", "FLUSHALL"])
