@@ -3,8 +3,9 @@
     slots       0 ... 399 ───400───▶ shard 2         5461 ... 5760 ───300───▶ shard 0
     accounts    most of them live in the slots that move; small limits that run out on the way, large ones that do not
     clients     consume with ids, now and then again with the same id, and ask a rate limit beside each account
+    workers     wait in line for leases beside some accounts, hold one for a moment and release it
 
-Each client notes what it was granted. Afterwards the servers have counted exactly that.
+Each client notes what it was granted. Afterwards the servers have counted exactly that. No lease has two holders.
 """
 
 import collections
@@ -15,6 +16,7 @@ import subprocess
 import threading
 
 import pytest
+import redis
 from redis.crc import key_slot
 
 from servers import SERVER, wait_until
@@ -22,6 +24,7 @@ from test_cluster import SHARDS, SLOTS, Cluster, name_of, used
 
 SMALL, LARGE = 40, 1_000_000
 CLIENTS = 3
+WORKERS, LEASES = 4, 6
 MOVES = ((0, 2, 400), (1, 0, 300))  # from shard, to shard, slots
 SETTLED = "All nodes agree about slots configuration", "All 16384 slots covered"
 
@@ -118,6 +121,44 @@ class Spender(threading.Thread):
             self.denied.add(key)
 
 
+class Worker(threading.Thread):
+    """Waits for one lease after another. A node that has not the key any more sends it away; then it asks again."""
+
+    held, last_tokens, guard = set(), {}, threading.Lock()
+
+    def __init__(self, cluster, keys):
+        super().__init__()
+        self.client, self.keys = cluster.client(), keys
+        self.rounds, self.sent_away, self.stopping, self.fault = 0, 0, False, None
+
+    def run(self):
+        try:
+            while not self.stopping:
+                for key in self.keys:
+                    self.work(key)
+                self.rounds += 1
+        except BaseException as fault:  # told by the test, not by the thread
+            self.fault = fault
+
+    def work(self, key):
+        try:
+            answer = self.client.execute_command("RL.ACQUIRE", key, 1, "1h", "WAIT", "200ms")
+        except redis.exceptions.ResponseError as error:
+            assert str(error).startswith("UNBLOCKED") or isinstance(error, redis.exceptions.TryAgainError), error
+            self.sent_away += 1
+            return
+        if answer[0] == 0:
+            return
+        with self.guard:
+            assert key not in self.held, f"{key} is held twice"
+            assert self.last_tokens.get(key, 0) < answer[7], f"{key} has an older token than before"
+            self.held.add(key)
+            self.last_tokens[key] = answer[7]
+        with self.guard:
+            self.held.remove(key)
+        assert self.client.execute_command("RL.RELEASE", key, answer[6]) == 1
+
+
 def progress(spenders, rounds=1):
     goal = [spender.rounds + rounds for spender in spenders]
     wait_until(lambda: any(spender.fault for spender in spenders) or
@@ -138,24 +179,26 @@ def open_accounts(cluster):
 def test_slots_are_moved_by_the_tool_under_load_and_every_unit_is_counted_once(cluster):
     accounts = open_accounts(cluster)
     spenders = [Spender(cluster, number, accounts) for number in range(CLIENTS)]
-    for spender in spenders:
-        spender.start()
+    leases = ["{" + account.name + "}l" for account in accounts[:LEASES]]
+    workers = [Worker(cluster, leases) for _ in range(WORKERS)]
+    for client in spenders + workers:
+        client.start()
     try:
-        progress(spenders)
+        progress(spenders + workers)
         for move in MOVES:
             before = [spender.rounds for spender in spenders]
             reshard(cluster, *move)
             assert all(spender.rounds > rounds for spender, rounds in zip(spenders, before)), "nobody consumed"
-            progress(spenders)
+            progress(spenders + workers)
         wait_until(lambda: spenders[0].rounds * CLIENTS > 2 * SMALL or spenders[0].fault, "no limit runs out")
     finally:
-        for spender in spenders:
-            spender.stopping = True
-        for spender in spenders:
-            spender.join()
-    assert not [spender.fault for spender in spenders if spender.fault]
+        for client in spenders + workers:
+            client.stopping = True
+        for client in spenders + workers:
+            client.join()
+    assert not [client.fault for client in spenders + workers if client.fault]
     assert_counted(cluster, accounts, spenders)
-    assert_moved(cluster, accounts)
+    assert_moved(cluster, accounts, leases)
 
 
 def assert_counted(cluster, accounts, spenders):
@@ -178,14 +221,15 @@ def assert_counted(cluster, accounts, spenders):
         assert used(client, account.name) == granted[account.name] + 4
 
 
-def assert_moved(cluster, accounts):
+def assert_moved(cluster, accounts, leases):
     """Each account is in one shard, where its slot is, and most are not where they were opened."""
     settle(cluster)
     found = {}
     for shard, primary in enumerate(cluster.primaries):
         for key in primary.client().keys():
             assert found.setdefault(key.decode(), shard) == shard, f"{key} is in two shards"
-    assert set(found) == {account.name for account in accounts} | {account.window for account in accounts}
+    accounts_and_windows = {account.name for account in accounts} | {account.window for account in accounts}
+    assert set(found) == accounts_and_windows | set(leases)
     was = {account.name: key_slot(account.name.encode()) * SHARDS // SLOTS for account in accounts}
     assert sum(found[name] != shard for name, shard in was.items()) == 60
     for primary, replica in zip(cluster.primaries, cluster.replicas):
