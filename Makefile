@@ -12,6 +12,7 @@
 #  make bench-instructions   count instructions (callgrind) and write docs/bench/instructions.json
 #  make bench-check   count them again: fails when a command takes a tenth more of them than that file says
 #  make bench-memory, bench-scale, bench-latency   what values weigh; how cost grows; percentiles, longest commands
+#  make bench-waiting  impatient clients against patient ones; what it costs when a line leaves
 #  make bench-all     all of these but bench-check (ROUNDS, REQUESTS, KEYS, PEERS, BIG: scripts/bench/settings.py)
 #  make model         OPERATIONS (300000) of random accounts and plans against the models
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
@@ -191,7 +192,8 @@ soak: quota.so .venv/made-from
 
 # ---- benchmarks: scripts/bench/__main__.py is their map ---------------------------------------------------------------
 BENCH         := PYTHONPATH=scripts $(PYTHON) -m bench
-bench_parts   := bench-aims bench-instructions bench-check bench-memory bench-scale bench-latency bench-plots
+bench_parts   := bench-aims bench-instructions bench-check bench-memory bench-scale bench-latency bench-waiting \
+                 bench-plots
 
 .venv/made-for-bench: scripts/bench/requirements.txt .venv/made-from
 	scripts/setup bench
@@ -204,7 +206,7 @@ $(bench_parts): bench-%: quota.so .venv/made-for-bench
 	$(BENCH) $*
 
 bench-all: bench-instructions
-	@for part in aims throughput memory scale latency; do $(BENCH) $$part || exit 1; done
+	@for part in aims throughput memory scale latency waiting; do $(BENCH) $$part || exit 1; done
 
 # ---- order ------------------------------------------------------------------------------------------------------
 tidy: tools

@@ -1,6 +1,6 @@
 """Measures the module on this machine: one part at a time, each with a table, figures in results.json, and plots.
 
-    parts      aims, throughput   instructions   memory   scale, persistence   latency, bounds
+    parts      aims, throughput   instructions   memory   scale, persistence   latency, bounds   waiting
                     │                   │           │             │                  │
     what       rows · lua/ ─────────────┘           └── Contents of load ────────────┘
     method     rounds: interleaved, paired, medians
@@ -14,13 +14,14 @@
     python -m bench memory          make bench-memory         bytes of each kind of value
     python -m bench scale           make bench-scale          how cost grows; saving, loading, deleting
     python -m bench latency         make bench-latency        open loop percentiles; the longest single commands
+    python -m bench waiting         make bench-waiting        impatient clients against patient ones; a line that leaves
     python -m bench plots                                     the plots again from results.json
 
 Settings are environment variables, see settings.py. Figures are of this machine and this run: only `check` can fail.
 """
 import sys
 
-from . import aims, instructions, latency, machine, memory, plots, scale, throughput
+from . import aims, instructions, latency, machine, memory, plots, scale, throughput, waiting
 from .settings import Settings
 
 PARTS = {
@@ -31,6 +32,7 @@ PARTS = {
     "memory": memory.run,
     "scale": scale.run,
     "latency": latency.run,
+    "waiting": waiting.run,
     "plots": plots.run,
 }
 
