@@ -1,6 +1,6 @@
 """Clients that wait in line: what impatient ones do to a limiter, and what it costs when a whole line leaves.
 
-    one limit, a key for each crowd, all at the same time        10 units a second, 60 clients a crowd
+    one limit, a key for each crowd, one crowd after another     10 units a second, 60 clients a crowd
         patient     wait until they are answered
         hang up     close the connection after half a second or a little less, and come again
         WAIT 500ms  say so; denied at once where the line is longer than that, and ask again a little later
@@ -14,7 +14,7 @@ import time
 
 from . import load, machine, report
 
-LIMIT, CLIENTS, PATIENCE_S, PAUSE_S, ROUND_S = "10 1s", 60, 0.5, 0.05, 10
+LIMIT, CLIENTS, PATIENCE_S, PAUSE_S, ROUND_S = "10 1s", 60, 0.5, 0.05, 5
 COUNTS = 100, 1000, 10000
 LINES = {
     "RL.ALLOW": ("RL.ALLOW line 1 1h", "RL.ALLOW line 1 1h WAIT 9000d"),
@@ -52,23 +52,22 @@ async def client(port, key, wait, patience_s, until, counts):
 CROWDS = {"patient": ("1h", 3600), "hang up": ("1h", PATIENCE_S), "WAIT 500ms": ("500ms", 3600)}
 
 
-async def crowds(port):
-    """{crowd: units granted in a round}."""
-    keys = {name: name.replace(" ", "-") for name in CROWDS}
-    counts, until = dict.fromkeys(keys.values(), 0), time.monotonic() + ROUND_S
-    await asyncio.gather(*(client(port, keys[name], wait, patience_s, until, counts)
-                           for name, (wait, patience_s) in CROWDS.items() for _ in range(CLIENTS)))
-    return {name: counts[key] for name, key in keys.items()}
+async def crowd(port, name):
+    """Units granted to it in a round."""
+    (wait, patience_s), key = CROWDS[name], name.replace(" ", "-")
+    counts, until = {key: 0}, time.monotonic() + ROUND_S
+    await asyncio.gather(*(client(port, key, wait, patience_s, until, counts) for _ in range(CLIENTS)))
+    return counts[key]
 
 
 def impatience(settings, step):
     """{crowd: units of all rounds, and their ratio to the patient ones'}."""
     units = dict.fromkeys(CROWDS, 0)
     for _ in range(settings.rounds):
-        step("impatient clients")
         with machine.running() as server:
-            for name, count in asyncio.run(crowds(server.port)).items():
-                units[name] += count
+            for name in CROWDS:
+                step(name)
+                units[name] += asyncio.run(crowd(server.port, name))
     return {name: {"units": count, "of the patient": count / units["patient"]} for name, count in units.items()}
 
 
@@ -105,7 +104,7 @@ def leaving(step):
 
 
 def run(settings):
-    with report.progress("waiting", settings.rounds + len(LINES) * len(COUNTS)) as step:
+    with report.progress("waiting", settings.rounds * len(CROWDS) + len(LINES) * len(COUNTS)) as step:
         units, left = impatience(settings, step), leaving(step)
     report.table(f"units of {LIMIT} granted to {CLIENTS} clients", ("", "units", "of the patient"),
                  [(name, row["units"], row["of the patient"]) for name, row in units.items()])
