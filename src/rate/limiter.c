@@ -122,8 +122,8 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
 /* The working copy of one decision: settled states under the rules that decide.
  *
  *     now_us ─────────────▶ at_us ───────▶ time
- *            places taken by   the earliest instant at which a request
- *            waiters           may still be admitted: first come, first served */
+ *            places that are   the earliest instant at which a request
+ *            taken             may still be admitted: first come, first served */
 struct evaluation {
     const struct rule *rules;
     uint32_t count;
@@ -233,7 +233,7 @@ static struct verdict verdict_of(const struct evaluation *evaluation, int32_t de
 {
     const struct rule *rule = &evaluation->rules[deciding];
     bool taken =
-        evaluation->at_us > evaluation->now_us && !evaluation->charged; /* what there is belongs to the waiters */
+        evaluation->at_us > evaluation->now_us && !evaluation->charged; /* what there is belongs to those ahead */
     int64_t reset_us = rule_reset_us(rule, &evaluation->states[deciding], evaluation->now_us);
     return (struct verdict){
         .granted = units,
@@ -420,7 +420,7 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
         if (available != UNLIMITED) units = min_i64(units, max_i64(available, 1));
     }
 
-    /* Rules count from at_us, behind all waiters; the client counts from now. */
+    /* Rules count from at_us, behind all places that are taken; the client counts from now. */
     deciding = longest_wait(&evaluation, units, &wait_us);
     wait_us = wait_add(wait_us, evaluation.at_us - now_us);
     bool comes = wait_us == 0 || (wait_us != NEVER_US && wait_us <= request->wait_us);

@@ -9,8 +9,9 @@
  * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
  * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
  *
- * Waiting: a request that may wait takes the place that comes first, as if it came at that instant; from then on no
- * other is admitted before it (first come, first served), whatever the rules say.
+ * Places in the future: a request with time to wait takes the place that comes first, as if it came at that instant;
+ * from then on no other is admitted before it, whatever the rules say. Clients that wait are charged like that to a copy
+ * only (module/allow_waiting.h); what is charged at once, in MULTI and scripts, to the limiter itself.
  *
  * Rules come with each request. What was used under the stored ones passes to them in units, as of the first request
  * under them (takeover.h); that request stores it, also when it is denied. A peek only computes it.
@@ -46,7 +47,7 @@ enum effect_kind {
     EFFECT_RULES = 0,    /* the limiter now has decision.rules; states move by decision.from. Always the first */
     EFFECT_STATE = 1,    /* rule `index` now has this state */
     EFFECT_BLOCK = 2,    /* everything is refused until state.when_us; 0 = nothing is */
-    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us by waiters; 0 = there are none */
+    EFFECT_QUEUE = 3,    /* all places are taken until state.when_us; 0 = they are free */
     EFFECT_WITHDRAW = 4, /* the log of rule `index` has state.amount less at the instant state.when_us */
 };
 
@@ -129,7 +130,7 @@ int64_t limiter_deadline_us(const struct limiter *limiter);
 /* Until when everything is refused; 0 = not blocked (or no longer: compare with now). */
 int64_t limiter_blocked_until_us(const struct limiter *limiter);
 
-/* Until when waiters have taken every place; 0 = none waits (or no longer: compare with now). */
+/* Until when every place is taken; 0 = they are free (or by now: compare). */
 int64_t limiter_taken_until_us(const struct limiter *limiter);
 
 /* Rule `index` alone, as it stands at `now_us`: its stored state, what remains and when it is new again. */
