@@ -10,8 +10,8 @@
  * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
  *
  * Places in the future: a request with time to wait takes the place that comes first, as if it came at that instant;
- * from then on no other is admitted before it, whatever the rules say. Clients that wait are charged like that to a copy
- * only (module/allow_waiting.h); what is charged at once, in MULTI and scripts, to the limiter itself.
+ * from then on no other is admitted before it, whatever the rules say. Clients that wait are charged like that to a
+ * copy only (module/allow_waiting.h); what is charged at once, in MULTI and scripts, to the limiter itself.
  *
  * Rules come with each request. What was used under the stored ones passes to them in units, as of the first request
  * under them (takeover.h); that request stores it, also when it is denied. A peek only computes it.
