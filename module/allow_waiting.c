@@ -24,6 +24,7 @@ struct allow_line {
     struct line line;
     int64_t as_of_us; /* the instant at which the first became the first, or the limiter changed */
     bool changed;     /* the stored limiter, by others */
+    bool by_policy;   /* some client came with a policy */
     /* The stored limiter with the charges of those that wait. */
     bool shadow_is_valid;
     struct limiter *shadow;
@@ -150,6 +151,7 @@ static void give_back(RedisModuleCtx *ctx, struct allow_line *line, struct handl
     if (!same) return;
     limiter_decide_refund(limiter, owed, -1, TAKEN_UNKNOWN, now_us, &decision);
     commit(ctx, handle, &decision, now_us);
+    line->as_of_us = now_us;
 }
 
 /* What has changed while the line was not looked at: units come back, and a client whose moment is now beyond its time
@@ -177,6 +179,14 @@ static bool prepare(RedisModuleCtx *ctx, struct line *line)
     return some_are_over;
 }
 
+/* The instant at which a client that is answered now is charged. */
+static int64_t charge_instant_us(const struct allow_waiter *waiter)
+{
+    int64_t now_us = clock_now_us(), moment_us = waiter->moment_us;
+    if (moment_us > now_us) return now_us;
+    return clock_is_frozen() || now_us - moment_us <= LATE_US ? moment_us : now_us;
+}
+
 /* What changed rules take over as of an instant is stored then, as with any request that is denied. */
 static void store_takeover(RedisModuleCtx *ctx, struct allow_line *line, struct handle *handle,
                            const struct allow_waiter *waiter, int64_t at_us)
@@ -189,6 +199,7 @@ static void store_takeover(RedisModuleCtx *ctx, struct allow_line *line, struct 
     shadow_forget(line);
 }
 
+/* Where a schedule has changed the rules since, the first is not admitted at its moment: then that is found anew. */
 static int64_t first_wait_us(RedisModuleCtx *ctx, struct line *line)
 {
     struct allow_line *allow_line = (struct allow_line *)line;
@@ -196,13 +207,20 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, struct line *line)
     struct rules_argument rules;
     struct decision decision;
     struct handle handle;
-    int64_t now_us = clock_now_us();
+    int64_t now_us = clock_now_us(), wait_us = 0;
     if (first->charged) return max_i64(first->moment_us - now_us, 0);
     if (!handle_open(ctx, &limiter_type, line->name, &handle)) return 0;
-    store_takeover(ctx, allow_line, &handle, first, allow_line->as_of_us);
-    find_place(first, handle.value, allow_line->as_of_us, 0, &rules, &decision);
+    for (bool again = true; again;) {
+        store_takeover(ctx, allow_line, &handle, first, allow_line->as_of_us);
+        find_place(first, handle.value, allow_line->as_of_us, 0, &rules, &decision);
+        wait_us = first->moment_us == INT64_MAX ? 0 : max_i64(first->moment_us - now_us, 0);
+        int64_t at_us = charge_instant_us(first);
+        bool is_due = first->moment_us <= now_us && at_us > allow_line->as_of_us;
+        again = is_due && evaluate(first, handle.value, 0, at_us, &rules, &decision) && decision.verdict.granted == 0;
+        if (again) allow_line->as_of_us = at_us;
+    }
     handle_close(&handle);
-    return first->moment_us == INT64_MAX ? 0 : max_i64(first->moment_us - now_us, 0);
+    return wait_us;
 }
 
 static void key_changed(struct line *line, bool gone)
@@ -263,14 +281,6 @@ static bool reply_denied(RedisModuleCtx *ctx, const struct allow_waiter *waiter)
     metrics_count(cause_of(&denial));
     reply_verdict(ctx, &denial);
     return false;
-}
-
-/* The instant at which a client that is answered now is charged. */
-static int64_t charge_instant_us(const struct allow_waiter *waiter)
-{
-    int64_t now_us = clock_now_us(), moment_us = waiter->moment_us;
-    if (moment_us > now_us) return now_us;
-    return clock_is_frozen() || now_us - moment_us <= LATE_US ? moment_us : now_us;
 }
 
 /* Charges the first. */
@@ -399,6 +409,16 @@ void allow_decide(RedisModuleCtx *ctx, struct handle *handle, const struct rule_
     if (decision->fault == FAULT_NONE && request->mode != MODE_PEEK) metrics_count(cause);
 }
 
+static bool is_by_policy(const struct line *line)
+{
+    return ((const struct allow_line *)line)->by_policy;
+}
+
+void allow_waiting_policies_changed(void)
+{
+    waiting_judge_anew(&allow_waiting, is_by_policy);
+}
+
 int64_t allow_waiting_count(RedisModuleCtx *ctx, RedisModuleString *name)
 {
     const struct line *line = waiting_find(ctx, &allow_waiting, name);
@@ -453,6 +473,7 @@ bool allow_waiting_begin(RedisModuleCtx *ctx, struct handle *handle, const struc
     struct allow_line *line = (struct allow_line *)waiting_find_or_begin(ctx, &allow_waiting, handle->name);
     struct allow_waiter *waiter = waiter_new(request);
     if (!line->line.first) line->as_of_us = request->limit.now_us;
+    line->by_policy = line->by_policy || request->policy.size > 0;
     if (judge == handle->value) { /* none waits, or only clients that are charged already */
         store_takeover(ctx, line, handle, waiter, request->limit.now_us);
         shadow_copy(line, handle->value);

@@ -44,5 +44,8 @@ const struct limiter *allow_judge(RedisModuleCtx *ctx, const struct handle *hand
 bool allow_must_decide_again(RedisModuleCtx *ctx, struct handle *handle, const struct limiter *judge,
                              struct decision *decision, int64_t now_us);
 
+/* A policy has changed or is gone: clients that wait by a policy are judged anew. */
+void allow_waiting_policies_changed(void);
+
 /* Clients that wait on this key of the context's database. */
 int64_t allow_waiting_count(RedisModuleCtx *ctx, RedisModuleString *name);

@@ -6,6 +6,7 @@
  *     GET name        DEL name        LIST
  *
  * Every change is validated whole before anything happens, and is one effect of quota/policy.h. */
+#include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
 #include "policies.h"
@@ -54,6 +55,7 @@ static int change_or_reply(RedisModuleCtx *ctx, struct bytes name, const struct 
     enum policy_fault fault = policy_fault_of(policy, effect);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
     policies_change(ctx, name, effect, now_us);
+    allow_waiting_policies_changed();
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
@@ -131,6 +133,7 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
     struct policy_effect effect = {.kind = POLICY_DEFINE, .definition = &definition};
     policies_change(ctx, request->name, &effect, clock_now_us());
+    allow_waiting_policies_changed();
     return RedisModule_ReplyWithLongLong(ctx, definition.revision);
 }
 
@@ -343,7 +346,9 @@ static int delete (RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, name_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    return RedisModule_ReplyWithLongLong(ctx, policies_delete(ctx, request.name));
+    bool deleted = policies_delete(ctx, request.name);
+    if (deleted) allow_waiting_policies_changed();
+    return RedisModule_ReplyWithLongLong(ctx, deleted);
 }
 
 static void reply_policy_row(const struct registry_kind *kind, void *object, void *ctx)

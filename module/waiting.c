@@ -293,6 +293,13 @@ void waiting_clock_moved(void)
     for (struct line *line = first_line; line; line = line->next) waiting_line_ready(line);
 }
 
+void waiting_judge_anew(const struct waiting_kind *kind, bool (*affected)(const struct line *line))
+{
+    for (struct line *line = first_line; line; line = line->next) {
+        if (line->kind == kind && affected(line)) line_changed(line, false);
+    }
+}
+
 /* ---- beginning ------------------------------------------------------------------------------------------- */
 
 /* A server on which no client ever waits pays nothing. */

@@ -101,5 +101,8 @@ void waiting_line_ready(struct line *line);
  * that clock or by the server's, whichever comes first. */
 void waiting_clock_moved(void);
 
+/* Lines of this kind that something else than their keys has changed for are judged anew. */
+void waiting_judge_anew(const struct waiting_kind *kind, bool (*affected)(const struct line *line));
+
 /* Clients that wait now: for INFO. */
 int64_t waiting_count(void);

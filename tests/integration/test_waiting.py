@@ -310,18 +310,43 @@ def test_rules_that_change_while_clients_wait(quota, primary):
 
 
 def test_a_policy_that_changes_while_clients_wait(policies, primary):
+    """They are judged anew at once: slower, faster, permitted, or without a policy at all."""
     policies("RL.ALLOW k POLICY two COST 2")
-    first, second, third = [Waiter(primary, "RL.ALLOW k POLICY two WAIT 1h") for _ in range(3)]
+    waiters = [Waiter(primary, f"RL.ALLOW k POLICY two SUBJECT {name} WAIT 1h") for name in "abcdef"]
     policies("RL.POLICY SET two 2 20s")
-    policies.advance("10s")
-    assert first.done()[0] == 1  # its moment under the new rules
-    policies("RL.POLICY REFUSE two nobody")
+    policies.advance("9999ms")
+    assert all(waiter.is_alive() for waiter in waiters)
+    policies.advance("1ms")
+    assert waiters[0].done()[0] == 1
+    policies("RL.POLICY SET two 2 2s")
+    policies.advance("1s")
+    assert waiters[1].done()[0] == 1 and waiters[2].is_alive()
+    policies("RL.POLICY PERMIT two c")
+    assert waiters[2].done() == [1, -1, -1, 0, 0, -1]
+    policies("RL.POLICY REFUSE two d")
+    assert waiters[3].done()[0] == 0 and waiters[4].is_alive()
     policies("RL.POLICY DEL two")
-    policies.advance("10s")
-    for waiter in (second, third):
+    for waiter in waiters[4:]:
         waiter.done()
-        assert "NOPOLICY" in waiter.error
+        assert waiter.error.startswith("NOPOLICY")
     policies("RL.POLICY SET two 2 10s")
+
+
+def test_a_schedule_that_begins_while_clients_wait(quota, primary):
+    """It is 15:00. A moment under the rules until 15:05 is none under those that follow: then it is found anew."""
+    quota("RL.POLICY SET hours 10 10m SCHEDULE UTC mon-sun 14:00-15:00 5 50m SCHEDULE UTC mon-sun 15:05-18:00 5 50m")
+    quota("QUOTA.CLOCK ADVANCE -10m")
+    quota("RL.ALLOW k POLICY hours COST 5")  # they come back until 15:40
+    quota.advance("10m")
+    quota("RL.ALLOW k POLICY hours COST 10")
+    hasty, patient = [Waiter(primary, f"RL.ALLOW k POLICY hours COST 5 WAIT {time}") for time in ("20m", "2h")]
+    quota.advance("5m")
+    assert hasty.done()[:4] == [0, 5, 1, 2100_000]
+    quota.advance("34m")
+    assert quota.map("RL.INFO k")["waiting"] == 1
+    quota.advance("1m")
+    assert patient.done()[:2] == [5, 5]
+    quota("RL.POLICY DEL hours")
 
 
 def test_in_shadow_none_waits(quota):
