@@ -507,38 +507,67 @@ class Waiting(RuleBasedStateMachine):
 
     quota = primary = None  # set by the test: one server for all examples
 
-    @initialize(rule=st.sampled_from([Rule("GCRA", 2, 10_000_000), Rule("FIXED", 3, 10_000_000),
-                                      Rule("LOG", 2, 10_000_000), Rule("SLIDING", 2, 10_000_000)]))
-    def begin(self, rule):
+    @initialize(rules=st.sampled_from([[Rule("GCRA", 2, 10_000_000)], [Rule("FIXED", 3, 10_000_000)],
+                                       [Rule("LOG", 2, 10_000_000)], [Rule("SLIDING", 2, 10_000_000)],
+                                       [Rule("GCRA", 2, 10_000_000), Rule("LOG", 3, 30_000_000)],
+                                       [Rule("FIXED", 4, 20_000_000), Rule("GCRA", 2, 5_000_000)]]))
+    def begin(self, rules):
         self.quota("FLUSHALL")
         self.quota("QUOTA.CLOCK FREEZE", str(NOON_MS))
-        self.rule, self.key, self.now, self.waiting = rule, Key(), NOON_MS * 1000, []
+        self.rules, self.key, self.now, self.waiting = rules, Key(), NOON_MS * 1000, []
+
+    def text(self):
+        return " ".join(rule.text() for rule in self.rules)
 
     def behind_the_line(self):
         key = copy.deepcopy(self.key)
         for cost, until, _ in self.waiting:
-            assert key.ask([self.rule], cost, "WAIT", self.now, until - self.now)[0] == cost
+            assert key.ask(self.rules, cost, "WAIT", self.now, until - self.now)[0] == cost
         return key
 
     @rule(cost=st.integers(1, 2), patience_s=st.integers(1, 40))
     def ask_and_wait(self, cost, patience_s):
-        expected = self.behind_the_line().ask([self.rule], cost, "WAIT", self.now, patience_s * 1_000_000)
-        line = f"RL.ALLOW k {self.rule.text()} COST {cost} WAIT {patience_s}s"
+        expected = self.behind_the_line().ask(self.rules, cost, "WAIT", self.now, patience_s * 1_000_000)
+        line = f"RL.ALLOW k {self.text()} COST {cost} WAIT {patience_s}s"
         if expected[0] and expected[3] > 0:
             self.waiting.append((cost, self.now + patience_s * 1_000_000, Waiter(self.primary, line)))
         else:
             assert self.quota(line) == expected
             if expected[0]:
-                self.key.ask([self.rule], cost, "", self.now)
+                self.key.ask(self.rules, cost, "", self.now)
 
     @rule(cost=st.integers(1, 3), mode=st.sampled_from(["", "PEEK", "UPTO"]))
     def ask(self, cost, mode):
-        line = f"RL.ALLOW k {self.rule.text()} COST {cost} {mode}"
-        expected = self.behind_the_line().ask([self.rule], cost, mode, self.now)
+        line = f"RL.ALLOW k {self.text()} COST {cost} {mode}"
+        expected = self.behind_the_line().ask(self.rules, cost, mode, self.now)
         assert self.quota(line) == expected
         if expected[0] and mode != "PEEK":
             assert not self.waiting, "somebody overtakes"
-            self.key.ask([self.rule], cost, mode, self.now)
+            self.key.ask(self.rules, cost, mode, self.now)
+
+    @rule(cost=st.integers(1, 2))
+    def force(self, cost):
+        """Those whose moment is beyond their time then are denied, the others wait on."""
+        line = f"RL.ALLOW k {self.text()} COST {cost} FORCE"
+        assert self.quota(line) == self.key.ask(self.rules, cost, "FORCE", self.now)
+        key = copy.deepcopy(self.key)
+        for entry in list(self.waiting):
+            units, until, waiter = entry
+            if key.ask(self.rules, units, "WAIT", self.now, until - self.now)[0] == 0:
+                assert waiter.done()[0] == 0
+                self.waiting.remove(entry)
+        assert all(waiter.is_alive() for _, _, waiter in self.waiting)
+
+    @rule(what=st.sampled_from(["DEL k", "FLUSHALL", "RENAME k elsewhere", "SET k 1"]))
+    def go_away(self, what):
+        if self.quota("EXISTS k") == 0:
+            return
+        with self.quota.client.pipeline(transaction=True) as multi:
+            multi.execute_command(*what.split())
+            multi.delete("k", "elsewhere")
+            multi.execute()
+        self.key = Key()
+        self.advance(0)
 
     @rule(seconds=st.integers(1, 12))
     def advance(self, seconds):
@@ -546,11 +575,11 @@ class Waiting(RuleBasedStateMachine):
         self.quota.advance(f"{seconds}s")
         while self.waiting:
             cost, until, waiter = self.waiting[0]
-            wait_ms = copy.deepcopy(self.key).ask([self.rule], cost, "WAIT", self.now, until - self.now)[3]
+            wait_ms = copy.deepcopy(self.key).ask(self.rules, cost, "WAIT", self.now, until - self.now)[3]
             if self.now + wait_ms * 1000 > end:
                 break
             self.now += wait_ms * 1000
-            assert waiter.done()[0] == self.key.ask([self.rule], cost, "", self.now)[0] == cost
+            assert waiter.done()[0] == self.key.ask(self.rules, cost, "", self.now)[0] == cost
             del self.waiting[0]
         self.now = end
         assert all(waiter.is_alive() for _, _, waiter in self.waiting), "answered too early"
