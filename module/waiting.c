@@ -29,7 +29,7 @@ static struct bytes line_key(const struct hash_link *link)
 
 static void write_key(struct sink *key, const struct value_type *value_type, int database, struct bytes name)
 {
-    sink_raw(key, &value_type, sizeof(value_type));
+    sink_raw(key, &value_type->format->kind, sizeof(value_type->format->kind));
     sink_raw(key, &database, sizeof(database));
     sink_raw(key, name.data, name.size);
 }
