@@ -37,8 +37,9 @@ static void reading_pass(struct reading *reading, int tokens)
 static const char *expectation(enum argument_kind kind)
 {
     switch (kind) {
-    case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 5m, 1h, 7d; a bare integer means seconds)";
-    case ARGUMENT_INSTANT: return "an instant (Unix ms, microseconds with suffix us, or 2025-01-31T15:00:00Z)";
+    case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 1h30m, 7d; a bare integer means seconds)";
+    case ARGUMENT_INSTANT: return "an instant (Unix ms, with suffix s or us, or 2025-01-31T15:00:00Z)";
+    case ARGUMENT_UNTIL: return "a duration (like 10s, 1h30m) or an instant behind @ (@2025-01-31T15:00:00Z)";
     case ARGUMENT_PERCENT:
     case ARGUMENT_PERCENTS: return "a percentage (like 80, 80% or 99.5%)";
     default: return "an integer";
@@ -68,10 +69,32 @@ static bool parse_percent(struct bytes token, int64_t *bp)
 
 static bool parse_number(enum argument_kind kind, struct bytes token, int64_t *number)
 {
-    if (kind == ARGUMENT_DURATION) return parse_duration(token, number);
+    if (kind == ARGUMENT_DURATION || kind == ARGUMENT_UNTIL) return parse_duration(token, number);
     if (kind == ARGUMENT_INSTANT) return parse_instant(token, number);
     if (kind == ARGUMENT_PERCENT || kind == ARGUMENT_PERCENTS) return parse_percent(token, number);
     return bytes_integer(token, number);
+}
+
+static bool starts_with_digit(struct bytes token)
+{
+    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
+}
+
+/* Why a token is not what its row expects, and what it may have been meant as. */
+static void reply_unreadable(RedisModuleCtx *ctx, const struct argument *row, struct bytes token)
+{
+    struct printable shown = printable(token);
+    bool at = row->kind == ARGUMENT_UNTIL && token.size > 0 && token.data[0] == '@';
+    struct bytes instant = at ? (struct bytes){token.data + 1, token.size - 1} : token;
+    const char *hint = row->kind == ARGUMENT_DURATION || row->kind == ARGUMENT_UNTIL ? duration_hint(token) : NULL;
+    if ((at || row->kind == ARGUMENT_INSTANT) && instant_lacks_unit(instant)) {
+        reply_error(ctx, "ERR %s '%s' is too small for Unix ms. Unix seconds? write %ss", row->name, shown.text,
+                    shown.text);
+    } else if (hint) {
+        reply_error(ctx, "ERR %s '%s' is not a duration: %s", row->name, shown.text, hint);
+    } else {
+        reply_error(ctx, "ERR %s '%s' is not %s", row->name, shown.text, expectation(row->kind));
+    }
 }
 
 /* The next token as a number within the row's range. */
@@ -80,7 +103,7 @@ static bool parse_ranged(struct reading *reading, const struct argument *row, in
     struct bytes token = reading_token(reading);
     reading_pass(reading, 1);
     if (!parse_number(row->kind, token, number)) {
-        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(token).text, expectation(row->kind));
+        reply_unreadable(reading->ctx, row, token);
         return false;
     }
     if (*number < row->lowest || *number > row->highest) {
@@ -90,9 +113,44 @@ static bool parse_ranged(struct reading *reading, const struct argument *row, in
     return true;
 }
 
-static bool starts_with_digit(struct bytes token)
+/* Costs, as long as the words are numbers. One that stands alone is not 0. */
+static bool parse_costs(struct reading *reading, const struct argument *row, struct costs_argument *costs)
 {
-    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
+    int64_t largest = 0;
+    struct bytes first = reading_token(reading);
+    do {
+        if (costs->count == RULES_MAX) {
+            reply_error(reading->ctx, "LIMITED %s: a key has at most %d rules", row->name, RULES_MAX);
+            return false;
+        }
+        if (!parse_ranged(reading, row, &costs->costs[costs->count])) return false;
+        largest = costs->costs[costs->count] > largest ? costs->costs[costs->count] : largest;
+        costs->count++;
+    } while (!reading_ended(reading) && starts_with_digit(reading_token(reading)));
+    if (largest == 0) {
+        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(first).text, row->summary);
+    }
+    return largest > 0;
+}
+
+/* EX and TTL. */
+static bool parse_until(struct reading *reading, const struct argument *row, struct until_argument *until)
+{
+    struct bytes token = reading_token(reading);
+    if (token.size == 0 || token.data[0] != '@') return parse_ranged(reading, row, &until->after_us);
+    reading_pass(reading, 1);
+    if (parse_instant((struct bytes){token.data + 1, token.size - 1}, &until->at_us) && until->at_us > 0) return true;
+    reply_unreadable(reading->ctx, row, token);
+    return false;
+}
+
+bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
+                    int64_t *after_us)
+{
+    *after_us = until->at_us != 0 ? until->at_us - now_us : until->after_us;
+    if (until->at_us == 0 || (*after_us > 0 && *after_us <= DURATION_MAX_US)) return true;
+    reply_error(ctx, "ERR %s: the instant has passed, or lies more than 9000 years ahead", name);
+    return false;
 }
 
 /* Percentages, as long as the words are numbers. */
@@ -113,6 +171,8 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
 {
     void *field = (char *)request + row->offset;
     if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
+    if (row->kind == ARGUMENT_COSTS) return parse_costs(reading, row, field);
+    if (row->kind == ARGUMENT_UNTIL) return parse_until(reading, row, field);
     if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
     if (row->kind == ARGUMENT_TEXT) *(struct bytes *)field = reading_token(reading);
     reading_pass(reading, 1);
@@ -365,7 +425,7 @@ static bool gives_way(struct reading *reading, const struct argument *row, const
 /* TTL of a reservation: an option with one value. */
 static bool is_valued(const struct argument *row)
 {
-    return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_INSTANT;
+    return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_UNTIL;
 }
 
 /* The rows that stand in order: every one but the options. Answers in *needed which options have to be given; they
@@ -471,6 +531,7 @@ static RedisModuleCommandArgType documented_type(enum argument_kind kind)
     switch (kind) {
     case ARGUMENT_KEY:
     case ARGUMENT_KEYS: return REDISMODULE_ARG_TYPE_KEY;
+    case ARGUMENT_COSTS:
     case ARGUMENT_INTEGER: return REDISMODULE_ARG_TYPE_INTEGER;
     case ARGUMENT_FLAG: return REDISMODULE_ARG_TYPE_PURE_TOKEN;
     case ARGUMENT_CHOICE: return REDISMODULE_ARG_TYPE_ONEOF;
@@ -487,7 +548,8 @@ static int documented_flags(const struct argument *row)
 {
     int flags = row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
     bool several = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
-    several = several || row->kind == ARGUMENT_PERCENTS || (row->flags & ARGUMENT_SEVERAL);
+    several = several || row->kind == ARGUMENT_PERCENTS || row->kind == ARGUMENT_COSTS;
+    several = several || (row->flags & ARGUMENT_SEVERAL);
     if (several) flags |= REDISMODULE_CMD_ARG_MULTIPLE;
     if (row->kind == ARGUMENT_SETS || row->kind == ARGUMENT_EACH)
         flags |= REDISMODULE_CMD_ARG_MULTIPLE | REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;

@@ -23,6 +23,7 @@ enum argument_kind {
     ARGUMENT_INTEGER,  /* int64_t within lowest … highest */
     ARGUMENT_DURATION, /* int64_t us within lowest … highest */
     ARGUMENT_INSTANT,  /* int64_t us within lowest … highest */
+    ARGUMENT_UNTIL,    /* struct until_argument: a duration, or an instant behind @ */
     ARGUMENT_FLAG,     /* the token itself; int64_t := value */
     ARGUMENT_CHOICE,   /* one of the flags in `rows` */
     ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
@@ -32,6 +33,7 @@ enum argument_kind {
     ARGUMENT_GROUP,    /* its token and what `rows` say, once, into the same request */
     ARGUMENT_PERCENT,  /* int64_t hundredths of a percent: `80`, `99.5` */
     ARGUMENT_PERCENTS, /* struct percents_argument: one or more of them */
+    ARGUMENT_COSTS,    /* struct costs_argument: one integer or more */
     ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted */
 };
 
@@ -56,6 +58,15 @@ struct argument {
 #define ARGUMENT_ELEMENT_MAX 4096 /* bytes of an element of EACH */
 #define PERCENTS_MAX         16
 
+/* EX and TTL: `1h` counts from now, `@2025-07-01T00:00:00Z` is an instant. Both 0 = not given. */
+struct until_argument {
+    int64_t after_us, at_us;
+};
+
+/* How long from `now_us` on; 0 = not given. False when it is an instant that has passed: the client has its error. */
+bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
+                    int64_t *after_us);
+
 /* What ARGUMENT_RULES fills in: valid rules (rule_fault), not yet completed. */
 struct rules_argument {
     uint32_t count;
@@ -73,6 +84,12 @@ struct set_argument {
 struct keys_argument {
     int64_t count;
     RedisModuleString **names;
+};
+
+/* COST n [n ...]: count 0 = not given. */
+struct costs_argument {
+    int64_t count;
+    int64_t costs[RULES_MAX];
 };
 
 struct percents_argument {
@@ -133,6 +150,11 @@ extern const struct argument rule_arguments[];
 #define POLICY_NAME(type_, field_)                                                                                     \
     FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
           "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
+
+/* One cost for all rules, or one for each. */
+#define COSTS(type_, field_)                                                                                           \
+    FIELD(ARGUMENT_COSTS, "cost", "COST", type_, field_, 0, INT64_MAX, ARGUMENT_OPTIONAL,                              \
+          "Units requested, 1 or more (default 1): of all rules, or of each in order, where 0 leaves a rule alone.")
 
 /* How a limit decides: one of enum request_mode, UPTO, PEEK or FORCE. */
 extern const struct argument request_mode_choice[];

@@ -183,13 +183,13 @@ static int switch_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 struct state_input {
     struct bytes reason;
-    int64_t ex_us;
+    struct until_argument ex;
 };
 
 static const struct argument suspend_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct state_input, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "For so long, 1us or more (default: until it is resumed)."),
+    FIELD(ARGUMENT_UNTIL, "ex", "EX", struct state_input, ex, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+          "For so long, 1us or more, or until an @instant (default: until it is resumed)."),
     REASON_ROW(struct state_input),
     {0},
 };
@@ -203,13 +203,17 @@ static const struct argument state_arguments[] = {
 static int change_state(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, const struct argument *rows,
                         enum account_state state)
 {
-    struct state_input input = {.ex_us = 0};
+    struct state_input input = {0};
+    int64_t ex_us;
     struct operator_call call;
 
     if (!arguments_parse_or_reply(ctx, rows, argv, argc, &input)) return REDISMODULE_OK;
     if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
-    state_decide(account_of(&call.account), &call.account.host, state, input.ex_us, &call.action,
-                 &call.account.decision);
+    if (!until_or_reply(ctx, "ex", &input.ex, call.account.now_us, &ex_us)) {
+        operate_close(ctx, &call);
+        return REDISMODULE_OK;
+    }
+    state_decide(account_of(&call.account), &call.account.host, state, ex_us, &call.action, &call.account.decision);
     return operate_end(ctx, &call);
 }
 

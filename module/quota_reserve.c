@@ -1,6 +1,6 @@
 /* QUOTA.RESERVE, QUOTA.COMMIT, QUOTA.RELEASE, QUOTA.EXTEND, QUOTA.HOLDS: units held now, posted later or let go.
  *
- *     QUOTA.RESERVE account id resource amount TTL duration [UPTO]     the verdict
+ *     QUOTA.RESERVE account id resource amount TTL duration|@instant [UPTO]     the verdict
  *     QUOTA.COMMIT account id [amount] [FORCE]   QUOTA.RELEASE account id      posted, released, remaining
  *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
  *     QUOTA.HOLDS account                                              the live reservations
@@ -15,7 +15,8 @@
 
 struct reserve_input {
     struct bytes id, resource;
-    int64_t amount, ttl_us, mode, force;
+    int64_t amount, extend_us, mode, force;
+    struct until_argument ttl;
 };
 
 #define ID_ROW                                                                                                         \
@@ -28,8 +29,8 @@ static const struct argument reserve_arguments[] = {
     ID_ROW,
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_input, resource, 0, 0, 0, "What is held."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
-    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_input, ttl_us, 1, DURATION_MAX_US, 0,
-          "It ends by itself after so long, 1us or more."),
+    FIELD(ARGUMENT_UNTIL, "ttl", "TTL", struct reserve_input, ttl, 1, DURATION_MAX_US, 0,
+          "It ends by itself after so long, 1us or more, or at an @instant."),
     {.kind = ARGUMENT_FLAG,
      .name = "upto",
      .token = "UPTO",
@@ -49,10 +50,15 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!accounts_word_or_reply(ctx, "id", input.id, ID_BYTES_MAX)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
+    int64_t ttl_us;
+    if (!until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &ttl_us)) {
+        accounts_end(&call);
+        return REDISMODULE_OK;
+    }
     struct reserve_request request = {.id = input.id,
                                       .resource = input.resource,
                                       .amount = input.amount,
-                                      .ttl_us = input.ttl_us,
+                                      .ttl_us = ttl_us,
                                       .mode = (enum request_mode)input.mode,
                                       .now_us = call.now_us};
     call.counts = true;
@@ -88,7 +94,7 @@ static const struct argument release_arguments[] = {
 static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, ttl_us, 1, DURATION_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, extend_us, 1, DURATION_MAX_US, 0,
           "It ends so long from now, later or sooner than it would have."),
     {0},
 };
@@ -143,7 +149,7 @@ static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct account_call call;
 
     if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
-    extend_decide(account_of(&call), &call.host, input.id, input.ttl_us, call.now_us, &call.decision);
+    extend_decide(account_of(&call), &call.host, input.id, input.extend_us, call.now_us, &call.decision);
     if (accounts_commit_or_reply(ctx, &call)) {
         RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.result.expires_us));
     }

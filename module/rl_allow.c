@@ -1,7 +1,8 @@
 /* RL.ALLOW: may this key have `cost` more units under all of these rules? One command, one atomic step.
  *
- *     RL.ALLOW key rule [rule ...] [COST n] [UPTO | PEEK | FORCE] [WAIT duration] [BLOCK duration]
- *     RL.ALLOW key POLICY name [SUBJECT s] [ADDRESS ip] [COST n] [...]
+ *     RL.ALLOW key rule [rule ...] [COST n [n ...]] [UPTO | PEEK | FORCE]
+ *         [WAIT duration] [BLOCK duration]
+ *     RL.ALLOW key POLICY name [SUBJECT s] [ADDRESS ip] [COST n [n ...]] [...]
  *
  * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
  * client waiting (waiting.h). */
@@ -16,7 +17,8 @@
 struct allow_request {
     struct rules_argument rules;
     struct bytes policy, subject, address;
-    int64_t cost, mode, wait_us, block_us;
+    struct costs_argument costs;
+    int64_t mode, wait_us, block_us;
 };
 
 static const struct argument arguments[] = {
@@ -27,8 +29,7 @@ static const struct argument arguments[] = {
           "With POLICY: the client or customer in question; lists and overrides name subjects."),
     FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_request, address, 0, 0, ARGUMENT_OPTIONAL,
           "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
-    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units asked for, 1 or more (default 1)."),
+    COSTS(struct allow_request, costs),
     REQUEST_MODE(struct allow_request, mode),
     FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "Take a place that comes within so long, and answer when its moment has come; 1us or more."),
@@ -46,15 +47,14 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     request.rules.count = 0; /* the rest of that array is filled in as rules come */
     request.policy = request.subject = request.address = (struct bytes){"", 0};
-    request.cost = 1;
+    request.costs.count = 0; /* likewise */
     request.mode = MODE_ALL;
     request.wait_us = request.block_us = 0;
     if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (request.wait_us > 0 && (request.mode == MODE_UPTO || request.mode == MODE_FORCE)) {
         return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
     }
-    struct limiter_request limit_request = {.cost = request.cost,
-                                            .block_us = request.block_us,
+    struct limiter_request limit_request = {.block_us = request.block_us,
                                             .wait_us = request.wait_us,
                                             .now_us = clock_now_us(),
                                             .mode = (enum request_mode)request.mode};
@@ -62,6 +62,7 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                    limit_request.now_us, &source)) {
         return REDISMODULE_OK;
     }
+    if (!rule_source_cost_or_reply(ctx, &source, &request.costs, &limit_request)) return REDISMODULE_OK;
     if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     rule_source_decide(&source, handle.value, limit_request, &decision);
     if (decision.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
@@ -69,8 +70,9 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     bool waits = decision.effects_count > 0 && decision.verdict.granted > 0 && decision.verdict.wait_us > 0 &&
                  decision.verdict.wait_us <= limit_request.wait_us;
-    if (waits && waiting_begin(ctx, argv[1], &decision.verdict, request.cost, limit_request.now_us))
+    if (waits && waiting_begin(ctx, argv[1], &decision.verdict, &limit_request, source.rules->count)) {
         return REDISMODULE_OK;
+    }
     return reply_verdict(ctx, &decision.verdict);
 }
 

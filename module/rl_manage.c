@@ -19,8 +19,9 @@ static const struct argument refund_arguments[] = {
     KEY("key", "The rate-limit key."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct refund_request, units, 1, INT64_MAX, 0,
           "Units to give back, 1 or more."),
-    FIELD(ARGUMENT_INTEGER, "index", "RULE", struct refund_request, index, 0, RULES_MAX - 1,
-          ARGUMENT_OPTIONAL | ARGUMENT_BARE, "Only to this rule, from 0 (default: to all of them)."),
+    FIELD(ARGUMENT_INTEGER, "index", "RULE", struct refund_request, index, 0, VERDICT_PART *VERDICT_PART - 1,
+          ARGUMENT_OPTIONAL | ARGUMENT_BARE,
+          "Only to this rule, from 0, or as a verdict numbers it (default: to all of them)."),
     FIELD(ARGUMENT_DURATION, "age", "AGE", struct refund_request, age_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "The units were taken that long ago: what has left its window since is not given back (default: as if taken "
           "just now)."),
@@ -39,6 +40,8 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     const struct limiter *limiter = handle.value;
+    /* Of a policy the rules in force are the key's: their part needs no place of its own. */
+    if (request.index >= 0) request.index %= VERDICT_PART;
     bool known = request.index < 0 || !limiter || request.index < limiter->set->count;
     int64_t returned = 0;
     if (known) {

@@ -21,14 +21,15 @@ struct policy_request {
     struct bytes name, target;
     struct rules_argument rules;
     struct sets_argument schedules;
-    int64_t block_us, shadow, ex_us;
+    int64_t block_us, shadow;
+    struct until_argument ex;
 };
 
 #define NAME_ROW                                                                                                       \
     FIELD(ARGUMENT_TEXT, "name", NULL, struct policy_request, name, 0, 0, 0, "The policy's name, 1 to 128 bytes.")
 #define EX_ROW                                                                                                         \
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct policy_request, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,          \
-          "For so long, 1us or more (default: until it is lifted).")
+    FIELD(ARGUMENT_UNTIL, "ex", "EX", struct policy_request, ex, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,                \
+          "For so long, 1us or more, or until an @instant (default: until it is lifted).")
 
 /* Subcommands are parsed from their own word on. */
 static bool parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
@@ -36,7 +37,8 @@ static bool parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, Red
 {
     request->rules.count = 0;
     request->schedules = (struct sets_argument){0};
-    request->block_us = request->shadow = request->ex_us = 0;
+    request->block_us = request->shadow = 0;
+    request->ex = (struct until_argument){0};
     return arguments_parse_or_reply(ctx, rows, argv + 1, argc - 1, request);
 }
 
@@ -165,12 +167,13 @@ static int override(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, override_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    int64_t now_us = clock_now_us();
+    int64_t now_us = clock_now_us(), ex_us;
+    if (!until_or_reply(ctx, "ex", &request.ex, now_us, &ex_us)) return REDISMODULE_OK;
     for (uint32_t i = 0; i < request.rules.count; i++) rule_complete(&request.rules.rules[i]);
     struct policy_effect effect = {.kind = request.rules.count > 0 ? POLICY_OVERRIDE : POLICY_OVERRIDE_LIFT,
                                    .subject = request.target,
                                    .rules = {request.rules.rules, request.rules.count},
-                                   .until_us = request.ex_us > 0 ? now_us + request.ex_us : 0};
+                                   .until_us = ex_us > 0 ? now_us + ex_us : 0};
     return change_or_reply(ctx, request.name, &effect, now_us);
 }
 
@@ -192,10 +195,11 @@ static const struct argument lift_arguments[] = {
 /* Puts a subject or a range on a list, or takes it off (LISTED_NOT). What reads as an address is one. */
 static int list_or_reply(RedisModuleCtx *ctx, const struct policy_request *request, enum listing listing)
 {
-    int64_t now_us = clock_now_us();
+    int64_t now_us = clock_now_us(), ex_us;
+    if (!until_or_reply(ctx, "ex", &request->ex, now_us, &ex_us)) return REDISMODULE_OK;
     bool lifts = listing == LISTED_NOT;
     struct policy_effect effect = {
-        .listing = listing, .subject = request->target, .until_us = request->ex_us > 0 ? now_us + request->ex_us : 0};
+        .listing = listing, .subject = request->target, .until_us = ex_us > 0 ? now_us + ex_us : 0};
     enum cidr_fault fault = cidr_parse(request->target, &effect.range);
     if (fault == CIDR_FAULT_ADDRESS) {
         effect.kind = lifts ? POLICY_LIST_LIFT : POLICY_LIST;

@@ -2,13 +2,14 @@
 #include "rule_source.h"
 #include "metrics.h"
 #include "policies.h"
+#include "quota/base/checked.h"
 #include "reply.h"
 #include "zones.h"
 
 bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy,
                                struct bytes subject, struct bytes address, int64_t now_us, struct rule_source *source)
 {
-    *source = (struct rule_source){.rules = rules, .choice = {.kind = CHOICE_RULES}};
+    *source = (struct rule_source){.rules = rules, .choice = {.kind = CHOICE_RULES, .source = CHOICE_BY_BASE}};
     if ((policy.size > 0) == (rules->count > 0)) {
         reply_error(ctx, "ERR either rules or POLICY name, one of them");
         return false;
@@ -36,6 +37,31 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
     return true;
 }
 
+bool rule_source_cost_or_reply(RedisModuleCtx *ctx, const struct rule_source *source,
+                               const struct costs_argument *costs, struct limiter_request *request)
+{
+    request->cost = costs->count > 0 ? costs->costs[0] : 1;
+    if (costs->count < 2) return true;
+    if (request->mode == MODE_UPTO) {
+        reply_error(ctx, "ERR UPTO goes with one cost: parts of several would not be one request");
+        return false;
+    }
+    for (int64_t i = 1; i < costs->count; i++) request->cost = max_i64(request->cost, costs->costs[i]);
+    if (source->choice.kind != CHOICE_RULES) return true;
+    request->costs = costs->costs;
+    if (costs->count == source->rules->count) return true;
+    reply_error(ctx, "ERR cost: %lld costs for %u rules; give one for all of them or one for each",
+                (long long)costs->count, source->rules->count);
+    return false;
+}
+
+/* The part of a policy that decides, as a verdict numbers it. */
+static int32_t part_of(const struct policy_choice *choice)
+{
+    if (choice->source == CHOICE_BY_OVERRIDE) return VERDICT_PART_OVERRIDE;
+    return choice->source == CHOICE_BY_SCHEDULE ? choice->schedule + 1 : 0;
+}
+
 /* A subject or address on a list needs no rules: it is permitted without limit, or refused while it is listed. */
 static struct verdict verdict_of_list(const struct policy_choice *choice, const struct limiter_request *request)
 {
@@ -61,12 +87,15 @@ void rule_source_decide(const struct rule_source *source, const struct limiter *
     }
     if (decision->fault != FAULT_NONE) return;
 
-    enum cause cause = cause_of(&decision->verdict);
+    const struct verdict *verdict = &decision->verdict;
+    int64_t cost = request.costs && verdict->rule >= 0 ? request.costs[verdict->rule] : request.cost;
+    if (verdict->rule >= 0) decision->verdict.rule += VERDICT_PART * part_of(&source->choice);
+    enum cause cause = cause_of(verdict);
     if (cause != CAUSE_ADMITTED && listed) cause = CAUSE_LIST;
     if (cause != CAUSE_ADMITTED && source->choice.shadow) {
         cause = CAUSE_SHADOW;
         decision->effects_count = 0;
-        decision->verdict.granted = request.cost;
+        decision->verdict.granted = cost;
         decision->verdict.wait_us = 0;
     }
     if (request.mode != MODE_PEEK) metrics_count(cause);

@@ -21,6 +21,11 @@ struct rule_source {
 bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy,
                                struct bytes subject, struct bytes address, int64_t now_us, struct rule_source *source);
 
+/* Puts the costs of a call (COST) into its request: one for all rules, or as many as there are. A list decides without
+ * rules: it takes them as the largest. On false the client has its error. */
+bool rule_source_cost_or_reply(RedisModuleCtx *ctx, const struct rule_source *source,
+                               const struct costs_argument *costs, struct limiter_request *request);
+
 /* Decides against a limiter; as limiter_decide, lists and shadow included. */
 void rule_source_decide(const struct rule_source *source, const struct limiter *limiter, struct limiter_request request,
                         struct decision *decision);

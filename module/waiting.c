@@ -18,6 +18,8 @@ struct waiter {
     int database;
     struct waiter *next_leaver;
     struct hash_link by_client;
+    uint32_t costs_count; /* of several costs, one for each rule; 0 = all rules have `units` */
+    int64_t costs[];
 };
 
 /* Ordered by (moment, number), big-endian, so that the first entry of the tree is the next to be answered. */
@@ -121,6 +123,17 @@ static int reply_granted(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 
 /* ---- leaving early --------------------------------------------------------------------------------------- */
 
+/* What a waiter has taken goes back. */
+static void decide_return(const struct limiter *limiter, const struct waiter *waiter, int64_t now_us,
+                          struct decision *decision)
+{
+    if (waiter->costs_count > 0) {
+        limiter_decide_return(limiter, waiter->costs, waiter->costs_count, now_us, decision);
+    } else {
+        limiter_decide_refund(limiter, waiter->units, -1, TAKEN_UNKNOWN, now_us, decision);
+    }
+}
+
 /* The answer to a client that has left the queue: a denial, as the deciding rule stands once its units are back. They
  * are given back later, so it is looked at in a copy. */
 static struct verdict denial_of(const struct limiter *limiter, const struct waiter *waiter)
@@ -131,13 +144,16 @@ static struct verdict denial_of(const struct limiter *limiter, const struct wait
     struct sink bytes = {0};
     int64_t now_us = clock_now_us();
     if (!limiter) return denial;
-    limiter_decide_refund(limiter, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
+    decide_return(limiter, waiter, now_us, &decision);
     limiter_encode(limiter, &bytes);
     struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
     sink_free(&bytes);
     if (copy) copy = limiter_apply(copy, &decision);
-    if (copy && (uint32_t)denial.rule < copy->set->count) {
-        limiter_look(copy, (uint32_t)denial.rule, now_us, &unused, &denial);
+    uint32_t rule = (uint32_t)denial.rule % VERDICT_PART;
+    int32_t part = denial.rule / VERDICT_PART;
+    if (copy && rule < copy->set->count) {
+        limiter_look(copy, rule, now_us, &unused, &denial);
+        denial.rule += VERDICT_PART * part;
     }
     limiter_free(copy);
     return denial;
@@ -152,7 +168,7 @@ static void give_back(RedisModuleCtx *ctx, const struct waiter *waiter)
     if (RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_SLAVE) return;
     RedisModule_SelectDb(ctx, waiter->database);
     if (!handle_open(ctx, &limiter_type, waiter->name, &handle)) return;
-    limiter_decide_refund(handle.value, waiter->units, -1, TAKEN_UNKNOWN, now_us, &decision);
+    decide_return(handle.value, waiter, now_us, &decision);
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
 }
@@ -212,20 +228,23 @@ static int reply_unblocked(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
 
 /* ---- beginning ------------------------------------------------------------------------------------------- */
 
-bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct verdict *verdict, int64_t units,
-                   int64_t now_us)
+bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct verdict *verdict,
+                   const struct limiter_request *request, uint32_t rules)
 {
+    uint32_t costs_count = request->costs ? rules : 0;
     int flags = RedisModule_GetContextFlags(ctx);
     if (flags & (REDISMODULE_CTX_FLAGS_DENY_BLOCKING | REDISMODULE_CTX_FLAGS_REPLICATED)) return false;
     if (!moments) moments = RedisModule_CreateDict(NULL);
 
-    struct waiter *waiter = memory_alloc(sizeof(*waiter));
+    struct waiter *waiter = memory_alloc(sizeof(*waiter) + costs_count * sizeof(*waiter->costs));
     *waiter = (struct waiter){.name = RedisModule_HoldString(NULL, name),
                               .verdict = *verdict,
-                              .units = units,
-                              .moment_us = now_us + verdict->wait_us,
+                              .units = request->cost,
+                              .moment_us = request->now_us + verdict->wait_us,
                               .number = arrivals++,
-                              .database = RedisModule_GetSelectedDb(ctx)};
+                              .database = RedisModule_GetSelectedDb(ctx),
+                              .costs_count = costs_count};
+    if (costs_count > 0) memcpy(waiter->costs, request->costs, costs_count * sizeof(*waiter->costs));
     waiter->client = RedisModule_BlockClient(ctx, reply_granted, reply_unblocked, waiter_free, 0);
     RedisModule_SetDisconnectCallback(waiter->client, client_gone);
     hash_index_add(&waiters, &waiter->by_client, linear_hash(client_key(&waiter->client)));

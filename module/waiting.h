@@ -10,14 +10,14 @@
  * clients of a demoted primary with its own -UNBLOCKED. */
 #pragma once
 
-#include "quota/rate/verdict.h"
+#include "quota/rate/limiter.h"
 #include "redis.h"
 
 /* Blocks the client until `verdict->wait_us` from now, then answers the verdict with no wait left. `name` is the key
- * whose place it holds: `units` go back to it if the client leaves early. False where blocking is not allowed (MULTI,
- * scripts, replication): then answer at once. */
-bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct verdict *verdict, int64_t units,
-                   int64_t now_us);
+ * whose place it holds: what the request was charged under its `rules` rules goes back if the client leaves early.
+ * False where blocking is not allowed (MULTI, scripts, replication): then answer at once. */
+bool waiting_begin(RedisModuleCtx *ctx, RedisModuleString *name, const struct verdict *verdict,
+                   const struct limiter_request *request, uint32_t rules);
 
 /* The test clock has moved: answer those whose moment has come, set the timer anew. */
 void waiting_clock_moved(RedisModuleCtx *ctx);

@@ -126,6 +126,7 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
  *            waiters           may still be admitted: first come, first served */
 struct evaluation {
     const struct rule *rules;
+    const int64_t *costs; /* of each rule; NULL = they have one */
     uint32_t count;
     bool rules_known;             /* they are the stored ones */
     bool charged;                 /* the request is in the states */
@@ -133,6 +134,26 @@ struct evaluation {
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
+
+/* What rule `index` is charged where the request's units are `units`. */
+static inline int64_t units_of(const struct evaluation *evaluation, uint32_t index, int64_t units)
+{
+    return evaluation->costs ? evaluation->costs[index] : units;
+}
+
+/* Several costs, and this rule's is 0. */
+static inline bool left_alone(const struct evaluation *evaluation, uint32_t index)
+{
+    return evaluation->costs && evaluation->costs[index] == 0;
+}
+
+/* The first rule that decides at all. */
+static inline int32_t first_deciding(const struct evaluation *evaluation)
+{
+    uint32_t first = 0;
+    while (left_alone(evaluation, first) && first + 1 < evaluation->count) first++;
+    return (int32_t)first;
+}
 
 static void evaluation_settle(struct evaluation *evaluation, int64_t at_us)
 {
@@ -150,6 +171,7 @@ static void evaluation_begin(struct evaluation *evaluation, const struct limiter
     bool known = rules_stored(limiter, rules, count);
     int64_t now_us = request->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     evaluation->rules_known = known;
+    evaluation->costs = request->costs;
     evaluation->rules = known ? limiter->set->rules : rules;
     evaluation->count = count;
     evaluation->now_us = now_us;
@@ -183,12 +205,14 @@ static int64_t rule_reset_us(const struct rule *rule, const struct state *state,
     return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
 }
 
-/* The rule that keeps `cost` out the longest after at_us, or -1 when every rule lets it in then. */
-static int32_t longest_wait(const struct evaluation *evaluation, int64_t cost, int64_t *wait_us)
+/* The rule that keeps its units out the longest after at_us, or -1 when every rule lets them in then. */
+static int32_t longest_wait(const struct evaluation *evaluation, int64_t units, int64_t *wait_us)
 {
     int32_t deciding = -1;
     *wait_us = 0;
     for (uint32_t i = 0; i < evaluation->count; i++) {
+        if (left_alone(evaluation, i)) continue;
+        int64_t cost = units_of(evaluation, i, units);
         int64_t rule_us = rule_wait_us(&evaluation->rules[i], &evaluation->states[i], cost, evaluation->at_us);
         if (!wait_is_longer(rule_us, *wait_us)) continue;
         *wait_us = rule_us;
@@ -200,8 +224,9 @@ static int32_t longest_wait(const struct evaluation *evaluation, int64_t cost, i
 static int64_t smallest_available(const struct evaluation *evaluation, int32_t *deciding)
 {
     int64_t smallest = UNLIMITED;
-    *deciding = 0;
+    *deciding = first_deciding(evaluation);
     for (uint32_t i = 0; i < evaluation->count; i++) {
+        if (left_alone(evaluation, i)) continue;
         int64_t available = rule_available(&evaluation->rules[i], &evaluation->states[i], evaluation->at_us);
         if (!amount_is_smaller(available, smallest)) continue;
         smallest = available;
@@ -216,7 +241,7 @@ static int64_t longest_delay_us(const struct evaluation *evaluation)
     int64_t longest_us = 0;
     for (uint32_t i = 0; i < evaluation->count; i++) {
         const struct rule *rule = &evaluation->rules[i];
-        if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us) continue;
+        if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us || left_alone(evaluation, i)) continue;
         longest_us = max_i64(longest_us, algorithm_of(rule)->delay_us(rule, &evaluation->states[i], evaluation->at_us));
     }
     return longest_us;
@@ -249,7 +274,7 @@ static struct verdict granted(const struct evaluation *evaluation, int64_t units
 {
     int32_t deciding;
     int64_t remaining = smallest_available(evaluation, &deciding);
-    return verdict_of(evaluation, deciding, units, remaining, wait_us);
+    return verdict_of(evaluation, deciding, units_of(evaluation, (uint32_t)deciding, units), remaining, wait_us);
 }
 
 static struct verdict denied(const struct evaluation *evaluation, int32_t deciding, int64_t wait_us)
@@ -264,9 +289,10 @@ static enum fault charge_all(struct evaluation *evaluation, int64_t units)
     evaluation->charged = true;
     for (uint32_t i = 0; i < evaluation->count; i++) {
         const struct rule *rule = &evaluation->rules[i];
-        if (rule_is_constant(rule)) continue;
-        enum fault fault = algorithm_of(rule)->charge(rule, &evaluation->states[i], units, evaluation->at_us);
-        if (units > 0) evaluation->states[i].fresh = false;
+        if (rule_is_constant(rule) || left_alone(evaluation, i)) continue;
+        int64_t cost = units_of(evaluation, i, units);
+        enum fault fault = algorithm_of(rule)->charge(rule, &evaluation->states[i], cost, evaluation->at_us);
+        if (cost > 0) evaluation->states[i].fresh = false;
         if (fault != FAULT_NONE) return fault;
     }
     return FAULT_NONE;
@@ -276,7 +302,7 @@ static enum fault charge_all(struct evaluation *evaluation, int64_t units)
 static bool keeps_state(const struct evaluation *evaluation)
 {
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        if (!rule_is_constant(&evaluation->rules[i])) return true;
+        if (!left_alone(evaluation, i) && !rule_is_constant(&evaluation->rules[i])) return true;
     }
     return false;
 }
@@ -334,8 +360,9 @@ static void effects_of_takeover(const struct limiter *limiter, const struct eval
     put_to_sleep(limiter, evaluation, decision);
     add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        bool stored = evaluation->inherited.converted >> i & 1 &&
-                      (!charge_follows || algorithm_of(&evaluation->rules[i])->object);
+        bool charged = charge_follows && !left_alone(evaluation, i);
+        bool stored =
+            evaluation->inherited.converted >> i & 1 && (!charged || algorithm_of(&evaluation->rules[i])->object);
         if (stored) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
@@ -343,7 +370,8 @@ static void effects_of_takeover(const struct limiter *limiter, const struct eval
 static void effects_of_charge(const struct evaluation *evaluation, struct decision *decision)
 {
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        if (!rule_is_constant(&evaluation->rules[i])) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
+        if (rule_is_constant(&evaluation->rules[i]) || left_alone(evaluation, i)) continue;
+        add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
 
@@ -372,7 +400,7 @@ static void effects_of_denial(const struct limiter *limiter, const struct evalua
 static void decide_denial(const struct limiter *limiter, const struct evaluation *evaluation, int32_t deciding,
                           int64_t wait_us, const struct limiter_request *request, struct decision *decision)
 {
-    decision->verdict = denied(evaluation, deciding < 0 ? 0 : deciding, wait_us);
+    decision->verdict = denied(evaluation, deciding < 0 ? first_deciding(evaluation) : deciding, wait_us);
     effects_of_denial(limiter, evaluation, request, decision);
     if (request->block_us == 0 || request->mode == MODE_PEEK) return;
     if (wait_is_longer(request->block_us, wait_us)) decision->verdict.wait_us = request->block_us;
@@ -468,6 +496,25 @@ void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uin
     if (!evaluation.rules_known) effects_of_takeover(limiter, &evaluation, false, decision);
 }
 
+/* Gives units back to one rule, as it stands at `at_us`; how many. */
+static int64_t refund_rule(const struct limiter *limiter, uint32_t index, int64_t units, int64_t taken_us,
+                           int64_t at_us, struct decision *decision)
+{
+    const struct rule *rule = &limiter->set->rules[index];
+    if (rule_is_constant(rule)) return 0;
+    struct state state = limiter_stored_state(limiter, index);
+    algorithm_of(rule)->settle(rule, &state, at_us);
+    bool dated = taken_us != TAKEN_UNKNOWN;
+    int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
+                             : algorithm_of(rule)->refund(rule, &state, units, at_us);
+    if (returned > 0 && dated && algorithm_of(rule)->object) {
+        add_effect(decision, EFFECT_WITHDRAW, index, (struct state){.when_us = taken_us, .amount = returned});
+    } else if (returned > 0) {
+        add_effect(decision, EFFECT_STATE, index, state);
+    }
+    return returned;
+}
+
 int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
                               int64_t now_us, struct decision *decision)
 {
@@ -475,21 +522,22 @@ int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int3
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
-        const struct rule *rule = &limiter->set->rules[i];
-        if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
-        struct state state = limiter_stored_state(limiter, i);
-        algorithm_of(rule)->settle(rule, &state, at_us);
-        bool dated = taken_us != TAKEN_UNKNOWN;
-        int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
-                                 : algorithm_of(rule)->refund(rule, &state, units, at_us);
-        most = max_i64(most, returned);
-        if (returned > 0 && dated && algorithm_of(rule)->object) {
-            add_effect(decision, EFFECT_WITHDRAW, i, (struct state){.when_us = taken_us, .amount = returned});
-        } else if (returned > 0) {
-            add_effect(decision, EFFECT_STATE, i, state);
-        }
+        if (index >= 0 && (uint32_t)index != i) continue;
+        most = max_i64(most, refund_rule(limiter, i, units, taken_us, at_us, decision));
     }
     return most;
+}
+
+void limiter_decide_return(const struct limiter *limiter, const int64_t *costs, uint32_t count, int64_t now_us,
+                           struct decision *decision)
+{
+    int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    if (!limiter || limiter->set->count != count) return;
+    for (uint32_t i = 0; i < count; i++) {
+        if (costs[i] > 0) refund_rule(limiter, i, costs[i], TAKEN_UNKNOWN, at_us, decision);
+    }
 }
 
 void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision)

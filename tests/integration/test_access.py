@@ -45,7 +45,7 @@ KEYLESS = {
     "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN CANCEL p 2", "QUOTA.PLAN DEL q",
                  "RL.POLICY SET n 1 1s", "RL.POLICY DEL n", "RL.POLICY OVERRIDE n s 1 1s",
                  "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
-    "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0 ZONE UTC AT 0", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
+    "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0us ZONE UTC AT 0us", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
                 "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST"],
 }
 ROWS = [(role, line) for role, lines in LINES.items() for line in lines]

@@ -117,9 +117,35 @@ SCENES = {
         ("179999ms", "TOKEN 100 1h COST 100", [0, 100, 99, 1, 1, 0]),
         ("1ms", "TOKEN 100 1h COST 100", [100, 100, 0, 0, 3600000, 0]),
     ],
+    "compound durations": [
+        ("0", "10 1m40s COST 10", [10, 10, 0, 0, 100000, 0]),
+        ("1m39s999ms", "10 100 COST 10", [0, 10, 9, 1, 1, 0]),
+        ("1ms", "10 1m40s COST 10", [10, 10, 0, 0, 100000, 0]),
+    ],
+    "a cost for each rule": [
+        ("0", "500 1m 30000 1m COST 1 850", [1, 500, 499, 0, 120, 0]),
+        ("0", "500 1m 30000 1m COST 1 29200", [0, 30000, 29150, 100, 1700, 1]),
+        ("0", "500 1m 30000 1m COST 1 29200 PEEK", [0, 30000, 29150, 100, 1700, 1]),
+        ("0", "500 1m 30000 1m COST 1 29100 PEEK", [1, 500, 499, 0, 120, 0]),
+        ("0", "500 1m 30000 1m COST 1 30001", [0, 30000, 29150, -1, 1700, 1]),
+        ("0", "500 1m 30000 1m COST 1 29150", [29150, 30000, 0, 0, 60000, 1]),
+        ("0", "500 1m 30000 1m COST 2 60000 FORCE", [60000, 30000, 0, 0, 180000, 1]),
+    ],
+    "a cost of 0 leaves its rule alone": [
+        ("0", "3 1m 100 1m COST 0 40", [40, 100, 60, 0, 24000, 1]),
+        ("0", "3 1m 100 1m COST 3 0", [3, 3, 0, 0, 60000, 0]),
+        ("0", "3 1m 100 1m COST 0 60", [60, 100, 0, 0, 60000, 1]),  # the first has nothing left and is not asked
+        ("0", "3 1m 100 1m COST 0 1", [0, 100, 0, 600, 60000, 1]),
+        ("0", "3 1m 100 1m COST 1 0", [0, 3, 0, 20000, 60000, 0]),
+        ("0", "0 1m 100 1m COST 0 1 PEEK", [0, 100, 0, 600, 60000, 1]),
+    ],
+    "one cost is for all rules": [
+        ("0", "10 1m 20 1m COST 4", [4, 10, 6, 0, 24000, 0]),
+        ("0", "10 1m 20 1m COST 4 4", [4, 10, 2, 0, 48000, 0]),
+    ],
     "words in any case, options in any order": [
         ("0", "cost 2 upto", None),
-        ("0", "gcra 10 1S burst 12 upto cost 2", [2, 12, 10, 0, 200, 0]),
+        ("0", "gcra 10 1s burst 12 upto cost 2", [2, 12, 10, 0, 200, 0]),
     ],
 }
 
@@ -143,7 +169,12 @@ def test_scene(quota, scene):
     ("x 1s", "limit 'x' is not an integer"), ("10 1x", "period '1x' is not a duration"), ("1.5 1s", "limit '1.5'"),
     ("10 0", "period '0' is out of range"), ("-2 1s", "limit '-2' is out of range"), ("10 -1s", "period '-1s'"),
     ("10 1s COST 0", "cost '0' is out of range"), ("10 1s COST -1", "cost '-1'"), ("9223372036854775808 1s", "limit"),
-    ("10 9223372036854775807w", "period"), ("10 1s BLOCK 0", "block '0'"), ("10 1s BURST 0", "capacity '0'"),
+    ("10 9223372036854775807w", "period"), ("10 1M", "month"), ("10 1S", "lower case"), ("10 30m1h", "period '30m1h'"),
+    # several costs
+    ("10 1s COST 1 2", "2 costs for 1 rules"), ("10 1s 5 1s COST 1 2 3", "3 costs for 2 rules"),
+    ("10 1s 5 1s COST 0 0", "cost '0' is out of range"), ("10 1s 5 1s COST 1 -1", "'-1' is not an option"),
+    ("10 1s 5 1s COST 1 2 UPTO", "UPTO goes with one cost"), ("10 1s 5 1s COST 1 x", "'x' is not an option"),
+    ("10 1s COST" + 33 * " 1", "at most 32 rules"), ("10 1s BLOCK 0", "block '0'"), ("10 1s BURST 0", "capacity '0'"),
     # rules that make no sense
     ("FIXED 10 1s BURST 5", "BURST"), ("10 1s INITIAL 5", "INITIAL"), ("TOKEN 10 1s INITIAL 11", "INITIAL"),
     ("SLIDING 10 1s FIRST", "FIRST"), ("LEAKY 10 1s INTERVAL", "INTERVAL"), ("0 1s BURST 3", "BURST"),

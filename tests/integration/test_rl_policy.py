@@ -102,8 +102,8 @@ def test_overrides(policies):
     policies("RL.POLICY SET api 1 1h")
     policies("RL.POLICY OVERRIDE api big 100 1h LOG 500 1d -1 1s EX 1d")
     policies("RL.POLICY OVERRIDE api free -1 1h")
-    assert policies("RL.ALLOW a POLICY api SUBJECT big COST 5") == [5, 100, 95, 0, 180000, 0]
-    assert policies("RL.ALLOW b POLICY api SUBJECT free COST 5") == [5, -1, -1, 0, 0, 0]
+    assert policies("RL.ALLOW a POLICY api SUBJECT big COST 5") == [5, 100, 95, 0, 180000, 9900]
+    assert policies("RL.ALLOW b POLICY api SUBJECT free COST 5") == [5, -1, -1, 0, 0, 9900]
     assert policies("RL.ALLOW c POLICY api SUBJECT other COST 5")[3] == -1
     assert policies.map("RL.POLICY GET api")["overrides"] == [
         {"subject": "big", "until": NOON_MS + 86400_000, "rules": ["GCRA 100 1h", "LOG 500 1d", "GCRA -1 1s"]},
@@ -114,6 +114,42 @@ def test_overrides(policies):
     assert policies("RL.ALLOW b POLICY api SUBJECT free")[1] == 2
     policies.advance("1d")
     assert policies("RL.ALLOW a POLICY api SUBJECT big")[1] == 2
+
+
+def test_the_rule_of_a_verdict_names_its_part(policies):
+    """100 x part + index: the policy's own are part 0, its schedules 1, 2, … in order, an override is 99."""
+    policies("RL.POLICY SET api 9 1h 5 1h SCHEDULE UTC daily 18:00-19:00 9 1h SCHEDULE UTC daily 19:00-20:00 9 1h 3 1h")
+    policies("RL.POLICY OVERRIDE api big 9 1h 7 1h")
+    policies("RL.POLICY REFUSE api villain")
+    for at, words, rule in [("15:00", "", 1), ("18:00", "", 100), ("19:00", "", 201), ("20:00", "", 1),
+                            ("18:00", "SUBJECT big", 9901), ("18:00", "SUBJECT villain", -1)]:
+        policies("QUOTA.CLOCK FREEZE", f"2025-01-31T{at}:00Z")
+        assert policies(f"RL.ALLOW {{k}}{rule} POLICY api {words}")[5] == rule
+        first = rule // 100 * 100 if rule >= 0 else -1
+        assert policies(f"RL.ALLOW {{k}}{rule} POLICY api {words} COST 10")[5] == first
+        mallow = policies(f"RL.MALLOW 2 {{k}}x {{k}}y WITH POLICY api WITH 1 1s")
+        assert [verdict[5] // 100 for verdict in mallow] == [max(rule, 0) // 100 if not words else 1, 0]
+        policies("DEL {k}x {k}y")
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T19:00:00Z")
+    policies("RL.ALLOW k POLICY api COST 3")
+    assert policies("RL.REFUND k 1 RULE 201") == 1  # the number of a verdict is the rule's
+    assert policies("RL.REFUND k 9 1") == 2
+    assert "no rule with that number" in policies.error("RL.REFUND k 1 RULE 202")
+
+
+def test_costs_are_those_of_the_rules_in_force(policies):
+    policies("RL.POLICY SET api 9 1h 500 1h SCHEDULE UTC daily 18:00-19:00 20 1h")
+    policies("RL.POLICY OVERRIDE api big 9 1h 700 1h EX 1d")
+    policies("RL.POLICY PERMIT api staff")
+    assert policies("RL.ALLOW a POLICY api COST 1 300") == [1, 9, 8, 0, 400000, 0]
+    assert policies("RL.ALLOW a POLICY api COST 1 300") == [0, 500, 200, 720000, 2160000, 1]
+    assert policies("RL.ALLOW b POLICY api SUBJECT big COST 0 300") == [300, 700, 400, 0, 1542858, 9901]
+    assert policies("RL.ALLOW b POLICY api SUBJECT staff COST 1 300 7") == [300, -1, -1, 0, 0, -1]
+    assert "3 costs for 2 rules" in policies.error("RL.ALLOW b POLICY api SUBJECT big COST 1 2 3")
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T18:00:00Z")
+    assert "2 costs for 1 rules" in policies.error("RL.ALLOW a POLICY api COST 1 300")
+    policies("RL.POLICY SET api 9 1h 500 1h SHADOW")
+    assert policies("RL.ALLOW c POLICY api COST 1 501") == [501, 500, 500, 0, 0, 1]  # in shadow nothing is refused
 
 
 def test_schedules_follow_the_wall_clock_of_their_zone(policies):
@@ -159,7 +195,9 @@ def test_rules_that_are_out_of_force_keep_their_counts(policies):
     ("RL.POLICY OVERRIDE p s 1 1s", "NOPOLICY"), ("RL.POLICY PERMIT p s", "NOPOLICY"),
     ("RL.POLICY REFUSE p s", "NOPOLICY"), ("RL.POLICY LIFT p s", "NOPOLICY"), ("RL.POLICY GET p", "NOPOLICY"),
     ("RL.POLICY PERMIT there 10.0.0.1/8", "10.0.0.1/8"), ("RL.POLICY PERMIT there 10.0.0.0/33", "10.0.0.0/33"),
-    ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
+    ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.POLICY PERMIT there s EX @1735689600", "write @1735689600s"),
+    ("RL.POLICY OVERRIDE there s 1 1s EX @2025-01-31T15:00:00Z", "the instant has passed"),
+    ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
     ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.ALLOW k 1 1s POLICY there", "one of them"),
     ("RL.ALLOW k 1 1s SUBJECT s", "go with POLICY"), ("RL.POLICY NOPE", "unknown subcommand"),
     ("RL._POLICY p x", "internal command")])
@@ -278,7 +316,7 @@ def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
 def test_what_has_expired_is_swept_by_later_changes(policies):
     policies("RL.POLICY SET api 1 1s")
     for i in range(200):
-        policies(f"RL.POLICY OVERRIDE api user:{i} 2 1s EX 1s")
+        policies(f"RL.POLICY OVERRIDE api user:{i} 2 1s EX {'@1738335601s' if i % 2 else '1s'}")
     policies.advance("1s")
     for _ in range(40):
         policies("RL.POLICY PERMIT api somebody")

@@ -9,6 +9,9 @@
  * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
  * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
  *
+ * A request has one cost for all rules, or one for each: `COST 1 850` is a call of 850 tokens. A cost of 0 among
+ * several leaves its rule alone: it neither decides nor changes. granted is then the cost of the rule that decides.
+ *
  * Waiting: a request that may wait takes the place that comes first, as if it came at that instant; from then on no
  * other is admitted before it (first come, first served), whatever the rules say.
  *
@@ -32,7 +35,9 @@ enum request_mode {
 };
 
 struct limiter_request {
-    int64_t cost;     /* units, >= 1; 0 only looks (RL.THROTTLE) */
+    int64_t cost; /* units, >= 1; 0 only looks (RL.THROTTLE) */
+    /* NULL, or a cost for each rule, >= 0, one of them at least 1; `cost` is the largest then. Not with MODE_UPTO. */
+    const int64_t *costs;
     int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
     int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. MODE_ALL and MODE_PEEK */
     int64_t now_us;   /* > 0 */
@@ -113,6 +118,11 @@ void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uin
  * newest. */
 int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
                               int64_t now_us, struct decision *decision);
+
+/* Gives back what a request with these costs has taken, one for each of the limiter's `count` rules; nothing where it
+ * has another number of rules by now. */
+void limiter_decide_return(const struct limiter *limiter, const int64_t *costs, uint32_t count, int64_t now_us,
+                           struct decision *decision);
 
 /* Refuses everything until `until_us`; 0 lifts the block. */
 void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision);
