@@ -344,9 +344,23 @@ static bool parse_each(struct reading *reading, const struct argument *row, void
     return row->add(reading->ctx, (char *)request + row->offset, element);
 }
 
+/* All that follows is pairs. */
+static bool count_pairs_or_reply(struct reading *reading, const struct argument *row, struct pairs_argument *pairs)
+{
+    int words = reading->argc - reading->at;
+    pairs->count = words / 2;
+    if (words == 0) return parse_missing(reading, row);
+    if (words % 2 != 0) reply_error(reading->ctx, "ERR %s: the last one has no amount", row->name);
+    if (words % 2 == 0 && pairs->count > row->highest) {
+        reply_error(reading->ctx, "LIMITED %s: at most %lld at once", row->name, (long long)row->highest);
+    }
+    return words % 2 == 0 && pairs->count <= row->highest;
+}
+
 static bool parse_pairs(struct reading *reading, const struct argument *row, void *request)
 {
     struct pairs_argument *pairs = (void *)((char *)request + row->offset);
+    if (row->flags & ARGUMENT_SEVERAL && !count_pairs_or_reply(reading, row, pairs)) return false;
     if ((reading->argc - reading->at) / 2 < pairs->count) {
         reply_error(reading->ctx, "ERR %s: fewer follow than were announced", row->name);
         return false;

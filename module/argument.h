@@ -34,14 +34,16 @@ enum argument_kind {
     ARGUMENT_PERCENT,  /* int64_t hundredths of a percent: `80`, `99.5` */
     ARGUMENT_PERCENTS, /* struct percents_argument: one or more of them */
     ARGUMENT_COSTS,    /* struct costs_argument: one integer or more */
-    ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted */
+    ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted, or (SEVERAL) as
+                        * follow: highest at most */
 };
 
 enum argument_flag {
     ARGUMENT_OPTIONAL = 1,
-    ARGUMENT_BARE = 2,    /* the token may be left out when nothing else can be meant */
-    ARGUMENT_SEVERAL = 8, /* for the documentation: it may be repeated (the handler reads argv itself) */
-    ARGUMENT_EITHER = 4,  /* rules or a text, or an option in their place (POLICY name, ROLLING d) */
+    ARGUMENT_BARE = 2, /* the token may be left out when nothing else can be meant */
+    ARGUMENT_SEVERAL =
+        8, /* for the documentation: it may be repeated (the handler reads argv itself); PAIRS: to the end */
+    ARGUMENT_EITHER = 4, /* rules or a text, or an option in their place (POLICY name, ROLLING d) */
 };
 
 struct argument {
@@ -97,7 +99,7 @@ struct percents_argument {
     int64_t bp[PERCENTS_MAX];
 };
 
-/* ARGUMENT_PAIRS: `count` is read by the INTEGER row before, the words stay argv's. */
+/* ARGUMENT_PAIRS: `count` is read by the INTEGER row before, if there is one; the words stay argv's. */
 struct pairs_argument {
     int64_t count;
     RedisModuleString **words; /* 2 x count of them */

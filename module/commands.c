@@ -2,10 +2,11 @@
 #include "command.h"
 #include <stdio.h>
 
-extern const struct command rl_allow_command, rl_mallow_command, rl_refund_command, rl_block_command, rl_info_command;
+extern const struct command rl_allow_command, rl_peek_command, rl_mallow_command, rl_refund_command, rl_block_command,
+    rl_info_command;
 extern const struct command rl_table_command, rl_take_command;
 extern const struct command rl_acquire_command, rl_renew_command, rl_release_command, rl_leases_command;
-extern const struct command rl_breaker_command, rl_adapt_command;
+extern const struct command rl_breaker_command, rl_breaker_info_command, rl_adapt_command, rl_adapt_info_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
 extern const struct command rl_policy_command, rl_policy_set_command, rl_policy_override_command;
 extern const struct command rl_policy_permit_command, rl_policy_refuse_command, rl_policy_lift_command;
@@ -18,12 +19,13 @@ extern const struct command quota_plan_del_command, quota_plan_list_command, rl_
 extern const struct command quota_plan_check_command, quota_plan_cancel_command;
 extern const struct command quota_open_command, quota_switch_command, quota_suspend_command, quota_resume_command;
 extern const struct command quota_close_command, quota_override_command, quota_set_command, quota_reset_command;
-extern const struct command quota_consume_command, quota_mconsume_command, quota_refund_command;
+extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
 
 const struct command *const commands[] = {
     &rl_allow_command,
+    &rl_peek_command,
     &rl_mallow_command,
     &rl_refund_command,
     &rl_block_command,
@@ -35,7 +37,9 @@ const struct command *const commands[] = {
     &rl_release_command,
     &rl_leases_command,
     &rl_breaker_command,
+    &rl_breaker_info_command,
     &rl_adapt_command,
+    &rl_adapt_info_command,
     &cl_throttle_command,
     &rl_throttle_command,
     &rl_do_command,
@@ -70,6 +74,7 @@ const struct command *const commands[] = {
     &quota_reset_command,
     &quota_consume_command,
     &quota_mconsume_command,
+    &quota_check_command,
     &quota_refund_command,
     &quota_reserve_command,
     &quota_commit_command,

@@ -143,6 +143,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.ADAPT key INFO ----------------------------------------------------------------------------------- */
 
 static const struct argument info_arguments[] = {{0}};
+static const struct argument info_command_arguments[] = {KEY("key", "Whose limit this is."), {0}};
 
 static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive, int64_t now_us)
 {
@@ -170,11 +171,12 @@ static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive,
     sink_free(&text);
 }
 
-static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+/* RL.ADAPT.INFO key: the same, as a command that only reads. */
+static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    (void)argc;
     if (!handle_read_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_adaptive(ctx, handle.value, clock_now_us());
@@ -183,6 +185,13 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
     handle_close(&handle);
     return REDISMODULE_OK;
+}
+
+/* RL.ADAPT key INFO */
+static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    return info_command(ctx, argv, argc);
 }
 
 /* ---- record ---------------------------------------------------------------------------------------------- */
@@ -222,4 +231,16 @@ const struct command rl_adapt_command = {
     .key_flags = KEY_WRITE,
     .handler = adapt,
     .arguments = documented_arguments,
+};
+
+const struct command rl_adapt_info_command = {
+    .name = "RL.ADAPT.INFO",
+    .summary = "Shows an adaptive limit: the limit now, what was gathered, configuration. Null when nothing is stored.",
+    .complexity = "O(1)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = info_command,
+    .arguments = info_command_arguments,
 };

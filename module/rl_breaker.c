@@ -155,6 +155,7 @@ static int force(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.BREAKER key INFO --------------------------------------------------------------------------------- */
 
 static const struct argument info_arguments[] = {{0}};
+static const struct argument info_command_arguments[] = {KEY("key", "The circuit."), {0}};
 
 static void reply_word(RedisModuleCtx *ctx, const char *name, const char *word)
 {
@@ -187,11 +188,12 @@ static void reply_breaker(RedisModuleCtx *ctx, const struct breaker *breaker, in
     sink_free(&text);
 }
 
-static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+/* RL.BREAKER.INFO key: the same, as a command that only reads. */
+static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    (void)argc;
     if (!handle_read_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_breaker(ctx, handle.value, clock_now_us());
@@ -200,6 +202,13 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
     handle_close(&handle);
     return REDISMODULE_OK;
+}
+
+/* RL.BREAKER key INFO */
+static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    return info_command(ctx, argv, argc);
 }
 
 /* ---- record ---------------------------------------------------------------------------------------------- */
@@ -253,4 +262,16 @@ const struct command rl_breaker_command = {
     .key_flags = KEY_WRITE,
     .handler = breaker,
     .arguments = documented_arguments,
+};
+
+const struct command rl_breaker_info_command = {
+    .name = "RL.BREAKER.INFO",
+    .summary = "Shows a circuit breaker: state, counts, configuration. Null when nothing is stored.",
+    .complexity = "O(1)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = info_command,
+    .arguments = info_command_arguments,
 };

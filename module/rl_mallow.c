@@ -70,7 +70,7 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
     struct limiter_request limit_request = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
     struct rule_source source;
     if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
-    if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){"", 0}, (struct bytes){"", 0},
+    if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){NULL, 0}, (struct bytes){NULL, 0},
                                    request->now_us, &source)) {
         return false;
     }

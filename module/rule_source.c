@@ -15,8 +15,12 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
         return false;
     }
     if (policy.size == 0) {
-        if (subject.size == 0 && address.size == 0) return true;
+        if (!subject.data && !address.data) return true;
         reply_error(ctx, "ERR SUBJECT and ADDRESS go with POLICY");
+        return false;
+    }
+    if (subject.data && subject.size == 0) { /* it would pass every list by */
+        reply_error(ctx, "ERR subject '' is empty: leave SUBJECT out where there is none");
         return false;
     }
     const struct policy *found = policies_find(policy);
@@ -25,11 +29,11 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
         reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(policy).text);
         return false;
     }
-    if (address.size > 0 && !address_parse(address, &where)) {
+    if (address.data && !address_parse(address, &where)) {
         reply_error(ctx, "ERR address '%s' is not an IPv4 or IPv6 address", printable(address).text);
         return false;
     }
-    source->choice = policy_choose(found, subject, address.size > 0 ? &where : NULL, now_us, zones_find, NULL);
+    source->choice = policy_choose(found, subject, address.data ? &where : NULL, now_us, zones_find, NULL);
     if (source->choice.kind == CHOICE_RULES) {
         rules->count = source->choice.rules->count;
         memcpy(rules->rules, source->choice.rules->rules, rules->count * sizeof(*rules->rules));

@@ -17,7 +17,8 @@ struct rule_source {
     struct policy_choice choice;  /* CHOICE_RULES without a policy too */
 };
 
-/* Finds out which rules decide. `policy` of size 0 = those of the call. False when the client has its error. */
+/* Finds out which rules decide. `policy` of size 0 = those of the call; `subject` and
+ * `address` without data were not given, an empty one is an error. False when the client has its error. */
 bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy,
                                struct bytes subject, struct bytes address, int64_t now_us, struct rule_source *source);
 

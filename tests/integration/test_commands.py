@@ -10,6 +10,7 @@ from servers import ROOT
 
 COMMANDS = {  # name: (flags, arity, key spec flags)
     "rl.allow": ({"write", "denyoom", "fast", "blocking"}, -4, {"RW", "access", "update"}),
+    "rl.peek": ({"readonly", "fast"}, -4, {"RO", "access"}),
     "rl.mallow": ({"write", "denyoom", "fast", "movablekeys"}, -6, {"RW", "access", "update"}),
     "rl.refund": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl.block": ({"write", "denyoom", "fast"}, 3, {"RW", "access", "update"}),
@@ -22,6 +23,8 @@ COMMANDS = {  # name: (flags, arity, key spec flags)
     "rl.leases": ({"readonly"}, 2, {"RO", "access"}),
     "rl.adapt": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
     "rl.breaker": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
+    "rl.adapt.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
+    "rl.breaker.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
     "cl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
     "rl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
     "rl.policy": (set(), -2, None),
@@ -54,6 +57,7 @@ COMMANDS = {  # name: (flags, arity, key spec flags)
     "quota.reset": ({"write"}, -2, {"RW", "access", "update"}),
     "quota.consume": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
     "quota.mconsume": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
+    "quota.check": ({"readonly", "fast"}, -4, {"RO", "access"}),
     "quota.refund": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
     "quota.reserve": ({"write", "denyoom", "fast"}, -7, {"RW", "access", "update"}),
     "quota.commit": ({"write", "fast"}, -3, {"RW", "access", "update"}),
@@ -120,8 +124,17 @@ def test_every_word_of_the_grammar_is_documented(quota):
         "FORCE", "WAIT", "BLOCK"]
 
 
+def test_costs_are_documented_as_several(quota):
+    for name in ("RL.ALLOW", "RL.PEEK"):
+        document = list(as_map(quota.raw(f"COMMAND DOCS {name}")).values())[0]
+        cost = next(argument for argument in document["arguments"] if argument.get("token") == "COST")
+        assert cost["type"] == "integer" and "multiple" in str(cost["flags"])  # RESP2: two flags look like a pair
+
+
 def test_command_getkeys(quota):
     assert quota.raw("COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2") == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS RL.PEEK user:1 10 1s COST 2") == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS QUOTA.CHECK user:1 a 1 b 2") == [b"user:1"]
     assert quota.raw("COMMAND GETKEYS CL.THROTTLE user:1 1 1 1") == [b"user:1"]
 
 

@@ -198,7 +198,7 @@ def test_rules_that_are_out_of_force_keep_their_counts(policies):
     ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.POLICY PERMIT there s EX @1735689600", "write @1735689600s"),
     ("RL.POLICY OVERRIDE there s 1 1s EX @2025-01-31T15:00:00Z", "the instant has passed"),
     ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
-    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.ALLOW k 1 1s POLICY there", "one of them"),
+    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.PEEK k 1 1s WAIT 1s", "not an option"), ("RL.ALLOW k 1 1s POLICY there", "one of them"),
     ("RL.ALLOW k 1 1s SUBJECT s", "go with POLICY"), ("RL.POLICY NOPE", "unknown subcommand"),
     ("RL._POLICY p x", "internal command")])
 def test_wrong_words_are_named_and_change_nothing(policies, line, says):
@@ -207,6 +207,20 @@ def test_wrong_words_are_named_and_change_nothing(policies, line, says):
     assert says.lower() in policies.error(line).lower()
     assert names(policies) == ["there"]
     assert policies.map("RL.POLICY GET there") == before
+    assert policies("EXISTS k") == 0
+
+
+@pytest.mark.parametrize("command", ["RL.ALLOW", "RL.PEEK"])
+def test_an_empty_subject_or_address_is_an_error(policies, command):
+    """It would pass the lists by."""
+    policies("RL.POLICY SET api 1 1s")
+    policies("RL.POLICY REFUSE api villain")
+    policies("RL.POLICY REFUSE api 10.0.0.0/8")
+    assert "subject '' is empty" in policies.error(f"{command} k POLICY api SUBJECT", "")
+    assert "address '' is not an IPv4" in policies.error(f"{command} k POLICY api ADDRESS", "")
+    assert "address '' is not an IPv4" in policies.error(f"{command} k POLICY api SUBJECT villain ADDRESS", "")
+    assert "go with POLICY" in policies.error(f"{command} k 1 1s SUBJECT", "")
+    assert "one of them" in policies.error(f"{command} k POLICY", "")
     assert policies("EXISTS k") == 0
 
 
