@@ -84,7 +84,9 @@ static const struct argument outcome_choice[] = {
 
 #define TOOK_ROW                                                                                                       \
     FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
-          "With REPORT: how long the call took (default: not measured, so it was not slow).")
+          "With REPORT: how long the call took. One that began before the present state did is not counted (default: " \
+          "not "                                                                                                       \
+          "measured: it was not slow, and it counts).")
 
 static const struct argument report_arguments[] = {
     {.kind = ARGUMENT_CHOICE,

@@ -1,8 +1,8 @@
 /* RL.ACQUIRE, RL.RENEW, RL.RELEASE, RL.LEASES: a limit on what is held at once, as leases that end by themselves.
  *
  *     RL.ACQUIRE key limit ttl [ID id] [COST n] [WAIT duration]    the verdict's six integers, lease id, fencing token
- *     RL.RENEW key id ttl                                          the new expiry in Unix ms
- *     RL.RELEASE key id                                            1, or 0 when there was none
+ *     RL.RENEW key id ttl [TOKEN t]                                the new expiry in Unix ms
+ *     RL.RELEASE key id [TOKEN t]                                  1, or 0 when there was none
  *     RL.LEASES key                                                what is held
  *
  * Parse, open, decide, commit, reply: the decisions are quota/rate/lease.h, waiting is lease_waiting.h. */
@@ -123,26 +123,39 @@ static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 struct lease_arguments {
     struct bytes id;
-    int64_t ttl_us;
+    int64_t ttl_us, token;
 };
+
+#define TOKEN_ROW                                                                                                      \
+    FIELD(ARGUMENT_INTEGER, "token", "TOKEN", struct lease_arguments, token, 1, INT64_MAX, ARGUMENT_OPTIONAL,          \
+          "Only if the lease still has this fencing token, as RL.ACQUIRE answered it; else NOSUCHID.")
 
 static const struct argument renew_arguments[] = {
     KEY("key", "The lease key."),
     FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_arguments, id, 0, 0, 0, "The lease's id."),
     FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_arguments, ttl_us, 1, DURATION_MAX_US, 0,
           "How long the lease lasts from now on, longer or shorter than before."),
+    TOKEN_ROW,
     {0},
 };
 
 static const struct argument release_arguments[] = {
     KEY("key", "The lease key."),
     FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_arguments, id, 0, 0, 0, "The lease's id."),
+    TOKEN_ROW,
     {0},
 };
 
+/* It was this client's once: by now it has ended, and may be another one's under the same id. */
+static int reply_late_holder(RedisModuleCtx *ctx, struct bytes id, int64_t token)
+{
+    return reply_error(ctx, "NOSUCHID no live lease has the id '%s' and the token %lld", printable(id).text,
+                       (long long)token);
+}
+
 static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct lease_arguments request;
+    struct lease_arguments request = {.token = LEASE_ANY_TOKEN};
     struct handle handle;
     struct lease_decision decision;
 
@@ -151,9 +164,11 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
-    leases_decide_renew(handle.value, request.id, request.ttl_us, now_us, &decision);
+    leases_decide_renew(handle.value, request.id, request.token, request.ttl_us, now_us, &decision);
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
+    bool late = decision.fault == LEASE_FAULT_UNKNOWN && request.token != LEASE_ANY_TOKEN;
+    if (late) return reply_late_holder(ctx, request.id, request.token);
     if (decision.fault != LEASE_FAULT_NONE) return reply_lease_fault(ctx, &decision, request.id);
     lease_waiting_ready(ctx, argv[1]);
     return RedisModule_ReplyWithLongLong(ctx, millis_floor(decision.lease.expires_us));
@@ -161,7 +176,7 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct lease_arguments request;
+    struct lease_arguments request = {.token = LEASE_ANY_TOKEN};
     struct handle handle;
     struct lease_decision decision;
 
@@ -170,10 +185,11 @@ static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
-    bool released = leases_decide_release(handle.value, request.id, now_us, &decision);
+    bool released = leases_decide_release(handle.value, request.id, request.token, now_us, &decision);
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     if (released) lease_waiting_ready(ctx, argv[1]);
+    if (!released && request.token != LEASE_ANY_TOKEN) return reply_late_holder(ctx, request.id, request.token);
     return RedisModule_ReplyWithLongLong(ctx, released);
 }
 

@@ -24,7 +24,8 @@ OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.re
               +rl.table +rl.policy|set +rl.policy|del +rl.policy|override
               +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
 AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
-             +quota.plan|check +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get +rl.policy|list"""
+             +quota.plan|check
+             +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get +rl.policy|list"""
 NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
 RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
            "auditor": ("%R~tenant:*", AUDITOR)}

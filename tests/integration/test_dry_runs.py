@@ -247,7 +247,8 @@ def test_accounts_that_carry_a_plan_are_counted(acme):
 
 
 TWINS = [  # the command that may write, and the one that only reads; both answer the same
-    ("RL.ALLOW w 10 1s 7 1h PEEK", "RL.PEEK w 10 1s 7 1h"), ("RL.ALLOW w 10 1s COST 11 PEEK", "RL.PEEK w 10 1s COST 11"),
+    ("RL.ALLOW w 10 1s 7 1h PEEK", "RL.PEEK w 10 1s 7 1h"),
+    ("RL.ALLOW w 10 1s COST 11 PEEK", "RL.PEEK w 10 1s COST 11"),
     ("RL.ALLOW w 10 1s 7 1h COST 0 5 PEEK", "RL.PEEK w 10 1s 7 1h COST 0 5"),
     ("RL.ALLOW w TOKEN 100 1m PEEK", "RL.PEEK w TOKEN 100 1m"),  # rules that are not the stored ones
     ("RL.ALLOW none 3 1s PEEK", "RL.PEEK none 3 1s"),

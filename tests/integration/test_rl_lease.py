@@ -92,6 +92,25 @@ def test_renew_and_release(quota):
     assert quota("RL.LEASES k") == [] and quota("EXISTS k") == 1  # its tokens are remembered
 
 
+def test_a_late_holder_harms_nobody(quota):
+    """TOKEN: only if the lease still is the one that was acquired."""
+    first = quota("RL.ACQUIRE k 1 10s ID job-7")[7]
+    assert quota(f"RL.RENEW k job-7 20s TOKEN {first}") == NOON_MS + 20000
+    quota.advance("20s")
+    second = quota("RL.ACQUIRE k 1 10s ID job-7")[7]
+    before = quota("DUMP k")
+    for line in (f"RL.RENEW k job-7 1h TOKEN {first}", f"RL.RELEASE k job-7 TOKEN {first}",
+                 f"RL.RELEASE k job-8 TOKEN {second}", f"RL.RELEASE none job-7 TOKEN {second}"):
+        assert quota.error(line).startswith("NOSUCHID") or "and the token" in quota.error(line)
+    assert quota("DUMP k") == before
+    for line in ("RL.RENEW k job-7 1h TOKEN 0", "RL.RELEASE k job-7 TOKEN -1", "RL.RELEASE k job-7 TOKEN x"):
+        assert "token" in quota.error(line)
+    assert quota(f"RL.RENEW k job-7 5s TOKEN {second}") == NOON_MS + 25000
+    assert quota(f"RL.RELEASE k job-7 TOKEN {second}") == 1
+    assert "and the token" in quota.error(f"RL.RELEASE k job-7 TOKEN {second}")
+    assert quota("RL.RELEASE k job-7") == 0
+
+
 def test_errors_name_what_would_be_accepted(quota):
     quota("SET string 1")
     quota("RL.ALLOW bucket 10 1h")

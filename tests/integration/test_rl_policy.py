@@ -198,7 +198,8 @@ def test_rules_that_are_out_of_force_keep_their_counts(policies):
     ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.POLICY PERMIT there s EX @1735689600", "write @1735689600s"),
     ("RL.POLICY OVERRIDE there s 1 1s EX @2025-01-31T15:00:00Z", "the instant has passed"),
     ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
-    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.PEEK k 1 1s WAIT 1s", "not an option"), ("RL.ALLOW k 1 1s POLICY there", "one of them"),
+    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.PEEK k 1 1s WAIT 1s", "not an option"),
+    ("RL.ALLOW k 1 1s POLICY there", "one of them"),
     ("RL.ALLOW k 1 1s SUBJECT s", "go with POLICY"), ("RL.POLICY NOPE", "unknown subcommand"),
     ("RL._POLICY p x", "internal command")])
 def test_wrong_words_are_named_and_change_nothing(policies, line, says):
