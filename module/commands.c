@@ -11,7 +11,7 @@ extern const struct command cl_throttle_command, rl_throttle_command;
 extern const struct command rl_policy_command, rl_policy_set_command, rl_policy_override_command;
 extern const struct command rl_policy_permit_command, rl_policy_refuse_command, rl_policy_lift_command;
 extern const struct command rl_policy_get_command, rl_policy_del_command, rl_policy_list_command;
-extern const struct command rl_policy_replay_command;
+extern const struct command rl_policy_exceptions_command, rl_policy_replay_command;
 extern const struct command rl_do_command, rl_put_command;
 extern const struct command quota_clock_command, quota_cycle_command;
 extern const struct command quota_plan_command, quota_plan_set_command, quota_plan_get_command;
@@ -55,6 +55,7 @@ const struct command *const commands[] = {
     &rl_policy_get_command,
     &rl_policy_del_command,
     &rl_policy_list_command,
+    &rl_policy_exceptions_command,
     &rl_policy_replay_command,
     &rl_plan_replay_command,
     &quota_plan_command,

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "command.h"
 #include "entitlement_argument.h"
+#include "page.h"
 #include "plans.h"
 #include "quota/base/checked.h"
 #include "quota/time/duration.h"
@@ -17,10 +18,8 @@ struct plan_request {
     struct bytes plan, resource;
     struct entitlement_argument entitlement;
     int64_t apply, effective_us, revision;
+    struct page_argument page;
 };
-
-#define LIST_COUNT_DEFAULT 100
-#define LIST_COUNT_MAX     1000
 
 #define PLAN_ROW                                                                                                       \
     FIELD(ARGUMENT_TEXT, "plan", NULL, struct plan_request, plan, 0, 0, 0, "The plan's name, 1 to 128 bytes.")
@@ -37,8 +36,7 @@ static bool name_or_reply(RedisModuleCtx *ctx, struct bytes name)
 static const struct plan_history *find_or_reply(RedisModuleCtx *ctx, struct bytes name)
 {
     const struct plan_history *plan = plans_find(name);
-    if (!plan)
-        reply_error(ctx, "NOPLAN there is no plan '%s' (in a cluster every primary needs it)", printable(name).text);
+    if (!plan) reply_error(ctx, "NOPLAN there is no plan '%s'" EVERY_PRIMARY, printable(name).text);
     return plan;
 }
 
@@ -408,13 +406,7 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return REDISMODULE_OK;
 }
 
-static const struct argument list_arguments[] = {
-    FIELD(ARGUMENT_INTEGER, "count", "COUNT", struct plan_request, revision, 1, LIST_COUNT_MAX, ARGUMENT_OPTIONAL,
-          "How many plans at most, 1 to 1000 (default 100)."),
-    FIELD(ARGUMENT_TEXT, "after", "AFTER", struct plan_request, plan, 0, 0, ARGUMENT_OPTIONAL,
-          "The cursor that the page before replied."),
-    {0},
-};
+static const struct argument list_arguments[] = {PAGE_ROWS(struct plan_request, page), {0}};
 
 static void reply_listed(RedisModuleCtx *ctx, const struct plan_history *plan)
 {
@@ -428,20 +420,13 @@ static void reply_listed(RedisModuleCtx *ctx, const struct plan_history *plan)
 /* The cursor, which is the last name shown (null at the end), and the plans behind the one before. */
 static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct plan_request request = {.plan = {"", 0}, .revision = LIST_COUNT_DEFAULT};
-    const void *page[LIST_COUNT_MAX];
+    struct plan_request request = {.page = PAGE_ARGUMENT_DEFAULT};
+    const void *page[PAGE_COUNT_MAX];
     bool more;
 
     if (!arguments_parse_or_reply(ctx, list_arguments, argv + 1, argc - 1, &request)) return REDISMODULE_OK;
-    uint32_t count = registry_page(&plan_kind, request.plan, (uint32_t)request.revision, page, &more);
-    RedisModule_ReplyWithArray(ctx, 2);
-    if (more) {
-        struct bytes last = plan_kind.name(page[count - 1]);
-        RedisModule_ReplyWithStringBuffer(ctx, last.data, last.size);
-    } else {
-        RedisModule_ReplyWithNull(ctx);
-    }
-    RedisModule_ReplyWithArray(ctx, count);
+    uint32_t count = registry_page(&plan_kind, request.page.after, (uint32_t)request.page.count, page, &more);
+    page_reply_head(ctx, more ? plan_kind.name(page[count - 1]) : (struct bytes){NULL, 0}, count);
     for (uint32_t i = 0; i < count; i++) reply_listed(ctx, page[i]);
     return REDISMODULE_OK;
 }

@@ -3,12 +3,13 @@
  *     QUOTA.RESERVE account id resource amount TTL duration|@instant [UPTO]     the verdict
  *     QUOTA.COMMIT account id [amount] [FORCE]   QUOTA.RELEASE account id      posted, released, remaining
  *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
- *     QUOTA.HOLDS account                                              the live reservations
+ *     QUOTA.HOLDS account [COUNT n] [AFTER cursor]                     the live reservations, by pages
  *
  * Parse, open, decide, commit, reply: the decisions are quota/reserve.h. */
 #include "accounts.h"
 #include "clock.h"
 #include "command.h"
+#include "page.h"
 #include "quota/base/checked.h"
 #include "quota/decide/reserve.h"
 #include "reply.h"
@@ -169,24 +170,37 @@ static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const
     reply_field_integer(ctx, "expires", millis_floor(stored->hold.expires_us));
 }
 
+struct holds_request {
+    struct page_argument page;
+};
+
+static const struct argument holds_arguments[] = {
+    KEY("account", "The customer's account."), PAGE_ROWS(struct holds_request, page), {0}};
+
+/* By id: a reservation that is extended stays where it is. */
+static void reply_holds(RedisModuleCtx *ctx, const struct account *account, const struct page_argument *wanted,
+                        int64_t now_us)
+{
+    const struct holds *holds = account_holds(account);
+    struct page page;
+    page_begin(&page, wanted->after, wanted->count);
+    for (uint32_t i = holds_ended(holds, now_us); i < holds->count; i++) {
+        page_offer(&page, hold_id(holds->by_expiry[i]), holds->by_expiry[i]);
+    }
+    page_reply_head(ctx, page_cursor(&page), page.count);
+    for (uint32_t i = 0; i < page.count; i++) reply_hold(ctx, account, page.items[i]);
+}
+
 static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
+    struct holds_request request = {.page = PAGE_ARGUMENT_DEFAULT};
     struct account_call call;
-    uint32_t live = 0;
 
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, holds_arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
     const struct account *account = account_of(&call);
     if (account) {
-        const struct holds *holds = account_holds(account);
-        int64_t now_us = max_i64(call.now_us, account->applied_at_us);
-        RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
-        for (uint32_t i = 0; i < holds->count; i++) {
-            if (holds->by_expiry[i]->hold.expires_us <= now_us) continue;
-            reply_hold(ctx, account, holds->by_expiry[i]);
-            live++;
-        }
-        RedisModule_ReplySetArrayLength(ctx, live);
+        reply_holds(ctx, account, &request.page, max_i64(call.now_us, account->applied_at_us));
     } else {
         accounts_reply_fault(ctx, &call, ACCOUNT_FAULT_MISSING, BYTES(""), 0);
     }
@@ -244,11 +258,10 @@ const struct command quota_extend_command = {
     .arguments = extend_arguments,
 };
 
-static const struct argument holds_arguments[] = {KEY("account", "The customer's account."), {0}};
-
 const struct command quota_holds_command = {
     .name = "QUOTA.HOLDS",
-    .summary = "Lists the live reservations of an account, the first to end first.",
+    .summary =
+        "Lists the live reservations of an account by pages, in the order of their ids; replies a cursor and the page.",
     .complexity = "O(reservations)",
     .since = "1.0.0",
     .flags = "readonly",

@@ -3,13 +3,14 @@
  *     RL.ACQUIRE key limit ttl [ID id] [COST n] [WAIT duration]    the verdict's six integers, lease id, fencing token
  *     RL.RENEW key id ttl [TOKEN t]                                the new expiry in Unix ms
  *     RL.RELEASE key id [TOKEN t]                                  1, or 0 when there was none
- *     RL.LEASES key                                                what is held
+ *     RL.LEASES key [COUNT n] [AFTER cursor]                       what is held, by pages
  *
  * Parse, open, decide, commit, reply: the decisions are quota/rate/lease.h, waiting is lease_waiting.h. */
 #include "clock.h"
 #include "command.h"
 #include "lease_waiting.h"
 #include "metrics.h"
+#include "page.h"
 #include "quota/rate/lease.h"
 #include "reply.h"
 #include "transaction.h"
@@ -195,25 +196,57 @@ static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* ---- RL.LEASES ------------------------------------------------------------------------------------------- */
 
-static const struct argument leases_arguments[] = {KEY("key", "The lease key."), {0}};
+struct leases_request {
+    struct page_argument page;
+};
+
+static const struct argument leases_arguments[] = {
+    KEY("key", "The lease key."), PAGE_ROWS(struct leases_request, page), {0}};
+
+static void reply_lease(RedisModuleCtx *ctx, const struct lease *lease)
+{
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_text(ctx, "id", lease->id);
+    reply_field_integer(ctx, "cost", lease->cost);
+    reply_field_integer(ctx, "token", lease->token);
+    reply_field_integer(ctx, "acquired", millis_floor(lease->acquired_us));
+    reply_field_integer(ctx, "expires", millis_floor(lease->expires_us));
+}
+
+/* The live leases behind a token; they stand in the order of their tokens. */
+static uint32_t page_of(const struct leases *leases, int64_t after, int64_t most, const struct lease *page[],
+                        bool *more)
+{
+    int64_t settled_us = leases_settled_us(leases, clock_now_us());
+    uint32_t count = 0;
+    *more = false;
+    for (const struct lease *lease = NULL; !*more && (lease = leases_next(leases, lease));) {
+        if (lease->expires_us <= settled_us || lease->token <= after) continue;
+        *more = count == most;
+        if (!*more) page[count++] = lease;
+    }
+    return count;
+}
 
 static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
+    struct leases_request request = {.page = PAGE_ARGUMENT_DEFAULT};
+    const struct lease *page[PAGE_COUNT_MAX];
     struct handle handle;
+    int64_t after = 0;
+    bool more;
 
-    (void)argc;
-    if (!handle_read_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
-    int64_t settled_us = leases_settled_us(handle.value, clock_now_us());
-    RedisModule_ReplyWithArray(ctx, leases_live_count(handle.value, settled_us));
-    for (const struct lease *lease = NULL; (lease = leases_next(handle.value, lease));) {
-        if (lease->expires_us <= settled_us) continue;
-        RedisModule_ReplyWithMap(ctx, 5);
-        reply_field_text(ctx, "id", lease->id);
-        reply_field_integer(ctx, "cost", lease->cost);
-        reply_field_integer(ctx, "token", lease->token);
-        reply_field_integer(ctx, "acquired", millis_floor(lease->acquired_us));
-        reply_field_integer(ctx, "expires", millis_floor(lease->expires_us));
+    if (!arguments_parse_or_reply(ctx, leases_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (request.page.after.data && !bytes_integer(request.page.after, &after)) {
+        return reply_error(ctx, "ERR after '%s' is not a cursor of this list", printable(request.page.after).text);
     }
+    if (!handle_read_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
+    uint32_t count = page_of(handle.value, after, request.page.count, page, &more);
+    char stack_buffer[32];
+    struct sink cursor = sink_init(stack_buffer, sizeof(stack_buffer));
+    if (more) sink_decimal(&cursor, page[count - 1]->token);
+    page_reply_head(ctx, (struct bytes){more ? cursor.data : NULL, cursor.size}, count);
+    for (uint32_t i = 0; i < count; i++) reply_lease(ctx, page[i]);
     handle_close(&handle);
     return REDISMODULE_OK;
 }
@@ -258,7 +291,8 @@ const struct command rl_release_command = {
 
 const struct command rl_leases_command = {
     .name = "RL.LEASES",
-    .summary = "Lists the live leases of a key in the order in which they were taken.",
+    .summary = "Lists the live leases of a key by pages, in the order in which they were taken; replies a cursor and "
+               "the page.",
     .complexity = "O(n) with n leases",
     .since = "1.0.0",
     .flags = "readonly",

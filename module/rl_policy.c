@@ -3,11 +3,13 @@
  *     SET name rule [rule ...] [BLOCK d] [SHADOW] [SCHEDULE zone days from-to rule ...]
  *     OVERRIDE name subject [rule ...] [EX d]        no rules: lift it
  *     PERMIT | REFUSE name subject|range [EX d]      LIFT name subject|range
- *     GET name        DEL name        LIST
+ *     GET name        DEL name        LIST [COUNT n] [AFTER cursor]        EXCEPTIONS: rl_policy_exceptions.c
  *
  * Every change is validated whole before anything happens, and is one effect of quota/policy.h. */
+#include "rl_policy.h"
 #include "clock.h"
 #include "command.h"
+#include "page.h"
 #include "policies.h"
 #include "quota/rate/rule_codec.h"
 #include "reply.h"
@@ -48,11 +50,18 @@ static int reply_policy_fault(RedisModuleCtx *ctx, enum policy_fault fault)
     return reply_error(ctx, "%s policy: %s", code, policy_fault_text(fault));
 }
 
+const struct policy *policy_or_reply(RedisModuleCtx *ctx, struct bytes name)
+{
+    const struct policy *policy = policies_find(name);
+    if (!policy) reply_error(ctx, "NOPOLICY there is no policy '%s'" EVERY_PRIMARY, printable(name).text);
+    return policy;
+}
+
 /* A change of a policy that is there; replies OK or why not. */
 static int change_or_reply(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
 {
-    const struct policy *policy = policies_find(name);
-    if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(name).text);
+    const struct policy *policy = policy_or_reply(ctx, name);
+    if (!policy) return REDISMODULE_OK;
     enum policy_fault fault = policy_fault_of(policy, effect);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
     policies_change(ctx, name, effect, now_us);
@@ -272,8 +281,31 @@ static void reply_schedules(RedisModuleCtx *ctx, const struct policy *policy)
     }
 }
 
-/* Entries of one table that still stand, of the thousand that came first, in canonical order: who, until (ms, 0 = for
- * ever), and the rules of an override or the name of the list. */
+void policy_reply_entry(RedisModuleCtx *ctx, const struct policy_entry *entry)
+{
+    RedisModule_ReplyWithMap(ctx, 3);
+    reply_field_text(ctx, "subject", (struct bytes){entry->subject, entry->size});
+    reply_field_integer(ctx, "until", millis_ceil(entry->until_us));
+    if (entry->rules) {
+        reply_field_name(ctx, "rules");
+        reply_rules(ctx, entry->rules);
+    } else {
+        reply_field_text(ctx, "list", entry->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
+    }
+}
+
+void policy_reply_range(RedisModuleCtx *ctx, const struct cidr_entry *entry)
+{
+    struct sink text = {0};
+    cidr_write(&entry->range, &text);
+    RedisModule_ReplyWithMap(ctx, 3);
+    reply_field_name(ctx, "range");
+    reply_text(ctx, &text);
+    reply_field_integer(ctx, "until", millis_ceil(entry->until_us));
+    reply_field_text(ctx, "list", entry->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
+}
+
+/* Entries of one table that still stand, of the thousand that came first, in canonical order. */
 static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table, int64_t now_us)
 {
     uint32_t count;
@@ -282,15 +314,7 @@ static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table,
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
     for (uint32_t i = 0; i < count; i++) {
         if (!until_stands(entries[i]->until_us, now_us)) continue;
-        RedisModule_ReplyWithMap(ctx, 3);
-        reply_field_text(ctx, "subject", (struct bytes){entries[i]->subject, entries[i]->size});
-        reply_field_integer(ctx, "until", millis_ceil(entries[i]->until_us));
-        if (entries[i]->rules) {
-            reply_field_name(ctx, "rules");
-            reply_rules(ctx, entries[i]->rules);
-        } else {
-            reply_field_text(ctx, "list", entries[i]->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
-        }
+        policy_reply_entry(ctx, entries[i]);
         shown++;
     }
     RedisModule_ReplySetArrayLength(ctx, shown);
@@ -306,13 +330,7 @@ static void reply_ranges(RedisModuleCtx *ctx, const struct policy *policy, int64
          policy->ranges && shown < LISTED_SHOWN_MAX && cidr_set_next(policy->ranges, after, &entry);
          after = &entry.range) {
         if (!until_stands(entry.until_us, now_us)) continue;
-        struct sink text = {0};
-        cidr_write(&entry.range, &text);
-        RedisModule_ReplyWithMap(ctx, 3);
-        reply_field_name(ctx, "range");
-        reply_text(ctx, &text);
-        reply_field_integer(ctx, "until", millis_ceil(entry.until_us));
-        reply_field_text(ctx, "list", entry.listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
+        policy_reply_range(ctx, &entry);
         shown++;
     }
     RedisModule_ReplySetArrayLength(ctx, shown);
@@ -322,8 +340,8 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, name_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    const struct policy *policy = policies_find(request.name);
-    if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(request.name).text);
+    const struct policy *policy = policy_or_reply(ctx, request.name);
+    if (!policy) return REDISMODULE_OK;
     int64_t now_us = clock_now_us();
     RedisModule_ReplyWithMap(ctx, 9);
     reply_field_text(ctx, "name", policy_name(policy));
@@ -350,13 +368,16 @@ static int delete (RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return RedisModule_ReplyWithLongLong(ctx, policies_delete(ctx, request.name));
 }
 
-static void reply_policy_row(const struct registry_kind *kind, void *object, void *ctx)
+struct list_request {
+    struct page_argument page;
+};
+
+static const struct argument list_arguments[] = {PAGE_ROWS(struct list_request, page), {0}};
+
+static void reply_policy_row(RedisModuleCtx *ctx, const struct policy *policy)
 {
-    (void)kind;
-    const struct policy *policy = object;
-    struct bytes name = policy_name(policy);
-    RedisModule_ReplyWithStringBuffer(ctx, name.data, name.size);
-    RedisModule_ReplyWithMap(ctx, 4);
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_text(ctx, "name", policy_name(policy));
     reply_field_integer(ctx, "revision", policy->revision);
     reply_field_integer(ctx, "overrides", policy_overrides_count(policy));
     reply_field_integer(ctx, "subjects", policy_listed_count(policy));
@@ -365,10 +386,14 @@ static void reply_policy_row(const struct registry_kind *kind, void *object, voi
 
 static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argv;
-    (void)argc;
-    RedisModule_ReplyWithMap(ctx, registry_count(&policy_kind));
-    registry_each(&policy_kind, reply_policy_row, ctx);
+    struct list_request request = {.page = PAGE_ARGUMENT_DEFAULT};
+    const void *page[PAGE_COUNT_MAX];
+    bool more;
+
+    if (!arguments_parse_or_reply(ctx, list_arguments, argv + 1, argc - 1, &request)) return REDISMODULE_OK;
+    uint32_t count = registry_page(&policy_kind, request.page.after, (uint32_t)request.page.count, page, &more);
+    page_reply_head(ctx, more ? policy_kind.name(page[count - 1]) : (struct bytes){NULL, 0}, count);
+    for (uint32_t i = 0; i < count; i++) reply_policy_row(ctx, page[i]);
     return REDISMODULE_OK;
 }
 
@@ -409,5 +434,5 @@ POLICY_RECORD(rl_policy_get_command, "GET", "readonly", "read slow", get, name_a
               "Shows a policy: rules, schedules, and the first thousand exceptions of each kind.");
 POLICY_RECORD(rl_policy_del_command, "DEL", "write", "write slow", delete, name_arguments, "O(n), n entries",
               "Deletes a policy; replies whether there was one.");
-POLICY_RECORD(rl_policy_list_command, "LIST", "readonly", "read slow", list, no_arguments, "O(n), n policies",
-              "Lists the policies with their revisions and sizes.");
+POLICY_RECORD(rl_policy_list_command, "LIST", "readonly", "read slow", list, list_arguments, "O(n), n policies",
+              "Lists the policies by pages: names, revisions, sizes; replies a cursor and the page.");

@@ -26,7 +26,7 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
     const struct policy *found = policies_find(policy);
     struct address where;
     if (!found) {
-        reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(policy).text);
+        reply_error(ctx, "NOPOLICY there is no policy '%s'" EVERY_PRIMARY, printable(policy).text);
         return false;
     }
     if (address.data && !address_parse(address, &where)) {

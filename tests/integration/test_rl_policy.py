@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NOON, NOON_MS, Quota
+from conftest import NOON, NOON_MS, Quota, clear_policies, paged
 from servers import Server, caught_up, rewrite_aof, wait_until
 
 OK = (b"OK", True)
@@ -11,18 +11,13 @@ OK = (b"OK", True)
 @pytest.fixture
 def policies(quota):
     """A client with an empty catalogue before and after: FLUSHALL leaves policies alone."""
-    clear(quota)
+    clear_policies(quota)
     yield quota
-    clear(quota)
-
-
-def clear(quota):
-    for name in quota.map("RL.POLICY LIST"):
-        quota("RL.POLICY DEL", name)
+    clear_policies(quota)
 
 
 def names(quota):
-    return sorted(quota.map("RL.POLICY LIST"))
+    return [policy["name"] for policy in paged(quota, "RL.POLICY LIST")]
 
 
 def test_set_get_list_delete(policies):
@@ -32,9 +27,9 @@ def test_set_get_list_delete(policies):
         "name": "api", "revision": 2, "rules": ["GCRA 20 1s"], "block_ms": 0, "shadow": 0, "schedules": [],
         "overrides": [], "subjects": [], "ranges": []}
     policies("RL.POLICY SET other 1 1s SHADOW")
-    assert policies.map("RL.POLICY LIST") == {
-        "api": {"revision": 2, "overrides": 0, "subjects": 0, "ranges": 0},
-        "other": {"revision": 1, "overrides": 0, "subjects": 0, "ranges": 0}}
+    assert paged(policies, "RL.POLICY LIST") == [
+        {"name": "api", "revision": 2, "overrides": 0, "subjects": 0, "ranges": 0},
+        {"name": "other", "revision": 1, "overrides": 0, "subjects": 0, "ranges": 0}]
     policies("FLUSHALL")
     assert names(policies) == ["api", "other"]
     assert policies("RL.POLICY DEL other") == 1
@@ -320,7 +315,7 @@ def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
         newcomer.follow(primary)
         assert content(Quota(newcomer.client())) == content(policies)
         newcomer.close()
-    clear(policies)
+    clear_policies(policies)
     newcomer = Server().start()
     Quota(newcomer.client())("RL.POLICY SET stale 1 1s")
     newcomer.follow(primary)
@@ -335,4 +330,4 @@ def test_what_has_expired_is_swept_by_later_changes(policies):
     policies.advance("1s")
     for _ in range(40):
         policies("RL.POLICY PERMIT api somebody")
-    assert policies.map("RL.POLICY LIST")["api"]["overrides"] == 0
+    assert paged(policies, "RL.POLICY LIST")[0]["overrides"] == 0
