@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+import os
+
 import pytest
 
 from conftest import NOON_MS
@@ -214,3 +216,17 @@ def test_a_zone_may_come_later(quota, tmp_path):
     for number in range(100):
         quota.error(f"QUOTA.CYCLE month CALENDAR ZONE No/Such{number}")
     assert quota(berlin) == answer
+
+
+def test_only_regular_files_are_zones(quota, tmp_path):
+    """To open a FIFO that nobody writes would hold the server up for ever."""
+    os.mkfifo(tmp_path / "Fifo")
+    (tmp_path / "Folder").mkdir()
+    (tmp_path / "Device").symlink_to("/dev/zero")
+    (tmp_path / "Link").symlink_to("/usr/share/zoneinfo/Europe/Berlin")
+    (tmp_path / "Empty").touch()
+    quota("CONFIG SET quota.tzdir", str(tmp_path))
+    for zone in ("Fifo", "Folder", "Device", "Empty"):
+        assert f"zone '{zone}' is not known here" in quota.error(f"QUOTA.CYCLE day ANCHOR 0us ZONE {zone}")
+    assert quota("QUOTA.CYCLE day CALENDAR AT 0us ZONE Link")[0] == -3600_000
+    quota("CONFIG SET quota.tzdir /usr/share/zoneinfo")

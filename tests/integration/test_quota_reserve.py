@@ -211,9 +211,11 @@ def test_bounds(acme):
     assert acme.error("QUOTA.RESERVE nobody z r 1 TTL 1s").startswith("NOACCOUNT")
 
 
-def test_holds_lists_what_is_live_in_the_order_in_which_it_ends(acme):
+def test_holds_lists_what_is_live_by_id(acme):
     acme("QUOTA.RESERVE a late r 1 TTL 2h")
     acme("QUOTA.RESERVE a soon r 2 TTL 1h")
     assert paged(acme, "QUOTA.HOLDS a") == [
-        {"id": "soon", "resource": "r", "amount": 2, "made": NOON_MS, "expires": NOON_MS + 3_600_000},
-        {"id": "late", "resource": "r", "amount": 1, "made": NOON_MS, "expires": NOON_MS + 7_200_000}]
+        {"id": "late", "resource": "r", "amount": 1, "made": NOON_MS, "expires": NOON_MS + 7_200_000},
+        {"id": "soon", "resource": "r", "amount": 2, "made": NOON_MS, "expires": NOON_MS + 3_600_000}]
+    acme.advance("1h")
+    assert [hold["id"] for hold in paged(acme, "QUOTA.HOLDS a")] == ["late"]
