@@ -4,16 +4,74 @@
 #include "quota/rate/limiter.h"
 #include "quota/time/duration.h"
 #include "reply.h"
+#include "usage.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#define REFUSAL_BYTES_MAX 1024
 
 /* One pass over the tokens of a call. */
 struct reading {
     RedisModuleCtx *ctx;
+    const struct argument *rows; /* of the whole call */
     RedisModuleString **argv;
     int argc, at;
     struct bytes token; /* the one at `at`, once it has been looked at; no data before */
 };
 
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
+
+/* ---- errors ---------------------------------------------------------------------------------------------- */
+
+static void reply_wrong_arity(const struct reading *reading)
+{
+    struct sink text = {0};
+    const struct bytes error = BYTES("ERR wrong number of arguments. Usage: ");
+    sink_raw(&text, error.data, error.size);
+    usage_write_call(reading->ctx, string_bytes(reading->argv[0]), &text);
+    usage_write(reading->rows, &text);
+    sink_byte(&text, '\0');
+    RedisModule_ReplyWithError(reading->ctx, text.data);
+    sink_free(&text);
+}
+
+/* Too few words for these rows, or too many. */
+static bool has_wrong_arity(const struct reading *reading)
+{
+    int arity = arguments_arity(reading->rows);
+    return arity < 0 ? reading->argc < -arity : reading->argc != arity;
+}
+
+/* Refuses a call: how it is meant, where its number of words is wrong, else what is wrong with it. Always false. */
+__attribute__((format(printf, 2, 3))) static bool refuse(const struct reading *reading, const char *format, ...)
+{
+    char text[REFUSAL_BYTES_MAX];
+    va_list values;
+    va_start(values, format);
+    (void)vsnprintf(text, sizeof(text), format, values);
+    va_end(values);
+    if (has_wrong_arity(reading)) {
+        reply_wrong_arity(reading);
+    } else {
+        RedisModule_ReplyWithError(reading->ctx, text);
+    }
+    return false;
+}
+
+/* A word that nothing here is called by. */
+static bool refuse_word(const struct reading *reading, const struct argument *rows, uint64_t seen, struct bytes word)
+{
+    struct sink words = {0};
+    usage_write_words(rows, seen, &words);
+    sink_byte(&words, '\0');
+    bool any = words.size > 1;
+    refuse(reading, "ERR syntax error: '%s' is not an option here%s%s", printable(word).text,
+           any ? "; there may be " : "; nothing more is expected", words.data);
+    sink_free(&words);
+    return false;
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------------------- */
 
 static bool reading_ended(const struct reading *reading)
 {
@@ -81,20 +139,18 @@ static bool starts_with_digit(struct bytes token)
 }
 
 /* Why a token is not what its row expects, and what it may have been meant as. */
-static void reply_unreadable(RedisModuleCtx *ctx, const struct argument *row, struct bytes token)
+static bool refuse_unreadable(const struct reading *reading, const struct argument *row, struct bytes token)
 {
     struct printable shown = printable(token);
     bool at = row->kind == ARGUMENT_UNTIL && token.size > 0 && token.data[0] == '@';
     struct bytes instant = at ? (struct bytes){token.data + 1, token.size - 1} : token;
     const char *hint = row->kind == ARGUMENT_DURATION || row->kind == ARGUMENT_UNTIL ? duration_hint(token) : NULL;
     if ((at || row->kind == ARGUMENT_INSTANT) && instant_lacks_unit(instant)) {
-        reply_error(ctx, "ERR %s '%s' is too small for Unix ms. Unix seconds? write %ss", row->name, shown.text,
-                    shown.text);
-    } else if (hint) {
-        reply_error(ctx, "ERR %s '%s' is not a duration: %s", row->name, shown.text, hint);
-    } else {
-        reply_error(ctx, "ERR %s '%s' is not %s", row->name, shown.text, expectation(row->kind));
+        return refuse(reading, "ERR %s '%s' is too small for Unix ms. Unix seconds? write %ss", row->name, shown.text,
+                      shown.text);
     }
+    if (hint) return refuse(reading, "ERR %s '%s' is not a duration: %s", row->name, shown.text, hint);
+    return refuse(reading, "ERR %s '%s' is not %s", row->name, shown.text, expectation(row->kind));
 }
 
 /* The next token as a number within the row's range. */
@@ -103,11 +159,10 @@ static bool parse_ranged(struct reading *reading, const struct argument *row, in
     struct bytes token = reading_token(reading);
     reading_pass(reading, 1);
     if (!parse_number(row->kind, token, number)) {
-        reply_unreadable(reading->ctx, row, token);
-        return false;
+        return refuse_unreadable(reading, row, token);
     }
     if (*number < row->lowest || *number > row->highest) {
-        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(token).text, row->summary);
+        refuse(reading, "ERR %s '%s' is out of range: %s", row->name, printable(token).text, row->summary);
         return false;
     }
     return true;
@@ -120,7 +175,7 @@ static bool parse_costs(struct reading *reading, const struct argument *row, str
     struct bytes first = reading_token(reading);
     do {
         if (costs->count == RULES_MAX) {
-            reply_error(reading->ctx, "LIMITED %s: a key has at most %d rules", row->name, RULES_MAX);
+            refuse(reading, "LIMITED %s: a key has at most %d rules", row->name, RULES_MAX);
             return false;
         }
         if (!parse_ranged(reading, row, &costs->costs[costs->count])) return false;
@@ -128,7 +183,7 @@ static bool parse_costs(struct reading *reading, const struct argument *row, str
         costs->count++;
     } while (!reading_ended(reading) && starts_with_digit(reading_token(reading)));
     if (largest == 0) {
-        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(first).text, row->summary);
+        refuse(reading, "ERR %s '%s' is out of range: %s", row->name, printable(first).text, row->summary);
     }
     return largest > 0;
 }
@@ -140,8 +195,7 @@ static bool parse_until(struct reading *reading, const struct argument *row, str
     if (token.size == 0 || token.data[0] != '@') return parse_ranged(reading, row, &until->after_us);
     reading_pass(reading, 1);
     if (parse_instant((struct bytes){token.data + 1, token.size - 1}, &until->at_us) && until->at_us > 0) return true;
-    reply_unreadable(reading->ctx, row, token);
-    return false;
+    return refuse_unreadable(reading, row, token);
 }
 
 bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
@@ -158,7 +212,7 @@ static bool parse_percents(struct reading *reading, const struct argument *row, 
 {
     do {
         if (percents->count == PERCENTS_MAX) {
-            reply_error(reading->ctx, "LIMITED %s: at most %d percentages", row->name, PERCENTS_MAX);
+            refuse(reading, "LIMITED %s: at most %d percentages", row->name, PERCENTS_MAX);
             return false;
         }
         if (!parse_ranged(reading, row, &percents->bp[percents->count])) return false;
@@ -181,8 +235,7 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
 
 static bool parse_missing(struct reading *reading, const struct argument *row)
 {
-    reply_error(reading->ctx, "ERR %s is missing: %s", row->name, row->summary);
-    return false;
+    return refuse(reading, "ERR %s is missing: %s", row->name, row->summary);
 }
 
 const struct argument request_mode_choice[] = {
@@ -260,17 +313,34 @@ static const char *rule_from_options(const struct rule_options *options, struct 
     return rule_fault(rule);
 }
 
+static bool may_be_token(struct bytes token);
+static bool begins_rule(struct bytes token);
+
+/* A rule that begins with a word, which is no algorithm. */
+static bool refuse_algorithm(const struct reading *reading, struct bytes word)
+{
+    struct sink names = {0};
+    usage_write_algorithms(&names);
+    sink_byte(&names, '\0');
+    struct printable shown = printable(word);
+    refuse(reading, "ERR rule beginning with '%s': limit '%s' is not an integer, nor one of the algorithms %s",
+           shown.text, shown.text, names.data);
+    sink_free(&names);
+    return false;
+}
+
 static bool parse_rule(struct reading *reading, const struct argument *row, struct rules_argument *rules)
 {
     struct rule_options options = {.algorithm = RULE_GCRA, .capacity = NOT_GIVEN, .initial = NOT_GIVEN};
     struct bytes begins_with = reading_token(reading);
+    if (may_be_token(begins_with) && !begins_rule(begins_with)) return refuse_algorithm(reading, begins_with);
     if (!parse_rows(reading, row->rows, true, &options)) return false;
     if (rules->count == RULES_MAX) {
-        reply_error(reading->ctx, "LIMITED a key has at most %d rules", RULES_MAX);
+        refuse(reading, "LIMITED a key has at most %d rules", RULES_MAX);
         return false;
     }
     const char *fault = rule_from_options(&options, &rules->rules[rules->count]);
-    if (fault) reply_error(reading->ctx, "ERR rule beginning with '%s': %s", printable(begins_with).text, fault);
+    if (fault) refuse(reading, "ERR rule beginning with '%s': %s", printable(begins_with).text, fault);
     if (!fault) rules->count++;
     return !fault;
 }
@@ -298,7 +368,7 @@ static bool parse_rules(struct reading *reading, const struct argument *row, con
 {
     struct rules_argument *rules = (void *)((char *)request + row->offset);
     bool may_miss = row->flags & ARGUMENT_EITHER;
-    if (reading_ended(reading)) return may_miss || parse_missing(reading, row);
+    if (reading_ended(reading)) return row->flags & ARGUMENT_OPTIONAL || parse_missing(reading, row);
     if (may_miss && is_option(rows, reading_token(reading))) return true;
     do {
         if (!parse_rule(reading, row, rules)) return false;
@@ -324,8 +394,8 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
         if (!parse_rows(reading, row->rows, true, set)) return false;
     }
     if (argument->count > 0) return true;
-    reply_error(reading->ctx, "ERR syntax error: '%s' stands where %s should", printable(reading_token(reading)).text,
-                row->token);
+    refuse(reading, "ERR syntax error: '%s' stands where %s should", printable(reading_token(reading)).text,
+           row->token);
     return false;
 }
 
@@ -350,9 +420,9 @@ static bool count_pairs_or_reply(struct reading *reading, const struct argument 
     int words = reading->argc - reading->at;
     pairs->count = words / 2;
     if (words == 0) return parse_missing(reading, row);
-    if (words % 2 != 0) reply_error(reading->ctx, "ERR %s: the last one has no amount", row->name);
+    if (words % 2 != 0) refuse(reading, "ERR %s: the last one has no amount", row->name);
     if (words % 2 == 0 && pairs->count > row->highest) {
-        reply_error(reading->ctx, "LIMITED %s: at most %lld at once", row->name, (long long)row->highest);
+        refuse(reading, "LIMITED %s: at most %lld at once", row->name, (long long)row->highest);
     }
     return words % 2 == 0 && pairs->count <= row->highest;
 }
@@ -362,7 +432,7 @@ static bool parse_pairs(struct reading *reading, const struct argument *row, voi
     struct pairs_argument *pairs = (void *)((char *)request + row->offset);
     if (row->flags & ARGUMENT_SEVERAL && !count_pairs_or_reply(reading, row, pairs)) return false;
     if ((reading->argc - reading->at) / 2 < pairs->count) {
-        reply_error(reading->ctx, "ERR %s: fewer follow than were announced", row->name);
+        refuse(reading, "ERR %s: fewer follow than were announced", row->name);
         return false;
     }
     pairs->words = reading->argv + reading->at;
@@ -374,7 +444,7 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
 {
     struct keys_argument *keys = (void *)((char *)request + row->offset);
     if (reading->argc - reading->at < keys->count) {
-        reply_error(reading->ctx, "ERR numkeys is greater than the number of keys that follow");
+        refuse(reading, "ERR numkeys is greater than the number of keys that follow");
         return false;
     }
     keys->names = reading->argv + reading->at;
@@ -515,13 +585,9 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         const struct argument *row = find_option(rows, token, &flag, &bare);
         if (nested && row && row->kind == ARGUMENT_INTEGER && percentage_follows(reading)) row = NULL;
         if (!row && nested) break;
-        if (!row) {
-            reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(token).text);
-            return false;
-        }
+        if (!row) return refuse_word(reading, rows, seen, token);
         if (row->kind != ARGUMENT_EACH && (seen >> (row - rows) & 1)) {
-            reply_error(reading->ctx, "ERR syntax error: %s was given already, before '%s'", row->name,
-                        printable(token).text);
+            refuse(reading, "ERR syntax error: %s was given already, before '%s'", row->name, printable(token).text);
             return false;
         }
         seen |= UINT64_C(1) << (row - rows);
@@ -534,8 +600,14 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
                               void *request)
 {
-    struct reading reading = {.ctx = ctx, .argv = argv, .argc = argc, .at = 1};
+    struct reading reading = {.ctx = ctx, .rows = rows, .argv = argv, .argc = argc, .at = 1};
     return parse_rows(&reading, rows, false, request);
+}
+
+int arguments_reply_wrong_arity(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc)
+{
+    reply_wrong_arity(&(struct reading){.ctx = ctx, .rows = rows, .argv = argv, .argc = argc});
+    return REDISMODULE_OK;
 }
 
 /* ---- documentation --------------------------------------------------------------------------------------- */

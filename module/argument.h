@@ -10,7 +10,8 @@
  *
  * Rows stand in that order, options that have to be given before those that may be left out.
  * Defaults are what the handler put into the request before parsing. An error names the argument and what would
- * have been accepted. */
+ * have been accepted; a wrong number of words is answered with the usage line (usage.h), so the server does not count
+ * them. */
 #pragma once
 
 #include "quota/rate/rule.h"
@@ -169,6 +170,9 @@ extern const struct argument request_mode_choice[];
 /* Parses argv[1…] by `rows`. On false the client has its error. */
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
                               void *request);
+
+/* The error of a call with too few or too many words, with its usage; for handlers that read argv themselves. */
+int arguments_reply_wrong_arity(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc);
 
 /* The documentation tree of `rows`; the server copies it, then it is freed. */
 RedisModuleCommandArg *arguments_document(const struct argument *rows);

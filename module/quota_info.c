@@ -18,11 +18,22 @@
 #include "reply.h"
 #include "zones.h"
 
+/* ---- INFO ------------------------------------------------------------------------------------------------ */
+
+static const struct argument info_arguments[] = {
+    KEY("account", "The customer's account."),
+    {.kind = ARGUMENT_TEXT,
+     .name = "resource",
+     .flags = ARGUMENT_OPTIONAL | ARGUMENT_SEVERAL,
+     .summary = "Only these resources; one alone is answered by its own map."},
+    {0},
+};
+
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct account_call call;
 
-    if (argc < 2) return RedisModule_WrongArity(ctx);
+    if (argc < 2) return arguments_reply_wrong_arity(ctx, info_arguments, argv, argc);
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
     if (argc == 2) {
         account_info_reply(ctx, &call);
@@ -184,12 +195,13 @@ static uint32_t ahead_problems(RedisModuleCtx *ctx, const char **problems, uint3
     return count;
 }
 
+static const struct argument health_arguments[] = {{0}};
+
 static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     const char *problems[PROBLEMS_MAX];
     char room[PROBLEM_BYTES_MAX];
-    (void)argv;
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, health_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     uint32_t count = memory_problems(ctx, problems, 0);
     count = persistence_problems(ctx, problems, count);
     count = setting_problems(problems, count);
@@ -203,15 +215,6 @@ static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 }
 
 /* ---- records --------------------------------------------------------------------------------------------- */
-
-static const struct argument info_arguments[] = {
-    KEY("account", "The customer's account."),
-    {.kind = ARGUMENT_TEXT,
-     .name = "resource",
-     .flags = ARGUMENT_OPTIONAL | ARGUMENT_SEVERAL,
-     .summary = "Only these resources; one alone is answered by its own map."},
-    {0},
-};
 
 const struct command quota_info_command = {
     .name = "QUOTA.INFO",

@@ -439,6 +439,7 @@ const struct command quota_plan_command = {
     .complexity = "Depends on the subcommand.",
     .since = "1.0.0",
     .flags = "",
+    .tips = TIPS_EVERY_PRIMARY,
 };
 
 #define PLAN_SUBCOMMAND(variable_, name_, summary_, complexity_, flags_, categories_, handler_, arguments_)            \

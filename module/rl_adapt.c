@@ -176,7 +176,7 @@ static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, info_command_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_adaptive(ctx, handle.value, clock_now_us());
@@ -191,16 +191,15 @@ static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
-    return info_command(ctx, argv, argc);
+    return info_command(ctx, argv, 2);
 }
 
 /* ---- record ---------------------------------------------------------------------------------------------- */
 
 static int adapt(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    if (argc < 3) return RedisModule_WrongArity(ctx);
-    if (bytes_is_word(string_bytes(argv[2]), "REPORT")) return report(ctx, argv, argc);
-    if (bytes_is_word(string_bytes(argv[2]), "INFO")) return info(ctx, argv, argc);
+    if (argc > 2 && bytes_is_word(string_bytes(argv[2]), "REPORT")) return report(ctx, argv, argc);
+    if (argc > 2 && bytes_is_word(string_bytes(argv[2]), "INFO")) return info(ctx, argv, argc);
     return take(ctx, argv, argc);
 }
 

@@ -195,7 +195,7 @@ static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, info_command_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_breaker(ctx, handle.value, clock_now_us());
@@ -210,7 +210,7 @@ static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
-    return info_command(ctx, argv, argc);
+    return info_command(ctx, argv, 2);
 }
 
 /* ---- record ---------------------------------------------------------------------------------------------- */
@@ -222,7 +222,6 @@ static int breaker(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         RedisModuleCmdFunc handler;
     } forms[] = {{"REPORT", report}, {"FORCE", force}, {"INFO", info}};
 
-    if (argc < 2) return RedisModule_WrongArity(ctx);
     for (size_t i = 0; argc > 2 && i < sizeof(forms) / sizeof(forms[0]); i++) {
         if (bytes_is_word(string_bytes(argv[2]), forms[i].word)) return forms[i].handler(ctx, argv, argc);
     }

@@ -150,7 +150,7 @@ static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
 static int reply_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     int64_t count;
-    if (!bytes_integer(string_bytes(argv[1]), &count)) return REDISMODULE_OK;
+    if (argc < 2 || !bytes_integer(string_bytes(argv[1]), &count)) return REDISMODULE_OK;
     for (int at = 2; at < argc && at - 2 < count; at++) RedisModule_KeyAtPosWithFlags(ctx, at, KEY_WRITE);
     return REDISMODULE_OK;
 }

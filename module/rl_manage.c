@@ -139,7 +139,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, info_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     bool is_table = handle_read(ctx, &table_type, argv[1], &handle) && handle.value;
     if (is_table) reply_table(ctx, handle.value);
     handle_close(&handle);

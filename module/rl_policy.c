@@ -1,6 +1,7 @@
 /* RL.POLICY: named rate limits, changed at run time, with exceptions for subjects and address ranges.
  *
  *     SET name rule [rule ...] [BLOCK d] [SHADOW] [SCHEDULE zone days from-to rule ...]
+ *     CHECK name rule ...                            validates what SET would define, stores nothing
  *     OVERRIDE name subject [rule ...] [EX d]        no rules: lift it
  *     PERMIT | REFUSE name subject|range [EX d]      LIFT name subject|range
  *     GET name        DEL name        LIST [COUNT n] [AFTER cursor]        EXCEPTIONS: rl_policy_exceptions.c
@@ -118,7 +119,7 @@ static bool schedule_or_reply(RedisModuleCtx *ctx, const struct set_argument *se
     return false;
 }
 
-static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *request)
+static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *request, bool only_checks)
 {
     struct schedule schedules[SCHEDULES_MAX];
     struct policy_rules schedule_rules[SCHEDULES_MAX];
@@ -140,20 +141,32 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
                                            .schedule_rules = schedule_rules};
     enum policy_fault fault = policy_definition_fault(&definition);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
+    if (only_checks) return RedisModule_ReplyWithSimpleString(ctx, "OK");
     struct policy_effect effect = {.kind = POLICY_DEFINE, .definition = &definition};
     policies_change(ctx, request->name, &effect, clock_now_us());
     return RedisModule_ReplyWithLongLong(ctx, definition.revision);
 }
 
-static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static int set_or_check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, bool only_checks)
 {
     struct policy_request request;
     if (parse_or_reply(ctx, set_arguments, argv, argc, &request)) {
         for (uint32_t i = 0; i < request.rules.count; i++) rule_complete(&request.rules.rules[i]);
-        define_or_reply(ctx, &request);
+        define_or_reply(ctx, &request, only_checks);
     }
     sets_argument_free(&request.schedules);
     return REDISMODULE_OK;
+}
+
+static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    return set_or_check(ctx, argv, argc, false);
+}
+
+/* RL.POLICY CHECK: everything that SET would refuse is refused, and nothing is stored. */
+static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    return set_or_check(ctx, argv, argc, true);
 }
 
 /* ---- OVERRIDE, PERMIT, REFUSE, LIFT ---------------------------------------------------------------------- */
@@ -417,11 +430,14 @@ const struct command rl_policy_command = {
     .complexity = "Depends on the subcommand.",
     .since = "1.0.0",
     .flags = "",
+    .tips = TIPS_EVERY_PRIMARY,
     .arguments = no_arguments,
 };
 
 POLICY_RECORD(rl_policy_set_command, "SET", "write deny-oom", "write slow", set, set_arguments, "O(rules)",
               "Defines a policy or changes its definition; replies its new revision.");
+POLICY_RECORD(rl_policy_check_command, "CHECK", "readonly", "read slow", check, set_arguments, "O(rules)",
+              "Validates what RL.POLICY SET would define and stores nothing; replies OK.");
 POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write deny-oom fast", "write fast", override, override_arguments,
               "O(1)", "Gives a subject rules of its own, for a while or until they are lifted.");
 POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write deny-oom fast", "write fast", permit, list_entry_arguments,

@@ -11,7 +11,7 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
 {
     *source = (struct rule_source){.rules = rules, .choice = {.kind = CHOICE_RULES, .source = CHOICE_BY_BASE}};
     if ((policy.size > 0) == (rules->count > 0)) {
-        reply_error(ctx, "ERR either rules or POLICY name, one of them");
+        reply_error(ctx, "ERR either rules or POLICY name, one of them: key rule [rule ...] | POLICY name");
         return false;
     }
     if (policy.size == 0) {

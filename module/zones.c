@@ -10,8 +10,8 @@
 static char folder[FOLDER_BYTES_MAX] = "/usr/share/zoneinfo";
 static RedisModuleDict *cache; /* name → zone; NULL = known to be absent */
 
-/* Up to ZONE_FILE_MAX + 1 bytes of an open file; 0 where it is no regular file. The file was opened without blocking: to
- * open a FIFO, or to read from a device, could hold the server up for ever. */
+/* Up to ZONE_FILE_MAX + 1 bytes of an open file; 0 where it is no regular file. It was opened without blocking: to open
+ * a FIFO, or to read from a device, could hold the server up for ever. */
 static size_t read_regular(int file, char *bytes)
 {
     struct stat status;

@@ -26,7 +26,8 @@ OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.re
 AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
              +quota.plan|check
              +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get
-             +rl.policy|list +rl.policy|exceptions"""
+             +rl.policy|list +rl.policy|exceptions +rl.policy|check
+             +rl.policy|help +quota.plan|help"""
 NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
 RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
            "auditor": ("%R~tenant:*", AUDITOR)}
@@ -50,7 +51,7 @@ KEYLESS = {
                  "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
     "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0us ZONE UTC AT 0us", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
                 "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST",
-                "RL.POLICY EXCEPTIONS n"],
+                "RL.POLICY EXCEPTIONS n", "RL.POLICY CHECK n 1 1s", "RL.POLICY HELP", "QUOTA.PLAN HELP"],
 }
 ROWS = [(role, line) for role, lines in LINES.items() for line in lines]
 

@@ -116,7 +116,7 @@ def test_a_real_time_to_live(quota):
 def test_refusals(quota):
     for line, words in (
         ("RL.ADAPT k", "wrong number of arguments"),
-        ("RL.ADAPT k 10", "max is missing"),
+        ("RL.ADAPT k 10", "Usage: RL.ADAPT key min max"),
         ("RL.ADAPT k 0 10", "out of range"),
         ("RL.ADAPT k 11 10", "max is below min"),
         ("RL.ADAPT k 1 1099511627777", "out of range"),

@@ -193,7 +193,7 @@ def test_refusals(quota):
         ("RL.BREAKER k REPORT TOOK 1s", "ok or fail"),
         ("RL.BREAKER k FORCE", "open, closed or auto"),
         ("RL.BREAKER k FORCE half-open", "not an option"),
-        ("RL.BREAKER k INFO now", "not an option"),
+        ("RL.BREAKER k INFO now", "Usage: RL.BREAKER key INFO"),
         ("RL.BREAKER", "wrong number of arguments"),
     ):
         assert words in quota.error(line), line

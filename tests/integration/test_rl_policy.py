@@ -38,6 +38,21 @@ def test_set_get_list_delete(policies):
     assert "NOPOLICY" in policies.error("RL.ALLOW k POLICY other")
 
 
+def test_check_validates_and_stores_nothing(policies):
+    good = "10 1s SLIDING 1000 1h BLOCK 30s SHADOW SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1s"
+    assert policies(f"RL.POLICY CHECK new {good}") in OK
+    assert names(policies) == []
+    policies("RL.POLICY SET api 1 1s")
+    before = policies.map("RL.POLICY GET api")
+    assert policies(f"RL.POLICY CHECK api {good}") in OK
+    assert policies.map("RL.POLICY GET api") == before
+    for words in ("10", "10 1M", "BUCKET 10 1s", "10 1s SCHEDULE Mars/Base daily 09:00-17:00 1 1s", "1 1s " * 33,
+                  "10 1s SCHEDULE UTC daily 9-17 1 1s", "10 1s BLOCK 0", "10 1s FOO"):
+        assert policies.error(f"RL.POLICY CHECK p {words}") == policies.error(f"RL.POLICY SET p {words}").replace(
+            "RL.POLICY SET", "RL.POLICY CHECK")
+    assert "1 to 128 bytes" in policies.error("RL.POLICY CHECK", "n" * 129, "1", "1s")
+
+
 def test_allow_by_policy_is_allow_by_its_rules(policies):
     policies("RL.POLICY SET api 10 1s SLIDING 1000 1h")
     assert policies("RL.ALLOW k POLICY api COST 3") == [3, 10, 7, 0, 300, 0]
