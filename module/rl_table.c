@@ -81,7 +81,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
     }
     struct limiter_request limit_request = {
-        .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode};
+        .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode, .begins = true};
     table_decide_take(handle.value, request.subject, &limit_request, &decision);
     if (decision.limits.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);

@@ -82,6 +82,7 @@ void rule_source_decide(const struct rule_source *source, const struct limiter *
     bool listed = source->choice.kind != CHOICE_RULES;
     if (!listed) {
         request.parts = &source->choice.parts;
+        request.begins = true;
         if (request.block_us == 0 && !source->choice.shadow) request.block_us = source->choice.block_us;
         limiter_decide(limiter, source->rules->rules, source->rules->count, &request, decision);
     } else {

@@ -130,6 +130,8 @@ struct evaluation {
     uint32_t count;
     bool rules_known;             /* they are the stored ones */
     bool charged;                 /* the request is in the states */
+    bool begins;                  /* as in the request */
+    uint32_t begun;               /* rules whose bucket a denial begins */
     struct inheritance inherited; /* where the rules are not the stored ones */
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
@@ -172,6 +174,8 @@ static void evaluation_begin(struct evaluation *evaluation, const struct limiter
     int64_t now_us = request->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     evaluation->rules_known = known;
     evaluation->costs = request->costs;
+    evaluation->begins = request->begins;
+    evaluation->begun = 0;
     evaluation->rules = known ? limiter->set->rules : rules;
     evaluation->count = count;
     evaluation->now_us = now_us;
@@ -205,6 +209,24 @@ static int64_t rule_reset_us(const struct rule *rule, const struct state *state,
     return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
 }
 
+/* A bucket that nobody has used yet, and that is not full then. */
+static bool is_unbegun(const struct rule *rule, const struct state *state)
+{
+    return rule->algorithm == RULE_TOKEN && rule->initial < rule->capacity && state->fresh;
+}
+
+/* A denial that tells when to come again begins the buckets whose INITIAL is below the cost. */
+static void begin_buckets(struct evaluation *evaluation, int64_t units, int64_t wait_us)
+{
+    if (!evaluation->begins || wait_us == NEVER_US) return;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
+        if (!is_unbegun(rule, &evaluation->states[i]) || units_of(evaluation, i, units) <= rule->initial) continue;
+        evaluation->begun |= UINT32_C(1) << i;
+        evaluation->states[i].fresh = false;
+    }
+}
+
 /* The rule that keeps its units out the longest after at_us, or -1 when every rule lets them in then. */
 static int32_t longest_wait(const struct evaluation *evaluation, int64_t units, int64_t *wait_us)
 {
@@ -214,6 +236,9 @@ static int32_t longest_wait(const struct evaluation *evaluation, int64_t units, 
         if (left_alone(evaluation, i)) continue;
         int64_t cost = units_of(evaluation, i, units);
         int64_t rule_us = rule_wait_us(&evaluation->rules[i], &evaluation->states[i], cost, evaluation->at_us);
+        if (rule_us > 0 && !evaluation->begins && is_unbegun(&evaluation->rules[i], &evaluation->states[i])) {
+            rule_us = NEVER_US;
+        }
         if (!wait_is_longer(rule_us, *wait_us)) continue;
         *wait_us = rule_us;
         deciding = (int32_t)i;
@@ -392,14 +417,22 @@ static void effects_of_denial(const struct limiter *limiter, const struct evalua
                               const struct limiter_request *request, struct decision *decision)
 {
     bool only_looks = request->mode == MODE_PEEK || request->cost == 0;
-    if (evaluation->rules_known || only_looks || request->rules_us > 0 || request->keeps_debt) return;
-    if (evaluation->inherited.converted) effects_of_takeover(limiter, evaluation, false, decision);
+    if (only_looks) return;
+    bool dated = request->rules_us > 0 || request->keeps_debt;
+    bool passed = !evaluation->rules_known && !dated && evaluation->inherited.converted;
+    bool begins = !evaluation->rules_known && request->rules_us == 0 && evaluation->begun;
+    if (passed || begins) effects_of_takeover(limiter, evaluation, false, decision);
+    for (uint32_t left = evaluation->begun; left > 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
+    }
 }
 
 /* A denial changes nothing, but for rules that have changed and for the block that the request may name. */
-static void decide_denial(const struct limiter *limiter, const struct evaluation *evaluation, int32_t deciding,
+static void decide_denial(const struct limiter *limiter, struct evaluation *evaluation, int32_t deciding, int64_t units,
                           int64_t wait_us, const struct limiter_request *request, struct decision *decision)
 {
+    begin_buckets(evaluation, units, wait_us);
     decision->verdict = denied(evaluation, deciding < 0 ? first_deciding(evaluation) : deciding, wait_us);
     effects_of_denial(limiter, evaluation, request, decision);
     if (request->block_us == 0 || request->mode == MODE_PEEK) return;
@@ -458,16 +491,20 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
+        begin_buckets(&evaluation, units, wait_us);
         effects_of_denial(limiter, &evaluation, request, decision);
     } else if (request->mode == MODE_FORCE) {
         decide_grant(&evaluation, units, 0, limiter, decision);
     } else if (!comes) {
-        decide_denial(limiter, &evaluation, deciding, wait_us, request, decision);
+        decide_denial(limiter, &evaluation, deciding, units, wait_us, request, decision);
     } else if (request->mode == MODE_PEEK || units == 0) {
         decide_look(&evaluation, units, wait_us, decision);
     } else {
         /* A place in the future is charged as if the request came at its moment. */
-        if (wait_us > 0) evaluation_settle(&evaluation, now_us + wait_us);
+        if (wait_us > 0) {
+            begin_buckets(&evaluation, units, wait_us);
+            evaluation_settle(&evaluation, now_us + wait_us);
+        }
         decide_grant(&evaluation, units, wait_us, limiter, decision);
     }
 }

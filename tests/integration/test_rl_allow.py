@@ -52,6 +52,28 @@ SCENES = {
         ("999ms", "TOKEN 10 1s BURST 20 INITIAL 5 INTERVAL", [0, 20, 0, 1, 1001, 0]),
         ("1ms", "TOKEN 10 1s BURST 20 INITIAL 5 INTERVAL", [1, 20, 9, 0, 2000, 0]),
     ],
+    "a bucket that begins empty begins with the first request, also a denied one": [
+        ("0", "TOKEN 10 10s INITIAL 0 PEEK", [0, 10, 0, 1000, 10000, 0]),  # a look begins nothing
+        ("5s", "TOKEN 10 10s INITIAL 0", [0, 10, 0, 1000, 10000, 0]),
+        ("999ms", "TOKEN 10 10s INITIAL 0", [0, 10, 0, 1, 9001, 0]),
+        ("1ms", "TOKEN 10 10s INITIAL 0", [1, 10, 0, 0, 10000, 0]),
+        ("9s", "TOKEN 10 10s INITIAL 0 COST 9", [9, 10, 0, 0, 10000, 0]),
+    ],
+    "so does one whose INITIAL is below the cost": [
+        ("0", "TOKEN 10 10s INITIAL 3 COST 11", [0, 10, 3, -1, 0, 0]),  # that never fits, and begins nothing
+        ("0", "TOKEN 10 10s INITIAL 3 COST 5", [0, 10, 3, 2000, 7000, 0]),
+        ("1999ms", "TOKEN 10 10s INITIAL 3 COST 5", [0, 10, 4, 1, 5001, 0]),
+        ("1ms", "TOKEN 10 10s INITIAL 3 COST 5", [5, 10, 0, 0, 10000, 0]),
+    ],
+    "in whole periods, too, and with other rules": [
+        ("0", "TOKEN 4 10s BURST 8 INITIAL 1 INTERVAL 5 1m COST 2", [0, 8, 1, 10000, 20000, 0]),
+        ("9999ms", "TOKEN 4 10s BURST 8 INITIAL 1 INTERVAL 5 1m COST 2", [0, 8, 1, 1, 10001, 0]),
+        ("1ms", "TOKEN 4 10s BURST 8 INITIAL 1 INTERVAL 5 1m COST 2", [2, 8, 3, 0, 20000, 0]),
+    ],
+    "force and upto begin it": [
+        ("0", "TOKEN 10 10s INITIAL 0 COST 2 FORCE", [2, 10, 0, 0, 12000, 0]),
+        ("3s", "TOKEN 10 10s INITIAL 0 COST 5 UPTO", [1, 10, 0, 0, 10000, 0]),
+    ],
     "leaky bucket as a meter": [
         ("0", "LEAKY 10 1s BURST 5 COST 5", [5, 5, 0, 0, 500, 0]),
         ("50ms", "LEAKY 10 1s BURST 5", [0, 5, 0, 50, 450, 0]),
@@ -61,6 +83,12 @@ SCENES = {
         ("0", "QUEUE 10 1s BURST 2", [1, 3, 1, 100, 200, 0]),
         ("0", "QUEUE 10 1s BURST 2", [1, 3, 0, 200, 300, 0]),
         ("0", "QUEUE 10 1s BURST 2", [0, 3, 0, 100, 300, 0]),
+    ],
+    "a queue without a place to wait": [
+        ("0", "QUEUE 10 1s BURST 0", [1, 1, 0, 0, 100, 0]),
+        ("0", "QUEUE 10 1s BURST 0", [0, 1, 0, 100, 100, 0]),
+        ("99ms", "QUEUE 10 1s BURST 0", [0, 1, 0, 1, 1, 0]),
+        ("1ms", "QUEUE 10 1s BURST 0", [1, 1, 0, 0, 100, 0]),
     ],
     "fixed window on the epoch": [
         ("0", "FIXED 5 1m COST 5", [5, 5, 0, 0, 60000, 0]),
@@ -174,7 +202,7 @@ def test_scene(quota, scene):
     ("10 1s COST 1 2", "2 costs for 1 rules"), ("10 1s 5 1s COST 1 2 3", "3 costs for 2 rules"),
     ("10 1s 5 1s COST 0 0", "cost '0' is out of range"), ("10 1s 5 1s COST 1 -1", "'-1' is not an option"),
     ("10 1s 5 1s COST 1 2 UPTO", "UPTO goes with one cost"), ("10 1s 5 1s COST 1 x", "'x' is not an option"),
-    ("10 1s COST" + 33 * " 1", "at most 32 rules"), ("10 1s BLOCK 0", "block '0'"), ("10 1s BURST 0", "capacity '0'"),
+    ("10 1s COST" + 33 * " 1", "at most 32 rules"), ("10 1s BLOCK 0", "block '0'"), ("10 1s BURST 0", "BURST"), ("10 1s BURST -1", "capacity '-1'"),
     # rules that make no sense
     ("FIXED 10 1s BURST 5", "BURST"), ("10 1s INITIAL 5", "INITIAL"), ("TOKEN 10 1s INITIAL 11", "INITIAL"),
     ("SLIDING 10 1s FIRST", "FIRST"), ("LEAKY 10 1s INTERVAL", "INTERVAL"), ("0 1s BURST 3", "BURST"),

@@ -15,6 +15,9 @@
  * Waiting: a request that may wait takes the place that comes first, as if it came at that instant; from then on no
  * other is admitted before it (first come, first served), whatever the rules say.
  *
+ * A TOKEN bucket whose INITIAL is below the cost of the first request begins with that request, also when it is denied
+ * (limiter_request.begins): the denial stores it, else its wait would be a promise nobody keeps.
+ *
  * Rules come with each request. What was used under the stored ones passes to them in units, as of the first request
  * under them (takeover.h); that request stores it, also when it is denied. A peek only computes it.
  *
@@ -44,6 +47,7 @@ struct limiter_request {
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum request_mode mode;
     const struct rule_parts *parts; /* NULL, or the rule sets that take turns with these rules: takeover.h */
+    bool begins; /* a denial begins an unused TOKEN bucket; without it such a bucket never admits more than INITIAL */
     bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
 

@@ -10,7 +10,15 @@
  * more fill time after it is full (else a short pause would turn a full bucket into a barely filled one), then it
  * starts at n again.
  *
+ * Until a bucket that began with n tokens would have been full, had nothing been taken, no refill pays back what was
+ * taken: all of it goes to what was lacking at first. So until then the state is when it began and how many units were
+ * taken; a refund gives back those and no others.
+ *
  *     state.amount, .rest  missing tokens (level.h)      state.when_us  last look; INTERVAL: last refill
+ *     first fill: .amount  units taken    .rest = rate_us, which no level has    .when_us  when it began
+ *
+ * The request that finds an unused bucket begins it, also when it is denied because INITIAL is below its cost: else an
+ * empty start would never end.
  *
  * Source: RFC 2697 section 3 (tokens at a committed rate); interval refill after bucket4j's refillIntervally. */
 #pragma once
