@@ -202,7 +202,8 @@ def test_scene(quota, scene):
     ("10 1s COST 1 2", "2 costs for 1 rules"), ("10 1s 5 1s COST 1 2 3", "3 costs for 2 rules"),
     ("10 1s 5 1s COST 0 0", "cost '0' is out of range"), ("10 1s 5 1s COST 1 -1", "'-1' is not an option"),
     ("10 1s 5 1s COST 1 2 UPTO", "UPTO goes with one cost"), ("10 1s 5 1s COST 1 x", "'x' is not an option"),
-    ("10 1s COST" + 33 * " 1", "at most 32 rules"), ("10 1s BLOCK 0", "block '0'"), ("10 1s BURST 0", "BURST"), ("10 1s BURST -1", "capacity '-1'"),
+    ("10 1s COST" + 33 * " 1", "at most 32 rules"), ("10 1s BLOCK 0", "block '0'"),
+    ("10 1s BURST 0", "BURST"), ("10 1s BURST -1", "capacity '-1'"),
     # rules that make no sense
     ("FIXED 10 1s BURST 5", "BURST"), ("10 1s INITIAL 5", "INITIAL"), ("TOKEN 10 1s INITIAL 11", "INITIAL"),
     ("SLIDING 10 1s FIRST", "FIRST"), ("LEAKY 10 1s INTERVAL", "INTERVAL"), ("0 1s BURST 3", "BURST"),
