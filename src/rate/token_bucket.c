@@ -1,5 +1,5 @@
-/* Token bucket as a level of missing tokens; continuous refill drains it, interval refill steps it down. During the first
- * fill the level follows from what has been taken since it began: see token_bucket.h. */
+/* Token bucket as a level of missing tokens: continuous refill drains it, interval refill steps it down. During the
+ * first fill the level follows from what has been taken since it began: see token_bucket.h. */
 #include "quota/rate/token_bucket.h"
 #include "quota/rate/level.h"
 

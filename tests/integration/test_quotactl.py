@@ -284,7 +284,11 @@ BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' 
        ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}}, '
         '"policies": {}}', "plan p, pending[0]: 'effective' is missing"),
        ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
-        '"effective": 1}]}}, "policies": {}}', "'apply' must be one of FULL, PRORATE, END"),
+        '"effective": 1735689600000}]}}, "policies": {}}', "'apply' must be one of FULL, PRORATE, END"),
+       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '
+        '"effective": 1735689600}]}}, "policies": {}}', "Unix seconds? write 1735689600000"),
+       ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "permit", '
+        '"until": 1735689600}]}}}', "'until' is in Unix ms"),
        ('{"plans": {}, "policies": {"a": {}}}', "policy a: 'rules' is missing"),
        ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "schedules": [{"when": "UTC", "rules": ["1 1s"]}]}}}',
         "schedules[0]: 'when' must be like"),
