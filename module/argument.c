@@ -530,6 +530,7 @@ static bool parse_positional(struct reading *reading, const struct argument *row
             parsed = parse_pairs(reading, row, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
+            if (!(row->flags & (ARGUMENT_BARE | ARGUMENT_OPTIONAL))) *needed |= UINT64_C(1) << (row - rows);
         } else if (gives_way(reading, row, rows)) {
             continue;
         } else if (!reading_ended(reading)) {
@@ -594,7 +595,10 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         if (!(bare ? parse_value(reading, row, request) : parse_option(reading, row, flag, request))) return false;
     }
     uint64_t missing = needed & ~seen;
-    return missing == 0 || parse_missing(reading, rows + __builtin_ctzll(missing));
+    if (missing == 0) return true;
+    const struct argument *row = rows + __builtin_ctzll(missing);
+    bool is_other_word = row->kind == ARGUMENT_CHOICE && !reading_ended(reading);
+    return is_other_word ? refuse_word(reading, rows, seen, reading_token(reading)) : parse_missing(reading, row);
 }
 
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
