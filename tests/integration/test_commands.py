@@ -161,7 +161,8 @@ WORDS = [  # an unknown word, and the words that may stand there
     ("RL.BREAKER k REPORT success", "'success' is not an option here; there may be OK, FAIL, TOOK"),
     ("RL.BREAKER k FORCE half-open", "there may be OPEN, CLOSED, AUTO"),
     ("QUOTA.PLAN SET p r LIMIT 1 day APPLY SOON", "'SOON' is not an option here; there may be FULL, PRORATE, END"),
-    ("QUOTA.PLAN SET p r LIMIT 1 day APPLY", "mode is missing"), ("RL.ADAPT k REPORT SLOW", "there may be LATENCY, ERROR, LOAD"),
+    ("QUOTA.PLAN SET p r LIMIT 1 day APPLY", "mode is missing"),
+    ("RL.ADAPT k REPORT SLOW", "there may be LATENCY, ERROR, LOAD"),
     ("QUOTA.CONSUME a r 1 CHEK", "there may be ID, UPTO, CHECK, PEEK, FORCE, STICKY"),
     ("QUOTA.CLOCK STOP", "there may be FREEZE, ADVANCE, RESUME"), ("RL.LEASES k LIMIT", "there may be COUNT, AFTER"),
     ("RL.ALLOW k TOKENS 10 1s", "rule beginning with 'TOKENS': limit 'TOKENS' is not an integer, nor one of the "
