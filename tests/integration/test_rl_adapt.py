@@ -131,7 +131,7 @@ def test_refusals(quota):
         ("RL.ADAPT k REPORT ERROR LOAD 5", "wants one of"),
         ("RL.ADAPT k REPORT LATENCY soon", "not a duration"),
         ("RL.ADAPT k REPORT LOAD 10001", "out of range"),
-        ("RL.ADAPT k INFO now", "not an option"),
+        ("RL.ADAPT k INFO now", "Usage: RL.ADAPT key INFO"),
     ):
         assert words in quota.error(line), line
     assert quota("EXISTS k") == 0
