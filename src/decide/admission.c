@@ -271,7 +271,8 @@ void admission_verdict(const struct admission *admission, const struct admission
     int64_t before_us = 0;
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
-        for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], true, verdict);
+        for (uint32_t i = item->first; i < item->end; i++)
+            extend_wait(admission, &admission->demands[i], true, verdict);
     }
 }
 

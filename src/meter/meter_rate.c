@@ -14,8 +14,11 @@ static const struct limiter *limiter_of(const struct demand *demand)
 enum account_fault rates_decide(struct demand *demand, int64_t units, enum request_mode mode)
 {
     struct rates_answer *rates = &demand->rates;
-    struct limiter_request request = {
-        .cost = units, .now_us = demand->account->now_us, .rules_us = demand->view->rates_us, .mode = mode};
+    struct limiter_request request = {.cost = units,
+                                      .now_us = demand->account->now_us,
+                                      .rules_us = demand->view->rates_us,
+                                      .mode = mode,
+                                      .kept = true};
     limiter_decide(limiter_of(demand), rates->rules, rates->count, &request, &rates->decision);
     if (rates->decision.fault == FAULT_OVERFLOW) return ACCOUNT_FAULT_OVERFLOW;
     return rates->decision.fault == FAULT_BOUND ? ACCOUNT_FAULT_LOG : ACCOUNT_FAULT_NONE;

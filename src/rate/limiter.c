@@ -166,12 +166,44 @@ static void evaluation_settle(struct evaluation *evaluation, int64_t at_us)
     }
 }
 
+/* Has everything been forgotten by now, though the server has not taken the key away yet? Where a full bucket differs
+ * from a new one that makes a difference. */
+static bool is_forgotten(const struct limiter *limiter, int64_t now_us)
+{
+    return limiter->set->kept_us > 0 && limiter_deadline_us(limiter) <= now_us;
+}
+
+/* The state of a stored rule. */
+static struct state remembered_state(const struct limiter *limiter, uint32_t index, bool forgotten)
+{
+    return forgotten ? (struct state){.fresh = true} : limiter_stored_state(limiter, index);
+}
+
+/* What passed to the new rules may have been forgotten since they hold. */
+static void forget_inherited(struct evaluation *evaluation, const struct limiter *limiter, int64_t since_us)
+{
+    int64_t latest_us = limiter_blocked_until_us(limiter), kept_us = 0;
+    if (since_us >= evaluation->now_us) return;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
+        if (rule_is_constant(rule) || evaluation->states[i].fresh) continue;
+        latest_us = max_i64(latest_us, algorithm_of(rule)->deadline_us(rule, &evaluation->states[i]));
+        if (algorithm_of(rule)->kept_us) kept_us = max_i64(kept_us, algorithm_of(rule)->kept_us(rule));
+    }
+    if (kept_us == 0 || latest_us + kept_us > evaluation->now_us) return;
+    evaluation->inherited.converted = 0;
+    memset(evaluation->inherited.from, -1, RULES_MAX);
+    for (uint32_t i = 0; i < evaluation->count; i++) evaluation->states[i] = (struct state){.fresh = true};
+}
+
 /* Lays out the settled states. */
 static void evaluation_begin(struct evaluation *evaluation, const struct limiter *limiter, struct rule *rules,
                              uint32_t count, const struct limiter_request *request)
 {
     bool known = rules_stored(limiter, rules, count);
     int64_t now_us = request->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    int64_t since_us = !known && request->rules_us > 0 ? request->rules_us : at_us; /* the rules hold since then */
+    bool forgotten = limiter && !request->kept && is_forgotten(limiter, min_i64(since_us, now_us));
     evaluation->rules_known = known;
     evaluation->costs = request->costs;
     evaluation->begins = request->begins;
@@ -183,10 +215,11 @@ static void evaluation_begin(struct evaluation *evaluation, const struct limiter
     evaluation->states[0] = (struct state){.fresh = true}; /* there is at least one rule; analysers do not know that */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
-        int64_t since_us = request->rules_us > 0 ? request->rules_us : at_us;
-        inherit(limiter, rules, count, request, since_us, evaluation->states, &evaluation->inherited);
+        inherit(forgotten ? NULL : limiter, rules, count, request, since_us, evaluation->states,
+                &evaluation->inherited);
+        if (!request->kept) forget_inherited(evaluation, limiter, since_us);
     } else {
-        for (uint32_t i = 0; i < count; i++) evaluation->states[i] = limiter_stored_state(limiter, i);
+        for (uint32_t i = 0; i < count; i++) evaluation->states[i] = remembered_state(limiter, i, forgotten);
     }
     evaluation_settle(evaluation, at_us);
 }
@@ -332,14 +365,13 @@ static bool keeps_state(const struct evaluation *evaluation)
     return false;
 }
 
-/* The instant from which a rule has nothing to remember. */
+/* The instant from which a rule is fully replenished. */
 static inline int64_t rule_deadline_us(const struct limiter *limiter, uint32_t index)
 {
     const struct rule *rule = &limiter->set->rules[index];
     if (rule_is_constant(rule)) return 0;
     struct state state = limiter_stored_state(limiter, index);
-    const struct algorithm *algorithm = algorithm_of(rule);
-    return (algorithm->forget_us ? algorithm->forget_us : algorithm->deadline_us)(rule, &state);
+    return algorithm_of(rule)->deadline_us(rule, &state);
 }
 
 /* Which of these has the least to remember. */
@@ -525,7 +557,7 @@ void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uin
                           struct decision *decision)
 {
     struct evaluation evaluation;
-    struct limiter_request request = {.now_us = at_us, .rules_us = at_us, .mode = MODE_ALL};
+    struct limiter_request request = {.now_us = at_us, .rules_us = at_us, .mode = MODE_ALL, .kept = true};
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     if (!limiter || rules_count == 0) return;
@@ -558,7 +590,8 @@ int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int3
     int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
+    bool remembers = limiter && !is_forgotten(limiter, now_us);
+    for (uint32_t i = 0; remembers && i < limiter->set->count; i++) {
         if (index >= 0 && (uint32_t)index != i) continue;
         most = max_i64(most, refund_rule(limiter, i, units, taken_us, at_us, decision));
     }
@@ -589,7 +622,7 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
                     struct verdict verdicts[RULES_MAX])
 {
     struct evaluation evaluation;
-    struct limiter_request request = {.now_us = now_us};
+    struct limiter_request request = {.now_us = now_us, .kept = true};
     if (rules_count == 0) return;
     evaluation_begin(&evaluation, limiter, rules, rules_count, &request);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&evaluation, (int32_t)i, 0);
@@ -600,7 +633,8 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 {
     struct evaluation evaluation = {.rules = limiter->set->rules, .count = limiter->set->count, .now_us = now_us};
     const struct rule *rule = &evaluation.rules[index];
-    for (uint32_t i = 0; i < evaluation.count; i++) evaluation.states[i] = limiter_stored_state(limiter, i);
+    bool forgotten = is_forgotten(limiter, now_us);
+    for (uint32_t i = 0; i < evaluation.count; i++) evaluation.states[i] = remembered_state(limiter, i, forgotten);
     evaluation_settle(&evaluation, max_i64(now_us, limiter_taken_until_us(limiter)));
     int64_t wait_us = rule_wait_us(rule, &evaluation.states[index], 1, evaluation.at_us);
     *verdict = denied(&evaluation, (int32_t)index, wait_add(wait_us, evaluation.at_us - now_us));
@@ -744,7 +778,7 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
     for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) {
         latest_us = max_i64(latest_us, rule_deadline_us(limiter, i));
     }
-    return latest_us;
+    return latest_us > 0 ? min_i64(latest_us + limiter->set->kept_us, INSTANT_MAX_US) : 0;
 }
 
 /* ---- borrowed limiters ----------------------------------------------------------------------------------- */
@@ -763,7 +797,8 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
     struct inheritance inherited;
     struct state states[RULES_MAX];
     struct limiter_request request = {.now_us = as_of_us};
-    inherit(before, after->set->rules, after->set->count, &request, as_of_us, states, &inherited);
+    bool forgotten = is_forgotten(before, as_of_us);
+    inherit(forgotten ? NULL : before, after->set->rules, after->set->count, &request, as_of_us, states, &inherited);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
         int8_t from = inherited.from[i];

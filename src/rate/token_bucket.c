@@ -81,7 +81,8 @@ int token_bucket_words(const struct rule *rule)
 void token_bucket_settle(const struct rule *rule, struct state *state, int64_t now_us)
 {
     bool unused = state->when_us == 0 || state->fresh; /* it begins with the request, which may be waiting */
-    if (unused || now_us >= token_bucket_forget_us(rule, state)) {
+    bool full_is_unused = !has_first_fill(rule);
+    if (unused || (full_is_unused && now_us >= max_i64(token_bucket_deadline_us(rule, state), state->when_us))) {
         *state = unused_bucket(rule, now_us);
     } else if (is_filling(rule, state)) {
         if (has_filled(rule, state, now_us)) *state = level_of(rule, state, now_us);
@@ -161,18 +162,19 @@ int64_t token_bucket_refund_taken(const struct rule *rule, struct state *state, 
 int64_t token_bucket_deadline_us(const struct rule *rule, const struct state *state)
 {
     struct state level = is_filling(rule, state) ? level_at_begin(rule, state) : *state;
-    if (!refills_in_steps(rule)) return level_end_us(rule, &level);
-    if (level.amount == 0) return 0;
+    int64_t full_us = has_first_fill(rule) ? state->when_us : 0; /* where full is not unused: it was full then */
+    if (!refills_in_steps(rule)) return max_i64(level_end_us(rule, &level), full_us);
+    if (level.amount == 0) return full_us;
     return level.when_us + (int64_t)(steps_until(rule, level.amount, 0) * rule->period_us);
 }
 
-/* Full, and with an INITIAL of its own for one more fill time: capacity x period / limit. */
-int64_t token_bucket_forget_us(const struct rule *rule, const struct state *state)
+/* A bucket with an INITIAL of its own is not the same when it is full as when it is new, so it is kept for one more
+ * fill time, capacity x period / limit: a client that waits for any rule of the key finds it full, and not new. */
+int64_t token_bucket_kept_us(const struct rule *rule)
 {
-    int64_t full_us = max_i64(token_bucket_deadline_us(rule, state), state->when_us);
-    if (!has_first_fill(rule)) return full_us;
+    if (!has_first_fill(rule)) return 0;
     wide fill_us = wide_div_ceil((wide)rule->capacity * rule->rate_us, rule->rate_units);
-    return full_us + (int64_t)wide_clamp(fill_us, 0, DURATION_MAX_US);
+    return (int64_t)wide_clamp(fill_us, 1, DURATION_MAX_US);
 }
 
 bool token_bucket_sane(const struct rule *rule, const struct state *state)

@@ -159,13 +159,14 @@ class Token(Level):
         self.settle(t)
         self.unused, self.began, self.units = False, t if self.missing_when_unused() > 0 else None, 0
 
-    def hold(self):
+    def kept(self):
+        """us for which the key is kept once everything is fully replenished: a full bucket is not a new one."""
         full_fill = math.ceil(self.rule.capacity / self.rate())
         return full_fill if self.missing_when_unused() > 0 else 0
 
     def forgotten(self, t):
-        full_at = first_instant(lambda later: self.drained(later) == 0, self.last)
-        return self.unused or t >= full_at + self.hold()
+        """Does it hold its initial fill? Where that is all of it, a full bucket does."""
+        return self.unused or (self.missing_when_unused() == 0 and t >= self.last and self.drained(t) == 0)
 
     def drained(self, t):
         if self.rule.flag == "INTERVAL":
@@ -365,11 +366,6 @@ def take_over(before, rule, t):
     return limit, used > 0
 
 
-def is_forgotten(limit, t):
-    """Is there nothing left to remember?"""
-    return limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t)
-
-
 def fits(limit, cost, t):
     return limit.fits(cost, t) if hasattr(limit, "fits") else cost <= limit.room(t)
 
@@ -386,8 +382,6 @@ def wait(limit, cost, t, begins=False):
     later = copy.deepcopy(limit)
     if stuck:
         later.begin_fill(t)
-    if isinstance(later, Token):
-        later.hold = lambda: HORIZON_US  # a waiting bucket is not an idle one
     at = first_instant(lambda instant: fits(later, cost, instant), t)
     return at - t
 
@@ -402,7 +396,17 @@ class Key:
     def __init__(self):
         self.limits, self.sleeping, self.taken = [], [], 0
 
+    def forget(self, t):
+        """Once all is fully replenished; where a bucket has an initial fill, one more fill time later."""
+        kept = max([limit.kept() for limit in self.limits if isinstance(limit, Token)], default=0)
+        unseen = [limit.unused or limit.last <= t - kept if isinstance(limit, Token) else True
+                  for limit in self.limits + self.sleeping]
+        if kept and all(unseen) and all(limit.is_new(t - kept) for limit in self.limits + self.sleeping):
+            self.__init__()
+
     def ask(self, rules, cost, mode, t, patience=0, begins=True):
+        if begins:  # an account forgets nothing
+            self.forget(t)
         at = max(t, self.taken)  # before that every place belongs to somebody
         limits, sleeping, converted = self.adopted(rules, at)
         if mode == "UPTO":
@@ -447,8 +451,9 @@ class Key:
             if back:  # giving nothing back changes nothing
                 self.limits[i] = changed
             returned = max(returned, back)
-        gone = [is_forgotten(limit, at) for limit in self.limits + self.sleeping]
-        if returned and all(gone) and at == t:
+        gone = [limit.is_new(at) for limit in self.limits + self.sleeping]
+        kept = any(isinstance(limit, Token) and limit.kept() for limit in self.limits)
+        if returned and all(gone) and at == t and not kept:
             self.__init__()  # nothing left to remember: the key is gone
         return returned
 
@@ -474,7 +479,7 @@ class Key:
                 found[i] = i
         pairs = [(ALGORITHMS[rule.word](rule), False) if place is None else take_over(stored[place], rule, t)
                  for place, rule in zip(found, rules)]
-        sleeping = [limit for i, limit in enumerate(stored) if i not in found and not is_forgotten(limit, t)]
+        sleeping = [limit for i, limit in enumerate(stored) if i not in found and not limit.is_new(t)]
         while len(rules) + len(sleeping) > RULES_MAX:
-            sleeping.remove(min(sleeping, key=lambda limit: first_instant(lambda at: is_forgotten(limit, at), t)))
+            sleeping.remove(min(sleeping, key=lambda limit: first_instant(limit.is_new, t)))
         return [limit for limit, _ in pairs], sleeping, any(changed for _, changed in pairs)

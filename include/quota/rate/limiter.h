@@ -47,6 +47,7 @@ struct limiter_request {
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum request_mode mode;
     const struct rule_parts *parts; /* NULL, or the rule sets that take turns with these rules: takeover.h */
+    bool kept;   /* the limiter is never forgotten, also once it is fully replenished: an account's */
     bool begins; /* a denial begins an unused TOKEN bucket; without it such a bucket never admits more than INITIAL */
     bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
