@@ -103,18 +103,21 @@ struct consumption {
     struct resource_view *views;
     struct admission_item items[BATCH_ITEMS_MAX];
     struct admission admission;
+    struct sink meanwhile; /* changes that time has made: written down in front of what is taken, if anything is */
 };
 
-/* Settles every resource. Cycles that have closed go among the changes, in front of what is taken. */
-static enum account_fault settle(struct consumption *consumption)
+/* Brings the account and every resource to now. */
+static enum account_fault settle(struct consumption *consumption, struct resource_names own)
 {
     const struct consume_request *request = consumption->request;
     struct account_decision *decision = consumption->decision;
+    enum account_fault fault = emit_account(consumption->view, own, &consumption->meanwhile);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < request->count; i++) {
         struct resource_view *view = &consumption->views[i];
         decision->fault_subject = request->items[i].resource;
         resource_view_begin(consumption->view, request->items[i].resource, view);
-        enum account_fault fault = resource_view_settle(consumption->view, view, &decision->changes);
+        fault = resource_view_settle(consumption->view, view, &consumption->meanwhile);
         if (fault == ACCOUNT_FAULT_NONE && !view->entitlement) fault = ACCOUNT_FAULT_RESOURCE;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         demand_begin(&consumption->demands[i], consumption->view, view, request->items[i].amount);
@@ -179,34 +182,42 @@ static enum account_fault emit_others(struct consumption *consumption)
     return fault;
 }
 
-static enum account_fault decide(struct consumption *consumption)
+static enum account_fault decide_settled(struct consumption *consumption, struct resource_names own)
 {
     const struct consume_request *request = consumption->request;
     struct account_decision *decision = consumption->decision;
-    struct bytes names[BATCH_ITEMS_MAX];
-    for (uint32_t i = 0; i < request->count; i++) names[i] = request->items[i].resource;
-    const struct resource_names own = {names, request->count};
-    enum account_fault fault = emit_account(consumption->view, own, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = settle(consumption);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
     struct admission *admission = &consumption->admission;
     *admission = (struct admission){
         .demands = consumption->demands, .count = request->count, .mode = request->mode, .any = request->any};
-    fault = admission_peek(admission, consumption->items, request->count);
+    enum account_fault fault = admission_peek(admission, consumption->items, request->count);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->denied = !admission->admitted;
     bool remembers = request->id.size > 0 && request->mode != MODE_PEEK;
     if (decision->denied || request->mode == MODE_PEEK) {
-        decision->changes.size = 0; /* what time has done is not written down by a denial */
         consumption->view->slots_count = consumption->view->account ? consumption->view->account->slots_count : 0;
         answer(consumption);
         return remembers && request->sticky ? remember_denial(consumption, own) : ACCOUNT_FAULT_NONE;
     }
+    sink_raw(&decision->changes, consumption->meanwhile.data, consumption->meanwhile.size);
     fault = admission_take(admission);
     if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     answer(consumption);
     return remembers ? remember(consumption->view, request, consumption->demands, decision) : ACCOUNT_FAULT_NONE;
+}
+
+static enum account_fault decide(struct consumption *consumption)
+{
+    const struct consume_request *request = consumption->request;
+    char stack_buffer[256];
+    struct bytes names[BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < request->count; i++) names[i] = request->items[i].resource;
+    const struct resource_names own = {names, request->count};
+    consumption->meanwhile = sink_init(stack_buffer, sizeof(stack_buffer));
+    enum account_fault fault = settle(consumption, own);
+    if (fault == ACCOUNT_FAULT_NONE) fault = decide_settled(consumption, own);
+    sink_free(&consumption->meanwhile);
+    return fault;
 }
 
 /* Several items, each with its windows, stand on the heap. */
