@@ -127,6 +127,22 @@ static bool peek_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *
     return true;
 }
 
+/* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real. */
+static void store_denials(RedisModuleCtx *ctx, const struct mallow_request *request, const struct verdict *verdicts)
+{
+    RedisModuleString *words[2 * KEYS_MAX];
+    struct transaction transaction = transaction_begin(ctx, words, request->now_us);
+    for (int64_t i = 0; i < request->keys.count; i++) {
+        struct handle handle;
+        struct decision decision;
+        if (verdicts[i].granted > 0) continue;
+        if (!decide_or_reply(ctx, request, i, MODE_ALL, &handle, &decision)) continue; /* it was decided just now */
+        transaction_add(&transaction, &handle, &decision);
+        handle_close(&handle);
+    }
+    transaction_replicate(&transaction);
+}
+
 static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
 {
     size_t size = (size_t)request->keys.count * sizeof(struct verdict);
@@ -136,6 +152,7 @@ static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
         if (admitted && request->mode != MODE_PEEK) {
             take_each(ctx, request); /* the same instant, distinct keys: every one admits */
         } else {
+            if (request->mode != MODE_PEEK) store_denials(ctx, request, verdicts);
             RedisModule_ReplyWithArray(ctx, request->keys.count);
             for (int64_t i = 0; i < request->keys.count; i++) {
                 if (!admitted) verdicts[i].granted = 0;

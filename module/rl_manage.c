@@ -45,8 +45,9 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool known = request.index < 0 || !limiter || request.index < limiter->set->count;
     int64_t returned = 0;
     if (known) {
-        int64_t taken_us = request.age_us == NOT_GIVEN ? TAKEN_UNKNOWN : now_us - request.age_us;
-        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken_us, now_us, &decision);
+        struct taken_when taken = {.at_us = now_us - request.age_us, .about = true};
+        if (request.age_us == NOT_GIVEN) taken = TAKEN_NEWEST;
+        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken, now_us, &decision);
         transaction_commit(ctx, &handle, &decision, now_us);
     }
     handle_close(&handle);

@@ -59,7 +59,7 @@ static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct r
 {
     struct limiter_request limit_request = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
     if (quantity < 0) {
-        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, limit_request.now_us, decision);
+        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_NEWEST, limit_request.now_us, decision);
         transaction_commit(ctx, handle, decision, limit_request.now_us);
         limit_request.cost = 0;
     }

@@ -130,7 +130,7 @@ static void decide_return(const struct limiter *limiter, const struct waiter *wa
     if (waiter->costs_count > 0) {
         limiter_decide_return(limiter, waiter->costs, waiter->costs_count, now_us, decision);
     } else {
-        limiter_decide_refund(limiter, waiter->units, -1, TAKEN_UNKNOWN, now_us, decision);
+        limiter_decide_refund(limiter, waiter->units, -1, TAKEN_NEWEST, now_us, decision);
     }
 }
 

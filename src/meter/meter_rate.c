@@ -102,7 +102,8 @@ static int64_t give_back_taken(struct position *position, int64_t units, int64_t
     const struct limiter *limiter = limiter_of(position->demand);
     if (!limiter || units == 0) return 0;
     int64_t now_us = position->demand->account->now_us;
-    int64_t returned = limiter_decide_refund(limiter, units, -1, taken_us, now_us, &decision);
+    int64_t returned =
+        limiter_decide_refund(limiter, units, -1, (struct taken_when){.at_us = taken_us}, now_us, &decision);
     emit_decision(position, &decision, changes);
     return returned;
 }

@@ -566,17 +566,19 @@ void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uin
 }
 
 /* Gives units back to one rule, as it stands at `at_us`; how many. */
-static int64_t refund_rule(const struct limiter *limiter, uint32_t index, int64_t units, int64_t taken_us,
+static int64_t refund_rule(const struct limiter *limiter, uint32_t index, int64_t units, struct taken_when taken,
                            int64_t at_us, struct decision *decision)
 {
     const struct rule *rule = &limiter->set->rules[index];
     if (rule_is_constant(rule)) return 0;
     struct state state = limiter_stored_state(limiter, index);
+    const struct algorithm_object *object = algorithm_of(rule)->object;
     algorithm_of(rule)->settle(rule, &state, at_us);
-    bool dated = taken_us != TAKEN_UNKNOWN;
+    bool dated = taken.at_us != TAKEN_UNKNOWN, is_near = taken.about && object && taken.at_us > at_us - rule->period_us;
+    int64_t taken_us = is_near ? object->nearest(*object_place(limiter, index), taken.at_us) : taken.at_us;
     int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
                              : algorithm_of(rule)->refund(rule, &state, units, at_us);
-    if (returned > 0 && dated && algorithm_of(rule)->object) {
+    if (returned > 0 && dated && object) {
         add_effect(decision, EFFECT_WITHDRAW, index, (struct state){.when_us = taken_us, .amount = returned});
     } else if (returned > 0) {
         add_effect(decision, EFFECT_STATE, index, state);
@@ -584,7 +586,7 @@ static int64_t refund_rule(const struct limiter *limiter, uint32_t index, int64_
     return returned;
 }
 
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, struct taken_when taken,
                               int64_t now_us, struct decision *decision)
 {
     int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
@@ -593,7 +595,7 @@ int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int3
     bool remembers = limiter && !is_forgotten(limiter, now_us);
     for (uint32_t i = 0; remembers && i < limiter->set->count; i++) {
         if (index >= 0 && (uint32_t)index != i) continue;
-        most = max_i64(most, refund_rule(limiter, i, units, taken_us, at_us, decision));
+        most = max_i64(most, refund_rule(limiter, i, units, taken, at_us, decision));
     }
     return most;
 }
@@ -606,7 +608,7 @@ void limiter_decide_return(const struct limiter *limiter, const int64_t *costs, 
     decision->effects_count = 0;
     if (!limiter || limiter->set->count != count) return;
     for (uint32_t i = 0; i < count; i++) {
-        if (costs[i] > 0) refund_rule(limiter, i, costs[i], TAKEN_UNKNOWN, at_us, decision);
+        if (costs[i] > 0) refund_rule(limiter, i, costs[i], TAKEN_NEWEST, at_us, decision);
     }
 }
 

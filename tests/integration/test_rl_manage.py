@@ -55,6 +55,19 @@ def test_refund_knows_how_old_its_units_are(quota, rule, back, left):
     assert "age" in quota.error("RL.REFUND k 5 AGE -1s")
 
 
+@pytest.mark.parametrize("age, back, left", [
+    ("3990ms", 4, 5), ("4s", 4, 5), ("2600ms", 4, 5),  # the older entry is the nearest
+    ("900ms", 5, 6), ("2400ms", 5, 6), ("0", 5, 6),    # the newer one
+    ("11s", 0, 1)])                                    # what was taken then has left the window
+def test_a_log_gives_back_the_entry_nearest_to_the_age(quota, age, back, left):
+    quota("RL.ALLOW k LOG 10 10s COST 4")
+    quota.advance("3s")
+    quota("RL.ALLOW k LOG 10 10s COST 5")
+    quota.advance("1s")
+    assert quota(f"RL.REFUND k 9 AGE {age}") == back
+    assert quota("RL.ALLOW k LOG 10 10s PEEK")[2] == left
+
+
 def test_refund_to_one_rule(quota):
     quota("RL.ALLOW k FIXED 10 1s FIXED 10 1h COST 5")
     assert quota("RL.REFUND k 2 RULE 1") == 2
@@ -105,7 +118,7 @@ def test_info_shows_every_rule(quota):
         ],
         "blocked_ms": 0,
         "taken_ms": 0,
-        "deadline": NOON_MS + 3600_000,
+        "deadline": NOON_MS + 3600_000 + 120_000,  # a bucket with an INITIAL is kept for one more fill time
     }
 
 

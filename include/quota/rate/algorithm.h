@@ -16,6 +16,7 @@ struct algorithm_object {
     struct state (*state)(const void *object);               /* as numbers, which may point to the object */
     void *(*apply)(void *object, const struct state *state); /* makes it agree with what was decided; it may move */
     void *(*withdraw)(void *object, int64_t at_us, int64_t units); /* what refund_taken has found is taken out */
+    int64_t (*nearest)(const void *object, int64_t at_us);         /* the instant nearest to this one that it counts */
     void (*encode)(const void *object, struct sink *sink);
     void *(*decode)(struct cursor *cursor); /* marks the cursor bad on anything that encode does not write */
     void (*free)(void *object);             /* any thread */

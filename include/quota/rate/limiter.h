@@ -115,13 +115,19 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
                           struct decision *decision);
 
+/* When units were taken that come back. */
+struct taken_when {
+    int64_t at_us;
+    bool
+        about; /* as a client has measured it: a LOG takes the entry nearest to it, else the one of that very instant */
+};
 #define TAKEN_UNKNOWN INT64_MIN
+#define TAKEN_NEWEST  ((struct taken_when){.at_us = TAKEN_UNKNOWN}) /* they count as the newest */
 
-/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. Of units that were
- * taken at `taken_us`, what has left a rule's window or been replenished since is not given back: a window gets them
- * back where they were counted, a LOG out of the entry of exactly that instant. With TAKEN_UNKNOWN they count as the
- * newest. */
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. What has left a
+ * rule's window or been replenished since the units were taken is not given back: a window gets them back where they
+ * were counted, a LOG out of one entry. */
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, struct taken_when taken,
                               int64_t now_us, struct decision *decision);
 
 /* Gives back what a request with these costs has taken, one for each of the limiter's `count` rules; nothing where it
