@@ -101,11 +101,6 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
 {
     const struct rate_words *words = element;
     for (uint32_t i = 0; i < words->rules.count; i++) {
-        const struct rule *given = &words->rules.rules[i];
-        bool starts_empty = given->algorithm == RULE_TOKEN && !rule_is_constant(given) && given->initial == 0;
-        if (starts_empty) { /* a denial stores nothing in an account, so the bucket would never begin */
-            return reply_bad(ctx, "RATE", BYTES("TOKEN"), "INITIAL must be 1 or more here");
-        }
         struct quota_rule *rule = next_rule(ctx, argument);
         if (!rule) return false;
         *rule = (struct quota_rule){.kind = QUOTA_RATE, .rule = words->rules.rules[i]};

@@ -68,12 +68,22 @@ static enum account_fault peek_forced(struct demand *demand, int64_t units)
     return check_positions(demand);
 }
 
+/* Rates that refuse beside a limit: the denial may begin a bucket of theirs. */
+static enum account_fault begin_rates(struct demand *demand, int64_t units)
+{
+    bool refuse = demand->rates.count > 0 && demand->rates.decision.verdict.granted == 0;
+    return refuse ? rates_check(demand, units, MODE_ALL) : ACCOUNT_FAULT_NONE;
+}
+
 /* As much as there is: first what the limits leave, then what the rates admit of it, in whole amounts. */
 static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
     int64_t cost = demand->view->entitlement->cost;
     int64_t fits = plan_funding(demand, units) / cost;
-    if (fits == 0) return rates_check(demand, cost, MODE_PEEK);
+    if (fits == 0) {
+        enum account_fault fault = rates_check(demand, cost, MODE_PEEK);
+        return fault == ACCOUNT_FAULT_NONE ? begin_rates(demand, cost) : fault;
+    }
     enum account_fault fault = rates_check(demand, fits * cost, MODE_UPTO);
     if (fault != ACCOUNT_FAULT_NONE || demand->rates.count == 0)
         return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
@@ -89,6 +99,7 @@ static enum account_fault peek_all(struct demand *demand, int64_t units, bool ta
 {
     bool fits = plan_funding(demand, units) == units;
     enum account_fault fault = rates_check(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
+    if (fault == ACCOUNT_FAULT_NONE && takes && !fits) fault = begin_rates(demand, units);
     bool admitted = fits && (demand->rates.count == 0 || demand->rates.decision.verdict.granted > 0);
     if (fault != ACCOUNT_FAULT_NONE || !admitted) return fault;
     return grant(demand, demand->amount);
@@ -190,6 +201,19 @@ enum account_fault admission_take(struct admission *admission)
         demand->taken = true;
     }
     return ACCOUNT_FAULT_NONE;
+}
+
+bool demand_begins_rates(const struct demand *demand)
+{
+    return demand->granted == 0 && demand->rates.count > 0 && demand->rates.decision.effects_count > 0;
+}
+
+void demand_emit_begun(const struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (position->meter == &meter_rate) position->meter->emit(position, 0, demand->account->effects);
+    }
 }
 
 /* ---- verdicts -------------------------------------------------------------------------------------------- */

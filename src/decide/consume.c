@@ -144,29 +144,44 @@ static void answer(struct consumption *consumption)
     }
 }
 
-/* A denied resource gets a slot, for the record to name. Where the account has moved to another plan it is written down
- * as it is now, like all the others. */
-static enum account_fault emit_denied(struct account_view *account, struct resource_view *view, struct sink *changes)
+/* A denied resource gets a slot, for the record to name, or for the rates that begin with the denial. Where the account
+ * has moved to another plan it is written down as it is now, like all the others. */
+static enum account_fault emit_denied(struct demand *demand)
 {
-    if (account->changes_count == 0) return emit_slot(account, view, changes);
-    resource_view_begin(account, view->resource, view);
-    enum account_fault fault = resource_view_settle(account, view, changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, view, changes);
-    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(view, changes);
-    return fault;
-}
-
-/* A denial that is to be remembered is written down beside what time has done to the account. */
-static enum account_fault remember_denial(struct consumption *consumption, struct resource_names own)
-{
-    struct account_view *view = consumption->view;
-    struct sink *changes = &consumption->decision->changes;
-    enum account_fault fault = emit_account(view, own, changes);
-    for (uint32_t i = 0; i < consumption->request->count && fault == ACCOUNT_FAULT_NONE; i++) {
-        fault = emit_denied(view, &consumption->views[i], changes);
+    struct account_view *account = demand->account;
+    struct resource_view *view = demand->view;
+    enum account_fault fault;
+    if (account->changes_count == 0) {
+        fault = emit_slot(account, view, account->effects);
+    } else {
+        resource_view_begin(account, view->resource, view);
+        fault = resource_view_settle(account, view, account->effects);
+        if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, view, account->effects);
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    return remember(view, consumption->request, consumption->demands, consumption->decision);
+    if (demand_begins_rates(demand)) {
+        demand_emit_begun(demand); /* under the rules of now: it takes over what was used under others, too */
+    } else if (account->changes_count > 0) {
+        emit_takeover(view, account->effects);
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* Writes a denial down, beside what time has done to the account: one that is remembered under an id (STICKY), or that
+ * begins rates. Others leave nothing. */
+static enum account_fault emit_denial(struct consumption *consumption, struct resource_names own, bool is_remembered)
+{
+    bool begins = false;
+    uint32_t count = consumption->request->count;
+    for (uint32_t i = 0; i < count; i++) begins = begins || demand_begins_rates(&consumption->demands[i]);
+    if (consumption->request->mode == MODE_PEEK || (!begins && !is_remembered)) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = emit_account(consumption->view, own, &consumption->decision->changes);
+    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (is_remembered || demand_begins_rates(&consumption->demands[i]))
+            fault = emit_denied(&consumption->demands[i]);
+    }
+    if (fault != ACCOUNT_FAULT_NONE || !is_remembered) return fault;
+    return remember(consumption->view, consumption->request, consumption->demands, consumption->decision);
 }
 
 /* ANY took one item. What time has done to the others is among the changes already, so they are written down as well;
@@ -196,7 +211,7 @@ static enum account_fault decide_settled(struct consumption *consumption, struct
     if (decision->denied || request->mode == MODE_PEEK) {
         consumption->view->slots_count = consumption->view->account ? consumption->view->account->slots_count : 0;
         answer(consumption);
-        return remembers && request->sticky ? remember_denial(consumption, own) : ACCOUNT_FAULT_NONE;
+        return decision->denied ? emit_denial(consumption, own, remembers && request->sticky) : ACCOUNT_FAULT_NONE;
     }
     sink_raw(&decision->changes, consumption->meanwhile.data, consumption->meanwhile.size);
     fault = admission_take(admission);

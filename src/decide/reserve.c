@@ -85,6 +85,16 @@ static void emit_hold(const struct account_view *account, const struct demand *d
     change_encode(&change, &decision->changes);
 }
 
+/* A denial that begins the bucket of a RATE. */
+static enum account_fault emit_begun(struct demand *demand, const struct sink *meanwhile)
+{
+    struct sink *changes = demand->account->effects;
+    sink_raw(changes, meanwhile->data, meanwhile->size);
+    enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) demand_emit_begun(demand);
+    return fault;
+}
+
 /* Holds units of a settled resource, if they are admitted. `meanwhile`: the changes that time has made. */
 static enum account_fault hold_units(struct account_view *account, struct resource_view *view,
                                      const struct reserve_request *request, const struct sink *meanwhile,
@@ -110,6 +120,7 @@ static enum account_fault hold_units(struct account_view *account, struct resour
     verdict->wait_us = account_view_wait_us(account, verdict->wait_us);
     verdict->reset_us = account_view_wait_us(account, verdict->reset_us);
     if (!decision->denied) emit_hold(account, &demand, request, decision);
+    if (decision->denied && demand_begins_rates(&demand)) return emit_begun(&demand, meanwhile);
     return ACCOUNT_FAULT_NONE;
 }
 

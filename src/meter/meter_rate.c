@@ -14,7 +14,8 @@ static const struct limiter *limiter_of(const struct demand *demand)
 enum account_fault rates_decide(struct demand *demand, int64_t units, enum request_mode mode)
 {
     struct rates_answer *rates = &demand->rates;
-    struct limiter_request request = {.cost = units,
+    struct limiter_request request = {.begins = true,
+                                      .cost = units,
                                       .now_us = demand->account->now_us,
                                       .rules_us = demand->view->rates_us,
                                       .mode = mode,

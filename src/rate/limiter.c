@@ -452,7 +452,8 @@ static void effects_of_denial(const struct limiter *limiter, const struct evalua
     if (only_looks) return;
     bool dated = request->rules_us > 0 || request->keeps_debt;
     bool passed = !evaluation->rules_known && !dated && evaluation->inherited.converted;
-    bool begins = !evaluation->rules_known && request->rules_us == 0 && evaluation->begun;
+    bool has_rules_elsewhere = request->rules_us > 0 && !request->kept; /* a table's: its segment follows them */
+    bool begins = !evaluation->rules_known && !has_rules_elsewhere && evaluation->begun;
     if (passed || begins) effects_of_takeover(limiter, evaluation, false, decision);
     for (uint32_t left = evaluation->begun; left > 0; left &= left - 1) {
         uint32_t i = (uint32_t)__builtin_ctz(left);

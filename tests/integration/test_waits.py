@@ -78,8 +78,7 @@ class Stream:
 
     # ---- rules ----
 
-    def rule(self, initial=0):
-        """`initial`: the least that a bucket may begin with; a plan's RATE does not begin empty."""
+    def rule(self):
         limit, period = self.number(12), self.random.choice(PERIODS)
         algorithm = self.choice(*ALGORITHMS)
         more, burst = "", self.number(20)
@@ -88,7 +87,7 @@ class Stream:
             more = f" BURST {burst}"
         if algorithm == "TOKEN":
             full = burst if bursts else limit
-            more += self.sometimes(f" INITIAL {self.random.randint(initial, full)}") + self.sometimes(" INTERVAL")
+            more += self.sometimes(f" INITIAL {self.random.randint(0, full)}") + self.sometimes(" INTERVAL")
         if algorithm == "FIXED":
             more = self.sometimes(" FIRST")
         return f"{algorithm} {limit} {period}{more}"
@@ -184,7 +183,7 @@ def entitlement(stream, bounded=True):
     parts = [f"LIMIT {stream.choice(-1, 0, 3, 10, 10, 20)} {period}{stream.sometimes(' PRORATE', 0.2)}"
              for period in chosen]
     parts += [stream.sometimes(f"LIMIT {stream.number(12)} ROLLING {stream.choice('1m', '2h', '3d')}")]
-    parts += [stream.sometimes(f"RATE {stream.rule(initial=1)}", 0.4)]
+    parts += [stream.sometimes(f"RATE {stream.rule()}", 0.4)]
     parts += [stream.sometimes(f"COST {stream.number(3)}", 0.2)]
     parts += [stream.sometimes(f"BURST {stream.choice(10, 50, 100)}%" + stream.sometimes(" REPAY", 0.5))]
     parts += [stream.sometimes(f"GRACE {stream.choice('10s', '1h', '3d')}", 0.2)]
