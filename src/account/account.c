@@ -155,7 +155,7 @@ const struct holds *account_holds(const struct account *account)
 
 const struct stored_hold *account_hold(const struct account *account, struct bytes id)
 {
-    return holds_find(account_holds(account), id);
+    return holds_find(account_holds(account), id, linear_hash(id));
 }
 
 uint32_t account_live_holds(const struct account *account, int64_t now_us)
@@ -181,8 +181,15 @@ static void forget_hold(struct account *account, struct stored_hold *stored)
     hold_free(stored);
 }
 
-/* `before`: the one of this id that has ended and awaits its sweep; NULL = there is none. */
-static void begin_hold(struct account *account, const struct change *change, const struct stored_hold *before)
+/* The reservation of an id, NULL = there is none, and the hash of that id. */
+struct named_hold {
+    const struct stored_hold *hold;
+    uint32_t hash;
+};
+
+/* `before`: the one of this id, of this hash, that has ended and awaits its sweep; NULL = there is none. */
+static void begin_hold(struct account *account, const struct change *change, const struct stored_hold *before,
+                       uint32_t hash)
 {
     if (!expect(change->hold.slot < account->slots_count)) return;
     struct holds *holds = &optional_of(account)->holds;
@@ -190,7 +197,7 @@ static void begin_hold(struct account *account, const struct change *change, con
     size_t bytes = slot_bytes(slot);
     if (before) forget_hold(account, holds_take(holds, before));
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
-    holds_add(holds, change->bytes, &change->hold);
+    holds_add(holds, change->bytes, hash, &change->hold);
     slot_add_held(slot, &change->hold, 1);
     account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }
@@ -315,7 +322,7 @@ bool account_adopt_part(struct account *account, const struct change *part)
         return true;
     }
     if (account_hold(account, part->bytes)) return false;
-    begin_hold(account, part, NULL);
+    begin_hold(account, part, NULL, linear_hash(part->bytes));
     uint32_t count = optional->holds.count;
     return count < 2 || bytes_equal(hold_id(optional->holds.by_expiry[count - 1]), part->bytes);
 }
@@ -382,8 +389,8 @@ static void apply_next(struct account *account, const struct change *change)
     optional->next_how = change->how;
 }
 
-/* `hold`: the stored reservation that the change names; NULL = there is none. */
-static struct account *apply_one(struct account *account, const struct change *change, const struct stored_hold *hold)
+/* `named`: the reservation that the change names. */
+static struct account *apply_one(struct account *account, const struct change *change, struct named_hold named)
 {
     if (change_is_of_slot(change)) return apply_to_slot(account, change);
     switch (change->kind) {
@@ -394,9 +401,9 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
     case CHANGE_RECORD_PATCHED: idempotency_patch(account->idempotency, change->bytes, change->body); break;
-    case CHANGE_HOLD: begin_hold(account, change, hold); break;
-    case CHANGE_HOLD_EXTENDED: move_hold(account, change, hold); break;
-    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change, hold); break;
+    case CHANGE_HOLD: begin_hold(account, change, named.hold, named.hash); break;
+    case CHANGE_HOLD_EXTENDED: move_hold(account, change, named.hold); break;
+    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change, named.hold); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -446,7 +453,7 @@ struct promise {
     uint8_t encoding;
     uint32_t slots, holds;
     bool planned;
-    const struct stored_hold *hold; /* found while a change of a reservation was checked */
+    struct named_hold named; /* found while a change of a reservation was checked */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -463,11 +470,17 @@ static bool slot_is_new(const struct promise *promise, struct bytes bytes)
     return true;
 }
 
+static void find_named(struct promise *promise, struct bytes id)
+{
+    promise->named.hash = linear_hash(id);
+    promise->named.hold = holds_find(account_holds(promise->account), id, promise->named.hash);
+}
+
 /* A reservation may begin under an id that is free, or whose last one has ended. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
-    const struct stored_hold *before = account_hold(promise->account, change->bytes);
-    promise->hold = before;
+    find_named(promise, change->bytes);
+    const struct stored_hold *before = promise->named.hold;
     if (before && before->hold.expires_us > promise->applied_at_us) return false;
     if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
@@ -478,8 +491,8 @@ static bool hold_is_there(struct promise *promise, struct bytes id)
 {
     struct cursor cursor = cursor_init(promise->changes);
     struct change one = {0};
-    promise->hold = account_hold(promise->account, id);
-    if (!promise->hold) return false;
+    find_named(promise, id);
+    if (!promise->named.hold) return false;
     while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == id.data) return true;
@@ -541,6 +554,18 @@ bool account_accepts(const struct account *account, const struct account_change 
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
+/* The most frequent changes, checked and done in one: units used of a window, where nothing but a number changes, and
+ * the effects of rates. False where the change is another one, or more than that. */
+static bool apply_frequent(struct account *account, struct slot_bill *bill, const struct change *change)
+{
+    bool frequent = change->kind == CHANGE_USED || change->kind == CHANGE_RATES;
+    if (!frequent || change->slot >= account->slots_count) return false;
+    struct slot *slot = &account->slots[change->slot];
+    if (change->kind == CHANGE_USED) return slot_count_plainly(slot, change);
+    bill_slot(account, bill, (int32_t)change->slot);
+    return slot_apply_rates(slot, change->bytes);
+}
+
 /* Each change is checked once more before it is applied, as every replica will check it: what this account could not
  * have is left out, and counted as a bug. */
 struct account *account_apply(struct account *account, const struct account_change *change)
@@ -555,13 +580,11 @@ struct account *account_apply(struct account *account, const struct account_chan
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad) break;
-        if (one.kind == CHANGE_USED && one.slot < account->slots_count &&
-            slot_count_plainly(&account->slots[one.slot], &one))
-            continue; /* it fits, and nothing but a number is another one */
+        if (apply_frequent(account, &bill, &one)) continue;
         promise.account = account;
         if (!expect(change_accepted(&promise, &one))) continue;
         bill_slot(account, &bill, change_is_of_slot(&one) ? (int32_t)one.slot : -1);
-        account = apply_one(account, &one, promise.hold);
+        account = apply_one(account, &one, promise.named);
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);

@@ -138,7 +138,8 @@ static void answer(struct consumption *consumption)
     }
     bool all_or_none = count > 1 && decision->denied && !consumption->request->any;
     if (all_or_none) admission_align_waits(&consumption->admission, consumption->items, count, verdicts);
-    for (uint32_t i = 0; i < count; i++) {
+    bool clock_is_behind = consumption->view->clock_us < consumption->view->now_us;
+    for (uint32_t i = 0; clock_is_behind && i < count; i++) {
         verdicts[i].wait_us = account_view_wait_us(consumption->view, verdicts[i].wait_us);
         verdicts[i].reset_us = account_view_wait_us(consumption->view, verdicts[i].reset_us);
     }
@@ -174,7 +175,7 @@ static enum account_fault emit_denial(struct consumption *consumption, struct re
     bool begins = false;
     uint32_t count = consumption->request->count;
     for (uint32_t i = 0; i < count; i++) begins = begins || demand_begins_rates(&consumption->demands[i]);
-    if (consumption->request->mode == MODE_PEEK || (!begins && !is_remembered)) return ACCOUNT_FAULT_NONE;
+    if (!begins && !is_remembered) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = emit_account(consumption->view, own, &consumption->decision->changes);
     for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
         if (is_remembered || demand_begins_rates(&consumption->demands[i]))
@@ -211,7 +212,8 @@ static enum account_fault decide_settled(struct consumption *consumption, struct
     if (decision->denied || request->mode == MODE_PEEK) {
         consumption->view->slots_count = consumption->view->account ? consumption->view->account->slots_count : 0;
         answer(consumption);
-        return decision->denied ? emit_denial(consumption, own, remembers && request->sticky) : ACCOUNT_FAULT_NONE;
+        if (!decision->denied || request->mode == MODE_PEEK) return ACCOUNT_FAULT_NONE;
+        return emit_denial(consumption, own, remembers && request->sticky);
     }
     sink_raw(&decision->changes, consumption->meanwhile.data, consumption->meanwhile.size);
     fault = admission_take(admission);
