@@ -47,6 +47,7 @@ static void lay_windows(struct account *account)
 /* Opens a gap of so many bytes in front of `place`. */
 static struct account *open_gap(struct account *account, const void *place, size_t gap)
 {
+    /* The place is kept as a distance: the block may move when it grows. */
     size_t at = (size_t)((const char *)place - (const char *)account), bytes = block_bytes(account);
     account = memory_realloc(account, bytes + gap);
     memmove((char *)account + at + gap, (char *)account + at, bytes - at);
@@ -74,6 +75,7 @@ struct account *account_new(void)
 static uint16_t *index_place(const struct account *account, struct bytes resource)
 {
     const struct account_optional *optional = account->optional;
+    /* The search ends: at least half of the places are free (index_all_slots). */
     for (uint32_t at = linear_hash(resource);; at++) {
         uint16_t *place = &optional->slot_index[at & (optional->slot_places - 1)];
         if (*place == 0 || bytes_equal(interned_string_bytes(account->slots[*place - 1].resource), resource))
@@ -100,6 +102,7 @@ static void index_all_slots(struct account *account)
 static void index_newest_slot(struct account *account)
 {
     uint32_t places = account->optional ? account->optional->slot_places : 0;
+    /* Few names are compared one by one: that is cheaper than a hash. */
     if (account->slots_count <= SLOTS_FEW) return;
     if (places < 2u * account->slots_count) {
         index_all_slots(account);
@@ -119,6 +122,7 @@ int32_t account_slot(const struct account *account, struct bytes resource)
 
 static struct account *add_slot(struct account *account, struct bytes resource)
 {
+    /* Windows stand behind all slots, so they move up by one slot. */
     account = open_gap(account, &account->slots[account->slots_count], sizeof(struct slot));
     account->slots[account->slots_count++] = (struct slot){.resource = interned_string_take(resource)};
     account->slots_bytes += (uint32_t)sizeof(struct slot);
@@ -195,6 +199,7 @@ static void begin_hold(struct account *account, const struct change *change, con
     struct holds *holds = &optional_of(account)->holds;
     struct slot *slot = &account->slots[change->hold.slot];
     size_t bytes = slot_bytes(slot);
+    /* Without a sum of its own a slot pays nothing for reservations that it never has. */
     if (before) forget_hold(account, holds_take(holds, before));
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
     holds_add(holds, change->bytes, hash, &change->hold);
@@ -213,6 +218,8 @@ static void end_hold(struct account *account, struct stored_hold *hold, struct r
     struct record_key key;
     char stack_buffer[64];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
+    /* The record lives as long as the id would have been remembered from the end on, not from the sweep on: an account
+     * that is touched late must answer like one that was touched in time. */
     int64_t kept_until_us = ended_us + hold->hold.kept_us;
     if (kept_until_us > account->applied_at_us && hold->id_size <= ID_BYTES_MAX) {
         record.slot = hold->hold.slot;
@@ -302,6 +309,7 @@ struct account_status account_status(const struct account *account)
 /* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. */
 static void sweep(struct account *account)
 {
+    /* Bounded: a change that brings in one record may sweep several, so what has ended never piles up. */
     struct account_optional *optional = account->optional;
     account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
     for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
@@ -369,10 +377,13 @@ static struct account *apply_to_slot(struct account *account, const struct chang
     struct slot *slot = &account->slots[change->slot];
     int grows = slot_grows(slot, change);
     if (grows > 0) {
+        /* The windows of all slots are one run in the block: one more moves those of the slots behind it. */
         account = open_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
         lay_windows(account); /* as before: the gap is not counted yet */
     }
     slot = &account->slots[change->slot];
+    /* Sums of what is held are kept for each stored window, so they follow when a window is another cycle than before.
+     * */
     bool moved = slot_apply(slot, change);
     if (grows < 0) account = close_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
     if (grows != 0) lay_windows(account);

@@ -106,6 +106,7 @@ static struct stored_window *place_window(struct slot *slot, uint64_t period)
 {
     if (slot->windows_count == SLOT_WINDOWS_MAX) return NULL;
     uint32_t at = slot->windows_count++;
+    /* Ordered by period, so that equal accounts are equal bytes whatever came first. */
     for (; at > 0 && slot->windows[at - 1].period > period; at--) slot->windows[at] = slot->windows[at - 1];
     slot->windows[at] = (struct stored_window){.period = period};
     return &slot->windows[at];
@@ -117,6 +118,7 @@ static bool store_window(struct slot *slot, const struct window *window)
     struct stored_window *stored = find_window(slot, window->period);
     if (!stored) stored = place_window(slot, window->period);
     if (!stored) return false; /* accepted changes never come here */
+    /* Reservations are counted for each stored window; another cycle has others. */
     bool moved = stored->start_us != window->start_us || stored->end_us != window->end_us;
     stored->start_us = window->start_us;
     stored->end_us = window->end_us;

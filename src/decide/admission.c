@@ -23,6 +23,7 @@ int64_t demand_available(const struct demand *demand)
  * how many of the units find a place. */
 static int64_t plan_funding(struct demand *demand, int64_t units)
 {
+    /* Bounding meters count only what they admit themselves; units that a source pays for are not counted by limits. */
     int64_t available = demand_available(demand);
     demand->planned = units;
     demand->limited = available == UNLIMITED ? units : min_i64(units, available);
@@ -79,6 +80,7 @@ static enum account_fault begin_rates(struct demand *demand, int64_t units)
 static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
     int64_t cost = demand->view->entitlement->cost;
+    /* Whole amounts only: a unit that costs three is not granted for two. */
     int64_t fits = plan_funding(demand, units) / cost;
     if (fits == 0) {
         enum account_fault fault = rates_check(demand, cost, MODE_PEEK);
@@ -88,6 +90,7 @@ static enum account_fault peek_up_to(struct demand *demand, int64_t units)
     if (fault != ACCOUNT_FAULT_NONE || demand->rates.count == 0)
         return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
     int64_t admitted = demand->rates.decision.verdict.granted;
+    /* The rates answer in units. Where they admit a part of an amount they are checked again for whole amounts. */
     bool whole = admitted > 0 && admitted % cost == 0;
     fits = admitted / cost;
     if (!whole) fault = rates_check(demand, max_i64(fits, 1) * cost, MODE_ALL);
@@ -129,6 +132,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
     *admitted = least > 0;
     for (uint32_t i = item->first; i < item->end; i++) {
         struct demand *demand = &admission->demands[i];
+        /* All demands of an item take the same: the smallest pot decides. */
         if (demand->granted == least) continue;
         if (least > 0 && demand->rates.count > 0) {
             enum account_fault fault = rates_check(demand, least * demand->view->entitlement->cost, MODE_ALL);
@@ -143,6 +147,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
 /* A demand that is not taken, since others are denied: its rates are shown as they stand. */
 static enum account_fault give_up(struct demand *demand)
 {
+    /* The rates' decision holds the charge that will not be made: a check puts the state as it is in its place. */
     int64_t units = demand->units;
     demand->granted = demand->units = 0;
     return units > 0 ? rates_check(demand, units, MODE_PEEK) : ACCOUNT_FAULT_NONE;

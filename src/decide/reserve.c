@@ -198,6 +198,7 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         struct window *window = &view->windows[i];
         bool ran = window->start_us <= made_us && made_us < window->end_us;
         bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
+        /* A LIMIT that came after the reservation was made counts its units from the commit on. */
         bool joined = !ran && counts && backdate_has_joined(view, window->period, made_us, changes);
         bool charges = ran ? counts || !view->unused[i] : joined;
         resolution->charges_all = resolution->charges_all && charges;
@@ -288,6 +289,7 @@ static enum account_fault resolve(struct resolution *resolution)
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, units);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &resolution->view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    /* A resource that the plan has lost meanwhile has no positions: its windows are posted to, its rates are not. */
     resolution->demand.positions_count = 0;
     resolution->demand.rates.count = 0;
     if (resolution->view.entitlement) demand_begin(&resolution->demand, account, &resolution->view, 1);
