@@ -50,18 +50,21 @@ static void count(struct account_call *call)
     }
 }
 
-static void commit(RedisModuleCtx *ctx, struct account_call *call)
+/* False when there is no memory for it, and the client has its error. */
+static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     struct account_change change = account_decision_change(&call->decision);
-    transaction_commit(ctx, &call->handle, &change, call->now_us);
+    if (!transaction_commit_or_reply(ctx, &call->handle, &change, call->now_us)) return false;
     const struct account *account = account_of(call);
     if (account) ahead_changed(ctx, call->handle.name, account->applied_at_us);
+    return true;
 }
 
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
-    if (decision->changes.size > 0) commit(ctx, call); /* of a refusal, too: what it met and has ended is swept */
+    /* Of a refusal, too: what it met and has ended is swept. */
+    if (decision->changes.size > 0 && !commit_or_reply(ctx, call)) return false;
     if (decision->fault != ACCOUNT_FAULT_NONE) {
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;

@@ -13,7 +13,7 @@ extern const struct command rl_policy_permit_command, rl_policy_refuse_command, 
 extern const struct command rl_policy_get_command, rl_policy_del_command, rl_policy_list_command;
 extern const struct command rl_policy_exceptions_command, rl_policy_check_command;
 extern const struct command rl_policy_help_command, quota_plan_help_command, rl_policy_replay_command;
-extern const struct command rl_do_command, rl_put_command;
+extern const struct command rl_do_command, rl_put_command, rl_room_command;
 extern const struct command quota_clock_command, quota_cycle_command;
 extern const struct command quota_plan_command, quota_plan_set_command, quota_plan_get_command;
 extern const struct command quota_plan_del_command, quota_plan_list_command, rl_plan_replay_command;
@@ -45,6 +45,7 @@ const struct command *const commands[] = {
     &rl_throttle_command,
     &rl_do_command,
     &rl_put_command,
+    &rl_room_command,
     &quota_clock_command,
     &quota_cycle_command,
     &rl_policy_command,

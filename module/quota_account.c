@@ -387,9 +387,9 @@ static int reset(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 OPERATOR_COMMAND(quota_open_command, "QUOTA.OPEN",
                  "Opens an account on a plan; harmless where it is open, or renews it.", "O(resources)",
-                 "write deny-oom", open_account, open_arguments);
+                 "write", open_account, open_arguments);
 OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH", "Moves an account to another plan; nothing is minted by it.",
-                 "O(resources)", "write deny-oom", switch_plan, switch_arguments);
+                 "O(resources)", "write", switch_plan, switch_arguments);
 OPERATOR_COMMAND(quota_suspend_command, "QUOTA.SUSPEND",
                  "Lets an account answer SUSPENDED until it is resumed, or for a while.", "O(resources)", "write",
                  suspend, suspend_arguments);
@@ -399,9 +399,9 @@ OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE", "Ends an account; what it h
                  "O(resources)", "write", close_account, state_arguments);
 OPERATOR_COMMAND(quota_override_command, "QUOTA.OVERRIDE",
                  "Puts rules above the plan's for one resource of an account, or lifts them.", "O(resources)",
-                 "write deny-oom", override_rules, override_arguments);
+                 "write", override_rules, override_arguments);
 OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycle of a resource has used.", "O(resources)",
-                 "write deny-oom", set_used, set_arguments);
+                 "write", set_used, set_arguments);
 OPERATOR_COMMAND(quota_reset_command, "QUOTA.RESET",
                  "Lets the running cycles of a resource, or of all, be as if nothing had been used.", "O(resources)",
                  "write", reset, reset_arguments);

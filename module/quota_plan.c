@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "command.h"
 #include "entitlement_argument.h"
+#include "memory_limit.h"
 #include "page.h"
 #include "plans.h"
 #include "quota/base/checked.h"
@@ -150,6 +151,8 @@ static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     int64_t now_us = clock_now_us();
     const struct plan_history *plan = plans_find(request.plan);
     if (!room_or_reply(ctx, plan, request.resource, now_us)) return REDISMODULE_OK;
+    bool adds = !plan_history_track(plan, request.resource); /* a plan, or a resource of it, that was never there */
+    if (adds && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     struct set_effect effect = effect_of(&request, plan, now_us);
     int64_t replaces = effect.pending ? effect.pending->entry.revision : 0;
     bool revives = plan && plan->retired;
@@ -456,7 +459,7 @@ const struct command quota_plan_command = {
 
 PLAN_SUBCOMMAND(quota_plan_set_command, "QUOTA.PLAN|SET",
                 "Sets the rules of one resource of a plan for every account that has it; replies the revision.",
-                "O(resources of the plan)", "write deny-oom", "write slow", set, set_arguments);
+                "O(resources of the plan)", "write", "write slow", set, set_arguments);
 PLAN_SUBCOMMAND(quota_plan_check_command, "QUOTA.PLAN|CHECK",
                 "Says what QUOTA.PLAN SET would do: revision, rules, kinds of rules that would go, accounts concerned.",
                 "O(resources of the plan)", "readonly", "read slow", check, check_arguments);

@@ -91,8 +91,9 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct adaptive_request limit_request = {
         .config = &request.config, .cost = request.cost, .peek = request.peek == 1, .now_us = clock_now_us()};
     adaptive_decide_request(handle.value, &limit_request, &decision);
-    transaction_commit(ctx, &handle, &decision, limit_request.now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     if (!limit_request.peek) metrics_count(cause_of(&decision.verdict));
     return reply_verdict(ctx, &decision.verdict);
@@ -225,7 +226,7 @@ const struct command rl_adapt_command = {
     .summary = "Adaptive limit: asks a rate limit that follows reported latency, errors or load between min and max.",
     .complexity = "O(1)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = adapt,

@@ -10,6 +10,7 @@
  * client waiting (waiting.h). */
 #include "clock.h"
 #include "command.h"
+#include "metrics.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
 #include "rule_source.h"
@@ -79,10 +80,13 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     request.mode = MODE_ALL;
     if (!request_or_reply(ctx, allow_arguments, argv, argc, &request, &source, &limit_request)) return REDISMODULE_OK;
     if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
-    rule_source_decide(&source, handle.value, limit_request, &decision);
-    if (decision.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
+    enum cause cause = rule_source_decide(&source, handle.value, limit_request, &decision);
+    bool fits = decision.fault != FAULT_NONE ||
+                transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
+    if (limit_request.mode != MODE_PEEK) metrics_count(cause);
     bool waits = decision.effects_count > 0 && decision.verdict.granted > 0 && decision.verdict.wait_us > 0 &&
                  decision.verdict.wait_us <= limit_request.wait_us;
     if (waits && waiting_begin(ctx, argv[1], &decision.verdict, &limit_request, source.rules->count)) {
@@ -115,7 +119,7 @@ const struct command rl_allow_command = {
     .summary = "Asks one or several rate limits on a key: all admit the cost or none is charged.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast blocking",
+    .flags = "write fast blocking",
     .categories = "write fast blocking",
     .key_flags = KEY_WRITE,
     .handler = allow,

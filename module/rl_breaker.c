@@ -64,8 +64,9 @@ static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_request(handle.value, argc > 2 ? &config : NULL, now_us, &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     metrics_count(decision.verdict.granted > 0 ? CAUSE_ADMITTED : CAUSE_BREAKER);
     return reply_verdict(ctx, &decision.verdict);
 }
@@ -149,9 +150,9 @@ static int force(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_force(handle.value, (enum breaker_force)request.force, now_us, &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    return fits ? RedisModule_ReplyWithSimpleString(ctx, "OK") : REDISMODULE_OK;
 }
 
 /* ---- RL.BREAKER key INFO --------------------------------------------------------------------------------- */
@@ -258,7 +259,7 @@ const struct command rl_breaker_command = {
     .summary = "Circuit breaker: asks whether a call may go, takes reports of calls, is forced by hand, or shown.",
     .complexity = "O(1)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = breaker,

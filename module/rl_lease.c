@@ -87,10 +87,11 @@ static bool answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name, const s
     leases_decide_acquire(handle.value, lease_request, &decision);
     bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
     bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
-    if (!waits && !faulty) metrics_count(cause_of(&decision.verdict));
-    if (!waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
-    if (!waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
-    transaction_commit(ctx, &handle, &decision, lease_request->now_us);
+    bool fits = transaction_fits_or_reply(ctx, &handle, &decision);
+    if (fits && !waits && !faulty) metrics_count(cause_of(&decision.verdict));
+    if (fits && !waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
+    if (fits && !waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
+    if (fits) transaction_commit(ctx, &handle, &decision, lease_request->now_us);
     handle_close(&handle);
     return !waits;
 }
@@ -258,7 +259,7 @@ const struct command rl_acquire_command = {
     .summary = "Takes a lease if what is held at once stays within a limit; can wait in line for one.",
     .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
     .since = "1.0.0",
-    .flags = "write deny-oom fast blocking",
+    .flags = "write fast blocking",
     .categories = "write fast blocking",
     .key_flags = KEY_WRITE,
     .handler = acquire,

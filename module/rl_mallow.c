@@ -10,6 +10,8 @@
  * overflow) is an error in its place; with ALL it is the error of the whole call. */
 #include "clock.h"
 #include "command.h"
+#include "memory_limit.h"
+#include "metrics.h"
 #include "quota/rate/limiter.h"
 #include "reply.h"
 #include "rule_source.h"
@@ -64,7 +66,8 @@ static const struct argument arguments[] = {
 
 /* Opens key `i` and decides its request. False when its error stands in the reply already; else the handle is open. */
 static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i,
-                            enum request_mode mode, struct handle *handle, struct decision *decision)
+                            enum request_mode mode, struct handle *handle, struct decision *decision,
+                            enum cause *cause)
 {
     struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
     struct limiter_request limit_request = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
@@ -75,7 +78,7 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
         return false;
     }
     if (!handle_open_or_reply(ctx, &limiter_type, request->keys.names[i], handle)) return false;
-    rule_source_decide(&source, handle->value, limit_request, decision);
+    *cause = rule_source_decide(&source, handle->value, limit_request, decision);
     if (decision->fault == FAULT_NONE) return true;
     handle_close(handle);
     reply_fault(ctx, decision->fault);
@@ -90,9 +93,13 @@ static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
-        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision)) continue;
-        transaction_add(&transaction, &handle, &decision);
+        enum cause cause;
+        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision, &cause)) continue;
+        bool fits = transaction_fits_or_reply(ctx, &handle, &decision);
+        if (fits) transaction_add(&transaction, &handle, &decision);
         handle_close(&handle);
+        if (!fits) continue;
+        if (request->mode != MODE_PEEK) metrics_count(cause);
         reply_verdict(ctx, &decision.verdict);
     }
     transaction_replicate(&transaction);
@@ -111,20 +118,24 @@ static bool keys_are_distinct(const struct keys_argument *keys)
     return distinct;
 }
 
-/* Looks at every key. False when the client has the error of one of them. */
+/* Looks at every key. False when the client has the error of one of them, or there is no memory for a new one. */
 static bool peek_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, struct verdict *verdicts,
                               bool *admitted)
 {
+    bool creates = false;
     *admitted = true;
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
-        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &handle, &decision)) return false;
+        enum cause cause;
+        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &handle, &decision, &cause)) return false;
+        creates = creates || (!handle.value && decision.verdict.rule >= 0); /* a list stores nothing */
         handle_close(&handle);
         verdicts[i] = decision.verdict;
         *admitted = *admitted && decision.verdict.granted > 0;
     }
-    return true;
+    bool stores = *admitted && creates && request->mode != MODE_PEEK;
+    return !stores || memory_limit_permits_or_reply(ctx);
 }
 
 /* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real. */
@@ -197,7 +208,7 @@ const struct command rl_mallow_command = {
     .summary = "Asks the rate limits of many keys in one call, each for itself or all or none.",
     .complexity = "O(keys x rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast getkeys-api",
+    .flags = "write fast getkeys-api",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .counted_keys = true,

@@ -79,9 +79,9 @@ static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     limiter_decide_block(handle.value, request.block_us > 0 ? now_us + request.block_us : 0, &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    return fits ? RedisModule_ReplyWithSimpleString(ctx, "OK") : REDISMODULE_OK;
 }
 
 /* ---- RL.INFO key ----------------------------------------------------------------------------------------- */
@@ -183,7 +183,7 @@ const struct command rl_block_command = {
     .summary = "Refuses everything on a key for a while; 0 lifts it.",
     .complexity = "O(rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = block,

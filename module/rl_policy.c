@@ -10,6 +10,7 @@
 #include "rl_policy.h"
 #include "clock.h"
 #include "command.h"
+#include "memory_limit.h"
 #include "page.h"
 #include "policies.h"
 #include "quota/rate/rule_codec.h"
@@ -65,6 +66,7 @@ static int change_or_reply(RedisModuleCtx *ctx, struct bytes name, const struct 
     if (!policy) return REDISMODULE_OK;
     enum policy_fault fault = policy_fault_of(policy, effect);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
+    if (policy_effect_adds(policy, effect) && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     policies_change(ctx, name, effect, now_us);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
@@ -142,6 +144,7 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
     enum policy_fault fault = policy_definition_fault(&definition);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
     if (only_checks) return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    if (!before && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     struct policy_effect effect = {.kind = POLICY_DEFINE, .definition = &definition};
     policies_change(ctx, request->name, &effect, clock_now_us());
     return RedisModule_ReplyWithLongLong(ctx, definition.revision);
@@ -434,15 +437,15 @@ const struct command rl_policy_command = {
     .arguments = no_arguments,
 };
 
-POLICY_RECORD(rl_policy_set_command, "SET", "write deny-oom", "write slow", set, set_arguments, "O(rules)",
+POLICY_RECORD(rl_policy_set_command, "SET", "write", "write slow", set, set_arguments, "O(rules)",
               "Defines a policy or changes its definition; replies its new revision.");
 POLICY_RECORD(rl_policy_check_command, "CHECK", "readonly", "read slow", check, set_arguments, "O(rules)",
               "Validates what RL.POLICY SET would define and stores nothing; replies OK.");
-POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write deny-oom fast", "write fast", override, override_arguments,
+POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write fast", "write fast", override, override_arguments,
               "O(1)", "Gives a subject rules of its own, for a while or until they are lifted.");
-POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write deny-oom fast", "write fast", permit, list_entry_arguments,
+POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write fast", "write fast", permit, list_entry_arguments,
               "O(1)", "Puts a subject or an address range on the permit list.");
-POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write deny-oom fast", "write fast", refuse, list_entry_arguments,
+POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write fast", "write fast", refuse, list_entry_arguments,
               "O(1)", "Puts a subject or an address range on the refuse list.");
 POLICY_RECORD(rl_policy_lift_command, "LIFT", "write fast", "write fast", lift, lift_arguments, "O(1)",
               "Takes a subject or an address range off the lists.");

@@ -1,6 +1,5 @@
 /* Finds the rules of a call, in the call or in a policy, and decides under them; see rule_source.h. */
 #include "rule_source.h"
-#include "metrics.h"
 #include "policies.h"
 #include "quota/base/checked.h"
 #include "reply.h"
@@ -76,8 +75,8 @@ static struct verdict verdict_of_list(const struct policy_choice *choice, const 
     return (struct verdict){.wait_us = left_us, .reset_us = left_us, .rule = -1};
 }
 
-void rule_source_decide(const struct rule_source *source, const struct limiter *limiter, struct limiter_request request,
-                        struct decision *decision)
+enum cause rule_source_decide(const struct rule_source *source, const struct limiter *limiter,
+                              struct limiter_request request, struct decision *decision)
 {
     bool listed = source->choice.kind != CHOICE_RULES;
     if (!listed) {
@@ -90,7 +89,7 @@ void rule_source_decide(const struct rule_source *source, const struct limiter *
         decision->effects_count = 0;
         decision->verdict = verdict_of_list(&source->choice, &request);
     }
-    if (decision->fault != FAULT_NONE) return;
+    if (decision->fault != FAULT_NONE) return CAUSE_LIMIT;
 
     const struct verdict *verdict = &decision->verdict;
     int64_t cost = request.costs && verdict->rule >= 0 ? request.costs[verdict->rule] : request.cost;
@@ -103,5 +102,5 @@ void rule_source_decide(const struct rule_source *source, const struct limiter *
         decision->verdict.granted = cost;
         decision->verdict.wait_us = 0;
     }
-    if (request.mode != MODE_PEEK) metrics_count(cause);
+    return cause;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "argument.h"
+#include "metrics.h"
 #include "quota/rate/limiter.h"
 #include "quota/rate/policy.h"
 
@@ -27,6 +28,7 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
 bool rule_source_cost_or_reply(RedisModuleCtx *ctx, const struct rule_source *source,
                                const struct costs_argument *costs, struct limiter_request *request);
 
-/* Decides against a limiter; as limiter_decide, lists and shadow included. */
-void rule_source_decide(const struct rule_source *source, const struct limiter *limiter, struct limiter_request request,
-                        struct decision *decision);
+/* Decides against a limiter; as limiter_decide, lists and shadow included. Answers as what the verdict counts
+ * (metrics.h): the caller counts it once it is true. With a fault it means nothing. */
+enum cause rule_source_decide(const struct rule_source *source, const struct limiter *limiter,
+                              struct limiter_request request, struct decision *decision);

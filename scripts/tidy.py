@@ -19,7 +19,8 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 # The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument usage page entitlement_argument moment_argument zones config actor wait_timer"),
+    ("adapters", "clock reply argument usage page entitlement_argument moment_argument zones config actor wait_timer "
+                 "memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type"),
     ("counters", "metrics"),
@@ -33,6 +34,7 @@ MODULE_ROOMS = (
 SIDEWAYS = {  # who: whom
     "entitlement_argument": "argument reply",
     "plans": "registry",
+    "memory_limit": "reply",
     "moment_argument": "reply",
     "account_info": "accounts",
     "accounts": "ahead",

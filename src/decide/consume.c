@@ -88,6 +88,7 @@ static enum account_fault remember(const struct account_view *view, const struct
                             .body = {body.data, body.size},
                             .expires_us = min_i64(view->now_us + view->host->kept_us, INSTANT_MAX_US)};
     change_encode(&change, &decision->changes);
+    decision->adds_record = true;
     sink_free(&body);
     return ACCOUNT_FAULT_NONE;
 }

@@ -83,6 +83,7 @@ static void emit_hold(const struct account_view *account, const struct demand *d
                                      .requested = request->amount,
                                      .verdict = decision->result.consumed.verdicts[0]}};
     change_encode(&change, &decision->changes);
+    decision->adds_record = true;
 }
 
 /* A denial that begins the bucket of a RATE. */

@@ -28,7 +28,7 @@ AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle 
              +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get
              +rl.policy|list +rl.policy|exceptions +rl.policy|check
              +rl.policy|help +quota.plan|help"""
-NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
+NOBODY = "rl._do rl._put rl._policy rl._plan rl._room"  # refused to every client; the last one does nothing
 RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
            "auditor": ("%R~tenant:*", AUDITOR)}
 
