@@ -138,7 +138,8 @@ static bool peek_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *
     return !stores || memory_limit_permits_or_reply(ctx);
 }
 
-/* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real. */
+/* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real. While
+ * memory is full none of them is made anew. */
 static void store_denials(RedisModuleCtx *ctx, const struct mallow_request *request, const struct verdict *verdicts)
 {
     RedisModuleString *words[2 * KEYS_MAX];
@@ -146,9 +147,11 @@ static void store_denials(RedisModuleCtx *ctx, const struct mallow_request *requ
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
+        enum cause cause;
         if (verdicts[i].granted > 0) continue;
-        if (!decide_or_reply(ctx, request, i, MODE_ALL, &handle, &decision)) continue; /* it was decided just now */
-        transaction_add(&transaction, &handle, &decision);
+        if (!decide_or_reply(ctx, request, i, MODE_ALL, &handle, &decision, &cause)) continue; /* it was just now */
+        bool room = handle.value || !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_OOM);
+        if (room) transaction_add(&transaction, &handle, &decision);
         handle_close(&handle);
     }
     transaction_replicate(&transaction);
