@@ -27,16 +27,13 @@ static bool is_letter(char byte)
     return (byte | ' ') >= 'a' && (byte | ' ') <= 'z';
 }
 
-/* The unit that a text begins with, in lower case only; NULL where it is none. */
+/* The unit that a text begins with, in lower case only; NULL where it is none. A second letter is always an s. */
 static const struct unit *leading_unit(struct bytes text)
 {
-    size_t size = 0;
-    while (size < text.size && is_letter(text.data[size])) size++;
+    bool two = text.size > 1 && is_letter(text.data[1]), three = two && text.size > 2 && is_letter(text.data[2]);
+    if (text.size == 0 || three || (two && text.data[1] != 's')) return NULL;
     for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
-        const char *name = units[i].name;
-        bool equal =
-            size > 0 && name[0] == text.data[0] && (size == 1 ? !name[1] : size == 2 && name[1] == text.data[1]);
-        if (equal) return &units[i];
+        if (units[i].name[0] == text.data[0] && (units[i].name[1] == 's') == two) return &units[i];
     }
     return NULL;
 }
