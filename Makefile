@@ -180,10 +180,12 @@ coverage: tools quota.so $(addprefix build/coverage/unit/,$(unit_tests)) build/c
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 
-# Random accounts and plans against the models in exact fractions; make test does 20,000 operations.
+# Random accounts and plans against the models in exact fractions, and the wait of every denial; make
+# test does 20,000 operations and 6,000 requests.
 OPERATIONS ?= 300000
 model: quota.so .venv/made-from
-	QUOTA_OPERATIONS=$(OPERATIONS) $(PYTEST) -k "account_model or plan_properties" $(PYTEST_FLAGS)
+	QUOTA_OPERATIONS=$(OPERATIONS) QUOTA_WAITS=$(OPERATIONS) \
+	$(PYTEST) -k "account_model or plan_properties or waits" $(PYTEST_FLAGS)
 
 # Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
 CYCLES ?= 200

@@ -10,6 +10,11 @@ static bool has_effects(const void *change)
     return ((const struct account_change *)change)->changes.size > 0;
 }
 
+static bool adds_record(const void *change)
+{
+    return ((const struct account_change *)change)->adds_record;
+}
+
 static void encode_effects(const void *change, bool no_expire, struct sink *sink)
 {
     account_effects_encode(change, no_expire, sink);
@@ -23,4 +28,5 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type account_type = {.type_name = "q-account", .format = &account_format, VALUE_TYPE_ROW};
+struct value_type account_type = {
+    .type_name = "q-account", .format = &account_format, .adds_record = adds_record, VALUE_TYPE_ROW};

@@ -50,18 +50,21 @@ static void count(struct account_call *call)
     }
 }
 
-static void commit(RedisModuleCtx *ctx, struct account_call *call)
+/* False when there is no memory for it, and the client has its error. */
+static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     struct account_change change = account_decision_change(&call->decision);
-    transaction_commit(ctx, &call->handle, &change, call->now_us);
+    if (!transaction_commit_or_reply(ctx, &call->handle, &change, call->now_us)) return false;
     const struct account *account = account_of(call);
     if (account) ahead_changed(ctx, call->handle.name, account->applied_at_us);
+    return true;
 }
 
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
-    if (decision->changes.size > 0) commit(ctx, call); /* of a refusal, too: what it met and has ended is swept */
+    /* Of a refusal, too: what it met and has ended is swept. */
+    if (decision->changes.size > 0 && !commit_or_reply(ctx, call)) return false;
     if (decision->fault != ACCOUNT_FAULT_NONE) {
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;
@@ -91,6 +94,7 @@ static const struct {
     enum {
         QUOTES_NOTHING,
         QUOTES_ACCOUNT,
+        QUOTES_ACCOUNT_AND_ID_MAX,
         QUOTES_ABOUT,
         QUOTES_ABOUT_AND_BOUND,
         QUOTES_ABOUT_AND_PERIODS,
@@ -104,8 +108,7 @@ static const struct {
     [ACCOUNT_FAULT_CLOSED] = {"NOACCOUNT '%s' is closed: QUOTA.OPEN opens it again", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_SUSPENDED] = {"SUSPENDED '%s' is suspended: QUOTA.RESUME lifts that", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is still to come", QUOTES_ACCOUNT},
-    [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s', or it is retired (in a cluster every primary needs it)",
-                            QUOTES_ABOUT},
+    [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s', or it is retired" EVERY_PRIMARY, QUOTES_ABOUT},
     [ACCOUNT_FAULT_RESOURCE] = {"NORESOURCE the account's plan has no resource '%s'", QUOTES_ABOUT},
     [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor or zone than asked for with plan "
                             "'%s': QUOTA.SWITCH changes the plan, anchor and zone stay",
@@ -127,8 +130,9 @@ static const struct {
                                QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_HOLDS] = {"LIMITED '%s': the plan's HOLDS MAX is %lld reservations at once", QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_HOLDS_BOUND] = {"LIMITED an account has at most 10000 live reservations", QUOTES_NOTHING},
-    [ACCOUNT_FAULT_RECORDS] = {"LIMITED '%s' remembers quota.id-max ids already, and none may be forgotten yet",
-                               QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_RECORDS] =
+        {"LIMITED '%s' remembers %lld ids already, which is quota.id-max, and none may be forgotten yet",
+         QUOTES_ACCOUNT_AND_ID_MAX},
     [ACCOUNT_FAULT_SLOTS] = {"LIMITED an account has at most 256 resources", QUOTES_NOTHING},
     [ACCOUNT_FAULT_NEEDS_PERIOD] = {"ERR '%s' has LIMITs of several periods: say which with PERIOD (%s)",
                                     QUOTES_ABOUT_AND_PERIODS},
@@ -180,6 +184,7 @@ int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, e
     const char *text = texts[fault].text;
     switch (texts[fault].quotes) {
     case QUOTES_ACCOUNT: return reply_error(ctx, text, name.text);
+    case QUOTES_ACCOUNT_AND_ID_MAX: return reply_error(ctx, text, name.text, (long long)config_id_max());
     case QUOTES_ABOUT: return reply_error(ctx, text, shown.text);
     case QUOTES_ABOUT_AND_BOUND: return reply_error(ctx, text, shown.text, (long long)bound);
     case QUOTES_ABOUT_AND_PERIODS: return reply_with_periods(ctx, call, text, about);

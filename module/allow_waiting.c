@@ -16,8 +16,8 @@ struct allow_waiter {
     struct verdict verdict;                /* without a place, when its place was found the last time */
     int64_t moment_us;                     /* of its place; never before that of those ahead, INT64_MAX = none */
     bool charged;                          /* to the stored limiter; all ahead of it are too */
-    uint32_t rules_count;
-    struct rule rules[];
+    uint32_t rules_count, costs_count;     /* 0 = from a policy; 0 = one cost for all rules */
+    struct rule rules[];                   /* behind them the costs, then the text */
 };
 
 struct allow_line {
@@ -31,7 +31,8 @@ struct allow_line {
     const void *shadow_of;          /* the value it was made of */
     int64_t last_moment_us;         /* of the last client with a place */
     const struct rule_set *charged; /* the rules under which clients of this line were charged, a reference; or NULL */
-    int64_t owed;                   /* units that clients which were charged have left */
+    bool owes;                      /* clients that were charged have left these units, by rule */
+    int64_t owed[RULES_MAX];
 };
 
 static bool committing; /* a change by this file, known to it */
@@ -45,7 +46,8 @@ static void commit(RedisModuleCtx *ctx, struct handle *handle, const struct deci
 }
 
 /* Decides for one client as of an instant, for a place that comes within `wait_us`. `rules` are the decision's memory.
- * False where its policy is gone. A block after a denial is for those that do not wait. */
+ * False where its policy is gone, or has another number of rules than the client has costs for. A block after a denial
+ * is for those that do not wait. */
 static bool evaluate(const struct allow_waiter *waiter, const struct limiter *limiter, int64_t wait_us, int64_t at_us,
                      struct rules_argument *rules, struct decision *decision)
 {
@@ -54,6 +56,8 @@ static bool evaluate(const struct allow_waiter *waiter, const struct limiter *li
     rules->count = waiter->rules_count;
     memcpy(rules->rules, waiter->rules, waiter->rules_count * sizeof(*waiter->rules));
     if (!rule_source_choose(rules, waiter->policy, waiter->subject, waiter->address, at_us, &source)) return false;
+    if (waiter->costs_count > 0 && source.choice.kind == CHOICE_RULES && rules->count != waiter->costs_count)
+        return false;
     source.choice.block_us = limit.block_us = 0;
     limit.wait_us = max_i64(wait_us, 0);
     limit.now_us = at_us;
@@ -142,15 +146,16 @@ static void give_back(RedisModuleCtx *ctx, struct allow_line *line, struct handl
 {
     const struct limiter *limiter = handle->value;
     struct decision decision;
-    int64_t now_us = clock_now_us(), owed = line->owed;
-    line->owed = 0;
+    int64_t now_us = clock_now_us();
+    line->owes = false;
     if (!limiter || !line->charged) return;
     const struct rule_set *now = rule_set_take(limiter->set->rules, limiter->set->count, 0, 0);
     bool same = now == line->charged;
     rule_set_release(now);
-    if (!same) return;
-    limiter_decide_refund(limiter, owed, -1, TAKEN_UNKNOWN, now_us, &decision);
-    commit(ctx, handle, &decision, now_us);
+    if (same) {
+        limiter_decide_return(limiter, line->owed, limiter->set->count, now_us, &decision);
+        commit(ctx, handle, &decision, now_us);
+    }
     line->as_of_us = now_us;
 }
 
@@ -161,9 +166,9 @@ static bool prepare(RedisModuleCtx *ctx, struct line *line)
     struct allow_line *allow_line = (struct allow_line *)line;
     struct handle handle;
     bool some_are_over = false;
-    if (!allow_line->changed && allow_line->owed == 0) return false;
+    if (!allow_line->changed && !allow_line->owes) return false;
     if (!handle_open(ctx, &limiter_type, line->name, &handle)) return false;
-    if (allow_line->owed > 0) give_back(ctx, allow_line, &handle);
+    if (allow_line->owes) give_back(ctx, allow_line, &handle);
     if (allow_line->changed) {
         int64_t now_us = clock_now_us();
         shadow_make(allow_line, handle.value);
@@ -230,7 +235,7 @@ static void key_changed(struct line *line, bool gone)
     allow_line->changed = true;
     shadow_forget(allow_line);
     if (!gone || !allow_line->charged) return;
-    allow_line->owed = 0; /* the state that those units were taken from is no more: all are judged anew */
+    allow_line->owes = false; /* the state that those units were taken from is no more: all are judged anew */
     rule_set_release(allow_line->charged);
     allow_line->charged = NULL;
     for (struct waiter *waiter = line->first; waiter; waiter = waiter->behind) {
@@ -247,7 +252,12 @@ static void left(struct line *line, struct waiter *waiter, bool admitted)
     shadow_forget(allow_line);
     if (line->first == waiter) allow_line->as_of_us = clock_now_us();
     if (!allow_waiter->charged) return;
-    allow_line->owed = wide_clamp((wide)allow_line->owed + waiter->units, 0, INT64_MAX);
+    if (!allow_line->owes) memset(allow_line->owed, 0, sizeof(allow_line->owed));
+    for (uint32_t i = 0; allow_line->charged && i < allow_line->charged->count; i++) {
+        int64_t units = allow_waiter->limit.costs ? allow_waiter->limit.costs[i] : allow_waiter->limit.cost;
+        allow_line->owed[i] = wide_clamp((wide)allow_line->owed[i] + units, 0, INT64_MAX);
+    }
+    allow_line->owes = true;
     waiting_line_ready(line);
 }
 
@@ -302,7 +312,8 @@ static bool answer_first(RedisModuleCtx *ctx, struct handle *handle, struct allo
     struct decision decision;
     int64_t at_us = charge_instant_us(first);
     if (!evaluate(first, handle->value, 0, at_us, &rules, &decision)) {
-        reply_error(ctx, "NOPOLICY there is no policy '%s' any more", printable(first->policy).text);
+        reply_error(ctx, "NOPOLICY there is no policy '%s' any more, or it has another number of rules than COST costs",
+                    printable(first->policy).text);
         return false;
     }
     if (decision.fault != FAULT_NONE) {
@@ -311,6 +322,7 @@ static bool answer_first(RedisModuleCtx *ctx, struct handle *handle, struct allo
     }
     first->verdict = decision.verdict;
     if (may_be_admitted && decision.verdict.granted > 0 && decision.verdict.wait_us == 0) {
+        if (!transaction_fits_or_reply(ctx, handle, &decision)) return false;
         charge_first(ctx, handle, first, &decision, at_us);
         return reply_granted(ctx, decision.verdict);
     }
@@ -398,15 +410,15 @@ bool allow_must_decide_again(RedisModuleCtx *ctx, struct handle *handle, const s
 }
 
 /* FORCE waits for none. */
-void allow_decide(RedisModuleCtx *ctx, struct handle *handle, const struct rule_source *source,
-                  const struct limiter_request *request, struct decision *decision)
+enum cause allow_decide(RedisModuleCtx *ctx, struct handle *handle, const struct rule_source *source,
+                        const struct limiter_request *request, struct decision *decision)
 {
     const struct limiter *judge = request->mode == MODE_FORCE ? handle->value : allow_judge(ctx, handle);
     enum cause cause = rule_source_decide(source, judge, *request, decision);
     if (allow_must_decide_again(ctx, handle, judge, decision, request->now_us)) {
         cause = rule_source_decide(source, handle->value, *request, decision);
     }
-    if (decision->fault == FAULT_NONE && request->mode != MODE_PEEK) metrics_count(cause);
+    return cause;
 }
 
 static bool is_by_policy(const struct line *line)
@@ -439,17 +451,21 @@ static struct bytes put_bytes(char **at, struct bytes bytes)
 static struct allow_waiter *waiter_new(const struct allow_request *request)
 {
     uint32_t count = request->policy.size > 0 ? 0 : request->source.rules->count;
-    size_t rules_size = count * sizeof(struct rule);
+    uint32_t costs_count = request->limit.costs ? request->source.rules->count : 0;
+    size_t rules_size = count * sizeof(struct rule), costs_size = costs_count * sizeof(int64_t);
     size_t text_size = request->policy.size + request->subject.size + request->address.size;
-    struct allow_waiter *waiter = memory_alloc(sizeof(*waiter) + rules_size + text_size);
+    struct allow_waiter *waiter = memory_alloc(sizeof(*waiter) + rules_size + costs_size + text_size);
     *waiter = (struct allow_waiter){
         .waiter = {.units = request->limit.cost, .until_us = request->limit.now_us + request->limit.wait_us},
         .limit = request->limit,
         .rules_count = count,
+        .costs_count = costs_count,
     };
     waiter->limit.parts = NULL; /* the policy's, at each decision anew */
     memcpy(waiter->rules, request->source.rules->rules, rules_size);
-    char *text = (char *)waiter->rules + rules_size;
+    int64_t *costs = (int64_t *)((char *)waiter->rules + rules_size);
+    if (costs_count > 0) waiter->limit.costs = memcpy(costs, request->limit.costs, costs_size);
+    char *text = (char *)costs + costs_size;
     waiter->policy = put_bytes(&text, request->policy);
     waiter->subject = put_bytes(&text, request->subject);
     waiter->address = put_bytes(&text, request->address);

@@ -34,9 +34,10 @@ struct allow_request {
  * where waiting_is_possible. */
 bool allow_waiting_begin(RedisModuleCtx *ctx, struct handle *handle, const struct allow_request *request);
 
-/* Decides at once, behind those that wait, and counts. What is decided fits the handle's value; the caller commits. */
-void allow_decide(RedisModuleCtx *ctx, struct handle *handle, const struct rule_source *source,
-                  const struct limiter_request *request, struct decision *decision);
+/* Decides at once, behind those that wait: as rule_source_decide. What is decided fits the handle's value; the caller
+ * commits and counts. */
+enum cause allow_decide(RedisModuleCtx *ctx, struct handle *handle, const struct rule_source *source,
+                        const struct limiter_request *request, struct decision *decision);
 
 /* The same in two steps, for a caller that decides by itself: the limiter to decide by, which is the handle's value
  * where none waits; and whether the decision has to be made once more, now by the handle's value. */

@@ -4,16 +4,74 @@
 #include "quota/rate/limiter.h"
 #include "quota/time/duration.h"
 #include "reply.h"
+#include "usage.h"
+#include <stdarg.h>
+#include <stdio.h>
+
+#define REFUSAL_BYTES_MAX 1024
 
 /* One pass over the tokens of a call. */
 struct reading {
     RedisModuleCtx *ctx;
+    const struct argument *rows; /* of the whole call */
     RedisModuleString **argv;
     int argc, at;
     struct bytes token; /* the one at `at`, once it has been looked at; no data before */
 };
 
 static bool parse_rows(struct reading *reading, const struct argument *rows, bool nested, void *request);
+
+/* ---- errors ---------------------------------------------------------------------------------------------- */
+
+static void reply_wrong_arity(const struct reading *reading)
+{
+    struct sink text = {0};
+    const struct bytes error = BYTES("ERR wrong number of arguments. Usage: ");
+    sink_raw(&text, error.data, error.size);
+    usage_write_call(reading->ctx, string_bytes(reading->argv[0]), &text);
+    usage_write(reading->rows, &text);
+    sink_byte(&text, '\0');
+    RedisModule_ReplyWithError(reading->ctx, text.data);
+    sink_free(&text);
+}
+
+/* Too few words for these rows, or too many. */
+static bool has_wrong_arity(const struct reading *reading)
+{
+    int arity = arguments_arity(reading->rows);
+    return arity < 0 ? reading->argc < -arity : reading->argc != arity;
+}
+
+/* Refuses a call: how it is meant, where its number of words is wrong, else what is wrong with it. Always false. */
+__attribute__((format(printf, 2, 3))) static bool refuse(const struct reading *reading, const char *format, ...)
+{
+    char text[REFUSAL_BYTES_MAX];
+    va_list values;
+    va_start(values, format);
+    (void)vsnprintf(text, sizeof(text), format, values);
+    va_end(values);
+    if (has_wrong_arity(reading)) {
+        reply_wrong_arity(reading);
+    } else {
+        RedisModule_ReplyWithError(reading->ctx, text);
+    }
+    return false;
+}
+
+/* A word that nothing here is called by. */
+static bool refuse_word(const struct reading *reading, const struct argument *rows, uint64_t seen, struct bytes word)
+{
+    struct sink words = {0};
+    usage_write_words(rows, seen, &words);
+    sink_byte(&words, '\0');
+    bool any = words.size > 1;
+    refuse(reading, "ERR syntax error: '%s' is not an option here%s%s", printable(word).text,
+           any ? "; there may be " : "; nothing more is expected", words.data);
+    sink_free(&words);
+    return false;
+}
+
+/* ---- tokens ---------------------------------------------------------------------------------------------- */
 
 static bool reading_ended(const struct reading *reading)
 {
@@ -37,8 +95,9 @@ static void reading_pass(struct reading *reading, int tokens)
 static const char *expectation(enum argument_kind kind)
 {
     switch (kind) {
-    case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 5m, 1h, 7d; a bare integer means seconds)";
-    case ARGUMENT_INSTANT: return "an instant (Unix ms, microseconds with suffix us, or 2025-01-31T15:00:00Z)";
+    case ARGUMENT_DURATION: return "a duration (like 250ms, 10s, 1h30m, 7d; a bare integer means seconds)";
+    case ARGUMENT_INSTANT: return "an instant (Unix ms, with suffix s or us, or 2025-01-31T15:00:00Z)";
+    case ARGUMENT_UNTIL: return "a duration (like 10s, 1h30m) or an instant behind @ (@2025-01-31T15:00:00Z)";
     case ARGUMENT_PERCENT:
     case ARGUMENT_PERCENTS: return "a percentage (like 80, 80% or 99.5%)";
     default: return "an integer";
@@ -68,10 +127,30 @@ static bool parse_percent(struct bytes token, int64_t *bp)
 
 static bool parse_number(enum argument_kind kind, struct bytes token, int64_t *number)
 {
-    if (kind == ARGUMENT_DURATION) return parse_duration(token, number);
+    if (kind == ARGUMENT_DURATION || kind == ARGUMENT_UNTIL) return parse_duration(token, number);
     if (kind == ARGUMENT_INSTANT) return parse_instant(token, number);
     if (kind == ARGUMENT_PERCENT || kind == ARGUMENT_PERCENTS) return parse_percent(token, number);
     return bytes_integer(token, number);
+}
+
+static bool starts_with_digit(struct bytes token)
+{
+    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
+}
+
+/* Why a token is not what its row expects, and what it may have been meant as. */
+static bool refuse_unreadable(const struct reading *reading, const struct argument *row, struct bytes token)
+{
+    struct printable shown = printable(token);
+    bool at = row->kind == ARGUMENT_UNTIL && token.size > 0 && token.data[0] == '@';
+    struct bytes instant = at ? (struct bytes){token.data + 1, token.size - 1} : token;
+    const char *hint = row->kind == ARGUMENT_DURATION || row->kind == ARGUMENT_UNTIL ? duration_hint(token) : NULL;
+    if ((at || row->kind == ARGUMENT_INSTANT) && instant_lacks_unit(instant)) {
+        return refuse(reading, "ERR %s '%s' is too small for Unix ms. Unix seconds? write %ss", row->name, shown.text,
+                      shown.text);
+    }
+    if (hint) return refuse(reading, "ERR %s '%s' is not a duration: %s", row->name, shown.text, hint);
+    return refuse(reading, "ERR %s '%s' is not %s", row->name, shown.text, expectation(row->kind));
 }
 
 /* The next token as a number within the row's range. */
@@ -80,19 +159,52 @@ static bool parse_ranged(struct reading *reading, const struct argument *row, in
     struct bytes token = reading_token(reading);
     reading_pass(reading, 1);
     if (!parse_number(row->kind, token, number)) {
-        reply_error(reading->ctx, "ERR %s '%s' is not %s", row->name, printable(token).text, expectation(row->kind));
-        return false;
+        return refuse_unreadable(reading, row, token);
     }
     if (*number < row->lowest || *number > row->highest) {
-        reply_error(reading->ctx, "ERR %s '%s' is out of range: %s", row->name, printable(token).text, row->summary);
+        refuse(reading, "ERR %s '%s' is out of range: %s", row->name, printable(token).text, row->summary);
         return false;
     }
     return true;
 }
 
-static bool starts_with_digit(struct bytes token)
+/* Costs, as long as the words are numbers. One that stands alone is not 0. */
+static bool parse_costs(struct reading *reading, const struct argument *row, struct costs_argument *costs)
 {
-    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
+    int64_t largest = 0;
+    struct bytes first = reading_token(reading);
+    do {
+        if (costs->count == RULES_MAX) {
+            refuse(reading, "LIMITED %s: a key has at most %d rules", row->name, RULES_MAX);
+            return false;
+        }
+        if (!parse_ranged(reading, row, &costs->costs[costs->count])) return false;
+        largest = costs->costs[costs->count] > largest ? costs->costs[costs->count] : largest;
+        costs->count++;
+    } while (!reading_ended(reading) && starts_with_digit(reading_token(reading)));
+    if (largest == 0) {
+        refuse(reading, "ERR %s '%s' is out of range: %s", row->name, printable(first).text, row->summary);
+    }
+    return largest > 0;
+}
+
+/* EX and TTL. */
+static bool parse_until(struct reading *reading, const struct argument *row, struct until_argument *until)
+{
+    struct bytes token = reading_token(reading);
+    if (token.size == 0 || token.data[0] != '@') return parse_ranged(reading, row, &until->after_us);
+    reading_pass(reading, 1);
+    if (parse_instant((struct bytes){token.data + 1, token.size - 1}, &until->at_us) && until->at_us > 0) return true;
+    return refuse_unreadable(reading, row, token);
+}
+
+bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
+                    int64_t *after_us)
+{
+    *after_us = until->at_us != 0 ? until->at_us - now_us : until->after_us;
+    if (until->at_us == 0 || (*after_us > 0 && *after_us <= DURATION_MAX_US)) return true;
+    reply_error(ctx, "ERR %s: the instant has passed, or lies more than 9000 years ahead", name);
+    return false;
 }
 
 /* Percentages, as long as the words are numbers. */
@@ -100,7 +212,7 @@ static bool parse_percents(struct reading *reading, const struct argument *row, 
 {
     do {
         if (percents->count == PERCENTS_MAX) {
-            reply_error(reading->ctx, "LIMITED %s: at most %d percentages", row->name, PERCENTS_MAX);
+            refuse(reading, "LIMITED %s: at most %d percentages", row->name, PERCENTS_MAX);
             return false;
         }
         if (!parse_ranged(reading, row, &percents->bp[percents->count])) return false;
@@ -113,6 +225,8 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
 {
     void *field = (char *)request + row->offset;
     if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
+    if (row->kind == ARGUMENT_COSTS) return parse_costs(reading, row, field);
+    if (row->kind == ARGUMENT_UNTIL) return parse_until(reading, row, field);
     if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
     if (row->kind == ARGUMENT_TEXT) *(struct bytes *)field = reading_token(reading);
     reading_pass(reading, 1);
@@ -121,8 +235,7 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
 
 static bool parse_missing(struct reading *reading, const struct argument *row)
 {
-    reply_error(reading->ctx, "ERR %s is missing: %s", row->name, row->summary);
-    return false;
+    return refuse(reading, "ERR %s is missing: %s", row->name, row->summary);
 }
 
 const struct argument request_mode_choice[] = {
@@ -161,10 +274,10 @@ const struct argument rule_arguments[] = {
           "Units per period; -1 is unlimited, 0 is none."),
     FIELD(ARGUMENT_DURATION, "period", NULL, struct rule_options, period_us, 1, DURATION_MAX_US, 0,
           "Length of the period, 1us to about 9000 years."),
-    FIELD(ARGUMENT_INTEGER, "capacity", "BURST", struct rule_options, capacity, 1, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units at once, 1 or more (default: limit); for QUEUE the places that wait."),
-    FIELD(ARGUMENT_INTEGER, "initial", "INITIAL", struct rule_options, initial, 1, INT64_MAX, ARGUMENT_OPTIONAL,
-          "TOKEN: units in an unused bucket, 1 to the capacity (default)."),
+    FIELD(ARGUMENT_INTEGER, "capacity", "BURST", struct rule_options, capacity, 0, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units at once, 1 or more (default: limit); for QUEUE the places that wait, 0 or more."),
+    FIELD(ARGUMENT_INTEGER, "initial", "INITIAL", struct rule_options, initial, 0, INT64_MAX, ARGUMENT_OPTIONAL,
+          "TOKEN: units in an unused bucket, 0 to the capacity (default)."),
     {.kind = ARGUMENT_FLAG,
      .name = "interval",
      .token = "INTERVAL",
@@ -200,17 +313,34 @@ static const char *rule_from_options(const struct rule_options *options, struct 
     return rule_fault(rule);
 }
 
+static bool may_be_token(struct bytes token);
+static bool begins_rule(struct bytes token);
+
+/* A rule that begins with a word, which is no algorithm. */
+static bool refuse_algorithm(const struct reading *reading, struct bytes word)
+{
+    struct sink names = {0};
+    usage_write_algorithms(&names);
+    sink_byte(&names, '\0');
+    struct printable shown = printable(word);
+    refuse(reading, "ERR rule beginning with '%s': limit '%s' is not an integer, nor one of the algorithms %s",
+           shown.text, shown.text, names.data);
+    sink_free(&names);
+    return false;
+}
+
 static bool parse_rule(struct reading *reading, const struct argument *row, struct rules_argument *rules)
 {
     struct rule_options options = {.algorithm = RULE_GCRA, .capacity = NOT_GIVEN, .initial = NOT_GIVEN};
     struct bytes begins_with = reading_token(reading);
+    if (may_be_token(begins_with) && !begins_rule(begins_with)) return refuse_algorithm(reading, begins_with);
     if (!parse_rows(reading, row->rows, true, &options)) return false;
     if (rules->count == RULES_MAX) {
-        reply_error(reading->ctx, "LIMITED a key has at most %d rules", RULES_MAX);
+        refuse(reading, "LIMITED a key has at most %d rules", RULES_MAX);
         return false;
     }
     const char *fault = rule_from_options(&options, &rules->rules[rules->count]);
-    if (fault) reply_error(reading->ctx, "ERR rule beginning with '%s': %s", printable(begins_with).text, fault);
+    if (fault) refuse(reading, "ERR rule beginning with '%s': %s", printable(begins_with).text, fault);
     if (!fault) rules->count++;
     return !fault;
 }
@@ -238,7 +368,7 @@ static bool parse_rules(struct reading *reading, const struct argument *row, con
 {
     struct rules_argument *rules = (void *)((char *)request + row->offset);
     bool may_miss = row->flags & ARGUMENT_EITHER;
-    if (reading_ended(reading)) return may_miss || parse_missing(reading, row);
+    if (reading_ended(reading)) return row->flags & ARGUMENT_OPTIONAL || parse_missing(reading, row);
     if (may_miss && is_option(rows, reading_token(reading))) return true;
     do {
         if (!parse_rule(reading, row, rules)) return false;
@@ -264,8 +394,8 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
         if (!parse_rows(reading, row->rows, true, set)) return false;
     }
     if (argument->count > 0) return true;
-    reply_error(reading->ctx, "ERR syntax error: '%s' stands where %s should", printable(reading_token(reading)).text,
-                row->token);
+    refuse(reading, "ERR syntax error: '%s' stands where %s should", printable(reading_token(reading)).text,
+           row->token);
     return false;
 }
 
@@ -284,11 +414,25 @@ static bool parse_each(struct reading *reading, const struct argument *row, void
     return row->add(reading->ctx, (char *)request + row->offset, element);
 }
 
+/* All that follows is pairs. */
+static bool count_pairs_or_reply(struct reading *reading, const struct argument *row, struct pairs_argument *pairs)
+{
+    int words = reading->argc - reading->at;
+    pairs->count = words / 2;
+    if (words == 0) return parse_missing(reading, row);
+    if (words % 2 != 0) refuse(reading, "ERR %s: the last one has no amount", row->name);
+    if (words % 2 == 0 && pairs->count > row->highest) {
+        refuse(reading, "LIMITED %s: at most %lld at once", row->name, (long long)row->highest);
+    }
+    return words % 2 == 0 && pairs->count <= row->highest;
+}
+
 static bool parse_pairs(struct reading *reading, const struct argument *row, void *request)
 {
     struct pairs_argument *pairs = (void *)((char *)request + row->offset);
+    if (row->flags & ARGUMENT_SEVERAL && !count_pairs_or_reply(reading, row, pairs)) return false;
     if ((reading->argc - reading->at) / 2 < pairs->count) {
-        reply_error(reading->ctx, "ERR %s: fewer follow than were announced", row->name);
+        refuse(reading, "ERR %s: fewer follow than were announced", row->name);
         return false;
     }
     pairs->words = reading->argv + reading->at;
@@ -300,7 +444,7 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
 {
     struct keys_argument *keys = (void *)((char *)request + row->offset);
     if (reading->argc - reading->at < keys->count) {
-        reply_error(reading->ctx, "ERR numkeys is greater than the number of keys that follow");
+        refuse(reading, "ERR numkeys is greater than the number of keys that follow");
         return false;
     }
     keys->names = reading->argv + reading->at;
@@ -365,7 +509,7 @@ static bool gives_way(struct reading *reading, const struct argument *row, const
 /* TTL of a reservation: an option with one value. */
 static bool is_valued(const struct argument *row)
 {
-    return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_INSTANT;
+    return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_UNTIL;
 }
 
 /* The rows that stand in order: every one but the options. Answers in *needed which options have to be given; they
@@ -386,6 +530,7 @@ static bool parse_positional(struct reading *reading, const struct argument *row
             parsed = parse_pairs(reading, row, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
+            if (!(row->flags & (ARGUMENT_BARE | ARGUMENT_OPTIONAL))) *needed |= UINT64_C(1) << (row - rows);
         } else if (gives_way(reading, row, rows)) {
             continue;
         } else if (!reading_ended(reading)) {
@@ -441,27 +586,32 @@ static bool parse_rows(struct reading *reading, const struct argument *rows, boo
         const struct argument *row = find_option(rows, token, &flag, &bare);
         if (nested && row && row->kind == ARGUMENT_INTEGER && percentage_follows(reading)) row = NULL;
         if (!row && nested) break;
-        if (!row) {
-            reply_error(reading->ctx, "ERR syntax error: '%s' is not an option here", printable(token).text);
-            return false;
-        }
+        if (!row) return refuse_word(reading, rows, seen, token);
         if (row->kind != ARGUMENT_EACH && (seen >> (row - rows) & 1)) {
-            reply_error(reading->ctx, "ERR syntax error: %s was given already, before '%s'", row->name,
-                        printable(token).text);
+            refuse(reading, "ERR syntax error: %s was given already, before '%s'", row->name, printable(token).text);
             return false;
         }
         seen |= UINT64_C(1) << (row - rows);
         if (!(bare ? parse_value(reading, row, request) : parse_option(reading, row, flag, request))) return false;
     }
     uint64_t missing = needed & ~seen;
-    return missing == 0 || parse_missing(reading, rows + __builtin_ctzll(missing));
+    if (missing == 0) return true;
+    const struct argument *row = rows + __builtin_ctzll(missing);
+    bool is_other_word = row->kind == ARGUMENT_CHOICE && !reading_ended(reading);
+    return is_other_word ? refuse_word(reading, rows, seen, reading_token(reading)) : parse_missing(reading, row);
 }
 
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
                               void *request)
 {
-    struct reading reading = {.ctx = ctx, .argv = argv, .argc = argc, .at = 1};
+    struct reading reading = {.ctx = ctx, .rows = rows, .argv = argv, .argc = argc, .at = 1};
     return parse_rows(&reading, rows, false, request);
+}
+
+int arguments_reply_wrong_arity(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc)
+{
+    reply_wrong_arity(&(struct reading){.ctx = ctx, .rows = rows, .argv = argv, .argc = argc});
+    return REDISMODULE_OK;
 }
 
 /* ---- documentation --------------------------------------------------------------------------------------- */
@@ -471,6 +621,7 @@ static RedisModuleCommandArgType documented_type(enum argument_kind kind)
     switch (kind) {
     case ARGUMENT_KEY:
     case ARGUMENT_KEYS: return REDISMODULE_ARG_TYPE_KEY;
+    case ARGUMENT_COSTS:
     case ARGUMENT_INTEGER: return REDISMODULE_ARG_TYPE_INTEGER;
     case ARGUMENT_FLAG: return REDISMODULE_ARG_TYPE_PURE_TOKEN;
     case ARGUMENT_CHOICE: return REDISMODULE_ARG_TYPE_ONEOF;
@@ -487,7 +638,8 @@ static int documented_flags(const struct argument *row)
 {
     int flags = row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
     bool several = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
-    several = several || row->kind == ARGUMENT_PERCENTS || (row->flags & ARGUMENT_SEVERAL);
+    several = several || row->kind == ARGUMENT_PERCENTS || row->kind == ARGUMENT_COSTS;
+    several = several || (row->flags & ARGUMENT_SEVERAL);
     if (several) flags |= REDISMODULE_CMD_ARG_MULTIPLE;
     if (row->kind == ARGUMENT_SETS || row->kind == ARGUMENT_EACH)
         flags |= REDISMODULE_CMD_ARG_MULTIPLE | REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;

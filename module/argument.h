@@ -10,7 +10,8 @@
  *
  * Rows stand in that order, options that have to be given before those that may be left out.
  * Defaults are what the handler put into the request before parsing. An error names the argument and what would
- * have been accepted. */
+ * have been accepted; a wrong number of words is answered with the usage line (usage.h), so the server does not count
+ * them. */
 #pragma once
 
 #include "quota/rate/rule.h"
@@ -23,6 +24,7 @@ enum argument_kind {
     ARGUMENT_INTEGER,  /* int64_t within lowest … highest */
     ARGUMENT_DURATION, /* int64_t us within lowest … highest */
     ARGUMENT_INSTANT,  /* int64_t us within lowest … highest */
+    ARGUMENT_UNTIL,    /* struct until_argument: a duration, or an instant behind @ */
     ARGUMENT_FLAG,     /* the token itself; int64_t := value */
     ARGUMENT_CHOICE,   /* one of the flags in `rows` */
     ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
@@ -32,14 +34,17 @@ enum argument_kind {
     ARGUMENT_GROUP,    /* its token and what `rows` say, once, into the same request */
     ARGUMENT_PERCENT,  /* int64_t hundredths of a percent: `80`, `99.5` */
     ARGUMENT_PERCENTS, /* struct percents_argument: one or more of them */
-    ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted */
+    ARGUMENT_COSTS,    /* struct costs_argument: one integer or more */
+    ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted, or (SEVERAL) as
+                        * follow: highest at most */
 };
 
 enum argument_flag {
     ARGUMENT_OPTIONAL = 1,
-    ARGUMENT_BARE = 2,    /* the token may be left out when nothing else can be meant */
-    ARGUMENT_SEVERAL = 8, /* for the documentation: it may be repeated (the handler reads argv itself) */
-    ARGUMENT_EITHER = 4,  /* rules or a text, or an option in their place (POLICY name, ROLLING d) */
+    ARGUMENT_BARE = 2, /* the token may be left out when nothing else can be meant */
+    ARGUMENT_SEVERAL =
+        8, /* for the documentation: it may be repeated (the handler reads argv itself); PAIRS: to the end */
+    ARGUMENT_EITHER = 4, /* rules or a text, or an option in their place (POLICY name, ROLLING d) */
 };
 
 struct argument {
@@ -55,6 +60,15 @@ struct argument {
 
 #define ARGUMENT_ELEMENT_MAX 4096 /* bytes of an element of EACH */
 #define PERCENTS_MAX         16
+
+/* EX and TTL: `1h` counts from now, `@2025-07-01T00:00:00Z` is an instant. Both 0 = not given. */
+struct until_argument {
+    int64_t after_us, at_us;
+};
+
+/* How long from `now_us` on; 0 = not given. False when it is an instant that has passed: the client has its error. */
+bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
+                    int64_t *after_us);
 
 /* What ARGUMENT_RULES fills in: valid rules (rule_fault), not yet completed. */
 struct rules_argument {
@@ -75,12 +89,18 @@ struct keys_argument {
     RedisModuleString **names;
 };
 
+/* COST n [n ...]: count 0 = not given. */
+struct costs_argument {
+    int64_t count;
+    int64_t costs[RULES_MAX];
+};
+
 struct percents_argument {
     int64_t count;
     int64_t bp[PERCENTS_MAX];
 };
 
-/* ARGUMENT_PAIRS: `count` is read by the INTEGER row before, the words stay argv's. */
+/* ARGUMENT_PAIRS: `count` is read by the INTEGER row before, if there is one; the words stay argv's. */
 struct pairs_argument {
     int64_t count;
     RedisModuleString **words; /* 2 x count of them */
@@ -134,6 +154,11 @@ extern const struct argument rule_arguments[];
     FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
           "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
 
+/* One cost for all rules, or one for each. */
+#define COSTS(type_, field_)                                                                                           \
+    FIELD(ARGUMENT_COSTS, "cost", "COST", type_, field_, 0, INT64_MAX, ARGUMENT_OPTIONAL,                              \
+          "Units requested, 1 or more (default 1): of all rules, or of each in order, where 0 leaves a rule alone.")
+
 /* How a limit decides: one of enum request_mode, UPTO, PEEK or FORCE. */
 extern const struct argument request_mode_choice[];
 #define REQUEST_MODE(type_, field_)                                                                                    \
@@ -145,6 +170,9 @@ extern const struct argument request_mode_choice[];
 /* Parses argv[1…] by `rows`. On false the client has its error. */
 bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
                               void *request);
+
+/* The error of a call with too few or too many words, with its usage; for handlers that read argv themselves. */
+int arguments_reply_wrong_arity(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc);
 
 /* The documentation tree of `rows`; the server copies it, then it is freed. */
 RedisModuleCommandArg *arguments_document(const struct argument *rows);

@@ -11,10 +11,14 @@ struct command {
     const char *flags;      /* as RedisModule_CreateCommand takes them */
     const char *categories; /* ACL categories, set where the server lets modules set them */
     int64_t key_flags;      /* REDISMODULE_CMD_KEY_…; 0 = no key */
+    const char *tips;       /* as COMMAND INFO shows them; NULL = none */
     bool counted_keys;      /* the first argument says how many keys follow; else one key stands there */
     RedisModuleCmdFunc handler;
     const struct argument *arguments;
 };
+
+/* Configuration is the same on every primary: clients of a cluster send such a command to all of them. */
+#define TIPS_EVERY_PRIMARY "request_policy:all_shards response_policy:all_succeeded"
 
 #define KEY_READ  (REDISMODULE_CMD_KEY_RO | REDISMODULE_CMD_KEY_ACCESS)
 #define KEY_WRITE (REDISMODULE_CMD_KEY_RW | REDISMODULE_CMD_KEY_ACCESS | REDISMODULE_CMD_KEY_UPDATE)

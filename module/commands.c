@@ -2,28 +2,31 @@
 #include "command.h"
 #include <stdio.h>
 
-extern const struct command rl_allow_command, rl_mallow_command, rl_refund_command, rl_block_command, rl_info_command;
+extern const struct command rl_allow_command, rl_peek_command, rl_mallow_command, rl_refund_command, rl_block_command,
+    rl_info_command;
 extern const struct command rl_table_command, rl_take_command;
 extern const struct command rl_acquire_command, rl_renew_command, rl_release_command, rl_leases_command;
-extern const struct command rl_breaker_command, rl_adapt_command;
+extern const struct command rl_breaker_command, rl_breaker_info_command, rl_adapt_command, rl_adapt_info_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
 extern const struct command rl_policy_command, rl_policy_set_command, rl_policy_override_command;
 extern const struct command rl_policy_permit_command, rl_policy_refuse_command, rl_policy_lift_command;
 extern const struct command rl_policy_get_command, rl_policy_del_command, rl_policy_list_command;
-extern const struct command rl_policy_replay_command;
-extern const struct command rl_do_command, rl_put_command;
+extern const struct command rl_policy_exceptions_command, rl_policy_check_command;
+extern const struct command rl_policy_help_command, quota_plan_help_command, rl_policy_replay_command;
+extern const struct command rl_do_command, rl_put_command, rl_room_command;
 extern const struct command quota_clock_command, quota_cycle_command;
 extern const struct command quota_plan_command, quota_plan_set_command, quota_plan_get_command;
 extern const struct command quota_plan_del_command, quota_plan_list_command, rl_plan_replay_command;
 extern const struct command quota_plan_check_command, quota_plan_cancel_command;
 extern const struct command quota_open_command, quota_switch_command, quota_suspend_command, quota_resume_command;
 extern const struct command quota_close_command, quota_override_command, quota_set_command, quota_reset_command;
-extern const struct command quota_consume_command, quota_mconsume_command, quota_refund_command;
+extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
 
 const struct command *const commands[] = {
     &rl_allow_command,
+    &rl_peek_command,
     &rl_mallow_command,
     &rl_refund_command,
     &rl_block_command,
@@ -35,11 +38,14 @@ const struct command *const commands[] = {
     &rl_release_command,
     &rl_leases_command,
     &rl_breaker_command,
+    &rl_breaker_info_command,
     &rl_adapt_command,
+    &rl_adapt_info_command,
     &cl_throttle_command,
     &rl_throttle_command,
     &rl_do_command,
     &rl_put_command,
+    &rl_room_command,
     &quota_clock_command,
     &quota_cycle_command,
     &rl_policy_command,
@@ -51,6 +57,9 @@ const struct command *const commands[] = {
     &rl_policy_get_command,
     &rl_policy_del_command,
     &rl_policy_list_command,
+    &rl_policy_exceptions_command,
+    &rl_policy_check_command,
+    &rl_policy_help_command,
     &rl_policy_replay_command,
     &rl_plan_replay_command,
     &quota_plan_command,
@@ -60,6 +69,7 @@ const struct command *const commands[] = {
     &quota_plan_del_command,
     &quota_plan_cancel_command,
     &quota_plan_list_command,
+    &quota_plan_help_command,
     &quota_open_command,
     &quota_switch_command,
     &quota_suspend_command,
@@ -70,6 +80,7 @@ const struct command *const commands[] = {
     &quota_reset_command,
     &quota_consume_command,
     &quota_mconsume_command,
+    &quota_check_command,
     &quota_refund_command,
     &quota_reserve_command,
     &quota_commit_command,
@@ -82,13 +93,13 @@ const struct command *const commands[] = {
     NULL,
 };
 
-/* A container takes any words, a subcommand one more than its rows say. */
+#define ARITY_ANY (-1)
+
+/* Only the stream's own commands have their words counted by the server: its error shows no usage, ours does. */
 static int command_arity(const struct command *command)
 {
-    int arity = arguments_arity(command->arguments);
-    if (!command->handler) return -2;
-    if (!strchr(command->name, '|')) return arity;
-    return arity < 0 ? arity - 1 : arity + 1;
+    if (!command->handler) return -2; /* a container */
+    return strstr(command->name, "._") ? arguments_arity(command->arguments) : ARITY_ANY;
 }
 
 static int command_document(RedisModuleCommand *registered, const struct command *command)
@@ -114,6 +125,7 @@ static int command_document(RedisModuleCommand *registered, const struct command
         .summary = command->summary,
         .complexity = command->complexity,
         .since = command->since,
+        .tips = command->tips,
         .arity = command_arity(command),
         .key_specs = command->key_flags ? key_specs : NULL,
         .args = arguments_document(command->arguments),

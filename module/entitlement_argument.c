@@ -1,5 +1,6 @@
 /* Parsed words into terms; see entitlement_argument.h. */
 #include "entitlement_argument.h"
+#include "quota/time/duration.h"
 #include "reply.h"
 
 struct limit_words {
@@ -80,7 +81,11 @@ bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *elem
         return false;
     }
     if (!period_parse(words->period, &rule->period)) {
-        return reply_bad(ctx, "period", words->period, limit_arguments[1].summary);
+        const char *hint = duration_hint(words->period);
+        return reply_bad(ctx, "period", words->period, hint ? hint : limit_arguments[1].summary);
+    }
+    if (words->calendar && period_is_days_of_24_hours(words->period)) {
+        return reply_bad(ctx, "CALENDAR", words->period, "a duration has no calendar; day, week and month have one");
     }
     rule->period.calendar = words->calendar != 0;
     if (words->from.data && !words->calendar) return reply_bad(ctx, "FROM", words->from, "needs CALENDAR");
@@ -152,7 +157,8 @@ bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argumen
 bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_t *code)
 {
     struct period period = {0};
-    if (!period_parse(word, &period)) return reply_bad(ctx, "period", word, limit_arguments[1].summary);
+    const char *hint = duration_hint(word);
+    if (!period_parse(word, &period)) return reply_bad(ctx, "period", word, hint ? hint : limit_arguments[1].summary);
     *code = period_code(&period);
     return true;
 }

@@ -11,9 +11,12 @@
  *
  *     damaged bytes              are left out, with a warning and an error
  *     bytes of a newer version   end the server, as an RDB file of a newer version does: a replica that went on without
- *     (head.h)                   them would drift from its primary, a server from its own AOF, and nobody would know */
+ *     (head.h)                   them would drift from its primary, a server from its own AOF, and nobody would know
+ *
+ * RL._ROOM is another one: the module calls it to find out whether memory is full (memory_limit.h). */
 #include "clock.h"
 #include "command.h"
+#include "memory_limit.h"
 #include "registry.h"
 #include "reply.h"
 #include "transaction.h"
@@ -131,6 +134,16 @@ static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return replay_change(ctx, &plan_kind, argv);
 }
 
+/* Every call that arrives here was let through by the server. */
+static int room(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argv;
+    (void)argc;
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+}
+
+static const struct argument no_arguments[] = {{0}};
+
 static const struct argument do_arguments[] = {
     KEY("key", "The rate-limit key."),
     {.kind = ARGUMENT_TEXT,
@@ -202,4 +215,15 @@ const struct command rl_plan_replay_command = {
     .categories = "write dangerous",
     .handler = replay_plan,
     .arguments = plan_arguments,
+};
+
+const struct command rl_room_command = {
+    .name = ROOM_COMMAND,
+    .summary = "Internal: replies OK, or is refused by the server when its memory is full.",
+    .complexity = "O(1)",
+    .since = "1.0.0",
+    .flags = "readonly deny-oom fast",
+    .categories = "read fast",
+    .handler = room,
+    .arguments = no_arguments,
 };

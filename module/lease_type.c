@@ -10,6 +10,11 @@ static bool has_effects(const void *decision)
     return ((const struct lease_decision *)decision)->change != LEASE_KEPT;
 }
 
+static bool adds_record(const void *decision)
+{
+    return ((const struct lease_decision *)decision)->change == LEASE_OPEN;
+}
+
 static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
     lease_effects_encode(decision, no_expire, sink);
@@ -23,4 +28,5 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type lease_type = {.type_name = "rl-leases", .format = &lease_format, VALUE_TYPE_ROW};
+struct value_type lease_type = {
+    .type_name = "rl-leases", .format = &lease_format, .adds_record = adds_record, VALUE_TYPE_ROW};

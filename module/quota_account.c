@@ -183,13 +183,13 @@ static int switch_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 struct state_input {
     struct bytes reason;
-    int64_t ex_us;
+    struct until_argument ex;
 };
 
 static const struct argument suspend_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct state_input, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "For so long, 1us or more (default: until it is resumed)."),
+    FIELD(ARGUMENT_UNTIL, "ex", "EX", struct state_input, ex, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+          "For so long, 1us or more, or until an @instant (default: until it is resumed)."),
     REASON_ROW(struct state_input),
     {0},
 };
@@ -203,13 +203,17 @@ static const struct argument state_arguments[] = {
 static int change_state(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, const struct argument *rows,
                         enum account_state state)
 {
-    struct state_input input = {.ex_us = 0};
+    struct state_input input = {0};
+    int64_t ex_us;
     struct operator_call call;
 
     if (!arguments_parse_or_reply(ctx, rows, argv, argc, &input)) return REDISMODULE_OK;
     if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
-    state_decide(account_of(&call.account), &call.account.host, state, input.ex_us, &call.action,
-                 &call.account.decision);
+    if (!until_or_reply(ctx, "ex", &input.ex, call.account.now_us, &ex_us)) {
+        operate_close(ctx, &call);
+        return REDISMODULE_OK;
+    }
+    state_decide(account_of(&call.account), &call.account.host, state, ex_us, &call.action, &call.account.decision);
     return operate_end(ctx, &call);
 }
 
@@ -383,9 +387,9 @@ static int reset(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 OPERATOR_COMMAND(quota_open_command, "QUOTA.OPEN",
                  "Opens an account on a plan; harmless where it is open, or renews it.", "O(resources)",
-                 "write deny-oom", open_account, open_arguments);
+                 "write", open_account, open_arguments);
 OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH", "Moves an account to another plan; nothing is minted by it.",
-                 "O(resources)", "write deny-oom", switch_plan, switch_arguments);
+                 "O(resources)", "write", switch_plan, switch_arguments);
 OPERATOR_COMMAND(quota_suspend_command, "QUOTA.SUSPEND",
                  "Lets an account answer SUSPENDED until it is resumed, or for a while.", "O(resources)", "write",
                  suspend, suspend_arguments);
@@ -395,9 +399,9 @@ OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE", "Ends an account; what it h
                  "O(resources)", "write", close_account, state_arguments);
 OPERATOR_COMMAND(quota_override_command, "QUOTA.OVERRIDE",
                  "Puts rules above the plan's for one resource of an account, or lifts them.", "O(resources)",
-                 "write deny-oom", override_rules, override_arguments);
+                 "write", override_rules, override_arguments);
 OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycle of a resource has used.", "O(resources)",
-                 "write deny-oom", set_used, set_arguments);
+                 "write", set_used, set_arguments);
 OPERATOR_COMMAND(quota_reset_command, "QUOTA.RESET",
                  "Lets the running cycles of a resource, or of all, be as if nothing had been used.", "O(resources)",
                  "write", reset, reset_arguments);

@@ -55,7 +55,7 @@ const struct command quota_clock_command = {
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast allow-stale",
-    .categories = "read fast",
+    .categories = "admin dangerous fast", /* with test-clock it moves the time of every limit */
     .handler = set_clock,
     .arguments = arguments,
 };

@@ -1,7 +1,8 @@
-/* QUOTA.CONSUME, QUOTA.MCONSUME, QUOTA.REFUND: units used and given back.
+/* QUOTA.CONSUME, QUOTA.MCONSUME, QUOTA.CHECK, QUOTA.REFUND: units used and given back.
  *
  *     QUOTA.CONSUME account resource amount [ID id] [UPTO | CHECK | FORCE] [STICKY]           the verdict
  *     QUOTA.MCONSUME account n resource amount [...] [ALL | ANY] [ID id] [CHECK] [STICKY]     an array of verdicts
+ *     QUOTA.CHECK account resource amount [...]                                               the same, nothing used
  *     QUOTA.REFUND account resource amount [OF id] [ID id] [REASON text]                      refunded, lost, remaining
  *
  * Parse, open, decide, commit, reply: the decisions are quota/consume.h and quota/refund.h. */
@@ -145,6 +146,14 @@ static bool items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pai
     return true;
 }
 
+static void reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision)
+{
+    RedisModule_ReplyWithArray(ctx, decision->result.consumed.count);
+    for (uint32_t i = 0; i < decision->result.consumed.count; i++) {
+        reply_verdict(ctx, &decision->result.consumed.verdicts[i]);
+    }
+}
+
 static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct consume_input input = {.mode = MODE_ALL};
@@ -162,11 +171,39 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .mode = input.check ? MODE_PEEK : MODE_ALL,
                                       .id = input.id,
                                       .sticky = input.sticky != 0};
-    if (consume_or_reply(ctx, &call, &request)) {
-        RedisModule_ReplyWithArray(ctx, call.decision.result.consumed.count);
-        for (uint32_t i = 0; i < call.decision.result.consumed.count; i++)
-            reply_verdict(ctx, &call.decision.result.consumed.verdicts[i]);
-    }
+    if (consume_or_reply(ctx, &call, &request)) reply_verdicts(ctx, &call.decision);
+    accounts_end(&call);
+    return REDISMODULE_OK;
+}
+
+/* ---- CHECK ----------------------------------------------------------------------------------------------- */
+
+static const struct argument check_arguments[] = {
+    KEY("account", "The customer's account."),
+    {.kind = ARGUMENT_PAIRS,
+     .name = "resource amount",
+     .offset = offsetof(struct consume_input, pairs),
+     .highest = BATCH_ITEMS_MAX,
+     .flags = ARGUMENT_SEVERAL,
+     .rows = pair_rows,
+     .summary = "Each resource once, 1 to 64 of them."},
+    {0},
+};
+
+/* MCONSUME … CHECK as a command that only reads: replicas answer it, too. */
+static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct consume_input input = {.mode = MODE_PEEK};
+    struct consume_item items[BATCH_ITEMS_MAX];
+    struct account_call call;
+
+    if (!arguments_parse_or_reply(ctx, check_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (!items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
+    if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
+
+    struct consume_request request = {
+        .items = items, .count = (uint32_t)input.pairs.count, .batch = true, .mode = MODE_PEEK};
+    if (consume_or_reply(ctx, &call, &request)) reply_verdicts(ctx, &call.decision);
     accounts_end(&call);
     return REDISMODULE_OK;
 }
@@ -224,7 +261,7 @@ const struct command quota_consume_command = {
     .summary = "Uses units of a resource if its rates and every one of its limits admit them; replies the verdict.",
     .complexity = "O(rules), and what has expired since, a bounded part at a time",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = consume,
@@ -236,11 +273,23 @@ const struct command quota_mconsume_command = {
     .summary = "Uses units of several resources: all of them or none, or the first that admits; replies the verdicts.",
     .complexity = "O(resources x rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = mconsume,
     .arguments = mconsume_arguments,
+};
+
+const struct command quota_check_command = {
+    .name = "QUOTA.CHECK",
+    .summary = "Shows what using units of one or several resources together would answer; replies the verdicts.",
+    .complexity = "O(resources x rules)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = check,
+    .arguments = check_arguments,
 };
 
 const struct command quota_refund_command = {
@@ -248,7 +297,7 @@ const struct command quota_refund_command = {
     .summary = "Gives units back to the cycles they were taken from; replies refunded, lost and remaining units.",
     .complexity = "O(rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = refund,

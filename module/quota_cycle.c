@@ -42,9 +42,15 @@ static const struct argument arguments[] = {
 static bool period_or_reply(RedisModuleCtx *ctx, const struct cycle_request *request, struct period *period)
 {
     if (!period_parse(request->period, period)) {
+        const char *hint = duration_hint(request->period);
         reply_error(ctx,
                     "ERR period '%s' is not minute, hour, day, week, month, quarter, half-year, year or forever, "
-                    "counted like 3month, or a duration like 90s",
+                    "counted like 3month, or a duration like 90s%s%s",
+                    printable(request->period).text, hint ? ": " : "", hint ? hint : "");
+        return false;
+    }
+    if (request->calendar && period_is_days_of_24_hours(request->period)) {
+        reply_error(ctx, "ERR CALENDAR '%s': a duration has no calendar; day, week and month have one",
                     printable(request->period).text);
         return false;
     }

@@ -18,11 +18,22 @@
 #include "reply.h"
 #include "zones.h"
 
+/* ---- INFO ------------------------------------------------------------------------------------------------ */
+
+static const struct argument info_arguments[] = {
+    KEY("account", "The customer's account."),
+    {.kind = ARGUMENT_TEXT,
+     .name = "resource",
+     .flags = ARGUMENT_OPTIONAL | ARGUMENT_SEVERAL,
+     .summary = "Only these resources; one alone is answered by its own map."},
+    {0},
+};
+
 static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct account_call call;
 
-    if (argc < 2) return RedisModule_WrongArity(ctx);
+    if (argc < 2) return arguments_reply_wrong_arity(ctx, info_arguments, argv, argc);
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
     if (argc == 2) {
         account_info_reply(ctx, &call);
@@ -117,7 +128,7 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* ---- HEALTH ---------------------------------------------------------------------------------------------- */
 
-#define PROBLEMS_MAX      9
+#define PROBLEMS_MAX      12
 #define PROBLEM_BYTES_MAX 160
 
 static const char *server_setting(RedisModuleServerInfoData *data, const char *field)
@@ -132,10 +143,26 @@ static uint32_t memory_problems(RedisModuleCtx *ctx, const char **problems, uint
     const char *policy = server_setting(data, "maxmemory_policy");
     bool bounded = strcmp(server_setting(data, "maxmemory"), "0") != 0;
     if (bounded && strncmp(policy, "allkeys-", 8) == 0) {
-        problems[count++] = "eviction: maxmemory-policy allkeys-* may drop accounts; use noeviction or volatile-*";
+        problems[count++] = "eviction: maxmemory-policy allkeys-* may drop accounts and tables; use noeviction";
+    }
+    if (bounded && strcmp(policy, "noeviction") != 0) {
+        problems[count++] = "eviction: maxmemory-policy may drop buckets, blocks, leases and breakers that still hold "
+                            "something: they begin anew; use noeviction";
     }
     RedisModule_FreeServerInfo(ctx, data);
     return count;
+}
+
+/* No section of INFO shows this setting. */
+static bool appendfsync_is_no(RedisModuleCtx *ctx)
+{
+    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", "appendfsync");
+    RedisModuleCallReply *value = reply ? RedisModule_CallReplyArrayElement(reply, 1) : NULL;
+    size_t size = 0;
+    const char *text = value ? RedisModule_CallReplyStringPtr(value, &size) : NULL;
+    bool is_no = text && bytes_is_word((struct bytes){text, size}, "NO");
+    if (reply) RedisModule_FreeCallReply(reply);
+    return is_no;
 }
 
 static uint32_t persistence_problems(RedisModuleCtx *ctx, const char **problems, uint32_t count)
@@ -144,6 +171,10 @@ static uint32_t persistence_problems(RedisModuleCtx *ctx, const char **problems,
     bool aof = strcmp(server_setting(data, "aof_enabled"), "1") == 0;
     if (!aof) {
         problems[count++] = "persistence: without appendonly a crash forgets what was used since the last snapshot";
+    }
+    if (aof && appendfsync_is_no(ctx)) {
+        problems[count++] = "persistence: with appendfsync no a crash of the machine forgets what was used since the "
+                            "operating system last wrote the AOF";
     }
     if (aof && strcmp(server_setting(data, "aof_last_write_status"), "ok") != 0) {
         problems[count++] = "persistence: the last write to the AOF failed";
@@ -184,12 +215,13 @@ static uint32_t ahead_problems(RedisModuleCtx *ctx, const char **problems, uint3
     return count;
 }
 
+static const struct argument health_arguments[] = {{0}};
+
 static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     const char *problems[PROBLEMS_MAX];
     char room[PROBLEM_BYTES_MAX];
-    (void)argv;
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, health_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     uint32_t count = memory_problems(ctx, problems, 0);
     count = persistence_problems(ctx, problems, count);
     count = setting_problems(problems, count);
@@ -203,15 +235,6 @@ static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 }
 
 /* ---- records --------------------------------------------------------------------------------------------- */
-
-static const struct argument info_arguments[] = {
-    KEY("account", "The customer's account."),
-    {.kind = ARGUMENT_TEXT,
-     .name = "resource",
-     .flags = ARGUMENT_OPTIONAL | ARGUMENT_SEVERAL,
-     .summary = "Only these resources; one alone is answered by its own map."},
-    {0},
-};
 
 const struct command quota_info_command = {
     .name = "QUOTA.INFO",

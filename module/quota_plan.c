@@ -8,6 +8,8 @@
 #include "clock.h"
 #include "command.h"
 #include "entitlement_argument.h"
+#include "memory_limit.h"
+#include "page.h"
 #include "plans.h"
 #include "quota/base/checked.h"
 #include "quota/time/duration.h"
@@ -17,10 +19,8 @@ struct plan_request {
     struct bytes plan, resource;
     struct entitlement_argument entitlement;
     int64_t apply, effective_us, revision;
+    struct page_argument page;
 };
-
-#define LIST_COUNT_DEFAULT 100
-#define LIST_COUNT_MAX     1000
 
 #define PLAN_ROW                                                                                                       \
     FIELD(ARGUMENT_TEXT, "plan", NULL, struct plan_request, plan, 0, 0, 0, "The plan's name, 1 to 128 bytes.")
@@ -37,8 +37,7 @@ static bool name_or_reply(RedisModuleCtx *ctx, struct bytes name)
 static const struct plan_history *find_or_reply(RedisModuleCtx *ctx, struct bytes name)
 {
     const struct plan_history *plan = plans_find(name);
-    if (!plan)
-        reply_error(ctx, "NOPLAN there is no plan '%s' (in a cluster every primary needs it)", printable(name).text);
+    if (!plan) reply_error(ctx, "NOPLAN there is no plan '%s'" EVERY_PRIMARY, printable(name).text);
     return plan;
 }
 
@@ -152,6 +151,8 @@ static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     int64_t now_us = clock_now_us();
     const struct plan_history *plan = plans_find(request.plan);
     if (!room_or_reply(ctx, plan, request.resource, now_us)) return REDISMODULE_OK;
+    bool adds = !plan_history_track(plan, request.resource); /* a plan, or a resource of it, that was never there */
+    if (adds && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     struct set_effect effect = effect_of(&request, plan, now_us);
     int64_t replaces = effect.pending ? effect.pending->entry.revision : 0;
     bool revives = plan && plan->retired;
@@ -408,13 +409,7 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return REDISMODULE_OK;
 }
 
-static const struct argument list_arguments[] = {
-    FIELD(ARGUMENT_INTEGER, "count", "COUNT", struct plan_request, revision, 1, LIST_COUNT_MAX, ARGUMENT_OPTIONAL,
-          "How many plans at most, 1 to 1000 (default 100)."),
-    FIELD(ARGUMENT_TEXT, "after", "AFTER", struct plan_request, plan, 0, 0, ARGUMENT_OPTIONAL,
-          "The cursor that the page before replied."),
-    {0},
-};
+static const struct argument list_arguments[] = {PAGE_ROWS(struct plan_request, page), {0}};
 
 static void reply_listed(RedisModuleCtx *ctx, const struct plan_history *plan)
 {
@@ -428,20 +423,13 @@ static void reply_listed(RedisModuleCtx *ctx, const struct plan_history *plan)
 /* The cursor, which is the last name shown (null at the end), and the plans behind the one before. */
 static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct plan_request request = {.plan = {"", 0}, .revision = LIST_COUNT_DEFAULT};
-    const void *page[LIST_COUNT_MAX];
+    struct plan_request request = {.page = PAGE_ARGUMENT_DEFAULT};
+    const void *page[PAGE_COUNT_MAX];
     bool more;
 
     if (!arguments_parse_or_reply(ctx, list_arguments, argv + 1, argc - 1, &request)) return REDISMODULE_OK;
-    uint32_t count = registry_page(&plan_kind, request.plan, (uint32_t)request.revision, page, &more);
-    RedisModule_ReplyWithArray(ctx, 2);
-    if (more) {
-        struct bytes last = plan_kind.name(page[count - 1]);
-        RedisModule_ReplyWithStringBuffer(ctx, last.data, last.size);
-    } else {
-        RedisModule_ReplyWithNull(ctx);
-    }
-    RedisModule_ReplyWithArray(ctx, count);
+    uint32_t count = registry_page(&plan_kind, request.page.after, (uint32_t)request.page.count, page, &more);
+    page_reply_head(ctx, more ? plan_kind.name(page[count - 1]) : (struct bytes){NULL, 0}, count);
     for (uint32_t i = 0; i < count; i++) reply_listed(ctx, page[i]);
     return REDISMODULE_OK;
 }
@@ -454,6 +442,7 @@ const struct command quota_plan_command = {
     .complexity = "Depends on the subcommand.",
     .since = "1.0.0",
     .flags = "",
+    .tips = TIPS_EVERY_PRIMARY,
 };
 
 #define PLAN_SUBCOMMAND(variable_, name_, summary_, complexity_, flags_, categories_, handler_, arguments_)            \
@@ -470,7 +459,7 @@ const struct command quota_plan_command = {
 
 PLAN_SUBCOMMAND(quota_plan_set_command, "QUOTA.PLAN|SET",
                 "Sets the rules of one resource of a plan for every account that has it; replies the revision.",
-                "O(resources of the plan)", "write deny-oom", "write slow", set, set_arguments);
+                "O(resources of the plan)", "write", "write slow", set, set_arguments);
 PLAN_SUBCOMMAND(quota_plan_check_command, "QUOTA.PLAN|CHECK",
                 "Says what QUOTA.PLAN SET would do: revision, rules, kinds of rules that would go, accounts concerned.",
                 "O(resources of the plan)", "readonly", "read slow", check, check_arguments);

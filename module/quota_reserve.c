@@ -1,21 +1,23 @@
 /* QUOTA.RESERVE, QUOTA.COMMIT, QUOTA.RELEASE, QUOTA.EXTEND, QUOTA.HOLDS: units held now, posted later or let go.
  *
- *     QUOTA.RESERVE account id resource amount TTL duration [UPTO]     the verdict
+ *     QUOTA.RESERVE account id resource amount TTL duration|@instant [UPTO]     the verdict
  *     QUOTA.COMMIT account id [amount] [FORCE]   QUOTA.RELEASE account id      posted, released, remaining
  *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
- *     QUOTA.HOLDS account                                              the live reservations
+ *     QUOTA.HOLDS account [COUNT n] [AFTER cursor]                     the live reservations, by pages
  *
  * Parse, open, decide, commit, reply: the decisions are quota/reserve.h. */
 #include "accounts.h"
 #include "clock.h"
 #include "command.h"
+#include "page.h"
 #include "quota/base/checked.h"
 #include "quota/decide/reserve.h"
 #include "reply.h"
 
 struct reserve_input {
     struct bytes id, resource;
-    int64_t amount, ttl_us, mode, force;
+    int64_t amount, extend_us, mode, force;
+    struct until_argument ttl;
 };
 
 #define ID_ROW                                                                                                         \
@@ -28,8 +30,8 @@ static const struct argument reserve_arguments[] = {
     ID_ROW,
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_input, resource, 0, 0, 0, "What is held."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
-    FIELD(ARGUMENT_DURATION, "ttl", "TTL", struct reserve_input, ttl_us, 1, DURATION_MAX_US, 0,
-          "It ends by itself after so long, 1us or more."),
+    FIELD(ARGUMENT_UNTIL, "ttl", "TTL", struct reserve_input, ttl, 1, DURATION_MAX_US, 0,
+          "It ends by itself after so long, 1us or more, or at an @instant."),
     {.kind = ARGUMENT_FLAG,
      .name = "upto",
      .token = "UPTO",
@@ -49,10 +51,15 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!accounts_word_or_reply(ctx, "id", input.id, ID_BYTES_MAX)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
+    int64_t ttl_us;
+    if (!until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &ttl_us)) {
+        accounts_end(&call);
+        return REDISMODULE_OK;
+    }
     struct reserve_request request = {.id = input.id,
                                       .resource = input.resource,
                                       .amount = input.amount,
-                                      .ttl_us = input.ttl_us,
+                                      .ttl_us = ttl_us,
                                       .mode = (enum request_mode)input.mode,
                                       .now_us = call.now_us};
     call.counts = true;
@@ -88,7 +95,7 @@ static const struct argument release_arguments[] = {
 static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, ttl_us, 1, DURATION_MAX_US, 0,
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, extend_us, 1, DURATION_MAX_US, 0,
           "It ends so long from now, later or sooner than it would have."),
     {0},
 };
@@ -143,7 +150,7 @@ static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct account_call call;
 
     if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
-    extend_decide(account_of(&call), &call.host, input.id, input.ttl_us, call.now_us, &call.decision);
+    extend_decide(account_of(&call), &call.host, input.id, input.extend_us, call.now_us, &call.decision);
     if (accounts_commit_or_reply(ctx, &call)) {
         RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.result.expires_us));
     }
@@ -163,24 +170,37 @@ static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const
     reply_field_integer(ctx, "expires", millis_floor(stored->hold.expires_us));
 }
 
+struct holds_request {
+    struct page_argument page;
+};
+
+static const struct argument holds_arguments[] = {
+    KEY("account", "The customer's account."), PAGE_ROWS(struct holds_request, page), {0}};
+
+/* By id: a reservation that is extended stays where it is. */
+static void reply_holds(RedisModuleCtx *ctx, const struct account *account, const struct page_argument *wanted,
+                        int64_t now_us)
+{
+    const struct holds *holds = account_holds(account);
+    struct page page;
+    page_begin(&page, wanted->after, wanted->count);
+    for (uint32_t i = holds_ended(holds, now_us); i < holds->count; i++) {
+        page_offer(&page, hold_id(holds->by_expiry[i]), holds->by_expiry[i]);
+    }
+    page_reply_head(ctx, page_cursor(&page), page.count);
+    for (uint32_t i = 0; i < page.count; i++) reply_hold(ctx, account, page.items[i]);
+}
+
 static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
+    struct holds_request request = {.page = PAGE_ARGUMENT_DEFAULT};
     struct account_call call;
-    uint32_t live = 0;
 
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, holds_arguments, argv, argc, &request)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
     const struct account *account = account_of(&call);
     if (account) {
-        const struct holds *holds = account_holds(account);
-        int64_t now_us = max_i64(call.now_us, account->applied_at_us);
-        RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
-        for (uint32_t i = 0; i < holds->count; i++) {
-            if (holds->by_expiry[i]->hold.expires_us <= now_us) continue;
-            reply_hold(ctx, account, holds->by_expiry[i]);
-            live++;
-        }
-        RedisModule_ReplySetArrayLength(ctx, live);
+        reply_holds(ctx, account, &request.page, max_i64(call.now_us, account->applied_at_us));
     } else {
         accounts_reply_fault(ctx, &call, ACCOUNT_FAULT_MISSING, BYTES(""), 0);
     }
@@ -195,7 +215,7 @@ const struct command quota_reserve_command = {
     .summary = "Holds units of a resource for a while, to be committed or released; replies the verdict.",
     .complexity = "O(rules + reservations)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = reserve,
@@ -238,11 +258,10 @@ const struct command quota_extend_command = {
     .arguments = extend_arguments,
 };
 
-static const struct argument holds_arguments[] = {KEY("account", "The customer's account."), {0}};
-
 const struct command quota_holds_command = {
     .name = "QUOTA.HOLDS",
-    .summary = "Lists the live reservations of an account, the first to end first.",
+    .summary =
+        "Lists the live reservations of an account by pages, in the order of their ids; replies a cursor and the page.",
     .complexity = "O(reservations)",
     .since = "1.0.0",
     .flags = "readonly",

@@ -17,6 +17,9 @@ int reply_error(RedisModuleCtx *ctx, const char *format, ...) __attribute__((for
 /* The error of a decision that could not be made. */
 int reply_fault(RedisModuleCtx *ctx, enum fault fault);
 
+/* What NOPLAN and NOPOLICY end with: the configuration of a server is its own. */
+#define EVERY_PRIMARY " (in a cluster every primary needs it)"
+
 /* Bytes of a client, safe inside an error: no line breaks, at most 40 of them. */
 struct printable {
     char text[44];

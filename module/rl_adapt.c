@@ -91,8 +91,9 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct adaptive_request limit_request = {
         .config = &request.config, .cost = request.cost, .peek = request.peek == 1, .now_us = clock_now_us()};
     adaptive_decide_request(handle.value, &limit_request, &decision);
-    transaction_commit(ctx, &handle, &decision, limit_request.now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     if (!limit_request.peek) metrics_count(cause_of(&decision.verdict));
     return reply_verdict(ctx, &decision.verdict);
@@ -143,6 +144,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.ADAPT key INFO ----------------------------------------------------------------------------------- */
 
 static const struct argument info_arguments[] = {{0}};
+static const struct argument info_command_arguments[] = {KEY("key", "Whose limit this is."), {0}};
 
 static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive, int64_t now_us)
 {
@@ -170,11 +172,12 @@ static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive,
     sink_free(&text);
 }
 
-static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+/* RL.ADAPT.INFO key: the same, as a command that only reads. */
+static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, info_command_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &adaptive_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_adaptive(ctx, handle.value, clock_now_us());
@@ -185,13 +188,19 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return REDISMODULE_OK;
 }
 
+/* RL.ADAPT key INFO */
+static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    return info_command(ctx, argv, 2);
+}
+
 /* ---- record ---------------------------------------------------------------------------------------------- */
 
 static int adapt(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    if (argc < 3) return RedisModule_WrongArity(ctx);
-    if (bytes_is_word(string_bytes(argv[2]), "REPORT")) return report(ctx, argv, argc);
-    if (bytes_is_word(string_bytes(argv[2]), "INFO")) return info(ctx, argv, argc);
+    if (argc > 2 && bytes_is_word(string_bytes(argv[2]), "REPORT")) return report(ctx, argv, argc);
+    if (argc > 2 && bytes_is_word(string_bytes(argv[2]), "INFO")) return info(ctx, argv, argc);
     return take(ctx, argv, argc);
 }
 
@@ -217,9 +226,21 @@ const struct command rl_adapt_command = {
     .summary = "Adaptive limit: asks a rate limit that follows reported latency, errors or load between min and max.",
     .complexity = "O(1)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = adapt,
     .arguments = documented_arguments,
+};
+
+const struct command rl_adapt_info_command = {
+    .name = "RL.ADAPT.INFO",
+    .summary = "Shows an adaptive limit: the limit now, what was gathered, configuration. Null when nothing is stored.",
+    .complexity = "O(1)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = info_command,
+    .arguments = info_command_arguments,
 };

@@ -1,7 +1,10 @@
-/* RL.ALLOW: may this key have `cost` more units under all of these rules? One command, one atomic step.
+/* RL.ALLOW and RL.PEEK: may this key have `cost` more units under all of these rules? One command, one atomic step.
  *
- *     RL.ALLOW key rule [rule ...] [COST n] [UPTO | PEEK | FORCE] [WAIT duration] [BLOCK duration]
- *     RL.ALLOW key POLICY name [SUBJECT s] [ADDRESS ip] [COST n] [...]
+ *     RL.ALLOW key rule [rule ...] [COST n [n ...]] [UPTO | PEEK | FORCE]
+ *         [WAIT duration] [BLOCK duration]
+ *     RL.ALLOW key POLICY name [SUBJECT s] [ADDRESS ip] [COST n [n ...]] [...]
+ *
+ *     RL.PEEK  key rule [rule ...] | POLICY name [...] [COST n [n ...]]      the same answer, nothing taken
  *
  * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
  * client waiting (allow_waiting.h). */
@@ -11,29 +14,58 @@
 #include "reply.h"
 #include "transaction.h"
 
-struct allow_arguments {
+struct allow_call {
     struct rules_argument rules;
     struct bytes policy, subject, address;
-    int64_t cost, mode, wait_us, block_us;
+    struct costs_argument costs;
+    int64_t mode, wait_us, block_us;
 };
 
-static const struct argument arguments[] = {
-    KEY("key", "Whose limits these are."),
-    RULES_OR_POLICY(struct allow_arguments, rules),
-    POLICY_NAME(struct allow_arguments, policy),
-    FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_arguments, subject, 0, 0, ARGUMENT_OPTIONAL,
-          "With POLICY: the client or customer in question; lists and overrides name subjects."),
-    FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_arguments, address, 0, 0, ARGUMENT_OPTIONAL,
-          "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),
-    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct allow_arguments, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units asked for, 1 or more (default 1)."),
-    REQUEST_MODE(struct allow_arguments, mode),
-    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_arguments, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+#define REQUEST_ROWS                                                                                                   \
+    KEY("key", "Whose limits these are."), RULES_OR_POLICY(struct allow_call, rules),                                  \
+        POLICY_NAME(struct allow_call, policy),                                                                        \
+        FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_call, subject, 0, 0, ARGUMENT_OPTIONAL,                \
+              "With POLICY: the client or customer in question; lists and overrides name subjects."),                  \
+        FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_call, address, 0, 0, ARGUMENT_OPTIONAL,                \
+              "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),                                 \
+        COSTS(struct allow_call, costs)
+
+static const struct argument allow_arguments[] = {
+    REQUEST_ROWS,
+    REQUEST_MODE(struct allow_call, mode),
+    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_call, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "Wait in line for a place that comes within so long, and answer when its moment has come; 1us or more."),
-    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_arguments, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
+    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_call, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "After a denial refuse everything on the key for so long, 1us or more."),
     {0},
 };
+
+static const struct argument peek_arguments[] = {REQUEST_ROWS, {0}};
+
+/* Reads a call, finds its rules and its costs; `call` lives as long as they do. False when the client has its error. */
+static bool request_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
+                             struct allow_call *call, struct allow_request *request)
+{
+    call->rules.count = 0; /* the rest of that array is filled in as rules come */
+    call->costs.count = 0; /* likewise */
+    call->policy = call->subject = call->address = (struct bytes){NULL, 0};
+    call->wait_us = call->block_us = 0;
+    if (!arguments_parse_or_reply(ctx, rows, argv, argc, call)) return false;
+    if (call->wait_us > 0 && (call->mode == MODE_UPTO || call->mode == MODE_FORCE)) {
+        reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
+        return false;
+    }
+    request->policy = call->policy;
+    request->subject = call->subject;
+    request->address = call->address;
+    request->limit = (struct limiter_request){.block_us = call->block_us,
+                                              .wait_us = call->wait_us,
+                                              .now_us = clock_now_us(),
+                                              .mode = (enum request_mode)call->mode};
+    return rule_source_find_or_reply(ctx, &call->rules, call->policy, call->subject, call->address,
+                                     request->limit.now_us, &request->source) &&
+           rule_source_cost_or_reply(ctx, &request->source, &call->costs, &request->limit);
+}
 
 /* In line or at once. Nothing is refused in shadow, so nothing waits there. */
 static int decide_and_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct allow_request *request)
@@ -47,47 +79,64 @@ static int decide_and_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct
         handle_close(&handle);
         return REDISMODULE_OK;
     }
-    allow_decide(ctx, &handle, &request->source, &request->limit, &decision);
-    if (decision.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, request->limit.now_us);
+    enum cause cause = allow_decide(ctx, &handle, &request->source, &request->limit, &decision);
+    bool fits =
+        decision.fault != FAULT_NONE || transaction_commit_or_reply(ctx, &handle, &decision, request->limit.now_us);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
+    if (request->limit.mode != MODE_PEEK) metrics_count(cause);
     return reply_verdict(ctx, &decision.verdict);
 }
 
 static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct allow_arguments given;
+    struct allow_call call;
+    struct allow_request request;
 
-    given.rules.count = 0; /* the rest of that array is filled in as rules come */
-    given.policy = given.subject = given.address = (struct bytes){"", 0};
-    given.cost = 1;
-    given.mode = MODE_ALL;
-    given.wait_us = given.block_us = 0;
-    if (!arguments_parse_or_reply(ctx, arguments, argv, argc, &given)) return REDISMODULE_OK;
-    if (given.wait_us > 0 && (given.mode == MODE_UPTO || given.mode == MODE_FORCE)) {
-        return reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
-    }
-    struct allow_request request = {.policy = given.policy, .subject = given.subject, .address = given.address};
-    request.limit = (struct limiter_request){.cost = given.cost,
-                                             .block_us = given.block_us,
-                                             .wait_us = given.wait_us,
-                                             .now_us = clock_now_us(),
-                                             .mode = (enum request_mode)given.mode};
-    if (!rule_source_find_or_reply(ctx, &given.rules, given.policy, given.subject, given.address, request.limit.now_us,
-                                   &request.source)) {
-        return REDISMODULE_OK;
-    }
+    call.mode = MODE_ALL;
+    if (!request_or_reply(ctx, allow_arguments, argv, argc, &call, &request)) return REDISMODULE_OK;
     return decide_and_reply(ctx, argv[1], &request);
 }
+
+/* PEEK as a command that only reads: replicas answer it, too. */
+static int peek(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct allow_call call;
+    struct allow_request request;
+    struct handle handle;
+    struct decision decision;
+
+    call.mode = MODE_PEEK;
+    if (!request_or_reply(ctx, peek_arguments, argv, argc, &call, &request)) return REDISMODULE_OK;
+    if (!handle_read_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
+    allow_decide(ctx, &handle, &request.source, &request.limit, &decision);
+    handle_close(&handle);
+    return decision.fault != FAULT_NONE ? reply_fault(ctx, decision.fault) : reply_verdict(ctx, &decision.verdict);
+}
+
+/* ---- records --------------------------------------------------------------------------------------------- */
 
 const struct command rl_allow_command = {
     .name = "RL.ALLOW",
     .summary = "Asks one or several rate limits on a key: all admit the cost or none is charged.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast blocking",
+    .flags = "write fast blocking",
     .categories = "write fast blocking",
     .key_flags = KEY_WRITE,
     .handler = allow,
-    .arguments = arguments,
+    .arguments = allow_arguments,
+};
+
+const struct command rl_peek_command = {
+    .name = "RL.PEEK",
+    .summary = "Shows what RL.ALLOW would answer; takes nothing and changes nothing.",
+    .complexity = "O(rules); with LOG also O(entries that have left the window)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = peek,
+    .arguments = peek_arguments,
 };

@@ -64,8 +64,9 @@ static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_request(handle.value, argc > 2 ? &config : NULL, now_us, &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     metrics_count(decision.verdict.granted > 0 ? CAUSE_ADMITTED : CAUSE_BREAKER);
     return reply_verdict(ctx, &decision.verdict);
 }
@@ -84,7 +85,9 @@ static const struct argument outcome_choice[] = {
 
 #define TOOK_ROW                                                                                                       \
     FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
-          "With REPORT: how long the call took (default: not measured, so it was not slow).")
+          "With REPORT: how long the call took. One that began before the present state did is not counted (default: " \
+          "not "                                                                                                       \
+          "measured: it was not slow, and it counts).")
 
 static const struct argument report_arguments[] = {
     {.kind = ARGUMENT_CHOICE,
@@ -147,14 +150,15 @@ static int force(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     breaker_decide_force(handle.value, (enum breaker_force)request.force, now_us, &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    return fits ? RedisModule_ReplyWithSimpleString(ctx, "OK") : REDISMODULE_OK;
 }
 
 /* ---- RL.BREAKER key INFO --------------------------------------------------------------------------------- */
 
 static const struct argument info_arguments[] = {{0}};
+static const struct argument info_command_arguments[] = {KEY("key", "The circuit."), {0}};
 
 static void reply_word(RedisModuleCtx *ctx, const char *name, const char *word)
 {
@@ -187,11 +191,12 @@ static void reply_breaker(RedisModuleCtx *ctx, const struct breaker *breaker, in
     sink_free(&text);
 }
 
-static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+/* RL.BREAKER.INFO key: the same, as a command that only reads. */
+static int info_command(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, info_command_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &breaker_type, argv[1], &handle)) return REDISMODULE_OK;
     if (handle.value) {
         reply_breaker(ctx, handle.value, clock_now_us());
@@ -200,6 +205,13 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
     handle_close(&handle);
     return REDISMODULE_OK;
+}
+
+/* RL.BREAKER key INFO */
+static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (!arguments_parse_or_reply(ctx, info_arguments, argv + 2, argc - 2, NULL)) return REDISMODULE_OK;
+    return info_command(ctx, argv, 2);
 }
 
 /* ---- record ---------------------------------------------------------------------------------------------- */
@@ -211,7 +223,6 @@ static int breaker(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         RedisModuleCmdFunc handler;
     } forms[] = {{"REPORT", report}, {"FORCE", force}, {"INFO", info}};
 
-    if (argc < 2) return RedisModule_WrongArity(ctx);
     for (size_t i = 0; argc > 2 && i < sizeof(forms) / sizeof(forms[0]); i++) {
         if (bytes_is_word(string_bytes(argv[2]), forms[i].word)) return forms[i].handler(ctx, argv, argc);
     }
@@ -248,9 +259,21 @@ const struct command rl_breaker_command = {
     .summary = "Circuit breaker: asks whether a call may go, takes reports of calls, is forced by hand, or shown.",
     .complexity = "O(1)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = breaker,
     .arguments = documented_arguments,
+};
+
+const struct command rl_breaker_info_command = {
+    .name = "RL.BREAKER.INFO",
+    .summary = "Shows a circuit breaker: state, counts, configuration. Null when nothing is stored.",
+    .complexity = "O(1)",
+    .since = "1.0.0",
+    .flags = "readonly fast",
+    .categories = "read fast",
+    .key_flags = KEY_READ,
+    .handler = info_command,
+    .arguments = info_command_arguments,
 };

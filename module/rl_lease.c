@@ -1,15 +1,16 @@
 /* RL.ACQUIRE, RL.RENEW, RL.RELEASE, RL.LEASES: a limit on what is held at once, as leases that end by themselves.
  *
  *     RL.ACQUIRE key limit ttl [ID id] [COST n] [WAIT duration]    the verdict's six integers, lease id, fencing token
- *     RL.RENEW key id ttl                                          the new expiry in Unix ms
- *     RL.RELEASE key id                                            1, or 0 when there was none
- *     RL.LEASES key                                                what is held
+ *     RL.RENEW key id ttl [TOKEN t]                                the new expiry in Unix ms
+ *     RL.RELEASE key id [TOKEN t]                                  1, or 0 when there was none
+ *     RL.LEASES key [COUNT n] [AFTER cursor]                       what is held, by pages
  *
  * Parse, open, decide, commit, reply: the decisions are quota/rate/lease.h, waiting is lease_waiting.h. */
 #include "clock.h"
 #include "command.h"
 #include "lease_waiting.h"
 #include "metrics.h"
+#include "page.h"
 #include "quota/rate/lease.h"
 #include "reply.h"
 #include "transaction.h"
@@ -88,10 +89,11 @@ static enum outcome answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name,
     leases_decide_acquire(handle.value, lease_request, &decision);
     bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
     bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
-    if (!waits && !faulty) metrics_count(cause_of(&decision.verdict));
-    if (!waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
-    if (!waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
-    transaction_commit(ctx, &handle, &decision, lease_request->now_us);
+    bool fits = transaction_fits_or_reply(ctx, &handle, &decision);
+    if (fits && !waits && !faulty) metrics_count(cause_of(&decision.verdict));
+    if (fits && !waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
+    if (fits && !waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
+    if (fits) transaction_commit(ctx, &handle, &decision, lease_request->now_us);
     handle_close(&handle);
     if (waits) return OUTCOME_WAITS;
     return faulty || denied ? OUTCOME_NONE : OUTCOME_LEASE;
@@ -126,26 +128,39 @@ static int acquire(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 struct lease_arguments {
     struct bytes id;
-    int64_t ttl_us;
+    int64_t ttl_us, token;
 };
+
+#define TOKEN_ROW                                                                                                      \
+    FIELD(ARGUMENT_INTEGER, "token", "TOKEN", struct lease_arguments, token, 1, INT64_MAX, ARGUMENT_OPTIONAL,          \
+          "Only if the lease still has this fencing token, as RL.ACQUIRE answered it; else NOSUCHID.")
 
 static const struct argument renew_arguments[] = {
     KEY("key", "The lease key."),
     FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_arguments, id, 0, 0, 0, "The lease's id."),
     FIELD(ARGUMENT_DURATION, "ttl", NULL, struct lease_arguments, ttl_us, 1, DURATION_MAX_US, 0,
           "How long the lease lasts from now on, longer or shorter than before."),
+    TOKEN_ROW,
     {0},
 };
 
 static const struct argument release_arguments[] = {
     KEY("key", "The lease key."),
     FIELD(ARGUMENT_TEXT, "id", NULL, struct lease_arguments, id, 0, 0, 0, "The lease's id."),
+    TOKEN_ROW,
     {0},
 };
 
+/* It was this client's once: by now it has ended, and may be another one's under the same id. */
+static int reply_late_holder(RedisModuleCtx *ctx, struct bytes id, int64_t token)
+{
+    return reply_error(ctx, "NOSUCHID no live lease has the id '%s' and the token %lld", printable(id).text,
+                       (long long)token);
+}
+
 static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct lease_arguments request;
+    struct lease_arguments request = {.token = LEASE_ANY_TOKEN};
     struct handle handle;
     struct lease_decision decision;
 
@@ -154,16 +169,18 @@ static int renew(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
-    leases_decide_renew(handle.value, request.id, request.ttl_us, now_us, &decision);
+    leases_decide_renew(handle.value, request.id, request.token, request.ttl_us, now_us, &decision);
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
+    bool late = decision.fault == LEASE_FAULT_UNKNOWN && request.token != LEASE_ANY_TOKEN;
+    if (late) return reply_late_holder(ctx, request.id, request.token);
     if (decision.fault != LEASE_FAULT_NONE) return reply_lease_fault(ctx, &decision, request.id);
     return RedisModule_ReplyWithLongLong(ctx, millis_floor(decision.lease.expires_us));
 }
 
 static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct lease_arguments request;
+    struct lease_arguments request = {.token = LEASE_ANY_TOKEN};
     struct handle handle;
     struct lease_decision decision;
 
@@ -172,33 +189,66 @@ static int release(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
 
     int64_t now_us = clock_now_us();
-    bool released = leases_decide_release(handle.value, request.id, now_us, &decision);
+    bool released = leases_decide_release(handle.value, request.id, request.token, now_us, &decision);
     transaction_commit(ctx, &handle, &decision, now_us);
     handle_close(&handle);
+    if (!released && request.token != LEASE_ANY_TOKEN) return reply_late_holder(ctx, request.id, request.token);
     return RedisModule_ReplyWithLongLong(ctx, released);
 }
 
 /* ---- RL.LEASES ------------------------------------------------------------------------------------------- */
 
-static const struct argument leases_arguments[] = {KEY("key", "The lease key."), {0}};
+struct leases_request {
+    struct page_argument page;
+};
+
+static const struct argument leases_arguments[] = {
+    KEY("key", "The lease key."), PAGE_ROWS(struct leases_request, page), {0}};
+
+static void reply_lease(RedisModuleCtx *ctx, const struct lease *lease)
+{
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_text(ctx, "id", lease->id);
+    reply_field_integer(ctx, "cost", lease->cost);
+    reply_field_integer(ctx, "token", lease->token);
+    reply_field_integer(ctx, "acquired", millis_floor(lease->acquired_us));
+    reply_field_integer(ctx, "expires", millis_floor(lease->expires_us));
+}
+
+/* The live leases behind a token; they stand in the order of their tokens. */
+static uint32_t page_of(const struct leases *leases, int64_t after, int64_t most, const struct lease *page[],
+                        bool *more)
+{
+    int64_t settled_us = leases_settled_us(leases, clock_now_us());
+    uint32_t count = 0;
+    *more = false;
+    for (const struct lease *lease = NULL; !*more && (lease = leases_next(leases, lease));) {
+        if (lease->expires_us <= settled_us || lease->token <= after) continue;
+        *more = count == most;
+        if (!*more) page[count++] = lease;
+    }
+    return count;
+}
 
 static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
+    struct leases_request request = {.page = PAGE_ARGUMENT_DEFAULT};
+    const struct lease *page[PAGE_COUNT_MAX];
     struct handle handle;
+    int64_t after = 0;
+    bool more;
 
-    (void)argc;
-    if (!handle_read_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
-    int64_t settled_us = leases_settled_us(handle.value, clock_now_us());
-    RedisModule_ReplyWithArray(ctx, leases_live_count(handle.value, settled_us));
-    for (const struct lease *lease = NULL; (lease = leases_next(handle.value, lease));) {
-        if (lease->expires_us <= settled_us) continue;
-        RedisModule_ReplyWithMap(ctx, 5);
-        reply_field_text(ctx, "id", lease->id);
-        reply_field_integer(ctx, "cost", lease->cost);
-        reply_field_integer(ctx, "token", lease->token);
-        reply_field_integer(ctx, "acquired", millis_floor(lease->acquired_us));
-        reply_field_integer(ctx, "expires", millis_floor(lease->expires_us));
+    if (!arguments_parse_or_reply(ctx, leases_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (request.page.after.data && !bytes_integer(request.page.after, &after)) {
+        return reply_error(ctx, "ERR after '%s' is not a cursor of this list", printable(request.page.after).text);
     }
+    if (!handle_read_or_reply(ctx, &lease_type, argv[1], &handle)) return REDISMODULE_OK;
+    uint32_t count = page_of(handle.value, after, request.page.count, page, &more);
+    char stack_buffer[32];
+    struct sink cursor = sink_init(stack_buffer, sizeof(stack_buffer));
+    if (more) sink_decimal(&cursor, page[count - 1]->token);
+    page_reply_head(ctx, (struct bytes){more ? cursor.data : NULL, cursor.size}, count);
+    for (uint32_t i = 0; i < count; i++) reply_lease(ctx, page[i]);
     handle_close(&handle);
     return REDISMODULE_OK;
 }
@@ -210,7 +260,7 @@ const struct command rl_acquire_command = {
     .summary = "Takes a lease if what is held at once stays within a limit; can wait in line for one.",
     .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
     .since = "1.0.0",
-    .flags = "write deny-oom fast blocking",
+    .flags = "write fast blocking",
     .categories = "write fast blocking",
     .key_flags = KEY_WRITE,
     .handler = acquire,
@@ -243,7 +293,8 @@ const struct command rl_release_command = {
 
 const struct command rl_leases_command = {
     .name = "RL.LEASES",
-    .summary = "Lists the live leases of a key in the order in which they were taken.",
+    .summary = "Lists the live leases of a key by pages, in the order in which they were taken; replies a cursor and "
+               "the page.",
     .complexity = "O(n) with n leases",
     .since = "1.0.0",
     .flags = "readonly",

@@ -11,6 +11,7 @@
 #include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
+#include "memory_limit.h"
 #include "reply.h"
 #include "transaction.h"
 
@@ -63,18 +64,18 @@ static const struct argument arguments[] = {
 
 /* Opens key `i` and decides its request. False when its error stands in the reply already; else the handle is open. */
 static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i,
-                            enum request_mode mode, struct handle *handle, struct decision *decision)
+                            enum request_mode mode, struct handle *handle, struct decision *decision, enum cause *cause)
 {
     struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
     struct limiter_request limit_request = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
     struct rule_source source;
     if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
-    if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){"", 0}, (struct bytes){"", 0},
+    if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){NULL, 0}, (struct bytes){NULL, 0},
                                    request->now_us, &source)) {
         return false;
     }
     if (!handle_open_or_reply(ctx, &limiter_type, request->keys.names[i], handle)) return false;
-    allow_decide(ctx, handle, &source, &limit_request, decision);
+    *cause = allow_decide(ctx, handle, &source, &limit_request, decision);
     if (decision->fault == FAULT_NONE) return true;
     handle_close(handle);
     reply_fault(ctx, decision->fault);
@@ -89,9 +90,13 @@ static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
-        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision)) continue;
-        transaction_add(&transaction, &handle, &decision);
+        enum cause cause;
+        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision, &cause)) continue;
+        bool fits = transaction_fits_or_reply(ctx, &handle, &decision);
+        if (fits) transaction_add(&transaction, &handle, &decision);
         handle_close(&handle);
+        if (!fits) continue;
+        if (request->mode != MODE_PEEK) metrics_count(cause);
         reply_verdict(ctx, &decision.verdict);
     }
     transaction_replicate(&transaction);
@@ -110,20 +115,43 @@ static bool keys_are_distinct(const struct keys_argument *keys)
     return distinct;
 }
 
-/* Looks at every key. False when the client has the error of one of them. */
+/* Looks at every key. False when the client has the error of one of them, or there is no memory for a new one. */
 static bool peek_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, struct verdict *verdicts,
                               bool *admitted)
 {
+    bool creates = false;
     *admitted = true;
     for (int64_t i = 0; i < request->keys.count; i++) {
         struct handle handle;
         struct decision decision;
-        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &handle, &decision)) return false;
+        enum cause cause;
+        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &handle, &decision, &cause)) return false;
+        creates = creates || (!handle.value && decision.verdict.rule >= 0); /* a list stores nothing */
         handle_close(&handle);
         verdicts[i] = decision.verdict;
         *admitted = *admitted && decision.verdict.granted > 0;
     }
-    return true;
+    bool stores = *admitted && creates && request->mode != MODE_PEEK;
+    return !stores || memory_limit_permits_or_reply(ctx);
+}
+
+/* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real. While
+ * memory is full none of them is made anew. */
+static void store_denials(RedisModuleCtx *ctx, const struct mallow_request *request, const struct verdict *verdicts)
+{
+    RedisModuleString *words[2 * KEYS_MAX];
+    struct transaction transaction = transaction_begin(ctx, words, request->now_us);
+    for (int64_t i = 0; i < request->keys.count; i++) {
+        struct handle handle;
+        struct decision decision;
+        enum cause cause;
+        if (verdicts[i].granted > 0) continue;
+        if (!decide_or_reply(ctx, request, i, MODE_ALL, &handle, &decision, &cause)) continue; /* it was just now */
+        bool room = handle.value || !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_OOM);
+        if (room) transaction_add(&transaction, &handle, &decision);
+        handle_close(&handle);
+    }
+    transaction_replicate(&transaction);
 }
 
 static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
@@ -135,6 +163,7 @@ static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
         if (admitted && request->mode != MODE_PEEK) {
             take_each(ctx, request); /* the same instant, distinct keys: every one admits */
         } else {
+            if (request->mode != MODE_PEEK) store_denials(ctx, request, verdicts);
             RedisModule_ReplyWithArray(ctx, request->keys.count);
             for (int64_t i = 0; i < request->keys.count; i++) {
                 if (!admitted) verdicts[i].granted = 0;
@@ -149,7 +178,7 @@ static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
 static int reply_key_positions(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     int64_t count;
-    if (!bytes_integer(string_bytes(argv[1]), &count)) return REDISMODULE_OK;
+    if (argc < 2 || !bytes_integer(string_bytes(argv[1]), &count)) return REDISMODULE_OK;
     for (int at = 2; at < argc && at - 2 < count; at++) RedisModule_KeyAtPosWithFlags(ctx, at, KEY_WRITE);
     return REDISMODULE_OK;
 }
@@ -179,7 +208,7 @@ const struct command rl_mallow_command = {
     .summary = "Asks the rate limits of many keys in one call, each for itself or all or none.",
     .complexity = "O(keys x rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast getkeys-api",
+    .flags = "write fast getkeys-api",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .counted_keys = true,

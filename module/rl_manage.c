@@ -20,8 +20,9 @@ static const struct argument refund_arguments[] = {
     KEY("key", "The rate-limit key."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct refund_request, units, 1, INT64_MAX, 0,
           "Units to give back, 1 or more."),
-    FIELD(ARGUMENT_INTEGER, "index", "RULE", struct refund_request, index, 0, RULES_MAX - 1,
-          ARGUMENT_OPTIONAL | ARGUMENT_BARE, "Only to this rule, from 0 (default: to all of them)."),
+    FIELD(ARGUMENT_INTEGER, "index", "RULE", struct refund_request, index, 0, VERDICT_PART *VERDICT_PART - 1,
+          ARGUMENT_OPTIONAL | ARGUMENT_BARE,
+          "Only to this rule, from 0, or as a verdict numbers it (default: to all of them)."),
     FIELD(ARGUMENT_DURATION, "age", "AGE", struct refund_request, age_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "The units were taken that long ago: what has left its window since is not given back (default: as if taken "
           "just now)."),
@@ -40,11 +41,14 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     const struct limiter *limiter = handle.value;
+    /* Of a policy the rules in force are the key's: their part needs no place of its own. */
+    if (request.index >= 0) request.index %= VERDICT_PART;
     bool known = request.index < 0 || !limiter || request.index < limiter->set->count;
     int64_t returned = 0;
     if (known) {
-        int64_t taken_us = request.age_us == NOT_GIVEN ? TAKEN_UNKNOWN : now_us - request.age_us;
-        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken_us, now_us, &decision);
+        struct taken_when taken = {.at_us = now_us - request.age_us, .about = true};
+        if (request.age_us == NOT_GIVEN) taken = TAKEN_NEWEST;
+        returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken, now_us, &decision);
         transaction_commit(ctx, &handle, &decision, now_us);
     }
     handle_close(&handle);
@@ -76,9 +80,9 @@ static int block(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     int64_t now_us = clock_now_us();
     limiter_decide_block(handle.value, request.block_us > 0 ? now_us + request.block_us : 0, &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    return fits ? RedisModule_ReplyWithSimpleString(ctx, "OK") : REDISMODULE_OK;
 }
 
 /* ---- RL.INFO key ----------------------------------------------------------------------------------------- */
@@ -153,7 +157,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct handle handle;
 
-    (void)argc;
+    if (!arguments_parse_or_reply(ctx, info_arguments, argv, argc, NULL)) return REDISMODULE_OK;
     bool is_table = handle_read(ctx, &table_type, argv[1], &handle) && handle.value;
     if (is_table) reply_table(ctx, handle.value);
     handle_close(&handle);
@@ -187,7 +191,7 @@ const struct command rl_block_command = {
     .summary = "Refuses everything on a key for a while; 0 lifts it.",
     .complexity = "O(rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = block,

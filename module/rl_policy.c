@@ -1,14 +1,18 @@
 /* RL.POLICY: named rate limits, changed at run time, with exceptions for subjects and address ranges.
  *
  *     SET name rule [rule ...] [BLOCK d] [SHADOW] [SCHEDULE zone days from-to rule ...]
+ *     CHECK name rule ...                            validates what SET would define, stores nothing
  *     OVERRIDE name subject [rule ...] [EX d]        no rules: lift it
  *     PERMIT | REFUSE name subject|range [EX d]      LIFT name subject|range
- *     GET name        DEL name        LIST
+ *     GET name        DEL name        LIST [COUNT n] [AFTER cursor]        EXCEPTIONS: rl_policy_exceptions.c
  *
  * Every change is validated whole before anything happens, and is one effect of quota/policy.h. */
+#include "rl_policy.h"
 #include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
+#include "memory_limit.h"
+#include "page.h"
 #include "policies.h"
 #include "quota/rate/rule_codec.h"
 #include "reply.h"
@@ -22,14 +26,15 @@ struct policy_request {
     struct bytes name, target;
     struct rules_argument rules;
     struct sets_argument schedules;
-    int64_t block_us, shadow, ex_us;
+    int64_t block_us, shadow;
+    struct until_argument ex;
 };
 
 #define NAME_ROW                                                                                                       \
     FIELD(ARGUMENT_TEXT, "name", NULL, struct policy_request, name, 0, 0, 0, "The policy's name, 1 to 128 bytes.")
 #define EX_ROW                                                                                                         \
-    FIELD(ARGUMENT_DURATION, "ex", "EX", struct policy_request, ex_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,          \
-          "For so long, 1us or more (default: until it is lifted).")
+    FIELD(ARGUMENT_UNTIL, "ex", "EX", struct policy_request, ex, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,                \
+          "For so long, 1us or more, or until an @instant (default: until it is lifted).")
 
 /* Subcommands are parsed from their own word on. */
 static bool parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
@@ -37,7 +42,8 @@ static bool parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, Red
 {
     request->rules.count = 0;
     request->schedules = (struct sets_argument){0};
-    request->block_us = request->shadow = request->ex_us = 0;
+    request->block_us = request->shadow = 0;
+    request->ex = (struct until_argument){0};
     return arguments_parse_or_reply(ctx, rows, argv + 1, argc - 1, request);
 }
 
@@ -47,13 +53,21 @@ static int reply_policy_fault(RedisModuleCtx *ctx, enum policy_fault fault)
     return reply_error(ctx, "%s policy: %s", code, policy_fault_text(fault));
 }
 
+const struct policy *policy_or_reply(RedisModuleCtx *ctx, struct bytes name)
+{
+    const struct policy *policy = policies_find(name);
+    if (!policy) reply_error(ctx, "NOPOLICY there is no policy '%s'" EVERY_PRIMARY, printable(name).text);
+    return policy;
+}
+
 /* A change of a policy that is there; replies OK or why not. */
 static int change_or_reply(RedisModuleCtx *ctx, struct bytes name, const struct policy_effect *effect, int64_t now_us)
 {
-    const struct policy *policy = policies_find(name);
-    if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(name).text);
+    const struct policy *policy = policy_or_reply(ctx, name);
+    if (!policy) return REDISMODULE_OK;
     enum policy_fault fault = policy_fault_of(policy, effect);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
+    if (policy_effect_adds(policy, effect) && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     policies_change(ctx, name, effect, now_us);
     allow_waiting_policies_changed();
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
@@ -109,7 +123,7 @@ static bool schedule_or_reply(RedisModuleCtx *ctx, const struct set_argument *se
     return false;
 }
 
-static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *request)
+static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *request, bool only_checks)
 {
     struct schedule schedules[SCHEDULES_MAX];
     struct policy_rules schedule_rules[SCHEDULES_MAX];
@@ -131,21 +145,34 @@ static int define_or_reply(RedisModuleCtx *ctx, const struct policy_request *req
                                            .schedule_rules = schedule_rules};
     enum policy_fault fault = policy_definition_fault(&definition);
     if (fault != POLICY_FAULT_NONE) return reply_policy_fault(ctx, fault);
+    if (only_checks) return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    if (!before && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     struct policy_effect effect = {.kind = POLICY_DEFINE, .definition = &definition};
     policies_change(ctx, request->name, &effect, clock_now_us());
     allow_waiting_policies_changed();
     return RedisModule_ReplyWithLongLong(ctx, definition.revision);
 }
 
-static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+static int set_or_check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, bool only_checks)
 {
     struct policy_request request;
     if (parse_or_reply(ctx, set_arguments, argv, argc, &request)) {
         for (uint32_t i = 0; i < request.rules.count; i++) rule_complete(&request.rules.rules[i]);
-        define_or_reply(ctx, &request);
+        define_or_reply(ctx, &request, only_checks);
     }
     sets_argument_free(&request.schedules);
     return REDISMODULE_OK;
+}
+
+static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    return set_or_check(ctx, argv, argc, false);
+}
+
+/* RL.POLICY CHECK: everything that SET would refuse is refused, and nothing is stored. */
+static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    return set_or_check(ctx, argv, argc, true);
 }
 
 /* ---- OVERRIDE, PERMIT, REFUSE, LIFT ---------------------------------------------------------------------- */
@@ -168,12 +195,13 @@ static int override(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, override_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    int64_t now_us = clock_now_us();
+    int64_t now_us = clock_now_us(), ex_us;
+    if (!until_or_reply(ctx, "ex", &request.ex, now_us, &ex_us)) return REDISMODULE_OK;
     for (uint32_t i = 0; i < request.rules.count; i++) rule_complete(&request.rules.rules[i]);
     struct policy_effect effect = {.kind = request.rules.count > 0 ? POLICY_OVERRIDE : POLICY_OVERRIDE_LIFT,
                                    .subject = request.target,
                                    .rules = {request.rules.rules, request.rules.count},
-                                   .until_us = request.ex_us > 0 ? now_us + request.ex_us : 0};
+                                   .until_us = ex_us > 0 ? now_us + ex_us : 0};
     return change_or_reply(ctx, request.name, &effect, now_us);
 }
 
@@ -195,10 +223,11 @@ static const struct argument lift_arguments[] = {
 /* Puts a subject or a range on a list, or takes it off (LISTED_NOT). What reads as an address is one. */
 static int list_or_reply(RedisModuleCtx *ctx, const struct policy_request *request, enum listing listing)
 {
-    int64_t now_us = clock_now_us();
+    int64_t now_us = clock_now_us(), ex_us;
+    if (!until_or_reply(ctx, "ex", &request->ex, now_us, &ex_us)) return REDISMODULE_OK;
     bool lifts = listing == LISTED_NOT;
     struct policy_effect effect = {
-        .listing = listing, .subject = request->target, .until_us = request->ex_us > 0 ? now_us + request->ex_us : 0};
+        .listing = listing, .subject = request->target, .until_us = ex_us > 0 ? now_us + ex_us : 0};
     enum cidr_fault fault = cidr_parse(request->target, &effect.range);
     if (fault == CIDR_FAULT_ADDRESS) {
         effect.kind = lifts ? POLICY_LIST_LIFT : POLICY_LIST;
@@ -271,8 +300,31 @@ static void reply_schedules(RedisModuleCtx *ctx, const struct policy *policy)
     }
 }
 
-/* Entries of one table that still stand, of the thousand that came first, in canonical order: who, until (ms, 0 = for
- * ever), and the rules of an override or the name of the list. */
+void policy_reply_entry(RedisModuleCtx *ctx, const struct policy_entry *entry)
+{
+    RedisModule_ReplyWithMap(ctx, 3);
+    reply_field_text(ctx, "subject", (struct bytes){entry->subject, entry->size});
+    reply_field_integer(ctx, "until", millis_ceil(entry->until_us));
+    if (entry->rules) {
+        reply_field_name(ctx, "rules");
+        reply_rules(ctx, entry->rules);
+    } else {
+        reply_field_text(ctx, "list", entry->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
+    }
+}
+
+void policy_reply_range(RedisModuleCtx *ctx, const struct cidr_entry *entry)
+{
+    struct sink text = {0};
+    cidr_write(&entry->range, &text);
+    RedisModule_ReplyWithMap(ctx, 3);
+    reply_field_name(ctx, "range");
+    reply_text(ctx, &text);
+    reply_field_integer(ctx, "until", millis_ceil(entry->until_us));
+    reply_field_text(ctx, "list", entry->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
+}
+
+/* Entries of one table that still stand, of the thousand that came first, in canonical order. */
 static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table, int64_t now_us)
 {
     uint32_t count;
@@ -281,15 +333,7 @@ static void reply_entries(RedisModuleCtx *ctx, const struct policy_table *table,
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
     for (uint32_t i = 0; i < count; i++) {
         if (!until_stands(entries[i]->until_us, now_us)) continue;
-        RedisModule_ReplyWithMap(ctx, 3);
-        reply_field_text(ctx, "subject", (struct bytes){entries[i]->subject, entries[i]->size});
-        reply_field_integer(ctx, "until", millis_ceil(entries[i]->until_us));
-        if (entries[i]->rules) {
-            reply_field_name(ctx, "rules");
-            reply_rules(ctx, entries[i]->rules);
-        } else {
-            reply_field_text(ctx, "list", entries[i]->listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
-        }
+        policy_reply_entry(ctx, entries[i]);
         shown++;
     }
     RedisModule_ReplySetArrayLength(ctx, shown);
@@ -305,13 +349,7 @@ static void reply_ranges(RedisModuleCtx *ctx, const struct policy *policy, int64
          policy->ranges && shown < LISTED_SHOWN_MAX && cidr_set_next(policy->ranges, after, &entry);
          after = &entry.range) {
         if (!until_stands(entry.until_us, now_us)) continue;
-        struct sink text = {0};
-        cidr_write(&entry.range, &text);
-        RedisModule_ReplyWithMap(ctx, 3);
-        reply_field_name(ctx, "range");
-        reply_text(ctx, &text);
-        reply_field_integer(ctx, "until", millis_ceil(entry.until_us));
-        reply_field_text(ctx, "list", entry.listing == LISTED_PERMIT ? BYTES("permit") : BYTES("refuse"));
+        policy_reply_range(ctx, &entry);
         shown++;
     }
     RedisModule_ReplySetArrayLength(ctx, shown);
@@ -321,8 +359,8 @@ static int get(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct policy_request request;
     if (!parse_or_reply(ctx, name_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    const struct policy *policy = policies_find(request.name);
-    if (!policy) return reply_error(ctx, "NOPOLICY there is no policy '%s'", printable(request.name).text);
+    const struct policy *policy = policy_or_reply(ctx, request.name);
+    if (!policy) return REDISMODULE_OK;
     int64_t now_us = clock_now_us();
     RedisModule_ReplyWithMap(ctx, 9);
     reply_field_text(ctx, "name", policy_name(policy));
@@ -351,13 +389,16 @@ static int delete (RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return RedisModule_ReplyWithLongLong(ctx, deleted);
 }
 
-static void reply_policy_row(const struct registry_kind *kind, void *object, void *ctx)
+struct list_request {
+    struct page_argument page;
+};
+
+static const struct argument list_arguments[] = {PAGE_ROWS(struct list_request, page), {0}};
+
+static void reply_policy_row(RedisModuleCtx *ctx, const struct policy *policy)
 {
-    (void)kind;
-    const struct policy *policy = object;
-    struct bytes name = policy_name(policy);
-    RedisModule_ReplyWithStringBuffer(ctx, name.data, name.size);
-    RedisModule_ReplyWithMap(ctx, 4);
+    RedisModule_ReplyWithMap(ctx, 5);
+    reply_field_text(ctx, "name", policy_name(policy));
     reply_field_integer(ctx, "revision", policy->revision);
     reply_field_integer(ctx, "overrides", policy_overrides_count(policy));
     reply_field_integer(ctx, "subjects", policy_listed_count(policy));
@@ -366,10 +407,14 @@ static void reply_policy_row(const struct registry_kind *kind, void *object, voi
 
 static int list(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argv;
-    (void)argc;
-    RedisModule_ReplyWithMap(ctx, registry_count(&policy_kind));
-    registry_each(&policy_kind, reply_policy_row, ctx);
+    struct list_request request = {.page = PAGE_ARGUMENT_DEFAULT};
+    const void *page[PAGE_COUNT_MAX];
+    bool more;
+
+    if (!arguments_parse_or_reply(ctx, list_arguments, argv + 1, argc - 1, &request)) return REDISMODULE_OK;
+    uint32_t count = registry_page(&policy_kind, request.page.after, (uint32_t)request.page.count, page, &more);
+    page_reply_head(ctx, more ? policy_kind.name(page[count - 1]) : (struct bytes){NULL, 0}, count);
+    for (uint32_t i = 0; i < count; i++) reply_policy_row(ctx, page[i]);
     return REDISMODULE_OK;
 }
 
@@ -393,22 +438,25 @@ const struct command rl_policy_command = {
     .complexity = "Depends on the subcommand.",
     .since = "1.0.0",
     .flags = "",
+    .tips = TIPS_EVERY_PRIMARY,
     .arguments = no_arguments,
 };
 
-POLICY_RECORD(rl_policy_set_command, "SET", "write deny-oom", "write slow", set, set_arguments, "O(rules)",
+POLICY_RECORD(rl_policy_set_command, "SET", "write", "write slow", set, set_arguments, "O(rules)",
               "Defines a policy or changes its definition; replies its new revision.");
-POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write deny-oom fast", "write fast", override, override_arguments,
-              "O(1)", "Gives a subject rules of its own, for a while or until they are lifted.");
-POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write deny-oom fast", "write fast", permit, list_entry_arguments,
-              "O(1)", "Puts a subject or an address range on the permit list.");
-POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write deny-oom fast", "write fast", refuse, list_entry_arguments,
-              "O(1)", "Puts a subject or an address range on the refuse list.");
+POLICY_RECORD(rl_policy_check_command, "CHECK", "readonly", "read slow", check, set_arguments, "O(rules)",
+              "Validates what RL.POLICY SET would define and stores nothing; replies OK.");
+POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write fast", "write fast", override, override_arguments, "O(1)",
+              "Gives a subject rules of its own, for a while or until they are lifted.");
+POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write fast", "write fast", permit, list_entry_arguments, "O(1)",
+              "Puts a subject or an address range on the permit list.");
+POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write fast", "write fast", refuse, list_entry_arguments, "O(1)",
+              "Puts a subject or an address range on the refuse list.");
 POLICY_RECORD(rl_policy_lift_command, "LIFT", "write fast", "write fast", lift, lift_arguments, "O(1)",
               "Takes a subject or an address range off the lists.");
 POLICY_RECORD(rl_policy_get_command, "GET", "readonly", "read slow", get, name_arguments, "O(n log n), n entries",
               "Shows a policy: rules, schedules, and the first thousand exceptions of each kind.");
 POLICY_RECORD(rl_policy_del_command, "DEL", "write", "write slow", delete, name_arguments, "O(n), n entries",
               "Deletes a policy; replies whether there was one.");
-POLICY_RECORD(rl_policy_list_command, "LIST", "readonly", "read slow", list, no_arguments, "O(n), n policies",
-              "Lists the policies with their revisions and sizes.");
+POLICY_RECORD(rl_policy_list_command, "LIST", "readonly", "read slow", list, list_arguments, "O(n), n policies",
+              "Lists the policies by pages: names, revisions, sizes; replies a cursor and the page.");

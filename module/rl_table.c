@@ -42,9 +42,9 @@ static int table(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!handle_open_or_reply(ctx, &table_type, argv[1], &handle)) return REDISMODULE_OK;
     int64_t now_us = clock_now_us();
     table_decide_rules(handle.value, request.rules.rules, request.rules.count, now_us, key_of_chance(), &decision);
-    transaction_commit(ctx, &handle, &decision, now_us);
+    bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
-    return RedisModule_ReplyWithSimpleString(ctx, "OK");
+    return fits ? RedisModule_ReplyWithSimpleString(ctx, "OK") : REDISMODULE_OK;
 }
 
 /* ---- RL.TAKE key subject --------------------------------------------------------------------------------- */
@@ -81,11 +81,13 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
     }
     struct limiter_request limit_request = {
-        .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode};
+        .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode, .begins = true};
     table_decide_take(handle.value, request.subject, &limit_request, &decision);
-    if (decision.limits.fault == FAULT_NONE) transaction_commit(ctx, &handle, &decision, limit_request.now_us);
+    bool faulty = decision.limits.fault != FAULT_NONE;
+    bool fits = faulty || transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
-    if (decision.limits.fault != FAULT_NONE) return reply_fault(ctx, decision.limits.fault);
+    if (faulty) return reply_fault(ctx, decision.limits.fault);
+    if (!fits) return REDISMODULE_OK;
     if (limit_request.mode != MODE_PEEK) metrics_count(cause_of(&decision.limits.verdict));
     return reply_verdict(ctx, &decision.limits.verdict);
 }
@@ -97,7 +99,7 @@ const struct command rl_table_command = {
     .summary = "Makes a limiter table: one rule set for any number of subjects; or changes its rules.",
     .complexity = "O(rules)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = table,
@@ -109,7 +111,7 @@ const struct command rl_take_command = {
     .summary = "Asks a table's rules for one subject: all of them admit the cost or none is charged.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
-    .flags = "write deny-oom fast",
+    .flags = "write fast",
     .categories = "write fast",
     .key_flags = KEY_WRITE,
     .handler = take,

@@ -18,7 +18,8 @@ struct rule_source {
     struct policy_choice choice;  /* CHOICE_RULES without a policy too */
 };
 
-/* Finds out which rules decide. `policy` of size 0 = those of the call. False when the client has its error. */
+/* Finds out which rules decide. `policy` of size 0 = those of the call; `subject` and
+ * `address` without data were not given, an empty one is an error. False when the client has its error. */
 bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules, struct bytes policy,
                                struct bytes subject, struct bytes address, int64_t now_us, struct rule_source *source);
 
@@ -26,7 +27,12 @@ bool rule_source_find_or_reply(RedisModuleCtx *ctx, struct rules_argument *rules
 bool rule_source_choose(struct rules_argument *rules, struct bytes policy, struct bytes subject, struct bytes address,
                         int64_t now_us, struct rule_source *source);
 
-/* Decides against a limiter; as limiter_decide, lists and shadow included. Answers how it is to be counted; meaningless
- * where the decision has a fault. */
+/* Puts the costs of a call (COST) into its request: one for all rules, or as many as there are. A list decides without
+ * rules: it takes them as the largest. On false the client has its error. */
+bool rule_source_cost_or_reply(RedisModuleCtx *ctx, const struct rule_source *source,
+                               const struct costs_argument *costs, struct limiter_request *request);
+
+/* Decides against a limiter; as limiter_decide, lists and shadow included. Answers as what the verdict counts
+ * (metrics.h): the caller counts it once it is true. With a fault it means nothing. */
 enum cause rule_source_decide(const struct rule_source *source, const struct limiter *limiter,
                               struct limiter_request request, struct decision *decision);

@@ -17,6 +17,11 @@ static bool has_effects(const void *decision)
     return table_decision_has_effects(decision);
 }
 
+static bool adds_record(const void *decision)
+{
+    return ((const struct table_decision *)decision)->new_subject;
+}
+
 static void encode_effects(const void *decision, bool no_expire, struct sink *sink)
 {
     table_effects_encode(decision, no_expire, sink);
@@ -31,4 +36,5 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type table_type = {.type_name = "rl-tables", .format = &table_format, VALUE_TYPE_ROW};
+struct value_type table_type = {
+    .type_name = "rl-tables", .format = &table_format, .adds_record = adds_record, VALUE_TYPE_ROW};

@@ -52,13 +52,14 @@ static int reply_five(RedisModuleCtx *ctx, bool limited, int64_t limit, int64_t 
     return RedisModule_ReplyWithLongLong(ctx, seconds_up(reset_us));
 }
 
-/* Takes, looks or gives back; the verdict afterwards in `decision`. */
-static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct rule *rule, int64_t quantity,
-                            struct decision *decision)
+/* Takes, looks or gives back; the verdict afterwards in `decision`. False when there is no memory for a new key and
+ * the client has its error. */
+static bool throttle_or_reply(RedisModuleCtx *ctx, struct handle *handle, struct rule *rule, int64_t quantity,
+                              struct decision *decision)
 {
     struct limiter_request limit_request = {.cost = quantity, .now_us = clock_now_us(), .keeps_debt = true};
     if (quantity < 0) {
-        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_UNKNOWN, limit_request.now_us, decision);
+        limiter_decide_refund(handle->value, -quantity, 0, TAKEN_NEWEST, limit_request.now_us, decision);
         transaction_commit(ctx, handle, decision, limit_request.now_us);
         limit_request.cost = 0;
     }
@@ -67,7 +68,7 @@ static void throttle_decide(RedisModuleCtx *ctx, struct handle *handle, struct r
     if (allow_must_decide_again(ctx, handle, judge, decision, limit_request.now_us)) {
         limiter_decide(handle->value, rule, 1, &limit_request, decision);
     }
-    if (decision->fault == FAULT_NONE) transaction_commit(ctx, handle, decision, limit_request.now_us);
+    return decision->fault != FAULT_NONE || transaction_commit_or_reply(ctx, handle, decision, limit_request.now_us);
 }
 
 static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -92,8 +93,9 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                         .period_us = (request.period_s < 0 ? -request.period_s : request.period_s) * MICROS_PER_SECOND,
                         .capacity = capacity,
                         .initial = capacity};
-    throttle_decide(ctx, &handle, &rule, request.quantity, &decision);
+    bool fits = throttle_or_reply(ctx, &handle, &rule, request.quantity, &decision);
     handle_close(&handle);
+    if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     const struct verdict *verdict = &decision.verdict;
     bool limited = verdict->wait_us != 0;
@@ -104,7 +106,7 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 #define THROTTLE_RECORD(name_)                                                                                         \
     {                                                                                                                  \
         .name = (name_), .summary = "Drop-in for redis-cell: asks one GCRA limit, same five integers.",                \
-        .complexity = "O(1)", .since = "1.0.0", .flags = "write deny-oom fast", .categories = "write fast",            \
+        .complexity = "O(1)", .since = "1.0.0", .flags = "write fast", .categories = "write fast",                     \
         .key_flags = KEY_WRITE, .handler = throttle, .arguments = arguments,                                           \
     }
 

@@ -1,6 +1,7 @@
 /* Applies, stores, expires, replicates, signals: in that order and only here; see transaction.h. */
 #include "transaction.h"
 #include "clock.h"
+#include "memory_limit.h"
 #include "quota/time/duration.h"
 
 #define EFFECTS_BYTES_USUAL 256
@@ -105,6 +106,21 @@ void transaction_commit(RedisModuleCtx *ctx, struct handle *handle, const void *
     handle->value_type->effects_encode(decision, clock_is_frozen(), &effects);
     RedisModule_Replicate(ctx, "RL._DO", "sb", handle->name, effects.data, effects.size);
     sink_free(&effects);
+}
+
+bool transaction_fits_or_reply(RedisModuleCtx *ctx, const struct handle *handle, const void *decision)
+{
+    const struct value_type *value_type = handle->value_type;
+    if (!value_type->has_effects(decision)) return true;
+    bool grows = !handle->value || (value_type->adds_record && value_type->adds_record(decision));
+    return !grows || memory_limit_permits_or_reply(ctx);
+}
+
+bool transaction_commit_or_reply(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us)
+{
+    if (!transaction_fits_or_reply(ctx, handle, decision)) return false;
+    transaction_commit(ctx, handle, decision, now_us);
+    return true;
 }
 
 bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects)

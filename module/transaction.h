@@ -29,6 +29,14 @@ void transaction_replicate(struct transaction *transaction);
 /* A transaction of one decision. */
 void transaction_commit(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us);
 
+/* Is there memory for this decision? One that makes a key or a record in a value is refused when maxmemory is reached
+ * (memory_limit.h); what is there goes on being changed. On false the client has its error, and nothing is to be
+ * committed. */
+bool transaction_fits_or_reply(RedisModuleCtx *ctx, const struct handle *handle, const void *decision);
+
+/* Both: a transaction of one decision if there is memory for it. */
+bool transaction_commit_or_reply(RedisModuleCtx *ctx, struct handle *handle, const void *decision, int64_t now_us);
+
 /* Repeats effects that came from a primary, a file or a slot import. False when they do not fit: nothing happened. */
 bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes effects);
 

@@ -213,11 +213,22 @@ bool handle_open(RedisModuleCtx *ctx, struct value_type *value_type, RedisModule
     return open_as(ctx, value_type, name, REDISMODULE_READ | REDISMODULE_WRITE, handle);
 }
 
+/* Both types as TYPE names them: the key's, which may be the server's or another module's, and the one it should be. */
+static void reply_wrong_type(RedisModuleCtx *ctx, const struct value_type *value_type, RedisModuleString *name)
+{
+    RedisModuleCallReply *type = RedisModule_Call(ctx, "TYPE", "s", name);
+    size_t size = 0;
+    const char *found = type ? RedisModule_CallReplyStringPtr(type, &size) : NULL;
+    reply_error(ctx, "WRONGTYPE Operation against a key holding the wrong kind of value: %s, not %s",
+                printable((struct bytes){found ? found : "unknown", found ? size : 7}).text, value_type->type_name);
+    if (type) RedisModule_FreeCallReply(type);
+}
+
 bool handle_open_or_reply(RedisModuleCtx *ctx, struct value_type *value_type, RedisModuleString *name,
                           struct handle *handle)
 {
     bool opened = handle_open(ctx, value_type, name, handle);
-    if (!opened) RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    if (!opened) reply_wrong_type(ctx, value_type, name);
     return opened;
 }
 
@@ -230,7 +241,7 @@ bool handle_read_or_reply(RedisModuleCtx *ctx, struct value_type *value_type, Re
                           struct handle *handle)
 {
     bool opened = handle_read(ctx, value_type, name, handle);
-    if (!opened) RedisModule_ReplyWithError(ctx, REDISMODULE_ERRORMSG_WRONGTYPE);
+    if (!opened) reply_wrong_type(ctx, value_type, name);
     return opened;
 }
 

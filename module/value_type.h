@@ -21,6 +21,8 @@ struct value_type {
     /* The value with a decision applied; may move, NULL in = a new one. */
     void *(*apply)(void *value, const void *decision);
     bool (*has_effects)(const void *decision);
+    /* Does this decision make a record inside a value: an id, a subject, a lease, a reservation? NULL = none does. */
+    bool (*adds_record)(const void *decision);
     void (*effects_encode)(const void *decision, bool no_expire, struct sink *sink);
     /* Applies effects that came as bytes. False, and nothing touched, when they are none or do not fit the value. */
     bool (*replay)(void **value, struct bytes effects, bool *no_expire);

@@ -1,11 +1,30 @@
 /* Reads zone files and keeps what they say; see zones.h. */
 #include "zones.h"
+#include <fcntl.h>
 #include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define FOLDER_BYTES_MAX 256
 
 static char folder[FOLDER_BYTES_MAX] = "/usr/share/zoneinfo";
 static RedisModuleDict *cache; /* name → zone; NULL = known to be absent */
+
+/* Up to ZONE_FILE_MAX + 1 bytes of an open file; 0 where it is no regular file. It was opened without blocking: to open
+ * a FIFO, or to read from a device, could hold the server up for ever. */
+static size_t read_regular(int file, char *bytes)
+{
+    struct stat status;
+    size_t size = 0;
+    if (fstat(file, &status) != 0 || !S_ISREG(status.st_mode)) return 0;
+    while (size < ZONE_FILE_MAX + 1) {
+        ssize_t count = read(file, bytes + size, ZONE_FILE_MAX + 1 - size);
+        if (count < 0) return 0;
+        if (count == 0) break;
+        size += (size_t)count;
+    }
+    return size;
+}
 
 /* The file's bytes into `bytes`; how many, 0 when there is no such file or it is no zone's size. */
 static size_t read_file(struct bytes name, char *bytes)
@@ -13,10 +32,10 @@ static size_t read_file(struct bytes name, char *bytes)
     char path[FOLDER_BYTES_MAX + ZONE_NAME_MAX + 2];
     int length = snprintf(path, sizeof(path), "%s/%.*s", folder, (int)name.size, name.data);
     if (length < 0 || (size_t)length >= sizeof(path)) return 0;
-    FILE *file = fopen(path, "rb");
-    if (!file) return 0;
-    size_t size = fread(bytes, 1, ZONE_FILE_MAX + 1, file);
-    (void)fclose(file);
+    int file = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0) return 0;
+    size_t size = read_regular(file, bytes);
+    (void)close(file);
     return size <= ZONE_FILE_MAX ? size : 0;
 }
 

@@ -19,24 +19,30 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 # The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument entitlement_argument moment_argument zones config actor wait_timer"),
+    ("adapters", "clock reply argument usage page entitlement_argument moment_argument zones config actor wait_timer "
+                 "memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type"),
     ("counters", "metrics"),
     ("sources of rules", "rule_source allow_waiting ahead accounts account_info"),
     ("shape of commands", "command"),
-    ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy throttle quota_clock internal rl_lease rl_breaker "
-                 "rl_adapt quota_plan quota_account quota_consume quota_reserve quota_info quota_cycle"),
+    ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
+                 "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_consume quota_reserve "
+                 "quota_info quota_cycle"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
     "entitlement_argument": "argument reply",
     "plans": "registry",
+    "memory_limit": "reply",
     "moment_argument": "reply",
     "account_info": "accounts",
     "accounts": "ahead",
     "account_type": "value_type",
-    "argument": "reply",
+    "argument": "reply usage",
+    "usage": "argument",
+    "page": "argument",
+    "rl_policy_exceptions": "rl_policy",
     "wait_timer": "clock",
     "transaction": "value_type",
     "limiter_type": "value_type",

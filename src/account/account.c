@@ -47,6 +47,7 @@ static void lay_windows(struct account *account)
 /* Opens a gap of so many bytes in front of `place`. */
 static struct account *open_gap(struct account *account, const void *place, size_t gap)
 {
+    /* The place is kept as a distance: the block may move when it grows. */
     size_t at = (size_t)((const char *)place - (const char *)account), bytes = block_bytes(account);
     account = memory_realloc(account, bytes + gap);
     memmove((char *)account + at + gap, (char *)account + at, bytes - at);
@@ -74,6 +75,7 @@ struct account *account_new(void)
 static uint16_t *index_place(const struct account *account, struct bytes resource)
 {
     const struct account_optional *optional = account->optional;
+    /* The search ends: at least half of the places are free (index_all_slots). */
     for (uint32_t at = linear_hash(resource);; at++) {
         uint16_t *place = &optional->slot_index[at & (optional->slot_places - 1)];
         if (*place == 0 || bytes_equal(interned_string_bytes(account->slots[*place - 1].resource), resource))
@@ -100,6 +102,7 @@ static void index_all_slots(struct account *account)
 static void index_newest_slot(struct account *account)
 {
     uint32_t places = account->optional ? account->optional->slot_places : 0;
+    /* Few names are compared one by one: that is cheaper than a hash. */
     if (account->slots_count <= SLOTS_FEW) return;
     if (places < 2u * account->slots_count) {
         index_all_slots(account);
@@ -119,6 +122,7 @@ int32_t account_slot(const struct account *account, struct bytes resource)
 
 static struct account *add_slot(struct account *account, struct bytes resource)
 {
+    /* Windows stand behind all slots, so they move up by one slot. */
     account = open_gap(account, &account->slots[account->slots_count], sizeof(struct slot));
     account->slots[account->slots_count++] = (struct slot){.resource = interned_string_take(resource)};
     account->slots_bytes += (uint32_t)sizeof(struct slot);
@@ -155,7 +159,7 @@ const struct holds *account_holds(const struct account *account)
 
 const struct stored_hold *account_hold(const struct account *account, struct bytes id)
 {
-    return holds_find(account_holds(account), id);
+    return holds_find(account_holds(account), id, linear_hash(id));
 }
 
 uint32_t account_live_holds(const struct account *account, int64_t now_us)
@@ -181,16 +185,24 @@ static void forget_hold(struct account *account, struct stored_hold *stored)
     hold_free(stored);
 }
 
-/* `before`: the one of this id that has ended and awaits its sweep; NULL = there is none. */
-static void begin_hold(struct account *account, const struct change *change, const struct stored_hold *before)
+/* The reservation of an id, NULL = there is none, and the hash of that id. */
+struct named_hold {
+    const struct stored_hold *hold;
+    uint32_t hash;
+};
+
+/* `before`: the one of this id, of this hash, that has ended and awaits its sweep; NULL = there is none. */
+static void begin_hold(struct account *account, const struct change *change, const struct stored_hold *before,
+                       uint32_t hash)
 {
     if (!expect(change->hold.slot < account->slots_count)) return;
     struct holds *holds = &optional_of(account)->holds;
     struct slot *slot = &account->slots[change->hold.slot];
     size_t bytes = slot_bytes(slot);
+    /* Without a sum of its own a slot pays nothing for reservations that it never has. */
     if (before) forget_hold(account, holds_take(holds, before));
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
-    holds_add(holds, change->bytes, &change->hold);
+    holds_add(holds, change->bytes, hash, &change->hold);
     slot_add_held(slot, &change->hold, 1);
     account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }
@@ -206,6 +218,8 @@ static void end_hold(struct account *account, struct stored_hold *hold, struct r
     struct record_key key;
     char stack_buffer[64];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
+    /* The record lives as long as the id would have been remembered from the end on, not from the sweep on: an account
+     * that is touched late must answer like one that was touched in time. */
     int64_t kept_until_us = ended_us + hold->hold.kept_us;
     if (kept_until_us > account->applied_at_us && hold->id_size <= ID_BYTES_MAX) {
         record.slot = hold->hold.slot;
@@ -295,6 +309,7 @@ struct account_status account_status(const struct account *account)
 /* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. */
 static void sweep(struct account *account)
 {
+    /* Bounded: a change that brings in one record may sweep several, so what has ended never piles up. */
     struct account_optional *optional = account->optional;
     account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
     for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
@@ -315,7 +330,7 @@ bool account_adopt_part(struct account *account, const struct change *part)
         return true;
     }
     if (account_hold(account, part->bytes)) return false;
-    begin_hold(account, part, NULL);
+    begin_hold(account, part, NULL, linear_hash(part->bytes));
     uint32_t count = optional->holds.count;
     return count < 2 || bytes_equal(hold_id(optional->holds.by_expiry[count - 1]), part->bytes);
 }
@@ -362,10 +377,13 @@ static struct account *apply_to_slot(struct account *account, const struct chang
     struct slot *slot = &account->slots[change->slot];
     int grows = slot_grows(slot, change);
     if (grows > 0) {
+        /* The windows of all slots are one run in the block: one more moves those of the slots behind it. */
         account = open_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
         lay_windows(account); /* as before: the gap is not counted yet */
     }
     slot = &account->slots[change->slot];
+    /* Sums of what is held are kept for each stored window, so they follow when a window is another cycle than before.
+     * */
     bool moved = slot_apply(slot, change);
     if (grows < 0) account = close_gap(account, slot->windows + slot->windows_count, sizeof(struct stored_window));
     if (grows != 0) lay_windows(account);
@@ -382,8 +400,8 @@ static void apply_next(struct account *account, const struct change *change)
     optional->next_how = change->how;
 }
 
-/* `hold`: the stored reservation that the change names; NULL = there is none. */
-static struct account *apply_one(struct account *account, const struct change *change, const struct stored_hold *hold)
+/* `named`: the reservation that the change names. */
+static struct account *apply_one(struct account *account, const struct change *change, struct named_hold named)
 {
     if (change_is_of_slot(change)) return apply_to_slot(account, change);
     switch (change->kind) {
@@ -394,9 +412,9 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
     case CHANGE_RECORD_PATCHED: idempotency_patch(account->idempotency, change->bytes, change->body); break;
-    case CHANGE_HOLD: begin_hold(account, change, hold); break;
-    case CHANGE_HOLD_EXTENDED: move_hold(account, change, hold); break;
-    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change, hold); break;
+    case CHANGE_HOLD: begin_hold(account, change, named.hold, named.hash); break;
+    case CHANGE_HOLD_EXTENDED: move_hold(account, change, named.hold); break;
+    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change, named.hold); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -446,7 +464,7 @@ struct promise {
     uint8_t encoding;
     uint32_t slots, holds;
     bool planned;
-    const struct stored_hold *hold; /* found while a change of a reservation was checked */
+    struct named_hold named; /* found while a change of a reservation was checked */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -463,11 +481,17 @@ static bool slot_is_new(const struct promise *promise, struct bytes bytes)
     return true;
 }
 
+static void find_named(struct promise *promise, struct bytes id)
+{
+    promise->named.hash = linear_hash(id);
+    promise->named.hold = holds_find(account_holds(promise->account), id, promise->named.hash);
+}
+
 /* A reservation may begin under an id that is free, or whose last one has ended. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
-    const struct stored_hold *before = account_hold(promise->account, change->bytes);
-    promise->hold = before;
+    find_named(promise, change->bytes);
+    const struct stored_hold *before = promise->named.hold;
     if (before && before->hold.expires_us > promise->applied_at_us) return false;
     if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
@@ -478,8 +502,8 @@ static bool hold_is_there(struct promise *promise, struct bytes id)
 {
     struct cursor cursor = cursor_init(promise->changes);
     struct change one = {0};
-    promise->hold = account_hold(promise->account, id);
-    if (!promise->hold) return false;
+    find_named(promise, id);
+    if (!promise->named.hold) return false;
     while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == id.data) return true;
@@ -541,6 +565,18 @@ bool account_accepts(const struct account *account, const struct account_change 
 
 /* ---- applying -------------------------------------------------------------------------------------------- */
 
+/* The most frequent changes, checked and done in one: units used of a window, where nothing but a number changes, and
+ * the effects of rates. False where the change is another one, or more than that. */
+static bool apply_frequent(struct account *account, struct slot_bill *bill, const struct change *change)
+{
+    bool frequent = change->kind == CHANGE_USED || change->kind == CHANGE_RATES;
+    if (!frequent || change->slot >= account->slots_count) return false;
+    struct slot *slot = &account->slots[change->slot];
+    if (change->kind == CHANGE_USED) return slot_count_plainly(slot, change);
+    bill_slot(account, bill, (int32_t)change->slot);
+    return slot_apply_rates(slot, change->bytes);
+}
+
 /* Each change is checked once more before it is applied, as every replica will check it: what this account could not
  * have is left out, and counted as a bug. */
 struct account *account_apply(struct account *account, const struct account_change *change)
@@ -555,13 +591,11 @@ struct account *account_apply(struct account *account, const struct account_chan
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad) break;
-        if (one.kind == CHANGE_USED && one.slot < account->slots_count &&
-            slot_count_plainly(&account->slots[one.slot], &one))
-            continue; /* it fits, and nothing but a number is another one */
+        if (apply_frequent(account, &bill, &one)) continue;
         promise.account = account;
         if (!expect(change_accepted(&promise, &one))) continue;
         bill_slot(account, &bill, change_is_of_slot(&one) ? (int32_t)one.slot : -1);
-        account = apply_one(account, &one, promise.hold);
+        account = apply_one(account, &one, promise.named);
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);

@@ -7,9 +7,9 @@ static struct bytes id_of(const struct hash_link *link)
     return hold_id(HASH_RECORD(link, const struct stored_hold, by_id));
 }
 
-const struct stored_hold *holds_find(const struct holds *holds, struct bytes id)
+const struct stored_hold *holds_find(const struct holds *holds, struct bytes id, uint32_t hash)
 {
-    const struct hash_link *link = hash_index_find(&holds->by_id, id, linear_hash(id), id_of);
+    const struct hash_link *link = hash_index_find(&holds->by_id, id, hash, id_of);
     return link ? HASH_RECORD(link, const struct stored_hold, by_id) : NULL;
 }
 
@@ -78,33 +78,24 @@ static void take_out(struct holds *holds, const struct stored_hold *stored)
     memmove(holds->by_expiry + at, holds->by_expiry + at + 1, (holds->count - at) * sizeof(struct stored_hold *));
 }
 
-/* Adds to the index, or takes out of it, and keeps count of what it holds. */
-static void index_change(struct holds *holds, struct stored_hold *stored, bool adds)
+void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
 {
-    size_t before = hash_index_bytes(&holds->by_id);
-    if (adds) {
-        hash_index_add(&holds->by_id, &stored->by_id, linear_hash(hold_id(stored)));
-    } else {
-        hash_index_remove(&holds->by_id, &stored->by_id);
-    }
-    holds->bytes += hash_index_bytes(&holds->by_id) - before;
-}
-
-void holds_add(struct holds *holds, struct bytes id, const struct hold *hold)
-{
+    size_t index_bytes = hash_index_bytes(&holds->by_id);
     struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size);
     *stored = (struct stored_hold){.hold = *hold, .id_size = (uint32_t)id.size};
     memcpy(stored->id, id.data, id.size);
-    index_change(holds, stored, true);
+    hash_index_add(&holds->by_id, &stored->by_id, hash);
     insert(holds, stored);
-    holds->bytes += sizeof(*stored) + stored->id_size;
+    holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + sizeof(*stored) + stored->id_size;
 }
 
 struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored)
 {
     struct stored_hold *taken = (struct stored_hold *)stored; /* found by a reader of these holds, which are ours */
+    size_t index_bytes = hash_index_bytes(&holds->by_id);
     take_out(holds, taken);
-    index_change(holds, taken, false);
+    hash_index_remove(&holds->by_id, &taken->by_id);
+    holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes;
     holds->bytes -= sizeof(*taken) + taken->id_size;
     if (holds->count == 0) {
         holds_free(holds);

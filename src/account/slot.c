@@ -16,11 +16,21 @@ static struct slot_optional *slot_optional_of(struct slot *slot)
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
-static bool window_is_plain(const struct window *window)
+/* Has it nothing but its limit and its count, used and peak? */
+static bool window_only_counts(const struct window *window)
 {
     return allowance_is_plain(&window->allowance) && window->debt == 0 && window->refunded == 0 &&
-           window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0 &&
-           window->peak == window->used;
+           window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0;
+}
+
+static bool window_is_plain(const struct window *window)
+{
+    return window_only_counts(window) && window->peak == window->used;
+}
+
+static int64_t stored_peak(const struct stored_window *stored)
+{
+    return stored->optional ? stored->optional->peak : stored->used;
 }
 
 void slot_read_window(const struct slot *slot, uint32_t index, struct window *window)
@@ -61,7 +71,7 @@ static bool equal_but_count(const struct window *left, const struct window *righ
 bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct window *window)
 {
     const struct stored_window *stored = &slot->windows[index];
-    if (!stored->optional && stored->denied_here == 0 && window_is_plain(window)) { /* as nearly all are */
+    if (!stored->optional && stored->denied_here == 0 && window_only_counts(window)) { /* as nearly all are */
         return stored->start_us == window->start_us && stored->end_us == window->end_us &&
                stored->limit == window->allowance.limit && stored->warned_bp == window->warned_bp;
     }
@@ -73,8 +83,7 @@ bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct
 bool slot_window_has_count(const struct slot *slot, uint32_t index, const struct window *window)
 {
     const struct stored_window *stored = &slot->windows[index];
-    int64_t peak = stored->optional ? stored->optional->peak : stored->used;
-    return stored->used == window->used && peak == window->peak;
+    return stored->used == window->used && stored_peak(stored) == window->peak;
 }
 
 static struct stored_window *find_window(const struct slot *slot, uint64_t period)
@@ -97,6 +106,7 @@ static struct stored_window *place_window(struct slot *slot, uint64_t period)
 {
     if (slot->windows_count == SLOT_WINDOWS_MAX) return NULL;
     uint32_t at = slot->windows_count++;
+    /* Ordered by period, so that equal accounts are equal bytes whatever came first. */
     for (; at > 0 && slot->windows[at - 1].period > period; at--) slot->windows[at] = slot->windows[at - 1];
     slot->windows[at] = (struct stored_window){.period = period};
     return &slot->windows[at];
@@ -108,6 +118,7 @@ static bool store_window(struct slot *slot, const struct window *window)
     struct stored_window *stored = find_window(slot, window->period);
     if (!stored) stored = place_window(slot, window->period);
     if (!stored) return false; /* accepted changes never come here */
+    /* Reservations are counted for each stored window; another cycle has others. */
     bool moved = stored->start_us != window->start_us || stored->end_us != window->end_us;
     stored->start_us = window->start_us;
     stored->end_us = window->end_us;
@@ -158,8 +169,7 @@ static void count_denied(struct slot *slot, uint64_t period)
 {
     struct stored_window *stored = find_window(slot, period);
     if (!stored || stored->denied_here == UINT32_MAX) return;
-    bool used = slot_window(slot, (uint32_t)(stored - slot->windows)).peak > 0; /* a cycle begins with its first unit */
-    if (used) stored->denied_here++;
+    if (stored_peak(stored) > 0) stored->denied_here++; /* a cycle begins with its first unit */
 }
 
 /* ---- histories and sliding logs ------------------------------------------------------------------------------ */
@@ -261,14 +271,14 @@ static void empty_rates(struct slot *slot)
     if (slot->optional) slot->optional->rollings_count = 0;
 }
 
-static void apply_rates(struct slot *slot, struct bytes effects)
+bool slot_apply_rates(struct slot *slot, struct bytes effects)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
     bool no_expire;
-    if (effects_decode(effects, rules, &decision, &no_expire) && limiter_accepts(slot->rates, &decision)) {
-        slot->rates = limiter_apply(slot->rates, &decision);
-    }
+    bool fit = effects_decode(effects, rules, &decision, &no_expire) && limiter_accepts(slot->rates, &decision);
+    if (fit) slot->rates = limiter_apply(slot->rates, &decision);
+    return fit;
 }
 
 /* ---- what reservations hold ------------------------------------------------------------------------------ */
@@ -319,7 +329,7 @@ bool slot_apply(struct slot *slot, const struct change *change)
         if (past) history_amend(&past->history, &change->closed);
         break;
     }
-    case CHANGE_RATES: apply_rates(slot, change->bytes); break;
+    case CHANGE_RATES: (void)slot_apply_rates(slot, change->bytes); break;
     case CHANGE_LOG_APPENDED:
     case CHANGE_LOG_REMOVED: store_log(slot, change->period_us, change); break;
     case CHANGE_RESOURCE_RESET: empty_rates(slot); break;

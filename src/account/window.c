@@ -14,6 +14,8 @@ static int64_t length_of(const struct window *window)
 /* Time in the cycle before the account began; 0 where it began earlier, or later than the cycle. */
 static int64_t lead_of(const struct window *window, int64_t anchor_us)
 {
+    /* An account that begins inside a cycle has used nothing of the time before; a cycle for ever has no length to cut.
+     * */
     bool inside = window->start_us < anchor_us && anchor_us < window->end_us && window->end_us != INT64_MAX;
     return inside ? anchor_us - window->start_us : 0;
 }
@@ -36,6 +38,7 @@ struct window window_join(const struct quota_rule *rule, const struct cycle *cyc
 {
     struct window window = window_of(rule, cycle);
     int64_t at = max_i64(at_us - window.start_us, lead_of(&window, anchor_us));
+    /* A LIMIT that was there from the start of the cycle on has no earlier part, and for ever cannot be divided. */
     if (at <= 0 || window.end_us == INT64_MAX) return window_begin(rule, cycle, anchor_us);
     window.allowance = allowance_join(rule->limit, at);
     return window;
@@ -89,6 +92,7 @@ int64_t window_capacity(const struct window *window, const struct entitlement *e
     int64_t limit = window_full_limit(window);
     if (limit == UNLIMITED || entitlement->overage) return UNLIMITED;
     if (entitlement->grace_us > 0) {
+        /* GRACE: once it has passed nothing fits beyond the limit, not even the burst. */
         bool passed = window->over_since_us > 0 && now_us >= window->over_since_us + entitlement->grace_us;
         if (passed) return limit_after_debt(window, limit);
         if (entitlement->burst_bp == 0) return UNLIMITED;
@@ -111,6 +115,7 @@ bool window_charge(struct window *window, int64_t units, int64_t held, int64_t n
     if (!add_checked(window->used, units, &used) || !add_checked(used, held, &busy)) return false;
     window->used = used;
     window->peak = max_i64(window->peak, busy);
+    /* The grace begins once in a cycle, with the first unit beyond the limit. */
     if (window->over_since_us > 0 || units == 0) return true;
     int64_t limit = window_limit(window);
     if (limit != UNLIMITED && used > limit) window->over_since_us = now_us;
@@ -168,6 +173,7 @@ int64_t window_refund_unnamed(struct window *window, int64_t units, int64_t gene
 void window_set_used(struct window *window, int64_t used, int64_t generation, int64_t now_us)
 {
     refund_lines_seal(&window->lines, generation);
+    /* As if the new number had been consumed now: grace and warnings follow from it. */
     window->used = window->over_since_us = window->warned_bp = 0;
     window_charge(window, used, 0, now_us);
 }
@@ -208,6 +214,7 @@ int64_t window_debt_after(const struct window *window, const struct entitlement 
     int64_t full = entitlement->repay ? window_full_limit(window) : UNLIMITED;
     if (full == UNLIMITED || limit == UNLIMITED) return 0;
     wide debt = (wide)window->debt + window->used - full;
+    /* An idle cycle pays a whole limit back; the first cycle after this one begins with all of the debt. */
     if (debt > 0) debt -= (wide)(cycles - 1) * limit;
     return wide_clamp(debt, 0, INT64_MAX);
 }
@@ -220,6 +227,7 @@ int64_t window_cycles_until(const struct window *window, const struct entitlemen
     wide capacity = (wide)limit + burst_units(entitlement, limit);
     if (units > capacity) return -1;
     int64_t debt = window_debt_after(window, entitlement, limit, 1);
+    /* Each idle cycle lowers the debt by one limit: how many until no more than the bearable debt is left? */
     wide bearable = capacity - units; /* the debt under which they fit */
     if (debt <= bearable) return 1;
     if (limit == 0) return -1;

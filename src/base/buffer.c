@@ -19,10 +19,9 @@ void sink_grow(struct sink *sink, size_t more)
     sink->capacity = capacity;
 }
 
-void sink_free(struct sink *sink)
+void sink_leave_heap(struct sink *sink)
 {
-    if (sink->on_heap) memory_free(sink->data);
-    *sink = (struct sink){0};
+    memory_free(sink->data);
 }
 
 void sink_long_number(struct sink *sink, uint64_t number)

@@ -23,6 +23,7 @@ int64_t demand_available(const struct demand *demand)
  * how many of the units find a place. */
 static int64_t plan_funding(struct demand *demand, int64_t units)
 {
+    /* Bounding meters count only what they admit themselves; units that a source pays for are not counted by limits. */
     int64_t available = demand_available(demand);
     demand->planned = units;
     demand->limited = available == UNLIMITED ? units : min_i64(units, available);
@@ -68,16 +69,28 @@ static enum account_fault peek_forced(struct demand *demand, int64_t units)
     return check_positions(demand);
 }
 
+/* Rates that refuse beside a limit: the denial may begin a bucket of theirs. */
+static enum account_fault begin_rates(struct demand *demand, int64_t units)
+{
+    bool refuse = demand->rates.count > 0 && demand->rates.decision.verdict.granted == 0;
+    return refuse ? rates_check(demand, units, MODE_ALL) : ACCOUNT_FAULT_NONE;
+}
+
 /* As much as there is: first what the limits leave, then what the rates admit of it, in whole amounts. */
 static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
     int64_t cost = demand->view->entitlement->cost;
+    /* Whole amounts only: a unit that costs three is not granted for two. */
     int64_t fits = plan_funding(demand, units) / cost;
-    if (fits == 0) return rates_check(demand, cost, MODE_PEEK);
+    if (fits == 0) {
+        enum account_fault fault = rates_check(demand, cost, MODE_PEEK);
+        return fault == ACCOUNT_FAULT_NONE ? begin_rates(demand, cost) : fault;
+    }
     enum account_fault fault = rates_check(demand, fits * cost, MODE_UPTO);
     if (fault != ACCOUNT_FAULT_NONE || demand->rates.count == 0)
         return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
     int64_t admitted = demand->rates.decision.verdict.granted;
+    /* The rates answer in units. Where they admit a part of an amount they are checked again for whole amounts. */
     bool whole = admitted > 0 && admitted % cost == 0;
     fits = admitted / cost;
     if (!whole) fault = rates_check(demand, max_i64(fits, 1) * cost, MODE_ALL);
@@ -89,6 +102,7 @@ static enum account_fault peek_all(struct demand *demand, int64_t units, bool ta
 {
     bool fits = plan_funding(demand, units) == units;
     enum account_fault fault = rates_check(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
+    if (fault == ACCOUNT_FAULT_NONE && takes && !fits) fault = begin_rates(demand, units);
     bool admitted = fits && (demand->rates.count == 0 || demand->rates.decision.verdict.granted > 0);
     if (fault != ACCOUNT_FAULT_NONE || !admitted) return fault;
     return grant(demand, demand->amount);
@@ -118,6 +132,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
     *admitted = least > 0;
     for (uint32_t i = item->first; i < item->end; i++) {
         struct demand *demand = &admission->demands[i];
+        /* All demands of an item take the same: the smallest pot decides. */
         if (demand->granted == least) continue;
         if (least > 0 && demand->rates.count > 0) {
             enum account_fault fault = rates_check(demand, least * demand->view->entitlement->cost, MODE_ALL);
@@ -132,6 +147,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
 /* A demand that is not taken, since others are denied: its rates are shown as they stand. */
 static enum account_fault give_up(struct demand *demand)
 {
+    /* The rates' decision holds the charge that will not be made: a check puts the state as it is in its place. */
     int64_t units = demand->units;
     demand->granted = demand->units = 0;
     return units > 0 ? rates_check(demand, units, MODE_PEEK) : ACCOUNT_FAULT_NONE;
@@ -190,6 +206,19 @@ enum account_fault admission_take(struct admission *admission)
         demand->taken = true;
     }
     return ACCOUNT_FAULT_NONE;
+}
+
+bool demand_begins_rates(const struct demand *demand)
+{
+    return demand->granted == 0 && demand->rates.count > 0 && demand->rates.decision.effects_count > 0;
+}
+
+void demand_emit_begun(const struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (position->meter == &meter_rate) position->meter->emit(position, 0, demand->account->effects);
+    }
 }
 
 /* ---- verdicts -------------------------------------------------------------------------------------------- */
@@ -271,7 +300,8 @@ void admission_verdict(const struct admission *admission, const struct admission
     int64_t before_us = 0;
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
-        for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], true, verdict);
+        for (uint32_t i = item->first; i < item->end; i++)
+            extend_wait(admission, &admission->demands[i], true, verdict);
     }
 }
 

@@ -88,6 +88,7 @@ static enum account_fault remember(const struct account_view *view, const struct
                             .body = {body.data, body.size},
                             .expires_us = min_i64(view->now_us + view->host->kept_us, INSTANT_MAX_US)};
     change_encode(&change, &decision->changes);
+    decision->adds_record = true;
     sink_free(&body);
     return ACCOUNT_FAULT_NONE;
 }
@@ -103,18 +104,21 @@ struct consumption {
     struct resource_view *views;
     struct admission_item items[BATCH_ITEMS_MAX];
     struct admission admission;
+    struct sink meanwhile; /* changes that time has made: written down in front of what is taken, if anything is */
 };
 
-/* Settles every resource. Cycles that have closed go among the changes, in front of what is taken. */
-static enum account_fault settle(struct consumption *consumption)
+/* Brings the account and every resource to now. */
+static enum account_fault settle(struct consumption *consumption, struct resource_names own)
 {
     const struct consume_request *request = consumption->request;
     struct account_decision *decision = consumption->decision;
+    enum account_fault fault = emit_account(consumption->view, own, &consumption->meanwhile);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < request->count; i++) {
         struct resource_view *view = &consumption->views[i];
         decision->fault_subject = request->items[i].resource;
         resource_view_begin(consumption->view, request->items[i].resource, view);
-        enum account_fault fault = resource_view_settle(consumption->view, view, &decision->changes);
+        fault = resource_view_settle(consumption->view, view, &consumption->meanwhile);
         if (fault == ACCOUNT_FAULT_NONE && !view->entitlement) fault = ACCOUNT_FAULT_RESOURCE;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         demand_begin(&consumption->demands[i], consumption->view, view, request->items[i].amount);
@@ -135,35 +139,51 @@ static void answer(struct consumption *consumption)
     }
     bool all_or_none = count > 1 && decision->denied && !consumption->request->any;
     if (all_or_none) admission_align_waits(&consumption->admission, consumption->items, count, verdicts);
-    for (uint32_t i = 0; i < count; i++) {
+    bool clock_is_behind = consumption->view->clock_us < consumption->view->now_us;
+    for (uint32_t i = 0; clock_is_behind && i < count; i++) {
         verdicts[i].wait_us = account_view_wait_us(consumption->view, verdicts[i].wait_us);
         verdicts[i].reset_us = account_view_wait_us(consumption->view, verdicts[i].reset_us);
     }
 }
 
-/* A denied resource gets a slot, for the record to name. Where the account has moved to another plan it is written down
- * as it is now, like all the others. */
-static enum account_fault emit_denied(struct account_view *account, struct resource_view *view, struct sink *changes)
+/* A denied resource gets a slot, for the record to name, or for the rates that begin with the denial. Where the account
+ * has moved to another plan it is written down as it is now, like all the others. */
+static enum account_fault emit_denied(struct demand *demand)
 {
-    if (account->changes_count == 0) return emit_slot(account, view, changes);
-    resource_view_begin(account, view->resource, view);
-    enum account_fault fault = resource_view_settle(account, view, changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, view, changes);
-    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(view, changes);
-    return fault;
-}
-
-/* A denial that is to be remembered is written down beside what time has done to the account. */
-static enum account_fault remember_denial(struct consumption *consumption, struct resource_names own)
-{
-    struct account_view *view = consumption->view;
-    struct sink *changes = &consumption->decision->changes;
-    enum account_fault fault = emit_account(view, own, changes);
-    for (uint32_t i = 0; i < consumption->request->count && fault == ACCOUNT_FAULT_NONE; i++) {
-        fault = emit_denied(view, &consumption->views[i], changes);
+    struct account_view *account = demand->account;
+    struct resource_view *view = demand->view;
+    enum account_fault fault;
+    if (account->changes_count == 0) {
+        fault = emit_slot(account, view, account->effects);
+    } else {
+        resource_view_begin(account, view->resource, view);
+        fault = resource_view_settle(account, view, account->effects);
+        if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, view, account->effects);
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    return remember(view, consumption->request, consumption->demands, consumption->decision);
+    if (demand_begins_rates(demand)) {
+        demand_emit_begun(demand); /* under the rules of now: it takes over what was used under others, too */
+    } else if (account->changes_count > 0) {
+        emit_takeover(view, account->effects);
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* Writes a denial down, beside what time has done to the account: one that is remembered under an id (STICKY), or that
+ * begins rates. Others leave nothing. */
+static enum account_fault emit_denial(struct consumption *consumption, struct resource_names own, bool is_remembered)
+{
+    bool begins = false;
+    uint32_t count = consumption->request->count;
+    for (uint32_t i = 0; i < count; i++) begins = begins || demand_begins_rates(&consumption->demands[i]);
+    if (!begins && !is_remembered) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = emit_account(consumption->view, own, &consumption->decision->changes);
+    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (is_remembered || demand_begins_rates(&consumption->demands[i]))
+            fault = emit_denied(&consumption->demands[i]);
+    }
+    if (fault != ACCOUNT_FAULT_NONE || !is_remembered) return fault;
+    return remember(consumption->view, consumption->request, consumption->demands, consumption->decision);
 }
 
 /* ANY took one item. What time has done to the others is among the changes already, so they are written down as well;
@@ -179,34 +199,43 @@ static enum account_fault emit_others(struct consumption *consumption)
     return fault;
 }
 
-static enum account_fault decide(struct consumption *consumption)
+static enum account_fault decide_settled(struct consumption *consumption, struct resource_names own)
 {
     const struct consume_request *request = consumption->request;
     struct account_decision *decision = consumption->decision;
-    struct bytes names[BATCH_ITEMS_MAX];
-    for (uint32_t i = 0; i < request->count; i++) names[i] = request->items[i].resource;
-    const struct resource_names own = {names, request->count};
-    enum account_fault fault = emit_account(consumption->view, own, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = settle(consumption);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
     struct admission *admission = &consumption->admission;
     *admission = (struct admission){
         .demands = consumption->demands, .count = request->count, .mode = request->mode, .any = request->any};
-    fault = admission_peek(admission, consumption->items, request->count);
+    enum account_fault fault = admission_peek(admission, consumption->items, request->count);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->denied = !admission->admitted;
     bool remembers = request->id.size > 0 && request->mode != MODE_PEEK;
     if (decision->denied || request->mode == MODE_PEEK) {
-        decision->changes.size = 0; /* what time has done is not written down by a denial */
         consumption->view->slots_count = consumption->view->account ? consumption->view->account->slots_count : 0;
         answer(consumption);
-        return remembers && request->sticky ? remember_denial(consumption, own) : ACCOUNT_FAULT_NONE;
+        if (!decision->denied || request->mode == MODE_PEEK) return ACCOUNT_FAULT_NONE;
+        return emit_denial(consumption, own, remembers && request->sticky);
     }
+    sink_raw(&decision->changes, consumption->meanwhile.data, consumption->meanwhile.size);
     fault = admission_take(admission);
     if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     answer(consumption);
     return remembers ? remember(consumption->view, request, consumption->demands, decision) : ACCOUNT_FAULT_NONE;
+}
+
+static enum account_fault decide(struct consumption *consumption)
+{
+    const struct consume_request *request = consumption->request;
+    char stack_buffer[256];
+    struct bytes names[BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < request->count; i++) names[i] = request->items[i].resource;
+    const struct resource_names own = {names, request->count};
+    consumption->meanwhile = sink_init(stack_buffer, sizeof(stack_buffer));
+    enum account_fault fault = settle(consumption, own);
+    if (fault == ACCOUNT_FAULT_NONE) fault = decide_settled(consumption, own);
+    sink_free(&consumption->meanwhile);
+    return fault;
 }
 
 /* Several items, each with its windows, stand on the heap. */

@@ -83,11 +83,23 @@ static void emit_hold(const struct account_view *account, const struct demand *d
                                      .requested = request->amount,
                                      .verdict = decision->result.consumed.verdicts[0]}};
     change_encode(&change, &decision->changes);
+    decision->adds_record = true;
 }
 
-/* Holds units of a settled resource, if they are admitted. */
+/* A denial that begins the bucket of a RATE. */
+static enum account_fault emit_begun(struct demand *demand, const struct sink *meanwhile)
+{
+    struct sink *changes = demand->account->effects;
+    sink_raw(changes, meanwhile->data, meanwhile->size);
+    enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) demand_emit_begun(demand);
+    return fault;
+}
+
+/* Holds units of a settled resource, if they are admitted. `meanwhile`: the changes that time has made. */
 static enum account_fault hold_units(struct account_view *account, struct resource_view *view,
-                                     const struct reserve_request *request, struct account_decision *decision)
+                                     const struct reserve_request *request, const struct sink *meanwhile,
+                                     struct account_decision *decision)
 {
     struct demand demand;
     struct admission admission = {.demands = &demand, .count = 1, .mode = request->mode};
@@ -99,24 +111,42 @@ static enum account_fault hold_units(struct account_view *account, struct resour
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->denied = !admission.admitted;
     decision->result.consumed.count = 1;
-    if (admission.admitted) fault = admission_take(&admission);
+    if (admission.admitted) {
+        sink_raw(&decision->changes, meanwhile->data, meanwhile->size);
+        fault = admission_take(&admission);
+    }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     admission_verdict(&admission, &item, verdict);
     if (decision->denied) decision_add_cause(decision, view, verdict);
     verdict->wait_us = account_view_wait_us(account, verdict->wait_us);
     verdict->reset_us = account_view_wait_us(account, verdict->reset_us);
-    if (decision->denied) {
-        decision->changes.size = 0;
-    } else {
-        emit_hold(account, &demand, request, decision);
-    }
+    if (!decision->denied) emit_hold(account, &demand, request, decision);
+    if (decision->denied && demand_begins_rates(&demand)) return emit_begun(&demand, meanwhile);
     return ACCOUNT_FAULT_NONE;
+}
+
+/* Brings the resource to now and decides. */
+static enum account_fault reserve_new(struct account_view *account, const struct reserve_request *request,
+                                      struct account_decision *decision)
+{
+    struct resource_view view;
+    char stack_buffer[256];
+    struct sink meanwhile = sink_init(stack_buffer, sizeof(stack_buffer));
+    enum account_fault fault = emit_account(account, (struct resource_names){&request->resource, 1}, &meanwhile);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        resource_view_begin(account, request->resource, &view);
+        fault = resource_view_settle(account, &view, &meanwhile);
+    }
+    if (fault == ACCOUNT_FAULT_NONE && !view.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
+    if (fault == ACCOUNT_FAULT_NONE) fault = bounds_fault(account, &view, decision);
+    if (fault == ACCOUNT_FAULT_NONE) fault = hold_units(account, &view, request, &meanwhile, decision);
+    sink_free(&meanwhile);
+    return fault;
 }
 
 static enum account_fault reserve(struct account_view *account, const struct reserve_request *request,
                                   struct account_decision *decision)
 {
-    struct resource_view view;
     struct record_hold record;
     const struct stored_hold *stored = account_hold(account->account, request->id);
     decision->fault_subject = request->id;
@@ -124,15 +154,7 @@ static enum account_fault reserve(struct account_view *account, const struct res
     if (find_outcome(account, request->id, stored, &record)) return outcome_fault(record.outcome);
     enum account_fault fault = account_view_refusal(account);
     decision->fault_subject = request->resource;
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    fault = emit_account(account, (struct resource_names){&request->resource, 1}, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    resource_view_begin(account, request->resource, &view);
-    fault = resource_view_settle(account, &view, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (!view.entitlement) return ACCOUNT_FAULT_RESOURCE;
-    fault = bounds_fault(account, &view, decision);
-    return fault == ACCOUNT_FAULT_NONE ? hold_units(account, &view, request, decision) : fault;
+    return fault == ACCOUNT_FAULT_NONE ? reserve_new(account, request, decision) : fault;
 }
 
 void reserve_decide(const struct account *account, const struct account_host *host,
@@ -177,6 +199,7 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         struct window *window = &view->windows[i];
         bool ran = window->start_us <= made_us && made_us < window->end_us;
         bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
+        /* A LIMIT that came after the reservation was made counts its units from the commit on. */
         bool joined = !ran && counts && backdate_has_joined(view, window->period, made_us, changes);
         bool charges = ran ? counts || !view->unused[i] : joined;
         resolution->charges_all = resolution->charges_all && charges;
@@ -267,6 +290,7 @@ static enum account_fault resolve(struct resolution *resolution)
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, units);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &resolution->view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    /* A resource that the plan has lost meanwhile has no positions: its windows are posted to, its rates are not. */
     resolution->demand.positions_count = 0;
     resolution->demand.rates.count = 0;
     if (resolution->view.entitlement) demand_begin(&resolution->demand, account, &resolution->view, 1);

@@ -68,6 +68,7 @@ static int64_t later_cycle_us(const struct position *position, const struct wind
     const struct period *period = &position_rule(position)->period;
     int64_t anchor_us = position->demand->account->status.anchor_us;
     if (!zone) return NEVER_US;
+    /* Counted in cycles and not in time: months and days across a change of the clock differ in length. */
     struct cycle cycle = period_cycle_at(period, zone, anchor_us, window->start_us);
     int64_t index = period_index_after(period, zone, anchor_us, cycle.index, cycles);
     int64_t start_us = period_cycle(period, zone, anchor_us, index).start_us;
@@ -89,6 +90,8 @@ static int64_t wait_us(const struct position *position, const struct window *win
 {
     wide busy = (wide)window->used + held_of(position, window) + units;
     if (capacity == UNLIMITED || busy <= capacity) return 0;
+    /* Units that are held come free when their reservation ends; units that are used come back with the next cycle
+     * only. */
     bool fits_alone = (wide)window->used + units <= capacity; /* else no end of a reservation helps */
     int64_t wait_us = fits_alone ? holds_wait_us(position, window, busy, 0) : NEVER_US;
     if (wait_us != NEVER_US || window->end_us == INT64_MAX) return wait_us;

@@ -14,8 +14,12 @@ static const struct limiter *limiter_of(const struct demand *demand)
 enum account_fault rates_decide(struct demand *demand, int64_t units, enum request_mode mode)
 {
     struct rates_answer *rates = &demand->rates;
-    struct limiter_request request = {
-        .cost = units, .now_us = demand->account->now_us, .rules_us = demand->view->rates_us, .mode = mode};
+    struct limiter_request request = {.begins = true,
+                                      .cost = units,
+                                      .now_us = demand->account->now_us,
+                                      .rules_us = demand->view->rates_us,
+                                      .mode = mode,
+                                      .kept = true};
     limiter_decide(limiter_of(demand), rates->rules, rates->count, &request, &rates->decision);
     if (rates->decision.fault == FAULT_OVERFLOW) return ACCOUNT_FAULT_OVERFLOW;
     return rates->decision.fault == FAULT_BOUND ? ACCOUNT_FAULT_LOG : ACCOUNT_FAULT_NONE;
@@ -99,7 +103,8 @@ static int64_t give_back_taken(struct position *position, int64_t units, int64_t
     const struct limiter *limiter = limiter_of(position->demand);
     if (!limiter || units == 0) return 0;
     int64_t now_us = position->demand->account->now_us;
-    int64_t returned = limiter_decide_refund(limiter, units, -1, taken_us, now_us, &decision);
+    int64_t returned =
+        limiter_decide_refund(limiter, units, -1, (struct taken_when){.at_us = taken_us}, now_us, &decision);
     emit_decision(position, &decision, changes);
     return returned;
 }

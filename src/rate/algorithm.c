@@ -17,7 +17,7 @@
 const struct algorithm algorithms[RULE_ALGORITHMS_COUNT] = {
     [RULE_GCRA]    = {"GCRA",    ROW(gcra),                  .sane = gcra_sane, .restate = gcra_restate},
     [RULE_TOKEN]   = {"TOKEN",   ROW(token_bucket),          .sane = token_bucket_sane,
-                                 .forget_us = token_bucket_forget_us, .refund_taken = token_bucket_refund_taken},
+                                 .kept_us = token_bucket_kept_us, .refund_taken = token_bucket_refund_taken},
     [RULE_LEAKY]   = {"LEAKY",   ROW(leaky_bucket),          .sane = level_sane},
     [RULE_QUEUE]   = {"QUEUE",   .words = leaky_bucket_words, .settle = leaky_bucket_settle,
                                  .available = leaky_bucket_available, .wait_us = leaky_queue_wait_us,

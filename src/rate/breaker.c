@@ -260,6 +260,15 @@ static unsigned settle_probe(struct breaker *after, bool failed)
     return BREAKER_PART_STATE;
 }
 
+/* A call that began before the state did says nothing about it: one from before the outage that comes back well must
+ * not close a half-open breaker. What was not measured counts. A key that has just been made has had no other state:
+ * until a WINDOW later its last request that was written down is the one that made it. */
+static bool is_of_another_state(const struct breaker *breaker, int64_t took_us)
+{
+    bool is_first_state = breaker->state == BREAKER_CLOSED && breaker->asked_us == breaker->since_us;
+    return took_us > breaker->seen_us - breaker->since_us && !is_first_state;
+}
+
 void breaker_decide_report(const struct breaker *breaker, bool failed, int64_t took_us, int64_t now_us,
                            struct breaker_decision *decision)
 {
@@ -269,7 +278,7 @@ void breaker_decide_report(const struct breaker *breaker, bool failed, int64_t t
     bool slow = after->config.slow_us > 0 && took_us >= after->config.slow_us;
     decision->verdict = (struct verdict){0};
     decision->parts = 0;
-    if (!nothing && after->force == BREAKER_AUTO) {
+    if (!nothing && after->force == BREAKER_AUTO && !is_of_another_state(after, took_us)) {
         if (after->state == BREAKER_CLOSED) decision->parts = count_call(after, failed, slow);
         if (after->state == BREAKER_HALF_OPEN && after->probing > 0)
             decision->parts = settle_probe(after, failed || slow);

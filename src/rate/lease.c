@@ -316,11 +316,18 @@ void leases_decide_acquire(const struct leases *leases, const struct lease_reque
     decision->verdict.granted = request->cost;
 }
 
-void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t ttl_us, int64_t now_us,
+/* The live lease of this id, if it has this token or any will do. */
+static const struct held *find_held(const struct leases *leases, struct bytes id, int64_t token, int64_t settled_us)
+{
+    const struct held *held = find_live(leases, id, settled_us);
+    return held && (token == LEASE_ANY_TOKEN || held->lease.token == token) ? held : NULL;
+}
+
+void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t token, int64_t ttl_us, int64_t now_us,
                          struct lease_decision *decision)
 {
     int64_t settled_us = leases_settled_us(leases, now_us), expires_us = settled_us + ttl_us;
-    const struct held *held = find_live(leases, id, settled_us);
+    const struct held *held = find_held(leases, id, token, settled_us);
 
     *decision = (struct lease_decision){.settled_us = settled_us};
     if (!held) decision->fault = LEASE_FAULT_UNKNOWN;
@@ -333,11 +340,11 @@ void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t t
     decision->lease.expires_us = expires_us;
 }
 
-bool leases_decide_release(const struct leases *leases, struct bytes id, int64_t now_us,
+bool leases_decide_release(const struct leases *leases, struct bytes id, int64_t token, int64_t now_us,
                            struct lease_decision *decision)
 {
     int64_t settled_us = leases_settled_us(leases, now_us);
-    bool live = find_live(leases, id, settled_us) != NULL;
+    bool live = find_held(leases, id, token, settled_us) != NULL;
     *decision = (struct lease_decision){.settled_us = settled_us};
     decision->change = live ? LEASE_CLOSE : LEASE_KEPT;
     decision->lease.id = id;

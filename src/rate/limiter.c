@@ -126,13 +126,36 @@ static void inherit(const struct limiter *limiter, const struct rule *rules, uin
  *            taken             may still be admitted: first come, first served */
 struct evaluation {
     const struct rule *rules;
+    const int64_t *costs; /* of each rule; NULL = they have one */
     uint32_t count;
     bool rules_known;             /* they are the stored ones */
     bool charged;                 /* the request is in the states */
+    bool begins;                  /* as in the request */
+    uint32_t begun;               /* rules whose bucket a denial begins */
     struct inheritance inherited; /* where the rules are not the stored ones */
     int64_t now_us, at_us;
     struct state states[RULES_MAX];
 };
+
+/* What rule `index` is charged where the request's units are `units`. */
+static inline int64_t units_of(const struct evaluation *evaluation, uint32_t index, int64_t units)
+{
+    return evaluation->costs ? evaluation->costs[index] : units;
+}
+
+/* Several costs, and this rule's is 0. */
+static inline bool left_alone(const struct evaluation *evaluation, uint32_t index)
+{
+    return evaluation->costs && evaluation->costs[index] == 0;
+}
+
+/* The first rule that decides at all. */
+static inline int32_t first_deciding(const struct evaluation *evaluation)
+{
+    uint32_t first = 0;
+    while (left_alone(evaluation, first) && first + 1 < evaluation->count) first++;
+    return (int32_t)first;
+}
 
 static void evaluation_settle(struct evaluation *evaluation, int64_t at_us)
 {
@@ -143,13 +166,48 @@ static void evaluation_settle(struct evaluation *evaluation, int64_t at_us)
     }
 }
 
+/* Has everything been forgotten by now, though the server has not taken the key away yet? Where a full bucket differs
+ * from a new one that makes a difference. */
+static bool is_forgotten(const struct limiter *limiter, int64_t now_us)
+{
+    return limiter->set->kept_us > 0 && limiter_deadline_us(limiter) <= now_us;
+}
+
+/* The state of a stored rule. */
+static struct state remembered_state(const struct limiter *limiter, uint32_t index, bool forgotten)
+{
+    return forgotten ? (struct state){.fresh = true} : limiter_stored_state(limiter, index);
+}
+
+/* What passed to the new rules may have been forgotten since they hold. */
+static void forget_inherited(struct evaluation *evaluation, const struct limiter *limiter, int64_t since_us)
+{
+    int64_t latest_us = limiter_blocked_until_us(limiter), kept_us = 0;
+    if (since_us >= evaluation->now_us) return;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
+        if (rule_is_constant(rule) || evaluation->states[i].fresh) continue;
+        latest_us = max_i64(latest_us, algorithm_of(rule)->deadline_us(rule, &evaluation->states[i]));
+        if (algorithm_of(rule)->kept_us) kept_us = max_i64(kept_us, algorithm_of(rule)->kept_us(rule));
+    }
+    if (kept_us == 0 || latest_us + kept_us > evaluation->now_us) return;
+    evaluation->inherited.converted = 0;
+    memset(evaluation->inherited.from, -1, RULES_MAX);
+    for (uint32_t i = 0; i < evaluation->count; i++) evaluation->states[i] = (struct state){.fresh = true};
+}
+
 /* Lays out the settled states. */
 static void evaluation_begin(struct evaluation *evaluation, const struct limiter *limiter, struct rule *rules,
                              uint32_t count, const struct limiter_request *request)
 {
     bool known = rules_stored(limiter, rules, count);
     int64_t now_us = request->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    int64_t since_us = !known && request->rules_us > 0 ? request->rules_us : at_us; /* the rules hold since then */
+    bool forgotten = limiter && !request->kept && is_forgotten(limiter, min_i64(since_us, now_us));
     evaluation->rules_known = known;
+    evaluation->costs = request->costs;
+    evaluation->begins = request->begins;
+    evaluation->begun = 0;
     evaluation->rules = known ? limiter->set->rules : rules;
     evaluation->count = count;
     evaluation->now_us = now_us;
@@ -157,10 +215,11 @@ static void evaluation_begin(struct evaluation *evaluation, const struct limiter
     evaluation->states[0] = (struct state){.fresh = true}; /* there is at least one rule; analysers do not know that */
     if (!known) {
         for (uint32_t i = 0; i < count; i++) rule_complete(&rules[i]);
-        int64_t since_us = request->rules_us > 0 ? request->rules_us : at_us;
-        inherit(limiter, rules, count, request, since_us, evaluation->states, &evaluation->inherited);
+        inherit(forgotten ? NULL : limiter, rules, count, request, since_us, evaluation->states,
+                &evaluation->inherited);
+        if (!request->kept) forget_inherited(evaluation, limiter, since_us);
     } else {
-        for (uint32_t i = 0; i < count; i++) evaluation->states[i] = limiter_stored_state(limiter, i);
+        for (uint32_t i = 0; i < count; i++) evaluation->states[i] = remembered_state(limiter, i, forgotten);
     }
     evaluation_settle(evaluation, at_us);
 }
@@ -183,13 +242,36 @@ static int64_t rule_reset_us(const struct rule *rule, const struct state *state,
     return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
 }
 
-/* The rule that keeps `cost` out the longest after at_us, or -1 when every rule lets it in then. */
-static int32_t longest_wait(const struct evaluation *evaluation, int64_t cost, int64_t *wait_us)
+/* A bucket that nobody has used yet, and that is not full then. */
+static bool is_unbegun(const struct rule *rule, const struct state *state)
+{
+    return rule->algorithm == RULE_TOKEN && rule->initial < rule->capacity && state->fresh;
+}
+
+/* A denial that tells when to come again begins the buckets whose INITIAL is below the cost. */
+static void begin_buckets(struct evaluation *evaluation, int64_t units, int64_t wait_us)
+{
+    if (!evaluation->begins || wait_us == NEVER_US) return;
+    for (uint32_t i = 0; i < evaluation->count; i++) {
+        const struct rule *rule = &evaluation->rules[i];
+        if (!is_unbegun(rule, &evaluation->states[i]) || units_of(evaluation, i, units) <= rule->initial) continue;
+        evaluation->begun |= UINT32_C(1) << i;
+        evaluation->states[i].fresh = false;
+    }
+}
+
+/* The rule that keeps its units out the longest after at_us, or -1 when every rule lets them in then. */
+static int32_t longest_wait(const struct evaluation *evaluation, int64_t units, int64_t *wait_us)
 {
     int32_t deciding = -1;
     *wait_us = 0;
     for (uint32_t i = 0; i < evaluation->count; i++) {
+        if (left_alone(evaluation, i)) continue;
+        int64_t cost = units_of(evaluation, i, units);
         int64_t rule_us = rule_wait_us(&evaluation->rules[i], &evaluation->states[i], cost, evaluation->at_us);
+        if (rule_us > 0 && !evaluation->begins && is_unbegun(&evaluation->rules[i], &evaluation->states[i])) {
+            rule_us = NEVER_US;
+        }
         if (!wait_is_longer(rule_us, *wait_us)) continue;
         *wait_us = rule_us;
         deciding = (int32_t)i;
@@ -200,8 +282,9 @@ static int32_t longest_wait(const struct evaluation *evaluation, int64_t cost, i
 static int64_t smallest_available(const struct evaluation *evaluation, int32_t *deciding)
 {
     int64_t smallest = UNLIMITED;
-    *deciding = 0;
+    *deciding = first_deciding(evaluation);
     for (uint32_t i = 0; i < evaluation->count; i++) {
+        if (left_alone(evaluation, i)) continue;
         int64_t available = rule_available(&evaluation->rules[i], &evaluation->states[i], evaluation->at_us);
         if (!amount_is_smaller(available, smallest)) continue;
         smallest = available;
@@ -216,7 +299,7 @@ static int64_t longest_delay_us(const struct evaluation *evaluation)
     int64_t longest_us = 0;
     for (uint32_t i = 0; i < evaluation->count; i++) {
         const struct rule *rule = &evaluation->rules[i];
-        if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us) continue;
+        if (rule_is_constant(rule) || !algorithm_of(rule)->delay_us || left_alone(evaluation, i)) continue;
         longest_us = max_i64(longest_us, algorithm_of(rule)->delay_us(rule, &evaluation->states[i], evaluation->at_us));
     }
     return longest_us;
@@ -249,7 +332,7 @@ static struct verdict granted(const struct evaluation *evaluation, int64_t units
 {
     int32_t deciding;
     int64_t remaining = smallest_available(evaluation, &deciding);
-    return verdict_of(evaluation, deciding, units, remaining, wait_us);
+    return verdict_of(evaluation, deciding, units_of(evaluation, (uint32_t)deciding, units), remaining, wait_us);
 }
 
 static struct verdict denied(const struct evaluation *evaluation, int32_t deciding, int64_t wait_us)
@@ -264,9 +347,10 @@ static enum fault charge_all(struct evaluation *evaluation, int64_t units)
     evaluation->charged = true;
     for (uint32_t i = 0; i < evaluation->count; i++) {
         const struct rule *rule = &evaluation->rules[i];
-        if (rule_is_constant(rule)) continue;
-        enum fault fault = algorithm_of(rule)->charge(rule, &evaluation->states[i], units, evaluation->at_us);
-        if (units > 0) evaluation->states[i].fresh = false;
+        if (rule_is_constant(rule) || left_alone(evaluation, i)) continue;
+        int64_t cost = units_of(evaluation, i, units);
+        enum fault fault = algorithm_of(rule)->charge(rule, &evaluation->states[i], cost, evaluation->at_us);
+        if (cost > 0) evaluation->states[i].fresh = false;
         if (fault != FAULT_NONE) return fault;
     }
     return FAULT_NONE;
@@ -276,19 +360,18 @@ static enum fault charge_all(struct evaluation *evaluation, int64_t units)
 static bool keeps_state(const struct evaluation *evaluation)
 {
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        if (!rule_is_constant(&evaluation->rules[i])) return true;
+        if (!left_alone(evaluation, i) && !rule_is_constant(&evaluation->rules[i])) return true;
     }
     return false;
 }
 
-/* The instant from which a rule has nothing to remember. */
+/* The instant from which a rule is fully replenished. */
 static inline int64_t rule_deadline_us(const struct limiter *limiter, uint32_t index)
 {
     const struct rule *rule = &limiter->set->rules[index];
     if (rule_is_constant(rule)) return 0;
     struct state state = limiter_stored_state(limiter, index);
-    const struct algorithm *algorithm = algorithm_of(rule);
-    return (algorithm->forget_us ? algorithm->forget_us : algorithm->deadline_us)(rule, &state);
+    return algorithm_of(rule)->deadline_us(rule, &state);
 }
 
 /* Which of these has the least to remember. */
@@ -334,8 +417,9 @@ static void effects_of_takeover(const struct limiter *limiter, const struct eval
     put_to_sleep(limiter, evaluation, decision);
     add_effect(decision, EFFECT_RULES, 0, (struct state){0});
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        bool stored = evaluation->inherited.converted >> i & 1 &&
-                      (!charge_follows || algorithm_of(&evaluation->rules[i])->object);
+        bool charged = charge_follows && !left_alone(evaluation, i);
+        bool stored =
+            evaluation->inherited.converted >> i & 1 && (!charged || algorithm_of(&evaluation->rules[i])->object);
         if (stored) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
@@ -343,7 +427,8 @@ static void effects_of_takeover(const struct limiter *limiter, const struct eval
 static void effects_of_charge(const struct evaluation *evaluation, struct decision *decision)
 {
     for (uint32_t i = 0; i < evaluation->count; i++) {
-        if (!rule_is_constant(&evaluation->rules[i])) add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
+        if (rule_is_constant(&evaluation->rules[i]) || left_alone(evaluation, i)) continue;
+        add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
     }
 }
 
@@ -364,15 +449,24 @@ static void effects_of_denial(const struct limiter *limiter, const struct evalua
                               const struct limiter_request *request, struct decision *decision)
 {
     bool only_looks = request->mode == MODE_PEEK || request->cost == 0;
-    if (evaluation->rules_known || only_looks || request->rules_us > 0 || request->keeps_debt) return;
-    if (evaluation->inherited.converted) effects_of_takeover(limiter, evaluation, false, decision);
+    if (only_looks) return;
+    bool dated = request->rules_us > 0 || request->keeps_debt;
+    bool passed = !evaluation->rules_known && !dated && evaluation->inherited.converted;
+    bool has_rules_elsewhere = request->rules_us > 0 && !request->kept; /* a table's: its segment follows them */
+    bool begins = !evaluation->rules_known && !has_rules_elsewhere && evaluation->begun;
+    if (passed || begins) effects_of_takeover(limiter, evaluation, false, decision);
+    for (uint32_t left = evaluation->begun; left > 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctz(left);
+        add_effect(decision, EFFECT_STATE, i, evaluation->states[i]);
+    }
 }
 
 /* A denial changes nothing, but for rules that have changed and for the block that the request may name. */
-static void decide_denial(const struct limiter *limiter, const struct evaluation *evaluation, int32_t deciding,
+static void decide_denial(const struct limiter *limiter, struct evaluation *evaluation, int32_t deciding, int64_t units,
                           int64_t wait_us, const struct limiter_request *request, struct decision *decision)
 {
-    decision->verdict = denied(evaluation, deciding < 0 ? 0 : deciding, wait_us);
+    begin_buckets(evaluation, units, wait_us);
+    decision->verdict = denied(evaluation, deciding < 0 ? first_deciding(evaluation) : deciding, wait_us);
     effects_of_denial(limiter, evaluation, request, decision);
     if (request->block_us == 0 || request->mode == MODE_PEEK) return;
     if (wait_is_longer(request->block_us, wait_us)) decision->verdict.wait_us = request->block_us;
@@ -430,16 +524,20 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
+        begin_buckets(&evaluation, units, wait_us);
         effects_of_denial(limiter, &evaluation, request, decision);
     } else if (request->mode == MODE_FORCE) {
         decide_grant(&evaluation, units, 0, limiter, decision);
     } else if (!comes) {
-        decide_denial(limiter, &evaluation, deciding, wait_us, request, decision);
+        decide_denial(limiter, &evaluation, deciding, units, wait_us, request, decision);
     } else if (request->mode == MODE_PEEK || units == 0) {
         decide_look(&evaluation, units, wait_us, decision);
     } else {
         /* A place in the future is charged as if the request came at its moment. */
-        if (wait_us > 0) evaluation_settle(&evaluation, now_us + wait_us);
+        if (wait_us > 0) {
+            begin_buckets(&evaluation, units, wait_us);
+            evaluation_settle(&evaluation, now_us + wait_us);
+        }
         decide_grant(&evaluation, units, wait_us, limiter, decision);
     }
 }
@@ -460,7 +558,7 @@ void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uin
                           struct decision *decision)
 {
     struct evaluation evaluation;
-    struct limiter_request request = {.now_us = at_us, .rules_us = at_us, .mode = MODE_ALL};
+    struct limiter_request request = {.now_us = at_us, .rules_us = at_us, .mode = MODE_ALL, .kept = true};
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
     if (!limiter || rules_count == 0) return;
@@ -468,28 +566,51 @@ void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uin
     if (!evaluation.rules_known) effects_of_takeover(limiter, &evaluation, false, decision);
 }
 
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+/* Gives units back to one rule, as it stands at `at_us`; how many. */
+static int64_t refund_rule(const struct limiter *limiter, uint32_t index, int64_t units, struct taken_when taken,
+                           int64_t at_us, struct decision *decision)
+{
+    const struct rule *rule = &limiter->set->rules[index];
+    if (rule_is_constant(rule)) return 0;
+    struct state state = limiter_stored_state(limiter, index);
+    const struct algorithm_object *object = algorithm_of(rule)->object;
+    algorithm_of(rule)->settle(rule, &state, at_us);
+    bool dated = taken.at_us != TAKEN_UNKNOWN, is_near = taken.about && object && taken.at_us > at_us - rule->period_us;
+    int64_t taken_us = is_near ? object->nearest(*object_place(limiter, index), taken.at_us) : taken.at_us;
+    int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
+                             : algorithm_of(rule)->refund(rule, &state, units, at_us);
+    if (returned > 0 && dated && object) {
+        add_effect(decision, EFFECT_WITHDRAW, index, (struct state){.when_us = taken_us, .amount = returned});
+    } else if (returned > 0) {
+        add_effect(decision, EFFECT_STATE, index, state);
+    }
+    return returned;
+}
+
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, struct taken_when taken,
                               int64_t now_us, struct decision *decision)
 {
     int64_t most = 0, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     decision->fault = FAULT_NONE;
     decision->effects_count = 0;
-    for (uint32_t i = 0; limiter && i < limiter->set->count; i++) {
-        const struct rule *rule = &limiter->set->rules[i];
-        if (rule_is_constant(rule) || (index >= 0 && (uint32_t)index != i)) continue;
-        struct state state = limiter_stored_state(limiter, i);
-        algorithm_of(rule)->settle(rule, &state, at_us);
-        bool dated = taken_us != TAKEN_UNKNOWN;
-        int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
-                                 : algorithm_of(rule)->refund(rule, &state, units, at_us);
-        most = max_i64(most, returned);
-        if (returned > 0 && dated && algorithm_of(rule)->object) {
-            add_effect(decision, EFFECT_WITHDRAW, i, (struct state){.when_us = taken_us, .amount = returned});
-        } else if (returned > 0) {
-            add_effect(decision, EFFECT_STATE, i, state);
-        }
+    bool remembers = limiter && !is_forgotten(limiter, now_us);
+    for (uint32_t i = 0; remembers && i < limiter->set->count; i++) {
+        if (index >= 0 && (uint32_t)index != i) continue;
+        most = max_i64(most, refund_rule(limiter, i, units, taken, at_us, decision));
     }
     return most;
+}
+
+void limiter_decide_return(const struct limiter *limiter, const int64_t *costs, uint32_t count, int64_t now_us,
+                           struct decision *decision)
+{
+    int64_t at_us = max_i64(now_us, limiter_taken_until_us(limiter));
+    decision->fault = FAULT_NONE;
+    decision->effects_count = 0;
+    if (!limiter || limiter->set->count != count) return;
+    for (uint32_t i = 0; i < count; i++) {
+        if (costs[i] > 0) refund_rule(limiter, i, costs[i], TAKEN_NEWEST, at_us, decision);
+    }
 }
 
 void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision)
@@ -504,7 +625,7 @@ void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t 
                     struct verdict verdicts[RULES_MAX])
 {
     struct evaluation evaluation;
-    struct limiter_request request = {.now_us = now_us};
+    struct limiter_request request = {.now_us = now_us, .kept = true};
     if (rules_count == 0) return;
     evaluation_begin(&evaluation, limiter, rules, rules_count, &request);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&evaluation, (int32_t)i, 0);
@@ -515,7 +636,8 @@ void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us,
 {
     struct evaluation evaluation = {.rules = limiter->set->rules, .count = limiter->set->count, .now_us = now_us};
     const struct rule *rule = &evaluation.rules[index];
-    for (uint32_t i = 0; i < evaluation.count; i++) evaluation.states[i] = limiter_stored_state(limiter, i);
+    bool forgotten = is_forgotten(limiter, now_us);
+    for (uint32_t i = 0; i < evaluation.count; i++) evaluation.states[i] = remembered_state(limiter, i, forgotten);
     evaluation_settle(&evaluation, max_i64(now_us, limiter_taken_until_us(limiter)));
     int64_t wait_us = rule_wait_us(rule, &evaluation.states[index], 1, evaluation.at_us);
     *verdict = denied(&evaluation, (int32_t)index, wait_add(wait_us, evaluation.at_us - now_us));
@@ -659,7 +781,7 @@ int64_t limiter_deadline_us(const struct limiter *limiter)
     for (uint32_t i = 0; i < rule_set_total(limiter->set); i++) {
         latest_us = max_i64(latest_us, rule_deadline_us(limiter, i));
     }
-    return latest_us;
+    return latest_us > 0 ? min_i64(latest_us + limiter->set->kept_us, INSTANT_MAX_US) : 0;
 }
 
 /* ---- borrowed limiters ----------------------------------------------------------------------------------- */
@@ -678,7 +800,8 @@ void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_
     struct inheritance inherited;
     struct state states[RULES_MAX];
     struct limiter_request request = {.now_us = as_of_us};
-    inherit(before, after->set->rules, after->set->count, &request, as_of_us, states, &inherited);
+    bool forgotten = is_forgotten(before, as_of_us);
+    inherit(forgotten ? NULL : before, after->set->rules, after->set->count, &request, as_of_us, states, &inherited);
     memset(after->words, 0, after->set->words * sizeof(*after->words));
     for (uint32_t i = 0; i < after->set->count; i++) {
         int8_t from = inherited.from[i];

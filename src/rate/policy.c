@@ -213,6 +213,17 @@ enum policy_fault policy_fault_of(const struct policy *policy, const struct poli
     return fault ? fault : room_fault(policy, effect);
 }
 
+bool policy_effect_adds(const struct policy *policy, const struct policy_effect *effect)
+{
+    struct cidr_entry entry;
+    switch (effect->kind) {
+    case POLICY_OVERRIDE: return !policy_entry_find(&policy->overrides, effect->subject);
+    case POLICY_LIST: return !policy_entry_find(&policy->listed, effect->subject);
+    case POLICY_RANGE: return !policy->ranges || !cidr_set_find(policy->ranges, &effect->range, &entry);
+    default: return false;
+    }
+}
+
 /* ---- changes ------------------------------------------------------------------------------------------- */
 
 static const struct rule_set *rules_take(const struct policy_rules *given)

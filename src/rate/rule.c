@@ -16,9 +16,7 @@ const char *rule_fault(const struct rule *rule)
     }
     if (rule->capacity < 1) return "BURST must be at least 1";
     if (rule->algorithm >= RULE_FIXED && rule->capacity != rule->limit) return "BURST does not go with a window";
-    if (rule->initial < 1 || rule->initial > rule->capacity) {
-        return "INITIAL must be between 1 and the capacity: a denial stores nothing, so an empty start would never end";
-    }
+    if (rule->initial < 0 || rule->initial > rule->capacity) return "INITIAL must be between 0 and the capacity";
     if (rule->algorithm != RULE_TOKEN && rule->initial != rule->capacity) return "INITIAL goes with TOKEN";
     return NULL;
 }

@@ -1,5 +1,6 @@
 /* The table of shared rule sets; see rule_set.h. */
 #include "quota/rate/rule_set.h"
+#include "quota/base/checked.h"
 #include "quota/base/memory.h"
 #include "quota/rate/algorithm.h"
 
@@ -42,6 +43,8 @@ static void lay_out_words(struct rule_set *set)
         set->words_of[i] = (uint8_t)algorithm_words(rule);
         words = (uint8_t)(words + set->words_of[i]);
         if (set->words_of[i] > 0 && algorithm_of(rule)->object) set->objects |= UINT32_C(1) << i;
+        bool is_kept = i < set->count && set->words_of[i] > 0 && algorithm_of(rule)->kept_us;
+        if (is_kept) set->kept_us = max_i64(set->kept_us, algorithm_of(rule)->kept_us(rule));
         int64_t ttl_granularity_us = ttl_granularity_us_of(rule);
         if (ttl_granularity_us > set->ttl_granularity_us) set->ttl_granularity_us = ttl_granularity_us;
     }

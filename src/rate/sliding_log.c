@@ -142,6 +142,18 @@ int64_t sliding_log_units_at(const struct sliding_log *log, int64_t at_us)
     return units;
 }
 
+int64_t sliding_log_nearest(const struct sliding_log *log, int64_t at_us)
+{
+    int64_t nearest_us = at_us, least_us = INT64_MAX;
+    struct walk walk = walk_begin(log);
+    while (walk_next(&walk)) {
+        int64_t distance_us = walk.at_us > at_us ? walk.at_us - at_us : at_us - walk.at_us;
+        if (distance_us < least_us) nearest_us = walk.at_us;
+        least_us = min_i64(least_us, distance_us);
+    }
+    return nearest_us;
+}
+
 /* Rebuilds the log like above: this too is a refund. */
 struct sliding_log *sliding_log_withdraw(struct sliding_log *log, int64_t at_us, int64_t units)
 {
@@ -339,6 +351,11 @@ static void *object_withdraw(void *object, int64_t at_us, int64_t units)
     return sliding_log_withdraw(object, at_us, units);
 }
 
+static int64_t object_nearest(const void *object, int64_t at_us)
+{
+    return sliding_log_nearest(object, at_us);
+}
+
 static void object_encode(const void *object, struct sink *sink)
 {
     sliding_log_encode(object, sink);
@@ -363,6 +380,7 @@ const struct algorithm_object sliding_log_object = {
     .state = object_state,
     .apply = object_apply,
     .withdraw = object_withdraw,
+    .nearest = object_nearest,
     .encode = object_encode,
     .decode = object_decode,
     .free = object_free,

@@ -121,6 +121,7 @@ void table_decide_rules(const struct table *table, struct rule *rules, uint32_t 
     decision->now_us = now_us;
     decision->key = key;
     decision->new_rules = !table || !rules_are(table->set, rules, rules_count);
+    decision->new_subject = false;
     for (uint32_t i = 0; i < rules_count; i++) rule_complete(&rules[i]);
 }
 
@@ -153,6 +154,7 @@ void table_decide_take(const struct table *table, struct bytes subject, const st
     decision->hash = hash;
     decision->now_us = request->now_us;
     decision->new_rules = false;
+    decision->new_subject = !found;
     if (limiter->set == set) {
         limiter_decide(limiter, (struct rule *)set->rules, set->count, &as_of,
                        &decision->limits); /* known: only read */

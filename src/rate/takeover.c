@@ -56,7 +56,7 @@ static struct state used_state(const struct rule *rule, int64_t units, int64_t a
 {
     struct state empty = {.fresh = true}, used;
     algorithm_of(rule)->settle(rule, &empty, at_us);
-    empty.amount = 0; /* INITIAL is for an unused bucket: this one has been used */
+    empty.amount = empty.rest = 0; /* INITIAL is for an unused bucket: this one has been used */
     empty.fresh = false;
     units = min_i64(units, rule->capacity);
     do { /* what could not be paid back before the end of time is cut down until it can */

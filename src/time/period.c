@@ -77,6 +77,12 @@ bool period_parse(struct bytes word, struct period *period)
     return period_take((struct period){.unit = PERIOD_FIXED, .count = count}, period);
 }
 
+bool period_is_days_of_24_hours(struct bytes word)
+{
+    int64_t duration_us;
+    return parse_duration(word, &duration_us) && duration_us % MICROS_PER_DAY == 0;
+}
+
 /* A number of `digits` digits within 1 … most; 0 = not that. */
 static int parse_part(struct bytes text, int most)
 {
@@ -135,6 +141,11 @@ static void write_lower(const char *text, size_t size, struct sink *sink)
 
 void period_write(const struct period *period, struct sink *sink)
 {
+    if (period->unit == PERIOD_FIXED && period->calendar && period->count % MICROS_PER_DAY == 0) {
+        sink_decimal(sink, period->count / MICROS_PER_HOUR);
+        sink_raw(sink, "hour", 4);
+        return;
+    }
     if (period->unit == PERIOD_FIXED) {
         sink_duration(sink, period->count);
         return;

@@ -50,6 +50,7 @@ static void emit_removed(const struct resource_view *view, struct sink *changes)
 static bool emit_count(const struct resource_view *view, uint32_t place, const struct window *window,
                        struct sink *changes)
 {
+    /* Denials alone are no reason to write: this server remembers them until the next count. */
     if (!slot_window_counts_on(view->stored, place, window)) return false;
     if (slot_window_has_count(view->stored, place, window)) return true;
     struct change change;
@@ -98,6 +99,7 @@ static void emit_entry(const struct account_view *account, const struct resource
     if (account->plan_is_current && account->changes_count == 0) return; /* nothing can have come */
     const struct plan_entry *stored = stored_entry(account, view->resource);
     if (!view->entry || view->entry == stored) return;
+    /* The account stores its own copy of the rules, so that it survives a restore on a server that lacks the plan. */
     if (stored && stored->revision == view->entry->revision) return;
     struct sink entry = {0};
     plan_entry_encode(view->entry, &entry);

@@ -43,6 +43,8 @@ static void close_idle(const struct cycle_cursor *cursor, const struct window *w
     while (at < count) {
         int64_t left = wide_clamp((wide)debt - (wide)at * max_i64(limit, 0), 0, INT64_MAX);
         int64_t same = count - at; /* how many have the same limit */
+        /* While a debt is paid back every idle cycle has a limit of 0, then one has what is left of its limit, then all
+         * are whole. */
         if (left > 0 && limit > 0) same = left > limit ? min_i64(same, left / limit) : 1;
         int64_t first = period_index_after(period, zone, anchor_us, index, at + 1);
         int64_t last = period_index_after(period, zone, anchor_us, index, at + same);
@@ -95,6 +97,7 @@ static bool roll_window(const struct cycle_cursor *cursor, struct window *window
     int64_t anchor_us = cursor->anchor_us;
     struct cycle was = period_cycle_at(&period, cursor->zone, anchor_us, window->start_us);
     struct cycle cycle = period_cycle_at(&period, cursor->zone, anchor_us, at_us);
+    /* Time zone files may have changed under the account: a cycle never moves backwards. */
     int64_t to = max_i64(was.index, cycle.index);
     int64_t passed = max_i64(period_cycles_between(&period, cursor->zone, anchor_us, was.index, to), 1);
     if (passed > 1) close_idle(cursor, window, &period, was.index, passed - 1, rule->limit);
@@ -108,6 +111,7 @@ static bool roll_window(const struct cycle_cursor *cursor, struct window *window
 static bool roll_past_anchor(const struct cycle_cursor *cursor, struct window *window, int64_t at_us)
 {
     int64_t anchor_us = cursor->anchor_us;
+    /* A prorated LIMIT cuts the cycle in which the account begins, so that one is closed by itself. */
     bool passes = window->end_us <= anchor_us && anchor_us < at_us;
     if (passes && !roll_window(cursor, window, anchor_us)) return false;
     return at_us < window->end_us || roll_window(cursor, window, at_us);
@@ -130,6 +134,7 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
+        /* Nothing was ever used under this LIMIT: HISTORY shows cycles from the first use on. */
         bool leaves_no_trace = view->fresh[i] || view->unused[i];
         if (leaves_no_trace && at_us >= window->end_us) continue; /* it is begun again where it is needed */
         if (roll_past_anchor(cursor, window, at_us)) resource_view_move_window(view, kept++, i);

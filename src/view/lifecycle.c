@@ -40,6 +40,8 @@ void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t 
     uint32_t count = view->entitlement ? entitlement_rates(view->entitlement, before, places) : 0;
     lifecycle_compose(view, anchor_us);
     uint32_t now = view->entitlement ? entitlement_rates(view->entitlement, after, places) : 0;
+    /* Only a change of the rules themselves restarts the clock of a takeover; an override that repeats the plan's does
+     * not. */
     bool same = now == count;
     for (uint32_t i = 0; same && i < count; i++) same = rule_equal(&before[i], &after[i]);
     if (!same) view->rates_us = at_us;
@@ -100,12 +102,15 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     struct resource_view *view = timeline->cursor.view;
     const struct entitlement *before = resource_view_granted(view);
     enum account_fault fault = ACCOUNT_FAULT_NONE;
+    /* A prorated change needs the part before it, so the running cycles must be there, also of a resource never used.
+     * */
     if (change == WINDOW_PRORATE) fault = cycles_begin(&timeline->cursor, before, at_us);
     view->entry = entry;
     const struct entitlement *after = resource_view_granted(view);
     for (uint32_t i = 0; i < view->windows_count; i++) {
         uint64_t period = view->windows[i].period;
         const struct quota_rule *rule = entitlement_limit(after, period), *was = entitlement_limit(before, period);
+        /* A window that slept before and sleeps on keeps its parts as they are. */
         if (rule || was || change == WINDOW_FULL)
             window_change_limit(&view->windows[i], rule, change, timeline->cursor.anchor_us, at_us);
     }
@@ -156,6 +161,7 @@ static enum account_fault deferred_until(struct timeline *timeline, int64_t set_
 {
     const struct entitlement *granted = resource_view_granted(timeline->cursor.view);
     int64_t longest_us = 0;
+    /* Cycles that ended before the account was opened are no cycles of this account. */
     set_us = max_i64(set_us, account_view_opened_us(timeline->cursor.account)); /* the clock may have stepped back */
     *end_us = set_us;
     for (uint32_t i = 0; granted && i < granted->rules_count; i++) {
@@ -165,6 +171,7 @@ static enum account_fault deferred_until(struct timeline *timeline, int64_t set_
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         struct cycle cycle = period_cycle_at(&rule->period, timeline->cursor.zone, timeline->cursor.anchor_us, set_us);
         int64_t length_us = cycle.end_us - cycle.start_us;
+        /* By length, because a month's end matters more than a day's; of equal lengths the later end. */
         if (length_us < longest_us || (length_us == longest_us && cycle.end_us < *end_us)) continue;
         longest_us = length_us;
         *end_us = cycle.end_us;
@@ -190,6 +197,7 @@ static enum account_fault revise(struct timeline *timeline, int64_t at_us)
         bool at_once = fault == ACCOUNT_FAULT_NONE && until_us <= at_us; /* no cycle runs that ends */
         return at_once ? take_deferred(timeline, at_us) : fault;
     }
+    /* A revision with APPLY END that still waits would bring older rules back over this one. */
     timeline->deferred = NULL; /* a later revision that comes first takes its place */
     enum window_change change = revision->apply == APPLY_PRORATE ? WINDOW_PRORATE : WINDOW_FULL;
     return change_entry(timeline, &revision->entry, change, at_us);
@@ -240,12 +248,14 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
     bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
     struct restart_debts debts;
+    /* Debts are collected before the cycles close: closing forgets the windows that have them. */
     if (restarts) collect_debts(view, at_us, &debts);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
     timeline->cursor.anchor_us = change->anchor_us;
     const struct plan_entry *entry = plan_find(change->plan, view->resource);
     enum account_fault fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
     if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, &debts, at_us);
+    /* From here on revisions of the new plan count, those of the old one no more. */
     follow_plan(timeline, change->plan);
     return fault;
 }
@@ -270,6 +280,7 @@ static void consider(struct event *event, enum event_kind kind, int64_t at_us, i
 /* Also where the clock has stepped back behind it, if a newer one is in force. */
 static bool revision_has_come(const struct plan_track *track, uint32_t index, int64_t now_us)
 {
+    /* Revisions come in order, so one that is in force brings all those before it into force. */
     while (index < track->count && !plan_revision_in_force(track->revisions[index], now_us)) index++;
     return index < track->count;
 }

@@ -59,10 +59,12 @@ static struct leases *use(struct leases *leases, struct numbers *numbers)
     if (id.size > 0) id.data = memcpy(id_copy, id.data, id.size);
     switch (number_upto(numbers, 3)) {
     case 0:
-        if (id.size > 0) leases_decide_release(leases, id, now_us, &decision);
+        if (id.size > 0) leases_decide_release(leases, id, ttl_us & 1, now_us, &decision);
         if (id.size == 0) return leases;
         break;
-    case 1: leases_decide_renew(leases, id.size > 0 ? id : BYTES("x"), ttl_us, now_us, &decision); break;
+    case 1:
+        leases_decide_renew(leases, id.size > 0 ? id : BYTES("x"), LEASE_ANY_TOKEN, ttl_us, now_us, &decision);
+        break;
     default: {
         struct lease_request request = {.id = id,
                                         .limit = number_upto(numbers, INT64_MAX - 1) - 1,

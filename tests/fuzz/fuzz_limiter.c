@@ -64,8 +64,8 @@ static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t 
                 decision.verdict.reset_us >= 0);
         limiter = apply_both_ways(limiter, &decision);
     }
-    limiter_decide_refund(limiter, 1 + request.cost / 2, -1, data[0] & 8 ? request.now_us / 2 : TAKEN_UNKNOWN,
-                          request.now_us, &decision);
+    struct taken_when taken = {.at_us = data[0] & 8 ? request.now_us / 2 : TAKEN_UNKNOWN, .about = data[0] & 4};
+    limiter_decide_refund(limiter, 1 + request.cost / 2, -1, taken, request.now_us, &decision);
     limiter = apply_both_ways(limiter, &decision);
     limiter_decide_block(limiter, request.now_us / 2, &decision);
     return apply_both_ways(limiter, &decision);

@@ -81,6 +81,12 @@ def clear_plans(quota):
     quota("CONFIG SET quota.auto-open no quota.id-ttl-ms 86400000 quota.id-max 1000000")
 
 
+def clear_policies(quota):
+    """FLUSHALL leaves policies alone, too."""
+    for policy in paged(quota, "RL.POLICY LIST"):
+        quota("RL.POLICY DEL", policy["name"].encode(errors="surrogateescape"))
+
+
 @pytest.fixture
 def accounts(quota):
     """The same with no plans before and after, and settings as they come."""
@@ -141,6 +147,17 @@ def text(value):
 def as_fields(reply):
     """One map reply of either protocol as a dict of what came, not looked into."""
     return reply if isinstance(reply, dict) else dict(zip(reply[::2], reply[1::2]))
+
+
+def paged(quota, line):
+    """Everything that a paged list has, in pages of the largest size."""
+    items, after = [], ()
+    while True:
+        cursor, page = quota(f"{line} COUNT 1000", *after)
+        items += [as_map(item) for item in page]
+        if cursor is None:
+            return items
+        after = ("AFTER", cursor)
 
 
 def listed(quota):

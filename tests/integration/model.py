@@ -20,20 +20,23 @@ class Rule:
     limit: int
     period: int  # us
     burst: int = 0
-    initial: int = 0
+    initial: int | None = None
     flag: str = ""
+
+    def fill(self):
+        return self.capacity if self.initial is None else self.initial
 
     @property
     def capacity(self):
         return (self.burst or self.limit) + (self.word == "QUEUE")
 
     def means(self):
-        return self.word, self.limit, self.period, self.capacity, self.initial or self.capacity, self.flag
+        return self.word, self.limit, self.period, self.capacity, self.fill(), self.flag
 
     def text(self):
         words = [self.word, str(self.limit), f"{self.period}us"]
         words += ["BURST", str(self.burst)] if self.burst else []
-        words += ["INITIAL", str(self.initial)] if self.initial else []
+        words += [] if self.initial is None else ["INITIAL", str(self.initial)]
         return " ".join(words + ([self.flag] if self.flag else []))
 
 
@@ -132,22 +135,38 @@ class Queue(Leaky):
 
 
 class Token(Level):
-    """`level` is what is missing. `unused` means nothing is remembered: the bucket holds its initial fill."""
+    """`level` is what is missing. `unused` means nothing is remembered: the bucket holds its initial fill.
+
+    `began` is when a bucket began that was not full then, `units` what was taken while that first fill was under way:
+    all that can be given back, since the rest of what is missing was never taken."""
 
     def __init__(self, rule):
         super().__init__(rule)
-        self.unused = True
+        self.unused, self.began, self.units = True, None, 0
 
     def missing_when_unused(self):
-        return Fraction(self.rule.capacity - (self.rule.initial or self.rule.capacity))
+        return Fraction(self.rule.capacity - self.rule.fill())
 
-    def hold(self):
+    def filling(self, t):
+        if self.began is None:
+            return False
+        passed = max(t - self.began, 0)
+        come = passed // self.rule.period * self.rule.limit if self.rule.flag == "INTERVAL" else passed * self.rate()
+        return come < self.missing_when_unused()
+
+    def begin_fill(self, t):
+        """The first request has come, also one that is denied."""
+        self.settle(t)
+        self.unused, self.began, self.units = False, t if self.missing_when_unused() > 0 else None, 0
+
+    def kept(self):
+        """us for which the key is kept once everything is fully replenished: a full bucket is not a new one."""
         full_fill = math.ceil(self.rule.capacity / self.rate())
         return full_fill if self.missing_when_unused() > 0 else 0
 
     def forgotten(self, t):
-        full_at = first_instant(lambda later: self.drained(later) == 0, self.last)
-        return self.unused or t >= full_at + self.hold()
+        """Does it hold its initial fill? Where that is all of it, a full bucket does."""
+        return self.unused or (self.missing_when_unused() == 0 and t >= self.last and self.drained(t) == 0)
 
     def drained(self, t):
         if self.rule.flag == "INTERVAL":
@@ -159,6 +178,8 @@ class Token(Level):
         return self.missing_when_unused() if self.forgotten(t) else self.drained(t)
 
     def settle(self, t):
+        if not self.filling(t):
+            self.began = None
         if self.forgotten(t):
             self.level, self.last, self.unused = self.missing_when_unused(), t, True
         elif self.rule.flag == "INTERVAL":
@@ -170,13 +191,22 @@ class Token(Level):
 
     def charge(self, cost, t):
         self.settle(t)
+        if self.unused:
+            self.begin_fill(t)
         if self.rule.flag == "INTERVAL" and self.level == 0:
             self.last = max(t, self.last)
         self.level += cost
-        self.unused = False
+        self.units += cost if self.filling(t) else 0
 
     def refund(self, units, t):
-        return 0 if self.forgotten(t) else super().refund(units, t)
+        if self.forgotten(t):
+            return 0
+        if not self.filling(t):
+            return super().refund(units, t)
+        returned = min(units, self.units)
+        self.settle(t)
+        self.units, self.level = self.units - returned, self.level - returned
+        return returned
 
     def fits(self, cost, t):
         return cost <= self.room(t)
@@ -185,15 +215,17 @@ class Token(Level):
         return self.forgotten(t) or self.drained(t) == 0
 
     def stuck(self, cost, t):
-        """A bucket nobody has used does not fill up: a denial stores nothing."""
+        """A bucket nobody has used does not fill up where a denial stores nothing, as in an account."""
         return self.forgotten(t) and not self.fits(cost, t)
 
     def used(self, t):
-        return 0 if self.is_new(t) else math.ceil(self.drained(t))
+        if self.is_new(t):
+            return 0
+        return self.units if self.filling(t) else math.ceil(self.drained(t))
 
     def begin(self, t):
         """A bucket that has been used has no initial fill any more."""
-        self.level, self.last, self.unused = Fraction(0), t, False
+        self.level, self.last, self.unused, self.began = Fraction(0), t, False, None
 
 
 class Fixed:
@@ -334,26 +366,22 @@ def take_over(before, rule, t):
     return limit, used > 0
 
 
-def is_forgotten(limit, t):
-    """Is there nothing left to remember?"""
-    return limit.forgotten(t) if isinstance(limit, Token) else limit.is_new(t)
-
-
 def fits(limit, cost, t):
     return limit.fits(cost, t) if hasattr(limit, "fits") else cost <= limit.room(t)
 
 
-def wait(limit, cost, t):
+def wait(limit, cost, t, begins=False):
     """us until the cost fits if nobody else comes, None = never."""
     if fits(limit, cost, t):
         return 0
-    if hasattr(limit, "stuck") and limit.stuck(cost, t):
+    stuck = hasattr(limit, "stuck") and limit.stuck(cost, t)
+    if stuck and not begins:
         return None
     if cost > limit.rule.capacity and limit.rule.word != "QUEUE":
         return None
     later = copy.deepcopy(limit)
-    if isinstance(later, Token):
-        later.hold = lambda: HORIZON_US  # a waiting bucket is not an idle one
+    if stuck:
+        later.begin_fill(t)
     at = first_instant(lambda instant: fits(later, cost, instant), t)
     return at - t
 
@@ -368,19 +396,37 @@ class Key:
     def __init__(self):
         self.limits, self.sleeping, self.taken = [], [], 0
 
-    def ask(self, rules, cost, mode, t, patience=0):
+    def forget(self, t):
+        """Once all is fully replenished; where a bucket has an initial fill, one more fill time later."""
+        kept = max([limit.kept() for limit in self.limits if isinstance(limit, Token)], default=0)
+        unseen = [limit.unused or limit.last <= t - kept if isinstance(limit, Token) else True
+                  for limit in self.limits + self.sleeping]
+        if kept and all(unseen) and all(limit.is_new(t - kept) for limit in self.limits + self.sleeping):
+            self.__init__()
+
+    def ask(self, rules, cost, mode, t, patience=0, begins=True):
+        if begins:  # an account forgets nothing
+            self.forget(t)
         at = max(t, self.taken)  # before that every place belongs to somebody
         limits, sleeping, converted = self.adopted(rules, at)
         if mode == "UPTO":
             cost = min(cost, max(1, min(max(limit.room(at), 0) for limit in limits)))
-        waits = [wait(limit, cost, at) for limit in limits]
+        waits = [wait(limit, cost, at, begins) for limit in limits]
         longest = max(range(len(limits)), key=lambda i: (waits[i] is None, waits[i] or 0, -i))
         total = None if waits[longest] is None else waits[longest] + at - t
         if mode != "FORCE" and (total is None or total > patience):
-            if converted and mode != "PEEK":
+            first = [limit for limit in limits if isinstance(limit, Token) and limit.stuck(cost, at)]
+            first = first if begins and total is not None else []  # the denial begins them, for its wait to come true
+            for limit in first:
+                limit.begin_fill(at)
+            if (converted or first) and mode != "PEEK":
                 self.limits, self.sleeping = limits, sleeping  # units passed to other rules: a denial stores that
             return self.verdict(0, limits[longest], longest, total, t, at, at > t)
         moment = at if mode == "FORCE" else t + total
+        if mode not in ("FORCE", "PEEK"):
+            for limit in limits:
+                if isinstance(limit, Token) and limit.stuck(cost, at):
+                    limit.begin_fill(at)  # who waits has begun it
         delay = max([limit.delay(moment) for limit in limits if isinstance(limit, Queue)], default=0)
         if mode != "PEEK":
             for limit in limits:
@@ -405,8 +451,9 @@ class Key:
             if back:  # giving nothing back changes nothing
                 self.limits[i] = changed
             returned = max(returned, back)
-        gone = [is_forgotten(limit, at) for limit in self.limits + self.sleeping]
-        if returned and all(gone) and at == t:
+        gone = [limit.is_new(at) for limit in self.limits + self.sleeping]
+        kept = any(isinstance(limit, Token) and limit.kept() for limit in self.limits)
+        if returned and all(gone) and at == t and not kept:
             self.__init__()  # nothing left to remember: the key is gone
         return returned
 
@@ -432,7 +479,7 @@ class Key:
                 found[i] = i
         pairs = [(ALGORITHMS[rule.word](rule), False) if place is None else take_over(stored[place], rule, t)
                  for place, rule in zip(found, rules)]
-        sleeping = [limit for i, limit in enumerate(stored) if i not in found and not is_forgotten(limit, t)]
+        sleeping = [limit for i, limit in enumerate(stored) if i not in found and not limit.is_new(t)]
         while len(rules) + len(sleeping) > RULES_MAX:
-            sleeping.remove(min(sleeping, key=lambda limit: first_instant(lambda at: is_forgotten(limit, at), t)))
+            sleeping.remove(min(sleeping, key=lambda limit: first_instant(limit.is_new, t)))
         return [limit for limit, _ in pairs], sleeping, any(changed for _, changed in pairs)

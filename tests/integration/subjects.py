@@ -271,7 +271,8 @@ class ModelQuota:
         return info["resources"][words.left[0]] if words.left else info
 
     def on_holds(self, words):
-        return self.account(words.next()).look(self.now).live_holds()
+        """All of them on one page."""
+        return [None, self.account(words.next()).look(self.now).live_holds()]
 
     def on_history(self, words):
         cycles = self.account(words.next()).look(self.now).history(words.next())

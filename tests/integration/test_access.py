@@ -24,8 +24,11 @@ OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.re
               +rl.table +rl.policy|set +rl.policy|del +rl.policy|override
               +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
 AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
-             +quota.plan|check +rl.info +rl.leases +rl.policy|get +rl.policy|list"""
-NOBODY = "rl._do rl._put rl._policy rl._plan"  # refused by the commands themselves, to everybody
+             +quota.plan|check
+             +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get
+             +rl.policy|list +rl.policy|exceptions +rl.policy|check
+             +rl.policy|help +quota.plan|help"""
+NOBODY = "rl._do rl._put rl._policy rl._plan rl._room"  # refused to every client; the last one does nothing
 RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
            "auditor": ("%R~tenant:*", AUDITOR)}
 
@@ -39,14 +42,16 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
     "operator": ["QUOTA.OPEN K p", "QUOTA.SWITCH K q", "QUOTA.OVERRIDE K r LIMIT 1 day", "QUOTA.SUSPEND K",
                  "QUOTA.RESUME K", "QUOTA.CLOSE K", "QUOTA.SET K r 1", "QUOTA.RESET K", "QUOTA.REFUND K r 1",
                  "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
-    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "RL.INFO Kw", "RL.LEASES Kl"],
+    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "RL.INFO Kw", "RL.LEASES Kl",
+                "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb", "RL.ADAPT.INFO Ka"],
 }
 KEYLESS = {
     "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN CANCEL p 2", "QUOTA.PLAN DEL q",
                  "RL.POLICY SET n 1 1s", "RL.POLICY DEL n", "RL.POLICY OVERRIDE n s 1 1s",
                  "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
-    "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0 ZONE UTC AT 0", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
-                "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST"],
+    "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0us ZONE UTC AT 0us", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
+                "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST",
+                "RL.POLICY EXCEPTIONS n", "RL.POLICY CHECK n 1 1s", "RL.POLICY HELP", "QUOTA.PLAN HELP"],
 }
 ROWS = [(role, line) for role, lines in LINES.items() for line in lines]
 
@@ -166,6 +171,11 @@ def test_categories_are_the_servers_where_it_lets_modules_join(users, accounts, 
             assert may_run(some, line) == (role in (roles if VERSION >= (7, 2) else roles_before)), line
     some.client.close()
     accounts("ACL DELUSER some")
+
+
+def test_who_may_read_may_not_move_the_clock(accounts):
+    categories = {str(word, "utf-8") for word in accounts.raw("COMMAND INFO QUOTA.CLOCK")[0][6]}
+    assert categories == ({"@admin", "@dangerous", "@fast"} if VERSION >= (7, 2) else set())
 
 
 def test_every_command_is_in_the_categories_that_its_flags_say(accounts):

@@ -145,7 +145,9 @@ class Stream:
         return "\n".join(self.lines) + f"\nanswered {answer}\nexpected {expected}"
 
     def looks(self, name):
-        return [shown(as_map(self.type(f"QUOTA.{line}"))) for line in (f"INFO {name}", f"HOLDS {name}")]
+        info, (cursor, holds) = self.type(f"QUOTA.INFO {name}"), self.type(f"QUOTA.HOLDS {name} COUNT 1000")
+        assert cursor is None
+        return [shown(as_map(info)), [shown(as_map(hold)) for hold in holds]]
 
     def compare_looks(self):
         draft = self.account.look(self.now)

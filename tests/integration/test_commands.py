@@ -4,68 +4,81 @@ import re
 import subprocess
 
 import pytest
+import redis
 
 from conftest import Quota, as_map
 from servers import ROOT
 
-COMMANDS = {  # name: (flags, arity, key spec flags)
-    "rl.allow": ({"write", "denyoom", "fast", "blocking"}, -4, {"RW", "access", "update"}),
-    "rl.mallow": ({"write", "denyoom", "fast", "movablekeys"}, -6, {"RW", "access", "update"}),
+COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server counts only the words of the stream's own
+    "rl.allow": ({"write", "fast", "blocking"}, -4, {"RW", "access", "update"}),
+    "rl.peek": ({"readonly", "fast"}, -4, {"RO", "access"}),
+    "rl.mallow": ({"write", "fast", "movablekeys"}, -6, {"RW", "access", "update"}),
     "rl.refund": ({"write", "fast"}, -3, {"RW", "access", "update"}),
-    "rl.block": ({"write", "denyoom", "fast"}, 3, {"RW", "access", "update"}),
+    "rl.block": ({"write", "fast"}, 3, {"RW", "access", "update"}),
     "rl.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
-    "rl.acquire": ({"write", "denyoom", "fast", "blocking"}, -4, {"RW", "access", "update"}),
-    "rl.renew": ({"write", "fast"}, 4, {"RW", "access", "update"}),
-    "rl.release": ({"write", "fast"}, 3, {"RW", "access", "update"}),
-    "rl.table": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
-    "rl.take": ({"write", "denyoom", "fast"}, -3, {"RW", "access", "update"}),
-    "rl.leases": ({"readonly"}, 2, {"RO", "access"}),
-    "rl.adapt": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
-    "rl.breaker": ({"write", "denyoom", "fast"}, -2, {"RW", "access", "update"}),
-    "cl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
-    "rl.throttle": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
+    "rl.acquire": ({"write", "fast", "blocking"}, -4, {"RW", "access", "update"}),
+    "rl.renew": ({"write", "fast"}, -4, {"RW", "access", "update"}),
+    "rl.release": ({"write", "fast"}, -3, {"RW", "access", "update"}),
+    "rl.table": ({"write", "fast"}, -4, {"RW", "access", "update"}),
+    "rl.take": ({"write", "fast"}, -3, {"RW", "access", "update"}),
+    "rl.leases": ({"readonly"}, -2, {"RO", "access"}),
+    "rl.adapt": ({"write", "fast"}, -2, {"RW", "access", "update"}),
+    "rl.breaker": ({"write", "fast"}, -2, {"RW", "access", "update"}),
+    "rl.adapt.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
+    "rl.breaker.info": ({"readonly", "fast"}, 2, {"RO", "access"}),
+    "cl.throttle": ({"write", "fast"}, -5, {"RW", "access", "update"}),
+    "rl.throttle": ({"write", "fast"}, -5, {"RW", "access", "update"}),
     "rl.policy": (set(), -2, None),
-    "rl.policy|set": ({"write", "denyoom"}, -5, None),
-    "rl.policy|override": ({"write", "denyoom", "fast"}, -4, None),
-    "rl.policy|permit": ({"write", "denyoom", "fast"}, -4, None),
-    "rl.policy|refuse": ({"write", "denyoom", "fast"}, -4, None),
+    "rl.policy|set": ({"write"}, -5, None),
+    "rl.policy|override": ({"write", "fast"}, -4, None),
+    "rl.policy|permit": ({"write", "fast"}, -4, None),
+    "rl.policy|refuse": ({"write", "fast"}, -4, None),
     "rl.policy|lift": ({"write", "fast"}, 4, None),
     "rl.policy|get": ({"readonly"}, 3, None),
     "rl.policy|del": ({"write"}, 3, None),
-    "rl.policy|list": ({"readonly"}, 2, None),
+    "rl.policy|list": ({"readonly"}, -2, None),
+    "rl.policy|check": ({"readonly"}, -5, None),
+    "rl.policy|help": ({"readonly", "fast", "stale"}, 2, None),
+    "quota.plan|help": ({"readonly", "fast", "stale"}, 2, None),
+    "rl.policy|exceptions": ({"readonly"}, -3, None),
     "rl._policy": ({"write"}, 3, None),
     "rl._do": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl._put": ({"write"}, 3, {"OW", "update"}),
+    "rl._room": ({"readonly", "denyoom", "fast"}, 1, None),
     "quota.plan": (set(), -2, None),
-    "quota.plan|set": ({"write", "denyoom"}, -4, None),
+    "quota.plan|set": ({"write"}, -4, None),
     "quota.plan|get": ({"readonly"}, 3, None),
     "quota.plan|del": ({"write"}, -3, None),
     "quota.plan|list": ({"readonly"}, -2, None),
     "quota.plan|check": ({"readonly"}, -4, None),
     "quota.plan|cancel": ({"write"}, 4, None),
     "rl._plan": ({"write"}, 3, None),
-    "quota.open": ({"write", "denyoom"}, -3, {"RW", "access", "update"}),
-    "quota.switch": ({"write", "denyoom"}, -3, {"RW", "access", "update"}),
+    "quota.open": ({"write"}, -3, {"RW", "access", "update"}),
+    "quota.switch": ({"write"}, -3, {"RW", "access", "update"}),
     "quota.suspend": ({"write"}, -2, {"RW", "access", "update"}),
     "quota.resume": ({"write"}, -2, {"RW", "access", "update"}),
     "quota.close": ({"write"}, -2, {"RW", "access", "update"}),
-    "quota.override": ({"write", "denyoom"}, -3, {"RW", "access", "update"}),
-    "quota.set": ({"write", "denyoom"}, -4, {"RW", "access", "update"}),
+    "quota.override": ({"write"}, -3, {"RW", "access", "update"}),
+    "quota.set": ({"write"}, -4, {"RW", "access", "update"}),
     "quota.reset": ({"write"}, -2, {"RW", "access", "update"}),
-    "quota.consume": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
-    "quota.mconsume": ({"write", "denyoom", "fast"}, -5, {"RW", "access", "update"}),
-    "quota.refund": ({"write", "denyoom", "fast"}, -4, {"RW", "access", "update"}),
-    "quota.reserve": ({"write", "denyoom", "fast"}, -7, {"RW", "access", "update"}),
+    "quota.consume": ({"write", "fast"}, -4, {"RW", "access", "update"}),
+    "quota.mconsume": ({"write", "fast"}, -5, {"RW", "access", "update"}),
+    "quota.check": ({"readonly", "fast"}, -4, {"RO", "access"}),
+    "quota.refund": ({"write", "fast"}, -4, {"RW", "access", "update"}),
+    "quota.reserve": ({"write", "fast"}, -7, {"RW", "access", "update"}),
     "quota.commit": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "quota.release": ({"write", "fast"}, 3, {"RW", "access", "update"}),
     "quota.extend": ({"write", "fast"}, 4, {"RW", "access", "update"}),
-    "quota.holds": ({"readonly"}, 2, {"RO", "access"}),
+    "quota.holds": ({"readonly"}, -2, {"RO", "access"}),
     "quota.info": ({"readonly"}, -2, {"RO", "access"}),
     "quota.history": ({"readonly"}, -3, {"RO", "access"}),
     "quota.health": ({"readonly"}, 1, None),
     "quota.clock": ({"readonly", "fast", "stale"}, -1, None),
     "quota.cycle": ({"readonly", "fast"}, -2, None),
 }
+
+
+OURS = [name for name in COMMANDS if "._" not in name and name not in ("rl.policy", "quota.plan")]
 
 
 def words_of(arguments):
@@ -99,7 +112,7 @@ def test_documentation_is_complete(quota, name):
     documents = as_map(quota.raw(f"COMMAND DOCS {name}"))
     shown = {str(flag, "utf-8") for flag in entry[2]}
     assert flags <= shown and shown - flags <= {"module"}, shown
-    assert entry[1] == arity
+    assert entry[1] == (-1 if name in OURS else arity)
     if key_flags:
         assert entry[3:6] == ([0, 0, 0] if "movablekeys" in flags else [1, 1, 1])
         spec = entry[8][0] if isinstance(entry[8][0], dict) else dict(zip(entry[8][0][::2], entry[8][0][1::2]))
@@ -120,8 +133,97 @@ def test_every_word_of_the_grammar_is_documented(quota):
         "FORCE", "WAIT", "BLOCK"]
 
 
+@pytest.mark.parametrize("name", OURS)
+def test_a_wrong_number_of_words_is_answered_with_the_usage(quota, name):
+    arity, line = COMMANDS[name][1], name.replace("|", " ")
+    usage = f"Usage: {line.upper()}"
+    given = len(line.split())
+    for words in range(abs(arity) - given):  # too few
+        error = quota.error(line + words * " 1")
+        assert "wrong number of arguments" in error and usage in error, error
+    if arity > 0:
+        assert usage in quota.error(line + (arity - given + 1) * " 1")
+
+
+USAGES = [
+    ("RL.ALLOW k 10/s", "RL.ALLOW key rule [rule ...] | POLICY policy [SUBJECT subject] [ADDRESS address] "
+                        "[COST cost [cost ...]] [UPTO | PEEK | FORCE] [WAIT wait] [BLOCK block]"),
+    ("RL.ALLOW k", "RL.ALLOW key rule [rule ...] | POLICY policy"), ("RL.INFO k k", "RL.INFO key"),
+    ("RL.MALLOW 1 k", "RL.MALLOW numkeys key [key ...] WITH rule [rule ...] | POLICY policy [WITH ...]"),
+    ("RL.POLICY SET p", "RL.POLICY SET name rule [rule ...] [BLOCK block] [SHADOW] [SCHEDULE zone days from-to"),
+    ("QUOTA.MCONSUME a 1", "QUOTA.MCONSUME account numresources resource amount [resource amount ...]"),
+    ("QUOTA.INFO", "QUOTA.INFO account [resource [resource ...]]"), ("RL.ADAPT k", "RL.ADAPT key min max"),
+    ("RL.BREAKER", "RL.BREAKER key [FAILURES failures]"), ("RL.BREAKER k INFO now", "RL.BREAKER key INFO"),
+]
+WORDS = [  # an unknown word, and the words that may stand there
+    ("RL.ALLOW k 10 1s FOO", "'FOO' is not an option here; there may be POLICY, SUBJECT, ADDRESS, COST, UPTO, PEEK, "
+                             "FORCE, WAIT, BLOCK"),
+    ("RL.ALLOW k 10 1s COST 1 FOO", "there may be POLICY, SUBJECT, ADDRESS, UPTO"),
+    ("RL.BREAKER k REPORT success", "'success' is not an option here; there may be OK, FAIL, TOOK"),
+    ("RL.BREAKER k FORCE half-open", "there may be OPEN, CLOSED, AUTO"),
+    ("QUOTA.PLAN SET p r LIMIT 1 day APPLY SOON", "'SOON' is not an option here; there may be FULL, PRORATE, END"),
+    ("QUOTA.PLAN SET p r LIMIT 1 day APPLY", "mode is missing"),
+    ("RL.ADAPT k REPORT SLOW", "there may be LATENCY, ERROR, LOAD"),
+    ("QUOTA.CONSUME a r 1 CHEK", "there may be ID, UPTO, CHECK, PEEK, FORCE, STICKY"),
+    ("QUOTA.CLOCK STOP", "there may be FREEZE, ADVANCE, RESUME"), ("RL.LEASES k LIMIT", "there may be COUNT, AFTER"),
+    ("RL.ALLOW k TOKENS 10 1s", "rule beginning with 'TOKENS': limit 'TOKENS' is not an integer, nor one of the "
+                                "algorithms GCRA, TOKEN, LEAKY, QUEUE, FIXED, SLIDING, LOG"),
+    ("RL.TABLE k BUCKET 10 1s", "GCRA, TOKEN, LEAKY, QUEUE, FIXED, SLIDING, LOG"),
+    ("RL.POLICY CHECK p BUCKET 10 1s", "GCRA, TOKEN, LEAKY, QUEUE, FIXED, SLIDING, LOG"),
+]
+
+
+@pytest.mark.parametrize("line, usage", USAGES)
+def test_usage_lines(quota, line, usage):
+    error = quota.error(line)
+    assert usage in error, error
+    assert "wrong number of arguments" in error
+
+
+@pytest.mark.parametrize("line, says", WORDS)
+def test_an_unknown_word_is_answered_with_those_that_may_stand_there(quota, line, says):
+    assert says in quota.error(line)
+
+
+def test_a_wrong_type_names_both(quota):
+    quota("SET text 1")
+    quota("LPUSH list 1")
+    quota("RL.ALLOW bucket 1 1s")
+    quota("RL.TABLE table 1 1s")
+    for line, names in [("RL.ALLOW text 1 1s", "string, not rl-bucket"), ("RL.INFO list", "list, not rl-bucket"),
+                        ("QUOTA.INFO bucket", "rl-bucket, not q-account"), ("RL.TAKE text s", "string, not rl-tables"),
+                        ("RL.ACQUIRE table 1 1s", "rl-tables, not rl-leases"),
+                        ("RL.BREAKER text", "string, not rl-breakr"), ("RL.ADAPT.INFO text", "string, not rl-adaptv"),
+                        ("QUOTA.CONSUME list r 1", "list, not q-account")]:
+        with pytest.raises(redis.ResponseError, match="WRONGTYPE") as raised:
+            quota(line)
+        assert str(raised.value).endswith(names)
+
+
+@pytest.mark.parametrize("container", ["RL.POLICY", "QUOTA.PLAN"])
+def test_containers_help_and_reach_every_primary(quota, container):
+    lines = [line.decode() if isinstance(line, bytes) else line for line in quota(f"{container} HELP")]
+    assert lines[0] == f"{container} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    subcommands = {name.split("|")[1].upper() for name in COMMANDS if name.startswith(container.lower() + "|")}
+    assert {line.split()[0] for line in lines[1::2]} == subcommands
+    assert all(line.startswith("    ") and line.endswith(".") for line in lines[2::2])
+    assert "Usage" in quota.error(f"{container} HELP me")
+    tips = [str(tip, "utf-8") for tip in quota.raw(f"COMMAND INFO {container}")[0][7]]
+    assert tips == ["request_policy:all_shards", "response_policy:all_succeeded"]
+    assert "HELP" in quota.error(f"{container} NOPE")
+
+
+def test_costs_are_documented_as_several(quota):
+    for name in ("RL.ALLOW", "RL.PEEK"):
+        document = list(as_map(quota.raw(f"COMMAND DOCS {name}")).values())[0]
+        cost = next(argument for argument in document["arguments"] if argument.get("token") == "COST")
+        assert cost["type"] == "integer" and "multiple" in str(cost["flags"])  # RESP2: two flags look like a pair
+
+
 def test_command_getkeys(quota):
     assert quota.raw("COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2") == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS RL.PEEK user:1 10 1s COST 2") == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS QUOTA.CHECK user:1 a 1 b 2") == [b"user:1"]
     assert quota.raw("COMMAND GETKEYS CL.THROTTLE user:1 1 1 1") == [b"user:1"]
 
 

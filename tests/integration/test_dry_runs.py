@@ -1,12 +1,14 @@
 """What would be: PLAN CHECK, SWITCH CHECK, OVERRIDE CHECK answer and change nothing; what is to come can be cancelled.
 
     PLAN CHECK                 → revision it would be, rules as they would stand, kinds that would go, accounts
+    RL.PEEK, QUOTA.CHECK, …   → as PEEK and CHECK, by commands that only read: on replicas, too
     SWITCH, OVERRIDE … CHECK   → the account's INFO as it would be: compared with INFO after it has been done
 """
 
 import pytest
 
-from conftest import NOON_MS
+from conftest import NOON_MS, Quota
+from servers import caught_up
 from subjects import either  # noqa: F401, a fixture
 
 OK = (b"OK", True, "OK", 1)
@@ -239,3 +241,51 @@ def test_accounts_that_carry_a_plan_are_counted(acme):
     assert carried() == [1, 1]
     acme("COPY a d")
     assert carried() == [2, 1]
+
+
+# ---- commands that only read ----
+
+
+TWINS = [  # the command that may write, and the one that only reads; both answer the same
+    ("RL.ALLOW w 10 1s 7 1h PEEK", "RL.PEEK w 10 1s 7 1h"),
+    ("RL.ALLOW w 10 1s COST 11 PEEK", "RL.PEEK w 10 1s COST 11"),
+    ("RL.ALLOW w 10 1s 7 1h COST 0 5 PEEK", "RL.PEEK w 10 1s 7 1h COST 0 5"),
+    ("RL.ALLOW w TOKEN 100 1m PEEK", "RL.PEEK w TOKEN 100 1m"),  # rules that are not the stored ones
+    ("RL.ALLOW none 3 1s PEEK", "RL.PEEK none 3 1s"),
+    ("RL.ALLOW w POLICY api SUBJECT s PEEK", "RL.PEEK w POLICY api SUBJECT s"),
+    ("RL.ALLOW w POLICY api ADDRESS 10.0.0.1 COST 3 PEEK", "RL.PEEK w POLICY api COST 3 ADDRESS 10.0.0.1"),
+    ("RL.BREAKER b INFO", "RL.BREAKER.INFO b"), ("RL.ADAPT d INFO", "RL.ADAPT.INFO d"),
+    ("RL.BREAKER none INFO", "RL.BREAKER.INFO none"), ("RL.ADAPT none INFO", "RL.ADAPT.INFO none"),
+    ("QUOTA.MCONSUME a 1 r 5 CHECK", "QUOTA.CHECK a r 5"), ("QUOTA.MCONSUME a 1 r 999 CHECK", "QUOTA.CHECK a r 999"),
+    ("QUOTA.MCONSUME a 2 r 5 s 9 CHECK", "QUOTA.CHECK a r 5 s 9"),
+]
+READS_REFUSED = [
+    ("QUOTA.CHECK a r", "wrong number"), ("QUOTA.CHECK a r 1 s", "the last one has no amount"),
+    ("QUOTA.CHECK a r 1 r 2", "named twice"), ("QUOTA.CHECK a r 0", "amount '0'"), ("QUOTA.CHECK a x 1", "NORESOURCE"),
+    ("QUOTA.CHECK none r 1", "NOACCOUNT"), ("QUOTA.CHECK a " + " ".join(f"r{n} 1" for n in range(65)), "at most 64"),
+    ("QUOTA.CHECK w r 1", "WRONGTYPE"), ("RL.PEEK a 1 1s", "WRONGTYPE"), ("RL.PEEK w 1 1s PEEK", "not an option"),
+    ("RL.PEEK w 1 1s UPTO", "not an option"), ("RL.BREAKER.INFO w", "WRONGTYPE"), ("RL.ADAPT.INFO", "wrong number"),
+]
+
+
+def test_readonly_twins_answer_the_same_and_replicas_answer_them(accounts, primary, replica):
+    accounts("QUOTA.PLAN SET p r LIMIT 100 30d LIMIT 50 day")
+    accounts("QUOTA.PLAN SET p s LIMIT 9 day RATE 20 1m")
+    accounts("QUOTA.OPEN a p")
+    accounts("RL.POLICY SET api 4 1h")
+    accounts("RL.POLICY OVERRIDE api s 9 1h 8 1h")
+    for line in ("RL.ALLOW w 10 1s 7 1h COST 4", "RL.BREAKER b FAILURES 2", "RL.ADAPT d 1 10", "QUOTA.CONSUME a r 3"):
+        accounts(line)
+    caught_up(primary, replica)
+    reader = Quota(replica.client())
+    reader("QUOTA.CLOCK FREEZE", NOON_MS)
+    before = primary.digest()
+    for writing, reading in TWINS:
+        assert accounts(reading) == accounts(writing), reading
+        assert reader.raw(reading) == Quota(primary.client()).raw(reading), reading
+    for line, says in READS_REFUSED:
+        assert says in accounts.error(line), line
+    assert primary.digest() == before
+    assert "READONLY" in reader.error("RL.ALLOW w 10 1s PEEK") or "read only" in reader.error("RL.ALLOW w 10 1s PEEK")
+    accounts("RL.POLICY DEL api")
+    accounts("DEL w b d")

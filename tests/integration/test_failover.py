@@ -16,7 +16,7 @@ import pytest
 import redis
 
 from chain import DAY_MS
-from conftest import NOON_MS, Quota
+from conftest import NOON_MS, Quota, paged
 from servers import SERVER, Server, caught_up, free_port, wait_until
 from test_waiting import Waiter
 
@@ -222,7 +222,7 @@ def test_one_holds_the_lease_and_tokens_grow_across_failovers_under_load(chain, 
             holder.join()
     assert not [holder.fault for holder in holders if holder.fault]
     assert tokens == sorted(set(tokens)), "a token was given twice, or after a larger one"
-    assert Quota(chain.primary.client()).map("RL.LEASES mutex") == []
+    assert paged(Quota(chain.primary.client()), "RL.LEASES mutex") == []
     chain.assert_equal()
 
 
@@ -246,7 +246,7 @@ def test_breakers_adaptive_limits_and_leases_are_what_they_were(chain, how):
         for line in lines:
             quota(line.replace(" k", f" {number}", 1))
     assert quota("WAIT 1 60000") == 1
-    tokens = [lease["token"] for lease in quota.map("RL.LEASES 3")]
+    tokens = [lease["token"] for lease in paged(quota, "RL.LEASES 3")]
     questions = ["RL.BREAKER 0 INFO", "RL.BREAKER 1 INFO", "RL.ADAPT 2 INFO", "RL.LEASES 3"]
     before = [quota.map(line) for line in questions]
     caught_up(chain.first, chain.second)
@@ -304,7 +304,7 @@ def test_who_waits_is_told_and_nothing_is_left_of_him(chain, how):
     chain.freeze(chain.second, NOON_MS)
     heir = Quota(chain.second.client())
     assert heir("RL.ALLOW k 1 10s PEEK")[3] == 10_000
-    assert len(heir.map("RL.LEASES l")) == 1
+    assert len(paged(heir, "RL.LEASES l")) == 1
     assert heir("RL.RELEASE l a") == 1
     assert heir("RL.ACQUIRE l 1 1h ID b")[0] == 1  # nobody of the old line stands before it
     for server in chain.servers:

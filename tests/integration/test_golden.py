@@ -12,7 +12,7 @@ import struct
 import pytest
 import redis
 
-from conftest import Quota, as_map
+from conftest import Quota, as_map, paged
 from servers import ROOT, Server
 
 GOLDEN = ROOT / "tests" / "golden"
@@ -113,7 +113,11 @@ def assert_agrees(answer, expected, where):
 
 def assert_answers(golden, expected):
     for line, wanted in expected["asked"].items():
-        assert_agrees(as_map(golden(line)), wanted, line)
+        answer = golden(line)
+        if line.startswith(("RL.LEASES", "QUOTA.HOLDS")) and wanted[:1] != [None]:
+            cursor, answer = answer  # asked when these lists came whole
+            assert cursor is None
+        assert_agrees(as_map(answer), wanted, line)
 
 
 @pytest.mark.parametrize("name", DUMPS)
@@ -145,14 +149,14 @@ def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
         for number, key in enumerate(["leases", "breaker", "adaptive"], 1):
             assert server.client(db=number).move(key, 0)
         assert_answers(quota, expected)
-        assert sorted(quota.map("RL.POLICY LIST")) == ["api", "other"]
+        assert [policy["name"] for policy in paged(quota, "RL.POLICY LIST")] == ["api", "other"]
         assert quota("RL.ALLOW new POLICY api SUBJECT acme")[1] == 99
         assert quota("RL.ALLOW new POLICY api SUBJECT villain")[0] == 0
         assert quota("QUOTA.PLAN SET p r LIMIT 1 day") == {"catalogue-1": 1, "catalogue-2": 3, "catalogue-3": 8}[name]
         digest = server.digest()
         quota("DEBUG RELOAD")  # written again, in the newest version
         assert server.digest() == digest
-        assert sorted(quota.map("RL.POLICY LIST")) == ["api", "other"]
+        assert [policy["name"] for policy in paged(quota, "RL.POLICY LIST")] == ["api", "other"]
     finally:
         server.close()
 
@@ -202,7 +206,7 @@ def test_damaged_policies_and_plans_are_left_out_with_a_message(what, head, dama
     try:
         quota = Quota(server.client())
         assert server.log().count(f"a {what} is left out: damaged bytes") == 1
-        assert sorted(quota.map("RL.POLICY LIST")) == policies
+        assert [policy["name"] for policy in paged(quota, "RL.POLICY LIST")] == policies
         assert len(quota("QUOTA.PLAN LIST")[1]) == plans
     finally:
         server.close()

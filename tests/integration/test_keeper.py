@@ -218,8 +218,8 @@ def test_a_full_memory_refuses_new_state_and_keeps_the_old():
     quota("QUOTA.CLOCK FREEZE", str(NOON_MS))
     quota("RL.ALLOW k 10 1h COST 4")
     quota("CONFIG SET maxmemory 1")
-    assert "maxmemory" in quota.error("RL.ALLOW k 10 1h")
-    assert "maxmemory" in quota.error("RL.BLOCK k 1h")
+    assert "maxmemory" in quota.error("RL.ALLOW new 10 1h")
+    assert "maxmemory" in quota.error("RL.BLOCK new 1h")
     assert quota("RL.REFUND k 1") == 1  # giving back needs no memory
     assert quota.map("RL.INFO k")["rules"][0]["remaining"] == 7
     quota("CONFIG SET maxmemory 0")

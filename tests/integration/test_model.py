@@ -18,7 +18,7 @@ def rules(draw):
     word = draw(st.sampled_from(["GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG"]))
     limit, period = draw(SMALL), draw(PERIODS)
     burst = draw(st.integers(0, 20)) if word in ("GCRA", "TOKEN", "LEAKY", "QUEUE") else 0
-    initial = draw(st.integers(0, burst or limit)) if word == "TOKEN" else 0
+    initial = draw(st.none() | st.integers(0, burst or limit)) if word == "TOKEN" else None
     flags = {"TOKEN": ["", "INTERVAL"], "FIXED": ["", "FIRST"]}.get(word, [""])
     return Rule(word, limit, period, burst, initial, draw(st.sampled_from(flags)))
 

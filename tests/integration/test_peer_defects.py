@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from conftest import NOON_MS, Quota
+from conftest import NOON_MS, Quota, paged
 from servers import Server, wait_until
 
 DAY_MS = 86_400_000
@@ -259,7 +259,7 @@ def test_a_denied_attempt_may_be_retried_with_its_id(p):
 def test_expired_reservations_are_neither_shown_nor_charged(p):
     p("QUOTA.RESERVE a h r 10 TTL 1s")
     p.advance("1s")
-    assert p.map("QUOTA.HOLDS a") == [] and rule(p)["held"] == 0
+    assert paged(p, "QUOTA.HOLDS a") == [] and rule(p)["held"] == 0
     assert p("QUOTA.CONSUME a r 10 CHECK")[0] == 10  # preflights see reservations, and their end
 
 

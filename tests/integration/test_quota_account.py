@@ -49,6 +49,14 @@ REFUSED = [
     ("QUOTA.OPEN a pro ZONE Europe/Berlin", "the account is open already"), ("QUOTA.OPEN b nothing", "NOPLAN"),
     ("QUOTA.OPEN b pro ZONE Mars/Olympus", "zone"), ("QUOTA.OPEN b pro ZONE ../../etc/passwd", "zone"),
     ("QUOTA.OPEN b pro EXPIRES 1738335600000", "expires"),
+    ("QUOTA.OPEN b pro EXPIRES 1735689600", "Unix seconds? write 1735689600s"),
+    ("QUOTA.OPEN b pro EXPIRES @31", "write @31s"), ("QUOTA.OPEN b pro EXPIRES 1M", "a calendar month is a month"),
+    ("QUOTA.OPEN b pro ANCHOR 31", "Unix seconds? write 31s"), ("QUOTA.SUSPEND a EX @31", "write @31s"),
+    ("QUOTA.SUSPEND a EX @1738335600s", "the instant has passed"), ("QUOTA.SUSPEND a EX 1M", "lower case"),
+    ("QUOTA.SUSPEND a EX @soon", "a duration (like 10s, 1h30m) or an instant behind @"),
+    ("QUOTA.OVERRIDE a r LIMIT 1 day EX @1735689600", "write @1735689600s"),
+    ("QUOTA.OVERRIDE a r LIMIT 1 day EX 1M", "a calendar month is a month"),
+    ("QUOTA.RESERVE a h r 1 TTL @1738335600s", "the instant has passed"), ("QUOTA.RESERVE a h r 1 TTL @", "ttl '@'"),
     ("QUOTA.OPEN b pro ANCHOR 2030-01-01T00:00:00Z EXPIRES 2029-01-01T00:00:00Z", "expires"),
     ("QUOTA.OPEN b pro ANCHOR yesterday", "anchor"), ("QUOTA.OPEN b", "wrong number"),
     ("QUOTA.SWITCH b pro", "NOACCOUNT"), ("QUOTA.SWITCH a nothing", "NOPLAN"), ("QUOTA.SUSPEND b", "NOACCOUNT"),
@@ -63,6 +71,35 @@ REFUSED = [
     ("QUOTA.OVERRIDE a r LIFT EX 1h", "LIFT"), ("QUOTA.OVERRIDE a x WARN 50", "needs a LIMIT"),
     ("QUOTA.SET a r 5", "PERIOD (month, day)"), ("QUOTA.SET a r 5 PERIOD week", "month, day"),
 ]
+
+
+EXPIRES = [  # what EXPIRES says, what INFO shows then
+    ("1738335700000", NOON_MS + 100_000), ("1738335700s", NOON_MS + 100_000), ("1738335700000000us", NOON_MS + 100_000),
+    ("@1738335700s", NOON_MS + 100_000), ("@1738335700000", NOON_MS + 100_000),
+    ("2025-01-31T15:01:40Z", NOON_MS + 100_000),
+    # a duration, and a number that would be an instant before March 1973 is one, too
+    ("1m40s", NOON_MS + 100_000), ("100s", NOON_MS + 100_000), ("100000000us", NOON_MS + 100_000),
+    ("3month", 1746025200000), ("99999999s", NOON_MS + 99_999_999_000),
+]
+
+
+@pytest.mark.parametrize("words, expires", EXPIRES)
+def test_expires_is_an_instant_a_duration_or_a_period(acme, words, expires):
+    acme(f"QUOTA.OPEN b pro EXPIRES {words}")
+    assert acme.map("QUOTA.INFO b")["expires"] == expires
+
+
+def test_ex_and_ttl_take_an_instant(acme):
+    """The same instant, whenever it is said."""
+    acme("QUOTA.SUSPEND a EX @2025-01-31T16:00:00Z")
+    acme.advance("59m59s999ms")
+    assert acme.map("QUOTA.INFO a")["state"] == "suspended"
+    acme.advance("1ms")
+    assert acme.map("QUOTA.INFO a")["state"] == "active"
+    acme("QUOTA.RESERVE a h r 1 TTL @1738342800s")
+    assert acme.map("QUOTA.INFO a")["resources"]["r"]["rules"][0]["held"] == 1
+    acme.advance("1h")
+    assert acme.map("QUOTA.INFO a")["resources"]["r"]["rules"][0]["held"] == 0
 
 
 @pytest.mark.parametrize("line, error", REFUSED)

@@ -21,13 +21,13 @@ def test_it_is_held_moved_and_released(quota):
 
 
 def test_it_stays_in_range(quota):
-    assert "range" in quota.error("QUOTA.CLOCK FREEZE 0")
+    assert "range" in quota.error("QUOTA.CLOCK FREEZE 0us")
     assert "range" in quota.error("QUOTA.CLOCK ADVANCE -9000w")
-    assert "range" in quota.error("QUOTA.CLOCK FREEZE -1")
+    assert "range" in quota.error("QUOTA.CLOCK FREEZE -1s")
     assert "not an instant" in quota.error("QUOTA.CLOCK FREEZE soon")
     assert "not an instant" in quota.error("QUOTA.CLOCK FREEZE 4611686018427387905us")
     assert "not an option" in quota.error("QUOTA.CLOCK STOP")
-    assert "at a time" in quota.error("QUOTA.CLOCK FREEZE 1 RESUME")
+    assert "at a time" in quota.error("QUOTA.CLOCK FREEZE 1s RESUME")
     assert quota("QUOTA.CLOCK") == NOON_MS
 
 
@@ -76,7 +76,7 @@ def test_without_the_option_the_clock_only_shows_the_time():
     server = Server(module_options=()).start()
     quota = Quota(server.client())
     assert abs(quota("QUOTA.CLOCK") - time.time() * 1000) < 60_000
-    for words in ("FREEZE 1", "ADVANCE 1s", "RESUME"):
+    for words in ("FREEZE 1s", "ADVANCE 1s", "RESUME"):
         assert "test-clock" in quota.error(f"QUOTA.CLOCK {words}")
     server.close()
 

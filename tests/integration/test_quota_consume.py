@@ -427,3 +427,27 @@ def test_the_same_in_scripts_and_transactions(acme):
     assert acme("EXEC") == [[3, 10, 7, 0, DAY_MS, 1]] * 2
     script = "return redis.call('QUOTA.CONSUME', KEYS[1], 'r', '2')"
     assert acme.client.eval(script, 1, "a") == [2, 10, 5, 0, DAY_MS, 1]
+
+
+@pytest.mark.parametrize("request_line, wait", [
+    ("QUOTA.CONSUME a r 3", 6000), ("QUOTA.CONSUME a r 3 UPTO", 2000), ("QUOTA.MCONSUME a 2 free 1 r 3", 6000),
+    ("QUOTA.RESERVE a h r 3 TTL 1h", 6000)])
+@pytest.mark.parametrize("limit", ["", "LIMIT 2 5s"])
+def test_a_denial_begins_the_bucket_of_a_rate(accounts, request_line, wait, limit):
+    """Without it the wait of an empty start would never come true; whatever else refuses beside it."""
+    accounts("QUOTA.PLAN SET p free LIMIT -1 month")
+    accounts(f"QUOTA.PLAN SET p r RATE TOKEN 5 10s INITIAL 0 {limit}")
+    accounts("QUOTA.OPEN a p")
+    checked = accounts("QUOTA.CHECK a r 3")  # begins nothing
+    accounts.advance("1m")
+    assert accounts("QUOTA.CHECK a r 3") == checked
+    verdict = accounts(request_line)
+    denied = verdict if isinstance(verdict[0], int) else verdict[1]
+    never = limit and "UPTO" not in request_line  # three units never fit a limit of two
+    assert denied[:1] + denied[3:4] == [0, -1 if never else wait]
+    accounts.advance(f"{wait - 1}ms")
+    assert accounts(f"QUOTA.CHECK a r {wait // 2000}")[0][0] == 0  # a unit every two seconds
+    accounts.advance("1ms")
+    again = accounts(request_line)
+    granted = again if isinstance(again[0], int) else again[1]
+    assert (granted[0] > 0) == (not never)

@@ -2,6 +2,8 @@
 
 import datetime as dt
 
+import os
+
 import pytest
 
 from conftest import NOON_MS
@@ -87,8 +89,8 @@ def test_cycles(quota, period, anchor, zone, at, start, end, index):
         assert 364 * DAY < reply[1] - reply[0] < 367 * DAY
     else:
         assert reply == [ms(start), ms(end), index]
-    assert quota(f"quota.cycle {period.lower()} at {reply[1] - 1} zone {zone} anchor {z(anchor)}") == reply
-    assert quota(f"QUOTA.CYCLE {period} AT {reply[1]} ANCHOR {z(anchor)} ZONE {zone}")[0] == reply[1]
+    assert quota(f"quota.cycle {period.lower()} at {(reply[1] - 1) * 1000}us zone {zone} anchor {z(anchor)}") == reply
+    assert quota(f"QUOTA.CYCLE {period} AT {reply[1] * 1000}us ANCHOR {z(anchor)} ZONE {zone}")[0] == reply[1]
 
 
 def test_what_is_not_given(quota):
@@ -97,20 +99,28 @@ def test_what_is_not_given(quota):
     quota.advance("28d")
     assert quota("QUOTA.CYCLE month ANCHOR 2025-01-31T15:00:00Z") == [NOON_MS + 28 * DAY, NOON_MS + 59 * DAY, 1]
     assert quota("QUOTA.CYCLE month CALENDAR") == [ms("2025-02-01"), ms("2025-03-01"), 12 * 55 + 1]
-    assert quota("QUOTA.CYCLE day CALENDAR AT 86400000") == [DAY, 2 * DAY, 1]
+    assert quota("QUOTA.CYCLE day CALENDAR AT 86400s") == [DAY, 2 * DAY, 1]
     assert quota("QUOTA.CYCLE month EOM FROM 31 CALENDAR AT 2025-03-01T00:00:00Z")[:2] == [ms("2025-02-28"),
                                                                                           ms("2025-03-31")]
 
 
+def test_instants_are_written_in_three_units(quota):
+    """A bare number is ms from 10^11 on; seconds and microseconds have their suffix."""
+    cycle = quota("QUOTA.CYCLE day ANCHOR 2025-01-31T15:00:00Z")
+    for anchor in ("1738335600000", "1738335600s", "1738335600000000us", "2025-01-31T16:00:00+01:00"):
+        assert quota(f"QUOTA.CYCLE day ANCHOR {anchor}") == cycle
+    assert quota("QUOTA.CYCLE day ANCHOR 100000000000 AT 100000000s") == [100000000000, 100000000000 + DAY, 0]
+
+
 def test_forever_has_no_end(quota):
-    assert quota("QUOTA.CYCLE forever ANCHOR 1738335600000 AT 0") == [NOON_MS, -1, 0]
+    assert quota("QUOTA.CYCLE forever ANCHOR 1738335600000 AT 0us") == [NOON_MS, -1, 0]
     assert quota("QUOTA.CYCLE forever ANCHOR 1738335600000 AT 9999-01-01T00:00:00Z") == [NOON_MS, -1, 0]
 
 
 def test_milliseconds_are_rounded_down(quota):
-    assert quota("QUOTA.CYCLE 1500us ANCHOR 0 AT 0") == [0, 1, 0]
-    assert quota("QUOTA.CYCLE 1500us ANCHOR 0 AT -1") == [-2, 0, -1]
-    assert quota("QUOTA.CYCLE day ANCHOR -1us AT 0") == [-1, DAY - 1, 0]
+    assert quota("QUOTA.CYCLE 1500us ANCHOR 0us AT 0us") == [0, 1, 0]
+    assert quota("QUOTA.CYCLE 1500us ANCHOR 0us AT -1000us") == [-2, 0, -1]
+    assert quota("QUOTA.CYCLE day ANCHOR -1us AT 0us") == [-1, DAY - 1, 0]
 
 
 def test_the_ends_of_time(quota):
@@ -135,30 +145,30 @@ def test_it_is_taken_everywhere(quota):
 
 ERRORS = [  # words, what the error has to name
     ("", "wrong number of arguments"),
-    ("fortnight ANCHOR 0", "period 'fortnight' is not minute, hour, day"),
-    ("30 ANCHOR 0", "period '30'"),
-    ("0day ANCHOR 0", "period '0day'"),
-    ("0s ANCHOR 0", "period '0s'"),
-    ("-5s ANCHOR 0", "period '-5s'"),
-    ("10001month ANCHOR 0", "period '10001month'"),
-    ("99999999999999999999month ANCHOR 0", "period '99999999999999999999month'"),
-    ("2forever ANCHOR 0", "period '2forever'"),
+    ("fortnight ANCHOR 0us", "period 'fortnight' is not minute, hour, day"),
+    ("30 ANCHOR 0us", "period '30'"),
+    ("0day ANCHOR 0us", "period '0day'"),
+    ("0s ANCHOR 0us", "period '0s'"),
+    ("-5s ANCHOR 0us", "period '-5s'"),
+    ("10001month ANCHOR 0us", "period '10001month'"),
+    ("99999999999999999999month ANCHOR 0us", "period '99999999999999999999month'"),
+    ("2forever ANCHOR 0us", "period '2forever'"),
     ("month", "anchor is missing"),
     ("forever", "anchor is missing"),
     ("month EOM ZONE UTC", "anchor is missing"),
     ("month ANCHOR", "anchor is missing"),
     ("month ANCHOR soon", "anchor 'soon' is not an instant"),
     ("month ANCHOR 4611686018427387905us", "anchor '4611686018427387905us' is not an instant"),
-    ("month ANCHOR 0 AT 2025-02-30T00:00:00Z", "at '2025-02-30T00:00:00Z' is not an instant"),
-    ("month ANCHOR 0 AT", "at is missing"),
-    ("month ANCHOR 0 ANCHOR 0", "anchor was given already"),
-    ("month ANCHOR 0 ZONE Mars/Base", "zone 'Mars/Base' is not known here"),
-    ("month ANCHOR 0 ZONE ../../etc/passwd", "zone '../../etc/passwd' is not known here"),
-    ("month ANCHOR 0 ZONE", "zone is missing"),
-    ("day EOM ANCHOR 0", "EOM is for months"),
+    ("month ANCHOR 0us AT 2025-02-30T00:00:00Z", "at '2025-02-30T00:00:00Z' is not an instant"),
+    ("month ANCHOR 0us AT", "at is missing"),
+    ("month ANCHOR 0us ANCHOR 0us", "anchor was given already"),
+    ("month ANCHOR 0us ZONE Mars/Base", "zone 'Mars/Base' is not known here"),
+    ("month ANCHOR 0us ZONE ../../etc/passwd", "zone '../../etc/passwd' is not known here"),
+    ("month ANCHOR 0us ZONE", "zone is missing"),
+    ("day EOM ANCHOR 0us", "EOM is for months"),
     ("forever CALENDAR", "forever follows no CALENDAR"),
-    ("month FROM 6 ANCHOR 0", "from '6' needs CALENDAR"),
-    ("week FROM mon ANCHOR 0", "from 'mon' needs CALENDAR"),
+    ("month FROM 6 ANCHOR 0us", "from '6' needs CALENDAR"),
+    ("week FROM mon ANCHOR 0us", "from 'mon' needs CALENDAR"),
     ("month CALENDAR FROM", "from is missing"),
     ("month CALENDAR FROM 32", "from '32' does not fit the period"),
     ("year CALENDAR FROM 02-30", "from '02-30' does not fit"),
@@ -167,7 +177,18 @@ ERRORS = [  # words, what the error has to name
     ("day CALENDAR FROM 1", "from '1' does not fit"),
     ("hour CALENDAR FROM 1", "from '1' does not fit"),
     ("year CALENDAR FROM 04-06 EOM", "FROM says another"),
-    ("month ANCHOR 0 SOMETIMES", "'SOMETIMES' is not an option here"),
+    # what is written in another unit than it is meant
+    ("month ANCHOR 1735689600", "anchor '1735689600' is too small for Unix ms. Unix seconds? write 1735689600s"),
+    ("month ANCHOR 31", "Unix seconds? write 31s"),
+    ("month ANCHOR 99999999999", "Unix seconds? write 99999999999s"),
+    ("month ANCHOR 0", "Unix seconds? write 0s"),
+    ("month CALENDAR AT -1", "Unix seconds? write -1s"),
+    ("1M CALENDAR", "m is minutes, ms is milliseconds, and a calendar month is a month"),
+    ("1H ANCHOR 0us", "units are lower case"),
+    ("30d CALENDAR", "CALENDAR '30d': a duration has no calendar; day, week and month have one"),
+    ("1w CALENDAR", "CALENDAR '1w'"),
+    ("24h CALENDAR", "CALENDAR '24h'"),
+    ("month ANCHOR 0us SOMETIMES", "'SOMETIMES' is not an option here"),
 ]
 
 
@@ -178,10 +199,10 @@ def test_errors_name_what_is_wrong(quota, words, named):
 
 
 def test_empty_words_are_refused(quota):
-    assert "period ''" in quota.error("QUOTA.CYCLE", "", "ANCHOR", "0")
+    assert "period ''" in quota.error("QUOTA.CYCLE", "", "ANCHOR", "0us")
     assert "from ''" in quota.error("QUOTA.CYCLE month CALENDAR FROM", "")
-    assert "zone ''" in quota.error("QUOTA.CYCLE month ANCHOR 0 ZONE", "")
-    assert "zone 'UTC" in quota.error("QUOTA.CYCLE month ANCHOR 0 ZONE", b"UTC\0")
+    assert "zone ''" in quota.error("QUOTA.CYCLE month ANCHOR 0us ZONE", "")
+    assert "zone 'UTC" in quota.error("QUOTA.CYCLE month ANCHOR 0us ZONE", b"UTC\0")
 
 
 def test_a_zone_may_come_later(quota, tmp_path):
@@ -195,3 +216,17 @@ def test_a_zone_may_come_later(quota, tmp_path):
     for number in range(100):
         quota.error(f"QUOTA.CYCLE month CALENDAR ZONE No/Such{number}")
     assert quota(berlin) == answer
+
+
+def test_only_regular_files_are_zones(quota, tmp_path):
+    """To open a FIFO that nobody writes would hold the server up for ever."""
+    os.mkfifo(tmp_path / "Fifo")
+    (tmp_path / "Folder").mkdir()
+    (tmp_path / "Device").symlink_to("/dev/zero")
+    (tmp_path / "Link").symlink_to("/usr/share/zoneinfo/Europe/Berlin")
+    (tmp_path / "Empty").touch()
+    quota("CONFIG SET quota.tzdir", str(tmp_path))
+    for zone in ("Fifo", "Folder", "Device", "Empty"):
+        assert f"zone '{zone}' is not known here" in quota.error(f"QUOTA.CYCLE day ANCHOR 0us ZONE {zone}")
+    assert quota("QUOTA.CYCLE day CALENDAR AT 0us ZONE Link")[0] == -3600_000
+    quota("CONFIG SET quota.tzdir /usr/share/zoneinfo")

@@ -94,7 +94,12 @@ def test_health_names_what_endangers_quotas(accounts):
         for word in ("eviction", "persistence", "default-plan", "zone files", "test clock"):
             assert word in words
         quota("CONFIG SET maxmemory-policy volatile-lru quota.default-plan", "")
-        quota("CONFIG SET appendonly yes quota.tzdir /usr/share/zoneinfo")
+        problems = flat(quota.map("QUOTA.HEALTH")["problems"])
+        assert any("leases" in problem for problem in problems) and not any("accounts" in line for line in problems)
+        quota("CONFIG SET maxmemory-policy noeviction")
+        quota("CONFIG SET appendonly yes appendfsync no quota.tzdir /usr/share/zoneinfo")
+        assert "appendfsync" in str(quota.map("QUOTA.HEALTH")["problems"])
+        quota("CONFIG SET appendfsync everysec")
         quota("QUOTA.CLOCK RESUME")
         assert quota.map("QUOTA.HEALTH") == {"status": "ok", "problems": []}
         quota("CONFIG SET quota.auto-open yes")

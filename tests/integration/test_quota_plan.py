@@ -85,6 +85,9 @@ BAD = [
     ("r LIMIT 1 day WARN " + "1 " * 17, "at most 16"), ("r LIMIT 1 day GRACE 0", "grace"),
     ("r LIMIT 1 day HOLDS", "max"), ("r LIMIT 1 day HOLDS MAX -1", "max"), ("r LIMIT 1 day REFUNDS MAX x", "max"),
     # words that do not fit
+    ("r LIMIT 1 1M", "a calendar month is a month"), ("r LIMIT 1 30d CALENDAR", "CALENDAR '30d': a duration has no"),
+    ("r LIMIT 1 2w CALENDAR", "day, week and month have one"),
+    ("r LIMIT 1 day EFFECTIVE 1735689600", "write 1735689600s"),
     ("r LIMIT 1 fortnight", "period"), ("r LIMIT 1 10", "period"), ("r LIMIT 1", "period"),
     ("r LIMIT 1 day FROM 3", "FROM"), ("r LIMIT 1 week CALENDAR FROM 15", "FROM"), ("r LIMIT 1 day EOM", "EOM"),
     ("r LIMIT 1 year CALENDAR FROM 02-30", "FROM"), ("r LIMIT 1 ROLLING 1h CALENDAR", "rolling"),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NOON_MS
+from conftest import NOON_MS, paged
 
 DAY_MS = 86_400_000
 
@@ -31,7 +31,7 @@ def test_reserve_commit_release(acme):
     assert acme("QUOTA.COMMIT a x 3") == [3, 1, 1]
     assert acme("QUOTA.RELEASE a y") == [0, 6, 7]
     assert figures(acme) == (3, 0, 7)
-    assert acme.map("QUOTA.HOLDS a") == []
+    assert paged(acme, "QUOTA.HOLDS a") == []
 
 
 def test_a_reservation_resolves_at_most_once(acme):
@@ -78,11 +78,11 @@ def test_it_ends_exactly_on_every_path(acme, written):
     acme("QUOTA.RESERVE a x r 10 TTL 1s")
     acme.advance("999999us")
     assert acme("QUOTA.CONSUME a r 1 CHECK")[0] == 0
-    assert len(acme.map("QUOTA.HOLDS a")) == 1
+    assert len(paged(acme, "QUOTA.HOLDS a")) == 1
     acme.advance("1us")
     if written:
         acme("QUOTA.CONSUME a r 1")
-    assert acme.map("QUOTA.HOLDS a") == []
+    assert paged(acme, "QUOTA.HOLDS a") == []
     assert rule(acme)["held"] == 0
     assert acme("QUOTA.CONSUME a r 9 CHECK")[0] == 9
     assert "expired" in acme.error("QUOTA.COMMIT a x")
@@ -211,9 +211,11 @@ def test_bounds(acme):
     assert acme.error("QUOTA.RESERVE nobody z r 1 TTL 1s").startswith("NOACCOUNT")
 
 
-def test_holds_lists_what_is_live_in_the_order_in_which_it_ends(acme):
+def test_holds_lists_what_is_live_by_id(acme):
     acme("QUOTA.RESERVE a late r 1 TTL 2h")
     acme("QUOTA.RESERVE a soon r 2 TTL 1h")
-    assert acme.map("QUOTA.HOLDS a") == [
-        {"id": "soon", "resource": "r", "amount": 2, "made": NOON_MS, "expires": NOON_MS + 3_600_000},
-        {"id": "late", "resource": "r", "amount": 1, "made": NOON_MS, "expires": NOON_MS + 7_200_000}]
+    assert paged(acme, "QUOTA.HOLDS a") == [
+        {"id": "late", "resource": "r", "amount": 1, "made": NOON_MS, "expires": NOON_MS + 7_200_000},
+        {"id": "soon", "resource": "r", "amount": 2, "made": NOON_MS, "expires": NOON_MS + 3_600_000}]
+    acme.advance("1h")
+    assert [hold["id"] for hold in paged(acme, "QUOTA.HOLDS a")] == ["late"]

@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from conftest import NOON, NOON_MS, Quota, as_map, clear_plans, listed, revisions
+from conftest import NOON, NOON_MS, Quota, as_map, clear_plans, clear_policies, listed, revisions
 from servers import ROOT, Server, free_port, wait_until
 from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
 from test_reshard import names_in, redis_cli
@@ -48,8 +48,7 @@ def emptied(server):
     client.replicaof("NO", "ONE")
     client.flushall()
     clear_plans(Quota(client))
-    for name in client.execute_command("RL.POLICY LIST")[::2]:
-        client.execute_command("RL.POLICY", "DEL", name)
+    clear_policies(Quota(client))
     return server
 
 
@@ -103,8 +102,8 @@ def answers(server):
     client = server.client(protocol=3)
     names = [name.encode(errors="surrogateescape") for name in revisions(Quota(client))]
     plans = {name: client.execute_command("QUOTA.PLAN", "GET", name) for name in names}
-    policies = {name: client.execute_command("RL.POLICY", "GET", name)
-                for name in client.execute_command("RL.POLICY LIST")}
+    policies = {policy[b"name"]: client.execute_command("RL.POLICY", "GET", policy[b"name"])
+                for policy in client.execute_command("RL.POLICY LIST")[1]}
     pending = [row for plan in plans.values() for row in plan[b"pending"]]
     for numbered in [*plans.values(), *policies.values(), *pending]:
         del numbered[b"revision"]
@@ -265,16 +264,17 @@ def test_rules_in_other_words_than_the_servers_are_told(one):
     assert load(one, wanted) == ""
 
 
-def test_a_policy_that_get_does_not_show_whole_is_refused(one):
+def test_a_policy_that_get_does_not_show_whole_is_read_by_pages(one):
     client = one.client()
     client.execute_command("RL.POLICY", "SET", "api", 1, "1s")
     batch = client.pipeline(transaction=False)
-    for number in range(1001):
+    for number in range(1201):
         batch.execute_command("RL.POLICY", "PERMIT", "api", f"s{number}")
+        batch.execute_command("RL.POLICY", "REFUSE", "api", f"10.{number // 250}.{number % 250}.0/24")
+        batch.execute_command("RL.POLICY", "OVERRIDE", "api", f"s{number}", 1, "1h")
     batch.execute()
-    assert "policy api has 1001 subjects" in quotactl("catalogue", "save", url_of(one), code=2)
-    client.execute_command("RL.POLICY", "LIFT", "api", "s0")
-    assert len(json.loads(save(one))["policies"]["api"]["subjects"]) == 1000
+    saved = json.loads(save(one))["policies"]["api"]
+    assert [len(saved[kind]) for kind in ("overrides", "subjects", "ranges")] == [1201, 1201, 1201]
 
 
 BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' is missing"),
@@ -284,7 +284,11 @@ BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' 
        ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}}, '
         '"policies": {}}', "plan p, pending[0]: 'effective' is missing"),
        ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
-        '"effective": 1}]}}, "policies": {}}', "'apply' must be one of FULL, PRORATE, END"),
+        '"effective": 1735689600000}]}}, "policies": {}}', "'apply' must be one of FULL, PRORATE, END"),
+       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '
+        '"effective": 1735689600}]}}, "policies": {}}', "Unix seconds? write 1735689600000"),
+       ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "permit", '
+        '"until": 1735689600}]}}}', "'until' is in Unix ms"),
        ('{"plans": {}, "policies": {"a": {}}}', "policy a: 'rules' is missing"),
        ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "schedules": [{"when": "UTC", "rules": ["1 1s"]}]}}}',
         "schedules[0]: 'when' must be like"),

@@ -116,7 +116,7 @@ def test_a_real_time_to_live(quota):
 def test_refusals(quota):
     for line, words in (
         ("RL.ADAPT k", "wrong number of arguments"),
-        ("RL.ADAPT k 10", "max is missing"),
+        ("RL.ADAPT k 10", "Usage: RL.ADAPT key min max"),
         ("RL.ADAPT k 0 10", "out of range"),
         ("RL.ADAPT k 11 10", "max is below min"),
         ("RL.ADAPT k 1 1099511627777", "out of range"),
@@ -131,7 +131,7 @@ def test_refusals(quota):
         ("RL.ADAPT k REPORT ERROR LOAD 5", "wants one of"),
         ("RL.ADAPT k REPORT LATENCY soon", "not a duration"),
         ("RL.ADAPT k REPORT LOAD 10001", "out of range"),
-        ("RL.ADAPT k INFO now", "not an option"),
+        ("RL.ADAPT k INFO now", "Usage: RL.ADAPT key INFO"),
     ):
         assert words in quota.error(line), line
     assert quota("EXISTS k") == 0

@@ -52,6 +52,28 @@ SCENES = {
         ("999ms", "TOKEN 10 1s BURST 20 INITIAL 5 INTERVAL", [0, 20, 0, 1, 1001, 0]),
         ("1ms", "TOKEN 10 1s BURST 20 INITIAL 5 INTERVAL", [1, 20, 9, 0, 2000, 0]),
     ],
+    "a bucket that begins empty begins with the first request, also a denied one": [
+        ("0", "TOKEN 10 10s INITIAL 0 PEEK", [0, 10, 0, 1000, 10000, 0]),  # a look begins nothing
+        ("5s", "TOKEN 10 10s INITIAL 0", [0, 10, 0, 1000, 10000, 0]),
+        ("999ms", "TOKEN 10 10s INITIAL 0", [0, 10, 0, 1, 9001, 0]),
+        ("1ms", "TOKEN 10 10s INITIAL 0", [1, 10, 0, 0, 10000, 0]),
+        ("9s", "TOKEN 10 10s INITIAL 0 COST 9", [9, 10, 0, 0, 10000, 0]),
+    ],
+    "so does one whose INITIAL is below the cost": [
+        ("0", "TOKEN 10 10s INITIAL 3 COST 11", [0, 10, 3, -1, 0, 0]),  # that never fits, and begins nothing
+        ("0", "TOKEN 10 10s INITIAL 3 COST 5", [0, 10, 3, 2000, 7000, 0]),
+        ("1999ms", "TOKEN 10 10s INITIAL 3 COST 5", [0, 10, 4, 1, 5001, 0]),
+        ("1ms", "TOKEN 10 10s INITIAL 3 COST 5", [5, 10, 0, 0, 10000, 0]),
+    ],
+    "in whole periods, too, and with other rules": [
+        ("0", "TOKEN 4 10s BURST 8 INITIAL 1 INTERVAL 5 1m COST 2", [0, 8, 1, 10000, 20000, 0]),
+        ("9999ms", "TOKEN 4 10s BURST 8 INITIAL 1 INTERVAL 5 1m COST 2", [0, 8, 1, 1, 10001, 0]),
+        ("1ms", "TOKEN 4 10s BURST 8 INITIAL 1 INTERVAL 5 1m COST 2", [2, 8, 3, 0, 20000, 0]),
+    ],
+    "force and upto begin it": [
+        ("0", "TOKEN 10 10s INITIAL 0 COST 2 FORCE", [2, 10, 0, 0, 12000, 0]),
+        ("3s", "TOKEN 10 10s INITIAL 0 COST 5 UPTO", [1, 10, 0, 0, 10000, 0]),
+    ],
     "leaky bucket as a meter": [
         ("0", "LEAKY 10 1s BURST 5 COST 5", [5, 5, 0, 0, 500, 0]),
         ("50ms", "LEAKY 10 1s BURST 5", [0, 5, 0, 50, 450, 0]),
@@ -61,6 +83,12 @@ SCENES = {
         ("0", "QUEUE 10 1s BURST 2", [1, 3, 1, 100, 200, 0]),
         ("0", "QUEUE 10 1s BURST 2", [1, 3, 0, 200, 300, 0]),
         ("0", "QUEUE 10 1s BURST 2", [0, 3, 0, 100, 300, 0]),
+    ],
+    "a queue without a place to wait": [
+        ("0", "QUEUE 10 1s BURST 0", [1, 1, 0, 0, 100, 0]),
+        ("0", "QUEUE 10 1s BURST 0", [0, 1, 0, 100, 100, 0]),
+        ("99ms", "QUEUE 10 1s BURST 0", [0, 1, 0, 1, 1, 0]),
+        ("1ms", "QUEUE 10 1s BURST 0", [1, 1, 0, 0, 100, 0]),
     ],
     "fixed window on the epoch": [
         ("0", "FIXED 5 1m COST 5", [5, 5, 0, 0, 60000, 0]),
@@ -117,9 +145,35 @@ SCENES = {
         ("179999ms", "TOKEN 100 1h COST 100", [0, 100, 99, 1, 1, 0]),
         ("1ms", "TOKEN 100 1h COST 100", [100, 100, 0, 0, 3600000, 0]),
     ],
+    "compound durations": [
+        ("0", "10 1m40s COST 10", [10, 10, 0, 0, 100000, 0]),
+        ("1m39s999ms", "10 100 COST 10", [0, 10, 9, 1, 1, 0]),
+        ("1ms", "10 1m40s COST 10", [10, 10, 0, 0, 100000, 0]),
+    ],
+    "a cost for each rule": [
+        ("0", "500 1m 30000 1m COST 1 850", [1, 500, 499, 0, 120, 0]),
+        ("0", "500 1m 30000 1m COST 1 29200", [0, 30000, 29150, 100, 1700, 1]),
+        ("0", "500 1m 30000 1m COST 1 29200 PEEK", [0, 30000, 29150, 100, 1700, 1]),
+        ("0", "500 1m 30000 1m COST 1 29100 PEEK", [1, 500, 499, 0, 120, 0]),
+        ("0", "500 1m 30000 1m COST 1 30001", [0, 30000, 29150, -1, 1700, 1]),
+        ("0", "500 1m 30000 1m COST 1 29150", [29150, 30000, 0, 0, 60000, 1]),
+        ("0", "500 1m 30000 1m COST 2 60000 FORCE", [60000, 30000, 0, 0, 180000, 1]),
+    ],
+    "a cost of 0 leaves its rule alone": [
+        ("0", "3 1m 100 1m COST 0 40", [40, 100, 60, 0, 24000, 1]),
+        ("0", "3 1m 100 1m COST 3 0", [3, 3, 0, 0, 60000, 0]),
+        ("0", "3 1m 100 1m COST 0 60", [60, 100, 0, 0, 60000, 1]),  # the first has nothing left and is not asked
+        ("0", "3 1m 100 1m COST 0 1", [0, 100, 0, 600, 60000, 1]),
+        ("0", "3 1m 100 1m COST 1 0", [0, 3, 0, 20000, 60000, 0]),
+        ("0", "0 1m 100 1m COST 0 1 PEEK", [0, 100, 0, 600, 60000, 1]),
+    ],
+    "one cost is for all rules": [
+        ("0", "10 1m 20 1m COST 4", [4, 10, 6, 0, 24000, 0]),
+        ("0", "10 1m 20 1m COST 4 4", [4, 10, 2, 0, 48000, 0]),
+    ],
     "words in any case, options in any order": [
         ("0", "cost 2 upto", None),
-        ("0", "gcra 10 1S burst 12 upto cost 2", [2, 12, 10, 0, 200, 0]),
+        ("0", "gcra 10 1s burst 12 upto cost 2", [2, 12, 10, 0, 200, 0]),
     ],
 }
 
@@ -143,7 +197,13 @@ def test_scene(quota, scene):
     ("x 1s", "limit 'x' is not an integer"), ("10 1x", "period '1x' is not a duration"), ("1.5 1s", "limit '1.5'"),
     ("10 0", "period '0' is out of range"), ("-2 1s", "limit '-2' is out of range"), ("10 -1s", "period '-1s'"),
     ("10 1s COST 0", "cost '0' is out of range"), ("10 1s COST -1", "cost '-1'"), ("9223372036854775808 1s", "limit"),
-    ("10 9223372036854775807w", "period"), ("10 1s BLOCK 0", "block '0'"), ("10 1s BURST 0", "capacity '0'"),
+    ("10 9223372036854775807w", "period"), ("10 1M", "month"), ("10 1S", "lower case"), ("10 30m1h", "period '30m1h'"),
+    # several costs
+    ("10 1s COST 1 2", "2 costs for 1 rules"), ("10 1s 5 1s COST 1 2 3", "3 costs for 2 rules"),
+    ("10 1s 5 1s COST 0 0", "cost '0' is out of range"), ("10 1s 5 1s COST 1 -1", "'-1' is not an option"),
+    ("10 1s 5 1s COST 1 2 UPTO", "UPTO goes with one cost"), ("10 1s 5 1s COST 1 x", "'x' is not an option"),
+    ("10 1s COST" + 33 * " 1", "at most 32 rules"), ("10 1s BLOCK 0", "block '0'"),
+    ("10 1s BURST 0", "BURST"), ("10 1s BURST -1", "capacity '-1'"),
     # rules that make no sense
     ("FIXED 10 1s BURST 5", "BURST"), ("10 1s INITIAL 5", "INITIAL"), ("TOKEN 10 1s INITIAL 11", "INITIAL"),
     ("SLIDING 10 1s FIRST", "FIRST"), ("LEAKY 10 1s INTERVAL", "INTERVAL"), ("0 1s BURST 3", "BURST"),

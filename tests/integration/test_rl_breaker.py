@@ -48,6 +48,25 @@ def test_a_failed_probe_opens_again(quota):
     assert quota("RL.BREAKER k") == [0, 0, 0, 30000, 30000, -1]
 
 
+def test_a_call_that_began_in_another_state_is_not_counted(quota):
+    quota("RL.BREAKER k FAILURES 2 OPEN 5s PROBES 1")
+    quota.advance("1s")
+    for _ in range(2):
+        quota("RL.BREAKER k REPORT fail TOOK 2s")  # the key's first state: it has always been closed
+    quota.advance("5s")
+    assert quota("RL.BREAKER k") == [1, 1, 0, 0, 0, -1]
+    quota.advance("1s")
+    for words in ("ok TOOK 1001ms", "fail TOOK 6s", "ok TOOK 6s"):  # calls from before it was half-open
+        assert state(quota(f"RL.BREAKER k REPORT {words}")) == "half-open"
+    assert quota("RL.BREAKER k")[0] == 0  # the probe is still under way
+    assert state(quota("RL.BREAKER k REPORT ok TOOK 1s")) == "closed"
+    quota.advance("1s")
+    for words in ("fail TOOK 1001ms", "fail TOOK 1h", "fail TOOK 1s", "fail TOOK 1001ms"):
+        assert state(quota(f"RL.BREAKER k REPORT {words}")) == "closed"  # one of them counts
+    assert quota.map("RL.BREAKER.INFO k")["failures"] == 1
+    assert state(quota("RL.BREAKER k REPORT fail")) == "open"  # not measured: it counts
+
+
 def test_rates_and_slow_calls(quota):
     quota("RL.BREAKER k RATE 50 MIN 4 WINDOW 10s")
     assert [state(quota(f"RL.BREAKER k REPORT {word}")) for word in ("FAIL", "OK", "Fail", "ok")] == [
@@ -174,7 +193,7 @@ def test_refusals(quota):
         ("RL.BREAKER k REPORT TOOK 1s", "ok or fail"),
         ("RL.BREAKER k FORCE", "open, closed or auto"),
         ("RL.BREAKER k FORCE half-open", "not an option"),
-        ("RL.BREAKER k INFO now", "not an option"),
+        ("RL.BREAKER k INFO now", "Usage: RL.BREAKER key INFO"),
         ("RL.BREAKER", "wrong number of arguments"),
     ):
         assert words in quota.error(line), line
@@ -313,6 +332,9 @@ class Breaker:
         if self.force != "auto" or shown == "open":
             return shown
         slow = 0 < self.config["slow"] <= took
+        since = self.since if shown == self.state else t
+        if took > t - since and not (shown == "closed" and self.asked == since):
+            return shown  # it began in another state
         if shown == "closed":
             self.mark = t
             self.reports.append((t, failed, slow))

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from conftest import NOON, NOON_MS, Quota, as_map, text
+from conftest import NOON, NOON_MS, Quota, paged, text
 from servers import Server, caught_up, free_port, rewrite_aof, wait_until
 from test_commit import Stream
 
@@ -22,7 +22,7 @@ DAY_MS = 86_400_000
 
 
 def leases(quota, key="k"):
-    return as_map(quota(f"RL.LEASES {key}"))
+    return paged(quota, f"RL.LEASES {key}")
 
 
 def ids(quota, key="k"):
@@ -44,7 +44,7 @@ def test_what_is_held_at_once_stays_within_the_limit(quota):
         {"id": "a", "cost": 3, "token": NOON_US, "acquired": NOON_MS, "expires": NOON_MS + 10000},
         {"id": "b", "cost": 2, "token": NOON_US + 1, "acquired": NOON_MS, "expires": NOON_MS + 20000},
         {"id": "c", "cost": 9, "token": NOON_US + 2, "acquired": NOON_MS, "expires": NOON_MS + 1000}]
-    assert quota("RL.LEASES missing") == []
+    assert quota("RL.LEASES missing") == [None, []]
 
 
 def test_a_lease_ends_at_its_expiry_and_its_holder_may_have_crashed(quota):
@@ -89,7 +89,26 @@ def test_renew_and_release(quota):
     assert quota.error("RL.RENEW k a 1s").startswith("NOSUCHID")
     quota("RL.ACQUIRE k 1 10s ID b")
     assert [quota("RL.RELEASE k b") for _ in range(2)] == [1, 0]
-    assert quota("RL.LEASES k") == [] and quota("EXISTS k") == 1  # its tokens are remembered
+    assert quota("RL.LEASES k") == [None, []] and quota("EXISTS k") == 1  # its tokens are remembered
+
+
+def test_a_late_holder_harms_nobody(quota):
+    """TOKEN: only if the lease still is the one that was acquired."""
+    first = quota("RL.ACQUIRE k 1 10s ID job-7")[7]
+    assert quota(f"RL.RENEW k job-7 20s TOKEN {first}") == NOON_MS + 20000
+    quota.advance("20s")
+    second = quota("RL.ACQUIRE k 1 10s ID job-7")[7]
+    before = quota("DUMP k")
+    for line in (f"RL.RENEW k job-7 1h TOKEN {first}", f"RL.RELEASE k job-7 TOKEN {first}",
+                 f"RL.RELEASE k job-8 TOKEN {second}", f"RL.RELEASE none job-7 TOKEN {second}"):
+        assert quota.error(line).startswith("NOSUCHID") or "and the token" in quota.error(line)
+    assert quota("DUMP k") == before
+    for line in ("RL.RENEW k job-7 1h TOKEN 0", "RL.RELEASE k job-7 TOKEN -1", "RL.RELEASE k job-7 TOKEN x"):
+        assert "token" in quota.error(line)
+    assert quota(f"RL.RENEW k job-7 5s TOKEN {second}") == NOON_MS + 25000
+    assert quota(f"RL.RELEASE k job-7 TOKEN {second}") == 1
+    assert "and the token" in quota.error(f"RL.RELEASE k job-7 TOKEN {second}")
+    assert quota("RL.RELEASE k job-7") == 0
 
 
 def test_errors_name_what_would_be_accepted(quota):
@@ -260,7 +279,7 @@ def test_mutated_dumps_are_errors_or_values_that_replicate(request):
         loaded += 1
         if quota("TYPE mutant") != b"rl-leases":
             continue
-        assert all(lease[3] > 0 for lease in quota("RL.LEASES mutant"))
+        assert all(lease[3] > 0 for lease in quota("RL.LEASES mutant")[1])
         for line in ("RL.ACQUIRE mutant 999 1s ID x", "RL.ACQUIRE mutant -1 1s", "RL.RENEW mutant x 5s",
                      "RL.RELEASE mutant x"):
             with contextlib.suppress(redis.ResponseError):
@@ -434,7 +453,7 @@ def test_transactions_release_at_their_end(quota, waiting):
     for line in ("RL.RELEASE k a", "RL.ACQUIRE k 1 1h ID again", "RL.LEASES k"):
         transaction.execute_command(*line.split())
     released, again, listed = transaction.execute()
-    assert released == 1 and again[0] == 0 and listed == []  # not even inside a transaction does one overtake
+    assert released == 1 and again[0] == 0 and listed == [None, []]  # not even inside a transaction does one overtake
     assert waiter.answer()[6] == b"w"
     quota.client.eval("redis.call('RL.RELEASE', 'k', 'w')", 0)
     assert quota("RL.ACQUIRE k 1 1h")[0] == 1
@@ -604,7 +623,7 @@ def test_a_demoted_primary_lets_its_clients_go():
     primary.follow(replica)
     assert all("UNBLOCKED" in client.answer() for client in clients)
     quota("QUOTA.CLOCK ADVANCE 1h")
-    assert quota("RL.LEASES k") == []
+    assert quota("RL.LEASES k") == [None, []]
     heir = Quota(replica.client())
     heir("QUOTA.CLOCK FREEZE", NOON)
     assert ids(heir) == ["a"]
@@ -674,7 +693,7 @@ def test_a_pool_of_workers_with_a_real_clock():
     asyncio.run(everybody())
     assert most[0] <= 5 and len(set(tokens)) == 200
     assert set(order[:120]) == set(range(40))  # in line, everybody has had a turn before somebody has had five
-    assert Quota(server.client())("RL.LEASES k") == []
+    assert paged(Quota(server.client()), "RL.LEASES k") == []
     digest = server.digest()
     server.client().execute_command("DEBUG LOADAOF")
     assert server.digest() == digest

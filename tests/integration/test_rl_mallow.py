@@ -70,3 +70,13 @@ def test_a_cluster_refuses_keys_of_several_slots():
     assert [verdict[0] for verdict in quota("RL.MALLOW 2 {user}:a {user}:b WITH 3 1h ALL")] == [1, 1]
     assert "slot" in quota.error("RL.MALLOW 2 a b WITH 3 1h")
     server.close()
+
+
+def test_a_key_that_refuses_stores_what_its_new_rules_take_over(quota):
+    quota("RL.ALLOW b TOKEN 10 1d COST 10")
+    denied = quota("RL.MALLOW 2 a b WITH TOKEN 10 1m COST 3 ALL")  # b owes ten units from now on, at ten a minute
+    assert denied == [[0, 10, 10, 0, 0, 0], [0, 10, 0, 18000, 60000, 0]]
+    quota.advance("17999ms")
+    assert quota("RL.MALLOW 2 a b WITH TOKEN 10 1m COST 3 PEEK ALL")[1][0] == 0
+    quota.advance("1ms")
+    assert [verdict[0] for verdict in quota("RL.MALLOW 2 a b WITH TOKEN 10 1m COST 3 ALL")] == [3, 3]

@@ -18,6 +18,31 @@ def test_refund_gives_back_and_clamps_at_full(quota, rule):
     assert quota(f"RL.ALLOW k {rule} PEEK") == before
 
 
+@pytest.mark.parametrize("rule", ["TOKEN 20 20s INITIAL 3", "TOKEN 20 20s INITIAL 3 INTERVAL"])
+def test_refund_gives_back_what_was_taken_and_not_what_never_was_there(quota, rule):
+    assert quota(f"RL.ALLOW k {rule}") == [1, 20, 2, 0, 18000 if "INT" not in rule else 20000, 0]
+    assert quota("RL.REFUND k 20") == 1
+    assert quota(f"RL.ALLOW k {rule} PEEK")[2] == 3
+    assert quota("RL.REFUND k 20") == 0
+    assert quota(f"RL.ALLOW k {rule} COST 3")[0] == 3
+    quota.advance("10s")
+    come = 0 if "INTERVAL" in rule else 10
+    assert quota("RL.REFUND k 20") == 3  # what came meanwhile was due to the bucket anyway
+    assert quota(f"RL.ALLOW k {rule} PEEK")[2] == 3 + come
+    quota.advance("10s")  # it is full, and from now on a bucket like any other
+    assert quota(f"RL.ALLOW k {rule} COST 15")[2] == 5
+    assert quota("RL.REFUND k 99") == 15
+    assert quota(f"RL.ALLOW k {rule} PEEK")[2] == 20
+
+
+def test_refund_of_a_first_fill_that_has_ended_meanwhile(quota):
+    quota("RL.ALLOW k TOKEN 20 20s INITIAL 3 COST 3 FORCE")
+    quota("RL.ALLOW k TOKEN 20 20s INITIAL 3 COST 5 FORCE")  # 8 taken of 3
+    quota.advance("18s")  # 17 s fill what was lacking, the last one pays back a unit
+    assert quota("RL.ALLOW k TOKEN 20 20s INITIAL 3 PEEK")[2] == 13
+    assert quota("RL.REFUND k 99") == 7
+
+
 @pytest.mark.parametrize("rule, back, left", [
     ("FIXED 5 10s", 0, 1), ("LOG 5 10s", 0, 1), ("SLIDING 5 10s", 0, 1), ("5 10s", 0, 1), ("TOKEN 5 10s", 0, 1),
     ("LEAKY 5 10s", 0, 1), ("FIXED 9 1h", 5, 5), ("LOG 9 1h", 5, 5), ("SLIDING 9 1h", 5, 5), ("9 1h", 5, 5)])
@@ -28,6 +53,19 @@ def test_refund_knows_how_old_its_units_are(quota, rule, back, left):
     assert quota("RL.REFUND k 5 AGE 20s") == back
     assert quota(f"RL.ALLOW k {rule} PEEK")[2] == left
     assert "age" in quota.error("RL.REFUND k 5 AGE -1s")
+
+
+@pytest.mark.parametrize("age, back, left", [
+    ("3990ms", 4, 5), ("4s", 4, 5), ("2600ms", 4, 5),  # the older entry is the nearest
+    ("900ms", 5, 6), ("2400ms", 5, 6), ("0", 5, 6),    # the newer one
+    ("11s", 0, 1)])                                    # what was taken then has left the window
+def test_a_log_gives_back_the_entry_nearest_to_the_age(quota, age, back, left):
+    quota("RL.ALLOW k LOG 10 10s COST 4")
+    quota.advance("3s")
+    quota("RL.ALLOW k LOG 10 10s COST 5")
+    quota.advance("1s")
+    assert quota(f"RL.REFUND k 9 AGE {age}") == back
+    assert quota("RL.ALLOW k LOG 10 10s PEEK")[2] == left
 
 
 def test_refund_to_one_rule(quota):
@@ -67,7 +105,7 @@ def test_info_shows_every_rule(quota):
     info = quota.map("RL.INFO k")
     assert [rule.pop("state") for rule in info["rules"]] == [
         {"when_us": NOON_MS * 1000 + 666666, "amount": 2, "rest": 0, "entries": 0},
-        {"when_us": NOON_MS * 1000, "amount": 7, "rest": 0, "entries": 0},
+        {"when_us": NOON_MS * 1000, "amount": 2, "rest": 6000000, "entries": 0},
         {"when_us": NOON_MS * 1000, "amount": 2, "rest": (NOON_MS - 3600_000) * 1000, "entries": 1},
     ]
     assert info == {
@@ -82,7 +120,7 @@ def test_info_shows_every_rule(quota):
         "blocked_ms": 0,
         "taken_ms": 0,
         "waiting": 0,
-        "deadline": NOON_MS + 3600_000,
+        "deadline": NOON_MS + 3600_000 + 120_000,  # a bucket with an INITIAL is kept for one more fill time
     }
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NOON, NOON_MS, Quota
+from conftest import NOON, NOON_MS, Quota, clear_policies, paged
 from servers import Server, caught_up, rewrite_aof, wait_until
 
 OK = (b"OK", True)
@@ -11,18 +11,13 @@ OK = (b"OK", True)
 @pytest.fixture
 def policies(quota):
     """A client with an empty catalogue before and after: FLUSHALL leaves policies alone."""
-    clear(quota)
+    clear_policies(quota)
     yield quota
-    clear(quota)
-
-
-def clear(quota):
-    for name in quota.map("RL.POLICY LIST"):
-        quota("RL.POLICY DEL", name)
+    clear_policies(quota)
 
 
 def names(quota):
-    return sorted(quota.map("RL.POLICY LIST"))
+    return [policy["name"] for policy in paged(quota, "RL.POLICY LIST")]
 
 
 def test_set_get_list_delete(policies):
@@ -32,15 +27,30 @@ def test_set_get_list_delete(policies):
         "name": "api", "revision": 2, "rules": ["GCRA 20 1s"], "block_ms": 0, "shadow": 0, "schedules": [],
         "overrides": [], "subjects": [], "ranges": []}
     policies("RL.POLICY SET other 1 1s SHADOW")
-    assert policies.map("RL.POLICY LIST") == {
-        "api": {"revision": 2, "overrides": 0, "subjects": 0, "ranges": 0},
-        "other": {"revision": 1, "overrides": 0, "subjects": 0, "ranges": 0}}
+    assert paged(policies, "RL.POLICY LIST") == [
+        {"name": "api", "revision": 2, "overrides": 0, "subjects": 0, "ranges": 0},
+        {"name": "other", "revision": 1, "overrides": 0, "subjects": 0, "ranges": 0}]
     policies("FLUSHALL")
     assert names(policies) == ["api", "other"]
     assert policies("RL.POLICY DEL other") == 1
     assert policies("RL.POLICY DEL other") == 0
     assert "NOPOLICY" in policies.error("RL.POLICY GET other")
     assert "NOPOLICY" in policies.error("RL.ALLOW k POLICY other")
+
+
+def test_check_validates_and_stores_nothing(policies):
+    good = "10 1s SLIDING 1000 1h BLOCK 30s SHADOW SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1s"
+    assert policies(f"RL.POLICY CHECK new {good}") in OK
+    assert names(policies) == []
+    policies("RL.POLICY SET api 1 1s")
+    before = policies.map("RL.POLICY GET api")
+    assert policies(f"RL.POLICY CHECK api {good}") in OK
+    assert policies.map("RL.POLICY GET api") == before
+    for words in ("10", "10 1M", "BUCKET 10 1s", "10 1s SCHEDULE Mars/Base daily 09:00-17:00 1 1s", "1 1s " * 33,
+                  "10 1s SCHEDULE UTC daily 9-17 1 1s", "10 1s BLOCK 0", "10 1s FOO"):
+        assert policies.error(f"RL.POLICY CHECK p {words}") == policies.error(f"RL.POLICY SET p {words}").replace(
+            "RL.POLICY SET", "RL.POLICY CHECK")
+    assert "1 to 128 bytes" in policies.error("RL.POLICY CHECK", "n" * 129, "1", "1s")
 
 
 def test_allow_by_policy_is_allow_by_its_rules(policies):
@@ -102,8 +112,8 @@ def test_overrides(policies):
     policies("RL.POLICY SET api 1 1h")
     policies("RL.POLICY OVERRIDE api big 100 1h LOG 500 1d -1 1s EX 1d")
     policies("RL.POLICY OVERRIDE api free -1 1h")
-    assert policies("RL.ALLOW a POLICY api SUBJECT big COST 5") == [5, 100, 95, 0, 180000, 0]
-    assert policies("RL.ALLOW b POLICY api SUBJECT free COST 5") == [5, -1, -1, 0, 0, 0]
+    assert policies("RL.ALLOW a POLICY api SUBJECT big COST 5") == [5, 100, 95, 0, 180000, 9900]
+    assert policies("RL.ALLOW b POLICY api SUBJECT free COST 5") == [5, -1, -1, 0, 0, 9900]
     assert policies("RL.ALLOW c POLICY api SUBJECT other COST 5")[3] == -1
     assert policies.map("RL.POLICY GET api")["overrides"] == [
         {"subject": "big", "until": NOON_MS + 86400_000, "rules": ["GCRA 100 1h", "LOG 500 1d", "GCRA -1 1s"]},
@@ -114,6 +124,42 @@ def test_overrides(policies):
     assert policies("RL.ALLOW b POLICY api SUBJECT free")[1] == 2
     policies.advance("1d")
     assert policies("RL.ALLOW a POLICY api SUBJECT big")[1] == 2
+
+
+def test_the_rule_of_a_verdict_names_its_part(policies):
+    """100 x part + index: the policy's own are part 0, its schedules 1, 2, … in order, an override is 99."""
+    policies("RL.POLICY SET api 9 1h 5 1h SCHEDULE UTC daily 18:00-19:00 9 1h SCHEDULE UTC daily 19:00-20:00 9 1h 3 1h")
+    policies("RL.POLICY OVERRIDE api big 9 1h 7 1h")
+    policies("RL.POLICY REFUSE api villain")
+    for at, words, rule in [("15:00", "", 1), ("18:00", "", 100), ("19:00", "", 201), ("20:00", "", 1),
+                            ("18:00", "SUBJECT big", 9901), ("18:00", "SUBJECT villain", -1)]:
+        policies("QUOTA.CLOCK FREEZE", f"2025-01-31T{at}:00Z")
+        assert policies(f"RL.ALLOW {{k}}{rule} POLICY api {words}")[5] == rule
+        first = rule // 100 * 100 if rule >= 0 else -1
+        assert policies(f"RL.ALLOW {{k}}{rule} POLICY api {words} COST 10")[5] == first
+        mallow = policies(f"RL.MALLOW 2 {{k}}x {{k}}y WITH POLICY api WITH 1 1s")
+        assert [verdict[5] // 100 for verdict in mallow] == [max(rule, 0) // 100 if not words else 1, 0]
+        policies("DEL {k}x {k}y")
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T19:00:00Z")
+    policies("RL.ALLOW k POLICY api COST 3")
+    assert policies("RL.REFUND k 1 RULE 201") == 1  # the number of a verdict is the rule's
+    assert policies("RL.REFUND k 9 1") == 2
+    assert "no rule with that number" in policies.error("RL.REFUND k 1 RULE 202")
+
+
+def test_costs_are_those_of_the_rules_in_force(policies):
+    policies("RL.POLICY SET api 9 1h 500 1h SCHEDULE UTC daily 18:00-19:00 20 1h")
+    policies("RL.POLICY OVERRIDE api big 9 1h 700 1h EX 1d")
+    policies("RL.POLICY PERMIT api staff")
+    assert policies("RL.ALLOW a POLICY api COST 1 300") == [1, 9, 8, 0, 400000, 0]
+    assert policies("RL.ALLOW a POLICY api COST 1 300") == [0, 500, 200, 720000, 2160000, 1]
+    assert policies("RL.ALLOW b POLICY api SUBJECT big COST 0 300") == [300, 700, 400, 0, 1542858, 9901]
+    assert policies("RL.ALLOW b POLICY api SUBJECT staff COST 1 300 7") == [300, -1, -1, 0, 0, -1]
+    assert "3 costs for 2 rules" in policies.error("RL.ALLOW b POLICY api SUBJECT big COST 1 2 3")
+    policies("QUOTA.CLOCK FREEZE", "2025-01-31T18:00:00Z")
+    assert "2 costs for 1 rules" in policies.error("RL.ALLOW a POLICY api COST 1 300")
+    policies("RL.POLICY SET api 9 1h 500 1h SHADOW")
+    assert policies("RL.ALLOW c POLICY api COST 1 501") == [501, 500, 500, 0, 0, 1]  # in shadow nothing is refused
 
 
 def test_schedules_follow_the_wall_clock_of_their_zone(policies):
@@ -159,8 +205,11 @@ def test_rules_that_are_out_of_force_keep_their_counts(policies):
     ("RL.POLICY OVERRIDE p s 1 1s", "NOPOLICY"), ("RL.POLICY PERMIT p s", "NOPOLICY"),
     ("RL.POLICY REFUSE p s", "NOPOLICY"), ("RL.POLICY LIFT p s", "NOPOLICY"), ("RL.POLICY GET p", "NOPOLICY"),
     ("RL.POLICY PERMIT there 10.0.0.1/8", "10.0.0.1/8"), ("RL.POLICY PERMIT there 10.0.0.0/33", "10.0.0.0/33"),
-    ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
-    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.ALLOW k 1 1s POLICY there", "one of them"),
+    ("RL.POLICY PERMIT there s EX 0", "ex '0'"), ("RL.POLICY PERMIT there s EX @1735689600", "write @1735689600s"),
+    ("RL.POLICY OVERRIDE there s 1 1s EX @2025-01-31T15:00:00Z", "the instant has passed"),
+    ("RL.ALLOW k POLICY there ADDRESS 10.0.0.300", "address"),
+    ("RL.ALLOW k POLICY there SUBJECT", "subject is missing"), ("RL.PEEK k 1 1s WAIT 1s", "not an option"),
+    ("RL.ALLOW k 1 1s POLICY there", "one of them"),
     ("RL.ALLOW k 1 1s SUBJECT s", "go with POLICY"), ("RL.POLICY NOPE", "unknown subcommand"),
     ("RL._POLICY p x", "internal command")])
 def test_wrong_words_are_named_and_change_nothing(policies, line, says):
@@ -169,6 +218,20 @@ def test_wrong_words_are_named_and_change_nothing(policies, line, says):
     assert says.lower() in policies.error(line).lower()
     assert names(policies) == ["there"]
     assert policies.map("RL.POLICY GET there") == before
+    assert policies("EXISTS k") == 0
+
+
+@pytest.mark.parametrize("command", ["RL.ALLOW", "RL.PEEK"])
+def test_an_empty_subject_or_address_is_an_error(policies, command):
+    """It would pass the lists by."""
+    policies("RL.POLICY SET api 1 1s")
+    policies("RL.POLICY REFUSE api villain")
+    policies("RL.POLICY REFUSE api 10.0.0.0/8")
+    assert "subject '' is empty" in policies.error(f"{command} k POLICY api SUBJECT", "")
+    assert "address '' is not an IPv4" in policies.error(f"{command} k POLICY api ADDRESS", "")
+    assert "address '' is not an IPv4" in policies.error(f"{command} k POLICY api SUBJECT villain ADDRESS", "")
+    assert "go with POLICY" in policies.error(f"{command} k 1 1s SUBJECT", "")
+    assert "one of them" in policies.error(f"{command} k POLICY", "")
     assert policies("EXISTS k") == 0
 
 
@@ -267,7 +330,7 @@ def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
         newcomer.follow(primary)
         assert content(Quota(newcomer.client())) == content(policies)
         newcomer.close()
-    clear(policies)
+    clear_policies(policies)
     newcomer = Server().start()
     Quota(newcomer.client())("RL.POLICY SET stale 1 1s")
     newcomer.follow(primary)
@@ -278,8 +341,8 @@ def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
 def test_what_has_expired_is_swept_by_later_changes(policies):
     policies("RL.POLICY SET api 1 1s")
     for i in range(200):
-        policies(f"RL.POLICY OVERRIDE api user:{i} 2 1s EX 1s")
+        policies(f"RL.POLICY OVERRIDE api user:{i} 2 1s EX {'@1738335601s' if i % 2 else '1s'}")
     policies.advance("1s")
     for _ in range(40):
         policies("RL.POLICY PERMIT api somebody")
-    assert policies.map("RL.POLICY LIST")["api"]["overrides"] == 0
+    assert paged(policies, "RL.POLICY LIST")[0]["overrides"] == 0

@@ -404,6 +404,21 @@ def test_a_queue_admits_behind_those_it_holds(quota, primary):
     wait_until(lambda: quota(f"RL.ALLOW k {rule} PEEK")[3] == 20000, "its place does not come back")
 
 
+def test_who_leaves_gives_each_rule_its_own_cost_back(quota, primary):
+    rules = "10 10s 1000 10s"
+    quota(f"RL.ALLOW k {rules} COST 1 1000")
+    waiter = Waiter(primary, f"RL.ALLOW k {rules} COST 2 600 WAIT 1m")
+    assert quota(f"RL.ALLOW k {rules} COST 1 1 PEEK")[3] == 6010
+    waiter.client.connection.disconnect()
+    wait_until(lambda: primary.client().info("clients")["blocked_clients"] == 0, "the client is not gone")
+    quota.advance("6010ms")
+    assert quota(f"RL.ALLOW k {rules} COST 10 0 PEEK")[:3] == [10, 10, 10]
+    assert quota(f"RL.ALLOW k {rules} COST 0 601 PEEK")[:3] == [601, 1000, 601]
+    waiter = Waiter(primary, f"RL.ALLOW k {rules} COST 10 700 WAIT 1m")
+    quota.advance("990ms")
+    assert waiter.done() == [10, 10, 0, 0, 10000, 0]
+
+
 def test_a_place_whose_moment_has_come_is_used(quota, primary):
     quota("RL.ALLOW k 1 10s")
     waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")

@@ -88,7 +88,8 @@ int64_t context_refund(struct context *context, int64_t units, int32_t index, in
 int64_t context_refund_taken(struct context *context, int64_t units, int32_t index, int64_t taken_us, int64_t at_us)
 {
     struct decision decision;
-    int64_t returned = limiter_decide_refund(context->limiter, units, index, taken_us, at_us, &decision);
+    int64_t returned =
+        limiter_decide_refund(context->limiter, units, index, (struct taken_when){.at_us = taken_us}, at_us, &decision);
     context_apply(context, &decision);
     return returned;
 }

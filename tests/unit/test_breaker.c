@@ -181,14 +181,32 @@ static void rates_count_from_min_calls(void **state)
 static void slow_calls_open_too(void **state)
 {
     (void)state;
-    struct breaker_config slow = {
-        .rate = 100, .calls_min = 2, .window_us = 10 * S, .slow_us = 2 * S, .slow_rate = 50, .open_us = S, .probes = 2};
+    struct breaker_config slow = {.rate = 100,
+                                  .calls_min = 2,
+                                  .window_us = 10 * S,
+                                  .slow_us = 2 * S,
+                                  .slow_rate = 50,
+                                  .open_us = 5 * S,
+                                  .probes = 2};
     ROWS(slow, {0, ASK, 0, 1, -1, 0, 0, BREAKER_CLOSED}, {0, OK, 2 * S - 1, 0, 0, 0, 0, BREAKER_CLOSED},
          {0, OK, 2 * S - 1, 0, 0, 0, 0, BREAKER_CLOSED}, {0, OK, 2 * S, 0, 0, 0, 0, BREAKER_CLOSED},
          {0, OK, 2 * S, 0, 0, 0, 0, BREAKER_OPEN},
          /* a slow probe is a failed one */
-         {S, ASK, 0, 1, 1, 0, 0, BREAKER_HALF_OPEN}, {S, OK, 3 * S, 0, 0, 0, 0, BREAKER_OPEN},
-         {2 * S, ASK, 0, 1, 1, 0, 0, BREAKER_HALF_OPEN}, {2 * S, OK, S, 0, 0, 0, 0, BREAKER_HALF_OPEN});
+         {5 * S, ASK, 0, 1, 1, 0, 0, BREAKER_HALF_OPEN}, {8 * S, OK, 3 * S, 0, 0, 0, 0, BREAKER_OPEN},
+         {13 * S, ASK, 0, 1, 1, 0, 0, BREAKER_HALF_OPEN}, {14 * S, OK, S, 0, 0, 0, 0, BREAKER_HALF_OPEN});
+}
+
+static void a_call_of_another_state_is_not_counted(void **state)
+{
+    (void)state;
+    struct breaker_config two = {.failures = 2, .calls_min = 1, .window_us = 10 * S, .open_us = 5 * S, .probes = 1};
+    ROWS(two, {0, ASK, 0, 1, -1, 0, 0, BREAKER_CLOSED},
+         /* the first state of the key: it was closed before, too */
+         {1, FAIL, H, 0, 0, 0, 0, BREAKER_CLOSED}, {1, FAIL, 2, 0, 0, 0, 0, BREAKER_OPEN},
+         {6 * S, ASK, 0, 1, 0, 0, 0, BREAKER_HALF_OPEN}, {7 * S, OK, S + 1, 0, 0, 0, 0, BREAKER_HALF_OPEN},
+         {7 * S, FAIL, D, 0, 0, 0, 0, BREAKER_HALF_OPEN}, {7 * S, ASK, 0, 0, 0, 4 * S, 4 * S, BREAKER_HALF_OPEN},
+         {7 * S, OK, S, 0, 0, 0, 0, BREAKER_CLOSED}, {8 * S, FAIL, 0, 0, 0, 0, 0, BREAKER_CLOSED},
+         {8 * S, FAIL, S + 1, 0, 0, 0, 0, BREAKER_CLOSED}, {8 * S, FAIL, S, 0, 0, 0, 0, BREAKER_OPEN});
 }
 
 static void the_window_forgets_by_slices(void **state)
@@ -385,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_probe_that_never_reports_gives_its_place_back),
         cmocka_unit_test(rates_count_from_min_calls),
         cmocka_unit_test(slow_calls_open_too),
+        cmocka_unit_test(a_call_of_another_state_is_not_counted),
         cmocka_unit_test(the_window_forgets_by_slices),
         cmocka_unit_test(forced_states_override_all),
         cmocka_unit_test(a_clock_that_steps_back_closes_nothing),

@@ -89,14 +89,16 @@ static const struct verdict *acquire(struct pair *pair, struct lease_request req
 
 static enum lease_fault renew(struct pair *pair, const char *id, int64_t ttl_us, int64_t now_us)
 {
-    PAIR_DECIDE(pair, leases_decide_renew(pair->leases, text_bytes(id), ttl_us, now_us, &pair->decision));
+    PAIR_DECIDE(pair,
+                leases_decide_renew(pair->leases, text_bytes(id), LEASE_ANY_TOKEN, ttl_us, now_us, &pair->decision));
     return pair->decision.fault;
 }
 
 static bool release(struct pair *pair, const char *id, int64_t now_us)
 {
     bool live = false;
-    PAIR_DECIDE(pair, live = leases_decide_release(pair->leases, text_bytes(id), now_us, &pair->decision));
+    PAIR_DECIDE(pair,
+                live = leases_decide_release(pair->leases, text_bytes(id), LEASE_ANY_TOKEN, now_us, &pair->decision));
     return live;
 }
 
@@ -238,6 +240,31 @@ static void leases_are_renewed_and_released(void **state)
              /* what has ended cannot be renewed or released */
              MOVE(12 * S, "a", S, LEASE_FAULT_UNKNOWN), END(12 * S, "a", 0), ASK(12 * S, "b", 1, 1, S, 0, 1, 0, 0, S),
              END(12 * S, "b", 1), END(12 * S, "b", 0), ASK(12 * S, "c", 1, 1, S, 0, 1, 0, 0, S));
+}
+
+static void a_token_names_one_holder(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct bytes id = text_bytes("job-7");
+    struct lease_request request = {.id = id, .limit = 1, .cost = 1, .ttl_us = S, .now_us = BASE};
+    acquire(&pair, request);
+    int64_t first = pair.decision.lease.token, now_us = request.now_us = BASE + S;
+    acquire(&pair, request); /* the lease has ended; another holder takes it under the same id */
+    int64_t second = pair.decision.lease.token;
+    assert_true(second > first);
+    PAIR_DECIDE(&pair, leases_decide_renew(pair.leases, id, first, H, now_us, &pair.decision));
+    assert_int_equal(pair.decision.fault, LEASE_FAULT_UNKNOWN);
+    assert_false(leases_decide_release(pair.leases, id, first, now_us, &pair.decision));
+    assert_int_equal(pair.decision.change, LEASE_KEPT);
+    PAIR_DECIDE(&pair, leases_decide_renew(pair.leases, id, second, H, now_us, &pair.decision));
+    assert_int_equal(pair.decision.fault, LEASE_FAULT_NONE);
+    assert_int_equal(pair.decision.lease.token, second);
+    bool released;
+    PAIR_DECIDE(&pair, released = leases_decide_release(pair.leases, id, second, now_us, &pair.decision));
+    assert_true(released);
+    assert_false(leases_decide_release(pair.leases, id, second, now_us, &pair.decision));
+    pair_end(&pair);
 }
 
 static void nobody_overtakes_those_who_wait(void **state)
@@ -671,6 +698,7 @@ int main(void)
         cmocka_unit_test(costs_of_live_leases_stay_within_the_limit),
         cmocka_unit_test(an_id_is_asked_again),
         cmocka_unit_test(leases_are_renewed_and_released),
+        cmocka_unit_test(a_token_names_one_holder),
         cmocka_unit_test(nobody_overtakes_those_who_wait),
         cmocka_unit_test(a_clock_stepping_back_revives_nothing),
         cmocka_unit_test(numbers_at_their_edges),

@@ -15,9 +15,9 @@ static struct leases *busy_leases(void)
         assert_int_equal(decision.change, LEASE_OPEN);
         leases = leases_apply(leases, &decision);
     }
-    assert_true(leases_decide_release(leases, BYTES("ids"), BASE + 9 * MS, &decision));
+    assert_true(leases_decide_release(leases, BYTES("ids"), LEASE_ANY_TOKEN, BASE + 9 * MS, &decision));
     leases = leases_apply(leases, &decision);
-    leases_decide_renew(leases, BYTES("ids-o"), H, BASE + 10 * MS, &decision);
+    leases_decide_renew(leases, BYTES("ids-o"), LEASE_ANY_TOKEN, H, BASE + 10 * MS, &decision);
     return leases_apply(leases, &decision);
 }
 
@@ -139,8 +139,8 @@ static void damaged_effects_are_refused_or_fit(void **state)
         bool no_expire;
         struct lease_request request = {.limit = -1, .cost = 300, .ttl_us = H, .now_us = BASE + S, .id = BYTES("new")};
         leases_decide_acquire(leases, &request, &decision);
-        if (change == LEASE_MOVE) leases_decide_renew(leases, BYTES("ids-o"), D, BASE + S, &decision);
-        if (change == LEASE_CLOSE) leases_decide_release(leases, BYTES("ids-o"), BASE + S, &decision);
+        if (change == LEASE_MOVE) leases_decide_renew(leases, BYTES("ids-o"), LEASE_ANY_TOKEN, D, BASE + S, &decision);
+        if (change == LEASE_CLOSE) leases_decide_release(leases, BYTES("ids-o"), LEASE_ANY_TOKEN, BASE + S, &decision);
         assert_int_equal(decision.change, change);
         lease_effects_encode(&decision, true, &wire);
         for (size_t at = 0; at < wire.size; at++) {

@@ -1,4 +1,5 @@
 /* The limiter: several rules at once, blocks, changed rules, what outside effects may do. */
+#include "quota/base/checked.h"
 #include "quota/rate/limiter_codec.h"
 #include "scenario.h"
 
@@ -30,6 +31,89 @@ static void all_rules_admit_or_none_is_charged(void **state)
     request = (struct limiter_request){.cost = 9, .mode = MODE_UPTO, .now_us = BASE + S};
     context_request(&context, rules, 3, request); /* the tightest says how much */
     assert_verdict(&context.verdict, 4, 12, 0, 0, H, 2);
+    context_end(&context);
+}
+
+static void each_rule_has_its_own_cost(void **state)
+{
+    (void)state;
+    static const struct row {
+        int64_t costs[3];
+        enum request_mode mode;
+        int64_t granted, wait_us;
+        int32_t rule;
+        int64_t left[3]; /* afterwards; of 10, 1000 and 5 in a second */
+    } rows[] = {
+        {{1, 850, 1}, MODE_ALL, 1, 0, 2, {9, 150, 4}},
+        {{1, 151, 1}, MODE_ALL, 0, MS, 1, {9, 150, 4}},
+        {{1, 150, 1}, MODE_PEEK, 1, 0, 2, {9, 150, 4}},
+        {{0, 150, 0}, MODE_ALL, 150, 0, 1, {9, 0, 4}},
+        {{0, 0, 4}, MODE_ALL, 4, 0, 2, {9, 0, 0}},
+        {{9, 0, 0}, MODE_ALL, 9, 0, 0, {0, 0, 0}}, /* what the others have left does not matter */
+        {{0, 1001, 0}, MODE_ALL, 0, NEVER, 1, {0, 0, 0}},
+        {{1, 0, 2}, MODE_FORCE, 1, 0, 0, {0, 0, 0}},
+    };
+    struct context context = {0};
+    struct rule rules[] = {rule_of(RULE_GCRA, 10, S, 0), rule_of(RULE_TOKEN, 1000, S, 0), rule_of(RULE_LOG, 5, S, 0)};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *row = &rows[i];
+        int64_t cost = max_i64(row->costs[0], max_i64(row->costs[1], row->costs[2]));
+        struct limiter_request request = {.cost = cost, .costs = row->costs, .mode = row->mode, .now_us = BASE};
+        context_request(&context, rules, 3, request);
+        bool same = context.verdict.granted == row->granted && context.verdict.wait_us == row->wait_us &&
+                    context.verdict.rule == row->rule;
+        if (!same) fail_msg("row %zu", i);
+        for (uint32_t k = 0; k < 3; k++) {
+            struct verdict look;
+            struct state stored;
+            limiter_look(context.limiter, k, BASE, &stored, &look);
+            if (look.remaining != row->left[k]) fail_msg("row %zu, rule %u", i, k);
+        }
+    }
+    context_end(&context);
+}
+
+static void what_several_costs_took_comes_back(void **state)
+{
+    (void)state;
+    struct context context = {0};
+    struct decision decision;
+    const int64_t costs[] = {2, 0, 400};
+    struct rule rules[] = {rule_of(RULE_GCRA, 10, S, 0), rule_of(RULE_FIXED, 7, S, 0), rule_of(RULE_TOKEN, 1000, S, 0)};
+    context_request(&context, rules, 3, (struct limiter_request){.cost = 3, .now_us = BASE});
+    context_request(&context, rules, 3, (struct limiter_request){.cost = 400, .costs = costs, .now_us = BASE});
+    limiter_decide_return(context.limiter, costs, 2, BASE, &decision); /* its rules are others by now */
+    assert_int_equal(decision.effects_count, 0);
+    limiter_decide_return(NULL, costs, 3, BASE, &decision);
+    assert_int_equal(decision.effects_count, 0);
+    limiter_decide_return(context.limiter, costs, 3, BASE, &decision);
+    context.limiter = limiter_apply(context.limiter, &decision);
+    static const int64_t left[] = {7, 4, 997};
+    for (uint32_t k = 0; k < 3; k++) {
+        struct verdict look;
+        struct state stored;
+        limiter_look(context.limiter, k, BASE, &stored, &look);
+        assert_int_equal(look.remaining, left[k]);
+    }
+    context_end(&context);
+}
+
+static void rules_left_alone_take_over_what_they_have(void **state)
+{
+    (void)state;
+    struct context context = {0};
+    const int64_t costs[] = {1, 0};
+    struct rule before[] = {rule_of(RULE_TOKEN, 10, D, 0), rule_of(RULE_TOKEN, 20, 2 * D, 0)};
+    struct rule after[] = {rule_of(RULE_TOKEN, 100, H, 0), rule_of(RULE_TOKEN, 200, 2 * H, 0)};
+    context_request(&context, before, 2, (struct limiter_request){.cost = 5, .now_us = BASE});
+    context_request(&context, after, 2, (struct limiter_request){.cost = 1, .costs = costs, .now_us = BASE});
+    static const int64_t left[] = {94, 195};
+    for (uint32_t k = 0; k < 2; k++) {
+        struct verdict look;
+        struct state stored;
+        limiter_look(context.limiter, k, BASE, &stored, &look);
+        assert_int_equal(look.remaining, left[k]);
+    }
     context_end(&context);
 }
 
@@ -258,6 +342,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_rules_admit_or_none_is_charged),
+        cmocka_unit_test(each_rule_has_its_own_cost),
+        cmocka_unit_test(what_several_costs_took_comes_back),
+        cmocka_unit_test(rules_left_alone_take_over_what_they_have),
         cmocka_unit_test(unlimited_and_none),
         cmocka_unit_test(a_block_refuses_everything),
         cmocka_unit_test(rules_are_recognised_by_period_then_by_place),

@@ -196,7 +196,7 @@ static const struct {
     {"hour", "1h", PERIOD_FIXED, H},
     {"24hour", "1d", PERIOD_FIXED, DAY_US},
     {"1d", "1d", PERIOD_FIXED, DAY_US},
-    {"7D", "1w", PERIOD_FIXED, 7 * DAY_US},
+    {"7d", "1w", PERIOD_FIXED, 7 * DAY_US},
     {"90s", "90s", PERIOD_FIXED, 90 * S},
     {"1m", "1m", PERIOD_FIXED, 60 * S},
     {"1us", "1us", PERIOD_FIXED, 1},

@@ -18,7 +18,8 @@ static void only_sensible_rules_pass(void **state)
         {{.limit = 1, .period_us = DURATION_MAX_US + 1, .capacity = 1, .initial = 1}, "period"},
         {{.limit = 1, .period_us = S, .capacity = 0, .initial = 0}, "BURST"},
         {{.limit = 0, .period_us = S, .capacity = 5, .initial = 5}, "BURST"},
-        {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 0}, "INITIAL"},
+        {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 0}, NULL},
+        {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = -1}, "INITIAL"},
         {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 6}, "INITIAL"},
         /* options of another algorithm */
         {{.algorithm = RULE_GCRA, .limit = 5, .period_us = S, .capacity = 5, .initial = 4}, "INITIAL"},

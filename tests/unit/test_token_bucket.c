@@ -43,6 +43,60 @@ static void an_unused_bucket_holds_its_initial_fill(void **state)
         {2400 * MS, MODE_PEEK, 3, 3, 3, 0, 0});   /* then it is an unused bucket again */
 }
 
+static void a_denial_begins_it_where_that_is_stored(void **state)
+{
+    (void)state;
+    static const struct row {
+        uint32_t flags;
+        int64_t at_us, cost;
+        enum request_mode mode;
+        int64_t granted, remaining, wait_us;
+    } rows[] = {
+        /* ten in a second, none at first */
+        {0, 0, 4, MODE_PEEK, 0, 0, 400 * MS},
+        {0, S, 11, MODE_ALL, 0, 0, NEVER}, /* neither of these begins it */
+        {0, S, 4, MODE_ALL, 0, 0, 400 * MS},
+        {0, 1399 * MS, 4, MODE_ALL, 0, 3, MS},
+        {0, 1400 * MS, 4, MODE_ALL, 4, 0, 0},
+        {0, 2400 * MS, 10, MODE_ALL, 10, 0, 0},
+        /* ten at once after each whole second */
+        {RULE_INTERVAL, 0, 1, MODE_UPTO, 0, 0, S},
+        {RULE_INTERVAL, S - 1, 1, MODE_ALL, 0, 0, 1},
+        {RULE_INTERVAL, S, 1, MODE_ALL, 1, 9, 0},
+    };
+    struct context context = {0};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *row = &rows[i];
+        struct rule rule = rule_of(RULE_TOKEN, 10, S, 0);
+        rule.initial = 0;
+        rule.flags = row->flags;
+        if (i > 0 && row->flags != rows[i - 1].flags) context_end(&context);
+        struct limiter_request request = {
+            .cost = row->cost, .mode = row->mode, .begins = true, .now_us = BASE + row->at_us};
+        context_request(&context, &rule, 1, request);
+        const struct verdict *verdict = &context.verdict;
+        bool same = verdict->granted == row->granted && verdict->remaining == row->remaining &&
+                    verdict->wait_us == row->wait_us;
+        if (!same) fail_msg("row %zu: %ld %ld %ld", i, verdict->granted, verdict->remaining, verdict->wait_us);
+    }
+    context_end(&context);
+}
+
+static void a_first_fill_gives_back_what_was_taken(void **state)
+{
+    (void)state;
+    struct context context = {0};
+    struct rule rule = with(rule_of(RULE_TOKEN, 20, 20 * S, 0), 3, 0);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 1, .now_us = BASE});
+    assert_int_equal(context_refund(&context, 20, -1, BASE), 1);
+    assert_int_equal(context_refund(&context, 20, -1, BASE), 0);
+    context_request(&context, &rule, 1, (struct limiter_request){.cost = 8, .mode = MODE_FORCE, .now_us = BASE});
+    assert_int_equal(context_refund(&context, 2, -1, BASE + 16 * S), 2);
+    /* 17 s fill what was lacking; the next second pays a unit back, and it is a bucket like any other */
+    assert_int_equal(context_refund(&context, 20, -1, BASE + 18 * S), 5);
+    context_end(&context);
+}
+
 static void a_clock_that_steps_back_refills_nothing_twice(void **state)
 {
     (void)state;
@@ -145,6 +199,8 @@ int main(void)
         cmocka_unit_test(it_refills_continuously_to_the_fraction),
         cmocka_unit_test(interval_refill_comes_in_steps),
         cmocka_unit_test(an_unused_bucket_holds_its_initial_fill),
+        cmocka_unit_test(a_denial_begins_it_where_that_is_stored),
+        cmocka_unit_test(a_first_fill_gives_back_what_was_taken),
         cmocka_unit_test(a_clock_that_steps_back_refills_nothing_twice),
         cmocka_unit_test(a_changed_rule_takes_over_what_was_used),
         cmocka_unit_test(a_changed_way_of_refilling_keeps_the_tokens),

@@ -70,6 +70,7 @@ struct account_change {
     int64_t applied_at_us;
     struct bytes changes; /* of change.h, one after another; empty = nothing happens */
     uint8_t encoding;     /* enum account_encoding in which they are written */
+    bool adds_record;     /* an id or a reservation is new among them; only where they are decided */
 };
 
 /* The only writer. Cannot fail; NULL in = a new account, and what comes out may have moved. Changes from outside must

@@ -29,14 +29,14 @@ static inline struct bytes hold_id(const struct stored_hold *stored)
     return (struct bytes){stored->id, stored->id_size};
 }
 
-/* The reservation with this id, ended or not; NULL if there is none. */
-const struct stored_hold *holds_find(const struct holds *holds, struct bytes id);
+/* The reservation with this id, whose linear_hash is `hash`, ended or not; NULL if there is none. */
+const struct stored_hold *holds_find(const struct holds *holds, struct bytes id, uint32_t hash);
 
 /* How many have ended by `now_us` (expires <= now): they stand in front. O(log n). */
 uint32_t holds_ended(const struct holds *holds, int64_t now_us);
 
-/* Adds one; the id (1 … ID_BYTES_MAX bytes) must be free. */
-void holds_add(struct holds *holds, struct bytes id, const struct hold *hold);
+/* Adds one; the id (1 … ID_BYTES_MAX bytes, of this hash) must be free. */
+void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold);
 
 /* Takes one of them out: it is the caller's now, to be given to hold_free. */
 struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored);

@@ -71,6 +71,9 @@ bool slot_apply(struct slot *slot, const struct change *change);
  * where it is not as simple, or there is no such window. */
 bool slot_count_plainly(struct slot *slot, const struct change *change);
 
+/* CHANGE_RATES, checked and done in one. False, and nothing done, when the effects do not fit the rates. */
+bool slot_apply_rates(struct slot *slot, struct bytes effects);
+
 /* Do these effects on rates, this count of a window, which came from outside, fit? `slot` may be NULL. */
 bool slot_accepts(const struct slot *slot, const struct change *change);
 

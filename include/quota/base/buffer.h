@@ -34,7 +34,12 @@ static inline struct bytes sink_content(const struct sink *sink)
 }
 
 /* Frees what stands on the heap and leaves an empty sink. */
-void sink_free(struct sink *sink);
+void sink_leave_heap(struct sink *sink) __attribute__((cold));
+static inline void sink_free(struct sink *sink)
+{
+    if (sink->on_heap) sink_leave_heap(sink);
+    *sink = (struct sink){.data = NULL};
+}
 
 /* Makes room for `more` bytes: borrowed memory is left only when they no longer fit it. */
 void sink_grow(struct sink *sink, size_t more) __attribute__((cold));

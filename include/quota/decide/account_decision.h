@@ -29,6 +29,7 @@ struct account_decision {
     int64_t applied_at_us;
     bool replayed; /* an answer from the records: nothing is counted */
     bool denied;
+    bool adds_record; /* the changes make an id or a reservation; refunds, which always succeed, do not say so */
     union {
         struct {
             uint32_t count;
@@ -56,7 +57,7 @@ static inline void account_decision_begin(struct account_decision *decision)
     decision->fault_limit = 0;
     decision->fault_text = "";
     decision->applied_at_us = 0;
-    decision->replayed = decision->denied = false;
+    decision->replayed = decision->denied = decision->adds_record = false;
     decision->result.consumed.count = 0;
     decision->causes_count = 0;
     decision->changes = sink_init(decision->stack_buffer, sizeof(decision->stack_buffer));
@@ -89,6 +90,7 @@ static inline void account_decision_fail(struct account_decision *decision, enum
     decision->fault_subject = subject;
     decision->changes.size = 0;
     decision->causes_count = 0;
+    decision->adds_record = false;
 }
 
 /* Ends in a fault, and nothing changes, but where a bound of what is stored was met: what has ended is swept then, so
@@ -104,5 +106,6 @@ static inline struct account_change account_decision_change(const struct account
 {
     return (struct account_change){.applied_at_us = decision->applied_at_us,
                                    .changes = {decision->changes.data, decision->changes.size},
-                                   .encoding = ACCOUNT_ENCODING_NEWEST};
+                                   .encoding = ACCOUNT_ENCODING_NEWEST,
+                                   .adds_record = decision->adds_record};
 }

@@ -43,6 +43,11 @@ enum account_fault admission_peek(struct admission *admission, const struct admi
  * account stand in the order of its resources' emission. */
 enum account_fault admission_take(struct admission *admission);
 
+/* Does the denial of this demand begin the bucket of a RATE (TOKEN … INITIAL), without which its wait would not be
+ * kept? And writes that among the changes of its account; the resource has a slot by then. */
+bool demand_begins_rates(const struct demand *demand);
+void demand_emit_begun(const struct demand *demand);
+
 /* The verdict of an item: `granted` in amounts, all else in units; times from the instants that count. */
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict);
 

@@ -16,6 +16,7 @@ struct algorithm_object {
     struct state (*state)(const void *object);               /* as numbers, which may point to the object */
     void *(*apply)(void *object, const struct state *state); /* makes it agree with what was decided; it may move */
     void *(*withdraw)(void *object, int64_t at_us, int64_t units); /* what refund_taken has found is taken out */
+    int64_t (*nearest)(const void *object, int64_t at_us);         /* the instant nearest to this one that it counts */
     void (*encode)(const void *object, struct sink *sink);
     void *(*decode)(struct cursor *cursor); /* marks the cursor bad on anything that encode does not write */
     void (*free)(void *object);             /* any thread */
@@ -43,8 +44,8 @@ struct algorithm {
                             int64_t now_us);
     /* The instant from which the state is fully replenished; in the past or 0 when it is. */
     int64_t (*deadline_us)(const struct rule *rule, const struct state *state);
-    /* The instant from which nothing needs to be remembered; NULL = as soon as it is fully replenished. */
-    int64_t (*forget_us)(const struct rule *rule, const struct state *state);
+    /* How much longer a limiter is kept once all its rules are fully replenished; NULL = no longer. */
+    int64_t (*kept_us)(const struct rule *rule);
     /* Units that are still owed or counted, rounded up; with debt they exceed the capacity. */
     int64_t (*used)(const struct rule *rule, const struct state *state, int64_t now_us);
     /* Windows: fits a state of the same period into a rule with another limit; true when it forgave some. NULL = the

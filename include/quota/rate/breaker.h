@@ -128,7 +128,7 @@ void breaker_decide_request(const struct breaker *breaker, const struct breaker_
                             struct breaker_decision *decision);
 
 /* A call came back; `took_us` 0 = not measured. Counts when closed, settles the oldest probe when half-open; is
- * nothing to a breaker that is open, forced or not there. */
+ * nothing to a breaker that is open, forced or not there. Nor is a call that began before the present state did. */
 void breaker_decide_report(const struct breaker *breaker, bool failed, int64_t took_us, int64_t now_us,
                            struct breaker_decision *decision);
 

@@ -102,12 +102,15 @@ struct leases;
 void leases_decide_acquire(const struct leases *leases, const struct lease_request *request,
                            struct lease_decision *decision);
 
-/* Lets the live lease `id` end at now + ttl, sooner or later than it would have. */
-void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t ttl_us, int64_t now_us,
+/* In place of a token: whatever token the lease has. */
+#define LEASE_ANY_TOKEN 0
+
+/* Lets the live lease `id`, if it has this token, end at now + ttl, sooner or later than it would have. */
+void leases_decide_renew(const struct leases *leases, struct bytes id, int64_t token, int64_t ttl_us, int64_t now_us,
                          struct lease_decision *decision);
 
-/* Ends the lease `id`; answers whether it was live. */
-bool leases_decide_release(const struct leases *leases, struct bytes id, int64_t now_us,
+/* Ends the lease `id`, if it has this token; answers whether there was one. */
+bool leases_decide_release(const struct leases *leases, struct bytes id, int64_t token, int64_t now_us,
                            struct lease_decision *decision);
 
 /* The only writer. Cannot fail; NULL in = a new value. A decision from outside must fit (leases_accepts). */

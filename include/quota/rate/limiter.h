@@ -9,9 +9,15 @@
  * Several rules decide together: all admit or none is charged. Deciding writes nothing and allocates nothing; a
  * decision without effects leaves everything as it was. A replica, an AOF load and a unit test enter by apply.
  *
+ * A request has one cost for all rules, or one for each: `COST 1 850` is a call of 850 tokens. A cost of 0 among
+ * several leaves its rule alone: it neither decides nor changes. granted is then the cost of the rule that decides.
+ *
  * Places in the future: a request with time to wait takes the place that comes first, as if it came at that instant;
  * from then on no other is admitted before it, whatever the rules say. Clients that wait are charged like that to a
  * copy only (module/allow_waiting.h); what is charged at once, in MULTI and scripts, to the limiter itself.
+ *
+ * A TOKEN bucket whose INITIAL is below the cost of the first request begins with that request, also when it is denied
+ * (limiter_request.begins): the denial stores it, else its wait would be a promise nobody keeps.
  *
  * Rules come with each request. What was used under the stored ones passes to them in units, as of the first request
  * under them (takeover.h); that request stores it, also when it is denied. A peek only computes it.
@@ -33,13 +39,17 @@ enum request_mode {
 };
 
 struct limiter_request {
-    int64_t cost;     /* units, >= 1; 0 only looks (RL.THROTTLE) */
+    int64_t cost; /* units, >= 1; 0 only looks (RL.THROTTLE) */
+    /* NULL, or a cost for each rule, >= 0, one of them at least 1; `cost` is the largest then. Not with MODE_UPTO. */
+    const int64_t *costs;
     int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
     int64_t wait_us;  /* take a place that comes within so long; 0 = only one that is there. MODE_ALL and MODE_PEEK */
     int64_t now_us;   /* > 0 */
     int64_t rules_us; /* since when these rules hold: what stands under others goes over to them then; 0 = now */
     enum request_mode mode;
     const struct rule_parts *parts; /* NULL, or the rule sets that take turns with these rules: takeover.h */
+    bool kept;   /* the limiter is never forgotten, also once it is fully replenished: an account's */
+    bool begins; /* a denial begins an unused TOKEN bucket; without it such a bucket never admits more than INITIAL */
     bool keeps_debt; /* between two GCRA rules the debt stays what it is in time (redis-cell): takeover.h */
 };
 
@@ -106,14 +116,25 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 void limiter_decide_rules(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t at_us,
                           struct decision *decision);
 
+/* When units were taken that come back. */
+struct taken_when {
+    int64_t at_us;
+    bool
+        about; /* as a client has measured it: a LOG takes the entry nearest to it, else the one of that very instant */
+};
 #define TAKEN_UNKNOWN INT64_MIN
+#define TAKEN_NEWEST  ((struct taken_when){.at_us = TAKEN_UNKNOWN}) /* they count as the newest */
 
-/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. Of units that were
- * taken at `taken_us`, what has left a rule's window or been replenished since is not given back: a window gets them
- * back where they were counted, a LOG out of the entry of exactly that instant. With TAKEN_UNKNOWN they count as the
- * newest. */
-int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, int64_t taken_us,
+/* Gives units back to rule `index`, or to all rules (-1): answers the most that one rule took back. What has left a
+ * rule's window or been replenished since the units were taken is not given back: a window gets them back where they
+ * were counted, a LOG out of one entry. */
+int64_t limiter_decide_refund(const struct limiter *limiter, int64_t units, int32_t index, struct taken_when taken,
                               int64_t now_us, struct decision *decision);
+
+/* Gives back what a request with these costs has taken, one for each of the limiter's `count` rules; nothing where it
+ * has another number of rules by now. */
+void limiter_decide_return(const struct limiter *limiter, const int64_t *costs, uint32_t count, int64_t now_us,
+                           struct decision *decision);
 
 /* Refuses everything until `until_us`; 0 lifts the block. */
 void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struct decision *decision);

@@ -156,6 +156,9 @@ void policy_free(struct policy *policy);
 /* Why this effect, from a user or another server, cannot be applied; POLICY_FAULT_NONE if it can. */
 enum policy_fault policy_fault_of(const struct policy *policy, const struct policy_effect *effect);
 
+/* Does this effect make an exception (an override, a subject or a range on a list) that the policy does not have? */
+bool policy_effect_adds(const struct policy *policy, const struct policy_effect *effect);
+
 /* The only writer. The effect must be without fault; what it borrows may go away afterwards. */
 void policy_apply(struct policy *policy, const struct policy_effect *effect);
 

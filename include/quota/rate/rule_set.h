@@ -22,6 +22,7 @@ struct rule_set {
     uint32_t count;              /* rules that decide, 0 … RULES_MAX */
     uint32_t sleeping;           /* rules behind them that only keep their states: limiter.h. RULES_MAX together */
     uint32_t objects;            /* a bit for each rule whose one word is the address of a heap object: algorithm.h */
+    int64_t kept_us;             /* how long a limiter is kept once it is fully replenished: algorithm.h */
     uint8_t extras;              /* enum rule_set_extra: which of them follow the rules' words, in this order */
     uint8_t words;               /* all words of a limiter with these rules */
     uint8_t word_of[RULES_MAX];  /* where each rule's words begin */

@@ -49,6 +49,9 @@ struct sliding_log *sliding_log_apply(struct sliding_log *log, const struct stat
 /* What came at exactly `at_us` and is still there. O(entries). */
 int64_t sliding_log_units_at(const struct sliding_log *log, int64_t at_us);
 
+/* The instant of the entry that is nearest to `at_us`; `at_us` where there is none. O(entries). */
+int64_t sliding_log_nearest(const struct sliding_log *log, int64_t at_us);
+
 /* Takes up to `units` of what came at exactly `at_us` out again, wherever it stands; NULL once empty. O(entries). */
 struct sliding_log *sliding_log_withdraw(struct sliding_log *log, int64_t at_us, int64_t units);
 

@@ -44,6 +44,7 @@ struct table_decision {
     uint64_t hash;          /* the subject's, under the table's key */
     int64_t now_us;
     bool new_rules;         /* limits.rules hold from now on; no subject changes */
+    bool new_subject;       /* decided for a subject that the table does not hold */
     struct siphash_key key; /* of a table that is new */
 };
 

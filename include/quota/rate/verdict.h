@@ -11,13 +11,18 @@
 
 #define UNLIMITED INT64_C(-1) /* as a limit, a capacity and what remains of it */
 
+/* Rules of several origins decide on one key: `rule` of a verdict is 100 x part + index. Part 0 are the rules of the
+ * call or of the policy itself; of a policy 1, 2, … are its schedules in order and 99 is the subject's override. */
+#define VERDICT_PART          100
+#define VERDICT_PART_OVERRIDE 99
+
 struct verdict {
     int64_t granted;   /* units admitted; 0 = denied */
     int64_t limit;     /* capacity of the deciding rule, UNLIMITED = no bound */
     int64_t remaining; /* whole units available now under that rule, >= 0 or UNLIMITED */
     int64_t wait_us;   /* denied: until this very cost fits, NEVER_US = never; granted: until the caller may act */
     int64_t reset_us;  /* until the deciding rule is fully replenished */
-    int32_t rule;      /* index of the deciding rule; -1 where no rule decided (blocks, lists) */
+    int32_t rule;      /* the deciding rule: VERDICT_PART x part + index; -1 where no rule decided (blocks, lists) */
 };
 
 /* NEVER_US is the longest of all waits. */

@@ -25,13 +25,22 @@
 /* Answer of a wait that has no end: the request can never be admitted. */
 #define NEVER_US INT64_C(-1)
 
-/* `<n>us|ms|s|m|h|d|w`, a bare integer meaning seconds; the sign is kept.
- * False on anything else and on |duration| > DURATION_MAX_US. */
+/* `<n>us|ms|s|m|h|d|w` in lower case, compounds in descending units, each once (`1h30m`); a bare integer means seconds.
+ * A sign in front counts for the whole. False on anything else and on |duration| > DURATION_MAX_US. */
 bool parse_duration(struct bytes text, int64_t *duration_us);
 
-/* Unix milliseconds (`1738335600000`), microseconds (`1738335600000000us`) or RFC 3339
- * (`2025-01-31T15:00:00Z`). False on anything else and outside +-INSTANT_MAX_US. */
+/* Why a text that is not a duration nearly is one: its units are in upper case (`1M`). NULL where there is nothing to
+ * say. */
+const char *duration_hint(struct bytes text);
+
+/* Unix milliseconds (`1738335600000`), microseconds (`1738335600000000us`), seconds (`1738335600s`) or RFC 3339
+ * (`2025-01-31T15:00:00Z`). False on anything else and outside +-INSTANT_MAX_US. A bare integer below
+ * INSTANT_MILLIS_MIN is refused: it is meant as seconds, or as a day. */
+#define INSTANT_MILLIS_MIN INT64_C(100000000000) /* March 1973 in ms, the year 5138 in seconds */
 bool parse_instant(struct bytes text, int64_t *instant_us);
+
+/* Is that why it was refused? */
+bool instant_lacks_unit(struct bytes text);
 
 /* Whole ms that surely cover `duration_us`: for anything a caller waits for. NEVER_US stays -1. */
 int64_t millis_ceil(int64_t duration_us);

@@ -62,6 +62,10 @@ struct cycle {
  * number. False, and *period untouched, on anything else. What CALENDAR, FROM and EOM say is added by the caller. */
 bool period_parse(struct bytes word, struct period *period);
 
+/* Is this word a duration of whole days (`30d`, `2w`)? Its days are 24 hours long, those of a calendar are not, so it
+ * does not go with CALENDAR: `day`, `week` and `month` do. */
+bool period_is_days_of_24_hours(struct bytes word);
+
 /* Reads what FROM says, which depends on the unit: for months the day `15` or month and day `04-06` (a day that month
  * has in a leap year), for weeks `mon` … `sun` or `monday` … in any case. False, and *period untouched, when the word
  * does not fit the unit. */
@@ -71,7 +75,8 @@ bool period_parse_from(struct bytes word, struct period *period);
  * without CALENDAR and such; that of FROM mon, which is the default, goes unseen). */
 const char *period_fault(const struct period *period);
 
-/* The word that period_parse reads, in its largest unit (`quarter`, `year`, `2week`, `90s`): without CALENDAR. */
+/* The word that period_parse reads, in its largest unit (`quarter`, `year`, `2week`, `90s`): without CALENDAR. Where
+ * older plans have CALENDAR beside a duration of whole days it is written in hours (`720hour`), which can be read. */
 void period_write(const struct period *period, struct sink *sink);
 
 /* What stands behind the word in a rule: ` CALENDAR FROM 04-06`, ` EOM` or nothing; what means the same is written the

@@ -271,6 +271,6 @@ class Ledger(Consuming):
         return hold.expires // 1000
 
     def live_holds(self):
-        live = sorted((hold.expires, id, hold) for id, hold in self.holds.items() if hold.expires > self.now)
+        live = sorted(id for id, hold in self.holds.items() if hold.expires > self.now)
         return [{"id": id, "resource": hold.resource, "amount": hold.amount, "made": hold.made // 1000,
-                 "expires": expires // 1000} for expires, id, hold in live]
+                 "expires": hold.expires // 1000} for id, hold in ((id, self.holds[id]) for id in live)]
