@@ -356,6 +356,50 @@ def test_in_shadow_none_waits(quota):
     quota("RL.POLICY DEL quiet")
 
 
+def test_a_cost_for_each_rule(quota, primary):
+    """500 calls and 30,000 tokens a minute: the tokens decide; what leaves after it was charged goes back by rule."""
+    rules = "500 1m 30000 1m"
+    quota(f"RL.ALLOW k {rules} COST 1 30000")
+    first, second = [Waiter(primary, f"RL.ALLOW k {rules} COST {cost} WAIT 1h") for cost in ("1 500", "400 10000")]
+    assert quota(f"RL.ALLOW k {rules} COST 0 1 PEEK WAIT 1h")[3] == 21_002
+    leave(quota, first, "close")
+    wait_for_line(quota, 1)
+    with quota.client.pipeline(transaction=True) as multi:
+        multi.execute_command("RL.ALLOW", "k", *rules.split(), "COST", 1, 20000, "WAIT", "1h")
+        assert multi.execute()[0][:4] == [20000, 30000, 0, 60_000]
+    leave(quota, second, "close")
+    wait_for_line(quota, 0)
+    wait_until(lambda: quota.map("RL.INFO k")["rules"][1]["reset_ms"] == 100_000, "they do not go back")
+
+
+def test_costs_for_rules_of_a_policy_that_change(policies, primary):
+    policies("RL.ALLOW k POLICY two COST 2")
+    waiters = [Waiter(primary, f"RL.ALLOW k POLICY two COST {cost} WAIT 1h") for cost in ("1 1", "1")]
+    policies("RL.POLICY SET two 2 10s")
+    waiters[0].done()
+    assert "another number of rules" in waiters[0].error
+    policies.advance("5s")
+    assert waiters[1].done()[0] == 1
+
+
+def test_a_bucket_that_begins_with_a_client_that_waits(quota, primary):
+    waiter = Waiter(primary, "RL.ALLOW k TOKEN 10 10s INITIAL 0 COST 5 WAIT 1h")
+    quota.advance("4999ms")
+    assert quota.map("RL.INFO k")["waiting"] == 1
+    quota.advance("1ms")
+    assert waiter.done()[:3] == [5, 10, 0]
+
+
+def test_a_key_that_would_be_new_when_memory_is_full(quota, primary):
+    quota("RL.ALLOW k 1 10s")
+    waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1h")
+    quota("CONFIG SET maxmemory 1")
+    quota("DEL k")
+    waiter.done()
+    quota("CONFIG SET maxmemory 0")
+    assert "maxmemory" in waiter.error and quota("EXISTS k") == 0
+
+
 # ---- charged at once, behind those that wait --------------------------------------------------------------------
 
 def test_what_is_charged_at_once_behind_a_line(quota, primary):
