@@ -441,12 +441,12 @@ POLICY_RECORD(rl_policy_set_command, "SET", "write", "write slow", set, set_argu
               "Defines a policy or changes its definition; replies its new revision.");
 POLICY_RECORD(rl_policy_check_command, "CHECK", "readonly", "read slow", check, set_arguments, "O(rules)",
               "Validates what RL.POLICY SET would define and stores nothing; replies OK.");
-POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write fast", "write fast", override, override_arguments,
-              "O(1)", "Gives a subject rules of its own, for a while or until they are lifted.");
-POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write fast", "write fast", permit, list_entry_arguments,
-              "O(1)", "Puts a subject or an address range on the permit list.");
-POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write fast", "write fast", refuse, list_entry_arguments,
-              "O(1)", "Puts a subject or an address range on the refuse list.");
+POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write fast", "write fast", override, override_arguments, "O(1)",
+              "Gives a subject rules of its own, for a while or until they are lifted.");
+POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write fast", "write fast", permit, list_entry_arguments, "O(1)",
+              "Puts a subject or an address range on the permit list.");
+POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write fast", "write fast", refuse, list_entry_arguments, "O(1)",
+              "Puts a subject or an address range on the refuse list.");
 POLICY_RECORD(rl_policy_lift_command, "LIFT", "write fast", "write fast", lift, lift_arguments, "O(1)",
               "Takes a subject or an address range off the lists.");
 POLICY_RECORD(rl_policy_get_command, "GET", "readonly", "read slow", get, name_arguments, "O(n log n), n entries",

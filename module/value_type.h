@@ -32,6 +32,7 @@ struct value_type {
         const void *value);    /* how finely the time to live follows, a power of two; NULL = 1 */
     void (*free)(void *value); /* any thread */
     size_t (*bytes)(const void *value);
+    const char *event; /* the keyspace event of a change where no command runs: a client has waited */
     /* NULL, or is told when a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
     void (*unlinked)(RedisModuleKeyOptCtx *where);
 };
