@@ -223,7 +223,7 @@ const struct command rl_room_command = {
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly deny-oom fast",
-    .categories = "read fast",
+    .categories = "read dangerous",
     .handler = room,
     .arguments = no_arguments,
 };

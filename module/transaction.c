@@ -1,10 +1,11 @@
-/* Applies, stores, expires, replicates, signals: in that order and only here; see transaction.h. */
+/* Applies, stores, expires, notifies, replicates, signals: in that order and only here; see transaction.h. */
 #include "transaction.h"
 #include "clock.h"
 #include "memory_limit.h"
 #include "quota/time/duration.h"
 
 #define EFFECTS_BYTES_USUAL 256
+#define EVENT_BYTES_MAX     32
 
 static long long value_bytes(const struct handle *handle)
 {
@@ -42,6 +43,23 @@ static void expire(struct handle *handle, int64_t before_us, int64_t after_us, b
     RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));
 }
 
+/* An event of class `d` (notify-keyspace-events KEd), with the command's name in lower case. Where no command of ours
+ * runs, a client has waited: the server's own commands have no dot in their names. */
+static void notify(RedisModuleCtx *ctx, const struct handle *handle)
+{
+    char event[EVENT_BYTES_MAX];
+    const char *name = RedisModule_GetCurrentCommandName(ctx);
+    size_t size = 0;
+    bool ours = false;
+    for (; name && name[size] && size < sizeof(event) - 1; size++) {
+        ours = ours || name[size] == '.';
+        event[size] = name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] + ('a' - 'A')) : name[size];
+    }
+    event[size] = '\0';
+    RedisModule_NotifyKeyspaceEvent(ctx, REDISMODULE_NOTIFY_MODULE, ours ? event : handle->value_type->event,
+                                    handle->name);
+}
+
 struct transaction transaction_begin(RedisModuleCtx *ctx, RedisModuleString **words, int64_t now_us)
 {
     return (struct transaction){.ctx = ctx, .now_us = now_us, .words = words};
@@ -64,7 +82,7 @@ static void forget(struct transaction *transaction, struct handle *handle)
     RedisModule_NotifyKeyspaceEvent(transaction->ctx, REDISMODULE_NOTIFY_GENERIC, "del", handle->name);
 }
 
-/* Applies a decision that has effects, stores, expires, signals. True where they are left to be replicated. */
+/* Applies a decision that has effects, stores, expires, notifies, signals. True where effects are left to replicate. */
 static bool make_true(struct transaction *transaction, struct handle *handle, const void *decision)
 {
     void *before = handle->value;
@@ -74,11 +92,9 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
     store(handle, before, before_bytes);
     int64_t after_us = deadline_us(handle);
     bool stays = after_us > transaction->now_us;
-    if (stays) {
-        expire(handle, before_us, after_us, clock_is_frozen());
-    } else {
-        forget(transaction, handle);
-    }
+    if (stays) expire(handle, before_us, after_us, clock_is_frozen());
+    notify(transaction->ctx, handle);
+    if (!stays) forget(transaction, handle);
     RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
     if (handle->value_type->changed) handle->value_type->changed(handle->value_type, transaction->ctx, handle->name);
     return stays;
