@@ -43,21 +43,33 @@ static void expire(struct handle *handle, int64_t before_us, int64_t after_us, b
     RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));
 }
 
-/* An event of class `d` (notify-keyspace-events KEd), with the command's name in lower case. Where no command of ours
- * runs, a client has waited: the server's own commands have no dot in their names. */
-static void notify(RedisModuleCtx *ctx, const struct handle *handle)
+/* The name of one of our commands in lower case; NULL where the server runs one of its own, which have no dot in their
+ * names. The same command comes again and again, so the last one is remembered by the address of its name. */
+static const char *event_of_command(const char *name)
 {
-    char event[EVENT_BYTES_MAX];
-    const char *name = RedisModule_GetCurrentCommandName(ctx);
+    static const char *last_name, *last_event;
+    static char event[EVENT_BYTES_MAX];
+    if (name == last_name) return last_event;
     size_t size = 0;
     bool ours = false;
-    for (; name && name[size] && size < sizeof(event) - 1; size++) {
+    for (; name[size] && size < sizeof(event) - 1; size++) {
         ours = ours || name[size] == '.';
         event[size] = name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] + ('a' - 'A')) : name[size];
     }
     event[size] = '\0';
-    RedisModule_NotifyKeyspaceEvent(ctx, REDISMODULE_NOTIFY_MODULE, ours ? event : handle->value_type->event,
-                                    handle->name);
+    last_name = name;
+    last_event = ours ? event : NULL;
+    return last_event;
+}
+
+/* An event of class `d` (notify-keyspace-events KEd), named like the command. Where no command of ours runs, a client
+ * has waited. */
+static void notify(RedisModuleCtx *ctx, const struct handle *handle)
+{
+    const char *name = RedisModule_GetCurrentCommandName(ctx);
+    const char *event = name ? event_of_command(name) : NULL;
+    if (!event) event = handle->value_type->event;
+    RedisModule_NotifyKeyspaceEvent(ctx, REDISMODULE_NOTIFY_MODULE, event, handle->name);
 }
 
 struct transaction transaction_begin(RedisModuleCtx *ctx, RedisModuleString **words, int64_t now_us)
