@@ -533,10 +533,26 @@ def test_ten_thousand_wait_while_the_server_rests():
         quota.advance("1d")
         return busy, await asyncio.gather(*asks)
 
+    async def all_of_them_leave():
+        opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(count)]
+        for _, writer in opened:
+            writer.write(b"RL.ALLOW k 1 1s WAIT 1d\r\n")
+        while server.client().info("clients")["blocked_clients"] < count - 1:  # the first may be admitted
+            await asyncio.sleep(0.05)
+        before = server.client().info("cpu")["used_cpu_user_main_thread"]
+        for _, writer in opened:
+            writer.close()
+        while server.client().info("clients")["blocked_clients"] > 0:
+            await asyncio.sleep(0.05)
+        return server.client().info("cpu")["used_cpu_user_main_thread"] - before
+
     busy, answers = asyncio.run(all_of_them())
     assert answers == [[b"*6\r\n", b":1\r\n"]] * count
     assert busy < 0.1, f"{busy} s of CPU in a second of waiting"
     print(f"{count} waiting clients: {busy:.3f} s of CPU in a second")
+    busy = asyncio.run(all_of_them_leave())
+    assert busy < 2, f"{busy} s of CPU while {count} leave"  # a line that is looked through each time takes longer
+    assert quota("RL.ALLOW k 1 1s PEEK")[0] == 1 or quota("RL.ALLOW k 1 1s PEEK")[3] <= 1000
     server.close()
 
 
