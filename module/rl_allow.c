@@ -120,7 +120,8 @@ static int peek(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 const struct command rl_allow_command = {
     .name = "RL.ALLOW",
     .summary = "Asks one or several rate limits on a key: all admit the cost or none is charged.",
-    .complexity = "O(rules); with LOG also O(entries that have left the window)",
+    .complexity = "O(rules); with LOG also O(entries that have left the window); for the first newcomer after a client "
+                  "has left a line: O(clients in it)",
     .since = "1.0.0",
     .flags = "write fast blocking",
     .categories = "write fast blocking",

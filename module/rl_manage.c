@@ -46,8 +46,8 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool known = request.index < 0 || !limiter || request.index < limiter->set->count;
     int64_t returned = 0;
     if (known) {
-        struct taken_when taken = {.at_us = now_us - request.age_us, .about = true};
-        if (request.age_us == NOT_GIVEN) taken = TAKEN_NEWEST;
+        struct taken_when taken = TAKEN_NEWEST;
+        if (request.age_us != NOT_GIVEN) taken = (struct taken_when){.at_us = now_us - request.age_us, .about = true};
         returned = limiter_decide_refund(limiter, request.units, (int32_t)request.index, taken, now_us, &decision);
         transaction_commit(ctx, &handle, &decision, now_us);
     }

@@ -181,18 +181,20 @@ def test_a_plan_is_known_where_it_was_set(cluster):
 # ---- a slot moves ----
 
 
+def slots_of(server):
+    """Those it believes to be its own."""
+    nodes = server.client().execute_command("CLUSTER NODES").values()
+    mine = next(node["slots"] for node in nodes if "myself" in node["flags"])
+    return {slot for part in mine if part[0].isdigit() for slot in range(int(part[0]), int(part[-1]) + 1)}
+
+
 class Move:
     """Moves the slot of a key to another shard, in steps: begin, keys in small batches, end."""
 
     def __init__(self, cluster, key):
         self.cluster, self.slot = cluster, cluster.slot_of(key)
-        self.source = next(server for server in cluster.primaries if self.owns(server))
+        self.source = next(server for server in cluster.primaries if self.slot in slots_of(server))
         self.target = next(server for server in cluster.primaries if server is not self.source)
-
-    def owns(self, server):
-        reply = server.client().execute_command("CLUSTER NODES")
-        mine = next(flags for flags in reply.values() if "myself" in flags["flags"])
-        return any(int(slots[0]) <= self.slot <= int(slots[-1]) for slots in mine["slots"])
 
     def begin(self):
         self.target.client().execute_command("CLUSTER", "SETSLOT", self.slot, "IMPORTING", name_of(self.source))
@@ -353,7 +355,7 @@ class Lines:
 
     def assert_one_is_held(self):
         assert self.ask("RL.ALLOW {key} FIXED 1 1h PEEK WAIT 1d", self.keys[0])[3] == 3600_000
-        (lease,) = self.ask("RL.LEASES {key}", self.keys[1])
+        _, (lease,) = self.ask("RL.LEASES {key}", self.keys[1])
         assert as_map(lease)["id"] == "holder"
 
 
@@ -395,23 +397,23 @@ def test_keys_that_have_not_moved_yet_go_on(cluster):
         else:
             assert target.execute_command(*line.split())[0] == 1
     lines.move.end()
-    assert lines.ask("RL.LEASES {key}", "{open}l")[0][b"id"] == admitted[6]
+    _, (lease,) = lines.ask("RL.LEASES {key}", "{open}l")
+    assert as_map(lease)["id"].encode() == admitted[6]
     lines.assert_nothing_stays(lines.move.source)
 
 
 ATOMIC = VERSION >= (9,) if VALKEY else VERSION >= (8, 4)  # the server moves whole slots, and switches at one instant
 
 
-def move_atomically(move):
-    """Redis: the target imports; Valkey: the source sends. Until both know the new owner."""
-    source, target = move.source.client(), move.target.client()
+def move_atomically(source, target, first, last):
+    """Redis: the target imports; Valkey: the source sends. Until none of their keys is left at the source."""
     if VALKEY:
-        source.execute_command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", move.slot, move.slot, "NODE",
-                               name_of(move.target))
+        source.client().execute_command("CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", first, last, "NODE", name_of(target))
     else:
-        target.execute_command("CLUSTER", "MIGRATION", "IMPORT", move.slot, move.slot)
-    wait_until(lambda: move.owns(move.target) and not move.owns(move.source), "the slot does not move")
-    wait_until(lambda: source.execute_command("CLUSTER", "COUNTKEYSINSLOT", move.slot) == 0, "keys stay behind")
+        target.client().execute_command("CLUSTER", "MIGRATION", "IMPORT", first, last)
+    wait_until(lambda: first in slots_of(target) and first not in slots_of(source), "the slots do not move")
+    wait_until(lambda: not any(source.client().execute_command("CLUSTER", "COUNTKEYSINSLOT", slot)
+                               for slot in range(first, last + 1)), "keys stay behind")
 
 
 @pytest.mark.skipif(not ATOMIC, reason="this server moves slots key by key only")
@@ -422,7 +424,7 @@ def test_who_waits_is_sent_away_when_the_slot_moves_atomically(cluster, tracking
         watcher.execute_command("CLIENT", "TRACKING", tracking, *(["BCAST"] if tracking == "on" else []))
     for _ in range(2):
         lines = Lines(cluster, "atomic")
-        move_atomically(lines.move)
+        move_atomically(lines.move.source, lines.move.target, lines.move.slot, lines.move.slot)
         lines.assert_sent_away()
         lines.assert_nothing_stays(lines.move.source)
         lines.assert_one_is_held()

@@ -1,6 +1,7 @@
 """Hundreds of slots move with the tool that operators use, redis-cli --cluster reshard, while clients consume.
 
     slots       0 ... 399 ───400───▶ shard 2         5461 ... 5760 ───300───▶ shard 0
+                          and on ──▶ shard 1, atomically, where the server can do that
     accounts    most of them live in the slots that move; small limits that run out on the way, large ones that do not
     clients     consume with ids, now and then again with the same id, and ask a rate limit beside each account
     workers     wait in line for leases beside some accounts, hold one for a moment and release it
@@ -20,7 +21,7 @@ import redis
 from redis.crc import key_slot
 
 from servers import SERVER, wait_until
-from test_cluster import SHARDS, SLOTS, Cluster, name_of, used
+from test_cluster import ATOMIC, SHARDS, SLOTS, Cluster, move_atomically, name_of, used
 
 SMALL, LARGE = 40, 1_000_000
 CLIENTS = 3
@@ -189,6 +190,10 @@ def test_slots_are_moved_by_the_tool_under_load_and_every_unit_is_counted_once(c
             before = [spender.rounds for spender in spenders]
             reshard(cluster, *move)
             assert all(spender.rounds > rounds for spender, rounds in zip(spenders, before)), "nobody consumed"
+            progress(spenders + workers)
+        if ATOMIC:  # on to the third shard, all at once
+            settle(cluster)
+            move_atomically(cluster.primaries[2], cluster.primaries[1], 0, 399)
             progress(spenders + workers)
         wait_until(lambda: spenders[0].rounds * CLIENTS > 2 * SMALL or spenders[0].fault, "no limit runs out")
     finally:
