@@ -81,8 +81,8 @@ static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!request_or_reply(ctx, allow_arguments, argv, argc, &request, &source, &limit_request)) return REDISMODULE_OK;
     if (!handle_open_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     enum cause cause = rule_source_decide(&source, handle.value, limit_request, &decision);
-    bool fits = decision.fault != FAULT_NONE ||
-                transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
+    bool fits =
+        decision.fault != FAULT_NONE || transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);

@@ -66,8 +66,7 @@ static const struct argument arguments[] = {
 
 /* Opens key `i` and decides its request. False when its error stands in the reply already; else the handle is open. */
 static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i,
-                            enum request_mode mode, struct handle *handle, struct decision *decision,
-                            enum cause *cause)
+                            enum request_mode mode, struct handle *handle, struct decision *decision, enum cause *cause)
 {
     struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
     struct limiter_request limit_request = {.cost = request->cost, .now_us = request->now_us, .mode = mode};

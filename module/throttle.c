@@ -103,7 +103,7 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 #define THROTTLE_RECORD(name_)                                                                                         \
     {                                                                                                                  \
         .name = (name_), .summary = "Drop-in for redis-cell: asks one GCRA limit, same five integers.",                \
-        .complexity = "O(1)", .since = "1.0.0", .flags = "write fast", .categories = "write fast",            \
+        .complexity = "O(1)", .since = "1.0.0", .flags = "write fast", .categories = "write fast",                     \
         .key_flags = KEY_WRITE, .handler = throttle, .arguments = arguments,                                           \
     }
 
