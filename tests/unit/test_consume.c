@@ -360,9 +360,9 @@ static void a_batch_waits_for_what_refuses_later(void **state)
         const char *plan;
         int64_t wait_us; /* of the batch */
     } rows[] = {
-        {"a LIMIT 10 1h GRACE 10s | b LIMIT 10 1m", H}, /* b fits after a minute: too late for the grace */
-        {"a LIMIT 10 1h GRACE 5m | b LIMIT 10 1m", 60 * S},  /* in time */
-        {"a LIMIT 10 1h GRACE 10s | b LIMIT 10 1d", D}, /* a fits before b does */
+        {"a LIMIT 10 1h GRACE 10s | b LIMIT 10 1m", H},     /* b fits after a minute: too late for the grace */
+        {"a LIMIT 10 1h GRACE 5m | b LIMIT 10 1m", 60 * S}, /* in time */
+        {"a LIMIT 10 1h GRACE 10s | b LIMIT 10 1d", D},     /* a fits before b does */
     };
     for (size_t row = 0; row < 2 * COUNT_OF(rows); row++) {
         struct pair pair = {0};
