@@ -28,5 +28,8 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type account_type = {
-    .type_name = "q-account", .format = &account_format, .adds_record = adds_record, VALUE_TYPE_ROW};
+struct value_type account_type = {.type_name = "q-account",
+                                  .event = "quota.consume",
+                                  .format = &account_format,
+                                  .adds_record = adds_record,
+                                  VALUE_TYPE_ROW};

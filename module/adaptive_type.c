@@ -23,4 +23,5 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type adaptive_type = {.type_name = "rl-adaptv", .format = &adaptive_format, VALUE_TYPE_ROW};
+struct value_type adaptive_type = {
+    .type_name = "rl-adaptv", .event = "rl.adapt", .format = &adaptive_format, VALUE_TYPE_ROW};

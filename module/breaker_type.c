@@ -23,4 +23,5 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type breaker_type = {.type_name = "rl-breakr", .format = &breaker_format, VALUE_TYPE_ROW};
+struct value_type breaker_type = {
+    .type_name = "rl-breakr", .event = "rl.breaker", .format = &breaker_format, VALUE_TYPE_ROW};

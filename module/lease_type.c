@@ -28,5 +28,8 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
     return true;
 }
 
-struct value_type lease_type = {
-    .type_name = "rl-leases", .format = &lease_format, .adds_record = adds_record, VALUE_TYPE_ROW};
+struct value_type lease_type = {.type_name = "rl-leases",
+                                .event = "rl.acquire",
+                                .format = &lease_format,
+                                .adds_record = adds_record,
+                                VALUE_TYPE_ROW};

@@ -29,5 +29,8 @@ static int64_t ttl_granularity_us(const void *value)
     return ((const struct limiter *)value)->set->ttl_granularity_us;
 }
 
-struct value_type limiter_type = {
-    .type_name = "rl-bucket", .format = &limiter_format, .ttl_granularity_us = ttl_granularity_us, VALUE_TYPE_ROW};
+struct value_type limiter_type = {.type_name = "rl-bucket",
+                                  .event = "rl.allow",
+                                  .format = &limiter_format,
+                                  .ttl_granularity_us = ttl_granularity_us,
+                                  VALUE_TYPE_ROW};

@@ -5,7 +5,7 @@
  *
  * Commands that can answer without growing carry no deny-oom flag, since the server would refuse all of their calls.
  * The flag of the context says more than the server does: it is set, too, where eviction can still make room. So the
- * server's own verdict decides. Inside MULTI the server refuses to queue any command while its memory is full. */
+ * server's own verdict decides. Inside MULTI most servers refuse to queue any command then. */
 #pragma once
 
 #include "redis.h"

@@ -386,8 +386,8 @@ static int reset(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     }
 
 OPERATOR_COMMAND(quota_open_command, "QUOTA.OPEN",
-                 "Opens an account on a plan; harmless where it is open, or renews it.", "O(resources)",
-                 "write", open_account, open_arguments);
+                 "Opens an account on a plan; harmless where it is open, or renews it.", "O(resources)", "write",
+                 open_account, open_arguments);
 OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH", "Moves an account to another plan; nothing is minted by it.",
                  "O(resources)", "write", switch_plan, switch_arguments);
 OPERATOR_COMMAND(quota_suspend_command, "QUOTA.SUSPEND",
@@ -398,8 +398,8 @@ OPERATOR_COMMAND(quota_resume_command, "QUOTA.RESUME", "Lets a suspended account
 OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE", "Ends an account; what it has used and answered is kept.",
                  "O(resources)", "write", close_account, state_arguments);
 OPERATOR_COMMAND(quota_override_command, "QUOTA.OVERRIDE",
-                 "Puts rules above the plan's for one resource of an account, or lifts them.", "O(resources)",
-                 "write", override_rules, override_arguments);
+                 "Puts rules above the plan's for one resource of an account, or lifts them.", "O(resources)", "write",
+                 override_rules, override_arguments);
 OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycle of a resource has used.", "O(resources)",
                  "write", set_used, set_arguments);
 OPERATOR_COMMAND(quota_reset_command, "QUOTA.RESET",

@@ -37,4 +37,4 @@ static bool replay(void **value, struct bytes effects, bool *no_expire)
 }
 
 struct value_type table_type = {
-    .type_name = "rl-tables", .format = &table_format, .adds_record = adds_record, VALUE_TYPE_ROW};
+    .type_name = "rl-tables", .event = "rl.take", .format = &table_format, .adds_record = adds_record, VALUE_TYPE_ROW};

@@ -1,10 +1,11 @@
-/* Applies, stores, expires, replicates, signals: in that order and only here; see transaction.h. */
+/* Applies, stores, expires, notifies, replicates, signals: in that order and only here; see transaction.h. */
 #include "transaction.h"
 #include "clock.h"
 #include "memory_limit.h"
 #include "quota/time/duration.h"
 
 #define EFFECTS_BYTES_USUAL 256
+#define EVENT_BYTES_MAX     32
 
 static long long value_bytes(const struct handle *handle)
 {
@@ -42,6 +43,35 @@ static void expire(struct handle *handle, int64_t before_us, int64_t after_us, b
     RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));
 }
 
+/* The name of one of our commands in lower case; NULL where the server runs one of its own, which have no dot in their
+ * names. The same command comes again and again, so the last one is remembered by the address of its name. */
+static const char *event_of_command(const char *name)
+{
+    static const char *last_name, *last_event;
+    static char event[EVENT_BYTES_MAX];
+    if (name == last_name) return last_event;
+    size_t size = 0;
+    bool ours = false;
+    for (; name[size] && size < sizeof(event) - 1; size++) {
+        ours = ours || name[size] == '.';
+        event[size] = name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] + ('a' - 'A')) : name[size];
+    }
+    event[size] = '\0';
+    last_name = name;
+    last_event = ours ? event : NULL;
+    return last_event;
+}
+
+/* An event of class `d` (notify-keyspace-events KEd), named like the command. Where no command of ours runs, a client
+ * has waited. */
+static void notify(RedisModuleCtx *ctx, const struct handle *handle)
+{
+    const char *name = RedisModule_GetCurrentCommandName(ctx);
+    const char *event = name ? event_of_command(name) : NULL;
+    if (!event) event = handle->value_type->event;
+    RedisModule_NotifyKeyspaceEvent(ctx, REDISMODULE_NOTIFY_MODULE, event, handle->name);
+}
+
 struct transaction transaction_begin(RedisModuleCtx *ctx, RedisModuleString **words, int64_t now_us)
 {
     return (struct transaction){.ctx = ctx, .now_us = now_us, .words = words};
@@ -64,7 +94,7 @@ static void forget(struct transaction *transaction, struct handle *handle)
     RedisModule_NotifyKeyspaceEvent(transaction->ctx, REDISMODULE_NOTIFY_GENERIC, "del", handle->name);
 }
 
-/* Applies a decision that has effects, stores, expires, signals. True where they are left to be replicated. */
+/* Applies a decision that has effects, stores, expires, notifies, signals. True where effects are left to replicate. */
 static bool make_true(struct transaction *transaction, struct handle *handle, const void *decision)
 {
     void *before = handle->value;
@@ -74,11 +104,9 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
     store(handle, before, before_bytes);
     int64_t after_us = deadline_us(handle);
     bool stays = after_us > transaction->now_us;
-    if (stays) {
-        expire(handle, before_us, after_us, clock_is_frozen());
-    } else {
-        forget(transaction, handle);
-    }
+    if (stays) expire(handle, before_us, after_us, clock_is_frozen());
+    notify(transaction->ctx, handle);
+    if (!stays) forget(transaction, handle);
     RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
     if (handle->value_type->changed) handle->value_type->changed(handle->value_type, transaction->ctx, handle->name);
     return stays;

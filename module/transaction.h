@@ -2,10 +2,11 @@
  *
  *     (handle, decision) ─▶ no effects? nothing happens: no key, no write, no replication, no signal
  *     (handle, decision) ─▶ apply ─▶ store ─▶ time to live = the value's own deadline, rounded up
- *       …                ─▶ one RL._DO key effects [key effects …]     absolute, so a replica or an AOF enters by the
+ *       …                ─▶ a keyspace event of class `d`, with the command's name: on the node that decided
+ *                        ─▶ one RL._DO key effects [key effects …]     absolute, so a replica or an AOF enters by the
  *                        ─▶ signal the keys (WATCH, client tracking)                                    same apply
  *
- * A value with nothing left to remember is deleted, and that is replicated as DEL. */
+ * A value with nothing left to remember is deleted: that is replicated as DEL, and `del` follows the event. */
 #pragma once
 
 #include "value_type.h"

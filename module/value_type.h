@@ -32,6 +32,7 @@ struct value_type {
         const void *value);    /* how finely the time to live follows, a power of two; NULL = 1 */
     void (*free)(void *value); /* any thread */
     size_t (*bytes)(const void *value);
+    const char *event; /* the keyspace event of a change where no command runs: a client has waited */
     /* Hooks of clients that wait (waiting.h); NULL as long as none has. After a transaction has changed the value; when
      * a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */
     void (*changed)(const struct value_type *value_type, RedisModuleCtx *ctx, RedisModuleString *name);
@@ -80,6 +81,9 @@ extern struct value_type *const value_types[];
 
 /* The value type of this kind, or NULL. */
 struct value_type *value_type_of(uint8_t kind);
+
+/* Calls `begins` in a child that rewrites the AOF without preamble, in front of every value. */
+void value_types_rewrite_hook(void (*begins)(RedisModuleIO *aof));
 
 /* Creates the data types; only in OnLoad. */
 int value_types_register(RedisModuleCtx *ctx);

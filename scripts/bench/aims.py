@@ -73,7 +73,7 @@ def run(settings):
     table = [row for row in rows.table(settings.peers) if row.name in named]
     with machine.running(settings.peers) as server:
         rows.prepare(server)
-        about = machine.description(server.client())
+        about = machine.description()
         with report.progress("aims", len(table) + len(aims) * settings.rounds) as step:
             filled = throughput.fill(server, table, settings.keys, step)
             ratios = compare(server, aims, filled, settings, step)

@@ -120,7 +120,7 @@ def percentiles(settings):
         for row in rounds.interleaved(settings.rounds, table):
             step(row.name)
             found.setdefault(row.name, []).append(one_round(server, row, filled[row], rate, settings))
-        about = machine.description(server.client())
+        about = machine.description()
     return {name: {key: rounds.spread(one[key] for one in of_row) for key in of_row[0]}
             for name, of_row in found.items()}, rate, about
 

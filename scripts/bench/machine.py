@@ -71,9 +71,10 @@ def main_thread_us(client):
     return (cpu["used_cpu_user_main_thread"] + cpu["used_cpu_sys_main_thread"]) * 1e6
 
 
-def description(client):
-    """Of what and on what the figures are."""
+def description():
+    """Of what and on what the figures are. INFO would say 7.2.4 on every Valkey."""
     with open("/proc/cpuinfo", encoding="ascii", errors="replace") as lines:
         models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {"processor": models[0] if models else platform.machine(), "cores": len(CORES),
-            "server": f"Redis {client.info('server')['redis_version']}", "system": platform.system()}
+            "server": f"{'Valkey' if servers.VALKEY else 'Redis'} {'.'.join(map(str, servers.VERSION))}",
+            "system": platform.system()}

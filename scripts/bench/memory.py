@@ -84,7 +84,7 @@ def run(settings):
         for kind in KINDS:
             step(kind.name)
             with machine.running() as server:
-                about = machine.description(server.client())
+                about = machine.description()
                 found[kind.name] = weigh(server, kind, settings)
     base = found[BASE.name]
     whole = [(kind.name, found[kind.name], found[kind.name] - base) for kind in KINDS if kind.entries == 0]

@@ -4,7 +4,7 @@
     fn=(7) commit
     120 14                 14 instructions of line 120
     cob=(2) redis-server
-    cfn=(9) RM_Replicate   what is called …
+    cfn=(9) RM_Replicate   what is called (VM_Replicate on Valkey) …
     calls=20000 0
     121 51840000           … and all it cost
 
@@ -15,14 +15,15 @@ import re
 
 NAMED = re.compile(r"(c?)(ob|fn)=\((\d+)\)(?: (.*))?")
 COST = re.compile(r"[-+*\d]\S* (\d+)$")
+API = re.compile(r"[RV]M_(\w+)")  # as the server's own source names a function of the module API
 PARTS = ("ours", "open", "replicate", "reply", "other API", "rest")
 
 
 def part_of(function):
-    """Of an API function."""
-    if function.startswith("RM_ReplyWith") or function == "RM_ReplySetArrayLength":
+    """Of an API function, without its prefix."""
+    if function.startswith("ReplyWith") or function == "ReplySetArrayLength":
         return "reply"
-    return {"RM_OpenKey": "open", "RM_Replicate": "replicate"}.get(function, "other API")
+    return {"OpenKey": "open", "Replicate": "replicate"}.get(function, "other API")
 
 
 def of_dump(text, module):
@@ -40,8 +41,8 @@ def of_dump(text, module):
             is_ours = here.get("ob", "").endswith(module)
             if not ends_call:
                 found["ours" if is_ours else "rest"] += int(cost[1])
-            elif is_ours and called.get("fn", "").startswith("RM_"):
-                found[part_of(called["fn"])] += int(cost[1])
+            elif is_ours and (function := API.match(called.get("fn", ""))):
+                found[part_of(function[1])] += int(cost[1])
                 found["rest"] -= int(cost[1])  # its lines are counted there as well
             ends_call, called = False, {} if ends_call else called
     return {part: found[part] for part in PARTS}

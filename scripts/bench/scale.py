@@ -183,6 +183,6 @@ def run(settings):
     for name, by_probe in found.items():
         show(name, by_probe)
     with machine.running() as server:
-        about = machine.description(server.client())
+        about = machine.description()
     report.keep(settings, "scale", about, {"curves": found, **persistence.measure(settings)})
     plots.run(settings)

@@ -153,7 +153,7 @@ def run(settings):
     told = [row for row in rows.table() if row.told]
     with machine.running(settings.peers) as server:
         rows.prepare(server)
-        about = machine.description(server.client())
+        about = machine.description()
         main = main_table(server, rows.table(settings.peers), settings)
         situations = small_situations(server, [row for row in rows.table(settings.peers) if row.told], settings)
     report.keep(settings, "throughput", about, {

@@ -203,13 +203,17 @@ def starved(server):
 @pytest.mark.parametrize("share", [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 130])
 def test_a_server_without_room_loads_or_ends_by_its_own_hand(big, monkeypatch, share):
     """A value's bytes are asked for by way of ztrymalloc: the server ends in order, "Short read or OOM". All else by
-    way of zmalloc: it says "Out Of Memory" if it can still open its log, and aborts. Not by another signal."""
+    way of zmalloc: it says "Out Of Memory" if it can still open its log, and aborts. Not by another signal.
+
+    Half of what the data added is too little on every server, and 130 % is enough; what lies between depends on how
+    much of it is the server's own slack (Redis 8.6 loads in 90 %)."""
     path, digest, empty, full = big
     monkeypatch.setattr(servers, "WRAPPER", [*ONE_ARENA, "prlimit", f"--as={empty + (full - empty) * share // 100}"])
     server = Server()
     shutil.copy(path, server.path)
     ended = starved(server)
-    assert (share > 90) == (ended is None)
+    assert share > 50 or ended is not None
+    assert share < 130 or ended is None
     assert ended in (None, 0, 1, -signal.SIGABRT), server.log()[-3000:]
     assert ended is not None or server.digest() == digest
     server.close()
