@@ -22,9 +22,10 @@ struct allow_waiter {
 
 struct allow_line {
     struct line line;
-    int64_t as_of_us; /* the instant at which the first became the first, or the limiter changed */
-    bool changed;     /* the stored limiter, by others */
-    bool by_policy;   /* some client came with a policy */
+    int64_t as_of_us;       /* the instant at which the first became the first, or the limiter changed */
+    bool changed;           /* the stored limiter, by others */
+    int64_t replenished_us; /* from then on the stored limiter is as good as none, and may be gone */
+    bool by_policy;         /* some client came with a policy */
     /* The stored limiter with the charges of those that wait. */
     bool shadow_is_valid;
     struct limiter *shadow;
@@ -38,11 +39,13 @@ struct allow_line {
 static bool committing; /* a change by this file, known to it */
 static const struct waiting_kind allow_waiting;
 
-static void commit(RedisModuleCtx *ctx, struct handle *handle, const struct decision *decision, int64_t at_us)
+static void commit(RedisModuleCtx *ctx, struct allow_line *line, struct handle *handle, const struct decision *decision,
+                   int64_t at_us)
 {
     committing = true;
     transaction_commit(ctx, handle, decision, at_us);
     committing = false;
+    line->replenished_us = limiter_deadline_us(handle->value);
 }
 
 /* Decides for one client as of an instant, for a place that comes within `wait_us`. `rules` are the decision's memory.
@@ -154,7 +157,7 @@ static void give_back(RedisModuleCtx *ctx, struct allow_line *line, struct handl
     rule_set_release(now);
     if (same) {
         limiter_decide_return(limiter, line->owed, limiter->set->count, now_us, &decision);
-        commit(ctx, handle, &decision, now_us);
+        commit(ctx, line, handle, &decision, now_us);
     }
     line->as_of_us = now_us;
 }
@@ -173,6 +176,7 @@ static bool prepare(RedisModuleCtx *ctx, struct line *line)
         int64_t now_us = clock_now_us();
         shadow_make(allow_line, handle.value);
         allow_line->as_of_us = now_us;
+        allow_line->replenished_us = limiter_deadline_us(handle.value);
         allow_line->changed = false;
         for (struct waiter *waiter = line->first; waiter; waiter = waiter->behind) {
             if (((struct allow_waiter *)waiter)->moment_us <= waiter->until_us) continue;
@@ -200,7 +204,7 @@ static void store_takeover(RedisModuleCtx *ctx, struct allow_line *line, struct 
     struct decision decision;
     if (!evaluate(waiter, handle->value, 0, at_us, &rules, &decision)) return;
     if (decision.verdict.granted > 0 || decision.effects_count == 0) return;
-    commit(ctx, handle, &decision, at_us);
+    commit(ctx, line, handle, &decision, at_us);
     shadow_forget(line);
 }
 
@@ -215,6 +219,7 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, struct line *line)
     int64_t now_us = clock_now_us(), wait_us = 0;
     if (first->charged) return max_i64(first->moment_us - now_us, 0);
     if (!handle_open(ctx, &limiter_type, line->name, &handle)) return 0;
+    if (!handle.value) allow_line->as_of_us = max_i64(allow_line->as_of_us, allow_line->replenished_us);
     for (bool again = true; again;) {
         store_takeover(ctx, allow_line, &handle, first, allow_line->as_of_us);
         find_place(first, handle.value, allow_line->as_of_us, 0, &rules, &decision);
@@ -232,6 +237,9 @@ static void key_changed(struct line *line, bool gone)
 {
     struct allow_line *allow_line = (struct allow_line *)line;
     if (committing) return;
+    bool ran_off = gone && !allow_line->changed && clock_now_us() >= allow_line->replenished_us;
+    if (ran_off) allow_line->shadow_of = NULL; /* it was as good as none already */
+    if (ran_off) return;
     allow_line->changed = true;
     shadow_forget(allow_line);
     if (!gone || !allow_line->charged) return;
@@ -299,7 +307,7 @@ static void charge_first(RedisModuleCtx *ctx, struct handle *handle, struct allo
 {
     struct allow_line *line = (struct allow_line *)first->waiter.line;
     bool as_foreseen = line->shadow_of == handle->value && at_us == first->moment_us;
-    commit(ctx, handle, decision, at_us);
+    commit(ctx, line, handle, decision, at_us);
     line->as_of_us = at_us;
     line->shadow_of = handle->value; /* in the shadow it was charged all the time */
     if (!as_foreseen) shadow_forget(line);
@@ -381,7 +389,7 @@ static void charge_line(RedisModuleCtx *ctx, struct handle *handle, int64_t now_
         bool charges =
             !waiter->charged && evaluate(waiter, handle->value, at->until_us - now_us, now_us, &rules, &decision);
         if (charges && decision.verdict.granted > 0) {
-            commit(ctx, handle, &decision, now_us);
+            commit(ctx, line, handle, &decision, now_us);
             waiter->verdict = decision.verdict;
             waiter->moment_us = max_i64(now_us + decision.verdict.wait_us, moment_us);
             waiter->charged = true;
@@ -490,6 +498,7 @@ bool allow_waiting_begin(RedisModuleCtx *ctx, struct handle *handle, const struc
     struct allow_waiter *waiter = waiter_new(request);
     if (!line->line.first) line->as_of_us = request->limit.now_us;
     line->by_policy = line->by_policy || request->policy.size > 0;
+    line->replenished_us = limiter_deadline_us(handle->value);
     if (judge == handle->value) { /* none waits, or only clients that are charged already */
         store_takeover(ctx, line, handle, waiter, request->limit.now_us);
         shadow_copy(line, handle->value);

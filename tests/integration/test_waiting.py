@@ -495,6 +495,32 @@ def test_by_the_real_clock_without_polling(quota, primary):
     wait_until(lambda: quota("DBSIZE") == 0, "the bucket stays")
 
 
+@pytest.mark.parametrize("rule", ["1000 1s BURST 1", "QUEUE 1000 1s", "TOKEN 500 1s BURST 1"])
+def test_late_timers_win_no_unit(rule):
+    """Keys that live for a millisecond have gone when the next is charged at its moment, which is a little ago."""
+    server = Server().start()
+
+    async def wait_again_and_again(until):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        granted = 0
+        while time.monotonic() < until:
+            writer.write(f"RL.ALLOW k {rule} WAIT 10s\r\n".encode())
+            answer = [await reader.readline() for _ in range(7)]
+            granted += answer[1] == b":1\r\n"
+        writer.close()
+        return granted
+
+    async def all_of_them():
+        until = time.monotonic() + 1
+        return sum(await asyncio.gather(*(wait_again_and_again(until) for _ in range(30))))
+
+    begun = time.monotonic()
+    granted = asyncio.run(all_of_them())
+    rate = 500 if "500" in rule else 1000
+    assert 10 < granted <= (time.monotonic() - begun) * rate + 1
+    server.close()
+
+
 def test_a_client_that_leaves_while_writes_are_paused(quota, primary):
     quota("RL.ALLOW k 1 10s")
     waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
