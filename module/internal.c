@@ -109,7 +109,7 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, RedisModuleString **argv)
 {
     struct bytes name = string_bytes(argv[1]), change = string_bytes(argv[2]);
-    if (!registry_apply(kind, name, change)) {
+    if (!registry_apply(ctx, kind, name, change)) {
         stop_if_newer(ctx, argv[1], change, kind->format);
         RedisModule_Log(ctx, "warning", "refused to repeat a change of %s '%s'", kind->noun, printable(name).text);
         return reply_error(ctx, "ERR bytes that are no change of this %s", kind->noun);

@@ -1,6 +1,8 @@
 /* Named objects, their changes and their files, once for all kinds; see registry.h. */
 #include "registry.h"
 #include "transaction.h"
+#include <stdio.h>
+#include <unistd.h>
 
 #define AUX_VERSION 3  /* 1: policies alone; 2: plans of one revision each; 3: histories of plans */
 #define PAUSE_MS    50 /* while writes are paused look again so often */
@@ -84,8 +86,12 @@ static void swap_all(void)
 
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
-bool registry_apply(struct registry_kind *kind, struct bytes name, struct bytes change)
+static bool rewrite_owes; /* a rewrite without preamble has begun, and its objects are still to be replicated */
+static void write_all(RedisModuleCtx *ctx, void *unused);
+
+bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
 {
+    write_all(ctx, NULL); /* this change is of what they are now */
     void *before = registry_find(kind, name), *object = before;
     bool fits = true;
     kind->changes++;
@@ -98,14 +104,24 @@ bool registry_apply(struct registry_kind *kind, struct bytes name, struct bytes 
     return fits;
 }
 
+void registry_write(const struct registry_output *output, const struct registry_kind *kind, struct bytes name,
+                    struct bytes change)
+{
+    if (output->ctx) {
+        transaction_replicate_configuration(output->ctx, kind->command, name, change);
+    } else {
+        RedisModule_EmitAOF(output->aof, kind->command, "bb", name.data, name.size, change.data, change.size);
+    }
+}
+
 void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change)
 {
-    transaction_replicate_configuration(ctx, kind->command, name, change);
+    registry_write(&(struct registry_output){.ctx = ctx}, kind, name, change);
 }
 
 bool registry_change(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
 {
-    bool fits = registry_apply(kind, name, change);
+    bool fits = registry_apply(ctx, kind, name, change);
     if (fits) registry_replicate(ctx, kind, name, change);
     return fits;
 }
@@ -200,27 +216,46 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
 
 /* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
 
-static void write_visited(const struct registry_kind *kind, void *object, void *ctx)
+static void write_visited(const struct registry_kind *kind, void *object, void *output)
 {
     struct sink whole = {0};
     if (kind->write) {
-        kind->write(ctx, object);
+        kind->write(output, object);
         return;
     }
     kind->encode(object, &whole);
-    registry_replicate(ctx, kind, kind->name(object), sink_content(&whole));
+    registry_write(output, kind, kind->name(object), sink_content(&whole));
     sink_free(&whole);
+}
+
+static void write_to(struct registry_output output)
+{
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) registry_each(*kind, write_visited, &output);
 }
 
 /* At once, or as soon as writes are no longer paused: replicating during a pause would abort the server. */
 static void write_all(RedisModuleCtx *ctx, void *unused)
 {
     (void)unused;
+    if (!rewrite_owes) return;
     if (RedisModule_AvoidReplicaTraffic()) {
         RedisModule_CreateTimer(ctx, PAUSE_MS, write_all, NULL);
         return;
     }
-    for (struct registry_kind *const *kind = kinds; *kind; kind++) registry_each(*kind, write_visited, ctx);
+    rewrite_owes = false;
+    write_to((struct registry_output){.ctx = ctx});
+}
+
+/* In the child that rewrites, in front of its first key of ours. The server has a temporary file of that name then; a
+ * snapshot of slots (Valkey) comes by the same callback without one, and must not carry what belongs to its server. */
+static void rewrite_begins(RedisModuleIO *aof)
+{
+    static pid_t begun_by;
+    char file[64];
+    if (begun_by == getpid()) return;
+    begun_by = getpid();
+    (void)snprintf(file, sizeof(file), "temp-rewriteaof-%d.aof", (int)getpid());
+    if (access(file, F_OK) == 0) write_to((struct registry_output){.aof = aof});
 }
 
 /* A rewrite with preamble has the objects in its auxiliary data, and replicates nothing. INFO does not say which it
@@ -248,7 +283,9 @@ static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t 
     RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
     bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
     RedisModule_FreeServerInfo(ctx, info);
-    if (rewrites && !has_preamble(ctx)) RedisModule_CreateTimer(ctx, 0, write_all, NULL);
+    if (!rewrites || has_preamble(ctx)) return;
+    rewrite_owes = true;
+    RedisModule_CreateTimer(ctx, 0, write_all, NULL);
 }
 
 /* ---- loads ----------------------------------------------------------------------------------------------- */
@@ -299,6 +336,7 @@ int registry_register(RedisModuleCtx *ctx)
         .aux_save = save_aux,
         .aux_save_triggers = REDISMODULE_AUX_BEFORE_RDB,
     };
+    value_types_rewrite_hook(rewrite_begins);
     for (struct registry_kind *const *kind = kinds; *kind; kind++) {
         (*kind)->objects = RedisModule_CreateDict(NULL);
         (*kind)->aside = RedisModule_CreateDict(NULL);

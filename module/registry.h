@@ -4,8 +4,9 @@
  *     a command ─▶ change, as bytes ─▶ apply ─▶ RL._POLICY | RL._PLAN name change ─▶ replicas, AOF: the same apply
  *
  *     RDB, full sync, AOF with preamble   auxiliary data: version │ of each kind: count │ object …
- *     AOF rewritten without preamble      has no place for it: when such a rewrite begins, every object is written
- *                                         again behind it, into the part of the AOF that is loaded last
+ *     AOF rewritten without preamble      has no place for it: the child that rewrites writes every object in front of
+ *                                         the first key of the module; and the server writes them again behind it, into
+ *                                         the part of the AOF that is loaded last, for there may be no such key
  *
  * A kind of objects is a row: how one of them is read, written, changed and freed. What is done to all of them is
  * written once, here: the dictionaries, files, loads beside what is still read, replication, pages.
@@ -16,6 +17,12 @@
 
 #include "quota/base/head.h"
 #include "redis.h"
+
+/* Where a change is written: replicated, or into the AOF that a child rewrites (ctx is NULL). */
+struct registry_output {
+    RedisModuleCtx *ctx;
+    RedisModuleIO *aof;
+};
 
 struct registry_kind {
     const char *noun;            /* what the log calls an object of this kind */
@@ -31,8 +38,8 @@ struct registry_kind {
     /* Changes *object, which may move; NULL in = there is none yet. False when the bytes are no change or do not fit;
      * what came before the part that does not fit is done, and *object is what there is then. */
     bool (*apply)(void **object, struct bytes name, struct bytes change);
-    /* Replicates the changes that would make the object; NULL = what encode writes is a change, too. */
-    void (*write)(RedisModuleCtx *ctx, const void *object);
+    /* Writes the changes that would make the object; NULL = what encode writes is a change, too. */
+    void (*write)(const struct registry_output *output, const void *object);
     void (*free)(void *object);
     /* The registry's own. */
     RedisModuleDict *objects; /* by name */
@@ -59,8 +66,13 @@ void registry_each(const struct registry_kind *kind, registry_visit *visit, void
 uint32_t registry_page(const struct registry_kind *kind, struct bytes after, uint32_t count, const void *page[],
                        bool *more);
 
-/* Makes a change true here, without replicating it; an empty one takes the object out. False when it does not fit. */
-bool registry_apply(struct registry_kind *kind, struct bytes name, struct bytes change);
+/* Makes a change true here, without replicating it; an empty one takes the object out. False when it does not fit.
+ * What a rewrite of the AOF has still to write is written first. */
+bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change);
+
+/* Writes a change that has been made true here. */
+void registry_write(const struct registry_output *output, const struct registry_kind *kind, struct bytes name,
+                    struct bytes change);
 
 /* Replicates a change that has been made true here. */
 void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change);

@@ -73,11 +73,19 @@ static void *load_rdb(struct value_type *value_type, RedisModuleIO *rdb, int fra
     return value;
 }
 
+static void (*rewrite_begins)(RedisModuleIO *aof);
+
+void value_types_rewrite_hook(void (*begins)(RedisModuleIO *aof))
+{
+    rewrite_begins = begins;
+}
+
 static void rewrite_aof(const struct value_type *value_type, RedisModuleIO *aof, RedisModuleString *key,
                         const void *value)
 {
     char stack_buffer[BLOB_BYTES_USUAL];
     struct sink blob = sink_init(stack_buffer, sizeof(stack_buffer));
+    rewrite_begins(aof);
     value_type->encode(value, &blob);
     RedisModule_EmitAOF(aof, "RL._PUT", "sb", key, blob.data, blob.size);
     sink_free(&blob);

@@ -82,6 +82,9 @@ extern struct value_type *const value_types[];
 /* The value type of this kind, or NULL. */
 struct value_type *value_type_of(uint8_t kind);
 
+/* Calls `begins` in a child that rewrites the AOF without preamble, in front of every value. */
+void value_types_rewrite_hook(void (*begins)(RedisModuleIO *aof));
+
 /* Creates the data types; only in OnLoad. */
 int value_types_register(RedisModuleCtx *ctx);
 
