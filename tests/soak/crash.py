@@ -5,8 +5,10 @@
 
 One cycle. The clock is frozen, so that windows are known; it moves on only between the cycles, by seconds up to a week:
 
-    clients ──pipelines──▶ server ──▶ AOF, appendfsync always
-       │ answered: journal      ╳ kill -9 after a random number of answers, often while the AOF is being rewritten
+    clients ──pipelines──▶ server ──▶ AOF, appendfsync always; a replica with an AOF of its own
+       │ answered: journal      ╳ kill -9 after a random number of answers, often while the AOF is being rewritten and
+       │                        │   writes are paused for moments; or an orderly promotion: pause, the replica has it
+       │                        │   all, kill -9, the replica is the primary from here on
        │ not answered           │ start, freeze the clock where it stood
        ▼                        ▼
     1  asked without an id      the server has counted what was answered, and of the rest the first few: a pipeline
@@ -15,7 +17,9 @@ One cycle. The clock is frozen, so that windows are known; it moves on only betw
     3  asked with an id         asked again. Its units come to be counted now, or were (a replay), never both
     4  accounts                 used and held = the sum of all answers in the journal
     5  answered before          asked again: the same answer, nothing changes
-    6  digests, plans, policies equal after reading the RDB file and the AOF
+    6  changes one by one       of a plan, policies, exceptions, leases, a table, breakers: what was answered is
+                                there, what was not is done or not (sequence.py)
+    7  digests, plans, policies equal on the replica, and after reading the RDB file and the AOF
 
 The harness ends with status 1 and the seed at the first thing that is not so.
 """
@@ -32,7 +36,9 @@ import time
 import redis
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "integration"))
-from servers import Server, wait_until  # noqa: E402
+sys.path.append(str(pathlib.Path(__file__).resolve().parent))
+from sequence import SETUP, Sequence  # noqa: E402
+from servers import Server, caught_up, wait_until  # noqa: E402
 
 NOON_MS = 1738335600000
 MOVES_MS = (1, 1_000, 20_000, 600_000, 86_400_000, 604_800_000)
@@ -140,8 +146,10 @@ class Harness:
     def __init__(self, seed):
         self.chance = random.Random(seed)
         self.now_ms = NOON_MS
-        self.server = Server(appendonly="yes", appendfsync="always",
-                             **{"quota.id-ttl-ms": str(KEPT_MS), "quota.id-max": "1000000"})
+        self.server, self.follower = (Server(appendonly="yes", appendfsync="always",
+                                             **{"quota.id-ttl-ms": str(KEPT_MS), "quota.id-max": "1000000"})
+                                      for _ in range(2))
+        self.sequence = Sequence(random.Random(f"{seed} sequence"))
         self.clients = [Client(number, seed) for number in range(CLIENTS)]
         self.used, self.held = collections.Counter(), collections.Counter()  # by (account, resource)
         self.blind, self.windows = [0] * CLIENTS, [0] * CLIENTS
@@ -158,12 +166,21 @@ class Harness:
         self.ask("QUOTA.OPEN", "blind", "blind")
         self.ask("RL.POLICY", "SET", "gate", WINDOW_LIMIT, f"{WINDOW_MS}ms")
         self.ask("RL.POLICY", "REFUSE", "gate", "10.0.0.0/8")
-        self.catalogue = self.ask("RL.POLICY", "GET", "gate"), self.ask("QUOTA.PLAN", "LIST")
+        for line in SETUP:
+            self.ask(*line.split())
+        self.catalogue = self.configuration()
+
+    def configuration(self):
+        return [self.ask("RL.POLICY", "GET", "gate"), *(self.ask("QUOTA.PLAN", "GET", plan) for plan in ("p", "blind"))]
 
     def start(self):
-        self.server.start()
+        """Both, whichever of them is the primary now, and whichever has been killed."""
+        for server in (self.server, self.follower):
+            if not server.process:
+                server.start()
         self.connection = self.server.client(single_connection_client=True)
         self.ask("QUOTA.CLOCK", "FREEZE", self.now_ms)
+        self.follower.follow(self.server)
 
     def ask(self, *words):
         return self.connection.execute_command(*words)
@@ -176,6 +193,7 @@ class Harness:
         self.settle()
         self.check_accounts()
         self.check_replays()
+        self.sequence.check(self.ask, "after the kill")
         self.check_digests()
         for client in self.clients:
             client.sent = []
@@ -185,7 +203,9 @@ class Harness:
         connections = [self.server.client().connection_pool.get_connection() for _ in self.clients]
         threads = [threading.Thread(target=client.work, args=(connection,))
                    for client, connection in zip(self.clients, connections)]
+        threads.append(threading.Thread(target=self.sequence.work, args=(self.server.client(),)))
         wanted, rewrites = self.chance.randint(1, 1500), self.chance.choice((0, 0, 1, 2))
+        pauses, promotes = self.chance.choice((0, 0, 1, 3)), self.chance.random() < 0.25
         for thread in threads:
             thread.start()
         try:
@@ -194,11 +214,24 @@ class Harness:
                 self.ask("CONFIG", "SET", "auto-aof-rewrite-percentage", 1, "auto-aof-rewrite-min-size", 1)
                 wait_until(lambda: self.rewrites_begun() >= rewrites, "the AOF is not rewritten")
             wanted += self.answered() if rewrites else 0
+            for _ in range(pauses):
+                self.ask("CLIENT", "PAUSE", self.chance.randint(1, 50), self.chance.choice(("WRITE", "ALL")))
+                self.figures["pauses"] += 1
             wait_until(lambda: self.answered() >= wanted, "the server answers nobody")
+            if promotes:
+                self.ask("CLIENT", "PAUSE", 100_000, "WRITE")
+                caught_up(self.server, self.follower)
         finally:
             self.server.kill()
             for thread in threads:
                 thread.join()
+        if promotes:
+            self.promote()
+
+    def promote(self):
+        self.follower.client().replicaof("NO", "ONE")
+        self.server, self.follower = self.follower, self.server
+        self.figures["promotions"] += 1
 
     def rewrites_begun(self):
         return self.connection.info("persistence")["aof_rewrites"]
@@ -295,17 +328,21 @@ class Harness:
     def check_digests(self):
         self.check_catalogue("the kill")
         before = self.server.digest()
+        caught_up(self.server, self.follower)
+        assert self.follower.digest() == before, "the replica differs"
+        self.sequence.check(self.follower.client().execute_command, "on the replica", replica=True)
         for how in ("RELOAD", "LOADAOF"):
             self.ask("DEBUG", how)
             assert self.server.digest() == before, f"differs after DEBUG {how}"
             self.check_catalogue(how)
+            self.sequence.check(self.ask, f"after DEBUG {how}")
 
     def check_catalogue(self, after):
         """Plans and policies are no keys: digests do not see them."""
-        catalogue = self.ask("RL.POLICY", "GET", "gate"), self.ask("QUOTA.PLAN", "LIST")
-        assert catalogue == self.catalogue, f"plans or policies differ after {after}"
+        assert self.configuration() == self.catalogue, f"plans or policies differ after {after}"
 
     def close(self):
+        self.follower.close()
         self.server.close()
 
 
@@ -349,7 +386,8 @@ def run(cycles, seed, say=print):
     say(f"{f['cycles']} kills in {time.monotonic() - begun:.0f} s: {f['requests']} requests with an id, {f['units']} "
         f"units acknowledged, {f['refunded']} refunded, {f['denied']} denials; {f['retries']} retries after a kill, of "
         f"them {f['replays']} replays; {f['repeated']} answers repeated, {f['unnamed']} admissions without an id: "
-        f"each counted once")
+        f"each counted once. {harness.sequence.acknowledged} changes one by one, {f['pauses']} pauses, "
+        f"{f['promotions']} promotions: each there")
     return f
 
 
