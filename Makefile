@@ -16,6 +16,7 @@
 #  make bench-all     all of these but bench-check (ROUNDS, REQUESTS, KEYS, PEERS, BIG: scripts/bench/settings.py)
 #  make model         OPERATIONS (300000) of random accounts and plans against the models
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
+#  make servers       build the servers that this distribution lacks beside the project, run the tests on each
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
 #  make coverage      lines and branches reached by unit and integration tests
 #  make sanitize      the integration tests with ASan and UBSan inside the server
@@ -192,6 +193,10 @@ CYCLES ?= 200
 soak: quota.so .venv/made-from
 	$(PYTHON) tests/soak/crash.py --cycles $(CYCLES)
 
+# Newer servers, from source packages of other suites; scripts/servers says where they come from and where they stay.
+servers: quota.so .venv/made-from
+	PYTHON=$(PYTHON) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
+
 # ---- benchmarks: scripts/bench/__main__.py is their map ---------------------------------------------------------------
 BENCH         := PYTHONPATH=scripts $(PYTHON) -m bench
 bench_parts   := bench-aims bench-instructions bench-check bench-memory bench-scale bench-latency bench-waiting \
@@ -250,4 +255,4 @@ clean:
 	rm -rf build quota.so
 
 .PHONY: help all test model unit unit-programs seeds integration zones sanitize valgrind fuzz fuzz-programs coverage bench \
-	$(bench_parts) bench-all soak tidy tools style format lint symbols run install clean
+	$(bench_parts) bench-all soak servers tidy tools style format lint symbols run install clean
