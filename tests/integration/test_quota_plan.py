@@ -17,7 +17,7 @@ def test_set_get_list_delete(accounts):
             "tokens": as_pairs(["LIMIT -1 forever", "COST 3"])}, "pending": [], "retired": 0, "accounts": 0}
     accounts("QUOTA.PLAN SET free api LIMIT 10 day")
     assert listed(accounts) == {"free": (1, 0, 0), "pro": (2, 0, 0)}
-    accounts("FLUSHALL")
+    accounts("FLUSHALL SYNC")
     assert listed(accounts) == {"free": (1, 0, 0), "pro": (2, 0, 0)}
     assert accounts("QUOTA.PLAN DEL pro tokens") == 1
     assert accounts("QUOTA.PLAN DEL pro tokens") == 0
