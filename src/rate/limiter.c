@@ -176,7 +176,8 @@ static bool is_forgotten(const struct limiter *limiter, int64_t now_us)
 /* The state of a stored rule. */
 static struct state remembered_state(const struct limiter *limiter, uint32_t index, bool forgotten)
 {
-    return forgotten ? (struct state){.fresh = true} : limiter_stored_state(limiter, index);
+    struct state fresh = {.fresh = true};
+    return forgotten ? fresh : limiter_stored_state(limiter, index);
 }
 
 /* What passed to the new rules may have been forgotten since they hold. */

@@ -334,6 +334,16 @@ class Log:
                 self.entries.append((at, there - back))
         return units - left
 
+    def refund_at(self, units, taken, t):
+        """Out of what was taken at that instant and nothing else."""
+        entries, left = [], units
+        for at, there in self.live(t):
+            back = min(left, there) if at == taken else 0
+            left -= back
+            entries += [(at, there - back)] if there > back else []
+        self.entries = entries
+        return units - left
+
     def is_new(self, t):
         return not self.live(t)
 

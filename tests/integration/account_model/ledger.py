@@ -108,13 +108,14 @@ class Ledger(Consuming):
             window.debt = max(window.debt + more, 0)
         return result
 
-    def give_back_to_rates(self, name, units, made):
-        """-> what each of them still remembered."""
+    def give_back_to_rates(self, name, units, made, named=True):
+        """-> what each of them still remembered. Of a named consumption a LOG has the entry of its instant alone."""
         limits, back = self.rates(name), []
         if limits and units and self.now > made:
             raise Silent("what a RATE remembers of units of then is the rates' own matter")
         for limit in limits if units else []:
-            back.append(limit.refund(units, self.now))
+            of_instant = named and hasattr(limit, "refund_at")
+            back.append(limit.refund_at(units, made, self.now) if of_instant else limit.refund(units, self.now))
         if limits and units:
             self.slots[name].rates.limits = limits
         return back
@@ -134,7 +135,7 @@ class Ledger(Consuming):
         if not used:  # of one RATE alone: what it still owes
             if len(entitlement.rules) > 1:
                 raise Silent("which of several RATEs says how much")
-            (back,) = self.give_back_to_rates(name, amount * entitlement.unit, self.now)
+            (back,) = self.give_back_to_rates(name, amount * entitlement.unit, self.now, named=False)
             self.dirty = self.dirty or bool(back)
             return self.reply_of(amount, entitlement.unit, [back])
         back = min(amount, min(used) // entitlement.unit)
@@ -146,7 +147,7 @@ class Ledger(Consuming):
             window.give_back_newest(units, here)
         for rule in rollings if back else []:
             self.log(name, rule).give_back_newest(units, here)
-        self.give_back_to_rates(name, units, self.now)
+        self.give_back_to_rates(name, units, self.now, named=False)
         self.dirty = self.dirty or bool(back)
         return back, amount - back
 
