@@ -52,7 +52,7 @@ static const char *event_of_command(const char *name)
     if (name == last_name) return last_event;
     size_t size = 0;
     bool ours = false;
-    for (; name[size] && size < sizeof(event) - 1; size++) {
+    for (; size < sizeof(event) - 1 && name[size]; size++) {
         ours = ours || name[size] == '.';
         event[size] = name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] + ('a' - 'A')) : name[size];
     }

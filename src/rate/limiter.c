@@ -576,8 +576,11 @@ static int64_t refund_rule(const struct limiter *limiter, uint32_t index, int64_
     struct state state = limiter_stored_state(limiter, index);
     const struct algorithm_object *object = algorithm_of(rule)->object;
     algorithm_of(rule)->settle(rule, &state, at_us);
-    bool dated = taken.at_us != TAKEN_UNKNOWN, is_near = taken.about && object && taken.at_us > at_us - rule->period_us;
-    int64_t taken_us = is_near ? object->nearest(*object_place(limiter, index), taken.at_us) : taken.at_us;
+    bool dated = taken.at_us != TAKEN_UNKNOWN;
+    int64_t taken_us = taken.at_us;
+    if (object && taken.about && taken_us > at_us - rule->period_us) {
+        taken_us = object->nearest(*object_place(limiter, index), taken_us);
+    }
     int64_t returned = dated ? refund_taken(rule, &state, units, taken_us, at_us)
                              : algorithm_of(rule)->refund(rule, &state, units, at_us);
     if (returned > 0 && dated && object) {
