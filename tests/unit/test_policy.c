@@ -248,6 +248,35 @@ static void a_subject_is_on_one_list_and_lifting_takes_it_off(void **state)
     policy_free(policy);
 }
 
+static bool adds(const struct policy *policy, enum policy_effect_kind kind, const char *target)
+{
+    struct policy_effect effect = {.kind = kind, .subject = string_bytes(target), .listing = LISTED_PERMIT};
+    if (kind == POLICY_RANGE || kind == POLICY_RANGE_LIFT)
+        assert_int_equal(cidr_parse(effect.subject, &effect.range), CIDR_FAULT_NONE);
+    return policy_effect_adds(policy, &effect);
+}
+
+/* Where memory is full these are refused (module/memory_limit.h). */
+static void what_an_effect_adds_is_an_exception_that_is_not_there(void **state)
+{
+    (void)state;
+    struct policy *policy = policy_of(10);
+    assert_true(adds(policy, POLICY_RANGE, "10.0.0.0/8"));
+    override(policy, "a", 20, 0);
+    list(policy, "b", LISTED_REFUSE, 0);
+    range(policy, "10.0.0.0/8", LISTED_REFUSE, 0);
+    assert_false(adds(policy, POLICY_OVERRIDE, "a"));
+    assert_true(adds(policy, POLICY_OVERRIDE, "b"));
+    assert_false(adds(policy, POLICY_LIST, "b")); /* it changes the list */
+    assert_true(adds(policy, POLICY_LIST, "a"));
+    assert_false(adds(policy, POLICY_RANGE, "10.0.0.0/8"));
+    assert_true(adds(policy, POLICY_RANGE, "10.0.0.0/9"));
+    assert_false(adds(policy, POLICY_OVERRIDE_LIFT, "c"));
+    assert_false(adds(policy, POLICY_LIST_LIFT, "c"));
+    assert_false(adds(policy, POLICY_RANGE_LIFT, "11.0.0.0/8"));
+    policy_free(policy);
+}
+
 /* Subjects are bytes: NUL, prefixes and length count. */
 static void subjects_are_bytes(void **state)
 {
@@ -661,6 +690,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_rung_of_the_ladder_comes_before_the_next),
         cmocka_unit_test(a_subject_is_on_one_list_and_lifting_takes_it_off),
+        cmocka_unit_test(what_an_effect_adds_is_an_exception_that_is_not_there),
         cmocka_unit_test(subjects_are_bytes),
         cmocka_unit_test(a_new_definition_leaves_subjects_and_ranges),
         cmocka_unit_test(equal_rules_stand_in_memory_once),
