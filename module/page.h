@@ -19,11 +19,13 @@ struct page_argument {
 #define PAGE_ARGUMENT_DEFAULT ((struct page_argument){.count = PAGE_COUNT_DEFAULT})
 
 /* Two rows of a request whose field `field_` is a struct page_argument. */
+/* NOLINTBEGIN(bugprone-macro-parentheses): it is the name of a member */
 #define PAGE_ROWS(type_, field_)                                                                                       \
     FIELD(ARGUMENT_INTEGER, "count", "COUNT", type_, field_.count, 1, PAGE_COUNT_MAX, ARGUMENT_OPTIONAL,               \
           "How many at most, 1 to 1000 (default 100)."),                                                               \
         FIELD(ARGUMENT_TEXT, "after", "AFTER", type_, field_.after, 0, 0, ARGUMENT_OPTIONAL,                           \
               "The cursor that the page before replied.")
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /* The first names behind a cursor out of many, each with what it names; both are borrowed. */
 struct page {

@@ -246,7 +246,7 @@ static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     uint32_t count = page_of(handle.value, after, request.page.count, page, &more);
     char stack_buffer[32];
     struct sink cursor = sink_init(stack_buffer, sizeof(stack_buffer));
-    if (more) sink_decimal(&cursor, page[count - 1]->token);
+    if (more && count > 0) sink_decimal(&cursor, page[count - 1]->token);
     page_reply_head(ctx, (struct bytes){more ? cursor.data : NULL, cursor.size}, count);
     for (uint32_t i = 0; i < count; i++) reply_lease(ctx, page[i]);
     handle_close(&handle);
