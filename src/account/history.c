@@ -23,7 +23,8 @@ struct unpacked {
 
 static bool is_idle(const struct closed_cycle *entry)
 {
-    return entry->used == 0 && entry->refunded == 0 && entry->denied == 0 && entry->peak == 0;
+    return entry->used == 0 && entry->refunded == 0 && entry->denied == 0 && entry->peak == 0 &&
+           entry->lines.count == 0;
 }
 
 static bool is_sane(const struct closed_cycle *entry)

@@ -28,7 +28,7 @@ static void close_window(const struct cycle_cursor *cursor, const struct window 
                                   .denied = window->denied,
                                   .peak = window->peak,
                                   .count = 1};
-    if (window->used > 0) closed.lines = window->lines;
+    closed.lines = window->lines; /* also of a cycle that was reset: a reservation may be posted to it later */
     emit_closed(cursor, window->period, closed);
 }
 
