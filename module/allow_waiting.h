@@ -4,7 +4,7 @@
  *           │                                                          └ a newcomer is judged by it, behind all of them
  *           └ the first is judged by this, and charged to it when its moment has come: an ordinary request
  *
- * The shadow is a cache. A client that joins is charged to it; when somebody leaves early or the stored limiter changes
+ * The shadow is a cache. A client that joins is charged to it; when one leaves early or the stored limiter changes
  * it is forgotten, and made anew for the next newcomer. So a hundred thousand clients leave in linear time, those
  * behind move up by themselves, and with none left the key is what it is stored as: as if none had ever come.
  *

@@ -11,7 +11,7 @@
  *
  *     damaged bytes              are left out, with a warning and an error
  *     bytes of a newer version   end the server, as an RDB file of a newer version does: a replica that went on without
- *     (head.h)                   them would drift from its primary, a server from its own AOF, and nobody would know
+ *     (head.h)                   them would drift from its primary, a server from its own AOF, unseen
  *
  * RL._ROOM is another one: the module calls it to find out whether memory is full (memory_limit.h). */
 #include "clock.h"

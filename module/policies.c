@@ -156,7 +156,7 @@ static void *free_apart(void *policy)
     return NULL;
 }
 
-/* A policy of many subjects is freed by a thread of its own: nobody waits for that. */
+/* A policy of many subjects is freed by a thread of its own: no client waits for that. */
 static void free_policy(void *policy)
 {
     pthread_t thread;

@@ -24,7 +24,7 @@
  *   client that has seen the reply to a release sees the next one served. A release costs the same however many wait.
  * * The value's own unlink callback reports DEL, SET, RENAME, RESTORE, eviction and expiry at no cost to other keys;
  *   FLUSHALL and SWAPDB come as events of the server.
- * * While a slot moves key by key, MIGRATE deletes the key here like DEL. On a cluster the server itself is asked
+ * * While a slot moves key by key, MIGRATE deletes the key here like DEL. On a cluster the server itself is queried
  *   whether it would serve the key (EXISTS, with its check of slots) before a client is admitted: if not, the answer is
  *   -UNBLOCKED and nothing is written.
  *

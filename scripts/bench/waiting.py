@@ -3,7 +3,7 @@
     one limit, a key for each crowd, one crowd after another     10 units a second, 60 clients a crowd
         patient     wait until they are answered
         hang up     close the connection after half a second or a little less, and come again
-        WAIT 500ms  say so; denied at once where the line is longer than that, and ask again a little later
+        WAIT 500ms  say so; denied at once where the line is longer than that, and come again a little later
 
     the ratio of units granted to the second and the third crowd to those of the first: 1 = no unit is lost
 """
@@ -74,9 +74,9 @@ def impatience(settings, step):
 # ---- leaving -----------------------------------------------------------------------------------------------------
 
 
-def us_to_leave(asking, count):
+def us_to_leave(commands, count):
     """Main thread's us for each client of a line that all leave at once; the closing of a connection included."""
-    first, waiting = asking
+    first, waiting = commands
     with machine.running() as server:
         load.do(server, [first])
         with contextlib.ExitStack() as line:
@@ -93,10 +93,10 @@ def us_to_leave(asking, count):
 
 def leaving(step):
     found = {}
-    for name, asking in LINES.items():
+    for name, commands in LINES.items():
         for count in COUNTS:
             step(f"{count:,} leave {name}")
-            found.setdefault(name, {})[count] = us_to_leave(asking, count)
+            found.setdefault(name, {})[count] = us_to_leave(commands, count)
     return found
 
 

@@ -17,7 +17,7 @@
  * copy only (module/allow_waiting.h); what is charged at once, in MULTI and scripts, to the limiter itself.
  *
  * A TOKEN bucket whose INITIAL is below the cost of the first request begins with that request, also when it is denied
- * (limiter_request.begins): the denial stores it, else its wait would be a promise nobody keeps.
+ * (limiter_request.begins): the denial stores it, else its wait would not come true.
  *
  * Rules come with each request. What was used under the stored ones passes to them in units, as of the first request
  * under them (takeover.h); that request stores it, also when it is denied. A peek only computes it.
