@@ -169,6 +169,7 @@ static enum account_fault give_back(struct refund *refund, const struct taken_fr
 {
     struct sink *changes = &refund->decision->changes;
     *most = backdate_refund(refund->account, &refund->view, units, from, changes);
+    demand_find_capacities(&refund->demand); /* what a closed cycle takes back the running one need not repay */
     *most = max_i64(*most, give_back_to_sleepers(refund, units, from));
     *most = max_i64(*most, give_back_to(refund, &meter_cycle, units, from));
     enum account_fault fault = emit_resource(refund->account, &refund->view, changes);

@@ -20,6 +20,15 @@ struct position position_of_rule(struct demand *demand, uint32_t index)
     return position;
 }
 
+void demand_find_capacities(struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        struct position *position = &demand->positions[i];
+        if (!position->window) continue;
+        position->capacity = window_capacity(position->window, demand->view->entitlement, demand->account->now_us);
+    }
+}
+
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;

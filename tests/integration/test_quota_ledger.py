@@ -214,3 +214,13 @@ def test_a_denial_in_an_unused_cycle_is_not_kept(acme):
     play(acme, [("CONSUME a r 11", [0, 10, 10, -1, 0, 0]), ("CONSUME a r 1", None), ("CONSUME a r 11", None)])
     acme.advance("1d")
     assert [cycle["denied"] for cycle in acme.map("QUOTA.HISTORY a r")] == [1]
+
+
+def test_what_a_closed_cycle_takes_back_need_not_be_repaid(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 20 hour BURST 50% REPAY")
+    accounts("QUOTA.OPEN a p")
+    assert accounts("QUOTA.CONSUME a r 25 ID y")[0] == 25
+    accounts.advance("1h")
+    assert accounts("QUOTA.CHECK a r 1")[0][2] == 25  # 20 + 10 - 5
+    assert accounts("QUOTA.REFUND a r 3 OF y") == [3, 0, 28]
+    assert accounts("QUOTA.CHECK a r 1")[0][2] == 28

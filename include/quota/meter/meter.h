@@ -107,6 +107,9 @@ struct position position_of_rule(struct demand *demand, uint32_t index);
 /* A demand of a settled view: one position for each LIMIT, and one for all RATEs together. */
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
 
+/* Finds the capacities of its cycles anew: a refund to a closed cycle has changed what the running one has to repay. */
+void demand_find_capacities(struct demand *demand);
+
 /* The rule that a position stands for. */
 static inline const struct quota_rule *position_rule(const struct position *position)
 {
