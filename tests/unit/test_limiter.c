@@ -1,4 +1,4 @@
-/* The limiter: several rules at once, blocks, changed rules, what outside effects may do. */
+/* The limiter: several rules at once, blocks, changed rules. */
 #include "quota/base/checked.h"
 #include "quota/rate/limiter_codec.h"
 #include "scenario.h"
@@ -306,38 +306,6 @@ static void those_who_wait_are_served_in_order(void **state)
     context_end(&context);
 }
 
-static void effects_from_outside_must_fit(void **state)
-{
-    (void)state;
-    struct rule gcra = rule_of(RULE_GCRA, 3, S, 0), fixed = rule_of(RULE_FIXED, 3, S, 0);
-    struct limiter *limiter;
-    struct decision made = {.rules = &gcra, .rules_count = 1, .effects_count = 1, .from = {-1}};
-    limiter = limiter_apply(NULL, &made);
-    static const struct row {
-        struct effect effect;
-        bool fits;
-    } rows[] = {
-        {{EFFECT_STATE, 0, {.when_us = BASE, .amount = 2}}, true},
-        {{EFFECT_STATE, 0, {.when_us = BASE, .amount = 3}}, false}, /* no fraction of thirds */
-        {{EFFECT_STATE, 0, {.when_us = BASE, .rest = 1}}, false},
-        {{EFFECT_STATE, 0, {.when_us = -1}}, false},
-        {{EFFECT_STATE, 0, {.when_us = INSTANT_MAX_US + 1}}, false},
-        {{EFFECT_STATE, 1, {.when_us = BASE}}, false}, /* no such rule */
-        {{EFFECT_BLOCK, 0, {.when_us = INSTANT_MAX_US + 1}}, false},
-    };
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct decision decision = {.effects_count = 1, .effects = {rows[i].effect}};
-        assert_int_equal(limiter_accepts(limiter, &decision), rows[i].fits);
-        assert_false(limiter_accepts(NULL, &decision) && rows[i].effect.kind == EFFECT_STATE);
-    }
-    struct decision taken_over = {.rules = &fixed, .rules_count = 1, .effects_count = 1, .from = {0}};
-    assert_false(limiter_accepts(limiter, &taken_over)); /* a window cannot go on from a GCRA state */
-    taken_over.rules = &gcra;
-    taken_over.from[0] = 1;
-    assert_false(limiter_accepts(limiter, &taken_over));
-    limiter_free(limiter);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -352,7 +320,6 @@ int main(void)
         cmocka_unit_test(a_refund_knows_when_its_units_were_taken),
         cmocka_unit_test(a_queue_beside_other_rules_tells_when_to_act),
         cmocka_unit_test(those_who_wait_are_served_in_order),
-        cmocka_unit_test(effects_from_outside_must_fit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
