@@ -171,13 +171,13 @@ static int64_t rule_reset_us(const struct rule *rule, const struct state *state,
     return max_i64(algorithm_of(rule)->deadline_us(rule, state) - now_us, 0);
 }
 
-/* A bucket that nobody has used yet, and that is not full then. */
+/* A bucket without a request yet that does not begin full. */
 static bool is_unbegun(const struct rule *rule, const struct state *state)
 {
     return rule->algorithm == RULE_TOKEN && rule->initial < rule->capacity && state->fresh;
 }
 
-/* A denial that tells when to come again begins the buckets whose INITIAL is below the cost. */
+/* A denial with a wait begins the buckets whose INITIAL is below the cost. */
 static void begin_buckets(struct evaluation *evaluation, int64_t units, int64_t wait_us)
 {
     if (!evaluation->begins || wait_us == NEVER_US) return;

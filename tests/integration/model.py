@@ -215,7 +215,7 @@ class Token(Level):
         return self.forgotten(t) or self.drained(t) == 0
 
     def stuck(self, cost, t):
-        """A bucket nobody has used does not fill up where a denial stores nothing, as in an account."""
+        """An unused bucket does not fill up where a denial stores nothing, as in an account."""
         return self.forgotten(t) and not self.fits(cost, t)
 
     def used(self, t):
