@@ -186,15 +186,17 @@ static enum account_fault emit_denial(struct consumption *consumption, struct re
     return remember(consumption->view, consumption->request, consumption->demands, consumption->decision);
 }
 
-/* ANY took one item. What time has done to the others is among the changes already, so they are written down as well;
- * and the record names them all. */
-static enum account_fault emit_others(struct consumption *consumption)
+/* ANY took one item. What time has done to the others is among the changes already, so they are written down as well.
+ * One that was never used has nothing to write down, unless the record names it: then it gets a slot. */
+static enum account_fault emit_others(struct consumption *consumption, bool remembers)
 {
     const struct admission *admission = &consumption->admission;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; i < consumption->request->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct resource_view *view = &consumption->views[i];
         bool taken = i >= admission->first && i < admission->end;
-        if (!taken) fault = emit_resource(consumption->view, &consumption->views[i], &consumption->decision->changes);
+        if (taken || !(remembers || resource_needs_storing(view))) continue;
+        fault = emit_resource(consumption->view, view, &consumption->decision->changes);
     }
     return fault;
 }
@@ -218,7 +220,7 @@ static enum account_fault decide_settled(struct consumption *consumption, struct
     }
     sink_raw(&decision->changes, consumption->meanwhile.data, consumption->meanwhile.size);
     fault = admission_take(admission);
-    if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption);
+    if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption, remembers);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     answer(consumption);
     return remembers ? remember(consumption->view, request, consumption->demands, decision) : ACCOUNT_FAULT_NONE;

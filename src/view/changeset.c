@@ -108,6 +108,13 @@ static void emit_entry(const struct account_view *account, const struct resource
     sink_free(&entry);
 }
 
+bool resource_needs_storing(const struct resource_view *view)
+{
+    bool needs = view->index >= 0;
+    for (uint32_t i = 0; !needs && i < view->windows_count; i++) needs = needs_storing(view, i);
+    return needs;
+}
+
 enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
     enum account_fault fault = emit_slot(account, view, changes);
@@ -198,10 +205,8 @@ static enum account_fault emit_unused(struct account_view *account, struct bytes
     resource_view_begin(account, resource, &view);
     if (view.index >= 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = resource_view_settle(account, &view, NULL);
-    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < view.windows_count; i++) {
-        if (needs_storing(&view, i)) return emit_resource(account, &view, changes);
-    }
-    return fault;
+    if (fault != ACCOUNT_FAULT_NONE || !resource_needs_storing(&view)) return fault;
+    return emit_resource(account, &view, changes);
 }
 
 static enum account_fault emit_unused_of(struct account_view *account, const struct plan *plan, const struct plan *done,

@@ -253,6 +253,13 @@ def test_any_is_the_first_that_admits(acme):
     assert (used(acme), used(acme, "s")) == ([10, 10], [2])
 
 
+def test_any_leaves_no_trace_of_a_resource_that_it_did_not_take(acme):
+    acme("QUOTA.PLAN SET p s LIMIT 3 day")
+    acme("QUOTA.MCONSUME a 2 r 1 s 1 ANY")
+    acme("QUOTA.RESET a s")  # there is nothing to reset, so nothing is written in the audit trail
+    assert acme.map("QUOTA.INFO a")["notes"] == []
+
+
 BAD_BATCHES = [
     ("2 r 1", "fewer follow"), ("0 r 1", "out of range"), ("65 r 1", "out of range"), ("x r 1", "integer"),
     ("2 r 1 r 1", "twice"), ("1 r 0", "1 or more"), ("1 r x", "1 or more"), ("1 r 1 UPTO", "not an option"),

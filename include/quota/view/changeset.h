@@ -23,6 +23,10 @@ enum account_fault emit_account(struct account_view *view, struct resource_names
 /* A resource that has no slot yet gets the next one. */
 enum account_fault emit_slot(struct account_view *account, struct resource_view *view, struct sink *changes);
 
+/* Does the account have to keep anything of a settled resource: does it have a slot, or a window that the rules alone
+ * would not begin again? */
+bool resource_needs_storing(const struct resource_view *view);
+
 /* Writes down what of a settled resource is not stored as it is now. */
 enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes);
 
