@@ -12,7 +12,7 @@ struct entitlement_argument {
     struct entitlement entitlement; /* the rows fill in what they can */
     struct percents_argument warnings;
     int64_t repay, overage;
-    uint8_t options; /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
+    uint16_t options; /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
 };
 
 /* Before parsing: nothing was given yet. */

@@ -168,6 +168,23 @@ uint32_t account_live_holds(const struct account *account, int64_t now_us)
     return holds->count - holds_ended(holds, now_us);
 }
 
+const struct grants *account_grants(const struct account *account)
+{
+    static const struct grants none;
+    return account && account->optional ? &account->optional->grants : &none;
+}
+
+/* What a reservation holds of grants is held (sign 1), or no more (-1). */
+static void hold_grants(struct account *account, const struct hold *hold, int sign)
+{
+    struct cursor cursor = cursor_init(hold->funding);
+    struct funding_part part;
+    while (funding_next(&cursor, &part)) {
+        if (part.grant == FUNDED_BY_LIMITS) continue;
+        grants_hold(&account->optional->grants, part.grant, part.units, sign, hold->made_us, account->applied_at_us);
+    }
+}
+
 /* Counts anew: the slot's windows are others than before. */
 static void recount_held(struct account *account, struct slot *slot)
 {
@@ -182,6 +199,7 @@ static void recount_held(struct account *account, struct slot *slot)
 static void forget_hold(struct account *account, struct stored_hold *stored)
 {
     slot_add_held(&account->slots[stored->hold.slot], &stored->hold, -1);
+    hold_grants(account, &stored->hold, -1);
     hold_free(stored);
 }
 
@@ -204,6 +222,7 @@ static void begin_hold(struct account *account, const struct change *change, con
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
     holds_add(holds, change->bytes, hash, &change->hold);
     slot_add_held(slot, &change->hold, 1);
+    hold_grants(account, &change->hold, 1);
     account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }
 
@@ -254,11 +273,58 @@ static void resolve_hold(struct account *account, const struct change *change, c
                                  .posted = change->amount,
                                  .remaining = change->remaining,
                                  .generation = slot->optional ? slot->optional->generation : 0,
-                                 .charged = charged_in(slot, &change->charged)};
+                                 .charged = charged_in(slot, &change->charged),
+                                 .funding = change->body};
     end_hold(account, holds_take(&account->optional->holds, stored), record, account->applied_at_us);
 }
 
-/* ---- records and audit entries ---------------------------------------------------------------------------------- */
+/* ---- grants ---------------------------------------------------------------------------------------------- */
+
+/* What remains of a grant that is over is a record, so that the same command is answered the same while that matters.
+ */
+static void remember_grant(void *context, const struct stored_grant *stored)
+{
+    struct account *account = context;
+    struct record_key key;
+    char stack_buffer[128];
+    struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
+    bool once = stored->grant.flags & GRANT_ONCE;
+    int64_t kept_until_us = once ? INSTANT_MAX_US : grant_ends_us(&stored->grant) + stored->grant.kept_us;
+    if (kept_until_us > account->applied_at_us) {
+        grant_encode(&stored->grant, &body);
+        record_key_make(&key, RECORD_GRANT, RECORD_NO_SLOT, grant_id(stored));
+        struct idempotency_entry entry = {.key = record_key_bytes(&key),
+                                          .body = {body.data, body.size},
+                                          .stored_us = account->applied_at_us,
+                                          .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
+        account->idempotency = idempotency_append(account->idempotency, &entry);
+    }
+    sink_free(&body);
+}
+
+static void give(struct account *account, const struct change *change)
+{
+    if (!expect(change->grant.slot < account->slots_count)) return;
+    struct grants *grants = &optional_of(account)->grants;
+    /* A grant that is forgotten may still stand under this id. */
+    grants_sweep(grants, account->applied_at_us, remember_grant, account);
+    grants_add(grants, change->bytes, linear_hash(change->bytes), &change->grant, account->applied_at_us);
+}
+
+static void apply_to_grant(struct account *account, const struct change *change)
+{
+    struct grants *grants = &account->optional->grants;
+    int64_t now_us = account->applied_at_us;
+    switch (change->kind) {
+    case CHANGE_GRANT_SPENT: grants_spend(grants, change->number, change->amount, now_us); break;
+    case CHANGE_GRANT_TURNED:
+        grants_turn(grants, change->number, change->amount, change->until_us, change->expires_us, now_us);
+        break;
+    default: grants_void(grants, change->number, now_us); break;
+    }
+}
+
+/* ---- records and audit entries --------------------------------------------------------------------------- */
 
 static void store_record(struct account *account, const struct change *change)
 {
@@ -314,13 +380,26 @@ static void sweep(struct account *account)
     account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
     for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
         struct stored_hold *hold = optional->holds.by_expiry[0];
-        if (hold->hold.expires_us > account->applied_at_us) return;
+        if (hold->hold.expires_us > account->applied_at_us) break;
         end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED},
                  hold->hold.expires_us);
     }
+    if (optional) grants_sweep(&optional->grants, account->applied_at_us, remember_grant, account);
 }
 
 /* ---- for the codec --------------------------------------------------------------------------------------- */
+
+/* Are the grants there that a reservation holds units of? */
+static bool funding_is_there(const struct account *account, const struct hold *hold)
+{
+    struct cursor cursor = cursor_init(hold->funding);
+    struct funding_part part;
+    while (funding_next(&cursor, &part)) {
+        const struct stored_grant *stored = grants_numbered(account_grants(account), part.grant);
+        if (part.grant != FUNDED_BY_LIMITS && !(stored && stored->grant.slot == hold->slot)) return false;
+    }
+    return true;
+}
 
 bool account_adopt_part(struct account *account, const struct change *part)
 {
@@ -329,10 +408,23 @@ bool account_adopt_part(struct account *account, const struct change *part)
         store_audit_entry(account, &part->audit);
         return true;
     }
-    if (account_hold(account, part->bytes)) return false;
+    if (part->kind == CHANGE_GRANT) {
+        bool is_new = part->grant.number > optional->grants.made &&
+                      !grants_find(&optional->grants, part->bytes, linear_hash(part->bytes));
+        if (is_new) give(account, part);
+        return is_new;
+    }
+    if (account_hold(account, part->bytes) || !funding_is_there(account, &part->hold)) return false;
     begin_hold(account, part, NULL, linear_hash(part->bytes));
     uint32_t count = optional->holds.count;
     return count < 2 || bytes_equal(hold_id(optional->holds.by_expiry[count - 1]), part->bytes);
+}
+
+void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count)
+{
+    struct grants *grants = &optional_of(account)->grants;
+    grants->made = made;
+    grants->once_count = once_count;
 }
 
 /* ---- the writer ------------------------------------------------------------------------------------------ */
@@ -414,7 +506,12 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_RECORD_PATCHED: idempotency_patch(account->idempotency, change->bytes, change->body); break;
     case CHANGE_HOLD: begin_hold(account, change, named.hold, named.hash); break;
     case CHANGE_HOLD_EXTENDED: move_hold(account, change, named.hold); break;
-    case CHANGE_HOLD_RESOLVED: resolve_hold(account, change, named.hold); break;
+    case CHANGE_HOLD_RESOLVED:
+    case CHANGE_HOLD_FUNDED: resolve_hold(account, change, named.hold); break;
+    case CHANGE_GRANT: give(account, change); break;
+    case CHANGE_GRANT_SPENT:
+    case CHANGE_GRANT_TURNED:
+    case CHANGE_GRANT_VOIDED: apply_to_grant(account, change); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -463,6 +560,7 @@ struct promise {
     struct bytes changes; /* those before this one may not be done yet; empty = they are */
     uint8_t encoding;
     uint32_t slots, holds;
+    int64_t grants_made;
     bool planned;
     struct named_hold named; /* found while a change of a reservation was checked */
 };
@@ -487,6 +585,35 @@ static void find_named(struct promise *promise, struct bytes id)
     promise->named.hold = holds_find(account_holds(promise->account), id, promise->named.hash);
 }
 
+/* Is the grant there, of this resource (any where `slot` is negative), or given by a change before this one? */
+static bool grant_is_there(const struct promise *promise, int64_t number, int64_t slot)
+{
+    const struct grants *grants = account_grants(promise->account);
+    const struct stored_grant *stored = grants_numbered(grants, number);
+    if (stored) return slot < 0 || stored->grant.slot == slot;
+    return number > grants->made && number <= promise->grants_made;
+}
+
+static bool funding_accepted(const struct promise *promise, const struct hold *hold)
+{
+    struct cursor cursor = cursor_init(hold->funding);
+    struct funding_part part;
+    while (funding_next(&cursor, &part)) {
+        if (part.grant != FUNDED_BY_LIMITS && !grant_is_there(promise, part.grant, hold->slot)) return false;
+    }
+    return true;
+}
+
+/* A grant may be given under an id that no stored grant has; numbers count up one by one. */
+static bool grant_accepted(struct promise *promise, const struct change *change)
+{
+    const struct grants *grants = account_grants(promise->account);
+    const struct stored_grant *before = grants_find(grants, change->bytes, linear_hash(change->bytes));
+    bool is_free = !before || grant_is_forgotten(before, promise->applied_at_us);
+    if (!is_free || change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
+    return change->grant.number == ++promise->grants_made;
+}
+
 /* A reservation may begin under an id that is free, or whose last one has ended. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
@@ -494,6 +621,7 @@ static bool hold_accepted(struct promise *promise, const struct change *change)
     const struct stored_hold *before = promise->named.hold;
     if (before && before->hold.expires_us > promise->applied_at_us) return false;
     if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
+    if (!funding_accepted(promise, &change->hold)) return false;
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
@@ -507,7 +635,8 @@ static bool hold_is_there(struct promise *promise, struct bytes id)
     while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == id.data) return true;
-        if (one.kind == CHANGE_HOLD_RESOLVED && bytes_equal(one.bytes, id)) return false;
+        bool resolved = one.kind == CHANGE_HOLD_RESOLVED || one.kind == CHANGE_HOLD_FUNDED;
+        if (resolved && bytes_equal(one.bytes, id)) return false;
     }
     return true;
 }
@@ -533,7 +662,12 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_ENTITLEMENT: return promise->planned && entry_accepted(change->bytes);
     case CHANGE_REWOUND: return change->until_us > 0;
     case CHANGE_HOLD_EXTENDED:
+    case CHANGE_HOLD_FUNDED:
     case CHANGE_HOLD_RESOLVED: return hold_is_there(promise, change->bytes);
+    case CHANGE_GRANT: return grant_accepted(promise, change);
+    case CHANGE_GRANT_SPENT:
+    case CHANGE_GRANT_TURNED:
+    case CHANGE_GRANT_VOIDED: return grant_is_there(promise, change->number, -1);
     default: return true;
     }
 }
@@ -547,7 +681,8 @@ static struct promise promise_begin(const struct account *account, const struct 
                               .planned = account != NULL};
     if (account) promise.slots = account->slots_count;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
-    if (account && account->optional) promise.holds = account->optional->holds.count;
+    promise.holds = account_holds(account)->count;
+    promise.grants_made = account_grants(account)->made;
     return promise;
 }
 
@@ -621,6 +756,7 @@ static void optional_free(struct account_optional *optional)
 {
     if (!optional) return;
     holds_free(&optional->holds);
+    grants_free(&optional->grants);
     for (uint32_t i = 0; i < optional->audit_count; i++) memory_free(optional->audit[i]);
     memory_free(optional->audit);
     plan_release(optional->next);
@@ -649,5 +785,5 @@ size_t account_bytes(const struct account *account)
     if (!optional) return bytes;
     if (optional->audit) bytes += ACCOUNT_AUDIT_MAX * sizeof(struct stored_audit_entry *);
     bytes += optional->slot_places * sizeof(*optional->slot_index);
-    return bytes + sizeof(*optional) + optional->audit_bytes + optional->holds.bytes;
+    return bytes + sizeof(*optional) + optional->audit_bytes + optional->holds.bytes + optional->grants.bytes;
 }

@@ -53,6 +53,19 @@ static void encode_slot(const struct slot *slot, struct sink *sink)
     }
 }
 
+/* Held units are not written: the reservations say them. */
+static void encode_grants(const struct grants *grants, struct sink *sink)
+{
+    sink_number(sink, grants->made);
+    if (grants->made == 0) return;
+    sink_number(sink, grants->once_count);
+    sink_number(sink, grants->count);
+    for (uint32_t i = 0; i < grants->count; i++) {
+        sink_bytes(sink, grant_id(grants->by_number[i]));
+        grant_encode(&grants->by_number[i]->grant, sink);
+    }
+}
+
 void account_encode(const struct account *account, struct sink *sink)
 {
     static const struct account_optional nothing;
@@ -68,6 +81,7 @@ void account_encode(const struct account *account, struct sink *sink)
     sink_number(sink, account->slots_count);
     for (uint32_t i = 0; i < account->slots_count; i++) encode_slot(&account->slots[i], sink);
     idempotency_encode(account->idempotency, sink);
+    encode_grants(&optional->grants, sink);
     sink_number(sink, optional->holds.count);
     for (uint32_t i = 0; i < optional->holds.count; i++) {
         sink_bytes(sink, hold_id(optional->holds.by_expiry[i]));
@@ -187,6 +201,23 @@ static struct account *decode_slots(struct cursor *cursor, uint8_t encoding, str
     return account;
 }
 
+static void decode_grants(struct cursor *cursor, struct account *account)
+{
+    int64_t made = cursor_number(cursor);
+    if (made == 0 || cursor->bad) return;
+    int64_t once = cursor_number_between(cursor, 0, UINT32_MAX), count = cursor_number_between(cursor, 0, UINT32_MAX);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        struct change grant = {.kind = CHANGE_GRANT, .bytes = cursor_bytes(cursor)};
+        grant_decode(cursor, &grant.grant);
+        bool sane = grant.bytes.size > 0 && grant.bytes.size <= ID_BYTES_MAX &&
+                    grant.grant.slot < account->slots_count && grant.grant.number <= made &&
+                    account_adopt_part(account, &grant);
+        if (!sane) cursor->bad = true;
+    }
+    if (cursor->bad) return;
+    account_adopt_grants_made(account, made, (uint32_t)once);
+}
+
 /* Reservations and audit come in by the writer, as changes of what was read so far. */
 static struct account *decode_parts(struct cursor *cursor, struct account *account)
 {
@@ -240,6 +271,7 @@ static void *decode_behind_front(struct cursor *cursor, uint8_t encoding, struct
 {
     account = decode_slots(cursor, encoding, account);
     account->idempotency = idempotency_decode(cursor, encoding == ACCOUNT_ENCODING_FIRST);
+    if (encoding >= ACCOUNT_ENCODING_CREDITS) decode_grants(cursor, account);
     decode_parts(cursor, account);
     if (cursor_done(cursor)) return account;
     account_free(account);
@@ -266,7 +298,7 @@ static void *decode_first(struct cursor *cursor)
     return decode_behind_front(cursor, ACCOUNT_ENCODING_FIRST, account);
 }
 
-static void *decode_plan_history(struct cursor *cursor)
+static void *decode_since_plan_history(struct cursor *cursor, uint8_t encoding)
 {
     struct account *account = account_new();
     struct account_optional optional = {0};
@@ -277,14 +309,25 @@ static void *decode_plan_history(struct cursor *cursor)
     decode_next(cursor, &optional);
     optional.next_how = cursor_byte(cursor);
     adopt_front(cursor, &status, &optional, account);
-    return decode_behind_front(cursor, ACCOUNT_ENCODING_PLAN_HISTORY, account);
+    return decode_behind_front(cursor, encoding, account);
+}
+
+static void *decode_plan_history(struct cursor *cursor)
+{
+    return decode_since_plan_history(cursor, ACCOUNT_ENCODING_PLAN_HISTORY);
+}
+
+static void *decode_credits(struct cursor *cursor)
+{
+    return decode_since_plan_history(cursor, ACCOUNT_ENCODING_CREDITS);
 }
 
 const struct format account_format = {
     .name = "account",
     .kind = ACCOUNT_KIND,
     .newest = ACCOUNT_ENCODING_NEWEST,
-    .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first, [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history},
+    .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first, [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history,
+               [ACCOUNT_ENCODING_CREDITS] = decode_credits},
 };
 
 struct account *account_decode(struct bytes bytes)

@@ -122,17 +122,21 @@ void window_decode(struct cursor *cursor, uint8_t encoding, struct window *windo
     if (!sane) cursor->bad = true;
 }
 
+#define FUNDING_FLAG 0x80 /* beside the mode of a reservation: its funding follows */
+
 void hold_encode(const struct hold *hold, struct sink *sink)
 {
+    bool funded = hold->funding.size > 0;
     sink_number(sink, hold->slot);
     sink_number(sink, hold->amount);
     sink_number(sink, hold->units);
     sink_number(sink, hold->made_us);
     sink_number(sink, hold->expires_us - hold->made_us);
     sink_number(sink, hold->kept_us);
-    sink_byte(sink, hold->mode);
+    sink_byte(sink, (uint8_t)(hold->mode | (funded ? FUNDING_FLAG : 0)));
     sink_number(sink, hold->requested);
     record_verdict_encode(&hold->verdict, sink);
+    if (funded) sink_bytes(sink, hold->funding);
 }
 
 void hold_decode(struct cursor *cursor, struct hold *hold)
@@ -143,9 +147,105 @@ void hold_decode(struct cursor *cursor, struct hold *hold)
     hold->made_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
     hold->expires_us = hold->made_us + cursor_number_between(cursor, 0, INSTANT_MAX_US - hold->made_us);
     hold->kept_us = cursor_number_between(cursor, 0, DURATION_MAX_US);
-    hold->mode = cursor_byte(cursor);
+    uint8_t mode = cursor_byte(cursor);
+    hold->mode = mode & (uint8_t)~FUNDING_FLAG;
     hold->requested = cursor_number_between(cursor, hold->amount, INT64_MAX);
     record_verdict_decode(cursor, &hold->verdict);
+    hold->funding = mode & FUNDING_FLAG ? cursor_bytes(cursor) : (struct bytes){"", 0};
+    bool funded = hold->funding.size > 0 && funding_fits(hold->funding, hold->units);
+    if ((mode & FUNDING_FLAG) && !funded) cursor->bad = true;
+}
+
+/* What most grants have none of: a bit each says which numbers follow. */
+enum rare_grant_part {
+    RARE_EXPIRY,
+    RARE_EFFECTIVE,
+    RARE_EVERY,
+    RARE_USED,
+    RARE_ABSORBED,
+    RARE_GRANT_END,
+};
+
+void grant_encode(const struct grant *grant, struct sink *sink)
+{
+    bool never = grant->expires_us == INSTANT_MAX_US && grant->expiry == GRANT_EXPIRES_NEVER;
+    uint8_t mask = (uint8_t)(!never << RARE_EXPIRY);
+    mask |= (uint8_t)((grant->effective_us != grant->created_us || grant->given_effective_us > 0) << RARE_EFFECTIVE);
+    mask |= (uint8_t)((grant->every > 0) << RARE_EVERY | (grant->used_us > 0) << RARE_USED);
+    mask |= (uint8_t)((grant->replied_absorbed > 0) << RARE_ABSORBED);
+    sink_number(sink, grant->number);
+    sink_number(sink, grant->slot);
+    sink_byte(sink, grant->priority);
+    sink_byte(sink, grant->flags);
+    sink_byte(sink, mask);
+    sink_number(sink, grant->amount);
+    sink_number(sink, grant->balance);
+    sink_number(sink, grant->created_us);
+    sink_number(sink, grant->kept_us);
+    sink_number(sink, grant->replied_credits);
+    if (mask >> RARE_EXPIRY & 1) {
+        sink_byte(sink, grant->expiry);
+        sink_number(sink, grant->expiry_value);
+        sink_number(sink, grant->expires_us);
+    }
+    if (mask >> RARE_EFFECTIVE & 1) {
+        sink_number(sink, grant->given_effective_us);
+        sink_number(sink, grant->effective_us);
+    }
+    if (mask >> RARE_EVERY & 1) {
+        sink_number(sink, (int64_t)grant->every);
+        sink_number(sink, grant->since_us);
+        sink_number(sink, grant->recurs_us);
+    }
+    if (mask >> RARE_USED & 1) sink_number(sink, grant->used_us);
+    if (mask >> RARE_ABSORBED & 1) sink_number(sink, grant->replied_absorbed);
+}
+
+static int64_t instant_decode(struct cursor *cursor)
+{
+    return cursor_number_between(cursor, 0, INSTANT_MAX_US);
+}
+
+static void grant_times_decode(struct cursor *cursor, uint8_t mask, struct grant *grant)
+{
+    struct period period;
+    grant->expires_us = INSTANT_MAX_US;
+    if (mask >> RARE_EXPIRY & 1) {
+        grant->expiry = cursor_byte(cursor);
+        grant->expiry_value = cursor_number(cursor);
+        grant->expires_us = instant_decode(cursor);
+    }
+    grant->effective_us = grant->created_us;
+    if (mask >> RARE_EFFECTIVE & 1) {
+        grant->given_effective_us = instant_decode(cursor);
+        grant->effective_us = instant_decode(cursor);
+    }
+    grant->since_us = grant->effective_us;
+    if (mask >> RARE_EVERY & 1) {
+        grant->every = (uint64_t)cursor_number(cursor);
+        grant->since_us = instant_decode(cursor);
+        grant->recurs_us = instant_decode(cursor);
+        if (!period_from_code(grant->every, &period)) cursor->bad = true;
+    }
+    if (mask >> RARE_USED & 1) grant->used_us = instant_decode(cursor);
+    if (mask >> RARE_ABSORBED & 1) grant->replied_absorbed = cursor_number(cursor);
+}
+
+void grant_decode(struct cursor *cursor, struct grant *grant)
+{
+    *grant = (struct grant){.number = cursor_number_between(cursor, 1, INT64_MAX)};
+    grant->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1);
+    grant->priority = cursor_byte(cursor);
+    grant->flags = cursor_byte(cursor);
+    uint8_t mask = cursor_byte(cursor);
+    grant->amount = cursor_number_between(cursor, 1, INT64_MAX);
+    grant->balance = cursor_number(cursor);
+    grant->created_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    grant->kept_us = cursor_number_between(cursor, 0, DURATION_MAX_US);
+    grant->replied_credits = cursor_number(cursor);
+    grant_times_decode(cursor, mask, grant);
+    bool known = grant->flags <= GRANT_FLAGS_ALL && mask < 1 << RARE_GRANT_END && grant->expiry < GRANT_EXPIRIES_COUNT;
+    if (!known || grant->effective_us == 0 || grant->expires_us == 0) cursor->bad = true;
 }
 
 void audit_entry_encode(const struct audit_entry *note, struct sink *sink)
@@ -272,6 +372,8 @@ enum field {
     FIELD_HOLD,
     FIELD_AUDIT,
     FIELD_CHARGED,
+    FIELD_GRANT,
+    FIELD_NUMBER,
 };
 
 #define FIELDS_MAX 6
@@ -302,6 +404,11 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_GENERATION] = {FIELD_SLOT, FIELD_AMOUNT},
     [CHANGE_REWOUND] = {FIELD_UNTIL},
     [CHANGE_SWEPT] = {FIELD_END},
+    [CHANGE_GRANT] = {FIELD_KEY, FIELD_GRANT},
+    [CHANGE_GRANT_SPENT] = {FIELD_NUMBER, FIELD_AMOUNT},
+    [CHANGE_GRANT_TURNED] = {FIELD_NUMBER, FIELD_AMOUNT, FIELD_UNTIL, FIELD_EXPIRES},
+    [CHANGE_GRANT_VOIDED] = {FIELD_NUMBER},
+    [CHANGE_HOLD_FUNDED] = {FIELD_KEY, FIELD_POSTED, FIELD_REMAINING, FIELD_CHARGED, FIELD_BODY},
 };
 
 /* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */
@@ -343,6 +450,8 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_HOLD: hold_encode(&change->hold, sink); break;
     case FIELD_AUDIT: audit_entry_encode(&change->audit, sink); break;
     case FIELD_CHARGED: charged_encode(&change->charged, sink); break;
+    case FIELD_GRANT: grant_encode(&change->grant, sink); break;
+    case FIELD_NUMBER: sink_number(sink, change->number); break;
     case FIELD_END: break;
     }
 }
@@ -415,6 +524,8 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_HOLD: hold_decode(cursor, &change->hold); break;
     case FIELD_AUDIT: audit_entry_decode(cursor, &change->audit); break;
     case FIELD_CHARGED: charged_decode(cursor, &change->charged); break;
+    case FIELD_GRANT: grant_decode(cursor, &change->grant); break;
+    case FIELD_NUMBER: change->number = cursor_number_between(cursor, 1, INT64_MAX); break;
     case FIELD_END: break;
     }
 }
@@ -437,8 +548,10 @@ static void used_decode(struct cursor *cursor, struct change *change)
 
 void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change)
 {
-    uint8_t highest = encoding == ACCOUNT_ENCODING_FIRST ? CHANGE_USED : CHANGE_KINDS_END - 1;
-    uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest);
+    static const uint8_t highest[] = {[ACCOUNT_ENCODING_FIRST] = CHANGE_USED,
+                                      [ACCOUNT_ENCODING_PLAN_HISTORY] = CHANGE_SWEPT,
+                                      [ACCOUNT_ENCODING_CREDITS] = CHANGE_KINDS_END - 1};
+    uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest[encoding]);
     if (kind == CHANGE_USED && encoding == ACCOUNT_ENCODING_NEWEST && !cursor->bad) {
         change->kind = CHANGE_USED;
         used_decode(cursor, change);
@@ -447,7 +560,7 @@ void change_decode(struct cursor *cursor, uint8_t encoding, struct change *chang
     change->kind = (enum change_kind)kind; /* fields it does not name mean nothing; there are many of them */
     change->how = SWITCH_HOW_FULL;         /* what the first encoding did not say */
     change->remaining = 0;
-    if (kind == CHANGE_HOLD_RESOLVED) change->charged.count = CHARGED_ALL;
+    if (kind == CHANGE_HOLD_RESOLVED) change->charged.count = CHARGED_ALL, change->body = (struct bytes){"", 0};
     if (cursor->bad) return;
     const uint8_t *field = fields_in(encoding, kind);
     for (; *field != FIELD_END && !cursor->bad; field++) field_decode(cursor, encoding, (enum field) * field, change);

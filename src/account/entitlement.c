@@ -6,10 +6,14 @@
 #define PRORATE_FLAG 4
 #define REPAY_FLAG   1
 #define OVERAGE_FLAG 2
+#define CREDITS_FLAG 4
+#define FIRST_FLAG   8
+#define LOW_FLAG     16
+#define FLAGS_ALL    31
 
 struct entitlement entitlement_none(struct bytes resource)
 {
-    return (struct entitlement){.resource = resource, .cost = 1, .refunds_max = -1, .holds_max = -1};
+    return (struct entitlement){.resource = resource, .cost = 1, .refunds_max = -1, .holds_max = -1, .credits_low = -1};
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------------------- */
@@ -51,7 +55,7 @@ static const char *rules_fault(const struct entitlement *entitlement)
 
 const char *entitlement_fault(const struct entitlement *entitlement)
 {
-    if (entitlement->rules_count == 0) return "needs a LIMIT or a RATE";
+    if (entitlement->rules_count == 0 && !entitlement->credits) return "needs a LIMIT, a RATE or CREDITS";
     return override_fault(entitlement);
 }
 
@@ -73,6 +77,9 @@ const char *override_fault(const struct entitlement *entitlement)
         return "BURST is 0 to 10000 percent";
     if (entitlement->grace_us < 0 || entitlement->grace_us > DURATION_MAX_US) return "GRACE is too long";
     if (entitlement->refunds_max < -1 || entitlement->holds_max < -1) return "MAX is 0 or more";
+    if (!entitlement->credits && (entitlement->credits_first || entitlement->credits_low >= 0))
+        return "FIRST and LOW belong to CREDITS";
+    if (entitlement->credits_low < -1) return "LOW is 0 or more";
     if (entitlement->refunds_within_us < 0 || entitlement->refunds_within_us > DURATION_MAX_US)
         return "WITHIN is too long";
     return NULL;
@@ -168,7 +175,7 @@ static void merge_rules(const struct entitlement *plan, const struct entitlement
     }
 }
 
-void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint8_t options,
+void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint16_t options,
                        struct entitlement *merged)
 {
     const struct entitlement none = entitlement_none(override->resource);
@@ -188,6 +195,11 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
         merged->refunds_within_us = override->refunds_within_us;
     }
     if (options & OPTION_HOLDS) merged->holds_max = override->holds_max;
+    if (options & OPTION_CREDITS) {
+        merged->credits = override->credits;
+        merged->credits_first = override->credits_first;
+        merged->credits_low = override->credits_low;
+    }
 }
 
 bool entitlement_equal(const struct entitlement *left, const struct entitlement *right)
@@ -204,6 +216,13 @@ bool entitlement_equal(const struct entitlement *left, const struct entitlement 
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------------------- */
+
+static uint8_t flags_of(const struct entitlement *entitlement)
+{
+    return (uint8_t)((entitlement->repay ? REPAY_FLAG : 0) | (entitlement->overage ? OVERAGE_FLAG : 0) |
+                     (entitlement->credits ? CREDITS_FLAG : 0) | (entitlement->credits_first ? FIRST_FLAG : 0) |
+                     (entitlement->credits_low >= 0 ? LOW_FLAG : 0));
+}
 
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
 {
@@ -223,11 +242,12 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     sink_number(sink, entitlement->warnings_count);
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
     sink_number(sink, entitlement->burst_bp);
-    sink_byte(sink, (uint8_t)((entitlement->repay ? REPAY_FLAG : 0) | (entitlement->overage ? OVERAGE_FLAG : 0)));
+    sink_byte(sink, flags_of(entitlement));
     sink_number(sink, entitlement->grace_us);
     sink_signed(sink, entitlement->refunds_max);
     sink_number(sink, entitlement->refunds_within_us);
     sink_signed(sink, entitlement->holds_max);
+    if (entitlement->credits_low >= 0) sink_number(sink, entitlement->credits_low);
 }
 
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
@@ -258,11 +278,14 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     uint8_t flags = cursor_byte(cursor);
     entitlement->repay = flags & REPAY_FLAG;
     entitlement->overage = flags & OVERAGE_FLAG;
+    entitlement->credits = flags & CREDITS_FLAG;
+    entitlement->credits_first = flags & FIRST_FLAG;
     entitlement->grace_us = cursor_number(cursor);
     entitlement->refunds_max = cursor_signed(cursor);
     entitlement->refunds_within_us = cursor_number(cursor);
     entitlement->holds_max = cursor_signed(cursor);
-    if (flags > (REPAY_FLAG | OVERAGE_FLAG) || cursor->bad || override_fault(entitlement)) cursor->bad = true;
+    if (flags & LOW_FLAG) entitlement->credits_low = cursor_number(cursor);
+    if (flags > FLAGS_ALL || cursor->bad || override_fault(entitlement)) cursor->bad = true;
     if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
 }
 
@@ -329,6 +352,12 @@ static void write_refunds(const struct entitlement *entitlement, struct sink *si
     sink_duration(sink, entitlement->refunds_within_us);
 }
 
+static void write_credits(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, entitlement->credits_first ? "CREDITS FIRST" : "CREDITS");
+    if (entitlement->credits_low >= 0) write_number(sink, " LOW ", entitlement->credits_low);
+}
+
 static void write_grace(const struct entitlement *entitlement, struct sink *sink)
 {
     write_word(sink, "GRACE ");
@@ -351,6 +380,7 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
         return write_refunds(entitlement, sink), true;
     if (entitlement->holds_max >= 0 && nth-- == 0)
         return write_number(sink, "HOLDS MAX ", entitlement->holds_max), true;
+    if (entitlement->credits && nth-- == 0) return write_credits(entitlement, sink), true;
     if (entitlement->overage && nth-- == 0) return write_word(sink, "OVERAGE"), true;
     return false;
 }

@@ -78,15 +78,22 @@ static void take_out(struct holds *holds, const struct stored_hold *stored)
     memmove(holds->by_expiry + at, holds->by_expiry + at + 1, (holds->count - at) * sizeof(struct stored_hold *));
 }
 
+static size_t bytes_of(const struct stored_hold *stored)
+{
+    return sizeof(*stored) + stored->id_size + stored->hold.funding.size;
+}
+
 void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
 {
     size_t index_bytes = hash_index_bytes(&holds->by_id);
-    struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size);
+    struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size + hold->funding.size);
     *stored = (struct stored_hold){.hold = *hold, .id_size = (uint32_t)id.size};
     memcpy(stored->id, id.data, id.size);
+    stored->hold.funding.data = stored->id + id.size; /* a copy of its own, behind the id */
+    if (hold->funding.size > 0) memcpy(stored->id + id.size, hold->funding.data, hold->funding.size);
     hash_index_add(&holds->by_id, &stored->by_id, hash);
     insert(holds, stored);
-    holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + sizeof(*stored) + stored->id_size;
+    holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + bytes_of(stored);
 }
 
 struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored)
@@ -96,7 +103,7 @@ struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *st
     take_out(holds, taken);
     hash_index_remove(&holds->by_id, &taken->by_id);
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes;
-    holds->bytes -= sizeof(*taken) + taken->id_size;
+    holds->bytes -= bytes_of(taken);
     if (holds->count == 0) {
         holds_free(holds);
     } else if (holds->count < holds->capacity / 4) {

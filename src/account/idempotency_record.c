@@ -3,7 +3,8 @@
 #include "quota/base/checked.h"
 
 #define SLOT_MAX         65535
-#define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs */
+#define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs … */
+#define FUNDING_FLAG     0x40 /* … and sources the verdicts */
 
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id)
 {
@@ -104,9 +105,12 @@ static bool units_fit(int64_t amount, int64_t cost)
 
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink)
 {
-    bool generations = false;
-    for (uint32_t i = 0; i < count; i++) generations = generations || items[i].generation > 0;
-    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0)));
+    bool generations = false, funded = false;
+    for (uint32_t i = 0; i < count; i++) {
+        generations = generations || items[i].generation > 0;
+        funded = funded || items[i].funding.size > 0;
+    }
+    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0)));
     for (uint32_t i = 0; i < count; i++) {
         sink_number(sink, items[i].slot);
         sink_number(sink, items[i].amount);
@@ -114,6 +118,7 @@ void record_items_encode(const struct record_item *items, uint32_t count, uint8_
         if (generations) sink_number(sink, items[i].generation);
         charged_encode(&items[i].charged, sink);
         record_verdict_encode(&items[i].verdict, sink);
+        if (funded) sink_bytes(sink, items[i].funding);
     }
 }
 
@@ -121,7 +126,7 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
 {
     struct cursor cursor = cursor_init(body);
     uint8_t flags = cursor_byte(&cursor);
-    *mode = flags & (uint8_t)~GENERATIONS_FLAG;
+    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG);
     *count = 0;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (*count == BATCH_ITEMS_MAX) return false;
@@ -132,7 +137,10 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
         item->generation = flags & GENERATIONS_FLAG ? cursor_number(&cursor) : 0;
         record_charged_decode(&cursor, &item->charged);
         record_verdict_decode(&cursor, &item->verdict);
-        if (!units_fit(item->verdict.granted, item->cost)) cursor.bad = true;
+        item->funding = flags & FUNDING_FLAG ? cursor_bytes(&cursor) : (struct bytes){"", 0};
+        bool fits = units_fit(item->verdict.granted, item->cost) &&
+                    funding_fits(item->funding, item->verdict.granted * item->cost);
+        if (!fits) cursor.bad = true;
     }
     return cursor_done(&cursor) && *count > 0;
 }
@@ -170,6 +178,7 @@ void record_hold_encode(const struct record_hold *hold, struct sink *sink)
     sink_signed(sink, hold->remaining);
     sink_number(sink, hold->generation);
     charged_encode(&hold->charged, sink);
+    if (hold->funding.size > 0) sink_bytes(sink, hold->funding);
 }
 
 bool record_hold_decode(struct bytes body, struct record_hold *hold)
@@ -189,7 +198,10 @@ bool record_hold_decode(struct bytes body, struct record_hold *hold)
     }
     hold->charged.count = CHARGED_ALL;
     if (!cursor.bad && cursor.at < cursor.size) record_charged_decode(&cursor, &hold->charged);
-    if (!units_fit(hold->amount, hold->cost) || !units_fit(hold->posted, hold->cost)) cursor.bad = true;
+    hold->funding = !cursor.bad && cursor.at < cursor.size ? cursor_bytes(&cursor) : (struct bytes){"", 0};
+    bool fit = units_fit(hold->amount, hold->cost) && units_fit(hold->posted, hold->cost) &&
+               funding_fits(hold->funding, hold->posted * hold->cost);
+    if (!fit) cursor.bad = true;
     return cursor_done(&cursor) && outcome >= HOLD_COMMITTED && outcome <= HOLD_EXPIRED;
 }
 

@@ -27,7 +27,7 @@ void plan_entry_encode(const struct plan_entry *entry, struct sink *sink)
 {
     sink_number(sink, entry->revision);
     sink_byte(sink, (uint8_t)((entry->granted ? GRANTED_FLAG : 0) | (entry->only ? ONLY_FLAG : 0)));
-    sink_byte(sink, entry->options);
+    sink_number(sink, entry->options);
     if (entry->granted) {
         entitlement_encode(&entry->entitlement, sink);
     } else {
@@ -41,11 +41,12 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
     uint8_t flags = cursor_byte(cursor);
     entry->granted = flags & GRANTED_FLAG;
     entry->only = flags & ONLY_FLAG;
-    entry->options = cursor_byte(cursor);
-    if (flags > (GRANTED_FLAG | ONLY_FLAG) || entry->options > OPTIONS_ALL) cursor->bad = true;
+    entry->options = (uint16_t)cursor_number_between(cursor, 0, OPTIONS_ALL);
+    if (flags > (GRANTED_FLAG | ONLY_FLAG)) cursor->bad = true;
     if (entry->granted) {
         entitlement_decode(cursor, &entry->entitlement);
-        bool grants_nothing = entry->entitlement.rules_count == 0 && entry->options == 0;
+        bool grants_nothing =
+            entry->entitlement.rules_count == 0 && !entry->entitlement.credits && entry->options == 0;
         if (grants_nothing) cursor->bad = true;
         return;
     }
@@ -121,17 +122,25 @@ static bool convert_first_encoding(struct cursor *cursor, struct sink *sink)
     for (uint32_t i = 0; i < count && !cursor->bad; i++) {
         /* A nameless plan of this encoding is an override that knew no merging: these rules and no others. */
         struct plan_entry entry = {
-            .revision = revision, .granted = true, .only = name.size == 0, .options = name.size == 0 ? OPTIONS_ALL : 0};
+            .revision = revision, .granted = true, .only = name.size == 0, .options = name.size == 0 ? OPTIONS_FIRST : 0};
         entitlement_decode(cursor, &entry.entitlement);
         if (!cursor->bad) plan_entry_encode(&entry, sink);
     }
     return cursor_done(cursor);
 }
 
+/* The newest encoding has more options, and the same bytes where they are not given. */
+static bool convert_head(struct cursor *cursor, struct sink *sink)
+{
+    format_write_head(&plan_format, false, sink);
+    sink_raw(sink, cursor->data + cursor->at, cursor->size - cursor->at);
+    return true;
+}
+
 /* How many entries the bytes say they hold: each takes at least eight bytes, so the answer is bounded by their size. */
 static bool read_head(struct cursor *cursor, struct bytes *name, uint32_t *count)
 {
-    if (format_read_head(&plan_format, cursor, NULL) != PLAN_ENCODING_NEWEST) cursor->bad = true;
+    if (format_read_head(&plan_format, cursor, NULL) < PLAN_ENCODING_ENTRIES) cursor->bad = true;
     *name = cursor_bytes(cursor);
     *count = (uint32_t)cursor_number_between(cursor, 0, PLAN_ENTRIES_MAX);
     if (name->size > PLAN_NAME_MAX) cursor->bad = true;
@@ -180,8 +189,11 @@ const struct plan *plan_take(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
     struct sink newest = {0};
-    if (format_read_head(&plan_format, &cursor, NULL) != PLAN_ENCODING_PLAN) return take_newest(bytes);
-    bool converted = convert_first_encoding(&cursor, &newest);
+    uint8_t encoding = format_read_head(&plan_format, &cursor, NULL);
+    if (encoding == PLAN_ENCODING_NEWEST || encoding == 0) return take_newest(bytes);
+    /* Equal plans are one plan, whatever encoding they came in: all are kept in the newest. */
+    bool converted = encoding == PLAN_ENCODING_PLAN ? convert_first_encoding(&cursor, &newest)
+                                                    : convert_head(&cursor, &newest);
     const struct plan *plan = converted ? take_newest((struct bytes){newest.data, newest.size}) : NULL;
     sink_free(&newest);
     return plan;

@@ -292,12 +292,13 @@ int64_t slot_held(const struct slot *slot, int32_t window)
 void slot_add_held(struct slot *slot, const struct hold *hold, int sign)
 {
     struct slot_optional *optional = slot_optional_of(slot);
+    int64_t limited = hold_limited(hold);
     optional->holds_count += sign;
-    optional->held_units += (wide)hold->units * sign;
+    optional->held_units += (wide)limited * sign;
     for (uint32_t i = 0; optional->held && i < slot->windows_count; i++) {
         const struct stored_window *window = &slot->windows[i];
         if (hold->made_us < window->start_us || hold->made_us >= window->end_us) continue;
-        optional->held[i] += (wide)hold->units * sign;
+        optional->held[i] += (wide)limited * sign;
     }
 }
 

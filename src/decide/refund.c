@@ -365,7 +365,9 @@ static enum account_fault refund(struct account_view *account, const struct refu
 void refund_decide(const struct account *account, const struct account_host *host, const struct refund_request *request,
                    struct account_decision *decision)
 {
-    struct account_view view = {.changes_count = 0};
+    struct account_view view;
+    account_view_none(&view);
+    view.now_us = 0;
     account_decision_begin(decision);
     decision->result.refund.refunded = decision->result.refund.lost = decision->result.refund.remaining = 0;
     enum account_fault fault =

@@ -364,8 +364,7 @@ static enum account_fault begin(struct account_view *view, const struct account 
 {
     account_decision_begin(decision);
     decision->fault_subject = id;
-    view->changes_count = 0;
-    view->begun = NULL;
+    account_view_none(view);
     if (!account) return ACCOUNT_FAULT_MISSING;
     enum account_fault fault = account_view_begin(view, account, host, now_us);
     decision->applied_at_us = view->now_us;

@@ -56,7 +56,7 @@ static int64_t holds_wait_us(const struct position *position, const struct windo
         }
         if (!hold || from_us >= window->end_us) break;
         if (hold->expires_us <= now_us || (int32_t)hold->slot != demand->view->index) continue;
-        if (hold->made_us >= window->start_us) busy -= hold->units;
+        if (hold->made_us >= window->start_us) busy -= hold_limited(hold);
     }
     return NEVER_US;
 }

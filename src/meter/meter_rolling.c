@@ -70,7 +70,7 @@ static int64_t held_until(const struct position *position, uint32_t count, int64
     for (uint32_t i = 0; i < count; i++) {
         const struct hold *hold = &holds->by_expiry[i]->hold;
         if (hold->expires_us <= now_of(position) || (int32_t)hold->slot != position->demand->view->index) continue;
-        held = add_clamped(held, hold->units);
+        held = add_clamped(held, hold_limited(hold));
         *passed_us = hold->expires_us - now_of(position);
     }
     return held;

@@ -102,8 +102,8 @@ enum account_fault account_view_begin(struct account_view *view, const struct ac
     view->account = account;
     view->host = host;
     view->now_us = view->clock_us = clock_us;
-    view->changes_count = 0;
-    view->begun = NULL;
+    account_view_none(view);
+    view->arena = &view->memory;
     view->ignored = NULL;
     view->effects = NULL;
     view->zone = NULL;
@@ -124,8 +124,8 @@ void account_view_end(struct account_view *view)
 {
     for (uint32_t i = 0; i < view->changes_count; i++) plan_release(view->changes[i].plan);
     plan_release(view->begun);
-    view->changes_count = 0;
-    view->begun = NULL;
+    arena_free(&view->memory);
+    account_view_none(view);
 }
 
 enum account_fault account_view_refusal(const struct account_view *view)

@@ -1,6 +1,7 @@
 /* Writes views down as changes; see changeset.h. */
 #include "quota/view/changeset.h"
 #include "quota/base/checked.h"
+#include "quota/view/credits_view.h"
 #include "quota/rate/limiter_codec.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
@@ -126,6 +127,7 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
     }
     emit_removed(view, changes);
     emit_windows(view, changes);
+    if (view->grants) credits_emit_turned(view, changes);
     return ACCOUNT_FAULT_NONE;
 }
 

@@ -1,7 +1,7 @@
 /* Walks the events of one resource; see lifecycle.h. */
 #include "quota/view/lifecycle.h"
 #include "quota/base/checked.h"
-#include "quota/view/cycles.h"
+#include "quota/view/credits_view.h"
 
 /* In the order in which they take effect at one instant. */
 enum event_kind {
@@ -9,6 +9,7 @@ enum event_kind {
     EVENT_DEFERRED, /* a revision with APPLY END is due: older than one that comes now */
     EVENT_REVISION,
     EVENT_PLAN_CHANGE,
+    EVENT_GRANT_BEGINS,
     EVENT_NONE,
 };
 
@@ -57,7 +58,8 @@ void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
         entitlement_merge(granted, &view->override->entitlement, view->override->options, &view->merged);
         view->entitlement = &view->merged;
     }
-    bool is_empty = view->entitlement && view->entitlement->rules_count == 0; /* an override that stands on nothing */
+    bool is_empty =
+        view->entitlement && view->entitlement->rules_count == 0 && !view->entitlement->credits; /* an override that stands on nothing */
     if (is_empty) view->entitlement = NULL;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
@@ -302,6 +304,7 @@ static struct event next_event(const struct timeline *timeline)
     if (timeline->next_change < account->changes_count) {
         consider(&event, EVENT_PLAN_CHANGE, account->changes[timeline->next_change].at_us, now_us);
     }
+    if (view->credits) consider(&event, EVENT_GRANT_BEGINS, credits_begins_us(view), now_us);
     return event;
 }
 
@@ -313,6 +316,7 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
     case EVENT_OVERRIDE_ENDS: end_override(timeline, event->at_us); return ACCOUNT_FAULT_NONE;
     case EVENT_REVISION: return revise(timeline, event->at_us);
     case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
+    case EVENT_GRANT_BEGINS: credits_begin_grants(&timeline->cursor, event->at_us); return ACCOUNT_FAULT_NONE;
     default: return move(timeline, event->at_us);
     }
 }
@@ -341,8 +345,10 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
                                   .anchor_us = stored ? stored->anchor_us : account->status.anchor_us};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     bool is_quiet = account->plan_is_current && account->changes_count == 0 && !view->override;
+    if (view->credits) is_quiet = is_quiet && credits_begins_us(view) > account->now_us;
     if (!is_quiet) fault = walk_events(&cursor); /* else only cycles can have ended */
     if (fault == ACCOUNT_FAULT_NONE) fault = cycles_roll(&cursor, account->now_us);
     if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin(&cursor, view->entitlement, account->now_us);
+    if (fault == ACCOUNT_FAULT_NONE && view->credits) fault = credits_settle(&cursor);
     return fault;
 }

@@ -2,7 +2,7 @@
 #include "quota/view/resource_view.h"
 #include "quota/base/checked.h"
 #include "quota/rate/sliding_log.h"
-#include "quota/view/cycles.h"
+#include "quota/view/credits_view.h"
 #include "quota/view/lifecycle.h"
 
 /* Cycles are remembered from the first in which anything was used. */
@@ -30,6 +30,7 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
         view->fresh[i] = false;
         view->unused[i] = was_never_used(view->stored, &view->windows[i]);
     }
+    credits_view_begin(account, view);
     if (!view->override) {
         view->entitlement = resource_view_granted(view);
     } else {
@@ -105,7 +106,7 @@ static wide held_of_new(const struct holds *holds, const struct resource_view *v
     wide held = 0;
     for (uint32_t i = 0; i < holds->count; i++) {
         const struct hold *hold = &holds->by_expiry[i]->hold;
-        if (hold_counts(hold, view, window)) held += hold->units;
+        if (hold_counts(hold, view, window)) held += hold_limited(hold);
     }
     return held;
 }
@@ -120,11 +121,11 @@ int64_t resource_view_held_units(const struct account_view *account, const struc
     for (uint32_t i = 0; i < holds->count; i++) { /* what has ended and awaits its sweep stands in front */
         const struct hold *hold = &holds->by_expiry[i]->hold;
         if (hold->expires_us > account->now_us) break;
-        if (hold_counts(hold, view, window)) held -= hold->units;
+        if (hold_counts(hold, view, window)) held -= hold_limited(hold);
     }
     const struct stored_hold *ignored = account->ignored;
     bool lives = ignored && ignored->hold.expires_us > account->now_us;
-    if (lives && hold_counts(&ignored->hold, view, window)) held -= ignored->hold.units;
+    if (lives && hold_counts(&ignored->hold, view, window)) held -= hold_limited(&ignored->hold);
     return wide_clamp(held, 0, INT64_MAX);
 }
 

@@ -5,7 +5,7 @@
  *            └─────────────────┬───────────────┬───────────────────────────────────────────┘
  *                              │               └ a resource, made by its first use: rates │ logs │ override │ history
  *                              ├ records       of the ids that were given (idempotency.h)
- *                              └ optional      expiry │ next plan │ holds │ audit entries      where there are any
+ *                              └ optional      expiry │ next plan │ holds │ grants │ audit     where there are any
  *
  * What every request touches stands in one block: on a server of many accounts most of a request's time is spent on
  * memory that is not in the cache, and each block more is a wait more.
@@ -48,6 +48,7 @@ struct account_optional {
     uint16_t *slot_index; /* more than SLOTS_FEW slots by the hash of their names: number + 1, 0 = free */
     uint32_t slot_places; /* a power of two; 0 = no index */
     struct holds holds;
+    struct grants grants;
     size_t audit_bytes;
     uint32_t audit_count;
     struct stored_audit_entry **audit; /* oldest first; room for ACCOUNT_AUDIT_MAX, NULL before the first */
@@ -95,6 +96,9 @@ const struct stored_hold *account_hold(const struct account *account, struct byt
 /* All stored reservations. */
 const struct holds *account_holds(const struct account *account);
 
+/* All its grants that are not forgotten. */
+const struct grants *account_grants(const struct account *account);
+
 /* The idempotency records of the account; NULL = none. */
 const struct idempotency_store *account_idempotency(const struct account *account);
 
@@ -105,11 +109,12 @@ struct account_status account_status(const struct account *account);
 uint32_t account_live_holds(const struct account *account, int64_t now_us);
 
 /* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move
- * in and are freed); and parts, a reservation or an audit entry, refused where it stands out of order or twice (false).
- * */
+ * in and are freed); parts, a grant, a reservation or an audit entry, refused where it stands out of order or twice
+ * (false); and how many grants there ever were. */
 struct account *account_new(void);
 struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count);
 bool account_adopt_part(struct account *account, const struct change *part);
+void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count);
 
 /* Frees the value; NULL is allowed. Any thread. */
 void account_free(struct account *account);

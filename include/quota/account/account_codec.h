@@ -1,7 +1,8 @@
 /* Bytes of an account and of its changes: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
  *     value    head │ settled │ anchor± │ state │ zone │ plan │ expires │ next plan, its instant
- *              │ number of slots │ slot … │ idempotency │ number of holds │ id, hold … │ number of audit │ note …
+ *              │ number of slots │ slot … │ idempotency │ grants │ number of holds │ id, hold … │ number of audit │ note …
+ *     grants   highest number; where it is not 0: ids that are never forgotten │ number of grants │ id, grant …
  *     slot     resource │ windows │ rates │ override plan, until │ sliding logs │ histories
  *     effects  head + no_expire×128 │ settled │ change …                                           (change.h)
  *

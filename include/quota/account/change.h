@@ -13,6 +13,8 @@
  * encodings wrote is read by the same functions, given the encoding. */
 #pragma once
 
+#include "quota/account/funding.h"
+#include "quota/account/grants.h"
 #include "quota/account/history.h"
 #include "quota/account/idempotency_record.h"
 #include "quota/account/plan.h"
@@ -27,7 +29,8 @@
 enum account_encoding {
     ACCOUNT_ENCODING_FIRST = 1,
     ACCOUNT_ENCODING_PLAN_HISTORY = 2, /* integrals, overrides above plans, refund lines, replies of reservations */
-    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_PLAN_HISTORY,
+    ACCOUNT_ENCODING_CREDITS = 3,      /* grants, and what was paid by them */
+    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_CREDITS,
 };
 
 /* The numbers are part of the wire format: append, never renumber. A new kind needs a new encoding (test_change.c). */
@@ -56,6 +59,12 @@ enum change_kind {
     CHANGE_GENERATION = 22,     /* slot, amount: the generation of its consumptions (window.h) */
     CHANGE_REWOUND = 23,        /* until_us: the account was last changed then; an operator puts a wrong clock right */
     CHANGE_SWEPT = 24,          /* nothing but what every change does in passing: what has ended is swept */
+    CHANGE_GRANT = 25,          /* credits are given: key (their id), grant */
+    CHANGE_GRANT_SPENT = 26,    /* number, amount: this is the grant's balance now */
+    CHANGE_GRANT_TURNED = 27,   /* number, amount, until_us, expires_us: it has begun or recurred at until_us, its next
+                                 * recurrence is at expires_us (0 = none) */
+    CHANGE_GRANT_VOIDED = 28,   /* number: an operator ends it */
+    CHANGE_HOLD_FUNDED = 29,    /* as HOLD_RESOLVED, and body: what paid for the posted units */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
@@ -97,14 +106,21 @@ struct hold {
     uint8_t mode;                /* as requested: with `requested`, what an equal request has */
     int64_t requested;
     struct verdict verdict; /* what was answered, in whole ms */
+    struct bytes funding;   /* which sources the units are held of (funding.h) */
 };
+
+/* Of the units of a reservation those that the limits hold. */
+static inline int64_t hold_limited(const struct hold *hold)
+{
+    return hold->funding.size == 0 ? hold->units : funding_of_limits(hold->funding, hold->units);
+}
 
 /* What an operator did. */
 struct audit_entry {
     int64_t at_us;
     uint8_t act;                /* enum audit_action */
     uint32_t slot;              /* slot + 1; 0 = the account as a whole */
-    int64_t amount;             /* of a refund, or `used` of QUOTA.SET; 0 otherwise */
+    int64_t amount;             /* of a refund or a grant, what VOID took, `used` of SET; or 0 */
     struct bytes actor, reason; /* may be empty */
 };
 
@@ -119,6 +135,8 @@ enum audit_action {
     AUDIT_REFUND = 7,
     AUDIT_SET = 8,
     AUDIT_RESET = 9,
+    AUDIT_GRANT = 10,
+    AUDIT_VOID = 11,
     AUDIT_ACTIONS_END,
 };
 
@@ -128,7 +146,7 @@ struct change {
     uint32_t slot;
     struct bytes bytes, body; /* name, plan, effects, key; body */
     uint64_t period;          /* period_code */
-    int64_t period_us, expires_us, until_us, amount, peak, remaining;
+    int64_t period_us, expires_us, until_us, amount, peak, remaining, number;
     uint8_t outcome, how;
     union { /* no kind has two of them */
         struct account_status status;
@@ -138,6 +156,7 @@ struct change {
         struct hold hold;
         struct audit_entry audit;
         struct charged charged;
+        struct grant grant;
     };
 };
 
@@ -159,6 +178,8 @@ void window_encode(const struct window *window, struct sink *sink);
 void window_decode(struct cursor *cursor, uint8_t encoding, struct window *window);
 void hold_encode(const struct hold *hold, struct sink *sink);
 void hold_decode(struct cursor *cursor, struct hold *hold);
+void grant_encode(const struct grant *grant, struct sink *sink);
+void grant_decode(struct cursor *cursor, struct grant *grant);
 void audit_entry_encode(const struct audit_entry *audit, struct sink *sink);
 void audit_entry_decode(struct cursor *cursor, struct audit_entry *audit);
 void account_status_encode(const struct account_status *status, struct sink *sink);

@@ -11,6 +11,7 @@
  *     HOLDS MAX n       reservations at once                                        then BURST bounds, or nothing
  *     REFUNDS MAX n     units given back per cycle; WITHIN d of          OVERAGE    a limit is what is included: it
  *                       the consumption                                             refuses nothing
+ *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -27,7 +28,7 @@
 #define ENTITLEMENT_RULES_MAX      16 /* LIMITs, ROLLINGs and RATEs of one resource */
 #define ENTITLEMENT_WARNINGS_MAX   16
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
-#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 8)
+#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 9)
 
 /* The numbers are part of the stored encoding: append, never renumber. */
 enum quota_kind {
@@ -59,6 +60,9 @@ struct entitlement {
     int64_t refunds_max;       /* units a cycle; -1 = no bound */
     int64_t refunds_within_us; /* 0 = no bound */
     int64_t holds_max;         /* -1 = no bound */
+    bool credits;              /* CREDITS was given: where there is no LIMIT, grants alone pay */
+    bool credits_first;        /* grants pay before the limits do */
+    int64_t credits_low;       /* CREDITS LOW n; -1 = none */
 };
 
 /* Options beside the rules, each a kind of its own for an override. Part of the stored encoding. */
@@ -70,8 +74,10 @@ enum entitlement_option {
     OPTION_OVERAGE = 16,
     OPTION_REFUNDS = 32,
     OPTION_HOLDS = 64,
+    OPTION_CREDITS = 128,
 };
-#define OPTIONS_ALL 127
+#define OPTIONS_FIRST 127 /* of the first encoding of overrides */
+#define OPTIONS_ALL   255
 
 /* No rule yet: everything at what it is when not given. */
 struct entitlement entitlement_none(struct bytes resource);
@@ -95,7 +101,7 @@ static inline uint64_t quota_rule_code(const struct quota_rule *rule)
  * kind (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs), and so does each
  * option it gives (`options`). What the plan lacks is added behind; the plan's last rules give way where there are too
  * many. */
-void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint8_t options,
+void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint16_t options,
                        struct entitlement *merged);
 
 /* Do both grant the same by the same rules? The names may differ. */

@@ -13,7 +13,7 @@ struct stored_hold {
     struct hash_link by_id;
     struct hold hold;
     uint32_t id_size;
-    char id[];
+    char id[]; /* the funding stands behind it */
 };
 
 /* All zero = none. Open to readers. */

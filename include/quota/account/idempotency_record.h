@@ -7,12 +7,14 @@
  *     REFUND     amount and OF          refunded, lost, remaining
  *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
  *     RETURNED   -                      units given back so far of the consumption with this id
+ *     GRANT      the grant as given     what QUOTA.GRANT answered: of one that has ended
  *
  * An id that comes again with other content is a conflict. Verdicts are kept in whole ms as they were replied, so a
  * replay is the same bytes. Numbers are varints (buffer.h). */
 #pragma once
 
 #include "quota/account/entitlement.h"
+#include "quota/account/funding.h"
 #include "quota/account/idempotency.h"
 #include "quota/rate/verdict.h"
 
@@ -29,6 +31,7 @@ enum record_operation {
     RECORD_RETURNED = 5, /* of a CONSUME … */
     RECORD_RETURNED_BATCH = 6,
     RECORD_RETURNED_HOLD = 7,
+    RECORD_GRANT = 8,
 };
 
 /* Likewise. */
@@ -74,6 +77,7 @@ struct record_item {
     int64_t generation; /* of the resource's consumptions (window.h) */
     struct charged charged;
     struct verdict verdict;
+    struct bytes funding; /* of what was granted; borrowed */
 };
 
 /* A verdict, its times in whole ms as they were replied. */
@@ -101,6 +105,7 @@ struct record_hold {
     int64_t remaining;  /* as replied: a COMMIT or RELEASE that comes again is answered the same */
     int64_t generation; /* of the resource's consumptions (window.h) */
     struct charged charged;
+    struct bytes funding; /* of what was posted; borrowed */
 };
 void record_hold_encode(const struct record_hold *hold, struct sink *sink);
 bool record_hold_decode(struct bytes body, struct record_hold *hold);

@@ -12,7 +12,7 @@
  *
  *     bytes   head │ name │ number of entries │ entry …                                   entries in order of names
  *     entry   revision │ flags (granted, only) │ options │ entitlement, or the name alone where nothing is granted
- *     (encoding 1: name │ revision │ number of entitlements │ entitlement …)
+ *     (encoding 2: the same, without options that came later; encoding 1: name │ revision │ number of entitlements │ entitlement …)
  *
  * Any thread may take and give back: intern.h. */
 #pragma once
@@ -29,7 +29,8 @@
 enum plan_encoding {
     PLAN_ENCODING_PLAN = 1,
     PLAN_ENCODING_ENTRIES = 2, /* a revision for each resource */
-    PLAN_ENCODING_NEWEST = PLAN_ENCODING_ENTRIES,
+    PLAN_ENCODING_CREDITS = 3, /* options of credits; else the same bytes */
+    PLAN_ENCODING_NEWEST = PLAN_ENCODING_CREDITS,
 };
 
 extern const struct format plan_format; /* of plans here and of the changes in plan_history.h */
@@ -38,7 +39,7 @@ struct plan_entry {
     int64_t revision;               /* >= 1 */
     bool granted;                   /* false: the plan no longer has this resource; only its name counts then */
     bool only;                      /* of an override: these rules and no others */
-    uint8_t options;                /* of an override: enum entitlement_option, those it gives */
+    uint16_t options;               /* of an override: enum entitlement_option, those it gives */
     struct entitlement entitlement; /* its spans point into the plan's bytes */
 };
 

@@ -47,7 +47,7 @@ struct slot_optional {
     struct rolling *rollings;
     /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
     int64_t holds_count;
-    wide held_units;
+    wide held_units; /* of the limits; what is held of grants stands there */
     wide *held; /* units made in each stored window; NULL before the first reservation */
 };
 

@@ -73,7 +73,7 @@ struct override_request {
     const struct entitlement *entitlement; /* its resource names which; NULL = lift */
     struct bytes resource;
     bool only;
-    uint8_t options;     /* enum entitlement_option: those it gives */
+    uint16_t options;    /* enum entitlement_option: those it gives */
     struct moment until; /* MOMENT_NONE = for good */
 };
 

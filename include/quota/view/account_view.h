@@ -14,6 +14,7 @@
 
 #include "quota/account/account.h"
 #include "quota/account/plan_history.h"
+#include "quota/base/arena.h"
 #include "quota/time/schedule.h"
 
 /* What the host gives to every decision. */
@@ -88,7 +89,17 @@ struct account_view {
     const struct stored_hold *ignored; /* a reservation that is being resolved: held no more */
     uint32_t slots_count;              /* with those that a change has begun */
     struct sink *effects;              /* the changes of the decision about it; NULL = it is only read */
+    struct arena *arena;               /* what its resource views have on the heap: `memory`, or that of another view */
+    struct arena memory;               /* freed with this view */
 };
+
+/* A view of nothing: it may be ended, too. */
+static inline void account_view_none(struct account_view *view)
+{
+    view->changes_count = 0;
+    view->begun = NULL;
+    view->memory.blocks = NULL;
+}
 
 /* The account at `clock_us`. Every view that was begun is ended, also after a fault. */
 enum account_fault account_view_begin(struct account_view *view, const struct account *account,

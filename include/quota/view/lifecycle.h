@@ -1,10 +1,10 @@
 /* What time and plans have done to one resource since it was last written down: events in order, each at its instant.
  *
- *     stored windows ──▶ override ends ──▶ END is due ──▶ revision ──▶ the account moves to another plan ──▶ now
- *                   roll            roll          roll            roll                                  roll
+ *     stored windows ──▶ override ends ──▶ END is due ──▶ revision ──▶ the account moves ──▶ a grant begins ──▶ now
+ *                   roll            roll          roll            roll                roll               roll
  *
  * Between two events the cycles that have ended roll over (cycles.h). At one instant cycles close first, then overrides
- * end, then the plan is revised, then the account moves. Because every event has an instant of its own, an account that
+ * end, then the plan is revised, then the account moves, then grants begin (credits_view.h). Because every event has an instant of its own, an account that
  * is touched at each of them and one that is not read the same (lazy equals eager). */
 #pragma once
 

@@ -11,6 +11,14 @@
 
 #include "quota/view/account_view.h"
 
+/* One grant as of now, where it is not as it is stored. */
+struct grant_state {
+    bool begun, usable;
+    bool turned; /* it has begun or recurred since it was stored */
+    int64_t balance, since_us, recurs_us;
+    int64_t free;
+};
+
 struct resource_view {
     struct bytes resource;
     int32_t index;                         /* of its slot; -1 = not used yet */
@@ -26,6 +34,11 @@ struct resource_view {
     bool fresh[SLOT_WINDOWS_MAX];  /* not stored: the rules alone begin it again */
     bool unused[SLOT_WINDOWS_MAX]; /* nothing was ever used under its LIMIT: it ends without an entry in the history */
     struct entitlement merged;     /* where an override changes what the plan grants */
+    /* Credits (credits_view.h). */
+    const struct credits *credits; /* stored; NULL = none */
+    struct grant_state *grants;    /* of each in burn order, in the account view's arena; NULL = they are as stored */
+    uint32_t credits_usable;       /* grants that can be used now, spent or not … */
+    int64_t credits_amount, credits_left; /* … what they were given with, and what of it is free */
 };
 
 /* What the plan alone grants; NULL = nothing. */

@@ -1,0 +1,27 @@
+/* Blocks in a list; see arena.h. */
+#include "quota/base/arena.h"
+#include "quota/base/memory.h"
+#include <string.h>
+
+struct arena_block {
+    struct arena_block *before;
+    max_align_t memory[];
+};
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    struct arena_block *block = memory_alloc(sizeof(*block) + size);
+    block->before = arena->blocks;
+    arena->blocks = block;
+    memset(block->memory, 0, size);
+    return block->memory;
+}
+
+void arena_free(struct arena *arena)
+{
+    while (arena->blocks) {
+        struct arena_block *block = arena->blocks;
+        arena->blocks = block->before;
+        memory_free(block);
+    }
+}
