@@ -112,6 +112,15 @@ const struct quota_rule *entitlement_limit(const struct entitlement *entitlement
     return NULL;
 }
 
+const struct quota_rule *entitlement_rolling(const struct entitlement *entitlement, int64_t period_us)
+{
+    for (uint32_t i = 0; entitlement && i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->kind == QUOTA_ROLLING && rule->rule.period_us == period_us) return rule;
+    }
+    return NULL;
+}
+
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX])
 {

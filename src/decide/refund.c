@@ -139,6 +139,21 @@ static int64_t give_back_to_sleepers(struct refund *refund, int64_t units, const
     return most;
 }
 
+/* The same of rolling windows. */
+static int64_t give_back_to_sleeping_logs(struct refund *refund, int64_t units, const struct taken_from *from)
+{
+    const struct slot_optional *optional = refund->view.stored ? refund->view.stored->optional : NULL;
+    const struct entitlement *entitlement = refund->view.entitlement;
+    int64_t most = 0;
+    for (uint32_t i = 0; optional && i < optional->rollings_count; i++) {
+        int64_t period_us = optional->rollings[i].period_us;
+        if (entitlement_rolling(entitlement, period_us)) continue;
+        most = max_i64(most, rolling_give_back(refund->account, &refund->view, period_us, units, from,
+                                               &refund->decision->changes));
+    }
+    return most;
+}
+
 /* What meters of one kind take back; answers the most that one took. */
 static int64_t give_back_to(struct refund *refund, const struct meter *meter, int64_t units,
                             const struct taken_from *from)
@@ -175,6 +190,7 @@ static enum account_fault give_back(struct refund *refund, const struct taken_fr
     enum account_fault fault = emit_resource(refund->account, &refund->view, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     *most = max_i64(*most, give_back_to(refund, &meter_rolling, units, from));
+    *most = max_i64(*most, give_back_to_sleeping_logs(refund, units, from));
     int64_t of_rates = is_bounded(refund, from) ? *most : units;
     if (of_rates > 0) *most = max_i64(*most, give_back_to(refund, &meter_rate, of_rates, from));
     return ACCOUNT_FAULT_NONE;

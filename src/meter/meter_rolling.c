@@ -187,20 +187,26 @@ static void report(const struct position *position, struct rule_report *report)
     report->start_us = report->end_us = NEVER_US;
 }
 
-/* What came at exactly that instant and has not left the window. */
-static int64_t give_back(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes)
+int64_t rolling_give_back(const struct account_view *account, const struct resource_view *view, int64_t period_us,
+                          int64_t units, const struct taken_from *from, struct sink *changes)
 {
-    const struct slot *slot = position->demand->view->stored;
-    const struct rule *rule = log_rule(position);
-    const struct sliding_log *log = slot ? slot_log(slot, rule->period_us) : NULL;
-    bool left = from->logged_us <= now_of(position) - rule->period_us;
+    const struct sliding_log *log = view->stored ? slot_log(view->stored, period_us) : NULL;
+    bool left = from->logged_us <= account->now_us - period_us;
     int64_t returned = left ? 0 : min_i64(units, sliding_log_units_at(log, from->logged_us));
     if (returned == 0) return 0;
     struct change change = {.kind = CHANGE_LOG_REMOVED,
-                            .slot = (uint32_t)position->demand->view->index,
-                            .period_us = rule->period_us,
+                            .slot = (uint32_t)view->index,
+                            .period_us = period_us,
                             .log = {.when_us = from->logged_us, .amount = returned}};
     change_encode(&change, changes);
+    return returned;
+}
+
+static int64_t give_back(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes)
+{
+    const struct demand *demand = position->demand;
+    int64_t returned =
+        rolling_give_back(demand->account, demand->view, log_rule(position)->period_us, units, from, changes);
     position->returned += returned;
     return returned;
 }

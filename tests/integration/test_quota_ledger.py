@@ -85,6 +85,20 @@ def test_a_refund_says_what_went_back(acme, name):
     play(acme, lines)
 
 
+def test_a_refund_reaches_rolling_windows_that_sleep(acme):
+    acme("QUOTA.PLAN SET roll r LIMIT 10 day LIMIT 4 ROLLING 1h")
+    acme("QUOTA.OPEN b roll")
+    acme("QUOTA.CONSUME b r 3 ID x")
+    acme("QUOTA.PLAN SET roll r LIMIT 10 day")
+    acme("QUOTA.REFUND b r 2 OF x")
+    acme("QUOTA.OVERRIDE b r LIMIT 4 ROLLING 1h")  # the window wakes: 1 of the 3 units is still in it
+    assert acme("QUOTA.CONSUME b r 4")[0] == 0
+    assert acme("QUOTA.CONSUME b r 3")[:3] == [3, 4, 0]
+    acme("QUOTA.OVERRIDE b r LIFT")
+    acme("QUOTA.RESET b r PERIOD day")  # the day can give nothing back any more, but the sleeping window can
+    assert acme("QUOTA.REFUND b r 1 OF x") == [1, 0, 10]
+
+
 def test_a_refund_into_a_closed_cycle_is_told_there(acme):
     acme("QUOTA.PLAN SET p r LIMIT 10 day")
     acme("QUOTA.OPEN a p")

@@ -107,8 +107,9 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
 /* Do both grant the same by the same rules? The names may differ. */
 bool entitlement_equal(const struct entitlement *left, const struct entitlement *right);
 
-/* The LIMIT of this period (period_code), or NULL. */
+/* The LIMIT of this period (period_code), the rolling one of this length; or NULL. */
 const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);
+const struct quota_rule *entitlement_rolling(const struct entitlement *entitlement, int64_t period_us);
 
 /* The RATE rules alone, in order, and for each its place among all rules; answers how many. */
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],

@@ -123,6 +123,11 @@ static inline enum account_fault rates_check(struct demand *demand, int64_t unit
     return demand->rates.count > 0 ? rates_decide(demand, units, mode) : ACCOUNT_FAULT_NONE;
 }
 
+/* Takes back, of a rolling window of this length, what came at exactly that instant and has not left it; answers how
+ * many units. Its rule may sleep. */
+int64_t rolling_give_back(const struct account_view *account, const struct resource_view *view, int64_t period_us,
+                          int64_t units, const struct taken_from *from, struct sink *changes);
+
 /* Counts units in the rolling windows of a settled and emitted resource, from now on: of a reservation that is posted.
  * */
 enum account_fault rolling_post(const struct demand *demand, int64_t units, struct sink *changes);
