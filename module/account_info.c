@@ -31,15 +31,18 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
     sink_free(&text);
 }
 
+/* Rules of the entitlement, and behind them its credits, which have no period. */
 static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index)
 {
     struct rule_report shown;
-    const struct quota_rule *rule = &report->demand.view->entitlement->rules[index];
+    const struct entitlement *entitlement = report->demand.view->entitlement;
+    const struct quota_rule *rule = index < entitlement->rules_count ? &entitlement->rules[index] : NULL;
     resource_report_rule(report, index, &shown);
     RedisModule_ReplyWithMap(ctx, 9);
     reply_field_integer(ctx, "rule", index);
-    reply_field_word(ctx, "kind", meter_of(rule->kind)->kind);
-    reply_period(ctx, rule);
+    reply_field_word(ctx, "kind", rule ? meter_of(rule->kind)->kind : meter_credits.kind);
+    if (rule) reply_period(ctx, rule);
+    if (!rule) reply_field_word(ctx, "period", "");
     reply_field_integer(ctx, "limit", shown.limit);
     reply_field_integer(ctx, "used", shown.used);
     reply_field_integer(ctx, "held", shown.held);
@@ -48,10 +51,10 @@ static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report
     reply_field_integer(ctx, "end", millis_or_none(shown.end_us));
 }
 
-/* Thresholds that have fired in any of the running cycles, ascending; whole percents as integers. */
-static void reply_warned(RedisModuleCtx *ctx, const struct resource_view *view)
+/* Thresholds that have fired in any of the running cycles or of the credits, ascending; whole percents as integers. */
+static void reply_warned(RedisModuleCtx *ctx, const struct account_view *account, const struct resource_view *view)
 {
-    uint32_t count = resource_report_warned(view);
+    uint32_t count = resource_report_warned(account, view);
     reply_field_name(ctx, "warned");
     RedisModule_ReplyWithArray(ctx, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -71,11 +74,12 @@ static void reply_resource(RedisModuleCtx *ctx, struct account_view *account, st
     resource_report_begin(&report, account, view);
     RedisModule_ReplyWithMap(ctx, 4);
     reply_field_name(ctx, "rules");
-    RedisModule_ReplyWithArray(ctx, view->entitlement->rules_count);
-    for (uint32_t i = 0; i < view->entitlement->rules_count; i++) reply_rule(ctx, &report, i);
-    reply_field_integer(ctx, "credits", 0);
+    uint32_t count = view->entitlement->rules_count + resource_report_has_credits(view);
+    RedisModule_ReplyWithArray(ctx, count);
+    for (uint32_t i = 0; i < count; i++) reply_rule(ctx, &report, i);
+    reply_field_integer(ctx, "credits", view->credits_left);
     reply_field_integer(ctx, "overage", resource_report_overage(view));
-    reply_warned(ctx, view);
+    reply_warned(ctx, account, view);
 }
 
 /* The resource as it stands, or its fault. */
@@ -175,7 +179,8 @@ static void reply_next(RedisModuleCtx *ctx, const struct account_view *view)
 static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
 {
     static const char *const acts[AUDIT_ACTIONS_END] = {"",       "open",  "switch", "override", "suspend",
-                                                        "resume", "close", "refund", "set",      "reset"};
+                                                        "resume", "close", "refund", "set",      "reset",
+                                                        "grant",  "void"};
     const struct account_optional *optional = account ? account->optional : NULL;
     reply_field_name(ctx, "notes");
     RedisModule_ReplyWithArray(ctx, optional ? optional->audit_count : 0);

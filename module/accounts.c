@@ -140,6 +140,12 @@ static const struct {
     [ACCOUNT_FAULT_NO_CYCLE] = {"ERR '%s' has no running cycle that ends: EX CYCLE needs one", QUOTES_ABOUT},
     [ACCOUNT_FAULT_PAST] = {"ERR %s: the instant lies before the account begins, or in the past", QUOTES_TEXT},
     [ACCOUNT_FAULT_ENTITLEMENT] = {"ERR resource '%s' %s", QUOTES_ABOUT_AND_TEXT},
+    [ACCOUNT_FAULT_GRANTS] = {"LIMITED '%s' has %lld grants already that have not ended, which is the most",
+                              QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_GRANTS_ONCE] = {"LIMITED an account remembers at most 10000 grants that were given ONCE",
+                                   QUOTES_NOTHING},
+    [ACCOUNT_FAULT_FUNDING] = {"LIMITED more grants would pay for this than one id can remember: use less at once",
+                               QUOTES_NOTHING},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
 };
 

@@ -23,6 +23,7 @@ extern const struct command quota_close_command, quota_override_command, quota_s
 extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
+extern const struct command quota_grant_command, quota_void_command, quota_grants_command;
 
 const struct command *const commands[] = {
     &rl_allow_command,
@@ -87,6 +88,9 @@ const struct command *const commands[] = {
     &quota_release_command,
     &quota_extend_command,
     &quota_holds_command,
+    &quota_grant_command,
+    &quota_void_command,
+    &quota_grants_command,
     &quota_info_command,
     &quota_history_command,
     &quota_health_command,

@@ -37,6 +37,24 @@ _Static_assert(sizeof(struct rate_words) <= ARGUMENT_ELEMENT_MAX, "an element of
 
 const struct argument rate_arguments[] = {RULES(struct rate_words, rules), {0}};
 
+struct credits_words {
+    int64_t first;
+    struct bytes low;
+};
+
+const struct argument credits_arguments[] = {
+    {.kind = ARGUMENT_FLAG,
+     .name = "first",
+     .token = "FIRST",
+     .offset = offsetof(struct credits_words, first),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Credits pay before the limits do."},
+    FIELD(ARGUMENT_TEXT, "low", "LOW", struct credits_words, low, 0, 0, ARGUMENT_OPTIONAL,
+          "They are low once no more than so many units are left, 0 or more."),
+    {0},
+};
+
 static bool reply_bad(RedisModuleCtx *ctx, const char *what, struct bytes word, const char *why)
 {
     reply_error(ctx, "ERR %s '%s': %s", what, printable(word).text, why);
@@ -109,6 +127,21 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
     return true;
 }
 
+bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct credits_words *words = element;
+    struct entitlement *entitlement = &((struct entitlement_argument *)argument)->entitlement;
+    if (entitlement->credits) {
+        reply_error(ctx, "ERR CREDITS was given already");
+        return false;
+    }
+    entitlement->credits = true;
+    entitlement->credits_first = words->first != 0;
+    if (!words->low.data) return true;
+    bool is_number = bytes_integer(words->low, &entitlement->credits_low) && entitlement->credits_low >= 0;
+    return is_number || reply_bad(ctx, "LOW", words->low, "an integer of 0 or more");
+}
+
 #define NO_COST  0
 #define NO_BURST (-1)
 
@@ -131,6 +164,7 @@ static void take_options(struct entitlement_argument *argument)
     if (argument->overage != 0) argument->options |= OPTION_OVERAGE;
     if (entitlement->refunds_max >= 0 || entitlement->refunds_within_us > 0) argument->options |= OPTION_REFUNDS;
     if (entitlement->holds_max >= 0) argument->options |= OPTION_HOLDS;
+    if (entitlement->credits) argument->options |= OPTION_CREDITS;
     if (entitlement->cost == NO_COST) entitlement->cost = 1;
     if (entitlement->burst_bp == NO_BURST) entitlement->burst_bp = 0;
     entitlement->repay = argument->repay != 0;

@@ -18,10 +18,11 @@ struct entitlement_argument {
 /* Before parsing: nothing was given yet. */
 void entitlement_argument_begin(struct entitlement_argument *argument);
 
-/* Takes a LIMIT or RATE that was parsed into struct entitlement_argument. */
+/* Takes a LIMIT, RATE or CREDITS that was parsed into struct entitlement_argument. */
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
-extern const struct argument limit_arguments[], rate_arguments[];
+bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element);
+extern const struct argument limit_arguments[], rate_arguments[], credits_arguments[];
 
 /* Completes the entitlement to `resource`; an override may give options without a rule. On false the client has its
  * error. */
@@ -82,6 +83,14 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .summary = "What was used beyond a limit is taken from the next cycle's."},                                   \
         FIELD(ARGUMENT_DURATION, "grace", "GRACE", type_, entitlement.entitlement.grace_us, 1, DURATION_MAX_US,        \
               ARGUMENT_OPTIONAL, "From the first unit beyond it a limit lets go on for so long."),                     \
+        {.kind = ARGUMENT_EACH,                                                                                        \
+         .name = "credits",                                                                                            \
+         .token = "CREDITS",                                                                                           \
+         .offset = offsetof(type_, entitlement),                                                                       \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = credits_arguments,                                                                                    \
+         .add = entitlement_add_credits,                                                                               \
+         .summary = "Granted credits pay for what limits refuse; without a LIMIT they alone pay."},                    \
         {.kind = ARGUMENT_GROUP,                                                                                       \
          .name = "refunds",                                                                                            \
          .token = "REFUNDS",                                                                                           \

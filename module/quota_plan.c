@@ -213,7 +213,8 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
                    {"OVERAGE", before->overage && !after->overage},
                    {"REFUNDS", (before->refunds_max >= 0 && after->refunds_max < 0) ||
                                    (before->refunds_within_us > 0 && after->refunds_within_us == 0)},
-                   {"HOLDS", before->holds_max >= 0 && after->holds_max < 0}};
+                   {"HOLDS", before->holds_max >= 0 && after->holds_max < 0},
+                   {"CREDITS", before->credits && !after->credits}};
     static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE"};
     bool listed[3] = {false, false, false};
     uint32_t count = 0;

@@ -6,12 +6,6 @@
 
 /* ---- common ---------------------------------------------------------------------------------------------- */
 
-static void emit_act(const struct account_view *view, enum audit_action act, int32_t slot, int64_t amount,
-                     const struct admin_action *action, struct account_decision *decision)
-{
-    emit_audit(view, act, slot, amount, action->actor, action->reason, &decision->changes);
-}
-
 /* The plan that is to come; NULL = there is none any more. */
 static void emit_next(const struct plan *plan, int64_t next_us, enum switch_how how, struct account_decision *decision)
 {
@@ -22,53 +16,11 @@ static void emit_next(const struct plan *plan, int64_t next_us, enum switch_how 
     change_encode(&change, &decision->changes);
 }
 
-/* The instant that this option names has passed. */
-static enum account_fault fault_past(struct account_decision *decision, const char *option)
-{
-    decision->fault_text = option;
-    return ACCOUNT_FAULT_PAST;
-}
-
-/* The account that is there, and not closed. The view is begun in any case. */
-static enum account_fault begin(struct account_view *view, const struct account *account,
-                                const struct account_host *host, const struct admin_action *action,
-                                struct account_decision *decision)
-{
-    account_decision_begin(decision);
-    view->changes_count = 0;
-    view->begun = NULL;
-    if (!account) return ACCOUNT_FAULT_MISSING;
-    enum account_fault fault = account_view_begin(view, account, host, action->now_us);
-    decision->applied_at_us = view->now_us;
-    if (fault == ACCOUNT_FAULT_NONE && view->status.state == ACCOUNT_CLOSED) return ACCOUNT_FAULT_CLOSED;
-    return fault;
-}
-
-static void finish(struct account_view *view, struct account_decision *decision, enum account_fault fault)
-{
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
-    account_view_end(view);
-}
-
 /* The plan of this name, if accounts may move to it; NULL = none. One use. */
 static const struct plan *find_plan(const struct account_host *host, struct bytes name, int64_t at_us)
 {
     const struct plan_history *history = host->find_plan(name);
     return history && !history->retired ? plan_history_snapshot(history, at_us, at_us) : NULL;
-}
-
-/* A moment as an instant, counted from `from_us` on the calendar of an account anchored there; 0 = none was given. */
-static int64_t instant_of(const struct moment *moment, const struct zone *zone, int64_t from_us)
-{
-    switch (moment->kind) {
-    case MOMENT_INSTANT: return moment->at_us;
-    case MOMENT_DURATION: return min_i64(from_us + moment->after_us, INSTANT_MAX_US);
-    case MOMENT_PERIOD: {
-        struct cycle cycle = period_cycle(&moment->period, zone, from_us, 0);
-        return min_i64(cycle.end_us, INSTANT_MAX_US);
-    }
-    default: return 0;
-    }
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -92,12 +44,12 @@ static enum account_fault open_new(const struct account_host *host, const struct
     struct change status = {
         .kind = CHANGE_STATUS,
         .status = {.anchor_us = anchor_us,
-                   .expires_us = instant_of(&request->expires, zone, action->now_us),
+                   .expires_us = moment_instant_us(&request->expires, zone, action->now_us),
                    .opened_us = anchor_us == action->now_us || action->now_us <= 0 ? 0 : action->now_us,
                    .zone = stored_zone(request->zone),
                    .then = request->then}};
     if (status.status.expires_us > 0 && status.status.expires_us <= max_i64(action->now_us, anchor_us)) {
-        return fault_past(decision, "expires");
+        return operate_past(decision, "expires");
     }
     const struct plan *plan = find_plan(host, request->plan, action->now_us);
     if (!plan) return ACCOUNT_FAULT_PLAN;
@@ -127,11 +79,11 @@ static enum account_fault open_again(struct account_view *view, const struct ope
     if (!zone) return ACCOUNT_FAULT_ZONE;
     int64_t from_us = ended ? view->now_us : account_view_opened_us(view);
     bool expires = request->expires.kind != MOMENT_NONE;
-    int64_t expires_us = expires ? instant_of(&request->expires, zone, from_us) : ended ? 0 : status->expires_us;
+    int64_t expires_us = expires ? moment_instant_us(&request->expires, zone, from_us) : ended ? 0 : status->expires_us;
     struct bytes then = expires || ended ? request->then : status->then;
     bool same = expires_us == status->expires_us && bytes_equal(then, status->then);
     if (!ended && same) return ACCOUNT_FAULT_NONE;
-    if (expires && expires_us <= view->now_us) return fault_past(decision, "expires");
+    if (expires && expires_us <= view->now_us) return operate_past(decision, "expires");
     if (ended) {
         const struct plan *plan = find_plan(view->host, request->plan, view->now_us);
         if (!plan) return ACCOUNT_FAULT_PLAN;
@@ -147,7 +99,7 @@ static enum account_fault open_again(struct account_view *view, const struct ope
     if (ended && view->account->optional && view->account->optional->next) {
         emit_next(NULL, 0, SWITCH_HOW_FULL, decision);
     }
-    emit_act(view, AUDIT_OPEN, -1, 0, action, decision);
+    operate_audit(view, AUDIT_OPEN, -1, 0, action, decision);
     return fault;
 }
 
@@ -155,14 +107,14 @@ void open_decide(const struct account *account, const struct account_host *host,
                  const struct admin_action *action, struct account_decision *decision)
 {
     struct account_view view;
-    enum account_fault fault = begin(&view, account, host, action, decision);
+    enum account_fault fault = operate_begin(&view, account, host, action, decision);
     decision->fault_subject = request->plan;
     if (fault == ACCOUNT_FAULT_MISSING) {
         fault = open_new(host, request, action, decision);
     } else if (fault == ACCOUNT_FAULT_NONE || fault == ACCOUNT_FAULT_CLOSED) {
         fault = open_again(&view, request, action, decision);
     }
-    finish(&view, decision, fault);
+    operate_finish(&view, decision, fault);
 }
 
 /* ---- switching ------------------------------------------------------------------------------------------- */
@@ -250,17 +202,17 @@ void switch_decide(const struct account *account, const struct account_host *hos
                    const struct admin_action *action, struct account_decision *decision)
 {
     struct account_view view;
-    enum account_fault fault = begin(&view, account, host, action, decision);
+    enum account_fault fault = operate_begin(&view, account, host, action, decision);
     decision->fault_subject = request->plan;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     bool has_passed = request->at_us != NOT_REQUESTED && request->at_us < action->now_us;
-    if (fault == ACCOUNT_FAULT_NONE && has_passed) fault = fault_past(decision, "at");
+    if (fault == ACCOUNT_FAULT_NONE && has_passed) fault = operate_past(decision, "at");
     const struct plan *plan = fault == ACCOUNT_FAULT_NONE ? find_plan(host, request->plan, view.now_us) : NULL;
     if (fault == ACCOUNT_FAULT_NONE && !plan) fault = ACCOUNT_FAULT_PLAN;
     if (fault == ACCOUNT_FAULT_NONE) fault = switch_plan(&view, plan, request, decision);
     if (fault == ACCOUNT_FAULT_NONE && decision->changes.size > 0)
-        emit_act(&view, AUDIT_SWITCH, -1, 0, action, decision);
-    finish(&view, decision, fault);
+        operate_audit(&view, AUDIT_SWITCH, -1, 0, action, decision);
+    operate_finish(&view, decision, fault);
 }
 
 /* ---- state ----------------------------------------------------------------------------------------------- */
@@ -278,7 +230,7 @@ void state_decide(const struct account *account, const struct account_host *host
                   int64_t for_us, const struct admin_action *action, struct account_decision *decision)
 {
     struct account_view view;
-    enum account_fault fault = begin(&view, account, host, action, decision);
+    enum account_fault fault = operate_begin(&view, account, host, action, decision);
     if (fault == ACCOUNT_FAULT_CLOSED && state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_NONE;
     bool fine = fault == ACCOUNT_FAULT_NONE;
     int64_t until_us = fine && for_us > 0 ? min_i64(view.now_us + for_us, INSTANT_MAX_US) : 0;
@@ -289,9 +241,9 @@ void state_decide(const struct account *account, const struct account_host *host
         view.status.suspended_until_us = until_us;
         view.status_changed = true;
         fault = emit_account(&view, NO_RESOURCES, &decision->changes);
-        emit_act(&view, act_of(state), -1, 0, action, decision);
+        operate_audit(&view, act_of(state), -1, 0, action, decision);
     }
-    finish(&view, decision, fault);
+    operate_finish(&view, decision, fault);
 }
 
 /* ---- overrides ------------------------------------------------------------------------------------------- */
@@ -338,16 +290,16 @@ static enum account_fault override(struct account_view *account, const struct ov
     fault = resource_view_override(account, &view, request->entitlement ? &entry : NULL);
     if (fault == ACCOUNT_FAULT_NONE) fault = merged_fault(&view, decision);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    int64_t until_us = instant_of(&request->until, zone_utc(), account->now_us);
+    int64_t until_us = moment_instant_us(&request->until, zone_utc(), account->now_us);
     int64_t length_us = 0;
     if (request->until.kind == MOMENT_CYCLE) until_us = resource_view_longest_end(&view, &length_us);
     if (request->until.kind == MOMENT_CYCLE && until_us < 0) return ACCOUNT_FAULT_NO_CYCLE;
-    if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return fault_past(decision, "ex");
+    if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return operate_past(decision, "ex");
     fault = emit_resource(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     emit_takeover(&view, &decision->changes);
     emit_override(&view, request->entitlement ? &entry : NULL, until_us, decision);
-    emit_act(account, AUDIT_OVERRIDE, view.index, 0, action, decision);
+    operate_audit(account, AUDIT_OVERRIDE, view.index, 0, action, decision);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -356,11 +308,11 @@ void override_decide(const struct account *account, const struct account_host *h
                      struct account_decision *decision)
 {
     struct account_view view;
-    enum account_fault fault = begin(&view, account, host, action, decision);
+    enum account_fault fault = operate_begin(&view, account, host, action, decision);
     decision->fault_subject = request->resource;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     if (fault == ACCOUNT_FAULT_NONE) fault = override(&view, request, action, decision);
-    finish(&view, decision, fault);
+    operate_finish(&view, decision, fault);
 }
 
 /* ---- corrections ----------------------------------------------------------------------------------------- */
@@ -426,7 +378,7 @@ static enum account_fault set(struct account_view *account, const struct correct
         const struct quota_rule *rule = &view.entitlement->rules[i];
         if (rule->kind == QUOTA_ROLLING) emit_log(account, &view, rule->rule.period_us, request->used, decision);
     }
-    emit_act(account, AUDIT_SET, view.index, request->used, action, decision);
+    operate_audit(account, AUDIT_SET, view.index, request->used, action, decision);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -434,11 +386,11 @@ void set_decide(const struct account *account, const struct account_host *host, 
                 const struct admin_action *action, struct account_decision *decision)
 {
     struct account_view view;
-    enum account_fault fault = begin(&view, account, host, action, decision);
+    enum account_fault fault = operate_begin(&view, account, host, action, decision);
     decision->fault_subject = request->resource;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
     if (fault == ACCOUNT_FAULT_NONE) fault = set(&view, request, action, decision);
-    finish(&view, decision, fault);
+    operate_finish(&view, decision, fault);
 }
 
 /* Windows that a wrong clock has left in the future begin anew at the true time. */
@@ -510,7 +462,7 @@ void reset_decide(const struct account *account, const struct account_host *host
                   const struct admin_action *action, struct account_decision *decision)
 {
     struct account_view view;
-    enum account_fault fault = begin(&view, account, host, action, decision);
+    enum account_fault fault = operate_begin(&view, account, host, action, decision);
     int32_t slot =
         fault == ACCOUNT_FAULT_NONE && request->resource.size > 0 ? account_slot(account, request->resource) : -1;
     decision->fault_subject = request->resource;
@@ -519,8 +471,8 @@ void reset_decide(const struct account *account, const struct account_host *host
     if (unknown) fault = reset_unused(&view, request);
     if (fault == ACCOUNT_FAULT_NONE && !unknown) {
         fault = reset(&view, request, decision);
-        emit_act(&view, AUDIT_RESET, slot, 0, action, decision);
+        operate_audit(&view, AUDIT_RESET, slot, 0, action, decision);
         emit_rewound(&view, decision);
     }
-    finish(&view, decision, fault);
+    operate_finish(&view, decision, fault);
 }

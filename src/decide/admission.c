@@ -2,14 +2,42 @@
 #include "quota/decide/admission.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
+#include "quota/decide/foresight.h"
+#include "quota/view/credits_view.h"
 
 #define WAIT_ROUNDS_MAX 8 /* each finds a later instant, at which yet another rule may refuse */
 
 /* ---- one demand ------------------------------------------------------------------------------------------ */
 
+static bool is_limit(const struct position *position)
+{
+    return !position->meter->funds && position->meter != &meter_rate;
+}
+
+static bool has_limits(const struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        if (is_limit(&demand->positions[i])) return true;
+    }
+    return false;
+}
+
+static bool has_credits(const struct demand *demand)
+{
+    return demand->positions_count > 0 &&
+           demand->positions[demand->positions_count - 1].meter == &meter_credits;
+}
+
+/* Do grants alone pay, because the resource has CREDITS and no LIMIT? */
+static bool is_prepaid(const struct demand *demand)
+{
+    const struct entitlement *entitlement = demand->view->entitlement;
+    return entitlement->credits && !entitlement->overage && !has_limits(demand);
+}
+
 int64_t demand_available(const struct demand *demand)
 {
-    int64_t least = UNLIMITED;
+    int64_t least = is_prepaid(demand) ? 0 : UNLIMITED;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         if (position->meter->funds) continue;
@@ -19,23 +47,73 @@ int64_t demand_available(const struct demand *demand)
     return least;
 }
 
-/* Makes the funding plan for so many units: what the bounding meters take, and which sources pay for the rest. Answers
- * how many of the units find a place. */
-static int64_t plan_funding(struct demand *demand, int64_t units)
+/* The same without BURST, GRACE and OVERAGE: what the limits give before grants pay. */
+static int64_t available_within(const struct demand *demand)
 {
-    /* Bounding meters count only what they admit themselves; units that a source pays for are not counted by limits. */
-    int64_t available = demand_available(demand);
-    demand->planned = units;
-    demand->limited = available == UNLIMITED ? units : min_i64(units, available);
-    int64_t missing = units - demand->limited;
+    int64_t least = is_prepaid(demand) ? 0 : UNLIMITED;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (!is_limit(position)) continue;
+        const struct meter *meter = position->meter;
+        int64_t within = meter->within ? meter->within(position) : meter->available(position);
+        if (amount_is_smaller(within, least)) least = within;
+    }
+    return least;
+}
+
+static int64_t funds_available(const struct demand *demand)
+{
+    wide funds = 0;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (!position->meter->funds) continue;
+        int64_t available = position->meter->available(position);
+        if (available == UNLIMITED) return UNLIMITED;
+        funds += available;
+    }
+    return wide_clamp(funds, 0, INT64_MAX);
+}
+
+int64_t demand_remaining(const struct demand *demand)
+{
+    int64_t available = demand_available(demand), funds = funds_available(demand);
+    bool unlimited = available == UNLIMITED || funds == UNLIMITED;
+    return unlimited ? UNLIMITED : add_clamped(available, funds);
+}
+
+/* Lets the funding meters pay for `missing` units, in their order; answers how many they pay. */
+static int64_t fund(struct demand *demand, int64_t missing)
+{
+    int64_t funded = 0;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         struct position *position = &demand->positions[i];
         if (!position->meter->funds) continue;
-        int64_t funds = missing > 0 ? position->meter->available(position) : 0;
-        position->funded = funds == UNLIMITED ? missing : min_i64(missing, funds);
-        missing -= position->funded;
+        int64_t funds = missing > funded ? position->meter->available(position) : 0;
+        position->funded = funds == UNLIMITED ? missing - funded : min_i64(missing - funded, funds);
+        funded += position->funded;
     }
-    return units - missing;
+    return funded;
+}
+
+static int64_t amount_min(int64_t units, int64_t available)
+{
+    return available == UNLIMITED ? units : min_i64(units, available);
+}
+
+/* Makes the funding plan for so many units: what the limits give within their numbers, which sources pay for the rest,
+ * and what BURST, GRACE and OVERAGE let the limits take beyond. Answers how many of the units find a place. */
+static int64_t plan_funding(struct demand *demand, int64_t units)
+{
+    int64_t available = demand_available(demand);
+    bool first = demand->view->entitlement->credits_first;
+    demand->planned = units;
+    demand->limited = demand->limited_first = amount_min(units, available);
+    if (demand->positions_count == 0 || !demand->positions[demand->positions_count - 1].meter->funds)
+        return demand->limited; /* funding meters stand behind all others */
+    demand->limited_first = first ? 0 : amount_min(units, available_within(demand));
+    int64_t funded = fund(demand, units - demand->limited_first);
+    demand->limited = amount_min(units - funded, available);
+    return demand->limited + funded;
 }
 
 static enum account_fault check_positions(const struct demand *demand)
@@ -59,14 +137,19 @@ static enum account_fault grant(struct demand *demand, int64_t granted)
     return check_positions(demand);
 }
 
+enum account_fault admission_force(struct demand *demand, int64_t units)
+{
+    int64_t placed = plan_funding(demand, units);
+    demand->granted = demand->amount;
+    demand->units = units;
+    demand->limited += units - placed;
+    return check_positions(demand);
+}
+
 static enum account_fault peek_forced(struct demand *demand, int64_t units)
 {
     enum account_fault fault = rates_check(demand, units, MODE_FORCE);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    demand->granted = demand->amount;
-    demand->units = demand->limited = demand->planned = units;
-    for (uint32_t i = 0; i < demand->positions_count; i++) demand->positions[i].funded = 0;
-    return check_positions(demand);
+    return fault == ACCOUNT_FAULT_NONE ? admission_force(demand, units) : fault;
 }
 
 /* Rates that refuse beside a limit: the denial may begin a bucket of theirs. */
@@ -208,6 +291,22 @@ enum account_fault admission_take(struct admission *admission)
     return ACCOUNT_FAULT_NONE;
 }
 
+struct bytes demand_funding(const struct demand *demand)
+{
+    int64_t funded = demand->units - demand->limited;
+    char stack_buffer[128];
+    if (funded <= 0 || !has_credits(demand)) return (struct bytes){"", 0};
+    struct sink funding = sink_init(stack_buffer, sizeof(stack_buffer));
+    funding_add(&funding, FUNDED_BY_LIMITS, min_i64(demand->limited_first, demand->limited));
+    credits_write_funding(demand->account, demand->view, funded, &funding);
+    funding_add(&funding, FUNDED_BY_LIMITS, demand->limited - demand->limited_first);
+    char *copy = arena_alloc(demand->account->arena, funding.size);
+    memcpy(copy, funding.data, funding.size);
+    struct bytes bytes = {copy, funding.size};
+    sink_free(&funding);
+    return bytes;
+}
+
 bool demand_begins_rates(const struct demand *demand)
 {
     return demand->granted == 0 && demand->rates.count > 0 && demand->rates.decision.effects_count > 0;
@@ -250,21 +349,68 @@ static void fold_verdict(struct verdict_fold *fold, bool denies, const struct ve
 
 /* How many units a rule is judged by: those that were wanted; UPTO wants one amount at least. What is granted has found
  * its place already, and not every rule need have one for all of it. */
-static int64_t units_judged(const struct admission *admission, const struct demand *demand)
+int64_t admission_units(const struct admission *admission, const struct demand *demand)
 {
     int64_t cost = demand->view->entitlement->cost;
     if (demand->granted > 0 || admission->mode == MODE_FORCE) return 0;
     return admission->mode == MODE_UPTO ? cost : demand->amount * cost;
 }
 
-static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
+static int64_t judged_beyond(int64_t units, int64_t funds)
 {
-    int64_t units = units_judged(admission, demand);
+    return funds == UNLIMITED ? 0 : max_i64(units - funds, 0);
+}
+
+/* The limits of a demand, which credits stand by: each is judged by what credits do not pay for. */
+static void fold_limits(const struct demand *demand, int64_t units, int64_t funds, struct verdict_fold *fold)
+{
+    int64_t beyond = judged_beyond(units, funds);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         struct verdict verdict;
-        position->meter->judge(position, units, &verdict);
+        if (!is_limit(position)) continue;
+        position->meter->judge(position, beyond, &verdict);
+        if (verdict.remaining != UNLIMITED) verdict.remaining = add_clamped(verdict.remaining, funds);
+        fold_verdict(fold, verdict.wait_us != 0, &verdict);
+    }
+}
+
+/* While the limits have something left within their numbers the tightest of them is the rule, then credits are; once
+ * both have nothing left the limits again, if BURST, GRACE or OVERAGE let them take more. */
+static bool credits_decide(const struct demand *demand, int64_t funds)
+{
+    if (!has_limits(demand)) return true;
+    return available_within(demand) == 0 && (funds > 0 || demand_available(demand) == 0);
+}
+
+/* Limits and credits pay together, so they are denied together: by the wait of the limits for what credits lack. */
+static void fold_pot(const struct demand *demand, int64_t units, struct verdict_fold *fold)
+{
+    const struct position *credits = &demand->positions[demand->positions_count - 1];
+    int64_t funds = credits->meter->available(credits);
+    struct verdict_fold pot = {.begun = false};
+    struct verdict verdict;
+    fold_limits(demand, units, funds, &pot);
+    if (credits_decide(demand, funds)) {
+        credits->meter->judge(credits, units, &verdict);
+        if (pot.begun) verdict.wait_us = pot.verdict.wait_us;
+        pot.denied = verdict.wait_us != 0;
+        pot.verdict = verdict;
+    }
+    fold_verdict(fold, pot.denied, &pot.verdict);
+}
+
+static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
+{
+    int64_t units = admission_units(admission, demand);
+    bool is_pot = has_credits(demand);
+    if (is_pot) fold_pot(demand, units, fold);
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        struct verdict verdict;
         bool is_rate = position->meter == &meter_rate;
+        if (is_pot && !is_rate) continue;
+        position->meter->judge(position, units, &verdict);
         bool denies = is_rate ? verdict.granted == 0 : verdict.wait_us != 0;
         fold_verdict(fold, denies, &verdict);
     }
@@ -277,7 +423,7 @@ static void extend_wait(const struct admission *admission, const struct demand *
                         struct verdict *verdict)
 {
     if (verdict->wait_us <= 0) return;
-    int64_t units = units_judged(admission, demand);
+    int64_t units = admission_units(admission, demand);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         bool fits = decided && position->number == verdict->rule;
@@ -290,6 +436,33 @@ static void extend_wait(const struct admission *admission, const struct demand *
     }
 }
 
+/* Credits may come, recur and end before the request is admitted: only then the wait is found step by step. */
+static bool credits_may_change(const struct admission *admission, uint32_t first, uint32_t end)
+{
+    for (uint32_t i = first; i < end; i++) {
+        if (admission->demands[i].view->credits) return true;
+    }
+    return false;
+}
+
+int64_t demand_limits_wait_us(const struct demand *demand, int64_t units)
+{
+    struct verdict_fold fold = {.begun = false};
+    if (units > 0 && is_prepaid(demand)) return NEVER_US;
+    fold_limits(demand, units, 0, &fold);
+    int64_t wait_us = fold.denied ? fold.verdict.wait_us : 0, before_us = -1;
+    for (int round = 0; wait_us > 0 && round < WAIT_ROUNDS_MAX && wait_us != before_us; round++) {
+        before_us = wait_us;
+        for (uint32_t i = 0; i < demand->positions_count && wait_us > 0; i++) {
+            const struct position *position = &demand->positions[i];
+            if (!position->meter->wait_after) continue;
+            int64_t later_us = position->meter->wait_after(position, units, wait_us);
+            if (wait_is_longer(later_us, wait_us)) wait_us = later_us;
+        }
+    }
+    return wait_us;
+}
+
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict)
 {
     struct verdict_fold fold = {.begun = false};
@@ -297,6 +470,10 @@ void admission_verdict(const struct admission *admission, const struct admission
     *verdict = fold.verdict;
     verdict->granted = admission->demands[item->first].granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
+    if (fold.denied && credits_may_change(admission, item->first, item->end)) {
+        verdict->wait_us = foresee_wait_us(admission, item->first, item->end, 0);
+        return;
+    }
     int64_t before_us = 0;
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
@@ -324,8 +501,15 @@ void admission_align_waits(const struct admission *admission, const struct admis
                            struct verdict *verdicts)
 {
     int64_t longest_us = 0;
+    uint32_t longest = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (wait_is_longer(verdicts[i].wait_us, longest_us)) longest_us = verdicts[i].wait_us;
+        if (!wait_is_longer(verdicts[i].wait_us, longest_us)) continue;
+        longest_us = verdicts[i].wait_us;
+        longest = i;
+    }
+    if (longest_us > 0 && credits_may_change(admission, 0, admission->count)) {
+        verdicts[longest].wait_us = foresee_wait_us(admission, 0, admission->count, longest_us);
+        return;
     }
     bool moved = true;
     for (int round = 0; moved && longest_us > 0 && round < WAIT_ROUNDS_MAX; round++) {

@@ -77,10 +77,14 @@ static enum account_fault remember(const struct account_view *view, const struct
         items[i].cost = demands[i].view->entitlement->cost;
         items[i].generation = demands[i].view->generation;
         items[i].charged = charged_of(demands[i].view->entitlement);
+        items[i].funding = demand_funding(&demands[i]);
         items[i].verdict = decision->result.consumed.verdicts[i];
     }
     record_items_encode(items, request->count, request_mark(request), &body);
-    (void)expect(body.size <= IDEMPOTENCY_BODY_MAX);
+    if (body.size > IDEMPOTENCY_BODY_MAX) {
+        sink_free(&body);
+        return ACCOUNT_FAULT_FUNDING;
+    }
     record_key_make(&key, request_operation(request),
                     request->batch ? RECORD_NO_SLOT : (uint32_t)demands[0].view->index, request->id);
     struct change change = {.kind = CHANGE_RECORD,

@@ -3,6 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/view/credits_view.h"
 
 /* A refund on its way. */
 struct refund {
@@ -23,6 +24,7 @@ struct taken {
     enum record_operation returned_as;
     struct charged charged;
     struct taken_from from;
+    struct bytes funding; /* which sources paid; borrowed from the record */
 };
 
 static bool find_record(const struct account_view *account, enum record_operation operation, uint32_t slot,
@@ -44,6 +46,7 @@ static bool take_from_items(const struct idempotency_entry *entry, uint32_t slot
         taken->amount = items[i].verdict.granted;
         taken->cost = items[i].cost;
         taken->charged = items[i].charged;
+        taken->funding = items[i].funding;
         taken->from.generation = items[i].generation;
         taken->from.taken_us = entry->stored_us;
         return true;
@@ -58,6 +61,7 @@ static bool take_from_hold(const struct idempotency_entry *entry, uint32_t slot,
     taken->amount = record.posted;
     taken->cost = record.cost;
     taken->charged = record.charged;
+    taken->funding = record.funding;
     taken->from.generation = record.generation;
     taken->from.taken_us = record.made_us;
     return true;
@@ -177,29 +181,71 @@ static bool is_bounded(const struct refund *refund, const struct taken_from *fro
     return bounded;
 }
 
-/* Every place takes back what it still counts of the units; answers the most that one took, in units. Rates and rolling
- * windows write themselves down, so the resource is emitted between those in the view and those that are not. Rates do
- * not know whose units they remember: they take back no more than comes back elsewhere. */
-static enum account_fault give_back(struct refund *refund, const struct taken_from *from, int64_t units, int64_t *most)
+/* Grants take back what they paid of the units, as far as they still can; answers how many. */
+static int64_t give_back_to_grants(struct refund *refund, const struct taken_from *from, struct bytes funding)
+{
+    struct cursor cursor = cursor_init(funding);
+    struct funding_part part;
+    int64_t returned = 0;
+    while (funding_next(&cursor, &part)) {
+        if (part.grant == FUNDED_BY_LIMITS) continue;
+        returned += credits_return(refund->account, &refund->view, part.grant, part.units, from->taken_us,
+                                   &refund->decision->changes);
+    }
+    return returned;
+}
+
+/* Every place takes back what it still counts of the units: what the limits gave goes back to them, what grants paid to
+ * the grants. Answers how much came back. Rates and rolling windows write themselves down, so the resource is emitted
+ * between those in the view and those that are not. Rates do not know whose units they remember: they take back no more
+ * than comes back elsewhere. */
+static enum account_fault give_back(struct refund *refund, const struct taken_from *from, int64_t units,
+                                    struct bytes funding, int64_t *back)
 {
     struct sink *changes = &refund->decision->changes;
-    *most = backdate_refund(refund->account, &refund->view, units, from, changes);
+    int64_t limited = funding_of_limits(funding, units);
+    int64_t most = backdate_refund(refund->account, &refund->view, limited, from, changes);
     demand_find_capacities(&refund->demand); /* what a closed cycle takes back the running one need not repay */
-    *most = max_i64(*most, give_back_to_sleepers(refund, units, from));
-    *most = max_i64(*most, give_back_to(refund, &meter_cycle, units, from));
+    most = max_i64(most, give_back_to_sleepers(refund, limited, from));
+    most = max_i64(most, give_back_to(refund, &meter_cycle, limited, from));
     enum account_fault fault = emit_resource(refund->account, &refund->view, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    *most = max_i64(*most, give_back_to(refund, &meter_rolling, units, from));
-    *most = max_i64(*most, give_back_to_sleeping_logs(refund, units, from));
-    int64_t of_rates = is_bounded(refund, from) ? *most : units;
-    if (of_rates > 0) *most = max_i64(*most, give_back_to(refund, &meter_rate, of_rates, from));
+    most = max_i64(most, give_back_to(refund, &meter_rolling, limited, from));
+    most = max_i64(most, give_back_to_sleeping_logs(refund, limited, from));
+    *back = most + give_back_to_grants(refund, from, funding);
+    bool by_rates = !is_bounded(refund, from) && funding.size == 0; /* they alone know of these units */
+    int64_t of_rates = by_rates ? units : *back;
+    if (of_rates > 0) of_rates = give_back_to(refund, &meter_rate, of_rates, from);
+    if (by_rates) *back = max_i64(*back, of_rates);
     return ACCOUNT_FAULT_NONE;
 }
 
-/* What the tightest LIMIT leaves now. */
+/* What the tightest LIMIT leaves now, and grants. */
 static int64_t remaining(const struct refund *refund)
 {
-    return refund->view.entitlement ? demand_available(&refund->demand) : 0;
+    return refund->view.entitlement ? demand_remaining(&refund->demand) : 0;
+}
+
+/* Gives back the last of the units that have not come back yet: what was drawn last goes back first. */
+static enum account_fault return_taken(struct refund *refund, const struct taken *taken)
+{
+    char stack_buffer[256];
+    struct sink funding = sink_init(stack_buffer, sizeof(stack_buffer));
+    struct account_decision *decision = refund->decision;
+    int64_t amount = refund->request->amount, units = amount * taken->cost, back = 0;
+    int64_t to = (taken->amount - taken->returned) * taken->cost;
+    if (taken->funding.size > 0)
+        funding_cut(taken->funding, taken->amount * taken->cost, to - units, to, &funding);
+    enum account_fault fault = ACCOUNT_FAULT_REFUNDS;
+    if (!exceeds_refunds(refund, taken, funding_of_limits(sink_content(&funding), units))) {
+        emit_returned(refund, taken);
+        fault = give_back(refund, &taken->from, units, sink_content(&funding), &back);
+    }
+    decision->result.refund.refunded = back / taken->cost;
+    decision->result.refund.lost = amount - back / taken->cost;
+    decision->result.refund.remaining = remaining(refund);
+    sink_free(&funding);
+    return fault;
 }
 
 /* Back to the cycles and the instant it was charged to. */
@@ -215,15 +261,8 @@ static enum account_fault refund_named(struct refund *refund)
     if (request->amount > decision->fault_limit) return ACCOUNT_FAULT_EXCEEDS;
     int64_t within_us = refund->view.entitlement ? refund->view.entitlement->refunds_within_us : 0;
     if (within_us > 0 && refund->account->now_us > taken.from.taken_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
-    int64_t units = request->amount * taken.cost, most;
     decision->fault_limit = refund->view.entitlement ? refund->view.entitlement->refunds_max : -1;
-    if (exceeds_refunds(refund, &taken, units)) return ACCOUNT_FAULT_REFUNDS;
-    emit_returned(refund, &taken);
-    enum account_fault fault = give_back(refund, &taken.from, units, &most);
-    decision->result.refund.refunded = most / taken.cost;
-    decision->result.refund.lost = request->amount - most / taken.cost;
-    decision->result.refund.remaining = remaining(refund);
-    return fault;
+    return return_taken(refund, &taken);
 }
 
 /* The least that a running cycle or a rolling window counts (a resource of rates alone: what they count): so much may
@@ -233,11 +272,13 @@ static int64_t least_used(const struct demand *demand)
     int64_t least = -1, of_rates = 0;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
+        if (position->meter->funds) continue; /* only by name do units go back to grants */
         int64_t used = position->meter->used(position);
         if (position->meter == &meter_rate) of_rates = used;
         if (position->meter == &meter_rate) continue;
         if (least < 0 || used < least) least = used;
     }
+    if (least < 0 && demand->view->entitlement->credits) return 0; /* prepaid: grants alone have paid */
     return least >= 0 ? least : of_rates;
 }
 
@@ -275,7 +316,8 @@ static enum account_fault refund_unnamed(struct refund *refund)
     emit_generation(&refund->view, &decision->changes);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         struct position *position = &demand->positions[i];
-        if (position->meter != &meter_cycle) position->meter->give_back_newest(position, units, &decision->changes);
+        bool done = position->meter == &meter_cycle || position->meter->funds;
+        if (!done) position->meter->give_back_newest(position, units, &decision->changes);
     }
     decision->result.refund.remaining = remaining(refund);
     return ACCOUNT_FAULT_NONE;

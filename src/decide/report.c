@@ -2,6 +2,7 @@
 #include "quota/decide/report.h"
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
+#include "quota/view/credits_view.h"
 
 /* ---- rules ----------------------------------------------------------------------------------------------- */
 
@@ -12,9 +13,16 @@ void resource_report_begin(struct resource_report *report, struct account_view *
 
 void resource_report_rule(const struct resource_report *report, uint32_t index, struct rule_report *rule)
 {
-    struct position position = position_of_rule((struct demand *)&report->demand, index);
+    struct demand *demand = (struct demand *)&report->demand;
+    bool is_credits = index >= demand->view->entitlement->rules_count;
+    struct position position = is_credits ? position_of_credits(demand) : position_of_rule(demand, index);
     *rule = (struct rule_report){.start_us = NEVER_US, .end_us = NEVER_US};
     position.meter->report(&position, rule);
+}
+
+bool resource_report_has_credits(const struct resource_view *view)
+{
+    return view->credits_usable > 0 || view->entitlement->credits;
 }
 
 int64_t resource_report_overage(const struct resource_view *view)
@@ -29,7 +37,14 @@ int64_t resource_report_overage(const struct resource_view *view)
     return most;
 }
 
-uint32_t resource_report_warned(const struct resource_view *view)
+/* Does the part of the credits that is used reach the threshold? */
+static bool credits_reach(const struct account_view *account, const struct resource_view *view, int64_t threshold_bp)
+{
+    wide used = (wide)view->credits_amount - view->credits_left - credits_held(account, view);
+    return view->credits_amount > 0 && used * 10000 >= (wide)view->credits_amount * threshold_bp;
+}
+
+uint32_t resource_report_warned(const struct account_view *account, const struct resource_view *view)
 {
     const struct entitlement *entitlement = view->entitlement;
     int64_t highest_bp = 0;
@@ -39,6 +54,7 @@ uint32_t resource_report_warned(const struct resource_view *view)
         highest_bp = max_i64(highest_bp, view->windows[i].warned_bp);
     }
     while (count < entitlement->warnings_count && entitlement->warnings_bp[count] <= highest_bp) count++;
+    while (count < entitlement->warnings_count && credits_reach(account, view, entitlement->warnings_bp[count])) count++;
     return count;
 }
 

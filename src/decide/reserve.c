@@ -3,6 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/view/credits_view.h"
 
 /* ---- ids ------------------------------------------------------------------------------------------------- */
 
@@ -81,7 +82,8 @@ static void emit_hold(const struct account_view *account, const struct demand *d
                                      .kept_us = min_i64(account->host->kept_us, DURATION_MAX_US),
                                      .mode = (uint8_t)request->mode,
                                      .requested = request->amount,
-                                     .verdict = decision->result.consumed.verdicts[0]}};
+                                     .verdict = decision->result.consumed.verdicts[0],
+                                     .funding = demand_funding(demand)}};
     change_encode(&change, &decision->changes);
     decision->adds_record = true;
 }
@@ -182,9 +184,11 @@ struct resolution {
     struct hold hold;
     int64_t amount; /* posted */
     struct charged charged;
+    struct sink funding; /* what paid for what is posted; empty = the limits alone */
+    int64_t limited;     /* of the posted units those that the limits count */
     bool charges_all; /* every window that will be stored, and no closed cycle */
     bool is_held;     /* false: it has expired, and FORCE posts it all the same */
-    bool is_stored;   /* it has expired, and awaits its sweep */
+    const struct stored_hold *stored; /* as it stands in the account, or awaits its sweep; NULL = a record knows it */
 };
 
 /* Posts units to the running windows: those in which the reservation was made, and those of LIMITs that have joined
@@ -240,11 +244,12 @@ static enum account_fault charge_rates(struct resolution *resolution, int64_t un
 
 static void emit_resolved(const struct resolution *resolution)
 {
-    struct change change = {.kind = CHANGE_HOLD_RESOLVED,
+    struct change change = {.kind = resolution->funding.size > 0 ? CHANGE_HOLD_FUNDED : CHANGE_HOLD_RESOLVED,
                             .bytes = resolution->id,
                             .amount = resolution->amount,
                             .remaining = resolution->decision->result.resolved.remaining,
-                            .charged = resolution->charged};
+                            .charged = resolution->charged,
+                            .body = sink_content(&resolution->funding)};
     if (resolution->charges_all) change.charged.count = CHARGED_STORED;
     change_encode(&change, &resolution->decision->changes);
 }
@@ -263,7 +268,8 @@ static void emit_resolved_late(const struct resolution *resolution)
                                  .made_us = resolution->account->now_us,
                                  .remaining = resolution->decision->result.resolved.remaining,
                                  .generation = resolution->view.generation,
-                                 .charged = resolution->charged};
+                                 .charged = resolution->charged,
+                                 .funding = sink_content(&resolution->funding)};
     record_hold_encode(&record, &body);
     record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, resolution->id);
     int64_t kept_us = resolution->account->host->kept_us;
@@ -275,38 +281,113 @@ static void emit_resolved_late(const struct resolution *resolution)
     sink_free(&body);
 }
 
+/* What the reservation held of limits and grants is posted as far as the commit goes. */
+static void draw_held(struct resolution *resolution, int64_t units)
+{
+    const struct hold *hold = &resolution->hold;
+    int64_t posted = min_i64(units, hold->units);
+    resolution->limited = posted;
+    if (hold->funding.size == 0) return;
+    funding_cut(hold->funding, hold->units, 0, posted, &resolution->funding);
+    resolution->limited = posted > 0 ? funding_of_limits(sink_content(&resolution->funding), posted) : 0;
+    credits_post(resolution->account, &resolution->view, hold, posted);
+}
+
+/* Brings the resource to now. One that the plan has lost meanwhile has no positions: its windows are posted to, its
+ * rates are not. */
+static enum account_fault settle(struct resolution *resolution)
+{
+    struct account_view *account = resolution->account;
+    struct sink *changes = &resolution->decision->changes;
+    struct bytes resource = interned_string_bytes(account->account->slots[resolution->hold.slot].resource);
+    enum account_fault fault = emit_account(account, (struct resource_names){&resource, 1}, changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    resource_view_begin(account, resource, &resolution->view);
+    fault = resource_view_settle(account, &resolution->view, changes);
+    resolution->demand.positions_count = 0;
+    resolution->demand.rates.count = 0;
+    bool granted = fault == ACCOUNT_FAULT_NONE && resolution->view.entitlement;
+    if (granted) demand_begin(&resolution->demand, account, &resolution->view, 1);
+    return fault;
+}
+
+/* What FORCE posts beyond the reservation is drawn like any consumption, while the reservation still holds what it
+ * holds; what has no place is counted beyond. Then the reservation holds no more. */
+static enum account_fault draw_beyond(struct resolution *resolution, int64_t units, struct bytes *funding)
+{
+    struct demand *demand = &resolution->demand;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    bool granted = resolution->view.entitlement != NULL;
+    if (granted) fault = admission_force(demand, units);
+    resolution->limited = granted ? demand->limited : units;
+    if (granted) *funding = demand_funding(demand);
+    resolution->account->ignored = resolution->is_held ? resolution->stored : NULL;
+    if (fault == ACCOUNT_FAULT_NONE) fault = credits_settle_again(resolution->account, &resolution->view);
+    if (granted) demand_begin(demand, resolution->account, &resolution->view, 1);
+    return fault;
+}
+
+/* Everything that paid, in the order in which it was drawn. */
+static enum account_fault join_funding(struct resolution *resolution, struct bytes beyond, int64_t units)
+{
+    struct sink *funding = &resolution->funding;
+    int64_t held = resolution->is_held ? resolution->hold.units : 0;
+    if (units <= 0 || (funding->size == 0 && beyond.size == 0)) return ACCOUNT_FAULT_NONE;
+    if (funding->size == 0) funding_add(funding, FUNDED_BY_LIMITS, held);
+    if (beyond.size == 0) funding_add(funding, FUNDED_BY_LIMITS, units);
+    sink_raw(funding, beyond.data, beyond.size);
+    bool fits = funding->size <= IDEMPOTENCY_BODY_MAX / 2; /* beside what else the record says */
+    return fits ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
+}
+
+/* Finds out what is posted to limits and grants: what is held, and with FORCE what is beyond. */
+static enum account_fault draw(struct resolution *resolution, int64_t units)
+{
+    struct bytes funding = {"", 0};
+    int64_t beyond = units - (resolution->is_held ? resolution->hold.units : 0), limited;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    resolution->limited = 0;
+    if (beyond > 0) fault = draw_beyond(resolution, beyond, &funding);
+    limited = resolution->limited;
+    if (resolution->is_held) draw_held(resolution, units);
+    if (beyond > 0) credits_draw(resolution->account, &resolution->view, funding);
+    if (beyond > 0 && resolution->is_held) resolution->limited = add_clamped(resolution->limited, limited);
+    return fault == ACCOUNT_FAULT_NONE ? join_funding(resolution, funding, beyond) : fault;
+}
+
+/* Posts units. */
+static enum account_fault post(struct resolution *resolution, int64_t units)
+{
+    struct sink *changes = &resolution->decision->changes;
+    int64_t beyond = units - (resolution->is_held ? resolution->hold.units : 0);
+    enum account_fault fault = draw(resolution, units);
+    if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, resolution->limited);
+    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(resolution->account, &resolution->view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = rolling_post(&resolution->demand, resolution->limited, changes);
+    return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, beyond) : fault;
+}
+
 /* The commands above in one: posts, releases, writes down. */
 static enum account_fault resolve(struct resolution *resolution)
 {
-    struct account_view *account = resolution->account;
     struct account_decision *decision = resolution->decision;
+    struct demand *demand = &resolution->demand;
     int64_t cost = resolution->hold.units / resolution->hold.amount, units;
     if (!multiply_checked(resolution->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
-    struct bytes resource = interned_string_bytes(account->account->slots[resolution->hold.slot].resource);
-    enum account_fault fault = emit_account(account, (struct resource_names){&resource, 1}, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    resource_view_begin(account, resource, &resolution->view);
-    fault = resource_view_settle(account, &resolution->view, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, units);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &resolution->view, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    /* A resource that the plan has lost meanwhile has no positions: its windows are posted to, its rates are not. */
-    resolution->demand.positions_count = 0;
-    resolution->demand.rates.count = 0;
-    if (resolution->view.entitlement) demand_begin(&resolution->demand, account, &resolution->view, 1);
-    fault = rolling_post(&resolution->demand, units, &decision->changes);
-    if (fault == ACCOUNT_FAULT_NONE) {
-        fault = charge_rates(resolution, units - (resolution->is_held ? resolution->hold.units : 0));
-    }
+    bool draws_beyond = resolution->is_held && units > resolution->hold.units;
+    resolution->account->ignored = resolution->is_held && !draws_beyond ? resolution->stored : NULL;
+    enum account_fault fault = settle(resolution);
+    if (fault == ACCOUNT_FAULT_NONE) fault = post(resolution, units);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (resolution->is_held) release_rates(resolution, resolution->hold.units - units);
-    resolution->demand.taken = true; /* so that rolling windows count what they have just been given */
-    resolution->demand.limited = units;
+    demand->taken = true; /* so that rolling windows count what they have just been given */
+    demand->limited = resolution->limited;
     int64_t held = resolution->is_held ? resolution->hold.amount : 0;
     decision->result.resolved.posted = resolution->amount;
     decision->result.resolved.released = max_i64(held - resolution->amount, 0);
-    decision->result.resolved.remaining = resolution->view.entitlement ? demand_available(&resolution->demand) : 0;
-    if (resolution->is_held || resolution->is_stored) emit_resolved(resolution);
+    decision->result.resolved.remaining = resolution->view.entitlement ? demand_remaining(demand) : 0;
+    if (resolution->is_held || resolution->stored) emit_resolved(resolution);
+    credits_emit_posted(&resolution->view, &decision->changes);
     if (!resolution->is_held) emit_resolved_late(resolution);
     return ACCOUNT_FAULT_NONE;
 }
@@ -333,7 +414,7 @@ static enum account_fault commit(struct account_view *account, const struct comm
     struct record_hold record;
     const struct stored_hold *stored = account_hold(account->account, request->id);
     resolution.is_held = hold_lives(account, stored);
-    resolution.is_stored = stored != NULL;
+    resolution.stored = stored;
     resolution.account = account;
     resolution.decision = decision;
     resolution.id = request->id;
@@ -346,15 +427,19 @@ static enum account_fault commit(struct account_view *account, const struct comm
         resolution.hold = (struct hold){.slot = record.slot,
                                         .amount = record.amount,
                                         .units = record.amount * record.cost,
-                                        .made_us = record.made_us};
+                                        .made_us = record.made_us,
+                                        .funding = {"", 0}};
     } else {
         resolution.hold = stored->hold;
-        account->ignored = stored;
     }
     decision->fault_limit = resolution.hold.amount;
     resolution.amount = request->amount == COMMIT_ALL ? resolution.hold.amount : request->amount;
     if (resolution.amount > resolution.hold.amount && !request->force) return ACCOUNT_FAULT_BEYOND_HOLD;
-    return resolve(&resolution);
+    char stack_buffer[128];
+    resolution.funding = sink_init(stack_buffer, sizeof(stack_buffer));
+    enum account_fault fault = resolve(&resolution);
+    sink_free(&resolution.funding);
+    return fault;
 }
 
 /* Begins a command about a reservation of an account that is there, and not closed. */

@@ -20,6 +20,12 @@ struct position position_of_rule(struct demand *demand, uint32_t index)
     return position;
 }
 
+struct position position_of_credits(struct demand *demand)
+{
+    uint32_t number = demand->view->entitlement->rules_count;
+    return (struct position){.meter = &meter_credits, .demand = demand, .rule = number, .number = (int32_t)number};
+}
+
 void demand_find_capacities(struct demand *demand)
 {
     for (uint32_t i = 0; i < demand->positions_count; i++) {
@@ -32,11 +38,11 @@ void demand_find_capacities(struct demand *demand)
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;
-    bool has_rates = false;
+    bool has_rates = false, has_limits = false;
     demand->account = account;
     demand->view = view;
     demand->amount = amount;
-    demand->granted = demand->units = demand->limited = demand->planned = 0;
+    demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
     demand->holds = demand->taken = false;
     demand->held = resource_view_held(account, view, NULL);
     demand->positions_count = 0;
@@ -45,7 +51,10 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
         enum quota_kind kind = entitlement->rules[i].kind;
         if (kind == QUOTA_RATE && has_rates) continue;
         has_rates = has_rates || kind == QUOTA_RATE;
+        has_limits = has_limits || kind != QUOTA_RATE;
         demand->positions[demand->positions_count++] = position_of_rule(demand, i);
     }
+    bool is_prepaid = entitlement->credits && !has_limits;
+    if (view->credits_usable > 0 || is_prepaid) demand->positions[demand->positions_count++] = position_of_credits(demand);
     if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
 }

@@ -29,6 +29,12 @@ static int64_t available(const struct position *position)
     return window_available(window, position->capacity, held_of(position, window));
 }
 
+static int64_t within(const struct position *position)
+{
+    const struct window *window = window_of(position);
+    return window_available(window, window_limit(window), held_of(position, window));
+}
+
 static enum account_fault check(const struct position *position, int64_t units)
 {
     int64_t busy;
@@ -176,6 +182,7 @@ static int64_t used(const struct position *position)
 
 const struct meter meter_cycle = {.kind = "LIMIT",
                                   .available = available,
+                                  .within = within,
                                   .check = check,
                                   .judge = judge,
                                   .wait_after = wait_after,

@@ -1,8 +1,8 @@
 /* Writes views down as changes; see changeset.h. */
 #include "quota/view/changeset.h"
 #include "quota/base/checked.h"
-#include "quota/view/credits_view.h"
 #include "quota/rate/limiter_codec.h"
+#include "quota/view/credits_view.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
 

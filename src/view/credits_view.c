@@ -188,6 +188,12 @@ enum account_fault credits_settle(struct cycle_cursor *cursor)
     return ACCOUNT_FAULT_NONE;
 }
 
+enum account_fault credits_settle_again(const struct account_view *account, struct resource_view *view)
+{
+    struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    return credits_settle(&cursor);
+}
+
 /* ---- questions ------------------------------------------------------------------------------------------- */
 
 int64_t credits_free(const struct account_view *account, const struct resource_view *view, uint32_t index)
@@ -245,6 +251,28 @@ int64_t credits_held(const struct account_view *account, const struct resource_v
     return wide_clamp(held, 0, INT64_MAX);
 }
 
+/* Of one grant, of a reservation. */
+static int64_t held_of(const struct hold *hold, int64_t number)
+{
+    struct cursor cursor = cursor_init(hold->funding);
+    struct funding_part part;
+    int64_t held = 0;
+    while (funding_next(&cursor, &part)) held += part.grant == number ? part.units : 0;
+    return held;
+}
+
+int64_t credits_held_of(const struct account_view *account, const struct resource_view *view, int64_t number)
+{
+    const struct holds *holds = account_holds(account->account);
+    const struct stored_grant *stored = grants_numbered(account_grants(account->account), number);
+    if (!stored) return 0;
+    int64_t held = stored->held; /* by all that are stored: those that have ended stand in front */
+    for (uint32_t i = 0; i < holds->count && holds->by_expiry[i]->hold.expires_us <= account->now_us; i++) {
+        if (holds_credits(view, &holds->by_expiry[i]->hold)) held -= held_of(&holds->by_expiry[i]->hold, number);
+    }
+    return held;
+}
+
 /* ---- burning --------------------------------------------------------------------------------------------- */
 
 /* Goes through the grants that pay for units, in burn order. */
@@ -292,6 +320,89 @@ void credits_emit_spent(const struct account_view *account, const struct resourc
         int64_t balance = view->grants ? view->grants[index].balance : grant->balance;
         struct change change = {.kind = CHANGE_GRANT_SPENT, .number = grant->number, .amount = balance - paid};
         change_encode(&change, changes);
+    }
+}
+
+/* States as of now, also where the stored sums would do. */
+static void states_now(const struct account_view *account, struct resource_view *view)
+{
+    if (view->grants) return;
+    make_states(account, view);
+    free_all_held(account, view);
+    sum_up(account, view);
+}
+
+static void emit_balance(const struct resource_view *view, uint32_t index, struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_GRANT_SPENT,
+                            .number = nth(view, index)->grant.number,
+                            .amount = view->grants[index].balance};
+    change_encode(&change, changes);
+}
+
+int64_t credits_return(const struct account_view *account, struct resource_view *view, int64_t number, int64_t units,
+                       int64_t taken_us, struct sink *changes)
+{
+    const struct stored_grant *stored = grants_numbered(account_grants(account->account), number);
+    if (!stored || !view->credits) return 0;
+    states_now(account, view);
+    struct grant_state *state = &view->grants[stored->place];
+    if (!state->usable || taken_us < state->since_us) return 0;
+    state->balance += units;
+    state->free += units;
+    view->credits_left = add_clamped(view->credits_left, units);
+    emit_balance(view, stored->place, changes);
+    return units;
+}
+
+/* `spent` of the units that a reservation held of a grant, and what comes back of the others. */
+static void post_part(struct resource_view *view, const struct stored_grant *stored, int64_t made_us, int64_t spent,
+                      int64_t released)
+{
+    struct grant_state *state = &view->grants[stored->place];
+    bool lost = made_us < state->since_us || (stored->grant.flags & GRANT_VOID);
+    state->posted = state->posted || spent > 0;
+    state->balance -= lost ? spent + released : spent;
+    if (!state->usable || lost) return;
+    state->free -= spent; /* of a reservation that is ignored all was free */
+    view->credits_left -= spent;
+}
+
+void credits_post(const struct account_view *account, struct resource_view *view, const struct hold *hold,
+                  int64_t posted)
+{
+    struct cursor cursor = cursor_init(hold->funding);
+    struct funding_part part;
+    int64_t begins = 0;
+    if (hold->funding.size > 0) states_now(account, view);
+    while (funding_next(&cursor, &part)) {
+        const struct stored_grant *stored = grants_numbered(account_grants(account->account), part.grant);
+        int64_t spent = min_i64(max_i64(posted - begins, 0), part.units);
+        begins += part.units;
+        if (stored) post_part(view, stored, hold->made_us, spent, part.units - spent);
+    }
+}
+
+void credits_draw(const struct account_view *account, struct resource_view *view, struct bytes funding)
+{
+    struct cursor cursor = cursor_init(funding);
+    struct funding_part part;
+    if (funding.size > 0) states_now(account, view);
+    while (funding_next(&cursor, &part)) {
+        const struct stored_grant *stored = grants_numbered(account_grants(account->account), part.grant);
+        if (!stored) continue; /* the limits */
+        struct grant_state *state = &view->grants[stored->place];
+        state->posted = true;
+        state->balance -= part.units;
+        state->free -= part.units;
+        view->credits_left -= part.units;
+    }
+}
+
+void credits_emit_posted(const struct resource_view *view, struct sink *changes)
+{
+    for (uint32_t i = 0; view->grants && i < view->credits->count; i++) {
+        if (view->grants[i].posted) emit_balance(view, i, changes);
     }
 }
 

@@ -352,3 +352,18 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
     if (fault == ACCOUNT_FAULT_NONE && view->credits) fault = credits_settle(&cursor);
     return fault;
 }
+
+enum account_fault lifecycle_foresee(const struct account_view *account, struct resource_view *view)
+{
+    struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    int64_t begins_us = credits_begins_us(view);
+    while (fault == ACCOUNT_FAULT_NONE && begins_us <= account->now_us) {
+        fault = cycles_roll(&cursor, begins_us);
+        if (fault == ACCOUNT_FAULT_NONE) credits_begin_grants(&cursor, begins_us);
+        begins_us = credits_begins_us(view);
+    }
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_roll(&cursor, account->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin(&cursor, view->entitlement, account->now_us);
+    return fault == ACCOUNT_FAULT_NONE ? credits_settle(&cursor) : fault;
+}

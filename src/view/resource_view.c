@@ -38,6 +38,16 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     }
 }
 
+void resource_view_copy(const struct account_view *account, const struct resource_view *view,
+                        struct resource_view *copy)
+{
+    *copy = *view;
+    if (view->entitlement == &view->merged) copy->entitlement = &copy->merged;
+    if (!view->grants) return;
+    copy->grants = arena_alloc(account->arena, view->credits->count * sizeof(*view->grants));
+    memcpy(copy->grants, view->grants, view->credits->count * sizeof(*view->grants));
+}
+
 enum account_fault resource_view_settle(const struct account_view *account, struct resource_view *view,
                                         struct sink *closed)
 {

@@ -372,6 +372,7 @@ static void a_new_encoding_inside_needs_a_new_encoding_of_accounts(void **state)
     } inside[] = {
         [ACCOUNT_ENCODING_FIRST] = {ENCODING_LIMITER, PLAN_ENCODING_PLAN},
         [ACCOUNT_ENCODING_PLAN_HISTORY] = {ENCODING_SLEEPING, PLAN_ENCODING_ENTRIES},
+        [ACCOUNT_ENCODING_CREDITS] = {ENCODING_SLEEPING, PLAN_ENCODING_CREDITS},
     };
     assert_int_equal(ACCOUNT_ENCODING_NEWEST + 1, COUNT_OF(inside));
     assert_int_equal(ENCODING_NEWEST, inside[ACCOUNT_ENCODING_NEWEST].limiter);

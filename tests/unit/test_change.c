@@ -25,6 +25,29 @@ static struct window full_window(void)
                            .lines = {.count = 2, .line = {{.generation = 3, .left = 2}, {.generation = 5, .left = 0}}}};
 }
 
+static struct grant full_grant(void)
+{
+    return (struct grant){.number = 41,
+                          .slot = 200,
+                          .priority = 7,
+                          .flags = GRANT_PROMO | GRANT_BEGUN,
+                          .expiry = GRANT_EXPIRES_AFTER,
+                          .expiry_value = 400,
+                          .given_effective_us = 500,
+                          .amount = 9,
+                          .balance = 4,
+                          .created_us = 490,
+                          .effective_us = 500,
+                          .expires_us = 900,
+                          .every = day_code(),
+                          .since_us = 600,
+                          .recurs_us = 700,
+                          .used_us = 650,
+                          .kept_us = 50,
+                          .replied_credits = 3,
+                          .replied_absorbed = 5};
+}
+
 /* One of each kind, with something in each of its fields. */
 static struct change change_of(enum change_kind kind)
 {
@@ -39,6 +62,7 @@ static struct change change_of(enum change_kind kind)
                             .amount = 700,
                             .peak = 750,
                             .remaining = UNLIMITED,
+                            .number = 41,
                             .outcome = HOLD_COMMITTED,
                             .how = SWITCH_HOW_RESTART};
     switch (kind) {
@@ -52,6 +76,7 @@ static struct change change_of(enum change_kind kind)
     case CHANGE_LOG_REMOVED: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
     case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 6, {4, 10, 2, 0, 5000, 0}}; break;
     case CHANGE_AUDIT: change.audit = (struct audit_entry){500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
+    case CHANGE_GRANT: change.grant = full_grant(); break;
     default: break;
     }
     return change;
@@ -175,7 +200,15 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.requested = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
+    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5")); /* 5 of 12 units */
     REFUSED(CHANGE_HOLD_RESOLVED, remaining = UNLIMITED - 1);
+    REFUSED(CHANGE_GRANT, grant.number = 0);
+    REFUSED(CHANGE_GRANT, grant.amount = 0);
+    REFUSED(CHANGE_GRANT, grant.flags = GRANT_FLAGS_ALL + 1);
+    REFUSED(CHANGE_GRANT, grant.expiry = GRANT_EXPIRIES_COUNT);
+    REFUSED(CHANGE_GRANT, grant.expires_us = 0);
+    REFUSED(CHANGE_GRANT, grant.effective_us = INSTANT_MAX_US + 1);
+    REFUSED(CHANGE_GRANT, grant.every = 0x7fffffff);
     REFUSED(CHANGE_AUDIT, audit.act = AUDIT_ACTIONS_END);
     REFUSED(CHANGE_AUDIT, audit.at_us = 0);
 }
@@ -188,6 +221,7 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
 static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_FIRST] = 20,        /* CHANGE_USED */
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24, /* CHANGE_SWEPT */
+    [ACCOUNT_ENCODING_CREDITS] = 29,      /* CHANGE_HOLD_FUNDED */
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)
@@ -199,12 +233,15 @@ static void a_new_kind_needs_a_new_encoding(void **state)
     }
     assert_int_equal(CHANGE_USED, highest_kind_of[ACCOUNT_ENCODING_FIRST]); /* kinds are never renumbered */
     assert_int_equal(CHANGE_SWEPT, highest_kind_of[ACCOUNT_ENCODING_PLAN_HISTORY]);
+    assert_int_equal(CHANGE_HOLD_FUNDED, highest_kind_of[ACCOUNT_ENCODING_CREDITS]);
     for (uint8_t kind = CHANGE_USED + 1; kind < CHANGE_KINDS_END; kind++) {
         struct change change = change_of((enum change_kind)kind), again;
         struct sink bytes = encoded(&change);
-        struct cursor cursor = cursor_init(sink_content(&bytes));
-        change_decode(&cursor, ACCOUNT_ENCODING_FIRST, &again);
-        assert_true(cursor.bad);
+        for (uint8_t encoding = ACCOUNT_ENCODING_FIRST; encoding < ACCOUNT_ENCODING_NEWEST; encoding++) {
+            struct cursor cursor = cursor_init(sink_content(&bytes));
+            change_decode(&cursor, encoding, &again);
+            assert_int_equal(cursor.bad, kind > highest_kind_of[encoding]);
+        }
         sink_free(&bytes);
     }
 }

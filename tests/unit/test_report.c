@@ -47,7 +47,7 @@ static void overage_and_warnings(void **state)
         if (rows[i].used > 0) pair_request_one(&pair, "a", rows[i].used, MODE_FORCE, NULL, T);
         look_at(&look, pair.account, "a", T + S);
         assert_int_equal(resource_report_overage(&look.view), rows[i].overage); /* of the LIMIT overdrawn most */
-        assert_int_equal(resource_report_warned(&look.view), rows[i].warned);
+        assert_int_equal(resource_report_warned(&look.account, &look.view), rows[i].warned);
         look_end(&look);
         pair_end(&pair);
     }

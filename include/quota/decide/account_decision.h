@@ -42,6 +42,10 @@ struct account_decision {
             int64_t posted, released, remaining;
         } resolved;         /* commit_decide, release_decide */
         int64_t expires_us; /* extend_decide */
+        struct {
+            int64_t credits, absorbed;
+        } granted;      /* grant_decide */
+        int64_t voided; /* void_decide */
     } result;
     uint32_t causes_count;
     struct refusal causes[BATCH_ITEMS_MAX];
@@ -67,8 +71,10 @@ static inline void account_decision_begin(struct account_decision *decision)
 static inline void decision_add_cause(struct account_decision *decision, struct resource_view *view,
                                       const struct verdict *verdict)
 {
-    const struct quota_rule *rule = &view->entitlement->rules[verdict->rule];
-    const struct window *window = rule->kind == QUOTA_LIMIT ? resource_view_window(view, rule) : NULL;
+    const struct entitlement *entitlement = view->entitlement;
+    bool is_credits = verdict->rule < 0 || (uint32_t)verdict->rule >= entitlement->rules_count;
+    const struct quota_rule *rule = is_credits ? NULL : &entitlement->rules[verdict->rule];
+    const struct window *window = rule && rule->kind == QUOTA_LIMIT ? resource_view_window(view, rule) : NULL;
     decision->causes[decision->causes_count++] = (struct refusal){.resource = view->resource,
                                                                   .slot = view->index,
                                                                   .rule = verdict->rule,

@@ -13,33 +13,12 @@
  * leaves an entry in the audit trail: actor, instant, reason. */
 #pragma once
 
-#include "quota/decide/account_decision.h"
-
-#define NOT_REQUESTED INT64_MIN
+#include "quota/decide/operate.h"
 
 enum switch_mode {
     SWITCH_PRORATE = 0,
     SWITCH_FULL = 1,
     SWITCH_END = 2,
-};
-
-/* The actor, the instant and the reason. */
-struct admin_action {
-    int64_t now_us;
-    struct bytes actor, reason; /* may be empty */
-};
-
-/* An instant as an operator gives it: itself, or so long after something else. */
-struct moment {
-    enum {
-        MOMENT_NONE,
-        MOMENT_INSTANT,  /* at_us */
-        MOMENT_DURATION, /* after_us later */
-        MOMENT_PERIOD,   /* `period` later on the account's calendar */
-        MOMENT_CYCLE,    /* the end of the running cycle of the longest LIMIT */
-    } kind;
-    int64_t at_us, after_us;
-    struct period period;
 };
 
 struct open_request {

@@ -7,9 +7,12 @@
  *     admission_take   cannot fail  charges every position, writes each account's changes
  *     admission_verdict             the deciding rule of an item: denied → the longest wait, granted → the least left
  *
- *     n units of a demand    CYCLE, ROLLING  take what the tightest of them admits ┐  together all n, or the demand
- *                            funding meters  pay for the rest, in their order      ┘  is denied
+ *     n units of a demand    CYCLE, ROLLING  give what the tightest has within its number     ┐  together all n,
+ *                            CREDITS         pay for the rest, in burn order                  │  or the demand
+ *                            CYCLE           gives beyond its number: BURST, GRACE, OVERAGE   ┘  is denied
  *                            RATE            has to admit all n
+ *
+ * CREDITS FIRST draws on credits before the limits. FORCE counts what neither has in the limits.
  *
  * One item has several demands where several accounts must admit it (a parent); several items are one request
  * (QUOTA.MCONSUME): ALL of them, or ANY, the first that is admitted. */
@@ -56,5 +59,20 @@ void admission_verdict(const struct admission *admission, const struct admission
 void admission_align_waits(const struct admission *admission, const struct admission_item *items, uint32_t count,
                            struct verdict *verdicts);
 
-/* Units left under the tightest CYCLE and ROLLING of a demand; UNLIMITED. */
+/* Units left under the tightest CYCLE and ROLLING of a demand; and with those that sources could pay for. UNLIMITED. */
 int64_t demand_available(const struct demand *demand);
+int64_t demand_remaining(const struct demand *demand);
+
+/* Makes the plan of units that are taken whatever the limits say: first what the limits have, then credits, then the
+ * limits beyond. For a demand alone, which the caller posts itself. */
+enum account_fault admission_force(struct demand *demand, int64_t units);
+
+/* Which sources paid for the units of a demand that was taken, in the order in which they were drawn (funding.h); no
+ * bytes where the limits did alone. Stands in the arena of its account's view. */
+struct bytes demand_funding(const struct demand *demand);
+
+/* How many units a demand is judged by: those that were wanted; UPTO wants one amount at least; 0 = it was granted. */
+int64_t admission_units(const struct admission *admission, const struct demand *demand);
+
+/* How long until the CYCLEs and ROLLINGs of a demand admit so many units, if only time goes on; 0 = now. */
+int64_t demand_limits_wait_us(const struct demand *demand, int64_t units);

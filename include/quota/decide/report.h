@@ -13,14 +13,18 @@ struct resource_report {
 /* Begins the report of a settled resource whose entitlement is there. */
 void resource_report_begin(struct resource_report *report, struct account_view *account, struct resource_view *view);
 
-/* Rule `index` of the entitlement. */
+/* Rule `index` of the entitlement; the one behind them is its credits. */
 void resource_report_rule(const struct resource_report *report, uint32_t index, struct rule_report *rule);
+
+/* Are credits shown: does the plan speak of them, or can grants be used? */
+bool resource_report_has_credits(const struct resource_view *view);
 
 /* What was used beyond the limits: of the LIMIT that was overdrawn most. */
 int64_t resource_report_overage(const struct resource_view *view);
 
-/* How many of the entitlement's warnings, from the lowest on, have fired in any of the running cycles. */
-uint32_t resource_report_warned(const struct resource_view *view);
+/* How many of the entitlement's warnings, from the lowest on, have fired in any of the running cycles, or are reached by
+ * the credits. */
+uint32_t resource_report_warned(const struct account_view *account, const struct resource_view *view);
 
 /* The name of a state, as INFO shows it: active, suspended, closed, expired, notstarted. */
 const char *account_state_name(const struct account_view *view);

@@ -4,7 +4,7 @@
  *     position    demand x meter x rule: one place where these units have to fit, or from which they can be paid
  *
  *     bounding    CYCLE (LIMIT), ROLLING (LIMIT … ROLLING), RATE      every one of them has to admit
- *     funding     none yet: credits, a parent's pot                   pays for what CYCLE and ROLLING cannot take
+ *     funding     CREDITS (grants)                                    pays for what CYCLE and ROLLING cannot take
  *
  * A meter only looks (`available`, `check`, `judge`, `report`) until `take`, which changes the demand's view and cannot
  * fail after a `check`; `emit` then writes down what the view alone does not say. Nothing here decides: that is
@@ -45,7 +45,8 @@ struct demand {
     int64_t amount;             /* wanted, >= 1 */
     int64_t granted;            /* of the amount; set by the admission */
     int64_t units;              /* granted x COST */
-    int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded */
+    int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
+    int64_t limited_first;      /* … and of these those that are drawn before anything is funded */
     bool holds;                 /* the units are held, not used */
     bool taken;
     int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
@@ -75,6 +76,8 @@ struct meter {
 
     /* Units that fit now, or that it could pay for; UNLIMITED. */
     int64_t (*available)(const struct position *position);
+    /* The same without BURST, GRACE and OVERAGE; NULL = there are none. */
+    int64_t (*within)(const struct position *position);
     /* Can it take these units? Not whether they fit: whether its numbers can hold them. */
     enum account_fault (*check)(const struct position *position, int64_t units);
     /* As it stands, for `units` more (0 = none): limit, remaining, wait (0 = they fit), reset. */
@@ -99,12 +102,15 @@ struct meter {
 extern const struct meter meter_cycle;
 extern const struct meter meter_rolling;
 extern const struct meter meter_rate;
+extern const struct meter meter_credits; /* its rule is the one behind the entitlement's */
 const struct meter *meter_of(enum quota_kind kind);
 
-/* The position of one rule of the demand's entitlement. */
+/* The position of one rule of the demand's entitlement; and of its credits. */
 struct position position_of_rule(struct demand *demand, uint32_t index);
+struct position position_of_credits(struct demand *demand);
 
-/* A demand of a settled view: one position for each LIMIT, and one for all RATEs together. */
+/* A demand of a settled view: one position for each LIMIT, one for all RATEs together, and one for credits where
+ * grants can be used or nothing else pays. */
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
 
 /* Finds the capacities of its cycles anew: a refund to a closed cycle has changed what the running one has to repay. */

@@ -61,6 +61,9 @@ enum account_fault {
     ACCOUNT_FAULT_NO_CYCLE,     /* EX CYCLE, and no running cycle ends */
     ACCOUNT_FAULT_PAST,         /* an instant that has passed */
     ACCOUNT_FAULT_ENTITLEMENT,  /* the rules would not fit together (`text`) */
+    ACCOUNT_FAULT_GRANTS,       /* bounds: GRANTS_LIVE_MAX … */
+    ACCOUNT_FAULT_GRANTS_ONCE,  /* … GRANTS_ONCE_MAX … */
+    ACCOUNT_FAULT_FUNDING,      /* … so many grants would pay that no record can name them */
     ACCOUNT_FAULTS_COUNT,
 };
 

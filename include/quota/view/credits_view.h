@@ -23,6 +23,9 @@ void credits_begin_grants(const struct cycle_cursor *cursor, int64_t at_us);
 /* Ends and recurrences up to the account's instant, and the sums. */
 enum account_fault credits_settle(struct cycle_cursor *cursor);
 
+/* The same of a settled view whose account ignores another reservation than before. */
+enum account_fault credits_settle_again(const struct account_view *account, struct resource_view *view);
+
 /* Pays with at most `units` for what the running cycles are over: the largest used - limit. Answers with how many. */
 int64_t credits_absorb(struct resource_view *view, int64_t units);
 
@@ -39,12 +42,27 @@ int64_t credits_more_us(const struct account_view *account, const struct resourc
 /* The most that could ever be free at once, if nothing more is given. */
 int64_t credits_most(const struct resource_view *view);
 
-/* Units of live reservations that hold credits. */
+/* Units of live reservations that hold credits; and those that hold them of one grant. */
 int64_t credits_held(const struct account_view *account, const struct resource_view *view);
+int64_t credits_held_of(const struct account_view *account, const struct resource_view *view, int64_t number);
 
 /* Appends which grants pay for so many units, in burn order. */
 void credits_write_funding(const struct account_view *account, const struct resource_view *view, int64_t units,
                            struct sink *funding);
+
+/* Gives units back to a grant that paid for them at `taken_us`, and writes that down. Answers how many it takes back: 0
+ * where it has ended, or has recurred since. */
+int64_t credits_return(const struct account_view *account, struct resource_view *view, int64_t number, int64_t units,
+                       int64_t taken_us, struct sink *changes);
+
+/* Of a reservation, which the account view ignores, the first `posted` units are spent; the others of its grants are
+ * free, or lost. In the view; credits_emit_posted writes it down, behind the change that ends the reservation. */
+void credits_post(const struct account_view *account, struct resource_view *view, const struct hold *hold,
+                  int64_t posted);
+
+/* Units were drawn from these grants (funding.h), beside what was held; written down by credits_emit_posted, too. */
+void credits_draw(const struct account_view *account, struct resource_view *view, struct bytes funding);
+void credits_emit_posted(const struct resource_view *view, struct sink *changes);
 
 /* Writes down grants that have begun or recurred since they were stored. */
 void credits_emit_turned(const struct resource_view *view, struct sink *changes);

@@ -13,6 +13,10 @@
 /* Brings the resource from what is stored to the account's instant. Closed cycles go to `closed` (NULL = nowhere). */
 enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed);
 
+/* Brings a settled resource on to the account's instant, which lies ahead, under the rules that hold now: cycles roll
+ * over, grants begin, recur and end. For waits: revisions, overrides and switches to come are changes of rules. */
+enum account_fault lifecycle_foresee(const struct account_view *account, struct resource_view *view);
+
 /* Finds out which rules hold, after the plan's entry or the override has become another: merges them, and puts the
  * override's limits above the plan's. `anchor_us`: of the account then. */
 void lifecycle_compose(struct resource_view *view, int64_t anchor_us);

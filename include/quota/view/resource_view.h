@@ -15,6 +15,7 @@
 struct grant_state {
     bool begun, usable;
     bool turned; /* it has begun or recurred since it was stored */
+    bool posted; /* units that a reservation held of it were spent */
     int64_t balance, since_us, recurs_us;
     int64_t free;
 };
@@ -49,6 +50,10 @@ static inline const struct entitlement *resource_view_granted(const struct resou
 
 /* The resource as it is stored. */
 void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view);
+
+/* A copy for what may come: it borrows nothing of the view, and its grants are in the arena of `account`. */
+void resource_view_copy(const struct account_view *account, const struct resource_view *view,
+                        struct resource_view *copy);
 
 /* The resource as it is now. Cycles that have closed meanwhile go to `closed` as changes (NULL = they are not needed).
  * */

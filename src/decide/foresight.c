@@ -1,0 +1,83 @@
+/* Looks at accounts as they will be; see foresight.h. */
+#include "quota/decide/foresight.h"
+#include "quota/base/checked.h"
+#include "quota/view/credits_view.h"
+#include "quota/view/lifecycle.h"
+
+/* A demand as it will be at an instant. */
+struct outlook {
+    struct account_view account;
+    struct resource_view view;
+    struct demand demand;
+};
+
+/* False where that cannot be found out (the zone is not known here). Ended by outlook_end. */
+static bool outlook_begin(const struct demand *demand, int64_t at_us, struct outlook *outlook)
+{
+    outlook->account = *demand->account;
+    outlook->account.now_us = at_us;
+    outlook->account.memory.blocks = NULL;
+    outlook->account.arena = &outlook->account.memory;
+    resource_view_copy(&outlook->account, demand->view, &outlook->view);
+    if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;
+    demand_begin(&outlook->demand, &outlook->account, &outlook->view, demand->amount);
+    outlook->demand.holds = demand->holds;
+    return true;
+}
+
+static void outlook_end(struct outlook *outlook)
+{
+    arena_free(&outlook->account.memory);
+}
+
+/* When the rates will admit the units; the limits and credits do. */
+static int64_t rates_admit_us(struct outlook *outlook, int64_t units)
+{
+    struct demand *demand = &outlook->demand;
+    int64_t at_us = outlook->account.now_us;
+    if (demand->rates.count == 0) return at_us;
+    if (rates_check(demand, units, MODE_PEEK) != ACCOUNT_FAULT_NONE) return INT64_MAX;
+    const struct verdict *verdict = &demand->rates.decision.verdict;
+    if (verdict->granted > 0) return at_us;
+    return verdict->wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, verdict->wait_us);
+}
+
+/* The instant of the outlook if it admits the units, else the next one that may; INT64_MAX = none will. */
+static int64_t admits_us(struct outlook *outlook, int64_t units)
+{
+    const struct demand *demand = &outlook->demand;
+    int64_t at_us = outlook->account.now_us, left = outlook->view.credits_left;
+    int64_t wait_us = demand_limits_wait_us(demand, max_i64(units - left, 0));
+    if (wait_us == 0) return rates_admit_us(outlook, units);
+    int64_t limits_us = wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, wait_us);
+    int64_t credits_us = credits_next_us(&outlook->account, &outlook->view);
+    if (credits_us == INT64_MAX) return limits_us;
+    int64_t least = max_i64(units - credits_most(&outlook->view), 0); /* that only limits can give */
+    if (demand_limits_wait_us(demand, least) == NEVER_US) return INT64_MAX;
+    return min_i64(limits_us, credits_us);
+}
+
+static int64_t demand_admits_us(const struct admission *admission, const struct demand *demand, int64_t at_us)
+{
+    struct outlook outlook;
+    int64_t units = admission_units(admission, demand);
+    int64_t admits = at_us;
+    if (outlook_begin(demand, at_us, &outlook)) admits = admits_us(&outlook, units);
+    outlook_end(&outlook);
+    return admits;
+}
+
+int64_t foresee_wait_us(const struct admission *admission, uint32_t first, uint32_t end, int64_t after_us)
+{
+    int64_t now_us = admission->demands[first].account->now_us, at_us = add_clamped(now_us, after_us);
+    for (int i = 0; i < CHANGES_AHEAD_MAX; i++) {
+        int64_t next_us = at_us;
+        for (uint32_t k = first; k < end; k++) {
+            next_us = max_i64(next_us, demand_admits_us(admission, &admission->demands[k], at_us));
+        }
+        if (next_us == at_us) break;
+        if (next_us >= INSTANT_MAX_US) return NEVER_US;
+        at_us = next_us;
+    }
+    return at_us - now_us;
+}
