@@ -321,13 +321,28 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
     }
 }
 
+/* An account that has expired into nothing keeps the plan it had last. A resource that was written down since then is
+ * past that plan and its end: it must not meet them again. */
+static bool is_past_its_plan(const struct account_view *account, const struct resource_view *view)
+{
+    if (!view->stored || account->changes_count == 0) return false;
+    const struct plan_change *first = &account->changes[0];
+    return !first->plan && first->at_us <= account->account->applied_at_us;
+}
+
 /* Takes every event up to now, and moves the cursor along. */
 static enum account_fault walk_events(struct cycle_cursor *cursor)
 {
     const struct account_view *account = cursor->account;
     struct timeline timeline = {.cursor = *cursor};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
-    if (account->account && !account->plan_is_current) follow_plan(&timeline, account->account->plan);
+    if (is_past_its_plan(account, cursor->view)) {
+        cursor->view->entry = NULL;
+        lifecycle_compose(cursor->view, cursor->anchor_us);
+        timeline.next_change = 1;
+    } else if (account->account && !account->plan_is_current) {
+        follow_plan(&timeline, account->account->plan);
+    }
     for (struct event event; fault == ACCOUNT_FAULT_NONE; fault = take_event(&timeline, &event)) {
         event = next_event(&timeline);
         if (event.kind == EVENT_NONE) break;

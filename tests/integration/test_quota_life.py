@@ -262,3 +262,18 @@ def test_reasons_are_kept_with_who_did_what(accounts):
     notes = accounts.map("QUOTA.INFO a")["notes"]
     assert [(note["act"], note["reason"]) for note in notes] == [
         (line.split()[0].lower(), f"why {line}") for line in LINES]
+
+
+def test_an_account_that_expired_into_nothing_closes_each_cycle_once(accounts):
+    accounts("QUOTA.CLOCK FREEZE 1738335600000")
+    accounts("QUOTA.PLAN SET w r LIMIT 10 12h CALENDAR")
+    accounts("QUOTA.OPEN a w EXPIRES 1h")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.OVERRIDE a r LIMIT 10 day")
+    accounts("QUOTA.CLOCK FREEZE 1738339200000")
+    accounts("QUOTA.PLAN SET w r LIMIT 10 day APPLY PRORATE")  # at the instant at which the account expires
+    accounts("QUOTA.CLOCK FREEZE 1738368000000")
+    for line in ("SUSPEND a", "RESUME a", "SUSPEND a"):
+        accounts("QUOTA." + line)
+    cycles = [cycle for cycle in accounts.map("QUOTA.HISTORY a r") if cycle["period"] == "12h"]
+    assert [(cycle["start"], cycle["end"], cycle["used"]) for cycle in cycles] == [(1738324800000, 1738368000000, 1)]
