@@ -28,7 +28,7 @@ MODULE_ROOMS = (
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_consume quota_reserve "
-                 "quota_info quota_cycle"),
+                 "quota_info quota_cycle quota_grant"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -207,7 +207,7 @@ def check_text(path, text):
 
 
 # Rows of a table are declared by the header of the table.
-ROW_OF = {"meter_cycle": "meter", "meter_rolling": "meter", "meter_rate": "meter"}
+ROW_OF = {"meter_cycle": "meter", "meter_rolling": "meter", "meter_rate": "meter", "meter_credits": "meter"}
 
 
 def check_twins(files):

@@ -185,6 +185,25 @@ static void hold_grants(struct account *account, const struct hold *hold, int si
     }
 }
 
+/* Of one grant, of a reservation. */
+static int64_t held_of(const struct hold *hold, int64_t number)
+{
+    struct cursor cursor = cursor_init(hold->funding);
+    struct funding_part part;
+    int64_t held = 0;
+    while (funding_next(&cursor, &part)) held += part.grant == number ? part.units : 0;
+    return held;
+}
+
+int64_t account_grant_held(const struct account *account, const struct stored_grant *stored, int64_t now_us)
+{
+    const struct holds *holds = account_holds(account);
+    int64_t held = stored->held; /* by all that are stored: those that have ended stand in front */
+    for (uint32_t i = 0; held > 0 && i < holds->count && holds->by_expiry[i]->hold.expires_us <= now_us; i++)
+        held -= held_of(&holds->by_expiry[i]->hold, stored->grant.number);
+    return held;
+}
+
 /* Counts anew: the slot's windows are others than before. */
 static void recount_held(struct account *account, struct slot *slot)
 {
@@ -278,6 +297,18 @@ static void resolve_hold(struct account *account, const struct change *change, c
     end_hold(account, holds_take(&account->optional->holds, stored), record, account->applied_at_us);
 }
 
+/* Up to `most` reservations that have ended. */
+static void sweep_holds(struct account *account, uint32_t most)
+{
+    struct account_optional *optional = account->optional;
+    for (uint32_t i = 0; optional && i < most && optional->holds.count > 0; i++) {
+        struct stored_hold *hold = optional->holds.by_expiry[0];
+        if (hold->hold.expires_us > account->applied_at_us) return;
+        end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED},
+                 hold->hold.expires_us);
+    }
+}
+
 /* ---- grants ---------------------------------------------------------------------------------------------- */
 
 /* What remains of a grant that is over is a record, so that the same command is answered the same while that matters.
@@ -302,13 +333,22 @@ static void remember_grant(void *context, const struct stored_grant *stored)
     sink_free(&body);
 }
 
+static void add_grant(struct account *account, const struct change *change)
+{
+    struct grants *grants = &optional_of(account)->grants;
+    grants_add(grants, change->bytes, linear_hash(change->bytes), &change->grant, account->applied_at_us);
+}
+
 static void give(struct account *account, const struct change *change)
 {
     if (!expect(change->grant.slot < account->slots_count)) return;
     struct grants *grants = &optional_of(account)->grants;
-    /* A grant that is forgotten may still stand under this id. */
-    grants_sweep(grants, account->applied_at_us, remember_grant, account);
-    grants_add(grants, change->bytes, linear_hash(change->bytes), &change->grant, account->applied_at_us);
+    if (grants_find(grants, change->bytes, linear_hash(change->bytes))) {
+        /* It is forgotten, and still stands under this id: all that has ended goes first. */
+        sweep_holds(account, UINT32_MAX);
+        grants_sweep(grants, account->applied_at_us, remember_grant, account);
+    }
+    add_grant(account, change);
 }
 
 static void apply_to_grant(struct account *account, const struct change *change)
@@ -378,12 +418,7 @@ static void sweep(struct account *account)
     /* Bounded: a change that brings in one record may sweep several, so what has ended never piles up. */
     struct account_optional *optional = account->optional;
     account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
-    for (int i = 0; optional && i < SWEEP_MAX && optional->holds.count > 0; i++) {
-        struct stored_hold *hold = optional->holds.by_expiry[0];
-        if (hold->hold.expires_us > account->applied_at_us) break;
-        end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED},
-                 hold->hold.expires_us);
-    }
+    sweep_holds(account, SWEEP_MAX);
     if (optional) grants_sweep(&optional->grants, account->applied_at_us, remember_grant, account);
 }
 
@@ -411,7 +446,8 @@ bool account_adopt_part(struct account *account, const struct change *part)
     if (part->kind == CHANGE_GRANT) {
         bool is_new = part->grant.number > optional->grants.made &&
                       !grants_find(&optional->grants, part->bytes, linear_hash(part->bytes));
-        if (is_new) give(account, part);
+        /* What has ended stays: a reservation that is read later may hold a part of it. */
+        if (is_new) add_grant(account, part);
         return is_new;
     }
     if (account_hold(account, part->bytes) || !funding_is_there(account, &part->hold)) return false;
@@ -609,7 +645,8 @@ static bool grant_accepted(struct promise *promise, const struct change *change)
 {
     const struct grants *grants = account_grants(promise->account);
     const struct stored_grant *before = grants_find(grants, change->bytes, linear_hash(change->bytes));
-    bool is_free = !before || grant_is_forgotten(before, promise->applied_at_us);
+    bool is_free = !before || (grant_is_forgotten(&before->grant, promise->applied_at_us) &&
+                               account_grant_held(promise->account, before, promise->applied_at_us) == 0);
     if (!is_free || change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
     return change->grant.number == ++promise->grants_made;
 }

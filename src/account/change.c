@@ -163,16 +163,19 @@ enum rare_grant_part {
     RARE_EVERY,
     RARE_USED,
     RARE_ABSORBED,
-    RARE_GRANT_END,
 };
+
+static uint8_t rare_grant_parts(const struct grant *grant)
+{
+    bool never = grant->expires_us == INSTANT_MAX_US && grant->expiry == GRANT_EXPIRES_NEVER;
+    bool effective = grant->effective_us != grant->created_us || grant->given_effective_us > 0;
+    return (uint8_t)(!never << RARE_EXPIRY | effective << RARE_EFFECTIVE | (grant->every > 0) << RARE_EVERY |
+                     (grant->used_us > 0) << RARE_USED | (grant->replied_absorbed > 0) << RARE_ABSORBED);
+}
 
 void grant_encode(const struct grant *grant, struct sink *sink)
 {
-    bool never = grant->expires_us == INSTANT_MAX_US && grant->expiry == GRANT_EXPIRES_NEVER;
-    uint8_t mask = (uint8_t)(!never << RARE_EXPIRY);
-    mask |= (uint8_t)((grant->effective_us != grant->created_us || grant->given_effective_us > 0) << RARE_EFFECTIVE);
-    mask |= (uint8_t)((grant->every > 0) << RARE_EVERY | (grant->used_us > 0) << RARE_USED);
-    mask |= (uint8_t)((grant->replied_absorbed > 0) << RARE_ABSORBED);
+    uint8_t mask = rare_grant_parts(grant);
     sink_number(sink, grant->number);
     sink_number(sink, grant->slot);
     sink_byte(sink, grant->priority);
@@ -244,7 +247,8 @@ void grant_decode(struct cursor *cursor, struct grant *grant)
     grant->kept_us = cursor_number_between(cursor, 0, DURATION_MAX_US);
     grant->replied_credits = cursor_number(cursor);
     grant_times_decode(cursor, mask, grant);
-    bool known = grant->flags <= GRANT_FLAGS_ALL && mask < 1 << RARE_GRANT_END && grant->expiry < GRANT_EXPIRIES_COUNT;
+    bool known = grant->flags <= GRANT_FLAGS_ALL && mask == rare_grant_parts(grant) &&
+                 grant->expiry < GRANT_EXPIRIES_COUNT && (grant->expiry != GRANT_EXPIRES_NEVER || grant->expiry_value == 0);
     if (!known || grant->effective_us == 0 || grant->expires_us == 0) cursor->bad = true;
 }
 

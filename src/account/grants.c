@@ -11,10 +11,9 @@ int64_t grant_ends_us(const struct grant *grant)
     return is_spent ? min_i64(grant->expires_us, grant->used_us + grant->kept_us) : grant->expires_us;
 }
 
-bool grant_is_forgotten(const struct stored_grant *stored, int64_t now_us)
+bool grant_is_forgotten(const struct grant *grant, int64_t now_us)
 {
-    const struct grant *grant = &stored->grant;
-    if (!(grant->flags & GRANT_BEGUN) || (grant->flags & GRANT_ONCE) || stored->held > 0) return false;
+    if (!(grant->flags & GRANT_BEGUN) || (grant->flags & GRANT_ONCE)) return false;
     return grant_ends_us(grant) + grant->kept_us <= now_us;
 }
 
@@ -240,10 +239,9 @@ void grants_turn(struct grants *grants, int64_t number, int64_t balance, int64_t
     struct stored_grant *stored = numbered(grants, number);
     struct grant after = stored->grant;
     after.flags |= GRANT_BEGUN;
-    if (balance < after.balance && after.every == 0) after.used_us = now_us; /* it paid for what was over */
+    if (balance < after.balance && after.every == 0) after.used_us = after.effective_us; /* it paid for what was over */
     after.balance = balance;
-    after.since_us = since_us;
-    after.recurs_us = recurs_us;
+    if (after.every > 0) after.since_us = since_us, after.recurs_us = recurs_us;
     replace(grants, stored, &after, stored->held, now_us);
 }
 
@@ -264,8 +262,9 @@ void grants_hold(struct grants *grants, int64_t number, int64_t units, int sign,
     struct grant after = stored->grant;
     /* Units of an earlier recurrence do not come back, and neither do those of a grant that an operator has ended. */
     bool lost = sign < 0 && (made_us < after.since_us || (after.flags & GRANT_VOID));
-    if (lost) after.balance -= units;
-    replace(grants, stored, &after, stored->held + units * sign, now_us);
+    if (lost) after.balance = max_i64(after.balance - units, 0);
+    int64_t held = sign > 0 ? add_clamped(stored->held, units) : max_i64(stored->held - units, 0);
+    replace(grants, stored, &after, held, now_us);
 }
 
 /* ---- ending ---------------------------------------------------------------------------------------------- */

@@ -58,9 +58,20 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
 /* Read by plan_take and plan_history_apply, which need more than the bytes. */
 const struct format plan_format = {.name = "plan", .newest = PLAN_ENCODING_NEWEST};
 
-static void write_head(struct sink *sink, struct bytes name, uint32_t count)
+/* The first encoding that can say what the entries grant: so equal plans are equal bytes, whoever wrote them. */
+static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t count)
 {
-    format_write_head(&plan_format, false, sink);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct plan_entry *entry = entries[i];
+        bool credits = entry->granted && entry->entitlement.credits;
+        if (credits || entry->options > OPTIONS_FIRST) return PLAN_ENCODING_CREDITS;
+    }
+    return PLAN_ENCODING_ENTRIES;
+}
+
+static void write_head(struct sink *sink, uint8_t encoding, struct bytes name, uint32_t count)
+{
+    head_write(sink, (struct head){plan_format.kind, encoding, false});
     sink_bytes(sink, name);
     sink_number(sink, count);
 }
@@ -68,7 +79,7 @@ static void write_head(struct sink *sink, struct bytes name, uint32_t count)
 /* Insertion sort of a copy of the pointers: plans are short lists, and mostly in order already. */
 void plan_write(struct bytes name, const struct plan_entry *const *entries, uint32_t count, struct sink *sink)
 {
-    const struct plan_entry *ordered[PLAN_ENTRIES_MAX];
+    const struct plan_entry *ordered[PLAN_ENTRIES_MAX] = {NULL};
     count = (uint32_t)min_i64(count, PLAN_ENTRIES_MAX);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = i;
@@ -79,7 +90,7 @@ void plan_write(struct bytes name, const struct plan_entry *const *entries, uint
         }
         ordered[at] = entries[i];
     }
-    write_head(sink, name, count);
+    write_head(sink, encoding_of(ordered, count), name, count);
     for (uint32_t i = 0; i < count; i++) plan_entry_encode(ordered[i], sink);
 }
 
@@ -118,7 +129,7 @@ static bool convert_first_encoding(struct cursor *cursor, struct sink *sink)
     int64_t revision = cursor_number_between(cursor, 1, INT64_MAX);
     uint32_t count = (uint32_t)cursor_number_between(cursor, 0, PLAN_RESOURCES_MAX);
     if (cursor->bad) return false;
-    write_head(sink, name, count);
+    write_head(sink, PLAN_ENCODING_ENTRIES, name, count);
     for (uint32_t i = 0; i < count && !cursor->bad; i++) {
         /* A nameless plan of this encoding is an override that knew no merging: these rules and no others. */
         struct plan_entry entry = {
@@ -127,14 +138,6 @@ static bool convert_first_encoding(struct cursor *cursor, struct sink *sink)
         if (!cursor->bad) plan_entry_encode(&entry, sink);
     }
     return cursor_done(cursor);
-}
-
-/* The newest encoding has more options, and the same bytes where they are not given. */
-static bool convert_head(struct cursor *cursor, struct sink *sink)
-{
-    format_write_head(&plan_format, false, sink);
-    sink_raw(sink, cursor->data + cursor->at, cursor->size - cursor->at);
-    return true;
 }
 
 /* How many entries the bytes say they hold: each takes at least eight bytes, so the answer is bounded by their size. */
@@ -147,6 +150,13 @@ static bool read_head(struct cursor *cursor, struct bytes *name, uint32_t *count
     return !cursor->bad;
 }
 
+static uint8_t encoding_of_plan(const struct plan *plan)
+{
+    const struct plan_entry *entries[PLAN_ENTRIES_MAX];
+    for (uint32_t i = 0; i < plan->entries_count; i++) entries[i] = &plan->entries[i];
+    return encoding_of(entries, plan->entries_count);
+}
+
 static bool read_entries(struct cursor *cursor, struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->entries_count && !cursor->bad; i++) {
@@ -155,7 +165,7 @@ static bool read_entries(struct cursor *cursor, struct plan *plan)
             i == 0 || name_order(plan->entries[i - 1].entitlement.resource, plan->entries[i].entitlement.resource) < 0;
         if (!ordered) cursor->bad = true;
     }
-    return cursor_done(cursor);
+    return cursor_done(cursor) && head_of(plan->bytes).encoding == encoding_of_plan(plan);
 }
 
 /* Reads a copy of the bytes, so that every span of the plan points into what it owns. */
@@ -189,11 +199,8 @@ const struct plan *plan_take(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
     struct sink newest = {0};
-    uint8_t encoding = format_read_head(&plan_format, &cursor, NULL);
-    if (encoding == PLAN_ENCODING_NEWEST || encoding == 0) return take_newest(bytes);
-    /* Equal plans are one plan, whatever encoding they came in: all are kept in the newest. */
-    bool converted = encoding == PLAN_ENCODING_PLAN ? convert_first_encoding(&cursor, &newest)
-                                                    : convert_head(&cursor, &newest);
+    if (format_read_head(&plan_format, &cursor, NULL) != PLAN_ENCODING_PLAN) return take_newest(bytes);
+    bool converted = convert_first_encoding(&cursor, &newest);
     const struct plan *plan = converted ? take_newest((struct bytes){newest.data, newest.size}) : NULL;
     sink_free(&newest);
     return plan;

@@ -15,13 +15,33 @@ static bool same_content(const struct grant *left, const struct grant *right)
            left->given_effective_us == right->given_effective_us;
 }
 
+/* Is it forgotten, though it is still stored? Also one that has begun and ended since it was written down: that goes to
+ * `changes` then (NULL = nowhere). */
+static bool is_forgotten(struct account_view *account, const struct stored_grant *stored, struct sink *changes)
+{
+    struct resource_view view;
+    const struct grant *grant = &stored->grant;
+    if (account_grant_held(account->account, stored, account->now_us) > 0) return false;
+    if ((grant->flags & GRANT_BEGUN) || grant->effective_us > account->now_us)
+        return grant_is_forgotten(grant, account->now_us);
+    struct grant begun = *grant;
+    resource_view_begin(account, interned_string_bytes(account->account->slots[grant->slot].resource), &view);
+    if (resource_view_settle(account, &view, changes) != ACCOUNT_FAULT_NONE || !view.grants) return false;
+    begun.flags |= GRANT_BEGUN;
+    begun.balance = view.grants[stored->place].balance;
+    if (begun.balance < grant->balance) begun.used_us = grant->effective_us;
+    bool forgotten = grant_is_forgotten(&begun, account->now_us);
+    if (forgotten && changes) (void)emit_resource(account, &view, changes);
+    return forgotten;
+}
+
 /* What is known of this id: a stored grant, or the record of one that has ended. */
-static bool find_given(const struct account_view *view, struct bytes id, struct grant *given)
+static bool find_given(struct account_view *view, struct bytes id, struct grant *given)
 {
     struct record_key key;
     struct idempotency_entry entry;
     const struct stored_grant *stored = grants_find(account_grants(view->account), id, linear_hash(id));
-    if (stored && !grant_is_forgotten(stored, view->now_us)) {
+    if (stored && !is_forgotten(view, stored, NULL)) {
         *given = stored->grant;
         return true;
     }
@@ -151,8 +171,13 @@ static enum account_fault grant(struct account_view *account, const struct grant
         return ACCOUNT_FAULT_NONE;
     }
     decision->fault_subject = request->resource;
-    enum account_fault fault = emit_account(account, (struct resource_names){&request->resource, 1}, &decision->changes);
+    enum account_fault fault =
+        emit_account(account, (struct resource_names){&request->resource, 1}, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    const struct stored_grant *before =
+        grants_find(account_grants(account->account), request->id, linear_hash(request->id));
+    bool elsewhere = before && (int32_t)before->grant.slot != account_slot(account->account, request->resource);
+    if (elsewhere) (void)is_forgotten(account, before, &decision->changes);
     resource_view_begin(account, request->resource, &view);
     fault = resource_view_settle(account, &view, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE && !view.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
@@ -234,7 +259,7 @@ static void report(const struct account_view *account, const struct resource_vie
                     : begun                   ? GRANT_STATE_ACTIVE
                                               : GRANT_STATE_PENDING;
     report->left = begun ? credits_free(account, view, stored->place) : grant->balance;
-    report->held = credits_held_of(account, view, grant->number);
+    report->held = account_grant_held(account->account, stored, account->now_us);
     report->next_us = !lives ? 0 : begun ? recurs_us : grant->effective_us;
 }
 

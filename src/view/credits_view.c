@@ -251,28 +251,6 @@ int64_t credits_held(const struct account_view *account, const struct resource_v
     return wide_clamp(held, 0, INT64_MAX);
 }
 
-/* Of one grant, of a reservation. */
-static int64_t held_of(const struct hold *hold, int64_t number)
-{
-    struct cursor cursor = cursor_init(hold->funding);
-    struct funding_part part;
-    int64_t held = 0;
-    while (funding_next(&cursor, &part)) held += part.grant == number ? part.units : 0;
-    return held;
-}
-
-int64_t credits_held_of(const struct account_view *account, const struct resource_view *view, int64_t number)
-{
-    const struct holds *holds = account_holds(account->account);
-    const struct stored_grant *stored = grants_numbered(account_grants(account->account), number);
-    if (!stored) return 0;
-    int64_t held = stored->held; /* by all that are stored: those that have ended stand in front */
-    for (uint32_t i = 0; i < holds->count && holds->by_expiry[i]->hold.expires_us <= account->now_us; i++) {
-        if (holds_credits(view, &holds->by_expiry[i]->hold)) held -= held_of(&holds->by_expiry[i]->hold, number);
-    }
-    return held;
-}
-
 /* ---- burning --------------------------------------------------------------------------------------------- */
 
 /* Goes through the grants that pay for units, in burn order. */

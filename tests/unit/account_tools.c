@@ -154,6 +154,10 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     } else if (take_word(words, "HOLDS")) {
         assert_true(take_word(words, "MAX"));
         entitlement->holds_max = next_integer(words);
+    } else if (take_word(words, "CREDITS")) {
+        entitlement->credits = true;
+        entitlement->credits_first = take_word(words, "FIRST");
+        if (take_word(words, "LOW")) entitlement->credits_low = next_integer(words);
     } else if (take_word(words, "REPAY")) {
         entitlement->repay = true;
     } else {
@@ -540,6 +544,18 @@ void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us)
 {
     struct admin_action action = by_operator(at_us);
     PAIR_DECIDE(pair, state_decide(pair->account, &host, ACCOUNT_SUSPENDED, for_us, &action, &pair->decision));
+}
+
+void pair_grant(struct pair *pair, const struct grant_request *request, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, grant_decide(pair->account, &host, request, &action, &pair->decision));
+}
+
+void pair_void(struct pair *pair, const char *id, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, void_decide(pair->account, &host, text_bytes(id), &action, &pair->decision));
 }
 
 /* Writes down what time has done to the account and to each of its resources. */

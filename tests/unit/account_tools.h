@@ -13,6 +13,7 @@
 #include "quota/account/account_codec.h"
 #include "quota/decide/admin.h"
 #include "quota/decide/consume.h"
+#include "quota/decide/grant.h"
 #include "quota/decide/refund.h"
 #include "quota/decide/report.h"
 #include "quota/decide/reserve.h"
@@ -85,6 +86,8 @@ void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_
 void pair_override_some(struct pair *pair, const char *text, uint8_t options, int64_t until_us, int64_t at_us);
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
 void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us);
+void pair_grant(struct pair *pair, const struct grant_request *request, int64_t at_us);
+void pair_void(struct pair *pair, const char *id, int64_t at_us);
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
 
 /* Writes down what time has done, and changes nothing else; touching suspends and resumes besides. */

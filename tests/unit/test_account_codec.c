@@ -346,7 +346,10 @@ static void the_bytes_are_these_for_ever(void **state)
     static const char first[] = "\x41\xac\x02\x01\x01\x00\x04\x01\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00";
     static const char second[] = "\x42\xac\x02\x01\x01\x00\x00\x00\x00\x00\x03\x02\x00\x00"
                                  "\x00\x00\x00\x00\x00\x00\x00";
-    static const struct bytes golden[] = {{first, sizeof(first) - 1}, {second, sizeof(second) - 1}};
+    static const char third[] = "\x43\xac\x02\x01\x01\x00\x00\x00\x00\x00\x03\x02\x00\x00"
+                                "\x00\x00\x00\x00\x00\x00\x00\x00";
+    static const struct bytes golden[] = {
+        {first, sizeof(first) - 1}, {second, sizeof(second) - 1}, {third, sizeof(third) - 1}};
     assert_int_equal(ACCOUNT_ENCODING_NEWEST, COUNT_OF(golden)); /* a new encoding needs a row */
     for (size_t i = 0; i < COUNT_OF(golden); i++) {
         struct account *account = account_decode(golden[i]);

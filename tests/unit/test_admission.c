@@ -421,9 +421,23 @@ static const struct {
     {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 12, 12, 10, 2, 0},
     {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 13, 0, 0, 0, 0},
     {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_UPTO, 99, 12, 10, 2, 0},
-    /* a check takes nothing, and what is forced is the limits' */
+    /* a check takes nothing */
     {"a LIMIT 10 1h", 5, 5, MODE_PEEK, 13, 13, 10, 3, 0},
-    {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 13, 13, 13, 0, 0},
+    /* what is forced is drawn from the same places first; the limits count what none of them has */
+    {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 13, 13, 10, 3, 0},
+    {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 23, 23, 13, 5, 5},
+    /* BURST and OVERAGE let the limits take more, but only what the purses cannot pay */
+    {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
+    {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
+    {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 23, 0, 0, 0, 0},
+    {"a LIMIT 10 1h OVERAGE", 5, 5, MODE_ALL, 99, 99, 89, 5, 5},
+    /* CREDITS: without a LIMIT the purses alone pay; FIRST: before the limits do */
+    {"a CREDITS", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
+    {"a CREDITS", 5, 5, MODE_ALL, 11, 0, 0, 0, 0},
+    {"a CREDITS RATE FIXED 7 1s", 5, 5, MODE_UPTO, 99, 7, 0, 5, 2},
+    {"a LIMIT 10 1h CREDITS FIRST", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
+    {"a LIMIT 10 1h CREDITS FIRST", 5, 5, MODE_ALL, 18, 18, 8, 5, 5},
+    {"a LIMIT 10 1h BURST 20% CREDITS FIRST", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
 };
 
 static void what_limits_cannot_take_is_funded_in_order(void **state)

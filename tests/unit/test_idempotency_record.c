@@ -47,14 +47,23 @@ static void assert_replied(const struct verdict *got, const struct verdict *was)
     assert_int_equal(millis_ceil(got->reset_us), millis_ceil(was->reset_us));
 }
 
+/* A third of what was granted came from a grant, the rest from the limits. */
+static struct bytes funding_of(const struct record_item *item, struct sink *funding)
+{
+    int64_t units = item->verdict.granted * item->cost;
+    funding_add(funding, 5, units / 3);
+    funding_add(funding, FUNDED_BY_LIMITS, units - units / 3);
+    return sink_content(funding);
+}
+
 static void consumptions_read_back(void **state)
 {
     (void)state;
     for (int run = 0; run < 300; run++) {
         struct record_item items[BATCH_ITEMS_MAX], again[BATCH_ITEMS_MAX];
         uint32_t count = 1 + random_below(run < 10 ? BATCH_ITEMS_MAX : 3), read;
-        uint8_t mode = (uint8_t)random_below(128), mode_read;
-        struct sink body = {0};
+        uint8_t mode = (uint8_t)random_below(64), mode_read;
+        struct sink body = {0}, funding[BATCH_ITEMS_MAX] = {{0}};
         for (uint32_t i = 0; i < count; i++) {
             items[i] = (struct record_item){.slot = random_below(ACCOUNT_SLOTS_MAX),
                                             .amount = random_between(1, INT64_MAX - 1),
@@ -62,6 +71,7 @@ static void consumptions_read_back(void **state)
                                             .generation = run & 1 ? random_between(0, 3) : 0,
                                             .charged = {.count = random_below(3), .periods = {1, UINT64_C(1) << 60}},
                                             .verdict = some_verdict()};
+            if (run % 3 == 0) items[i].funding = funding_of(&items[i], &funding[i]);
         }
         record_items_encode(items, count, mode, &body);
         assert_true(body.size <= IDEMPOTENCY_BODY_MAX);
@@ -80,6 +90,8 @@ static void consumptions_read_back(void **state)
             assert_false(charged_has(&again[i].charged, 2));
             assert_true(charged_has(NULL, 2));
             assert_replied(&again[i].verdict, &items[i].verdict);
+            assert_true(bytes_equal(again[i].funding, items[i].funding));
+            sink_free(&funding[i]);
         }
         assert_false(record_items_decode((struct bytes){body.data, body.size - 1}, again, &read, &mode_read));
         assert_false(record_items_decode((struct bytes){body.data, 1}, again, &read, &mode_read));

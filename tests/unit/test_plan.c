@@ -189,7 +189,7 @@ static bool is_taken(struct bytes bytes)
 {
     const struct plan *plan = plan_take(bytes);
     if (!plan) return false;
-    if (bytes.data[0] == PLAN_ENCODING_NEWEST) assert_true(bytes_equal(plan->bytes, bytes));
+    if (bytes.data[0] == PLAN_ENCODING_ENTRIES) assert_true(bytes_equal(plan->bytes, bytes));
     struct sink empty = {0};
     plan_write(plan->name, NULL, 0, &empty);
     const struct plan *grown = plan_take(sink_content(&empty));
@@ -284,13 +284,13 @@ static void plans_of_the_first_encoding_are_read(void **state)
         entitlement_encode(&one, &bytes);
         const struct plan *plan = plan_take(sink_content(&bytes));
         assert_non_null(plan);
-        assert_int_equal(plan->bytes.data[0], PLAN_ENCODING_NEWEST);
+        assert_int_equal(plan->bytes.data[0], PLAN_ENCODING_ENTRIES);
         assert_int_equal(plan->entries_count, 2);
         for (uint32_t i = 0; i < 2; i++) {
             assert_int_equal(plan->entries[i].revision, 7);
             assert_true(plan->entries[i].granted);
             assert_int_equal(plan->entries[i].only, !named);
-            assert_int_equal(plan->entries[i].options, named ? 0 : OPTIONS_ALL);
+            assert_int_equal(plan->entries[i].options, named ? 0 : OPTIONS_FIRST);
         }
         assert_true(entitlement_equal(plan_entitlement(plan, BYTES("b")), &one));
         assert_true(entitlement_equal(plan_entitlement(plan, BYTES("a")), &two));

@@ -99,6 +99,9 @@ const struct holds *account_holds(const struct account *account);
 /* All its grants that are not forgotten. */
 const struct grants *account_grants(const struct account *account);
 
+/* Units of a grant that reservations hold which live at `now_us`. */
+int64_t account_grant_held(const struct account *account, const struct stored_grant *stored, int64_t now_us);
+
 /* The idempotency records of the account; NULL = none. */
 const struct idempotency_store *account_idempotency(const struct account *account);
 

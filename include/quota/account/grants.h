@@ -109,8 +109,8 @@ static inline bool grant_is_usable(const struct grant *grant, int64_t now_us)
     return (grant->flags & GRANT_BEGUN) && now_us < grant_ends_us(grant);
 }
 
-/* Can its id be used again? Nothing of it is held, and it ended long enough ago. */
-bool grant_is_forgotten(const struct stored_grant *stored, int64_t now_us);
+/* Can its id be used again, if no reservation that lives holds a part of it: did it end long enough ago? */
+bool grant_is_forgotten(const struct grant *grant, int64_t now_us);
 
 /* The grant of this id (of this linear_hash), of this number; NULL = none is stored. */
 const struct stored_grant *grants_find(const struct grants *grants, struct bytes id, uint32_t hash);

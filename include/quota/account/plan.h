@@ -29,7 +29,7 @@
 enum plan_encoding {
     PLAN_ENCODING_PLAN = 1,
     PLAN_ENCODING_ENTRIES = 2, /* a revision for each resource */
-    PLAN_ENCODING_CREDITS = 3, /* options of credits; else the same bytes */
+    PLAN_ENCODING_CREDITS = 3, /* options of credits: a plan is written in the first encoding that can say it */
     PLAN_ENCODING_NEWEST = PLAN_ENCODING_CREDITS,
 };
 
@@ -47,7 +47,7 @@ struct plan_entry {
 struct plan {
     struct interned interned;
     uint64_t current_as_of; /* cache of the host: the generation of plans under which all entries were the newest */
-    struct bytes bytes;     /* what it was made from, in the newest encoding */
+    struct bytes bytes;     /* what it was made from, the first encoding converted */
     struct bytes name;      /* 0 … PLAN_NAME_MAX bytes */
     uint32_t entries_count;
     struct plan_entry entries[];

@@ -42,9 +42,8 @@ int64_t credits_more_us(const struct account_view *account, const struct resourc
 /* The most that could ever be free at once, if nothing more is given. */
 int64_t credits_most(const struct resource_view *view);
 
-/* Units of live reservations that hold credits; and those that hold them of one grant. */
+/* Units of live reservations that hold credits. */
 int64_t credits_held(const struct account_view *account, const struct resource_view *view);
-int64_t credits_held_of(const struct account_view *account, const struct resource_view *view, int64_t number);
 
 /* Appends which grants pay for so many units, in burn order. */
 void credits_write_funding(const struct account_view *account, const struct resource_view *view, int64_t units,
