@@ -211,8 +211,7 @@ static void reply_grants(RedisModuleCtx *ctx, const struct account_view *view, c
     struct sink cursor = sink_init(text, sizeof(text));
     struct grant_report *reports = memory_alloc((size_t)request->page.count * sizeof(*reports));
     bool more;
-    uint32_t count =
-        grants_report(view, request->resource, after, (uint32_t)request->page.count, reports, &more);
+    uint32_t count = grants_report(view, request->resource, after, (uint32_t)request->page.count, reports, &more);
     if (more) sink_decimal(&cursor, reports[count - 1].stored->grant.number);
     page_reply_head(ctx, more ? sink_content(&cursor) : (struct bytes){NULL, 0}, count);
     for (uint32_t i = 0; i < count; i++) reply_grant(ctx, &reports[i]);

@@ -326,7 +326,8 @@ const struct format account_format = {
     .name = "account",
     .kind = ACCOUNT_KIND,
     .newest = ACCOUNT_ENCODING_NEWEST,
-    .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first, [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history,
+    .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first,
+               [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history,
                [ACCOUNT_ENCODING_CREDITS] = decode_credits},
 };
 

@@ -248,7 +248,8 @@ void grant_decode(struct cursor *cursor, struct grant *grant)
     grant->replied_credits = cursor_number(cursor);
     grant_times_decode(cursor, mask, grant);
     bool known = grant->flags <= GRANT_FLAGS_ALL && mask == rare_grant_parts(grant) &&
-                 grant->expiry < GRANT_EXPIRIES_COUNT && (grant->expiry != GRANT_EXPIRES_NEVER || grant->expiry_value == 0);
+                 grant->expiry < GRANT_EXPIRIES_COUNT &&
+                 (grant->expiry != GRANT_EXPIRES_NEVER || grant->expiry_value == 0);
     if (!known || grant->effective_us == 0 || grant->expires_us == 0) cursor->bad = true;
 }
 

@@ -45,8 +45,7 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
     if (flags > (GRANTED_FLAG | ONLY_FLAG)) cursor->bad = true;
     if (entry->granted) {
         entitlement_decode(cursor, &entry->entitlement);
-        bool grants_nothing =
-            entry->entitlement.rules_count == 0 && !entry->entitlement.credits && entry->options == 0;
+        bool grants_nothing = entry->entitlement.rules_count == 0 && !entry->entitlement.credits && entry->options == 0;
         if (grants_nothing) cursor->bad = true;
         return;
     }
@@ -132,8 +131,10 @@ static bool convert_first_encoding(struct cursor *cursor, struct sink *sink)
     write_head(sink, PLAN_ENCODING_ENTRIES, name, count);
     for (uint32_t i = 0; i < count && !cursor->bad; i++) {
         /* A nameless plan of this encoding is an override that knew no merging: these rules and no others. */
-        struct plan_entry entry = {
-            .revision = revision, .granted = true, .only = name.size == 0, .options = name.size == 0 ? OPTIONS_FIRST : 0};
+        struct plan_entry entry = {.revision = revision,
+                                   .granted = true,
+                                   .only = name.size == 0,
+                                   .options = name.size == 0 ? OPTIONS_FIRST : 0};
         entitlement_decode(cursor, &entry.entitlement);
         if (!cursor->bad) plan_entry_encode(&entry, sink);
     }

@@ -24,8 +24,7 @@ static bool has_limits(const struct demand *demand)
 
 static bool has_credits(const struct demand *demand)
 {
-    return demand->positions_count > 0 &&
-           demand->positions[demand->positions_count - 1].meter == &meter_credits;
+    return demand->positions_count > 0 && demand->positions[demand->positions_count - 1].meter == &meter_credits;
 }
 
 /* Do grants alone pay, because the resource has CREDITS and no LIMIT? */

@@ -234,8 +234,7 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
     struct account_decision *decision = refund->decision;
     int64_t amount = refund->request->amount, units = amount * taken->cost, back = 0;
     int64_t to = (taken->amount - taken->returned) * taken->cost;
-    if (taken->funding.size > 0)
-        funding_cut(taken->funding, taken->amount * taken->cost, to - units, to, &funding);
+    if (taken->funding.size > 0) funding_cut(taken->funding, taken->amount * taken->cost, to - units, to, &funding);
     enum account_fault fault = ACCOUNT_FAULT_REFUNDS;
     if (!exceeds_refunds(refund, taken, funding_of_limits(sink_content(&funding), units))) {
         emit_returned(refund, taken);

@@ -54,7 +54,8 @@ uint32_t resource_report_warned(const struct account_view *account, const struct
         highest_bp = max_i64(highest_bp, view->windows[i].warned_bp);
     }
     while (count < entitlement->warnings_count && entitlement->warnings_bp[count] <= highest_bp) count++;
-    while (count < entitlement->warnings_count && credits_reach(account, view, entitlement->warnings_bp[count])) count++;
+    while (count < entitlement->warnings_count && credits_reach(account, view, entitlement->warnings_bp[count]))
+        count++;
     return count;
 }
 

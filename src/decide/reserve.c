@@ -184,10 +184,10 @@ struct resolution {
     struct hold hold;
     int64_t amount; /* posted */
     struct charged charged;
-    struct sink funding; /* what paid for what is posted; empty = the limits alone */
-    int64_t limited;     /* of the posted units those that the limits count */
-    bool charges_all; /* every window that will be stored, and no closed cycle */
-    bool is_held;     /* false: it has expired, and FORCE posts it all the same */
+    struct sink funding;              /* what paid for what is posted; empty = the limits alone */
+    int64_t limited;                  /* of the posted units those that the limits count */
+    bool charges_all;                 /* every window that will be stored, and no closed cycle */
+    bool is_held;                     /* false: it has expired, and FORCE posts it all the same */
     const struct stored_hold *stored; /* as it stands in the account, or awaits its sweep; NULL = a record knows it */
 };
 

@@ -55,6 +55,7 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
         demand->positions[demand->positions_count++] = position_of_rule(demand, i);
     }
     bool is_prepaid = entitlement->credits && !has_limits;
-    if (view->credits_usable > 0 || is_prepaid) demand->positions[demand->positions_count++] = position_of_credits(demand);
+    if (view->credits_usable > 0 || is_prepaid)
+        demand->positions[demand->positions_count++] = position_of_credits(demand);
     if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
 }

@@ -1,6 +1,6 @@
 /* The meter of credits: grants pay for what the limits cannot take, in burn order.
  *
- *     amount of the usable grants   │▓▓▓ spent ▓▓▓│░░ held ░░│      left      │        left pays; the rest is gone for now */
+ *     0 ├── spent ──┬── held ──┬── left ──┤ amount of the usable grants      what is left pays; more may come */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
 #include "quota/view/credits_view.h"

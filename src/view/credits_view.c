@@ -225,7 +225,8 @@ int64_t credits_next_us(const struct account_view *account, const struct resourc
         if (end_us > account->now_us && end_us < INSTANT_MAX_US) next_us = min_i64(next_us, end_us);
     }
     for (uint32_t i = holds_ended(holds, account->now_us); i < holds->count; i++) {
-        if (holds_credits(view, &holds->by_expiry[i]->hold)) return min_i64(next_us, holds->by_expiry[i]->hold.expires_us);
+        if (holds_credits(view, &holds->by_expiry[i]->hold))
+            return min_i64(next_us, holds->by_expiry[i]->hold.expires_us);
     }
     return next_us;
 }
@@ -312,9 +313,8 @@ static void states_now(const struct account_view *account, struct resource_view 
 
 static void emit_balance(const struct resource_view *view, uint32_t index, struct sink *changes)
 {
-    struct change change = {.kind = CHANGE_GRANT_SPENT,
-                            .number = nth(view, index)->grant.number,
-                            .amount = view->grants[index].balance};
+    struct change change = {
+        .kind = CHANGE_GRANT_SPENT, .number = nth(view, index)->grant.number, .amount = view->grants[index].balance};
     change_encode(&change, changes);
 }
 

@@ -434,7 +434,6 @@ static const struct {
     /* CREDITS: without a LIMIT the purses alone pay; FIRST: before the limits do */
     {"a CREDITS", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
     {"a CREDITS", 5, 5, MODE_ALL, 11, 0, 0, 0, 0},
-    {"a CREDITS RATE FIXED 7 1s", 5, 5, MODE_UPTO, 99, 7, 0, 5, 2},
     {"a LIMIT 10 1h CREDITS FIRST", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
     {"a LIMIT 10 1h CREDITS FIRST", 5, 5, MODE_ALL, 18, 18, 8, 5, 5},
     {"a LIMIT 10 1h BURST 20% CREDITS FIRST", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},

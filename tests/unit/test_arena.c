@@ -1,9 +1,9 @@
 /* Arenas: memory that stays, is zero, and goes all at once. */
 #include "quota/base/arena.h"
 #include "tools.h"
-#include <string.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <string.h>
 
 #include <cmocka.h>
 

@@ -1,7 +1,7 @@
 /* Credits as of now: recurrences, ends, what a grant absorbs when it begins; an account that is touched at each event
  * and one that is not read the same. */
-#include "quota/view/credits_view.h"
 #include "account_tools.h"
+#include "quota/view/credits_view.h"
 #include <stdio.h>
 
 #define T at("2025-01-31T15:00:00")
@@ -66,11 +66,11 @@ static void a_grant_absorbs_when_it_begins(void **state)
         const char *plan;
         int64_t used, amount, left, day, month;
     } rows[] = {
-        {"a LIMIT 10 day LIMIT 15 month", 9, 5, 5, 9, 9},     /* nothing is over */
-        {"a LIMIT 10 day LIMIT 15 month", 13, 5, 2, 10, 10},  /* 3 over the day */
-        {"a LIMIT 10 day LIMIT 15 month", 30, 5, 0, 25, 25},  /* not all of it */
-        {"a LIMIT 20 day LIMIT 15 month", 18, 9, 6, 15, 15},  /* 3 over the month */
-        {"a LIMIT -1 day LIMIT 15 month", 16, 9, 8, 15, 15},  /* nothing is over what has no end */
+        {"a LIMIT 10 day LIMIT 15 month", 9, 5, 5, 9, 9},    /* nothing is over */
+        {"a LIMIT 10 day LIMIT 15 month", 13, 5, 2, 10, 10}, /* 3 over the day */
+        {"a LIMIT 10 day LIMIT 15 month", 30, 5, 0, 25, 25}, /* not all of it */
+        {"a LIMIT 20 day LIMIT 15 month", 18, 9, 6, 15, 15}, /* 3 over the month */
+        {"a LIMIT -1 day LIMIT 15 month", 16, 9, 8, 15, 15}, /* nothing is over what has no end */
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         for (int later = 0; later < 2; later++) {
@@ -115,7 +115,8 @@ static void give_some(struct pair *lazy, struct pair *eager, int number, int64_t
     snprintf(ids[number], sizeof(ids[number]), "g%d", number);
     struct grant_request request = gift(ids[number], random_between(1, 20));
     if (random_below(2)) request.effective_us = now_us + random_between(-3, 9) * H;
-    if (random_below(2)) request.expires = (struct moment){.kind = MOMENT_DURATION, .after_us = random_between(4, 99) * H};
+    if (random_below(2))
+        request.expires = (struct moment){.kind = MOMENT_DURATION, .after_us = random_between(4, 99) * H};
     if (random_below(3) == 0) request.every = code_of(random_below(2) ? "hour" : "day");
     request.priority = (uint8_t)random_below(3);
     pair_grant(lazy, &request, now_us);
@@ -140,7 +141,8 @@ static void assert_same_reports(const struct pair *lazy, const struct pair *eage
     uint32_t count = rules_count_of(lazy->account, "a", at_us);
     assert_int_equal(left_at(lazy, at_us), left_at(eager, at_us));
     for (uint32_t i = 0; i < count; i++) {
-        struct rule_report one = report_of(lazy->account, "a", i, at_us), other = report_of(eager->account, "a", i, at_us);
+        struct rule_report one = report_of(lazy->account, "a", i, at_us),
+                           other = report_of(eager->account, "a", i, at_us);
         assert_memory_equal(&one, &other, sizeof(one));
     }
     struct rule_report one = report_of(lazy->account, "a", count, at_us); /* the credits */

@@ -1,7 +1,7 @@
 /* Waits of accounts that have credits: after the wait the same request is admitted, and not a microsecond earlier. */
-#include "quota/decide/foresight.h"
 #include "account_tools.h"
 #include "quota/base/checked.h"
+#include "quota/decide/foresight.h"
 #include <stdio.h>
 
 #define T at("2025-01-31T15:00:00")
@@ -120,7 +120,8 @@ static void give_some(struct pair *pair, int number, int64_t now_us)
     snprintf(ids[number], sizeof(ids[number]), "g%d", number);
     struct grant_request request = gift(ids[number], random_between(1, 20));
     if (random_below(2)) request.effective_us = now_us + random_between(0, 40) * H;
-    if (random_below(2)) request.expires = (struct moment){.kind = MOMENT_DURATION, .after_us = random_between(1, 50) * H};
+    if (random_below(2))
+        request.expires = (struct moment){.kind = MOMENT_DURATION, .after_us = random_between(1, 50) * H};
     /* It ends, so that no wait looks at more changes than the bound. */
     bool ends = request.expires.kind != MOMENT_NONE;
     if (ends && random_below(2)) request.every = period_code(&hours);
@@ -131,8 +132,9 @@ static void every_wait_is_kept(void **state)
 {
     (void)state;
     static const char *const plans[] = {
-        "a LIMIT 10 day", "a LIMIT 10 12h LIMIT 14 day", "a CREDITS", "a LIMIT 10 day BURST 50%", "a LIMIT 8 6h REPAY BURST 50%",
-        "a LIMIT 5 6h CREDITS FIRST", "a LIMIT 9 ROLLING 7h", "a LIMIT 10 day RATE 3 1h", "a CREDITS RATE TOKEN 5 2h"};
+        "a LIMIT 10 day",           "a LIMIT 10 12h LIMIT 14 day",  "a CREDITS",
+        "a LIMIT 10 day BURST 50%", "a LIMIT 8 6h REPAY BURST 50%", "a LIMIT 5 6h CREDITS FIRST",
+        "a LIMIT 9 ROLLING 7h",     "a LIMIT 10 day RATE 3 1h",     "a CREDITS RATE TOKEN 5 2h"};
     for (int run = 0; run < 270; run++) {
         static char ids[40][8];
         struct pair pair = {0};

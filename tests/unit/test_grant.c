@@ -111,7 +111,8 @@ static void an_id_answers_the_same_or_is_a_conflict(void **state)
     other = first, other.promo = true;
     pair_grant(&pair, &other, T);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    other = first, other.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = T + D}; /* the same, written otherwise */
+    other = first; /* the same end, written otherwise */
+    other.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = T + D};
     pair_grant(&pair, &other, T);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     /* after its end the id is known for so long, and then free */
@@ -211,7 +212,7 @@ static void what_has_ended_makes_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grants_end_when_they_say),       cmocka_unit_test(an_id_answers_the_same_or_is_a_conflict),
+        cmocka_unit_test(grants_end_when_they_say),          cmocka_unit_test(an_id_answers_the_same_or_is_a_conflict),
         cmocka_unit_test(given_once_is_given_once_for_ever), cmocka_unit_test(voiding_takes_what_is_free),
         cmocka_unit_test(what_has_ended_makes_room),
     };

@@ -175,7 +175,8 @@ static void what_has_ended_goes_once_nothing_is_held(void **state)
 static void a_spent_grant_ends_some_time_after_its_last_use(void **state)
 {
     (void)state;
-    struct grant grant = {.flags = GRANT_BEGUN, .amount = 10, .balance = 10, .expires_us = INSTANT_MAX_US, .kept_us = 50};
+    struct grant grant = {
+        .flags = GRANT_BEGUN, .amount = 10, .balance = 10, .expires_us = INSTANT_MAX_US, .kept_us = 50};
     assert_int_equal(grant_ends_us(&grant), INSTANT_MAX_US);
     grant.balance = 0;
     grant.used_us = 300;

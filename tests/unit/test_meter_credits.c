@@ -87,7 +87,7 @@ static void the_report_tells_used_held_and_left(void **state)
     assert_int_equal(report.used, 3);
     assert_int_equal(report.held, 5);
     assert_int_equal(report.remaining, 12);
-    assert_int_equal(report.end_us, T + D); /* when more come */
+    assert_int_equal(report.end_us, T + D);          /* when more come */
     report = report_of(pair.account, "a", 1, T + H); /* the reservation has ended */
     assert_int_equal(report.held, 0);
     assert_int_equal(report.remaining, 17);

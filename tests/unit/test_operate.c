@@ -1,7 +1,7 @@
 /* What operators' commands share: which accounts they begin on, and moments as instants. */
-#include "quota/decide/operate.h"
 #include "account_tools.h"
 #include "quota/base/checked.h"
+#include "quota/decide/operate.h"
 
 #define T at("2025-01-31T15:00:00")
 

@@ -1,6 +1,6 @@
 /* Grants: credits of an account, units that were given apart from any limit and are used for one resource.
  *
- *     grant #7 of 100   │▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓│░░░░░░░░│          balance = what was not spent: free, or held by reservations
+ *     grant #7 of 100   │▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓▓│░░░░░░░░│          balance = what was not spent: free, or held
  *                       spent            held     free
  *                                        └── balance ──┘
  *
@@ -38,28 +38,28 @@ enum grant_flag {
 /* How its end was given: with the effective instant as given, the content that a repeated command is compared by. */
 enum grant_expiry {
     GRANT_EXPIRES_NEVER = 0,
-    GRANT_EXPIRES_AT = 1,    /* an instant, us */
-    GRANT_EXPIRES_AFTER = 2, /* a duration, us */
+    GRANT_EXPIRES_AT = 1,     /* an instant, us */
+    GRANT_EXPIRES_AFTER = 2,  /* a duration, us */
     GRANT_EXPIRES_PERIOD = 3, /* a calendar period: its period_code */
-    GRANT_EXPIRES_CYCLE = 4, /* the end of the running cycle of the longest LIMIT */
+    GRANT_EXPIRES_CYCLE = 4,  /* the end of the running cycle of the longest LIMIT */
     GRANT_EXPIRIES_COUNT,
 };
 
 struct grant {
     int64_t number; /* 1, 2, … as they were given; never used again */
     uint32_t slot;
-    uint8_t priority, flags; /* enum grant_flag */
-    uint8_t expiry;          /* enum grant_expiry … */
-    int64_t expiry_value;    /* … and what was given */
+    uint8_t priority, flags;    /* enum grant_flag */
+    uint8_t expiry;             /* enum grant_expiry … */
+    int64_t expiry_value;       /* … and what was given */
     int64_t given_effective_us; /* 0 = none was given */
     int64_t amount, balance;
     int64_t created_us, effective_us;
-    int64_t expires_us; /* INSTANT_MAX_US = never */
-    uint64_t every;     /* period_code; 0 = it does not recur */
-    int64_t since_us;   /* its last recurrence, or effective */
-    int64_t recurs_us;  /* its next recurrence; 0 = none */
-    int64_t used_us;    /* when it was spent last, or voided; 0 = not yet */
-    int64_t kept_us;    /* for so long after its end its id is remembered */
+    int64_t expires_us;                        /* INSTANT_MAX_US = never */
+    uint64_t every;                            /* period_code; 0 = it does not recur */
+    int64_t since_us;                          /* its last recurrence, or effective */
+    int64_t recurs_us;                         /* its next recurrence; 0 = none */
+    int64_t used_us;                           /* when it was spent last, or voided; 0 = not yet */
+    int64_t kept_us;                           /* for so long after its end its id is remembered */
     int64_t replied_credits, replied_absorbed; /* what QUOTA.GRANT answered */
 };
 

@@ -12,7 +12,7 @@
  *
  *     bytes   head │ name │ number of entries │ entry …                                   entries in order of names
  *     entry   revision │ flags (granted, only) │ options │ entitlement, or the name alone where nothing is granted
- *     (encoding 2: the same, without options that came later; encoding 1: name │ revision │ number of entitlements │ entitlement …)
+ *     (encoding 2: without options of credits; 1: name │ revision │ number of entitlements │ entitlement …)
  *
  * Any thread may take and give back: intern.h. */
 #pragma once

@@ -48,7 +48,7 @@ struct slot_optional {
     /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
     int64_t holds_count;
     wide held_units; /* of the limits; what is held of grants stands there */
-    wide *held; /* units made in each stored window; NULL before the first reservation */
+    wide *held;      /* units made in each stored window; NULL before the first reservation */
 };
 
 struct slot {

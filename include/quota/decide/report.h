@@ -22,8 +22,8 @@ bool resource_report_has_credits(const struct resource_view *view);
 /* What was used beyond the limits: of the LIMIT that was overdrawn most. */
 int64_t resource_report_overage(const struct resource_view *view);
 
-/* How many of the entitlement's warnings, from the lowest on, have fired in any of the running cycles, or are reached by
- * the credits. */
+/* How many of the entitlement's warnings, from the lowest on, have fired in any of the running cycles, or are reached
+ * by the credits. */
 uint32_t resource_report_warned(const struct account_view *account, const struct resource_view *view);
 
 /* The name of a state, as INFO shows it: active, suspended, closed, expired, notstarted. */

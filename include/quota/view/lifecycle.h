@@ -4,8 +4,9 @@
  *                   roll            roll          roll            roll                roll               roll
  *
  * Between two events the cycles that have ended roll over (cycles.h). At one instant cycles close first, then overrides
- * end, then the plan is revised, then the account moves, then grants begin (credits_view.h). Because every event has an instant of its own, an account that
- * is touched at each of them and one that is not read the same (lazy equals eager). */
+ * end, then the plan is revised, then the account moves, then grants begin (credits_view.h). Because every event has an
+ * instant of its own, an account that is touched at each of them and one that is not read the same (lazy equals eager).
+ * */
 #pragma once
 
 #include "quota/view/resource_view.h"
