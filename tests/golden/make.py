@@ -3,8 +3,9 @@
 
     lines as typed ──▶ server, clock frozen ─┬─ DUMP ────────▶ name.dump   type, blob, version, checksum
                                              └─ asked again ─▶ name.json   key, instant, question and its answer
-    policies and plans ──▶ SAVE ──▶ catalogue-3.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
+    policies and plans ──▶ SAVE ──▶ catalogue-4.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
                                                                 catalogue-2: plans without histories
+                                                                catalogue-3: plans without credits
 
 Run by hand when an encoding is added, with the names to be made; never to make a red test green. The same build makes
 the same bytes. Old files stay for ever: a second encoding gets second names (account-rich-2), and the lines that made
@@ -71,10 +72,15 @@ PLAN = [
     "QUOTA.PLAN SET p r LIMIT 100 day LIMIT 1000 month CALENDAR FROM 15 PRORATE WARN 1 33.25 100 BURST 10 REPAY "
     "LIMIT 500 ROLLING 90d RATE 50 1s RATE LOG 40 1h HOLDS MAX 9 REFUNDS MAX 60 WITHIN 30d",
     "QUOTA.PLAN SET p soft LIMIT 5 week CALENDAR FROM sun LIMIT -1 year EOM GRACE 2d COST 3 OVERAGE",
-    "QUOTA.PLAN SET q r LIMIT 10 day"]
+    "QUOTA.PLAN SET q r LIMIT 10 day", "QUOTA.PLAN SET q credited CREDITS FIRST LOW 5 LIMIT 20 day"]
+GRANTS = [  # used, held, recurring, to come, of one that has ended and is remembered
+    "QUOTA.GRANT k boost r 40 EXPIRES 90d PRIORITY 3 PROMO", "QUOTA.GRANT k monthly r 30 EVERY month ONCE",
+    "QUOTA.GRANT k coming r 8 EFFECTIVE 2026-01-01T00:00:00Z EXPIRES 3month", "QUOTA.GRANT k short r 5 EXPIRES 1h",
+    "QUOTA.GRANT k void r 9", "QUOTA.CONSUME k r 95 FORCE ID funded", "QUOTA.RESERVE k funded-hold r 12 TTL 1d",
+    "QUOTA.VOID k void REASON wrong", f"{STEP} 2h", "QUOTA.REFUND k r 1 OF funded"]
 ACCOUNTS = {
     "fresh": [*PLAN, "QUOTA.OPEN k q"],
-    "closed": [*PLAN, "QUOTA.OPEN k q ANCHOR -86400000 ZONE America/New_York", "QUOTA.CONSUME k r 4",
+    "closed": [*PLAN, "QUOTA.OPEN k q ANCHOR -86400s ZONE America/New_York", "QUOTA.CONSUME k r 4",
                "QUOTA.SUSPEND k", "QUOTA.CLOSE k"],
     "rich": [
         *PLAN, "QUOTA.OPEN k p ZONE Europe/Berlin EXPIRES 2030-01-01T00:00:00Z",
@@ -93,7 +99,7 @@ ACCOUNTS = {
         "QUOTA.REFUND k r 1 OF again", "QUOTA.OVERRIDE k r LIMIT 120 day WARN 40 90 EX 20d REASON own",
         "QUOTA.RESERVE k more r 4 TTL 1d", "QUOTA.COMMIT k more 7 FORCE", "QUOTA.RESET k r PERIOD day",
         "QUOTA.CONSUME k r 5 ID last", "QUOTA.PLAN DEL p soft", "QUOTA.CONSUME k r 1",
-        "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
+        *GRANTS, "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
 }
 VALUES = {
     **{f"limiter-{name}": limiter(rule) for name, rule in RULES.items()},
@@ -105,9 +111,10 @@ VALUES = {
     **{f"breaker-{name}": ("RL.BREAKER k INFO", lines) for name, lines in BREAKERS.items()},
     **{f"adaptive-{name}": ("RL.ADAPT k INFO", lines) for name, lines in ADAPTIVES.items()},
     **{f"table-{name}": ("RL.INFO k", lines) for name, lines in TABLES.items()},
-    **{f"account-{name}-2": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
+    **{f"account-{name}-3": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
 }
-MORE_QUESTIONS = {"account-rich-2": ["QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
+MORE_QUESTIONS = {"account-rich-3": ["QUOTA.GRANTS k", "QUOTA.CONSUME k r 95 ID funded CHECK",
+                                     "QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
                                      "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE"],
                   "limiter-sleeping": ["RL.ALLOW k LOG 9 1h SLIDING 50 1d PEEK"],
                   **{f"table-{name}": ["RL.TAKE k a PEEK", "RL.TAKE k long-1 PEEK"] for name in TABLES}}
@@ -121,7 +128,7 @@ HISTORY = [  # of plans
     f"{STEP} 2h", "QUOTA.PLAN DEL p new", "QUOTA.PLAN SET p r LIMIT 9 week APPLY END EFFECTIVE 2025-03-01T00:00:00Z",
     "QUOTA.PLAN SET p to-come LIMIT 9 week EFFECTIVE 2025-03-01T00:00:00Z", "QUOTA.PLAN SET retired r LIMIT 1 day",
     "QUOTA.PLAN DEL retired"]
-CATALOGUE = "catalogue-3"
+CATALOGUE = "catalogue-4"
 KEYS = ["RL.ALLOW bucket TOKEN 10 1h LOG 5 1m COST 2", "RL.ACQUIRE leases 10 1h ID a", "RL.BREAKER breaker FAILURES 3",
         "RL.ADAPT adaptive 10 100"]
 

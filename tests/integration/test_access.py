@@ -20,11 +20,12 @@ CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota
               +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt
               +rl.throttle +cl.throttle"""
 OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
-              +quota.reset +quota.refund +quota.plan|set +quota.plan|del +quota.plan|cancel +rl.refund +rl.block
+              +quota.reset +quota.refund +quota.grant +quota.void
+              +quota.plan|set +quota.plan|del +quota.plan|cancel +rl.refund +rl.block
               +rl.table +rl.policy|set +rl.policy|del +rl.policy|override
               +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
-AUDITOR = """+quota.info +quota.history +quota.holds +quota.health +quota.cycle +quota.plan|get +quota.plan|list
-             +quota.plan|check
+AUDITOR = """+quota.info +quota.history +quota.holds +quota.grants +quota.health +quota.cycle
+             +quota.plan|get +quota.plan|list +quota.plan|check
              +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get
              +rl.policy|list +rl.policy|exceptions +rl.policy|check
              +rl.policy|help +quota.plan|help"""
@@ -41,8 +42,9 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
                  "CL.THROTTLE Kt 1 1 1", "RL.THROTTLE Kt 1 1 1"],
     "operator": ["QUOTA.OPEN K p", "QUOTA.SWITCH K q", "QUOTA.OVERRIDE K r LIMIT 1 day", "QUOTA.SUSPEND K",
                  "QUOTA.RESUME K", "QUOTA.CLOSE K", "QUOTA.SET K r 1", "QUOTA.RESET K", "QUOTA.REFUND K r 1",
+                 "QUOTA.GRANT K id r 1", "QUOTA.VOID K given",
                  "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
-    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "RL.INFO Kw", "RL.LEASES Kl",
+    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "QUOTA.GRANTS K", "RL.INFO Kw", "RL.LEASES Kl",
                 "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb", "RL.ADAPT.INFO Ka"],
 }
 KEYLESS = {
@@ -67,6 +69,7 @@ def users(accounts, primary):
         accounts(f"QUOTA.OPEN {key} p")
         for hold in ("hold", "held", "longer"):
             accounts(f"QUOTA.RESERVE {key} {hold} r 1 TTL 1h")
+        accounts(f"QUOTA.GRANT {key} given r 1")
         accounts(f"RL.ALLOW {key}w 10 1s")
         accounts(f"RL.TABLE {key}u 10 1s")
         accounts(f"RL.ACQUIRE {key}l 5 1h ID lease")

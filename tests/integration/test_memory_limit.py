@@ -25,6 +25,8 @@ EXISTING = """
     QUOTA.RESERVE a h1 r 1 TTL 1h
     QUOTA.RESERVE a h2 r 1 TTL 1h
     QUOTA.RESERVE a h3 r 1 TTL 1h
+    QUOTA.GRANT a given r 5
+    QUOTA.GRANT a taken r 5
     RL.ALLOW k 10 1h
     RL.ALLOW blocked 10 1h
     RL.BLOCK blocked 1h
@@ -77,6 +79,7 @@ GOES_ON = [
     ("QUOTA.REFUND a r 1 OF known ID back", [1, 0]), ("QUOTA.RESERVE a h1 r 1 TTL 1h", "granted"),
     ("QUOTA.RESERVE a new r 1000 TTL 1h", "denied"), ("QUOTA.EXTEND a h1 2h", None), ("QUOTA.COMMIT a h1", [1, 0]),
     ("QUOTA.RELEASE a h2", [0, 1]), ("QUOTA.HOLDS a", None), ("QUOTA.INFO a", None), ("QUOTA.HISTORY a r", None),
+    ("QUOTA.GRANT a given r 5", [5, 0]), ("QUOTA.VOID a taken", 5), ("QUOTA.GRANTS a", None),
     ("QUOTA.SET a r 7", None), ("QUOTA.RESET a", b"OK"), ("QUOTA.OVERRIDE a r LIMIT 300 day", None),
     ("QUOTA.OVERRIDE a r LIFT", None), ("QUOTA.SWITCH a plan", None), ("QUOTA.SUSPEND a", b"OK"),
     ("QUOTA.RESUME a", b"OK"), ("QUOTA.CLOSE closed", b"OK"),
@@ -109,7 +112,8 @@ REFUSED = """
     QUOTA.CONSUME a r 1 ID new
     QUOTA.CONSUME a r 1000 ID new STICKY
     QUOTA.MCONSUME a 1 r 1 ID new
-    QUOTA.RESERVE a new r 1 TTL 1h""".strip().splitlines()
+    QUOTA.RESERVE a new r 1 TTL 1h
+    QUOTA.GRANT a new r 1""".strip().splitlines()
 
 
 @pytest.fixture(scope="module")
