@@ -67,7 +67,7 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .add = entitlement_add_rate,                                                                                  \
          .summary = "A rate limit as in RL.ALLOW."},                                                                   \
         FIELD(ARGUMENT_INTEGER, "cost", "COST", type_, entitlement.entitlement.cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,  \
-              "Units that each asked unit counts as (default 1)."),                                                    \
+              "Units that each requested unit counts as (default 1)."),                                                \
         FIELD(ARGUMENT_PERCENTS, "percent", "WARN", type_, entitlement.warnings, 1, ENTITLEMENT_PERCENT_MAX_BP,        \
               ARGUMENT_OPTIONAL, "Thresholds in percent of a limit, 0.01 to 10000."),                                  \
         FIELD(ARGUMENT_PERCENT, "percent", "BURST", type_, entitlement.entitlement.burst_bp, 0,                        \
@@ -81,7 +81,7 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .summary = "What was used beyond a limit is taken from the next cycle's."},                                   \
         FIELD(ARGUMENT_DURATION, "grace", "GRACE", type_, entitlement.entitlement.grace_us, 1, DURATION_MAX_US,        \
-              ARGUMENT_OPTIONAL, "From the first unit beyond it a limit lets go on for so long."),                     \
+              ARGUMENT_OPTIONAL, "A soft limit: from the first unit beyond it, requests are admitted for so long."),   \
         {.kind = ARGUMENT_GROUP,                                                                                       \
          .name = "refunds",                                                                                            \
          .token = "REFUNDS",                                                                                           \

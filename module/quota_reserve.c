@@ -96,7 +96,7 @@ static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
     FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, extend_us, 1, DURATION_MAX_US, 0,
-          "It ends so long from now, later or sooner than it would have."),
+          "It ends so long from now, later or sooner than before."),
     {0},
 };
 
@@ -224,7 +224,8 @@ const struct command quota_reserve_command = {
 
 const struct command quota_commit_command = {
     .name = "QUOTA.COMMIT",
-    .summary = "Posts a reservation, or a part of it, to the cycle in which it was made, and releases the rest.",
+    .summary = "Posts a reservation, or a part of it, to the cycle in which it was made, and releases the remainder; "
+               "replies posted, released and remaining units.",
     .complexity = "O(rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -236,7 +237,7 @@ const struct command quota_commit_command = {
 
 const struct command quota_release_command = {
     .name = "QUOTA.RELEASE",
-    .summary = "Lets a reservation go.",
+    .summary = "Releases a reservation: its units go back; replies the released and the remaining units.",
     .complexity = "O(rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -248,7 +249,7 @@ const struct command quota_release_command = {
 
 const struct command quota_extend_command = {
     .name = "QUOTA.EXTEND",
-    .summary = "Lets a live reservation end at another time; replies it in Unix ms.",
+    .summary = "Moves the expiry of a live reservation; replies it in Unix ms.",
     .complexity = "O(reservations)",
     .since = "1.0.0",
     .flags = "write fast",

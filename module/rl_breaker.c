@@ -123,9 +123,9 @@ struct force_request {
 };
 
 static const struct argument force_choice[] = {
-    FLAG_VALUE("OPEN", BREAKER_FORCED_OPEN, "No call goes until that is lifted."),
-    FLAG_VALUE("CLOSED", BREAKER_FORCED_CLOSED, "Every call goes until that is lifted."),
-    FLAG_VALUE("AUTO", BREAKER_AUTO, "Lift it: begin anew, closed."),
+    FLAG_VALUE("OPEN", BREAKER_FORCED_OPEN, "No call is let through until AUTO."),
+    FLAG_VALUE("CLOSED", BREAKER_FORCED_CLOSED, "Every call is let through until AUTO."),
+    FLAG_VALUE("AUTO", BREAKER_AUTO, "End the override: the breaker is reset, closed."),
     {0},
 };
 
@@ -238,25 +238,26 @@ static const struct argument documented_arguments[] = {
      .token = "REPORT",
      .flags = ARGUMENT_OPTIONAL,
      .rows = outcome_choice,
-     .summary = "Instead: what became of a call; replies the state after it. First word after the key."},
+     .summary = "Instead: what became of a call; replies the state after it. First option after the key."},
     TOOK_ROW,
     {.kind = ARGUMENT_CHOICE,
      .name = "state",
      .token = "FORCE",
      .flags = ARGUMENT_OPTIONAL,
      .rows = force_choice,
-     .summary = "Instead: override the state by hand. First word after the key."},
+     .summary = "Instead: override the state by hand. First option after the key."},
     {.kind = ARGUMENT_FLAG,
      .name = "info",
      .token = "INFO",
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Instead: show state, counts and configuration. First word after the key."},
+     .summary = "Instead: show state, counts and configuration. First option after the key."},
     {0},
 };
 
 const struct command rl_breaker_command = {
     .name = "RL.BREAKER",
-    .summary = "Circuit breaker: asks whether a call may go, takes reports of calls, is forced by hand, or shown.",
+    .summary = "Circuit breaker: checks whether a call may be made (replies the verdict), takes reports of calls, is "
+               "forced by hand, or shown.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "write fast",
