@@ -1,0 +1,176 @@
+// redis-quota from Go with go-redis: one type, then a tour of it.
+//
+//	REDIS_URL=redis://host:6379 CLUSTER_URL=redis://host:7000 go run .
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Verdict is what every limit replies.
+type Verdict struct{ Granted, Limit, Remaining, WaitMs, ResetMs, Rule int64 }
+
+// OK is true where units were granted.
+func (v Verdict) OK() bool { return v.Granted > 0 }
+
+// Headers are the RateLimit fields for a reply of status 200, or 429 where nothing was granted.
+func (v Verdict) Headers(name string) []string {
+	var fields []string
+	in := ceilSeconds(v.ResetMs)
+	if !v.OK() {
+		in = max(1, ceilSeconds(v.WaitMs))
+	}
+	never := !v.OK() && v.WaitMs < 0
+	if !v.OK() && !never {
+		fields = append(fields, fmt.Sprintf("Retry-After: %d", in))
+	}
+	if v.Limit >= 0 && v.Remaining >= 0 { // -1 is unlimited
+		field := fmt.Sprintf("RateLimit: %q;r=%d", name, v.Remaining)
+		if !never {
+			field += fmt.Sprintf(";t=%d", in)
+		}
+		fields = append(fields, field)
+	}
+	return fields
+}
+
+func ceilSeconds(ms int64) int64 { return (ms + 999) / 1000 }
+
+// Limits are the calls of a service; the client is shared by all goroutines.
+type Limits struct{ client redis.UniversalClient }
+
+func (l Limits) verdict(ctx context.Context, words ...any) (Verdict, error) {
+	n, err := l.client.Do(ctx, words...).Int64Slice()
+	if err != nil || len(n) != 6 {
+		return Verdict{}, err
+	}
+	return Verdict{n[0], n[1], n[2], n[3], n[4], n[5]}, nil
+}
+
+// first is the first integer of a reply.
+func (l Limits) first(ctx context.Context, words ...any) (int64, error) {
+	n, err := l.client.Do(ctx, words...).Int64Slice()
+	if err != nil {
+		return 0, err
+	}
+	return n[0], nil
+}
+
+// Allow checks a rule of the rate limits: Allow(ctx, "user:42", 1, "10", "1s").
+func (l Limits) Allow(ctx context.Context, key string, cost int64, rule ...any) (Verdict, error) {
+	return l.verdict(ctx, append(append([]any{"RL.ALLOW", key}, rule...), "COST", cost)...)
+}
+
+// Consume charges an account; a retry with the same id gets the same verdict and is charged nothing.
+func (l Limits) Consume(ctx context.Context, account, resource string, amount int64, id string) (Verdict, error) {
+	return l.verdict(ctx, "QUOTA.CONSUME", account, resource, amount, "ID", id)
+}
+
+// Refund gives units of a consumption back, and replies how many.
+func (l Limits) Refund(ctx context.Context, account, resource string, amount int64, id string) (int64, error) {
+	return l.first(ctx, "QUOTA.REFUND", account, resource, amount, "OF", id)
+}
+
+// Reserve holds units for a job.
+func (l Limits) Reserve(ctx context.Context, account, job, resource string, amount int64, ttl string) (Verdict, error) {
+	return l.verdict(ctx, "QUOTA.RESERVE", account, job, resource, amount, "TTL", ttl)
+}
+
+// Commit charges what the job used, also more than was reserved.
+func (l Limits) Commit(ctx context.Context, account, job string, amount int64) (int64, error) {
+	return l.first(ctx, "QUOTA.COMMIT", account, job, amount, "FORCE")
+}
+
+// Used is what the running cycle of the first limit has used.
+func (l Limits) Used(ctx context.Context, account, resource string) (int64, error) {
+	reply, err := l.client.Do(ctx, "QUOTA.INFO", account, resource).Result()
+	if err != nil {
+		return 0, err
+	}
+	rules := reply.(map[any]any)["rules"].([]any)
+	return rules[0].(map[any]any)["used"].(int64), nil
+}
+
+// Lease waits on a connection of its own, and replies the fencing token, 0 where none came free in time.
+func Lease(ctx context.Context, url, key string, limit int, ttl, wait time.Duration, id string) (int64, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return 0, err
+	}
+	options.PoolSize, options.MaxRetries, options.ReadTimeout = 1, -1, wait+time.Second
+	client := redis.NewClient(options)
+	defer client.Close()
+	reply, err := client.Do(ctx, "RL.ACQUIRE", key, limit, fmt.Sprintf("%dms", ttl.Milliseconds()), "ID", id, "WAIT",
+		fmt.Sprintf("%dms", wait.Milliseconds())).Slice()
+	if err != nil {
+		return 0, err
+	}
+	return reply[7].(int64), nil
+}
+
+// SetPlanEverywhere sets a plan on every primary of a cluster: plans are not keys.
+func SetPlanEverywhere(ctx context.Context, cluster *redis.ClusterClient, words ...any) (int, error) {
+	replies := make(chan struct{}, 1000)
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, primary *redis.Client) error {
+		replies <- struct{}{}
+		return primary.Do(ctx, append([]any{"QUOTA.PLAN", "SET"}, words...)...).Err()
+	})
+	return len(replies), err
+}
+
+func must[T any](value T, err error) T {
+	if err != nil {
+		log.Fatal(err)
+	}
+	return value
+}
+
+func main() {
+	ctx, url := context.Background(), os.Getenv("REDIS_URL")
+	options := must(redis.ParseURL(url))
+	options.ReadTimeout = 250 * time.Millisecond
+	client := redis.NewClient(options)
+	limits := Limits{client}
+
+	verdict := must(limits.Allow(ctx, "user:42", 10, "10", "1h"))
+	fmt.Printf("allow: granted %d, %d of %d left\n", verdict.Granted, verdict.Remaining, verdict.Limit)
+	denied := must(limits.Allow(ctx, "user:42", 1, "10", "1h"))
+	fmt.Println("denied: 429", strings.Join(denied.Headers("default"), ", "))
+
+	must(client.Do(ctx, "QUOTA.PLAN", "SET", "pro", "tokens", "LIMIT", 100000, "month").Result())
+	must(client.Do(ctx, "QUOTA.OPEN", "acme", "pro").Result())
+	for range 2 {
+		fmt.Println("consume: granted", must(limits.Consume(ctx, "acme", "tokens", 300, "request-1")).Granted)
+	}
+	fmt.Println("refund:", must(limits.Refund(ctx, "acme", "tokens", 100, "request-1")))
+	must(limits.Reserve(ctx, "acme", "job-1", "tokens", 4000, "10m"))
+	fmt.Println("commit:", must(limits.Commit(ctx, "acme", "job-1", 5100)))
+	fmt.Println("used:", must(limits.Used(ctx, "acme", "tokens")))
+
+	first := must(Lease(ctx, url, "printer", 1, time.Minute, time.Second, "a"))
+	second := make(chan int64)
+	go func() { second <- must(Lease(ctx, url, "printer", 1, time.Minute, 5*time.Second, "b")) }()
+	for !strings.Contains(must(client.Info(ctx, "quota").Result()), "quota_waiting:1") { // the shared pool goes on
+	}
+	must(client.Do(ctx, "RL.RELEASE", "printer", "a").Result())
+	fmt.Println("lease: a token that grows:", first < <-second)
+
+	clusterOptions := must(redis.ParseClusterURL(os.Getenv("CLUSTER_URL")))
+	cluster := redis.NewClusterClient(clusterOptions)
+	primaries := must(SetPlanEverywhere(ctx, cluster, "pro", "tokens", "LIMIT", 100000, "month"))
+	fmt.Printf("cluster: plan on %d primaries\n", primaries)
+	var granted int64
+	for number := range 9 {
+		account := fmt.Sprintf("customer:%d", number)
+		must(cluster.Do(ctx, "QUOTA.OPEN", account, "pro").Result())
+		granted += must(Limits{cluster}.Consume(ctx, account, "tokens", 1, "request-1")).Granted
+	}
+	fmt.Println("cluster: granted", granted)
+}
