@@ -136,6 +136,28 @@ def test_links_lead_to_files_and_headings(page):
             assert not anchor or anchor in headings(path), f"{target}#{anchor}"
 
 
+# What people type into a search box; each is on a page that people write, so that a search leads to it.
+SEARCHED = """
+    token bucket, leaky bucket, fixed window, sliding window, sliding log, GCRA, rate limiter, burst capacity, throttle
+    concurrency, concurrency limit, semaphore, lease, fencing token, FIFO queue, circuit breaker, adaptive limit
+    idempotency, idempotency key, idempotent, retry, replay, refund, reservation, proration, anniversary, subscription
+    billing cycle, trial, soft limit, grace period, overage, rollover, prepaid, credits, organisation, time zone
+    allowlist, denylist, precedence, override, shadow, dry run, IP address, tenant, API key, audit trail
+    middleware, FastAPI, 429, Retry-After, RateLimit-Policy, fail open, fail closed, time-out, connection pool
+    high availability, durability, failover, replica, Sentinel, cluster, hash tag, resharding, eviction, noeviction
+    Docker, managed Redis, macOS, Prometheus, monitoring, backup, upgrade, downgrade, licence, redis-cell
+    configuration, clock goes backwards, fully replenished, resume, Python, Go, TypeScript, Java, Node.js
+    """.replace("\n", ",").split(",")
+SEARCHED = [term.strip() for term in SEARCHED if term.strip()]
+
+
+@pytest.mark.parametrize("term", SEARCHED)
+def test_a_search_finds_what_people_call_it(term):
+    """README or a page of docs/ has the words as they stand, in any case; reference/ is made, so it does not count."""
+    pages = [page.read_text().lower() for page in PAGES if page.parent.name not in ("reference", "bench")]
+    assert any(term.lower() in " ".join(page.split()) for page in pages)
+
+
 def test_the_configuration_of_production_is_healthy():
     """The lines of its redis.conf, on a primary: nothing to report, and no write without a replica."""
     block = re.search(r"^ {4}loadmodule .*?\n\n", (ROOT / "docs/operations/production.md").read_text(), re.M | re.S)
