@@ -22,7 +22,7 @@ from servers import PATIENCE_S, ROOT, Server, wait_until
 
 PAGES = [pathlib.Path(ROOT, "README.md"), *sorted(pathlib.Path(ROOT, "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^ {4}> (\S.*?)(?: {3,}.*)?$")
-REPLY = re.compile(r'^ {4}(?:\[(-?\d+(?: -?\d+)*)\]|\(integer\) (-?\d+)|"(\w+)"|(OK)|\(error\) (\S.*)|(\(nil\)))')
+REPLY = re.compile(r'^ {4}(?:\[(-?\d+(?: -?\d+)*)\]|\(integer\) (-?\d+)|"([^"]*)"|(OK)|\(error\) (\S.*)|(\(nil\)))')
 
 
 def reply_of(match):
