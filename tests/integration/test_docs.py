@@ -176,5 +176,17 @@ def test_the_configuration_of_production_is_healthy():
         primary.close()
 
 
+def test_the_architecture_names_every_file_and_no_other():
+    page = (ROOT / "docs/architecture.md").read_text()
+    rooms = page[page.index("## The rooms, file by file"):page.index("## An account")]
+    named = set(re.findall(r"[a-z_]+", rooms))
+    missing = [path.name for path in [*ROOT.glob("src/*/*.c"), *ROOT.glob("module/*.c")] if path.stem not in named]
+    assert not missing, f"docs/architecture.md, The rooms: {missing}"
+    for page in (page, (ROOT / "docs/contributing.md").read_text()):
+        for folder, name in re.findall(r"\b(base|time|rate|account|view|meter|decide|module)/(\w+\.[ch])\b", page):
+            tree = "" if folder == "module" else "src" if name.endswith("c") else "include/quota"
+            assert (ROOT / tree / folder / name).exists(), f"{folder}/{name}"
+
+
 def test_the_readme_is_short():
     assert len(PAGES[0].read_text().splitlines()) <= 150
