@@ -209,7 +209,7 @@ docs: quota.so .venv/made-from
 # ---- benchmarks: scripts/bench/__main__.py is their map ---------------------------------------------------------------
 BENCH         := PYTHONPATH=scripts $(PYTHON) -m bench
 bench_parts   := bench-aims bench-instructions bench-check bench-memory bench-scale bench-latency bench-waiting \
-                 bench-plots
+                 bench-plots bench-figures
 
 .venv/made-for-bench: scripts/bench/requirements.txt .venv/made-from
 	scripts/setup bench
@@ -222,7 +222,7 @@ $(bench_parts): bench-%: quota.so .venv/made-for-bench
 	$(BENCH) $*
 
 bench-all: bench-instructions
-	@for part in aims throughput memory scale latency waiting; do $(BENCH) $$part || exit 1; done
+	@for part in aims throughput memory scale latency waiting figures; do $(BENCH) $$part || exit 1; done
 
 # ---- order ------------------------------------------------------------------------------------------------------
 tidy: tools

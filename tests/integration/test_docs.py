@@ -7,6 +7,7 @@ Each page begins with no keys, no plans and the default settings, its clock froz
 A program shown as ```python is run by itself, and prints what the ```text below it says.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -20,6 +21,10 @@ import redis
 from conftest import NOON, Quota, clear_plans, clear_policies
 from servers import PATIENCE_S, ROOT, Server, wait_until
 
+sys.path.append(str(ROOT / "scripts"))
+from bench import figures  # noqa: E402
+
+BENCH = ROOT / "docs" / "bench"
 PAGES = [pathlib.Path(ROOT, "README.md"), *sorted(pathlib.Path(ROOT, "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^ {4}> (\S.*?)(?: {3,}.*)?$")
 REPLY = re.compile(r'^ {4}(?:\[(-?\d+(?: -?\d+)*)\]|\(integer\) (-?\d+)|"([^"]*)"|(OK)|\(error\) (\S.*)|(\(nil\)))')
@@ -186,6 +191,19 @@ def test_the_architecture_names_every_file_and_no_other():
         for folder, name in re.findall(r"\b(base|time|rate|account|view|meter|decide|module)/(\w+\.[ch])\b", page):
             tree = "" if folder == "module" else "src" if name.endswith("c") else "include/quota"
             assert (ROOT / tree / folder / name).exists(), f"{folder}/{name}"
+
+
+def test_figures_are_those_of_the_last_run():
+    assert (BENCH / "figures.md").read_text() == figures.page(BENCH), "run make bench-figures"
+
+
+def test_the_readme_shows_the_counted_instructions():
+    counted = json.loads((BENCH / "instructions.json").read_text())
+    shown = re.findall(r"^\| ([A-Z][^|]*?) \| ([\d,]+) \| ([\d.]+) \|$", PAGES[0].read_text(), re.M)
+    assert len(shown) > 5
+    for name, instructions, in_sets in shown:
+        row = counted[name]
+        assert (instructions, in_sets) == (f"{row['instructions']:,}", f"{row['in_sets']:.2f}"), name
 
 
 def test_the_readme_is_short():
