@@ -100,12 +100,10 @@ func (l Limits) Used(ctx context.Context, account, resource string) (int64, erro
 
 // Lease waits on a connection of its own, and replies the fencing token, 0 where none came free in time.
 func Lease(ctx context.Context, url, key string, limit int, ttl, wait time.Duration, id string) (int64, error) {
-	options, err := redis.ParseURL(url)
+	client, err := connect(url, wait+time.Second)
 	if err != nil {
 		return 0, err
 	}
-	options.PoolSize, options.MaxRetries, options.ReadTimeout = 1, -1, wait+time.Second
-	client := redis.NewClient(options)
 	defer client.Close()
 	reply, err := client.Do(ctx, "RL.ACQUIRE", key, limit, fmt.Sprintf("%dms", ttl.Milliseconds()), "ID", id, "WAIT",
 		fmt.Sprintf("%dms", wait.Milliseconds())).Slice()
@@ -125,6 +123,17 @@ func SetPlanEverywhere(ctx context.Context, cluster *redis.ClusterClient, words 
 	return len(replies), err
 }
 
+// connect makes a pool. go-redis repeats a command after a network error unless told not to: without an id that could
+// charge twice.
+func connect(url string, patience time.Duration) (*redis.Client, error) {
+	options, err := redis.ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	options.MaxRetries, options.ReadTimeout = -1, patience
+	return redis.NewClient(options), nil
+}
+
 func must[T any](value T, err error) T {
 	if err != nil {
 		log.Fatal(err)
@@ -134,9 +143,7 @@ func must[T any](value T, err error) T {
 
 func main() {
 	ctx, url := context.Background(), os.Getenv("REDIS_URL")
-	options := must(redis.ParseURL(url))
-	options.ReadTimeout = 250 * time.Millisecond
-	client := redis.NewClient(options)
+	client := must(connect(url, 250*time.Millisecond))
 	limits := Limits{client}
 
 	verdict := must(limits.Allow(ctx, "user:42", 10, "10", "1h"))
@@ -162,8 +169,7 @@ func main() {
 	must(client.Do(ctx, "RL.RELEASE", "printer", "a").Result())
 	fmt.Println("lease: a token that grows:", first < <-second)
 
-	clusterOptions := must(redis.ParseClusterURL(os.Getenv("CLUSTER_URL")))
-	cluster := redis.NewClusterClient(clusterOptions)
+	cluster := redis.NewClusterClient(must(redis.ParseClusterURL(os.Getenv("CLUSTER_URL"))))
 	primaries := must(SetPlanEverywhere(ctx, cluster, "pro", "tokens", "LIMIT", 100000, "month"))
 	fmt.Printf("cluster: plan on %d primaries\n", primaries)
 	var granted int64

@@ -35,6 +35,12 @@ class Verdict(NamedTuple):
         return fields
 
 
+def connect(url: str, patience_s: float) -> redis.Redis:
+    """A pool for all threads. redis-py repeats a command after a time-out unless told not to: without an id that could
+    charge twice."""
+    return redis.Redis.from_url(url, socket_timeout=patience_s, retry=None)
+
+
 class Limits:
     """The calls of a service. `client` is shared by all threads; requests that wait open a connection of their own."""
 
@@ -68,7 +74,7 @@ class Limits:
 
 def lease(url: str, key: str, limit: int, ttl_s: int, wait_s: int, lease_id: str) -> int | None:
     """Waits on a connection of its own for a lease; -> its fencing token, None where none came free in time."""
-    with redis.Redis.from_url(url, socket_timeout=wait_s + 1) as client:
+    with connect(url, wait_s + 1) as client:
         reply = client.execute_command("RL.ACQUIRE", key, limit, f"{ttl_s}s", "ID", lease_id, "WAIT", f"{wait_s}s")
     return reply[7] if reply[0] else None
 
@@ -82,7 +88,7 @@ def set_plan_everywhere(cluster: RedisCluster, plan: str, resource: str, *rules:
 
 def main() -> None:
     url = os.environ["REDIS_URL"]
-    client = redis.Redis.from_url(url, socket_timeout=0.25)
+    client = connect(url, 0.25)
     limits = Limits(client)
 
     verdict = limits.allow("user:42", "10", "1h", cost=10)

@@ -78,16 +78,28 @@ function pairs(reply: unknown): Record<string, unknown> {
   return Object.fromEntries(reply.flatMap((name, at) => (at % 2 ? [] : [[name, reply[at + 1]]])));
 }
 
+/** Gives up after so long; node-redis waits for a reply as long as the connection lives. What was sent may be done. */
+async function within<T>(ms: number, reply: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no reply within ${ms} ms`)), ms);
+  });
+  try {
+    return await Promise.race([reply, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Waits on a connection of its own; replies the fencing token, undefined where no lease came free in time. */
 export async function lease(url: string, key: string, limit: number, ttlS: number, waitS: number, id: string) {
-  const client = createClient({ url, commandOptions: { timeout: (waitS + 1) * 1000 } });
-  await client.connect();
+  const client = await createClient({ url }).connect();
   try {
     const words = ["RL.ACQUIRE", key, String(limit), `${ttlS}s`, "ID", id, "WAIT", `${waitS}s`];
-    const reply = (await client.sendCommand(words)) as unknown as number[];
+    const reply = (await within((waitS + 1) * 1000, client.sendCommand(words))) as unknown as number[];
     return reply[0] > 0 ? reply[7] : undefined;
   } finally {
-    client.destroy();
+    client.destroy(); // closed, so the server forgets a request that still waits
   }
 }
 
@@ -104,8 +116,8 @@ export async function setPlanEverywhere(cluster: Cluster, plan: string, resource
 }
 
 const url = process.env.REDIS_URL!;
-const client = await createClient({ url, commandOptions: { timeout: 250 } }).connect();
-const limits = new Limits((words) => client.sendCommand(words));
+const client = await createClient({ url }).connect();
+const limits = new Limits((words) => within(250, client.sendCommand(words)));
 
 const verdict = await limits.allow("user:42", [10, "1h"], 10);
 console.log(`allow: granted ${verdict.granted}, ${verdict.remaining} of ${verdict.limit} left`);
