@@ -163,6 +163,25 @@ def test_a_search_finds_what_people_call_it(term):
     assert any(term.lower() in " ".join(page.split()) for page in pages)
 
 
+# The glossary's words instead: request, check, view, reset, fully replenished, client, configuration.
+UNUSED = re.compile(r"\b(?:[Aa]sk(?:s|ed|ing)?|[Tt]old|[Hh]eard|[Ss]omebody|[Nn]obody|[Hh]e|[Hh]is|anew|minted|tenancy|footing|"
+                    r"lent|as good as new|standing)\b")
+
+
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "scripts/tour"], ids=lambda page: page.name)
+def test_pages_use_the_words_of_the_glossary(page):
+    assert not UNUSED.findall(page.read_text())
+
+
+def test_the_server_uses_the_words_of_the_glossary(server):
+    tops = {name.decode().split("|")[0] for name in server.raw("COMMAND LIST FILTERBY MODULE quota")}
+    for name in tops:
+        assert not UNUSED.findall(str(server.raw(f"COMMAND DOCS {name}"))), name
+    for path in sorted((ROOT / "module").glob("*.c")):
+        for text in re.findall(r'"(?:ERR|[A-Z]{5,}) [^"]*"', path.read_text()):
+            assert not UNUSED.findall(text), f"{path.name}: {text}"
+
+
 def test_the_configuration_of_production_is_healthy():
     """The lines of its redis.conf, on a primary: nothing to report, and no write without a replica."""
     block = re.search(r"^ {4}loadmodule .*?\n\n", (ROOT / "docs/operations/production.md").read_text(), re.M | re.S)

@@ -123,7 +123,7 @@ func SetPlanEverywhere(ctx context.Context, cluster *redis.ClusterClient, words 
 	return len(replies), err
 }
 
-// connect makes a pool. go-redis repeats a command after a network error unless told not to: without an id that could
+// connect makes a pool. go-redis repeats a command after a network error unless that is switched off: without an id that could
 // charge twice.
 func connect(url string, patience time.Duration) (*redis.Client, error) {
 	options, err := redis.ParseURL(url)

@@ -36,8 +36,8 @@ class Verdict(NamedTuple):
 
 
 def connect(url: str, patience_s: float) -> redis.Redis:
-    """A pool for all threads. redis-py repeats a command after a time-out unless told not to: without an id that could
-    charge twice."""
+    """A pool for all threads. redis-py repeats a command after a time-out unless that is switched off: without an id
+    it could charge twice."""
     return redis.Redis.from_url(url, socket_timeout=patience_s, retry=None)
 
 
@@ -113,6 +113,7 @@ def main() -> None:
         pass
     client.execute_command("RL.RELEASE", "printer", "a")
     waiting.join()
+    assert first and second[0]
     print(f"lease: a token that grows: {str(first < second[0]).lower()}")
 
     cluster = RedisCluster.from_url(os.environ["CLUSTER_URL"])
