@@ -257,9 +257,10 @@ def settings_page(client):
         "# Settings",
         "    > CONFIG SET quota.id-ttl-ms 172800000      ids are remembered for two days\n    OK",
         MADE,
-        "`CONFIG SET` changes a setting at once and `CONFIG REWRITE` writes it to redis.conf. In redis.conf a setting "
-        "stands on a line behind `loadmodule`; `MODULE LOADEX quota.so CONFIG quota.id-max 2000000` gives one when the "
-        "module is loaded into a running server.",
+        "`CONFIG SET` changes a setting at once, and `CONFIG REWRITE` writes it to redis.conf, where each setting is a "
+        "line of its own: `quota.id-max 2000000`. When the module is loaded into a running server, `MODULE LOADEX "
+        "/usr/lib/redis/modules/quota.so CONFIG quota.id-max 2000000` gives one; redis.conf must allow that by "
+        "`enable-module-command`.",
         "Settings belong to one node and are not replicated. The primary decides by its own, and what it has decided "
         "is what replicas get. Give every node the same settings, so that a failover changes nothing.",
         table(("setting", "default", "range", "meaning"), body),
