@@ -472,8 +472,7 @@ PLAN_SUBCOMMAND(
     quota_plan_del_command, "QUOTA.PLAN|DEL",
     "Retires a plan, or removes one resource from it; accounts that have the plan keep it. Replies 1, or 0.",
     "O(resources of the plan)", "write", "write slow", del, del_arguments);
-PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL",
-                "Removes a pending revision of a plan; replies OK.",
+PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL", "Removes a pending revision of a plan; replies OK.",
                 "O(resources of the plan)", "write", "write slow", cancel, cancel_arguments);
 PLAN_SUBCOMMAND(quota_plan_list_command, "QUOTA.PLAN|LIST",
                 "Lists the plans of this server: revision, whether it is retired, how many accounts have it.",
