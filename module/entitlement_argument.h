@@ -87,14 +87,15 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .token = "REFUNDS",                                                                                           \
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (refunds_),                                                                                           \
-         .summary = "Bounds of what may be given back."},                                                              \
+         .summary = "Bounds on refunds."},                                                                             \
         {.kind = ARGUMENT_GROUP,                                                                                       \
          .name = "holds",                                                                                              \
          .token = "HOLDS",                                                                                             \
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (holds_),                                                                                             \
-         .summary = "Bound of reservations."},                                                                         \
+         .summary = "A bound on reservations."},                                                                       \
     {                                                                                                                  \
         .kind = ARGUMENT_FLAG, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement.overage),  \
-        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Limits are what is included; they refuse nothing."        \
+        .lowest = 1, .flags = ARGUMENT_OPTIONAL,                                                                       \
+        .summary = "Limits are what is included: they refuse nothing, and the excess is counted."                      \
     }

@@ -23,11 +23,12 @@
 
 #define REASON_ROW(type_)                                                                                              \
     FIELD(ARGUMENT_TEXT, "reason", "REASON", type_, reason, 0, 0, ARGUMENT_OPTIONAL,                                   \
-          "Why, for the audit trail; at most 256 bytes.")
+          "The reason, for the audit trail; at most 256 bytes.")
 #define CHECK_ROW(type_)                                                                                               \
     {                                                                                                                  \
         .kind = ARGUMENT_FLAG, .name = "check", .token = "CHECK", .offset = offsetof(type_, check), .lowest = 1,       \
-        .flags = ARGUMENT_OPTIONAL, .summary = "Answer the account as it would be (QUOTA.INFO); change nothing."       \
+        .flags = ARGUMENT_OPTIONAL,                                                                                    \
+        .summary = "Dry run: reply the account as it would be (QUOTA.INFO), change nothing."                           \
     }
 
 /* One operator's command, from its arguments to its end. */
@@ -80,7 +81,7 @@ struct open_input {
 
 static const struct argument open_arguments[] = {
     KEY("account", "The customer's account: any key."),
-    FIELD(ARGUMENT_TEXT, "plan", NULL, struct open_input, plan, 0, 0, 0, "The plan, as QUOTA.PLAN SET named it."),
+    FIELD(ARGUMENT_TEXT, "plan", NULL, struct open_input, plan, 0, 0, 0, "The plan's name."),
     FIELD(ARGUMENT_INSTANT, "anchor", "ANCHOR", struct open_input, anchor_us, -INSTANT_MAX_US, INSTANT_MAX_US,
           ARGUMENT_OPTIONAL, "Where its cycles are counted from (default: now)."),
     FIELD(ARGUMENT_TEXT, "zone", "ZONE", struct open_input, zone, 0, 0, ARGUMENT_OPTIONAL,
@@ -139,7 +140,7 @@ struct switch_input {
 static const struct argument switch_choice[] = {
     FLAG_VALUE("PRORATE", SWITCH_PRORATE, "A running limit is the sum over the parts of its cycle (the default)."),
     FLAG_VALUE("FULL", SWITCH_FULL, "The new limits apply now."),
-    FLAG_VALUE("END", SWITCH_END, "When the longest of the running cycles ends."),
+    FLAG_VALUE("END", SWITCH_END, "They change when the longest of the running cycles ends."),
     {0},
 };
 
@@ -151,7 +152,7 @@ static const struct argument switch_arguments[] = {
      .offset = offsetof(struct switch_input, mode),
      .flags = ARGUMENT_OPTIONAL,
      .rows = switch_choice,
-     .summary = "How running cycles follow."},
+     .summary = "How running cycles change."},
     FIELD(ARGUMENT_INSTANT, "at", "AT", struct switch_input, at_us, -INSTANT_MAX_US, INSTANT_MAX_US, ARGUMENT_OPTIONAL,
           "At this instant instead of now."),
     {.kind = ARGUMENT_FLAG,
@@ -260,10 +261,11 @@ static const struct argument override_arguments[] = {
      .offset = offsetof(struct override_input, only),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "These rules and no others (default: each replaces the plan's of its kind, all others stay)."},
+     .summary = "These rules and no others (default: each replaces the plan's rule of its kind, all others stay)."},
     ENTITLEMENT_ROWS(struct override_input, refunds_rows, holds_rows),
     FIELD(ARGUMENT_TEXT, "ex", "EX", struct override_input, ex, 0, 0, ARGUMENT_OPTIONAL,
-          "For so long (1h), until an instant (@2025-07-01T00:00:00Z) or until the longest cycle ends (CYCLE)."),
+          "For so long (1h), until an instant (@2025-07-01T00:00:00Z) or until the longest cycle ends (CYCLE); "
+          "default: until LIFT."),
     CHECK_ROW(struct override_input),
     REASON_ROW(struct override_input),
     {0},
@@ -323,7 +325,7 @@ struct correct_input {
 
 static const struct argument set_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, 0, "What is corrected."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, 0, "The resource that is corrected."),
     FIELD(ARGUMENT_INTEGER, "used", NULL, struct correct_input, used, 0, INT64_MAX, 0,
           "Units that the running cycle has used from now on, 0 or more."),
     PERIOD_ROW,

@@ -24,7 +24,7 @@ static const struct argument arguments[] = {
      .offset = offsetof(struct clock_request, resume),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Let the clock run with the server's again."},
+     .summary = "Let the clock follow the server's again."},
     {0},
 };
 
@@ -51,7 +51,8 @@ static int set_clock(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command quota_clock_command = {
     .name = "QUOTA.CLOCK",
-    .summary = "Shows the module's clock in Unix ms; with the module option test-clock it can be held and moved.",
+    .summary =
+        "Shows the module's clock; with the module option test-clock it can be held and moved; replies it in Unix ms.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast allow-stale",

@@ -40,7 +40,7 @@ static const struct argument mode_choice[] = {
 
 static const struct argument consume_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is used."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that is used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     ID_ROW,
     {.kind = ARGUMENT_CHOICE,
@@ -89,7 +89,7 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- MCONSUME -------------------------------------------------------------------------------------------- */
 
 static const struct argument pair_rows[] = {
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is used."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that is used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     {0},
 };
@@ -114,7 +114,7 @@ static const struct argument mconsume_arguments[] = {
      .offset = offsetof(struct consume_input, any),
      .flags = ARGUMENT_OPTIONAL,
      .rows = whole_choice,
-     .summary = "What has to be admitted."},
+     .summary = "Whether all resources are charged, or the first that is admitted."},
     ID_ROW,
     {.kind = ARGUMENT_FLAG,
      .name = "check",
@@ -212,13 +212,13 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument refund_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is given back."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that was used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     FIELD(ARGUMENT_TEXT, "of", "OF", struct consume_input, of, 0, 0, ARGUMENT_OPTIONAL,
           "The id of the consumption: back to its cycle, never more than it took."),
     ID_ROW,
     FIELD(ARGUMENT_TEXT, "reason", "REASON", struct consume_input, reason, 0, 0, ARGUMENT_OPTIONAL,
-          "Why, for the audit trail; at most 256 bytes."),
+          "The reason, for the audit trail; at most 256 bytes."),
     {0},
 };
 

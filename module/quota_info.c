@@ -25,7 +25,7 @@ static const struct argument info_arguments[] = {
     {.kind = ARGUMENT_TEXT,
      .name = "resource",
      .flags = ARGUMENT_OPTIONAL | ARGUMENT_SEVERAL,
-     .summary = "Only these resources; one alone is answered by its own map."},
+     .summary = "Only these resources; for one alone the reply is its own map."},
     {0},
 };
 

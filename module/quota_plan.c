@@ -58,14 +58,14 @@ static const struct argument apply_rows[] = {
      .name = "mode",
      .offset = offsetof(struct plan_request, apply),
      .rows = full_choice,
-     .summary = "How accounts follow."},
+     .summary = "How running cycles change."},
     {0},
 };
 
 #define APPLY_ROW                                                                                                      \
     {                                                                                                                  \
         .kind = ARGUMENT_GROUP, .name = "apply", .token = "APPLY", .flags = ARGUMENT_OPTIONAL, .rows = apply_rows,     \
-        .summary = "How the running cycles of accounts follow."                                                        \
+        .summary = "How the running cycles of accounts change."                                                        \
     }
 
 static const struct argument set_arguments[] = {
@@ -475,5 +475,6 @@ PLAN_SUBCOMMAND(
 PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL", "Removes a pending revision of a plan; replies OK.",
                 "O(resources of the plan)", "write", "write slow", cancel, cancel_arguments);
 PLAN_SUBCOMMAND(quota_plan_list_command, "QUOTA.PLAN|LIST",
-                "Lists the plans of this server: revision, whether it is retired, how many accounts have it.",
+                "Lists the plans of this server by pages: revision, whether it is retired, how many accounts have it; "
+                "replies a cursor and the page.",
                 "O(count)", "readonly", "read slow", list, list_arguments);

@@ -30,7 +30,7 @@ static const struct argument algorithm_choice[] = {
     FIELD(kind_, name_, token_, struct adapt_request, config.field_, lowest_, highest_, ARGUMENT_OPTIONAL, summary_)
 
 #define TAKE_ROWS(flags_)                                                                                              \
-    KEY("key", "Whose limit this is."),                                                                                \
+    KEY("key", "The key whose limit is checked."),                                                                     \
         FIELD(ARGUMENT_INTEGER, "min", NULL, struct adapt_request, config.min, 1, ADAPTIVE_LIMIT_MAX, flags_,          \
               "Units per second it never goes below, 1 to 1099511627776; the limit begins there."),                    \
         FIELD(ARGUMENT_INTEGER, "max", NULL, struct adapt_request, config.max, 1, ADAPTIVE_LIMIT_MAX, flags_,          \
@@ -40,7 +40,7 @@ static const struct argument algorithm_choice[] = {
          .offset = offsetof(struct adapt_request, config.algorithm),                                                   \
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = algorithm_choice,                                                                                     \
-         .summary = "How it moves."},                                                                                  \
+         .summary = "How the limit is adjusted."},                                                                     \
         CONFIG_FIELD(ARGUMENT_DURATION, "interval", "INTERVAL", interval_us, 1, DURATION_MAX_US,                       \
                      "Time between steps, 1us or more (default 1s)."),                                                 \
         CONFIG_FIELD(ARGUMENT_INTEGER, "step", "STEP", step, 1, ADAPTIVE_LIMIT_MAX,                                    \
@@ -144,7 +144,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.ADAPT key INFO ----------------------------------------------------------------------------------- */
 
 static const struct argument info_arguments[] = {{0}};
-static const struct argument info_command_arguments[] = {KEY("key", "Whose limit this is."), {0}};
+static const struct argument info_command_arguments[] = {KEY("key", "The key whose limit is checked."), {0}};
 
 static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive, int64_t now_us)
 {
@@ -236,7 +236,8 @@ const struct command rl_adapt_command = {
 
 const struct command rl_adapt_info_command = {
     .name = "RL.ADAPT.INFO",
-    .summary = "Shows an adaptive limit: the limit now, what was gathered, configuration. Null when nothing is stored.",
+    .summary = "Shows an adaptive limit: the limit now, what was gathered, configuration; replies a map, null when "
+               "nothing is stored.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast",

@@ -22,12 +22,12 @@ struct allow_call {
 };
 
 #define REQUEST_ROWS                                                                                                   \
-    KEY("key", "Whose limits these are."), RULES_OR_POLICY(struct allow_call, rules),                                  \
+    KEY("key", "The key whose limits are checked."), RULES_OR_POLICY(struct allow_call, rules),                        \
         POLICY_NAME(struct allow_call, policy),                                                                        \
         FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_call, subject, 0, 0, ARGUMENT_OPTIONAL,                \
-              "With POLICY: the client or customer in question; lists and overrides name subjects."),                  \
+              "With POLICY: the subject, such as a user; lists and overrides name subjects."),                         \
         FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_call, address, 0, 0, ARGUMENT_OPTIONAL,                \
-              "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),                                 \
+              "With POLICY: the client's IPv4 or IPv6 address; lists have ranges."),                                   \
         COSTS(struct allow_call, costs)
 
 static const struct argument allow_arguments[] = {
@@ -133,7 +133,7 @@ const struct command rl_allow_command = {
 
 const struct command rl_peek_command = {
     .name = "RL.PEEK",
-    .summary = "Shows what RL.ALLOW would reply; takes nothing and changes nothing; replies the verdict.",
+    .summary = "Shows what RL.ALLOW would reply, and changes nothing; replies the verdict.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
     .flags = "readonly fast",

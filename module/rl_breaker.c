@@ -31,12 +31,14 @@
         FIELD(ARGUMENT_INTEGER, "slow_percent", "SLOWRATE", struct breaker_config, slow_rate, 1, 100,                  \
               ARGUMENT_OPTIONAL, "Open at this percentage of slow calls, 1 to 100 (with SLOW; default 100)."),         \
         FIELD(ARGUMENT_DURATION, "open", "OPEN", struct breaker_config, open_us, 1, DURATION_MAX_US,                   \
-              ARGUMENT_OPTIONAL, "How long it refuses before probes may go, 1us or more (default 60s)."),              \
+              ARGUMENT_OPTIONAL,                                                                                       \
+              "How long calls are refused before probes are let through, 1us or more (default 60s)."),                 \
         FIELD(ARGUMENT_INTEGER, "probes", "PROBES", struct breaker_config, probes, 1, BREAKER_PROBES_MAX,              \
-              ARGUMENT_OPTIONAL, "Calls that may go half-open, and successes that close it, 1 to 32 (default 10).")
+              ARGUMENT_OPTIONAL,                                                                                       \
+              "Probes that are let through half-open, and successes that close the breaker, 1 to 32 (default 10).")
 
 static const struct argument ask_arguments[] = {
-    KEY("key", "What is called: one circuit, shared by all callers."), CONFIG_ROWS, {0}};
+    KEY("key", "The circuit, shared by all callers of a backend."), CONFIG_ROWS, {0}};
 
 /* What no word has set. */
 static void complete(struct breaker_config *config)
@@ -231,7 +233,7 @@ static int breaker(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* All forms together, for COMMAND DOCS alone. */
 static const struct argument documented_arguments[] = {
-    KEY("key", "What is called: one circuit, shared by all callers."),
+    KEY("key", "The circuit, shared by all callers of a backend."),
     CONFIG_ROWS,
     {.kind = ARGUMENT_CHOICE,
      .name = "outcome",
@@ -269,7 +271,7 @@ const struct command rl_breaker_command = {
 
 const struct command rl_breaker_info_command = {
     .name = "RL.BREAKER.INFO",
-    .summary = "Shows a circuit breaker: state, counts, configuration. Null when nothing is stored.",
+    .summary = "Shows a circuit breaker: state, counts, configuration; replies a map, null when nothing is stored.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast",

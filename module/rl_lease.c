@@ -42,7 +42,7 @@ struct acquire_request {
 };
 
 static const struct argument acquire_arguments[] = {
-    KEY("key", "What is held: the name of the limited resource."),
+    KEY("key", "What is limited: any key."),
     FIELD(ARGUMENT_INTEGER, "limit", NULL, struct acquire_request, limit, UNLIMITED, INT64_MAX, 0,
           "Units held at once; -1 is unlimited, 0 is none."),
     FIELD(ARGUMENT_DURATION, "ttl", NULL, struct acquire_request, ttl_us, 1, DURATION_MAX_US, 0,
@@ -133,7 +133,7 @@ struct lease_arguments {
 
 #define TOKEN_ROW                                                                                                      \
     FIELD(ARGUMENT_INTEGER, "token", "TOKEN", struct lease_arguments, token, 1, INT64_MAX, ARGUMENT_OPTIONAL,          \
-          "Only if the lease still has this fencing token, as RL.ACQUIRE answered it; else NOSUCHID.")
+          "Only if the lease still has this fencing token, as RL.ACQUIRE replied it; else NOSUCHID.")
 
 static const struct argument renew_arguments[] = {
     KEY("key", "The lease key."),
@@ -257,8 +257,9 @@ static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command rl_acquire_command = {
     .name = "RL.ACQUIRE",
-    .summary = "Takes a lease if what is held at once stays within a limit, a distributed semaphore; can wait for one; "
-               "replies the verdict, the lease's id and its fencing token.",
+    .summary =
+        "Takes a lease if the units held at once stay within a limit: a distributed semaphore; can wait for one; "
+        "replies the verdict, the lease's id and its fencing token.",
     .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
     .since = "1.0.0",
     .flags = "write fast blocking",

@@ -200,7 +200,8 @@ const struct command rl_block_command = {
 
 const struct command rl_info_command = {
     .name = "RL.INFO",
-    .summary = "Shows every rule of a key: algorithm, state, remaining, reset. Null when nothing is stored.",
+    .summary =
+        "Shows every rule of a key: algorithm, state, remaining, reset; replies a map, null when nothing is stored.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
     .flags = "readonly fast",

@@ -102,7 +102,7 @@ static const struct argument set_arguments[] = {
      .offset = offsetof(struct policy_request, schedules),
      .rows = schedule_arguments,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Other rules at certain times; the first that matches is taken."},
+     .summary = "Other rules at certain times; the first schedule that matches decides."},
     {0},
 };
 
@@ -180,7 +180,7 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static const struct argument override_arguments[] = {
     NAME_ROW,
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct policy_request, target, 0, 0, 0,
-          "The subject that has rules of its own."),
+          "The subject whose rules are overridden."),
     {.kind = ARGUMENT_RULES,
      .name = "rule",
      .offset = offsetof(struct policy_request, rules),
@@ -455,8 +455,8 @@ POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write fast", "write fast", re
 POLICY_RECORD(rl_policy_lift_command, "LIFT", "write fast", "write fast", lift, lift_arguments, "O(1)",
               "Removes a subject or an address range from the allowlist and the denylist; replies OK.");
 POLICY_RECORD(rl_policy_get_command, "GET", "readonly", "read slow", get, name_arguments, "O(n log n), n entries",
-              "Shows a policy: rules, schedules, and the first thousand exceptions of each kind.");
+              "Shows a policy: rules, schedules, and the first thousand exceptions of each kind; replies a map.");
 POLICY_RECORD(rl_policy_del_command, "DEL", "write", "write slow", delete, name_arguments, "O(n), n entries",
-              "Deletes a policy; replies whether there was one.");
+              "Deletes a policy; replies 1, or 0 when there was none.");
 POLICY_RECORD(rl_policy_list_command, "LIST", "readonly", "read slow", list, list_arguments, "O(n), n policies",
               "Lists the policies by pages: names, revisions, sizes; replies a cursor and the page.");

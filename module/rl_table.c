@@ -55,9 +55,9 @@ struct take_request {
 };
 
 static const struct argument take_arguments[] = {
-    KEY("key", "The table, as RL.TABLE has made it."),
+    KEY("key", "The table, made by RL.TABLE."),
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0,
-          "The client or customer in question: any bytes, 512 at most."),
+          "The subject of the table, such as a user: any bytes, 512 at most."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units requested, 1 or more (default 1)."),
     REQUEST_MODE(struct take_request, mode),
@@ -96,7 +96,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command rl_table_command = {
     .name = "RL.TABLE",
-    .summary = "Makes a limiter table: one rule set for any number of subjects; or changes its rules.",
+    .summary = "Makes a limiter table, one set of rules for any number of subjects, or changes its rules; replies OK.",
     .complexity = "O(rules)",
     .since = "1.0.0",
     .flags = "write fast",

@@ -22,7 +22,7 @@ struct throttle_request {
 #define PERIOD_S_MAX (DURATION_MAX_US / MICROS_PER_SECOND)
 
 static const struct argument arguments[] = {
-    KEY("key", "Whose limit this is."),
+    KEY("key", "The key whose limit is checked."),
     FIELD(ARGUMENT_INTEGER, "max_burst", NULL, struct throttle_request, max_burst, INT64_MIN + 1, INT64_MAX, 0,
           "Units beyond the first that may come at once."),
     FIELD(ARGUMENT_INTEGER, "count", NULL, struct throttle_request, count, -INT64_MAX, INT64_MAX, 0,
