@@ -32,7 +32,8 @@ commit: 5100
 used: 5300
 lease: a token that grows: true
 cluster: plan on 3 primaries
-cluster: granted 9
+cluster: granted 9 in one pipeline
+cluster: 9 and 99 left
 """
 
 

@@ -46,12 +46,20 @@ func ceilSeconds(ms int64) int64 { return (ms + 999) / 1000 }
 // Limits are the calls of a service; the client is shared by all goroutines.
 type Limits struct{ client redis.UniversalClient }
 
+func verdictOf(reply []any) Verdict {
+	var n [6]int64
+	for i, number := range reply {
+		n[i] = number.(int64)
+	}
+	return Verdict{n[0], n[1], n[2], n[3], n[4], n[5]}
+}
+
 func (l Limits) verdict(ctx context.Context, words ...any) (Verdict, error) {
-	n, err := l.client.Do(ctx, words...).Int64Slice()
-	if err != nil || len(n) != 6 {
+	reply, err := l.client.Do(ctx, words...).Slice()
+	if err != nil {
 		return Verdict{}, err
 	}
-	return Verdict{n[0], n[1], n[2], n[3], n[4], n[5]}, nil
+	return verdictOf(reply), nil
 }
 
 // first is the first integer of a reply.
@@ -66,6 +74,31 @@ func (l Limits) first(ctx context.Context, words ...any) (int64, error) {
 // Allow checks a rule of the rate limits: Allow(ctx, "user:42", 1, "10", "1s").
 func (l Limits) Allow(ctx context.Context, key string, cost int64, rule ...any) (Verdict, error) {
 	return l.verdict(ctx, append(append([]any{"RL.ALLOW", key}, rule...), "COST", cost)...)
+}
+
+// AllowAll charges every key, or none. In a cluster the keys have one hash tag: {acme}:user:7, {acme}:org.
+func (l Limits) AllowAll(ctx context.Context, cost int64, keys []string, rules ...string) ([]Verdict, error) {
+	words := []any{"RL.MALLOW", len(keys)}
+	for _, key := range keys {
+		words = append(words, key)
+	}
+	for _, rule := range rules {
+		words = append(words, "WITH")
+		for _, word := range strings.Fields(rule) {
+			words = append(words, word)
+		}
+	}
+	cmd := redis.NewCmd(ctx, append(words, "ALL", "COST", cost)...)
+	cmd.SetFirstKeyPos(2)
+	if err := l.client.Process(ctx, cmd); err != nil {
+		return nil, err
+	}
+	replies, err := cmd.Slice()
+	verdicts := make([]Verdict, len(replies))
+	for i, reply := range replies {
+		verdicts[i] = verdictOf(reply.([]any))
+	}
+	return verdicts, err
 }
 
 // Consume charges an account; a retry with the same id gets the same verdict and is charged nothing.
@@ -123,8 +156,8 @@ func SetPlanEverywhere(ctx context.Context, cluster *redis.ClusterClient, words 
 	return len(replies), err
 }
 
-// connect makes a pool. go-redis repeats a command after a network error unless that is switched off: without an id that could
-// charge twice.
+// connect makes a pool. go-redis repeats a command after a network error unless that is switched off: without an id it
+// could charge twice.
 func connect(url string, patience time.Duration) (*redis.Client, error) {
 	options, err := redis.ParseURL(url)
 	if err != nil {
@@ -172,11 +205,17 @@ func main() {
 	cluster := redis.NewClusterClient(must(redis.ParseClusterURL(os.Getenv("CLUSTER_URL"))))
 	primaries := must(SetPlanEverywhere(ctx, cluster, "pro", "tokens", "LIMIT", 100000, "month"))
 	fmt.Printf("cluster: plan on %d primaries\n", primaries)
-	var granted int64
+	pipeline, verdicts, granted := cluster.Pipeline(), []*redis.Cmd{}, int64(0)
 	for number := range 9 {
 		account := fmt.Sprintf("customer:%d", number)
-		must(cluster.Do(ctx, "QUOTA.OPEN", account, "pro").Result())
-		granted += must(Limits{cluster}.Consume(ctx, account, "tokens", 1, "request-1")).Granted
+		pipeline.Do(ctx, "QUOTA.OPEN", account, "pro")
+		verdicts = append(verdicts, pipeline.Do(ctx, "QUOTA.CONSUME", account, "tokens", 1, "ID", "request-1"))
 	}
-	fmt.Println("cluster: granted", granted)
+	must(pipeline.Exec(ctx))
+	for _, verdict := range verdicts {
+		granted += must(verdict.Int64Slice())[0]
+	}
+	fmt.Printf("cluster: granted %d in one pipeline\n", granted)
+	both := must(Limits{cluster}.AllowAll(ctx, 1, []string{"{acme}:user:7", "{acme}:org"}, "10 1h", "100 1h"))
+	fmt.Printf("cluster: %d and %d left\n", both[0].Remaining, both[1].Remaining)
 }

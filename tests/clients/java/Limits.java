@@ -2,6 +2,7 @@
 //
 //     REDIS_URL=redis://host:6379 CLUSTER_URL=redis://host:7000 java -cp 'packages/*' Limits.java
 import java.net.URI;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,12 +10,16 @@ import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import redis.clients.jedis.BuilderFactory;
 import redis.clients.jedis.ClusterCommandArguments;
+import redis.clients.jedis.CommandArguments;
+import redis.clients.jedis.CommandObject;
 import redis.clients.jedis.DefaultJedisClientConfig;
 import redis.clients.jedis.HostAndPort;
 import redis.clients.jedis.Jedis;
 import redis.clients.jedis.RedisClient;
 import redis.clients.jedis.RedisClusterClient;
+import redis.clients.jedis.Response;
 import redis.clients.jedis.UnifiedJedis;
 import redis.clients.jedis.util.SafeEncoder;
 
@@ -51,8 +56,11 @@ public class Limits {
 
     /** Behind the command's name stands the key, by which the client of a cluster finds the node. */
     private Object send(String command, String key, Object... words) {
-        var call = new ClusterCommandArguments(() -> SafeEncoder.encode(command));
-        return client.executeCommand(call.key(key).addObjects(words));
+        return client.executeCommand(command(command).key(key).addObjects(words));
+    }
+
+    private static CommandArguments command(String name) {
+        return new ClusterCommandArguments(() -> SafeEncoder.encode(name));
     }
 
     private Object first(Object reply) {
@@ -67,13 +75,21 @@ public class Limits {
         send("RL.RELEASE", key, lease);
     }
 
-    private Verdict verdict(Object reply) {
+    private static Verdict verdict(Object reply) {
         long[] n = ((List<?>) reply).stream().mapToLong(number -> (Long) number).toArray();
         return new Verdict(n[0], n[1], n[2], n[3], n[4], n[5]);
     }
 
     Verdict allow(String key, long cost, Object limit, String period) {
         return verdict(send("RL.ALLOW", key, limit, period, "COST", cost));
+    }
+
+    /** Every key admits or none is charged. In a cluster the keys have one hash tag: {acme}:user:7, {acme}:org. */
+    List<Verdict> allowAll(Map<String, String> rules, long cost) {
+        var call = command("RL.MALLOW").add(rules.size()).keys(rules.keySet());
+        for (String rule : rules.values()) call.add("WITH").addObjects((Object[]) rule.split(" "));
+        List<?> reply = (List<?>) client.executeCommand(call.addObjects("ALL", "COST", cost));
+        return reply.stream().map(Limits::verdict).toList();
     }
 
     /** A retry with the same id gets the same verdict and is charged nothing. */
@@ -177,13 +193,23 @@ public class Limits {
         try (RedisClusterClient cluster = RedisClusterClient.create(Set.of(server("CLUSTER_URL")))) {
             System.out.println("cluster: plan on " + setPlanEverywhere(cluster, PLAN) + " primaries");
             Limits limits = new Limits(cluster);
-            long granted = 0;
-            for (int number = 0; number < 9; number++) {
-                String account = "customer:" + number;
-                limits.open(account, "pro");
-                granted += limits.consume(account, "tokens", 1, "request-1").granted();
+            List<Response<Object>> verdicts = new ArrayList<>();
+            try (var pipeline = cluster.pipelined()) {
+                for (int number = 0; number < 9; number++) {
+                    String account = "customer:" + number;
+                    var open = command("QUOTA.OPEN").key(account).add("pro");
+                    var consume = command("QUOTA.CONSUME").key(account).addObjects("tokens", 1, "ID", "request-1");
+                    pipeline.executeCommand(new CommandObject<>(open, BuilderFactory.RAW_OBJECT));
+                    verdicts.add(pipeline.executeCommand(new CommandObject<>(consume, BuilderFactory.RAW_OBJECT)));
+                }
             }
-            System.out.println("cluster: granted " + granted);
+            long granted = verdicts.stream().mapToLong(reply -> verdict(reply.get()).granted()).sum();
+            System.out.println("cluster: granted " + granted + " in one pipeline");
+            Map<String, String> rules = new LinkedHashMap<>();
+            rules.put("{acme}:user:7", "10 1h");
+            rules.put("{acme}:org", "100 1h");
+            List<Verdict> both = limits.allowAll(rules, 1);
+            System.out.println("cluster: " + both.get(0).remaining() + " and " + both.get(1).remaining() + " left");
         }
     }
 }

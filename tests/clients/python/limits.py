@@ -50,6 +50,12 @@ class Limits:
     def allow(self, key: str, *rule: str, cost: int = 1) -> Verdict:
         return Verdict(*self.client.execute_command("RL.ALLOW", key, *rule, "COST", cost))
 
+    def allow_all(self, rules: dict[str, tuple[str, ...]], cost: int = 1) -> list[Verdict]:
+        """Every key admits or none is charged. In a cluster the keys have one hash tag: {acme}:user:7, {acme}:org."""
+        words = [word for rule in rules.values() for word in ("WITH", *rule)]
+        reply = self.client.execute_command("RL.MALLOW", len(rules), *rules, *words, "ALL", "COST", cost)
+        return [Verdict(*verdict) for verdict in reply]
+
     def consume(self, account: str, resource: str, amount: int, request_id: str) -> Verdict:
         """A retry with the same id gets the same verdict and is charged nothing."""
         return Verdict(*self.client.execute_command("QUOTA.CONSUME", account, resource, amount, "ID", request_id))
@@ -118,12 +124,14 @@ def main() -> None:
 
     cluster = RedisCluster.from_url(os.environ["CLUSTER_URL"])
     print(f"cluster: plan on {set_plan_everywhere(cluster, 'pro', 'tokens', 'LIMIT', '100000', 'month')} primaries")
-    granted = 0
-    for number in range(9):
-        account = f"customer:{number}"
-        cluster.execute_command("QUOTA.OPEN", account, "pro")
-        granted += Limits(cluster).consume(account, "tokens", 1, "request-1").granted
-    print(f"cluster: granted {granted}")
+    with cluster.pipeline() as batch:
+        for number in range(9):
+            batch.execute_command("QUOTA.OPEN", f"customer:{number}", "pro")
+            batch.execute_command("QUOTA.CONSUME", f"customer:{number}", "tokens", 1, "ID", "request-1")
+        verdicts = [Verdict(*reply) for reply in batch.execute()[1::2]]
+    print(f"cluster: granted {sum(verdict.granted for verdict in verdicts)} in one pipeline")
+    user, org = Limits(cluster).allow_all({"{acme}:user:7": ("10", "1h"), "{acme}:org": ("100", "1h")})
+    print(f"cluster: {user.remaining} and {org.remaining} left")
 
 
 if __name__ == "__main__":

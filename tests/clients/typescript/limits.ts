@@ -4,6 +4,7 @@
 import { createClient, createCluster } from "redis";
 
 type Word = string | number;
+type Numbers = [number, number, number, number, number, number];
 type Send = (words: string[], key?: string) => Promise<unknown>;
 
 /** What every limit replies. */
@@ -40,11 +41,19 @@ export class Limits {
   }
 
   private async verdict(...words: Word[]): Promise<Verdict> {
-    return new Verdict(...((await this.numbers(...words)) as [number, number, number, number, number, number]));
+    return new Verdict(...((await this.numbers(...words)) as Numbers));
   }
 
   allow(key: string, rule: Word[], cost = 1): Promise<Verdict> {
     return this.verdict("RL.ALLOW", key, ...rule, "COST", cost);
+  }
+
+  /** Every key admits or none is charged. In a cluster the keys have one hash tag: {acme}:user:7, {acme}:org. */
+  async allowAll(keys: [key: string, ...rule: Word[]][], cost = 1): Promise<Verdict[]> {
+    const rules = keys.flatMap(([, ...rule]) => ["WITH", ...rule]);
+    const words = ["RL.MALLOW", keys.length, ...keys.map(([key]) => key), ...rules, "ALL", "COST", cost];
+    const reply = (await this.send(words.map(String), keys[0][0])) as number[][];
+    return reply.map((numbers) => new Verdict(...(numbers as Numbers)));
   }
 
   /** A retry with the same id gets the same verdict and is charged nothing. */
@@ -146,11 +155,14 @@ await cluster.connect();
 const primaries = await setPlanEverywhere(cluster, "pro", "tokens", "LIMIT", "100000", "month");
 console.log(`cluster: plan on ${primaries} primaries`);
 const everywhere = new Limits((words, key) => cluster.sendCommand(key, false, words));
-let granted = 0;
-for (let number = 0; number < 9; number++) {
-  const account = `customer:${number}`;
-  await cluster.sendCommand(account, false, ["QUOTA.OPEN", account, "pro"]);
-  granted += (await everywhere.consume(account, "tokens", 1, "request-1")).granted;
-}
-console.log(`cluster: granted ${granted}`);
+const accounts = Array.from({ length: 9 }, (_, number) => `customer:${number}`);
+const verdicts = await Promise.all(accounts.map(async (account) => { // what is sent together is one pipeline per node
+  const opened = cluster.sendCommand(account, false, ["QUOTA.OPEN", account, "pro"]);
+  const verdict = everywhere.consume(account, "tokens", 1, "request-1");
+  await opened;
+  return verdict;
+}));
+console.log(`cluster: granted ${verdicts.reduce((sum, verdict) => sum + verdict.granted, 0)} in one pipeline`);
+const [user, org] = await everywhere.allowAll([["{acme}:user:7", 10, "1h"], ["{acme}:org", 100, "1h"]]);
+console.log(`cluster: ${user.remaining} and ${org.remaining} left`);
 cluster.destroy();
