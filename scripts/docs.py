@@ -120,7 +120,24 @@ def commands_of(client):
 
 
 def arguments_of(part):
-    return [mapped(argument) for argument in part.get("arguments", [])]
+    """Its arguments. One that is there several times in a row, so that redis-cli's hints move on, counts once: as often
+    as the last one says, and required where the first one is."""
+    found = []
+    for argument in map(mapped, part.get("arguments", [])):
+        first = found[-1] if found else {}
+        if all(first.get(field) == argument.get(field) for field in ("name", "token", "summary")):
+            flags = [flag for flag in flags_of(argument) if flag != "optional"]
+            found.pop()
+            argument = argument | {"flags": flags + [flag for flag in flags_of(first) if flag == "optional"]}
+        elif found and is_alternative(argument):
+            found[-1] = first | {"flags": [flag for flag in flags_of(first) if flag != "optional"]}
+        found.append(argument)
+    return found
+
+
+def is_alternative(argument):
+    """Rules or a policy: one of them is needed, whatever their flags say."""
+    return argument.get("summary", "").startswith("Instead of rules")
 
 
 def flags_of(argument):
@@ -135,8 +152,8 @@ def form(argument, short=False):
     elif kind == "oneof":
         inner = " | ".join(bare(form(one)) for one in arguments_of(argument))
     elif kind == "block" and name != SHARED:
-        inner = " ".join(form(one) for one in arguments_of(argument) if not short or "optional" not in flags_of(one))
-        inner = inner or "..."
+        inside = arguments_of(argument)
+        inner = " ".join(forms(one for one in inside if not short or "optional" not in flags_of(one))) or "..."
     else:
         inner = name
     if token and kind != "pure-token":
@@ -153,14 +170,19 @@ def bare(text):
     return text[1:-1] if text.startswith("[") and text.endswith("]") else text
 
 
+def forms(arguments):
+    found = []
+    for argument in arguments:
+        if is_alternative(argument) and found:
+            found[-1] = f"{found[-1]} | {bare(form(argument))}"
+        else:
+            found.append(form(argument))
+    return found
+
+
 def usage(name, part):
     """The whole call, wrapped between its options."""
-    words = [name]
-    for argument in arguments_of(part):
-        if argument.get("summary", "").startswith("Instead of rules"):
-            words.append("| " + bare(form(argument)))
-        else:
-            words.append(form(argument))
+    words = [name, *forms(arguments_of(part))]
     glued = " ".join(word.replace(" ", "\0") if len(word) < 90 else word for word in words if word)
     return textwrap.indent(textwrap.fill(glued, 112, subsequent_indent=" " * 4, break_long_words=False,
                                          break_on_hyphens=False), "    ").replace("\0", " ")
