@@ -121,7 +121,7 @@ static const struct {
     [ACCOUNT_FAULT_RELEASED] = {"RESOLVED reservation '%s' was released", QUOTES_ABOUT},
     [ACCOUNT_FAULT_RAN_OUT] = {"RESOLVED reservation '%s' has expired", QUOTES_ABOUT},
     [ACCOUNT_FAULT_EXCEEDS] = {"REFUNDEXCEEDS of '%s' at most %lld can still be given back", QUOTES_ABOUT_AND_BOUND},
-    [ACCOUNT_FAULT_BEYOND_HOLD] = {"ERR amount: reservation '%s' holds %lld, no more can be committed",
+    [ACCOUNT_FAULT_BEYOND_HOLD] = {"ERR amount: reservation '%s' holds %lld; with FORCE more can be committed",
                                    QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_TOO_OLD] = {"LIMITED '%s' is older than the plan's REFUNDS WITHIN", QUOTES_ABOUT},
     [ACCOUNT_FAULT_NEEDS_OF] = {"ERR refunds of '%s' name their consumption (OF id): the plan has REFUNDS WITHIN",

@@ -40,7 +40,7 @@ static int set_clock(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (request.advance_us != NOT_GIVEN) {
         if (!add_checked(clock_now_us(), request.advance_us, &request.freeze_us) || request.freeze_us < 1 ||
             request.freeze_us > INSTANT_MAX_US) {
-            return reply_error(ctx, "ERR duration: the clock would leave its range, 1970 to INSTANT_MAX");
+            return reply_error(ctx, "ERR duration: the clock would leave its range, 1970 to the year 148108");
         }
     }
     if (request.freeze_us != NOT_GIVEN) clock_freeze(request.freeze_us);

@@ -86,7 +86,7 @@ static const struct argument check_arguments[] = {
 static bool room_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan, struct bytes resource, int64_t now_us)
 {
     if (!plan && registry_count(&plan_kind) >= PLANS_MAX) {
-        reply_error(ctx, "LIMITED there are %d plans already", PLANS_MAX);
+        reply_error(ctx, "LIMITED a server has at most %d plans", PLANS_MAX);
         return false;
     }
     const struct plan_track *track = plan_history_track(plan, resource);
@@ -95,7 +95,8 @@ static bool room_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan, 
     bool full = grows && plan_history_resources(plan, now_us) >= PLAN_RESOURCES_MAX;
     bool no_place = plan && !track && plan->tracks_count >= PLAN_ENTRIES_MAX;
     if (full) reply_error(ctx, "LIMITED a plan has at most %d resources", PLAN_RESOURCES_MAX);
-    if (!full && no_place) reply_error(ctx, "LIMITED a plan has had at most %d resources", PLAN_ENTRIES_MAX);
+    if (!full && no_place)
+        reply_error(ctx, "LIMITED a plan has at most %d resources, removed ones included", PLAN_ENTRIES_MAX);
     return !full && !no_place;
 }
 

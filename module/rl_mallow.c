@@ -194,7 +194,7 @@ static int mallow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         } else if (!request.all) {
             take_each(ctx, &request);
         } else if (!keys_are_distinct(&request.keys)) {
-            reply_error(ctx, "ERR ALL needs every key to be another one");
+            reply_error(ctx, "ERR ALL: a key is given twice");
         } else {
             take_all(ctx, &request);
         }
