@@ -225,5 +225,14 @@ def test_the_readme_shows_the_counted_instructions():
         assert (instructions, in_sets) == (f"{row['instructions']:,}", f"{row['in_sets']:.2f}"), name
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_rows_of_a_table_have_the_cells_of_its_head(page):
+    cells = 0
+    for line in page.read_text().splitlines():
+        row = len(re.split(r"(?<!\\)\|", line)) if line.startswith("|") else 0
+        assert not (row and cells) or row == cells, line
+        cells = row
+
+
 def test_the_readme_is_short():
     assert len(PAGES[0].read_text().splitlines()) <= 150
