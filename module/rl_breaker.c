@@ -87,9 +87,8 @@ static const struct argument outcome_choice[] = {
 
 #define TOOK_ROW                                                                                                       \
     FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
-          "With REPORT: how long the call took. One that began before the present state did is not counted (default: " \
-          "not "                                                                                                       \
-          "measured: it was not slow, and it counts).")
+          "With REPORT: how long the call took. A call that began before the present state did is not counted; "       \
+          "without TOOK a call counts and is not slow.")
 
 static const struct argument report_arguments[] = {
     {.kind = ARGUMENT_CHOICE,
