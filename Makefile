@@ -17,6 +17,8 @@
 #  make model         OPERATIONS (300000) of random accounts and plans against the models
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
 #  make servers       build the servers that this distribution lacks beside the project, run the tests on each
+#  make clients       build and run the programs of docs/clients (Python, Go, TypeScript, Java) against a server
+#  make docs          write what docs/ has from a running server and from those programs
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
 #  make coverage      lines and branches reached by unit and integration tests
 #  make sanitize      the integration tests with ASan and UBSan inside the server
@@ -197,10 +199,18 @@ soak: quota.so .venv/made-from
 servers: quota.so .venv/made-from
 	PYTHON=$(PYTHON) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
 
+# The packages of each language come by its own tool; one that is not on the machine is skipped by name.
+.PHONY: clients docs
+clients: quota.so .venv/made-from
+	$(PYTHON) -m pytest tests/clients -rs $(PYTEST_FLAGS)
+
+docs: quota.so .venv/made-from
+	$(PYTHON) scripts/docs.py
+
 # ---- benchmarks: scripts/bench/__main__.py is their map ---------------------------------------------------------------
 BENCH         := PYTHONPATH=scripts $(PYTHON) -m bench
 bench_parts   := bench-aims bench-instructions bench-check bench-memory bench-scale bench-latency bench-waiting \
-                 bench-plots
+                 bench-plots bench-figures
 
 .venv/made-for-bench: scripts/bench/requirements.txt .venv/made-from
 	scripts/setup bench
@@ -213,7 +223,7 @@ $(bench_parts): bench-%: quota.so .venv/made-for-bench
 	$(BENCH) $*
 
 bench-all: bench-instructions
-	@for part in aims throughput memory scale latency waiting; do $(BENCH) $$part || exit 1; done
+	@for part in aims throughput memory scale latency waiting figures; do $(BENCH) $$part || exit 1; done
 
 # ---- order ------------------------------------------------------------------------------------------------------
 tidy: tools

@@ -103,17 +103,17 @@ static const struct {
     } quotes;
 } texts[ACCOUNT_FAULTS_COUNT] = {
     [ACCOUNT_FAULT_MISSING] = {"NOACCOUNT '%s' was never opened: QUOTA.OPEN account plan", QUOTES_ACCOUNT},
-    [ACCOUNT_FAULT_EXPIRED] = {"NOACCOUNT '%s' has expired, and quota.default-plan names no plan it could fall to",
-                               QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_EXPIRED] =
+        {"NOACCOUNT '%s' has expired, and quota.default-plan names no plan for it to fall back to", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_CLOSED] = {"NOACCOUNT '%s' is closed: QUOTA.OPEN opens it again", QUOTES_ACCOUNT},
-    [ACCOUNT_FAULT_SUSPENDED] = {"SUSPENDED '%s' is suspended: QUOTA.RESUME lifts that", QUOTES_ACCOUNT},
-    [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is still to come", QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_SUSPENDED] = {"SUSPENDED '%s' is suspended: QUOTA.RESUME ends that", QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is in the future", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s', or it is retired" EVERY_PRIMARY, QUOTES_ABOUT},
     [ACCOUNT_FAULT_RESOURCE] = {"NORESOURCE the account's plan has no resource '%s'", QUOTES_ABOUT},
-    [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor or zone than asked for with plan "
+    [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor or zone than requested with plan "
                             "'%s': QUOTA.SWITCH changes the plan, anchor and zone stay",
                             QUOTES_ABOUT},
-    [ACCOUNT_FAULT_OVERFLOW] = {"OVERFLOW the new numbers of '%s' would not fit 64 bits; ask for less", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_OVERFLOW] = {"OVERFLOW the new numbers of '%s' would not fit 64 bits; request less", QUOTES_ABOUT},
     [ACCOUNT_FAULT_CONFLICT] = {"IDCONFLICT id '%s' was used with other content", QUOTES_ABOUT},
     [ACCOUNT_FAULT_NO_SUCH_ID] = {"NOSUCHID '%s' is not known here (ids are remembered for quota.id-ttl-ms)",
                                   QUOTES_ABOUT},
@@ -121,7 +121,7 @@ static const struct {
     [ACCOUNT_FAULT_RELEASED] = {"RESOLVED reservation '%s' was released", QUOTES_ABOUT},
     [ACCOUNT_FAULT_RAN_OUT] = {"RESOLVED reservation '%s' has expired", QUOTES_ABOUT},
     [ACCOUNT_FAULT_EXCEEDS] = {"REFUNDEXCEEDS of '%s' at most %lld can still be given back", QUOTES_ABOUT_AND_BOUND},
-    [ACCOUNT_FAULT_BEYOND_HOLD] = {"ERR amount: reservation '%s' holds %lld, no more can be committed",
+    [ACCOUNT_FAULT_BEYOND_HOLD] = {"ERR amount: reservation '%s' holds %lld; with FORCE more can be committed",
                                    QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_TOO_OLD] = {"LIMITED '%s' is older than the plan's REFUNDS WITHIN", QUOTES_ABOUT},
     [ACCOUNT_FAULT_NEEDS_OF] = {"ERR refunds of '%s' name their consumption (OF id): the plan has REFUNDS WITHIN",

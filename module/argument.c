@@ -240,7 +240,7 @@ static bool parse_missing(struct reading *reading, const struct argument *row)
 
 const struct argument request_mode_choice[] = {
     FLAG_VALUE("UPTO", MODE_UPTO, "Grant what is left of the cost, at least one unit."),
-    FLAG_VALUE("PEEK", MODE_PEEK, "Only look: take nothing, replicate nothing."),
+    FLAG_VALUE("PEEK", MODE_PEEK, "Dry run: take nothing, replicate nothing."),
     FLAG_VALUE("FORCE", MODE_FORCE, "Take the cost even beyond the limit, into debt."),
     {0},
 };
@@ -394,8 +394,7 @@ static bool parse_sets(struct reading *reading, const struct argument *row, void
         if (!parse_rows(reading, row->rows, true, set)) return false;
     }
     if (argument->count > 0) return true;
-    refuse(reading, "ERR syntax error: '%s' stands where %s should", printable(reading_token(reading)).text,
-           row->token);
+    refuse(reading, "ERR syntax error: '%s' where %s is expected", printable(reading_token(reading)).text, row->token);
     return false;
 }
 

@@ -152,7 +152,7 @@ extern const struct argument rule_arguments[];
     }
 #define POLICY_NAME(type_, field_)                                                                                     \
     FIELD(ARGUMENT_TEXT, "policy", "POLICY", type_, field_, 0, 0, ARGUMENT_OPTIONAL,                                   \
-          "Instead of rules: the name of a policy, as RL.POLICY SET gave it.")
+          "Instead of rules: the name of a policy, see RL.POLICY SET.")
 
 /* One cost for all rules, or one for each. */
 #define COSTS(type_, field_)                                                                                           \

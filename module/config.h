@@ -4,7 +4,7 @@
  *     quota.default-plan  (empty)               where an account falls when it expires; empty = nowhere (NOACCOUNT)
  *     quota.auto-open     no                    an account never opened begins with the default plan
  *     quota.id-ttl-ms     86400000              how long ids are remembered
- *     quota.id-max        100000                ids that an account remembers at once (LIMITED beyond)
+ *     quota.id-max        1000000               ids that an account remembers at once (LIMITED beyond)
  *
  * Per node and not replicated: they matter to the primary that decides, and what it decides travels as instants. */
 #pragma once

@@ -183,7 +183,7 @@ bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argumen
     bool empty_override = overrides && entitlement->rules_count == 0 && argument->options == 0;
     const char *fault = overrides ? override_fault(entitlement) : entitlement_fault(entitlement);
     if (!fault && entitlement->repay && entitlement->burst_bp == 0) fault = "REPAY needs a BURST of the quota";
-    if (!fault && empty_override) fault = "gets no rule (QUOTA.OVERRIDE account resource LIFT lifts an override)";
+    if (!fault && empty_override) fault = "has no rule (QUOTA.OVERRIDE account resource LIFT removes an override)";
     if (fault) reply_error(ctx, "ERR resource '%s' %s", printable(resource).text, fault);
     return !fault;
 }

@@ -68,7 +68,7 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .add = entitlement_add_rate,                                                                                  \
          .summary = "A rate limit as in RL.ALLOW."},                                                                   \
         FIELD(ARGUMENT_INTEGER, "cost", "COST", type_, entitlement.entitlement.cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,  \
-              "Units that each asked unit counts as (default 1)."),                                                    \
+              "Units that each requested unit counts as (default 1)."),                                                \
         FIELD(ARGUMENT_PERCENTS, "percent", "WARN", type_, entitlement.warnings, 1, ENTITLEMENT_PERCENT_MAX_BP,        \
               ARGUMENT_OPTIONAL, "Thresholds in percent of a limit, 0.01 to 10000."),                                  \
         FIELD(ARGUMENT_PERCENT, "percent", "BURST", type_, entitlement.entitlement.burst_bp, 0,                        \
@@ -82,7 +82,7 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .summary = "What was used beyond a limit is taken from the next cycle's."},                                   \
         FIELD(ARGUMENT_DURATION, "grace", "GRACE", type_, entitlement.entitlement.grace_us, 1, DURATION_MAX_US,        \
-              ARGUMENT_OPTIONAL, "From the first unit beyond it a limit lets go on for so long."),                     \
+              ARGUMENT_OPTIONAL, "A soft limit: from the first unit beyond it, requests are admitted for so long."),   \
         {.kind = ARGUMENT_EACH,                                                                                        \
          .name = "credits",                                                                                            \
          .token = "CREDITS",                                                                                           \
@@ -96,14 +96,15 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .token = "REFUNDS",                                                                                           \
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (refunds_),                                                                                           \
-         .summary = "Bounds of what may be given back."},                                                              \
+         .summary = "Bounds on refunds."},                                                                             \
         {.kind = ARGUMENT_GROUP,                                                                                       \
          .name = "holds",                                                                                              \
          .token = "HOLDS",                                                                                             \
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (holds_),                                                                                             \
-         .summary = "Bound of reservations."},                                                                         \
+         .summary = "A bound on reservations."},                                                                       \
     {                                                                                                                  \
         .kind = ARGUMENT_FLAG, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement.overage),  \
-        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Limits are what is included; they refuse nothing."        \
+        .lowest = 1, .flags = ARGUMENT_OPTIONAL,                                                                       \
+        .summary = "Limits are what is included: they refuse nothing, and the excess is counted."                      \
     }

@@ -23,11 +23,12 @@
 
 #define REASON_ROW(type_)                                                                                              \
     FIELD(ARGUMENT_TEXT, "reason", "REASON", type_, reason, 0, 0, ARGUMENT_OPTIONAL,                                   \
-          "Why, for the audit trail; at most 256 bytes.")
+          "The reason, for the audit trail; at most 256 bytes.")
 #define CHECK_ROW(type_)                                                                                               \
     {                                                                                                                  \
         .kind = ARGUMENT_FLAG, .name = "check", .token = "CHECK", .offset = offsetof(type_, check), .lowest = 1,       \
-        .flags = ARGUMENT_OPTIONAL, .summary = "Answer the account as it would be (QUOTA.INFO); change nothing."       \
+        .flags = ARGUMENT_OPTIONAL,                                                                                    \
+        .summary = "Dry run: reply the account as it would be (QUOTA.INFO), change nothing."                           \
     }
 
 /* One operator's command, from its arguments to its end. */
@@ -80,7 +81,7 @@ struct open_input {
 
 static const struct argument open_arguments[] = {
     KEY("account", "The customer's account: any key."),
-    FIELD(ARGUMENT_TEXT, "plan", NULL, struct open_input, plan, 0, 0, 0, "The plan, as QUOTA.PLAN SET named it."),
+    FIELD(ARGUMENT_TEXT, "plan", NULL, struct open_input, plan, 0, 0, 0, "The plan's name."),
     FIELD(ARGUMENT_INSTANT, "anchor", "ANCHOR", struct open_input, anchor_us, -INSTANT_MAX_US, INSTANT_MAX_US,
           ARGUMENT_OPTIONAL, "Where its cycles are counted from (default: now)."),
     FIELD(ARGUMENT_TEXT, "zone", "ZONE", struct open_input, zone, 0, 0, ARGUMENT_OPTIONAL,
@@ -138,8 +139,8 @@ struct switch_input {
 
 static const struct argument switch_choice[] = {
     FLAG_VALUE("PRORATE", SWITCH_PRORATE, "A running limit is the sum over the parts of its cycle (the default)."),
-    FLAG_VALUE("FULL", SWITCH_FULL, "The new limits now."),
-    FLAG_VALUE("END", SWITCH_END, "When the longest of the running cycles ends."),
+    FLAG_VALUE("FULL", SWITCH_FULL, "The new limits apply now."),
+    FLAG_VALUE("END", SWITCH_END, "They change when the longest of the running cycles ends."),
     {0},
 };
 
@@ -151,9 +152,9 @@ static const struct argument switch_arguments[] = {
      .offset = offsetof(struct switch_input, mode),
      .flags = ARGUMENT_OPTIONAL,
      .rows = switch_choice,
-     .summary = "How running cycles follow."},
+     .summary = "How running cycles change."},
     FIELD(ARGUMENT_INSTANT, "at", "AT", struct switch_input, at_us, -INSTANT_MAX_US, INSTANT_MAX_US, ARGUMENT_OPTIONAL,
-          "Then, instead of now."),
+          "At this instant instead of now."),
     {.kind = ARGUMENT_FLAG,
      .name = "restart",
      .token = "RESTART",
@@ -246,24 +247,25 @@ static const struct argument holds_rows[] = ENTITLEMENT_HOLDS_ROWS(struct overri
 static const struct argument override_arguments[] = {
     KEY("account", "The customer's account."),
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct override_input, resource, 0, 0, 0,
-          "What gets rules above the plan's."),
+          "The resource whose rules are overridden."),
     {.kind = ARGUMENT_FLAG,
      .name = "lift",
      .token = "LIFT",
      .offset = offsetof(struct override_input, lift),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Lift the override: the plan's rules hold again."},
+     .summary = "Remove the override: the plan's own rules apply again."},
     {.kind = ARGUMENT_FLAG,
      .name = "only",
      .token = "ONLY",
      .offset = offsetof(struct override_input, only),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "These rules and no others (default: each replaces the plan's of its kind, all others stay)."},
+     .summary = "These rules and no others (default: each replaces the plan's rule of its kind, all others stay)."},
     ENTITLEMENT_ROWS(struct override_input, refunds_rows, holds_rows),
     FIELD(ARGUMENT_TEXT, "ex", "EX", struct override_input, ex, 0, 0, ARGUMENT_OPTIONAL,
-          "For so long (1h), until an instant (@2025-07-01T00:00:00Z) or until the longest cycle ends (CYCLE)."),
+          "For so long (1h), until an instant (@2025-07-01T00:00:00Z) or until the longest cycle ends (CYCLE); "
+          "default: until LIFT."),
     CHECK_ROW(struct override_input),
     REASON_ROW(struct override_input),
     {0},
@@ -287,7 +289,7 @@ static bool lifts_alone_or_reply(RedisModuleCtx *ctx, struct override_input *inp
 {
     const struct entitlement_argument *given = &input->entitlement;
     bool alone = given->entitlement.rules_count == 0 && given->warnings.count == 0 && !input->ex.data && !input->only;
-    if (!alone) reply_error(ctx, "ERR LIFT stands alone: QUOTA.OVERRIDE account resource LIFT");
+    if (!alone) reply_error(ctx, "ERR LIFT takes no other option: QUOTA.OVERRIDE account resource LIFT");
     return alone;
 }
 
@@ -323,7 +325,7 @@ struct correct_input {
 
 static const struct argument set_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, 0, "What is corrected."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, 0, "The resource that is corrected."),
     FIELD(ARGUMENT_INTEGER, "used", NULL, struct correct_input, used, 0, INT64_MAX, 0,
           "Units that the running cycle has used from now on, 0 or more."),
     PERIOD_ROW,
@@ -334,7 +336,7 @@ static const struct argument set_arguments[] = {
 static const struct argument reset_arguments[] = {
     KEY("account", "The customer's account."),
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct correct_input, resource, 0, 0, ARGUMENT_OPTIONAL,
-          "What begins anew (default: everything)."),
+          "The resource to reset (default: all)."),
     PERIOD_ROW,
     REASON_ROW(struct correct_input),
     {0},
@@ -385,23 +387,26 @@ static int reset(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         .arguments = (arguments_),                                                                                     \
     }
 
-OPERATOR_COMMAND(quota_open_command, "QUOTA.OPEN",
-                 "Opens an account on a plan; harmless where it is open, or renews it.", "O(resources)", "write",
-                 open_account, open_arguments);
-OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH", "Moves an account to another plan; nothing is minted by it.",
+OPERATOR_COMMAND(
+    quota_open_command, "QUOTA.OPEN",
+    "Opens an account on a plan; the same again changes nothing, a closed or expired one is opened again. Replies OK.",
+    "O(resources)", "write", open_account, open_arguments);
+OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH",
+                 "Moves an account to another plan; switching to and fro creates no extra units. Replies OK.",
                  "O(resources)", "write", switch_plan, switch_arguments);
 OPERATOR_COMMAND(quota_suspend_command, "QUOTA.SUSPEND",
-                 "Lets an account answer SUSPENDED until it is resumed, or for a while.", "O(resources)", "write",
-                 suspend, suspend_arguments);
-OPERATOR_COMMAND(quota_resume_command, "QUOTA.RESUME", "Lets a suspended account go on.", "O(resources)", "write",
-                 resume, state_arguments);
-OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE", "Ends an account; what it has used and answered is kept.",
-                 "O(resources)", "write", close_account, state_arguments);
+                 "Suspends an account: it answers SUSPENDED until it is resumed, or for a while. Replies OK.",
+                 "O(resources)", "write", suspend, suspend_arguments);
+OPERATOR_COMMAND(quota_resume_command, "QUOTA.RESUME", "Resumes a suspended account. Replies OK.", "O(resources)",
+                 "write", resume, state_arguments);
+OPERATOR_COMMAND(quota_close_command, "QUOTA.CLOSE",
+                 "Closes an account; what it has used and replied is kept. Replies OK.", "O(resources)", "write",
+                 close_account, state_arguments);
 OPERATOR_COMMAND(quota_override_command, "QUOTA.OVERRIDE",
-                 "Puts rules above the plan's for one resource of an account, or lifts them.", "O(resources)", "write",
-                 override_rules, override_arguments);
-OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycle of a resource has used.", "O(resources)",
-                 "write", set_used, set_arguments);
+                 "Overrides rules of the plan for one resource of an account, or removes the override. Replies OK.",
+                 "O(resources)", "write", override_rules, override_arguments);
+OPERATOR_COMMAND(quota_set_command, "QUOTA.SET", "Sets what the running cycle of a resource has used. Replies OK.",
+                 "O(resources)", "write", set_used, set_arguments);
 OPERATOR_COMMAND(quota_reset_command, "QUOTA.RESET",
-                 "Lets the running cycles of a resource, or of all, be as if nothing had been used.", "O(resources)",
-                 "write", reset, reset_arguments);
+                 "Resets the running cycles of a resource, or of all: nothing has been used. Replies OK.",
+                 "O(resources)", "write", reset, reset_arguments);

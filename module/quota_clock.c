@@ -24,7 +24,7 @@ static const struct argument arguments[] = {
      .offset = offsetof(struct clock_request, resume),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Let the clock run with the server's again."},
+     .summary = "Let the clock follow the server's again."},
     {0},
 };
 
@@ -40,7 +40,7 @@ static int set_clock(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (request.advance_us != NOT_GIVEN) {
         if (!add_checked(clock_now_us(), request.advance_us, &request.freeze_us) || request.freeze_us < 1 ||
             request.freeze_us > INSTANT_MAX_US) {
-            return reply_error(ctx, "ERR duration: the clock would leave its range, 1970 to INSTANT_MAX");
+            return reply_error(ctx, "ERR duration: the clock would leave its range, 1970 to the year 148108");
         }
     }
     if (request.freeze_us != NOT_GIVEN) clock_freeze(request.freeze_us);
@@ -51,7 +51,8 @@ static int set_clock(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command quota_clock_command = {
     .name = "QUOTA.CLOCK",
-    .summary = "Shows the module's clock in Unix ms; with the module option test-clock it can be held and moved.",
+    .summary =
+        "Shows the module's clock; with the module option test-clock it can be held and moved; replies it in Unix ms.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast allow-stale",

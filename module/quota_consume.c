@@ -23,7 +23,7 @@ struct consume_input {
 
 #define ID_ROW                                                                                                         \
     FIELD(ARGUMENT_TEXT, "id", "ID", struct consume_input, id, 0, 0, ARGUMENT_OPTIONAL,                                \
-          "Asked again with this id: the same answer, and nothing is charged; 1 to 512 bytes.")
+          "The idempotency key: a retry with it gets the same reply and is charged nothing; 1 to 512 bytes.")
 #define STICKY_ROW                                                                                                     \
     {                                                                                                                  \
         .kind = ARGUMENT_FLAG, .name = "sticky", .token = "STICKY", .offset = offsetof(struct consume_input, sticky),  \
@@ -32,7 +32,7 @@ struct consume_input {
 
 static const struct argument mode_choice[] = {
     FLAG_VALUE("UPTO", MODE_UPTO, "Grant what is left of the amount, at least one."),
-    FLAG_VALUE("CHECK", MODE_PEEK, "Only look: nothing is charged or stored."),
+    FLAG_VALUE("CHECK", MODE_PEEK, "Dry run: nothing is charged or stored."),
     FLAG_VALUE("PEEK", MODE_PEEK, "The same as CHECK."),
     FLAG_VALUE("FORCE", MODE_FORCE, "Charge it whatever the limits say."),
     {0},
@@ -40,7 +40,7 @@ static const struct argument mode_choice[] = {
 
 static const struct argument consume_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is used."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that is used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     ID_ROW,
     {.kind = ARGUMENT_CHOICE,
@@ -48,7 +48,7 @@ static const struct argument consume_arguments[] = {
      .offset = offsetof(struct consume_input, mode),
      .flags = ARGUMENT_OPTIONAL,
      .rows = mode_choice,
-     .summary = "Another way to ask."},
+     .summary = "How to decide (default: all of it or nothing)."},
     STICKY_ROW,
     {0},
 };
@@ -89,7 +89,7 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- MCONSUME -------------------------------------------------------------------------------------------- */
 
 static const struct argument pair_rows[] = {
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is used."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that is used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     {0},
 };
@@ -114,7 +114,7 @@ static const struct argument mconsume_arguments[] = {
      .offset = offsetof(struct consume_input, any),
      .flags = ARGUMENT_OPTIONAL,
      .rows = whole_choice,
-     .summary = "What has to be admitted."},
+     .summary = "Whether all resources are charged, or the first that is admitted."},
     ID_ROW,
     {.kind = ARGUMENT_FLAG,
      .name = "check",
@@ -122,7 +122,7 @@ static const struct argument mconsume_arguments[] = {
      .offset = offsetof(struct consume_input, check),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Only look: nothing is charged or stored."},
+     .summary = "Dry run: nothing is charged or stored."},
     STICKY_ROW,
     {0},
 };
@@ -212,13 +212,13 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument refund_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "What is given back."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that was used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     FIELD(ARGUMENT_TEXT, "of", "OF", struct consume_input, of, 0, 0, ARGUMENT_OPTIONAL,
           "The id of the consumption: back to its cycle, never more than it took."),
     ID_ROW,
     FIELD(ARGUMENT_TEXT, "reason", "REASON", struct consume_input, reason, 0, 0, ARGUMENT_OPTIONAL,
-          "Why, for the account's notes; at most 256 bytes."),
+          "The reason, for the audit trail; at most 256 bytes."),
     {0},
 };
 
@@ -282,7 +282,7 @@ const struct command quota_mconsume_command = {
 
 const struct command quota_check_command = {
     .name = "QUOTA.CHECK",
-    .summary = "Shows what using units of one or several resources together would answer; replies the verdicts.",
+    .summary = "Shows what a request for units of one or several resources would be answered; replies the verdicts.",
     .complexity = "O(resources x rules)",
     .since = "1.0.0",
     .flags = "readonly fast",

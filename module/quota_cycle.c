@@ -35,7 +35,7 @@ static const struct argument arguments[] = {
     OPTION_ROW(ARGUMENT_INSTANT, "anchor", "ANCHOR", anchor_us,
                "When the account began: cycle 0. Needed unless CALENDAR is given (default then: 1970)."),
     OPTION_ROW(ARGUMENT_TEXT, "zone", "ZONE", zone, "An IANA time zone, like Europe/Berlin (default: UTC)."),
-    OPTION_ROW(ARGUMENT_INSTANT, "at", "AT", at_us, "The instant asked about (default: now)."),
+    OPTION_ROW(ARGUMENT_INSTANT, "at", "AT", at_us, "The instant (default: now)."),
     {0},
 };
 
@@ -105,7 +105,7 @@ static int show_cycle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command quota_cycle_command = {
     .name = "QUOTA.CYCLE",
-    .summary = "Shows the cycle of a period in which an instant lies: its start, its end and its number.",
+    .summary = "Shows the cycle of a period in which an instant lies; replies its start, its end and its index.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast",

@@ -25,7 +25,7 @@ static const struct argument info_arguments[] = {
     {.kind = ARGUMENT_TEXT,
      .name = "resource",
      .flags = ARGUMENT_OPTIONAL | ARGUMENT_SEVERAL,
-     .summary = "Only these resources; one alone is answered by its own map."},
+     .summary = "Only these resources; for one alone the reply is its own map."},
     {0},
 };
 
@@ -56,7 +56,8 @@ struct history_input {
 
 static const struct argument history_arguments[] = {
     KEY("account", "The customer's account."),
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct history_input, resource, 0, 0, 0, "Whose cycles."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct history_input, resource, 0, 0, 0,
+          "The resource whose cycles are listed."),
     FIELD(ARGUMENT_INTEGER, "count", "COUNT", struct history_input, count, 1, HISTORY_COUNT_MAX, ARGUMENT_OPTIONAL,
           "How many cycles at most, 1 to 1000 (default 12)."),
     {0},
@@ -147,7 +148,7 @@ static uint32_t memory_problems(RedisModuleCtx *ctx, const char **problems, uint
     }
     if (bounded && strcmp(policy, "noeviction") != 0) {
         problems[count++] = "eviction: maxmemory-policy may drop buckets, blocks, leases and breakers that still hold "
-                            "something: they begin anew; use noeviction";
+                            "something, and resets them; use noeviction";
     }
     RedisModule_FreeServerInfo(ctx, data);
     return count;
@@ -238,7 +239,8 @@ static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command quota_info_command = {
     .name = "QUOTA.INFO",
-    .summary = "Shows an account as it stands: plan, state, and every rule with what is used, held and left.",
+    .summary =
+        "Shows an account as of now: plan, state, and every rule with what is used, held and remaining; replies a map.",
     .complexity = "O(resources x rules)",
     .since = "1.0.0",
     .flags = "readonly",
@@ -250,7 +252,7 @@ const struct command quota_info_command = {
 
 const struct command quota_history_command = {
     .name = "QUOTA.HISTORY",
-    .summary = "Lists the closed cycles of a resource, the newest first.",
+    .summary = "Lists the closed cycles of a resource, the newest first; replies an array of maps.",
     .complexity = "O(count x entries kept), at most 64 of each period",
     .since = "1.0.0",
     .flags = "readonly",
@@ -262,8 +264,8 @@ const struct command quota_history_command = {
 
 const struct command quota_health_command = {
     .name = "QUOTA.HEALTH",
-    .summary =
-        "Names what endangers quotas on this server: eviction, persistence, plans, zones, clock, accounts ahead of it.",
+    .summary = "Shows what endangers quotas on this server: eviction, persistence, plans, zones, clock, accounts ahead "
+               "of it; replies a map.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly",

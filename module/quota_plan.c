@@ -58,14 +58,14 @@ static const struct argument apply_rows[] = {
      .name = "mode",
      .offset = offsetof(struct plan_request, apply),
      .rows = full_choice,
-     .summary = "How accounts follow."},
+     .summary = "How running cycles change."},
     {0},
 };
 
 #define APPLY_ROW                                                                                                      \
     {                                                                                                                  \
         .kind = ARGUMENT_GROUP, .name = "apply", .token = "APPLY", .flags = ARGUMENT_OPTIONAL, .rows = apply_rows,     \
-        .summary = "How the running cycles of accounts follow."                                                        \
+        .summary = "How the running cycles of accounts change."                                                        \
     }
 
 static const struct argument set_arguments[] = {
@@ -86,7 +86,7 @@ static const struct argument check_arguments[] = {
 static bool room_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan, struct bytes resource, int64_t now_us)
 {
     if (!plan && registry_count(&plan_kind) >= PLANS_MAX) {
-        reply_error(ctx, "LIMITED there are %d plans already", PLANS_MAX);
+        reply_error(ctx, "LIMITED a server has at most %d plans", PLANS_MAX);
         return false;
     }
     const struct plan_track *track = plan_history_track(plan, resource);
@@ -95,7 +95,8 @@ static bool room_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan, 
     bool full = grows && plan_history_resources(plan, now_us) >= PLAN_RESOURCES_MAX;
     bool no_place = plan && !track && plan->tracks_count >= PLAN_ENTRIES_MAX;
     if (full) reply_error(ctx, "LIMITED a plan has at most %d resources", PLAN_RESOURCES_MAX);
-    if (!full && no_place) reply_error(ctx, "LIMITED a plan has had at most %d resources", PLAN_ENTRIES_MAX);
+    if (!full && no_place)
+        reply_error(ctx, "LIMITED a plan has at most %d resources, removed ones included", PLAN_ENTRIES_MAX);
     return !full && !no_place;
 }
 
@@ -261,7 +262,7 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static const struct argument del_arguments[] = {
     PLAN_ROW,
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct plan_request, resource, 0, 0, ARGUMENT_OPTIONAL,
-          "Take out this resource alone, at once."),
+          "Remove this resource alone, at once."),
     {0},
 };
 
@@ -315,7 +316,7 @@ static int del(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static const struct argument cancel_arguments[] = {
     PLAN_ROW,
     FIELD(ARGUMENT_INTEGER, "revision", NULL, struct plan_request, revision, 1, INT64_MAX, 0,
-          "The number of a revision that is still to come."),
+          "The number of a pending revision."),
     {0},
 };
 
@@ -337,7 +338,7 @@ static int cancel(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     const struct plan_history *plan = find_or_reply(ctx, request.plan);
     if (!plan) return REDISMODULE_OK;
     if (!is_pending(plan, request.revision, clock_now_us())) {
-        return reply_error(ctx, "ERR revision %lld of plan '%s' is not one that is still to come (QUOTA.PLAN GET)",
+        return reply_error(ctx, "ERR revision %lld of plan '%s' is not pending (QUOTA.PLAN GET shows what is)",
                            (long long)request.revision, printable(request.plan).text);
     }
     plan_history_write_cancel(request.revision, &change);
@@ -462,17 +463,20 @@ PLAN_SUBCOMMAND(quota_plan_set_command, "QUOTA.PLAN|SET",
                 "Sets the rules of one resource of a plan for every account that has it; replies the revision.",
                 "O(resources of the plan)", "write", "write slow", set, set_arguments);
 PLAN_SUBCOMMAND(quota_plan_check_command, "QUOTA.PLAN|CHECK",
-                "Says what QUOTA.PLAN SET would do: revision, rules, kinds of rules that would go, accounts concerned.",
+                "Shows what QUOTA.PLAN SET would do: revision, rules, kinds of rules that would be removed, accounts "
+                "concerned; replies a map.",
                 "O(resources of the plan)", "readonly", "read slow", check, check_arguments);
+PLAN_SUBCOMMAND(quota_plan_get_command, "QUOTA.PLAN|GET",
+                "Shows a plan: its revision, each resource's rules, pending revisions, and how many accounts have it; "
+                "replies a map.",
+                "O(resources of the plan)", "readonly", "read slow", get, get_arguments);
 PLAN_SUBCOMMAND(
-    quota_plan_get_command, "QUOTA.PLAN|GET",
-    "Shows a plan: its revision, each resource's rules, what is still to come, and how many accounts have it.",
-    "O(resources of the plan)", "readonly", "read slow", get, get_arguments);
-PLAN_SUBCOMMAND(quota_plan_del_command, "QUOTA.PLAN|DEL",
-                "Retires a plan, or takes one resource out of it; its accounts go on under it. Replies 1, or 0.",
-                "O(resources of the plan)", "write", "write slow", del, del_arguments);
-PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL", "Removes a revision of a plan that is still to come.",
+    quota_plan_del_command, "QUOTA.PLAN|DEL",
+    "Retires a plan, or removes one resource from it; accounts that have the plan keep it. Replies 1, or 0.",
+    "O(resources of the plan)", "write", "write slow", del, del_arguments);
+PLAN_SUBCOMMAND(quota_plan_cancel_command, "QUOTA.PLAN|CANCEL", "Removes a pending revision of a plan; replies OK.",
                 "O(resources of the plan)", "write", "write slow", cancel, cancel_arguments);
 PLAN_SUBCOMMAND(quota_plan_list_command, "QUOTA.PLAN|LIST",
-                "Lists the plans of this server: revision, whether it is retired, how many accounts have it.",
+                "Lists the plans of this server by pages: revision, whether it is retired, how many accounts have it; "
+                "replies a cursor and the page.",
                 "O(count)", "readonly", "read slow", list, list_arguments);

@@ -28,17 +28,17 @@ struct reserve_input {
 static const struct argument reserve_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_input, resource, 0, 0, 0, "What is held."),
+    FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_input, resource, 0, 0, 0, "The resource to reserve."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
     FIELD(ARGUMENT_UNTIL, "ttl", "TTL", struct reserve_input, ttl, 1, DURATION_MAX_US, 0,
-          "It ends by itself after so long, 1us or more, or at an @instant."),
+          "The time to live: the reservation expires after so long, 1us or more, or at an @instant."),
     {.kind = ARGUMENT_FLAG,
      .name = "upto",
      .token = "UPTO",
      .offset = offsetof(struct reserve_input, mode),
      .lowest = MODE_UPTO,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Hold what is left of the amount, at least one."},
+     .summary = "Reserve what is left of the amount, at least one."},
     {0},
 };
 
@@ -75,14 +75,14 @@ static const struct argument commit_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 0, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units to post, 0 to what is held (the default); the rest is released."),
+          "Units to charge, 0 to what is reserved (the default); the remainder is released."),
     {.kind = ARGUMENT_FLAG,
      .name = "force",
      .token = "FORCE",
      .offset = offsetof(struct reserve_input, force),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Post more than is held, whatever the limits say; also of a reservation that has expired."},
+     .summary = "Charge more than is reserved, whatever the limits say; also for a reservation that has expired."},
     {0},
 };
 
@@ -96,7 +96,7 @@ static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
     ID_ROW,
     FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, extend_us, 1, DURATION_MAX_US, 0,
-          "It ends so long from now, later or sooner than it would have."),
+          "The reservation expires so long from now, later or sooner than before."),
     {0},
 };
 
@@ -212,7 +212,7 @@ static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command quota_reserve_command = {
     .name = "QUOTA.RESERVE",
-    .summary = "Holds units of a resource for a while, to be committed or released; replies the verdict.",
+    .summary = "Reserves units of a resource for a while, to be committed or released; replies the verdict.",
     .complexity = "O(rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -224,7 +224,8 @@ const struct command quota_reserve_command = {
 
 const struct command quota_commit_command = {
     .name = "QUOTA.COMMIT",
-    .summary = "Posts a reservation, or a part of it, to the cycle in which it was made, and releases the rest.",
+    .summary = "Charges a reservation, or a part of it, to the cycle in which it was made, and releases the remainder; "
+               "replies charged, released and remaining units.",
     .complexity = "O(rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -236,7 +237,7 @@ const struct command quota_commit_command = {
 
 const struct command quota_release_command = {
     .name = "QUOTA.RELEASE",
-    .summary = "Lets a reservation go.",
+    .summary = "Releases a reservation: its units go back; replies the released and the remaining units.",
     .complexity = "O(rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -248,7 +249,7 @@ const struct command quota_release_command = {
 
 const struct command quota_extend_command = {
     .name = "QUOTA.EXTEND",
-    .summary = "Lets a live reservation end at another time; replies it in Unix ms.",
+    .summary = "Moves the expiry of a live reservation; replies it in Unix ms.",
     .complexity = "O(reservations)",
     .since = "1.0.0",
     .flags = "write fast",

@@ -30,7 +30,7 @@ int reply_fault(RedisModuleCtx *ctx, enum fault fault)
 {
     if (fault == FAULT_BOUND) return reply_error(ctx, "LIMITED the log of this key is full: 100000 entries are kept");
     if (fault == FAULT_FULL) return reply_error(ctx, "LIMITED the table is full: 10000000 subjects are kept");
-    return reply_error(ctx, "OVERFLOW the new state would not fit 64 bits; ask for less");
+    return reply_error(ctx, "OVERFLOW the new state would not fit 64 bits; request less");
 }
 
 struct printable printable(struct bytes bytes)

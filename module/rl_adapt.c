@@ -30,9 +30,9 @@ static const struct argument algorithm_choice[] = {
     FIELD(kind_, name_, token_, struct adapt_request, config.field_, lowest_, highest_, ARGUMENT_OPTIONAL, summary_)
 
 #define TAKE_ROWS(flags_)                                                                                              \
-    KEY("key", "Whose limit this is."),                                                                                \
+    KEY("key", "The key whose limit is checked."),                                                                     \
         FIELD(ARGUMENT_INTEGER, "min", NULL, struct adapt_request, config.min, 1, ADAPTIVE_LIMIT_MAX, flags_,          \
-              "Units per second it never goes below, 1 to 1099511627776; it begins there."),                           \
+              "Units per second it never goes below, 1 to 1099511627776; the limit begins there."),                    \
         FIELD(ARGUMENT_INTEGER, "max", NULL, struct adapt_request, config.max, 1, ADAPTIVE_LIMIT_MAX, flags_,          \
               "Units per second it never goes above, min to 1099511627776."),                                          \
         {.kind = ARGUMENT_CHOICE,                                                                                      \
@@ -40,11 +40,11 @@ static const struct argument algorithm_choice[] = {
          .offset = offsetof(struct adapt_request, config.algorithm),                                                   \
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = algorithm_choice,                                                                                     \
-         .summary = "How it moves."},                                                                                  \
+         .summary = "How the limit is adjusted."},                                                                     \
         CONFIG_FIELD(ARGUMENT_DURATION, "interval", "INTERVAL", interval_us, 1, DURATION_MAX_US,                       \
                      "Time between steps, 1us or more (default 1s)."),                                                 \
         CONFIG_FIELD(ARGUMENT_INTEGER, "step", "STEP", step, 1, ADAPTIVE_LIMIT_MAX,                                    \
-                     "Units a step adds, 1 or more (default 1; GRADIENT: 4, of which it goes one fifth)."),            \
+                     "Units a step adds, 1 or more (default 1; GRADIENT: 4, of which one fifth is taken per step)."),  \
         CONFIG_FIELD(ARGUMENT_INTEGER, "errors_percent", "ERRORS", errors, 0, 100,                                     \
                      "Share of errors that is no congestion yet, 0 to 100 (default 5)."),                              \
         CONFIG_FIELD(ARGUMENT_INTEGER, "target_percent", "TARGET", target, 1, 100,                                     \
@@ -56,10 +56,10 @@ static const struct argument algorithm_choice[] = {
         CONFIG_FIELD(ARGUMENT_INTEGER, "tolerance_percent", "TOLERANCE", tolerance, 100, 1000,                         \
                      "GRADIENT: share of the long latency that is no congestion yet, 100 to 1000 (default 150)."),     \
         FIELD(ARGUMENT_INTEGER, "cost", "COST", struct adapt_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,           \
-              "Units asked for, 1 or more (default 1)."),                                                              \
+              "Units requested, 1 or more (default 1)."),                                                              \
     {                                                                                                                  \
         .kind = ARGUMENT_FLAG, .name = "peek", .token = "PEEK", .offset = offsetof(struct adapt_request, peek),        \
-        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Only look: take nothing, replicate nothing."              \
+        .lowest = 1, .flags = ARGUMENT_OPTIONAL, .summary = "Dry run: take nothing, replicate nothing."                \
     }
 
 static const struct argument take_arguments[] = {TAKE_ROWS(0), {0}};
@@ -144,7 +144,7 @@ static int report(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 /* ---- RL.ADAPT key INFO ----------------------------------------------------------------------------------- */
 
 static const struct argument info_arguments[] = {{0}};
-static const struct argument info_command_arguments[] = {KEY("key", "Whose limit this is."), {0}};
+static const struct argument info_command_arguments[] = {KEY("key", "The key whose limit is checked."), {0}};
 
 static void reply_adaptive(RedisModuleCtx *ctx, const struct adaptive *adaptive, int64_t now_us)
 {
@@ -212,18 +212,19 @@ static const struct argument documented_arguments[] = {
      .token = "REPORT",
      .flags = ARGUMENT_OPTIONAL,
      .rows = report_arguments,
-     .summary = "Instead: what became of a call, or how loaded it is; replies the limit. First word after the key."},
+     .summary = "Instead: what became of a call, or how loaded it is; replies the limit. First option after the key."},
     {.kind = ARGUMENT_FLAG,
      .name = "info",
      .token = "INFO",
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Instead: show limit, what was gathered and configuration. First word after the key."},
+     .summary = "Instead: show limit, what was gathered and configuration. First option after the key."},
     {0},
 };
 
 const struct command rl_adapt_command = {
     .name = "RL.ADAPT",
-    .summary = "Adaptive limit: asks a rate limit that follows reported latency, errors or load between min and max.",
+    .summary = "Adaptive limit: checks a rate limit that follows reported latency, errors or load between min and max; "
+               "replies the verdict.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -235,7 +236,8 @@ const struct command rl_adapt_command = {
 
 const struct command rl_adapt_info_command = {
     .name = "RL.ADAPT.INFO",
-    .summary = "Shows an adaptive limit: the limit now, what was gathered, configuration. Null when nothing is stored.",
+    .summary = "Shows an adaptive limit: the limit now, what was gathered, configuration; replies a map, null when "
+               "nothing is stored.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast",

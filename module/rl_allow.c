@@ -22,19 +22,19 @@ struct allow_call {
 };
 
 #define REQUEST_ROWS                                                                                                   \
-    KEY("key", "Whose limits these are."), RULES_OR_POLICY(struct allow_call, rules),                                  \
+    KEY("key", "The key whose limits are checked."), RULES_OR_POLICY(struct allow_call, rules),                        \
         POLICY_NAME(struct allow_call, policy),                                                                        \
         FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_call, subject, 0, 0, ARGUMENT_OPTIONAL,                \
-              "With POLICY: the client or customer in question; lists and overrides name subjects."),                  \
+              "With POLICY: the subject, such as a user; lists and overrides name subjects."),                         \
         FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_call, address, 0, 0, ARGUMENT_OPTIONAL,                \
-              "With POLICY: from where, an IPv4 or IPv6 address; lists know ranges."),                                 \
+              "With POLICY: the client's IPv4 or IPv6 address; lists have ranges."),                                   \
         COSTS(struct allow_call, costs)
 
 static const struct argument allow_arguments[] = {
     REQUEST_ROWS,
     REQUEST_MODE(struct allow_call, mode),
     FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_call, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "Wait in line for a place that comes within so long, and answer when its moment has come; 1us or more."),
+          "Wait in a FIFO queue for at most so long, and reply when the request is admitted; 1us or more."),
     FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_call, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
           "After a denial refuse everything on the key for so long, 1us or more."),
     {0},
@@ -119,7 +119,8 @@ static int peek(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command rl_allow_command = {
     .name = "RL.ALLOW",
-    .summary = "Asks one or several rate limits on a key: all admit the cost or none is charged.",
+    .summary =
+        "Checks one or several rate limits on a key: all admit the cost or none is charged; replies the verdict.",
     .complexity = "O(rules); with LOG also O(entries that have left the window); for the first newcomer after a client "
                   "has left a line: O(clients in it)",
     .since = "1.0.0",
@@ -132,7 +133,7 @@ const struct command rl_allow_command = {
 
 const struct command rl_peek_command = {
     .name = "RL.PEEK",
-    .summary = "Shows what RL.ALLOW would answer; takes nothing and changes nothing.",
+    .summary = "Shows what RL.ALLOW would reply, and changes nothing; replies the verdict.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
     .flags = "readonly fast",

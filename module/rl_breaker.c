@@ -31,12 +31,14 @@
         FIELD(ARGUMENT_INTEGER, "slow_percent", "SLOWRATE", struct breaker_config, slow_rate, 1, 100,                  \
               ARGUMENT_OPTIONAL, "Open at this percentage of slow calls, 1 to 100 (with SLOW; default 100)."),         \
         FIELD(ARGUMENT_DURATION, "open", "OPEN", struct breaker_config, open_us, 1, DURATION_MAX_US,                   \
-              ARGUMENT_OPTIONAL, "How long it refuses before probes may go, 1us or more (default 60s)."),              \
+              ARGUMENT_OPTIONAL,                                                                                       \
+              "How long calls are refused before probes are let through, 1us or more (default 60s)."),                 \
         FIELD(ARGUMENT_INTEGER, "probes", "PROBES", struct breaker_config, probes, 1, BREAKER_PROBES_MAX,              \
-              ARGUMENT_OPTIONAL, "Calls that may go half-open, and successes that close it, 1 to 32 (default 10).")
+              ARGUMENT_OPTIONAL,                                                                                       \
+              "Probes that are let through half-open, and successes that close the breaker, 1 to 32 (default 10).")
 
 static const struct argument ask_arguments[] = {
-    KEY("key", "What is called: one circuit, shared by all callers."), CONFIG_ROWS, {0}};
+    KEY("key", "The circuit, shared by all callers of a backend."), CONFIG_ROWS, {0}};
 
 /* What no word has set. */
 static void complete(struct breaker_config *config)
@@ -85,9 +87,8 @@ static const struct argument outcome_choice[] = {
 
 #define TOOK_ROW                                                                                                       \
     FIELD(ARGUMENT_DURATION, "took", "TOOK", struct report_request, took_us, 0, DURATION_MAX_US, ARGUMENT_OPTIONAL,    \
-          "With REPORT: how long the call took. One that began before the present state did is not counted (default: " \
-          "not "                                                                                                       \
-          "measured: it was not slow, and it counts).")
+          "With REPORT: how long the call took. A call that began before the present state did is not counted; "       \
+          "without TOOK a call counts and is not slow.")
 
 static const struct argument report_arguments[] = {
     {.kind = ARGUMENT_CHOICE,
@@ -123,9 +124,9 @@ struct force_request {
 };
 
 static const struct argument force_choice[] = {
-    FLAG_VALUE("OPEN", BREAKER_FORCED_OPEN, "No call goes until that is lifted."),
-    FLAG_VALUE("CLOSED", BREAKER_FORCED_CLOSED, "Every call goes until that is lifted."),
-    FLAG_VALUE("AUTO", BREAKER_AUTO, "Lift it: begin anew, closed."),
+    FLAG_VALUE("OPEN", BREAKER_FORCED_OPEN, "No call is let through until AUTO."),
+    FLAG_VALUE("CLOSED", BREAKER_FORCED_CLOSED, "Every call is let through until AUTO."),
+    FLAG_VALUE("AUTO", BREAKER_AUTO, "End the override: the breaker is reset, closed."),
     {0},
 };
 
@@ -231,32 +232,33 @@ static int breaker(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* All forms together, for COMMAND DOCS alone. */
 static const struct argument documented_arguments[] = {
-    KEY("key", "What is called: one circuit, shared by all callers."),
+    KEY("key", "The circuit, shared by all callers of a backend."),
     CONFIG_ROWS,
     {.kind = ARGUMENT_CHOICE,
      .name = "outcome",
      .token = "REPORT",
      .flags = ARGUMENT_OPTIONAL,
      .rows = outcome_choice,
-     .summary = "Instead: what became of a call; replies the state after it. First word after the key."},
+     .summary = "Instead: what became of a call; replies the state after it. First option after the key."},
     TOOK_ROW,
     {.kind = ARGUMENT_CHOICE,
      .name = "state",
      .token = "FORCE",
      .flags = ARGUMENT_OPTIONAL,
      .rows = force_choice,
-     .summary = "Instead: override the state by hand. First word after the key."},
+     .summary = "Instead: override the state by hand. First option after the key."},
     {.kind = ARGUMENT_FLAG,
      .name = "info",
      .token = "INFO",
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Instead: show state, counts and configuration. First word after the key."},
+     .summary = "Instead: show state, counts and configuration. First option after the key."},
     {0},
 };
 
 const struct command rl_breaker_command = {
     .name = "RL.BREAKER",
-    .summary = "Circuit breaker: asks whether a call may go, takes reports of calls, is forced by hand, or shown.",
+    .summary = "Circuit breaker: checks whether a call may be made (replies the verdict), takes reports of calls, is "
+               "forced by hand, or shown.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -268,7 +270,7 @@ const struct command rl_breaker_command = {
 
 const struct command rl_breaker_info_command = {
     .name = "RL.BREAKER.INFO",
-    .summary = "Shows a circuit breaker: state, counts, configuration. Null when nothing is stored.",
+    .summary = "Shows a circuit breaker: state, counts, configuration; replies a map, null when nothing is stored.",
     .complexity = "O(1)",
     .since = "1.0.0",
     .flags = "readonly fast",

@@ -26,11 +26,11 @@ static int reply_lease_fault(RedisModuleCtx *ctx, const struct lease_decision *d
 {
     switch (decision->fault) {
     case LEASE_FAULT_CONFLICT:
-        return reply_error(ctx, "IDCONFLICT id '%s' holds a lease of cost %lld; ask for that, or with another id",
+        return reply_error(ctx, "IDCONFLICT id '%s' holds a lease of cost %lld; request that cost, or use another id",
                            printable(id).text, (long long)decision->lease.cost);
     case LEASE_FAULT_UNKNOWN: return reply_error(ctx, "NOSUCHID no live lease has the id '%s'", printable(id).text);
     case LEASE_FAULT_BOUND: return reply_error(ctx, "LIMITED a key has at most %d leases at once", LEASES_MAX);
-    default: return reply_error(ctx, "OVERFLOW the sum of costs or the expiry would not fit; ask for less");
+    default: return reply_error(ctx, "OVERFLOW the sum of costs or the expiry would not fit; request less");
     }
 }
 
@@ -42,13 +42,13 @@ struct acquire_request {
 };
 
 static const struct argument acquire_arguments[] = {
-    KEY("key", "What is held: the name of the limited resource."),
+    KEY("key", "What is limited: any key."),
     FIELD(ARGUMENT_INTEGER, "limit", NULL, struct acquire_request, limit, UNLIMITED, INT64_MAX, 0,
           "Units held at once; -1 is unlimited, 0 is none."),
     FIELD(ARGUMENT_DURATION, "ttl", NULL, struct acquire_request, ttl_us, 1, DURATION_MAX_US, 0,
           "How long the lease lasts unless it is renewed or released, 1us to about 9000 years."),
     FIELD(ARGUMENT_TEXT, "id", "ID", struct acquire_request, id, 0, 0, ARGUMENT_OPTIONAL,
-          "The lease's name, 1 to 512 bytes (default: one is made); asked again it answers the same lease."),
+          "The lease's name, 1 to 512 bytes (default: one is made); a retry with it gets the same lease."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct acquire_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
           "Units this lease holds, 1 or more (default 1)."),
     FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct acquire_request, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
@@ -133,7 +133,7 @@ struct lease_arguments {
 
 #define TOKEN_ROW                                                                                                      \
     FIELD(ARGUMENT_INTEGER, "token", "TOKEN", struct lease_arguments, token, 1, INT64_MAX, ARGUMENT_OPTIONAL,          \
-          "Only if the lease still has this fencing token, as RL.ACQUIRE answered it; else NOSUCHID.")
+          "Only if the lease still has this fencing token, as RL.ACQUIRE replied it; else NOSUCHID.")
 
 static const struct argument renew_arguments[] = {
     KEY("key", "The lease key."),
@@ -257,7 +257,9 @@ static int list_leases(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command rl_acquire_command = {
     .name = "RL.ACQUIRE",
-    .summary = "Takes a lease if what is held at once stays within a limit; can wait in line for one.",
+    .summary =
+        "Takes a lease if the units held at once stay within a limit: a distributed semaphore; can wait for one; "
+        "replies the verdict, the lease's id and its fencing token.",
     .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
     .since = "1.0.0",
     .flags = "write fast blocking",
@@ -269,7 +271,7 @@ const struct command rl_acquire_command = {
 
 const struct command rl_renew_command = {
     .name = "RL.RENEW",
-    .summary = "Lets a live lease last for a while from now on; replies its new expiry in Unix ms.",
+    .summary = "Renews a live lease from now on; replies its new expiry in Unix ms.",
     .complexity = "O(log n) with n leases; those that have ended are dropped on the way",
     .since = "1.0.0",
     .flags = "write fast",

@@ -36,7 +36,7 @@ static const struct argument arguments[] = {
     {.kind = ARGUMENT_KEYS,
      .name = "key",
      .offset = offsetof(struct mallow_request, keys),
-     .summary = "Whose limits these are; in a cluster all of one slot."},
+     .summary = "The keys whose limits are checked; in a cluster all of one slot."},
     {.kind = ARGUMENT_SETS,
      .name = "rules",
      .token = "WITH",
@@ -51,14 +51,14 @@ static const struct argument arguments[] = {
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Every key admits, or none is charged."},
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct mallow_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units asked of each key, 1 or more (default 1)."),
+          "Units requested of each key, 1 or more (default 1)."),
     {.kind = ARGUMENT_FLAG,
      .name = "peek",
      .token = "PEEK",
      .offset = offsetof(struct mallow_request, mode),
      .lowest = MODE_PEEK,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Only look: take nothing, replicate nothing."},
+     .summary = "Dry run: take nothing, replicate nothing."},
     {0},
 };
 
@@ -190,11 +190,11 @@ static int mallow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (arguments_parse_or_reply(ctx, arguments, argv, argc, &request)) {
         if (request.with.count != 1 && request.with.count != request.keys.count) {
-            reply_error(ctx, "ERR WITH stands once for all keys, or once for each of them");
+            reply_error(ctx, "ERR WITH is given once for all keys, or once for each of them");
         } else if (!request.all) {
             take_each(ctx, &request);
         } else if (!keys_are_distinct(&request.keys)) {
-            reply_error(ctx, "ERR ALL needs every key to be another one");
+            reply_error(ctx, "ERR ALL: a key is given twice");
         } else {
             take_all(ctx, &request);
         }
@@ -205,7 +205,8 @@ static int mallow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command rl_mallow_command = {
     .name = "RL.MALLOW",
-    .summary = "Asks the rate limits of many keys in one call, each for itself or all or none.",
+    .summary = "Checks the rate limits of many keys in one call, each for itself or all or none; replies an array of "
+               "verdicts.",
     .complexity = "O(keys x rules)",
     .since = "1.0.0",
     .flags = "write fast getkeys-api",

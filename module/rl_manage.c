@@ -65,7 +65,7 @@ struct block_request {
 static const struct argument block_arguments[] = {
     KEY("key", "The rate-limit key; created if need be."),
     FIELD(ARGUMENT_DURATION, "duration", NULL, struct block_request, block_us, 0, DURATION_MAX_US, 0,
-          "How long everything is refused, 0 lifts a block."),
+          "How long everything is refused; 0 ends a block."),
     {0},
 };
 
@@ -188,7 +188,7 @@ const struct command rl_refund_command = {
 
 const struct command rl_block_command = {
     .name = "RL.BLOCK",
-    .summary = "Refuses everything on a key for a while; 0 lifts it.",
+    .summary = "Refuses everything on a key for a while; 0 ends that. Replies OK.",
     .complexity = "O(rules)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -200,7 +200,8 @@ const struct command rl_block_command = {
 
 const struct command rl_info_command = {
     .name = "RL.INFO",
-    .summary = "Shows every rule of a key: algorithm, state, remaining, reset. Null when nothing is stored.",
+    .summary =
+        "Shows every rule of a key: algorithm, state, remaining, reset; replies a map, null when nothing is stored.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
     .flags = "readonly fast",

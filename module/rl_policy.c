@@ -34,7 +34,7 @@ struct policy_request {
     FIELD(ARGUMENT_TEXT, "name", NULL, struct policy_request, name, 0, 0, 0, "The policy's name, 1 to 128 bytes.")
 #define EX_ROW                                                                                                         \
     FIELD(ARGUMENT_UNTIL, "ex", "EX", struct policy_request, ex, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,                \
-          "For so long, 1us or more, or until an @instant (default: until it is lifted).")
+          "For so long, 1us or more, or until an @instant (default: until LIFT).")
 
 /* Subcommands are parsed from their own word on. */
 static bool parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
@@ -102,7 +102,7 @@ static const struct argument set_arguments[] = {
      .offset = offsetof(struct policy_request, schedules),
      .rows = schedule_arguments,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Other rules at certain times; the first that matches is taken."},
+     .summary = "Other rules at certain times; the first schedule that matches decides."},
     {0},
 };
 
@@ -180,13 +180,13 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static const struct argument override_arguments[] = {
     NAME_ROW,
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct policy_request, target, 0, 0, 0,
-          "The subject that has rules of its own."),
+          "The subject whose rules are overridden."),
     {.kind = ARGUMENT_RULES,
      .name = "rule",
      .offset = offsetof(struct policy_request, rules),
      .rows = rule_arguments,
      .flags = ARGUMENT_EITHER | ARGUMENT_OPTIONAL,
-     .summary = "Its rules; none lifts the override."},
+     .summary = "Its rules; without rules the override is removed."},
     EX_ROW,
     {0},
 };
@@ -447,16 +447,16 @@ POLICY_RECORD(rl_policy_set_command, "SET", "write", "write slow", set, set_argu
 POLICY_RECORD(rl_policy_check_command, "CHECK", "readonly", "read slow", check, set_arguments, "O(rules)",
               "Validates what RL.POLICY SET would define and stores nothing; replies OK.");
 POLICY_RECORD(rl_policy_override_command, "OVERRIDE", "write fast", "write fast", override, override_arguments, "O(1)",
-              "Gives a subject rules of its own, for a while or until they are lifted.");
+              "Overrides the policy's rules for a subject, for a while or until removed; replies OK.");
 POLICY_RECORD(rl_policy_permit_command, "PERMIT", "write fast", "write fast", permit, list_entry_arguments, "O(1)",
-              "Puts a subject or an address range on the permit list.");
+              "Puts a subject or an address range on the allowlist; replies OK.");
 POLICY_RECORD(rl_policy_refuse_command, "REFUSE", "write fast", "write fast", refuse, list_entry_arguments, "O(1)",
-              "Puts a subject or an address range on the refuse list.");
+              "Puts a subject or an address range on the denylist; replies OK.");
 POLICY_RECORD(rl_policy_lift_command, "LIFT", "write fast", "write fast", lift, lift_arguments, "O(1)",
-              "Takes a subject or an address range off the lists.");
+              "Removes a subject or an address range from the allowlist and the denylist; replies OK.");
 POLICY_RECORD(rl_policy_get_command, "GET", "readonly", "read slow", get, name_arguments, "O(n log n), n entries",
-              "Shows a policy: rules, schedules, and the first thousand exceptions of each kind.");
+              "Shows a policy: rules, schedules, and the first thousand exceptions of each kind; replies a map.");
 POLICY_RECORD(rl_policy_del_command, "DEL", "write", "write slow", delete, name_arguments, "O(n), n entries",
-              "Deletes a policy; replies whether there was one.");
+              "Deletes a policy; replies 1, or 0 when there was none.");
 POLICY_RECORD(rl_policy_list_command, "LIST", "readonly", "read slow", list, list_arguments, "O(n), n policies",
               "Lists the policies by pages: names, revisions, sizes; replies a cursor and the page.");

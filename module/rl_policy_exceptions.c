@@ -23,9 +23,9 @@ struct exceptions_request {
 };
 
 static const struct argument which_choice[] = {
-    FLAG_VALUE("PERMIT", WHICH_PERMIT, "Subjects and ranges on the permit list."),
-    FLAG_VALUE("REFUSE", WHICH_REFUSE, "Subjects and ranges on the refuse list."),
-    FLAG_VALUE("OVERRIDE", WHICH_OVERRIDE, "Subjects with rules of their own."),
+    FLAG_VALUE("PERMIT", WHICH_PERMIT, "Subjects and ranges on the allowlist."),
+    FLAG_VALUE("REFUSE", WHICH_REFUSE, "Subjects and ranges on the denylist."),
+    FLAG_VALUE("OVERRIDE", WHICH_OVERRIDE, "Subjects with an override."),
     {0},
 };
 
@@ -36,7 +36,7 @@ static const struct argument arguments[] = {
      .offset = offsetof(struct exceptions_request, which),
      .flags = ARGUMENT_OPTIONAL,
      .rows = which_choice,
-     .summary = "Only these (default: all)."},
+     .summary = "Only this kind of exceptions (default: all)."},
     PAGE_ROWS(struct exceptions_request, page),
     {0},
 };

@@ -19,7 +19,7 @@ struct table_request {
 };
 
 static const struct argument table_arguments[] = {
-    KEY("key", "The table; created if need be, its subjects go over to the new rules if not."),
+    KEY("key", "The table; created if need be, otherwise its subjects take over what they used to the new rules."),
     RULES(struct table_request, rules),
     {0},
 };
@@ -55,11 +55,11 @@ struct take_request {
 };
 
 static const struct argument take_arguments[] = {
-    KEY("key", "The table, as RL.TABLE has made it."),
+    KEY("key", "The table, made by RL.TABLE."),
     FIELD(ARGUMENT_TEXT, "subject", NULL, struct take_request, subject, 0, 0, 0,
-          "The client or customer in question: any bytes, 512 at most."),
+          "The subject of the table, such as a user: any bytes, 512 at most."),
     FIELD(ARGUMENT_INTEGER, "cost", "COST", struct take_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units asked for, 1 or more (default 1)."),
+          "Units requested, 1 or more (default 1)."),
     REQUEST_MODE(struct take_request, mode),
     {0},
 };
@@ -96,7 +96,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command rl_table_command = {
     .name = "RL.TABLE",
-    .summary = "Makes a limiter table: one rule set for any number of subjects; or changes its rules.",
+    .summary = "Makes a limiter table, one set of rules for any number of subjects, or changes its rules; replies OK.",
     .complexity = "O(rules)",
     .since = "1.0.0",
     .flags = "write fast",
@@ -108,7 +108,8 @@ const struct command rl_table_command = {
 
 const struct command rl_take_command = {
     .name = "RL.TAKE",
-    .summary = "Asks a table's rules for one subject: all of them admit the cost or none is charged.",
+    .summary =
+        "Checks a table's rules for one subject: all of them admit the cost or none is charged; replies the verdict.",
     .complexity = "O(rules); with LOG also O(entries that have left the window)",
     .since = "1.0.0",
     .flags = "write fast",

@@ -22,7 +22,7 @@ struct throttle_request {
 #define PERIOD_S_MAX (DURATION_MAX_US / MICROS_PER_SECOND)
 
 static const struct argument arguments[] = {
-    KEY("key", "Whose limit this is."),
+    KEY("key", "The key whose limit is checked."),
     FIELD(ARGUMENT_INTEGER, "max_burst", NULL, struct throttle_request, max_burst, INT64_MIN + 1, INT64_MAX, 0,
           "Units beyond the first that may come at once."),
     FIELD(ARGUMENT_INTEGER, "count", NULL, struct throttle_request, count, -INT64_MAX, INT64_MAX, 0,
@@ -30,7 +30,7 @@ static const struct argument arguments[] = {
     FIELD(ARGUMENT_INTEGER, "period", NULL, struct throttle_request, period_s, -PERIOD_S_MAX, PERIOD_S_MAX, 0,
           "The period in seconds, up to 288230376151."),
     FIELD(ARGUMENT_INTEGER, "quantity", NULL, struct throttle_request, quantity, -INT64_MAX, INT64_MAX,
-          ARGUMENT_OPTIONAL, "Units asked for (default 1); 0 looks, a negative number gives back."),
+          ARGUMENT_OPTIONAL, "Units requested (default 1); 0 only looks, a negative number gives back."),
     {0},
 };
 
@@ -105,7 +105,7 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 #define THROTTLE_RECORD(name_)                                                                                         \
     {                                                                                                                  \
-        .name = (name_), .summary = "Drop-in for redis-cell: asks one GCRA limit, same five integers.",                \
+        .name = (name_), .summary = "Drop-in for redis-cell: checks one GCRA limit, replies the same five integers.",  \
         .complexity = "O(1)", .since = "1.0.0", .flags = "write fast", .categories = "write fast",                     \
         .key_flags = KEY_WRITE, .handler = throttle, .arguments = arguments,                                           \
     }

@@ -111,9 +111,11 @@ COLUMNS_MAX = 120
 NOT_CODE = re.compile(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*([<"])([^>"]+)[>"]', re.M)
 PROTOTYPE = re.compile(r"^(?!typedef|_Static_assert|static)[A-Za-z_][\w \t*]*?\b(\w+)\([^;{}]*\);", re.M)
-OPENINGS = {".c": "/*", ".h": "/*", ".py": ('"""', "#"), ".md": ("#", "<", "!"), ".json": ("{", "[")}
-KINDS = {".c", ".h", ".py", ".sh", ".md", ".txt", ".conf", ".toml", ".ini", ".yml", ".json"}
+OPENINGS = {".c": "/*", ".h": "/*", ".py": ('"""', "#"), ".md": ("#", "<", "!"), ".json": ("{", "["), ".go": "//",
+            ".ts": "//", ".java": "//", ".xml": "<!--", ".mod": "module"}
+KINDS = {".sh", ".txt", ".conf", ".toml", ".ini", ".yml", *OPENINGS}
 NAMES = {"Makefile", ".clang-tidy", ".gitignore"}
+TABBED = {"Makefile", ".go", ".mod"}  # by their own tools
 
 findings = []
 
@@ -197,11 +199,11 @@ def check_text(path, text):
     if lines[-1]:
         report(path, len(lines), "the last line does not end")
     for number, line in enumerate(lines, 1):
-        if "\t" in line and path.name != "Makefile":
+        if "\t" in line and not TABBED & {path.name, path.suffix}:
             report(path, number, "a tab")
         if line != line.rstrip() and path.suffix != ".md":
             report(path, number, "space at the end of the line")
-        if len(line) > COLUMNS_MAX and path.suffix in (".c", ".h", ".py"):
+        if len(line) > COLUMNS_MAX and path.suffix in (".c", ".h", ".py", ".go", ".ts", ".java"):
             report(path, number, f"{len(line)} columns: the limit is {COLUMNS_MAX}")
     check_bans(path, text, TEXT_BANS)
 

@@ -5,7 +5,7 @@
     what       rows · lua/ ─────────────┘           └── Contents of load ────────────┘
     method     rounds: interleaved, paired, medians
     how        load (RESP, redis-benchmark, a pump)      machine (pinned servers, their CPU)      settings
-    out        report (tables, progress, json)           plots (svg)
+    out        report (tables, progress, json)           plots (svg)           figures (the page)
 
     python -m bench aims            make bench-aims           each aim by itself, pair by pair; also part of make bench
     python -m bench throughput      make bench                the table, situations, bytes replicated
@@ -16,12 +16,13 @@
     python -m bench latency         make bench-latency        open loop percentiles; the longest single commands
     python -m bench waiting         make bench-waiting        impatient clients against patient ones; a line that leaves
     python -m bench plots                                     the plots again from results.json
+    python -m bench figures                                   docs/bench/figures.md again from the two files
 
 Settings are environment variables, see settings.py. Figures are of this machine and this run: only `check` can fail.
 """
 import sys
 
-from . import aims, instructions, latency, machine, memory, plots, scale, throughput, waiting
+from . import aims, figures, instructions, latency, machine, memory, plots, scale, throughput, waiting
 from .settings import Settings
 
 PARTS = {
@@ -34,6 +35,7 @@ PARTS = {
     "latency": latency.run,
     "waiting": waiting.run,
     "plots": plots.run,
+    "figures": figures.run,
 }
 
 

@@ -20,8 +20,14 @@ int64_t refund_lines_return(struct refund_lines *lines, int64_t units, int64_t g
     return returned;
 }
 
-/* One line more behind all others. Where there are too many the two oldest become one, of what both leave; two that
- * leave nothing are one in any case. */
+/* Which two lines become one, of what both leave, where there are too many: the oldest ones. But a first line that leaves
+ * nothing stays, and so does what SET may have put behind it: else what was consumed before could come back out of it. */
+static uint32_t place_to_join(const struct refund_lines *lines)
+{
+    return lines->line[0].left == 0 ? 2 : 0;
+}
+
+/* One line more behind all others; two that leave nothing are one in any case. */
 static void draw(struct refund_lines *lines, int64_t generation, int64_t left)
 {
     struct refund_line *line = lines->line;
@@ -30,8 +36,9 @@ static void draw(struct refund_lines *lines, int64_t generation, int64_t left)
         return;
     }
     if (lines->count == REFUND_LINES_MAX) {
-        line[1].left = add_clamped(line[0].left, line[1].left);
-        memmove(line, line + 1, --lines->count * sizeof(*line));
+        uint32_t at = place_to_join(lines);
+        line[at + 1].left = add_clamped(line[at].left, line[at + 1].left);
+        memmove(line + at, line + at + 1, (--lines->count - at) * sizeof(*line));
     }
     line[lines->count++] = (struct refund_line){generation, left};
 }
@@ -54,6 +61,12 @@ void refund_lines_return_newest(struct refund_lines *lines, int64_t units, int64
 void refund_lines_seal(struct refund_lines *lines, int64_t generation)
 {
     *lines = (struct refund_lines){.count = 1, .line = {{.generation = generation, .left = 0}}};
+}
+
+void refund_lines_set(struct refund_lines *lines, int64_t used, int64_t generation)
+{
+    refund_lines_seal(lines, generation);
+    if (used > 0) lines->line[lines->count++] = (struct refund_line){generation + 1, used};
 }
 
 bool refund_lines_equal(const struct refund_lines *left, const struct refund_lines *right)

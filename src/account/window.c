@@ -172,7 +172,7 @@ int64_t window_refund_unnamed(struct window *window, int64_t units, int64_t gene
 
 void window_set_used(struct window *window, int64_t used, int64_t generation, int64_t now_us)
 {
-    refund_lines_seal(&window->lines, generation);
+    refund_lines_set(&window->lines, used, generation);
     /* As if the new number had been consumed now: grace and warnings follow from it. */
     window->used = window->over_since_us = window->warned_bp = 0;
     window_charge(window, used, 0, now_us);

@@ -373,6 +373,7 @@ static enum account_fault set(struct account_view *account, const struct correct
     }
     fault = emit_resource(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    view.generation++; /* that of the units which SET says are used: no consumption has it */
     emit_generation(&view, &decision->changes);
     for (uint32_t i = 0; request->period == 0 && i < view.entitlement->rules_count; i++) {
         const struct quota_rule *rule = &view.entitlement->rules[i];

@@ -30,13 +30,12 @@ static bool has_credits(const struct demand *demand)
 /* Do grants alone pay, because the resource has CREDITS and no LIMIT? */
 static bool is_prepaid(const struct demand *demand)
 {
-    const struct entitlement *entitlement = demand->view->entitlement;
-    return entitlement->credits && !entitlement->overage && !has_limits(demand);
+    return demand->view->entitlement->credits && !has_limits(demand);
 }
 
 int64_t demand_available(const struct demand *demand)
 {
-    int64_t least = is_prepaid(demand) ? 0 : UNLIMITED;
+    int64_t least = is_prepaid(demand) && !demand->view->entitlement->overage ? 0 : UNLIMITED;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         if (position->meter->funds) continue;
@@ -393,6 +392,7 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
     if (credits_decide(demand, funds)) {
         credits->meter->judge(credits, units, &verdict);
         if (pot.begun) verdict.wait_us = pot.verdict.wait_us;
+        if (!pot.begun && demand_available(demand) == UNLIMITED) verdict.wait_us = 0; /* OVERAGE */
         pot.denied = verdict.wait_us != 0;
         pot.verdict = verdict;
     }
@@ -447,7 +447,7 @@ static bool credits_may_change(const struct admission *admission, uint32_t first
 int64_t demand_limits_wait_us(const struct demand *demand, int64_t units)
 {
     struct verdict_fold fold = {.begun = false};
-    if (units > 0 && is_prepaid(demand)) return NEVER_US;
+    if (units > 0 && is_prepaid(demand) && !demand->view->entitlement->overage) return NEVER_US;
     fold_limits(demand, units, 0, &fold);
     int64_t wait_us = fold.denied ? fold.verdict.wait_us : 0, before_us = -1;
     for (int round = 0; wait_us > 0 && round < WAIT_ROUNDS_MAX && wait_us != before_us; round++) {

@@ -52,7 +52,7 @@ static int64_t admits_us(struct outlook *outlook, int64_t units)
     int64_t limits_us = wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, wait_us);
     int64_t credits_us = credits_next_us(&outlook->account, &outlook->view);
     if (credits_us == INT64_MAX) return limits_us;
-    int64_t least = max_i64(units - credits_most(&outlook->view), 0); /* that only limits can give */
+    int64_t least = max_i64(units - credits_most(&outlook->account, &outlook->view), 0); /* that only limits can give */
     if (demand_limits_wait_us(demand, least) == NEVER_US) return INT64_MAX;
     return min_i64(limits_us, credits_us);
 }

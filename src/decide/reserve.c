@@ -360,6 +360,8 @@ static enum account_fault post(struct resolution *resolution, int64_t units)
 {
     struct sink *changes = &resolution->decision->changes;
     int64_t beyond = units - (resolution->is_held ? resolution->hold.units : 0);
+    /* What has recurred is written down as it was before the reservation ends: its end takes from that. */
+    credits_emit_turned(&resolution->view, changes);
     enum account_fault fault = draw(resolution, units);
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, resolution->limited);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(resolution->account, &resolution->view, changes);

@@ -216,27 +216,44 @@ int64_t credits_more_us(const struct account_view *account, const struct resourc
     return more_us;
 }
 
+/* When time changes what is free of one grant: it begins, it is set back where something is missing, it ends with
+ * something left. INT64_MAX = never. */
+static int64_t next_of(const struct account_view *account, const struct resource_view *view, uint32_t index)
+{
+    const struct stored_grant *stored = nth(view, index);
+    const struct grant *grant = &stored->grant;
+    const struct grant_state *state = view->grants ? &view->grants[index] : NULL;
+    if (state ? !state->begun : !(grant->flags & GRANT_BEGUN)) return grant->effective_us;
+    int64_t recurs_us = state ? state->recurs_us : grant->recurs_us, next_us = INT64_MAX;
+    bool is_full = (state ? state->balance : grant->balance) >= add_clamped(grant->amount, stored->held);
+    if (recurs_us > account->now_us && !is_full) next_us = recurs_us;
+    int64_t end_us = ends_us(view, index);
+    bool ends = end_us > account->now_us && end_us < INSTANT_MAX_US && credits_free(account, view, index) > 0;
+    return ends ? min_i64(next_us, end_us) : next_us;
+}
+
 int64_t credits_next_us(const struct account_view *account, const struct resource_view *view)
 {
     const struct holds *holds = account_holds(account->account);
-    int64_t next_us = credits_more_us(account, view);
-    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
-        int64_t end_us = ends_us(view, i);
-        if (end_us > account->now_us && end_us < INSTANT_MAX_US) next_us = min_i64(next_us, end_us);
-    }
+    int64_t next_us = INT64_MAX;
+    for (uint32_t i = 0; view->credits && i < view->credits->count; i++)
+        next_us = min_i64(next_us, next_of(account, view, i));
     for (uint32_t i = holds_ended(holds, account->now_us); i < holds->count; i++) {
-        if (holds_credits(view, &holds->by_expiry[i]->hold))
-            return min_i64(next_us, holds->by_expiry[i]->hold.expires_us);
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (holds_credits(view, hold)) return min_i64(next_us, hold->expires_us);
     }
     return next_us;
 }
 
-int64_t credits_most(const struct resource_view *view)
+int64_t credits_most(const struct account_view *account, const struct resource_view *view)
 {
     wide most = 0;
     for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
         const struct grant *grant = &nth(view, i)->grant;
-        most += grant->every > 0 ? grant->amount : grant->balance;
+        bool begun = view->grants ? view->grants[i].begun : grant->flags & GRANT_BEGUN;
+        if (begun && ends_us(view, i) <= account->now_us) continue;
+        int64_t balance = view->grants ? view->grants[i].balance : grant->balance;
+        most += grant->every > 0 ? grant->amount : balance;
     }
     return wide_clamp(most, 0, INT64_MAX);
 }
@@ -384,11 +401,12 @@ void credits_emit_posted(const struct resource_view *view, struct sink *changes)
     }
 }
 
-void credits_emit_turned(const struct resource_view *view, struct sink *changes)
+void credits_emit_turned(struct resource_view *view, struct sink *changes)
 {
     for (uint32_t i = 0; view->grants && i < view->credits->count; i++) {
-        const struct grant_state *state = &view->grants[i];
+        struct grant_state *state = &view->grants[i];
         if (!state->turned) continue;
+        state->turned = false;
         struct change change = {.kind = CHANGE_GRANT_TURNED,
                                 .number = nth(view, i)->grant.number,
                                 .amount = state->balance,

@@ -1,6 +1,6 @@
-"""Who may do what: ACL recipes for the three who meet an account, written as lists of commands.
+"""Who may do what: the three users of docs/operations/acl.md, made by the lines of that page.
 
-    consumer   the service that asks            +quota.consume ...     ~tenant:*      its keys, to write
+    consumer   checks limits                    +quota.consume ...     ~tenant:*      its keys, to write
     operator   billing and support              +quota.open ...        ~tenant:*
     auditor    reports                          +quota.info ...        %R~tenant:*    its keys, to read
 
@@ -9,29 +9,28 @@ Redis 7.0 puts no module's command into a category (+@read, +@write say nothing 
 that is in no list here fails a test.
 """
 
+import re
+
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
 from conftest import Quota, listed
-from servers import VERSION, Server
+from servers import ROOT, VERSION, Server
 
-CONSUMER = """+quota.consume +quota.mconsume +quota.reserve +quota.commit +quota.release +quota.extend
-              +rl.allow +rl.mallow +rl.take +rl.acquire +rl.renew +rl.release +rl.breaker +rl.adapt
-              +rl.throttle +cl.throttle"""
-OPERATOR = """+quota.open +quota.switch +quota.override +quota.suspend +quota.resume +quota.close +quota.set
-              +quota.reset +quota.refund +quota.grant +quota.void
-              +quota.plan|set +quota.plan|del +quota.plan|cancel +rl.refund +rl.block
-              +rl.table +rl.policy|set +rl.policy|del +rl.policy|override
-              +rl.policy|permit +rl.policy|refuse +rl.policy|lift"""
-AUDITOR = """+quota.info +quota.history +quota.holds +quota.grants +quota.health +quota.cycle
-             +quota.plan|get +quota.plan|list +quota.plan|check
-             +quota.check +rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases +rl.policy|get
-             +rl.policy|list +rl.policy|exceptions +rl.policy|check
-             +rl.policy|help +quota.plan|help"""
 NOBODY = "rl._do rl._put rl._policy rl._plan rl._room"  # refused to every client; the last one does nothing
-RECIPES = {"consumer": ("~tenant:*", CONSUMER), "operator": ("~tenant:*", OPERATOR),
-           "auditor": ("%R~tenant:*", AUDITOR)}
+PAGE = ROOT / "docs/operations/acl.md"  # its lines are the recipes
+
+
+def recipes():
+    """The users of the page: name ──▶ (what ACL SETUSER is given line by line, commands of this module)."""
+    found = {}
+    for name, words in re.findall(r"^ {4}> ACL SETUSER (\w+) (.*)$", PAGE.read_text(encoding="utf-8"), re.M):
+        found.setdefault(name, []).append(words)
+    return {name: (lines, re.findall(r"\+((?:quota|rl|cl)\.\S+)", " ".join(lines))) for name, lines in found.items()}
+
+
+RECIPES = recipes()
 
 LINES = {  # one call of every command; K is the key, read-only access to it is enough for the auditor's
     "consumer": ["QUOTA.CONSUME K r 1", "QUOTA.CONSUME K r 1 CHECK", "QUOTA.MCONSUME K 1 r 1",
@@ -73,9 +72,10 @@ def users(accounts, primary):
         accounts(f"RL.ALLOW {key}w 10 1s")
         accounts(f"RL.TABLE {key}u 10 1s")
         accounts(f"RL.ACQUIRE {key}l 5 1h ID lease")
-    for name, (keys, commands) in RECIPES.items():
-        accounts(f"ACL SETUSER {name} reset on >secret {keys} {' '.join(commands.split())}")
-    clients = {name: Quota(primary.client(username=name, password="secret")) for name in RECIPES}
+    for name, (lines, _) in RECIPES.items():
+        for line in lines:
+            accounts(f"ACL SETUSER {name} {line}")
+    clients = {name: Quota(primary.client(username=name, password=f"{name}-secret")) for name in RECIPES}
     yield clients
     for name, client in clients.items():
         client.client.close()
@@ -91,7 +91,7 @@ def refused(quota, line):
 
 
 def test_every_command_is_in_one_recipe(accounts):
-    given = [word.lstrip("+") for _, commands in RECIPES.values() for word in commands.split()] + NOBODY.split()
+    given = [name for _, commands in RECIPES.values() for name in commands] + NOBODY.split()
     assert len(given) == len(set(given))
     listed = {str(name, "utf-8").lower() for name in accounts.raw("COMMAND LIST FILTERBY MODULE quota")}
     containers = {name.split("|")[0] for name in listed if "|" in name}
@@ -100,7 +100,7 @@ def test_every_command_is_in_one_recipe(accounts):
 
 def test_the_auditor_has_all_that_only_reads_and_nothing_else(accounts):
     for role, (_, commands) in RECIPES.items():
-        for name in (word.lstrip("+") for word in commands.split()):
+        for name in commands:
             flags = {str(flag, "utf-8") for flag in accounts.raw(f"COMMAND INFO {name}")[0][2]}
             assert ("readonly" in flags) == (role == "auditor"), name
 
@@ -183,8 +183,8 @@ def test_who_may_read_may_not_move_the_clock(accounts):
 
 def test_every_command_is_in_the_categories_that_its_flags_say(accounts):
     """Whoever may not run @dangerous is not even told by the commands of the stream that they are not for him."""
-    for role, (_, commands) in [*RECIPES.items(), ("nobody", ("", NOBODY))]:
-        for name in (word.lstrip("+") for word in commands.split()):
+    for role, (_, commands) in [*RECIPES.items(), ("nobody", ([], NOBODY.split()))]:
+        for name in commands:
             info = accounts.raw(f"COMMAND INFO {name}")[0]
             flags, categories = ({str(word, "utf-8") for word in info[field]} for field in (2, 6))
             expected = {"@read" if "readonly" in flags else "@write"}
@@ -233,7 +233,7 @@ def test_write_access_alone_is_not_enough_for_a_verdict(accounts, primary):
 
 
 def test_scripts_and_transactions_have_their_callers_rights(users, accounts):
-    accounts("ACL SETUSER consumer +eval +multi +exec")
+    accounts("ACL SETUSER consumer +eval")
     script = "return redis.call('QUOTA.CONSUME', KEYS[1], 'r', 1)[1]"
     assert users["consumer"].client.eval(script, 1, "tenant:1") == 1
     for line in ("redis.call('QUOTA.SET', KEYS[1], 'r', 0)", "redis.call('QUOTA.CONSUME', 'other:1', 'r', 1)"):

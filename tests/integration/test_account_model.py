@@ -76,21 +76,12 @@ class Stream:
             self.clock(max(self.next_event() + words[0], 1))
         elif name in ("plan", "unplan", "cancel"):
             self.clock(self.now + 1)  # what ends at this very instant may be written down, or not yet
-            if not self.is_ahead_of_pending(words[0]) and not self.has_closed_ahead():
+            # In front of the account's last change, where the clock has stepped back: whether a cycle or a revision was
+            # written down before decides what it reads, and the contract does not say.
+            if self.now >= self.account.settled:
                 {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
         else:
             self.ask(name, *LINES[name](self, *words))
-
-    def is_ahead_of_pending(self, name):
-        """Does the account, ahead of the clock, follow a revision already that may yet be replaced?"""
-        plan = self.host.plans.get(self.plan(name))
-        return plan and any(one.at <= self.account.settled for one in plan.pending(self.now))
-
-    def has_closed_ahead(self):
-        """Has a cycle ended between the clock, which stepped back, and the account's last change? A change of a plan at
-        this instant is in front of that end, and whether the cycle was written down before the step back decides."""
-        pasts = [one.end for slot in self.account.slots.values() for one in slot.past]
-        return any(self.now < end <= self.account.settled for end in pasts)
 
     def ask(self, name, line, words):
         self.given += name in OPERATORS

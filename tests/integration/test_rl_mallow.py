@@ -42,8 +42,8 @@ def test_a_key_that_cannot_be_decided(quota):
 
 @pytest.mark.parametrize("words, says", [
     ("0 WITH 1 1s", "numkeys '0'"), ("1001 a WITH 1 1s", "numkeys '1001'"), ("x a WITH 1 1s", "numkeys 'x'"),
-    ("9 a b WITH 1 1s", "numkeys is greater"), ("1 a 1 1s WITH", "'1' stands where WITH"),
-    ("2 a b WITH 1 1s WITH 1 1s WITH 1 1s", "once for all keys"), ("2 a a WITH 1 1s ALL", "another one"),
+    ("9 a b WITH 1 1s", "numkeys is greater"), ("1 a 1 1s WITH", "'1' where WITH is expected"),
+    ("2 a b WITH 1 1s WITH 1 1s WITH 1 1s", "once for all keys"), ("2 a a WITH 1 1s ALL", "given twice"),
     ("1 a WITH 1 1s COST 0", "cost '0'"), ("1 a WITH 1 1s FORCE", "'FORCE'"),
     ("1 a WITH 1 1s ALL ALL", "given already"),
     ("1 a WITH x 1s", "limit 'x'"), ("1 a WITH 1", "period is missing")])

@@ -4,13 +4,16 @@
  *     consumed     ▓▓▓▓▓▓▓▓▓▓  │ ▓▓▓▓▓▓▓▓▓  │ ▓▓▓▓▓              generation of the resource's consumptions, and draws a
  *     can return   left = 4    │ left = 9   │ all of it          line: what is on its left can return `left` at most
  *
+ * SET says what is used without anything having been consumed: those units are a line of a generation that no consumption
+ * has, so that a refund without a name may take them, and one with a name cannot.
+ *
  * Time would not do in place of a generation: everything can happen at one instant. A cycle that has closed keeps its
  * lines, as long as it is remembered. Pure numbers. */
 #pragma once
 
 #include "quota/base/buffer.h"
 
-#define REFUND_LINES_MAX 3
+#define REFUND_LINES_MAX 4
 
 /* Of what was consumed in generations up to this one, and after the line before it, `left` units can still come back.
  * */
@@ -33,6 +36,9 @@ void refund_lines_return_newest(struct refund_lines *lines, int64_t units, int64
 
 /* Nothing that was consumed up to this generation can come back. */
 void refund_lines_seal(struct refund_lines *lines, int64_t generation);
+
+/* The same, and `used` units count that were never consumed: the line of generation + 1, which the caller skips. */
+void refund_lines_set(struct refund_lines *lines, int64_t used, int64_t generation);
 
 /* Do both leave the same? */
 bool refund_lines_equal(const struct refund_lines *left, const struct refund_lines *right);

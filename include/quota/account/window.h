@@ -73,7 +73,8 @@ int64_t window_refund(struct window *window, int64_t units, int64_t generation);
  * one. Answers how many. */
 int64_t window_refund_unnamed(struct window *window, int64_t units, int64_t generation);
 
-/* Sets what is used, for an operator: what was consumed up to this generation can give nothing back any more. */
+/* Sets what is used, for an operator: what was consumed up to this generation can give nothing back any more. The next
+ * consumption is of generation + 2 (refund_lines.h). */
 void window_set_used(struct window *window, int64_t used, int64_t generation, int64_t now_us);
 
 /* As if nothing had been used; likewise. */

@@ -32,15 +32,15 @@ int64_t credits_absorb(struct resource_view *view, int64_t units);
 /* Grant number i in burn order: what of it is free now. */
 int64_t credits_free(const struct account_view *account, const struct resource_view *view, uint32_t index);
 
-/* When credits change next by themselves, after the account's instant: a grant begins, recurs or ends, or a reservation
+/* When what is free changes next by itself, after the account's instant: a grant begins, is set back, ends, or a reservation
  * that holds credits ends. INT64_MAX = never. */
 int64_t credits_next_us(const struct account_view *account, const struct resource_view *view);
 
 /* When more come: a grant begins or recurs. INT64_MAX = never. */
 int64_t credits_more_us(const struct account_view *account, const struct resource_view *view);
 
-/* The most that could ever be free at once, if nothing more is given. */
-int64_t credits_most(const struct resource_view *view);
+/* What is free never exceeds this from the account's instant on, if nothing more is given. */
+int64_t credits_most(const struct account_view *account, const struct resource_view *view);
 
 /* Units of live reservations that hold credits. */
 int64_t credits_held(const struct account_view *account, const struct resource_view *view);
@@ -63,8 +63,8 @@ void credits_post(const struct account_view *account, struct resource_view *view
 void credits_draw(const struct account_view *account, struct resource_view *view, struct bytes funding);
 void credits_emit_posted(const struct resource_view *view, struct sink *changes);
 
-/* Writes down grants that have begun or recurred since they were stored. */
-void credits_emit_turned(const struct resource_view *view, struct sink *changes);
+/* Writes down grants that have begun or recurred since they were stored, once. */
+void credits_emit_turned(struct resource_view *view, struct sink *changes);
 
 /* Writes down what is left of each grant that pays for so many units. */
 void credits_emit_spent(const struct account_view *account, const struct resource_view *view, int64_t units,
