@@ -20,8 +20,9 @@ int64_t refund_lines_return(struct refund_lines *lines, int64_t units, int64_t g
     return returned;
 }
 
-/* Which two lines become one, of what both leave, where there are too many: the oldest ones. But a first line that leaves
- * nothing stays, and so does what SET may have put behind it: else what was consumed before could come back out of it. */
+/* Which two lines become one, of what both leave, where there are too many: the oldest ones. But a first line that
+ * leaves nothing stays, and so does what SET may have put behind it: else what was consumed before could come back out
+ * of it. */
 static uint32_t place_to_join(const struct refund_lines *lines)
 {
     return lines->line[0].left == 0 ? 2 : 0;

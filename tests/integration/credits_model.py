@@ -1,11 +1,11 @@
-"""The slow model of credits: one resource of one account, every event met at its instant, every unit known by its source.
+"""The slow model of credits: one resource of one account, events met at their instants, units known by their sources.
 
     advance ── hold ends ── cycle ends ── grant ends or recurs ── grant begins, pays for what is over ──▶ now
     draw n  ── limits within their numbers ─▶ grants in burn order ─▶ BURST, OVERAGE ─▶ FORCE      (FIRST: grants first)
     give back ── the last units drawn, to the places they came from
 
-Units are told apart by parts, [(source, units)]: source None is the limits, else the id of a grant. Nothing is summed up
-ahead, nothing is lazy.
+Units are known by parts, [(source, units)]: source None is the limits, else the id of a grant. Nothing is summed up,
+nothing is lazy.
 """
 
 import dataclasses

@@ -57,7 +57,8 @@ REFUNDS = {
     "units of a COST": ("LIMIT 100 day COST 7", [
         ("CONSUME a r 5 ID x", None), ("REFUND a r 2 OF x", [2, 0, 79]), ("REFUND a r 9", [3, 6, 100])]),
     "what SET says is used was never consumed": ("LIMIT 10 day", [
-        ("SET a r 1", None), ("CONSUME a r 1 ID x", None), ("REFUND a r 1", [1, 0, 9]), ("REFUND a r 1 OF x", [0, 1, 9]),
+        ("SET a r 1", None), ("CONSUME a r 1 ID x", None), ("REFUND a r 1", [1, 0, 9]),
+        ("REFUND a r 1 OF x", [0, 1, 9]),
         ("REFUND a r 5", [1, 4, 10])]),
     "newest first": ("LIMIT 100 day", [
         ("CONSUME a r 30 ID x", None), ("+1h", 0), ("CONSUME a r 20 ID y", None), ("+1h", 0),

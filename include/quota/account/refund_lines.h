@@ -4,8 +4,8 @@
  *     consumed     ▓▓▓▓▓▓▓▓▓▓  │ ▓▓▓▓▓▓▓▓▓  │ ▓▓▓▓▓              generation of the resource's consumptions, and draws a
  *     can return   left = 4    │ left = 9   │ all of it          line: what is on its left can return `left` at most
  *
- * SET says what is used without anything having been consumed: those units are a line of a generation that no consumption
- * has, so that a refund without a name may take them, and one with a name cannot.
+ * SET says what is used without anything having been consumed: those units are a line of a generation that no
+ * consumption has, so that a refund without a name may take them, and one with a name cannot.
  *
  * Time would not do in place of a generation: everything can happen at one instant. A cycle that has closed keeps its
  * lines, as long as it is remembered. Pure numbers. */

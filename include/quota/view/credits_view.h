@@ -32,8 +32,8 @@ int64_t credits_absorb(struct resource_view *view, int64_t units);
 /* Grant number i in burn order: what of it is free now. */
 int64_t credits_free(const struct account_view *account, const struct resource_view *view, uint32_t index);
 
-/* When what is free changes next by itself, after the account's instant: a grant begins, is set back, ends, or a reservation
- * that holds credits ends. INT64_MAX = never. */
+/* When what is free changes next by itself, after the account's instant: a grant begins, is set back or ends, or a
+ * reservation that holds credits ends. INT64_MAX = never. */
 int64_t credits_next_us(const struct account_view *account, const struct resource_view *view);
 
 /* When more come: a grant begins or recurs. INT64_MAX = never. */

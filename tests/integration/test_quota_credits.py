@@ -1,0 +1,185 @@
+"""Credits on a server: GRANT, VOID, GRANTS as commands, on replicas and after reloads, and what hostile input meets.
+
+What they decide is compared with a slow model in test_credits_model.py.
+"""
+
+import pytest
+
+from conftest import NOON_MS, as_map, paged
+from servers import caught_up
+
+DAY_MS, HOUR_MS = 86_400_000, 3_600_000
+
+
+@pytest.fixture
+def acme(accounts):
+    accounts("QUOTA.CLOCK FREEZE", NOON_MS)
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.PLAN SET p s CREDITS")
+    accounts("QUOTA.OPEN a p")
+    return accounts
+
+
+def grants(quota, line="QUOTA.GRANTS a"):
+    return {one["id"]: one for one in map(as_map, paged(quota, line))}
+
+
+# ---- what is answered ----
+
+STREAMS = {
+    "limit first, then credits; back the other way round": [
+        ("GRANT a g r 50", [50, 0]), ("CONSUME a r 12 ID x", [12, 50, 48, 0, -1, 1]),
+        ("REFUND a r 3 OF x", [3, 0, 51]), ("REFUND a r 9 OF x", [9, 0, 60])],
+    "overage is paid for": [
+        ("CONSUME a r 13 FORCE", [13, 10, 0, 0, DAY_MS, 0]), ("GRANT a g r 2", [0, 2]), ("GRANT a h r 5", [4, 1]),
+        ("CONSUME a r 4", [4, 7, 0, 0, -1, 1])],
+    "a resource of credits alone": [
+        ("CONSUME a s 1", [0, 0, 0, -1, -1, 0]), ("GRANT a g s 5", [5, 0]), ("CONSUME a s 9 UPTO", [5, 5, 0, 0, -1, 0]),
+        ("CONSUME a s 1", [0, 5, 0, -1, -1, 0])],
+    "several resources in one step": [
+        ("GRANT a g s 5", [5, 0]), ("GRANT a h r 5", [5, 0]),
+        ("MCONSUME a 2 r 12 s 6", [[0, 10, 15, 0, 0, 0], [0, 5, 5, -1, -1, 0]]),
+        ("MCONSUME a 2 r 12 s 5 ID b", [[12, 5, 3, 0, -1, 1], [5, 5, 0, 0, -1, 0]]),
+        ("REFUND a s 2 OF b", [2, 0, 2]), ("REFUND a r 4 OF b", [4, 0, 7])],
+    "what a hold keeps of a grant that ends": [
+        ("GRANT a g s 5 EXPIRES 1h", [5, 0]), ("RESERVE a h s 3 TTL 2h", [3, 5, 2, 0, -1, 0]), ("+1h", 0),
+        ("CONSUME a s 1", [0, 0, 0, -1, -1, 0]), ("COMMIT a h 2", [2, 1, 0]), ("REFUND a s 2 OF h", [0, 2, 0])],
+    "a grant voided, its refund lost": [
+        ("GRANT a g s 5", [5, 0]), ("CONSUME a s 2 ID x", [2, 5, 3, 0, -1, 0]), ("VOID a g", 3), ("VOID a g", 0),
+        ("REFUND a s 2 OF x", [0, 2, 0])],
+    "COST counts units": [
+        ("OVERRIDE a s COST 3", None), ("GRANT a g s 10", [10, 0]), ("CONSUME a s 4", [0, 10, 10, -1, -1, 0]),
+        ("CONSUME a s 9 UPTO", [3, 10, 1, 0, -1, 0])],
+    "SWITCH keeps grants": [
+        ("GRANT a g r 5", [5, 0]), ("PLAN SET q r LIMIT 2 day", 1), ("SWITCH a q FULL", None),
+        ("CONSUME a r 7", [7, 5, 0, 0, -1, 1])],
+    "burn order": [
+        ("GRANT a paid s 2 EXPIRES 9d", [2, 0]), ("GRANT a gift s 2 EXPIRES 9d PROMO", [4, 0]),
+        ("GRANT a soon s 2 EXPIRES 8d", [6, 0]), ("GRANT a first s 2 PRIORITY 1", [8, 0]),
+        ("GRANT a last s 2", [10, 0]),
+        ("CONSUME a s 5 ID x", [5, 10, 5, 0, -1, 0]), ("VOID a first", 0), ("VOID a soon", 0), ("VOID a gift", 1),
+        ("VOID a paid", 2), ("VOID a last", 2)],
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams(acme, name):
+    for line, expected in STREAMS[name]:
+        if line.startswith("+"):
+            acme.advance(line[1:])
+            continue
+        answer = acme(f"QUOTA.{line}")
+        assert expected is None or answer == expected, line
+
+
+def test_grants_are_shown(acme):
+    acme("QUOTA.GRANT a one r 5 EXPIRES 1h PRIORITY 7 PROMO REASON gift")
+    acme("QUOTA.GRANT a two s 9 EVERY month")
+    acme("QUOTA.GRANT a three s 4 EFFECTIVE", NOON_MS + HOUR_MS)
+    acme("QUOTA.CONSUME a s 2")
+    shown = grants(acme)
+    assert shown["one"] == {
+        "id": "one", "resource": "r", "amount": 5, "left": 5, "held": 0, "effective": NOON_MS,
+        "expires": NOON_MS + HOUR_MS, "priority": 7, "promo": 1, "every": None, "next": -1, "state": "active"}
+    two = [shown["two"][field] for field in ("left", "every", "next", "expires")]
+    assert two == [7, "month", NOON_MS + 28 * DAY_MS, -1]
+    assert [shown["three"][field] for field in ("left", "next", "state")] == [4, NOON_MS + HOUR_MS, "pending"]
+    assert list(grants(acme, "QUOTA.GRANTS a RESOURCE s")) == ["two", "three"]
+    note = acme.map("QUOTA.INFO a")["notes"][0]
+    assert [note[field] for field in ("act", "resource", "amount", "reason")] == ["grant", "r", 5, "gift"]
+    info = acme.map("QUOTA.INFO a s")
+    assert info["credits"] == 7
+    assert info["rules"] == [{"rule": 0, "kind": "credits", "period": "", "limit": 9, "used": 2, "held": 0,
+                              "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS}]
+
+
+def test_warnings_follow_the_credits(acme):
+    acme("QUOTA.PLAN SET p s CREDITS WARN 50 80")
+    acme("QUOTA.GRANT a g s 10")
+    for amount, warned in [(4, []), (1, [50]), (3, [50, 80])]:
+        acme("QUOTA.CONSUME a s", amount)
+        assert acme.map("QUOTA.INFO a s")["warned"] == warned
+    acme("QUOTA.GRANT a more s 30")
+    assert acme.map("QUOTA.INFO a s")["warned"] == []
+
+
+def test_pages(acme):
+    for number in range(25):
+        acme(f"QUOTA.GRANT a g{number} {'rs'[number % 2]} 1")
+    seen, after = [], ()
+    while True:
+        cursor, page = acme("QUOTA.GRANTS a COUNT 4", *after)
+        seen += [as_map(one)["id"] for one in page]
+        if cursor is None:
+            break
+        after = ("AFTER", cursor)
+    assert seen == [f"g{number}" for number in range(25)]
+    assert acme("QUOTA.GRANTS a RESOURCE none") == [None, []]
+    assert acme.error("QUOTA.GRANTS a AFTER x").startswith("after 'x' is not a cursor")
+    assert acme.error("QUOTA.GRANTS nobody").startswith("NOACCOUNT")
+
+
+BAD = [
+    ("GRANT a g r 0", "amount '0' is out of range"), ("GRANT a g r x", "amount 'x'"),
+    ("GRANT a g none 5", "NORESOURCE"),
+    ("GRANT nobody g r 5", "NOACCOUNT"), ("GRANT a g r 5 EXPIRES 1738335600", "Unix seconds"),
+    ("GRANT a g r 5 EXPIRES never", "expires 'never' is not an instant"), ("GRANT a g r 5 EXPIRES 0s", "expires '0s'"),
+    ("GRANT a g s 5 EXPIRES CYCLE", "has no running cycle that ends"), ("GRANT a g r 5 PRIORITY 256", "priority '256'"),
+    ("GRANT a g r 5 EVERY forever", "every 'forever' is not a calendar period"),
+    ("GRANT a g r 5 EVERY 1M", "every '1M'"),
+    ("GRANT a g r 5 EFFECTIVE 2025-03-01T00:00:00Z EXPIRES 2025-02-01T00:00:00Z", "expires: the instant lies"),
+    ("GRANT a g r 5 EFFECTIVE 2025-01-01T00:00:00Z EXPIRES 1d", "expires: the instant lies"),
+    ("GRANT a g r 5 PROMO PROMO", "given already"), ("GRANT a g", "wrong number of arguments"),
+    ("VOID a g", "NOSUCHID"), ("VOID a", "wrong number"), ("PLAN SET p t CREDITS CREDITS", "CREDITS was given already"),
+    ("PLAN SET p t LIMIT 1 day CREDITS LOW -1", "LOW '-1'"), ("PLAN SET p t CREDITS LOW x", "LOW 'x'"),
+    ("PLAN SET p t WARN 5", "needs a LIMIT, a RATE or CREDITS"),
+]
+
+
+@pytest.mark.parametrize("line, says", BAD)
+def test_bad_input(acme, line, says):
+    assert says in acme.error(f"QUOTA.{line}")
+    assert acme("QUOTA.GRANTS a") == [None, []]
+
+
+def test_a_plan_says_its_credits(acme):
+    acme("QUOTA.PLAN SET p t CREDITS FIRST LOW 5 LIMIT 7 day")
+    assert "CREDITS FIRST LOW 5" in str(acme("QUOTA.PLAN GET p"))
+
+
+# ---- everywhere the same ----
+
+LIFE = ["GRANT a g r 5 EXPIRES 3month", "GRANT a every s 9 EVERY day PROMO",
+        "GRANT a to-come s 4 EFFECTIVE 2025-02-02T00:00:00Z", "GRANT a once r 3 ONCE EXPIRES 1h",
+        "CONSUME a r 14 ID x", "RESERVE a h s 6 TTL 3d", "CONSUME a s 2 ID y",
+        "REFUND a r 2 OF x", "+2d", "CONSUME a s 1", "COMMIT a h 4", "VOID a g", "RESERVE a open s 2 TTL 9d", "+1d",
+        "GRANT a again s 1", "CONSUME a s 3 UPTO"]
+
+
+def live(quota):
+    for line in LIFE:
+        quota.advance(line[1:]) if line.startswith("+") else quota(f"QUOTA.{line}")
+
+
+def test_replicas_reloads_and_copies_are_equal(acme, pair):
+    live(acme)
+    caught_up(*pair)
+    digest = pair[0].digest()
+    assert pair[1].digest() == digest
+    acme("DEBUG RELOAD")
+    assert pair[0].digest() == digest
+    payload = acme("DUMP a")
+    acme("RESTORE b 0", payload)
+    assert acme("DUMP b")[:-10] == payload[:-10]
+    before = grants(acme)
+    acme("DEL a")
+    acme("RENAME b a")
+    assert grants(acme) == before
+
+
+def test_the_same_in_a_transaction_and_a_script(acme):
+    pipe = acme.client.pipeline(transaction=True)
+    pipe.execute_command("QUOTA.GRANT", "a", "g", "s", 5)
+    pipe.execute_command("QUOTA.CONSUME", "a", "s", 3)
+    assert pipe.execute() == [[5, 0], [3, 5, 2, 0, -1, 0]]
+    assert acme.client.eval("return redis.call('QUOTA.VOID', KEYS[1], 'g')", 1, "a") == 2
