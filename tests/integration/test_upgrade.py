@@ -32,14 +32,18 @@ EDITS = [
     ("include/quota/rate/limiter_codec.h", r"ENCODING_NEWEST = 2", "ENCODING_NEWEST = 4"),  # it has two by now
     ("include/quota/rate/limiter_codec.h", r"ENCODING_LIMITER = 1", "ENCODING_LIMITER = 3"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_SLEEPING = 2", "ENCODING_SLEEPING = 4"),
-    ("include/quota/account/*.h", r"((ACCOUNT|PLAN)_ENCODING_NEWEST) = 2", r"\1 = 3"),  # so have these; 2 is read as 3
-    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_PLAN_HISTORY\] = (\w+)", r"\g<0>, [3] = \1"),
+    ("include/quota/account/change.h", r"(ACCOUNT_ENCODING_NEWEST) = 2", r"\1 = 4"),  # it has three
+    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_CREDITS\] = (\w+)", r"\g<0>, [4] = \1"),
+    ("src/account/change.c", r"\[ACCOUNT_ENCODING_CREDITS\] = (CHANGE_KINDS_END - 1)", r"\g<0>, [4] = \1"),
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_NEWEST) = 2", r"\1 = 5"),  # it has two beside the first
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_ENTRIES) = 2", r"\1 = 4"),
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_CREDITS) = 3", r"\1 = 5"),
     ("src/account/plan.c",
      r"if \(format_read_head\(&plan_format, &cursor, NULL\) != PLAN_ENCODING_PLAN\) (return take_newest\(bytes\);)",
      r"uint8_t encoding = format_read_head(&plan_format, &cursor, NULL);\n"
-     r"if (encoding == PLAN_ENCODING_ENTRIES) {\n"
+     r"if (encoding == 2 || encoding == 3) {\n"
      r"    sink_raw(&newest, bytes.data, bytes.size);\n"
-     r"    newest.data[0] = PLAN_ENCODING_NEWEST;\n"
+     r"    newest.data[0] = (char)(encoding + 2);\n"
      r"    const struct plan *raised = take_newest((struct bytes){newest.data, newest.size});\n"
      r"    sink_free(&newest);\n"
      r"    return raised;\n"
@@ -65,11 +69,15 @@ FILL = [
     "RL.ADAPT d REPORT LATENCY 12ms", "RL.POLICY SET api 10 1s SCHEDULE UTC daily 09:00-17:00 5 1s",
     "RL.POLICY OVERRIDE api acme 5 1s", "RL.POLICY REFUSE api 10.0.0.0/8 EX 1h", "RL.TABLE t 10 1s LOG 5 1m",
     "RL.TAKE t alice COST 2", "QUOTA.PLAN SET p r LIMIT 9 day APPLY PRORATE EFFECTIVE 2030-01-01T00:00:00Z",
-    "QUOTA.PLAN SET old r LIMIT 1 day", "QUOTA.PLAN DEL old"]
-QUESTIONS = ["QUOTA.INFO a", "QUOTA.HOLDS a", "QUOTA.PLAN GET p", "QUOTA.PLAN GET old", "RL.INFO k", "RL.INFO blocked",
+    "QUOTA.PLAN SET old r LIMIT 1 day", "QUOTA.PLAN DEL old",
+    "QUOTA.PLAN SET c r LIMIT 5 day CREDITS FIRST", "QUOTA.OPEN e c", "QUOTA.GRANT e g r 9 EVERY day EXPIRES 30d",
+    "QUOTA.CONSUME e r 4", "QUOTA.RESERVE e h r 2 TTL 1h"]
+QUESTIONS = ["QUOTA.INFO e", "QUOTA.GRANTS e",
+             "QUOTA.INFO a", "QUOTA.HOLDS a", "QUOTA.PLAN GET p", "QUOTA.PLAN GET old", "RL.INFO k", "RL.INFO blocked",
              "RL.LEASES l", "RL.POLICY GET api", "DBSIZE"]
 GO_ON = [
-    "QUOTA.CONSUME a r 5 ID x", "QUOTA.COMMIT a hold 2", "QUOTA.CONSUME a r 84", "QUOTA.CONSUME a r 83",
+    "QUOTA.CONSUME a r 5 ID x", "QUOTA.CONSUME e r 7", "QUOTA.COMMIT e h", "QUOTA.COMMIT a hold 2",
+    "QUOTA.CONSUME a r 84", "QUOTA.CONSUME a r 83",
     "RL.ALLOW k 10 1s 100 1h LOG 5 1m", "RL.ACQUIRE l 5 1h ID me COST 2", "RL.ACQUIRE l 5 1h COST 4",
     "RL.BREAKER b REPORT fail", "RL.BREAKER b INFO", "RL.ADAPT d 10 100", "RL.ALLOW s POLICY api SUBJECT acme",
     "RL.ALLOW s POLICY api ADDRESS 10.1.1.1", "RL.TAKE t alice COST 3", "RL.TAKE t bob",
