@@ -131,13 +131,15 @@ static void refresh(struct credits *credits, int64_t now_us)
     credits->amount = credits->free = 0;
     credits->usable = credits->first = 0;
     credits->as_of_us = now_us;
-    credits->next_us = credits->begins_us = INT64_MAX;
+    credits->next_us = credits->begins_us = credits->more_us = INT64_MAX;
     for (uint32_t i = 0; i < credits->count; i++) {
         const struct grant *grant = &credits->order[i]->grant;
         count_in(credits, credits->order[i], 1, now_us);
         credits->next_us = min_i64(credits->next_us, next_of(grant, now_us));
+        if (grant->recurs_us > 0) credits->more_us = min_i64(credits->more_us, grant->recurs_us);
         if (!(grant->flags & GRANT_BEGUN)) credits->begins_us = min_i64(credits->begins_us, grant->effective_us);
     }
+    credits->more_us = min_i64(credits->more_us, credits->begins_us);
     skip_empty(credits);
 }
 
@@ -152,8 +154,8 @@ static void replace(struct grants *grants, struct stored_grant *stored, const st
                     int64_t now_us)
 {
     struct credits *credits = credits_of(grants, stored->grant.slot);
-    bool begins = (after->flags ^ stored->grant.flags) & GRANT_BEGUN;
-    bool is_exact = credits->as_of_us <= now_us && now_us < credits->next_us && !begins;
+    bool turns = after->recurs_us != stored->grant.recurs_us || ((after->flags ^ stored->grant.flags) & GRANT_BEGUN);
+    bool is_exact = credits->as_of_us <= now_us && now_us < credits->next_us && !turns;
     if (is_exact) count_in(credits, stored, -1, now_us);
     stored->grant = *after;
     stored->held = held;

@@ -206,11 +206,11 @@ int64_t credits_free(const struct account_view *account, const struct resource_v
 int64_t credits_more_us(const struct account_view *account, const struct resource_view *view)
 {
     int64_t more_us = INT64_MAX;
-    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
-        const struct grant *grant = &nth(view, i)->grant;
-        bool begun = view->grants ? view->grants[i].begun : grant->flags & GRANT_BEGUN;
-        int64_t recurs_us = view->grants ? view->grants[i].recurs_us : grant->recurs_us;
-        int64_t next_us = begun ? recurs_us : grant->effective_us;
+    if (!view->credits) return more_us;
+    if (!view->grants) return view->credits->more_us;
+    for (uint32_t i = 0; i < view->credits->count; i++) {
+        const struct grant_state *state = &view->grants[i];
+        int64_t next_us = state->begun ? state->recurs_us : nth(view, i)->grant.effective_us;
         if (next_us > account->now_us) more_us = min_i64(more_us, next_us);
     }
     return more_us;

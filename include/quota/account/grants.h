@@ -80,6 +80,7 @@ struct credits {
     uint32_t first;  /* in front of it nothing is free */
     int64_t as_of_us, next_us;
     int64_t begins_us; /* the first of those that have not begun; INT64_MAX = all have */
+    int64_t more_us;   /* the first to begin or to recur; INT64_MAX = none will */
     wide amount, free; /* sums of the usable ones */
 };
 
