@@ -121,7 +121,7 @@ static int command_document(RedisModuleCommand *registered, const struct command
         key_specs[0].fk.keynum.keystep = 1;
     }
     RedisModuleCommandInfo info = {
-        .version = REDISMODULE_COMMAND_INFO_VERSION,
+        .version = &arguments_document_version,
         .summary = command->summary,
         .complexity = command->complexity,
         .since = command->since,
