@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from chain import DAY_MS, Chain
-from servers import VALKEY, VERSION, Server, caught_up, rewrite_aof
+from servers import HIDES_INTERNAL, VALKEY, VERSION, Server, caught_up, rewrite_aof, wait_until
 
 NOON = "2025-01-31T15:00:00Z"
 NOON_MS = 1738335600000  # a multiple of every window up to an hour
@@ -138,6 +138,7 @@ def quota(request, pair):
     primary, replica = pair
     client = primary.client(protocol=request.param)
     client.execute_command("FLUSHALL", "SYNC")  # newer servers free in the background; what is counted would lag
+    wait_until(lambda: client.info("memory")["lazyfree_pending_objects"] == 0, "the last reload is not freed")
     if client.info("persistence")["aof_current_size"] > AOF_BYTES_MAX:
         rewrite_aof(primary)
     client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
@@ -149,6 +150,16 @@ def quota(request, pair):
     finally:
         client.execute_command("QUOTA.CLOCK", "RESUME")
         client.close()
+
+
+@pytest.fixture
+def inside(quota, primary):
+    """The same as another server sees it: with the commands that Redis 8 hides from clients."""
+    client = primary.client(protocol=quota.client.get_connection_kwargs()["protocol"], single_connection_client=True)
+    if HIDES_INTERNAL:
+        client.execute_command("DEBUG MARK-INTERNAL-CLIENT")
+    yield Inside(client)
+    client.close()
 
 
 def clear_plans(quota):
@@ -216,6 +227,14 @@ class Quota:
 
     def advance(self, duration):
         return self("QUOTA.CLOCK ADVANCE", duration)
+
+
+class Inside(Quota):
+    """All calls on the connection that has been promoted."""
+
+    def raw(self, line):
+        self.client.connection.send_command(*line.split())
+        return self.client.connection.read_response()
 
 
 def text(value):

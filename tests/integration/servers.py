@@ -32,6 +32,9 @@ WRAPPER = os.environ.get("QUOTA_WRAPPER", "").split()
 CALLED = subprocess.run([SERVER, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
 VERSION = tuple(map(int, re.search(r"v=(\d+)\.(\d+)\.(\d+)", CALLED).groups()))
 VALKEY = "Valkey" in CALLED
+# Redis 8 hides commands that are for servers alone: a client is answered that there is none of that name.
+HIDES_INTERNAL = not VALKEY and VERSION >= (8, 0, 0)
+REFUSED_INTERNAL = "internal command" + ("|unknown command|not allowed from script" if HIDES_INTERNAL else "")
 # For a server to come up or catch up; generous because sanitizers are slow.
 PATIENCE_S = int(os.environ.get("QUOTA_PATIENCE_S", "60"))
 
