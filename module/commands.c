@@ -95,7 +95,6 @@ const struct command *const commands[] = {
 };
 
 #define ARITY_ANY  (-1)
-#define REDIS_8    0x00080000 /* as RedisModule_GetServerVersion answers; Valkey says 7.2.4 */
 #define FLAGS_SIZE 64
 
 /* The stream's own: taken from a primary, a file or a slot import, refused to clients. */
@@ -115,7 +114,7 @@ static int command_arity(const struct command *command)
  * Older servers, and Valkey, do not know the word. The one that tests may call stays visible to them. */
 static void write_flags(const struct command *command, char flags[FLAGS_SIZE])
 {
-    bool hides = RedisModule_GetServerVersion() >= REDIS_8 && is_internal(command) &&
+    bool hides = young.internal_secret && is_internal(command) &&
                  !(clock_test_is_allowed() && strcmp(command->name, "RL._PLAN") == 0);
     (void)snprintf(flags, FLAGS_SIZE, "%s%s", command->flags, hides ? " internal" : "");
 }
