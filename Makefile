@@ -207,7 +207,7 @@ soak: quota.so .venv/made-from
 
 # Newer servers, from source packages of other suites; scripts/servers says where they come from and where they stay.
 servers: quota.so .venv/made-from
-	PYTHON=$(PYTHON) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
+	PYTHON=$(PYTHON) WORKERS=$(WORKERS) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
 
 # The packages of each language come by its own tool; one that is not on the machine is skipped by name.
 .PHONY: clients docs

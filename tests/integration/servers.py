@@ -56,11 +56,12 @@ def is_free(port):
 FIRST_PORT, PORT_PARTS, PORTS_IN_PART = 11000, 8, 1375
 PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % PORT_PARTS
 PORT_ATTEMPTS = 5
+DICE = random.SystemRandom()  # tests seed the module's own generator
 
 
 def free_port():
     while True:
-        port = FIRST_PORT + PART * PORTS_IN_PART + random.SystemRandom().randrange(PORTS_IN_PART)
+        port = FIRST_PORT + PART * PORTS_IN_PART + DICE.randrange(PORTS_IN_PART)
         if is_free(port) and is_free(port + 10000):
             return port
 
@@ -133,14 +134,15 @@ class Server:
         """The server logs to a file of its own; what a sanitizer says on standard error is kept where make looks."""
         if "QUOTA_SANITIZE_LOGS" not in os.environ:
             return subprocess.DEVNULL
-        return open(pathlib.Path(os.environ["QUOTA_SANITIZE_LOGS"]) / f"server-{self.port}.err", "wb")
+        return open(pathlib.Path(os.environ["QUOTA_SANITIZE_LOGS"]) / f"server-{self.port}.err", "ab")
 
     def answers(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"server ended with {self.process.returncode}: {self.log()[-3000:]}")
-        try:  # what answers may be a stranger who has the port, while ours is about to end
-            return self.client().ping() and self.client().info("server")["process_id"] == self.process.pid
-        except (redis.ConnectionError, redis.BusyLoadingError):
+        client = self.client(socket_timeout=1)
+        try:  # another program may have the port, while ours is about to end: it may answer, or be silent
+            return client.ping() and client.info("server")["process_id"] == self.process.pid
+        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
             return False
 
     def ended_by_itself(self):
@@ -156,8 +158,8 @@ class Server:
         if primary:
             self.follow(primary)
 
-    def client(self, protocol=2, **options):
-        return redis.Redis(host="127.0.0.1", port=self.port, protocol=protocol, socket_timeout=PATIENCE_S,
+    def client(self, protocol=2, socket_timeout=PATIENCE_S, **options):
+        return redis.Redis(host="127.0.0.1", port=self.port, protocol=protocol, socket_timeout=socket_timeout,
                            retry=Retry(NoBackoff(), 0), **options)
 
     def log(self):
