@@ -49,9 +49,9 @@ JOBS          ?= $(shell nproc)
 # Tests that talk to servers wait a part of their time. A worker that has nothing left takes tests from another one.
 WORKERS       ?= $(shell expr $(JOBS) \* 3 / 2)
 PYTEST        := $(PYTHON) -m pytest -q -n $(WORKERS) --dist worksteal
-# A make within a recipe: as many jobs as this one has been given, else JOBS. In the second one nothing is shown of a
-# target until it is done, so that what several say does not mix.
-PARALLEL       = $(MAKE) --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+# For a make within a recipe: as many jobs as this one has been given, else JOBS. By the second one nothing is shown of
+# a target until it is done, so that what several say does not mix.
+PARALLEL       = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
 APART          = $(PARALLEL) --output-sync=target
 
 WARNINGS      := -Wall -Wextra -Wshadow $(if $(filter true 1,$(CI) $(WERROR)),-Werror)
@@ -133,15 +133,15 @@ passes = $(patsubst tests/unit/%.c,build/$1/unit/%.passed,$(wildcard tests/unit/
 # One after another, each as parallel as it can be; all of them, also when one fails.
 test:
 	@failed=; for part in style all unit seeds integration-and-zones; do \
-	    $(PARALLEL) $$part || failed="$$failed $$part"; done; \
+	    $(MAKE) $(PARALLEL) $$part || failed="$$failed $$part"; done; \
 	[ -z "$$failed" ] || { echo "test: failed:$$failed"; exit 1; }
 
 unit:
-	@UBSAN_OPTIONS=print_stacktrace=1 $(APART) -k $(call passes,sanitize)
+	@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) $(APART) -k $(call passes,sanitize)
 
 # The fuzzers' seeds, and what they once found, without libFuzzer.
 seeds:
-	@$(PARALLEL) $(addprefix build/sanitize/,$(fuzz_targets))
+	@$(MAKE) $(PARALLEL) $(addprefix build/sanitize/,$(fuzz_targets))
 	@set -e; for name in $(fuzz_targets:fuzz_%=%); do build/sanitize/fuzz_$$name tests/fuzz/seeds/$$name/*; done
 
 integration: quota.so .venv/made-from
@@ -189,9 +189,9 @@ fuzz: tools
 	        -print_final_stats=1 -verbosity=0 build/corpus/$$name $$seeds; done; echo "fuzz: nothing found"
 
 coverage: tools quota.so build/coverage/quota.so .venv/made-from
-	@$(PARALLEL) $(addprefix build/coverage/unit/,$(unit_tests))
+	@$(MAKE) $(PARALLEL) $(addprefix build/coverage/unit/,$(unit_tests))
 	find build/coverage -name '*.gcda' -delete
-	@$(APART) -k $(call passes,coverage)
+	@$(MAKE) $(APART) -k $(call passes,coverage)
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) tests/integration $(PYTEST_FLAGS)
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 

@@ -17,10 +17,10 @@ NOON = "2025-01-31T15:00:00Z"
 NOON_MS = 1738335600000  # a multiple of every window up to an hour
 
 # Redis 7.4.0, 7.4.1 and the first milestones of 8.0 keep something of every DEBUG RELOAD and every full sync, and end
-# themselves at the 4093rd ("Failed creating the lua jemalloc tcache", redis/redis#13661): there, servers are replaced
+# themselves at the 4093rd ("Failed creating the lua jemalloc tcache", redis/redis#13661): there, the pair is replaced
 # in time.
 LEAKS = not VALKEY and ((7, 4, 0) <= VERSION < (7, 4, 2) or VERSION[:2] == (7, 9))
-RELOADS_MAX = 1500
+TESTS_OF_LEAKING_PAIR = 1500
 
 # Every test ends by reading the AOF, which holds all that the tests before it have written: from this size on the next
 # test begins with a new one. A server reads a megabyte in about 20 ms.
@@ -81,17 +81,17 @@ OF_PAIR = {"appendonly": "yes", "appendfsync": "everysec", "lazyfree_lazy_user_d
 
 
 class Pair:
-    """The primary and its replica, and how often the primary has read its files."""
+    """The primary and its replica, and how many tests they have served."""
 
     def __init__(self):
         self.primary, self.replica = (Server(**OF_PAIR).start() for _ in range(2))
         self.replica.follow(self.primary)
-        self.reloads = 0
+        self.tests = 0
 
-    def refresh(self):
-        self.reloads += 1
-        if LEAKS and self.reloads > RELOADS_MAX:
-            self.reloads = 0
+    def serve(self):
+        self.tests += 1
+        if LEAKS and self.tests > TESTS_OF_LEAKING_PAIR:
+            self.tests = 0
             for server in (self.primary, self.replica):
                 server.stop()
                 server.replace()
@@ -110,7 +110,7 @@ def session_pair():
 
 @pytest.fixture
 def pair(session_pair):
-    session_pair.refresh()
+    session_pair.serve()
     return session_pair.primary, session_pair.replica
 
 
