@@ -2,7 +2,7 @@
 #
 #  make               build ./quota.so
 #  make run           build, start a server with the module, show a guided session
-#  make test          style check, unit tests, integration tests, zones
+#  make test          style check, unit tests, seeds, integration tests, zones (JOBS, WORKERS: how many at a time)
 #  make unit          the tests of src/ under ASan and UBSan (UNIT=test_x: only that one)
 #  make integration   pytest against real servers (PYTEST_FLAGS="-k name -x")
 #  make seeds         every fuzz target on its kept inputs
@@ -45,7 +45,14 @@ MODULEDIR     ?= $(PREFIX)/lib/redis/modules
 FUZZ_SECONDS  ?= 60
 UNIT          ?= test_*
 PYTHON        ?= .venv/bin/python
-PYTEST        := $(PYTHON) -m pytest tests/integration
+JOBS          ?= $(shell nproc)
+# Tests that talk to servers wait a part of their time. A worker that has nothing left takes tests from another one.
+WORKERS       ?= $(shell expr $(JOBS) \* 3 / 2)
+PYTEST        := $(PYTHON) -m pytest -q -n $(WORKERS) --dist worksteal
+# For a make within a recipe: as many jobs as this one has been given, else JOBS. By the second one nothing is shown of
+# a target until it is done, so that what several say does not mix.
+PARALLEL       = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(JOBS))
+APART          = $(PARALLEL) --output-sync=target
 
 WARNINGS      := -Wall -Wextra -Wshadow $(if $(filter true 1,$(CI) $(WERROR)),-Werror)
 STRICT        := $(WARNINGS) -Wconversion
@@ -88,6 +95,10 @@ build/$1/quota.so: $$(addprefix build/$1/,$$(src) $$(module))
 build/$1/unit/%: build/$1/tests/unit/%.o $$(addprefix build/$1/,$$(src) $$(unit_helpers))
 	@mkdir -p $$(@D)
 	$2 $$(CFLAGS) $3 $$(LDFLAGS) $$^ -lcmocka -o $$@
+# Runs the program, whether it has passed before or not; what it says is shown if it fails.
+build/$1/unit/%.passed: build/$1/unit/% always
+	@$$< >$$<.log 2>&1 || { cat $$<.log; echo "FAILED $$*"; exit 1; }
+	@sed -n 's/^.*PASSED *\] \([0-9]* test\)/$$*: passed \1/p' $$<.log && touch $$@
 endef
 # Undefined behaviour ends the program: the runtime cannot see its options inside redis-server, which overwrites the
 # memory of /proc/self/environ with its title, and would only print a line.
@@ -116,32 +127,32 @@ build/sanitize/fuzz_%: build/sanitize/tests/fuzz/fuzz_%.o build/sanitize/tests/f
 	scripts/setup test
 
 # ---- tests ------------------------------------------------------------------------------------------------------
-# Runs every program even if one fails; $(call run_unit,folder)
-run_unit = failed=; for test in build/$1/unit/$(UNIT); do case $$test in *.*) continue;; esac; \
-	echo "-- $$test"; $$test 2>&1 || failed="$$failed $${test\#\#*/}"; done; \
-	[ -z "$$failed" ] || { echo "unit: failed:$$failed"; exit 1; }; echo "unit: all programs passed"
+# Every program that UNIT names, also when one of them fails; $(call passes,folder)
+passes = $(patsubst tests/unit/%.c,build/$1/unit/%.passed,$(wildcard tests/unit/$(UNIT).c))
 
+# One after another, each as parallel as it can be; all of them, also when one fails.
 test:
-	@$(MAKE) --no-print-directory style
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory seeds
-	@$(MAKE) --no-print-directory integration
-	@$(MAKE) --no-print-directory zones
+	@failed=; for part in style all unit seeds integration-and-zones; do \
+	    $(MAKE) $(PARALLEL) $$part || failed="$$failed $$part"; done; \
+	[ -z "$$failed" ] || { echo "test: failed:$$failed"; exit 1; }
 
-unit-programs: $(addprefix build/sanitize/unit/,$(unit_tests))
-
-unit: unit-programs
-	@export UBSAN_OPTIONS=print_stacktrace=1; $(call run_unit,sanitize)
+unit:
+	@UBSAN_OPTIONS=print_stacktrace=1 $(MAKE) $(APART) -k $(call passes,sanitize)
 
 # The fuzzers' seeds, and what they once found, without libFuzzer.
-seeds: $(addprefix build/sanitize/,$(fuzz_targets))
+seeds:
+	@$(MAKE) $(PARALLEL) $(addprefix build/sanitize/,$(fuzz_targets))
 	@set -e; for name in $(fuzz_targets:fuzz_%=%); do build/sanitize/fuzz_$$name tests/fuzz/seeds/$$name/*; done
 
 integration: quota.so .venv/made-from
-	$(PYTEST) $(PYTEST_FLAGS)
+	$(PYTEST) tests/integration $(PYTEST_FLAGS)
 
 zones: .venv/made-from
-	$(PYTHON) -m pytest tests/zones
+	$(PYTEST) tests/zones
+
+# Together, so that no worker is idle.
+integration-and-zones: quota.so .venv/made-from
+	$(PYTEST) tests/integration tests/zones $(PYTEST_FLAGS)
 
 # ASan writes a file for each process that has something to say, and the test fixtures send the servers' standard
 # error to files beside them (UBSan's findings): none may have anything in it.
@@ -150,7 +161,7 @@ sanitize: build/sanitize/quota.so quota.so .venv/made-from
 	rm -rf "$(LOGS)" && mkdir -p "$(LOGS)"
 	QUOTA_MODULE="$(CURDIR)/$<" QUOTA_SANITIZE_LOGS="$(LOGS)" \
 	QUOTA_PRELOAD="$$(readlink -f "$$($(CC) -print-file-name=libasan.so)"):$$(readlink -f "$$($(CC) -print-file-name=libubsan.so)")" \
-	ASAN_OPTIONS="log_path=$(LOGS)/asan" $(PYTEST) $(PYTEST_FLAGS); result=$$?; \
+	ASAN_OPTIONS="log_path=$(LOGS)/asan" $(PYTEST) tests/integration $(PYTEST_FLAGS); result=$$?; \
 	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "sanitize: findings above"; exit 1; fi; \
 	[ $$result = 0 ] && echo "sanitize: nothing found"
 
@@ -163,7 +174,7 @@ valgrind: tools quota.so $(addprefix build/release/unit/,$(unit_tests)) .venv/ma
 	printf '%s\n' $(addprefix build/release/unit/,$(unit_tests)) | xargs -P 2 -n 1 $(VALGRIND) --error-exitcode=1
 	rm -rf "$(LOGS)" && mkdir -p "$(LOGS)"
 	QUOTA_WRAPPER="$(VALGRIND) --child-silent-after-fork=yes --log-file=$(LOGS)/%p" QUOTA_PATIENCE_S=600 \
-	$(PYTEST) $(PYTEST_FLAGS); result=$$?; \
+	$(PYTEST) tests/integration $(PYTEST_FLAGS); result=$$?; \
 	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "valgrind: findings above"; exit 1; fi; \
 	[ $$result = 0 ] && echo "valgrind: nothing found"
 
@@ -177,10 +188,11 @@ fuzz: tools
 	    build/fuzz/fuzz_$$name -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=build/fuzz/found- \
 	        -print_final_stats=1 -verbosity=0 build/corpus/$$name $$seeds; done; echo "fuzz: nothing found"
 
-coverage: tools quota.so $(addprefix build/coverage/unit/,$(unit_tests)) build/coverage/quota.so .venv/made-from
+coverage: tools quota.so build/coverage/quota.so .venv/made-from
+	@$(MAKE) $(PARALLEL) $(addprefix build/coverage/unit/,$(unit_tests))
 	find build/coverage -name '*.gcda' -delete
-	@$(call run_unit,coverage)
-	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) $(PYTEST_FLAGS)
+	@$(MAKE) $(APART) -k $(call passes,coverage)
+	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) tests/integration $(PYTEST_FLAGS)
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 
 # Random accounts and plans against the models in exact fractions, and the wait of every denial; make
@@ -188,7 +200,7 @@ coverage: tools quota.so $(addprefix build/coverage/unit/,$(unit_tests)) build/c
 OPERATIONS ?= 300000
 model: quota.so .venv/made-from
 	QUOTA_OPERATIONS=$(OPERATIONS) QUOTA_WAITS=$(OPERATIONS) \
-	$(PYTEST) -k "account_model or plan_properties or waits" $(PYTEST_FLAGS)
+	$(PYTEST) tests/integration -k "account_model or plan_properties or waits" $(PYTEST_FLAGS)
 
 # Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
 CYCLES ?= 200
@@ -197,7 +209,7 @@ soak: quota.so .venv/made-from
 
 # Newer servers, from source packages of other suites; scripts/servers says where they come from and where they stay.
 servers: quota.so .venv/made-from
-	PYTHON=$(PYTHON) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
+	PYTHON=$(PYTHON) WORKERS=$(WORKERS) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
 
 # The packages of each language come by its own tool; one that is not on the machine is skipped by name.
 .PHONY: clients docs
@@ -264,5 +276,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help all test model unit unit-programs seeds integration zones sanitize valgrind fuzz fuzz-programs coverage bench \
+.PHONY: help always all test model unit seeds integration zones integration-and-zones sanitize valgrind fuzz fuzz-programs coverage bench \
 	$(bench_parts) bench-all soak servers tidy tools style format lint symbols run install clean

@@ -635,7 +635,8 @@ static RedisModuleCommandArgType documented_type(enum argument_kind kind)
 
 static int documented_flags(const struct argument *row)
 {
-    int flags = row->flags & ARGUMENT_OPTIONAL ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
+    bool optional = row->flags & (ARGUMENT_OPTIONAL | ARGUMENT_EITHER); /* of rules or a POLICY each may be left out */
+    int flags = optional ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
     bool several = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
     several = several || row->kind == ARGUMENT_PERCENTS || row->kind == ARGUMENT_COSTS;
     several = several || (row->flags & ARGUMENT_SEVERAL);
@@ -645,29 +646,68 @@ static int documented_flags(const struct argument *row)
     return flags;
 }
 
-RedisModuleCommandArg *arguments_document(const struct argument *rows)
+/* From Redis 7.2 on an argument has one more field than in the header of 7.0, under the same version: those servers
+ * would take the name of the next argument for it. All of them step from one to the next by the size they are given. */
+struct document {
+    RedisModuleCommandArg argument;
+    const char *display_text; /* NULL: the name */
+};
+
+const RedisModuleCommandInfoVersion arguments_document_version = {
+    .version = 1,
+    .sizeof_historyentry = sizeof(RedisModuleCommandHistoryEntry),
+    .sizeof_keyspec = sizeof(RedisModuleCommandKeySpec),
+    .sizeof_arg = sizeof(struct document),
+};
+
+static RedisModuleCommandArg *document_rows(const struct argument *rows, int repeats);
+
+static RedisModuleCommandArg document_row(const struct argument *row, int flags)
 {
-    size_t count = 0;
-    while (rows && rows[count].kind) count++;
-    RedisModuleCommandArg *documents = RedisModule_Calloc(count + 1, sizeof(*documents));
-    for (size_t i = 0; i < count; i++) {
-        const struct argument *row = &rows[i];
-        documents[i] = (RedisModuleCommandArg){
-            .name = row->name,
-            .type = documented_type(row->kind),
-            .key_spec_index = documented_type(row->kind) == REDISMODULE_ARG_TYPE_KEY ? 0 : -1,
-            .token = row->token,
-            .summary = row->summary,
-            .flags = documented_flags(row),
-            .subargs = row->rows ? arguments_document(row->rows) : NULL,
-        };
-    }
-    return documents;
+    RedisModuleCommandArgType type = documented_type(row->kind);
+    return (RedisModuleCommandArg){
+        .name = row->name,
+        .type = type,
+        .key_spec_index = type == REDISMODULE_ARG_TYPE_KEY ? 0 : -1,
+        .token = row->token,
+        .summary = row->summary,
+        .flags = flags,
+        .subargs = row->rows ? document_rows(row->rows, 1) : NULL,
+    };
 }
 
-void arguments_document_free(RedisModuleCommandArg *documents)
+/* redis-cli moves its hint on from an argument that repeats only when nothing that is optional in it was left out. So
+ * one that has options, a rule or a LIMIT, is documented as `rule [rule] [rule ...]`: the hint moves on through so many
+ * of them. */
+#define REPEATS_HINTED 3
+
+static RedisModuleCommandArg *document_rows(const struct argument *rows, int repeats)
 {
-    for (size_t i = 0; documents && documents[i].name; i++) arguments_document_free(documents[i].subargs);
+    size_t count = 0, at = 0;
+    while (rows[count].kind) count++;
+    struct document *documents = RedisModule_Calloc(count * (size_t)repeats + 1, sizeof(*documents));
+    for (const struct argument *row = rows; row->kind; row++) {
+        int flags = documented_flags(row);
+        bool has_options = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS || row->kind == ARGUMENT_EACH;
+        for (int copy = has_options ? 1 : repeats; copy < repeats; copy++) {
+            documents[at++].argument =
+                document_row(row, flags & ~(REDISMODULE_CMD_ARG_MULTIPLE | REDISMODULE_CMD_ARG_MULTIPLE_TOKEN));
+            flags |= REDISMODULE_CMD_ARG_OPTIONAL;
+        }
+        documents[at++].argument = document_row(row, flags);
+    }
+    return &documents->argument;
+}
+
+RedisModuleCommandArg *arguments_document(const struct argument *rows)
+{
+    return rows ? document_rows(rows, REPEATS_HINTED) : NULL;
+}
+
+void arguments_document_free(RedisModuleCommandArg *arguments)
+{
+    struct document *documents = (struct document *)arguments; /* the first field of the first one */
+    for (struct document *at = documents; at && at->argument.name; at++) arguments_document_free(at->argument.subargs);
     RedisModule_Free(documents);
 }
 

@@ -128,3 +128,14 @@ int config_register(RedisModuleCtx *ctx)
                                           get_number, set_number, NULL, &id_max) == REDISMODULE_OK;
     return registered ? RedisModule_LoadConfigs(ctx) : REDISMODULE_ERR;
 }
+
+bool config_server_is(RedisModuleCtx *ctx, const char *setting, const char *word)
+{
+    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", setting);
+    RedisModuleCallReply *value = reply ? RedisModule_CallReplyArrayElement(reply, 1) : NULL;
+    struct bytes text = {"", 0};
+    if (value) text.data = RedisModule_CallReplyStringPtr(value, &text.size);
+    bool is_word = text.data && bytes_is_word(text, word);
+    if (reply) RedisModule_FreeCallReply(reply);
+    return is_word;
+}

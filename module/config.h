@@ -20,3 +20,6 @@ struct bytes config_default_plan(void);
 bool config_auto_open(void);
 int64_t config_id_ttl_us(void);
 uint32_t config_id_max(void);
+
+/* Whether a setting of the server's own is this word (in capitals); for what no section of INFO shows. */
+bool config_server_is(RedisModuleCtx *ctx, const char *setting, const char *word);

@@ -154,18 +154,6 @@ static uint32_t memory_problems(RedisModuleCtx *ctx, const char **problems, uint
     return count;
 }
 
-/* No section of INFO shows this setting. */
-static bool appendfsync_is_no(RedisModuleCtx *ctx)
-{
-    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", "appendfsync");
-    RedisModuleCallReply *value = reply ? RedisModule_CallReplyArrayElement(reply, 1) : NULL;
-    size_t size = 0;
-    const char *text = value ? RedisModule_CallReplyStringPtr(value, &size) : NULL;
-    bool is_no = text && bytes_is_word((struct bytes){text, size}, "NO");
-    if (reply) RedisModule_FreeCallReply(reply);
-    return is_no;
-}
-
 static uint32_t persistence_problems(RedisModuleCtx *ctx, const char **problems, uint32_t count)
 {
     RedisModuleServerInfoData *data = RedisModule_GetServerInfo(ctx, "persistence");
@@ -173,9 +161,13 @@ static uint32_t persistence_problems(RedisModuleCtx *ctx, const char **problems,
     if (!aof) {
         problems[count++] = "persistence: without appendonly a crash forgets what was used since the last snapshot";
     }
-    if (aof && appendfsync_is_no(ctx)) {
+    if (aof && config_server_is(ctx, "appendfsync", "NO")) {
         problems[count++] = "persistence: with appendfsync no a crash of the machine forgets what was used since the "
                             "operating system last wrote the AOF";
+    }
+    if (aof && registry_may_be_lost(ctx)) {
+        problems[count++] = "persistence: with aof-use-rdb-preamble no, as long as there is no key of this module, a "
+                            "crash while writes are paused may lose plans and policies; set it to yes";
     }
     if (aof && strcmp(server_setting(data, "aof_last_write_status"), "ok") != 0) {
         problems[count++] = "persistence: the last write to the AOF failed";

@@ -12,6 +12,7 @@ void redis_bind_young_api(void)
 {
     bind("RedisModule_CachedMicroseconds", (void *)&young.cached_microseconds);
     bind("RedisModule_SetCommandACLCategories", (void *)&young.set_command_categories);
+    bind("RedisModule_GetInternalSecret", (void *)&young.internal_secret);
 }
 
 #define VALKEY_HANDLES_ATOMIC_SLOT_MIGRATION (1 << 5)

@@ -13,6 +13,9 @@ struct young_api {
     long long (*cached_microseconds)(void);
     /* 7.2: puts a command into ACL categories, a space-separated list. */
     int (*set_command_categories)(RedisModuleCommand *command, const char *categories);
+    /* Redis 8: what servers of a cluster say to each other to be let in. It is not called: where it is, commands may
+     * have the flag "internal". */
+    const char *(*internal_secret)(RedisModuleCtx *ctx, size_t *size);
 };
 
 extern struct young_api young;

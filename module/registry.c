@@ -1,5 +1,6 @@
 /* Named objects, their changes and their files, once for all kinds; see registry.h. */
 #include "registry.h"
+#include "config.h"
 #include "transaction.h"
 #include <stdio.h>
 #include <unistd.h>
@@ -258,22 +259,22 @@ static void rewrite_begins(RedisModuleIO *aof)
     if (access(file, F_OK) == 0) write_to((struct registry_output){.aof = aof});
 }
 
-/* A rewrite with preamble has the objects in its auxiliary data, and replicates nothing. INFO does not say which it
- * is, so the setting is read as it is at the fork. */
 static bool has_preamble(RedisModuleCtx *ctx)
 {
-    RedisModuleCallReply *reply = RedisModule_Call(ctx, "CONFIG", "cc", "GET", "aof-use-rdb-preamble");
-    RedisModuleCallReply *value = reply ? RedisModule_CallReplyArrayElement(reply, 1) : NULL;
-    struct bytes text = {"", 0};
-    if (value) text.data = RedisModule_CallReplyStringPtr(value, &text.size);
-    bool has = text.data && bytes_is_word(text, "YES");
-    if (reply) RedisModule_FreeCallReply(reply);
-    return has;
+    return config_server_is(ctx, "aof-use-rdb-preamble", "YES");
+}
+
+bool registry_may_be_lost(RedisModuleCtx *ctx)
+{
+    int64_t objects = 0;
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) objects += registry_count(*kind);
+    return objects > 0 && value_types_held() == 0 && !has_preamble(ctx);
 }
 
 /* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The objects are
  * written as soon as the command that began this has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes
- * that command itself along, to the AOF and to every replica. */
+ * that command itself along, to the AOF and to every replica. A rewrite with preamble has the objects in its auxiliary
+ * data, and replicates nothing: the setting is read as it is at the fork. */
 static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)event;

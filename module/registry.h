@@ -66,6 +66,11 @@ void registry_each(const struct registry_kind *kind, registry_visit *visit, void
 uint32_t registry_page(const struct registry_kind *kind, struct bytes after, uint32_t count, const void *page[],
                        bool *more);
 
+/* Whether the AOF, rewritten now, would have no place for the objects: it has no preamble, and there is no key of the
+ * module that the child could write them in front of. They are replicated behind such a rewrite; while writes are
+ * paused they cannot be, and a crash meanwhile loses them. */
+bool registry_may_be_lost(RedisModuleCtx *ctx);
+
 /* Makes a change true here, without replicating it; an empty one takes the object out. False when it does not fit.
  * What a rewrite of the AOF has still to write is written first. */
 bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change);

@@ -26,7 +26,7 @@ bio_cpulist {other}
 bgsave_cpulist {other}
 aof_rewrite_cpulist {other}
 databases 64
-maxclients 12000
+maxclients 19900
 auto-aof-rewrite-percentage 0
 # Nothing but what commands do shall be counted as replicated, and a slow replica shall not be dropped.
 repl-ping-replica-period 3600

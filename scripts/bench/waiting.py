@@ -6,6 +6,8 @@
         WAIT 500ms  say so; denied at once where the line is longer than that, and come again a little later
 
     the ratio of units granted to the second and the third crowd to those of the first: 1 = no unit is lost
+
+    a whole line leaves at once, lines of several lengths: the time for each client; 1 = it does not grow with the line
 """
 import asyncio
 import contextlib
@@ -15,7 +17,7 @@ import time
 from . import load, machine, report
 
 LIMIT, CLIENTS, PATIENCE_S, PAUSE_S, ROUND_S = "10 1s", 60, 0.5, 0.05, 5
-COUNTS = 100, 1000, 10000
+COUNTS = 2500, 5000, 10000, 18000  # a process may have 20,000 files open here, and a client is one
 LINES = {
     "RL.ALLOW": ("RL.ALLOW line 1 1h", "RL.ALLOW line 1 1h WAIT 9000d"),
     "RL.ACQUIRE": ("RL.ACQUIRE line 1 100d", "RL.ACQUIRE line 1 100d WAIT 100d"),
@@ -108,8 +110,8 @@ def run(settings):
         units, left = impatience(settings, step), leaving(step)
     report.table(f"units of {LIMIT} granted to {CLIENTS} clients", ("", "units", "of the patient"),
                  [(name, row["units"], row["of the patient"]) for name, row in units.items()])
-    report.table("a whole line leaves: us per client", ("", *(f"{count:,}" for count in COUNTS)),
-                 [(name, *row.values()) for name, row in left.items()])
+    report.table("a whole line leaves: us per client", ("", *(f"{count:,}" for count in COUNTS), "last / first"),
+                 [(name, *row.values(), row[COUNTS[-1]] / row[COUNTS[0]]) for name, row in left.items()])
     with machine.running() as server:
         about = machine.description(server.client())
     report.keep(settings, "waiting", about, {"impatience": units, "leaving": left})

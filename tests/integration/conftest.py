@@ -2,48 +2,124 @@
 
     test ──▶ primary ──stream──▶ replica         after each test, equal:  primary │ replica │ primary reloaded from
                 │ AOF               │ AOF                                 RDB │ primary reloaded from its AOF
+
+Several workers of pytest-xdist run tests at the same time, each with servers of its own. A server that ends by itself
+fails the test during which it did, and no other: an empty one takes its place.
 """
 
 import pytest
 import redis
 
 from chain import DAY_MS, Chain
-from servers import VALKEY, VERSION, Server, caught_up
+from servers import HIDES_INTERNAL, VALKEY, VERSION, Server, caught_up, rewrite_aof, wait_until
 
 NOON = "2025-01-31T15:00:00Z"
 NOON_MS = 1738335600000  # a multiple of every window up to an hour
+
+# Redis 7.4.0, 7.4.1 and the first milestones of 8.0 keep something of every DEBUG RELOAD and every full sync, and end
+# themselves at the 4093rd ("Failed creating the lua jemalloc tcache", redis/redis#13661): there, the pair is replaced
+# in time.
+LEAKS = not VALKEY and ((7, 4, 0) <= VERSION < (7, 4, 2) or VERSION[:2] == (7, 9))
+TESTS_OF_LEAKING_PAIR = 1500
+
+# Every test ends by reading the AOF, which holds all that the tests before it have written: from this size on the next
+# test begins with a new one. A server reads a megabyte in about 20 ms.
+AOF_BYTES_MAX = 1 << 18
 
 
 def pytest_addoption(parser):
     parser.addoption("--seed", type=int, default=20250131, help="seed of every random test; printed when one fails")
 
 
-# Redis 7.4.0, 7.4.1 and the first milestones of 8.0 keep something of every DEBUG RELOAD and every full sync, and end
-# themselves at the 4093rd ("Failed creating the lua jemalloc tcache", redis/redis#13661): there each file of tests has
-# servers of its own.
-LEAKS = not VALKEY and ((7, 4, 0) <= VERSION < (7, 4, 2) or VERSION[:2] == (7, 9))
+class NamesFailuresAtOnce:
+    """pytest's own report comes when all tests are done."""
+
+    def __init__(self, terminal):
+        self.terminal = terminal
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            said = (crash.message if crash else str(report.longrepr)).strip().splitlines() or [""]
+            self.terminal.ensure_newline()
+            self.terminal.write_line(f"FAILED {report.nodeid}: {said[0]}", red=True)
 
 
-def scope_of_servers(fixture_name, config):
-    return "module" if LEAKS else "session"
+def pytest_configure(config):
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and not hasattr(config, "workerinput"):  # workers send their reports to the process with the terminal
+        config.pluginmanager.register(NamesFailuresAtOnce(terminal))
 
 
-@pytest.fixture(scope=scope_of_servers)
-def pair():
-    primary = Server(appendonly="yes", appendfsync="everysec").start()
-    replica = Server(appendonly="yes", appendfsync="everysec").start()
-    replica.follow(primary)
-    yield primary, replica
-    replica.close()
-    primary.close()
+def pytest_sessionfinish():
+    """Servers of tests that failed before they could close them."""
+    for server in Server.known:
+        if server.process:
+            server.kill()
 
 
-@pytest.fixture(scope=scope_of_servers)
+def replace_ended():
+    """What is to be said of every server that has ended by itself."""
+    ended = [server for server in Server.known if server.ended_by_itself()]
+    said = [f"the server on port {server.port} ended with {server.process.returncode}; its log:\n{server.log()[-3000:]}"
+            for server in ended]
+    for server in ended:
+        server.replace()
+    return said
+
+
+@pytest.fixture(autouse=True)
+def no_server_ends_by_itself():
+    replace_ended()  # of a test that failed while its server was still ending
+    yield
+    said = replace_ended()
+    assert not said, "\n".join(said)
+
+
+# Valkey 8 frees what DEL takes out in the background: what is counted would lag.
+OF_PAIR = {"appendonly": "yes", "appendfsync": "everysec", "lazyfree_lazy_user_del": "no"}
+
+
+class Pair:
+    """The primary and its replica, and how many tests they have served."""
+
+    def __init__(self):
+        self.primary, self.replica = (Server(**OF_PAIR).start() for _ in range(2))
+        self.replica.follow(self.primary)
+        self.tests = 0
+
+    def serve(self):
+        self.tests += 1
+        if LEAKS and self.tests > TESTS_OF_LEAKING_PAIR:
+            self.tests = 0
+            for server in (self.primary, self.replica):
+                server.stop()
+                server.replace()
+
+    def close(self):
+        self.replica.close()
+        self.primary.close()
+
+
+@pytest.fixture(scope="session")
+def session_pair():
+    pair = Pair()
+    yield pair
+    pair.close()
+
+
+@pytest.fixture
+def pair(session_pair):
+    session_pair.serve()
+    return session_pair.primary, session_pair.replica
+
+
+@pytest.fixture
 def primary(pair):
     return pair[0]
 
 
-@pytest.fixture(scope=scope_of_servers)
+@pytest.fixture
 def replica(pair):
     return pair[1]
 
@@ -60,16 +136,39 @@ def assert_equal_digests(primary, replica):
     assert primary.digest() == expected, "differs after reload from AOF"
 
 
+def empty(primary):
+    """No keys; what was there is freed, also where servers do so in the background; and the AOF is short."""
+    client = primary.client()
+    client.execute_command("FLUSHALL", "SYNC")
+    wait_until(lambda: client.info("memory")["lazyfree_pending_objects"] == 0, "the last reload is not freed")
+    if client.info("persistence")["aof_current_size"] > AOF_BYTES_MAX:
+        rewrite_aof(primary)
+
+
 @pytest.fixture(params=[2, 3], ids=["resp2", "resp3"])
 def quota(request, pair):
     """A client of the primary, the clock held still at noon."""
     primary, replica = pair
     client = primary.client(protocol=request.param)
-    client.execute_command("FLUSHALL", "SYNC")  # newer servers free in the background; what is counted would lag
+    empty(primary)
     client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
     yield Quota(client)
-    assert_equal_digests(primary, replica)
-    client.execute_command("QUOTA.CLOCK", "RESUME")
+    if primary.ended_by_itself() or replica.ended_by_itself():
+        return  # no_server_ends_by_itself says so
+    try:
+        assert_equal_digests(primary, replica)
+    finally:
+        client.execute_command("QUOTA.CLOCK", "RESUME")
+        client.close()
+
+
+@pytest.fixture
+def inside(quota, primary):
+    """The same as another server sees it: with the commands that Redis 8 hides from clients."""
+    client = primary.client(protocol=quota.client.get_connection_kwargs()["protocol"], single_connection_client=True)
+    if HIDES_INTERNAL:
+        client.execute_command("DEBUG MARK-INTERNAL-CLIENT")
+    yield Inside(client)
     client.close()
 
 
@@ -138,6 +237,14 @@ class Quota:
 
     def advance(self, duration):
         return self("QUOTA.CLOCK ADVANCE", duration)
+
+
+class Inside(Quota):
+    """All calls on the connection that has been promoted."""
+
+    def raw(self, line):
+        self.client.connection.send_command(*line.split())
+        return self.client.connection.read_response()
 
 
 def text(value):

@@ -1,7 +1,8 @@
 """Real redis-servers for the tests: started on free loopback ports in folders of their own, ended by pid.
 
     Server ── start ──▶ running ── stop (SHUTDOWN) ──▶ files stay ── start ──▶ same data
-                          └────── kill (SIGKILL) ─────▶ files stay ── start ──▶ what was acknowledged
+                          ├────── kill (SIGKILL) ─────▶ files stay ── start ──▶ what was acknowledged
+                          └────── ends by itself ─────▶ the test is failed ── replace ──▶ empty, on the same port
 
 QUOTA_MODULE names another build of the module, QUOTA_SERVER another server, QUOTA_PRELOAD libraries (a sanitizer's) to
 preload into it, QUOTA_WRAPPER words to put before it (valgrind and its options), QUOTA_PATIENCE_S how long it may take.
@@ -16,6 +17,7 @@ import socket
 import subprocess
 import tempfile
 import time
+import weakref
 
 import redis
 from redis.backoff import NoBackoff
@@ -30,6 +32,9 @@ WRAPPER = os.environ.get("QUOTA_WRAPPER", "").split()
 CALLED = subprocess.run([SERVER, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
 VERSION = tuple(map(int, re.search(r"v=(\d+)\.(\d+)\.(\d+)", CALLED).groups()))
 VALKEY = "Valkey" in CALLED
+# Redis 8 hides commands that are for servers alone: a client is answered that there is none of that name.
+HIDES_INTERNAL = not VALKEY and VERSION >= (8, 0, 0)
+REFUSED_INTERNAL = "internal command" + ("|unknown command|not allowed from script" if HIDES_INTERNAL else "")
 # For a server to come up or catch up; generous because sanitizers are slow.
 PATIENCE_S = int(os.environ.get("QUOTA_PATIENCE_S", "60"))
 
@@ -46,12 +51,23 @@ def is_free(port):
     return True
 
 
+# A cluster node listens at its port + 10,000, too; both are below those that the kernel gives to connections. Each
+# worker of pytest-xdist takes its ports from a part of its own.
+FIRST_PORT, PORT_PARTS, PORTS_IN_PART = 11000, 8, 1375
+PART = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % PORT_PARTS
+PORT_ATTEMPTS = 5
+DICE = random.SystemRandom()  # tests seed the module's own generator
+
+
 def free_port():
-    """With the one that a cluster node listens at too, 10,000 higher; both below those that connections are given."""
     while True:
-        port = random.randrange(11000, 22000)
+        port = FIRST_PORT + PART * PORTS_IN_PART + DICE.randrange(PORTS_IN_PART)
         if is_free(port) and is_free(port + 10000):
             return port
+
+
+class PortTaken(Exception):
+    """Another program has taken the port between our look at it and the server's bind."""
 
 
 def wait_until(true, what):
@@ -65,53 +81,85 @@ def wait_until(true, what):
 class Server:
     """One redis-server with the module; `options` are redis.conf words."""
 
+    known = weakref.WeakSet()  # every server of this worker
+
     def __init__(self, module_options=("test-clock", "yes"), **options):
+        Server.known.add(self)
         self.folder = tempfile.TemporaryDirectory(prefix="quota-test-")
         self.path = pathlib.Path(self.folder.name)
         self.module_options = module_options
         self.options = {
-            "bind": "127.0.0.1", "dir": self.folder.name, "save": '""', "appendonly": "no", "logfile": "log",
+            "bind": "127.0.0.1", "save": '""', "appendonly": "no", "logfile": "log",
             "enable-debug-command": "yes", "repl-diskless-sync-delay": "0", "repl-ping-replica-period": "1",
             "shutdown-timeout": "0",
             **{name.replace("_", "-"): value for name, value in options.items()},
         }
-        self.process = None
+        self.process, self.has_answered = None, False
+        self.primary = None
         self.alarms_expected = ()
 
     def start(self):
-        self.port = free_port()
-        words = [word for name, value in self.options.items()
+        """On a free port; on another one if that is taken before the server has it."""
+        for _ in range(PORT_ATTEMPTS):
+            try:
+                return self.start_at(free_port())
+            except PortTaken:
+                self.process = None
+        raise RuntimeError(f"no port is free in {PORT_ATTEMPTS} attempts")
+
+    def start_at(self, port):
+        self.port, self.has_answered, logged = port, False, len(self.log())
+        words = [word for name, value in {"dir": str(self.path), **self.options}.items()
                  for word in (f"--{name}", *value.split(" "))]
         words = ["" if word == '""' else word for word in words]
         environment = dict(os.environ)
         if "QUOTA_PRELOAD" in environment:
             environment["LD_PRELOAD"] = environment["QUOTA_PRELOAD"]
         self.process = subprocess.Popen(
-            [*WRAPPER, SERVER, "--port", str(self.port), *words, "--loadmodule", MODULE, *self.module_options],
+            [*WRAPPER, SERVER, "--port", str(port), *words, "--loadmodule", MODULE, *self.module_options],
             env=environment, stdout=subprocess.DEVNULL, stderr=self.standard_error())
         try:
             wait_until(self.answers, "server does not start")
+        except RuntimeError as error:
+            if "Address already in use" in self.log()[logged:]:
+                raise PortTaken from error
+            raise
         except BaseException:
             self.process.kill()
             raise
+        self.has_answered = True
         return self
 
     def standard_error(self):
         """The server logs to a file of its own; what a sanitizer says on standard error is kept where make looks."""
         if "QUOTA_SANITIZE_LOGS" not in os.environ:
             return subprocess.DEVNULL
-        return open(pathlib.Path(os.environ["QUOTA_SANITIZE_LOGS"]) / f"server-{self.port}.err", "wb")
+        return open(pathlib.Path(os.environ["QUOTA_SANITIZE_LOGS"]) / f"server-{self.port}.err", "ab")
 
     def answers(self):
         if self.process.poll() is not None:
             raise RuntimeError(f"server ended with {self.process.returncode}: {self.log()[-3000:]}")
-        try:
-            return self.client().ping()
-        except (redis.ConnectionError, redis.BusyLoadingError):
+        client = self.client(socket_timeout=1)
+        try:  # another program may have the port, while ours is about to end: it may answer, or be silent
+            return client.ping() and client.info("server")["process_id"] == self.process.pid
+        except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
             return False
 
-    def client(self, protocol=2, **options):
-        return redis.Redis(host="127.0.0.1", port=self.port, protocol=protocol, socket_timeout=PATIENCE_S,
+    def ended_by_itself(self):
+        """After it had come up; after stop and kill there is no process."""
+        return self.has_answered and self.process is not None and self.process.poll() is not None
+
+    def replace(self):
+        """An empty one in its place, on the same port: the files it has left might end it again."""
+        self.process, primary = None, self.primary
+        self.folder = tempfile.TemporaryDirectory(prefix="quota-test-")
+        self.path = pathlib.Path(self.folder.name)
+        self.start_at(self.port)
+        if primary:
+            self.follow(primary)
+
+    def client(self, protocol=2, socket_timeout=PATIENCE_S, **options):
+        return redis.Redis(host="127.0.0.1", port=self.port, protocol=protocol, socket_timeout=socket_timeout,
                            retry=Retry(NoBackoff(), 0), **options)
 
     def log(self):
@@ -146,6 +194,7 @@ class Server:
         assert not found, f"server log says {found}:\n{log[-4000:]}"
 
     def follow(self, primary):
+        self.primary = primary
         self.client().replicaof("127.0.0.1", primary.port)
         wait_until(lambda: self.client().info("replication").get("master_link_status") == "up", "replica does not link")
 

@@ -15,7 +15,7 @@ import redis
 from account_model import Account, Entitlement, Host, Limit, Rate, Refused, Rolling
 from account_model.calendar import EPOCH, MICROSECOND, SPANS
 from account_model.plans import Plan
-from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans
+from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans, empty
 from model import Rule
 
 KINDS = ("LIMIT", "RATE", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS", "HOLDS")
@@ -30,7 +30,7 @@ def either(request):
         return
     primary, replica = request.getfixturevalue("pair")
     quota = Quota(primary.client(protocol=3))
-    quota.client.flushall()
+    empty(primary)
     quota("QUOTA.CLOCK FREEZE", NOON)
     clear_plans(quota)
     yield quota

@@ -16,7 +16,7 @@ import redis
 from redis.exceptions import NoPermissionError
 
 from conftest import Quota, listed
-from servers import ROOT, VERSION, Server
+from servers import HIDES_INTERNAL, REFUSED_INTERNAL, ROOT, VERSION, Server
 
 NOBODY = "rl._do rl._put rl._policy rl._plan rl._room"  # refused to every client; the last one does nothing
 PAGE = ROOT / "docs/operations/acl.md"  # its lines are the recipes
@@ -90,10 +90,10 @@ def refused(quota, line):
     return str(raised.value).lower()
 
 
-def test_every_command_is_in_one_recipe(accounts):
+def test_every_command_is_in_one_recipe(inside):
     given = [name for _, commands in RECIPES.values() for name in commands] + NOBODY.split()
     assert len(given) == len(set(given))
-    listed = {str(name, "utf-8").lower() for name in accounts.raw("COMMAND LIST FILTERBY MODULE quota")}
+    listed = {str(name, "utf-8").lower() for name in inside.raw("COMMAND LIST FILTERBY MODULE quota")}
     containers = {name.split("|")[0] for name in listed if "|" in name}
     assert set(given) == listed - containers - {"quota.clock"}  # the clock is for tests
 
@@ -181,11 +181,11 @@ def test_who_may_read_may_not_move_the_clock(accounts):
     assert categories == ({"@admin", "@dangerous", "@fast"} if VERSION >= (7, 2) else set())
 
 
-def test_every_command_is_in_the_categories_that_its_flags_say(accounts):
+def test_every_command_is_in_the_categories_that_its_flags_say(inside):
     """Whoever may not run @dangerous is not even told by the commands of the stream that they are not for him."""
     for role, (_, commands) in [*RECIPES.items(), ("nobody", ([], NOBODY.split()))]:
         for name in commands:
-            info = accounts.raw(f"COMMAND INFO {name}")[0]
+            info = inside.raw(f"COMMAND INFO {name}")[0]
             flags, categories = ({str(word, "utf-8") for word in info[field]} for field in (2, 6))
             expected = {"@read" if "readonly" in flags else "@write"}
             if role == "nobody":
@@ -259,18 +259,19 @@ def test_internal_commands_are_refused_to_everybody(users, accounts, primary, re
     arguments = (*line.split(), payload)
     root = Quota(primary.client(username="root", password="any"))
     for anybody in (accounts, root):
-        assert "internal command" in anybody.error("", *arguments)
+        assert re.search(REFUSED_INTERNAL, anybody.error("", *arguments))
         for script in ("return redis.call(unpack(ARGV))", "#!lua\nreturn redis.call(unpack(ARGV))"):
-            with pytest.raises(redis.ResponseError, match="internal command"):
+            with pytest.raises(redis.ResponseError, match=REFUSED_INTERNAL):
                 anybody.client.eval(script, 0, *arguments)
         with anybody.client.pipeline(transaction=True) as multi:
             multi.execute_command(*arguments)
-            with pytest.raises(redis.ResponseError, match="internal command"):
+            with pytest.raises(redis.ResponseError, match=REFUSED_INTERNAL):
                 multi.execute()
     error = Quota(replica.client()).error("", *arguments)
-    assert "internal command" in error or "read only replica" in error
+    assert re.search(REFUSED_INTERNAL, error) or "read only replica" in error
     for user in users.values():
-        assert "no permissions to run" in refused(user, line + " bytes")
+        error = user.error(line + " bytes")
+        assert "no permissions to run" in error.lower() or HIDES_INTERNAL and re.search(REFUSED_INTERNAL, error)
     assert primary.digest() == before
     assert accounts.map("QUOTA.PLAN GET p")
     root.client.close()
@@ -283,12 +284,12 @@ def test_a_plan_is_forgotten_by_tests_alone():
     try:
         quota = Quota(server.client())
         quota("QUOTA.PLAN SET p r LIMIT 10 day")
-        assert "internal command" in quota.error("RL._PLAN p", b"")
-        with pytest.raises(redis.ResponseError, match="internal command"):
+        assert re.search(REFUSED_INTERNAL, quota.error("RL._PLAN p", b""))
+        with pytest.raises(redis.ResponseError, match=REFUSED_INTERNAL):
             quota.client.eval("return redis.call(unpack(ARGV))", 0, "RL._PLAN", "p", b"")
         with quota.client.pipeline(transaction=True) as multi:
             multi.execute_command("RL._PLAN", "p", b"")
-            with pytest.raises(redis.ResponseError, match="internal command"):
+            with pytest.raises(redis.ResponseError, match=REFUSED_INTERNAL):
                 multi.execute()
         assert listed(quota) == {"p": (1, 0, 0)}
     finally:

@@ -1,13 +1,14 @@
 """RL._DO and RL._PUT: taken from a primary or a file, refused to every client, validated all the same. What is damaged
 is left out; what a newer version has written stops the server."""
 
+import re
 import socket
 import threading
 
 import pytest
 
 from conftest import NOON, NOON_MS, Quota
-from servers import Server, wait_until
+from servers import REFUSED_INTERNAL, Server, wait_until
 
 
 def varint(number):
@@ -26,9 +27,9 @@ LASTING = b"\x81" + RULES + STATE
 def test_clients_are_refused_everywhere(quota, replica, line):
     for client in (quota, Quota(replica.client())):
         error = client.error(f"{line} k", EFFECTS)
-        assert "internal command" in error or "read only" in error
+        assert re.search(REFUSED_INTERNAL, error) or "read only" in error
     script = f"return redis.pcall('{line}', 'k', ARGV[1]).err"
-    assert b"internal command" in quota.client.eval(script, 0, EFFECTS)
+    assert re.search(REFUSED_INTERNAL.encode(), quota.client.eval(script, 0, EFFECTS))
     assert quota("EXISTS k") == 0
 
 

@@ -2,12 +2,18 @@
 
     server ── save ──▶ file ── load ──▶ another server ── save ──▶ the same bytes
     cluster of 3 + 3 ── load ──▶ every primary; a fourth one, empty and without slots, is filled; accounts move there
+
+Most tests call it within this process: starting a Python takes longer than what it does. Those that use `started` run
+the program as an operator does.
 """
 
+import importlib.machinery
+import importlib.util
 import json
 import subprocess
 import sys
 
+import click.testing
 import pytest
 
 from conftest import NOON, NOON_MS, Quota, as_map, clear_plans, clear_policies, listed, revisions
@@ -62,7 +68,26 @@ def two(both):
     return emptied(both[1])
 
 
+def program():
+    """scripts/quotactl as a module: its name has no .py."""
+    loader = importlib.machinery.SourceFileLoader("quotactl", str(ROOT / "scripts" / "quotactl"))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("quotactl", loader))
+    loader.exec_module(module)
+    return module.quotactl
+
+
+QUOTACTL = program()
+
+
 def quotactl(*words, code=0, given=None):
+    done = click.testing.CliRunner().invoke(QUOTACTL, [*map(str, words)], input=given)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == code, (done.exit_code, done.stdout, done.stderr)
+    return done.stdout if code != 2 else done.stderr
+
+
+def started(*words, code=0, given=None):
     done = subprocess.run([sys.executable, str(ROOT / "scripts" / "quotactl"), *map(str, words)], input=given,
                           text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
@@ -142,10 +167,10 @@ def test_both_servers_decide_the_same(one, two):
 def test_a_file_is_written_and_read_by_name_and_nothing_is_written_on_error(one, two, tmp_path):
     filled(one)
     path, none = tmp_path / "catalogue.json", tmp_path / "none.json"
-    assert quotactl("catalogue", "save", url_of(one), path) == ""
+    assert started("catalogue", "save", url_of(one), path) == ""
     assert path.read_text() == save(one)
-    assert quotactl("catalogue", "load", path, url_of(two)).startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
-    said = quotactl("catalogue", "save", f"redis://127.0.0.1:{free_port()}", none, code=2)
+    assert started("catalogue", "load", path, url_of(two)).startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
+    said = started("catalogue", "save", f"redis://127.0.0.1:{free_port()}", none, code=2)
     assert said.startswith("Error: ") and "refused" in said and not none.exists()
 
 
@@ -258,7 +283,7 @@ def test_a_plan_that_is_retired_is_not_in_the_file_and_comes_back_with_it(one):
 
 def test_rules_in_other_words_than_the_servers_are_told(one):
     wanted = {"plans": {}, "policies": {"api": {"rules": ["10 1s"]}}}
-    said = load(one, wanted, code=1)
+    said = started("catalogue", "load", "-", url_of(one), given=json.dumps(wanted), code=1)
     assert "policy api: the file says 10 1s, the server GCRA 10 1s" in said
     wanted["policies"]["api"]["rules"] = ["GCRA 10 1s"]
     assert load(one, wanted) == ""
@@ -310,11 +335,11 @@ def test_a_server_that_cannot_do_it(one, two):
     said = load(two, {"plans": {"new": {"resources": {"r": ["LIMIT 1 day"]}}}, "policies": {}}, code=2)
     assert f"127.0.0.1:{two.port}: " in said and "read only replica" in said
     assert save(two) == save(one)
-    assert "permission" in quotactl("catalogue", "save", with_user(one), code=2)
-    assert quotactl("catalogue", "check", url_of(one)) == ""
-    assert "URL" in quotactl("catalogue", "check", "nonsense", code=2)
-    assert "no such file" in quotactl("catalogue", "load", "no-such-file", url_of(one), code=2).lower()
-    assert "Missing argument" in quotactl("catalogue", "load", code=2)
+    assert "permission" in started("catalogue", "save", with_user(one), code=2)
+    assert started("catalogue", "check", url_of(one)) == ""
+    assert "URL" in started("catalogue", "check", "nonsense", code=2)
+    assert "no such file" in started("catalogue", "load", "no-such-file", url_of(one), code=2).lower()
+    assert "Missing argument" in started("catalogue", "load", code=2)
 
 
 def with_user(server):
