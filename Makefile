@@ -200,7 +200,7 @@ coverage: tools quota.so build/coverage/quota.so .venv/made-from
 OPERATIONS ?= 300000
 model: quota.so .venv/made-from
 	QUOTA_OPERATIONS=$(OPERATIONS) QUOTA_WAITS=$(OPERATIONS) \
-	$(PYTEST) tests/integration -k "account_model or plan_properties or waits" $(PYTEST_FLAGS)
+	$(PYTEST) tests/integration -k "account_model or credits_model or plan_properties or waits" $(PYTEST_FLAGS)
 
 # Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
 CYCLES ?= 200

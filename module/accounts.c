@@ -55,9 +55,14 @@ static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     struct account_change change = account_decision_change(&call->decision);
     if (!transaction_commit_or_reply(ctx, &call->handle, &change, call->now_us)) return false;
+    accounts_changed(ctx, call);
+    return true;
+}
+
+void accounts_changed(RedisModuleCtx *ctx, const struct account_call *call)
+{
     const struct account *account = account_of(call);
     if (account) ahead_changed(ctx, call->handle.name, account->applied_at_us);
-    return true;
 }
 
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)

@@ -33,6 +33,9 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
 /* Makes the decision true. On false it was a fault and the client has its error. */
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
 
+/* After a transaction that the command itself has made: remembers how far the account is ahead of the clock. */
+void accounts_changed(RedisModuleCtx *ctx, const struct account_call *call);
+
 /* The error of a fault. */
 int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,
                          struct bytes about, int64_t bound);

@@ -12,7 +12,8 @@ struct command {
     const char *categories; /* ACL categories, set where the server lets modules set them */
     int64_t key_flags;      /* REDISMODULE_CMD_KEY_…; 0 = no key */
     const char *tips;       /* as COMMAND INFO shows them; NULL = none */
-    bool counted_keys;      /* the first argument says how many keys follow; else one key stands there */
+    bool counted_keys;      /* the first argument says how many keys follow; else one key stands there … */
+    bool two_keys;          /* … or two do */
     RedisModuleCmdFunc handler;
     const struct argument *arguments;
 };

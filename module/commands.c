@@ -24,7 +24,7 @@ extern const struct command quota_close_command, quota_override_command, quota_s
 extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
-extern const struct command quota_grant_command, quota_void_command, quota_grants_command;
+extern const struct command quota_grant_command, quota_void_command, quota_grants_command, quota_transfer_command;
 
 const struct command *const commands[] = {
     &rl_allow_command,
@@ -92,6 +92,7 @@ const struct command *const commands[] = {
     &quota_grant_command,
     &quota_void_command,
     &quota_grants_command,
+    &quota_transfer_command,
     &quota_info_command,
     &quota_history_command,
     &quota_health_command,
@@ -131,7 +132,7 @@ static int command_document(RedisModuleCommand *registered, const struct command
             .begin_search_type = REDISMODULE_KSPEC_BS_INDEX,
             .bs.index = {.pos = 1},
             .find_keys_type = REDISMODULE_KSPEC_FK_RANGE,
-            .fk.range = {.lastkey = 0, .keystep = 1, .limit = 0},
+            .fk.range = {.lastkey = command->two_keys ? 1 : 0, .keystep = 1, .limit = 0},
         },
         {0},
     };
@@ -160,15 +161,15 @@ static int command_document(RedisModuleCommand *registered, const struct command
 static int command_create(RedisModuleCtx *ctx, const struct command *command)
 {
     const char *child = strchr(command->name, '|');
-    int key = command->key_flags && !command->counted_keys ? 1 : 0;
+    int first = command->key_flags && !command->counted_keys ? 1 : 0, last = command->two_keys ? 2 : first;
     char flags[FLAGS_SIZE];
     write_flags(command, flags);
-    if (!child) return RedisModule_CreateCommand(ctx, command->name, command->handler, flags, key, key, key);
+    if (!child) return RedisModule_CreateCommand(ctx, command->name, command->handler, flags, first, last, first);
     char parent[32];
     (void)snprintf(parent, sizeof(parent), "%.*s", (int)(child - command->name), command->name);
     RedisModuleCommand *container = RedisModule_GetCommand(ctx, parent);
     if (!container) return REDISMODULE_ERR;
-    return RedisModule_CreateSubcommand(container, child + 1, command->handler, flags, key, key, key);
+    return RedisModule_CreateSubcommand(container, child + 1, command->handler, flags, first, last, first);
 }
 
 static int command_register(RedisModuleCtx *ctx, const struct command *command)

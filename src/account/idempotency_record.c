@@ -167,6 +167,24 @@ bool record_refund_decode(struct bytes body, struct record_refund *refund)
     return cursor_done(&cursor);
 }
 
+void record_transfer_encode(const struct record_transfer *transfer, struct sink *sink)
+{
+    sink_number(sink, transfer->amount);
+    sink_bytes(sink, transfer->target);
+    sink_number(sink, transfer->source_credits);
+    sink_number(sink, transfer->target_credits);
+}
+
+bool record_transfer_decode(struct bytes body, struct record_transfer *transfer)
+{
+    struct cursor cursor = cursor_init(body);
+    transfer->amount = cursor_number(&cursor);
+    transfer->target = cursor_bytes(&cursor);
+    transfer->source_credits = cursor_number(&cursor);
+    transfer->target_credits = cursor_number(&cursor);
+    return cursor_done(&cursor);
+}
+
 void record_hold_encode(const struct record_hold *hold, struct sink *sink)
 {
     sink_byte(sink, (uint8_t)hold->outcome);

@@ -107,17 +107,29 @@ static enum account_fault find_times(const struct account_view *account, const s
     return ACCOUNT_FAULT_NONE;
 }
 
+bool grant_is_known(struct account_view *account, struct bytes id)
+{
+    struct grant given;
+    return find_given(account, id, &given);
+}
+
+uint32_t grants_live(const struct account_view *account, const struct resource_view *view)
+{
+    uint32_t live = 0;
+    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
+        const struct grant *grant = &view->credits->order[i]->grant;
+        bool begun = view->grants ? view->grants[i].begun : grant->flags & GRANT_BEGUN;
+        live += !begun || account->now_us < grant_ends_us(grant);
+    }
+    return live;
+}
+
 /* Is there room for one more? What has ended does not count. */
 static enum account_fault bounds_fault(const struct account_view *account, const struct resource_view *view,
                                        const struct grant *grant, struct account_decision *decision)
 {
     const struct grants *grants = account_grants(account->account);
-    uint32_t live = 0;
-    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
-        const struct grant *other = &view->credits->order[i]->grant;
-        bool begun = view->grants ? view->grants[i].begun : other->flags & GRANT_BEGUN;
-        live += !begun || account->now_us < grant_ends_us(other);
-    }
+    uint32_t live = grants_live(account, view);
     decision->fault_limit = live;
     if (live >= GRANTS_LIVE_MAX) return ACCOUNT_FAULT_GRANTS;
     if ((grant->flags & GRANT_ONCE) && grants->once_count >= GRANTS_ONCE_MAX) return ACCOUNT_FAULT_GRANTS_ONCE;

@@ -305,18 +305,21 @@ void credits_write_funding(const struct account_view *account, const struct reso
     while (burn_next(account, view, &burn, &index, &paid)) funding_add(funding, nth(view, index)->grant.number, paid);
 }
 
+void credits_take(const struct resource_view *view, uint32_t index, int64_t units, struct sink *changes)
+{
+    const struct grant *grant = &nth(view, index)->grant;
+    int64_t balance = view->grants ? view->grants[index].balance : grant->balance;
+    struct change change = {.kind = CHANGE_GRANT_SPENT, .number = grant->number, .amount = balance - units};
+    change_encode(&change, changes);
+}
+
 void credits_emit_spent(const struct account_view *account, const struct resource_view *view, int64_t units,
                         struct sink *changes)
 {
     struct burn burn = burn_begin(view, units);
     uint32_t index;
     int64_t paid;
-    while (burn_next(account, view, &burn, &index, &paid)) {
-        const struct grant *grant = &nth(view, index)->grant;
-        int64_t balance = view->grants ? view->grants[index].balance : grant->balance;
-        struct change change = {.kind = CHANGE_GRANT_SPENT, .number = grant->number, .amount = balance - paid};
-        change_encode(&change, changes);
-    }
+    while (burn_next(account, view, &burn, &index, &paid)) credits_take(view, index, paid, changes);
 }
 
 /* States as of now, also where the stored sums would do. */

@@ -74,6 +74,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.grant": ({"write", "fast"}, -5, {"RW", "access", "update"}),
     "quota.void": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "quota.grants": ({"readonly"}, -2, {"RO", "access"}),
+    "quota.transfer": ({"write", "fast"}, -5, {"RW", "access", "update"}),
     "quota.info": ({"readonly"}, -2, {"RO", "access"}),
     "quota.history": ({"readonly"}, -3, {"RO", "access"}),
     "quota.health": ({"readonly"}, 1, None),

@@ -27,6 +27,8 @@ EXISTING = """
     QUOTA.RESERVE a h3 r 1 TTL 1h
     QUOTA.GRANT a given r 5
     QUOTA.GRANT a taken r 5
+    QUOTA.OPEN heir plan
+    QUOTA.TRANSFER a heir r 1 ID moved
     RL.ALLOW k 10 1h
     RL.ALLOW blocked 10 1h
     RL.BLOCK blocked 1h
@@ -79,7 +81,8 @@ GOES_ON = [
     ("QUOTA.REFUND a r 1 OF known ID back", [1, 0]), ("QUOTA.RESERVE a h1 r 1 TTL 1h", "granted"),
     ("QUOTA.RESERVE a new r 1000 TTL 1h", "denied"), ("QUOTA.EXTEND a h1 2h", None), ("QUOTA.COMMIT a h1", [1, 0]),
     ("QUOTA.RELEASE a h2", [0, 1]), ("QUOTA.HOLDS a", None), ("QUOTA.INFO a", None), ("QUOTA.HISTORY a r", None),
-    ("QUOTA.GRANT a given r 5", [5, 0]), ("QUOTA.VOID a taken", 5), ("QUOTA.GRANTS a", None),
+    ("QUOTA.GRANT a given r 5", [5, 0]), ("QUOTA.TRANSFER a heir r 1 ID moved", [1, 9, 1]),
+    ("QUOTA.TRANSFER a heir r 99 ID new", [0, 9, 1]), ("QUOTA.VOID a taken", 5), ("QUOTA.GRANTS a", None),
     ("QUOTA.SET a r 7", None), ("QUOTA.RESET a", b"OK"), ("QUOTA.OVERRIDE a r LIMIT 300 day", None),
     ("QUOTA.OVERRIDE a r LIFT", None), ("QUOTA.SWITCH a plan", None), ("QUOTA.SUSPEND a", b"OK"),
     ("QUOTA.RESUME a", b"OK"), ("QUOTA.CLOSE closed", b"OK"),
@@ -113,7 +116,8 @@ REFUSED = """
     QUOTA.CONSUME a r 1000 ID new STICKY
     QUOTA.MCONSUME a 1 r 1 ID new
     QUOTA.RESERVE a new r 1 TTL 1h
-    QUOTA.GRANT a new r 1""".strip().splitlines()
+    QUOTA.GRANT a new r 1
+    QUOTA.TRANSFER a heir r 1 ID new""".strip().splitlines()
 
 
 @pytest.fixture(scope="module")

@@ -147,6 +147,41 @@ def test_a_plan_says_its_credits(acme):
     assert "CREDITS FIRST LOW 5" in str(acme("QUOTA.PLAN GET p"))
 
 
+# ---- transfers ----
+
+def test_a_transfer_moves_lots(acme):
+    acme("QUOTA.OPEN b p")
+    for line in ("promo s 20 PROMO", "until s 30 EXPIRES 20d", "paid s 70"):
+        acme(f"QUOTA.GRANT a {line}")
+    for _ in range(2):
+        assert acme("QUOTA.TRANSFER a b s 60 ID t REASON thanks") == [60, 60, 60]
+    assert acme("QUOTA.TRANSFER a b s 50 ID u") == [0, 60, 60]
+    lots = grants(acme, "QUOTA.GRANTS b")
+    assert [(name, lot["left"], lot["expires"]) for name, lot in lots.items()] == [
+        ("t/0", 30, NOON_MS + 20 * DAY_MS), ("t/1", 30, -1)]
+    assert acme.error("QUOTA.TRANSFER a b s 61 ID t").startswith("IDCONFLICT")
+    assert acme.error("QUOTA.TRANSFER a a s 1 ID v").startswith("SAMEACCOUNT")
+    assert acme.error("QUOTA.TRANSFER a nobody s 1 ID v").startswith("NOACCOUNT 'nobody'")
+    assert acme.error("QUOTA.TRANSFER nobody a s 1 ID v").startswith("NOACCOUNT 'nobody'")
+    assert acme.error("QUOTA.TRANSFER a b none 1 ID v").startswith("NORESOURCE")
+    assert "1 to 504 bytes" in acme.error("QUOTA.TRANSFER a b s 1 ID", "x" * 505)
+    for account in "ab":
+        note = acme.map(f"QUOTA.INFO {account}")["notes"][-1]
+        assert [note[field] for field in ("act", "amount", "reason")] == ["transfer", 60, "thanks"]
+    assert acme.client.command_getkeys("QUOTA.TRANSFER", "a", "b", "s", 1, "ID", "t") in ([b"a", b"b"], ["a", "b"])
+
+
+def test_a_transfer_reaches_replicas_as_one(acme, pair):
+    acme("QUOTA.OPEN b p")
+    acme("QUOTA.GRANT a g s 9 EVERY day")
+    acme("QUOTA.CONSUME b r 13 FORCE")
+    acme("QUOTA.GRANT a h r 9")
+    acme("QUOTA.TRANSFER a b s 4 ID t")
+    acme("QUOTA.TRANSFER a b r 5 ID u")
+    caught_up(*pair)
+    assert pair[1].digest() == pair[0].digest()
+
+
 # ---- everywhere the same ----
 
 LIFE = ["GRANT a g r 5 EXPIRES 3month", "GRANT a every s 9 EVERY day PROMO",

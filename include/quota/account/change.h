@@ -120,7 +120,7 @@ struct audit_entry {
     int64_t at_us;
     uint8_t act;                /* enum audit_action */
     uint32_t slot;              /* slot + 1; 0 = the account as a whole */
-    int64_t amount;             /* of a refund or a grant, what VOID took, `used` of SET; or 0 */
+    int64_t amount;             /* of a refund, grant or transfer, what VOID took, `used` of SET; or 0 */
     struct bytes actor, reason; /* may be empty */
 };
 
@@ -137,6 +137,7 @@ enum audit_action {
     AUDIT_RESET = 9,
     AUDIT_GRANT = 10,
     AUDIT_VOID = 11,
+    AUDIT_TRANSFER = 12,
     AUDIT_ACTIONS_END,
 };
 

@@ -8,6 +8,7 @@
  *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
  *     RETURNED   -                      units given back so far of the consumption with this id
  *     GRANT      the grant as given     what QUOTA.GRANT answered: of one that has ended
+ *     TRANSFER   amount and target      the credits of both accounts
  *
  * An id that comes again with other content is a conflict. Verdicts are kept in whole ms as they were replied, so a
  * replay is the same bytes. Numbers are varints (buffer.h). */
@@ -32,6 +33,7 @@ enum record_operation {
     RECORD_RETURNED_BATCH = 6,
     RECORD_RETURNED_HOLD = 7,
     RECORD_GRANT = 8,
+    RECORD_TRANSFER = 9,
 };
 
 /* Likewise. */
@@ -109,6 +111,14 @@ struct record_hold {
 };
 void record_hold_encode(const struct record_hold *hold, struct sink *sink);
 bool record_hold_decode(struct bytes body, struct record_hold *hold);
+
+struct record_transfer {
+    int64_t amount;
+    struct bytes target; /* the other account's key; borrowed */
+    int64_t source_credits, target_credits;
+};
+void record_transfer_encode(const struct record_transfer *transfer, struct sink *sink);
+bool record_transfer_decode(struct bytes body, struct record_transfer *transfer);
 
 #define RECORD_RETURNED_BYTES 8
 /* Of fixed size, so that it can be rewritten in place (idempotency_patch). */

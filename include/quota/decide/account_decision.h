@@ -46,6 +46,9 @@ struct account_decision {
             int64_t credits, absorbed;
         } granted;      /* grant_decide */
         int64_t voided; /* void_decide */
+        struct {
+            int64_t moved, source, target; /* units; the credits of both accounts */
+        } transferred;                     /* transfer_decide */
     } result;
     uint32_t causes_count;
     struct refusal causes[BATCH_ITEMS_MAX];

@@ -59,6 +59,9 @@ int64_t credits_return(const struct account_view *account, struct resource_view 
 void credits_post(const struct account_view *account, struct resource_view *view, const struct hold *hold,
                   int64_t posted);
 
+/* Writes down that units of grant number `index` in burn order, which are free, are taken out. */
+void credits_take(const struct resource_view *view, uint32_t index, int64_t units, struct sink *changes);
+
 /* Units were drawn from these grants (funding.h), beside what was held; written down by credits_emit_posted, too. */
 void credits_draw(const struct account_view *account, struct resource_view *view, struct bytes funding);
 void credits_emit_posted(const struct resource_view *view, struct sink *changes);
