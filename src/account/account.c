@@ -250,10 +250,22 @@ static void move_hold(struct account *account, const struct change *change, cons
     holds_move(&account->optional->holds, stored, max_i64(change->expires_us, stored->hold.made_us));
 }
 
+/* What remains of a reservation or a grant that is over: a record of it. */
+static void remember(struct account *account, enum record_operation operation, struct bytes id, const struct sink *body,
+                     int64_t kept_until_us)
+{
+    struct record_key key;
+    record_key_make(&key, operation, RECORD_NO_SLOT, id);
+    struct idempotency_entry entry = {.key = record_key_bytes(&key),
+                                      .body = sink_content(body),
+                                      .stored_us = account->applied_at_us,
+                                      .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
+    account->idempotency = idempotency_append(account->idempotency, &entry);
+}
+
 /* What remains of a reservation is a record of how it ended, counted from `ended_us`, while that still matters. */
 static void end_hold(struct account *account, struct stored_hold *hold, struct record_hold record, int64_t ended_us)
 {
-    struct record_key key;
     char stack_buffer[64];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     /* The record lives as long as the id would have been remembered from the end on, not from the sweep on: an account
@@ -265,12 +277,7 @@ static void end_hold(struct account *account, struct stored_hold *hold, struct r
         record.cost = hold->hold.units / hold->hold.amount;
         record.made_us = hold->hold.made_us;
         record_hold_encode(&record, &body);
-        record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, hold_id(hold));
-        struct idempotency_entry entry = {.key = record_key_bytes(&key),
-                                          .body = {body.data, body.size},
-                                          .stored_us = account->applied_at_us,
-                                          .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
-        account->idempotency = idempotency_append(account->idempotency, &entry);
+        remember(account, RECORD_HOLD, hold_id(hold), &body, kept_until_us);
     }
     sink_free(&body);
     forget_hold(account, hold);
@@ -316,19 +323,13 @@ static void sweep_holds(struct account *account, uint32_t most)
 static void remember_grant(void *context, const struct stored_grant *stored)
 {
     struct account *account = context;
-    struct record_key key;
     char stack_buffer[128];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     bool once = stored->grant.flags & GRANT_ONCE;
     int64_t kept_until_us = once ? INSTANT_MAX_US : grant_ends_us(&stored->grant) + stored->grant.kept_us;
     if (kept_until_us > account->applied_at_us) {
         grant_encode(&stored->grant, &body);
-        record_key_make(&key, RECORD_GRANT, RECORD_NO_SLOT, grant_id(stored));
-        struct idempotency_entry entry = {.key = record_key_bytes(&key),
-                                          .body = {body.data, body.size},
-                                          .stored_us = account->applied_at_us,
-                                          .expires_us = min_i64(kept_until_us, INSTANT_MAX_US)};
-        account->idempotency = idempotency_append(account->idempotency, &entry);
+        remember(account, RECORD_GRANT, grant_id(stored), &body, kept_until_us);
     }
     sink_free(&body);
 }

@@ -546,6 +546,15 @@ void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us)
     PAIR_DECIDE(pair, state_decide(pair->account, &host, ACCOUNT_SUSPENDED, for_us, &action, &pair->decision));
 }
 
+struct grant_request gift(const char *id, int64_t amount)
+{
+    return (struct grant_request){.id = text_bytes(id),
+                                  .resource = BYTES("a"),
+                                  .amount = amount,
+                                  .effective_us = NOT_REQUESTED,
+                                  .priority = GRANT_PRIORITY_DEFAULT};
+}
+
 void pair_grant(struct pair *pair, const struct grant_request *request, int64_t at_us)
 {
     struct admin_action action = by_operator(at_us);
@@ -692,6 +701,15 @@ int64_t used_of(const struct pair *pair, const char *resource, int64_t at_us)
 int64_t limit_of(const struct pair *pair, const char *resource, int64_t at_us)
 {
     return report_of(pair->account, resource, 0, at_us).limit;
+}
+
+int64_t credits_left(const struct pair *pair, int64_t at_us)
+{
+    struct look look;
+    look_at(&look, pair->account, "a", at_us);
+    int64_t left = look.view.credits_left;
+    look_end(&look);
+    return left;
 }
 
 int64_t remaining_of(const struct pair *pair, const char *resource, int64_t at_us)

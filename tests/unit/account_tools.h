@@ -86,6 +86,8 @@ void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_
 void pair_override_some(struct pair *pair, const char *text, uint8_t options, int64_t until_us, int64_t at_us);
 void pair_set(struct pair *pair, const char *resource, int64_t used, int64_t at_us);
 void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t period, int64_t at_us);
+/* Credits of "a", effective at once, for good. */
+struct grant_request gift(const char *id, int64_t amount);
 void pair_grant(struct pair *pair, const struct grant_request *request, int64_t at_us);
 void pair_void(struct pair *pair, const char *id, int64_t at_us);
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
@@ -120,6 +122,7 @@ uint32_t rules_count_of(const struct account *account, const char *resource, int
 struct rule_report report_of(const struct account *account, const char *resource, uint32_t index, int64_t at_us);
 int64_t used_of(const struct pair *pair, const char *resource, int64_t at_us);      /* of rule 0 */
 int64_t limit_of(const struct pair *pair, const char *resource, int64_t at_us);     /* of rule 0 */
+int64_t credits_left(const struct pair *pair, int64_t at_us);                       /* of "a" */
 int64_t remaining_of(const struct pair *pair, const char *resource, int64_t at_us); /* of rule 0 */
 
 /* The window of rule 0 as it stands. */

@@ -6,24 +6,6 @@
 
 #define T at("2025-01-31T15:00:00")
 
-static struct grant_request gift(const char *id, int64_t amount)
-{
-    return (struct grant_request){.id = text_bytes(id),
-                                  .resource = BYTES("a"),
-                                  .amount = amount,
-                                  .effective_us = NOT_REQUESTED,
-                                  .priority = GRANT_PRIORITY_DEFAULT};
-}
-
-static int64_t left_at(const struct pair *pair, int64_t at_us)
-{
-    struct look look;
-    look_at(&look, pair->account, "a", at_us);
-    int64_t left = look.view.credits_left;
-    look_end(&look);
-    return left;
-}
-
 static uint64_t code_of(const char *text)
 {
     struct period period = {0};
@@ -43,17 +25,18 @@ static void recurring_grants_are_set_back(void **state)
     request.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = at("2025-06-15T00:00:00")};
     pair_grant(&pair, &request, T);
     assert_int_equal(pair_consume(&pair, "a", 8, T), 8);
-    assert_int_equal(left_at(&pair, at("2025-02-28T14:59:59")), 2);
-    assert_int_equal(left_at(&pair, at("2025-02-28T15:00:00")), 10); /* clamped to the last day */
-    assert_int_equal(left_at(&pair, at("2025-03-31T15:00:00")), 10); /* and back to the 31st; two idle ones are one */
+    assert_int_equal(credits_left(&pair, at("2025-02-28T14:59:59")), 2);
+    assert_int_equal(credits_left(&pair, at("2025-02-28T15:00:00")), 10); /* clamped to the last day */
+    assert_int_equal(credits_left(&pair, at("2025-03-31T15:00:00")),
+                     10); /* and back to the 31st; two idle ones are one */
     pair_reserve(&pair, "h", "a", 4, 60 * D, at("2025-03-01T00:00:00"));
-    assert_int_equal(left_at(&pair, at("2025-03-31T14:59:59")), 6);
-    assert_int_equal(left_at(&pair, at("2025-03-31T15:00:00")), 10); /* 4 are still held, beside it */
+    assert_int_equal(credits_left(&pair, at("2025-03-31T14:59:59")), 6);
+    assert_int_equal(credits_left(&pair, at("2025-03-31T15:00:00")), 10); /* 4 are still held, beside it */
     pair_consume(&pair, "a", 1, at("2025-04-01T00:00:00"));
     pair_release(&pair, "h", at("2025-04-02T00:00:00")); /* of a recurrence that has passed: lost */
-    assert_int_equal(left_at(&pair, at("2025-04-02T00:00:00")), 9);
-    assert_int_equal(left_at(&pair, at("2025-06-14T23:59:59")), 10);
-    assert_int_equal(left_at(&pair, at("2025-06-15T00:00:00")), 0); /* the end is exclusive */
+    assert_int_equal(credits_left(&pair, at("2025-04-02T00:00:00")), 9);
+    assert_int_equal(credits_left(&pair, at("2025-06-14T23:59:59")), 10);
+    assert_int_equal(credits_left(&pair, at("2025-06-15T00:00:00")), 0); /* the end is exclusive */
     pair_end(&pair);
     plan_drop("pro");
 }
@@ -81,7 +64,7 @@ static void a_grant_absorbs_when_it_begins(void **state)
             pair_request_one(&pair, "a", rows[i].used, MODE_FORCE, NULL, T);
             if (later) request.effective_us = T + H;
             pair_grant(&pair, &request, T);
-            if (left_at(&pair, T + H) != rows[i].left) fail_msg("row %zu, %d: %d left", i, later, 0);
+            if (credits_left(&pair, T + H) != rows[i].left) fail_msg("row %zu, %d: %d left", i, later, 0);
             assert_int_equal(report_of(pair.account, "a", 0, T + H).used, rows[i].day);
             assert_int_equal(report_of(pair.account, "a", 1, T + H).used, rows[i].month);
             pair_end(&pair);
@@ -101,8 +84,8 @@ static void cycles_end_before_grants_begin(void **state)
     pair_request_one(&pair, "a", 13, MODE_FORCE, NULL, T);
     request.effective_us = T + D;
     pair_grant(&pair, &request, T);
-    assert_int_equal(left_at(&pair, T + D - 1), 0);
-    assert_int_equal(left_at(&pair, T + D), 5);
+    assert_int_equal(credits_left(&pair, T + D - 1), 0);
+    assert_int_equal(credits_left(&pair, T + D), 5);
     pair_end(&pair);
     plan_drop("pro");
 }
@@ -139,7 +122,7 @@ static void do_some(struct pair *pair, uint32_t what, int64_t units, const char 
 static void assert_same_reports(const struct pair *lazy, const struct pair *eager, int64_t at_us)
 {
     uint32_t count = rules_count_of(lazy->account, "a", at_us);
-    assert_int_equal(left_at(lazy, at_us), left_at(eager, at_us));
+    assert_int_equal(credits_left(lazy, at_us), credits_left(eager, at_us));
     for (uint32_t i = 0; i < count; i++) {
         struct rule_report one = report_of(lazy->account, "a", i, at_us),
                            other = report_of(eager->account, "a", i, at_us);
@@ -174,7 +157,7 @@ static void touched_or_not_it_reads_the_same(void **state)
             do_some(&eager, what, units, ids[step], now_us);
             if (lazy.decision.fault != eager.decision.fault) fail_msg("run %d step %d what %u", run, step, what);
             assert_int_equal(lazy.decision.fault, eager.decision.fault);
-            assert_int_equal(left_at(&lazy, now_us), left_at(&eager, now_us));
+            assert_int_equal(credits_left(&lazy, now_us), credits_left(&eager, now_us));
         }
         for (int64_t hours = 0; hours < 60; hours += 4) assert_same_reports(&lazy, &eager, now_us + hours * H);
         pair_end(&lazy);

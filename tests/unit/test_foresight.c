@@ -6,15 +6,6 @@
 
 #define T at("2025-01-31T15:00:00")
 
-static struct grant_request gift(const char *id, int64_t amount)
-{
-    return (struct grant_request){.id = text_bytes(id),
-                                  .resource = BYTES("a"),
-                                  .amount = amount,
-                                  .effective_us = NOT_REQUESTED,
-                                  .priority = GRANT_PRIORITY_DEFAULT};
-}
-
 static struct verdict check(const struct pair *pair, int64_t units, int64_t at_us)
 {
     struct consume_item item = {BYTES("a"), units};

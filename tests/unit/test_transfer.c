@@ -22,15 +22,6 @@ static void give(struct pair *pair, const char *id, int64_t amount, int64_t expi
     assert_fault(pair, ACCOUNT_FAULT_NONE);
 }
 
-static int64_t left_at(const struct pair *pair, int64_t at_us)
-{
-    struct look look;
-    look_at(&look, pair->account, "a", at_us);
-    int64_t left = look.view.credits_left;
-    look_end(&look);
-    return left;
-}
-
 /* Decides and applies to both accounts; the decision of the source stays for the test, of the target its fault. */
 static enum account_fault move(struct pair *source, struct pair *target, const char *id, int64_t amount, int64_t at_us)
 {
@@ -85,7 +76,7 @@ static void lots_keep_their_expiry_and_promo_stays(void **state)
     assert_int_equal(lot->grant.amount, 30);
     assert_int_equal(lot->grant.expires_us, T + 20 * D);
     assert_int_equal(lot->grant.priority, 7);
-    assert_int_equal(left_at(&target, T + 20 * D), 30);
+    assert_int_equal(credits_left(&target, T + 20 * D), 30);
     assert_int_equal(move(&source, &target, "u", 50, T), ACCOUNT_FAULT_NONE);
     assert_int_equal(source.decision.result.transferred.moved, 0);
     assert_int_equal(source.decision.result.transferred.source, 60);
@@ -105,10 +96,10 @@ static void held_units_stay_and_what_recurs_ends_at_its_recurrence(void **state)
     assert_int_equal(move(&source, &target, "t", 19, T + S), ACCOUNT_FAULT_NONE);
     assert_int_equal(source.decision.result.transferred.moved, 0); /* 18 are free */
     assert_int_equal(move(&source, &target, "t", 18, T + S), ACCOUNT_FAULT_NONE);
-    assert_int_equal(left_at(&target, T + D - 1), 18);
-    assert_int_equal(left_at(&target, T + D), 0);
-    assert_int_equal(left_at(&source, T + D - 1), 12); /* what the reservation held */
-    assert_int_equal(left_at(&source, T + D), 30);
+    assert_int_equal(credits_left(&target, T + D - 1), 18);
+    assert_int_equal(credits_left(&target, T + D), 0);
+    assert_int_equal(credits_left(&source, T + D - 1), 12); /* what the reservation held */
+    assert_int_equal(credits_left(&source, T + D), 30);
     end(&source, &target);
 }
 
@@ -138,12 +129,12 @@ static void ids_answer_the_same_or_conflict(void **state)
         assert_int_equal(source.decision.result.transferred.target, 5);
         assert_int_equal(source.decision.replayed, again);
     }
-    assert_int_equal(left_at(&source, T + S), 4);
+    assert_int_equal(credits_left(&source, T + S), 4);
     move(&source, &target, "t", 4, T);
     assert_fault(&source, ACCOUNT_FAULT_CONFLICT);
     give(&target, "x/0", 1, 0, false, NULL); /* the lot's id is another grant's */
     assert_int_equal(move(&source, &target, "x", 2, T), ACCOUNT_FAULT_CONFLICT);
-    assert_int_equal(left_at(&source, T + S), 4);
+    assert_int_equal(credits_left(&source, T + S), 4);
     end(&source, &target);
 }
 
@@ -183,7 +174,7 @@ static void nothing_is_made_or_lost(void **state)
             } else {
                 move(from, to, ids[step], amount, now_us);
             }
-            assert_int_equal(left_at(&sides[0], now_us) + left_at(&sides[1], now_us), given);
+            assert_int_equal(credits_left(&sides[0], now_us) + credits_left(&sides[1], now_us), given);
         }
         end(&sides[0], &sides[1]);
     }

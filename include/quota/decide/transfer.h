@@ -3,8 +3,8 @@
  *     source   grants in burn order ─▶ lots: a part of each, until the amount is there        all of it, or nothing
  *     target   a grant for each lot, `<id>/0` …, of its priority and expiry ─▶ pays for what is over
  *
- * Credits go, limits do not. PROMO grants and what reservations hold stay. What a recurring grant gives ends at its next
- * recurrence: the rest of its life stays with the source. Both accounts change in one transaction. */
+ * Credits go, limits do not. PROMO grants and what reservations hold stay. What a recurring grant gives ends at its
+ * next recurrence: the rest of its life stays with the source. Both accounts change in one transaction. */
 #pragma once
 
 #include "quota/decide/operate.h"
