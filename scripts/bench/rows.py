@@ -23,6 +23,7 @@ PLANS = {
     "three": "LIMIT 1000000000 month LIMIT 1000000000 week LIMIT 1000000000 day",
     "rate": f"RATE {RULE} LIMIT 1000000000 month LIMIT 1000000000 day",
     "spent": "LIMIT 1 forever",
+    "prepaid": "CREDITS",
 }
 OTHERS = [f"r{number}" for number in range(1, 64)]  # with r as many resources as a plan has at most
 
@@ -120,7 +121,12 @@ LIMIT_ROWS = (
 USED = tuple(f"QUOTA.CONSUME {{key}} {resource} 1" for resource in ["r", *OTHERS])
 MANY_RESOURCES = dataclasses.replace(quota_row("QUOTA.CONSUME, of 64 resources", "many"), contents=Contents(
     opening=("QUOTA.OPEN {key} many",), entry=USED))
+GRANTS = tuple(f"QUOTA.GRANT {{key}} g{number} r 1000000000" for number in range(100))
+CREDITED = quota_row("QUOTA.CONSUME, by a grant", "prepaid", entry=GRANTS[0])
 QUOTA_ROWS = (
+    CREDITED,
+    dataclasses.replace(CREDITED, name="QUOTA.CONSUME, by one of 100 grants",
+                        contents=dataclasses.replace(CREDITED.contents, entry=GRANTS)),
     quota_row("QUOTA.CONSUME", "one"),
     MANY_RESOURCES,
     quota_row("QUOTA.CONSUME, 2 limits", "two", told=True),
