@@ -641,14 +641,22 @@ static bool funding_accepted(const struct promise *promise, const struct hold *h
     return true;
 }
 
-/* A grant may be given under an id that no stored grant has; numbers count up one by one. */
+/* Is the id of a stored grant free again? Of one that has not begun a change before this one may say that it has begun,
+ * and ended since: that is known once it is done. */
+static bool grant_id_is_free(const struct promise *promise, const struct stored_grant *before)
+{
+    bool may_have_begun = promise->changes.size > 0 && !(before->grant.flags & GRANT_BEGUN);
+    return may_have_begun || (grant_is_forgotten(&before->grant, promise->applied_at_us) &&
+                              account_grant_held(promise->account, before, promise->applied_at_us) == 0);
+}
+
+/* A grant may be given under an id that no stored grant has, or one that is forgotten; numbers count up one by one. */
 static bool grant_accepted(struct promise *promise, const struct change *change)
 {
     const struct grants *grants = account_grants(promise->account);
     const struct stored_grant *before = grants_find(grants, change->bytes, linear_hash(change->bytes));
-    bool is_free = !before || (grant_is_forgotten(&before->grant, promise->applied_at_us) &&
-                               account_grant_held(promise->account, before, promise->applied_at_us) == 0);
-    if (!is_free || change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
+    if (before && !grant_id_is_free(promise, before)) return false;
+    if (change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
     return change->grant.number == ++promise->grants_made;
 }
 

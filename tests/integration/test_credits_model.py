@@ -15,6 +15,7 @@ import redis
 
 from conftest import as_map, paged
 from credits_model import DAY, HOUR, KEPT, Account
+from servers import caught_up
 
 OPERATIONS = int(os.environ.get("QUOTA_OPERATIONS", 6_000))
 IN_A_STREAM = 60
@@ -167,7 +168,11 @@ def credited(accounts):
     accounts("CONFIG SET quota.id-ttl-ms", 86_400_000)
 
 
-def test_random_streams_agree_with_the_model_of_credits(credited):
+def test_random_streams_agree_with_the_model_of_credits(credited, pair):
+    primary, replica = pair
     for number in range(max(OPERATIONS // IN_A_STREAM, 1)):
         Stream(credited, SEED + number).run()
+        if number % 20 == 0:
+            caught_up(primary, replica)
+            assert replica.digest() == primary.digest()
         credited("FLUSHALL")

@@ -116,6 +116,31 @@ static void an_id_answers_the_same_or_is_a_conflict(void **state)
     plan_drop("pro");
 }
 
+/* A grant that has begun, ended and been forgotten without being touched: its id is free, for any resource. */
+static void an_id_is_free_again_that_nothing_has_touched(void **state)
+{
+    (void)state;
+    for (int other = 0; other < 2; other++) {
+        struct pair pair = {0};
+        struct grant_request request = gift("g", 10);
+        plan_set("pro", "a LIMIT 5 day | b LIMIT 5 day");
+        pair_open(&pair, "pro", T);
+        request.effective_us = T + H;
+        request.expires = after(D);
+        pair_grant(&pair, &request, T);
+        if (other) request.resource = BYTES("b");
+        pair_grant(&pair, &request, T + H + D + KEPT - 1);
+        assert_fault(&pair, other ? ACCOUNT_FAULT_CONFLICT : ACCOUNT_FAULT_NONE);
+        request.effective_us = NOT_REQUESTED;
+        pair_grant(&pair, &request, T + H + D + KEPT);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        assert_false(pair.decision.replayed);
+        assert_int_equal(account_grants(pair.account)->count, 1);
+        pair_end(&pair);
+    }
+    plan_drop("pro");
+}
+
 static void given_once_is_given_once_for_ever(void **state)
 {
     (void)state;
@@ -203,8 +228,11 @@ static void what_has_ended_makes_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grants_end_when_they_say),          cmocka_unit_test(an_id_answers_the_same_or_is_a_conflict),
-        cmocka_unit_test(given_once_is_given_once_for_ever), cmocka_unit_test(voiding_takes_what_is_free),
+        cmocka_unit_test(grants_end_when_they_say),
+        cmocka_unit_test(an_id_answers_the_same_or_is_a_conflict),
+        cmocka_unit_test(an_id_is_free_again_that_nothing_has_touched),
+        cmocka_unit_test(given_once_is_given_once_for_ever),
+        cmocka_unit_test(voiding_takes_what_is_free),
         cmocka_unit_test(what_has_ended_makes_room),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
