@@ -111,7 +111,9 @@ def session_pair():
 @pytest.fixture
 def pair(session_pair):
     session_pair.serve()
-    return session_pair.primary, session_pair.replica
+    yield session_pair.primary, session_pair.replica
+    found = [line[:300] for server in (session_pair.primary, session_pair.replica) for line in server.alarms()]
+    assert not found, "\n".join(found)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@
 All clocks are frozen at noon. The tests share one cluster, and the last ones change who is a primary: they stand last.
 """
 
+import contextlib
 import threading
 
 import pytest
@@ -85,8 +86,8 @@ def name_of(server):
     return server.client().execute_command("CLUSTER", "MYID").decode()
 
 
-@pytest.fixture(scope="module")
-def cluster():
+@contextlib.contextmanager
+def running():
     cluster = Cluster()
     try:
         cluster.start()
@@ -94,6 +95,19 @@ def cluster():
         yield cluster
     finally:
         cluster.close()
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with running() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def own_cluster():
+    """For a test after which shards have other primaries."""
+    with running() as cluster:
+        yield cluster
 
 
 def words(line):
@@ -512,16 +526,16 @@ def answers(client, name):
         return False
 
 
-def test_a_failover_by_hand_keeps_the_accounts(cluster):
-    name, answer = filled(cluster, 1)
-    cluster.replicas[1].client().execute_command("CLUSTER", "FAILOVER")
-    assert_goes_on(cluster, 1, name, answer)
-    former, now = cluster.primaries[1], cluster.replicas[1]
+def test_a_failover_by_hand_keeps_the_accounts(own_cluster):
+    name, answer = filled(own_cluster, 1)
+    own_cluster.replicas[1].client().execute_command("CLUSTER", "FAILOVER")
+    assert_goes_on(own_cluster, 1, name, answer)
+    former, now = own_cluster.primaries[1], own_cluster.replicas[1]
     wait_until(lambda: former.client().info("replication").get("master_link_status") == "up", "it does not follow")
     wait_until(lambda: former.digest() == now.digest(), "the former primary differs")
 
 
-def test_a_killed_primary_is_replaced_and_the_accounts_are_kept(cluster):
-    name, answer = filled(cluster, 0)
-    cluster.primaries[0].kill()
-    assert_goes_on(cluster, 0, name, answer)
+def test_a_killed_primary_is_replaced_and_the_accounts_are_kept(own_cluster):
+    name, answer = filled(own_cluster, 0)
+    own_cluster.primaries[0].kill()
+    assert_goes_on(own_cluster, 0, name, answer)

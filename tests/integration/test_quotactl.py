@@ -350,7 +350,7 @@ def with_user(server):
 # ---- a cluster ---------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster():
     cluster = Cluster()
     try:
@@ -376,6 +376,7 @@ def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
 
 def test_differences_are_named_and_mended(cluster):
     zero, one, two = cluster.primaries
+    load(zero, plan(100))
     for limit in (90, 100):  # the same, two revisions later: no difference
         zero.client().execute_command("QUOTA.PLAN", "SET", "p", "r", "LIMIT", limit, "day")
     zero.client().execute_command(*"QUOTA.PLAN SET p r LIMIT 9 day APPLY END EFFECTIVE 2030-01-01T00:00:00Z".split())

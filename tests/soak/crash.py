@@ -171,6 +171,8 @@ class Harness:
         self.catalogue = self.configuration()
 
     def configuration(self):
+        """How many accounts have a plan is a part of it: what a server frees in the background has to be gone."""
+        wait_until(lambda: self.connection.info("memory")["lazyfree_pending_objects"] == 0, "keys are not freed")
         return [self.ask("RL.POLICY", "GET", "gate"), *(self.ask("QUOTA.PLAN", "GET", plan) for plan in ("p", "blind"))]
 
     def start(self):
