@@ -640,13 +640,32 @@ static bool funding_accepted(const struct promise *promise, const struct hold *h
     return true;
 }
 
-/* A grant may be given under an id that no stored grant has; numbers count up one by one. */
+/* A stored grant as the changes before this one leave it: it may have begun since it was written, and have nothing left
+ * after it paid for what was over. `id` stands in the changes. */
+static struct grant grant_by_then(const struct promise *promise, const struct stored_grant *stored, struct bytes id)
+{
+    struct cursor cursor = cursor_init(promise->changes);
+    struct grant grant = stored->grant;
+    struct change one = {0};
+    while (!cursor_done(&cursor) && one.bytes.data != id.data) {
+        change_decode(&cursor, promise->encoding, &one);
+        if (one.kind == CHANGE_GRANT_TURNED && one.number == grant.number)
+            grant_turn(&grant, one.amount, one.until_us, one.expires_us);
+    }
+    return grant;
+}
+
+/* A grant may be given under an id that no stored grant has, or one that is forgotten; numbers count up one by one. */
 static bool grant_accepted(struct promise *promise, const struct change *change)
 {
     const struct grants *grants = account_grants(promise->account);
     const struct stored_grant *before = grants_find(grants, change->bytes, linear_hash(change->bytes));
-    bool is_free = !before || (grant_is_forgotten(&before->grant, promise->applied_at_us) &&
-                               account_grant_held(promise->account, before, promise->applied_at_us) == 0);
+    bool is_free = true;
+    if (before) {
+        struct grant by_then = grant_by_then(promise, before, change->bytes);
+        is_free = grant_is_forgotten(&by_then, promise->applied_at_us) &&
+                  account_grant_held(promise->account, before, promise->applied_at_us) == 0;
+    }
     if (!is_free || change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
     return change->grant.number == ++promise->grants_made;
 }
