@@ -55,6 +55,16 @@ const struct argument credits_arguments[] = {
     {0},
 };
 
+struct overage_words {
+    struct bytes max;
+};
+
+const struct argument overage_arguments[] = {
+    FIELD(ARGUMENT_TEXT, "max", "MAX", struct overage_words, max, 0, 0, ARGUMENT_OPTIONAL,
+          "At most so many units of a cycle beyond what BURST and GRACE admit; 0 = none."),
+    {0},
+};
+
 static bool reply_bad(RedisModuleCtx *ctx, const char *what, struct bytes word, const char *why)
 {
     reply_error(ctx, "ERR %s '%s': %s", what, printable(word).text, why);
@@ -127,6 +137,13 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
     return true;
 }
 
+/* Units behind an option that may be missing. */
+static bool read_units(RedisModuleCtx *ctx, const char *option, struct bytes word, int64_t *units)
+{
+    bool is_number = !word.data || (bytes_integer(word, units) && *units >= 0);
+    return is_number || reply_bad(ctx, option, word, "an integer of 0 or more");
+}
+
 bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element)
 {
     const struct credits_words *words = element;
@@ -137,9 +154,19 @@ bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *el
     }
     entitlement->credits = true;
     entitlement->credits_first = words->first != 0;
-    if (!words->low.data) return true;
-    bool is_number = bytes_integer(words->low, &entitlement->credits_low) && entitlement->credits_low >= 0;
-    return is_number || reply_bad(ctx, "LOW", words->low, "an integer of 0 or more");
+    return read_units(ctx, "LOW", words->low, &entitlement->credits_low);
+}
+
+bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct overage_words *words = element;
+    struct entitlement *entitlement = &((struct entitlement_argument *)argument)->entitlement;
+    if (entitlement->overage) {
+        reply_error(ctx, "ERR OVERAGE was given already");
+        return false;
+    }
+    entitlement->overage = true;
+    return read_units(ctx, "MAX", words->max, &entitlement->overage_max);
 }
 
 #define NO_COST  0
@@ -161,14 +188,13 @@ static void take_options(struct entitlement_argument *argument)
     if (argument->warnings.count > 0) argument->options |= OPTION_WARN;
     if (entitlement->burst_bp != NO_BURST) argument->options |= OPTION_BURST;
     if (entitlement->grace_us > 0) argument->options |= OPTION_GRACE;
-    if (argument->overage != 0) argument->options |= OPTION_OVERAGE;
+    if (entitlement->overage) argument->options |= OPTION_OVERAGE;
     if (entitlement->refunds_max >= 0 || entitlement->refunds_within_us > 0) argument->options |= OPTION_REFUNDS;
     if (entitlement->holds_max >= 0) argument->options |= OPTION_HOLDS;
     if (entitlement->credits) argument->options |= OPTION_CREDITS;
     if (entitlement->cost == NO_COST) entitlement->cost = 1;
     if (entitlement->burst_bp == NO_BURST) entitlement->burst_bp = 0;
     entitlement->repay = argument->repay != 0;
-    entitlement->overage = argument->overage != 0;
 }
 
 bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argument *argument, struct bytes resource,

@@ -11,18 +11,19 @@
 struct entitlement_argument {
     struct entitlement entitlement; /* the rows fill in what they can */
     struct percents_argument warnings;
-    int64_t repay, overage;
+    int64_t repay;
     uint16_t options; /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
 };
 
 /* Before parsing: nothing was given yet. */
 void entitlement_argument_begin(struct entitlement_argument *argument);
 
-/* Takes a LIMIT, RATE or CREDITS that was parsed into struct entitlement_argument. */
+/* Takes a LIMIT, RATE, CREDITS or OVERAGE that was parsed into struct entitlement_argument. */
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element);
-extern const struct argument limit_arguments[], rate_arguments[], credits_arguments[];
+bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *element);
+extern const struct argument limit_arguments[], rate_arguments[], credits_arguments[], overage_arguments[];
 
 /* Completes the entitlement to `resource`; an override may give options without a rule. On false the client has its
  * error. */
@@ -104,7 +105,7 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .rows = (holds_),                                                                                             \
          .summary = "A bound on reservations."},                                                                       \
     {                                                                                                                  \
-        .kind = ARGUMENT_FLAG, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement.overage),  \
-        .lowest = 1, .flags = ARGUMENT_OPTIONAL,                                                                       \
+        .kind = ARGUMENT_EACH, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement),          \
+        .flags = ARGUMENT_OPTIONAL, .rows = overage_arguments, .add = entitlement_add_overage,                         \
         .summary = "Limits are what is included: they refuse nothing, and the excess is counted."                      \
     }

@@ -641,13 +641,19 @@ static bool funding_accepted(const struct promise *promise, const struct hold *h
     return true;
 }
 
-/* Is the id of a stored grant free again? Of one that has not begun a change before this one may say that it has begun,
- * and ended since: that is known once it is done. */
-static bool grant_id_is_free(const struct promise *promise, const struct stored_grant *before)
+/* A stored grant as the changes before this one leave it: it may have begun since it was written, and have nothing left
+ * after it paid for what was over. `id` stands in the changes. */
+static struct grant grant_by_then(const struct promise *promise, const struct stored_grant *stored, struct bytes id)
 {
-    bool may_have_begun = promise->changes.size > 0 && !(before->grant.flags & GRANT_BEGUN);
-    return may_have_begun || (grant_is_forgotten(&before->grant, promise->applied_at_us) &&
-                              account_grant_held(promise->account, before, promise->applied_at_us) == 0);
+    struct cursor cursor = cursor_init(promise->changes);
+    struct grant grant = stored->grant;
+    struct change one = {0};
+    while (!cursor_done(&cursor) && one.bytes.data != id.data) {
+        change_decode(&cursor, promise->encoding, &one);
+        if (one.kind == CHANGE_GRANT_TURNED && one.number == grant.number)
+            grant_turn(&grant, one.amount, one.until_us, one.expires_us);
+    }
+    return grant;
 }
 
 /* A grant may be given under an id that no stored grant has, or one that is forgotten; numbers count up one by one. */
@@ -655,8 +661,13 @@ static bool grant_accepted(struct promise *promise, const struct change *change)
 {
     const struct grants *grants = account_grants(promise->account);
     const struct stored_grant *before = grants_find(grants, change->bytes, linear_hash(change->bytes));
-    if (before && !grant_id_is_free(promise, before)) return false;
-    if (change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
+    bool is_free = true;
+    if (before) {
+        struct grant by_then = grant_by_then(promise, before, change->bytes);
+        is_free = grant_is_forgotten(&by_then, promise->applied_at_us) &&
+                  account_grant_held(promise->account, before, promise->applied_at_us) == 0;
+    }
+    if (!is_free || change->bytes.size > ID_BYTES_MAX || change->grant.slot >= promise->slots) return false;
     return change->grant.number == ++promise->grants_made;
 }
 

@@ -3,17 +3,19 @@
 #include "quota/base/checked.h"
 #include "quota/rate/rule_codec.h"
 
-#define PRORATE_FLAG 4
-#define REPAY_FLAG   1
-#define OVERAGE_FLAG 2
-#define CREDITS_FLAG 4
-#define FIRST_FLAG   8
-#define LOW_FLAG     16
-#define FLAGS_ALL    31
+#define PRORATE_FLAG     4
+#define REPAY_FLAG       1
+#define OVERAGE_FLAG     2
+#define CREDITS_FLAG     4
+#define FIRST_FLAG       8
+#define LOW_FLAG         16
+#define OVERAGE_MAX_FLAG 32
+#define FLAGS_ALL        63
 
 struct entitlement entitlement_none(struct bytes resource)
 {
-    return (struct entitlement){.resource = resource, .cost = 1, .refunds_max = -1, .holds_max = -1, .credits_low = -1};
+    return (struct entitlement){
+        .resource = resource, .cost = 1, .overage_max = -1, .refunds_max = -1, .holds_max = -1, .credits_low = -1};
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------------------- */
@@ -77,6 +79,8 @@ const char *override_fault(const struct entitlement *entitlement)
         return "BURST is 0 to 10000 percent";
     if (entitlement->grace_us < 0 || entitlement->grace_us > DURATION_MAX_US) return "GRACE is too long";
     if (entitlement->refunds_max < -1 || entitlement->holds_max < -1) return "MAX is 0 or more";
+    if (entitlement->overage_max < -1) return "OVERAGE MAX is 0 or more";
+    if (!entitlement->overage && entitlement->overage_max >= 0) return "MAX belongs to OVERAGE";
     if (!entitlement->credits && (entitlement->credits_first || entitlement->credits_low >= 0))
         return "FIRST and LOW belong to CREDITS";
     if (entitlement->credits_low < -1) return "LOW is 0 or more";
@@ -198,7 +202,7 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
     }
     if (options & OPTION_BURST) merged->burst_bp = override->burst_bp, merged->repay = override->repay;
     if (options & OPTION_GRACE) merged->grace_us = override->grace_us;
-    if (options & OPTION_OVERAGE) merged->overage = override->overage;
+    if (options & OPTION_OVERAGE) merged->overage = override->overage, merged->overage_max = override->overage_max;
     if (options & OPTION_REFUNDS) {
         merged->refunds_max = override->refunds_max;
         merged->refunds_within_us = override->refunds_within_us;
@@ -230,7 +234,8 @@ static uint8_t flags_of(const struct entitlement *entitlement)
 {
     return (uint8_t)((entitlement->repay ? REPAY_FLAG : 0) | (entitlement->overage ? OVERAGE_FLAG : 0) |
                      (entitlement->credits ? CREDITS_FLAG : 0) | (entitlement->credits_first ? FIRST_FLAG : 0) |
-                     (entitlement->credits_low >= 0 ? LOW_FLAG : 0));
+                     (entitlement->credits_low >= 0 ? LOW_FLAG : 0) |
+                     (entitlement->overage_max >= 0 ? OVERAGE_MAX_FLAG : 0));
 }
 
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
@@ -257,6 +262,7 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     sink_number(sink, entitlement->refunds_within_us);
     sink_signed(sink, entitlement->holds_max);
     if (entitlement->credits_low >= 0) sink_number(sink, entitlement->credits_low);
+    if (entitlement->overage_max >= 0) sink_number(sink, entitlement->overage_max);
 }
 
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
@@ -294,6 +300,7 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     entitlement->refunds_within_us = cursor_number(cursor);
     entitlement->holds_max = cursor_signed(cursor);
     if (flags & LOW_FLAG) entitlement->credits_low = cursor_number(cursor);
+    if (flags & OVERAGE_MAX_FLAG) entitlement->overage_max = cursor_number(cursor);
     if (flags > FLAGS_ALL || cursor->bad || override_fault(entitlement)) cursor->bad = true;
     if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
 }
@@ -367,6 +374,12 @@ static void write_credits(const struct entitlement *entitlement, struct sink *si
     if (entitlement->credits_low >= 0) write_number(sink, " LOW ", entitlement->credits_low);
 }
 
+static void write_overage(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, "OVERAGE");
+    if (entitlement->overage_max >= 0) write_number(sink, " MAX ", entitlement->overage_max);
+}
+
 static void write_grace(const struct entitlement *entitlement, struct sink *sink)
 {
     write_word(sink, "GRACE ");
@@ -390,6 +403,6 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
     if (entitlement->holds_max >= 0 && nth-- == 0)
         return write_number(sink, "HOLDS MAX ", entitlement->holds_max), true;
     if (entitlement->credits && nth-- == 0) return write_credits(entitlement, sink), true;
-    if (entitlement->overage && nth-- == 0) return write_word(sink, "OVERAGE"), true;
+    if (entitlement->overage && nth-- == 0) return write_overage(entitlement, sink), true;
     return false;
 }

@@ -235,15 +235,21 @@ void grants_spend(struct grants *grants, int64_t number, int64_t balance, int64_
     replace(grants, stored, &after, stored->held, now_us);
 }
 
+void grant_turn(struct grant *grant, int64_t balance, int64_t since_us, int64_t recurs_us)
+{
+    grant->flags |= GRANT_BEGUN;
+    /* One that is less at its beginning paid for what was over. */
+    if (balance < grant->balance && grant->every == 0) grant->used_us = grant->effective_us;
+    grant->balance = balance;
+    if (grant->every > 0) grant->since_us = since_us, grant->recurs_us = recurs_us;
+}
+
 void grants_turn(struct grants *grants, int64_t number, int64_t balance, int64_t since_us, int64_t recurs_us,
                  int64_t now_us)
 {
     struct stored_grant *stored = numbered(grants, number);
     struct grant after = stored->grant;
-    after.flags |= GRANT_BEGUN;
-    if (balance < after.balance && after.every == 0) after.used_us = after.effective_us; /* it paid for what was over */
-    after.balance = balance;
-    if (after.every > 0) after.since_us = since_us, after.recurs_us = recurs_us;
+    grant_turn(&after, balance, since_us, recurs_us);
     replace(grants, stored, &after, stored->held, now_us);
 }
 

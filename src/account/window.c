@@ -87,10 +87,10 @@ static int64_t burst_units(const struct entitlement *entitlement, int64_t limit)
     return wide_clamp(wide_div_floor((wide)limit * entitlement->burst_bp, BP_WHOLE), 0, INT64_MAX);
 }
 
-int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us)
+/* The capacity without OVERAGE. */
+static int64_t capacity_of(const struct window *window, const struct entitlement *entitlement, int64_t limit,
+                           int64_t now_us)
 {
-    int64_t limit = window_full_limit(window);
-    if (limit == UNLIMITED || entitlement->overage) return UNLIMITED;
     if (entitlement->grace_us > 0) {
         /* GRACE: once it has passed nothing fits beyond the limit, not even the burst. */
         bool passed = window->over_since_us > 0 && now_us >= window->over_since_us + entitlement->grace_us;
@@ -99,6 +99,14 @@ int64_t window_capacity(const struct window *window, const struct entitlement *e
     }
     if (entitlement->burst_bp == 0) return limit_after_debt(window, limit);
     return wide_clamp((wide)limit + burst_units(entitlement, limit) - window->debt, 0, INT64_MAX);
+}
+
+int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us)
+{
+    int64_t limit = window_full_limit(window), overage = entitlement_overage(entitlement);
+    if (limit == UNLIMITED || overage == UNLIMITED) return UNLIMITED;
+    int64_t capacity = capacity_of(window, entitlement, limit, now_us);
+    return capacity == UNLIMITED ? UNLIMITED : add_clamped(capacity, overage);
 }
 
 int64_t window_available(const struct window *window, int64_t capacity, int64_t held)
@@ -222,9 +230,11 @@ int64_t window_debt_after(const struct window *window, const struct entitlement 
 int64_t window_cycles_until(const struct window *window, const struct entitlement *entitlement, int64_t limit,
                             int64_t units)
 {
-    if (limit == UNLIMITED || entitlement->overage) return 1;
+    int64_t overage = entitlement_overage(entitlement);
+    if (limit == UNLIMITED || overage == UNLIMITED) return 1;
     if (entitlement->grace_us > 0 && entitlement->burst_bp == 0) return 1;
-    wide capacity = (wide)limit + burst_units(entitlement, limit);
+    if (units <= overage) return 1; /* a debt leaves OVERAGE MAX as it is */
+    wide capacity = (wide)limit + burst_units(entitlement, limit) + overage;
     if (units > capacity) return -1;
     int64_t debt = window_debt_after(window, entitlement, limit, 1);
     /* Each idle cycle lowers the debt by one limit: how many until no more than the bearable debt is left? */

@@ -33,9 +33,15 @@ static bool is_prepaid(const struct demand *demand)
     return demand->view->entitlement->credits && !has_limits(demand);
 }
 
+/* Do they pay alone whatever happens? OVERAGE MAX is counted in the cycles of LIMITs, so it adds nothing here. */
+static bool credits_bound(const struct demand *demand)
+{
+    return is_prepaid(demand) && entitlement_overage(demand->view->entitlement) != UNLIMITED;
+}
+
 int64_t demand_available(const struct demand *demand)
 {
-    int64_t least = is_prepaid(demand) && !demand->view->entitlement->overage ? 0 : UNLIMITED;
+    int64_t least = credits_bound(demand) ? 0 : UNLIMITED;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         if (position->meter->funds) continue;
@@ -447,7 +453,7 @@ static bool credits_may_change(const struct admission *admission, uint32_t first
 int64_t demand_limits_wait_us(const struct demand *demand, int64_t units)
 {
     struct verdict_fold fold = {.begun = false};
-    if (units > 0 && is_prepaid(demand) && !demand->view->entitlement->overage) return NEVER_US;
+    if (units > 0 && credits_bound(demand)) return NEVER_US;
     fold_limits(demand, units, 0, &fold);
     int64_t wait_us = fold.denied ? fold.verdict.wait_us : 0, before_us = -1;
     for (int round = 0; wait_us > 0 && round < WAIT_ROUNDS_MAX && wait_us != before_us; round++) {

@@ -58,7 +58,7 @@ def entitlements(draw, smallest=1):
     return Entitlement(
         tuple(draw(st.permutations(rules))), draw(st.sampled_from([None, None, 1, 2, 3])),
         draw(sometimes(st.sampled_from([(50,), (80, 100), (30, 100, 150)]))), burst, repay,
-        draw(sometimes(st.sampled_from([HOUR, 3 * DAY]))), draw(st.sampled_from([None] * 5 + [True])),
+        draw(sometimes(st.sampled_from([HOUR, 3 * DAY]))), draw(st.sampled_from([None] * 8 + [True, 0, 2, 15])),
         draw(sometimes(st.integers(0, 2))), draw(REFUNDS))
 
 

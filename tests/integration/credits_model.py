@@ -141,8 +141,9 @@ def cut(parts, begin, end):
 
 
 class Account:
-    def __init__(self, now, limits, burst=0, overage=False, first=False, prepaid=False):
-        self.now, self.burst, self.overage, self.first, self.prepaid = now, burst, overage, first, prepaid
+    def __init__(self, now, limits, burst=0, overage=0, first=False, prepaid=False):
+        self.now, self.burst, self.first, self.prepaid = now, burst, first, prepaid
+        self.overage = overage  # True: any number of units
         self.limits = [Limit(number, period, now) for number, period in limits]
         self.grants, self.holds, self.records = {}, {}, {}
 
@@ -201,11 +202,15 @@ class Account:
     def room(self, beyond):
         """Of the tightest limit; None = any number."""
         if not self.limits:
-            return 0 if self.prepaid and not (beyond and self.overage) else None
-        if beyond and self.overage:
+            return 0 if self.prepaid and not (beyond and self.overage is True) else None
+        if beyond and self.overage is True:
             return None
-        return min(max(limit.number + (limit.number * self.burst // 100 if beyond else 0) - limit.used
-                       - self.held(limit), 0) for limit in self.limits)
+        return min(max((self.capacity(limit) if beyond else limit.number) - limit.used - self.held(limit), 0)
+                   for limit in self.limits)
+
+    def capacity(self, limit):
+        """With BURST and OVERAGE MAX n."""
+        return limit.number + limit.number * self.burst // 100 + (0 if self.overage is True else self.overage)
 
     # ---- drawing ----
 
@@ -369,10 +374,10 @@ class Account:
             return [granted, amount, credits, -1 if reset == NEVER else self.ms(reset), len(self.limits)]
         rows = []
         for index, limit in enumerate(self.limits):
-            capacity = limit.number + limit.number * self.burst // 100
-            left = -1 if self.overage else max(capacity - limit.used - self.held(limit), 0) + credits
+            endless, capacity = self.overage is True, self.capacity(limit)
+            left = -1 if endless else max(capacity - limit.used - self.held(limit), 0) + credits
             reset = 0 if limit.used == 0 and self.held(limit) == 0 else self.ms(limit.end)
-            rows.append([granted, limit.number if self.overage else capacity, left, reset, index])
+            rows.append([granted, limit.number if endless else capacity, left, reset, index])
         return min(rows, key=lambda row: (row[2] == -1, row[2], row[4]))
 
     def ms(self, at):

@@ -342,8 +342,10 @@ def field_of(word, values):
         return {"refunds": (int(values[1]) if values[0] == "MAX" else None, within)}
     if word == "GRACE":
         return {"grace": span(values[0])}
-    if word in ("WARN", "OVERAGE"):
-        return {"warn": tuple(sorted(set(numbers)))} if numbers else {"overage": True}
+    if word == "WARN":
+        return {"warn": tuple(sorted(set(numbers)))}
+    if word == "OVERAGE":
+        return {"overage": numbers[0] if numbers else True}
     if word == "BURST":
         return {"burst": numbers[0], "repay": "REPAY" in values}
     return {{"COST": "cost", "HOLDS": "holds_max"}[word]: numbers[0]}

@@ -37,7 +37,7 @@ def laws(draw):
     limits = draw(one_of_each_kind(LIMITS, 1, 3)) + draw(sometimes(one_of_each_kind(ROLLINGS, 1, 1), []))
     burst, repay = draw(BURSTS)
     return Entitlement(tuple(limits), None, None, burst, repay, draw(st.sampled_from([None, HOUR, 3 * DAY])),
-                       draw(st.sampled_from([None, None, None, None, True])))
+                       draw(st.sampled_from([None] * 8 + [True, True, 0, 4])))
 
 
 class Pair:

@@ -130,6 +130,31 @@ def test_overage_refuses_nothing_and_counts(acme):
     assert acme.map("QUOTA.INFO a r")["overage"] == 15
 
 
+def test_overage_may_be_bounded(acme):
+    plan(acme, "LIMIT 10 day OVERAGE MAX 5")
+    assert acme("QUOTA.CONSUME a r 12") == [12, 15, 3, 0, DAY_MS, 0]
+    assert acme("QUOTA.CONSUME a r 4") == [0, 15, 3, DAY_MS, DAY_MS, 0]
+    assert acme("QUOTA.CONSUME a r 9 UPTO")[:3] == [3, 15, 0]
+    assert acme.map("QUOTA.INFO a r")["overage"] == 5
+    acme("QUOTA.OVERRIDE a r OVERAGE")
+    assert acme("QUOTA.CHECK a r 99")[0][:3] == [99, 10, -1]
+    acme("QUOTA.OVERRIDE a r OVERAGE MAX 0")  # switches it off
+    acme.advance("1d")
+    assert acme("QUOTA.CONSUME a r 11")[:3] == [0, 10, 10]
+    acme("QUOTA.OVERRIDE a r LIFT")
+    assert acme("QUOTA.CONSUME a r 11")[:3] == [11, 15, 4]
+
+
+def test_bounded_overage_stands_beside_burst_grace_and_debt(acme):
+    plan(acme, "BURST 20 LIMIT 10 day OVERAGE MAX 3 REPAY GRACE 1h")
+    assert acme("QUOTA.CONSUME a r 15")[:3] == [15, 15, 0]
+    acme.advance("1h")  # the grace has passed, and with it the burst
+    assert acme("QUOTA.CONSUME a r 1")[:3] == [0, 13, 0]
+    acme.advance("23h")  # five are owed: 10 + 2 - 5 and three beyond
+    assert acme("QUOTA.CONSUME a r 11")[:3] == [0, 10, 10]
+    assert acme("QUOTA.CONSUME a r 10")[:3] == [10, 10, 0]
+
+
 def test_warnings_fire_once_in_order_and_again_when_a_limit_rises(acme):
     plan(acme, "LIMIT 10 day WARN 100 50 80.5")
     fired = lambda: acme.map("QUOTA.INFO a r")["warned"]  # noqa: E731

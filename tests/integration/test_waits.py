@@ -187,6 +187,7 @@ def entitlement(stream, bounded=True):
     parts += [stream.sometimes(f"COST {stream.number(3)}", 0.2)]
     parts += [stream.sometimes(f"BURST {stream.choice(10, 50, 100)}%" + stream.sometimes(" REPAY", 0.5))]
     parts += [stream.sometimes(f"GRACE {stream.choice('10s', '1h', '3d')}", 0.2)]
+    parts += [stream.sometimes(f"OVERAGE MAX {stream.choice(0, 2, 9)}", 0.2)]
     return " ".join(part for part in parts if part)
 
 

@@ -164,6 +164,7 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
         struct bytes rest = next_word(words);
         if (!bytes_is_word(rest, "OVERAGE")) fail_msg("what is %.*s", (int)rest.size, rest.data);
         entitlement->overage = true;
+        if (take_word(words, "MAX")) entitlement->overage_max = next_integer(words);
     }
 }
 

@@ -431,6 +431,9 @@ static const struct {
     {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
     {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 23, 0, 0, 0, 0},
     {"a LIMIT 10 1h OVERAGE", 5, 5, MODE_ALL, 99, 99, 89, 5, 5},
+    {"a LIMIT 10 1h OVERAGE MAX 2", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
+    {"a LIMIT 10 1h OVERAGE MAX 2", 5, 5, MODE_ALL, 23, 0, 0, 0, 0},
+    {"a CREDITS OVERAGE MAX 9", 5, 5, MODE_ALL, 11, 0, 0, 0, 0}, /* there is no cycle to count them in */
     /* CREDITS: without a LIMIT the purses alone pay; FIRST: before the limits do */
     {"a CREDITS", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
     {"a CREDITS", 5, 5, MODE_ALL, 11, 0, 0, 0, 0},

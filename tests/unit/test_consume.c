@@ -114,6 +114,10 @@ static void burst_repay_and_grace(void **state)
         {15 * S - 1, "a", 1, MODE_ALL, 1, 10, -1, 0, H - 15 * S + 1, 0},
         {15 * S, "a", 1, MODE_ALL, 0, 10, 0, H - 15 * S, H - 15 * S, 0});
     RUN("a LIMIT 10 1h OVERAGE", {0, "a", 99, MODE_ALL, 99, 10, -1, 0, H, 0});
+    RUN("a LIMIT 10 1h OVERAGE MAX 5", {0, "a", 16, MODE_ALL, 0, 15, 15, NEVER_US, 0, 0},
+        {0, "a", 12, MODE_ALL, 12, 15, 3, 0, H, 0}, {0, "a", 4, MODE_ALL, 0, 15, 3, H, H, 0},
+        {0, "a", 4, MODE_UPTO, 3, 15, 0, 0, H, 0}, {H, "a", 15, MODE_ALL, 15, 15, 0, 0, H, 0});
+    RUN("a LIMIT 10 1h OVERAGE MAX 0", {0, "a", 11, MODE_ALL, 0, 10, 10, NEVER_US, 0, 0});
     RUN("a LIMIT 10 1h", {0, "a", 99, MODE_FORCE, 99, 10, 0, 0, H, 0}, {0, "a", 1, MODE_UPTO, 0, 10, 0, H, H, 0});
 }
 

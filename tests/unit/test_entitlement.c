@@ -23,6 +23,9 @@ static const char *const texts[] = {
     "calls LIMIT 10 12h REFUNDS MAX 0",
     "calls LIMIT 10 12h REFUNDS WITHIN 1us HOLDS MAX 9223372036854775807",
     "calls BURST 10000% LIMIT 10 1m GRACE 1us",
+    "calls LIMIT 10 12h CREDITS FIRST LOW 5 OVERAGE MAX 7",
+    "calls LIMIT 10 12h OVERAGE MAX 0",
+    "calls LIMIT 10 12h OVERAGE MAX 9223372036854775807",
 };
 
 static struct sink encoded(const struct entitlement *entitlement)
@@ -39,7 +42,7 @@ static bool decodes_to_itself(struct bytes bytes)
     struct cursor cursor = cursor_init(bytes);
     entitlement_decode(&cursor, &entitlement);
     if (!cursor_done(&cursor)) return false;
-    assert_null(entitlement_fault(&entitlement));
+    assert_null(override_fault(&entitlement)); /* without a rule it is none of a plan, which plan_entry_decode says */
     struct sink again = encoded(&entitlement);
     assert_int_equal(again.size, bytes.size);
     assert_memory_equal(again.data, bytes.data, bytes.size);
@@ -134,6 +137,8 @@ static void faults_are_told(void **state)
     BAD(holds_max = -2);
     BAD(refunds_within_us = -1);
     BAD(refunds_within_us = DURATION_MAX_US + 1);
+    BAD(overage_max = 5); /* without OVERAGE */
+    BAD(overage_max = -2);
 #undef BAD
     assert_null(entitlement_fault(&good));
     good.resource = (struct bytes){name, RESOURCE_NAME_MAX};
@@ -204,6 +209,31 @@ static void limits_and_rates_are_found(void **state)
     assert_null(entitlement_limit(NULL, period_code(&other.rules[0].period)));
 }
 
+/* ---- overrides ------------------------------------------------------------------------------------------- */
+
+static void an_override_replaces_overage_whole(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *plan, *override;
+        bool gives;
+        int64_t overage;
+    } rows[] = {
+        {"a LIMIT 1 day OVERAGE", "a LIMIT 1 day", false, UNLIMITED},
+        {"a LIMIT 1 day OVERAGE MAX 5", "a LIMIT 1 day", false, 5},
+        {"a LIMIT 1 day OVERAGE", "a LIMIT 1 day OVERAGE MAX 5", true, 5},
+        {"a LIMIT 1 day OVERAGE MAX 5", "a LIMIT 1 day OVERAGE", true, UNLIMITED},
+        {"a LIMIT 1 day OVERAGE", "a LIMIT 1 day OVERAGE MAX 0", true, 0}, /* switched off */
+        {"a LIMIT 1 day", "a LIMIT 1 day OVERAGE MAX 3", true, 3},
+        {"a LIMIT 1 day", "a LIMIT 1 day", false, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct entitlement plan = entitlement_from(rows[i].plan), override = entitlement_from(rows[i].override), merged;
+        entitlement_merge(&plan, &override, rows[i].gives ? OPTION_OVERAGE : 0, &merged);
+        if (entitlement_overage(&merged) != rows[i].overage) fail_msg("row %zu", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +243,7 @@ int main(void)
         cmocka_unit_test(rules_have_to_differ),
         cmocka_unit_test(warnings_are_sorted_and_each_there_once),
         cmocka_unit_test(limits_and_rates_are_found),
+        cmocka_unit_test(an_override_replaces_overage_whole),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

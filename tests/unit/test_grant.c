@@ -141,6 +141,28 @@ static void an_id_is_free_again_that_nothing_has_touched(void **state)
     plan_drop("pro");
 }
 
+/* It begins, pays with all it has, ends and is forgotten before anything is written down: its id is free, and replicas
+ * see it so. */
+static void an_id_is_free_after_a_life_unseen(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct grant_request request = gift("g", 3);
+    plan_set("pro", "a LIMIT 5 day");
+    pair_open(&pair, "pro", T);
+    pair_request_one(&pair, "a", 8, MODE_FORCE, NULL, T);
+    request.effective_us = T + 2 * H;
+    pair_grant(&pair, &request, T);
+    pair_grant(&pair, &request, T + 2 * H + 2 * KEPT - 1);
+    assert_true(pair.decision.replayed);
+    pair_grant(&pair, &request, T + 2 * H + 2 * KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    assert_false(pair.decision.replayed);
+    assert_int_equal(pair.decision.result.granted.credits, 3);
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
 static void given_once_is_given_once_for_ever(void **state)
 {
     (void)state;
@@ -231,6 +253,7 @@ int main(void)
         cmocka_unit_test(grants_end_when_they_say),
         cmocka_unit_test(an_id_answers_the_same_or_is_a_conflict),
         cmocka_unit_test(an_id_is_free_again_that_nothing_has_touched),
+        cmocka_unit_test(an_id_is_free_after_a_life_unseen),
         cmocka_unit_test(given_once_is_given_once_for_ever),
         cmocka_unit_test(voiding_takes_what_is_free),
         cmocka_unit_test(what_has_ended_makes_room),

@@ -56,6 +56,7 @@ static void what_is_used_and_held_is_not_available(void **state)
         {"a LIMIT 10 1h BURST 50", 8, 15, 8, H - S},
         {"a LIMIT 7 1h", 0, 7, 0, H - S},
         {"a LIMIT 10 1h OVERAGE", UNLIMITED, 10, UNLIMITED, H - S},
+        {"a LIMIT 10 1h OVERAGE MAX 2", 5, 12, 5, H - S},
         {"a LIMIT 10 1h GRACE 1m", UNLIMITED, 10, UNLIMITED, H - S},
         {"a LIMIT -1 1h", UNLIMITED, UNLIMITED, UNLIMITED, H - S},
         {"a LIMIT 10 forever", 3, 10, 3, NEVER_US},

@@ -50,6 +50,27 @@ static void equal_plans_are_one_plan(void **state)
     sink_free(&bytes);
 }
 
+/* What an older build can read is written as it wrote it: equal plans are equal bytes. */
+static void a_plan_is_written_in_the_first_encoding_that_can_say_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint8_t encoding;
+    } rows[] = {
+        {"calls LIMIT 10 day OVERAGE", PLAN_ENCODING_ENTRIES},
+        {"calls LIMIT 10 day OVERAGE MAX 0", PLAN_ENCODING_CREDITS},
+        {"calls CREDITS", PLAN_ENCODING_CREDITS},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct plan_entry entry = entry_of(rows[i].text, 1);
+        const struct plan *plan = plan_of("pro", &entry, 1);
+        assert_non_null(plan);
+        if (head_of(plan->bytes).encoding != rows[i].encoding) fail_msg("row %zu", i);
+        plan_release(plan);
+    }
+}
+
 static void name_and_revision_make_another_plan(void **state)
 {
     (void)state;
@@ -330,6 +351,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equal_plans_are_one_plan),
+        cmocka_unit_test(a_plan_is_written_in_the_first_encoding_that_can_say_it),
         cmocka_unit_test(name_and_revision_make_another_plan),
         cmocka_unit_test(what_is_gone_is_known_and_grants_nothing),
         cmocka_unit_test(accounts_are_counted_by_name),

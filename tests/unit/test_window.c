@@ -59,32 +59,42 @@ static void the_first_cycle_is_cut_where_prorated(void **state)
 
 static const struct {
     int64_t limit, burst_bp, grace_us, over_since_us, debt, now_us, capacity;
-    bool overage;
+    int64_t overage; /* UNLIMITED: without MAX */
 } bounds[] = {
     /* the limit; with a burst, which is rounded down */
-    {10, 0, 0, 0, 0, 5, 10, false},
-    {10, 5000, 0, 0, 0, 5, 15, false},
-    {3, 5000, 0, 0, 0, 5, 4, false},
-    {1, 9999, 0, 0, 0, 5, 1, false},
-    {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, false},
-    {0, 5000, 0, 0, 0, 5, 0, false},
-    {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, false},
+    {10, 0, 0, 0, 0, 5, 10, 0},
+    {10, 5000, 0, 0, 0, 5, 15, 0},
+    {3, 5000, 0, 0, 0, 5, 4, 0},
+    {1, 9999, 0, 0, 0, 5, 1, 0},
+    {10, ENTITLEMENT_PERCENT_MAX_BP, 0, 0, 0, 5, 1010, 0},
+    {0, 5000, 0, 0, 0, 5, 0, 0},
+    {LIMIT_MAX, 5000, 0, 0, 0, 5, LIMIT_MAX, 0},
     /* a debt cuts the limit and its burst together, never below nothing */
-    {10, 5000, 0, 0, 4, 5, 11, false},
-    {10, 5000, 0, 0, 12, 5, 3, false},
-    {10, 5000, 0, 0, 40, 5, 0, false},
-    {10, 0, 0, 0, 40, 5, 0, false},
-    {10, 5000, 100, 50, 4, 150, 6, false},
+    {10, 5000, 0, 0, 4, 5, 11, 0},
+    {10, 5000, 0, 0, 12, 5, 3, 0},
+    {10, 5000, 0, 0, 40, 5, 0, 0},
+    {10, 0, 0, 0, 40, 5, 0, 0},
+    {10, 5000, 100, 50, 4, 150, 6, 0},
     /* a grace that is open bounds nothing, or by the burst; once it has passed the limit holds */
-    {10, 0, 100, 0, 0, 5, UNLIMITED, false},
-    {10, 0, 100, 50, 0, 149, UNLIMITED, false},
-    {10, 0, 100, 50, 0, 150, 10, false},
-    {10, 2000, 100, 0, 0, 5, 12, false},
-    {10, 2000, 100, 50, 0, 150, 10, false},
-    {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, false},
+    {10, 0, 100, 0, 0, 5, UNLIMITED, 0},
+    {10, 0, 100, 50, 0, 149, UNLIMITED, 0},
+    {10, 0, 100, 50, 0, 150, 10, 0},
+    {10, 2000, 100, 0, 0, 5, 12, 0},
+    {10, 2000, 100, 50, 0, 150, 10, 0},
+    {10, 0, DURATION_MAX_US, INSTANT_MAX_US, 0, INSTANT_MAX_US, UNLIMITED, 0},
     /* whatever is included, and what has no limit */
-    {10, 2000, 100, 50, 0, 150, UNLIMITED, true},
-    {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, false},
+    {10, 2000, 100, 50, 0, 150, UNLIMITED, UNLIMITED},
+    {UNLIMITED, 2000, 100, 0, 0, 150, UNLIMITED, 0},
+    /* OVERAGE MAX stands beside burst, grace and debt */
+    {10, 0, 0, 0, 0, 5, 13, 3},
+    {10, 5000, 0, 0, 4, 5, 14, 3},
+    {10, 5000, 0, 0, 40, 5, 3, 3},
+    {10, 0, 100, 0, 0, 5, UNLIMITED, 3},
+    {10, 2000, 100, 50, 0, 149, 15, 3},
+    {10, 2000, 100, 50, 0, 150, 13, 3},
+    {0, 0, 0, 0, 0, 5, 3, 3},
+    {UNLIMITED, 0, 0, 0, 0, 5, UNLIMITED, 3},
+    {10, 0, 0, 0, 0, 5, LIMIT_MAX, LIMIT_MAX},
 };
 
 /* ---- bounds ---------------------------------------------------------------------------------------------- */
@@ -97,7 +107,8 @@ static void bursts_and_grace_bound_what_fits(void **state)
         struct window window = window_from(bounds[i].limit, 0, H);
         entitlement.burst_bp = bounds[i].burst_bp;
         entitlement.grace_us = bounds[i].grace_us;
-        entitlement.overage = bounds[i].overage;
+        entitlement.overage = bounds[i].overage != 0;
+        entitlement.overage_max = bounds[i].overage;
         window.over_since_us = bounds[i].over_since_us;
         window.debt = bounds[i].debt;
         int64_t capacity = window_capacity(&window, &entitlement, bounds[i].now_us);
@@ -567,6 +578,8 @@ static void the_cycle_in_which_units_fit_is_found(void **state)
         entitlement.repay = random_below(3) > 0;
         entitlement.burst_bp = random_below(3) ? 0 : random_between(0, 20000);
         entitlement.grace_us = random_below(4) ? 0 : 5;
+        entitlement.overage = random_below(3) == 0;
+        entitlement.overage_max = entitlement.overage ? random_between(-1, 9) : -1;
         int64_t units = random_between(1, 20), wanted = -1;
         struct window window = window_from(entitlement.rules[0].limit, 0, H);
         window.used = random_between(0, 60);

@@ -10,7 +10,8 @@
  *     WARN p …          thresholds in percent of a limit                            limit holds again after d; until
  *     HOLDS MAX n       reservations at once                                        then BURST bounds, or nothing
  *     REFUNDS MAX n     units given back per cycle; WITHIN d of          OVERAGE    a limit is what is included: it
- *                       the consumption                                             refuses nothing
+ *                       the consumption                                             refuses nothing, or with MAX n
+ *                                                                                   no more than n units beyond
  *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
@@ -56,6 +57,7 @@ struct entitlement {
         warnings_bp[ENTITLEMENT_WARNINGS_MAX]; /* ascending, 1 … ENTITLEMENT_PERCENT_MAX_BP hundredths of a percent */
     int64_t burst_bp;                          /* 0 = none */
     bool repay, overage;
+    int64_t overage_max;       /* OVERAGE MAX n: units of a cycle; -1 = no bound */
     int64_t grace_us;          /* 0 = none */
     int64_t refunds_max;       /* units a cycle; -1 = no bound */
     int64_t refunds_within_us; /* 0 = no bound */
@@ -78,6 +80,12 @@ enum entitlement_option {
 };
 #define OPTIONS_FIRST 127 /* of the first encoding of overrides */
 #define OPTIONS_ALL   255
+
+/* Units that OVERAGE lets a cycle use beyond what BURST and GRACE admit; UNLIMITED, 0 = none. */
+static inline int64_t entitlement_overage(const struct entitlement *entitlement)
+{
+    return entitlement->overage ? entitlement->overage_max : 0;
+}
 
 /* No rule yet: everything at what it is when not given. */
 struct entitlement entitlement_none(struct bytes resource);

@@ -128,7 +128,8 @@ void grants_add(struct grants *grants, struct bytes id, uint32_t hash, const str
 /* Its balance is another: units were spent (at `now_us`), or came back. */
 void grants_spend(struct grants *grants, int64_t number, int64_t balance, int64_t now_us);
 
-/* It has begun or recurred; balance: as it was set by that. */
+/* It has begun or recurred; balance: as it was set by that. And what that makes of a grant. */
+void grant_turn(struct grant *grant, int64_t balance, int64_t since_us, int64_t recurs_us);
 void grants_turn(struct grants *grants, int64_t number, int64_t balance, int64_t since_us, int64_t recurs_us,
                  int64_t now_us);
 

@@ -3,7 +3,7 @@
  *     0 ├──────── limit ─────────┬─────┤      limit     the plan's allowance (allowance.h), or above it an override's
  *       │ used   │ held │        │burst│      held      live reservations made in this cycle (the account knows them)
  *       └────────┴──────┴────────┴─────┘      debt      what earlier cycles used beyond their limits (REPAY)
- *                        available            capacity  max(limit + burst - debt, 0)
+ *                        available            capacity  max(limit + burst - debt, 0), and OVERAGE MAX beyond
  *
  * The plan's allowance goes on underneath an override: its parts, and what they will add up to, are as if the override
  * was not there, so the end of the override uncovers what would have been.
@@ -54,7 +54,7 @@ bool window_is_awake(const struct window *window);
 int64_t window_full_limit(const struct window *window);
 int64_t window_limit(const struct window *window);
 
-/* How much `used` + `held` may be at `now_us`; UNLIMITED under OVERAGE or an open GRACE. */
+/* How much `used` + `held` may be at `now_us`; UNLIMITED under OVERAGE without MAX or an open GRACE. */
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us);
 
 /* What still fits under a capacity: >= 0 or UNLIMITED. */

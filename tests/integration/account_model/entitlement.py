@@ -58,7 +58,7 @@ class Entitlement:
     burst: int | None = None  # percent
     repay: bool = False  # goes with the burst
     grace: int | None = None  # us
-    overage: bool | None = None
+    overage: bool | int | None = None  # True: without MAX; n: OVERAGE MAX n
     holds_max: int | None = None
     refunds: tuple | None = None  # (most, within us), either may be None
 
@@ -88,7 +88,7 @@ class Entitlement:
         words += ["WARN " + " ".join(map(str, self.warn))] if self.warn else []
         words += [f"BURST {self.burst}%" + " REPAY" * self.repay] if self.burst else []
         words += [f"GRACE {self.grace}us"] if self.grace else []
-        words += ["OVERAGE"] if self.overage else []
+        words += ["OVERAGE" + ("" if self.overage is True else f" MAX {self.overage}")] * (self.overage is not None)
         words += [f"HOLDS MAX {self.holds_max}"] if self.holds_max is not None else []
         most, within = self.refunds or (None, None)
         bounds = (f" MAX {most}" if most is not None else "") + (f" WITHIN {within}us" if within else "")

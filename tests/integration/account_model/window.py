@@ -80,7 +80,14 @@ class Cycle:
         return UNLIMITED if self.limit == UNLIMITED else max(self.limit - self.debt, 0)
 
     def capacity(self, entitlement, now):
-        if self.limit == UNLIMITED or entitlement.overage:
+        within = self.within(entitlement, now)
+        if within == UNLIMITED or entitlement.overage is True:
+            return UNLIMITED
+        return within + (entitlement.overage or 0)
+
+    def within(self, entitlement, now):
+        """Without OVERAGE."""
+        if self.limit == UNLIMITED:
             return UNLIMITED
         stretched = max(self.limit + self.limit * (entitlement.burst or 0) // 100 - self.debt, 0)
         if not entitlement.grace:
