@@ -149,6 +149,8 @@ static const struct {
                               QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_GRANTS_ONCE] = {"LIMITED an account remembers at most 10000 grants that were given ONCE",
                                    QUOTES_NOTHING},
+    [ACCOUNT_FAULT_TRANSFERS] = {"LIMITED '%s': the plan's TRANSFERS MAX lets a cycle give away %lld credits at most",
+                                 QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_FUNDING] = {"LIMITED more grants would pay for this than one id can remember: use less at once",
                                QUOTES_NOTHING},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},

@@ -191,6 +191,7 @@ static void take_options(struct entitlement_argument *argument)
     if (entitlement->overage) argument->options |= OPTION_OVERAGE;
     if (entitlement->refunds_max >= 0 || entitlement->refunds_within_us > 0) argument->options |= OPTION_REFUNDS;
     if (entitlement->holds_max >= 0) argument->options |= OPTION_HOLDS;
+    if (entitlement->transfers_max >= 0) argument->options |= OPTION_TRANSFERS;
     if (entitlement->credits) argument->options |= OPTION_CREDITS;
     if (entitlement->cost == NO_COST) entitlement->cost = 1;
     if (entitlement->burst_bp == NO_BURST) entitlement->burst_bp = 0;

@@ -50,8 +50,15 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
             {0},                                                                                                       \
     }
 
-/* The rows of the rules; `refunds_` and `holds_` are tables made of the rows above. */
-#define ENTITLEMENT_ROWS(type_, refunds_, holds_)                                                                      \
+#define ENTITLEMENT_TRANSFERS_ROWS(type_)                                                                              \
+    {                                                                                                                  \
+        FIELD(ARGUMENT_INTEGER, "max", "MAX", type_, entitlement.entitlement.transfers_max, 0, INT64_MAX, 0,           \
+              "Credits that may be given away in a cycle of the longest LIMIT; 0 = none."),                            \
+            {0},                                                                                                       \
+    }
+
+/* The rows of the rules; `refunds_`, `holds_` and `transfers_` are tables made of the rows above. */
+#define ENTITLEMENT_ROWS(type_, refunds_, holds_, transfers_)                                                          \
     {.kind = ARGUMENT_EACH,                                                                                            \
      .name = "limit",                                                                                                  \
      .token = "LIMIT",                                                                                                 \
@@ -104,6 +111,12 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (holds_),                                                                                             \
          .summary = "A bound on reservations."},                                                                       \
+        {.kind = ARGUMENT_GROUP,                                                                                       \
+         .name = "transfers",                                                                                          \
+         .token = "TRANSFERS",                                                                                         \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = (transfers_),                                                                                         \
+         .summary = "Bound on transfers of credits."},                                                                 \
     {                                                                                                                  \
         .kind = ARGUMENT_EACH, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement),          \
         .flags = ARGUMENT_OPTIONAL, .rows = overage_arguments, .add = entitlement_add_overage,                         \

@@ -41,6 +41,8 @@ static void encode_slot(const struct slot *slot, struct sink *sink)
     encode_plan(optional->override, sink);
     sink_number(sink, optional->override_until_us);
     sink_number(sink, optional->generation);
+    sink_number(sink, optional->transferred);
+    if (optional->transferred > 0) sink_number(sink, optional->transferred_since_us);
     sink_number(sink, optional->rollings_count);
     for (uint32_t i = 0; i < optional->rollings_count; i++) {
         sink_number(sink, optional->rollings[i].period_us);
@@ -174,11 +176,14 @@ static void decode_slot(struct cursor *cursor, uint8_t encoding, struct slot *sl
     optional.override = decode_plan(cursor, true);
     optional.override_until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
     if (encoding != ACCOUNT_ENCODING_FIRST) optional.generation = cursor_number(cursor);
+    if (encoding >= ACCOUNT_ENCODING_CREDITS) optional.transferred = cursor_number(cursor);
+    if (optional.transferred > 0) optional.transferred_since_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
     if (optional.override ? !plan_find(optional.override, resource) : optional.override_until_us > 0)
         cursor->bad = true;
     decode_rollings(cursor, &optional);
     decode_pasts(cursor, &optional);
-    bool needed = optional.override || optional.rollings || optional.histories || optional.generation > 0;
+    bool needed = optional.override || optional.rollings || optional.histories || optional.generation > 0 ||
+                  optional.transferred > 0;
     if (!needed) return;
     slot->optional = memory_alloc(sizeof(optional));
     *slot->optional = optional;

@@ -10,12 +10,18 @@
 #define FIRST_FLAG       8
 #define LOW_FLAG         16
 #define OVERAGE_MAX_FLAG 32
-#define FLAGS_ALL        63
+#define TRANSFERS_FLAG   64
+#define FLAGS_ALL        127
 
 struct entitlement entitlement_none(struct bytes resource)
 {
-    return (struct entitlement){
-        .resource = resource, .cost = 1, .overage_max = -1, .refunds_max = -1, .holds_max = -1, .credits_low = -1};
+    return (struct entitlement){.resource = resource,
+                                .cost = 1,
+                                .overage_max = -1,
+                                .refunds_max = -1,
+                                .holds_max = -1,
+                                .credits_low = -1,
+                                .transfers_max = -1};
 }
 
 /* ---- what is wrong --------------------------------------------------------------------------------------- */
@@ -78,7 +84,8 @@ const char *override_fault(const struct entitlement *entitlement)
     if (entitlement->burst_bp < 0 || entitlement->burst_bp > ENTITLEMENT_PERCENT_MAX_BP)
         return "BURST is 0 to 10000 percent";
     if (entitlement->grace_us < 0 || entitlement->grace_us > DURATION_MAX_US) return "GRACE is too long";
-    if (entitlement->refunds_max < -1 || entitlement->holds_max < -1) return "MAX is 0 or more";
+    if (entitlement->refunds_max < -1 || entitlement->holds_max < -1 || entitlement->transfers_max < -1)
+        return "MAX is 0 or more";
     if (entitlement->overage_max < -1) return "OVERAGE MAX is 0 or more";
     if (!entitlement->overage && entitlement->overage_max >= 0) return "MAX belongs to OVERAGE";
     if (!entitlement->credits && (entitlement->credits_first || entitlement->credits_low >= 0))
@@ -208,6 +215,7 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
         merged->refunds_within_us = override->refunds_within_us;
     }
     if (options & OPTION_HOLDS) merged->holds_max = override->holds_max;
+    if (options & OPTION_TRANSFERS) merged->transfers_max = override->transfers_max;
     if (options & OPTION_CREDITS) {
         merged->credits = override->credits;
         merged->credits_first = override->credits_first;
@@ -235,7 +243,8 @@ static uint8_t flags_of(const struct entitlement *entitlement)
     return (uint8_t)((entitlement->repay ? REPAY_FLAG : 0) | (entitlement->overage ? OVERAGE_FLAG : 0) |
                      (entitlement->credits ? CREDITS_FLAG : 0) | (entitlement->credits_first ? FIRST_FLAG : 0) |
                      (entitlement->credits_low >= 0 ? LOW_FLAG : 0) |
-                     (entitlement->overage_max >= 0 ? OVERAGE_MAX_FLAG : 0));
+                     (entitlement->overage_max >= 0 ? OVERAGE_MAX_FLAG : 0) |
+                     (entitlement->transfers_max >= 0 ? TRANSFERS_FLAG : 0));
 }
 
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
@@ -263,6 +272,7 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     sink_signed(sink, entitlement->holds_max);
     if (entitlement->credits_low >= 0) sink_number(sink, entitlement->credits_low);
     if (entitlement->overage_max >= 0) sink_number(sink, entitlement->overage_max);
+    if (entitlement->transfers_max >= 0) sink_number(sink, entitlement->transfers_max);
 }
 
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
@@ -301,6 +311,7 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     entitlement->holds_max = cursor_signed(cursor);
     if (flags & LOW_FLAG) entitlement->credits_low = cursor_number(cursor);
     if (flags & OVERAGE_MAX_FLAG) entitlement->overage_max = cursor_number(cursor);
+    if (flags & TRANSFERS_FLAG) entitlement->transfers_max = cursor_number(cursor);
     if (flags > FLAGS_ALL || cursor->bad || override_fault(entitlement)) cursor->bad = true;
     if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
 }
@@ -402,6 +413,8 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
         return write_refunds(entitlement, sink), true;
     if (entitlement->holds_max >= 0 && nth-- == 0)
         return write_number(sink, "HOLDS MAX ", entitlement->holds_max), true;
+    if (entitlement->transfers_max >= 0 && nth-- == 0)
+        return write_number(sink, "TRANSFERS MAX ", entitlement->transfers_max), true;
     if (entitlement->credits && nth-- == 0) return write_credits(entitlement, sink), true;
     if (entitlement->overage && nth-- == 0) return write_overage(entitlement, sink), true;
     return false;

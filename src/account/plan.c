@@ -63,7 +63,7 @@ static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t cou
     for (uint32_t i = 0; i < count; i++) {
         const struct plan_entry *entry = entries[i];
         const struct entitlement *entitlement = &entry->entitlement;
-        bool is_newer = entitlement->credits || entitlement->overage_max >= 0;
+        bool is_newer = entitlement->credits || entitlement->overage_max >= 0 || entitlement->transfers_max >= 0;
         if ((entry->granted && is_newer) || entry->options > OPTIONS_FIRST) return PLAN_ENCODING_CREDITS;
     }
     return PLAN_ENCODING_ENTRIES;

@@ -335,6 +335,10 @@ bool slot_apply(struct slot *slot, const struct change *change)
     case CHANGE_LOG_REMOVED: store_log(slot, change->period_us, change); break;
     case CHANGE_RESOURCE_RESET: empty_rates(slot); break;
     case CHANGE_GENERATION: slot_optional_of(slot)->generation = change->amount; break;
+    case CHANGE_TRANSFERRED:
+        slot_optional_of(slot)->transferred = change->amount;
+        slot->optional->transferred_since_us = change->until_us;
+        break;
     case CHANGE_DENIED: count_denied(slot, change->period); break;
     default: break;
     }

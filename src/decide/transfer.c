@@ -146,6 +146,38 @@ static enum account_fault move_lots(struct side *source, struct side *target, co
     return fault;
 }
 
+/* ---- TRANSFERS MAX --------------------------------------------------------------------------------------- */
+
+/* When the running cycle of the longest LIMIT began; 0 = there is none that ends: then all that was ever given counts.
+ */
+static int64_t cycle_start_us(const struct resource_view *view)
+{
+    int64_t length_us = 0, start_us = 0;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        if (!entitlement_limit(view->entitlement, window->period) || window->end_us >= INSTANT_MAX_US) continue;
+        if (window->end_us - window->start_us <= length_us) continue;
+        length_us = window->end_us - window->start_us;
+        start_us = max_i64(window->start_us, 0);
+    }
+    return start_us;
+}
+
+/* Counts what the source gives away in its cycle, where the plan bounds that. */
+static enum account_fault count_transferred(struct side *source, int64_t amount)
+{
+    const struct slot_optional *optional = source->view.stored ? source->view.stored->optional : NULL;
+    int64_t most = source->view.entitlement->transfers_max, start_us = cycle_start_us(&source->view), given = 0;
+    if (most < 0) return ACCOUNT_FAULT_NONE;
+    if (optional && optional->transferred_since_us == start_us) given = optional->transferred;
+    source->decision->fault_limit = most;
+    if (!add_checked(given, amount, &given) || given > most) return ACCOUNT_FAULT_TRANSFERS;
+    struct change change = {
+        .kind = CHANGE_TRANSFERRED, .slot = (uint32_t)source->view.index, .amount = given, .until_us = start_us};
+    change_encode(&change, &source->decision->changes);
+    return ACCOUNT_FAULT_NONE;
+}
+
 /* ---- the whole ------------------------------------------------------------------------------------------- */
 
 static enum account_fault settle(struct side *side, struct bytes resource)
@@ -186,6 +218,7 @@ static void move(struct side *source, struct side *target, const struct transfer
     if (fault == ACCOUNT_FAULT_NONE) {
         fault = emit_resource(&source->account, &source->view, &source->decision->changes);
     }
+    if (fault == ACCOUNT_FAULT_NONE) fault = count_transferred(source, request->amount);
     if (fault != ACCOUNT_FAULT_NONE) {
         account_decision_fail(source->decision, fault, source->decision->fault_subject);
         return;

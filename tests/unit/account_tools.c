@@ -154,6 +154,9 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     } else if (take_word(words, "HOLDS")) {
         assert_true(take_word(words, "MAX"));
         entitlement->holds_max = next_integer(words);
+    } else if (take_word(words, "TRANSFERS")) {
+        assert_true(take_word(words, "MAX"));
+        entitlement->transfers_max = next_integer(words);
     } else if (take_word(words, "CREDITS")) {
         entitlement->credits = true;
         entitlement->credits_first = take_word(words, "FIRST");

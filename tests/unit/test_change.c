@@ -221,7 +221,7 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
 static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_FIRST] = 20,        /* CHANGE_USED */
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24, /* CHANGE_SWEPT */
-    [ACCOUNT_ENCODING_CREDITS] = 29,      /* CHANGE_HOLD_FUNDED */
+    [ACCOUNT_ENCODING_CREDITS] = 30,      /* CHANGE_TRANSFERRED */
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)
@@ -233,7 +233,7 @@ static void a_new_kind_needs_a_new_encoding(void **state)
     }
     assert_int_equal(CHANGE_USED, highest_kind_of[ACCOUNT_ENCODING_FIRST]); /* kinds are never renumbered */
     assert_int_equal(CHANGE_SWEPT, highest_kind_of[ACCOUNT_ENCODING_PLAN_HISTORY]);
-    assert_int_equal(CHANGE_HOLD_FUNDED, highest_kind_of[ACCOUNT_ENCODING_CREDITS]);
+    assert_int_equal(CHANGE_TRANSFERRED, highest_kind_of[ACCOUNT_ENCODING_CREDITS]);
     for (uint8_t kind = CHANGE_USED + 1; kind < CHANGE_KINDS_END; kind++) {
         struct change change = change_of((enum change_kind)kind), again;
         struct sink bytes = encoded(&change);

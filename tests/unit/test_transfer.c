@@ -155,6 +155,32 @@ static void faults_name_their_side(void **state)
     plan_drop("other");
 }
 
+static void a_cycle_gives_away_so_much(void **state)
+{
+    (void)state;
+    struct pair source = {0}, target = {0};
+    begin(&source, &target);
+    plan_set("few", "a LIMIT 10 day TRANSFERS MAX 5");
+    pair_switch(&source, "few", SWITCH_FULL, T);
+    give(&source, "g", 90, 0, false, NULL);
+    assert_int_equal(move(&source, &target, "t", 3, T), ACCOUNT_FAULT_NONE);
+    move(&source, &target, "u", 3, T);
+    assert_fault(&source, ACCOUNT_FAULT_TRANSFERS);
+    assert_int_equal(move(&source, &target, "u", 2, T), ACCOUNT_FAULT_NONE);
+    assert_int_equal(source.decision.result.transferred.moved, 2);
+    assert_int_equal(move(&source, &target, "v", 5, T + D), ACCOUNT_FAULT_NONE); /* the next cycle */
+    assert_int_equal(source.decision.result.transferred.moved, 5);
+    move(&source, &target, "w", 1, T + D);
+    assert_fault(&source, ACCOUNT_FAULT_TRANSFERS);
+    plan_set("none", "a CREDITS TRANSFERS MAX 0");
+    pair_switch(&source, "none", SWITCH_FULL, T + D);
+    move(&source, &target, "x", 1, T + 9 * D);
+    assert_fault(&source, ACCOUNT_FAULT_TRANSFERS);
+    end(&source, &target);
+    plan_drop("few");
+    plan_drop("none");
+}
+
 /* Whatever is moved, both together have what was given. */
 static void nothing_is_made_or_lost(void **state)
 {
@@ -188,6 +214,7 @@ int main(void)
         cmocka_unit_test(what_arrives_pays_for_what_is_over),
         cmocka_unit_test(ids_answer_the_same_or_conflict),
         cmocka_unit_test(faults_name_their_side),
+        cmocka_unit_test(a_cycle_gives_away_so_much),
         cmocka_unit_test(nothing_is_made_or_lost),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);

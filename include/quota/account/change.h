@@ -65,6 +65,7 @@ enum change_kind {
                                  * recurrence is at expires_us (0 = none) */
     CHANGE_GRANT_VOIDED = 28,   /* number: an operator ends it */
     CHANGE_HOLD_FUNDED = 29,    /* as HOLD_RESOLVED, and body: what paid for the posted units */
+    CHANGE_TRANSFERRED = 30,    /* slot, amount: credits given away in the cycle that began at until_us (0 = ever) */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
@@ -165,7 +166,7 @@ struct change {
 static inline bool change_is_of_slot(const struct change *change)
 {
     return (change->kind >= CHANGE_OVERRIDE && change->kind <= CHANGE_RESOURCE_RESET) || change->kind == CHANGE_USED ||
-           change->kind == CHANGE_GENERATION || change->kind == CHANGE_DENIED;
+           change->kind == CHANGE_GENERATION || change->kind == CHANGE_DENIED || change->kind == CHANGE_TRANSFERRED;
 }
 
 /* Writes one change: its kind, then the fields that the enum names for it. */

@@ -13,6 +13,7 @@
  *                       the consumption                                             refuses nothing, or with MAX n
  *                                                                                   no more than n units beyond
  *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
+ *     TRANSFERS MAX n   credits given away in a cycle of the longest LIMIT
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -29,7 +30,7 @@
 #define ENTITLEMENT_RULES_MAX      16 /* LIMITs, ROLLINGs and RATEs of one resource */
 #define ENTITLEMENT_WARNINGS_MAX   16
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
-#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 9)
+#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 10)
 
 /* The numbers are part of the stored encoding: append, never renumber. */
 enum quota_kind {
@@ -65,6 +66,7 @@ struct entitlement {
     bool credits;              /* CREDITS was given: where there is no LIMIT, grants alone pay */
     bool credits_first;        /* grants pay before the limits do */
     int64_t credits_low;       /* CREDITS LOW n; -1 = none */
+    int64_t transfers_max;     /* credits given away in a cycle; -1 = no bound */
 };
 
 /* Options beside the rules, each a kind of its own for an override. Part of the stored encoding. */
@@ -77,9 +79,10 @@ enum entitlement_option {
     OPTION_REFUNDS = 32,
     OPTION_HOLDS = 64,
     OPTION_CREDITS = 128,
+    OPTION_TRANSFERS = 256,
 };
 #define OPTIONS_FIRST 127 /* of the first encoding of overrides */
-#define OPTIONS_ALL   255
+#define OPTIONS_ALL   511
 
 /* Units that OVERAGE lets a cycle use beyond what BURST and GRACE admit; UNLIMITED, 0 = none. */
 static inline int64_t entitlement_overage(const struct entitlement *entitlement)

@@ -39,9 +39,10 @@ struct period_history {
 
 /* What few resources have. */
 struct slot_optional {
-    const struct plan *override; /* QUOTA.OVERRIDE, NULL = none */
-    int64_t override_until_us;   /* 0 = for good */
-    int64_t generation;          /* of consumptions, for refunds (window.h); 0 = the first */
+    const struct plan *override;               /* QUOTA.OVERRIDE, NULL = none */
+    int64_t override_until_us;                 /* 0 = for good */
+    int64_t transferred, transferred_since_us; /* credits given away in the cycle that began then (TRANSFERS MAX) */
+    int64_t generation;                        /* of consumptions, for refunds (window.h); 0 = the first */
     uint32_t histories_count, rollings_count;
     struct period_history *histories;
     struct rolling *rollings;

@@ -63,6 +63,7 @@ enum account_fault {
     ACCOUNT_FAULT_ENTITLEMENT,  /* the rules would not fit together (`text`) */
     ACCOUNT_FAULT_GRANTS,       /* bounds: GRANTS_LIVE_MAX … */
     ACCOUNT_FAULT_GRANTS_ONCE,  /* … GRANTS_ONCE_MAX … */
+    ACCOUNT_FAULT_TRANSFERS,    /* … TRANSFERS MAX … */
     ACCOUNT_FAULT_FUNDING,      /* … so many grants would pay that no record can name them */
     ACCOUNT_FAULTS_COUNT,
 };
