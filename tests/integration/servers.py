@@ -17,7 +17,6 @@ import socket
 import subprocess
 import tempfile
 import time
-import weakref
 
 import redis
 from redis.backoff import NoBackoff
@@ -86,7 +85,7 @@ def new_folder():
 class Server:
     """One redis-server with the module; `options` are redis.conf words."""
 
-    known = weakref.WeakSet()  # every server of this worker
+    known = set()  # every server of this worker that is not closed
 
     def __init__(self, module_options=("test-clock", "yes"), **options):
         Server.known.add(self)
@@ -200,6 +199,7 @@ class Server:
         return [line for line in lines if any(alarm in line and alarm not in expected for alarm in ALARMS)]
 
     def close(self):
+        Server.known.discard(self)
         self.stop()
         log, found = self.log(), self.alarms() if (self.path / "log").exists() else []
         self.folder.cleanup()
