@@ -132,7 +132,7 @@ passes = $(patsubst tests/unit/%.c,build/$1/unit/%.passed,$(wildcard tests/unit/
 
 # One after another, each as parallel as it can be; all of them, also when one fails.
 test:
-	@failed=; for part in style all unit seeds integration-and-zones; do \
+	@failed=; for part in style all unit seeds servers-and-zones; do \
 	    $(MAKE) $(PARALLEL) $$part || failed="$$failed $$part"; done; \
 	[ -z "$$failed" ] || { echo "test: failed:$$failed"; exit 1; }
 
@@ -151,8 +151,8 @@ zones: .venv/made-from
 	$(PYTEST) tests/zones
 
 # Together, so that no worker is idle.
-integration-and-zones: quota.so .venv/made-from
-	$(PYTEST) tests/integration tests/zones $(PYTEST_FLAGS)
+servers-and-zones: quota.so .venv/made-from
+	$(PYTEST) -rs tests/integration tests/clients tests/zones $(PYTEST_FLAGS)
 
 # ASan writes a file for each process that has something to say, and the test fixtures send the servers' standard
 # error to files beside them (UBSan's findings): none may have anything in it.
@@ -211,7 +211,7 @@ soak: quota.so .venv/made-from
 servers: quota.so .venv/made-from
 	PYTHON=$(PYTHON) WORKERS=$(WORKERS) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
 
-# The packages of each language come by its own tool; one that is not on the machine is skipped by name.
+# The packages of each language come by its own tool. A language without its tool or its packages is skipped by name.
 .PHONY: clients docs
 clients: quota.so .venv/made-from
 	$(PYTHON) -m pytest tests/clients -rs $(PYTEST_FLAGS)
@@ -276,5 +276,5 @@ install: quota.so
 clean:
 	rm -rf build quota.so
 
-.PHONY: help always all test model unit seeds integration zones integration-and-zones sanitize valgrind fuzz fuzz-programs coverage bench \
+.PHONY: help always all test model unit seeds integration zones servers-and-zones sanitize valgrind fuzz fuzz-programs coverage bench \
 	$(bench_parts) bench-all soak servers tidy tools style format lint symbols run install clean
