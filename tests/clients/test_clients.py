@@ -75,7 +75,8 @@ def typescript(**variables):
 
 
 def java(**variables):
-    folder = fetched(java, "mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies", "-DoutputDirectory=packages")
+    folder = fetched(java, "mvn", "--batch-mode", "--quiet", "dependency:copy-dependencies",
+                     "-DoutputDirectory=packages")
     return run("java", "-cp", folder / "packages" / "*", folder / "Limits.java", **variables)
 
 

@@ -12,8 +12,10 @@
 #include "quota/decide/admin.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/consume.h"
+#include "quota/decide/grant.h"
 #include "quota/decide/refund.h"
 #include "quota/decide/reserve.h"
+#include "quota/decide/transfer.h"
 
 /* ---- a configuration of three plans ------------------------------------------------------------------------ */
 
@@ -55,6 +57,12 @@ static struct entitlement entitlement_number(int which)
     entitlement.repay = which < 2;
     entitlement.cost = which == 2 ? 3 : 1;
     entitlement.refunds_max = which == 1 ? 20 : -1;
+    entitlement.credits = which > 0;
+    entitlement.credits_first = which == 2;
+    entitlement.credits_low = which == 1 ? 6 : -1;
+    entitlement.transfers_max = which == 1 ? 30 : -1;
+    entitlement.overage = which == 3;
+    entitlement.overage_max = which == 3 ? 8 : -1;
     return entitlement;
 }
 
@@ -197,7 +205,7 @@ static struct account *apply_both_ways(struct account *account, const struct acc
     return account;
 }
 
-/* Every LIMIT and ROLLING had room for what was granted. */
+/* Every LIMIT and ROLLING, and the credits, had room for what was granted. */
 static void check_room(const struct account *account, struct bytes resource, int64_t granted, int64_t now_us)
 {
     struct account_view view;
@@ -207,7 +215,7 @@ static void check_room(const struct account *account, struct bytes resource, int
     resource_view_begin(&view, resource, &settled);
     require(resource_view_settle(&view, &settled, NULL) == ACCOUNT_FAULT_NONE && settled.entitlement);
     demand_begin(&demand, &view, &settled, 1);
-    int64_t available = demand_available(&demand);
+    int64_t available = demand_remaining(&demand);
     require(available == UNLIMITED || granted <= available / settled.entitlement->cost);
     account_view_end(&view);
 }
@@ -387,6 +395,65 @@ static void operate(const struct account *account, struct numbers *numbers, int6
     }
 }
 
+static void grant(const struct account *account, struct numbers *numbers, const struct admin_action *action,
+                  struct account_decision *decision)
+{
+    int64_t how = number_upto(numbers, 127), later_us = number_upto(numbers, 9 * MICROS_PER_DAY);
+    struct period day = {.unit = PERIOD_DAY, .count = 1 + (how & 3)};
+    struct bytes id = some_id(account, numbers);
+    struct grant_request request = {.id = id.size > 0 ? id : BYTES("g"),
+                                    .resource = some_resource(account, numbers),
+                                    .amount = 1 + number_upto(numbers, how & 64 ? INT64_MAX - 1 : 50),
+                                    .effective_us = NOT_REQUESTED,
+                                    .expires = some_moment(numbers, action->now_us),
+                                    .priority = (uint8_t)number_upto(numbers, 3),
+                                    .promo = how & 4,
+                                    .once = how & 8};
+    if (how & 16) request.every = period_code(&day);
+    if (how & 32) request.effective_us = min_i64(action->now_us, INSTANT_MAX_US - later_us) + later_us;
+    grant_decide(account, &host, &request, action, decision);
+}
+
+/* From the account to a copy of it, which is forgotten; or from that copy to the account. */
+static void transfer(const struct account *account, struct numbers *numbers, const struct admin_action *action,
+                     struct account_decision *decision)
+{
+    struct bytes id = some_id(account, numbers);
+    struct transfer_request request = {.id = id.size > 0 ? id : BYTES("t"),
+                                       .resource = some_resource(account, numbers),
+                                       .target = number_upto(numbers, 1) ? BYTES("other") : BYTES("another"),
+                                       .amount = 1 + number_upto(numbers, 60)};
+    struct account *other = copy_of(account);
+    struct account_decision others;
+    bool away = number_upto(numbers, 1);
+    if (away)
+        transfer_decide(account, other, &host, &request, action, decision, &others);
+    else
+        transfer_decide(other, account, &host, &request, action, &others, decision);
+    int64_t moved = (away ? decision : &others)->result.transferred.moved;
+    bool failed = decision->fault != ACCOUNT_FAULT_NONE || others.fault != ACCOUNT_FAULT_NONE;
+    require(failed || moved == 0 || moved == request.amount);
+    if (!failed) other = apply_both_ways(other, &others);
+    account_decision_end(&others);
+    account_free(other);
+    if (!failed) return;
+    account_decision_end(decision); /* neither account changes */
+    account_decision_begin(decision);
+}
+
+static void change_credits(const struct account *account, struct numbers *numbers, int64_t now_us,
+                           struct account_decision *decision)
+{
+    struct admin_action action = {.now_us = now_us, .actor = BYTES("ops"), .reason = BYTES("")};
+    struct bytes id = some_id(account, numbers);
+    switch (number_upto(numbers, 5)) {
+    case 0: void_decide(account, &host, id.size > 0 ? id : BYTES("g"), &action, decision); break;
+    case 1:
+    case 2: transfer(account, numbers, &action, decision); break;
+    default: grant(account, numbers, &action, decision);
+    }
+}
+
 /* A plan is revised, at an instant that is now, has passed, or comes. */
 static void change_plan(struct numbers *numbers, int64_t now_us)
 {
@@ -415,13 +482,16 @@ static struct account *use(struct account *account, struct numbers *numbers)
     struct account *before = copy_of(account);
     if (number_upto(numbers, 7) == 7) change_plan(numbers, now_us);
     host.plans_generation = number_upto(numbers, 1) ? generation : 0;
-    switch (number_upto(numbers, 9)) {
+    switch (number_upto(numbers, 12)) {
     case 0:
     case 1: reserve(account, numbers, now_us, &decision); break;
     case 2: resolve(account, numbers, now_us, &decision); break;
     case 3: refund(account, numbers, now_us, &decision); break;
     case 4:
     case 5: operate(account, numbers, now_us, &decision); break;
+    case 6:
+    case 7:
+    case 8: change_credits(account, numbers, now_us, &decision); break;
     default: consume(account, numbers, now_us, &decision);
     }
     require_same(account, before);
