@@ -22,16 +22,13 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
 {
     char stack_buffer[64];
     struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
-    if (rule->kind == QUOTA_LIMIT) {
-        period_write(&rule->period, &text);
-    } else {
-        sink_duration(&text, rule->rule.period_us);
-    }
+    if (rule->kind == QUOTA_LIMIT) period_write(&rule->period, &text);
+    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) sink_duration(&text, rule->rule.period_us);
     reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
     sink_free(&text);
 }
 
-/* Rules of the entitlement, and behind them its credits, which have no period. */
+/* Rules of the entitlement, and behind them its credits, which have no period; CONCURRENT has none, either. */
 static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index)
 {
     struct rule_report shown;

@@ -55,6 +55,16 @@ const struct argument credits_arguments[] = {
     {0},
 };
 
+struct concurrent_words {
+    int64_t limit;
+};
+
+const struct argument concurrent_arguments[] = {
+    FIELD(ARGUMENT_INTEGER, "units", NULL, struct concurrent_words, limit, UNLIMITED, INT64_MAX, 0,
+          "Units; -1 is unlimited, 0 is none."),
+    {0},
+};
+
 struct overage_words {
     struct bytes max;
 };
@@ -135,6 +145,14 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
         rule_complete(&rule->rule);
     }
     return true;
+}
+
+bool entitlement_add_concurrent(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct concurrent_words *words = element;
+    struct quota_rule *rule = next_rule(ctx, argument);
+    if (rule) *rule = (struct quota_rule){.kind = QUOTA_CONCURRENT, .limit = words->limit};
+    return rule != NULL;
 }
 
 /* Units behind an option that may be missing. */

@@ -18,12 +18,14 @@ struct entitlement_argument {
 /* Before parsing: nothing was given yet. */
 void entitlement_argument_begin(struct entitlement_argument *argument);
 
-/* Takes a LIMIT, RATE, CREDITS or OVERAGE that was parsed into struct entitlement_argument. */
+/* Takes a LIMIT, RATE, CONCURRENT, CREDITS or OVERAGE that was parsed into struct entitlement_argument. */
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element);
+bool entitlement_add_concurrent(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *element);
-extern const struct argument limit_arguments[], rate_arguments[], credits_arguments[], overage_arguments[];
+extern const struct argument limit_arguments[], rate_arguments[], credits_arguments[], overage_arguments[],
+    concurrent_arguments[];
 
 /* Completes the entitlement to `resource`; an override may give options without a rule. On false the client has its
  * error. */
@@ -117,6 +119,14 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (transfers_),                                                                                         \
          .summary = "Bound on transfers of credits."},                                                                 \
+        {.kind = ARGUMENT_EACH,                                                                                        \
+         .name = "concurrent",                                                                                         \
+         .token = "CONCURRENT",                                                                                        \
+         .offset = offsetof(type_, entitlement),                                                                       \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = concurrent_arguments,                                                                                 \
+         .add = entitlement_add_concurrent,                                                                            \
+         .summary = "Units in reservations at once: RESERVE is denied beyond, and waits."},                            \
     {                                                                                                                  \
         .kind = ARGUMENT_EACH, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement),          \
         .flags = ARGUMENT_OPTIONAL, .rows = overage_arguments, .add = entitlement_add_overage,                         \

@@ -219,8 +219,8 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
                    {"HOLDS", before->holds_max >= 0 && after->holds_max < 0},
                    {"CREDITS", before->credits && !after->credits},
                    {"TRANSFERS", before->transfers_max >= 0 && after->transfers_max < 0}};
-    static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE"};
-    bool listed[3] = {false, false, false};
+    static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE", "CONCURRENT"};
+    bool listed[4] = {false, false, false, false};
     uint32_t count = 0;
     for (uint32_t i = 0; i < before->rules_count; i++) {
         enum quota_kind kind = before->rules[i].kind;

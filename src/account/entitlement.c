@@ -36,6 +36,7 @@ static const char *quota_rule_fault(const struct quota_rule *rule)
         if (rule->rule.algorithm != RULE_LOG) return "ROLLING counts by a LOG";
         return rule_fault(&rule->rule);
     case QUOTA_RATE: return rule_fault(&rule->rule);
+    case QUOTA_CONCURRENT: return rule->limit < UNLIMITED ? "CONCURRENT is -1 (unlimited), 0 (none) or more" : NULL;
     }
     return "no such kind of rule";
 }
@@ -45,6 +46,7 @@ static bool rules_clash(const struct quota_rule *left, const struct quota_rule *
 {
     if (left->kind != right->kind) return false;
     if (left->kind == QUOTA_LIMIT) return quota_rule_code(left) == quota_rule_code(right);
+    if (left->kind == QUOTA_CONCURRENT) return true;
     return left->kind == QUOTA_ROLLING && left->rule.period_us == right->rule.period_us;
 }
 
@@ -55,7 +57,9 @@ static const char *rules_fault(const struct entitlement *entitlement)
         const char *fault = quota_rule_fault(&entitlement->rules[i]);
         if (fault) return fault;
         for (uint32_t k = 0; k < i; k++) {
-            if (rules_clash(&entitlement->rules[i], &entitlement->rules[k])) return "has two LIMITs of the same period";
+            if (!rules_clash(&entitlement->rules[i], &entitlement->rules[k])) continue;
+            bool concurrent = entitlement->rules[i].kind == QUOTA_CONCURRENT;
+            return concurrent ? "has CONCURRENT twice" : "has two LIMITs of the same period";
         }
     }
     return NULL;
@@ -63,7 +67,7 @@ static const char *rules_fault(const struct entitlement *entitlement)
 
 const char *entitlement_fault(const struct entitlement *entitlement)
 {
-    if (entitlement->rules_count == 0 && !entitlement->credits) return "needs a LIMIT, a RATE or CREDITS";
+    if (entitlement->rules_count == 0 && !entitlement->credits) return "needs a LIMIT, a RATE, CONCURRENT or CREDITS";
     return override_fault(entitlement);
 }
 
@@ -255,12 +259,10 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
         sink_byte(sink, (uint8_t)(rule->kind | (rule->prorate ? PRORATE_FLAG : 0)));
-        if (rule->kind == QUOTA_LIMIT) {
-            sink_signed(sink, rule->limit);
-            sink_number(sink, (int64_t)quota_rule_code(rule));
-        } else {
-            rule_encode(&rule->rule, sink);
-        }
+        bool is_rate = rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE;
+        if (is_rate) rule_encode(&rule->rule, sink);
+        if (!is_rate) sink_signed(sink, rule->limit);
+        if (rule->kind == QUOTA_LIMIT) sink_number(sink, (int64_t)quota_rule_code(rule));
     }
     sink_number(sink, entitlement->warnings_count);
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
@@ -279,13 +281,14 @@ static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
 {
     uint8_t head = cursor_byte(cursor);
     *rule = (struct quota_rule){.kind = (enum quota_kind)(head & ~PRORATE_FLAG), .prorate = head & PRORATE_FLAG};
-    if (rule->kind > QUOTA_RATE || (rule->prorate && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
+    if (rule->kind > QUOTA_CONCURRENT || (rule->prorate && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
     if (cursor->bad) return;
-    if (rule->kind != QUOTA_LIMIT) {
+    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) {
         rule_decode(cursor, &rule->rule);
         return;
     }
     rule->limit = cursor_signed(cursor);
+    if (rule->kind == QUOTA_CONCURRENT) return;
     rule->code = (uint64_t)cursor_number(cursor);
     if (!period_from_code(rule->code, &rule->period)) cursor->bad = true;
 }
@@ -328,6 +331,11 @@ static void write_rule(const struct quota_rule *rule, struct sink *sink)
     if (rule->kind == QUOTA_RATE) {
         write_word(sink, "RATE ");
         rule_write(&rule->rule, sink);
+        return;
+    }
+    if (rule->kind == QUOTA_CONCURRENT) {
+        write_word(sink, "CONCURRENT ");
+        sink_decimal(sink, rule->limit);
         return;
     }
     write_word(sink, "LIMIT ");

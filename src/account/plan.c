@@ -57,14 +57,23 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
 /* Read by plan_take and plan_history_apply, which need more than the bytes. */
 const struct format plan_format = {.name = "plan", .newest = PLAN_ENCODING_NEWEST};
 
+/* Does it say what the encodings before credits could not? */
+static bool is_newer(const struct entitlement *entitlement)
+{
+    bool newer = entitlement->credits || entitlement->overage_max >= 0 || entitlement->transfers_max >= 0;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        newer = newer || entitlement->rules[i].kind == QUOTA_CONCURRENT;
+    }
+    return newer;
+}
+
 /* The first encoding that can say what the entries grant: so equal plans are equal bytes, whoever wrote them. */
 static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct plan_entry *entry = entries[i];
-        const struct entitlement *entitlement = &entry->entitlement;
-        bool is_newer = entitlement->credits || entitlement->overage_max >= 0 || entitlement->transfers_max >= 0;
-        if ((entry->granted && is_newer) || entry->options > OPTIONS_FIRST) return PLAN_ENCODING_CREDITS;
+        bool newer = entry->granted && is_newer(&entry->entitlement);
+        if (newer || entry->options > OPTIONS_FIRST) return PLAN_ENCODING_CREDITS;
     }
     return PLAN_ENCODING_ENTRIES;
 }

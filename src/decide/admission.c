@@ -11,7 +11,7 @@
 
 static bool is_limit(const struct position *position)
 {
-    return !position->meter->funds && position->meter != &meter_rate;
+    return !position->meter->funds && !position->meter->counts_all;
 }
 
 static bool has_limits(const struct demand *demand)
@@ -44,11 +44,23 @@ int64_t demand_available(const struct demand *demand)
     int64_t least = credits_bound(demand) ? 0 : UNLIMITED;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
-        if (position->meter->funds) continue;
+        if (!is_limit(position)) continue;
         int64_t available = position->meter->available(position);
         if (amount_is_smaller(available, least)) least = available;
     }
     return least;
+}
+
+/* Of so many units those that CONCURRENT lets a reservation hold. (What rates admit depends on the mode: they are
+ * checked for themselves.) */
+static int64_t bounded_units(const struct demand *demand, int64_t units)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        int64_t available = position->meter->counts_all ? position->meter->available(position) : UNLIMITED;
+        if (amount_is_smaller(available, units)) units = available;
+    }
+    return units;
 }
 
 /* The same without BURST, GRACE and OVERAGE: what the limits give before grants pay. */
@@ -168,7 +180,7 @@ static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
     int64_t cost = demand->view->entitlement->cost;
     /* Whole amounts only: a unit that costs three is not granted for two. */
-    int64_t fits = plan_funding(demand, units) / cost;
+    int64_t fits = plan_funding(demand, bounded_units(demand, units)) / cost;
     if (fits == 0) {
         enum account_fault fault = rates_check(demand, cost, MODE_PEEK);
         return fault == ACCOUNT_FAULT_NONE ? begin_rates(demand, cost) : fault;
@@ -187,7 +199,7 @@ static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 /* All of it, or nothing. */
 static enum account_fault peek_all(struct demand *demand, int64_t units, bool takes)
 {
-    bool fits = plan_funding(demand, units) == units;
+    bool fits = bounded_units(demand, units) == units && plan_funding(demand, units) == units;
     enum account_fault fault = rates_check(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
     if (fault == ACCOUNT_FAULT_NONE && takes && !fits) fault = begin_rates(demand, units);
     bool admitted = fits && (demand->rates.count == 0 || demand->rates.decision.verdict.granted > 0);
@@ -414,7 +426,7 @@ static void fold_demand(const struct admission *admission, const struct demand *
         const struct position *position = &demand->positions[i];
         struct verdict verdict;
         bool is_rate = position->meter == &meter_rate;
-        if (is_pot && !is_rate) continue;
+        if (is_pot && !position->meter->counts_all) continue;
         position->meter->judge(position, units, &verdict);
         bool denies = is_rate ? verdict.granted == 0 : verdict.wait_us != 0;
         fold_verdict(fold, denies, &verdict);
@@ -473,6 +485,7 @@ void admission_verdict(const struct admission *admission, const struct admission
     struct verdict_fold fold = {.begun = false};
     for (uint32_t i = item->first; i < item->end; i++) fold_demand(admission, &admission->demands[i], &fold);
     *verdict = fold.verdict;
+    if (!fold.begun) *verdict = (struct verdict){.limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
     verdict->granted = admission->demands[item->first].granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
     if (fold.denied && credits_may_change(admission, item->first, item->end)) {

@@ -21,7 +21,7 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
     resource_view_copy(&outlook->account, demand->view, &outlook->view);
     if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;
     demand_begin(&outlook->demand, &outlook->account, &outlook->view, demand->amount);
-    outlook->demand.holds = demand->holds;
+    if (demand->holds) demand_hold(&outlook->demand, demand->held_until_us);
     return true;
 }
 
@@ -42,13 +42,28 @@ static int64_t rates_admit_us(struct outlook *outlook, int64_t units)
     return verdict->wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, verdict->wait_us);
 }
 
+/* When CONCURRENT will; likewise. */
+static int64_t holds_admit_us(const struct outlook *outlook, int64_t units)
+{
+    const struct demand *demand = &outlook->demand;
+    int64_t at_us = outlook->account.now_us;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        struct verdict verdict;
+        if (position->meter != &meter_concurrent) continue;
+        position->meter->judge(position, units, &verdict);
+        return verdict.wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, verdict.wait_us);
+    }
+    return at_us;
+}
+
 /* The instant of the outlook if it admits the units, else the next one that may; INT64_MAX = none will. */
 static int64_t admits_us(struct outlook *outlook, int64_t units)
 {
     const struct demand *demand = &outlook->demand;
     int64_t at_us = outlook->account.now_us, left = outlook->view.credits_left;
     int64_t wait_us = demand_limits_wait_us(demand, max_i64(units - left, 0));
-    if (wait_us == 0) return rates_admit_us(outlook, units);
+    if (wait_us == 0) return max_i64(rates_admit_us(outlook, units), holds_admit_us(outlook, units));
     int64_t limits_us = wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, wait_us);
     int64_t credits_us = credits_next_us(&outlook->account, &outlook->view);
     if (credits_us == INT64_MAX) return limits_us;

@@ -69,6 +69,11 @@ static enum account_fault bounds_fault(const struct account_view *account, const
     return account_view_has_room(account) ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_RECORDS;
 }
 
+static int64_t expires_us(const struct account_view *account, const struct reserve_request *request)
+{
+    return min_i64(account->now_us + request->ttl_us, INSTANT_MAX_US);
+}
+
 static void emit_hold(const struct account_view *account, const struct demand *demand,
                       const struct reserve_request *request, struct account_decision *decision)
 {
@@ -78,7 +83,7 @@ static void emit_hold(const struct account_view *account, const struct demand *d
                                      .amount = demand->granted,
                                      .units = demand->units,
                                      .made_us = account->now_us,
-                                     .expires_us = min_i64(account->now_us + request->ttl_us, INSTANT_MAX_US),
+                                     .expires_us = expires_us(account, request),
                                      .kept_us = min_i64(account->host->kept_us, DURATION_MAX_US),
                                      .mode = (uint8_t)request->mode,
                                      .requested = request->amount,
@@ -108,7 +113,7 @@ static enum account_fault hold_units(struct account_view *account, struct resour
     const struct admission_item item = {0, 1};
     struct verdict *verdict = &decision->result.consumed.verdicts[0];
     demand_begin(&demand, account, view, request->amount);
-    demand.holds = true;
+    demand_hold(&demand, expires_us(account, request));
     enum account_fault fault = admission_peek(&admission, &item, 1);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->denied = !admission.admitted;

@@ -3,8 +3,10 @@
 
 const struct meter *meter_of(enum quota_kind kind)
 {
-    static const struct meter *const meters[] = {
-        [QUOTA_LIMIT] = &meter_cycle, [QUOTA_ROLLING] = &meter_rolling, [QUOTA_RATE] = &meter_rate};
+    static const struct meter *const meters[] = {[QUOTA_LIMIT] = &meter_cycle,
+                                                 [QUOTA_ROLLING] = &meter_rolling,
+                                                 [QUOTA_RATE] = &meter_rate,
+                                                 [QUOTA_CONCURRENT] = &meter_concurrent};
     return meters[kind];
 }
 
@@ -49,7 +51,7 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
     demand->rates.count = 0; /* the rest, which is large, means nothing yet */
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         enum quota_kind kind = entitlement->rules[i].kind;
-        if (kind == QUOTA_RATE && has_rates) continue;
+        if (kind == QUOTA_CONCURRENT || (kind == QUOTA_RATE && has_rates)) continue;
         has_rates = has_rates || kind == QUOTA_RATE;
         has_limits = has_limits || kind != QUOTA_RATE;
         demand->positions[demand->positions_count++] = position_of_rule(demand, i);
@@ -58,4 +60,19 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
     if (view->credits_usable > 0 || is_prepaid)
         demand->positions[demand->positions_count++] = position_of_credits(demand);
     if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
+}
+
+void demand_hold(struct demand *demand, int64_t until_us)
+{
+    const struct entitlement *entitlement = demand->view->entitlement;
+    demand->holds = true;
+    demand->held_until_us = until_us;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        if (entitlement->rules[i].kind != QUOTA_CONCURRENT) continue;
+        uint32_t at = demand->positions_count++;
+        /* Funding meters stand behind all others. */
+        for (; at > 0 && demand->positions[at - 1].meter->funds; at--)
+            demand->positions[at] = demand->positions[at - 1];
+        demand->positions[at] = position_of_rule(demand, i);
+    }
 }

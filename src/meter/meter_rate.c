@@ -133,6 +133,7 @@ static int64_t used(const struct position *position)
 }
 
 const struct meter meter_rate = {.kind = "RATE",
+                                 .counts_all = true,
                                  .available = available,
                                  .check = check,
                                  .judge = judge,

@@ -141,9 +141,10 @@ def cut(parts, begin, end):
 
 
 class Account:
-    def __init__(self, now, limits, burst=0, overage=0, first=False, prepaid=False):
+    def __init__(self, now, limits, burst=0, overage=0, first=False, prepaid=False, concurrent=None):
         self.now, self.burst, self.first, self.prepaid = now, burst, first, prepaid
         self.overage = overage  # True: any number of units
+        self.concurrent = concurrent  # units held at once; None: any number
         self.limits = [Limit(number, period, now) for number, period in limits]
         self.grants, self.holds, self.records = {}, {}, {}
 
@@ -284,9 +285,13 @@ class Account:
 
     # ---- reservations ----
 
+    def holds_room(self):
+        held = sum(hold.units for hold in self.holds.values())
+        return NEVER if self.concurrent is None else max(self.concurrent - held, 0)
+
     def reserve(self, name, units, ttl, upto=False):
-        granted = self.most(units) if upto else units
-        parts = self.draw(granted) if granted else None
+        granted = self.most(min(units, self.holds_room())) if upto else units
+        parts = self.draw(granted) if 0 < granted <= self.holds_room() else None
         if parts is None:
             return None
         for source, part in parts:
@@ -362,8 +367,15 @@ class Account:
 
     # ---- verdicts ----
 
-    def verdict(self, granted):
-        """[granted, limit, remaining, reset in ms, rule] of what was granted."""
+    def verdict(self, granted, holds=False):
+        """[granted, limit, remaining, reset in ms, rule] of what was granted. CONCURRENT is the last rule."""
+        rows = [self.pot_verdict(granted)]
+        if holds and self.concurrent is not None:
+            last = max(hold.expires for hold in self.holds.values())
+            rows.append([granted, self.concurrent, self.holds_room(), self.ms(last), len(self.limits)])
+        return min(rows, key=lambda row: (row[2] == -1, row[2], row[4]))
+
+    def pot_verdict(self, granted):
         credits, within, room = self.credits(), self.room(False), self.room(True)
         limits_decide = bool(self.limits) and (within is None or within > 0 or (credits == 0 and room != 0))
         if self.usable() and not limits_decide or (self.prepaid and not self.limits):
@@ -371,7 +383,8 @@ class Account:
             more += [grant.effective for grant in self.grants.values() if not grant.begun]
             reset = min(more, default=NEVER)
             amount = sum(grant.amount for grant in self.usable())
-            return [granted, amount, credits, -1 if reset == NEVER else self.ms(reset), len(self.limits)]
+            index = len(self.limits) + (self.concurrent is not None)
+            return [granted, amount, credits, -1 if reset == NEVER else self.ms(reset), index]
         rows = []
         for index, limit in enumerate(self.limits):
             endless, capacity = self.overage is True, self.capacity(limit)

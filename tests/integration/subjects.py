@@ -12,13 +12,13 @@ import datetime as dt
 import pytest
 import redis
 
-from account_model import Account, Entitlement, Host, Limit, Rate, Refused, Rolling
+from account_model import Account, Concurrent, Entitlement, Host, Limit, Rate, Refused, Rolling
 from account_model.calendar import EPOCH, MICROSECOND, SPANS
 from account_model.plans import Plan
 from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans, empty
 from model import Rule
 
-KINDS = ("LIMIT", "RATE", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS", "HOLDS")
+KINDS = ("LIMIT", "RATE", "CONCURRENT", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS", "HOLDS")
 OPTIONS = ("APPLY", "EFFECTIVE", "EX", "CHECK", "REASON")
 
 
@@ -308,7 +308,7 @@ class Words:
         fields = {}
         for start, stop in zip(starts, starts[1:]):
             word, *values = given[start:stop]
-            if word in ("LIMIT", "RATE"):
+            if word in ("LIMIT", "RATE", "CONCURRENT"):
                 rules.append(rule_of(word, values))
             else:
                 fields |= field_of(word, values)
@@ -330,6 +330,8 @@ def rule_of(word, values):
         unit = max((us, name) for name, us in SPANS.items() if period % us == 0)
         return Rate(Rule(algorithm, int(values[0]), period, burst), f"{period // unit[0]}{unit[1]}")
     limit, *values = values
+    if word == "CONCURRENT":
+        return Concurrent(int(limit))
     if values[0] == "ROLLING":
         return Rolling(int(limit), values[1])
     return Limit(int(limit), " ".join(value for value in values if value != "PRORATE"), "PRORATE" in values)

@@ -7,6 +7,7 @@ QUOTA_OPERATIONS sets how many commands are drawn (6,000; make model: 300,000), 
 is printed with the whole stream as typed.
 """
 
+import copy
 import os
 import random
 
@@ -31,6 +32,8 @@ PLANS = {
     "LIMIT 10 day BURST 20% CREDITS FIRST OVERAGE MAX 3": {"limits": [(10, "day")], "burst": 20, "overage": 3,
                                                            "first": True},
     "CREDITS OVERAGE MAX 3": {"limits": [], "prepaid": True, "overage": 3},
+    "LIMIT 10 day CONCURRENT 9": {"limits": [(10, "day")], "concurrent": 9},
+    "CREDITS CONCURRENT 12": {"limits": [], "prepaid": True, "concurrent": 12},
     "LIMIT 10 day LIMIT 7 6h CREDITS FIRST": {"limits": [(10, "day"), (7, "6h")], "first": True},
     "LIMIT 10 12h BURST 50% CREDITS FIRST": {"limits": [(10, "12h")], "burst": 50, "first": True},
     "CREDITS": {"limits": [], "prepaid": True},
@@ -108,9 +111,19 @@ class Stream:
         expected = self.model.reserve(name, units, hours * HOUR, upto)
         answer = self.type(f"QUOTA.RESERVE {self.key} {name} r {units} TTL {hours}h" + " UPTO" * upto)
         if expected is None:
-            self.denied(answer, 1 if upto else units)
+            self.not_reserved(answer, 1 if upto else units)
         else:
-            self.same([*answer[:3], *answer[4:]], self.model.verdict(expected))
+            self.same([*answer[:3], *answer[4:]], self.model.verdict(expected, holds=True))
+
+    def not_reserved(self, answer, units):
+        """The wait is what the model needs: there is no dry run of RESERVE."""
+        self.same(answer[0], 0)
+        wait = answer[3]
+        for later, admits in [(wait, True), (wait - 1, False)] if wait > 0 else [(40 * 86_400_000, False)]:
+            then = copy.deepcopy(self.model)
+            then.advance(self.clock + later * 1000)
+            granted = then.reserve("later", units, HOUR) is not None
+            assert granted == admits or later == 0, "\n".join(self.lines) + f"\n{granted} after {later} of {wait}"
 
     def commit(self):
         if not self.model.holds:

@@ -53,7 +53,8 @@ RULES = [
     "LIMIT 5 minute", "LIMIT 5 3month", "LIMIT 5 quarter", "LIMIT 5 half-year", "LIMIT 5 year EOM", "LIMIT 0 forever",
     "LIMIT 5 month CALENDAR FROM 15", "LIMIT 5 year CALENDAR FROM 04-06", "LIMIT 5 week CALENDAR FROM sun",
     "LIMIT 5 90s", "LIMIT 7 ROLLING 6h", "RATE TOKEN 10 1s BURST 20", "LIMIT 5 day BURST 12.5 REPAY",
-    "LIMIT 5 day GRACE 1h OVERAGE", "LIMIT 5 day OVERAGE MAX 0", "LIMIT 5 day CREDITS FIRST LOW 3 OVERAGE MAX 7",
+    "LIMIT 5 day CONCURRENT 3 RATE 1 1s", "CONCURRENT -1", "LIMIT 5 day GRACE 1h OVERAGE",
+    "LIMIT 5 day OVERAGE MAX 0", "LIMIT 5 day CREDITS FIRST LOW 3 OVERAGE MAX 7",
     "LIMIT 5 day REFUNDS MAX 3 WITHIN 30d HOLDS MAX 2 WARN 99.5 80 80 0.01",
     "LIMIT 5 day LIMIT 6 week LIMIT 7 month LIMIT 8 ROLLING 1h LIMIT 9 ROLLING 2h RATE 1 1s RATE LOG 2 1m",
 ]
@@ -84,6 +85,7 @@ BAD = [
     ("r LIMIT 1 day WARN", "percent"), ("r LIMIT 1 day WARN 0", "percent"), ("r LIMIT 1 day WARN 10000.01", "percent"),
     ("r LIMIT 1 day WARN 1.234", "percent"), ("r LIMIT 1 day WARN -5", "percent"),
     ("r LIMIT 1 day WARN " + "1 " * 17, "at most 16"), ("r LIMIT 1 day GRACE 0", "grace"),
+    ("r CONCURRENT 1 CONCURRENT 2", "CONCURRENT twice"), ("r CONCURRENT -2", "units"), ("r CONCURRENT", "units"),
     ("r LIMIT 1 day OVERAGE MAX", "max"), ("r LIMIT 1 day OVERAGE MAX -1", "MAX '-1': an integer of 0 or more"),
     ("r LIMIT 1 day OVERAGE MAX 1 OVERAGE", "OVERAGE was given already"),
     ("r LIMIT 1 day HOLDS", "max"), ("r LIMIT 1 day HOLDS MAX -1", "max"), ("r LIMIT 1 day REFUNDS MAX x", "max"),

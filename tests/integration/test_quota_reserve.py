@@ -34,6 +34,38 @@ def test_reserve_commit_release(acme):
     assert paged(acme, "QUOTA.HOLDS a") == []
 
 
+def test_units_held_at_once_are_bounded(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day CONCURRENT 5 HOLDS MAX 3")
+    assert acme("QUOTA.RESERVE a x r 3 TTL 10s") == [3, 5, 2, 0, 10_000, 1]
+    assert acme("QUOTA.RESERVE a y r 2 TTL 1m") == [2, 5, 0, 0, 60_000, 1]
+    assert acme("QUOTA.RESERVE a z r 1 TTL 1s") == [0, 5, 0, 10_000, 60_000, 1]  # x ends first
+    assert acme("QUOTA.RESERVE a z r 4 TTL 1s")[3] == 60_000
+    assert acme("QUOTA.RESERVE a z r 6 TTL 1s")[3] == -1
+    assert acme("QUOTA.CONSUME a r 4") == [4, 10, 1, 0, DAY_MS, 0]  # what is used at once is not held
+    assert acme.map("QUOTA.INFO a r")["rules"][1] == {
+        "rule": 1, "kind": "CONCURRENT", "period": "", "limit": 5, "used": 0, "held": 5, "remaining": 0, "start": -1,
+        "end": -1}
+    assert acme("QUOTA.COMMIT a x 3")[0] == 3
+    assert acme("QUOTA.RESERVE a z r 4 TTL 1s UPTO") == [1, 10, 0, 0, DAY_MS, 0]
+    acme("QUOTA.OVERRIDE a r CONCURRENT 2 LIMIT 99 day")
+    assert acme("QUOTA.RESERVE a w r 1 TTL 1s") == [0, 2, 0, 60_000, 60_000, 1]
+    acme("QUOTA.OVERRIDE a r CONCURRENT -1 LIMIT 99 day")
+    assert acme("QUOTA.RESERVE a w r 20 TTL 1s")[0] == 20
+    assert acme.error("QUOTA.RESERVE a v r 1 TTL 1s").startswith("LIMITED")  # HOLDS MAX
+
+
+def test_a_resource_may_be_bounded_by_what_is_held_alone(acme):
+    acme("QUOTA.PLAN SET p jobs CONCURRENT 2")
+    assert acme("QUOTA.CONSUME a jobs 9 ID c") == [9, -1, -1, 0, 0, -1]
+    assert acme("QUOTA.CONSUME a jobs 9 ID c") == [9, -1, -1, 0, 0, -1]
+    assert acme("QUOTA.RESERVE a x jobs 2 TTL 10s") == [2, 2, 0, 0, 10_000, 0]
+    assert acme("QUOTA.RESERVE a y jobs 1 TTL 10s") == [0, 2, 0, 10_000, 10_000, 0]
+    assert acme("QUOTA.RELEASE a x") == [0, 2, -1]
+    assert acme("QUOTA.RESERVE a y jobs 1 TTL 10s")[0] == 1
+    assert acme("QUOTA.COMMIT a y") == [1, 0, -1]
+    assert acme.map("QUOTA.PLAN CHECK p jobs LIMIT 5 day")["dropped"] == ["CONCURRENT"]
+
+
 def test_a_reservation_resolves_at_most_once(acme):
     for name in "wxyz":
         acme(f"QUOTA.RESERVE a {name} r 2 TTL 1h")

@@ -187,6 +187,7 @@ def entitlement(stream, bounded=True):
     parts += [stream.sometimes(f"COST {stream.number(3)}", 0.2)]
     parts += [stream.sometimes(f"BURST {stream.choice(10, 50, 100)}%" + stream.sometimes(" REPAY", 0.5))]
     parts += [stream.sometimes(f"GRACE {stream.choice('10s', '1h', '3d')}", 0.2)]
+    parts += [stream.sometimes(f"CONCURRENT {stream.choice(0, 4, 7)}", 0.4)]
     parts += [stream.sometimes(f"OVERAGE MAX {stream.choice(0, 2, 9)}", 0.2)]
     return " ".join(part for part in parts if part)
 
@@ -214,12 +215,18 @@ def account_batch(stream, account):
         stream.check(f"{line} CHECK", -1 if -1 in waits else max(waits))
 
 
+def account_reserve(stream, line):
+    verdict = stream.quota(line)
+    if verdict[0] == 0:
+        stream.check(line, verdict[3])  # there is no dry run: it is reserved then
+
+
 def account_hold(stream, account):
     hold = f"h{stream.number(3)}"
     try:
         stream.choice(
-            lambda: stream.quota(f"QUOTA.RESERVE {account} {hold} r {stream.number(5)} TTL 30s"),
-            lambda: stream.quota(f"QUOTA.RESERVE {account} {hold} r {stream.number(5)} TTL 5h"),
+            lambda: account_reserve(stream, f"QUOTA.RESERVE {account} {hold} r {stream.number(5)} TTL 30s"),
+            lambda: account_reserve(stream, f"QUOTA.RESERVE {account} {hold} r {stream.number(5)} TTL 5h"),
             lambda: stream.quota(f"QUOTA.COMMIT {account} {hold}"),
             lambda: stream.quota(f"QUOTA.RELEASE {account} {hold}"))()
     except Exception as error:

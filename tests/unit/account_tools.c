@@ -140,6 +140,10 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
         read_limit(words, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "RATE")) {
         read_rate(words, &entitlement->rules[entitlement->rules_count++]);
+    } else if (take_word(words, "CONCURRENT")) {
+        struct quota_rule *rule = &entitlement->rules[entitlement->rules_count++];
+        rule->kind = QUOTA_CONCURRENT;
+        rule->limit = next_integer(words);
     } else if (take_word(words, "COST")) {
         entitlement->cost = next_integer(words);
     } else if (take_word(words, "WARN")) {

@@ -25,6 +25,8 @@ static const char *const texts[] = {
     "calls BURST 10000% LIMIT 10 1m GRACE 1us",
     "calls LIMIT 10 12h CREDITS FIRST LOW 5 OVERAGE MAX 7",
     "calls LIMIT 10 12h OVERAGE MAX 0",
+    "calls CONCURRENT 5",
+    "calls LIMIT 10 12h CONCURRENT -1 RATE GCRA 10 1s HOLDS MAX 3",
     "calls LIMIT 10 12h OVERAGE MAX 9223372036854775807",
 };
 
@@ -119,7 +121,7 @@ static void faults_are_told(void **state)
     BAD(rules[0].limit = -2);
     BAD(rules[0].period.count = 0);
     BAD(rules[0].period.end_of_month = true);
-    BAD(rules[0].kind = (enum quota_kind)3);
+    BAD(rules[0].kind = (enum quota_kind)4);
     BAD(rules[0].kind = QUOTA_RATE);
     /* everything else */
     BAD(resource.size = 0);
@@ -161,6 +163,7 @@ static void rules_have_to_differ(void **state)
         {"a LIMIT 1 ROLLING 1h", "a LIMIT 2 ROLLING 60m", true},
         {"a LIMIT 1 ROLLING 1h", "a LIMIT 1 1h", false},
         {"a RATE GCRA 1 1s", "a RATE GCRA 1 1s", false},
+        {"a CONCURRENT 1", "a CONCURRENT 2", true},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct entitlement one = entitlement_from(rows[i].one), two = entitlement_from(rows[i].two);

@@ -13,7 +13,8 @@ static void every_kind_of_rule_has_its_meter(void **state)
         const char *name;
     } rows[] = {{QUOTA_LIMIT, &meter_cycle, "LIMIT"},
                 {QUOTA_ROLLING, &meter_rolling, "ROLLING"},
-                {QUOTA_RATE, &meter_rate, "RATE"}};
+                {QUOTA_RATE, &meter_rate, "RATE"},
+                {QUOTA_CONCURRENT, &meter_concurrent, "CONCURRENT"}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         const struct meter *meter = meter_of(rows[i].kind);
         assert_ptr_equal(meter, rows[i].meter);
@@ -21,7 +22,9 @@ static void every_kind_of_rule_has_its_meter(void **state)
         assert_false(meter->funds);
         /* what admission, refunds and reports ask every one of them */
         assert_true(meter->available && meter->check && meter->judge && meter->take && meter->report);
-        assert_true(meter->give_back && meter->give_back_newest && meter->used);
+        /* nothing is ever used of CONCURRENT, so nothing comes back to it */
+        bool used = meter->give_back && meter->give_back_newest && meter->used;
+        assert_int_equal(used, rows[i].kind != QUOTA_CONCURRENT);
     }
 }
 
@@ -62,11 +65,36 @@ static void a_demand_has_a_position_for_each_bound(void **state)
     pair_end(&pair);
 }
 
+/* CONCURRENT stands before what funds, and only where units are held. */
+static void what_is_held_has_a_position_more(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct look look;
+    struct demand demand;
+    static const struct meter *const wanted[] = {&meter_cycle, &meter_rate, &meter_concurrent, &meter_credits};
+    struct grant_request request = {.id = BYTES("g"), .resource = BYTES("a"), .amount = 5, .effective_us = T};
+    plan_set("pro", "a CONCURRENT 5 LIMIT 10 1h RATE FIXED 5 1s");
+    pair_open(&pair, "pro", T);
+    pair_grant(&pair, &request, T);
+    look_at(&look, pair.account, "a", T + S);
+    demand_begin(&demand, &look.account, &look.view, 3);
+    assert_int_equal(demand.positions_count, COUNT_OF(wanted) - 1);
+    demand_hold(&demand, T + H);
+    assert_true(demand.holds);
+    assert_int_equal(demand.positions_count, COUNT_OF(wanted));
+    for (uint32_t i = 0; i < COUNT_OF(wanted); i++) assert_ptr_equal(demand.positions[i].meter, wanted[i]);
+    assert_int_equal(demand.positions[2].number, 0);
+    look_end(&look);
+    pair_end(&pair);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_of_rule_has_its_meter),
         cmocka_unit_test(a_demand_has_a_position_for_each_bound),
+        cmocka_unit_test(what_is_held_has_a_position_more),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

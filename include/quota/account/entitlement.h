@@ -14,6 +14,7 @@
  *                                                                                   no more than n units beyond
  *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
  *     TRANSFERS MAX n   credits given away in a cycle of the longest LIMIT
+ *     CONCURRENT n      units in live reservations at once
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -27,7 +28,7 @@
 #include "quota/time/period.h"
 
 #define RESOURCE_NAME_MAX          128
-#define ENTITLEMENT_RULES_MAX      16 /* LIMITs, ROLLINGs and RATEs of one resource */
+#define ENTITLEMENT_RULES_MAX      16 /* LIMITs, ROLLINGs, RATEs and CONCURRENT of one resource */
 #define ENTITLEMENT_WARNINGS_MAX   16
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
 #define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 10)
@@ -37,12 +38,13 @@ enum quota_kind {
     QUOTA_LIMIT = 0,
     QUOTA_ROLLING = 1,
     QUOTA_RATE = 2,
+    QUOTA_CONCURRENT = 3,
 };
 
 struct quota_rule {
     enum quota_kind kind;
     bool prorate;         /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
-    int64_t limit;        /* LIMIT: UNLIMITED, or units >= 0 */
+    int64_t limit;        /* LIMIT and CONCURRENT: UNLIMITED, or units >= 0 */
     struct period period; /* LIMIT */
     uint64_t code;        /* LIMIT: the period's, where it is known already: after decoding; or 0 */
     struct rule rule;     /* ROLLING (algorithm LOG) and RATE: completed */
@@ -109,9 +111,9 @@ static inline uint64_t quota_rule_code(const struct quota_rule *rule)
 }
 
 /* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same
- * kind (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs), and so does each
- * option it gives (`options`). What the plan lacks is added behind; the plan's last rules give way where there are too
- * many. */
+ * kind (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs; CONCURRENT), and so
+ * does each option it gives (`options`). What the plan lacks is added behind; the plan's last rules give way where
+ * there are too many. */
 void entitlement_merge(const struct entitlement *plan, const struct entitlement *override, uint16_t options,
                        struct entitlement *merged);
 

@@ -12,7 +12,7 @@
  *
  *     bytes   head │ name │ number of entries │ entry …                                   entries in order of names
  *     entry   revision │ flags (granted, only) │ options │ entitlement, or the name alone where nothing is granted
- *     (encoding 2: without options of credits and OVERAGE MAX;
+ *     (encoding 2: without options of credits, OVERAGE MAX and CONCURRENT;
  *     1: name │ revision │ number of entitlements │ entitlement …)
  *
  * Any thread may take and give back: intern.h. */
@@ -30,7 +30,7 @@
 enum plan_encoding {
     PLAN_ENCODING_PLAN = 1,
     PLAN_ENCODING_ENTRIES = 2, /* a revision for each resource */
-    PLAN_ENCODING_CREDITS = 3, /* options of credits, OVERAGE MAX: a plan is written in the first that can say it */
+    PLAN_ENCODING_CREDITS = 3, /* … OVERAGE MAX, CONCURRENT: a plan is written in the first that can say it */
     PLAN_ENCODING_NEWEST = PLAN_ENCODING_CREDITS,
 };
 

@@ -10,7 +10,7 @@
  *     n units of a demand    CYCLE, ROLLING  give what the tightest has within its number     ┐  together all n,
  *                            CREDITS         pay for the rest, in burn order                  │  or the demand
  *                            CYCLE           gives beyond its number: BURST, GRACE, OVERAGE   ┘  is denied
- *                            RATE            has to admit all n
+ *                            RATE            has to admit all n; CONCURRENT, too, where they are held
  *
  * CREDITS FIRST draws on credits before the limits. FORCE counts what neither has in the limits.
  *

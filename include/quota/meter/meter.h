@@ -4,6 +4,7 @@
  *     position    demand x meter x rule: one place where these units have to fit, or from which they can be paid
  *
  *     bounding    CYCLE (LIMIT), ROLLING (LIMIT … ROLLING), RATE      every one of them has to admit
+ *                 CONCURRENT                                          the same, where units are held
  *     funding     CREDITS (grants)                                    pays for what CYCLE and ROLLING cannot take
  *
  * A meter only looks (`available`, `check`, `judge`, `report`) until `take`, which changes the demand's view and cannot
@@ -47,7 +48,8 @@ struct demand {
     int64_t units;              /* granted x COST */
     int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
     int64_t limited_first;      /* … and of these those that are drawn before anything is funded */
-    bool holds;                 /* the units are held, not used */
+    bool holds;                 /* the units are held, not used … */
+    int64_t held_until_us;      /* … until then */
     bool taken;
     int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
     int64_t held;    /* units of live reservations of the resource */
@@ -73,6 +75,7 @@ struct taken_from {
 struct meter {
     const char *kind; /* as INFO shows it */
     bool funds;
+    bool counts_all; /* it bounds all units of a demand, however they are paid for */
 
     /* Units that fit now, or that it could pay for; UNLIMITED. */
     int64_t (*available)(const struct position *position);
@@ -102,6 +105,7 @@ struct meter {
 extern const struct meter meter_cycle;
 extern const struct meter meter_rolling;
 extern const struct meter meter_rate;
+extern const struct meter meter_concurrent;
 extern const struct meter meter_credits; /* its rule is the one behind the entitlement's */
 const struct meter *meter_of(enum quota_kind kind);
 
@@ -112,6 +116,9 @@ struct position position_of_credits(struct demand *demand);
 /* A demand of a settled view: one position for each LIMIT, one for all RATEs together, and one for credits where
  * grants can be used or nothing else pays. */
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
+
+/* The units of the demand will be held until then, and not used: CONCURRENT bounds them, too. */
+void demand_hold(struct demand *demand, int64_t until_us);
 
 /* Finds the capacities of its cycles anew: a refund to a closed cycle has changed what the running one has to repay. */
 void demand_find_capacities(struct demand *demand);

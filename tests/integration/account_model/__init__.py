@@ -18,9 +18,9 @@ which the request fits, as if nobody else came. Times are ints in us, units are 
 
 from account_model.account import Account, figures
 from account_model.calendar import DAY, FOREVER, Calendar, duration, later_by
-from account_model.entitlement import Entitlement, Limit, Rate, Rolling
+from account_model.entitlement import Concurrent, Entitlement, Limit, Rate, Rolling
 from account_model.lifetime import Refused, Silent
 from account_model.plans import Host, Part, allowance
 
-__all__ = ["Account", "Calendar", "DAY", "Entitlement", "FOREVER", "Host", "Limit", "Part", "Rate", "Refused",
-           "Rolling", "Silent", "allowance", "duration", "figures", "later_by"]
+__all__ = ["Account", "Calendar", "Concurrent", "DAY", "Entitlement", "FOREVER", "Host", "Limit", "Part", "Rate",
+           "Refused", "Rolling", "Silent", "allowance", "duration", "figures", "later_by"]

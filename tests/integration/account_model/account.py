@@ -226,6 +226,8 @@ class Account(Ledger):
             limit = next(rates)
             capacity, remaining, held = limit.rule.capacity, max(limit.room(self.now), 0), 0
             used = max(capacity - remaining, 0)
+        elif kind == "CONCURRENT":
+            capacity, remaining, held, used = rule.limit, self.room(name, rule), self.held(name), 0
         elif kind == "ROLLING":
             capacity, remaining, held = rule.limit, self.room(name, rule), self.held(name)
             used = self.log(name, rule).used(self.now - rule.us)
@@ -233,7 +235,7 @@ class Account(Ledger):
             window = self.window(name, rule)
             capacity, remaining, held = window.own_limit(), self.room(name, rule), self.held(name, window)
             used = window.used
-        return {"rule": index, "kind": kind, "period": rule.period.split()[0], "limit": capacity, "used": used,
+        return {"rule": index, "kind": kind, "period": rule.period.partition(" ")[0], "limit": capacity, "used": used,
                 "held": held, "remaining": remaining, "start": window.start // 1000 if window else -1,
                 "end": window.end // 1000 if window and window.end != FOREVER else -1}
 

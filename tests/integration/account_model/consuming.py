@@ -7,7 +7,7 @@ back the account is judged at its own last instant, and what is waited for is to
 import copy
 
 from account_model.calendar import FOREVER
-from account_model.entitlement import Limit, Rate, Rolling
+from account_model.entitlement import Concurrent, Limit, Rate, Rolling
 from account_model.lifetime import Lifetime, Refused, Silent
 from account_model.plans import UNLIMITED
 from account_model.window import Hold, Item, Log, Record, position
@@ -29,6 +29,8 @@ class Consuming(Lifetime):
 
     def room(self, name, rule):
         """Units that still fit, -1 = any."""
+        if isinstance(rule, Concurrent):
+            return UNLIMITED if rule.limit == UNLIMITED else max(rule.limit - self.held(name), 0)
         if isinstance(rule, Rolling):
             return max(rule.limit - self.log(name, rule).used(self.now - rule.us) - self.held(name), 0)
         window = self.window(name, rule)
@@ -41,14 +43,19 @@ class Consuming(Lifetime):
         bounded = [room for room in rooms if room != UNLIMITED]
         return min(bounded) if bounded else UNLIMITED if entitlement else 0
 
-    def first_fit(self, name, units, rates):
+    def rules(self, name, holds):
+        """-> the rules that decide, with their numbers: CONCURRENT only where units are held."""
+        return [(index, rule) for index, rule in enumerate(self.entitlement(name).rules)
+                if holds or not isinstance(rule, Concurrent)]
+
+    def first_fit(self, name, units, rates, holds):
         """-> when all rules admit the units if nobody else comes (None: never), and the one that is waited for.
 
         What fits earlier need not fit then: a GRACE ends meanwhile. So all are asked again at each instant found."""
         at, waited_for = self.now, 0
         while True:
             own, instants = iter(rates), []
-            for rule in self.entitlement(name).rules:
+            for _, rule in self.rules(name, holds):
                 limit = next(own) if isinstance(rule, Rate) else None
                 delay = wait(limit, units, at) if limit else None
                 fit = self.fit(name, rule, units, at) if not limit else None if delay is None else at + delay
@@ -63,6 +70,10 @@ class Consuming(Lifetime):
         """The first instant from there on at which the rule admits the units: they are tried one after another."""
         if isinstance(rule, Rolling):
             return self.rolling_fit(name, rule, units, since)
+        if isinstance(rule, Concurrent):
+            ends = sorted([since] + [hold.expires for hold in self.holds.values() if hold.expires > since])
+            fitting = [at for at in ends if rule.limit == UNLIMITED or self.held(name, None, at) + units <= rule.limit]
+            return fitting[0] if fitting else None
         entitlement, window, at = self.entitlement(name), copy.copy(self.window(name, rule)), self.now
         for _ in range(CHANGES_AHEAD):
             until = self.next_change(name, window, at)
@@ -114,15 +125,15 @@ class Consuming(Lifetime):
         if self.now < self.anchor:
             raise Refused("NOTSTARTED")
 
-    def charge(self, name, amount, mode, hold=None):
+    def charge(self, name, amount, mode, hold=None, until=0):
         """The verdict of one resource, which is charged unless the mode is CHECK. hold: reserve under this id."""
         entitlement = self.entitlement(name)
         if not entitlement:
             raise Refused("NORESOURCE")
         rates = self.rates(name)
-        granted = self.admitted(name, amount, mode, rates)
+        granted = self.admitted(name, amount, mode, rates, hold)
         if granted == 0 or mode == "CHECK":
-            return self.verdict(name, granted, (1 if mode == "UPTO" else amount) * entitlement.unit, rates)
+            return self.verdict(name, granted, (1 if mode == "UPTO" else amount) * entitlement.unit, rates, holds=hold)
         slot, units = self.slot(name), granted * entitlement.unit
         for rule in entitlement.of(Limit):
             window = slot.windows.setdefault(rule.period, self.window(name, rule))
@@ -139,9 +150,10 @@ class Consuming(Lifetime):
         if hold:
             periods = tuple(rule.period for rule in entitlement.of(Limit))
             self.holds[hold] = Hold(name, granted, units, self.now, self.now, self.host.kept, periods)
+            self.holds[hold].until = until
             self.holds[hold].expires = FOREVER  # being made: its own verdict does not wait for it
         self.dirty = True
-        return self.verdict(name, granted, 0, rates, charged=True)
+        return self.verdict(name, granted, 0, rates, charged=True, holds=hold)
 
     def rates(self, name):
         entitlement = self.entitlement(name)
@@ -157,18 +169,18 @@ class Consuming(Lifetime):
         if rules and (key.limits or key.sleeping):
             key.limits, key.sleeping, _ = key.adopted(rules, self.now)
 
-    def admitted(self, name, amount, mode, rates):
+    def admitted(self, name, amount, mode, rates, hold):
         cost = self.entitlement(name).unit
         if mode == "FORCE":
             return amount
         if mode == "UPTO":
-            while amount and not self.fits(name, amount * cost, rates):
+            while amount and not self.fits(name, amount * cost, rates, hold):
                 amount -= 1
             return amount
-        return amount if self.fits(name, amount * cost, rates) else 0
+        return amount if self.fits(name, amount * cost, rates, hold) else 0
 
-    def fits(self, name, units, rates):
-        rooms = [self.room(name, rule) for rule in self.entitlement(name).of((Limit, Rolling))]
+    def fits(self, name, units, rates, holds):
+        rooms = [self.room(name, rule) for _, rule in self.rules(name, holds) if not isinstance(rule, Rate)]
         return all(room == UNLIMITED or units <= room for room in rooms) and all(
             fits(limit, units, self.now) for limit in rates)
 
@@ -179,10 +191,10 @@ class Consuming(Lifetime):
 
     # ---- the verdict ----
 
-    def verdict(self, name, granted, units, rates, charged=False):
+    def verdict(self, name, granted, units, rates, charged=False, holds=None):
         """Denied: the rule that is waited for longest; granted: the one with the smallest remaining."""
         answers, own = [], iter(rates)
-        for index, rule in enumerate(self.entitlement(name).rules):
+        for index, rule in self.rules(name, holds):
             if isinstance(rule, Rate):
                 limit = next(own)
                 reset = first_instant(limit.is_new, self.now) - self.now
@@ -190,9 +202,10 @@ class Consuming(Lifetime):
             else:
                 limit, reset = self.limit_and_reset(name, rule)
                 answers.append([limit, self.room(name, rule), reset, index])
-        at, answer = self.now, min(answers, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]))
+        no_rule = [UNLIMITED, UNLIMITED, 0, -1]
+        at, answer = self.now, min(answers, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]), default=no_rule)
         if not granted and not charged:
-            at, index = self.first_fit(name, units, rates)
+            at, index = self.first_fit(name, units, rates, holds)
             answer = answer if at == self.now else answers[index]
         limit, remaining, reset, index = answer
         delay = None if at is None else at - self.now
@@ -207,6 +220,10 @@ class Consuming(Lifetime):
             ends = [at + rule.us for at, _ in self.log(name, rule).live(self.now - rule.us)]
             ends += [hold.expires for hold in self.holds.values() if hold.resource == name and hold.expires < FOREVER]
             return rule.limit, max([at - self.now for at in ends] + [0])
+        if isinstance(rule, Concurrent):
+            ends = [hold.until if hold.expires == FOREVER else hold.expires for hold in self.holds.values()
+                    if hold.resource == name and hold.expires > self.now]
+            return rule.limit, max(ends, default=self.now) - self.now
         window = self.window(name, rule)
         capacity = window.capacity(self.entitlement(name), self.now)
         reset = None if window.end == FOREVER else window.end - self.now

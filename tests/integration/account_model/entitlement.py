@@ -50,6 +50,16 @@ class Rate:
         return "RATE " + self.rule.text()
 
 
+@dataclasses.dataclass(frozen=True)
+class Concurrent:
+    limit: int
+
+    kind, period = ("CONCURRENT",), ""
+
+    def text(self):
+        return f"CONCURRENT {self.limit}"
+
+
 @dataclasses.dataclass(frozen=True, repr=False)
 class Entitlement:
     rules: tuple

@@ -135,7 +135,7 @@ class Ledger(Consuming):
         if not used:  # of one RATE alone: what it still owes
             if len(entitlement.rules) > 1:
                 raise Silent("which of several RATEs says how much")
-            (back,) = self.give_back_to_rates(name, amount * entitlement.unit, self.now, named=False)
+            back = max(self.give_back_to_rates(name, amount * entitlement.unit, self.now, named=False), default=0)
             self.dirty = self.dirty or bool(back)
             return self.reply_of(amount, entitlement.unit, [back])
         back = min(amount, min(used) // entitlement.unit)
@@ -174,7 +174,7 @@ class Ledger(Consuming):
         live = [hold for hold in self.holds.values() if hold.resource == name and hold.expires > self.now]
         if entitlement.holds_max is not None and len(live) >= entitlement.holds_max:
             raise Refused("LIMITED")
-        verdict = self.charge(name, amount, mode, hold=id)
+        verdict = self.charge(name, amount, mode, hold=id, until=self.now + ttl)
         if verdict[0]:
             hold = self.holds[id]
             hold.expires, hold.asked, hold.verdict = self.now + ttl, (name, amount, mode), verdict

@@ -202,6 +202,7 @@ class Hold:
     periods: tuple  # the LIMITs it was made under
     asked: tuple = ()
     verdict: list = ()
+    until: int = 0  # when it will expire, while it is being made
 
 
 @dataclasses.dataclass
