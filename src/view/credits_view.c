@@ -29,7 +29,8 @@ static void make_states(const struct account_view *account, struct resource_view
         view->grants[i] = (struct grant_state){.begun = grant->flags & GRANT_BEGUN,
                                                .balance = grant->balance,
                                                .since_us = grant->since_us,
-                                               .recurs_us = grant->recurs_us};
+                                               .recurs_us = grant->recurs_us,
+                                               .used_us = grant->used_us};
     }
 }
 
@@ -62,15 +63,23 @@ int64_t credits_absorb(struct resource_view *view, int64_t units)
     return absorbed;
 }
 
+/* It pays for units at an instant; see grants_spend. */
+static void spend(struct grant_state *state, int64_t units, int64_t at_us)
+{
+    if (units > 0) state->used_us = at_us;
+    state->balance -= units;
+}
+
 void credits_begin_grants(const struct cycle_cursor *cursor, int64_t at_us)
 {
     struct resource_view *view = cursor->view;
     make_states(cursor->account, view);
     for (uint32_t i = 0; i < view->credits->count; i++) {
         struct grant_state *state = &view->grants[i];
-        if (state->begun || nth(view, i)->grant.effective_us > at_us) continue;
+        int64_t effective_us = nth(view, i)->grant.effective_us;
+        if (state->begun || effective_us > at_us) continue;
         state->begun = state->turned = true;
-        state->balance -= credits_absorb(view, state->balance);
+        spend(state, credits_absorb(view, state->balance), effective_us);
     }
 }
 
@@ -145,7 +154,10 @@ static bool is_as_stored(const struct account_view *account, const struct resour
 static int64_t ends_us(const struct resource_view *view, uint32_t index)
 {
     struct grant grant = nth(view, index)->grant;
-    if (view->grants) grant.balance = view->grants[index].balance;
+    if (view->grants) {
+        grant.balance = view->grants[index].balance;
+        grant.used_us = view->grants[index].used_us;
+    }
     return grant_ends_us(&grant);
 }
 
@@ -354,13 +366,13 @@ int64_t credits_return(const struct account_view *account, struct resource_view 
 }
 
 /* `spent` of the units that a reservation held of a grant, and what comes back of the others. */
-static void post_part(struct resource_view *view, const struct stored_grant *stored, int64_t made_us, int64_t spent,
-                      int64_t released)
+static void post_part(const struct account_view *account, struct resource_view *view, const struct stored_grant *stored,
+                      int64_t made_us, int64_t spent, int64_t released)
 {
     struct grant_state *state = &view->grants[stored->place];
     bool lost = made_us < state->since_us || (stored->grant.flags & GRANT_VOID);
     state->posted = state->posted || spent > 0;
-    state->balance -= lost ? spent + released : spent;
+    spend(state, lost ? spent + released : spent, account->now_us);
     if (!state->usable || lost) return;
     state->free -= spent; /* of a reservation that is ignored all was free */
     view->credits_left -= spent;
@@ -377,7 +389,7 @@ void credits_post(const struct account_view *account, struct resource_view *view
         const struct stored_grant *stored = grants_numbered(account_grants(account->account), part.grant);
         int64_t spent = min_i64(max_i64(posted - begins, 0), part.units);
         begins += part.units;
-        if (stored) post_part(view, stored, hold->made_us, spent, part.units - spent);
+        if (stored) post_part(account, view, stored, hold->made_us, spent, part.units - spent);
     }
 }
 
@@ -391,7 +403,7 @@ void credits_draw(const struct account_view *account, struct resource_view *view
         if (!stored) continue; /* the limits */
         struct grant_state *state = &view->grants[stored->place];
         state->posted = true;
-        state->balance -= part.units;
+        spend(state, part.units, account->now_us);
         state->free -= part.units;
         view->credits_left -= part.units;
     }

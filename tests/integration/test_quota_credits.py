@@ -33,6 +33,11 @@ STREAMS = {
     "overage is paid for": [
         ("CONSUME a r 13 FORCE", [13, 10, 0, 0, DAY_MS, 0]), ("GRANT a g r 2", [0, 2]), ("GRANT a h r 5", [4, 1]),
         ("CONSUME a r 4", [4, 7, 0, 0, -1, 1])],
+    "a grant that paid all it has for what was over ends after a while, though nobody came meanwhile": [
+        ("CONSUME a r 13 FORCE", [13, 10, 0, 0, DAY_MS, 0]),
+        (f"GRANT a g r 3 EFFECTIVE {NOON_MS + HOUR_MS}", [0, 0]),
+        (f"GRANT a h r 20 EFFECTIVE {NOON_MS + DAY_MS}", [0, 0]),
+        ("+40d", 0), ("CONSUME a r 12", [12, 20, 18, 0, -1, 1])],
     "a resource of credits alone": [
         ("CONSUME a s 1", [0, 0, 0, -1, -1, 0]), ("GRANT a g s 5", [5, 0]), ("CONSUME a s 9 UPTO", [5, 5, 0, 0, -1, 0]),
         ("CONSUME a s 1", [0, 5, 0, -1, -1, 0])],

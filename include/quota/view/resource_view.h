@@ -16,7 +16,7 @@ struct grant_state {
     bool begun, usable;
     bool turned; /* it has begun or recurred since it was stored */
     bool posted; /* units that a reservation held of it were spent */
-    int64_t balance, since_us, recurs_us;
+    int64_t balance, since_us, recurs_us, used_us;
     int64_t free;
 };
 
