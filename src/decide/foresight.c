@@ -1,6 +1,7 @@
 /* Looks at accounts as they will be; see foresight.h. */
 #include "quota/decide/foresight.h"
 #include "quota/base/checked.h"
+#include "quota/time/duration.h"
 #include "quota/view/credits_view.h"
 #include "quota/view/lifecycle.h"
 
@@ -82,9 +83,17 @@ static int64_t demand_admits_us(const struct admission *admission, const struct 
     return admits;
 }
 
+/* The client waits whole milliseconds, and comes at the first of them that is not before `at_us`: what admits it must
+ * not have ended by then. */
+static int64_t client_comes_us(int64_t now_us, int64_t at_us)
+{
+    return add_clamped(at_us, (MICROS_PER_MILLI - (at_us - now_us) % MICROS_PER_MILLI) % MICROS_PER_MILLI);
+}
+
 int64_t foresee_wait_us(const struct admission *admission, uint32_t first, uint32_t end, int64_t after_us)
 {
-    int64_t now_us = admission->demands[first].account->now_us, at_us = add_clamped(now_us, after_us);
+    int64_t now_us = admission->demands[first].account->now_us;
+    int64_t at_us = client_comes_us(now_us, add_clamped(now_us, after_us));
     for (int i = 0; i < CHANGES_AHEAD_MAX; i++) {
         int64_t next_us = at_us;
         for (uint32_t k = first; k < end; k++) {
@@ -92,7 +101,7 @@ int64_t foresee_wait_us(const struct admission *admission, uint32_t first, uint3
         }
         if (next_us == at_us) break;
         if (next_us >= INSTANT_MAX_US) return NEVER_US;
-        at_us = next_us;
+        at_us = client_comes_us(now_us, next_us);
     }
     return at_us - now_us;
 }

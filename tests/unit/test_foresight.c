@@ -29,8 +29,8 @@ static void assert_kept(const struct pair *pair, int64_t units, int64_t now_us)
     assert_true(verdict.wait_us > 0);
     if (check(pair, units, now_us + verdict.wait_us).granted == 0)
         fail_msg("%lld units are not admitted after %lld us", (long long)units, (long long)verdict.wait_us);
-    if (check(pair, units, now_us + verdict.wait_us - 1).granted > 0)
-        fail_msg("%lld units are admitted before %lld us", (long long)units, (long long)verdict.wait_us);
+    if (check(pair, units, now_us + verdict.wait_us - MICROS_PER_MILLI).granted > 0)
+        fail_msg("%lld units are admitted a millisecond before %lld us", (long long)units, (long long)verdict.wait_us);
 }
 
 /* ---- one after another ----------------------------------------------------------------------------------- */
@@ -75,6 +75,26 @@ static void waits_foresee_what_comes(void **state)
         assert_kept(&pair, rows[i].units, T);
         pair_end(&pair);
     }
+    plan_drop("pro");
+}
+
+/* A limit is free less than a millisecond before a grant ends: the client, who comes later, is told another moment. */
+static void a_client_waits_whole_milliseconds(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct grant_request request = gift("g", 5);
+    int64_t late_us = T + 999;
+    request.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = T + 24 * H + 999};
+    plan_set("pro", "a LIMIT 10 day");
+    pair_open(&pair, "pro", T);
+    pair_request_one(&pair, "a", 8, MODE_FORCE, NULL, T);
+    pair_grant(&pair, &request, T);
+    assert_int_equal(check(&pair, 12, T).wait_us, 24 * H);
+    assert_int_equal(check(&pair, 12, late_us).wait_us, NEVER_US);
+    assert_int_equal(check(&pair, 10, late_us).wait_us, 24 * H);
+    assert_int_equal(check(&pair, 12, late_us + 1).wait_us, 24 * H - 1000);
+    pair_end(&pair);
     plan_drop("pro");
 }
 
@@ -153,6 +173,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(waits_foresee_what_comes),
+        cmocka_unit_test(a_client_waits_whole_milliseconds),
         cmocka_unit_test(only_so_many_changes_are_looked_at),
         cmocka_unit_test(every_wait_is_kept),
     };
