@@ -239,7 +239,8 @@ class Lifetime:
         return max(cycles)[1] if cycles else None
 
     def move(self, coming):
-        """A SWITCH takes place. RESTART: the running cycles close, the account is anchored here."""
+        """A SWITCH takes place. RESTART: the running cycles close, the account is anchored here. What they owe is paid
+        back where the new plan says REPAY, too."""
         ended = {}
         for name, slot in self.slots.items() if coming.restart else ():
             for window in [one for one in slot.windows.values() if one.start < self.now]:
@@ -253,7 +254,7 @@ class Lifetime:
             rule = entitlement and entitlement.limit(period)
             if rule:
                 after = self.slots[name].windows[period] = self.begin(name, rule, self.now)
-                after.debt = debt if after.limit != UNLIMITED else 0
+                after.debt = debt if after.limit != UNLIMITED and entitlement.repay else 0
 
     # ---- one resource ----
 
