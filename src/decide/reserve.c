@@ -387,6 +387,7 @@ static enum account_fault resolve(struct resolution *resolution)
     if (fault == ACCOUNT_FAULT_NONE) fault = post(resolution, units);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (resolution->is_held) release_rates(resolution, resolution->hold.units - units);
+    demand_find_capacities(demand); /* a grace counts from when the units were held: it may have passed */
     demand->taken = true; /* so that rolling windows count what they have just been given */
     demand->limited = resolution->limited;
     int64_t held = resolution->is_held ? resolution->hold.amount : 0;

@@ -242,3 +242,17 @@ def test_what_a_closed_cycle_takes_back_need_not_be_repaid(accounts):
     assert accounts("QUOTA.CHECK a r 1")[0][2] == 25  # 20 + 10 - 5
     assert accounts("QUOTA.REFUND a r 3 OF y") == [3, 0, 28]
     assert accounts("QUOTA.CHECK a r 1")[0][2] == 28
+
+
+# A commit's `remaining` is what is left after it: a grace counts from the instant of the reservation, and what a closed
+# cycle is overdrawn by is repaid.
+@pytest.mark.parametrize("rules, used, left", [
+    ("LIMIT 10 day GRACE 1h", 8, 0), ("LIMIT 20 hour BURST 50% REPAY", 20, 22)])
+def test_a_commit_answers_what_is_left_after_it(accounts, rules, used, left):
+    accounts(f"QUOTA.PLAN SET p r {rules}")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r", used)
+    accounts("QUOTA.RESERVE a h r 8 TTL 2d")
+    accounts.advance("1h")
+    assert accounts("QUOTA.COMMIT a h") == [8, 0, left]
+    assert accounts("QUOTA.CHECK a r 1")[0][2] == left
