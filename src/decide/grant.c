@@ -29,7 +29,7 @@ static bool is_forgotten(struct account_view *account, const struct stored_grant
     if (resource_view_settle(account, &view, changes) != ACCOUNT_FAULT_NONE || !view.grants) return false;
     begun.flags |= GRANT_BEGUN;
     begun.balance = view.grants[stored->place].balance;
-    if (begun.balance < grant->balance) begun.used_us = grant->effective_us;
+    begun.used_us = view.grants[stored->place].used_us;
     bool forgotten = grant_is_forgotten(&begun, account->now_us);
     if (forgotten && changes) (void)emit_resource(account, &view, changes);
     return forgotten;

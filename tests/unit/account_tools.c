@@ -554,6 +554,16 @@ void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us)
     PAIR_DECIDE(pair, state_decide(pair->account, &host, ACCOUNT_SUSPENDED, for_us, &action, &pair->decision));
 }
 
+void assert_verdict(size_t row, struct verdict verdict, struct verdict wanted)
+{
+    bool same = verdict.granted == wanted.granted && verdict.limit == wanted.limit &&
+                verdict.remaining == wanted.remaining && verdict.wait_us == wanted.wait_us &&
+                verdict.reset_us == wanted.reset_us && verdict.rule == wanted.rule;
+    if (same) return;
+    fail_msg("row %zu: %lld %lld %lld %lld %lld %d", row, (long long)verdict.granted, (long long)verdict.limit,
+             (long long)verdict.remaining, (long long)verdict.wait_us, (long long)verdict.reset_us, verdict.rule);
+}
+
 struct grant_request gift(const char *id, int64_t amount)
 {
     return (struct grant_request){.id = text_bytes(id),

@@ -96,6 +96,9 @@ void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
 void pair_settle(struct pair *pair, int64_t at_us);
 void pair_touch(struct pair *pair, int64_t at_us);
 
+/* All of a verdict is as wanted; what differs fails with the number of the row. */
+void assert_verdict(size_t row, struct verdict verdict, struct verdict wanted);
+
 #define assert_fault(pair_, fault_)                                                                                    \
     do {                                                                                                               \
         if ((pair_)->decision.fault != (fault_)) {                                                                     \

@@ -8,11 +8,7 @@
 
 static void give(struct pair *pair, int64_t amount)
 {
-    struct grant_request request = {.id = BYTES("g"),
-                                    .resource = BYTES("a"),
-                                    .amount = amount,
-                                    .effective_us = NOT_REQUESTED,
-                                    .priority = GRANT_PRIORITY_DEFAULT};
+    struct grant_request request = gift("g", amount);
     pair_grant(pair, &request, T);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
 }
@@ -20,30 +16,29 @@ static void give(struct pair *pair, int64_t amount)
 static const struct {
     const char *plan;
     int64_t credits, amount;
-    int64_t granted, limit, remaining, wait_us, reset_us;
-    int32_t rule;
+    struct verdict wanted;
 } rows[] = {
     /* three are held for 10 s, two for 20 s; one more is wanted for a minute, or several */
-    {"a CONCURRENT 8", 0, 1, 1, 8, 2, 0, 60 * S, 0},
-    {"a CONCURRENT 8", 0, 3, 3, 8, 0, 0, 60 * S, 0},
-    {"a CONCURRENT 8", 0, 4, 0, 8, 3, 10 * S, 20 * S, 0},
-    {"a CONCURRENT 8", 0, 6, 0, 8, 3, 10 * S, 20 * S, 0},
-    {"a CONCURRENT 8", 0, 7, 0, 8, 3, 20 * S, 20 * S, 0},
-    {"a CONCURRENT 8", 0, 9, 0, 8, 3, NEVER_US, 20 * S, 0},
-    {"a CONCURRENT -1", 0, 99, 99, UNLIMITED, UNLIMITED, 0, 60 * S, 0},
+    {"a CONCURRENT 8", 0, 1, {1, 8, 2, 0, 60 * S, 0}},
+    {"a CONCURRENT 8", 0, 3, {3, 8, 0, 0, 60 * S, 0}},
+    {"a CONCURRENT 8", 0, 4, {0, 8, 3, 10 * S, 20 * S, 0}},
+    {"a CONCURRENT 8", 0, 6, {0, 8, 3, 10 * S, 20 * S, 0}},
+    {"a CONCURRENT 8", 0, 7, {0, 8, 3, 20 * S, 20 * S, 0}},
+    {"a CONCURRENT 8", 0, 9, {0, 8, 3, NEVER_US, 20 * S, 0}},
+    {"a CONCURRENT -1", 0, 99, {99, UNLIMITED, UNLIMITED, 0, 60 * S, 0}},
     /* beside a LIMIT the one with less left decides, denied the one with the longer wait */
-    {"a LIMIT 20 1h CONCURRENT 8", 0, 1, 1, 8, 2, 0, 60 * S, 1},
-    {"a LIMIT 7 1h CONCURRENT 8", 0, 1, 1, 7, 1, 0, H, 0},
-    {"a LIMIT 7 1h CONCURRENT 8", 0, 4, 0, 7, 2, 10 * S, H, 0},
-    {"a LIMIT 20 1h CONCURRENT 8", 0, 4, 0, 8, 3, 10 * S, 20 * S, 1},
+    {"a LIMIT 20 1h CONCURRENT 8", 0, 1, {1, 8, 2, 0, 60 * S, 1}},
+    {"a LIMIT 7 1h CONCURRENT 8", 0, 1, {1, 7, 1, 0, H, 0}},
+    {"a LIMIT 7 1h CONCURRENT 8", 0, 4, {0, 7, 2, 10 * S, H, 0}},
+    {"a LIMIT 20 1h CONCURRENT 8", 0, 4, {0, 8, 3, 10 * S, 20 * S, 1}},
     /* a unit that counts as two */
-    {"a CONCURRENT 14 COST 2", 0, 2, 2, 14, 0, 0, 60 * S, 0},
-    {"a CONCURRENT 14 COST 2", 0, 3, 0, 14, 4, 10 * S, 20 * S, 0},
+    {"a CONCURRENT 14 COST 2", 0, 2, {2, 14, 0, 0, 60 * S, 0}},
+    {"a CONCURRENT 14 COST 2", 0, 3, {0, 14, 4, 10 * S, 20 * S, 0}},
     /* units that grants hold count, too; waits foresee credits and reservations */
-    {"a LIMIT 2 1h CONCURRENT 8", 9, 3, 3, 8, 0, 0, 60 * S, 1},
-    {"a LIMIT 2 1h CONCURRENT 8", 9, 4, 0, 8, 3, 10 * S, 20 * S, 1},
-    {"a CREDITS CONCURRENT 8", 99, 7, 0, 8, 3, 20 * S, 20 * S, 0},
-    {"a CREDITS CONCURRENT 8", 6, 2, 0, 6, 1, 10 * S, NEVER_US, 1},
+    {"a LIMIT 2 1h CONCURRENT 8", 9, 3, {3, 8, 0, 0, 60 * S, 1}},
+    {"a LIMIT 2 1h CONCURRENT 8", 9, 4, {0, 8, 3, 10 * S, 20 * S, 1}},
+    {"a CREDITS CONCURRENT 8", 99, 7, {0, 8, 3, 20 * S, 20 * S, 0}},
+    {"a CREDITS CONCURRENT 8", 6, 2, {0, 6, 1, 10 * S, NEVER_US, 1}},
 };
 
 static void reservations_are_bounded(void **state)
@@ -58,13 +53,7 @@ static void reservations_are_bounded(void **state)
         pair_reserve(&pair, "r2", "a", 2, 20 * S, T);
         pair_reserve(&pair, "r3", "a", rows[i].amount, 60 * S, T);
         struct verdict verdict = pair.decision.result.consumed.verdicts[0];
-        bool same = verdict.granted == rows[i].granted && verdict.limit == rows[i].limit &&
-                    verdict.remaining == rows[i].remaining && verdict.wait_us == rows[i].wait_us &&
-                    verdict.reset_us == rows[i].reset_us && verdict.rule == rows[i].rule;
-        if (!same)
-            fail_msg("row %zu: %lld %lld %lld %lld %lld %d", i, (long long)verdict.granted, (long long)verdict.limit,
-                     (long long)verdict.remaining, (long long)verdict.wait_us, (long long)verdict.reset_us,
-                     verdict.rule);
+        assert_verdict(i, verdict, rows[i].wanted);
         if (verdict.wait_us > 0) { /* the wait is kept */
             pair_reserve(&pair, "r3", "a", rows[i].amount, 60 * S, T + verdict.wait_us - 1);
             assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);

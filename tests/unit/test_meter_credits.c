@@ -7,11 +7,8 @@
 
 static void give(struct pair *pair, const char *id, int64_t amount, int64_t effective_us)
 {
-    struct grant_request request = {.id = text_bytes(id),
-                                    .resource = BYTES("a"),
-                                    .amount = amount,
-                                    .effective_us = effective_us,
-                                    .priority = GRANT_PRIORITY_DEFAULT};
+    struct grant_request request = gift(id, amount);
+    request.effective_us = effective_us;
     pair_grant(pair, &request, T);
     assert_fault(pair, ACCOUNT_FAULT_NONE);
 }
@@ -19,34 +16,33 @@ static void give(struct pair *pair, const char *id, int64_t amount, int64_t effe
 static const struct {
     const char *plan;
     int64_t credits, used, amount; /* granted, used before, wanted now */
-    int64_t granted, limit, remaining, wait_us, reset_us;
-    int32_t rule;
+    struct verdict wanted;
 } rows[] = {
     /* while the limit has something left it is the rule, and what is left of the credits is left, too */
-    {"a LIMIT 10 day", 5, 0, 4, 4, 10, 11, 0, D, 0},
-    {"a LIMIT 10 day", 5, 4, 7, 7, 5, 4, 0, NEVER_US, 1},
+    {"a LIMIT 10 day", 5, 0, 4, {4, 10, 11, 0, D, 0}},
+    {"a LIMIT 10 day", 5, 4, 7, {7, 5, 4, 0, NEVER_US, 1}},
     /* then credits are; more never come */
-    {"a LIMIT 10 day", 5, 0, 10, 10, 5, 5, 0, NEVER_US, 1},
-    {"a LIMIT 10 day", 5, 0, 15, 15, 5, 0, 0, NEVER_US, 1},
+    {"a LIMIT 10 day", 5, 0, 10, {10, 5, 5, 0, NEVER_US, 1}},
+    {"a LIMIT 10 day", 5, 0, 15, {15, 5, 0, 0, NEVER_US, 1}},
     /* denied: until limit and credits together have them */
-    {"a LIMIT 10 day", 5, 8, 9, 0, 10, 7, D, D, 0},
-    {"a LIMIT 10 day", 5, 12, 9, 0, 5, 3, D, NEVER_US, 1},
-    {"a LIMIT 10 day", 5, 0, 16, 0, 10, 15, NEVER_US, 0, 0},
+    {"a LIMIT 10 day", 5, 8, 9, {0, 10, 7, D, D, 0}},
+    {"a LIMIT 10 day", 5, 12, 9, {0, 5, 3, D, NEVER_US, 1}},
+    {"a LIMIT 10 day", 5, 0, 16, {0, 10, 15, NEVER_US, 0, 0}},
     /* BURST takes what credits cannot pay */
-    {"a LIMIT 10 day BURST 20%", 5, 0, 16, 16, 12, 1, 0, D, 0},
-    {"a LIMIT 10 day BURST 20%", 5, 0, 17, 17, 5, 0, 0, NEVER_US, 1},
-    {"a LIMIT 10 day OVERAGE", 5, 0, 99, 99, 10, UNLIMITED, 0, D, 0},
+    {"a LIMIT 10 day BURST 20%", 5, 0, 16, {16, 12, 1, 0, D, 0}},
+    {"a LIMIT 10 day BURST 20%", 5, 0, 17, {17, 5, 0, 0, NEVER_US, 1}},
+    {"a LIMIT 10 day OVERAGE", 5, 0, 99, {99, 10, UNLIMITED, 0, D, 0}},
     /* the tightest of several limits */
-    {"a LIMIT 10 day LIMIT 4 12h", 5, 0, 2, 2, 4, 7, 0, 12 * H, 1},
-    {"a LIMIT 10 day LIMIT 4 12h", 5, 0, 6, 6, 5, 3, 0, NEVER_US, 2},
+    {"a LIMIT 10 day LIMIT 4 12h", 5, 0, 2, {2, 4, 7, 0, 12 * H, 1}},
+    {"a LIMIT 10 day LIMIT 4 12h", 5, 0, 6, {6, 5, 3, 0, NEVER_US, 2}},
     /* without a limit credits are the only rule; rates have to admit all of it */
-    {"a CREDITS", 5, 0, 3, 3, 5, 2, 0, NEVER_US, 0},
-    {"a CREDITS", 5, 0, 6, 0, 5, 5, NEVER_US, NEVER_US, 0},
-    {"a CREDITS RATE FIXED 2 1h", 5, 0, 3, 0, 2, 2, NEVER_US, 0, 0},
+    {"a CREDITS", 5, 0, 3, {3, 5, 2, 0, NEVER_US, 0}},
+    {"a CREDITS", 5, 0, 6, {0, 5, 5, NEVER_US, NEVER_US, 0}},
+    {"a CREDITS RATE FIXED 2 1h", 5, 0, 3, {0, 2, 2, NEVER_US, 0, 0}},
     /* first */
-    {"a LIMIT 10 day CREDITS FIRST", 5, 0, 7, 7, 10, 8, 0, D, 0},
+    {"a LIMIT 10 day CREDITS FIRST", 5, 0, 7, {7, 10, 8, 0, D, 0}},
     /* what has no end needs no credits */
-    {"a LIMIT -1 day", 5, 0, 99, 99, UNLIMITED, UNLIMITED, 0, D, 0},
+    {"a LIMIT -1 day", 5, 0, 99, {99, UNLIMITED, UNLIMITED, 0, D, 0}},
 };
 
 static void verdicts_name_the_rule(void **state)
@@ -60,13 +56,7 @@ static void verdicts_name_the_rule(void **state)
         if (rows[i].used > 0) pair_request_one(&pair, "a", rows[i].used, MODE_UPTO, NULL, T);
         pair_request_one(&pair, "a", rows[i].amount, MODE_ALL, NULL, T);
         struct verdict verdict = pair.decision.result.consumed.verdicts[0];
-        bool same = verdict.granted == rows[i].granted && verdict.limit == rows[i].limit &&
-                    verdict.remaining == rows[i].remaining && verdict.wait_us == rows[i].wait_us &&
-                    verdict.reset_us == rows[i].reset_us && verdict.rule == rows[i].rule;
-        if (!same)
-            fail_msg("row %zu: %lld %lld %lld %lld %lld %d", i, (long long)verdict.granted, (long long)verdict.limit,
-                     (long long)verdict.remaining, (long long)verdict.wait_us, (long long)verdict.reset_us,
-                     verdict.rule);
+        assert_verdict(i, verdict, rows[i].wanted);
         pair_end(&pair);
     }
     plan_drop("pro");

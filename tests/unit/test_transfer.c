@@ -9,12 +9,9 @@
 static void give(struct pair *pair, const char *id, int64_t amount, int64_t expires_us, bool promo, const char *every)
 {
     struct period period = {0};
-    struct grant_request request = {.id = text_bytes(id),
-                                    .resource = BYTES("a"),
-                                    .amount = amount,
-                                    .effective_us = NOT_REQUESTED,
-                                    .priority = 7,
-                                    .promo = promo};
+    struct grant_request request = gift(id, amount);
+    request.priority = 7;
+    request.promo = promo;
     if (expires_us > 0) request.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = expires_us};
     if (every) assert_true(period_parse(text_bytes(every), &period));
     if (every) request.every = period_code(&period);
