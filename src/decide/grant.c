@@ -116,11 +116,7 @@ bool grant_is_known(struct account_view *account, struct bytes id)
 uint32_t grants_live(const struct account_view *account, const struct resource_view *view)
 {
     uint32_t live = 0;
-    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
-        const struct grant *grant = &view->credits->order[i]->grant;
-        bool begun = view->grants ? view->grants[i].begun : grant->flags & GRANT_BEGUN;
-        live += !begun || account->now_us < grant_ends_us(grant);
-    }
+    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) live += credits_live(account, view, i);
     return live;
 }
 
@@ -208,14 +204,6 @@ void grant_decide(const struct account *account, const struct account_host *host
 
 /* ---- voiding --------------------------------------------------------------------------------------------- */
 
-/* The place of a grant in the burn order, and whether it can be voided: it has not ended. */
-static bool can_void(const struct account_view *account, const struct resource_view *view,
-                     const struct stored_grant *stored)
-{
-    bool begun = view->grants ? view->grants[stored->place].begun : stored->grant.flags & GRANT_BEGUN;
-    return !begun || account->now_us < grant_ends_us(&stored->grant);
-}
-
 static enum account_fault end_grant(struct account_view *account, const struct stored_grant *stored,
                                     const struct admin_action *action, struct account_decision *decision)
 {
@@ -226,7 +214,7 @@ static enum account_fault end_grant(struct account_view *account, const struct s
     resource_view_begin(account, resource, &view);
     fault = resource_view_settle(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (!can_void(account, &view, stored)) {
+    if (!credits_live(account, &view, stored->place)) {
         decision->changes.size = 0; /* it has ended already: nothing is taken out, and nothing is written */
         return ACCOUNT_FAULT_NONE;
     }
@@ -263,7 +251,7 @@ static void report(const struct account_view *account, const struct resource_vie
     const struct grant *grant = &stored->grant;
     bool begun = view->grants ? view->grants[stored->place].begun : grant->flags & GRANT_BEGUN;
     int64_t recurs_us = view->grants ? view->grants[stored->place].recurs_us : grant->recurs_us;
-    bool lives = !begun || account->now_us < grant_ends_us(grant);
+    bool lives = credits_live(account, view, stored->place);
     report->stored = stored;
     report->resource = view->resource;
     report->state = grant->flags & GRANT_VOID ? GRANT_STATE_VOID

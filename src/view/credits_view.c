@@ -208,6 +208,12 @@ enum account_fault credits_settle_again(const struct account_view *account, stru
 
 /* ---- questions ------------------------------------------------------------------------------------------- */
 
+bool credits_live(const struct account_view *account, const struct resource_view *view, uint32_t index)
+{
+    bool begun = view->grants ? view->grants[index].begun : nth(view, index)->grant.flags & GRANT_BEGUN;
+    return !begun || account->now_us < ends_us(view, index);
+}
+
 int64_t credits_free(const struct account_view *account, const struct resource_view *view, uint32_t index)
 {
     if (view->grants) return view->grants[index].free;
@@ -262,8 +268,7 @@ int64_t credits_most(const struct account_view *account, const struct resource_v
     wide most = 0;
     for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
         const struct grant *grant = &nth(view, i)->grant;
-        bool begun = view->grants ? view->grants[i].begun : grant->flags & GRANT_BEGUN;
-        if (begun && ends_us(view, i) <= account->now_us) continue;
+        if (!credits_live(account, view, i)) continue;
         int64_t balance = view->grants ? view->grants[i].balance : grant->balance;
         most += grant->every > 0 ? grant->amount : balance;
     }

@@ -98,6 +98,20 @@ def test_grants_are_shown(acme):
                               "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS}]
 
 
+# It paid all it had for what was over when it began, though nobody came: an account that was looked at meanwhile
+# shows the same.
+@pytest.mark.parametrize("looks", [False, True])
+def test_a_grant_that_was_spent_at_its_beginning_ends(acme, looks):
+    acme("QUOTA.CONSUME a r 13 FORCE")
+    acme(f"QUOTA.GRANT a g r 3 EFFECTIVE {NOON_MS + HOUR_MS}")
+    acme.advance("2h")
+    assert grants(acme)["g"]["state"] == "active"
+    if looks:
+        acme("QUOTA.CONSUME a r 1 FORCE")
+    acme.advance("40d")
+    assert grants(acme) == {}
+
+
 def test_warnings_follow_the_credits(acme):
     acme("QUOTA.PLAN SET p s CREDITS WARN 50 80")
     acme("QUOTA.GRANT a g s 10")

@@ -29,6 +29,9 @@ enum account_fault credits_settle_again(const struct account_view *account, stru
 /* Pays with at most `units` for what the running cycles are over: the largest used - limit. Answers with how many. */
 int64_t credits_absorb(struct resource_view *view, int64_t units);
 
+/* Grant number i in burn order: has it not ended yet? One that is still to begin has not. */
+bool credits_live(const struct account_view *account, const struct resource_view *view, uint32_t index);
+
 /* Grant number i in burn order: what of it is free now. */
 int64_t credits_free(const struct account_view *account, const struct resource_view *view, uint32_t index);
 
