@@ -327,13 +327,19 @@ static void *decode_credits(struct cursor *cursor)
     return decode_since_plan_history(cursor, ACCOUNT_ENCODING_CREDITS);
 }
 
+static void *decode_rollover(struct cursor *cursor)
+{
+    return decode_since_plan_history(cursor, ACCOUNT_ENCODING_ROLLOVER);
+}
+
 const struct format account_format = {
     .name = "account",
     .kind = ACCOUNT_KIND,
     .newest = ACCOUNT_ENCODING_NEWEST,
     .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first,
                [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history,
-               [ACCOUNT_ENCODING_CREDITS] = decode_credits},
+               [ACCOUNT_ENCODING_CREDITS] = decode_credits,
+               [ACCOUNT_ENCODING_ROLLOVER] = decode_rollover},
 };
 
 struct account *account_decode(struct bytes bytes)

@@ -556,7 +556,8 @@ void change_decode(struct cursor *cursor, uint8_t encoding, struct change *chang
 {
     static const uint8_t highest[] = {[ACCOUNT_ENCODING_FIRST] = CHANGE_USED,
                                       [ACCOUNT_ENCODING_PLAN_HISTORY] = CHANGE_SWEPT,
-                                      [ACCOUNT_ENCODING_CREDITS] = CHANGE_KINDS_END - 1};
+                                      [ACCOUNT_ENCODING_CREDITS] = CHANGE_TRANSFERRED,
+                                      [ACCOUNT_ENCODING_ROLLOVER] = CHANGE_KINDS_END - 1};
     uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest[encoding]);
     if (kind == CHANGE_USED && encoding == ACCOUNT_ENCODING_NEWEST && !cursor->bad) {
         change->kind = CHANGE_USED;

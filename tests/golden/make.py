@@ -3,9 +3,10 @@
 
     lines as typed ──▶ server, clock frozen ─┬─ DUMP ────────▶ name.dump   type, blob, version, checksum
                                              └─ asked again ─▶ name.json   key, instant, question and its answer
-    policies and plans ──▶ SAVE ──▶ catalogue-4.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
+    policies and plans ──▶ SAVE ──▶ catalogue-5.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
                                                                 catalogue-2: plans without histories
                                                                 catalogue-3: plans without credits
+                                                                catalogue-4: plans without rollover
 
 Run by hand when an encoding is added, with the names to be made; never to make a red test green. The same build makes
 the same bytes. Old files stay for ever: a second encoding gets second names (account-rich-2), and the lines that made
@@ -111,9 +112,9 @@ VALUES = {
     **{f"breaker-{name}": ("RL.BREAKER k INFO", lines) for name, lines in BREAKERS.items()},
     **{f"adaptive-{name}": ("RL.ADAPT k INFO", lines) for name, lines in ADAPTIVES.items()},
     **{f"table-{name}": ("RL.INFO k", lines) for name, lines in TABLES.items()},
-    **{f"account-{name}-3": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
+    **{f"account-{name}-4": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
 }
-MORE_QUESTIONS = {"account-rich-3": ["QUOTA.GRANTS k", "QUOTA.CONSUME k r 95 ID funded CHECK",
+MORE_QUESTIONS = {"account-rich-4": ["QUOTA.GRANTS k", "QUOTA.CONSUME k r 95 ID funded CHECK",
                                      "QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
                                      "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE"],
                   "limiter-sleeping": ["RL.ALLOW k LOG 9 1h SLIDING 50 1d PEEK"],
@@ -129,7 +130,7 @@ HISTORY = [  # of plans
     "QUOTA.PLAN SET p to-come LIMIT 9 week EFFECTIVE 2025-03-01T00:00:00Z", "QUOTA.PLAN SET retired r LIMIT 1 day",
     "QUOTA.PLAN DEL retired",
     "QUOTA.PLAN SET p paid LIMIT 10 day CONCURRENT 4 OVERAGE MAX 3 CREDITS FIRST LOW 2 TRANSFERS MAX 5 APPLY FULL"]
-CATALOGUE = "catalogue-4"
+CATALOGUE = "catalogue-5"
 KEYS = ["RL.ALLOW bucket TOKEN 10 1h LOG 5 1m COST 2", "RL.ACQUIRE leases 10 1h ID a", "RL.BREAKER breaker FAILURES 3",
         "RL.ADAPT adaptive 10 100"]
 

@@ -32,18 +32,19 @@ EDITS = [
     ("include/quota/rate/limiter_codec.h", r"ENCODING_NEWEST = 2", "ENCODING_NEWEST = 4"),  # it has two by now
     ("include/quota/rate/limiter_codec.h", r"ENCODING_LIMITER = 1", "ENCODING_LIMITER = 3"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_SLEEPING = 2", "ENCODING_SLEEPING = 4"),
-    ("include/quota/account/change.h", r"(ACCOUNT_ENCODING_NEWEST) = 2", r"\1 = 4"),  # it has three
-    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_CREDITS\] = (\w+)", r"\g<0>, [4] = \1"),
-    ("src/account/change.c", r"\[ACCOUNT_ENCODING_CREDITS\] = (CHANGE_KINDS_END - 1)", r"\g<0>, [4] = \1"),
-    ("include/quota/account/plan.h", r"(PLAN_ENCODING_NEWEST) = 2", r"\1 = 5"),  # it has two beside the first
-    ("include/quota/account/plan.h", r"(PLAN_ENCODING_ENTRIES) = 2", r"\1 = 4"),
-    ("include/quota/account/plan.h", r"(PLAN_ENCODING_CREDITS) = 3", r"\1 = 5"),
+    ("include/quota/account/change.h", r"(ACCOUNT_ENCODING_NEWEST) = 2", r"\1 = 5"),  # it has four
+    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_ROLLOVER\] = (\w+)", r"\g<0>, [5] = \1"),
+    ("src/account/change.c", r"\[ACCOUNT_ENCODING_ROLLOVER\] = (CHANGE_KINDS_END - 1)", r"\g<0>, [5] = \1"),
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_NEWEST) = 2", r"\1 = 7"),  # it has three beside the first
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_ENTRIES) = 2", r"\1 = 5"),
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_CREDITS) = 3", r"\1 = 6"),
+    ("include/quota/account/plan.h", r"(PLAN_ENCODING_ROLLOVER) = 4", r"\1 = 7"),
     ("src/account/plan.c",
      r"if \(format_read_head\(&plan_format, &cursor, NULL\) != PLAN_ENCODING_PLAN\) (return take_newest\(bytes\);)",
      r"uint8_t encoding = format_read_head(&plan_format, &cursor, NULL);\n"
-     r"if (encoding == 2 || encoding == 3) {\n"
+     r"if (encoding >= 2 && encoding <= 4) {\n"
      r"    sink_raw(&newest, bytes.data, bytes.size);\n"
-     r"    newest.data[0] = (char)(encoding + 2);\n"
+     r"    newest.data[0] = (char)(encoding + 3);\n"
      r"    const struct plan *raised = take_newest((struct bytes){newest.data, newest.size});\n"
      r"    sink_free(&newest);\n"
      r"    return raised;\n"

@@ -222,6 +222,7 @@ static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_FIRST] = 20,        /* CHANGE_USED */
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24, /* CHANGE_SWEPT */
     [ACCOUNT_ENCODING_CREDITS] = 30,      /* CHANGE_TRANSFERRED */
+    [ACCOUNT_ENCODING_ROLLOVER] = 30,
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)

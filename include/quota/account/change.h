@@ -30,7 +30,8 @@ enum account_encoding {
     ACCOUNT_ENCODING_FIRST = 1,
     ACCOUNT_ENCODING_PLAN_HISTORY = 2, /* integrals, overrides above plans, refund lines, replies of reservations */
     ACCOUNT_ENCODING_CREDITS = 3,      /* grants, and what was paid by them */
-    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_CREDITS,
+    ACCOUNT_ENCODING_ROLLOVER = 4,     /* lots of ROLLOVER, reservations of several resources, AS */
+    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ROLLOVER,
 };
 
 /* The numbers are part of the wire format: append, never renumber. A new kind needs a new encoding (test_change.c). */
