@@ -446,7 +446,7 @@ static void the_first_that_admits(void **state)
     pair_request(&pair, &request);
     assert_true(pair.decision.denied);
     pair_refund(&pair, "b", 2, "x", NULL, T);
-    assert_int_equal(pair.decision.result.refund.refunded, 2);
+    assert_int_equal(pair.decision.result.refund.items[0].refunded, 2);
     pair_refund(&pair, "c", 1, "x", NULL, T); /* of it nothing was taken */
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_end(&pair);
