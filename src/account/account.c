@@ -450,13 +450,14 @@ struct account_status account_status(const struct account *account)
                                    .then = interned_string_bytes(optional->then)};
 }
 
-/* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. */
-static void sweep(struct account *account)
+/* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. `begun`: parts of
+ * reservations that it has brought in, 64 at most. */
+static void sweep(struct account *account, uint32_t begun)
 {
     /* Bounded: a change that brings in one record may sweep several, so what has ended never piles up. */
     struct account_optional *optional = account->optional;
     account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
-    sweep_holds(account, SWEEP_MAX);
+    sweep_holds(account, begun > 1 ? SWEEP_MAX + begun : SWEEP_MAX); /* of one part as older versions do it */
     if (optional) grants_sweep(&optional->grants, account->applied_at_us, remember_grant, account);
 }
 
@@ -820,12 +821,14 @@ static bool change_accepted(struct promise *promise, const struct change *change
 
 static struct promise promise_begin(const struct account *account, const struct account_change *change)
 {
-    struct promise promise = {.account = account,
-                              .applied_at_us = change->applied_at_us,
-                              .changes = change->changes,
-                              .encoding = change->encoding,
-                              .planned = account != NULL};
-    if (account) promise.slots = account->slots_count;
+    struct promise promise; /* what it has found, or has seen begin, means nothing yet */
+    promise.account = account;
+    promise.applied_at_us = change->applied_at_us;
+    promise.changes = change->changes;
+    promise.encoding = change->encoding;
+    promise.planned = account != NULL;
+    promise.begun_id = (struct bytes){"", 0};
+    promise.slots = account ? account->slots_count : 0;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
     promise.holds = account_holds(account)->count;
     promise.grants_made = account_grants(account)->made;
@@ -866,6 +869,7 @@ struct account *account_apply(struct account *account, const struct account_chan
     struct slot_bill bill = {.slot = -1};
     struct promise promise = promise_begin(account, change);
     struct change one;
+    uint32_t holds_before = promise.holds;
     promise.changes.size = 0; /* each is done before the next one is checked */
     if (!account) account = account_new();
     account->applied_at_us = promise.applied_at_us;
@@ -880,7 +884,7 @@ struct account *account_apply(struct account *account, const struct account_chan
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);
-    sweep(account);
+    sweep(account, promise.holds - holds_before);
     return account;
 }
 

@@ -8,8 +8,9 @@
 
 /* One part of a reservation on its way to its end. */
 struct part {
-    struct hold hold;
-    int64_t amount; /* posted */
+    const struct hold *hold; /* as it stands in the account, or `expired` */
+    struct hold expired;     /* what is known of one that FORCE posts late */
+    int64_t amount;          /* posted */
     int64_t remaining;
     struct resource_view view;
     struct demand demand;
@@ -38,7 +39,7 @@ static enum account_fault post_units(const struct resolution *resolution, struct
 {
     struct resource_view *view = &part->view;
     struct sink *changes = &resolution->decision->changes;
-    int64_t made_us = resolution->is_held ? part->hold.made_us : resolution->account->now_us;
+    int64_t made_us = resolution->is_held ? part->hold->made_us : resolution->account->now_us;
     part->charges_all = true;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
@@ -63,7 +64,7 @@ static enum account_fault post_units(const struct resolution *resolution, struct
 /* What is not posted goes back to the rates, as far as they remember it; LIMITs and rolling windows held it only. */
 static void release_rates(const struct resolution *resolution, struct part *part, int64_t units)
 {
-    struct taken_from from = {.taken_us = part->hold.made_us, .logged_us = part->hold.made_us};
+    struct taken_from from = {.taken_us = part->hold->made_us, .logged_us = part->hold->made_us};
     for (uint32_t i = 0; units > 0 && i < part->demand.positions_count; i++) {
         struct position *position = &part->demand.positions[i];
         if (position->meter != &meter_rate) continue;
@@ -86,7 +87,7 @@ static enum account_fault charge_rates(const struct resolution *resolution, stru
 /* What the reservation held of limits and grants is posted as far as the commit goes. */
 static void draw_held(const struct resolution *resolution, struct part *part, int64_t units)
 {
-    const struct hold *hold = &part->hold;
+    const struct hold *hold = part->hold;
     int64_t posted = min_i64(units, hold->units);
     part->limited = posted;
     if (hold->funding.size == 0) return;
@@ -117,7 +118,7 @@ static enum account_fault join_funding(const struct resolution *resolution, stru
                                        int64_t units)
 {
     struct sink *funding = &part->funding;
-    int64_t held = resolution->is_held ? part->hold.units : 0;
+    int64_t held = resolution->is_held ? part->hold->units : 0;
     if (units <= 0 || (funding->size == 0 && beyond.size == 0)) return ACCOUNT_FAULT_NONE;
     if (funding->size == 0) funding_add(funding, FUNDED_BY_LIMITS, held);
     if (beyond.size == 0) funding_add(funding, FUNDED_BY_LIMITS, units);
@@ -130,7 +131,7 @@ static enum account_fault join_funding(const struct resolution *resolution, stru
 static enum account_fault draw(const struct resolution *resolution, struct part *part, int64_t units)
 {
     struct bytes funding = {"", 0};
-    int64_t beyond = units - (resolution->is_held ? part->hold.units : 0), limited;
+    int64_t beyond = units - (resolution->is_held ? part->hold->units : 0), limited;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     part->limited = 0;
     if (beyond > 0) fault = draw_beyond(resolution, part, beyond, &funding);
@@ -144,7 +145,7 @@ static enum account_fault draw(const struct resolution *resolution, struct part 
 static enum account_fault post(const struct resolution *resolution, struct part *part, int64_t units)
 {
     struct sink *changes = &resolution->decision->changes;
-    int64_t beyond = units - (resolution->is_held ? part->hold.units : 0);
+    int64_t beyond = units - (resolution->is_held ? part->hold->units : 0);
     /* What has recurred is written down as it was before the reservation ends: its end takes from that. */
     credits_emit_turned(&part->view, changes);
     enum account_fault fault = draw(resolution, part, units);
@@ -158,7 +159,7 @@ static enum account_fault post(const struct resolution *resolution, struct part 
 
 static struct bytes resource_of(const struct resolution *resolution, const struct part *part)
 {
-    return interned_string_bytes(resolution->account->account->slots[part->hold.slot].resource);
+    return interned_string_bytes(resolution->account->account->slots[part->hold->slot].resource);
 }
 
 /* Brings the resource to now. One that the plan has lost meanwhile has no positions: its windows are posted to, its
@@ -179,14 +180,14 @@ static enum account_fault settle(const struct resolution *resolution, struct par
 static enum account_fault resolve_part(const struct resolution *resolution, struct part *part)
 {
     struct demand *demand = &part->demand;
-    int64_t cost = part->hold.units / part->hold.amount, units;
+    int64_t cost = part->hold->units / part->hold->amount, units;
     if (!multiply_checked(part->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
-    bool draws_beyond = resolution->is_held && units > part->hold.units;
+    bool draws_beyond = resolution->is_held && units > part->hold->units;
     resolution->account->ignored = resolution->is_held && !draws_beyond ? resolution->stored : NULL;
     enum account_fault fault = settle(resolution, part);
     if (fault == ACCOUNT_FAULT_NONE) fault = post(resolution, part, units);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (resolution->is_held) release_rates(resolution, part, part->hold.units - units);
+    if (resolution->is_held) release_rates(resolution, part, part->hold->units - units);
     demand_find_capacities(demand); /* a grace counts from when the units were held: it may have passed */
     demand->taken = true;           /* so that rolling windows count what they have just been given */
     demand->limited = part->limited;
@@ -199,13 +200,17 @@ static enum account_fault resolve_part(const struct resolution *resolution, stru
 static void emit_resolved(const struct resolution *resolution)
 {
     const struct part *part = resolution->parts;
-    struct change change = {.kind = part->funding.size > 0 ? CHANGE_HOLD_FUNDED : CHANGE_HOLD_RESOLVED,
-                            .bytes = resolution->request->id,
-                            .amount = part->amount,
-                            .remaining = part->remaining,
-                            .charged = part->charged,
-                            .body = sink_content(&part->funding)};
-    if (part->charges_all) change.charged.count = CHARGED_STORED;
+    struct change change; /* what its kind does not name means nothing; there is much of it */
+    change.kind = part->funding.size > 0 ? CHANGE_HOLD_FUNDED : CHANGE_HOLD_RESOLVED;
+    change.bytes = resolution->request->id;
+    change.amount = part->amount;
+    change.remaining = part->remaining;
+    if (part->charges_all) {
+        change.charged.count = CHARGED_STORED;
+    } else {
+        change.charged = part->charged;
+    }
+    change.body = sink_content(&part->funding);
     change_encode(&change, &resolution->decision->changes);
 }
 
@@ -216,16 +221,16 @@ static struct record_hold part_record(const struct resolution *resolution, const
 {
     bool is_held = resolution->is_held;
     return (struct record_hold){.outcome = outcome,
-                                .slot = part->hold.slot,
-                                .amount = is_held ? part->hold.amount : min_i64(part->hold.amount, part->amount),
+                                .slot = part->hold->slot,
+                                .amount = is_held ? part->hold->amount : min_i64(part->hold->amount, part->amount),
                                 .posted = part->amount,
-                                .cost = part->hold.units / part->hold.amount,
-                                .made_us = is_held ? part->hold.made_us : resolution->account->now_us,
+                                .cost = part->hold->units / part->hold->amount,
+                                .made_us = is_held ? part->hold->made_us : resolution->account->now_us,
                                 .remaining = part->remaining,
                                 .generation = part->view.generation,
                                 .charged = part->charged,
                                 .funding = sink_content(&part->funding),
-                                .item = part->hold.item};
+                                .item = part->hold->item};
 }
 
 static void write_record(const struct resolution *resolution, struct sink *body)
@@ -322,14 +327,14 @@ static enum account_fault amounts_fault(const struct resolution *resolution)
 {
     const struct commit_request *request = resolution->request;
     struct account_decision *decision = resolution->decision;
-    uint32_t items = resolution->parts[resolution->count - 1].hold.item + 1u;
+    uint32_t items = resolution->parts[resolution->count - 1].hold->item + 1u;
     decision->fault_limit = items;
     if (request->count > 0 && request->count != items) return ACCOUNT_FAULT_AMOUNTS;
     for (uint32_t i = 0; i < resolution->count; i++) {
         struct part *part = &resolution->parts[i];
-        part->amount = amount_of(request, part->hold.item, part->hold.amount);
-        if (part->amount <= part->hold.amount || request->force) continue;
-        decision->fault_limit = part->hold.amount;
+        part->amount = amount_of(request, part->hold->item, part->hold->amount);
+        if (part->amount <= part->hold->amount || request->force) continue;
+        decision->fault_limit = part->hold->amount;
         if (items > 1) decision->fault_subject = resource_of(resolution, part);
         return items > 1 ? ACCOUNT_FAULT_BEYOND_PART : ACCOUNT_FAULT_BEYOND_HOLD;
     }
@@ -350,18 +355,10 @@ static enum account_fault resolve(const struct resolution *resolution)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < resolution->count; i++) {
         const struct part *part = &resolution->parts[i];
-        int64_t held = resolution->is_held ? part->hold.amount : 0;
-        answer(decision, part->hold.item, part->amount, held, part->remaining);
+        int64_t held = resolution->is_held ? part->hold->amount : 0;
+        answer(decision, part->hold->item, part->amount, held, part->remaining);
     }
     return ACCOUNT_FAULT_NONE;
-}
-
-static void part_begin(struct part *part, const struct hold *hold)
-{
-    part->hold = *hold;
-    part->charged.count = 0;
-    part->charges_all = false;
-    part->funding = sink_init(part->stack_buffer, sizeof(part->stack_buffer));
 }
 
 /* What a record knows of a part that has expired. */
@@ -375,6 +372,16 @@ static struct hold hold_of_record(const struct record_hold *record)
                          .funding = {"", 0}};
 }
 
+/* `hold`: as it stands in the account, or `record`: what is known of one that has expired. */
+static void part_begin(struct part *part, const struct hold *hold, const struct record_hold *record)
+{
+    if (record) part->expired = hold_of_record(record);
+    part->hold = hold ? hold : &part->expired;
+    part->charged.count = 0;
+    part->charges_all = false;
+    part->funding = sink_init(part->stack_buffer, sizeof(part->stack_buffer));
+}
+
 /* Several parts, each with its windows, stand on the heap. `records`: of a reservation that lives no more. */
 static enum account_fault resolve_parts(struct resolution *resolution, const struct record_hold *records)
 {
@@ -382,8 +389,7 @@ static enum account_fault resolve_parts(struct resolution *resolution, const str
     const struct stored_hold *stored = resolution->stored;
     resolution->parts = resolution->count == 1 ? &single : memory_alloc(resolution->count * sizeof(single));
     for (uint32_t i = 0; i < resolution->count; i++) {
-        struct hold hold = records ? hold_of_record(&records[i]) : stored->hold;
-        part_begin(&resolution->parts[i], &hold);
+        part_begin(&resolution->parts[i], records ? NULL : &stored->hold, records ? &records[i] : NULL);
         stored = records ? stored : stored->next;
     }
     enum account_fault fault = resolve(resolution);

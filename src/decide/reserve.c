@@ -60,22 +60,22 @@ static enum account_fault emit_holds(const struct demands *demands, const struct
     const struct account_view *account = demands->account;
     struct account_decision *decision = demands->decision;
     size_t funding_bytes = 0;
+    struct change change; /* what its kind does not name means nothing; there is much of it */
+    change.kind = CHANGE_HOLD;
+    change.bytes = request->id;
     for (uint32_t i = 0; i < demands->count; i++) {
         const struct demand *demand = &demands->each[i];
-        struct change change = {.kind = CHANGE_HOLD,
-                                .bytes = request->id,
-                                .hold = {.slot = (uint32_t)demand->view->index,
-                                         .amount = demand->granted,
-                                         .units = demand->units,
-                                         .made_us = account->now_us,
-                                         .expires_us = expires_us(account, request),
-                                         .kept_us = min_i64(account->host->kept_us, DURATION_MAX_US),
-                                         .mode = (uint8_t)request->mode,
-                                         .part = (uint8_t)i,
-                                         .item = (uint8_t)i,
-                                         .requested = request->items[i].amount,
-                                         .verdict = decision->result.consumed.verdicts[i],
-                                         .funding = demand_funding(demand)}};
+        change.hold.slot = (uint32_t)demand->view->index;
+        change.hold.amount = demand->granted;
+        change.hold.units = demand->units;
+        change.hold.made_us = account->now_us;
+        change.hold.expires_us = expires_us(account, request);
+        change.hold.kept_us = min_i64(account->host->kept_us, DURATION_MAX_US);
+        change.hold.mode = (uint8_t)request->mode;
+        change.hold.part = change.hold.item = (uint8_t)i;
+        change.hold.requested = request->items[i].amount;
+        change.hold.verdict = decision->result.consumed.verdicts[i];
+        change.hold.funding = demand_funding(demand);
         funding_bytes += change.hold.funding.size;
         change_encode(&change, &decision->changes);
     }

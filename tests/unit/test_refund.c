@@ -1,7 +1,7 @@
 /* Refunds: never more than was taken, to where it was taken from; a random stream against a list of consumptions. */
 #include "account_tools.h"
-#include <stdio.h>
 #include "quota/base/checked.h"
+#include <stdio.h>
 
 #define T at("2025-01-31T15:00:00")
 
