@@ -4,7 +4,8 @@
 
 #define SLOT_MAX         65535
 #define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs … */
-#define FUNDING_FLAG     0x40 /* … and sources the verdicts */
+#define FUNDING_FLAG     0x40 /* … and sources the verdicts … */
+#define ITEMS_FLAG       0x20 /* … and the number of its item each slot, where an item has several parts */
 #define PARTS_FLAG       0x80 /* beside the outcome of a reservation: it had several parts */
 
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id)
@@ -106,14 +107,17 @@ static bool units_fit(int64_t amount, int64_t cost)
 
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink)
 {
-    bool generations = false, funded = false;
+    bool generations = false, funded = false, numbered = false;
     for (uint32_t i = 0; i < count; i++) {
+        numbered = numbered || items[i].item != i;
         generations = generations || items[i].generation > 0;
         funded = funded || items[i].funding.size > 0;
     }
-    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0) |
+                              (numbered ? ITEMS_FLAG : 0)));
     for (uint32_t i = 0; i < count; i++) {
         sink_number(sink, items[i].slot);
+        if (numbered) sink_number(sink, items[i].item);
         sink_number(sink, items[i].amount);
         sink_number(sink, items[i].cost);
         if (generations) sink_number(sink, items[i].generation);
@@ -127,12 +131,17 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
 {
     struct cursor cursor = cursor_init(body);
     uint8_t flags = cursor_byte(&cursor);
-    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG);
+    uint32_t before = 0; /* number of the item before */
+    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG | ITEMS_FLAG);
     *count = 0;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (*count == BATCH_ITEMS_MAX) return false;
-        struct record_item *item = &items[(*count)++];
+        struct record_item *item = &items[*count];
         item->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
+        item->item = *count;
+        if (flags & ITEMS_FLAG) item->item = (uint32_t)cursor_number_between(&cursor, before, before + (*count > 0));
+        before = item->item;
+        (*count)++;
         item->amount = cursor_number(&cursor);
         item->cost = cursor_number_between(&cursor, 1, INT64_MAX);
         item->generation = flags & GENERATIONS_FLAG ? cursor_number(&cursor) : 0;

@@ -17,17 +17,22 @@ static enum record_operation request_operation(const struct consume_request *req
     return request->batch ? RECORD_BATCH : RECORD_CONSUME;
 }
 
-/* CHECK with a known id answers from the record whatever mode the record was made with. */
+/* CHECK with a known id answers from the record whatever mode the record was made with. `parts`: the first of an item
+ * says what it asked for. */
 static bool record_matches(const struct account *account, const struct consume_request *request,
-                           const struct record_item *items, uint32_t count, uint8_t mark)
+                           const struct record_item *parts, uint32_t count, uint8_t mark)
 {
     uint8_t same = request->mode == MODE_PEEK ? mark : request_mark(request);
-    if (count != request->count || mark != same) return false;
+    uint32_t items = 0;
+    if (mark != same) return false;
     for (uint32_t i = 0; i < count; i++) {
-        int32_t slot = account_slot(account, request->items[i].resource);
-        if (slot != (int32_t)items[i].slot || request->items[i].amount != items[i].amount) return false;
+        if (parts[i].item < items) continue; /* another part of the item before */
+        if (items == request->count) return false;
+        const struct consume_item *wanted = &request->items[items++];
+        int32_t slot = account_slot(account, wanted->resource);
+        if (slot != (int32_t)parts[i].slot || wanted->amount != parts[i].amount) return false;
     }
-    return true;
+    return items == request->count;
 }
 
 /* The record of this id; false if there is none. A resource without a slot has no records either. */
@@ -46,19 +51,19 @@ static bool replay(const struct account *account, const struct consume_request *
                    struct account_decision *decision)
 {
     struct idempotency_entry entry;
-    struct record_item items[BATCH_ITEMS_MAX];
+    struct record_item parts[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
     if (!find_record(account, request, now_us, &entry)) return false;
     /* A record that cannot be read must not be taken for an id that was never seen: it would be charged twice. */
-    bool read = expect(record_items_decode(entry.body, items, &count, &mark));
-    if (!read || !record_matches(account, request, items, count, mark)) {
+    bool read = expect(record_items_decode(entry.body, parts, &count, &mark));
+    if (!read || !record_matches(account, request, parts, count, mark)) {
         account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, request->id);
         return true;
     }
     decision->replayed = true;
-    decision->result.consumed.count = count;
-    for (uint32_t i = 0; i < count; i++) decision->result.consumed.verdicts[i] = items[i].verdict;
+    decision->result.consumed.count = request->count;
+    for (uint32_t i = count; i-- > 0;) decision->result.consumed.verdicts[parts[i].item] = parts[i].verdict;
     return true;
 }
 
@@ -72,6 +77,7 @@ static enum account_fault remember(const struct account_view *view, const struct
     if (!account_view_has_room(view)) return ACCOUNT_FAULT_RECORDS;
     for (uint32_t i = 0; i < request->count; i++) {
         items[i].slot = (uint32_t)demands[i].view->index;
+        items[i].item = i;
         items[i].amount = request->items[i].amount;
         items[i].cost = demands[i].view->entitlement->cost;
         items[i].generation = demands[i].view->generation;

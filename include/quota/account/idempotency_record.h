@@ -72,7 +72,8 @@ void charged_add(struct charged *charged, uint64_t period);
 void charged_encode(const struct charged *charged, struct sink *sink);
 void charged_decode(struct cursor *cursor, struct charged *charged);
 
-/* One charged resource of a consumption. */
+/* One charged resource of a consumption: a part of an item of the request. An item may have several; the first of them
+ * says what was requested and answered. */
 struct record_item {
     uint32_t slot;
     int64_t amount;     /* as requested */
@@ -81,13 +82,14 @@ struct record_item {
     struct charged charged;
     struct verdict verdict;
     struct bytes funding; /* of what was granted; borrowed */
+    uint32_t item;        /* of the request, counted one by one */
 };
 
 /* A verdict, its times in whole ms as they were replied. */
 void record_verdict_encode(const struct verdict *verdict, struct sink *sink);
 void record_verdict_decode(struct cursor *cursor, struct verdict *verdict);
 
-/* CONSUME and BATCH: `mode` is whatever makes two requests differ beside amounts. */
+/* CONSUME and BATCH, `count` parts of items: `mode` is whatever makes two requests differ beside amounts. */
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink);
 bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode);
 
