@@ -311,6 +311,7 @@ static void sweep_holds(struct account *account, uint32_t most)
     for (uint32_t i = 0; optional && i < most && optional->holds.count > 0; i++) {
         struct stored_hold *hold = optional->holds.by_expiry[0];
         if (hold->hold.expires_us > account->applied_at_us) return;
+        slot_keep_outlived(&account->slots[hold->hold.slot], &hold->hold);
         end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED},
                  hold->hold.expires_us);
     }

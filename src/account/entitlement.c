@@ -3,7 +3,10 @@
 #include "quota/base/checked.h"
 #include "quota/rate/rule_codec.h"
 
-#define PRORATE_FLAG     4
+/* In front of a rule, beside its kind. */
+#define PRORATE_FLAG  4
+#define ROLLOVER_FLAG 8
+/* Of options. */
 #define REPAY_FLAG       1
 #define OVERAGE_FLAG     2
 #define CREDITS_FLAG     4
@@ -26,12 +29,21 @@ struct entitlement entitlement_none(struct bytes resource)
 
 /* ---- what is wrong --------------------------------------------------------------------------------------- */
 
+static const char *rollover_fault(const struct quota_rule *rule)
+{
+    if (rule->rollover_bp < 0 || rule->rollover_bp > BP_WHOLE) return "ROLLOVER is 0.01 to 100 percent";
+    if (rule->rollover_max < -1) return "ROLLOVER MAX is 0 or more";
+    if (rule->rollover_cycles < 1 || rule->rollover_cycles > ROLLOVER_CYCLES_MAX) return "ROLLOVER FOR is 1 to 36";
+    if (rule->period.unit == PERIOD_FOREVER) return "ROLLOVER needs cycles that end";
+    return period_fault(&rule->period);
+}
+
 static const char *quota_rule_fault(const struct quota_rule *rule)
 {
     switch (rule->kind) {
     case QUOTA_LIMIT:
         if (rule->limit < UNLIMITED) return "a LIMIT is -1 (unlimited), 0 (none) or more";
-        return period_fault(&rule->period);
+        return rule->rollover_bp != 0 ? rollover_fault(rule) : period_fault(&rule->period);
     case QUOTA_ROLLING:
         if (rule->rule.algorithm != RULE_LOG) return "ROLLING counts by a LOG";
         return rule_fault(&rule->rule);
@@ -251,6 +263,26 @@ static uint8_t flags_of(const struct entitlement *entitlement)
                      (entitlement->transfers_max >= 0 ? TRANSFERS_FLAG : 0));
 }
 
+static uint8_t rule_head(const struct quota_rule *rule)
+{
+    uint8_t flags = (uint8_t)((rule->prorate ? PRORATE_FLAG : 0) | (rule->rollover_bp > 0 ? ROLLOVER_FLAG : 0));
+    return (uint8_t)(rule->kind | flags);
+}
+
+static void rollover_encode(const struct quota_rule *rule, struct sink *sink)
+{
+    sink_number(sink, rule->rollover_bp);
+    sink_signed(sink, rule->rollover_max);
+    sink_number(sink, rule->rollover_cycles);
+}
+
+static void rollover_decode(struct cursor *cursor, struct quota_rule *rule)
+{
+    rule->rollover_bp = cursor_number_between(cursor, 1, BP_WHOLE);
+    rule->rollover_max = cursor_signed(cursor);
+    rule->rollover_cycles = cursor_number(cursor);
+}
+
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
 {
     sink_bytes(sink, entitlement->resource);
@@ -258,11 +290,12 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     sink_number(sink, entitlement->rules_count);
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
-        sink_byte(sink, (uint8_t)(rule->kind | (rule->prorate ? PRORATE_FLAG : 0)));
+        sink_byte(sink, rule_head(rule));
         bool is_rate = rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE;
         if (is_rate) rule_encode(&rule->rule, sink);
         if (!is_rate) sink_signed(sink, rule->limit);
         if (rule->kind == QUOTA_LIMIT) sink_number(sink, (int64_t)quota_rule_code(rule));
+        if (rule->rollover_bp > 0) rollover_encode(rule, sink);
     }
     sink_number(sink, entitlement->warnings_count);
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
@@ -280,8 +313,10 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
 {
     uint8_t head = cursor_byte(cursor);
-    *rule = (struct quota_rule){.kind = (enum quota_kind)(head & ~PRORATE_FLAG), .prorate = head & PRORATE_FLAG};
-    if (rule->kind > QUOTA_CONCURRENT || (rule->prorate && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
+    bool of_limit = head & (PRORATE_FLAG | ROLLOVER_FLAG);
+    *rule = (struct quota_rule){.kind = (enum quota_kind)(head & ~(PRORATE_FLAG | ROLLOVER_FLAG)),
+                                .prorate = head & PRORATE_FLAG};
+    if (rule->kind > QUOTA_CONCURRENT || (of_limit && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
     if (cursor->bad) return;
     if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) {
         rule_decode(cursor, &rule->rule);
@@ -291,6 +326,7 @@ static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
     if (rule->kind == QUOTA_CONCURRENT) return;
     rule->code = (uint64_t)cursor_number(cursor);
     if (!period_from_code(rule->code, &rule->period)) cursor->bad = true;
+    if (head & ROLLOVER_FLAG) rollover_decode(cursor, rule);
 }
 
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
@@ -326,6 +362,26 @@ static void write_word(struct sink *sink, const char *word)
     sink_raw(sink, word, strlen(word));
 }
 
+static void write_percent(int64_t bp, struct sink *sink)
+{
+    sink_percent(sink, bp);
+    sink_byte(sink, '%');
+}
+
+static void write_number(struct sink *sink, const char *word, int64_t number)
+{
+    write_word(sink, word);
+    sink_decimal(sink, number);
+}
+
+static void write_rollover(const struct quota_rule *rule, struct sink *sink)
+{
+    write_word(sink, " ROLLOVER ");
+    write_percent(rule->rollover_bp, sink);
+    if (rule->rollover_max >= 0) write_number(sink, " MAX ", rule->rollover_max);
+    if (rule->rollover_cycles > 1) write_number(sink, " FOR ", rule->rollover_cycles);
+}
+
 static void write_rule(const struct quota_rule *rule, struct sink *sink)
 {
     if (rule->kind == QUOTA_RATE) {
@@ -349,12 +405,7 @@ static void write_rule(const struct quota_rule *rule, struct sink *sink)
     period_write(&rule->period, sink);
     period_write_alignment(&rule->period, sink);
     if (rule->prorate) write_word(sink, " PRORATE");
-}
-
-static void write_percent(int64_t bp, struct sink *sink)
-{
-    sink_percent(sink, bp);
-    sink_byte(sink, '%');
+    if (rule->rollover_bp > 0) write_rollover(rule, sink);
 }
 
 static void write_warnings(const struct entitlement *entitlement, struct sink *sink)
@@ -370,12 +421,6 @@ static void write_burst(const struct entitlement *entitlement, struct sink *sink
 {
     write_word(sink, "BURST ");
     write_percent(entitlement->burst_bp, sink);
-}
-
-static void write_number(struct sink *sink, const char *word, int64_t number)
-{
-    write_word(sink, word);
-    sink_decimal(sink, number);
 }
 
 static void write_refunds(const struct entitlement *entitlement, struct sink *sink)

@@ -158,7 +158,8 @@ static enum account_fault emit_denied(struct demand *demand)
     struct resource_view *view = demand->view;
     enum account_fault fault;
     if (account->changes_count == 0) {
-        fault = emit_slot(account, view, account->effects);
+        bool is_new = view->index < 0; /* cycles of a LIMIT with ROLLOVER begin to be kept */
+        fault = is_new ? emit_resource(account, view, account->effects) : ACCOUNT_FAULT_NONE;
     } else {
         resource_view_begin(account, view->resource, view);
         fault = resource_view_settle(account, view, account->effects);

@@ -84,8 +84,11 @@ static int64_t later_cycle_us(const struct position *position, const struct wind
 /* Until the first later cycle in which the units fit. */
 static int64_t later_wait_us(const struct position *position, const struct window *window, int64_t units)
 {
-    int64_t limit = position_rule(position)->limit;
-    int64_t cycles = window_cycles_until(window, position->demand->view->entitlement, limit, units);
+    const struct demand *demand = position->demand;
+    const struct carry_rules rules = {.entitlement = demand->view->entitlement, .rule = position_rule(position)};
+    struct carry carry;
+    resource_view_carry(demand->account, demand->view, window, window->end_us, &carry);
+    int64_t cycles = carry_cycles_until(&carry, &rules, units);
     if (cycles < 0) return NEVER_US;
     if (cycles == 1) return wait_add(window->end_us - now_of(position), 0);
     return later_cycle_us(position, window, cycles);
@@ -153,6 +156,7 @@ static void report(const struct position *position, struct rule_report *report)
 {
     const struct window *window = window_of(position);
     report->limit = window_limit(window);
+    report->rolled = window->rolled;
     report->used = window->used;
     report->held = resource_view_held(position->demand->account, position->demand->view, window);
     report->remaining = window_available(window, position->capacity, report->held);

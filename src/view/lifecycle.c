@@ -118,6 +118,7 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
     lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin_rollover(&timeline->cursor, at_us);
     lower_warnings(view);
     return fault;
 }
@@ -206,27 +207,33 @@ static enum account_fault revise(struct timeline *timeline, int64_t at_us)
 
 /* ---- the account moves ----------------------------------------------------------------------------------- */
 
-/* What the cycles that a restart closes leave to be repaid. */
-struct restart_debts {
-    uint32_t count;
-    uint64_t periods[SLOT_WINDOWS_MAX];
-    int64_t debts[SLOT_WINDOWS_MAX];
+/* What a cycle that a restart closes hands to the one that begins then. */
+struct restart_carry {
+    uint64_t period;
+    struct carry carry;
+    struct restart_carry *next;
 };
 
-static void collect_debts(const struct resource_view *view, int64_t at_us, struct restart_debts *debts)
+/* In the account view's arena. */
+static struct restart_carry *collect_carries(const struct timeline *timeline, int64_t at_us)
 {
-    debts->count = 0;
+    const struct account_view *account = timeline->cursor.account;
+    const struct resource_view *view = timeline->cursor.view;
+    struct restart_carry *first = NULL;
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
-        int64_t debt = window_debt_after(window, view->entitlement, window_full_limit(window), 1);
-        if (debt == 0 || window->start_us >= at_us) continue;
-        debts->periods[debts->count] = window->period;
-        debts->debts[debts->count++] = debt;
+        if (window->start_us >= at_us) continue;
+        struct restart_carry *handed = arena_alloc(account->arena, sizeof(*handed));
+        handed->period = window->period;
+        handed->next = first;
+        resource_view_carry(account, view, window, at_us, &handed->carry);
+        first = handed;
     }
+    return first;
 }
 
 /* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier. */
-static enum account_fault begin_after_restart(struct timeline *timeline, const struct restart_debts *debts,
+static enum account_fault begin_after_restart(struct timeline *timeline, const struct restart_carry *first,
                                               int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
@@ -234,10 +241,12 @@ static enum account_fault begin_after_restart(struct timeline *timeline, const s
     bool repays = view->entitlement && view->entitlement->repay;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
-        for (uint32_t k = 0; repays && k < debts->count; k++) {
-            if (debts->periods[k] == window->period) window->debt = debts->debts[k];
+        for (const struct restart_carry *handed = first; handed; handed = handed->next) {
+            if (handed->period == window->period) carry_begin(&handed->carry, timeline->cursor.account->arena, window);
         }
+        if (!repays) window->debt = 0;
         if (window->start_us < at_us) refund_lines_seal(&window->lines, view->generation);
+        if (window->rolled > 0) view->fresh[i] = false;
         if (window->debt > 0 || window->start_us < at_us) view->fresh[i] = view->unused[i] = false;
     }
     return fault;
@@ -248,26 +257,28 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     struct resource_view *view = timeline->cursor.view;
     const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
     bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
-    struct restart_debts debts;
-    /* Debts are collected before the cycles close: closing forgets the windows that have them. */
-    if (restarts) collect_debts(view, at_us, &debts);
+    struct restart_carry *handed = NULL;
+    /* Before the cycles close: closing forgets the windows. */
+    if (restarts) handed = collect_carries(timeline, at_us);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
     timeline->cursor.anchor_us = change->anchor_us;
     const struct plan_entry *entry = plan_find(change->plan, view->resource);
     enum account_fault fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
-    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, &debts, at_us);
+    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, handed, at_us);
     /* From here on revisions of the new plan count, those of the old one no more. */
     follow_plan(timeline, change->plan);
     return fault;
 }
 
-static void end_override(struct timeline *timeline, int64_t at_us)
+static enum account_fault end_override(struct timeline *timeline, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     view->override = NULL;
     view->override_ended = true;
     lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
+    enum account_fault fault = cycles_begin_rollover(&timeline->cursor, at_us);
     lower_warnings(view);
+    return fault;
 }
 
 /* ---- the walk -------------------------------------------------------------------------------------------- */
@@ -312,7 +323,7 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
     enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     switch (event->kind) {
-    case EVENT_OVERRIDE_ENDS: end_override(timeline, event->at_us); return ACCOUNT_FAULT_NONE;
+    case EVENT_OVERRIDE_ENDS: return end_override(timeline, event->at_us);
     case EVENT_REVISION: return revise(timeline, event->at_us);
     case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
     case EVENT_GRANT_BEGINS: credits_begin_grants(&timeline->cursor, event->at_us); return ACCOUNT_FAULT_NONE;
@@ -350,6 +361,13 @@ static enum account_fault walk_events(struct cycle_cursor *cursor)
     return fault;
 }
 
+/* When an account that is stored was opened, or began. */
+static int64_t opened_us(const struct account_view *account)
+{
+    const struct account_optional *optional = account->account->optional;
+    return max_i64(optional ? optional->opened_us : 0, account->account->anchor_us);
+}
+
 enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)
 {
     const struct account *stored = account->account;
@@ -358,6 +376,9 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
                                   .closed = closed,
                                   .anchor_us = stored ? stored->anchor_us : account->status.anchor_us};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
+    /* A resource that was never written down has had its rules since the account was opened. */
+    if (view->index < 0 && stored) fault = cycles_begin_rollover(&cursor, opened_us(account));
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     bool is_quiet = account->plan_is_current && account->changes_count == 0 && !view->override;
     if (view->credits) is_quiet = is_quiet && credits_begins_us(view) > account->now_us;
     if (!is_quiet) fault = walk_events(&cursor); /* else only cycles can have ended */

@@ -89,6 +89,13 @@ static bool take_percent(struct words *words, int64_t *bp)
 
 /* ---- terms ----------------------------------------------------------------------------------------------- */
 
+static void read_rollover(struct words *words, struct quota_rule *rule)
+{
+    assert_true(take_percent(words, &rule->rollover_bp));
+    rule->rollover_max = take_word(words, "MAX") ? next_integer(words) : -1;
+    rule->rollover_cycles = take_word(words, "FOR") ? next_integer(words) : 1;
+}
+
 static void read_limit(struct words *words, struct quota_rule *rule)
 {
     rule->limit = next_integer(words);
@@ -109,6 +116,7 @@ static void read_limit(struct words *words, struct quota_rule *rule)
     if (take_word(words, "FROM")) assert_true(period_parse_from(next_word(words), &rule->period));
     if (take_word(words, "EOM")) rule->period.end_of_month = true;
     rule->prorate = take_word(words, "PRORATE");
+    if (take_word(words, "ROLLOVER")) read_rollover(words, rule);
 }
 
 static void read_rate(struct words *words, struct quota_rule *rule)

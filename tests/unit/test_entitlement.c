@@ -28,6 +28,8 @@ static const char *const texts[] = {
     "calls CONCURRENT 5",
     "calls LIMIT 10 12h CONCURRENT -1 RATE GCRA 10 1s HOLDS MAX 3",
     "calls LIMIT 10 12h OVERAGE MAX 9223372036854775807",
+    "calls LIMIT 10 month EOM PRORATE ROLLOVER 50% MAX 600 FOR 36 LIMIT -1 day ROLLOVER 0.01% LIMIT 5 1h ROLLOVER 100% "
+    "MAX 0",
 };
 
 static struct sink encoded(const struct entitlement *entitlement)
@@ -147,6 +149,28 @@ static void faults_are_told(void **state)
     assert_null(entitlement_fault(&good));
 }
 
+static void what_cannot_roll_over_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t bp, most, cycles;
+        bool works;
+    } rows[] = {{5000, -1, 1, true},          {1, 0, 36, true},     {BP_WHOLE, INT64_MAX, 36, true},
+                {BP_WHOLE + 1, -1, 1, false}, {-1, -1, 1, false},   {5000, -2, 1, false},
+                {5000, -1, 0, false},         {5000, -1, 37, false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
+        entitlement.rules[0].rollover_bp = rows[i].bp;
+        entitlement.rules[0].rollover_max = rows[i].most;
+        entitlement.rules[0].rollover_cycles = rows[i].cycles;
+        if ((entitlement_fault(&entitlement) == NULL) != rows[i].works) fail_msg("row %zu", i);
+    }
+    struct entitlement forever = entitlement_from("calls LIMIT 10 forever");
+    forever.rules[0].rollover_bp = 5000;
+    forever.rules[0].rollover_cycles = 1;
+    assert_non_null(entitlement_fault(&forever));
+}
+
 static void rules_have_to_differ(void **state)
 {
     (void)state;
@@ -243,6 +267,7 @@ int main(void)
         cmocka_unit_test(bytes_and_words_lead_back_to_the_entitlement),
         cmocka_unit_test(mutated_bytes_are_refused_or_understood),
         cmocka_unit_test(faults_are_told),
+        cmocka_unit_test(what_cannot_roll_over_is_told),
         cmocka_unit_test(rules_have_to_differ),
         cmocka_unit_test(warnings_are_sorted_and_each_there_once),
         cmocka_unit_test(limits_and_rates_are_found),

@@ -62,6 +62,7 @@ struct demand {
 struct rule_report {
     int64_t limit, used, held, remaining;
     int64_t start_us, end_us;
+    int64_t rolled; /* units that ROLLOVER has added to the limit */
 };
 
 /* Where units were taken that come back. */

@@ -9,6 +9,7 @@
  * difference to what is stored. */
 #pragma once
 
+#include "quota/account/carry.h"
 #include "quota/view/account_view.h"
 
 /* One grant as of now, where it is not as it is stored. */
@@ -75,6 +76,10 @@ struct window *resource_view_window(struct resource_view *view, const struct quo
 /* Puts the settled resource under another override (NULL = none) from now on. */
 enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
                                           const struct plan_entry *override);
+
+/* What a window hands to the next cycle if it ends at `at_us`, under the rules that hold. */
+void resource_view_carry(const struct account_view *account, const struct resource_view *view,
+                         const struct window *window, int64_t at_us, struct carry *carry);
 
 /* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there
  * is none that ends. */
