@@ -95,7 +95,7 @@ def test_grants_are_shown(acme):
     info = acme.map("QUOTA.INFO a s")
     assert info["credits"] == 7
     assert info["rules"] == [{"rule": 0, "kind": "credits", "period": "", "limit": 9, "used": 2, "held": 0,
-                              "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS}]
+                              "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS, "rolled": 0}]
 
 
 # It paid all it had for what was over when it began, though nobody came: an account that was looked at meanwhile
