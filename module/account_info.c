@@ -23,7 +23,8 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
     char stack_buffer[64];
     struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     if (rule->kind == QUOTA_LIMIT) period_write(&rule->period, &text);
-    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) sink_duration(&text, rule->rule.period_us);
+    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE || rule->kind == QUOTA_THROTTLE)
+        sink_duration(&text, rule->rule.period_us);
     reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
     sink_free(&text);
 }

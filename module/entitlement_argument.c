@@ -184,6 +184,20 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
     return true;
 }
 
+bool entitlement_add_throttle(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct rate_words *words = element;
+    struct quota_rule *rule = next_rule(ctx, argument);
+    if (!rule) return false;
+    if (words->rules.count > 1) {
+        reply_error(ctx, "ERR THROTTLE is one rule: what is refused is admitted at one rate");
+        return false;
+    }
+    *rule = (struct quota_rule){.kind = QUOTA_THROTTLE, .rule = words->rules.rules[0]};
+    rule_complete(&rule->rule);
+    return true;
+}
+
 bool entitlement_add_concurrent(RedisModuleCtx *ctx, void *argument, const void *element)
 {
     const struct concurrent_words *words = element;

@@ -4,8 +4,10 @@
 #include "quota/rate/rule_codec.h"
 
 /* In front of a rule, beside its kind. */
-#define PRORATE_FLAG  4
-#define ROLLOVER_FLAG 8
+#define PRORATE_FLAG    4
+#define ROLLOVER_FLAG   8
+#define KIND_LOW_BITS   3
+#define KIND_HIGH_SHIFT 2 /* of bits above the low ones: they stand behind the flags */
 /* Of options. */
 #define REPAY_FLAG       1
 #define OVERAGE_FLAG     2
@@ -48,6 +50,10 @@ static const char *quota_rule_fault(const struct quota_rule *rule)
         if (rule->rule.algorithm != RULE_LOG) return "ROLLING counts by a LOG";
         return rule_fault(&rule->rule);
     case QUOTA_RATE: return rule_fault(&rule->rule);
+    case QUOTA_THROTTLE:
+        /* A denial begins no bucket of the slow lane, so one that begins empty would never fill. */
+        if (rule->rule.initial < rule->rule.capacity) return "THROTTLE takes no INITIAL";
+        return rule_fault(&rule->rule);
     case QUOTA_CONCURRENT: return rule->limit < UNLIMITED ? "CONCURRENT is -1 (unlimited), 0 (none) or more" : NULL;
     }
     return "no such kind of rule";
@@ -58,8 +64,14 @@ static bool rules_clash(const struct quota_rule *left, const struct quota_rule *
 {
     if (left->kind != right->kind) return false;
     if (left->kind == QUOTA_LIMIT) return quota_rule_code(left) == quota_rule_code(right);
-    if (left->kind == QUOTA_CONCURRENT) return true;
+    if (left->kind == QUOTA_CONCURRENT || left->kind == QUOTA_THROTTLE) return true;
     return left->kind == QUOTA_ROLLING && left->rule.period_us == right->rule.period_us;
+}
+
+static const char *clash_text(enum quota_kind kind)
+{
+    if (kind == QUOTA_CONCURRENT) return "has CONCURRENT twice";
+    return kind == QUOTA_THROTTLE ? "has THROTTLE twice" : "has two LIMITs of the same period";
 }
 
 static const char *rules_fault(const struct entitlement *entitlement)
@@ -70,8 +82,7 @@ static const char *rules_fault(const struct entitlement *entitlement)
         if (fault) return fault;
         for (uint32_t k = 0; k < i; k++) {
             if (!rules_clash(&entitlement->rules[i], &entitlement->rules[k])) continue;
-            bool concurrent = entitlement->rules[i].kind == QUOTA_CONCURRENT;
-            return concurrent ? "has CONCURRENT twice" : "has two LIMITs of the same period";
+            return clash_text(entitlement->rules[i].kind);
         }
     }
     return NULL;
@@ -79,7 +90,14 @@ static const char *rules_fault(const struct entitlement *entitlement)
 
 const char *entitlement_fault(const struct entitlement *entitlement)
 {
+    bool refuses = entitlement->credits, throttles = false;
     if (entitlement->rules_count == 0 && !entitlement->credits) return "needs a LIMIT, a RATE, CONCURRENT or CREDITS";
+    for (uint32_t i = 0; i < entitlement->rules_count && i < ENTITLEMENT_RULES_MAX; i++) {
+        enum quota_kind kind = entitlement->rules[i].kind;
+        refuses = refuses || kind == QUOTA_LIMIT || kind == QUOTA_ROLLING;
+        throttles = throttles || kind == QUOTA_THROTTLE;
+    }
+    if (throttles && !refuses) return "needs a LIMIT or CREDITS for THROTTLE to stand behind";
     return override_fault(entitlement);
 }
 
@@ -148,12 +166,17 @@ const struct quota_rule *entitlement_rolling(const struct entitlement *entitleme
     return NULL;
 }
 
+static bool is_rate(const struct quota_rule *rule)
+{
+    return rule->kind == QUOTA_RATE || rule->kind == QUOTA_THROTTLE;
+}
+
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX])
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
-        if (entitlement->rules[i].kind != QUOTA_RATE) continue;
+        if (!is_rate(&entitlement->rules[i])) continue;
         places[count] = (uint8_t)i;
         rates[count++] = entitlement->rules[i].rule;
     }
@@ -266,7 +289,8 @@ static uint8_t flags_of(const struct entitlement *entitlement)
 static uint8_t rule_head(const struct quota_rule *rule)
 {
     uint8_t flags = (uint8_t)((rule->prorate ? PRORATE_FLAG : 0) | (rule->rollover_bp > 0 ? ROLLOVER_FLAG : 0));
-    return (uint8_t)(rule->kind | flags);
+    unsigned kind = rule->kind, low = kind & KIND_LOW_BITS;
+    return (uint8_t)(low | flags | (kind - low) << KIND_HIGH_SHIFT);
 }
 
 static void rollover_encode(const struct quota_rule *rule, struct sink *sink)
@@ -291,9 +315,9 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
         sink_byte(sink, rule_head(rule));
-        bool is_rate = rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE;
-        if (is_rate) rule_encode(&rule->rule, sink);
-        if (!is_rate) sink_signed(sink, rule->limit);
+        bool has_rule = rule->kind == QUOTA_ROLLING || is_rate(rule);
+        if (has_rule) rule_encode(&rule->rule, sink);
+        if (!has_rule) sink_signed(sink, rule->limit);
         if (rule->kind == QUOTA_LIMIT) sink_number(sink, (int64_t)quota_rule_code(rule));
         if (rule->rollover_bp > 0) rollover_encode(rule, sink);
     }
@@ -314,11 +338,12 @@ static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
 {
     uint8_t head = cursor_byte(cursor);
     bool of_limit = head & (PRORATE_FLAG | ROLLOVER_FLAG);
-    *rule = (struct quota_rule){.kind = (enum quota_kind)(head & ~(PRORATE_FLAG | ROLLOVER_FLAG)),
-                                .prorate = head & PRORATE_FLAG};
-    if (rule->kind > QUOTA_CONCURRENT || (of_limit && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
+    uint8_t high = (uint8_t)((head & ~(KIND_LOW_BITS | PRORATE_FLAG | ROLLOVER_FLAG)) >> KIND_HIGH_SHIFT);
+    *rule =
+        (struct quota_rule){.kind = (enum quota_kind)((head & KIND_LOW_BITS) | high), .prorate = head & PRORATE_FLAG};
+    if (rule->kind > QUOTA_THROTTLE || (of_limit && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
     if (cursor->bad) return;
-    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) {
+    if (rule->kind == QUOTA_ROLLING || is_rate(rule)) {
         rule_decode(cursor, &rule->rule);
         return;
     }
@@ -384,8 +409,8 @@ static void write_rollover(const struct quota_rule *rule, struct sink *sink)
 
 static void write_rule(const struct quota_rule *rule, struct sink *sink)
 {
-    if (rule->kind == QUOTA_RATE) {
-        write_word(sink, "RATE ");
+    if (is_rate(rule)) {
+        write_word(sink, rule->kind == QUOTA_RATE ? "RATE " : "THROTTLE ");
         rule_write(&rule->rule, sink);
         return;
     }

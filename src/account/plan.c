@@ -58,10 +58,13 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
 const struct format plan_format = {.name = "plan", .newest = PLAN_ENCODING_NEWEST};
 
 /* Does it say what the encodings before rollover could not? */
-static bool rolls_over(const struct entitlement *entitlement)
+static bool knows_rollover(const struct entitlement *entitlement)
 {
     bool newer = false;
-    for (uint32_t i = 0; i < entitlement->rules_count; i++) newer = newer || entitlement->rules[i].rollover_bp > 0;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        newer = newer || rule->rollover_bp > 0 || rule->kind == QUOTA_THROTTLE;
+    }
     return newer;
 }
 
@@ -82,7 +85,7 @@ static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t cou
     for (uint32_t i = 0; i < count; i++) {
         const struct plan_entry *entry = entries[i];
         bool newer = entry->granted && knows_credits(&entry->entitlement);
-        if (entry->granted && rolls_over(&entry->entitlement)) return PLAN_ENCODING_ROLLOVER;
+        if (entry->granted && knows_rollover(&entry->entitlement)) return PLAN_ENCODING_ROLLOVER;
         if (newer || entry->options > OPTIONS_FIRST) encoding = PLAN_ENCODING_CREDITS;
     }
     return encoding;

@@ -86,10 +86,11 @@ int64_t window_burst(const struct entitlement *entitlement, int64_t limit)
     return wide_clamp(wide_div_floor((wide)limit * entitlement->burst_bp, BP_WHOLE), 0, INT64_MAX);
 }
 
-/* The capacity without OVERAGE. */
-static int64_t capacity_of(const struct window *window, const struct entitlement *entitlement, int64_t limit,
-                           int64_t now_us)
+int64_t window_capacity_without_overage(const struct window *window, const struct entitlement *entitlement,
+                                        int64_t now_us)
 {
+    int64_t limit = window_own_limit(window);
+    if (limit == UNLIMITED) return UNLIMITED;
     if (entitlement->grace_us > 0) {
         /* GRACE: once it has passed nothing fits beyond the limit, not even the burst. */
         bool passed = window->over_since_us > 0 && now_us >= window->over_since_us + entitlement->grace_us;
@@ -101,9 +102,9 @@ static int64_t capacity_of(const struct window *window, const struct entitlement
 
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us)
 {
-    int64_t limit = window_own_limit(window), overage = entitlement_overage(entitlement);
-    if (limit == UNLIMITED || overage == UNLIMITED) return UNLIMITED;
-    int64_t capacity = capacity_of(window, entitlement, limit, now_us);
+    int64_t overage = entitlement_overage(entitlement);
+    if (overage == UNLIMITED) return UNLIMITED;
+    int64_t capacity = window_capacity_without_overage(window, entitlement, now_us);
     return capacity == UNLIMITED ? UNLIMITED : add_clamped(capacity, overage);
 }
 

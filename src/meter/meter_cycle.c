@@ -35,6 +35,14 @@ static int64_t within(const struct position *position)
     return window_available(window, window_limit(window), held_of(position, window));
 }
 
+static int64_t before_overage(const struct position *position)
+{
+    const struct window *window = window_of(position);
+    const struct entitlement *entitlement = position->demand->view->entitlement;
+    int64_t capacity = window_capacity_without_overage(window, entitlement, now_of(position));
+    return window_available(window, capacity, held_of(position, window));
+}
+
 static enum account_fault check(const struct position *position, int64_t units)
 {
     int64_t busy;
@@ -187,6 +195,7 @@ static int64_t used(const struct position *position)
 const struct meter meter_cycle = {.kind = "LIMIT",
                                   .available = available,
                                   .within = within,
+                                  .before_overage = before_overage,
                                   .check = check,
                                   .judge = judge,
                                   .wait_after = wait_after,

@@ -57,6 +57,8 @@ static struct entitlement entitlement_number(int which)
         entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_ROLLING, RULE_LOG, 12, MICROS_PER_HOUR);
     if (which == 3)
         entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_RATE, RULE_GCRA, 5, MICROS_PER_MINUTE);
+    if (which == 2)
+        entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_THROTTLE, RULE_GCRA, 7, MICROS_PER_MINUTE);
     if (which != 3) roll_over(&entitlement.rules[which & 1], which);
     entitlement.warnings_count = 1;
     entitlement.warnings_bp[0] = 8000;

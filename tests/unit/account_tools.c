@@ -119,10 +119,10 @@ static void read_limit(struct words *words, struct quota_rule *rule)
     if (take_word(words, "ROLLOVER")) read_rollover(words, rule);
 }
 
-static void read_rate(struct words *words, struct quota_rule *rule)
+static void read_rate(struct words *words, enum quota_kind kind, struct quota_rule *rule)
 {
     static const char *const algorithms[] = {"GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG"};
-    rule->kind = QUOTA_RATE;
+    rule->kind = kind;
     for (uint32_t i = 0; i < COUNT_OF(algorithms); i++) {
         if (take_word(words, algorithms[i])) rule->rule.algorithm = i;
     }
@@ -147,7 +147,9 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     if (take_word(words, "LIMIT")) {
         read_limit(words, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "RATE")) {
-        read_rate(words, &entitlement->rules[entitlement->rules_count++]);
+        read_rate(words, QUOTA_RATE, &entitlement->rules[entitlement->rules_count++]);
+    } else if (take_word(words, "THROTTLE")) {
+        read_rate(words, QUOTA_THROTTLE, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "CONCURRENT")) {
         struct quota_rule *rule = &entitlement->rules[entitlement->rules_count++];
         rule->kind = QUOTA_CONCURRENT;

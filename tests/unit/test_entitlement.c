@@ -28,6 +28,8 @@ static const char *const texts[] = {
     "calls CONCURRENT 5",
     "calls LIMIT 10 12h CONCURRENT -1 RATE GCRA 10 1s HOLDS MAX 3",
     "calls LIMIT 10 12h OVERAGE MAX 9223372036854775807",
+    "calls LIMIT 10 day THROTTLE GCRA 1 1s BURST 5 RATE GCRA 10 1s",
+    "calls THROTTLE QUEUE 1 1s BURST 2 CREDITS",
     "calls LIMIT 10 month EOM PRORATE ROLLOVER 50% MAX 600 FOR 36 LIMIT -1 day ROLLOVER 0.01% LIMIT 5 1h ROLLOVER 100% "
     "MAX 0",
 };
@@ -123,7 +125,8 @@ static void faults_are_told(void **state)
     BAD(rules[0].limit = -2);
     BAD(rules[0].period.count = 0);
     BAD(rules[0].period.end_of_month = true);
-    BAD(rules[0].kind = (enum quota_kind)4);
+    BAD(rules[0].kind = (enum quota_kind)(QUOTA_THROTTLE + 1));
+    BAD(rules[0].kind = QUOTA_THROTTLE); /* with nothing to stand behind */
     BAD(rules[0].kind = QUOTA_RATE);
     /* everything else */
     BAD(resource.size = 0);
@@ -188,6 +191,7 @@ static void rules_have_to_differ(void **state)
         {"a LIMIT 1 ROLLING 1h", "a LIMIT 1 1h", false},
         {"a RATE GCRA 1 1s", "a RATE GCRA 1 1s", false},
         {"a CONCURRENT 1", "a CONCURRENT 2", true},
+        {"a LIMIT 1 day", "a THROTTLE GCRA 1 1s CREDITS", false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct entitlement one = entitlement_from(rows[i].one), two = entitlement_from(rows[i].two);

@@ -16,6 +16,7 @@
  *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
  *     TRANSFERS MAX n   credits given away in a cycle of the longest LIMIT
  *     CONCURRENT n      units in live reservations at once
+ *     THROTTLE rule     the slow lane: what limits and credits refuse is admitted at this rate instead
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -42,6 +43,7 @@ enum quota_kind {
     QUOTA_ROLLING = 1,
     QUOTA_RATE = 2,
     QUOTA_CONCURRENT = 3,
+    QUOTA_THROTTLE = 4,
 };
 
 struct quota_rule {
@@ -53,7 +55,7 @@ struct quota_rule {
     int64_t rollover_cycles; /* for which a lot lives, 1 … ROLLOVER_CYCLES_MAX */
     struct period period;    /* LIMIT */
     uint64_t code;           /* LIMIT: the period's, where it is known already: after decoding; or 0 */
-    struct rule rule;        /* ROLLING (algorithm LOG) and RATE: completed */
+    struct rule rule;        /* ROLLING (algorithm LOG), RATE and THROTTLE: completed */
 };
 
 struct entitlement {
@@ -130,7 +132,7 @@ bool entitlement_equal(const struct entitlement *left, const struct entitlement 
 const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);
 const struct quota_rule *entitlement_rolling(const struct entitlement *entitlement, int64_t period_us);
 
-/* The RATE rules alone, in order, and for each its place among all rules; answers how many. */
+/* The RATE rules and THROTTLE, in order, and for each its place among all rules; answers how many. */
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX]);
 

@@ -64,6 +64,10 @@ int64_t window_burst(const struct entitlement *entitlement, int64_t limit);
 /* How much `used` + `held` may be at `now_us`; UNLIMITED under OVERAGE without MAX or an open GRACE. */
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us);
 
+/* The same without OVERAGE. */
+int64_t window_capacity_without_overage(const struct window *window, const struct entitlement *entitlement,
+                                        int64_t now_us);
+
 /* What still fits under a capacity: >= 0 or UNLIMITED. */
 int64_t window_available(const struct window *window, int64_t capacity, int64_t held);
 
