@@ -101,7 +101,8 @@ class Cycle:
         self.charged += units
         self.peak = max(self.peak, self.used + held)
         self.ledger = self.ledger.charged(units)
-        if self.limit != UNLIMITED and self.used > self.own_limit() and not self.over_since:
+        beyond = self.limit != UNLIMITED and self.used > self.own_limit()
+        if units and beyond and not self.over_since:  # a limit that fell below what is used, a hold: neither is a unit
             self.over_since = now
 
     def reached(self, entitlement):
