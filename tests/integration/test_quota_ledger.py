@@ -199,6 +199,31 @@ def test_a_hold_of_then_does_not_post_to_a_limit_that_slept(acme):
     assert values(acme, "used") == [5, 5]
 
 
+@pytest.mark.parametrize("later, day, closed", [
+    ([], [1], [(1, 2)]),
+    (["PLAN SET p r LIMIT 100 month", "REFUND a r 1 OF h", "PLAN SET p r LIMIT 10 day CALENDAR"], [0], [(0, 3)]),
+    (["+1d", "REFUND a r 1 OF h"], [0], [(0, 3), (0, 3)])], ids=["running", "asleep", "closed"])
+def test_a_refund_of_a_commit_reaches_limits_that_have_joined(acme, later, day, closed):
+    """The days of the calendar come while units are held: the one of the commit counts them, and gives them back."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 3 TTL 3d", None), ("+1us", 0), ("PLAN SET p r LIMIT 10 day CALENDAR", None),
+                ("+1d", 0), ("COMMIT a h", [3, 0, 7]), ("REFUND a r 2 OF h", [2, 0, 9])])
+    play(acme, [(line, None) for line in later])
+    assert values(acme, "used") == day
+    assert [(cycle["used"], cycle["refunded"]) for cycle in acme.map("QUOTA.HISTORY a r")] == closed
+
+
+def test_a_limit_that_has_joined_bounds_refunds_too(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 3 TTL 3d", None), ("+1us", 0),
+                ("PLAN SET p r LIMIT 10 day CALENDAR REFUNDS MAX 4", None), ("+1d", 0), ("COMMIT a h", None),
+                ("CONSUME a r 4 ID x", None), ("REFUND a r 3 OF x", [3, 0, 6])])
+    assert acme.error("QUOTA.REFUND a r 2 OF h").startswith("LIMITED")
+    play(acme, [("REFUND a r 1 OF h", [1, 0, 7])])
+
+
 def test_ended_holds_do_not_count(acme):
     acme("QUOTA.PLAN SET p r LIMIT 100 day HOLDS MAX 2")
     acme("QUOTA.OPEN a p")
