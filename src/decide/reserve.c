@@ -103,6 +103,22 @@ static enum account_fault emit_begun(struct demand *demand, const struct sink *m
     return fault;
 }
 
+/* A reservation that grants alone pay for counts nothing in the cycles it is made in, so each of them would end without
+ * a trace where nothing else was used. But what a commit posts beyond it belongs there. A refund line makes them be
+ * remembered; nothing was consumed in front of it, and what is consumed from now on is of another generation. */
+static void keep_cycles(const struct demand *demand)
+{
+    struct resource_view *view = demand->view;
+    bool kept = false;
+    for (uint32_t i = 0; demand->limited == 0 && i < view->windows_count; i++) {
+        bool leaves_no_trace = view->fresh[i] || view->unused[i];
+        if (!leaves_no_trace || !entitlement_limit(view->entitlement, view->windows[i].period)) continue;
+        refund_lines_seal(&view->windows[i].lines, view->generation);
+        kept = true;
+    }
+    if (kept) view->generation++;
+}
+
 /* Holds units of a settled resource, if they are admitted. `meanwhile`: the changes that time has made. */
 static enum account_fault hold_units(struct account_view *account, struct resource_view *view,
                                      const struct reserve_request *request, const struct sink *meanwhile,
@@ -120,6 +136,7 @@ static enum account_fault hold_units(struct account_view *account, struct resour
     decision->result.consumed.count = 1;
     if (admission.admitted) {
         sink_raw(&decision->changes, meanwhile->data, meanwhile->size);
+        keep_cycles(&demand);
         fault = admission_take(&admission);
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -388,7 +405,7 @@ static enum account_fault resolve(struct resolution *resolution)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (resolution->is_held) release_rates(resolution, resolution->hold.units - units);
     demand_find_capacities(demand); /* a grace counts from when the units were held: it may have passed */
-    demand->taken = true; /* so that rolling windows count what they have just been given */
+    demand->taken = true;           /* so that rolling windows count what they have just been given */
     demand->limited = resolution->limited;
     int64_t held = resolution->is_held ? resolution->hold.amount : 0;
     decision->result.resolved.posted = resolution->amount;

@@ -78,6 +78,18 @@ static void emit_windows(const struct resource_view *view, struct sink *changes)
 
 /* ---- a resource ------------------------------------------------------------------------------------------ */
 
+static void emit_generation_of(const struct resource_view *view, struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_GENERATION, .slot = (uint32_t)view->index, .amount = view->generation};
+    change_encode(&change, changes);
+}
+
+void emit_generation(struct resource_view *view, struct sink *changes)
+{
+    view->generation++;
+    emit_generation_of(view, changes);
+}
+
 enum account_fault emit_slot(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
     if (view->index >= 0) return ACCOUNT_FAULT_NONE;
@@ -125,6 +137,8 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
         struct change change = {.kind = CHANGE_OVERRIDE, .slot = (uint32_t)view->index, .bytes = {"", 0}};
         change_encode(&change, changes);
     }
+    int64_t stored = view->stored && view->stored->optional ? view->stored->optional->generation : 0;
+    if (view->generation != stored) emit_generation_of(view, changes); /* a line has been drawn in its windows */
     emit_removed(view, changes);
     emit_windows(view, changes);
     if (view->grants) credits_emit_turned(view, changes);
@@ -146,12 +160,6 @@ void emit_takeover(const struct resource_view *view, struct sink *changes)
     struct change change = {.kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = {effects.data, effects.size}};
     change_encode(&change, changes);
     sink_free(&effects);
-}
-
-void emit_generation(struct resource_view *view, struct sink *changes)
-{
-    struct change change = {.kind = CHANGE_GENERATION, .slot = (uint32_t)view->index, .amount = ++view->generation};
-    change_encode(&change, changes);
 }
 
 /* ---- the account ----------------------------------------------------------------------------------------- */
