@@ -206,40 +206,54 @@ static enum account_fault revise(struct timeline *timeline, int64_t at_us)
 
 /* ---- the account moves ----------------------------------------------------------------------------------- */
 
-/* What the cycles that a restart closes leave to be repaid. */
-struct restart_debts {
+/* The cycles that a restart closes, and what each leaves to be repaid. Their LIMITs go on in the cycles that follow. */
+struct restart {
     uint32_t count;
     uint64_t periods[SLOT_WINDOWS_MAX];
     int64_t debts[SLOT_WINDOWS_MAX];
 };
 
-static void collect_debts(const struct resource_view *view, int64_t at_us, struct restart_debts *debts)
+static void collect_closed(const struct resource_view *view, int64_t at_us, struct restart *closed)
 {
-    debts->count = 0;
-    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
+    closed->count = 0;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
-        int64_t debt = window_debt_after(window, view->entitlement, window_full_limit(window), 1);
-        if (debt == 0 || window->start_us >= at_us) continue;
-        debts->periods[debts->count] = window->period;
-        debts->debts[debts->count++] = debt;
+        if (view->fresh[i] || view->unused[i] || window->start_us >= at_us) continue;
+        int64_t debt =
+            view->entitlement ? window_debt_after(window, view->entitlement, window_full_limit(window), 1) : 0;
+        closed->periods[closed->count] = window->period;
+        closed->debts[closed->count++] = debt;
     }
 }
 
-/* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier. */
-static enum account_fault begin_after_restart(struct timeline *timeline, const struct restart_debts *debts,
-                                              int64_t at_us)
+/* A window that follows one of them, and so has been used before. */
+static void follow_closed(struct resource_view *view, uint32_t index, const struct restart *closed)
+{
+    struct window *window = &view->windows[index];
+    bool repays = view->entitlement && view->entitlement->repay && window_full_limit(window) != UNLIMITED;
+    for (uint32_t i = 0; i < closed->count; i++) {
+        if (closed->periods[i] != window->period) continue;
+        if (repays) window->debt = closed->debts[i];
+        view->fresh[index] = view->unused[index] = false;
+    }
+}
+
+/* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier; what
+ * is consumed from now on can. */
+static enum account_fault begin_after_restart(struct timeline *timeline, const struct restart *closed, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
-    bool repays = view->entitlement && view->entitlement->repay;
+    bool sealed = false;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
-        for (uint32_t k = 0; repays && k < debts->count; k++) {
-            if (debts->periods[k] == window->period) window->debt = debts->debts[k];
-        }
-        if (window->start_us < at_us) refund_lines_seal(&window->lines, view->generation);
-        if (window->debt > 0 || window->start_us < at_us) view->fresh[i] = view->unused[i] = false;
+        follow_closed(view, i, closed);
+        if (window->start_us >= at_us) continue;
+        refund_lines_seal(&window->lines, view->generation);
+        view->fresh[i] = view->unused[i] = false;
+        sealed = true;
     }
+    if (sealed) view->generation++;
     return fault;
 }
 
@@ -248,14 +262,17 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     struct resource_view *view = timeline->cursor.view;
     const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
     bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
-    struct restart_debts debts;
+    struct restart closed;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
     /* Debts are collected before the cycles close: closing forgets the windows that have them. */
-    if (restarts) collect_debts(view, at_us, &debts);
+    if (restarts) collect_closed(view, at_us, &closed);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
     timeline->cursor.anchor_us = change->anchor_us;
+    if (restarts) fault = cycles_anchor(&timeline->cursor);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     const struct plan_entry *entry = plan_find(change->plan, view->resource);
-    enum account_fault fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
-    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, &debts, at_us);
+    fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
+    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, &closed, at_us);
     /* From here on revisions of the new plan count, those of the old one no more. */
     follow_plan(timeline, change->plan);
     return fault;
