@@ -231,8 +231,9 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         resolution->charges_all = resolution->charges_all && charges;
         if (!charges) continue;
         int64_t at_us = ran ? made_us : resolution->account->now_us;
-        if (!window_charge(window, units, 0, at_us)) return ACCOUNT_FAULT_OVERFLOW;
-        if (view->entitlement) window_warn(window, view->entitlement);
+        bool fits = counts ? window_charge(window, units, 0, at_us) : window_count(window, units, 0);
+        if (!fits) return ACCOUNT_FAULT_OVERFLOW;
+        if (counts) window_warn(window, view->entitlement);
         charged_add(&resolution->charged, window->period);
     }
     uint32_t running = resolution->charged.count;

@@ -481,6 +481,27 @@ def test_grace_begins_with_a_consumed_unit_alone(either, name):
     assert either("QUOTA.CONSUME a r 1")[0] == 0
 
 
+@pytest.mark.parametrize("change", ["PLAN SET p r LIMIT 9 day APPLY PRORATE", "PLAN SET p r LIMIT 9 day",
+                                    "OVERRIDE a r ONLY LIMIT 9 day"], ids=["prorated", "full", "override"])
+def test_a_limit_that_sleeps_begins_no_grace(either, change):
+    """Nothing is beyond a limit that does not hold: 8 of 10 are used when it is back, and two more may come."""
+    either("QUOTA.PLAN SET p r LIMIT 10 12h CALENDAR WARN 50%")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.RESERVE a h r 8 TTL 9h")
+    either.advance("1h")
+    either(f"QUOTA.{change}")
+    either("QUOTA.COMMIT a h")
+    either("QUOTA.OVERRIDE a r LIFT")
+    either("QUOTA.PLAN SET p r LIMIT 10 12h CALENDAR WARN 50% GRACE 1h")
+    assert values(either, "used") == [8]
+    either.advance("1h")
+    assert either("QUOTA.CONSUME a r 2")[0] == 2
+    assert either.map("QUOTA.INFO a r")["warned"] == [50]
+    assert either("QUOTA.CONSUME a r 1")[0] == 1  # the grace begins
+    either.advance("1h")
+    assert either("QUOTA.CONSUME a r 1")[0] == 0
+
+
 @pytest.mark.parametrize("lines", [["CONSUME a r 1"], ["RESERVE a h r 1 TTL 9h", "+1h", "COMMIT a h"]],
                          ids=["consumed", "held, and committed later"])
 def test_grace_begins_when_the_unit_was_taken_whatever_the_plan_said_then(either, lines):

@@ -251,9 +251,11 @@ class Ledger(Consuming):
     def post(self, name, cycle, units, at):
         entitlement = self.entitlement(name)
         if self.slots[name].windows.get(cycle.period) is cycle:
-            cycle.charge(units, 0, at)
-            if entitlement:
+            if entitlement and entitlement.limit(cycle.period):
+                cycle.charge(units, 0, at)
                 cycle.warn(entitlement)
+            else:  # while it sleeps there is no limit to go beyond
+                cycle.count(units, 0)
         else:
             cycle.used += units
             cycle.charged += units
