@@ -541,6 +541,21 @@ def test_a_wait_that_outlives_a_grace_ends_with_the_cycle(either):
     assert either("QUOTA.CONSUME a r 1")[0] == 1
 
 
+def test_a_batch_that_outlives_a_grace_ends_with_the_cycle(either):
+    """The one row waits for tomorrow. By then the grace of the other, which is admitted now, is over."""
+    either("QUOTA.PLAN SET p s LIMIT 10 day")
+    either("QUOTA.PLAN SET p r LIMIT 0 month GRACE 1h")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a s 8")
+    either("QUOTA.CONSUME a r 1")
+    verdicts = either("QUOTA.MCONSUME a 2 s 3 r 1")
+    assert [verdict[3] for verdict in verdicts] == [DAY_MS, 28 * DAY_MS]
+    either.advance("1d")
+    assert [verdict[0] for verdict in either("QUOTA.MCONSUME a 2 s 3 r 1 CHECK")] == [0, 0]
+    either.advance("27d")
+    assert [verdict[0] for verdict in either("QUOTA.MCONSUME a 2 s 3 r 1")] == [3, 1]
+
+
 # ---- END and EFFECTIVE ----
 
 
