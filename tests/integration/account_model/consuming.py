@@ -212,7 +212,7 @@ class Consuming(Lifetime):
         return [granted, limit, remaining, 0 if granted else self.told(delay), self.told(reset), index]
 
     def align_waits(self, items, verdicts):
-        """A batch is admitted as a whole: who waits for the longest of its rows and would be refused by then waits longer."""
+        """A batch is admitted as a whole: a row that would be refused when the longest wait is over waits longer."""
         wanted = [(name, amount * self.entitlement(name).unit) for name, amount in items]
         instants = [self.first_fit(name, units, self.rates(name), None)[0] for name, units in wanted]
         at, before = None if None in instants else max(instants), self.now
