@@ -98,7 +98,7 @@ static enum account_fault emit_begun(struct demand *demand, const struct sink *m
 {
     struct sink *changes = demand->account->effects;
     sink_raw(changes, meanwhile->data, meanwhile->size);
-    enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+    enum account_fault fault = emit_but_rates(demand->account, demand->view, changes);
     if (fault == ACCOUNT_FAULT_NONE) demand_emit_begun(demand);
     return fault;
 }
@@ -387,7 +387,11 @@ static enum account_fault post(struct resolution *resolution, int64_t units)
     credits_emit_turned(&resolution->view, changes);
     enum account_fault fault = draw(resolution, units);
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, resolution->limited);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(resolution->account, &resolution->view, changes);
+    bool rates_follow = beyond > 0 && resolution->demand.rates.count > 0;
+    if (fault == ACCOUNT_FAULT_NONE) {
+        fault = rates_follow ? emit_but_rates(resolution->account, &resolution->view, changes)
+                             : emit_resource(resolution->account, &resolution->view, changes);
+    }
     if (fault == ACCOUNT_FAULT_NONE) fault = rolling_post(&resolution->demand, resolution->limited, changes);
     return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, beyond) : fault;
 }

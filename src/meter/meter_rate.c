@@ -3,6 +3,7 @@
  * A rate bounds how often units are requested. It is checked for all units of a request, however they are paid for, and
  * what is reserved is used of it at once. */
 #include "quota/base/checked.h"
+#include "quota/base/expect.h"
 #include "quota/meter/meter.h"
 #include "quota/rate/limiter_codec.h"
 
@@ -79,7 +80,8 @@ static void emit(const struct position *position, int64_t units, struct sink *ch
 static void verdicts_of(const struct position *position, struct verdict verdicts[RULES_MAX])
 {
     struct demand *demand = position->demand;
-    limiter_report(limiter_of(demand), demand->rates.rules, demand->rates.count, demand->account->now_us, verdicts);
+    limiter_report(limiter_of(demand), demand->rates.rules, demand->rates.count, demand->view->rates_us,
+                   demand->account->now_us, verdicts);
 }
 
 /* `position->rule` is the rate that is meant. */
@@ -97,15 +99,33 @@ static void report(const struct position *position, struct rule_report *report)
     }
 }
 
+/* What the rates remember, under rules that have changed since it was stored: a copy, taken over when they came into
+ * force, as it is written down before anything is given back. NULL = as stored. */
+static struct limiter *taken_over(struct demand *demand)
+{
+    struct decision decision;
+    struct sink bytes = {0};
+    const struct limiter *limiter = limiter_of(demand);
+    if (!limiter || demand->view->rates_us == 0) return NULL;
+    limiter_decide_rules(limiter, demand->rates.rules, demand->rates.count, demand->view->rates_us, &decision);
+    if (decision.effects_count == 0) return NULL;
+    limiter_encode(limiter, &bytes);
+    struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
+    sink_free(&bytes);
+    return expect(copy != NULL) ? limiter_apply(copy, &decision) : NULL;
+}
+
 static int64_t give_back_taken(struct position *position, int64_t units, int64_t taken_us, struct sink *changes)
 {
     struct decision decision;
     const struct limiter *limiter = limiter_of(position->demand);
     if (!limiter || units == 0) return 0;
     int64_t now_us = position->demand->account->now_us;
-    int64_t returned =
-        limiter_decide_refund(limiter, units, -1, (struct taken_when){.at_us = taken_us}, now_us, &decision);
+    struct limiter *changed = taken_over(position->demand);
+    int64_t returned = limiter_decide_refund(changed ? changed : limiter, units, -1,
+                                             (struct taken_when){.at_us = taken_us}, now_us, &decision);
     emit_decision(position, &decision, changes);
+    limiter_free(changed);
     return returned;
 }
 

@@ -128,7 +128,7 @@ bool resource_needs_storing(const struct resource_view *view)
     return needs;
 }
 
-enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
+enum account_fault emit_but_rates(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
     enum account_fault fault = emit_slot(account, view, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -145,7 +145,7 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
     return ACCOUNT_FAULT_NONE;
 }
 
-void emit_takeover(const struct resource_view *view, struct sink *changes)
+static void emit_takeover(const struct resource_view *view, struct sink *changes)
 {
     struct rule rules[ENTITLEMENT_RULES_MAX];
     uint8_t places[ENTITLEMENT_RULES_MAX];
@@ -160,6 +160,13 @@ void emit_takeover(const struct resource_view *view, struct sink *changes)
     struct change change = {.kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = {effects.data, effects.size}};
     change_encode(&change, changes);
     sink_free(&effects);
+}
+
+enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
+{
+    enum account_fault fault = emit_but_rates(account, view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(view, changes);
+    return fault;
 }
 
 /* ---- the account ----------------------------------------------------------------------------------------- */
@@ -204,7 +211,6 @@ static enum account_fault settle_and_emit(struct account_view *account, struct b
     if (view.index < 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = resource_view_settle(account, &view, changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &view, changes);
-    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(&view, changes);
     return fault;
 }
 

@@ -269,6 +269,41 @@ def test_what_a_closed_cycle_takes_back_need_not_be_repaid(accounts):
     assert accounts("QUOTA.CHECK a r 1")[0][2] == 28
 
 
+# Other RATEs come into force, and take over 3 units then. A command that checks none of them writes the account down, but
+# no change of the rates: they are those of that instant all the same.
+WRITES = {"INFO a r": 3, "COMMIT a h": 3, "COMMIT a h 0": 2, "RELEASE a h": 2, "REFUND a r 1 OF x": 2, "REFUND a r 1": 2,
+          "SET a r 5": 3, "RESET a r PERIOD day": 3, "MCONSUME a 2 s 1 r 1 ANY": 3, "GRANT a g r 5": 3, "VOID a old": 3,
+          "TRANSFER b a r 1 ID t": 3, "TRANSFER a b r 1 ID t": 3, "SUSPEND a": 3, "SWITCH a q FULL": 3}
+
+
+@pytest.mark.parametrize("change", ["PLAN SET p r LIMIT 10 day RATE GCRA 5 1h", "OVERRIDE a r RATE GCRA 5 1h",
+                                    "an override ends"])
+@pytest.mark.parametrize("line", WRITES)
+def test_rates_take_over_when_they_come_whatever_is_written_later(accounts, line, change):
+    ends = change.startswith("an ")
+    fast, slow = "LIMIT 10 day RATE GCRA 3 1s BURST 9", "LIMIT 10 day RATE GCRA 5 1h"
+    accounts(f"QUOTA.PLAN SET p r {slow if ends else fast}")
+    accounts("QUOTA.PLAN SET p s LIMIT 10 day")
+    accounts(f"QUOTA.PLAN SET q r {slow}")
+    for name in ("a", "b"):
+        accounts(f"QUOTA.OPEN {name} p")
+        accounts(f"QUOTA.GRANT {name} old r 9")
+    if ends:
+        accounts("QUOTA.OVERRIDE a r RATE GCRA 3 1s BURST 9 EX 1ms")
+    accounts("QUOTA.CONSUME a r 2 ID x")
+    accounts("QUOTA.RESERVE a h r 1 TTL 1h")
+    accounts.advance("1ms")
+    if not ends:
+        accounts(f"QUOTA.{change}")
+    accounts.advance("10s")
+    accounts(f"QUOTA.{line}")
+    if line == "SUSPEND a":
+        accounts("QUOTA.RESUME a")
+    (rate,) = [rule for rule in accounts.map("QUOTA.INFO a r")["rules"] if rule["kind"] == "RATE"]
+    assert (rate["limit"], rate["used"]) == (5, WRITES[line])
+    assert accounts("QUOTA.CHECK a r 9")[0][:3] == [0, 5, 5 - WRITES[line]]
+
+
 # A commit's `remaining` is what is left after it: a grace counts from the instant of the reservation, and what a closed
 # cycle is overdrawn by is repaid.
 @pytest.mark.parametrize("rules, used, left", [
