@@ -269,12 +269,12 @@ def test_what_a_closed_cycle_takes_back_need_not_be_repaid(accounts):
     assert accounts("QUOTA.CHECK a r 1")[0][2] == 28
 
 
-# Other RATEs come into force, and take over 3 units then. A command that checks none of them writes the account down, but
-# no change of the rates: they are those of that instant all the same.
+# Other RATEs come into force, and take over 3 units then. A command that checks none of them writes the account down:
+# what they took over is that of the instant all the same.
 WRITES = {"INFO a r": 3, "COMMIT a h": 3, "COMMIT a h 0": 2, "RELEASE a h": 2, "REFUND a r 1 OF x": 2,
           "REFUND a r 1": 2, "SET a r 5": 3, "RESET a r PERIOD day": 3, "MCONSUME a 2 s 1 r 1 ANY": 3,
-          "GRANT a g r 5": 3, "VOID a old": 3,
-          "TRANSFER b a r 1 ID t": 3, "TRANSFER a b r 1 ID t": 3, "SUSPEND a": 3, "SWITCH a q FULL": 3}
+          "GRANT a g r 5": 3, "VOID a old": 3, "TRANSFER b a r 1 ID t": 3, "TRANSFER a b r 1 ID t": 3, "SUSPEND a": 3,
+          "SWITCH a q FULL": 3}
 
 
 @pytest.mark.parametrize("change", ["PLAN SET p r LIMIT 10 day RATE GCRA 5 1h", "OVERRIDE a r RATE GCRA 5 1h",
