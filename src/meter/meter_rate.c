@@ -3,7 +3,6 @@
  * A rate bounds how often units are requested. It is checked for all units of a request, however they are paid for, and
  * what is reserved is used of it at once. */
 #include "quota/base/checked.h"
-#include "quota/base/expect.h"
 #include "quota/meter/meter.h"
 #include "quota/rate/limiter_codec.h"
 
@@ -104,15 +103,11 @@ static void report(const struct position *position, struct rule_report *report)
 static struct limiter *taken_over(struct demand *demand)
 {
     struct decision decision;
-    struct sink bytes = {0};
     const struct limiter *limiter = limiter_of(demand);
     if (!limiter || demand->view->rates_us == 0) return NULL;
     limiter_decide_rules(limiter, demand->rates.rules, demand->rates.count, demand->view->rates_us, &decision);
     if (decision.effects_count == 0) return NULL;
-    limiter_encode(limiter, &bytes);
-    struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
-    sink_free(&bytes);
-    return expect(copy != NULL) ? limiter_apply(copy, &decision) : NULL;
+    return limiter_apply(limiter_clone(limiter), &decision);
 }
 
 static int64_t give_back_taken(struct position *position, int64_t units, int64_t taken_us, struct sink *changes)

@@ -305,6 +305,19 @@ def test_rates_take_over_when_they_come_whatever_is_written_later(accounts, line
     assert accounts("QUOTA.CHECK a r 9")[0][:3] == [0, 5, 5 - WRITES[line]]
 
 
+@pytest.mark.parametrize("line, used", [("REFUND a r 1 OF x", 2), ("REFUND a r 2", 1), ("COMMIT a h 0", 2)])
+def test_a_replica_takes_what_goes_back_to_more_rates_than_there_were(accounts, line, used):
+    """The takeover and what goes back are one step: the second fits the rates as the first leaves them."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE LOG 9 1h")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 2 ID x")
+    accounts("QUOTA.RESERVE a h r 1 TTL 1h")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE GCRA 3 1s BURST 9 RATE FIXED 8 1d RATE LOG 9 1h")
+    accounts(f"QUOTA.{line}")
+    rates = [rule for rule in accounts.map("QUOTA.INFO a r")["rules"] if rule["kind"] == "RATE"]
+    assert [rate["used"] for rate in rates] == [0, 0, used]
+
+
 # A commit's `remaining` is what is left after it: a grace counts from the instant of the reservation, and what a closed
 # cycle is overdrawn by is repaid.
 @pytest.mark.parametrize("rules, used, left", [
