@@ -151,14 +151,15 @@ static void answer(struct consumption *consumption)
 }
 
 /* A denied resource gets a slot, for the record to name, or for the rates that begin with the denial. Where the account
- * has moved to another plan it is written down as it is now, like all the others. */
+ * has moved to another plan it is written down as it is now, like all the others; so it is where its rates are others
+ * by now, which take over once. */
 static enum account_fault emit_denied(struct demand *demand)
 {
     struct account_view *account = demand->account;
     struct resource_view *view = demand->view;
     enum account_fault fault;
     bool begins = demand_begins_rates(demand);
-    if (account->changes_count == 0) {
+    if (account->changes_count == 0 && view->rates_us == 0) {
         fault = emit_slot(account, view, account->effects);
     } else {
         resource_view_begin(account, view->resource, view);

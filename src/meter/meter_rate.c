@@ -8,7 +8,7 @@
 
 static const struct limiter *limiter_of(const struct demand *demand)
 {
-    return demand->view->stored ? demand->view->stored->rates : NULL;
+    return demand->view->rates;
 }
 
 enum account_fault rates_decide(struct demand *demand, int64_t units, enum request_mode mode)

@@ -128,6 +128,16 @@ bool resource_needs_storing(const struct resource_view *view)
     return needs;
 }
 
+/* What rates took over under rules that hold no more, in front of any other effects on them. */
+static void emit_passed_rates(struct resource_view *view, struct sink *changes)
+{
+    for (; view->rates_passed; view->rates_passed = view->rates_passed->next) {
+        struct change change = {
+            .kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = view->rates_passed->effects};
+        change_encode(&change, changes);
+    }
+}
+
 enum account_fault emit_but_rates(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
     enum account_fault fault = emit_slot(account, view, changes);
@@ -139,6 +149,7 @@ enum account_fault emit_but_rates(struct account_view *account, struct resource_
     }
     int64_t stored = view->stored && view->stored->optional ? view->stored->optional->generation : 0;
     if (view->generation != stored) emit_generation_of(view, changes); /* a line has been drawn in its windows */
+    emit_passed_rates(view, changes);
     emit_removed(view, changes);
     emit_windows(view, changes);
     if (view->grants) credits_emit_turned(view, changes);
@@ -151,7 +162,7 @@ static void emit_takeover(const struct resource_view *view, struct sink *changes
     uint8_t places[ENTITLEMENT_RULES_MAX];
     struct decision decision;
     struct sink effects = {0};
-    const struct limiter *limiter = view->stored ? view->stored->rates : NULL;
+    const struct limiter *limiter = view->rates;
     if (!limiter || !view->entitlement || view->rates_us == 0) return;
     uint32_t count = entitlement_rates(view->entitlement, rules, places);
     limiter_decide_rules(limiter, rules, count, view->rates_us, &decision);

@@ -1,6 +1,7 @@
 /* Walks the events of one resource; see lifecycle.h. */
 #include "quota/view/lifecycle.h"
 #include "quota/base/checked.h"
+#include "quota/rate/limiter_codec.h"
 #include "quota/view/credits_view.h"
 
 /* In the order in which they take effect at one instant. */
@@ -34,7 +35,37 @@ static const struct quota_rule *override_limit(const struct resource_view *view,
     return view->override ? entitlement_limit(&view->override->entitlement, period) : NULL;
 }
 
-void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t at_us)
+static void free_limiter(void *limiter)
+{
+    limiter_free(limiter);
+}
+
+/* Rules that came at `view->rates_us` hold no more: what the rates took over under them, as if they had been requested
+ * then. Else an account that was written down under these rules would be another one than one that was not. */
+static void pass_rates(const struct account_view *account, struct resource_view *view, struct rule *rules,
+                       uint32_t count)
+{
+    struct decision decision;
+    struct sink effects = {0};
+    if (!view->rates || view->rates_us == 0) return;
+    limiter_decide_rules(view->rates, rules, count, view->rates_us, &decision);
+    if (decision.effects_count == 0) return;
+    effects_encode(&decision, false, &effects);
+    struct passed_rates *passed = arena_alloc(account->arena, sizeof(*passed) + effects.size);
+    char *bytes = (char *)(passed + 1);
+    memcpy(bytes, effects.data, effects.size);
+    passed->effects = (struct bytes){bytes, effects.size};
+    sink_free(&effects);
+    struct passed_rates **last = &view->rates_passed;
+    while (*last) last = &(*last)->next;
+    *last = passed;
+    struct limiter *after = limiter_apply(limiter_clone(view->rates), &decision);
+    arena_own(account->arena, after, free_limiter);
+    view->rates = after;
+}
+
+void lifecycle_recompose(const struct account_view *account, struct resource_view *view, int64_t anchor_us,
+                         int64_t at_us)
 {
     struct rule before[ENTITLEMENT_RULES_MAX], after[ENTITLEMENT_RULES_MAX];
     uint8_t places[ENTITLEMENT_RULES_MAX];
@@ -45,7 +76,9 @@ void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t 
      * not. */
     bool same = now == count;
     for (uint32_t i = 0; same && i < count; i++) same = rule_equal(&before[i], &after[i]);
-    if (!same) view->rates_us = at_us;
+    if (same) return;
+    pass_rates(account, view, before, count);
+    view->rates_us = at_us;
 }
 
 void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
@@ -117,7 +150,7 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
-    lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
+    lifecycle_recompose(timeline->cursor.account, view, timeline->cursor.anchor_us, at_us);
     lower_warnings(view);
     return fault;
 }
@@ -283,7 +316,7 @@ static void end_override(struct timeline *timeline, int64_t at_us)
     struct resource_view *view = timeline->cursor.view;
     view->override = NULL;
     view->override_ended = true;
-    lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
+    lifecycle_recompose(timeline->cursor.account, view, timeline->cursor.anchor_us, at_us);
     lower_warnings(view);
 }
 

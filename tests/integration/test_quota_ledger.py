@@ -305,6 +305,37 @@ def test_rates_take_over_when_they_come_whatever_is_written_later(accounts, line
     assert accounts("QUOTA.CHECK a r 9")[0][:3] == [0, 5, 5 - WRITES[line]]
 
 
+@pytest.mark.parametrize("touched", [[], ["SUSPEND a", "RESUME a"], ["SET a r 1"], ["CONSUME a r 11"]],
+                         ids=["lazy", "suspended", "set", "denied"])
+def test_rates_take_over_under_every_rule_there_was(acme, touched):
+    """A unit that takes 12 minutes to come back takes a third of a second under the rules between."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day RATE GCRA 5 1h")
+    acme("QUOTA.PLAN SET q r LIMIT 10 day RATE GCRA 3 1s BURST 9")
+    acme("QUOTA.OPEN a p")
+    acme("QUOTA.CONSUME a r 1")
+    acme(f"QUOTA.SWITCH a q AT {NOON_MS + 1}")
+    acme.advance("500ms")
+    for line in touched:
+        acme(f"QUOTA.{line}")
+    acme.advance("500ms")
+    acme("QUOTA.PLAN SET q r LIMIT 10 day RATE GCRA 5 1h")
+    assert values(acme, "used") == [1, 0]
+    assert acme("QUOTA.CONSUME a r 2")[:3] == [2, 5, 3]
+    assert values(acme, "used") == [3, 2]
+
+
+def test_a_denial_that_begins_a_bucket_takes_over_once(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE FIXED 9 1d")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE GCRA 5 1h")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE FIXED 9 1d RATE TOKEN 4 1h BURST 8 INITIAL 0")
+    assert accounts("QUOTA.CONSUME a r 4")[::3] == [0, 3_600_000]
+    accounts.advance("1h")
+    assert accounts("QUOTA.CONSUME a r 4")[0] == 4
+    assert values(accounts, "used") == [5, 5, 8]  # of the 8 of the bucket 4 have never come
+
+
 @pytest.mark.parametrize("line, used", [("REFUND a r 1 OF x", 2), ("REFUND a r 2", 1), ("COMMIT a h 0", 2)])
 def test_a_replica_takes_what_goes_back_to_more_rates_than_there_were(accounts, line, used):
     """The takeover and what goes back are one step: the second fits the rates as the first leaves them."""
