@@ -4,6 +4,7 @@
 #include "quota/base/expect.h"
 #include "quota/base/linear_hash.h"
 #include "quota/base/memory.h"
+#include "quota/rate/limiter_codec.h"
 
 /* ---- parts that come when they are needed ---------------------------------------------------------------- */
 
@@ -601,6 +602,10 @@ struct promise {
     int64_t grants_made;
     bool planned;
     struct named_hold named; /* found while a change of a reservation was checked */
+    /* The slot whose rates were changed last: a takeover, and then what is taken or given back under the new rules. */
+    struct slot rated;          /* nothing of it but its rates, and these without … */
+    struct bytes rates_pending; /* … the effects before this change */
+    int64_t rated_number;       /* + 1; 0 = none */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -699,6 +704,23 @@ static bool hold_is_there(struct promise *promise, struct bytes id)
     return true;
 }
 
+/* Do effects fit the rates as the changes before them leave these? Those are done on a copy, once more follow. */
+static bool rates_accepted(struct promise *promise, const struct slot *slot, const struct change *change)
+{
+    if (promise->changes.size == 0) return slot_accepts(slot, change);
+    bool again = promise->rated_number == (int64_t)change->slot + 1;
+    if (again) {
+        if (!promise->rated.rates && slot) promise->rated.rates = limiter_clone(slot->rates);
+        (void)expect(slot_apply_rates(&promise->rated, promise->rates_pending));
+    } else {
+        limiter_free(promise->rated.rates);
+        promise->rated.rates = NULL;
+    }
+    promise->rated_number = (int64_t)change->slot + 1;
+    promise->rates_pending = change->bytes;
+    return slot_accepts(again ? &promise->rated : slot, change);
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -711,8 +733,8 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_PLAN: return promise->planned = plan_bytes_accepted(change->bytes, false);
     case CHANGE_NEXT:
     case CHANGE_OVERRIDE: return plan_bytes_accepted(change->bytes, true);
-    case CHANGE_USED:
-    case CHANGE_RATES: return slot_accepts(slot, change);
+    case CHANGE_USED: return slot_accepts(slot, change);
+    case CHANGE_RATES: return rates_accepted(promise, slot, change);
     case CHANGE_SLOT:
         return change->bytes.size > 0 && change->bytes.size <= RESOURCE_NAME_MAX &&
                slot_is_new(promise, change->bytes) && promise->slots++ < ACCOUNT_SLOTS_MAX;
@@ -749,11 +771,13 @@ bool account_accepts(const struct account *account, const struct account_change 
     struct cursor cursor = cursor_init(change->changes);
     struct change one;
     struct promise promise = promise_begin(account, change);
-    while (!cursor_done(&cursor)) {
+    bool accepted = true;
+    while (accepted && !cursor_done(&cursor)) {
         change_decode(&cursor, change->encoding, &one);
-        if (cursor.bad || !change_accepted(&promise, &one)) return false;
+        accepted = !cursor.bad && change_accepted(&promise, &one);
     }
-    return promise.planned && change->applied_at_us > 0 && change->applied_at_us <= INSTANT_MAX_US;
+    limiter_free(promise.rated.rates);
+    return accepted && promise.planned && change->applied_at_us > 0 && change->applied_at_us <= INSTANT_MAX_US;
 }
 
 /* ---- applying -------------------------------------------------------------------------------------------- */

@@ -116,16 +116,22 @@ int64_t window_available(const struct window *window, int64_t capacity, int64_t 
 
 /* ---- use ------------------------------------------------------------------------------------------------- */
 
-bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us)
+bool window_count(struct window *window, int64_t units, int64_t held)
 {
     int64_t used, busy;
     if (!add_checked(window->used, units, &used) || !add_checked(used, held, &busy)) return false;
     window->used = used;
     window->peak = max_i64(window->peak, busy);
+    return true;
+}
+
+bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us)
+{
+    if (!window_count(window, units, held)) return false;
     /* The grace begins once in a cycle, with the first unit beyond the limit. */
     if (window->over_since_us > 0 || units == 0) return true;
     int64_t limit = window_limit(window);
-    if (limit != UNLIMITED && used > limit) window->over_since_us = now_us;
+    if (limit != UNLIMITED && window->used > limit) window->over_since_us = now_us;
     return true;
 }
 

@@ -360,7 +360,7 @@ enum account_fault admission_take(struct admission *admission)
         struct demand *demand = &admission->demands[i];
         struct sink *changes = demand->account->effects;
         charge_views(demand);
-        enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+        enum account_fault fault = emit_but_rates(demand->account, demand->view, changes);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         emit_positions(demand, changes);
         demand->taken = true;

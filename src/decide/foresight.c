@@ -18,6 +18,7 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
     outlook->account = *demand->account;
     outlook->account.now_us = at_us;
     outlook->account.memory.blocks = NULL;
+    outlook->account.memory.owned = NULL;
     outlook->account.arena = &outlook->account.memory;
     resource_view_copy(&outlook->account, demand->view, &outlook->view);
     if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;

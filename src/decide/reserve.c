@@ -98,9 +98,25 @@ static enum account_fault emit_begun(struct demand *demand, const struct sink *m
 {
     struct sink *changes = demand->account->effects;
     sink_raw(changes, meanwhile->data, meanwhile->size);
-    enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+    enum account_fault fault = emit_but_rates(demand->account, demand->view, changes);
     if (fault == ACCOUNT_FAULT_NONE) demand_emit_begun(demand);
     return fault;
+}
+
+/* A reservation that grants alone pay for counts nothing in the cycles it is made in, so each of them would end without
+ * a trace where nothing else was used. But what a commit posts beyond it belongs there. A refund line makes them be
+ * remembered; nothing was consumed in front of it, and what is consumed from now on is of another generation. */
+static void keep_cycles(const struct demand *demand)
+{
+    struct resource_view *view = demand->view;
+    bool kept = false;
+    for (uint32_t i = 0; demand->limited == 0 && i < view->windows_count; i++) {
+        bool leaves_no_trace = view->fresh[i] || view->unused[i];
+        if (!leaves_no_trace || !entitlement_limit(view->entitlement, view->windows[i].period)) continue;
+        refund_lines_seal(&view->windows[i].lines, view->generation);
+        kept = true;
+    }
+    if (kept) view->generation++;
 }
 
 /* Holds units of a settled resource, if they are admitted. `meanwhile`: the changes that time has made. */
@@ -120,6 +136,7 @@ static enum account_fault hold_units(struct account_view *account, struct resour
     decision->result.consumed.count = 1;
     if (admission.admitted) {
         sink_raw(&decision->changes, meanwhile->data, meanwhile->size);
+        keep_cycles(&demand);
         fault = admission_take(&admission);
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -214,8 +231,9 @@ static enum account_fault post_units(struct resolution *resolution, int64_t unit
         resolution->charges_all = resolution->charges_all && charges;
         if (!charges) continue;
         int64_t at_us = ran ? made_us : resolution->account->now_us;
-        if (!window_charge(window, units, 0, at_us)) return ACCOUNT_FAULT_OVERFLOW;
-        if (view->entitlement) window_warn(window, view->entitlement);
+        bool fits = counts ? window_charge(window, units, 0, at_us) : window_count(window, units, 0);
+        if (!fits) return ACCOUNT_FAULT_OVERFLOW;
+        if (counts) window_warn(window, view->entitlement);
         charged_add(&resolution->charged, window->period);
     }
     uint32_t running = resolution->charged.count;
@@ -369,7 +387,11 @@ static enum account_fault post(struct resolution *resolution, int64_t units)
     credits_emit_turned(&resolution->view, changes);
     enum account_fault fault = draw(resolution, units);
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, resolution->limited);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(resolution->account, &resolution->view, changes);
+    bool rates_follow = beyond > 0 && resolution->demand.rates.count > 0;
+    if (fault == ACCOUNT_FAULT_NONE) {
+        fault = rates_follow ? emit_but_rates(resolution->account, &resolution->view, changes)
+                             : emit_resource(resolution->account, &resolution->view, changes);
+    }
     if (fault == ACCOUNT_FAULT_NONE) fault = rolling_post(&resolution->demand, resolution->limited, changes);
     return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, beyond) : fault;
 }
@@ -388,7 +410,7 @@ static enum account_fault resolve(struct resolution *resolution)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (resolution->is_held) release_rates(resolution, resolution->hold.units - units);
     demand_find_capacities(demand); /* a grace counts from when the units were held: it may have passed */
-    demand->taken = true; /* so that rolling windows count what they have just been given */
+    demand->taken = true;           /* so that rolling windows count what they have just been given */
     demand->limited = resolution->limited;
     int64_t held = resolution->is_held ? resolution->hold.amount : 0;
     decision->result.resolved.posted = resolution->amount;

@@ -8,7 +8,7 @@
 
 static const struct limiter *limiter_of(const struct demand *demand)
 {
-    return demand->view->stored ? demand->view->stored->rates : NULL;
+    return demand->view->rates;
 }
 
 static struct limiter_request request_of(const struct demand *demand, int64_t units, enum request_mode mode)
@@ -129,7 +129,8 @@ static void emit(const struct position *position, int64_t units, struct sink *ch
 void rates_report(const struct demand *demand, struct verdict verdicts[RULES_MAX])
 {
     struct rates_answer *rates = (struct rates_answer *)&demand->rates; /* completes the rules, if they are not */
-    limiter_report(limiter_of(demand), rates->rules, rates->count, demand->account->now_us, verdicts);
+    limiter_report(limiter_of(demand), rates->rules, rates->count, demand->view->rates_us, demand->account->now_us,
+                   verdicts);
 }
 
 /* `position->rule` is the rate that is meant. */
@@ -147,17 +148,28 @@ static void report(const struct position *position, struct rule_report *report)
     }
 }
 
-/* The slow lane takes nothing back: how much of the units it had admitted is not remembered. Where the rules are other
- * ones than the stored, which of these is the lane is not known, and no rate takes anything back. */
+/* The slow lane takes nothing back: how much of the units it had admitted is not remembered. */
 static void keep_slow_lane(const struct rates_answer *rates, const struct limiter *limiter, struct decision *decision)
 {
     uint32_t kept = 0;
-    bool same = limiter->set->count == rates->count;
+    bool known = limiter->set->count == rates->count; /* else it is not known which of its rules is the lane */
     for (uint32_t i = 0; i < decision->effects_count; i++) {
         bool of_lane = decision->effects[i].index == (uint32_t)rates->throttle;
-        if (same && !of_lane) decision->effects[kept++] = decision->effects[i];
+        if (known && !of_lane) decision->effects[kept++] = decision->effects[i];
     }
     decision->effects_count = kept;
+}
+
+/* What the rates remember, under rules that have changed since it was stored: a copy, taken over when they came into
+ * force, as it is written down before anything is given back. NULL = as stored. */
+static struct limiter *taken_over(struct demand *demand)
+{
+    struct decision decision;
+    const struct limiter *limiter = limiter_of(demand);
+    if (!limiter || demand->view->rates_us == 0) return NULL;
+    limiter_decide_rules(limiter, demand->rates.rules, demand->rates.count, demand->view->rates_us, &decision);
+    if (decision.effects_count == 0) return NULL;
+    return limiter_apply(limiter_clone(limiter), &decision);
 }
 
 static int64_t give_back_taken(struct position *position, int64_t units, int64_t taken_us, struct sink *changes)
@@ -166,10 +178,13 @@ static int64_t give_back_taken(struct position *position, int64_t units, int64_t
     const struct limiter *limiter = limiter_of(position->demand);
     if (!limiter || units == 0) return 0;
     int64_t now_us = position->demand->account->now_us;
+    struct limiter *changed = taken_over(position->demand);
+    if (changed) limiter = changed;
     int64_t returned =
         limiter_decide_refund(limiter, units, -1, (struct taken_when){.at_us = taken_us}, now_us, &decision);
     if (position->demand->rates.throttle >= 0) keep_slow_lane(&position->demand->rates, limiter, &decision);
     emit_decision(position, &decision, changes);
+    limiter_free(changed);
     return returned;
 }
 

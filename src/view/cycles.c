@@ -75,6 +75,21 @@ void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
     view->windows_count = kept;
 }
 
+enum account_fault cycles_anchor(struct cycle_cursor *cursor)
+{
+    struct resource_view *view = cursor->view;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
+        struct period period;
+        if (window->end_us == INT64_MAX || !period_from_code(window->period, &period)) continue;
+        enum account_fault fault = cycle_cursor_zone(cursor);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        struct cycle cycle = period_cycle_at(&period, cursor->zone, cursor->anchor_us, window->start_us);
+        if (cycle.start_us == window->start_us) window->end_us = cycle.end_us;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
 /* ---- rolling --------------------------------------------------------------------------------------------- */
 
 /* The window of a cycle under the rules that hold: the plan's allowance, and an override's limit above it. */

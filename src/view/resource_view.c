@@ -23,6 +23,8 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     view->override = optional && optional->override ? plan_find(optional->override, resource) : NULL;
     view->override_ended = false;
     view->rates_us = 0;
+    view->rates = view->stored ? view->stored->rates : NULL;
+    view->rates_passed = NULL;
     view->generation = optional ? optional->generation : 0;
     view->windows_count = view->stored ? view->stored->windows_count : 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
@@ -69,7 +71,7 @@ enum account_fault resource_view_override(const struct account_view *account, st
     struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
     view->override = override;
     view->override_ended = false;
-    lifecycle_recompose(view, account->status.anchor_us, account->now_us);
+    lifecycle_recompose(account, view, account->status.anchor_us, account->now_us);
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
         if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
         window_lower_warnings(&view->windows[i], view->entitlement);

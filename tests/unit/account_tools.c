@@ -611,7 +611,6 @@ static void settle_decide(const struct account *account, int64_t at_us, struct a
         resource_view_begin(&view, names[i], &resource);
         assert_int_equal(resource_view_settle(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
         assert_int_equal(emit_resource(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
-        emit_takeover(&resource, &decision->changes);
     }
     account_view_end(&view);
 }

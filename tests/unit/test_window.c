@@ -157,6 +157,21 @@ static void charging_counts_and_begins_the_grace_once(void **state)
     assert_int_equal(endless.over_since_us, 0);
 }
 
+static void counting_begins_no_grace(void **state)
+{
+    (void)state;
+    struct window window = window_from(10, 0, H);
+    assert_true(window_count(&window, 12, 3));
+    assert_int_equal(window.used, 12);
+    assert_int_equal(window.peak, 15);
+    assert_int_equal(window.over_since_us, 0);
+    assert_false(window_count(&window, INT64_MAX - 11, 0));
+    assert_false(window_count(&window, INT64_MAX - 12, 1));
+    assert_int_equal(window.used, 12);
+    assert_true(window_charge(&window, 1, 0, 7)); /* the first unit that is used while the limit holds */
+    assert_int_equal(window.over_since_us, 7);
+}
+
 static void refunds_return_at_most_what_was_used(void **state)
 {
     (void)state;
@@ -535,6 +550,7 @@ int main(void)
         cmocka_unit_test(bursts_and_grace_bound_what_fits),
         cmocka_unit_test(what_is_used_and_held_is_not_available),
         cmocka_unit_test(charging_counts_and_begins_the_grace_once),
+        cmocka_unit_test(counting_begins_no_grace),
         cmocka_unit_test(refunds_return_at_most_what_was_used),
         cmocka_unit_test(thresholds_fire_exactly_where_they_are_reached),
         cmocka_unit_test(units_come_back_once),

@@ -74,6 +74,9 @@ int64_t window_available(const struct window *window, int64_t capacity, int64_t 
 /* Uses units at `now_us`: counts, begins the grace. False, and nothing done, when `used` would not fit an int64. */
 bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us);
 
+/* Counts units, and no more: of a LIMIT that sleeps there is none to go beyond. False likewise. */
+bool window_count(struct window *window, int64_t units, int64_t held);
+
 /* Fires the thresholds that have been reached since. */
 void window_warn(struct window *window, const struct entitlement *entitlement);
 

@@ -36,5 +36,9 @@ void cycles_keep_changed(const struct cycle_cursor *cursor);
 /* Closes at `at_us` every running cycle that began before, ahead of its end. */
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
 
+/* The cycles that a restart leaves open, since they begin at its very instant, get the ends that the cursor's new
+ * anchor gives them. */
+enum account_fault cycles_anchor(struct cycle_cursor *cursor);
+
 /* The place for one window more, not filled in yet. */
 struct window *cycles_add_window(struct resource_view *view);

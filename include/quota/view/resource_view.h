@@ -21,6 +21,12 @@ struct grant_state {
     int64_t free;
 };
 
+/* What the RATEs took over under rules that hold no more: effects, one after another. */
+struct passed_rates {
+    struct passed_rates *next;
+    struct bytes effects;
+};
+
 struct resource_view {
     struct bytes resource;
     int32_t index;                         /* of its slot; -1 = not used yet */
@@ -29,8 +35,10 @@ struct resource_view {
     const struct plan_entry *override;     /* in force; NULL = none */
     const struct entitlement *entitlement; /* what holds; NULL = the plan does not know the resource */
     bool override_ended;                   /* the stored override ran out */
-    int64_t rates_us;   /* since when its RATEs are other ones than before; 0 = as long as is stored */
-    int64_t generation; /* of consumptions (window.h) */
+    int64_t rates_us;                  /* since when its RATEs are other ones than before; 0 = as long as is stored */
+    const struct limiter *rates;       /* as stored, or as rules that hold no more have left them; NULL = nothing yet */
+    struct passed_rates *rates_passed; /* how they got there; NULL = they are as stored */
+    int64_t generation;                /* of consumptions (window.h) */
     uint32_t windows_count;
     struct window windows[SLOT_WINDOWS_MAX];
     bool fresh[SLOT_WINDOWS_MAX];  /* not stored: the rules alone begin it again */
