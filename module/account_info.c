@@ -23,7 +23,8 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
     char stack_buffer[64];
     struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
     if (rule->kind == QUOTA_LIMIT) period_write(&rule->period, &text);
-    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) sink_duration(&text, rule->rule.period_us);
+    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE || rule->kind == QUOTA_THROTTLE)
+        sink_duration(&text, rule->rule.period_us);
     reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
     sink_free(&text);
 }
@@ -35,7 +36,7 @@ static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report
     const struct entitlement *entitlement = report->demand.view->entitlement;
     const struct quota_rule *rule = index < entitlement->rules_count ? &entitlement->rules[index] : NULL;
     resource_report_rule(report, index, &shown);
-    RedisModule_ReplyWithMap(ctx, 9);
+    RedisModule_ReplyWithMap(ctx, 10);
     reply_field_integer(ctx, "rule", index);
     reply_field_word(ctx, "kind", rule ? meter_of(rule->kind)->kind : meter_credits.kind);
     if (rule) reply_period(ctx, rule);
@@ -46,6 +47,7 @@ static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report
     reply_field_integer(ctx, "remaining", shown.remaining);
     reply_field_integer(ctx, "start", millis_or_none(shown.start_us));
     reply_field_integer(ctx, "end", millis_or_none(shown.end_us));
+    reply_field_integer(ctx, "rolled", shown.rolled);
 }
 
 /* Thresholds that have fired in any of the running cycles or of the credits, ascending; whole percents as integers. */

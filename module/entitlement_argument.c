@@ -7,6 +7,18 @@ struct limit_words {
     int64_t limit, rolling_us;
     struct bytes period, from;
     int64_t calendar, eom, prorate;
+    int64_t rollover_bp, rollover_cycles;
+    struct bytes rollover_max;
+};
+
+static const struct argument rollover_arguments[] = {
+    FIELD(ARGUMENT_PERCENT, "percent", NULL, struct limit_words, rollover_bp, 1, BP_WHOLE, 0,
+          "Percent of the unused units, 0.01 to 100."),
+    FIELD(ARGUMENT_TEXT, "max", "MAX", struct limit_words, rollover_max, 0, 0, ARGUMENT_OPTIONAL,
+          "Units that a cycle begins with at most beside its limit, 0 or more; the oldest go first."),
+    FIELD(ARGUMENT_INTEGER, "cycles", "FOR", struct limit_words, rollover_cycles, 1, ROLLOVER_CYCLES_MAX,
+          ARGUMENT_OPTIONAL, "How many cycles they can be used in, 1 to 36 (default 1)."),
+    {0},
 };
 
 #define SWITCH_ROW(token_, field_, summary_)                                                                           \
@@ -27,6 +39,12 @@ const struct argument limit_arguments[] = {
           "Where the calendar begins: a day (15), a month and day (04-06) or a weekday (sun)."),
     SWITCH_ROW("EOM", eom, "Cycles begin on the last day of their month."),
     SWITCH_ROW("PRORATE", prorate, "The cycle in which the account began is cut to what was left of it."),
+    {.kind = ARGUMENT_GROUP,
+     .name = "rollover",
+     .token = "ROLLOVER",
+     .flags = ARGUMENT_OPTIONAL,
+     .rows = rollover_arguments,
+     .summary = "What a cycle leaves unused of the limit is added to those that follow."},
     {0},
 };
 
@@ -95,6 +113,7 @@ static bool add_rolling(RedisModuleCtx *ctx, const struct limit_words *words, st
     if (words->period.size > 0 || words->calendar || words->from.data || words->eom || words->prorate) {
         return reply_bad(ctx, "LIMIT", BYTES("ROLLING"), "a rolling window has no period and no calendar");
     }
+    if (words->rollover_bp > 0) return reply_bad(ctx, "LIMIT", BYTES("ROLLING"), "it has no cycles for ROLLOVER");
     rule->kind = QUOTA_ROLLING;
     rule->rule = (struct rule){.algorithm = RULE_LOG,
                                .limit = words->limit,
@@ -105,6 +124,23 @@ static bool add_rolling(RedisModuleCtx *ctx, const struct limit_words *words, st
     if (fault) return reply_bad(ctx, "LIMIT", BYTES("ROLLING"), fault);
     rule_complete(&rule->rule);
     return true;
+}
+
+/* Units behind an option that may be missing. */
+static bool read_units(RedisModuleCtx *ctx, const char *option, struct bytes word, int64_t *units)
+{
+    bool is_number = !word.data || (bytes_integer(word, units) && *units >= 0);
+    return is_number || reply_bad(ctx, option, word, "an integer of 0 or more");
+}
+
+static bool add_rollover(RedisModuleCtx *ctx, const struct limit_words *words, struct quota_rule *rule)
+{
+    rule->rollover_bp = words->rollover_bp;
+    rule->rollover_cycles = words->rollover_cycles > 0 ? words->rollover_cycles : 1;
+    rule->rollover_max = -1;
+    if (rule->period.unit == PERIOD_FOREVER)
+        return reply_bad(ctx, "ROLLOVER", BYTES("forever"), "a LIMIT without cycles that end has nothing to hand on");
+    return read_units(ctx, "MAX", words->rollover_max, &rule->rollover_max);
 }
 
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element)
@@ -132,7 +168,8 @@ bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *elem
     }
     rule->period.end_of_month = words->eom != 0;
     const char *fault = period_fault(&rule->period);
-    return !fault || reply_bad(ctx, "period", words->period, fault);
+    if (fault) return reply_bad(ctx, "period", words->period, fault);
+    return words->rollover_bp == 0 || add_rollover(ctx, words, rule);
 }
 
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element)
@@ -147,19 +184,26 @@ bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *eleme
     return true;
 }
 
+bool entitlement_add_throttle(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct rate_words *words = element;
+    struct quota_rule *rule = next_rule(ctx, argument);
+    if (!rule) return false;
+    if (words->rules.count > 1) {
+        reply_error(ctx, "ERR THROTTLE is one rule: what is refused is admitted at one rate");
+        return false;
+    }
+    *rule = (struct quota_rule){.kind = QUOTA_THROTTLE, .rule = words->rules.rules[0]};
+    rule_complete(&rule->rule);
+    return true;
+}
+
 bool entitlement_add_concurrent(RedisModuleCtx *ctx, void *argument, const void *element)
 {
     const struct concurrent_words *words = element;
     struct quota_rule *rule = next_rule(ctx, argument);
     if (rule) *rule = (struct quota_rule){.kind = QUOTA_CONCURRENT, .limit = words->limit};
     return rule != NULL;
-}
-
-/* Units behind an option that may be missing. */
-static bool read_units(RedisModuleCtx *ctx, const char *option, struct bytes word, int64_t *units)
-{
-    bool is_number = !word.data || (bytes_integer(word, units) && *units >= 0);
-    return is_number || reply_bad(ctx, option, word, "an integer of 0 or more");
 }
 
 bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element)

@@ -18,9 +18,10 @@ struct entitlement_argument {
 /* Before parsing: nothing was given yet. */
 void entitlement_argument_begin(struct entitlement_argument *argument);
 
-/* Takes a LIMIT, RATE, CONCURRENT, CREDITS or OVERAGE that was parsed into struct entitlement_argument. */
+/* Takes a LIMIT, RATE, THROTTLE, CONCURRENT, CREDITS or OVERAGE that was parsed into struct entitlement_argument. */
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
+bool entitlement_add_throttle(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_concurrent(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *element);
@@ -77,6 +78,14 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .rows = rate_arguments,                                                                                       \
          .add = entitlement_add_rate,                                                                                  \
          .summary = "A rate limit as in RL.ALLOW."},                                                                   \
+        {.kind = ARGUMENT_EACH,                                                                                        \
+         .name = "throttle",                                                                                           \
+         .token = "THROTTLE",                                                                                          \
+         .offset = offsetof(type_, entitlement),                                                                       \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = rate_arguments,                                                                                       \
+         .add = entitlement_add_throttle,                                                                              \
+         .summary = "The slow lane: what limits and credits refuse is admitted at this rate instead."},                \
         FIELD(ARGUMENT_INTEGER, "cost", "COST", type_, entitlement.entitlement.cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,  \
               "Units that each requested unit counts as (default 1)."),                                                \
         FIELD(ARGUMENT_PERCENTS, "percent", "WARN", type_, entitlement.warnings, 1, ENTITLEMENT_PERCENT_MAX_BP,        \

@@ -4,6 +4,7 @@
 #include "quota/base/expect.h"
 #include "quota/base/linear_hash.h"
 #include "quota/base/memory.h"
+#include "quota/rate/limiter_codec.h"
 
 /* ---- parts that come when they are needed ---------------------------------------------------------------- */
 
@@ -332,8 +333,10 @@ static uint32_t expire_hold(struct account *account, struct stored_hold *first)
     char stack_buffer[64];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     int64_t expired_us = first->hold.expires_us;
-    for (const struct stored_hold *part = first; part; part = part->next)
+    for (const struct stored_hold *part = first; part; part = part->next) {
+        slot_keep_outlived(&account->slots[part->hold.slot], &part->hold);
         parts[count++] = part_record(&part->hold, HOLD_EXPIRED);
+    }
     record_hold_encode(parts, count, &body);
     struct stored_hold *taken = holds_take(&account->optional->holds, first);
     remember_hold(account, taken, &body, expired_us);
@@ -655,6 +658,10 @@ struct promise {
         int64_t made_us, expires_us;
         uint8_t part, item;
     } begun; /* … which the next one may follow */
+    /* The slot whose rates were changed last: a takeover, and then what is taken or given back under the new rules. */
+    struct slot rated;          /* nothing of it but its rates, and these without … */
+    struct bytes rates_pending; /* … the effects before this change */
+    int64_t rated_number;       /* + 1; 0 = none */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -787,6 +794,23 @@ static bool resolution_accepted(struct promise *promise, const struct change *ch
     return change->kind == CHANGE_HOLDS_RESOLVED ? record_is_of(change->body, first) : first->next == NULL;
 }
 
+/* Do effects fit the rates as the changes before them leave these? Those are done on a copy, once more follow. */
+static bool rates_accepted(struct promise *promise, const struct slot *slot, const struct change *change)
+{
+    if (promise->changes.size == 0) return slot_accepts(slot, change);
+    bool again = promise->rated_number == (int64_t)change->slot + 1;
+    if (again) {
+        if (!promise->rated.rates && slot) promise->rated.rates = limiter_clone(slot->rates);
+        (void)expect(slot_apply_rates(&promise->rated, promise->rates_pending));
+    } else {
+        limiter_free(promise->rated.rates);
+        promise->rated.rates = NULL;
+    }
+    promise->rated_number = (int64_t)change->slot + 1;
+    promise->rates_pending = change->bytes;
+    return slot_accepts(again ? &promise->rated : slot, change);
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -799,8 +823,8 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_PLAN: return promise->planned = plan_bytes_accepted(change->bytes, false);
     case CHANGE_NEXT:
     case CHANGE_OVERRIDE: return plan_bytes_accepted(change->bytes, true);
-    case CHANGE_USED:
-    case CHANGE_RATES: return slot_accepts(slot, change);
+    case CHANGE_USED: return slot_accepts(slot, change);
+    case CHANGE_RATES: return rates_accepted(promise, slot, change);
     case CHANGE_SLOT:
         return change->bytes.size > 0 && change->bytes.size <= RESOURCE_NAME_MAX &&
                slot_is_new(promise, change->bytes) && promise->slots++ < ACCOUNT_SLOTS_MAX;
@@ -830,6 +854,9 @@ static struct promise promise_begin(const struct account *account, const struct 
     promise.named = (struct named_hold){NULL, 0};
     promise.begun_id = (struct bytes){"", 0};
     promise.begun = (struct begun_part){0};
+    promise.rated = (struct slot){0};
+    promise.rates_pending = (struct bytes){"", 0};
+    promise.rated_number = 0;
     promise.slots = account ? account->slots_count : 0;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
     promise.holds = account_holds(account)->count;
@@ -842,11 +869,13 @@ bool account_accepts(const struct account *account, const struct account_change 
     struct cursor cursor = cursor_init(change->changes);
     struct change one;
     struct promise promise = promise_begin(account, change);
-    while (!cursor_done(&cursor)) {
+    bool accepted = true;
+    while (accepted && !cursor_done(&cursor)) {
         change_decode(&cursor, change->encoding, &one);
-        if (cursor.bad || !change_accepted(&promise, &one)) return false;
+        accepted = !cursor.bad && change_accepted(&promise, &one);
     }
-    return promise.planned && change->applied_at_us > 0 && change->applied_at_us <= INSTANT_MAX_US;
+    limiter_free(promise.rated.rates);
+    return accepted && promise.planned && change->applied_at_us > 0 && change->applied_at_us <= INSTANT_MAX_US;
 }
 
 /* ---- applying -------------------------------------------------------------------------------------------- */

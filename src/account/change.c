@@ -1,10 +1,12 @@
 /* Changes and their parts as bytes; see change.h. */
 #include "quota/account/change.h"
+#include "quota/account/carry.h"
 #include "quota/base/checked.h"
 
 /* ---- parts ----------------------------------------------------------------------------------------------- */
 
-/* What most windows have none of: one byte says which of them follow. */
+/* What most windows have none of: a number says which of them follow (before encoding 4 a byte, and none of the last
+ * two). */
 enum rare_part {
     RARE_DEBT,
     RARE_REFUNDED,
@@ -15,6 +17,8 @@ enum rare_part {
     RARE_NUMBERS, /* those above are one number each */
     RARE_ALLOWANCE = RARE_NUMBERS,
     RARE_LINES,
+    RARE_LOTS,
+    RARE_HELD_OVER,
 };
 
 static void rare_numbers(const struct window *window, const int64_t *numbers[RARE_NUMBERS])
@@ -39,21 +43,25 @@ void window_encode(const struct window *window, struct sink *sink)
 {
     const int64_t *numbers[RARE_NUMBERS];
     rare_numbers(window, numbers);
-    uint8_t mask = 0;
-    for (int i = 0; i < RARE_NUMBERS; i++) mask = (uint8_t)(mask | (*numbers[i] != 0) << i);
-    if (!allowance_is_plain(&window->allowance)) mask |= 1 << RARE_ALLOWANCE;
-    if (window->lines.count > 0) mask |= 1 << RARE_LINES;
+    uint32_t mask = 0;
+    for (int i = 0; i < RARE_NUMBERS; i++) mask |= (uint32_t)(*numbers[i] != 0) << i;
+    mask |= (uint32_t)!allowance_is_plain(&window->allowance) << RARE_ALLOWANCE;
+    mask |= (uint32_t)(window->lines.count > 0) << RARE_LINES;
+    mask |= (uint32_t)(window->rolled > 0) << RARE_LOTS;
+    mask |= (uint32_t)(window->held_over > 0) << RARE_HELD_OVER;
     sink_number(sink, (int64_t)window->period);
     sink_signed(sink, window->start_us);
     sink_number(sink, window->end_us == INT64_MAX ? 0 : window->end_us - window->start_us);
     sink_signed(sink, window->allowance.limit);
     sink_number(sink, window->used);
-    sink_byte(sink, mask);
+    sink_number(sink, mask);
     for (int i = 0; i < RARE_NUMBERS; i++) {
         if (mask >> i & 1) sink_number(sink, *numbers[i]);
     }
     if (mask >> RARE_ALLOWANCE & 1) allowance_encode(&window->allowance, sink);
     if (mask >> RARE_LINES & 1) refund_lines_encode(&window->lines, sink);
+    if (mask >> RARE_LOTS & 1) sink_bytes(sink, window->lots);
+    if (mask >> RARE_HELD_OVER & 1) sink_number(sink, window->held_over);
 }
 
 /* The cycle itself: period, start, length (0 = for ever). Answers the length. */
@@ -82,7 +90,7 @@ static void allowance_decode(struct cursor *cursor, int64_t length_us, struct al
     if (!inside || !rest || allowance_is_plain(allowance)) cursor->bad = true;
 }
 
-static void rare_numbers_decode(struct cursor *cursor, uint8_t mask, const int64_t *numbers[], int count)
+static void rare_numbers_decode(struct cursor *cursor, uint32_t mask, const int64_t *numbers[], int count)
 {
     for (int i = 0; i < count; i++) {
         if (mask >> i & 1) *(int64_t *)numbers[i] = cursor_number_between(cursor, 1, INT64_MAX);
@@ -101,6 +109,13 @@ static void first_window_decode(struct cursor *cursor, int64_t length_us, struct
     if (mask >= 1 << (RARE_NUMBERS + 1) || !fits) cursor->bad = true;
 }
 
+static void lots_decode(struct cursor *cursor, struct window *window)
+{
+    window->lots = cursor_bytes(cursor);
+    window->rolled = max_i64(lots_sum(window->lots), 0);
+    if (window->rolled == 0) cursor->bad = true;
+}
+
 void window_decode(struct cursor *cursor, uint8_t encoding, struct window *window)
 {
     const int64_t *numbers[RARE_NUMBERS];
@@ -111,11 +126,15 @@ void window_decode(struct cursor *cursor, uint8_t encoding, struct window *windo
         lowest = UNLIMITED;
         first_window_decode(cursor, length_us, window);
     } else {
-        uint8_t mask = cursor_byte(cursor);
+        bool newer = encoding >= ACCOUNT_ENCODING_ROLLOVER;
+        uint32_t mask =
+            newer ? (uint32_t)cursor_number_between(cursor, 0, (2 << RARE_HELD_OVER) - 1) : cursor_byte(cursor);
         rare_numbers(window, numbers);
         rare_numbers_decode(cursor, mask, numbers, RARE_NUMBERS);
         if (mask >> RARE_ALLOWANCE & 1) allowance_decode(cursor, length_us, &window->allowance);
         if (mask >> RARE_LINES & 1) refund_lines_decode(cursor, &window->lines);
+        if (mask >> RARE_LOTS & 1) lots_decode(cursor, window);
+        if (mask >> RARE_HELD_OVER & 1) window->held_over = cursor_number_between(cursor, 1, INT64_MAX);
     }
     bool sane = window->allowance.limit >= lowest && window->warned_bp <= ENTITLEMENT_PERCENT_MAX_BP &&
                 window->over_since_us <= INSTANT_MAX_US;

@@ -3,7 +3,12 @@
 #include "quota/base/checked.h"
 #include "quota/rate/rule_codec.h"
 
-#define PRORATE_FLAG     4
+/* In front of a rule, beside its kind. */
+#define PRORATE_FLAG    4
+#define ROLLOVER_FLAG   8
+#define KIND_LOW_BITS   3
+#define KIND_HIGH_SHIFT 2 /* of bits above the low ones: they stand behind the flags */
+/* Of options. */
 #define REPAY_FLAG       1
 #define OVERAGE_FLAG     2
 #define CREDITS_FLAG     4
@@ -26,16 +31,29 @@ struct entitlement entitlement_none(struct bytes resource)
 
 /* ---- what is wrong --------------------------------------------------------------------------------------- */
 
+static const char *rollover_fault(const struct quota_rule *rule)
+{
+    if (rule->rollover_bp < 0 || rule->rollover_bp > BP_WHOLE) return "ROLLOVER is 0.01 to 100 percent";
+    if (rule->rollover_max < -1) return "ROLLOVER MAX is 0 or more";
+    if (rule->rollover_cycles < 1 || rule->rollover_cycles > ROLLOVER_CYCLES_MAX) return "ROLLOVER FOR is 1 to 36";
+    if (rule->period.unit == PERIOD_FOREVER) return "ROLLOVER needs cycles that end";
+    return period_fault(&rule->period);
+}
+
 static const char *quota_rule_fault(const struct quota_rule *rule)
 {
     switch (rule->kind) {
     case QUOTA_LIMIT:
         if (rule->limit < UNLIMITED) return "a LIMIT is -1 (unlimited), 0 (none) or more";
-        return period_fault(&rule->period);
+        return rule->rollover_bp != 0 ? rollover_fault(rule) : period_fault(&rule->period);
     case QUOTA_ROLLING:
         if (rule->rule.algorithm != RULE_LOG) return "ROLLING counts by a LOG";
         return rule_fault(&rule->rule);
     case QUOTA_RATE: return rule_fault(&rule->rule);
+    case QUOTA_THROTTLE:
+        /* A denial begins no bucket of the slow lane, so one that begins empty would never fill. */
+        if (rule->rule.initial < rule->rule.capacity) return "THROTTLE takes no INITIAL";
+        return rule_fault(&rule->rule);
     case QUOTA_CONCURRENT: return rule->limit < UNLIMITED ? "CONCURRENT is -1 (unlimited), 0 (none) or more" : NULL;
     }
     return "no such kind of rule";
@@ -46,8 +64,14 @@ static bool rules_clash(const struct quota_rule *left, const struct quota_rule *
 {
     if (left->kind != right->kind) return false;
     if (left->kind == QUOTA_LIMIT) return quota_rule_code(left) == quota_rule_code(right);
-    if (left->kind == QUOTA_CONCURRENT) return true;
+    if (left->kind == QUOTA_CONCURRENT || left->kind == QUOTA_THROTTLE) return true;
     return left->kind == QUOTA_ROLLING && left->rule.period_us == right->rule.period_us;
+}
+
+static const char *clash_text(enum quota_kind kind)
+{
+    if (kind == QUOTA_CONCURRENT) return "has CONCURRENT twice";
+    return kind == QUOTA_THROTTLE ? "has THROTTLE twice" : "has two LIMITs of the same period";
 }
 
 static const char *rules_fault(const struct entitlement *entitlement)
@@ -58,8 +82,7 @@ static const char *rules_fault(const struct entitlement *entitlement)
         if (fault) return fault;
         for (uint32_t k = 0; k < i; k++) {
             if (!rules_clash(&entitlement->rules[i], &entitlement->rules[k])) continue;
-            bool concurrent = entitlement->rules[i].kind == QUOTA_CONCURRENT;
-            return concurrent ? "has CONCURRENT twice" : "has two LIMITs of the same period";
+            return clash_text(entitlement->rules[i].kind);
         }
     }
     return NULL;
@@ -67,7 +90,14 @@ static const char *rules_fault(const struct entitlement *entitlement)
 
 const char *entitlement_fault(const struct entitlement *entitlement)
 {
+    bool refuses = entitlement->credits, throttles = false;
     if (entitlement->rules_count == 0 && !entitlement->credits) return "needs a LIMIT, a RATE, CONCURRENT or CREDITS";
+    for (uint32_t i = 0; i < entitlement->rules_count && i < ENTITLEMENT_RULES_MAX; i++) {
+        enum quota_kind kind = entitlement->rules[i].kind;
+        refuses = refuses || kind == QUOTA_LIMIT || kind == QUOTA_ROLLING;
+        throttles = throttles || kind == QUOTA_THROTTLE;
+    }
+    if (throttles && !refuses) return "needs a LIMIT or CREDITS for THROTTLE to stand behind";
     return override_fault(entitlement);
 }
 
@@ -136,12 +166,17 @@ const struct quota_rule *entitlement_rolling(const struct entitlement *entitleme
     return NULL;
 }
 
+static bool is_rate(const struct quota_rule *rule)
+{
+    return rule->kind == QUOTA_RATE || rule->kind == QUOTA_THROTTLE;
+}
+
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX])
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
-        if (entitlement->rules[i].kind != QUOTA_RATE) continue;
+        if (!is_rate(&entitlement->rules[i])) continue;
         places[count] = (uint8_t)i;
         rates[count++] = entitlement->rules[i].rule;
     }
@@ -251,6 +286,27 @@ static uint8_t flags_of(const struct entitlement *entitlement)
                      (entitlement->transfers_max >= 0 ? TRANSFERS_FLAG : 0));
 }
 
+static uint8_t rule_head(const struct quota_rule *rule)
+{
+    uint8_t flags = (uint8_t)((rule->prorate ? PRORATE_FLAG : 0) | (rule->rollover_bp > 0 ? ROLLOVER_FLAG : 0));
+    unsigned kind = rule->kind, low = kind & KIND_LOW_BITS;
+    return (uint8_t)(low | flags | (kind - low) << KIND_HIGH_SHIFT);
+}
+
+static void rollover_encode(const struct quota_rule *rule, struct sink *sink)
+{
+    sink_number(sink, rule->rollover_bp);
+    sink_signed(sink, rule->rollover_max);
+    sink_number(sink, rule->rollover_cycles);
+}
+
+static void rollover_decode(struct cursor *cursor, struct quota_rule *rule)
+{
+    rule->rollover_bp = cursor_number_between(cursor, 1, BP_WHOLE);
+    rule->rollover_max = cursor_signed(cursor);
+    rule->rollover_cycles = cursor_number(cursor);
+}
+
 void entitlement_encode(const struct entitlement *entitlement, struct sink *sink)
 {
     sink_bytes(sink, entitlement->resource);
@@ -258,11 +314,12 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     sink_number(sink, entitlement->rules_count);
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
-        sink_byte(sink, (uint8_t)(rule->kind | (rule->prorate ? PRORATE_FLAG : 0)));
-        bool is_rate = rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE;
-        if (is_rate) rule_encode(&rule->rule, sink);
-        if (!is_rate) sink_signed(sink, rule->limit);
+        sink_byte(sink, rule_head(rule));
+        bool has_rule = rule->kind == QUOTA_ROLLING || is_rate(rule);
+        if (has_rule) rule_encode(&rule->rule, sink);
+        if (!has_rule) sink_signed(sink, rule->limit);
         if (rule->kind == QUOTA_LIMIT) sink_number(sink, (int64_t)quota_rule_code(rule));
+        if (rule->rollover_bp > 0) rollover_encode(rule, sink);
     }
     sink_number(sink, entitlement->warnings_count);
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
@@ -280,10 +337,13 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
 {
     uint8_t head = cursor_byte(cursor);
-    *rule = (struct quota_rule){.kind = (enum quota_kind)(head & ~PRORATE_FLAG), .prorate = head & PRORATE_FLAG};
-    if (rule->kind > QUOTA_CONCURRENT || (rule->prorate && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
+    bool of_limit = head & (PRORATE_FLAG | ROLLOVER_FLAG);
+    uint8_t high = (uint8_t)((head & ~(KIND_LOW_BITS | PRORATE_FLAG | ROLLOVER_FLAG)) >> KIND_HIGH_SHIFT);
+    *rule =
+        (struct quota_rule){.kind = (enum quota_kind)((head & KIND_LOW_BITS) | high), .prorate = head & PRORATE_FLAG};
+    if (rule->kind > QUOTA_THROTTLE || (of_limit && rule->kind != QUOTA_LIMIT)) cursor->bad = true;
     if (cursor->bad) return;
-    if (rule->kind == QUOTA_ROLLING || rule->kind == QUOTA_RATE) {
+    if (rule->kind == QUOTA_ROLLING || is_rate(rule)) {
         rule_decode(cursor, &rule->rule);
         return;
     }
@@ -291,6 +351,7 @@ static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
     if (rule->kind == QUOTA_CONCURRENT) return;
     rule->code = (uint64_t)cursor_number(cursor);
     if (!period_from_code(rule->code, &rule->period)) cursor->bad = true;
+    if (head & ROLLOVER_FLAG) rollover_decode(cursor, rule);
 }
 
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
@@ -326,10 +387,30 @@ static void write_word(struct sink *sink, const char *word)
     sink_raw(sink, word, strlen(word));
 }
 
+static void write_percent(int64_t bp, struct sink *sink)
+{
+    sink_percent(sink, bp);
+    sink_byte(sink, '%');
+}
+
+static void write_number(struct sink *sink, const char *word, int64_t number)
+{
+    write_word(sink, word);
+    sink_decimal(sink, number);
+}
+
+static void write_rollover(const struct quota_rule *rule, struct sink *sink)
+{
+    write_word(sink, " ROLLOVER ");
+    write_percent(rule->rollover_bp, sink);
+    if (rule->rollover_max >= 0) write_number(sink, " MAX ", rule->rollover_max);
+    if (rule->rollover_cycles > 1) write_number(sink, " FOR ", rule->rollover_cycles);
+}
+
 static void write_rule(const struct quota_rule *rule, struct sink *sink)
 {
-    if (rule->kind == QUOTA_RATE) {
-        write_word(sink, "RATE ");
+    if (is_rate(rule)) {
+        write_word(sink, rule->kind == QUOTA_RATE ? "RATE " : "THROTTLE ");
         rule_write(&rule->rule, sink);
         return;
     }
@@ -349,12 +430,7 @@ static void write_rule(const struct quota_rule *rule, struct sink *sink)
     period_write(&rule->period, sink);
     period_write_alignment(&rule->period, sink);
     if (rule->prorate) write_word(sink, " PRORATE");
-}
-
-static void write_percent(int64_t bp, struct sink *sink)
-{
-    sink_percent(sink, bp);
-    sink_byte(sink, '%');
+    if (rule->rollover_bp > 0) write_rollover(rule, sink);
 }
 
 static void write_warnings(const struct entitlement *entitlement, struct sink *sink)
@@ -370,12 +446,6 @@ static void write_burst(const struct entitlement *entitlement, struct sink *sink
 {
     write_word(sink, "BURST ");
     write_percent(entitlement->burst_bp, sink);
-}
-
-static void write_number(struct sink *sink, const char *word, int64_t number)
-{
-    write_word(sink, word);
-    sink_decimal(sink, number);
 }
 
 static void write_refunds(const struct entitlement *entitlement, struct sink *sink)

@@ -57,8 +57,19 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
 /* Read by plan_take and plan_history_apply, which need more than the bytes. */
 const struct format plan_format = {.name = "plan", .newest = PLAN_ENCODING_NEWEST};
 
-/* Does it say what the encodings before credits could not? */
-static bool is_newer(const struct entitlement *entitlement)
+/* Does it say what the encodings before rollover could not? */
+static bool knows_rollover(const struct entitlement *entitlement)
+{
+    bool newer = false;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        newer = newer || rule->rollover_bp > 0 || rule->kind == QUOTA_THROTTLE;
+    }
+    return newer;
+}
+
+/* And what those before credits could not? */
+static bool knows_credits(const struct entitlement *entitlement)
 {
     bool newer = entitlement->credits || entitlement->overage_max >= 0 || entitlement->transfers_max >= 0;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
@@ -70,12 +81,14 @@ static bool is_newer(const struct entitlement *entitlement)
 /* The first encoding that can say what the entries grant: so equal plans are equal bytes, whoever wrote them. */
 static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t count)
 {
+    uint8_t encoding = PLAN_ENCODING_ENTRIES;
     for (uint32_t i = 0; i < count; i++) {
         const struct plan_entry *entry = entries[i];
-        bool newer = entry->granted && is_newer(&entry->entitlement);
-        if (newer || entry->options > OPTIONS_FIRST) return PLAN_ENCODING_CREDITS;
+        bool newer = entry->granted && knows_credits(&entry->entitlement);
+        if (entry->granted && knows_rollover(&entry->entitlement)) return PLAN_ENCODING_ROLLOVER;
+        if (newer || entry->options > OPTIONS_FIRST) encoding = PLAN_ENCODING_CREDITS;
     }
-    return PLAN_ENCODING_ENTRIES;
+    return encoding;
 }
 
 static void write_head(struct sink *sink, uint8_t encoding, struct bytes name, uint32_t count)

@@ -20,7 +20,8 @@ static struct slot_optional *slot_optional_of(struct slot *slot)
 static bool window_only_counts(const struct window *window)
 {
     return allowance_is_plain(&window->allowance) && window->debt == 0 && window->refunded == 0 &&
-           window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0;
+           window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0 && window->rolled == 0 &&
+           window->held_over == 0;
 }
 
 static bool window_is_plain(const struct window *window)
@@ -64,7 +65,8 @@ static bool equal_but_count(const struct window *left, const struct window *righ
 {
     return left->start_us == right->start_us && left->end_us == right->end_us && left->debt == right->debt &&
            left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
-           left->warned_bp == right->warned_bp && refund_lines_equal(&left->lines, &right->lines) &&
+           left->warned_bp == right->warned_bp && left->held_over == right->held_over &&
+           bytes_equal(left->lots, right->lots) && refund_lines_equal(&left->lines, &right->lines) &&
            memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0;
 }
 
@@ -112,6 +114,33 @@ static struct stored_window *place_window(struct slot *slot, uint64_t period)
     return &slot->windows[at];
 }
 
+/* The window on the heap, with the bytes of its lots behind it. */
+static struct window *window_copy(const struct window *window)
+{
+    struct window *copy = memory_alloc(sizeof(*copy) + window->lots.size);
+    char *lots = (char *)(copy + 1);
+    *copy = *window;
+    copy->lots = (struct bytes){NULL, 0};
+    if (window->lots.size == 0) return copy;
+    memcpy(lots, window->lots.data, window->lots.size);
+    copy->lots = (struct bytes){lots, window->lots.size};
+    return copy;
+}
+
+/* Most windows that have more than a count are written again and again, and their lots stay. */
+static void store_optional(struct stored_window *stored, const struct window *window)
+{
+    struct window *before = stored->optional;
+    if (before && bytes_equal(before->lots, window->lots)) {
+        struct bytes lots = before->lots;
+        *before = *window;
+        before->lots = lots;
+        return;
+    }
+    stored->optional = window_copy(window);
+    memory_free(before);
+}
+
 /* True when it is another cycle than before. */
 static bool store_window(struct slot *slot, const struct window *window)
 {
@@ -131,8 +160,7 @@ static bool store_window(struct slot *slot, const struct window *window)
         stored->optional = NULL;
         return moved;
     }
-    if (!stored->optional) stored->optional = memory_alloc(sizeof(*stored->optional));
-    *stored->optional = *window;
+    store_optional(stored, window);
     return moved;
 }
 
@@ -302,6 +330,21 @@ void slot_add_held(struct slot *slot, const struct hold *hold, int sign)
     }
 }
 
+void slot_keep_outlived(struct slot *slot, const struct hold *hold)
+{
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        const struct stored_window *stored = &slot->windows[i];
+        bool ran = stored->start_us <= hold->made_us && hold->made_us < stored->end_us;
+        if (!ran || hold->expires_us <= stored->end_us) continue;
+        struct window window = slot_window(slot, i);
+        window.denied -= stored->denied_here; /* these are not written down by this */
+        uint32_t denied_here = stored->denied_here;
+        window.held_over = add_clamped(window.held_over, hold_limited(hold));
+        (void)store_window(slot, &window);
+        slot->windows[i].denied_here = denied_here;
+    }
+}
+
 void slot_clear_held(struct slot *slot)
 {
     struct slot_optional *optional = slot_optional_of(slot);
@@ -386,7 +429,10 @@ void slot_free(struct slot *slot)
 size_t slot_bytes(const struct slot *slot)
 {
     size_t bytes = sizeof(*slot) + slot->windows_count * sizeof(*slot->windows);
-    for (uint32_t i = 0; i < slot->windows_count; i++) bytes += slot->windows[i].optional ? sizeof(struct window) : 0;
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        const struct window *optional = slot->windows[i].optional;
+        if (optional) bytes += sizeof(*optional) + optional->lots.size;
+    }
     if (slot->rates) bytes += limiter_bytes(slot->rates);
     const struct slot_optional *optional = slot->optional;
     if (!optional) return bytes;

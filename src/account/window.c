@@ -2,9 +2,6 @@
 #include "quota/account/window.h"
 #include "quota/base/checked.h"
 
-#define BP_WHOLE         10000
-#define CYCLES_AHEAD_MAX (INT64_C(1) << 40)
-
 /* A cycle without end is as long as a number can say, also where it began before 1970. */
 static int64_t length_of(const struct window *window)
 {
@@ -63,7 +60,7 @@ bool window_is_awake(const struct window *window)
 
 /* ---- limits ---------------------------------------------------------------------------------------------- */
 
-int64_t window_full_limit(const struct window *window)
+int64_t window_own_limit(const struct window *window)
 {
     const struct allowance *allowance = &window->allowance;
     if (window->cover != NOT_COVERED) return window->cover;
@@ -71,41 +68,43 @@ int64_t window_full_limit(const struct window *window)
     return allowance_total(&window->allowance, length_of(window));
 }
 
-static int64_t limit_after_debt(const struct window *window, int64_t limit)
+/* What the debt leaves of the limit and the lots, and of a burst beside them. */
+static int64_t capacity_after_debt(const struct window *window, int64_t limit, int64_t burst)
 {
-    return limit == UNLIMITED ? UNLIMITED : max_i64(limit - window->debt, 0);
+    return wide_clamp((wide)limit + window->rolled + burst - window->debt, 0, INT64_MAX);
 }
 
 int64_t window_limit(const struct window *window)
 {
-    return limit_after_debt(window, window_full_limit(window));
+    int64_t limit = window_own_limit(window);
+    return limit == UNLIMITED ? UNLIMITED : capacity_after_debt(window, limit, 0);
 }
 
-static int64_t burst_units(const struct entitlement *entitlement, int64_t limit)
+int64_t window_burst(const struct entitlement *entitlement, int64_t limit)
 {
     if (entitlement->burst_bp == 0) return 0;
     return wide_clamp(wide_div_floor((wide)limit * entitlement->burst_bp, BP_WHOLE), 0, INT64_MAX);
 }
 
-/* The capacity without OVERAGE. */
-static int64_t capacity_of(const struct window *window, const struct entitlement *entitlement, int64_t limit,
-                           int64_t now_us)
+int64_t window_capacity_without_overage(const struct window *window, const struct entitlement *entitlement,
+                                        int64_t now_us)
 {
+    int64_t limit = window_own_limit(window);
+    if (limit == UNLIMITED) return UNLIMITED;
     if (entitlement->grace_us > 0) {
         /* GRACE: once it has passed nothing fits beyond the limit, not even the burst. */
         bool passed = window->over_since_us > 0 && now_us >= window->over_since_us + entitlement->grace_us;
-        if (passed) return limit_after_debt(window, limit);
+        if (passed) return capacity_after_debt(window, limit, 0);
         if (entitlement->burst_bp == 0) return UNLIMITED;
     }
-    if (entitlement->burst_bp == 0) return limit_after_debt(window, limit);
-    return wide_clamp((wide)limit + burst_units(entitlement, limit) - window->debt, 0, INT64_MAX);
+    return capacity_after_debt(window, limit, window_burst(entitlement, limit));
 }
 
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us)
 {
-    int64_t limit = window_full_limit(window), overage = entitlement_overage(entitlement);
-    if (limit == UNLIMITED || overage == UNLIMITED) return UNLIMITED;
-    int64_t capacity = capacity_of(window, entitlement, limit, now_us);
+    int64_t overage = entitlement_overage(entitlement);
+    if (overage == UNLIMITED) return UNLIMITED;
+    int64_t capacity = window_capacity_without_overage(window, entitlement, now_us);
     return capacity == UNLIMITED ? UNLIMITED : add_clamped(capacity, overage);
 }
 
@@ -117,16 +116,22 @@ int64_t window_available(const struct window *window, int64_t capacity, int64_t 
 
 /* ---- use ------------------------------------------------------------------------------------------------- */
 
-bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us)
+bool window_count(struct window *window, int64_t units, int64_t held)
 {
     int64_t used, busy;
     if (!add_checked(window->used, units, &used) || !add_checked(used, held, &busy)) return false;
     window->used = used;
     window->peak = max_i64(window->peak, busy);
+    return true;
+}
+
+bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us)
+{
+    if (!window_count(window, units, held)) return false;
     /* The grace begins once in a cycle, with the first unit beyond the limit. */
     if (window->over_since_us > 0 || units == 0) return true;
     int64_t limit = window_limit(window);
-    if (limit != UNLIMITED && used > limit) window->over_since_us = now_us;
+    if (limit != UNLIMITED && window->used > limit) window->over_since_us = now_us;
     return true;
 }
 
@@ -212,35 +217,4 @@ void window_change_limit(struct window *window, const struct quota_rule *rule, e
     } else {
         allowance_change(&window->allowance, rule ? rule->limit : ABSENT, at, length_of(window));
     }
-}
-
-/* ---- cycles to come -------------------------------------------------------------------------------------- */
-
-int64_t window_debt_after(const struct window *window, const struct entitlement *entitlement, int64_t limit,
-                          int64_t cycles)
-{
-    int64_t full = entitlement->repay ? window_full_limit(window) : UNLIMITED;
-    if (full == UNLIMITED || limit == UNLIMITED) return 0;
-    wide debt = (wide)window->debt + window->used - full;
-    /* An idle cycle pays a whole limit back; the first cycle after this one begins with all of the debt. */
-    if (debt > 0) debt -= (wide)(cycles - 1) * limit;
-    return wide_clamp(debt, 0, INT64_MAX);
-}
-
-int64_t window_cycles_until(const struct window *window, const struct entitlement *entitlement, int64_t limit,
-                            int64_t units)
-{
-    int64_t overage = entitlement_overage(entitlement);
-    if (limit == UNLIMITED || overage == UNLIMITED) return 1;
-    if (entitlement->grace_us > 0 && entitlement->burst_bp == 0) return 1;
-    if (units <= overage) return 1; /* a debt leaves OVERAGE MAX as it is */
-    wide capacity = (wide)limit + burst_units(entitlement, limit) + overage;
-    if (units > capacity) return -1;
-    int64_t debt = window_debt_after(window, entitlement, limit, 1);
-    /* Each idle cycle lowers the debt by one limit: how many until no more than the bearable debt is left? */
-    wide bearable = capacity - units; /* the debt under which they fit */
-    if (debt <= bearable) return 1;
-    if (limit == 0) return -1;
-    wide cycles = 1 + wide_div_ceil(debt - bearable, limit);
-    return cycles <= CYCLES_AHEAD_MAX ? (int64_t)cycles : -1;
 }

@@ -297,7 +297,6 @@ static enum account_fault override(struct account_view *account, const struct ov
     if (request->until.kind != MOMENT_NONE && until_us <= account->now_us) return operate_past(decision, "ex");
     fault = emit_resource(account, &view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    emit_takeover(&view, &decision->changes);
     emit_override(&view, request->entitlement ? &entry : NULL, until_us, decision);
     operate_audit(account, AUDIT_OVERRIDE, view.index, 0, action, decision);
     return ACCOUNT_FAULT_NONE;

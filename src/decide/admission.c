@@ -39,16 +39,42 @@ static bool credits_bound(const struct demand *demand)
     return is_prepaid(demand) && entitlement_overage(demand->view->entitlement) != UNLIMITED;
 }
 
-int64_t demand_available(const struct demand *demand)
+/* What the tightest limit has of what the meters answer; `least`: what there is without any limit. */
+static inline int64_t tightest(const struct demand *demand, int64_t (*of)(const struct position *), int64_t least)
 {
-    int64_t least = credits_bound(demand) ? 0 : UNLIMITED;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         if (!is_limit(position)) continue;
-        int64_t available = position->meter->available(position);
+        int64_t available = of(position);
         if (amount_is_smaller(available, least)) least = available;
     }
     return least;
+}
+
+static int64_t all_of(const struct position *position)
+{
+    return position->meter->available(position);
+}
+
+static int64_t within_of(const struct position *position)
+{
+    return position->meter->within ? position->meter->within(position) : all_of(position);
+}
+
+static int64_t before_overage_of(const struct position *position)
+{
+    return position->meter->before_overage ? position->meter->before_overage(position) : all_of(position);
+}
+
+int64_t demand_available(const struct demand *demand)
+{
+    return tightest(demand, all_of, credits_bound(demand) ? 0 : UNLIMITED);
+}
+
+/* The same without OVERAGE: what there is before the slow lane. */
+static int64_t available_before_overage(const struct demand *demand)
+{
+    return tightest(demand, before_overage_of, is_prepaid(demand) ? 0 : UNLIMITED);
 }
 
 /* Of so many units those that CONCURRENT lets a reservation hold. (What rates admit depends on the mode: they are
@@ -66,15 +92,7 @@ static int64_t bounded_units(const struct demand *demand, int64_t units)
 /* The same without BURST, GRACE and OVERAGE: what the limits give before grants pay. */
 static int64_t available_within(const struct demand *demand)
 {
-    int64_t least = is_prepaid(demand) ? 0 : UNLIMITED;
-    for (uint32_t i = 0; i < demand->positions_count; i++) {
-        const struct position *position = &demand->positions[i];
-        if (!is_limit(position)) continue;
-        const struct meter *meter = position->meter;
-        int64_t within = meter->within ? meter->within(position) : meter->available(position);
-        if (amount_is_smaller(within, least)) least = within;
-    }
-    return least;
+    return tightest(demand, within_of, is_prepaid(demand) ? 0 : UNLIMITED);
 }
 
 static int64_t funds_available(const struct demand *demand)
@@ -116,19 +134,30 @@ static int64_t amount_min(int64_t units, int64_t available)
     return available == UNLIMITED ? units : min_i64(units, available);
 }
 
-/* Makes the funding plan for so many units: what the limits give within their numbers, which sources pay for the rest,
- * and what BURST, GRACE and OVERAGE let the limits take beyond. Answers how many of the units find a place. */
-static int64_t plan_funding(struct demand *demand, int64_t units)
+/* The slow lane admits what limits, BURST and GRACE leave of so many units, and OVERAGE what the lane leaves. Answers
+ * how many of them find a place; all of them count in the limits. */
+static int64_t take_slow_lane(struct demand *demand, int64_t units, int64_t available)
 {
-    int64_t available = demand_available(demand);
-    bool first = demand->view->entitlement->credits_first;
+    int64_t before = available_before_overage(demand), taken = amount_min(units, before), left = units - taken;
+    int64_t room = available == UNLIMITED || before == UNLIMITED ? left : min_i64(left, available - before);
+    demand->throttled = throttle_takes(demand, left - room, left);
+    return taken + demand->throttled + min_i64(left - demand->throttled, room);
+}
+
+int64_t demand_plan(struct demand *demand, int64_t units)
+{
+    int64_t available = demand_available(demand), funded = 0;
+    bool first = demand->view->entitlement->credits_first, throttles = demand->rates.throttle >= 0;
     demand->planned = units;
+    demand->throttled = 0;
     demand->limited = demand->limited_first = amount_min(units, available);
-    if (demand->positions_count == 0 || !demand->positions[demand->positions_count - 1].meter->funds)
-        return demand->limited; /* funding meters stand behind all others */
-    demand->limited_first = first ? 0 : amount_min(units, available_within(demand));
-    int64_t funded = fund(demand, units - demand->limited_first);
-    demand->limited = amount_min(units - funded, available);
+    /* Funding meters stand behind all others. */
+    if (demand->positions_count > 0 && demand->positions[demand->positions_count - 1].meter->funds) {
+        demand->limited_first = first ? 0 : amount_min(units, available_within(demand));
+        funded = fund(demand, units - demand->limited_first);
+        demand->limited = amount_min(units - funded, available);
+    }
+    if (throttles) demand->limited = take_slow_lane(demand, units - funded, available);
     return demand->limited + funded;
 }
 
@@ -149,13 +178,13 @@ static enum account_fault grant(struct demand *demand, int64_t granted)
     demand->granted = granted;
     demand->units = granted * demand->view->entitlement->cost;
     if (granted == 0) return ACCOUNT_FAULT_NONE;
-    if (demand->planned != demand->units) plan_funding(demand, demand->units);
+    if (demand->planned != demand->units) demand_plan(demand, demand->units);
     return check_positions(demand);
 }
 
 enum account_fault admission_force(struct demand *demand, int64_t units)
 {
-    int64_t placed = plan_funding(demand, units);
+    int64_t placed = demand_plan(demand, units);
     demand->granted = demand->amount;
     demand->units = units;
     demand->limited += units - placed;
@@ -164,8 +193,8 @@ enum account_fault admission_force(struct demand *demand, int64_t units)
 
 static enum account_fault peek_forced(struct demand *demand, int64_t units)
 {
-    enum account_fault fault = rates_check(demand, units, MODE_FORCE);
-    return fault == ACCOUNT_FAULT_NONE ? admission_force(demand, units) : fault;
+    enum account_fault fault = admission_force(demand, units);
+    return fault == ACCOUNT_FAULT_NONE ? rates_check(demand, units, MODE_FORCE) : fault;
 }
 
 /* Rates that refuse beside a limit: the denial may begin a bucket of theirs. */
@@ -175,12 +204,40 @@ static enum account_fault begin_rates(struct demand *demand, int64_t units)
     return refuse ? rates_check(demand, units, MODE_ALL) : ACCOUNT_FAULT_NONE;
 }
 
+/* Of so many units those that every rate admits, where the slow lane is asked for other ones than they are. */
+static int64_t rated_units(const struct demand *demand, int64_t units)
+{
+    struct verdict verdicts[RULES_MAX];
+    rates_report(demand, verdicts);
+    for (uint32_t i = 0; i < demand->rates.count; i++) {
+        if ((int32_t)i != demand->rates.throttle) units = amount_min(units, verdicts[i].remaining);
+    }
+    return units;
+}
+
+/* The same where there is a slow lane. */
+static enum account_fault peek_up_to_throttled(struct demand *demand, int64_t units)
+{
+    int64_t cost = demand->view->entitlement->cost;
+    int64_t fits = demand_plan(demand, rated_units(demand, bounded_units(demand, units))) / cost;
+    fits = max_i64(fits, 1); /* one may be let in by rates that have no place for all of it: QUEUE */
+    if (bounded_units(demand, cost) == cost && demand_plan(demand, fits * cost) == fits * cost) {
+        enum account_fault fault = rates_check(demand, fits * cost, MODE_ALL);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        if (demand->rates.decision.verdict.granted > 0) return grant(demand, fits);
+    }
+    demand->throttled = 0;
+    enum account_fault fault = rates_check(demand, cost, MODE_PEEK);
+    return fault == ACCOUNT_FAULT_NONE ? begin_rates(demand, cost) : fault;
+}
+
 /* As much as there is: first what the limits leave, then what the rates admit of it, in whole amounts. */
 static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
     int64_t cost = demand->view->entitlement->cost;
+    if (demand->rates.throttle >= 0) return peek_up_to_throttled(demand, units);
     /* Whole amounts only: a unit that costs three is not granted for two. */
-    int64_t fits = plan_funding(demand, bounded_units(demand, units)) / cost;
+    int64_t fits = demand_plan(demand, bounded_units(demand, units)) / cost;
     if (fits == 0) {
         enum account_fault fault = rates_check(demand, cost, MODE_PEEK);
         return fault == ACCOUNT_FAULT_NONE ? begin_rates(demand, cost) : fault;
@@ -193,13 +250,16 @@ static enum account_fault peek_up_to(struct demand *demand, int64_t units)
     bool whole = admitted > 0 && admitted % cost == 0;
     fits = admitted / cost;
     if (!whole) fault = rates_check(demand, max_i64(fits, 1) * cost, MODE_ALL);
+    /* A QUEUE lets an amount in that it has a place for in part. */
+    if (!whole && demand->rates.decision.verdict.granted > 0) fits = max_i64(fits, 1);
     return fault == ACCOUNT_FAULT_NONE ? grant(demand, fits) : fault;
 }
 
 /* All of it, or nothing. */
 static enum account_fault peek_all(struct demand *demand, int64_t units, bool takes)
 {
-    bool fits = bounded_units(demand, units) == units && plan_funding(demand, units) == units;
+    bool fits = bounded_units(demand, units) == units && demand_plan(demand, units) == units;
+    if (!fits) demand->throttled = 0;
     enum account_fault fault = rates_check(demand, units, takes && fits ? MODE_ALL : MODE_PEEK);
     if (fault == ACCOUNT_FAULT_NONE && takes && !fits) fault = begin_rates(demand, units);
     bool admitted = fits && (demand->rates.count == 0 || demand->rates.decision.verdict.granted > 0);
@@ -234,6 +294,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
         /* All demands of an item take the same: the smallest pot decides. */
         if (demand->granted == least) continue;
         if (least > 0 && demand->rates.count > 0) {
+            if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->view->entitlement->cost);
             enum account_fault fault = rates_check(demand, least * demand->view->entitlement->cost, MODE_ALL);
             if (fault != ACCOUNT_FAULT_NONE) return fault;
         }
@@ -248,7 +309,7 @@ static enum account_fault give_up(struct demand *demand)
 {
     /* The rates' decision holds the charge that will not be made: a check puts the state as it is in its place. */
     int64_t units = demand->units;
-    demand->granted = demand->units = 0;
+    demand->granted = demand->units = demand->throttled = 0;
     return units > 0 ? rates_check(demand, units, MODE_PEEK) : ACCOUNT_FAULT_NONE;
 }
 
@@ -299,7 +360,7 @@ enum account_fault admission_take(struct admission *admission)
         struct demand *demand = &admission->demands[i];
         struct sink *changes = demand->account->effects;
         charge_views(demand);
-        enum account_fault fault = emit_resource(demand->account, demand->view, changes);
+        enum account_fault fault = emit_but_rates(demand->account, demand->view, changes);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         emit_positions(demand, changes);
         demand->taken = true;
@@ -399,34 +460,50 @@ static bool credits_decide(const struct demand *demand, int64_t funds)
     return available_within(demand) == 0 && (funds > 0 || demand_available(demand) == 0);
 }
 
+/* What the pot cannot take the slow lane may admit now, or sooner than the limits do: then it is the lane that decides.
+ * (How the two get on together by and by is foreseen: foresight.h.) */
+static void fold_slow_lane(const struct demand *demand, int64_t beyond, struct verdict_fold *pot)
+{
+    struct verdict lane;
+    throttle_judge(demand, beyond, &lane);
+    if (lane.granted > 0) lane.wait_us = 0;
+    if (lane.wait_us == NEVER_US || wait_is_longer(lane.wait_us, pot->verdict.wait_us)) return;
+    pot->denied = lane.granted == 0;
+    pot->verdict = lane;
+}
+
 /* Limits and credits pay together, so they are denied together: by the wait of the limits for what credits lack. */
 static void fold_pot(const struct demand *demand, int64_t units, struct verdict_fold *fold)
 {
     const struct position *credits = &demand->positions[demand->positions_count - 1];
-    int64_t funds = credits->meter->available(credits);
+    bool has_grants = has_credits(demand);
+    int64_t funds = has_grants ? credits->meter->available(credits) : 0;
     struct verdict_fold pot = {.begun = false};
     struct verdict verdict;
     fold_limits(demand, units, funds, &pot);
-    if (credits_decide(demand, funds)) {
+    if (has_grants && credits_decide(demand, funds)) {
         credits->meter->judge(credits, units, &verdict);
         if (pot.begun) verdict.wait_us = pot.verdict.wait_us;
         if (!pot.begun && demand_available(demand) == UNLIMITED) verdict.wait_us = 0; /* OVERAGE */
         pot.denied = verdict.wait_us != 0;
         pot.verdict = verdict;
     }
+    int64_t beyond = judged_beyond(judged_beyond(units, funds), demand_available(demand));
+    if (pot.denied && demand->rates.throttle >= 0) fold_slow_lane(demand, beyond, &pot);
     fold_verdict(fold, pot.denied, &pot.verdict);
 }
 
 static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
 {
     int64_t units = admission_units(admission, demand);
-    bool is_pot = has_credits(demand);
+    bool is_pot = has_credits(demand) || demand->rates.throttle >= 0;
     if (is_pot) fold_pot(demand, units, fold);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         struct verdict verdict;
         bool is_rate = position->meter == &meter_rate;
         if (is_pot && !position->meter->counts_all) continue;
+        if (is_rate && !demand_has_rates(demand)) continue;
         position->meter->judge(position, units, &verdict);
         bool denies = is_rate ? verdict.granted == 0 : verdict.wait_us != 0;
         fold_verdict(fold, denies, &verdict);
@@ -453,13 +530,30 @@ static void extend_wait(const struct admission *admission, const struct demand *
     }
 }
 
-/* Credits may come, recur and end before the request is admitted: only then the wait is found step by step. */
-static bool credits_may_change(const struct admission *admission, uint32_t first, uint32_t end)
+/* Credits may come, recur and end before the request is admitted, and a slow lane shares it with the limits: only then
+ * the wait is found step by step. */
+static bool needs_foresight(const struct admission *admission, uint32_t first, uint32_t end)
 {
     for (uint32_t i = first; i < end; i++) {
-        if (admission->demands[i].view->credits) return true;
+        const struct demand *demand = &admission->demands[i];
+        if (demand->view->credits || demand->rates.throttle >= 0) return true;
     }
     return false;
+}
+
+/* Where units took the slow lane, it is what the client needs to know of. */
+static void tell_slow_lane(const struct admission *admission, const struct admission_item *item,
+                           struct verdict *verdict)
+{
+    for (uint32_t i = item->first; i < item->end; i++) {
+        const struct demand *demand = &admission->demands[i];
+        struct verdict lane;
+        if (demand->granted == 0 || demand->throttled == 0) continue;
+        throttle_judge(demand, demand->throttled, &lane);
+        lane.granted = verdict->granted;
+        lane.wait_us = max_i64(lane.wait_us, verdict->wait_us);
+        *verdict = lane;
+    }
 }
 
 int64_t demand_limits_wait_us(const struct demand *demand, int64_t units)
@@ -488,7 +582,10 @@ void admission_verdict(const struct admission *admission, const struct admission
     if (!fold.begun) *verdict = (struct verdict){.limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
     verdict->granted = admission->demands[item->first].granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
-    if (fold.denied && credits_may_change(admission, item->first, item->end)) {
+    /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
+    if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
+    tell_slow_lane(admission, item, verdict);
+    if (fold.denied && needs_foresight(admission, item->first, item->end)) {
         verdict->wait_us = foresee_wait_us(admission, item->first, item->end, 0);
         return;
     }
@@ -525,7 +622,7 @@ void admission_align_waits(const struct admission *admission, const struct admis
         longest_us = verdicts[i].wait_us;
         longest = i;
     }
-    if (longest_us > 0 && credits_may_change(admission, 0, admission->count)) {
+    if (longest_us > 0 && needs_foresight(admission, 0, admission->count)) {
         verdicts[longest].wait_us = foresee_wait_us(admission, 0, admission->count, longest_us);
         return;
     }

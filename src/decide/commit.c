@@ -51,8 +51,9 @@ static enum account_fault post_units(const struct resolution *resolution, struct
         part->charges_all = part->charges_all && charges;
         if (!charges) continue;
         int64_t at_us = ran ? made_us : resolution->account->now_us;
-        if (!window_charge(window, units, 0, at_us)) return ACCOUNT_FAULT_OVERFLOW;
-        if (view->entitlement) window_warn(window, view->entitlement);
+        bool fits = counts ? window_charge(window, units, 0, at_us) : window_count(window, units, 0);
+        if (!fits) return ACCOUNT_FAULT_OVERFLOW;
+        if (counts) window_warn(window, view->entitlement);
         charged_add(&part->charged, window->period);
     }
     uint32_t running = part->charged.count;
@@ -150,7 +151,11 @@ static enum account_fault post(const struct resolution *resolution, struct part 
     credits_emit_turned(&part->view, changes);
     enum account_fault fault = draw(resolution, part, units);
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, part, part->limited);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(resolution->account, &part->view, changes);
+    bool rates_follow = beyond > 0 && part->demand.rates.count > 0;
+    if (fault == ACCOUNT_FAULT_NONE) {
+        fault = rates_follow ? emit_but_rates(resolution->account, &part->view, changes)
+                             : emit_resource(resolution->account, &part->view, changes);
+    }
     if (fault == ACCOUNT_FAULT_NONE) fault = rolling_post(&part->demand, part->limited, changes);
     return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, part, beyond) : fault;
 }

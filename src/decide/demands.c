@@ -79,26 +79,28 @@ void demands_answer(struct demands *demands)
 }
 
 /* A denied resource gets a slot, for the record to name, or for the rates that begin with the denial. Where the account
- * has moved to another plan it is written down as it is now, like all the others. */
+ * has moved to another plan it is written down as it is now, like all the others; so it is where its rates are others
+ * by now, which take over once. */
 static enum account_fault emit_denied(struct demand *demand)
 {
     struct account_view *account = demand->account;
     struct resource_view *view = demand->view;
     enum account_fault fault;
-    if (account->changes_count == 0) {
-        fault = emit_slot(account, view, account->effects);
+    bool begins = demand_begins_rates(demand);
+    if (account->changes_count == 0 && view->rates_us == 0) {
+        bool is_new = view->index < 0; /* cycles of a LIMIT with ROLLOVER begin to be kept */
+        fault = is_new ? emit_resource(account, view, account->effects) : ACCOUNT_FAULT_NONE;
     } else {
         resource_view_begin(account, view->resource, view);
         fault = resource_view_settle(account, view, account->effects);
-        if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, view, account->effects);
+        if (fault == ACCOUNT_FAULT_NONE) {
+            fault = begins ? emit_but_rates(account, view, account->effects)
+                           : emit_resource(account, view, account->effects);
+        }
     }
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (demand_begins_rates(demand)) {
-        demand_emit_begun(demand); /* under the rules of now: it takes over what was used under others, too */
-    } else if (account->changes_count > 0) {
-        emit_takeover(view, account->effects);
-    }
-    return ACCOUNT_FAULT_NONE;
+    /* Under the rules of now: it takes over what was used under others, too. */
+    if (fault == ACCOUNT_FAULT_NONE && begins) demand_emit_begun(demand);
+    return fault;
 }
 
 enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)

@@ -18,6 +18,7 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
     outlook->account = *demand->account;
     outlook->account.now_us = at_us;
     outlook->account.memory.blocks = NULL;
+    outlook->account.memory.owned = NULL;
     outlook->account.arena = &outlook->account.memory;
     resource_view_copy(&outlook->account, demand->view, &outlook->view);
     if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;
@@ -31,7 +32,8 @@ static void outlook_end(struct outlook *outlook)
     arena_free(&outlook->account.memory);
 }
 
-/* When the rates will admit the units; the limits and credits do. */
+/* From when on the rates will admit the units. They do not depend on the limits, and once they admit they go on doing
+ * so, so they are asked as of now: a TOKEN bucket with an INITIAL begins with the denial. */
 static int64_t rates_admit_us(struct outlook *outlook, int64_t units)
 {
     struct demand *demand = &outlook->demand;
@@ -58,13 +60,30 @@ static int64_t holds_admit_us(const struct outlook *outlook, int64_t units)
     return at_us;
 }
 
+/* With a slow lane: limits and credits have to leave it no more than it admits. The next instant that may do is when it
+ * admits what they leave now, or when they leave less. */
+static int64_t slow_lane_admits_us(struct outlook *outlook, int64_t units)
+{
+    struct demand *demand = &outlook->demand;
+    int64_t at_us = outlook->account.now_us, next_us = credits_next_us(&outlook->account, &outlook->view);
+    if (demand_plan(demand, units) == units) return holds_admit_us(outlook, units);
+    int64_t available = demand_available(demand), left = outlook->view.credits_left;
+    int64_t more_us = demand_limits_wait_us(demand, add_clamped(available, 1));
+    struct verdict lane;
+    if (more_us != NEVER_US) next_us = min_i64(next_us, add_clamped(at_us, more_us));
+    throttle_judge(demand, units - left - available, &lane);
+    if (lane.granted == 0 && lane.wait_us != NEVER_US) next_us = min_i64(next_us, add_clamped(at_us, lane.wait_us));
+    return next_us;
+}
+
 /* The instant of the outlook if it admits the units, else the next one that may; INT64_MAX = none will. */
 static int64_t admits_us(struct outlook *outlook, int64_t units)
 {
     const struct demand *demand = &outlook->demand;
     int64_t at_us = outlook->account.now_us, left = outlook->view.credits_left;
+    if (demand->rates.throttle >= 0) return slow_lane_admits_us(outlook, units);
     int64_t wait_us = demand_limits_wait_us(demand, max_i64(units - left, 0));
-    if (wait_us == 0) return max_i64(rates_admit_us(outlook, units), holds_admit_us(outlook, units));
+    if (wait_us == 0) return holds_admit_us(outlook, units);
     int64_t limits_us = wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, wait_us);
     int64_t credits_us = credits_next_us(&outlook->account, &outlook->view);
     if (credits_us == INT64_MAX) return limits_us;
@@ -73,14 +92,16 @@ static int64_t admits_us(struct outlook *outlook, int64_t units)
     return min_i64(limits_us, credits_us);
 }
 
-static int64_t demand_admits_us(const struct admission *admission, const struct demand *demand, int64_t at_us)
+/* What one of these says of the demand as it will be at `at_us`. */
+static int64_t look_ahead(const struct admission *admission, const struct demand *demand, int64_t at_us,
+                          int64_t (*says)(struct outlook *outlook, int64_t units))
 {
     struct outlook outlook;
     int64_t units = admission_units(admission, demand);
-    int64_t admits = at_us;
-    if (outlook_begin(demand, at_us, &outlook)) admits = admits_us(&outlook, units);
+    int64_t said_us = at_us;
+    if (outlook_begin(demand, at_us, &outlook)) said_us = says(&outlook, units);
     outlook_end(&outlook);
-    return admits;
+    return said_us;
 }
 
 /* The client waits whole milliseconds, and comes at the first of them that is not before `at_us`: what admits it must
@@ -92,12 +113,15 @@ static int64_t client_comes_us(int64_t now_us, int64_t at_us)
 
 int64_t foresee_wait_us(const struct admission *admission, uint32_t first, uint32_t end, int64_t after_us)
 {
-    int64_t now_us = admission->demands[first].account->now_us;
-    int64_t at_us = client_comes_us(now_us, add_clamped(now_us, after_us));
+    int64_t now_us = admission->demands[first].account->now_us, at_us = add_clamped(now_us, after_us);
+    for (uint32_t k = first; k < end; k++)
+        at_us = max_i64(at_us, look_ahead(admission, &admission->demands[k], now_us, rates_admit_us));
+    if (at_us >= INSTANT_MAX_US) return NEVER_US;
+    at_us = client_comes_us(now_us, at_us);
     for (int i = 0; i < CHANGES_AHEAD_MAX; i++) {
         int64_t next_us = at_us;
         for (uint32_t k = first; k < end; k++) {
-            next_us = max_i64(next_us, demand_admits_us(admission, &admission->demands[k], at_us));
+            next_us = max_i64(next_us, look_ahead(admission, &admission->demands[k], at_us, admits_us));
         }
         if (next_us == at_us) break;
         if (next_us >= INSTANT_MAX_US) return NEVER_US;

@@ -185,7 +185,8 @@ static enum account_fault grant(struct account_view *account, const struct grant
     const struct stored_grant *before =
         grants_find(account_grants(account->account), request->id, linear_hash(request->id));
     bool elsewhere = before && (int32_t)before->grant.slot != account_slot(account->account, request->resource);
-    if (elsewhere) (void)is_forgotten(account, before, &decision->changes);
+    bool is_written = account->changes_count > 0; /* with all others, where the account has moved to another plan */
+    if (elsewhere && !is_written) (void)is_forgotten(account, before, &decision->changes);
     resource_view_begin(account, request->resource, &view);
     fault = resource_view_settle(account, &view, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE && !view.entitlement) fault = ACCOUNT_FAULT_RESOURCE;

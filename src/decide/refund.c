@@ -20,6 +20,22 @@ struct refund {
 
 _Static_assert(REFUND_ITEMS_MAX == ACCOUNT_SLOTS_MAX, "a refund of everything may name every resource");
 
+/* Which of the LIMITs were charged in the cycle of the commit, since they had none when the units were held. */
+static void find_joined(const struct refund *refund, struct taken *taken)
+{
+    const struct charged *charged = &taken->charged;
+    taken->joined.count = 0;
+    taken->from_joined = taken->from;
+    taken->from_joined.taken_us = taken->from.logged_us;
+    taken->from_joined.charged = &taken->joined;
+    if (charged->count == CHARGED_ALL || taken->from.taken_us == taken->from.logged_us) return;
+    for (uint32_t i = 0; i < charged->count; i++) {
+        bool joined =
+            backdate_has_joined(&refund->view, charged->periods[i], taken->from.taken_us, &refund->decision->changes);
+        if (joined) charged_add(&taken->joined, charged->periods[i]);
+    }
+}
+
 /* Remembers how much has been requested back. */
 static void emit_returned(const struct refund *refund, const struct taken *taken)
 {
@@ -37,23 +53,28 @@ static void emit_returned(const struct refund *refund, const struct taken *taken
 /* ---- giving back ----------------------------------------------------------------------------------------- */
 
 /* Would a cycle take back more than REFUNDS MAX allows it? */
-static bool exceeds_refunds(const struct refund *refund, const struct taken *taken, int64_t units)
+static bool cycles_exceed(const struct refund *refund, const struct taken_from *from, int64_t units)
 {
     const struct resource_view *view = &refund->view;
     struct past_cycle past[SLOT_HISTORIES_MAX];
-    int64_t most = view->entitlement ? view->entitlement->refunds_max : -1, at_us = taken->from.taken_us;
+    int64_t most = view->entitlement ? view->entitlement->refunds_max : -1, at_us = from->taken_us;
     if (most < 0) return false;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
         bool ran = window->start_us <= at_us && at_us < window->end_us;
-        if (!ran || view->fresh[i] || !charged_has(taken->from.charged, window->period)) continue;
+        if (!ran || view->fresh[i] || !charged_has(from->charged, window->period)) continue;
         if ((wide)window->refunded + units > most) return true;
     }
-    uint32_t count = past_cycles(refund->account, view, at_us, taken->from.charged, &refund->decision->changes, past);
+    uint32_t count = past_cycles(refund->account, view, at_us, from->charged, &refund->decision->changes, past);
     for (uint32_t i = 0; i < count; i++) {
         if ((wide)past[i].closed.refunded + units > most) return true;
     }
     return false;
+}
+
+static bool exceeds_refunds(const struct refund *refund, const struct taken *taken, int64_t units)
+{
+    return cycles_exceed(refund, &taken->from, units) || cycles_exceed(refund, &taken->from_joined, units);
 }
 
 /* A window whose LIMIT sleeps is no meter's; what was charged to it comes back to it all the same. */
@@ -124,19 +145,27 @@ static int64_t give_back_to_grants(struct refund *refund, const struct taken_fro
     return returned;
 }
 
+/* What cycles take back, closed and running, of LIMITs that hold and that sleep; answers the most that one took. */
+static int64_t give_back_to_cycles(struct refund *refund, int64_t units, const struct taken_from *from)
+{
+    int64_t most = backdate_refund(refund->account, &refund->view, units, from, &refund->decision->changes);
+    demand_find_capacities(&refund->demand); /* what a closed cycle takes back the running one need not repay */
+    most = max_i64(most, give_back_to_sleepers(refund, units, from));
+    return max_i64(most, give_back_to(refund, &meter_cycle, units, from));
+}
+
 /* Every place takes back what it still counts of the units: what the limits gave goes back to them, what grants paid to
  * the grants. Answers how much came back. Rates and rolling windows write themselves down, so the resource is emitted
  * between those in the view and those that are not. Rates do not know whose units they remember: they take back no more
  * than comes back elsewhere. */
-static enum account_fault give_back(struct refund *refund, const struct taken_from *from, int64_t units,
+static enum account_fault give_back(struct refund *refund, const struct taken *taken, int64_t units,
                                     struct bytes funding, int64_t *back)
 {
+    const struct taken_from *from = &taken->from;
     struct sink *changes = &refund->decision->changes;
     int64_t limited = funding_of_limits(funding, units);
-    int64_t most = backdate_refund(refund->account, &refund->view, limited, from, changes);
-    demand_find_capacities(&refund->demand); /* what a closed cycle takes back the running one need not repay */
-    most = max_i64(most, give_back_to_sleepers(refund, limited, from));
-    most = max_i64(most, give_back_to(refund, &meter_cycle, limited, from));
+    int64_t most = give_back_to_cycles(refund, limited, from);
+    if (taken->joined.count > 0) most = max_i64(most, give_back_to_cycles(refund, limited, &taken->from_joined));
     enum account_fault fault = emit_resource(refund->account, &refund->view, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     most = max_i64(most, give_back_to(refund, &meter_rolling, limited, from));
@@ -166,7 +195,7 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
     enum account_fault fault = ACCOUNT_FAULT_REFUNDS;
     if (!exceeds_refunds(refund, taken, funding_of_limits(sink_content(&funding), units))) {
         emit_returned(refund, taken);
-        fault = give_back(refund, &taken->from, units, sink_content(&funding), &back);
+        fault = give_back(refund, taken, units, sink_content(&funding), &back);
     }
     *refund->result = (struct refunded){back / taken->cost, amount - back / taken->cost, remaining(refund)};
     sink_free(&funding);
@@ -174,12 +203,13 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
 }
 
 /* Back to the cycles and the instant it was charged to, if REFUNDS lets it. */
-static enum account_fault refund_taken(struct refund *refund, const struct taken *taken)
+static enum account_fault refund_taken(struct refund *refund, struct taken *taken)
 {
     const struct entitlement *entitlement = refund->view.entitlement;
     int64_t within_us = entitlement ? entitlement->refunds_within_us : 0;
     if (within_us > 0 && refund->account->now_us > taken->from.taken_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
     refund->decision->fault_limit = entitlement ? entitlement->refunds_max : -1;
+    find_joined(refund, taken);
     return return_taken(refund, taken);
 }
 

@@ -6,7 +6,8 @@ const struct meter *meter_of(enum quota_kind kind)
     static const struct meter *const meters[] = {[QUOTA_LIMIT] = &meter_cycle,
                                                  [QUOTA_ROLLING] = &meter_rolling,
                                                  [QUOTA_RATE] = &meter_rate,
-                                                 [QUOTA_CONCURRENT] = &meter_concurrent};
+                                                 [QUOTA_CONCURRENT] = &meter_concurrent,
+                                                 [QUOTA_THROTTLE] = &meter_throttle};
     return meters[kind];
 }
 
@@ -37,6 +38,14 @@ void demand_find_capacities(struct demand *demand)
     }
 }
 
+static void begin_rates(struct rates_answer *rates, const struct entitlement *entitlement)
+{
+    rates->count = entitlement_rates(entitlement, rates->rules, rates->places);
+    for (uint32_t i = 0; i < rates->count; i++) {
+        if (entitlement->rules[rates->places[i]].kind == QUOTA_THROTTLE) rates->throttle = (int32_t)i;
+    }
+}
+
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;
@@ -45,21 +54,26 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
     demand->view = view;
     demand->amount = amount;
     demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
+    demand->throttled = 0;
     demand->holds = demand->taken = false;
     demand->held = resource_view_held(account, view, NULL);
     demand->positions_count = 0;
     demand->rates.count = 0; /* the rest, which is large, means nothing yet */
+    demand->rates.throttle = -1;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         enum quota_kind kind = entitlement->rules[i].kind;
-        if (kind == QUOTA_CONCURRENT || (kind == QUOTA_RATE && has_rates)) continue;
-        has_rates = has_rates || kind == QUOTA_RATE;
-        has_limits = has_limits || kind != QUOTA_RATE;
-        demand->positions[demand->positions_count++] = position_of_rule(demand, i);
+        bool is_rate = kind == QUOTA_RATE || kind == QUOTA_THROTTLE;
+        if (kind == QUOTA_CONCURRENT || (is_rate && has_rates)) continue;
+        struct position *position = &demand->positions[demand->positions_count++];
+        *position = position_of_rule(demand, i);
+        if (is_rate) position->meter = &meter_rate; /* of all of them */
+        has_rates = has_rates || is_rate;
+        has_limits = has_limits || !is_rate;
     }
     bool is_prepaid = entitlement->credits && !has_limits;
     if (view->credits_usable > 0 || is_prepaid)
         demand->positions[demand->positions_count++] = position_of_credits(demand);
-    if (has_rates) demand->rates.count = entitlement_rates(entitlement, demand->rates.rules, demand->rates.places);
+    if (has_rates) begin_rates(&demand->rates, entitlement);
 }
 
 void demand_hold(struct demand *demand, int64_t until_us)

@@ -35,6 +35,14 @@ static int64_t within(const struct position *position)
     return window_available(window, window_limit(window), held_of(position, window));
 }
 
+static int64_t before_overage(const struct position *position)
+{
+    const struct window *window = window_of(position);
+    const struct entitlement *entitlement = position->demand->view->entitlement;
+    int64_t capacity = window_capacity_without_overage(window, entitlement, now_of(position));
+    return window_available(window, capacity, held_of(position, window));
+}
+
 static enum account_fault check(const struct position *position, int64_t units)
 {
     int64_t busy;
@@ -84,8 +92,11 @@ static int64_t later_cycle_us(const struct position *position, const struct wind
 /* Until the first later cycle in which the units fit. */
 static int64_t later_wait_us(const struct position *position, const struct window *window, int64_t units)
 {
-    int64_t limit = position_rule(position)->limit;
-    int64_t cycles = window_cycles_until(window, position->demand->view->entitlement, limit, units);
+    const struct demand *demand = position->demand;
+    const struct carry_rules rules = {.entitlement = demand->view->entitlement, .rule = position_rule(position)};
+    struct carry carry;
+    resource_view_carry(demand->account, demand->view, window, window->end_us, &carry);
+    int64_t cycles = carry_cycles_until(&carry, &rules, units);
     if (cycles < 0) return NEVER_US;
     if (cycles == 1) return wait_add(window->end_us - now_of(position), 0);
     return later_cycle_us(position, window, cycles);
@@ -153,6 +164,7 @@ static void report(const struct position *position, struct rule_report *report)
 {
     const struct window *window = window_of(position);
     report->limit = window_limit(window);
+    report->rolled = window->rolled;
     report->used = window->used;
     report->held = resource_view_held(position->demand->account, position->demand->view, window);
     report->remaining = window_available(window, position->capacity, report->held);
@@ -183,6 +195,7 @@ static int64_t used(const struct position *position)
 const struct meter meter_cycle = {.kind = "LIMIT",
                                   .available = available,
                                   .within = within,
+                                  .before_overage = before_overage,
                                   .check = check,
                                   .judge = judge,
                                   .wait_after = wait_after,

@@ -544,11 +544,11 @@ void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struc
     add_effect(decision, EFFECT_BLOCK, 0, (struct state){.when_us = until_us});
 }
 
-void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
-                    struct verdict verdicts[RULES_MAX])
+void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t rules_us,
+                    int64_t now_us, struct verdict verdicts[RULES_MAX])
 {
     struct evaluation evaluation;
-    struct limiter_request request = {.now_us = now_us, .kept = true};
+    struct limiter_request request = {.now_us = now_us, .rules_us = rules_us, .kept = true};
     if (rules_count == 0) return;
     evaluation_begin(&evaluation, limiter, rules, rules_count, &request);
     for (uint32_t i = 0; i < rules_count; i++) verdicts[i] = denied(&evaluation, (int32_t)i, 0);

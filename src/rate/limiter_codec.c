@@ -1,5 +1,6 @@
 /* Reads and writes limiters and effects; the byte forms are drawn in limiter_codec.h. */
 #include "quota/rate/limiter_codec.h"
+#include "quota/base/expect.h"
 #include "quota/rate/algorithm.h"
 #include "quota/rate/rule_codec.h"
 
@@ -125,6 +126,17 @@ const struct format limiter_format = {
 struct limiter *limiter_decode(struct bytes bytes)
 {
     return format_decode(&limiter_format, bytes);
+}
+
+struct limiter *limiter_clone(const struct limiter *limiter)
+{
+    struct sink bytes = {0};
+    if (!limiter) return NULL;
+    limiter_encode(limiter, &bytes);
+    struct limiter *copy = limiter_decode((struct bytes){bytes.data, bytes.size});
+    sink_free(&bytes);
+    (void)expect(copy != NULL);
+    return copy;
 }
 
 static void rules_effect_encode(const struct decision *decision, struct sink *sink)

@@ -78,6 +78,18 @@ static void emit_windows(const struct resource_view *view, struct sink *changes)
 
 /* ---- a resource ------------------------------------------------------------------------------------------ */
 
+static void emit_generation_of(const struct resource_view *view, struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_GENERATION, .slot = (uint32_t)view->index, .amount = view->generation};
+    change_encode(&change, changes);
+}
+
+void emit_generation(struct resource_view *view, struct sink *changes)
+{
+    view->generation++;
+    emit_generation_of(view, changes);
+}
+
 enum account_fault emit_slot(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
     if (view->index >= 0) return ACCOUNT_FAULT_NONE;
@@ -116,7 +128,17 @@ bool resource_needs_storing(const struct resource_view *view)
     return needs;
 }
 
-enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
+/* What rates took over under rules that hold no more, in front of any other effects on them. */
+static void emit_passed_rates(struct resource_view *view, struct sink *changes)
+{
+    for (; view->rates_passed; view->rates_passed = view->rates_passed->next) {
+        struct change change = {
+            .kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = view->rates_passed->effects};
+        change_encode(&change, changes);
+    }
+}
+
+enum account_fault emit_but_rates(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
     enum account_fault fault = emit_slot(account, view, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -125,19 +147,22 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
         struct change change = {.kind = CHANGE_OVERRIDE, .slot = (uint32_t)view->index, .bytes = {"", 0}};
         change_encode(&change, changes);
     }
+    int64_t stored = view->stored && view->stored->optional ? view->stored->optional->generation : 0;
+    if (view->generation != stored) emit_generation_of(view, changes); /* a line has been drawn in its windows */
+    emit_passed_rates(view, changes);
     emit_removed(view, changes);
     emit_windows(view, changes);
     if (view->grants) credits_emit_turned(view, changes);
     return ACCOUNT_FAULT_NONE;
 }
 
-void emit_takeover(const struct resource_view *view, struct sink *changes)
+static void emit_takeover(const struct resource_view *view, struct sink *changes)
 {
     struct rule rules[ENTITLEMENT_RULES_MAX];
     uint8_t places[ENTITLEMENT_RULES_MAX];
     struct decision decision;
     struct sink effects = {0};
-    const struct limiter *limiter = view->stored ? view->stored->rates : NULL;
+    const struct limiter *limiter = view->rates;
     if (!limiter || !view->entitlement || view->rates_us == 0) return;
     uint32_t count = entitlement_rates(view->entitlement, rules, places);
     limiter_decide_rules(limiter, rules, count, view->rates_us, &decision);
@@ -148,10 +173,11 @@ void emit_takeover(const struct resource_view *view, struct sink *changes)
     sink_free(&effects);
 }
 
-void emit_generation(struct resource_view *view, struct sink *changes)
+enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
 {
-    struct change change = {.kind = CHANGE_GENERATION, .slot = (uint32_t)view->index, .amount = ++view->generation};
-    change_encode(&change, changes);
+    enum account_fault fault = emit_but_rates(account, view, changes);
+    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(view, changes);
+    return fault;
 }
 
 /* ---- the account ----------------------------------------------------------------------------------------- */
@@ -196,7 +222,6 @@ static enum account_fault settle_and_emit(struct account_view *account, struct b
     if (view.index < 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = resource_view_settle(account, &view, changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(account, &view, changes);
-    if (fault == ACCOUNT_FAULT_NONE) emit_takeover(&view, changes);
     return fault;
 }
 

@@ -1,5 +1,6 @@
 /* Rolls windows over; see cycles.h. */
 #include "quota/view/cycles.h"
+#include "quota/account/carry.h"
 #include "quota/base/checked.h"
 
 enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor)
@@ -32,29 +33,32 @@ static void close_window(const struct cycle_cursor *cursor, const struct window 
     emit_closed(cursor, window->period, closed);
 }
 
-/* The idle cycles between a closed one and the one that runs now. Where a debt was being repaid their limits differ:
- * nothing at first, then a part, then all of it. */
-static void close_idle(const struct cycle_cursor *cursor, const struct window *window, const struct period *period,
-                       int64_t index, int64_t count, int64_t limit)
+/* The idle cycles between a closed one and the one that runs now. Where a debt is paid back or lots come and go, their
+ * limits differ. */
+static void close_idle(const struct cycle_cursor *cursor, const struct carry_rules *rules, int64_t index, int64_t count,
+                       struct carry *carry)
 {
     const struct zone *zone = cursor->zone;
-    int64_t debt = window_debt_after(window, cursor->view->entitlement, limit, 1), anchor_us = cursor->anchor_us;
-    int64_t at = 0;
+    const struct period *period = &rules->rule->period;
+    int64_t anchor_us = cursor->anchor_us, at = 0;
     while (at < count) {
-        int64_t left = wide_clamp((wide)debt - (wide)at * max_i64(limit, 0), 0, INT64_MAX);
-        int64_t same = count - at; /* how many have the same limit */
-        /* While a debt is paid back every idle cycle has a limit of 0, then one has what is left of its limit, then all
-         * are whole. */
-        if (left > 0 && limit > 0) same = left > limit ? min_i64(same, left / limit) : 1;
+        int64_t same = min_i64(carry_same_limit(carry, rules), count - at);
         int64_t first = period_index_after(period, zone, anchor_us, index, at + 1);
         int64_t last = period_index_after(period, zone, anchor_us, index, at + same);
         struct closed_cycle idle = {.start_us = period_cycle(period, zone, anchor_us, first).start_us,
                                     .end_us = period_cycle(period, zone, anchor_us, last).end_us,
-                                    .limit = limit == UNLIMITED ? UNLIMITED : max_i64(limit - left, 0),
+                                    .limit = carry_limit(carry, rules),
                                     .count = same};
-        emit_closed(cursor, window->period, idle);
+        emit_closed(cursor, quota_rule_code(rules->rule), idle);
+        carry_pass(carry, rules, same);
         at += same;
     }
+}
+
+/* Was anything ever used under the LIMIT of this window? HISTORY shows cycles from the first use on. */
+static bool leaves_no_trace(const struct resource_view *view, uint32_t index)
+{
+    return view->fresh[index] || view->unused[index];
 }
 
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
@@ -63,12 +67,27 @@ void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
     uint32_t kept = 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         if (view->windows[i].start_us < at_us) {
-            if (!view->fresh[i] && !view->unused[i]) close_window(cursor, &view->windows[i], at_us);
+            if (!leaves_no_trace(view, i)) close_window(cursor, &view->windows[i], at_us);
             continue;
         }
         resource_view_move_window(view, kept++, i);
     }
     view->windows_count = kept;
+}
+
+enum account_fault cycles_anchor(struct cycle_cursor *cursor)
+{
+    struct resource_view *view = cursor->view;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        struct window *window = &view->windows[i];
+        struct period period;
+        if (window->end_us == INT64_MAX || !period_from_code(window->period, &period)) continue;
+        enum account_fault fault = cycle_cursor_zone(cursor);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+        struct cycle cycle = period_cycle_at(&period, cursor->zone, cursor->anchor_us, window->start_us);
+        if (cycle.start_us == window->start_us) window->end_us = cycle.end_us;
+    }
+    return ACCOUNT_FAULT_NONE;
 }
 
 /* ---- rolling --------------------------------------------------------------------------------------------- */
@@ -90,19 +109,22 @@ static struct window begin_window(const struct cycle_cursor *cursor, const struc
 /* A window whose cycle has ended becomes that of the cycle at `at_us`; false: no such LIMIT holds any more. */
 static bool roll_window(const struct cycle_cursor *cursor, struct window *window, int64_t at_us)
 {
-    const struct quota_rule *rule = entitlement_limit(cursor->view->entitlement, window->period);
-    struct period period;
+    const struct carry_rules rules = {.entitlement = cursor->view->entitlement,
+                                      .rule = entitlement_limit(cursor->view->entitlement, window->period)};
+    struct carry carry;
     close_window(cursor, window, window->end_us);
-    if (!rule || !period_from_code(window->period, &period)) return false;
+    if (!rules.rule) return false;
+    const struct period *period = &rules.rule->period;
     int64_t anchor_us = cursor->anchor_us;
-    struct cycle was = period_cycle_at(&period, cursor->zone, anchor_us, window->start_us);
-    struct cycle cycle = period_cycle_at(&period, cursor->zone, anchor_us, at_us);
+    struct cycle was = period_cycle_at(period, cursor->zone, anchor_us, window->start_us);
+    struct cycle cycle = period_cycle_at(period, cursor->zone, anchor_us, at_us);
     /* Time zone files may have changed under the account: a cycle never moves backwards. */
     int64_t to = max_i64(was.index, cycle.index);
-    int64_t passed = max_i64(period_cycles_between(&period, cursor->zone, anchor_us, was.index, to), 1);
-    if (passed > 1) close_idle(cursor, window, &period, was.index, passed - 1, rule->limit);
-    struct window next = begin_window(cursor, rule, &cycle);
-    next.debt = window_debt_after(window, cursor->view->entitlement, rule->limit, passed);
+    int64_t passed = max_i64(period_cycles_between(period, cursor->zone, anchor_us, was.index, to), 1);
+    resource_view_carry(cursor->account, cursor->view, window, window->end_us, &carry);
+    if (passed > 1) close_idle(cursor, &rules, was.index, passed - 1, &carry);
+    struct window next = begin_window(cursor, rules.rule, &cycle);
+    carry_begin(&carry, cursor->account->arena, &next);
     *window = next;
     return true;
 }
@@ -115,6 +137,13 @@ static bool roll_past_anchor(const struct cycle_cursor *cursor, struct window *w
     bool passes = window->end_us <= anchor_us && anchor_us < at_us;
     if (passes && !roll_window(cursor, window, anchor_us)) return false;
     return at_us < window->end_us || roll_window(cursor, window, at_us);
+}
+
+/* Does this LIMIT, as it holds now, hand on what its cycles leave unused? */
+static bool rolls_over(const struct resource_view *view, uint64_t period)
+{
+    const struct quota_rule *rule = entitlement_limit(view->entitlement, period);
+    return rule && rule->rollover_bp > 0;
 }
 
 static bool any_has_ended(const struct resource_view *view, int64_t at_us)
@@ -134,10 +163,11 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
-        /* Nothing was ever used under this LIMIT: HISTORY shows cycles from the first use on. */
-        bool leaves_no_trace = view->fresh[i] || view->unused[i];
-        if (leaves_no_trace && at_us >= window->end_us) continue; /* it is begun again where it is needed */
-        if (roll_past_anchor(cursor, window, at_us)) resource_view_move_window(view, kept++, i);
+        bool traceless = leaves_no_trace(view, i), hands_on = window->rolled > 0 || rolls_over(view, window->period);
+        if (traceless && !hands_on && at_us >= window->end_us) continue; /* it is begun again where it is needed */
+        struct cycle_cursor silent = *cursor;
+        if (traceless) silent.closed = NULL;
+        if (roll_past_anchor(&silent, window, at_us)) resource_view_move_window(view, kept++, i);
     }
     view->windows_count = kept;
     return ACCOUNT_FAULT_NONE;
@@ -145,12 +175,13 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
 
 /* ---- beginning ------------------------------------------------------------------------------------------- */
 
-static bool has_window(const struct resource_view *view, uint64_t period)
+/* Its place; -1 = there is none. */
+static int32_t find_window(const struct resource_view *view, uint64_t period)
 {
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        if (view->windows[i].period == period) return true;
+        if (view->windows[i].period == period) return (int32_t)i;
     }
-    return false;
+    return -1;
 }
 
 /* Of the windows whose LIMIT holds no more the one that ends first goes. */
@@ -189,6 +220,14 @@ static bool has_closed(const struct cycle_cursor *cursor, uint64_t period)
     return false;
 }
 
+/* The rules alone would not begin it again: it is stored with the next change of the resource. */
+static void keep_window(const struct cycle_cursor *cursor, uint32_t index)
+{
+    struct resource_view *view = cursor->view;
+    view->fresh[index] = false;
+    view->unused[index] = !has_closed(cursor, view->windows[index].period);
+}
+
 void cycles_keep_changed(const struct cycle_cursor *cursor)
 {
     struct resource_view *view = cursor->view;
@@ -199,21 +238,44 @@ void cycles_keep_changed(const struct cycle_cursor *cursor)
         struct allowance begun = allowance_begin(ABSENT, 0, false);
         if (granted) begun = window_begin(granted, &cycle, cursor->anchor_us).allowance;
         if (!view->fresh[i] || memcmp(&begun, &window->allowance, sizeof(begun)) == 0) continue;
-        view->fresh[i] = false;
-        view->unused[i] = !has_closed(cursor, window->period);
+        keep_window(cursor, i);
     }
 }
 
-enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us)
+/* Begins the window of a rule that has none. One whose cycles hand something on is kept from then on: when it began
+ * could not be found out later. */
+static enum account_fault begin_rule(struct cycle_cursor *cursor, const struct quota_rule *rule, int64_t at_us)
 {
     struct resource_view *view = cursor->view;
-    for (uint32_t i = 0; entitlement && i < entitlement->rules_count; i++) {
-        const struct quota_rule *rule = &entitlement->rules[i];
-        if (rule->kind != QUOTA_LIMIT || has_window(view, quota_rule_code(rule))) continue;
+    int32_t place = find_window(view, quota_rule_code(rule));
+    if (place < 0) {
         enum account_fault fault = cycle_cursor_zone(cursor);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         struct cycle cycle = period_cycle_at(&rule->period, cursor->zone, cursor->anchor_us, at_us);
         *cycles_add_window(view) = begin_window(cursor, rule, &cycle);
+        place = (int32_t)view->windows_count - 1;
     }
+    if (rule->rollover_bp > 0 && view->fresh[place]) keep_window(cursor, (uint32_t)place);
     return ACCOUNT_FAULT_NONE;
+}
+
+enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; entitlement && i < entitlement->rules_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->kind == QUOTA_LIMIT) fault = begin_rule(cursor, rule, at_us);
+    }
+    return fault;
+}
+
+enum account_fault cycles_begin_rollover(struct cycle_cursor *cursor, int64_t at_us)
+{
+    const struct entitlement *entitlement = cursor->view->entitlement;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; entitlement && i < entitlement->rules_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->rollover_bp > 0) fault = begin_rule(cursor, rule, at_us);
+    }
+    return fault;
 }

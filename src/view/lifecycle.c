@@ -1,6 +1,7 @@
 /* Walks the events of one resource; see lifecycle.h. */
 #include "quota/view/lifecycle.h"
 #include "quota/base/checked.h"
+#include "quota/rate/limiter_codec.h"
 #include "quota/view/credits_view.h"
 
 /* In the order in which they take effect at one instant. */
@@ -34,7 +35,37 @@ static const struct quota_rule *override_limit(const struct resource_view *view,
     return view->override ? entitlement_limit(&view->override->entitlement, period) : NULL;
 }
 
-void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t at_us)
+static void free_limiter(void *limiter)
+{
+    limiter_free(limiter);
+}
+
+/* Rules that came at `view->rates_us` hold no more: what the rates took over under them, as if they had been requested
+ * then. Else an account that was written down under these rules would be another one than one that was not. */
+static void pass_rates(const struct account_view *account, struct resource_view *view, struct rule *rules,
+                       uint32_t count)
+{
+    struct decision decision;
+    struct sink effects = {0};
+    if (!view->rates || view->rates_us == 0) return;
+    limiter_decide_rules(view->rates, rules, count, view->rates_us, &decision);
+    if (decision.effects_count == 0) return;
+    effects_encode(&decision, false, &effects);
+    struct passed_rates *passed = arena_alloc(account->arena, sizeof(*passed) + effects.size);
+    char *bytes = (char *)(passed + 1);
+    memcpy(bytes, effects.data, effects.size);
+    passed->effects = (struct bytes){bytes, effects.size};
+    sink_free(&effects);
+    struct passed_rates **last = &view->rates_passed;
+    while (*last) last = &(*last)->next;
+    *last = passed;
+    struct limiter *after = limiter_apply(limiter_clone(view->rates), &decision);
+    arena_own(account->arena, after, free_limiter);
+    view->rates = after;
+}
+
+void lifecycle_recompose(const struct account_view *account, struct resource_view *view, int64_t anchor_us,
+                         int64_t at_us)
 {
     struct rule before[ENTITLEMENT_RULES_MAX], after[ENTITLEMENT_RULES_MAX];
     uint8_t places[ENTITLEMENT_RULES_MAX];
@@ -45,7 +76,9 @@ void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t 
      * not. */
     bool same = now == count;
     for (uint32_t i = 0; same && i < count; i++) same = rule_equal(&before[i], &after[i]);
-    if (!same) view->rates_us = at_us;
+    if (same) return;
+    pass_rates(account, view, before, count);
+    view->rates_us = at_us;
 }
 
 void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
@@ -117,7 +150,8 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     }
     if (fault == ACCOUNT_FAULT_NONE && change == WINDOW_PRORATE) fault = join_windows(timeline, after, at_us);
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
-    lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
+    lifecycle_recompose(timeline->cursor.account, view, timeline->cursor.anchor_us, at_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin_rollover(&timeline->cursor, at_us);
     lower_warnings(view);
     return fault;
 }
@@ -206,40 +240,64 @@ static enum account_fault revise(struct timeline *timeline, int64_t at_us)
 
 /* ---- the account moves ----------------------------------------------------------------------------------- */
 
-/* What the cycles that a restart closes leave to be repaid. */
-struct restart_debts {
-    uint32_t count;
-    uint64_t periods[SLOT_WINDOWS_MAX];
-    int64_t debts[SLOT_WINDOWS_MAX];
+/* A cycle that a restart closes, and what it hands to the one that follows. Its LIMIT goes on. */
+struct restarted {
+    uint64_t period;
+    bool used; /* something was, under this LIMIT */
+    struct carry carry;
+    struct restarted *next;
 };
 
-static void collect_debts(const struct resource_view *view, int64_t at_us, struct restart_debts *debts)
+/* In the account view's arena. */
+static struct restarted *collect_closed(const struct timeline *timeline, int64_t at_us)
 {
-    debts->count = 0;
-    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
+    const struct account_view *account = timeline->cursor.account;
+    const struct resource_view *view = timeline->cursor.view;
+    struct restarted *first = NULL;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
-        int64_t debt = window_debt_after(window, view->entitlement, window_full_limit(window), 1);
-        if (debt == 0 || window->start_us >= at_us) continue;
-        debts->periods[debts->count] = window->period;
-        debts->debts[debts->count++] = debt;
+        if (view->fresh[i] || window->start_us >= at_us) continue;
+        struct restarted *closed = arena_alloc(account->arena, sizeof(*closed));
+        closed->period = window->period;
+        closed->used = !view->unused[i];
+        closed->next = first;
+        if (view->entitlement) resource_view_carry(account, view, window, at_us, &closed->carry);
+        first = closed;
+    }
+    return first;
+}
+
+/* A window that follows one of them. */
+static void follow_closed(const struct timeline *timeline, uint32_t index, const struct restarted *closed)
+{
+    struct resource_view *view = timeline->cursor.view;
+    struct window *window = &view->windows[index];
+    bool repays = view->entitlement && view->entitlement->repay && window_own_limit(window) != UNLIMITED;
+    for (; closed; closed = closed->next) {
+        if (closed->period != window->period) continue;
+        carry_begin(&closed->carry, timeline->cursor.account->arena, window);
+        if (!repays) window->debt = 0;
+        if (window->rolled > 0) view->fresh[index] = false;
+        if (closed->used) view->fresh[index] = view->unused[index] = false;
     }
 }
 
-/* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier. */
-static enum account_fault begin_after_restart(struct timeline *timeline, const struct restart_debts *debts,
-                                              int64_t at_us)
+/* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier; what
+ * is consumed from now on can. */
+static enum account_fault begin_after_restart(struct timeline *timeline, const struct restarted *closed, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
-    bool repays = view->entitlement && view->entitlement->repay;
+    bool sealed = false;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
-        for (uint32_t k = 0; repays && k < debts->count; k++) {
-            if (debts->periods[k] == window->period) window->debt = debts->debts[k];
-        }
-        if (window->start_us < at_us) refund_lines_seal(&window->lines, view->generation);
-        if (window->debt > 0 || window->start_us < at_us) view->fresh[i] = view->unused[i] = false;
+        follow_closed(timeline, i, closed);
+        if (window->start_us >= at_us) continue;
+        refund_lines_seal(&window->lines, view->generation);
+        view->fresh[i] = view->unused[i] = false;
+        sealed = true;
     }
+    if (sealed) view->generation++;
     return fault;
 }
 
@@ -248,26 +306,31 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     struct resource_view *view = timeline->cursor.view;
     const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change++];
     bool restarts = change->how == SWITCH_HOW_RESTART, prorates = change->how == SWITCH_HOW_PRORATE;
-    struct restart_debts debts;
-    /* Debts are collected before the cycles close: closing forgets the windows that have them. */
-    if (restarts) collect_debts(view, at_us, &debts);
+    const struct restarted *closed = NULL;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    /* Before the cycles close: closing forgets the windows. */
+    if (restarts) closed = collect_closed(timeline, at_us);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
     timeline->cursor.anchor_us = change->anchor_us;
+    if (restarts) fault = cycles_anchor(&timeline->cursor);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     const struct plan_entry *entry = plan_find(change->plan, view->resource);
-    enum account_fault fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
-    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, &debts, at_us);
+    fault = change_entry(timeline, entry, prorates ? WINDOW_PRORATE : WINDOW_FULL, at_us);
+    if (fault == ACCOUNT_FAULT_NONE && restarts) fault = begin_after_restart(timeline, closed, at_us);
     /* From here on revisions of the new plan count, those of the old one no more. */
     follow_plan(timeline, change->plan);
     return fault;
 }
 
-static void end_override(struct timeline *timeline, int64_t at_us)
+static enum account_fault end_override(struct timeline *timeline, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     view->override = NULL;
     view->override_ended = true;
-    lifecycle_recompose(view, timeline->cursor.anchor_us, at_us);
+    lifecycle_recompose(timeline->cursor.account, view, timeline->cursor.anchor_us, at_us);
+    enum account_fault fault = cycles_begin_rollover(&timeline->cursor, at_us);
     lower_warnings(view);
+    return fault;
 }
 
 /* ---- the walk -------------------------------------------------------------------------------------------- */
@@ -312,7 +375,7 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
     enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     switch (event->kind) {
-    case EVENT_OVERRIDE_ENDS: end_override(timeline, event->at_us); return ACCOUNT_FAULT_NONE;
+    case EVENT_OVERRIDE_ENDS: return end_override(timeline, event->at_us);
     case EVENT_REVISION: return revise(timeline, event->at_us);
     case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
     case EVENT_GRANT_BEGINS: credits_begin_grants(&timeline->cursor, event->at_us); return ACCOUNT_FAULT_NONE;
@@ -350,6 +413,13 @@ static enum account_fault walk_events(struct cycle_cursor *cursor)
     return fault;
 }
 
+/* When an account that is stored was opened, or began. */
+static int64_t opened_us(const struct account_view *account)
+{
+    const struct account_optional *optional = account->account->optional;
+    return max_i64(optional ? optional->opened_us : 0, account->account->anchor_us);
+}
+
 enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)
 {
     const struct account *stored = account->account;
@@ -358,6 +428,9 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
                                   .closed = closed,
                                   .anchor_us = stored ? stored->anchor_us : account->status.anchor_us};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
+    /* A resource that was never written down has had its rules since the account was opened. */
+    if (view->index < 0 && stored) fault = cycles_begin_rollover(&cursor, opened_us(account));
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     bool is_quiet = account->plan_is_current && account->changes_count == 0 && !view->override;
     if (view->credits) is_quiet = is_quiet && credits_begins_us(view) > account->now_us;
     if (!is_quiet) fault = walk_events(&cursor); /* else only cycles can have ended */

@@ -23,6 +23,8 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     view->override = optional && optional->override ? plan_find(optional->override, resource) : NULL;
     view->override_ended = false;
     view->rates_us = 0;
+    view->rates = view->stored ? view->stored->rates : NULL;
+    view->rates_passed = NULL;
     view->generation = optional ? optional->generation : 0;
     view->windows_count = view->stored ? view->stored->windows_count : 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
@@ -69,7 +71,7 @@ enum account_fault resource_view_override(const struct account_view *account, st
     struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
     view->override = override;
     view->override_ended = false;
-    lifecycle_recompose(view, account->status.anchor_us, account->now_us);
+    lifecycle_recompose(account, view, account->status.anchor_us, account->now_us);
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
         if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
         window_lower_warnings(&view->windows[i], view->entitlement);
@@ -138,6 +140,31 @@ int64_t resource_view_held_units(const struct account_view *account, const struc
         if (lives && hold_counts(&part->hold, view, window)) held -= hold_limited(&part->hold);
     }
     return wide_clamp(held, 0, INT64_MAX);
+}
+
+/* Units of the window that reservations hold beyond `at_us`, those included that have been swept meanwhile. One that is
+ * being resolved was held, too. */
+static int64_t held_beyond(const struct account_view *account, const struct resource_view *view,
+                           const struct window *window, int64_t at_us)
+{
+    const struct holds *holds = account_holds(account->account);
+    wide held = window->held_over;
+    for (uint32_t i = holds->count; i-- > 0 && holds->by_expiry[i]->hold.expires_us > at_us;) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (hold_counts(hold, view, window)) held += hold_limited(hold);
+    }
+    return wide_clamp(held, 0, INT64_MAX);
+}
+
+void resource_view_carry(const struct account_view *account, const struct resource_view *view,
+                         const struct window *window, int64_t at_us, struct carry *carry)
+{
+    const struct carry_rules rules = {.entitlement = view->entitlement,
+                                      .rule = entitlement_limit(view->entitlement, window->period)};
+    bool has_lots = window->rolled > 0 || (rules.rule && rules.rule->rollover_bp > 0);
+    int64_t held = has_lots ? held_beyond(account, view, window, at_us) : 0;
+    carry_of(window, carry);
+    carry_close(carry, &rules, window_own_limit(window), window->used, held);
 }
 
 int64_t resource_view_holds_count(const struct account_view *account, const struct resource_view *view)

@@ -42,6 +42,13 @@ static struct quota_rule rate_rule(enum quota_kind kind, enum rule_algorithm alg
     return rule;
 }
 
+static void roll_over(struct quota_rule *rule, int which)
+{
+    rule->rollover_bp = 5000;
+    rule->rollover_max = which - 1 + 10 * which;
+    rule->rollover_cycles = 1 + 5 * which;
+}
+
 static struct entitlement entitlement_number(int which)
 {
     struct entitlement entitlement = entitlement_none(which & 1 ? BYTES("b") : BYTES("a"));
@@ -51,6 +58,9 @@ static struct entitlement entitlement_number(int which)
         entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_ROLLING, RULE_LOG, 12, MICROS_PER_HOUR);
     if (which == 3)
         entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_RATE, RULE_GCRA, 5, MICROS_PER_MINUTE);
+    if (which == 2)
+        entitlement.rules[entitlement.rules_count++] = rate_rule(QUOTA_THROTTLE, RULE_GCRA, 7, MICROS_PER_MINUTE);
+    if (which != 3) roll_over(&entitlement.rules[which & 1], which);
     entitlement.warnings_count = 1;
     entitlement.warnings_bp[0] = 8000;
     entitlement.burst_bp = which & 1 ? 5000 : 0;

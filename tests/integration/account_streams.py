@@ -5,7 +5,7 @@
 
 from hypothesis import strategies as st
 
-from account_model import DAY, Entitlement, Limit, Rate, Rolling
+from account_model import DAY, Concurrent, Entitlement, Limit, Rate, Rolling
 from model import Rule
 
 SECOND, HOUR = 1_000_000, 3_600_000_000
@@ -43,6 +43,7 @@ RATES = st.sampled_from([
     Rate(Rule("GCRA", 5, 3_600_000_000, 0), "1h"), Rate(Rule("GCRA", 3, SECOND, 9), "1s"),
     Rate(Rule("FIXED", 6, 60_000_000), "1m"), Rate(Rule("TOKEN", 4, HOUR, 8), "1h"),
     Rate(Rule("SLIDING", 7, HOUR), "1h"), Rate(Rule("LOG", 8, HOUR), "1h")])
+CONCURRENTS = st.builds(Concurrent, st.sampled_from([1, 2, 3, 5, 8, 8, 12, 0, -1]))
 BURSTS = st.one_of(st.just((None, False)), st.just((None, False)), st.tuples(st.sampled_from([20, 50, 150, 200]),
                                                                              st.booleans()))
 REFUNDS = sometimes(st.tuples(sometimes(st.integers(0, 6)), sometimes(st.sampled_from([HOUR, DAY]))).filter(any))
@@ -54,6 +55,7 @@ def entitlements(draw, smallest=1):
     rules = draw(one_of_each_kind(LIMITS, smallest, 3 if smallest else 2))
     rules += draw(sometimes(one_of_each_kind(ROLLINGS, 1, 2), []))
     rules += draw(sometimes(st.lists(RATES, min_size=1, max_size=1), []))
+    rules += draw(sometimes(st.lists(CONCURRENTS, min_size=1, max_size=1), []))
     burst, repay = draw(BURSTS)
     return Entitlement(
         tuple(draw(st.permutations(rules))), draw(st.sampled_from([None, None, 1, 2, 3])),

@@ -457,6 +457,66 @@ def test_grace_begins_once_in_a_cycle(either, lines):
     assert either("QUOTA.CONSUME a r 11")[0] == 11  # the next cycle, the next grace
 
 
+NO_UNITS = {  # none of them consumes a unit beyond the limit, though 6 of 4 are used
+    "a limit that falls": [], "a hold that lives on": ["RESERVE a h r 1 TTL 9h"],
+    "a hold that expires": ["RESERVE a h r 1 TTL 1h"], "a release": ["RESERVE a h r 1 TTL 9h", "RELEASE a h"],
+    "a commit of nothing": ["RESERVE a h r 1 TTL 9h", "COMMIT a h 0"], "a dry run": ["CONSUME a r 1 CHECK"],
+}
+
+
+@pytest.mark.parametrize("name", NO_UNITS)
+def test_grace_begins_with_a_consumed_unit_alone(either, name):
+    either("QUOTA.PLAN SET p r LIMIT 10 day")
+    either("QUOTA.PLAN SET over r LIMIT 4 day OVERAGE")
+    either("QUOTA.PLAN SET soft r LIMIT 5 day GRACE 1h")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 6")
+    either("QUOTA.SWITCH a over FULL")
+    for line in NO_UNITS[name]:
+        either(f"QUOTA.{line}")
+    either.advance("2h")
+    either("QUOTA.SWITCH a soft FULL")
+    assert either("QUOTA.CONSUME a r 1")[0] == 1
+    either.advance("1h")
+    assert either("QUOTA.CONSUME a r 1")[0] == 0
+
+
+@pytest.mark.parametrize("change", ["PLAN SET p r LIMIT 9 day APPLY PRORATE", "PLAN SET p r LIMIT 9 day",
+                                    "OVERRIDE a r ONLY LIMIT 9 day"], ids=["prorated", "full", "override"])
+def test_a_limit_that_sleeps_begins_no_grace(either, change):
+    """Nothing is beyond a limit that does not hold: 8 of 10 are used when it is back, and two more may come."""
+    either("QUOTA.PLAN SET p r LIMIT 10 12h CALENDAR WARN 50%")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.RESERVE a h r 8 TTL 9h")
+    either.advance("1h")
+    either(f"QUOTA.{change}")
+    either("QUOTA.COMMIT a h")
+    either("QUOTA.OVERRIDE a r LIFT")
+    either("QUOTA.PLAN SET p r LIMIT 10 12h CALENDAR WARN 50% GRACE 1h")
+    assert values(either, "used") == [8]
+    either.advance("1h")
+    assert either("QUOTA.CONSUME a r 2")[0] == 2
+    assert either.map("QUOTA.INFO a r")["warned"] == [50]
+    assert either("QUOTA.CONSUME a r 1")[0] == 1  # the grace begins
+    either.advance("1h")
+    assert either("QUOTA.CONSUME a r 1")[0] == 0
+
+
+@pytest.mark.parametrize("lines", [["CONSUME a r 1"], ["RESERVE a h r 1 TTL 9h", "+1h", "COMMIT a h"]],
+                         ids=["consumed", "held, and committed later"])
+def test_grace_begins_when_the_unit_was_taken_whatever_the_plan_said_then(either, lines):
+    either("QUOTA.PLAN SET over r LIMIT 4 day OVERAGE")
+    either("QUOTA.PLAN SET soft r LIMIT 5 day GRACE 2h")
+    either("QUOTA.OPEN a over")
+    either("QUOTA.CONSUME a r 4")
+    for line in lines:
+        either.advance(line[1:]) if line.startswith("+") else either(f"QUOTA.{line}")
+    either("QUOTA.SWITCH a soft FULL")
+    assert either("QUOTA.CONSUME a r 1")[0] == 1
+    either.advance("2h" if len(lines) == 1 else "1h")
+    assert either("QUOTA.CONSUME a r 1")[0] == 0
+
+
 @pytest.mark.parametrize("line", ["RESET a r", "SET a r 0"])
 def test_grace_begins_anew_with_corrections(either, line):
     either("QUOTA.PLAN SET p r LIMIT 10 day GRACE 1h")
@@ -479,6 +539,21 @@ def test_a_wait_that_outlives_a_grace_ends_with_the_cycle(either):
     assert either("QUOTA.CONSUME a r 1 CHECK")[0] == 0
     either.advance("1ms")
     assert either("QUOTA.CONSUME a r 1")[0] == 1
+
+
+def test_a_batch_that_outlives_a_grace_ends_with_the_cycle(either):
+    """The one row waits for tomorrow. By then the grace of the other, which is admitted now, is over."""
+    either("QUOTA.PLAN SET p s LIMIT 10 day")
+    either("QUOTA.PLAN SET p r LIMIT 0 month GRACE 1h")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a s 8")
+    either("QUOTA.CONSUME a r 1")
+    verdicts = either("QUOTA.MCONSUME a 2 s 3 r 1")
+    assert [verdict[3] for verdict in verdicts] == [DAY_MS, 28 * DAY_MS]
+    either.advance("1d")
+    assert [verdict[0] for verdict in either("QUOTA.MCONSUME a 2 s 3 r 1 CHECK")] == [0, 0]
+    either.advance("27d")
+    assert [verdict[0] for verdict in either("QUOTA.MCONSUME a 2 s 3 r 1")] == [3, 1]
 
 
 # ---- END and EFFECTIVE ----

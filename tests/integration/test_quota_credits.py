@@ -95,7 +95,7 @@ def test_grants_are_shown(acme):
     info = acme.map("QUOTA.INFO a s")
     assert info["credits"] == 7
     assert info["rules"] == [{"rule": 0, "kind": "credits", "period": "", "limit": 9, "used": 2, "held": 0,
-                              "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS}]
+                              "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS, "rolled": 0}]
 
 
 # It paid all it had for what was over when it began, though nobody came: an account that was looked at meanwhile
@@ -110,6 +110,33 @@ def test_a_grant_that_was_spent_at_its_beginning_ends(acme, looks):
         acme("QUOTA.CONSUME a r 1 FORCE")
     acme.advance("40d")
     assert grants(acme) == {}
+
+
+def test_what_is_committed_beyond_a_hold_of_credits_alone_belongs_to_its_cycle(acme):
+    """Nothing else was used in that day: it is remembered for the hold's sake. And 5 of the 8 are the credits'."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 30 month CREDITS FIRST")
+    acme("QUOTA.GRANT a g r 5")
+    acme("QUOTA.RESERVE a h r 5 TTL 3d")
+    acme.advance("1d")
+    assert acme("QUOTA.CONSUME a r 2 ID x")[0] == 2
+    assert acme("QUOTA.COMMIT a h 8 FORCE") == [8, 0, 8]
+    assert [rule["used"] for rule in acme.map("QUOTA.INFO a r")["rules"][:2]] == [2, 5]
+    assert [(cycle["period"], cycle["used"]) for cycle in acme.map("QUOTA.HISTORY a r")] == [("day", 3)]
+    assert acme("QUOTA.REFUND a r 4 OF h")[:2] == [4, 0]
+    assert acme("QUOTA.REFUND a r 2 OF x")[:2] == [2, 0]
+    assert [(cycle["used"], cycle["refunded"]) for cycle in acme.map("QUOTA.HISTORY a r")] == [(0, 3)]
+
+
+def test_a_hold_of_credits_alone_and_a_limit_that_sleeps(acme):
+    """The day of the hold sleeps when it is committed, and has counted it when it wakes."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day CREDITS FIRST")
+    acme("QUOTA.PLAN SET q r LIMIT 30 month CREDITS FIRST")
+    acme("QUOTA.GRANT a g r 5")
+    acme("QUOTA.RESERVE a h r 5 TTL 3d")
+    acme("QUOTA.SWITCH a q")
+    assert acme("QUOTA.COMMIT a h 8 FORCE")[0] == 8
+    acme("QUOTA.SWITCH a p FULL")
+    assert acme.map("QUOTA.INFO a r")["rules"][0]["used"] == 3
 
 
 def test_warnings_follow_the_credits(acme):

@@ -20,13 +20,13 @@ def test_the_whole_map(accounts):
     tokyo = 9 * 3_600_000  # midnights of Feb 1 and Mar 1 there
     assert accounts.map("QUOTA.INFO a r") == {"credits": 0, "overage": 0, "warned": [1], "rules": [
         {"rule": 0, "kind": "LIMIT", "period": "month", "limit": 100, "used": 2, "held": 0, "remaining": 98,
-         "start": 1738368000000 - tokyo, "end": 1740787200000 - tokyo},
+         "start": 1738368000000 - tokyo, "end": 1740787200000 - tokyo, "rolled": 0},
         {"rule": 1, "kind": "LIMIT", "period": "forever", "limit": -1, "used": 2, "held": 0, "remaining": -1,
-         "start": NOON_MS, "end": -1},
+         "start": NOON_MS, "end": -1, "rolled": 0},
         {"rule": 2, "kind": "ROLLING", "period": "90s", "limit": 9, "used": 2, "held": 0, "remaining": 7,
-         "start": -1, "end": -1},
+         "start": -1, "end": -1, "rolled": 0},
         {"rule": 3, "kind": "RATE", "period": "1s", "limit": 5, "used": 2, "held": 0, "remaining": 3,
-         "start": -1, "end": -1}]}
+         "start": -1, "end": -1, "rolled": 0}]}
     assert set(accounts.map("QUOTA.INFO a r r")) == {"r"}
 
 

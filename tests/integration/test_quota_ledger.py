@@ -199,6 +199,31 @@ def test_a_hold_of_then_does_not_post_to_a_limit_that_slept(acme):
     assert values(acme, "used") == [5, 5]
 
 
+@pytest.mark.parametrize("later, day, closed", [
+    ([], [1], [(1, 2)]),
+    (["PLAN SET p r LIMIT 100 month", "REFUND a r 1 OF h", "PLAN SET p r LIMIT 10 day CALENDAR"], [0], [(0, 3)]),
+    (["+1d", "REFUND a r 1 OF h"], [0], [(0, 3), (0, 3)])], ids=["running", "asleep", "closed"])
+def test_a_refund_of_a_commit_reaches_limits_that_have_joined(acme, later, day, closed):
+    """The days of the calendar come while units are held: the one of the commit counts them, and gives them back."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 3 TTL 3d", None), ("+1us", 0), ("PLAN SET p r LIMIT 10 day CALENDAR", None),
+                ("+1d", 0), ("COMMIT a h", [3, 0, 7]), ("REFUND a r 2 OF h", [2, 0, 9])])
+    play(acme, [(line, None) for line in later])
+    assert values(acme, "used") == day
+    assert [(cycle["used"], cycle["refunded"]) for cycle in acme.map("QUOTA.HISTORY a r")] == closed
+
+
+def test_a_limit_that_has_joined_bounds_refunds_too(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    play(acme, [("RESERVE a h r 3 TTL 3d", None), ("+1us", 0),
+                ("PLAN SET p r LIMIT 10 day CALENDAR REFUNDS MAX 4", None), ("+1d", 0), ("COMMIT a h", None),
+                ("CONSUME a r 4 ID x", None), ("REFUND a r 3 OF x", [3, 0, 6])])
+    assert acme.error("QUOTA.REFUND a r 2 OF h").startswith("LIMITED")
+    play(acme, [("REFUND a r 1 OF h", [1, 0, 7])])
+
+
 def test_ended_holds_do_not_count(acme):
     acme("QUOTA.PLAN SET p r LIMIT 100 day HOLDS MAX 2")
     acme("QUOTA.OPEN a p")
@@ -319,6 +344,86 @@ def test_what_a_closed_cycle_takes_back_need_not_be_repaid(accounts):
     assert accounts("QUOTA.CHECK a r 1")[0][2] == 25  # 20 + 10 - 5
     assert accounts("QUOTA.REFUND a r 3 OF y") == [3, 0, 28]
     assert accounts("QUOTA.CHECK a r 1")[0][2] == 28
+
+
+# Other RATEs come into force, and take over 3 units then. A command that checks none of them writes the account down:
+# what they took over is that of the instant all the same.
+WRITES = {"INFO a r": 3, "COMMIT a h": 3, "COMMIT a h 0": 2, "RELEASE a h": 2, "REFUND a r 1 OF x": 2,
+          "REFUND a r 1": 2, "SET a r 5": 3, "RESET a r PERIOD day": 3, "MCONSUME a 2 s 1 r 1 ANY": 3,
+          "GRANT a g r 5": 3, "VOID a old": 3, "TRANSFER b a r 1 ID t": 3, "TRANSFER a b r 1 ID t": 3, "SUSPEND a": 3,
+          "SWITCH a q FULL": 3}
+
+
+@pytest.mark.parametrize("change", ["PLAN SET p r LIMIT 10 day RATE GCRA 5 1h", "OVERRIDE a r RATE GCRA 5 1h",
+                                    "an override ends"])
+@pytest.mark.parametrize("line", WRITES)
+def test_rates_take_over_when_they_come_whatever_is_written_later(accounts, line, change):
+    ends = change.startswith("an ")
+    fast, slow = "LIMIT 10 day RATE GCRA 3 1s BURST 9", "LIMIT 10 day RATE GCRA 5 1h"
+    accounts(f"QUOTA.PLAN SET p r {slow if ends else fast}")
+    accounts("QUOTA.PLAN SET p s LIMIT 10 day")
+    accounts(f"QUOTA.PLAN SET q r {slow}")
+    for name in ("a", "b"):
+        accounts(f"QUOTA.OPEN {name} p")
+        accounts(f"QUOTA.GRANT {name} old r 9")
+    if ends:
+        accounts("QUOTA.OVERRIDE a r RATE GCRA 3 1s BURST 9 EX 1ms")
+    accounts("QUOTA.CONSUME a r 2 ID x")
+    accounts("QUOTA.RESERVE a h r 1 TTL 1h")
+    accounts.advance("1ms")
+    if not ends:
+        accounts(f"QUOTA.{change}")
+    accounts.advance("10s")
+    accounts(f"QUOTA.{line}")
+    if line == "SUSPEND a":
+        accounts("QUOTA.RESUME a")
+    (rate,) = [rule for rule in accounts.map("QUOTA.INFO a r")["rules"] if rule["kind"] == "RATE"]
+    assert (rate["limit"], rate["used"]) == (5, WRITES[line])
+    assert accounts("QUOTA.CHECK a r 9")[0][:3] == [0, 5, 5 - WRITES[line]]
+
+
+@pytest.mark.parametrize("touched", [[], ["SUSPEND a", "RESUME a"], ["SET a r 1"], ["CONSUME a r 11"]],
+                         ids=["lazy", "suspended", "set", "denied"])
+def test_rates_take_over_under_every_rule_there_was(acme, touched):
+    """A unit that takes 12 minutes to come back takes a third of a second under the rules between."""
+    acme("QUOTA.PLAN SET p r LIMIT 10 day RATE GCRA 5 1h")
+    acme("QUOTA.PLAN SET q r LIMIT 10 day RATE GCRA 3 1s BURST 9")
+    acme("QUOTA.OPEN a p")
+    acme("QUOTA.CONSUME a r 1")
+    acme(f"QUOTA.SWITCH a q AT {NOON_MS + 1}")
+    acme.advance("500ms")
+    for line in touched:
+        acme(f"QUOTA.{line}")
+    acme.advance("500ms")
+    acme("QUOTA.PLAN SET q r LIMIT 10 day RATE GCRA 5 1h")
+    assert values(acme, "used") == [1, 0]
+    assert acme("QUOTA.CONSUME a r 2")[:3] == [2, 5, 3]
+    assert values(acme, "used") == [3, 2]
+
+
+def test_a_denial_that_begins_a_bucket_takes_over_once(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE FIXED 9 1d")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE GCRA 5 1h")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE FIXED 9 1d RATE TOKEN 4 1h BURST 8 INITIAL 0")
+    assert accounts("QUOTA.CONSUME a r 4")[::3] == [0, 3_600_000]
+    accounts.advance("1h")
+    assert accounts("QUOTA.CONSUME a r 4")[0] == 4
+    assert values(accounts, "used") == [5, 5, 8]  # of the 8 of the bucket 4 have never come
+
+
+@pytest.mark.parametrize("line, used", [("REFUND a r 1 OF x", 2), ("REFUND a r 2", 1), ("COMMIT a h 0", 2)])
+def test_a_replica_takes_what_goes_back_to_more_rates_than_there_were(accounts, line, used):
+    """The takeover and what goes back are one step: the second fits the rates as the first leaves them."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE LOG 9 1h")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 2 ID x")
+    accounts("QUOTA.RESERVE a h r 1 TTL 1h")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE GCRA 3 1s BURST 9 RATE FIXED 8 1d RATE LOG 9 1h")
+    accounts(f"QUOTA.{line}")
+    rates = [rule for rule in accounts.map("QUOTA.INFO a r")["rules"] if rule["kind"] == "RATE"]
+    assert [rate["used"] for rate in rates] == [0, 0, used]
 
 
 # A commit's `remaining` is what is left after it: a grace counts from the instant of the reservation, and what a closed

@@ -99,6 +99,54 @@ def test_restart_at_an_instant(acme):
     assert (info(acme, "anchor"), values(acme, "start"), values(acme, "used")) == (at, [at], [0])
 
 
+@pytest.mark.parametrize("used", [0, 4])
+def test_restart_where_a_cycle_begins(either, used):  # noqa: F811
+    """That cycle is not closed, it is as long as the new anchor says: from January 31 on to March 28, not March 31."""
+    either("QUOTA.PLAN SET p r LIMIT 10 month")
+    either("QUOTA.PLAN SET q r LIMIT 20 month")
+    either("QUOTA.OPEN a p")
+    if used:
+        either("QUOTA.CONSUME a r", used)
+    either("QUOTA.SWITCH a q END RESTART")
+    either.advance("28d")
+    start = NOON_MS + 28 * DAY_MS
+    for _ in range(2):
+        assert (values(either, "start"), values(either, "end")) == ([start], [start + 28 * DAY_MS])
+        either("QUOTA.CONSUME a r 3")
+        assert values(either, "used") == [3]
+        either("QUOTA.RESET a")
+    either("QUOTA.SWITCH a p RESTART")
+    assert (values(either, "start"), values(either, "end")) == ([start], [start + 28 * DAY_MS])
+
+
+def test_a_limit_goes_on_through_a_restart(either):  # noqa: F811
+    """It was used, so its next cycle is one that a hold is posted to, also while it sleeps."""
+    either("QUOTA.PLAN SET p r LIMIT 10 month")
+    either("QUOTA.PLAN SET q r LIMIT 20 month")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.CONSUME a r 1")
+    either.advance("1d")
+    either("QUOTA.SWITCH a q RESTART")
+    either("QUOTA.OVERRIDE a r ONLY LIMIT 5 day")
+    either("QUOTA.RESERVE a h r 3 TTL 1h")
+    assert either("QUOTA.COMMIT a h") == [3, 0, 2]
+    either("QUOTA.OVERRIDE a r LIFT")
+    assert values(either, "used") == [3]
+
+
+def test_restart_and_a_refund_of_what_came_after_it(accounts):
+    """The calendar's day goes on: it gives back what was consumed since, and nothing of before."""
+    accounts("QUOTA.PLAN SET c r LIMIT 10 day CALENDAR")
+    accounts("QUOTA.PLAN SET d r LIMIT 20 day CALENDAR")
+    accounts("QUOTA.OPEN b c")
+    accounts("QUOTA.CONSUME b r 4 ID x")
+    accounts.advance("1h")
+    accounts("QUOTA.SWITCH b d RESTART")
+    accounts("QUOTA.CONSUME b r 5 ID y")
+    assert accounts("QUOTA.REFUND b r 2 OF x") == [2, 0, 15]  # into the day that was closed
+    assert accounts("QUOTA.REFUND b r 5 OF y") == [5, 0, 20]
+
+
 def test_restart_carries_a_debt_on(either):  # noqa: F811
     either("QUOTA.PLAN SET p r LIMIT 10 30d BURST 150 REPAY")
     either("QUOTA.PLAN SET q r LIMIT 20 30d BURST 150 REPAY")

@@ -96,7 +96,7 @@ BAD = [
     ("r LIMIT 1 fortnight", "period"), ("r LIMIT 1 10", "period"), ("r LIMIT 1", "period"),
     ("r LIMIT 1 day FROM 3", "FROM"), ("r LIMIT 1 week CALENDAR FROM 15", "FROM"), ("r LIMIT 1 day EOM", "EOM"),
     ("r LIMIT 1 year CALENDAR FROM 02-30", "FROM"), ("r LIMIT 1 ROLLING 1h CALENDAR", "rolling"),
-    ("r LIMIT 1 month ROLLING 1h", "rolling"), ("r LIMIT 1 day ROLLOVER 10", "not an option"),
+    ("r LIMIT 1 month ROLLING 1h", "rolling"), ("r LIMIT 1 day SLOWLY 10", "not an option"),
     ("r LIMIT 1 day BURST 10 BURST 20", "given already"), ("r RATE 1 1s RATE", "rule"), ("r RATE 1", "period"),
     ("r " + "LIMIT 1 ROLLING 1h " * 16, "same period"),
     ("r " + " ".join(f"LIMIT 1 ROLLING {n}h" for n in range(1, 18)), "LIMITED"),

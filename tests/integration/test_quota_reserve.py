@@ -44,7 +44,7 @@ def test_units_held_at_once_are_bounded(acme):
     assert acme("QUOTA.CONSUME a r 4") == [4, 10, 1, 0, DAY_MS, 0]  # what is used at once is not held
     assert acme.map("QUOTA.INFO a r")["rules"][1] == {
         "rule": 1, "kind": "CONCURRENT", "period": "", "limit": 5, "used": 0, "held": 5, "remaining": 0, "start": -1,
-        "end": -1}
+        "end": -1, "rolled": 0}
     assert acme("QUOTA.COMMIT a x 3")[0] == 3
     assert acme("QUOTA.RESERVE a z r 4 TTL 1s UPTO") == [1, 10, 0, 0, DAY_MS, 0]
     acme("QUOTA.OVERRIDE a r CONCURRENT 2 LIMIT 99 day")

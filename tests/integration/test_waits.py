@@ -174,6 +174,21 @@ def table_step(stream):
 # ---- accounts ------------------------------------------------------------------------------------------------------
 
 
+def rollover(stream, period):
+    if period == "forever" or stream.random.random() < 0.7:
+        return ""
+    most = stream.sometimes(f" MAX {stream.number(30)}", 0.5)
+    return f" ROLLOVER {stream.choice('33.3', 50, 100)}%{most}" + stream.sometimes(f" FOR {stream.number(5)}", 0.5)
+
+
+def slow_lane(stream):
+    """It takes no INITIAL."""
+    rule = stream.rule()
+    while "INITIAL" in rule:
+        rule = stream.rule()
+    return rule
+
+
 def entitlement(stream, bounded=True):
     """Rules of a resource in any mixture; each LIMIT's period once."""
     periods = ["hour", "day", "week CALENDAR", "month", "month CALENDAR", "forever"]
@@ -181,9 +196,10 @@ def entitlement(stream, bounded=True):
     chosen = [period for at, period in enumerate(chosen) if period.split()[0] not in
               [other.split()[0] for other in chosen[:at]]]
     parts = [f"LIMIT {stream.choice(-1, 0, 3, 10, 10, 20)} {period}{stream.sometimes(' PRORATE', 0.2)}"
-             for period in chosen]
+             + rollover(stream, period) for period in chosen]
     parts += [stream.sometimes(f"LIMIT {stream.number(12)} ROLLING {stream.choice('1m', '2h', '3d')}")]
     parts += [stream.sometimes(f"RATE {stream.rule()}", 0.4)]
+    parts += [stream.sometimes(f"THROTTLE {slow_lane(stream)}", 0.2)]
     parts += [stream.sometimes(f"COST {stream.number(3)}", 0.2)]
     parts += [stream.sometimes(f"BURST {stream.choice(10, 50, 100)}%" + stream.sometimes(" REPAY", 0.5))]
     parts += [stream.sometimes(f"GRACE {stream.choice('10s', '1h', '3d')}", 0.2)]
@@ -203,7 +219,7 @@ def account_request(stream, account):
     amount = stream.number(stream.choice(1, 4, 14))
     target = f"QUOTA.CONSUME {account} {stream.choice('r', 's')}"
     verdict = stream.quota(f"{target} {amount} {mode}")
-    if verdict[0] == 0:
+    if verdict[0] == 0 and mode != "CHECK":  # which begins no bucket with an INITIAL
         stream.check(f"{target} {1 if mode == 'UPTO' else amount} CHECK", verdict[3])
 
 

@@ -89,6 +89,13 @@ static bool take_percent(struct words *words, int64_t *bp)
 
 /* ---- terms ----------------------------------------------------------------------------------------------- */
 
+static void read_rollover(struct words *words, struct quota_rule *rule)
+{
+    assert_true(take_percent(words, &rule->rollover_bp));
+    rule->rollover_max = take_word(words, "MAX") ? next_integer(words) : -1;
+    rule->rollover_cycles = take_word(words, "FOR") ? next_integer(words) : 1;
+}
+
 static void read_limit(struct words *words, struct quota_rule *rule)
 {
     rule->limit = next_integer(words);
@@ -109,12 +116,13 @@ static void read_limit(struct words *words, struct quota_rule *rule)
     if (take_word(words, "FROM")) assert_true(period_parse_from(next_word(words), &rule->period));
     if (take_word(words, "EOM")) rule->period.end_of_month = true;
     rule->prorate = take_word(words, "PRORATE");
+    if (take_word(words, "ROLLOVER")) read_rollover(words, rule);
 }
 
-static void read_rate(struct words *words, struct quota_rule *rule)
+static void read_rate(struct words *words, enum quota_kind kind, struct quota_rule *rule)
 {
     static const char *const algorithms[] = {"GCRA", "TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG"};
-    rule->kind = QUOTA_RATE;
+    rule->kind = kind;
     for (uint32_t i = 0; i < COUNT_OF(algorithms); i++) {
         if (take_word(words, algorithms[i])) rule->rule.algorithm = i;
     }
@@ -139,7 +147,9 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     if (take_word(words, "LIMIT")) {
         read_limit(words, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "RATE")) {
-        read_rate(words, &entitlement->rules[entitlement->rules_count++]);
+        read_rate(words, QUOTA_RATE, &entitlement->rules[entitlement->rules_count++]);
+    } else if (take_word(words, "THROTTLE")) {
+        read_rate(words, QUOTA_THROTTLE, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "CONCURRENT")) {
         struct quota_rule *rule = &entitlement->rules[entitlement->rules_count++];
         rule->kind = QUOTA_CONCURRENT;
@@ -675,7 +685,6 @@ static void settle_decide(const struct account *account, int64_t at_us, struct a
         resource_view_begin(&view, names[i], &resource);
         assert_int_equal(resource_view_settle(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
         assert_int_equal(emit_resource(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
-        emit_takeover(&resource, &decision->changes);
     }
     account_view_end(&view);
 }

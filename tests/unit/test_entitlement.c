@@ -28,6 +28,10 @@ static const char *const texts[] = {
     "calls CONCURRENT 5",
     "calls LIMIT 10 12h CONCURRENT -1 RATE GCRA 10 1s HOLDS MAX 3",
     "calls LIMIT 10 12h OVERAGE MAX 9223372036854775807",
+    "calls LIMIT 10 day THROTTLE GCRA 1 1s BURST 5 RATE GCRA 10 1s",
+    "calls THROTTLE QUEUE 1 1s BURST 2 CREDITS",
+    "calls LIMIT 10 month EOM PRORATE ROLLOVER 50% MAX 600 FOR 36 LIMIT -1 day ROLLOVER 0.01% LIMIT 5 1h ROLLOVER 100% "
+    "MAX 0",
 };
 
 static struct sink encoded(const struct entitlement *entitlement)
@@ -121,7 +125,8 @@ static void faults_are_told(void **state)
     BAD(rules[0].limit = -2);
     BAD(rules[0].period.count = 0);
     BAD(rules[0].period.end_of_month = true);
-    BAD(rules[0].kind = (enum quota_kind)4);
+    BAD(rules[0].kind = (enum quota_kind)(QUOTA_THROTTLE + 1));
+    BAD(rules[0].kind = QUOTA_THROTTLE); /* with nothing to stand behind */
     BAD(rules[0].kind = QUOTA_RATE);
     /* everything else */
     BAD(resource.size = 0);
@@ -147,6 +152,28 @@ static void faults_are_told(void **state)
     assert_null(entitlement_fault(&good));
 }
 
+static void what_cannot_roll_over_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t bp, most, cycles;
+        bool works;
+    } rows[] = {{5000, -1, 1, true},          {1, 0, 36, true},     {BP_WHOLE, INT64_MAX, 36, true},
+                {BP_WHOLE + 1, -1, 1, false}, {-1, -1, 1, false},   {5000, -2, 1, false},
+                {5000, -1, 0, false},         {5000, -1, 37, false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct entitlement entitlement = entitlement_from("calls LIMIT 10 day");
+        entitlement.rules[0].rollover_bp = rows[i].bp;
+        entitlement.rules[0].rollover_max = rows[i].most;
+        entitlement.rules[0].rollover_cycles = rows[i].cycles;
+        if ((entitlement_fault(&entitlement) == NULL) != rows[i].works) fail_msg("row %zu", i);
+    }
+    struct entitlement forever = entitlement_from("calls LIMIT 10 forever");
+    forever.rules[0].rollover_bp = 5000;
+    forever.rules[0].rollover_cycles = 1;
+    assert_non_null(entitlement_fault(&forever));
+}
+
 static void rules_have_to_differ(void **state)
 {
     (void)state;
@@ -164,6 +191,7 @@ static void rules_have_to_differ(void **state)
         {"a LIMIT 1 ROLLING 1h", "a LIMIT 1 1h", false},
         {"a RATE GCRA 1 1s", "a RATE GCRA 1 1s", false},
         {"a CONCURRENT 1", "a CONCURRENT 2", true},
+        {"a LIMIT 1 day", "a THROTTLE GCRA 1 1s CREDITS", false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct entitlement one = entitlement_from(rows[i].one), two = entitlement_from(rows[i].two);
@@ -243,6 +271,7 @@ int main(void)
         cmocka_unit_test(bytes_and_words_lead_back_to_the_entitlement),
         cmocka_unit_test(mutated_bytes_are_refused_or_understood),
         cmocka_unit_test(faults_are_told),
+        cmocka_unit_test(what_cannot_roll_over_is_told),
         cmocka_unit_test(rules_have_to_differ),
         cmocka_unit_test(warnings_are_sorted_and_each_there_once),
         cmocka_unit_test(limits_and_rates_are_found),

@@ -4,6 +4,7 @@
  *     └──────── rule 0 ─────────┘ └────── rule 1 ─────────┘ └────── rule 2 ──────┘ └─ rule 3 ─┘
  *
  *     LIMIT n period    at most n units in each cycle (period.h)         BURST p    and p percent of it beyond
+ *       ROLLOVER p      p percent of what a cycle leaves unused is added to the next FOR cycles, up to MAX (carry.h)
  *     ROLLING d         at most n units in any window (now - d, now]     REPAY      what was used beyond a limit is
  *     RATE rule         a rate limit (rule.h)                                       taken from the next cycle's
  *     COST n            a unit counts as n                                GRACE d    from the first unit beyond on the
@@ -15,6 +16,7 @@
  *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
  *     TRANSFERS MAX n   credits given away in a cycle of the longest LIMIT
  *     CONCURRENT n      units in live reservations at once
+ *     THROTTLE rule     the slow lane: what limits and credits refuse is admitted at this rate instead
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -31,6 +33,8 @@
 #define ENTITLEMENT_RULES_MAX      16 /* LIMITs, ROLLINGs, RATEs and CONCURRENT of one resource */
 #define ENTITLEMENT_WARNINGS_MAX   16
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
+#define BP_WHOLE                   10000   /* hundredths of a percent in a whole */
+#define ROLLOVER_CYCLES_MAX        36
 #define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 10)
 
 /* The numbers are part of the stored encoding: append, never renumber. */
@@ -39,15 +43,19 @@ enum quota_kind {
     QUOTA_ROLLING = 1,
     QUOTA_RATE = 2,
     QUOTA_CONCURRENT = 3,
+    QUOTA_THROTTLE = 4,
 };
 
 struct quota_rule {
     enum quota_kind kind;
-    bool prorate;         /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
-    int64_t limit;        /* LIMIT and CONCURRENT: UNLIMITED, or units >= 0 */
-    struct period period; /* LIMIT */
-    uint64_t code;        /* LIMIT: the period's, where it is known already: after decoding; or 0 */
-    struct rule rule;     /* ROLLING (algorithm LOG) and RATE: completed */
+    bool prorate;            /* LIMIT: the cycle the account begins in is cut to the part that was left of it */
+    int64_t limit;           /* LIMIT and CONCURRENT: UNLIMITED, or units >= 0 */
+    int64_t rollover_bp;     /* LIMIT: of what a cycle leaves unused, 1 … BP_WHOLE; 0 = nothing rolls over */
+    int64_t rollover_max;    /* units of all lots; -1 = no bound */
+    int64_t rollover_cycles; /* for which a lot lives, 1 … ROLLOVER_CYCLES_MAX */
+    struct period period;    /* LIMIT */
+    uint64_t code;           /* LIMIT: the period's, where it is known already: after decoding; or 0 */
+    struct rule rule;        /* ROLLING (algorithm LOG), RATE and THROTTLE: completed */
 };
 
 struct entitlement {
@@ -124,7 +132,7 @@ bool entitlement_equal(const struct entitlement *left, const struct entitlement 
 const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);
 const struct quota_rule *entitlement_rolling(const struct entitlement *entitlement, int64_t period_us);
 
-/* The RATE rules alone, in order, and for each its place among all rules; answers how many. */
+/* The RATE rules and THROTTLE, in order, and for each its place among all rules; answers how many. */
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX]);
 

@@ -100,6 +100,10 @@ int64_t slot_held(const struct slot *slot, int32_t window);
 /* A reservation of the slot comes (sign 1) or goes (-1). */
 void slot_add_held(struct slot *slot, const struct hold *hold, int sign);
 
+/* A reservation of the slot that has expired goes for good. A cycle that it has outlived, and that no change has closed
+ * yet, remembers its units: they count as used when the cycle hands on what it leaves (carry.h). */
+void slot_keep_outlived(struct slot *slot, const struct hold *hold);
+
 /* Room for the sums of the slot's windows as they are now, all of them 0. */
 void slot_clear_held(struct slot *slot);
 

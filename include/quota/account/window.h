@@ -3,12 +3,13 @@
  *     0 ├──────── limit ─────────┬─────┤      limit     the plan's allowance (allowance.h), or above it an override's
  *       │ used   │ held │        │burst│      held      live reservations made in this cycle (the account knows them)
  *       └────────┴──────┴────────┴─────┘      debt      what earlier cycles used beyond their limits (REPAY)
- *                        available            capacity  max(limit + burst - debt, 0), and OVERAGE MAX beyond
+ *                        available            lots      what earlier cycles have left over (ROLLOVER)
+ *                                             capacity  max(limit + lots + burst - debt, 0), and OVERAGE MAX beyond
  *
  * The plan's allowance goes on underneath an override: its parts, and what they will add up to, are as if the override
  * was not there, so the end of the override uncovers what would have been.
  *
- * REPAY: the next cycle begins with debt = max(debt + used - limit, 0), n idle cycles later n - 1 limits less.
+ * Which debt and which lots the next cycle begins with: carry.h.
  *
  * Units may come back once: refund_lines.h.
  *
@@ -31,6 +32,9 @@ struct window {
     int64_t refunded, denied, peak; /* units given back; requests refused since the first unit; most used + held */
     int64_t over_since_us;          /* when used first went beyond the limit; 0 = not in this cycle yet (GRACE) */
     int64_t warned_bp;              /* the highest threshold that has fired; 0 = none */
+    int64_t rolled;                 /* units of the lots that it began with (carry.h) … */
+    struct bytes lots;              /* … as bytes; borrowed, none where rolled = 0 */
+    int64_t held_over;              /* units of reservations that outlived the cycle, and that are gone by now */
     struct refund_lines lines;
 };
 
@@ -50,18 +54,28 @@ bool window_is_idle(const struct window *window);
 /* Does it bound anything now: by the plan or by an override? If not it sleeps until its cycle ends. */
 bool window_is_awake(const struct window *window);
 
-/* The cycle's limit before any debt, and what the debt leaves of it; >= 0, or UNLIMITED. */
-int64_t window_full_limit(const struct window *window);
+/* The cycle's own limit, without lots and debt; and with lots what the debt leaves of it; >= 0, or UNLIMITED. */
+int64_t window_own_limit(const struct window *window);
 int64_t window_limit(const struct window *window);
+
+/* The units of BURST beside an own limit. */
+int64_t window_burst(const struct entitlement *entitlement, int64_t limit);
 
 /* How much `used` + `held` may be at `now_us`; UNLIMITED under OVERAGE without MAX or an open GRACE. */
 int64_t window_capacity(const struct window *window, const struct entitlement *entitlement, int64_t now_us);
+
+/* The same without OVERAGE. */
+int64_t window_capacity_without_overage(const struct window *window, const struct entitlement *entitlement,
+                                        int64_t now_us);
 
 /* What still fits under a capacity: >= 0 or UNLIMITED. */
 int64_t window_available(const struct window *window, int64_t capacity, int64_t held);
 
 /* Uses units at `now_us`: counts, begins the grace. False, and nothing done, when `used` would not fit an int64. */
 bool window_charge(struct window *window, int64_t units, int64_t held, int64_t now_us);
+
+/* Counts units, and no more: of a LIMIT that sleeps there is none to go beyond. False likewise. */
+bool window_count(struct window *window, int64_t units, int64_t held);
 
 /* Fires the thresholds that have been reached since. */
 void window_warn(struct window *window, const struct entitlement *entitlement);
@@ -92,11 +106,3 @@ void window_change_limit(struct window *window, const struct quota_rule *rule, e
 
 /* Lets thresholds that the limit has been lifted above fire again. */
 void window_lower_warnings(struct window *window, const struct entitlement *entitlement);
-
-/* The debt with which the cycle begins that comes `cycles` (>= 1) after this one, all between them idle at `limit`. */
-int64_t window_debt_after(const struct window *window, const struct entitlement *entitlement, int64_t limit,
-                          int64_t cycles);
-
-/* How many cycles from this one on (>= 1) the first comes in which `units` fit, if nothing is used; -1 = never. */
-int64_t window_cycles_until(const struct window *window, const struct entitlement *entitlement, int64_t limit,
-                            int64_t units);

@@ -9,10 +9,14 @@
 
 struct arena {
     struct arena_block *blocks; /* the newest first; NULL = nothing */
+    struct arena_owned *owned;  /* likewise */
 };
 
 /* Memory of this size, all zero; it stays where it is until arena_free. */
 void *arena_alloc(struct arena *arena, size_t size);
+
+/* Lets `free` have something that is no memory of the arena when everything is freed. */
+void arena_own(struct arena *arena, void *thing, void (*free)(void *thing));
 
 /* Frees everything; the arena is empty then, and can be used again. */
 void arena_free(struct arena *arena);

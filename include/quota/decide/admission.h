@@ -9,7 +9,9 @@
  *
  *     n units of a demand    CYCLE, ROLLING  give what the tightest has within its number     ┐  together all n,
  *                            CREDITS         pay for the rest, in burn order                  │  or the demand
- *                            CYCLE           gives beyond its number: BURST, GRACE, OVERAGE   ┘  is denied
+ *                            CYCLE           gives beyond its number: BURST, GRACE            │  is denied
+ *                            THROTTLE        admits what is left at its rate                  │
+ *                            CYCLE           gives beyond that: OVERAGE                       ┘
  *                            RATE            has to admit all n; CONCURRENT, too, where they are held
  *
  * CREDITS FIRST draws on credits before the limits. FORCE counts what neither has in the limits.
@@ -63,6 +65,10 @@ void admission_align_waits(const struct admission *admission, const struct admis
 /* Units left under the tightest CYCLE and ROLLING of a demand; and with those that sources could pay for. UNLIMITED. */
 int64_t demand_available(const struct demand *demand);
 int64_t demand_remaining(const struct demand *demand);
+
+/* Makes the funding plan for so many units: what the limits give within their numbers, which sources pay for the rest,
+ * what BURST and GRACE let the limits take beyond, THROTTLE, and then OVERAGE. Answers how many find a place. */
+int64_t demand_plan(struct demand *demand, int64_t units);
 
 /* Makes the plan of units that are taken whatever the limits say: first what the limits have, then credits, then the
  * limits beyond. For a demand alone, which the caller posts itself. */

@@ -6,6 +6,7 @@
  *     bounding    CYCLE (LIMIT), ROLLING (LIMIT … ROLLING), RATE      every one of them has to admit
  *                 CONCURRENT                                          the same, where units are held
  *     funding     CREDITS (grants)                                    pays for what CYCLE and ROLLING cannot take
+ *     slow lane   THROTTLE                                           admits at its rate what neither can take
  *
  * A meter only looks (`available`, `check`, `judge`, `report`) until `take`, which changes the demand's view and cannot
  * fail after a `check`; `emit` then writes down what the view alone does not say. Nothing here decides: that is
@@ -32,9 +33,11 @@ struct position {
     int64_t returned; /* units that it has taken back: where a meter writes itself down, its value has them still */
 };
 
-/* What the rates of a demand answered: they are checked together, like the rules of RL.ALLOW. */
+/* What the rates of a demand answered: they are checked together, like the rules of RL.ALLOW. THROTTLE is one of them,
+ * and is asked for the units of the slow lane alone. */
 struct rates_answer {
     uint32_t count;
+    int32_t throttle;                      /* which of them is THROTTLE; -1 = none */
     uint8_t places[ENTITLEMENT_RULES_MAX]; /* of each rate among the entitlement's rules */
     struct rule rules[RULES_MAX];
     struct decision decision;
@@ -48,6 +51,7 @@ struct demand {
     int64_t units;              /* granted x COST */
     int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
     int64_t limited_first;      /* … and of these those that are drawn before anything is funded */
+    int64_t throttled;          /* of the limited ones, those that THROTTLE admits */
     bool holds;                 /* the units are held, not used … */
     int64_t held_until_us;      /* … until then */
     bool taken;
@@ -62,6 +66,7 @@ struct demand {
 struct rule_report {
     int64_t limit, used, held, remaining;
     int64_t start_us, end_us;
+    int64_t rolled; /* units that ROLLOVER has added to the limit */
 };
 
 /* Where units were taken that come back. */
@@ -79,8 +84,9 @@ struct meter {
 
     /* Units that fit now, or that it could pay for; UNLIMITED. */
     int64_t (*available)(const struct position *position);
-    /* The same without BURST, GRACE and OVERAGE; NULL = there are none. */
+    /* The same without BURST, GRACE and OVERAGE; and without OVERAGE alone; NULL = there are none. */
     int64_t (*within)(const struct position *position);
+    int64_t (*before_overage)(const struct position *position);
     /* Can it take these units? Not whether they fit: whether its numbers can hold them. */
     enum account_fault (*check)(const struct position *position, int64_t units);
     /* As it stands, for `units` more (0 = none): limit, remaining, wait (0 = they fit), reset. */
@@ -106,6 +112,7 @@ extern const struct meter meter_cycle;
 extern const struct meter meter_rolling;
 extern const struct meter meter_rate;
 extern const struct meter meter_concurrent;
+extern const struct meter meter_throttle;
 extern const struct meter meter_credits; /* its rule is the one behind the entitlement's */
 const struct meter *meter_of(enum quota_kind kind);
 
@@ -135,6 +142,24 @@ static inline enum account_fault rates_check(struct demand *demand, int64_t unit
 {
     return demand->rates.count > 0 ? rates_decide(demand, units, mode) : ACCOUNT_FAULT_NONE;
 }
+
+/* Are there any beside THROTTLE? */
+static inline bool demand_has_rates(const struct demand *demand)
+{
+    return demand->rates.count > (demand->rates.throttle >= 0 ? 1u : 0u);
+}
+
+/* Every rate of a demand as it stands. */
+void rates_report(const struct demand *demand, struct verdict verdicts[RULES_MAX]);
+
+/* What THROTTLE, which is there, would answer to so many units; false where that cannot be found out. */
+bool rates_ask_throttle(const struct demand *demand, int64_t units, struct decision *decision);
+
+/* How many units the slow lane takes now: `most` of them if it can, and `needed` all together if it lets them in. (A
+ * QUEUE lets in more than it has places for.) 0 where there is none. And its verdict, where there is one: as it stands
+ * (0 units), or for units that want to take it; a wait of units that it admits is that of a queue. */
+int64_t throttle_takes(const struct demand *demand, int64_t needed, int64_t most);
+void throttle_judge(const struct demand *demand, int64_t units, struct verdict *verdict);
 
 /* Takes back, of a rolling window of this length, what came at exactly that instant and has not left it; answers how
  * many units. Its rule may sleep. */

@@ -89,6 +89,7 @@ void limiter_decide_block(const struct limiter *limiter, int64_t until_us, struc
 void limiter_look(const struct limiter *limiter, uint32_t index, int64_t now_us, struct state *state,
                   struct verdict *verdict);
 
-/* Every one of these rules as it stands at `now_us`, if a request came with them: nothing granted, nothing changed. */
-void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t now_us,
-                    struct verdict verdicts[RULES_MAX]);
+/* Every one of these rules as it stands at `now_us`, if a request came with them: nothing granted, nothing changed.
+ * They hold since `rules_us`; 0 = now. */
+void limiter_report(const struct limiter *limiter, struct rule *rules, uint32_t rules_count, int64_t rules_us,
+                    int64_t now_us, struct verdict verdicts[RULES_MAX]);

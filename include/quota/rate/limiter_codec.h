@@ -32,6 +32,9 @@ void limiter_encode(const struct limiter *limiter, struct sink *sink);
 /* NULL when the bytes are not a limiter (truncated, mutated, newer). */
 struct limiter *limiter_decode(struct bytes bytes);
 
+/* A copy, to be freed; NULL of NULL. */
+struct limiter *limiter_clone(const struct limiter *limiter);
+
 /* One state that is no log. */
 void state_encode(const struct state *state, struct sink *sink);
 struct state state_decode(struct cursor *cursor);

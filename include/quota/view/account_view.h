@@ -105,6 +105,7 @@ static inline void account_view_none(struct account_view *view)
     view->changes_count = 0;
     view->begun = NULL;
     view->memory.blocks = NULL;
+    view->memory.owned = NULL;
 }
 
 /* The account at `clock_us`. Every view that was begun is ended, also after a fault. */

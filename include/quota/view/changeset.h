@@ -27,12 +27,12 @@ enum account_fault emit_slot(struct account_view *account, struct resource_view 
  * would not begin again? */
 bool resource_needs_storing(const struct resource_view *view);
 
-/* Writes down what of a settled resource is not stored as it is now. */
+/* Writes down what of a settled resource is not stored as it is now. Its rates go over to other rules as of the instant
+ * at which these came into force, which would not be known any more. */
 enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes);
 
-/* Lets the rates of an emitted resource go over to other rules as of the instant at which these came into force: after
- * changes that check no rate. */
-void emit_takeover(const struct resource_view *view, struct sink *changes);
+/* The same, but for the rates: what they decide is written down next, and says what they have taken over. */
+enum account_fault emit_but_rates(struct account_view *account, struct resource_view *view, struct sink *changes);
 
 /* A new generation of the resource's consumptions (window.h). */
 void emit_generation(struct resource_view *view, struct sink *changes);

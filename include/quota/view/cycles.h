@@ -2,7 +2,7 @@
  *
  *     window ── ends ──▶ closed cycle │ idle cycles, as one entry │ ──▶ window of the cycle at the instant
  *
- * Rolling over n idle cycles takes O(1): only where a debt is being repaid do their limits differ. */
+ * Rolling over n idle cycles takes O(1), also where they hand debts and lots on (account/carry.h). */
 #pragma once
 
 #include "quota/view/resource_view.h"
@@ -26,11 +26,19 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us);
  * windows a sleeping one goes, the one that ends first. */
 enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us);
 
+/* The same for those LIMITs that hold now and hand on what their cycles leave (ROLLOVER): their first cycle is the one
+ * that runs when they come into force, whether or not anything is ever used in it. */
+enum account_fault cycles_begin_rollover(struct cycle_cursor *cursor, int64_t at_us);
+
 /* After a prorated change: windows whose allowance the rules alone would not begin again are fresh no more. */
 void cycles_keep_changed(const struct cycle_cursor *cursor);
 
 /* Closes at `at_us` every running cycle that began before, ahead of its end. */
 void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
+
+/* The cycles that a restart leaves open, since they begin at its very instant, get the ends that the cursor's new
+ * anchor gives them. */
+enum account_fault cycles_anchor(struct cycle_cursor *cursor);
 
 /* The place for one window more, not filled in yet. */
 struct window *cycles_add_window(struct resource_view *view);

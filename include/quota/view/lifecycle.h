@@ -23,4 +23,5 @@ enum account_fault lifecycle_foresee(const struct account_view *account, struct 
 void lifecycle_compose(struct resource_view *view, int64_t anchor_us);
 
 /* The same at `at_us`, while the resource is on its way: remembers since when its RATEs are other ones. */
-void lifecycle_recompose(struct resource_view *view, int64_t anchor_us, int64_t at_us);
+void lifecycle_recompose(const struct account_view *account, struct resource_view *view, int64_t anchor_us,
+                         int64_t at_us);

@@ -9,6 +9,7 @@
  * difference to what is stored. */
 #pragma once
 
+#include "quota/account/carry.h"
 #include "quota/view/account_view.h"
 
 /* One grant as of now, where it is not as it is stored. */
@@ -20,6 +21,12 @@ struct grant_state {
     int64_t free;
 };
 
+/* What the RATEs took over under rules that hold no more: effects, one after another. */
+struct passed_rates {
+    struct passed_rates *next;
+    struct bytes effects;
+};
+
 struct resource_view {
     struct bytes resource;
     int32_t index;                         /* of its slot; -1 = not used yet */
@@ -28,8 +35,10 @@ struct resource_view {
     const struct plan_entry *override;     /* in force; NULL = none */
     const struct entitlement *entitlement; /* what holds; NULL = the plan does not know the resource */
     bool override_ended;                   /* the stored override ran out */
-    int64_t rates_us;   /* since when its RATEs are other ones than before; 0 = as long as is stored */
-    int64_t generation; /* of consumptions (window.h) */
+    int64_t rates_us;                  /* since when its RATEs are other ones than before; 0 = as long as is stored */
+    const struct limiter *rates;       /* as stored, or as rules that hold no more have left them; NULL = nothing yet */
+    struct passed_rates *rates_passed; /* how they got there; NULL = they are as stored */
+    int64_t generation;                /* of consumptions (window.h) */
     uint32_t windows_count;
     struct window windows[SLOT_WINDOWS_MAX];
     bool fresh[SLOT_WINDOWS_MAX];  /* not stored: the rules alone begin it again */
@@ -75,6 +84,10 @@ struct window *resource_view_window(struct resource_view *view, const struct quo
 /* Puts the settled resource under another override (NULL = none) from now on. */
 enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
                                           const struct plan_entry *override);
+
+/* What a window hands to the next cycle if it ends at `at_us`, under the rules that hold. */
+void resource_view_carry(const struct account_view *account, const struct resource_view *view,
+                         const struct window *window, int64_t at_us, struct carry *carry);
 
 /* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there
  * is none that ends. */

@@ -211,6 +211,30 @@ class Consuming(Lifetime):
         delay = None if at is None else at - self.now
         return [granted, limit, remaining, 0 if granted else self.told(delay), self.told(reset), index]
 
+    def align_waits(self, items, verdicts):
+        """A batch is admitted as a whole: a row that would be refused when the longest wait is over waits longer."""
+        wanted = [(name, amount * self.entitlement(name).unit) for name, amount in items]
+        instants = [self.first_fit(name, units, self.rates(name), None)[0] for name, units in wanted]
+        at, before = None if None in instants else max(instants), self.now
+        while at is not None and at != before:
+            before = at
+            for place, (name, units) in enumerate(wanted):
+                found = self.later_fit(name, units, at) if at is not None else at
+                if found != at:
+                    at, rule, index = found
+                    limit, reset = self.limit_and_reset(name, rule)
+                    waits = self.told(None if at is None else at - self.now)
+                    verdicts[place] = [0, limit, self.room(name, rule), waits, self.told(reset), index]
+
+    def later_fit(self, name, units, since):
+        """-> since, if its LIMITs admit the units then; else when they do (None: never), and the last that did not."""
+        answer = at = since
+        for index, rule in self.rules(name, None):
+            fit = self.fit(name, rule, units, at) if at is not None and isinstance(rule, Limit) else at
+            if fit != at:
+                at, answer = fit, (fit, rule, index)
+        return answer
+
     def told(self, delay):
         """From the clock, which may have stepped back behind the account. What needs no time needs none."""
         return millis(delay + self.now - self.clock if delay else delay)
@@ -283,6 +307,8 @@ class Consuming(Lifetime):
         for place, (name, _) in enumerate(items):
             if place not in admitted and not charged and not check:
                 self.deny(name, verdicts[place])
+        if not any and len(admitted) < len(items):
+            self.align_waits(items, verdicts)
         for place, (name, amount) in enumerate(items):
             if place not in charged:
                 verdicts[place][0] = 0

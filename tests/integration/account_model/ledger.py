@@ -60,6 +60,7 @@ class Ledger(Consuming):
         most = entitlement and entitlement.refunds_max
         if most is not None and any(cycle.refunded + units > most for cycle in cycles):
             raise Refused("LIMITED")
+        self.instant_is_its_own(name, item)
         record.returned[name] = record.returned.get(name, 0) + amount
         back = [self.amend(name, cycle, lambda one: one.give_back(units, item.position)) for cycle in cycles]
         bounded = item.places or item.logs
@@ -69,6 +70,12 @@ class Ledger(Consuming):
         rated = self.give_back_to_rates(name, max(back, default=0) if bounded else units, item.made)
         self.dirty = True
         return self.reply_of(amount, item.cost, back if bounded else rated)
+
+    def instant_is_its_own(self, name, item):
+        """A rolling window knows instants and not consumptions."""
+        for us, log in self.slots[name].logs.items():
+            if us not in item.logs and any(when == item.logged for when, _ in log.live(self.now - us)):
+                raise Silent("whose units of one instant a rolling window counts that came at that instant")
 
     @staticmethod
     def reply_of(amount, cost, back):
@@ -251,9 +258,11 @@ class Ledger(Consuming):
     def post(self, name, cycle, units, at):
         entitlement = self.entitlement(name)
         if self.slots[name].windows.get(cycle.period) is cycle:
-            cycle.charge(units, 0, at)
-            if entitlement:
+            if entitlement and entitlement.limit(cycle.period):
+                cycle.charge(units, 0, at)
                 cycle.warn(entitlement)
+            else:  # while it sleeps there is no limit to go beyond
+                cycle.count(units, 0)
         else:
             cycle.used += units
             cycle.charged += units

@@ -248,6 +248,8 @@ class Lifetime:
                 slot.past.append(dataclasses.replace(slot.windows.pop(window.period), end=self.now))
                 ended[name, window.period] = debt
         self.anchor = self.now if coming.restart else self.anchor
+        for window in [one for slot in self.slots.values() for one in slot.windows.values() if coming.restart]:
+            window.end = self.bounds(window.period, self.now)[1]  # it begins here, so it is not closed
         self.join(coming.plan, coming.full)
         for (name, period), debt in ended.items():
             entitlement = self.entitlement(name)

@@ -62,8 +62,14 @@ class Plan:
         newest = self.newest(resource, now)
         return newest and newest.entitlement
 
+    def arrived(self, resource, now):
+        """Those that are in force, or were before a newer one that is."""
+        arrived = [one.number for one in self.dated(resource) if one.in_force(now)]
+        return [one for one in self.resources.get(resource, []) if one.number in arrived]
+
     def pending(self, now):
-        return [one for revisions in self.resources.values() for one in revisions if not one.in_force(now)]
+        return [one for resource, revisions in self.resources.items() for one in revisions
+                if one not in self.arrived(resource, now)]
 
     def add(self, resource, entitlement, apply, effective, now):
         """-> its number; of rules that are in force already the number they have."""
@@ -71,9 +77,8 @@ class Plan:
             if not one.in_force(now) and same_rules(one.entitlement, entitlement):
                 if (one.apply, one.at) == (apply, effective):
                     return one.number  # it is to come already
-        dated = {one.number: one for one in self.dated(resource)}
-        revisions = [one for one in self.resources.get(resource, []) if dated[one.number].in_force(now)]
-        self.resources[resource] = revisions  # what was pending is replaced, or no longer wanted
+        # What was pending is replaced, or no longer wanted.
+        revisions = self.resources[resource] = self.arrived(resource, now)
         if revisions and same_rules(revisions[-1].entitlement, entitlement):
             return revisions[-1].number
         self.counter += 1
@@ -107,7 +112,7 @@ class Host:
         if plan.entitlement(resource, now):
             plan.add(resource, None, "FULL", None, now)
         else:
-            plan.resources[resource] = [one for one in plan.resources[resource] if one.in_force(now)]
+            plan.resources[resource] = plan.arrived(resource, now)
         return int(before != (plan.counter, len(plan.resources[resource])))
 
     def retire(self, name, now):
@@ -116,7 +121,7 @@ class Host:
         if not plan:
             return 0
         for resource in plan.resources:
-            plan.resources[resource] = [one for one in plan.resources[resource] if one.in_force(now)]
+            plan.resources[resource] = plan.arrived(resource, now)
         plan.retired = now
         return 1
 

@@ -96,12 +96,16 @@ class Cycle:
             return self.own_limit()
         return stretched if entitlement.burst else UNLIMITED
 
-    def charge(self, units, held, now):
+    def count(self, units, held):
         self.used += units
         self.charged += units
         self.peak = max(self.peak, self.used + held)
         self.ledger = self.ledger.charged(units)
-        if self.limit != UNLIMITED and self.used > self.own_limit() and not self.over_since:
+
+    def charge(self, units, held, now):
+        self.count(units, held)
+        beyond = self.limit != UNLIMITED and self.used > self.own_limit()
+        if units and beyond and not self.over_since:  # a limit that fell below what is used, a hold: neither is a unit
             self.over_since = now
 
     def reached(self, entitlement):
