@@ -91,6 +91,33 @@ bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct bytes 
     return false;
 }
 
+bool accounts_items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pairs,
+                             struct consume_item items[BATCH_ITEMS_MAX])
+{
+    for (int64_t i = 0; i < pairs->count; i++) {
+        items[i].resource = string_bytes(pairs->words[2 * i]);
+        struct bytes amount = string_bytes(pairs->words[2 * i + 1]);
+        if (!bytes_integer(amount, &items[i].amount) || items[i].amount < 1) {
+            reply_error(ctx, "ERR amount '%s' is not an integer of 1 or more", printable(amount).text);
+            return false;
+        }
+        for (int64_t k = 0; k < i; k++) {
+            if (!bytes_equal(items[k].resource, items[i].resource)) continue;
+            reply_error(ctx, "ERR resource '%s' is named twice", printable(items[i].resource).text);
+            return false;
+        }
+    }
+    return true;
+}
+
+void accounts_reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision)
+{
+    RedisModule_ReplyWithArray(ctx, decision->result.consumed.count);
+    for (uint32_t i = 0; i < decision->result.consumed.count; i++) {
+        reply_verdict(ctx, &decision->result.consumed.verdicts[i]);
+    }
+}
+
 /* ---- errors ---------------------------------------------------------------------------------------------- */
 
 /* What the fault is about is quoted where the text has its %s, the number it names where it has its %lld. */
@@ -128,13 +155,21 @@ static const struct {
     [ACCOUNT_FAULT_EXCEEDS] = {"REFUNDEXCEEDS of '%s' at most %lld can still be given back", QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_BEYOND_HOLD] = {"ERR amount: reservation '%s' holds %lld; with FORCE more can be committed",
                                    QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_BEYOND_PART] = {"ERR amount of '%s': the reservation holds %lld; with FORCE more can be committed",
+                                   QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_AMOUNTS] =
+        {"ERR amount: reservation '%s' expects %lld, one for each of its resources in the order of "
+         "QUOTA.RESERVE, or none for all that it holds",
+         QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_TOO_OLD] = {"LIMITED '%s' is older than the plan's REFUNDS WITHIN", QUOTES_ABOUT},
     [ACCOUNT_FAULT_NEEDS_OF] = {"ERR refunds of '%s' name their consumption (OF id): the plan has REFUNDS WITHIN",
                                 QUOTES_ABOUT},
     [ACCOUNT_FAULT_REFUNDS] = {"LIMITED '%s': the plan's REFUNDS MAX lets a cycle take back %lld units at most",
                                QUOTES_ABOUT_AND_BOUND},
     [ACCOUNT_FAULT_HOLDS] = {"LIMITED '%s': the plan's HOLDS MAX is %lld reservations at once", QUOTES_ABOUT_AND_BOUND},
-    [ACCOUNT_FAULT_HOLDS_BOUND] = {"LIMITED an account has at most 10000 live reservations", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_HOLDS_BOUND] = {"LIMITED an account has at most 10000 live reservations (one of several resources "
+                                   "counts for each of them)",
+                                   QUOTES_NOTHING},
     [ACCOUNT_FAULT_RECORDS] =
         {"LIMITED '%s' remembers %lld ids already, which is quota.id-max, and none may be forgotten yet",
          QUOTES_ACCOUNT_AND_ID_MAX},

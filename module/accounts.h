@@ -7,7 +7,8 @@
  *     accounts_end: always */
 #pragma once
 
-#include "quota/decide/account_decision.h"
+#include "argument.h"
+#include "quota/decide/demands.h"
 #include "value_type.h"
 
 struct account_call {
@@ -36,12 +37,19 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
 /* After a transaction that the command itself has made: remembers how far the account is ahead of the clock. */
 void accounts_changed(RedisModuleCtx *ctx, const struct account_call *call);
 
+/* The verdicts of a request for several resources. */
+void accounts_reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision);
+
 /* The error of a fault. */
 int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,
                          struct bytes about, int64_t bound);
 
 /* After accounts_begin_or_reply: frees the decision, closes the key. */
 void accounts_end(struct account_call *call);
+
+/* Pairs of words as items: amounts of 1 or more, resources that are all different; else the client has its error. */
+bool accounts_items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pairs,
+                             struct consume_item items[BATCH_ITEMS_MAX]);
 
 /* True for 1 … `most` bytes; else the client has its error. */
 bool accounts_word_or_reply(RedisModuleCtx *ctx, const char *what, struct bytes word, size_t most);

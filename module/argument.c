@@ -188,6 +188,22 @@ static bool parse_costs(struct reading *reading, const struct argument *row, str
     return largest > 0;
 }
 
+static bool may_be_token(struct bytes token);
+
+/* Integers, until a word begins like an option. */
+static bool parse_amounts(struct reading *reading, const struct argument *row, struct amounts_argument *amounts)
+{
+    do {
+        if (amounts->count == AMOUNTS_MAX) {
+            refuse(reading, "LIMITED %s: at most %d at once", row->name, AMOUNTS_MAX);
+            return false;
+        }
+        if (!parse_ranged(reading, row, &amounts->amounts[amounts->count])) return false;
+        amounts->count++;
+    } while (!reading_ended(reading) && !may_be_token(reading_token(reading)));
+    return true;
+}
+
 /* EX and TTL. */
 static bool parse_until(struct reading *reading, const struct argument *row, struct until_argument *until)
 {
@@ -227,6 +243,7 @@ static bool parse_value(struct reading *reading, const struct argument *row, voi
     if (row->kind == ARGUMENT_PERCENTS) return parse_percents(reading, row, field);
     if (row->kind == ARGUMENT_COSTS) return parse_costs(reading, row, field);
     if (row->kind == ARGUMENT_UNTIL) return parse_until(reading, row, field);
+    if (row->kind == ARGUMENT_AMOUNTS) return parse_amounts(reading, row, field);
     if (row->kind != ARGUMENT_KEY && row->kind != ARGUMENT_TEXT) return parse_ranged(reading, row, field);
     if (row->kind == ARGUMENT_TEXT) *(struct bytes *)field = reading_token(reading);
     reading_pass(reading, 1);
@@ -313,7 +330,6 @@ static const char *rule_from_options(const struct rule_options *options, struct 
     return rule_fault(rule);
 }
 
-static bool may_be_token(struct bytes token);
 static bool begins_rule(struct bytes token);
 
 /* A rule that begins with a word, which is no algorithm. */
@@ -413,23 +429,27 @@ static bool parse_each(struct reading *reading, const struct argument *row, void
     return row->add(reading->ctx, (char *)request + row->offset, element);
 }
 
-/* All that follows is pairs. */
-static bool count_pairs_or_reply(struct reading *reading, const struct argument *row, struct pairs_argument *pairs)
+/* As many pairs as follow. A resource may be called like an option, if it stands first. */
+static bool count_pairs_or_reply(struct reading *reading, const struct argument *row, const struct argument *rows,
+                                 struct pairs_argument *pairs)
 {
-    int words = reading->argc - reading->at;
-    pairs->count = words / 2;
-    if (words == 0) return parse_missing(reading, row);
-    if (words % 2 != 0) refuse(reading, "ERR %s: the last one has no amount", row->name);
-    if (words % 2 == 0 && pairs->count > row->highest) {
-        refuse(reading, "LIMITED %s: at most %lld at once", row->name, (long long)row->highest);
+    int at = reading->at;
+    if (reading_ended(reading)) return parse_missing(reading, row);
+    for (; at < reading->argc && (at == reading->at || !is_option(rows, string_bytes(reading->argv[at]))); at += 2) {
+        bool alone = at + 1 == reading->argc || is_option(rows, string_bytes(reading->argv[at + 1]));
+        if (alone)
+            return refuse(reading, "ERR %s: '%s' has no amount", row->name,
+                          printable(string_bytes(reading->argv[at])).text);
     }
-    return words % 2 == 0 && pairs->count <= row->highest;
+    pairs->count = (at - reading->at) / 2;
+    if (pairs->count <= row->highest) return true;
+    return refuse(reading, "LIMITED %s: at most %lld at once", row->name, (long long)row->highest);
 }
 
-static bool parse_pairs(struct reading *reading, const struct argument *row, void *request)
+static bool parse_pairs(struct reading *reading, const struct argument *row, const struct argument *rows, void *request)
 {
     struct pairs_argument *pairs = (void *)((char *)request + row->offset);
-    if (row->flags & ARGUMENT_SEVERAL && !count_pairs_or_reply(reading, row, pairs)) return false;
+    if (row->flags & ARGUMENT_SEVERAL && !count_pairs_or_reply(reading, row, rows, pairs)) return false;
     if ((reading->argc - reading->at) / 2 < pairs->count) {
         refuse(reading, "ERR %s: fewer follow than were announced", row->name);
         return false;
@@ -511,6 +531,20 @@ static bool is_valued(const struct argument *row)
     return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_UNTIL;
 }
 
+static bool parse_positional(struct reading *reading, const struct argument *rows, void *request, uint64_t *needed);
+
+/* A resource may be called like the token: then its amount follows. */
+static bool parse_alternative(struct reading *reading, const struct argument *row, const struct argument *rows,
+                              void *request)
+{
+    uint64_t needed = 0;
+    const struct argument *flag = &row->rows[1];
+    bool named = !reading_ended(reading) && bytes_is_word(reading_token(reading), flag->token);
+    bool alone = reading->at + 1 >= reading->argc || is_option(rows, string_bytes(reading->argv[reading->at + 1]));
+    return named && alone ? parse_option(reading, flag, flag, request)
+                          : parse_positional(reading, row->rows[0].rows, request, &needed);
+}
+
 /* The rows that stand in order: every one but the options. Answers in *needed which options have to be given; they
  * stand before the first that may be left out. */
 static bool parse_positional(struct reading *reading, const struct argument *rows, void *request, uint64_t *needed)
@@ -526,7 +560,9 @@ static bool parse_positional(struct reading *reading, const struct argument *row
         } else if (row->kind == ARGUMENT_KEYS) {
             parsed = parse_keys(reading, row, request);
         } else if (row->kind == ARGUMENT_PAIRS) {
-            parsed = parse_pairs(reading, row, request);
+            parsed = parse_pairs(reading, row, rows, request);
+        } else if (row->kind == ARGUMENT_ALTERNATIVE) {
+            parsed = parse_alternative(reading, row, rows, request);
         } else if (row->kind == ARGUMENT_CHOICE) {
             if (row->flags & ARGUMENT_BARE) parsed = parse_leading_choice(reading, row, request);
             if (!(row->flags & (ARGUMENT_BARE | ARGUMENT_OPTIONAL))) *needed |= UINT64_C(1) << (row - rows);
@@ -621,8 +657,10 @@ static RedisModuleCommandArgType documented_type(enum argument_kind kind)
     case ARGUMENT_KEY:
     case ARGUMENT_KEYS: return REDISMODULE_ARG_TYPE_KEY;
     case ARGUMENT_COSTS:
+    case ARGUMENT_AMOUNTS:
     case ARGUMENT_INTEGER: return REDISMODULE_ARG_TYPE_INTEGER;
     case ARGUMENT_FLAG: return REDISMODULE_ARG_TYPE_PURE_TOKEN;
+    case ARGUMENT_ALTERNATIVE:
     case ARGUMENT_CHOICE: return REDISMODULE_ARG_TYPE_ONEOF;
     case ARGUMENT_RULES:
     case ARGUMENT_EACH:
@@ -638,7 +676,7 @@ static int documented_flags(const struct argument *row)
     bool optional = row->flags & (ARGUMENT_OPTIONAL | ARGUMENT_EITHER); /* of rules or a POLICY each may be left out */
     int flags = optional ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
     bool several = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
-    several = several || row->kind == ARGUMENT_PERCENTS || row->kind == ARGUMENT_COSTS;
+    several = several || row->kind == ARGUMENT_PERCENTS || row->kind == ARGUMENT_COSTS || row->kind == ARGUMENT_AMOUNTS;
     several = several || (row->flags & ARGUMENT_SEVERAL);
     if (several) flags |= REDISMODULE_CMD_ARG_MULTIPLE;
     if (row->kind == ARGUMENT_SETS || row->kind == ARGUMENT_EACH)
@@ -718,7 +756,8 @@ int arguments_arity(const struct argument *rows)
     for (const struct argument *row = rows; row && row->kind; row++) {
         bool needed = !(row->flags & ARGUMENT_OPTIONAL);
         bool rules = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS; /* a rule is two words at least */
-        if (row->kind == ARGUMENT_PAIRS) words++;                               /* two words each, one pair at least */
+        bool pairs = row->kind == ARGUMENT_PAIRS || row->kind == ARGUMENT_ALTERNATIVE;
+        if (pairs) words++; /* two words each, one pair at least */
         if (needed) words += (rules ? 2 : 1) + (row->token != NULL);
         open = open || !needed || rules || row->kind == ARGUMENT_PAIRS || (row->flags & ARGUMENT_SEVERAL);
     }

@@ -36,7 +36,9 @@ enum argument_kind {
     ARGUMENT_PERCENTS, /* struct percents_argument: one or more of them */
     ARGUMENT_COSTS,    /* struct costs_argument: one integer or more */
     ARGUMENT_PAIRS,    /* struct pairs_argument: as many pairs of words as the row before has counted, or (SEVERAL) as
-                        * follow: highest at most */
+                        * follow: highest at most. The first is always one, the others end at the token of an option */
+    ARGUMENT_AMOUNTS,  /* struct amounts_argument: integers, as long as no option follows */
+    ARGUMENT_ALTERNATIVE, /* what the GROUP rows[0] says, or the token of rows[1] if an option or nothing follows it */
 };
 
 enum argument_flag {
@@ -104,6 +106,13 @@ struct percents_argument {
 struct pairs_argument {
     int64_t count;
     RedisModuleString **words; /* 2 x count of them */
+};
+
+/* ARGUMENT_AMOUNTS: count 0 = none. */
+#define AMOUNTS_MAX 64
+struct amounts_argument {
+    int64_t count;
+    int64_t amounts[AMOUNTS_MAX];
 };
 
 /* ARGUMENT_SETS: on the heap, also when parsing fails half-way; the handler gives it to sets_argument_free. */

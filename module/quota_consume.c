@@ -4,6 +4,7 @@
  *     QUOTA.MCONSUME account n resource amount [...] [ALL | ANY] [ID id] [CHECK] [STICKY]     an array of verdicts
  *     QUOTA.CHECK account resource amount [...]                                               the same, nothing used
  *     QUOTA.REFUND account resource amount [OF id] [ID id] [REASON text]                      refunded, lost, remaining
+ *     QUOTA.REFUND account ALL OF id [ID id] [REASON text]                                    the same of each resource
  *
  * Parse, open, decide, commit, reply: the decisions are quota/consume.h and quota/refund.h. */
 #include "accounts.h"
@@ -17,7 +18,7 @@
 
 struct consume_input {
     struct bytes resource, id, of, reason;
-    int64_t amount, mode, any, sticky, check;
+    int64_t amount, mode, any, sticky, check, all;
     struct pairs_argument pairs;
 };
 
@@ -127,33 +128,6 @@ static const struct argument mconsume_arguments[] = {
     {0},
 };
 
-/* The pairs as items: resources all different, amounts 1 or more. */
-static bool items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *pairs, struct consume_item *items)
-{
-    for (int64_t i = 0; i < pairs->count; i++) {
-        items[i].resource = string_bytes(pairs->words[2 * i]);
-        struct bytes amount = string_bytes(pairs->words[2 * i + 1]);
-        if (!bytes_integer(amount, &items[i].amount) || items[i].amount < 1) {
-            reply_error(ctx, "ERR amount '%s' is not an integer of 1 or more", printable(amount).text);
-            return false;
-        }
-        for (int64_t k = 0; k < i; k++) {
-            if (!bytes_equal(items[k].resource, items[i].resource)) continue;
-            reply_error(ctx, "ERR resource '%s' is named twice", printable(items[i].resource).text);
-            return false;
-        }
-    }
-    return true;
-}
-
-static void reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision)
-{
-    RedisModule_ReplyWithArray(ctx, decision->result.consumed.count);
-    for (uint32_t i = 0; i < decision->result.consumed.count; i++) {
-        reply_verdict(ctx, &decision->result.consumed.verdicts[i]);
-    }
-}
-
 static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct consume_input input = {.mode = MODE_ALL};
@@ -161,7 +135,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, mconsume_arguments, argv, argc, &input)) return REDISMODULE_OK;
-    if (!ids_fit_or_reply(ctx, &input) || !items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
+    if (!ids_fit_or_reply(ctx, &input) || !accounts_items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
     struct consume_request request = {.items = items,
@@ -171,7 +145,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .mode = input.check ? MODE_PEEK : MODE_ALL,
                                       .id = input.id,
                                       .sticky = input.sticky != 0};
-    if (consume_or_reply(ctx, &call, &request)) reply_verdicts(ctx, &call.decision);
+    if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
     accounts_end(&call);
     return REDISMODULE_OK;
 }
@@ -198,22 +172,41 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, check_arguments, argv, argc, &input)) return REDISMODULE_OK;
-    if (!items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
+    if (!accounts_items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
 
     struct consume_request request = {
         .items = items, .count = (uint32_t)input.pairs.count, .batch = true, .mode = MODE_PEEK};
-    if (consume_or_reply(ctx, &call, &request)) reply_verdicts(ctx, &call.decision);
+    if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
     accounts_end(&call);
     return REDISMODULE_OK;
 }
 
 /* ---- REFUND ---------------------------------------------------------------------------------------------- */
 
-static const struct argument refund_arguments[] = {
-    KEY("account", "The customer's account."),
+static const struct argument refund_units[] = {
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct consume_input, resource, 0, 0, 0, "The resource that was used."),
     FIELD(ARGUMENT_INTEGER, "amount", NULL, struct consume_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    {0},
+};
+
+static const struct argument refund_what[] = {
+    {.kind = ARGUMENT_GROUP,
+     .name = "resource amount",
+     .rows = refund_units,
+     .summary = "Units of one resource; it may be called ALL."},
+    {.kind = ARGUMENT_FLAG,
+     .name = "all",
+     .token = "ALL",
+     .offset = offsetof(struct consume_input, all),
+     .lowest = 1,
+     .summary = "All that is left of the consumption that OF names, of every resource."},
+    {0},
+};
+
+static const struct argument refund_arguments[] = {
+    KEY("account", "The customer's account."),
+    {.kind = ARGUMENT_ALTERNATIVE, .name = "what", .rows = refund_what, .summary = "What to give back."},
     FIELD(ARGUMENT_TEXT, "of", "OF", struct consume_input, of, 0, 0, ARGUMENT_OPTIONAL,
           "The id of the consumption: back to its cycle, never more than it took."),
     ID_ROW,
@@ -222,33 +215,50 @@ static const struct argument refund_arguments[] = {
     {0},
 };
 
+static bool refund_parse_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct consume_input *input)
+{
+    if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, input)) return false;
+    if (!ids_fit_or_reply(ctx, input)) return false;
+    if (input->all && !input->of.data) {
+        reply_error(ctx, "ERR of is missing: ALL gives back what is left of one consumption, QUOTA.REFUND account ALL "
+                         "OF id");
+        return false;
+    }
+    if (input->reason.size <= REASON_BYTES_MAX) return true;
+    reply_error(ctx, "ERR reason has more than %d bytes", REASON_BYTES_MAX);
+    return false;
+}
+
+/* Of one resource three numbers, of several an array of such. */
+static void reply_refunded(RedisModuleCtx *ctx, const struct account_decision *decision)
+{
+    uint32_t count = decision->result.refund.count;
+    if (count > 1) RedisModule_ReplyWithArray(ctx, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct refunded *item = &decision->result.refund.items[i];
+        reply_three(ctx, item->refunded, item->lost, item->remaining);
+    }
+}
+
 static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct consume_input input = {.mode = MODE_ALL};
     struct account_call call;
 
-    if (!arguments_parse_or_reply(ctx, refund_arguments, argv, argc, &input)) return REDISMODULE_OK;
-    if (!ids_fit_or_reply(ctx, &input)) return REDISMODULE_OK;
-    if (input.reason.size > REASON_BYTES_MAX) {
-        return reply_error(ctx, "ERR reason has more than %d bytes", REASON_BYTES_MAX);
-    }
+    if (!refund_parse_or_reply(ctx, argv, argc, &input)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
     struct actor actor = actor_of(ctx);
     struct refund_request request = {.resource = input.resource,
                                      .amount = input.amount,
+                                     .all = input.all != 0,
                                      .of = input.of,
                                      .id = input.id,
                                      .actor = actor.name,
                                      .reason = input.reason,
                                      .now_us = call.now_us};
     refund_decide(account_of(&call), &call.host, &request, &call.decision);
-    if (accounts_commit_or_reply(ctx, &call)) {
-        RedisModule_ReplyWithArray(ctx, 3);
-        RedisModule_ReplyWithLongLong(ctx, call.decision.result.refund.refunded);
-        RedisModule_ReplyWithLongLong(ctx, call.decision.result.refund.lost);
-        RedisModule_ReplyWithLongLong(ctx, call.decision.result.refund.remaining);
-    }
+    if (accounts_commit_or_reply(ctx, &call)) reply_refunded(ctx, &call.decision);
     actor_forget(ctx, &actor);
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -294,8 +304,10 @@ const struct command quota_check_command = {
 
 const struct command quota_refund_command = {
     .name = "QUOTA.REFUND",
-    .summary = "Gives units back to the cycles they were taken from; replies refunded, lost and remaining units.",
-    .complexity = "O(rules)",
+    .summary =
+        "Gives units back to the cycles they were taken from, or all that is left of a consumption; replies refunded, "
+        "lost and remaining units, of several resources of each.",
+    .complexity = "O(rules); with ALL O(resources x rules)",
     .since = "1.0.0",
     .flags = "write fast",
     .categories = "write fast",

@@ -1,35 +1,53 @@
 /* QUOTA.RESERVE, QUOTA.COMMIT, QUOTA.RELEASE, QUOTA.EXTEND, QUOTA.HOLDS: units held now, posted later or let go.
  *
- *     QUOTA.RESERVE account id resource amount TTL duration|@instant [UPTO]     the verdict
- *     QUOTA.COMMIT account id [amount] [FORCE]   QUOTA.RELEASE account id      posted, released, remaining
+ *     QUOTA.RESERVE account id resource amount [resource amount ...] TTL duration|@instant [UPTO]     the verdicts
+ *     QUOTA.COMMIT account id [amount ...] [FORCE]   QUOTA.RELEASE account id     posted, released, remaining of each
  *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
  *     QUOTA.HOLDS account [COUNT n] [AFTER cursor]                     the live reservations, by pages
  *
- * Parse, open, decide, commit, reply: the decisions are quota/reserve.h. */
+ * Parse, open, decide, commit, reply: the decisions are quota/decide/reserve.h and commit.h. */
 #include "accounts.h"
 #include "clock.h"
 #include "command.h"
 #include "page.h"
 #include "quota/base/checked.h"
+#include "quota/decide/commit.h"
 #include "quota/decide/reserve.h"
 #include "reply.h"
 
 struct reserve_input {
-    struct bytes id, resource;
-    int64_t amount, extend_us, mode, force;
+    struct bytes id;
+    struct pairs_argument pairs;
+    int64_t mode;
     struct until_argument ttl;
 };
 
-#define ID_ROW                                                                                                         \
-    FIELD(ARGUMENT_TEXT, "id", NULL, struct reserve_input, id, 0, 0, 0, "The reservation's id, 1 to 512 bytes.")
+struct resolve_input {
+    struct bytes id;
+    int64_t extend_us, force;
+    struct amounts_argument amounts;
+};
+
+#define ID_ROW(type_) FIELD(ARGUMENT_TEXT, "id", NULL, type_, id, 0, 0, 0, "The reservation's id, 1 to 512 bytes.")
 
 /* ---- RESERVE --------------------------------------------------------------------------------------------- */
 
+static const struct argument pair_rows[] = {
+    {.kind = ARGUMENT_TEXT, .name = "resource", .summary = "The resource to reserve."},
+    {.kind = ARGUMENT_INTEGER, .name = "amount", .summary = "Units, 1 or more."},
+    {0},
+};
+
 static const struct argument reserve_arguments[] = {
     KEY("account", "The customer's account."),
-    ID_ROW,
-    FIELD(ARGUMENT_TEXT, "resource", NULL, struct reserve_input, resource, 0, 0, 0, "The resource to reserve."),
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 1, INT64_MAX, 0, "Units, 1 or more."),
+    ID_ROW(struct reserve_input),
+    {.kind = ARGUMENT_PAIRS,
+     .name = "resource amount",
+     .offset = offsetof(struct reserve_input, pairs),
+     .highest = BATCH_ITEMS_MAX,
+     .flags = ARGUMENT_SEVERAL,
+     .rows = pair_rows,
+     .summary = "Each resource once, 1 to 64 of them: all are reserved or none is."},
     FIELD(ARGUMENT_UNTIL, "ttl", "TTL", struct reserve_input, ttl, 1, DURATION_MAX_US, 0,
           "The time to live: the reservation expires after so long, 1us or more, or at an @instant."),
     {.kind = ARGUMENT_FLAG,
@@ -38,33 +56,40 @@ static const struct argument reserve_arguments[] = {
      .offset = offsetof(struct reserve_input, mode),
      .lowest = MODE_UPTO,
      .flags = ARGUMENT_OPTIONAL,
-     .summary = "Reserve what is left of the amount, at least one."},
+     .summary = "Reserve what is left of each amount, at least one."},
     {0},
 };
+
+static void reply_reserved(RedisModuleCtx *ctx, const struct account_decision *decision)
+{
+    if (decision->result.consumed.count == 1) {
+        reply_verdict(ctx, &decision->result.consumed.verdicts[0]);
+    } else {
+        accounts_reply_verdicts(ctx, decision);
+    }
+}
 
 static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct reserve_input input = {.mode = MODE_ALL};
+    struct consume_item items[BATCH_ITEMS_MAX];
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, reserve_arguments, argv, argc, &input)) return REDISMODULE_OK;
     if (!accounts_word_or_reply(ctx, "id", input.id, ID_BYTES_MAX)) return REDISMODULE_OK;
+    if (!accounts_items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
-    int64_t ttl_us;
-    if (!until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &ttl_us)) {
-        accounts_end(&call);
-        return REDISMODULE_OK;
-    }
     struct reserve_request request = {.id = input.id,
-                                      .resource = input.resource,
-                                      .amount = input.amount,
-                                      .ttl_us = ttl_us,
+                                      .items = items,
+                                      .count = (uint32_t)input.pairs.count,
                                       .mode = (enum request_mode)input.mode,
                                       .now_us = call.now_us};
-    call.counts = true;
-    reserve_decide(account_of(&call), &call.host, &request, &call.decision);
-    if (accounts_commit_or_reply(ctx, &call)) reply_verdict(ctx, &call.decision.result.consumed.verdicts[0]);
+    if (until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &request.ttl_us)) {
+        call.counts = true;
+        reserve_decide(account_of(&call), &call.host, &request, &call.decision);
+        if (accounts_commit_or_reply(ctx, &call)) reply_reserved(ctx, &call.decision);
+    }
     accounts_end(&call);
     return REDISMODULE_OK;
 }
@@ -73,13 +98,14 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static const struct argument commit_arguments[] = {
     KEY("account", "The customer's account."),
-    ID_ROW,
-    FIELD(ARGUMENT_INTEGER, "amount", NULL, struct reserve_input, amount, 0, INT64_MAX, ARGUMENT_OPTIONAL,
-          "Units to charge, 0 to what is reserved (the default); the remainder is released."),
+    ID_ROW(struct resolve_input),
+    FIELD(
+        ARGUMENT_AMOUNTS, "amount", NULL, struct resolve_input, amounts, 0, INT64_MAX, ARGUMENT_OPTIONAL,
+        "Units to charge, 0 to what is reserved (the default), of each resource in order; the remainder is released."),
     {.kind = ARGUMENT_FLAG,
      .name = "force",
      .token = "FORCE",
-     .offset = offsetof(struct reserve_input, force),
+     .offset = offsetof(struct resolve_input, force),
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Charge more than is reserved, whatever the limits say; also for a reservation that has expired."},
@@ -88,43 +114,50 @@ static const struct argument commit_arguments[] = {
 
 static const struct argument release_arguments[] = {
     KEY("account", "The customer's account."),
-    ID_ROW,
+    ID_ROW(struct resolve_input),
     {0},
 };
 
 static const struct argument extend_arguments[] = {
     KEY("account", "The customer's account."),
-    ID_ROW,
-    FIELD(ARGUMENT_DURATION, "duration", NULL, struct reserve_input, extend_us, 1, DURATION_MAX_US, 0,
+    ID_ROW(struct resolve_input),
+    FIELD(ARGUMENT_DURATION, "duration", NULL, struct resolve_input, extend_us, 1, DURATION_MAX_US, 0,
           "The reservation expires so long from now, later or sooner than before."),
     {0},
 };
 
 static bool resolve_begin_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
-                                   struct reserve_input *input, struct account_call *call)
+                                   struct resolve_input *input, struct account_call *call)
 {
+    input->force = input->amounts.count = 0;
     if (!arguments_parse_or_reply(ctx, rows, argv, argc, input)) return false;
     if (!accounts_word_or_reply(ctx, "id", input->id, ID_BYTES_MAX)) return false;
     return accounts_begin_or_reply(ctx, argv[1], true, call);
 }
 
+/* Of one resource three numbers, of several an array of such. */
 static void reply_resolved(RedisModuleCtx *ctx, struct account_call *call)
 {
     if (!accounts_commit_or_reply(ctx, call)) return;
-    RedisModule_ReplyWithArray(ctx, 3);
-    RedisModule_ReplyWithLongLong(ctx, call->decision.result.resolved.posted);
-    RedisModule_ReplyWithLongLong(ctx, call->decision.result.resolved.released);
-    RedisModule_ReplyWithLongLong(ctx, call->decision.result.resolved.remaining);
+    uint32_t count = call->decision.result.resolved.count;
+    if (count > 1) RedisModule_ReplyWithArray(ctx, count);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct resolved *item = &call->decision.result.resolved.items[i];
+        reply_three(ctx, item->posted, item->released, item->remaining);
+    }
 }
 
 static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_input input = {.amount = COMMIT_ALL};
+    struct resolve_input input;
     struct account_call call;
 
     if (!resolve_begin_or_reply(ctx, commit_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
-    struct commit_request request = {
-        .id = input.id, .amount = input.amount, .force = input.force != 0, .now_us = call.now_us};
+    struct commit_request request = {.id = input.id,
+                                     .amounts = input.amounts.amounts,
+                                     .count = (uint32_t)input.amounts.count,
+                                     .force = input.force != 0,
+                                     .now_us = call.now_us};
     commit_decide(account_of(&call), &call.host, &request, &call.decision);
     reply_resolved(ctx, &call);
     accounts_end(&call);
@@ -133,11 +166,11 @@ static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static int release_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_input input;
+    struct resolve_input input;
     struct account_call call;
 
     if (!resolve_begin_or_reply(ctx, release_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
-    struct commit_request request = {.id = input.id, .amount = 0, .now_us = call.now_us};
+    struct commit_request request = {.id = input.id, .release = true, .now_us = call.now_us};
     commit_decide(account_of(&call), &call.host, &request, &call.decision);
     reply_resolved(ctx, &call);
     accounts_end(&call);
@@ -146,7 +179,7 @@ static int release_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct reserve_input input;
+    struct resolve_input input;
     struct account_call call;
 
     if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
@@ -160,14 +193,30 @@ static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 /* ---- HOLDS ----------------------------------------------------------------------------------------------- */
 
-static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const struct stored_hold *stored)
+static void reply_part(RedisModuleCtx *ctx, const struct account *account, const struct hold *hold)
 {
-    RedisModule_ReplyWithMap(ctx, 5);
-    reply_field_text(ctx, "id", hold_id(stored));
-    reply_field_text(ctx, "resource", interned_string_bytes(account->slots[stored->hold.slot].resource));
-    reply_field_integer(ctx, "amount", stored->hold.amount);
-    reply_field_integer(ctx, "made", millis_floor(stored->hold.made_us));
-    reply_field_integer(ctx, "expires", millis_floor(stored->hold.expires_us));
+    reply_field_text(ctx, "resource", interned_string_bytes(account->slots[hold->slot].resource));
+    reply_field_integer(ctx, "amount", hold->amount);
+}
+
+/* Of several resources `parts` stands where one has its resource and amount. */
+static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const struct stored_hold *first)
+{
+    bool several = first->next != NULL;
+    RedisModule_ReplyWithMap(ctx, several ? 4 : 5);
+    reply_field_text(ctx, "id", hold_id(first));
+    if (several) {
+        reply_field_name(ctx, "parts");
+        RedisModule_ReplyWithArray(ctx, hold_parts(first));
+        for (const struct stored_hold *part = first; part; part = part->next) {
+            RedisModule_ReplyWithMap(ctx, 2);
+            reply_part(ctx, account, &part->hold);
+        }
+    } else {
+        reply_part(ctx, account, &first->hold);
+    }
+    reply_field_integer(ctx, "made", millis_floor(first->hold.made_us));
+    reply_field_integer(ctx, "expires", millis_floor(first->hold.expires_us));
 }
 
 struct holds_request {
@@ -185,7 +234,8 @@ static void reply_holds(RedisModuleCtx *ctx, const struct account *account, cons
     struct page page;
     page_begin(&page, wanted->after, wanted->count);
     for (uint32_t i = holds_ended(holds, now_us); i < holds->count; i++) {
-        page_offer(&page, hold_id(holds->by_expiry[i]), holds->by_expiry[i]);
+        const struct stored_hold *stored = holds->by_expiry[i];
+        if (stored->hold.part == 0) page_offer(&page, hold_id(stored), stored);
     }
     page_reply_head(ctx, page_cursor(&page), page.count);
     for (uint32_t i = 0; i < page.count; i++) reply_hold(ctx, account, page.items[i]);
@@ -212,8 +262,10 @@ static int list_holds(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 const struct command quota_reserve_command = {
     .name = "QUOTA.RESERVE",
-    .summary = "Reserves units of a resource for a while, to be committed or released; replies the verdict.",
-    .complexity = "O(rules + reservations)",
+    .summary =
+        "Reserves units of one or several resources for a while, to be committed or released: all of them or none; "
+        "replies the verdict, of several an array of them.",
+    .complexity = "O(resources x rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
     .categories = "write fast",
@@ -225,8 +277,8 @@ const struct command quota_reserve_command = {
 const struct command quota_commit_command = {
     .name = "QUOTA.COMMIT",
     .summary = "Charges a reservation, or a part of it, to the cycle in which it was made, and releases the remainder; "
-               "replies charged, released and remaining units.",
-    .complexity = "O(rules + reservations)",
+               "replies charged, released and remaining units, of several resources of each.",
+    .complexity = "O(resources x rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
     .categories = "write fast",
@@ -237,8 +289,10 @@ const struct command quota_commit_command = {
 
 const struct command quota_release_command = {
     .name = "QUOTA.RELEASE",
-    .summary = "Releases a reservation: its units go back; replies the released and the remaining units.",
-    .complexity = "O(rules + reservations)",
+    .summary =
+        "Releases a reservation: its units go back; replies 0, released and remaining units, of several resources of "
+        "each.",
+    .complexity = "O(resources x rules + reservations)",
     .since = "1.0.0",
     .flags = "write fast",
     .categories = "write fast",

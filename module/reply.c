@@ -16,6 +16,14 @@ int reply_verdict(RedisModuleCtx *ctx, const struct verdict *verdict)
     return RedisModule_ReplyWithLongLong(ctx, verdict->rule);
 }
 
+void reply_three(RedisModuleCtx *ctx, int64_t done, int64_t rest, int64_t remaining)
+{
+    RedisModule_ReplyWithArray(ctx, 3);
+    RedisModule_ReplyWithLongLong(ctx, done);
+    RedisModule_ReplyWithLongLong(ctx, rest);
+    RedisModule_ReplyWithLongLong(ctx, remaining);
+}
+
 int reply_error(RedisModuleCtx *ctx, const char *format, ...)
 {
     char text[ERROR_BYTES_MAX];

@@ -26,6 +26,9 @@ struct printable {
 };
 struct printable printable(struct bytes bytes);
 
+/* What a resource was charged or given back, what not, and what is left of it. */
+void reply_three(RedisModuleCtx *ctx, int64_t done, int64_t rest, int64_t remaining);
+
 /* One entry of a map. */
 void reply_field_integer(RedisModuleCtx *ctx, const char *name, int64_t value);
 void reply_field_text(RedisModuleCtx *ctx, const char *name, struct bytes text);

@@ -26,6 +26,7 @@ static void write_several(const char *name, struct sink *text)
 static bool comes_often(const struct argument *row)
 {
     bool lists = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
+    lists = lists || row->kind == ARGUMENT_AMOUNTS;
     return lists || row->kind == ARGUMENT_COSTS || row->kind == ARGUMENT_PERCENTS || row->flags & ARGUMENT_SEVERAL;
 }
 
@@ -39,7 +40,11 @@ static void write_row(const struct argument *row, struct sink *text)
         return;
     }
     if (row->token) sink_byte(text, ' ');
-    if (row->kind == ARGUMENT_CHOICE) {
+    if (row->kind == ARGUMENT_ALTERNATIVE) {
+        write_text(text, row->rows[0].name);
+        write_text(text, " | ");
+        write_text(text, row->rows[1].token);
+    } else if (row->kind == ARGUMENT_CHOICE) {
         write_choice(row->rows, " | ", text);
     } else if (comes_often(row)) {
         write_several(row->name, text);

@@ -216,11 +216,14 @@ static void recount_held(struct account *account, struct slot *slot)
     }
 }
 
-static void forget_hold(struct account *account, struct stored_hold *stored)
+/* A reservation that was taken out is over. */
+static void forget_hold(struct account *account, struct stored_hold *first)
 {
-    slot_add_held(&account->slots[stored->hold.slot], &stored->hold, -1);
-    hold_grants(account, &stored->hold, -1);
-    hold_free(stored);
+    for (const struct stored_hold *part = first; part; part = part->next) {
+        slot_add_held(&account->slots[part->hold.slot], &part->hold, -1);
+        hold_grants(account, &part->hold, -1);
+    }
+    hold_free(first);
 }
 
 /* The reservation of an id, NULL = there is none, and the hash of that id. */
@@ -229,7 +232,8 @@ struct named_hold {
     uint32_t hash;
 };
 
-/* `before`: the one of this id, of this hash, that has ended and awaits its sweep; NULL = there is none. */
+/* A reservation begins, or its next part. `before`: the one of this id, of this hash, that has ended and awaits its
+ * sweep; NULL = there is none. */
 static void begin_hold(struct account *account, const struct change *change, const struct stored_hold *before,
                        uint32_t hash)
 {
@@ -238,7 +242,7 @@ static void begin_hold(struct account *account, const struct change *change, con
     struct slot *slot = &account->slots[change->hold.slot];
     size_t bytes = slot_bytes(slot);
     /* Without a sum of its own a slot pays nothing for reservations that it never has. */
-    if (before) forget_hold(account, holds_take(holds, before));
+    if (before && change->hold.part == 0) forget_hold(account, holds_take(holds, before));
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
     holds_add(holds, change->bytes, hash, &change->hold);
     slot_add_held(slot, &change->hold, 1);
@@ -264,24 +268,14 @@ static void remember(struct account *account, enum record_operation operation, s
     account->idempotency = idempotency_append(account->idempotency, &entry);
 }
 
-/* What remains of a reservation is a record of how it ended, counted from `ended_us`, while that still matters. */
-static void end_hold(struct account *account, struct stored_hold *hold, struct record_hold record, int64_t ended_us)
+/* What remains of a reservation is the record of how it ended, while that still matters. It lives as long as the id
+ * would have been remembered from the end on, not from the sweep on: an account that is touched late must answer like
+ * one that was touched in time. */
+static void remember_hold(struct account *account, const struct stored_hold *first, const struct sink *body,
+                          int64_t ended_us)
 {
-    char stack_buffer[64];
-    struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
-    /* The record lives as long as the id would have been remembered from the end on, not from the sweep on: an account
-     * that is touched late must answer like one that was touched in time. */
-    int64_t kept_until_us = ended_us + hold->hold.kept_us;
-    if (kept_until_us > account->applied_at_us && hold->id_size <= ID_BYTES_MAX) {
-        record.slot = hold->hold.slot;
-        record.amount = hold->hold.amount;
-        record.cost = hold->hold.units / hold->hold.amount;
-        record.made_us = hold->hold.made_us;
-        record_hold_encode(&record, &body);
-        remember(account, RECORD_HOLD, hold_id(hold), &body, kept_until_us);
-    }
-    sink_free(&body);
-    forget_hold(account, hold);
+    int64_t kept_until_us = ended_us + first->hold.kept_us;
+    if (kept_until_us > account->applied_at_us) remember(account, RECORD_HOLD, hold_id(first), body, kept_until_us);
 }
 
 /* The limits that a change charges, by name: all that the slot has windows of where it says so. */
@@ -293,28 +287,72 @@ static struct charged charged_in(const struct slot *slot, const struct charged *
     return listed;
 }
 
+/* What a record says of a part before anything is posted of it. */
+static struct record_hold part_record(const struct hold *hold, enum hold_outcome outcome)
+{
+    return (struct record_hold){.outcome = outcome,
+                                .slot = hold->slot,
+                                .amount = hold->amount,
+                                .cost = hold->units / hold->amount,
+                                .made_us = hold->made_us,
+                                .item = hold->item};
+}
+
 static void resolve_hold(struct account *account, const struct change *change, const struct stored_hold *stored)
 {
     const struct slot *slot = &account->slots[stored->hold.slot];
-    struct record_hold record = {.outcome = (enum hold_outcome)change->outcome,
-                                 .posted = change->amount,
-                                 .remaining = change->remaining,
-                                 .generation = slot->optional ? slot->optional->generation : 0,
-                                 .charged = charged_in(slot, &change->charged),
-                                 .funding = change->body};
-    end_hold(account, holds_take(&account->optional->holds, stored), record, account->applied_at_us);
+    char stack_buffer[64];
+    struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
+    struct record_hold record = part_record(&stored->hold, (enum hold_outcome)change->outcome);
+    record.posted = change->amount;
+    record.remaining = change->remaining;
+    record.generation = slot->optional ? slot->optional->generation : 0;
+    record.charged = charged_in(slot, &change->charged);
+    record.funding = change->body;
+    record_hold_encode(&record, 1, &body);
+    struct stored_hold *taken = holds_take(&account->optional->holds, stored);
+    remember_hold(account, taken, &body, account->applied_at_us);
+    forget_hold(account, taken);
+    sink_free(&body);
 }
 
-/* Up to `most` reservations that have ended. */
+/* Of several parts the change says the record itself. */
+static void resolve_holds(struct account *account, const struct change *change, const struct stored_hold *first)
+{
+    struct sink body = {.data = (char *)change->body.data, .size = change->body.size};
+    struct stored_hold *taken = holds_take(&account->optional->holds, first);
+    remember_hold(account, taken, &body, account->applied_at_us);
+    forget_hold(account, taken);
+}
+
+/* Answers how many parts it had. */
+static uint32_t expire_hold(struct account *account, struct stored_hold *first)
+{
+    struct record_hold parts[HOLD_PARTS_MAX]; /* large: only those that there are mean anything */
+    uint32_t count = 0;
+    char stack_buffer[64];
+    struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
+    int64_t expired_us = first->hold.expires_us;
+    for (const struct stored_hold *part = first; part; part = part->next) {
+        slot_keep_outlived(&account->slots[part->hold.slot], &part->hold);
+        parts[count++] = part_record(&part->hold, HOLD_EXPIRED);
+    }
+    record_hold_encode(parts, count, &body);
+    struct stored_hold *taken = holds_take(&account->optional->holds, first);
+    remember_hold(account, taken, &body, expired_us);
+    forget_hold(account, taken);
+    sink_free(&body);
+    return count;
+}
+
+/* Up to `most` parts that have ended, and those that belong to the last of them. */
 static void sweep_holds(struct account *account, uint32_t most)
 {
     struct account_optional *optional = account->optional;
-    for (uint32_t i = 0; optional && i < most && optional->holds.count > 0; i++) {
-        struct stored_hold *hold = optional->holds.by_expiry[0];
-        if (hold->hold.expires_us > account->applied_at_us) return;
-        slot_keep_outlived(&account->slots[hold->hold.slot], &hold->hold);
-        end_hold(account, holds_take(&optional->holds, hold), (struct record_hold){.outcome = HOLD_EXPIRED},
-                 hold->hold.expires_us);
+    for (uint32_t swept = 0; optional && swept < most && optional->holds.count > 0;) {
+        struct stored_hold *first = optional->holds.by_expiry[0];
+        if (first->hold.expires_us > account->applied_at_us) return;
+        swept += expire_hold(account, first);
     }
 }
 
@@ -415,13 +453,14 @@ struct account_status account_status(const struct account *account)
                                    .then = interned_string_bytes(optional->then)};
 }
 
-/* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. */
-static void sweep(struct account *account)
+/* What has ended by now goes, a bounded part with every change: each brings in less than it sweeps. `begun`: parts of
+ * reservations that it has brought in, 64 at most. */
+static void sweep(struct account *account, uint32_t begun)
 {
     /* Bounded: a change that brings in one record may sweep several, so what has ended never piles up. */
     struct account_optional *optional = account->optional;
     account->idempotency = idempotency_sweep(account->idempotency, account->applied_at_us, SWEEP_MAX);
-    sweep_holds(account, SWEEP_MAX);
+    sweep_holds(account, begun > 1 ? SWEEP_MAX + begun : SWEEP_MAX); /* of one part as older versions do it */
     if (optional) grants_sweep(&optional->grants, account->applied_at_us, remember_grant, account);
 }
 
@@ -439,6 +478,20 @@ static bool funding_is_there(const struct account *account, const struct hold *h
     return true;
 }
 
+/* Reservations come in order of their expiry, the parts of one of them one after another. */
+static bool adopt_hold(struct account *account, const struct change *part)
+{
+    const struct holds *holds = account_holds(account);
+    const struct stored_hold *before = holds->count > 0 ? holds->by_expiry[holds->count - 1] : NULL;
+    bool fits = part->hold.part == 0
+                    ? account_hold(account, part->bytes) == NULL
+                    : before && bytes_equal(hold_id(before), part->bytes) && hold_follows(&part->hold, &before->hold);
+    if (!fits || !funding_is_there(account, &part->hold)) return false;
+    begin_hold(account, part, NULL, linear_hash(part->bytes));
+    const struct stored_hold *last = holds->by_expiry[holds->count - 1];
+    return bytes_equal(hold_id(last), part->bytes) && last->hold.part == part->hold.part;
+}
+
 bool account_adopt_part(struct account *account, const struct change *part)
 {
     struct account_optional *optional = optional_of(account);
@@ -453,10 +506,7 @@ bool account_adopt_part(struct account *account, const struct change *part)
         if (is_new) add_grant(account, part);
         return is_new;
     }
-    if (account_hold(account, part->bytes) || !funding_is_there(account, &part->hold)) return false;
-    begin_hold(account, part, NULL, linear_hash(part->bytes));
-    uint32_t count = optional->holds.count;
-    return count < 2 || bytes_equal(hold_id(optional->holds.by_expiry[count - 1]), part->bytes);
+    return adopt_hold(account, part);
 }
 
 void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count)
@@ -547,6 +597,7 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_HOLD_EXTENDED: move_hold(account, change, named.hold); break;
     case CHANGE_HOLD_RESOLVED:
     case CHANGE_HOLD_FUNDED: resolve_hold(account, change, named.hold); break;
+    case CHANGE_HOLDS_RESOLVED: resolve_holds(account, change, named.hold); break;
     case CHANGE_GRANT: give(account, change); break;
     case CHANGE_GRANT_SPENT:
     case CHANGE_GRANT_TURNED:
@@ -606,6 +657,11 @@ struct promise {
     struct slot rated;          /* nothing of it but its rates, and these without … */
     struct bytes rates_pending; /* … the effects before this change */
     int64_t rated_number;       /* + 1; 0 = none */
+    struct bytes begun_id;      /* of the part of a reservation that began last … */
+    struct begun_part {
+        int64_t made_us, expires_us;
+        uint8_t part, item;
+    } begun; /* … which the next one may follow */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -677,12 +733,25 @@ static bool grant_accepted(struct promise *promise, const struct change *change)
     return change->grant.number == ++promise->grants_made;
 }
 
-/* A reservation may begin under an id that is free, or whose last one has ended. */
+/* Is it the next part of the reservation that has just begun? */
+static bool part_accepted(const struct promise *promise, const struct change *change)
+{
+    const struct begun_part *begun = &promise->begun;
+    const struct hold before = {
+        .made_us = begun->made_us, .expires_us = begun->expires_us, .part = begun->part, .item = begun->item};
+    return bytes_equal(promise->begun_id, change->bytes) && hold_follows(&change->hold, &before);
+}
+
+/* A reservation may begin under an id that is free, or whose last one has ended; all its parts in one step. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
     find_named(promise, change->bytes);
     const struct stored_hold *before = promise->named.hold;
-    if (before && before->hold.expires_us > promise->applied_at_us) return false;
+    if (change->hold.part == 0 && before && before->hold.expires_us > promise->applied_at_us) return false;
+    if (change->hold.part > 0 && !part_accepted(promise, change)) return false;
+    promise->begun_id = change->bytes;
+    promise->begun =
+        (struct begun_part){change->hold.made_us, change->hold.expires_us, change->hold.part, change->hold.item};
     if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
     if (!funding_accepted(promise, &change->hold)) return false;
     return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
@@ -698,7 +767,8 @@ static bool hold_is_there(struct promise *promise, struct bytes id)
     while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == id.data) return true;
-        bool resolved = one.kind == CHANGE_HOLD_RESOLVED || one.kind == CHANGE_HOLD_FUNDED;
+        bool resolved =
+            one.kind == CHANGE_HOLD_RESOLVED || one.kind == CHANGE_HOLD_FUNDED || one.kind == CHANGE_HOLDS_RESOLVED;
         if (resolved && bytes_equal(one.bytes, id)) return false;
     }
     return true;
@@ -721,6 +791,26 @@ static bool rates_accepted(struct promise *promise, const struct slot *slot, con
     return slot_accepts(again ? &promise->rated : slot, change);
 }
 
+/* Is it the record of this reservation's parts? */
+static bool record_is_of(struct bytes body, const struct stored_hold *part)
+{
+    struct record_hold parts[HOLD_PARTS_MAX];
+    uint32_t count;
+    if (!record_hold_decode(body, parts, &count) || count != hold_parts(part)) return false;
+    for (uint32_t i = 0; part; part = part->next, i++) {
+        if (parts[i].slot != part->hold.slot || parts[i].item != part->hold.item) return false;
+    }
+    return true;
+}
+
+/* One part is resolved by its numbers, several are by their record. */
+static bool resolution_accepted(struct promise *promise, const struct change *change)
+{
+    if (!hold_is_there(promise, change->bytes)) return false;
+    const struct stored_hold *first = promise->named.hold;
+    return change->kind == CHANGE_HOLDS_RESOLVED ? record_is_of(change->body, first) : first->next == NULL;
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -741,9 +831,10 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_HOLD: return hold_accepted(promise, change);
     case CHANGE_ENTITLEMENT: return promise->planned && entry_accepted(change->bytes);
     case CHANGE_REWOUND: return change->until_us > 0;
-    case CHANGE_HOLD_EXTENDED:
+    case CHANGE_HOLD_EXTENDED: return hold_is_there(promise, change->bytes);
     case CHANGE_HOLD_FUNDED:
-    case CHANGE_HOLD_RESOLVED: return hold_is_there(promise, change->bytes);
+    case CHANGE_HOLD_RESOLVED:
+    case CHANGE_HOLDS_RESOLVED: return resolution_accepted(promise, change);
     case CHANGE_GRANT: return grant_accepted(promise, change);
     case CHANGE_GRANT_SPENT:
     case CHANGE_GRANT_TURNED:
@@ -754,12 +845,16 @@ static bool change_accepted(struct promise *promise, const struct change *change
 
 static struct promise promise_begin(const struct account *account, const struct account_change *change)
 {
-    struct promise promise = {.account = account,
-                              .applied_at_us = change->applied_at_us,
-                              .changes = change->changes,
-                              .encoding = change->encoding,
-                              .planned = account != NULL};
-    if (account) promise.slots = account->slots_count;
+    struct promise promise; /* what it has found, or has seen begin, means nothing yet */
+    promise.account = account;
+    promise.applied_at_us = change->applied_at_us;
+    promise.changes = change->changes;
+    promise.encoding = change->encoding;
+    promise.planned = account != NULL;
+    promise.begun_id = (struct bytes){"", 0};
+    promise.rated.rates = NULL;
+    promise.rated_number = 0;
+    promise.slots = account ? account->slots_count : 0;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
     promise.holds = account_holds(account)->count;
     promise.grants_made = account_grants(account)->made;
@@ -802,6 +897,7 @@ struct account *account_apply(struct account *account, const struct account_chan
     struct slot_bill bill = {.slot = -1};
     struct promise promise = promise_begin(account, change);
     struct change one;
+    uint32_t holds_before = promise.holds;
     promise.changes.size = 0; /* each is done before the next one is checked */
     if (!account) account = account_new();
     account->applied_at_us = promise.applied_at_us;
@@ -816,7 +912,7 @@ struct account *account_apply(struct account *account, const struct account_chan
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);
-    sweep(account);
+    sweep(account, promise.holds - holds_before);
     return account;
 }
 

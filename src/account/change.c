@@ -141,18 +141,21 @@ void window_decode(struct cursor *cursor, uint8_t encoding, struct window *windo
     if (!sane) cursor->bad = true;
 }
 
-#define FUNDING_FLAG 0x80 /* beside the mode of a reservation: its funding follows */
+#define FUNDING_FLAG 0x80 /* beside the mode of a reservation: its funding follows … */
+#define PART_FLAG    0x40 /* … its part and item do: those of the first part are 0 */
 
 void hold_encode(const struct hold *hold, struct sink *sink)
 {
-    bool funded = hold->funding.size > 0;
+    bool funded = hold->funding.size > 0, follows = hold->part > 0;
     sink_number(sink, hold->slot);
     sink_number(sink, hold->amount);
     sink_number(sink, hold->units);
     sink_number(sink, hold->made_us);
     sink_number(sink, hold->expires_us - hold->made_us);
     sink_number(sink, hold->kept_us);
-    sink_byte(sink, (uint8_t)(hold->mode | (funded ? FUNDING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(hold->mode | (funded ? FUNDING_FLAG : 0) | (follows ? PART_FLAG : 0)));
+    if (follows) sink_byte(sink, hold->part);
+    if (follows) sink_byte(sink, hold->item);
     sink_number(sink, hold->requested);
     record_verdict_encode(&hold->verdict, sink);
     if (funded) sink_bytes(sink, hold->funding);
@@ -167,7 +170,10 @@ void hold_decode(struct cursor *cursor, struct hold *hold)
     hold->expires_us = hold->made_us + cursor_number_between(cursor, 0, INSTANT_MAX_US - hold->made_us);
     hold->kept_us = cursor_number_between(cursor, 0, DURATION_MAX_US);
     uint8_t mode = cursor_byte(cursor);
-    hold->mode = mode & (uint8_t)~FUNDING_FLAG;
+    hold->mode = mode & (uint8_t) ~(FUNDING_FLAG | PART_FLAG);
+    hold->part = mode & PART_FLAG ? cursor_byte(cursor) : 0;
+    hold->item = mode & PART_FLAG ? cursor_byte(cursor) : 0;
+    if (((mode & PART_FLAG) && hold->part == 0) || hold->item > hold->part) cursor->bad = true;
     hold->requested = cursor_number_between(cursor, hold->amount, INT64_MAX);
     record_verdict_decode(cursor, &hold->verdict);
     hold->funding = mode & FUNDING_FLAG ? cursor_bytes(cursor) : (struct bytes){"", 0};
@@ -434,6 +440,7 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_GRANT_VOIDED] = {FIELD_NUMBER},
     [CHANGE_TRANSFERRED] = {FIELD_SLOT, FIELD_AMOUNT, FIELD_UNTIL},
     [CHANGE_HOLD_FUNDED] = {FIELD_KEY, FIELD_POSTED, FIELD_REMAINING, FIELD_CHARGED, FIELD_BODY},
+    [CHANGE_HOLDS_RESOLVED] = {FIELD_KEY, FIELD_BODY},
 };
 
 /* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */

@@ -20,7 +20,8 @@ static int hold_order(const struct stored_hold *left, const struct stored_hold *
     }
     size_t size = left->id_size < right->id_size ? left->id_size : right->id_size;
     int order = memcmp(left->id, right->id, size);
-    return order != 0 ? order : (left->id_size > right->id_size) - (left->id_size < right->id_size);
+    if (order == 0) order = (left->id_size > right->id_size) - (left->id_size < right->id_size);
+    return order != 0 ? order : left->hold.part - right->hold.part;
 }
 
 /* Where it stands by expiry, or would: the first place that is not before it. */
@@ -83,6 +84,14 @@ static size_t bytes_of(const struct stored_hold *stored)
     return sizeof(*stored) + stored->id_size + stored->hold.funding.size;
 }
 
+/* Behind the last part of the reservation that has begun under this id. */
+static void chain(struct holds *holds, struct stored_hold *stored, uint32_t hash)
+{
+    struct stored_hold *last = (struct stored_hold *)holds_find(holds, hold_id(stored), hash);
+    while (last->next) last = last->next;
+    last->next = stored;
+}
+
 void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
 {
     size_t index_bytes = hash_index_bytes(&holds->by_id);
@@ -91,19 +100,25 @@ void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct
     memcpy(stored->id, id.data, id.size);
     stored->hold.funding.data = stored->id + id.size; /* a copy of its own, behind the id */
     if (hold->funding.size > 0) memcpy(stored->id + id.size, hold->funding.data, hold->funding.size);
-    hash_index_add(&holds->by_id, &stored->by_id, hash);
+    if (hold->part == 0) {
+        hash_index_add(&holds->by_id, &stored->by_id, hash);
+    } else {
+        chain(holds, stored, hash);
+    }
     insert(holds, stored);
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + bytes_of(stored);
 }
 
-struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored)
+struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *first)
 {
-    struct stored_hold *taken = (struct stored_hold *)stored; /* found by a reader of these holds, which are ours */
+    struct stored_hold *taken = (struct stored_hold *)first; /* found by a reader of these holds, which are ours */
     size_t index_bytes = hash_index_bytes(&holds->by_id);
-    take_out(holds, taken);
+    for (const struct stored_hold *part = first; part; part = part->next) {
+        take_out(holds, part);
+        holds->bytes -= bytes_of(part);
+    }
     hash_index_remove(&holds->by_id, &taken->by_id);
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes;
-    holds->bytes -= bytes_of(taken);
     if (holds->count == 0) {
         holds_free(holds);
     } else if (holds->count < holds->capacity / 4) {
@@ -112,17 +127,22 @@ struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *st
     return taken;
 }
 
-void hold_free(struct stored_hold *stored)
+void hold_free(struct stored_hold *first)
 {
-    memory_free(stored);
+    while (first) {
+        struct stored_hold *next = first->next;
+        memory_free(first);
+        first = next;
+    }
 }
 
-void holds_move(struct holds *holds, const struct stored_hold *stored, int64_t expires_us)
+void holds_move(struct holds *holds, const struct stored_hold *first, int64_t expires_us)
 {
-    struct stored_hold *moved = (struct stored_hold *)stored;
-    take_out(holds, moved);
-    moved->hold.expires_us = expires_us;
-    insert(holds, moved);
+    for (struct stored_hold *part = (struct stored_hold *)first; part; part = part->next) {
+        take_out(holds, part);
+        part->hold.expires_us = expires_us;
+        insert(holds, part);
+    }
 }
 
 void holds_free(struct holds *holds)

@@ -4,7 +4,9 @@
 
 #define SLOT_MAX         65535
 #define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs … */
-#define FUNDING_FLAG     0x40 /* … and sources the verdicts */
+#define FUNDING_FLAG     0x40 /* … and sources the verdicts … */
+#define ITEMS_FLAG       0x20 /* … and the number of its item each slot, where an item has several parts */
+#define PARTS_FLAG       0x80 /* beside the outcome of a reservation: it had several parts */
 
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id)
 {
@@ -105,14 +107,17 @@ static bool units_fit(int64_t amount, int64_t cost)
 
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink)
 {
-    bool generations = false, funded = false;
+    bool generations = false, funded = false, numbered = false;
     for (uint32_t i = 0; i < count; i++) {
+        numbered = numbered || items[i].item != i;
         generations = generations || items[i].generation > 0;
         funded = funded || items[i].funding.size > 0;
     }
-    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0) |
+                              (numbered ? ITEMS_FLAG : 0)));
     for (uint32_t i = 0; i < count; i++) {
         sink_number(sink, items[i].slot);
+        if (numbered) sink_number(sink, items[i].item);
         sink_number(sink, items[i].amount);
         sink_number(sink, items[i].cost);
         if (generations) sink_number(sink, items[i].generation);
@@ -126,12 +131,17 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
 {
     struct cursor cursor = cursor_init(body);
     uint8_t flags = cursor_byte(&cursor);
-    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG);
+    uint32_t before = 0; /* number of the item before */
+    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG | ITEMS_FLAG);
     *count = 0;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (*count == BATCH_ITEMS_MAX) return false;
-        struct record_item *item = &items[(*count)++];
+        struct record_item *item = &items[*count];
         item->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
+        item->item = *count;
+        if (flags & ITEMS_FLAG) item->item = (uint32_t)cursor_number_between(&cursor, before, before + (*count > 0));
+        before = item->item;
+        (*count)++;
         item->amount = cursor_number(&cursor);
         item->cost = cursor_number_between(&cursor, 1, INT64_MAX);
         item->generation = flags & GENERATIONS_FLAG ? cursor_number(&cursor) : 0;
@@ -167,6 +177,30 @@ bool record_refund_decode(struct bytes body, struct record_refund *refund)
     return cursor_done(&cursor);
 }
 
+void record_refund_all_encode(const struct record_refund_all *refund, struct sink *sink)
+{
+    sink_bytes(sink, refund->of);
+    for (uint32_t i = 0; i < refund->count; i++) {
+        sink_number(sink, refund->items[i].refunded);
+        sink_number(sink, refund->items[i].lost);
+        sink_signed(sink, refund->items[i].remaining);
+    }
+}
+
+bool record_refund_all_decode(struct bytes body, struct record_refund_all *refund)
+{
+    struct cursor cursor = cursor_init(body);
+    refund->of = cursor_bytes(&cursor);
+    for (refund->count = 0; !cursor.bad && cursor.at < cursor.size; refund->count++) {
+        if (refund->count == REFUND_ITEMS_MAX) return false;
+        struct refunded *item = &refund->items[refund->count];
+        item->refunded = cursor_number(&cursor);
+        item->lost = cursor_number(&cursor);
+        item->remaining = cursor_signed(&cursor);
+    }
+    return cursor_done(&cursor) && refund->count > 0;
+}
+
 void record_transfer_encode(const struct record_transfer *transfer, struct sink *sink)
 {
     sink_number(sink, transfer->amount);
@@ -185,7 +219,21 @@ bool record_transfer_decode(struct bytes body, struct record_transfer *transfer)
     return cursor_done(&cursor);
 }
 
-void record_hold_encode(const struct record_hold *hold, struct sink *sink)
+/* A reservation of one part is written as it ever was; others begin with what their parts have in common. */
+static void record_part_encode(const struct record_hold *part, struct sink *sink)
+{
+    sink_number(sink, part->item);
+    sink_number(sink, part->slot);
+    sink_number(sink, part->amount);
+    sink_number(sink, part->posted);
+    sink_number(sink, part->cost);
+    sink_signed(sink, part->remaining);
+    sink_number(sink, part->generation);
+    charged_encode(&part->charged, sink);
+    sink_bytes(sink, part->funding);
+}
+
+static void record_single_encode(const struct record_hold *hold, struct sink *sink)
 {
     sink_byte(sink, (uint8_t)hold->outcome);
     sink_number(sink, hold->slot);
@@ -199,28 +247,85 @@ void record_hold_encode(const struct record_hold *hold, struct sink *sink)
     if (hold->funding.size > 0) sink_bytes(sink, hold->funding);
 }
 
-bool record_hold_decode(struct bytes body, struct record_hold *hold)
+void record_hold_encode(const struct record_hold *parts, uint32_t count, struct sink *sink)
 {
-    struct cursor cursor = cursor_init(body);
-    uint8_t outcome = cursor_byte(&cursor);
-    hold->outcome = (enum hold_outcome)outcome;
-    hold->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
-    hold->amount = cursor_number(&cursor);
-    hold->posted = cursor_number(&cursor);
-    hold->cost = cursor_number_between(&cursor, 1, INT64_MAX);
-    hold->made_us = cursor_number_between(&cursor, 0, INSTANT_MAX_US);
+    if (count == 1) {
+        record_single_encode(parts, sink);
+        return;
+    }
+    sink_byte(sink, (uint8_t)(parts->outcome | PARTS_FLAG));
+    sink_number(sink, parts->made_us);
+    for (uint32_t i = 0; i < count; i++) record_part_encode(&parts[i], sink);
+}
+
+static bool hold_numbers_fit(const struct record_hold *hold)
+{
+    return units_fit(hold->amount, hold->cost) && units_fit(hold->posted, hold->cost) &&
+           funding_fits(hold->funding, hold->posted * hold->cost);
+}
+
+static void record_part_decode(struct cursor *cursor, struct record_hold *part)
+{
+    part->item = (uint32_t)cursor_number_between(cursor, 0, BATCH_ITEMS_MAX - 1);
+    part->slot = (uint32_t)cursor_number_between(cursor, 0, SLOT_MAX);
+    part->amount = cursor_number(cursor);
+    part->posted = cursor_number(cursor);
+    part->cost = cursor_number_between(cursor, 1, INT64_MAX);
+    part->remaining = cursor_signed(cursor);
+    part->generation = cursor_number(cursor);
+    record_charged_decode(cursor, &part->charged);
+    part->funding = cursor_bytes(cursor);
+    if (!hold_numbers_fit(part)) cursor->bad = true;
+}
+
+/* Several parts, behind the outcome; their items are numbered one by one. */
+static bool record_parts_decode(struct cursor *cursor, enum hold_outcome outcome, struct record_hold *parts,
+                                uint32_t *count)
+{
+    int64_t made_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    uint32_t item = 0;
+    for (*count = 0; !cursor->bad && cursor->at < cursor->size; (*count)++) {
+        if (*count == BATCH_ITEMS_MAX) return false;
+        struct record_hold *part = &parts[*count];
+        part->outcome = outcome;
+        part->made_us = made_us;
+        record_part_decode(cursor, part);
+        bool in_order = part->item == item || (*count > 0 && part->item == item + 1);
+        if (!in_order) cursor->bad = true;
+        item = part->item;
+    }
+    return cursor_done(cursor) && *count > 1;
+}
+
+static void record_single_decode(struct cursor *cursor, struct record_hold *hold)
+{
+    hold->item = 0;
+    hold->slot = (uint32_t)cursor_number_between(cursor, 0, SLOT_MAX);
+    hold->amount = cursor_number(cursor);
+    hold->posted = cursor_number(cursor);
+    hold->cost = cursor_number_between(cursor, 1, INT64_MAX);
+    hold->made_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
     hold->remaining = hold->generation = 0;
-    if (!cursor.bad && cursor.at < cursor.size) { /* the first encoding ended here */
-        hold->remaining = cursor_signed(&cursor);
-        hold->generation = cursor_number(&cursor);
+    if (!cursor->bad && cursor->at < cursor->size) { /* the first encoding ended here */
+        hold->remaining = cursor_signed(cursor);
+        hold->generation = cursor_number(cursor);
     }
     hold->charged.count = CHARGED_ALL;
-    if (!cursor.bad && cursor.at < cursor.size) record_charged_decode(&cursor, &hold->charged);
-    hold->funding = !cursor.bad && cursor.at < cursor.size ? cursor_bytes(&cursor) : (struct bytes){"", 0};
-    bool fit = units_fit(hold->amount, hold->cost) && units_fit(hold->posted, hold->cost) &&
-               funding_fits(hold->funding, hold->posted * hold->cost);
-    if (!fit) cursor.bad = true;
-    return cursor_done(&cursor) && outcome >= HOLD_COMMITTED && outcome <= HOLD_EXPIRED;
+    if (!cursor->bad && cursor->at < cursor->size) record_charged_decode(cursor, &hold->charged);
+    hold->funding = !cursor->bad && cursor->at < cursor->size ? cursor_bytes(cursor) : (struct bytes){"", 0};
+    if (!hold_numbers_fit(hold)) cursor->bad = true;
+}
+
+bool record_hold_decode(struct bytes body, struct record_hold parts[BATCH_ITEMS_MAX], uint32_t *count)
+{
+    struct cursor cursor = cursor_init(body);
+    uint8_t first = cursor_byte(&cursor), outcome = first & (uint8_t)~PARTS_FLAG;
+    if (cursor.bad || outcome < HOLD_COMMITTED || outcome > HOLD_EXPIRED) return false;
+    if (first & PARTS_FLAG) return record_parts_decode(&cursor, (enum hold_outcome)outcome, parts, count);
+    parts->outcome = (enum hold_outcome)outcome;
+    *count = 1;
+    record_single_decode(&cursor, parts);
+    return cursor_done(&cursor);
 }
 
 void record_returned_encode(int64_t amount, char body[RECORD_RETURNED_BYTES])

@@ -3,96 +3,22 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/decide/taken.h"
 #include "quota/view/credits_view.h"
 
-/* A refund on its way. */
+/* What comes back of one resource, on its way. */
 struct refund {
     const struct refund_request *request;
     struct account_view *account;
+    struct account_decision *decision;
+    struct bytes resource;
+    int64_t amount; /* requested */
     struct resource_view view;
     struct demand demand; /* its positions are the meters that take units back */
-    struct account_decision *decision;
+    struct refunded *result;
 };
 
-/* ---- what was taken -------------------------------------------------------------------------------------- */
-
-/* The consumption that a refund names. */
-struct taken {
-    int64_t amount, cost; /* as granted, and what a unit counted as */
-    int64_t expires_us;   /* of its record */
-    int64_t returned;     /* requested back so far */
-    enum record_operation returned_as;
-    struct charged charged;
-    struct taken_from from;
-    /* Of a reservation: the LIMITs that have joined since it was made. They were charged when it was posted. */
-    struct charged joined;
-    struct taken_from from_joined;
-    struct bytes funding; /* which sources paid; borrowed from the record */
-};
-
-static bool find_record(const struct account_view *account, enum record_operation operation, uint32_t slot,
-                        struct bytes id, struct idempotency_entry *entry)
-{
-    struct record_key key;
-    record_key_make(&key, operation, slot, id);
-    return idempotency_find(account_idempotency(account->account), record_key_bytes(&key), account->now_us, entry);
-}
-
-static bool take_from_items(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
-{
-    struct record_item items[BATCH_ITEMS_MAX];
-    uint32_t count;
-    uint8_t mark;
-    if (!record_items_decode(entry->body, items, &count, &mark)) return false;
-    for (uint32_t i = 0; i < count; i++) {
-        if (items[i].slot != slot || items[i].verdict.granted == 0) continue;
-        taken->amount = items[i].verdict.granted;
-        taken->cost = items[i].cost;
-        taken->charged = items[i].charged;
-        taken->funding = items[i].funding;
-        taken->from.generation = items[i].generation;
-        taken->from.taken_us = entry->stored_us;
-        return true;
-    }
-    return false;
-}
-
-static bool take_from_hold(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
-{
-    struct record_hold record;
-    if (!record_hold_decode(entry->body, &record) || record.slot != slot || record.posted == 0) return false;
-    taken->amount = record.posted;
-    taken->cost = record.cost;
-    taken->charged = record.charged;
-    taken->funding = record.funding;
-    taken->from.generation = record.generation;
-    taken->from.taken_us = record.made_us;
-    return true;
-}
-
-/* A consumption, an item of a batch, a committed reservation: in this order. */
-static bool find_taken(const struct account_view *account, uint32_t slot, struct bytes of, struct taken *taken)
-{
-    static const struct {
-        enum record_operation operation, returned_as;
-    } kinds[] = {
-        {RECORD_CONSUME, RECORD_RETURNED}, {RECORD_BATCH, RECORD_RETURNED_BATCH}, {RECORD_HOLD, RECORD_RETURNED_HOLD}};
-    struct idempotency_entry entry;
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        bool by_hold = kinds[i].operation == RECORD_HOLD;
-        uint32_t of_slot = kinds[i].operation == RECORD_CONSUME ? slot : RECORD_NO_SLOT;
-        if (!find_record(account, kinds[i].operation, of_slot, of, &entry)) continue;
-        if (!(by_hold ? take_from_hold(&entry, slot, taken) : take_from_items(&entry, slot, taken))) continue;
-        taken->returned_as = kinds[i].returned_as;
-        taken->expires_us = entry.expires_us;
-        taken->from.logged_us = entry.stored_us;
-        taken->from.charged = &taken->charged;
-        taken->returned = 0;
-        if (!find_record(account, taken->returned_as, slot, of, &entry)) return true;
-        return record_returned_decode(entry.body, &taken->returned);
-    }
-    return false;
-}
+_Static_assert(REFUND_ITEMS_MAX == ACCOUNT_SLOTS_MAX, "a refund of everything may name every resource");
 
 /* Which of the LIMITs were charged in the cycle of the commit, since they had none when the units were held. */
 static void find_joined(const struct refund *refund, struct taken *taken)
@@ -115,7 +41,7 @@ static void emit_returned(const struct refund *refund, const struct taken *taken
 {
     char body[RECORD_RETURNED_BYTES];
     struct record_key key;
-    record_returned_encode(taken->returned + refund->request->amount, body);
+    record_returned_encode(taken->returned + refund->amount, body);
     record_key_make(&key, taken->returned_as, (uint32_t)refund->view.index, refund->request->of);
     struct change change = {.kind = taken->returned > 0 ? CHANGE_RECORD_PATCHED : CHANGE_RECORD,
                             .bytes = record_key_bytes(&key),
@@ -263,8 +189,7 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
 {
     char stack_buffer[256];
     struct sink funding = sink_init(stack_buffer, sizeof(stack_buffer));
-    struct account_decision *decision = refund->decision;
-    int64_t amount = refund->request->amount, units = amount * taken->cost, back = 0;
+    int64_t amount = refund->amount, units = amount * taken->cost, back = 0;
     int64_t to = (taken->amount - taken->returned) * taken->cost;
     if (taken->funding.size > 0) funding_cut(taken->funding, taken->amount * taken->cost, to - units, to, &funding);
     enum account_fault fault = ACCOUNT_FAULT_REFUNDS;
@@ -272,29 +197,31 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
         emit_returned(refund, taken);
         fault = give_back(refund, taken, units, sink_content(&funding), &back);
     }
-    decision->result.refund.refunded = back / taken->cost;
-    decision->result.refund.lost = amount - back / taken->cost;
-    decision->result.refund.remaining = remaining(refund);
+    *refund->result = (struct refunded){back / taken->cost, amount - back / taken->cost, remaining(refund)};
     sink_free(&funding);
     return fault;
 }
 
-/* Back to the cycles and the instant it was charged to. */
+/* Back to the cycles and the instant it was charged to, if REFUNDS lets it. */
+static enum account_fault refund_taken(struct refund *refund, struct taken *taken)
+{
+    const struct entitlement *entitlement = refund->view.entitlement;
+    int64_t within_us = entitlement ? entitlement->refunds_within_us : 0;
+    find_joined(refund, taken);
+    if (within_us > 0 && refund->account->now_us > taken->from.taken_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
+    refund->decision->fault_limit = entitlement ? entitlement->refunds_max : -1;
+    return return_taken(refund, taken);
+}
+
 static enum account_fault refund_named(struct refund *refund)
 {
     struct taken taken;
-    const struct refund_request *request = refund->request;
+    struct bytes of = refund->request->of;
     struct account_decision *decision = refund->decision;
-    decision->fault_subject = request->of;
-    if (!find_taken(refund->account, (uint32_t)refund->view.index, request->of, &taken))
-        return ACCOUNT_FAULT_NO_SUCH_ID;
-    find_joined(refund, &taken);
-    decision->fault_limit = taken.amount - taken.returned;
-    if (request->amount > decision->fault_limit) return ACCOUNT_FAULT_EXCEEDS;
-    int64_t within_us = refund->view.entitlement ? refund->view.entitlement->refunds_within_us : 0;
-    if (within_us > 0 && refund->account->now_us > taken.from.taken_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
-    decision->fault_limit = refund->view.entitlement ? refund->view.entitlement->refunds_max : -1;
-    return return_taken(refund, &taken);
+    decision->fault_subject = of;
+    if (!taken_find(refund->account, (uint32_t)refund->view.index, of, &taken)) return ACCOUNT_FAULT_NO_SUCH_ID;
+    decision->fault_limit = taken_left(&taken);
+    return refund->amount > decision->fault_limit ? ACCOUNT_FAULT_EXCEEDS : refund_taken(refund, &taken);
 }
 
 /* The least that a running cycle or a rolling window counts (a resource of rates alone: what they count): so much may
@@ -332,17 +259,17 @@ static enum account_fault refund_unnamed(struct refund *refund)
     struct account_decision *decision = refund->decision;
     struct demand *demand = &refund->demand;
     if (entitlement->refunds_within_us > 0) return ACCOUNT_FAULT_NEEDS_OF;
-    int64_t amount = min_i64(refund->request->amount, least_used(demand) / entitlement->cost);
+    int64_t amount = min_i64(refund->amount, least_used(demand) / entitlement->cost);
     int64_t units = amount * entitlement->cost;
     decision->fault_limit = entitlement->refunds_max;
     if (unnamed_exceeds(refund, units)) return ACCOUNT_FAULT_REFUNDS;
-    decision->result.refund.refunded = amount;
-    decision->result.refund.lost = refund->request->amount - amount;
+    refund->result->refunded = amount;
+    refund->result->lost = refund->amount - amount;
     for (uint32_t i = 0; amount > 0 && i < demand->positions_count; i++) {
         struct position *position = &demand->positions[i];
         if (position->meter == &meter_cycle) position->meter->give_back_newest(position, units, &decision->changes);
     }
-    decision->result.refund.remaining = remaining(refund);
+    refund->result->remaining = remaining(refund);
     enum account_fault fault = emit_resource(refund->account, &refund->view, &decision->changes);
     if (fault != ACCOUNT_FAULT_NONE || amount == 0) return fault;
     emit_generation(&refund->view, &decision->changes);
@@ -351,11 +278,11 @@ static enum account_fault refund_unnamed(struct refund *refund)
         bool done = position->meter == &meter_cycle || position->meter->funds;
         if (!done) position->meter->give_back_newest(position, units, &decision->changes);
     }
-    decision->result.refund.remaining = remaining(refund);
+    refund->result->remaining = remaining(refund);
     return ACCOUNT_FAULT_NONE;
 }
 
-/* ---- the whole ------------------------------------------------------------------------------------------- */
+/* ---- one resource ---------------------------------------------------------------------------------------- */
 
 /* Answers from the record of this id; false if there is none. */
 static bool replay(const struct refund *refund)
@@ -365,50 +292,62 @@ static bool replay(const struct refund *refund)
     const struct refund_request *request = refund->request;
     struct account_decision *decision = refund->decision;
     if (request->id.size == 0) return false;
-    if (!find_record(refund->account, RECORD_REFUND, (uint32_t)refund->view.index, request->id, &entry)) return false;
+    if (!record_find(refund->account, RECORD_REFUND, (uint32_t)refund->view.index, request->id, &entry)) return false;
     if (!record_refund_decode(entry.body, &record)) return false;
     decision->replayed = true;
-    decision->result.refund.refunded = record.refunded;
-    decision->result.refund.lost = record.lost;
-    decision->result.refund.remaining = record.remaining;
+    *refund->result = (struct refunded){record.refunded, record.lost, record.remaining};
     bool same = record.amount == request->amount && bytes_equal(record.of, request->of);
     if (!same) account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, request->id);
     return true;
+}
+
+static enum account_fault emit_record(const struct account_view *account, const struct record_key *key,
+                                      const struct sink *body, struct sink *changes)
+{
+    if (!account_view_has_room(account)) return ACCOUNT_FAULT_RECORDS;
+    struct change change = {.kind = CHANGE_RECORD,
+                            .bytes = record_key_bytes(key),
+                            .body = sink_content(body),
+                            .expires_us = min_i64(account->now_us + account->host->kept_us, INSTANT_MAX_US)};
+    change_encode(&change, changes);
+    return ACCOUNT_FAULT_NONE;
 }
 
 static enum account_fault remember(const struct refund *refund)
 {
     struct record_key key;
     struct sink body = {0};
-    const struct account_decision *decision = refund->decision;
-    struct record_refund record = {.amount = refund->request->amount,
+    struct record_refund record = {.amount = refund->amount,
                                    .of = refund->request->of,
-                                   .refunded = decision->result.refund.refunded,
-                                   .lost = decision->result.refund.lost,
-                                   .remaining = decision->result.refund.remaining};
-    if (!account_view_has_room(refund->account)) return ACCOUNT_FAULT_RECORDS;
+                                   .refunded = refund->result->refunded,
+                                   .lost = refund->result->lost,
+                                   .remaining = refund->result->remaining};
     record_refund_encode(&record, &body);
     record_key_make(&key, RECORD_REFUND, (uint32_t)refund->view.index, refund->request->id);
-    int64_t kept_us = refund->account->host->kept_us;
-    struct change change = {.kind = CHANGE_RECORD,
-                            .bytes = record_key_bytes(&key),
-                            .body = {body.data, body.size},
-                            .expires_us = min_i64(refund->account->now_us + kept_us, INSTANT_MAX_US)};
-    change_encode(&change, &refund->decision->changes);
+    enum account_fault fault = emit_record(refund->account, &key, &body, &refund->decision->changes);
     sink_free(&body);
+    return fault;
+}
+
+/* The resource as time alone has left it; `changes`: where closed cycles go, NULL = nowhere. */
+static enum account_fault settle(struct refund *refund, struct sink *changes)
+{
+    enum account_fault fault = resource_view_settle(refund->account, &refund->view, changes);
+    refund->demand.positions_count = 0;
+    if (fault != ACCOUNT_FAULT_NONE || !refund->view.entitlement) return fault;
+    demand_begin(&refund->demand, refund->account, &refund->view, refund->amount);
     return ACCOUNT_FAULT_NONE;
 }
 
-/* The resource and the account, as time alone has left them. */
-static enum account_fault settle(struct refund *refund)
+/* Behind what was given back: the slot, if there was none, and the audit trail. */
+static enum account_fault finish(struct refund *refund)
 {
+    const struct refund_request *request = refund->request;
     struct sink *changes = &refund->decision->changes;
-    enum account_fault fault =
-        emit_account(refund->account, (struct resource_names){&refund->request->resource, 1}, changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = resource_view_settle(refund->account, &refund->view, changes);
-    refund->demand.positions_count = 0;
-    if (fault != ACCOUNT_FAULT_NONE || !refund->view.entitlement) return fault;
-    demand_begin(&refund->demand, refund->account, &refund->view, refund->request->amount);
+    enum account_fault fault = emit_slot(refund->account, &refund->view, changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    emit_audit(refund->account, AUDIT_REFUND, refund->view.index, refund->result->refunded, request->actor,
+               request->reason, changes);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -416,40 +355,134 @@ static enum account_fault settle(struct refund *refund)
 static bool changes_nothing(const struct refund *refund)
 {
     const struct refund_request *request = refund->request;
-    return request->of.size == 0 && request->id.size == 0 && refund->decision->result.refund.refunded == 0;
+    return request->of.size == 0 && request->id.size == 0 && refund->result->refunded == 0;
 }
 
 static enum account_fault give_or_lose(struct refund *refund)
 {
     const struct refund_request *request = refund->request;
-    struct account_decision *decision = refund->decision;
-    enum account_fault fault = settle(refund);
+    struct sink *changes = &refund->decision->changes;
+    enum account_fault fault = emit_account(refund->account, (struct resource_names){&refund->resource, 1}, changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = settle(refund, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     bool could_be_used = refund->view.index >= 0 && request->of.size > 0;
     if (!refund->view.entitlement && !could_be_used) return ACCOUNT_FAULT_RESOURCE;
     fault = request->of.size > 0 ? refund_named(refund) : refund_unnamed(refund);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (changes_nothing(refund)) {
-        decision->changes.size = 0;
+        changes->size = 0;
         return ACCOUNT_FAULT_NONE;
     }
-    fault = emit_slot(refund->account, &refund->view, &decision->changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    emit_audit(refund->account, AUDIT_REFUND, refund->view.index, decision->result.refund.refunded, request->actor,
-               request->reason, &decision->changes);
-    return request->id.size > 0 ? remember(refund) : ACCOUNT_FAULT_NONE;
+    fault = finish(refund);
+    return fault == ACCOUNT_FAULT_NONE && request->id.size > 0 ? remember(refund) : fault;
 }
 
-static enum account_fault refund(struct account_view *account, const struct refund_request *request,
-                                 struct account_decision *decision)
+static enum account_fault refund_one(struct account_view *account, const struct refund_request *request,
+                                     struct account_decision *decision)
 {
-    struct refund refund;
+    struct refund refund; /* large, and mostly nothing yet */
     refund.request = request;
     refund.account = account;
     refund.decision = decision;
+    refund.resource = request->resource;
+    refund.amount = request->amount;
+    refund.result = &decision->result.refund.items[0];
+    *refund.result = (struct refunded){0, 0, 0};
+    decision->result.refund.count = 1;
     decision->fault_subject = request->resource;
     resource_view_begin(account, request->resource, &refund.view);
     return refund.view.index >= 0 && replay(&refund) ? decision->fault : give_or_lose(&refund);
+}
+
+/* ---- everything ------------------------------------------------------------------------------------------ */
+
+/* Answers from the record of this id; false if there is none. */
+static bool replay_all(const struct account_view *account, const struct refund_request *request,
+                       struct account_decision *decision)
+{
+    struct idempotency_entry entry;
+    struct record_refund_all record;
+    if (request->id.size == 0) return false;
+    if (!record_find(account, RECORD_REFUND_ALL, RECORD_NO_SLOT, request->id, &entry)) return false;
+    if (!record_refund_all_decode(entry.body, &record)) return false;
+    decision->replayed = true;
+    decision->result.refund.count = record.count;
+    memcpy(decision->result.refund.items, record.items, record.count * sizeof(*record.items));
+    if (!bytes_equal(record.of, request->of)) account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, request->id);
+    return true;
+}
+
+static enum account_fault remember_all(const struct account_view *account, const struct refund_request *request,
+                                       struct account_decision *decision)
+{
+    struct record_key key;
+    struct sink body = {0};
+    struct record_refund_all record;
+    record.of = request->of;
+    record.count = decision->result.refund.count;
+    memcpy(record.items, decision->result.refund.items, record.count * sizeof(*record.items));
+    record_refund_all_encode(&record, &body);
+    record_key_make(&key, RECORD_REFUND_ALL, RECORD_NO_SLOT, request->id);
+    enum account_fault fault = emit_record(account, &key, &body, &decision->changes);
+    sink_free(&body);
+    return fault;
+}
+
+/* What is left of one resource comes back; of one that has nothing left nothing is written. */
+static enum account_fault refund_rest(struct account_view *account, const struct refund_request *request, uint32_t slot,
+                                      struct account_decision *decision)
+{
+    struct refund refund; /* large, and mostly nothing yet */
+    struct taken taken;
+    bool found = taken_find(account, slot, request->of, &taken);
+    refund.request = request;
+    refund.account = account;
+    refund.decision = decision;
+    refund.resource = interned_string_bytes(account->account->slots[slot].resource);
+    refund.amount = found ? taken_left(&taken) : 0;
+    refund.result = &decision->result.refund.items[decision->result.refund.count++];
+    decision->fault_subject = refund.resource;
+    resource_view_begin(account, refund.resource, &refund.view);
+    enum account_fault fault = settle(&refund, refund.amount > 0 ? &decision->changes : NULL);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (refund.amount == 0) {
+        *refund.result = (struct refunded){0, 0, remaining(&refund)};
+        return ACCOUNT_FAULT_NONE;
+    }
+    fault = refund_taken(&refund, &taken);
+    return fault == ACCOUNT_FAULT_NONE ? finish(&refund) : fault;
+}
+
+/* The resources that something is left of are written down by what comes back of them: all others are as time has left
+ * them. Answers how many there are. */
+static uint32_t own_names(const struct account_view *account, struct bytes of, const uint32_t *slots, uint32_t count,
+                          struct bytes *names)
+{
+    struct taken taken;
+    uint32_t own = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!taken_find(account, slots[i], of, &taken) || taken_left(&taken) == 0) continue;
+        names[own++] = interned_string_bytes(account->account->slots[slots[i]].resource);
+    }
+    return own;
+}
+
+/* Every resource of the consumption, or nothing where one of them refuses. */
+static enum account_fault refund_all(struct account_view *account, const struct refund_request *request,
+                                     struct account_decision *decision)
+{
+    uint32_t slots[REFUND_ITEMS_MAX], count = taken_slots(account, request->of, slots);
+    struct bytes names[REFUND_ITEMS_MAX];
+    if (replay_all(account, request, decision)) return decision->fault;
+    decision->fault_subject = request->of;
+    if (count == 0) return ACCOUNT_FAULT_NO_SUCH_ID;
+    uint32_t own = own_names(account, request->of, slots, count, names);
+    enum account_fault fault = emit_account(account, (struct resource_names){names, own}, &decision->changes);
+    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++)
+        fault = refund_rest(account, request, slots[i], decision);
+    if (fault == ACCOUNT_FAULT_NONE && request->id.size > 0) return remember_all(account, request, decision);
+    if (own == 0) decision->changes.size = 0; /* nothing came back, and no id has to be remembered */
+    return fault;
 }
 
 void refund_decide(const struct account *account, const struct account_host *host, const struct refund_request *request,
@@ -459,13 +492,14 @@ void refund_decide(const struct account *account, const struct account_host *hos
     account_view_none(&view);
     view.now_us = 0;
     account_decision_begin(decision);
-    decision->result.refund.refunded = decision->result.refund.lost = decision->result.refund.remaining = 0;
+    decision->result.refund.count = 0;
     enum account_fault fault =
         account ? account_view_begin(&view, account, host, request->now_us) : ACCOUNT_FAULT_MISSING;
     decision->applied_at_us = view.now_us;
     if (fault == ACCOUNT_FAULT_NONE && view.status.state == ACCOUNT_CLOSED) fault = ACCOUNT_FAULT_CLOSED;
     if (fault == ACCOUNT_FAULT_NONE && !view.plan) fault = ACCOUNT_FAULT_EXPIRED;
-    if (fault == ACCOUNT_FAULT_NONE) fault = refund(&view, request, decision);
+    if (fault == ACCOUNT_FAULT_NONE)
+        fault = request->all ? refund_all(&view, request, decision) : refund_one(&view, request, decision);
     if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     account_view_end(&view);
 }

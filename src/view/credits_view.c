@@ -124,19 +124,22 @@ static void free_held(const struct account_view *account, struct resource_view *
 static void free_all_held(const struct account_view *account, struct resource_view *view)
 {
     const struct holds *holds = account_holds(account->account);
-    const struct stored_hold *ignored = account->ignored;
     for (uint32_t i = 0; i < holds->count && holds->by_expiry[i]->hold.expires_us <= account->now_us; i++) {
         if (holds_credits(view, &holds->by_expiry[i]->hold)) free_held(account, view, &holds->by_expiry[i]->hold);
     }
-    bool lives = ignored && ignored->hold.expires_us > account->now_us;
-    if (lives && holds_credits(view, &ignored->hold)) free_held(account, view, &ignored->hold);
+    for (const struct stored_hold *part = account->ignored; part; part = part->next) {
+        bool lives = part->hold.expires_us > account->now_us;
+        if (lives && holds_credits(view, &part->hold)) free_held(account, view, &part->hold);
+    }
 }
 
 /* Has a reservation that holds credits ended without being swept, or is one being resolved? */
 static bool has_ended_holds(const struct account_view *account, const struct resource_view *view)
 {
     const struct holds *holds = account_holds(account->account);
-    if (account->ignored && holds_credits(view, &account->ignored->hold)) return true;
+    for (const struct stored_hold *part = account->ignored; part; part = part->next) {
+        if (holds_credits(view, &part->hold)) return true;
+    }
     for (uint32_t i = 0; i < holds->count && holds->by_expiry[i]->hold.expires_us <= account->now_us; i++) {
         if (holds_credits(view, &holds->by_expiry[i]->hold)) return true;
     }

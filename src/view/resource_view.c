@@ -135,9 +135,10 @@ int64_t resource_view_held_units(const struct account_view *account, const struc
         if (hold->expires_us > account->now_us) break;
         if (hold_counts(hold, view, window)) held -= hold_limited(hold);
     }
-    const struct stored_hold *ignored = account->ignored;
-    bool lives = ignored && ignored->hold.expires_us > account->now_us;
-    if (lives && hold_counts(&ignored->hold, view, window)) held -= hold_limited(&ignored->hold);
+    for (const struct stored_hold *part = account->ignored; part; part = part->next) {
+        bool lives = part->hold.expires_us > account->now_us;
+        if (lives && hold_counts(&part->hold, view, window)) held -= hold_limited(&part->hold);
+    }
     return wide_clamp(held, 0, INT64_MAX);
 }
 

@@ -11,6 +11,7 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admin.h"
 #include "quota/decide/admission.h"
+#include "quota/decide/commit.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/grant.h"
 #include "quota/decide/refund.h"
@@ -284,15 +285,23 @@ static void reserve(const struct account *account, struct numbers *numbers, int6
                     struct account_decision *decision)
 {
     struct bytes id = some_id(account, numbers);
+    struct consume_item items[3] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)}};
+    int64_t how = number_upto(numbers, 7);
     struct reserve_request request = {.id = id.size > 0 ? id : BYTES("r"),
-                                      .resource = some_resource(account, numbers),
-                                      .amount = 1 + number_upto(numbers, INT64_MAX - 1),
+                                      .items = items,
+                                      .count = 1,
                                       .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
-                                      .mode = number_upto(numbers, 1) ? MODE_UPTO : MODE_ALL,
+                                      .mode = how & 1 ? MODE_UPTO : MODE_ALL,
                                       .now_us = now_us};
+    if (how & 2) { /* both resources of the plans, in either order */
+        items[1].resource = bytes_equal(items[0].resource, BYTES("a")) ? BYTES("b") : BYTES("a");
+        items[1].amount = 1 + number_upto(numbers, how & 4 ? INT64_MAX - 1 : 9);
+        request.count = 2;
+    }
     reserve_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed || decision->denied) return;
-    check_room(account, request.resource, decision->result.consumed.verdicts[0].granted, now_us);
+    for (uint32_t i = 0; i < request.count; i++)
+        check_room(account, items[i].resource, decision->result.consumed.verdicts[i].granted, now_us);
 }
 
 static void resolve(const struct account *account, struct numbers *numbers, int64_t now_us,
@@ -304,12 +313,18 @@ static void resolve(const struct account *account, struct numbers *numbers, int6
         extend_decide(account, &host, id, 1 + number_upto(numbers, DURATION_MAX_US - 1), now_us, decision);
         return;
     }
-    struct commit_request request = {.id = id, .now_us = now_us, .force = number_upto(numbers, 1)};
-    request.amount = number_upto(numbers, INT64_MAX - 1) - 1;
+    int64_t how = number_upto(numbers, 31);
+    int64_t amounts[2] = {number_upto(numbers, INT64_MAX), how & 8 ? number_upto(numbers, INT64_MAX) : 1};
+    struct commit_request request = {.id = id, .amounts = amounts, .now_us = now_us, .force = how & 1};
+    request.count = how & 2 ? 1 + (how & 4 ? 1 : 0) : 0;
+    request.release = request.count == 0 && how & 16;
     commit_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE) return;
-    require(decision->result.resolved.posted >= 0 && decision->result.resolved.released >= 0);
-    require(decision->result.resolved.remaining >= UNLIMITED);
+    require(request.count == 0 || request.count == decision->result.resolved.count);
+    for (uint32_t i = 0; i < decision->result.resolved.count; i++) {
+        const struct resolved *item = &decision->result.resolved.items[i];
+        require(item->posted >= 0 && item->released >= 0 && item->remaining >= UNLIMITED);
+    }
 }
 
 static void refund(const struct account *account, struct numbers *numbers, int64_t now_us,
@@ -320,10 +335,15 @@ static void refund(const struct account *account, struct numbers *numbers, int64
                                      .of = some_id(account, numbers),
                                      .id = some_id(account, numbers),
                                      .now_us = now_us};
+    request.all = request.of.size > 0 && (request.amount & 3) == 0;
     refund_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed) return;
-    require(decision->result.refund.refunded >= 0 && decision->result.refund.lost >= 0);
-    require(decision->result.refund.refunded == request.amount - decision->result.refund.lost);
+    require(decision->result.refund.count > 0 && (request.all || decision->result.refund.count == 1));
+    for (uint32_t i = 0; i < decision->result.refund.count; i++) {
+        const struct refunded *item = &decision->result.refund.items[i];
+        require(item->refunded >= 0 && item->lost >= 0);
+        require(request.all || item->refunded == request.amount - item->lost);
+    }
 }
 
 /* An instant, a time or a period from now on, or none. */

@@ -80,6 +80,9 @@ GRANTS = [  # used, held, recurring, to come, of one that has ended and is remem
     "QUOTA.GRANT k coming r 8 EFFECTIVE 2026-01-01T00:00:00Z EXPIRES 3month", "QUOTA.GRANT k short r 5 EXPIRES 1h",
     "QUOTA.GRANT k void r 9", "QUOTA.CONSUME k r 95 FORCE ID funded", "QUOTA.RESERVE k funded-hold r 12 TTL 1d",
     "QUOTA.VOID k void REASON wrong", f"{STEP} 2h", "QUOTA.REFUND k r 1 OF funded"]
+PAIRS = [  # of two resources: committed, expired and swept, held
+    "QUOTA.RESERVE k done other 1 r 1 TTL 1d UPTO", "QUOTA.COMMIT k done 1 0", "QUOTA.RESERVE k short other 1 r 1 TTL 1h",
+    f"{STEP} 2h", "QUOTA.RESERVE k pair other 1 r 2 TTL 9d", "QUOTA.REFUND k ALL OF done ID back-all"]
 ACCOUNTS = {
     "fresh": [*PLAN, "QUOTA.OPEN k q"],
     "closed": [*PLAN, "QUOTA.OPEN k q ANCHOR -86400s ZONE America/New_York", "QUOTA.CONSUME k r 4",
@@ -101,7 +104,7 @@ ACCOUNTS = {
         "QUOTA.REFUND k r 1 OF again", "QUOTA.OVERRIDE k r LIMIT 120 day WARN 40 90 EX 20d REASON own",
         "QUOTA.RESERVE k more r 4 TTL 1d", "QUOTA.COMMIT k more 7 FORCE", "QUOTA.RESET k r PERIOD day",
         "QUOTA.CONSUME k r 5 ID last", "QUOTA.PLAN DEL p soft", "QUOTA.CONSUME k r 1",
-        *GRANTS, "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
+        *GRANTS, *PAIRS, "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
 }
 VALUES = {
     **{f"limiter-{name}": limiter(rule) for name, rule in RULES.items()},
@@ -117,7 +120,8 @@ VALUES = {
 }
 MORE_QUESTIONS = {"account-rich-4": ["QUOTA.GRANTS k", "QUOTA.CONSUME k r 95 ID funded CHECK",
                                      "QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
-                                     "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE"],
+                                     "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE",
+                                     "QUOTA.COMMIT k done 1 0", "QUOTA.REFUND k ALL OF done ID back-all"],
                   "limiter-sleeping": ["RL.ALLOW k LOG 9 1h SLIDING 50 1d PEEK"],
                   **{f"table-{name}": ["RL.TAKE k a PEEK", "RL.TAKE k long-1 PEEK"] for name in TABLES}}
 POLICIES = [

@@ -27,12 +27,15 @@ from bench import figures  # noqa: E402
 BENCH = ROOT / "docs" / "bench"
 PAGES = [pathlib.Path(ROOT, "README.md"), *sorted(pathlib.Path(ROOT, "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^ {4}> (\S.*?)(?: {3,}.*)?$")
-REPLY = re.compile(r'^ {4}(?:\[(-?\d+(?: -?\d+)*)\]|\(integer\) (-?\d+)|"([^"]*)"|(OK)|\(error\) (\S.*)|(\(nil\)))')
+REPLY = re.compile(r'^ {4}(?:\[(\[[-\d \[\]]+\])\]|\[(-?\d+(?: -?\d+)*)\]|'
+                   r'\(integer\) (-?\d+)|"([^"]*)"|(OK)|\(error\) (\S.*)|(\(nil\)))')
 
 
 def reply_of(match):
     """As `answer` gives it."""
-    integers, integer, text, ok, error, _ = match.groups()
+    rows, integers, integer, text, ok, error, _ = match.groups()
+    if rows:
+        return [[int(number) for number in row.split()] for row in rows[1:-1].split("] [")]
     if integers:
         return [int(number) for number in integers.split()]
     if integer:

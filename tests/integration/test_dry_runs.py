@@ -260,7 +260,7 @@ TWINS = [  # the command that may write, and the one that only reads; both answe
     ("QUOTA.MCONSUME a 2 r 5 s 9 CHECK", "QUOTA.CHECK a r 5 s 9"),
 ]
 READS_REFUSED = [
-    ("QUOTA.CHECK a r", "wrong number"), ("QUOTA.CHECK a r 1 s", "the last one has no amount"),
+    ("QUOTA.CHECK a r", "wrong number"), ("QUOTA.CHECK a r 1 s", "'s' has no amount"),
     ("QUOTA.CHECK a r 1 r 2", "named twice"), ("QUOTA.CHECK a r 0", "amount '0'"), ("QUOTA.CHECK a x 1", "NORESOURCE"),
     ("QUOTA.CHECK none r 1", "NOACCOUNT"), ("QUOTA.CHECK a " + " ".join(f"r{n} 1" for n in range(65)), "at most 64"),
     ("QUOTA.CHECK w r 1", "WRONGTYPE"), ("RL.PEEK a 1 1s", "WRONGTYPE"), ("RL.PEEK w 1 1s PEEK", "not an option"),

@@ -25,6 +25,7 @@ EXISTING = """
     QUOTA.RESERVE a h1 r 1 TTL 1h
     QUOTA.RESERVE a h2 r 1 TTL 1h
     QUOTA.RESERVE a h3 r 1 TTL 1h
+    QUOTA.RESERVE a both r 2 s 1 TTL 1h
     QUOTA.GRANT a given r 5
     QUOTA.GRANT a taken r 5
     QUOTA.OPEN heir plan
@@ -80,6 +81,8 @@ GOES_ON = [
     ("QUOTA.MCONSUME a 1 r 1 ID batch", None), ("QUOTA.CHECK a r 1", None), ("QUOTA.REFUND a r 1", None),
     ("QUOTA.REFUND a r 1 OF known ID back", [1, 0]), ("QUOTA.RESERVE a h1 r 1 TTL 1h", "granted"),
     ("QUOTA.RESERVE a new r 1000 TTL 1h", "denied"), ("QUOTA.EXTEND a h1 2h", None), ("QUOTA.COMMIT a h1", [1, 0]),
+    ("QUOTA.RESERVE a both r 2 s 1 TTL 1h", None), ("QUOTA.RESERVE a new r 1 s 1000 TTL 1h", None),
+    ("QUOTA.COMMIT a both 1 1", [[1, 1, 99], [1, 0, 99]]), ("QUOTA.REFUND a ALL OF known ID back", None),
     ("QUOTA.RELEASE a h2", [0, 1]), ("QUOTA.HOLDS a", None), ("QUOTA.INFO a", None), ("QUOTA.HISTORY a r", None),
     ("QUOTA.GRANT a given r 5", [5, 0]), ("QUOTA.TRANSFER a heir r 1 ID moved", [1, 9, 1]),
     ("QUOTA.TRANSFER a heir r 99 ID new", [0, 9, 1]), ("QUOTA.VOID a taken", 5), ("QUOTA.GRANTS a", None),
@@ -116,6 +119,7 @@ REFUSED = """
     QUOTA.CONSUME a r 1000 ID new STICKY
     QUOTA.MCONSUME a 1 r 1 ID new
     QUOTA.RESERVE a new r 1 TTL 1h
+    QUOTA.RESERVE a new r 1 s 1 TTL 1h
     QUOTA.GRANT a new r 1
     QUOTA.TRANSFER a heir r 1 ID new""".strip().splitlines()
 

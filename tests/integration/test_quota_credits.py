@@ -234,7 +234,8 @@ LIFE = ["GRANT a g r 5 EXPIRES 3month", "GRANT a every s 9 EVERY day PROMO",
         "GRANT a to-come s 4 EFFECTIVE 2025-02-02T00:00:00Z", "GRANT a once r 3 ONCE EXPIRES 1h",
         "CONSUME a r 14 ID x", "RESERVE a h s 6 TTL 3d", "CONSUME a s 2 ID y",
         "REFUND a r 2 OF x", "+2d", "CONSUME a s 1", "COMMIT a h 4", "VOID a g", "RESERVE a open s 2 TTL 9d", "+1d",
-        "GRANT a again s 1", "CONSUME a s 3 UPTO"]
+        "RESERVE a both s 3 r 2 TTL 3d", "RESERVE a left r 1 s 2 TTL 9d", "COMMIT a both 5 2 FORCE",
+        "REFUND a ALL OF both", "GRANT a again s 1", "CONSUME a s 3 UPTO"]
 
 
 def live(quota):

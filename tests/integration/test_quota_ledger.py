@@ -236,6 +236,83 @@ def test_ended_holds_do_not_count(acme):
 # ---- whose denial it was ----
 
 
+# ---- everything that a consumption took ----
+
+TAKEN = {
+    "of one resource": [("CONSUME a r 6 ID x", None), ("REFUND a r 1 OF x", None), ("REFUND a ALL OF x", [5, 0, 100])],
+    "of a batch": [("MCONSUME a 2 s 3 r 5 ID x", None), ("REFUND a ALL OF x", [[3, 0, 10], [5, 0, 100]])],
+    "of a batch of one": [("MCONSUME a 1 s 3 ID x", None), ("REFUND a ALL OF x", [3, 0, 10])],
+    "of the first that admitted": [
+        ("MCONSUME a 2 s 11 r 5 ANY ID x", None), ("REFUND a ALL OF x", [[0, 0, 10], [5, 0, 100]])],
+    "of one resource after the other": [
+        ("CONSUME a s 1", None), ("CONSUME a r 5 ID x", None), ("CONSUME a s 2 ID x", None),
+        ("REFUND a ALL OF x", [[2, 0, 9], [5, 0, 100]])],  # in the order of their first use
+    "of a reservation": [
+        ("RESERVE a x r 5 s 3 TTL 1h", None), ("COMMIT a x 4 0", None),
+        ("REFUND a ALL OF x", [[4, 0, 100], [0, 0, 10]])],
+    "whose cycles have closed": [
+        ("MCONSUME a 2 s 3 r 5 ID x", None), ("+25h", 0), ("CONSUME a s 1", None),
+        ("REFUND a ALL OF x", [[3, 0, 9], [5, 0, 100]])],
+    "what is lost": [
+        ("MCONSUME a 2 s 3 r 5 ID x", None), ("+1h", 0), ("RESET a s", None),
+        ("REFUND a ALL OF x", [[0, 3, 10], [5, 0, 100]])],
+}
+
+
+@pytest.fixture
+def two(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 100 day")
+    accounts("QUOTA.PLAN SET p s LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    accounts("CONFIG SET quota.id-ttl-ms", 10 * DAY_MS)
+    yield accounts
+    accounts("CONFIG SET quota.id-ttl-ms", DAY_MS)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_everything_comes_back_once(two, name):
+    play(two, TAKEN[name])
+    before = two("DUMP a")
+    again = two("QUOTA.REFUND a ALL OF x")  # a retry learns that nothing is left
+    rows = again if isinstance(again[0], list) else [again]
+    assert {tuple(row[:2]) for row in rows} == {(0, 0)}
+    assert two("DUMP a") == before
+
+
+def test_a_refund_of_everything_is_remembered_under_its_id(two):
+    play(two, [("MCONSUME a 2 s 3 r 5 ID x", None), ("MCONSUME a 2 s 1 r 1 ID y", None)])
+    first = two("QUOTA.REFUND a ALL OF x ID i REASON outage")
+    two("QUOTA.CONSUME a r 9")
+    assert two("QUOTA.REFUND a ALL OF x ID i") == first == [[3, 0, 9], [5, 0, 99]]
+    assert two.error("QUOTA.REFUND a ALL OF y ID i").startswith("IDCONFLICT")
+    assert two.error("QUOTA.REFUND a ALL OF nobody").startswith("NOSUCHID")
+    assert two("QUOTA.REFUND a r 1 OF y ID i")[:2] == [1, 0]  # of one resource an id of its own
+    notes = [(note["act"], note["resource"], note["amount"], note["reason"])
+             for note in two.map("QUOTA.INFO a")["notes"] if note["act"] == "refund"]
+    assert notes[-3:] == [("refund", "s", 3, "outage"), ("refund", "r", 5, "outage"), ("refund", "r", 1, "")]
+
+
+def test_one_refusal_refuses_all(two):
+    two("QUOTA.PLAN SET p s LIMIT 10 day REFUNDS MAX 2")
+    two("QUOTA.MCONSUME a 2 r 5 s 3 ID x")
+    before = two("DUMP a")
+    assert two.error("QUOTA.REFUND a ALL OF x").startswith("LIMITED 's'")
+    assert two("DUMP a") == before
+    two("QUOTA.PLAN SET p s LIMIT 10 day REFUNDS MAX 9 WITHIN 1h")
+    two.advance("1h")
+    assert two("QUOTA.REFUND a ALL OF x") == [[5, 0, 100], [3, 0, 10]]
+
+
+def test_a_resource_may_be_called_all(two):
+    two("QUOTA.PLAN SET p ALL LIMIT 10 day")
+    two("QUOTA.CONSUME a ALL 5 ID x")
+    assert two("QUOTA.REFUND a ALL 2 OF x") == [2, 0, 7]
+    assert two("QUOTA.REFUND a ALL 1") == [1, 0, 8]
+    assert two("QUOTA.REFUND a all OF x") == [2, 1, 10]  # three were left of it, one had come back without its name
+    for words in ("ALL ID y", "ALL REASON why", "ALL", "ALL OF"):
+        two.error(f"QUOTA.REFUND a {words}")
+
+
 def test_a_denial_counts_in_the_cycle_of_the_rule_that_decided(acme):
     acme("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 12 week LIMIT 100 month RATE FIXED 11 1h")
     acme("QUOTA.OPEN a p")

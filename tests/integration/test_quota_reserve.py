@@ -2,7 +2,7 @@
 
 import pytest
 
-from conftest import NOON_MS, paged
+from conftest import NOON_MS, assert_equal_digests, paged
 
 DAY_MS = 86_400_000
 
@@ -251,3 +251,200 @@ def test_holds_lists_what_is_live_by_id(acme):
         {"id": "soon", "resource": "r", "amount": 2, "made": NOON_MS, "expires": NOON_MS + 3_600_000}]
     acme.advance("1h")
     assert [hold["id"] for hold in paged(acme, "QUOTA.HOLDS a")] == ["late"]
+
+
+# ---- several resources ----
+
+
+@pytest.fixture
+def several(accounts):
+    """A call of a language model: a request, tokens, and what it may cost."""
+    accounts("QUOTA.PLAN SET p requests RATE FIXED 3 1m LIMIT 100 day")
+    accounts("QUOTA.PLAN SET p tokens LIMIT 1000 day")
+    accounts("QUOTA.PLAN SET p cents LIMIT 50 month COST 2")
+    accounts("QUOTA.OPEN a p")
+    return accounts
+
+
+CALL = "requests 1 tokens 800 cents 10"
+
+
+def limits(quota):
+    """Used and held of the last rule, which is the LIMIT."""
+    rules = {name: quota.map(f"QUOTA.INFO a {name}")["rules"][-1] for name in ("requests", "tokens", "cents")}
+    return {name: (row["used"], row["held"]) for name, row in rules.items()}
+
+
+def test_several_resources_are_reserved_and_committed_together(several):
+    assert several(f"QUOTA.RESERVE a x {CALL} TTL 1m") == [
+        [1, 3, 2, 0, 60_000, 0], [800, 1000, 200, 0, DAY_MS, 0], [10, 50, 30, 0, 2_419_200_000, 0]]
+    assert limits(several) == {"requests": (0, 1), "tokens": (0, 800), "cents": (0, 20)}
+    assert several("QUOTA.COMMIT a x 1 650 8") == [[1, 0, 99], [650, 150, 350], [8, 2, 34]]
+    assert several("QUOTA.COMMIT a x 1 650 8") == [[1, 0, 99], [650, 150, 350], [8, 2, 34]]
+    assert limits(several) == {"requests": (1, 0), "tokens": (650, 0), "cents": (16, 0)}
+    assert several.error("QUOTA.COMMIT a x").startswith("RESOLVED")
+    assert several.error("QUOTA.COMMIT a x 1 650").startswith("RESOLVED")
+    for resource, left in (("tokens", 650), ("cents", 8)):  # each is given back by itself
+        assert several(f"QUOTA.REFUND a {resource} {left} OF x")[:2] == [left, 0]
+        assert several.error(f"QUOTA.REFUND a {resource} 1 OF x").startswith("REFUNDEXCEEDS")
+
+
+@pytest.mark.parametrize("line, answer, after", [
+    ("COMMIT a x", [[1, 0, 99], [800, 0, 200], [10, 0, 30]], {"tokens": (800, 0), "cents": (20, 0)}),
+    ("COMMIT a x 0 800 0", [[0, 1, 100], [800, 0, 200], [0, 10, 50]], {"tokens": (800, 0), "cents": (0, 0)}),
+    ("COMMIT a x 0 0 0", [[0, 1, 100], [0, 800, 1000], [0, 10, 50]], {"tokens": (0, 0), "cents": (0, 0)}),
+    ("RELEASE a x", [[0, 1, 100], [0, 800, 1000], [0, 10, 50]], {"tokens": (0, 0), "cents": (0, 0)}),
+    ("COMMIT a x 1 1500 10 FORCE", [[1, 0, 99], [1500, 0, 0], [10, 0, 30]], {"tokens": (1500, 0), "cents": (20, 0)})])
+def test_how_a_reservation_of_several_ends(several, line, answer, after):
+    several(f"QUOTA.RESERVE a x {CALL} TTL 1m")
+    for _ in range(2):
+        assert several(f"QUOTA.{line}") == answer
+    assert {name: limits(several)[name] for name in after} == after
+    assert several.error("QUOTA.EXTEND a x 1m").startswith("RESOLVED")
+    assert several.error(f"QUOTA.RESERVE a x {CALL} TTL 1m").startswith("RESOLVED")
+
+
+def test_none_is_held_where_one_is_denied(several):
+    assert several("QUOTA.RESERVE a x requests 1 tokens 1001 cents 10 TTL 1m") == [
+        [0, 3, 3, 0, 0, 0], [0, 1000, 1000, -1, 0, 0], [0, 50, 50, 0, 0, 0]]
+    several("QUOTA.CONSUME a requests 3")
+    several("QUOTA.CONSUME a tokens 900")
+    before = several("DUMP a")
+    answer = several(f"QUOTA.RESERVE a x {CALL} TTL 1m")
+    assert [verdict[:4] for verdict in answer] == [[0, 3, 0, 60_000], [0, 1000, 100, DAY_MS], [0, 50, 50, 0]]
+    assert several("DUMP a") == before
+    upto = several("QUOTA.RESERVE a x requests 1 tokens 200 TTL 1m UPTO")  # of requests nothing is left
+    assert [verdict[0] for verdict in upto] == [0, 0]
+    several.advance("1m")
+    assert [verdict[0] for verdict in several("QUOTA.RESERVE a x requests 9 tokens 200 cents 99 TTL 1m UPTO")] == [
+        3, 100, 25]
+    assert several("QUOTA.COMMIT a x") == [[3, 0, 94], [100, 0, 0], [25, 0, 0]]
+
+
+def test_several_expire_at_one_instant(several):
+    several(f"QUOTA.RESERVE a x {CALL} TTL 10s")
+    assert several("QUOTA.EXTEND a x 1m") == NOON_MS + 60_000
+    several.advance("59999ms")
+    assert limits(several) == {"requests": (0, 1), "tokens": (0, 800), "cents": (0, 20)}
+    several.advance("1ms")
+    assert set(limits(several).values()) == {(0, 0)}
+    assert several.error("QUOTA.COMMIT a x").startswith("RESOLVED")
+    assert several.error("QUOTA.COMMIT a x 1 2 FORCE") == (
+        "amount: reservation 'x' expects 3, one for each of its resources in the order of QUOTA.RESERVE, or none for "
+        "all that it holds")
+    for _ in range(2):
+        assert several("QUOTA.COMMIT a x 0 700 3 FORCE") == [[0, 0, 100], [700, 0, 300], [3, 0, 44]]
+    assert limits(several) == {"requests": (0, 0), "tokens": (700, 0), "cents": (6, 0)}
+
+
+def test_reserving_several_again(several):
+    first = several(f"QUOTA.RESERVE a x {CALL} TTL 1m")
+    several("QUOTA.CONSUME a tokens 1")
+    assert several(f"QUOTA.RESERVE a x {CALL} TTL 5m") == first
+    for words in ("tokens 800 requests 1 cents 10", "requests 1 tokens 800", "requests 1", f"{CALL} UPTO",
+                  "requests 1 tokens 801 cents 10"):
+        words = words.replace(" UPTO", " TTL 1m UPTO") if "UPTO" in words else f"{words} TTL 1m"
+        assert several.error(f"QUOTA.RESERVE a x {words}").startswith("IDCONFLICT")
+
+
+def test_holds_tells_the_parts(several):
+    several(f"QUOTA.RESERVE a many {CALL} TTL 1m")
+    several("QUOTA.RESERVE a one tokens 5 TTL 1m")
+    times = {"made": NOON_MS, "expires": NOON_MS + 60_000}
+    assert paged(several, "QUOTA.HOLDS a") == [
+        {"id": "many", **times, "parts": [{"resource": "requests", "amount": 1}, {"resource": "tokens", "amount": 800},
+                                          {"resource": "cents", "amount": 10}]},
+        {"id": "one", "resource": "tokens", "amount": 5, **times}]
+    cursor, page = several("QUOTA.HOLDS a COUNT 1")
+    assert cursor == b"many" and len(page) == 1
+    assert len(several("QUOTA.HOLDS a COUNT 1 AFTER many")[1]) == 1
+
+
+@pytest.mark.parametrize("line, error", [
+    ("RESERVE a x tokens 5 cents TTL 1m", "resource amount: 'cents' has no amount"),
+    ("RESERVE a x tokens 5 cents", "wrong number of arguments. Usage: QUOTA.RESERVE account id resource amount"),
+    ("RESERVE a x tokens 5 tokens 5 TTL 1m", "resource 'tokens' is named twice"),
+    ("RESERVE a x tokens 5 cents 0 TTL 1m", "amount '0' is not an integer of 1 or more"),
+    ("RESERVE a x tokens 5 cents 1 2 TTL 1m", "resource amount: '2' has no amount"),
+    ("RESERVE a x tokens 5 cents 1 UPTO", "ttl is missing"),
+    ("RESERVE a x tokens 5 TTL 1m cents 1", "'cents' is not an option here"),
+    ("RESERVE a x tokens 5 nothing 1 TTL 1m", "NORESOURCE the account's plan has no resource 'nothing'"),
+    ("COMMIT a held 1 5", "amount: reservation 'held' expects 3"),
+    ("COMMIT a held 1 5 5 5", "amount: reservation 'held' expects 3"),
+    ("COMMIT a held 1 5 x", "'x' is not an option here"),
+    ("COMMIT a held 1 5 -1", "amount '-1' is out of range"),
+    ("COMMIT a held 1 801 5", "amount of 'tokens': the reservation holds 800; with FORCE more can be committed"),
+    ("COMMIT a single 1 2", "amount: reservation 'single' expects 1"),
+    ("COMMIT a single " + "1 " * 65, "LIMITED amount: at most 64 at once"),
+    ("RESERVE a x " + " ".join(f"r{number} 1" for number in range(65)) + " TTL 1m",
+     "LIMITED resource amount: at most 64 at once")])
+def test_what_is_said_about_several(several, line, error):
+    several(f"QUOTA.RESERVE a held {CALL} TTL 1m")
+    several("QUOTA.RESERVE a single tokens 1 TTL 1m")
+    before = several("DUMP a")
+    assert error in several.error(f"QUOTA.{line}")
+    assert several("DUMP a") == before
+
+
+def test_a_resource_called_like_an_option_stands_first(accounts):
+    for name in ("TTL", "upto", "r"):
+        accounts(f"QUOTA.PLAN SET p {name} LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    assert [verdict[0] for verdict in accounts("QUOTA.RESERVE a x TTL 3 r 4 TTL 1m")] == [3, 4]
+    assert accounts("QUOTA.RESERVE a y upto 3 UPTO TTL 1m")[0] == 3
+    assert "given already" in accounts.error("QUOTA.RESERVE a z r 4 TTL 3 TTL 1m")
+
+
+def test_64_resources_at_once(accounts):
+    names = [f"r{number}" for number in range(64)]
+    for name in names:
+        accounts(f"QUOTA.PLAN SET p {name} LIMIT 10 day LIMIT 100 month")
+    accounts("QUOTA.OPEN a p")
+    words = " ".join(f"{name} {number % 9 + 1}" for number, name in enumerate(names))
+    assert [verdict[0] for verdict in accounts(f"QUOTA.RESERVE a x {words} TTL 1h")] == [n % 9 + 1 for n in range(64)]
+    payload = accounts("DUMP a")
+    accounts("RESTORE b 0", payload)
+    assert accounts("DUMP b") == payload
+    amounts = [number % 9 for number in range(64)]
+    answer = accounts("QUOTA.COMMIT a x " + " ".join(map(str, amounts)))
+    assert answer == [[amount, 1, 10 - amount] for amount in amounts]
+    assert answer == accounts("QUOTA.COMMIT a x " + " ".join(map(str, amounts)))
+    refunded = accounts("QUOTA.REFUND a ALL OF x")
+    assert refunded == [[amount, 0, 10] for amount in amounts]
+
+
+def test_the_bound_counts_what_is_held(accounts):
+    for name in "rs":
+        accounts(f"QUOTA.PLAN SET p {name} LIMIT -1 day")
+    accounts("QUOTA.OPEN a p")
+    pipeline = accounts.client.pipeline(transaction=False)
+    for number in range(4999):
+        pipeline.execute_command("QUOTA.RESERVE", "a", f"h{number}", "r", 1, "s", 1, "TTL", "1h")
+    pipeline.execute()
+    assert accounts("QUOTA.RESERVE a one r 1 TTL 1h")[0] == 1
+    assert "10000 live reservations" in accounts.error("QUOTA.RESERVE a two r 1 s 1 TTL 1h")
+    assert accounts("QUOTA.RESERVE a last r 1 TTL 1h")[0] == 1
+    assert accounts.error("QUOTA.RESERVE a more r 1 TTL 1h").startswith("LIMITED")
+    accounts.advance("1h")
+    assert [verdict[0] for verdict in accounts("QUOTA.RESERVE a more r 1 s 1 TTL 1h")] == [1, 1]
+    assert rule(accounts)["held"] == 1
+
+
+LIFE = ["RESERVE a x r 4 s 3 t 2 TTL 1h", "RESERVE a y t 1 r 1 TTL 2h", "COMMIT a x 3 0 2",
+        "RESERVE a z r 15 s 1 TTL 1d", "EXTEND a z 3d", "+2h", "CONSUME a t 1", "COMMIT a y 2 2 FORCE",
+        "REFUND a ALL OF x ID back", "+1d", "COMMIT a z 18 1 FORCE", "RESERVE a open s 1 t 1 TTL 9d",
+        "RESERVE a gone r 1 s 1 TTL 1s", "+1s"]
+
+
+def test_replicas_reloads_and_copies_of_several_are_equal(accounts, primary, replica):
+    for name in "rst":
+        accounts(f"QUOTA.PLAN SET p {name} LIMIT 10 day LIMIT 20 ROLLING 1h CREDITS")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.GRANT a g r 9 EVERY day")
+    for line in LIFE:
+        accounts.advance(line[1:]) if line.startswith("+") else accounts(f"QUOTA.{line}")
+    assert_equal_digests(primary, replica)
+    payload = accounts("DUMP a")
+    accounts("RESTORE b 0", payload)
+    assert accounts("DUMP b") == payload
+    assert accounts("QUOTA.COMMIT b open") == [[1, 0, 9], [1, 0, 9]]

@@ -503,13 +503,15 @@ int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount, in
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us)
 {
-    struct reserve_request request = {text_bytes(id), text_bytes(resource), amount, ttl_us, MODE_ALL, at_us};
+    const struct consume_item item = {text_bytes(resource), amount};
+    struct reserve_request request = {text_bytes(id), &item, 1, ttl_us, MODE_ALL, at_us};
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
 }
 
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
 {
-    struct commit_request request = {.id = text_bytes(id), .amount = amount, .now_us = at_us};
+    struct commit_request request = {
+        .id = text_bytes(id), .amounts = &amount, .count = amount == COMMIT_ALL ? 0 : 1, .now_us = at_us};
     pair_resolve(pair, &request);
 }
 
@@ -520,7 +522,79 @@ void pair_resolve(struct pair *pair, const struct commit_request *request)
 
 void pair_release(struct pair *pair, const char *id, int64_t at_us)
 {
-    pair_commit(pair, id, 0, at_us);
+    struct commit_request request = {.id = text_bytes(id), .release = true, .now_us = at_us};
+    pair_resolve(pair, &request);
+}
+
+/* `a 3 | b 5`: how many; the names stay the text's. */
+static uint32_t items_from(const char *text, struct consume_item items[BATCH_ITEMS_MAX])
+{
+    uint32_t count = 0;
+    while (*text) {
+        size_t size = strcspn(text, " ");
+        char *end;
+        items[count].resource = (struct bytes){text, size};
+        items[count++].amount = strtoll(text + size, &end, 10);
+        text = end + strspn(end, " |");
+    }
+    return count;
+}
+
+void pair_reserve_all(struct pair *pair, const char *id, const char *items, enum request_mode mode, int64_t ttl_us,
+                      int64_t at_us)
+{
+    struct consume_item wanted[BATCH_ITEMS_MAX];
+    struct reserve_request request = {text_bytes(id), wanted, items_from(items, wanted), ttl_us, mode, at_us};
+    PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
+}
+
+void pair_commit_all(struct pair *pair, const char *id, const char *amounts, bool force, int64_t at_us)
+{
+    int64_t numbers[BATCH_ITEMS_MAX];
+    struct commit_request request = {.id = text_bytes(id), .amounts = numbers, .force = force, .now_us = at_us};
+    for (char *end; *amounts; amounts = end + strspn(end, " ")) numbers[request.count++] = strtoll(amounts, &end, 10);
+    pair_resolve(pair, &request);
+}
+
+void pair_refund_all(struct pair *pair, const char *of, const char *id, int64_t at_us)
+{
+    struct refund_request request = {.all = true,
+                                     .of = text_bytes(of),
+                                     .id = text_bytes(id),
+                                     .actor = BYTES("ops"),
+                                     .reason = BYTES("because"),
+                                     .now_us = at_us};
+    PAIR_DECIDE(pair, refund_decide(pair->account, &host, &request, &pair->decision));
+}
+
+static size_t write_three(char *text, size_t size, bool first, int64_t one, int64_t two, int64_t three)
+{
+    return (size_t)snprintf(text, size, "%s%lld %lld %lld", first ? "" : " | ", (long long)one, (long long)two,
+                            (long long)three);
+}
+
+void assert_resolved(const struct pair *pair, const char *wanted)
+{
+    char text[512];
+    size_t size = 0;
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+    for (uint32_t i = 0; i < pair->decision.result.resolved.count; i++) {
+        const struct resolved *item = &pair->decision.result.resolved.items[i];
+        size += write_three(text + size, sizeof(text) - size, i == 0, item->posted, item->released, item->remaining);
+    }
+    assert_string_equal(text, wanted);
+}
+
+void assert_refunded(const struct pair *pair, const char *wanted)
+{
+    char text[512];
+    size_t size = 0;
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+    for (uint32_t i = 0; i < pair->decision.result.refund.count; i++) {
+        const struct refunded *item = &pair->decision.result.refund.items[i];
+        size += write_three(text + size, sizeof(text) - size, i == 0, item->refunded, item->lost, item->remaining);
+    }
+    assert_string_equal(text, wanted);
 }
 
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us)

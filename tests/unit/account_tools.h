@@ -12,6 +12,7 @@
 
 #include "quota/account/account_codec.h"
 #include "quota/decide/admin.h"
+#include "quota/decide/commit.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/grant.h"
 #include "quota/decide/refund.h"
@@ -71,8 +72,19 @@ void pair_request_one(struct pair *pair, const char *resource, int64_t amount, e
                       int64_t at_us);
 void pair_reserve(struct pair *pair, const char *id, const char *resource, int64_t amount, int64_t ttl_us,
                   int64_t at_us);
+#define COMMIT_ALL INT64_C(-1) /* as amount: what is held */
 void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_us);
 void pair_resolve(struct pair *pair, const struct commit_request *request);
+/* Several resources: items as `a 3 | b 5`; amounts of each, as many as there are. */
+void pair_reserve_all(struct pair *pair, const char *id, const char *items, enum request_mode mode, int64_t ttl_us,
+                      int64_t at_us);
+void pair_commit_all(struct pair *pair, const char *id, const char *amounts, bool force, int64_t at_us);
+void pair_refund_all(struct pair *pair, const char *of, const char *id, int64_t at_us);
+
+/* What COMMIT, RELEASE and REFUND answered, as `3 1 6 | 5 0 0`; the test fails on a fault. */
+void assert_resolved(const struct pair *pair, const char *wanted);
+void assert_refunded(const struct pair *pair, const char *wanted);
+
 void pair_release(struct pair *pair, const char *id, int64_t at_us);
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us);
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id,

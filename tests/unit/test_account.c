@@ -103,6 +103,52 @@ static void what_has_ended_is_swept_in_passing(void **state)
     pair_end(&pair);
 }
 
+/* One reservation of 64 parts, in one slot, of the first instants of a round. */
+static bool reserve_parts(struct account **account, int round, int number, int64_t now_us)
+{
+    struct sink changes = {0};
+    char id[16];
+    (void)snprintf(id, sizeof(id), "r%d-%d", round, number);
+    for (int part = 0; part < HOLD_PARTS_MAX; part++) {
+        struct change change = {.kind = CHANGE_HOLD, .bytes = text_bytes(id)};
+        change.hold = (struct hold){.amount = 1,
+                                    .units = 1,
+                                    .made_us = now_us,
+                                    .expires_us = now_us + H,
+                                    .requested = 1,
+                                    .part = (uint8_t)part};
+        change_encode(&change, &changes);
+    }
+    const struct account_change made = {
+        .applied_at_us = now_us, .changes = sink_content(&changes), .encoding = ACCOUNT_ENCODING_NEWEST};
+    bool accepted = account_accepts(*account, &made);
+    if (accepted) *account = account_apply(*account, &made);
+    sink_free(&changes);
+    return accepted;
+}
+
+/* As many as may live, over and over: what has ended never takes their place, since what comes sweeps as much. */
+static void large_reservations_leave_room_for_each_other(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT -1 1h");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 1, T);
+    struct account *account = pair.account;
+    for (int round = 0; round < 4; round++) {
+        int64_t now_us = T + (round + 1) * H;
+        for (int number = 0; number < ACCOUNT_HOLDS_MAX / HOLD_PARTS_MAX; number++) {
+            if (!reserve_parts(&account, round, number, now_us)) fail_msg("round %d, number %d", round, number);
+        }
+        assert_int_equal(account_live_holds(account, now_us), ACCOUNT_HOLDS_MAX / HOLD_PARTS_MAX * HOLD_PARTS_MAX);
+        assert_true(account_holds(account)->count <= ACCOUNT_HOLDS_MAX + HOLD_PARTS_MAX);
+        assert_int_equal(slot_held(&account->slots[0], -1), account_holds(account)->count);
+    }
+    pair.account = account;
+    pair_end(&pair);
+}
+
 /* A plan of many periods after another, all within one long cycle. */
 static void windows_and_pasts_have_bounds(void **state)
 {
@@ -146,6 +192,7 @@ int main(void)
         cmocka_unit_test(denials_are_counted),
         cmocka_unit_test(slots_are_numbered_as_they_come),
         cmocka_unit_test(what_has_ended_is_swept_in_passing),
+        cmocka_unit_test(large_reservations_leave_room_for_each_other),
         cmocka_unit_test(windows_and_pasts_have_bounds),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);

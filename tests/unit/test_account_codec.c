@@ -317,6 +317,38 @@ static void reservations_and_records_have_to_fit(void **state)
     plan_drop("pro");
 }
 
+/* Parts of a reservation come one after another, in one step, and end together. */
+static void parts_of_reservations_have_to_fit(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    begin(&pair);
+    const struct hold first = account_hold(pair.account, BYTES("r1"))->hold;
+    static const struct {
+        uint8_t part[2], item[2];
+        bool same_id, same_end, fits;
+    } rows[] = {
+        {{0, 1}, {0, 1}, true, true, true},  /* a second resource */
+        {{0, 1}, {0, 0}, true, true, true},  /* another part of the same one */
+        {{0, 2}, {0, 1}, true, true, false}, /* one is left out */
+        {{0, 1}, {0, 1}, false, true, false}, {{0, 1}, {0, 1}, true, false, false},
+        {{1, 2}, {1, 2}, true, true, false}, /* without a first */
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct change both[2];
+        for (int k = 0; k < 2; k++) {
+            both[k] = (struct change){.kind = CHANGE_HOLD, .bytes = BYTES("r2"), .hold = first};
+            both[k].hold.part = rows[i].part[k];
+            both[k].hold.item = rows[i].item[k];
+        }
+        if (!rows[i].same_id) both[1].bytes = BYTES("r3");
+        if (!rows[i].same_end) both[1].hold.expires_us++;
+        if (accepted(pair.account, both, 2) != rows[i].fits) fail_msg("row %zu", i);
+    }
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
 static void a_new_account_needs_a_plan(void **state)
 {
     (void)state;
@@ -397,6 +429,7 @@ int main(void)
         cmocka_unit_test(what_the_second_encoding_added_has_to_fit),
         cmocka_unit_test(windows_and_logs_have_to_fit),
         cmocka_unit_test(reservations_and_records_have_to_fit),
+        cmocka_unit_test(parts_of_reservations_have_to_fit),
         cmocka_unit_test(a_new_account_needs_a_plan),
         cmocka_unit_test(the_bytes_are_these_for_ever),
         cmocka_unit_test(a_new_encoding_inside_needs_a_new_encoding_of_accounts),

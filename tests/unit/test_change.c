@@ -74,7 +74,7 @@ static struct change change_of(enum change_kind kind)
     case CHANGE_CYCLE_CORRECTED: change.closed = (struct closed_cycle){-9, 900, UNLIMITED, 4, 3, 2, 5, 1}; break;
     case CHANGE_LOG_APPENDED:
     case CHANGE_LOG_REMOVED: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
-    case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 6, {4, 10, 2, 0, 5000, 0}}; break;
+    case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 0, 0, 6, {4, 10, 2, 0, 5000, 0}}; break;
     case CHANGE_AUDIT: change.audit = (struct audit_entry){500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
     case CHANGE_GRANT: change.grant = full_grant(); break;
     default: break;
@@ -200,7 +200,9 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.requested = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
-    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5")); /* 5 of 12 units */
+    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5"));     /* 5 of 12 units */
+    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.item = 2); /* items are numbered one by one */
+    REFUSED(CHANGE_HOLDS_RESOLVED, bytes = BYTES(""));
     REFUSED(CHANGE_HOLD_RESOLVED, remaining = UNLIMITED - 1);
     REFUSED(CHANGE_GRANT, grant.number = 0);
     REFUSED(CHANGE_GRANT, grant.amount = 0);
@@ -222,7 +224,7 @@ static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_FIRST] = 20,        /* CHANGE_USED */
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24, /* CHANGE_SWEPT */
     [ACCOUNT_ENCODING_CREDITS] = 30,      /* CHANGE_TRANSFERRED */
-    [ACCOUNT_ENCODING_ROLLOVER] = 30,
+    [ACCOUNT_ENCODING_ROLLOVER] = 31,
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)

@@ -446,7 +446,7 @@ static void the_first_that_admits(void **state)
     pair_request(&pair, &request);
     assert_true(pair.decision.denied);
     pair_refund(&pair, "b", 2, "x", NULL, T);
-    assert_int_equal(pair.decision.result.refund.refunded, 2);
+    assert_int_equal(pair.decision.result.refund.items[0].refunded, 2);
     pair_refund(&pair, "c", 1, "x", NULL, T); /* of it nothing was taken */
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_end(&pair);
@@ -580,6 +580,49 @@ static void waits_are_promises(void **state)
     }
 }
 
+/* A record whose first item has two parts, as a resource that counts as another one too would have it: the request is
+ * answered by items. */
+static void a_record_may_have_several_parts_of_an_item(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h | c LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 1, T);
+    pair_consume(&pair, "b", 1, T);
+    pair_consume(&pair, "c", 1, T);
+    const struct record_item parts[] = {
+        {.slot = 0, .amount = 3, .cost = 1, .verdict = {.granted = 3, .remaining = 6}},
+        {.slot = 2, .amount = 3, .cost = 2, .verdict = {.granted = 3}},
+        {.slot = 1, .amount = 4, .cost = 1, .verdict = {.granted = 4, .remaining = 5}, .item = 1}};
+    struct record_key key;
+    struct sink body = {0}, changes = {0};
+    record_items_encode(parts, 3, 0, &body);
+    record_key_make(&key, RECORD_BATCH, RECORD_NO_SLOT, BYTES("x"));
+    struct change change = {
+        .kind = CHANGE_RECORD, .bytes = record_key_bytes(&key), .body = sink_content(&body), .expires_us = T + KEPT};
+    change_encode(&change, &changes);
+    const struct account_change made = {
+        .applied_at_us = T, .changes = sink_content(&changes), .encoding = ACCOUNT_ENCODING_NEWEST};
+    pair.account = account_apply(pair.account, &made);
+    pair.twin = account_apply(pair.twin, &made);
+    const struct consume_item items[] = {{BYTES("a"), 3}, {BYTES("b"), 4}, {BYTES("c"), 3}};
+    struct consume_request request = {.items = items, .count = 2, .batch = true, .id = BYTES("x"), .now_us = T};
+    pair_request(&pair, &request);
+    assert_true(pair.decision.replayed);
+    assert_int_equal(pair.decision.result.consumed.count, 2);
+    assert_int_equal(pair.decision.result.consumed.verdicts[0].remaining, 6);
+    assert_int_equal(pair.decision.result.consumed.verdicts[1].remaining, 5);
+    for (request.count = 1; request.count <= 3; request.count += 2) {
+        pair_request(&pair, &request);
+        assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    }
+    sink_free(&body);
+    sink_free(&changes);
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -603,6 +646,7 @@ int main(void)
         cmocka_unit_test(the_first_that_admits),
         cmocka_unit_test(grants_are_what_the_sums_allow),
         cmocka_unit_test(waits_are_promises),
+        cmocka_unit_test(a_record_may_have_several_parts_of_an_item),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

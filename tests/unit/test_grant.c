@@ -206,9 +206,9 @@ static void voiding_takes_what_is_free(void **state)
     assert_int_equal(pair.decision.result.voided, 0);
     assert_int_equal(pair_consume(&pair, "a", 1, T + S), 0);
     pair_commit(&pair, "h", 1, T + 2 * S); /* what is held can be used; what is released is lost */
-    assert_int_equal(pair.decision.result.resolved.posted, 1);
-    assert_int_equal(pair.decision.result.resolved.released, 2);
-    assert_int_equal(pair.decision.result.resolved.remaining, 0);
+    assert_int_equal(pair.decision.result.resolved.items[0].posted, 1);
+    assert_int_equal(pair.decision.result.resolved.items[0].released, 2);
+    assert_int_equal(pair.decision.result.resolved.items[0].remaining, 0);
     assert_null(shown(&pair, "now", T + 3 * S).stored);
     pair_void(&pair, "later", T + 3 * S);
     assert_int_equal(pair.decision.result.voided, 7);

@@ -1,4 +1,4 @@
-/* Unit tests of src/holds.c: a plain array is the model. */
+/* Unit tests of src/holds.c: a plain array is the model; every third reservation has three parts. */
 #include "quota/account/holds.h"
 #include "quota/base/memory.h"
 #include "tools.h"
@@ -15,6 +15,7 @@ struct modelled {
     char id[16];
     int64_t expires_us;
     bool stands;
+    uint8_t parts;
 };
 
 static struct bytes id_of(const struct modelled *modelled)
@@ -29,22 +30,30 @@ static void assert_same(const struct holds *holds, const struct modelled *model,
     for (uint32_t i = 0; i < count; i++) {
         const struct stored_hold *stored = holds_find(holds, id_of(&model[i]), linear_hash(id_of(&model[i])));
         assert_int_equal(stored != NULL, model[i].stands);
-        if (stored) assert_int_equal(stored->hold.expires_us, model[i].expires_us);
-        stands += model[i].stands;
+        if (stored) assert_int_equal(hold_parts(stored), model[i].parts);
+        for (uint8_t part = 0; stored; part++, stored = stored->next) {
+            assert_int_equal(stored->hold.part, part);
+            assert_int_equal(stored->hold.expires_us, model[i].expires_us);
+            stands++;
+        }
     }
     assert_int_equal(holds->count, stands);
     for (uint32_t i = 1; i < holds->count; i++) {
         const struct stored_hold *before = holds->by_expiry[i - 1], *after = holds->by_expiry[i];
         assert_true(before->hold.expires_us <= after->hold.expires_us);
         if (before->hold.expires_us < after->hold.expires_us) continue;
-        assert_true(strcmp(before->id, after->id) < 0 || before->id_size != after->id_size);
+        bool together = before->next == after; /* the parts of one stand side by side */
+        assert_int_equal(together, after->hold.part > 0);
+        assert_true(together || strcmp(before->id, after->id) < 0 || before->id_size != after->id_size);
     }
 }
 
 static void add(struct holds *holds, struct modelled *modelled, int64_t expires_us)
 {
     struct hold hold = {.amount = 1, .units = 1, .made_us = 1, .expires_us = expires_us};
-    holds_add(holds, id_of(modelled), linear_hash(id_of(modelled)), &hold);
+    modelled->parts = modelled->id[1] % 3 == 0 ? 3 : 1;
+    for (; hold.part < modelled->parts; hold.part++)
+        holds_add(holds, id_of(modelled), linear_hash(id_of(modelled)), &hold);
     modelled->expires_us = expires_us;
     modelled->stands = true;
 }

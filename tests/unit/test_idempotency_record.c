@@ -56,22 +56,28 @@ static struct bytes funding_of(const struct record_item *item, struct sink *fund
     return sink_content(funding);
 }
 
+static struct record_item some_item(bool of_generation)
+{
+    return (struct record_item){.slot = random_below(ACCOUNT_SLOTS_MAX),
+                                .amount = random_between(1, INT64_MAX - 1),
+                                .cost = random_between(1, 1000),
+                                .generation = of_generation ? random_between(0, 3) : 0,
+                                .charged = {.count = random_below(3), .periods = {1, UINT64_C(1) << 60}},
+                                .verdict = some_verdict()};
+}
+
 static void consumptions_read_back(void **state)
 {
     (void)state;
     for (int run = 0; run < 300; run++) {
         struct record_item items[BATCH_ITEMS_MAX], again[BATCH_ITEMS_MAX];
         uint32_t count = 1 + random_below(run < 10 ? BATCH_ITEMS_MAX : 3), read;
-        uint8_t mode = (uint8_t)random_below(64), mode_read;
+        uint8_t mode = (uint8_t)random_below(32), mode_read;
         struct sink body = {0}, funding[BATCH_ITEMS_MAX] = {{0}};
         for (uint32_t i = 0; i < count; i++) {
-            items[i] = (struct record_item){.slot = random_below(ACCOUNT_SLOTS_MAX),
-                                            .amount = random_between(1, INT64_MAX - 1),
-                                            .cost = random_between(1, 1000),
-                                            .generation = run & 1 ? random_between(0, 3) : 0,
-                                            .charged = {.count = random_below(3), .periods = {1, UINT64_C(1) << 60}},
-                                            .verdict = some_verdict()};
+            items[i] = some_item(run & 1);
             if (run % 3 == 0) items[i].funding = funding_of(&items[i], &funding[i]);
+            items[i].item = i > 0 && run % 5 == 0 ? items[i - 1].item + random_below(2) : i; /* some have several */
         }
         record_items_encode(items, count, mode, &body);
         assert_true(body.size <= IDEMPOTENCY_BODY_MAX);
@@ -80,6 +86,7 @@ static void consumptions_read_back(void **state)
         assert_int_equal(mode_read, mode);
         for (uint32_t i = 0; i < count; i++) {
             assert_int_equal(again[i].slot, items[i].slot);
+            assert_int_equal(again[i].item, items[i].item);
             assert_int_equal(again[i].amount, items[i].amount);
             assert_int_equal(again[i].cost, items[i].cost);
             assert_int_equal(again[i].generation, items[i].generation);
@@ -105,14 +112,14 @@ static void products_that_would_wrap_are_refused(void **state)
     (void)state;
     struct record_item item = {.amount = INT64_MAX, .cost = 2, .verdict = {.granted = INT64_MAX}},
                        again[BATCH_ITEMS_MAX];
-    struct record_hold hold = {HOLD_COMMITTED, 0, INT64_MAX, 1, 2, 5, 0, 0}, hold_again;
+    struct record_hold hold = {HOLD_COMMITTED, 0, INT64_MAX, 1, 2, 5, 0, 0}, hold_again[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mode;
     struct sink body = {0}, hold_body = {0};
     record_items_encode(&item, 1, 0, &body);
     assert_false(record_items_decode(sink_content(&body), again, &count, &mode));
-    record_hold_encode(&hold, &hold_body);
-    assert_false(record_hold_decode(sink_content(&hold_body), &hold_again));
+    record_hold_encode(&hold, 1, &hold_body);
+    assert_false(record_hold_decode(sink_content(&hold_body), hold_again, &count));
     sink_free(&body);
     sink_free(&hold_body);
 }
@@ -150,13 +157,71 @@ static void refunds_and_holds_read_back(void **state)
         {{HOLD_COMMITTED, 3, 9, 7, 2, INSTANT_MAX_US + 1, 0, 0}, false},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        struct record_hold again;
+        struct record_hold again[BATCH_ITEMS_MAX];
+        uint32_t count;
         struct sink hold = {0};
-        record_hold_encode(&rows[i].hold, &hold);
-        if (record_hold_decode(sink_content(&hold), &again) != rows[i].sane) fail_msg("row %zu", i);
-        if (rows[i].sane) assert_memory_equal(&again.amount, &rows[i].hold.amount, 6 * sizeof(int64_t));
+        record_hold_encode(&rows[i].hold, 1, &hold);
+        if (record_hold_decode(sink_content(&hold), again, &count) != rows[i].sane) fail_msg("row %zu", i);
+        if (rows[i].sane) assert_memory_equal(&again->amount, &rows[i].hold.amount, 6 * sizeof(int64_t));
         sink_free(&hold);
     }
+}
+
+/* Several parts: items are numbered one by one, and one may have several of them. */
+static void holds_of_several_parts_read_back(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t items[3], count;
+        bool sane;
+    } rows[] = {
+        {{0, 1, 2}, 3, true}, {{0, 0, 1}, 3, true}, {{0, 1, 1}, 3, true},  {{0, 0}, 2, true},
+        {{1, 2}, 2, false},   {{0, 2}, 2, false},   {{0, 1, 0}, 3, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct record_hold parts[3], again[BATCH_ITEMS_MAX];
+        struct sink body = {0};
+        uint32_t count;
+        for (uint32_t k = 0; k < 3; k++) {
+            parts[k] = (struct record_hold){HOLD_COMMITTED, k, 9, 4 + k, 2, 77, -1, k, .item = rows[i].items[k]};
+            parts[k].charged = (struct charged){1, {5 + k}};
+            parts[k].funding = k == 1 ? BYTES("\0\4\1\6") : BYTES(""); /* of 10 units */
+        }
+        record_hold_encode(parts, rows[i].count, &body);
+        if (record_hold_decode(sink_content(&body), again, &count) != rows[i].sane) fail_msg("row %zu", i);
+        for (uint32_t k = 0; rows[i].sane && k < count; k++) {
+            assert_int_equal(again[k].outcome, HOLD_COMMITTED);
+            assert_int_equal(again[k].slot, k);
+            assert_int_equal(again[k].item, rows[i].items[k]);
+            assert_memory_equal(&again[k].amount, &parts[k].amount, 6 * sizeof(int64_t));
+            assert_int_equal(again[k].charged.periods[0], 5 + k);
+            assert_true(bytes_equal(again[k].funding, parts[k].funding));
+        }
+        for (size_t size = 0; size < body.size; size++) { /* as long as whole parts are left it may be another record */
+            bool fewer = record_hold_decode((struct bytes){body.data, size}, again, &count);
+            assert_true(!fewer || count < rows[i].count);
+        }
+        sink_free(&body);
+    }
+}
+
+static void refunds_of_everything_read_back(void **state)
+{
+    (void)state;
+    static struct record_refund_all refund, again;
+    struct sink body = {0};
+    refund.of = BYTES("x");
+    refund.count = REFUND_ITEMS_MAX;
+    for (uint32_t i = 0; i < refund.count; i++) refund.items[i] = (struct refunded){i, INT64_MAX - i, UNLIMITED};
+    record_refund_all_encode(&refund, &body);
+    assert_true(body.size <= IDEMPOTENCY_BODY_MAX);
+    assert_true(record_refund_all_decode(sink_content(&body), &again));
+    assert_int_equal(again.count, refund.count);
+    assert_true(bytes_equal(again.of, refund.of));
+    assert_memory_equal(again.items, refund.items, sizeof(refund.items));
+    assert_false(record_refund_all_decode((struct bytes){body.data, 2}, &again)); /* of nothing */
+    assert_false(record_refund_all_decode((struct bytes){body.data, body.size - 1}, &again));
+    sink_free(&body);
 }
 
 /* What the first encoding wrote of a reservation ended with the instant at which it was made. */
@@ -164,16 +229,18 @@ static void holds_of_the_first_encoding_are_read(void **state)
 {
     (void)state;
     static const char bytes[] = {HOLD_COMMITTED, 3, 9, 7, 2, 5};
-    struct record_hold hold;
-    assert_true(record_hold_decode((struct bytes){bytes, sizeof(bytes)}, &hold));
-    assert_int_equal(hold.outcome, HOLD_COMMITTED);
-    assert_int_equal(hold.slot, 3);
-    assert_int_equal(hold.amount, 9);
-    assert_int_equal(hold.posted, 7);
-    assert_int_equal(hold.cost, 2);
-    assert_int_equal(hold.made_us, 5);
-    assert_int_equal(hold.remaining, 0);
-    assert_int_equal(hold.generation, 0);
+    struct record_hold hold[BATCH_ITEMS_MAX];
+    uint32_t count;
+    assert_true(record_hold_decode((struct bytes){bytes, sizeof(bytes)}, hold, &count));
+    assert_int_equal(count, 1);
+    assert_int_equal(hold->outcome, HOLD_COMMITTED);
+    assert_int_equal(hold->slot, 3);
+    assert_int_equal(hold->amount, 9);
+    assert_int_equal(hold->posted, 7);
+    assert_int_equal(hold->cost, 2);
+    assert_int_equal(hold->made_us, 5);
+    assert_int_equal(hold->remaining, 0);
+    assert_int_equal(hold->generation, 0);
 }
 
 static void what_has_returned_is_of_one_size(void **state)
@@ -197,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_of_different_things_differ),      cmocka_unit_test(consumptions_read_back),
         cmocka_unit_test(products_that_would_wrap_are_refused), cmocka_unit_test(refunds_and_holds_read_back),
+        cmocka_unit_test(holds_of_several_parts_read_back),     cmocka_unit_test(refunds_of_everything_read_back),
         cmocka_unit_test(holds_of_the_first_encoding_are_read), cmocka_unit_test(what_has_returned_is_of_one_size),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);

@@ -82,7 +82,8 @@ static void what_is_used_passes_it_by(void **state)
     assert_int_equal(pair.decision.result.consumed.verdicts[0].rule, 1);
     /* a commit beyond what was reserved is used, not held */
     pair_reserve(&pair, "r", "a", 5, H, T);
-    struct commit_request request = {.id = BYTES("r"), .amount = 50, .force = true, .now_us = T};
+    const int64_t amount = 50;
+    struct commit_request request = {.id = BYTES("r"), .amounts = &amount, .count = 1, .force = true, .now_us = T};
     pair_resolve(&pair, &request);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     pair_reserve(&pair, "s", "a", 5, H, T);

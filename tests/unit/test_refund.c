@@ -1,15 +1,16 @@
 /* Refunds: never more than was taken, to where it was taken from; a random stream against a list of consumptions. */
 #include "account_tools.h"
 #include "quota/base/checked.h"
+#include <stdio.h>
 
 #define T at("2025-01-31T15:00:00")
 
 #define assert_numbers(pair_, refunded_, lost_, remaining_)                                                            \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.result.refund.refunded, refunded_);                                         \
-        assert_int_equal((pair_)->decision.result.refund.lost, lost_);                                                 \
-        assert_int_equal((pair_)->decision.result.refund.remaining, remaining_);                                       \
+        assert_int_equal((pair_)->decision.result.refund.items[0].refunded, refunded_);                                \
+        assert_int_equal((pair_)->decision.result.refund.items[0].lost, lost_);                                        \
+        assert_int_equal((pair_)->decision.result.refund.items[0].remaining, remaining_);                              \
     } while (0)
 
 static void never_more_than_was_taken(void **state)
@@ -210,7 +211,7 @@ static void each_unit_comes_back_once(void **state)
         assert_fault(&pair, ACCOUNT_FAULT_NONE);
         pair_refund(&pair, "a", 8, "x", NULL, T);
         assert_fault(&pair, ACCOUNT_FAULT_NONE);
-        if (pair.decision.result.refund.refunded != rows[i].refunded) fail_msg("row %zu", i);
+        if (pair.decision.result.refund.items[0].refunded != rows[i].refunded) fail_msg("row %zu", i);
         assert_numbers(&pair, rows[i].refunded, rows[i].lost, rows[i].remaining);
         pair_refund(&pair, "a", 1, "x", NULL, T); /* all of it has been asked back */
         assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
@@ -299,6 +300,166 @@ static void refunds_agree_with_a_list(void **state)
     catalogue_end();
 }
 
+/* ---- everything ------------------------------------------------------------------------------------------ */
+
+static void consume_batch(struct pair *pair, const char *id)
+{
+    const struct consume_item items[] = {{BYTES("b"), 3}, {BYTES("a"), 4}};
+    struct consume_request request = {.items = items, .count = 2, .batch = true, .id = text_bytes(id), .now_us = T};
+    pair_request(pair, &request);
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
+}
+
+static void all_that_is_left_comes_back(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 20 1h COST 2 RATE FIXED 100 1m | b LIMIT 20 1h LIMIT 30 ROLLING 1h | c LIMIT 20 1h");
+    pair_open(&pair, "pro", T);
+    consume_batch(&pair, "x");
+    pair_refund(&pair, "a", 1, "x", NULL, T);
+    pair_refund_all(&pair, "x", NULL, T + S);
+    assert_refunded(&pair, "3 0 20 | 3 0 20");
+    assert_int_equal(report_of(pair.account, "a", 1, T + S).used, 0);
+    assert_int_equal(report_of(pair.account, "b", 1, T + S).used, 0);
+    pair_refund_all(&pair, "x", NULL, T + S); /* nothing is left: a retry learns that it is done */
+    assert_refunded(&pair, "0 0 20 | 0 0 20");
+    assert_int_equal(pair.decision.changes.size, 0);
+    pair_refund_all(&pair, "nobody", NULL, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_request_one(&pair, "c", 5, MODE_ALL, "y", T + S);
+    pair_refund_all(&pair, "y", NULL, T + S); /* of one resource */
+    assert_refunded(&pair, "5 0 20");
+    pair_reserve_all(&pair, "z", "c 6 | a 2", MODE_ALL, H, T + S);
+    pair_refund_all(&pair, "z", NULL, T + S); /* it is not committed yet */
+    assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
+    pair_commit_all(&pair, "z", "6 0", false, T + S);
+    pair_refund_all(&pair, "z", NULL, T + 2 * H); /* its cycle has closed */
+    assert_refunded(&pair, "6 0 20 | 0 0 20");
+    pair_end(&pair);
+    catalogue_end();
+}
+
+static void it_is_remembered_under_its_id(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 20 1h | b LIMIT 20 1h");
+    pair_open(&pair, "pro", T);
+    consume_batch(&pair, "x");
+    consume_batch(&pair, "y");
+    for (int again = 0; again < 2; again++) {
+        pair_refund_all(&pair, "x", "i", T + S);
+        assert_int_equal(pair.decision.replayed, again);
+        assert_refunded(&pair, "3 0 17 | 4 0 16");
+        pair_consume(&pair, "a", 1, T + S);
+    }
+    pair_refund_all(&pair, "y", "i", T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    pair_refund(&pair, "a", 1, "y", "i", T + S); /* of one resource an id of its own */
+    assert_refunded(&pair, "1 0 15");
+    for (int again = 0; again < 2; again++) { /* nothing is left, and that is remembered, too */
+        pair_refund_all(&pair, "x", "j", T + 2 * S);
+        assert_int_equal(pair.decision.replayed, again);
+        assert_refunded(&pair, "0 0 17 | 0 0 15");
+    }
+    host.records_max = 3;
+    pair_refund_all(&pair, "y", "k", T + 2 * S);
+    assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
+    pair_end(&pair);
+    catalogue_end();
+}
+
+/* If one resource refuses nothing of any comes back. */
+static void one_refusal_refuses_all(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rules; /* of a */
+        enum account_fault fault;
+    } rows[] = {
+        {"REFUNDS MAX 4", ACCOUNT_FAULT_NONE},
+        {"REFUNDS MAX 3", ACCOUNT_FAULT_REFUNDS},
+        {"REFUNDS MAX 9 WITHIN 10s", ACCOUNT_FAULT_TOO_OLD},
+        {"REFUNDS MAX 9 WITHIN 11s", ACCOUNT_FAULT_NONE},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        char text[128];
+        (void)snprintf(text, sizeof(text), "a LIMIT 20 1h %.64s | b LIMIT 20 1h", rows[i].rules);
+        plan_set("pro", text);
+        pair_open(&pair, "pro", T);
+        consume_batch(&pair, "x");
+        pair_refund_all(&pair, "x", NULL, T + 11 * S);
+        if (pair.decision.fault != rows[i].fault) fail_msg("row %zu", i);
+        bool refused = rows[i].fault != ACCOUNT_FAULT_NONE;
+        if (refused) assert_true(bytes_equal(pair.decision.fault_subject, BYTES("a")));
+        assert_int_equal(used_of(&pair, "b", T + 11 * S), refused ? 3 : 0);
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+/* Units of a, b and c under the id x: a batch, or a reservation that is committed in part, or beyond. */
+struct mixed {
+    int64_t amounts[3], more;
+    bool by_hold, refunded, moved;
+};
+
+static void use_mixed(struct pair *pair, const struct mixed *mixed)
+{
+    struct grant_request request = gift("g", 10);
+    const long long a = mixed->amounts[0], b = mixed->amounts[1], c = mixed->amounts[2];
+    char text[64];
+    pair_open(pair, "pro", T);
+    pair_grant(pair, &request, T);
+    if (mixed->by_hold) {
+        (void)snprintf(text, sizeof(text), "a %lld | b %lld | c %lld", a, b, c);
+        pair_reserve_all(pair, "x", text, MODE_ALL, 9 * H, T);
+        (void)snprintf(text, sizeof(text), "%lld %lld 0", a + mixed->more, b);
+        pair_commit_all(pair, "x", text, true, T + S);
+    } else {
+        const struct consume_item items[] = {{BYTES("a"), a}, {BYTES("b"), b}, {BYTES("c"), c}};
+        struct consume_request batch = {.items = items, .count = 3, .batch = true, .id = BYTES("x"), .now_us = T};
+        pair_request(pair, &batch);
+    }
+    if (mixed->refunded) pair_refund(pair, "b", 1, "x", NULL, T + S);
+    if (mixed->moved) pair_suspend(pair, S, T + 2 * S);
+}
+
+/* Each resource as a refund of its own would do it, whatever time has done since. */
+static void it_is_the_sum_of_single_refunds(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a", "b", "c"};
+    plan_set("pro", "a LIMIT 20 1h COST 2 CREDITS LIMIT 90 ROLLING 1h | b LIMIT 8 1h BURST 50% REPAY | c LIMIT 9 1d");
+    for (int run = 0; run < 200; run++) {
+        struct pair together = {0}, alone = {0};
+        struct mixed mixed = {{1 + random_below(12), 1 + random_below(9), 1 + random_below(4)}};
+        int64_t at_us = T + 3 * S + random_below(4) * H / 2;
+        mixed.more = random_below(3);
+        mixed.by_hold = random_below(2), mixed.refunded = random_below(2), mixed.moved = random_below(4) == 0;
+        use_mixed(&together, &mixed);
+        use_mixed(&alone, &mixed);
+        pair_refund_all(&together, "x", NULL, at_us);
+        bool found = together.decision.fault == ACCOUNT_FAULT_NONE;
+        for (uint32_t i = 0; found && i < 3; i++) {
+            struct refunded one = together.decision.result.refund.items[i];
+            if (one.refunded + one.lost == 0) continue;
+            pair_refund(&alone, names[i], one.refunded + one.lost, "x", NULL, at_us);
+            assert_fault(&alone, ACCOUNT_FAULT_NONE);
+            assert_memory_equal(&one, &alone.decision.result.refund.items[0], sizeof(one));
+        }
+        struct sink left = bytes_of(together.account), right = bytes_of(alone.account);
+        if (found) assert_same_bytes(&left, &right);
+        sink_free(&left);
+        sink_free(&right);
+        pair_end(&together);
+        pair_end(&alone);
+    }
+    catalogue_end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -313,6 +474,10 @@ int main(void)
         cmocka_unit_test(each_unit_comes_back_once),
         cmocka_unit_test(rates_get_their_units_back),
         cmocka_unit_test(refunds_agree_with_a_list),
+        cmocka_unit_test(all_that_is_left_comes_back),
+        cmocka_unit_test(it_is_remembered_under_its_id),
+        cmocka_unit_test(one_refusal_refuses_all),
+        cmocka_unit_test(it_is_the_sum_of_single_refunds),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

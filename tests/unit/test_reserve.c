@@ -1,6 +1,7 @@
 /* Reservations: held, posted, released and expired, each at most once; late posts; a random stream against a list. */
 #include "account_tools.h"
 #include "quota/base/checked.h"
+#include <stdio.h>
 
 #define T at("2025-01-31T15:00:00")
 
@@ -17,9 +18,9 @@ static struct closed_cycle past_of(const struct pair *pair, const char *resource
 #define assert_numbers(pair_, posted_, released_, remaining_)                                                          \
     do {                                                                                                               \
         assert_fault(pair_, ACCOUNT_FAULT_NONE);                                                                       \
-        assert_int_equal((pair_)->decision.result.resolved.posted, posted_);                                           \
-        assert_int_equal((pair_)->decision.result.resolved.released, released_);                                       \
-        assert_int_equal((pair_)->decision.result.resolved.remaining, remaining_);                                     \
+        assert_int_equal((pair_)->decision.result.resolved.items[0].posted, posted_);                                  \
+        assert_int_equal((pair_)->decision.result.resolved.items[0].released, released_);                              \
+        assert_int_equal((pair_)->decision.result.resolved.items[0].remaining, remaining_);                            \
     } while (0)
 
 /* ---- one reservation ------------------------------------------------------------------------------------- */
@@ -106,7 +107,8 @@ static void it_is_released_whole(void **state)
 
 static void pair_force(struct pair *pair, const char *id, int64_t amount, int64_t at_us)
 {
-    struct commit_request request = {.id = text_bytes(id), .amount = amount, .force = true, .now_us = at_us};
+    struct commit_request request = {
+        .id = text_bytes(id), .amounts = &amount, .count = 1, .force = true, .now_us = at_us};
     pair_resolve(pair, &request);
 }
 
@@ -232,12 +234,13 @@ static void reserving_again_answers_the_same(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
-    struct reserve_request request = {BYTES("r1"), BYTES("a"), 4, S, MODE_UPTO, T + S};
+    struct consume_item item = {BYTES("a"), 4};
+    struct reserve_request request = {BYTES("r1"), &item, 1, S, MODE_UPTO, T + S};
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     request.id = BYTES("r2");
-    request.amount = 99;
+    item.amount = 99;
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 5);
@@ -292,6 +295,128 @@ static void what_is_held_never_wraps(void **state)
     pair_commit(&pair, "r2", -1, T);
     assert_int_equal(used_of(&pair, "a", T), INT64_MAX);
     pair_end(&pair);
+}
+
+/* ---- several resources ----------------------------------------------------------------------------------- */
+
+static const struct verdict *verdicts_of(const struct pair *pair)
+{
+    return pair->decision.result.consumed.verdicts;
+}
+
+/* a: 10 an hour, COST 2. b: 10 an hour, and 3 at once. c: 8 a minute. */
+static void all_are_held_or_none_is(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *items;
+        enum request_mode mode;
+        int64_t granted[3];
+        int64_t waits_us[3];
+    } rows[] = {
+        {"a 5 | b 3 | c 8", MODE_ALL, {5, 3, 8}, {0}},
+        {"c 8 | a 1", MODE_ALL, {8, 1}, {0}},
+        {"a 5 | b 4 | c 8", MODE_ALL, {0}, {0, NEVER_US, 0}}, /* more than may be held at once */
+        {"a 6 | b 4", MODE_ALL, {0}, {NEVER_US, NEVER_US}},
+        {"a 9 | b 9 | c 9", MODE_UPTO, {5, 3, 8}, {0}}, /* of each what it can */
+        {"a 9 | b 1 | c 3", MODE_UPTO, {5, 1, 3}, {0}},
+    };
+    plan_set("pro", "a LIMIT 10 1h COST 2 | b LIMIT 10 1h CONCURRENT 3 | c RATE FIXED 8 1m");
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        pair_open(&pair, "pro", T);
+        pair_reserve_all(&pair, "x", rows[i].items, rows[i].mode, 10 * S, T);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+        bool denied = rows[i].granted[0] == 0;
+        assert_int_equal(pair.decision.denied, denied);
+        assert_int_equal(pair.decision.changes.size == 0, denied);
+        for (uint32_t k = 0; k < pair.decision.result.consumed.count; k++) {
+            const struct verdict *verdict = &verdicts_of(&pair)[k];
+            if (verdict->granted != rows[i].granted[k] || verdict->wait_us != rows[i].waits_us[k])
+                fail_msg("row %zu, item %u", i, k);
+        }
+        assert_int_equal(account_live_holds(pair.account, T), denied ? 0 : pair.decision.result.consumed.count);
+        pair_end(&pair);
+    }
+    catalogue_end();
+}
+
+/* UPTO needs one unit of each at least. A batch that is denied waits for the longest of its resources. */
+static void a_denied_batch_waits_for_the_longest(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h GRACE 20s | b LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "r1", "b", 10, 30 * S, T);
+    pair_consume(&pair, "a", 11, T); /* a grace of 20 s begins: after it a waits for the next hour */
+    for (int upto = 0; upto < 2; upto++) {
+        pair_reserve_all(&pair, "x", "a 1 | b 1", upto ? MODE_UPTO : MODE_ALL, S, T);
+        assert_true(pair.decision.denied);
+        assert_int_equal(verdicts_of(&pair)[0].granted, 0);
+        assert_int_equal(verdicts_of(&pair)[0].wait_us, H);
+        assert_int_equal(verdicts_of(&pair)[1].wait_us, 30 * S);
+    }
+    pair_reserve_all(&pair, "x", "a 1 | b 1", MODE_ALL, S, T + H);
+    assert_false(pair.decision.denied);
+    pair_end(&pair);
+    catalogue_end();
+}
+
+static void several_are_reserved_again(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1h COST 2 | b LIMIT 10 1h | c LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve_all(&pair, "x", "a 2 | b 3", MODE_ALL, 10 * S, T);
+    pair_consume(&pair, "a", 1, T);
+    pair_reserve_all(&pair, "x", "a 2 | b 3", MODE_ALL, 99 * S, T + S);
+    assert_true(pair.decision.replayed && pair.decision.changes.size == 0);
+    assert_int_equal(pair.decision.result.consumed.count, 2);
+    assert_int_equal(verdicts_of(&pair)[0].remaining, 6);
+    assert_int_equal(verdicts_of(&pair)[1].granted, 3);
+    static const char *const others[] = {"a 2", "b 3", "b 3 | a 2", "a 2 | b 4", "a 2 | b 3 | c 1", "a 2 | c 3"};
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        pair_reserve_all(&pair, "x", others[i], MODE_ALL, 10 * S, T + S);
+        assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    }
+    pair_reserve_all(&pair, "x", "a 2 | b 3", MODE_UPTO, 10 * S, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+    pair_reserve_all(&pair, "y", "a 1 | unknown 1", MODE_ALL, 10 * S, T + S);
+    assert_fault(&pair, ACCOUNT_FAULT_RESOURCE);
+    assert_true(bytes_equal(pair.decision.fault_subject, BYTES("unknown")));
+    /* the id is free again once it is forgotten, also for other resources */
+    pair_reserve_all(&pair, "x", "b 3", MODE_ALL, 10 * S, T + 10 * S + KEPT - 1);
+    assert_fault(&pair, ACCOUNT_FAULT_RAN_OUT);
+    pair_reserve_all(&pair, "x", "c 3 | b 1", MODE_ALL, 10 * S, T + 10 * S + KEPT);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    pair_end(&pair);
+    catalogue_end();
+}
+
+/* HOLDS MAX counts each resource's own; the bound of the account counts parts. */
+static void several_count_for_each_of_them(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    char id[16];
+    plan_set("pro", "a LIMIT -1 1h | b LIMIT -1 1h HOLDS MAX 5 | c LIMIT -1 1h");
+    pair_open(&pair, "pro", T);
+    for (int i = 0; i < 5; i++) {
+        (void)snprintf(id, sizeof(id), "x%d", i);
+        pair_reserve_all(&pair, id, "a 1 | b 1", MODE_ALL, H, T);
+        assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    }
+    pair_reserve_all(&pair, "y", "a 1 | b 1", MODE_ALL, H, T);
+    assert_fault(&pair, ACCOUNT_FAULT_HOLDS);
+    assert_true(bytes_equal(pair.decision.fault_subject, BYTES("b")));
+    pair_reserve_all(&pair, "y", "a 1 | c 1", MODE_ALL, H, T);
+    assert_fault(&pair, ACCOUNT_FAULT_NONE);
+    assert_int_equal(account_live_holds(pair.account, T), 12);
+    assert_int_equal(account_live_holds(pair.account, T + H), 0);
+    pair_end(&pair);
+    catalogue_end();
 }
 
 /* ---- late posts ------------------------------------------------------------------------------------------ */
@@ -452,6 +577,10 @@ int main(void)
         cmocka_unit_test(reserving_again_answers_the_same),
         cmocka_unit_test(reservations_have_bounds),
         cmocka_unit_test(what_is_held_never_wraps),
+        cmocka_unit_test(all_are_held_or_none_is),
+        cmocka_unit_test(a_denied_batch_waits_for_the_longest),
+        cmocka_unit_test(several_are_reserved_again),
+        cmocka_unit_test(several_count_for_each_of_them),
         cmocka_unit_test(late_posts_count_where_they_were_promised),
         cmocka_unit_test(rolling_windows_count_from_the_post_on),
         cmocka_unit_test(waits_of_rolling_windows_are_exact),

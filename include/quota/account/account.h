@@ -28,8 +28,9 @@
 /* Stored ones, with those that have ended and await their sweep. */
 #define ACCOUNT_HOLDS_STORED_MAX (INT64_C(2) * ACCOUNT_HOLDS_MAX)
 #define ACCOUNT_AUDIT_MAX        16 /* the newest are kept */
-#define SWEEP_MAX                32 /* records, and holds, that one change sweeps in passing */
-#define SLOTS_FEW                8  /* slots that are found by looking at each; more have an index */
+/* Records, and parts of reservations, that one change sweeps in passing; of the latter as many more as it adds. */
+#define SWEEP_MAX 32
+#define SLOTS_FEW 8 /* slots that are found by looking at each; more have an index */
 
 struct stored_audit_entry {
     size_t size;

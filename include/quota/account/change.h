@@ -51,9 +51,9 @@ enum change_kind {
     CHANGE_RESOURCE_RESET = 13, /* slot: rates and sliding logs begin anew */
     CHANGE_RECORD = 14,         /* key, body, expires_us: a new idempotency record, stored at applied_at_us */
     CHANGE_RECORD_PATCHED = 15, /* key, body: the body of a record */
-    CHANGE_HOLD = 16,           /* a reservation begins: key (its id), hold */
+    CHANGE_HOLD = 16,           /* a reservation begins, or its next part: key (its id), hold */
     CHANGE_HOLD_EXTENDED = 17,  /* key, expires_us */
-    CHANGE_HOLD_RESOLVED = 18,  /* key, amount (posted; 0 = released), remaining (replied), charged */
+    CHANGE_HOLD_RESOLVED = 18,  /* of one part: key, amount (posted; 0 = released), remaining (replied), charged */
     CHANGE_AUDIT = 19,          /* audit entry: what an operator did */
     CHANGE_USED = 20,           /* slot, period, amount, peak: so much is used of this window, all else of it stays */
     CHANGE_ENTITLEMENT = 21,    /* the plan's entry of one resource is another revision: bytes (plan_entry_encode) */
@@ -67,6 +67,7 @@ enum change_kind {
     CHANGE_GRANT_VOIDED = 28,   /* number: an operator ends it */
     CHANGE_HOLD_FUNDED = 29,    /* as HOLD_RESOLVED, and body: what paid for the posted units */
     CHANGE_TRANSFERRED = 30,    /* slot, amount: credits given away in the cycle that began at until_us (0 = ever) */
+    CHANGE_HOLDS_RESOLVED = 31, /* of several parts: key, body: the record of how they have ended */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
@@ -98,7 +99,10 @@ struct account_status {
     struct bytes then;          /* the plan it falls to when it expires: a name; empty = the server's default */
 };
 
-/* A reservation, without its id. */
+#define HOLD_PARTS_MAX BATCH_ITEMS_MAX
+
+/* A part of a reservation, without its id: what it holds of one slot. All parts of a reservation are made in one step,
+ * and expire at one instant. */
 struct hold {
     uint32_t slot;
     int64_t amount;              /* as granted */
@@ -106,10 +110,19 @@ struct hold {
     int64_t made_us, expires_us; /* live while now < expires */
     int64_t kept_us;             /* for so long after its end its id is remembered */
     uint8_t mode;                /* as requested: with `requested`, what an equal request has */
+    uint8_t part;                /* its number in the reservation … */
+    uint8_t item;                /* … and which item of the request it holds: an item may have several parts */
     int64_t requested;
-    struct verdict verdict; /* what was answered, in whole ms */
+    struct verdict verdict; /* what was answered of the item, in whole ms */
     struct bytes funding;   /* which sources the units are held of (funding.h) */
 };
+
+/* Does it come next to a part of the same reservation? */
+static inline bool hold_follows(const struct hold *next, const struct hold *part)
+{
+    return next->part == part->part + 1 && next->part < HOLD_PARTS_MAX && next->made_us == part->made_us &&
+           next->expires_us == part->expires_us && (next->item == part->item || next->item == part->item + 1);
+}
 
 /* Of the units of a reservation those that the limits hold. */
 static inline int64_t hold_limited(const struct hold *hold)

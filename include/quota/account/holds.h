@@ -1,16 +1,19 @@
 /* The reservations of an account, found by id and walked by expiry.
  *
- *     by id        hash index              COMMIT, RELEASE, EXTEND: one look
- *     by expiry    [ soon │ … │ late ]     what has ended stands in front; new ones usually go to the end
+ *     by id        hash index ─▶ part 0 ─▶ part 1 ─▶ …     COMMIT, RELEASE, EXTEND: one look
+ *     by expiry    [ soon │ … │ late ]                     what has ended stands in front; new ones go to the end
  *
- * Both hold the same records. With n of them finding is O(1), adding and taking O(log n) and a move of pointers. */
+ * A reservation has a part for each slot that it holds units of: one for nearly all of them. Its parts begin and end
+ * together, so they stand side by side by expiry, where each counts for its own slot; only the first is found by its
+ * id. With n parts finding is O(1), adding and taking one O(log n) and a move of pointers. */
 #pragma once
 
 #include "quota/account/change.h"
 #include "quota/base/hash_index.h"
 
 struct stored_hold {
-    struct hash_link by_id;
+    struct hash_link by_id;   /* of the first part */
+    struct stored_hold *next; /* the next part of the reservation; NULL = this is the last */
     struct hold hold;
     uint32_t id_size;
     char id[]; /* the funding stands behind it */
@@ -18,7 +21,7 @@ struct stored_hold {
 
 /* All zero = none. Open to readers. */
 struct holds {
-    struct stored_hold **by_expiry; /* count of them; of equal expiry by id */
+    struct stored_hold **by_expiry; /* count parts; of equal expiry by id, of one reservation in order */
     struct hash_index by_id;
     uint32_t count, capacity;
     size_t bytes; /* on the heap, all included */
@@ -29,21 +32,30 @@ static inline struct bytes hold_id(const struct stored_hold *stored)
     return (struct bytes){stored->id, stored->id_size};
 }
 
-/* The reservation with this id, whose linear_hash is `hash`, ended or not; NULL if there is none. */
+/* How many parts the reservation that begins with this one has. */
+static inline uint32_t hold_parts(const struct stored_hold *first)
+{
+    uint32_t count = 0;
+    for (; first; first = first->next) count++;
+    return count;
+}
+
+/* The first part of the reservation with this id, whose linear_hash is `hash`, ended or not; NULL if there is none. */
 const struct stored_hold *holds_find(const struct holds *holds, struct bytes id, uint32_t hash);
 
-/* How many have ended by `now_us` (expires <= now): they stand in front. O(log n). */
+/* How many parts have ended by `now_us` (expires <= now): they stand in front. O(log n). */
 uint32_t holds_ended(const struct holds *holds, int64_t now_us);
 
-/* Adds one; the id (1 … ID_BYTES_MAX bytes, of this hash) must be free. */
+/* Adds a part. The id (1 … ID_BYTES_MAX bytes, of this hash) must be free, or the part be the next one of the
+ * reservation that has it. */
 void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold);
 
-/* Takes one of them out: it is the caller's now, to be given to hold_free. */
-struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *stored);
-void hold_free(struct stored_hold *stored);
+/* Takes a reservation out, all its parts: they are the caller's now, to be given to hold_free. */
+struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *first);
+void hold_free(struct stored_hold *first);
 
-/* Lets one of them end at another time. */
-void holds_move(struct holds *holds, const struct stored_hold *stored, int64_t expires_us);
+/* Lets a reservation end at another time. */
+void holds_move(struct holds *holds, const struct stored_hold *first, int64_t expires_us);
 
 /* Frees all of them. */
 void holds_free(struct holds *holds);

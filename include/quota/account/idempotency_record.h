@@ -4,8 +4,8 @@
  *
  *     CONSUME    amount and mode        the verdict, its limits      sent again: the same answer, nothing is charged
  *     BATCH      every item and mode    every verdict                (QUOTA.MCONSUME)
- *     REFUND     amount and OF          refunded, lost, remaining
- *     HOLD       resource, amount       how the reservation ended, what was posted, when it was made
+ *     REFUND     amount and OF          refunded, lost, remaining        (REFUND_ALL: OF, of each resource)
+ *     HOLD       its parts              how the reservation ended, when it was made; of each part what was posted
  *     RETURNED   -                      units given back so far of the consumption with this id
  *     GRANT      the grant as given     what QUOTA.GRANT answered: of one that has ended
  *     TRANSFER   amount and target      the credits of both accounts
@@ -34,6 +34,7 @@ enum record_operation {
     RECORD_RETURNED_HOLD = 7,
     RECORD_GRANT = 8,
     RECORD_TRANSFER = 9,
+    RECORD_REFUND_ALL = 10,
 };
 
 /* Likewise. */
@@ -71,7 +72,8 @@ void charged_add(struct charged *charged, uint64_t period);
 void charged_encode(const struct charged *charged, struct sink *sink);
 void charged_decode(struct cursor *cursor, struct charged *charged);
 
-/* One charged resource of a consumption. */
+/* One charged resource of a consumption: a part of an item of the request. An item may have several; the first of them
+ * says what was requested and answered. */
 struct record_item {
     uint32_t slot;
     int64_t amount;     /* as requested */
@@ -80,13 +82,14 @@ struct record_item {
     struct charged charged;
     struct verdict verdict;
     struct bytes funding; /* of what was granted; borrowed */
+    uint32_t item;        /* of the request, counted one by one */
 };
 
 /* A verdict, its times in whole ms as they were replied. */
 void record_verdict_encode(const struct verdict *verdict, struct sink *sink);
 void record_verdict_decode(struct cursor *cursor, struct verdict *verdict);
 
-/* CONSUME and BATCH: `mode` is whatever makes two requests differ beside amounts. */
+/* CONSUME and BATCH, `count` parts of items: `mode` is whatever makes two requests differ beside amounts. */
 void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink);
 bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode);
 
@@ -98,6 +101,7 @@ struct record_refund {
 void record_refund_encode(const struct record_refund *refund, struct sink *sink);
 bool record_refund_decode(struct bytes body, struct record_refund *refund);
 
+/* How one part of a reservation has ended; outcome and made_us are those of all its parts. */
 struct record_hold {
     enum hold_outcome outcome;
     uint32_t slot;
@@ -108,9 +112,26 @@ struct record_hold {
     int64_t generation; /* of the resource's consumptions (window.h) */
     struct charged charged;
     struct bytes funding; /* of what was posted; borrowed */
+    uint32_t item;        /* of the request: an item may have several parts */
 };
-void record_hold_encode(const struct record_hold *hold, struct sink *sink);
-bool record_hold_decode(struct bytes body, struct record_hold *hold);
+void record_hold_encode(const struct record_hold *parts, uint32_t count, struct sink *sink);
+bool record_hold_decode(struct bytes body, struct record_hold parts[BATCH_ITEMS_MAX], uint32_t *count);
+
+/* What came back of one resource. */
+struct refunded {
+    int64_t refunded, lost, remaining;
+};
+
+#define REFUND_ITEMS_MAX 256 /* every resource that an account may have */
+
+/* REFUND ALL. */
+struct record_refund_all {
+    struct bytes of; /* borrowed */
+    uint32_t count;  /* 1 … REFUND_ITEMS_MAX */
+    struct refunded items[REFUND_ITEMS_MAX];
+};
+void record_refund_all_encode(const struct record_refund_all *refund, struct sink *sink);
+bool record_refund_all_decode(struct bytes body, struct record_refund_all *refund);
 
 struct record_transfer {
     int64_t amount;

@@ -36,11 +36,15 @@ struct account_decision {
             struct verdict verdicts[BATCH_ITEMS_MAX];
         } consumed; /* consume.h, reserve_decide */
         struct {
-            int64_t refunded, lost, remaining;
+            uint32_t count;
+            struct refunded items[REFUND_ITEMS_MAX];
         } refund; /* refund.h */
         struct {
-            int64_t posted, released, remaining;
-        } resolved;         /* commit_decide, release_decide */
+            uint32_t count;
+            struct resolved {
+                int64_t posted, released, remaining;
+            } items[BATCH_ITEMS_MAX];
+        } resolved;         /* commit_decide: of each resource of the reservation */
         int64_t expires_us; /* extend_decide */
         struct {
             int64_t credits, absorbed;

@@ -29,8 +29,9 @@
 struct admission {
     struct demand *demands; /* in the order of items; an item's demands stand together */
     uint32_t count;
-    enum request_mode mode; /* of one item: any; of several: MODE_ALL or MODE_PEEK */
-    bool any;               /* several items: the first that is admitted, instead of all */
+    enum request_mode
+        mode; /* of one item: any; of several: not MODE_FORCE. UPTO grants of each what it can, or denies all */
+    bool any; /* several items: the first that is admitted, instead of all */
     /* Set by admission_peek. */
     bool admitted;
     uint32_t first, end; /* the demands that are taken: all, or those of one item */

@@ -9,13 +9,7 @@
  * remembered under its id only where the request is STICKY. */
 #pragma once
 
-#include "quota/decide/account_decision.h"
-#include "quota/rate/limiter.h"
-
-struct consume_item {
-    struct bytes resource;
-    int64_t amount; /* >= 1 */
-};
+#include "quota/decide/demands.h"
 
 struct consume_request {
     const struct consume_item *items; /* resources are all different */

@@ -47,7 +47,9 @@ enum account_fault {
     ACCOUNT_FAULT_RELEASED,
     ACCOUNT_FAULT_RAN_OUT,
     ACCOUNT_FAULT_EXCEEDS,      /* more would come back than was taken */
-    ACCOUNT_FAULT_BEYOND_HOLD,  /* more would be posted than is held */
+    ACCOUNT_FAULT_BEYOND_HOLD,  /* more would be posted than is held … */
+    ACCOUNT_FAULT_BEYOND_PART,  /* … of one of several resources */
+    ACCOUNT_FAULT_AMOUNTS,      /* COMMIT: another number of amounts than the reservation has resources */
     ACCOUNT_FAULT_TOO_OLD,      /* REFUNDS WITHIN has passed */
     ACCOUNT_FAULT_NEEDS_OF,     /* REFUNDS WITHIN, and no consumption named */
     ACCOUNT_FAULT_REFUNDS,      /* bounds: REFUNDS MAX … */
@@ -90,7 +92,7 @@ struct account_view {
     struct plan_change changes[PLAN_CHANGES_MAX];
     uint32_t changes_count;
     const struct plan *begun;          /* of an account that begins here; one use of it is the view's */
-    const struct stored_hold *ignored; /* a reservation that is being resolved: held no more */
+    const struct stored_hold *ignored; /* a reservation that is being resolved, all its parts: held no more */
     uint32_t slots_count;              /* with those that a change has begun */
     struct sink *effects;              /* the changes of the decision about it; NULL = it is only read */
     struct arena *arena;               /* what its resource views have on the heap: `memory`, or that of another view */

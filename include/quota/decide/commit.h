@@ -1,0 +1,27 @@
+/* What becomes of a reservation (reserve.h): posted, released, extended.
+ *
+ *     COMMIT ─▶ each part: what is held is posted to the cycle it was made in, the rest goes back ─┐ one record of
+ *               FORCE: what is beyond is drawn like a consumption, whatever the limits say        ─┘ all parts
+ *
+ * A cycle that has closed meanwhile keeps its promise: what is posted late counts there (backdate.h), and in every
+ * LIMIT that has joined since. COMMIT … FORCE posts more than was held, also after the reservation has expired. */
+#pragma once
+
+#include "quota/decide/account_decision.h"
+
+struct commit_request {
+    struct bytes id;
+    const int64_t *amounts; /* of each item in the order of the reservation, 0 … what is held; with `force` any */
+    uint32_t count;         /* 0 = all that is held */
+    bool release;           /* nothing of anything; `count` is 0 */
+    bool force;
+    int64_t now_us;
+};
+
+/* Posts the amounts, releases the rest. Answers result.resolved, of each item. */
+void commit_decide(const struct account *account, const struct account_host *host, const struct commit_request *request,
+                   struct account_decision *decision);
+
+/* Lets it end at now + `ttl_us`, sooner or later than it would have. Answers result.expires_us: that instant. */
+void extend_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t ttl_us,
+                   int64_t now_us, struct account_decision *decision);

@@ -1,0 +1,38 @@
+/* What a consumption took, as its record remembers it: for refunds.
+ *
+ *     id ─▶ QUOTA.CONSUME of the resource, else an item of a QUOTA.MCONSUME, else a part of a committed reservation */
+#pragma once
+
+#include "quota/meter/meter.h"
+
+/* Units of one resource. It must stay where it is. */
+struct taken {
+    int64_t amount, cost; /* as granted, and what a unit counted as */
+    int64_t expires_us;   /* of its record */
+    int64_t returned;     /* requested back so far */
+    enum record_operation returned_as;
+    struct charged charged;
+    struct taken_from from;
+    /* Of a reservation: the LIMITs that have joined since it was made. They were charged when it was posted. */
+    struct charged joined;
+    struct taken_from from_joined;
+    struct bytes funding; /* which sources paid; borrowed from the record */
+};
+
+/* What may still be requested back. */
+static inline int64_t taken_left(const struct taken *taken)
+{
+    return taken->amount - taken->returned;
+}
+
+/* The consumption of this id of a resource; false where none is remembered. */
+bool taken_find(const struct account_view *account, uint32_t slot, struct bytes of, struct taken *taken);
+
+/* The resources of everything that was consumed under this id, each once; answers how many. In the order of the
+ * records: resources that a QUOTA.CONSUME of this id has used, in the order of their first use in the account, then the
+ * items of a QUOTA.MCONSUME, then those of a committed reservation. */
+uint32_t taken_slots(const struct account_view *account, struct bytes of, uint32_t slots[REFUND_ITEMS_MAX]);
+
+/* The live record of an operation. */
+bool record_find(const struct account_view *account, enum record_operation operation, uint32_t slot, struct bytes id,
+                 struct idempotency_entry *entry);

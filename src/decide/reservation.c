@@ -1,0 +1,34 @@
+/* Finds out what became of a reservation; see reservation.h. */
+#include "quota/decide/reservation.h"
+
+enum account_fault reservation_fault(enum hold_outcome outcome)
+{
+    switch (outcome) {
+    case HOLD_COMMITTED: return ACCOUNT_FAULT_COMMITTED;
+    case HOLD_RELEASED: return ACCOUNT_FAULT_RELEASED;
+    default: return ACCOUNT_FAULT_RAN_OUT;
+    }
+}
+
+bool reservation_find_outcome(const struct account_view *view, struct bytes id, const struct stored_hold *stored,
+                              struct record_hold parts[HOLD_PARTS_MAX], uint32_t *count)
+{
+    struct record_key key;
+    struct idempotency_entry entry;
+    if (stored) { /* it has ended, and awaits its sweep */
+        bool is_known = view->now_us < stored->hold.expires_us + stored->hold.kept_us;
+        for (*count = 0; stored; stored = stored->next) {
+            const struct hold *hold = &stored->hold;
+            parts[(*count)++] = (struct record_hold){.outcome = HOLD_EXPIRED,
+                                                     .slot = hold->slot,
+                                                     .amount = hold->amount,
+                                                     .cost = hold->units / hold->amount,
+                                                     .made_us = hold->made_us,
+                                                     .item = hold->item};
+        }
+        return is_known;
+    }
+    record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
+    return idempotency_find(account_idempotency(view->account), record_key_bytes(&key), view->now_us, &entry) &&
+           record_hold_decode(entry.body, parts, count);
+}

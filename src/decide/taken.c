@@ -1,0 +1,117 @@
+/* Looks up what was consumed under an id; see taken.h. */
+#include "quota/decide/taken.h"
+
+bool record_find(const struct account_view *account, enum record_operation operation, uint32_t slot, struct bytes id,
+                 struct idempotency_entry *entry)
+{
+    struct record_key key;
+    record_key_make(&key, operation, slot, id);
+    return idempotency_find(account_idempotency(account->account), record_key_bytes(&key), account->now_us, entry);
+}
+
+static bool take_from_items(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
+{
+    struct record_item items[BATCH_ITEMS_MAX];
+    uint32_t count;
+    uint8_t mark;
+    if (!record_items_decode(entry->body, items, &count, &mark)) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i].slot != slot || items[i].verdict.granted == 0) continue;
+        taken->amount = items[i].verdict.granted;
+        taken->cost = items[i].cost;
+        taken->charged = items[i].charged;
+        taken->funding = items[i].funding;
+        taken->from.generation = items[i].generation;
+        taken->from.taken_us = entry->stored_us;
+        return true;
+    }
+    return false;
+}
+
+static bool take_from_hold(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
+{
+    struct record_hold parts[HOLD_PARTS_MAX];
+    uint32_t count;
+    if (!record_hold_decode(entry->body, parts, &count)) return false;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct record_hold *part = &parts[i];
+        if (part->slot != slot || part->posted == 0) continue;
+        taken->amount = part->posted;
+        taken->cost = part->cost;
+        taken->charged = part->charged;
+        taken->funding = part->funding;
+        taken->from.generation = part->generation;
+        taken->from.taken_us = part->made_us;
+        return true;
+    }
+    return false;
+}
+
+bool taken_find(const struct account_view *account, uint32_t slot, struct bytes of, struct taken *taken)
+{
+    static const struct {
+        enum record_operation operation, returned_as;
+    } kinds[] = {
+        {RECORD_CONSUME, RECORD_RETURNED}, {RECORD_BATCH, RECORD_RETURNED_BATCH}, {RECORD_HOLD, RECORD_RETURNED_HOLD}};
+    struct idempotency_entry entry;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        bool by_hold = kinds[i].operation == RECORD_HOLD;
+        uint32_t of_slot = kinds[i].operation == RECORD_CONSUME ? slot : RECORD_NO_SLOT;
+        if (!record_find(account, kinds[i].operation, of_slot, of, &entry)) continue;
+        if (!(by_hold ? take_from_hold(&entry, slot, taken) : take_from_items(&entry, slot, taken))) continue;
+        taken->returned_as = kinds[i].returned_as;
+        taken->expires_us = entry.expires_us;
+        taken->from.logged_us = entry.stored_us;
+        taken->from.charged = &taken->charged;
+        taken->returned = 0;
+        if (!record_find(account, taken->returned_as, slot, of, &entry)) return true;
+        return record_returned_decode(entry.body, &taken->returned);
+    }
+    return false;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------------------- */
+
+/* Slots in order, each once. */
+struct slot_list {
+    const struct account *account;
+    uint32_t count, *slots;
+};
+
+static void add_slot(struct slot_list *list, uint32_t slot)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        if (list->slots[i] == slot) return;
+    }
+    if (slot < list->account->slots_count && list->count < REFUND_ITEMS_MAX) list->slots[list->count++] = slot;
+}
+
+static void add_items(struct slot_list *list, struct bytes body)
+{
+    struct record_item items[BATCH_ITEMS_MAX];
+    uint32_t count;
+    uint8_t mark;
+    if (!record_items_decode(body, items, &count, &mark)) return;
+    for (uint32_t i = 0; i < count; i++) add_slot(list, items[i].slot);
+}
+
+/* One that was released, or has expired, has taken nothing. */
+static void add_parts(struct slot_list *list, struct bytes body)
+{
+    struct record_hold parts[HOLD_PARTS_MAX];
+    uint32_t count;
+    if (!record_hold_decode(body, parts, &count) || parts[0].outcome != HOLD_COMMITTED) return;
+    for (uint32_t i = 0; i < count; i++) add_slot(list, parts[i].slot);
+}
+
+uint32_t taken_slots(const struct account_view *account, struct bytes of, uint32_t slots[REFUND_ITEMS_MAX])
+{
+    struct idempotency_entry entry;
+    struct slot_list list = {.account = account->account, .slots = slots};
+    for (uint32_t i = 0; i < list.account->slots_count; i++) {
+        if (record_find(account, RECORD_CONSUME, i, of, &entry)) add_items(&list, entry.body);
+    }
+    if (record_find(account, RECORD_BATCH, RECORD_NO_SLOT, of, &entry)) add_items(&list, entry.body);
+    if (record_find(account, RECORD_HOLD, RECORD_NO_SLOT, of, &entry)) add_parts(&list, entry.body);
+    return list.count;
+}
