@@ -845,13 +845,15 @@ static bool change_accepted(struct promise *promise, const struct change *change
 
 static struct promise promise_begin(const struct account *account, const struct account_change *change)
 {
-    struct promise promise; /* what it has found, or has seen begin, means nothing yet */
+    struct promise promise;
     promise.account = account;
     promise.applied_at_us = change->applied_at_us;
     promise.changes = change->changes;
     promise.encoding = change->encoding;
     promise.planned = account != NULL;
+    promise.named = (struct named_hold){NULL, 0};
     promise.begun_id = (struct bytes){"", 0};
+    promise.begun = (struct begun_part){0};
     promise.rated.rates = NULL;
     promise.rated_number = 0;
     promise.slots = account ? account->slots_count : 0;

@@ -28,7 +28,7 @@ struct resolution {
     bool is_held;                     /* false: it has expired, and FORCE posts it all the same */
     const struct stored_hold *stored; /* as it stands in the account, or awaits its sweep; NULL = a record knows it */
     uint32_t count;
-    struct part *parts; /* the caller's */
+    struct part *parts; /* of one the caller's; several stand on the heap */
 };
 
 /* ---- posting a part -------------------------------------------------------------------------------------- */
@@ -332,7 +332,8 @@ static enum account_fault amounts_fault(const struct resolution *resolution)
 {
     const struct commit_request *request = resolution->request;
     struct account_decision *decision = resolution->decision;
-    uint32_t items = resolution->parts[resolution->count - 1].hold->item + 1u;
+    uint32_t items = 0;
+    for (uint32_t i = 0; i < resolution->count; i++) items = resolution->parts[i].hold->item + 1u;
     decision->fault_limit = items;
     if (request->count > 0 && request->count != items) return ACCOUNT_FAULT_AMOUNTS;
     for (uint32_t i = 0; i < resolution->count; i++) {
@@ -390,9 +391,8 @@ static void part_begin(struct part *part, const struct hold *hold, const struct 
 /* Several parts, each with its windows, stand on the heap. `records`: of a reservation that lives no more. */
 static enum account_fault resolve_parts(struct resolution *resolution, const struct record_hold *records)
 {
-    struct part single; /* large, and mostly nothing yet */
     const struct stored_hold *stored = resolution->stored;
-    resolution->parts = resolution->count == 1 ? &single : memory_alloc(resolution->count * sizeof(single));
+    if (resolution->count > 1) resolution->parts = memory_alloc(resolution->count * sizeof(*resolution->parts));
     for (uint32_t i = 0; i < resolution->count; i++) {
         part_begin(&resolution->parts[i], records ? NULL : &stored->hold, records ? &records[i] : NULL);
         stored = records ? stored : stored->next;
@@ -425,7 +425,9 @@ static enum account_fault commit_ended(struct resolution *resolution)
 static enum account_fault commit(struct account_view *account, const struct commit_request *request,
                                  struct account_decision *decision)
 {
+    struct part single; /* large, and mostly nothing yet */
     struct resolution resolution;
+    resolution.parts = &single;
     resolution.account = account;
     resolution.decision = decision;
     resolution.request = request;

@@ -471,9 +471,10 @@ static uint32_t own_names(const struct account_view *account, struct bytes of, c
 static enum account_fault refund_all(struct account_view *account, const struct refund_request *request,
                                      struct account_decision *decision)
 {
-    uint32_t slots[REFUND_ITEMS_MAX], count = taken_slots(account, request->of, slots);
+    uint32_t slots[REFUND_ITEMS_MAX];
     struct bytes names[REFUND_ITEMS_MAX];
     if (replay_all(account, request, decision)) return decision->fault;
+    uint32_t count = taken_slots(account, request->of, slots);
     decision->fault_subject = request->of;
     if (count == 0) return ACCOUNT_FAULT_NO_SUCH_ID;
     uint32_t own = own_names(account, request->of, slots, count, names);

@@ -395,6 +395,62 @@ static void several_are_reserved_again(void **state)
     catalogue_end();
 }
 
+/* Would this be reserved then? Nothing is applied. The longest of the waits where it is denied, 0 where it is not. */
+static int64_t wait_then(const struct pair *pair, const struct reserve_request *asked, int64_t at_us)
+{
+    struct account_decision decision;
+    struct reserve_request request = *asked;
+    int64_t longest_us = 0;
+    request.now_us = at_us;
+    reserve_decide(pair->account, &host, &request, &decision);
+    assert_int_equal(decision.fault, ACCOUNT_FAULT_NONE);
+    for (uint32_t i = 0; decision.denied && i < decision.result.consumed.count; i++) {
+        int64_t wait_us = decision.result.consumed.verdicts[i].wait_us;
+        if (wait_is_longer(wait_us, longest_us)) longest_us = wait_us;
+    }
+    account_decision_end(&decision);
+    return longest_us;
+}
+
+/* The longest wait of a denied batch is kept: then it is admitted, and not a moment before. */
+static void waits_of_several_are_exact(void **state)
+{
+    (void)state;
+    int denied = 0;
+    plan_set("pro", "a LIMIT 12 1h CONCURRENT 6 GRACE 20m | b LIMIT 12 ROLLING 30m LIMIT 30 2h BURST 20% | "
+                    "c RATE FIXED 9 10m LIMIT 20 1h COST 2");
+    for (int run = 0; run < 300; run++) {
+        struct pair pair = {0};
+        char id[8] = "r0";
+        int64_t now_us = T;
+        static const char *const names[] = {"a", "b", "c"};
+        pair_open(&pair, "pro", T);
+        for (int i = 0; i < 8; i++) {
+            const char *name = names[random_below(3)];
+            now_us += random_between(0, 6) * MICROS_PER_MINUTE;
+            id[1]++;
+            int64_t ttl_us = random_between(1, 40) * MICROS_PER_MINUTE;
+            if (random_below(2))
+                pair_reserve(&pair, id, name, 1 + random_below(4), ttl_us, now_us);
+            else
+                pair_consume(&pair, name, 1 + random_below(4), now_us);
+        }
+        const struct consume_item items[] = {
+            {BYTES("b"), 1 + random_below(8)}, {BYTES("a"), 1 + random_below(6)}, {BYTES("c"), 1 + random_below(5)}};
+        const struct reserve_request request = {
+            BYTES("x"), items, 2 + random_below(2), H, random_below(2) ? MODE_UPTO : MODE_ALL, 0};
+        int64_t wait_us = wait_then(&pair, &request, now_us);
+        denied += wait_us > 0;
+        if (wait_us > 0 && wait_then(&pair, &request, now_us + wait_us) != 0) fail_msg("run %d: too early", run);
+        for (int64_t less = 1; wait_us > less && less < wait_us; less *= 7) {
+            if (wait_then(&pair, &request, now_us + wait_us - less) == 0) fail_msg("run %d: too late", run);
+        }
+        pair_end(&pair);
+    }
+    assert_true(denied > 50);
+    catalogue_end();
+}
+
 /* HOLDS MAX counts each resource's own; the bound of the account counts parts. */
 static void several_count_for_each_of_them(void **state)
 {
@@ -579,6 +635,7 @@ int main(void)
         cmocka_unit_test(what_is_held_never_wraps),
         cmocka_unit_test(all_are_held_or_none_is),
         cmocka_unit_test(a_denied_batch_waits_for_the_longest),
+        cmocka_unit_test(waits_of_several_are_exact),
         cmocka_unit_test(several_are_reserved_again),
         cmocka_unit_test(several_count_for_each_of_them),
         cmocka_unit_test(late_posts_count_where_they_were_promised),
