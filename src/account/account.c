@@ -653,15 +653,15 @@ struct promise {
     int64_t grants_made;
     bool planned;
     struct named_hold named; /* found while a change of a reservation was checked */
-    struct bytes begun_id;   /* of the part of a reservation that began last … */
-    struct begun_part {
-        int64_t made_us, expires_us;
-        uint8_t part, item;
-    } begun; /* … which the next one may follow */
     /* The slot whose rates were changed last: a takeover, and then what is taken or given back under the new rules. */
     struct slot rated;          /* nothing of it but its rates, and these without … */
     struct bytes rates_pending; /* … the effects before this change */
     int64_t rated_number;       /* + 1; 0 = none */
+    struct bytes begun_id;      /* of the part of a reservation that began last … */
+    struct begun_part {
+        int64_t made_us, expires_us;
+        uint8_t part, item;
+    } begun; /* … which the next one may follow */
 };
 
 /* Is this the first slot of that name? `bytes` stand in the changes: those before it count too. */
@@ -774,6 +774,23 @@ static bool hold_is_there(struct promise *promise, struct bytes id)
     return true;
 }
 
+/* Do effects fit the rates as the changes before them leave these? Those are done on a copy, once more follow. */
+static bool rates_accepted(struct promise *promise, const struct slot *slot, const struct change *change)
+{
+    if (promise->changes.size == 0) return slot_accepts(slot, change);
+    bool again = promise->rated_number == (int64_t)change->slot + 1;
+    if (again) {
+        if (!promise->rated.rates && slot) promise->rated.rates = limiter_clone(slot->rates);
+        (void)expect(slot_apply_rates(&promise->rated, promise->rates_pending));
+    } else {
+        limiter_free(promise->rated.rates);
+        promise->rated.rates = NULL;
+    }
+    promise->rated_number = (int64_t)change->slot + 1;
+    promise->rates_pending = change->bytes;
+    return slot_accepts(again ? &promise->rated : slot, change);
+}
+
 /* Is it the record of this reservation's parts? */
 static bool record_is_of(struct bytes body, const struct stored_hold *part)
 {
@@ -792,23 +809,6 @@ static bool resolution_accepted(struct promise *promise, const struct change *ch
     if (!hold_is_there(promise, change->bytes)) return false;
     const struct stored_hold *first = promise->named.hold;
     return change->kind == CHANGE_HOLDS_RESOLVED ? record_is_of(change->body, first) : first->next == NULL;
-}
-
-/* Do effects fit the rates as the changes before them leave these? Those are done on a copy, once more follow. */
-static bool rates_accepted(struct promise *promise, const struct slot *slot, const struct change *change)
-{
-    if (promise->changes.size == 0) return slot_accepts(slot, change);
-    bool again = promise->rated_number == (int64_t)change->slot + 1;
-    if (again) {
-        if (!promise->rated.rates && slot) promise->rated.rates = limiter_clone(slot->rates);
-        (void)expect(slot_apply_rates(&promise->rated, promise->rates_pending));
-    } else {
-        limiter_free(promise->rated.rates);
-        promise->rated.rates = NULL;
-    }
-    promise->rated_number = (int64_t)change->slot + 1;
-    promise->rates_pending = change->bytes;
-    return slot_accepts(again ? &promise->rated : slot, change);
 }
 
 static bool change_accepted(struct promise *promise, const struct change *change)
@@ -854,8 +854,7 @@ static struct promise promise_begin(const struct account *account, const struct 
     promise.named = (struct named_hold){NULL, 0};
     promise.begun_id = (struct bytes){"", 0};
     promise.begun = (struct begun_part){0};
-    promise.rated = (struct slot){0};
-    promise.rates_pending = (struct bytes){"", 0};
+    promise.rated.rates = NULL;
     promise.rated_number = 0;
     promise.slots = account ? account->slots_count : 0;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);

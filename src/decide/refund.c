@@ -207,9 +207,9 @@ static enum account_fault refund_taken(struct refund *refund, struct taken *take
 {
     const struct entitlement *entitlement = refund->view.entitlement;
     int64_t within_us = entitlement ? entitlement->refunds_within_us : 0;
+    find_joined(refund, taken);
     if (within_us > 0 && refund->account->now_us > taken->from.taken_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
     refund->decision->fault_limit = entitlement ? entitlement->refunds_max : -1;
-    find_joined(refund, taken);
     return return_taken(refund, taken);
 }
 

@@ -54,22 +54,6 @@ static int64_t expires_us(const struct account_view *account, const struct reser
     return min_i64(account->now_us + request->ttl_us, INSTANT_MAX_US);
 }
 
-/* A reservation that grants alone pay for counts nothing in the cycles it is made in, so each of them would end without
- * a trace where nothing else was used. But what a commit posts beyond it belongs there. A refund line makes them be
- * remembered; nothing was consumed in front of it, and what is consumed from now on is of another generation. */
-static void keep_cycles(const struct demand *demand)
-{
-    struct resource_view *view = demand->view;
-    bool kept = false;
-    for (uint32_t i = 0; demand->limited == 0 && i < view->windows_count; i++) {
-        bool leaves_no_trace = view->fresh[i] || view->unused[i];
-        if (!leaves_no_trace || !entitlement_limit(view->entitlement, view->windows[i].period)) continue;
-        refund_lines_seal(&view->windows[i].lines, view->generation);
-        kept = true;
-    }
-    if (kept) view->generation++;
-}
-
 /* Writes the parts down, one for each item. So many grants may pay that the record of its end could not name them. */
 static enum account_fault emit_holds(const struct demands *demands, const struct reserve_request *request)
 {
@@ -97,6 +81,22 @@ static enum account_fault emit_holds(const struct demands *demands, const struct
     }
     decision->adds_record = true;
     return funding_bytes <= IDEMPOTENCY_BODY_MAX / 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
+}
+
+/* A reservation that grants alone pay for counts nothing in the cycles it is made in, so each of them would end without
+ * a trace where nothing else was used. But what a commit posts beyond it belongs there. A refund line makes them be
+ * remembered; nothing was consumed in front of it, and what is consumed from now on is of another generation. */
+static void keep_cycles(const struct demand *demand)
+{
+    struct resource_view *view = demand->view;
+    bool kept = false;
+    for (uint32_t i = 0; demand->limited == 0 && i < view->windows_count; i++) {
+        bool leaves_no_trace = view->fresh[i] || view->unused[i];
+        if (!leaves_no_trace || !entitlement_limit(view->entitlement, view->windows[i].period)) continue;
+        refund_lines_seal(&view->windows[i].lines, view->generation);
+        kept = true;
+    }
+    if (kept) view->generation++;
 }
 
 /* Brings the resources to now and holds them, if they are admitted. */

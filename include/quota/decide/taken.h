@@ -13,8 +13,7 @@ struct taken {
     enum record_operation returned_as;
     struct charged charged;
     struct taken_from from;
-    /* Of a reservation: the LIMITs that have joined since it was made. They were charged when it was posted. Found by
-     * the refund. */
+    /* Of a reservation: the LIMITs that have joined since it was made. They were charged when it was posted. */
     struct charged joined;
     struct taken_from from_joined;
     struct bytes funding; /* which sources paid; borrowed from the record */
