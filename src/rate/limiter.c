@@ -463,14 +463,14 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
 }
 
 /* Gives back what still counts of units that were taken at `taken_us`. A bucket forgets how old its units are, but no
- * more of them than its capacity, less what was replenished since, can be left. */
+ * more of them than its capacity, or than FORCE took beyond it, can be left, less what was replenished since. */
 static int64_t refund_taken(const struct rule *rule, struct state *state, int64_t units, int64_t taken_us,
                             int64_t now_us)
 {
     const struct algorithm *algorithm = algorithm_of(rule);
     if (algorithm->refund_taken) return algorithm->refund_taken(rule, state, units, taken_us, now_us);
     wide replenished = wide_div_floor((wide)max_i64(now_us - taken_us, 0) * rule->rate_units, rule->rate_us);
-    wide left = rule->capacity - replenished;
+    wide left = max_i64(rule->capacity, units) - replenished;
     return left > 0 ? algorithm->refund(rule, state, min_i64(units, (int64_t)left), now_us) : 0;
 }
 

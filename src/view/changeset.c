@@ -236,18 +236,27 @@ static enum account_fault emit_unused(struct account_view *account, struct bytes
     return emit_resource(account, &view, changes);
 }
 
-static enum account_fault emit_unused_of(struct account_view *account, const struct plan *plan, const struct plan *done,
-                                         struct resource_names own, struct sink *changes)
+/* Of the plans that the account has had since it was written down: the stored one (0), and those that it moved to. */
+static const struct plan *plan_of(const struct account_view *account, uint32_t number)
+{
+    return number == 0 ? account->account->plan : account->changes[number - 1].plan;
+}
+
+static enum account_fault emit_unused_of(struct account_view *account, uint32_t number, struct resource_names own,
+                                         struct sink *changes)
 {
     enum account_fault fault = ACCOUNT_FAULT_NONE;
+    const struct plan *plan = plan_of(account, number);
     for (uint32_t i = 0; plan && i < plan->entries_count && fault == ACCOUNT_FAULT_NONE; i++) {
         struct bytes resource = plan->entries[i].entitlement.resource;
-        if (!is_own(resource, own) && !plan_find(done, resource)) fault = emit_unused(account, resource, changes);
+        bool done = is_own(resource, own);
+        for (uint32_t k = 0; k < number; k++) done = done || plan_find(plan_of(account, k), resource);
+        if (!done) fault = emit_unused(account, resource, changes);
     }
     return fault;
 }
 
-/* Every resource that the account has used, or that the old or the new plan knows. */
+/* Every resource that the account has used, or that a plan knows which it has had since. */
 static enum account_fault emit_all(struct account_view *view, struct resource_names own, struct sink *changes)
 {
     const struct account *account = view->account;
@@ -256,8 +265,9 @@ static enum account_fault emit_all(struct account_view *view, struct resource_na
         struct bytes resource = interned_string_bytes(account->slots[i].resource);
         if (!is_own(resource, own)) fault = settle_and_emit(view, resource, changes);
     }
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_unused_of(view, account->plan, NULL, own, changes);
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_unused_of(view, view->plan, account->plan, own, changes);
+    for (uint32_t i = 0; i <= view->changes_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        fault = emit_unused_of(view, i, own, changes);
+    }
     return fault;
 }
 

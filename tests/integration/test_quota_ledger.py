@@ -76,6 +76,8 @@ REFUNDS = {
     "of a commit after a RESET": ("LIMIT 100 day", [
         ("RESERVE a h r 30 TTL 5h", None), ("+1h", 0), ("CONSUME a r 10", None), ("+1h", 0),
         ("COMMIT a h 20", [20, 10, 70]), ("REFUND a r 20 OF h", [20, 0, 90])]),
+    "of a rate that was forced beyond its capacity": ("LIMIT 20 day RATE GCRA 5 1h", [
+        ("CONSUME a r 8 ID x FORCE", None), ("REFUND a r 8 OF x", [8, 0, 20]), ("CONSUME a r 5", [5, 5, 0])]),
     "of a rate alone": ("RATE FIXED 10 1d", [
         ("CONSUME a r 6 ID x", None), ("REFUND a r 4 OF x", [4, 0]), ("REFUND a r 9", [2, 7])]),
 }

@@ -158,6 +158,18 @@ def test_restart_carries_a_debt_on(either):  # noqa: F811
     assert either("QUOTA.CONSUME a r 100 UPTO")[0] == 35  # 20 + 30 - 15
 
 
+def test_changes_at_one_instant_through_a_plan_that_alone_knows_the_resource(either):  # noqa: F811
+    """FULL lets the part before it count, so it does when the account leaves and comes back at that very instant."""
+    either("QUOTA.PLAN SET p r LIMIT 10 day")
+    either("QUOTA.PLAN SET w s LIMIT 10 day")
+    either("QUOTA.OPEN a p")
+    either(f"QUOTA.SWITCH a w FULL AT {NOON_MS + 2 * HOUR_MS}")
+    either.advance("2h")
+    either("QUOTA.SWITCH a p PRORATE")
+    either("QUOTA.SWITCH a w PRORATE")
+    assert either("QUOTA.CONSUME a s 1")[:3] == [1, 10, 9]
+
+
 # ---- OPEN … EXPIRES, THEN ----
 
 ENDS = [  # in Berlin, opened January 31 at 16:00 local: EXPIRES ──▶ when, in UTC

@@ -244,8 +244,10 @@ class Lifetime:
         ended = {}
         for name, slot in self.slots.items() if coming.restart else ():
             for window in [one for one in slot.windows.values() if one.start < self.now]:
-                debt = window.debt_after(self.entitlement(name)) if self.entitlement(name) else 0
-                slot.past.append(dataclasses.replace(slot.windows.pop(window.period), end=self.now))
+                entitlement = self.entitlement(name)
+                debt = window.debt_after(entitlement) if entitlement else 0
+                asleep = not (entitlement and entitlement.limit(window.period))
+                slot.past.append(dataclasses.replace(slot.windows.pop(window.period), end=self.now, asleep=asleep))
                 ended[name, window.period] = debt
         self.anchor = self.now if coming.restart else self.anchor
         for window in [one for slot in self.slots.values() for one in slot.windows.values() if coming.restart]:
