@@ -29,15 +29,17 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
     sink_free(&text);
 }
 
-/* Rules of the entitlement, and behind them its credits, which have no period; CONCURRENT has none, either. */
-static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index)
+/* Rules of the entitlement, and behind them its credits, which have no period; CONCURRENT has none, either. `number`:
+ * by which verdicts name it; `as`: the resource whose rule it is, where another one is counted as that. */
+static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index, uint32_t number,
+                       struct bytes as)
 {
     struct rule_report shown;
     const struct entitlement *entitlement = report->demand.view->entitlement;
     const struct quota_rule *rule = index < entitlement->rules_count ? &entitlement->rules[index] : NULL;
     resource_report_rule(report, index, &shown);
-    RedisModule_ReplyWithMap(ctx, 10);
-    reply_field_integer(ctx, "rule", index);
+    RedisModule_ReplyWithMap(ctx, as.size > 0 ? 11 : 10);
+    reply_field_integer(ctx, "rule", number);
     reply_field_word(ctx, "kind", rule ? meter_of(rule->kind)->kind : meter_credits.kind);
     if (rule) reply_period(ctx, rule);
     if (!rule) reply_field_word(ctx, "period", "");
@@ -48,6 +50,7 @@ static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report
     reply_field_integer(ctx, "start", millis_or_none(shown.start_us));
     reply_field_integer(ctx, "end", millis_or_none(shown.end_us));
     reply_field_integer(ctx, "rolled", shown.rolled);
+    if (as.size > 0) reply_field_text(ctx, "resource", as);
 }
 
 /* Thresholds that have fired in any of the running cycles or of the credits, ascending; whole percents as integers. */
@@ -67,26 +70,42 @@ static void reply_warned(RedisModuleCtx *ctx, const struct account_view *account
     }
 }
 
-static void reply_resource(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view)
-{
-    struct resource_report report;
-    resource_report_begin(&report, account, view);
-    RedisModule_ReplyWithMap(ctx, 4);
-    reply_field_name(ctx, "rules");
-    uint32_t count = view->entitlement->rules_count + resource_report_has_credits(view);
-    RedisModule_ReplyWithArray(ctx, count);
-    for (uint32_t i = 0; i < count; i++) reply_rule(ctx, &report, i);
-    reply_field_integer(ctx, "credits", view->credits_left);
-    reply_field_integer(ctx, "overage", resource_report_overage(view));
-    reply_warned(ctx, account, view);
-}
-
 /* The resource as it stands, or its fault. */
 static enum account_fault settle(const struct account_view *account, struct bytes resource, struct resource_view *view)
 {
     resource_view_begin(account, resource, view);
     enum account_fault fault = resource_view_settle(account, view, NULL);
     return fault == ACCOUNT_FAULT_NONE && !view->entitlement ? ACCOUNT_FAULT_RESOURCE : fault;
+}
+
+static uint32_t rules_shown(const struct resource_view *view)
+{
+    return view->entitlement->rules_count + resource_report_has_credits(view);
+}
+
+static void reply_rules(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view, uint32_t shift,
+                        struct bytes as)
+{
+    struct resource_report report;
+    resource_report_begin(&report, account, view);
+    for (uint32_t i = 0; i < rules_shown(view); i++) reply_rule(ctx, &report, i, shift + i, as);
+}
+
+/* Of a resource that is counted AS another one that one's rules follow; credits, overage and warnings are its own. */
+static void reply_resource(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view)
+{
+    struct resource_view other; /* large: only where it is needed it means anything */
+    struct bytes as = view->entitlement->as;
+    bool has_other = as.size > 0 && settle(account, as, &other) == ACCOUNT_FAULT_NONE;
+    RedisModule_ReplyWithMap(ctx, 4);
+    reply_field_name(ctx, "rules");
+    RedisModule_ReplyWithArray(ctx, rules_shown(view) + (has_other ? rules_shown(&other) : 0));
+    reply_rules(ctx, account, view, 0, BYTES(""));
+    if (has_other) reply_rules(ctx, account, &other, view->entitlement->rules_count, as);
+    if (has_other) view = &other;
+    reply_field_integer(ctx, "credits", view->credits_left);
+    reply_field_integer(ctx, "overage", resource_report_overage(view));
+    reply_warned(ctx, account, view);
 }
 
 /* ---- the account ----------------------------------------------------------------------------------------- */

@@ -186,6 +186,14 @@ static const struct {
                                    QUOTES_NOTHING},
     [ACCOUNT_FAULT_TRANSFERS] = {"LIMITED '%s': the plan's TRANSFERS MAX lets a cycle give away %lld credits at most",
                                  QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_CHAIN] =
+        {"ERR resource '%s' is counted AS one that is itself counted AS another: there are no chains", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_TOGETHER] =
+        {"ERR resource '%s' is counted as one with another of this request: take them one by one", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_COUNTED_AS] = {"ERR resource '%s' is counted AS another: credits are given for that one",
+                                  QUOTES_ABOUT},
+    [ACCOUNT_FAULT_PARTS] = {"LIMITED a request has at most 64 resources, those included that others are counted AS",
+                             QUOTES_NOTHING},
     [ACCOUNT_FAULT_FUNDING] = {"LIMITED more grants would pay for this than one id can remember: use less at once",
                                QUOTES_NOTHING},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},

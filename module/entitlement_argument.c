@@ -255,6 +255,7 @@ static void take_options(struct entitlement_argument *argument)
     if (entitlement->holds_max >= 0) argument->options |= OPTION_HOLDS;
     if (entitlement->transfers_max >= 0) argument->options |= OPTION_TRANSFERS;
     if (entitlement->credits) argument->options |= OPTION_CREDITS;
+    if (entitlement->as.size > 0) argument->options |= OPTION_AS;
     if (entitlement->cost == NO_COST) entitlement->cost = 1;
     if (entitlement->burst_bp == NO_BURST) entitlement->burst_bp = 0;
     entitlement->repay = argument->repay != 0;

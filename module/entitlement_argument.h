@@ -78,6 +78,8 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .rows = rate_arguments,                                                                                       \
          .add = entitlement_add_rate,                                                                                  \
          .summary = "A rate limit as in RL.ALLOW."},                                                                   \
+        FIELD(ARGUMENT_TEXT, "as", "AS", type_, entitlement.entitlement.as, 0, 0, ARGUMENT_OPTIONAL,                   \
+              "Counted as COST units of that resource, under its rules."),                                             \
         {.kind = ARGUMENT_EACH,                                                                                        \
          .name = "throttle",                                                                                           \
          .token = "THROTTLE",                                                                                          \

@@ -102,6 +102,28 @@ static bool room_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan, 
     return !full && !no_place;
 }
 
+static const struct entitlement *granted_now(const struct plan_track *track, int64_t now_us)
+{
+    const struct plan_revision *current = plan_track_current(track, now_us);
+    return current && current->entry.granted ? &current->entry.entitlement : NULL;
+}
+
+/* A resource is counted AS one that counts for itself. */
+static bool makes_no_chain_or_reply(RedisModuleCtx *ctx, const struct plan_history *plan,
+                                    const struct entitlement *entitlement, int64_t now_us)
+{
+    for (uint32_t i = 0; plan && entitlement->as.size > 0 && i < plan->tracks_count; i++) {
+        const struct entitlement *other = granted_now(&plan->tracks[i], now_us);
+        if (!other || other->as.size == 0) continue;
+        bool chains = bytes_equal(other->resource, entitlement->as) || bytes_equal(other->as, entitlement->resource);
+        if (!chains) continue;
+        reply_error(ctx, "ERR resource '%s' would be counted AS one that is itself counted AS another: '%s' is AS '%s'",
+                    printable(entitlement->resource).text, printable(other->resource).text, printable(other->as).text);
+        return false;
+    }
+    return true;
+}
+
 static bool set_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
                                struct plan_request *request)
 {
@@ -154,6 +176,7 @@ static int set(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     int64_t now_us = clock_now_us();
     const struct plan_history *plan = plans_find(request.plan);
     if (!room_or_reply(ctx, plan, request.resource, now_us)) return REDISMODULE_OK;
+    if (!makes_no_chain_or_reply(ctx, plan, &request.entitlement.entitlement, now_us)) return REDISMODULE_OK;
     bool adds = !plan_history_track(plan, request.resource); /* a plan, or a resource of it, that was never there */
     if (adds && !memory_limit_permits_or_reply(ctx)) return REDISMODULE_OK;
     struct set_effect effect = effect_of(&request, plan, now_us);
@@ -208,7 +231,8 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
     const struct {
         const char *kind;
         bool goes;
-    } options[] = {{"COST", before->cost > 1 && after->cost == 1},
+    } options[] = {{"AS", before->as.size > 0 && after->as.size == 0},
+                   {"COST", before->cost > 1 && after->cost == 1},
                    {"WARN", before->warnings_count > 0 && after->warnings_count == 0},
                    {"BURST", before->burst_bp > 0 && after->burst_bp == 0},
                    {"REPAY", before->repay && !after->repay},
@@ -219,8 +243,8 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
                    {"HOLDS", before->holds_max >= 0 && after->holds_max < 0},
                    {"CREDITS", before->credits && !after->credits},
                    {"TRANSFERS", before->transfers_max >= 0 && after->transfers_max < 0}};
-    static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE", "CONCURRENT"};
-    bool listed[4] = {false, false, false, false};
+    static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE", "CONCURRENT", "THROTTLE"};
+    bool listed[sizeof(kinds) / sizeof(kinds[0])] = {false};
     uint32_t count = 0;
     for (uint32_t i = 0; i < before->rules_count; i++) {
         enum quota_kind kind = before->rules[i].kind;
@@ -245,6 +269,7 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     int64_t now_us = clock_now_us();
     const struct plan_history *plan = plans_find(request.plan);
     if (!room_or_reply(ctx, plan, request.resource, now_us)) return REDISMODULE_OK;
+    if (!makes_no_chain_or_reply(ctx, plan, &request.entitlement.entitlement, now_us)) return REDISMODULE_OK;
     struct set_effect effect = effect_of(&request, plan, now_us);
     const struct entitlement none = entitlement_none(request.resource);
     bool granted = effect.current && effect.current->entry.granted;

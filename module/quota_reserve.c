@@ -199,19 +199,29 @@ static void reply_part(RedisModuleCtx *ctx, const struct account *account, const
     reply_field_integer(ctx, "amount", hold->amount);
 }
 
+/* The parts of a reservation that were asked for, without those of resources that they are counted AS. */
+static const struct stored_hold *next_requested(const struct stored_hold *part)
+{
+    uint8_t item = part->hold.item;
+    while (part && part->hold.item == item) part = part->next;
+    return part;
+}
+
 /* Of several resources `parts` stands where one has its resource and amount. */
 static void reply_hold(RedisModuleCtx *ctx, const struct account *account, const struct stored_hold *first)
 {
-    bool several = first->next != NULL;
+    bool several = next_requested(first) != NULL;
+    long count = 0;
     RedisModule_ReplyWithMap(ctx, several ? 4 : 5);
     reply_field_text(ctx, "id", hold_id(first));
     if (several) {
         reply_field_name(ctx, "parts");
-        RedisModule_ReplyWithArray(ctx, hold_parts(first));
-        for (const struct stored_hold *part = first; part; part = part->next) {
+        RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
+        for (const struct stored_hold *part = first; part; part = next_requested(part), count++) {
             RedisModule_ReplyWithMap(ctx, 2);
             reply_part(ctx, account, &part->hold);
         }
+        RedisModule_ReplySetArrayLength(ctx, count);
     } else {
         reply_part(ctx, account, &first->hold);
     }

@@ -16,11 +16,12 @@
 #define LOW_FLAG         16
 #define OVERAGE_MAX_FLAG 32
 #define TRANSFERS_FLAG   64
-#define FLAGS_ALL        127
+#define AS_FLAG          128
 
 struct entitlement entitlement_none(struct bytes resource)
 {
     return (struct entitlement){.resource = resource,
+                                .as = {"", 0},
                                 .cost = 1,
                                 .overage_max = -1,
                                 .refunds_max = -1,
@@ -88,10 +89,30 @@ static const char *rules_fault(const struct entitlement *entitlement)
     return NULL;
 }
 
+/* Limits are those of the other resource. An override may bound it besides. */
+static const char *as_fault(const struct entitlement *entitlement)
+{
+    const struct entitlement none = entitlement_none(entitlement->resource);
+    for (uint32_t i = 0; i < entitlement->rules_count && i < ENTITLEMENT_RULES_MAX; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        bool counts = rule->kind == QUOTA_LIMIT && rule->limit == UNLIMITED && rule->rollover_bp == 0;
+        if (!counts && rule->kind != QUOTA_RATE)
+            return "is counted AS another: beside that it has RATEs, LIMIT -1 period and COST alone";
+    }
+    struct entitlement beside = *entitlement;
+    beside.as = none.as;
+    beside.cost = none.cost;
+    beside.rules_count = 0;
+    if (!entitlement_equal(&beside, &none))
+        return "is counted AS another: beside that it has RATEs, LIMIT -1 period and COST alone";
+    return override_fault(entitlement);
+}
+
 const char *entitlement_fault(const struct entitlement *entitlement)
 {
     bool refuses = entitlement->credits, throttles = false;
-    if (entitlement->rules_count == 0 && !entitlement->credits) return "needs a LIMIT, a RATE, CONCURRENT or CREDITS";
+    if (entitlement_is_empty(entitlement)) return "needs a LIMIT, a RATE, CONCURRENT, CREDITS or AS";
+    if (entitlement->as.size > 0) return as_fault(entitlement);
     for (uint32_t i = 0; i < entitlement->rules_count && i < ENTITLEMENT_RULES_MAX; i++) {
         enum quota_kind kind = entitlement->rules[i].kind;
         refuses = refuses || kind == QUOTA_LIMIT || kind == QUOTA_ROLLING;
@@ -107,6 +128,8 @@ const char *override_fault(const struct entitlement *entitlement)
     if (fault) return fault;
     if (entitlement->resource.size == 0 || entitlement->resource.size > RESOURCE_NAME_MAX)
         return "has a name of 1 to 128 bytes";
+    if (entitlement->as.size > RESOURCE_NAME_MAX) return "is AS a name of 1 to 128 bytes";
+    if (bytes_equal(entitlement->as, entitlement->resource)) return "cannot be counted AS itself";
     if (entitlement->cost < 1) return "COST is 1 or more";
     if (entitlement->warnings_count > ENTITLEMENT_WARNINGS_MAX) return "has at most 16 warnings";
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
@@ -255,6 +278,7 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
     }
     if (options & OPTION_HOLDS) merged->holds_max = override->holds_max;
     if (options & OPTION_TRANSFERS) merged->transfers_max = override->transfers_max;
+    if (options & OPTION_AS) merged->as = override->as;
     if (options & OPTION_CREDITS) {
         merged->credits = override->credits;
         merged->credits_first = override->credits_first;
@@ -283,7 +307,7 @@ static uint8_t flags_of(const struct entitlement *entitlement)
                      (entitlement->credits ? CREDITS_FLAG : 0) | (entitlement->credits_first ? FIRST_FLAG : 0) |
                      (entitlement->credits_low >= 0 ? LOW_FLAG : 0) |
                      (entitlement->overage_max >= 0 ? OVERAGE_MAX_FLAG : 0) |
-                     (entitlement->transfers_max >= 0 ? TRANSFERS_FLAG : 0));
+                     (entitlement->transfers_max >= 0 ? TRANSFERS_FLAG : 0) | (entitlement->as.size > 0 ? AS_FLAG : 0));
 }
 
 static uint8_t rule_head(const struct quota_rule *rule)
@@ -332,6 +356,7 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     if (entitlement->credits_low >= 0) sink_number(sink, entitlement->credits_low);
     if (entitlement->overage_max >= 0) sink_number(sink, entitlement->overage_max);
     if (entitlement->transfers_max >= 0) sink_number(sink, entitlement->transfers_max);
+    if (entitlement->as.size > 0) sink_bytes(sink, entitlement->as);
 }
 
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
@@ -352,6 +377,12 @@ static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
     rule->code = (uint64_t)cursor_number(cursor);
     if (!period_from_code(rule->code, &rule->period)) cursor->bad = true;
     if (head & ROLLOVER_FLAG) rollover_decode(cursor, rule);
+}
+
+static void as_decode(struct cursor *cursor, struct entitlement *entitlement)
+{
+    entitlement->as = cursor_bytes(cursor);
+    if (entitlement->as.size == 0) cursor->bad = true;
 }
 
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
@@ -376,7 +407,8 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     if (flags & LOW_FLAG) entitlement->credits_low = cursor_number(cursor);
     if (flags & OVERAGE_MAX_FLAG) entitlement->overage_max = cursor_number(cursor);
     if (flags & TRANSFERS_FLAG) entitlement->transfers_max = cursor_number(cursor);
-    if (flags > FLAGS_ALL || cursor->bad || override_fault(entitlement)) cursor->bad = true;
+    if (flags & AS_FLAG) as_decode(cursor, entitlement);
+    if (cursor->bad || override_fault(entitlement)) cursor->bad = true;
     if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
 }
 
@@ -475,6 +507,12 @@ static void write_grace(const struct entitlement *entitlement, struct sink *sink
     sink_duration(sink, entitlement->grace_us);
 }
 
+static void write_as(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, "AS ");
+    sink_raw(sink, entitlement->as.data, entitlement->as.size);
+}
+
 bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink)
 {
     if (entitlement->burst_bp > 0 && nth-- == 0) return write_burst(entitlement, sink), true;
@@ -483,6 +521,7 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
         return true;
     }
     nth -= entitlement->rules_count;
+    if (entitlement->as.size > 0 && nth-- == 0) return write_as(entitlement, sink), true;
     if (entitlement->cost > 1 && nth-- == 0) return write_number(sink, "COST ", entitlement->cost), true;
     if (entitlement->warnings_count > 0 && nth-- == 0) return write_warnings(entitlement, sink), true;
     if (entitlement->repay && nth-- == 0) return write_word(sink, "REPAY"), true;

@@ -45,7 +45,7 @@ void plan_entry_decode(struct cursor *cursor, struct plan_entry *entry)
     if (flags > (GRANTED_FLAG | ONLY_FLAG)) cursor->bad = true;
     if (entry->granted) {
         entitlement_decode(cursor, &entry->entitlement);
-        bool grants_nothing = entry->entitlement.rules_count == 0 && !entry->entitlement.credits && entry->options == 0;
+        bool grants_nothing = entitlement_is_empty(&entry->entitlement) && entry->options == 0;
         if (grants_nothing) cursor->bad = true;
         return;
     }
@@ -60,7 +60,7 @@ const struct format plan_format = {.name = "plan", .newest = PLAN_ENCODING_NEWES
 /* Does it say what the encodings before rollover could not? */
 static bool knows_rollover(const struct entitlement *entitlement)
 {
-    bool newer = false;
+    bool newer = entitlement->as.size > 0;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
         newer = newer || rule->rollover_bp > 0 || rule->kind == QUOTA_THROTTLE;
@@ -85,7 +85,8 @@ static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t cou
     for (uint32_t i = 0; i < count; i++) {
         const struct plan_entry *entry = entries[i];
         bool newer = entry->granted && knows_credits(&entry->entitlement);
-        if (entry->granted && knows_rollover(&entry->entitlement)) return PLAN_ENCODING_ROLLOVER;
+        bool newest = entry->granted && knows_rollover(&entry->entitlement);
+        if (newest || entry->options > OPTIONS_CREDITS) return PLAN_ENCODING_ROLLOVER;
         if (newer || entry->options > OPTIONS_FIRST) encoding = PLAN_ENCODING_CREDITS;
     }
     return encoding;

@@ -27,10 +27,10 @@ static bool has_credits(const struct demand *demand)
     return demand->positions_count > 0 && demand->positions[demand->positions_count - 1].meter == &meter_credits;
 }
 
-/* Do grants alone pay, because the resource has CREDITS and no LIMIT? */
+/* Do grants alone pay, because the resource has CREDITS and no LIMIT? Where nothing is asked for nothing pays. */
 static bool is_prepaid(const struct demand *demand)
 {
-    return demand->view->entitlement->credits && !has_limits(demand);
+    return demand->view->entitlement->credits && demand->positions_count > 0 && !has_limits(demand);
 }
 
 /* Do they pay alone whatever happens? OVERAGE MAX is counted in the cycles of LIMITs, so it adds nothing here. */
@@ -176,7 +176,7 @@ static enum account_fault check_positions(const struct demand *demand)
 static enum account_fault grant(struct demand *demand, int64_t granted)
 {
     demand->granted = granted;
-    demand->units = granted * demand->view->entitlement->cost;
+    demand->units = granted * demand->cost;
     if (granted == 0) return ACCOUNT_FAULT_NONE;
     if (demand->planned != demand->units) demand_plan(demand, demand->units);
     return check_positions(demand);
@@ -218,7 +218,7 @@ static int64_t rated_units(const struct demand *demand, int64_t units)
 /* The same where there is a slow lane. */
 static enum account_fault peek_up_to_throttled(struct demand *demand, int64_t units)
 {
-    int64_t cost = demand->view->entitlement->cost;
+    int64_t cost = demand->cost;
     int64_t fits = demand_plan(demand, rated_units(demand, bounded_units(demand, units))) / cost;
     fits = max_i64(fits, 1); /* one may be let in by rates that have no place for all of it: QUEUE */
     if (bounded_units(demand, cost) == cost && demand_plan(demand, fits * cost) == fits * cost) {
@@ -234,7 +234,7 @@ static enum account_fault peek_up_to_throttled(struct demand *demand, int64_t un
 /* As much as there is: first what the limits leave, then what the rates admit of it, in whole amounts. */
 static enum account_fault peek_up_to(struct demand *demand, int64_t units)
 {
-    int64_t cost = demand->view->entitlement->cost;
+    int64_t cost = demand->cost;
     if (demand->rates.throttle >= 0) return peek_up_to_throttled(demand, units);
     /* Whole amounts only: a unit that costs three is not granted for two. */
     int64_t fits = demand_plan(demand, bounded_units(demand, units)) / cost;
@@ -269,7 +269,7 @@ static enum account_fault peek_all(struct demand *demand, int64_t units, bool ta
 
 static enum account_fault peek_demand(struct demand *demand, enum request_mode mode)
 {
-    int64_t units, cost = demand->view->entitlement->cost;
+    int64_t units, cost = demand->cost;
     if (mode == MODE_UPTO) demand->amount = min_i64(demand->amount, INT64_MAX / cost);
     if (!multiply_checked(demand->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
     if (mode == MODE_FORCE) return peek_forced(demand, units);
@@ -294,8 +294,8 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
         /* All demands of an item take the same: the smallest pot decides. */
         if (demand->granted == least) continue;
         if (least > 0 && demand->rates.count > 0) {
-            if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->view->entitlement->cost);
-            enum account_fault fault = rates_check(demand, least * demand->view->entitlement->cost, MODE_ALL);
+            if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->cost);
+            enum account_fault fault = rates_check(demand, least * demand->cost, MODE_ALL);
             if (fault != ACCOUNT_FAULT_NONE) return fault;
         }
         enum account_fault fault = grant(demand, least);
@@ -428,7 +428,7 @@ static void fold_verdict(struct verdict_fold *fold, bool denies, const struct ve
  * its place already, and not every rule need have one for all of it. */
 int64_t admission_units(const struct admission *admission, const struct demand *demand)
 {
-    int64_t cost = demand->view->entitlement->cost;
+    int64_t cost = demand->cost;
     if (demand->granted > 0 || admission->mode == MODE_FORCE) return 0;
     return admission->mode == MODE_UPTO ? cost : demand->amount * cost;
 }
@@ -493,6 +493,21 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
     fold_verdict(fold, pot.denied, &pot.verdict);
 }
 
+/* The nth demand of an item: those of its own, then the one that it shares; NULL = there are no more. */
+static const struct demand *demand_of(const struct admission *admission, const struct admission_item *item,
+                                      uint32_t nth)
+{
+    uint32_t own = item->end - item->first;
+    if (nth < own) return &admission->demands[item->first + nth];
+    return nth == own && item->shared != NOT_SHARED ? &admission->demands[item->shared] : NULL;
+}
+
+/* The nth demand's rules are numbered behind those of the first. */
+static int32_t shift_of(const struct admission_item *item, uint32_t nth)
+{
+    return nth > 0 ? item->shift : 0;
+}
+
 static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
 {
     int64_t units = admission_units(admission, demand);
@@ -510,21 +525,35 @@ static void fold_demand(const struct admission *admission, const struct demand *
     }
 }
 
+/* The same for one of several demands of an item. */
+static void fold_shifted(const struct admission *admission, const struct demand *demand, int32_t shift,
+                         struct verdict_fold *fold)
+{
+    struct verdict_fold own = {.begun = false};
+    fold_demand(admission, demand, &own);
+    if (!own.begun) return;
+    int64_t delay_us = max_i64(fold->delay_us, own.delay_us);
+    if (own.verdict.rule >= 0) own.verdict.rule += shift;
+    fold_verdict(fold, own.denied, &own.verdict);
+    fold->delay_us = delay_us;
+}
+
 /* A denial waits for its longest rule. Where another one would refuse by then, it waits for that one: an open grace may
  * have passed by then, and a later cycle may have less room. `decided`: the verdict's own rule is known to admit the
  * units after the wait. */
-static void extend_wait(const struct admission *admission, const struct demand *demand, bool decided,
+static void extend_wait(const struct admission *admission, const struct demand *demand, int32_t shift, bool decided,
                         struct verdict *verdict)
 {
     if (verdict->wait_us <= 0) return;
     int64_t units = admission_units(admission, demand);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
-        bool fits = decided && position->number == verdict->rule;
+        bool fits = decided && position->number + shift == verdict->rule;
         if (fits || !position->meter->wait_after || verdict->wait_us == NEVER_US) continue;
         int64_t wait_us = position->meter->wait_after(position, units, verdict->wait_us);
         if (!wait_is_longer(wait_us, verdict->wait_us)) continue;
         position->meter->judge(position, units, verdict);
+        verdict->rule += shift;
         verdict->wait_us = wait_us;
         decided = true;
     }
@@ -541,15 +570,31 @@ static bool needs_foresight(const struct admission *admission, uint32_t first, u
     return false;
 }
 
+static bool item_needs_foresight(const struct admission *admission, const struct admission_item *item)
+{
+    bool shares = item->shared != NOT_SHARED;
+    return needs_foresight(admission, item->first, item->end) ||
+           (shares && needs_foresight(admission, item->shared, item->shared + 1));
+}
+
+/* Until all demands of an item are admitted, each as it goes on by itself. */
+static int64_t item_wait_us(const struct admission *admission, const struct admission_item *item)
+{
+    int64_t wait_us = foresee_wait_us(admission, item->first, item->end, 0);
+    if (item->shared == NOT_SHARED || wait_us == NEVER_US) return wait_us;
+    return foresee_wait_us(admission, item->shared, item->shared + 1, wait_us);
+}
+
 /* Where units took the slow lane, it is what the client needs to know of. */
 static void tell_slow_lane(const struct admission *admission, const struct admission_item *item,
                            struct verdict *verdict)
 {
-    for (uint32_t i = item->first; i < item->end; i++) {
-        const struct demand *demand = &admission->demands[i];
+    const struct demand *demand;
+    for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++) {
         struct verdict lane;
         if (demand->granted == 0 || demand->throttled == 0) continue;
         throttle_judge(demand, demand->throttled, &lane);
+        lane.rule += shift_of(item, nth);
         lane.granted = verdict->granted;
         lane.wait_us = max_i64(lane.wait_us, verdict->wait_us);
         *verdict = lane;
@@ -577,7 +622,10 @@ int64_t demand_limits_wait_us(const struct demand *demand, int64_t units)
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict)
 {
     struct verdict_fold fold = {.begun = false};
-    for (uint32_t i = item->first; i < item->end; i++) fold_demand(admission, &admission->demands[i], &fold);
+    const struct demand *demand;
+    fold_demand(admission, &admission->demands[item->first], &fold);
+    for (uint32_t nth = 1; (demand = demand_of(admission, item, nth)); nth++)
+        fold_shifted(admission, demand, shift_of(item, nth), &fold);
     *verdict = fold.verdict;
     if (!fold.begun) *verdict = (struct verdict){.limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
     verdict->granted = admission->demands[item->first].granted;
@@ -585,15 +633,15 @@ void admission_verdict(const struct admission *admission, const struct admission
     /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
     if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
     tell_slow_lane(admission, item, verdict);
-    if (fold.denied && needs_foresight(admission, item->first, item->end)) {
-        verdict->wait_us = foresee_wait_us(admission, item->first, item->end, 0);
+    if (fold.denied && item_needs_foresight(admission, item)) {
+        verdict->wait_us = item_wait_us(admission, item);
         return;
     }
     int64_t before_us = 0;
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
-        for (uint32_t i = item->first; i < item->end; i++)
-            extend_wait(admission, &admission->demands[i], true, verdict);
+        for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++)
+            extend_wait(admission, demand, shift_of(item, nth), true, verdict);
     }
 }
 
@@ -604,7 +652,9 @@ static bool align_wait(const struct admission *admission, const struct admission
 {
     struct verdict later = *verdict;
     later.wait_us = *longest_us;
-    for (uint32_t i = item->first; i < item->end; i++) extend_wait(admission, &admission->demands[i], false, &later);
+    const struct demand *demand;
+    for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++)
+        extend_wait(admission, demand, shift_of(item, nth), false, &later);
     if (later.wait_us == *longest_us) return false;
     *longest_us = later.wait_us;
     *verdict = later;

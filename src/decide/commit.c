@@ -304,7 +304,11 @@ static int64_t amount_of(const struct commit_request *request, uint32_t item, in
 
 static void answer(struct account_decision *decision, uint32_t item, int64_t posted, int64_t held, int64_t remaining)
 {
-    if (item < decision->result.resolved.count) return; /* the item's first part answers for it */
+    if (item < decision->result.resolved.count) { /* the item's first part answers for it, but for what is left */
+        struct resolved *resolved = &decision->result.resolved.items[item];
+        if (amount_is_smaller(remaining, resolved->remaining)) resolved->remaining = remaining;
+        return;
+    }
     decision->result.resolved.items[decision->result.resolved.count++] =
         (struct resolved){.posted = posted, .released = max_i64(held - posted, 0), .remaining = remaining};
 }

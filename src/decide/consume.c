@@ -67,31 +67,47 @@ static bool replay(const struct account *account, const struct consume_request *
     return true;
 }
 
-static enum account_fault remember(const struct account_view *view, const struct consume_request *request,
-                                   const struct demand *demands, struct account_decision *decision)
+/* Every part of every row; 0 = there are too many. */
+static uint32_t record_parts(const struct demands *demands, struct record_item items[BATCH_ITEMS_MAX])
 {
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < demands->count; row++) {
+        struct demand_part parts[2];
+        uint32_t parts_count = demands_parts(demands, row, parts);
+        for (uint32_t i = 0; i < parts_count; i++) {
+            if (count == BATCH_ITEMS_MAX) return 0;
+            struct record_item *item = &items[count++];
+            item->slot = (uint32_t)parts[i].view->index;
+            item->item = row;
+            item->amount = demands->wanted[row].amount;
+            item->cost = parts[i].cost;
+            item->generation = parts[i].view->generation;
+            item->charged = charged_of(parts[i].view->entitlement);
+            item->funding = parts[i].funding;
+            item->verdict = demands->decision->result.consumed.verdicts[row];
+        }
+    }
+    return count;
+}
+
+static enum account_fault remember(const struct demands *demands, const struct consume_request *request)
+{
+    const struct account_view *view = demands->account;
+    struct account_decision *decision = demands->decision;
     struct record_key key;
     struct record_item items[BATCH_ITEMS_MAX];
     char stack_buffer[256];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     if (!account_view_has_room(view)) return ACCOUNT_FAULT_RECORDS;
-    for (uint32_t i = 0; i < request->count; i++) {
-        items[i].slot = (uint32_t)demands[i].view->index;
-        items[i].item = i;
-        items[i].amount = request->items[i].amount;
-        items[i].cost = demands[i].view->entitlement->cost;
-        items[i].generation = demands[i].view->generation;
-        items[i].charged = charged_of(demands[i].view->entitlement);
-        items[i].funding = demand_funding(&demands[i]);
-        items[i].verdict = decision->result.consumed.verdicts[i];
-    }
-    record_items_encode(items, request->count, request_mark(request), &body);
+    uint32_t count = record_parts(demands, items);
+    if (count == 0) return ACCOUNT_FAULT_PARTS;
+    record_items_encode(items, count, request_mark(request), &body);
     if (body.size > IDEMPOTENCY_BODY_MAX) {
         sink_free(&body);
         return ACCOUNT_FAULT_FUNDING;
     }
     record_key_make(&key, request_operation(request),
-                    request->batch ? RECORD_NO_SLOT : (uint32_t)demands[0].view->index, request->id);
+                    request->batch ? RECORD_NO_SLOT : (uint32_t)demands->views[0].index, request->id);
     struct change change = {.kind = CHANGE_RECORD,
                             .bytes = record_key_bytes(&key),
                             .body = {body.data, body.size},
@@ -118,9 +134,10 @@ static enum account_fault emit_others(struct consumption *consumption, bool reme
     struct demands *demands = &consumption->demands;
     const struct admission *admission = &demands->admission;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
-    for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
+    for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
         struct resource_view *view = &demands->views[i];
-        bool taken = i >= admission->first && i < admission->end;
+        bool taken = false;
+        for (uint32_t k = admission->first; k < admission->end; k++) taken = taken || demands->each[k].view == view;
         if (taken || !(remembers || resource_needs_storing(view))) continue;
         fault = emit_resource(demands->account, view, &consumption->decision->changes);
     }
@@ -133,7 +150,7 @@ static enum account_fault deny(struct consumption *consumption, bool remembers)
     struct demands *demands = &consumption->demands;
     enum account_fault fault = demands_emit_denial(demands, remembers);
     if (fault != ACCOUNT_FAULT_NONE || !remembers) return fault;
-    return remember(demands->account, consumption->request, demands->each, consumption->decision);
+    return remember(demands, consumption->request);
 }
 
 static enum account_fault decide(struct consumption *consumption)
@@ -142,7 +159,7 @@ static enum account_fault decide(struct consumption *consumption)
     struct account_decision *decision = consumption->decision;
     struct demands *demands = &consumption->demands;
     bool remembers = request->id.size > 0 && request->mode != MODE_PEEK;
-    enum account_fault fault = demands_settle(demands);
+    enum account_fault fault = demands_settle(demands, request->count > 1 && !request->any ? ROWS_SUMMED : ROWS_APART);
     if (fault == ACCOUNT_FAULT_NONE) fault = demands_peek(demands, request->mode, request->any);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (decision->denied || request->mode == MODE_PEEK) {
@@ -154,18 +171,20 @@ static enum account_fault decide(struct consumption *consumption)
     if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption, remembers);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     demands_answer(demands);
-    return remembers ? remember(demands->account, request, demands->each, decision) : ACCOUNT_FAULT_NONE;
+    return remembers ? remember(demands, request) : ACCOUNT_FAULT_NONE;
 }
 
 /* Several items, each with its windows, stand on the heap. */
 static enum account_fault decide_batch(struct consumption *consumption)
 {
     struct demands *demands = &consumption->demands;
-    demands->each = memory_alloc(demands->count * sizeof(*demands->each));
-    demands->views = memory_alloc(demands->count * sizeof(*demands->views));
+    struct demand *each = memory_alloc(demands->count * sizeof(*each));
+    struct resource_view *views = memory_alloc(demands->count * sizeof(*views));
+    demands->each = each;
+    demands->views = views;
     enum account_fault fault = decide(consumption);
-    memory_free(demands->each);
-    memory_free(demands->views);
+    memory_free(each);
+    memory_free(views);
     return fault;
 }
 

@@ -1,5 +1,6 @@
 /* Settles, asks and answers for all resources of a request; see demands.h. */
 #include "quota/decide/demands.h"
+#include "quota/base/checked.h"
 
 void demands_begin(struct demands *demands, struct account_view *account, const struct consume_item *wanted,
                    uint32_t count, struct account_decision *decision)
@@ -7,7 +8,7 @@ void demands_begin(struct demands *demands, struct account_view *account, const 
     demands->account = account;
     demands->decision = decision;
     demands->wanted = wanted;
-    demands->count = count;
+    demands->count = demands->views_count = demands->each_count = demands->names_count = count;
     for (uint32_t i = 0; i < count; i++) demands->names[i] = wanted[i].resource;
     demands->meanwhile = sink_init(demands->stack_buffer, sizeof(demands->stack_buffer));
 }
@@ -19,14 +20,142 @@ void demands_end(struct demands *demands)
 
 static struct resource_names own_of(const struct demands *demands)
 {
-    return (struct resource_names){demands->names, demands->count};
+    return (struct resource_names){demands->names, demands->names_count};
 }
 
-enum account_fault demands_settle(struct demands *demands)
+/* ---- rows that are counted AS other resources ------------------------------------------------------------- */
+
+static bool is_as(const struct demands *demands, uint32_t row)
+{
+    return demands->views[row].entitlement->as.size > 0;
+}
+
+/* The place of a resource among the first `count` names; `count` = it is not there. */
+static uint32_t find_name(const struct demands *demands, struct bytes name, uint32_t count)
+{
+    uint32_t at = 0;
+    while (at < count && !bytes_equal(demands->names[at], name)) at++;
+    return at;
+}
+
+/* Names the resources that rows are counted as; answers whether there are any that are no row. */
+static bool add_targets(struct demands *demands)
+{
+    demands->names_count = demands->count;
+    for (uint32_t i = 0; i < demands->count; i++) {
+        struct bytes as = demands->views[i].entitlement->as;
+        if (as.size == 0 || find_name(demands, as, demands->names_count) < demands->names_count) continue;
+        demands->names[demands->names_count++] = as;
+    }
+    return demands->names_count > demands->count;
+}
+
+/* Views of the rows and of the resources that they are counted as, in the arena. */
+static enum account_fault settle_targets(struct demands *demands)
+{
+    struct account_view *account = demands->account;
+    struct resource_view *views = arena_alloc(account->arena, demands->names_count * sizeof(*views));
+    for (uint32_t i = 0; i < demands->count; i++) resource_view_copy(account, &demands->views[i], &views[i]);
+    demands->views = views;
+    demands->views_count = demands->names_count;
+    for (uint32_t i = 0; i < demands->names_count; i++) {
+        demands->decision->fault_subject = demands->names[i];
+        if (i >= demands->count) {
+            resource_view_begin(account, demands->names[i], &views[i]);
+            enum account_fault fault = resource_view_settle(account, &views[i], &demands->meanwhile);
+            if (fault != ACCOUNT_FAULT_NONE) return fault;
+        }
+        if (!views[i].entitlement) return ACCOUNT_FAULT_RESOURCE;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* Which resource counts each row, and how many rows each of them counts. */
+struct targets {
+    uint32_t of[BATCH_ITEMS_MAX]; /* among the views */
+    uint32_t rows[DEMANDS_MAX];
+};
+
+static enum account_fault find_targets(const struct demands *demands, enum rows_together together,
+                                       struct targets *targets)
+{
+    memset(targets->rows, 0, demands->views_count * sizeof(*targets->rows));
+    for (uint32_t i = 0; i < demands->count; i++) {
+        struct bytes as = demands->views[i].entitlement->as;
+        targets->of[i] = as.size > 0 ? find_name(demands, as, demands->names_count) : i;
+        demands->decision->fault_subject = demands->names[i];
+        if (as.size > 0 && demands->views[targets->of[i]].entitlement->as.size > 0) return ACCOUNT_FAULT_CHAIN;
+        if (++targets->rows[targets->of[i]] > 1 && together == ROWS_DISTINCT) return ACCOUNT_FAULT_TOGETHER;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* The demands of a row that stands for itself, or of one whose units are asked for in a sum: they stand together. */
+static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bool summed)
+{
+    struct account_view *account = demands->account;
+    struct resource_view *view = &demands->views[row];
+    struct admission_item *item = &demands->items[row];
+    int64_t amount = demands->wanted[row].amount;
+    bool as = is_as(demands, row);
+    *item = (struct admission_item){.first = demands->each_count, .shared = NOT_SHARED};
+    item->shift = as ? (int32_t)view->entitlement->rules_count : 0;
+    struct demand *own = &demands->each[demands->each_count++];
+    if (as || !summed) {
+        demand_begin(own, account, view, amount);
+    } else {
+        demand_begin_nothing(own, account, view, amount);
+    }
+    if (as && !summed) {
+        struct demand *other = &demands->each[demands->each_count++];
+        demand_begin_as(other, account, &demands->views[target], amount, view->entitlement->cost);
+    }
+    item->end = demands->each_count;
+}
+
+/* One demand for all rows that this resource counts. */
+static enum account_fault begin_sum(struct demands *demands, const struct targets *targets, uint32_t target,
+                                    struct admission_item *item)
+{
+    int64_t total = 0, units;
+    for (uint32_t i = 0; i < demands->count; i++) {
+        if (targets->of[i] != target) continue;
+        demands->items[i].shared = demands->each_count;
+        demands->items[i].before = total;
+        bool fits = multiply_checked(demands->wanted[i].amount, demands->views[i].entitlement->cost, &units);
+        if (!fits || !add_checked(total, units, &total)) return ACCOUNT_FAULT_OVERFLOW;
+    }
+    demand_begin_as(&demands->each[demands->each_count++], demands->account, &demands->views[target], total, 1);
+    *item = (struct admission_item){.first = demands->each_count - 1, .end = demands->each_count, .shared = NOT_SHARED};
+    return ACCOUNT_FAULT_NONE;
+}
+
+static enum account_fault begin_together(struct demands *demands, enum rows_together together)
+{
+    struct targets targets;
+    enum account_fault fault = find_targets(demands, together, &targets);
+    demands->each = arena_alloc(demands->account->arena, 2 * demands->count * sizeof(*demands->each));
+    demands->each_count = 0;
+    for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
+        begin_row(demands, i, targets.of[i], summed);
+    }
+    demands->admission.items_count = demands->count;
+    for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (together != ROWS_SUMMED || targets.rows[i] < 2) continue;
+        fault = begin_sum(demands, &targets, i, &demands->items[demands->admission.items_count++]);
+    }
+    return fault;
+}
+
+/* ---- settling ---------------------------------------------------------------------------------------------- */
+
+static enum account_fault settle_rows(struct demands *demands, bool *counts_as)
 {
     struct account_decision *decision = demands->decision;
     enum account_fault fault = emit_account(demands->account, own_of(demands), &demands->meanwhile);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    *counts_as = false;
     for (uint32_t i = 0; i < demands->count; i++) {
         struct resource_view *view = &demands->views[i];
         decision->fault_subject = demands->wanted[i].resource;
@@ -34,18 +163,44 @@ enum account_fault demands_settle(struct demands *demands)
         fault = resource_view_settle(demands->account, view, &demands->meanwhile);
         if (fault == ACCOUNT_FAULT_NONE && !view->entitlement) fault = ACCOUNT_FAULT_RESOURCE;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
-        demand_begin(&demands->each[i], demands->account, view, demands->wanted[i].amount);
-        demands->items[i] = (struct admission_item){i, i + 1};
+        *counts_as = *counts_as || is_as(demands, i);
     }
     return ACCOUNT_FAULT_NONE;
 }
 
+enum account_fault demands_settle(struct demands *demands, enum rows_together together)
+{
+    struct account_view *account = demands->account;
+    bool counts_as;
+    enum account_fault fault = settle_rows(demands, &counts_as);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (!counts_as) {
+        for (uint32_t i = 0; i < demands->count; i++) {
+            demand_begin(&demands->each[i], account, &demands->views[i], demands->wanted[i].amount);
+            demands->items[i] = (struct admission_item){.first = i, .end = i + 1, .shared = NOT_SHARED};
+        }
+        demands->admission.items_count = demands->count;
+        return ACCOUNT_FAULT_NONE;
+    }
+    if (add_targets(demands) && account->changes_count > 0) {
+        /* All resources that are not the request's own have been written down: those that it counts are. */
+        demands->meanwhile.size = 0;
+        account->slots_count = account->account ? account->account->slots_count : 0;
+        fault = settle_rows(demands, &counts_as);
+    }
+    if (fault == ACCOUNT_FAULT_NONE) fault = settle_targets(demands);
+    return fault == ACCOUNT_FAULT_NONE ? begin_together(demands, together) : fault;
+}
+
+/* ---- deciding ---------------------------------------------------------------------------------------------- */
+
 enum account_fault demands_peek(struct demands *demands, enum request_mode mode, bool any)
 {
     struct account_view *account = demands->account;
-    demands->admission =
-        (struct admission){.demands = demands->each, .count = demands->count, .mode = mode, .any = any};
-    enum account_fault fault = admission_peek(&demands->admission, demands->items, demands->count);
+    uint32_t items_count = demands->admission.items_count;
+    demands->admission = (struct admission){
+        .demands = demands->each, .count = demands->each_count, .items_count = items_count, .mode = mode, .any = any};
+    enum account_fault fault = admission_peek(&demands->admission, demands->items, items_count);
     demands->decision->denied = !demands->admission.admitted;
     /* Where nothing is taken no slot has begun either. */
     bool takes = demands->admission.admitted && mode != MODE_PEEK;
@@ -59,6 +214,18 @@ enum account_fault demands_take(struct demands *demands)
     return admission_take(&demands->admission);
 }
 
+/* The rule of a verdict, where it is one of the resource that the row is counted as. */
+static void add_cause(struct demands *demands, uint32_t row, const struct verdict *verdict)
+{
+    struct resource_view *view = &demands->views[row];
+    struct verdict cause = *verdict;
+    if (is_as(demands, row) && verdict->rule >= (int32_t)view->entitlement->rules_count) {
+        cause.rule -= (int32_t)view->entitlement->rules_count;
+        view = &demands->views[find_name(demands, view->entitlement->as, demands->names_count)];
+    }
+    decision_add_cause(demands->decision, view, &cause);
+}
+
 void demands_answer(struct demands *demands)
 {
     struct account_decision *decision = demands->decision;
@@ -66,8 +233,7 @@ void demands_answer(struct demands *demands)
     uint32_t count = decision->result.consumed.count = demands->count;
     for (uint32_t i = 0; i < count; i++) {
         admission_verdict(&demands->admission, &demands->items[i], &verdicts[i]);
-        bool denies = decision->denied && verdicts[i].wait_us != 0;
-        if (denies) decision_add_cause(decision, &demands->views[i], &verdicts[i]);
+        if (decision->denied && verdicts[i].wait_us != 0) add_cause(demands, i, &verdicts[i]);
     }
     bool all_or_none = count > 1 && decision->denied && !demands->admission.any;
     if (all_or_none) admission_align_waits(&demands->admission, demands->items, count, verdicts);
@@ -77,6 +243,8 @@ void demands_answer(struct demands *demands)
         verdicts[i].reset_us = account_view_wait_us(demands->account, verdicts[i].reset_us);
     }
 }
+
+/* ---- denials ----------------------------------------------------------------------------------------------- */
 
 /* A denied resource gets a slot, for the record to name, or for the rates that begin with the denial. Where the account
  * has moved to another plan it is written down as it is now, like all the others; so it is where its rates are others
@@ -103,15 +271,62 @@ static enum account_fault emit_denied(struct demand *demand)
     return fault;
 }
 
+/* The last demand of a resource: where rows are summed, the sum. */
+static struct demand *last_of(const struct demands *demands, const struct resource_view *view)
+{
+    uint32_t i = demands->each_count - 1;
+    while (i > 0 && demands->each[i].view != view) i--;
+    return &demands->each[i];
+}
+
 enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)
 {
-    bool begins = false;
-    uint32_t count = demands->count;
-    for (uint32_t i = 0; i < count; i++) begins = begins || demand_begins_rates(&demands->each[i]);
+    bool begins = false, emitted[DEMANDS_MAX] = {false};
+    for (uint32_t i = 0; i < demands->each_count; i++) begins = begins || demand_begins_rates(&demands->each[i]);
     if (!begins && !is_remembered) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = emit_account(demands->account, own_of(demands), &demands->decision->changes);
-    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
-        if (is_remembered || demand_begins_rates(&demands->each[i])) fault = emit_denied(&demands->each[i]);
+    for (uint32_t i = 0; i < demands->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct demand *demand = last_of(demands, demands->each[i].view);
+        bool *done = &emitted[demand->view - demands->views];
+        if (*done || (!is_remembered && !demand_begins_rates(demand))) continue;
+        *done = true;
+        fault = emit_denied(demand);
     }
     return fault;
+}
+
+/* ---- parts ------------------------------------------------------------------------------------------------- */
+
+/* What paid for the units of a row in the sum that it belongs to. */
+static struct bytes shared_funding(const struct demands *demands, const struct admission_item *item, int64_t units)
+{
+    const struct demand *sum = &demands->each[item->shared];
+    struct bytes whole = demand_funding(sum);
+    char stack_buffer[128];
+    if (whole.size == 0) return whole;
+    struct sink cut = sink_init(stack_buffer, sizeof(stack_buffer));
+    funding_cut(whole, sum->units, item->before, item->before + units, &cut);
+    char *copy = arena_alloc(demands->account->arena, cut.size + 1);
+    memcpy(copy, cut.data, cut.size);
+    struct bytes bytes = {copy, cut.size};
+    sink_free(&cut);
+    return bytes;
+}
+
+uint32_t demands_parts(const struct demands *demands, uint32_t row, struct demand_part parts[2])
+{
+    const struct admission_item *item = &demands->items[row];
+    const struct resource_view *view = &demands->views[row];
+    const struct demand *own = &demands->each[item->first];
+    bool as = is_as(demands, row), shared = item->shared != NOT_SHARED;
+    int64_t cost = view->entitlement->cost;
+    parts[0] = (struct demand_part){.view = view, .cost = entitlement_cost(view->entitlement)};
+    parts[0].units = own->granted * parts[0].cost;
+    if (as || !shared) parts[0].funding = demand_funding(own);
+    if (!as && shared) parts[0].funding = shared_funding(demands, item, parts[0].units);
+    if (!as) return 1;
+    const struct demand *other = shared ? &demands->each[item->shared] : &demands->each[item->first + 1];
+    parts[1] = (struct demand_part){.view = other->view, .cost = cost, .units = own->granted * cost};
+    parts[1].funding = shared ? shared_funding(demands, item, parts[1].units) : demand_funding(other);
+    return 2;
 }

@@ -22,7 +22,7 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
     outlook->account.arena = &outlook->account.memory;
     resource_view_copy(&outlook->account, demand->view, &outlook->view);
     if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;
-    demand_begin(&outlook->demand, &outlook->account, &outlook->view, demand->amount);
+    demand_begin_as(&outlook->demand, &outlook->account, &outlook->view, demand->amount, demand->cost);
     if (demand->holds) demand_hold(&outlook->demand, demand->held_until_us);
     return true;
 }

@@ -190,6 +190,7 @@ static enum account_fault grant(struct account_view *account, const struct grant
     resource_view_begin(account, request->resource, &view);
     fault = resource_view_settle(account, &view, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE && !view.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
+    if (fault == ACCOUNT_FAULT_NONE && view.entitlement->as.size > 0) fault = ACCOUNT_FAULT_COUNTED_AS;
     return fault == ACCOUNT_FAULT_NONE ? give(account, &view, request, action, decision) : fault;
 }
 

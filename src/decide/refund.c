@@ -13,6 +13,7 @@ struct refund {
     struct account_decision *decision;
     struct bytes resource;
     int64_t amount; /* requested */
+    bool is_other;  /* of a resource that the one named is counted AS: that one remembers and answers */
     struct resource_view view;
     struct demand demand; /* its positions are the meters that take units back */
     struct refunded *result;
@@ -194,13 +195,46 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
     if (taken->funding.size > 0) funding_cut(taken->funding, taken->amount * taken->cost, to - units, to, &funding);
     enum account_fault fault = ACCOUNT_FAULT_REFUNDS;
     if (!exceeds_refunds(refund, taken, funding_of_limits(sink_content(&funding), units))) {
-        emit_returned(refund, taken);
+        if (!refund->is_other) emit_returned(refund, taken);
         fault = give_back(refund, taken, units, sink_content(&funding), &back);
     }
     *refund->result = (struct refunded){back / taken->cost, amount - back / taken->cost, remaining(refund)};
     sink_free(&funding);
     return fault;
 }
+
+/* The resource as time alone has left it; `changes`: where closed cycles go, NULL = nowhere. */
+static enum account_fault settle(struct refund *refund, struct sink *changes)
+{
+    enum account_fault fault = resource_view_settle(refund->account, &refund->view, changes);
+    refund->demand.positions_count = 0;
+    if (fault != ACCOUNT_FAULT_NONE || !refund->view.entitlement) return fault;
+    demand_begin(&refund->demand, refund->account, &refund->view, refund->amount);
+    return ACCOUNT_FAULT_NONE;
+}
+
+static struct bytes resource_of(const struct account_view *account, uint32_t slot)
+{
+    return interned_string_bytes(account->account->slots[slot].resource);
+}
+
+/* What comes back of the resource that another one is counted AS. */
+static enum account_fault begin_other(const struct refund *refund, struct refund *other, struct bytes resource,
+                                      struct sink *changes, struct refunded *result)
+{
+    other->request = refund->request;
+    other->account = refund->account;
+    other->decision = refund->decision;
+    other->resource = resource;
+    other->amount = refund->amount;
+    other->is_other = true;
+    other->result = result;
+    *result = (struct refunded){0, 0, 0};
+    resource_view_begin(other->account, resource, &other->view);
+    return settle(other, changes);
+}
+
+static enum account_fault refund_other(struct refund *refund, const struct taken *taken);
 
 /* Back to the cycles and the instant it was charged to, if REFUNDS lets it. */
 static enum account_fault refund_taken(struct refund *refund, struct taken *taken)
@@ -210,7 +244,25 @@ static enum account_fault refund_taken(struct refund *refund, struct taken *take
     find_joined(refund, taken);
     if (within_us > 0 && refund->account->now_us > taken->from.taken_us + within_us) return ACCOUNT_FAULT_TOO_OLD;
     refund->decision->fault_limit = entitlement ? entitlement->refunds_max : -1;
-    return return_taken(refund, taken);
+    enum account_fault fault = return_taken(refund, taken);
+    return fault == ACCOUNT_FAULT_NONE && !refund->is_other ? refund_other(refund, taken) : fault;
+}
+
+/* The units of the resource that this one is counted AS: they are what the answer is about. */
+static enum account_fault refund_other(struct refund *refund, const struct taken *taken)
+{
+    struct refund other; /* large, and mostly nothing yet */
+    struct taken taken_other;
+    struct refunded result;
+    uint32_t slot;
+    bool found = taken_find_other(refund->account, (uint32_t)refund->view.index, refund->request->of, taken, &slot,
+                                  &taken_other);
+    if (!found) return ACCOUNT_FAULT_NONE;
+    struct sink *changes = &refund->decision->changes;
+    enum account_fault fault = begin_other(refund, &other, resource_of(refund->account, slot), changes, &result);
+    if (fault == ACCOUNT_FAULT_NONE) fault = refund_taken(&other, &taken_other);
+    *refund->result = result;
+    return fault;
 }
 
 static enum account_fault refund_named(struct refund *refund)
@@ -253,15 +305,12 @@ static bool unnamed_exceeds(const struct refund *refund, int64_t units)
 }
 
 /* Back to the cycles that run now, the newest units first; older generations can no longer give these units back. */
-static enum account_fault refund_unnamed(struct refund *refund)
+static enum account_fault give_back_unnamed(struct refund *refund, int64_t amount, int64_t units)
 {
-    const struct entitlement *entitlement = refund->view.entitlement;
     struct account_decision *decision = refund->decision;
     struct demand *demand = &refund->demand;
-    if (entitlement->refunds_within_us > 0) return ACCOUNT_FAULT_NEEDS_OF;
-    int64_t amount = min_i64(refund->amount, least_used(demand) / entitlement->cost);
-    int64_t units = amount * entitlement->cost;
-    decision->fault_limit = entitlement->refunds_max;
+    decision->fault_limit = refund->view.entitlement->refunds_max;
+    if (refund->view.entitlement->refunds_within_us > 0) return ACCOUNT_FAULT_NEEDS_OF;
     if (unnamed_exceeds(refund, units)) return ACCOUNT_FAULT_REFUNDS;
     refund->result->refunded = amount;
     refund->result->lost = refund->amount - amount;
@@ -280,6 +329,36 @@ static enum account_fault refund_unnamed(struct refund *refund)
     }
     refund->result->remaining = remaining(refund);
     return ACCOUNT_FAULT_NONE;
+}
+
+/* Units that are counted AS those of another resource come back there, and to the resource's own rules. */
+static enum account_fault refund_unnamed_as(struct refund *refund)
+{
+    struct refund other; /* large, and mostly nothing yet */
+    struct refunded result;
+    const struct entitlement *entitlement = refund->view.entitlement;
+    int64_t cost = entitlement->cost;
+    bool counts = refund->view.windows_count > 0;
+    enum account_fault fault = begin_other(refund, &other, entitlement->as, &refund->decision->changes, &result);
+    if (fault == ACCOUNT_FAULT_NONE && !other.view.entitlement) {
+        refund->decision->fault_subject = entitlement->as;
+        fault = ACCOUNT_FAULT_RESOURCE;
+    }
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    int64_t amount = min_i64(refund->amount, least_used(&other.demand) / cost);
+    if (counts) amount = min_i64(amount, least_used(&refund->demand));
+    fault = give_back_unnamed(refund, amount, amount);
+    if (fault == ACCOUNT_FAULT_NONE) fault = give_back_unnamed(&other, amount, amount * cost);
+    *refund->result = result;
+    return fault;
+}
+
+static enum account_fault refund_unnamed(struct refund *refund)
+{
+    const struct demand *demand = &refund->demand;
+    if (refund->view.entitlement->as.size > 0) return refund_unnamed_as(refund);
+    int64_t amount = min_i64(refund->amount, least_used(demand) / demand->cost);
+    return give_back_unnamed(refund, amount, amount * demand->cost);
 }
 
 /* ---- one resource ---------------------------------------------------------------------------------------- */
@@ -329,16 +408,6 @@ static enum account_fault remember(const struct refund *refund)
     return fault;
 }
 
-/* The resource as time alone has left it; `changes`: where closed cycles go, NULL = nowhere. */
-static enum account_fault settle(struct refund *refund, struct sink *changes)
-{
-    enum account_fault fault = resource_view_settle(refund->account, &refund->view, changes);
-    refund->demand.positions_count = 0;
-    if (fault != ACCOUNT_FAULT_NONE || !refund->view.entitlement) return fault;
-    demand_begin(&refund->demand, refund->account, &refund->view, refund->amount);
-    return ACCOUNT_FAULT_NONE;
-}
-
 /* Behind what was given back: the slot, if there was none, and the audit trail. */
 static enum account_fault finish(struct refund *refund)
 {
@@ -358,11 +427,28 @@ static bool changes_nothing(const struct refund *refund)
     return request->of.size == 0 && request->id.size == 0 && refund->result->refunded == 0;
 }
 
+/* The resource that the units come back to besides; empty = none. */
+static struct bytes other_name(const struct refund *refund)
+{
+    struct taken taken, other;
+    uint32_t slot = (uint32_t)refund->view.index;
+    struct bytes of = refund->request->of;
+    if (of.size == 0) {
+        const struct entitlement *entitlement = plan_entitlement(refund->account->plan, refund->resource);
+        return entitlement ? entitlement->as : (struct bytes){"", 0};
+    }
+    bool found = refund->view.index >= 0 && taken_find(refund->account, slot, of, &taken) &&
+                 taken_find_other(refund->account, slot, of, &taken, &slot, &other);
+    return found ? resource_of(refund->account, slot) : (struct bytes){"", 0};
+}
+
 static enum account_fault give_or_lose(struct refund *refund)
 {
     const struct refund_request *request = refund->request;
     struct sink *changes = &refund->decision->changes;
-    enum account_fault fault = emit_account(refund->account, (struct resource_names){&refund->resource, 1}, changes);
+    struct bytes names[2] = {refund->resource, other_name(refund)};
+    uint32_t names_count = names[1].size > 0 ? 2 : 1;
+    enum account_fault fault = emit_account(refund->account, (struct resource_names){names, names_count}, changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = settle(refund, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     bool could_be_used = refund->view.index >= 0 && request->of.size > 0;
@@ -386,6 +472,7 @@ static enum account_fault refund_one(struct account_view *account, const struct 
     refund.decision = decision;
     refund.resource = request->resource;
     refund.amount = request->amount;
+    refund.is_other = false;
     refund.result = &decision->result.refund.items[0];
     *refund.result = (struct refunded){0, 0, 0};
     decision->result.refund.count = 1;
@@ -428,6 +515,21 @@ static enum account_fault remember_all(const struct account_view *account, const
     return fault;
 }
 
+/* What the resource leaves that this one was counted AS, where nothing comes back. */
+static enum account_fault look_at_other(struct refund *refund, const struct taken *taken)
+{
+    struct refund other; /* large, and mostly nothing yet */
+    struct taken taken_other;
+    struct refunded result;
+    uint32_t slot;
+    bool found = taken_find_other(refund->account, (uint32_t)refund->view.index, refund->request->of, taken, &slot,
+                                  &taken_other);
+    if (!found) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = begin_other(refund, &other, resource_of(refund->account, slot), NULL, &result);
+    if (fault == ACCOUNT_FAULT_NONE) refund->result->remaining = remaining(&other);
+    return fault;
+}
+
 /* What is left of one resource comes back; of one that has nothing left nothing is written. */
 static enum account_fault refund_rest(struct account_view *account, const struct refund_request *request, uint32_t slot,
                                       struct account_decision *decision)
@@ -438,8 +540,9 @@ static enum account_fault refund_rest(struct account_view *account, const struct
     refund.request = request;
     refund.account = account;
     refund.decision = decision;
-    refund.resource = interned_string_bytes(account->account->slots[slot].resource);
+    refund.resource = resource_of(account, slot);
     refund.amount = found ? taken_left(&taken) : 0;
+    refund.is_other = false;
     refund.result = &decision->result.refund.items[decision->result.refund.count++];
     decision->fault_subject = refund.resource;
     resource_view_begin(account, refund.resource, &refund.view);
@@ -447,7 +550,7 @@ static enum account_fault refund_rest(struct account_view *account, const struct
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (refund.amount == 0) {
         *refund.result = (struct refunded){0, 0, remaining(&refund)};
-        return ACCOUNT_FAULT_NONE;
+        return found ? look_at_other(&refund, &taken) : ACCOUNT_FAULT_NONE;
     }
     fault = refund_taken(&refund, &taken);
     return fault == ACCOUNT_FAULT_NONE ? finish(&refund) : fault;
@@ -456,15 +559,29 @@ static enum account_fault refund_rest(struct account_view *account, const struct
 /* The resources that something is left of are written down by what comes back of them: all others are as time has left
  * them. Answers how many there are. */
 static uint32_t own_names(const struct account_view *account, struct bytes of, const uint32_t *slots, uint32_t count,
-                          struct bytes *names)
+                          struct bytes names[2 * REFUND_ITEMS_MAX])
 {
-    struct taken taken;
-    uint32_t own = 0;
+    struct taken taken, other;
+    uint32_t own = 0, slot;
     for (uint32_t i = 0; i < count; i++) {
         if (!taken_find(account, slots[i], of, &taken) || taken_left(&taken) == 0) continue;
-        names[own++] = interned_string_bytes(account->account->slots[slots[i]].resource);
+        names[own++] = resource_of(account, slots[i]);
+        if (taken_find_other(account, slots[i], of, &taken, &slot, &other)) names[own++] = resource_of(account, slot);
     }
     return own;
+}
+
+/* Is a resource among them twice? What comes back of it once would not know of the other. */
+static bool name_is_there_twice(const struct bytes *names, uint32_t count, struct bytes *name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; k < i; k++) {
+            if (!bytes_equal(names[i], names[k])) continue;
+            *name = names[i];
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Every resource of the consumption, or nothing where one of them refuses. */
@@ -472,12 +589,13 @@ static enum account_fault refund_all(struct account_view *account, const struct 
                                      struct account_decision *decision)
 {
     uint32_t slots[REFUND_ITEMS_MAX];
-    struct bytes names[REFUND_ITEMS_MAX];
+    struct bytes names[2 * REFUND_ITEMS_MAX];
     if (replay_all(account, request, decision)) return decision->fault;
     uint32_t count = taken_slots(account, request->of, slots);
     decision->fault_subject = request->of;
     if (count == 0) return ACCOUNT_FAULT_NO_SUCH_ID;
     uint32_t own = own_names(account, request->of, slots, count, names);
+    if (name_is_there_twice(names, own, &decision->fault_subject)) return ACCOUNT_FAULT_TOGETHER;
     enum account_fault fault = emit_account(account, (struct resource_names){names, own}, &decision->changes);
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++)
         fault = refund_rest(account, request, slots[i], decision);

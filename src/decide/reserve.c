@@ -37,7 +37,7 @@ static enum account_fault bounds_fault(const struct demands *demands)
 {
     const struct account_view *account = demands->account;
     struct account_decision *decision = demands->decision;
-    for (uint32_t i = 0; i < demands->count; i++) {
+    for (uint32_t i = 0; i < demands->views_count; i++) {
         const struct resource_view *view = &demands->views[i];
         int64_t most = view->entitlement->holds_max;
         decision->fault_subject = view->resource;
@@ -45,7 +45,8 @@ static enum account_fault bounds_fault(const struct demands *demands)
         if (most >= 0 && resource_view_holds_count(account, view) >= most) return ACCOUNT_FAULT_HOLDS;
     }
     uint32_t live = account_live_holds(account->account, account->now_us);
-    if (live + demands->count > ACCOUNT_HOLDS_MAX) return ACCOUNT_FAULT_HOLDS_BOUND;
+    if (demands->each_count > HOLD_PARTS_MAX) return ACCOUNT_FAULT_PARTS;
+    if (live + demands->each_count > ACCOUNT_HOLDS_MAX) return ACCOUNT_FAULT_HOLDS_BOUND;
     return account_view_has_room(account) ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_RECORDS;
 }
 
@@ -63,21 +64,25 @@ static enum account_fault emit_holds(const struct demands *demands, const struct
     struct change change; /* what its kind does not name means nothing; there is much of it */
     change.kind = CHANGE_HOLD;
     change.bytes = request->id;
-    for (uint32_t i = 0; i < demands->count; i++) {
-        const struct demand *demand = &demands->each[i];
-        change.hold.slot = (uint32_t)demand->view->index;
-        change.hold.amount = demand->granted;
-        change.hold.units = demand->units;
-        change.hold.made_us = account->now_us;
-        change.hold.expires_us = expires_us(account, request);
-        change.hold.kept_us = min_i64(account->host->kept_us, DURATION_MAX_US);
-        change.hold.mode = (uint8_t)request->mode;
-        change.hold.part = change.hold.item = (uint8_t)i;
-        change.hold.requested = request->items[i].amount;
-        change.hold.verdict = decision->result.consumed.verdicts[i];
-        change.hold.funding = demand_funding(demand);
-        funding_bytes += change.hold.funding.size;
-        change_encode(&change, &decision->changes);
+    uint32_t part = 0;
+    for (uint32_t row = 0; row < demands->count; row++) {
+        for (uint32_t i = demands->items[row].first; i < demands->items[row].end; i++) {
+            const struct demand *demand = &demands->each[i];
+            change.hold.slot = (uint32_t)demand->view->index;
+            change.hold.amount = demand->granted;
+            change.hold.units = demand->units;
+            change.hold.made_us = account->now_us;
+            change.hold.expires_us = expires_us(account, request);
+            change.hold.kept_us = min_i64(account->host->kept_us, DURATION_MAX_US);
+            change.hold.mode = (uint8_t)request->mode;
+            change.hold.part = (uint8_t)part++;
+            change.hold.item = (uint8_t)row;
+            change.hold.requested = request->items[row].amount;
+            change.hold.verdict = decision->result.consumed.verdicts[row];
+            change.hold.funding = demand_funding(demand);
+            funding_bytes += change.hold.funding.size;
+            change_encode(&change, &decision->changes);
+        }
     }
     decision->adds_record = true;
     return funding_bytes <= IDEMPOTENCY_BODY_MAX / 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
@@ -102,17 +107,18 @@ static void keep_cycles(const struct demand *demand)
 /* Brings the resources to now and holds them, if they are admitted. */
 static enum account_fault hold(struct demands *demands, const struct reserve_request *request)
 {
-    enum account_fault fault = demands_settle(demands);
+    enum account_fault fault = demands_settle(demands, ROWS_DISTINCT);
     if (fault == ACCOUNT_FAULT_NONE) fault = bounds_fault(demands);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    for (uint32_t i = 0; i < demands->count; i++) demand_hold(&demands->each[i], expires_us(demands->account, request));
+    for (uint32_t i = 0; i < demands->each_count; i++)
+        demand_hold(&demands->each[i], expires_us(demands->account, request));
     fault = demands_peek(demands, request->mode, false);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (demands->decision->denied) {
         demands_answer(demands);
         return demands_emit_denial(demands, false);
     }
-    for (uint32_t i = 0; i < demands->count; i++) keep_cycles(&demands->each[i]);
+    for (uint32_t i = 0; i < demands->each_count; i++) keep_cycles(&demands->each[i]);
     fault = demands_take(demands);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     demands_answer(demands);
@@ -122,11 +128,13 @@ static enum account_fault hold(struct demands *demands, const struct reserve_req
 /* Several items, each with its windows, stand on the heap. */
 static enum account_fault hold_several(struct demands *demands, const struct reserve_request *request)
 {
-    demands->each = memory_alloc(demands->count * sizeof(*demands->each));
-    demands->views = memory_alloc(demands->count * sizeof(*demands->views));
+    struct demand *each = memory_alloc(demands->count * sizeof(*each));
+    struct resource_view *views = memory_alloc(demands->count * sizeof(*views));
+    demands->each = each;
+    demands->views = views;
     enum account_fault fault = hold(demands, request);
-    memory_free(demands->each);
-    memory_free(demands->views);
+    memory_free(each);
+    memory_free(views);
     return fault;
 }
 

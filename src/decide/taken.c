@@ -9,14 +9,28 @@ bool record_find(const struct account_view *account, enum record_operation opera
     return idempotency_find(account_idempotency(account->account), record_key_bytes(&key), account->now_us, entry);
 }
 
-static bool take_from_items(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
+/* Which of an item's parts is meant: its first, of a slot; or another one, of whatever slot. */
+struct wanted_part {
+    bool other;
+    uint32_t slot, item;
+};
+
+static bool is_wanted(const struct wanted_part *wanted, bool is_first, uint32_t slot, uint32_t item)
+{
+    return wanted->other ? !is_first && item == wanted->item : is_first && slot == wanted->slot;
+}
+
+static bool take_from_items(const struct idempotency_entry *entry, struct wanted_part *wanted, struct taken *taken)
 {
     struct record_item items[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
     if (!record_items_decode(entry->body, items, &count, &mark)) return false;
     for (uint32_t i = 0; i < count; i++) {
-        if (items[i].slot != slot || items[i].verdict.granted == 0) continue;
+        bool is_first = i == 0 || items[i].item != items[i - 1].item;
+        if (!is_wanted(wanted, is_first, items[i].slot, items[i].item) || items[i].verdict.granted == 0) continue;
+        wanted->slot = items[i].slot;
+        taken->item = items[i].item;
         taken->amount = items[i].verdict.granted;
         taken->cost = items[i].cost;
         taken->charged = items[i].charged;
@@ -28,14 +42,17 @@ static bool take_from_items(const struct idempotency_entry *entry, uint32_t slot
     return false;
 }
 
-static bool take_from_hold(const struct idempotency_entry *entry, uint32_t slot, struct taken *taken)
+static bool take_from_hold(const struct idempotency_entry *entry, struct wanted_part *wanted, struct taken *taken)
 {
     struct record_hold parts[HOLD_PARTS_MAX];
     uint32_t count;
     if (!record_hold_decode(entry->body, parts, &count)) return false;
     for (uint32_t i = 0; i < count; i++) {
         const struct record_hold *part = &parts[i];
-        if (part->slot != slot || part->posted == 0) continue;
+        bool is_first = i == 0 || part->item != parts[i - 1].item;
+        if (!is_wanted(wanted, is_first, part->slot, part->item) || part->posted == 0) continue;
+        wanted->slot = part->slot;
+        taken->item = part->item;
         taken->amount = part->posted;
         taken->cost = part->cost;
         taken->charged = part->charged;
@@ -47,6 +64,33 @@ static bool take_from_hold(const struct idempotency_entry *entry, uint32_t slot,
     return false;
 }
 
+/* Reads what the record of an operation says. */
+static bool take(const struct idempotency_entry *entry, enum record_operation operation, struct wanted_part *wanted,
+                 struct taken *taken)
+{
+    bool by_hold = operation == RECORD_HOLD;
+    if (!(by_hold ? take_from_hold(entry, wanted, taken) : take_from_items(entry, wanted, taken))) return false;
+    taken->operation = operation;
+    taken->expires_us = entry->expires_us;
+    taken->from.logged_us = entry->stored_us;
+    taken->from.charged = &taken->charged;
+    return true;
+}
+
+bool taken_find_other(const struct account_view *account, uint32_t slot, struct bytes of, const struct taken *taken,
+                      uint32_t *other_slot, struct taken *other)
+{
+    struct idempotency_entry entry;
+    struct wanted_part wanted = {.other = true, .item = taken->item};
+    uint32_t of_slot = taken->operation == RECORD_CONSUME ? slot : RECORD_NO_SLOT;
+    if (!record_find(account, taken->operation, of_slot, of, &entry)) return false;
+    if (!take(&entry, taken->operation, &wanted, other)) return false;
+    *other_slot = wanted.slot;
+    other->returned = taken->returned;
+    other->returned_as = taken->returned_as;
+    return true;
+}
+
 bool taken_find(const struct account_view *account, uint32_t slot, struct bytes of, struct taken *taken)
 {
     static const struct {
@@ -55,14 +99,11 @@ bool taken_find(const struct account_view *account, uint32_t slot, struct bytes 
         {RECORD_CONSUME, RECORD_RETURNED}, {RECORD_BATCH, RECORD_RETURNED_BATCH}, {RECORD_HOLD, RECORD_RETURNED_HOLD}};
     struct idempotency_entry entry;
     for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-        bool by_hold = kinds[i].operation == RECORD_HOLD;
+        struct wanted_part wanted = {.slot = slot};
         uint32_t of_slot = kinds[i].operation == RECORD_CONSUME ? slot : RECORD_NO_SLOT;
         if (!record_find(account, kinds[i].operation, of_slot, of, &entry)) continue;
-        if (!(by_hold ? take_from_hold(&entry, slot, taken) : take_from_items(&entry, slot, taken))) continue;
+        if (!take(&entry, kinds[i].operation, &wanted, taken)) continue;
         taken->returned_as = kinds[i].returned_as;
-        taken->expires_us = entry.expires_us;
-        taken->from.logged_us = entry.stored_us;
-        taken->from.charged = &taken->charged;
         taken->returned = 0;
         if (!record_find(account, taken->returned_as, slot, of, &entry)) return true;
         return record_returned_decode(entry.body, &taken->returned);
@@ -92,7 +133,9 @@ static void add_items(struct slot_list *list, struct bytes body)
     uint32_t count;
     uint8_t mark;
     if (!record_items_decode(body, items, &count, &mark)) return;
-    for (uint32_t i = 0; i < count; i++) add_slot(list, items[i].slot);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || items[i].item != items[i - 1].item) add_slot(list, items[i].slot);
+    }
 }
 
 /* One that was released, or has expired, has taken nothing. */
@@ -101,7 +144,9 @@ static void add_parts(struct slot_list *list, struct bytes body)
     struct record_hold parts[HOLD_PARTS_MAX];
     uint32_t count;
     if (!record_hold_decode(body, parts, &count) || parts[0].outcome != HOLD_COMMITTED) return;
-    for (uint32_t i = 0; i < count; i++) add_slot(list, parts[i].slot);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i == 0 || parts[i].item != parts[i - 1].item) add_slot(list, parts[i].slot);
+    }
 }
 
 uint32_t taken_slots(const struct account_view *account, struct bytes of, uint32_t slots[REFUND_ITEMS_MAX])

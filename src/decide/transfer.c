@@ -189,7 +189,9 @@ static enum account_fault settle(struct side *side, struct bytes resource)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     resource_view_begin(&side->account, resource, &side->view);
     fault = resource_view_settle(&side->account, &side->view, &decision->changes);
-    return fault == ACCOUNT_FAULT_NONE && !side->view.entitlement ? ACCOUNT_FAULT_RESOURCE : fault;
+    if (fault == ACCOUNT_FAULT_NONE && !side->view.entitlement) fault = ACCOUNT_FAULT_RESOURCE;
+    if (fault == ACCOUNT_FAULT_NONE && side->view.entitlement->as.size > 0) fault = ACCOUNT_FAULT_COUNTED_AS;
+    return fault;
 }
 
 /* Is there room at the target for so many lots, and are their ids free? */

@@ -46,20 +46,35 @@ static void begin_rates(struct rates_answer *rates, const struct entitlement *en
     }
 }
 
+void demand_begin_nothing(struct demand *demand, struct account_view *account, struct resource_view *view,
+                          int64_t amount)
+{
+    demand->account = account;
+    demand->view = view;
+    demand->amount = amount;
+    demand->cost = entitlement_cost(view->entitlement);
+    demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
+    demand->throttled = 0;
+    demand->holds = demand->taken = false;
+    demand->held = 0;
+    demand->positions_count = 0;
+    demand->rates.count = 0; /* the rest, which is large, means nothing yet */
+    demand->rates.throttle = -1;
+}
+
+void demand_begin_as(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount,
+                     int64_t cost)
+{
+    demand_begin(demand, account, view, amount);
+    demand->cost = cost;
+}
+
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;
     bool has_rates = false, has_limits = false;
-    demand->account = account;
-    demand->view = view;
-    demand->amount = amount;
-    demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
-    demand->throttled = 0;
-    demand->holds = demand->taken = false;
+    demand_begin_nothing(demand, account, view, amount);
     demand->held = resource_view_held(account, view, NULL);
-    demand->positions_count = 0;
-    demand->rates.count = 0; /* the rest, which is large, means nothing yet */
-    demand->rates.throttle = -1;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         enum quota_kind kind = entitlement->rules[i].kind;
         bool is_rate = kind == QUOTA_RATE || kind == QUOTA_THROTTLE;

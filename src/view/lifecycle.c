@@ -91,7 +91,7 @@ void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
         entitlement_merge(granted, &view->override->entitlement, view->override->options, &view->merged);
         view->entitlement = &view->merged;
     }
-    bool grants_nothing = view->entitlement && view->entitlement->rules_count == 0 && !view->entitlement->credits;
+    bool grants_nothing = view->entitlement && entitlement_is_empty(view->entitlement);
     if (grants_nothing) view->entitlement = NULL; /* an override above nothing, of options alone */
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];

@@ -74,7 +74,8 @@ PLAN = [
     "LIMIT 500 ROLLING 90d RATE 50 1s RATE LOG 40 1h HOLDS MAX 9 REFUNDS MAX 60 WITHIN 30d",
     "QUOTA.PLAN SET p soft LIMIT 5 week CALENDAR FROM sun ROLLOVER 50 MAX 9 FOR 3 LIMIT -1 year EOM GRACE 2d COST 3 OVERAGE",
     "QUOTA.PLAN SET q r LIMIT 10 day", "QUOTA.PLAN SET q credited CREDITS FIRST LOW 5 LIMIT 20 day TRANSFERS MAX 9 OVERAGE MAX 3",
-    "QUOTA.PLAN SET q slow LIMIT 2 day THROTTLE 5 1h"]
+    "QUOTA.PLAN SET q slow LIMIT 2 day THROTTLE 5 1h",
+    "QUOTA.PLAN SET q fast AS r COST 3 RATE 50 1s", "QUOTA.PLAN SET p fast AS r COST 2 LIMIT -1 day"]
 GRANTS = [  # used, held, recurring, to come, of one that has ended and is remembered
     "QUOTA.GRANT k boost r 40 EXPIRES 90d PRIORITY 3 PROMO", "QUOTA.GRANT k monthly r 30 EVERY month ONCE",
     "QUOTA.GRANT k coming r 8 EFFECTIVE 2026-01-01T00:00:00Z EXPIRES 3month", "QUOTA.GRANT k short r 5 EXPIRES 1h",
@@ -95,7 +96,7 @@ ACCOUNTS = {
         "QUOTA.MCONSUME k 2 r 3 soft 1 ID both", "QUOTA.MCONSUME k 2 r 100000 soft 1 ANY ID any",
         "QUOTA.CONSUME k r 100000 ID denied STICKY", "QUOTA.CONSUME k r 100000 UPTO ID most",
         "QUOTA.REFUND k r 3 OF id-4 ID back REASON broken", "QUOTA.COMMIT k hold-4 1", "QUOTA.RELEASE k hold-3",
-        "QUOTA.RESERVE k late r 1 TTL 9d", f"{STEP} 33d",
+        "QUOTA.RESERVE k late r 1 TTL 9d", "QUOTA.CONSUME k fast 2 ID as", f"{STEP} 33d",
         "QUOTA.CONSUME k r 20 FORCE", "QUOTA.OVERRIDE k other LIMIT 5 day EX 9d", "QUOTA.CONSUME k other 2",
         "QUOTA.SET k soft 4 PERIOD week", "QUOTA.SUSPEND k", "QUOTA.RESUME k", "QUOTA.SWITCH k p", "QUOTA.SWITCH k q",
         "QUOTA.SWITCH k p FULL", "QUOTA.RESERVE k open r 3 TTL 2d",

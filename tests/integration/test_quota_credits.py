@@ -178,7 +178,7 @@ BAD = [
     ("GRANT a g r 5 PROMO PROMO", "given already"), ("GRANT a g", "wrong number of arguments"),
     ("VOID a g", "NOSUCHID"), ("VOID a", "wrong number"), ("PLAN SET p t CREDITS CREDITS", "CREDITS was given already"),
     ("PLAN SET p t LIMIT 1 day CREDITS LOW -1", "LOW '-1'"), ("PLAN SET p t CREDITS LOW x", "LOW 'x'"),
-    ("PLAN SET p t WARN 5", "needs a LIMIT, a RATE, CONCURRENT or CREDITS"),
+    ("PLAN SET p t WARN 5", "needs a LIMIT, a RATE, CONCURRENT, CREDITS or AS"),
 ]
 
 

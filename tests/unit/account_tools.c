@@ -142,6 +142,13 @@ static void read_bounds(struct words *words, struct entitlement *entitlement)
     if (take_word(words, "WITHIN")) entitlement->refunds_within_us = next_duration(words);
 }
 
+static void read_credits(struct words *words, struct entitlement *entitlement)
+{
+    entitlement->credits = true;
+    entitlement->credits_first = take_word(words, "FIRST");
+    if (take_word(words, "LOW")) entitlement->credits_low = next_integer(words);
+}
+
 static void read_entitlement_word(struct words *words, struct entitlement *entitlement)
 {
     if (take_word(words, "LIMIT")) {
@@ -151,9 +158,8 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     } else if (take_word(words, "THROTTLE")) {
         read_rate(words, QUOTA_THROTTLE, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "CONCURRENT")) {
-        struct quota_rule *rule = &entitlement->rules[entitlement->rules_count++];
-        rule->kind = QUOTA_CONCURRENT;
-        rule->limit = next_integer(words);
+        entitlement->rules[entitlement->rules_count].kind = QUOTA_CONCURRENT;
+        entitlement->rules[entitlement->rules_count++].limit = next_integer(words);
     } else if (take_word(words, "COST")) {
         entitlement->cost = next_integer(words);
     } else if (take_word(words, "WARN")) {
@@ -172,9 +178,9 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
         assert_true(take_word(words, "MAX"));
         entitlement->transfers_max = next_integer(words);
     } else if (take_word(words, "CREDITS")) {
-        entitlement->credits = true;
-        entitlement->credits_first = take_word(words, "FIRST");
-        if (take_word(words, "LOW")) entitlement->credits_low = next_integer(words);
+        read_credits(words, entitlement);
+    } else if (take_word(words, "AS")) {
+        entitlement->as = next_word(words);
     } else if (take_word(words, "REPAY")) {
         entitlement->repay = true;
     } else {

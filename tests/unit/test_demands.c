@@ -18,7 +18,7 @@ static enum account_fault ask(struct demands *demands, struct pair *pair, struct
     assert_int_equal(account_view_begin(view, pair->account, &host, T + S), ACCOUNT_FAULT_NONE);
     view->effects = &pair->decision.changes;
     demands_begin(demands, view, items, count, &pair->decision);
-    enum account_fault fault = demands_settle(demands);
+    enum account_fault fault = demands_settle(demands, ROWS_SUMMED);
     return fault == ACCOUNT_FAULT_NONE ? demands_peek(demands, mode, false) : fault;
 }
 

@@ -1,5 +1,6 @@
 /* Terms: what can be used and what cannot, warnings in order, and both ways there and back: bytes and text. */
 #include "account_tools.h"
+#include <stdio.h>
 
 /* Every word, and every kind of period. */
 static const char *const texts[] = {
@@ -30,6 +31,8 @@ static const char *const texts[] = {
     "calls LIMIT 10 12h OVERAGE MAX 9223372036854775807",
     "calls LIMIT 10 day THROTTLE GCRA 1 1s BURST 5 RATE GCRA 10 1s",
     "calls THROTTLE QUEUE 1 1s BURST 2 CREDITS",
+    "calls AS other",
+    "calls RATE GCRA 5 1m LIMIT -1 day AS other COST 10",
     "calls LIMIT 10 month EOM PRORATE ROLLOVER 50% MAX 600 FOR 36 LIMIT -1 day ROLLOVER 0.01% LIMIT 5 1h ROLLOVER 100% "
     "MAX 0",
 };
@@ -174,6 +177,32 @@ static void what_cannot_roll_over_is_told(void **state)
     assert_non_null(entitlement_fault(&forever));
 }
 
+static void what_is_counted_as_another_has_few_rules(void **state)
+{
+    (void)state;
+    static const char *const besides[] = {"LIMIT 5 day",
+                                          "LIMIT -1 day ROLLOVER 50",
+                                          "LIMIT -1 ROLLING 1h",
+                                          "CONCURRENT 5",
+                                          "CREDITS",
+                                          "LIMIT -1 day BURST 5",
+                                          "WARN 50",
+                                          "HOLDS MAX 3",
+                                          "LIMIT -1 day OVERAGE"};
+    for (size_t i = 0; i < COUNT_OF(besides); i++) {
+        char text[64];
+        (void)snprintf(text, sizeof(text), "calls LIMIT 1 day %s", besides[i]);
+        struct entitlement entitlement = entitlement_from(text);
+        entitlement.as = BYTES("other");
+        memmove(&entitlement.rules[0], &entitlement.rules[1], --entitlement.rules_count * sizeof(entitlement.rules[0]));
+        if (!entitlement_fault(&entitlement)) fail_msg("row %zu", i);
+        assert_null(override_fault(&entitlement)); /* an override may add them */
+    }
+    struct entitlement entitlement = entitlement_from("calls AS other");
+    entitlement.as = entitlement.resource;
+    assert_non_null(entitlement_fault(&entitlement));
+}
+
 static void rules_have_to_differ(void **state)
 {
     (void)state;
@@ -272,6 +301,7 @@ int main(void)
         cmocka_unit_test(mutated_bytes_are_refused_or_understood),
         cmocka_unit_test(faults_are_told),
         cmocka_unit_test(what_cannot_roll_over_is_told),
+        cmocka_unit_test(what_is_counted_as_another_has_few_rules),
         cmocka_unit_test(rules_have_to_differ),
         cmocka_unit_test(warnings_are_sorted_and_each_there_once),
         cmocka_unit_test(limits_and_rates_are_found),

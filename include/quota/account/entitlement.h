@@ -16,6 +16,7 @@
  *     CREDITS           without any LIMIT: grants alone pay (grants.h)   FIRST, LOW their order, and when they are low
  *     TRANSFERS MAX n   credits given away in a cycle of the longest LIMIT
  *     CONCURRENT n      units in live reservations at once
+ *     AS resource       counted as COST units of that resource, under its rules; own RATEs and LIMIT -1 besides
  *     THROTTLE rule     the slow lane: what limits and credits refuse is admitted at this rate instead
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
@@ -35,7 +36,7 @@
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
 #define BP_WHOLE                   10000   /* hundredths of a percent in a whole */
 #define ROLLOVER_CYCLES_MAX        36
-#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 10)
+#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 11)
 
 /* The numbers are part of the stored encoding: append, never renumber. */
 enum quota_kind {
@@ -60,6 +61,7 @@ struct quota_rule {
 
 struct entitlement {
     struct bytes resource; /* 1 … RESOURCE_NAME_MAX bytes */
+    struct bytes as;       /* AS: the resource it is counted as; empty = itself */
     int64_t cost;          /* >= 1 */
     uint32_t rules_count;  /* 1 … ENTITLEMENT_RULES_MAX */
     struct quota_rule rules[ENTITLEMENT_RULES_MAX];
@@ -90,9 +92,23 @@ enum entitlement_option {
     OPTION_HOLDS = 64,
     OPTION_CREDITS = 128,
     OPTION_TRANSFERS = 256,
+    OPTION_AS = 512,
 };
-#define OPTIONS_FIRST 127 /* of the first encoding of overrides */
-#define OPTIONS_ALL   511
+#define OPTIONS_FIRST   127 /* of the first encoding of overrides */
+#define OPTIONS_CREDITS 511 /* of the second */
+#define OPTIONS_ALL     1023
+
+/* Does it grant nothing: no rule, no credits, no other resource that it is counted as? */
+static inline bool entitlement_is_empty(const struct entitlement *entitlement)
+{
+    return entitlement->rules_count == 0 && !entitlement->credits && entitlement->as.size == 0;
+}
+
+/* What a requested unit counts as under its own rules. With AS the COST is that of the other resource's. */
+static inline int64_t entitlement_cost(const struct entitlement *entitlement)
+{
+    return entitlement->as.size > 0 ? 1 : entitlement->cost;
+}
 
 /* Units that OVERAGE lets a cycle use beyond what BURST and GRACE admit; UNLIMITED, 0 = none. */
 static inline int64_t entitlement_overage(const struct entitlement *entitlement)

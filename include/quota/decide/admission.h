@@ -25,10 +25,11 @@
 
 /* How many items one request may have. */
 #define ADMISSION_ITEMS_MAX BATCH_ITEMS_MAX
+#define NOT_SHARED          0
 
 struct admission {
     struct demand *demands; /* in the order of items; an item's demands stand together */
-    uint32_t count;
+    uint32_t count, items_count;
     enum request_mode
         mode; /* of one item: any; of several: not MODE_FORCE. UPTO grants of each what it can, or denies all */
     bool any; /* several items: the first that is admitted, instead of all */
@@ -37,9 +38,13 @@ struct admission {
     uint32_t first, end; /* the demands that are taken: all, or those of one item */
 };
 
-/* What belongs to one item: demands first … end - 1. */
+/* What belongs to one item: demands first … end - 1, and perhaps one that it shares with others: that is an item of its
+ * own, behind all of them, which nobody is answered for. */
 struct admission_item {
     uint32_t first, end;
+    uint32_t shared; /* NOT_SHARED = none: the first demand is nobody's to share */
+    int64_t before;  /* units of the shared demand that are those of items before this one */
+    int32_t shift;   /* added to the numbers of rules of all its demands but the first */
 };
 
 /* Finds out what can be granted; `items` says which demands belong together. Changes nothing but the demands. */

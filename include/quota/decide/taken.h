@@ -10,7 +10,8 @@ struct taken {
     int64_t amount, cost; /* as granted, and what a unit counted as */
     int64_t expires_us;   /* of its record */
     int64_t returned;     /* requested back so far */
-    enum record_operation returned_as;
+    enum record_operation operation, returned_as;
+    uint32_t item; /* of the request */
     struct charged charged;
     struct taken_from from;
     /* Of a reservation: the LIMITs that have joined since it was made. They were charged when it was posted. */
@@ -27,6 +28,11 @@ static inline int64_t taken_left(const struct taken *taken)
 
 /* The consumption of this id of a resource; false where none is remembered. */
 bool taken_find(const struct account_view *account, uint32_t slot, struct bytes of, struct taken *taken);
+
+/* What the same item took of another resource, because it was counted AS that one: its slot, and how much. False where
+ * it took nothing else. */
+bool taken_find_other(const struct account_view *account, uint32_t slot, struct bytes of, const struct taken *taken,
+                      uint32_t *other_slot, struct taken *other);
 
 /* The resources of everything that was consumed under this id, each once; answers how many. In the order of the
  * records: resources that a QUOTA.CONSUME of this id has used, in the order of their first use in the account, then the

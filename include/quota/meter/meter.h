@@ -47,6 +47,7 @@ struct demand {
     struct account_view *account;
     struct resource_view *view; /* settled; its entitlement is there */
     int64_t amount;             /* wanted, >= 1 */
+    int64_t cost;               /* units that one of the amount counts as */
     int64_t granted;            /* of the amount; set by the admission */
     int64_t units;              /* granted x COST */
     int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
@@ -123,6 +124,14 @@ struct position position_of_credits(struct demand *demand);
 /* A demand of a settled view: one position for each LIMIT, one for all RATEs together, and one for credits where
  * grants can be used or nothing else pays. */
 void demand_begin(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount);
+
+/* The same for units that are counted AS this resource: `cost` of them for each of the amount. */
+void demand_begin_as(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount,
+                     int64_t cost);
+
+/* A demand for which nothing is asked: another one of the same resource asks for all. */
+void demand_begin_nothing(struct demand *demand, struct account_view *account, struct resource_view *view,
+                          int64_t amount);
 
 /* The units of the demand will be held until then, and not used: CONCURRENT bounds them, too. */
 void demand_hold(struct demand *demand, int64_t until_us);

@@ -66,6 +66,10 @@ enum account_fault {
     ACCOUNT_FAULT_GRANTS,       /* bounds: GRANTS_LIVE_MAX … */
     ACCOUNT_FAULT_GRANTS_ONCE,  /* … GRANTS_ONCE_MAX … */
     ACCOUNT_FAULT_TRANSFERS,    /* … TRANSFERS MAX … */
+    ACCOUNT_FAULT_CHAIN,        /* a resource is counted AS one that is itself counted as another */
+    ACCOUNT_FAULT_TOGETHER,     /* two resources of a reservation are counted as one */
+    ACCOUNT_FAULT_COUNTED_AS,   /* credits for a resource that is counted as another */
+    ACCOUNT_FAULT_PARTS,        /* more parts than a record holds */
     ACCOUNT_FAULT_FUNDING,      /* … so many grants would pay that no record can name them */
     ACCOUNT_FAULTS_COUNT,
 };

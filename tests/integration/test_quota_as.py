@@ -1,0 +1,216 @@
+"""AS: a resource that is counted as COST units of another one, under that one's rules.
+
+    mac_minutes 3 ──▶ own RATEs and usage series: 3
+                └───▶ AS minutes COST 10: 30 units of minutes, its limits, credits, holds and refunds
+
+A stream of such requests leaves of the other resource what the same stream in its units leaves.
+"""
+
+import random
+
+import pytest
+
+from conftest import NOON_MS, as_map
+
+DAY_MS = 86_400_000
+MAC = "AS minutes COST 10 RATE 5 1m LIMIT -1 day"
+
+
+@pytest.fixture
+def ci(accounts):
+    accounts("QUOTA.PLAN SET ci minutes LIMIT 100 30d")
+    accounts(f"QUOTA.PLAN SET ci mac_minutes {MAC}")
+    accounts("QUOTA.PLAN SET ci win_minutes AS minutes COST 2")
+    accounts(f"QUOTA.OPEN a ci ANCHOR {NOON_MS}")
+    return accounts
+
+
+def rules(quota, resource, account="a"):
+    return [(rule["kind"], rule["used"], rule["held"], rule["remaining"])
+            for rule in as_map(quota(f"QUOTA.INFO {account} {resource}"))["rules"]]
+
+
+# ---- what is answered -----------------------------------------------------------------------------------------
+
+STREAMS = {
+    "its own rates come first, then the other's rules, numbered behind its own": [
+        ("CONSUME a mac_minutes 3", [3, 5, 2, 0, 36000, 0]), ("CONSUME a mac_minutes 3", [0, 5, 2, 12000, 36000, 0]),
+        ("+1m", 0), ("CONSUME a mac_minutes 5", [5, 5, 0, 0, 60000, 0]), ("+1m", 0),
+        ("CONSUME a mac_minutes 3", [0, 100, 20, 30 * DAY_MS - 120000, 30 * DAY_MS - 120000, 2])],
+    "the smallest pot decides what UPTO grants": [
+        ("CONSUME a minutes 75", [75, 100, 25, 0, 30 * DAY_MS, 0]),
+        ("CONSUME a mac_minutes 4 UPTO", [2, 5, 3, 0, 24000, 0]),
+        ("CONSUME a win_minutes 9 UPTO", [2, 100, 1, 0, 30 * DAY_MS, 0]),
+        ("CONSUME a win_minutes 9 UPTO", [0, 100, 1, 30 * DAY_MS, 30 * DAY_MS, 0])],
+    "FORCE counts in both": [
+        ("CONSUME a mac_minutes 12 FORCE", [12, 5, 0, 0, 144000, 0]),
+        ("CONSUME a win_minutes 1", [0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 0])],
+    "a check changes nothing": [
+        ("CHECK a mac_minutes 3", [[3, 5, 5, 0, 0, 0]]), ("CHECK a mac_minutes 3 minutes 71", [
+            [0, 100, 100, -1, 0, 2], [0, 100, 100, -1, 0, 0]])],
+    "rows that are counted as one are summed": [
+        ("MCONSUME a 3 minutes 50 mac_minutes 4 win_minutes 6", [
+            [0, 100, 100, -1, 0, 0], [0, 100, 100, -1, 0, 2], [0, 100, 100, -1, 0, 0]]),
+        ("MCONSUME a 3 minutes 50 mac_minutes 4 win_minutes 5", [
+            [50, 100, 0, 0, 30 * DAY_MS, 0], [4, 100, 0, 0, 30 * DAY_MS, 2], [5, 100, 0, 0, 30 * DAY_MS, 0]])],
+    "of ANY each is asked for by itself": [
+        ("MCONSUME a 2 mac_minutes 6 minutes 60 ANY", [[0, 5, 5, -1, 0, 0], [60, 100, 40, 0, 30 * DAY_MS, 0]]),
+        ("MCONSUME a 2 mac_minutes 5 win_minutes 20 ANY", [[0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 2],
+                                                          [20, 100, 0, 0, 30 * DAY_MS, 0]])],
+    "a retry is answered the same": [
+        ("CONSUME a mac_minutes 3 ID x", [3, 5, 2, 0, 36000, 0]), ("+1h", 0),
+        ("CONSUME a mac_minutes 3 ID x", [3, 5, 2, 0, 36000, 0]), ("REFUND a mac_minutes 2 OF x ID r", [2, 0, 90]),
+        ("REFUND a mac_minutes 2 OF x ID r", [2, 0, 90]), ("REFUND a mac_minutes 1", [1, 0, 100]),
+        ("REFUND a mac_minutes 1", [0, 1, 100])],
+    "reservations": [
+        ("RESERVE a h mac_minutes 3 TTL 1h", [3, 5, 2, 0, 36000, 0]), ("COMMIT a h 2", [2, 1, 80]),
+        ("COMMIT a h 2", [2, 1, 80]), ("REFUND a mac_minutes 1 OF h", [1, 0, 90]),
+        ("RESERVE a two mac_minutes 1 other 4 TTL 1h", "NORESOURCE"),
+        ("RESERVE a both mac_minutes 1 minutes 4 TTL 1h", "resource 'minutes' is counted as one")],
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams(ci, name):
+    for line, expected in STREAMS[name]:
+        if line[0] == "+":
+            ci("QUOTA.CLOCK ADVANCE", line[1:])
+        elif isinstance(expected, str):
+            assert ci.error(f"QUOTA.{line}").startswith(expected), line
+        else:
+            assert ci(f"QUOTA.{line}") == expected, line
+
+
+def test_info_shows_both(ci):
+    ci("QUOTA.RESERVE a h mac_minutes 1 TTL 1h")
+    ci("QUOTA.CONSUME a mac_minutes 3")
+    shown = as_map(ci("QUOTA.INFO a mac_minutes"))["rules"]
+    assert [(rule["rule"], rule["kind"], rule["used"], rule["held"], rule.get("resource")) for rule in shown] == [
+        (0, "RATE", 4, 0, None), (1, "LIMIT", 3, 1, None), (2, "LIMIT", 30, 10, "minutes")]
+    assert as_map(ci("QUOTA.HOLDS a"))[1][0]["resource"] == "mac_minutes"
+    assert rules(ci, "minutes") == [("LIMIT", 30, 10, 60)]
+
+
+def test_refunds_of_everything(ci):
+    ci("QUOTA.MCONSUME a 2 mac_minutes 3 win_minutes 4 ID x")
+    assert ci.error("QUOTA.REFUND a ALL OF x").startswith("resource 'minutes' is counted as one")
+    assert ci("QUOTA.REFUND a mac_minutes 3 OF x") == [3, 0, 92]
+    assert ci("QUOTA.REFUND a ALL OF x") == [[0, 0, 92], [4, 0, 100]]  # each as its turn comes
+    ci("QUOTA.CONSUME a mac_minutes 3 ID y")
+    assert ci("QUOTA.REFUND a ALL OF y")[:2] == [3, 0]
+
+
+@pytest.mark.parametrize("line, text", [
+    ("PLAN SET ci x AS mac_minutes", "AS another"), ("PLAN SET ci minutes AS y", "AS another"),
+    ("PLAN SET ci x AS x", "itself"), ("PLAN SET ci x AS minutes LIMIT 5 day", "LIMIT -1"),
+    ("PLAN SET ci x AS minutes BURST 5% LIMIT -1 day", "alone"), ("PLAN SET ci x AS minutes CREDITS", "alone"),
+    ("GRANT a g mac_minutes 5", "AS another"), ("CONSUME a lost 1", "gone")])
+def test_what_cannot_be_meant_is_told(ci, line, text):
+    ci("QUOTA.PLAN SET ci lost AS gone COST 2")
+    assert text in ci.error(f"QUOTA.{line}")
+
+
+def test_the_plan_says_it_again(ci):
+    assert as_map(ci("QUOTA.PLAN GET ci"))["resources"]["mac_minutes"] == {
+        "RATE GCRA 5 1m": "LIMIT -1 day", "AS minutes": "COST 10"}
+
+
+def test_overrides_and_revisions(ci):
+    ci("QUOTA.CONSUME a mac_minutes 2")
+    ci("QUOTA.OVERRIDE a mac_minutes COST 5")
+    ci("QUOTA.CONSUME a mac_minutes 2")
+    assert rules(ci, "minutes") == [("LIMIT", 30, 0, 70)]
+    ci("QUOTA.OVERRIDE a mac_minutes ONLY LIMIT 7 day")  # counted for itself
+    assert ci("QUOTA.CONSUME a mac_minutes 3") == [3, 7, 0, 0, DAY_MS, 0]
+    assert rules(ci, "minutes") == [("LIMIT", 30, 0, 70)]
+    ci("QUOTA.OVERRIDE a mac_minutes LIFT")
+    ci("QUOTA.PLAN SET ci mac_minutes AS minutes COST 20 LIMIT -1 day")
+    assert ci("QUOTA.CONSUME a mac_minutes 1") == [1, 100, 50, 0, 30 * DAY_MS, 1]
+
+
+@pytest.mark.parametrize("how", ["PRORATE", "FULL", "RESTART"])
+def test_a_switch_meets_both(ci, how):
+    ci("QUOTA.PLAN SET pro minutes LIMIT 200 30d")
+    ci(f"QUOTA.PLAN SET pro mac_minutes {MAC}")
+    ci("QUOTA.CONSUME a mac_minutes 2 ID x")
+    ci(f"QUOTA.SWITCH a pro AT {NOON_MS + 3_600_000} {how}")
+    ci("QUOTA.CLOCK ADVANCE 2h")
+    ci("QUOTA.REFUND a mac_minutes 1 OF x")
+    assert ci("QUOTA.CONSUME a mac_minutes 1")[0] == 1
+    assert rules(ci, "minutes")[0][1] == (10 if how == "RESTART" else 20)
+
+
+# ---- one resource in two units ----------------------------------------------------------------------------------
+
+
+def pair_step(quota, chance, number):
+    """The same for a in mac_minutes, and for b in minutes, ten for one."""
+    amount, id = chance.randint(1, 6), f"i{number}"
+    kind = chance.choice(["consume", "consume", "upto", "force", "sum", "refund", "reserve", "commit", "release",
+                          "grant", "time"])
+    of = f"i{chance.randint(max(number - 9, 0), number)}"
+    if kind == "consume":
+        return (f"QUOTA.CONSUME {{}} {{mac}} {amount} ID {id}", 1)
+    if kind in ("upto", "force"):
+        return (f"QUOTA.CONSUME {{}} {{mac}} {amount} {kind.upper()} ID {id}", 1)
+    if kind == "sum":
+        return (f"sum {amount} {chance.randint(1, 9)} {id}", 0)
+    if kind == "refund":
+        return (f"QUOTA.REFUND {{}} {{mac}} {amount} OF {of}", 1)
+    if kind == "reserve":
+        return (f"QUOTA.RESERVE {{}} {id} {{mac}} {amount} TTL {chance.choice(['10m', '5h', '3d'])}", 1)
+    if kind == "commit":
+        return (f"QUOTA.COMMIT {{}} {of} {amount} {chance.choice(['', 'FORCE'])}", 1)
+    if kind == "release":
+        return (f"QUOTA.RELEASE {{}} {of}", 0)
+    if kind == "grant":
+        return (f"QUOTA.GRANT {{}} {id} minutes {chance.randint(1, 80)} EXPIRES {chance.choice(['1h', '2d', '9d'])}", 0)
+    return (f"QUOTA.CLOCK ADVANCE {chance.choice([1, 600, 7200, 90000])}s", 0)
+
+
+def in_minutes(line, granted):
+    """The command for b: amounts ten times as large; of UPTO what was granted to a."""
+    words = line.split()
+    at = {"QUOTA.CONSUME": 3, "QUOTA.REFUND": 3, "QUOTA.RESERVE": 4, "QUOTA.COMMIT": 3}[words[0]]
+    if "UPTO" in words:
+        words.remove("UPTO")
+        words[at] = str(granted)
+    words[at] = str(int(words[at]) * 10)
+    return " ".join(words).format("b", mac="minutes")
+
+
+def answer(quota, line):
+    try:
+        return quota(line)
+    except Exception as error:  # noqa: BLE001
+        return str(error).split()[0]
+
+
+@pytest.mark.parametrize("plan", ["LIMIT 100 1d", "LIMIT 100 1d LIMIT 60 ROLLING 7h", "BURST 20% LIMIT 100 1d REPAY",
+                                  "CREDITS FIRST LIMIT 70 1d", "CREDITS", "LIMIT 50 1d THROTTLE 30 1h",
+                                  "LIMIT 50 1d ROLLOVER 50% FOR 3 OVERAGE MAX 30"])
+def test_it_is_the_same_in_both_units(accounts, plan, pytestconfig):
+    chance = random.Random(pytestconfig.getoption("seed"))
+    accounts(f"QUOTA.PLAN SET p minutes {plan}")
+    accounts("QUOTA.PLAN SET p mac AS minutes COST 10")
+    for account in "ab":
+        accounts(f"QUOTA.OPEN {account} p ANCHOR {NOON_MS}")
+    for number in range(150):
+        line, scales = pair_step(accounts, chance, number)
+        if line.startswith("sum"):
+            _, mac, minutes, id = line.split()
+            one = accounts(f"QUOTA.MCONSUME a 2 mac {mac} minutes {minutes} ID {id}")
+            two = accounts(f"QUOTA.CONSUME b minutes {int(mac) * 10 + int(minutes)} ID {id}")
+            assert (one[0][0] > 0) == (two[0] > 0) and one[1][1:] == two[1:], line
+        elif "CLOCK" in line:
+            accounts(line)
+        else:
+            one = answer(accounts, line.format("a", mac="mac"))
+            granted = one[0] if isinstance(one, list) else 1
+            if granted == 0 and "UPTO" in line:
+                continue
+            two = answer(accounts, in_minutes(line, granted) if scales else line.format("b"))
+            assert isinstance(one, str) == isinstance(two, str), (line, one, two)
+            if isinstance(one, list) and scales:
+                assert one[0] * 10 == two[0], (line, one, two)
+        assert rules(accounts, "minutes", "a") == rules(accounts, "minutes", "b"), (number, line)
