@@ -191,7 +191,7 @@ static void what_is_counted_as_another_has_few_rules(void **state)
                                           "LIMIT -1 day OVERAGE"};
     for (size_t i = 0; i < COUNT_OF(besides); i++) {
         char text[64];
-        (void)snprintf(text, sizeof(text), "calls LIMIT 1 day %s", besides[i]);
+        (void)snprintf(text, sizeof(text), "calls LIMIT 1 hour %s", besides[i]);
         struct entitlement entitlement = entitlement_from(text);
         entitlement.as = BYTES("other");
         memmove(&entitlement.rules[0], &entitlement.rules[1], --entitlement.rules_count * sizeof(entitlement.rules[0]));
