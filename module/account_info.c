@@ -196,9 +196,9 @@ static void reply_next(RedisModuleCtx *ctx, const struct account_view *view)
 
 static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
 {
-    static const char *const acts[AUDIT_ACTIONS_END] = {"",       "open",  "switch",  "override", "suspend",
-                                                        "resume", "close", "refund",  "set",      "reset",
-                                                        "grant",  "void",  "transfer"};
+    static const char *const acts[AUDIT_ACTIONS_END] = {
+        "",    "open",  "switch", "override", "suspend",  "resume",  "close",      "refund",
+        "set", "reset", "grant",  "void",     "transfer", "key.set", "key.rotate", "key.revoke"};
     const struct account_optional *optional = account ? account->optional : NULL;
     reply_field_name(ctx, "notes");
     RedisModule_ReplyWithArray(ctx, optional ? optional->audit_count : 0);

@@ -186,6 +186,16 @@ static const struct {
                                    QUOTES_NOTHING},
     [ACCOUNT_FAULT_TRANSFERS] = {"LIMITED '%s': the plan's TRANSFERS MAX lets a cycle give away %lld credits at most",
                                  QUOTES_ABOUT_AND_BOUND},
+    [ACCOUNT_FAULT_KEY_UNKNOWN] = {"NOKEY the account has no such API key", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEY_REVOKED] = {"NOKEY the API key was revoked", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEY_ROTATED] = {"NOKEY the API key was rotated: another one has taken its place", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEY_EXPIRED] = {"NOKEY the API key has expired", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEY_SCOPE] = {"NOSCOPE the API key lacks the scope '%s'", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_KEY_SEVERAL] = {"ERR several API keys begin with these digits: give more of them", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEY_UPTO] = {"ERR UPTO of several resources does not go with an API key that has RATEs",
+                                QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEYS] = {"LIMITED an account has at most 1000 live API keys", QUOTES_NOTHING},
+    [ACCOUNT_FAULT_KEY_NEW] = {"ERR the new API key is known to the account already", QUOTES_NOTHING},
     [ACCOUNT_FAULT_CHAIN] =
         {"ERR resource '%s' is counted AS one that is itself counted AS another: there are no chains", QUOTES_ABOUT},
     [ACCOUNT_FAULT_TOGETHER] =

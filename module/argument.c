@@ -463,7 +463,7 @@ static bool parse_keys(struct reading *reading, const struct argument *row, void
 {
     struct keys_argument *keys = (void *)((char *)request + row->offset);
     if (reading->argc - reading->at < keys->count) {
-        refuse(reading, "ERR numkeys is greater than the number of keys that follow");
+        refuse(reading, "ERR num%ss is greater than the number of %ss that follow", row->name, row->name);
         return false;
     }
     keys->names = reading->argv + reading->at;
@@ -557,7 +557,7 @@ static bool parse_positional(struct reading *reading, const struct argument *row
             if (is_valued(row)) *needed |= UINT64_C(1) << (row - rows);
         } else if (row->kind == ARGUMENT_RULES) {
             parsed = parse_rules(reading, row, rows, request);
-        } else if (row->kind == ARGUMENT_KEYS) {
+        } else if (row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_WORDS) {
             parsed = parse_keys(reading, row, request);
         } else if (row->kind == ARGUMENT_PAIRS) {
             parsed = parse_pairs(reading, row, rows, request);
@@ -676,6 +676,7 @@ static int documented_flags(const struct argument *row)
     bool optional = row->flags & (ARGUMENT_OPTIONAL | ARGUMENT_EITHER); /* of rules or a POLICY each may be left out */
     int flags = optional ? REDISMODULE_CMD_ARG_OPTIONAL : 0;
     bool several = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
+    several = several || row->kind == ARGUMENT_WORDS;
     several = several || row->kind == ARGUMENT_PERCENTS || row->kind == ARGUMENT_COSTS || row->kind == ARGUMENT_AMOUNTS;
     several = several || (row->flags & ARGUMENT_SEVERAL);
     if (several) flags |= REDISMODULE_CMD_ARG_MULTIPLE;

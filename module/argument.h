@@ -29,6 +29,7 @@ enum argument_kind {
     ARGUMENT_CHOICE,   /* one of the flags in `rows` */
     ARGUMENT_RULES,    /* struct rules_argument: one or more rules, each read by `rows` */
     ARGUMENT_KEYS,     /* struct keys_argument: as many keys as the row before has counted */
+    ARGUMENT_WORDS,    /* struct keys_argument: as many words as the row before has counted */
     ARGUMENT_SETS,     /* struct sets_argument: its token and what `rows` say, once or more often */
     ARGUMENT_EACH,     /* its token and what `rows` say, as often as it comes: each element goes to `add` */
     ARGUMENT_GROUP,    /* its token and what `rows` say, once, into the same request */

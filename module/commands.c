@@ -24,6 +24,9 @@ extern const struct command quota_close_command, quota_override_command, quota_s
 extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
+extern const struct command quota_apikey_command, quota_apikey_set_command, quota_apikey_rotate_command;
+extern const struct command quota_apikey_revoke_command, quota_apikey_verify_command, quota_apikey_list_command;
+extern const struct command quota_apikey_help_command;
 extern const struct command quota_grant_command, quota_void_command, quota_grants_command, quota_transfer_command;
 
 const struct command *const commands[] = {
@@ -72,6 +75,13 @@ const struct command *const commands[] = {
     &quota_plan_cancel_command,
     &quota_plan_list_command,
     &quota_plan_help_command,
+    &quota_apikey_command,
+    &quota_apikey_set_command,
+    &quota_apikey_rotate_command,
+    &quota_apikey_revoke_command,
+    &quota_apikey_verify_command,
+    &quota_apikey_list_command,
+    &quota_apikey_help_command,
     &quota_open_command,
     &quota_switch_command,
     &quota_suspend_command,
@@ -124,13 +134,19 @@ static void write_flags(const struct command *command, char flags[FLAGS_SIZE])
     (void)snprintf(flags, FLAGS_SIZE, "%s%s", command->flags, hides ? " internal" : "");
 }
 
+/* Where the first key of a command stands; behind its name, or those of a subcommand. */
+static int first_key(const struct command *command)
+{
+    return strchr(command->name, '|') ? 2 : 1;
+}
+
 static int command_document(RedisModuleCommand *registered, const struct command *command)
 {
     RedisModuleCommandKeySpec key_specs[] = {
         {
             .flags = (uint64_t)command->key_flags,
             .begin_search_type = REDISMODULE_KSPEC_BS_INDEX,
-            .bs.index = {.pos = 1},
+            .bs.index = {.pos = first_key(command)},
             .find_keys_type = REDISMODULE_KSPEC_FK_RANGE,
             .fk.range = {.lastkey = command->two_keys ? 1 : 0, .keystep = 1, .limit = 0},
         },
@@ -161,15 +177,16 @@ static int command_document(RedisModuleCommand *registered, const struct command
 static int command_create(RedisModuleCtx *ctx, const struct command *command)
 {
     const char *child = strchr(command->name, '|');
-    int first = command->key_flags && !command->counted_keys ? 1 : 0, last = command->two_keys ? 2 : first;
+    int step = command->key_flags && !command->counted_keys ? 1 : 0, first = step * first_key(command);
+    int last = first + (command->two_keys ? step : 0);
     char flags[FLAGS_SIZE];
     write_flags(command, flags);
-    if (!child) return RedisModule_CreateCommand(ctx, command->name, command->handler, flags, first, last, first);
+    if (!child) return RedisModule_CreateCommand(ctx, command->name, command->handler, flags, first, last, step);
     char parent[32];
     (void)snprintf(parent, sizeof(parent), "%.*s", (int)(child - command->name), command->name);
     RedisModuleCommand *container = RedisModule_GetCommand(ctx, parent);
     if (!container) return REDISMODULE_ERR;
-    return RedisModule_CreateSubcommand(container, child + 1, command->handler, flags, first, last, first);
+    return RedisModule_CreateSubcommand(container, child + 1, command->handler, flags, first, last, step);
 }
 
 static int command_register(RedisModuleCtx *ctx, const struct command *command)

@@ -1,14 +1,17 @@
 /* QUOTA.CONSUME, QUOTA.MCONSUME, QUOTA.CHECK, QUOTA.REFUND: units used and given back.
  *
- *     QUOTA.CONSUME account resource amount [ID id] [UPTO | CHECK | FORCE] [STICKY]           the verdict
- *     QUOTA.MCONSUME account n resource amount [...] [ALL | ANY] [ID id] [CHECK] [STICKY]     an array of verdicts
- *     QUOTA.CHECK account resource amount [...]                                               the same, nothing used
+ *     QUOTA.CONSUME account resource amount [ID id] [UPTO | CHECK | FORCE] [STICKY] [key]     the verdict
+ *     QUOTA.MCONSUME account n resource amount [...] [ALL | ANY] [ID id] [CHECK] [STICKY] [key]   verdicts
+ *     QUOTA.CHECK account resource amount [...] [key]                                         the same, nothing used
  *     QUOTA.REFUND account resource amount [OF id] [ID id] [REASON text]                      refunded, lost, remaining
  *     QUOTA.REFUND account ALL OF id [ID id] [REASON text]                                    the same of each resource
+ *
+ * [key] = [APIKEY digest [SCOPE s]], see api_key_argument.h.
  *
  * Parse, open, decide, commit, reply: the decisions are quota/consume.h and quota/refund.h. */
 #include "accounts.h"
 #include "actor.h"
+#include "api_key_argument.h"
 #include "command.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/refund.h"
@@ -20,6 +23,7 @@ struct consume_input {
     struct bytes resource, id, of, reason;
     int64_t amount, mode, any, sticky, check, all;
     struct pairs_argument pairs;
+    struct api_key_argument key;
 };
 
 #define ID_ROW                                                                                                         \
@@ -51,6 +55,7 @@ static const struct argument consume_arguments[] = {
      .rows = mode_choice,
      .summary = "How to decide (default: all of it or nothing)."},
     STICKY_ROW,
+    API_KEY_ROWS(struct consume_input, key),
     {0},
 };
 
@@ -76,12 +81,16 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct account_call call;
 
     if (!arguments_parse_or_reply(ctx, consume_arguments, argv, argc, &input)) return REDISMODULE_OK;
-    if (!ids_fit_or_reply(ctx, &input)) return REDISMODULE_OK;
+    if (!ids_fit_or_reply(ctx, &input) || !api_key_fits_or_reply(ctx, &input.key)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
     struct consume_item item = {input.resource, input.amount};
-    struct consume_request request = {
-        .items = &item, .count = 1, .mode = (enum request_mode)input.mode, .id = input.id, .sticky = input.sticky != 0};
+    struct consume_request request = {.items = &item,
+                                      .count = 1,
+                                      .mode = (enum request_mode)input.mode,
+                                      .id = input.id,
+                                      .key = api_key_claim(&input.key),
+                                      .sticky = input.sticky != 0};
     if (consume_or_reply(ctx, &call, &request)) reply_verdict(ctx, &call.decision.result.consumed.verdicts[0]);
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -125,6 +134,7 @@ static const struct argument mconsume_arguments[] = {
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Dry run: nothing is charged or stored."},
     STICKY_ROW,
+    API_KEY_ROWS(struct consume_input, key),
     {0},
 };
 
@@ -136,6 +146,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!arguments_parse_or_reply(ctx, mconsume_arguments, argv, argc, &input)) return REDISMODULE_OK;
     if (!ids_fit_or_reply(ctx, &input) || !accounts_items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
+    if (!api_key_fits_or_reply(ctx, &input.key)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
     struct consume_request request = {.items = items,
@@ -144,6 +155,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .any = input.any != 0,
                                       .mode = input.check ? MODE_PEEK : MODE_ALL,
                                       .id = input.id,
+                                      .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
     if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
     accounts_end(&call);
@@ -161,6 +173,7 @@ static const struct argument check_arguments[] = {
      .flags = ARGUMENT_SEVERAL,
      .rows = pair_rows,
      .summary = "Each resource once, 1 to 64 of them."},
+    API_KEY_ROWS(struct consume_input, key),
     {0},
 };
 
@@ -173,10 +186,14 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!arguments_parse_or_reply(ctx, check_arguments, argv, argc, &input)) return REDISMODULE_OK;
     if (!accounts_items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
+    if (!api_key_fits_or_reply(ctx, &input.key)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
 
-    struct consume_request request = {
-        .items = items, .count = (uint32_t)input.pairs.count, .batch = true, .mode = MODE_PEEK};
+    struct consume_request request = {.items = items,
+                                      .count = (uint32_t)input.pairs.count,
+                                      .batch = true,
+                                      .mode = MODE_PEEK,
+                                      .key = api_key_claim(&input.key)};
     if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
     accounts_end(&call);
     return REDISMODULE_OK;

@@ -1,12 +1,15 @@
 /* QUOTA.RESERVE, QUOTA.COMMIT, QUOTA.RELEASE, QUOTA.EXTEND, QUOTA.HOLDS: units held now, posted later or let go.
  *
- *     QUOTA.RESERVE account id resource amount [resource amount ...] TTL duration|@instant [UPTO]     the verdicts
+ *     QUOTA.RESERVE account id resource amount [resource amount ...] TTL duration|@instant [UPTO] [key]   verdicts
  *     QUOTA.COMMIT account id [amount ...] [FORCE]   QUOTA.RELEASE account id     posted, released, remaining of each
  *     QUOTA.EXTEND account id duration                                 the new expiry in Unix ms
  *     QUOTA.HOLDS account [COUNT n] [AFTER cursor]                     the live reservations, by pages
  *
+ * [key] = [APIKEY digest [SCOPE s]], see api_key_argument.h.
+ *
  * Parse, open, decide, commit, reply: the decisions are quota/decide/reserve.h and commit.h. */
 #include "accounts.h"
+#include "api_key_argument.h"
 #include "clock.h"
 #include "command.h"
 #include "page.h"
@@ -20,6 +23,7 @@ struct reserve_input {
     struct pairs_argument pairs;
     int64_t mode;
     struct until_argument ttl;
+    struct api_key_argument key;
 };
 
 struct resolve_input {
@@ -57,6 +61,7 @@ static const struct argument reserve_arguments[] = {
      .lowest = MODE_UPTO,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Reserve what is left of each amount, at least one."},
+    API_KEY_ROWS(struct reserve_input, key),
     {0},
 };
 
@@ -78,12 +83,14 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!arguments_parse_or_reply(ctx, reserve_arguments, argv, argc, &input)) return REDISMODULE_OK;
     if (!accounts_word_or_reply(ctx, "id", input.id, ID_BYTES_MAX)) return REDISMODULE_OK;
     if (!accounts_items_or_reply(ctx, &input.pairs, items)) return REDISMODULE_OK;
+    if (!api_key_fits_or_reply(ctx, &input.key)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], true, &call)) return REDISMODULE_OK;
 
     struct reserve_request request = {.id = input.id,
                                       .items = items,
                                       .count = (uint32_t)input.pairs.count,
                                       .mode = (enum request_mode)input.mode,
+                                      .key = api_key_claim(&input.key),
                                       .now_us = call.now_us};
     if (until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &request.ttl_us)) {
         call.counts = true;

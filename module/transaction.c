@@ -43,8 +43,9 @@ static void expire(struct handle *handle, int64_t before_us, int64_t after_us, b
     RedisModule_SetAbsExpire(handle->key, stays ? REDISMODULE_NO_EXPIRE : millis_ceil(expiry_us));
 }
 
-/* The name of one of our commands in lower case; NULL where the server runs one of its own, which have no dot in their
- * names. The same command comes again and again, so the last one is remembered by the address of its name. */
+/* The name of one of our commands in lower case, without a subcommand; NULL where the server runs one of its own, which
+ * have no dot in their names. The same command comes again and again, so the last one is remembered by the address of
+ * its name. */
 static const char *event_of_command(const char *name)
 {
     static const char *last_name, *last_event;
@@ -52,7 +53,7 @@ static const char *event_of_command(const char *name)
     if (name == last_name) return last_event;
     size_t size = 0;
     bool ours = false;
-    for (; size < sizeof(event) - 1 && name[size]; size++) {
+    for (; size < sizeof(event) - 1 && name[size] && name[size] != '|'; size++) {
         ours = ours || name[size] == '.';
         event[size] = name[size] >= 'A' && name[size] <= 'Z' ? (char)(name[size] + ('a' - 'A')) : name[size];
     }

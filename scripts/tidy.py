@@ -19,8 +19,8 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 # The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument usage page entitlement_argument moment_argument zones config actor wait_timer "
-                 "memory_limit"),
+    ("adapters", "clock reply argument usage page api_key_argument entitlement_argument moment_argument zones config "
+                 "actor wait_timer memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type"),
     ("counters", "metrics"),
@@ -28,10 +28,11 @@ MODULE_ROOMS = (
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_consume quota_reserve "
-                 "quota_info quota_cycle quota_grant quota_transfer"),
+                 "quota_info quota_cycle quota_grant quota_transfer quota_apikey"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
+    "api_key_argument": "argument reply",
     "entitlement_argument": "argument reply",
     "plans": "registry",
     "memory_limit": "reply",

@@ -175,6 +175,36 @@ const struct grants *account_grants(const struct account *account)
     return account && account->optional ? &account->optional->grants : &none;
 }
 
+const struct api_keys *account_api_keys(const struct account *account)
+{
+    static const struct api_keys none;
+    const struct account_optional *optional = account ? account->optional : NULL;
+    return optional && optional->api_keys ? optional->api_keys : &none;
+}
+
+static struct api_keys *api_keys_of(struct account *account)
+{
+    struct account_optional *optional = optional_of(account);
+    if (!optional->api_keys) {
+        optional->api_keys = memory_alloc(sizeof(*optional->api_keys));
+        *optional->api_keys = (struct api_keys){0};
+    }
+    return optional->api_keys;
+}
+
+static void apply_to_api_key(struct account *account, const struct change *change)
+{
+    struct api_keys *keys = api_keys_of(account);
+    switch (change->kind) {
+    case CHANGE_API_KEY: api_keys_put(keys, &change->api_key, account->applied_at_us); break;
+    case CHANGE_API_KEY_ENDED:
+        api_keys_end(keys, change->number, (enum api_key_end)change->how, change->until_us);
+        break;
+    case CHANGE_API_KEY_USED: api_keys_use(keys, change->number, change->until_us); break;
+    default: api_keys_rate(keys, change->number, change->bytes); break;
+    }
+}
+
 /* What a reservation holds of grants is held (sign 1), or no more (-1). */
 static void hold_grants(struct account *account, const struct hold *hold, int sign)
 {
@@ -516,6 +546,18 @@ void account_adopt_grants_made(struct account *account, int64_t made, uint32_t o
     grants->once_count = once_count;
 }
 
+void account_adopt_api_key(struct account *account, const struct api_key *key, struct limiter *rates)
+{
+    struct api_keys *keys = api_keys_of(account);
+    api_keys_put(keys, key, 0); /* what has ended stays, as it is written */
+    if (rates) api_keys_adopt_rates(keys, key->number, rates);
+}
+
+void account_adopt_api_keys_made(struct account *account, int64_t made)
+{
+    api_keys_of(account)->made = made;
+}
+
 /* ---- the writer ------------------------------------------------------------------------------------------ */
 
 static void apply_status(struct account *account, const struct account_status *status)
@@ -602,6 +644,10 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_GRANT_SPENT:
     case CHANGE_GRANT_TURNED:
     case CHANGE_GRANT_VOIDED: apply_to_grant(account, change); break;
+    case CHANGE_API_KEY:
+    case CHANGE_API_KEY_ENDED:
+    case CHANGE_API_KEY_USED:
+    case CHANGE_API_KEY_RATES: apply_to_api_key(account, change); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -650,7 +696,7 @@ struct promise {
     struct bytes changes; /* those before this one may not be done yet; empty = they are */
     uint8_t encoding;
     uint32_t slots, holds;
-    int64_t grants_made;
+    int64_t grants_made, api_keys_made;
     bool planned;
     struct named_hold named; /* found while a change of a reservation was checked */
     /* The slot whose rates were changed last: a takeover, and then what is taken or given back under the new rules. */
@@ -811,6 +857,26 @@ static bool resolution_accepted(struct promise *promise, const struct change *ch
     return change->kind == CHANGE_HOLDS_RESOLVED ? record_is_of(change->body, first) : first->next == NULL;
 }
 
+/* A key has a number of its own, and keeps it; numbers count up one by one. */
+static bool api_key_accepted(struct promise *promise, const struct api_key *key)
+{
+    const struct stored_api_key *stored = api_keys_find(account_api_keys(promise->account), key->digest);
+    if (stored) return stored->key.number == key->number;
+    return key->number == ++promise->api_keys_made;
+}
+
+static bool api_key_change_accepted(const struct promise *promise, const struct change *change)
+{
+    const struct api_keys *keys = account_api_keys(promise->account);
+    const struct stored_api_key *stored = api_keys_numbered(keys, change->number);
+    bool begun = change->number > keys->made && change->number <= promise->api_keys_made;
+    if (!stored && !begun) return false;
+    if (change->kind == CHANGE_API_KEY_ENDED) return change->how > API_KEY_LIVES && change->how < API_KEY_ENDS_COUNT;
+    struct slot rated = {.rates = stored ? stored->rates : NULL};
+    struct change rates = {.kind = CHANGE_RATES, .bytes = change->bytes};
+    return change->kind != CHANGE_API_KEY_RATES || slot_accepts(&rated, &rates);
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -839,6 +905,10 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_GRANT_SPENT:
     case CHANGE_GRANT_TURNED:
     case CHANGE_GRANT_VOIDED: return grant_is_there(promise, change->number, -1);
+    case CHANGE_API_KEY: return api_key_accepted(promise, &change->api_key);
+    case CHANGE_API_KEY_ENDED:
+    case CHANGE_API_KEY_USED:
+    case CHANGE_API_KEY_RATES: return api_key_change_accepted(promise, change);
     default: return true;
     }
 }
@@ -860,6 +930,7 @@ static struct promise promise_begin(const struct account *account, const struct 
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
     promise.holds = account_holds(account)->count;
     promise.grants_made = account_grants(account)->made;
+    promise.api_keys_made = account_api_keys(account)->made;
     return promise;
 }
 
@@ -937,6 +1008,8 @@ static void optional_free(struct account_optional *optional)
     if (!optional) return;
     holds_free(&optional->holds);
     grants_free(&optional->grants);
+    if (optional->api_keys) api_keys_free(optional->api_keys);
+    memory_free(optional->api_keys);
     for (uint32_t i = 0; i < optional->audit_count; i++) memory_free(optional->audit[i]);
     memory_free(optional->audit);
     plan_release(optional->next);
@@ -965,5 +1038,6 @@ size_t account_bytes(const struct account *account)
     if (!optional) return bytes;
     if (optional->audit) bytes += ACCOUNT_AUDIT_MAX * sizeof(struct stored_audit_entry *);
     bytes += optional->slot_places * sizeof(*optional->slot_index);
+    if (optional->api_keys) bytes += sizeof(*optional->api_keys) + optional->api_keys->bytes;
     return bytes + sizeof(*optional) + optional->audit_bytes + optional->holds.bytes + optional->grants.bytes;
 }

@@ -68,6 +68,20 @@ static void encode_grants(const struct grants *grants, struct sink *sink)
     }
 }
 
+static void encode_api_keys(const struct api_keys *keys, struct sink *sink)
+{
+    sink_number(sink, keys->made);
+    if (keys->made == 0) return;
+    sink_number(sink, keys->count);
+    for (uint32_t i = 0; i < keys->count; i++) {
+        struct sink rates = {0};
+        if (keys->by_number[i]->rates) limiter_encode(keys->by_number[i]->rates, &rates);
+        api_key_encode(&keys->by_number[i]->key, sink);
+        sink_bytes(sink, sink_content(&rates));
+        sink_free(&rates);
+    }
+}
+
 void account_encode(const struct account *account, struct sink *sink)
 {
     static const struct account_optional nothing;
@@ -84,6 +98,7 @@ void account_encode(const struct account *account, struct sink *sink)
     for (uint32_t i = 0; i < account->slots_count; i++) encode_slot(&account->slots[i], sink);
     idempotency_encode(account->idempotency, sink);
     encode_grants(&optional->grants, sink);
+    encode_api_keys(account_api_keys(account), sink);
     sink_number(sink, optional->holds.count);
     for (uint32_t i = 0; i < optional->holds.count; i++) {
         sink_bytes(sink, hold_id(optional->holds.by_expiry[i]));
@@ -223,6 +238,25 @@ static void decode_grants(struct cursor *cursor, struct account *account)
     account_adopt_grants_made(account, made, (uint32_t)once);
 }
 
+static void decode_api_keys(struct cursor *cursor, struct account *account)
+{
+    int64_t made = cursor_number(cursor), before = 0;
+    if (made == 0 || cursor->bad) return;
+    int64_t count = cursor_number_between(cursor, 0, API_KEYS_STORED_MAX);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        struct api_key key;
+        api_key_decode(cursor, &key);
+        struct bytes rates = cursor_bytes(cursor);
+        bool sane = !cursor->bad && key.number > before && key.number <= made &&
+                    (rates.size == 0 || key.rules.size > 0) && !api_keys_find(account_api_keys(account), key.digest);
+        struct limiter *limiter = sane && rates.size > 0 ? limiter_decode(rates) : NULL;
+        if (!sane || (rates.size > 0 && !limiter)) cursor->bad = true;
+        if (!cursor->bad) account_adopt_api_key(account, &key, limiter);
+        before = key.number;
+    }
+    if (!cursor->bad) account_adopt_api_keys_made(account, made);
+}
+
 /* Reservations and audit come in by the writer, as changes of what was read so far. */
 static struct account *decode_parts(struct cursor *cursor, struct account *account)
 {
@@ -277,6 +311,7 @@ static void *decode_behind_front(struct cursor *cursor, uint8_t encoding, struct
     account = decode_slots(cursor, encoding, account);
     account->idempotency = idempotency_decode(cursor, encoding == ACCOUNT_ENCODING_FIRST);
     if (encoding >= ACCOUNT_ENCODING_CREDITS) decode_grants(cursor, account);
+    if (encoding >= ACCOUNT_ENCODING_ROLLOVER) decode_api_keys(cursor, account);
     decode_parts(cursor, account);
     if (cursor_done(cursor)) return account;
     account_free(account);

@@ -404,6 +404,7 @@ enum field {
     FIELD_CHARGED,
     FIELD_GRANT,
     FIELD_NUMBER,
+    FIELD_API_KEY,
 };
 
 #define FIELDS_MAX 6
@@ -441,6 +442,10 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_TRANSFERRED] = {FIELD_SLOT, FIELD_AMOUNT, FIELD_UNTIL},
     [CHANGE_HOLD_FUNDED] = {FIELD_KEY, FIELD_POSTED, FIELD_REMAINING, FIELD_CHARGED, FIELD_BODY},
     [CHANGE_HOLDS_RESOLVED] = {FIELD_KEY, FIELD_BODY},
+    [CHANGE_API_KEY] = {FIELD_API_KEY},
+    [CHANGE_API_KEY_ENDED] = {FIELD_NUMBER, FIELD_HOW, FIELD_UNTIL},
+    [CHANGE_API_KEY_USED] = {FIELD_NUMBER, FIELD_UNTIL},
+    [CHANGE_API_KEY_RATES] = {FIELD_NUMBER, FIELD_BYTES},
 };
 
 /* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */
@@ -484,6 +489,7 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_CHARGED: charged_encode(&change->charged, sink); break;
     case FIELD_GRANT: grant_encode(&change->grant, sink); break;
     case FIELD_NUMBER: sink_number(sink, change->number); break;
+    case FIELD_API_KEY: api_key_encode(&change->api_key, sink); break;
     case FIELD_END: break;
     }
 }
@@ -558,6 +564,7 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_CHARGED: charged_decode(cursor, &change->charged); break;
     case FIELD_GRANT: grant_decode(cursor, &change->grant); break;
     case FIELD_NUMBER: change->number = cursor_number_between(cursor, 1, INT64_MAX); break;
+    case FIELD_API_KEY: api_key_decode(cursor, &change->api_key); break;
     case FIELD_END: break;
     }
 }

@@ -40,10 +40,14 @@ void hash_index_clear(struct hash_index *index)
 
 /* ---- finding and changing -------------------------------------------------------------------------------- */
 
+struct hash_link *hash_index_chain(const struct hash_index *index, uint32_t hash)
+{
+    return *head_of((struct hash_index *)index, linear_bucket(hash, index->last_bucket)); /* which only reads */
+}
+
 struct hash_link *hash_index_find(const struct hash_index *index, struct bytes key, uint32_t hash, hash_key_of *key_of)
 {
-    struct hash_link *link =
-        *head_of((struct hash_index *)index, linear_bucket(hash, index->last_bucket)); /* which only reads */
+    struct hash_link *link = hash_index_chain(index, hash);
     while (link && (link->hash != hash || !bytes_equal(key_of(link), key))) link = link->next;
     return link;
 }

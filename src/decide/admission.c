@@ -360,7 +360,8 @@ enum account_fault admission_take(struct admission *admission)
         struct demand *demand = &admission->demands[i];
         struct sink *changes = demand->account->effects;
         charge_views(demand);
-        enum account_fault fault = emit_but_rates(demand->account, demand->view, changes);
+        enum account_fault fault = ACCOUNT_FAULT_NONE;
+        if (!demand->key) fault = emit_but_rates(demand->account, demand->view, changes);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         emit_positions(demand, changes);
         demand->taken = true;
@@ -499,12 +500,14 @@ static const struct demand *demand_of(const struct admission *admission, const s
 {
     uint32_t own = item->end - item->first;
     if (nth < own) return &admission->demands[item->first + nth];
-    return nth == own && item->shared != NOT_SHARED ? &admission->demands[item->shared] : NULL;
+    if (item->shared != NOT_SHARED && nth-- == own) return &admission->demands[item->shared];
+    return admission->common != NOT_SHARED && nth == own ? &admission->demands[admission->common] : NULL;
 }
 
 /* The nth demand's rules are numbered behind those of the first. */
-static int32_t shift_of(const struct admission_item *item, uint32_t nth)
+static int32_t shift_of(const struct admission_item *item, uint32_t nth, const struct demand *demand)
 {
+    if (demand->key) return KEY_RULES;
     return nth > 0 ? item->shift : 0;
 }
 
@@ -580,9 +583,12 @@ static bool item_needs_foresight(const struct admission *admission, const struct
 /* Until all demands of an item are admitted, each as it goes on by itself. */
 static int64_t item_wait_us(const struct admission *admission, const struct admission_item *item)
 {
+    const uint32_t beside[] = {item->shared, admission->common};
     int64_t wait_us = foresee_wait_us(admission, item->first, item->end, 0);
-    if (item->shared == NOT_SHARED || wait_us == NEVER_US) return wait_us;
-    return foresee_wait_us(admission, item->shared, item->shared + 1, wait_us);
+    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]) && wait_us != NEVER_US; i++) {
+        if (beside[i] != NOT_SHARED) wait_us = foresee_wait_us(admission, beside[i], beside[i] + 1, wait_us);
+    }
+    return wait_us;
 }
 
 /* Where units took the slow lane, it is what the client needs to know of. */
@@ -594,7 +600,7 @@ static void tell_slow_lane(const struct admission *admission, const struct admis
         struct verdict lane;
         if (demand->granted == 0 || demand->throttled == 0) continue;
         throttle_judge(demand, demand->throttled, &lane);
-        lane.rule += shift_of(item, nth);
+        lane.rule += shift_of(item, nth, demand);
         lane.granted = verdict->granted;
         lane.wait_us = max_i64(lane.wait_us, verdict->wait_us);
         *verdict = lane;
@@ -625,7 +631,7 @@ void admission_verdict(const struct admission *admission, const struct admission
     const struct demand *demand;
     fold_demand(admission, &admission->demands[item->first], &fold);
     for (uint32_t nth = 1; (demand = demand_of(admission, item, nth)); nth++)
-        fold_shifted(admission, demand, shift_of(item, nth), &fold);
+        fold_shifted(admission, demand, shift_of(item, nth, demand), &fold);
     *verdict = fold.verdict;
     if (!fold.begun) *verdict = (struct verdict){.limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
     verdict->granted = admission->demands[item->first].granted;
@@ -641,7 +647,7 @@ void admission_verdict(const struct admission *admission, const struct admission
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
         for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++)
-            extend_wait(admission, demand, shift_of(item, nth), true, verdict);
+            extend_wait(admission, demand, shift_of(item, nth, demand), true, verdict);
     }
 }
 
@@ -654,7 +660,7 @@ static bool align_wait(const struct admission *admission, const struct admission
     later.wait_us = *longest_us;
     const struct demand *demand;
     for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++)
-        extend_wait(admission, demand, shift_of(item, nth), false, &later);
+        extend_wait(admission, demand, shift_of(item, nth, demand), false, &later);
     if (later.wait_us == *longest_us) return false;
     *longest_us = later.wait_us;
     *verdict = later;

@@ -2,6 +2,7 @@
 #include "quota/decide/consume.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
+#include "quota/decide/api_key.h"
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
@@ -171,6 +172,7 @@ static enum account_fault decide(struct consumption *consumption)
     if (fault == ACCOUNT_FAULT_NONE && request->any) fault = emit_others(consumption, remembers);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     demands_answer(demands);
+    if (demands->key) api_key_emit_used(demands->key, demands->account->now_us, &decision->changes);
     return remembers ? remember(demands, request) : ACCOUNT_FAULT_NONE;
 }
 
@@ -189,7 +191,7 @@ static enum account_fault decide_batch(struct consumption *consumption)
 }
 
 static enum account_fault consume(struct account_view *view, const struct consume_request *request,
-                                  struct account_decision *decision)
+                                  const struct stored_api_key *key, struct account_decision *decision)
 {
     struct demand demand; /* of a single item: these two are large, and mean nothing yet */
     struct resource_view resource;
@@ -199,6 +201,7 @@ static enum account_fault consume(struct account_view *view, const struct consum
     consumption.demands.each = &demand;
     consumption.demands.views = &resource;
     demands_begin(&consumption.demands, view, request->items, request->count, decision);
+    consumption.demands.key = key;
     enum account_fault fault = request->count == 1 ? decide(&consumption) : decide_batch(&consumption);
     demands_end(&consumption.demands);
     return fault;
@@ -212,9 +215,16 @@ void consume_decide(const struct account *account, const struct account_host *ho
     enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
     decision->applied_at_us = view.now_us;
     view.effects = &decision->changes;
-    if (!replay(account, request, view.now_us, decision)) {
+    const struct stored_api_key *key = NULL;
+    /* Before a retry is answered, too: a key that was revoked learns nothing any more. */
+    bool verifies = fault == ACCOUNT_FAULT_NONE && request->key.digest.size > 0;
+    enum account_fault refusal =
+        verifies ? api_key_verify(account, &request->key, view.now_us, &key) : ACCOUNT_FAULT_NONE;
+    if (refusal != ACCOUNT_FAULT_NONE) {
+        account_decision_fail(decision, refusal, request->key.scope);
+    } else if (!replay(account, request, view.now_us, decision)) {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
-        if (fault == ACCOUNT_FAULT_NONE) fault = consume(&view, request, decision);
+        if (fault == ACCOUNT_FAULT_NONE) fault = consume(&view, request, key, decision);
         if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     }
     account_view_end(&view);

@@ -8,6 +8,8 @@ void demands_begin(struct demands *demands, struct account_view *account, const 
     demands->account = account;
     demands->decision = decision;
     demands->wanted = wanted;
+    demands->key = NULL;
+    demands->key_view = NULL;
     demands->count = demands->views_count = demands->each_count = demands->names_count = count;
     for (uint32_t i = 0; i < count; i++) demands->names[i] = wanted[i].resource;
     demands->meanwhile = sink_init(demands->stack_buffer, sizeof(demands->stack_buffer));
@@ -90,8 +92,46 @@ static enum account_fault find_targets(const struct demands *demands, enum rows_
     return ACCOUNT_FAULT_NONE;
 }
 
+/* ---- the RATEs of an API key ------------------------------------------------------------------------------- */
+
+/* They are asked like those of a resource, which has nothing else. */
+static void begin_key_view(struct demands *demands)
+{
+    const struct stored_api_key *key = demands->key;
+    if (!key || key->key.rules.size == 0) return;
+    struct arena *arena = demands->account->arena;
+    struct entitlement *entitlement = arena_alloc(arena, sizeof(*entitlement));
+    struct cursor cursor = cursor_init(key->key.rules);
+    entitlement_decode(&cursor, entitlement);
+    demands->key_view = arena_alloc(arena, sizeof(*demands->key_view));
+    demands->key_view->index = -1;
+    demands->key_view->entitlement = entitlement;
+    demands->key_view->rates = key->rates;
+}
+
+static void begin_key(struct demands *demands, int64_t amount)
+{
+    struct demand *demand = &demands->each[demands->each_count++];
+    demand_begin(demand, demands->account, demands->key_view, amount);
+    demand->key = demands->key;
+}
+
+/* Once for all rows. */
+static enum account_fault begin_key_of_all(struct demands *demands)
+{
+    int64_t total = 0;
+    for (uint32_t i = 0; i < demands->count; i++) {
+        if (!add_checked(total, demands->wanted[i].amount, &total)) return ACCOUNT_FAULT_OVERFLOW;
+    }
+    demands->admission.common = demands->each_count;
+    demands->items[demands->admission.items_count++] =
+        (struct admission_item){.first = demands->each_count, .end = demands->each_count + 1, .shared = NOT_SHARED};
+    begin_key(demands, total);
+    return ACCOUNT_FAULT_NONE;
+}
+
 /* The demands of a row that stands for itself, or of one whose units are asked for in a sum: they stand together. */
-static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bool summed)
+static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bool summed, bool with_key)
 {
     struct account_view *account = demands->account;
     struct resource_view *view = &demands->views[row];
@@ -110,6 +150,7 @@ static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bo
         struct demand *other = &demands->each[demands->each_count++];
         demand_begin_as(other, account, &demands->views[target], amount, view->entitlement->cost);
     }
+    if (with_key) begin_key(demands, amount);
     item->end = demands->each_count;
 }
 
@@ -134,17 +175,19 @@ static enum account_fault begin_together(struct demands *demands, enum rows_toge
 {
     struct targets targets;
     enum account_fault fault = find_targets(demands, together, &targets);
-    demands->each = arena_alloc(demands->account->arena, 2 * demands->count * sizeof(*demands->each));
+    bool has_key = demands->key_view != NULL, key_by_row = has_key && (demands->count == 1 || together == ROWS_APART);
+    demands->each = arena_alloc(demands->account->arena, (3 * demands->count + 1) * sizeof(*demands->each));
     demands->each_count = 0;
     for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
         bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
-        begin_row(demands, i, targets.of[i], summed);
+        begin_row(demands, i, targets.of[i], summed, key_by_row);
     }
     demands->admission.items_count = demands->count;
     for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
         if (together != ROWS_SUMMED || targets.rows[i] < 2) continue;
         fault = begin_sum(demands, &targets, i, &demands->items[demands->admission.items_count++]);
     }
+    if (fault == ACCOUNT_FAULT_NONE && has_key && !key_by_row) fault = begin_key_of_all(demands);
     return fault;
 }
 
@@ -172,9 +215,11 @@ enum account_fault demands_settle(struct demands *demands, enum rows_together to
 {
     struct account_view *account = demands->account;
     bool counts_as;
+    demands->admission.common = NOT_SHARED;
+    begin_key_view(demands);
     enum account_fault fault = settle_rows(demands, &counts_as);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (!counts_as) {
+    if (!counts_as && !demands->key_view) {
         for (uint32_t i = 0; i < demands->count; i++) {
             demand_begin(&demands->each[i], account, &demands->views[i], demands->wanted[i].amount);
             demands->items[i] = (struct admission_item){.first = i, .end = i + 1, .shared = NOT_SHARED};
@@ -197,9 +242,15 @@ enum account_fault demands_settle(struct demands *demands, enum rows_together to
 enum account_fault demands_peek(struct demands *demands, enum request_mode mode, bool any)
 {
     struct account_view *account = demands->account;
-    uint32_t items_count = demands->admission.items_count;
-    demands->admission = (struct admission){
-        .demands = demands->each, .count = demands->each_count, .items_count = items_count, .mode = mode, .any = any};
+    uint32_t items_count = demands->admission.items_count, common = demands->admission.common;
+    /* How much of the whole a key's rates admit would not say which row gives way. */
+    if (common != NOT_SHARED && mode == MODE_UPTO) return ACCOUNT_FAULT_KEY_UPTO;
+    demands->admission = (struct admission){.demands = demands->each,
+                                            .count = demands->each_count,
+                                            .items_count = items_count,
+                                            .common = common,
+                                            .mode = mode,
+                                            .any = any};
     enum account_fault fault = admission_peek(&demands->admission, demands->items, items_count);
     demands->decision->denied = !demands->admission.admitted;
     /* Where nothing is taken no slot has begun either. */
@@ -286,6 +337,7 @@ enum account_fault demands_emit_denial(struct demands *demands, bool is_remember
     if (!begins && !is_remembered) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = emit_account(demands->account, own_of(demands), &demands->decision->changes);
     for (uint32_t i = 0; i < demands->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (demands->each[i].key) continue; /* a key's rates begin with nothing */
         struct demand *demand = last_of(demands, demands->each[i].view);
         bool *done = &emitted[demand->view - demands->views];
         if (*done || (!is_remembered && !demand_begins_rates(demand))) continue;

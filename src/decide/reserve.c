@@ -1,6 +1,7 @@
 /* Decides what is reserved; see reserve.h. What becomes of it: commit.c. */
 #include "quota/decide/reserve.h"
 #include "quota/base/checked.h"
+#include "quota/decide/api_key.h"
 #include "quota/decide/reservation.h"
 
 /* A reservation that lives is what was asked for again? Its first parts say what each item asked for. */
@@ -68,6 +69,7 @@ static enum account_fault emit_holds(const struct demands *demands, const struct
     for (uint32_t row = 0; row < demands->count; row++) {
         for (uint32_t i = demands->items[row].first; i < demands->items[row].end; i++) {
             const struct demand *demand = &demands->each[i];
+            if (demand->key) continue; /* rates hold nothing */
             change.hold.slot = (uint32_t)demand->view->index;
             change.hold.amount = demand->granted;
             change.hold.units = demand->units;
@@ -122,6 +124,7 @@ static enum account_fault hold(struct demands *demands, const struct reserve_req
     fault = demands_take(demands);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     demands_answer(demands);
+    if (demands->key) api_key_emit_used(demands->key, demands->account->now_us, &demands->decision->changes);
     return emit_holds(demands, request);
 }
 
@@ -139,7 +142,7 @@ static enum account_fault hold_several(struct demands *demands, const struct res
 }
 
 static enum account_fault reserve_new(struct account_view *account, const struct reserve_request *request,
-                                      struct account_decision *decision)
+                                      const struct stored_api_key *key, struct account_decision *decision)
 {
     struct demand demand; /* of a single item: these are large, and mean nothing yet */
     struct resource_view view;
@@ -147,6 +150,7 @@ static enum account_fault reserve_new(struct account_view *account, const struct
     demands.each = &demand;
     demands.views = &view;
     demands_begin(&demands, account, request->items, request->count, decision);
+    demands.key = key;
     enum account_fault fault = request->count == 1 ? hold(&demands, request) : hold_several(&demands, request);
     demands_end(&demands);
     return fault;
@@ -166,13 +170,18 @@ static enum account_fault reserve(struct account_view *account, const struct res
                                   struct account_decision *decision)
 {
     const struct stored_hold *stored = account_hold(account->account, request->id);
+    const struct stored_api_key *key = NULL;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    decision->fault_subject = request->key.scope;
+    if (request->key.digest.size > 0) fault = api_key_verify(account->account, &request->key, account->now_us, &key);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     decision->fault_subject = request->id;
     if (reservation_lives(account, stored)) return reserve_again(account, request, stored, decision);
-    enum account_fault fault = ended_fault(account, request->id, stored);
+    fault = ended_fault(account, request->id, stored);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     fault = account_view_refusal(account);
     decision->fault_subject = request->items[0].resource;
-    return fault == ACCOUNT_FAULT_NONE ? reserve_new(account, request, decision) : fault;
+    return fault == ACCOUNT_FAULT_NONE ? reserve_new(account, request, key, decision) : fault;
 }
 
 void reserve_decide(const struct account *account, const struct account_host *host,

@@ -56,6 +56,7 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
     demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
     demand->throttled = 0;
     demand->holds = demand->taken = false;
+    demand->key = NULL;
     demand->held = 0;
     demand->positions_count = 0;
     demand->rates.count = 0; /* the rest, which is large, means nothing yet */

@@ -111,8 +111,12 @@ static void emit_decision(const struct position *position, const struct decision
     struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
     if (decision->effects_count == 0) return;
     effects_encode(decision, false, &effects);
-    struct change change = {
-        .kind = CHANGE_RATES, .slot = (uint32_t)position->demand->view->index, .bytes = {effects.data, effects.size}};
+    const struct stored_api_key *key = position->demand->key;
+    struct change change; /* what its kind does not name means nothing */
+    change.kind = key ? CHANGE_API_KEY_RATES : CHANGE_RATES;
+    change.slot = (uint32_t)position->demand->view->index;
+    change.number = key ? key->key.number : 0;
+    change.bytes = sink_content(&effects);
     change_encode(&change, changes);
     sink_free(&effects);
 }

@@ -84,6 +84,11 @@ GRANTS = [  # used, held, recurring, to come, of one that has ended and is remem
 PAIRS = [  # of two resources: committed, expired and swept, held
     "QUOTA.RESERVE k done other 1 r 1 TTL 1d UPTO", "QUOTA.COMMIT k done 1 0", "QUOTA.RESERVE k short other 1 r 1 TTL 1h",
     f"{STEP} 2h", "QUOTA.RESERVE k pair other 1 r 2 TTL 9d", "QUOTA.REFUND k ALL OF done ID back-all"]
+KEYS = [
+    f"QUOTA.APIKEY SET k {64 * '1'} NAME backend SCOPES 2 read write EXPIRES 90d RATE 40 1h RATE LOG 9 1d",
+    f"QUOTA.APIKEY SET k {64 * '2'}", f"QUOTA.CONSUME k r 2 APIKEY {64 * '1'} SCOPE read",
+    f"QUOTA.APIKEY ROTATE k {64 * '1'} {64 * '3'} GRACE 30d", f"QUOTA.APIKEY REVOKE k {8 * '2'} REASON leaked",
+    f"QUOTA.CONSUME k r 1 APIKEY {64 * '3'}"]
 ACCOUNTS = {
     "fresh": [*PLAN, "QUOTA.OPEN k q"],
     "closed": [*PLAN, "QUOTA.OPEN k q ANCHOR -86400s ZONE America/New_York", "QUOTA.CONSUME k r 4",
@@ -105,7 +110,7 @@ ACCOUNTS = {
         "QUOTA.REFUND k r 1 OF again", "QUOTA.OVERRIDE k r LIMIT 120 day WARN 40 90 EX 20d REASON own",
         "QUOTA.RESERVE k more r 4 TTL 1d", "QUOTA.COMMIT k more 7 FORCE", "QUOTA.RESET k r PERIOD day",
         "QUOTA.CONSUME k r 5 ID last", "QUOTA.PLAN DEL p soft", "QUOTA.CONSUME k r 1",
-        *GRANTS, *PAIRS, "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
+        *GRANTS, *PAIRS, *KEYS, "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
 }
 VALUES = {
     **{f"limiter-{name}": limiter(rule) for name, rule in RULES.items()},
@@ -119,7 +124,7 @@ VALUES = {
     **{f"table-{name}": ("RL.INFO k", lines) for name, lines in TABLES.items()},
     **{f"account-{name}-4": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
 }
-MORE_QUESTIONS = {"account-rich-4": ["QUOTA.GRANTS k", "QUOTA.CONSUME k r 95 ID funded CHECK",
+MORE_QUESTIONS = {"account-rich-4": ["QUOTA.GRANTS k", "QUOTA.APIKEY LIST k", "QUOTA.CONSUME k r 95 ID funded CHECK",
                                      "QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
                                      "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE",
                                      "QUOTA.COMMIT k done 1 0", "QUOTA.REFUND k ALL OF done ID back-all"],

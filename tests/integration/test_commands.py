@@ -54,6 +54,13 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.plan|check": ({"readonly"}, -4, None),
     "quota.plan|cancel": ({"write"}, 4, None),
     "rl._plan": ({"write"}, 3, None),
+    "quota.apikey": (set(), -2, None),
+    "quota.apikey|set": ({"write", "fast"}, -4, {"RW", "access", "update"}),
+    "quota.apikey|rotate": ({"write", "fast"}, -5, {"RW", "access", "update"}),
+    "quota.apikey|revoke": ({"write", "fast"}, -4, {"RW", "access", "update"}),
+    "quota.apikey|verify": ({"readonly", "fast"}, -4, {"RO", "access"}),
+    "quota.apikey|list": ({"readonly"}, -3, {"RO", "access"}),
+    "quota.apikey|help": ({"readonly", "fast", "stale"}, 2, None),
     "quota.open": ({"write"}, -3, {"RW", "access", "update"}),
     "quota.switch": ({"write"}, -3, {"RW", "access", "update"}),
     "quota.suspend": ({"write"}, -2, {"RW", "access", "update"}),
@@ -83,7 +90,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
 }
 
 
-OURS = [name for name in COMMANDS if "._" not in name and name not in ("rl.policy", "quota.plan")]
+OURS = [name for name in COMMANDS if "._" not in name and name not in ("rl.policy", "quota.plan", "quota.apikey")]
 
 
 def words_of(arguments):
@@ -122,8 +129,9 @@ def test_documentation_is_complete(inside, name):
     assert flags <= shown and shown - flags <= {"module", "noscript"}, shown  # what is hidden is no script's, either
     assert entry[1] == (-1 if name in OURS else arity)
     if key_flags:
-        last = 2 if name == "quota.transfer" else 1
-        assert entry[3:6] == ([0, 0, 0] if "movablekeys" in flags else [1, last, 1])
+        first = 2 if "|" in name else 1  # behind the subcommand
+        last = 2 if name == "quota.transfer" else first
+        assert entry[3:6] == ([0, 0, 0] if "movablekeys" in flags else [first, last, 1])
         spec = entry[8][0] if isinstance(entry[8][0], dict) else dict(zip(entry[8][0][::2], entry[8][0][1::2]))
         assert {str(flag, "utf-8") for flag in spec[b"flags"]} == key_flags
     document = list(documents.values())[0]

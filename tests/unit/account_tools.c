@@ -510,7 +510,7 @@ void pair_reserve(struct pair *pair, const char *id, const char *resource, int64
                   int64_t at_us)
 {
     const struct consume_item item = {text_bytes(resource), amount};
-    struct reserve_request request = {text_bytes(id), &item, 1, ttl_us, MODE_ALL, at_us};
+    struct reserve_request request = {text_bytes(id), &item, 1, ttl_us, MODE_ALL, .now_us = at_us};
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -550,7 +550,7 @@ void pair_reserve_all(struct pair *pair, const char *id, const char *items, enum
                       int64_t at_us)
 {
     struct consume_item wanted[BATCH_ITEMS_MAX];
-    struct reserve_request request = {text_bytes(id), wanted, items_from(items, wanted), ttl_us, mode, at_us};
+    struct reserve_request request = {text_bytes(id), wanted, items_from(items, wanted), ttl_us, mode, .now_us = at_us};
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -740,6 +740,25 @@ void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t
     struct correct_request request = {.resource = text_bytes(resource), .used = used, .period = period};
     struct admin_action action = by_operator(at_us);
     PAIR_DECIDE(pair, set_decide(pair->account, &host, &request, &action, &pair->decision));
+}
+
+void pair_key_set(struct pair *pair, const struct api_key_request *request, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, api_key_set_decide(pair->account, &host, request, &action, &pair->decision));
+}
+
+void pair_key_rotate(struct pair *pair, const char *old_digits, struct bytes digest, int64_t grace_us, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, api_key_rotate_decide(pair->account, &host, text_bytes(old_digits), digest, grace_us, &action,
+                                            &pair->decision));
+}
+
+void pair_key_revoke(struct pair *pair, const char *digits, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    PAIR_DECIDE(pair, api_key_revoke_decide(pair->account, &host, text_bytes(digits), &action, &pair->decision));
 }
 
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us)

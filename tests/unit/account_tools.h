@@ -12,6 +12,7 @@
 
 #include "quota/account/account_codec.h"
 #include "quota/decide/admin.h"
+#include "quota/decide/api_key.h"
 #include "quota/decide/commit.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/grant.h"
@@ -102,6 +103,9 @@ void pair_set_of(struct pair *pair, const char *resource, int64_t used, uint64_t
 struct grant_request gift(const char *id, int64_t amount);
 void pair_grant(struct pair *pair, const struct grant_request *request, int64_t at_us);
 void pair_void(struct pair *pair, const char *id, int64_t at_us);
+void pair_key_set(struct pair *pair, const struct api_key_request *request, int64_t at_us);
+void pair_key_rotate(struct pair *pair, const char *old_digits, struct bytes digest, int64_t grace_us, int64_t at_us);
+void pair_key_revoke(struct pair *pair, const char *digits, int64_t at_us);
 void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
 
 /* Writes down what time has done, and changes nothing else; touching suspends and resumes besides. */

@@ -381,7 +381,7 @@ static void the_bytes_are_these_for_ever(void **state)
     static const char third[] = "\x43\xac\x02\x01\x01\x00\x00\x00\x00\x00\x03\x02\x00\x00"
                                 "\x00\x00\x00\x00\x00\x00\x00\x00";
     static const char fourth[] = "\x44\xac\x02\x01\x01\x00\x00\x00\x00\x00\x03\x02\x00\x00"
-                                 "\x00\x00\x00\x00\x00\x00\x00\x00";
+                                 "\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     static const struct bytes golden[] = {{first, sizeof(first) - 1},
                                           {second, sizeof(second) - 1},
                                           {third, sizeof(third) - 1},

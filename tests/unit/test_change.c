@@ -48,6 +48,21 @@ static struct grant full_grant(void)
                           .replied_absorbed = 5};
 }
 
+static struct api_key full_api_key(void)
+{
+    return (struct api_key){.digest = BYTES("0123456789abcdef0123456789abcdef"),
+                            .name = BYTES("ci"),
+                            .scopes = BYTES("\4read"),
+                            .rules = BYTES(""),
+                            .number = 41,
+                            .created_us = 500,
+                            .expires_us = 900,
+                            .ended_us = 800,
+                            .kept_us = 50,
+                            .used_us = 600,
+                            .end = API_KEY_ROTATED};
+}
+
 /* One of each kind, with something in each of its fields. */
 static struct change change_of(enum change_kind kind)
 {
@@ -77,6 +92,7 @@ static struct change change_of(enum change_kind kind)
     case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 0, 0, 6, {4, 10, 2, 0, 5000, 0}}; break;
     case CHANGE_AUDIT: change.audit = (struct audit_entry){500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
     case CHANGE_GRANT: change.grant = full_grant(); break;
+    case CHANGE_API_KEY: change.api_key = full_api_key(); break;
     default: break;
     }
     return change;
@@ -212,6 +228,13 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_GRANT, grant.effective_us = INSTANT_MAX_US + 1);
     REFUSED(CHANGE_GRANT, grant.every = 0x7fffffff);
     REFUSED(CHANGE_AUDIT, audit.act = AUDIT_ACTIONS_END);
+    REFUSED(CHANGE_API_KEY, api_key.digest.size = 31);
+    REFUSED(CHANGE_API_KEY, api_key.scopes = BYTES("\5read"));
+    REFUSED(CHANGE_API_KEY, api_key.rules = BYTES("\1"));
+    REFUSED(CHANGE_API_KEY, api_key.end = API_KEY_ENDS_COUNT);
+    REFUSED(CHANGE_API_KEY, api_key.ended_us = 0); /* it has ended */
+    REFUSED(CHANGE_API_KEY, api_key.number = 0);
+    REFUSED(CHANGE_API_KEY, api_key.expires_us = INSTANT_MAX_US + 1);
     REFUSED(CHANGE_AUDIT, audit.at_us = 0);
 }
 #undef REFUSED
@@ -224,7 +247,7 @@ static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_FIRST] = 20,        /* CHANGE_USED */
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24, /* CHANGE_SWEPT */
     [ACCOUNT_ENCODING_CREDITS] = 30,      /* CHANGE_TRANSFERRED */
-    [ACCOUNT_ENCODING_ROLLOVER] = 31,
+    [ACCOUNT_ENCODING_ROLLOVER] = 35,     /* CHANGE_API_KEY_RATES */
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)

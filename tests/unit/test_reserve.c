@@ -235,7 +235,7 @@ static void reserving_again_answers_the_same(void **state)
     pair_reserve(&pair, "r1", "b", 4, 10 * S, T + S); /* the id is the account's */
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
     struct consume_item item = {BYTES("a"), 4};
-    struct reserve_request request = {BYTES("r1"), &item, 1, S, MODE_UPTO, T + S};
+    struct reserve_request request = {BYTES("r1"), &item, 1, S, MODE_UPTO, .now_us = T + S};
     account_decision_end(&pair.decision);
     reserve_decide(pair.account, &host, &request, &pair.decision);
     assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
@@ -437,8 +437,11 @@ static void waits_of_several_are_exact(void **state)
         }
         const struct consume_item items[] = {
             {BYTES("b"), 1 + random_below(8)}, {BYTES("a"), 1 + random_below(6)}, {BYTES("c"), 1 + random_below(5)}};
-        const struct reserve_request request = {
-            BYTES("x"), items, 2 + random_below(2), H, random_below(2) ? MODE_UPTO : MODE_ALL, 0};
+        const struct reserve_request request = {.id = BYTES("x"),
+                                                .items = items,
+                                                .count = 2 + random_below(2),
+                                                .ttl_us = H,
+                                                .mode = random_below(2) ? MODE_UPTO : MODE_ALL};
         int64_t wait_us = wait_then(&pair, &request, now_us);
         denied += wait_us > 0;
         if (wait_us > 0 && wait_then(&pair, &request, now_us + wait_us) != 0) fail_msg("run %d: too early", run);

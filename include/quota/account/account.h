@@ -50,6 +50,7 @@ struct account_optional {
     uint32_t slot_places; /* a power of two; 0 = no index */
     struct holds holds;
     struct grants grants;
+    struct api_keys *api_keys; /* NULL = there never was one */
     size_t audit_bytes;
     uint32_t audit_count;
     struct stored_audit_entry **audit; /* oldest first; room for ACCOUNT_AUDIT_MAX, NULL before the first */
@@ -97,6 +98,9 @@ const struct stored_hold *account_hold(const struct account *account, struct byt
 /* All stored reservations. */
 const struct holds *account_holds(const struct account *account);
 
+/* Its API keys; none where there never was one. */
+const struct api_keys *account_api_keys(const struct account *account);
+
 /* All its grants that are not forgotten. */
 const struct grants *account_grants(const struct account *account);
 
@@ -118,6 +122,8 @@ uint32_t account_live_holds(const struct account *account, int64_t now_us);
 struct account *account_new(void);
 struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count);
 bool account_adopt_part(struct account *account, const struct change *part);
+void account_adopt_api_key(struct account *account, const struct api_key *key, struct limiter *rates);
+void account_adopt_api_keys_made(struct account *account, int64_t made);
 void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count);
 
 /* Frees the value; NULL is allowed. Any thread. */

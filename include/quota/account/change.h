@@ -13,6 +13,7 @@
  * encodings wrote is read by the same functions, given the encoding. */
 #pragma once
 
+#include "quota/account/api_keys.h"
 #include "quota/account/funding.h"
 #include "quota/account/grants.h"
 #include "quota/account/history.h"
@@ -30,7 +31,7 @@ enum account_encoding {
     ACCOUNT_ENCODING_FIRST = 1,
     ACCOUNT_ENCODING_PLAN_HISTORY = 2, /* integrals, overrides above plans, refund lines, replies of reservations */
     ACCOUNT_ENCODING_CREDITS = 3,      /* grants, and what was paid by them */
-    ACCOUNT_ENCODING_ROLLOVER = 4,     /* lots of ROLLOVER, reservations of several resources, AS */
+    ACCOUNT_ENCODING_ROLLOVER = 4,     /* lots of ROLLOVER, reservations of several resources, AS, API keys */
     ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ROLLOVER,
 };
 
@@ -68,6 +69,10 @@ enum change_kind {
     CHANGE_HOLD_FUNDED = 29,    /* as HOLD_RESOLVED, and body: what paid for the posted units */
     CHANGE_TRANSFERRED = 30,    /* slot, amount: credits given away in the cycle that began at until_us (0 = ever) */
     CHANGE_HOLDS_RESOLVED = 31, /* of several parts: key, body: the record of how they have ended */
+    CHANGE_API_KEY = 32,        /* a key is made, or gets other settings: api_key */
+    CHANGE_API_KEY_ENDED = 33,  /* number, how (enum api_key_end), until_us: it ends then */
+    CHANGE_API_KEY_USED = 34,   /* number, until_us: the hour in which it was last charged */
+    CHANGE_API_KEY_RATES = 35,  /* number, effects of its limiter */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
@@ -153,6 +158,9 @@ enum audit_action {
     AUDIT_GRANT = 10,
     AUDIT_VOID = 11,
     AUDIT_TRANSFER = 12,
+    AUDIT_KEY_SET = 13,
+    AUDIT_KEY_ROTATE = 14,
+    AUDIT_KEY_REVOKE = 15,
     AUDIT_ACTIONS_END,
 };
 
@@ -173,6 +181,7 @@ struct change {
         struct audit_entry audit;
         struct charged charged;
         struct grant grant;
+        struct api_key api_key;
     };
 };
 

@@ -45,6 +45,9 @@ typedef struct bytes hash_key_of(const struct hash_link *link);
 /* The link of the record with this key, whose linear_hash is `hash`; NULL if there is none. */
 struct hash_link *hash_index_find(const struct hash_index *index, struct bytes key, uint32_t hash, hash_key_of *key_of);
 
+/* The first link of the chain in which records of this hash stand, for comparisons of another kind; NULL = empty. */
+struct hash_link *hash_index_chain(const struct hash_index *index, uint32_t hash);
+
 /* Adds a record whose key, of this hash, no record of the index has. Room is for 4 billion. */
 void hash_index_add(struct hash_index *index, struct hash_link *link, uint32_t hash);
 

@@ -48,8 +48,9 @@ struct account_decision {
         int64_t expires_us; /* extend_decide */
         struct {
             int64_t credits, absorbed;
-        } granted;      /* grant_decide */
-        int64_t voided; /* void_decide */
+        } granted;       /* grant_decide */
+        int64_t voided;  /* void_decide */
+        int64_t revoked; /* api_key_revoke_decide: 1, or 0 = it had ended */
         struct {
             int64_t moved, source, target; /* units; the credits of both accounts */
         } transferred;                     /* transfer_decide */

@@ -30,6 +30,7 @@
 struct admission {
     struct demand *demands; /* in the order of items; an item's demands stand together */
     uint32_t count, items_count;
+    uint32_t common; /* a demand that all items share: of an API key; NOT_SHARED = none */
     enum request_mode
         mode; /* of one item: any; of several: not MODE_FORCE. UPTO grants of each what it can, or denies all */
     bool any; /* several items: the first that is admitted, instead of all */
@@ -44,8 +45,9 @@ struct admission_item {
     uint32_t first, end;
     uint32_t shared; /* NOT_SHARED = none: the first demand is nobody's to share */
     int64_t before;  /* units of the shared demand that are those of items before this one */
-    int32_t shift;   /* added to the numbers of rules of all its demands but the first */
+    int32_t shift;   /* added to the numbers of rules of all its demands but the first; of an API key's: KEY_RULES */
 };
+#define KEY_RULES 90
 
 /* Finds out what can be granted; `items` says which demands belong together. Changes nothing but the demands. */
 enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count);

@@ -9,6 +9,7 @@
  * remembered under its id only where the request is STICKY. */
 #pragma once
 
+#include "quota/decide/api_key.h"
 #include "quota/decide/demands.h"
 
 struct consume_request {
@@ -18,6 +19,7 @@ struct consume_request {
     bool any, sticky;
     enum request_mode mode; /* a batch: MODE_ALL or MODE_PEEK */
     struct bytes id;        /* empty = none; at most ID_BYTES_MAX bytes */
+    struct api_key_claim key;
     int64_t now_us;
 };
 

@@ -38,11 +38,13 @@ struct demands {
     const struct consume_item *wanted; /* the rows: resources are all different */
     uint32_t count;                    /* 1 … BATCH_ITEMS_MAX of them */
     uint32_t views_count, each_count;
+    const struct stored_api_key *key; /* the client's; NULL = none. Its RATEs bound all rows together */
+    struct resource_view *key_view;   /* stands for these; NULL = it has none */
     struct demand *each;
     struct resource_view *views;     /* of the rows, then of resources that only AS names */
     struct bytes names[DEMANDS_MAX]; /* of the resources */
     uint32_t names_count;
-    struct admission_item items[DEMANDS_MAX]; /* of the rows, then of the sums */
+    struct admission_item items[DEMANDS_MAX + 1]; /* of the rows, then of the sums and of the key */
     struct admission admission;
     struct sink meanwhile; /* changes that time has made: written down in front of what is taken, if anything is */
     char stack_buffer[256];

@@ -14,6 +14,7 @@
  * answered first. COMMIT, RELEASE and EXTEND are commit.h's. */
 #pragma once
 
+#include "quota/decide/api_key.h"
 #include "quota/decide/demands.h"
 #include "quota/rate/limiter.h"
 
@@ -23,6 +24,7 @@ struct reserve_request {
     uint32_t count;                   /* 1 … BATCH_ITEMS_MAX */
     int64_t ttl_us;                   /* 1 … DURATION_MAX_US */
     enum request_mode mode;           /* MODE_ALL or MODE_UPTO */
+    struct api_key_claim key;
     int64_t now_us;
 };
 

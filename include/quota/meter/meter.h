@@ -61,6 +61,7 @@ struct demand {
     uint32_t positions_count;
     struct position positions[POSITIONS_MAX];
     struct rates_answer rates;
+    const struct stored_api_key *key; /* whose RATEs these are, instead of a resource's; NULL = a resource's */
 };
 
 /* One rule as it stands, for INFO. Instants are -1 where there are none. */

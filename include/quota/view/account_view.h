@@ -66,11 +66,20 @@ enum account_fault {
     ACCOUNT_FAULT_GRANTS,       /* bounds: GRANTS_LIVE_MAX … */
     ACCOUNT_FAULT_GRANTS_ONCE,  /* … GRANTS_ONCE_MAX … */
     ACCOUNT_FAULT_TRANSFERS,    /* … TRANSFERS MAX … */
-    ACCOUNT_FAULT_CHAIN,        /* a resource is counted AS one that is itself counted as another */
-    ACCOUNT_FAULT_TOGETHER,     /* two resources of a reservation are counted as one */
-    ACCOUNT_FAULT_COUNTED_AS,   /* credits for a resource that is counted as another */
-    ACCOUNT_FAULT_PARTS,        /* more parts than a record holds */
-    ACCOUNT_FAULT_FUNDING,      /* … so many grants would pay that no record can name them */
+    ACCOUNT_FAULT_KEY_UNKNOWN,  /* an API key that the account does not know, or that was … */
+    ACCOUNT_FAULT_KEY_REVOKED,
+    ACCOUNT_FAULT_KEY_ROTATED,
+    ACCOUNT_FAULT_KEY_EXPIRED,
+    ACCOUNT_FAULT_KEY_SCOPE,   /* … or lacks the scope */
+    ACCOUNT_FAULT_KEY_SEVERAL, /* leading digits that several keys have */
+    ACCOUNT_FAULT_KEY_UPTO,    /* UPTO of several resources, and the key has RATEs */
+    ACCOUNT_FAULT_KEYS,        /* API_KEYS_MAX */
+    ACCOUNT_FAULT_KEY_NEW,     /* the key that takes another one's place is there already */
+    ACCOUNT_FAULT_CHAIN,       /* a resource is counted AS one that is itself counted as another */
+    ACCOUNT_FAULT_TOGETHER,    /* two resources of a reservation are counted as one */
+    ACCOUNT_FAULT_COUNTED_AS,  /* credits for a resource that is counted as another */
+    ACCOUNT_FAULT_PARTS,       /* more parts than a record holds */
+    ACCOUNT_FAULT_FUNDING,     /* … so many grants would pay that no record can name them */
     ACCOUNT_FAULTS_COUNT,
 };
 
