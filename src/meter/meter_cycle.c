@@ -95,7 +95,8 @@ static int64_t later_wait_us(const struct position *position, const struct windo
     const struct demand *demand = position->demand;
     const struct carry_rules rules = {.entitlement = demand->view->entitlement, .rule = position_rule(position)};
     struct carry carry;
-    resource_view_carry(demand->account, demand->view, window, window->end_us, &carry);
+    const struct cycle_end end = {window->end_us, demand->account->status.anchor_us};
+    resource_view_carry(demand->account, demand->view, window, end, &carry);
     int64_t cycles = carry_cycles_until(&carry, &rules, units);
     if (cycles < 0) return NEVER_US;
     if (cycles == 1) return wait_add(window->end_us - now_of(position), 0);

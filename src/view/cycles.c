@@ -109,21 +109,24 @@ static struct window begin_window(const struct cycle_cursor *cursor, const struc
 /* A window whose cycle has ended becomes that of the cycle at `at_us`; false: no such LIMIT holds any more. */
 static bool roll_window(const struct cycle_cursor *cursor, struct window *window, int64_t at_us)
 {
-    const struct carry_rules rules = {.entitlement = cursor->view->entitlement,
-                                      .rule = entitlement_limit(cursor->view->entitlement, window->period)};
+    const struct quota_rule *rule = entitlement_limit(cursor->view->entitlement, window->period);
     struct carry carry;
     close_window(cursor, window, window->end_us);
-    if (!rules.rule) return false;
-    const struct period *period = &rules.rule->period;
+    if (!rule) return false;
+    const struct period *period = &rule->period;
     int64_t anchor_us = cursor->anchor_us;
     struct cycle was = period_cycle_at(period, cursor->zone, anchor_us, window->start_us);
     struct cycle cycle = period_cycle_at(period, cursor->zone, anchor_us, at_us);
     /* Time zone files may have changed under the account: a cycle never moves backwards. */
     int64_t to = max_i64(was.index, cycle.index);
     int64_t passed = max_i64(period_cycles_between(period, cursor->zone, anchor_us, was.index, to), 1);
-    resource_view_carry(cursor->account, cursor->view, window, window->end_us, &carry);
+    const struct cycle_end end = {window->end_us, anchor_us};
+    struct quota_rule idle = *rule;
+    if (end.at_us <= anchor_us) idle.rollover_bp = 0; /* they are all before the account begins */
+    const struct carry_rules rules = {.entitlement = cursor->view->entitlement, .rule = &idle};
+    resource_view_carry(cursor->account, cursor->view, window, end, &carry);
     if (passed > 1) close_idle(cursor, &rules, was.index, passed - 1, &carry);
-    struct window next = begin_window(cursor, rules.rule, &cycle);
+    struct window next = begin_window(cursor, rule, &cycle);
     carry_begin(&carry, cursor->account->arena, &next);
     *window = next;
     return true;

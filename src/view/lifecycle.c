@@ -253,6 +253,7 @@ static struct restarted *collect_closed(const struct timeline *timeline, int64_t
 {
     const struct account_view *account = timeline->cursor.account;
     const struct resource_view *view = timeline->cursor.view;
+    const struct cycle_end end = {at_us, timeline->cursor.anchor_us};
     struct restarted *first = NULL;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
@@ -261,7 +262,7 @@ static struct restarted *collect_closed(const struct timeline *timeline, int64_t
         closed->period = window->period;
         closed->used = !view->unused[i];
         closed->next = first;
-        if (view->entitlement) resource_view_carry(account, view, window, at_us, &closed->carry);
+        if (view->entitlement) resource_view_carry(account, view, window, end, &closed->carry);
         first = closed;
     }
     return first;
@@ -413,11 +414,12 @@ static enum account_fault walk_events(struct cycle_cursor *cursor)
     return fault;
 }
 
-/* When an account that is stored was opened, or began. */
+/* From when on an account that is stored has cycles: from its opening, or from its anchor once that has come. */
 static int64_t opened_us(const struct account_view *account)
 {
     const struct account_optional *optional = account->account->optional;
-    return max_i64(optional ? optional->opened_us : 0, account->account->anchor_us);
+    int64_t anchor_us = account->account->anchor_us, opened = optional ? optional->opened_us : 0;
+    return opened > 0 && account->now_us < anchor_us ? opened : max_i64(opened, anchor_us);
 }
 
 enum account_fault lifecycle_run(const struct account_view *account, struct resource_view *view, struct sink *closed)

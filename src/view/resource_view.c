@@ -157,14 +157,15 @@ static int64_t held_beyond(const struct account_view *account, const struct reso
 }
 
 void resource_view_carry(const struct account_view *account, const struct resource_view *view,
-                         const struct window *window, int64_t at_us, struct carry *carry)
+                         const struct window *window, struct cycle_end end, struct carry *carry)
 {
     const struct carry_rules rules = {.entitlement = view->entitlement,
                                       .rule = entitlement_limit(view->entitlement, window->period)};
     bool has_lots = window->rolled > 0 || (rules.rule && rules.rule->rollover_bp > 0);
-    int64_t held = has_lots ? held_beyond(account, view, window, at_us) : 0;
+    int64_t held = has_lots ? held_beyond(account, view, window, end.at_us) : 0;
     carry_of(window, carry);
     carry_close(carry, &rules, window_own_limit(window), window->used, held);
+    if (end.at_us <= end.anchor_us) carry->lots_count = 0;
 }
 
 int64_t resource_view_holds_count(const struct account_view *account, const struct resource_view *view)

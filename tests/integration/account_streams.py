@@ -3,9 +3,11 @@
     accounts_drawn()  ── where, when, on which plans an account begins        STEPS  ── what happens to it then
 """
 
+import dataclasses
+
 from hypothesis import strategies as st
 
-from account_model import DAY, Concurrent, Entitlement, Limit, Rate, Rolling
+from account_model import DAY, Concurrent, Entitlement, Limit, Rate, Rolling, Rollover
 from model import Rule
 
 SECOND, HOUR = 1_000_000, 3_600_000_000
@@ -32,12 +34,18 @@ def sometimes(strategy, nothing=None):
     return st.one_of(st.just(nothing), st.just(nothing), strategy)
 
 
+def with_cycles(rule):
+    return dataclasses.replace(rule, rollover=None) if rule.period == "forever" else rule
+
+
 def one_of_each_kind(limits, smallest, largest):
     return st.lists(limits, min_size=smallest, max_size=largest, unique_by=lambda rule: rule.kind)
 
 
+ROLLOVERS = st.builds(Rollover, st.sampled_from(["100", "100", "50", "33.33", "10", "0.01"]),
+                      sometimes(st.sampled_from([0, 3, 10, 15, 40])), st.sampled_from([1, 1, 2, 3, 36]))
 LIMITS = st.builds(Limit, st.sampled_from([10, 10, 5, 7, 20, 20, 20, 30, 3, 12, 15, -1, 0]), st.sampled_from(PERIODS),
-                   st.booleans())
+                   st.booleans(), sometimes(ROLLOVERS)).map(with_cycles)
 ROLLINGS = st.builds(Rolling, st.integers(4, 20), st.sampled_from(["90s", "6h", "2d", "40d"]))
 RATES = st.sampled_from([
     Rate(Rule("GCRA", 5, 3_600_000_000, 0), "1h"), Rate(Rule("GCRA", 3, SECOND, 9), "1s"),

@@ -12,7 +12,7 @@ import datetime as dt
 import pytest
 import redis
 
-from account_model import Account, Concurrent, Entitlement, Host, Limit, Rate, Refused, Rolling
+from account_model import Account, Concurrent, Entitlement, Host, Limit, Rate, Refused, Rolling, Rollover
 from account_model.calendar import EPOCH, MICROSECOND, SPANS
 from account_model.plans import Plan
 from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans, empty
@@ -334,7 +334,13 @@ def rule_of(word, values):
         return Concurrent(int(limit))
     if values[0] == "ROLLING":
         return Rolling(int(limit), values[1])
-    return Limit(int(limit), " ".join(value for value in values if value != "PRORATE"), "PRORATE" in values)
+    at = values.index("ROLLOVER") if "ROLLOVER" in values else len(values)
+    period, rolls = values[:at], values[at:]
+    words = dict(zip(rolls[::2], rolls[1::2]))
+    rollover = rolls and Rollover(words["ROLLOVER"].rstrip("%"), int(words["MAX"]) if "MAX" in words else None,
+                                  int(words.get("FOR", 1)))
+    return Limit(int(limit), " ".join(word for word in period if word != "PRORATE"), "PRORATE" in period,
+                 rollover or None)
 
 
 def field_of(word, values):

@@ -6,7 +6,7 @@ that nothing is made by changes of plans, by reservations, refunds and late comm
 
 import pytest
 
-from conftest import as_map
+from conftest import NOON_MS, as_map
 
 HOUR_MS = 3_600_000
 MONTH = "LIMIT 1000 30d ROLLOVER 50% MAX 600 FOR 2"
@@ -192,6 +192,22 @@ def test_a_switch_keeps_what_has_rolled(accounts, how):
     assert rule(accounts, "a")["rolled"] == 100
     accounts("QUOTA.CLOCK ADVANCE 1h")
     assert rule(accounts, "a")["rolled"] == 0
+
+
+@pytest.mark.parametrize("lines", [
+    ["OPEN a p"], ["OPEN a q", "SWITCH a p"], ["OPEN a q", "SET a r 0", "SWITCH a p FULL"],
+    ["OPEN a q", "OVERRIDE a r LIMIT 100 1h ROLLOVER 100"]])
+def test_nothing_rolls_before_an_account_begins(accounts, lines):
+    """However it came to the rule that it begins under."""
+    accounts("QUOTA.PLAN SET p r LIMIT 100 1h ROLLOVER 100")
+    accounts("QUOTA.PLAN SET q r LIMIT 100 1h")
+    opening, *others = lines
+    accounts(f"QUOTA.{opening} ANCHOR", NOON_MS + 5 * HOUR_MS)
+    for line in others:
+        accounts(f"QUOTA.{line}")
+    for hours, rolled in ((0, 0), (3, 0), (2, 0), (1, 100)):
+        accounts(f"QUOTA.CLOCK ADVANCE {hours}h")
+        assert rule(accounts, "a")["rolled"] == rolled, hours
 
 
 def test_a_restart_closes_the_cycle_as_its_end_does(accounts):

@@ -85,9 +85,15 @@ struct window *resource_view_window(struct resource_view *view, const struct quo
 enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
                                           const struct plan_entry *override);
 
-/* What a window hands to the next cycle if it ends at `at_us`, under the rules that hold. */
+/* Where a cycle ends, of an account that begins at its anchor. */
+struct cycle_end {
+    int64_t at_us, anchor_us;
+};
+
+/* What a window hands to the next cycle if it ends there, under the rules that hold. Cycles before the account begins
+ * hand on no lots. */
 void resource_view_carry(const struct account_view *account, const struct resource_view *view,
-                         const struct window *window, int64_t at_us, struct carry *carry);
+                         const struct window *window, struct cycle_end end, struct carry *carry);
 
 /* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there
  * is none that ends. */

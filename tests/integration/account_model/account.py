@@ -168,7 +168,7 @@ class Account(Ledger):
         self.not_closed()
         if self.clock < self.now:
             raise Silent("RESET forgets instants that lie ahead of the clock")
-        if name and name not in self.slots and self.was_changed(name):
+        if name and self.unasked(name) and (self.was_changed(name) or name in self.slots):
             raise Silent("a resource that was never used, though a change of plan may have been stored for it")
         if name and not self.entitlement(name) and name not in self.slots:
             raise Refused("NORESOURCE")
@@ -237,7 +237,8 @@ class Account(Ledger):
             used = window.used
         return {"rule": index, "kind": kind, "period": rule.period.partition(" ")[0], "limit": capacity, "used": used,
                 "held": held, "remaining": remaining, "start": window.start // 1000 if window else -1,
-                "end": window.end // 1000 if window and window.end != FOREVER else -1}
+                "end": window.end // 1000 if window and window.end != FOREVER else -1,
+                "rolled": window.rolled() if window else 0}
 
     def history(self, name):
         if not self.entitlement(name) and name not in self.slots:

@@ -7,6 +7,7 @@ back the account is judged at its own last instant, and what is waited for is to
 import copy
 
 from account_model.calendar import FOREVER
+from account_model.carry import CYCLES_MAX
 from account_model.entitlement import Concurrent, Limit, Rate, Rolling
 from account_model.lifetime import Lifetime, Refused, Silent
 from account_model.plans import UNLIMITED
@@ -98,11 +99,11 @@ class Consuming(Lifetime):
         """No cycle to come, with no debt and nothing used, has the room. (All of them are full cycles of the rule.)"""
         if rule.limit == UNLIMITED or window.end == FOREVER:
             return False
-        following = self.following(name, window)
-        following.debt = 0
-        later = self.following(name, following)
-        later.debt = 0
-        most = [one.capacity(entitlement, max(one.start, now)) for one in (window, following, later)]
+        coming = [window]
+        for _ in range(2 + CYCLES_MAX * bool(rule.rollover)):
+            coming.append(self.following(name, coming[-1]))
+            coming[-1].debt = 0
+        most = [one.capacity(entitlement, max(one.start, now)) for one in coming]
         return UNLIMITED not in most and units > max(most)
 
     def rolling_fit(self, name, rule, units, since):

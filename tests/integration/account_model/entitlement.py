@@ -6,6 +6,7 @@ A value that was not given is None: a plan then means what the contract says, an
 import dataclasses
 
 from account_model.calendar import duration
+from account_model.carry import Rollover
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,13 +14,15 @@ class Limit:
     limit: int
     period: str  # as in a plan: "month CALENDAR FROM 15"
     prorate: bool = False
+    rollover: Rollover | None = None
 
     @property
     def kind(self):
         return "LIMIT", self.period.split()[0]
 
     def text(self):
-        return f"LIMIT {self.limit} {self.period}" + (" PRORATE" if self.prorate else "")
+        options = " PRORATE" * self.prorate + (" " + self.rollover.text() if self.rollover else "")
+        return f"LIMIT {self.limit} {self.period}{options}"
 
 
 @dataclasses.dataclass(frozen=True)

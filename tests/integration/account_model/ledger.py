@@ -27,8 +27,8 @@ class Ledger(Consuming):
             if record.asked != asked:
                 raise Refused("IDCONFLICT")
             return record.reply
-        if not self.entitlement(name) and name not in self.slots:
-            if of and self.was_changed(name):
+        if not self.entitlement(name) and self.unasked(name):
+            if of and (self.was_changed(name) or name in self.slots):
                 raise Silent("NORESOURCE or NOSUCHID: a change of plan may have been stored for what was never used")
             raise Refused("NORESOURCE")
         refunded, lost = self.refund_named(name, amount, of) if of else self.refund_unnamed(name, amount)
@@ -246,7 +246,9 @@ class Ledger(Consuming):
         current = {rule.period for rule in (entitlement.of(Limit) if entitlement else [])}
         joined = {rule.period for part in self.parts[hold.resource][1:] if part.entitlement and not part.full
                   for rule in part.entitlement.of(Limit)} if hold.resource in self.parts else set()
-        if joined - current - there - set(hold.periods):
+        unused = {cycle.period for cycle in [*slot.past, *slot.windows.values()]
+                  if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
+        if (joined - there | unused) - current - set(hold.periods):
             raise Silent("whether a LIMIT that came and went, unused, has a cycle that sleeps")
         for rule in entitlement.of(Limit) if entitlement else []:
             if rule.period not in places and rule.period not in hold.periods:

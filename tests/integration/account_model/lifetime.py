@@ -130,7 +130,8 @@ class Lifetime:
     def close_cycle(self, name, slot, window):
         following = self.following(name, window)
         window.asleep = following is None
-        slot.past.append(slot.windows.pop(window.period))
+        del slot.windows[window.period]
+        slot.past += [] if slot.unasked else [window]
         if following:
             slot.windows[window.period] = following
         return following
@@ -142,7 +143,12 @@ class Lifetime:
             return None  # nobody misses it
         after = self.begin(name, rule, window.end)
         after.debt = 0 if after.limit == UNLIMITED else window.debt_after(entitlement)
+        after.lots, after.unasked = self.lots_after(name, rule, window, window.end), window.unasked
         return after
+
+    def lots_after(self, name, rule, window, end):
+        """What is left at its end; of what was before the account began nothing."""
+        return window.lots_after(rule, self.held(name, window, end)) if end > self.anchor else ()
 
     def begin(self, name, rule, at):
         start, end = self.bounds(rule.period, at)
@@ -186,6 +192,16 @@ class Lifetime:
             window.limit = self.limit_of(name, window.period, window.start, window.end)
             if entitlement and entitlement.limit(window.period):
                 window.warned = min(window.warned, window.reached(entitlement))
+        self.begin_to_roll(name, entitlement)
+
+    def begin_to_roll(self, name, entitlement):
+        """Cycles of a LIMIT with ROLLOVER count from the one that runs now, also if nothing is ever used."""
+        for rule in entitlement.of(Limit) if entitlement else []:
+            if rule.rollover:
+                if name not in self.slots:
+                    self.slot(name).unasked = True
+                first = dataclasses.replace(self.window(name, rule), unasked=True)
+                self.slots[name].windows.setdefault(rule.period, first)
 
     def revisions(self):
         """Those that this account has not met yet, in their order."""
@@ -246,19 +262,22 @@ class Lifetime:
             for window in [one for one in slot.windows.values() if one.start < self.now]:
                 entitlement = self.entitlement(name)
                 debt = window.debt_after(entitlement) if entitlement else 0
-                asleep = not (entitlement and entitlement.limit(window.period))
+                rule = entitlement and entitlement.limit(window.period)
+                asleep = not rule
+                lots = self.lots_after(name, rule, window, self.now) if rule else ()
                 slot.past.append(dataclasses.replace(slot.windows.pop(window.period), end=self.now, asleep=asleep))
-                ended[name, window.period] = debt
+                ended[name, window.period] = debt, lots
         self.anchor = self.now if coming.restart else self.anchor
         for window in [one for slot in self.slots.values() for one in slot.windows.values() if coming.restart]:
             window.end = self.bounds(window.period, self.now)[1]  # it begins here, so it is not closed
         self.join(coming.plan, coming.full)
-        for (name, period), debt in ended.items():
+        for (name, period), (debt, lots) in ended.items():
             entitlement = self.entitlement(name)
             rule = entitlement and entitlement.limit(period)
             if rule:
                 after = self.slots[name].windows[period] = self.begin(name, rule, self.now)
                 after.debt = debt if after.limit != UNLIMITED and entitlement.repay else 0
+                after.lots = lots
 
     # ---- one resource ----
 
@@ -267,7 +286,13 @@ class Lifetime:
         return len(self.parts.get(name, [])) > (name in self.begun_with)
 
     def slot(self, name):
-        return self.slots.setdefault(name, Slot())
+        slot = self.slots.setdefault(name, Slot())
+        slot.unasked = False
+        return slot
+
+    def unasked(self, name):
+        """Never used: there, if at all, because its cycles roll over."""
+        return name not in self.slots or self.slots[name].unasked
 
     def window(self, name, rule):
         """The running cycle: as stored, or as it would begin."""

@@ -7,6 +7,7 @@
 import copy
 import dataclasses
 
+from account_model.carry import lots_after
 from account_model.plans import UNLIMITED, Silent
 from model import Key
 
@@ -64,8 +65,9 @@ class Cycle:
     period: str
     start: int
     end: int
-    limit: int  # of the cycle, before its debt
+    limit: int  # of the cycle, before its debt and its lots
     debt: int = 0
+    lots: tuple = ()  # that it began with: (units, cycles), the oldest first
     used: int = 0
     refunded: int = 0
     denied: int = 0
@@ -73,11 +75,15 @@ class Cycle:
     over_since: int = 0
     warned: int = 0
     charged: int = 0  # all that was ever charged: refunds never exceed it
+    unasked: bool = False  # there because cycles of its LIMIT roll over
     asleep: bool = False  # closed while no rule asked for it
     ledger: Ledger = Ledger()
 
     def own_limit(self):
-        return UNLIMITED if self.limit == UNLIMITED else max(self.limit - self.debt, 0)
+        return UNLIMITED if self.limit == UNLIMITED else max(self.limit + self.rolled() - self.debt, 0)
+
+    def rolled(self):
+        return sum(units for units, _ in self.lots)
 
     def capacity(self, entitlement, now):
         within = self.within(entitlement, now)
@@ -89,7 +95,7 @@ class Cycle:
         """Without OVERAGE."""
         if self.limit == UNLIMITED:
             return UNLIMITED
-        stretched = max(self.limit + self.limit * (entitlement.burst or 0) // 100 - self.debt, 0)
+        stretched = max(self.limit + self.rolled() + self.limit * (entitlement.burst or 0) // 100 - self.debt, 0)
         if not entitlement.grace:
             return stretched
         if self.over_since and now >= self.over_since + entitlement.grace:
@@ -143,7 +149,14 @@ class Cycle:
 
     def debt_after(self, entitlement):
         repays = entitlement.repay and self.limit != UNLIMITED
-        return max(self.debt + self.used - self.limit, 0) if repays else 0
+        return max(self.debt + self.used - self.limit - self.rolled(), 0) if repays else 0
+
+    def lots_after(self, rule, held):
+        """held: beyond its end. rule: the LIMIT that holds then (None: the lots live on, nothing is added)."""
+        if self.limit == UNLIMITED:
+            return lots_after(self.lots, None, self.used + held, rule and rule.rollover)
+        base, beyond = max(self.limit - self.debt, 0), max(self.debt - self.limit, 0)
+        return lots_after(self.lots, base, self.used + held + beyond, rule and rule.rollover)
 
     def overdraft(self):
         return 0 if self.limit == UNLIMITED else max(self.used - self.own_limit(), 0)
@@ -239,6 +252,7 @@ class Slot:
     def __init__(self):
         self.windows, self.logs, self.rates, self.past = {}, {}, Key(), []
         self.override, self.only, self.until = None, False, 0
+        self.unasked = False  # there only because its cycles roll over
 
     def copy(self):
         other = copy.copy(self)
