@@ -289,11 +289,11 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
         least = min_i64(least, admission->demands[i].granted);
     }
     *admitted = least > 0;
-    for (uint32_t i = item->first; i < item->end; i++) {
+    /* All demands of an item take the same: the smallest pot decides. Where that has nothing they are given up. */
+    for (uint32_t i = item->first; least > 0 && i < item->end; i++) {
         struct demand *demand = &admission->demands[i];
-        /* All demands of an item take the same: the smallest pot decides. */
         if (demand->granted == least) continue;
-        if (least > 0 && demand->rates.count > 0) {
+        if (demand->rates.count > 0) {
             if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->cost);
             enum account_fault fault = rates_check(demand, least * demand->cost, MODE_ALL);
             if (fault != ACCOUNT_FAULT_NONE) return fault;

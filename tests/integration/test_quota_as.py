@@ -42,6 +42,10 @@ STREAMS = {
         ("CONSUME a mac_minutes 4 UPTO", [2, 5, 3, 0, 24000, 0]),
         ("CONSUME a win_minutes 9 UPTO", [2, 100, 1, 0, 30 * DAY_MS, 0]),
         ("CONSUME a win_minutes 9 UPTO", [0, 100, 1, 30 * DAY_MS, 30 * DAY_MS, 0])],
+    "what the other has nothing for does not use up its own rates": [
+        ("CONSUME a minutes 100", [100, 100, 0, 0, 30 * DAY_MS, 0]),
+        ("CONSUME a mac_minutes 5 UPTO", [0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 2]),
+        ("REFUND a minutes 50", [50, 0, 50]), ("CONSUME a mac_minutes 5", [5, 5, 0, 0, 60000, 0])],
     "FORCE counts in both": [
         ("CONSUME a mac_minutes 12 FORCE", [12, 5, 0, 0, 144000, 0]),
         ("CONSUME a win_minutes 1", [0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 0])],
