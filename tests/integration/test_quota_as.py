@@ -132,6 +132,15 @@ def test_overrides_and_revisions(ci):
     assert ci("QUOTA.CONSUME a mac_minutes 1") == [1, 100, 50, 0, 30 * DAY_MS, 1]
 
 
+def test_a_limit_that_sleeps_does_not_keep_units_from_coming_back(ci):
+    ci("QUOTA.CONSUME a win_minutes 5")
+    ci("QUOTA.OVERRIDE a win_minutes ONLY LIMIT 7 day")
+    ci("QUOTA.CONSUME a win_minutes 1")
+    ci("QUOTA.OVERRIDE a win_minutes LIFT")
+    assert ci("QUOTA.REFUND a win_minutes 2") == [2, 0, 94]
+    assert ci("QUOTA.REFUND a win_minutes 9") == [3, 6, 100]
+
+
 @pytest.mark.parametrize("how", ["PRORATE", "FULL", "RESTART"])
 def test_a_switch_meets_both(ci, how):
     ci("QUOTA.PLAN SET pro minutes LIMIT 200 30d")
