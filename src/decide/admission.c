@@ -81,6 +81,7 @@ static int64_t available_before_overage(const struct demand *demand)
  * checked for themselves.) */
 static int64_t bounded_units(const struct demand *demand, int64_t units)
 {
+    if (!demand->holds) return units;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         int64_t available = position->meter->counts_all ? position->meter->available(position) : UNLIMITED;

@@ -279,11 +279,18 @@ static struct demand *last_of(const struct demands *demands, const struct resour
     return &demands->each[i];
 }
 
+static bool begins_rates(const struct demands *demands)
+{
+    for (uint32_t i = 0; i < demands->each_count; i++) {
+        if (demand_begins_rates(&demands->each[i])) return true;
+    }
+    return false;
+}
+
 enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)
 {
-    bool begins = false, emitted[DEMANDS_MAX] = {false};
-    for (uint32_t i = 0; i < demands->each_count; i++) begins = begins || demand_begins_rates(&demands->each[i]);
-    if (!begins && !is_remembered) return ACCOUNT_FAULT_NONE;
+    if (!is_remembered && !begins_rates(demands)) return ACCOUNT_FAULT_NONE;
+    bool emitted[DEMANDS_MAX] = {false};
     enum account_fault fault = emit_account(demands->account, own_of(demands), &demands->decision->changes);
     for (uint32_t i = 0; i < demands->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
         struct demand *demand = last_of(demands, demands->each[i].view);
