@@ -134,7 +134,7 @@ static enum account_fault begin_together(struct demands *demands, enum rows_toge
 {
     struct targets targets;
     enum account_fault fault = find_targets(demands, together, &targets);
-    demands->each = arena_alloc(demands->account->arena, 2 * demands->count * sizeof(*demands->each));
+    demands->each = arena_alloc(demands->account->arena, (size_t)2 * demands->count * sizeof(*demands->each));
     demands->each_count = 0;
     for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
         bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
