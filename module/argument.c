@@ -531,18 +531,15 @@ static bool is_valued(const struct argument *row)
     return row->kind >= ARGUMENT_TEXT && row->kind <= ARGUMENT_UNTIL;
 }
 
-static bool parse_positional(struct reading *reading, const struct argument *rows, void *request, uint64_t *needed);
-
 /* A resource may be called like the token: then its amount follows. */
 static bool parse_alternative(struct reading *reading, const struct argument *row, const struct argument *rows,
                               void *request)
 {
-    uint64_t needed = 0;
     const struct argument *flag = &row->rows[1];
     bool named = !reading_ended(reading) && bytes_is_word(reading_token(reading), flag->token);
     bool alone = reading->at + 1 >= reading->argc || is_option(rows, string_bytes(reading->argv[reading->at + 1]));
     return named && alone ? parse_option(reading, flag, flag, request)
-                          : parse_positional(reading, row->rows[0].rows, request, &needed);
+                          : parse_rows(reading, row->rows[0].rows, true, request);
 }
 
 /* The rows that stand in order: every one but the options. Answers in *needed which options have to be given; they

@@ -123,6 +123,9 @@ MANY_RESOURCES = dataclasses.replace(quota_row("QUOTA.CONSUME, of 64 resources",
     opening=("QUOTA.OPEN {key} many",), entry=USED))
 GRANTS = tuple(f"QUOTA.GRANT {{key}} g{number} r 1000000000" for number in range(100))
 CREDITED = quota_row("QUOTA.CONSUME, by a grant", "prepaid", entry=GRANTS[0])
+DIGEST = 64 * "a"
+KEYED = quota_row("QUOTA.CONSUME, an API key", "two", f"QUOTA.CONSUME {{key}} r 1 APIKEY {DIGEST} SCOPE read",
+                  f"QUOTA.APIKEY SET {{key}} {DIGEST} SCOPES 2 write read")
 QUOTA_ROWS = (
     CREDITED,
     dataclasses.replace(CREDITED, name="QUOTA.CONSUME, by one of 100 grants",
@@ -136,6 +139,9 @@ QUOTA_ROWS = (
     quota_row("QUOTA.CONSUME, new ID", "two", "QUOTA.CONSUME {key} r 1 ID {id}", told=True),
     quota_row("QUOTA.CONSUME, replayed ID", "two", "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001",
               "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001"),
+    KEYED,
+    dataclasses.replace(KEYED, name="QUOTA.CONSUME, one of 1,000 API keys", contents=dataclasses.replace(
+        KEYED.contents, entry=(*KEYED.contents.entry, *(f"QUOTA.APIKEY SET {{key}} {n:064x}" for n in range(999))))),
     quota_row("RESERVE, COMMIT", "two", "QUOTA.RESERVE {key} {id} r 1 TTL 1h | QUOTA.COMMIT {key} {id}"),
 )
 SCRIPT_ROWS = (

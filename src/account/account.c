@@ -925,6 +925,7 @@ static struct promise promise_begin(const struct account *account, const struct 
     promise.begun_id = (struct bytes){"", 0};
     promise.begun = (struct begun_part){0};
     promise.rated.rates = NULL;
+    promise.rates_pending = (struct bytes){"", 0};
     promise.rated_number = 0;
     promise.slots = account ? account->slots_count : 0;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);

@@ -569,14 +569,26 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     }
 }
 
+/* The most frequent kind, field by field. */
+static void used_encode(const struct change *change, struct sink *sink)
+{
+    sink_number(sink, change->slot);
+    sink_number(sink, (int64_t)change->period);
+    sink_number(sink, change->amount);
+    sink_signed(sink, change->peak - change->amount);
+}
+
 void change_encode(const struct change *change, struct sink *sink)
 {
     sink_byte(sink, (uint8_t)change->kind);
+    if (change->kind == CHANGE_USED) {
+        used_encode(change, sink);
+        return;
+    }
     const uint8_t *field = fields_of[change->kind];
     for (; *field != FIELD_END; field++) field_encode(change, (enum field) * field, sink);
 }
 
-/* The most frequent kind, field by field. */
 static void used_decode(struct cursor *cursor, struct change *change)
 {
     change->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1);

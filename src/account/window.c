@@ -71,6 +71,7 @@ int64_t window_own_limit(const struct window *window)
 /* What the debt leaves of the limit and the lots, and of a burst beside them. */
 static int64_t capacity_after_debt(const struct window *window, int64_t limit, int64_t burst)
 {
+    if (window->rolled == 0 && burst == 0) return max_i64(limit - window->debt, 0); /* as nearly always */
     return wide_clamp((wide)limit + window->rolled + burst - window->debt, 0, INT64_MAX);
 }
 

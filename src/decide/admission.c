@@ -81,6 +81,7 @@ static int64_t available_before_overage(const struct demand *demand)
  * checked for themselves.) */
 static int64_t bounded_units(const struct demand *demand, int64_t units)
 {
+    if (!demand->holds) return units;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         int64_t available = position->meter->counts_all ? position->meter->available(position) : UNLIMITED;
@@ -289,11 +290,11 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
         least = min_i64(least, admission->demands[i].granted);
     }
     *admitted = least > 0;
-    for (uint32_t i = item->first; i < item->end; i++) {
+    /* All demands of an item take the same: the smallest pot decides. Where that has nothing they are given up. */
+    for (uint32_t i = item->first; least > 0 && i < item->end; i++) {
         struct demand *demand = &admission->demands[i];
-        /* All demands of an item take the same: the smallest pot decides. */
         if (demand->granted == least) continue;
-        if (least > 0 && demand->rates.count > 0) {
+        if (demand->rates.count > 0) {
             if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->cost);
             enum account_fault fault = rates_check(demand, least * demand->cost, MODE_ALL);
             if (fault != ACCOUNT_FAULT_NONE) return fault;

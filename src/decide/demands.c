@@ -176,7 +176,7 @@ static enum account_fault begin_together(struct demands *demands, enum rows_toge
     struct targets targets;
     enum account_fault fault = find_targets(demands, together, &targets);
     bool has_key = demands->key_view != NULL, key_by_row = has_key && (demands->count == 1 || together == ROWS_APART);
-    demands->each = arena_alloc(demands->account->arena, (3 * demands->count + 1) * sizeof(*demands->each));
+    demands->each = arena_alloc(demands->account->arena, ((size_t)3 * demands->count + 1) * sizeof(*demands->each));
     demands->each_count = 0;
     for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
         bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
@@ -330,11 +330,18 @@ static struct demand *last_of(const struct demands *demands, const struct resour
     return &demands->each[i];
 }
 
+static bool begins_rates(const struct demands *demands)
+{
+    for (uint32_t i = 0; i < demands->each_count; i++) {
+        if (!demands->each[i].key && demand_begins_rates(&demands->each[i])) return true;
+    }
+    return false;
+}
+
 enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)
 {
-    bool begins = false, emitted[DEMANDS_MAX] = {false};
-    for (uint32_t i = 0; i < demands->each_count; i++) begins = begins || demand_begins_rates(&demands->each[i]);
-    if (!begins && !is_remembered) return ACCOUNT_FAULT_NONE;
+    if (!is_remembered && !begins_rates(demands)) return ACCOUNT_FAULT_NONE;
+    bool emitted[DEMANDS_MAX] = {false};
     enum account_fault fault = emit_account(demands->account, own_of(demands), &demands->decision->changes);
     for (uint32_t i = 0; i < demands->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
         if (demands->each[i].key) continue; /* a key's rates begin with nothing */

@@ -331,6 +331,15 @@ static enum account_fault give_back_unnamed(struct refund *refund, int64_t amoun
     return ACCOUNT_FAULT_NONE;
 }
 
+/* Does a LIMIT count the resource's own units? One that sleeps, which an override has left, says nothing of them. */
+static bool has_series(const struct demand *demand)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        if (demand->positions[i].meter == &meter_cycle) return true;
+    }
+    return false;
+}
+
 /* Units that are counted AS those of another resource come back there, and to the resource's own rules. */
 static enum account_fault refund_unnamed_as(struct refund *refund)
 {
@@ -338,7 +347,6 @@ static enum account_fault refund_unnamed_as(struct refund *refund)
     struct refunded result;
     const struct entitlement *entitlement = refund->view.entitlement;
     int64_t cost = entitlement->cost;
-    bool counts = refund->view.windows_count > 0;
     enum account_fault fault = begin_other(refund, &other, entitlement->as, &refund->decision->changes, &result);
     if (fault == ACCOUNT_FAULT_NONE && !other.view.entitlement) {
         refund->decision->fault_subject = entitlement->as;
@@ -346,7 +354,7 @@ static enum account_fault refund_unnamed_as(struct refund *refund)
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     int64_t amount = min_i64(refund->amount, least_used(&other.demand) / cost);
-    if (counts) amount = min_i64(amount, least_used(&refund->demand));
+    if (has_series(&refund->demand)) amount = min_i64(amount, least_used(&refund->demand));
     fault = give_back_unnamed(refund, amount, amount);
     if (fault == ACCOUNT_FAULT_NONE) fault = give_back_unnamed(&other, amount, amount * cost);
     *refund->result = result;

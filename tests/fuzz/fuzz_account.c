@@ -21,6 +21,7 @@
 /* ---- a configuration of three plans ------------------------------------------------------------------------ */
 
 #define PLANS 3
+#define ITEMS 3 /* of a request */
 
 static const char *const plan_names[PLANS] = {"pro", "team", "free"};
 static struct plan_history *plans[PLANS];
@@ -49,8 +50,22 @@ static void roll_over(struct quota_rule *rule, int which)
     rule->rollover_cycles = 1 + 5 * which;
 }
 
+/* c and d are counted as a, c with a usage series of its own, d with a rate. */
+static struct entitlement entitlement_as(bool rated)
+{
+    struct entitlement entitlement = entitlement_none(rated ? BYTES("d") : BYTES("c"));
+    entitlement.as = BYTES("a");
+    entitlement.cost = rated ? 2 : 3;
+    entitlement.rules_count = 1;
+    entitlement.rules[0] =
+        rated ? rate_rule(QUOTA_RATE, RULE_TOKEN, 9, MICROS_PER_MINUTE) : limit_rule(UNLIMITED, PERIOD_DAY, 1, false);
+    return entitlement;
+}
+
+/* 0 … 7; from 4 on they are counted as another resource. */
 static struct entitlement entitlement_number(int which)
 {
+    if (which > 3) return entitlement_as(which & 1);
     struct entitlement entitlement = entitlement_none(which & 1 ? BYTES("b") : BYTES("a"));
     entitlement.rules[entitlement.rules_count++] = limit_rule(40 + 10 * which, PERIOD_MONTH, 1, which == 0);
     entitlement.rules[entitlement.rules_count++] = limit_rule(9 + which, PERIOD_DAY, 1 + which / 2, false);
@@ -102,6 +117,8 @@ static void make_plans(void)
         revise(i, i, true, 0, true, APPLY_FULL);
         revise(i, i + 1, true, 0, true, APPLY_FULL);
         revise(i, (i + 2) & 3, i != 2, 40 * MICROS_PER_DAY, false, (enum plan_apply)i);
+        if (i > 0) revise(i, 4, true, 0, true, APPLY_FULL);
+        if (i < 2) revise(i, 5, true, 0, true, APPLY_FULL);
     }
 }
 
@@ -216,19 +233,47 @@ static struct account *apply_both_ways(struct account *account, const struct acc
     return account;
 }
 
-/* Every LIMIT and ROLLING, and the credits, had room for what was granted. A slow lane lets more in. */
-static void check_room(const struct account *account, struct bytes resource, int64_t granted, int64_t now_us)
+/* Every LIMIT and ROLLING, and the credits, had room for so many units. A slow lane lets more in. */
+static void check_units(struct account_view *view, struct resource_view *settled, wide units)
+{
+    struct demand demand;
+    demand_begin(&demand, view, settled, 1);
+    int64_t available = demand_remaining(&demand);
+    require(demand.rates.throttle >= 0 || available == UNLIMITED || units <= available);
+}
+
+static void settle(struct account_view *view, struct bytes resource, struct resource_view *settled)
+{
+    resource_view_begin(view, resource, settled);
+    require(resource_view_settle(view, settled, NULL) == ACCOUNT_FAULT_NONE && settled->entitlement);
+}
+
+/* What a request was granted had room, also in the resources that it is counted as, all rows of them together. */
+static void check_room(const struct account *account, const struct consume_item *items,
+                       const struct account_decision *decision, int64_t now_us)
 {
     struct account_view view;
-    struct resource_view settled;
-    struct demand demand;
+    struct resource_view settled[ITEMS], target;
+    struct bytes counted[ITEMS];
+    wide units[ITEMS] = {0};
+    uint32_t count = decision->result.consumed.count;
     require(account_view_begin(&view, account, &host, now_us) == ACCOUNT_FAULT_NONE);
-    resource_view_begin(&view, resource, &settled);
-    require(resource_view_settle(&view, &settled, NULL) == ACCOUNT_FAULT_NONE && settled.entitlement);
-    demand_begin(&demand, &view, &settled, 1);
-    int64_t available = demand_remaining(&demand);
-    bool has_lane = demand.rates.throttle >= 0;
-    require(has_lane || available == UNLIMITED || granted <= available / settled.entitlement->cost);
+    for (uint32_t i = 0; i < count; i++) {
+        settle(&view, items[i].resource, &settled[i]);
+        const struct entitlement *entitlement = settled[i].entitlement;
+        wide granted = decision->result.consumed.verdicts[i].granted;
+        counted[i] = entitlement->as.size > 0 ? entitlement->as : items[i].resource;
+        if (entitlement->as.size > 0) check_units(&view, &settled[i], granted);
+        units[i] = granted * entitlement->cost;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        wide total = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            if (bytes_equal(counted[k], counted[i])) total += units[k];
+        }
+        settle(&view, counted[i], &target);
+        if (total > 0) check_units(&view, &target, total);
+    }
     account_view_end(&view);
 }
 
@@ -247,16 +292,33 @@ static struct bytes some_id(const struct account *account, struct numbers *numbe
 
 static struct bytes some_resource(const struct account *account, struct numbers *numbers)
 {
-    int64_t which = number_upto(numbers, 7);
-    if (which > 4 && account && account->slots_count > 0) return interned_string_bytes(account->slots[0].resource);
+    int64_t which = number_upto(numbers, 15);
+    if ((which & 7) > 4 && account && account->slots_count > 0)
+        return interned_string_bytes(account->slots[0].resource);
+    if (which > 7) return which & 1 ? BYTES("c") : BYTES("d");
     return which & 1 ? BYTES("a") : BYTES("b");
+}
+
+/* The others of a request: resources that are not there yet, beginning somewhere. */
+static void more_items(struct consume_item items[ITEMS], uint32_t count, struct numbers *numbers, int64_t most)
+{
+    static const char names[] = "abcd";
+    int64_t which = number_upto(numbers, 3);
+    for (uint32_t i = 1; i < count; i++) {
+        bool twice = true;
+        while (twice) {
+            items[i].resource = (struct bytes){names + which++ % 4, 1};
+            twice = bytes_equal(items[i].resource, items[0].resource) ||
+                    (i > 1 && bytes_equal(items[i].resource, items[1].resource));
+        }
+        items[i].amount = 1 + number_upto(numbers, most);
+    }
 }
 
 static void consume(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
-    struct consume_item items[] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)},
-                                   {BYTES("c"), 1}};
+    struct consume_item items[ITEMS] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)}};
     int64_t how = number_upto(numbers, 255);
     struct consume_request request = {.items = items,
                                       .count = 1,
@@ -268,8 +330,8 @@ static void consume(const struct account *account, struct numbers *numbers, int6
     if (request.batch) {
         request.mode = how & 1 ? MODE_PEEK : MODE_ALL;
         request.any = how & 16;
-        request.count = how & 32 ? 2 : 1;
-        if (bytes_equal(items[0].resource, BYTES("a"))) items[1].resource = BYTES("b");
+        request.count = how & 32 ? ITEMS - (how & 64 ? 1 : 0) : 1;
+        more_items(items, request.count, numbers, how & 128 ? INT64_MAX - 1 : 9);
     }
     consume_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed) return;
@@ -277,32 +339,29 @@ static void consume(const struct account *account, struct numbers *numbers, int6
         const struct verdict *verdict = &decision->result.consumed.verdicts[i];
         require(verdict->wait_us >= NEVER_US && verdict->reset_us >= NEVER_US && verdict->remaining >= UNLIMITED);
         require(verdict->granted >= 0 && verdict->granted <= items[i].amount);
-        if (verdict->granted == 0 || request.mode == MODE_FORCE) continue;
-        check_room(account, items[i].resource, verdict->granted, now_us);
     }
+    if (request.mode != MODE_FORCE) check_room(account, items, decision, now_us);
 }
 
 static void reserve(const struct account *account, struct numbers *numbers, int64_t now_us,
                     struct account_decision *decision)
 {
     struct bytes id = some_id(account, numbers);
-    struct consume_item items[3] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)}};
-    int64_t how = number_upto(numbers, 7);
+    struct consume_item items[ITEMS] = {{some_resource(account, numbers), 1 + number_upto(numbers, INT64_MAX - 1)}};
+    int64_t how = number_upto(numbers, 15);
     struct reserve_request request = {.id = id.size > 0 ? id : BYTES("r"),
                                       .items = items,
                                       .count = 1,
                                       .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1),
                                       .mode = how & 1 ? MODE_UPTO : MODE_ALL,
                                       .now_us = now_us};
-    if (how & 2) { /* both resources of the plans, in either order */
-        items[1].resource = bytes_equal(items[0].resource, BYTES("a")) ? BYTES("b") : BYTES("a");
-        items[1].amount = 1 + number_upto(numbers, how & 4 ? INT64_MAX - 1 : 9);
-        request.count = 2;
+    if (how & 2) {
+        request.count = how & 8 ? ITEMS : 2;
+        more_items(items, request.count, numbers, how & 4 ? INT64_MAX - 1 : 9);
     }
     reserve_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE || decision->replayed || decision->denied) return;
-    for (uint32_t i = 0; i < request.count; i++)
-        check_room(account, items[i].resource, decision->result.consumed.verdicts[i].granted, now_us);
+    check_room(account, items, decision, now_us);
 }
 
 static void resolve(const struct account *account, struct numbers *numbers, int64_t now_us,
@@ -314,10 +373,10 @@ static void resolve(const struct account *account, struct numbers *numbers, int6
         extend_decide(account, &host, id, 1 + number_upto(numbers, DURATION_MAX_US - 1), now_us, decision);
         return;
     }
-    int64_t how = number_upto(numbers, 31);
-    int64_t amounts[2] = {number_upto(numbers, INT64_MAX), how & 8 ? number_upto(numbers, INT64_MAX) : 1};
+    int64_t how = number_upto(numbers, 63);
+    int64_t amounts[ITEMS] = {number_upto(numbers, INT64_MAX), how & 8 ? number_upto(numbers, INT64_MAX) : 1, 2};
     struct commit_request request = {.id = id, .amounts = amounts, .now_us = now_us, .force = how & 1};
-    request.count = how & 2 ? 1 + (how & 4 ? 1 : 0) : 0;
+    request.count = how & 2 ? 1 + (how & 4 ? 1 : 0) + (how & 32 ? 1 : 0) : 0;
     request.release = request.count == 0 && how & 16;
     commit_decide(account, &host, &request, decision);
     if (decision->fault != ACCOUNT_FAULT_NONE) return;
@@ -364,9 +423,9 @@ static struct moment some_moment(struct numbers *numbers, int64_t now_us)
 static void override(const struct account *account, struct numbers *numbers, const struct admin_action *action,
                      struct account_decision *decision)
 {
-    struct entitlement entitlement = entitlement_number((int)number_upto(numbers, 3));
+    struct entitlement entitlement = entitlement_number((int)number_upto(numbers, 7));
     struct override_request request = {.resource = some_resource(account, numbers)};
-    request.options = (uint8_t)number_upto(numbers, OPTIONS_ALL);
+    request.options = (uint16_t)number_upto(numbers, OPTIONS_ALL);
     request.only = number_upto(numbers, 1);
     request.until = some_moment(numbers, action->now_us);
     if (number_upto(numbers, 7) == 7) request.until.kind = MOMENT_CYCLE;
@@ -490,7 +549,7 @@ static void change_plan(struct numbers *numbers, int64_t now_us)
 {
     int64_t which = number_upto(numbers, PLANS - 1), later_us = number_upto(numbers, 60 * MICROS_PER_DAY);
     bool immediate = number_upto(numbers, 3) > 0;
-    int entitlement = (int)number_upto(numbers, 3);
+    int entitlement = (int)number_upto(numbers, 7);
     bool granted = number_upto(numbers, 3) > 0;
     int64_t at_us = immediate ? now_us : min_i64(now_us, INSTANT_MAX_US - later_us) + later_us;
     revise(which, entitlement, granted, at_us, immediate, (enum plan_apply)number_upto(numbers, APPLY_MODES_COUNT - 1));

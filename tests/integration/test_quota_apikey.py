@@ -1,10 +1,12 @@
 """API keys: who may spend from an account, for what, how fast; verified and charged in one step."""
 
+import contextlib
 import hashlib
 
 import pytest
 
-from conftest import NOON_MS, as_fields, as_map, assert_equal_digests, text
+from conftest import NOON_MS, Quota, as_fields, as_map, assert_equal_digests, text
+from servers import Server, caught_up, wait_until, writes_no_file
 
 HOUR_MS = 3_600_000
 
@@ -202,6 +204,35 @@ def test_replica_and_reloaded_server_know_the_same(acme, primary, replica):
     acme.client.restore("b", 0, dump)
     assert paged_keys(acme, "b") == before
     assert acme(f"QUOTA.CONSUME b calls 1 APIKEY {ONE}")[:2] == [0, 5]
+
+
+def test_no_secret_stays_anywhere():
+    """Not even one that a client sends by mistake in place of its digest: in no file of the primary or the replica, and
+    in none of its answers. The digest is what the append-only file needs."""
+    secret, other = "sk_acme_f0rg0tten", "sk_acme_m1stake"
+    options = {"appendonly": "yes", "appendfsync": "always", "loglevel": "debug", "save": '""'}
+    with contextlib.closing(Server(**options).start()) as primary, \
+            contextlib.closing(Server(**options).start()) as replica:
+        replica.follow(primary)
+        quota = Quota(primary.client())
+        quota("QUOTA.PLAN SET pro calls LIMIT 100 month")
+        quota("QUOTA.OPEN a pro")
+        quota(f"QUOTA.APIKEY SET a {digest(secret)} NAME ci")
+        quota(f"QUOTA.CONSUME a calls 1 APIKEY {digest(secret)}")
+        errors = [quota.error(f"QUOTA.{line}") for line in (
+            f"APIKEY SET a {other}", f"APIKEY REVOKE a {other}", f"APIKEY ROTATE a {other} {other}",
+            f"APIKEY VERIFY a {other}", f"CONSUME a calls 1 APIKEY {other}")]
+        assert not any(other in error for error in errors)
+        quota(f"QUOTA.APIKEY ROTATE a {digest(secret)[:8]} {digest(other)}")
+        caught_up(primary, replica)
+        wait_until(lambda: writes_no_file(primary), "the save for the replica does not end")
+        quota("SAVE")
+        assert primary.digest() == replica.digest()
+        contents = {path: path.read_bytes() for server in (primary, replica)
+                    for path in server.path.rglob("*") if path.is_file()}
+        assert sum(bytes.fromhex(digest(secret)) in content for content in contents.values()) >= 2
+        for path, content in contents.items():
+            assert secret.encode() not in content and other.encode() not in content, path
 
 
 def test_the_bound_is_of_live_ones(acme):

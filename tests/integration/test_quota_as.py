@@ -42,6 +42,10 @@ STREAMS = {
         ("CONSUME a mac_minutes 4 UPTO", [2, 5, 3, 0, 24000, 0]),
         ("CONSUME a win_minutes 9 UPTO", [2, 100, 1, 0, 30 * DAY_MS, 0]),
         ("CONSUME a win_minutes 9 UPTO", [0, 100, 1, 30 * DAY_MS, 30 * DAY_MS, 0])],
+    "what the other has nothing for does not use up its own rates": [
+        ("CONSUME a minutes 100", [100, 100, 0, 0, 30 * DAY_MS, 0]),
+        ("CONSUME a mac_minutes 5 UPTO", [0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 2]),
+        ("REFUND a minutes 50", [50, 0, 50]), ("CONSUME a mac_minutes 5", [5, 5, 0, 0, 60000, 0])],
     "FORCE counts in both": [
         ("CONSUME a mac_minutes 12 FORCE", [12, 5, 0, 0, 144000, 0]),
         ("CONSUME a win_minutes 1", [0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 0])],
@@ -126,6 +130,15 @@ def test_overrides_and_revisions(ci):
     ci("QUOTA.OVERRIDE a mac_minutes LIFT")
     ci("QUOTA.PLAN SET ci mac_minutes AS minutes COST 20 LIMIT -1 day")
     assert ci("QUOTA.CONSUME a mac_minutes 1") == [1, 100, 50, 0, 30 * DAY_MS, 1]
+
+
+def test_a_limit_that_sleeps_does_not_keep_units_from_coming_back(ci):
+    ci("QUOTA.CONSUME a win_minutes 5")
+    ci("QUOTA.OVERRIDE a win_minutes ONLY LIMIT 7 day")
+    ci("QUOTA.CONSUME a win_minutes 1")
+    ci("QUOTA.OVERRIDE a win_minutes LIFT")
+    assert ci("QUOTA.REFUND a win_minutes 2") == [2, 0, 94]
+    assert ci("QUOTA.REFUND a win_minutes 9") == [3, 6, 100]
 
 
 @pytest.mark.parametrize("how", ["PRORATE", "FULL", "RESTART"])

@@ -274,6 +274,45 @@ def account_step(stream):
         account_request(stream, account)
 
 
+# ---- resources that are counted AS another ---------------------------------------------------------------------------
+
+
+def set_counted_as(stream):
+    """x and y are counted as r, in either plan."""
+    for plan in "pq":
+        for resource in "xy":
+            stream.quota(f"QUOTA.PLAN SET {plan} {resource} AS r" + stream.sometimes(f" COST {stream.number(4)}", 0.7) +
+                         stream.sometimes(f" RATE {stream.rule()}", 0.5) + stream.sometimes(" LIMIT -1 day", 0.5))
+
+
+def counted_as_step(stream):
+    account, kind = stream.choice("a", "b"), stream.number(12)
+    amount = stream.number(stream.choice(1, 3, 9))
+    if kind == 1:
+        set_counted_as(stream)
+    elif kind < 5:  # rows of r are summed
+        rows = stream.random.sample("rsxy", stream.choice(2, 3))
+        line = f"QUOTA.MCONSUME {account} {len(rows)} " + " ".join(f"{row} {stream.number(4)}" for row in rows)
+        verdicts = stream.quota(line)
+        if verdicts[0][0] == 0:
+            waits = [verdict[3] for verdict in verdicts]
+            stream.check(f"{line} CHECK", -1 if -1 in waits else max(waits))
+    elif kind == 5:
+        stream.hold += 1
+        account_reserve(stream, f"QUOTA.RESERVE {account} x{stream.hold} x {amount} TTL {stream.choice('30s', '5h')}")
+    elif kind < 10:
+        mode, target = stream.choice("", "", "UPTO", "FORCE"), f"QUOTA.CONSUME {account} {stream.choice('x', 'y')}"
+        verdict = stream.quota(f"{target} {amount} {mode}")
+        if verdict[0] == 0:
+            stream.check(f"{target} {1 if mode == 'UPTO' else amount} CHECK", verdict[3])
+    elif kind == 10:
+        stream.hold += 1
+        stream.quota(f"QUOTA.GRANT {account} g{stream.hold} r {amount}"
+                     + stream.choice("", " EXPIRES 2h", " EXPIRES 3d", f" EFFECTIVE {stream.now_us + 3_600_000_000}us"))
+    else:
+        account_step(stream)
+
+
 # ---- tests ---------------------------------------------------------------------------------------------------------
 
 
@@ -306,6 +345,16 @@ def test_accounts_whose_plans_change(lonely, pytestconfig):
     for account in "ab":
         lonely(f"QUOTA.OPEN {account} p ANCHOR {NOON_MS}")
     run(stream, account_step)
+
+
+def test_resources_that_are_counted_as_another(lonely, pytestconfig):
+    stream = Stream(lonely, pytestconfig.getoption("seed") + 4)
+    stream.hold = 0
+    set_plans(stream)
+    set_counted_as(stream)
+    for account in "ab":
+        lonely(f"QUOTA.OPEN {account} p ANCHOR {NOON_MS}")
+    run(stream, counted_as_step)
 
 
 # ---- rules of equal capacity ---------------------------------------------------------------------------------------
