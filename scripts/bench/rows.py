@@ -140,8 +140,8 @@ QUOTA_ROWS = (
     quota_row("QUOTA.CONSUME, replayed ID", "two", "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001",
               "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001"),
     KEYED,
-    dataclasses.replace(KEYED, name="QUOTA.CONSUME, one of 1,000 API keys", contents=dataclasses.replace(
-        KEYED.contents, entry=(*KEYED.contents.entry, *(f"QUOTA.APIKEY SET {{key}} {n:064x}" for n in range(999))))),
+    dataclasses.replace(KEYED, name="QUOTA.CONSUME, one of 100 API keys", contents=dataclasses.replace(
+        KEYED.contents, entry=(*KEYED.contents.entry, *(f"QUOTA.APIKEY SET {{key}} {n:064x}" for n in range(99))))),
     quota_row("RESERVE, COMMIT", "two", "QUOTA.RESERVE {key} {id} r 1 TTL 1h | QUOTA.COMMIT {key} {id}"),
 )
 SCRIPT_ROWS = (

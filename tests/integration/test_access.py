@@ -32,6 +32,7 @@ def recipes():
 
 RECIPES = recipes()
 
+DIGEST = 64 * "a"  # of an API key
 LINES = {  # one call of every command; K is the key, read-only access to it is enough for the auditor's
     "consumer": ["QUOTA.CONSUME K r 1", "QUOTA.CONSUME K r 1 CHECK", "QUOTA.MCONSUME K 1 r 1",
                  "QUOTA.RESERVE K i r 1 TTL 1h", "QUOTA.COMMIT K hold 1", "QUOTA.RELEASE K held",
@@ -41,10 +42,12 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
                  "CL.THROTTLE Kt 1 1 1", "RL.THROTTLE Kt 1 1 1"],
     "operator": ["QUOTA.OPEN K p", "QUOTA.SWITCH K q", "QUOTA.OVERRIDE K r LIMIT 1 day", "QUOTA.SUSPEND K",
                  "QUOTA.RESUME K", "QUOTA.CLOSE K", "QUOTA.SET K r 1", "QUOTA.RESET K", "QUOTA.REFUND K r 1",
-                 "QUOTA.GRANT K id r 1", "QUOTA.VOID K given",
+                 "QUOTA.GRANT K id r 1", "QUOTA.VOID K given", f"QUOTA.APIKEY SET K {DIGEST}",
+                 f"QUOTA.APIKEY ROTATE K {DIGEST} {64 * 'b'}", f"QUOTA.APIKEY REVOKE K {DIGEST}",
                  "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
     "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "QUOTA.GRANTS K", "RL.INFO Kw", "RL.LEASES Kl",
-                "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb", "RL.ADAPT.INFO Ka"],
+                "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb", "RL.ADAPT.INFO Ka",
+                "QUOTA.APIKEY LIST K", f"QUOTA.APIKEY VERIFY K {DIGEST}"],
 }
 KEYLESS = {
     "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN CANCEL p 2", "QUOTA.PLAN DEL q",
@@ -52,7 +55,8 @@ KEYLESS = {
                  "RL.POLICY PERMIT n s", "RL.POLICY REFUSE n s", "RL.POLICY LIFT n s"],
     "auditor": ["QUOTA.HEALTH", "QUOTA.CYCLE day ANCHOR 0us ZONE UTC AT 0us", "QUOTA.PLAN GET p", "QUOTA.PLAN LIST",
                 "QUOTA.PLAN CHECK p r LIMIT 5 day", "RL.POLICY GET n", "RL.POLICY LIST",
-                "RL.POLICY EXCEPTIONS n", "RL.POLICY CHECK n 1 1s", "RL.POLICY HELP", "QUOTA.PLAN HELP"],
+                "RL.POLICY EXCEPTIONS n", "RL.POLICY CHECK n 1 1s", "RL.POLICY HELP", "QUOTA.PLAN HELP",
+                "QUOTA.APIKEY HELP"],
 }
 ROWS = [(role, line) for role, lines in LINES.items() for line in lines]
 
@@ -69,6 +73,7 @@ def users(accounts, primary):
         for hold in ("hold", "held", "longer"):
             accounts(f"QUOTA.RESERVE {key} {hold} r 1 TTL 1h")
         accounts(f"QUOTA.GRANT {key} given r 1")
+        accounts(f"QUOTA.APIKEY SET {key} {DIGEST}")
         accounts(f"RL.ALLOW {key}w 10 1s")
         accounts(f"RL.TABLE {key}u 10 1s")
         accounts(f"RL.ACQUIRE {key}l 5 1h ID lease")
@@ -204,6 +209,7 @@ def test_read_access_to_keys_looks_and_does_not_touch(accounts, primary):
     """All commands, but the keys of tenant:* only to read: what a write command would do is refused, CHECK too."""
     accounts("QUOTA.PLAN SET p r LIMIT 10 day")
     accounts("QUOTA.OPEN tenant:1 p")
+    accounts(f"QUOTA.APIKEY SET tenant:1 {DIGEST}")
     accounts("RL.ALLOW tenant:1w 10 1s")
     accounts("RL.ACQUIRE tenant:1l 5 1h ID lease")
     accounts("ACL SETUSER looker reset on nopass %R~tenant:* +@all")
