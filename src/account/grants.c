@@ -190,9 +190,9 @@ static struct stored_grant **room(struct grants *grants, struct stored_grant **a
 {
     if (count < *capacity) return array;
     uint32_t more = *capacity / 2 + 4;
-    grants->bytes += more * sizeof(*array);
+    grants->bytes += more * sizeof(struct stored_grant *);
     *capacity += more;
-    return memory_realloc(array, *capacity * sizeof(*array));
+    return memory_realloc(array, *capacity * sizeof(struct stored_grant *));
 }
 
 static void insert_in_order(struct grants *grants, struct credits *credits, struct stored_grant *stored)
@@ -307,7 +307,7 @@ static void drop_empty(struct grants *grants)
             grants->of[kept++] = *credits;
             continue;
         }
-        grants->bytes -= credits->capacity * sizeof(*credits->order) + sizeof(*credits);
+        grants->bytes -= credits->capacity * sizeof(struct stored_grant *) + sizeof(*credits);
         memory_free(credits->order);
     }
     grants->resources_count = kept;

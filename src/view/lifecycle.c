@@ -388,9 +388,10 @@ static enum account_fault take_event(struct timeline *timeline, const struct eve
  * past that plan and its end: it must not meet them again. */
 static bool is_past_its_plan(const struct account_view *account, const struct resource_view *view)
 {
-    if (!view->stored || account->changes_count == 0) return false;
+    const struct account *stored = account->account;
+    if (!stored || !view->stored || account->changes_count == 0) return false;
     const struct plan_change *first = &account->changes[0];
-    return !first->plan && first->at_us <= account->account->applied_at_us;
+    return !first->plan && first->at_us <= stored->applied_at_us;
 }
 
 /* Takes every event up to now, and moves the cursor along. */

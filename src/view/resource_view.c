@@ -33,7 +33,7 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
         view->unused[i] = was_never_used(view->stored, &view->windows[i]);
     }
     credits_view_begin(account, view);
-    if (!view->override) {
+    if (!stored || !view->override) {
         view->entitlement = resource_view_granted(view);
     } else {
         lifecycle_compose(view, stored->anchor_us);

@@ -114,6 +114,16 @@ def test_what_cannot_be_meant_is_told(ci, line, text):
     assert text in ci.error(f"QUOTA.{line}")
 
 
+@pytest.mark.parametrize("command", [
+    "CHECK a lost 1", "CONSUME a lost 1", "RESERVE a h lost 1 TTL 1h", "REFUND a lost 1"])
+def test_a_name_outlives_the_plan_that_says_it(ci, command):
+    """The account has moved to the other plan, and only the command that looks at it holds that one."""
+    ci("QUOTA.PLAN SET pro lost AS gone")
+    ci(f"QUOTA.SWITCH a pro AT {NOON_MS + 60_000}")
+    ci("QUOTA.CLOCK ADVANCE 1h")
+    assert ci.error(f"QUOTA.{command}") == "NORESOURCE the account's plan has no resource 'gone'"
+
+
 def test_the_plan_says_it_again(ci):
     assert as_map(ci("QUOTA.PLAN GET ci"))["resources"]["mac_minutes"] == {
         "RATE GCRA 5 1m": "LIMIT -1 day", "AS minutes": "COST 10"}

@@ -22,10 +22,11 @@ struct refusal {
 };
 
 struct account_decision {
-    enum account_fault fault;   /* not NONE: no answer, and no changes but those of account_decision_refuse */
-    struct bytes fault_subject; /* the resource, id or plan that a fault is about; borrowed */
-    int64_t fault_limit;        /* the number a fault names: what is held, what may come back, a maximum */
-    const char *fault_text;     /* …_ENTITLEMENT: the end of the error text; …_PAST: the option */
+    enum account_fault fault;           /* not NONE: no answer, and no changes but those of account_decision_refuse */
+    struct bytes fault_subject;         /* the resource, id or plan that a fault is about; see account_decision_fail */
+    char fault_name[RESOURCE_NAME_MAX]; /* where a short one stands */
+    int64_t fault_limit;                /* the number a fault names: what is held, what may come back, a maximum */
+    const char *fault_text;             /* …_ENTITLEMENT: the end of the error text; …_PAST: the option */
     int64_t applied_at_us;
     bool replayed; /* an answer from the records: nothing is counted */
     bool denied;
@@ -96,12 +97,17 @@ static inline void account_decision_end(struct account_decision *decision)
     sink_free(&decision->changes);
 }
 
-/* Ends in a fault: nothing changes. */
+/* Ends in a fault: nothing changes. Its subject may be a word of the plan, such as the resource that another one is
+ * counted AS, and the plan may be gone before the fault is told: so it is copied. A longer one is the request's own. */
 static inline void account_decision_fail(struct account_decision *decision, enum account_fault fault,
                                          struct bytes subject)
 {
     decision->fault = fault;
     decision->fault_subject = subject;
+    if (subject.size <= sizeof(decision->fault_name)) {
+        memmove(decision->fault_name, subject.data, subject.size);
+        decision->fault_subject.data = decision->fault_name;
+    }
     decision->changes.size = 0;
     decision->causes_count = 0;
     decision->adds_record = false;
