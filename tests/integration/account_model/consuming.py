@@ -65,12 +65,16 @@ class Consuming(SlowLane):
                 delay = wait(limit, units, at) if limit else None
                 fit = self.fit(name, rule, units, at) if not limit else None if delay is None else at + delay
                 instants.append(FOREVER if fit is None else fit)
-            if self.entitlement(name).lane:
+            if self.entitlement(name).lane and self.entitlement(name).of((Limit, Rolling)):
                 instants = self.with_lane(name, units, at, instants, holds)
             if max(instants) == FOREVER:
+                if at > self.now and self.entitlement(name).lane:
+                    raise Silent("which is told, likewise")
                 return None, instants.index(FOREVER)
             if max(instants) == at:
                 return at, waited_for
+            if at > self.now and self.entitlement(name).lane:
+                raise Silent("which is told: the rule that refuses now, or one that will refuse once it admits")
             at, waited_for = max(instants), instants.index(max(instants))
 
     def fit(self, name, rule, units, since):

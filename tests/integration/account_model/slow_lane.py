@@ -25,8 +25,6 @@ class SlowLane(Lifetime):
         throttle = entitlement and entitlement.lane
         if not throttle:
             return None
-        if not entitlement.of((Limit, Rolling)):
-            raise Silent("a slow lane of a resource with no limit")
         key = self.slots[name].lane if name in self.slots else Key()
         return key.adopted([throttle.rule], self.now)[0][0]
 
