@@ -197,12 +197,20 @@ static bool is_rate(const struct quota_rule *rule)
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX])
 {
-    uint32_t count = 0;
+    uint32_t count = 0, lane = entitlement->rules_count;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         if (!is_rate(&entitlement->rules[i])) continue;
+        if (entitlement->rules[i].kind == QUOTA_THROTTLE) {
+            lane = i;
+            continue;
+        }
         places[count] = (uint8_t)i;
         rates[count++] = entitlement->rules[i].rule;
     }
+    if (lane == entitlement->rules_count) return count;
+    places[count] = (uint8_t)lane;
+    rates[count] = entitlement->rules[lane].rule;
+    rates[count++].flags |= RULE_LANE;
     return count;
 }
 

@@ -71,8 +71,7 @@ int64_t demand_available(const struct demand *demand)
     return tightest(demand, all_of, credits_bound(demand) ? 0 : UNLIMITED);
 }
 
-/* The same without OVERAGE: what there is before the slow lane. */
-static int64_t available_before_overage(const struct demand *demand)
+int64_t demand_available_before_lane(const struct demand *demand)
 {
     return tightest(demand, before_overage_of, is_prepaid(demand) ? 0 : UNLIMITED);
 }
@@ -136,13 +135,13 @@ static int64_t amount_min(int64_t units, int64_t available)
 }
 
 /* The slow lane admits what limits, BURST and GRACE leave of so many units, and OVERAGE what the lane leaves. Answers
- * how many of them find a place; all of them count in the limits. */
+ * how many of them find a place. All of them count in the limits, so those of the lane leave OVERAGE as much less. */
 static int64_t take_slow_lane(struct demand *demand, int64_t units, int64_t available)
 {
-    int64_t before = available_before_overage(demand), taken = amount_min(units, before), left = units - taken;
+    int64_t before = demand_available_before_lane(demand), taken = amount_min(units, before), left = units - taken;
     int64_t room = available == UNLIMITED || before == UNLIMITED ? left : min_i64(left, available - before);
-    demand->throttled = throttle_takes(demand, left - room, left);
-    return taken + demand->throttled + min_i64(left - demand->throttled, room);
+    demand->throttled = throttle_takes(demand, room == left ? 0 : left, left);
+    return taken + max_i64(demand->throttled, room);
 }
 
 int64_t demand_plan(struct demand *demand, int64_t units)
@@ -490,7 +489,7 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
         pot.denied = verdict.wait_us != 0;
         pot.verdict = verdict;
     }
-    int64_t beyond = judged_beyond(judged_beyond(units, funds), demand_available(demand));
+    int64_t beyond = judged_beyond(judged_beyond(units, funds), demand_available_before_lane(demand));
     if (pot.denied && demand->rates.throttle >= 0) fold_slow_lane(demand, beyond, &pot);
     fold_verdict(fold, pot.denied, &pot.verdict);
 }

@@ -1,5 +1,6 @@
 /* Looks at accounts as they will be; see foresight.h. */
 #include "quota/decide/foresight.h"
+#include "quota/account/carry.h"
 #include "quota/base/checked.h"
 #include "quota/time/duration.h"
 #include "quota/view/credits_view.h"
@@ -60,6 +61,35 @@ static int64_t holds_admit_us(const struct outlook *outlook, int64_t units)
     return at_us;
 }
 
+/* Will idle cycles after this one, which is idle too, all be like it? */
+static bool goes_on(const struct demand *demand, const struct window *window)
+{
+    const struct entitlement *entitlement = demand->view->entitlement;
+    const struct carry_rules rules = {entitlement, entitlement_limit(entitlement, window->period)};
+    struct carry carry;
+    if (!rules.rule) return true;
+    carry_of(window, &carry);
+    return carry_same_limit(&carry, &rules) == INT64_MAX;
+}
+
+/* When the first of the running cycles ends after which another one may leave the lane less. A limit with OVERAGE has
+ * room until then, so its wait does not tell. */
+static int64_t cycles_end_us(const struct demand *demand)
+{
+    int64_t end_us = INT64_MAX;
+    if (entitlement_overage(demand->view->entitlement) == 0) return end_us;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        struct rule_report report;
+        if (!position->meter->before_overage) continue;
+        position->meter->report(position, &report);
+        const struct window *window = position->window;
+        if (report.used == 0 && report.held == 0 && goes_on(demand, window)) continue;
+        if (report.end_us > demand->account->now_us) end_us = min_i64(end_us, report.end_us);
+    }
+    return end_us;
+}
+
 /* With a slow lane: limits and credits have to leave it no more than it admits. The next instant that may do is when it
  * admits what they leave now, or when they leave less. */
 static int64_t slow_lane_admits_us(struct outlook *outlook, int64_t units)
@@ -68,10 +98,11 @@ static int64_t slow_lane_admits_us(struct outlook *outlook, int64_t units)
     int64_t at_us = outlook->account.now_us, next_us = credits_next_us(&outlook->account, &outlook->view);
     if (demand_plan(demand, units) == units) return holds_admit_us(outlook, units);
     int64_t available = demand_available(demand), left = outlook->view.credits_left;
+    next_us = min_i64(next_us, cycles_end_us(demand));
     int64_t more_us = demand_limits_wait_us(demand, add_clamped(available, 1));
     struct verdict lane;
     if (more_us != NEVER_US) next_us = min_i64(next_us, add_clamped(at_us, more_us));
-    throttle_judge(demand, units - left - available, &lane);
+    throttle_judge(demand, units - left - demand_available_before_lane(demand), &lane);
     if (lane.granted == 0 && lane.wait_us != NEVER_US) next_us = min_i64(next_us, add_clamped(at_us, lane.wait_us));
     return next_us;
 }

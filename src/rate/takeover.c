@@ -8,15 +8,27 @@ bool takeover_may_copy(const struct rule *before, const struct rule *after)
     return before->algorithm == after->algorithm && !rule_is_constant(before) && !rule_is_constant(after);
 }
 
+static bool is_lane(const struct rule *rule)
+{
+    return rule->flags & RULE_LANE;
+}
+
 /* The stored rule of the same algorithm and period, or -1. */
 static int8_t match_by_period(const struct rule_set *stored, const struct rule *rule, uint32_t place, uint32_t taken)
 {
     for (uint32_t step = 0; step < rule_set_total(stored); step++) {
         uint32_t k = step < stored->count ? (place + step) % stored->count : step; /* its own place first */
         bool same = takeover_may_copy(&stored->rules[k], rule) && stored->rules[k].period_us == rule->period_us;
-        if (same && !(taken >> k & 1)) return (int8_t)k;
+        if (same && is_lane(&stored->rules[k]) == is_lane(rule) && !(taken >> k & 1)) return (int8_t)k;
     }
     return -1;
+}
+
+/* The stored rule in the place of this one, or -1. There is one slow lane at most, and it stands last. */
+static int32_t match_by_place(const struct rule_set *stored, const struct rule *rule, uint32_t place)
+{
+    if (is_lane(rule) && stored->count > 0) place = stored->count - 1;
+    return place < stored->count && is_lane(&stored->rules[place]) == is_lane(rule) ? (int32_t)place : -1;
 }
 
 static bool set_has(const struct rule_set *set, const struct rule *rule)
@@ -44,10 +56,11 @@ void takeover_match(const struct rule_set *stored, const struct rule *rules, uin
         from[i] = match_by_period(stored, &rules[i], i, taken);
         if (from[i] >= 0) taken |= UINT32_C(1) << from[i];
     }
-    for (uint32_t i = 0; i < count && i < stored->count; i++) {
-        bool keep_state = !rule_is_constant(&stored->rules[i]) && !rule_is_constant(&rules[i]);
-        bool is_free = from[i] < 0 && !(taken >> i & 1);
-        if (is_free && keep_state && !will_come_back(parts, &stored->rules[i])) from[i] = (int8_t)i;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t place = from[i] < 0 ? match_by_place(stored, &rules[i], i) : -1;
+        if (place < 0 || taken >> place & 1) continue;
+        bool keep_state = !rule_is_constant(&stored->rules[place]) && !rule_is_constant(&rules[i]);
+        if (keep_state && !will_come_back(parts, &stored->rules[place])) from[i] = (int8_t)place;
     }
 }
 

@@ -7,7 +7,7 @@ import dataclasses
 
 from hypothesis import strategies as st
 
-from account_model import DAY, Concurrent, Entitlement, Limit, Rate, Rolling, Rollover
+from account_model import DAY, Concurrent, Entitlement, Limit, Rate, Rolling, Rollover, Throttle
 from model import Rule
 
 SECOND, HOUR = 1_000_000, 3_600_000_000
@@ -51,6 +51,10 @@ RATES = st.sampled_from([
     Rate(Rule("GCRA", 5, 3_600_000_000, 0), "1h"), Rate(Rule("GCRA", 3, SECOND, 9), "1s"),
     Rate(Rule("FIXED", 6, 60_000_000), "1m"), Rate(Rule("TOKEN", 4, HOUR, 8), "1h"),
     Rate(Rule("SLIDING", 7, HOUR), "1h"), Rate(Rule("LOG", 8, HOUR), "1h")])
+THROTTLES = st.sampled_from([
+    Throttle(Rule("GCRA", 2, HOUR, 0), "1h"), Throttle(Rule("GCRA", 1, SECOND, 4), "1s"),
+    Throttle(Rule("GCRA", 3, 60_000_000, 0), "1m"), Throttle(Rule("TOKEN", 3, DAY, 6), "1d"),
+    Throttle(Rule("FIXED", 5, HOUR), "1h"), Throttle(Rule("FIXED", 2, DAY), "1d")])
 CONCURRENTS = st.builds(Concurrent, st.sampled_from([1, 2, 3, 5, 8, 8, 12, 0, -1]))
 BURSTS = st.one_of(st.just((None, False)), st.just((None, False)), st.tuples(st.sampled_from([20, 50, 150, 200]),
                                                                              st.booleans()))
@@ -64,6 +68,7 @@ def entitlements(draw, smallest=1):
     rules += draw(sometimes(one_of_each_kind(ROLLINGS, 1, 2), []))
     rules += draw(sometimes(st.lists(RATES, min_size=1, max_size=1), []))
     rules += draw(sometimes(st.lists(CONCURRENTS, min_size=1, max_size=1), []))
+    rules += draw(st.one_of(st.just([]), st.just([]), sometimes(st.lists(THROTTLES, min_size=1, max_size=1), [])))
     burst, repay = draw(BURSTS)
     return Entitlement(
         tuple(draw(st.permutations(rules))), draw(st.sampled_from([None, None, 1, 2, 3])),

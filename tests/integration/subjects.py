@@ -12,13 +12,13 @@ import datetime as dt
 import pytest
 import redis
 
-from account_model import Account, Concurrent, Entitlement, Host, Limit, Rate, Refused, Rolling, Rollover
+from account_model import Account, Concurrent, Entitlement, Host, Limit, Rate, Refused, Rolling, Rollover, Throttle
 from account_model.calendar import EPOCH, MICROSECOND, SPANS
 from account_model.plans import Plan
 from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans, empty
 from model import Rule
 
-KINDS = ("LIMIT", "RATE", "CONCURRENT", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS", "HOLDS")
+KINDS = ("LIMIT", "RATE", "THROTTLE", "CONCURRENT", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS", "HOLDS")
 OPTIONS = ("APPLY", "EFFECTIVE", "EX", "CHECK", "REASON")
 
 
@@ -308,7 +308,7 @@ class Words:
         fields = {}
         for start, stop in zip(starts, starts[1:]):
             word, *values = given[start:stop]
-            if word in ("LIMIT", "RATE", "CONCURRENT"):
+            if word in ("LIMIT", "RATE", "THROTTLE", "CONCURRENT"):
                 rules.append(rule_of(word, values))
             else:
                 fields |= field_of(word, values)
@@ -319,16 +319,17 @@ class Words:
 def is_of_rate(words, at):
     """Behind a RATE a BURST without % is the rate's."""
     before = [word for word in words[:at] if word in KINDS]
-    return words[at] == "BURST" and "%" not in words[at + 1] and before[-1:] == ["RATE"]
+    return words[at] == "BURST" and "%" not in words[at + 1] and before[-1:] in (["RATE"], ["THROTTLE"])
 
 
 def rule_of(word, values):
-    if word == "RATE":
+    if word in ("RATE", "THROTTLE"):
         algorithm = values.pop(0) if values[0].isalpha() else "GCRA"
         burst = int(values[values.index("BURST") + 1]) if "BURST" in values else 0
         period = span(values[1])
         unit = max((us, name) for name, us in SPANS.items() if period % us == 0)
-        return Rate(Rule(algorithm, int(values[0]), period, burst), f"{period // unit[0]}{unit[1]}")
+        kind = Rate if word == "RATE" else Throttle
+        return kind(Rule(algorithm, int(values[0]), period, burst), f"{period // unit[0]}{unit[1]}")
     limit, *values = values
     if word == "CONCURRENT":
         return Concurrent(int(limit))
@@ -360,8 +361,8 @@ def field_of(word, values):
 
 
 def texts(entitlement):
-    rules = [f"RATE {rule.rule.word} {rule.rule.limit} {rule.period}" if isinstance(rule, Rate) else rule.text()
-             for rule in entitlement.rules]
+    rules = [f"{rule.kind[0]} {rule.rule.word} {rule.rule.limit} {rule.period}"
+             if isinstance(rule, (Rate, Throttle)) else rule.text() for rule in entitlement.rules]
     rest = Entitlement((), **{name: value for name, value in vars(entitlement).items() if name != "rules"}).text()
     return rules + ([rest] if rest else [])
 

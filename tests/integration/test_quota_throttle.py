@@ -32,6 +32,15 @@ STREAMS = {
     "what the lane cannot take, overage does": ("LIMIT 10 1h THROTTLE 3 1h OVERAGE", [
         ("CONSUME a r 10", (10, 10, -1, 0, 0)), ("CONSUME a r 2", (2, 3, 1, 0, 1)), ("CONSUME a r 5", (5, 3, 0, 0, 1)),
         ("CONSUME a r 5", (5, 10, -1, 0, 0))]),
+    "what the lane took leaves OVERAGE MAX as much less": ("LIMIT 10 1h THROTTLE 3 1h OVERAGE MAX 2", [
+        ("CONSUME a r 10", (10, 12, 2, 0, 0)), ("CONSUME a r 5", (0, 12, 2, HOUR_MS, 0)),
+        ("CONSUME a r 5 UPTO", (3, 3, 0, 0, 1)), ("CONSUME a r 1", (0, 3, 0, 1200000, 1))]),
+    "OVERAGE goes beyond no rolling window": ("LIMIT 0 1h OVERAGE LIMIT 4 ROLLING 1h THROTTLE 2 1h", [
+        ("CONSUME a r 1", (1, 2, 1, 0, 2)), ("CONSUME a r 4", (0, 4, 3, HOUR_MS, 1)),
+        ("CONSUME a r 4 UPTO", (3, 2, 0, 0, 2))]),
+    "a cycle that ends leaves the lane less": ("LIMIT 10 1h OVERAGE LIMIT 20 ROLLING 2h THROTTLE 1 1d", [
+        ("CONSUME a r 10", (10, 20, 10, 0, 1)), ("CONSUME a r 11", (0, 20, 10, HOUR_MS, 1)), ("+1h", 0),
+        ("CONSUME a r 11", (11, 1, 0, 0, 2))]),
     "credits alone": ("CREDITS THROTTLE 2 1h", [
         ("GRANT a g r 5", None), ("CONSUME a r 6", (6, 2, 1, 0, 0)), ("CONSUME a r 2", (0, 2, 1, 1800000, 0))]),
     "rates have to admit all of it": ("LIMIT 2 1h RATE 5 1m THROTTLE 100 1m", [
@@ -105,6 +114,20 @@ def test_it_is_a_rule_of_its_own_for_overrides_and_revisions(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 1 1h THROTTLE 5 1h RATE 100 1h")
     assert accounts("QUOTA.CONSUME a r 3")[0] == 0  # three of five are used still
     assert accounts("QUOTA.CONSUME a r 2")[0] == 2
+
+
+def test_a_rate_and_the_lane_are_no_predecessors_of_each_other(accounts):
+    """Also where algorithm and period are the same, or the place."""
+    accounts("QUOTA.PLAN SET p r LIMIT 5 1d RATE 9 1h")
+    accounts("QUOTA.OPEN a p")
+    assert accounts("QUOTA.CONSUME a r 5")[:3] == [5, 5, 0]
+    accounts("QUOTA.PLAN SET p r LIMIT 5 1d THROTTLE 3 1h")
+    assert accounts("QUOTA.CONSUME a r 2")[:3] == [2, 3, 1]  # none of the five
+    accounts("QUOTA.PLAN SET p r LIMIT 50 1d THROTTLE 3 1h RATE 9 1h")
+    assert accounts("QUOTA.CONSUME a r 1")[:3] == [1, 9, 3]  # the five, and none of the two
+    accounts("QUOTA.PLAN SET p r LIMIT 50 1d THROTTLE FIXED 3 1d")
+    rules = as_map(accounts("QUOTA.INFO a r"))["rules"]
+    assert [(rule["kind"], rule["used"]) for rule in rules] == [("LIMIT", 8), ("THROTTLE", 2)]
 
 
 @pytest.mark.parametrize("rules, text", [

@@ -24,8 +24,8 @@ static const struct {
     /* credits come before the lane, OVERAGE behind it */
     {"a LIMIT 10 1h CREDITS THROTTLE GCRA 4 1h", 3, 10, 5, {5, 4, 2, 0, 30 * M, 1}},
     {"a LIMIT 10 1h OVERAGE THROTTLE GCRA 4 1h", 0, 10, 5, {5, 4, 0, 0, H, 1}},
-    {"a LIMIT 10 1h OVERAGE MAX 2 THROTTLE GCRA 4 1h", 0, 10, 6, {6, 4, 0, 0, H, 1}},
-    {"a LIMIT 10 1h OVERAGE MAX 2 THROTTLE GCRA 4 1h", 0, 10, 7, {0, 12, 2, H, H, 0}},
+    {"a LIMIT 10 1h OVERAGE MAX 2 THROTTLE GCRA 4 1h", 0, 10, 4, {4, 4, 0, 0, H, 1}},
+    {"a LIMIT 10 1h OVERAGE MAX 2 THROTTLE GCRA 4 1h", 0, 10, 5, {0, 12, 2, H, H, 0}}, /* four, then none more */
     /* a queue lets in what it has no place for, and says when to act */
     {"a LIMIT 10 1h THROTTLE QUEUE 1 1m BURST 2", 0, 12, 3, {3, 3, 0, 2 * M, 5 * M, 1}},
     /* unlimited, and none at all */

@@ -28,7 +28,7 @@ static void only_sensible_rules_pass(void **state)
          "INTERVAL"},
         {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 5, .flags = RULE_FIRST},
          "FIRST"},
-        {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 5, .flags = 4}, "flag"},
+        {{.algorithm = RULE_TOKEN, .limit = 5, .period_us = S, .capacity = 5, .initial = 5, .flags = 8}, "flag"},
         {{.algorithm = 7, .limit = 5, .period_us = S, .capacity = 5, .initial = 5}, "algorithm"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

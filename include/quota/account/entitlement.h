@@ -148,7 +148,7 @@ bool entitlement_equal(const struct entitlement *left, const struct entitlement 
 const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);
 const struct quota_rule *entitlement_rolling(const struct entitlement *entitlement, int64_t period_us);
 
-/* The RATE rules and THROTTLE, in order, and for each its place among all rules; answers how many. */
+/* The RATE rules in order, THROTTLE behind them, and for each its place among all rules; answers how many. */
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX]);
 

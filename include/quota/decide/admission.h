@@ -71,6 +71,9 @@ void admission_align_waits(const struct admission *admission, const struct admis
 
 /* Units left under the tightest CYCLE and ROLLING of a demand; and with those that sources could pay for. UNLIMITED. */
 int64_t demand_available(const struct demand *demand);
+
+/* The same without OVERAGE: what there is before the slow lane. */
+int64_t demand_available_before_lane(const struct demand *demand);
 int64_t demand_remaining(const struct demand *demand);
 
 /* Makes the funding plan for so many units: what the limits give within their numbers, which sources pay for the rest,

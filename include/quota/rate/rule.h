@@ -32,8 +32,9 @@ enum rule_algorithm {
 enum rule_flag {
     RULE_INTERVAL = 1, /* TOKEN: refill `limit` units after each whole period, nothing in between */
     RULE_FIRST = 2,    /* FIXED: the window begins with its first unit, not on the epoch */
+    RULE_LANE = 4,     /* a slow lane (THROTTLE): what one has used passes to another one alone */
 };
-#define RULE_FLAGS_KNOWN (RULE_INTERVAL | RULE_FIRST)
+#define RULE_FLAGS_KNOWN (RULE_INTERVAL | RULE_FIRST | RULE_LANE)
 
 struct rule {
     int64_t limit;      /* units per period; UNLIMITED; 0 = none */

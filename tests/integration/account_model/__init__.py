@@ -9,7 +9,7 @@
     plans         revisions, and limits as integrals            window        cycles, rolling windows, their ledgers
     lifetime      what time and plans do                        consuming     what fits, when, who decides
     ledger        refunds, reservations                         account       an operator's commands, INFO, HISTORY
-    carry         what a cycle hands to the next
+    carry         what a cycle hands to the next                slow_lane     what THROTTLE admits, and when
 
 Nothing here is found by formula: a cycle's boundaries are walked one by one from the anchor (datetime, zoneinfo),
 debts and closed cycles are carried over one boundary at a time, a limit is summed over its parts as an exact fraction,
@@ -20,9 +20,9 @@ which the request fits, as if nobody else came. Times are ints in us, units are 
 from account_model.account import Account, figures
 from account_model.calendar import DAY, FOREVER, Calendar, duration, later_by
 from account_model.carry import Rollover
-from account_model.entitlement import Concurrent, Entitlement, Limit, Rate, Rolling
+from account_model.entitlement import Concurrent, Entitlement, Limit, Rate, Rolling, Throttle
 from account_model.lifetime import Refused, Silent
 from account_model.plans import Host, Part, allowance
 
 __all__ = ["Account", "Calendar", "Concurrent", "DAY", "Entitlement", "FOREVER", "Host", "Limit", "Part", "Rate",
-           "Refused", "Rolling", "Rollover", "Silent", "allowance", "duration", "figures", "later_by"]
+           "Refused", "Rolling", "Rollover", "Throttle", "Silent", "allowance", "duration", "figures", "later_by"]

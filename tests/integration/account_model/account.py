@@ -116,7 +116,8 @@ class Account(Ledger):
         self.not_closed()
         slot, before = self.slot(name), self.longest_end(self.entitlement(name))
         slot.override, slot.only = entitlement, only
-        if not self.entitlement(name):
+        together = self.entitlement(name)
+        if not together or (together.lane and not together.of((Limit, Rolling))):
             raise Silent("no rules to count by")
         slot.until = self.now + ex if ex and ex != "CYCLE" else 0
         if ex == "CYCLE":
@@ -186,7 +187,8 @@ class Account(Ledger):
                 if period in (None, window.period.split()[0]):
                     window.forget(here)
             if not period:
-                slot.logs, slot.rates = {us: Log([], Log().ledger.closed(here)) for us in slot.logs}, Key()
+                slot.logs = {us: Log([], Log().ledger.closed(here)) for us in slot.logs}
+                slot.rates, slot.lane = Key(), Key()
         self.note("reset", name or "")
         return "OK"
 
@@ -222,8 +224,8 @@ class Account(Ledger):
 
     def rule(self, name, index, rule, rates):
         kind, window = type(rule).__name__.upper(), None
-        if kind == "RATE":
-            limit = next(rates)
+        if kind in ("RATE", "THROTTLE"):
+            limit = next(rates) if kind == "RATE" else self.lane(name)
             capacity, remaining, held = limit.rule.capacity, max(limit.room(self.now), 0), 0
             used = max(capacity - remaining, 0)
         elif kind == "CONCURRENT":

@@ -8,16 +8,17 @@ import copy
 
 from account_model.calendar import FOREVER
 from account_model.carry import CYCLES_MAX
-from account_model.entitlement import Concurrent, Limit, Rate, Rolling
-from account_model.lifetime import Lifetime, Refused, Silent
+from account_model.entitlement import Concurrent, Limit, Rate, Rolling, Throttle
+from account_model.lifetime import Refused, Silent
 from account_model.plans import UNLIMITED
+from account_model.slow_lane import SlowLane
 from account_model.window import Hold, Item, Log, Record, position
 from model import Key, first_instant, fits, millis, wait
 
 CHANGES_AHEAD = 64  # as many as the module looks at; beyond, its promise is vague
 
 
-class Consuming(Lifetime):
+class Consuming(SlowLane):
     # ---- what fits ----
 
     def log(self, name, rule):
@@ -57,14 +58,23 @@ class Consuming(Lifetime):
         while True:
             own, instants = iter(rates), []
             for _, rule in self.rules(name, holds):
+                if isinstance(rule, Throttle):
+                    instants.append(at)
+                    continue
                 limit = next(own) if isinstance(rule, Rate) else None
                 delay = wait(limit, units, at) if limit else None
                 fit = self.fit(name, rule, units, at) if not limit else None if delay is None else at + delay
                 instants.append(FOREVER if fit is None else fit)
+            if self.entitlement(name).lane and self.entitlement(name).of((Limit, Rolling)):
+                instants = self.with_lane(name, units, at, instants, holds)
             if max(instants) == FOREVER:
+                if at > self.now and self.entitlement(name).lane:
+                    raise Silent("which is told, likewise")
                 return None, instants.index(FOREVER)
             if max(instants) == at:
                 return at, waited_for
+            if at > self.now and self.entitlement(name).lane:
+                raise Silent("which is told: the rule that refuses now, or one that will refuse once it admits")
             at, waited_for = max(instants), instants.index(max(instants))
 
     def fit(self, name, rule, units, since):
@@ -134,8 +144,11 @@ class Consuming(Lifetime):
         rates = self.rates(name)
         granted = self.admitted(name, amount, mode, rates, hold)
         if granted == 0 or mode == "CHECK":
-            return self.verdict(name, granted, (1 if mode == "UPTO" else amount) * entitlement.unit, rates, holds=hold)
-        slot, units = self.slot(name), granted * entitlement.unit
+            taken = self.lane_takes(name, granted * entitlement.unit)
+            wanted = (1 if mode == "UPTO" else amount) * entitlement.unit
+            return self.verdict(name, granted, wanted, rates, holds=hold, taken=taken)
+        slot, units, lane = self.slot(name), granted * entitlement.unit, self.lane(name)
+        taken = self.lane_takes(name, units)
         for rule in entitlement.of(Limit):
             window = slot.windows.setdefault(rule.period, self.window(name, rule))
             held = self.held(name, window)
@@ -148,13 +161,15 @@ class Consuming(Lifetime):
         if rates:
             sleeping = slot.rates.adopted([limit.rule for limit in rates], self.now)[1]
             slot.rates.limits, slot.rates.sleeping = rates, sleeping
+        if taken:
+            self.charge_lane(name, lane, taken)
         if hold:
             periods = tuple(rule.period for rule in entitlement.of(Limit))
             self.holds[hold] = Hold(name, granted, units, self.now, self.now, self.host.kept, periods)
             self.holds[hold].until = until
             self.holds[hold].expires = FOREVER  # being made: its own verdict does not wait for it
         self.dirty = True
-        return self.verdict(name, granted, 0, rates, charged=True, holds=hold)
+        return self.verdict(name, granted, 0, rates, charged=True, holds=hold, taken=taken)
 
     def rates(self, name):
         entitlement = self.entitlement(name)
@@ -165,10 +180,11 @@ class Consuming(Lifetime):
     def take_over_rates(self, name):
         """Other rules are in force from this instant on: what was used passes to them in units."""
         entitlement = self.entitlement(name)
-        rules = [rate.rule for rate in (entitlement.of(Rate) if entitlement else [])]
-        key = self.slots[name].rates if name in self.slots else Key()
-        if rules and (key.limits or key.sleeping):
-            key.limits, key.sleeping, _ = key.adopted(rules, self.now)
+        for kind, name_of in ((Rate, "rates"), (Throttle, "lane")):
+            rules = [rate.rule for rate in (entitlement.of(kind) if entitlement else [])]
+            key = getattr(self.slots[name], name_of) if name in self.slots else Key()
+            if rules and (key.limits or key.sleeping):
+                key.limits, key.sleeping, _ = key.adopted(rules, self.now)
 
     def admitted(self, name, amount, mode, rates, hold):
         cost = self.entitlement(name).unit
@@ -181,8 +197,10 @@ class Consuming(Lifetime):
         return amount if self.fits(name, amount * cost, rates, hold) else 0
 
     def fits(self, name, units, rates, holds):
-        rooms = [self.room(name, rule) for _, rule in self.rules(name, holds) if not isinstance(rule, Rate)]
-        return all(room == UNLIMITED or units <= room for room in rooms) and all(
+        bounds = [self.room(name, rule) for _, rule in self.rules(name, holds) if isinstance(rule, Concurrent)]
+        pots = [self.room(name, rule) for _, rule in self.rules(name, holds) if isinstance(rule, (Limit, Rolling))]
+        admitted = all(room == UNLIMITED or units <= room for room in pots) or self.lane_admits(name, units)
+        return admitted and all(room == UNLIMITED or units <= room for room in bounds) and all(
             fits(limit, units, self.now) for limit in rates)
 
     def post_to_logs(self, name, units):
@@ -192,19 +210,22 @@ class Consuming(Lifetime):
 
     # ---- the verdict ----
 
-    def verdict(self, name, granted, units, rates, charged=False, holds=None):
-        """Denied: the rule that is waited for longest; granted: the one with the smallest remaining."""
+    def verdict(self, name, granted, units, rates, charged=False, holds=None, taken=0):
+        """Denied: the rule that is waited for longest; granted: the slow lane where it took some, else the one with
+        the smallest remaining."""
         answers, own = [], iter(rates)
         for index, rule in self.rules(name, holds):
-            if isinstance(rule, Rate):
-                limit = next(own)
+            if isinstance(rule, (Rate, Throttle)):
+                limit = next(own) if isinstance(rule, Rate) else self.lane(name)
                 reset = first_instant(limit.is_new, self.now) - self.now
                 answers.append([limit.rule.capacity, max(limit.room(self.now), 0), reset, index])
             else:
                 limit, reset = self.limit_and_reset(name, rule)
                 answers.append([limit, self.room(name, rule), reset, index])
         no_rule = [UNLIMITED, UNLIMITED, 0, -1]
-        at, answer = self.now, min(answers, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]), default=no_rule)
+        lanes = [index for index, rule in self.rules(name, holds) if isinstance(rule, Throttle)]
+        chosen = [one for one in answers if (one[3] in lanes) == (taken > 0)]
+        at, answer = self.now, min(chosen, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]), default=no_rule)
         if not granted and not charged:
             at, index = self.first_fit(name, units, rates, holds)
             answer = answer if at == self.now else answers[index]
@@ -212,8 +233,19 @@ class Consuming(Lifetime):
         delay = None if at is None else at - self.now
         return [granted, limit, remaining, 0 if granted else self.told(delay), self.told(reset), index]
 
+    def not_charged(self, name, amount, verdict):
+        """Of a row that would be admitted: the slow lane only where limits refuse it."""
+        units = amount * self.entitlement(name).unit
+        admits = [room == UNLIMITED or units <= room for room in
+                  (self.room(name, rule) for rule in self.entitlement(name).of((Limit, Rolling)))]
+        if verdict[0] and all(admits) and self.lane_takes(name, units):
+            verdict = self.verdict(name, amount, 0, self.rates(name))
+        return [0, *verdict[1:]]
+
     def align_waits(self, items, verdicts):
         """A batch is admitted as a whole: a row that would be refused when the longest wait is over waits longer."""
+        if any(self.entitlement(name).lane for name, _ in items):
+            raise Silent("when a batch is admitted of which a part takes a slow lane")
         wanted = [(name, amount * self.entitlement(name).unit) for name, amount in items]
         instants = [self.first_fit(name, units, self.rates(name), None)[0] for name, units in wanted]
         at, before = None if None in instants else max(instants), self.now
@@ -312,7 +344,7 @@ class Consuming(Lifetime):
             self.align_waits(items, verdicts)
         for place, (name, amount) in enumerate(items):
             if place not in charged:
-                verdicts[place][0] = 0
+                verdicts[place] = self.not_charged(name, amount, verdicts[place])
             elif not check:
                 verdicts[place] = self.charge(name, amount, "")
         if id and not check and (charged or sticky):

@@ -54,6 +54,19 @@ class Rate:
 
 
 @dataclasses.dataclass(frozen=True)
+class Throttle:
+    """The slow lane."""
+
+    rule: object  # of model.py
+    period: str
+
+    kind = ("THROTTLE",)
+
+    def text(self):
+        return "THROTTLE " + self.rule.text()
+
+
+@dataclasses.dataclass(frozen=True)
 class Concurrent:
     limit: int
 
@@ -83,6 +96,10 @@ class Entitlement:
 
     def limit(self, period):
         return next((rule for rule in self.of(Limit) if rule.period == period), None)
+
+    @property
+    def lane(self):
+        return next(iter(self.of(Throttle)), None)
 
     @property
     def unit(self):

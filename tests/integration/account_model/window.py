@@ -250,7 +250,7 @@ class Slot:
     """One resource: cycles exist from their first unit on, and then follow one another without a gap."""
 
     def __init__(self):
-        self.windows, self.logs, self.rates, self.past = {}, {}, Key(), []
+        self.windows, self.logs, self.rates, self.lane, self.past = {}, {}, Key(), Key(), []
         self.override, self.only, self.until = None, False, 0
         self.unasked = False  # there only because its cycles roll over
 
@@ -258,5 +258,5 @@ class Slot:
         other = copy.copy(self)
         other.windows = {period: copy.copy(window) for period, window in self.windows.items()}
         other.logs = {us: copy.copy(log) for us, log in self.logs.items()}
-        other.rates, other.past = copy.deepcopy(self.rates), list(self.past)
+        other.rates, other.lane, other.past = copy.deepcopy(self.rates), copy.deepcopy(self.lane), list(self.past)
         return other
