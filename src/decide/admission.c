@@ -489,6 +489,7 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
         pot.denied = verdict.wait_us != 0;
         pot.verdict = verdict;
     }
+    if (!pot.begun && !has_grants) return; /* the plan's LIMIT has gone under an override's THROTTLE */
     int64_t beyond = judged_beyond(judged_beyond(units, funds), demand_available_before_lane(demand));
     if (pot.denied && demand->rates.throttle >= 0) fold_slow_lane(demand, beyond, &pot);
     fold_verdict(fold, pot.denied, &pot.verdict);

@@ -130,6 +130,15 @@ def test_a_rate_and_the_lane_are_no_predecessors_of_each_other(accounts):
     assert [(rule["kind"], rule["used"]) for rule in rules] == [("LIMIT", 8), ("THROTTLE", 2)]
 
 
+def test_no_rule_decides_once_the_limit_has_gone(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 5 1d")
+    accounts("QUOTA.PLAN SET p s LIMIT 5 1d")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.OVERRIDE a r CONCURRENT 1 THROTTLE 2 1h")
+    accounts("QUOTA.PLAN DEL p r")
+    assert accounts("QUOTA.CONSUME a r 1") == [1, -1, -1, 0, 0, -1]
+
+
 @pytest.mark.parametrize("rules, text", [
     ("THROTTLE 1 1s", "LIMIT or CREDITS"), ("RATE 5 1s THROTTLE 1 1s", "LIMIT or CREDITS"),
     ("LIMIT 5 day THROTTLE 1 1s THROTTLE 2 1s", "THROTTLE twice"), ("LIMIT 5 day THROTTLE 1 1s 2 1m", "one rule"),

@@ -227,6 +227,8 @@ class Consuming(SlowLane):
         chosen = [one for one in answers if (one[3] in lanes) == (taken > 0)]
         at, answer = self.now, min(chosen, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]), default=no_rule)
         if not granted and not charged:
+            if lanes and (self.now - self.clock) % 1000:
+                raise Silent("to which millisecond a wait is rounded that is found at an instant ahead of the clock")
             at, index = self.first_fit(name, units, rates, holds)
             answer = answer if at == self.now else answers[index]
         limit, remaining, reset, index = answer
