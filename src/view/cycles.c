@@ -149,6 +149,16 @@ static bool rolls_over(const struct resource_view *view, uint64_t period)
     return rule && rule->rollover_bp > 0;
 }
 
+/* A cycle that ends while reservations hold units of it has handed on less: they are posted to it, so it is kept. */
+static void see_what_is_held(const struct cycle_cursor *cursor, uint32_t index)
+{
+    struct resource_view *view = cursor->view;
+    const struct window *window = &view->windows[index];
+    if (!leaves_no_trace(view, index)) return;
+    if (resource_view_held_beyond(cursor->account, view, window, window->end_us) == 0) return;
+    view->fresh[index] = view->unused[index] = false;
+}
+
 static bool any_has_ended(const struct resource_view *view, int64_t at_us)
 {
     for (uint32_t i = 0; i < view->windows_count; i++) {
@@ -166,7 +176,9 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
-        bool traceless = leaves_no_trace(view, i), hands_on = window->rolled > 0 || rolls_over(view, window->period);
+        bool hands_on = window->rolled > 0 || rolls_over(view, window->period);
+        if (hands_on && at_us >= window->end_us) see_what_is_held(cursor, i);
+        bool traceless = leaves_no_trace(view, i);
         if (traceless && !hands_on && at_us >= window->end_us) continue; /* it is begun again where it is needed */
         struct cycle_cursor silent = *cursor;
         if (traceless) silent.closed = NULL;

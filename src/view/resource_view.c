@@ -142,10 +142,9 @@ int64_t resource_view_held_units(const struct account_view *account, const struc
     return wide_clamp(held, 0, INT64_MAX);
 }
 
-/* Units of the window that reservations hold beyond `at_us`, those included that have been swept meanwhile. One that is
- * being resolved was held, too. */
-static int64_t held_beyond(const struct account_view *account, const struct resource_view *view,
-                           const struct window *window, int64_t at_us)
+/* One that is being resolved was held, too. */
+int64_t resource_view_held_beyond(const struct account_view *account, const struct resource_view *view,
+                                  const struct window *window, int64_t at_us)
 {
     const struct holds *holds = account_holds(account->account);
     wide held = window->held_over;
@@ -162,7 +161,7 @@ void resource_view_carry(const struct account_view *account, const struct resour
     const struct carry_rules rules = {.entitlement = view->entitlement,
                                       .rule = entitlement_limit(view->entitlement, window->period)};
     bool has_lots = window->rolled > 0 || (rules.rule && rules.rule->rollover_bp > 0);
-    int64_t held = has_lots ? held_beyond(account, view, window, end.at_us) : 0;
+    int64_t held = has_lots ? resource_view_held_beyond(account, view, window, end.at_us) : 0;
     carry_of(window, carry);
     carry_close(carry, &rules, window_own_limit(window), window->used, held);
     if (end.at_us <= end.anchor_us) carry->lots_count = 0;

@@ -267,3 +267,15 @@ def test_replica_reload_and_copies_keep_it(acme):
     acme("DEBUG RELOAD")
     assert acme("QUOTA.INFO acme r") == acme("QUOTA.INFO other r") == before
     assert rule(acme) == {"limit": 1496, "used": 4, "remaining": 1492, "rolled": 496}
+
+
+def test_a_reservation_is_posted_to_the_cycle_that_has_handed_on_less(accounts):
+    """Though nothing else was used in it, and its LIMIT came after the reservation."""
+    accounts("QUOTA.PLAN SET late r LIMIT 10 day")
+    accounts(f"QUOTA.OPEN late late ANCHOR {NOON_MS}")
+    accounts("QUOTA.RESERVE late h r 1 TTL 2d")
+    accounts("QUOTA.CLOCK ADVANCE 1us")
+    accounts("QUOTA.PLAN SET late r LIMIT 10 12h CALENDAR ROLLOVER 100%")
+    accounts("QUOTA.CLOCK ADVANCE 12h")
+    assert accounts("QUOTA.COMMIT late h") == [1, 0, 19]
+    assert [entry["used"] for entry in as_map(accounts("QUOTA.HISTORY late r"))] == [1]

@@ -90,6 +90,10 @@ struct cycle_end {
     int64_t at_us, anchor_us;
 };
 
+/* Units of the window that reservations hold beyond `at_us`, those included that have been swept meanwhile. */
+int64_t resource_view_held_beyond(const struct account_view *account, const struct resource_view *view,
+                                  const struct window *window, int64_t at_us);
+
 /* What a window hands to the next cycle if it ends there, under the rules that hold. Cycles before the account begins
  * hand on no lots. */
 void resource_view_carry(const struct account_view *account, const struct resource_view *view,

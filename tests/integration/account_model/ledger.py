@@ -250,6 +250,10 @@ class Ledger(Consuming):
                   if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
         if (joined - there | unused) - current - set(hold.periods):
             raise Silent("whether a LIMIT that came and went, unused, has a cycle that sleeps")
+        kept = {cycle.period for cycle in slot.past
+                if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
+        if kept - set(hold.periods):
+            raise Silent("a cycle that was there for its lots alone, of a LIMIT that did not hold the reservation")
         for rule in entitlement.of(Limit) if entitlement else []:
             if rule.period not in places and rule.period not in hold.periods:
                 window = slot.windows.setdefault(rule.period, self.window(hold.resource, rule))
