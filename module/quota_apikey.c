@@ -43,7 +43,7 @@ static bool reason_fits_or_reply(RedisModuleCtx *ctx, const struct apikey_input 
     return false;
 }
 
-/* Answers and forgets: `reply` where nothing was wrong. */
+/* Commits, replies and frees; `reply` is called where nothing was wrong. */
 static int finish(RedisModuleCtx *ctx, struct account_call *call, struct actor *actor,
                   void (*reply)(RedisModuleCtx *ctx, const struct account_decision *decision))
 {

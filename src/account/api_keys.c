@@ -173,7 +173,7 @@ static struct stored_api_key *stored_copy(const struct api_key *key)
     return stored;
 }
 
-/* Bytes of the rates are counted as they are, so the sum is made anew after every change of them. */
+/* The bytes of its rates change with them: they leave the sum before each change and come back after it. */
 static size_t bytes_of(const struct stored_api_key *stored)
 {
     return stored->bytes + (stored->rates ? limiter_bytes(stored->rates) : 0);

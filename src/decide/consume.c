@@ -216,7 +216,7 @@ void consume_decide(const struct account *account, const struct account_host *ho
     decision->applied_at_us = view.now_us;
     view.effects = &decision->changes;
     const struct stored_api_key *key = NULL;
-    /* Before a retry is answered, too: a key that was revoked learns nothing any more. */
+    /* Before a retry is answered, too: who has lost the key gets no reply from memory. */
     bool verifies = fault == ACCOUNT_FAULT_NONE && request->key.digest.size > 0;
     enum account_fault refusal =
         verifies ? api_key_verify(account, &request->key, view.now_us, &key) : ACCOUNT_FAULT_NONE;

@@ -94,7 +94,7 @@ static enum account_fault find_targets(const struct demands *demands, enum rows_
 
 /* ---- the RATEs of an API key ------------------------------------------------------------------------------- */
 
-/* They are asked like those of a resource, which has nothing else. */
+/* They bound a request as the RATEs of a resource do that has nothing else. */
 static void begin_key_view(struct demands *demands)
 {
     const struct stored_api_key *key = demands->key;

@@ -11,7 +11,7 @@
 /* What a request brings; no digest = none. */
 struct api_key_claim {
     struct bytes digest; /* API_KEY_DIGEST_BYTES */
-    struct bytes scope;  /* empty = none is asked for */
+    struct bytes scope;  /* empty = none is needed */
 };
 
 /* May the bearer spend from the account at `now_us`? *found: the key, where it is known. `account` may be NULL. */
