@@ -2,7 +2,7 @@
 #include "api_key_argument.h"
 #include "reply.h"
 
-#define DIGITS       (2 * API_KEY_DIGEST_BYTES)
+#define DIGITS       ((size_t)2 * API_KEY_DIGEST_BYTES)
 #define DIGITS_LEAST 8
 
 static int hex_value(char letter)

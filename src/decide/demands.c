@@ -174,10 +174,10 @@ static enum account_fault begin_sum(struct demands *demands, const struct target
 static enum account_fault begin_together(struct demands *demands, enum rows_together together)
 {
     struct targets targets;
-    enum account_fault fault = find_targets(demands, together, &targets);
     bool has_key = demands->key_view != NULL, key_by_row = has_key && (demands->count == 1 || together == ROWS_APART);
     demands->each = arena_alloc(demands->account->arena, ((size_t)3 * demands->count + 1) * sizeof(*demands->each));
     demands->each_count = 0;
+    enum account_fault fault = find_targets(demands, together, &targets);
     for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
         bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
         begin_row(demands, i, targets.of[i], summed, key_by_row);
