@@ -206,7 +206,7 @@ static void reply_part(RedisModuleCtx *ctx, const struct account *account, const
     reply_field_integer(ctx, "amount", hold->amount);
 }
 
-/* The parts of a reservation that were asked for, without those of resources that they are counted AS. */
+/* The parts of a reservation that were requested, without those of resources that they are counted AS. */
 static const struct stored_hold *next_requested(const struct stored_hold *part)
 {
     uint8_t item = part->hold.item;

@@ -27,7 +27,7 @@ static bool has_credits(const struct demand *demand)
     return demand->positions_count > 0 && demand->positions[demand->positions_count - 1].meter == &meter_credits;
 }
 
-/* Do grants alone pay, because the resource has CREDITS and no LIMIT? Where nothing is asked for nothing pays. */
+/* Do grants alone pay, because the resource has CREDITS and no LIMIT? Where nothing is requested nothing pays. */
 static bool is_prepaid(const struct demand *demand)
 {
     return demand->view->entitlement->credits && demand->positions_count > 0 && !has_limits(demand);
@@ -204,7 +204,7 @@ static enum account_fault begin_rates(struct demand *demand, int64_t units)
     return refuse ? rates_check(demand, units, MODE_ALL) : ACCOUNT_FAULT_NONE;
 }
 
-/* Of so many units those that every rate admits, where the slow lane is asked for other ones than they are. */
+/* Of so many units those that every rate admits, where the slow lane admits other units than they do. */
 static int64_t rated_units(const struct demand *demand, int64_t units)
 {
     struct verdict verdicts[RULES_MAX];

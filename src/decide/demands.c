@@ -130,7 +130,7 @@ static enum account_fault begin_key_of_all(struct demands *demands)
     return ACCOUNT_FAULT_NONE;
 }
 
-/* The demands of a row that stands for itself, or of one whose units are asked for in a sum: they stand together. */
+/* The demands of a row that stands for itself, or of one whose units are requested as a sum: they stand together. */
 static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bool summed, bool with_key)
 {
     struct account_view *account = demands->account;

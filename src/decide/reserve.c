@@ -4,7 +4,7 @@
 #include "quota/decide/api_key.h"
 #include "quota/decide/reservation.h"
 
-/* A reservation that lives is what was asked for again? Its first parts say what each item asked for. */
+/* Is this request the one that made the live reservation? Its first parts say what each item requested. */
 static bool is_same(const struct account_view *view, const struct reserve_request *request,
                     const struct stored_hold *first)
 {

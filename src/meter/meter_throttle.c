@@ -3,7 +3,7 @@
  *     units of a request ├── limits, credits, BURST, GRACE ──┤├── slow lane ──┤├── OVERAGE ──┤
  *
  * Its rule stands among the RATEs in the limiter of the resource, so that it is kept, taken over and written down like
- * them; but it is asked for its part of the units alone, and it bounds nothing: admission (decide/admission.h) decides
+ * them; but it gets its part of the units alone, and it bounds nothing: admission (decide/admission.h) decides
  * how much the lane takes. These units count as used of the limits. */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"

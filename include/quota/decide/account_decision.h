@@ -98,7 +98,7 @@ static inline void account_decision_end(struct account_decision *decision)
 }
 
 /* Ends in a fault: nothing changes. Its subject may be a word of the plan, such as the resource that another one is
- * counted AS, and the plan may be gone before the fault is told: so it is copied. A longer one is the request's own. */
+ * counted AS, and the plan may be gone before the reply: so it is copied. A longer one is the request's own. */
 static inline void account_decision_fail(struct account_decision *decision, enum account_fault fault,
                                          struct bytes subject)
 {

@@ -40,10 +40,10 @@ struct admission {
 };
 
 /* What belongs to one item: demands first … end - 1, and perhaps one that it shares with others: that is an item of its
- * own, behind all of them, which nobody is answered for. */
+ * own, behind all of them, for which there is no verdict. */
 struct admission_item {
     uint32_t first, end;
-    uint32_t shared; /* NOT_SHARED = none: the first demand is nobody's to share */
+    uint32_t shared; /* NOT_SHARED = none: 0 cannot be one: the first demand is an item's own */
     int64_t before;  /* units of the shared demand that are those of items before this one */
     int32_t shift;   /* added to the numbers of rules of all its demands but the first; of an API key's: KEY_RULES */
 };

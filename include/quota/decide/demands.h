@@ -1,15 +1,15 @@
-/* Demands of one request: what the resources that it names are asked for, each as of now.
+/* Demands of one request: how many units of each resource it needs, as of now.
  *
  *     rows wanted ─▶ demands_settle ─▶ admission_peek ─┬─ denied ─▶ demands_answer ─▶ demands_emit_denial
  *                    views and demands                 └─ admitted ─▶ demands_take ─▶ demands_answer
  *
- * A row asks for units of one resource. One that is counted AS another makes two demands: its own, and one of the
- * other resource. Where several rows are counted as one, the request asks for their sum.
+ * A row requests units of one resource. One that is counted AS another makes two demands: its own, and one of the
+ * other resource. Where several rows are counted as one, the request needs their sum.
  *
  *     minutes 5        ─┐                      own demand of mac_minutes: 3      (its rates, its usage series)
  *     mac_minutes 3    ─┴─ AS minutes COST 10  shared demand of minutes: 35
  *
- * QUOTA.CONSUME and QUOTA.MCONSUME use what they ask for (consume.h), QUOTA.RESERVE holds it (reserve.h). */
+ * QUOTA.CONSUME and QUOTA.MCONSUME use the units (consume.h), QUOTA.RESERVE holds them (reserve.h). */
 #pragma once
 
 #include "quota/decide/account_decision.h"
@@ -25,8 +25,8 @@ struct consume_item {
 
 /* What becomes of rows that are counted as one resource. */
 enum rows_together {
-    ROWS_SUMMED,   /* their sum is asked for: all rows, or none */
-    ROWS_APART,    /* each is asked for by itself: one of them is taken */
+    ROWS_SUMMED,   /* their sum is needed: all rows, or none */
+    ROWS_APART,    /* each is decided by itself: one of them is taken */
     ROWS_DISTINCT, /* ACCOUNT_FAULT_TOGETHER */
 };
 

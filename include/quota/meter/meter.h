@@ -34,7 +34,7 @@ struct position {
 };
 
 /* What the rates of a demand answered: they are checked together, like the rules of RL.ALLOW. THROTTLE is one of them,
- * and is asked for the units of the slow lane alone. */
+ * and gets the units of the slow lane alone. */
 struct rates_answer {
     uint32_t count;
     int32_t throttle;                      /* which of them is THROTTLE; -1 = none */
@@ -130,7 +130,7 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
 void demand_begin_as(struct demand *demand, struct account_view *account, struct resource_view *view, int64_t amount,
                      int64_t cost);
 
-/* A demand for which nothing is asked: another one of the same resource asks for all. */
+/* A demand of no units: another one of the same resource has them all. */
 void demand_begin_nothing(struct demand *demand, struct account_view *account, struct resource_view *view,
                           int64_t amount);
 
