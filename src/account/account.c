@@ -160,13 +160,17 @@ const struct holds *account_holds(const struct account *account)
 
 const struct stored_hold *account_hold(const struct account *account, struct bytes id)
 {
-    return holds_find(account_holds(account), id, linear_hash(id));
+    return holds_find(account_holds(account), id, hold_hash(id, false));
+}
+
+const struct stored_hold *account_member_hold(const struct account *account, struct bytes id)
+{
+    return holds_find(account_holds(account), id, hold_hash(id, true));
 }
 
 uint32_t account_live_holds(const struct account *account, int64_t now_us)
 {
-    const struct holds *holds = account_holds(account);
-    return holds->count - holds_ended(holds, now_us);
+    return holds_own_live(account_holds(account), now_us);
 }
 
 const struct grants *account_grants(const struct account *account)
@@ -180,6 +184,40 @@ const struct api_keys *account_api_keys(const struct account *account)
     static const struct api_keys none;
     const struct account_optional *optional = account ? account->optional : NULL;
     return optional && optional->api_keys ? optional->api_keys : &none;
+}
+
+struct bytes account_parent(const struct account *account)
+{
+    return account && account->optional ? interned_string_bytes(account->optional->parent) : (struct bytes){"", 0};
+}
+
+const struct members *account_members(const struct account *account)
+{
+    static const struct members none;
+    const struct account_optional *optional = account ? account->optional : NULL;
+    return optional && optional->members ? optional->members : &none;
+}
+
+static struct members *members_of(struct account *account)
+{
+    struct account_optional *optional = optional_of(account);
+    if (!optional->members) {
+        optional->members = memory_alloc(sizeof(*optional->members));
+        *optional->members = (struct members){0};
+    }
+    return optional->members;
+}
+
+static void apply_to_member(struct account *account, const struct change *change)
+{
+    struct members *members = members_of(account);
+    switch (change->kind) {
+    case CHANGE_MEMBER: members_put(members, change->number, change->bytes, (uint32_t)change->amount); break;
+    case CHANGE_MEMBER_LEFT: members_leave(members, change->number); break;
+    default:
+        members_use(members, change->number, change->slot, change->until_us, change->amount, account->applied_at_us);
+        break;
+    }
 }
 
 static struct api_keys *api_keys_of(struct account *account)
@@ -304,6 +342,7 @@ static void remember(struct account *account, enum record_operation operation, s
 static void remember_hold(struct account *account, const struct stored_hold *first, const struct sink *body,
                           int64_t ended_us)
 {
+    if (first->hold.of_member) return; /* the member remembers it */
     int64_t kept_until_us = ended_us + first->hold.kept_us;
     if (kept_until_us > account->applied_at_us) remember(account, RECORD_HOLD, hold_id(first), body, kept_until_us);
 }
@@ -339,7 +378,7 @@ static void resolve_hold(struct account *account, const struct change *change, c
     record.generation = slot->optional ? slot->optional->generation : 0;
     record.charged = charged_in(slot, &change->charged);
     record.funding = change->body;
-    record_hold_encode(&record, 1, &body);
+    record_hold_encode(&record, 1, (struct bytes){"", 0}, &body);
     struct stored_hold *taken = holds_take(&account->optional->holds, stored);
     remember_hold(account, taken, &body, account->applied_at_us);
     forget_hold(account, taken);
@@ -355,6 +394,12 @@ static void resolve_holds(struct account *account, const struct change *change, 
     forget_hold(account, taken);
 }
 
+/* A level's part of a member's reservation is over: the member remembers it. */
+static void end_member_hold(struct account *account, const struct stored_hold *first)
+{
+    forget_hold(account, holds_take(&account->optional->holds, first));
+}
+
 /* Answers how many parts it had. */
 static uint32_t expire_hold(struct account *account, struct stored_hold *first)
 {
@@ -367,7 +412,7 @@ static uint32_t expire_hold(struct account *account, struct stored_hold *first)
         slot_keep_outlived(&account->slots[part->hold.slot], &part->hold);
         parts[count++] = part_record(&part->hold, HOLD_EXPIRED);
     }
-    record_hold_encode(parts, count, &body);
+    record_hold_encode(parts, count, first->hold.levels, &body);
     struct stored_hold *taken = holds_take(&account->optional->holds, first);
     remember_hold(account, taken, &body, expired_us);
     forget_hold(account, taken);
@@ -514,10 +559,10 @@ static bool adopt_hold(struct account *account, const struct change *part)
     const struct holds *holds = account_holds(account);
     const struct stored_hold *before = holds->count > 0 ? holds->by_expiry[holds->count - 1] : NULL;
     bool fits = part->hold.part == 0
-                    ? account_hold(account, part->bytes) == NULL
+                    ? !holds_find(holds, part->bytes, hold_hash(part->bytes, part->hold.of_member))
                     : before && bytes_equal(hold_id(before), part->bytes) && hold_follows(&part->hold, &before->hold);
     if (!fits || !funding_is_there(account, &part->hold)) return false;
-    begin_hold(account, part, NULL, linear_hash(part->bytes));
+    begin_hold(account, part, NULL, hold_hash(part->bytes, part->hold.of_member));
     const struct stored_hold *last = holds->by_expiry[holds->count - 1];
     return bytes_equal(hold_id(last), part->bytes) && last->hold.part == part->hold.part;
 }
@@ -551,6 +596,21 @@ void account_adopt_api_key(struct account *account, const struct api_key *key, s
     struct api_keys *keys = api_keys_of(account);
     api_keys_put(keys, key, 0); /* what has ended stays, as it is written */
     if (rates) api_keys_adopt_rates(keys, key->number, rates);
+}
+
+void account_adopt_parent(struct account *account, struct bytes parent)
+{
+    interned_string_replace(&optional_of(account)->parent, parent);
+}
+
+void account_adopt_member(struct account *account, struct member *member)
+{
+    members_adopt(members_of(account), member);
+}
+
+void account_adopt_members_made(struct account *account, int64_t made)
+{
+    members_of(account)->made = made;
 }
 
 void account_adopt_api_keys_made(struct account *account, int64_t made)
@@ -635,8 +695,11 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_SLOT: return add_slot(account, change->bytes);
     case CHANGE_RECORD: store_record(account, change); break;
     case CHANGE_RECORD_PATCHED: idempotency_patch(account->idempotency, change->bytes, change->body); break;
-    case CHANGE_HOLD: begin_hold(account, change, named.hold, named.hash); break;
-    case CHANGE_HOLD_EXTENDED: move_hold(account, change, named.hold); break;
+    case CHANGE_HOLD:
+    case CHANGE_MEMBER_HOLD: begin_hold(account, change, named.hold, named.hash); break;
+    case CHANGE_MEMBER_HOLD_ENDED: end_member_hold(account, named.hold); break;
+    case CHANGE_HOLD_EXTENDED:
+    case CHANGE_MEMBER_HOLD_EXTENDED: move_hold(account, change, named.hold); break;
     case CHANGE_HOLD_RESOLVED:
     case CHANGE_HOLD_FUNDED: resolve_hold(account, change, named.hold); break;
     case CHANGE_HOLDS_RESOLVED: resolve_holds(account, change, named.hold); break;
@@ -648,6 +711,10 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_API_KEY_ENDED:
     case CHANGE_API_KEY_USED:
     case CHANGE_API_KEY_RATES: apply_to_api_key(account, change); break;
+    case CHANGE_PARENT: interned_string_replace(&optional_of(account)->parent, change->bytes); break;
+    case CHANGE_MEMBER:
+    case CHANGE_MEMBER_LEFT:
+    case CHANGE_MEMBER_USED: apply_to_member(account, change); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -695,8 +762,9 @@ struct promise {
     int64_t applied_at_us;
     struct bytes changes; /* those before this one may not be done yet; empty = they are */
     uint8_t encoding;
-    uint32_t slots, holds;
-    int64_t grants_made, api_keys_made;
+    uint32_t slots, holds; /* holds: parts of its own … */
+    uint32_t begun_parts;  /* … and those of any that begin */
+    int64_t grants_made, api_keys_made, members_made;
     bool planned;
     struct named_hold named; /* found while a change of a reservation was checked */
     /* The slot whose rates were changed last: a takeover, and then what is taken or given back under the new rules. */
@@ -707,6 +775,7 @@ struct promise {
     struct begun_part {
         int64_t made_us, expires_us;
         uint8_t part, item;
+        bool of_member;
     } begun; /* … which the next one may follow */
 };
 
@@ -724,9 +793,14 @@ static bool slot_is_new(const struct promise *promise, struct bytes bytes)
     return true;
 }
 
-static void find_named(struct promise *promise, struct bytes id)
+static bool is_of_member(enum change_kind kind)
 {
-    promise->named.hash = linear_hash(id);
+    return kind >= CHANGE_MEMBER_HOLD && kind <= CHANGE_MEMBER_HOLD_ENDED;
+}
+
+static void find_named(struct promise *promise, struct bytes id, bool of_member)
+{
+    promise->named.hash = hold_hash(id, of_member);
     promise->named.hold = holds_find(account_holds(promise->account), id, promise->named.hash);
 }
 
@@ -783,38 +857,46 @@ static bool grant_accepted(struct promise *promise, const struct change *change)
 static bool part_accepted(const struct promise *promise, const struct change *change)
 {
     const struct begun_part *begun = &promise->begun;
-    const struct hold before = {
-        .made_us = begun->made_us, .expires_us = begun->expires_us, .part = begun->part, .item = begun->item};
+    const struct hold before = {.made_us = begun->made_us,
+                                .expires_us = begun->expires_us,
+                                .part = begun->part,
+                                .item = begun->item,
+                                .of_member = begun->of_member};
     return bytes_equal(promise->begun_id, change->bytes) && hold_follows(&change->hold, &before);
 }
 
 /* A reservation may begin under an id that is free, or whose last one has ended; all its parts in one step. */
 static bool hold_accepted(struct promise *promise, const struct change *change)
 {
-    find_named(promise, change->bytes);
+    bool of_member = change->kind == CHANGE_MEMBER_HOLD;
+    find_named(promise, change->bytes, of_member);
     const struct stored_hold *before = promise->named.hold;
+    if (change->hold.of_member != of_member) return false;
     if (change->hold.part == 0 && before && before->hold.expires_us > promise->applied_at_us) return false;
     if (change->hold.part > 0 && !part_accepted(promise, change)) return false;
     promise->begun_id = change->bytes;
-    promise->begun =
-        (struct begun_part){change->hold.made_us, change->hold.expires_us, change->hold.part, change->hold.item};
-    if (change->bytes.size > ID_BYTES_MAX || change->hold.slot >= promise->slots) return false;
+    promise->begun = (struct begun_part){change->hold.made_us, change->hold.expires_us, change->hold.part,
+                                         change->hold.item, of_member};
+    bool sized = of_member || change->bytes.size <= ID_BYTES_MAX;
+    if (!sized || change->hold.slot >= promise->slots) return false;
     if (!funding_accepted(promise, &change->hold)) return false;
-    return promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
+    promise->begun_parts++;
+    return of_member || promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
 /* Is the reservation there, and not resolved by a change before this one? `id` stands in the changes. */
-static bool hold_is_there(struct promise *promise, struct bytes id)
+static bool hold_is_there(struct promise *promise, struct bytes id, bool of_member)
 {
     struct cursor cursor = cursor_init(promise->changes);
     struct change one = {0};
-    find_named(promise, id);
+    find_named(promise, id, of_member);
     if (!promise->named.hold) return false;
     while (!cursor_done(&cursor)) {
         change_decode(&cursor, promise->encoding, &one);
         if (one.bytes.data == id.data) return true;
         bool resolved =
             one.kind == CHANGE_HOLD_RESOLVED || one.kind == CHANGE_HOLD_FUNDED || one.kind == CHANGE_HOLDS_RESOLVED;
+        if (of_member) resolved = one.kind == CHANGE_MEMBER_HOLD_ENDED;
         if (resolved && bytes_equal(one.bytes, id)) return false;
     }
     return true;
@@ -852,7 +934,7 @@ static bool record_is_of(struct bytes body, const struct stored_hold *part)
 /* One part is resolved by its numbers, several are by their record. */
 static bool resolution_accepted(struct promise *promise, const struct change *change)
 {
-    if (!hold_is_there(promise, change->bytes)) return false;
+    if (!hold_is_there(promise, change->bytes, false)) return false;
     const struct stored_hold *first = promise->named.hold;
     return change->kind == CHANGE_HOLDS_RESOLVED ? record_is_of(change->body, first) : first->next == NULL;
 }
@@ -877,6 +959,23 @@ static bool api_key_change_accepted(const struct promise *promise, const struct 
     return change->kind != CHANGE_API_KEY_RATES || slot_accepts(&rated, &rates);
 }
 
+/* A member has a number of its own, and keeps it; numbers count up one by one. */
+static bool member_accepted(struct promise *promise, const struct change *change)
+{
+    const struct members *members = account_members(promise->account);
+    const struct member *named = members_find(members, change->bytes);
+    if (named) return named->number == change->number;
+    return change->number == ++promise->members_made;
+}
+
+static bool member_change_accepted(const struct promise *promise, const struct change *change)
+{
+    const struct members *members = account_members(promise->account);
+    bool begun = change->number > members->made && change->number <= promise->members_made;
+    bool known = begun || members_numbered(members, change->number) != NULL;
+    return known && (change->kind != CHANGE_MEMBER_USED || change->slot < promise->slots);
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -894,10 +993,17 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_SLOT:
         return change->bytes.size > 0 && change->bytes.size <= RESOURCE_NAME_MAX &&
                slot_is_new(promise, change->bytes) && promise->slots++ < ACCOUNT_SLOTS_MAX;
-    case CHANGE_HOLD: return hold_accepted(promise, change);
+    case CHANGE_HOLD:
+    case CHANGE_MEMBER_HOLD: return hold_accepted(promise, change);
     case CHANGE_ENTITLEMENT: return promise->planned && entry_accepted(change->bytes);
     case CHANGE_REWOUND: return change->until_us > 0;
-    case CHANGE_HOLD_EXTENDED: return hold_is_there(promise, change->bytes);
+    case CHANGE_HOLD_EXTENDED:
+    case CHANGE_MEMBER_HOLD_EXTENDED:
+    case CHANGE_MEMBER_HOLD_ENDED: return hold_is_there(promise, change->bytes, is_of_member(change->kind));
+    case CHANGE_PARENT: return change->bytes.size <= MEMBER_NAME_MAX;
+    case CHANGE_MEMBER: return member_accepted(promise, change);
+    case CHANGE_MEMBER_LEFT:
+    case CHANGE_MEMBER_USED: return member_change_accepted(promise, change);
     case CHANGE_HOLD_FUNDED:
     case CHANGE_HOLD_RESOLVED:
     case CHANGE_HOLDS_RESOLVED: return resolution_accepted(promise, change);
@@ -929,7 +1035,9 @@ static struct promise promise_begin(const struct account *account, const struct 
     promise.rated_number = 0;
     promise.slots = account ? account->slots_count : 0;
     if (account) promise.applied_at_us = max_i64(promise.applied_at_us, account->applied_at_us);
-    promise.holds = account_holds(account)->count;
+    promise.holds = account_holds(account)->count - account_holds(account)->members_count;
+    promise.begun_parts = 0;
+    promise.members_made = account_members(account)->made;
     promise.grants_made = account_grants(account)->made;
     promise.api_keys_made = account_api_keys(account)->made;
     return promise;
@@ -971,7 +1079,6 @@ struct account *account_apply(struct account *account, const struct account_chan
     struct slot_bill bill = {.slot = -1};
     struct promise promise = promise_begin(account, change);
     struct change one;
-    uint32_t holds_before = promise.holds;
     promise.changes.size = 0; /* each is done before the next one is checked */
     if (!account) account = account_new();
     account->applied_at_us = promise.applied_at_us;
@@ -986,7 +1093,7 @@ struct account *account_apply(struct account *account, const struct account_chan
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);
-    sweep(account, promise.holds - holds_before);
+    sweep(account, promise.begun_parts);
     return account;
 }
 
@@ -1011,6 +1118,9 @@ static void optional_free(struct account_optional *optional)
     grants_free(&optional->grants);
     if (optional->api_keys) api_keys_free(optional->api_keys);
     memory_free(optional->api_keys);
+    if (optional->members) members_free(optional->members);
+    memory_free(optional->members);
+    interned_string_release(optional->parent);
     for (uint32_t i = 0; i < optional->audit_count; i++) memory_free(optional->audit[i]);
     memory_free(optional->audit);
     plan_release(optional->next);
@@ -1040,5 +1150,6 @@ size_t account_bytes(const struct account *account)
     if (optional->audit) bytes += ACCOUNT_AUDIT_MAX * sizeof(struct stored_audit_entry *);
     bytes += optional->slot_places * sizeof(*optional->slot_index);
     if (optional->api_keys) bytes += sizeof(*optional->api_keys) + optional->api_keys->bytes;
+    if (optional->members) bytes += sizeof(*optional->members) + optional->members->bytes;
     return bytes + sizeof(*optional) + optional->audit_bytes + optional->holds.bytes + optional->grants.bytes;
 }

@@ -82,6 +82,17 @@ static void encode_api_keys(const struct api_keys *keys, struct sink *sink)
     }
 }
 
+/* The parent, and those whose parent it is. */
+static void encode_organisation(const struct account *account, struct sink *sink)
+{
+    const struct members *members = account_members(account);
+    sink_bytes(sink, account_parent(account));
+    sink_number(sink, members->made);
+    if (members->made == 0) return;
+    sink_number(sink, members->count);
+    for (uint32_t i = 0; i < members->count; i++) member_encode(members->by_number[i], sink);
+}
+
 void account_encode(const struct account *account, struct sink *sink)
 {
     static const struct account_optional nothing;
@@ -99,6 +110,7 @@ void account_encode(const struct account *account, struct sink *sink)
     idempotency_encode(account->idempotency, sink);
     encode_grants(&optional->grants, sink);
     encode_api_keys(account_api_keys(account), sink);
+    encode_organisation(account, sink);
     sink_number(sink, optional->holds.count);
     for (uint32_t i = 0; i < optional->holds.count; i++) {
         sink_bytes(sink, hold_id(optional->holds.by_expiry[i]));
@@ -257,14 +269,35 @@ static void decode_api_keys(struct cursor *cursor, struct account *account)
     if (!cursor->bad) account_adopt_api_keys_made(account, made);
 }
 
+static void decode_organisation(struct cursor *cursor, struct account *account)
+{
+    struct bytes parent = cursor_bytes(cursor);
+    if (parent.size > MEMBER_NAME_MAX) cursor->bad = true;
+    if (!cursor->bad && parent.size > 0) account_adopt_parent(account, parent);
+    int64_t made = cursor_number(cursor), before = 0;
+    if (made == 0 || cursor->bad) return;
+    int64_t count = cursor_number_between(cursor, 0, MEMBERS_STORED_MAX);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        struct member *member = member_decode(cursor);
+        if (!member) return;
+        bool sane = member->number > before && member->number <= made &&
+                    !members_find(account_members(account), member_name(member));
+        before = member->number;
+        account_adopt_member(account, member); /* it is freed with the account */
+        if (!sane) cursor->bad = true;
+    }
+    if (!cursor->bad) account_adopt_members_made(account, made);
+}
+
 /* Reservations and audit come in by the writer, as changes of what was read so far. */
 static struct account *decode_parts(struct cursor *cursor, struct account *account)
 {
-    int64_t count = cursor_number_between(cursor, 0, ACCOUNT_HOLDS_STORED_MAX);
+    int64_t count = cursor_number_between(cursor, 0, UINT32_MAX);
     for (int64_t i = 0; i < count && !cursor->bad; i++) {
         struct change hold = {.kind = CHANGE_HOLD, .bytes = cursor_bytes(cursor)};
         hold_decode(cursor, &hold.hold);
-        bool sane = hold.bytes.size > 0 && hold.bytes.size <= ID_BYTES_MAX && hold.hold.slot < account->slots_count &&
+        size_t most = hold.hold.of_member ? MEMBER_HOLD_ID_MAX : ID_BYTES_MAX;
+        bool sane = hold.bytes.size > 0 && hold.bytes.size <= most && hold.hold.slot < account->slots_count &&
                     account_adopt_part(account, &hold);
         if (!sane) cursor->bad = true;
     }
@@ -312,6 +345,7 @@ static void *decode_behind_front(struct cursor *cursor, uint8_t encoding, struct
     account->idempotency = idempotency_decode(cursor, encoding == ACCOUNT_ENCODING_FIRST);
     if (encoding >= ACCOUNT_ENCODING_CREDITS) decode_grants(cursor, account);
     if (encoding >= ACCOUNT_ENCODING_ROLLOVER) decode_api_keys(cursor, account);
+    if (encoding >= ACCOUNT_ENCODING_ORGANISATIONS) decode_organisation(cursor, account);
     decode_parts(cursor, account);
     if (cursor_done(cursor)) return account;
     account_free(account);
@@ -367,6 +401,11 @@ static void *decode_rollover(struct cursor *cursor)
     return decode_since_plan_history(cursor, ACCOUNT_ENCODING_ROLLOVER);
 }
 
+static void *decode_organisations(struct cursor *cursor)
+{
+    return decode_since_plan_history(cursor, ACCOUNT_ENCODING_ORGANISATIONS);
+}
+
 const struct format account_format = {
     .name = "account",
     .kind = ACCOUNT_KIND,
@@ -374,7 +413,8 @@ const struct format account_format = {
     .decode = {[ACCOUNT_ENCODING_FIRST] = decode_first,
                [ACCOUNT_ENCODING_PLAN_HISTORY] = decode_plan_history,
                [ACCOUNT_ENCODING_CREDITS] = decode_credits,
-               [ACCOUNT_ENCODING_ROLLOVER] = decode_rollover},
+               [ACCOUNT_ENCODING_ROLLOVER] = decode_rollover,
+               [ACCOUNT_ENCODING_ORGANISATIONS] = decode_organisations},
 };
 
 struct account *account_decode(struct bytes bytes)

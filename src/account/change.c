@@ -142,23 +142,46 @@ void window_decode(struct cursor *cursor, uint8_t encoding, struct window *windo
 }
 
 #define FUNDING_FLAG 0x80 /* beside the mode of a reservation: its funding follows … */
-#define PART_FLAG    0x40 /* … its part and item do: those of the first part are 0 */
+#define PART_FLAG    0x40 /* … its part and item do: those of the first part are 0 … */
+#define LEVELS_FLAG  0x20 /* … levels follow … */
+#define MEMBER_FLAG  0x10 /* … it is a level's part of a member's reservation, and says its part and item */
+#define HOLD_FLAGS   (FUNDING_FLAG | PART_FLAG | LEVELS_FLAG | MEMBER_FLAG)
 
 void hold_encode(const struct hold *hold, struct sink *sink)
 {
-    bool funded = hold->funding.size > 0, follows = hold->part > 0;
+    bool funded = hold->funding.size > 0, follows = hold->part > 0 || hold->of_member;
     sink_number(sink, hold->slot);
     sink_number(sink, hold->amount);
     sink_number(sink, hold->units);
     sink_number(sink, hold->made_us);
     sink_number(sink, hold->expires_us - hold->made_us);
     sink_number(sink, hold->kept_us);
-    sink_byte(sink, (uint8_t)(hold->mode | (funded ? FUNDING_FLAG : 0) | (follows ? PART_FLAG : 0)));
+    sink_byte(sink, (uint8_t)(hold->mode | (funded ? FUNDING_FLAG : 0) | (hold->part > 0 ? PART_FLAG : 0) |
+                              (hold->levels.size > 0 ? LEVELS_FLAG : 0) | (hold->of_member ? MEMBER_FLAG : 0)));
     if (follows) sink_byte(sink, hold->part);
     if (follows) sink_byte(sink, hold->item);
     sink_number(sink, hold->requested);
     record_verdict_encode(&hold->verdict, sink);
     if (funded) sink_bytes(sink, hold->funding);
+    if (hold->levels.size > 0) sink_bytes(sink, hold->levels);
+}
+
+/* What stands behind the mode: the part, and which item it holds. */
+static void hold_part_decode(struct cursor *cursor, uint8_t flags, struct hold *hold)
+{
+    bool follows = flags & (PART_FLAG | MEMBER_FLAG);
+    hold->of_member = flags & MEMBER_FLAG;
+    hold->part = follows ? cursor_byte(cursor) : 0;
+    hold->item = follows ? cursor_byte(cursor) : 0;
+    bool fits = hold->of_member ? hold->item < BATCH_ITEMS_MAX : hold->item <= hold->part;
+    if (!fits || (flags & PART_FLAG) != (hold->part > 0 ? PART_FLAG : 0)) cursor->bad = true;
+}
+
+static void hold_levels_decode(struct cursor *cursor, uint8_t flags, struct hold *hold)
+{
+    hold->levels = flags & LEVELS_FLAG ? cursor_bytes(cursor) : (struct bytes){"", 0};
+    bool fits = hold->levels.size > 0 && hold->part == 0 && !hold->of_member && levels_fit(hold->levels);
+    if ((flags & LEVELS_FLAG) && !fits) cursor->bad = true;
 }
 
 void hold_decode(struct cursor *cursor, struct hold *hold)
@@ -170,15 +193,14 @@ void hold_decode(struct cursor *cursor, struct hold *hold)
     hold->expires_us = hold->made_us + cursor_number_between(cursor, 0, INSTANT_MAX_US - hold->made_us);
     hold->kept_us = cursor_number_between(cursor, 0, DURATION_MAX_US);
     uint8_t mode = cursor_byte(cursor);
-    hold->mode = mode & (uint8_t) ~(FUNDING_FLAG | PART_FLAG);
-    hold->part = mode & PART_FLAG ? cursor_byte(cursor) : 0;
-    hold->item = mode & PART_FLAG ? cursor_byte(cursor) : 0;
-    if (((mode & PART_FLAG) && hold->part == 0) || hold->item > hold->part) cursor->bad = true;
+    hold->mode = mode & (uint8_t)~HOLD_FLAGS;
+    hold_part_decode(cursor, mode, hold);
     hold->requested = cursor_number_between(cursor, hold->amount, INT64_MAX);
     record_verdict_decode(cursor, &hold->verdict);
     hold->funding = mode & FUNDING_FLAG ? cursor_bytes(cursor) : (struct bytes){"", 0};
     bool funded = hold->funding.size > 0 && funding_fits(hold->funding, hold->units);
     if ((mode & FUNDING_FLAG) && !funded) cursor->bad = true;
+    hold_levels_decode(cursor, mode, hold);
 }
 
 /* What most grants have none of: a bit each says which numbers follow. */
@@ -382,6 +404,9 @@ enum field {
     FIELD_SLOT,
     FIELD_BYTES,
     FIELD_KEY, /* bytes, not empty */
+    FIELD_MEMBER_KEY,
+    FIELD_NAME, /* of a member */
+    FIELD_WEIGHT,
     FIELD_BODY,
     FIELD_PERIOD,
     FIELD_CODE, /* of a period that the slot has */
@@ -446,6 +471,13 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_API_KEY_ENDED] = {FIELD_NUMBER, FIELD_HOW, FIELD_UNTIL},
     [CHANGE_API_KEY_USED] = {FIELD_NUMBER, FIELD_UNTIL},
     [CHANGE_API_KEY_RATES] = {FIELD_NUMBER, FIELD_BYTES},
+    [CHANGE_PARENT] = {FIELD_BYTES},
+    [CHANGE_MEMBER] = {FIELD_NUMBER, FIELD_NAME, FIELD_WEIGHT},
+    [CHANGE_MEMBER_LEFT] = {FIELD_NUMBER},
+    [CHANGE_MEMBER_USED] = {FIELD_NUMBER, FIELD_SLOT, FIELD_UNTIL, FIELD_AMOUNT},
+    [CHANGE_MEMBER_HOLD] = {FIELD_MEMBER_KEY, FIELD_HOLD},
+    [CHANGE_MEMBER_HOLD_EXTENDED] = {FIELD_MEMBER_KEY, FIELD_EXPIRES},
+    [CHANGE_MEMBER_HOLD_ENDED] = {FIELD_MEMBER_KEY},
 };
 
 /* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */
@@ -466,7 +498,9 @@ static void field_encode(const struct change *change, enum field field, struct s
     switch (field) {
     case FIELD_SLOT: sink_number(sink, change->slot); break;
     case FIELD_BYTES:
-    case FIELD_KEY: sink_bytes(sink, change->bytes); break;
+    case FIELD_KEY:
+    case FIELD_MEMBER_KEY:
+    case FIELD_NAME: sink_bytes(sink, change->bytes); break;
     case FIELD_BODY: sink_bytes(sink, change->body); break;
     case FIELD_PERIOD:
     case FIELD_CODE: sink_number(sink, (int64_t)change->period); break;
@@ -474,7 +508,8 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_EXPIRES: sink_number(sink, change->expires_us); break;
     case FIELD_UNTIL: sink_number(sink, change->until_us); break;
     case FIELD_HOW: sink_byte(sink, change->how); break;
-    case FIELD_AMOUNT: sink_number(sink, change->amount); break;
+    case FIELD_AMOUNT:
+    case FIELD_WEIGHT: sink_number(sink, change->amount); break;
     case FIELD_PEAK: sink_signed(sink, change->peak - change->amount); break;
     case FIELD_FIRST_PEAK: sink_number(sink, change->peak); break;
     case FIELD_POSTED: sink_number(sink, change->amount); break;
@@ -542,6 +577,9 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_SLOT: change->slot = (uint32_t)cursor_number_between(cursor, 0, ACCOUNT_SLOTS_MAX - 1); break;
     case FIELD_BYTES: change->bytes = cursor_bytes(cursor); break;
     case FIELD_KEY: change->bytes = bytes_decode(cursor, 1, IDEMPOTENCY_KEY_MAX); break;
+    case FIELD_MEMBER_KEY: change->bytes = bytes_decode(cursor, 2, MEMBER_HOLD_ID_MAX); break;
+    case FIELD_NAME: change->bytes = bytes_decode(cursor, 1, MEMBER_NAME_MAX); break;
+    case FIELD_WEIGHT: change->amount = cursor_number_between(cursor, 1, MEMBER_WEIGHT_MAX); break;
     case FIELD_BODY: change->body = bytes_decode(cursor, 0, IDEMPOTENCY_BODY_MAX); break;
     case FIELD_PERIOD: change->period = period_decode(cursor); break;
     case FIELD_CODE: change->period = (uint64_t)cursor_number(cursor); break;
@@ -602,7 +640,8 @@ void change_decode(struct cursor *cursor, uint8_t encoding, struct change *chang
     static const uint8_t highest[] = {[ACCOUNT_ENCODING_FIRST] = CHANGE_USED,
                                       [ACCOUNT_ENCODING_PLAN_HISTORY] = CHANGE_SWEPT,
                                       [ACCOUNT_ENCODING_CREDITS] = CHANGE_TRANSFERRED,
-                                      [ACCOUNT_ENCODING_ROLLOVER] = CHANGE_KINDS_END - 1};
+                                      [ACCOUNT_ENCODING_ROLLOVER] = CHANGE_API_KEY_RATES,
+                                      [ACCOUNT_ENCODING_ORGANISATIONS] = CHANGE_KINDS_END - 1};
     uint8_t kind = byte_decode(cursor, CHANGE_PLAN, highest[encoding]);
     if (kind == CHANGE_USED && encoding == ACCOUNT_ENCODING_NEWEST && !cursor->bad) {
         change->kind = CHANGE_USED;

@@ -21,6 +21,7 @@ static int hold_order(const struct stored_hold *left, const struct stored_hold *
     size_t size = left->id_size < right->id_size ? left->id_size : right->id_size;
     int order = memcmp(left->id, right->id, size);
     if (order == 0) order = (left->id_size > right->id_size) - (left->id_size < right->id_size);
+    if (order == 0) order = left->hold.of_member - right->hold.of_member;
     return order != 0 ? order : left->hold.part - right->hold.part;
 }
 
@@ -54,6 +55,13 @@ uint32_t holds_ended(const struct holds *holds, int64_t now_us)
     return low;
 }
 
+uint32_t holds_own_live(const struct holds *holds, int64_t now_us)
+{
+    uint32_t ended = holds_ended(holds, now_us), own = holds->count - holds->members_count;
+    for (uint32_t i = 0; i < ended; i++) own -= !holds->by_expiry[i]->hold.of_member;
+    return own;
+}
+
 /* Room for so many pointers, at least one. */
 static void resize(struct holds *holds, uint32_t capacity)
 {
@@ -81,7 +89,7 @@ static void take_out(struct holds *holds, const struct stored_hold *stored)
 
 static size_t bytes_of(const struct stored_hold *stored)
 {
-    return sizeof(*stored) + stored->id_size + stored->hold.funding.size;
+    return sizeof(*stored) + stored->id_size + stored->hold.funding.size + stored->hold.levels.size;
 }
 
 /* Behind the last part of the reservation that has begun under this id. */
@@ -92,20 +100,29 @@ static void chain(struct holds *holds, struct stored_hold *stored, uint32_t hash
     last->next = stored;
 }
 
+/* A copy of its own. */
+static char *copy_behind(char *at, struct bytes *span)
+{
+    if (span->size > 0) memcpy(at, span->data, span->size);
+    span->data = at;
+    return at + span->size;
+}
+
 void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
 {
     size_t index_bytes = hash_index_bytes(&holds->by_id);
-    struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size + hold->funding.size);
+    struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size + hold->funding.size + hold->levels.size);
     *stored = (struct stored_hold){.hold = *hold, .id_size = (uint32_t)id.size};
     memcpy(stored->id, id.data, id.size);
-    stored->hold.funding.data = stored->id + id.size; /* a copy of its own, behind the id */
-    if (hold->funding.size > 0) memcpy(stored->id + id.size, hold->funding.data, hold->funding.size);
+    char *at = copy_behind(stored->id + id.size, &stored->hold.funding);
+    (void)copy_behind(at, &stored->hold.levels);
     if (hold->part == 0) {
         hash_index_add(&holds->by_id, &stored->by_id, hash);
     } else {
         chain(holds, stored, hash);
     }
     insert(holds, stored);
+    holds->members_count += hold->of_member;
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + bytes_of(stored);
 }
 
@@ -115,6 +132,7 @@ struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *fi
     size_t index_bytes = hash_index_bytes(&holds->by_id);
     for (const struct stored_hold *part = first; part; part = part->next) {
         take_out(holds, part);
+        holds->members_count -= part->hold.of_member;
         holds->bytes -= bytes_of(part);
     }
     hash_index_remove(&holds->by_id, &taken->by_id);

@@ -6,7 +6,10 @@
 #define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs … */
 #define FUNDING_FLAG     0x40 /* … and sources the verdicts … */
 #define ITEMS_FLAG       0x20 /* … and the number of its item each slot, where an item has several parts */
-#define PARTS_FLAG       0x80 /* beside the outcome of a reservation: it had several parts */
+#define LEVELS_FLAG      0x10 /* … and levels in front of all items */
+#define PARTS_FLAG       0x80 /* beside the outcome of a reservation: it had several parts … */
+#define HOLD_LEVELS_FLAG 0x40 /* … and levels, which follow */
+#define NO_BYTES         ((struct bytes){"", 0})
 
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id)
 {
@@ -105,7 +108,8 @@ static bool units_fit(int64_t amount, int64_t cost)
     return multiply_checked(amount, cost, &units);
 }
 
-void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink)
+void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct bytes levels,
+                         struct sink *sink)
 {
     bool generations = false, funded = false, numbered = false;
     for (uint32_t i = 0; i < count; i++) {
@@ -114,7 +118,8 @@ void record_items_encode(const struct record_item *items, uint32_t count, uint8_
         funded = funded || items[i].funding.size > 0;
     }
     sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0) |
-                              (numbered ? ITEMS_FLAG : 0)));
+                              (numbered ? ITEMS_FLAG : 0) | (levels.size > 0 ? LEVELS_FLAG : 0)));
+    if (levels.size > 0) sink_bytes(sink, levels);
     for (uint32_t i = 0; i < count; i++) {
         sink_number(sink, items[i].slot);
         if (numbered) sink_number(sink, items[i].item);
@@ -132,8 +137,9 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
     struct cursor cursor = cursor_init(body);
     uint8_t flags = cursor_byte(&cursor);
     uint32_t before = 0; /* number of the item before */
-    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG | ITEMS_FLAG);
+    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG | ITEMS_FLAG | LEVELS_FLAG);
     *count = 0;
+    if (flags & LEVELS_FLAG) (void)cursor_bytes(&cursor);
     while (!cursor.bad && cursor.at < cursor.size) {
         if (*count == BATCH_ITEMS_MAX) return false;
         struct record_item *item = &items[*count];
@@ -153,6 +159,24 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
         if (!fits) cursor.bad = true;
     }
     return cursor_done(&cursor) && *count > 0;
+}
+
+static struct bytes levels_behind_flag(struct bytes body, uint8_t flag)
+{
+    struct cursor cursor = cursor_init(body);
+    if (!(cursor_byte(&cursor) & flag)) return NO_BYTES;
+    struct bytes levels = cursor_bytes(&cursor);
+    return cursor.bad ? NO_BYTES : levels;
+}
+
+struct bytes record_items_levels(struct bytes body)
+{
+    return levels_behind_flag(body, LEVELS_FLAG);
+}
+
+struct bytes record_hold_levels(struct bytes body)
+{
+    return levels_behind_flag(body, HOLD_LEVELS_FLAG);
 }
 
 /* ---- refunds and reservations ---------------------------------------------------------------------------- */
@@ -235,7 +259,6 @@ static void record_part_encode(const struct record_hold *part, struct sink *sink
 
 static void record_single_encode(const struct record_hold *hold, struct sink *sink)
 {
-    sink_byte(sink, (uint8_t)hold->outcome);
     sink_number(sink, hold->slot);
     sink_number(sink, hold->amount);
     sink_number(sink, hold->posted);
@@ -247,13 +270,15 @@ static void record_single_encode(const struct record_hold *hold, struct sink *si
     if (hold->funding.size > 0) sink_bytes(sink, hold->funding);
 }
 
-void record_hold_encode(const struct record_hold *parts, uint32_t count, struct sink *sink)
+void record_hold_encode(const struct record_hold *parts, uint32_t count, struct bytes levels, struct sink *sink)
 {
+    bool has_levels = levels.size > 0;
+    sink_byte(sink, (uint8_t)(parts->outcome | (count > 1 ? PARTS_FLAG : 0) | (has_levels ? HOLD_LEVELS_FLAG : 0)));
+    if (has_levels) sink_bytes(sink, levels);
     if (count == 1) {
         record_single_encode(parts, sink);
         return;
     }
-    sink_byte(sink, (uint8_t)(parts->outcome | PARTS_FLAG));
     sink_number(sink, parts->made_us);
     for (uint32_t i = 0; i < count; i++) record_part_encode(&parts[i], sink);
 }
@@ -319,7 +344,8 @@ static void record_single_decode(struct cursor *cursor, struct record_hold *hold
 bool record_hold_decode(struct bytes body, struct record_hold parts[BATCH_ITEMS_MAX], uint32_t *count)
 {
     struct cursor cursor = cursor_init(body);
-    uint8_t first = cursor_byte(&cursor), outcome = first & (uint8_t)~PARTS_FLAG;
+    uint8_t first = cursor_byte(&cursor), outcome = first & (uint8_t) ~(PARTS_FLAG | HOLD_LEVELS_FLAG);
+    if (first & HOLD_LEVELS_FLAG) (void)cursor_bytes(&cursor);
     if (cursor.bad || outcome < HOLD_COMMITTED || outcome > HOLD_EXPIRED) return false;
     if (first & PARTS_FLAG) return record_parts_decode(&cursor, (enum hold_outcome)outcome, parts, count);
     parts->outcome = (enum hold_outcome)outcome;

@@ -246,7 +246,7 @@ static void write_record(const struct resolution *resolution, struct sink *body)
         outcome = resolution->parts[i].amount > 0 ? HOLD_COMMITTED : outcome;
     for (uint32_t i = 0; i < resolution->count; i++)
         records[i] = part_record(resolution, &resolution->parts[i], outcome);
-    record_hold_encode(records, resolution->count, body);
+    record_hold_encode(records, resolution->count, (struct bytes){"", 0}, body);
 }
 
 static void emit_record(const struct resolution *resolution, struct bytes body)

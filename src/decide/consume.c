@@ -102,7 +102,7 @@ static enum account_fault remember(const struct demands *demands, const struct c
     if (!account_view_has_room(view)) return ACCOUNT_FAULT_RECORDS;
     uint32_t count = record_parts(demands, items);
     if (count == 0) return ACCOUNT_FAULT_PARTS;
-    record_items_encode(items, count, request_mark(request), &body);
+    record_items_encode(items, count, request_mark(request), (struct bytes){"", 0}, &body);
     if (body.size > IDEMPOTENCY_BODY_MAX) {
         sink_free(&body);
         return ACCOUNT_FAULT_FUNDING;

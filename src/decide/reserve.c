@@ -81,6 +81,8 @@ static enum account_fault emit_holds(const struct demands *demands, const struct
             change.hold.item = (uint8_t)row;
             change.hold.requested = request->items[row].amount;
             change.hold.verdict = decision->result.consumed.verdicts[row];
+            change.hold.of_member = false;
+            change.hold.levels = (struct bytes){"", 0};
             change.hold.funding = demand_funding(demand);
             funding_bytes += change.hold.funding.size;
             change_encode(&change, &decision->changes);

@@ -382,10 +382,13 @@ static void the_bytes_are_these_for_ever(void **state)
                                 "\x00\x00\x00\x00\x00\x00\x00\x00";
     static const char fourth[] = "\x44\xac\x02\x01\x01\x00\x00\x00\x00\x00\x03\x02\x00\x00"
                                  "\x00\x00\x00\x00\x00\x00\x00\x00\x00";
+    static const char fifth[] = "\x45\xac\x02\x01\x01\x00\x00\x00\x00\x00\x03\x02\x00\x00"
+                                "\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00";
     static const struct bytes golden[] = {{first, sizeof(first) - 1},
                                           {second, sizeof(second) - 1},
                                           {third, sizeof(third) - 1},
-                                          {fourth, sizeof(fourth) - 1}};
+                                          {fourth, sizeof(fourth) - 1},
+                                          {fifth, sizeof(fifth) - 1}};
     assert_int_equal(ACCOUNT_ENCODING_NEWEST, COUNT_OF(golden)); /* a new encoding needs a row */
     for (size_t i = 0; i < COUNT_OF(golden); i++) {
         struct account *account = account_decode(golden[i]);
@@ -413,6 +416,7 @@ static void a_new_encoding_inside_needs_a_new_encoding_of_accounts(void **state)
         [ACCOUNT_ENCODING_PLAN_HISTORY] = {ENCODING_SLEEPING, PLAN_ENCODING_ENTRIES},
         [ACCOUNT_ENCODING_CREDITS] = {ENCODING_SLEEPING, PLAN_ENCODING_CREDITS},
         [ACCOUNT_ENCODING_ROLLOVER] = {ENCODING_SLEEPING, PLAN_ENCODING_ROLLOVER},
+        [ACCOUNT_ENCODING_ORGANISATIONS] = {ENCODING_SLEEPING, PLAN_ENCODING_NEWEST},
     };
     assert_int_equal(ACCOUNT_ENCODING_NEWEST + 1, COUNT_OF(inside));
     assert_int_equal(ENCODING_NEWEST, inside[ACCOUNT_ENCODING_NEWEST].limiter);

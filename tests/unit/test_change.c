@@ -90,6 +90,9 @@ static struct change change_of(enum change_kind kind)
     case CHANGE_LOG_APPENDED:
     case CHANGE_LOG_REMOVED: change.log = (struct state){.when_us = 300, .amount = 5, .rest = -2}; break;
     case CHANGE_HOLD: change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 0, 0, 6, {4, 10, 2, 0, 5000, 0}}; break;
+    case CHANGE_MEMBER_HOLD:
+        change.hold = (struct hold){3, 4, 12, 500, 600, 50, 1, 0, 7, 6, {4, 10, 2, 0, 5000, 0}, .of_member = true};
+        break;
     case CHANGE_AUDIT: change.audit = (struct audit_entry){500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
     case CHANGE_GRANT: change.grant = full_grant(); break;
     case CHANGE_API_KEY: change.api_key = full_api_key(); break;
@@ -216,8 +219,16 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.requested = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
-    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5"));     /* 5 of 12 units */
-    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.item = 2); /* items are numbered one by one */
+    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5"));                    /* 5 of 12 units */
+    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.item = 2);                /* items are numbered one by one */
+    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.levels = BYTES("\1p\0")); /* the first part says them */
+    REFUSED(CHANGE_HOLD, hold.levels = BYTES("\2p\0"));
+    REFUSED(CHANGE_MEMBER_HOLD, bytes = BYTES("m"));
+    REFUSED(CHANGE_MEMBER_HOLD, hold.item = BATCH_ITEMS_MAX);
+    REFUSED(CHANGE_MEMBER, bytes = BYTES(""));
+    REFUSED(CHANGE_MEMBER, amount = 0);
+    REFUSED(CHANGE_MEMBER, amount = MEMBER_WEIGHT_MAX + 1);
+    REFUSED(CHANGE_MEMBER_LEFT, number = 0);
     REFUSED(CHANGE_HOLDS_RESOLVED, bytes = BYTES(""));
     REFUSED(CHANGE_HOLD_RESOLVED, remaining = UNLIMITED - 1);
     REFUSED(CHANGE_GRANT, grant.number = 0);
@@ -244,10 +255,11 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
 /* The highest kind that each encoding knows. What an encoding once knew never changes: a new kind of change gets a new
  * encoding, and a row here. */
 static const uint8_t highest_kind_of[] = {
-    [ACCOUNT_ENCODING_FIRST] = 20,        /* CHANGE_USED */
-    [ACCOUNT_ENCODING_PLAN_HISTORY] = 24, /* CHANGE_SWEPT */
-    [ACCOUNT_ENCODING_CREDITS] = 30,      /* CHANGE_TRANSFERRED */
-    [ACCOUNT_ENCODING_ROLLOVER] = 35,     /* CHANGE_API_KEY_RATES */
+    [ACCOUNT_ENCODING_FIRST] = 20,         /* CHANGE_USED */
+    [ACCOUNT_ENCODING_PLAN_HISTORY] = 24,  /* CHANGE_SWEPT */
+    [ACCOUNT_ENCODING_CREDITS] = 30,       /* CHANGE_TRANSFERRED */
+    [ACCOUNT_ENCODING_ROLLOVER] = 35,      /* CHANGE_API_KEY_RATES */
+    [ACCOUNT_ENCODING_ORGANISATIONS] = 42, /* CHANGE_MEMBER_HOLD_ENDED */
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)

@@ -597,7 +597,7 @@ static void a_record_may_have_several_parts_of_an_item(void **state)
         {.slot = 1, .amount = 4, .cost = 1, .verdict = {.granted = 4, .remaining = 5}, .item = 1}};
     struct record_key key;
     struct sink body = {0}, changes = {0};
-    record_items_encode(parts, 3, 0, &body);
+    record_items_encode(parts, 3, 0, BYTES(""), &body);
     record_key_make(&key, RECORD_BATCH, RECORD_NO_SLOT, BYTES("x"));
     struct change change = {
         .kind = CHANGE_RECORD, .bytes = record_key_bytes(&key), .body = sink_content(&body), .expires_us = T + KEPT};

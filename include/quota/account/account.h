@@ -50,7 +50,9 @@ struct account_optional {
     uint32_t slot_places; /* a power of two; 0 = no index */
     struct holds holds;
     struct grants grants;
-    struct api_keys *api_keys; /* NULL = there never was one */
+    struct api_keys *api_keys;            /* NULL = there never was one */
+    struct members *members;              /* likewise */
+    const struct interned_string *parent; /* the key of the account above; NULL = none */
     size_t audit_bytes;
     uint32_t audit_count;
     struct stored_audit_entry **audit; /* oldest first; room for ACCOUNT_AUDIT_MAX, NULL before the first */
@@ -95,7 +97,16 @@ int32_t account_slot(const struct account *account, struct bytes resource);
 /* The stored reservation with this id, ended or not; NULL if there is none. */
 const struct stored_hold *account_hold(const struct account *account, struct bytes id);
 
-/* All stored reservations. */
+/* The part of a member's reservation that this account holds, under its id (member_hold_id); likewise. */
+const struct stored_hold *account_member_hold(const struct account *account, struct bytes id);
+
+/* The key of its parent; empty = it has none. */
+struct bytes account_parent(const struct account *account);
+
+/* The accounts whose parent it is; none where there never was one. */
+const struct members *account_members(const struct account *account);
+
+/* All stored reservations, and what it holds of members'. */
 const struct holds *account_holds(const struct account *account);
 
 /* Its API keys; none where there never was one. */
@@ -113,7 +124,7 @@ const struct idempotency_store *account_idempotency(const struct account *accoun
 /* What it is beside its plan, as stored. */
 struct account_status account_status(const struct account *account);
 
-/* How many of the stored reservations are live at `now_us`. O(log n). */
+/* How many parts of its own reservations are live at `now_us`. */
 uint32_t account_live_holds(const struct account *account, int64_t now_us);
 
 /* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move
@@ -124,6 +135,9 @@ struct account *account_adopt_slots(struct account *account, const struct slot *
 bool account_adopt_part(struct account *account, const struct change *part);
 void account_adopt_api_key(struct account *account, const struct api_key *key, struct limiter *rates);
 void account_adopt_api_keys_made(struct account *account, int64_t made);
+void account_adopt_parent(struct account *account, struct bytes parent);
+void account_adopt_member(struct account *account, struct member *member);
+void account_adopt_members_made(struct account *account, int64_t made);
 void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count);
 
 /* Frees the value; NULL is allowed. Any thread. */

@@ -18,6 +18,7 @@
 #include "quota/account/grants.h"
 #include "quota/account/history.h"
 #include "quota/account/idempotency_record.h"
+#include "quota/account/levels.h"
 #include "quota/account/plan.h"
 #include "quota/account/window.h"
 #include "quota/rate/rule.h"
@@ -29,10 +30,11 @@
 /* Encodings of accounts and their changes, named by what they added. */
 enum account_encoding {
     ACCOUNT_ENCODING_FIRST = 1,
-    ACCOUNT_ENCODING_PLAN_HISTORY = 2, /* integrals, overrides above plans, refund lines, replies of reservations */
-    ACCOUNT_ENCODING_CREDITS = 3,      /* grants, and what was paid by them */
-    ACCOUNT_ENCODING_ROLLOVER = 4,     /* lots of ROLLOVER, reservations of several resources, AS, API keys */
-    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ROLLOVER,
+    ACCOUNT_ENCODING_PLAN_HISTORY = 2,  /* integrals, overrides above plans, refund lines, replies of reservations */
+    ACCOUNT_ENCODING_CREDITS = 3,       /* grants, and what was paid by them */
+    ACCOUNT_ENCODING_ROLLOVER = 4,      /* lots of ROLLOVER, reservations of several resources, AS, API keys */
+    ACCOUNT_ENCODING_ORGANISATIONS = 5, /* parents, members, levels of records and reservations */
+    ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ORGANISATIONS,
 };
 
 /* The numbers are part of the wire format: append, never renumber. A new kind needs a new encoding (test_change.c). */
@@ -73,6 +75,13 @@ enum change_kind {
     CHANGE_API_KEY_ENDED = 33,  /* number, how (enum api_key_end), until_us: it ends then */
     CHANGE_API_KEY_USED = 34,   /* number, until_us: the hour in which it was last charged */
     CHANGE_API_KEY_RATES = 35,  /* number, effects of its limiter */
+    CHANGE_PARENT = 36,         /* the account's parent: bytes, its key; none = it has none any more */
+    CHANGE_MEMBER = 37,         /* number, name: bytes, weight: amount; a member joins, comes back or is weighted */
+    CHANGE_MEMBER_LEFT = 38,    /* number */
+    CHANGE_MEMBER_USED = 39,    /* number, slot, amount: used by the member in the cycle that began at until_us */
+    CHANGE_MEMBER_HOLD = 40,    /* as HOLD, of a member's reservation: key (member_hold_id), hold */
+    CHANGE_MEMBER_HOLD_EXTENDED = 41, /* key, expires_us */
+    CHANGE_MEMBER_HOLD_ENDED = 42,    /* key: its units are posted, or not, by other changes */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
@@ -120,13 +129,16 @@ struct hold {
     int64_t requested;
     struct verdict verdict; /* what was answered of the item, in whole ms */
     struct bytes funding;   /* which sources the units are held of (funding.h) */
+    struct bytes levels;    /* of the first part: where else units are held (levels.h) */
+    bool of_member;         /* the reservation is a member's, and this is a level's part of it */
 };
 
-/* Does it come next to a part of the same reservation? */
+/* Does it come next to a part of the same reservation? A level need not have a part of each item. */
 static inline bool hold_follows(const struct hold *next, const struct hold *part)
 {
     return next->part == part->part + 1 && next->part < HOLD_PARTS_MAX && next->made_us == part->made_us &&
-           next->expires_us == part->expires_us && (next->item == part->item || next->item == part->item + 1);
+           next->expires_us == part->expires_us && next->item >= part->item && next->of_member == part->of_member &&
+           (next->of_member || next->item <= part->item + 1);
 }
 
 /* Of the units of a reservation those that the limits hold. */
@@ -161,6 +173,9 @@ enum audit_action {
     AUDIT_KEY_SET = 13,
     AUDIT_KEY_ROTATE = 14,
     AUDIT_KEY_REVOKE = 15,
+    AUDIT_PARENT = 16,
+    AUDIT_DETACH = 17,
+    AUDIT_WEIGHT = 18,
     AUDIT_ACTIONS_END,
 };
 

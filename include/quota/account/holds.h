@@ -5,7 +5,9 @@
  *
  * A reservation has a part for each slot that it holds units of: one for nearly all of them. Its parts begin and end
  * together, so they stand side by side by expiry, where each counts for its own slot; only the first is found by its
- * id. With n parts finding is O(1), adding and taking one O(log n) and a move of pointers. */
+ * id. With n parts finding is O(1), adding and taking one O(log n) and a move of pointers.
+ *
+ * A level holds its part of a member's reservation like its own ones, under an id of the member's (levels.h). */
 #pragma once
 
 #include "quota/account/change.h"
@@ -16,7 +18,7 @@ struct stored_hold {
     struct stored_hold *next; /* the next part of the reservation; NULL = this is the last */
     struct hold hold;
     uint32_t id_size;
-    char id[]; /* the funding stands behind it */
+    char id[]; /* the funding stands behind it, then the levels */
 };
 
 /* All zero = none. Open to readers. */
@@ -24,7 +26,8 @@ struct holds {
     struct stored_hold **by_expiry; /* count parts; of equal expiry by id, of one reservation in order */
     struct hash_index by_id;
     uint32_t count, capacity;
-    size_t bytes; /* on the heap, all included */
+    uint32_t members_count; /* of the parts, those of members' reservations */
+    size_t bytes;           /* on the heap, all included */
 };
 
 static inline struct bytes hold_id(const struct stored_hold *stored)
@@ -40,8 +43,18 @@ static inline uint32_t hold_parts(const struct stored_hold *first)
     return count;
 }
 
-/* The first part of the reservation with this id, whose linear_hash is `hash`, ended or not; NULL if there is none. */
+/* The hash of an id, of the account's own or of a member's: an id of one kind never meets one of the other. */
+static inline uint32_t hold_hash(struct bytes id, bool of_member)
+{
+    uint32_t hash = linear_hash(id);
+    return of_member ? ~hash : hash;
+}
+
+/* The first part of the reservation with this id, of this hold_hash, ended or not; NULL if there is none. */
 const struct stored_hold *holds_find(const struct holds *holds, struct bytes id, uint32_t hash);
+
+/* How many parts of the account's own reservations live at `now_us`. O(log n) and those that await their sweep. */
+uint32_t holds_own_live(const struct holds *holds, int64_t now_us);
 
 /* How many parts have ended by `now_us` (expires <= now): they stand in front. O(log n). */
 uint32_t holds_ended(const struct holds *holds, int64_t now_us);

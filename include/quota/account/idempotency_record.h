@@ -89,9 +89,14 @@ struct record_item {
 void record_verdict_encode(const struct verdict *verdict, struct sink *sink);
 void record_verdict_decode(struct cursor *cursor, struct verdict *verdict);
 
-/* CONSUME and BATCH, `count` parts of items: `mode` is whatever makes two requests differ beside amounts. */
-void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct sink *sink);
+/* CONSUME and BATCH, `count` parts of items: `mode` is whatever makes two requests differ beside amounts. `levels`:
+ * where else the units were charged (levels.h); empty = the account has no parent. */
+void record_items_encode(const struct record_item *items, uint32_t count, uint8_t mode, struct bytes levels,
+                         struct sink *sink);
 bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS_MAX], uint32_t *count, uint8_t *mode);
+
+/* The levels of such a record; borrowed, empty = none. */
+struct bytes record_items_levels(struct bytes body);
 
 struct record_refund {
     int64_t amount;
@@ -114,8 +119,9 @@ struct record_hold {
     struct bytes funding; /* of what was posted; borrowed */
     uint32_t item;        /* of the request: an item may have several parts */
 };
-void record_hold_encode(const struct record_hold *parts, uint32_t count, struct sink *sink);
+void record_hold_encode(const struct record_hold *parts, uint32_t count, struct bytes levels, struct sink *sink);
 bool record_hold_decode(struct bytes body, struct record_hold parts[BATCH_ITEMS_MAX], uint32_t *count);
+struct bytes record_hold_levels(struct bytes body);
 
 /* What came back of one resource. */
 struct refunded {

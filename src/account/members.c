@@ -1,0 +1,265 @@
+/* Members of a pool by name and by number; see members.h. */
+#include "quota/account/members.h"
+#include "quota/base/checked.h"
+#include "quota/base/memory.h"
+#include "quota/time/duration.h"
+
+/* ---- finding --------------------------------------------------------------------------------------------- */
+
+static struct bytes name_of(const struct hash_link *link)
+{
+    return member_name(HASH_RECORD(link, const struct member, by_name));
+}
+
+const struct member *members_find(const struct members *members, struct bytes name)
+{
+    const struct hash_link *link = hash_index_find(&members->by_name, name, linear_hash(name), name_of);
+    return link ? HASH_RECORD(link, const struct member, by_name) : NULL;
+}
+
+uint32_t members_place_after(const struct members *members, int64_t number)
+{
+    uint32_t low = 0, high = members->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (members->by_number[middle]->number <= number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+static struct member *numbered(const struct members *members, int64_t number)
+{
+    uint32_t after = members_place_after(members, number);
+    bool found = after > 0 && members->by_number[after - 1]->number == number;
+    return found ? members->by_number[after - 1] : NULL;
+}
+
+const struct member *members_numbered(const struct members *members, int64_t number)
+{
+    return numbered(members, number);
+}
+
+const struct member_use *member_use_of(const struct member *member, uint32_t slot)
+{
+    for (uint32_t i = 0; i < member->uses_count; i++) {
+        if (member->uses[i].slot == slot) return &member->uses[i];
+    }
+    return NULL;
+}
+
+int64_t member_used(const struct member *member, uint32_t slot, int64_t start_us)
+{
+    const struct member_use *use = member ? member_use_of(member, slot) : NULL;
+    if (!use) return 0;
+    if (use->start_us == start_us) return use->used;
+    return use->past_start_us == start_us ? use->past_used : 0;
+}
+
+const struct member *members_idle(const struct members *members, int64_t since_us, int64_t but_number)
+{
+    const struct member *idle = NULL;
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct member *member = members->by_number[i];
+        if (member->has_left || member->number == but_number || member->used_us >= since_us) continue;
+        if (!idle || member->used_us < idle->used_us) idle = member;
+    }
+    return idle;
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------------------- */
+
+void member_encode(const struct member *member, struct sink *sink)
+{
+    sink_bytes(sink, member_name(member));
+    sink_number(sink, member->number);
+    sink_number(sink, member->used_us);
+    sink_number(sink, member->weight);
+    sink_byte(sink, member->has_left);
+    sink_number(sink, member->uses_count);
+    for (uint32_t i = 0; i < member->uses_count; i++) {
+        const struct member_use *use = &member->uses[i];
+        sink_number(sink, use->slot);
+        sink_number(sink, use->start_us);
+        sink_number(sink, use->used);
+        sink_number(sink, use->past_start_us);
+        sink_number(sink, use->past_used);
+        sink_signed(sink, use->share);
+    }
+}
+
+static struct member *member_new(int64_t number, struct bytes name, uint32_t weight)
+{
+    struct member *member = memory_alloc(sizeof(*member) + name.size);
+    *member = (struct member){.number = number, .weight = weight, .name_size = (uint32_t)name.size};
+    memcpy(member->name, name.data, name.size);
+    return member;
+}
+
+static void member_free(struct member *member)
+{
+    memory_free(member->uses);
+    memory_free(member);
+}
+
+static void use_decode(struct cursor *cursor, struct member *member)
+{
+    struct member_use *use = &member->uses[member->uses_count];
+    use->slot = (uint32_t)cursor_number_between(cursor, 0, MEMBER_USES_MAX - 1);
+    use->start_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    use->used = cursor_number(cursor);
+    use->past_start_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    use->past_used = cursor_number(cursor);
+    use->share = cursor_signed(cursor);
+    if (use->share < NOT_SHARED_YET || member_use_of(member, use->slot)) cursor->bad = true;
+    member->uses_count++;
+}
+
+struct member *member_decode(struct cursor *cursor)
+{
+    struct bytes name = cursor_bytes(cursor);
+    int64_t number = cursor_number_between(cursor, 1, INT64_MAX);
+    int64_t used_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+    uint32_t weight = (uint32_t)cursor_number_between(cursor, 1, MEMBER_WEIGHT_MAX);
+    uint8_t has_left = cursor_byte(cursor);
+    uint32_t uses = (uint32_t)cursor_number_between(cursor, 0, MEMBER_USES_MAX);
+    if (name.size == 0 || name.size > MEMBER_NAME_MAX || has_left > 1) cursor->bad = true;
+    if (cursor->bad) return NULL;
+    struct member *member = member_new(number, name, weight);
+    member->used_us = used_us;
+    member->has_left = has_left == 1;
+    if (uses > 0) member->uses = memory_alloc(uses * sizeof(*member->uses));
+    while (member->uses_count < uses && !cursor->bad) use_decode(cursor, member);
+    if (!cursor->bad) return member;
+    member_free(member);
+    return NULL;
+}
+
+/* ---- writing --------------------------------------------------------------------------------------------- */
+
+/* They leave the sum before a change and come back after it. */
+static size_t bytes_of(const struct member *member)
+{
+    return sizeof(*member) + member->name_size + member->uses_count * sizeof(*member->uses);
+}
+
+void members_adopt(struct members *members, struct member *member)
+{
+    size_t index_bytes = hash_index_bytes(&members->by_name);
+    if (members->count == members->capacity) {
+        uint32_t capacity = members->capacity + members->capacity / 2 + 4;
+        members->bytes += (capacity - members->capacity) * sizeof(struct member *);
+        members->by_number = memory_realloc(members->by_number, capacity * sizeof(struct member *));
+        members->capacity = capacity;
+    }
+    members->by_number[members->count++] = member;
+    members->left_count += member->has_left;
+    members->made = max_i64(members->made, member->number);
+    hash_index_add(&members->by_name, &member->by_name, linear_hash(member_name(member)));
+    members->bytes += hash_index_bytes(&members->by_name) - index_bytes + bytes_of(member);
+}
+
+static void take_out(struct members *members, uint32_t place)
+{
+    struct member *member = members->by_number[place];
+    size_t index_bytes = hash_index_bytes(&members->by_name);
+    hash_index_remove(&members->by_name, &member->by_name);
+    members->bytes -= bytes_of(member) + index_bytes - hash_index_bytes(&members->by_name);
+    members->left_count -= member->has_left;
+    members->count--;
+    memmove(members->by_number + place, members->by_number + place + 1,
+            (members->count - place) * sizeof(struct member *));
+    member_free(member);
+}
+
+/* Of too many the one that has left and was charged first. */
+static void sweep(struct members *members)
+{
+    if (members->count < MEMBERS_STORED_MAX) return;
+    uint32_t first = members->count;
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct member *member = members->by_number[i];
+        if (!member->has_left) continue;
+        if (first == members->count || member->used_us < members->by_number[first]->used_us) first = i;
+    }
+    if (first < members->count) take_out(members, first);
+}
+
+void members_put(struct members *members, int64_t number, struct bytes name, uint32_t weight)
+{
+    struct member *member = numbered(members, number);
+    if (!member) {
+        sweep(members);
+        members_adopt(members, member_new(number, name, weight));
+        return;
+    }
+    members->left_count -= member->has_left;
+    member->has_left = false;
+    member->weight = weight;
+}
+
+/* One that has used nothing is not kept. */
+void members_leave(struct members *members, int64_t number)
+{
+    struct member *member = numbered(members, number);
+    if (!member || member->has_left) return;
+    member->has_left = true;
+    members->left_count++;
+    if (member->uses_count == 0) take_out(members, members_place_after(members, number) - 1);
+}
+
+static struct member_use *use_of(struct members *members, struct member *member, uint32_t slot, int64_t start_us)
+{
+    struct member_use *use = (struct member_use *)member_use_of(member, slot); /* found by a reader; it is ours */
+    if (use) return use;
+    member->uses = memory_realloc(member->uses, (member->uses_count + 1u) * sizeof(*member->uses));
+    use = &member->uses[member->uses_count++];
+    *use = (struct member_use){.slot = slot, .start_us = start_us, .share = NOT_SHARED_YET};
+    members->bytes += sizeof(*use);
+    return use;
+}
+
+/* The use of a cycle, which may be a new one; NULL where that cycle is counted no more. */
+static struct member_use *use_in(struct members *members, int64_t number, uint32_t slot, int64_t start_us)
+{
+    struct member *member = numbered(members, number);
+    if (!member) return NULL;
+    struct member_use *use = use_of(members, member, slot, start_us);
+    if (start_us <= use->start_us) return use;
+    *use = (struct member_use){.slot = slot,
+                               .start_us = start_us,
+                               .past_start_us = use->start_us,
+                               .past_used = use->used,
+                               .share = NOT_SHARED_YET};
+    return use;
+}
+
+void members_use(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t used, int64_t now_us)
+{
+    struct member_use *use = use_in(members, number, slot, start_us);
+    if (!use) return;
+    if (start_us == use->start_us) {
+        struct member *member = numbered(members, number);
+        if (used > use->used) member->used_us = now_us;
+        use->used = used;
+    } else if (start_us == use->past_start_us) {
+        use->past_used = used;
+    }
+}
+
+void members_share(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t share)
+{
+    struct member_use *use = use_in(members, number, slot, start_us);
+    if (use && start_us == use->start_us) use->share = share;
+}
+
+void members_free(struct members *members)
+{
+    hash_index_clear(&members->by_name);
+    for (uint32_t i = 0; i < members->count; i++) member_free(members->by_number[i]);
+    memory_free(members->by_number);
+    *members = (struct members){0};
+}
