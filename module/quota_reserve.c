@@ -190,7 +190,8 @@ static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct account_call call;
 
     if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
-    extend_decide(account_of(&call), &call.host, input.id, input.extend_us, call.now_us, &call.decision);
+    struct extend_request request = {.id = input.id, .ttl_us = input.extend_us, .now_us = call.now_us};
+    extend_decide(account_of(&call), &call.host, &request, &call.decision);
     if (accounts_commit_or_reply(ctx, &call)) {
         RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.result.expires_us));
     }

@@ -865,25 +865,6 @@ static bool part_accepted(const struct promise *promise, const struct change *ch
     return bytes_equal(promise->begun_id, change->bytes) && hold_follows(&change->hold, &before);
 }
 
-/* A reservation may begin under an id that is free, or whose last one has ended; all its parts in one step. */
-static bool hold_accepted(struct promise *promise, const struct change *change)
-{
-    bool of_member = change->kind == CHANGE_MEMBER_HOLD;
-    find_named(promise, change->bytes, of_member);
-    const struct stored_hold *before = promise->named.hold;
-    if (change->hold.of_member != of_member) return false;
-    if (change->hold.part == 0 && before && before->hold.expires_us > promise->applied_at_us) return false;
-    if (change->hold.part > 0 && !part_accepted(promise, change)) return false;
-    promise->begun_id = change->bytes;
-    promise->begun = (struct begun_part){change->hold.made_us, change->hold.expires_us, change->hold.part,
-                                         change->hold.item, of_member};
-    bool sized = of_member || change->bytes.size <= ID_BYTES_MAX;
-    if (!sized || change->hold.slot >= promise->slots) return false;
-    if (!funding_accepted(promise, &change->hold)) return false;
-    promise->begun_parts++;
-    return of_member || promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
-}
-
 /* Is the reservation there, and not resolved by a change before this one? `id` stands in the changes. */
 static bool hold_is_there(struct promise *promise, struct bytes id, bool of_member)
 {
@@ -900,6 +881,28 @@ static bool hold_is_there(struct promise *promise, struct bytes id, bool of_memb
         if (resolved && bytes_equal(one.bytes, id)) return false;
     }
     return true;
+}
+
+/* A reservation may begin under an id that is free, or whose last one has ended; all its parts in one step. */
+static bool hold_accepted(struct promise *promise, const struct change *change)
+{
+    bool of_member = change->kind == CHANGE_MEMBER_HOLD;
+    find_named(promise, change->bytes, of_member);
+    const struct stored_hold *before = promise->named.hold;
+    if (change->hold.of_member != of_member) return false;
+    bool lives = before && before->hold.expires_us > promise->applied_at_us;
+    /* A level may give up what it held before of a member's, which has lost it. */
+    if (lives && of_member) lives = hold_is_there(promise, change->bytes, true);
+    if (change->hold.part == 0 && lives) return false;
+    if (change->hold.part > 0 && !part_accepted(promise, change)) return false;
+    promise->begun_id = change->bytes;
+    promise->begun = (struct begun_part){change->hold.made_us, change->hold.expires_us, change->hold.part,
+                                         change->hold.item, of_member};
+    bool sized = of_member || change->bytes.size <= ID_BYTES_MAX;
+    if (!sized || change->hold.slot >= promise->slots) return false;
+    if (!funding_accepted(promise, &change->hold)) return false;
+    promise->begun_parts++;
+    return of_member || promise->holds++ < ACCOUNT_HOLDS_STORED_MAX;
 }
 
 /* Do effects fit the rates as the changes before them leave these? Those are done on a copy, once more follow. */

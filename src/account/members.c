@@ -201,14 +201,12 @@ void members_put(struct members *members, int64_t number, struct bytes name, uin
     member->weight = weight;
 }
 
-/* One that has used nothing is not kept. */
 void members_leave(struct members *members, int64_t number)
 {
     struct member *member = numbered(members, number);
     if (!member || member->has_left) return;
     member->has_left = true;
     members->left_count++;
-    if (member->uses_count == 0) take_out(members, members_place_after(members, number) - 1);
 }
 
 static struct member_use *use_of(struct members *members, struct member *member, uint32_t slot, int64_t start_us)
@@ -245,7 +243,8 @@ void members_use(struct members *members, int64_t number, uint32_t slot, int64_t
         struct member *member = numbered(members, number);
         if (used > use->used) member->used_us = now_us;
         use->used = used;
-    } else if (start_us == use->past_start_us) {
+    } else if (start_us >= use->past_start_us) { /* nothing was used in it before, and nothing after it but now */
+        use->past_start_us = start_us;
         use->past_used = used;
     }
 }

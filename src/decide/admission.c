@@ -279,29 +279,54 @@ static enum account_fault peek_demand(struct demand *demand, enum request_mode m
 
 /* ---- the request ----------------------------------------------------------------------------------------- */
 
+/* Walks through the demands that are an item's own, here and above. */
+static struct demand *next_own(const struct admission *admission, const struct admission_item **item, uint32_t *nth)
+{
+    for (; *item; *item = (*item)->above, *nth = 0) {
+        if (*nth < (*item)->end - (*item)->first) return &admission->demands[(*item)->first + (*nth)++];
+    }
+    return NULL;
+}
+
+/* Gives a demand that could have more no more than others of its item have. */
+static enum account_fault cut_to(struct demand *demand, int64_t least)
+{
+    if (demand->rates.count > 0) {
+        if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->cost);
+        enum account_fault fault = rates_check(demand, least * demand->cost, MODE_ALL);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
+    }
+    return grant(demand, least);
+}
+
 /* What all demands of an item grant; UPTO: the least of them, which all others are cut to. */
 static enum account_fault peek_item(struct admission *admission, const struct admission_item *item, bool *admitted)
 {
+    const struct admission_item *at = item;
+    struct demand *demand;
     int64_t least = INT64_MAX;
-    for (uint32_t i = item->first; i < item->end; i++) {
-        enum account_fault fault = peek_demand(&admission->demands[i], admission->mode);
+    uint32_t nth = 0;
+    while ((demand = next_own(admission, &at, &nth))) {
+        demand->chosen = false;
+        enum account_fault fault = peek_demand(demand, admission->mode);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
-        least = min_i64(least, admission->demands[i].granted);
+        least = min_i64(least, demand->granted);
     }
     *admitted = least > 0;
+    at = item, nth = 0;
     /* All demands of an item take the same: the smallest pot decides. Where that has nothing they are given up. */
-    for (uint32_t i = item->first; least > 0 && i < item->end; i++) {
-        struct demand *demand = &admission->demands[i];
-        if (demand->granted == least) continue;
-        if (demand->rates.count > 0) {
-            if (demand->rates.throttle >= 0) demand_plan(demand, least * demand->cost);
-            enum account_fault fault = rates_check(demand, least * demand->cost, MODE_ALL);
-            if (fault != ACCOUNT_FAULT_NONE) return fault;
-        }
-        enum account_fault fault = grant(demand, least);
+    while (least > 0 && (demand = next_own(admission, &at, &nth))) {
+        enum account_fault fault = demand->granted == least ? ACCOUNT_FAULT_NONE : cut_to(demand, least);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
     }
     return ACCOUNT_FAULT_NONE;
+}
+
+static void choose_item(struct admission *admission, const struct admission_item *item)
+{
+    struct demand *demand;
+    uint32_t nth = 0;
+    while ((demand = next_own(admission, &item, &nth))) demand->chosen = true;
 }
 
 /* A demand that is not taken, since others are denied: its rates are shown as they stand. */
@@ -316,7 +341,6 @@ static enum account_fault give_up(struct demand *demand)
 enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count)
 {
     bool all = true, found = false;
-    admission->first = admission->end = 0;
     for (uint32_t i = 0; i < count; i++) {
         bool admitted;
         enum account_fault fault = peek_item(admission, &items[i], &admitted);
@@ -324,14 +348,14 @@ enum account_fault admission_peek(struct admission *admission, const struct admi
         all = all && admitted;
         if (!admitted || found) continue;
         found = true;
-        if (admission->any) admission->first = items[i].first, admission->end = items[i].end;
+        if (admission->any) choose_item(admission, &items[i]);
     }
     admission->admitted = admission->any ? found : all;
-    if (!admission->any && all) admission->end = admission->count;
     for (uint32_t i = 0; i < admission->count; i++) {
-        bool taken = admission->admitted && i >= admission->first && i < admission->end;
-        if (taken) continue;
-        enum account_fault fault = give_up(&admission->demands[i]);
+        struct demand *demand = &admission->demands[i];
+        if (!admission->any) demand->chosen = all;
+        if (demand->chosen) continue;
+        enum account_fault fault = give_up(demand);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
     }
     return ACCOUNT_FAULT_NONE;
@@ -356,8 +380,9 @@ static void emit_positions(struct demand *demand, struct sink *changes)
 
 enum account_fault admission_take(struct admission *admission)
 {
-    for (uint32_t i = admission->first; i < admission->end; i++) {
+    for (uint32_t i = 0; i < admission->count; i++) {
         struct demand *demand = &admission->demands[i];
+        if (!demand->chosen) continue;
         struct sink *changes = demand->account->effects;
         charge_views(demand);
         enum account_fault fault = ACCOUNT_FAULT_NONE;
@@ -495,21 +520,38 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
     fold_verdict(fold, pot.denied, &pot.verdict);
 }
 
-/* The nth demand of an item: those of its own, then the one that it shares; NULL = there are no more. */
-static const struct demand *demand_of(const struct admission *admission, const struct admission_item *item,
-                                      uint32_t nth)
+/* Walks through the demands of an item: those of its own, then the one that it shares; the same of those above; then
+ * what all items have in common. */
+struct item_walk {
+    const struct admission *admission;
+    const struct admission_item *item; /* NULL = behind the last one */
+    uint32_t nth;
+    bool ended;
+    int32_t shift; /* of the demand's rules: those of the nth are numbered behind those of the first */
+};
+
+static struct item_walk walk_begin(const struct admission *admission, const struct admission_item *item)
 {
-    uint32_t own = item->end - item->first;
-    if (nth < own) return &admission->demands[item->first + nth];
-    if (item->shared != NOT_SHARED && nth-- == own) return &admission->demands[item->shared];
-    return admission->common != NOT_SHARED && nth == own ? &admission->demands[admission->common] : NULL;
+    return (struct item_walk){.admission = admission, .item = item};
 }
 
-/* The nth demand's rules are numbered behind those of the first. */
-static int32_t shift_of(const struct admission_item *item, uint32_t nth, const struct demand *demand)
+/* NULL = there are no more. */
+static const struct demand *walk_next(struct item_walk *walk)
 {
-    if (demand->key) return KEY_RULES;
-    return nth > 0 ? item->shift : 0;
+    const struct admission *admission = walk->admission;
+    const struct demand *demand;
+    for (; walk->item; walk->item = walk->item->above, walk->nth = 0) {
+        const struct admission_item *item = walk->item;
+        uint32_t own = item->end - item->first, nth = walk->nth++;
+        if (nth > own || (nth == own && item->shared == NOT_SHARED)) continue;
+        demand = &admission->demands[nth < own ? item->first + nth : item->shared];
+        walk->shift = demand->key ? KEY_RULES : item->level + (nth > 0 ? item->shift : 0);
+        return demand;
+    }
+    if (walk->ended || admission->common == NOT_SHARED) return NULL;
+    walk->ended = true;
+    walk->shift = KEY_RULES;
+    return &admission->demands[admission->common];
 }
 
 static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
@@ -565,29 +607,51 @@ static void extend_wait(const struct admission *admission, const struct demand *
 
 /* Credits may come, recur and end before the request is admitted, and a slow lane shares it with the limits: only then
  * the wait is found step by step. */
-static bool needs_foresight(const struct admission *admission, uint32_t first, uint32_t end)
+static bool needs_foresight(const struct demand *demand)
 {
-    for (uint32_t i = first; i < end; i++) {
-        const struct demand *demand = &admission->demands[i];
-        if (demand->view->credits || demand->rates.throttle >= 0) return true;
+    return demand->view->credits || demand->rates.throttle >= 0;
+}
+
+static bool any_needs_foresight(const struct admission *admission)
+{
+    for (uint32_t i = 0; i < admission->count; i++) {
+        if (needs_foresight(&admission->demands[i])) return true;
     }
     return false;
 }
 
 static bool item_needs_foresight(const struct admission *admission, const struct admission_item *item)
 {
-    bool shares = item->shared != NOT_SHARED;
-    return needs_foresight(admission, item->first, item->end) ||
-           (shares && needs_foresight(admission, item->shared, item->shared + 1));
+    struct item_walk walk = walk_begin(admission, item);
+    const struct demand *demand;
+    while ((demand = walk_next(&walk))) {
+        if (needs_foresight(demand)) return true;
+    }
+    return false;
+}
+
+/* The same of the demands that stand beside those of the item, here and above: each is looked at from the instant that
+ * the others wait for. */
+static int64_t wait_beside_us(const struct admission *admission, const struct admission_item *item, int64_t wait_us)
+{
+    struct item_walk walk = walk_begin(admission, item->above);
+    const struct demand *demand;
+    if (item->shared != NOT_SHARED && wait_us != NEVER_US) {
+        wait_us = foresee_wait_us(admission, &admission->demands[item->shared], 1, wait_us);
+    }
+    while (wait_us != NEVER_US && (demand = walk_next(&walk))) wait_us = foresee_wait_us(admission, demand, 1, wait_us);
+    return wait_us;
 }
 
 /* Until all demands of an item are admitted, each as it goes on by itself. */
 static int64_t item_wait_us(const struct admission *admission, const struct admission_item *item)
 {
-    const uint32_t beside[] = {item->shared, admission->common};
-    int64_t wait_us = foresee_wait_us(admission, item->first, item->end, 0);
-    for (size_t i = 0; i < sizeof(beside) / sizeof(beside[0]) && wait_us != NEVER_US; i++) {
-        if (beside[i] != NOT_SHARED) wait_us = foresee_wait_us(admission, beside[i], beside[i] + 1, wait_us);
+    const struct demand *own = &admission->demands[item->first];
+    int64_t wait_us = 0, before_us = -1;
+    for (int round = 0; round < WAIT_ROUNDS_MAX && wait_us != NEVER_US && wait_us != before_us; round++) {
+        before_us = wait_us;
+        wait_us = foresee_wait_us(admission, own, item->end - item->first, wait_us);
+        wait_us = wait_beside_us(admission, item, wait_us);
     }
     return wait_us;
 }
@@ -596,12 +660,13 @@ static int64_t item_wait_us(const struct admission *admission, const struct admi
 static void tell_slow_lane(const struct admission *admission, const struct admission_item *item,
                            struct verdict *verdict)
 {
+    struct item_walk walk = walk_begin(admission, item);
     const struct demand *demand;
-    for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++) {
+    while ((demand = walk_next(&walk))) {
         struct verdict lane;
         if (demand->granted == 0 || demand->throttled == 0) continue;
         throttle_judge(demand, demand->throttled, &lane);
-        lane.rule += shift_of(item, nth, demand);
+        lane.rule += walk.shift;
         lane.granted = verdict->granted;
         lane.wait_us = max_i64(lane.wait_us, verdict->wait_us);
         *verdict = lane;
@@ -629,13 +694,17 @@ int64_t demand_limits_wait_us(const struct demand *demand, int64_t units)
 void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict)
 {
     struct verdict_fold fold = {.begun = false};
-    const struct demand *demand;
-    fold_demand(admission, &admission->demands[item->first], &fold);
-    for (uint32_t nth = 1; (demand = demand_of(admission, item, nth)); nth++)
-        fold_shifted(admission, demand, shift_of(item, nth, demand), &fold);
+    struct item_walk walk = walk_begin(admission, item);
+    const struct demand *first = walk_next(&walk), *demand;
+    if (walk.shift == 0) {
+        fold_demand(admission, first, &fold);
+    } else {
+        fold_shifted(admission, first, walk.shift, &fold);
+    }
+    while ((demand = walk_next(&walk))) fold_shifted(admission, demand, walk.shift, &fold);
     *verdict = fold.verdict;
     if (!fold.begun) *verdict = (struct verdict){.limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
-    verdict->granted = admission->demands[item->first].granted;
+    verdict->granted = first->granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
     /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
     if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
@@ -647,8 +716,8 @@ void admission_verdict(const struct admission *admission, const struct admission
     int64_t before_us = 0;
     for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
-        for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++)
-            extend_wait(admission, demand, shift_of(item, nth, demand), true, verdict);
+        walk = walk_begin(admission, item);
+        while ((demand = walk_next(&walk))) extend_wait(admission, demand, walk.shift, true, verdict);
     }
 }
 
@@ -659,9 +728,9 @@ static bool align_wait(const struct admission *admission, const struct admission
 {
     struct verdict later = *verdict;
     later.wait_us = *longest_us;
+    struct item_walk walk = walk_begin(admission, item);
     const struct demand *demand;
-    for (uint32_t nth = 0; (demand = demand_of(admission, item, nth)); nth++)
-        extend_wait(admission, demand, shift_of(item, nth, demand), false, &later);
+    while ((demand = walk_next(&walk))) extend_wait(admission, demand, walk.shift, false, &later);
     if (later.wait_us == *longest_us) return false;
     *longest_us = later.wait_us;
     *verdict = later;
@@ -679,8 +748,8 @@ void admission_align_waits(const struct admission *admission, const struct admis
         longest_us = verdicts[i].wait_us;
         longest = i;
     }
-    if (longest_us > 0 && needs_foresight(admission, 0, admission->count)) {
-        verdicts[longest].wait_us = foresee_wait_us(admission, 0, admission->count, longest_us);
+    if (longest_us > 0 && any_needs_foresight(admission)) {
+        verdicts[longest].wait_us = foresee_wait_us(admission, admission->demands, admission->count, longest_us);
         return;
     }
     bool moved = true;

@@ -1,204 +1,10 @@
 /* Decides how reservations end; see commit.h. */
 #include "quota/decide/commit.h"
 #include "quota/base/checked.h"
-#include "quota/decide/admission.h"
-#include "quota/decide/backdate.h"
+#include "quota/decide/membership.h"
 #include "quota/decide/reservation.h"
+#include "quota/decide/resolution.h"
 #include "quota/view/credits_view.h"
-
-/* One part of a reservation on its way to its end. */
-struct part {
-    const struct hold *hold; /* as it stands in the account, or `expired` */
-    struct hold expired;     /* what is known of one that FORCE posts late */
-    int64_t amount;          /* posted */
-    int64_t remaining;
-    struct resource_view view;
-    struct demand demand;
-    struct charged charged;
-    struct sink funding; /* what paid for what is posted; empty = the limits alone */
-    char stack_buffer[128];
-    int64_t limited;  /* of the posted units those that the limits count */
-    bool charges_all; /* every window that will be stored, and no closed cycle */
-};
-
-struct resolution {
-    struct account_view *account;
-    struct account_decision *decision;
-    const struct commit_request *request;
-    bool is_held;                     /* false: it has expired, and FORCE posts it all the same */
-    const struct stored_hold *stored; /* as it stands in the account, or awaits its sweep; NULL = a record knows it */
-    uint32_t count;
-    struct part *parts; /* of one the caller's; several stand on the heap */
-};
-
-/* ---- posting a part -------------------------------------------------------------------------------------- */
-
-/* Posts units to the running windows: those in which the reservation was made, and those of LIMITs that have joined
- * since. Closed cycles are corrected. */
-static enum account_fault post_units(const struct resolution *resolution, struct part *part, int64_t units)
-{
-    struct resource_view *view = &part->view;
-    struct sink *changes = &resolution->decision->changes;
-    int64_t made_us = resolution->is_held ? part->hold->made_us : resolution->account->now_us;
-    part->charges_all = true;
-    for (uint32_t i = 0; i < view->windows_count; i++) {
-        struct window *window = &view->windows[i];
-        bool ran = window->start_us <= made_us && made_us < window->end_us;
-        bool counts = entitlement_limit(view->entitlement, window->period) != NULL;
-        /* A LIMIT that came after the reservation was made counts its units from the commit on. */
-        bool joined = !ran && counts && backdate_has_joined(view, window->period, made_us, changes);
-        bool charges = ran ? counts || !view->unused[i] : joined;
-        part->charges_all = part->charges_all && charges;
-        if (!charges) continue;
-        int64_t at_us = ran ? made_us : resolution->account->now_us;
-        bool fits = counts ? window_charge(window, units, 0, at_us) : window_count(window, units, 0);
-        if (!fits) return ACCOUNT_FAULT_OVERFLOW;
-        if (counts) window_warn(window, view->entitlement);
-        charged_add(&part->charged, window->period);
-    }
-    uint32_t running = part->charged.count;
-    backdate_charge(resolution->account, view, made_us, units, &part->charged, changes);
-    part->charges_all = part->charges_all && part->charged.count == running;
-    return ACCOUNT_FAULT_NONE;
-}
-
-/* What is not posted goes back to the rates, as far as they remember it; LIMITs and rolling windows held it only. */
-static void release_rates(const struct resolution *resolution, struct part *part, int64_t units)
-{
-    struct taken_from from = {.taken_us = part->hold->made_us, .logged_us = part->hold->made_us};
-    for (uint32_t i = 0; units > 0 && i < part->demand.positions_count; i++) {
-        struct position *position = &part->demand.positions[i];
-        if (position->meter != &meter_rate) continue;
-        position->meter->give_back(position, units, &from, &resolution->decision->changes);
-    }
-}
-
-/* What FORCE posts beyond the reservation is used of the rates, too. */
-static enum account_fault charge_rates(const struct resolution *resolution, struct part *part, int64_t units)
-{
-    if (units <= 0 || part->demand.rates.count == 0) return ACCOUNT_FAULT_NONE;
-    enum account_fault fault = rates_check(&part->demand, units, MODE_FORCE);
-    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < part->demand.positions_count; i++) {
-        const struct position *position = &part->demand.positions[i];
-        if (position->meter == &meter_rate) position->meter->emit(position, units, &resolution->decision->changes);
-    }
-    return fault;
-}
-
-/* What the reservation held of limits and grants is posted as far as the commit goes. */
-static void draw_held(const struct resolution *resolution, struct part *part, int64_t units)
-{
-    const struct hold *hold = part->hold;
-    int64_t posted = min_i64(units, hold->units);
-    part->limited = posted;
-    if (hold->funding.size == 0) return;
-    funding_cut(hold->funding, hold->units, 0, posted, &part->funding);
-    part->limited = posted > 0 ? funding_of_limits(sink_content(&part->funding), posted) : 0;
-    credits_post(resolution->account, &part->view, hold, posted);
-}
-
-/* What FORCE posts beyond the reservation is drawn like any consumption, while the reservation still holds what it
- * holds; what has no place is counted beyond. Then the reservation holds no more. */
-static enum account_fault draw_beyond(const struct resolution *resolution, struct part *part, int64_t units,
-                                      struct bytes *funding)
-{
-    struct demand *demand = &part->demand;
-    enum account_fault fault = ACCOUNT_FAULT_NONE;
-    bool granted = part->view.entitlement != NULL;
-    if (granted) fault = admission_force(demand, units);
-    part->limited = granted ? demand->limited : units;
-    if (granted) *funding = demand_funding(demand);
-    resolution->account->ignored = resolution->is_held ? resolution->stored : NULL;
-    if (fault == ACCOUNT_FAULT_NONE) fault = credits_settle_again(resolution->account, &part->view);
-    if (granted) demand_begin(demand, resolution->account, &part->view, 1);
-    return fault;
-}
-
-/* Everything that paid, in the order in which it was drawn. */
-static enum account_fault join_funding(const struct resolution *resolution, struct part *part, struct bytes beyond,
-                                       int64_t units)
-{
-    struct sink *funding = &part->funding;
-    int64_t held = resolution->is_held ? part->hold->units : 0;
-    if (units <= 0 || (funding->size == 0 && beyond.size == 0)) return ACCOUNT_FAULT_NONE;
-    if (funding->size == 0) funding_add(funding, FUNDED_BY_LIMITS, held);
-    if (beyond.size == 0) funding_add(funding, FUNDED_BY_LIMITS, units);
-    sink_raw(funding, beyond.data, beyond.size);
-    bool fits = funding->size <= IDEMPOTENCY_BODY_MAX / 2; /* beside what else the record says */
-    return fits ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
-}
-
-/* Finds out what is posted to limits and grants: what is held, and with FORCE what is beyond. */
-static enum account_fault draw(const struct resolution *resolution, struct part *part, int64_t units)
-{
-    struct bytes funding = {"", 0};
-    int64_t beyond = units - (resolution->is_held ? part->hold->units : 0), limited;
-    enum account_fault fault = ACCOUNT_FAULT_NONE;
-    part->limited = 0;
-    if (beyond > 0) fault = draw_beyond(resolution, part, beyond, &funding);
-    limited = part->limited;
-    if (resolution->is_held) draw_held(resolution, part, units);
-    if (beyond > 0) credits_draw(resolution->account, &part->view, funding);
-    if (beyond > 0 && resolution->is_held) part->limited = add_clamped(part->limited, limited);
-    return fault == ACCOUNT_FAULT_NONE ? join_funding(resolution, part, funding, beyond) : fault;
-}
-
-static enum account_fault post(const struct resolution *resolution, struct part *part, int64_t units)
-{
-    struct sink *changes = &resolution->decision->changes;
-    int64_t beyond = units - (resolution->is_held ? part->hold->units : 0);
-    /* What has recurred is written down as it was before the reservation ends: its end takes from that. */
-    credits_emit_turned(&part->view, changes);
-    enum account_fault fault = draw(resolution, part, units);
-    if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, part, part->limited);
-    bool rates_follow = beyond > 0 && part->demand.rates.count > 0;
-    if (fault == ACCOUNT_FAULT_NONE) {
-        fault = rates_follow ? emit_but_rates(resolution->account, &part->view, changes)
-                             : emit_resource(resolution->account, &part->view, changes);
-    }
-    if (fault == ACCOUNT_FAULT_NONE) fault = rolling_post(&part->demand, part->limited, changes);
-    return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, part, beyond) : fault;
-}
-
-/* ---- one part -------------------------------------------------------------------------------------------- */
-
-static struct bytes resource_of(const struct resolution *resolution, const struct part *part)
-{
-    return interned_string_bytes(resolution->account->account->slots[part->hold->slot].resource);
-}
-
-/* Brings the resource to now. One that the plan has lost meanwhile has no positions: its windows are posted to, its
- * rates are not. */
-static enum account_fault settle(const struct resolution *resolution, struct part *part)
-{
-    struct account_view *account = resolution->account;
-    resource_view_begin(account, resource_of(resolution, part), &part->view);
-    enum account_fault fault = resource_view_settle(account, &part->view, &resolution->decision->changes);
-    part->demand.positions_count = 0;
-    part->demand.rates.count = 0;
-    bool granted = fault == ACCOUNT_FAULT_NONE && part->view.entitlement;
-    if (granted) demand_begin(&part->demand, account, &part->view, 1);
-    return fault;
-}
-
-/* Posts and releases; which part of which reservation that was is written down behind all of them. */
-static enum account_fault resolve_part(const struct resolution *resolution, struct part *part)
-{
-    struct demand *demand = &part->demand;
-    int64_t cost = part->hold->units / part->hold->amount, units;
-    if (!multiply_checked(part->amount, cost, &units)) return ACCOUNT_FAULT_OVERFLOW;
-    bool draws_beyond = resolution->is_held && units > part->hold->units;
-    resolution->account->ignored = resolution->is_held && !draws_beyond ? resolution->stored : NULL;
-    enum account_fault fault = settle(resolution, part);
-    if (fault == ACCOUNT_FAULT_NONE) fault = post(resolution, part, units);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (resolution->is_held) release_rates(resolution, part, part->hold->units - units);
-    demand_find_capacities(demand); /* a grace counts from when the units were held: it may have passed */
-    demand->taken = true;           /* so that rolling windows count what they have just been given */
-    demand->limited = part->limited;
-    part->remaining = part->view.entitlement ? demand_remaining(demand) : 0;
-    return ACCOUNT_FAULT_NONE;
-}
 
 /* ---- writing down ---------------------------------------------------------------------------------------- */
 
@@ -246,7 +52,7 @@ static void write_record(const struct resolution *resolution, struct sink *body)
         outcome = resolution->parts[i].amount > 0 ? HOLD_COMMITTED : outcome;
     for (uint32_t i = 0; i < resolution->count; i++)
         records[i] = part_record(resolution, &resolution->parts[i], outcome);
-    record_hold_encode(records, resolution->count, (struct bytes){"", 0}, body);
+    record_hold_encode(records, resolution->count, sink_content(resolution->levels), body);
 }
 
 static void emit_record(const struct resolution *resolution, struct bytes body)
@@ -280,7 +86,7 @@ static enum account_fault emit_resolved_parts(const struct resolution *resolutio
 static enum account_fault emit_end(const struct resolution *resolution)
 {
     enum account_fault fault = ACCOUNT_FAULT_NONE;
-    bool is_single = resolution->count == 1;
+    bool is_single = resolution->count == 1 && resolution->levels->size == 0;
     if (!is_single) fault = emit_resolved_parts(resolution);
     if (is_single && resolution->stored) emit_resolved(resolution);
     for (uint32_t i = 0; i < resolution->count; i++)
@@ -293,7 +99,7 @@ static enum account_fault emit_end(const struct resolution *resolution)
     return fault;
 }
 
-/* ---- a reservation --------------------------------------------------------------------------------------- */
+/* ---- the accounts above ----------------------------------------------------------------------------------- */
 
 /* What the request posts of a part: an amount for each item of the reservation. */
 static int64_t amount_of(const struct commit_request *request, uint32_t item, int64_t held)
@@ -301,6 +107,147 @@ static int64_t amount_of(const struct commit_request *request, uint32_t item, in
     if (request->release) return 0;
     return request->count == 0 ? held : request->amounts[item];
 }
+
+/* What an account above holds of this very reservation; NULL = nothing. */
+static const struct stored_hold *held_above(const struct ancestor *ancestor, const struct account_view *view,
+                                            struct bytes id, const struct stored_hold *stored)
+{
+    const struct stored_hold *held = ancestor->account ? account_member_hold(ancestor->account, id) : NULL;
+    bool same = held && stored && held->hold.made_us == stored->hold.made_us;
+    return same && reservation_lives(view, held) ? held : NULL;
+}
+
+/* The parts that it holds. */
+static uint32_t begin_held(const struct resolution *at, struct part *parts)
+{
+    uint32_t count = 0;
+    for (const struct stored_hold *held = at->stored; held; held = held->next) {
+        struct part *part = &parts[count++];
+        resolution_part_begin(part, &held->hold, resolution_resource(at, &held->hold));
+        part->amount = amount_of(at->request, held->hold.item, held->hold.amount);
+    }
+    return count;
+}
+
+static void begin_late_part(const struct part *of, struct bytes resource, int64_t cost, struct part *part)
+{
+    int64_t amount = of->amount, units;
+    bool fits = multiply_checked(amount, cost, &units);
+    part->expired = (struct hold){.amount = amount, .units = fits ? units : INT64_MAX, .item = of->hold->item};
+    part->expired.funding = (struct bytes){"", 0};
+    resolution_part_begin(part, NULL, resource);
+    part->amount = amount;
+}
+
+/* What it counts of a reservation that it does not hold: what is posted, as its plan counts that now. */
+static uint32_t begin_late(const struct resolution *root, const struct resolution *at, struct part *parts)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < root->count; i++) {
+        const struct part *of = &root->parts[i];
+        bool is_first = i == 0 || of->hold->item != root->parts[i - 1].hold->item;
+        const struct plan *plan = at->account->plan;
+        const struct entitlement *entitlement = plan && is_first ? plan_entitlement(plan, of->resource) : NULL;
+        if (!entitlement || of->amount == 0) continue;
+        begin_late_part(of, of->resource, entitlement_cost(entitlement), &parts[count++]);
+        if (entitlement->as.size > 0) begin_late_part(of, entitlement->as, entitlement->cost, &parts[count++]);
+    }
+    return count;
+}
+
+/* What its member has used, and where. */
+static enum account_fault count_member(const struct resolution *at, struct bytes member, struct sink *level_parts)
+{
+    const struct member *known = members_find(account_members(at->account->account), member);
+    struct sink *changes = &at->decision->changes;
+    int64_t number = known ? known->number : 0;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < at->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct part *part = &at->parts[i];
+        int64_t cost = part->hold->units / part->hold->amount;
+        int64_t at_us = at->is_held ? part->hold->made_us : at->account->now_us;
+        if (part->amount == 0) continue;
+        if (number == 0) fault = membership_join(at->account, member, changes, &number);
+        if (fault == ACCOUNT_FAULT_NONE)
+            membership_use(at->account, &part->view, number, part->amount * cost, at_us, changes);
+        level_part_add(level_parts, &(struct level_part){.item = part->hold->item,
+                                                         .resource = part->resource,
+                                                         .cost = cost,
+                                                         .generation = part->view.generation,
+                                                         .charged = part->charged,
+                                                         .funding = sink_content(&part->funding)});
+    }
+    return fault;
+}
+
+/* The answer is about what the tightest of all accounts leaves. */
+static void tighten(const struct resolution *root, const struct part *above)
+{
+    for (uint32_t i = 0; i < root->count; i++) {
+        struct part *part = &root->parts[i];
+        bool same = part->hold->item == above->hold->item;
+        if (same && amount_is_smaller(above->remaining, part->remaining)) part->remaining = above->remaining;
+    }
+}
+
+static enum account_fault resolve_parts_above(const struct resolution *root, const struct resolution *at,
+                                              struct sink *level_parts)
+{
+    struct bytes names[HOLD_PARTS_MAX];
+    struct sink *changes = &at->decision->changes;
+    for (uint32_t i = 0; i < at->count; i++) names[i] = at->parts[i].resource;
+    enum account_fault fault = emit_account(at->account, (struct resource_names){names, at->count}, changes);
+    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < at->count; i++)
+        fault = resolution_resolve_part(at, &at->parts[i]);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (at->stored) {
+        change_encode(&(struct change){.kind = CHANGE_MEMBER_HOLD_ENDED, .bytes = hold_id(at->stored)}, changes);
+    }
+    for (uint32_t i = 0; i < at->count; i++) credits_emit_posted(&at->parts[i].view, changes);
+    for (uint32_t i = 0; i < at->count; i++) tighten(root, &at->parts[i]);
+    return count_member(at, root->request->lineage->name, level_parts);
+}
+
+/* One account above: what it holds of the reservation is posted and released as here. */
+static enum account_fault resolve_at(const struct resolution *root, const struct ancestor *ancestor,
+                                     struct account_view *view)
+{
+    struct member_hold_id id;
+    struct sink level_parts = {0};
+    struct resolution at = *root;
+    if (!ancestor->account) return ACCOUNT_FAULT_NONE;
+    member_hold_id_make(&id, root->request->lineage->name, root->request->id);
+    at.account = view;
+    at.decision = ancestor->decision;
+    at.stored = root->is_held ? held_above(ancestor, view, member_hold_id_bytes(&id), root->stored) : NULL;
+    at.is_held = at.stored != NULL;
+    uint32_t most = at.is_held ? hold_parts(at.stored) : 2 * root->count; /* one may be counted AS another there */
+    at.parts = memory_alloc(most * sizeof(*at.parts));
+    at.count = at.is_held ? begin_held(&at, at.parts) : begin_late(root, &at, at.parts);
+    enum account_fault fault = at.count > 0 ? resolve_parts_above(root, &at, &level_parts) : ACCOUNT_FAULT_NONE;
+    if (fault == ACCOUNT_FAULT_NONE && at.count > 0)
+        level_add(root->levels, &(struct level){ancestor->name, sink_content(&level_parts)});
+    for (uint32_t i = 0; i < at.count; i++) sink_free(&at.parts[i].funding);
+    memory_free(at.parts);
+    sink_free(&level_parts);
+    return fault == ACCOUNT_FAULT_NONE ? fault : lineage_fault(ancestor->decision, view, fault);
+}
+
+/* Rows that only plans above know are theirs alone: here nothing is left or missing of them. */
+static enum account_fault resolve_above(const struct resolution *resolution)
+{
+    const struct lineage *lineage = resolution->request->lineage;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; lineage && i < resolution->count; i++) {
+        struct part *part = &resolution->parts[i];
+        if (!part->view.entitlement) part->remaining = UNLIMITED;
+    }
+    for (uint32_t i = 0; lineage && i < lineage->count && fault == ACCOUNT_FAULT_NONE; i++)
+        fault = resolve_at(resolution, &lineage->ancestors[i], &resolution->above[i]);
+    return fault;
+}
+
+/* ---- a reservation --------------------------------------------------------------------------------------- */
 
 static void answer(struct account_decision *decision, uint32_t item, int64_t posted, int64_t held, int64_t remaining)
 {
@@ -345,7 +292,7 @@ static enum account_fault amounts_fault(const struct resolution *resolution)
         part->amount = amount_of(request, part->hold->item, part->hold->amount);
         if (part->amount <= part->hold->amount || request->force) continue;
         decision->fault_limit = part->hold->amount;
-        if (items > 1) decision->fault_subject = resource_of(resolution, part);
+        if (items > 1) decision->fault_subject = part->resource;
         return items > 1 ? ACCOUNT_FAULT_BEYOND_PART : ACCOUNT_FAULT_BEYOND_HOLD;
     }
     return ACCOUNT_FAULT_NONE;
@@ -357,10 +304,11 @@ static enum account_fault resolve(const struct resolution *resolution)
     struct bytes names[HOLD_PARTS_MAX];
     enum account_fault fault = amounts_fault(resolution);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    for (uint32_t i = 0; i < resolution->count; i++) names[i] = resource_of(resolution, &resolution->parts[i]);
+    for (uint32_t i = 0; i < resolution->count; i++) names[i] = resolution->parts[i].resource;
     fault = emit_account(resolution->account, (struct resource_names){names, resolution->count}, &decision->changes);
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < resolution->count; i++)
-        fault = resolve_part(resolution, &resolution->parts[i]);
+        fault = resolution_resolve_part(resolution, &resolution->parts[i]);
+    if (fault == ACCOUNT_FAULT_NONE) fault = resolve_above(resolution);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_end(resolution);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < resolution->count; i++) {
@@ -382,28 +330,24 @@ static struct hold hold_of_record(const struct record_hold *record)
                          .funding = {"", 0}};
 }
 
-/* `hold`: as it stands in the account, or `record`: what is known of one that has expired. */
-static void part_begin(struct part *part, const struct hold *hold, const struct record_hold *record)
-{
-    if (record) part->expired = hold_of_record(record);
-    part->hold = hold ? hold : &part->expired;
-    part->charged.count = 0;
-    part->charges_all = false;
-    part->funding = sink_init(part->stack_buffer, sizeof(part->stack_buffer));
-}
-
 /* Several parts, each with its windows, stand on the heap. `records`: of a reservation that lives no more. */
 static enum account_fault resolve_parts(struct resolution *resolution, const struct record_hold *records)
 {
     const struct stored_hold *stored = resolution->stored;
+    struct sink levels = {0};
+    resolution->levels = &levels;
     if (resolution->count > 1) resolution->parts = memory_alloc(resolution->count * sizeof(*resolution->parts));
     for (uint32_t i = 0; i < resolution->count; i++) {
-        part_begin(&resolution->parts[i], records ? NULL : &stored->hold, records ? &records[i] : NULL);
+        struct part *part = &resolution->parts[i];
+        if (records) part->expired = hold_of_record(&records[i]);
+        const struct hold *hold = records ? &part->expired : &stored->hold;
+        resolution_part_begin(part, hold, resolution_resource(resolution, hold));
         stored = records ? stored : stored->next;
     }
     enum account_fault fault = resolve(resolution);
     for (uint32_t i = 0; i < resolution->count; i++) sink_free(&resolution->parts[i].funding);
     if (resolution->count > 1) memory_free(resolution->parts);
+    sink_free(&levels);
     return fault;
 }
 
@@ -426,13 +370,14 @@ static enum account_fault commit_ended(struct resolution *resolution)
     return resolve_again(records, resolution->count, request, resolution->decision);
 }
 
-static enum account_fault commit(struct account_view *account, const struct commit_request *request,
-                                 struct account_decision *decision)
+static enum account_fault commit(struct account_view *account, struct account_view *above,
+                                 const struct commit_request *request, struct account_decision *decision)
 {
     struct part single; /* large, and mostly nothing yet */
     struct resolution resolution;
     resolution.parts = &single;
     resolution.account = account;
+    resolution.above = above;
     resolution.decision = decision;
     resolution.request = request;
     resolution.stored = account_hold(account->account, request->id);
@@ -443,51 +388,94 @@ static enum account_fault commit(struct account_view *account, const struct comm
     return resolve_parts(&resolution, NULL);
 }
 
-/* Begins a command about a reservation of an account that is there, and not closed. */
-static enum account_fault begin(struct account_view *view, const struct account *account,
-                                const struct account_host *host, struct bytes id, int64_t now_us,
-                                struct account_decision *decision)
+/* A command about a reservation, of an account that is there, and not closed. */
+struct call {
+    struct account_view view, above[ANCESTORS_MAX];
+    const struct lineage *lineage;
+};
+
+static enum account_fault begin(struct call *call, const struct account *account, const struct account_host *host,
+                                struct bytes id, int64_t now_us, struct account_decision *decision)
 {
+    struct account_view *view = &call->view;
     account_decision_begin(decision);
     decision->fault_subject = id;
     account_view_none(view);
+    now_us = lineage_instant_us(account, call->lineage, now_us);
+    enum account_fault fault = lineage_begin(call->lineage, host, now_us, call->above);
     if (!account) return ACCOUNT_FAULT_MISSING;
-    enum account_fault fault = account_view_begin(view, account, host, now_us);
+    if (fault == ACCOUNT_FAULT_NONE) fault = account_view_begin(view, account, host, now_us);
     decision->applied_at_us = view->now_us;
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     return view->status.state == ACCOUNT_CLOSED ? ACCOUNT_FAULT_CLOSED : ACCOUNT_FAULT_NONE;
 }
 
+static void end(struct call *call, enum account_fault fault, struct account_decision *decision)
+{
+    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
+    if (fault != ACCOUNT_FAULT_NONE) lineage_fail(call->lineage);
+    lineage_end(call->lineage, call->above);
+    account_view_end(&call->view);
+}
+
 void commit_decide(const struct account *account, const struct account_host *host, const struct commit_request *request,
                    struct account_decision *decision)
 {
-    struct account_view view;
-    enum account_fault fault = begin(&view, account, host, request->id, request->now_us, decision);
-    if (fault == ACCOUNT_FAULT_NONE) fault = commit(&view, request, decision);
-    if (fault != ACCOUNT_FAULT_NONE) account_decision_fail(decision, fault, decision->fault_subject);
-    account_view_end(&view);
+    struct call call; /* large, and mostly nothing yet */
+    call.lineage = request->lineage;
+    enum account_fault fault = begin(&call, account, host, request->id, request->now_us, decision);
+    if (fault == ACCOUNT_FAULT_NONE) fault = commit(&call.view, call.above, request, decision);
+    end(&call, fault, decision);
 }
 
-void extend_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t ttl_us,
-                   int64_t now_us, struct account_decision *decision)
+/* ---- EXTEND ---------------------------------------------------------------------------------------------- */
+
+static enum account_fault emit_extended(struct account_view *view, enum change_kind kind, struct bytes id,
+                                        int64_t expires_us, struct sink *changes)
 {
-    struct account_view view;
+    struct change change = {.kind = kind, .bytes = id, .expires_us = expires_us};
+    enum account_fault fault = emit_account(view, NO_RESOURCES, changes);
+    if (fault == ACCOUNT_FAULT_NONE) change_encode(&change, changes);
+    return fault;
+}
+
+/* The accounts above hold it as long. */
+static enum account_fault extend_above(struct call *call, struct bytes id, const struct stored_hold *stored,
+                                       int64_t expires_us)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; call->lineage && i < call->lineage->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        const struct ancestor *ancestor = &call->lineage->ancestors[i];
+        struct member_hold_id of_member;
+        member_hold_id_make(&of_member, call->lineage->name, id);
+        const struct stored_hold *held =
+            held_above(ancestor, &call->above[i], member_hold_id_bytes(&of_member), stored);
+        if (!held) continue;
+        fault = emit_extended(&call->above[i], CHANGE_MEMBER_HOLD_EXTENDED, member_hold_id_bytes(&of_member),
+                              expires_us, &ancestor->decision->changes);
+        if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(ancestor->decision, &call->above[i], fault);
+    }
+    return fault;
+}
+
+void extend_decide(const struct account *account, const struct account_host *host, const struct extend_request *request,
+                   struct account_decision *decision)
+{
+    struct call call; /* large, and mostly nothing yet */
     struct record_hold parts[HOLD_PARTS_MAX];
     uint32_t count;
-    enum account_fault fault = begin(&view, account, host, id, now_us, decision);
-    const struct stored_hold *stored = fault == ACCOUNT_FAULT_NONE ? account_hold(account, id) : NULL;
-    if (fault == ACCOUNT_FAULT_NONE && !reservation_lives(&view, stored)) {
-        bool known = reservation_find_outcome(&view, id, stored, parts, &count);
+    call.lineage = request->lineage;
+    enum account_fault fault = begin(&call, account, host, request->id, request->now_us, decision);
+    const struct stored_hold *stored = fault == ACCOUNT_FAULT_NONE ? account_hold(account, request->id) : NULL;
+    if (fault == ACCOUNT_FAULT_NONE && !reservation_lives(&call.view, stored)) {
+        bool known = reservation_find_outcome(&call.view, request->id, stored, parts, &count);
         fault = known ? reservation_fault(parts[0].outcome) : ACCOUNT_FAULT_NO_SUCH_ID;
     }
-    if (fault == ACCOUNT_FAULT_NONE) fault = emit_account(&view, NO_RESOURCES, &decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) {
-        int64_t expires_us = min_i64(view.now_us + ttl_us, INSTANT_MAX_US);
-        struct change change = {.kind = CHANGE_HOLD_EXTENDED, .bytes = id, .expires_us = expires_us};
-        change_encode(&change, &decision->changes);
+        int64_t expires_us = min_i64(call.view.now_us + request->ttl_us, INSTANT_MAX_US);
         decision->result.expires_us = expires_us;
-    } else {
-        account_decision_fail(decision, fault, id);
+        fault = emit_extended(&call.view, CHANGE_HOLD_EXTENDED, request->id, expires_us, &decision->changes);
+        if (fault == ACCOUNT_FAULT_NONE) fault = extend_above(&call, request->id, stored, expires_us);
     }
-    account_view_end(&view);
+    end(&call, fault, decision);
 }

@@ -68,6 +68,13 @@ static bool replay(const struct account *account, const struct consume_request *
     return true;
 }
 
+/* Of a resource that only plans above know nothing is charged here: the record says what was requested. */
+static uint32_t part_of_nothing(const struct demands *demands, uint32_t row, struct demand_part *part)
+{
+    *part = (struct demand_part){.view = &demands->views[row], .cost = 1, .funding = {"", 0}};
+    return 1;
+}
+
 /* Every part of every row; 0 = there are too many. */
 static uint32_t record_parts(const struct demands *demands, struct record_item items[BATCH_ITEMS_MAX])
 {
@@ -75,6 +82,7 @@ static uint32_t record_parts(const struct demands *demands, struct record_item i
     for (uint32_t row = 0; row < demands->count; row++) {
         struct demand_part parts[2];
         uint32_t parts_count = demands_parts(demands, row, parts);
+        if (parts_count == 0) parts_count = part_of_nothing(demands, row, parts);
         for (uint32_t i = 0; i < parts_count; i++) {
             if (count == BATCH_ITEMS_MAX) return 0;
             struct record_item *item = &items[count++];
@@ -83,7 +91,8 @@ static uint32_t record_parts(const struct demands *demands, struct record_item i
             item->amount = demands->wanted[row].amount;
             item->cost = parts[i].cost;
             item->generation = parts[i].view->generation;
-            item->charged = charged_of(parts[i].view->entitlement);
+            item->charged.count = 0;
+            if (parts[i].view->entitlement) item->charged = charged_of(parts[i].view->entitlement);
             item->funding = parts[i].funding;
             item->verdict = demands->decision->result.consumed.verdicts[row];
         }
@@ -91,18 +100,23 @@ static uint32_t record_parts(const struct demands *demands, struct record_item i
     return count;
 }
 
-static enum account_fault remember(const struct demands *demands, const struct consume_request *request)
+static enum account_fault remember(struct demands *demands, const struct consume_request *request)
 {
-    const struct account_view *view = demands->account;
+    struct account_view *view = demands->account;
     struct account_decision *decision = demands->decision;
     struct record_key key;
     struct record_item items[BATCH_ITEMS_MAX];
     char stack_buffer[256];
     struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     if (!account_view_has_room(view)) return ACCOUNT_FAULT_RECORDS;
+    enum account_fault fault = demands_name_rows(demands);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
     uint32_t count = record_parts(demands, items);
     if (count == 0) return ACCOUNT_FAULT_PARTS;
-    record_items_encode(items, count, request_mark(request), (struct bytes){"", 0}, &body);
+    struct sink levels = {0};
+    if (!decision->denied) demands_levels(demands, true, &levels);
+    record_items_encode(items, count, request_mark(request), sink_content(&levels), &body);
+    sink_free(&levels);
     if (body.size > IDEMPOTENCY_BODY_MAX) {
         sink_free(&body);
         return ACCOUNT_FAULT_FUNDING;
@@ -133,12 +147,12 @@ struct consumption {
 static enum account_fault emit_others(struct consumption *consumption, bool remembers)
 {
     struct demands *demands = &consumption->demands;
-    const struct admission *admission = &demands->admission;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
         struct resource_view *view = &demands->views[i];
         bool taken = false;
-        for (uint32_t k = admission->first; k < admission->end; k++) taken = taken || demands->each[k].view == view;
+        for (uint32_t k = 0; k < demands->each_count; k++)
+            taken = taken || (demands->each[k].chosen && demands->each[k].view == view);
         if (taken || !(remembers || resource_needs_storing(view))) continue;
         fault = emit_resource(demands->account, view, &consumption->decision->changes);
     }
@@ -190,8 +204,9 @@ static enum account_fault decide_batch(struct consumption *consumption)
     return fault;
 }
 
-static enum account_fault consume(struct account_view *view, const struct consume_request *request,
-                                  const struct stored_api_key *key, struct account_decision *decision)
+static enum account_fault consume(struct account_view *view, struct account_view *above,
+                                  const struct consume_request *request, const struct stored_api_key *key,
+                                  struct account_decision *decision)
 {
     struct demand demand; /* of a single item: these two are large, and mean nothing yet */
     struct resource_view resource;
@@ -201,6 +216,7 @@ static enum account_fault consume(struct account_view *view, const struct consum
     consumption.demands.each = &demand;
     consumption.demands.views = &resource;
     demands_begin(&consumption.demands, view, request->items, request->count, decision);
+    demands_add_lineage(&consumption.demands, request->lineage, above);
     consumption.demands.key = key;
     enum account_fault fault = request->count == 1 ? decide(&consumption) : decide_batch(&consumption);
     demands_end(&consumption.demands);
@@ -210,9 +226,13 @@ static enum account_fault consume(struct account_view *view, const struct consum
 void consume_decide(const struct account *account, const struct account_host *host,
                     const struct consume_request *request, struct account_decision *decision)
 {
-    struct account_view view;
+    struct account_view view, above[ANCESTORS_MAX]; /* large, and mostly nothing */
     account_decision_begin(decision);
-    enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
+    int64_t now_us = lineage_instant_us(account, request->lineage, request->now_us);
+    enum account_fault fault = account_view_begin(&view, account, host, now_us);
+    enum account_fault fault_above = lineage_begin(request->lineage, host, now_us, above);
+    if (fault == ACCOUNT_FAULT_NONE) fault = fault_above;
+    view.clock_us = request->now_us;
     decision->applied_at_us = view.now_us;
     view.effects = &decision->changes;
     const struct stored_api_key *key = NULL;
@@ -224,8 +244,11 @@ void consume_decide(const struct account *account, const struct account_host *ho
         account_decision_fail(decision, refusal, request->key.scope);
     } else if (!replay(account, request, view.now_us, decision)) {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
-        if (fault == ACCOUNT_FAULT_NONE) fault = consume(&view, request, key, decision);
+        if (fault == ACCOUNT_FAULT_NONE) fault = lineage_refusal(request->lineage, above);
+        if (fault == ACCOUNT_FAULT_NONE) fault = consume(&view, above, request, key, decision);
         if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
     }
+    if (decision->fault != ACCOUNT_FAULT_NONE) lineage_fail(request->lineage);
+    lineage_end(request->lineage, above);
     account_view_end(&view);
 }

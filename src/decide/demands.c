@@ -1,6 +1,7 @@
 /* Settles, asks and answers for all resources of a request; see demands.h. */
 #include "quota/decide/demands.h"
 #include "quota/base/checked.h"
+#include "quota/decide/membership.h"
 
 void demands_begin(struct demands *demands, struct account_view *account, const struct consume_item *wanted,
                    uint32_t count, struct account_decision *decision)
@@ -11,13 +12,33 @@ void demands_begin(struct demands *demands, struct account_view *account, const 
     demands->key = NULL;
     demands->key_view = NULL;
     demands->count = demands->views_count = demands->each_count = demands->names_count = count;
+    demands->items = demands->own_items;
+    demands->above = NULL;
+    demands->root = demands;
+    demands->member = (struct bytes){"", 0};
     for (uint32_t i = 0; i < count; i++) demands->names[i] = wanted[i].resource;
     demands->meanwhile = sink_init(demands->stack_buffer, sizeof(demands->stack_buffer));
 }
 
 void demands_end(struct demands *demands)
 {
-    sink_free(&demands->meanwhile);
+    for (; demands; demands = demands->above) sink_free(&demands->meanwhile);
+}
+
+void demands_add_lineage(struct demands *demands, const struct lineage *lineage, struct account_view *views)
+{
+    struct arena *arena = demands->account->arena;
+    struct demands *below = demands;
+    for (uint32_t i = 0; lineage && i < lineage->count; i++) {
+        struct demands *above = arena_alloc(arena, sizeof(*above));
+        demands_begin(above, &views[i], demands->wanted, demands->count, lineage->ancestors[i].decision);
+        above->views = arena_alloc(arena, demands->count * sizeof(*above->views));
+        above->root = demands;
+        above->name = lineage->ancestors[i].name;
+        above->member = i == 0 ? lineage->name : lineage->ancestors[i - 1].name;
+        below->above = above;
+        below = above;
+    }
 }
 
 static struct resource_names own_of(const struct demands *demands)
@@ -29,7 +50,7 @@ static struct resource_names own_of(const struct demands *demands)
 
 static bool is_as(const struct demands *demands, uint32_t row)
 {
-    return demands->views[row].entitlement->as.size > 0;
+    return demands_knows(demands, row) && demands->views[row].entitlement->as.size > 0;
 }
 
 /* The place of a resource among the first `count` names; `count` = it is not there. */
@@ -45,7 +66,7 @@ static bool add_targets(struct demands *demands)
 {
     demands->names_count = demands->count;
     for (uint32_t i = 0; i < demands->count; i++) {
-        struct bytes as = demands->views[i].entitlement->as;
+        struct bytes as = is_as(demands, i) ? demands->views[i].entitlement->as : (struct bytes){"", 0};
         if (as.size == 0 || find_name(demands, as, demands->names_count) < demands->names_count) continue;
         demands->names[demands->names_count++] = as;
     }
@@ -66,8 +87,8 @@ static enum account_fault settle_targets(struct demands *demands)
             resource_view_begin(account, demands->names[i], &views[i]);
             enum account_fault fault = resource_view_settle(account, &views[i], &demands->meanwhile);
             if (fault != ACCOUNT_FAULT_NONE) return fault;
+            if (!views[i].entitlement) return ACCOUNT_FAULT_RESOURCE;
         }
-        if (!views[i].entitlement) return ACCOUNT_FAULT_RESOURCE;
     }
     return ACCOUNT_FAULT_NONE;
 }
@@ -83,8 +104,10 @@ static enum account_fault find_targets(const struct demands *demands, enum rows_
 {
     memset(targets->rows, 0, demands->views_count * sizeof(*targets->rows));
     for (uint32_t i = 0; i < demands->count; i++) {
+        targets->of[i] = i;
+        if (!demands_knows(demands, i)) continue;
         struct bytes as = demands->views[i].entitlement->as;
-        targets->of[i] = as.size > 0 ? find_name(demands, as, demands->names_count) : i;
+        if (as.size > 0) targets->of[i] = find_name(demands, as, demands->names_count);
         demands->decision->fault_subject = demands->names[i];
         if (as.size > 0 && demands->views[targets->of[i]].entitlement->as.size > 0) return ACCOUNT_FAULT_CHAIN;
         if (++targets->rows[targets->of[i]] > 1 && together == ROWS_DISTINCT) return ACCOUNT_FAULT_TOGETHER;
@@ -109,9 +132,16 @@ static void begin_key_view(struct demands *demands)
     demands->key_view->rates = key->rates;
 }
 
+/* Room for one more, of all accounts together. */
+static struct demand *next_demand(const struct demands *demands)
+{
+    struct demands *root = demands->root;
+    return &root->each[root->each_count++];
+}
+
 static void begin_key(struct demands *demands, int64_t amount)
 {
-    struct demand *demand = &demands->each[demands->each_count++];
+    struct demand *demand = next_demand(demands);
     demand_begin(demand, demands->account, demands->key_view, amount);
     demand->key = demands->key;
 }
@@ -138,54 +168,91 @@ static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bo
     struct admission_item *item = &demands->items[row];
     int64_t amount = demands->wanted[row].amount;
     bool as = is_as(demands, row);
-    *item = (struct admission_item){.first = demands->each_count, .shared = NOT_SHARED};
+    *item = (struct admission_item){.first = demands->root->each_count, .shared = NOT_SHARED};
     item->shift = as ? (int32_t)view->entitlement->rules_count : 0;
-    struct demand *own = &demands->each[demands->each_count++];
-    if (as || !summed) {
+    struct demand *own = demands_knows(demands, row) ? next_demand(demands) : NULL;
+    if (!own) {
+        /* Those above decide. */
+    } else if (as || !summed) {
         demand_begin(own, account, view, amount);
     } else {
         demand_begin_nothing(own, account, view, amount);
     }
     if (as && !summed) {
-        struct demand *other = &demands->each[demands->each_count++];
+        struct demand *other = next_demand(demands);
         demand_begin_as(other, account, &demands->views[target], amount, view->entitlement->cost);
     }
     if (with_key) begin_key(demands, amount);
-    item->end = demands->each_count;
+    item->end = demands->root->each_count;
 }
 
 /* One demand for all rows that this resource counts. */
-static enum account_fault begin_sum(struct demands *demands, const struct targets *targets, uint32_t target,
-                                    struct admission_item *item)
+static enum account_fault begin_sum(struct demands *demands, const struct targets *targets, uint32_t target)
 {
     int64_t total = 0, units;
+    struct demands *root = demands->root;
+    uint32_t at = root->each_count;
     for (uint32_t i = 0; i < demands->count; i++) {
         if (targets->of[i] != target) continue;
-        demands->items[i].shared = demands->each_count;
+        demands->items[i].shared = at;
         demands->items[i].before = total;
         bool fits = multiply_checked(demands->wanted[i].amount, demands->views[i].entitlement->cost, &units);
         if (!fits || !add_checked(total, units, &total)) return ACCOUNT_FAULT_OVERFLOW;
     }
-    demand_begin_as(&demands->each[demands->each_count++], demands->account, &demands->views[target], total, 1);
-    *item = (struct admission_item){.first = demands->each_count - 1, .end = demands->each_count, .shared = NOT_SHARED};
+    demand_begin_as(next_demand(demands), demands->account, &demands->views[target], total, 1);
+    root->items[root->admission.items_count++] =
+        (struct admission_item){.first = at, .end = at + 1, .shared = NOT_SHARED};
     return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault begin_together(struct demands *demands, enum rows_together together)
+/* The demands of one account, behind those of the accounts below it. */
+static enum account_fault begin_rows(struct demands *demands, enum rows_together together, bool key_by_row)
 {
     struct targets targets;
-    bool has_key = demands->key_view != NULL, key_by_row = has_key && (demands->count == 1 || together == ROWS_APART);
-    demands->each = arena_alloc(demands->account->arena, ((size_t)3 * demands->count + 1) * sizeof(*demands->each));
-    demands->each_count = 0;
     enum account_fault fault = find_targets(demands, together, &targets);
     for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
         bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
         begin_row(demands, i, targets.of[i], summed, key_by_row);
     }
-    demands->admission.items_count = demands->count;
     for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        if (together != ROWS_SUMMED || targets.rows[i] < 2) continue;
-        fault = begin_sum(demands, &targets, i, &demands->items[demands->admission.items_count++]);
+        if (together == ROWS_SUMMED && targets.rows[i] > 1) fault = begin_sum(demands, &targets, i);
+    }
+    return fault;
+}
+
+static uint32_t accounts_count(const struct demands *demands)
+{
+    uint32_t count = 0;
+    for (; demands; demands = demands->above) count++;
+    return count;
+}
+
+/* The rows of an account above are decided together with those of the account below it. */
+static void link_rows(struct demands *below, struct demands *above)
+{
+    for (uint32_t i = 0; i < above->count; i++) {
+        above->items[i].level = below->items[i].level + LEVEL_RULES;
+        below->items[i].above = &above->items[i];
+    }
+}
+
+static enum account_fault begin_together(struct demands *demands, enum rows_together together)
+{
+    struct arena *arena = demands->account->arena;
+    bool has_key = demands->key_view != NULL, key_by_row = has_key && (demands->count == 1 || together == ROWS_APART);
+    size_t accounts = accounts_count(demands);
+    demands->each = arena_alloc(arena, (accounts * 3 * demands->count + 1) * sizeof(*demands->each));
+    demands->each_count = 0;
+    demands->admission.items_count = demands->count;
+    if (accounts > 1)
+        demands->items = arena_alloc(arena, (2 * accounts * demands->count + 1) * sizeof(*demands->items));
+    enum account_fault fault = begin_rows(demands, together, key_by_row);
+    for (struct demands *below = demands; below->above && fault == ACCOUNT_FAULT_NONE; below = below->above) {
+        struct demands *above = below->above;
+        above->items = arena_alloc(arena, above->count * sizeof(*above->items));
+        fault = begin_rows(above, together, false);
+        if (fault != ACCOUNT_FAULT_NONE) return lineage_fault(above->decision, above->account, fault);
+        link_rows(below, above);
     }
     if (fault == ACCOUNT_FAULT_NONE && has_key && !key_by_row) fault = begin_key_of_all(demands);
     return fault;
@@ -204,36 +271,69 @@ static enum account_fault settle_rows(struct demands *demands, bool *counts_as)
         decision->fault_subject = demands->wanted[i].resource;
         resource_view_begin(demands->account, demands->wanted[i].resource, view);
         fault = resource_view_settle(demands->account, view, &demands->meanwhile);
-        if (fault == ACCOUNT_FAULT_NONE && !view->entitlement) fault = ACCOUNT_FAULT_RESOURCE;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         *counts_as = *counts_as || is_as(demands, i);
     }
     return ACCOUNT_FAULT_NONE;
 }
 
-enum account_fault demands_settle(struct demands *demands, enum rows_together together)
+/* Some plan has to know each resource: that of the account, or of one above. */
+static enum account_fault unknown_fault(const struct demands *demands)
+{
+    for (uint32_t i = 0; i < demands->count; i++) {
+        const struct demands *knows = demands;
+        while (knows && !demands_knows(knows, i)) knows = knows->above;
+        demands->decision->fault_subject = demands->wanted[i].resource;
+        if (!knows) return ACCOUNT_FAULT_RESOURCE;
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* Resources that rows of a settled account are counted AS. */
+static enum account_fault add_as(struct demands *demands)
 {
     struct account_view *account = demands->account;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
     bool counts_as;
-    demands->admission.common = NOT_SHARED;
-    begin_key_view(demands);
-    enum account_fault fault = settle_rows(demands, &counts_as);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    if (!counts_as && !demands->key_view) {
-        for (uint32_t i = 0; i < demands->count; i++) {
-            demand_begin(&demands->each[i], account, &demands->views[i], demands->wanted[i].amount);
-            demands->items[i] = (struct admission_item){.first = i, .end = i + 1, .shared = NOT_SHARED};
-        }
-        demands->admission.items_count = demands->count;
-        return ACCOUNT_FAULT_NONE;
-    }
     if (add_targets(demands) && account->changes_count > 0) {
         /* All resources that are not the request's own have been written down: those that it counts are. */
         demands->meanwhile.size = 0;
         account->slots_count = account->account ? account->account->slots_count : 0;
         fault = settle_rows(demands, &counts_as);
     }
-    if (fault == ACCOUNT_FAULT_NONE) fault = settle_targets(demands);
+    return fault == ACCOUNT_FAULT_NONE ? settle_targets(demands) : fault;
+}
+
+/* The accounts above, each for itself. */
+static enum account_fault settle_above(struct demands *demands)
+{
+    for (struct demands *above = demands->above; above; above = above->above) {
+        bool counts_as;
+        enum account_fault fault = settle_rows(above, &counts_as);
+        if (fault == ACCOUNT_FAULT_NONE && counts_as) fault = add_as(above);
+        if (fault != ACCOUNT_FAULT_NONE) return lineage_fault(above->decision, above->account, fault);
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
+enum account_fault demands_settle(struct demands *demands, enum rows_together together)
+{
+    bool counts_as;
+    demands->admission.common = NOT_SHARED;
+    begin_key_view(demands);
+    enum account_fault fault = settle_rows(demands, &counts_as);
+    if (fault == ACCOUNT_FAULT_NONE) fault = settle_above(demands);
+    if (fault == ACCOUNT_FAULT_NONE) fault = unknown_fault(demands);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (!counts_as && !demands->key_view && !demands->above) {
+        for (uint32_t i = 0; i < demands->count; i++) {
+            demand_begin(&demands->each[i], demands->account, &demands->views[i], demands->wanted[i].amount);
+            demands->items[i] = (struct admission_item){.first = i, .end = i + 1, .shared = NOT_SHARED};
+        }
+        demands->admission.items_count = demands->count;
+        return ACCOUNT_FAULT_NONE;
+    }
+    if (counts_as || demands->key_view) fault = add_as(demands);
     return fault == ACCOUNT_FAULT_NONE ? begin_together(demands, together) : fault;
 }
 
@@ -241,7 +341,6 @@ enum account_fault demands_settle(struct demands *demands, enum rows_together to
 
 enum account_fault demands_peek(struct demands *demands, enum request_mode mode, bool any)
 {
-    struct account_view *account = demands->account;
     uint32_t items_count = demands->admission.items_count, common = demands->admission.common;
     /* How much of the whole a key's rates admit would not say which row gives way. */
     if (common != NOT_SHARED && mode == MODE_UPTO) return ACCOUNT_FAULT_KEY_UPTO;
@@ -255,22 +354,90 @@ enum account_fault demands_peek(struct demands *demands, enum request_mode mode,
     demands->decision->denied = !demands->admission.admitted;
     /* Where nothing is taken no slot has begun either. */
     bool takes = demands->admission.admitted && mode != MODE_PEEK;
-    if (!takes) account->slots_count = account->account ? account->account->slots_count : 0;
+    for (struct demands *of = demands; !takes && of; of = of->above) {
+        const struct account *stored = of->account->account;
+        of->account->slots_count = stored ? stored->slots_count : 0;
+    }
+    return fault;
+}
+
+/* Does this account decide about any row? One above that does not is passed. */
+static bool knows_any(const struct demands *demands)
+{
+    uint32_t row = 0;
+    while (row < demands->count && !demands_knows(demands, row)) row++;
+    return row < demands->count;
+}
+
+/* What time has done to resources that nothing is taken of is among the changes already: they are written down, too. */
+static enum account_fault emit_not_taken(struct demands *demands)
+{
+    const struct demands *root = demands->root;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct resource_view *view = &demands->views[i];
+        bool taken = false;
+        for (uint32_t k = 0; k < root->each_count; k++)
+            taken = taken || (root->each[k].chosen && root->each[k].view == view);
+        if (taken || !resource_needs_storing(view)) continue;
+        fault = emit_resource(demands->account, view, &demands->decision->changes);
+    }
+    return fault;
+}
+
+/* Units that are used of a resource, of all rows; those that are held are used when they are posted. */
+static int64_t units_used(const struct demands *demands, const struct resource_view *view)
+{
+    const struct demands *root = demands->root;
+    int64_t units = 0;
+    for (uint32_t i = 0; i < root->each_count; i++) {
+        const struct demand *demand = &root->each[i];
+        bool counts = demand->view == view && demand->chosen && !demand->stands_aside && !demand->holds;
+        if (counts) units = add_clamped(units, demand->units);
+    }
+    return units;
+}
+
+/* What the account below has used of an account above. */
+static enum account_fault emit_member(struct demands *demands)
+{
+    struct sink *changes = &demands->decision->changes;
+    int64_t number;
+    enum account_fault fault = membership_join(demands->account, demands->member, changes, &number);
+    for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        int64_t units = units_used(demands, &demands->views[i]), now_us = demands->account->now_us;
+        if (units > 0) membership_use(demands->account, &demands->views[i], number, units, now_us, changes);
+    }
     return fault;
 }
 
 enum account_fault demands_take(struct demands *demands)
 {
-    sink_raw(&demands->decision->changes, demands->meanwhile.data, demands->meanwhile.size);
-    return admission_take(&demands->admission);
+    for (struct demands *of = demands; of; of = of->above) {
+        if (of == demands || knows_any(of)) sink_raw(&of->decision->changes, of->meanwhile.data, of->meanwhile.size);
+    }
+    enum account_fault fault = admission_take(&demands->admission);
+    if (!demands->above) return fault;
+    bool others_follow = demands->admission.any; /* the caller writes them down */
+    if (fault == ACCOUNT_FAULT_NONE && !others_follow) fault = emit_not_taken(demands);
+    for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
+        if (!knows_any(above)) continue;
+        fault = emit_not_taken(above);
+        if (fault == ACCOUNT_FAULT_NONE) fault = emit_member(above);
+        if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(above->decision, above->account, fault);
+    }
+    return fault;
 }
 
-/* The rule of a verdict, where it is one of the resource that the row is counted as. */
+/* The rule of a verdict, where it is one of the resource that the row is counted as; it may be one of an account above.
+ */
 static void add_cause(struct demands *demands, uint32_t row, const struct verdict *verdict)
 {
-    struct resource_view *view = &demands->views[row];
     struct verdict cause = *verdict;
-    if (is_as(demands, row) && verdict->rule >= (int32_t)view->entitlement->rules_count) {
+    for (; demands->above && cause.rule >= LEVEL_RULES; cause.rule -= LEVEL_RULES) demands = demands->above;
+    struct resource_view *view = &demands->views[row];
+    if (!demands_knows(demands, row)) return; /* a rule of the API key */
+    if (is_as(demands, row) && cause.rule >= (int32_t)view->entitlement->rules_count) {
         cause.rule -= (int32_t)view->entitlement->rules_count;
         view = &demands->views[find_name(demands, view->entitlement->as, demands->names_count)];
     }
@@ -292,6 +459,44 @@ void demands_answer(struct demands *demands)
     for (uint32_t i = 0; clock_is_behind && i < count; i++) {
         verdicts[i].wait_us = account_view_wait_us(demands->account, verdicts[i].wait_us);
         verdicts[i].reset_us = account_view_wait_us(demands->account, verdicts[i].reset_us);
+    }
+}
+
+enum account_fault demands_name_rows(struct demands *demands)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; demands->above && i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (demands_knows(demands, i)) continue;
+        fault = emit_slot(demands->account, &demands->views[i], &demands->decision->changes);
+    }
+    return fault;
+}
+
+/* ---- levels -------------------------------------------------------------------------------------------------- */
+
+/* Where a row of an account above was charged. */
+static void add_level_parts(const struct demands *above, uint32_t row, struct sink *parts)
+{
+    struct demand_part of_row[2];
+    uint32_t count = demands_parts(above, row, of_row);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct resource_view *view = of_row[i].view;
+        level_part_add(parts, &(struct level_part){.item = row,
+                                                   .resource = view->resource,
+                                                   .cost = of_row[i].cost,
+                                                   .generation = view->generation,
+                                                   .charged = charged_of(view->entitlement),
+                                                   .funding = of_row[i].funding});
+    }
+}
+
+void demands_levels(const struct demands *demands, bool with_parts, struct sink *levels)
+{
+    for (const struct demands *above = demands->above; above; above = above->above) {
+        struct sink parts = {0};
+        for (uint32_t row = 0; with_parts && row < above->count; row++) add_level_parts(above, row, &parts);
+        if (knows_any(above)) level_add(levels, &(struct level){above->name, sink_content(&parts)});
+        sink_free(&parts);
     }
 }
 
@@ -323,33 +528,53 @@ static enum account_fault emit_denied(struct demand *demand)
 }
 
 /* The last demand of a resource: where rows are summed, the sum. */
-static struct demand *last_of(const struct demands *demands, const struct resource_view *view)
+static struct demand *last_of(const struct demands *root, const struct resource_view *view)
 {
-    uint32_t i = demands->each_count - 1;
-    while (i > 0 && demands->each[i].view != view) i--;
-    return &demands->each[i];
+    uint32_t i = root->each_count - 1;
+    while (i > 0 && root->each[i].view != view) i--;
+    return &root->each[i];
+}
+
+/* Is it one of this account's? Those of a key are not: its rates begin with nothing. */
+static bool is_own(const struct demands *demands, const struct demand *demand)
+{
+    return demand->account == demands->account && !demand->key;
 }
 
 static bool begins_rates(const struct demands *demands)
 {
-    for (uint32_t i = 0; i < demands->each_count; i++) {
-        if (!demands->each[i].key && demand_begins_rates(&demands->each[i])) return true;
+    for (uint32_t i = 0; i < demands->root->each_count; i++) {
+        const struct demand *demand = &demands->root->each[i];
+        if (is_own(demands, demand) && demand_begins_rates(demand)) return true;
     }
     return false;
 }
 
-enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)
+/* The denial of one account, which is remembered or begins rates. */
+static enum account_fault emit_denial_of(struct demands *demands, bool is_remembered)
 {
-    if (!is_remembered && !begins_rates(demands)) return ACCOUNT_FAULT_NONE;
+    struct demands *root = demands->root;
     bool emitted[DEMANDS_MAX] = {false};
     enum account_fault fault = emit_account(demands->account, own_of(demands), &demands->decision->changes);
-    for (uint32_t i = 0; i < demands->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        if (demands->each[i].key) continue; /* a key's rates begin with nothing */
-        struct demand *demand = last_of(demands, demands->each[i].view);
+    for (uint32_t i = 0; i < root->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (!is_own(demands, &root->each[i])) continue;
+        struct demand *demand = last_of(root, root->each[i].view);
         bool *done = &emitted[demand->view - demands->views];
         if (*done || (!is_remembered && !demand_begins_rates(demand))) continue;
         *done = true;
         fault = emit_denied(demand);
+    }
+    return fault;
+}
+
+enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    if (is_remembered || begins_rates(demands)) fault = emit_denial_of(demands, is_remembered);
+    for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
+        if (!begins_rates(above)) continue;
+        fault = emit_denial_of(above, false);
+        if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(above->decision, above->account, fault);
     }
     return fault;
 }
@@ -359,7 +584,7 @@ enum account_fault demands_emit_denial(struct demands *demands, bool is_remember
 /* What paid for the units of a row in the sum that it belongs to. */
 static struct bytes shared_funding(const struct demands *demands, const struct admission_item *item, int64_t units)
 {
-    const struct demand *sum = &demands->each[item->shared];
+    const struct demand *sum = &demands->root->each[item->shared];
     struct bytes whole = demand_funding(sum);
     char stack_buffer[128];
     if (whole.size == 0) return whole;
@@ -376,15 +601,16 @@ uint32_t demands_parts(const struct demands *demands, uint32_t row, struct deman
 {
     const struct admission_item *item = &demands->items[row];
     const struct resource_view *view = &demands->views[row];
-    const struct demand *own = &demands->each[item->first];
+    const struct demand *each = demands->root->each, *own = &each[item->first];
     bool as = is_as(demands, row), shared = item->shared != NOT_SHARED;
+    if (!demands_knows(demands, row)) return 0;
     int64_t cost = view->entitlement->cost;
     parts[0] = (struct demand_part){.view = view, .cost = entitlement_cost(view->entitlement)};
     parts[0].units = own->granted * parts[0].cost;
     if (as || !shared) parts[0].funding = demand_funding(own);
     if (!as && shared) parts[0].funding = shared_funding(demands, item, parts[0].units);
     if (!as) return 1;
-    const struct demand *other = shared ? &demands->each[item->shared] : &demands->each[item->first + 1];
+    const struct demand *other = shared ? &each[item->shared] : &each[item->first + 1];
     parts[1] = (struct demand_part){.view = other->view, .cost = cost, .units = own->granted * cost};
     parts[1].funding = shared ? shared_funding(demands, item, parts[1].units) : demand_funding(other);
     return 2;

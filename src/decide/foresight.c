@@ -142,18 +142,19 @@ static int64_t client_comes_us(int64_t now_us, int64_t at_us)
     return add_clamped(at_us, (MICROS_PER_MILLI - (at_us - now_us) % MICROS_PER_MILLI) % MICROS_PER_MILLI);
 }
 
-int64_t foresee_wait_us(const struct admission *admission, uint32_t first, uint32_t end, int64_t after_us)
+int64_t foresee_wait_us(const struct admission *admission, const struct demand *demands, uint32_t count,
+                        int64_t after_us)
 {
-    int64_t now_us = admission->demands[first].account->now_us, at_us = add_clamped(now_us, after_us);
-    for (uint32_t k = first; k < end; k++)
-        at_us = max_i64(at_us, look_ahead(admission, &admission->demands[k], now_us, rates_admit_us));
+    if (count == 0) return after_us;
+    int64_t now_us = demands->account->now_us, at_us = add_clamped(now_us, after_us);
+    for (uint32_t k = 0; k < count; k++)
+        at_us = max_i64(at_us, look_ahead(admission, &demands[k], now_us, rates_admit_us));
     if (at_us >= INSTANT_MAX_US) return NEVER_US;
     at_us = client_comes_us(now_us, at_us);
     for (int i = 0; i < CHANGES_AHEAD_MAX; i++) {
         int64_t next_us = at_us;
-        for (uint32_t k = first; k < end; k++) {
-            next_us = max_i64(next_us, look_ahead(admission, &admission->demands[k], at_us, admits_us));
-        }
+        for (uint32_t k = 0; k < count; k++)
+            next_us = max_i64(next_us, look_ahead(admission, &demands[k], at_us, admits_us));
         if (next_us == at_us) break;
         if (next_us >= INSTANT_MAX_US) return NEVER_US;
         at_us = client_comes_us(now_us, next_us);

@@ -10,6 +10,17 @@ enum account_fault reservation_fault(enum hold_outcome outcome)
     }
 }
 
+struct bytes reservation_levels(const struct account *account, struct bytes id, int64_t now_us)
+{
+    struct record_key key;
+    struct idempotency_entry entry;
+    const struct stored_hold *stored = account_hold(account, id);
+    if (stored) return stored->hold.levels;
+    record_key_make(&key, RECORD_HOLD, RECORD_NO_SLOT, id);
+    bool found = idempotency_find(account_idempotency(account), record_key_bytes(&key), now_us, &entry);
+    return found ? record_hold_levels(entry.body) : (struct bytes){"", 0};
+}
+
 bool reservation_find_outcome(const struct account_view *view, struct bytes id, const struct stored_hold *stored,
                               struct record_hold parts[HOLD_PARTS_MAX], uint32_t *count)
 {

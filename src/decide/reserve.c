@@ -33,21 +33,45 @@ static enum account_fault reserve_again(const struct account_view *view, const s
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Is there room for one more of every resource? What has ended does not count. */
-static enum account_fault bounds_fault(const struct demands *demands)
+/* Is there room for one more of every resource? What has ended does not count; an account above counts what it holds of
+ * its members, too. */
+static enum account_fault most_fault(const struct demands *demands)
 {
     const struct account_view *account = demands->account;
     struct account_decision *decision = demands->decision;
     for (uint32_t i = 0; i < demands->views_count; i++) {
         const struct resource_view *view = &demands->views[i];
-        int64_t most = view->entitlement->holds_max;
+        int64_t most = view->entitlement ? view->entitlement->holds_max : -1;
         decision->fault_subject = view->resource;
         decision->fault_limit = most;
         if (most >= 0 && resource_view_holds_count(account, view) >= most) return ACCOUNT_FAULT_HOLDS;
     }
-    uint32_t live = account_live_holds(account->account, account->now_us);
-    if (demands->each_count > HOLD_PARTS_MAX) return ACCOUNT_FAULT_PARTS;
-    if (live + demands->each_count > ACCOUNT_HOLDS_MAX) return ACCOUNT_FAULT_HOLDS_BOUND;
+    return ACCOUNT_FAULT_NONE;
+}
+
+/* How many parts the reservation has at the account itself: of each row those that are demanded, or one. */
+static uint32_t parts_count(const struct demands *demands)
+{
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < demands->count; row++) {
+        const struct admission_item *item = &demands->items[row];
+        count += demands_knows(demands, row) ? item->end - item->first : 1;
+    }
+    return count;
+}
+
+static enum account_fault bounds_fault(const struct demands *demands)
+{
+    const struct account_view *account = demands->account;
+    uint32_t live = account_live_holds(account->account, account->now_us), parts = parts_count(demands);
+    enum account_fault fault = most_fault(demands);
+    for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
+        fault = most_fault(above);
+        if (fault != ACCOUNT_FAULT_NONE) return lineage_fault(above->decision, above->account, fault);
+    }
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (parts > HOLD_PARTS_MAX) return ACCOUNT_FAULT_PARTS;
+    if (live + parts > ACCOUNT_HOLDS_MAX) return ACCOUNT_FAULT_HOLDS_BOUND;
     return account_view_has_room(account) ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_RECORDS;
 }
 
@@ -56,40 +80,96 @@ static int64_t expires_us(const struct account_view *account, const struct reser
     return min_i64(account->now_us + request->ttl_us, INSTANT_MAX_US);
 }
 
-/* Writes the parts down, one for each item. So many grants may pay that the record of its end could not name them. */
-static enum account_fault emit_holds(const struct demands *demands, const struct reserve_request *request)
+/* A reservation that is written down, part by part. */
+struct writing {
+    const struct demands *demands; /* of the account whose parts they are */
+    const struct reserve_request *request;
+    struct change change; /* of the next part */
+    uint32_t parts;
+    size_t funding_bytes; /* of all of them */
+};
+
+static void emit_part(struct writing *writing, uint32_t row, const struct resource_view *view, int64_t amount,
+                      int64_t units, struct bytes funding)
+{
+    struct hold *hold = &writing->change.hold;
+    hold->slot = (uint32_t)view->index;
+    hold->amount = amount;
+    hold->units = units;
+    hold->part = (uint8_t)writing->parts++;
+    hold->item = (uint8_t)row;
+    hold->requested = writing->request->items[row].amount;
+    hold->verdict = writing->demands->root->decision->result.consumed.verdicts[row];
+    hold->funding = funding;
+    writing->funding_bytes += funding.size;
+    change_encode(&writing->change, &writing->demands->decision->changes);
+    hold->levels = (struct bytes){"", 0}; /* the first part says them */
+}
+
+/* What the account holds of a row; where only plans above know its resource, its amount alone. */
+static void emit_row(struct writing *writing, uint32_t row)
+{
+    const struct demands *demands = writing->demands;
+    const struct admission_item *item = &demands->items[row];
+    for (uint32_t i = item->first; i < item->end; i++) {
+        const struct demand *demand = &demands->root->each[i];
+        if (demand->key) continue; /* rates hold nothing */
+        emit_part(writing, row, demand->view, demand->granted, demand->units, demand_funding(demand));
+    }
+    if (demands->root != demands || demands_knows(demands, row)) return;
+    int64_t granted = demands->decision->result.consumed.verdicts[row].granted;
+    emit_part(writing, row, &demands->views[row], granted, granted, (struct bytes){"", 0});
+}
+
+/* Writes the parts of one account down. So many grants may pay that the record of its end could not name them. */
+static enum account_fault emit_parts(const struct demands *demands, const struct reserve_request *request,
+                                     struct bytes id, struct bytes levels)
 {
     const struct account_view *account = demands->account;
-    struct account_decision *decision = demands->decision;
-    size_t funding_bytes = 0;
-    struct change change; /* what its kind does not name means nothing; there is much of it */
-    change.kind = CHANGE_HOLD;
-    change.bytes = request->id;
-    uint32_t part = 0;
-    for (uint32_t row = 0; row < demands->count; row++) {
-        for (uint32_t i = demands->items[row].first; i < demands->items[row].end; i++) {
-            const struct demand *demand = &demands->each[i];
-            if (demand->key) continue; /* rates hold nothing */
-            change.hold.slot = (uint32_t)demand->view->index;
-            change.hold.amount = demand->granted;
-            change.hold.units = demand->units;
-            change.hold.made_us = account->now_us;
-            change.hold.expires_us = expires_us(account, request);
-            change.hold.kept_us = min_i64(account->host->kept_us, DURATION_MAX_US);
-            change.hold.mode = (uint8_t)request->mode;
-            change.hold.part = (uint8_t)part++;
-            change.hold.item = (uint8_t)row;
-            change.hold.requested = request->items[row].amount;
-            change.hold.verdict = decision->result.consumed.verdicts[row];
-            change.hold.of_member = false;
-            change.hold.levels = (struct bytes){"", 0};
-            change.hold.funding = demand_funding(demand);
-            funding_bytes += change.hold.funding.size;
-            change_encode(&change, &decision->changes);
-        }
+    struct writing writing; /* what the kind of its change does not name means nothing; there is much of it */
+    struct change *change = &writing.change;
+    writing.demands = demands;
+    writing.request = request;
+    writing.parts = 0;
+    writing.funding_bytes = 0;
+    change->hold.of_member = demands->root != demands;
+    change->kind = change->hold.of_member ? CHANGE_MEMBER_HOLD : CHANGE_HOLD;
+    change->bytes = id;
+    change->hold.made_us = account->now_us;
+    change->hold.expires_us = expires_us(account, request);
+    change->hold.kept_us = min_i64(account->host->kept_us, DURATION_MAX_US);
+    change->hold.mode = (uint8_t)request->mode;
+    change->hold.levels = levels;
+    for (uint32_t row = 0; row < demands->count; row++) emit_row(&writing, row);
+    demands->decision->adds_record = true;
+    return writing.funding_bytes <= IDEMPOTENCY_BODY_MAX / 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
+}
+
+/* What it holds of a reservation of this id that the member has lost: it was deleted meanwhile, and came back. */
+static void give_up_lost(const struct demands *above, struct bytes id)
+{
+    const struct stored_hold *lost = account_member_hold(above->account->account, id);
+    if (!reservation_lives(above->account, lost)) return;
+    change_encode(&(struct change){.kind = CHANGE_MEMBER_HOLD_ENDED, .bytes = id}, &above->decision->changes);
+}
+
+/* Every account above holds its parts, too. */
+static enum account_fault emit_holds(struct demands *demands, const struct reserve_request *request)
+{
+    struct sink levels = {0};
+    struct member_hold_id id;
+    enum account_fault fault = demands_name_rows(demands);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    demands_levels(demands, false, &levels);
+    fault = emit_parts(demands, request, request->id, sink_content(&levels));
+    sink_free(&levels);
+    if (demands->above) member_hold_id_make(&id, request->lineage->name, request->id);
+    for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
+        give_up_lost(above, member_hold_id_bytes(&id));
+        fault = emit_parts(above, request, member_hold_id_bytes(&id), (struct bytes){"", 0});
+        if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(above->decision, above->account, fault);
     }
-    decision->adds_record = true;
-    return funding_bytes <= IDEMPOTENCY_BODY_MAX / 2 ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
+    return fault;
 }
 
 /* A reservation that grants alone pay for counts nothing in the cycles it is made in, so each of them would end without
@@ -143,8 +223,9 @@ static enum account_fault hold_several(struct demands *demands, const struct res
     return fault;
 }
 
-static enum account_fault reserve_new(struct account_view *account, const struct reserve_request *request,
-                                      const struct stored_api_key *key, struct account_decision *decision)
+static enum account_fault reserve_new(struct account_view *account, struct account_view *above,
+                                      const struct reserve_request *request, const struct stored_api_key *key,
+                                      struct account_decision *decision)
 {
     struct demand demand; /* of a single item: these are large, and mean nothing yet */
     struct resource_view view;
@@ -152,6 +233,7 @@ static enum account_fault reserve_new(struct account_view *account, const struct
     demands.each = &demand;
     demands.views = &view;
     demands_begin(&demands, account, request->items, request->count, decision);
+    demands_add_lineage(&demands, request->lineage, above);
     demands.key = key;
     enum account_fault fault = request->count == 1 ? hold(&demands, request) : hold_several(&demands, request);
     demands_end(&demands);
@@ -168,8 +250,8 @@ static enum account_fault ended_fault(const struct account_view *account, struct
     return known ? reservation_fault(parts[0].outcome) : ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault reserve(struct account_view *account, const struct reserve_request *request,
-                                  struct account_decision *decision)
+static enum account_fault reserve(struct account_view *account, struct account_view *above,
+                                  const struct reserve_request *request, struct account_decision *decision)
 {
     const struct stored_hold *stored = account_hold(account->account, request->id);
     const struct stored_api_key *key = NULL;
@@ -182,19 +264,26 @@ static enum account_fault reserve(struct account_view *account, const struct res
     fault = ended_fault(account, request->id, stored);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     fault = account_view_refusal(account);
+    if (fault == ACCOUNT_FAULT_NONE) fault = lineage_refusal(request->lineage, above);
     decision->fault_subject = request->items[0].resource;
-    return fault == ACCOUNT_FAULT_NONE ? reserve_new(account, request, key, decision) : fault;
+    return fault == ACCOUNT_FAULT_NONE ? reserve_new(account, above, request, key, decision) : fault;
 }
 
 void reserve_decide(const struct account *account, const struct account_host *host,
                     const struct reserve_request *request, struct account_decision *decision)
 {
-    struct account_view view;
+    struct account_view view, above[ANCESTORS_MAX];
     account_decision_begin(decision);
-    enum account_fault fault = account_view_begin(&view, account, host, request->now_us);
+    int64_t now_us = lineage_instant_us(account, request->lineage, request->now_us);
+    enum account_fault fault = account_view_begin(&view, account, host, now_us);
+    enum account_fault fault_above = lineage_begin(request->lineage, host, now_us, above);
+    view.clock_us = request->now_us;
     decision->applied_at_us = view.now_us;
     view.effects = &decision->changes;
-    if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&view, request, decision);
+    if (fault == ACCOUNT_FAULT_NONE) fault = fault_above;
+    if (fault == ACCOUNT_FAULT_NONE) fault = reserve(&view, above, request, decision);
     if (fault != ACCOUNT_FAULT_NONE) account_decision_refuse(decision, &view, fault);
+    if (decision->fault != ACCOUNT_FAULT_NONE) lineage_fail(request->lineage);
+    lineage_end(request->lineage, above);
     account_view_end(&view);
 }

@@ -71,6 +71,7 @@ static bool take(const struct idempotency_entry *entry, enum record_operation op
     bool by_hold = operation == RECORD_HOLD;
     if (!(by_hold ? take_from_hold(entry, wanted, taken) : take_from_items(entry, wanted, taken))) return false;
     taken->operation = operation;
+    taken->levels = by_hold ? record_hold_levels(entry->body) : record_items_levels(entry->body);
     taken->expires_us = entry->expires_us;
     taken->from.logged_us = entry->stored_us;
     taken->from.charged = &taken->charged;
@@ -109,6 +110,41 @@ bool taken_find(const struct account_view *account, uint32_t slot, struct bytes 
         return record_returned_decode(entry.body, &taken->returned);
     }
     return false;
+}
+
+/* ---- levels ---------------------------------------------------------------------------------------------- */
+
+/* Keys, each once. */
+struct name_list {
+    struct bytes *names;
+    uint32_t count, most;
+};
+
+static void add_names(struct name_list *list, struct bytes levels)
+{
+    struct cursor cursor = cursor_init(levels);
+    struct level level;
+    while (level_next(&cursor, &level)) {
+        bool known = false;
+        for (uint32_t i = 0; i < list->count; i++) known = known || bytes_equal(list->names[i], level.name);
+        if (!known && list->count < list->most) list->names[list->count++] = level.name;
+    }
+}
+
+uint32_t taken_levels(const struct account *account, struct bytes resource, struct bytes of, int64_t now_us,
+                      struct bytes *names, uint32_t most)
+{
+    struct name_list list = {.names = names, .most = most};
+    struct idempotency_entry entry;
+    const struct account_view view = {.account = account, .now_us = now_us};
+    for (uint32_t i = 0; i < account->slots_count; i++) {
+        bool wanted = resource.size == 0 || bytes_equal(interned_string_bytes(account->slots[i].resource), resource);
+        if (wanted && record_find(&view, RECORD_CONSUME, i, of, &entry))
+            add_names(&list, record_items_levels(entry.body));
+    }
+    if (record_find(&view, RECORD_BATCH, RECORD_NO_SLOT, of, &entry)) add_names(&list, record_items_levels(entry.body));
+    if (record_find(&view, RECORD_HOLD, RECORD_NO_SLOT, of, &entry)) add_names(&list, record_hold_levels(entry.body));
+    return list.count;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------------------- */

@@ -152,15 +152,8 @@ static enum account_fault move_lots(struct side *source, struct side *target, co
  */
 static int64_t cycle_start_us(const struct resource_view *view)
 {
-    int64_t length_us = 0, start_us = 0;
-    for (uint32_t i = 0; i < view->windows_count; i++) {
-        const struct window *window = &view->windows[i];
-        if (!entitlement_limit(view->entitlement, window->period) || window->end_us >= INSTANT_MAX_US) continue;
-        if (window->end_us - window->start_us <= length_us) continue;
-        length_us = window->end_us - window->start_us;
-        start_us = max_i64(window->start_us, 0);
-    }
-    return start_us;
+    const struct window *longest = resource_view_longest(view);
+    return longest ? max_i64(longest->start_us, 0) : 0;
 }
 
 /* Counts what the source gives away in its cycle, where the plan bounds that. */

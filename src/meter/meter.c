@@ -56,6 +56,7 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
     demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
     demand->throttled = 0;
     demand->holds = demand->taken = false;
+    demand->stands_aside = true;
     demand->key = NULL;
     demand->held = 0;
     demand->positions_count = 0;
@@ -75,6 +76,7 @@ void demand_begin(struct demand *demand, struct account_view *account, struct re
     const struct entitlement *entitlement = view->entitlement;
     bool has_rates = false, has_limits = false;
     demand_begin_nothing(demand, account, view, amount);
+    demand->stands_aside = false;
     demand->held = resource_view_held(account, view, NULL);
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         enum quota_kind kind = entitlement->rules[i].kind;

@@ -79,6 +79,20 @@ enum account_fault resource_view_override(const struct account_view *account, st
     return cycles_begin(&cursor, view->entitlement, account->now_us);
 }
 
+const struct window *resource_view_longest(const struct resource_view *view)
+{
+    const struct window *longest = NULL;
+    int64_t length_us = 0;
+    for (uint32_t i = 0; i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        if (!entitlement_limit(view->entitlement, window->period) || window->end_us >= INSTANT_MAX_US) continue;
+        if (window->end_us - window->start_us <= length_us) continue;
+        length_us = window->end_us - window->start_us;
+        longest = window;
+    }
+    return longest;
+}
+
 int64_t resource_view_longest_end(const struct resource_view *view, int64_t *length_us)
 {
     int64_t end_us = -1;

@@ -370,7 +370,9 @@ static void resolve(const struct account *account, struct numbers *numbers, int6
     struct bytes id = some_id(account, numbers);
     if (id.size == 0) id = BYTES("x");
     if (number_upto(numbers, 3) == 0) {
-        extend_decide(account, &host, id, 1 + number_upto(numbers, DURATION_MAX_US - 1), now_us, decision);
+        struct extend_request extend = {
+            .id = id, .ttl_us = 1 + number_upto(numbers, DURATION_MAX_US - 1), .now_us = now_us};
+        extend_decide(account, &host, &extend, decision);
         return;
     }
     int64_t how = number_upto(numbers, 63);

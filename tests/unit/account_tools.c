@@ -605,7 +605,8 @@ void assert_refunded(const struct pair *pair, const char *wanted)
 
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us)
 {
-    PAIR_DECIDE(pair, extend_decide(pair->account, &host, text_bytes(id), ttl_us, at_us, &pair->decision));
+    struct extend_request request = {.id = text_bytes(id), .ttl_us = ttl_us, .now_us = at_us};
+    PAIR_DECIDE(pair, extend_decide(pair->account, &host, &request, &pair->decision));
 }
 
 void pair_refund(struct pair *pair, const char *resource, int64_t amount, const char *of, const char *id, int64_t at_us)

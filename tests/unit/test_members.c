@@ -49,7 +49,8 @@ static void model_use(struct model *model, uint32_t slot, int64_t start_us, int6
     if (start_us == model->uses[slot].start_us) {
         if (used > model->uses[slot].used) model->used_us = now_us;
         model->uses[slot].used = used;
-    } else if (start_us == model->uses[slot].past_start_us) {
+    } else if (start_us >= model->uses[slot].past_start_us) {
+        model->uses[slot].past_start_us = start_us;
         model->uses[slot].past_used = used;
     }
 }
@@ -101,7 +102,6 @@ static void step(struct members *members, struct model *model, uint32_t which, i
         if (model->number == 0) break;
         members_leave(members, model->number);
         model->has_left = true;
-        if (!model->uses[0].any && !model->uses[1].any) model->number = 0;
         break;
     default:
         if (model->number == 0) break;

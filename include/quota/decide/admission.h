@@ -16,8 +16,9 @@
  *
  * CREDITS FIRST draws on credits before the limits. FORCE counts what neither has in the limits.
  *
- * One item has several demands where several accounts must admit it (a parent); several items are one request
- * (QUOTA.MCONSUME): ALL of them, or ANY, the first that is admitted. */
+ * One item has several demands where it is counted as another resource, too, and where the accounts above have to admit
+ * it: each of these has an item of its own, and they are decided as one. Several items are one request (QUOTA.MCONSUME):
+ * ALL of them, or ANY, the first that is admitted. */
 #pragma once
 
 #include "quota/meter/meter.h"
@@ -32,11 +33,9 @@ struct admission {
     uint32_t count, items_count;
     uint32_t common; /* a demand that all items share: of an API key; NOT_SHARED = none */
     enum request_mode
-        mode; /* of one item: any; of several: not MODE_FORCE. UPTO grants of each what it can, or denies all */
-    bool any; /* several items: the first that is admitted, instead of all */
-    /* Set by admission_peek. */
-    bool admitted;
-    uint32_t first, end; /* the demands that are taken: all, or those of one item */
+        mode;      /* of one item: any; of several: not MODE_FORCE. UPTO grants of each what it can, or denies all */
+    bool any;      /* several items: the first that is admitted, instead of all */
+    bool admitted; /* set by admission_peek; the demands that are taken are `chosen` */
 };
 
 /* What belongs to one item: demands first … end - 1, and perhaps one that it shares with others: that is an item of its
@@ -46,8 +45,11 @@ struct admission_item {
     uint32_t shared; /* NOT_SHARED = none: 0 cannot be one: the first demand is an item's own */
     int64_t before;  /* units of the shared demand that are those of items before this one */
     int32_t shift;   /* added to the numbers of rules of all its demands but the first; of an API key's: KEY_RULES */
+    int32_t level;   /* LEVEL_RULES x how far above the account it is: added to all of them */
+    const struct admission_item *above; /* the same row of the next account above; NULL = none */
 };
-#define KEY_RULES 90
+#define KEY_RULES   90
+#define LEVEL_RULES 100
 
 /* Finds out what can be granted; `items` says which demands belong together. Changes nothing but the demands. */
 enum account_fault admission_peek(struct admission *admission, const struct admission_item *items, uint32_t count);

@@ -4,10 +4,13 @@
  *               FORCE: what is beyond is drawn like a consumption, whatever the limits say        ─┘ all parts
  *
  * A cycle that has closed meanwhile keeps its promise: what is posted late counts there (backdate.h), and in every
- * LIMIT that has joined since. COMMIT … FORCE posts more than was held, also after the reservation has expired. */
+ * LIMIT that has joined since. COMMIT … FORCE posts more than was held, also after the reservation has expired.
+ *
+ * The accounts above that hold the reservation, too, do the same with their parts (levels.h), and have no record of it.
+ * One that does not hold it any more, or never did, since this account is a copy, counts what is posted all the same. */
 #pragma once
 
-#include "quota/decide/account_decision.h"
+#include "quota/decide/lineage.h"
 
 struct commit_request {
     struct bytes id;
@@ -15,6 +18,7 @@ struct commit_request {
     uint32_t count;         /* 0 = all that is held */
     bool release;           /* nothing of anything; `count` is 0 */
     bool force;
+    const struct lineage *lineage; /* the accounts that reservation_levels names; NULL = none */
     int64_t now_us;
 };
 
@@ -22,6 +26,13 @@ struct commit_request {
 void commit_decide(const struct account *account, const struct account_host *host, const struct commit_request *request,
                    struct account_decision *decision);
 
+struct extend_request {
+    struct bytes id;
+    int64_t ttl_us;
+    const struct lineage *lineage; /* as above */
+    int64_t now_us;
+};
+
 /* Lets it end at now + `ttl_us`, sooner or later than it would have. Answers result.expires_us: that instant. */
-void extend_decide(const struct account *account, const struct account_host *host, struct bytes id, int64_t ttl_us,
-                   int64_t now_us, struct account_decision *decision);
+void extend_decide(const struct account *account, const struct account_host *host, const struct extend_request *request,
+                   struct account_decision *decision);

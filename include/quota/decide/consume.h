@@ -20,6 +20,7 @@ struct consume_request {
     enum request_mode mode; /* a batch: MODE_ALL or MODE_PEEK */
     struct bytes id;        /* empty = none; at most ID_BYTES_MAX bytes */
     struct api_key_claim key;
+    const struct lineage *lineage; /* the accounts above; NULL = it has no parent */
     int64_t now_us;
 };
 

@@ -9,11 +9,15 @@
  *     minutes 5        ─┐                      own demand of mac_minutes: 3      (its rates, its usage series)
  *     mac_minutes 3    ─┴─ AS minutes COST 10  shared demand of minutes: 35
  *
+ * The accounts above have to admit the rows, too (lineage.h): each has demands of its own, of the rows that its plan
+ * knows, in front of one admission.
+ *
  * QUOTA.CONSUME and QUOTA.MCONSUME use the units (consume.h), QUOTA.RESERVE holds them (reserve.h). */
 #pragma once
 
 #include "quota/decide/account_decision.h"
 #include "quota/decide/admission.h"
+#include "quota/decide/lineage.h"
 
 #define DEMANDS_MAX (2 * BATCH_ITEMS_MAX)
 
@@ -37,16 +41,20 @@ struct demands {
     struct account_decision *decision;
     const struct consume_item *wanted; /* the rows: resources are all different */
     uint32_t count;                    /* 1 … BATCH_ITEMS_MAX of them */
-    uint32_t views_count, each_count;
-    const struct stored_api_key *key; /* the client's; NULL = none. Its RATEs bound all rows together */
-    struct resource_view *key_view;   /* stands for these; NULL = it has none */
+    uint32_t views_count, each_count;  /* each_count: of all accounts */
+    const struct stored_api_key *key;  /* the client's; NULL = none. Its RATEs bound all rows together */
+    struct resource_view *key_view;    /* stands for these; NULL = it has none */
     struct demand *each;
     struct resource_view *views;     /* of the rows, then of resources that only AS names */
     struct bytes names[DEMANDS_MAX]; /* of the resources */
     uint32_t names_count;
-    struct admission_item items[DEMANDS_MAX + 1]; /* of the rows, then of the sums and of the key */
+    struct admission_item *items; /* of the rows; then, of the account itself, of all sums and of the key */
+    struct admission_item own_items[DEMANDS_MAX + 1];
     struct admission admission;
-    struct sink meanwhile; /* changes that time has made: written down in front of what is taken, if anything is */
+    struct bytes name, member; /* of an account above: its key, and that of the account below it … */
+    struct demands *above;     /* the demands of the next account above; NULL = there is none */
+    struct demands *root;      /* those of the account itself: `each` and the admission are there */
+    struct sink meanwhile;     /* changes that time has made: written down in front of what is taken, if anything is */
     char stack_buffer[256];
 };
 
@@ -55,7 +63,16 @@ void demands_begin(struct demands *demands, struct account_view *account, const 
                    uint32_t count, struct account_decision *decision);
 void demands_end(struct demands *demands);
 
-/* Brings the account and every resource to now. A fault is about decision->fault_subject. */
+/* The accounts above, whose views have begun, have to admit the rows, too. */
+void demands_add_lineage(struct demands *demands, const struct lineage *lineage, struct account_view *views);
+
+/* Does the plan of this account know the resource of a settled row? Those above may know others than the account. */
+static inline bool demands_knows(const struct demands *demands, uint32_t row)
+{
+    return demands->views[row].entitlement != NULL;
+}
+
+/* Brings the account and every resource to now, and those above. A fault is about decision->fault_subject. */
 enum account_fault demands_settle(struct demands *demands, enum rows_together together);
 
 /* Asks the admission: decision->denied says what it found. */
@@ -66,6 +83,12 @@ enum account_fault demands_take(struct demands *demands);
 
 /* Verdicts, and where it is denied their causes. */
 void demands_answer(struct demands *demands);
+
+/* Gives every row a slot here, for a record or a reservation to name, also where only plans above know its resource. */
+enum account_fault demands_name_rows(struct demands *demands);
+
+/* Appends the levels at which the rows count, as a record of them (with parts) or a reservation remembers them. */
+void demands_levels(const struct demands *demands, bool with_parts, struct sink *levels);
 
 /* Writes a denial down, beside what time has done to the account: one that will be remembered under an id (each
  * resource gets a slot), or that begins rates. Others leave nothing. */
@@ -79,5 +102,5 @@ struct demand_part {
     int64_t units;        /* granted */
 };
 
-/* The parts of a row, its own resource first; answers how many: 1 or 2. */
+/* The parts of a row, its own resource first; answers how many: 0 (the plan does not know it) to 2. */
 uint32_t demands_parts(const struct demands *demands, uint32_t row, struct demand_part parts[2]);

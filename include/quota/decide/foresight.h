@@ -12,7 +12,8 @@
 
 #define CHANGES_AHEAD_MAX 64
 
-/* The first wait of at least `after_us` after which the demands first … end - 1 are all admitted; NEVER_US. In
+/* The first wait of at least `after_us` after which these demands are all admitted; NEVER_US. In
  * microseconds, and whole milliseconds, as clients wait: a moment that is shorter may pass unused. Where more changes
  * come the last one's instant: early perhaps, never late. */
-int64_t foresee_wait_us(const struct admission *admission, uint32_t first, uint32_t end, int64_t after_us);
+int64_t foresee_wait_us(const struct admission *admission, const struct demand *demands, uint32_t count,
+                        int64_t after_us);

@@ -8,10 +8,12 @@
  *
  * A consumption is a QUOTA.CONSUME, an item of a QUOTA.MCONSUME or a committed reservation. The answer says what really
  * went back (the most that one rule took), and what was lost: given back before without a name, forgotten by RESET or
- * SET, or of a cycle that the history no longer holds. REFUNDS MAX bounds what one cycle takes back. */
+ * SET, or of a cycle that the history no longer holds. REFUNDS MAX bounds what one cycle takes back.
+ *
+ * The accounts above take back what they count as used by this one in that cycle, and no more. */
 #pragma once
 
-#include "quota/decide/account_decision.h"
+#include "quota/decide/lineage.h"
 
 struct refund_request {
     struct bytes resource;
@@ -19,6 +21,7 @@ struct refund_request {
     bool all;            /* all that is left of `of`, which is not empty; resource and amount say nothing */
     struct bytes of, id; /* empty = none; at most ID_BYTES_MAX bytes each */
     struct bytes actor, reason;
+    const struct lineage *lineage; /* with a name those that taken_levels names, else the parents; NULL = none */
     int64_t now_us;
 };
 

@@ -15,5 +15,8 @@ static inline bool reservation_lives(const struct account_view *view, const stru
 bool reservation_find_outcome(const struct account_view *view, struct bytes id, const struct stored_hold *stored,
                               struct record_hold parts[HOLD_PARTS_MAX], uint32_t *count);
 
+/* The levels at which the reservation of this id counts, or was posted; borrowed, empty = none. */
+struct bytes reservation_levels(const struct account *account, struct bytes id, int64_t now_us);
+
 /* The fault of a command about a reservation that has ended like this. */
 enum account_fault reservation_fault(enum hold_outcome outcome);

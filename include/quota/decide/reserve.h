@@ -25,6 +25,7 @@ struct reserve_request {
     int64_t ttl_us;                   /* 1 … DURATION_MAX_US */
     enum request_mode mode;           /* MODE_ALL or MODE_UPTO */
     struct api_key_claim key;
+    const struct lineage *lineage; /* the accounts above; NULL = it has no parent */
     int64_t now_us;
 };
 

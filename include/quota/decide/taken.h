@@ -17,7 +17,8 @@ struct taken {
     /* Of a reservation: the LIMITs that have joined since it was made. They were charged when it was posted. */
     struct charged joined;
     struct taken_from from_joined;
-    struct bytes funding; /* which sources paid; borrowed from the record */
+    struct bytes funding; /* which sources paid; borrowed from the record … */
+    struct bytes levels;  /* … as is where else the units were charged (levels.h); empty = nowhere */
 };
 
 /* What may still be requested back. */
@@ -38,6 +39,11 @@ bool taken_find_other(const struct account_view *account, uint32_t slot, struct 
  * records: resources that a QUOTA.CONSUME of this id has used, in the order of their first use in the account, then the
  * items of a QUOTA.MCONSUME, then those of a committed reservation. */
 uint32_t taken_slots(const struct account_view *account, struct bytes of, uint32_t slots[REFUND_ITEMS_MAX]);
+
+/* The levels of what was consumed under this id, of a resource (empty = of any): the keys of each, once, up to `most`.
+ * Answers how many. */
+uint32_t taken_levels(const struct account *account, struct bytes resource, struct bytes of, int64_t now_us,
+                      struct bytes *names, uint32_t most);
 
 /* The live record of an operation. */
 bool record_find(const struct account_view *account, enum record_operation operation, uint32_t slot, struct bytes id,

@@ -55,7 +55,9 @@ struct demand {
     int64_t throttled;          /* of the limited ones, those that THROTTLE admits */
     bool holds;                 /* the units are held, not used … */
     int64_t held_until_us;      /* … until then */
-    bool taken;
+    bool stands_aside;          /* another demand of the same resource has its units */
+    bool chosen;                /* the admission takes it … */
+    bool taken;                 /* … and has */
     int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
     int64_t held;    /* units of live reservations of the resource */
     uint32_t positions_count;

@@ -80,6 +80,9 @@ enum account_fault {
     ACCOUNT_FAULT_COUNTED_AS,  /* credits for a resource that is counted as another */
     ACCOUNT_FAULT_PARTS,       /* more parts than a record holds */
     ACCOUNT_FAULT_FUNDING,     /* … so many grants would pay that no record can name them */
+    ACCOUNT_FAULT_MEMBERS,     /* … MEMBERS_MAX */
+    ACCOUNT_FAULT_NO_MEMBER,   /* the account has no such member */
+    ACCOUNT_FAULT_ABOVE,       /* an account above refuses: the decision about it says why */
     ACCOUNT_FAULTS_COUNT,
 };
 

@@ -99,6 +99,9 @@ int64_t resource_view_held_beyond(const struct account_view *account, const stru
 void resource_view_carry(const struct account_view *account, const struct resource_view *view,
                          const struct window *window, struct cycle_end end, struct carry *carry);
 
+/* The running cycle of the longest of its LIMITs that end; NULL = there is none. */
+const struct window *resource_view_longest(const struct resource_view *view);
+
 /* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there
  * is none that ends. */
 int64_t resource_view_longest_end(const struct resource_view *view, int64_t *length_us);

@@ -1,0 +1,21 @@
+/* Refunds at the accounts above: units that come back to an account come back to those above it, too.
+ *
+ *     OF id ─▶ the levels that the record names: to where each was charged      ┐ at most what it counts as used by this
+ *     no OF ─▶ the parents of now: to the running cycles                        ┘ account, its member, in that cycle
+ *
+ * An account above that is not there any more is skipped. */
+#pragma once
+
+#include "quota/decide/refund.h"
+
+/* What came back of one resource to the account itself. */
+struct returned_item {
+    uint32_t slot;
+    int64_t amount;
+    struct refunded *result; /* the answer: made to be about all accounts */
+    bool known;              /* does the account's own plan know the resource? */
+};
+
+/* Gives units back at every account of the lineage, whose views have begun. */
+enum account_fault refund_above(const struct account_view *account, const struct refund_request *request,
+                                struct account_view *views, const struct returned_item *items, uint32_t count);
