@@ -190,7 +190,6 @@ static enum account_fault switch_plan(struct account_view *view, const struct pl
     enum switch_how how = request->restart                  ? SWITCH_HOW_RESTART
                           : request->mode == SWITCH_PRORATE ? SWITCH_HOW_PRORATE
                                                             : SWITCH_HOW_FULL;
-    if (view->status.opened_us == 0 && request->restart) view->status.opened_us = account_view_opened_us(view);
     account_view_change_plan(view, plan, how);
     if (view->status.state == ACCOUNT_LAPSED) view->status_changed = true, view->status.state = ACCOUNT_ACTIVE;
     fault = emit_account(view, NO_RESOURCES, &decision->changes);
