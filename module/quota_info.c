@@ -65,13 +65,11 @@ static const struct argument history_arguments[] = {
 
 static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
 {
-    char stack_buffer[64];
-    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
-    struct period period;
+    struct period period = {.unit = PERIOD_FOREVER, .count = 1};
     const struct closed_cycle *cycle = &listed->cycle;
-    if (period_from_code(listed->period, &period)) period_write(&period, &text);
+    (void)period_from_code(listed->period, &period);
     RedisModule_ReplyWithMap(ctx, 8);
-    reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
+    reply_field_period(ctx, &period);
     reply_field_integer(ctx, "start", floor_div(cycle->start_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "end", floor_div(cycle->end_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "limit", cycle->limit);
@@ -79,7 +77,6 @@ static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
     reply_field_integer(ctx, "refunded", cycle->refunded);
     reply_field_integer(ctx, "denied", cycle->denied);
     reply_field_integer(ctx, "peak", cycle->peak);
-    sink_free(&text);
 }
 
 static void reply_history(RedisModuleCtx *ctx, const struct account_view *view, struct cycle_list *list, int64_t most)
