@@ -315,15 +315,6 @@ void override_decide(const struct account *account, const struct account_host *h
 
 /* ---- corrections ----------------------------------------------------------------------------------------- */
 
-/* PERIOD means every LIMIT of this unit and count, whatever its alignment. */
-static bool period_is_meant(uint64_t code, uint64_t wanted)
-{
-    struct period period, meant;
-    if (wanted == 0 || code == wanted) return true;
-    if (!period_from_code(code, &period) || !period_from_code(wanted, &meant)) return false;
-    return period.unit == meant.unit && period.count == meant.count;
-}
-
 /* A rolling window that holds `used` units of now, and nothing else. */
 static void emit_log(const struct account_view *account, const struct resource_view *view, int64_t period_us,
                      int64_t used, struct account_decision *decision)
@@ -343,7 +334,7 @@ static enum account_fault check_period(const struct resource_view *view, const s
         const struct quota_rule *rule = &view->entitlement->rules[i];
         if (rule->kind != QUOTA_LIMIT) continue;
         bounds++;
-        meant += period_is_meant(quota_rule_code(rule), request->period);
+        meant += period_code_is_meant(quota_rule_code(rule), request->period);
     }
     if (request->period != 0 && meant == 0) return ACCOUNT_FAULT_PERIOD;
     return request->period == 0 && bounds > 1 ? ACCOUNT_FAULT_NEEDS_PERIOD : ACCOUNT_FAULT_NONE;
@@ -365,7 +356,7 @@ static enum account_fault set(struct account_view *account, const struct correct
     for (uint32_t i = 0; i < view.windows_count; i++) {
         struct window *window = &view.windows[i];
         if (!entitlement_limit(view.entitlement, window->period)) continue;
-        if (!period_is_meant(window->period, request->period)) continue;
+        if (!period_code_is_meant(window->period, request->period)) continue;
         window_set_used(window, request->used, view.generation, account->now_us);
         window_warn(window, view.entitlement);
     }
@@ -412,7 +403,7 @@ static enum account_fault reset_slot(struct account_view *account, struct bytes 
     if (period != 0 && view.entitlement) fault = check_period(&view, &(struct correct_request){.period = period});
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view.windows_count; i++) {
-        if (period_is_meant(view.windows[i].period, period)) window_reset(&view.windows[i], view.generation);
+        if (period_code_is_meant(view.windows[i].period, period)) window_reset(&view.windows[i], view.generation);
     }
     if (account->now_us > account->clock_us && period == 0) forget_future(account, &view);
     fault = emit_resource(account, &view, &decision->changes);
