@@ -1,7 +1,7 @@
 /* QUOTA.INFO, QUOTA.HISTORY, QUOTA.HEALTH: what stands, what was, and what an operator should know.
  *
  *     QUOTA.INFO account [resource …]               the account as it stands now; one resource: its map alone
- *     QUOTA.HISTORY account resource [COUNT n]      closed cycles, the newest first
+ *     QUOTA.HISTORY account resource [PERIOD p] [FROM i] [TO i] [COUNT n]      closed cycles, the newest first
  *     QUOTA.HEALTH                                  what endangers quotas on this server
  *
  * They read, on replicas too: what time has done since the last change is computed, not stored. */
@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "command.h"
 #include "config.h"
+#include "entitlement_argument.h"
 #include "plans.h"
 #include "quota/base/checked.h"
 #include "quota/decide/report.h"
@@ -50,14 +51,20 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 #define HISTORY_COUNT_MAX     1000
 
 struct history_input {
-    struct bytes resource;
-    int64_t count;
+    struct bytes resource, period;
+    int64_t from_us, to_us, count;
 };
 
 static const struct argument history_arguments[] = {
     KEY("account", "The customer's account."),
     FIELD(ARGUMENT_TEXT, "resource", NULL, struct history_input, resource, 0, 0, 0,
           "The resource whose cycles are listed."),
+    FIELD(ARGUMENT_TEXT, "period", "PERIOD", struct history_input, period, 0, 0, ARGUMENT_OPTIONAL,
+          "Only cycles of this period, like month."),
+    FIELD(ARGUMENT_INSTANT, "from", "FROM", struct history_input, from_us, -INSTANT_MAX_US, INSTANT_MAX_US,
+          ARGUMENT_OPTIONAL, "Only cycles that begin then or later."),
+    FIELD(ARGUMENT_INSTANT, "to", "TO", struct history_input, to_us, -INSTANT_MAX_US, INSTANT_MAX_US, ARGUMENT_OPTIONAL,
+          "Only cycles that begin before then."),
     FIELD(ARGUMENT_INTEGER, "count", "COUNT", struct history_input, count, 1, HISTORY_COUNT_MAX, ARGUMENT_OPTIONAL,
           "How many cycles at most, 1 to 1000 (default 12)."),
     {0},
@@ -65,13 +72,11 @@ static const struct argument history_arguments[] = {
 
 static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
 {
-    char stack_buffer[64];
-    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
-    struct period period;
+    struct period period = {.unit = PERIOD_FOREVER, .count = 1};
     const struct closed_cycle *cycle = &listed->cycle;
-    if (period_from_code(listed->period, &period)) period_write(&period, &text);
-    RedisModule_ReplyWithMap(ctx, 8);
-    reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
+    (void)period_from_code(listed->period, &period);
+    RedisModule_ReplyWithMap(ctx, 9);
+    reply_field_period(ctx, &period);
     reply_field_integer(ctx, "start", floor_div(cycle->start_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "end", floor_div(cycle->end_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "limit", cycle->limit);
@@ -79,7 +84,7 @@ static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
     reply_field_integer(ctx, "refunded", cycle->refunded);
     reply_field_integer(ctx, "denied", cycle->denied);
     reply_field_integer(ctx, "peak", cycle->peak);
-    sink_free(&text);
+    reply_field_integer(ctx, "overage", closed_cycle_overage(cycle));
 }
 
 static void reply_history(RedisModuleCtx *ctx, const struct account_view *view, struct cycle_list *list, int64_t most)
@@ -101,13 +106,15 @@ static bool is_known(const struct resource_view *resource, const struct cycle_li
 
 static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct history_input input = {.count = HISTORY_COUNT_DEFAULT};
+    struct history_input input = {.count = HISTORY_COUNT_DEFAULT, .from_us = -INSTANT_MAX_US, .to_us = INSTANT_MAX_US};
+    struct cycle_choice choice = {.period = 0};
     struct account_call call;
     struct account_view view;
     struct resource_view resource;
     struct cycle_list list = {0};
 
     if (!arguments_parse_or_reply(ctx, history_arguments, argv, argc, &input)) return REDISMODULE_OK;
+    if (input.period.data && !entitlement_period_or_reply(ctx, input.period, &choice.period)) return REDISMODULE_OK;
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
     enum account_fault fault = account_view_begin(&view, account_of(&call), &call.host, call.now_us);
     if (fault == ACCOUNT_FAULT_NONE) {
@@ -117,6 +124,9 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (fault == ACCOUNT_FAULT_NONE) cycle_list_begin(&list, &resource, &call.decision.changes);
     if (fault == ACCOUNT_FAULT_NONE && !is_known(&resource, &list)) fault = ACCOUNT_FAULT_RESOURCE;
     if (fault == ACCOUNT_FAULT_NONE) {
+        choice.from_us = input.from_us;
+        choice.to_us = input.to_us;
+        cycle_list_choose(&list, &view, &choice);
         reply_history(ctx, &view, &list, input.count);
     } else {
         accounts_reply_fault(ctx, &call, fault, input.resource, 0);

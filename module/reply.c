@@ -68,3 +68,12 @@ void reply_field_text(RedisModuleCtx *ctx, const char *name, struct bytes text)
     reply_field_name(ctx, name);
     RedisModule_ReplyWithStringBuffer(ctx, text.data, text.size);
 }
+
+void reply_field_period(RedisModuleCtx *ctx, const struct period *period)
+{
+    char stack_buffer[64];
+    struct sink text = sink_init(stack_buffer, sizeof(stack_buffer));
+    period_write(period, &text);
+    reply_field_text(ctx, "period", (struct bytes){text.data, text.size});
+    sink_free(&text);
+}

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "quota/rate/verdict.h"
+#include "quota/time/period.h"
 #include "redis.h"
 
 /* The six integers; waits rounded up to whole ms. */
@@ -33,3 +34,4 @@ void reply_three(RedisModuleCtx *ctx, int64_t done, int64_t rest, int64_t remain
 void reply_field_integer(RedisModuleCtx *ctx, const char *name, int64_t value);
 void reply_field_text(RedisModuleCtx *ctx, const char *name, struct bytes text);
 void reply_field_name(RedisModuleCtx *ctx, const char *name);
+void reply_field_period(RedisModuleCtx *ctx, const struct period *period); /* `period`, as its word */

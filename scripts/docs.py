@@ -34,7 +34,7 @@ FAMILIES = (
     ("Reservations", "../quotas.md", "QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS"),
     ("API keys", "../api-keys.md", "QUOTA.APIKEY"),
     ("Credits", "../credits.md", "QUOTA.GRANT QUOTA.VOID QUOTA.GRANTS QUOTA.TRANSFER"),
-    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.CYCLE QUOTA.HEALTH QUOTA.CLOCK"),
+    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.CYCLE QUOTA.HEALTH QUOTA.CLOCK"),
 )
 SHARED = "rule"  # the argument that many commands have: shown once, under a heading of its own
 

@@ -190,7 +190,6 @@ static enum account_fault switch_plan(struct account_view *view, const struct pl
     enum switch_how how = request->restart                  ? SWITCH_HOW_RESTART
                           : request->mode == SWITCH_PRORATE ? SWITCH_HOW_PRORATE
                                                             : SWITCH_HOW_FULL;
-    if (view->status.opened_us == 0 && request->restart) view->status.opened_us = account_view_opened_us(view);
     account_view_change_plan(view, plan, how);
     if (view->status.state == ACCOUNT_LAPSED) view->status_changed = true, view->status.state = ACCOUNT_ACTIVE;
     fault = emit_account(view, NO_RESOURCES, &decision->changes);
@@ -316,15 +315,6 @@ void override_decide(const struct account *account, const struct account_host *h
 
 /* ---- corrections ----------------------------------------------------------------------------------------- */
 
-/* PERIOD means every LIMIT of this unit and count, whatever its alignment. */
-static bool period_is_meant(uint64_t code, uint64_t wanted)
-{
-    struct period period, meant;
-    if (wanted == 0 || code == wanted) return true;
-    if (!period_from_code(code, &period) || !period_from_code(wanted, &meant)) return false;
-    return period.unit == meant.unit && period.count == meant.count;
-}
-
 /* A rolling window that holds `used` units of now, and nothing else. */
 static void emit_log(const struct account_view *account, const struct resource_view *view, int64_t period_us,
                      int64_t used, struct account_decision *decision)
@@ -344,7 +334,7 @@ static enum account_fault check_period(const struct resource_view *view, const s
         const struct quota_rule *rule = &view->entitlement->rules[i];
         if (rule->kind != QUOTA_LIMIT) continue;
         bounds++;
-        meant += period_is_meant(quota_rule_code(rule), request->period);
+        meant += period_code_is_meant(quota_rule_code(rule), request->period);
     }
     if (request->period != 0 && meant == 0) return ACCOUNT_FAULT_PERIOD;
     return request->period == 0 && bounds > 1 ? ACCOUNT_FAULT_NEEDS_PERIOD : ACCOUNT_FAULT_NONE;
@@ -366,7 +356,7 @@ static enum account_fault set(struct account_view *account, const struct correct
     for (uint32_t i = 0; i < view.windows_count; i++) {
         struct window *window = &view.windows[i];
         if (!entitlement_limit(view.entitlement, window->period)) continue;
-        if (!period_is_meant(window->period, request->period)) continue;
+        if (!period_code_is_meant(window->period, request->period)) continue;
         window_set_used(window, request->used, view.generation, account->now_us);
         window_warn(window, view.entitlement);
     }
@@ -413,7 +403,7 @@ static enum account_fault reset_slot(struct account_view *account, struct bytes 
     if (period != 0 && view.entitlement) fault = check_period(&view, &(struct correct_request){.period = period});
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < view.windows_count; i++) {
-        if (period_is_meant(view.windows[i].period, period)) window_reset(&view.windows[i], view.generation);
+        if (period_code_is_meant(view.windows[i].period, period)) window_reset(&view.windows[i], view.generation);
     }
     if (account->now_us > account->clock_us && period == 0) forget_future(account, &view);
     fault = emit_resource(account, &view, &decision->changes);

@@ -104,15 +104,77 @@ static bool is_newer(const struct closed_cycle *cycle, const struct closed_cycle
     return mean_length_us(cycle) > mean_length_us(other);
 }
 
-/* Cuts the last cycle off an idle run; a single cycle is gone then. Without the zone's file a run is shown as one. */
+/* Where the cycles of an idle run begin. */
+struct run_calendar {
+    struct period period;
+    const struct zone *zone;
+    int64_t anchor_us;
+};
+
+/* False without the zone's file: such a run is shown as one. A run of before a restart began at another anchor, of
+ * which its own start is a boundary. */
+static bool run_calendar_of(const struct listed_cycle *run, const struct account_view *account,
+                            struct run_calendar *calendar)
+{
+    calendar->zone = account_view_zone(account);
+    calendar->anchor_us = account->status.anchor_us;
+    if (!calendar->zone || !period_from_code(run->period, &calendar->period)) return false;
+    int64_t start_us = run->cycle.start_us;
+    struct cycle first = period_cycle_at(&calendar->period, calendar->zone, calendar->anchor_us, start_us);
+    if (first.start_us != start_us) calendar->anchor_us = start_us;
+    return true;
+}
+
+static struct cycle run_cycle_at(const struct run_calendar *calendar, int64_t at_us)
+{
+    return period_cycle_at(&calendar->period, calendar->zone, calendar->anchor_us, at_us);
+}
+
+/* Leaves of an idle run the cycles that begin in [from, to). Its last one may have been cut by a restart. */
+static void run_choose(struct listed_cycle *listed, const struct account_view *account,
+                       const struct cycle_choice *choice)
+{
+    struct run_calendar calendar;
+    struct closed_cycle *run = &listed->cycle;
+    bool whole = run->start_us >= choice->from_us && run->end_us <= choice->to_us;
+    if (whole || run->count == 0) return;
+    if (!run_calendar_of(listed, account, &calendar)) {
+        if (run->start_us < choice->from_us) run->count = 0;
+        return;
+    }
+    struct cycle first = run_cycle_at(&calendar, max_i64(choice->from_us, run->start_us));
+    struct cycle last = run_cycle_at(&calendar, min_i64(choice->to_us, run->end_us) - 1);
+    if (first.start_us < choice->from_us) first = run_cycle_at(&calendar, first.end_us);
+    if (first.start_us > last.start_us || first.start_us >= run->end_us) {
+        run->count = 0;
+        return;
+    }
+    int64_t between =
+        period_cycles_between(&calendar.period, calendar.zone, calendar.anchor_us, first.index, last.index);
+    run->count = min_i64(between + 1, run->count);
+    run->start_us = first.start_us;
+    run->end_us = min_i64(last.end_us, run->end_us);
+}
+
+void cycle_list_choose(struct cycle_list *list, const struct account_view *account, const struct cycle_choice *choice)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        struct closed_cycle *cycle = &list->cycles[i].cycle;
+        bool apart = cycle->end_us <= choice->from_us || cycle->start_us >= choice->to_us;
+        bool begins_before = cycle->count == 1 && cycle->start_us < choice->from_us;
+        bool meant = period_code_is_meant(list->cycles[i].period, choice->period) && !apart && !begins_before;
+        if (!meant) cycle->count = 0;
+        if (cycle->count > 1) run_choose(&list->cycles[i], account, choice);
+    }
+}
+
+/* Cuts the last cycle off an idle run; a single cycle is gone then. */
 static void cut_last(struct listed_cycle *listed, const struct account_view *account, struct closed_cycle *last)
 {
-    struct period period;
-    const struct zone *zone = listed->cycle.count > 1 ? account_view_zone(account) : NULL;
+    struct run_calendar calendar;
     *last = listed->cycle;
-    if (zone && period_from_code(listed->period, &period)) {
-        int64_t at_us = listed->cycle.end_us - 1;
-        last->start_us = period_cycle_at(&period, zone, account->status.anchor_us, at_us).start_us;
+    if (listed->cycle.count > 1 && run_calendar_of(listed, account, &calendar)) {
+        last->start_us = run_cycle_at(&calendar, listed->cycle.end_us - 1).start_us;
         last->count = 1;
         listed->cycle.end_us = last->start_us;
         listed->cycle.count--;
@@ -133,6 +195,11 @@ bool cycle_list_next(struct cycle_list *list, const struct account_view *account
     cycle->period = newest->period;
     cut_last(newest, account, &cycle->cycle);
     return true;
+}
+
+int64_t closed_cycle_overage(const struct closed_cycle *cycle)
+{
+    return cycle->limit == UNLIMITED ? 0 : max_i64(cycle->used - cycle->limit, 0);
 }
 
 void cycle_list_end(struct cycle_list *list)

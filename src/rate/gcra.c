@@ -66,7 +66,8 @@ int64_t gcra_deadline_us(const struct rule *rule, const struct state *state)
 
 bool gcra_sane(const struct rule *rule, const struct state *state)
 {
-    return state->amount < rule->rate_units && state->rest == 0;
+    bool ends = gcra_deadline_us(rule, state) <= INSTANT_MAX_US; /* a begun us may carry into the next one */
+    return state->amount < rule->rate_units && state->rest == 0 && ends;
 }
 
 int64_t gcra_used(const struct rule *rule, const struct state *state, int64_t now_us)

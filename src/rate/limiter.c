@@ -177,16 +177,21 @@ static bool is_unbegun(const struct rule *rule, const struct state *state)
     return rule->algorithm == RULE_TOKEN && rule->initial < rule->capacity && state->fresh;
 }
 
-/* A denial with a wait begins the buckets whose INITIAL is below the cost. */
-static void begin_buckets(struct evaluation *evaluation, int64_t units, int64_t wait_us)
+/* A denial with a wait begins the buckets whose INITIAL is below the cost. One that would be full after the end of time
+ * cannot begin: no request could ever be charged to it. */
+static enum fault begin_buckets(struct evaluation *evaluation, int64_t units, int64_t wait_us)
 {
-    if (!evaluation->begins || wait_us == NEVER_US) return;
+    if (!evaluation->begins || wait_us == NEVER_US) return FAULT_NONE;
     for (uint32_t i = 0; i < evaluation->count; i++) {
         const struct rule *rule = &evaluation->rules[i];
-        if (!is_unbegun(rule, &evaluation->states[i]) || units_of(evaluation, i, units) <= rule->initial) continue;
+        struct state *state = &evaluation->states[i];
+        if (!is_unbegun(rule, state) || units_of(evaluation, i, units) <= rule->initial) continue;
+        enum fault fault = algorithm_of(rule)->charge(rule, state, 0, evaluation->at_us);
+        if (fault != FAULT_NONE) return fault;
         evaluation->begun |= UINT32_C(1) << i;
-        evaluation->states[i].fresh = false;
+        state->fresh = false;
     }
+    return FAULT_NONE;
 }
 
 /* The rule that keeps its units out the longest after at_us, or -1 when every rule lets them in then. */
@@ -385,7 +390,8 @@ static void effects_of_denial(const struct limiter *limiter, const struct evalua
 static void decide_denial(const struct limiter *limiter, struct evaluation *evaluation, int32_t deciding, int64_t units,
                           int64_t wait_us, const struct limiter_request *request, struct decision *decision)
 {
-    begin_buckets(evaluation, units, wait_us);
+    decision->fault = begin_buckets(evaluation, units, wait_us);
+    if (decision->fault != FAULT_NONE) return;
     decision->verdict = denied(evaluation, deciding < 0 ? first_deciding(evaluation) : deciding, wait_us);
     effects_of_denial(limiter, evaluation, request, decision);
     if (request->block_us == 0 || request->mode == MODE_PEEK) return;
@@ -444,8 +450,8 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
     if (block_us > 0) {
         if (wait_is_longer(block_us, wait_us)) wait_us = block_us;
         decision->verdict = (struct verdict){.wait_us = wait_us, .reset_us = block_us, .rule = -1};
-        begin_buckets(&evaluation, units, wait_us);
-        effects_of_denial(limiter, &evaluation, request, decision);
+        decision->fault = begin_buckets(&evaluation, units, wait_us);
+        if (decision->fault == FAULT_NONE) effects_of_denial(limiter, &evaluation, request, decision);
     } else if (request->mode == MODE_FORCE) {
         decide_grant(&evaluation, units, 0, limiter, decision);
     } else if (!comes) {
@@ -454,10 +460,9 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
         decide_look(&evaluation, units, wait_us, decision);
     } else {
         /* A place in the future is charged as if the request came at its moment. */
-        if (wait_us > 0) {
-            begin_buckets(&evaluation, units, wait_us);
-            evaluation_settle(&evaluation, now_us + wait_us);
-        }
+        if (wait_us > 0) decision->fault = begin_buckets(&evaluation, units, wait_us);
+        if (decision->fault != FAULT_NONE) return;
+        if (wait_us > 0) evaluation_settle(&evaluation, now_us + wait_us);
         decide_grant(&evaluation, units, wait_us, limiter, decision);
     }
 }

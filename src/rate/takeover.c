@@ -24,11 +24,23 @@ static int8_t match_by_period(const struct rule_set *stored, const struct rule *
     return -1;
 }
 
-/* The stored rule in the place of this one, or -1. There is one slow lane at most, and it stands last. */
+/* The rule number `nth` of its kind, a slow lane or not, among the stored ones from `first` to `end`; -1 = none. */
+static int32_t nth_of_kind(const struct rule_set *stored, bool lane, uint32_t first, uint32_t end, uint32_t nth)
+{
+    for (uint32_t k = first; k < end; k++) {
+        if (is_lane(&stored->rules[k]) == lane && nth-- == 0) return (int32_t)k;
+    }
+    return -1;
+}
+
+/* The stored rule in the place of this one, or -1. There is one slow lane at most, and it stands last. Where all rules
+ * of a kind went and those of the other kind stayed, they sleep in the order in which they stood, and went nowhere. */
 static int32_t match_by_place(const struct rule_set *stored, const struct rule *rule, uint32_t place)
 {
-    if (is_lane(rule) && stored->count > 0) place = stored->count - 1;
-    return place < stored->count && is_lane(&stored->rules[place]) == is_lane(rule) ? (int32_t)place : -1;
+    bool lane = is_lane(rule);
+    uint32_t nth = lane ? 0 : place;
+    if (nth_of_kind(stored, lane, 0, stored->count, 0) >= 0) return nth_of_kind(stored, lane, 0, stored->count, nth);
+    return nth_of_kind(stored, lane, stored->count, rule_set_total(stored), nth);
 }
 
 static bool set_has(const struct rule_set *set, const struct rule *rule)

@@ -181,7 +181,8 @@ bool token_bucket_sane(const struct rule *rule, const struct state *state)
 {
     struct state copy = *state;
     if (is_filling(rule, state)) {
-        return has_first_fill(rule) && state->when_us > 0 && state->amount <= INT64_MAX - rule->capacity &&
+        int64_t lacked = rule->capacity - rule->initial;
+        return has_first_fill(rule) && state->when_us > 0 && state->amount <= INT64_MAX - lacked &&
                token_bucket_charge(rule, &copy, 0, state->when_us) == FAULT_NONE;
     }
     if (!refills_in_steps(rule)) return level_sane(rule, state);

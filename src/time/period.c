@@ -284,6 +284,14 @@ bool period_from_code(uint64_t code, struct period *period)
     return true;
 }
 
+bool period_code_is_meant(uint64_t code, uint64_t wanted)
+{
+    struct period period, meant;
+    if (wanted == 0 || code == wanted) return true;
+    if (!period_from_code(code, &period) || !period_from_code(wanted, &meant)) return false;
+    return period.unit == meant.unit && period.count == meant.count;
+}
+
 /* ---- rulers ---------------------------------------------------------------------------------------------- */
 
 struct ruler {

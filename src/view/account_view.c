@@ -23,6 +23,8 @@ static void add_change(struct account_view *view, int64_t at_us, const struct pl
 {
     if (!expect(view->changes_count < PLAN_CHANGES_MAX)) return;
     int64_t anchor_us = how == SWITCH_HOW_RESTART ? at_us : view->status.anchor_us;
+    bool opened_there = view->status.opened_us == 0 && anchor_us != view->status.anchor_us;
+    if (opened_there) view->status.opened_us = max_i64(view->status.anchor_us, 0); /* the anchor leaves the opening */
     view->changes[view->changes_count++] = (struct plan_change){at_us, plan, how, anchor_us};
     view->status_changed = view->status_changed || anchor_us != view->status.anchor_us;
     view->status.anchor_us = anchor_us;
@@ -154,7 +156,10 @@ const struct plan *account_view_last_plan(const struct account_view *view)
 
 int64_t account_view_opened_us(const struct account_view *view)
 {
-    return view->status.opened_us > 0 ? view->status.opened_us : view->status.anchor_us;
+    const struct account *stored = view->account;
+    int64_t opened_us = stored && stored->optional ? stored->optional->opened_us : 0;
+    if (opened_us > 0) return opened_us;
+    return stored ? stored->anchor_us : view->status.anchor_us;
 }
 
 const struct zone *account_view_zone(const struct account_view *view)

@@ -266,6 +266,19 @@ int64_t credits_next_us(const struct account_view *account, const struct resourc
     return next_us;
 }
 
+struct credits_span credits_span(const struct account_view *account, const struct resource_view *view)
+{
+    struct credits_span span = {.since_us = INT64_MAX};
+    for (uint32_t i = 0; view->credits && i < view->credits->count; i++) {
+        const struct grant *grant = &nth(view, i)->grant;
+        const struct grant_state *state = view->grants ? &view->grants[i] : NULL;
+        if (!(state ? state->usable : grant_is_usable(grant, account->now_us))) continue;
+        span.since_us = min_i64(span.since_us, state ? state->since_us : grant->since_us);
+        span.ends_us = max_i64(span.ends_us, grant->expires_us);
+    }
+    return span;
+}
+
 int64_t credits_most(const struct account_view *account, const struct resource_view *view)
 {
     wide most = 0;

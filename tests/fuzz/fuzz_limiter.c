@@ -24,6 +24,8 @@ static struct limiter_request ask_from(const uint8_t *data, size_t size)
         .block_us = data[0] & 2 ? 1 + (now_us & (DURATION_MAX_US - 1)) : 0,
         .now_us = 1 + ((now_us & INT64_MAX) >> 2),
         .mode = (enum request_mode)(data[size - 1] % 4),
+        .begins = data[size - 1] & 4,
+        .keeps_debt = data[size - 1] & 8,
     };
 }
 

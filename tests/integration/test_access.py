@@ -45,9 +45,9 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
                  "QUOTA.GRANT K id r 1", "QUOTA.VOID K given", f"QUOTA.APIKEY SET K {DIGEST}",
                  f"QUOTA.APIKEY ROTATE K {DIGEST} {64 * 'b'}", f"QUOTA.APIKEY REVOKE K {DIGEST}",
                  "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
-    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.HOLDS K", "QUOTA.GRANTS K", "RL.INFO Kw", "RL.LEASES Kl",
-                "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb", "RL.ADAPT.INFO Ka",
-                "QUOTA.APIKEY LIST K", f"QUOTA.APIKEY VERIFY K {DIGEST}"],
+    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.FORECAST K r", "QUOTA.HOLDS K", "QUOTA.GRANTS K",
+                "RL.INFO Kw", "RL.LEASES Kl", "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb",
+                "RL.ADAPT.INFO Ka", "QUOTA.APIKEY LIST K", f"QUOTA.APIKEY VERIFY K {DIGEST}"],
 }
 KEYLESS = {
     "operator": ["QUOTA.PLAN SET p r LIMIT 5 day", "QUOTA.PLAN CANCEL p 2", "QUOTA.PLAN DEL q",

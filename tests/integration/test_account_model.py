@@ -71,10 +71,10 @@ class Stream:
 
     def step(self, step):
         name, *words = step
-        if name == "advance":
-            self.clock(self.now + words[0]) if words[0] else None
-        elif name == "boundary":
-            self.clock(max(self.next_event() + words[0], 1))
+        if name in ("advance", "boundary"):
+            to = self.now + words[0] if name == "advance" else max(self.next_event() + words[0], 1)
+            if to != self.now and not self.is_behind_a_revision(to):
+                self.clock(to)
         elif name in ("plan", "unplan", "cancel"):
             self.clock(self.now + 1)  # what ends at this very instant may be written down, or not yet
             # In front of the account's last change, where the clock has stepped back: whether a cycle or a revision was
@@ -83,6 +83,11 @@ class Stream:
                 {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
         else:
             self.ask(name, *LINES[name](self, *words))
+
+    def is_behind_a_revision(self, to):
+        """Would the clock stand in front of a revision that the account, as it is stored, has not met? That one is in
+        force there, and the contract does not say since when for a resource that no command touches then."""
+        return to < self.now and any(one.immediate and one.since > to for _, one in self.account.revisions())
 
     def ask(self, name, line, words):
         self.given += name in OPERATORS

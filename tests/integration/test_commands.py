@@ -84,6 +84,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.transfer": ({"write", "fast"}, -5, {"RW", "access", "update"}),
     "quota.info": ({"readonly"}, -2, {"RO", "access"}),
     "quota.history": ({"readonly"}, -3, {"RO", "access"}),
+    "quota.forecast": ({"readonly"}, -3, {"RO", "access"}),
     "quota.health": ({"readonly"}, 1, None),
     "quota.clock": ({"readonly", "fast", "stale"}, -1, None),
     "quota.cycle": ({"readonly", "fast"}, -2, None),

@@ -28,7 +28,7 @@ COMMANDS = """RL.ALLOW RL.MALLOW RL.REFUND RL.BLOCK RL.INFO RL.ACQUIRE RL.RENEW 
     CL.THROTTLE RL.THROTTLE RL._DO RL._PUT RL._POLICY RL._PLAN RL.POLICY QUOTA.PLAN QUOTA.CLOCK QUOTA.CYCLE QUOTA.OPEN
     QUOTA.SWITCH QUOTA.SUSPEND QUOTA.RESUME QUOTA.CLOSE QUOTA.OVERRIDE QUOTA.SET QUOTA.RESET QUOTA.CONSUME
     QUOTA.MCONSUME QUOTA.REFUND QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS QUOTA.INFO
-    QUOTA.HISTORY QUOTA.HEALTH""".split()
+    QUOTA.HISTORY QUOTA.FORECAST QUOTA.HEALTH""".split()
 SUBCOMMANDS = {"RL.POLICY": "SET OVERRIDE PERMIT REFUSE LIFT GET DEL LIST EXCEPTIONS CHECK HELP".split(),
                "QUOTA.PLAN": "SET CHECK GET DEL CANCEL LIST HELP".split()}
 MEANT = [line.split() for line in """RL.ALLOW k 10 1h TOKEN 5 1m BURST 7 COST 2 FORCE
@@ -125,6 +125,7 @@ MEANT = [line.split() for line in """RL.ALLOW k 10 1h TOKEN 5 1m BURST 7 COST 2 
     QUOTA.HOLDS a
     QUOTA.INFO a r
     QUOTA.HISTORY a r COUNT 3
+    QUOTA.FORECAST a r
     QUOTA.HEALTH""".splitlines()]
 KEYWORDS = sorted({word for line in MEANT for word in line[1:]})
 ODD = [
@@ -326,7 +327,8 @@ def test_numbers_at_their_ends(accounts, primary, line):
         for key in ("a", "b"):
             info = wire("QUOTA.INFO", key)
             assert not isinstance(info, str) or info.startswith("-NOACCOUNT"), info
-        for rest in ("QUOTA.CONSUME a r 1 CHECK", "QUOTA.CONSUME a s 1 CHECK", "QUOTA.HOLDS a", "QUOTA.HISTORY a r"):
+        for rest in ("QUOTA.CONSUME a r 1 CHECK", "QUOTA.CONSUME a s 1 CHECK", "QUOTA.HOLDS a", "QUOTA.HISTORY a r",
+                     "QUOTA.FORECAST a r"):
             answer = wire(*rest.split())
             assert not isinstance(answer, str) or answer[1:].split(" ")[0] in CODES, answer
         accounts("QUOTA.CLOCK FREEZE", NOON_MS)
@@ -348,8 +350,8 @@ STORES_LESS = [  # and what it answers
     ("RL.RELEASE m x", 1), ("RL.RENEW m y 2h", NOON_MS + 7_200_000), ("RL.REFUND k 1", 1), ("RL.POLICY LIFT p s", None),
     ("RL.POLICY DEL p", 1), ("QUOTA.PLAN DEL p", 1)]
 READS = ["RL.INFO k", "RL.LEASES m", "RL.POLICY LIST", "RL.POLICY GET p", "QUOTA.PLAN LIST", "QUOTA.PLAN GET p",
-         "QUOTA.INFO a", "QUOTA.INFO a r", "QUOTA.HISTORY a r", "QUOTA.HOLDS a", "QUOTA.HEALTH", "QUOTA.CLOCK",
-         "QUOTA.CYCLE day ANCHOR 0us"]
+         "QUOTA.INFO a", "QUOTA.INFO a r", "QUOTA.HISTORY a r", "QUOTA.FORECAST a r", "QUOTA.HOLDS a",
+         "QUOTA.HEALTH", "QUOTA.CLOCK", "QUOTA.CYCLE day ANCHOR 0us"]
 SOME = ["RL.POLICY SET p 10 1s", "RL.POLICY REFUSE p s", "QUOTA.PLAN SET p r LIMIT 100 day", "QUOTA.OPEN a p",
         "QUOTA.OPEN c p", "QUOTA.CONSUME a r 3 ID x", "QUOTA.RESERVE a h r 2 TTL 1h", "QUOTA.RESERVE a i r 1 TTL 1h",
         "QUOTA.RESERVE a j r 1 TTL 1h", "RL.ALLOW k 10 1h COST 4", "RL.ACQUIRE m 10 1h ID x", "RL.ACQUIRE m 10 1h ID y",

@@ -587,6 +587,30 @@ def test_the_longest_cycle_is_not_the_last_to_end(either):
     assert values(either, "limit") == [20, 6]
 
 
+def test_opening_an_account_again_moves_no_end_of_before(either):
+    """The days behind the first one have the limit that came when it ended, though the account was opened later."""
+    either("QUOTA.PLAN SET p r LIMIT 10 day")
+    either("QUOTA.OPEN a p EXPIRES", NOON_MS + 4 * DAY_MS)
+    either("QUOTA.CONSUME a r 1")
+    either("QUOTA.PLAN SET p r LIMIT 10 month LIMIT 5 day APPLY END")
+    either.advance("8d")
+    before = [5, 5, 5, 10]  # newest first: the last one is what it leaves when it has expired
+    assert [cycle["limit"] for cycle in either.map("QUOTA.HISTORY a r")][-4:] == before
+    assert either("QUOTA.OPEN a p") in OK
+    assert [cycle["limit"] for cycle in either.map("QUOTA.HISTORY a r")][-4:] == before
+
+
+def test_opening_an_account_again_keeps_what_rolled_over_before(either):
+    """A resource that joins by APPLY END where no cycle runs is there at once: its first half day hands on all."""
+    either("QUOTA.PLAN SET p r LIMIT 10 day")
+    either("QUOTA.OPEN a p")
+    either("QUOTA.PLAN SET p s LIMIT 10 12h ROLLOVER 100% APPLY END")
+    assert either("QUOTA.CLOSE a") in OK
+    either.advance("12h")
+    assert either("QUOTA.OPEN a p") in OK
+    assert (values(either, "limit", "a", "s"), values(either, "rolled", "a", "s")) == ([20], [10])
+
+
 def test_a_later_revision_that_comes_first_supersedes_one_at_the_end(either):
     either("QUOTA.PLAN SET p r LIMIT 10 month")
     either("QUOTA.OPEN a p")

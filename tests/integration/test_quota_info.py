@@ -63,10 +63,48 @@ def test_history_counts_and_order(accounts):
     history = accounts.map("QUOTA.HISTORY a r")
     assert len(history) == 12 and history[0]["end"] == NOON_MS + 100 * DAY_MS
     assert history[0] == {"period": "day", "start": NOON_MS + 99 * DAY_MS, "end": NOON_MS + 100 * DAY_MS, "limit": 10,
-                          "used": 10, "refunded": 0, "denied": 1, "peak": 10}
+                          "used": 10, "refunded": 0, "denied": 1, "peak": 10, "overage": 0}
     assert len(accounts.map("QUOTA.HISTORY a r COUNT 1000")) == 65  # 64 that are kept, and the one that has just closed
     assert "out of range" in accounts.error("QUOTA.HISTORY a r COUNT 0")
     accounts("QUOTA.CONSUME a r 1")
+
+
+def test_history_of_a_period_and_between_instants(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 20 3day LIMIT -1 month CALENDAR OVERAGE")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 12")
+    accounts.advance("6d")
+    accounts("QUOTA.CONSUME a r 25")
+    accounts.advance("35d")
+
+    def starts(words):
+        return [(cycle["period"], (cycle["start"] - NOON_MS) / DAY_MS) for cycle in accounts.map(
+            f"QUOTA.HISTORY a r {words}")]
+
+    february, march = NOON_MS + 9 * 3_600_000, NOON_MS + 28 * DAY_MS + 9 * 3_600_000  # months begin at midnight
+    assert starts("PERIOD month") == [("month", 0.375), ("month", -30.625)]
+    assert starts(f"PERIOD month FROM {february}") == [("month", 0.375)]
+    assert starts(f"PERIOD month FROM {february + 1} TO {march + 1}") == []
+    assert starts(f"PERIOD 3day FROM {NOON_MS} TO {NOON_MS + 6 * DAY_MS}") == [("3day", 3), ("3day", 0)]
+    assert starts(f"TO {NOON_MS + 1} COUNT 2") == [("3day", 0), ("day", 0)]
+    assert starts("PERIOD day COUNT 2") == [("day", 40), ("day", 39)]
+    assert starts("PERIOD week") == []
+    days = accounts.map(f"QUOTA.HISTORY a r PERIOD day FROM {NOON_MS - 1} TO {NOON_MS + 7 * DAY_MS}")
+    assert [(cycle["used"], cycle["overage"]) for cycle in days] == [(25, 15)] + [(0, 0)] * 5 + [(12, 2)]
+    assert accounts.map("QUOTA.HISTORY a r PERIOD month")[0]["overage"] == 0  # there is no limit to go beyond
+    assert "period" in accounts.error("QUOTA.HISTORY a r PERIOD never")
+    assert "from" in accounts.error("QUOTA.HISTORY a r FROM yesterday").lower()
+
+
+def test_history_of_a_million_idle_minutes(accounts):
+    """A run of them is one entry: a part of it is found as fast as its end."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 minute")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts.advance("700d")
+    minutes = accounts.map(f"QUOTA.HISTORY a r FROM {NOON_MS} TO {NOON_MS + 120_000}")
+    assert [(cycle["start"], cycle["used"]) for cycle in minutes] == [(NOON_MS + 60_000, 0), (NOON_MS, 1)]
+    assert len(accounts.map(f"QUOTA.HISTORY a r FROM {NOON_MS + 5 * DAY_MS} COUNT 1000")) == 1000
 
 
 def test_replicas_answer_what_stands(accounts, primary, replica):

@@ -189,6 +189,24 @@ def test_an_end_counted_from_the_opening(acme, expires, end):
     assert info(acme, "expires", "b") == at
 
 
+@pytest.mark.parametrize("words", ["RESTART", f"AT {NOON_MS + 5 * DAY_MS + 1} RESTART"])
+def test_an_end_counted_from_the_opening_is_not_counted_from_a_restart(acme, words):
+    acme.advance("5d")
+    assert acme(f"QUOTA.SWITCH a q {words}") in OK
+    acme.advance("1d")
+    assert acme("QUOTA.OPEN a q EXPIRES 30d") in OK
+    assert info(acme, "expires") == NOON_MS + 30 * DAY_MS
+
+
+def test_rules_that_no_account_could_have_are_an_error_of_their_own(acme):
+    """A slow lane needs something that refuses: said of an account that is closed, too."""
+    line = "QUOTA.OVERRIDE a r ONLY THROTTLE GCRA 2 1h"
+    assert not acme.error(line).startswith("NOACCOUNT")
+    assert acme("QUOTA.CLOSE a") in OK
+    assert not acme.error(line).startswith("NOACCOUNT")
+    assert acme.error("QUOTA.OVERRIDE a r LIMIT 5 day").startswith("NOACCOUNT")
+
+
 def test_then_says_what_it_falls_to(acme):
     acme("QUOTA.PLAN SET fallback r LIMIT 3 30d")
     acme("CONFIG SET quota.default-plan fallback")

@@ -130,6 +130,18 @@ def test_a_rate_and_the_lane_are_no_predecessors_of_each_other(accounts):
     assert [(rule["kind"], rule["used"]) for rule in rules] == [("LIMIT", 8), ("THROTTLE", 2)]
 
 
+@pytest.mark.parametrize("between", ["LIMIT 9 1d", "LIMIT 9 1d THROTTLE 2 1h", "LIMIT 9 1d RATE 9 1m"])
+def test_a_rate_and_the_lane_come_back_as_if_they_had_never_gone(accounts, between):
+    """Under other rules: what was used passes to them, whatever stood there at the same instant in between."""
+    accounts("QUOTA.PLAN SET p r LIMIT 1 1d RATE 5 1h THROTTLE 4 1d")
+    accounts("QUOTA.OPEN a p")
+    assert accounts("QUOTA.CONSUME a r 3")[0] == 3
+    accounts(f"QUOTA.OVERRIDE a r ONLY {between}")
+    accounts("QUOTA.OVERRIDE a r ONLY LIMIT 1 1d RATE 7 1m THROTTLE 6 1w")
+    rules = as_map(accounts("QUOTA.INFO a r"))["rules"]
+    assert [(rule["kind"], rule["used"]) for rule in rules] == [("LIMIT", 3), ("RATE", 3), ("THROTTLE", 2)]
+
+
 def test_no_rule_decides_once_the_limit_has_gone(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 5 1d")
     accounts("QUOTA.PLAN SET p s LIMIT 5 1d")

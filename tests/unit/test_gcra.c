@@ -124,6 +124,26 @@ static void whole_microsecond_rates_need_one_number(void **state)
     assert_int_equal(gcra_words(&broken), 2);
 }
 
+/* Bytes from outside may say anything. A begun us at the last instant could carry beyond it when the rate changes. */
+static void a_stored_debt_ends_before_the_end_of_time(void **state)
+{
+    (void)state;
+    struct rule rule = rule_of(RULE_GCRA, 3, S, 0);
+    static const struct row {
+        struct state state;
+        bool sane;
+    } rows[] = {
+        {{.when_us = INSTANT_MAX_US}, true},
+        {{.when_us = INSTANT_MAX_US, .amount = 1}, false},
+        {{.when_us = INSTANT_MAX_US - 1, .amount = 2}, true},
+        {{.when_us = BASE, .amount = 3}, false},
+        {{.when_us = BASE, .rest = 1}, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        if (gcra_sane(&rule, &rows[i].state) != rows[i].sane) fail_msg("row %zu", i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +155,7 @@ int main(void)
         cmocka_unit_test(refunds_stop_at_full),
         cmocka_unit_test(extremes_are_right_or_refused),
         cmocka_unit_test(whole_microsecond_rates_need_one_number),
+        cmocka_unit_test(a_stored_debt_ends_before_the_end_of_time),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -355,6 +355,29 @@ static void equal_periods_have_equal_numbers(void **state)
     }
 }
 
+static void a_period_is_meant_by_its_unit_and_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *period, *wanted;
+        bool meant;
+    } rows[] = {
+        {"month", "month", true},
+        {"month CALENDAR FROM 15", "month", true},
+        {"month EOM", "month", true},
+        {"2month", "month", false},
+        {"day", "24h", false},
+        {"24h", "24h", true},
+        {"week CALENDAR FROM sun", "week", true},
+        {"forever", "day", false},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct period period = period_of(rows[i].period), wanted = period_of(rows[i].wanted);
+        if (period_code_is_meant(period_code(&period), period_code(&wanted)) != rows[i].meant) fail_msg("row %zu", i);
+        assert_true(period_code_is_meant(period_code(&period), 0));
+    }
+}
+
 /* These numbers are stored: they stay. */
 static const struct {
     const char *period;
@@ -816,6 +839,7 @@ static void numbers_beyond_the_ends_are_empty_cycles(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_period_is_meant_by_its_unit_and_count),
         cmocka_unit_test(words_are_read_and_written),
         cmocka_unit_test(from_fits_the_unit),
         cmocka_unit_test(equal_periods_have_equal_numbers),

@@ -1,5 +1,6 @@
 /* Reports: every kind of rule as it stands, what has gone beyond, which warnings have fired, and the list of cycles. */
 #include "account_tools.h"
+#include <stdio.h>
 
 #define T at("2025-01-31T15:00:00")
 
@@ -114,6 +115,132 @@ static void closed_cycles_are_listed(void **state)
     }
 }
 
+/* The cycles of a list one after another, as `period start-end`, times in minutes from T. */
+static void assert_listed(size_t row, struct cycle_list *list, const struct look *look, const char *wanted)
+{
+    char text[512] = "";
+    struct listed_cycle cycle;
+    for (int i = 0; i < 8 && cycle_list_next(list, &look->account, &cycle); i++) {
+        struct period period;
+        char word[32];
+        struct sink name = sink_init(word, sizeof(word));
+        assert_true(period_from_code(cycle.period, &period));
+        period_write(&period, &name);
+        (void)snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s %lld-%lld", i > 0 ? " | " : "",
+                       (int)name.size, name.data, (long long)((cycle.cycle.start_us - T) / MICROS_PER_MINUTE),
+                       (long long)((cycle.cycle.end_us - T) / MICROS_PER_MINUTE));
+    }
+    if (strcmp(text, wanted) != 0) fail_msg("row %zu: %s", row, text);
+}
+
+/* Used in the first minute and in the 4001st: an idle run of 3999 minutes stands between, cut where the choice says. */
+static void cycles_are_chosen_by_period_and_start(void **state)
+{
+    (void)state;
+    const int64_t min = MICROS_PER_MINUTE;
+    static const struct row {
+        const char *period;
+        int64_t from, to; /* minutes from T; -1 = not said */
+        const char *wanted;
+    } rows[] = {
+        {"day", -1, -1, "day 1440-2880 | day 0-1440"},
+        {"day", 1, -1, "day 1440-2880"},
+        {"day", 1440, 1441, "day 1440-2880"},
+        {NULL, 1440, 1441, "day 1440-2880 | 1m 1440-1441"},
+        {"1m", 3998, -1, "1m 4001-4002 | 1m 4000-4001 | 1m 3999-4000 | 1m 3998-3999"},
+        {"1m", 2000, 2002, "1m 2001-2002 | 1m 2000-2001"},
+        {"1m", -1, 3, "1m 2-3 | 1m 1-2 | 1m 0-1"},
+        {"1m", -1, 0, ""},
+        {"1m", 2002, 2000, ""},
+        {"week", -1, -1, ""},
+    };
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1m LIMIT 30 day");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 4, T);
+    pair_consume(&pair, "a", 5, T + 4000 * min);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct cycle_choice choice = {.from_us = rows[i].from < 0 ? -INSTANT_MAX_US : T + rows[i].from * min,
+                                      .to_us = rows[i].to < 0 ? INSTANT_MAX_US : T + rows[i].to * min};
+        struct period period;
+        struct look look;
+        struct cycle_list list;
+        if (rows[i].period) assert_true(period_parse(text_bytes(rows[i].period), &period));
+        if (rows[i].period) choice.period = period_code(&period);
+        look_at(&look, pair.account, "a", T + 4002 * min);
+        cycle_list_begin(&list, &look.view, &look.changes);
+        cycle_list_choose(&list, &look.account, &choice);
+        assert_listed(i, &list, &look, rows[i].wanted);
+        cycle_list_end(&list);
+        look_end(&look);
+    }
+    pair_end(&pair);
+}
+
+/* An instant within a cycle chooses those that begin behind it, a microsecond before its start as well. */
+static void no_part_of_a_cycle_is_chosen(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t from_us, to_us;
+        const char *wanted;
+    } rows[] = {{1, 2 * MICROS_PER_MINUTE + 1, "1m 2-3 | 1m 1-2"},
+                {MICROS_PER_MINUTE, 2 * MICROS_PER_MINUTE, "1m 1-2"},
+                {MICROS_PER_MINUTE + 1, 2 * MICROS_PER_MINUTE, ""},
+                {8 * MICROS_PER_MINUTE + 1, 9 * MICROS_PER_MINUTE + 1, "1m 9-10"}};
+    struct pair pair = {0};
+    plan_set("pro", "a LIMIT 10 1m");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 4, T);
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct cycle_choice choice = {.from_us = T + rows[i].from_us, .to_us = T + rows[i].to_us};
+        struct look look;
+        struct cycle_list list;
+        look_at(&look, pair.account, "a", T + 10 * MICROS_PER_MINUTE);
+        cycle_list_begin(&list, &look.view, &look.changes);
+        cycle_list_choose(&list, &look.account, &choice);
+        assert_listed(i, &list, &look, rows[i].wanted);
+        cycle_list_end(&list);
+        look_end(&look);
+    }
+    pair_end(&pair);
+}
+
+/* Days at three o'clock, until a restart at eight: those before it keep their hours. */
+static void idle_days_before_a_restart_keep_their_hours(void **state)
+{
+    (void)state;
+    struct pair pair = {0};
+    struct look look;
+    struct cycle_list list;
+    plan_set("pro", "a LIMIT 10 day");
+    plan_set("team", "a LIMIT 10 day");
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 4, T);
+    int64_t at_us = T + 2 * D + 5 * H;
+    const struct switch_request request = {
+        .plan = text_bytes("team"), .mode = SWITCH_FULL, .at_us = NOT_REQUESTED, .restart = true};
+    pair_move(&pair, &request, &(struct admin_action){.now_us = at_us});
+    look_at(&look, pair.account, "a", at_us + D);
+    cycle_list_begin(&list, &look.view, &look.changes);
+    assert_listed(0, &list, &look, "day 3180-4620 | day 2880-3180 | day 1440-2880 | day 0-1440");
+    cycle_list_end(&list);
+    look_end(&look);
+    pair_end(&pair);
+}
+
+static void overage_of_closed_cycles(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t limit, used, overage;
+    } rows[] = {{10, 0, 0}, {10, 10, 0}, {10, 13, 3}, {0, 5, 5}, {UNLIMITED, 99, 0}, {0, INT64_MAX, INT64_MAX}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct closed_cycle cycle = {.limit = rows[i].limit, .used = rows[i].used};
+        assert_int_equal(closed_cycle_overage(&cycle), rows[i].overage);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +248,10 @@ int main(void)
         cmocka_unit_test(overage_and_warnings),
         cmocka_unit_test(states_have_names),
         cmocka_unit_test(closed_cycles_are_listed),
+        cmocka_unit_test(cycles_are_chosen_by_period_and_start),
+        cmocka_unit_test(no_part_of_a_cycle_is_chosen),
+        cmocka_unit_test(idle_days_before_a_restart_keep_their_hours),
+        cmocka_unit_test(overage_of_closed_cycles),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

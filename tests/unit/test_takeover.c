@@ -231,6 +231,44 @@ static void parts_of_a_policy_take_turns(void **state)
     context_end(&context);
 }
 
+static struct rule rule_named(char name)
+{
+    bool lane = name < 'a';
+    struct rule rule = rule_of(RULE_GCRA, 10, (name - (lane ? 'A' : 'a') + 1) * S, 0);
+    if (lane) rule.flags = RULE_LANE;
+    return rule;
+}
+
+/* Rates and the slow lane stand in one limiter. Where all of one kind went, the other kind stayed: those that went
+ * sleep, and are found in their places as if they had never gone. */
+static void a_kind_that_went_is_found_in_its_place(void **state)
+{
+    (void)state;
+    static const struct row {
+        const char *stored, *asleep, *rules; /* a letter each: a period; a capital one is a slow lane's */
+        int8_t from[3];
+    } rows[] = {
+        {"ab", "", "cd", {0, 1}},  {"ab", "", "ba", {1, 0}},  {"abL", "", "cM", {0, 2}},  {"a", "", "L", {-1}},
+        {"L", "a", "b", {1}},      {"L", "ab", "cd", {1, 2}}, {"L", "ab", "b", {2}},      {"L", "a", "bM", {1, 0}},
+        {"a", "L", "bM", {0, 1}},  {"L", "a", "bL", {1, 0}},  {"aL", "b", "cd", {0, -1}}, /* sleepers before */
+        {"a", "LN", "aM", {0, 1}},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct rule stored[RULES_MAX], rules[RULES_MAX];
+        uint32_t count = 0, asleep = 0, given = 0;
+        for (const char *at = rows[i].stored; *at; at++) stored[count++] = rule_named(*at);
+        for (const char *at = rows[i].asleep; *at; at++) stored[count + asleep++] = rule_named(*at);
+        for (const char *at = rows[i].rules; *at; at++) rules[given++] = rule_named(*at);
+        const struct rule_set *set = rule_set_take(stored, count, asleep, 0);
+        int8_t from[RULES_MAX];
+        takeover_match(set, rules, given, NULL, from);
+        for (uint32_t k = 0; k < given; k++) {
+            if (from[k] != rows[i].from[k]) fail_msg("row %zu, rule %u: %d", i, k, from[k]);
+        }
+        rule_set_release(set);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -245,6 +283,7 @@ int main(void)
         cmocka_unit_test(a_window_keeps_its_shape_under_another_limit),
         cmocka_unit_test(rules_of_no_state_neither_inherit_nor_leave),
         cmocka_unit_test(flips_never_mint),
+        cmocka_unit_test(a_kind_that_went_is_found_in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

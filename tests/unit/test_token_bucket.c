@@ -97,6 +97,49 @@ static void a_first_fill_gives_back_what_was_taken(void **state)
     context_end(&context);
 }
 
+/* Years that no clock reaches: what would be full after the end of time is refused, by a grant and by a denial. */
+static void a_first_fill_ends_before_the_end_of_time(void **state)
+{
+    (void)state;
+    const int64_t years = 366 * D;
+    static const struct row {
+        uint32_t flags;
+        int64_t limit, period_us, capacity, initial, cost, wait_us;
+        enum request_mode mode;
+        enum fault fault;
+        int64_t granted, remaining;
+    } rows[] = {
+        /* it lacks little, whatever it holds */
+        {0, 7, 2, INT64_MAX, INT64_MAX - 9, 1 << 20, 0, MODE_ALL, FAULT_NONE, 1 << 20, INT64_MAX - 9 - (1 << 20)},
+        {RULE_INTERVAL, 7, 2, INT64_MAX, INT64_MAX - 9, 1 << 20, 0, MODE_ALL, FAULT_NONE, 1 << 20,
+         INT64_MAX - 9 - (1 << 20)},
+        /* the units come in time, the last one does not */
+        {0, 1, 1000 * years, 1000000, 0, 1, 0, MODE_ALL, FAULT_OVERFLOW, 0, 0},
+        {0, 1, 1000 * years, 1000000, 0, 1, 0, MODE_PEEK, FAULT_OVERFLOW, 0, 0},
+        {0, 1, 1000 * years, 1000000, 0, 1, 2000 * years, MODE_ALL, FAULT_OVERFLOW, 0, 0},
+        {0, 1, 1000 * years, 1000000, 2, 1, 0, MODE_ALL, FAULT_OVERFLOW, 0, 0},
+        {RULE_INTERVAL, 1, 1000 * years, 1000000, 0, 1, 0, MODE_ALL, FAULT_OVERFLOW, 0, 0},
+        {0, 1, 1000 * years, 100, 0, 1, 0, MODE_ALL, FAULT_NONE, 0, 0},
+        {RULE_INTERVAL, 1, 1000 * years, 100, 0, 1, 0, MODE_ALL, FAULT_NONE, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        const struct row *row = &rows[i];
+        struct context context = {0};
+        struct rule rule = rule_of(RULE_TOKEN, row->limit, row->period_us, row->capacity);
+        rule.initial = row->initial;
+        rule.flags = row->flags;
+        struct limiter_request request = {
+            .cost = row->cost, .wait_us = row->wait_us, .mode = row->mode, .begins = true, .now_us = BASE};
+        context_request(&context, &rule, 1, request);
+        bool same = context.fault == row->fault;
+        if (same && context.fault == FAULT_NONE) {
+            same = context.verdict.granted == row->granted && context.verdict.remaining == row->remaining;
+        }
+        if (!same) fail_msg("row %zu: %d %ld", i, context.fault, context.verdict.remaining);
+        context_end(&context);
+    }
+}
+
 static void a_clock_that_steps_back_refills_nothing_twice(void **state)
 {
     (void)state;
@@ -201,6 +244,7 @@ int main(void)
         cmocka_unit_test(an_unused_bucket_holds_its_initial_fill),
         cmocka_unit_test(a_denial_begins_it_where_that_is_stored),
         cmocka_unit_test(a_first_fill_gives_back_what_was_taken),
+        cmocka_unit_test(a_first_fill_ends_before_the_end_of_time),
         cmocka_unit_test(a_clock_that_steps_back_refills_nothing_twice),
         cmocka_unit_test(a_changed_rule_takes_over_what_was_used),
         cmocka_unit_test(a_changed_way_of_refilling_keeps_the_tokens),

@@ -44,9 +44,21 @@ struct cycle_list {
 /* Collects what the resource has stored, and the cycles that `changes` close. */
 void cycle_list_begin(struct cycle_list *list, const struct resource_view *view, const struct sink *changes);
 
+/* Which cycles are meant: of this period (0 = of all), and with from <= start < to. */
+struct cycle_choice {
+    uint64_t period;
+    int64_t from_us, to_us;
+};
+
+/* Leaves only those in the list; of an idle run the part that is meant, whatever its length. */
+void cycle_list_choose(struct cycle_list *list, const struct account_view *account, const struct cycle_choice *choice);
+
 /* Takes the newest cycle out: the one that ends last; of two that end together the longer one. Of an idle run its last
  * cycle. False when none is left. */
 bool cycle_list_next(struct cycle_list *list, const struct account_view *account, struct listed_cycle *cycle);
+
+/* What was used beyond the limit that the cycle closed with. */
+int64_t closed_cycle_overage(const struct closed_cycle *cycle);
 
 /* Frees what is left of it. */
 void cycle_list_end(struct cycle_list *list);

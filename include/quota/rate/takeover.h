@@ -30,8 +30,9 @@ struct rule_parts {
 };
 
 /* For each new rule its predecessor among the stored ones, or -1: first by algorithm and period, the same place
- * preferred, those that decide before those that sleep; then by place, among those that decide. No stored rule has two
- * successors. `parts` may be NULL. */
+ * preferred, those that decide before those that sleep; then by place, among those that decide, or where none of its
+ * kind does (slow lanes are one, all others are the other) among those that sleep. No stored rule has two successors.
+ * `parts` may be NULL. */
 void takeover_match(const struct rule_set *stored, const struct rule *rules, uint32_t count,
                     const struct rule_parts *parts, int8_t from[RULES_MAX]);
 

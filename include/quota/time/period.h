@@ -89,6 +89,9 @@ void period_write_alignment(const struct period *period, struct sink *sink);
 uint64_t period_code(const struct period *period);
 bool period_from_code(uint64_t code, struct period *period);
 
+/* Does a command that names `wanted` (0 = any) mean this period: the same unit and count, whatever its alignment? */
+bool period_code_is_meant(uint64_t code, uint64_t wanted);
+
 /* The cycle in which `at_us` lies, for an account anchored at `anchor_us` in `zone`. FOREVER: from the anchor to
  * INT64_MAX, whatever `at_us`. Instants beyond +-INSTANT_MAX_US are taken for these; an index saturates. */
 struct cycle period_cycle_at(const struct period *period, const struct zone *zone, int64_t anchor_us, int64_t at_us);

@@ -141,7 +141,8 @@ const struct plan *account_view_last_plan(const struct account_view *view);
 /* A change of the plan by command, now; takes the caller's use of the plan. */
 void account_view_change_plan(struct account_view *view, const struct plan *plan, enum switch_how how);
 
-/* When the account was opened. */
+/* When the account was opened, as it is stored: a command that opens it again now changes nothing of what was before.
+ * */
 int64_t account_view_opened_us(const struct account_view *view);
 
 /* The account's zone; NULL = not known here. */

@@ -42,6 +42,13 @@ int64_t credits_next_us(const struct account_view *account, const struct resourc
 /* When more come: a grant begins or recurs. INT64_MAX = never. */
 int64_t credits_more_us(const struct account_view *account, const struct resource_view *view);
 
+/* Of the grants that can be used now: when the first of them began, or recurred last, and when the last of them expires
+ * (INSTANT_MAX_US = never). Means nothing where none can be used. */
+struct credits_span {
+    int64_t since_us, ends_us;
+};
+struct credits_span credits_span(const struct account_view *account, const struct resource_view *view);
+
 /* What is free never exceeds this from the account's instant on, if nothing more is given. */
 int64_t credits_most(const struct account_view *account, const struct resource_view *view);
 

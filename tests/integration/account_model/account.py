@@ -113,6 +113,8 @@ class Account(Ledger):
         """ex: us, or CYCLE: when the running cycle of the resource's longest LIMIT ends."""
         if only and not entitlement.rules:
             raise Silent("no rules to count by")
+        if only and entitlement.lane and not entitlement.of((Limit, Rolling)):
+            raise Refused("ERR")  # rules that no account could have
         self.not_closed()
         slot, before = self.slot(name), self.longest_end(self.entitlement(name))
         slot.override, slot.only = entitlement, only
