@@ -270,11 +270,12 @@ static void add_cause(struct demands *demands, uint32_t row, const struct verdic
 {
     struct resource_view *view = &demands->views[row];
     struct verdict cause = *verdict;
-    if (is_as(demands, row) && verdict->rule >= (int32_t)view->entitlement->rules_count) {
+    bool of_other = verdict->rule >= (int32_t)view->entitlement->rules_count && verdict->rule < KEY_RULES;
+    if (is_as(demands, row) && of_other) {
         cause.rule -= (int32_t)view->entitlement->rules_count;
         view = &demands->views[find_name(demands, view->entitlement->as, demands->names_count)];
     }
-    decision_add_cause(demands->decision, view, &cause);
+    decision_add_cause(demands->decision, view, &cause, demands->wanted[row].amount);
 }
 
 void demands_answer(struct demands *demands)
