@@ -6,6 +6,7 @@
 #include "metrics.h"
 #include "plans.h"
 #include "quota/base/expect.h"
+#include "quota/decide/admission.h"
 #include "reply.h"
 #include "transaction.h"
 #include "zones.h"
@@ -29,24 +30,80 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
     call->host = accounts_host();
     call->now_us = clock_now_us();
     call->counts = false;
+    call->key_digest = (struct bytes){NULL, 0};
     const struct account *account = account_of(call);
     if (account) ahead_opened(ctx, name, account->applied_at_us, call->now_us);
     account_decision_begin(&call->decision);
     return true;
 }
 
-/* What was refused is counted: in this server's counters, and in the cycle of the rule that refused it. */
-static void count(struct account_call *call)
+/* A rule that refused, and the call in which it did. */
+struct refused_call {
+    const struct account_call *call;
+    const struct refusal *cause;
+};
+
+/* A RATE of the API key that the request came with. */
+static void write_key_rule(const struct account_call *call, int32_t nth, struct sink *text)
+{
+    const struct stored_api_key *key = api_keys_find(account_api_keys(account_of(call)), call->key_digest);
+    struct entitlement rates;
+    if (!key || key->key.rules.size == 0) return;
+    struct cursor cursor = cursor_init(key->key.rules);
+    entitlement_decode(&cursor, &rates);
+    entitlement_write_rule(&rates, nth, text);
+}
+
+/* The rule as the account's plan and override have it now; what the decision has seen of them may be gone by now. */
+static void write_account_rule(const struct violation *violation, struct sink *text)
+{
+    const struct refused_call *refused = violation->source;
+    const struct account_call *call = refused->call;
+    struct account_view view;
+    struct resource_view of; /* large: nothing before it has begun */
+    if (violation->rule >= KEY_RULES) {
+        write_key_rule(call, violation->rule - KEY_RULES, text);
+        return;
+    }
+    enum account_fault fault = account_view_begin(&view, account_of(call), &call->host, call->now_us);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        resource_view_begin(&view, refused->cause->resource, &of);
+        fault = resource_view_settle(&view, &of, NULL);
+    }
+    if (fault == ACCOUNT_FAULT_NONE && of.entitlement) entitlement_write_rule(of.entitlement, violation->rule, text);
+    account_view_end(&view);
+}
+
+static void add_violation(RedisModuleCtx *ctx, const struct account_call *call, const struct refusal *cause)
+{
+    struct refused_call refused = {call, cause};
+    struct violation violation = {.kind = VIOLATION_ACCOUNT,
+                                  .key = call->handle.name,
+                                  .resource = cause->resource,
+                                  .rule = cause->rule,
+                                  .shape = cause->shape,
+                                  .cost = cause->amount,
+                                  .wait_us = cause->wait_us,
+                                  .now_us = call->now_us,
+                                  .write_rule = write_account_rule,
+                                  .source = &refused};
+    violations_add(ctx, &violation);
+}
+
+/* What was refused is counted: in this server's counters, in the cycle of the rule that refused it, and among the
+ * violations. */
+static void count(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
     struct change denied; /* what its kind does not name means nothing; there is much of it */
     denied.kind = CHANGE_DENIED;
-    metrics_count(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
-    for (uint32_t i = 0; call->handle.value && i < decision->causes_count; i++) {
+    metrics_count_cause(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
+    for (uint32_t i = 0; i < decision->causes_count; i++) {
         const struct refusal *cause = &decision->causes[i];
         denied.slot = (uint32_t)cause->slot;
         denied.period = cause->period;
-        if (cause->slot >= 0 && cause->counts) account_apply_local(call->handle.value, &denied);
+        if (call->handle.value && cause->slot >= 0 && cause->counts) account_apply_local(call->handle.value, &denied);
+        add_violation(ctx, call, cause);
     }
 }
 
@@ -74,7 +131,7 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
         accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
         return false;
     }
-    if (decision->result.consumed.count > 0 && call->counts && !decision->replayed) count(call);
+    if (decision->result.consumed.count > 0 && call->counts && !decision->replayed) count(ctx, call);
     return true;
 }
 

@@ -16,6 +16,7 @@ struct account_call {
     struct account_host host;
     int64_t now_us;
     bool counts;                      /* whether its verdicts are counted: not where it only looks */
+    struct bytes key_digest;          /* of the API key that a request came with; size 0 = none */
     struct account_decision decision; /* begun and ended by the functions below and those of src/ */
 };
 

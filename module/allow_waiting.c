@@ -280,11 +280,29 @@ static void free_line(struct line *line)
 
 static bool reply_granted(RedisModuleCtx *ctx, struct verdict verdict)
 {
-    metrics_count(cause_of(&verdict));
+    metrics_count_cause(cause_of(&verdict));
     verdict.reset_us -= min_i64(verdict.wait_us, verdict.reset_us);
     verdict.wait_us = 0;
     reply_verdict(ctx, &verdict);
     return true;
+}
+
+/* By the rules that it has now: those of a policy may have become others. Without them it is counted all the same. */
+static void count_denied(RedisModuleCtx *ctx, const struct allow_waiter *waiter, const struct verdict *denial)
+{
+    struct rules_argument rules;
+    struct rule_source source;
+    struct limiter_request limit = waiter->limit;
+    limit.now_us = clock_now_us();
+    rules.count = waiter->rules_count;
+    memcpy(rules.rules, waiter->rules, waiter->rules_count * sizeof(*waiter->rules));
+    bool known = rule_source_choose(&rules, waiter->policy, waiter->subject, waiter->address, limit.now_us, &source);
+    bool fits = known && (denial->rule < 0 || (uint32_t)denial->rule % VERDICT_PART < rules.count);
+    if (fits) {
+        rule_source_count(ctx, waiter->waiter.line->name, &source, waiter->policy, &limit, cause_of(denial), denial);
+    } else {
+        metrics_count_cause(cause_of(denial));
+    }
 }
 
 /* As the deciding rule was when its place was found: the wait is until that, had it stayed. */
@@ -296,7 +314,7 @@ static bool reply_denied(RedisModuleCtx *ctx, const struct allow_waiter *waiter)
     denial.reset_us = max_i64(denial.reset_us - max_i64(denial.wait_us - wait_us, 0), wait_us);
     denial.wait_us = wait_us;
     denial.granted = 0;
-    metrics_count(cause_of(&denial));
+    count_denied(ctx, waiter, &denial);
     reply_verdict(ctx, &denial);
     return false;
 }

@@ -28,6 +28,7 @@ extern const struct command quota_forecast_command;
 extern const struct command quota_apikey_command, quota_apikey_set_command, quota_apikey_rotate_command;
 extern const struct command quota_apikey_revoke_command, quota_apikey_verify_command, quota_apikey_list_command;
 extern const struct command quota_apikey_help_command;
+extern const struct command quota_violations_command;
 extern const struct command quota_grant_command, quota_void_command, quota_grants_command, quota_transfer_command;
 
 const struct command *const commands[] = {
@@ -108,6 +109,7 @@ const struct command *const commands[] = {
     &quota_history_command,
     &quota_forecast_command,
     &quota_health_command,
+    &quota_violations_command,
     NULL,
 };
 

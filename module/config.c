@@ -4,16 +4,19 @@
 #include "quota/time/duration.h"
 #include "zones.h"
 
-#define ID_TTL_MS_DEFAULT INT64_C(86400000)
-#define ID_TTL_MS_MAX     INT64_C(3153600000000) /* a hundred years */
-#define ID_MAX_DEFAULT    1000000
-#define ID_MAX_MOST       10000000
+#define ID_TTL_MS_DEFAULT  INT64_C(86400000)
+#define ID_TTL_MS_MAX      INT64_C(3153600000000) /* a hundred years */
+#define ID_MAX_DEFAULT     1000000
+#define ID_MAX_MOST        10000000
+#define VIOLATIONS_DEFAULT 10000
+#define VIOLATIONS_MOST    1000000
 
 static RedisModuleString *folder_shown, *plan_shown; /* what CONFIG GET answers; the server asks us to keep it */
 static char default_plan[PLAN_NAME_MAX];
 static size_t default_plan_size;
 static int64_t id_ttl_ms = ID_TTL_MS_DEFAULT;
 static int64_t id_max = ID_MAX_DEFAULT;
+static int64_t violations_max = VIOLATIONS_DEFAULT;
 static bool auto_open;
 
 struct bytes config_default_plan(void)
@@ -34,6 +37,11 @@ int64_t config_id_ttl_us(void)
 uint32_t config_id_max(void)
 {
     return (uint32_t)id_max;
+}
+
+int64_t config_violations_max(void)
+{
+    return violations_max;
 }
 
 static RedisModuleString *show(RedisModuleString **shown, struct bytes text)
@@ -125,7 +133,10 @@ int config_register(RedisModuleCtx *ctx)
         RedisModule_RegisterNumericConfig(ctx, "id-ttl-ms", ID_TTL_MS_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 1,
                                           ID_TTL_MS_MAX, get_number, set_number, NULL, &id_ttl_ms) == REDISMODULE_OK &&
         RedisModule_RegisterNumericConfig(ctx, "id-max", ID_MAX_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 1, ID_MAX_MOST,
-                                          get_number, set_number, NULL, &id_max) == REDISMODULE_OK;
+                                          get_number, set_number, NULL, &id_max) == REDISMODULE_OK &&
+        RedisModule_RegisterNumericConfig(ctx, "violations-max", VIOLATIONS_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 0,
+                                          VIOLATIONS_MOST, get_number, set_number, NULL,
+                                          &violations_max) == REDISMODULE_OK;
     return registered ? RedisModule_LoadConfigs(ctx) : REDISMODULE_ERR;
 }
 

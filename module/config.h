@@ -5,6 +5,7 @@
  *     quota.auto-open     no                    an account never opened begins with the default plan
  *     quota.id-ttl-ms     86400000              how long ids are remembered
  *     quota.id-max        1000000               ids that an account remembers at once (LIMITED beyond)
+ *     quota.violations-max 10000                refused requests that QUOTA.VIOLATIONS shows, the latest
  *
  * Per node and not replicated: they matter to the primary that decides, and what it decides travels as instants. */
 #pragma once
@@ -20,6 +21,7 @@ struct bytes config_default_plan(void);
 bool config_auto_open(void);
 int64_t config_id_ttl_us(void);
 uint32_t config_id_max(void);
+int64_t config_violations_max(void);
 
 /* Whether a setting of the server's own is this word (in capitals); for what no section of INFO shows. */
 bool config_server_is(RedisModuleCtx *ctx, const char *setting, const char *word);

@@ -15,7 +15,7 @@ static const char *const cause_names[CAUSES_COUNT] = {
     [CAUSE_LIST] = "denied_list",  [CAUSE_BREAKER] = "denied_breaker", [CAUSE_SHADOW] = "shadowed",
 };
 
-void metrics_count(enum cause cause)
+void metrics_count_cause(enum cause cause)
 {
     counters[cause]++;
 }
@@ -40,6 +40,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", registry_count(&policy_kind));
     RedisModule_InfoAddFieldLongLong(info, "plans", registry_count(&plan_kind));
+    RedisModule_InfoAddFieldLongLong(info, "violations", violations_count());
     RedisModule_InfoAddFieldLongLong(info, "bugs", expect_failures());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
     for (struct value_type *const *value_type = value_types; *value_type; value_type++) {

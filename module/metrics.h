@@ -3,6 +3,7 @@
  *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list
  *     quota_denied_breaker   quota_shadowed
  *     quota_waiting    quota_leases    quota_policies    quota_plans    quota_rule_sets
+ *     quota_violations entries of QUOTA.VIOLATIONS
  *     quota_bugs       expectations of the module that did not hold (base/expect.h): 0, or please report it
  *     quota_keys_<type>    quota_bytes_<type>
  *
@@ -11,7 +12,7 @@
 #pragma once
 
 #include "quota/rate/verdict.h"
-#include "redis.h"
+#include "violations.h"
 
 /* Why a request was answered as it was. */
 enum cause {
@@ -24,8 +25,18 @@ enum cause {
     CAUSES_COUNT,
 };
 
-/* One answered request. */
-void metrics_count(enum cause cause);
+/* One answered request: the one place for all of them. What was refused is added to the violations, too; of other
+ * requests `violation` is not looked at. */
+void metrics_count_cause(enum cause cause);
+static inline bool cause_refuses(enum cause cause)
+{
+    return cause != CAUSE_ADMITTED && cause != CAUSE_SHADOW;
+}
+static inline void metrics_count(RedisModuleCtx *ctx, enum cause cause, const struct violation *violation)
+{
+    metrics_count_cause(cause);
+    if (cause_refuses(cause)) violations_add(ctx, violation);
+}
 
 /* The cause a limiter's own verdict stands for. */
 static inline enum cause cause_of(const struct verdict *verdict)

@@ -91,6 +91,7 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .id = input.id,
                                       .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
+    call.key_digest = request.key.digest;
     if (consume_or_reply(ctx, &call, &request)) reply_verdict(ctx, &call.decision.result.consumed.verdicts[0]);
     accounts_end(&call);
     return REDISMODULE_OK;
@@ -157,6 +158,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .id = input.id,
                                       .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
+    call.key_digest = request.key.digest;
     if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
     accounts_end(&call);
     return REDISMODULE_OK;

@@ -92,6 +92,7 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .mode = (enum request_mode)input.mode,
                                       .key = api_key_claim(&input.key),
                                       .now_us = call.now_us};
+    call.key_digest = request.key.digest;
     if (until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &request.ttl_us)) {
         call.counts = true;
         reserve_decide(account_of(&call), &call.host, &request, &call.decision);

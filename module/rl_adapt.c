@@ -76,6 +76,28 @@ static const struct adapt_request usual = {
     .cost = 1,
 };
 
+static void write_config(const struct violation *violation, struct sink *text)
+{
+    adaptive_config_write(violation->source, text);
+}
+
+static void count(RedisModuleCtx *ctx, RedisModuleString *name, const struct adaptive_request *request,
+                  const struct verdict *verdict)
+{
+    const struct adaptive_config *config = request->config;
+    struct violation violation = {.kind = VIOLATION_RATE,
+                                  .key = name,
+                                  .resource = BYTES(""),
+                                  .rule = verdict->rule,
+                                  .shape = shape_of(&config->min, sizeof(*config)),
+                                  .cost = request->cost,
+                                  .wait_us = verdict->wait_us,
+                                  .now_us = request->now_us,
+                                  .write_rule = write_config,
+                                  .source = config};
+    metrics_count(ctx, cause_of(verdict), &violation);
+}
+
 static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct adapt_request request = usual;
@@ -95,7 +117,7 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     handle_close(&handle);
     if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
-    if (!limit_request.peek) metrics_count(cause_of(&decision.verdict));
+    if (!limit_request.peek) count(ctx, argv[1], &limit_request, &decision.verdict);
     return reply_verdict(ctx, &decision.verdict);
 }
 

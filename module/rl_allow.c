@@ -85,7 +85,9 @@ static int decide_and_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct
     handle_close(&handle);
     if (!fits) return REDISMODULE_OK;
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
-    if (request->limit.mode != MODE_PEEK) metrics_count(cause);
+    if (request->limit.mode != MODE_PEEK) {
+        rule_source_count(ctx, name, &request->source, request->policy, &request->limit, cause, &decision.verdict);
+    }
     return reply_verdict(ctx, &decision.verdict);
 }
 

@@ -52,6 +52,27 @@ static void complete(struct breaker_config *config)
     if (config->probes == 0) config->probes = usual.probes;
 }
 
+static void write_config(const struct violation *violation, struct sink *text)
+{
+    breaker_config_write(violation->source, text);
+}
+
+static void count(RedisModuleCtx *ctx, RedisModuleString *name, const struct breaker_config *config,
+                  const struct verdict *verdict, int64_t now_us)
+{
+    struct violation violation = {.kind = VIOLATION_BREAKER,
+                                  .key = name,
+                                  .resource = BYTES(""),
+                                  .rule = verdict->rule,
+                                  .shape = shape_of(&config->failures, sizeof(*config)),
+                                  .cost = 1,
+                                  .wait_us = verdict->wait_us,
+                                  .now_us = now_us,
+                                  .write_rule = write_config,
+                                  .source = config};
+    metrics_count(ctx, verdict->granted > 0 ? CAUSE_ADMITTED : CAUSE_BREAKER, &violation);
+}
+
 static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct breaker_config config = {0};
@@ -69,7 +90,8 @@ static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool fits = transaction_commit_or_reply(ctx, &handle, &decision, now_us);
     handle_close(&handle);
     if (!fits) return REDISMODULE_OK;
-    metrics_count(decision.verdict.granted > 0 ? CAUSE_ADMITTED : CAUSE_BREAKER);
+    const struct breaker *stored = handle.value; /* without words it is decided by what is stored */
+    count(ctx, argv[1], stored ? &stored->config : &config, &decision.verdict, now_us);
     return reply_verdict(ctx, &decision.verdict);
 }
 

@@ -76,6 +76,29 @@ static void reply_acquired(RedisModuleCtx *ctx, const struct lease_decision *dec
     RedisModule_ReplyWithLongLong(ctx, lease->token);
 }
 
+static void write_limit(const struct violation *violation, struct sink *text)
+{
+    const struct lease_request *request = violation->source;
+    sink_raw(text, "LIMIT ", 6);
+    sink_decimal(text, request->limit);
+}
+
+static void count(RedisModuleCtx *ctx, RedisModuleString *name, const struct lease_request *request,
+                  const struct verdict *verdict)
+{
+    struct violation violation = {.kind = VIOLATION_LEASE,
+                                  .key = name,
+                                  .resource = BYTES(""),
+                                  .rule = verdict->rule,
+                                  .shape = (uint64_t)request->limit,
+                                  .cost = request->cost,
+                                  .wait_us = verdict->wait_us,
+                                  .now_us = request->now_us,
+                                  .write_rule = write_limit,
+                                  .source = request};
+    metrics_count(ctx, cause_of(verdict), &violation);
+}
+
 enum outcome { OUTCOME_LEASE, OUTCOME_NONE, OUTCOME_WAITS };
 
 /* Decides and answers, except that a denial with time to wait is left to the caller: then nothing is replied. */
@@ -90,7 +113,7 @@ static enum outcome answer_or_wait(RedisModuleCtx *ctx, RedisModuleString *name,
     bool faulty = decision.fault != LEASE_FAULT_NONE, denied = !faulty && decision.verdict.granted == 0;
     bool waits = may_wait && denied && decision.verdict.wait_us != NEVER_US;
     bool fits = transaction_fits_or_reply(ctx, &handle, &decision);
-    if (fits && !waits && !faulty) metrics_count(cause_of(&decision.verdict));
+    if (fits && !waits && !faulty) count(ctx, name, lease_request, &decision.verdict);
     if (fits && !waits && !faulty) reply_acquired(ctx, &decision); /* first: the id may stand in the value */
     if (fits && !waits && faulty) reply_lease_fault(ctx, &decision, lease_request->id);
     if (fits) transaction_commit(ctx, &handle, &decision, lease_request->now_us);

@@ -62,24 +62,41 @@ static const struct argument arguments[] = {
     {0},
 };
 
+/* What is decided of one key. */
+struct key_call {
+    struct handle handle;
+    struct rule_source source;
+    struct limiter_request limit;
+    struct decision decision;
+    enum cause cause;
+    struct bytes policy;
+};
+
 /* Opens key `i` and decides its request. False when its error stands in the reply already; else the handle is open. */
 static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *request, int64_t i,
-                            enum request_mode mode, struct handle *handle, struct decision *decision, enum cause *cause)
+                            enum request_mode mode, struct key_call *call)
 {
     struct set_argument *set = &request->with.sets[request->with.count == 1 ? 0 : i];
-    struct limiter_request limit_request = {.cost = request->cost, .now_us = request->now_us, .mode = mode};
-    struct rule_source source;
+    struct handle *handle = &call->handle;
+    call->limit = (struct limiter_request){.cost = request->cost, .now_us = request->now_us, .mode = mode};
+    call->policy = set->policy;
     if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
     if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){NULL, 0}, (struct bytes){NULL, 0},
-                                   request->now_us, &source)) {
+                                   request->now_us, &call->source)) {
         return false;
     }
     if (!handle_open_or_reply(ctx, &limiter_type, request->keys.names[i], handle)) return false;
-    *cause = allow_decide(ctx, handle, &source, &limit_request, decision);
-    if (decision->fault == FAULT_NONE) return true;
+    call->cause = allow_decide(ctx, handle, &call->source, &call->limit, &call->decision);
+    if (call->decision.fault == FAULT_NONE) return true;
     handle_close(handle);
-    reply_fault(ctx, decision->fault);
+    reply_fault(ctx, call->decision.fault);
     return false;
+}
+
+static void count(RedisModuleCtx *ctx, const struct key_call *call)
+{
+    rule_source_count(ctx, call->handle.name, &call->source, call->policy, &call->limit, call->cause,
+                      &call->decision.verdict);
 }
 
 static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
@@ -88,16 +105,14 @@ static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
     struct transaction transaction = transaction_begin(ctx, words, request->now_us);
     RedisModule_ReplyWithArray(ctx, request->keys.count);
     for (int64_t i = 0; i < request->keys.count; i++) {
-        struct handle handle;
-        struct decision decision;
-        enum cause cause;
-        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &handle, &decision, &cause)) continue;
-        bool fits = transaction_fits_or_reply(ctx, &handle, &decision);
-        if (fits) transaction_add(&transaction, &handle, &decision);
-        handle_close(&handle);
+        struct key_call call;
+        if (!decide_or_reply(ctx, request, i, (enum request_mode)request->mode, &call)) continue;
+        bool fits = transaction_fits_or_reply(ctx, &call.handle, &call.decision);
+        if (fits) transaction_add(&transaction, &call.handle, &call.decision);
+        handle_close(&call.handle);
         if (!fits) continue;
-        if (request->mode != MODE_PEEK) metrics_count(cause);
-        reply_verdict(ctx, &decision.verdict);
+        if (request->mode != MODE_PEEK) count(ctx, &call);
+        reply_verdict(ctx, &call.decision.verdict);
     }
     transaction_replicate(&transaction);
 }
@@ -122,34 +137,31 @@ static bool peek_all_or_reply(RedisModuleCtx *ctx, const struct mallow_request *
     bool creates = false;
     *admitted = true;
     for (int64_t i = 0; i < request->keys.count; i++) {
-        struct handle handle;
-        struct decision decision;
-        enum cause cause;
-        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &handle, &decision, &cause)) return false;
-        creates = creates || (!handle.value && decision.verdict.rule >= 0); /* a list stores nothing */
-        handle_close(&handle);
-        verdicts[i] = decision.verdict;
-        *admitted = *admitted && decision.verdict.granted > 0;
+        struct key_call call;
+        if (!decide_or_reply(ctx, request, i, MODE_PEEK, &call)) return false;
+        creates = creates || (!call.handle.value && call.decision.verdict.rule >= 0); /* a list stores nothing */
+        handle_close(&call.handle);
+        verdicts[i] = call.decision.verdict;
+        *admitted = *admitted && call.decision.verdict.granted > 0;
     }
     bool stores = *admitted && creates && request->mode != MODE_PEEK;
     return !stores || memory_limit_permits_or_reply(ctx);
 }
 
-/* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real. While
- * memory is full none of them is made anew. */
+/* A denial stores what its rules have taken over, or begun: the keys that refuse are decided once more, for real, and
+ * counted. While memory is full none of them is made anew. */
 static void store_denials(RedisModuleCtx *ctx, const struct mallow_request *request, const struct verdict *verdicts)
 {
     RedisModuleString *words[2 * KEYS_MAX];
     struct transaction transaction = transaction_begin(ctx, words, request->now_us);
     for (int64_t i = 0; i < request->keys.count; i++) {
-        struct handle handle;
-        struct decision decision;
-        enum cause cause;
+        struct key_call call;
         if (verdicts[i].granted > 0) continue;
-        if (!decide_or_reply(ctx, request, i, MODE_ALL, &handle, &decision, &cause)) continue; /* it was just now */
-        bool room = handle.value || !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_OOM);
-        if (room) transaction_add(&transaction, &handle, &decision);
-        handle_close(&handle);
+        if (!decide_or_reply(ctx, request, i, MODE_ALL, &call)) continue; /* it was just now */
+        bool room = call.handle.value || !(RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_OOM);
+        if (room) transaction_add(&transaction, &call.handle, &call.decision);
+        handle_close(&call.handle);
+        count(ctx, &call);
     }
     transaction_replicate(&transaction);
 }

@@ -7,9 +7,9 @@
  * SCAN and no slot of its own. Parse, open, decide, commit, reply: the decisions are quota/table.h. */
 #include "clock.h"
 #include "command.h"
-#include "metrics.h"
 #include "quota/rate/table.h"
 #include "reply.h"
+#include "rule_source.h"
 #include "transaction.h"
 
 /* ---- RL.TABLE key rule [rule ...] ------------------------------------------------------------------------ */
@@ -83,12 +83,15 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct limiter_request limit_request = {
         .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode, .begins = true};
     table_decide_take(handle.value, request.subject, &limit_request, &decision);
+    const struct rule *rules = ((const struct table *)handle.value)->set->rules;
     bool faulty = decision.limits.fault != FAULT_NONE;
     bool fits = faulty || transaction_commit_or_reply(ctx, &handle, &decision, limit_request.now_us);
     handle_close(&handle);
     if (faulty) return reply_fault(ctx, decision.limits.fault);
     if (!fits) return REDISMODULE_OK;
-    if (limit_request.mode != MODE_PEEK) metrics_count(cause_of(&decision.limits.verdict));
+    if (limit_request.mode != MODE_PEEK) {
+        rules_count(ctx, argv[1], rules, request.subject, &limit_request, &decision.limits.verdict);
+    }
     return reply_verdict(ctx, &decision.limits.verdict);
 }
 

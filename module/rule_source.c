@@ -2,6 +2,7 @@
 #include "rule_source.h"
 #include "policies.h"
 #include "quota/base/checked.h"
+#include "quota/rate/rule_codec.h"
 #include "reply.h"
 #include "zones.h"
 
@@ -110,4 +111,66 @@ enum cause rule_source_decide(const struct rule_source *source, const struct lim
         decision->verdict.wait_us = 0;
     }
     return cause;
+}
+
+/* Of the rules that decide: a part of a policy numbers its own. NULL = a list or a block has refused. */
+static const struct rule *rule_of(const struct rule_source *source, int32_t number)
+{
+    if (number < 0 || source->choice.kind != CHOICE_RULES) return NULL;
+    return &source->rules->rules[number % VERDICT_PART];
+}
+
+static void write_rule(const struct violation *violation, struct sink *text)
+{
+    const struct rule_source *source = violation->source;
+    const struct rule *rule = rule_of(source, violation->rule);
+    if (rule) rule_write(rule, text);
+    if (!rule && source->choice.kind == CHOICE_RULES) sink_raw(text, "BLOCK", 5);
+    if (!rule && source->choice.kind == CHOICE_REFUSE) sink_raw(text, "REFUSE", 6);
+}
+
+void rule_source_count(RedisModuleCtx *ctx, RedisModuleString *key, const struct rule_source *source,
+                       struct bytes policy, const struct limiter_request *request, enum cause cause,
+                       const struct verdict *verdict)
+{
+    if (!cause_refuses(cause)) {
+        metrics_count_cause(cause);
+        return;
+    }
+    const struct rule *rule = rule_of(source, verdict->rule);
+    bool own = rule && request->costs;
+    struct violation violation = {.kind = policy.size > 0 ? VIOLATION_POLICY : VIOLATION_RATE,
+                                  .key = key,
+                                  .resource = policy,
+                                  .rule = verdict->rule,
+                                  .shape = rule ? rule_shape(rule) : (uint64_t)source->choice.kind,
+                                  .cost = own ? request->costs[verdict->rule % VERDICT_PART] : request->cost,
+                                  .wait_us = verdict->wait_us,
+                                  .now_us = request->now_us,
+                                  .write_rule = write_rule,
+                                  .source = source};
+    metrics_count(ctx, cause, &violation);
+}
+
+static void write_own_rule(const struct violation *violation, struct sink *text)
+{
+    const struct rule *rules = violation->source;
+    if (violation->rule >= 0) rule_write(&rules[violation->rule], text);
+    if (violation->rule < 0) sink_raw(text, "BLOCK", 5);
+}
+
+void rules_count(RedisModuleCtx *ctx, RedisModuleString *key, const struct rule *rules, struct bytes resource,
+                 const struct limiter_request *request, const struct verdict *verdict)
+{
+    struct violation violation = {.kind = VIOLATION_RATE,
+                                  .key = key,
+                                  .resource = resource,
+                                  .rule = verdict->rule,
+                                  .shape = verdict->rule >= 0 ? rule_shape(&rules[verdict->rule]) : 0,
+                                  .cost = request->cost,
+                                  .wait_us = verdict->wait_us,
+                                  .now_us = request->now_us,
+                                  .write_rule = write_own_rule,
+                                  .source = rules};
+    metrics_count(ctx, cause_of(verdict), &violation);
 }

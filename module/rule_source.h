@@ -36,3 +36,12 @@ bool rule_source_cost_or_reply(RedisModuleCtx *ctx, const struct rule_source *so
  * (metrics.h): the caller counts it once it is true. With a fault it means nothing. */
 enum cause rule_source_decide(const struct rule_source *source, const struct limiter *limiter,
                               struct limiter_request request, struct decision *decision);
+
+/* Counts what was answered of a key by one of `rules`; `resource` without bytes = none. */
+void rules_count(RedisModuleCtx *ctx, RedisModuleString *key, const struct rule *rules, struct bytes resource,
+                 const struct limiter_request *request, const struct verdict *verdict);
+
+/* Counts what was answered of a key by these rules; `policy` of size 0 = those of the call. */
+void rule_source_count(RedisModuleCtx *ctx, RedisModuleString *key, const struct rule_source *source,
+                       struct bytes policy, const struct limiter_request *request, enum cause cause,
+                       const struct verdict *verdict);

@@ -99,7 +99,8 @@ static int throttle(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (decision.fault != FAULT_NONE) return reply_fault(ctx, decision.fault);
     const struct verdict *verdict = &decision.verdict;
     bool limited = verdict->wait_us != 0;
-    if (request.quantity > 0) metrics_count(cause_of(verdict));
+    struct limiter_request counted = {.cost = request.quantity, .now_us = clock_now_us()};
+    if (request.quantity > 0) rules_count(ctx, argv[1], &rule, BYTES(""), &counted, verdict);
     return reply_five(ctx, limited, capacity, verdict->remaining, verdict->wait_us, verdict->reset_us);
 }
 

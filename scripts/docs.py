@@ -34,7 +34,8 @@ FAMILIES = (
     ("Reservations", "../quotas.md", "QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS"),
     ("API keys", "../api-keys.md", "QUOTA.APIKEY"),
     ("Credits", "../credits.md", "QUOTA.GRANT QUOTA.VOID QUOTA.GRANTS QUOTA.TRANSFER"),
-    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.CYCLE QUOTA.HEALTH QUOTA.CLOCK"),
+    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.CYCLE QUOTA.HEALTH QUOTA.VIOLATIONS "
+                               "QUOTA.CLOCK"),
 )
 SHARED = "rule"  # the argument that many commands have: shown once, under a heading of its own
 
@@ -47,6 +48,8 @@ SETTINGS = {  # name: (range, meaning)
                      "live one is never dropped."),
     "quota.id-ttl-ms": ("1 to 3153600000000", "How long an id is remembered, in milliseconds from the request that "
                         "brought it. A retry within that time is answered from memory and charged nothing."),
+    "quota.violations-max": ("0 to 1000000", "The refused requests, by key, resource and rule, that QUOTA.VIOLATIONS "
+                             "shows: the latest. With 0 none are kept."),
     "quota.tzdir": ("an absolute path, at most 255 bytes", "The folder of the zone files. Setting it reads every zone "
                     "again. UTC needs no file."),
 }
@@ -62,6 +65,7 @@ FIELDS = {  # name without quota_: (kind, meaning); <type> stands for every data
     "leases": ("gauge", "Leases in memory, of all keys; those that have ended count until they are swept."),
     "policies": ("gauge", "Policies on this server."),
     "plans": ("gauge", "Plans on this server, retired ones included."),
+    "violations": ("gauge", "Entries of QUOTA.VIOLATIONS: keys, resources and rules that refused lately."),
     "bugs": ("counter", "Expectations of the module that did not hold. It is 0; anything else is a bug to report, and "
              "the log names the first one."),
     "rule_sets": ("gauge", "Distinct sets of rules in memory: equal sets are stored once."),

@@ -23,12 +23,12 @@ MODULE_ROOMS = (
                  "actor wait_timer memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type"),
-    ("counters", "metrics"),
+    ("counters", "violations metrics"),
     ("sources of rules", "rule_source allow_waiting ahead accounts account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_consume quota_reserve "
-                 "quota_info quota_forecast quota_cycle quota_grant quota_transfer quota_apikey"),
+                 "quota_info quota_forecast quota_violations quota_cycle quota_grant quota_transfer quota_apikey"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -56,6 +56,7 @@ SIDEWAYS = {  # who: whom
     "registry": "transaction",
     "policies": "registry",
     "config": "zones",
+    "metrics": "violations",
     "lease_waiting": "value_type waiting",
     "module": "commands",
 }

@@ -521,6 +521,15 @@ static void write_as(const struct entitlement *entitlement, struct sink *sink)
     sink_raw(sink, entitlement->as.data, entitlement->as.size);
 }
 
+void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, struct sink *sink)
+{
+    if (nth >= 0 && (uint32_t)nth < entitlement->rules_count) {
+        write_rule(&entitlement->rules[nth], sink);
+    } else if (entitlement->credits) {
+        write_credits(entitlement, sink);
+    }
+}
+
 bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink)
 {
     if (entitlement->burst_bp > 0 && nth-- == 0) return write_burst(entitlement, sink), true;

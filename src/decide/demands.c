@@ -437,11 +437,12 @@ static void add_cause(struct demands *demands, uint32_t row, const struct verdic
     for (; demands->above && cause.rule >= LEVEL_RULES; cause.rule -= LEVEL_RULES) demands = demands->above;
     struct resource_view *view = &demands->views[row];
     if (!demands_knows(demands, row)) return; /* a rule of the API key */
-    if (is_as(demands, row) && cause.rule >= (int32_t)view->entitlement->rules_count) {
+    bool of_other = cause.rule >= (int32_t)view->entitlement->rules_count && cause.rule < KEY_RULES;
+    if (is_as(demands, row) && of_other) {
         cause.rule -= (int32_t)view->entitlement->rules_count;
         view = &demands->views[find_name(demands, view->entitlement->as, demands->names_count)];
     }
-    decision_add_cause(demands->decision, view, &cause);
+    decision_add_cause(demands->decision, view, &cause, demands->wanted[row].amount);
 }
 
 void demands_answer(struct demands *demands)

@@ -18,6 +18,7 @@ from redis.exceptions import NoPermissionError
 from conftest import Quota, listed
 from servers import HIDES_INTERNAL, REFUSED_INTERNAL, ROOT, VERSION, Server
 
+ADMINISTRATOR = ("quota.clock", "quota.violations")  # for tests; it shows the keys of every tenant
 NOBODY = "rl._do rl._put rl._policy rl._plan rl._room"  # refused to every client; the last one does nothing
 PAGE = ROOT / "docs/operations/acl.md"  # its lines are the recipes
 
@@ -100,7 +101,7 @@ def test_every_command_is_in_one_recipe(inside):
     assert len(given) == len(set(given))
     listed = {str(name, "utf-8").lower() for name in inside.raw("COMMAND LIST FILTERBY MODULE quota")}
     containers = {name.split("|")[0] for name in listed if "|" in name}
-    assert set(given) == listed - containers - {"quota.clock"}  # the clock is for tests
+    assert set(given) == listed - containers - set(ADMINISTRATOR)
 
 
 def test_the_auditor_has_all_that_only_reads_and_nothing_else(accounts):
@@ -179,6 +180,12 @@ def test_categories_are_the_servers_where_it_lets_modules_join(users, accounts, 
             assert may_run(some, line) == (role in (roles if VERSION >= (7, 2) else roles_before)), line
     some.client.close()
     accounts("ACL DELUSER some")
+
+
+@pytest.mark.parametrize("line", ["QUOTA.VIOLATIONS", "QUOTA.VIOLATIONS RESET"])
+def test_what_shows_every_tenant_is_for_administrators(users, line):
+    for user in users.values():
+        assert "no permissions to run" in refused(user, line)
 
 
 def test_who_may_read_may_not_move_the_clock(accounts):

@@ -97,7 +97,7 @@ GOES_ON = [
     (f"QUOTA.APIKEY VERIFY a {64 * '1'}", b"OK"), (f"QUOTA.APIKEY REVOKE a {64 * '2'}", 1),
     ("QUOTA.APIKEY LIST a", None), ("QUOTA.APIKEY HELP", None),
     # the rest
-    ("QUOTA.HEALTH", None), ("QUOTA.CLOCK", NOON_MS), ("QUOTA.CYCLE day ANCHOR 0us", None)]
+    ("QUOTA.VIOLATIONS", None), ("QUOTA.HEALTH", None), ("QUOTA.CLOCK", NOON_MS), ("QUOTA.CYCLE day ANCHOR 0us", None)]
 
 # Refused: a new key, id, subject, lease, reservation, policy, exception, plan or resource of a plan.
 REFUSED = """

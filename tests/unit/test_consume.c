@@ -214,6 +214,8 @@ static void denials_have_a_cause(void **state)
         const struct quota_rule *rules = pair.account->plan->entries[0].entitlement.rules;
         assert_int_equal(cause->period, quota_rule_code(&rules[cause->rule]));
         assert_int_equal(cause->wait_us, pair.decision.result.consumed.verdicts[0].wait_us);
+        assert_int_equal(cause->amount, rows[i].amount);
+        assert_ptr_equal(cause->resource.data, cause->name); /* a copy: plans go */
     }
     pair_request_one(&pair, "a", 51, MODE_ALL, NULL, T); /* never under any: the first of them */
     assert_int_equal(pair.decision.causes[0].rule, 0);

@@ -269,6 +269,70 @@ static void limits_and_rates_are_found(void **state)
     assert_null(entitlement_limit(NULL, period_code(&other.rules[0].period)));
 }
 
+static const char *const one_each[] = {
+    "LIMIT 5 day",
+    "LIMIT 6 day",
+    "LIMIT 5 2day",
+    "LIMIT 5 week",
+    "LIMIT 5 day PRORATE",
+    "LIMIT 5 day CALENDAR",
+    "LIMIT 5 week CALENDAR",
+    "LIMIT 5 week CALENDAR FROM sun",
+    "LIMIT 5 month CALENDAR FROM 15",
+    "LIMIT 5 month CALENDAR FROM 16",
+    "LIMIT 5 year CALENDAR FROM 04-06",
+    "LIMIT 5 year CALENDAR FROM 06-04",
+    "LIMIT 5 month EOM",
+    "LIMIT 5 day ROLLOVER 50%",
+    "LIMIT 5 day ROLLOVER 51%",
+    "LIMIT 5 day ROLLOVER 50% MAX 5",
+    "LIMIT 5 day ROLLOVER 50% FOR 2",
+    "LIMIT 5 ROLLING 1d",
+    "LIMIT 5 ROLLING 2d",
+    "CONCURRENT 5",
+    "CONCURRENT 6",
+    "RATE GCRA 5 1d",
+    "RATE GCRA 5 1h",
+    "RATE GCRA 5 1d BURST 6",
+    "RATE FIXED 5 1d",
+    "RATE FIXED 5 1d FIRST",
+    "RATE TOKEN 5 1d",
+    "RATE TOKEN 5 1d INITIAL 4",
+    "RATE LOG 5 1d",
+
+    "CREDITS",
+    "CREDITS FIRST",
+    "CREDITS LOW 0",
+    "CREDITS LOW 5",
+};
+
+/* Rules that are written in other words have other shapes, and the same words the same shape. */
+static void a_shape_tells_rules_apart(void **state)
+{
+    (void)state;
+    uint64_t shapes[COUNT_OF(one_each)];
+    for (size_t i = 0; i < COUNT_OF(one_each); i++) {
+        char words[64];
+        struct sink text = {0};
+        (void)snprintf(words, sizeof(words), "a %s", one_each[i]);
+        struct entitlement entitlement = entitlement_from(words);
+        entitlement_write_rule(&entitlement, 0, &text);
+        if (!bytes_equal(sink_content(&text), (struct bytes){one_each[i], strlen(one_each[i])}))
+            fail_msg("%s", one_each[i]);
+        sink_free(&text);
+        shapes[i] = entitlement_shape(&entitlement, 0);
+        assert_int_equal(shapes[i], entitlement_shape(&entitlement, 0));
+        for (size_t k = 0; k < i; k++) {
+            if (shapes[k] == shapes[i]) fail_msg("%s has the shape of %s", one_each[i], one_each[k]);
+        }
+    }
+    struct entitlement entitlement = entitlement_from("a LIMIT 5 day");
+    struct sink text = {0};
+    entitlement_write_rule(&entitlement, 1, &text); /* there are no credits */
+    entitlement_write_rule(&entitlement, -1, &text);
+    assert_int_equal(text.size, 0);
+}
+
 /* ---- overrides ------------------------------------------------------------------------------------------- */
 
 static void an_override_replaces_overage_whole(void **state)
@@ -305,6 +369,7 @@ int main(void)
         cmocka_unit_test(rules_have_to_differ),
         cmocka_unit_test(warnings_are_sorted_and_each_there_once),
         cmocka_unit_test(limits_and_rates_are_found),
+        cmocka_unit_test(a_shape_tells_rules_apart),
         cmocka_unit_test(an_override_replaces_overage_whole),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);

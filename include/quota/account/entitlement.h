@@ -134,6 +134,25 @@ static inline uint64_t quota_rule_code(const struct quota_rule *rule)
     return rule->code > 0 ? rule->code : period_code(&rule->period);
 }
 
+/* As rule_shape; a negative `nth` and one behind the rules stand for the credits. */
+static inline uint64_t entitlement_shape(const struct entitlement *entitlement, int32_t nth)
+{
+    if (nth < 0 || (uint32_t)nth >= entitlement->rules_count)
+        return shape_with(entitlement->credits_first, entitlement->credits_low);
+    const struct quota_rule *rule = &entitlement->rules[nth];
+    const struct period *period = &rule->period;
+    if (rule->kind != QUOTA_LIMIT && rule->kind != QUOTA_CONCURRENT) return rule_shape(&rule->rule) + rule->kind;
+    uint64_t bits = (uint64_t)period->unit << 32 | (uint64_t)(period->from_month << 24 | period->from_day << 16) |
+                    (uint64_t)(period->from_weekday << 8 | period->calendar << 2 | period->end_of_month << 1) |
+                    rule->prorate;
+    uint64_t shape = shape_with(shape_with(bits, period->count), rule->limit);
+    if (rule->rollover_bp == 0) return shape;
+    return shape_with(shape_with(shape_with(shape, rule->rollover_bp), rule->rollover_max), rule->rollover_cycles);
+}
+
+/* One rule, or for another number the credits, as text: `LIMIT 1000 month CALENDAR`; nothing where there are none. */
+void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, struct sink *sink);
+
 /* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same
  * kind (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs; CONCURRENT), and so
  * does each option it gives (`options`). What the plan lacks is added behind; the plan's last rules give way where

@@ -13,12 +13,14 @@
 
 /* A refused request, and the rule that refused it. */
 struct refusal {
-    struct bytes resource;
-    int32_t slot;    /* -1 = the resource has none yet */
-    int32_t rule;    /* as in the verdict */
-    uint64_t period; /* of a LIMIT: its period_code; 0 = another rule */
-    bool counts;     /* in the cycle of that LIMIT: a cycle begins with its first unit */
-    int64_t wait_us;
+    struct bytes resource;        /* stands in `name`: the plan whose word it is may be gone when it is counted */
+    char name[RESOURCE_NAME_MAX]; /* what a resource that a plan knows is called at most */
+    int32_t slot;                 /* -1 = the resource has none yet */
+    int32_t rule;                 /* as in the verdict */
+    uint64_t period;              /* of a LIMIT: its period_code; 0 = another rule */
+    bool counts;                  /* in the cycle of that LIMIT: a cycle begins with its first unit */
+    uint64_t shape;               /* of the rule (entitlement_shape) */
+    int64_t amount, wait_us;      /* requested */
 };
 
 struct account_decision {
@@ -76,20 +78,26 @@ static inline void account_decision_begin(struct account_decision *decision)
     decision->changes = sink_init(decision->stack_buffer, sizeof(decision->stack_buffer));
 }
 
-/* Remembers that this rule of the resource refused. */
+/* Remembers that this rule of the resource refused so much of it. */
 static inline void decision_add_cause(struct account_decision *decision, struct resource_view *view,
-                                      const struct verdict *verdict)
+                                      const struct verdict *verdict, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;
+    /* Or a RATE of an API key, which is no rule of the resource, either. */
     bool is_credits = verdict->rule < 0 || (uint32_t)verdict->rule >= entitlement->rules_count;
     const struct quota_rule *rule = is_credits ? NULL : &entitlement->rules[verdict->rule];
     const struct window *window = rule && rule->kind == QUOTA_LIMIT ? resource_view_window(view, rule) : NULL;
-    decision->causes[decision->causes_count++] = (struct refusal){.resource = view->resource,
-                                                                  .slot = view->index,
-                                                                  .rule = verdict->rule,
-                                                                  .period = window ? window->period : 0,
-                                                                  .counts = window && window->peak > 0,
-                                                                  .wait_us = verdict->wait_us};
+    struct refusal *cause = &decision->causes[decision->causes_count++];
+    size_t size = view->resource.size < RESOURCE_NAME_MAX ? view->resource.size : RESOURCE_NAME_MAX;
+    memcpy(cause->name, view->resource.data, size);
+    cause->resource = (struct bytes){cause->name, size};
+    cause->slot = view->index;
+    cause->rule = verdict->rule;
+    cause->period = window ? window->period : 0;
+    cause->counts = window && window->peak > 0;
+    cause->shape = shape_with(entitlement_shape(entitlement, verdict->rule), is_credits ? verdict->limit : 0);
+    cause->amount = amount;
+    cause->wait_us = verdict->wait_us;
 }
 
 static inline void account_decision_end(struct account_decision *decision)

@@ -66,6 +66,24 @@ void rule_complete(struct rule *rule);
 /* Same allowance? (The derived rate follows from the rest.) */
 bool rule_equal(const struct rule *left, const struct rule *right);
 
+/* A number that differs, but for chance, where rules differ: whoever has written one down sees that it has changed.
+ * shape_with mixes one number more into a shape, shape_of has those of a record that is made of such numbers alone. */
+static inline uint64_t shape_with(uint64_t shape, int64_t number)
+{
+    return (shape ^ (uint64_t)number) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
+static inline uint64_t shape_of(const int64_t *numbers, size_t bytes)
+{
+    uint64_t shape = 0;
+    for (size_t i = 0; i < bytes / sizeof(*numbers); i++) shape = shape_with(shape, numbers[i]);
+    return shape;
+}
+static inline uint64_t rule_shape(const struct rule *rule)
+{
+    uint64_t shape = shape_with((uint64_t)rule->algorithm << 8 | rule->flags, rule->limit);
+    return shape_with(shape_with(shape_with(shape, rule->period_us), rule->capacity), rule->initial);
+}
+
 /* True where a rule keeps no state: it admits everything (UNLIMITED) or nothing (0). */
 static inline bool rule_is_constant(const struct rule *rule)
 {
