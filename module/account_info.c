@@ -1,5 +1,6 @@
 /* Replies accounts as maps; see account_info.h. */
 #include "account_info.h"
+#include "ancestors.h"
 #include "quota/account/account_codec.h"
 #include "quota/base/checked.h"
 #include "quota/decide/report.h"
@@ -16,6 +17,30 @@ static int64_t millis_or_none(int64_t instant_us)
     return instant_us == NEVER_US ? -1 : floor_div(instant_us, MICROS_PER_MILLI);
 }
 
+/* An account that is shown, and those above it. */
+struct shown {
+    struct account_view view;
+    const struct ancestors *ancestors; /* NULL = none */
+    struct account_view above[ANCESTORS_MAX];
+};
+
+static enum account_fault shown_begin(struct shown *shown, const struct account *account,
+                                      const struct account_call *call)
+{
+    const struct ancestors *ancestors = shown->ancestors = call->ancestors;
+    const struct lineage *lineage = ancestors ? &ancestors->lineage : NULL;
+    int64_t now_us = lineage_instant_us(account, lineage, call->now_us);
+    enum account_fault fault = account_view_begin(&shown->view, account, &call->host, now_us);
+    (void)lineage_begin(lineage, &call->host, now_us, shown->above);
+    return fault;
+}
+
+static void shown_end(struct shown *shown)
+{
+    lineage_end(shown->ancestors ? &shown->ancestors->lineage : NULL, shown->above);
+    account_view_end(&shown->view);
+}
+
 /* ---- a resource ------------------------------------------------------------------------------------------ */
 
 static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
@@ -29,17 +54,23 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
     sink_free(&text);
 }
 
-/* Rules of the entitlement, and behind them its credits, which have no period; CONCURRENT has none, either. `number`:
- * by which verdicts name it; `as`: the resource whose rule it is, where another one is counted as that. */
-static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index, uint32_t number,
-                       struct bytes as)
+/* Whose rules are shown: from which number on verdicts name them, and where they are another resource's or account's,
+ * which. */
+struct rules_of {
+    uint32_t shift;
+    struct bytes as, account;
+};
+
+/* Rules of the entitlement, and behind them its credits, which have no period; CONCURRENT has none, either. */
+static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report, uint32_t index,
+                       const struct rules_of *of)
 {
     struct rule_report shown;
     const struct entitlement *entitlement = report->demand.view->entitlement;
     const struct quota_rule *rule = index < entitlement->rules_count ? &entitlement->rules[index] : NULL;
     resource_report_rule(report, index, &shown);
-    RedisModule_ReplyWithMap(ctx, as.size > 0 ? 11 : 10);
-    reply_field_integer(ctx, "rule", number);
+    RedisModule_ReplyWithMap(ctx, 10 + (of->as.size > 0) + (of->account.size > 0));
+    reply_field_integer(ctx, "rule", of->shift + index);
     reply_field_word(ctx, "kind", rule ? meter_of(rule->kind)->kind : meter_credits.kind);
     if (rule) reply_period(ctx, rule);
     if (!rule) reply_field_word(ctx, "period", "");
@@ -50,7 +81,8 @@ static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report
     reply_field_integer(ctx, "start", millis_or_none(shown.start_us));
     reply_field_integer(ctx, "end", millis_or_none(shown.end_us));
     reply_field_integer(ctx, "rolled", shown.rolled);
-    if (as.size > 0) reply_field_text(ctx, "resource", as);
+    if (of->as.size > 0) reply_field_text(ctx, "resource", of->as);
+    if (of->account.size > 0) reply_field_text(ctx, "account", of->account);
 }
 
 /* Thresholds that have fired in any of the running cycles or of the credits, ascending; whole percents as integers. */
@@ -83,25 +115,57 @@ static uint32_t rules_shown(const struct resource_view *view)
     return view->entitlement->rules_count + resource_report_has_credits(view);
 }
 
-static void reply_rules(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view, uint32_t shift,
-                        struct bytes as)
+static uint32_t reply_rules(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view,
+                            const struct rules_of *of)
 {
     struct resource_report report;
+    uint32_t count = rules_shown(view);
     resource_report_begin(&report, account, view);
-    for (uint32_t i = 0; i < rules_shown(view); i++) reply_rule(ctx, &report, i, shift + i, as);
+    for (uint32_t i = 0; i < count; i++) reply_rule(ctx, &report, i, of);
+    return count;
 }
 
-/* Of a resource that is counted AS another one that one's rules follow; credits, overage and warnings are its own. */
-static void reply_resource(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view)
+/* Of a resource that is counted AS another one that one's rules follow: it is put into `other`. Answers how many there
+ * are. */
+static uint32_t reply_rules_of(RedisModuleCtx *ctx, struct account_view *account, struct resource_view *view,
+                               struct rules_of of, struct resource_view *other, bool *has_other)
+{
+    uint32_t count = reply_rules(ctx, account, view, &of);
+    struct bytes as = view->entitlement->as;
+    *has_other = as.size > 0 && settle(account, as, other) == ACCOUNT_FAULT_NONE;
+    if (!*has_other) return count;
+    of.as = as;
+    of.shift += view->entitlement->rules_count;
+    return count + reply_rules(ctx, account, other, &of);
+}
+
+/* Rules of the accounts above that know the resource. */
+static uint32_t reply_rules_above(RedisModuleCtx *ctx, struct shown *shown, struct bytes resource)
+{
+    struct resource_view view, other;
+    bool has_other;
+    uint32_t count = 0;
+    for (uint32_t i = 0; shown->ancestors && i < shown->ancestors->lineage.count; i++) {
+        const struct ancestor *ancestor = &shown->ancestors->lineage.ancestors[i];
+        struct rules_of of = {.shift = (i + 1) * LEVEL_RULES, .as = {"", 0}, .account = ancestor->name};
+        if (!ancestor->account || settle(&shown->above[i], resource, &view) != ACCOUNT_FAULT_NONE) continue;
+        count += reply_rules_of(ctx, &shown->above[i], &view, of, &other, &has_other);
+    }
+    return count;
+}
+
+/* Credits, overage and warnings are those of the account itself, and of the resource that this one is counted AS. */
+static void reply_resource(RedisModuleCtx *ctx, struct shown *shown, struct resource_view *view)
 {
     struct resource_view other; /* large: only where it is needed it means anything */
-    struct bytes as = view->entitlement->as;
-    bool has_other = as.size > 0 && settle(account, as, &other) == ACCOUNT_FAULT_NONE;
+    struct account_view *account = &shown->view;
+    const struct rules_of own = {.shift = 0, .as = {"", 0}, .account = {"", 0}};
+    bool has_other;
     RedisModule_ReplyWithMap(ctx, 4);
     reply_field_name(ctx, "rules");
-    RedisModule_ReplyWithArray(ctx, rules_shown(view) + (has_other ? rules_shown(&other) : 0));
-    reply_rules(ctx, account, view, 0, BYTES(""));
-    if (has_other) reply_rules(ctx, account, &other, view->entitlement->rules_count, as);
+    RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
+    uint32_t count = reply_rules_of(ctx, account, view, own, &other, &has_other);
+    RedisModule_ReplySetArrayLength(ctx, count + reply_rules_above(ctx, shown, view->resource));
     if (has_other) view = &other;
     reply_field_integer(ctx, "credits", view->credits_left);
     reply_field_integer(ctx, "overage", resource_report_overage(view));
@@ -176,8 +240,10 @@ static void reply_life(RedisModuleCtx *ctx, const struct account_view *view, str
     reply_field_text(ctx, "zone", zone.size > 0 ? zone : BYTES("UTC"));
     reply_field_integer(ctx, "anchor", millis_or_none(view->status.anchor_us));
     reply_field_integer(ctx, "expires", view->status.expires_us > 0 ? millis_floor(view->status.expires_us) : -1);
+    struct bytes parent = account_parent(view->account);
     reply_field_name(ctx, "parent");
-    RedisModule_ReplyWithNull(ctx);
+    if (parent.size > 0) RedisModule_ReplyWithStringBuffer(ctx, parent.data, parent.size);
+    if (parent.size == 0) RedisModule_ReplyWithNull(ctx);
 }
 
 /* A plan that is to come, and when. */
@@ -198,7 +264,8 @@ static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
 {
     static const char *const acts[AUDIT_ACTIONS_END] = {
         "",    "open",  "switch", "override", "suspend",  "resume",  "close",      "refund",
-        "set", "reset", "grant",  "void",     "transfer", "key.set", "key.rotate", "key.revoke"};
+        "set", "reset", "grant",  "void",     "transfer", "key.set", "key.rotate", "key.revoke",
+        "parent", "detach", "weight"};
     const struct account_optional *optional = account ? account->optional : NULL;
     reply_field_name(ctx, "notes");
     RedisModule_ReplyWithArray(ctx, optional ? optional->audit_count : 0);
@@ -219,8 +286,9 @@ static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
 }
 
 /* A map cannot be taken back once it has begun: all resources are settled for their faults first. */
-static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct account_view *view)
+static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct shown *shown)
 {
+    struct account_view *view = &shown->view;
     struct subject subject;
     struct resource_view resource;
     struct bytes faulty;
@@ -234,7 +302,7 @@ static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct 
     for (uint32_t i = 0; i < subject.count; i++) {
         settle(view, subject.names[i], &resource);
         RedisModule_ReplyWithStringBuffer(ctx, subject.names[i].data, subject.names[i].size);
-        reply_resource(ctx, view, &resource);
+        reply_resource(ctx, shown, &resource);
     }
     reply_notes(ctx, view->account);
     return REDISMODULE_OK;
@@ -242,17 +310,18 @@ static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct 
 
 int account_info_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
-    struct account_view view;
-    enum account_fault fault = account_view_begin(&view, account_of(call), &call->host, call->now_us);
-    if (fault == ACCOUNT_FAULT_NONE) reply_account(ctx, call, &view);
+    struct shown shown;
+    enum account_fault fault = shown_begin(&shown, account_of(call), call);
+    if (fault == ACCOUNT_FAULT_NONE) reply_account(ctx, call, &shown);
     if (fault != ACCOUNT_FAULT_NONE) accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
-    account_view_end(&view);
+    shown_end(&shown);
     return REDISMODULE_OK;
 }
 
-static int reply_resources(RedisModuleCtx *ctx, struct account_call *call, struct account_view *view,
+static int reply_resources(RedisModuleCtx *ctx, struct account_call *call, struct shown *shown,
                            RedisModuleString **names, int count)
 {
+    struct account_view *view = &shown->view;
     struct resource_view resource;
     for (int i = 0; i < count; i++) {
         enum account_fault fault = settle(view, string_bytes(names[i]), &resource);
@@ -262,18 +331,18 @@ static int reply_resources(RedisModuleCtx *ctx, struct account_call *call, struc
     for (int i = 0; i < count; i++) {
         settle(view, string_bytes(names[i]), &resource);
         if (count > 1) RedisModule_ReplyWithString(ctx, names[i]);
-        reply_resource(ctx, view, &resource);
+        reply_resource(ctx, shown, &resource);
     }
     return REDISMODULE_OK;
 }
 
 int account_info_reply_resources(RedisModuleCtx *ctx, struct account_call *call, RedisModuleString **names, int count)
 {
-    struct account_view view;
-    enum account_fault fault = account_view_begin(&view, account_of(call), &call->host, call->now_us);
-    if (fault == ACCOUNT_FAULT_NONE) reply_resources(ctx, call, &view, names, count);
+    struct shown shown;
+    enum account_fault fault = shown_begin(&shown, account_of(call), call);
+    if (fault == ACCOUNT_FAULT_NONE) reply_resources(ctx, call, &shown, names, count);
     if (fault != ACCOUNT_FAULT_NONE) accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
-    account_view_end(&view);
+    shown_end(&shown);
     return REDISMODULE_OK;
 }
 
@@ -298,11 +367,11 @@ int account_info_reply_decided(RedisModuleCtx *ctx, struct account_call *call)
         return accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
     }
     struct account *copy = apply_to_copy(account_of(call), decision);
-    struct account_view view;
-    enum account_fault fault = account_view_begin(&view, copy, &call->host, call->now_us);
-    if (fault == ACCOUNT_FAULT_NONE) reply_account(ctx, call, &view);
+    struct shown shown;
+    enum account_fault fault = shown_begin(&shown, copy, call);
+    if (fault == ACCOUNT_FAULT_NONE) reply_account(ctx, call, &shown);
     if (fault != ACCOUNT_FAULT_NONE) accounts_reply_fault(ctx, call, fault, BYTES(""), 0);
-    account_view_end(&view);
+    shown_end(&shown);
     account_free(copy);
     return REDISMODULE_OK;
 }

@@ -1,5 +1,6 @@
 /* Before and after the decision about an account; see accounts.h. */
 #include "accounts.h"
+#include "ancestors.h"
 #include "ahead.h"
 #include "clock.h"
 #include "config.h"
@@ -30,6 +31,7 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
     call->host = accounts_host();
     call->now_us = clock_now_us();
     call->counts = false;
+    call->ancestors = NULL;
     call->key_digest = (struct bytes){NULL, 0};
     const struct account *account = account_of(call);
     if (account) ahead_opened(ctx, name, account->applied_at_us, call->now_us);
@@ -92,12 +94,11 @@ static void add_violation(RedisModuleCtx *ctx, const struct account_call *call, 
 
 /* What was refused is counted: in this server's counters, in the cycle of the rule that refused it, and among the
  * violations. */
-static void count(RedisModuleCtx *ctx, struct account_call *call)
+static void count_causes(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
     struct change denied; /* what its kind does not name means nothing; there is much of it */
     denied.kind = CHANGE_DENIED;
-    metrics_count_cause(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
     for (uint32_t i = 0; i < decision->causes_count; i++) {
         const struct refusal *cause = &decision->causes[i];
         denied.slot = (uint32_t)cause->slot;
@@ -107,31 +108,81 @@ static void count(RedisModuleCtx *ctx, struct account_call *call)
     }
 }
 
+/* Remembers how far the account is ahead of the clock. */
+static void accounts_changed(RedisModuleCtx *ctx, const struct account_call *call)
+{
+    const struct account *account = account_of(call);
+    if (account) ahead_changed(ctx, call->handle.name, account->applied_at_us);
+}
+
+/* The call itself and those of the accounts above; answers how many. */
+static uint32_t calls_of(struct account_call *call, struct account_call *calls[LEVELS_MAX])
+{
+    uint32_t count = 0;
+    calls[count++] = call;
+    for (uint32_t i = 0; call->ancestors && i < call->ancestors->lineage.count; i++)
+        calls[count++] = &call->ancestors->calls[i];
+    return count;
+}
+
+/* The first of the calls whose decision has a fault of its own answers for all. */
+static bool reply_first_fault(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct account_decision *decision = &calls[i]->decision;
+        if (decision->fault == ACCOUNT_FAULT_NONE || decision->fault == ACCOUNT_FAULT_ABOVE) continue;
+        accounts_reply_fault(ctx, calls[i], decision->fault, decision->fault_subject, decision->fault_limit);
+        return true;
+    }
+    return false;
+}
+
+/* All accounts change, or none. */
+static bool commit_all_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count)
+{
+    struct account_change changes[LEVELS_MAX];
+    RedisModuleString *words[2 * LEVELS_MAX];
+    for (uint32_t i = 0; i < count; i++) {
+        changes[i] = account_decision_change(&calls[i]->decision);
+        if (!transaction_fits_or_reply(ctx, &calls[i]->handle, &changes[i])) return false;
+    }
+    struct transaction transaction = transaction_begin(ctx, words, calls[0]->now_us);
+    for (uint32_t i = 0; i < count; i++) transaction_add(&transaction, &calls[i]->handle, &changes[i]);
+    transaction_replicate(&transaction);
+    for (uint32_t i = 0; i < count; i++) {
+        if (changes[i].changes.size > 0) accounts_changed(ctx, calls[i]);
+    }
+    return true;
+}
+
+bool accounts_commit_together_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count)
+{
+    return !reply_first_fault(ctx, calls, count) && commit_all_or_reply(ctx, calls, count);
+}
+
 /* False when there is no memory for it, and the client has its error. */
 static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
+    struct account_call *calls[LEVELS_MAX];
+    if (call->ancestors) return commit_all_or_reply(ctx, calls, calls_of(call, calls));
+    if (call->decision.changes.size == 0) return true;
     struct account_change change = account_decision_change(&call->decision);
     if (!transaction_commit_or_reply(ctx, &call->handle, &change, call->now_us)) return false;
     accounts_changed(ctx, call);
     return true;
 }
 
-void accounts_changed(RedisModuleCtx *ctx, const struct account_call *call)
-{
-    const struct account *account = account_of(call);
-    if (account) ahead_changed(ctx, call->handle.name, account->applied_at_us);
-}
-
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
+    struct account_call *calls[LEVELS_MAX];
+    uint32_t count = calls_of(call, calls);
     /* Of a refusal, too: what it met and has ended is swept. */
-    if (decision->changes.size > 0 && !commit_or_reply(ctx, call)) return false;
-    if (decision->fault != ACCOUNT_FAULT_NONE) {
-        accounts_reply_fault(ctx, call, decision->fault, decision->fault_subject, decision->fault_limit);
-        return false;
-    }
-    if (decision->result.consumed.count > 0 && call->counts && !decision->replayed) count(ctx, call);
+    if (!commit_or_reply(ctx, call)) return false;
+    if (decision->fault != ACCOUNT_FAULT_NONE && reply_first_fault(ctx, calls, count)) return false;
+    if (decision->result.consumed.count == 0 || !call->counts || decision->replayed) return true;
+    metrics_count_cause(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
+    for (uint32_t i = 0; i < count; i++) count_causes(ctx, calls[i]);
     return true;
 }
 
@@ -199,8 +250,8 @@ static const struct {
     [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is in the future", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s', or it is retired" EVERY_PRIMARY, QUOTES_ABOUT},
     [ACCOUNT_FAULT_RESOURCE] = {"NORESOURCE the account's plan has no resource '%s'", QUOTES_ABOUT},
-    [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor or zone than requested with plan "
-                            "'%s': QUOTA.SWITCH changes the plan, anchor and zone stay",
+    [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor, zone or parent than requested with plan "
+                            "'%s': QUOTA.SWITCH changes the plan, QUOTA.PARENT the parent; anchor and zone stay",
                             QUOTES_ABOUT},
     [ACCOUNT_FAULT_OVERFLOW] = {"OVERFLOW the new numbers of '%s' would not fit 64 bits; request less", QUOTES_ABOUT},
     [ACCOUNT_FAULT_CONFLICT] = {"IDCONFLICT id '%s' was used with other content", QUOTES_ABOUT},
@@ -263,6 +314,9 @@ static const struct {
                              QUOTES_NOTHING},
     [ACCOUNT_FAULT_FUNDING] = {"LIMITED more grants would pay for this than one id can remember: use less at once",
                                QUOTES_NOTHING},
+    [ACCOUNT_FAULT_MEMBERS] = {"LIMITED '%s' has 10000 members, each of which was charged within a cycle: none makes room",
+                               QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_NO_MEMBER] = {"NOSUCHID '%s' is no member of this account", QUOTES_ABOUT},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
 };
 

@@ -25,6 +25,7 @@ extern const struct command quota_consume_command, quota_mconsume_command, quota
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
 extern const struct command quota_forecast_command;
+extern const struct command quota_parent_command, quota_detach_command, quota_members_command, quota_weight_command;
 extern const struct command quota_apikey_command, quota_apikey_set_command, quota_apikey_rotate_command;
 extern const struct command quota_apikey_revoke_command, quota_apikey_verify_command, quota_apikey_list_command;
 extern const struct command quota_apikey_help_command;
@@ -92,6 +93,10 @@ const struct command *const commands[] = {
     &quota_override_command,
     &quota_set_command,
     &quota_reset_command,
+    &quota_parent_command,
+    &quota_detach_command,
+    &quota_members_command,
+    &quota_weight_command,
     &quota_consume_command,
     &quota_mconsume_command,
     &quota_check_command,
@@ -146,7 +151,7 @@ static int first_key(const struct command *command)
 
 static int command_document(RedisModuleCommand *registered, const struct command *command)
 {
-    RedisModuleCommandKeySpec key_specs[] = {
+    RedisModuleCommandKeySpec key_specs[3] = {
         {
             .flags = (uint64_t)command->key_flags,
             .begin_search_type = REDISMODULE_KSPEC_BS_INDEX,
@@ -154,8 +159,16 @@ static int command_document(RedisModuleCommand *registered, const struct command
             .find_keys_type = REDISMODULE_KSPEC_FK_RANGE,
             .fk.range = {.lastkey = command->two_keys ? 1 : 0, .keystep = 1, .limit = 0},
         },
-        {0},
     };
+    if (command->key_option) {
+        key_specs[1] = (RedisModuleCommandKeySpec){
+            .flags = (uint64_t)command->key_flags,
+            .begin_search_type = REDISMODULE_KSPEC_BS_KEYWORD,
+            .bs.keyword = {.keyword = command->key_option, .startfrom = first_key(command) + 2},
+            .find_keys_type = REDISMODULE_KSPEC_FK_RANGE,
+            .fk.range = {.lastkey = 0, .keystep = 1, .limit = 0},
+        };
+    }
     if (command->counted_keys) {
         key_specs[0].find_keys_type = REDISMODULE_KSPEC_FK_KEYNUM;
         key_specs[0].fk.keynum.keynumidx = 0;

@@ -1,6 +1,6 @@
 /* QUOTA.OPEN, SWITCH, SUSPEND, RESUME, CLOSE, OVERRIDE, SET, RESET: an account's life, in operators' hands.
  *
- *     QUOTA.OPEN account plan [ANCHOR instant] [ZONE iana] [EXPIRES moment [THEN plan]]           opens or renews: OK
+ *     QUOTA.OPEN account plan [ANCHOR instant] [ZONE iana] [EXPIRES moment [THEN plan]] [PARENT key]   opens, renews: OK
  *     QUOTA.SWITCH account plan [PRORATE | FULL | END] [AT instant] [RESTART] [CHECK]             OK
  *     QUOTA.SUSPEND account [EX duration]   QUOTA.RESUME account   QUOTA.CLOSE account            OK
  *     QUOTA.OVERRIDE account resource [ONLY] rules … [EX moment] [CHECK]   … resource LIFT        OK
@@ -14,6 +14,7 @@
 #include "command.h"
 #include "entitlement_argument.h"
 #include "moment_argument.h"
+#include "parents.h"
 #include "quota/base/checked.h"
 #include "quota/decide/admin.h"
 #include "reply.h"
@@ -64,6 +65,19 @@ static int operate_end(RedisModuleCtx *ctx, struct operator_call *call)
     return REDISMODULE_OK;
 }
 
+/* The same of a command that gives the account a parent (NULL = none), or takes it out of the one it has. */
+static int end_below(RedisModuleCtx *ctx, struct operator_call *call, RedisModuleString *parent, bool leaves)
+{
+    struct parent_calls parents;
+    if (parents_open_or_reply(ctx, &call->account, parent, leaves, &parents)) {
+        bool done = parents_commit_or_reply(ctx, &call->account, &call->action, &parents);
+        if (done) RedisModule_ReplyWithSimpleString(ctx, "OK");
+    }
+    parents_close(&parents);
+    operate_close(ctx, call);
+    return REDISMODULE_OK;
+}
+
 /* A dry run: the account as it would be. */
 static int operate_check(RedisModuleCtx *ctx, struct operator_call *call)
 {
@@ -75,7 +89,7 @@ static int operate_check(RedisModuleCtx *ctx, struct operator_call *call)
 /* ---- OPEN ------------------------------------------------------------------------------------------------ */
 
 struct open_input {
-    struct bytes plan, zone, expires, then, reason;
+    struct bytes plan, zone, expires, then, parent, reason;
     int64_t anchor_us;
 };
 
@@ -90,6 +104,12 @@ static const struct argument open_arguments[] = {
           "When the plan ends: an instant, or a duration (30d) or calendar period (3month) from its opening on."),
     FIELD(ARGUMENT_TEXT, "then", "THEN", struct open_input, then, 0, 0, ARGUMENT_OPTIONAL,
           "The plan it falls to when it expires (default: quota.default-plan)."),
+    {.kind = ARGUMENT_TEXT,
+     .name = "parent",
+     .token = "PARENT",
+     .offset = offsetof(struct open_input, parent),
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "The account above it; in a cluster of the same slot."},
     REASON_ROW(struct open_input),
     {0},
 };
@@ -107,7 +127,8 @@ static bool open_request_or_reply(RedisModuleCtx *ctx, struct open_input *input,
 {
     if (input->zone.data && !zone_known_or_reply(ctx, &input->zone)) return false;
     *request = (struct open_request){
-        .plan = input->plan, .anchor_us = input->anchor_us, .then = input->then, .zone = input->zone};
+        .plan = input->plan, .anchor_us = input->anchor_us, .then = input->then, .zone = input->zone,
+        .parent = input->parent};
     if (input->expires.data && !moment_expires_or_reply(ctx, input->expires, &request->expires)) return false;
     if (!input->then.data) return true;
     if (!input->expires.data) {
@@ -115,6 +136,14 @@ static bool open_request_or_reply(RedisModuleCtx *ctx, struct open_input *input,
         return false;
     }
     return accounts_word_or_reply(ctx, "THEN", input->then, PLAN_NAME_MAX);
+}
+
+/* The argument that the text was read from: its key. */
+static RedisModuleString *parent_argument(RedisModuleString **argv, int argc, struct bytes text)
+{
+    int at = 1;
+    while (at + 1 < argc && string_bytes(argv[at]).data != text.data) at++;
+    return argv[at];
 }
 
 static int open_account(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -127,7 +156,8 @@ static int open_account(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (!open_request_or_reply(ctx, &input, &request)) return REDISMODULE_OK;
     if (!operate_begin_or_reply(ctx, argv[1], input.reason, &call)) return REDISMODULE_OK;
     open_decide(account_of(&call.account), &call.account.host, &request, &call.action, &call.account.decision);
-    return operate_end(ctx, &call);
+    return input.parent.data ? end_below(ctx, &call, parent_argument(argv, argc, input.parent), false)
+                             : operate_end(ctx, &call);
 }
 
 /* ---- SWITCH ---------------------------------------------------------------------------------------------- */
@@ -215,7 +245,8 @@ static int change_state(RedisModuleCtx *ctx, RedisModuleString **argv, int argc,
         return REDISMODULE_OK;
     }
     state_decide(account_of(&call.account), &call.account.host, state, ex_us, &call.action, &call.account.decision);
-    return operate_end(ctx, &call);
+    /* A closed account is no member any more. */
+    return state == ACCOUNT_CLOSED ? end_below(ctx, &call, NULL, true) : operate_end(ctx, &call);
 }
 
 static int suspend(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -388,10 +419,19 @@ static int reset(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         .arguments = (arguments_),                                                                                     \
     }
 
-OPERATOR_COMMAND(
-    quota_open_command, "QUOTA.OPEN",
-    "Opens an account on a plan; the same again changes nothing, a closed or expired one is opened again. Replies OK.",
-    "O(resources)", "write", open_account, open_arguments);
+const struct command quota_open_command = {
+    .name = "QUOTA.OPEN",
+    .summary = "Opens an account on a plan; the same again changes nothing, a closed or expired one is opened again. "
+               "Replies OK.",
+    .complexity = "O(resources)",
+    .since = "1.0.0",
+    .flags = "write",
+    .categories = "write slow",
+    .key_flags = KEY_WRITE,
+    .key_option = "PARENT",
+    .handler = open_account,
+    .arguments = open_arguments,
+};
 OPERATOR_COMMAND(quota_switch_command, "QUOTA.SWITCH",
                  "Moves an account to another plan; switching to and fro creates no extra units. Replies OK.",
                  "O(resources)", "write", switch_plan, switch_arguments);

@@ -11,10 +11,13 @@
  * Parse, open, decide, commit, reply: the decisions are quota/consume.h and quota/refund.h. */
 #include "accounts.h"
 #include "actor.h"
+#include "ancestors.h"
 #include "api_key_argument.h"
 #include "command.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/refund.h"
+#include "quota/decide/taken.h"
+#include "quota/base/checked.h"
 #include "reply.h"
 
 /* ---- CONSUME --------------------------------------------------------------------------------------------- */
@@ -66,13 +69,22 @@ static bool ids_fit_or_reply(RedisModuleCtx *ctx, const struct consume_input *in
     return !input->of.data || accounts_word_or_reply(ctx, "OF", input->of, ID_BYTES_MAX);
 }
 
-/* Decides and commits; false when the client has its error. */
-static bool consume_or_reply(RedisModuleCtx *ctx, struct account_call *call, struct consume_request *request)
+/* Decides, commits and replies, together with the accounts above. `reads`: nothing is written in any case. */
+static void consume_and_reply(RedisModuleCtx *ctx, struct account_call *call, struct consume_request *request,
+                              bool reads)
 {
+    struct ancestors ancestors;
     request->now_us = call->now_us;
     call->counts = request->mode != MODE_PEEK;
-    consume_decide(account_of(call), &call->host, request, &call->decision);
-    return accounts_commit_or_reply(ctx, call);
+    if (ancestors_open_or_reply(ctx, call, !reads, &ancestors)) {
+        request->lineage = ancestors_lineage(&ancestors);
+        consume_decide(account_of(call), &call->host, request, &call->decision);
+        bool done = accounts_commit_or_reply(ctx, call);
+        if (done && request->batch) accounts_reply_verdicts(ctx, &call->decision);
+        if (done && !request->batch) reply_verdict(ctx, &call->decision.result.consumed.verdicts[0]);
+    }
+    ancestors_close(&ancestors);
+    accounts_end(call);
 }
 
 static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -92,8 +104,7 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
     call.key_digest = request.key.digest;
-    if (consume_or_reply(ctx, &call, &request)) reply_verdict(ctx, &call.decision.result.consumed.verdicts[0]);
-    accounts_end(&call);
+    consume_and_reply(ctx, &call, &request, false);
     return REDISMODULE_OK;
 }
 
@@ -159,8 +170,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
     call.key_digest = request.key.digest;
-    if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
-    accounts_end(&call);
+    consume_and_reply(ctx, &call, &request, false);
     return REDISMODULE_OK;
 }
 
@@ -196,8 +206,7 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .batch = true,
                                       .mode = MODE_PEEK,
                                       .key = api_key_claim(&input.key)};
-    if (consume_or_reply(ctx, &call, &request)) accounts_reply_verdicts(ctx, &call.decision);
-    accounts_end(&call);
+    consume_and_reply(ctx, &call, &request, true);
     return REDISMODULE_OK;
 }
 
@@ -259,6 +268,19 @@ static void reply_refunded(RedisModuleCtx *ctx, const struct account_decision *d
     }
 }
 
+/* The accounts that the consumption counts at; without a name the parents of now. */
+static bool open_above_or_reply(RedisModuleCtx *ctx, struct account_call *call, const struct refund_request *request,
+                                struct ancestors *ancestors)
+{
+    struct bytes names[ANCESTORS_MAX];
+    const struct account *account = account_of(call);
+    if (request->of.size == 0) return ancestors_open_or_reply(ctx, call, true, ancestors);
+    struct bytes resource = request->all ? (struct bytes){"", 0} : request->resource;
+    int64_t now_us = account ? max_i64(call->now_us, account->applied_at_us) : 0;
+    uint32_t count = account ? taken_levels(account, resource, request->of, now_us, names, ANCESTORS_MAX) : 0;
+    return ancestors_open_named_or_reply(ctx, call, names, count, ancestors);
+}
+
 static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct consume_input input = {.mode = MODE_ALL};
@@ -276,8 +298,13 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                      .actor = actor.name,
                                      .reason = input.reason,
                                      .now_us = call.now_us};
-    refund_decide(account_of(&call), &call.host, &request, &call.decision);
-    if (accounts_commit_or_reply(ctx, &call)) reply_refunded(ctx, &call.decision);
+    struct ancestors ancestors;
+    if (open_above_or_reply(ctx, &call, &request, &ancestors)) {
+        request.lineage = ancestors_lineage(&ancestors);
+        refund_decide(account_of(&call), &call.host, &request, &call.decision);
+        if (accounts_commit_or_reply(ctx, &call)) reply_refunded(ctx, &call.decision);
+    }
+    ancestors_close(&ancestors);
     actor_forget(ctx, &actor);
     accounts_end(&call);
     return REDISMODULE_OK;

@@ -8,6 +8,7 @@
 #include "account_info.h"
 #include "accounts.h"
 #include "ahead.h"
+#include "ancestors.h"
 #include "clock.h"
 #include "command.h"
 #include "config.h"
@@ -36,11 +37,11 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (argc < 2) return arguments_reply_wrong_arity(ctx, info_arguments, argv, argc);
     if (!accounts_begin_or_reply(ctx, argv[1], false, &call)) return REDISMODULE_OK;
-    if (argc == 2) {
-        account_info_reply(ctx, &call);
-    } else {
-        account_info_reply_resources(ctx, &call, argv + 2, argc - 2);
-    }
+    struct ancestors ancestors;
+    bool opened = ancestors_open_or_reply(ctx, &call, false, &ancestors);
+    if (opened && argc == 2) account_info_reply(ctx, &call);
+    if (opened && argc > 2) account_info_reply_resources(ctx, &call, argv + 2, argc - 2);
+    ancestors_close(&ancestors);
     accounts_end(&call);
     return REDISMODULE_OK;
 }

@@ -9,12 +9,14 @@
  *
  * Parse, open, decide, commit, reply: the decisions are quota/decide/reserve.h and commit.h. */
 #include "accounts.h"
+#include "ancestors.h"
 #include "api_key_argument.h"
 #include "clock.h"
 #include "command.h"
 #include "page.h"
 #include "quota/base/checked.h"
 #include "quota/decide/commit.h"
+#include "quota/decide/reservation.h"
 #include "quota/decide/reserve.h"
 #include "reply.h"
 
@@ -93,11 +95,15 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .key = api_key_claim(&input.key),
                                       .now_us = call.now_us};
     call.key_digest = request.key.digest;
-    if (until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &request.ttl_us)) {
+    struct ancestors ancestors;
+    bool opened = ancestors_open_or_reply(ctx, &call, true, &ancestors);
+    if (opened && until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &request.ttl_us)) {
         call.counts = true;
+        request.lineage = ancestors_lineage(&ancestors);
         reserve_decide(account_of(&call), &call.host, &request, &call.decision);
         if (accounts_commit_or_reply(ctx, &call)) reply_reserved(ctx, &call.decision);
     }
+    ancestors_close(&ancestors);
     accounts_end(&call);
     return REDISMODULE_OK;
 }
@@ -143,6 +149,20 @@ static bool resolve_begin_or_reply(RedisModuleCtx *ctx, const struct argument *r
     return accounts_begin_or_reply(ctx, argv[1], true, call);
 }
 
+/* The accounts that the reservation counts at. */
+static bool open_above_or_reply(RedisModuleCtx *ctx, struct account_call *call, struct bytes id,
+                                struct ancestors *ancestors)
+{
+    const struct account *account = account_of(call);
+    struct bytes names[ANCESTORS_MAX];
+    struct level level;
+    uint32_t count = 0;
+    int64_t now_us = account ? max_i64(call->now_us, account->applied_at_us) : 0;
+    struct cursor levels = cursor_init(account ? reservation_levels(account, id, now_us) : (struct bytes){"", 0});
+    while (count < ANCESTORS_MAX && level_next(&levels, &level)) names[count++] = level.name;
+    return ancestors_open_named_or_reply(ctx, call, names, count, ancestors);
+}
+
 /* Of one resource three numbers, of several an array of such. */
 static void reply_resolved(RedisModuleCtx *ctx, struct account_call *call)
 {
@@ -153,6 +173,18 @@ static void reply_resolved(RedisModuleCtx *ctx, struct account_call *call)
         const struct resolved *item = &call->decision.result.resolved.items[i];
         reply_three(ctx, item->posted, item->released, item->remaining);
     }
+}
+
+static void resolve_and_reply(RedisModuleCtx *ctx, struct account_call *call, struct commit_request *request)
+{
+    struct ancestors ancestors;
+    if (open_above_or_reply(ctx, call, request->id, &ancestors)) {
+        request->lineage = ancestors_lineage(&ancestors);
+        commit_decide(account_of(call), &call->host, request, &call->decision);
+        reply_resolved(ctx, call);
+    }
+    ancestors_close(&ancestors);
+    accounts_end(call);
 }
 
 static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -166,9 +198,7 @@ static int commit_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                      .count = (uint32_t)input.amounts.count,
                                      .force = input.force != 0,
                                      .now_us = call.now_us};
-    commit_decide(account_of(&call), &call.host, &request, &call.decision);
-    reply_resolved(ctx, &call);
-    accounts_end(&call);
+    resolve_and_reply(ctx, &call, &request);
     return REDISMODULE_OK;
 }
 
@@ -179,9 +209,7 @@ static int release_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!resolve_begin_or_reply(ctx, release_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
     struct commit_request request = {.id = input.id, .release = true, .now_us = call.now_us};
-    commit_decide(account_of(&call), &call.host, &request, &call.decision);
-    reply_resolved(ctx, &call);
-    accounts_end(&call);
+    resolve_and_reply(ctx, &call, &request);
     return REDISMODULE_OK;
 }
 
@@ -192,10 +220,14 @@ static int extend_hold(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
     if (!resolve_begin_or_reply(ctx, extend_arguments, argv, argc, &input, &call)) return REDISMODULE_OK;
     struct extend_request request = {.id = input.id, .ttl_us = input.extend_us, .now_us = call.now_us};
-    extend_decide(account_of(&call), &call.host, &request, &call.decision);
-    if (accounts_commit_or_reply(ctx, &call)) {
-        RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.result.expires_us));
+    struct ancestors ancestors;
+    if (open_above_or_reply(ctx, &call, input.id, &ancestors)) {
+        request.lineage = ancestors_lineage(&ancestors);
+        extend_decide(account_of(&call), &call.host, &request, &call.decision);
+        bool done = accounts_commit_or_reply(ctx, &call);
+        if (done) RedisModule_ReplyWithLongLong(ctx, millis_floor(call.decision.result.expires_us));
     }
+    ancestors_close(&ancestors);
     accounts_end(&call);
     return REDISMODULE_OK;
 }

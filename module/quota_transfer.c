@@ -8,7 +8,6 @@
 #include "command.h"
 #include "quota/decide/transfer.h"
 #include "reply.h"
-#include "transaction.h"
 
 struct transfer_input {
     struct bytes resource, id, reason;
@@ -40,28 +39,6 @@ static bool input_fits_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, c
     return false;
 }
 
-/* Both accounts change, or none. */
-static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *source, struct account_call *target)
-{
-    RedisModuleString *words[4];
-    struct account_call *calls[] = {source, target};
-    for (int i = 0; i < 2; i++) {
-        const struct account_decision *decision = &calls[i]->decision;
-        if (decision->fault == ACCOUNT_FAULT_NONE) continue;
-        accounts_reply_fault(ctx, calls[i], decision->fault, decision->fault_subject, decision->fault_limit);
-        return false;
-    }
-    struct account_change given = account_decision_change(&source->decision),
-                          taken = account_decision_change(&target->decision);
-    if (!transaction_fits_or_reply(ctx, &source->handle, &given)) return false;
-    struct transaction transaction = transaction_begin(ctx, words, source->now_us);
-    transaction_add(&transaction, &source->handle, &given);
-    transaction_add(&transaction, &target->handle, &taken);
-    transaction_replicate(&transaction);
-    for (int i = 0; i < 2; i++) accounts_changed(ctx, calls[i]);
-    return true;
-}
-
 static void transfer_between(RedisModuleCtx *ctx, RedisModuleString **argv, const struct transfer_input *input,
                              struct account_call *source, struct account_call *target)
 {
@@ -71,7 +48,8 @@ static void transfer_between(RedisModuleCtx *ctx, RedisModuleString **argv, cons
         .id = input->id, .resource = input->resource, .target = string_bytes(argv[2]), .amount = input->amount};
     transfer_decide(account_of(source), account_of(target), &source->host, &request, &action, &source->decision,
                     &target->decision);
-    if (commit_or_reply(ctx, source, target)) {
+    struct account_call *const calls[] = {source, target};
+    if (accounts_commit_together_or_reply(ctx, calls, 2)) {
         RedisModule_ReplyWithArray(ctx, 3);
         RedisModule_ReplyWithLongLong(ctx, source->decision.result.transferred.moved);
         RedisModule_ReplyWithLongLong(ctx, source->decision.result.transferred.source);

@@ -35,6 +35,12 @@ static const struct zone *find_zone(const struct account_host *host, struct byte
     return stored_zone(zone).size > 0 ? host->find_zone(zone, NULL) : zone_utc();
 }
 
+static void emit_parent(const struct open_request *request, struct account_decision *decision)
+{
+    if (request->parent.size == 0) return;
+    change_encode(&(struct change){.kind = CHANGE_PARENT, .bytes = request->parent}, &decision->changes);
+}
+
 static enum account_fault open_new(const struct account_host *host, const struct open_request *request,
                                    const struct admin_action *action, struct account_decision *decision)
 {
@@ -56,6 +62,7 @@ static enum account_fault open_new(const struct account_host *host, const struct
     struct change begin_plan = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
     change_encode(&begin_plan, &decision->changes);
     change_encode(&status, &decision->changes);
+    emit_parent(request, decision);
     decision->applied_at_us = action->now_us;
     plan_release(plan);
     return ACCOUNT_FAULT_NONE;
@@ -73,7 +80,8 @@ static enum account_fault open_again(struct account_view *view, const struct ope
 {
     struct account_status *status = &view->status;
     bool ended = status->state == ACCOUNT_CLOSED || status->state == ACCOUNT_LAPSED || !view->plan;
-    if (!open_fits(view, request)) return ACCOUNT_FAULT_OPEN;
+    bool same_parent = request->parent.size == 0 || bytes_equal(request->parent, account_parent(view->account));
+    if (!open_fits(view, request) || !(same_parent || ended)) return ACCOUNT_FAULT_OPEN;
     if (!ended && !bytes_equal(view->plan->name, request->plan)) return ACCOUNT_FAULT_OPEN;
     const struct zone *zone = account_view_zone(view);
     if (!zone) return ACCOUNT_FAULT_ZONE;
@@ -99,6 +107,7 @@ static enum account_fault open_again(struct account_view *view, const struct ope
     if (ended && view->account->optional && view->account->optional->next) {
         emit_next(NULL, 0, SWITCH_HOW_FULL, decision);
     }
+    if (!same_parent) emit_parent(request, decision);
     operate_audit(view, AUDIT_OPEN, -1, 0, action, decision);
     return fault;
 }

@@ -31,26 +31,22 @@ static enum account_fault name_parent(struct account_view *view, struct bytes pa
     return fault;
 }
 
-void parent_decide(const struct account *account, const struct account_host *host, const struct parent_request *request,
-                   const struct admin_action *action, struct account_decision *decision,
-                   struct account_decision *to_decision, struct account_decision *from_decision)
-{
-    struct account_view view, to;
-    enum account_fault fault = operate_begin(&view, account, host, action, decision);
-    if (fault == ACCOUNT_FAULT_NONE) fault = name_parent(&view, request->parent, AUDIT_PARENT, action, decision);
-    operate_finish(&view, decision, fault);
-    enum account_fault to_fault = operate_begin(&to, request->to, host, action, to_decision);
-    if (to_fault == ACCOUNT_FAULT_NONE) to_fault = join(&to, request->name, to_decision);
-    operate_finish(&to, to_decision, to_fault);
-    member_left_decide(request->from, host, request->name, action, from_decision);
-}
-
-void detach_decide(const struct account *account, const struct account_host *host, const struct admin_action *action,
-                   struct account_decision *decision)
+void parent_decide(const struct account *account, const struct account_host *host, struct bytes parent,
+                   const struct admin_action *action, struct account_decision *decision)
 {
     struct account_view view;
+    enum audit_action act = parent.size > 0 ? AUDIT_PARENT : AUDIT_DETACH;
     enum account_fault fault = operate_begin(&view, account, host, action, decision);
-    if (fault == ACCOUNT_FAULT_NONE) fault = name_parent(&view, (struct bytes){"", 0}, AUDIT_DETACH, action, decision);
+    if (fault == ACCOUNT_FAULT_NONE) fault = name_parent(&view, parent, act, action, decision);
+    operate_finish(&view, decision, fault);
+}
+
+void member_joined_decide(const struct account *parent, const struct account_host *host, struct bytes name,
+                          const struct admin_action *action, struct account_decision *decision)
+{
+    struct account_view view;
+    enum account_fault fault = operate_begin(&view, parent, host, action, decision);
+    if (fault == ACCOUNT_FAULT_NONE) fault = join(&view, name, decision);
     operate_finish(&view, decision, fault);
 }
 

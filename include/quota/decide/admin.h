@@ -26,10 +26,11 @@ struct open_request {
     int64_t anchor_us; /* NOT_REQUESTED */
     struct moment expires;
     struct bytes then; /* the plan it falls to then; empty = the server's default */
-    struct bytes zone; /* empty = not requested; it is known */
+    struct bytes zone;   /* empty = not requested; it is known */
+    struct bytes parent; /* the key of its parent; empty = not requested */
 };
 
-/* Begins the account, or renews it. ACCOUNT_FAULT_OPEN when it is open on another plan, anchor or zone. */
+/* Begins the account, or renews it. ACCOUNT_FAULT_OPEN when it is open on another plan, anchor, zone or parent. */
 void open_decide(const struct account *account, const struct account_host *host, const struct open_request *request,
                  const struct admin_action *action, struct account_decision *decision);
 
