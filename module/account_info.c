@@ -1,6 +1,5 @@
 /* Replies accounts as maps; see account_info.h. */
 #include "account_info.h"
-#include "ancestors.h"
 #include "quota/account/account_codec.h"
 #include "quota/base/checked.h"
 #include "quota/decide/report.h"
@@ -20,15 +19,14 @@ static int64_t millis_or_none(int64_t instant_us)
 /* An account that is shown, and those above it. */
 struct shown {
     struct account_view view;
-    const struct ancestors *ancestors; /* NULL = none */
+    const struct lineage *lineage; /* NULL = none */
     struct account_view above[ANCESTORS_MAX];
 };
 
 static enum account_fault shown_begin(struct shown *shown, const struct account *account,
                                       const struct account_call *call)
 {
-    const struct ancestors *ancestors = shown->ancestors = call->ancestors;
-    const struct lineage *lineage = ancestors ? &ancestors->lineage : NULL;
+    const struct lineage *lineage = shown->lineage = call->lineage;
     int64_t now_us = lineage_instant_us(account, lineage, call->now_us);
     enum account_fault fault = account_view_begin(&shown->view, account, &call->host, now_us);
     (void)lineage_begin(lineage, &call->host, now_us, shown->above);
@@ -37,7 +35,7 @@ static enum account_fault shown_begin(struct shown *shown, const struct account 
 
 static void shown_end(struct shown *shown)
 {
-    lineage_end(shown->ancestors ? &shown->ancestors->lineage : NULL, shown->above);
+    lineage_end(shown->lineage, shown->above);
     account_view_end(&shown->view);
 }
 
@@ -145,8 +143,8 @@ static uint32_t reply_rules_above(RedisModuleCtx *ctx, struct shown *shown, stru
     struct resource_view view, other;
     bool has_other;
     uint32_t count = 0;
-    for (uint32_t i = 0; shown->ancestors && i < shown->ancestors->lineage.count; i++) {
-        const struct ancestor *ancestor = &shown->ancestors->lineage.ancestors[i];
+    for (uint32_t i = 0; shown->lineage && i < shown->lineage->count; i++) {
+        const struct ancestor *ancestor = &shown->lineage->ancestors[i];
         struct rules_of of = {.shift = (i + 1) * LEVEL_RULES, .as = {"", 0}, .account = ancestor->name};
         if (!ancestor->account || settle(&shown->above[i], resource, &view) != ACCOUNT_FAULT_NONE) continue;
         count += reply_rules_of(ctx, &shown->above[i], &view, of, &other, &has_other);
@@ -263,9 +261,8 @@ static void reply_next(RedisModuleCtx *ctx, const struct account_view *view)
 static void reply_notes(RedisModuleCtx *ctx, const struct account *account)
 {
     static const char *const acts[AUDIT_ACTIONS_END] = {
-        "",    "open",  "switch", "override", "suspend",  "resume",  "close",      "refund",
-        "set", "reset", "grant",  "void",     "transfer", "key.set", "key.rotate", "key.revoke",
-        "parent", "detach", "weight"};
+        "",      "open", "switch",   "override", "suspend",    "resume",     "close",  "refund", "set",   "reset",
+        "grant", "void", "transfer", "key.set",  "key.rotate", "key.revoke", "parent", "detach", "weight"};
     const struct account_optional *optional = account ? account->optional : NULL;
     reply_field_name(ctx, "notes");
     RedisModule_ReplyWithArray(ctx, optional ? optional->audit_count : 0);

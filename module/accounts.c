@@ -1,6 +1,5 @@
 /* Before and after the decision about an account; see accounts.h. */
 #include "accounts.h"
-#include "ancestors.h"
 #include "ahead.h"
 #include "clock.h"
 #include "config.h"
@@ -31,7 +30,8 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
     call->host = accounts_host();
     call->now_us = clock_now_us();
     call->counts = false;
-    call->ancestors = NULL;
+    call->lineage = NULL;
+    call->above = NULL;
     call->key_digest = (struct bytes){NULL, 0};
     const struct account *account = account_of(call);
     if (account) ahead_opened(ctx, name, account->applied_at_us, call->now_us);
@@ -120,8 +120,7 @@ static uint32_t calls_of(struct account_call *call, struct account_call *calls[L
 {
     uint32_t count = 0;
     calls[count++] = call;
-    for (uint32_t i = 0; call->ancestors && i < call->ancestors->lineage.count; i++)
-        calls[count++] = &call->ancestors->calls[i];
+    for (uint32_t i = 0; call->lineage && i < call->lineage->count; i++) calls[count++] = &call->above[i];
     return count;
 }
 
@@ -164,7 +163,7 @@ bool accounts_commit_together_or_reply(RedisModuleCtx *ctx, struct account_call 
 static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     struct account_call *calls[LEVELS_MAX];
-    if (call->ancestors) return commit_all_or_reply(ctx, calls, calls_of(call, calls));
+    if (call->lineage) return commit_all_or_reply(ctx, calls, calls_of(call, calls));
     if (call->decision.changes.size == 0) return true;
     struct account_change change = account_decision_change(&call->decision);
     if (!transaction_commit_or_reply(ctx, &call->handle, &change, call->now_us)) return false;
@@ -250,9 +249,10 @@ static const struct {
     [ACCOUNT_FAULT_NOT_STARTED] = {"NOTSTARTED '%s' begins at its anchor, which is in the future", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_PLAN] = {"NOPLAN there is no plan '%s', or it is retired" EVERY_PRIMARY, QUOTES_ABOUT},
     [ACCOUNT_FAULT_RESOURCE] = {"NORESOURCE the account's plan has no resource '%s'", QUOTES_ABOUT},
-    [ACCOUNT_FAULT_OPEN] = {"ERR the account is open already on another plan, anchor, zone or parent than requested with plan "
-                            "'%s': QUOTA.SWITCH changes the plan, QUOTA.PARENT the parent; anchor and zone stay",
-                            QUOTES_ABOUT},
+    [ACCOUNT_FAULT_OPEN] =
+        {"ERR the account is open already on another plan, anchor, zone or parent than requested with "
+         "plan '%s': QUOTA.SWITCH changes the plan, QUOTA.PARENT the parent; anchor and zone stay",
+         QUOTES_ABOUT},
     [ACCOUNT_FAULT_OVERFLOW] = {"OVERFLOW the new numbers of '%s' would not fit 64 bits; request less", QUOTES_ABOUT},
     [ACCOUNT_FAULT_CONFLICT] = {"IDCONFLICT id '%s' was used with other content", QUOTES_ABOUT},
     [ACCOUNT_FAULT_NO_SUCH_ID] = {"NOSUCHID '%s' is not known here (ids are remembered for quota.id-ttl-ms)",
@@ -314,8 +314,7 @@ static const struct {
                              QUOTES_NOTHING},
     [ACCOUNT_FAULT_FUNDING] = {"LIMITED more grants would pay for this than one id can remember: use less at once",
                                QUOTES_NOTHING},
-    [ACCOUNT_FAULT_MEMBERS] = {"LIMITED '%s' has 10000 members, each of which was charged within a cycle: none makes room",
-                               QUOTES_ACCOUNT},
+    [ACCOUNT_FAULT_MEMBERS] = {"LIMITED '%s' has 10000 members, and each was charged within a cycle", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_NO_MEMBER] = {"NOSUCHID '%s' is no member of this account", QUOTES_ABOUT},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
 };

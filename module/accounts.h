@@ -11,15 +11,14 @@
 #include "quota/decide/demands.h"
 #include "value_type.h"
 
-struct ancestors;
-
 struct account_call {
     struct handle handle;
     struct account_host host;
     int64_t now_us;
     bool counts;                      /* whether its verdicts are counted: not where it only looks */
     struct bytes key_digest;          /* of the API key that a request came with; size 0 = none */
-    struct ancestors *ancestors;      /* the accounts above (ancestors.h); NULL = none were opened */
+    const struct lineage *lineage;    /* the accounts above (ancestors.h); NULL = none were opened … */
+    struct account_call *above;       /* … and their calls */
     struct account_decision decision; /* begun and ended by the functions below and those of src/ */
 };
 
@@ -35,7 +34,8 @@ struct account_host accounts_host(void);
 /* Opens the account `name`, for a change if `writing`. On false the client has its error and nothing is to be ended. */
 bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool writing, struct account_call *call);
 
-/* Makes the decision true, and those about the accounts above, in one transaction. On false it was a fault and the client has its error. */
+/* Makes the decision true, and those about the accounts above, in one transaction. On false it was a fault and the
+ * client has its error. */
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
 
 /* The same for decisions about up to LEVELS_MAX accounts that one command has opened: all of them, or none. */

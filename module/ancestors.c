@@ -65,9 +65,12 @@ static bool open_one_or_reply(struct opening *opening, struct bytes name)
     RedisModuleString *key = RedisModule_CreateString(NULL, name.data, name.size);
     bool here = ancestors_share_slot(ctx, string_bytes(opening->call->handle.name), name), opened;
     *handle = (struct handle){.value_type = &account_type, .name = key};
-    if (!here) opened = true;
-    else if (opening->writing) opened = handle_open_or_reply(ctx, &account_type, key, handle);
-    else opened = handle_read_or_reply(ctx, &account_type, key, handle);
+    if (!here)
+        opened = true;
+    else if (opening->writing)
+        opened = handle_open_or_reply(ctx, &account_type, key, handle);
+    else
+        opened = handle_read_or_reply(ctx, &account_type, key, handle);
     if (opened && here && !handle->value) opened = waiting_key_is_here_or_reply(ctx, key);
     opening->count += opened;
     if (!opened) close_handle(handle);
@@ -79,7 +82,7 @@ static bool open_parents_or_reply(struct opening *opening)
     const struct account *account = account_of(opening->call);
     for (struct bytes parent; (parent = account_parent(account)).size > 0;) {
         if (is_opened(opening, parent)) {
-            reply_error(opening->ctx, "SAMEACCOUNT '%s' is above itself: QUOTA.DETACH ends that", printable(parent).text);
+            reply_error(opening->ctx, "SAMEACCOUNT '%s' is above itself: QUOTA.DETACH ends it", printable(parent).text);
             return false;
         }
         if (opening->count == ANCESTORS_MAX) {
@@ -117,13 +120,15 @@ static void adopt(const struct opening *opening, struct account_call *call, stru
         above->handle = opening->handles[i];
         above->host = call->host;
         above->now_us = call->now_us;
-        above->ancestors = NULL;
+        above->lineage = NULL;
+        above->above = NULL;
         above->key_digest = (struct bytes){NULL, 0};
         account_decision_begin(&above->decision);
         lineage->ancestors[i] =
             (struct ancestor){string_bytes(above->handle.name), above->handle.value, &above->decision};
     }
-    call->ancestors = opening->count > 0 ? ancestors : NULL;
+    call->lineage = ancestors_lineage(ancestors);
+    call->above = ancestors->calls;
 }
 
 static bool finish(struct opening *opening, bool opened, struct account_call *call, struct ancestors *ancestors)

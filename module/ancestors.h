@@ -29,6 +29,7 @@ static inline const struct lineage *ancestors_lineage(const struct ancestors *an
     return ancestors->lineage.count > 0 ? &ancestors->lineage : NULL;
 }
 
+/* Frees their decisions, closes their keys. */
 void ancestors_close(struct ancestors *ancestors);
 
 /* Are two keys of one slot? Everywhere but on a cluster all are. */

@@ -34,7 +34,7 @@ static bool chain_fits_or_reply(RedisModuleCtx *ctx, struct account_call *parent
     for (uint32_t i = 0; i < ancestors.lineage.count; i++)
         above_itself = above_itself || bytes_equal(ancestors.lineage.ancestors[i].name, string_bytes(account));
     ancestors_close(&ancestors);
-    parent->ancestors = NULL;
+    parent->lineage = NULL;
     if (!opened) return false;
     if (above_itself) {
         reply_error(ctx, "SAMEACCOUNT '%s' is above that parent already", printable(string_bytes(account)).text);
@@ -53,7 +53,7 @@ static bool names_fit_or_reply(RedisModuleCtx *ctx, struct bytes account, struct
         return false;
     }
     bool fit = account.size > 0 && account.size <= MEMBER_NAME_MAX && parent.size > 0 && parent.size <= MEMBER_NAME_MAX;
-    if (!fit) reply_error(ctx, "ERR keys of an account with a parent, and of the parent, have 1 to %d bytes", MEMBER_NAME_MAX);
+    if (!fit) reply_error(ctx, "ERR the keys of an account and of its parent have 1 to %d bytes", MEMBER_NAME_MAX);
     return fit;
 }
 

@@ -25,4 +25,5 @@ bool parents_open_or_reply(RedisModuleCtx *ctx, const struct account_call *accou
 bool parents_commit_or_reply(RedisModuleCtx *ctx, struct account_call *account, const struct admin_action *action,
                              struct parent_calls *parents);
 
+/* Frees their decisions, closes their keys. */
 void parents_close(struct parent_calls *parents);

@@ -1,6 +1,6 @@
 /* QUOTA.OPEN, SWITCH, SUSPEND, RESUME, CLOSE, OVERRIDE, SET, RESET: an account's life, in operators' hands.
  *
- *     QUOTA.OPEN account plan [ANCHOR instant] [ZONE iana] [EXPIRES moment [THEN plan]] [PARENT key]   opens, renews: OK
+ *     QUOTA.OPEN account plan [ANCHOR instant] [ZONE iana] [EXPIRES moment [THEN plan]] [PARENT key]   opens: OK
  *     QUOTA.SWITCH account plan [PRORATE | FULL | END] [AT instant] [RESTART] [CHECK]             OK
  *     QUOTA.SUSPEND account [EX duration]   QUOTA.RESUME account   QUOTA.CLOSE account            OK
  *     QUOTA.OVERRIDE account resource [ONLY] rules … [EX moment] [CHECK]   … resource LIFT        OK
@@ -126,9 +126,11 @@ static bool zone_known_or_reply(RedisModuleCtx *ctx, struct bytes *zone)
 static bool open_request_or_reply(RedisModuleCtx *ctx, struct open_input *input, struct open_request *request)
 {
     if (input->zone.data && !zone_known_or_reply(ctx, &input->zone)) return false;
-    *request = (struct open_request){
-        .plan = input->plan, .anchor_us = input->anchor_us, .then = input->then, .zone = input->zone,
-        .parent = input->parent};
+    *request = (struct open_request){.plan = input->plan,
+                                     .anchor_us = input->anchor_us,
+                                     .then = input->then,
+                                     .zone = input->zone,
+                                     .parent = input->parent};
     if (input->expires.data && !moment_expires_or_reply(ctx, input->expires, &request->expires)) return false;
     if (!input->then.data) return true;
     if (!input->expires.data) {

@@ -14,10 +14,10 @@
 #include "ancestors.h"
 #include "api_key_argument.h"
 #include "command.h"
+#include "quota/base/checked.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/refund.h"
 #include "quota/decide/taken.h"
-#include "quota/base/checked.h"
 #include "reply.h"
 
 /* ---- CONSUME --------------------------------------------------------------------------------------------- */

@@ -286,7 +286,8 @@ static void reply_holds(RedisModuleCtx *ctx, const struct account *account, cons
     page_begin(&page, wanted->after, wanted->count);
     for (uint32_t i = holds_ended(holds, now_us); i < holds->count; i++) {
         const struct stored_hold *stored = holds->by_expiry[i];
-        if (stored->hold.part == 0) page_offer(&page, hold_id(stored), stored);
+        bool is_own = stored->hold.part == 0 && !stored->hold.of_member;
+        if (is_own) page_offer(&page, hold_id(stored), stored);
     }
     page_reply_head(ctx, page_cursor(&page), page.count);
     for (uint32_t i = 0; i < page.count; i++) reply_hold(ctx, account, page.items[i]);

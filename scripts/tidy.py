@@ -24,11 +24,12 @@ MODULE_ROOMS = (
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type"),
     ("counters", "violations metrics"),
-    ("sources of rules", "rule_source allow_waiting ahead accounts account_info"),
+    ("sources of rules", "rule_source allow_waiting ahead accounts ancestors parents account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_consume quota_reserve "
-                 "quota_info quota_forecast quota_violations quota_cycle quota_grant quota_transfer quota_apikey"),
+                 "quota_info quota_forecast quota_violations quota_cycle quota_grant quota_transfer quota_apikey "
+                 "quota_organisation"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -39,6 +40,8 @@ SIDEWAYS = {  # who: whom
     "moment_argument": "reply",
     "account_info": "accounts",
     "accounts": "ahead",
+    "ancestors": "accounts",
+    "parents": "accounts ancestors",
     "account_type": "value_type",
     "argument": "reply usage",
     "usage": "argument",

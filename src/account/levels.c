@@ -4,6 +4,7 @@
 void level_add(struct sink *levels, const struct level *level)
 {
     sink_bytes(levels, level->name);
+    sink_bytes(levels, level->member);
     sink_bytes(levels, level->parts);
 }
 
@@ -21,8 +22,10 @@ bool level_next(struct cursor *cursor, struct level *level)
 {
     if (cursor->bad || cursor->at == cursor->size) return false;
     level->name = cursor_bytes(cursor);
+    level->member = cursor_bytes(cursor);
     level->parts = cursor_bytes(cursor);
-    if (level->name.size == 0 || level->name.size > MEMBER_NAME_MAX) cursor->bad = true;
+    if (level->name.size == 0 || level->name.size > MEMBER_NAME_MAX || level->member.size > MEMBER_NAME_MAX)
+        cursor->bad = true;
     return !cursor->bad;
 }
 

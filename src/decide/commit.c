@@ -191,7 +191,7 @@ static void tighten(const struct resolution *root, const struct part *above)
 }
 
 static enum account_fault resolve_parts_above(const struct resolution *root, const struct resolution *at,
-                                              struct sink *level_parts)
+                                              const struct level *level, struct sink *level_parts)
 {
     struct bytes names[HOLD_PARTS_MAX];
     struct sink *changes = &at->decision->changes;
@@ -205,17 +205,16 @@ static enum account_fault resolve_parts_above(const struct resolution *root, con
     }
     for (uint32_t i = 0; i < at->count; i++) credits_emit_posted(&at->parts[i].view, changes);
     for (uint32_t i = 0; i < at->count; i++) tighten(root, &at->parts[i]);
-    return count_member(at, root->request->lineage->name, level_parts);
+    return count_member(at, level_member(level, root->request->lineage->name), level_parts);
 }
 
 /* One account above: what it holds of the reservation is posted and released as here. */
-static enum account_fault resolve_at(const struct resolution *root, const struct ancestor *ancestor,
-                                     struct account_view *view)
+static enum account_fault resolve_at(const struct resolution *root, const struct level *level,
+                                     const struct ancestor *ancestor, struct account_view *view)
 {
     struct member_hold_id id;
     struct sink level_parts = {0};
     struct resolution at = *root;
-    if (!ancestor->account) return ACCOUNT_FAULT_NONE;
     member_hold_id_make(&id, root->request->lineage->name, root->request->id);
     at.account = view;
     at.decision = ancestor->decision;
@@ -224,9 +223,9 @@ static enum account_fault resolve_at(const struct resolution *root, const struct
     uint32_t most = at.is_held ? hold_parts(at.stored) : 2 * root->count; /* one may be counted AS another there */
     at.parts = memory_alloc(most * sizeof(*at.parts));
     at.count = at.is_held ? begin_held(&at, at.parts) : begin_late(root, &at, at.parts);
-    enum account_fault fault = at.count > 0 ? resolve_parts_above(root, &at, &level_parts) : ACCOUNT_FAULT_NONE;
+    enum account_fault fault = at.count > 0 ? resolve_parts_above(root, &at, level, &level_parts) : ACCOUNT_FAULT_NONE;
     if (fault == ACCOUNT_FAULT_NONE && at.count > 0)
-        level_add(root->levels, &(struct level){ancestor->name, sink_content(&level_parts)});
+        level_add(root->levels, &(struct level){level->name, sink_content(&level_parts), level->member});
     for (uint32_t i = 0; i < at.count; i++) sink_free(&at.parts[i].funding);
     memory_free(at.parts);
     sink_free(&level_parts);
@@ -236,14 +235,21 @@ static enum account_fault resolve_at(const struct resolution *root, const struct
 /* Rows that only plans above know are theirs alone: here nothing is left or missing of them. */
 static enum account_fault resolve_above(const struct resolution *resolution)
 {
-    const struct lineage *lineage = resolution->request->lineage;
+    const struct commit_request *request = resolution->request;
+    const struct lineage *lineage = request->lineage;
+    struct bytes names = reservation_levels(resolution->account->account, request->id, resolution->account->now_us);
+    struct cursor levels = cursor_init(names);
+    struct level level;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; lineage && i < resolution->count; i++) {
         struct part *part = &resolution->parts[i];
         if (!part->view.entitlement) part->remaining = UNLIMITED;
     }
-    for (uint32_t i = 0; lineage && i < lineage->count && fault == ACCOUNT_FAULT_NONE; i++)
-        fault = resolve_at(resolution, &lineage->ancestors[i], &resolution->above[i]);
+    while (lineage && fault == ACCOUNT_FAULT_NONE && level_next(&levels, &level)) {
+        uint32_t at = lineage_find(lineage, level.name);
+        bool here = at < lineage->count && lineage->ancestors[at].account;
+        if (here) fault = resolve_at(resolution, &level, &lineage->ancestors[at], &resolution->above[at]);
+    }
     return fault;
 }
 

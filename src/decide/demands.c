@@ -496,7 +496,8 @@ void demands_levels(const struct demands *demands, bool with_parts, struct sink 
     for (const struct demands *above = demands->above; above; above = above->above) {
         struct sink parts = {0};
         for (uint32_t row = 0; with_parts && row < above->count; row++) add_level_parts(above, row, &parts);
-        if (knows_any(above)) level_add(levels, &(struct level){above->name, sink_content(&parts)});
+        struct bytes member = above == demands->above ? (struct bytes){"", 0} : above->member;
+        if (knows_any(above)) level_add(levels, &(struct level){above->name, sink_content(&parts), member});
         sink_free(&parts);
     }
 }

@@ -156,7 +156,8 @@ static enum account_fault give_back(struct refund *refund, struct account_view *
         fault = returning_newest(refund);
     }
     if (fault != ACCOUNT_FAULT_NONE || !request->lineage) return fault;
-    const struct returned_item item = {(uint32_t)refund->view.index, refund->amount, refund->result, known};
+    struct returned_item item = {
+        .slot = (uint32_t)refund->view.index, .amount = refund->amount, .result = refund->result, .known = known};
     return refund_above(refund->account, request, views, &item, 1);
 }
 
@@ -313,8 +314,10 @@ static enum account_fault refund_all_above(struct account_view *account, struct 
     for (uint32_t i = 0; i < count; i++) {
         bool found = taken_find(account, slots[i], request->of, &taken);
         struct bytes resource = resource_of(account, slots[i]);
-        items[i] = (struct returned_item){slots[i], found ? taken_left(&taken) : 0, &decision->result.refund.items[i],
-                                          plan_entitlement(account->plan, resource) != NULL};
+        items[i] = (struct returned_item){.slot = slots[i],
+                                          .amount = found ? taken_left(&taken) : 0,
+                                          .result = &decision->result.refund.items[i],
+                                          .known = plan_entitlement(account->plan, resource) != NULL};
     }
     return refund_above(account, request, views, items, count);
 }

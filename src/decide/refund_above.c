@@ -2,6 +2,7 @@
 #include "quota/decide/refund_above.h"
 #include "quota/base/checked.h"
 #include "quota/decide/membership.h"
+#include "quota/decide/reservation.h"
 #include "quota/decide/returning.h"
 
 /* One account above, on its way through a refund. */
@@ -10,6 +11,7 @@ struct above {
     const struct refund_request *request;
     const struct ancestor *ancestor;
     struct account_view *view;
+    struct bytes member; /* of this account above: the one below it */
 };
 
 /* The answer is the most that came back anywhere, and what the tightest account leaves. */
@@ -38,21 +40,21 @@ static void begin(const struct above *above, struct refund *at, struct bytes res
 /* So many units the member has used there: no more come back. */
 static int64_t used_by_member(const struct above *above, const struct refund *at, int64_t at_us)
 {
-    return membership_used(above->view, &at->view, above->request->lineage->name, at_us, &at->decision->changes);
+    return membership_used(above->view, &at->view, above->member, at_us, &at->decision->changes);
 }
 
 static void give_back_of_member(const struct above *above, const struct refund *at, int64_t units, int64_t at_us)
 {
     const struct members *members = account_members(above->view->account);
-    const struct member *member = members_find(members, above->request->lineage->name);
+    const struct member *member = members_find(members, above->member);
     if (member && units > 0)
         membership_use(above->view, &at->view, member->number, -units, at_us, &at->decision->changes);
 }
 
 /* ---- by name ------------------------------------------------------------------------------------------------ */
 
-/* The next part of an item at this account above. */
-static bool next_part(const struct above *above, const struct taken *taken, struct cursor *levels, struct cursor *parts,
+/* The next part of an item at this account above, and which member of it used the units. */
+static bool next_part(struct above *above, const struct taken *taken, struct cursor *levels, struct cursor *parts,
                       struct level_part *part)
 {
     struct level level;
@@ -61,7 +63,9 @@ static bool next_part(const struct above *above, const struct taken *taken, stru
             if (part->item == taken->item) return true;
         }
         if (!level_next(levels, &level)) return false;
-        if (bytes_equal(level.name, above->ancestor->name)) *parts = cursor_init(level.parts);
+        if (!bytes_equal(level.name, above->ancestor->name)) continue;
+        *parts = cursor_init(level.parts);
+        above->member = level_member(&level, above->request->lineage->name);
     }
 }
 
@@ -71,7 +75,7 @@ static bool find_taken(const struct above *above, const struct returned_item *it
 }
 
 /* The resources that units come back to; each may be there once. */
-static enum account_fault find_names(const struct above *above, const struct returned_item *items, uint32_t count,
+static enum account_fault find_names(struct above *above, const struct returned_item *items, uint32_t count,
                                      struct bytes *names, uint32_t *names_count)
 {
     struct taken taken;
@@ -91,8 +95,8 @@ static enum account_fault find_names(const struct above *above, const struct ret
     return ACCOUNT_FAULT_NONE;
 }
 
-static enum account_fault return_part(const struct above *above, const struct returned_item *item,
-                                      const struct taken *of, const struct level_part *part)
+static enum account_fault return_part(const struct above *above, struct returned_item *item, const struct taken *of,
+                                      const struct level_part *part)
 {
     struct refund at; /* large, and mostly nothing yet */
     struct refunded result;
@@ -106,7 +110,8 @@ static enum account_fault return_part(const struct above *above, const struct re
     begin(above, &at, part->resource, item->amount, &result);
     enum account_fault fault = returning_settle(&at, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    at.amount = min_i64(item->amount, used_by_member(above, &at, taken.from.taken_us) / part->cost);
+    item->most = min_i64(item->most, used_by_member(above, &at, taken.from.taken_us) / part->cost);
+    at.amount = item->most;
     if (at.amount > 0) {
         fault = returning_taken(&at, &taken);
         give_back_of_member(above, &at, result.refunded * part->cost, taken.from.taken_us);
@@ -118,7 +123,7 @@ static enum account_fault return_part(const struct above *above, const struct re
     return fault;
 }
 
-static enum account_fault return_taken_at(const struct above *above, const struct returned_item *items, uint32_t count)
+static enum account_fault return_taken_at(struct above *above, struct returned_item *items, uint32_t count)
 {
     struct bytes names[2 * REFUND_ITEMS_MAX];
     struct taken taken;
@@ -139,7 +144,7 @@ static enum account_fault return_taken_at(const struct above *above, const struc
 
 /* ---- without a name ----------------------------------------------------------------------------------------- */
 
-static enum account_fault return_newest_at(const struct above *above, const struct returned_item *item)
+static enum account_fault return_newest_at(const struct above *above, struct returned_item *item)
 {
     struct refund at; /* large, and mostly nothing yet */
     struct refunded result;
@@ -154,7 +159,7 @@ static enum account_fault return_newest_at(const struct above *above, const stru
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     begin(above, &at, names[0], item->amount, &result);
     fault = returning_settle(&at, changes);
-    at.amount = min_i64(item->amount, used_by_member(above, &at, now_us) / cost);
+    at.amount = item->most = min_i64(item->most, used_by_member(above, &at, now_us) / cost);
     if (fault == ACCOUNT_FAULT_NONE) fault = returning_newest(&at);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     give_back_of_member(above, &at, result.refunded * cost, now_us);
@@ -166,14 +171,16 @@ static enum account_fault return_newest_at(const struct above *above, const stru
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
 
 enum account_fault refund_above(const struct account_view *account, const struct refund_request *request,
-                                struct account_view *views, const struct returned_item *items, uint32_t count)
+                                struct account_view *views, struct returned_item *items, uint32_t count)
 {
     const struct lineage *lineage = request->lineage;
     for (uint32_t i = 0; lineage && i < count; i++) {
+        items[i].most = items[i].amount;
         if (!items[i].known) items[i].result->remaining = UNLIMITED;
     }
     for (uint32_t i = 0; lineage && i < lineage->count; i++) {
-        const struct above above = {account, request, &lineage->ancestors[i], &views[i]};
+        struct bytes below = i == 0 ? lineage->name : lineage->ancestors[i - 1].name;
+        struct above above = {account, request, &lineage->ancestors[i], &views[i], below};
         if (!above.ancestor->account) continue;
         enum account_fault fault =
             request->of.size > 0 ? return_taken_at(&above, items, count) : return_newest_at(&above, items);

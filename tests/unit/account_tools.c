@@ -1,5 +1,5 @@
 /* Plans from text, a catalogue, zones and an account with a twin; see account_tools.h. */
-#include "account_tools.h"
+#include "family_tools.h"
 #include "quota/base/memory.h"
 #include "quota/time/calendar.h"
 #include "quota/view/changeset.h"
@@ -443,6 +443,29 @@ static void pair_apply(struct pair *pair)
     assert_survives_encoding(pair->account);
 }
 
+/* The accounts above; NULL = none. */
+static const struct lineage *lineage_of(struct pair *pair, struct lineage *lineage)
+{
+    lineage->name = text_bytes(pair->name);
+    lineage->count = 0;
+    for (struct pair *above = pair->above; above; above = above->above) {
+        account_decision_end(&above->decision);
+        account_decision_begin(&above->decision);
+        lineage->ancestors[lineage->count++] =
+            (struct ancestor){text_bytes(above->name), above->account, &above->decision};
+    }
+    return lineage->count > 0 ? lineage : NULL;
+}
+
+static void apply_above(const struct pair *pair)
+{
+    for (struct pair *above = pair->above; above; above = above->above) {
+        assert_true(above->decision.fault == ACCOUNT_FAULT_NONE || above->decision.changes.size == 0);
+        if (above->decision.changes.size > 0) pair_apply(above);
+        above->decision.changes.size = 0;
+    }
+}
+
 /* What `decide` does leaves the value as it was; then the changes are applied. */
 #define PAIR_DECIDE(pair_, ...)                                                                                        \
     do {                                                                                                               \
@@ -455,6 +478,7 @@ static void pair_apply(struct pair *pair)
         sink_free(&after_);                                                                                            \
         assert_true((pair_)->decision.fault == ACCOUNT_FAULT_NONE || (pair_)->decision.changes.size == 0);             \
         if ((pair_)->decision.changes.size > 0) pair_apply(pair_);                                                     \
+        apply_above(pair_);                                                                                            \
     } while (0)
 
 void pair_end(struct pair *pair)
@@ -487,7 +511,10 @@ void pair_open(struct pair *pair, const char *plan, int64_t at_us)
 
 void pair_request(struct pair *pair, const struct consume_request *request)
 {
-    PAIR_DECIDE(pair, consume_decide(pair->account, &host, request, &pair->decision));
+    struct lineage lineage;
+    struct consume_request of_all = *request;
+    of_all.lineage = lineage_of(pair, &lineage);
+    PAIR_DECIDE(pair, consume_decide(pair->account, &host, &of_all, &pair->decision));
 }
 
 void pair_request_one(struct pair *pair, const char *resource, int64_t amount, enum request_mode mode, const char *id,
@@ -510,7 +537,9 @@ void pair_reserve(struct pair *pair, const char *id, const char *resource, int64
                   int64_t at_us)
 {
     const struct consume_item item = {text_bytes(resource), amount};
+    struct lineage lineage;
     struct reserve_request request = {text_bytes(id), &item, 1, ttl_us, MODE_ALL, .now_us = at_us};
+    request.lineage = lineage_of(pair, &lineage);
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -523,7 +552,10 @@ void pair_commit(struct pair *pair, const char *id, int64_t amount, int64_t at_u
 
 void pair_resolve(struct pair *pair, const struct commit_request *request)
 {
-    PAIR_DECIDE(pair, commit_decide(pair->account, &host, request, &pair->decision));
+    struct lineage lineage;
+    struct commit_request of_all = *request;
+    of_all.lineage = lineage_of(pair, &lineage);
+    PAIR_DECIDE(pair, commit_decide(pair->account, &host, &of_all, &pair->decision));
 }
 
 void pair_release(struct pair *pair, const char *id, int64_t at_us)
@@ -550,7 +582,9 @@ void pair_reserve_all(struct pair *pair, const char *id, const char *items, enum
                       int64_t at_us)
 {
     struct consume_item wanted[BATCH_ITEMS_MAX];
+    struct lineage lineage;
     struct reserve_request request = {text_bytes(id), wanted, items_from(items, wanted), ttl_us, mode, .now_us = at_us};
+    request.lineage = lineage_of(pair, &lineage);
     PAIR_DECIDE(pair, reserve_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -570,6 +604,8 @@ void pair_refund_all(struct pair *pair, const char *of, const char *id, int64_t 
                                      .actor = BYTES("ops"),
                                      .reason = BYTES("because"),
                                      .now_us = at_us};
+    struct lineage lineage;
+    request.lineage = lineage_of(pair, &lineage);
     PAIR_DECIDE(pair, refund_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -605,7 +641,9 @@ void assert_refunded(const struct pair *pair, const char *wanted)
 
 void pair_extend(struct pair *pair, const char *id, int64_t ttl_us, int64_t at_us)
 {
+    struct lineage lineage;
     struct extend_request request = {.id = text_bytes(id), .ttl_us = ttl_us, .now_us = at_us};
+    request.lineage = lineage_of(pair, &lineage);
     PAIR_DECIDE(pair, extend_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -618,6 +656,8 @@ void pair_refund(struct pair *pair, const char *resource, int64_t amount, const 
                                      .actor = BYTES("ops"),
                                      .reason = BYTES("because"),
                                      .now_us = at_us};
+    struct lineage lineage;
+    request.lineage = lineage_of(pair, &lineage);
     PAIR_DECIDE(pair, refund_decide(pair->account, &host, &request, &pair->decision));
 }
 
@@ -631,6 +671,29 @@ void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int
 void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action)
 {
     PAIR_DECIDE(pair, switch_decide(pair->account, &host, request, action, &pair->decision));
+}
+
+void pair_join(struct pair *pair, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    struct pair *above = pair->above;
+    PAIR_DECIDE(pair, parent_decide(pair->account, &host, text_bytes(above->name), &action, &pair->decision));
+    PAIR_DECIDE(above, member_joined_decide(above->account, &host, text_bytes(pair->name), &action, &above->decision));
+}
+
+void pair_leave(struct pair *pair, int64_t at_us)
+{
+    struct admin_action action = by_operator(at_us);
+    struct pair *above = pair->above;
+    PAIR_DECIDE(pair, parent_decide(pair->account, &host, BYTES(""), &action, &pair->decision));
+    PAIR_DECIDE(above, member_left_decide(above->account, &host, text_bytes(pair->name), &action, &above->decision));
+}
+
+int64_t pair_used_by(const struct pair *pool, const char *member, const char *resource, int64_t start_us)
+{
+    const struct member *found = members_find(account_members(pool->account), text_bytes(member));
+    int32_t slot = account_slot(pool->account, text_bytes(resource));
+    return found && slot >= 0 ? member_used(found, (uint32_t)slot, start_us) : 0;
 }
 
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us)
@@ -851,4 +914,32 @@ struct window window_of(const struct pair *pair, const char *resource, int64_t a
     struct window window = *resource_view_window(&look.view, &look.view.entitlement->rules[0]);
     look_end(&look);
     return window;
+}
+
+/* ---- families -------------------------------------------------------------------------------------------- */
+
+void family_begin(struct family *family, const char *firm, const char *team, const char *user, int64_t at_us)
+{
+    *family = (struct family){.firm = {.name = "firm"},
+                              .team = {.name = "team", .above = &family->firm},
+                              .user = {.name = "user", .above = &family->team},
+                              .other = {.name = "other", .above = &family->team}};
+    plan_set("firm", firm);
+    plan_set("team", team);
+    plan_set("user", user);
+    pair_open(&family->firm, "firm", at_us);
+    pair_open(&family->team, "team", at_us);
+    pair_open(&family->user, "user", at_us);
+    pair_open(&family->other, "user", at_us);
+    pair_join(&family->team, at_us);
+    pair_join(&family->user, at_us);
+    pair_join(&family->other, at_us);
+}
+
+void family_end(struct family *family)
+{
+    pair_end(&family->user);
+    pair_end(&family->other);
+    pair_end(&family->team);
+    pair_end(&family->firm);
 }

@@ -16,6 +16,7 @@
 #include "quota/decide/commit.h"
 #include "quota/decide/consume.h"
 #include "quota/decide/grant.h"
+#include "quota/decide/organisation.h"
 #include "quota/decide/refund.h"
 #include "quota/decide/report.h"
 #include "quota/decide/reserve.h"
@@ -53,8 +54,10 @@ void catalogue_end(void);
 /* Finds plans in the catalogue and zones among the system's. Fields may be changed; catalogue_end sets them back. */
 extern struct account_host host;
 
-/* One account and its twin. */
+/* One account and its twin. Where it has a parent, decisions are about all accounts above it, too. */
 struct pair {
+    const char *name;   /* its key, where it has a parent or is one */
+    struct pair *above; /* its parent; NULL = none */
     struct account *account, *twin;
     struct account_decision decision; /* the last one; its changes are freed by the next */
 };
@@ -93,6 +96,9 @@ void pair_refund(struct pair *pair, const char *resource, int64_t amount, const 
 void pair_switch(struct pair *pair, const char *plan, enum switch_mode mode, int64_t at_us);
 void pair_move(struct pair *pair, const struct switch_request *request, const struct admin_action *action);
 void pair_state(struct pair *pair, enum account_state state, int64_t at_us);
+void pair_join(struct pair *pair, int64_t at_us);  /* becomes a member of the one above */
+void pair_leave(struct pair *pair, int64_t at_us); /* is one no more; `above` stays */
+int64_t pair_used_by(const struct pair *pool, const char *member, const char *resource, int64_t start_us);
 void pair_suspend(struct pair *pair, int64_t for_us, int64_t at_us);                      /* and resumes by itself */
 void pair_override(struct pair *pair, const char *text, int64_t until_us, int64_t at_us); /* a name alone lifts them */
 /* The rules given and these options above the plan's. */

@@ -219,10 +219,10 @@ static void numbers_of_records_and_reservations_stay_within_their_ranges(void **
     REFUSED(CHANGE_HOLD, hold.units = 3); /* fewer than the amount */
     REFUSED(CHANGE_HOLD, hold.requested = 3);
     REFUSED(CHANGE_HOLD, hold.made_us = 0);
-    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5"));                    /* 5 of 12 units */
-    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.item = 2);                /* items are numbered one by one */
-    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.levels = BYTES("\1p\0")); /* the first part says them */
-    REFUSED(CHANGE_HOLD, hold.levels = BYTES("\2p\0"));
+    REFUSED(CHANGE_HOLD, hold.funding = BYTES("\0\5"));                      /* 5 of 12 units */
+    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.item = 2);                  /* items are numbered one by one */
+    REFUSED(CHANGE_HOLD, hold.part = 1; bad.hold.levels = BYTES("\1p\0\0")); /* the first part says them */
+    REFUSED(CHANGE_HOLD, hold.levels = BYTES("\2p\0\0"));
     REFUSED(CHANGE_MEMBER_HOLD, bytes = BYTES("m"));
     REFUSED(CHANGE_MEMBER_HOLD, hold.item = BATCH_ITEMS_MAX);
     REFUSED(CHANGE_MEMBER, bytes = BYTES(""));

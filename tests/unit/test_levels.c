@@ -17,8 +17,8 @@ static struct sink two_levels(void)
                                     .charged = {.count = 2, .periods = {5, 9}},
                                     .funding = BYTES("\0\5")};
     level_part_add(&parts, &part);
-    level_add(&levels, &(struct level){BYTES("team"), sink_content(&parts)});
-    level_add(&levels, &(struct level){BYTES("agency"), BYTES("")});
+    level_add(&levels, &(struct level){BYTES("team"), sink_content(&parts), BYTES("")});
+    level_add(&levels, &(struct level){BYTES("agency"), BYTES(""), BYTES("team")});
     sink_free(&parts);
     return levels;
 }
@@ -45,6 +45,7 @@ static void levels_read_back(void **state)
     assert_false(level_part_next(&parts, &part));
     assert_true(level_next(&cursor, &level));
     assert_true(bytes_equal(level.name, BYTES("agency")));
+    assert_true(bytes_equal(level.member, BYTES("team")));
     assert_int_equal(level.parts.size, 0);
     assert_false(level_next(&cursor, &level));
     assert_true(cursor_done(&cursor));
@@ -56,14 +57,14 @@ static void what_is_cut_or_too_much_is_refused(void **state)
 {
     (void)state;
     struct sink levels = two_levels();
-    size_t first = levels.size - 8; /* "agency", its length and that it has no parts */
+    size_t first = levels.size - 13; /* "agency", "team", their lengths and that there are no parts */
     for (size_t size = 1; size < levels.size; size++) {
         bool whole = size == first;
         if (levels_fit((struct bytes){levels.data, size}) != whole) fail_msg("cut at %zu", size);
     }
-    for (int i = 2; i < ANCESTORS_MAX; i++) level_add(&levels, &(struct level){BYTES("x"), BYTES("")});
+    for (int i = 2; i < ANCESTORS_MAX; i++) level_add(&levels, &(struct level){BYTES("x"), BYTES(""), BYTES("")});
     assert_true(levels_fit(sink_content(&levels)));
-    level_add(&levels, &(struct level){BYTES("x"), BYTES("")});
+    level_add(&levels, &(struct level){BYTES("x"), BYTES(""), BYTES("")});
     assert_false(levels_fit(sink_content(&levels)));
     assert_true(levels_fit(BYTES("")));
     sink_free(&levels);

@@ -1,6 +1,6 @@
 /* Levels: the accounts above one, which its consumptions and reservations counted at, too, as these remember them.
  *
- *     agency ◀── customer ◀── team ◀── the account        a record of the account: │ team │ parts │ customer │ parts │ …
+ *     agency ◀── customer ◀── team ◀── the account        its record: │ team │ parts │ customer │ parts │ …
  *
  *     part    of which item │ resource of the level │ what a unit counted as │ generation │ limits charged │ funding
  *
@@ -26,6 +26,7 @@ struct level_part {
 
 struct level {
     struct bytes name, parts; /* level_part_next reads the parts */
+    struct bytes member;      /* the key of its member that used the units; empty = the account itself */
 };
 
 /* Appends a level. */

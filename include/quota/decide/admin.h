@@ -25,7 +25,7 @@ struct open_request {
     struct bytes plan;
     int64_t anchor_us; /* NOT_REQUESTED */
     struct moment expires;
-    struct bytes then; /* the plan it falls to then; empty = the server's default */
+    struct bytes then;   /* the plan it falls to then; empty = the server's default */
     struct bytes zone;   /* empty = not requested; it is known */
     struct bytes parent; /* the key of its parent; empty = not requested */
 };

@@ -17,8 +17,8 @@
  * CREDITS FIRST draws on credits before the limits. FORCE counts what neither has in the limits.
  *
  * One item has several demands where it is counted as another resource, too, and where the accounts above have to admit
- * it: each of these has an item of its own, and they are decided as one. Several items are one request (QUOTA.MCONSUME):
- * ALL of them, or ANY, the first that is admitted. */
+ * it: each of these has an item of its own, and they are decided as one. Several items are one request
+ * (QUOTA.MCONSUME): ALL of them, or ANY, the first that is admitted. */
 #pragma once
 
 #include "quota/meter/meter.h"

@@ -7,7 +7,8 @@
  * LIMIT that has joined since. COMMIT … FORCE posts more than was held, also after the reservation has expired.
  *
  * The accounts above that hold the reservation, too, do the same with their parts (levels.h), and have no record of it.
- * One that does not hold it any more, or never did, since this account is a copy, counts what is posted all the same. */
+ * One that does not hold it any more, or never did, since this account is a copy, counts what is posted all the
+ * same. */
 #pragma once
 
 #include "quota/decide/lineage.h"

@@ -23,6 +23,14 @@ struct lineage {
     struct ancestor ancestors[ANCESTORS_MAX];
 };
 
+/* The place of the account with this key; count = it is not among them. */
+static inline uint32_t lineage_find(const struct lineage *lineage, struct bytes name)
+{
+    uint32_t at = 0;
+    while (at < lineage->count && !bytes_equal(lineage->ancestors[at].name, name)) at++;
+    return at;
+}
+
 /* The instant of a decision about all of them: none is judged before its last change. `lineage` may be NULL. */
 int64_t lineage_instant_us(const struct account *account, const struct lineage *lineage, int64_t now_us);
 

@@ -1,9 +1,10 @@
 /* Refunds at the accounts above: units that come back to an account come back to those above it, too.
  *
- *     OF id ─▶ the levels that the record names: to where each was charged      ┐ at most what it counts as used by this
- *     no OF ─▶ the parents of now: to the running cycles                        ┘ account, its member, in that cycle
+ *     OF id ─▶ the levels that the record names: to where each was charged    ┐ at most what it counts as used by this
+ *     no OF ─▶ the parents of now: to the running cycles                      ┘ account, its member, in that cycle
  *
- * An account above that is not there any more is skipped. */
+ * An account above that is not there any more is skipped. What the nearest one does not count as used by the account
+ * itself does not come back further up, either. */
 #pragma once
 
 #include "quota/decide/refund.h"
@@ -13,9 +14,10 @@ struct returned_item {
     uint32_t slot;
     int64_t amount;
     struct refunded *result; /* the answer: made to be about all accounts */
+    int64_t most;            /* of the amount: what the accounts above have counted so far; set by refund_above */
     bool known;              /* does the account's own plan know the resource? */
 };
 
 /* Gives units back at every account of the lineage, whose views have begun. */
 enum account_fault refund_above(const struct account_view *account, const struct refund_request *request,
-                                struct account_view *views, const struct returned_item *items, uint32_t count);
+                                struct account_view *views, struct returned_item *items, uint32_t count);

@@ -18,5 +18,11 @@ bool reservation_find_outcome(const struct account_view *view, struct bytes id, 
 /* The levels at which the reservation of this id counts, or was posted; borrowed, empty = none. */
 struct bytes reservation_levels(const struct account *account, struct bytes id, int64_t now_us);
 
+/* The key of the member that used units at one of the levels; `own`: that of the account itself. */
+static inline struct bytes level_member(const struct level *level, struct bytes own)
+{
+    return level->member.size > 0 ? level->member : own;
+}
+
 /* The fault of a command about a reservation that has ended like this. */
 enum account_fault reservation_fault(enum hold_outcome outcome);

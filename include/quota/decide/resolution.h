@@ -1,8 +1,8 @@
 /* Resolution: the parts of a reservation on their way to their end, in one account: of the reservation itself, or one
  * above it.
  *
- *     held      ─▶ posted to the cycles it was made in, or given back      ┐ cycles, rolling windows, rates, grants: in the
- *     beyond it ─▶ drawn like a consumption, whatever the limits say       ┘ view, and what is not in it as changes
+ *     held      ─▶ posted to the cycles it was made in, or given back    ┐ cycles, rolling windows, rates, grants: in
+ *     beyond it ─▶ drawn like a consumption, whatever the limits say     ┘ the view, and the rest as changes
  *
  * Which amounts are posted, and what is remembered of the end, is commit.c's to say. */
 #pragma once
