@@ -71,7 +71,11 @@ static bool open_one_or_reply(struct opening *opening, struct bytes name)
         opened = handle_open_or_reply(ctx, &account_type, key, handle);
     else
         opened = handle_read_or_reply(ctx, &account_type, key, handle);
-    if (opened && here && !handle->value) opened = waiting_key_is_here_or_reply(ctx, key);
+    if (opened && here && !handle->value && !waiting_key_is_here(ctx, key)) {
+        reply_error(ctx, "TRYAGAIN '%s', which is above the account, is moving to another node of the cluster",
+                    printable(name).text);
+        opened = false;
+    }
     opening->count += opened;
     if (!opened) close_handle(handle);
     return opened;

@@ -156,10 +156,15 @@ static bool key_is_here(int database, RedisModuleString *name)
     return here;
 }
 
-bool waiting_key_is_here_or_reply(RedisModuleCtx *ctx, RedisModuleString *name)
+bool waiting_key_is_here(RedisModuleCtx *ctx, RedisModuleString *name)
 {
     if (!home) home = RedisModule_GetDetachedThreadSafeContext(ctx);
-    bool here = key_is_here(RedisModule_GetSelectedDb(ctx), name);
+    return key_is_here(RedisModule_GetSelectedDb(ctx), name);
+}
+
+bool waiting_key_is_here_or_reply(RedisModuleCtx *ctx, RedisModuleString *name)
+{
+    bool here = waiting_key_is_here(ctx, name);
     if (!here)
         reply_error(ctx, "TRYAGAIN the key is moving to another node of the cluster, and there is no waiting for it");
     return here;

@@ -84,7 +84,8 @@ struct waiting_kind {
 /* May this call wait? Not in MULTI, scripts and replicated commands. */
 bool waiting_is_possible(RedisModuleCtx *ctx);
 
-/* On a cluster: false where the key is on its way to another node; then the client has its -TRYAGAIN. */
+/* On a cluster: false where the key is on its way to another node; …_or_reply: then the client has its -TRYAGAIN. */
+bool waiting_key_is_here(RedisModuleCtx *ctx, RedisModuleString *name);
 bool waiting_key_is_here_or_reply(RedisModuleCtx *ctx, RedisModuleString *name);
 
 /* The line on this key of the context's database: NULL, or an empty one. */
