@@ -32,6 +32,7 @@ FAMILIES = (
      "QUOTA.SET QUOTA.RESET"),
     ("Consumption", "../quotas.md", "QUOTA.CONSUME QUOTA.MCONSUME QUOTA.CHECK QUOTA.REFUND"),
     ("Reservations", "../quotas.md", "QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS"),
+    ("Organisations", "../organisations.md", "QUOTA.PARENT QUOTA.DETACH QUOTA.MEMBERS QUOTA.WEIGHT"),
     ("API keys", "../api-keys.md", "QUOTA.APIKEY"),
     ("Credits", "../credits.md", "QUOTA.GRANT QUOTA.VOID QUOTA.GRANTS QUOTA.TRANSFER"),
     ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.CYCLE QUOTA.HEALTH QUOTA.VIOLATIONS "

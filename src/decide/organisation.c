@@ -7,6 +7,7 @@ static enum account_fault join(struct account_view *parent, struct bytes name, s
     const struct member *member = members_find(account_members(parent->account), name);
     int64_t number;
     if (member && !member->has_left) return ACCOUNT_FAULT_NONE;
+    decision->adds_record = !member;
     enum account_fault fault = emit_account(parent, NO_RESOURCES, &decision->changes);
     return fault == ACCOUNT_FAULT_NONE ? membership_join(parent, name, &decision->changes, &number) : fault;
 }

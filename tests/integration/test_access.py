@@ -43,10 +43,10 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
                  "CL.THROTTLE Kt 1 1 1", "RL.THROTTLE Kt 1 1 1"],
     "operator": ["QUOTA.OPEN K p", "QUOTA.SWITCH K q", "QUOTA.OVERRIDE K r LIMIT 1 day", "QUOTA.SUSPEND K",
                  "QUOTA.RESUME K", "QUOTA.CLOSE K", "QUOTA.SET K r 1", "QUOTA.RESET K", "QUOTA.REFUND K r 1",
-                 "QUOTA.GRANT K id r 1", "QUOTA.VOID K given", f"QUOTA.APIKEY SET K {DIGEST}",
+                 "QUOTA.GRANT K id r 1", "QUOTA.VOID K given", "QUOTA.PARENT K K2", "QUOTA.DETACH K", "QUOTA.WEIGHT K tenant:11 2", f"QUOTA.APIKEY SET K {DIGEST}",
                  f"QUOTA.APIKEY ROTATE K {DIGEST} {64 * 'b'}", f"QUOTA.APIKEY REVOKE K {DIGEST}",
                  "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
-    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.FORECAST K r", "QUOTA.HOLDS K", "QUOTA.GRANTS K",
+    "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.FORECAST K r", "QUOTA.HOLDS K", "QUOTA.GRANTS K", "QUOTA.MEMBERS K",
                 "RL.INFO Kw", "RL.LEASES Kl", "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb",
                 "RL.ADAPT.INFO Ka", "QUOTA.APIKEY LIST K", f"QUOTA.APIKEY VERIFY K {DIGEST}"],
 }
@@ -74,6 +74,8 @@ def users(accounts, primary):
         for hold in ("hold", "held", "longer"):
             accounts(f"QUOTA.RESERVE {key} {hold} r 1 TTL 1h")
         accounts(f"QUOTA.GRANT {key} given r 1")
+        accounts(f"QUOTA.OPEN {key}1 p PARENT {key}")
+        accounts(f"QUOTA.OPEN {key}2 p")
         accounts(f"QUOTA.APIKEY SET {key} {DIGEST}")
         accounts(f"RL.ALLOW {key}w 10 1s")
         accounts(f"RL.TABLE {key}u 10 1s")
