@@ -233,12 +233,21 @@ bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *el
 
 #define NO_COST  0
 #define NO_BURST (-1)
+#define NO_SHARE (-1)
+
+const struct argument share_choice[] = {
+    FLAG_VALUE("FIRST", SHARE_FIRST, "Who comes first gets it: members are not bounded one by one (the default)."),
+    FLAG_VALUE("EQUAL", SHARE_EQUAL, "Each member has its part by weight."),
+    FLAG_VALUE("FAIR", SHARE_FAIR, "Each has what it used in the last cycle, if there is enough; the rest by weight."),
+    {0},
+};
 
 void entitlement_argument_begin(struct entitlement_argument *argument)
 {
     *argument = (struct entitlement_argument){.entitlement = entitlement_none(BYTES(""))};
     argument->entitlement.cost = NO_COST;
     argument->entitlement.burst_bp = NO_BURST;
+    argument->share = NO_SHARE;
 }
 
 /* Which options were given; those that were not get what holds without them. */
@@ -256,6 +265,8 @@ static void take_options(struct entitlement_argument *argument)
     if (entitlement->transfers_max >= 0) argument->options |= OPTION_TRANSFERS;
     if (entitlement->credits) argument->options |= OPTION_CREDITS;
     if (entitlement->as.size > 0) argument->options |= OPTION_AS;
+    if (argument->share != NO_SHARE) argument->options |= OPTION_SHARE;
+    if (argument->share != NO_SHARE) entitlement->share = (enum share_how)argument->share;
     if (entitlement->cost == NO_COST) entitlement->cost = 1;
     if (entitlement->burst_bp == NO_BURST) entitlement->burst_bp = 0;
     entitlement->repay = argument->repay != 0;

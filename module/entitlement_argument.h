@@ -11,8 +11,8 @@
 struct entitlement_argument {
     struct entitlement entitlement; /* the rows fill in what they can */
     struct percents_argument warnings;
-    int64_t repay;
-    uint16_t options; /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
+    int64_t repay, share; /* share: enum share_how, or -1 = not given */
+    uint16_t options;     /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
 };
 
 /* Before parsing: nothing was given yet. */
@@ -60,8 +60,19 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
             {0},                                                                                                       \
     }
 
-/* The rows of the rules; `refunds_`, `holds_` and `transfers_` are tables made of the rows above. */
-#define ENTITLEMENT_ROWS(type_, refunds_, holds_, transfers_)                                                          \
+#define ENTITLEMENT_SHARE_ROWS(type_)                                                                                  \
+    {                                                                                                                  \
+        {.kind = ARGUMENT_CHOICE,                                                                                      \
+         .name = "how",                                                                                                \
+         .offset = offsetof(type_, entitlement.share),                                                                 \
+         .rows = share_choice,                                                                                         \
+         .summary = "Whoever comes first; the same for each by weight; or by what each has used."},                    \
+            {0},                                                                                                       \
+    }
+extern const struct argument share_choice[];
+
+/* The rows of the rules; the last four are tables made of the rows above. */
+#define ENTITLEMENT_ROWS(type_, refunds_, holds_, transfers_, share_)                                                  \
     {.kind = ARGUMENT_EACH,                                                                                            \
      .name = "limit",                                                                                                  \
      .token = "LIMIT",                                                                                                 \
@@ -130,6 +141,12 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .flags = ARGUMENT_OPTIONAL,                                                                                   \
          .rows = (transfers_),                                                                                         \
          .summary = "Bound on transfers of credits."},                                                                 \
+        {.kind = ARGUMENT_GROUP,                                                                                       \
+         .name = "share",                                                                                              \
+         .token = "SHARE",                                                                                             \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = (share_),                                                                                             \
+         .summary = "How the members of a pool share its longest LIMIT."},                                             \
         {.kind = ARGUMENT_EACH,                                                                                        \
          .name = "concurrent",                                                                                         \
          .token = "CONCURRENT",                                                                                        \

@@ -277,6 +277,7 @@ struct override_input {
 static const struct argument refunds_rows[] = ENTITLEMENT_REFUNDS_ROWS(struct override_input);
 static const struct argument holds_rows[] = ENTITLEMENT_HOLDS_ROWS(struct override_input);
 static const struct argument transfers_rows[] = ENTITLEMENT_TRANSFERS_ROWS(struct override_input);
+static const struct argument share_rows[] = ENTITLEMENT_SHARE_ROWS(struct override_input);
 
 static const struct argument override_arguments[] = {
     KEY("account", "The customer's account."),
@@ -296,7 +297,7 @@ static const struct argument override_arguments[] = {
      .lowest = 1,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "These rules and no others (default: each replaces the plan's rule of its kind, all others stay)."},
-    ENTITLEMENT_ROWS(struct override_input, refunds_rows, holds_rows, transfers_rows),
+    ENTITLEMENT_ROWS(struct override_input, refunds_rows, holds_rows, transfers_rows, share_rows),
     FIELD(ARGUMENT_TEXT, "ex", "EX", struct override_input, ex, 0, 0, ARGUMENT_OPTIONAL,
           "For so long (1h), until an instant (@2025-07-01T00:00:00Z) or until the longest cycle ends (CYCLE); "
           "default: until LIFT."),

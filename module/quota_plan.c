@@ -46,6 +46,7 @@ static const struct plan_history *find_or_reply(RedisModuleCtx *ctx, struct byte
 static const struct argument refunds_rows[] = ENTITLEMENT_REFUNDS_ROWS(struct plan_request);
 static const struct argument holds_rows[] = ENTITLEMENT_HOLDS_ROWS(struct plan_request);
 static const struct argument transfers_rows[] = ENTITLEMENT_TRANSFERS_ROWS(struct plan_request);
+static const struct argument share_rows[] = ENTITLEMENT_SHARE_ROWS(struct plan_request);
 
 static const struct argument full_choice[] = {
     FLAG_VALUE("FULL", APPLY_FULL, "Running limits are the new ones from then on (the default)."),
@@ -72,7 +73,7 @@ static const struct argument apply_rows[] = {
 static const struct argument set_arguments[] = {
     PLAN_ROW,
     RESOURCE_ROW,
-    ENTITLEMENT_ROWS(struct plan_request, refunds_rows, holds_rows, transfers_rows),
+    ENTITLEMENT_ROWS(struct plan_request, refunds_rows, holds_rows, transfers_rows, share_rows),
     APPLY_ROW,
     FIELD(ARGUMENT_INSTANT, "effective", "EFFECTIVE", struct plan_request, effective_us, -INSTANT_MAX_US,
           INSTANT_MAX_US, ARGUMENT_OPTIONAL, "In force from then on (default: now)."),
@@ -80,8 +81,11 @@ static const struct argument set_arguments[] = {
 };
 
 static const struct argument check_arguments[] = {
-    PLAN_ROW,  RESOURCE_ROW, ENTITLEMENT_ROWS(struct plan_request, refunds_rows, holds_rows, transfers_rows),
-    APPLY_ROW, {0},
+    PLAN_ROW,
+    RESOURCE_ROW,
+    ENTITLEMENT_ROWS(struct plan_request, refunds_rows, holds_rows, transfers_rows, share_rows),
+    APPLY_ROW,
+    {0},
 };
 
 /* Room in the plan and among the plans for what SET wants. */
@@ -242,7 +246,8 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
                                    (before->refunds_within_us > 0 && after->refunds_within_us == 0)},
                    {"HOLDS", before->holds_max >= 0 && after->holds_max < 0},
                    {"CREDITS", before->credits && !after->credits},
-                   {"TRANSFERS", before->transfers_max >= 0 && after->transfers_max < 0}};
+                   {"TRANSFERS", before->transfers_max >= 0 && after->transfers_max < 0},
+                   {"SHARE", before->share != SHARE_FIRST && after->share == SHARE_FIRST}};
     static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE", "CONCURRENT", "THROTTLE"};
     bool listed[sizeof(kinds) / sizeof(kinds[0])] = {false};
     uint32_t count = 0;

@@ -17,6 +17,9 @@
 #define OVERAGE_MAX_FLAG 32
 #define TRANSFERS_FLAG   64
 #define AS_FLAG          128
+/* In the number of warnings, since the flags above are all there are: more options follow at the end. */
+#define MORE_FLAG  32
+#define SHARE_BITS 3
 
 struct entitlement entitlement_none(struct bytes resource)
 {
@@ -148,6 +151,7 @@ const char *override_fault(const struct entitlement *entitlement)
     if (!entitlement->credits && (entitlement->credits_first || entitlement->credits_low >= 0))
         return "FIRST and LOW belong to CREDITS";
     if (entitlement->credits_low < -1) return "LOW is 0 or more";
+    if (entitlement->share >= SHARE_HOWS_COUNT) return "SHARE is FIRST, EQUAL or FAIR";
     if (entitlement->refunds_within_us < 0 || entitlement->refunds_within_us > DURATION_MAX_US)
         return "WITHIN is too long";
     return NULL;
@@ -287,6 +291,7 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
     if (options & OPTION_HOLDS) merged->holds_max = override->holds_max;
     if (options & OPTION_TRANSFERS) merged->transfers_max = override->transfers_max;
     if (options & OPTION_AS) merged->as = override->as;
+    if (options & OPTION_SHARE) merged->share = override->share;
     if (options & OPTION_CREDITS) {
         merged->credits = override->credits;
         merged->credits_first = override->credits_first;
@@ -353,7 +358,8 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
         if (rule->kind == QUOTA_LIMIT) sink_number(sink, (int64_t)quota_rule_code(rule));
         if (rule->rollover_bp > 0) rollover_encode(rule, sink);
     }
-    sink_number(sink, entitlement->warnings_count);
+    bool more = entitlement->share != SHARE_FIRST;
+    sink_number(sink, entitlement->warnings_count | (more ? MORE_FLAG : 0));
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
     sink_number(sink, entitlement->burst_bp);
     sink_byte(sink, flags_of(entitlement));
@@ -365,6 +371,7 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     if (entitlement->overage_max >= 0) sink_number(sink, entitlement->overage_max);
     if (entitlement->transfers_max >= 0) sink_number(sink, entitlement->transfers_max);
     if (entitlement->as.size > 0) sink_bytes(sink, entitlement->as);
+    if (more) sink_byte(sink, (uint8_t)entitlement->share);
 }
 
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
@@ -393,6 +400,14 @@ static void as_decode(struct cursor *cursor, struct entitlement *entitlement)
     if (entitlement->as.size == 0) cursor->bad = true;
 }
 
+/* A byte: SHARE in its two lowest bits. */
+static void more_decode(struct cursor *cursor, struct entitlement *entitlement)
+{
+    uint8_t more = cursor_byte(cursor);
+    entitlement->share = (enum share_how)(more & SHARE_BITS);
+    if (more == 0 || more > SHARE_BITS) cursor->bad = true;
+}
+
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
 {
     *entitlement = entitlement_none(cursor_bytes(cursor));
@@ -400,7 +415,10 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     entitlement->rules_count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_RULES_MAX);
     for (uint32_t i = 0; i < entitlement->rules_count && !cursor->bad; i++)
         quota_rule_decode(cursor, &entitlement->rules[i]);
-    entitlement->warnings_count = (uint32_t)cursor_number_between(cursor, 0, ENTITLEMENT_WARNINGS_MAX);
+    uint32_t warnings = (uint32_t)cursor_number_between(cursor, 0, MORE_FLAG | ENTITLEMENT_WARNINGS_MAX);
+    entitlement->warnings_count = warnings & ~(uint32_t)MORE_FLAG;
+    if (entitlement->warnings_count > ENTITLEMENT_WARNINGS_MAX) cursor->bad = true;
+    if (cursor->bad) entitlement->warnings_count = 0;
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) entitlement->warnings_bp[i] = cursor_number(cursor);
     entitlement->burst_bp = cursor_number(cursor);
     uint8_t flags = cursor_byte(cursor);
@@ -416,6 +434,7 @@ void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
     if (flags & OVERAGE_MAX_FLAG) entitlement->overage_max = cursor_number(cursor);
     if (flags & TRANSFERS_FLAG) entitlement->transfers_max = cursor_number(cursor);
     if (flags & AS_FLAG) as_decode(cursor, entitlement);
+    if (warnings & MORE_FLAG) more_decode(cursor, entitlement);
     if (cursor->bad || override_fault(entitlement)) cursor->bad = true;
     if (cursor->bad) entitlement->rules_count = entitlement->warnings_count = 0;
 }
@@ -551,5 +570,7 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
         return write_number(sink, "TRANSFERS MAX ", entitlement->transfers_max), true;
     if (entitlement->credits && nth-- == 0) return write_credits(entitlement, sink), true;
     if (entitlement->overage && nth-- == 0) return write_overage(entitlement, sink), true;
+    if (entitlement->share != SHARE_FIRST && nth-- == 0)
+        return write_word(sink, entitlement->share == SHARE_EQUAL ? "SHARE EQUAL" : "SHARE FAIR"), true;
     return false;
 }

@@ -86,8 +86,12 @@ static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t cou
         const struct plan_entry *entry = entries[i];
         bool newer = entry->granted && knows_credits(&entry->entitlement);
         bool newest = entry->granted && knows_rollover(&entry->entitlement);
-        if (newest || entry->options > OPTIONS_CREDITS) return PLAN_ENCODING_ROLLOVER;
-        if (newer || entry->options > OPTIONS_FIRST) encoding = PLAN_ENCODING_CREDITS;
+        bool shares = entry->granted && entry->entitlement.share != SHARE_FIRST;
+        uint8_t needed = PLAN_ENCODING_ENTRIES;
+        if (newer || entry->options > OPTIONS_FIRST) needed = PLAN_ENCODING_CREDITS;
+        if (newest || entry->options > OPTIONS_CREDITS) needed = PLAN_ENCODING_ROLLOVER;
+        if (shares || entry->options > OPTIONS_ROLLOVER) needed = PLAN_ENCODING_ORGANISATIONS;
+        if (needed > encoding) encoding = needed;
     }
     return encoding;
 }

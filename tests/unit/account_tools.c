@@ -181,6 +181,11 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
         read_credits(words, entitlement);
     } else if (take_word(words, "AS")) {
         entitlement->as = next_word(words);
+    } else if (take_word(words, "SHARE")) {
+        struct bytes how = next_word(words);
+        entitlement->share = bytes_is_word(how, "FIRST")   ? SHARE_FIRST
+                             : bytes_is_word(how, "EQUAL") ? SHARE_EQUAL
+                                                           : SHARE_FAIR;
     } else if (take_word(words, "REPAY")) {
         entitlement->repay = true;
     } else {

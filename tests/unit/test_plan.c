@@ -65,6 +65,9 @@ static void a_plan_is_written_in_the_first_encoding_that_can_say_it(void **state
         {"calls LIMIT 10 day ROLLOVER 50", PLAN_ENCODING_ROLLOVER},
         {"calls LIMIT 10 day THROTTLE GCRA 1 1s", PLAN_ENCODING_ROLLOVER},
         {"calls AS other", PLAN_ENCODING_ROLLOVER},
+        {"calls LIMIT 10 day SHARE EQUAL", PLAN_ENCODING_ORGANISATIONS},
+        {"calls LIMIT 10 day SHARE FAIR", PLAN_ENCODING_ORGANISATIONS},
+        {"calls LIMIT 10 day SHARE FIRST", PLAN_ENCODING_ENTRIES},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct plan_entry entry = entry_of(rows[i].text, 1);

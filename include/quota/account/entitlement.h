@@ -18,6 +18,7 @@
  *     CONCURRENT n      units in live reservations at once
  *     AS resource       counted as COST units of that resource, under its rules; own RATEs and LIMIT -1 besides
  *     THROTTLE rule     the slow lane: what limits and credits refuse is admitted at this rate instead
+ *     SHARE how         of a pool: how its members share the longest LIMIT (shares.h)
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -26,6 +27,7 @@
  * itself and lets the rest of the plan's stand, unless it is ONLY these rules. */
 #pragma once
 
+#include "quota/account/shares.h"
 #include "quota/base/buffer.h"
 #include "quota/rate/rule.h"
 #include "quota/time/period.h"
@@ -36,7 +38,7 @@
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
 #define BP_WHOLE                   10000   /* hundredths of a percent in a whole */
 #define ROLLOVER_CYCLES_MAX        36
-#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 11)
+#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 12)
 
 /* The numbers are part of the stored encoding: append, never renumber. */
 enum quota_kind {
@@ -79,6 +81,7 @@ struct entitlement {
     bool credits_first;        /* grants pay before the limits do */
     int64_t credits_low;       /* CREDITS LOW n; -1 = none */
     int64_t transfers_max;     /* credits given away in a cycle; -1 = no bound */
+    enum share_how share;      /* SHARE_FIRST = members are not bounded one by one */
 };
 
 /* Options beside the rules, each a kind of its own for an override. Part of the stored encoding. */
@@ -93,10 +96,12 @@ enum entitlement_option {
     OPTION_CREDITS = 128,
     OPTION_TRANSFERS = 256,
     OPTION_AS = 512,
+    OPTION_SHARE = 1024,
 };
-#define OPTIONS_FIRST   127 /* of the first encoding of overrides */
-#define OPTIONS_CREDITS 511 /* of the second */
-#define OPTIONS_ALL     1023
+#define OPTIONS_FIRST    127 /* of the first encoding of overrides */
+#define OPTIONS_CREDITS  511 /* of the second … */
+#define OPTIONS_ROLLOVER 1023
+#define OPTIONS_ALL      2047
 
 /* Does it grant nothing: no rule, no credits, no other resource that it is counted as? */
 static inline bool entitlement_is_empty(const struct entitlement *entitlement)

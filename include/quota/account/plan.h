@@ -29,10 +29,11 @@
 
 enum plan_encoding {
     PLAN_ENCODING_PLAN = 1,
-    PLAN_ENCODING_ENTRIES = 2,  /* a revision for each resource */
-    PLAN_ENCODING_CREDITS = 3,  /* … OVERAGE MAX, CONCURRENT: a plan is written in the first that can say it */
-    PLAN_ENCODING_ROLLOVER = 4, /* … ROLLOVER, THROTTLE, AS */
-    PLAN_ENCODING_NEWEST = PLAN_ENCODING_ROLLOVER,
+    PLAN_ENCODING_ENTRIES = 2,       /* a revision for each resource */
+    PLAN_ENCODING_CREDITS = 3,       /* … OVERAGE MAX, CONCURRENT: a plan is written in the first that can say it */
+    PLAN_ENCODING_ROLLOVER = 4,      /* … ROLLOVER, THROTTLE, AS */
+    PLAN_ENCODING_ORGANISATIONS = 5, /* … SHARE */
+    PLAN_ENCODING_NEWEST = PLAN_ENCODING_ORGANISATIONS,
 };
 
 extern const struct format plan_format; /* of plans here and of the changes in plan_history.h */
