@@ -29,7 +29,7 @@ FAMILIES = (
     ("Programs written for redis-cell", "../getting-started.md", "CL.THROTTLE RL.THROTTLE"),
     ("Plans", "../quotas.md", "QUOTA.PLAN"),
     ("Accounts", "../quotas.md", "QUOTA.OPEN QUOTA.SWITCH QUOTA.OVERRIDE QUOTA.SUSPEND QUOTA.RESUME QUOTA.CLOSE "
-     "QUOTA.SET QUOTA.RESET"),
+     "QUOTA.SET QUOTA.RESET QUOTA.SETTLE"),
     ("Consumption", "../quotas.md", "QUOTA.CONSUME QUOTA.MCONSUME QUOTA.CHECK QUOTA.REFUND"),
     ("Reservations", "../quotas.md", "QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS"),
     ("Organisations", "../organisations.md", "QUOTA.PARENT QUOTA.DETACH QUOTA.MEMBERS QUOTA.WEIGHT"),

@@ -73,6 +73,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.override": ({"write"}, -3, {"RW", "access", "update"}),
     "quota.set": ({"write"}, -4, {"RW", "access", "update"}),
     "quota.reset": ({"write"}, -2, {"RW", "access", "update"}),
+    "quota.settle": ({"write"}, -2, {"RW", "access", "update"}),
     "quota.consume": ({"write", "fast"}, -4, {"RW", "access", "update"}),
     "quota.mconsume": ({"write", "fast"}, -5, {"RW", "access", "update"}),
     "quota.check": ({"readonly", "fast"}, -4, {"RO", "access"}),

@@ -91,7 +91,8 @@ GOES_ON = [
     ("QUOTA.FORECAST a r", None),
     ("QUOTA.GRANT a given r 5", [5, 0]), ("QUOTA.TRANSFER a heir r 1 ID moved", [1, 9, 1]),
     ("QUOTA.TRANSFER a heir r 99 ID new", [0, 9, 1]), ("QUOTA.VOID a taken", 5), ("QUOTA.GRANTS a", None),
-    ("QUOTA.SET a r 7", None), ("QUOTA.RESET a", b"OK"), ("QUOTA.OVERRIDE a r LIMIT 300 day", None),
+    ("QUOTA.SET a r 7", None), ("QUOTA.RESET a", b"OK"), ("QUOTA.SETTLE a", 0),
+    ("QUOTA.OVERRIDE a r LIMIT 300 day", None),
     ("QUOTA.OVERRIDE a r LIFT", None), ("QUOTA.SWITCH a plan", None), ("QUOTA.SUSPEND a", b"OK"),
     ("QUOTA.RESUME a", b"OK"), ("QUOTA.CLOSE closed", b"OK"),
     # API keys
