@@ -35,8 +35,8 @@ FAMILIES = (
     ("Organisations", "../organisations.md", "QUOTA.PARENT QUOTA.DETACH QUOTA.MEMBERS QUOTA.WEIGHT"),
     ("API keys", "../api-keys.md", "QUOTA.APIKEY"),
     ("Credits", "../credits.md", "QUOTA.GRANT QUOTA.VOID QUOTA.GRANTS QUOTA.TRANSFER"),
-    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.CYCLE QUOTA.HEALTH QUOTA.VIOLATIONS "
-                               "QUOTA.CLOCK"),
+    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.RECORD QUOTA.CYCLE QUOTA.HEALTH "
+                               "QUOTA.VIOLATIONS QUOTA.CLOCK"),
 )
 SHARED = "rule"  # the argument that many commands have: shown once, under a heading of its own
 

@@ -90,6 +90,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.info": ({"readonly"}, -2, {"RO", "access"}),
     "quota.history": ({"readonly"}, -3, {"RO", "access"}),
     "quota.forecast": ({"readonly"}, -3, {"RO", "access"}),
+    "quota.record": ({"readonly"}, -3, {"RO", "access"}),
     "quota.health": ({"readonly"}, 1, None),
     "quota.violations": ({"admin", "stale"}, -1, None),
     "quota.clock": ({"readonly", "fast", "stale"}, -1, None),
