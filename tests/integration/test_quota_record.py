@@ -100,6 +100,23 @@ def test_a_resource_that_is_counted_as_another(acme):
         2, 2, level(2, resource="image", cycles=["day"]), level(6, resource="s", cycles=["day"]), resource="image"))]
 
 
+def test_levels_above(acme):
+    """What the accounts above counted; grants of theirs have no name here."""
+    acme("QUOTA.PLAN SET agency r LIMIT 5 month CREDITS")
+    acme("QUOTA.OPEN org agency")
+    acme("QUOTA.PARENT a org")
+    acme("QUOTA.GRANT org gift r 9")
+    acme("QUOTA.CONSUME a r 7 ID x")
+    org = {**level(5, (None, 2), cycles=["month"]), "account": "org"}
+    assert record(acme, "x") == [entry("consume", "granted", item(7, 7, level(7), org))]
+    acme("QUOTA.RESERVE a h r 2 TTL 1h")
+    assert record(acme, "h")[0]["resources"] == [item(2, 2, level(2, cycles=None))]  # above once it is committed
+    assert acme("QUOTA.RECORD org h") is None
+    acme("QUOTA.COMMIT a h")
+    org = {**level(0, (None, 2), cycles=["month"]), "account": "org"}
+    assert record(acme, "h")[0]["resources"] == [item(2, 2, level(2), org)]
+
+
 def test_one_id_of_several_operations_and_resources(acme):
     acme("QUOTA.CONSUME a s 1 ID x")
     acme("QUOTA.CONSUME a r 1 ID x")

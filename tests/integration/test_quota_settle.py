@@ -80,6 +80,20 @@ def test_states_in_which_nothing_can_be_consumed(acme):
     assert acme.map("QUOTA.INFO c")["state"] == "active"
 
 
+def test_a_member_and_the_accounts_above_it(acme):
+    """A reservation is the member's; each account writes down what time has done to itself."""
+    acme("QUOTA.OPEN org q")
+    acme("QUOTA.PARENT a org")
+    acme("QUOTA.RESERVE a h r 2 TTL 1h")
+    acme("QUOTA.CONSUME a r 3")
+    acme.advance("1h")
+    assert acme("QUOTA.SETTLE org") == 0
+    assert acme("QUOTA.SETTLE a") == 1
+    acme.advance("1d")
+    assert [acme(f"QUOTA.SETTLE {name}") for name in ("a", "org", "a", "org")] == [1, 1, 0, 0]
+    assert acme("QUOTA.CONSUME a r 10")[:3] == [10, 10, 0]
+
+
 def test_what_is_wrong(acme, primary, replica):
     assert acme.error("QUOTA.SETTLE none").startswith("NOACCOUNT")
     acme("SET s 1")
