@@ -147,9 +147,10 @@ static void reply_levels(RedisModuleCtx *ctx, const struct account_call *call, c
     while (item->counted && level_next(&cursor, &level)) {
         struct cursor parts = cursor_init(level.parts);
         while (level_part_next(&parts, &part)) {
-            if (part.item != item->item) continue;
-            reply_level(ctx, &(struct counted_at){level.name, part.resource, NULL, item->granted * part.cost,
-                                                  &part.charged, part.funding});
+            int64_t units; /* bytes of a dump may say anything */
+            bool sound = multiply_checked(item->granted, part.cost, &units) && funding_fits(part.funding, units);
+            if (part.item != item->item || !sound) continue;
+            reply_level(ctx, &(struct counted_at){level.name, part.resource, NULL, units, &part.charged, part.funding});
             count++;
         }
     }
