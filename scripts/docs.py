@@ -29,14 +29,14 @@ FAMILIES = (
     ("Programs written for redis-cell", "../getting-started.md", "CL.THROTTLE RL.THROTTLE"),
     ("Plans", "../quotas.md", "QUOTA.PLAN"),
     ("Accounts", "../quotas.md", "QUOTA.OPEN QUOTA.SWITCH QUOTA.OVERRIDE QUOTA.SUSPEND QUOTA.RESUME QUOTA.CLOSE "
-     "QUOTA.SET QUOTA.RESET"),
+     "QUOTA.SET QUOTA.RESET QUOTA.SETTLE"),
     ("Consumption", "../quotas.md", "QUOTA.CONSUME QUOTA.MCONSUME QUOTA.CHECK QUOTA.REFUND"),
     ("Reservations", "../quotas.md", "QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS"),
     ("Organisations", "../organisations.md", "QUOTA.PARENT QUOTA.DETACH QUOTA.MEMBERS QUOTA.WEIGHT"),
     ("API keys", "../api-keys.md", "QUOTA.APIKEY"),
     ("Credits", "../credits.md", "QUOTA.GRANT QUOTA.VOID QUOTA.GRANTS QUOTA.TRANSFER"),
-    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.CYCLE QUOTA.HEALTH QUOTA.VIOLATIONS "
-                               "QUOTA.CLOCK"),
+    ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.RECORD QUOTA.CYCLE QUOTA.HEALTH "
+                               "QUOTA.VIOLATIONS QUOTA.CLOCK"),
 )
 SHARED = "rule"  # the argument that many commands have: shown once, under a heading of its own
 

@@ -27,9 +27,9 @@ MODULE_ROOMS = (
     ("sources of rules", "rule_source allow_waiting ahead accounts ancestors parents account_info"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
-                 "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_consume quota_reserve "
-                 "quota_info quota_forecast quota_violations quota_cycle quota_grant quota_transfer quota_apikey "
-                 "quota_organisation"),
+                 "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_settle quota_consume "
+                 "quota_reserve quota_info quota_forecast quota_record quota_violations quota_cycle quota_grant "
+                 "quota_transfer quota_apikey quota_organisation"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom

@@ -38,10 +38,10 @@ static int64_t projected(const struct burn *burn)
 
 struct forecast forecast_of(const struct burn *burn, int64_t mean)
 {
-    wide elapsed_us = elapsed_of(burn);
+    wide elapsed_us = elapsed_of(burn), day_us = (int64_t)MICROS_PER_DAY;
     struct forecast forecast = {.projected = projected(burn), .depletes_us = burn_depletes_us(burn), .trend = -1};
     if (elapsed_us > 0) {
-        forecast.per_day = wide_clamp(wide_div_floor((wide)burn->used * MICROS_PER_DAY, elapsed_us), 0, INT64_MAX);
+        forecast.per_day = wide_clamp(wide_div_floor(burn->used * day_us, elapsed_us), 0, INT64_MAX);
     }
     bool comparable = mean > 0 && forecast.projected != NEVER_US;
     if (comparable) forecast.trend = divide_half_up((wide)forecast.projected * 100, mean);

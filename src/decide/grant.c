@@ -35,8 +35,7 @@ static bool is_forgotten(struct account_view *account, const struct stored_grant
     return forgotten;
 }
 
-/* What is known of this id: a stored grant, or the record of one that has ended. */
-static bool find_given(struct account_view *view, struct bytes id, struct grant *given)
+bool grant_find_given(struct account_view *view, struct bytes id, struct grant *given)
 {
     struct record_key key;
     struct idempotency_entry entry;
@@ -110,7 +109,7 @@ static enum account_fault find_times(const struct account_view *account, const s
 bool grant_is_known(struct account_view *account, struct bytes id)
 {
     struct grant given;
-    return find_given(account, id, &given);
+    return grant_find_given(account, id, &given);
 }
 
 uint32_t grants_live(const struct account_view *account, const struct resource_view *view)
@@ -169,7 +168,7 @@ static enum account_fault grant(struct account_view *account, const struct grant
     struct resource_view view;
     struct grant given;
     decision->fault_subject = request->id;
-    if (find_given(account, request->id, &given)) {
+    if (grant_find_given(account, request->id, &given)) {
         int32_t slot = account_slot(account->account, request->resource);
         struct grant content = content_of(request, (uint32_t)slot);
         if (slot < 0 || !same_content(&content, &given)) return ACCOUNT_FAULT_CONFLICT;
@@ -237,7 +236,7 @@ void void_decide(const struct account *account, const struct account_host *host,
     enum account_fault fault = operate_begin(&view, account, host, action, decision);
     decision->fault_subject = id;
     decision->result.voided = 0;
-    if (fault == ACCOUNT_FAULT_NONE && !find_given(&view, id, &given)) fault = ACCOUNT_FAULT_NO_SUCH_ID;
+    if (fault == ACCOUNT_FAULT_NONE && !grant_find_given(&view, id, &given)) fault = ACCOUNT_FAULT_NO_SUCH_ID;
     if (fault == ACCOUNT_FAULT_NONE) {
         const struct stored_grant *stored = grants_find(account_grants(account), id, linear_hash(id));
         if (stored) fault = end_grant(&view, stored, action, decision);

@@ -13,9 +13,12 @@
 #include "quota/decide/admission.h"
 #include "quota/decide/commit.h"
 #include "quota/decide/consume.h"
+#include "quota/decide/forecast.h"
 #include "quota/decide/grant.h"
 #include "quota/decide/refund.h"
+#include "quota/decide/remembered.h"
 #include "quota/decide/reserve.h"
+#include "quota/decide/settle.h"
 #include "quota/decide/transfer.h"
 
 /* ---- a configuration of three plans ------------------------------------------------------------------------ */
@@ -567,6 +570,50 @@ static int64_t some_instant(const struct account *account, struct numbers *numbe
     return from_us > INSTANT_MAX_US - step_us ? INSTANT_MAX_US : from_us + step_us;
 }
 
+/* What is remembered of an id, and what a resource comes to. */
+static void look(const struct account *account, struct bytes id, int64_t now_us)
+{
+    static struct remembered found;
+    struct remembered_walk walk = {0};
+    struct account_view view;
+    struct resource_view resource;
+    struct burn burn;
+    if (!account || account_view_begin(&view, account, &host, now_us) != ACCOUNT_FAULT_NONE) return;
+    while (remembered_next(&view, id, &walk, &found)) {
+        require(found.parts_count > 0 && found.parts[0].is_first);
+        for (uint32_t i = 0; i < found.parts_count; i++) {
+            const struct remembered_part *part = &found.parts[i];
+            int64_t units;
+            require(multiply_checked(part->granted, part->cost, &units));
+            require(!part->counted || funding_of_limits(part->funding, units) <= units);
+        }
+    }
+    resource_view_begin(&view, BYTES("a"), &resource);
+    bool settled = resource_view_settle(&view, &resource, NULL) == ACCOUNT_FAULT_NONE;
+    if (settled && forecast_credits(&view, &resource, &burn)) {
+        require(forecast_of(&burn, 1).projected >= NEVER_US);
+        require(burn_depletes_us(&burn) == NEVER_US || burn_depletes_us(&burn) >= burn.start_us);
+    }
+    account_view_end(&view);
+}
+
+/* Of a copy: what was written down once is not told again. */
+static void settle_copy(const struct account *account, int64_t now_us)
+{
+    struct account_decision decision;
+    struct account *copy = copy_of(account);
+    bool again = true;
+    for (int i = 0; again && i < 3; i++) {
+        settle_decide(copy, &host, now_us, &decision);
+        if (decision.fault != ACCOUNT_FAULT_NONE) again = false;
+        bool ended = settle_remains(copy, now_us);
+        if (again) require(decision.result.settled >= 0 && (i == 0 || ended || decision.result.settled == 0));
+        copy = apply_both_ways(copy, &decision);
+        account_decision_end(&decision);
+    }
+    account_free(copy);
+}
+
 static struct account *use(struct account *account, struct numbers *numbers)
 {
     struct account_decision decision;
@@ -586,6 +633,8 @@ static struct account *use(struct account *account, struct numbers *numbers)
     case 8: change_credits(account, numbers, now_us, &decision); break;
     default: consume(account, numbers, now_us, &decision);
     }
+    look(account, BYTES("x"), now_us);
+    if (account) settle_copy(account, now_us);
     require_same(account, before);
     account_free(before);
     account = apply_both_ways(account, &decision);

@@ -134,6 +134,7 @@ class Stream:
             active = self.account.look(at).state == "active"
             for line in ("SUSPEND b", "RESUME b") if active else ("OVERRIDE b t LIMIT 1 forever", "OVERRIDE b t LIFT"):
                 self.type("QUOTA." + line)
+            self.type("QUOTA.SETTLE b")
 
     def next_event(self):
         """When something ends or begins next, after now."""

@@ -114,6 +114,30 @@ def test_rules_of_the_resource_that_it_is_counted_as(accounts):
     assert alone == {name: value for name, value in {**other, "rule": 0}.items() if name != "resource"}
 
 
+def test_limits_of_the_accounts_above(accounts):
+    """Each on the rules, the cycles and the history of its own; one that does not know the resource has none."""
+    accounts("QUOTA.PLAN SET team r LIMIT 10 day")
+    accounts("QUOTA.PLAN SET customer s LIMIT 10 day")
+    accounts("QUOTA.PLAN SET agency r RATE 100 1s LIMIT 100 month CREDITS")
+    accounts("QUOTA.OPEN org agency")
+    accounts("QUOTA.OPEN middle customer PARENT org")
+    accounts("QUOTA.OPEN a team PARENT middle")
+    accounts("QUOTA.OPEN b team PARENT org")
+    accounts("QUOTA.CONSUME a r 4")
+    accounts("QUOTA.CONSUME b r 8")
+    accounts.advance("12h")
+    own, above = accounts.map("QUOTA.FORECAST a r")
+    assert (own["rule"], own["used"], own["projected"]) == (0, 4, 8) and "account" not in own
+    assert (above["rule"], above["account"], above["period"]) == (201, "org", "month")
+    assert (above["used"], above["projected"], above["per_day"]) == (12, 672, 24)  # 28 days
+    assert above["depletes_at"] == NOON_MS + 12 * HOUR_MS * 100 // 12
+    (alone,) = accounts.map("QUOTA.FORECAST org r")
+    assert alone == {name: value for name, value in {**above, "rule": 1}.items() if name != "account"}
+    assert accounts.error("QUOTA.FORECAST middle r").startswith("NORESOURCE")
+    accounts("DEL org")
+    assert [each["rule"] for each in accounts.map("QUOTA.FORECAST a r")] == [0]
+
+
 def test_it_reads_and_says_what_is_wrong(accounts, primary, replica):
     assert accounts.error("QUOTA.FORECAST a r").startswith("NOACCOUNT")
     accounts("QUOTA.PLAN SET p r LIMIT 10 day")

@@ -744,29 +744,10 @@ void pair_void(struct pair *pair, const char *id, int64_t at_us)
     PAIR_DECIDE(pair, void_decide(pair->account, &host, text_bytes(id), &action, &pair->decision));
 }
 
-/* Writes down what time has done to the account and to each of its resources. */
-static void settle_decide(const struct account *account, int64_t at_us, struct account_decision *decision)
-{
-    struct account_view view;
-    struct resource_view resource;
-    struct bytes names[ACCOUNT_SLOTS_MAX];
-    account_decision_begin(decision);
-    assert_int_equal(account_view_begin(&view, account, &host, at_us), ACCOUNT_FAULT_NONE);
-    decision->applied_at_us = view.now_us;
-    for (uint32_t i = 0; i < account->slots_count; i++) names[i] = interned_string_bytes(account->slots[i].resource);
-    struct resource_names own = {names, account->slots_count};
-    assert_int_equal(emit_account(&view, own, &decision->changes), ACCOUNT_FAULT_NONE);
-    for (uint32_t i = 0; i < account->slots_count; i++) {
-        resource_view_begin(&view, names[i], &resource);
-        assert_int_equal(resource_view_settle(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
-        assert_int_equal(emit_resource(&view, &resource, &decision->changes), ACCOUNT_FAULT_NONE);
-    }
-    account_view_end(&view);
-}
-
 void pair_settle(struct pair *pair, int64_t at_us)
 {
-    PAIR_DECIDE(pair, settle_decide(pair->account, at_us, &pair->decision));
+    PAIR_DECIDE(pair, settle_decide(pair->account, &host, at_us, &pair->decision));
+    assert_fault(pair, ACCOUNT_FAULT_NONE);
 }
 
 void pair_touch(struct pair *pair, int64_t at_us)

@@ -20,6 +20,7 @@
 #include "quota/decide/refund.h"
 #include "quota/decide/report.h"
 #include "quota/decide/reserve.h"
+#include "quota/decide/settle.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -53,6 +53,7 @@ struct account_decision {
             int64_t credits, absorbed;
         } granted;       /* grant_decide */
         int64_t voided;  /* void_decide */
+        int64_t settled; /* settle_decide */
         int64_t revoked; /* api_key_revoke_decide: 1, or 0 = it had ended */
         struct {
             int64_t moved, source, target; /* units; the credits of both accounts */

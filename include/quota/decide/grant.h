@@ -29,6 +29,9 @@ void grant_decide(const struct account *account, const struct account_host *host
 void void_decide(const struct account *account, const struct account_host *host, struct bytes id,
                  const struct admin_action *action, struct account_decision *decision);
 
+/* What is known of this id: a stored grant, or the record of one that has ended. False where nothing is. */
+bool grant_find_given(struct account_view *view, struct bytes id, struct grant *given);
+
 /* For transfers: is this id a grant's, live or remembered? How many grants of the settled resource have not ended? */
 bool grant_is_known(struct account_view *account, struct bytes id);
 uint32_t grants_live(const struct account_view *account, const struct resource_view *view);
