@@ -2,6 +2,7 @@
 #include "account_info.h"
 #include "quota/account/account_codec.h"
 #include "quota/base/checked.h"
+#include "quota/decide/pool.h"
 #include "quota/decide/report.h"
 #include "quota/time/calendar.h"
 #include "reply.h"
@@ -52,6 +53,17 @@ static void reply_period(RedisModuleCtx *ctx, const struct quota_rule *rule)
     sink_free(&text);
 }
 
+static void reply_numbers(RedisModuleCtx *ctx, const struct rule_report *shown)
+{
+    reply_field_integer(ctx, "limit", shown->limit);
+    reply_field_integer(ctx, "used", shown->used);
+    reply_field_integer(ctx, "held", shown->held);
+    reply_field_integer(ctx, "remaining", shown->remaining);
+    reply_field_integer(ctx, "start", millis_or_none(shown->start_us));
+    reply_field_integer(ctx, "end", millis_or_none(shown->end_us));
+    reply_field_integer(ctx, "rolled", shown->rolled);
+}
+
 /* Whose rules are shown: from which number on verdicts name them, and where they are another resource's or account's,
  * which. */
 struct rules_of {
@@ -72,13 +84,7 @@ static void reply_rule(RedisModuleCtx *ctx, const struct resource_report *report
     reply_field_word(ctx, "kind", rule ? meter_of(rule->kind)->kind : meter_credits.kind);
     if (rule) reply_period(ctx, rule);
     if (!rule) reply_field_word(ctx, "period", "");
-    reply_field_integer(ctx, "limit", shown.limit);
-    reply_field_integer(ctx, "used", shown.used);
-    reply_field_integer(ctx, "held", shown.held);
-    reply_field_integer(ctx, "remaining", shown.remaining);
-    reply_field_integer(ctx, "start", millis_or_none(shown.start_us));
-    reply_field_integer(ctx, "end", millis_or_none(shown.end_us));
-    reply_field_integer(ctx, "rolled", shown.rolled);
+    reply_numbers(ctx, &shown);
     if (of->as.size > 0) reply_field_text(ctx, "resource", of->as);
     if (of->account.size > 0) reply_field_text(ctx, "account", of->account);
 }
@@ -137,6 +143,30 @@ static uint32_t reply_rules_of(RedisModuleCtx *ctx, struct account_view *account
     return count + reply_rules(ctx, account, other, &of);
 }
 
+/* What the account below has of a pool's LIMIT, as a rule. */
+static uint32_t reply_share(RedisModuleCtx *ctx, struct account_view *pool, struct resource_view *view,
+                            struct bytes member, const struct rules_of *of)
+{
+    struct pool_share found;
+    struct resource_report report;
+    struct rule_report shown = {.start_us = NEVER_US, .end_us = NEVER_US};
+    pool_share_find(pool, view, member, &found);
+    if (!found.is_shared) return 0;
+    resource_report_begin(&report, pool, view);
+    demand_share(&report.demand, found.window, found.share, found.used);
+    for (uint32_t i = 0; i < report.demand.positions_count; i++) {
+        const struct position *position = &report.demand.positions[i];
+        if (position->meter == &meter_share) meter_share.report(position, &shown);
+    }
+    RedisModule_ReplyWithMap(ctx, 11);
+    reply_field_integer(ctx, "rule", of->shift + SHARE_RULE);
+    reply_field_word(ctx, "kind", meter_share.kind);
+    reply_field_word(ctx, "period", "");
+    reply_numbers(ctx, &shown);
+    reply_field_text(ctx, "account", of->account);
+    return 1;
+}
+
 /* Rules of the accounts above that know the resource. */
 static uint32_t reply_rules_above(RedisModuleCtx *ctx, struct shown *shown, struct bytes resource)
 {
@@ -147,7 +177,9 @@ static uint32_t reply_rules_above(RedisModuleCtx *ctx, struct shown *shown, stru
         const struct ancestor *ancestor = &shown->lineage->ancestors[i];
         struct rules_of of = {.shift = (i + 1) * LEVEL_RULES, .as = {"", 0}, .account = ancestor->name};
         if (!ancestor->account || settle(&shown->above[i], resource, &view) != ACCOUNT_FAULT_NONE) continue;
+        struct bytes member = i == 0 ? shown->lineage->name : shown->lineage->ancestors[i - 1].name;
         count += reply_rules_of(ctx, &shown->above[i], &view, of, &other, &has_other);
+        count += reply_share(ctx, &shown->above[i], has_other ? &other : &view, member, &of);
     }
     return count;
 }

@@ -63,7 +63,7 @@ static void write_account_rule(const struct violation *violation, struct sink *t
     const struct account_call *call = refused->call;
     struct account_view view;
     struct resource_view of; /* large: nothing before it has begun */
-    if (violation->rule >= KEY_RULES) {
+    if (violation->rule >= KEY_RULES && violation->rule != SHARE_RULE) {
         write_key_rule(call, violation->rule - KEY_RULES, text);
         return;
     }

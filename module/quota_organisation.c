@@ -12,6 +12,8 @@
 #include "page.h"
 #include "parents.h"
 #include "quota/base/checked.h"
+#include "quota/base/memory.h"
+#include "quota/decide/pool.h"
 #include "reply.h"
 
 struct organisation_input {
@@ -126,12 +128,13 @@ struct shown_use {
     bool known; /* false: no resource was named, and there are several */
     uint32_t slot;
     int64_t start_us;
+    int64_t *shares; /* of all members, as they would be made now; NULL = they are made, or not shared */
 };
 
 static enum account_fault find_use(const struct account_view *view, struct bytes resource, struct shown_use *use)
 {
     struct resource_view of;
-    use->known = false;
+    *use = (struct shown_use){.known = false};
     if (resource.size == 0 && view->plan && view->plan->entries_count == 1)
         resource = view->plan->entries[0].entitlement.resource;
     if (resource.size == 0) return ACCOUNT_FAULT_NONE;
@@ -143,18 +146,32 @@ static enum account_fault find_use(const struct account_view *view, struct bytes
     *use = (struct shown_use){.known = true,
                               .slot = of.index < 0 ? UINT32_MAX : (uint32_t)of.index,
                               .start_us = longest ? max_i64(longest->start_us, 0) : 0};
+    struct pool_share share;
+    const struct members *members = account_members(view->account);
+    pool_share_find(view, &of, BYTES(""), &share);
+    if (!share.is_shared || share.divided || members->count == 0) return ACCOUNT_FAULT_NONE;
+    use->shares = memory_alloc(members->count * sizeof(*use->shares));
+    members_shares_of(members, &share.division, use->shares);
     return ACCOUNT_FAULT_NONE;
 }
 
-static void reply_member(RedisModuleCtx *ctx, const struct member *member, const struct shown_use *shown)
+static int64_t share_of(const struct members *members, const struct member *member, const struct shown_use *shown)
 {
     const struct member_use *use = shown->known ? member_use_of(member, shown->slot) : NULL;
-    bool shared = use && use->start_us == shown->start_us;
+    uint32_t place = 0;
+    if (!shown->shares) return use && use->start_us == shown->start_us ? use->share : -1;
+    for (uint32_t i = 0; members->by_number[i] != member; i++) place += !members->by_number[i]->has_left;
+    return shown->shares[place];
+}
+
+static void reply_member(RedisModuleCtx *ctx, const struct members *members, const struct member *member,
+                         const struct shown_use *shown)
+{
     RedisModule_ReplyWithMap(ctx, 4);
     reply_field_text(ctx, "member", member_name(member));
     reply_field_integer(ctx, "weight", member->weight);
     reply_field_integer(ctx, "used", shown->known ? member_used(member, shown->slot, shown->start_us) : -1);
-    reply_field_integer(ctx, "share", shared ? use->share : -1);
+    reply_field_integer(ctx, "share", share_of(members, member, shown));
 }
 
 /* The cursor is the number of the last member shown. */
@@ -173,7 +190,7 @@ static void reply_members(RedisModuleCtx *ctx, const struct members *members, co
     bool more = at < members->count;
     if (more) sink_decimal(&cursor, page[count - 1]->number);
     page_reply_head(ctx, more ? sink_content(&cursor) : (struct bytes){NULL, 0}, count);
-    for (long i = 0; i < count; i++) reply_member(ctx, page[i], shown);
+    for (long i = 0; i < count; i++) reply_member(ctx, members, page[i], shown);
 }
 
 static int list_members(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
@@ -194,6 +211,7 @@ static int list_members(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (fault == ACCOUNT_FAULT_NONE) fault = find_use(&view, input.resource, &shown);
     if (fault == ACCOUNT_FAULT_NONE) {
         reply_members(ctx, account_members(account_of(&call)), &shown, after, input.page.count);
+        memory_free(shown.shares);
     } else {
         accounts_reply_fault(ctx, &call, fault, input.resource, 0);
     }

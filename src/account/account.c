@@ -214,6 +214,15 @@ static void apply_to_member(struct account *account, const struct change *change
     switch (change->kind) {
     case CHANGE_MEMBER: members_put(members, change->number, change->bytes, (uint32_t)change->amount); break;
     case CHANGE_MEMBER_LEFT: members_leave(members, change->number); break;
+    case CHANGE_MEMBER_SHARE:
+        members_share(members, change->number, change->slot, change->until_us, change->amount);
+        break;
+    case CHANGE_SHARES: {
+        const struct division division = {change->slot, change->until_us, change->expires_us, change->amount,
+                                          (enum share_how)change->how};
+        members_divide(members, &division);
+        break;
+    }
     default:
         members_use(members, change->number, change->slot, change->until_us, change->amount, account->applied_at_us);
         break;
@@ -284,12 +293,21 @@ static void recount_held(struct account *account, struct slot *slot)
     }
 }
 
+/* What a level holds of a member counts towards that one's share. */
+static void hold_for_member(struct account *account, const struct stored_hold *part, int sign)
+{
+    const struct hold *hold = &part->hold;
+    struct bytes member = member_hold_id_member(hold_id(part));
+    if (hold->of_member) members_hold(members_of(account), member, hold->slot, sign * hold->units, hold->made_us);
+}
+
 /* A reservation that was taken out is over. */
 static void forget_hold(struct account *account, struct stored_hold *first)
 {
     for (const struct stored_hold *part = first; part; part = part->next) {
         slot_add_held(&account->slots[part->hold.slot], &part->hold, -1);
         hold_grants(account, &part->hold, -1);
+        hold_for_member(account, part, -1);
     }
     hold_free(first);
 }
@@ -315,6 +333,10 @@ static void begin_hold(struct account *account, const struct change *change, con
     holds_add(holds, change->bytes, hash, &change->hold);
     slot_add_held(slot, &change->hold, 1);
     hold_grants(account, &change->hold, 1);
+    if (change->hold.of_member) {
+        struct bytes member = member_hold_id_member(change->bytes);
+        members_hold(members_of(account), member, change->hold.slot, change->hold.units, change->hold.made_us);
+    }
     account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }
 
@@ -608,6 +630,11 @@ void account_adopt_member(struct account *account, struct member *member)
     members_adopt(members_of(account), member);
 }
 
+void account_adopt_divided(struct account *account, struct cursor *cursor)
+{
+    members_divided_decode(cursor, members_of(account));
+}
+
 void account_adopt_members_made(struct account *account, int64_t made)
 {
     members_of(account)->made = made;
@@ -714,7 +741,9 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_PARENT: interned_string_replace(&optional_of(account)->parent, change->bytes); break;
     case CHANGE_MEMBER:
     case CHANGE_MEMBER_LEFT:
-    case CHANGE_MEMBER_USED: apply_to_member(account, change); break;
+    case CHANGE_MEMBER_USED:
+    case CHANGE_MEMBER_SHARE:
+    case CHANGE_SHARES: apply_to_member(account, change); break;
     case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
@@ -976,7 +1005,7 @@ static bool member_change_accepted(const struct promise *promise, const struct c
     const struct members *members = account_members(promise->account);
     bool begun = change->number > members->made && change->number <= promise->members_made;
     bool known = begun || members_numbered(members, change->number) != NULL;
-    return known && (change->kind != CHANGE_MEMBER_USED || change->slot < promise->slots);
+    return known && (change->kind == CHANGE_MEMBER_LEFT || change->slot < promise->slots);
 }
 
 static bool change_accepted(struct promise *promise, const struct change *change)
@@ -1006,7 +1035,9 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_PARENT: return change->bytes.size <= MEMBER_NAME_MAX;
     case CHANGE_MEMBER: return member_accepted(promise, change);
     case CHANGE_MEMBER_LEFT:
-    case CHANGE_MEMBER_USED: return member_change_accepted(promise, change);
+    case CHANGE_MEMBER_USED:
+    case CHANGE_MEMBER_SHARE: return member_change_accepted(promise, change);
+    case CHANGE_SHARES: return change->slot < promise->slots && change->expires_us < change->until_us;
     case CHANGE_HOLD_FUNDED:
     case CHANGE_HOLD_RESOLVED:
     case CHANGE_HOLDS_RESOLVED: return resolution_accepted(promise, change);

@@ -91,6 +91,7 @@ static void encode_organisation(const struct account *account, struct sink *sink
     if (members->made == 0) return;
     sink_number(sink, members->count);
     for (uint32_t i = 0; i < members->count; i++) member_encode(members->by_number[i], sink);
+    members_divided_encode(members, sink);
 }
 
 void account_encode(const struct account *account, struct sink *sink)
@@ -286,6 +287,7 @@ static void decode_organisation(struct cursor *cursor, struct account *account)
         account_adopt_member(account, member); /* it is freed with the account */
         if (!sane) cursor->bad = true;
     }
+    if (!cursor->bad) account_adopt_divided(account, cursor);
     if (!cursor->bad) account_adopt_members_made(account, made);
 }
 

@@ -407,6 +407,7 @@ enum field {
     FIELD_MEMBER_KEY,
     FIELD_NAME, /* of a member */
     FIELD_WEIGHT,
+    FIELD_SHARE, /* how: enum share_how */
     FIELD_BODY,
     FIELD_PERIOD,
     FIELD_CODE, /* of a period that the slot has */
@@ -478,6 +479,8 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_MEMBER_HOLD] = {FIELD_MEMBER_KEY, FIELD_HOLD},
     [CHANGE_MEMBER_HOLD_EXTENDED] = {FIELD_MEMBER_KEY, FIELD_EXPIRES},
     [CHANGE_MEMBER_HOLD_ENDED] = {FIELD_MEMBER_KEY},
+    [CHANGE_SHARES] = {FIELD_SLOT, FIELD_SHARE, FIELD_AMOUNT, FIELD_UNTIL, FIELD_EXPIRES},
+    [CHANGE_MEMBER_SHARE] = {FIELD_NUMBER, FIELD_SLOT, FIELD_AMOUNT, FIELD_UNTIL},
 };
 
 /* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */
@@ -507,7 +510,8 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_PERIOD_US: sink_number(sink, change->period_us); break;
     case FIELD_EXPIRES: sink_number(sink, change->expires_us); break;
     case FIELD_UNTIL: sink_number(sink, change->until_us); break;
-    case FIELD_HOW: sink_byte(sink, change->how); break;
+    case FIELD_HOW:
+    case FIELD_SHARE: sink_byte(sink, change->how); break;
     case FIELD_AMOUNT:
     case FIELD_WEIGHT: sink_number(sink, change->amount); break;
     case FIELD_PEAK: sink_signed(sink, change->peak - change->amount); break;
@@ -579,6 +583,7 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_KEY: change->bytes = bytes_decode(cursor, 1, IDEMPOTENCY_KEY_MAX); break;
     case FIELD_MEMBER_KEY: change->bytes = bytes_decode(cursor, 2, MEMBER_HOLD_ID_MAX); break;
     case FIELD_NAME: change->bytes = bytes_decode(cursor, 1, MEMBER_NAME_MAX); break;
+    case FIELD_SHARE: change->how = byte_decode(cursor, SHARE_EQUAL, SHARE_HOWS_COUNT - 1); break;
     case FIELD_WEIGHT: change->amount = cursor_number_between(cursor, 1, MEMBER_WEIGHT_MAX); break;
     case FIELD_BODY: change->body = bytes_decode(cursor, 0, IDEMPOTENCY_BODY_MAX); break;
     case FIELD_PERIOD: change->period = period_decode(cursor); break;

@@ -534,6 +534,11 @@ static void write_grace(const struct entitlement *entitlement, struct sink *sink
     sink_duration(sink, entitlement->grace_us);
 }
 
+static void write_share(const struct entitlement *entitlement, struct sink *sink)
+{
+    write_word(sink, entitlement->share == SHARE_EQUAL ? "SHARE EQUAL" : "SHARE FAIR");
+}
+
 static void write_as(const struct entitlement *entitlement, struct sink *sink)
 {
     write_word(sink, "AS ");
@@ -544,6 +549,8 @@ void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, 
 {
     if (nth >= 0 && (uint32_t)nth < entitlement->rules_count) {
         write_rule(&entitlement->rules[nth], sink);
+    } else if (nth == SHARE_TEXT && entitlement->share != SHARE_FIRST) {
+        write_share(entitlement, sink);
     } else if (entitlement->credits) {
         write_credits(entitlement, sink);
     }
@@ -570,7 +577,6 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
         return write_number(sink, "TRANSFERS MAX ", entitlement->transfers_max), true;
     if (entitlement->credits && nth-- == 0) return write_credits(entitlement, sink), true;
     if (entitlement->overage && nth-- == 0) return write_overage(entitlement, sink), true;
-    if (entitlement->share != SHARE_FIRST && nth-- == 0)
-        return write_word(sink, entitlement->share == SHARE_EQUAL ? "SHARE EQUAL" : "SHARE FAIR"), true;
+    if (entitlement->share != SHARE_FIRST && nth-- == 0) return write_share(entitlement, sink), true;
     return false;
 }

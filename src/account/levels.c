@@ -59,10 +59,18 @@ bool levels_fit(struct bytes levels)
     return cursor_done(&cursor);
 }
 
-void member_hold_id_make(struct member_hold_id *made, struct bytes member, struct bytes id)
+void member_hold_id_make(struct member_hold_id *made, struct bytes member, struct bytes owner, struct bytes id)
 {
     struct sink sink = sink_init(made->stack_buffer, sizeof(made->stack_buffer));
     sink_bytes(&sink, member);
+    sink_bytes(&sink, bytes_equal(member, owner) ? (struct bytes){"", 0} : owner);
     sink_raw(&sink, id.data, id.size);
-    made->size = sink.size; /* both have bounds: it fits the buffer */
+    made->size = sink.size; /* all have bounds: it fits the buffer */
+}
+
+struct bytes member_hold_id_member(struct bytes id)
+{
+    struct cursor cursor = cursor_init(id);
+    struct bytes member = cursor_bytes(&cursor);
+    return cursor.bad ? (struct bytes){"", 0} : member;
 }

@@ -70,6 +70,86 @@ const struct member *members_idle(const struct members *members, int64_t since_u
     return idle;
 }
 
+/* ---- shares ---------------------------------------------------------------------------------------------- */
+
+static struct divided *divided_of(const struct members *members, uint32_t slot)
+{
+    for (uint32_t i = 0; i < members->divided_count; i++) {
+        if (members->divided[i].slot == slot) return &members->divided[i];
+    }
+    return NULL;
+}
+
+bool members_are_divided(const struct members *members, uint32_t slot, int64_t start_us)
+{
+    const struct divided *divided = divided_of(members, slot);
+    return divided && divided->start_us == start_us;
+}
+
+/* Were shares made for the cycle before? */
+static bool past_was_divided(const struct members *members, const struct division *division)
+{
+    const struct divided *divided = divided_of(members, division->slot);
+    return divided && (divided->start_us == division->past_us || divided->past_us == division->past_us);
+}
+
+/* Its share of a cycle; NOT_SHARED_YET where it had none. */
+static int64_t share_in(const struct member_use *use, int64_t start_us)
+{
+    if (!use) return NOT_SHARED_YET;
+    if (use->start_us == start_us) return use->share;
+    return use->past_start_us == start_us ? use->past_share : NOT_SHARED_YET;
+}
+
+/* What it used in the cycle before; without bound if that was its whole share, or if it is new: it had no share when all
+ * others had one. */
+static int64_t want_of(const struct member *member, const struct division *division, bool others_had)
+{
+    const struct member_use *use = member ? member_use_of(member, division->slot) : NULL;
+    int64_t used = member_used(member, division->slot, division->past_us), share = share_in(use, division->past_us);
+    if (share == NOT_SHARED_YET) return others_had ? WANTS_ALL : used;
+    return used >= share ? WANTS_ALL : used;
+}
+
+/* The claims of all that have not left, in the order of joining; `joins`: one that has left, and comes back. */
+static uint32_t claims_of(const struct members *members, const struct division *division, const struct member *joins,
+                          struct share_claim *claims)
+{
+    bool others_had = past_was_divided(members, division);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < members->count; i++) {
+        const struct member *member = members->by_number[i];
+        if (member->has_left && member != joins) continue;
+        claims[count++] = (struct share_claim){.weight = member->weight, .want = want_of(member, division, others_had)};
+    }
+    return count;
+}
+
+int64_t members_share_of(const struct members *members, const struct division *division, const struct member *member)
+{
+    struct share_claim *claims = memory_alloc((members->count + 1u) * sizeof(*claims));
+    uint32_t count = claims_of(members, division, member, claims), at = 0;
+    if (!member) {
+        bool others_had = past_was_divided(members, division);
+        claims[count++] = (struct share_claim){.weight = 1, .want = want_of(NULL, division, others_had)};
+        at = count - 1;
+    }
+    for (uint32_t i = 0; member && members->by_number[i] != member; i++) at += !members->by_number[i]->has_left;
+    shares_divide(division->units, division->how, claims, count);
+    int64_t share = claims[at].share;
+    memory_free(claims);
+    return share;
+}
+
+void members_shares_of(const struct members *members, const struct division *division, int64_t *shares)
+{
+    struct share_claim *claims = memory_alloc((members->count + 1u) * sizeof(*claims));
+    uint32_t count = claims_of(members, division, NULL, claims);
+    shares_divide(division->units, division->how, claims, count);
+    for (uint32_t i = 0; i < count; i++) shares[i] = claims[i].share;
+    memory_free(claims);
+}
+
 /* ---- bytes ----------------------------------------------------------------------------------------------- */
 
 void member_encode(const struct member *member, struct sink *sink)
@@ -88,6 +168,41 @@ void member_encode(const struct member *member, struct sink *sink)
         sink_number(sink, use->past_start_us);
         sink_number(sink, use->past_used);
         sink_signed(sink, use->share);
+        sink_signed(sink, use->past_share);
+    }
+}
+
+void members_divided_encode(const struct members *members, struct sink *sink)
+{
+    sink_number(sink, members->divided_count);
+    for (uint32_t i = 0; i < members->divided_count; i++) {
+        sink_number(sink, members->divided[i].slot);
+        sink_number(sink, members->divided[i].start_us);
+        sink_number(sink, members->divided[i].past_us);
+    }
+}
+
+static struct divided *divided_add(struct members *members, uint32_t slot)
+{
+    members->divided = memory_realloc(members->divided, (members->divided_count + 1u) * sizeof(*members->divided));
+    members->bytes += sizeof(*members->divided);
+    struct divided *divided = &members->divided[members->divided_count++];
+    *divided = (struct divided){.slot = slot};
+    return divided;
+}
+
+void members_divided_decode(struct cursor *cursor, struct members *members)
+{
+    int64_t count = cursor_number_between(cursor, 0, MEMBER_USES_MAX);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) {
+        uint32_t slot = (uint32_t)cursor_number_between(cursor, 0, MEMBER_USES_MAX - 1);
+        int64_t start_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        int64_t past_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
+        if (cursor->bad || divided_of(members, slot)) cursor->bad = true;
+        if (cursor->bad) return;
+        struct divided *divided = divided_add(members, slot);
+        divided->start_us = start_us;
+        divided->past_us = past_us;
     }
 }
 
@@ -114,7 +229,10 @@ static void use_decode(struct cursor *cursor, struct member *member)
     use->past_start_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
     use->past_used = cursor_number(cursor);
     use->share = cursor_signed(cursor);
-    if (use->share < NOT_SHARED_YET || member_use_of(member, use->slot)) cursor->bad = true;
+    use->past_share = cursor_signed(cursor);
+    use->held = 0;
+    bool sane = use->share >= NOT_SHARED_YET && use->past_share >= NOT_SHARED_YET;
+    if (!sane || member_use_of(member, use->slot)) cursor->bad = true;
     member->uses_count++;
 }
 
@@ -157,6 +275,7 @@ void members_adopt(struct members *members, struct member *member)
     }
     members->by_number[members->count++] = member;
     members->left_count += member->has_left;
+    members->weights += member->has_left ? 0 : member->weight;
     members->made = max_i64(members->made, member->number);
     hash_index_add(&members->by_name, &member->by_name, linear_hash(member_name(member)));
     members->bytes += hash_index_bytes(&members->by_name) - index_bytes + bytes_of(member);
@@ -169,6 +288,7 @@ static void take_out(struct members *members, uint32_t place)
     hash_index_remove(&members->by_name, &member->by_name);
     members->bytes -= bytes_of(member) + index_bytes - hash_index_bytes(&members->by_name);
     members->left_count -= member->has_left;
+    members->weights -= member->has_left ? 0 : member->weight;
     members->count--;
     memmove(members->by_number + place, members->by_number + place + 1,
             (members->count - place) * sizeof(struct member *));
@@ -197,6 +317,7 @@ void members_put(struct members *members, int64_t number, struct bytes name, uin
         return;
     }
     members->left_count -= member->has_left;
+    members->weights += weight - (member->has_left ? 0 : (int64_t)member->weight);
     member->has_left = false;
     member->weight = weight;
 }
@@ -207,6 +328,7 @@ void members_leave(struct members *members, int64_t number)
     if (!member || member->has_left) return;
     member->has_left = true;
     members->left_count++;
+    members->weights -= member->weight;
 }
 
 static struct member_use *use_of(struct members *members, struct member *member, uint32_t slot, int64_t start_us)
@@ -215,44 +337,72 @@ static struct member_use *use_of(struct members *members, struct member *member,
     if (use) return use;
     member->uses = memory_realloc(member->uses, (member->uses_count + 1u) * sizeof(*member->uses));
     use = &member->uses[member->uses_count++];
-    *use = (struct member_use){.slot = slot, .start_us = start_us, .share = NOT_SHARED_YET};
+    *use =
+        (struct member_use){.slot = slot, .start_us = start_us, .share = NOT_SHARED_YET, .past_share = NOT_SHARED_YET};
     members->bytes += sizeof(*use);
     return use;
 }
 
-/* The use of a cycle, which may be a new one; NULL where that cycle is counted no more. */
-static struct member_use *use_in(struct members *members, int64_t number, uint32_t slot, int64_t start_us)
+/* The use of a resource; where this cycle is newer than the running one, it begins. */
+static struct member_use *use_in(struct members *members, struct member *member, uint32_t slot, int64_t start_us)
 {
-    struct member *member = numbered(members, number);
-    if (!member) return NULL;
     struct member_use *use = use_of(members, member, slot, start_us);
     if (start_us <= use->start_us) return use;
     *use = (struct member_use){.slot = slot,
                                .start_us = start_us,
                                .past_start_us = use->start_us,
                                .past_used = use->used,
+                               .past_share = use->share,
                                .share = NOT_SHARED_YET};
     return use;
 }
 
 void members_use(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t used, int64_t now_us)
 {
-    struct member_use *use = use_in(members, number, slot, start_us);
-    if (!use) return;
+    struct member *member = numbered(members, number);
+    if (!member) return;
+    struct member_use *use = use_in(members, member, slot, start_us);
     if (start_us == use->start_us) {
-        struct member *member = numbered(members, number);
         if (used > use->used) member->used_us = now_us;
         use->used = used;
-    } else if (start_us >= use->past_start_us) { /* nothing was used in it before, and nothing after it but now */
-        use->past_start_us = start_us;
-        use->past_used = used;
+        return;
     }
+    if (start_us < use->past_start_us) return;                           /* it is counted no more */
+    if (start_us > use->past_start_us) use->past_share = NOT_SHARED_YET; /* nothing was used in it before */
+    use->past_start_us = start_us;
+    use->past_used = used;
 }
 
 void members_share(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t share)
 {
-    struct member_use *use = use_in(members, number, slot, start_us);
+    struct member *member = numbered(members, number);
+    struct member_use *use = member ? use_in(members, member, slot, start_us) : NULL;
     if (use && start_us == use->start_us) use->share = share;
+}
+
+/* One that was made in an earlier cycle counts there. */
+void members_hold(struct members *members, struct bytes name, uint32_t slot, int64_t units, int64_t made_us)
+{
+    const struct member *member = members_find(members, name);
+    struct member_use *use = member ? (struct member_use *)member_use_of(member, slot) : NULL;
+    if (use && made_us >= use->start_us) use->held = max_i64(add_clamped(use->held, units), 0);
+}
+
+void members_divide(struct members *members, const struct division *division)
+{
+    int64_t *shares = memory_alloc((members->count + 1u) * sizeof(*shares));
+    uint32_t at = 0;
+    struct divided *divided = divided_of(members, division->slot);
+    if (!divided) divided = divided_add(members, division->slot);
+    members_shares_of(members, division, shares);
+    for (uint32_t i = 0; i < members->count; i++) {
+        struct member *member = members->by_number[i];
+        if (member->has_left) continue;
+        use_in(members, member, division->slot, division->start_us)->share = shares[at++];
+    }
+    divided->past_us = divided->start_us;
+    divided->start_us = division->start_us;
+    memory_free(shares);
 }
 
 void members_free(struct members *members)
@@ -260,5 +410,6 @@ void members_free(struct members *members)
     hash_index_clear(&members->by_name);
     for (uint32_t i = 0; i < members->count; i++) member_free(members->by_number[i]);
     memory_free(members->by_number);
+    memory_free(members->divided);
     *members = (struct members){0};
 }

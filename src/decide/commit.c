@@ -2,6 +2,7 @@
 #include "quota/decide/commit.h"
 #include "quota/base/checked.h"
 #include "quota/decide/membership.h"
+#include "quota/decide/pool.h"
 #include "quota/decide/reservation.h"
 #include "quota/decide/resolution.h"
 #include "quota/view/credits_view.h"
@@ -181,8 +182,13 @@ static enum account_fault count_member(const struct resolution *at, struct bytes
 }
 
 /* The answer is about what the tightest of all accounts leaves. */
-static void tighten(const struct resolution *root, const struct part *above)
+static void tighten(const struct resolution *root, const struct resolution *at, const struct level *level,
+                    struct part *above)
 {
+    int64_t cost = above->hold->units / above->hold->amount, held = at->is_held ? above->hold->units : 0;
+    struct bytes member = level_member(level, root->request->lineage->name);
+    above->remaining =
+        pool_share_remaining(at->account, &above->view, member, above->amount * cost - held, above->remaining);
     for (uint32_t i = 0; i < root->count; i++) {
         struct part *part = &root->parts[i];
         bool same = part->hold->item == above->hold->item;
@@ -204,7 +210,7 @@ static enum account_fault resolve_parts_above(const struct resolution *root, con
         change_encode(&(struct change){.kind = CHANGE_MEMBER_HOLD_ENDED, .bytes = hold_id(at->stored)}, changes);
     }
     for (uint32_t i = 0; i < at->count; i++) credits_emit_posted(&at->parts[i].view, changes);
-    for (uint32_t i = 0; i < at->count; i++) tighten(root, &at->parts[i]);
+    for (uint32_t i = 0; i < at->count; i++) tighten(root, at, level, &at->parts[i]);
     return count_member(at, level_member(level, root->request->lineage->name), level_parts);
 }
 
@@ -215,7 +221,8 @@ static enum account_fault resolve_at(const struct resolution *root, const struct
     struct member_hold_id id;
     struct sink level_parts = {0};
     struct resolution at = *root;
-    member_hold_id_make(&id, root->request->lineage->name, root->request->id);
+    struct bytes own = root->request->lineage->name;
+    member_hold_id_make(&id, level_member(level, own), own, root->request->id);
     at.account = view;
     at.decision = ancestor->decision;
     at.stored = root->is_held ? held_above(ancestor, view, member_hold_id_bytes(&id), root->stored) : NULL;
@@ -445,21 +452,31 @@ static enum account_fault emit_extended(struct account_view *view, enum change_k
     return fault;
 }
 
-/* The accounts above hold it as long. */
+/* What an account above holds of it lives as long. */
+static enum account_fault extend_at(const struct level *level, const struct ancestor *ancestor,
+                                    struct account_view *view, struct bytes own, struct bytes id,
+                                    const struct stored_hold *stored, int64_t expires_us)
+{
+    struct member_hold_id of_member;
+    member_hold_id_make(&of_member, level_member(level, own), own, id);
+    const struct stored_hold *held = held_above(ancestor, view, member_hold_id_bytes(&of_member), stored);
+    if (!held) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault =
+        emit_extended(view, CHANGE_MEMBER_HOLD_EXTENDED, hold_id(held), expires_us, &ancestor->decision->changes);
+    return fault == ACCOUNT_FAULT_NONE ? fault : lineage_fault(ancestor->decision, view, fault);
+}
+
 static enum account_fault extend_above(struct call *call, struct bytes id, const struct stored_hold *stored,
                                        int64_t expires_us)
 {
+    const struct lineage *lineage = call->lineage;
+    struct cursor levels = cursor_init(stored->hold.levels);
+    struct level level;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
-    for (uint32_t i = 0; call->lineage && i < call->lineage->count && fault == ACCOUNT_FAULT_NONE; i++) {
-        const struct ancestor *ancestor = &call->lineage->ancestors[i];
-        struct member_hold_id of_member;
-        member_hold_id_make(&of_member, call->lineage->name, id);
-        const struct stored_hold *held =
-            held_above(ancestor, &call->above[i], member_hold_id_bytes(&of_member), stored);
-        if (!held) continue;
-        fault = emit_extended(&call->above[i], CHANGE_MEMBER_HOLD_EXTENDED, member_hold_id_bytes(&of_member),
-                              expires_us, &ancestor->decision->changes);
-        if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(ancestor->decision, &call->above[i], fault);
+    while (lineage && fault == ACCOUNT_FAULT_NONE && level_next(&levels, &level)) {
+        uint32_t at = lineage_find(lineage, level.name);
+        if (at == lineage->count) continue;
+        fault = extend_at(&level, &lineage->ancestors[at], &call->above[at], lineage->name, id, stored, expires_us);
     }
     return fault;
 }

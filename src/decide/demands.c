@@ -16,6 +16,7 @@ void demands_begin(struct demands *demands, struct account_view *account, const 
     demands->above = NULL;
     demands->root = demands;
     demands->member = (struct bytes){"", 0};
+    demands->shares = NULL;
     for (uint32_t i = 0; i < count; i++) demands->names[i] = wanted[i].resource;
     demands->meanwhile = sink_init(demands->stack_buffer, sizeof(demands->stack_buffer));
 }
@@ -220,6 +221,22 @@ static enum account_fault begin_rows(struct demands *demands, enum rows_together
     return fault;
 }
 
+/* What is demanded of a pool's resource is bounded by its member's share, too. */
+static void bound_by_shares(struct demands *above, uint32_t first)
+{
+    above->shares = arena_alloc(above->account->arena, above->views_count * sizeof(*above->shares));
+    for (uint32_t i = 0; i < above->views_count; i++) {
+        struct resource_view *view = &above->views[i];
+        if (!view->entitlement) continue; /* it shares nothing: the memory is all zero */
+        pool_share_find(above->account, view, above->member, &above->shares[i]);
+    }
+    for (uint32_t i = first; i < above->root->each_count; i++) {
+        struct demand *demand = &above->root->each[i];
+        const struct pool_share *found = &above->shares[demand->view - above->views];
+        if (found->is_shared && !demand->stands_aside) demand_share(demand, found->window, found->share, found->used);
+    }
+}
+
 static uint32_t accounts_count(const struct demands *demands)
 {
     uint32_t count = 0;
@@ -250,7 +267,9 @@ static enum account_fault begin_together(struct demands *demands, enum rows_toge
     for (struct demands *below = demands; below->above && fault == ACCOUNT_FAULT_NONE; below = below->above) {
         struct demands *above = below->above;
         above->items = arena_alloc(arena, above->count * sizeof(*above->items));
+        uint32_t first = demands->each_count;
         fault = begin_rows(above, together, false);
+        if (fault == ACCOUNT_FAULT_NONE) bound_by_shares(above, first);
         if (fault != ACCOUNT_FAULT_NONE) return lineage_fault(above->decision, above->account, fault);
         link_rows(below, above);
     }
@@ -385,17 +404,20 @@ static enum account_fault emit_not_taken(struct demands *demands)
     return fault;
 }
 
-/* Units that are used of a resource, of all rows; those that are held are used when they are posted. */
-static int64_t units_used(const struct demands *demands, const struct resource_view *view)
+/* Units that are used of a resource, of all rows; those that are held are used when they are posted. False where nothing
+ * is taken of it. */
+static bool find_used(const struct demands *demands, const struct resource_view *view, int64_t *units)
 {
     const struct demands *root = demands->root;
-    int64_t units = 0;
+    bool taken = false;
+    *units = 0;
     for (uint32_t i = 0; i < root->each_count; i++) {
         const struct demand *demand = &root->each[i];
-        bool counts = demand->view == view && demand->chosen && !demand->stands_aside && !demand->holds;
-        if (counts) units = add_clamped(units, demand->units);
+        if (demand->view != view || !demand->chosen || demand->stands_aside) continue;
+        taken = true;
+        if (!demand->holds) *units = add_clamped(*units, demand->units);
     }
-    return units;
+    return taken;
 }
 
 /* What the account below has used of an account above. */
@@ -405,8 +427,11 @@ static enum account_fault emit_member(struct demands *demands)
     int64_t number;
     enum account_fault fault = membership_join(demands->account, demands->member, changes, &number);
     for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        int64_t units = units_used(demands, &demands->views[i]), now_us = demands->account->now_us;
-        if (units > 0) membership_use(demands->account, &demands->views[i], number, units, now_us, changes);
+        struct resource_view *view = &demands->views[i];
+        int64_t units, now_us = demands->account->now_us;
+        if (!find_used(demands, view, &units)) continue;
+        pool_share_emit(&demands->shares[i], view, number, changes);
+        membership_use(demands->account, view, number, units, now_us, changes);
     }
     return fault;
 }
@@ -569,13 +594,33 @@ static enum account_fault emit_denial_of(struct demands *demands, bool is_rememb
     return fault;
 }
 
+/* A denial makes the shares of a cycle where they are not made yet: they are not found out again by the next one. */
+static enum account_fault emit_first_shares(struct demands *above)
+{
+    struct sink *changes = &above->decision->changes;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    bool begun = changes->size > 0;
+    for (uint32_t i = 0; i < above->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        const struct pool_share *found = &above->shares[i];
+        struct resource_view *view = &above->views[i];
+        if (!found->is_shared || found->divided) continue;
+        if (!begun) fault = emit_account(above->account, own_of(above), changes);
+        begun = true;
+        resource_view_begin(above->account, view->resource, view);
+        if (fault == ACCOUNT_FAULT_NONE) fault = resource_view_settle(above->account, view, changes);
+        if (fault == ACCOUNT_FAULT_NONE) fault = emit_resource(above->account, view, changes);
+        if (fault == ACCOUNT_FAULT_NONE) pool_share_emit(found, view, 0, changes);
+    }
+    return fault;
+}
+
 enum account_fault demands_emit_denial(struct demands *demands, bool is_remembered)
 {
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     if (is_remembered || begins_rates(demands)) fault = emit_denial_of(demands, is_remembered);
     for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
-        if (!begins_rates(above)) continue;
-        fault = emit_denial_of(above, false);
+        if (begins_rates(above)) fault = emit_denial_of(above, false);
+        if (fault == ACCOUNT_FAULT_NONE) fault = emit_first_shares(above);
         if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(above->decision, above->account, fault);
     }
     return fault;

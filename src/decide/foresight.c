@@ -13,6 +13,16 @@ struct outlook {
     struct demand demand;
 };
 
+/* A member's share bounds it until the cycle ends; what it will be then is not known. */
+static void outlook_share(const struct demand *demand, int64_t at_us, struct outlook *outlook)
+{
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (position->meter != &meter_share || at_us >= position->window->end_us) continue;
+        demand_share(&outlook->demand, position->window, demand->share, demand->share_used);
+    }
+}
+
 /* False where that cannot be found out (the zone is not known here). Ended by outlook_end. */
 static bool outlook_begin(const struct demand *demand, int64_t at_us, struct outlook *outlook)
 {
@@ -25,6 +35,7 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
     if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;
     demand_begin_as(&outlook->demand, &outlook->account, &outlook->view, demand->amount, demand->cost);
     if (demand->holds) demand_hold(&outlook->demand, demand->held_until_us);
+    outlook_share(demand, at_us, outlook);
     return true;
 }
 

@@ -2,6 +2,7 @@
 #include "quota/decide/refund_above.h"
 #include "quota/base/checked.h"
 #include "quota/decide/membership.h"
+#include "quota/decide/pool.h"
 #include "quota/decide/reservation.h"
 #include "quota/decide/returning.h"
 
@@ -49,6 +50,11 @@ static void give_back_of_member(const struct above *above, const struct refund *
     const struct member *member = members_find(members, above->member);
     if (member && units > 0)
         membership_use(above->view, &at->view, member->number, -units, at_us, &at->decision->changes);
+}
+
+static int64_t share_remaining(const struct above *above, struct refund *at, int64_t back, int64_t remaining)
+{
+    return pool_share_remaining(above->view, &at->view, above->member, -back, remaining);
 }
 
 /* ---- by name ------------------------------------------------------------------------------------------------ */
@@ -119,6 +125,7 @@ static enum account_fault return_part(const struct above *above, struct returned
         fault = emit_resource(above->view, &at.view, changes);
         result.remaining = returning_remaining(&at);
     }
+    result.remaining = share_remaining(above, &at, result.refunded * part->cost, result.remaining);
     if (fault == ACCOUNT_FAULT_NONE) merge(item, &result);
     return fault;
 }
@@ -163,6 +170,7 @@ static enum account_fault return_newest_at(const struct above *above, struct ret
     if (fault == ACCOUNT_FAULT_NONE) fault = returning_newest(&at);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     give_back_of_member(above, &at, result.refunded * cost, now_us);
+    result.remaining = share_remaining(above, &at, result.refunded * cost, result.remaining);
     if (result.refunded == 0) changes->size = 0;
     merge(item, &result);
     return ACCOUNT_FAULT_NONE;

@@ -163,8 +163,8 @@ static enum account_fault emit_holds(struct demands *demands, const struct reser
     demands_levels(demands, false, &levels);
     fault = emit_parts(demands, request, request->id, sink_content(&levels));
     sink_free(&levels);
-    if (demands->above) member_hold_id_make(&id, request->lineage->name, request->id);
     for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
+        member_hold_id_make(&id, above->member, request->lineage->name, request->id);
         give_up_lost(above, member_hold_id_bytes(&id));
         fault = emit_parts(above, request, member_hold_id_bytes(&id), (struct bytes){"", 0});
         if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(above->decision, above->account, fault);

@@ -480,3 +480,73 @@ def test_ten_thousand_members(accounts, primary):
     assert "m1" not in members(accounts, "pool") and "m0" in members(accounts, "pool")
     assert accounts("QUOTA.CONSUME m1 api 1")[0] == 1  # rejoins: another one makes room
     assert "m1" in members(accounts, "pool") and len(members(accounts, "pool")) == 10_000
+
+
+# ---- pools that share -----------------------------------------------------------------------------------------
+
+@pytest.fixture
+def pool(accounts):
+    """Three members of a pool that shares 100 a day."""
+    accounts("QUOTA.PLAN SET pool api LIMIT 100 day SHARE EQUAL")
+    accounts("QUOTA.PLAN SET p api LIMIT -1 day")
+    accounts(f"QUOTA.OPEN pool pool ANCHOR {NOON_MS}")
+    for name in "abc":
+        accounts(f"QUOTA.OPEN {name} p PARENT pool")
+    return accounts
+
+
+def shares(quota, pool="pool"):
+    return {one["member"]: one["share"] for one in paged(quota, f"QUOTA.MEMBERS {pool}")}
+
+
+def test_each_member_has_its_share(pool):
+    assert shares(pool) == {"a": 34, "b": 33, "c": 33}  # as they would be made now
+    assert pool("QUOTA.CONSUME a api 30") == [30, 34, 4, 0, DAY_MS, 199]
+    assert pool("QUOTA.CONSUME a api 5") == [0, 34, 4, DAY_MS, DAY_MS, 199]
+    assert pool("QUOTA.CONSUME a api 5 UPTO") == [4, 34, 0, 0, DAY_MS, 199]
+    assert pool.map("QUOTA.INFO a api")["rules"][-1] == {
+        "rule": 199, "kind": "SHARE", "period": "", "limit": 34, "used": 34, "held": 0, "remaining": 0,
+        "start": NOON_MS, "end": NOON_MS + DAY_MS, "rolled": 0, "account": "pool"}
+    shown = as_map(pool("QUOTA.VIOLATIONS COUNT 1")[0])
+    assert (shown["key"], shown["rule"], shown["text"]) == ("pool", 99, "SHARE EQUAL")
+    pool("QUOTA.VIOLATIONS RESET")
+
+
+def test_shares_by_words(pool):
+    assert pool.map("QUOTA.PLAN GET pool")["resources"] == {"api": {"LIMIT 100 day": "SHARE EQUAL"}}
+    pool("QUOTA.WEIGHT pool a 2")
+    assert shares(pool) == {"a": 50, "b": 25, "c": 25}
+    pool("QUOTA.OVERRIDE pool api SHARE FIRST")
+    assert shares(pool) == {"a": -1, "b": -1, "c": -1}
+    assert pool("QUOTA.CONSUME c api 90")[0] == 90
+    pool("QUOTA.OVERRIDE pool api LIFT")
+    assert pool("QUOTA.CONSUME c api 1")[0] == 0
+    assert as_map(pool("QUOTA.PLAN CHECK pool api LIMIT 100 day"))["dropped"] == ["SHARE"]
+    assert "FIRST, EQUAL, FAIR" in pool.error("QUOTA.PLAN SET pool api LIMIT 100 day SHARE ALIKE")
+    assert "share" in pool.error("QUOTA.PLAN SET pool api LIMIT 100 day SHARE").lower()
+
+
+def test_fair_shares_follow_what_was_used(pool):
+    pool("QUOTA.PLAN SET pool api LIMIT 120 day SHARE FAIR")
+    for name, amount in (("a", 40), ("b", 30), ("c", 10)):
+        assert pool(f"QUOTA.CONSUME {name} api {amount}")[0] == amount
+    pool.advance("1d")
+    assert shares(pool) == {"a": 80, "b": 30, "c": 10}
+    assert pool("QUOTA.CONSUME a api 80") == [80, 80, 0, 0, DAY_MS, 199]
+    pool("QUOTA.OPEN d p PARENT pool")
+    assert pool("QUOTA.CONSUME d api 11") == [0, 10, 10, DAY_MS, DAY_MS, 199]  # 40 unused, for four
+
+
+def test_shares_of_ten_thousand(pool, primary):
+    """They are made with the first charge of a cycle; then a decision looks at one member alone."""
+    client = primary.client()
+    pool("QUOTA.PLAN SET pool api LIMIT 1000000 day SHARE FAIR")
+    with client.pipeline(transaction=False) as many:
+        for number in range(9_997):
+            many.execute_command("QUOTA.OPEN", f"m{number}", "p", "PARENT", "pool")
+            many.execute_command("QUOTA.CONSUME", f"m{number}", "api", number % 50)
+        many.execute(raise_on_error=False)
+    pool.advance("1d")
+    expected = shares(pool)
+    assert pool("QUOTA.CONSUME m7 api 1")[0] == 1
+    assert shares(pool) == expected and sum(expected.values()) == 1_000_000

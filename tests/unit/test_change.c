@@ -259,7 +259,7 @@ static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24,  /* CHANGE_SWEPT */
     [ACCOUNT_ENCODING_CREDITS] = 30,       /* CHANGE_TRANSFERRED */
     [ACCOUNT_ENCODING_ROLLOVER] = 35,      /* CHANGE_API_KEY_RATES */
-    [ACCOUNT_ENCODING_ORGANISATIONS] = 42, /* CHANGE_MEMBER_HOLD_ENDED */
+    [ACCOUNT_ENCODING_ORGANISATIONS] = 44, /* CHANGE_MEMBER_SHARE */
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)

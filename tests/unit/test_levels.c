@@ -74,11 +74,15 @@ static void ids_of_members_differ(void **state)
 {
     (void)state;
     struct member_hold_id left, right;
-    member_hold_id_make(&left, BYTES("ab"), BYTES("c"));
-    member_hold_id_make(&right, BYTES("a"), BYTES("bc"));
+    member_hold_id_make(&left, BYTES("ab"), BYTES("ab"), BYTES("c"));
+    member_hold_id_make(&right, BYTES("a"), BYTES("a"), BYTES("bc"));
     assert_false(bytes_equal(member_hold_id_bytes(&left), member_hold_id_bytes(&right)));
-    char name[MEMBER_NAME_MAX] = {0}, id[ID_BYTES_MAX] = {0};
-    member_hold_id_make(&left, (struct bytes){name, sizeof(name)}, (struct bytes){id, sizeof(id)});
+    member_hold_id_make(&right, BYTES("ab"), BYTES("x"), BYTES("c")); /* of an account below the member */
+    assert_false(bytes_equal(member_hold_id_bytes(&left), member_hold_id_bytes(&right)));
+    assert_true(bytes_equal(member_hold_id_member(member_hold_id_bytes(&right)), BYTES("ab")));
+    char name[MEMBER_NAME_MAX] = {0}, other[MEMBER_NAME_MAX] = {1}, id[ID_BYTES_MAX] = {0};
+    member_hold_id_make(&left, (struct bytes){name, sizeof(name)}, (struct bytes){other, sizeof(other)},
+                        (struct bytes){id, sizeof(id)});
     assert_int_equal(left.size, MEMBER_HOLD_ID_MAX);
 }
 

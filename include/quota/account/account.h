@@ -137,6 +137,7 @@ void account_adopt_api_key(struct account *account, const struct api_key *key, s
 void account_adopt_api_keys_made(struct account *account, int64_t made);
 void account_adopt_parent(struct account *account, struct bytes parent);
 void account_adopt_member(struct account *account, struct member *member);
+void account_adopt_divided(struct account *account, struct cursor *cursor);
 void account_adopt_members_made(struct account *account, int64_t made);
 void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count);
 

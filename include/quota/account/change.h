@@ -82,6 +82,9 @@ enum change_kind {
     CHANGE_MEMBER_HOLD = 40,    /* as HOLD, of a member's reservation: key (member_hold_id), hold */
     CHANGE_MEMBER_HOLD_EXTENDED = 41, /* key, expires_us */
     CHANGE_MEMBER_HOLD_ENDED = 42,    /* key: its units are posted, or not, by other changes */
+    CHANGE_SHARES = 43, /* slot, share, amount: shares of so many units are made for the cycle that begins at until_us;
+                         * the one before it began at expires_us */
+    CHANGE_MEMBER_SHARE = 44, /* number, slot, amount: its share of the cycle that began at until_us */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };

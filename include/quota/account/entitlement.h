@@ -155,7 +155,9 @@ static inline uint64_t entitlement_shape(const struct entitlement *entitlement, 
     return shape_with(shape_with(shape_with(shape, rule->rollover_bp), rule->rollover_max), rule->rollover_cycles);
 }
 
-/* One rule, or for another number the credits, as text: `LIMIT 1000 month CALENDAR`; nothing where there are none. */
+/* One rule, SHARE by the number that verdicts name it by, or for another number the credits, as text:
+ * `LIMIT 1000 month CALENDAR`; nothing where there are none. */
+#define SHARE_TEXT 99
 void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, struct sink *sink);
 
 /* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same

@@ -40,13 +40,15 @@ bool level_part_next(struct cursor *cursor, struct level_part *part);
 /* Are they 0 … ANCESTORS_MAX sound levels? */
 bool levels_fit(struct bytes levels);
 
-/* The id under which a level holds its part of a member's reservation. */
-#define MEMBER_HOLD_ID_MAX (MEMBER_NAME_MAX + ID_BYTES_MAX + 2)
+/* The id under which a level holds its part of a reservation: its member's key, that of the account whose reservation
+ * it is (nothing where these are the same), and the reservation's own id. */
+#define MEMBER_HOLD_ID_MAX (2 * (MEMBER_NAME_MAX + 2) + ID_BYTES_MAX)
 struct member_hold_id {
     char stack_buffer[MEMBER_HOLD_ID_MAX];
     size_t size;
 };
-void member_hold_id_make(struct member_hold_id *made, struct bytes member, struct bytes id);
+void member_hold_id_make(struct member_hold_id *made, struct bytes member, struct bytes owner, struct bytes id);
+struct bytes member_hold_id_member(struct bytes id); /* whose it is */
 static inline struct bytes member_hold_id_bytes(const struct member_hold_id *made)
 {
     return (struct bytes){made->stack_buffer, made->size};

@@ -18,6 +18,7 @@
 #include "quota/decide/account_decision.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/lineage.h"
+#include "quota/decide/pool.h"
 
 #define DEMANDS_MAX (2 * BATCH_ITEMS_MAX)
 
@@ -52,6 +53,7 @@ struct demands {
     struct admission_item own_items[DEMANDS_MAX + 1];
     struct admission admission;
     struct bytes name, member; /* of an account above: its key, and that of the account below it … */
+    struct pool_share *shares; /* … whose share of each resource it is; NULL = the account itself */
     struct demands *above;     /* the demands of the next account above; NULL = there is none */
     struct demands *root;      /* those of the account itself: `each` and the admission are there */
     struct sink meanwhile;     /* changes that time has made: written down in front of what is taken, if anything is */

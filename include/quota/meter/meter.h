@@ -6,6 +6,7 @@
  *     bounding    CYCLE (LIMIT), ROLLING (LIMIT … ROLLING), RATE      every one of them has to admit
  *                 CONCURRENT                                          the same, where units are held
  *     funding     CREDITS (grants)                                    pays for what CYCLE and ROLLING cannot take
+ *                 SHARE                                               the same, of one member of a pool
  *     slow lane   THROTTLE                                           admits at its rate what neither can take
  *
  * A meter only looks (`available`, `check`, `judge`, `report`) until `take`, which changes the demand's view and cannot
@@ -60,6 +61,7 @@ struct demand {
     bool taken;                 /* … and has */
     int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
     int64_t held;    /* units of live reservations of the resource */
+    int64_t share, share_used; /* of a member of a pool (demand_share): its share, and what it uses and holds */
     uint32_t positions_count;
     struct position positions[POSITIONS_MAX];
     struct rates_answer rates;
@@ -117,6 +119,8 @@ extern const struct meter meter_rolling;
 extern const struct meter meter_rate;
 extern const struct meter meter_concurrent;
 extern const struct meter meter_throttle;
+extern const struct meter meter_share;   /* of no rule: demand_share adds its position */
+#define SHARE_RULE SHARE_TEXT            /* by which verdicts name it */
 extern const struct meter meter_credits; /* its rule is the one behind the entitlement's */
 const struct meter *meter_of(enum quota_kind kind);
 
@@ -138,6 +142,9 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
 
 /* The units of the demand will be held until then, and not used: CONCURRENT bounds them, too. */
 void demand_hold(struct demand *demand, int64_t until_us);
+
+/* The units are a member's, who has this share of the window's LIMIT, and uses and holds so much of it. */
+void demand_share(struct demand *demand, struct window *window, int64_t share, int64_t used);
 
 /* Finds the capacities of its cycles anew: a refund to a closed cycle has changed what the running one has to repay. */
 void demand_find_capacities(struct demand *demand);

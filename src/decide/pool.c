@@ -1,0 +1,104 @@
+/* Finds and makes the shares of a pool's members; see pool.h. */
+#include "quota/decide/pool.h"
+#include "quota/base/checked.h"
+
+/* When the cycle before the running one began; 0 = there was none that is remembered. Nothing was used in one that is
+ * not stored: then it is any instant in it. */
+static int64_t past_start_us(const struct resource_view *view, const struct window *window)
+{
+    struct closed_cycle closed;
+    const struct slot *slot = view->stored;
+    int64_t start_us = window->start_us, within_us = max_i64(start_us - 1, 0);
+    for (uint32_t i = 0; slot && i < slot->windows_count; i++) {
+        const struct stored_window *stored = &slot->windows[i];
+        if (stored->period != window->period || stored->start_us >= start_us) continue;
+        return stored->end_us < start_us ? within_us : max_i64(stored->start_us, 0);
+    }
+    const struct history *history = slot ? slot_history(slot, window->period) : NULL;
+    if (history_count(history) == 0 || !history_nth(history, 0, &closed) || closed.end_us != start_us) return 0;
+    return closed.count > 1 ? within_us : max_i64(closed.start_us, 0);
+}
+
+/* Units that live reservations of the member hold: what has ended and awaits its sweep is counted no more. */
+static int64_t held_of(const struct account_view *pool, const struct member_use *use, struct bytes name)
+{
+    const struct holds *holds = account_holds(pool->account);
+    int64_t held = use->held;
+    for (uint32_t i = 0; held > 0 && i < holds->count && holds->by_expiry[i]->hold.expires_us <= pool->now_us; i++) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        bool counts = hold->of_member && hold->slot == use->slot && hold->made_us >= use->start_us;
+        if (counts && bytes_equal(member_hold_id_member(hold_id(holds->by_expiry[i])), name)) held -= hold->units;
+    }
+    return max_i64(held, 0);
+}
+
+/* Its part, by weight, of what is unused: of a member that has joined since shares were made. */
+static int64_t late_share(const struct account_view *pool, const struct resource_view *view,
+                          const struct pool_share *found, const struct member *member)
+{
+    const struct members *members = account_members(pool->account);
+    const struct window *window = found->window;
+    int64_t weight = member ? member->weight : 1;
+    int64_t weights = members->weights + (member && !member->has_left ? 0 : weight);
+    int64_t busy = add_clamped(window->used, resource_view_held(pool, view, window));
+    return (int64_t)((wide)max_i64(found->division.units - busy, 0) * weight / weights);
+}
+
+void pool_share_find(const struct account_view *pool, struct resource_view *view, struct bytes name,
+                     struct pool_share *found)
+{
+    const struct members *members = account_members(pool->account);
+    const struct window *window = resource_view_longest(view);
+    found->is_shared = view->entitlement->share != SHARE_FIRST && window && window_limit(window) != UNLIMITED;
+    if (!found->is_shared) return;
+    const struct member *member = members_find(members, name);
+    uint32_t slot = view->index < 0 ? UINT32_MAX : (uint32_t)view->index;
+    int64_t start_us = max_i64(window->start_us, 0);
+    const struct member_use *use = member ? member_use_of(member, slot) : NULL;
+    bool runs = use && use->start_us == start_us;
+    found->window = (struct window *)window; /* of a view that is ours */
+    found->used = runs ? add_clamped(use->used, held_of(pool, use, name)) : 0;
+    found->division = (struct division){
+        .slot = slot, .start_us = start_us, .units = window_limit(window), .how = view->entitlement->share};
+    found->divided = members_are_divided(members, slot, start_us);
+    found->assigned = found->divided && runs && use->share != NOT_SHARED_YET;
+    if (found->assigned) {
+        found->share = use->share;
+        return;
+    }
+    if (found->divided) {
+        found->share = late_share(pool, view, found, member);
+        return;
+    }
+    found->division.past_us = past_start_us(view, window);
+    found->share = members_share_of(members, &found->division, member);
+}
+
+void pool_share_emit(const struct pool_share *found, const struct resource_view *view, int64_t number,
+                     struct sink *changes)
+{
+    if (!found->is_shared || found->assigned) return;
+    const struct division *division = &found->division;
+    struct change change = {.kind = found->divided ? CHANGE_MEMBER_SHARE : CHANGE_SHARES,
+                            .number = number,
+                            .slot = (uint32_t)view->index,
+                            .amount = found->divided ? found->share : division->units,
+                            .until_us = division->start_us,
+                            .expires_us = division->past_us,
+                            .how = (uint8_t)division->how};
+    change_encode(&change, changes);
+}
+
+int64_t pool_share_remaining(const struct account_view *pool, struct resource_view *view, struct bytes member,
+                             int64_t more, int64_t remaining)
+{
+    struct pool_share found;
+    const struct entitlement *entitlement = view->entitlement;
+    if (!entitlement || entitlement->share == SHARE_FIRST) return remaining;
+    bool beyond =
+        entitlement->burst_bp > 0 || entitlement->grace_us > 0 || entitlement->overage || view->credits_usable > 0;
+    pool_share_find(pool, view, member, &found);
+    if (beyond || !found.is_shared) return remaining;
+    int64_t left = max_i64(found.share - add_clamped(found.used, more), 0);
+    return amount_is_smaller(left, remaining) ? left : remaining;
+}
