@@ -171,17 +171,23 @@ static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
     return true;
 }
 
+static bool reply_fault_of(RedisModuleCtx *ctx, struct account_call *call)
+{
+    struct account_call *calls[LEVELS_MAX];
+    return !reply_first_fault(ctx, calls, calls_of(call, calls));
+}
+
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
-    struct account_call *calls[LEVELS_MAX];
-    uint32_t count = calls_of(call, calls);
     /* Of a refusal, too: what it met and has ended is swept. */
     if (!commit_or_reply(ctx, call)) return false;
-    if (decision->fault != ACCOUNT_FAULT_NONE && reply_first_fault(ctx, calls, count)) return false;
+    if (decision->fault != ACCOUNT_FAULT_NONE) return reply_fault_of(ctx, call);
     if (decision->result.consumed.count == 0 || !call->counts || decision->replayed) return true;
     metrics_count_cause(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
-    for (uint32_t i = 0; i < count; i++) count_causes(ctx, calls[i]);
+    if (!decision->denied) return true;
+    count_causes(ctx, call);
+    for (uint32_t i = 0; call->lineage && i < call->lineage->count; i++) count_causes(ctx, &call->above[i]);
     return true;
 }
 

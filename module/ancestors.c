@@ -112,13 +112,36 @@ static bool open_named_or_reply(struct opening *opening, const struct bytes *nam
     return true;
 }
 
+/* Calls are large: those of the last command are kept for the next one. A command within a command has others. */
+static struct {
+    struct account_call *calls; /* ANCESTORS_MAX of them; NULL = there were none yet */
+    bool in_use;
+} kept;
+
+static struct account_call *take_calls(void)
+{
+    if (kept.in_use) return memory_alloc(ANCESTORS_MAX * sizeof(*kept.calls));
+    if (!kept.calls) kept.calls = memory_alloc(ANCESTORS_MAX * sizeof(*kept.calls));
+    kept.in_use = true;
+    return kept.calls;
+}
+
+static void give_calls(struct account_call *calls)
+{
+    if (calls == kept.calls) {
+        kept.in_use = false;
+    } else {
+        memory_free(calls);
+    }
+}
+
 /* Gives each its call, and its place in the lineage. */
 static void adopt(const struct opening *opening, struct account_call *call, struct ancestors *ancestors)
 {
     struct lineage *lineage = &ancestors->lineage;
     lineage->name = string_bytes(call->handle.name);
     lineage->count = opening->count;
-    ancestors->calls = opening->count > 0 ? memory_alloc(opening->count * sizeof(*ancestors->calls)) : NULL;
+    ancestors->calls = opening->count > 0 ? take_calls() : NULL;
     for (uint32_t i = 0; i < opening->count; i++) {
         struct account_call *above = &ancestors->calls[i];
         above->handle = opening->handles[i];
@@ -170,5 +193,5 @@ void ancestors_close(struct ancestors *ancestors)
         account_decision_end(&ancestors->calls[i].decision);
         close_handle(&ancestors->calls[i].handle);
     }
-    memory_free(ancestors->calls);
+    if (ancestors->calls) give_calls(ancestors->calls);
 }

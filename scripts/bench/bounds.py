@@ -82,6 +82,10 @@ def bounds(settings):
         Bound("QUOTA.CONSUME, 16 limits, 100 years later",
               once(CLOCK, *WIDE, "QUOTA.OPEN a wide", "QUOTA.CONSUME a r00 1"), 1,
               ("QUOTA.CLOCK ADVANCE 36500d", "QUOTA.CONSUME a r00 1"), 1),
+        Bound("QUOTA.CONSUME, the first of a cycle, 10,000 members that share",
+              once(CLOCK, "QUOTA.PLAN SET pool r LIMIT 1000000 day SHARE FAIR", PLAN, "QUOTA.OPEN pool pool",
+                   *(f"QUOTA.OPEN m{number} p PARENT pool" for number in range(10_000)), "QUOTA.CONSUME m7 r 1"), 1,
+              ("QUOTA.CLOCK ADVANCE 1d", "QUOTA.CONSUME m7 r 1"), 10, True),
         Bound("QUOTA.INFO, 64 resources of 16 limits", once(*WIDE, "QUOTA.OPEN a wide"), 1,
               ("QUOTA.INFO a",), 10, True),
     )

@@ -24,6 +24,7 @@ PLANS = {
     "rate": f"RATE {RULE} LIMIT 1000000000 month LIMIT 1000000000 day",
     "spent": "LIMIT 1 forever",
     "prepaid": "CREDITS",
+    "shared": "LIMIT 1000000000000 month SHARE EQUAL",
 }
 OTHERS = [f"r{number}" for number in range(1, 64)]  # with r as many resources as a plan has at most
 
@@ -126,6 +127,24 @@ CREDITED = quota_row("QUOTA.CONSUME, by a grant", "prepaid", entry=GRANTS[0])
 DIGEST = 64 * "a"
 KEYED = quota_row("QUOTA.CONSUME, an API key", "two", f"QUOTA.CONSUME {{key}} r 1 APIKEY {DIGEST} SCOPE read",
                   f"QUOTA.APIKEY SET {{key}} {DIGEST} SCOPES 2 write read")
+
+
+def below_row(name, *keys):
+    """An account, and accounts above it of their own: `keys` from the highest on."""
+    opening = [f"QUOTA.OPEN {key} two" + (f" PARENT {above}" if above else "") for above, key in zip(("", *keys), keys)]
+    row = quota_row(name, "two", entry="QUOTA.CONSUME {key} r 1")
+    opened = (*opening, f"QUOTA.OPEN {{key}} two PARENT {keys[-1]}")
+    return dataclasses.replace(row, contents=dataclasses.replace(row.contents, opening=opened))
+
+
+def member_row(count):
+    """One member of a pool that shares its limit."""
+    members = tuple(f"QUOTA.OPEN m{number} two PARENT pool" for number in range(count))
+    line = "QUOTA.CONSUME m7 r 1"
+    return dataclasses.replace(quota_row(f"QUOTA.CONSUME, a pool of {count:,}", "two", line),
+                               contents=Contents(once=("QUOTA.OPEN pool shared", *members), entry=(line,)))
+
+
 QUOTA_ROWS = (
     CREDITED,
     dataclasses.replace(CREDITED, name="QUOTA.CONSUME, by one of 100 grants",
@@ -142,6 +161,10 @@ QUOTA_ROWS = (
     KEYED,
     dataclasses.replace(KEYED, name="QUOTA.CONSUME, one of 100 API keys", contents=dataclasses.replace(
         KEYED.contents, entry=(*KEYED.contents.entry, *(f"QUOTA.APIKEY SET {{key}} {n:064x}" for n in range(99))))),
+    below_row("QUOTA.CONSUME, a parent", "p:{key}"),
+    below_row("QUOTA.CONSUME, two levels above", "g:{key}", "p:{key}"),
+    member_row(10),
+    member_row(10_000),
     quota_row("RESERVE, COMMIT", "two", "QUOTA.RESERVE {key} {id} r 1 TTL 1h | QUOTA.COMMIT {key} {id}"),
 )
 SCRIPT_ROWS = (

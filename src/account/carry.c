@@ -57,7 +57,7 @@ void carry_begin(const struct carry *carry, struct arena *arena, struct window *
         sink_number(&lots, carry->lots[i].units);
         sink_number(&lots, carry->lots[i].cycles);
     }
-    char *copy = arena_alloc(arena, lots.size);
+    char *copy = arena_room(arena, lots.size);
     memcpy(copy, lots.data, lots.size);
     window->lots = (struct bytes){copy, lots.size};
     sink_free(&lots);

@@ -279,15 +279,6 @@ static enum account_fault peek_demand(struct demand *demand, enum request_mode m
 
 /* ---- the request ----------------------------------------------------------------------------------------- */
 
-/* Walks through the demands that are an item's own, here and above. */
-static struct demand *next_own(const struct admission *admission, const struct admission_item **item, uint32_t *nth)
-{
-    for (; *item; *item = (*item)->above, *nth = 0) {
-        if (*nth < (*item)->end - (*item)->first) return &admission->demands[(*item)->first + (*nth)++];
-    }
-    return NULL;
-}
-
 /* Gives a demand that could have more no more than others of its item have. */
 static enum account_fault cut_to(struct demand *demand, int64_t least)
 {
@@ -299,34 +290,36 @@ static enum account_fault cut_to(struct demand *demand, int64_t least)
     return grant(demand, least);
 }
 
-/* What all demands of an item grant; UPTO: the least of them, which all others are cut to. */
+/* What all demands of an item grant, here and above; UPTO: the least of them, which all others are cut to. */
 static enum account_fault peek_item(struct admission *admission, const struct admission_item *item, bool *admitted)
 {
-    const struct admission_item *at = item;
-    struct demand *demand;
     int64_t least = INT64_MAX;
-    uint32_t nth = 0;
-    while ((demand = next_own(admission, &at, &nth))) {
-        demand->chosen = false;
-        enum account_fault fault = peek_demand(demand, admission->mode);
-        if (fault != ACCOUNT_FAULT_NONE) return fault;
-        least = min_i64(least, demand->granted);
+    for (const struct admission_item *at = item; at; at = at->above) {
+        for (uint32_t i = at->first; i < at->end; i++) {
+            struct demand *demand = &admission->demands[i];
+            demand->chosen = false;
+            enum account_fault fault = peek_demand(demand, admission->mode);
+            if (fault != ACCOUNT_FAULT_NONE) return fault;
+            least = min_i64(least, demand->granted);
+        }
     }
     *admitted = least > 0;
-    at = item, nth = 0;
     /* All demands of an item take the same: the smallest pot decides. Where that has nothing they are given up. */
-    while (least > 0 && (demand = next_own(admission, &at, &nth))) {
-        enum account_fault fault = demand->granted == least ? ACCOUNT_FAULT_NONE : cut_to(demand, least);
-        if (fault != ACCOUNT_FAULT_NONE) return fault;
+    for (const struct admission_item *at = item; *admitted && at; at = at->above) {
+        for (uint32_t i = at->first; i < at->end; i++) {
+            struct demand *demand = &admission->demands[i];
+            enum account_fault fault = demand->granted == least ? ACCOUNT_FAULT_NONE : cut_to(demand, least);
+            if (fault != ACCOUNT_FAULT_NONE) return fault;
+        }
     }
     return ACCOUNT_FAULT_NONE;
 }
 
 static void choose_item(struct admission *admission, const struct admission_item *item)
 {
-    struct demand *demand;
-    uint32_t nth = 0;
-    while ((demand = next_own(admission, &item, &nth))) demand->chosen = true;
+    for (; item; item = item->above) {
+        for (uint32_t i = item->first; i < item->end; i++) admission->demands[i].chosen = true;
+    }
 }
 
 /* A demand that is not taken, since others are denied: its rates are shown as they stand. */
@@ -403,7 +396,7 @@ struct bytes demand_funding(const struct demand *demand)
     funding_add(&funding, FUNDED_BY_LIMITS, min_i64(demand->limited_first, demand->limited));
     credits_write_funding(demand->account, demand->view, funded, &funding);
     funding_add(&funding, FUNDED_BY_LIMITS, demand->limited - demand->limited_first);
-    char *copy = arena_alloc(demand->account->arena, funding.size);
+    char *copy = arena_room(demand->account->arena, funding.size);
     memcpy(copy, funding.data, funding.size);
     struct bytes bytes = {copy, funding.size};
     sink_free(&funding);
@@ -656,6 +649,14 @@ static int64_t item_wait_us(const struct admission *admission, const struct admi
     return wait_us;
 }
 
+/* Most requests are about one demand of one account. */
+static const struct demand *only_demand(const struct admission *admission, const struct admission_item *item)
+{
+    bool alone =
+        item->end - item->first == 1 && item->shared == NOT_SHARED && !item->above && admission->common == NOT_SHARED;
+    return alone ? &admission->demands[item->first] : NULL;
+}
+
 /* Where units took the slow lane, it is what the client needs to know of. */
 static void tell_slow_lane(const struct admission *admission, const struct admission_item *item,
                            struct verdict *verdict)
@@ -695,20 +696,20 @@ void admission_verdict(const struct admission *admission, const struct admission
 {
     struct verdict_fold fold = {.begun = false};
     struct item_walk walk = walk_begin(admission, item);
-    const struct demand *first = walk_next(&walk), *demand;
-    if (walk.shift == 0) {
+    const struct demand *only = only_demand(admission, item), *first = only ? only : walk_next(&walk), *demand;
+    if (only || walk.shift == 0) {
         fold_demand(admission, first, &fold);
     } else {
         fold_shifted(admission, first, walk.shift, &fold);
     }
-    while ((demand = walk_next(&walk))) fold_shifted(admission, demand, walk.shift, &fold);
+    while (!only && (demand = walk_next(&walk))) fold_shifted(admission, demand, walk.shift, &fold);
     *verdict = fold.verdict;
     if (!fold.begun) *verdict = (struct verdict){.limit = UNLIMITED, .remaining = UNLIMITED, .rule = -1};
     verdict->granted = first->granted;
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
     /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
     if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
-    tell_slow_lane(admission, item, verdict);
+    if (!only || only->throttled > 0) tell_slow_lane(admission, item, verdict);
     if (fold.denied && item_needs_foresight(admission, item)) {
         verdict->wait_us = item_wait_us(admission, item);
         return;

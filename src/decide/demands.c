@@ -31,9 +31,9 @@ void demands_add_lineage(struct demands *demands, const struct lineage *lineage,
     struct arena *arena = demands->account->arena;
     struct demands *below = demands;
     for (uint32_t i = 0; lineage && i < lineage->count; i++) {
-        struct demands *above = arena_alloc(arena, sizeof(*above));
+        struct demands *above = arena_room(arena, sizeof(*above));
         demands_begin(above, &views[i], demands->wanted, demands->count, lineage->ancestors[i].decision);
-        above->views = arena_alloc(arena, demands->count * sizeof(*above->views));
+        above->views = arena_room(arena, demands->count * sizeof(*above->views));
         above->root = demands;
         above->name = lineage->ancestors[i].name;
         above->member = i == 0 ? lineage->name : lineage->ancestors[i - 1].name;
@@ -78,7 +78,7 @@ static bool add_targets(struct demands *demands)
 static enum account_fault settle_targets(struct demands *demands)
 {
     struct account_view *account = demands->account;
-    struct resource_view *views = arena_alloc(account->arena, demands->names_count * sizeof(*views));
+    struct resource_view *views = arena_room(account->arena, demands->names_count * sizeof(*views));
     for (uint32_t i = 0; i < demands->count; i++) resource_view_copy(account, &demands->views[i], &views[i]);
     demands->views = views;
     demands->views_count = demands->names_count;
@@ -253,20 +253,29 @@ static void link_rows(struct demands *below, struct demands *above)
     }
 }
 
+/* So many demands there may be: of each row one, or with AS two, and of sums; and of the key one for each row. */
+static size_t demands_most(const struct demands *demands)
+{
+    size_t most = demands->key_view ? demands->count : 0;
+    for (const struct demands *of = demands; of; of = of->above) {
+        for (uint32_t row = 0; row < of->count; row++) most += is_as(of, row) ? 3 : 1;
+    }
+    return most;
+}
+
 static enum account_fault begin_together(struct demands *demands, enum rows_together together)
 {
     struct arena *arena = demands->account->arena;
     bool has_key = demands->key_view != NULL, key_by_row = has_key && (demands->count == 1 || together == ROWS_APART);
     size_t accounts = accounts_count(demands);
-    demands->each = arena_alloc(arena, (accounts * 3 * demands->count + 1) * sizeof(*demands->each));
+    demands->each = arena_room(arena, demands_most(demands) * sizeof(*demands->each));
     demands->each_count = 0;
     demands->admission.items_count = demands->count;
-    if (accounts > 1)
-        demands->items = arena_alloc(arena, (2 * accounts * demands->count + 1) * sizeof(*demands->items));
+    if (accounts > 1) demands->items = arena_room(arena, (2 * accounts * demands->count + 1) * sizeof(*demands->items));
     enum account_fault fault = begin_rows(demands, together, key_by_row);
     for (struct demands *below = demands; below->above && fault == ACCOUNT_FAULT_NONE; below = below->above) {
         struct demands *above = below->above;
-        above->items = arena_alloc(arena, above->count * sizeof(*above->items));
+        above->items = arena_room(arena, above->count * sizeof(*above->items));
         uint32_t first = demands->each_count;
         fault = begin_rows(above, together, false);
         if (fault == ACCOUNT_FAULT_NONE) bound_by_shares(above, first);
@@ -637,7 +646,7 @@ static struct bytes shared_funding(const struct demands *demands, const struct a
     if (whole.size == 0) return whole;
     struct sink cut = sink_init(stack_buffer, sizeof(stack_buffer));
     funding_cut(whole, sum->units, item->before, item->before + units, &cut);
-    char *copy = arena_alloc(demands->account->arena, cut.size + 1);
+    char *copy = arena_room(demands->account->arena, cut.size + 1);
     memcpy(copy, cut.data, cut.size);
     struct bytes bytes = {copy, cut.size};
     sink_free(&cut);

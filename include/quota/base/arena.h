@@ -15,6 +15,9 @@ struct arena {
 /* Memory of this size, all zero; it stays where it is until arena_free. */
 void *arena_alloc(struct arena *arena, size_t size);
 
+/* The same, and nothing stands in it yet: for what is large, and is written before it is read. */
+void *arena_room(struct arena *arena, size_t size);
+
 /* Lets `free` have something that is no memory of the arena when everything is freed. */
 void arena_own(struct arena *arena, void *thing, void (*free)(void *thing));
 
