@@ -215,7 +215,7 @@ def check_text(path, text):
 
 # Rows of a table are declared by the header of the table.
 ROW_OF = {"meter_cycle": "meter", "meter_rolling": "meter", "meter_rate": "meter", "meter_credits": "meter",
-          "meter_concurrent": "meter", "meter_throttle": "meter"}
+          "meter_concurrent": "meter", "meter_throttle": "meter", "meter_share": "meter"}
 
 
 def check_twins(files):

@@ -979,8 +979,9 @@ static bool api_key_accepted(struct promise *promise, const struct api_key *key)
     return key->number == ++promise->api_keys_made;
 }
 
-static bool api_key_change_accepted(const struct promise *promise, const struct change *change)
+static bool api_key_change_accepted(struct promise *promise, const struct change *change)
 {
+    if (change->kind == CHANGE_API_KEY) return api_key_accepted(promise, &change->api_key);
     const struct api_keys *keys = account_api_keys(promise->account);
     const struct stored_api_key *stored = api_keys_numbered(keys, change->number);
     bool begun = change->number > keys->made && change->number <= promise->api_keys_made;
@@ -1008,6 +1009,13 @@ static bool member_change_accepted(const struct promise *promise, const struct c
     return known && (change->kind == CHANGE_MEMBER_LEFT || change->slot < promise->slots);
 }
 
+static bool organisation_accepted(struct promise *promise, const struct change *change)
+{
+    if (change->kind == CHANGE_MEMBER) return member_accepted(promise, change);
+    if (change->kind != CHANGE_SHARES) return member_change_accepted(promise, change);
+    return change->slot < promise->slots && change->expires_us < change->until_us;
+}
+
 static bool change_accepted(struct promise *promise, const struct change *change)
 {
     const struct account *account = promise->account;
@@ -1033,11 +1041,11 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_MEMBER_HOLD_EXTENDED:
     case CHANGE_MEMBER_HOLD_ENDED: return hold_is_there(promise, change->bytes, is_of_member(change->kind));
     case CHANGE_PARENT: return change->bytes.size <= MEMBER_NAME_MAX;
-    case CHANGE_MEMBER: return member_accepted(promise, change);
+    case CHANGE_MEMBER:
     case CHANGE_MEMBER_LEFT:
     case CHANGE_MEMBER_USED:
-    case CHANGE_MEMBER_SHARE: return member_change_accepted(promise, change);
-    case CHANGE_SHARES: return change->slot < promise->slots && change->expires_us < change->until_us;
+    case CHANGE_MEMBER_SHARE:
+    case CHANGE_SHARES: return organisation_accepted(promise, change);
     case CHANGE_HOLD_FUNDED:
     case CHANGE_HOLD_RESOLVED:
     case CHANGE_HOLDS_RESOLVED: return resolution_accepted(promise, change);
@@ -1045,7 +1053,7 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_GRANT_SPENT:
     case CHANGE_GRANT_TURNED:
     case CHANGE_GRANT_VOIDED: return grant_is_there(promise, change->number, -1);
-    case CHANGE_API_KEY: return api_key_accepted(promise, &change->api_key);
+    case CHANGE_API_KEY:
     case CHANGE_API_KEY_ENDED:
     case CHANGE_API_KEY_USED:
     case CHANGE_API_KEY_RATES: return api_key_change_accepted(promise, change);

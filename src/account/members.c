@@ -101,8 +101,8 @@ static int64_t share_in(const struct member_use *use, int64_t start_us)
     return use->past_start_us == start_us ? use->past_share : NOT_SHARED_YET;
 }
 
-/* What it used in the cycle before; without bound if that was its whole share, or if it is new: it had no share when all
- * others had one. */
+/* What it used in the cycle before; without bound if that was its whole share, or if it is new: it had no share when
+ * all others had one. */
 static int64_t want_of(const struct member *member, const struct division *division, bool others_had)
 {
     const struct member_use *use = member ? member_use_of(member, division->slot) : NULL;

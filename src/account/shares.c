@@ -2,7 +2,6 @@
 #include "quota/account/shares.h"
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
-#include <stdlib.h>
 
 /* A claim on its way: what of its part is less than a unit. */
 struct rank {
@@ -10,11 +9,37 @@ struct rank {
     wide remainder;
 };
 
-static int by_remainder(const void *left, const void *right)
+/* Does one stand before the other? No two are alike. */
+typedef bool rank_order(const struct rank *one, const struct rank *two);
+
+/* Lets the rank at `at` sink to its place in the heap, whose first one stands behind all others. */
+static void sink_down(struct rank *ranks, uint32_t at, uint32_t count, rank_order *before)
 {
-    const struct rank *one = left, *two = right;
-    if (one->remainder != two->remainder) return one->remainder > two->remainder ? -1 : 1;
-    return one->claim < two->claim ? -1 : 1; /* they stand in the order of joining */
+    struct rank rank = ranks[at];
+    for (uint32_t below; (below = 2 * at + 1) < count; at = below) {
+        if (below + 1 < count && before(&ranks[below], &ranks[below + 1])) below++;
+        if (!before(&rank, &ranks[below])) break;
+        ranks[at] = ranks[below];
+    }
+    ranks[at] = rank;
+}
+
+/* Heap sort: in place, O(n log n) in any case. */
+static void sort(struct rank *ranks, uint32_t count, rank_order *before)
+{
+    for (uint32_t i = count / 2; i-- > 0;) sink_down(ranks, i, count, before);
+    for (uint32_t end = count; end-- > 1;) {
+        struct rank last = ranks[0];
+        ranks[0] = ranks[end];
+        ranks[end] = last;
+        sink_down(ranks, 0, end, before);
+    }
+}
+
+static bool by_remainder(const struct rank *one, const struct rank *two)
+{
+    if (one->remainder != two->remainder) return one->remainder > two->remainder;
+    return one->claim < two->claim; /* they stand in the order of joining */
 }
 
 /* Adds units by weight to all claims of the ranks, which are of so much weight together. */
@@ -27,23 +52,22 @@ static void spread(int64_t units, struct rank *ranks, uint32_t count, int64_t we
         ranks[i].claim->share += (int64_t)(part / weights);
         given += (int64_t)(part / weights);
     }
-    qsort(ranks, count, sizeof(*ranks), by_remainder);
+    sort(ranks, count, by_remainder);
     for (uint32_t i = 0; given < units && i < count; i++, given++) ranks[i].claim->share++;
 }
 
 /* Who wants least for its weight comes first. */
-static int by_want(const void *left, const void *right)
+static bool by_want(const struct rank *one, const struct rank *two)
 {
-    const struct share_claim *one = ((const struct rank *)left)->claim, *two = ((const struct rank *)right)->claim;
-    wide want_one = (wide)one->want * two->weight, want_two = (wide)two->want * one->weight;
-    if (want_one != want_two) return want_one < want_two ? -1 : 1;
-    return one < two ? -1 : 1;
+    wide want_one = (wide)one->claim->want * two->claim->weight;
+    wide want_two = (wide)two->claim->want * one->claim->weight;
+    return want_one != want_two ? want_one < want_two : one->claim < two->claim;
 }
 
 /* Gives what is wanted to those that want no more than their part of what is left; answers how many these are. */
 static uint32_t satisfy(int64_t *units, struct rank *ranks, uint32_t count, int64_t *weights)
 {
-    qsort(ranks, count, sizeof(*ranks), by_want);
+    sort(ranks, count, by_want);
     for (uint32_t i = 0; i < count; i++) {
         struct share_claim *claim = ranks[i].claim;
         if ((wide)claim->want * *weights > (wide)*units * claim->weight) return i;

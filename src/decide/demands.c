@@ -413,8 +413,8 @@ static enum account_fault emit_not_taken(struct demands *demands)
     return fault;
 }
 
-/* Units that are used of a resource, of all rows; those that are held are used when they are posted. False where nothing
- * is taken of it. */
+/* Units that are used of a resource, of all rows; those that are held are used when they are posted. False where
+ * nothing is taken of it. */
 static bool find_used(const struct demands *demands, const struct resource_view *view, int64_t *units)
 {
     const struct demands *root = demands->root;

@@ -23,8 +23,8 @@ static int64_t within(const struct position *position)
     return left_of(position, position->demand->share);
 }
 
-/* A grace is the LIMIT's: while that is not beyond its number, or its grace is open, the member may go beyond its share.
- */
+/* A grace is the LIMIT's: while that is not beyond its number, or its grace is open, the member may go beyond its
+ * share. */
 static int64_t capacity_before_overage(const struct position *position)
 {
     const struct demand *demand = position->demand;

@@ -48,7 +48,8 @@ STREAMS = {
         ("CONSUME other api 3", [0, 10, 2, 22 * HOUR_MS, 22 * HOUR_MS, 100]),
         ("CONSUME other api 3 FORCE", [3, 10, 0, 0, 22 * HOUR_MS, 100])],
     "retries are charged once": [
-        ("CONSUME user api 3 ID a", [3, 4, 1, 0, HOUR_MS, 101]), ("CONSUME user api 3 ID a", [3, 4, 1, 0, HOUR_MS, 101]),
+        ("CONSUME user api 3 ID a", [3, 4, 1, 0, HOUR_MS, 101]),
+        ("CONSUME user api 3 ID a", [3, 4, 1, 0, HOUR_MS, 101]),
         ("CONSUME user api 2 ID a", "IDCONFLICT"), ("REFUND user api 2 OF a", [2, 0, 3]),
         ("REFUND user api 2 OF a", "REFUNDEXCEEDS"), ("REFUND user ALL OF a", [1, 0, 4]),
         ("CONSUME user api 4", [4, 4, 0, 0, HOUR_MS, 101])],
@@ -61,7 +62,8 @@ STREAMS = {
         ("+10m", 0), ("CONSUME user api 1", [1, 4, 0, 0, HOUR_MS // 2, 101]),
         ("RELEASE other h", "RESOLVED"), ("HOLDS team", [None, []])],
     "who refuses is named": [
-        ("SUSPEND firm", b"OK"), ("CONSUME user api 1", "SUSPENDED 'firm'"), ("RESERVE user h api 1 TTL 1h", "SUSPENDED"),
+        ("SUSPEND firm", b"OK"), ("CONSUME user api 1", "SUSPENDED 'firm'"),
+        ("RESERVE user h api 1 TTL 1h", "SUSPENDED 'firm'"),
         ("CHECK user api 1", "SUSPENDED 'firm'"), ("MCONSUME user 1 api 1", "SUSPENDED 'firm'"), ("RESUME firm", b"OK"),
         ("CLOSE team", b"OK"), ("CONSUME user api 1", "NOACCOUNT 'team' is closed"), ("OPEN team team", b"OK"),
         ("CONSUME user api 1", [1, 4, 3, 0, HOUR_MS, 101])],

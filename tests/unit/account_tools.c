@@ -149,6 +149,19 @@ static void read_credits(struct words *words, struct entitlement *entitlement)
     if (take_word(words, "LOW")) entitlement->credits_low = next_integer(words);
 }
 
+static int64_t next_maximum(struct words *words)
+{
+    assert_true(take_word(words, "MAX"));
+    return next_integer(words);
+}
+
+static enum share_how next_share(struct words *words)
+{
+    struct bytes how = next_word(words);
+    if (bytes_is_word(how, "FIRST")) return SHARE_FIRST;
+    return bytes_is_word(how, "EQUAL") ? SHARE_EQUAL : SHARE_FAIR;
+}
+
 static void read_entitlement_word(struct words *words, struct entitlement *entitlement)
 {
     if (take_word(words, "LIMIT")) {
@@ -172,20 +185,15 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     } else if (take_word(words, "REFUNDS")) {
         read_bounds(words, entitlement);
     } else if (take_word(words, "HOLDS")) {
-        assert_true(take_word(words, "MAX"));
-        entitlement->holds_max = next_integer(words);
+        entitlement->holds_max = next_maximum(words);
     } else if (take_word(words, "TRANSFERS")) {
-        assert_true(take_word(words, "MAX"));
-        entitlement->transfers_max = next_integer(words);
+        entitlement->transfers_max = next_maximum(words);
     } else if (take_word(words, "CREDITS")) {
         read_credits(words, entitlement);
     } else if (take_word(words, "AS")) {
         entitlement->as = next_word(words);
     } else if (take_word(words, "SHARE")) {
-        struct bytes how = next_word(words);
-        entitlement->share = bytes_is_word(how, "FIRST")   ? SHARE_FIRST
-                             : bytes_is_word(how, "EQUAL") ? SHARE_EQUAL
-                                                           : SHARE_FAIR;
+        entitlement->share = next_share(words);
     } else if (take_word(words, "REPAY")) {
         entitlement->repay = true;
     } else {

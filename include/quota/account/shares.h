@@ -3,7 +3,7 @@
  *     EQUAL   units x weight / all weights            120 for three: 40 │ 40 │ 40
  *     FAIR    what each wants, as far as it is no more than its part of what is left; those that want more divide the
  *             rest by weight; units that are wanted by none are spread by weight
- *                                                     120, wants all │ 50 │ 10: 60 │ 50 │ 10      20 │ 30 │ 10: 40 │ 50 │ 30
+ *                                                     120, wants all │ 50 │ 10: 60 │ 50 │ 10
  *
  * A part is rounded down; what that leaves goes one unit each to the largest fractions, then in the order of joining.
  * The sum is exactly the units. Pure numbers. */

@@ -3,8 +3,8 @@
  *     first charge of a cycle ─▶ shares of all members that there are (shares.h)         CHANGE_SHARES
  *     a member without one    ─▶ its part, by weight, of what is unused by then          CHANGE_MEMBER_SHARE
  *
- * A decision looks at the member's own share alone. Only where shares are not made yet all members are looked at; a denial
- * makes them, too, so that this happens once in a cycle. */
+ * A decision looks at the member's own share alone. Only where shares are not made yet all members are looked at; a
+ * denial makes them, too, so that this happens once in a cycle. */
 #pragma once
 
 #include "quota/decide/account_decision.h"
