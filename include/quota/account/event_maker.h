@@ -1,0 +1,37 @@
+/* Which events the changes of an account are: found by the account's only writer, while it writes.
+ *
+ *     account_apply ─┬─ begin     what time has ended since the last change: reservations, grants
+ *                    └─ change ─▶ note (a row per kind: the account before it, and the change) ─▶ apply it
+ *
+ * It reads nothing but the account and the run of changes, so a primary, a replica and a reload of the AOF make the
+ * same events of the same effects. The audit entry of a run tells what an operator did apart from what time did, and
+ * says who did it and why.
+ *
+ *     limit.warned, exhausted   a window is written whose threshold has fired; whose `used` meets its limit from below
+ *     cycle.closed              an entry of the history in which anything was used or refused; amended: a later posting
+ *     account, override         plan, status and override are other ones than before
+ *     hold.expired              between the last change and this one; grant.ended likewise
+ *     usage, transfer           by the audit entry alone */
+#pragma once
+
+#include "quota/account/account.h"
+
+struct event_maker {
+    struct event_sink *sink;
+    const struct account_change *run;
+    bool is_new;                     /* the account began with this run */
+    char plan_before[PLAN_NAME_MAX]; /* its plan's name, before the run gave it another one … */
+    size_t plan_before_size;         /* … size 0 = it did not */
+    bool used_is_known;              /* the last window written that has other units than before … */
+    uint32_t used_slot;
+    int64_t used_before, used_after; /* … and these */
+};
+
+/* A run of changes begins: `account` as it was before; NULL = it is new. */
+void event_maker_begin(struct event_maker *maker, const struct account *account, const struct account_change *run);
+
+/* This change will be applied next; it is accepted. */
+void event_maker_note(struct event_maker *maker, const struct account *account, const struct change *change);
+
+/* Would units used of a window, no more, make an event? For the writer, which has a shorter way where they do not. */
+bool event_maker_counts(const struct account *account, const struct change *change);
