@@ -111,7 +111,11 @@ bool event_maker_counts(const struct account *account, const struct change *chan
     const struct slot *slot = &account->slots[change->slot];
     const struct stored_window *stored = find_window(slot, change->period);
     if (!stored) return false;
-    if (!stored->optional && (!slot->optional || !slot->optional->override))
+    const struct window *optional = stored->optional;
+    bool is_plain =
+        !optional || (optional->rolled == 0 && optional->debt == 0 && allowance_is_plain(&optional->allowance));
+    if (change->amount <= stored->used) return false;
+    if (is_plain && (!slot->optional || !slot->optional->override))
         return meets(stored->used, change->amount, stored->limit);
     struct window window = slot_window(slot, (uint32_t)(stored - slot->windows));
     return meets(stored->used, change->amount, limit_of(account, slot, &window));
@@ -154,32 +158,43 @@ static void add_warnings(struct event_maker *maker, const struct account *accoun
     }
 }
 
+/* What QUOTA.SET has changed is known by what it is now. */
+static void keep_used(struct event_maker *maker, uint32_t slot, int64_t before, int64_t after)
+{
+    if (before == after) return;
+    maker->used_is_known = true;
+    maker->used_slot = slot;
+    maker->used_before = before;
+    maker->used_after = after;
+}
+
+/* Most windows that are written are far from any event: only what they have counted is looked at. */
 static void note_units(struct event_maker *maker, const struct account *account, uint32_t slot, struct counted *counted)
 {
     struct entitlement merged;
-    if (counted->window.used != counted->used_before) {
-        maker->used_is_known = true;
-        maker->used_slot = slot;
-        maker->used_before = counted->used_before;
-        maker->used_after = counted->window.used;
-    }
-    counted->entitlement = entitlement_of(account, &account->slots[slot], &merged);
-    counted->rule = counted->entitlement ? entitlement_limit(counted->entitlement, counted->window.period) : NULL;
-    if (!counted->rule) return; /* it sleeps */
+    const struct window *window = &counted->window;
+    bool warns = window->warned_bp > counted->warned_before_bp;
     counted->limit = limit_of(account, &account->slots[slot], &counted->window);
-    if (counted->window.warned_bp > counted->warned_before_bp) add_warnings(maker, account, slot, counted);
-    if (!meets(counted->used_before, counted->window.used, counted->limit)) return;
+    bool exhausts = meets(counted->used_before, window->used, counted->limit);
+    if (!warns && !exhausts) return;
+    counted->entitlement = entitlement_of(account, &account->slots[slot], &merged);
+    counted->rule = counted->entitlement ? entitlement_limit(counted->entitlement, window->period) : NULL;
+    if (!counted->rule) return; /* it sleeps */
+    if (warns) add_warnings(maker, account, slot, counted);
+    if (!exhausts) return;
     struct logged_event event = event_of_limit(maker, account, LOGGED_LIMIT_EXHAUSTED, slot, counted);
     event_sink_add(maker->sink, &event);
 }
 
 static void note_window(struct event_maker *maker, const struct account *account, const struct change *change)
 {
-    const struct stored_window *stored = find_window(&account->slots[change->slot], change->window.period);
-    struct counted counted = {.window = change->window};
-    bool goes_on = stored && stored->start_us == change->window.start_us;
-    if (goes_on) counted.used_before = stored->used;
-    if (goes_on) counted.warned_before_bp = stored->warned_bp;
+    const struct window *window = &change->window;
+    const struct stored_window *stored = find_window(&account->slots[change->slot], window->period);
+    bool goes_on = stored && stored->start_us == window->start_us;
+    int64_t used_before = goes_on ? stored->used : 0, warned_before_bp = goes_on ? stored->warned_bp : 0;
+    keep_used(maker, change->slot, used_before, window->used);
+    if (window->warned_bp <= warned_before_bp && window->used <= used_before) return;
+    struct counted counted = {.window = *window, .used_before = used_before, .warned_before_bp = warned_before_bp};
     note_units(maker, account, change->slot, &counted);
 }
 
@@ -188,6 +203,8 @@ static void note_used(struct event_maker *maker, const struct account *account, 
     const struct slot *slot = &account->slots[change->slot];
     const struct stored_window *stored = find_window(slot, change->period);
     if (!stored) return; /* accepted changes have it */
+    keep_used(maker, change->slot, stored->used, change->amount);
+    if (!event_maker_counts(account, change)) return;
     struct counted counted = {.window = slot_window(slot, (uint32_t)(stored - slot->windows)),
                               .used_before = stored->used,
                               .warned_before_bp = stored->warned_bp};
@@ -301,6 +318,9 @@ static void note_status(struct event_maker *maker, const struct account *account
 {
     struct audit_entry entry;
     const struct account_optional *optional = account->optional;
+    int64_t now_us = max_i64(maker->run->applied_at_us, account->applied_at_us);
+    bool has_expired = optional && optional->expires_us > 0 && optional->expires_us <= now_us;
+    maker->begins_again = account->state == ACCOUNT_CLOSED || account->state == ACCOUNT_LAPSED || has_expired;
     if (maker->is_new || !optional) return; /* what has no end ends by an operator alone */
     uint8_t state = change->status.state;
     if (state == ACCOUNT_LAPSED && account->state != ACCOUNT_LAPSED) {
@@ -310,7 +330,7 @@ static void note_status(struct event_maker *maker, const struct account *account
         event_sink_add(maker->sink, &event);
     }
     int64_t until_us = optional->suspended_until_us;
-    bool has_passed = until_us > 0 && until_us <= max_i64(maker->run->applied_at_us, account->applied_at_us);
+    bool has_passed = until_us > 0 && until_us <= now_us;
     bool resumes = account->state == ACCOUNT_SUSPENDED && has_passed;
     if (!resumes || find_audit(maker, AUDIT_RESUME, &entry)) return;
     struct logged_event event = event_at(account, LOGGED_ACCOUNT_RESUMED, until_us);
@@ -476,13 +496,14 @@ static const enum event_type type_of_act[AUDIT_ACTIONS_END] = {
     [AUDIT_RESET] = LOGGED_USAGE_RESET,      [AUDIT_TRANSFER] = LOGGED_TRANSFER_MADE,
 };
 
-/* Is it told by another change of the run? */
-static bool is_told(const struct event_maker *maker, const struct audit_entry *entry)
+/* Does another change of the run say it, or is there nothing to be said? OPEN may have moved the end of the account, no
+ * more. */
+static bool is_said(const struct event_maker *maker, const struct audit_entry *entry)
 {
     struct change given;
-    if (entry->act == AUDIT_OPEN) return maker->is_new;
+    if (entry->act == AUDIT_OPEN) return maker->is_new || !maker->begins_again;
     if (entry->act == AUDIT_REFUND) return entry->amount == 0;
-    return entry->act == AUDIT_TRANSFER && find_change(maker, CHANGE_GRANT, &given); /* the source tells it */
+    return entry->act == AUDIT_TRANSFER && find_change(maker, CHANGE_GRANT, &given); /* the source says it */
 }
 
 static void note_audit(struct event_maker *maker, const struct account *account, const struct change *change)
@@ -490,7 +511,7 @@ static void note_audit(struct event_maker *maker, const struct account *account,
     const struct audit_entry *entry = &change->audit;
     char room[2][24];
     if (entry->act == AUDIT_SWITCH) add_announced(maker, account, entry);
-    if (type_of_act[entry->act] == 0 || is_told(maker, entry)) return;
+    if (type_of_act[entry->act] == 0 || is_said(maker, entry)) return;
     struct logged_event event = event_now(maker, account, type_of_act[entry->act]);
     bool has_slot = entry->slot > 0 && entry->slot <= account->slots_count;
     if (has_slot) set_resource(&event, account, entry->slot - 1);
@@ -546,6 +567,7 @@ void event_maker_begin(struct event_maker *maker, const struct account *account,
     maker->sink = run->events;
     maker->run = run;
     maker->is_new = !account;
+    maker->begins_again = false;
     maker->plan_before_size = 0;
     maker->used_is_known = false;
     if (!account || !account->optional || run->applied_at_us <= account->applied_at_us) return;

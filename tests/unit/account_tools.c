@@ -438,7 +438,8 @@ static void pair_apply(struct pair *pair)
     assert_true(no_expire);
     if (!account_accepts(pair->twin, &received)) fail_msg("a decided change is refused");
     struct event_sink repeated = {.level = EVENTS_ALL};
-    pair->events.level = EVENTS_ALL;
+    sink_free(&pair->events.events);
+    pair->events = (struct event_sink){.level = EVENTS_ALL};
     sent.events = &pair->events;
     received.events = &repeated;
     pair->account = account_apply(pair->account, &sent);

@@ -19,7 +19,8 @@
 struct event_maker {
     struct event_sink *sink;
     const struct account_change *run;
-    bool is_new;                     /* the account began with this run */
+    bool is_new;                     /* the account began with this run … */
+    bool begins_again;               /* … or it was closed, or had expired, before it */
     char plan_before[PLAN_NAME_MAX]; /* its plan's name, before the run gave it another one … */
     size_t plan_before_size;         /* … size 0 = it did not */
     bool used_is_known;              /* the last window written that has other units than before … */
