@@ -1122,9 +1122,9 @@ struct account *account_apply(struct account *account, const struct account_chan
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad) break;
-        bool counts = change->events && one.kind == CHANGE_USED && one.slot < account->slots_count &&
-                      event_maker_counts(account, &one);
-        if (!counts && apply_frequent(account, &bill, &one)) continue;
+        bool watches = change->events && one.kind == CHANGE_USED && one.slot < account->slots_count;
+        if (watches) maker.counts = event_maker_counts(account, &one);
+        if (!(watches && maker.counts) && apply_frequent(account, &bill, &one)) continue;
         promise.account = account;
         if (!expect(change_accepted(&promise, &one))) continue;
         if (change->events) event_maker_note(&maker, account, &one);
@@ -1133,6 +1133,7 @@ struct account *account_apply(struct account *account, const struct account_chan
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);
+    if (change->events) event_maker_end(&maker, account);
     sweep(account, promise.begun_parts);
     return account;
 }

@@ -204,7 +204,7 @@ static void note_used(struct event_maker *maker, const struct account *account, 
     const struct stored_window *stored = find_window(slot, change->period);
     if (!stored) return; /* accepted changes have it */
     keep_used(maker, change->slot, stored->used, change->amount);
-    if (!event_maker_counts(account, change)) return;
+    if (!maker->counts) return;
     struct counted counted = {.window = slot_window(slot, (uint32_t)(stored - slot->windows)),
                               .used_before = stored->used,
                               .warned_before_bp = stored->warned_bp};
@@ -364,6 +364,95 @@ static void note_parent(struct event_maker *maker, const struct account *account
     event_sink_add(maker->sink, &event);
 }
 
+/* ---- credits that become few ----------------------------------------------------------------------------- */
+
+static struct credits_sum sum_of(const struct account *account, uint32_t slot, int64_t at_us)
+{
+    const struct credits *credits = grants_of(account_grants(account), slot);
+    struct credits_sum sum = {0, 0};
+    if (!credits) return sum;
+    if (credits->as_of_us <= at_us && at_us < credits->next_us)
+        return (struct credits_sum){credits->amount, credits->free};
+    for (uint32_t i = 0; i < credits->count; i++) {
+        const struct stored_grant *stored = credits->order[i];
+        if (!grant_is_usable(&stored->grant, at_us)) continue;
+        sum.amount += stored->grant.amount;
+        sum.free += max_i64(stored->grant.balance - stored->held, 0);
+    }
+    return sum;
+}
+
+/* The run touches credits of this resource: as they are before it does so for the first time. */
+static void watch_credits(struct event_maker *maker, const struct account *account, uint32_t slot)
+{
+    for (uint32_t i = 0; i < maker->watched_count; i++) {
+        if (maker->watched[i].slot == slot) return;
+    }
+    if (maker->watched_count == CREDITS_WATCHED) return;
+    maker->watched[maker->watched_count].slot = slot;
+    maker->watched[maker->watched_count++].before = sum_of(account, slot, maker->before_us);
+}
+
+/* Has so much of them been used? */
+static bool is_used(const struct credits_sum *sum, int64_t threshold_bp)
+{
+    return sum->amount > 0 && (sum->amount - sum->free) * BP_WHOLE >= (wide)threshold_bp * sum->amount;
+}
+
+static struct logged_event event_of_credits(const struct event_maker *maker, const struct account *account,
+                                            enum event_type type, uint32_t slot, const struct credits_sum *sum)
+{
+    struct logged_event event = event_now(maker, account, type);
+    set_resource(&event, account, slot);
+    event_set_number(&event, EVENT_LIMIT, wide_clamp(sum->amount, 0, INT64_MAX));
+    event_set_number(&event, EVENT_USED, wide_clamp(sum->amount - sum->free, 0, INT64_MAX));
+    event_set_number(&event, EVENT_REMAINING, wide_clamp(sum->free, 0, INT64_MAX));
+    return event;
+}
+
+static void compare_credits(struct event_maker *maker, const struct account *account, uint32_t slot,
+                            const struct credits_sum *before)
+{
+    struct entitlement merged;
+    struct credits_sum after = sum_of(account, slot, account->applied_at_us);
+    const struct entitlement *entitlement = entitlement_of(account, &account->slots[slot], &merged);
+    if (!entitlement || after.free >= before->free) return;
+    for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
+        int64_t threshold_bp = entitlement->warnings_bp[i];
+        if (is_used(before, threshold_bp) || !is_used(&after, threshold_bp)) continue;
+        struct logged_event event = event_of_credits(maker, account, LOGGED_LIMIT_WARNED, slot, &after);
+        event_set_number(&event, EVENT_RULE, entitlement->rules_count); /* behind the plan's */
+        event_set_number(&event, EVENT_PERCENT, threshold_bp);
+        event_sink_add(maker->sink, &event);
+    }
+    int64_t low = entitlement->credits_low;
+    if (low < 0 || before->free <= low || after.free > low) return;
+    struct logged_event event = event_of_credits(maker, account, LOGGED_CREDITS_LOW, slot, &after);
+    event_sink_add(maker->sink, &event);
+}
+
+void event_maker_end(struct event_maker *maker, const struct account *account)
+{
+    for (uint32_t i = 0; i < maker->watched_count; i++) {
+        compare_credits(maker, account, maker->watched[i].slot, &maker->watched[i].before);
+    }
+}
+
+/* A reservation holds units of grants, or no more. */
+static void note_hold(struct event_maker *maker, const struct account *account, const struct change *change)
+{
+    if (change->hold.funding.size > 0) watch_credits(maker, account, change->hold.slot);
+}
+
+static void note_resolved(struct event_maker *maker, const struct account *account, const struct change *change)
+{
+    if (account_grants(account)->count == 0) return; /* none of them holds any */
+    const struct stored_hold *part = account_hold(account, change->bytes);
+    for (; part; part = part->next) {
+        if (part->hold.funding.size > 0) watch_credits(maker, account, part->hold.slot);
+    }
+}
+
 /* ---- credits and keys ------------------------------------------------------------------------------------ */
 
 static struct logged_event event_of_grant(const struct event_maker *maker, const struct account *account,
@@ -387,6 +476,7 @@ static void note_grant(struct event_maker *maker, const struct account *account,
 {
     struct audit_entry entry;
     const struct grant *grant = &change->grant;
+    watch_credits(maker, account, grant->slot);
     struct logged_event event = event_of_grant(maker, account, LOGGED_GRANT_GIVEN, grant->slot, change->bytes);
     event_set_number(&event, EVENT_AMOUNT, grant->amount);
     set_instant(&event, EVENT_START, grant->effective_us);
@@ -407,13 +497,16 @@ static void add_exhausted(struct event_maker *maker, const struct account *accou
 static void note_spent(struct event_maker *maker, const struct account *account, const struct change *change)
 {
     const struct stored_grant *stored = grants_numbered(account_grants(account), change->number);
-    if (stored && stored->grant.balance > 0 && change->amount == 0) add_exhausted(maker, account, stored);
+    if (!stored) return;
+    watch_credits(maker, account, stored->grant.slot);
+    if (stored->grant.balance > 0 && change->amount == 0) add_exhausted(maker, account, stored);
 }
 
 /* A grant that begins later absorbs then: its balance is less than what was given. */
 static void note_turned(struct event_maker *maker, const struct account *account, const struct change *change)
 {
     const struct stored_grant *stored = grants_numbered(account_grants(account), change->number);
+    if (stored) watch_credits(maker, account, stored->grant.slot);
     if (!stored || (stored->grant.flags & GRANT_BEGUN) || change->amount >= stored->grant.amount) return;
     add_absorbed(maker, account, stored->grant.slot, grant_id(stored), stored->grant.amount - change->amount);
     if (change->amount == 0) add_exhausted(maker, account, stored);
@@ -424,6 +517,7 @@ static void note_voided(struct event_maker *maker, const struct account *account
     struct audit_entry entry;
     const struct stored_grant *stored = grants_numbered(account_grants(account), change->number);
     if (!stored) return;
+    watch_credits(maker, account, stored->grant.slot);
     struct logged_event event =
         event_of_grant(maker, account, LOGGED_GRANT_VOIDED, stored->grant.slot, grant_id(stored));
     if (find_audit(maker, AUDIT_VOID, &entry)) {
@@ -554,6 +648,7 @@ static void add_ended_grants(struct event_maker *maker, const struct account *ac
         int64_t expires_us = stored->grant.expires_us;
         bool ends = expires_us > account->applied_at_us && expires_us <= now_us;
         if (!ends || (stored->grant.flags & GRANT_VOID)) continue;
+        watch_credits(maker, account, stored->grant.slot);
         struct logged_event event = event_at(account, LOGGED_GRANT_ENDED, expires_us);
         set_resource(&event, account, stored->grant.slot);
         event_set_text(&event, EVENT_ID, grant_id(stored));
@@ -570,6 +665,8 @@ void event_maker_begin(struct event_maker *maker, const struct account *account,
     maker->begins_again = false;
     maker->plan_before_size = 0;
     maker->used_is_known = false;
+    maker->watched_count = 0;
+    maker->before_us = account ? account->applied_at_us : run->applied_at_us;
     if (!account || !account->optional || run->applied_at_us <= account->applied_at_us) return;
     add_expired(maker, account, run->applied_at_us);
     add_ended_grants(maker, account, run->applied_at_us);
@@ -578,13 +675,24 @@ void event_maker_begin(struct event_maker *maker, const struct account *account,
 typedef void note_change(struct event_maker *maker, const struct account *account, const struct change *change);
 
 static note_change *const notes[CHANGE_KINDS_END] = {
-    [CHANGE_PLAN] = note_plan,           [CHANGE_STATUS] = note_status,
-    [CHANGE_OVERRIDE] = note_override,   [CHANGE_WINDOW] = note_window,
-    [CHANGE_CLOSED] = note_closed,       [CHANGE_CYCLE_CORRECTED] = note_amended,
-    [CHANGE_AUDIT] = note_audit,         [CHANGE_USED] = note_used,
-    [CHANGE_GRANT] = note_grant,         [CHANGE_GRANT_SPENT] = note_spent,
-    [CHANGE_GRANT_TURNED] = note_turned, [CHANGE_GRANT_VOIDED] = note_voided,
-    [CHANGE_API_KEY] = note_key,         [CHANGE_API_KEY_ENDED] = note_key_ended,
+    [CHANGE_PLAN] = note_plan,
+    [CHANGE_STATUS] = note_status,
+    [CHANGE_OVERRIDE] = note_override,
+    [CHANGE_WINDOW] = note_window,
+    [CHANGE_CLOSED] = note_closed,
+    [CHANGE_CYCLE_CORRECTED] = note_amended,
+    [CHANGE_AUDIT] = note_audit,
+    [CHANGE_USED] = note_used,
+    [CHANGE_HOLD] = note_hold,
+    [CHANGE_HOLD_RESOLVED] = note_resolved,
+    [CHANGE_HOLD_FUNDED] = note_resolved,
+    [CHANGE_HOLDS_RESOLVED] = note_resolved,
+    [CHANGE_GRANT] = note_grant,
+    [CHANGE_GRANT_SPENT] = note_spent,
+    [CHANGE_GRANT_TURNED] = note_turned,
+    [CHANGE_GRANT_VOIDED] = note_voided,
+    [CHANGE_API_KEY] = note_key,
+    [CHANGE_API_KEY_ENDED] = note_key_ended,
     [CHANGE_PARENT] = note_parent,
 };
 

@@ -177,6 +177,35 @@ static void grants_come_and_go(void **state)
     pair_end(&pair);
 }
 
+static void credits_become_few(void **state)
+{
+    (void)state;
+    struct pair pair = open_pair("a CREDITS LOW 3 WARN 50%");
+    struct grant_request ten = gift("ten", 10), later = gift("later", 4), more = gift("more", 10);
+    pair_grant(&pair, &ten, T + 1);
+    pair_consume(&pair, "a", 4, T + 2);
+    assert_happened(&pair, "");
+    pair_reserve(&pair, "r", "a", 2, H, T + 3); /* 4 are free */
+    assert_happened(&pair, "limit.warned a 50");
+    pair_commit(&pair, "r", 2, T + 4); /* they were held */
+    assert_happened(&pair, "");
+    pair_consume(&pair, "a", 1, T + 5);
+    assert_happened(&pair, "credits.low a");
+    pair_consume(&pair, "a", 1, T + 6);
+    assert_happened(&pair, "");
+    pair_grant(&pair, &more, T + 7); /* 12 of 20 */
+    pair_consume(&pair, "a", 8, T + 8);
+    assert_happened(&pair, "grant.exhausted a ten | limit.warned a 50");
+    pair_consume(&pair, "a", 1, T + 9);
+    assert_happened(&pair, "credits.low a"); /* it was above */
+    later.expires = (struct moment){.kind = MOMENT_INSTANT, .at_us = T + H};
+    pair_grant(&pair, &later, T + 10);
+    assert_happened(&pair, "grant.given a later 4");
+    pair_state(&pair, ACCOUNT_SUSPENDED, T + 2 * H); /* 7 were free, 3 are */
+    assert_happened(&pair, "grant.ended a later 4 | account.suspended | credits.low a");
+    pair_end(&pair);
+}
+
 static void keys_come_and_go(void **state)
 {
     (void)state;
@@ -207,6 +236,7 @@ int main(void)
         cmocka_unit_test(reservations_expire_once),
         cmocka_unit_test(a_late_posting_amends_its_cycle),
         cmocka_unit_test(grants_come_and_go),
+        cmocka_unit_test(credits_become_few),
         cmocka_unit_test(keys_come_and_go),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
