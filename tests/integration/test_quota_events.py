@@ -169,6 +169,18 @@ def test_time_is_the_instant_of_the_cause(opened):
                      "quota.cycle.closed": NOON_MS + DAY_MS}
 
 
+def test_settle_says_how_many_it_makes(opened):
+    run(opened, ["QUOTA.PLAN SET free r LIMIT 1 day", "CONFIG SET quota.default-plan free", "QUOTA.CONSUME a r 1",
+                 "QUOTA.RESERVE a i r 1 TTL 1h", "QUOTA.OVERRIDE a r LIMIT 20 day EX 2h", "QUOTA.GRANT a g r 5 EXPIRES 1h",
+                 "QUOTA.OPEN a p EXPIRES 2d", "QUOTA.SUSPEND a EX 1h", "+3d"])
+    opened.read()
+    assert opened("QUOTA.SETTLE a") == 6
+    assert sorted(named(opened.read())) == ["account.lapsed", "account.resumed", "cycle.closed", "grant.ended",
+                                            "hold.expired", "override.ended"]
+    assert opened("QUOTA.SETTLE a") == 0
+    assert opened.read() == []
+
+
 def test_the_database_is_told_apart(opened, primary):
     other = Events(primary.client(db=3))
     other("QUOTA.OPEN a p")
