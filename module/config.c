@@ -158,9 +158,9 @@ static int set_word(const char *name, int value, void *place, RedisModuleString 
 
 static bool register_events(RedisModuleCtx *ctx)
 {
-    static const char *words[] = {"none", "admin", "all"};
-    static const int levels[] = {EVENTS_NONE, EVENTS_ADMIN, EVENTS_ALL};
-    return RedisModule_RegisterEnumConfig(ctx, "events", EVENTS_ALL, REDISMODULE_CONFIG_DEFAULT, words, levels, 3,
+    static const char *words[] = {"none", "admin", "all", "usage"};
+    static const int levels[] = {EVENTS_NONE, EVENTS_ADMIN, EVENTS_ALL, EVENTS_USAGE};
+    return RedisModule_RegisterEnumConfig(ctx, "events", EVENTS_ALL, REDISMODULE_CONFIG_DEFAULT, words, levels, 4,
                                           get_word, set_word, NULL, &events_level) == REDISMODULE_OK &&
            RedisModule_RegisterNumericConfig(ctx, "events-max", EVENTS_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 0,
                                              EVENTS_MOST, get_number, set_number, NULL,

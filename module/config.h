@@ -6,7 +6,7 @@
  *     quota.id-ttl-ms     86400000              how long ids are remembered
  *     quota.id-max        1000000               ids that an account remembers at once (LIMITED beyond)
  *     quota.violations-max 10000                refused requests that QUOTA.VIOLATIONS shows, the latest
- *     quota.events        all                   which events are made: none, admin (operators' acts), all
+ *     quota.events        all                   which events are made: none, admin, all, usage (account/event.h)
  *     quota.events-max    100000                entries of the event log …
  *     quota.events-bytes  64mb                  … and their bytes: the oldest go first
  *

@@ -46,8 +46,8 @@ SETTINGS = {  # name: (range, meaning)
                         "request. With no it is NOACCOUNT."),
     "quota.default-plan": ("a plan's name, 0 to 128 bytes", "The plan to which an account falls when it expires and "
                            "has no THEN, and with which `quota.auto-open` opens. Empty: NOACCOUNT."),
-    "quota.events": ("none, admin, all", "Which events are made: `admin` what operators did, `all` what came of use "
-                     "and of time, too."),
+    "quota.events": ("none, admin, all, usage", "Which events are made: `admin` what operators did, `all` what came of "
+                     "use and of time, too, `usage` every consumption besides."),
     "quota.events-bytes": ("0 to 1tb", "The bytes of the event log, names of accounts included: the oldest entries go "
                            "first."),
     "quota.events-max": ("0 to 100000000", "The entries of the event log: the oldest go first."),

@@ -1123,7 +1123,7 @@ struct account *account_apply(struct account *account, const struct account_chan
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad) break;
         bool watches = change->events && one.kind == CHANGE_USED && one.slot < account->slots_count;
-        if (watches) maker.counts = event_maker_counts(account, &one);
+        if (watches) maker.counts = event_maker_watches_all(&maker) || event_maker_counts(account, &one);
         if (!(watches && maker.counts) && apply_frequent(account, &bill, &one)) continue;
         promise.account = account;
         if (!expect(change_accepted(&promise, &one))) continue;

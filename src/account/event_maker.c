@@ -1,6 +1,7 @@
 /* A row per kind of change; see event_maker.h. */
 #include "quota/account/event_maker.h"
 #include "quota/base/checked.h"
+#include "quota/rate/sliding_log.h"
 
 #define KEY_DIGITS 8 /* of an API key's digest, as replies show it */
 
@@ -61,6 +62,62 @@ static void set_operator(struct logged_event *event, const struct audit_entry *e
 {
     event_set_text(event, EVENT_ACTOR, entry->actor);
     event_set_text(event, EVENT_REASON, entry->reason);
+}
+
+/* ---- consumption ------------------------------------------------------------------------------------------- */
+
+static struct consumed *consumed_of(struct event_maker *maker, uint32_t slot)
+{
+    for (uint32_t i = 0; i < maker->consumed_count; i++) {
+        if (maker->consumed[i].slot == slot) return &maker->consumed[i];
+    }
+    if (maker->consumed_count == CONSUMED_MAX) return NULL;
+    struct consumed *consumed = &maker->consumed[maker->consumed_count++];
+    *consumed = (struct consumed){.slot = slot};
+    return consumed;
+}
+
+/* Every limit of a resource counts the same units, so the largest number of them is what they have counted. */
+static void keep_limited(struct event_maker *maker, uint32_t slot, int64_t units)
+{
+    if (!event_maker_watches_all(maker) || units <= 0) return;
+    struct consumed *consumed = consumed_of(maker, slot);
+    if (consumed) consumed->limited = max_i64(consumed->limited, units);
+}
+
+static void keep_funded(struct event_maker *maker, uint32_t slot, int64_t units)
+{
+    if (!event_maker_watches_all(maker) || units <= 0) return;
+    struct consumed *consumed = consumed_of(maker, slot);
+    if (consumed) consumed->funded = add_clamped(consumed->funded, units);
+}
+
+/* Under which id: of the request, or of the reservation that is posted. */
+static struct bytes id_of(const struct event_maker *maker)
+{
+    static const enum change_kind posted[] = {CHANGE_HOLD_RESOLVED, CHANGE_HOLD_FUNDED, CHANGE_HOLDS_RESOLVED};
+    struct change change;
+    if (find_change(maker, CHANGE_RECORD, &change)) return record_key_id(change.bytes);
+    for (size_t i = 0; i < sizeof(posted) / sizeof(posted[0]); i++) {
+        if (find_change(maker, posted[i], &change)) return change.bytes;
+    }
+    return (struct bytes){"", 0};
+}
+
+/* What an operator has written down is no consumption. */
+static void add_consumed(struct event_maker *maker, const struct account *account)
+{
+    struct change other;
+    if (maker->consumed_count == 0 || find_change(maker, CHANGE_AUDIT, &other)) return;
+    struct bytes id = id_of(maker);
+    for (uint32_t i = 0; i < maker->consumed_count; i++) {
+        const struct consumed *consumed = &maker->consumed[i];
+        struct logged_event event = event_now(maker, account, LOGGED_USAGE_CONSUMED);
+        set_resource(&event, account, consumed->slot);
+        event_set_number(&event, EVENT_AMOUNT, add_clamped(consumed->limited, consumed->funded));
+        event_set_text(&event, EVENT_ID, id);
+        event_sink_add(maker->sink, &event);
+    }
 }
 
 /* ---- limits ---------------------------------------------------------------------------------------------- */
@@ -162,6 +219,7 @@ static void add_warnings(struct event_maker *maker, const struct account *accoun
 static void keep_used(struct event_maker *maker, uint32_t slot, int64_t before, int64_t after)
 {
     if (before == after) return;
+    keep_limited(maker, slot, after - before);
     maker->used_is_known = true;
     maker->used_slot = slot;
     maker->used_before = before;
@@ -256,6 +314,7 @@ static void note_amended(struct event_maker *maker, const struct account *accoun
     char room[2][24];
     const struct history *history = slot_history(&account->slots[change->slot], change->period);
     if (!history_find(history, change->closed.start_us, &entry) || entry.used == change->closed.used) return;
+    keep_limited(maker, change->slot, change->closed.used - entry.used);
     int64_t now_us = max_i64(maker->run->applied_at_us, account->applied_at_us);
     struct logged_event event = event_of_cycle(account, LOGGED_CYCLE_AMENDED, now_us, change);
     event_set_number(&event, EVENT_LIMIT, entry.limit);
@@ -433,9 +492,20 @@ static void compare_credits(struct event_maker *maker, const struct account *acc
 
 void event_maker_end(struct event_maker *maker, const struct account *account)
 {
+    add_consumed(maker, account);
     for (uint32_t i = 0; i < maker->watched_count; i++) {
         compare_credits(maker, account, maker->watched[i].slot, &maker->watched[i].before);
     }
+}
+
+/* A rolling window has so many more units than those of the stored ones that are still in it. */
+static void note_logged(struct event_maker *maker, const struct account *account, const struct change *change)
+{
+    if (!event_maker_watches_all(maker)) return;
+    struct state state = sliding_log_state(slot_log(&account->slots[change->slot], change->period_us));
+    struct rule rule = {.algorithm = RULE_LOG, .period_us = change->period_us};
+    sliding_log_settle(&rule, &state, change->log.rest + change->period_us);
+    keep_limited(maker, change->slot, change->log.amount - state.amount);
 }
 
 /* A reservation holds units of grants, or no more. */
@@ -499,6 +569,7 @@ static void note_spent(struct event_maker *maker, const struct account *account,
     const struct stored_grant *stored = grants_numbered(account_grants(account), change->number);
     if (!stored) return;
     watch_credits(maker, account, stored->grant.slot);
+    keep_funded(maker, stored->grant.slot, stored->grant.balance - change->amount);
     if (stored->grant.balance > 0 && change->amount == 0) add_exhausted(maker, account, stored);
 }
 
@@ -665,7 +736,7 @@ void event_maker_begin(struct event_maker *maker, const struct account *account,
     maker->begins_again = false;
     maker->plan_before_size = 0;
     maker->used_is_known = false;
-    maker->watched_count = 0;
+    maker->watched_count = maker->consumed_count = 0;
     maker->before_us = account ? account->applied_at_us : run->applied_at_us;
     if (!account || !account->optional || run->applied_at_us <= account->applied_at_us) return;
     add_expired(maker, account, run->applied_at_us);
@@ -683,6 +754,7 @@ static note_change *const notes[CHANGE_KINDS_END] = {
     [CHANGE_CYCLE_CORRECTED] = note_amended,
     [CHANGE_AUDIT] = note_audit,
     [CHANGE_USED] = note_used,
+    [CHANGE_LOG_APPENDED] = note_logged,
     [CHANGE_HOLD] = note_hold,
     [CHANGE_HOLD_RESOLVED] = note_resolved,
     [CHANGE_HOLD_FUNDED] = note_resolved,

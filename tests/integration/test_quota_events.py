@@ -171,8 +171,8 @@ def test_time_is_the_instant_of_the_cause(opened):
 
 def test_settle_says_how_many_it_makes(opened):
     run(opened, ["QUOTA.PLAN SET free r LIMIT 1 day", "CONFIG SET quota.default-plan free", "QUOTA.CONSUME a r 1",
-                 "QUOTA.RESERVE a i r 1 TTL 1h", "QUOTA.OVERRIDE a r LIMIT 20 day EX 2h", "QUOTA.GRANT a g r 5 EXPIRES 1h",
-                 "QUOTA.OPEN a p EXPIRES 2d", "QUOTA.SUSPEND a EX 1h", "+3d"])
+                 "QUOTA.RESERVE a i r 1 TTL 1h", "QUOTA.OVERRIDE a r LIMIT 20 day EX 2h",
+                 "QUOTA.GRANT a g r 5 EXPIRES 1h", "QUOTA.OPEN a p EXPIRES 2d", "QUOTA.SUSPEND a EX 1h", "+3d"])
     opened.read()
     assert opened("QUOTA.SETTLE a") == 6
     assert sorted(named(opened.read())) == ["account.lapsed", "account.resumed", "cycle.closed", "grant.ended",
@@ -196,6 +196,29 @@ def test_the_setting_says_which_are_made(opened, level, wanted):
     opened(f"CONFIG SET quota.events {level}")
     run(opened, ["QUOTA.CONSUME a r 10", "QUOTA.SUSPEND a", "QUOTA.RESUME a"])
     assert named(opened.read()) == wanted
+
+
+@pytest.mark.parametrize("lines, wanted", [
+    (["QUOTA.CONSUME a r 3", "QUOTA.CONSUME a r 2 ID i", "QUOTA.CONSUME a r 2 ID i", "QUOTA.CONSUME a r 20"],
+     [("r", 3, None), ("r", 2, "i")]),
+    (["QUOTA.MCONSUME a 2 r 3 s 4"], [("r", 3, None), ("s", 4, None)]),
+    (["QUOTA.RESERVE a h r 5 TTL 1h", "QUOTA.COMMIT a h 4"], [("r", 4, "h")]),
+    (["QUOTA.RESERVE a h r 5 s 1 TTL 1h", "QUOTA.RELEASE a h"], []),
+    (["QUOTA.CONSUME a s 8", "QUOTA.CONSUME a s 5"], [("s", 8, None), ("s", 5, None)]),  # of limits and of credits
+    (["QUOTA.CONSUME a roll 3", "QUOTA.CONSUME a roll 3", "+59m", "QUOTA.CONSUME a roll 1", "+30m",
+      "QUOTA.CONSUME a roll 2"], [("roll", 3, None), ("roll", 3, None), ("roll", 1, None), ("roll", 2, None)]),
+    (["QUOTA.CONSUME a cost 3"], [("cost", 6, None)]),  # units: what limits count
+    (["QUOTA.SET a s 5", "QUOTA.REFUND a s 1", "QUOTA.RESET a s"], []),
+    (["QUOTA.CONSUME a r 12 FORCE"], [("r", 12, None)]),
+])
+def test_every_consumption_is_one(opened, lines, wanted):
+    run(opened, ["CONFIG SET quota.events usage", "QUOTA.PLAN SET p r LIMIT 10 day LIMIT 99 month",
+                 "QUOTA.PLAN SET p s LIMIT 10 day CREDITS", "QUOTA.PLAN SET p roll LIMIT 10 ROLLING 1h",
+                 "QUOTA.PLAN SET p cost LIMIT 10 day COST 2", "QUOTA.GRANT a g s 100"])
+    opened.read()
+    run(opened, lines)
+    found = [event for event in opened.read() if event["type"] == "quota.usage.consumed"]
+    assert [(event["resource"], event["amount"], event.get("id")) for event in found] == wanted
 
 
 def test_a_replica_s_settings_do_not_matter(opened, primary, replica):

@@ -437,9 +437,9 @@ static void pair_apply(struct pair *pair)
     assert_true(account_effects_decode(sink_content(&wire), &received, &no_expire));
     assert_true(no_expire);
     if (!account_accepts(pair->twin, &received)) fail_msg("a decided change is refused");
-    struct event_sink repeated = {.level = EVENTS_ALL};
+    struct event_sink repeated = {.level = EVENTS_USAGE};
     sink_free(&pair->events.events);
-    pair->events = (struct event_sink){.level = EVENTS_ALL};
+    pair->events = (struct event_sink){.level = EVENTS_USAGE};
     sent.events = &pair->events;
     received.events = &repeated;
     pair->account = account_apply(pair->account, &sent);
@@ -535,6 +535,7 @@ void assert_happened(const struct pair *pair, const char *wanted)
     while (!cursor_done(&cursor)) {
         struct logged_event event;
         assert_true(event_decode(cursor_bytes(&cursor), &event));
+        if (event.type == LOGGED_USAGE_CONSUMED) continue;
         if (text.size > 0) sink_raw(&text, " | ", 3);
         write_event(&event, &text);
     }

@@ -121,7 +121,7 @@ void pair_settle(struct pair *pair, int64_t at_us);
 void pair_touch(struct pair *pair, int64_t at_us);
 
 /* What the last decision made happen: names of events without their `quota.`, each with its resource, its id, and what
- * it counts, as `limit.warned a 80 | account.switched pro>max`. Nothing: an empty text. */
+ * it counts, as `limit.warned a 80 | account.switched pro>max`. Nothing but consumption: an empty text. */
 void assert_happened(const struct pair *pair, const char *wanted);
 
 /* All of a verdict is as wanted; what differs fails with the number of the row. */

@@ -13,6 +13,7 @@
  *     account, override         plan, status and override are other ones than before
  *     credits.low, limit.warned of credits   what was left before the run, and what is left behind it
  *     hold.expired              between the last change and this one; grant.ended likewise
+ *     usage.consumed            what the windows, logs and grants of a resource lose to a run that no operator has made
  *     usage, transfer           by the audit entry alone */
 #pragma once
 
@@ -23,6 +24,14 @@
 /* The usable grants of a resource: what they were given with, and what of it is free. */
 struct credits_sum {
     wide amount, free;
+};
+
+#define CONSUMED_MAX 128 /* resources that one run charges: those of a request, and what they are counted AS */
+
+/* Units of a resource that the run charges: of limits, as one of them counts them, and of credits. */
+struct consumed {
+    uint32_t slot;
+    int64_t limited, funded;
 };
 
 struct event_maker {
@@ -42,6 +51,8 @@ struct event_maker {
         uint32_t slot;
         struct credits_sum before;
     } watched[CREDITS_WATCHED];
+    uint32_t consumed_count; /* where every consumption is an event */
+    struct consumed consumed[CONSUMED_MAX];
 };
 
 /* A run of changes begins: `account` as it was before; NULL = it is new. */
@@ -52,6 +63,12 @@ void event_maker_note(struct event_maker *maker, const struct account *account, 
 
 /* The run is applied, all of it. */
 void event_maker_end(struct event_maker *maker, const struct account *account);
+
+/* Is every consumption an event? */
+static inline bool event_maker_watches_all(const struct event_maker *maker)
+{
+    return maker->sink->level >= EVENTS_USAGE;
+}
 
 /* Would units used of a window, no more, make an event? For the writer, which has a shorter way where they do not. */
 bool event_maker_counts(const struct account *account, const struct change *change);
