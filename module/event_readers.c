@@ -147,6 +147,13 @@ static struct reader *reader_of(const RedisModuleBlockedClient *client)
     return reader;
 }
 
+static void call(struct reader *reader)
+{
+    if (reader->called) return;
+    reader->called = true;
+    RedisModule_UnblockClient(reader->client, NULL);
+}
+
 /* Something came that it wants, or its time is over. */
 static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
@@ -155,15 +162,19 @@ static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     (void)argc;
     if (!reader) return RedisModule_ReplyWithEmptyArray(ctx);
     reply_found(ctx, &reader->query, true);
+    call(reader); /* by the server's clock, or CLIENT UNBLOCK: it frees its own part once it is called for */
     forget(reader);
     return REDISMODULE_OK;
 }
 
+/* The server frees its own part of a client that has left once it is called for, too. */
 static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
     struct reader *reader = reader_of(client);
     (void)ctx;
-    if (reader) forget(reader);
+    if (!reader) return;
+    call(reader);
+    forget(reader);
 }
 
 static struct bytes put_bytes(char **at, struct bytes bytes)
@@ -188,13 +199,6 @@ static void begin_waiting(RedisModuleCtx *ctx, const struct event_query *query)
     if (first_reader) first_reader->before = reader;
     first_reader = reader;
     readers_count++;
-}
-
-static void call(struct reader *reader)
-{
-    if (reader->called) return;
-    reader->called = true;
-    RedisModule_UnblockClient(reader->client, NULL);
 }
 
 static void entry_came(const struct event_entry *entry)

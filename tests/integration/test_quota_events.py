@@ -229,6 +229,20 @@ def test_a_replica_s_settings_do_not_matter(opened, primary, replica):
     replica.client().config_set("quota.events", "all")
 
 
+def test_every_level_has_its_own(opened):
+    run(opened, ["QUOTA.PLAN SET org r LIMIT 12 day", "QUOTA.OPEN {t}org org", "QUOTA.OPEN {t}team p PARENT {t}org",
+                 "QUOTA.OPEN {t}other p", "QUOTA.PARENT {t}other {t}org REASON merged", "QUOTA.CONSUME {t}other r 4"])
+    moved = opened.read()[-1]
+    assert (moved["type"], moved["account"], moved["after"]) == ("quota.account.moved", "{t}other", "{t}org")
+    assert moved["reason"] == "merged" and "before" not in moved
+    run(opened, ["QUOTA.CONSUME {t}team r 8", "QUOTA.DETACH {t}team REASON sold"])
+    found = opened.read()
+    assert [(event["account"], event["type"]) for event in found] == [
+        ("{t}team", "quota.limit.warned"), ("{t}team", "quota.limit.warned"), ("{t}org", "quota.limit.exhausted"),
+        ("{t}team", "quota.account.moved")]
+    assert (found[-1]["before"], found[-1]["reason"]) == ("{t}org", "sold")
+
+
 def test_multi_scripts_and_other_commands(opened):
     pipe = opened.client.pipeline(transaction=True)
     for amount in (5, 3, 2):
