@@ -14,7 +14,7 @@ extern const struct command rl_policy_permit_command, rl_policy_refuse_command, 
 extern const struct command rl_policy_get_command, rl_policy_del_command, rl_policy_list_command;
 extern const struct command rl_policy_exceptions_command, rl_policy_check_command;
 extern const struct command rl_policy_help_command, quota_plan_help_command, rl_policy_replay_command;
-extern const struct command rl_do_command, rl_put_command, rl_room_command;
+extern const struct command rl_do_command, rl_put_command, rl_room_command, rl_events_command;
 extern const struct command quota_clock_command, quota_cycle_command;
 extern const struct command quota_plan_command, quota_plan_set_command, quota_plan_get_command;
 extern const struct command quota_plan_del_command, quota_plan_list_command, rl_plan_replay_command;
@@ -30,6 +30,8 @@ extern const struct command quota_apikey_command, quota_apikey_set_command, quot
 extern const struct command quota_apikey_revoke_command, quota_apikey_verify_command, quota_apikey_list_command;
 extern const struct command quota_apikey_help_command;
 extern const struct command quota_violations_command;
+extern const struct command quota_events_command, quota_events_read_command, quota_events_info_command;
+extern const struct command quota_events_help_command;
 extern const struct command quota_grant_command, quota_void_command, quota_grants_command, quota_transfer_command;
 
 const struct command *const commands[] = {
@@ -53,6 +55,7 @@ const struct command *const commands[] = {
     &rl_throttle_command,
     &rl_do_command,
     &rl_put_command,
+    &rl_events_command,
     &rl_room_command,
     &quota_clock_command,
     &quota_cycle_command,
@@ -117,6 +120,10 @@ const struct command *const commands[] = {
     &quota_record_command,
     &quota_health_command,
     &quota_violations_command,
+    &quota_events_command,
+    &quota_events_read_command,
+    &quota_events_info_command,
+    &quota_events_help_command,
     NULL,
 };
 

@@ -10,6 +10,10 @@
 #define ID_MAX_MOST        10000000
 #define VIOLATIONS_DEFAULT 10000
 #define VIOLATIONS_MOST    1000000
+#define EVENTS_DEFAULT     100000
+#define EVENTS_MOST        100000000
+#define EVENTS_BYTES       (INT64_C(64) << 20)
+#define EVENTS_BYTES_MOST  (INT64_C(1) << 40)
 
 static RedisModuleString *folder_shown, *plan_shown; /* what CONFIG GET answers; the server asks us to keep it */
 static char default_plan[PLAN_NAME_MAX];
@@ -17,6 +21,8 @@ static size_t default_plan_size;
 static int64_t id_ttl_ms = ID_TTL_MS_DEFAULT;
 static int64_t id_max = ID_MAX_DEFAULT;
 static int64_t violations_max = VIOLATIONS_DEFAULT;
+static int64_t events_max = EVENTS_DEFAULT, events_bytes = EVENTS_BYTES;
+static int events_level = EVENTS_ALL;
 static bool auto_open;
 
 struct bytes config_default_plan(void)
@@ -42,6 +48,21 @@ uint32_t config_id_max(void)
 int64_t config_violations_max(void)
 {
     return violations_max;
+}
+
+enum event_level config_events(void)
+{
+    return (enum event_level)events_level;
+}
+
+int64_t config_events_max(void)
+{
+    return events_max;
+}
+
+int64_t config_events_bytes(void)
+{
+    return events_bytes;
 }
 
 static RedisModuleString *show(RedisModuleString **shown, struct bytes text)
@@ -121,9 +142,38 @@ static int set_switch(const char *name, int value, void *place, RedisModuleStrin
     return REDISMODULE_OK;
 }
 
+static int get_word(const char *name, void *place)
+{
+    (void)name;
+    return *(int *)place;
+}
+
+static int set_word(const char *name, int value, void *place, RedisModuleString **error)
+{
+    (void)name;
+    (void)error;
+    *(int *)place = value;
+    return REDISMODULE_OK;
+}
+
+static bool register_events(RedisModuleCtx *ctx)
+{
+    static const char *words[] = {"none", "admin", "all", "usage"};
+    static const int levels[] = {EVENTS_NONE, EVENTS_ADMIN, EVENTS_ALL, EVENTS_USAGE};
+    return RedisModule_RegisterEnumConfig(ctx, "events", EVENTS_ALL, REDISMODULE_CONFIG_DEFAULT, words, levels, 4,
+                                          get_word, set_word, NULL, &events_level) == REDISMODULE_OK &&
+           RedisModule_RegisterNumericConfig(ctx, "events-max", EVENTS_DEFAULT, REDISMODULE_CONFIG_DEFAULT, 0,
+                                             EVENTS_MOST, get_number, set_number, NULL,
+                                             &events_max) == REDISMODULE_OK &&
+           RedisModule_RegisterNumericConfig(ctx, "events-bytes", EVENTS_BYTES, REDISMODULE_CONFIG_MEMORY, 0,
+                                             EVENTS_BYTES_MOST, get_number, set_number, NULL,
+                                             &events_bytes) == REDISMODULE_OK;
+}
+
 int config_register(RedisModuleCtx *ctx)
 {
     bool registered =
+        register_events(ctx) &&
         RedisModule_RegisterStringConfig(ctx, "tzdir", zones_folder(), REDISMODULE_CONFIG_DEFAULT, get_folder,
                                          set_folder, NULL, NULL) == REDISMODULE_OK &&
         RedisModule_RegisterStringConfig(ctx, "default-plan", "", REDISMODULE_CONFIG_DEFAULT, get_plan, set_plan, NULL,

@@ -1,4 +1,4 @@
-/* RL.POLICY HELP, QUOTA.PLAN HELP, QUOTA.APIKEY HELP: what a container has, out of the records of its subcommands. */
+/* HELP of RL.POLICY, QUOTA.PLAN, QUOTA.APIKEY, QUOTA.EVENTS: what a container has, out of its subcommands' records. */
 #include "command.h"
 #include "usage.h"
 #include <stdio.h>
@@ -65,6 +65,12 @@ static int apikey_help(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return reply_help(ctx, BYTES("QUOTA.APIKEY"));
 }
 
+static int events_help(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    if (!arguments_parse_or_reply(ctx, arguments, argv + 1, argc - 1, NULL)) return REDISMODULE_OK;
+    return reply_help(ctx, BYTES("QUOTA.EVENTS"));
+}
+
 #define HELP_RECORD(name_, handler_)                                                                                   \
     {                                                                                                                  \
         .name = (name_), .summary = "Shows the subcommands and what they take.", .complexity = "O(1)",                 \
@@ -75,3 +81,4 @@ static int apikey_help(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 const struct command rl_policy_help_command = HELP_RECORD("RL.POLICY|HELP", policy_help);
 const struct command quota_plan_help_command = HELP_RECORD("QUOTA.PLAN|HELP", plan_help);
 const struct command quota_apikey_help_command = HELP_RECORD("QUOTA.APIKEY|HELP", apikey_help);
+const struct command quota_events_help_command = HELP_RECORD("QUOTA.EVENTS|HELP", events_help);

@@ -1,9 +1,10 @@
-/* RL._DO, RL._PUT, RL._POLICY and RL._PLAN: how replicas, AOF files and rewritten AOF files repeat what a primary has
- * decided.
+/* RL._DO, RL._PUT, RL._POLICY, RL._PLAN and RL._EVENTS: how replicas, AOF files and rewritten AOF files repeat what a
+ * primary has decided.
  *
  *     RL._DO  key effects …    effects of one decision, of the kind their first byte names; for several keys
- *     RL._POLICY name effects  changes of a policy (registry.h), one after another; none = it is deleted
- *     RL._PLAN name change     a change of a plan; none = it is gone, as older versions said it
+ *     RL._POLICY name effects [event]   changes of a policy (registry.h), one after another; none = it is deleted
+ *     RL._PLAN name change [event]      a change of a plan; none = it is gone, as older versions said it
+ *     RL._EVENTS part          a part of the event log, from an AOF rewrite without preamble (event_log.h)
  *     RL._PUT key blob         a whole value, from an AOF rewrite; its time to live follows as PEXPIREAT
  *
  * They decide nothing and look at no clock. Taken only from a primary or a loading file, refused to every client;
@@ -16,6 +17,7 @@
  * RL._ROOM is another one: the module calls it to find out whether memory is full (memory_limit.h). */
 #include "clock.h"
 #include "command.h"
+#include "event_log.h"
 #include "memory_limit.h"
 #include "registry.h"
 #include "reply.h"
@@ -79,7 +81,9 @@ static int do_effects(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         stop_if_newer_value(ctx, argv[at], string_bytes(argv[at + 1]));
         if (!refused) refused = at;
     }
-    if (argc > 3 || !refused) RedisModule_ReplicateVerbatim(ctx);
+    bool passes = argc > 3 || !refused;
+    if (passes && event_log_is_import(ctx)) transaction_pass_on(ctx, argv + 1, (size_t)argc - 1);
+    if (passes && !event_log_is_import(ctx)) RedisModule_ReplicateVerbatim(ctx);
     if (refused) return refuse(ctx, argv[refused]);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
@@ -106,7 +110,7 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 }
 
 /* A change of a named object; an empty one = it is gone. */
-static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, RedisModuleString **argv)
+static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, RedisModuleString **argv, int argc)
 {
     struct bytes name = string_bytes(argv[1]), change = string_bytes(argv[2]);
     if (!registry_apply(ctx, kind, name, change)) {
@@ -114,24 +118,37 @@ static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, RedisM
         RedisModule_Log(ctx, "warning", "refused to repeat a change of %s '%s'", kind->noun, printable(name).text);
         return reply_error(ctx, "ERR bytes that are no change of this %s", kind->noun);
     }
+    if (argc > 3 && !registry_repeat_event(ctx, string_bytes(argv[3])))
+        RedisModule_Log(ctx, "warning", "refused to repeat an event of %s '%s'", kind->noun, printable(name).text);
     RedisModule_ReplicateVerbatim(ctx);
     return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
 static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argc;
     if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    return replay_change(ctx, &policy_kind, argv);
+    return replay_change(ctx, &policy_kind, argv, argc);
 }
 
 /* A plan is retired, never forgotten. Tests, which share a server, may forget one (module option test-clock). */
 static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    (void)argc;
     bool test_forgets = clock_test_is_allowed() && string_bytes(argv[2]).size == 0;
     if (!test_forgets && !internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
-    return replay_change(ctx, &plan_kind, argv);
+    return replay_change(ctx, &plan_kind, argv, argc);
+}
+
+/* A part of the event log, in an AOF that was rewritten without preamble. */
+static int put_events(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    (void)argc;
+    if (!internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
+    if (!event_log_put(string_bytes(argv[1]))) {
+        RedisModule_Log(ctx, "warning", "refused to repeat a part of the event log");
+        return reply_error(ctx, "ERR bytes that are no part of the event log");
+    }
+    RedisModule_ReplicateVerbatim(ctx);
+    return RedisModule_ReplyWithSimpleString(ctx, "OK");
 }
 
 /* Every call that arrives here was let through by the server. */
@@ -162,13 +179,31 @@ static const struct argument put_arguments[] = {
 static const struct argument policy_arguments[] = {
     {.kind = ARGUMENT_TEXT, .name = "name", .summary = "The policy's name."},
     {.kind = ARGUMENT_TEXT, .name = "effects", .summary = "What was changed, in absolute terms; empty = deleted."},
+    {.kind = ARGUMENT_TEXT, .name = "event", .flags = ARGUMENT_OPTIONAL, .summary = "The event that this is."},
     {0},
 };
 
 static const struct argument plan_arguments[] = {
     {.kind = ARGUMENT_TEXT, .name = "name", .summary = "The plan's name."},
     {.kind = ARGUMENT_TEXT, .name = "change", .summary = "What was changed, in absolute terms; empty = it is gone."},
+    {.kind = ARGUMENT_TEXT, .name = "event", .flags = ARGUMENT_OPTIONAL, .summary = "The event that this is."},
     {0},
+};
+
+static const struct argument events_arguments[] = {
+    {.kind = ARGUMENT_TEXT, .name = "part", .summary = "What the log begins with, or entries of it."},
+    {0},
+};
+
+const struct command rl_events_command = {
+    .name = EVENTS_COMMAND,
+    .summary = "Internal: a part of the event log. Refused to clients.",
+    .complexity = "O(entries)",
+    .since = "1.0.0",
+    .flags = "write",
+    .categories = "write dangerous",
+    .handler = put_events,
+    .arguments = events_arguments,
 };
 
 const struct command rl_do_command = {

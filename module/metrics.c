@@ -1,5 +1,6 @@
 /* Counters and their section of INFO; see metrics.h. */
 #include "metrics.h"
+#include "event_log.h"
 #include "quota/base/expect.h"
 #include "quota/rate/lease.h"
 #include "quota/rate/rule_set.h"
@@ -41,6 +42,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     RedisModule_InfoAddFieldLongLong(info, "policies", registry_count(&policy_kind));
     RedisModule_InfoAddFieldLongLong(info, "plans", registry_count(&plan_kind));
     RedisModule_InfoAddFieldLongLong(info, "violations", violations_count());
+    RedisModule_InfoAddFieldLongLong(info, "events", event_log_count());
     RedisModule_InfoAddFieldLongLong(info, "bugs", expect_failures());
     if (!crashing) RedisModule_InfoAddFieldLongLong(info, "rule_sets", rule_sets_count()); /* takes a lock */
     for (struct value_type *const *value_type = value_types; *value_type; value_type++) {

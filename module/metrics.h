@@ -3,7 +3,7 @@
  *     quota_admitted   quota_denied_limit   quota_denied_block   quota_denied_list
  *     quota_denied_breaker   quota_shadowed
  *     quota_waiting    quota_leases    quota_policies    quota_plans    quota_rule_sets
- *     quota_violations entries of QUOTA.VIOLATIONS
+ *     quota_violations entries of QUOTA.VIOLATIONS    quota_events    entries of the event log
  *     quota_bugs       expectations of the module that did not hold (base/expect.h): 0, or please report it
  *     quota_keys_<type>    quota_bytes_<type>
  *

@@ -4,6 +4,8 @@
 #include "clock.h"
 #include "command.h"
 #include "config.h"
+#include "event_log.h"
+#include "event_readers.h"
 #include "metrics.h"
 #include "registry.h"
 #include "reply.h"
@@ -41,6 +43,8 @@ __attribute__((visibility("default"))) int RedisModule_OnLoad(RedisModuleCtx *ct
                                           REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED | redis_own_options());
     if (read_options(ctx, argv, argc) != REDISMODULE_OK) return REDISMODULE_ERR;
     if (value_types_register(ctx) != REDISMODULE_OK || registry_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    if (event_log_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
+    event_readers_register();
     if (metrics_register(ctx) != REDISMODULE_OK || commands_register(ctx) != REDISMODULE_OK) return REDISMODULE_ERR;
     return config_register(ctx);
 }

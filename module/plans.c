@@ -55,6 +55,7 @@ static void free_plan(void *history)
 struct registry_kind plan_kind = {
     .noun = "plan",
     .command = "RL._PLAN",
+    .event = LOGGED_PLAN_CHANGED,
     .format = &plan_format,
     .aux_since = 2,
     .aux_names = 3,

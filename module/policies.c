@@ -170,6 +170,7 @@ static void free_policy(void *policy)
 struct registry_kind policy_kind = {
     .noun = "policy",
     .command = "RL._POLICY",
+    .event = LOGGED_POLICY_CHANGED,
     .format = &policy_format,
     .aux_since = 1,
     .count_max = POLICIES_MAX,

@@ -5,6 +5,7 @@
  * ADVANCE takes a signed duration and freezes a clock that runs. Never replicated: see clock.h. */
 #include "clock.h"
 #include "command.h"
+#include "event_readers.h"
 #include "quota/base/checked.h"
 #include "reply.h"
 #include "waiting.h"
@@ -46,6 +47,7 @@ static int set_clock(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (request.freeze_us != NOT_GIVEN) clock_freeze(request.freeze_us);
     if (request.resume) clock_resume();
     if (argc > 1) waiting_clock_moved();
+    if (argc > 1) event_readers_clock_moved();
     return RedisModule_ReplyWithLongLong(ctx, millis_floor(clock_now_us()));
 }
 

@@ -5,11 +5,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define AUX_VERSION 3  /* 1: policies alone; 2: plans of one revision each; 3: histories of plans */
+#define AUX_VERSION 4 /* 1: policies alone; 2: plans of one revision each; 3: histories of plans; 4: the event log */
+#define AUX_EVENTS  4
 #define PAUSE_MS    50 /* while writes are paused look again so often */
 
 /* In the order of the auxiliary data. */
 static struct registry_kind *const kinds[] = {&policy_kind, &plan_kind, NULL};
+
+static const struct registry_companion *companion;
+
+void registry_accompany(const struct registry_companion *with)
+{
+    companion = with;
+}
 
 /* ---- the dictionary -------------------------------------------------------------------------------------- */
 
@@ -72,6 +80,7 @@ static void clear_all(void)
         (*kind)->objects = RedisModule_CreateDict(NULL);
         (*kind)->changes++;
     }
+    companion->clear();
 }
 
 /* Exchanges what is shown for what stands aside. */
@@ -83,11 +92,13 @@ static void swap_all(void)
         (*kind)->aside = shown;
         (*kind)->changes++;
     }
+    companion->swap();
 }
 
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
-static bool rewrite_owes; /* a rewrite without preamble has begun, and its objects are still to be replicated */
+static bool rewrite_owes;        /* a rewrite without preamble has begun, and its objects are still to be replicated */
+static bool rewrite_owes_events; /* and so is the event log: there was no key that it could be written in front of */
 static void write_all(RedisModuleCtx *ctx, void *unused);
 
 bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
@@ -109,15 +120,33 @@ void registry_write(const struct registry_output *output, const struct registry_
                     struct bytes change)
 {
     if (output->ctx) {
-        transaction_replicate_configuration(output->ctx, kind->command, name, change);
+        transaction_replicate_configuration(output->ctx, kind->command, name, change, BYTES(""));
     } else {
         RedisModule_EmitAOF(output->aof, kind->command, "bb", name.data, name.size, change.data, change.size);
     }
 }
 
+void registry_write_events(const struct registry_output *output, struct bytes bytes)
+{
+    if (output->ctx) {
+        transaction_replicate_events(output->ctx, bytes);
+    } else {
+        RedisModule_EmitAOF(output->aof, EVENTS_COMMAND, "b", bytes.data, bytes.size);
+    }
+}
+
 void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change)
 {
-    registry_write(&(struct registry_output){.ctx = ctx}, kind, name, change);
+    char stack_buffer[256];
+    struct sink said = sink_init(stack_buffer, sizeof(stack_buffer));
+    companion->changed(ctx, kind, name, &said);
+    transaction_replicate_configuration(ctx, kind->command, name, change, sink_content(&said));
+    sink_free(&said);
+}
+
+bool registry_repeat_event(RedisModuleCtx *ctx, struct bytes said)
+{
+    return companion->repeat(ctx, said);
 }
 
 bool registry_change(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
@@ -148,6 +177,7 @@ static void save_aux(RedisModuleIO *rdb, int when)
         RedisModule_SaveUnsigned(rdb, (uint64_t)registry_count(*kind));
         registry_each(*kind, save_visited, rdb);
     }
+    companion->save(rdb);
 }
 
 /* A damaged object is left out with a warning: limits that do not load must not keep the data from loading. One that
@@ -198,7 +228,7 @@ static bool load_all(RedisModuleIO *rdb)
     bool loads = !RedisModule_IsIOError(rdb) && version >= 1 && version <= AUX_VERSION;
     clear_all();
     for (struct registry_kind *const *kind = kinds; *kind && loads; kind++) loads = load_kind(rdb, *kind, version);
-    return loads;
+    return loads && (version < AUX_EVENTS || companion->load(rdb));
 }
 
 static bool loads_aside; /* a full sync is loaded beside what is still read */
@@ -245,6 +275,8 @@ static void write_all(RedisModuleCtx *ctx, void *unused)
     }
     rewrite_owes = false;
     write_to((struct registry_output){.ctx = ctx});
+    if (rewrite_owes_events) companion->write(&(struct registry_output){.ctx = ctx});
+    rewrite_owes_events = false;
 }
 
 /* In the child that rewrites, in front of its first key of ours. The server has a temporary file of that name then; a
@@ -256,7 +288,9 @@ static void rewrite_begins(RedisModuleIO *aof)
     if (begun_by == getpid()) return;
     begun_by = getpid();
     (void)snprintf(file, sizeof(file), "temp-rewriteaof-%d.aof", (int)getpid());
-    if (access(file, F_OK) == 0) write_to((struct registry_output){.aof = aof});
+    if (access(file, F_OK) != 0) return;
+    write_to((struct registry_output){.aof = aof});
+    companion->write(&(struct registry_output){.aof = aof});
 }
 
 static bool has_preamble(RedisModuleCtx *ctx)
@@ -286,6 +320,7 @@ static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t 
     RedisModule_FreeServerInfo(ctx, info);
     if (!rewrites || has_preamble(ctx)) return;
     rewrite_owes = true;
+    rewrite_owes_events = value_types_held() == 0;
     RedisModule_CreateTimer(ctx, 0, write_all, NULL);
 }
 

@@ -3,10 +3,11 @@
  *
  *     a command ─▶ change, as bytes ─▶ apply ─▶ RL._POLICY | RL._PLAN name change ─▶ replicas, AOF: the same apply
  *
- *     RDB, full sync, AOF with preamble   auxiliary data: version │ of each kind: count │ object …
+ *     RDB, full sync, AOF with preamble   auxiliary data: version │ of each kind: count │ object … │ the event log
  *     AOF rewritten without preamble      has no place for it: the child that rewrites writes every object in front of
  *                                         the first key of the module; and the server writes them again behind it, into
- *                                         the part of the AOF that is loaded last, for there may be no such key
+ *                                         the part of the AOF that is loaded last, for there may be no such key; so
+ *                                         is the event log, which is long, where there was none
  *
  * A kind of objects is a row: how one of them is read, written, changed and freed. What is done to all of them is
  * written once, here: the dictionaries, files, loads beside what is still read, replication, pages.
@@ -15,6 +16,7 @@
  * lacks. In a cluster every primary has objects of its own: set a policy or a plan on each of them. */
 #pragma once
 
+#include "quota/account/event.h"
 #include "quota/base/head.h"
 #include "redis.h"
 
@@ -26,7 +28,8 @@ struct registry_output {
 
 struct registry_kind {
     const char *noun;            /* what the log calls an object of this kind */
-    const char *command;         /* replicates a change: RL._… name change; an empty change = the object is gone */
+    const char *command;         /* replicates a change: RL._… name change [event]; no change = the object is gone */
+    enum event_type event;       /* that a change is */
     const struct format *format; /* of objects and of changes; kind 0 */
     uint64_t aux_since;          /* the version of the auxiliary data that has this kind first … */
     uint64_t aux_names;          /* … and the one that has a name in front of each object first; 0 = it is inside */
@@ -46,6 +49,24 @@ struct registry_kind {
     RedisModuleDict *aside;   /* those of the full sync that is loaded beside what is still read (swapdb) */
     uint64_t changes;         /* grows with every change of any object */
 };
+
+/* What stands in the same files behind the objects and is no named object: the event log. Loads, and the exchange of
+ * what is shown for what stands aside, go with those of the objects. */
+struct registry_companion {
+    void (*save)(RedisModuleIO *rdb);
+    bool (*load)(RedisModuleIO *rdb); /* into what is empty; false = damaged */
+    void (*clear)(void);
+    void (*swap)(void);
+    void (*write)(const struct registry_output *output); /* by registry_write_events */
+    /* An object was changed here: what replicas and files have to know of that besides the change; no bytes = nothing.
+     * And what they do with it; false = damaged. */
+    void (*changed)(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct sink *said);
+    bool (*repeat)(RedisModuleCtx *ctx, struct bytes said);
+};
+void registry_accompany(const struct registry_companion *companion);
+
+/* Writes RL._EVENTS with these bytes. */
+void registry_write_events(const struct registry_output *output, struct bytes bytes);
 
 extern struct registry_kind policy_kind;
 extern struct registry_kind plan_kind;
@@ -79,8 +100,11 @@ bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct byte
 void registry_write(const struct registry_output *output, const struct registry_kind *kind, struct bytes name,
                     struct bytes change);
 
-/* Replicates a change that has been made true here. */
+/* Replicates a change that has been made true here, with its event. */
 void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change);
+
+/* Repeats what a change of an object has said of its event; false when that is damaged. */
+bool registry_repeat_event(RedisModuleCtx *ctx, struct bytes said);
 
 /* Makes a change true and replicates it. False, and nothing is replicated, when it does not fit. */
 bool registry_change(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change);

@@ -102,6 +102,7 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
     long long before_bytes = value_bytes(handle);
     int64_t before_us = deadline_us(handle);
     handle->value = handle->value_type->apply(before, decision);
+    if (handle->value_type->happened) handle->value_type->happened(transaction->ctx, handle->name);
     store(handle, before, before_bytes);
     int64_t after_us = deadline_us(handle);
     bool stays = after_us > transaction->now_us;
@@ -159,6 +160,7 @@ bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes
     int64_t before_us = deadline_us(handle);
     bool no_expire;
     if (!handle->value_type->replay(&handle->value, effects, &no_expire)) return false;
+    if (handle->value_type->happened) handle->value_type->happened(ctx, handle->name);
     store(handle, before, before_bytes);
     expire(handle, before_us, deadline_us(handle), no_expire);
     RedisModule_SignalModifiedKey(ctx, handle->name);
@@ -166,7 +168,39 @@ bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes
 }
 
 void transaction_replicate_configuration(RedisModuleCtx *ctx, const char *command, struct bytes name,
-                                         struct bytes effects)
+                                         struct bytes effects, struct bytes event)
 {
-    RedisModule_Replicate(ctx, command, "bb", name.data, name.size, effects.data, effects.size);
+    if (event.size > 0) {
+        RedisModule_Replicate(ctx, command, "bbb", name.data, name.size, effects.data, effects.size, event.data,
+                              event.size);
+    } else {
+        RedisModule_Replicate(ctx, command, "bb", name.data, name.size, effects.data, effects.size);
+    }
+}
+
+void transaction_replicate_events(RedisModuleCtx *ctx, struct bytes bytes)
+{
+    RedisModule_Replicate(ctx, EVENTS_COMMAND, "b", bytes.data, bytes.size);
+}
+
+/* The effects without what they say of events; these of other kinds as they are. */
+static RedisModuleString *without_events(RedisModuleString *effects)
+{
+    struct bytes bytes = string_bytes(effects);
+    const struct value_type *value_type = value_type_of(head_of(bytes).kind);
+    struct sink without = {0};
+    if (!value_type || !value_type->effects_without_events) return RedisModule_HoldString(NULL, effects);
+    value_type->effects_without_events(bytes, &without);
+    RedisModuleString *made = RedisModule_CreateString(NULL, without.data, without.size);
+    sink_free(&without);
+    return made;
+}
+
+void transaction_pass_on(RedisModuleCtx *ctx, RedisModuleString **words, size_t count)
+{
+    RedisModuleString **passed = RedisModule_Alloc(count * sizeof(RedisModuleString *));
+    for (size_t i = 0; i < count; i++) passed[i] = i % 2 ? without_events(words[i]) : words[i];
+    RedisModule_Replicate(ctx, "RL._DO", "v", passed, count);
+    for (size_t i = 1; i < count; i += 2) RedisModule_FreeString(NULL, passed[i]);
+    RedisModule_Free(passed);
 }

@@ -32,6 +32,10 @@ struct value_type {
         const void *value);    /* how finely the time to live follows, a power of two; NULL = 1 */
     void (*free)(void *value); /* any thread */
     size_t (*bytes)(const void *value);
+    /* After each apply and each replay that was done: takes the events that it has made; NULL = it makes none. Effects
+     * without what they say of events. */
+    void (*happened)(RedisModuleCtx *ctx, RedisModuleString *name);
+    void (*effects_without_events)(struct bytes effects, struct sink *without);
     const char *event; /* the keyspace event of a change where no command runs: a client has waited */
     /* Hooks of clients that wait (waiting.h); NULL as long as none has. After a transaction has changed the value; when
      * a value leaves its key: deleted, overwritten, renamed, expired, evicted; not FLUSHALL. */

@@ -89,10 +89,12 @@ static uint32_t hash_of(const struct violation *violation, struct bytes key)
 
 static bool is_same(const struct entry *entry, const struct violation *violation, struct bytes key, int database)
 {
-    return entry->rule == violation->rule && entry->kind == violation->kind && entry->database == database &&
-           entry->key_size == key.size && entry->resource_size == violation->resource.size &&
-           memcmp(entry->names, key.data, kept(key.size)) == 0 &&
-           memcmp(entry->names + kept(key.size), violation->resource.data, kept(entry->resource_size)) == 0;
+    if (entry->rule != violation->rule || entry->kind != violation->kind || entry->database != database) return false;
+    if (entry->key_size != key.size || entry->resource_size != violation->resource.size) return false;
+    struct bytes kept_key = {entry->names, kept(key.size)};
+    struct bytes kept_resource = {entry->names + kept_key.size, kept(entry->resource_size)};
+    return bytes_equal(kept_key, (struct bytes){key.data, kept_key.size}) &&
+           bytes_equal(kept_resource, (struct bytes){violation->resource.data, kept_resource.size});
 }
 
 static struct entry *find(const struct violation *violation, struct bytes key, uint32_t hash, int database)

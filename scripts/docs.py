@@ -37,6 +37,7 @@ FAMILIES = (
     ("Credits", "../credits.md", "QUOTA.GRANT QUOTA.VOID QUOTA.GRANTS QUOTA.TRANSFER"),
     ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.RECORD QUOTA.CYCLE QUOTA.HEALTH "
                                "QUOTA.VIOLATIONS QUOTA.CLOCK"),
+    ("Events", "../events.md", "QUOTA.EVENTS"),
 )
 SHARED = "rule"  # the argument that many commands have: shown once, under a heading of its own
 
@@ -45,6 +46,11 @@ SETTINGS = {  # name: (range, meaning)
                         "request. With no it is NOACCOUNT."),
     "quota.default-plan": ("a plan's name, 0 to 128 bytes", "The plan to which an account falls when it expires and "
                            "has no THEN, and with which `quota.auto-open` opens. Empty: NOACCOUNT."),
+    "quota.events": ("none, admin, all, usage", "Which events are made: `admin` what operators did, `all` what came of "
+                     "use and of time, too, `usage` every consumption besides."),
+    "quota.events-bytes": ("0 to 1tb", "The bytes of the event log, names of accounts included: the oldest entries go "
+                           "first."),
+    "quota.events-max": ("0 to 100000000", "The entries of the event log: the oldest go first."),
     "quota.id-max": ("1 to 10000000", "The ids that one account remembers at once. A new id beyond that is LIMITED; a "
                      "live one is never dropped."),
     "quota.id-ttl-ms": ("1 to 3153600000000", "How long an id is remembered, in milliseconds from the request that "
@@ -67,6 +73,7 @@ FIELDS = {  # name without quota_: (kind, meaning); <type> stands for every data
     "policies": ("gauge", "Policies on this server."),
     "plans": ("gauge", "Plans on this server, retired ones included."),
     "violations": ("gauge", "Entries of QUOTA.VIOLATIONS: keys, resources and rules that refused lately."),
+    "events": ("gauge", "Entries of the event log (QUOTA.EVENTS)."),
     "bugs": ("counter", "Expectations of the module that did not hold. It is 0; anything else is a bug to report, and "
              "the log names the first one."),
     "rule_sets": ("gauge", "Distinct sets of rules in memory: equal sets are stored once."),

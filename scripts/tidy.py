@@ -22,14 +22,14 @@ MODULE_ROOMS = (
     ("adapters", "clock reply argument usage page api_key_argument entitlement_argument moment_argument zones config "
                  "actor wait_timer memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
-                    "breaker_type adaptive_type account_type table_type"),
+                    "breaker_type adaptive_type account_type table_type event_log"),
     ("counters", "violations metrics"),
-    ("sources of rules", "rule_source allow_waiting ahead accounts ancestors parents account_info"),
+    ("sources of rules", "rule_source allow_waiting ahead accounts ancestors parents account_info event_readers"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_settle quota_consume "
-                 "quota_reserve quota_info quota_forecast quota_record quota_violations quota_cycle quota_grant "
-                 "quota_transfer quota_apikey quota_organisation"),
+                 "quota_reserve quota_info quota_forecast quota_record quota_violations quota_events quota_cycle "
+                 "quota_grant quota_transfer quota_apikey quota_organisation"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom
@@ -42,7 +42,8 @@ SIDEWAYS = {  # who: whom
     "accounts": "ahead",
     "ancestors": "accounts",
     "parents": "accounts ancestors",
-    "account_type": "value_type",
+    "account_type": "value_type event_log",
+    "event_log": "registry",
     "argument": "reply usage",
     "usage": "argument",
     "page": "argument",

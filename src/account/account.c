@@ -1,5 +1,6 @@
 /* The account's memory and its only writer; see account.h. */
 #include "quota/account/account.h"
+#include "quota/account/event_maker.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/base/linear_hash.h"
@@ -1121,20 +1122,26 @@ struct account *account_apply(struct account *account, const struct account_chan
     struct slot_bill bill = {.slot = -1};
     struct promise promise = promise_begin(account, change);
     struct change one;
+    struct event_maker maker; /* where there are events to be made */
     promise.changes.size = 0; /* each is done before the next one is checked */
+    if (change->events) event_maker_begin(&maker, account, change);
     if (!account) account = account_new();
     account->applied_at_us = promise.applied_at_us;
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, change->encoding, &one);
         if (cursor.bad) break;
-        if (apply_frequent(account, &bill, &one)) continue;
+        bool watches = change->events && one.kind == CHANGE_USED && one.slot < account->slots_count;
+        if (watches) maker.counts = event_maker_watches_all(&maker) || event_maker_counts(account, &one);
+        if (!(watches && maker.counts) && apply_frequent(account, &bill, &one)) continue;
         promise.account = account;
         if (!expect(change_accepted(&promise, &one))) continue;
+        if (change->events) event_maker_note(&maker, account, &one);
         bill_slot(account, &bill, change_is_of_slot(&one) ? (int32_t)one.slot : -1);
         account = apply_one(account, &one, promise.named);
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);
+    if (change->events) event_maker_end(&maker, account);
     sweep(account, promise.begun_parts);
     return account;
 }

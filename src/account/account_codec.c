@@ -430,7 +430,29 @@ void account_effects_encode(const struct account_change *change, bool no_expire,
 {
     format_write_head(&account_format, no_expire, sink);
     sink_number(sink, change->applied_at_us);
+    if (change->first_event.sequence > 0) {
+        sink_byte(sink, EVENTS_FOLLOW);
+        sink_byte(sink, (uint8_t)change->level);
+        sink_number(sink, change->first_event.epoch);
+        sink_number(sink, change->first_event.sequence);
+    }
     sink_raw(sink, change->changes.data, change->changes.size);
+}
+
+/* In front of the changes, if they make events. */
+static bool first_event_decode(struct cursor *cursor, struct account_change *change)
+{
+    change->events = NULL;
+    change->first_event = (struct event_id){0, 0};
+    change->level = EVENTS_NONE;
+    bool has = change->encoding >= ACCOUNT_ENCODING_ORGANISATIONS && cursor->at < cursor->size &&
+               cursor->data[cursor->at] == EVENTS_FOLLOW;
+    if (!has || cursor->bad) return !cursor->bad;
+    (void)cursor_byte(cursor);
+    change->level = (enum event_level)cursor_byte(cursor);
+    change->first_event.epoch = cursor_number_between(cursor, 1, INT64_MAX);
+    change->first_event.sequence = cursor_number_between(cursor, 1, INT64_MAX);
+    return !cursor->bad && change->level > EVENTS_NONE && change->level < EVENT_LEVELS_COUNT;
 }
 
 bool account_effects_decode(struct bytes bytes, struct account_change *change, bool *no_expire)
@@ -438,7 +460,7 @@ bool account_effects_decode(struct bytes bytes, struct account_change *change, b
     struct cursor cursor = cursor_init(bytes);
     change->encoding = format_read_head(&account_format, &cursor, no_expire);
     change->applied_at_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    if (cursor.bad || cursor.at == cursor.size) return false;
+    if (!first_event_decode(&cursor, change) || cursor.at == cursor.size) return false;
     change->changes = (struct bytes){bytes.data + cursor.at, bytes.size - cursor.at};
     return true;
 }

@@ -20,6 +20,14 @@ void record_key_make(struct record_key *key, enum record_operation operation, ui
     key->size = sink.size; /* an id has at most ID_BYTES_MAX bytes: it fits the buffer */
 }
 
+struct bytes record_key_id(struct bytes key)
+{
+    struct cursor cursor = cursor_init(key);
+    (void)cursor_byte(&cursor);
+    (void)cursor_number(&cursor);
+    return cursor.bad ? (struct bytes){"", 0} : (struct bytes){key.data + cursor.at, key.size - cursor.at};
+}
+
 struct charged charged_of(const struct entitlement *entitlement)
 {
     struct charged charged;

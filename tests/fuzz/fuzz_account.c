@@ -226,8 +226,14 @@ static struct account *apply_both_ways(struct account *account, const struct acc
     account_effects_encode(&sent, false, &wire);
     require(account_effects_decode((struct bytes){wire.data, wire.size}, &received, &no_expire) && !no_expire);
     require(account_accepts(twin, &received));
+    struct event_sink made = {.level = EVENTS_USAGE}, repeated = {.level = EVENTS_USAGE};
+    sent.events = &made;
+    received.events = &repeated;
     account = account_apply(account, &sent);
     twin = account_apply(twin, &received);
+    require(bytes_equal(sink_content(&made.events), sink_content(&repeated.events)));
+    sink_free(&made.events);
+    sink_free(&repeated.events);
     require_same(account, twin);
     check_used(account);
     account_free(twin);
@@ -661,8 +667,11 @@ static struct account *from_effects(struct bytes bytes)
 {
     struct account_change change;
     bool no_expire;
+    struct event_sink events = {.level = EVENTS_USAGE};
     if (!account_effects_decode(bytes, &change, &no_expire) || !account_accepts(NULL, &change)) return NULL;
+    change.events = &events;
     struct account *account = account_apply(NULL, &change);
+    sink_free(&events.events);
     account_free(copy_of(account));
     return account;
 }

@@ -126,16 +126,32 @@ def replica(pair):
     return pair[1]
 
 
+def event_log(server, latest=100):
+    """How long the event log of a server is, and its latest entries as they come; not the epoch, which a replica does
+    not begin."""
+    client = server.client(protocol=2)
+    facts = as_map(client.execute_command("QUOTA.EVENTS INFO"))
+    epoch, sequence = map(int, facts["last"].split("-"))
+    after = f"{epoch}-{max(sequence - latest, 0)}"
+    entries = client.execute_command("QUOTA.EVENTS READ", "COUNT", 1000, "AFTER", after)
+    client.close()
+    return {name: value for name, value in facts.items() if name != "epoch"}, entries
+
+
 def assert_equal_digests(primary, replica):
-    """What the primary holds, the replica holds, and so does the primary after reading its own files again."""
+    """What the primary holds, the replica holds, and so does the primary after reading its own files again; so do their
+    event logs."""
     caught_up(primary, replica)
     client = primary.client()
-    expected = primary.digest()
+    expected, events = primary.digest(), event_log(primary)
     assert replica.digest() == expected, "replica differs"
+    assert event_log(replica) == events, "the replica's event log differs"
     client.execute_command("DEBUG RELOAD")
     assert primary.digest() == expected, "differs after reload from RDB"
+    assert event_log(primary) == events, "the event log differs after reload from RDB"
     client.execute_command("DEBUG LOADAOF")
     assert primary.digest() == expected, "differs after reload from AOF"
+    assert event_log(primary) == events, "the event log differs after reload from AOF"
 
 
 def empty(primary):

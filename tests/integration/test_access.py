@@ -18,8 +18,9 @@ from redis.exceptions import NoPermissionError
 from conftest import Quota, listed
 from servers import HIDES_INTERNAL, REFUSED_INTERNAL, ROOT, VERSION, Server
 
-ADMINISTRATOR = ("quota.clock", "quota.violations")  # for tests; it shows the keys of every tenant
-NOBODY = "rl._do rl._put rl._policy rl._plan rl._room"  # refused to every client; the last one does nothing
+# For tests; these show the keys of every tenant.
+ADMINISTRATOR = ("quota.clock", "quota.violations", "quota.events|read", "quota.events|info", "quota.events|help")
+NOBODY = "rl._do rl._put rl._policy rl._plan rl._events rl._room"  # refused to every client; the last one does nothing
 PAGE = ROOT / "docs/operations/acl.md"  # its lines are the recipes
 
 
@@ -186,7 +187,8 @@ def test_categories_are_the_servers_where_it_lets_modules_join(users, accounts, 
     accounts("ACL DELUSER some")
 
 
-@pytest.mark.parametrize("line", ["QUOTA.VIOLATIONS", "QUOTA.VIOLATIONS RESET"])
+@pytest.mark.parametrize("line", ["QUOTA.VIOLATIONS", "QUOTA.VIOLATIONS RESET", "QUOTA.EVENTS READ",
+                                  "QUOTA.EVENTS INFO"])
 def test_what_shows_every_tenant_is_for_administrators(users, line):
     for user in users.values():
         assert "no permissions to run" in refused(user, line)

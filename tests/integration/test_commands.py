@@ -42,7 +42,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "rl.policy|help": ({"readonly", "fast", "stale"}, 2, None),
     "quota.plan|help": ({"readonly", "fast", "stale"}, 2, None),
     "rl.policy|exceptions": ({"readonly"}, -3, None),
-    "rl._policy": ({"write"}, 3, None),
+    "rl._policy": ({"write"}, -3, None),
     "rl._do": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl._put": ({"write"}, 3, {"OW", "update"}),
     "rl._room": ({"readonly", "denyoom", "fast"}, 1, None),
@@ -53,7 +53,8 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.plan|list": ({"readonly"}, -2, None),
     "quota.plan|check": ({"readonly"}, -4, None),
     "quota.plan|cancel": ({"write"}, 4, None),
-    "rl._plan": ({"write"}, 3, None),
+    "rl._plan": ({"write"}, -3, None),
+    "rl._events": ({"write"}, 2, None),
     "quota.apikey": (set(), -2, None),
     "quota.apikey|set": ({"write", "fast"}, -4, {"RW", "access", "update"}),
     "quota.apikey|rotate": ({"write", "fast"}, -5, {"RW", "access", "update"}),
@@ -92,13 +93,18 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.forecast": ({"readonly"}, -3, {"RO", "access"}),
     "quota.record": ({"readonly"}, -3, {"RO", "access"}),
     "quota.health": ({"readonly"}, 1, None),
+    "quota.events": (set(), -2, None),
+    "quota.events|read": ({"admin", "blocking"}, -2, None),
+    "quota.events|info": ({"admin", "stale"}, 2, None),
+    "quota.events|help": ({"readonly", "fast", "stale"}, 2, None),
     "quota.violations": ({"admin", "stale"}, -1, None),
     "quota.clock": ({"readonly", "fast", "stale"}, -1, None),
     "quota.cycle": ({"readonly", "fast"}, -2, None),
 }
 
 
-OURS = [name for name in COMMANDS if "._" not in name and name not in ("rl.policy", "quota.plan", "quota.apikey")]
+OURS = [name for name in COMMANDS if "._" not in name and name not in ("rl.policy", "quota.plan", "quota.apikey",
+                                                                        "quota.events")]
 
 
 def words_of(arguments):

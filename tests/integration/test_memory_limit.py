@@ -103,7 +103,8 @@ GOES_ON = [
     ("QUOTA.PARENT below above", b"OK"), ("QUOTA.CONSUME below r 1", "granted"), ("QUOTA.MEMBERS above", None),
     ("QUOTA.WEIGHT above below 3", b"OK"), ("QUOTA.DETACH below", b"OK"),
     # the rest
-    ("QUOTA.VIOLATIONS", None), ("QUOTA.HEALTH", None), ("QUOTA.CLOCK", NOON_MS), ("QUOTA.CYCLE day ANCHOR 0us", None)]
+    ("QUOTA.EVENTS READ", None), ("QUOTA.EVENTS INFO", None), ("QUOTA.EVENTS HELP", None), ("QUOTA.VIOLATIONS", None),
+    ("QUOTA.HEALTH", None), ("QUOTA.CLOCK", NOON_MS), ("QUOTA.CYCLE day ANCHOR 0us", None)]
 
 # Refused: a new key, id, subject, lease, reservation, policy, exception, plan or resource of a plan.
 REFUSED = """

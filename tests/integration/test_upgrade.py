@@ -32,9 +32,9 @@ EDITS = [
     ("include/quota/rate/limiter_codec.h", r"ENCODING_NEWEST = 2", "ENCODING_NEWEST = 4"),  # it has two by now
     ("include/quota/rate/limiter_codec.h", r"ENCODING_LIMITER = 1", "ENCODING_LIMITER = 3"),
     ("include/quota/rate/limiter_codec.h", r"ENCODING_SLEEPING = 2", "ENCODING_SLEEPING = 4"),
-    ("include/quota/account/change.h", r"(ACCOUNT_ENCODING_NEWEST) = 2", r"\1 = 5"),  # it has four
-    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_ROLLOVER\] = (\w+)", r"\g<0>, [5] = \1"),
-    ("src/account/change.c", r"\[ACCOUNT_ENCODING_ROLLOVER\] = (CHANGE_KINDS_END - 1)", r"\g<0>, [5] = \1"),
+    ("include/quota/account/change.h", r"(ACCOUNT_ENCODING_NEWEST) = 2", r"\1 = 6"),  # it has five
+    ("src/account/account_codec.c", r"\[ACCOUNT_ENCODING_ORGANISATIONS\] = (\w+)", r"\g<0>, [6] = \1"),
+    ("src/account/change.c", r"\[ACCOUNT_ENCODING_ORGANISATIONS\] = (CHANGE_KINDS_END - 1)", r"\g<0>, [6] = \1"),
     ("include/quota/account/plan.h", r"(PLAN_ENCODING_NEWEST) = 2", r"\1 = 7"),  # it has three beside the first
     ("include/quota/account/plan.h", r"(PLAN_ENCODING_ENTRIES) = 2", r"\1 = 5"),
     ("include/quota/account/plan.h", r"(PLAN_ENCODING_CREDITS) = 3", r"\1 = 6"),
@@ -55,7 +55,7 @@ EDITS = [
     ("src/rate/limiter_codec.c", r"encoding == encoding_needed",
      "(encoding < 3 ? encoding + 2 : encoding) == encoding_needed"),
     ("module/value_type.c", r"(#define FRAME_ENCODING +)0", r"\g<1>1"),
-    ("module/registry.c", r"(#define AUX_VERSION +)3", r"\g<1>4"),
+    ("module/registry.c", r"(#define AUX_VERSION +)4", r"\g<1>5"),
 ]
 REFUSED_FILE = "policies and plans of a newer version, or damaged: the file is refused"
 REFUSED_CHANGE = "refused to repeat a change"

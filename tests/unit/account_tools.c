@@ -445,9 +445,17 @@ static void pair_apply(struct pair *pair)
     assert_true(account_effects_decode(sink_content(&wire), &received, &no_expire));
     assert_true(no_expire);
     if (!account_accepts(pair->twin, &received)) fail_msg("a decided change is refused");
+    struct event_sink repeated = {.level = EVENTS_USAGE};
+    sink_free(&pair->events.events);
+    pair->events = (struct event_sink){.level = EVENTS_USAGE};
+    sent.events = &pair->events;
+    received.events = &repeated;
     pair->account = account_apply(pair->account, &sent);
     pair->twin = account_apply(pair->twin, &received);
     sink_free(&wire);
+    assert_int_equal(pair->events.count, repeated.count);
+    assert_same_bytes(&pair->events.events, &repeated.events);
+    sink_free(&repeated.events);
 
     struct sink bytes = bytes_of(pair->account), twin_bytes = bytes_of(pair->twin);
     assert_same_bytes(&bytes, &twin_bytes);
@@ -484,6 +492,8 @@ static void apply_above(const struct pair *pair)
     do {                                                                                                               \
         struct sink before_ = bytes_of((pair_)->account);                                                              \
         account_decision_end(&(pair_)->decision);                                                                      \
+        sink_free(&(pair_)->events.events);                                                                            \
+        (pair_)->events.count = 0;                                                                                     \
         __VA_ARGS__;                                                                                                   \
         struct sink after_ = bytes_of((pair_)->account);                                                               \
         assert_same_bytes(&before_, &after_);                                                                          \
@@ -499,7 +509,47 @@ void pair_end(struct pair *pair)
     account_free(pair->account);
     account_free(pair->twin);
     account_decision_end(&pair->decision);
+    sink_free(&pair->events.events);
     *pair = (struct pair){0};
+}
+
+static void write_event(const struct logged_event *event, struct sink *text)
+{
+    const char *name = event_type_name(event->type) + strlen("quota.");
+    sink_raw(text, name, strlen(name));
+    for (uint32_t field = EVENT_RESOURCE; field <= EVENT_ID; field++) {
+        struct bytes word = event->texts[field - EVENT_NUMBERS];
+        if (!(event->fields >> field & 1)) continue;
+        sink_byte(text, ' ');
+        sink_raw(text, word.data, word.size);
+    }
+    for (uint32_t field = EVENT_AMOUNT; field <= EVENT_PERCENT; field++) {
+        if (!(event->fields >> field & 1)) continue;
+        sink_byte(text, ' ');
+        sink_decimal(text, event->numbers[field] / (field == EVENT_PERCENT ? 100 : 1));
+    }
+    bool before = event->fields >> EVENT_BEFORE & 1, after = event->fields >> EVENT_AFTER & 1;
+    if (before || after) sink_byte(text, ' ');
+    struct bytes was = event->texts[EVENT_BEFORE - EVENT_NUMBERS], is = event->texts[EVENT_AFTER - EVENT_NUMBERS];
+    if (before) sink_raw(text, was.data, was.size);
+    if (before || after) sink_byte(text, '>');
+    if (after) sink_raw(text, is.data, is.size);
+}
+
+void assert_happened(const struct pair *pair, const char *wanted)
+{
+    struct sink text = {0};
+    struct cursor cursor = cursor_init(sink_content(&pair->events.events));
+    while (!cursor_done(&cursor)) {
+        struct logged_event event;
+        assert_true(event_decode(cursor_bytes(&cursor), &event));
+        if (event.type == LOGGED_USAGE_CONSUMED) continue;
+        if (text.size > 0) sink_raw(&text, " | ", 3);
+        write_event(&event, &text);
+    }
+    sink_byte(&text, '\0');
+    assert_string_equal(text.data, wanted);
+    sink_free(&text);
 }
 
 static struct admin_action by_operator(int64_t at_us)

@@ -61,6 +61,7 @@ struct pair {
     struct pair *above; /* its parent; NULL = none */
     struct account *account, *twin;
     struct account_decision decision; /* the last one; its changes are freed by the next */
+    struct event_sink events;         /* that it made */
 };
 
 /* Frees both; the pair is empty again. */
@@ -118,6 +119,10 @@ void pair_reset(struct pair *pair, const char *resource, int64_t at_us);
 /* Writes down what time has done, and changes nothing else; touching suspends and resumes besides. */
 void pair_settle(struct pair *pair, int64_t at_us);
 void pair_touch(struct pair *pair, int64_t at_us);
+
+/* What the last decision made happen: names of events without their `quota.`, each with its resource, its id, and what
+ * it counts, as `limit.warned a 80 | account.switched pro>max`. Nothing but consumption: an empty text. */
+void assert_happened(const struct pair *pair, const char *wanted);
 
 /* All of a verdict is as wanted; what differs fails with the number of the row. */
 void assert_verdict(size_t row, struct verdict verdict, struct verdict wanted);

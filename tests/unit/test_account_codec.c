@@ -104,8 +104,10 @@ static void mutated_values_are_refused_or_understood(void **state)
 static void take_effects(const struct sink *value, struct bytes wire)
 {
     struct account_change change;
+    struct event_sink events = {.level = EVENTS_USAGE};
     bool no_expire;
     if (!account_effects_decode(wire, &change, &no_expire)) return;
+    change.events = &events;
     struct account *account = account_decode(sink_content(value));
     assert_non_null(account);
     if (account_accepts(account, &change)) {
@@ -115,6 +117,7 @@ static void take_effects(const struct sink *value, struct bytes wire)
         sink_free(&after);
     }
     account_free(account);
+    sink_free(&events.events);
 }
 
 static void mutated_effects_are_refused_or_understood(void **state)
@@ -135,6 +138,8 @@ static void mutated_effects_are_refused_or_understood(void **state)
             account_decision_end(&pair.decision);
             consume_decide(pair.account, &host, &request, &pair.decision);
             struct account_change change = account_decision_change(&pair.decision);
+            change.level = EVENTS_ALL;
+            if (run % 2) change.first_event = (struct event_id){3, 1000};
             if (change.changes.size > 0) account_effects_encode(&change, false, &wire);
         }
         for (size_t place = 0; place < wire.size; place++) {
@@ -150,6 +155,44 @@ static void mutated_effects_are_refused_or_understood(void **state)
         pair_end(&pair);
     }
     catalogue_end();
+}
+
+/* The id of the first event stands in front of the changes, and takes few bytes. */
+static void effects_carry_the_id_of_their_first_event(void **state)
+{
+    (void)state;
+    static const struct {
+        enum event_level level;
+        struct event_id id;
+        bool fits;
+    } rows[] = {{EVENTS_ALL, {1, 1}, true},
+                {EVENTS_ADMIN, {7, INT64_C(1) << 34}, true},
+                {EVENTS_USAGE, {INT64_MAX, INT64_MAX}, true},
+                {EVENTS_NONE, {1, 1}, false},
+                {EVENT_LEVELS_COUNT, {1, 1}, false},
+                {EVENTS_ALL, {0, 1}, false}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct account_change change = {T, BYTES("\x18"), ACCOUNT_ENCODING_NEWEST}, again;
+        struct sink plain = {0}, wire = {0};
+        bool no_expire;
+        account_effects_encode(&change, false, &plain);
+        assert_true(account_effects_decode(sink_content(&plain), &again, &no_expire));
+        assert_int_equal(again.first_event.sequence, 0);
+        change.first_event = rows[i].id;
+        change.level = rows[i].level;
+        account_effects_encode(&change, false, &wire);
+        if (rows[i].id.epoch < 100 && rows[i].id.sequence <= INT64_C(1) << 34)
+            assert_in_range(wire.size - plain.size, 4, 10);
+        assert_int_equal(account_effects_decode(sink_content(&wire), &again, &no_expire), rows[i].fits);
+        if (rows[i].fits) assert_int_equal(event_id_compare(again.first_event, rows[i].id), 0);
+        if (rows[i].fits) assert_int_equal(again.level, rows[i].level);
+        if (rows[i].fits) assert_true(bytes_equal(again.changes, change.changes));
+        wire.data[0] = (char)((wire.data[0] & 0xf0) | ACCOUNT_ENCODING_ROLLOVER); /* was written without any */
+        assert_true(!account_effects_decode(sink_content(&wire), &again, &no_expire) ||
+                    again.first_event.sequence == 0);
+        sink_free(&plain);
+        sink_free(&wire);
+    }
 }
 
 /* ---- what strangers write -------------------------------------------------------------------------------- */
@@ -428,6 +471,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_survive_after_every_command),
         cmocka_unit_test(mutated_values_are_refused_or_understood),
+        cmocka_unit_test(effects_carry_the_id_of_their_first_event),
         cmocka_unit_test(mutated_effects_are_refused_or_understood),
         cmocka_unit_test(plans_lives_and_slots_have_to_fit),
         cmocka_unit_test(what_the_second_encoding_added_has_to_fit),

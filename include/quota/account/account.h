@@ -20,6 +20,7 @@
  * written down with the next change. */
 #pragma once
 
+#include "quota/account/event.h"
 #include "quota/account/holds.h"
 #include "quota/account/idempotency.h"
 #include "quota/account/slot.h"
@@ -73,9 +74,12 @@ struct account {
 /* Changes that belong together, decided at `applied_at_us`. */
 struct account_change {
     int64_t applied_at_us;
-    struct bytes changes; /* of change.h, one after another; empty = nothing happens */
-    uint8_t encoding;     /* enum account_encoding in which they are written */
-    bool adds_record;     /* an id or a reservation is new among them; only where they are decided */
+    struct bytes changes;        /* of change.h, one after another; empty = nothing happens */
+    uint8_t encoding;            /* enum account_encoding in which they are written */
+    bool adds_record;            /* an id or a reservation is new among them; only where they are decided */
+    struct event_sink *events;   /* takes the events of these changes; NULL = none are made */
+    struct event_id first_event; /* where effects carry one: the id of their first event … */
+    enum event_level level;      /* … and which events are made of them */
 };
 
 /* The only writer. Cannot fail; NULL in = a new account, and what comes out may have moved. Changes from outside must

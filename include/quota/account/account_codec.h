@@ -6,6 +6,7 @@
  *     grants   highest number; where it is not 0: ids that are never forgotten │ number of grants │ id, grant …
  *     slot     resource │ windows │ rates │ override plan, until │ sliding logs │ histories
  *     effects  head + no_expire×128 │ settled │ change …                                           (change.h)
+ *              or, where these changes make events: … settled │ 0 │ level │ epoch, sequence of the first │ change …
  *
  * The head names kind and encoding (head.h); numbers are varints (buffer.h). Denials that no change has
  * written down are not part of the value. What is decoded is validated as if a stranger had written it; whatever is
@@ -15,7 +16,8 @@
 #include "quota/account/account.h"
 #include "quota/base/head.h"
 
-#define ACCOUNT_KIND 4
+#define ACCOUNT_KIND  4
+#define EVENTS_FOLLOW 0 /* in the place of the first change's kind */
 
 extern const struct format account_format; /* its encodings: change.h */
 

@@ -6,7 +6,7 @@
  * A decision is written down once, in the form in which it travels, so what a replica does is what the primary did.
  * Instants and resolved cycles travel, never rules to find them: only the primary needs a clock or a zone file.
  *
- *     effects   head + no_expire×128 │ applied_at_us │ change │ change …
+ *     effects   head + no_expire×128 │ applied_at_us │ id of the first event, if there is any │ change │ change …
  *     change    kind │ its fields below, in this order                   numbers are varints (buffer.h)
  *
  * Slots number the resources of an account in the order of their first use; a slot is never removed. What earlier

@@ -50,6 +50,8 @@ struct record_key {
     size_t size;
 };
 void record_key_make(struct record_key *key, enum record_operation operation, uint32_t slot, struct bytes id);
+/* The id of a key's bytes; empty where they are none. */
+struct bytes record_key_id(struct bytes key);
 static inline struct bytes record_key_bytes(const struct record_key *key)
 {
     return (struct bytes){key->stack_buffer, key->size};
