@@ -1010,11 +1010,18 @@ static bool member_change_accepted(const struct promise *promise, const struct c
     return known && (change->kind == CHANGE_MEMBER_LEFT || change->slot < promise->slots);
 }
 
+/* Parents and members. All other kinds that have come so far need nothing. */
 static bool organisation_accepted(struct promise *promise, const struct change *change)
 {
-    if (change->kind == CHANGE_MEMBER) return member_accepted(promise, change);
-    if (change->kind != CHANGE_SHARES) return member_change_accepted(promise, change);
-    return change->slot < promise->slots && change->expires_us < change->until_us;
+    switch (change->kind) {
+    case CHANGE_PARENT: return change->bytes.size <= MEMBER_NAME_MAX;
+    case CHANGE_MEMBER: return member_accepted(promise, change);
+    case CHANGE_MEMBER_LEFT:
+    case CHANGE_MEMBER_USED:
+    case CHANGE_MEMBER_SHARE: return member_change_accepted(promise, change);
+    case CHANGE_SHARES: return change->slot < promise->slots && change->expires_us < change->until_us;
+    default: return true;
+    }
 }
 
 static bool change_accepted(struct promise *promise, const struct change *change)
@@ -1041,12 +1048,6 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_HOLD_EXTENDED:
     case CHANGE_MEMBER_HOLD_EXTENDED:
     case CHANGE_MEMBER_HOLD_ENDED: return hold_is_there(promise, change->bytes, is_of_member(change->kind));
-    case CHANGE_PARENT: return change->bytes.size <= MEMBER_NAME_MAX;
-    case CHANGE_MEMBER:
-    case CHANGE_MEMBER_LEFT:
-    case CHANGE_MEMBER_USED:
-    case CHANGE_MEMBER_SHARE:
-    case CHANGE_SHARES: return organisation_accepted(promise, change);
     case CHANGE_HOLD_FUNDED:
     case CHANGE_HOLD_RESOLVED:
     case CHANGE_HOLDS_RESOLVED: return resolution_accepted(promise, change);
@@ -1058,7 +1059,7 @@ static bool change_accepted(struct promise *promise, const struct change *change
     case CHANGE_API_KEY_ENDED:
     case CHANGE_API_KEY_USED:
     case CHANGE_API_KEY_RATES: return api_key_change_accepted(promise, change);
-    default: return true;
+    default: return organisation_accepted(promise, change);
     }
 }
 
