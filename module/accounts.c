@@ -8,6 +8,7 @@
 #include "quota/base/expect.h"
 #include "quota/decide/admission.h"
 #include "reply.h"
+#include "tallies.h"
 #include "transaction.h"
 #include "zones.h"
 
@@ -30,6 +31,7 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
     call->host = accounts_host();
     call->now_us = clock_now_us();
     call->counts = false;
+    call->items = NULL;
     call->lineage = NULL;
     call->above = NULL;
     call->key_digest = (struct bytes){NULL, 0};
@@ -105,6 +107,43 @@ static void count_causes(RedisModuleCtx *ctx, struct account_call *call)
         denied.period = cause->period;
         if (call->handle.value && cause->slot >= 0 && cause->counts) account_apply_local(call->handle.value, &denied);
         add_violation(ctx, call, cause);
+    }
+}
+
+/* The plan by which requests are counted: the account's own. */
+static struct bytes plan_name_of(const struct account_call *call)
+{
+    const struct account *account = account_of(call);
+    return account && account->plan ? account->plan->name : call->host.default_plan;
+}
+
+static void count_rows(const struct account_call *call)
+{
+    const struct account_decision *decision = &call->decision;
+    struct bytes plan = plan_name_of(call);
+    for (uint32_t i = 0; call->items && i < decision->result.consumed.count; i++) {
+        const struct verdict *verdict = &decision->result.consumed.verdicts[i];
+        bool refused = decision->denied && verdict->wait_us != 0;
+        const int64_t added[TALLIES_COUNT] = {[TALLY_GRANTED] = verdict->granted > 0,
+                                              [TALLY_REFUSED] = refused,
+                                              [TALLY_UNITS] = verdict->granted,
+                                              [TALLY_CREDITS] = decision->result.consumed.funded[i]};
+        if (verdict->granted > 0 || refused) tallies_add(plan, call->items[i].resource, added);
+    }
+}
+
+void accounts_count_refund(const struct account_call *call)
+{
+    struct cursor cursor = cursor_init(sink_content(&call->decision.changes));
+    const struct account *account = account_of(call);
+    struct change change; /* large: what its kind does not name means nothing */
+    while (account && !cursor_done(&cursor) && !cursor.bad) {
+        change_decode(&cursor, ACCOUNT_ENCODING_NEWEST, &change);
+        bool refunds = !cursor.bad && change.kind == CHANGE_AUDIT && change.audit.act == AUDIT_REFUND;
+        if (!refunds || change.audit.slot == 0 || change.audit.slot > account->slots_count) continue;
+        const int64_t added[TALLIES_COUNT] = {[TALLY_REFUNDED] = change.audit.amount};
+        struct bytes resource = interned_string_bytes(account->slots[change.audit.slot - 1].resource);
+        if (change.audit.amount > 0) tallies_add(plan_name_of(call), resource, added);
     }
 }
 
@@ -185,6 +224,7 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
     if (decision->fault != ACCOUNT_FAULT_NONE) return reply_fault_of(ctx, call);
     if (decision->result.consumed.count == 0 || !call->counts || decision->replayed) return true;
     metrics_count_cause(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
+    count_rows(call);
     if (!decision->denied) return true;
     count_causes(ctx, call);
     for (uint32_t i = 0; call->lineage && i < call->lineage->count; i++) count_causes(ctx, &call->above[i]);

@@ -16,6 +16,7 @@ struct account_call {
     struct account_host host;
     int64_t now_us;
     bool counts;                      /* whether its verdicts are counted: not where it only looks */
+    const struct consume_item *items; /* that its verdicts are about; NULL where nothing is counted */
     struct bytes key_digest;          /* of the API key that a request came with; size 0 = none */
     const struct lineage *lineage;    /* the accounts above (ancestors.h); NULL = none were opened … */
     struct account_call *above;       /* … and their calls */
@@ -37,6 +38,9 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
 /* Makes the decision true, and those about the accounts above, in one transaction. On false it was a fault and the
  * client has its error. */
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
+
+/* Counts what a refund that is true by now has given back. */
+void accounts_count_refund(const struct account_call *call);
 
 /* The same for decisions about up to LEVELS_MAX accounts that one command has opened: all of them, or none. */
 bool accounts_commit_together_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count);

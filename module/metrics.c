@@ -5,6 +5,7 @@
 #include "quota/rate/lease.h"
 #include "quota/rate/rule_set.h"
 #include "registry.h"
+#include "tallies.h"
 #include "value_type.h"
 #include "waiting.h"
 #include <stdio.h>
@@ -49,6 +50,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
         add_type_field(info, "keys", (*value_type)->type_name, atomic_load(&(*value_type)->held_values));
         add_type_field(info, "bytes", (*value_type)->type_name, atomic_load(&(*value_type)->held_bytes));
     }
+    tallies_fill_info(info);
 }
 
 /* The log line of the first expectation that did not hold. */

@@ -6,6 +6,7 @@
  *     quota_violations entries of QUOTA.VIOLATIONS    quota_events    entries of the event log
  *     quota_bugs       expectations of the module that did not hold (base/expect.h): 0, or please report it
  *     quota_keys_<type>    quota_bytes_<type>
+ *     quota_usage_<number>:plan=…,resource=…,granted=…,refused=…,units=…,credits=…,refunded=…     (tallies.h)
  *
  * Verdicts are counted on the main thread by plain additions; keys and bytes also on the lazy-free thread, by relaxed
  * atomics. Counters begin at 0 with the server; peeks and replicated effects are not counted. */

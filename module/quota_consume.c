@@ -76,6 +76,7 @@ static void consume_and_reply(RedisModuleCtx *ctx, struct account_call *call, st
     struct ancestors ancestors;
     request->now_us = call->now_us;
     call->counts = request->mode != MODE_PEEK;
+    call->items = request->items;
     if (ancestors_open_or_reply(ctx, call, !reads, &ancestors)) {
         request->lineage = ancestors_lineage(&ancestors);
         consume_decide(account_of(call), &call->host, request, &call->decision);
@@ -302,7 +303,9 @@ static int refund(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     if (open_above_or_reply(ctx, &call, &request, &ancestors)) {
         request.lineage = ancestors_lineage(&ancestors);
         refund_decide(account_of(&call), &call.host, &request, &call.decision);
-        if (accounts_commit_or_reply(ctx, &call)) reply_refunded(ctx, &call.decision);
+        bool done = accounts_commit_or_reply(ctx, &call);
+        if (done) accounts_count_refund(&call);
+        if (done) reply_refunded(ctx, &call.decision);
     }
     ancestors_close(&ancestors);
     actor_forget(ctx, &actor);

@@ -99,6 +99,7 @@ static int reserve(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     bool opened = ancestors_open_or_reply(ctx, &call, true, &ancestors);
     if (opened && until_or_reply(ctx, "ttl", &input.ttl, call.now_us, &request.ttl_us)) {
         call.counts = true;
+        call.items = items;
         request.lineage = ancestors_lineage(&ancestors);
         reserve_decide(account_of(&call), &call.host, &request, &call.decision);
         if (accounts_commit_or_reply(ctx, &call)) reply_reserved(ctx, &call.decision);

@@ -23,7 +23,7 @@ MODULE_ROOMS = (
                  "actor wait_timer memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type event_log"),
-    ("counters", "violations metrics"),
+    ("counters", "violations tallies metrics"),
     ("sources of rules", "rule_source allow_waiting ahead accounts ancestors parents account_info event_readers"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
@@ -60,7 +60,7 @@ SIDEWAYS = {  # who: whom
     "registry": "transaction",
     "policies": "registry",
     "config": "zones",
-    "metrics": "violations",
+    "metrics": "violations tallies",
     "lease_waiting": "value_type waiting",
     "module": "commands",
 }

@@ -479,6 +479,17 @@ static void add_cause(struct demands *demands, uint32_t row, const struct verdic
     decision_add_cause(demands->decision, view, &cause, demands->wanted[row].amount);
 }
 
+/* Units that the account's credits pay for; of rows that are counted as one the first is said to use them. */
+static int64_t funded_of(const struct demands *demands, const struct admission_item *item)
+{
+    int64_t funded = 0;
+    for (uint32_t i = item->first; i < item->end; i++)
+        funded = add_clamped(funded, max_i64(demands->each[i].units - demands->each[i].limited, 0));
+    if (item->shared == NOT_SHARED || item->before > 0 || demands->each[item->shared].key) return funded;
+    const struct demand *sum = &demands->each[item->shared];
+    return add_clamped(funded, max_i64(sum->units - sum->limited, 0));
+}
+
 void demands_answer(struct demands *demands)
 {
     struct account_decision *decision = demands->decision;
@@ -486,6 +497,8 @@ void demands_answer(struct demands *demands)
     uint32_t count = decision->result.consumed.count = demands->count;
     for (uint32_t i = 0; i < count; i++) {
         admission_verdict(&demands->admission, &demands->items[i], &verdicts[i]);
+        bool taken = demands->admission.admitted && verdicts[i].granted > 0;
+        decision->result.consumed.funded[i] = taken ? funded_of(demands, &demands->items[i]) : 0;
         if (decision->denied && verdicts[i].wait_us != 0) add_cause(demands, i, &verdicts[i]);
     }
     bool all_or_none = count > 1 && decision->denied && !demands->admission.any;

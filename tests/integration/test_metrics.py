@@ -1,7 +1,9 @@
-"""INFO's section of the module: verdicts by cause, who waits, keys and bytes by type."""
+"""INFO's section of the module: verdicts by cause, who waits, keys and bytes by type, usage by plan and resource."""
 
 import pytest
 
+from conftest import Quota
+from servers import Server
 from test_waiting import Waiter
 
 
@@ -87,3 +89,70 @@ def test_the_folder_of_the_zones_is_a_setting(quota):
     assert quota("RL.ALLOW k POLICY z PEEK")[1] == 3
     assert "absolute path" in quota.error("CONFIG SET quota.tzdir relative")
     quota("RL.POLICY DEL z")
+
+
+# ---- usage by plan and resource ---------------------------------------------------------------------------------
+
+COUNTED = ("granted", "refused", "units", "credits", "refunded")
+
+
+@pytest.fixture
+def usage():
+    """Rows of a server of its own: plan and resource ──▶ what is counted."""
+    server = Server().start()
+    quota = Quota(server.client())
+    quota("QUOTA.CLOCK FREEZE 2025-01-31T15:00:00Z")
+    quota("QUOTA.PLAN SET pro api LIMIT 10 day")
+    quota("QUOTA.PLAN SET pro tokens LIMIT 5 day CREDITS")
+    quota("QUOTA.PLAN SET free api LIMIT 1 day")
+    quota("QUOTA.OPEN a pro")
+    quota("QUOTA.OPEN b free")
+    quota.rows = lambda: {
+        (row["plan"], row["resource"]): tuple(row[name] for name in COUNTED)
+        for name, row in quota.client.info("quota").items() if name.startswith("quota_usage_")}
+    yield quota
+    server.close()
+
+
+@pytest.mark.parametrize("lines, wanted", [
+    (["QUOTA.CONSUME a api 3", "QUOTA.CONSUME a api 4", "QUOTA.CONSUME a api 9", "QUOTA.CONSUME b api 1"],
+     {("pro", "api"): (2, 1, 7, 0, 0), ("free", "api"): (1, 0, 1, 0, 0)}),
+    (["QUOTA.CONSUME a api 3 CHECK", "QUOTA.CHECK a api 99", "QUOTA.CONSUME a api 99 CHECK"], {}),
+    (["QUOTA.CONSUME a api 3 ID i", "QUOTA.CONSUME a api 3 ID i"], {("pro", "api"): (1, 0, 3, 0, 0)}),
+    (["QUOTA.CONSUME a api 99 UPTO", "QUOTA.CONSUME a api 5 FORCE"], {("pro", "api"): (2, 0, 15, 0, 0)}),
+    (["QUOTA.MCONSUME a 2 api 1 tokens 9"], {("pro", "tokens"): (0, 1, 0, 0, 0)}),
+    (["QUOTA.MCONSUME a 2 api 1 tokens 2"], {("pro", "api"): (1, 0, 1, 0, 0), ("pro", "tokens"): (1, 0, 2, 0, 0)}),
+    (["QUOTA.GRANT a g tokens 100", "QUOTA.CONSUME a tokens 8"], {("pro", "tokens"): (1, 0, 8, 3, 0)}),
+    (["QUOTA.RESERVE a h api 4 TTL 1h", "QUOTA.COMMIT a h 2", "QUOTA.RESERVE a i api 9 TTL 1h"],
+     {("pro", "api"): (1, 1, 4, 0, 0)}),
+    (["QUOTA.CONSUME a api 5 ID i", "QUOTA.REFUND a api 2 OF i ID j", "QUOTA.REFUND a api 2 OF i ID j",
+      "QUOTA.REFUND a ALL OF i"], {("pro", "api"): (1, 0, 5, 0, 5)}),
+    (["QUOTA.CONSUME a api 1", "QUOTA.SWITCH a free", "QUOTA.CONSUME a api 1"],
+     {("pro", "api"): (1, 0, 1, 0, 0), ("free", "api"): (0, 1, 0, 0, 0)}),
+])
+def test_usage_is_counted_by_plan_and_resource(usage, lines, wanted):
+    for line in lines:
+        usage(line)
+    assert usage.rows() == wanted
+
+
+def test_rows_of_usage_are_bounded(usage):
+    for number in range(20):
+        pipe = usage.client.pipeline(transaction=False)
+        for resource in range(60):
+            pipe.execute_command("QUOTA.PLAN", "SET", f"p{number}", f"r{resource}", "LIMIT", 1, "day")
+        pipe.execute_command("QUOTA.OPEN", f"a{number}", f"p{number}")
+        for resource in range(60):
+            pipe.execute_command("QUOTA.CONSUME", f"a{number}", f"r{resource}", 1)
+        pipe.execute()
+    rows = usage.rows()
+    assert len(rows) == 1000 and set(rows.values()) == {(1, 0, 1, 0, 0)}
+    usage("QUOTA.CONSUME a0 r0 1")
+    assert usage.rows()["p0", "r0"] == (1, 1, 1, 0, 0)
+
+
+def test_names_of_usage_are_safe(usage):
+    usage("QUOTA.PLAN SET", "a,b=c\r\nd", "r s", "LIMIT", 5, "day")
+    usage("QUOTA.OPEN", "x", "a,b=c\r\nd")
+    usage("QUOTA.CONSUME x", "r s", 1)
+    assert usage.rows() == {("a_b_c__d", "r_s"): (1, 0, 1, 0, 0)}

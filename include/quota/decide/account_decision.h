@@ -37,7 +37,8 @@ struct account_decision {
         struct {
             uint32_t count;
             struct verdict verdicts[BATCH_ITEMS_MAX];
-        } consumed; /* consume.h, reserve_decide */
+            int64_t funded[BATCH_ITEMS_MAX]; /* of demands_answer: units that credits pay for */
+        } consumed;                          /* consume.h, reserve_decide */
         struct {
             uint32_t count;
             struct refunded items[REFUND_ITEMS_MAX];
