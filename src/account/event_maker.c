@@ -637,6 +637,16 @@ static void note_key_ended(struct event_maker *maker, const struct account *acco
     event_sink_add(maker->sink, &event);
 }
 
+/* Shares of a pool's cycle are made: who has which, QUOTA.MEMBERS shows. */
+static void note_shared(struct event_maker *maker, const struct account *account, const struct change *change)
+{
+    struct logged_event event = event_now(maker, account, LOGGED_POOL_SHARED);
+    set_resource(&event, account, change->slot);
+    set_instant(&event, EVENT_START, change->until_us);
+    event_set_number(&event, EVENT_LIMIT, change->amount);
+    event_sink_add(maker->sink, &event);
+}
+
 /* ---- what the audit entry alone says --------------------------------------------------------------------- */
 
 /* A switch that is to come: it will be one more event, without an operator, when it comes. */
@@ -766,6 +776,7 @@ static note_change *const notes[CHANGE_KINDS_END] = {
     [CHANGE_API_KEY] = note_key,
     [CHANGE_API_KEY_ENDED] = note_key_ended,
     [CHANGE_PARENT] = note_parent,
+    [CHANGE_SHARES] = note_shared,
 };
 
 void event_maker_note(struct event_maker *maker, const struct account *account, const struct change *change)
