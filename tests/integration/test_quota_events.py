@@ -244,7 +244,8 @@ def test_every_level_has_its_own(opened):
 
 
 def test_a_pool_s_shares(opened):
-    run(opened, ["QUOTA.PLAN SET org r LIMIT 90 day SHARE EQUAL", "QUOTA.OPEN {t}org org", "QUOTA.OPEN {t}a p PARENT {t}org",
+    run(opened, ["QUOTA.PLAN SET org r LIMIT 90 day SHARE EQUAL", "QUOTA.OPEN {t}org org",
+                 "QUOTA.OPEN {t}a p PARENT {t}org",
                  "QUOTA.OPEN {t}b p PARENT {t}org", "QUOTA.CONSUME {t}a r 1", "QUOTA.CONSUME {t}b r 1"])
     shared = [event for event in opened.read() if event["type"] == "quota.pool.shared"]
     assert [(event["account"], event["resource"], event["limit"]) for event in shared] == [("{t}org", "r", 90)]
