@@ -711,8 +711,9 @@ static void apply_next(struct account *account, const struct change *change)
     optional->next_how = change->how;
 }
 
-/* `named`: the reservation that the change names. */
-static struct account *apply_one(struct account *account, const struct change *change, struct named_hold named)
+/* `named`: the reservation that the change names; `begins`: the account has begun with this run. */
+static struct account *apply_one(struct account *account, const struct change *change, struct named_hold named,
+                                 bool begins)
 {
     if (change_is_of_slot(change)) return apply_to_slot(account, change);
     switch (change->kind) {
@@ -745,7 +746,10 @@ static struct account *apply_one(struct account *account, const struct change *c
     case CHANGE_MEMBER_USED:
     case CHANGE_MEMBER_SHARE:
     case CHANGE_SHARES: apply_to_member(account, change); break;
-    case CHANGE_AUDIT: store_audit_entry(account, &change->audit); break;
+    case CHANGE_AUDIT:
+        /* Who has opened it for the first time is no news of an account, and would be the only entry of most. */
+        if (!begins || change->audit.act != AUDIT_OPEN) store_audit_entry(account, &change->audit);
+        break;
     case CHANGE_REWOUND: account->applied_at_us = change->until_us; break;
     default: break;
     }
@@ -1126,7 +1130,8 @@ struct account *account_apply(struct account *account, const struct account_chan
     struct event_maker maker; /* where there are events to be made */
     promise.changes.size = 0; /* each is done before the next one is checked */
     if (change->events) event_maker_begin(&maker, account, change);
-    if (!account) account = account_new();
+    bool begins = !account;
+    if (begins) account = account_new();
     account->applied_at_us = promise.applied_at_us;
     while (!cursor_done(&cursor) && !cursor.bad) {
         change_decode(&cursor, change->encoding, &one);
@@ -1138,7 +1143,7 @@ struct account *account_apply(struct account *account, const struct account_chan
         if (!expect(change_accepted(&promise, &one))) continue;
         if (change->events) event_maker_note(&maker, account, &one);
         bill_slot(account, &bill, change_is_of_slot(&one) ? (int32_t)one.slot : -1);
-        account = apply_one(account, &one, promise.named);
+        account = apply_one(account, &one, promise.named, begins);
     }
     (void)expect(!cursor.bad);
     bill_slot(account, &bill, -1);

@@ -60,9 +60,15 @@ static enum account_fault open_new(const struct account_host *host, const struct
     const struct plan *plan = find_plan(host, request->plan, action->now_us);
     if (!plan) return ACCOUNT_FAULT_PLAN;
     struct change begin_plan = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
+    /* It is for the event alone: an account does not keep who has opened it for the first time. */
+    struct change audit = {
+        .kind = CHANGE_AUDIT,
+        .audit = {
+            .at_us = max_i64(action->now_us, 1), .act = AUDIT_OPEN, .actor = action->actor, .reason = action->reason}};
     change_encode(&begin_plan, &decision->changes);
     change_encode(&status, &decision->changes);
     emit_parent(request, decision);
+    change_encode(&audit, &decision->changes);
     decision->applied_at_us = action->now_us;
     plan_release(plan);
     return ACCOUNT_FAULT_NONE;

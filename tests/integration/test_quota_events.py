@@ -145,6 +145,16 @@ def test_what_an_event_says(opened):
         assert list(event) == [field for field in FIELDS if field in event]
 
 
+def test_who_opened_it(events):
+    run(events, ["QUOTA.PLAN SET p r LIMIT 10 day", "QUOTA.OPEN a p REASON signup", "QUOTA.CLOSE a",
+                 "QUOTA.OPEN a p REASON back", "CONFIG SET quota.default-plan p quota.auto-open yes",
+                 "QUOTA.CONSUME b r 1"])
+    found = [event for event in events.read("TYPE", "*.opened")]
+    assert [(event["account"], event.get("actor"), event.get("reason")) for event in found] == [
+        ("a", "default", "signup"), ("a", "default", "back"), ("b", None, None)]
+    assert [note["act"] for note in events.map("QUOTA.INFO a")["notes"]] == ["close", "open"]  # the first is not kept
+
+
 def test_the_configuration_changes(events):
     run(events, ["QUOTA.PLAN SET p r LIMIT 10 day", "QUOTA.PLAN SET p r LIMIT 10 day",
                  "QUOTA.PLAN CHECK p r LIMIT 1 day", "QUOTA.PLAN SET p s LIMIT 1 day EFFECTIVE 2030-01-01T00:00:00Z",

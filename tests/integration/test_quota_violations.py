@@ -258,6 +258,18 @@ def test_who_waited_in_vain_is_counted(refusals, primary):
     assert found == [("policy", "m", -1, "BLOCK"), ("rate", "", -1, "BLOCK")]
 
 
+def test_a_level_that_refuses_is_named(refusals):
+    quota = refusals
+    quota("QUOTA.PLAN SET org r LIMIT 12 day")
+    quota("QUOTA.PLAN SET team r LIMIT 20 day")
+    quota("QUOTA.OPEN {t}org org")
+    quota("QUOTA.OPEN {t}team team PARENT {t}org")
+    assert quota("QUOTA.CONSUME {t}team r 13")[0] == 0
+    assert quota("QUOTA.CONSUME {t}team r 21")[0] == 0
+    found = [(entry["key"], entry["rule"], entry["text"], entry["count"], entry["cost"]) for entry in shown(quota)]
+    assert found == [("{t}team", 0, "LIMIT 20 day", 1, 21), ("{t}org", 0, "LIMIT 12 day", 1, 13)]
+
+
 def test_a_replica_has_its_own(refusals, primary, replica):
     quota = refusals
     quota("QUOTA.PLAN SET p r LIMIT 1 day")
