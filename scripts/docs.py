@@ -78,8 +78,9 @@ FIELDS = {  # name without quota_: (kind, meaning); <type> stands for every data
              "the log names the first one."),
     "rule_sets": ("gauge", "Distinct sets of rules in memory: equal sets are stored once."),
     "usage_<number>": ("counters", "A row for each plan and resource that this node has decided about, at most "
-                       "1000: `plan`, `resource`; `granted` and `refused` requests; `units` that were granted, `credits` those of them "
-                       "that credits paid for; `refunded` units. Reservations count when they are made."),
+                       "1000: `plan`, `resource`; `granted` and `refused` requests; `units` that were granted, "
+                       "`credits` those of them that credits paid for; `refunded` units. Reservations count when "
+                       "they are made."),
     "keys_<type>": ("gauge", "Keys of this data type."),
     "bytes_<type>": ("gauge", "Bytes that the module has allocated for values of this data type. Sets of rules, and "
                      "the server's own part of a key, are not included."),
