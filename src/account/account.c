@@ -259,7 +259,7 @@ static void hold_grants(struct account *account, const struct hold *hold, int si
     struct cursor cursor = cursor_init(hold->funding);
     struct funding_part part;
     while (funding_next(&cursor, &part)) {
-        if (part.grant == FUNDED_BY_LIMITS) continue;
+        if (!funded_by_grant(&part)) continue;
         grants_hold(&account->optional->grants, part.grant, part.units, sign, hold->made_us, account->applied_at_us);
     }
 }
@@ -299,7 +299,8 @@ static void hold_for_member(struct account *account, const struct stored_hold *p
 {
     const struct hold *hold = &part->hold;
     struct bytes member = member_hold_id_member(hold_id(part));
-    if (hold->of_member) members_hold(members_of(account), member, hold->slot, sign * hold->units, hold->made_us);
+    int64_t units = hold_counted(hold);
+    if (hold->of_member) members_hold(members_of(account), member, hold->slot, sign * units, hold->made_us);
 }
 
 /* A reservation that was taken out is over. */
@@ -336,7 +337,8 @@ static void begin_hold(struct account *account, const struct change *change, con
     hold_grants(account, &change->hold, 1);
     if (change->hold.of_member) {
         struct bytes member = member_hold_id_member(change->bytes);
-        members_hold(members_of(account), member, change->hold.slot, change->hold.units, change->hold.made_us);
+        int64_t units = hold_counted(&change->hold);
+        members_hold(members_of(account), member, change->hold.slot, units, change->hold.made_us);
     }
     account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }
@@ -571,7 +573,8 @@ static bool funding_is_there(const struct account *account, const struct hold *h
     struct funding_part part;
     while (funding_next(&cursor, &part)) {
         const struct stored_grant *stored = grants_numbered(account_grants(account), part.grant);
-        if (part.grant != FUNDED_BY_LIMITS && !(stored && stored->grant.slot == hold->slot)) return false;
+        if (part.grant == FUNDED_BELOW && !hold->of_member) return false;
+        if (funded_by_grant(&part) && !(stored && stored->grant.slot == hold->slot)) return false;
     }
     return true;
 }
@@ -852,7 +855,8 @@ static bool funding_accepted(const struct promise *promise, const struct hold *h
     struct cursor cursor = cursor_init(hold->funding);
     struct funding_part part;
     while (funding_next(&cursor, &part)) {
-        if (part.grant != FUNDED_BY_LIMITS && !grant_is_there(promise, part.grant, hold->slot)) return false;
+        if (part.grant == FUNDED_BELOW && !hold->of_member) return false;
+        if (funded_by_grant(&part) && !grant_is_there(promise, part.grant, hold->slot)) return false;
     }
     return true;
 }

@@ -29,14 +29,23 @@ bool funding_fits(struct bytes funding, int64_t units)
     return cursor_done(&cursor) && sum == units;
 }
 
-int64_t funding_of_limits(struct bytes funding, int64_t units)
+static int64_t funded_by(struct bytes funding, int64_t source)
 {
     struct cursor cursor = cursor_init(funding);
     struct funding_part part;
     int64_t sum = 0;
-    if (funding.size == 0) return units;
-    while (funding_next(&cursor, &part)) sum += part.grant == FUNDED_BY_LIMITS ? part.units : 0;
+    while (funding_next(&cursor, &part)) sum += part.grant == source ? part.units : 0;
     return sum;
+}
+
+int64_t funding_of_limits(struct bytes funding, int64_t units)
+{
+    return funding.size == 0 ? units : funded_by(funding, FUNDED_BY_LIMITS);
+}
+
+int64_t funding_below(struct bytes funding)
+{
+    return funded_by(funding, FUNDED_BELOW);
 }
 
 void funding_cut(struct bytes funding, int64_t units, int64_t from, int64_t to, struct sink *cut)

@@ -2,6 +2,7 @@
 #include "quota/decide/admission.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
+#include "quota/decide/below.h"
 #include "quota/decide/foresight.h"
 #include "quota/view/credits_view.h"
 
@@ -95,7 +96,7 @@ static int64_t available_within(const struct demand *demand)
     return tightest(demand, within_of, is_prepaid(demand) ? 0 : UNLIMITED);
 }
 
-static int64_t funds_available(const struct demand *demand)
+int64_t demand_funds(const struct demand *demand)
 {
     wide funds = 0;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
@@ -110,9 +111,9 @@ static int64_t funds_available(const struct demand *demand)
 
 int64_t demand_remaining(const struct demand *demand)
 {
-    int64_t available = demand_available(demand), funds = funds_available(demand);
+    int64_t available = demand_available(demand), funds = demand_funds(demand);
     bool unlimited = available == UNLIMITED || funds == UNLIMITED;
-    return unlimited ? UNLIMITED : add_clamped(available, funds);
+    return unlimited ? UNLIMITED : add_clamped(add_clamped(available, funds), demand->below);
 }
 
 /* Lets the funding meters pay for `missing` units, in their order; answers how many they pay. */
@@ -149,19 +150,20 @@ int64_t demand_plan(struct demand *demand, int64_t units)
     int64_t available = demand_available(demand), funded = 0;
     bool first = demand->view->entitlement->credits_first, throttles = demand->rates.throttle >= 0;
     demand->planned = units;
-    demand->throttled = 0;
+    demand->throttled = demand->from_below = 0;
     demand->limited = demand->limited_first = amount_min(units, available);
     /* Funding meters stand behind all others. */
     if (demand->positions_count > 0 && demand->positions[demand->positions_count - 1].meter->funds) {
-        demand->limited_first = first ? 0 : amount_min(units, available_within(demand));
+        demand->limited_first = first ? 0 : amount_min(units - demand->from_credits, available_within(demand));
         funded = fund(demand, units - demand->limited_first);
         demand->limited = amount_min(units - funded, available);
     }
     if (throttles) demand->limited = take_slow_lane(demand, units - funded, available);
-    return demand->limited + funded;
+    if (demand->below > 0) demand->from_below = min_i64(units - demand->limited - funded, demand->below);
+    return demand->limited + funded + demand->from_below;
 }
 
-static enum account_fault check_positions(const struct demand *demand)
+enum account_fault demand_check(const struct demand *demand)
 {
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
@@ -179,7 +181,7 @@ static enum account_fault grant(struct demand *demand, int64_t granted)
     demand->units = granted * demand->cost;
     if (granted == 0) return ACCOUNT_FAULT_NONE;
     if (demand->planned != demand->units) demand_plan(demand, demand->units);
-    return check_positions(demand);
+    return demand_check(demand);
 }
 
 enum account_fault admission_force(struct demand *demand, int64_t units)
@@ -188,7 +190,7 @@ enum account_fault admission_force(struct demand *demand, int64_t units)
     demand->granted = demand->amount;
     demand->units = units;
     demand->limited += units - placed;
-    return check_positions(demand);
+    return demand_check(demand);
 }
 
 static enum account_fault peek_forced(struct demand *demand, int64_t units)
@@ -294,6 +296,7 @@ static enum account_fault cut_to(struct demand *demand, int64_t least)
 static enum account_fault peek_item(struct admission *admission, const struct admission_item *item, bool *admitted)
 {
     int64_t least = INT64_MAX;
+    if (item->above) below_find(admission, item);
     for (const struct admission_item *at = item; at; at = at->above) {
         for (uint32_t i = at->first; i < at->end; i++) {
             struct demand *demand = &admission->demands[i];
@@ -312,7 +315,7 @@ static enum account_fault peek_item(struct admission *admission, const struct ad
             if (fault != ACCOUNT_FAULT_NONE) return fault;
         }
     }
-    return ACCOUNT_FAULT_NONE;
+    return *admitted && item->above ? below_settle(admission, item) : ACCOUNT_FAULT_NONE;
 }
 
 static void choose_item(struct admission *admission, const struct admission_item *item)
@@ -384,18 +387,23 @@ enum account_fault admission_take(struct admission *admission)
         emit_positions(demand, changes);
         demand->taken = true;
     }
+    for (uint32_t i = 0; i < admission->count; i++) {
+        if (admission->demands[i].lower) below_left(&admission->demands[i]);
+    }
     return ACCOUNT_FAULT_NONE;
 }
 
 struct bytes demand_funding(const struct demand *demand)
 {
-    int64_t funded = demand->units - demand->limited;
+    int64_t funded = demand->units - demand->limited - demand->from_below;
     char stack_buffer[128];
-    if (funded <= 0 || !has_credits(demand)) return (struct bytes){"", 0};
+    bool by_credits = funded > 0 && has_credits(demand);
+    if (!by_credits && demand->from_below == 0) return (struct bytes){"", 0};
     struct sink funding = sink_init(stack_buffer, sizeof(stack_buffer));
     funding_add(&funding, FUNDED_BY_LIMITS, min_i64(demand->limited_first, demand->limited));
-    credits_write_funding(demand->account, demand->view, funded, &funding);
+    if (by_credits) credits_write_funding(demand->account, demand->view, funded, &funding);
     funding_add(&funding, FUNDED_BY_LIMITS, demand->limited - demand->limited_first);
+    funding_add(&funding, FUNDED_BELOW, demand->from_below);
     char *copy = arena_room(demand->account->arena, funding.size);
     memcpy(copy, funding.data, funding.size);
     struct bytes bytes = {copy, funding.size};
@@ -496,12 +504,13 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
 {
     const struct position *credits = &demand->positions[demand->positions_count - 1];
     bool has_grants = has_credits(demand);
-    int64_t funds = has_grants ? credits->meter->available(credits) : 0;
+    int64_t funds = add_clamped(has_grants ? credits->meter->available(credits) : 0, demand->below);
     struct verdict_fold pot = {.begun = false};
     struct verdict verdict;
     fold_limits(demand, units, funds, &pot);
     if (has_grants && credits_decide(demand, funds)) {
         credits->meter->judge(credits, units, &verdict);
+        verdict.remaining = add_clamped(verdict.remaining, demand->below);
         if (pot.begun) verdict.wait_us = pot.verdict.wait_us;
         if (!pot.begun && demand_available(demand) == UNLIMITED) verdict.wait_us = 0; /* OVERAGE */
         pot.denied = verdict.wait_us != 0;
@@ -550,7 +559,7 @@ static const struct demand *walk_next(struct item_walk *walk)
 static void fold_demand(const struct admission *admission, const struct demand *demand, struct verdict_fold *fold)
 {
     int64_t units = admission_units(admission, demand);
-    bool is_pot = has_credits(demand) || demand->rates.throttle >= 0;
+    bool is_pot = has_credits(demand) || demand->rates.throttle >= 0 || demand->lower;
     if (is_pot) fold_pot(demand, units, fold);
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
@@ -602,7 +611,7 @@ static void extend_wait(const struct admission *admission, const struct demand *
  * the wait is found step by step. */
 static bool needs_foresight(const struct demand *demand)
 {
-    return demand->view->credits || demand->rates.throttle >= 0;
+    return demand->view->credits || demand->rates.throttle >= 0 || demand->lower;
 }
 
 static bool any_needs_foresight(const struct admission *admission)

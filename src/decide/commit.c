@@ -156,6 +156,13 @@ static uint32_t begin_late(const struct resolution *root, const struct resolutio
     return count;
 }
 
+/* Units of what is posted that count here: credits of the member have paid for others. */
+static int64_t counted_of(const struct part *part)
+{
+    int64_t cost = part->hold->units / part->hold->amount;
+    return part->amount * cost - funding_below(sink_content(&part->funding));
+}
+
 /* What its member has used, and where. */
 static enum account_fault count_member(const struct resolution *at, struct bytes member, struct sink *level_parts)
 {
@@ -170,7 +177,7 @@ static enum account_fault count_member(const struct resolution *at, struct bytes
         if (part->amount == 0) continue;
         if (number == 0) fault = membership_join(at->account, member, changes, &number);
         if (fault == ACCOUNT_FAULT_NONE)
-            membership_use(at->account, &part->view, number, part->amount * cost, at_us, changes);
+            membership_use(at->account, &part->view, number, counted_of(part), at_us, changes);
         level_part_add(level_parts, &(struct level_part){.item = part->hold->item,
                                                          .resource = part->resource,
                                                          .cost = cost,
@@ -181,18 +188,28 @@ static enum account_fault count_member(const struct resolution *at, struct bytes
     return fault;
 }
 
+/* What a level leaves, and credits of the accounts below it: they pay for so many of the amount. */
+static int64_t with_credits(const struct part *above, int64_t credits)
+{
+    int64_t cost = above->hold->units / above->hold->amount;
+    if (above->remaining == UNLIMITED) return UNLIMITED;
+    return wide_clamp((wide)credits * cost + above->remaining, 0, INT64_MAX);
+}
+
 /* The answer is about what the tightest of all accounts leaves. */
 static void tighten(const struct resolution *root, const struct resolution *at, const struct level *level,
                     struct part *above)
 {
-    int64_t cost = above->hold->units / above->hold->amount, held = at->is_held ? above->hold->units : 0;
+    int64_t held = at->is_held ? hold_counted(above->hold) : 0;
     struct bytes member = level_member(level, root->request->lineage->name);
     above->remaining =
-        pool_share_remaining(at->account, &above->view, member, above->amount * cost - held, above->remaining);
+        pool_share_remaining(at->account, &above->view, member, counted_of(above) - held, above->remaining);
     for (uint32_t i = 0; i < root->count; i++) {
         struct part *part = &root->parts[i];
-        bool same = part->hold->item == above->hold->item;
-        if (same && amount_is_smaller(above->remaining, part->remaining)) part->remaining = above->remaining;
+        if (part->hold->item != above->hold->item) continue;
+        int64_t remaining = with_credits(above, part->credits);
+        part->credits = add_clamped(part->credits, above->credits);
+        if (amount_is_smaller(remaining, part->remaining)) part->remaining = remaining;
     }
 }
 

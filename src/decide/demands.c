@@ -424,7 +424,7 @@ static bool find_used(const struct demands *demands, const struct resource_view 
         const struct demand *demand = &root->each[i];
         if (demand->view != view || !demand->chosen || demand->stands_aside) continue;
         taken = true;
-        if (!demand->holds) *units = add_clamped(*units, demand->units);
+        if (!demand->holds) *units = add_clamped(*units, demand->units - demand->from_below);
     }
     return taken;
 }

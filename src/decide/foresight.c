@@ -2,6 +2,7 @@
 #include "quota/decide/foresight.h"
 #include "quota/account/carry.h"
 #include "quota/base/checked.h"
+#include "quota/decide/below.h"
 #include "quota/time/duration.h"
 #include "quota/view/credits_view.h"
 #include "quota/view/lifecycle.h"
@@ -11,6 +12,9 @@ struct outlook {
     struct account_view account;
     struct resource_view view;
     struct demand demand;
+    int64_t credits_left; /* units that credits can pay for then, its own and those of accounts below … */
+    int64_t credits_most; /* … at most ever … */
+    int64_t credits_us;   /* … and when that changes next; INT64_MAX = never */
 };
 
 /* A member's share bounds it until the cycle ends; what it will be then is not known. */
@@ -24,7 +28,7 @@ static void outlook_share(const struct demand *demand, int64_t at_us, struct out
 }
 
 /* False where that cannot be found out (the zone is not known here). Ended by outlook_end. */
-static bool outlook_begin(const struct demand *demand, int64_t at_us, struct outlook *outlook)
+static bool outlook_begin_own(const struct demand *demand, int64_t at_us, struct outlook *outlook)
 {
     outlook->account = *demand->account;
     outlook->account.now_us = at_us;
@@ -36,12 +40,35 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
     demand_begin_as(&outlook->demand, &outlook->account, &outlook->view, demand->amount, demand->cost);
     if (demand->holds) demand_hold(&outlook->demand, demand->held_until_us);
     outlook_share(demand, at_us, outlook);
+    outlook->credits_left = outlook->view.credits_left;
+    outlook->credits_most = credits_most(&outlook->account, &outlook->view);
+    outlook->credits_us = credits_next_us(&outlook->account, &outlook->view);
     return true;
 }
 
 static void outlook_end(struct outlook *outlook)
 {
     arena_free(&outlook->account.memory);
+}
+
+/* The same, and what credits of the accounts below will pay for. */
+static bool outlook_begin(const struct demand *demand, int64_t at_us, struct outlook *outlook)
+{
+    bool found = outlook_begin_own(demand, at_us, outlook);
+    for (const struct demand *lower = demand->lower; found && lower; lower = lower->lower) {
+        struct outlook below;
+        found = outlook_begin_own(lower, at_us, &below);
+        if (found) {
+            int64_t left = below_units(demand, lower, below.credits_left);
+            outlook->demand.below = add_clamped(outlook->demand.below, left);
+            outlook->credits_left = add_clamped(outlook->credits_left, left);
+            int64_t most = below_units(demand, lower, below.credits_most);
+            outlook->credits_most = add_clamped(outlook->credits_most, most);
+            outlook->credits_us = min_i64(outlook->credits_us, below.credits_us);
+        }
+        outlook_end(&below);
+    }
+    return found;
 }
 
 /* From when on the rates will admit the units. They do not depend on the limits, and once they admit they go on doing
@@ -106,9 +133,9 @@ static int64_t cycles_end_us(const struct demand *demand)
 static int64_t slow_lane_admits_us(struct outlook *outlook, int64_t units)
 {
     struct demand *demand = &outlook->demand;
-    int64_t at_us = outlook->account.now_us, next_us = credits_next_us(&outlook->account, &outlook->view);
+    int64_t at_us = outlook->account.now_us, next_us = outlook->credits_us;
     if (demand_plan(demand, units) == units) return holds_admit_us(outlook, units);
-    int64_t available = demand_available(demand), left = outlook->view.credits_left;
+    int64_t available = demand_available(demand), left = outlook->credits_left;
     next_us = min_i64(next_us, cycles_end_us(demand));
     int64_t more_us = demand_limits_wait_us(demand, add_clamped(available, 1));
     struct verdict lane;
@@ -122,14 +149,14 @@ static int64_t slow_lane_admits_us(struct outlook *outlook, int64_t units)
 static int64_t admits_us(struct outlook *outlook, int64_t units)
 {
     const struct demand *demand = &outlook->demand;
-    int64_t at_us = outlook->account.now_us, left = outlook->view.credits_left;
+    int64_t at_us = outlook->account.now_us, left = outlook->credits_left;
     if (demand->rates.throttle >= 0) return slow_lane_admits_us(outlook, units);
     int64_t wait_us = demand_limits_wait_us(demand, max_i64(units - left, 0));
     if (wait_us == 0) return holds_admit_us(outlook, units);
     int64_t limits_us = wait_us == NEVER_US ? INT64_MAX : add_clamped(at_us, wait_us);
-    int64_t credits_us = credits_next_us(&outlook->account, &outlook->view);
+    int64_t credits_us = outlook->credits_us;
     if (credits_us == INT64_MAX) return limits_us;
-    int64_t least = max_i64(units - credits_most(&outlook->account, &outlook->view), 0); /* that only limits can give */
+    int64_t least = max_i64(units - outlook->credits_most, 0); /* that only limits can give */
     if (demand_limits_wait_us(demand, least) == NEVER_US) return INT64_MAX;
     return min_i64(limits_us, credits_us);
 }

@@ -27,7 +27,8 @@ static int64_t held_of(const struct account_view *pool, const struct member_use 
     for (uint32_t i = 0; held > 0 && i < holds->count && holds->by_expiry[i]->hold.expires_us <= pool->now_us; i++) {
         const struct hold *hold = &holds->by_expiry[i]->hold;
         bool counts = hold->of_member && hold->slot == use->slot && hold->made_us >= use->start_us;
-        if (counts && bytes_equal(member_hold_id_member(hold_id(holds->by_expiry[i])), name)) held -= hold->units;
+        if (counts && bytes_equal(member_hold_id_member(hold_id(holds->by_expiry[i])), name))
+            held -= hold_counted(hold);
     }
     return max_i64(held, 0);
 }

@@ -158,6 +158,7 @@ static enum account_fault give_back(struct refund *refund, struct account_view *
     if (fault != ACCOUNT_FAULT_NONE || !request->lineage) return fault;
     struct returned_item item = {
         .slot = (uint32_t)refund->view.index, .amount = refund->amount, .result = refund->result, .known = known};
+    item.credits = returning_credits(refund);
     return refund_above(refund->account, request, views, &item, 1);
 }
 
@@ -252,7 +253,7 @@ static enum account_fault look_at_other(struct refund *refund, const struct take
 
 /* What is left of one resource comes back; of one that has nothing left nothing is written. */
 static enum account_fault refund_rest(struct account_view *account, const struct refund_request *request, uint32_t slot,
-                                      struct account_decision *decision)
+                                      struct account_decision *decision, struct returned_item *item)
 {
     struct refund refund; /* large, and mostly nothing yet */
     struct taken taken;
@@ -268,11 +269,17 @@ static enum account_fault refund_rest(struct account_view *account, const struct
     resource_view_begin(account, refund.resource, &refund.view);
     enum account_fault fault = returning_settle(&refund, refund.amount > 0 ? &decision->changes : NULL);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
+    item->slot = slot;
+    item->amount = refund.amount;
+    item->result = refund.result;
+    item->known = refund.view.entitlement != NULL;
+    item->credits = returning_credits(&refund);
     if (refund.amount == 0) {
         *refund.result = (struct refunded){0, 0, returning_remaining(&refund)};
         return found ? look_at_other(&refund, &taken) : ACCOUNT_FAULT_NONE;
     }
     fault = refund_taken(&refund, &taken);
+    item->credits = returning_credits(&refund);
     return fault == ACCOUNT_FAULT_NONE ? finish(&refund) : fault;
 }
 
@@ -304,29 +311,12 @@ static bool name_is_there_twice(const struct bytes *names, uint32_t count, struc
     return false;
 }
 
-/* What has come back of each, at the accounts above, too. */
-static enum account_fault refund_all_above(struct account_view *account, struct account_view *views,
-                                           const struct refund_request *request, const uint32_t *slots, uint32_t count,
-                                           struct account_decision *decision)
-{
-    struct returned_item items[REFUND_ITEMS_MAX];
-    struct taken taken;
-    for (uint32_t i = 0; i < count; i++) {
-        bool found = taken_find(account, slots[i], request->of, &taken);
-        struct bytes resource = resource_of(account, slots[i]);
-        items[i] = (struct returned_item){.slot = slots[i],
-                                          .amount = found ? taken_left(&taken) : 0,
-                                          .result = &decision->result.refund.items[i],
-                                          .known = plan_entitlement(account->plan, resource) != NULL};
-    }
-    return refund_above(account, request, views, items, count);
-}
-
 /* Every resource of the consumption, or nothing where one of them refuses. */
 static enum account_fault refund_all(struct account_view *account, struct account_view *views,
                                      const struct refund_request *request, struct account_decision *decision)
 {
     uint32_t slots[REFUND_ITEMS_MAX];
+    struct returned_item items[REFUND_ITEMS_MAX];
     struct bytes names[2 * REFUND_ITEMS_MAX];
     if (replay_all(account, request, decision)) return decision->fault;
     uint32_t count = taken_slots(account, request->of, slots);
@@ -336,9 +326,8 @@ static enum account_fault refund_all(struct account_view *account, struct accoun
     if (name_is_there_twice(names, own, &decision->fault_subject)) return ACCOUNT_FAULT_TOGETHER;
     enum account_fault fault = emit_account(account, (struct resource_names){names, own}, &decision->changes);
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++)
-        fault = refund_rest(account, request, slots[i], decision);
-    if (fault == ACCOUNT_FAULT_NONE && request->lineage)
-        fault = refund_all_above(account, views, request, slots, count, decision);
+        fault = refund_rest(account, request, slots[i], decision, &items[i]);
+    if (fault == ACCOUNT_FAULT_NONE && request->lineage) fault = refund_above(account, request, views, items, count);
     if (fault == ACCOUNT_FAULT_NONE && request->id.size > 0) return remember_all(account, request, decision);
     if (own == 0) decision->changes.size = 0; /* nothing came back, and no id has to be remembered */
     return fault;

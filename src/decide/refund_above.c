@@ -15,10 +15,15 @@ struct above {
     struct bytes member; /* of this account above: the one below it */
 };
 
-/* The answer is the most that came back anywhere, and what the tightest account leaves. */
-static void merge(const struct returned_item *item, const struct refunded *above)
+/* The answer is the most that came back anywhere, and what the tightest account leaves: credits of the accounts below
+ * could pay for what that one lacks. */
+static void merge(struct returned_item *item, const struct refund *at)
 {
-    struct refunded *result = item->result;
+    struct refunded *result = item->result, *above = at->result;
+    int64_t cost = at->view.entitlement ? entitlement_cost(at->view.entitlement) : 1;
+    if (above->remaining != UNLIMITED)
+        above->remaining = wide_clamp((wide)item->credits * cost + above->remaining, 0, INT64_MAX);
+    item->credits = add_clamped(item->credits, returning_credits(at));
     result->refunded = max_i64(result->refunded, above->refunded);
     result->lost = item->amount - result->refunded;
     if (amount_is_smaller(above->remaining, result->remaining)) result->remaining = above->remaining;
@@ -32,6 +37,7 @@ static void begin(const struct above *above, struct refund *at, struct bytes res
     at->decision = above->ancestor->decision;
     at->resource = resource;
     at->amount = amount;
+    at->back = 0;
     at->is_other = true; /* the account itself remembers and answers */
     at->result = result;
     *result = (struct refunded){0, 0, 0};
@@ -101,6 +107,13 @@ static enum account_fault find_names(struct above *above, const struct returned_
     return ACCOUNT_FAULT_NONE;
 }
 
+/* Units that credits of the member have paid for and that have not come back yet: as the last drawn they are the first
+ * to come back, and nothing is counted of them here. */
+static int64_t left_below(const struct taken *taken)
+{
+    return max_i64(funding_below(taken->funding) - taken->returned * taken->cost, 0);
+}
+
 static enum account_fault return_part(const struct above *above, struct returned_item *item, const struct taken *of,
                                       const struct level_part *part)
 {
@@ -116,17 +129,18 @@ static enum account_fault return_part(const struct above *above, struct returned
     begin(above, &at, part->resource, item->amount, &result);
     enum account_fault fault = returning_settle(&at, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    item->most = min_i64(item->most, used_by_member(above, &at, taken.from.taken_us) / part->cost);
+    int64_t counted = add_clamped(used_by_member(above, &at, taken.from.taken_us), left_below(&taken));
+    item->most = min_i64(item->most, counted / part->cost);
     at.amount = item->most;
     if (at.amount > 0) {
         fault = returning_taken(&at, &taken);
-        give_back_of_member(above, &at, result.refunded * part->cost, taken.from.taken_us);
+        give_back_of_member(above, &at, at.back, taken.from.taken_us);
     } else {
         fault = emit_resource(above->view, &at.view, changes);
         result.remaining = returning_remaining(&at);
     }
-    result.remaining = share_remaining(above, &at, result.refunded * part->cost, result.remaining);
-    if (fault == ACCOUNT_FAULT_NONE) merge(item, &result);
+    result.remaining = share_remaining(above, &at, at.back, result.remaining);
+    if (fault == ACCOUNT_FAULT_NONE) merge(item, &at);
     return fault;
 }
 
@@ -172,7 +186,7 @@ static enum account_fault return_newest_at(const struct above *above, struct ret
     give_back_of_member(above, &at, result.refunded * cost, now_us);
     result.remaining = share_remaining(above, &at, result.refunded * cost, result.remaining);
     if (result.refunded == 0) changes->size = 0;
-    merge(item, &result);
+    merge(item, &at);
     return ACCOUNT_FAULT_NONE;
 }
 

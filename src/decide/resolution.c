@@ -175,5 +175,6 @@ enum account_fault resolution_resolve_part(const struct resolution *resolution, 
     demand->taken = true;           /* so that rolling windows count what they have just been given */
     demand->limited = part->limited;
     part->remaining = part->view.entitlement ? demand_remaining(demand) : 0;
+    part->credits = part->view.entitlement ? demand_funds(demand) / cost : 0;
     return ACCOUNT_FAULT_NONE;
 }

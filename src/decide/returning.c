@@ -123,7 +123,7 @@ static int64_t give_back_to_grants(struct refund *refund, const struct taken_fro
     struct funding_part part;
     int64_t returned = 0;
     while (funding_next(&cursor, &part)) {
-        if (part.grant == FUNDED_BY_LIMITS) continue;
+        if (!funded_by_grant(&part)) continue;
         returned += credits_return(refund->account, &refund->view, part.grant, part.units, from->taken_us,
                                    &refund->decision->changes);
     }
@@ -157,7 +157,7 @@ static enum account_fault give_back(struct refund *refund, const struct taken *t
     most = max_i64(most, give_back_to_sleeping_logs(refund, limited, from));
     *back = most + give_back_to_grants(refund, from, funding);
     bool by_rates = !is_bounded(refund, from) && funding.size == 0; /* they alone know of these units */
-    int64_t of_rates = by_rates ? units : *back;
+    int64_t of_rates = by_rates ? units : *back + funding_below(funding);
     if (of_rates > 0) of_rates = give_back_to(refund, &meter_rate, of_rates, from);
     if (by_rates) *back = max_i64(*back, of_rates);
     return ACCOUNT_FAULT_NONE;
@@ -167,6 +167,12 @@ static enum account_fault give_back(struct refund *refund, const struct taken *t
 int64_t returning_remaining(const struct refund *refund)
 {
     return refund->view.entitlement ? demand_remaining(&refund->demand) : 0;
+}
+
+int64_t returning_credits(const struct refund *refund)
+{
+    const struct entitlement *entitlement = refund->view.entitlement;
+    return entitlement ? demand_funds(&refund->demand) / entitlement_cost(entitlement) : 0;
 }
 
 /* Gives back the last of the units that have not come back yet: what was drawn last goes back first. */
@@ -182,6 +188,7 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
         if (!refund->is_other) emit_returned(refund, taken);
         fault = give_back(refund, taken, units, sink_content(&funding), &back);
     }
+    refund->back = back;
     *refund->result = (struct refunded){back / taken->cost, amount - back / taken->cost, returning_remaining(refund)};
     sink_free(&funding);
     return fault;

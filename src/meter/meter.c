@@ -54,7 +54,8 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
     demand->amount = amount;
     demand->cost = entitlement_cost(view->entitlement);
     demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
-    demand->throttled = 0;
+    demand->throttled = demand->from_below = demand->below = demand->from_credits = 0;
+    demand->lower = NULL;
     demand->holds = demand->taken = false;
     demand->stands_aside = true;
     demand->key = NULL;

@@ -297,7 +297,7 @@ int64_t credits_held(const struct account_view *account, const struct resource_v
     wide held = 0;
     for (uint32_t i = holds_ended(holds, account->now_us); view->credits && i < holds->count; i++) {
         const struct hold *hold = &holds->by_expiry[i]->hold;
-        if (holds_credits(view, hold)) held += hold->units - hold_limited(hold);
+        if (holds_credits(view, hold)) held += hold_counted(hold) - hold_limited(hold);
     }
     return wide_clamp(held, 0, INT64_MAX);
 }
@@ -358,7 +358,7 @@ void credits_emit_spent(const struct account_view *account, const struct resourc
 /* States as of now, also where the stored sums would do. */
 static void states_now(const struct account_view *account, struct resource_view *view)
 {
-    if (view->grants) return;
+    if (view->grants || !view->credits) return; /* of credits of accounts below nothing is here */
     make_states(account, view);
     free_all_held(account, view);
     sum_up(account, view);

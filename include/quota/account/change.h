@@ -150,6 +150,12 @@ static inline int64_t hold_limited(const struct hold *hold)
     return hold->funding.size == 0 ? hold->units : funding_of_limits(hold->funding, hold->units);
 }
 
+/* And those that count here at all: credits of accounts below pay for others. */
+static inline int64_t hold_counted(const struct hold *hold)
+{
+    return hold->units - funding_below(hold->funding);
+}
+
 /* What an operator did. */
 struct audit_entry {
     int64_t at_us;

@@ -78,6 +78,9 @@ int64_t demand_available(const struct demand *demand);
 int64_t demand_available_before_lane(const struct demand *demand);
 int64_t demand_remaining(const struct demand *demand);
 
+/* Units that its own credits could pay for; UNLIMITED. */
+int64_t demand_funds(const struct demand *demand);
+
 /* Makes the funding plan for so many units: what the limits give within their numbers, which sources pay for the rest,
  * what BURST and GRACE let the limits take beyond, THROTTLE, and then OVERAGE. Answers how many find a place. */
 int64_t demand_plan(struct demand *demand, int64_t units);
@@ -85,6 +88,9 @@ int64_t demand_plan(struct demand *demand, int64_t units);
 /* Makes the plan of units that are taken whatever the limits say: first what the limits have, then credits, then the
  * limits beyond. For a demand alone, which the caller posts itself. */
 enum account_fault admission_force(struct demand *demand, int64_t units);
+
+/* Can every position take what the plan gives it? */
+enum account_fault demand_check(const struct demand *demand);
 
 /* Which sources paid for the units of a demand that was taken, in the order in which they were drawn (funding.h); no
  * bytes where the limits did alone. Stands in the arena of its account's view. */

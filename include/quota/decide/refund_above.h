@@ -15,6 +15,7 @@ struct returned_item {
     int64_t amount;
     struct refunded *result; /* the answer: made to be about all accounts */
     int64_t most;            /* of the amount: what the accounts above have counted so far; set by refund_above */
+    int64_t credits;         /* amounts that credits could pay for, of the account and those above it so far */
     bool known;              /* does the account's own plan know the resource? */
 };
 

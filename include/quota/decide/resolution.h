@@ -17,6 +17,7 @@ struct part {
     struct bytes resource;
     int64_t amount; /* posted */
     int64_t remaining;
+    int64_t credits; /* amounts that credits could pay for: its own, then those of the levels above it so far, too */
     struct resource_view view;
     struct demand demand;
     struct charged charged;

@@ -17,6 +17,7 @@ struct refund {
     struct account_decision *decision;
     struct bytes resource;
     int64_t amount; /* that comes back */
+    int64_t back;   /* units that have, of a named consumption */
     bool is_other;  /* of a resource that the one named is counted AS: that one remembers and answers */
     struct resource_view view;
     struct demand demand; /* its positions are the meters that take units back */
@@ -37,5 +38,6 @@ enum account_fault returning_begin_other(const struct refund *refund, struct ref
  * that this one is counted AS. Its entitlement is there. Answers refund->result. */
 enum account_fault returning_newest(struct refund *refund);
 
-/* What the tightest LIMIT leaves now, and grants. */
+/* What the tightest LIMIT leaves now, and grants; and amounts of the resource that grants alone could pay for. */
 int64_t returning_remaining(const struct refund *refund);
+int64_t returning_credits(const struct refund *refund);

@@ -54,6 +54,10 @@ struct demand {
     int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
     int64_t limited_first;      /* … and of these those that are drawn before anything is funded */
     int64_t throttled;          /* of the limited ones, those that THROTTLE admits */
+    int64_t from_below;         /* of the units, those that credits of accounts below pay for: not counted here … */
+    int64_t below;              /* … and how many these could pay for (decide/below.h) */
+    int64_t from_credits;       /* for so many units credits have to pay, because accounts above lack them */
+    const struct demand *lower; /* the next demand of an account below that has credits; NULL = none */
     bool holds;                 /* the units are held, not used … */
     int64_t held_until_us;      /* … until then */
     bool stands_aside;          /* another demand of the same resource has its units */

@@ -1,0 +1,248 @@
+"""Credits of a member pay for what the accounts above it lack (decide/below.h)."""
+
+import collections
+import random
+
+import pytest
+
+from conftest import NOON_MS, assert_equal_digests, paged
+
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+
+
+@pytest.fixture
+def family(accounts):
+    """org, with 10 units a day for both of a and b; a has bought 8 more."""
+    accounts("QUOTA.PLAN SET org r LIMIT 10 day")
+    accounts("QUOTA.PLAN SET own r LIMIT 100 day")
+    accounts(f"QUOTA.OPEN org org ANCHOR {NOON_MS}")
+    for member in "ab":
+        accounts(f"QUOTA.OPEN {member} own ANCHOR {NOON_MS} PARENT org")
+    accounts("QUOTA.GRANT a g r 8")
+    return accounts
+
+
+def state(quota):
+    """[used and held of org; what org counts of a; used, held and credits of a]"""
+    org, own = quota.map("QUOTA.INFO org r"), quota.map("QUOTA.INFO a r")
+    counted = {one["member"]: one["used"] for one in paged(quota, "QUOTA.MEMBERS org RESOURCE r")}
+    rule = org["rules"][0], own["rules"][0]
+    return [rule[0]["used"], rule[0]["held"], counted["a"], rule[1]["used"], rule[1]["held"], own["credits"]]
+
+
+STREAMS = {
+    "the pool first, then the member's own credits": [
+        ("CONSUME a r 6", [6, 10, 12, 0, DAY_MS, 100]), ("CONSUME a r 6 ID x", [6, 10, 6, 0, DAY_MS, 100]),
+        ("CONSUME a r 6 ID x", [6, 10, 6, 0, DAY_MS, 100]), ("=", [10, 0, 10, 10, 0, 6]),
+        ("CONSUME b r 1", [0, 10, 0, DAY_MS, DAY_MS, 100]), ("CHECK a r 7", [[0, 10, 6, DAY_MS, DAY_MS, 100]]),
+        ("CHECK a r 6", [[6, 10, 6, 0, DAY_MS, 100]]), ("CONSUME a r 9 UPTO", [6, 10, 0, 0, DAY_MS, 100]),
+        ("=", [10, 0, 10, 10, 0, 0])],
+    "the last units drawn go back first": [
+        ("CONSUME b r 7", [7, 10, 3, 0, DAY_MS, 100]), ("CONSUME a r 9 ID x", [9, 10, 2, 0, DAY_MS, 100]),
+        ("=", [10, 0, 3, 3, 0, 2]), ("REFUND a r 5 OF x", [5, 0, 7]), ("=", [10, 0, 3, 3, 0, 7]),
+        ("REFUND a r 2 OF x", [2, 0, 9]), ("=", [9, 0, 2, 2, 0, 8]), ("REFUND a ALL OF x", [2, 0, 11]),
+        ("=", [7, 0, 0, 0, 0, 8])],
+    "a reservation holds both": [
+        ("CONSUME b r 8", [8, 10, 2, 0, DAY_MS, 100]), ("RESERVE a h r 6 TTL 1h", [6, 10, 4, 0, DAY_MS, 100]),
+        ("=", [8, 2, 0, 0, 2, 4]), ("COMMIT a h 3", [3, 3, 7]), ("=", [10, 0, 2, 2, 0, 7]),
+        ("REFUND a ALL OF h", [3, 0, 10]), ("=", [8, 0, 0, 0, 0, 8]),
+        ("RESERVE a k r 6 TTL 1h", [6, 10, 4, 0, DAY_MS, 100]), ("RELEASE a k", [0, 6, 10]), ("=", [8, 0, 0, 0, 0, 8]),
+        ("RESERVE a l r 6 TTL 1h", [6, 10, 4, 0, DAY_MS, 100]), ("+1h", 0), ("=", [8, 0, 0, 0, 0, 8])],
+    "a wait foresees cycles and grants to come": [
+        ("CONSUME a r 18", [18, 10, 0, 0, DAY_MS, 100]), ("GRANT a late r 15 EFFECTIVE {soon}", [0, 0]),
+        ("CONSUME a r 12", [0, 10, 0, 5 * HOUR_MS, DAY_MS, 100]),
+        ("CONSUME a r 25", [0, 10, 0, DAY_MS, DAY_MS, 100]), ("CONSUME a r 26", [0, 10, 0, -1, DAY_MS, 100]),
+        ("+5h", 0), ("CONSUME a r 12", [12, 10, 3, 0, 19 * HOUR_MS, 100])],
+    "CREDITS FIRST, FORCE, several resources": [
+        ("PLAN SET own r LIMIT 100 day CREDITS FIRST", 2), ("PLAN SET org s LIMIT 5 day", 2),
+        ("PLAN SET own s LIMIT 5 day", 3), ("CONSUME a r 5", [5, 10, 8, 0, DAY_MS, 100]),
+        ("=", [5, 0, 5, 0, 0, 3]), ("MCONSUME a 2 r 8 s 5 ALL", [[8, 10, 0, 0, DAY_MS, 100], [5, 5, 0, 0, DAY_MS, 0]]),
+        ("=", [10, 0, 10, 5, 0, 0]), ("CONSUME a r 4 FORCE", [4, 10, 0, 0, DAY_MS, 100]),
+        ("=", [14, 0, 14, 9, 0, 0])],
+    "FORCE draws on credits, and counts the rest": [
+        ("CONSUME b r 9", [9, 10, 1, 0, DAY_MS, 100]), ("CONSUME a r 12 FORCE ID f", [12, 10, 0, 0, DAY_MS, 100]),
+        ("=", [13, 0, 4, 4, 0, 0]), ("REFUND a ALL OF f", [12, 0, 9]), ("=", [9, 0, 0, 0, 0, 8])],
+    "a unit of the pool can cost more": [
+        ("PLAN SET org r LIMIT 10 day COST 3", 2), ("CONSUME a r 3", [3, 10, 25, 0, DAY_MS, 100]),
+        ("CONSUME a r 2 ID x", [2, 10, 18, 0, DAY_MS, 100]), ("=", [10, 0, 10, 3, 0, 6]),
+        ("REFUND a r 2 OF x", [2, 0, 25]), ("=", [9, 0, 9, 3, 0, 8])],
+    "behind BURST and OVERAGE of the pool": [
+        ("PLAN SET org r LIMIT 10 day BURST 20% OVERAGE MAX 3", 2), ("CONSUME a r 15", [15, 15, 8, 0, DAY_MS, 100]),
+        ("=", [15, 0, 15, 15, 0, 8]), ("CONSUME a r 8", [8, 15, 0, 0, DAY_MS, 100]), ("=", [15, 0, 15, 15, 0, 0])],
+    "a share of a pool is a bound like its limit": [
+        ("PLAN SET org r LIMIT 10 day SHARE EQUAL", 2), ("CONSUME a r 7", [7, 5, 6, 0, DAY_MS, 199]),
+        ("=", [5, 0, 5, 5, 0, 6]), ("CONSUME b r 6", [0, 10, 5, DAY_MS, DAY_MS, 100]),
+        ("CONSUME b r 5", [5, 10, 0, 0, DAY_MS, 100]), ("CONSUME a r 6", [6, 10, 0, 0, DAY_MS, 100])],
+    "rates of the pool have to admit all": [
+        ("PLAN SET org r LIMIT 10 day RATE 12 1h", 2), ("CONSUME a r 13", [0, 12, 12, -1, 0, 101]),
+        ("CONSUME a r 12", [12, 12, 0, 0, HOUR_MS, 101]), ("=", [10, 0, 10, 10, 0, 6]),
+        ("CONSUME a r 1", [0, 12, 0, HOUR_MS // 12, HOUR_MS, 101])],
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_streams(family, name):
+    for line, expected in STREAMS[name]:
+        if line[0] == "+":
+            family("QUOTA.CLOCK ADVANCE", line[1:])
+        elif line == "=":
+            assert state(family) == expected, line
+        else:
+            assert family(f"QUOTA.{line}".format(soon=NOON_MS + 5 * HOUR_MS)) == expected, line
+
+
+# ---- a model ----------------------------------------------------------------------------------------------------
+
+TREE = {"firm": (60, None), "red": (40, "firm"), "blue": (35, "firm"), "r1": (25, "red"), "r2": (30, "red"),
+        "b1": (30, "blue"), "b2": (9, "blue")}
+LEAVES = "r1 r2 b1 b2".split()
+LIMITS, CREDITS, BELOW = range(3)  # what pays for a unit of a level, in the order in which it is drawn
+
+
+class Model:
+    """Units one by one: what each was paid from at each level. What its limits and its own credits have paid for, a
+    level counts as used by its member."""
+
+    def __init__(self):
+        self.used, self.held = collections.Counter(), collections.Counter()
+        self.credits, self.counted = collections.Counter(), collections.Counter()
+        self.taken, self.holds = {}, {}
+
+    @staticmethod
+    def levels(name):
+        while name:
+            yield name
+            name = TREE[name][1]
+
+    def left(self, name):
+        return TREE[name][0] - self.used[name] - self.held[name]
+
+    def most(self, name):
+        """How many units every level finds a place for, if those below pay what it lacks."""
+        credits, most = 0, 10**9
+        for level in self.levels(name):
+            credits += self.credits[level]
+            most = min(most, self.left(level) + credits)
+        return most
+
+    def plan(self, name, amount):
+        """{level: what pays for each unit}"""
+        plan, missing = {}, 0
+        for level in reversed(list(self.levels(name))):
+            within = min(self.left(level), amount - min(missing, self.credits[level]))
+            credits = min(amount - within, self.credits[level])
+            within = min(self.left(level), amount - credits)
+            below = amount - within - credits
+            plan[level] = [LIMITS] * within + [CREDITS] * credits + [BELOW] * below
+            missing = max(missing - credits, below)
+        assert missing == 0
+        return plan
+
+    def count(self, units, where, sign):
+        for level, sources in units.items():
+            where[level] += sign * sources.count(LIMITS)
+            self.credits[level] -= sign * sources.count(CREDITS)
+            if where is self.used:
+                self.counted[level] += sign * (len(sources) - sources.count(BELOW))
+
+    def take(self, name, amount, identity, upto):
+        amount = min(amount, self.most(name)) if upto else amount if amount <= self.most(name) else 0
+        if amount > 0:
+            self.taken[name, identity] = self.plan(name, amount)
+            self.count(self.taken[name, identity], self.used, 1)
+        return amount
+
+    def hold(self, name, amount, identity):
+        if amount > self.most(name):
+            return 0
+        self.holds[name, identity] = self.plan(name, amount)
+        self.count(self.holds[name, identity], self.held, 1)
+        return amount
+
+    def resolve(self, name, identity, posted):
+        units = self.holds.pop((name, identity))
+        self.count(units, self.held, -1)
+        self.taken[name, identity] = {level: sources[:posted] for level, sources in units.items()}
+        self.count(self.taken[name, identity], self.used, 1)
+
+    def refund(self, name, identity, amount):
+        taken = self.taken[name, identity]
+        self.count({level: sources[-amount:] for level, sources in taken.items()}, self.used, -1)
+        self.taken[name, identity] = {level: sources[:-amount] for level, sources in taken.items()}
+
+
+class Run:
+    """Random operations on the server and the model, and what must be true after each."""
+
+    def __init__(self, quota, seed):
+        self.quota, self.random, self.model = quota, random.Random(seed), Model()
+
+    def step(self, number):
+        name, amount, identity = self.random.choice(LEAVES), self.random.randint(1, 9), f"i{number}"
+        kind = self.random.choice("consume consume upto reserve commit release refund refund grant".split())
+        getattr(self, kind)(name, amount, identity)
+
+    def consume(self, name, amount, identity, mode=""):
+        granted = self.quota(f"QUOTA.CONSUME {name} api {amount} ID {identity} {mode}")[0]
+        assert granted == self.model.take(name, amount, identity, mode == "UPTO")
+
+    def upto(self, name, amount, identity):
+        self.consume(name, amount, identity, "UPTO")
+
+    def reserve(self, name, amount, identity):
+        granted = self.quota(f"QUOTA.RESERVE {name} {identity} api {amount} TTL 20h")[0]
+        assert granted == self.model.hold(name, amount, identity)
+
+    def some(self, of, name):
+        found = [identity for owner, identity in of if owner == name]
+        return self.random.choice(found) if found else None
+
+    def commit(self, name, amount, _):
+        identity = self.some(self.model.holds, name)
+        if identity:
+            posted = min(amount, len(self.model.holds[name, identity][name]))
+            assert self.quota(f"QUOTA.COMMIT {name} {identity} {posted}")[0] == posted
+            self.model.resolve(name, identity, posted)
+
+    def release(self, name, _, __):
+        identity = self.some(self.model.holds, name)
+        if identity:
+            self.quota(f"QUOTA.RELEASE {name} {identity}")
+            self.model.resolve(name, identity, 0)
+
+    def refund(self, name, amount, _):
+        identity = self.some(self.model.taken, name)
+        left = len(self.model.taken[name, identity][name]) if identity else 0
+        if left > 0:
+            back = min(amount, left)
+            assert self.quota(f"QUOTA.REFUND {name} api {back} OF {identity}")[:2] == [back, 0]
+            self.model.refund(name, identity, back)
+
+    def grant(self, name, amount, identity):
+        if self.random.random() < 0.5:
+            name = self.random.choice(list(self.model.levels(name)))
+        self.quota(f"QUOTA.GRANT {name} {identity} api {amount}")
+        self.model.credits[name] += amount
+
+    def check(self):
+        for name in TREE:
+            shown = self.quota.map(f"QUOTA.INFO {name} api")
+            rule = shown["rules"][0]
+            assert (rule["used"], rule["held"]) == (self.model.used[name], self.model.held[name]), name
+            assert shown["credits"] == self.model.credits[name], name
+            counted = paged(self.quota, f"QUOTA.MEMBERS {name}")
+            assert sum(member["used"] for member in counted) == (self.model.counted[name] if counted else 0), name
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_families(accounts, primary, replica, seed):
+    for name, (limit, parent) in TREE.items():
+        accounts(f"QUOTA.PLAN SET {name} api LIMIT {limit} day")
+        accounts(f"QUOTA.OPEN {name} {name} ANCHOR {NOON_MS} {f'PARENT {parent}' if parent else ''}")
+    run = Run(accounts, seed)
+    for number in range(400):
+        run.step(number)
+        if number % 10 == 0:
+            run.check()
+    run.check()
+    assert_equal_digests(primary, replica)

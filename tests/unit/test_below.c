@@ -1,0 +1,106 @@
+/* Credits of members pay for what levels above lack: which account pays, how many units, and what a failed request
+ * leaves. tests/integration/test_quota_member_credits.py walks random trees. */
+#include "family_tools.h"
+#include "quota/decide/below.h"
+#include <stdio.h>
+
+#define T (INT64_C(1000000000) * S)
+
+/* What is left of the grants of `a`. */
+static int64_t credits_of(const struct pair *pair)
+{
+    const struct grants *grants = account_grants(pair->account);
+    int64_t left = 0;
+    for (uint32_t i = 0; i < grants->count; i++) left += grants->by_number[i]->grant.balance;
+    return left;
+}
+
+static void give(struct pair *pair, int64_t units)
+{
+    struct grant_request request = gift("g", units);
+    request.resource = text_bytes("a");
+    if (units > 0) pair_grant(pair, &request, T);
+}
+
+/* A family whose LIMITs are so tight, with so many credits each; one request, and what it leaves. */
+struct row {
+    const char *firm, *team, *user;
+    int64_t credits[3]; /* of firm, team, user */
+    int64_t amount;
+    enum request_mode mode;
+    int64_t granted;
+    int64_t used[3], left[3];
+};
+
+static void assert_row(size_t number, const struct row *row)
+{
+    struct family family;
+    family_begin(&family, row->firm, row->team, row->user, T);
+    struct pair *levels[] = {&family.firm, &family.team, &family.user};
+    for (int k = 3; k-- > 0;) give(levels[k], row->credits[k]);
+    pair_request_one(&family.user, "a", row->amount, row->mode, NULL, T);
+    assert_fault(&family.user, ACCOUNT_FAULT_NONE);
+    int64_t granted = family.user.decision.result.consumed.verdicts[0].granted;
+    if (granted != row->granted) fail_msg("row %zu: granted %lld", number, (long long)granted);
+    for (int k = 0; k < 3; k++) {
+        bool knows = levels[k] != &family.team || row->team[0] == 'a';
+        int64_t used = knows ? used_of(levels[k], "a", T) : 0, left = credits_of(levels[k]);
+        if (used == row->used[k] && left == row->left[k]) continue;
+        fail_msg("row %zu, level %d: used %lld, credits %lld", number, k, (long long)used, (long long)left);
+    }
+    family_end(&family);
+}
+
+static void who_pays(void **state)
+{
+    (void)state;
+    static const struct row rows[] = {
+        /* no level lacks anything: no credits are used */
+        {"a LIMIT 9 day", "a LIMIT 9 day", "a LIMIT 9 day", {5, 5, 5}, 9, MODE_ALL, 9, {9, 9, 9}, {5, 5, 5}},
+        /* the firm lacks: its own credits, then the team's, then the user's */
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {5, 5, 5}, 6, MODE_ALL, 6, {1, 6, 6}, {0, 5, 5}},
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {1, 5, 5}, 6, MODE_ALL, 6, {1, 2, 6}, {0, 1, 5}},
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {0, 2, 5}, 6, MODE_ALL, 6, {1, 4, 3}, {0, 0, 2}},
+        /* the team lacks: the firm counts all the same */
+        {"a LIMIT 9 day", "a LIMIT 1 day", "a LIMIT 9 day", {5, 0, 5}, 6, MODE_ALL, 6, {6, 1, 1}, {5, 0, 0}},
+        /* one unit too many anywhere: nothing is charged */
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {0, 2, 2}, 6, MODE_ALL, 0, {0, 0, 0}, {0, 2, 2}},
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {0, 2, 2}, 6, MODE_UPTO, 5, {1, 3, 3}, {0, 0, 0}},
+        /* a level that does not know the resource is passed; what the user's limit lacks, too, is paid for once */
+        {"a LIMIT 1 day", "b LIMIT 9 day", "a LIMIT 0 day", {0, 0, 5}, 5, MODE_ALL, 5, {1, 0, 0}, {0, 0, 0}},
+        /* credits pay for whole amounts: of three units that one is at the firm one is still free there */
+        {"a LIMIT 4 day COST 3", "a LIMIT 9 day", "a LIMIT 9 day", {0, 0, 5}, 2, MODE_ALL, 2, {4, 2, 1}, {0, 0, 4}},
+        /* FORCE counts what nothing pays for */
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {0, 0, 2}, 6, MODE_FORCE, 6, {4, 6, 4}, {0, 0, 0}},
+        /* a dry run */
+        {"a LIMIT 1 day", "a LIMIT 9 day", "a LIMIT 9 day", {0, 0, 5}, 6, MODE_PEEK, 6, {0, 0, 0}, {0, 0, 5}},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) assert_row(i, &rows[i]);
+}
+
+/* What the level's own record says comes back in the reverse order. */
+static void it_comes_back_in_reverse(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 100 day", "a LIMIT 4 day", "a LIMIT 9 day", T);
+    give(&family.user, 5);
+    pair_request_one(&family.user, "a", 7, MODE_ALL, "one", T);
+    assert_int_equal(credits_of(&family.user), 2);
+    pair_refund(&family.user, "a", 4, "one", NULL, T);
+    assert_int_equal(credits_of(&family.user), 5);
+    assert_int_equal(used_of(&family.team, "a", T), 3);
+    assert_int_equal(used_of(&family.firm, "a", T), 3);
+    pair_refund(&family.user, "a", 3, "one", NULL, T);
+    assert_int_equal(used_of(&family.team, "a", T), 0);
+    family_end(&family);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_pays),
+        cmocka_unit_test(it_comes_back_in_reverse),
+    };
+    return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
+}
