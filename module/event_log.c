@@ -120,6 +120,8 @@ static void begin_epoch(void)
 
 struct event_id event_log_take(RedisModuleCtx *ctx, struct bytes name, const struct event_sink *made)
 {
+    /* What a client writes into a replica is of that replica alone: its log is its primary's. */
+    if (!is_primary(ctx)) return (struct event_id){0, 0};
     begin_epoch();
     struct event_id first = {shown.last.epoch, shown.last.sequence + 1};
     add_all(ctx, name, made, first);
@@ -370,8 +372,10 @@ static void changed(RedisModuleCtx *ctx, const struct registry_kind *kind, struc
     event_set_text(&event, kind->event == LOGGED_PLAN_CHANGED ? EVENT_PLAN : EVENT_ID, name);
     event_set_text(&event, EVENT_ACTOR, actor.name);
     event_sink_add(&made, &event);
-    if (made.count > 0) {
-        id_encode(event_log_take(ctx, (struct bytes){NULL, 0}, &made), said);
+    struct event_id id = {0, 0};
+    if (made.count > 0) id = event_log_take(ctx, (struct bytes){NULL, 0}, &made);
+    if (id.sequence > 0) {
+        id_encode(id, said);
         sink_raw(said, made.events.data, made.events.size);
     }
     actor_forget(ctx, &actor);
