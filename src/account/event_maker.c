@@ -441,13 +441,17 @@ static struct credits_sum sum_of(const struct account *account, uint32_t slot, i
     return sum;
 }
 
-/* The run touches credits of this resource: as they are before it does so for the first time. */
+/* The run touches credits of this resource: as they are before it does so for the first time, if few of them would be
+ * an event. */
 static void watch_credits(struct event_maker *maker, const struct account *account, uint32_t slot)
 {
     for (uint32_t i = 0; i < maker->watched_count; i++) {
         if (maker->watched[i].slot == slot) return;
     }
     if (maker->watched_count == CREDITS_WATCHED) return;
+    struct entitlement merged;
+    const struct entitlement *entitlement = entitlement_of(account, &account->slots[slot], &merged);
+    if (!entitlement || (entitlement->credits_low < 0 && entitlement->warnings_count == 0)) return;
     maker->watched[maker->watched_count].slot = slot;
     maker->watched[maker->watched_count++].before = sum_of(account, slot, maker->before_us);
 }
