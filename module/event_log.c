@@ -36,7 +36,7 @@ static struct event_entry **place_of(const struct log *log, uint32_t place)
 
 static size_t entry_bytes(const struct event_entry *entry)
 {
-    return sizeof(*entry) + entry->name_size + entry->event_size + sizeof(entry);
+    return sizeof(*entry) + entry->name_size + entry->event_size + sizeof(struct event_entry *);
 }
 
 static void drop_oldest(struct log *log)
@@ -62,7 +62,7 @@ static void keep_bounds(struct log *log)
 static void grow(struct log *log)
 {
     uint32_t room = log->room > 0 ? 2 * log->room : RING_SMALLEST;
-    struct event_entry **ring = memory_alloc(room * sizeof(*ring));
+    struct event_entry **ring = memory_alloc(room * sizeof(struct event_entry *));
     for (uint32_t i = 0; i < log->count; i++) ring[i] = *place_of(log, i);
     memory_free(log->ring);
     log->ring = ring;
