@@ -36,7 +36,7 @@ static struct event_entry **place_of(const struct log *log, uint32_t place)
 
 static size_t entry_bytes(const struct event_entry *entry)
 {
-    return sizeof(*entry) + entry->name_size + entry->event_size + sizeof(entry);
+    return sizeof(*entry) + entry->name_size + entry->event_size + sizeof(struct event_entry *);
 }
 
 static void drop_oldest(struct log *log)
@@ -62,7 +62,7 @@ static void keep_bounds(struct log *log)
 static void grow(struct log *log)
 {
     uint32_t room = log->room > 0 ? 2 * log->room : RING_SMALLEST;
-    struct event_entry **ring = memory_alloc(room * sizeof(*ring));
+    struct event_entry **ring = memory_alloc(room * sizeof(struct event_entry *));
     for (uint32_t i = 0; i < log->count; i++) ring[i] = *place_of(log, i);
     memory_free(log->ring);
     log->ring = ring;
@@ -120,6 +120,8 @@ static void begin_epoch(void)
 
 struct event_id event_log_take(RedisModuleCtx *ctx, struct bytes name, const struct event_sink *made)
 {
+    /* What a client writes into a replica is of that replica alone: its log is its primary's. */
+    if (!is_primary(ctx)) return (struct event_id){0, 0};
     begin_epoch();
     struct event_id first = {shown.last.epoch, shown.last.sequence + 1};
     add_all(ctx, name, made, first);
@@ -370,8 +372,10 @@ static void changed(RedisModuleCtx *ctx, const struct registry_kind *kind, struc
     event_set_text(&event, kind->event == LOGGED_PLAN_CHANGED ? EVENT_PLAN : EVENT_ID, name);
     event_set_text(&event, EVENT_ACTOR, actor.name);
     event_sink_add(&made, &event);
-    if (made.count > 0) {
-        id_encode(event_log_take(ctx, (struct bytes){NULL, 0}, &made), said);
+    struct event_id id = {0, 0};
+    if (made.count > 0) id = event_log_take(ctx, (struct bytes){NULL, 0}, &made);
+    if (id.sequence > 0) {
+        id_encode(id, said);
         sink_raw(said, made.events.data, made.events.size);
     }
     actor_forget(ctx, &actor);

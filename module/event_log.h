@@ -32,7 +32,8 @@ static inline struct bytes event_entry_event(const struct event_entry *entry)
     return (struct bytes){entry->bytes + entry->name_size, entry->event_size};
 }
 
-/* Takes the events that a decision of this primary has made; answers the id of the first. */
+/* Takes the events that a decision of this primary has made; answers the id of the first. On a replica none is taken:
+ * 0-0. */
 struct event_id event_log_take(RedisModuleCtx *ctx, struct bytes name, const struct event_sink *made);
 
 /* Takes the events that a repeated change has made, under the id that its effects carry; none of a slot import. */

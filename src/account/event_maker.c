@@ -226,22 +226,28 @@ static void keep_used(struct event_maker *maker, uint32_t slot, int64_t before, 
     maker->used_after = after;
 }
 
+/* `known`: without what it is granted, which is looked up here. */
+static void add_events_of_limit(struct event_maker *maker, const struct account *account, uint32_t slot,
+                                const struct counted *known, bool exhausts)
+{
+    struct entitlement merged;
+    struct counted counted = *known;
+    counted.entitlement = entitlement_of(account, &account->slots[slot], &merged);
+    counted.rule = counted.entitlement ? entitlement_limit(counted.entitlement, counted.window.period) : NULL;
+    if (!counted.rule) return; /* it sleeps */
+    add_warnings(maker, account, slot, &counted);
+    if (!exhausts) return;
+    struct logged_event event = event_of_limit(maker, account, LOGGED_LIMIT_EXHAUSTED, slot, &counted);
+    event_sink_add(maker->sink, &event);
+}
+
 /* Most windows that are written are far from any event: only what they have counted is looked at. */
 static void note_units(struct event_maker *maker, const struct account *account, uint32_t slot, struct counted *counted)
 {
-    struct entitlement merged;
-    const struct window *window = &counted->window;
-    bool warns = window->warned_bp > counted->warned_before_bp;
+    bool warns = counted->window.warned_bp > counted->warned_before_bp;
     counted->limit = limit_of(account, &account->slots[slot], &counted->window);
-    bool exhausts = meets(counted->used_before, window->used, counted->limit);
-    if (!warns && !exhausts) return;
-    counted->entitlement = entitlement_of(account, &account->slots[slot], &merged);
-    counted->rule = counted->entitlement ? entitlement_limit(counted->entitlement, window->period) : NULL;
-    if (!counted->rule) return; /* it sleeps */
-    if (warns) add_warnings(maker, account, slot, counted);
-    if (!exhausts) return;
-    struct logged_event event = event_of_limit(maker, account, LOGGED_LIMIT_EXHAUSTED, slot, counted);
-    event_sink_add(maker->sink, &event);
+    bool exhausts = meets(counted->used_before, counted->window.used, counted->limit);
+    if (warns || exhausts) add_events_of_limit(maker, account, slot, counted, exhausts);
 }
 
 static void note_window(struct event_maker *maker, const struct account *account, const struct change *change)
@@ -441,13 +447,17 @@ static struct credits_sum sum_of(const struct account *account, uint32_t slot, i
     return sum;
 }
 
-/* The run touches credits of this resource: as they are before it does so for the first time. */
+/* The run touches credits of this resource: as they are before it does so for the first time, if few of them would be
+ * an event. */
 static void watch_credits(struct event_maker *maker, const struct account *account, uint32_t slot)
 {
     for (uint32_t i = 0; i < maker->watched_count; i++) {
         if (maker->watched[i].slot == slot) return;
     }
     if (maker->watched_count == CREDITS_WATCHED) return;
+    struct entitlement merged;
+    const struct entitlement *entitlement = entitlement_of(account, &account->slots[slot], &merged);
+    if (!entitlement || (entitlement->credits_low < 0 && entitlement->warnings_count == 0)) return;
     maker->watched[maker->watched_count].slot = slot;
     maker->watched[maker->watched_count++].before = sum_of(account, slot, maker->before_us);
 }

@@ -538,6 +538,25 @@ def test_a_full_sync_and_a_promotion(diskless):
         second.close()
 
 
+def test_what_is_written_into_a_replica_is_not_logged():
+    first, second = Server().start(), Server(replica_read_only="no").start()
+    try:
+        quota = begin(first, HAPPENED)
+        second.follow(first)
+        caught_up(first, second)
+        expected = event_log(first)
+        own = Quota(second.client())
+        for line in ("QUOTA.OPEN own p", "QUOTA.CONSUME own r 10", "RL.POLICY SET own 1 1s"):
+            own(line)
+        assert event_log(second) == expected
+        quota("QUOTA.SUSPEND b")
+        caught_up(first, second)
+        assert event_log(second) == event_log(first)
+    finally:
+        first.close()
+        second.close()
+
+
 def test_an_empty_primary_empties_its_replica():
     first, second = Server().start(), Server().start()
     try:
