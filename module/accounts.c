@@ -263,11 +263,11 @@ bool accounts_items_or_reply(RedisModuleCtx *ctx, const struct pairs_argument *p
     return true;
 }
 
-void accounts_reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision)
+void accounts_reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision, bool is_terse)
 {
     RedisModule_ReplyWithArray(ctx, decision->result.consumed.count);
     for (uint32_t i = 0; i < decision->result.consumed.count; i++) {
-        reply_verdict(ctx, &decision->result.consumed.verdicts[i]);
+        reply_verdict_as(ctx, &decision->result.consumed.verdicts[i], is_terse);
     }
 }
 

@@ -46,7 +46,7 @@ void accounts_count_refund(const struct account_call *call);
 bool accounts_commit_together_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count);
 
 /* The verdicts of a request for several resources. */
-void accounts_reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision);
+void accounts_reply_verdicts(RedisModuleCtx *ctx, const struct account_decision *decision, bool is_terse);
 
 /* The error of a fault. */
 int accounts_reply_fault(RedisModuleCtx *ctx, const struct account_call *call, enum account_fault fault,

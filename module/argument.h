@@ -132,6 +132,14 @@ void sets_argument_free(struct sets_argument *argument);
     {                                                                                                                  \
         .kind = ARGUMENT_KEY, .name = (name_), .summary = (summary_)                                                   \
     }
+#define TERSE_ROW(type, field)                                                                                         \
+    {                                                                                                                  \
+        .kind = ARGUMENT_FLAG, .name = "terse", .token = "TERSE", .offset = offsetof(type, field), .lowest = 1,        \
+        .flags = ARGUMENT_OPTIONAL,                                                                                    \
+        .summary = "One integer instead of each verdict: granted units, or -wait_ms; 0 = not charged because "         \
+                   "another one was denied; null = never."                                                             \
+    }
+
 #define FIELD(kind_, name_, token_, type_, field_, lowest_, highest_, flags_, summary_)                                \
     {                                                                                                                  \
         .kind = (kind_), .name = (name_), .token = (token_), .offset = offsetof(type_, field_), .lowest = (lowest_),   \

@@ -5,7 +5,7 @@
 
 extern const struct command rl_allow_command, rl_peek_command, rl_mallow_command, rl_refund_command, rl_block_command,
     rl_info_command;
-extern const struct command rl_table_command, rl_take_command;
+extern const struct command rl_table_command, rl_take_command, rl_mtake_command;
 extern const struct command rl_acquire_command, rl_renew_command, rl_release_command, rl_leases_command;
 extern const struct command rl_breaker_command, rl_breaker_info_command, rl_adapt_command, rl_adapt_info_command;
 extern const struct command cl_throttle_command, rl_throttle_command;
@@ -43,6 +43,7 @@ const struct command *const commands[] = {
     &rl_info_command,
     &rl_table_command,
     &rl_take_command,
+    &rl_mtake_command,
     &rl_acquire_command,
     &rl_renew_command,
     &rl_release_command,

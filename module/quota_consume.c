@@ -1,7 +1,8 @@
 /* QUOTA.CONSUME, QUOTA.MCONSUME, QUOTA.CHECK, QUOTA.REFUND: units used and given back.
  *
  *     QUOTA.CONSUME account resource amount [ID id] [UPTO | CHECK | FORCE] [STICKY] [key]     the verdict
- *     QUOTA.MCONSUME account n resource amount [...] [ALL | ANY] [ID id] [CHECK] [STICKY] [key]   verdicts
+ *     QUOTA.MCONSUME account n resource amount [...] [ALL | ANY] [ID id] [CHECK] [STICKY] [TERSE] [key]
+ *                                                                                             verdicts
  *     QUOTA.CHECK account resource amount [...] [key]                                         the same, nothing used
  *     QUOTA.REFUND account resource amount [OF id] [ID id] [REASON text]                      refunded, lost, remaining
  *     QUOTA.REFUND account ALL OF id [ID id] [REASON text]                                    the same of each resource
@@ -24,7 +25,7 @@
 
 struct consume_input {
     struct bytes resource, id, of, reason;
-    int64_t amount, mode, any, sticky, check, all;
+    int64_t amount, mode, any, sticky, check, terse, all;
     struct pairs_argument pairs;
     struct api_key_argument key;
 };
@@ -71,7 +72,7 @@ static bool ids_fit_or_reply(RedisModuleCtx *ctx, const struct consume_input *in
 
 /* Decides, commits and replies, together with the accounts above. `reads`: nothing is written in any case. */
 static void consume_and_reply(RedisModuleCtx *ctx, struct account_call *call, struct consume_request *request,
-                              bool reads)
+                              bool reads, bool is_terse)
 {
     struct ancestors ancestors;
     request->now_us = call->now_us;
@@ -81,7 +82,7 @@ static void consume_and_reply(RedisModuleCtx *ctx, struct account_call *call, st
         request->lineage = ancestors_lineage(&ancestors);
         consume_decide(account_of(call), &call->host, request, &call->decision);
         bool done = accounts_commit_or_reply(ctx, call);
-        if (done && request->batch) accounts_reply_verdicts(ctx, &call->decision);
+        if (done && request->batch) accounts_reply_verdicts(ctx, &call->decision, is_terse);
         if (done && !request->batch) reply_verdict(ctx, &call->decision.result.consumed.verdicts[0]);
     }
     ancestors_close(&ancestors);
@@ -105,7 +106,7 @@ static int consume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
     call.key_digest = request.key.digest;
-    consume_and_reply(ctx, &call, &request, false);
+    consume_and_reply(ctx, &call, &request, false, false);
     return REDISMODULE_OK;
 }
 
@@ -147,6 +148,7 @@ static const struct argument mconsume_arguments[] = {
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Dry run: nothing is charged or stored."},
     STICKY_ROW,
+    TERSE_ROW(struct consume_input, terse),
     API_KEY_ROWS(struct consume_input, key),
     {0},
 };
@@ -171,7 +173,7 @@ static int mconsume(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .key = api_key_claim(&input.key),
                                       .sticky = input.sticky != 0};
     call.key_digest = request.key.digest;
-    consume_and_reply(ctx, &call, &request, false);
+    consume_and_reply(ctx, &call, &request, false, input.terse != 0);
     return REDISMODULE_OK;
 }
 
@@ -207,7 +209,7 @@ static int check(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
                                       .batch = true,
                                       .mode = MODE_PEEK,
                                       .key = api_key_claim(&input.key)};
-    consume_and_reply(ctx, &call, &request, true);
+    consume_and_reply(ctx, &call, &request, true, false);
     return REDISMODULE_OK;
 }
 

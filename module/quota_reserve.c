@@ -72,7 +72,7 @@ static void reply_reserved(RedisModuleCtx *ctx, const struct account_decision *d
     if (decision->result.consumed.count == 1) {
         reply_verdict(ctx, &decision->result.consumed.verdicts[0]);
     } else {
-        accounts_reply_verdicts(ctx, decision);
+        accounts_reply_verdicts(ctx, decision, false);
     }
 }
 

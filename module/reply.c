@@ -16,6 +16,14 @@ int reply_verdict(RedisModuleCtx *ctx, const struct verdict *verdict)
     return RedisModule_ReplyWithLongLong(ctx, verdict->rule);
 }
 
+int reply_verdict_as(RedisModuleCtx *ctx, const struct verdict *verdict, bool is_terse)
+{
+    if (!is_terse) return reply_verdict(ctx, verdict);
+    if (verdict->granted > 0) return RedisModule_ReplyWithLongLong(ctx, verdict->granted);
+    if (verdict->wait_us == NEVER_US) return RedisModule_ReplyWithNull(ctx);
+    return RedisModule_ReplyWithLongLong(ctx, -millis_ceil(verdict->wait_us));
+}
+
 void reply_three(RedisModuleCtx *ctx, int64_t done, int64_t rest, int64_t remaining)
 {
     RedisModule_ReplyWithArray(ctx, 3);

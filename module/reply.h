@@ -12,6 +12,10 @@
 /* The six integers; waits rounded up to whole ms. */
 int reply_verdict(RedisModuleCtx *ctx, const struct verdict *verdict);
 
+/* TERSE: one integer instead: granted units; or -wait_ms, 0 where it was not charged because another one was denied;
+ * null = never. */
+int reply_verdict_as(RedisModuleCtx *ctx, const struct verdict *verdict, bool is_terse);
+
 /* printf-like; always returns REDISMODULE_OK so that handlers can return it. */
 int reply_error(RedisModuleCtx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -1,6 +1,6 @@
 /* RL.MALLOW: many keys in one call, one set of rules for all of them or one for each.
  *
- *     RL.MALLOW numkeys key [key ...] WITH rule [rule ...] | POLICY name [WITH ...] [ALL] [COST n] [PEEK]
+ *     RL.MALLOW numkeys key [key ...] WITH rule [rule ...] | POLICY name [WITH ...] [ALL] [COST n] [PEEK] [TERSE]
  *
  *     each for itself   key 0 ─ decide ─ commit │ key 1 ─ decide ─ commit │ …      verdicts in order
  *     ALL               look at every key ── all admit? ──▶ decide and commit each of them
@@ -21,7 +21,7 @@
 struct mallow_request {
     struct keys_argument keys;
     struct sets_argument with;
-    int64_t cost, mode, all, now_us;
+    int64_t cost, mode, all, terse, now_us;
 };
 
 static const struct argument with_arguments[] = {
@@ -59,6 +59,7 @@ static const struct argument arguments[] = {
      .lowest = MODE_PEEK,
      .flags = ARGUMENT_OPTIONAL,
      .summary = "Dry run: take nothing, replicate nothing."},
+    TERSE_ROW(struct mallow_request, terse),
     {0},
 };
 
@@ -112,7 +113,7 @@ static void take_each(RedisModuleCtx *ctx, const struct mallow_request *request)
         handle_close(&call.handle);
         if (!fits) continue;
         if (request->mode != MODE_PEEK) count(ctx, &call);
-        reply_verdict(ctx, &call.decision.verdict);
+        reply_verdict_as(ctx, &call.decision.verdict, request->terse);
     }
     transaction_replicate(&transaction);
 }
@@ -179,7 +180,7 @@ static void take_all(RedisModuleCtx *ctx, const struct mallow_request *request)
             RedisModule_ReplyWithArray(ctx, request->keys.count);
             for (int64_t i = 0; i < request->keys.count; i++) {
                 if (!admitted) verdicts[i].granted = 0;
-                reply_verdict(ctx, &verdicts[i]);
+                reply_verdict_as(ctx, &verdicts[i], request->terse);
             }
         }
     }

@@ -1,7 +1,10 @@
-/* RL.TABLE, RL.TAKE: one key with one rule set for any number of subjects, each counted on its own.
+/* RL.TABLE, RL.TAKE, RL.MTAKE: one key with one rule set for any number of subjects, each counted on its own.
  *
  *     RL.TABLE key rule [rule ...]                          OK: the table has these rules from now on
  *     RL.TAKE key subject [COST n] [UPTO | PEEK | FORCE]    the verdict's six integers
+ *     RL.MTAKE key numsubjects subject [subject ...] [COST n] [PEEK] [TERSE]
+ *                                                           an array of them: the key is opened once, and one command
+ *                                                           is replicated
  *
  * A subject costs a fraction of a key of its own, in memory and in time; in return it has no time to live, no name in
  * SCAN and no slot of its own. Parse, open, decide, commit, reply: the decisions are quota/table.h. */
@@ -64,6 +67,22 @@ static const struct argument take_arguments[] = {
     {0},
 };
 
+static bool subject_fits_or_reply(RedisModuleCtx *ctx, struct bytes subject)
+{
+    if (subject.size <= SUBJECT_BYTES_MAX) return true;
+    reply_error(ctx, "ERR subject '%s' has more than %d bytes", printable(subject).text, SUBJECT_BYTES_MAX);
+    return false;
+}
+
+static bool table_open_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct handle *handle)
+{
+    if (!handle_open_or_reply(ctx, &table_type, name, handle)) return false;
+    if (handle->value) return true;
+    handle_close(handle);
+    reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
+    return false;
+}
+
 static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct take_request request = {.cost = 1, .mode = MODE_ALL};
@@ -71,15 +90,8 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct table_decision decision;
 
     if (!arguments_parse_or_reply(ctx, take_arguments, argv, argc, &request)) return REDISMODULE_OK;
-    if (request.subject.size > SUBJECT_BYTES_MAX) {
-        return reply_error(ctx, "ERR subject '%s' has more than %d bytes", printable(request.subject).text,
-                           SUBJECT_BYTES_MAX);
-    }
-    if (!handle_open_or_reply(ctx, &table_type, argv[1], &handle)) return REDISMODULE_OK;
-    if (!handle.value) {
-        handle_close(&handle);
-        return reply_error(ctx, "ERR there is no table at this key: RL.TABLE key rule [rule ...] makes one");
-    }
+    if (!subject_fits_or_reply(ctx, request.subject)) return REDISMODULE_OK;
+    if (!table_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
     struct limiter_request limit_request = {
         .cost = request.cost, .now_us = clock_now_us(), .mode = (enum request_mode)request.mode, .begins = true};
     table_decide_take(handle.value, request.subject, &limit_request, &decision);
@@ -93,6 +105,76 @@ static int take(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         rules_count(ctx, argv[1], rules, request.subject, &limit_request, &decision.limits.verdict);
     }
     return reply_verdict(ctx, &decision.limits.verdict);
+}
+
+/* ---- RL.MTAKE key numsubjects subject [subject ...] ------------------------------------------------------- */
+
+/* Bounds the time of one call. */
+#define MTAKE_SUBJECTS_MAX 1000
+
+struct mtake_request {
+    struct keys_argument subjects;
+    int64_t cost, mode, terse;
+};
+
+static const struct argument mtake_arguments[] = {
+    KEY("key", "The table, made by RL.TABLE."),
+    FIELD(ARGUMENT_INTEGER, "numsubjects", NULL, struct mtake_request, subjects.count, 1, MTAKE_SUBJECTS_MAX, 0,
+          "How many subjects follow, 1 to 1000."),
+    {.kind = ARGUMENT_WORDS,
+     .name = "subject",
+     .offset = offsetof(struct mtake_request, subjects),
+     .summary = "Subjects of the table, each for itself and in this order: any bytes, 512 at most."},
+    FIELD(ARGUMENT_INTEGER, "cost", "COST", struct mtake_request, cost, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Units requested of each subject, 1 or more (default 1)."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "peek",
+     .token = "PEEK",
+     .offset = offsetof(struct mtake_request, mode),
+     .lowest = MODE_PEEK,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Dry run: take nothing, replicate nothing."},
+    TERSE_ROW(struct mtake_request, terse),
+    {0},
+};
+
+/* What cannot be decided of one subject is an error in its place. */
+static void take_one(struct transaction *transaction, struct handle *handle, const struct mtake_request *request,
+                     RedisModuleString *name)
+{
+    RedisModuleCtx *ctx = transaction->ctx;
+    struct bytes subject = string_bytes(name);
+    struct limiter_request one = {
+        .cost = request->cost, .now_us = transaction->now_us, .mode = (enum request_mode)request->mode, .begins = true};
+    struct table_decision decision;
+    if (!subject_fits_or_reply(ctx, subject)) return;
+    table_decide_take(handle->value, subject, &one, &decision);
+    if (decision.limits.fault != FAULT_NONE) {
+        reply_fault(ctx, decision.limits.fault);
+        return;
+    }
+    if (!transaction_fits_or_reply(ctx, handle, &decision)) return;
+    transaction_add(transaction, handle, &decision);
+    const struct rule *rules = ((const struct table *)handle->value)->set->rules;
+    if (one.mode != MODE_PEEK) rules_count(ctx, handle->name, rules, subject, &one, &decision.limits.verdict);
+    reply_verdict_as(ctx, &decision.limits.verdict, request->terse);
+}
+
+static int mtake(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
+{
+    struct mtake_request request = {.cost = 1, .mode = MODE_ALL};
+    RedisModuleString *words[2 * MTAKE_SUBJECTS_MAX];
+    struct handle handle;
+
+    if (!arguments_parse_or_reply(ctx, mtake_arguments, argv, argc, &request)) return REDISMODULE_OK;
+    if (!table_open_or_reply(ctx, argv[1], &handle)) return REDISMODULE_OK;
+    struct transaction transaction = transaction_begin(ctx, words, clock_now_us());
+    RedisModule_ReplyWithArray(ctx, request.subjects.count);
+    for (int64_t i = 0; i < request.subjects.count; i++)
+        take_one(&transaction, &handle, &request, request.subjects.names[i]);
+    handle_close(&handle);
+    transaction_replicate(&transaction);
+    return REDISMODULE_OK;
 }
 
 /* ---- records --------------------------------------------------------------------------------------------- */
@@ -120,4 +202,16 @@ const struct command rl_take_command = {
     .key_flags = KEY_WRITE,
     .handler = take,
     .arguments = take_arguments,
+};
+
+const struct command rl_mtake_command = {
+    .name = "RL.MTAKE",
+    .summary = "Checks a table's rules for many subjects, each for itself; replies an array of verdicts.",
+    .complexity = "O(subjects x rules)",
+    .since = "1.0.0",
+    .flags = "write fast",
+    .categories = "write fast",
+    .key_flags = KEY_WRITE,
+    .handler = mtake,
+    .arguments = mtake_arguments,
 };

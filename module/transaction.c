@@ -107,9 +107,11 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
     int64_t after_us = deadline_us(handle);
     bool stays = after_us > transaction->now_us;
     if (stays) expire(handle, before_us, after_us, clock_is_frozen());
-    notify(transaction->ctx, handle);
+    bool is_known = transaction->changed == handle->name && stays;
+    transaction->changed = handle->name;
+    if (!is_known) notify(transaction->ctx, handle);
     if (!stays) forget(transaction, handle);
-    RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
+    if (!is_known) RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
     if (handle->value_type->changed) handle->value_type->changed(handle->value_type, transaction->ctx, handle->name);
     return stays;
 }

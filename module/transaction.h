@@ -18,6 +18,7 @@ struct transaction {
     int64_t now_us;            /* at which every decision was taken */
     RedisModuleString **words; /* key, effects, key, effects …: room for two words a decision; the caller's */
     size_t count;
+    const RedisModuleString *changed; /* the last key: many changes of one are one event and one signal */
 };
 
 /* An empty transaction; it ends with transaction_replicate. */

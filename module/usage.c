@@ -26,7 +26,7 @@ static void write_several(const char *name, struct sink *text)
 static bool comes_often(const struct argument *row)
 {
     bool lists = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_KEYS || row->kind == ARGUMENT_PAIRS;
-    lists = lists || row->kind == ARGUMENT_AMOUNTS;
+    lists = lists || row->kind == ARGUMENT_AMOUNTS || row->kind == ARGUMENT_WORDS;
     return lists || row->kind == ARGUMENT_COSTS || row->kind == ARGUMENT_PERCENTS || row->flags & ARGUMENT_SEVERAL;
 }
 

@@ -21,7 +21,8 @@ MADE = "Made by `make docs` from a running server: change the source, not this p
 # Family, its page, its commands in the order of the page. Commands of the replication stream begin with RL._ and are
 # refused to clients: they are in no family.
 FAMILIES = (
-    ("Rate limits", "../rate-limits.md", "RL.ALLOW RL.PEEK RL.MALLOW RL.REFUND RL.BLOCK RL.INFO RL.TABLE RL.TAKE"),
+    ("Rate limits", "../rate-limits.md", "RL.ALLOW RL.PEEK RL.MALLOW RL.REFUND RL.BLOCK RL.INFO RL.TABLE RL.TAKE "
+     "RL.MTAKE"),
     ("Leases", "../leases.md", "RL.ACQUIRE RL.RENEW RL.RELEASE RL.LEASES"),
     ("Policies", "../policies.md", "RL.POLICY"),
     ("Circuit breakers and adaptive limits", "../breakers-and-adaptive.md",

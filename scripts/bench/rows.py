@@ -99,6 +99,9 @@ SERVER_ROWS = (
 )
 MANY = Row("RL.MALLOW, of 100 keys", "rate limits", (f"RL.MALLOW 100 {'{key} ' * 100}WITH {RULE}",),
            Contents(entry=(FILLED,)), 1, decisions=100)
+MTAKE = Row("RL.MTAKE, of 100 subjects", "rate limits", (f"RL.MTAKE limits 100 {'{subject} ' * 100}TERSE",),
+            Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1,
+            decisions=100)
 TAKE = Row("RL.TAKE", "rate limits", ("RL.TAKE limits {subject}",),
            Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1, told=True)
 LIMIT_ROWS = (
@@ -117,6 +120,7 @@ LIMIT_ROWS = (
     *map(denied_row, ("TOKEN", "LEAKY", "QUEUE", "FIXED", "SLIDING", "LOG")),
     allow_row("RL.ALLOW, 3 rules, denied", f"{RULE} 1 180d SLIDING 1000000000 365d", cost=1, answer=0),
     TAKE,
+    MTAKE,
     MANY,
 )
 USED = tuple(f"QUOTA.CONSUME {{key}} {resource} 1" for resource in ["r", *OTHERS])

@@ -22,6 +22,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "rl.release": ({"write", "fast"}, -3, {"RW", "access", "update"}),
     "rl.table": ({"write", "fast"}, -4, {"RW", "access", "update"}),
     "rl.take": ({"write", "fast"}, -3, {"RW", "access", "update"}),
+    "rl.mtake": ({"write", "fast"}, -4, {"RW", "access", "update"}),
     "rl.leases": ({"readonly"}, -2, {"RO", "access"}),
     "rl.adapt": ({"write", "fast"}, -2, {"RW", "access", "update"}),
     "rl.breaker": ({"write", "fast"}, -2, {"RW", "access", "update"}),

@@ -61,6 +61,7 @@ GOES_ON = [
     ("CL.THROTTLE c 15 30 60", None), ("CL.THROTTLE new 15 30 60 0", None), ("CL.THROTTLE c 15 30 60 -1", None),
     ("RL.THROTTLE c2 15 30 60", None),
     ("RL.TABLE t 20 1h", b"OK"), ("RL.TAKE t known", "granted"), ("RL.TAKE t new PEEK", "granted"),
+    ("RL.MTAKE t 2 known new PEEK TERSE", [1, 1]), ("RL.MTAKE t 1 known TERSE", [1]),
     ("RL.TAKE t new COST 21", "denied"), ("RL.BREAKER b", "granted"), ("RL.BREAKER b REPORT fail", b"closed"),
     ("RL.BREAKER new REPORT ok", None), ("RL.BREAKER b FORCE open", b"OK"), ("RL.BREAKER b INFO", None),
     ("RL.BREAKER.INFO b", None), ("RL.ADAPT d 10 100", "granted"), ("RL.ADAPT d REPORT ERROR", None),

@@ -483,3 +483,16 @@ def test_a_denial_begins_the_bucket_of_a_rate(accounts, request_line, wait, limi
     again = accounts(request_line)
     granted = again if isinstance(again[0], int) else again[1]
     assert (granted[0] > 0) == (not never)
+
+
+def test_terse(accounts):
+    """One integer for each row; TERSE is no content of an id."""
+    for resource, limit in ("r", 10), ("s", 5):
+        accounts(f"QUOTA.PLAN SET short {resource} LIMIT {limit} 1h")
+    accounts(f"QUOTA.OPEN a short ANCHOR {NOON_MS}")
+    assert accounts("QUOTA.MCONSUME a 2 r 6 s 5 TERSE ID x") == [6, 5]
+    assert accounts("QUOTA.MCONSUME a 2 r 6 s 5 ID x") == [[6, 10, 4, 0, 3_600_000, 0], [5, 5, 0, 0, 3_600_000, 0]]
+    assert accounts("QUOTA.MCONSUME a 2 r 6 s 5 ID x TERSE") == [6, 5]
+    assert accounts("QUOTA.MCONSUME a 2 r 1 s 1 TERSE") == [0, -3_600_000]
+    assert accounts("QUOTA.MCONSUME a 2 r 11 s 1 TERSE CHECK") == [None, -3_600_000]
+    assert accounts("QUOTA.MCONSUME a 2 s 1 r 1 TERSE ANY") == [-3_600_000, 1]

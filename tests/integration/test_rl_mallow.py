@@ -80,3 +80,9 @@ def test_a_key_that_refuses_stores_what_its_new_rules_take_over(quota):
     assert quota("RL.MALLOW 2 a b WITH TOKEN 10 1m COST 3 PEEK ALL")[1][0] == 0
     quota.advance("1ms")
     assert [verdict[0] for verdict in quota("RL.MALLOW 2 a b WITH TOKEN 10 1m COST 3 ALL")] == [3, 3]
+
+
+def test_terse(quota):
+    assert quota("RL.MALLOW 3 k l k WITH 2 1s COST 2 TERSE") == [2, 2, -1000]
+    assert quota("RL.MALLOW 2 k m WITH 2 1s TERSE ALL") == [-500, 0]
+    assert quota("RL.MALLOW 2 k m WITH 2 1s TERSE ALL COST 3 PEEK") == [None, None]

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from conftest import NOON_MS, text
+from conftest import NOON_MS, assert_equal_digests, text
 from servers import caught_up, rewrite_aof
 
 RULES = ("GCRA 10 1s", "TOKEN 20 1m BURST 30 INITIAL 5", "FIXED 7 1m", "SLIDING 9 1m", "LEAKY 5 1s BURST 8",
@@ -31,6 +31,41 @@ def test_the_contract(quota):
     assert quota("RL.TAKE t alice") == [1, 10, 0, 0, 1000, 0]
 
 
+def test_many_subjects_in_one_call(quota):
+    quota("RL.TABLE t 2 1s")
+    assert quota("RL.MTAKE t 4 a b a a") == [[1, 2, 1, 0, 500, 0], [1, 2, 1, 0, 500, 0], [1, 2, 0, 0, 1000, 0],
+                                             [0, 2, 0, 500, 1000, 0]]
+    assert quota("RL.MTAKE t 3 a b c TERSE") == [-500, 1, 1]
+    assert quota("RL.MTAKE t 2 c d PEEK COST 2") == [[0, 2, 1, 500, 500, 0], [2, 2, 2, 0, 0, 0]]
+    assert quota("RL.MTAKE t 2 c d TERSE COST 3") == [None, None]
+    assert quota.map("RL.INFO t")["subjects"] == 3
+    assert "512" in str(quota("RL.MTAKE t 2 d", "x" * 513, "TERSE")[1])
+    assert quota("RL.TAKE t d PEEK")[2] == 1  # the other one is taken
+
+
+def test_many_subjects_answer_as_one_by_one(quota, request):
+    seed = request.config.getoption("--seed")
+    chance = random.Random(seed)
+    for rules in RULES:
+        quota(f"RL.TABLE m {rules}")
+        quota(f"RL.TABLE o {rules}")
+        for step in range(60):
+            names, cost = [f"s{chance.randrange(30)}" for _ in range(chance.randint(1, 40))], chance.randint(1, 3)
+            many = quota(f"RL.MTAKE m {len(names)} {' '.join(names)} COST {cost}")
+            assert many == [quota(f"RL.TAKE o {name} COST {cost}") for name in names], f"seed {seed}: {rules}, {step}"
+            quota.advance(f"{chance.randint(1, 3000)}ms")
+        quota("DEL m o")
+
+
+def test_many_subjects_are_one_effect_and_one_event(quota, primary, replica):
+    quota("RL.TABLE t 2 1h")
+    caught_up(primary, replica)
+    before = replica.client().info("commandstats").get("cmdstat_RL._DO", {}).get("calls", 0)
+    quota(f"RL.MTAKE t 1000 {' '.join(f's{i}' for i in range(1000))}")
+    assert_equal_digests(primary, replica)
+    assert replica.client().info("commandstats")["cmdstat_RL._DO"]["calls"] == before + 1
+
+
 def test_info(quota):
     quota("RL.TABLE t 10 1s LOG 6 1h")
     for name in "abc":
@@ -51,6 +86,11 @@ ERRORS = (
     ("RL.TAKE t a COST x", "cost"),
     ("RL.TAKE t a WAIT 1s", "WAIT"),
     ("RL.TAKE t a UPTO PEEK", "mode"),
+    ("RL.MTAKE nothing 1 a", "RL.TABLE"),
+    ("RL.MTAKE t 2 a", "numsubjects is greater"),
+    ("RL.MTAKE t 0 a", "1 to 1000"),
+    ("RL.MTAKE t 1001 a", "1 to 1000"),
+    ("RL.MTAKE t 1 a UPTO", "COST, PEEK, TERSE"),
     ("RL.TABLE t", "wrong number"),
     ("RL.TABLE t 10", "wrong number"),
     ("RL.TABLE t 10 0s", "period"),
