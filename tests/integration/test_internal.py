@@ -72,16 +72,16 @@ def test_damaged_effects_in_a_file_are_skipped_with_a_warning(command):
 
 # ---- what a newer version of the module has written --------------------------------------------------------------
 
-FORMATS = {"limiter": (0, 2), "leases": (1, 1), "breaker": (2, 1), "adaptive limit": (3, 1), "account": (4, 4),
+FORMATS = {"limiter": (0, 2), "leases": (1, 1), "breaker": (2, 1), "adaptive limit": (3, 1), "account": (4, 5),
            "table": (5, 1)}  # kind, and the newest encoding that this version reads
 FUTURES = [  # command, bytes, what is said about them
     *((command, bytes([flag | kind << 4 | newest + ahead]) + EFFECTS[1:],
        f"{name} in encoding {newest + ahead}, this version reads 1 to {newest}")
       for name, (kind, newest) in FORMATS.items()
-      for command, ahead, flag in (("RL._DO", 1, 0x80), ("RL._PUT", 4, 0), ("RL._DO", 11, 0))),
+      for command, ahead, flag in (("RL._DO", 1, 0x80), ("RL._PUT", 4, 0), ("RL._DO", 10, 0))),
     *((command, bytes([newest + ahead]) + b"...",
        f"{name} in encoding {newest + ahead}, this version reads 1 to {newest}")
-      for command, name, newest in (("RL._POLICY", "policy", 1), ("RL._PLAN", "plan", 4)) for ahead in (1, 4, 11)),
+      for command, name, newest in (("RL._POLICY", "policy", 1), ("RL._PLAN", "plan", 5)) for ahead in (1, 4, 10)),
     ("RL._DO", b"\x0f" + EFFECTS[1:], "limiter in encoding 15"),
     ("RL._DO", b"\x70\x04\x10...", "account in encoding 16"), ("RL._PLAN", b"\x70\x00\xff...", "plan in encoding 255"),
     ("RL._DO", b"\x61...", "kind 6 in encoding 1, a kind that this version does not know"),
