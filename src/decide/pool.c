@@ -90,16 +90,17 @@ void pool_share_emit(const struct pool_share *found, const struct resource_view 
     change_encode(&change, changes);
 }
 
-int64_t pool_share_remaining(const struct account_view *pool, struct resource_view *view, struct bytes member,
-                             int64_t more, int64_t remaining)
+int64_t pool_share_remaining(struct account_view *pool, struct resource_view *view, struct bytes member, int64_t more,
+                             int64_t remaining)
 {
     struct pool_share found;
-    const struct entitlement *entitlement = view->entitlement;
-    if (!entitlement || entitlement->share == SHARE_FIRST) return remaining;
-    bool beyond =
-        entitlement->burst_bp > 0 || entitlement->grace_us > 0 || entitlement->overage || view->credits_usable > 0;
+    struct demand demand; /* large, and mostly nothing: its one position is the share */
+    if (!view->entitlement || view->entitlement->share == SHARE_FIRST) return remaining;
     pool_share_find(pool, view, member, &found);
-    if (beyond || !found.is_shared) return remaining;
-    int64_t left = max_i64(found.share - add_clamped(found.used, more), 0);
+    if (!found.is_shared) return remaining;
+    demand_begin_nothing(&demand, pool, view, 1);
+    demand_share(&demand, found.window, found.share, max_i64(add_clamped(found.used, more), 0));
+    int64_t left = meter_share.available(&demand.positions[0]);
+    if (left != UNLIMITED) left = add_clamped(left, view->credits_left);
     return amount_is_smaller(left, remaining) ? left : remaining;
 }

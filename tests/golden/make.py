@@ -3,10 +3,11 @@
 
     lines as typed ──▶ server, clock frozen ─┬─ DUMP ────────▶ name.dump   type, blob, version, checksum
                                              └─ asked again ─▶ name.json   key, instant, question and its answer
-    policies and plans ──▶ SAVE ──▶ catalogue-5.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
+    policies and plans ──▶ SAVE ──▶ catalogue-6.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
                                                                 catalogue-2: plans without histories
                                                                 catalogue-3: plans without credits
                                                                 catalogue-4: plans without rollover
+                                                                catalogue-5: plans without shares and prices, no event log
 
 Run by hand when an encoding is added, with the names to be made; never to make a red test green. The same build makes
 the same bytes. Old files stay for ever: a second encoding gets second names (account-rich-2), and the lines that made
@@ -89,6 +90,19 @@ KEYS = [
     f"QUOTA.APIKEY SET k {64 * '2'}", f"QUOTA.CONSUME k r 2 APIKEY {64 * '1'} SCOPE read",
     f"QUOTA.APIKEY ROTATE k {64 * '1'} {64 * '3'} GRACE 30d", f"QUOTA.APIKEY REVOKE k {8 * '2'} REASON leaked",
     f"QUOTA.CONSUME k r 1 APIKEY {64 * '3'}"]
+
+
+def family(pool, member):
+    """Members that use, hold, and pay with their own credits; one that has left; a closed cycle."""
+    return [
+        "QUOTA.PLAN SET org r LIMIT 90 week SHARE FAIR BURST 10% LIMIT -1 1h", "QUOTA.PLAN SET seat r LIMIT 99 day",
+        f"QUOTA.OPEN {pool} org", *[f"QUOTA.OPEN {one} seat PARENT {pool}" for one in (member, "m2", "m3", "m4")],
+        f"QUOTA.WEIGHT {pool} m2 3 REASON larger", f"QUOTA.CONSUME {member} r 10 ID first", "QUOTA.CONSUME m2 r 40",
+        "QUOTA.CLOSE m4", f"{STEP} 7d", "QUOTA.CONSUME m3 r 20", f"QUOTA.GRANT {member} own r 60",
+        "QUOTA.RESERVE m2 later r 9 TTL 9d", f"QUOTA.CONSUME {member} r 70 ID most",
+        f"QUOTA.RESERVE {member} hold r 12 TTL 9d", f"QUOTA.REFUND {member} r 2 OF most", "QUOTA.DETACH m3"]
+
+
 ACCOUNTS = {
     "fresh": [*PLAN, "QUOTA.OPEN k q"],
     "closed": [*PLAN, "QUOTA.OPEN k q ANCHOR -86400s ZONE America/New_York", "QUOTA.CONSUME k r 4",
@@ -111,6 +125,8 @@ ACCOUNTS = {
         "QUOTA.RESERVE k more r 4 TTL 1d", "QUOTA.COMMIT k more 7 FORCE", "QUOTA.RESET k r PERIOD day",
         "QUOTA.CONSUME k r 5 ID last", "QUOTA.PLAN DEL p soft", "QUOTA.CONSUME k r 1",
         *GRANTS, *PAIRS, *KEYS, "QUOTA.SWITCH k q AT 2025-06-01T00:00:00Z RESTART", "QUOTA.SUSPEND k EX 9h", f"{STEP} 10h"],
+    "pool": family("k", "m1"),
+    "member": [*family("p", "k"), "DEL p"],
 }
 VALUES = {
     **{f"limiter-{name}": limiter(rule) for name, rule in RULES.items()},
@@ -122,12 +138,14 @@ VALUES = {
     **{f"breaker-{name}": ("RL.BREAKER k INFO", lines) for name, lines in BREAKERS.items()},
     **{f"adaptive-{name}": ("RL.ADAPT k INFO", lines) for name, lines in ADAPTIVES.items()},
     **{f"table-{name}": ("RL.INFO k", lines) for name, lines in TABLES.items()},
-    **{f"account-{name}-4": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
+    **{f"account-{name}-5": ("QUOTA.INFO k", lines) for name, lines in ACCOUNTS.items()},
 }
-MORE_QUESTIONS = {"account-rich-4": ["QUOTA.GRANTS k", "QUOTA.APIKEY LIST k", "QUOTA.CONSUME k r 95 ID funded CHECK",
+MORE_QUESTIONS = {"account-rich-5": ["QUOTA.GRANTS k", "QUOTA.APIKEY LIST k", "QUOTA.CONSUME k r 95 ID funded CHECK",
                                      "QUOTA.HISTORY k r COUNT 40", "QUOTA.HOLDS k", "QUOTA.INFO k r",
                                      "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE",
                                      "QUOTA.COMMIT k done 1 0", "QUOTA.REFUND k ALL OF done ID back-all"],
+                  "account-pool-5": ["QUOTA.MEMBERS k", "QUOTA.HISTORY k r"],
+                  "account-member-5": ["QUOTA.RECORD k first", "QUOTA.RECORD k most", "QUOTA.GRANTS k"],
                   "limiter-sleeping": ["RL.ALLOW k LOG 9 1h SLIDING 50 1d PEEK"],
                   **{f"table-{name}": ["RL.TAKE k a PEEK", "RL.TAKE k long-1 PEEK"] for name in TABLES}}
 POLICIES = [
@@ -141,7 +159,7 @@ HISTORY = [  # of plans
     "QUOTA.PLAN SET p to-come LIMIT 9 week EFFECTIVE 2025-03-01T00:00:00Z", "QUOTA.PLAN SET retired r LIMIT 1 day",
     "QUOTA.PLAN DEL retired",
     "QUOTA.PLAN SET p paid LIMIT 10 day CONCURRENT 4 OVERAGE MAX 3 CREDITS FIRST LOW 2 TRANSFERS MAX 5 APPLY FULL"]
-CATALOGUE = "catalogue-5"
+CATALOGUE = "catalogue-6"
 KEYS = ["RL.ALLOW bucket TOKEN 10 1h LOG 5 1m COST 2", "RL.ACQUIRE leases 10 1h ID a", "RL.BREAKER breaker FAILURES 3",
         "RL.ADAPT adaptive 10 100"]
 

@@ -73,6 +73,11 @@ STREAMS = {
         ("PLAN SET org r LIMIT 10 day SHARE EQUAL", 2), ("CONSUME a r 7", [7, 5, 6, 0, DAY_MS, 199]),
         ("=", [5, 0, 5, 5, 0, 6]), ("CONSUME b r 6", [0, 10, 5, DAY_MS, DAY_MS, 100]),
         ("CONSUME b r 5", [5, 10, 0, 0, DAY_MS, 100]), ("CONSUME a r 6", [6, 10, 0, 0, DAY_MS, 100])],
+    "a share reaches as far as the pool's BURST": [
+        ("PLAN SET org r LIMIT 10 day SHARE EQUAL BURST 20%", 2), ("CONSUME a r 7 ID x", [7, 5, 7, 0, DAY_MS, 199]),
+        ("=", [6, 0, 6, 6, 0, 7]), ("REFUND a r 2 OF x", [2, 0, 9]), ("=", [5, 0, 5, 5, 0, 8]),
+        ("RESERVE a h r 4 TTL 1h", [4, 5, 5, 0, DAY_MS, 199]), ("COMMIT a h 3", [3, 1, 6]),
+        ("CHECK a r 6", [[6, 5, 6, 0, DAY_MS, 199]])],
     "rates of the pool have to admit all": [
         ("PLAN SET org r LIMIT 10 day RATE 12 1h", 2), ("CONSUME a r 13", [0, 12, 12, -1, 0, 101]),
         ("CONSUME a r 12", [12, 12, 0, 0, HOUR_MS, 101]), ("=", [10, 0, 10, 10, 0, 6]),
