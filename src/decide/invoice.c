@@ -1,5 +1,6 @@
 /* Finds the line of an instant; see invoice.h. */
 #include "quota/decide/invoice.h"
+#include "quota/base/checked.h"
 #include "quota/view/billing.h"
 
 static bool price_line(const struct bill *bill, const struct billed_cycle *cycle, int64_t at_us,
@@ -28,6 +29,19 @@ static bool line_of_window(const struct resource_view *view, const struct bill *
     return false;
 }
 
+/* An idle run may go over a restart, at which its cycles begin anew: the part in which the instant lies. */
+static struct listed_cycle part_at(const struct bill *bill, const struct listed_cycle *listed, int64_t at_us)
+{
+    struct listed_cycle part = *listed;
+    for (uint32_t i = 1; i < bill->segments_count; i++) {
+        const struct bill_segment *segment = &bill->segments[i];
+        if (segment->how != SEGMENT_RESTARTS || listed->cycle.count == 1) continue;
+        if (segment->at_us <= at_us) part.cycle.start_us = max_i64(part.cycle.start_us, segment->at_us);
+        if (segment->at_us > at_us) part.cycle.end_us = min_i64(part.cycle.end_us, segment->at_us);
+    }
+    return part;
+}
+
 bool invoice_line_at(const struct account_view *account, const struct resource_view *view,
                      const struct cycle_list *list, int64_t at_us, struct invoice_line *line)
 {
@@ -37,7 +51,8 @@ bool invoice_line_at(const struct account_view *account, const struct resource_v
     /* Where two cycles of a period overlap, since a restart closed the first of them, the newer one counts. */
     for (uint32_t i = list->count; i-- > 0;) {
         struct closed_cycle closed;
-        if (!listed_cycle_at(&list->cycles[i], account, at_us, &closed)) continue;
+        const struct listed_cycle part = part_at(&bill, &list->cycles[i], at_us);
+        if (!listed_cycle_at(&part, account, at_us, &closed)) continue;
         const struct billed_cycle cycle = {.period = list->cycles[i].period,
                                            .start_us = closed.start_us,
                                            .end_us = closed.end_us,

@@ -118,12 +118,40 @@ static void what_slept_is_billed_by_its_own_line(void **state)
     }
 }
 
+/* Idle cycles before and behind a restart are one run of the history, once they are stored. */
+static void an_idle_run_goes_over_a_restart(void **state)
+{
+    (void)state;
+    static const struct expected rows[] = {
+        {0, 0, D, 10, 1, 0, 0},
+        {2 * D, 2 * D, 3 * D, 10, 0, 0, 0},
+        {3 * D + H, 3 * D, 3 * D + 2 * H, 10, 0, 0, 0}, /* cut by the restart */
+        {3 * D + 2 * H, 3 * D + 2 * H, 4 * D + 2 * H, 10, 0, 0, 0},
+        {6 * D, 5 * D + 2 * H, 6 * D + 2 * H, 10, 0, 0, 0},
+    };
+    for (int settled = 0; settled < 2; settled++) {
+        struct pair pair = {0};
+        plan_set("pro", "a LIMIT 10 day OVERAGE PRICE usd TIER * 2");
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 1, T);
+        const struct switch_request restart = {
+            .plan = BYTES("pro"), .mode = SWITCH_FULL, .at_us = NOT_REQUESTED, .restart = true};
+        const struct admin_action action = {.now_us = T + 3 * D + 2 * H, .actor = BYTES(""), .reason = BYTES("")};
+        pair_move(&pair, &restart, &action);
+        if (settled) pair_settle(&pair, T + 8 * D);
+        check_lines(&pair, T + 9 * D, rows, COUNT_OF(rows));
+        pair_end(&pair);
+        catalogue_end();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(running_closed_and_idle_cycles),
         cmocka_unit_test(late_units_amend_closed_lines),
         cmocka_unit_test(what_slept_is_billed_by_its_own_line),
+        cmocka_unit_test(an_idle_run_goes_over_a_restart),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }
