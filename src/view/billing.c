@@ -112,8 +112,9 @@ void billing_credit(const struct account_view *account, struct resource_view *vi
 {
     struct bill bill;
     int64_t start_us;
+    if (units == 0 || !is_billed(view)) return;
     const struct quota_rule *rule = entitlement_billed(view->entitlement);
-    if (units == 0 || !rule || !is_billed(view)) return;
+    if (!rule) return;
     uint64_t period = quota_rule_code(rule);
     read_bill(view, &bill);
     /* Units that come back were counted in a cycle that the bill knows. */

@@ -267,6 +267,68 @@ def test_a_revision_at_the_very_start_is_the_price_of_the_cycle(june):
     assert [one(june, at=at)["amount"] for at in (JUNE_MS, JULY_MS)] == [10_000_000, 20_000_000]
 
 
+def test_an_account_that_expires_ends_its_line(june):
+    june("QUOTA.PLAN SET trial r LIMIT 100 month OVERAGE PRICE usd TIER * 1")
+    june("QUOTA.PLAN SET paid r LIMIT 100 month OVERAGE PRICE usd TIER * 3")
+    end = JUNE_MS + 10 * DAY_MS
+    june("QUOTA.OPEN a trial EXPIRES 10d THEN paid")
+    june("QUOTA.OPEN b trial EXPIRES 10d")
+    for account in "ab":
+        june(f"QUOTA.CONSUME {account} r 120")
+    june.advance("12d")
+    shown = [one(june, account, JUNE_MS) for account in "ab"]
+    assert [(line["end"], line["amount"]) for line in shown] == [(end, 20_000_000)] * 2
+    june("QUOTA.CONSUME a r 10")
+    assert (one(june)["start"], one(june)["amount"]) == (end, 30_000_000)
+    assert lines(june, "b") == []
+    june("QUOTA.OPEN b paid")  # on a plan again
+    june("QUOTA.SETTLE a")
+    assert [one(june, account, JUNE_MS)["amount"] for account in "ab"] == [20_000_000] * 2
+
+
+def test_a_switch_to_come_cuts_at_its_instant(june):
+    june("QUOTA.PLAN SET p r LIMIT 100 month OVERAGE PRICE usd TIER * 1")
+    june("QUOTA.PLAN SET q r LIMIT 100 month OVERAGE PRICE usd TIER * 2")
+    at = JUNE_MS + 10 * DAY_MS
+    for account in "ab":
+        june(f"QUOTA.OPEN {account} p")
+        june(f"QUOTA.SWITCH {account} q FULL AT {at}")
+        june(f"QUOTA.CONSUME {account} r 120")
+    june("QUOTA.CLOCK FREEZE", at)
+    june("QUOTA.SETTLE b")
+    june.advance("5d")
+    for account in "ab":
+        june(f"QUOTA.CONSUME {account} r 10")
+        assert [one(june, account, instant)["amount"] for instant in (at - 1, at)] == [20_000_000, 20_000_000]
+    june("QUOTA.SWITCH a p END")
+    june("QUOTA.CLOCK FREEZE", JULY_MS + DAY_MS)
+    june("QUOTA.CONSUME a r 101")
+    assert [one(june, at=instant)["amount"] for instant in (at - 1, at, JULY_MS)] == [
+        20_000_000, 20_000_000, 1_000_000]
+
+
+def test_a_parent_has_lines_of_what_its_members_use(june):
+    june("QUOTA.PLAN SET org r LIMIT 100 month OVERAGE PRICE usd TIER * 1")
+    june("QUOTA.PLAN SET seat r LIMIT 50 month OVERAGE PRICE usd TIER * 2")
+    june("QUOTA.OPEN {o}org org")
+    for member in ("{o}x", "{o}y"):
+        june(f"QUOTA.OPEN {member} seat PARENT {{o}}org")
+        june(f"QUOTA.CONSUME {member} r 70 ID i")
+    assert [one(june, account)["quantity"] for account in ("{o}org", "{o}x", "{o}y")] == [40, 20, 20]
+    june("QUOTA.CLOCK FREEZE", JULY_MS + DAY_MS)
+    june("QUOTA.REFUND {o}x r 30 OF i")
+    assert [one(june, account, JUNE_MS)["quantity"] for account in ("{o}org", "{o}x", "{o}y")] == [10, 0, 20]
+
+
+def test_a_price_that_would_go_is_named(june):
+    june("QUOTA.PLAN SET p r LIMIT 100 month OVERAGE PRICE usd TIER * 1")
+    assert june.map("QUOTA.PLAN CHECK p r LIMIT 100 month OVERAGE")["dropped"] == ["PRICE"]
+    june("QUOTA.OPEN a p")
+    june("QUOTA.OVERRIDE a r ONLY LIMIT 5 month")
+    june.advance("40d")
+    assert lines(june) == []
+
+
 # ---- random usage against every unit ----
 
 LIMITS = {"p": 100, "q": 400, "s": 30}
