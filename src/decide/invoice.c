@@ -29,7 +29,7 @@ static bool line_of_window(const struct resource_view *view, const struct bill *
     return false;
 }
 
-/* An idle run may go over a restart, at which its cycles begin anew: the part in which the instant lies. */
+/* An idle run may go over a restart, from which its cycles count: the part in which the instant lies. */
 static struct listed_cycle part_at(const struct bill *bill, const struct listed_cycle *listed, int64_t at_us)
 {
     struct listed_cycle part = *listed;
