@@ -137,7 +137,8 @@ static enum account_fault post(const struct resolution *resolution, struct part 
     enum account_fault fault = draw(resolution, part, units);
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, part, part->limited);
     int64_t made_us = resolution->is_held ? part->hold->made_us : resolution->account->now_us;
-    billing_credit(resolution->account, &part->view, made_us, max_i64(units - part->limited, 0));
+    int64_t served = units - part->limited - funding_below(sink_content(&part->funding));
+    billing_credit(resolution->account, &part->view, made_us, max_i64(served, 0));
     bool rates_follow = beyond > 0 && part->demand.rates.count > 0;
     if (fault == ACCOUNT_FAULT_NONE) {
         fault = rates_follow ? emit_but_rates(resolution->account, &part->view, changes)

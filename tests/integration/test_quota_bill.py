@@ -320,6 +320,19 @@ def test_a_parent_has_lines_of_what_its_members_use(june):
     assert [one(june, account, JUNE_MS)["quantity"] for account in ("{o}org", "{o}x", "{o}y")] == [10, 0, 20]
 
 
+def test_credits_of_a_member_are_its_own_lines(june):
+    june("QUOTA.PLAN SET org r LIMIT 100 month CREDITS PRICE usd TIER * 1")
+    june("QUOTA.PLAN SET seat r LIMIT 1000 month CREDITS PRICE usd TIER * 2")
+    june("QUOTA.OPEN {o}org org")
+    june("QUOTA.OPEN {o}x seat PARENT {o}org")
+    june("QUOTA.GRANT {o}x g r 50")
+    june("QUOTA.CONSUME {o}x r 90")
+    june("QUOTA.RESERVE {o}x h r 30 TTL 10d")
+    assert june("QUOTA.COMMIT {o}x h 30")[0] == 30
+    shown = [one(june, account) for account in ("{o}org", "{o}x")]
+    assert [(line["used"], line["credits"]) for line in shown] == [(100, 0), (100, 20)]
+
+
 def test_a_price_that_would_go_is_named(june):
     june("QUOTA.PLAN SET p r LIMIT 100 month OVERAGE PRICE usd TIER * 1")
     assert june.map("QUOTA.PLAN CHECK p r LIMIT 100 month OVERAGE")["dropped"] == ["PRICE"]
