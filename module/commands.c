@@ -24,7 +24,7 @@ extern const struct command quota_close_command, quota_override_command, quota_s
 extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
-extern const struct command quota_forecast_command, quota_settle_command, quota_record_command;
+extern const struct command quota_forecast_command, quota_settle_command, quota_record_command, quota_bill_command;
 extern const struct command quota_parent_command, quota_detach_command, quota_members_command, quota_weight_command;
 extern const struct command quota_apikey_command, quota_apikey_set_command, quota_apikey_rotate_command;
 extern const struct command quota_apikey_revoke_command, quota_apikey_verify_command, quota_apikey_list_command;
@@ -118,6 +118,7 @@ const struct command *const commands[] = {
     &quota_info_command,
     &quota_history_command,
     &quota_forecast_command,
+    &quota_bill_command,
     &quota_record_command,
     &quota_health_command,
     &quota_violations_command,

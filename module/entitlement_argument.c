@@ -93,6 +93,38 @@ const struct argument overage_arguments[] = {
     {0},
 };
 
+struct price_words {
+    struct bytes currency;
+    int64_t volume, per;
+};
+
+const struct argument price_arguments[] = {
+    FIELD(ARGUMENT_TEXT, "currency", NULL, struct price_words, currency, 0, 0, 0,
+          "Like usd: 1 to 16 letters and digits."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "volume",
+     .token = "VOLUME",
+     .offset = offsetof(struct price_words, volume),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "All units at the price of the TIER that they reach, instead of each at its own."},
+    FIELD(ARGUMENT_INTEGER, "units", "PER", struct price_words, per, 1, INT64_MAX, ARGUMENT_OPTIONAL,
+          "Prices are for so many units (default 1)."),
+    {0},
+};
+
+struct tier_words {
+    struct bytes upto, price, flat;
+};
+
+const struct argument tier_arguments[] = {
+    FIELD(ARGUMENT_TEXT, "upto", NULL, struct tier_words, upto, 0, 0, 0, "Its last unit, or * for all that follow."),
+    FIELD(ARGUMENT_TEXT, "price", NULL, struct tier_words, price, 0, 0, 0, "A decimal of up to 6 places, like 0.008."),
+    FIELD(ARGUMENT_TEXT, "fee", "FLAT", struct tier_words, flat, 0, 0, ARGUMENT_OPTIONAL,
+          "Added once where the TIER has units."),
+    {0},
+};
+
 static bool reply_bad(RedisModuleCtx *ctx, const char *what, struct bytes word, const char *why)
 {
     reply_error(ctx, "ERR %s '%s': %s", what, printable(word).text, why);
@@ -231,6 +263,43 @@ bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *el
     return read_units(ctx, "MAX", words->max, &entitlement->overage_max);
 }
 
+bool entitlement_add_price(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct price_words *words = element;
+    struct price *price = &((struct entitlement_argument *)argument)->price;
+    if (price->currency.data) {
+        reply_error(ctx, "ERR PRICE was given already");
+        return false;
+    }
+    price->currency = words->currency;
+    price->volume = words->volume != 0;
+    price->per = words->per > 0 ? words->per : 1;
+    return true;
+}
+
+static bool read_decimal(RedisModuleCtx *ctx, const char *what, struct bytes word, int64_t *millionths)
+{
+    return price_parse(word, millionths) || reply_bad(ctx, what, word, "a decimal of 0 to 1000000, up to 6 places");
+}
+
+bool entitlement_add_tier(RedisModuleCtx *ctx, void *argument, const void *element)
+{
+    const struct tier_words *words = element;
+    struct price *price = &((struct entitlement_argument *)argument)->price;
+    struct tier tier = {.upto = TIER_OPEN};
+    bool is_open = bytes_equal(words->upto, BYTES("*"));
+    if (price->tiers_count == PRICE_TIERS_MAX) {
+        reply_error(ctx, "LIMITED a PRICE has at most %d TIERs", PRICE_TIERS_MAX);
+        return false;
+    }
+    if (!is_open && (!bytes_integer(words->upto, &tier.upto) || tier.upto < 1 || tier.upto == TIER_OPEN))
+        return reply_bad(ctx, "TIER", words->upto, "an integer of 1 or more, or * for the last");
+    if (!read_decimal(ctx, "price", words->price, &tier.price)) return false;
+    if (words->flat.data && !read_decimal(ctx, "FLAT", words->flat, &tier.flat)) return false;
+    price->tiers[price->tiers_count++] = tier;
+    return true;
+}
+
 #define NO_COST  0
 #define NO_BURST (-1)
 #define NO_SHARE (-1)
@@ -248,6 +317,20 @@ void entitlement_argument_begin(struct entitlement_argument *argument)
     argument->entitlement.cost = NO_COST;
     argument->entitlement.burst_bp = NO_BURST;
     argument->share = NO_SHARE;
+}
+
+/* PRICE and its TIERs as the bytes of the entitlement; answers what is wrong with them. */
+static const char *take_price(struct entitlement_argument *argument)
+{
+    const struct price *price = &argument->price;
+    if (!price->currency.data) return price->tiers_count > 0 ? "has a TIER without PRICE" : NULL;
+    const char *fault = price_fault(price);
+    if (fault) return fault;
+    struct sink sink = sink_init(argument->price_bytes, sizeof(argument->price_bytes));
+    price_encode(price, &sink);
+    argument->entitlement.price = sink_content(&sink);
+    argument->options |= OPTION_PRICE;
+    return NULL;
 }
 
 /* Which options were given; those that were not get what holds without them. */
@@ -281,8 +364,9 @@ bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argumen
     entitlement->warnings_count = (uint32_t)argument->warnings.count;
     memcpy(entitlement->warnings_bp, argument->warnings.bp, sizeof(entitlement->warnings_bp));
     entitlement_sort_warnings(entitlement);
+    const char *fault = take_price(argument);
     bool empty_override = overrides && entitlement->rules_count == 0 && argument->options == 0;
-    const char *fault = overrides ? override_fault(entitlement) : entitlement_fault(entitlement);
+    if (!fault) fault = overrides ? override_fault(entitlement) : entitlement_fault(entitlement);
     if (!fault && entitlement->repay && entitlement->burst_bp == 0) fault = "REPAY needs a BURST of the quota";
     if (!fault && empty_override) fault = "has no rule (QUOTA.OVERRIDE account resource LIFT removes an override)";
     if (fault) reply_error(ctx, "ERR resource '%s' %s", printable(resource).text, fault);

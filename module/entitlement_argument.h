@@ -12,21 +12,26 @@ struct entitlement_argument {
     struct entitlement entitlement; /* the rows fill in what they can */
     struct percents_argument warnings;
     int64_t repay, share; /* share: enum share_how, or -1 = not given */
-    uint16_t options;     /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
+    struct price price;   /* tiers_count 0 and no currency = not given */
+    char price_bytes[PRICE_BYTES_MAX];
+    uint16_t options; /* enum entitlement_option: those that were given; set by entitlement_finish_or_reply */
 };
 
 /* Before parsing: nothing was given yet. */
 void entitlement_argument_begin(struct entitlement_argument *argument);
 
-/* Takes a LIMIT, RATE, THROTTLE, CONCURRENT, CREDITS or OVERAGE that was parsed into struct entitlement_argument. */
+/* Takes a LIMIT, RATE, THROTTLE, CONCURRENT, CREDITS, OVERAGE, PRICE or TIER that was parsed into struct
+ * entitlement_argument. */
 bool entitlement_add_limit(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_rate(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_throttle(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_credits(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_concurrent(RedisModuleCtx *ctx, void *argument, const void *element);
 bool entitlement_add_overage(RedisModuleCtx *ctx, void *argument, const void *element);
+bool entitlement_add_price(RedisModuleCtx *ctx, void *argument, const void *element);
+bool entitlement_add_tier(RedisModuleCtx *ctx, void *argument, const void *element);
 extern const struct argument limit_arguments[], rate_arguments[], credits_arguments[], overage_arguments[],
-    concurrent_arguments[];
+    concurrent_arguments[], price_arguments[], tier_arguments[];
 
 /* Completes the entitlement to `resource`; an override may give options without a rule. On false the client has its
  * error. */
@@ -155,6 +160,22 @@ extern const struct argument share_choice[];
          .rows = concurrent_arguments,                                                                                 \
          .add = entitlement_add_concurrent,                                                                            \
          .summary = "Units in reservations at once: RESERVE is denied beyond, and waits."},                            \
+        {.kind = ARGUMENT_EACH,                                                                                        \
+         .name = "price",                                                                                              \
+         .token = "PRICE",                                                                                             \
+         .offset = offsetof(type_, entitlement),                                                                       \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = price_arguments,                                                                                      \
+         .add = entitlement_add_price,                                                                                 \
+         .summary = "What is used beyond the longest LIMIT costs something: QUOTA.BILL."},                             \
+        {.kind = ARGUMENT_EACH,                                                                                        \
+         .name = "tier",                                                                                               \
+         .token = "TIER",                                                                                              \
+         .offset = offsetof(type_, entitlement),                                                                       \
+         .flags = ARGUMENT_OPTIONAL,                                                                                   \
+         .rows = tier_arguments,                                                                                       \
+         .add = entitlement_add_tier,                                                                                  \
+         .summary = "A part of the units of PRICE; the last one is *."},                                               \
     {                                                                                                                  \
         .kind = ARGUMENT_EACH, .name = "overage", .token = "OVERAGE", .offset = offsetof(type_, entitlement),          \
         .flags = ARGUMENT_OPTIONAL, .rows = overage_arguments, .add = entitlement_add_overage,                         \

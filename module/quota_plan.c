@@ -247,7 +247,8 @@ static uint32_t reply_dropped(RedisModuleCtx *ctx, const struct entitlement *bef
                    {"HOLDS", before->holds_max >= 0 && after->holds_max < 0},
                    {"CREDITS", before->credits && !after->credits},
                    {"TRANSFERS", before->transfers_max >= 0 && after->transfers_max < 0},
-                   {"SHARE", before->share != SHARE_FIRST && after->share == SHARE_FIRST}};
+                   {"SHARE", before->share != SHARE_FIRST && after->share == SHARE_FIRST},
+                   {"PRICE", before->price.size > 0 && after->price.size == 0}};
     static const char *const kinds[] = {"LIMIT", "ROLLING", "RATE", "CONCURRENT", "THROTTLE"};
     bool listed[sizeof(kinds) / sizeof(kinds[0])] = {false};
     uint32_t count = 0;

@@ -39,6 +39,7 @@ FAMILIES = (
     ("Reports", "../quotas.md", "QUOTA.INFO QUOTA.HISTORY QUOTA.FORECAST QUOTA.RECORD QUOTA.CYCLE QUOTA.HEALTH "
                                "QUOTA.VIOLATIONS QUOTA.CLOCK"),
     ("Events", "../events.md", "QUOTA.EVENTS"),
+    ("Billing", "../billing.md", "QUOTA.BILL"),
 )
 SHARED = "rule"  # the argument that many commands have: shown once, under a heading of its own
 

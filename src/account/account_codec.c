@@ -53,6 +53,7 @@ static void encode_slot(const struct slot *slot, struct sink *sink)
         sink_number(sink, (int64_t)optional->histories[i].period);
         history_encode(optional->histories[i].history, sink);
     }
+    sink_bytes(sink, slot_bill(slot));
 }
 
 /* Held units are not written: the reservations say them. */
@@ -191,6 +192,15 @@ static void decode_pasts(struct cursor *cursor, struct slot_optional *optional)
     }
 }
 
+static void decode_bill(struct cursor *cursor, struct slot_optional *optional)
+{
+    struct bill bill;
+    struct bytes bytes = cursor_bytes(cursor);
+    bool good = !cursor->bad && bill_decode(bytes, &bill);
+    if (good) slot_optional_set_bill(optional, bytes);
+    if (!good) cursor->bad = true;
+}
+
 /* Into a slot that is there already, so that a half-read one is freed with the others. */
 static void decode_slot(struct cursor *cursor, uint8_t encoding, struct slot *slot)
 {
@@ -210,8 +220,9 @@ static void decode_slot(struct cursor *cursor, uint8_t encoding, struct slot *sl
         cursor->bad = true;
     decode_rollings(cursor, &optional);
     decode_pasts(cursor, &optional);
+    if (encoding >= ACCOUNT_ENCODING_ORGANISATIONS) decode_bill(cursor, &optional);
     bool needed = optional.override || optional.rollings || optional.histories || optional.generation > 0 ||
-                  optional.transferred > 0;
+                  optional.transferred > 0 || optional.bill;
     if (!needed) return;
     slot->optional = memory_alloc(sizeof(optional));
     *slot->optional = optional;

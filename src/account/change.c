@@ -414,6 +414,8 @@ enum field {
     FIELD_PERIOD_US,
     FIELD_EXPIRES,
     FIELD_UNTIL,
+    FIELD_BEGUN, /* an instant, also before 1970 */
+    FIELD_BILL,
     FIELD_HOW,
     FIELD_AMOUNT,
     FIELD_PEAK,       /* its distance from the amount: mostly none */
@@ -481,6 +483,8 @@ static const uint8_t fields_of[CHANGE_KINDS_END][FIELDS_MAX] = {
     [CHANGE_MEMBER_HOLD_ENDED] = {FIELD_MEMBER_KEY},
     [CHANGE_SHARES] = {FIELD_SLOT, FIELD_SHARE, FIELD_AMOUNT, FIELD_UNTIL, FIELD_EXPIRES},
     [CHANGE_MEMBER_SHARE] = {FIELD_NUMBER, FIELD_SLOT, FIELD_AMOUNT, FIELD_UNTIL},
+    [CHANGE_BILL] = {FIELD_SLOT, FIELD_BILL},
+    [CHANGE_CREDITED] = {FIELD_SLOT, FIELD_PERIOD, FIELD_BEGUN, FIELD_AMOUNT},
 };
 
 /* Where the first encoding differs: these kinds said other things, and those behind CHANGE_USED were not there. */
@@ -501,6 +505,7 @@ static void field_encode(const struct change *change, enum field field, struct s
     switch (field) {
     case FIELD_SLOT: sink_number(sink, change->slot); break;
     case FIELD_BYTES:
+    case FIELD_BILL:
     case FIELD_KEY:
     case FIELD_MEMBER_KEY:
     case FIELD_NAME: sink_bytes(sink, change->bytes); break;
@@ -510,6 +515,7 @@ static void field_encode(const struct change *change, enum field field, struct s
     case FIELD_PERIOD_US: sink_number(sink, change->period_us); break;
     case FIELD_EXPIRES: sink_number(sink, change->expires_us); break;
     case FIELD_UNTIL: sink_number(sink, change->until_us); break;
+    case FIELD_BEGUN: sink_signed(sink, change->until_us); break;
     case FIELD_HOW:
     case FIELD_SHARE: sink_byte(sink, change->how); break;
     case FIELD_AMOUNT:
@@ -569,6 +575,21 @@ static int64_t peak_decode(struct cursor *cursor, int64_t amount)
     return peak;
 }
 
+static int64_t begun_decode(struct cursor *cursor)
+{
+    int64_t instant_us = cursor_signed(cursor);
+    if (instant_us < -INSTANT_MAX_US || instant_us > INSTANT_MAX_US) cursor->bad = true;
+    return instant_us;
+}
+
+static struct bytes bill_bytes_decode(struct cursor *cursor)
+{
+    struct bill bill;
+    struct bytes bytes = cursor_bytes(cursor);
+    if (!bill_decode(bytes, &bill)) cursor->bad = true;
+    return bytes;
+}
+
 static void posted_decode(struct cursor *cursor, struct change *change)
 {
     change->amount = cursor_number(cursor);
@@ -591,6 +612,8 @@ static void field_decode(struct cursor *cursor, uint8_t encoding, enum field fie
     case FIELD_PERIOD_US: change->period_us = cursor_number_between(cursor, 1, DURATION_MAX_US); break;
     case FIELD_EXPIRES: change->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
     case FIELD_UNTIL: change->until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US); break;
+    case FIELD_BEGUN: change->until_us = begun_decode(cursor); break;
+    case FIELD_BILL: change->bytes = bill_bytes_decode(cursor); break;
     case FIELD_HOW: change->how = byte_decode(cursor, 0, SWITCH_HOWS_COUNT - 1); break;
     case FIELD_AMOUNT: change->amount = cursor_number(cursor); break;
     case FIELD_PEAK: change->peak = peak_decode(cursor, change->amount); break;

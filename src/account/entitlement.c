@@ -20,11 +20,13 @@
 /* In the number of warnings, since the flags above are all there are: more options follow at the end. */
 #define MORE_FLAG  32
 #define SHARE_BITS 3
+#define PRICE_BIT  4
 
 struct entitlement entitlement_none(struct bytes resource)
 {
     return (struct entitlement){.resource = resource,
                                 .as = {"", 0},
+                                .price = {"", 0},
                                 .cost = 1,
                                 .overage_max = -1,
                                 .refunds_max = -1,
@@ -121,6 +123,8 @@ const char *entitlement_fault(const struct entitlement *entitlement)
         refuses = refuses || kind == QUOTA_LIMIT || kind == QUOTA_ROLLING;
         throttles = throttles || kind == QUOTA_THROTTLE;
     }
+    if (entitlement->price.size > 0 && !entitlement_billed(entitlement))
+        return "needs a LIMIT with a period: PRICE is of what is used beyond it";
     if (throttles && !refuses) return "needs a LIMIT or CREDITS for THROTTLE to stand behind";
     return override_fault(entitlement);
 }
@@ -151,6 +155,8 @@ const char *override_fault(const struct entitlement *entitlement)
     if (!entitlement->credits && (entitlement->credits_first || entitlement->credits_low >= 0))
         return "FIRST and LOW belong to CREDITS";
     if (entitlement->credits_low < -1) return "LOW is 0 or more";
+    struct price price; /* large, and mostly not looked at */
+    if (entitlement->price.size > 0 && !price_decode(entitlement->price, &price)) return "has a PRICE that is none";
     if (entitlement->share >= SHARE_HOWS_COUNT) return "SHARE is FIRST, EQUAL or FAIR";
     if (entitlement->refunds_within_us < 0 || entitlement->refunds_within_us > DURATION_MAX_US)
         return "WITHIN is too long";
@@ -191,6 +197,30 @@ const struct quota_rule *entitlement_rolling(const struct entitlement *entitleme
         if (rule->kind == QUOTA_ROLLING && rule->rule.period_us == period_us) return rule;
     }
     return NULL;
+}
+
+/* In microseconds: a month is a twelfth of 365.2425 days. */
+static int64_t mean_length_us(const struct period *period)
+{
+    const int64_t day_us = INT64_C(86400000000);
+    switch (period->unit) {
+    case PERIOD_DAY: return period->count * day_us;
+    case PERIOD_WEEK: return period->count * 7 * day_us;
+    case PERIOD_MONTH: return period->count * (day_us / 10000 * 3652425 / 12);
+    case PERIOD_FOREVER: return 0;
+    default: return period->count;
+    }
+}
+
+const struct quota_rule *entitlement_billed(const struct entitlement *entitlement)
+{
+    const struct quota_rule *billed = NULL;
+    for (uint32_t i = 0; entitlement && i < entitlement->rules_count; i++) {
+        const struct quota_rule *rule = &entitlement->rules[i];
+        if (rule->kind != QUOTA_LIMIT) continue;
+        if (!billed || mean_length_us(&rule->period) > mean_length_us(&billed->period)) billed = rule;
+    }
+    return billed;
 }
 
 static bool is_rate(const struct quota_rule *rule)
@@ -292,6 +322,7 @@ void entitlement_merge(const struct entitlement *plan, const struct entitlement 
     if (options & OPTION_TRANSFERS) merged->transfers_max = override->transfers_max;
     if (options & OPTION_AS) merged->as = override->as;
     if (options & OPTION_SHARE) merged->share = override->share;
+    if (options & OPTION_PRICE) merged->price = override->price;
     if (options & OPTION_CREDITS) {
         merged->credits = override->credits;
         merged->credits_first = override->credits_first;
@@ -358,7 +389,7 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
         if (rule->kind == QUOTA_LIMIT) sink_number(sink, (int64_t)quota_rule_code(rule));
         if (rule->rollover_bp > 0) rollover_encode(rule, sink);
     }
-    bool more = entitlement->share != SHARE_FIRST;
+    bool has_price = entitlement->price.size > 0, more = has_price || entitlement->share != SHARE_FIRST;
     sink_number(sink, entitlement->warnings_count | (more ? MORE_FLAG : 0));
     for (uint32_t i = 0; i < entitlement->warnings_count; i++) sink_number(sink, entitlement->warnings_bp[i]);
     sink_number(sink, entitlement->burst_bp);
@@ -371,7 +402,8 @@ void entitlement_encode(const struct entitlement *entitlement, struct sink *sink
     if (entitlement->overage_max >= 0) sink_number(sink, entitlement->overage_max);
     if (entitlement->transfers_max >= 0) sink_number(sink, entitlement->transfers_max);
     if (entitlement->as.size > 0) sink_bytes(sink, entitlement->as);
-    if (more) sink_byte(sink, (uint8_t)entitlement->share);
+    if (more) sink_byte(sink, (uint8_t)(entitlement->share | (has_price ? PRICE_BIT : 0)));
+    if (has_price) sink_bytes(sink, entitlement->price);
 }
 
 static void quota_rule_decode(struct cursor *cursor, struct quota_rule *rule)
@@ -400,12 +432,15 @@ static void as_decode(struct cursor *cursor, struct entitlement *entitlement)
     if (entitlement->as.size == 0) cursor->bad = true;
 }
 
-/* A byte: SHARE in its two lowest bits. */
+/* A byte: SHARE in its two lowest bits, and whether a PRICE follows. */
 static void more_decode(struct cursor *cursor, struct entitlement *entitlement)
 {
     uint8_t more = cursor_byte(cursor);
     entitlement->share = (enum share_how)(more & SHARE_BITS);
-    if (more == 0 || more > SHARE_BITS) cursor->bad = true;
+    if (more == 0 || more > (SHARE_BITS | PRICE_BIT)) cursor->bad = true;
+    if (!(more & PRICE_BIT)) return;
+    entitlement->price = cursor_bytes(cursor);
+    if (entitlement->price.size == 0) cursor->bad = true;
 }
 
 void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement)
@@ -545,6 +580,12 @@ static void write_as(const struct entitlement *entitlement, struct sink *sink)
     sink_raw(sink, entitlement->as.data, entitlement->as.size);
 }
 
+static void write_price(const struct entitlement *entitlement, struct sink *sink)
+{
+    struct price price;
+    if (price_decode(entitlement->price, &price)) price_write(&price, sink);
+}
+
 void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, struct sink *sink)
 {
     if (nth >= 0 && (uint32_t)nth < entitlement->rules_count) {
@@ -578,5 +619,6 @@ bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, stru
     if (entitlement->credits && nth-- == 0) return write_credits(entitlement, sink), true;
     if (entitlement->overage && nth-- == 0) return write_overage(entitlement, sink), true;
     if (entitlement->share != SHARE_FIRST && nth-- == 0) return write_share(entitlement, sink), true;
+    if (entitlement->price.size > 0 && nth-- == 0) return write_price(entitlement, sink), true;
     return false;
 }

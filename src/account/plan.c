@@ -86,7 +86,8 @@ static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t cou
         const struct plan_entry *entry = entries[i];
         bool newer = entry->granted && knows_credits(&entry->entitlement);
         bool newest = entry->granted && knows_rollover(&entry->entitlement);
-        bool shares = entry->granted && entry->entitlement.share != SHARE_FIRST;
+        const struct entitlement *entitlement = &entry->entitlement;
+        bool shares = entry->granted && (entitlement->share != SHARE_FIRST || entitlement->price.size > 0);
         uint8_t needed = PLAN_ENCODING_ENTRIES;
         if (newer || entry->options > OPTIONS_FIRST) needed = PLAN_ENCODING_CREDITS;
         if (newest || entry->options > OPTIONS_CREDITS) needed = PLAN_ENCODING_ROLLOVER;

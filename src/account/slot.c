@@ -309,6 +309,45 @@ bool slot_apply_rates(struct slot *slot, struct bytes effects)
     return fit;
 }
 
+/* ---- bills ----------------------------------------------------------------------------------------------- */
+
+struct bytes slot_bill(const struct slot *slot)
+{
+    const struct stored_bill *bill = slot->optional ? slot->optional->bill : NULL;
+    return bill ? (struct bytes){bill->bytes, bill->size} : (struct bytes){"", 0};
+}
+
+bool slot_is_credited(const struct slot *slot, const struct window *window)
+{
+    struct bill bill;
+    if (!slot->optional || !slot->optional->bill) return false;
+    return bill_decode(slot_bill(slot), &bill) && bill_credits(&bill, window->period, window->start_us) > 0;
+}
+
+void slot_optional_set_bill(struct slot_optional *optional, struct bytes bytes)
+{
+    struct stored_bill *before = optional->bill;
+    optional->bill = NULL;
+    if (bytes.size > 0) {
+        optional->bill = memory_alloc(sizeof(*optional->bill) + bytes.size);
+        optional->bill->size = (uint32_t)bytes.size;
+        memcpy(optional->bill->bytes, bytes.data, bytes.size);
+    }
+    memory_free(before);
+}
+
+static void store_credited(struct slot *slot, const struct change *change)
+{
+    char stack_buffer[512];
+    struct bill bill;
+    struct sink sink = sink_init(stack_buffer, sizeof(stack_buffer));
+    (void)bill_decode(slot_bill(slot), &bill);
+    bill_set_credits(&bill, change->period, change->until_us, change->amount);
+    bill_encode(&bill, &sink);
+    slot_optional_set_bill(slot_optional_of(slot), sink_content(&sink));
+    sink_free(&sink);
+}
+
 /* ---- what reservations hold ------------------------------------------------------------------------------ */
 
 int64_t slot_held(const struct slot *slot, int32_t window)
@@ -382,6 +421,8 @@ bool slot_apply(struct slot *slot, const struct change *change)
         slot_optional_of(slot)->transferred = change->amount;
         slot->optional->transferred_since_us = change->until_us;
         break;
+    case CHANGE_BILL: slot_optional_set_bill(slot_optional_of(slot), change->bytes); break;
+    case CHANGE_CREDITED: store_credited(slot, change); break;
     case CHANGE_DENIED: count_denied(slot, change->period); break;
     default: break;
     }
@@ -421,6 +462,7 @@ void slot_free(struct slot *slot)
     for (uint32_t i = 0; i < optional->histories_count; i++) history_free(optional->histories[i].history);
     plan_release(optional->override);
     memory_free(optional->held);
+    memory_free(optional->bill);
     memory_free(optional->histories);
     memory_free(optional->rollings);
     memory_free(optional);
@@ -440,5 +482,6 @@ size_t slot_bytes(const struct slot *slot)
              optional->rollings_count * sizeof(*optional->rollings);
     for (uint32_t i = 0; i < optional->histories_count; i++) bytes += history_bytes(optional->histories[i].history);
     for (uint32_t i = 0; i < optional->rollings_count; i++) bytes += sliding_log_bytes(optional->rollings[i].log);
+    if (optional->bill) bytes += sizeof(*optional->bill) + optional->bill->size;
     return bytes;
 }

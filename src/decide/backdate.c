@@ -1,6 +1,7 @@
 /* Posts to cycles that have closed; see backdate.h. */
 #include "quota/decide/backdate.h"
 #include "quota/base/checked.h"
+#include "quota/view/billing.h"
 
 /* ---- finding --------------------------------------------------------------------------------------------- */
 
@@ -115,6 +116,7 @@ void backdate_charge(const struct account_view *account, struct resource_view *v
         after.used = add_clamped(after.used, units);
         after.peak = max_i64(after.peak, after.used);
         correct(view, &found[i], &after, changes);
+        billing_shift(account, view, &(struct bill_shift){found[i].period, after.end_us, at_us, units, 0});
         charged_add(charged, found[i].period);
     }
 }
@@ -132,6 +134,8 @@ int64_t backdate_refund(const struct account_view *account, struct resource_view
         after.used -= returned;
         after.refunded = add_clamped(after.refunded, returned);
         correct(view, &found[i], &after, changes);
+        billing_shift(account, view,
+                      &(struct bill_shift){found[i].period, after.end_us, from->taken_us, -returned, returned});
         most = max_i64(most, returned);
     }
     return most;

@@ -1,6 +1,7 @@
 /* Decides grants; see grant.h. */
 #include "quota/decide/grant.h"
 #include "quota/base/checked.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 /* ---- what was given before ------------------------------------------------------------------------------- */
@@ -146,6 +147,7 @@ static enum account_fault give(struct account_view *account, struct resource_vie
         absorbed = credits_absorb(view, grant.amount);
         grant.balance -= absorbed;
         if (absorbed > 0) grant.used_us = account->now_us;
+        billing_credit(account, view, account->now_us, absorbed);
         left = add_clamped(left, grant.balance);
     }
     fault = emit_resource(account, view, &decision->changes);

@@ -197,6 +197,21 @@ bool cycle_list_next(struct cycle_list *list, const struct account_view *account
     return true;
 }
 
+bool listed_cycle_at(const struct listed_cycle *listed, const struct account_view *account, int64_t at_us,
+                     struct closed_cycle *cycle)
+{
+    struct run_calendar calendar;
+    *cycle = listed->cycle;
+    if (at_us < cycle->start_us || at_us >= cycle->end_us) return false;
+    if (cycle->count == 1) return true;
+    if (!run_calendar_of(listed, account, &calendar)) return false;
+    struct cycle found = run_cycle_at(&calendar, at_us);
+    cycle->start_us = max_i64(found.start_us, listed->cycle.start_us);
+    cycle->end_us = min_i64(found.end_us, listed->cycle.end_us);
+    cycle->count = 1;
+    return true;
+}
+
 int64_t closed_cycle_overage(const struct closed_cycle *cycle)
 {
     return cycle->limit == UNLIMITED ? 0 : max_i64(cycle->used - cycle->limit, 0);

@@ -3,6 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 void resolution_part_begin(struct part *part, const struct hold *hold, struct bytes resource)
@@ -37,6 +38,7 @@ static enum account_fault post_units(const struct resolution *resolution, struct
         bool fits = counts ? window_charge(window, units, 0, at_us) : window_count(window, units, 0);
         if (!fits) return ACCOUNT_FAULT_OVERFLOW;
         if (counts) window_warn(window, view->entitlement);
+        billing_shift(resolution->account, view, &(struct bill_shift){window->period, window->end_us, at_us, units, 0});
         charged_add(&part->charged, window->period);
     }
     uint32_t running = part->charged.count;
@@ -134,6 +136,9 @@ static enum account_fault post(const struct resolution *resolution, struct part 
     credits_emit_turned(&part->view, changes);
     enum account_fault fault = draw(resolution, part, units);
     if (fault == ACCOUNT_FAULT_NONE && units > 0) fault = post_units(resolution, part, part->limited);
+    int64_t made_us = resolution->is_held ? part->hold->made_us : resolution->account->now_us;
+    int64_t served = units - part->limited - funding_below(sink_content(&part->funding));
+    billing_credit(resolution->account, &part->view, made_us, max_i64(served, 0));
     bool rates_follow = beyond > 0 && part->demand.rates.count > 0;
     if (fault == ACCOUNT_FAULT_NONE) {
         fault = rates_follow ? emit_but_rates(resolution->account, &part->view, changes)

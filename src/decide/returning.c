@@ -3,6 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 /* Which of the LIMITs were charged in the cycle of the commit, since they had none when the units were held. */
@@ -71,9 +72,11 @@ static int64_t give_back_to_sleepers(struct refund *refund, int64_t units, const
         struct window *window = &view->windows[i];
         bool ran = window->start_us <= from->taken_us && from->taken_us < window->end_us;
         if (!ran || entitlement_limit(view->entitlement, window->period)) continue;
-        if (charged_has(from->charged, window->period)) {
-            most = max_i64(most, window_refund(window, units, from->generation));
-        }
+        if (!charged_has(from->charged, window->period)) continue;
+        int64_t returned = window_refund(window, units, from->generation);
+        billing_shift(refund->account, view,
+                      &(struct bill_shift){window->period, window->end_us, from->taken_us, -returned, returned});
+        most = max_i64(most, returned);
     }
     return most;
 }
@@ -127,6 +130,8 @@ static int64_t give_back_to_grants(struct refund *refund, const struct taken_fro
         returned += credits_return(refund->account, &refund->view, part.grant, part.units, from->taken_us,
                                    &refund->decision->changes);
     }
+    billing_credit(refund->account, &refund->view, from->taken_us, -returned);
+    billing_emit(&refund->view, &refund->decision->changes); /* the resource has been emitted */
     return returned;
 }
 

@@ -2,6 +2,7 @@
 #include "quota/decide/transfer.h"
 #include "quota/base/checked.h"
 #include "quota/decide/grant.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 /* One side of a transfer. */
@@ -114,6 +115,7 @@ static int64_t give_lot(struct side *target, const struct transfer_request *requ
     grant->number = account_grants(target->account.account)->made + 1 + lot;
     grant->replied_absorbed = credits_absorb(&target->view, grant->amount);
     grant->balance -= grant->replied_absorbed;
+    billing_credit(&target->account, &target->view, target->account.now_us, grant->replied_absorbed);
     grant->replied_credits = grant->balance;
     if (grant->replied_absorbed > 0) grant->used_us = target->account.now_us;
     struct change change = {.kind = CHANGE_GRANT, .bytes = lot_id(request, lot, &id), .grant = *grant};

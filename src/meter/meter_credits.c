@@ -3,6 +3,7 @@
  *     0 ├── spent ──┬── held ──┬── left ──┤ amount of the usable grants      what is left pays; more may come */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 /* What is left, after what the demand has just taken. */
@@ -32,8 +33,9 @@ static void judge(const struct position *position, int64_t units, struct verdict
 
 static void take(struct position *position, int64_t units)
 {
-    (void)position; /* grants are no part of the view: emit writes them, or the reservation holds them */
-    (void)units;
+    /* Grants are no part of the view: emit writes them, or the reservation holds them. */
+    const struct demand *demand = position->demand;
+    if (!demand->holds) billing_credit(demand->account, demand->view, demand->account->now_us, units);
 }
 
 static void emit(const struct position *position, int64_t units, struct sink *changes)

@@ -4,6 +4,7 @@
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/meter/meter.h"
+#include "quota/view/billing.h"
 
 static struct window *window_of(const struct position *position)
 {
@@ -179,7 +180,11 @@ static int64_t give_back(struct position *position, int64_t units, const struct 
     struct window *window = window_of(position);
     bool ran = window->start_us <= from->taken_us && from->taken_us < window->end_us;
     (void)changes;
-    return ran && charged_has(from->charged, window->period) ? window_refund(window, units, from->generation) : 0;
+    if (!ran || !charged_has(from->charged, window->period)) return 0;
+    int64_t returned = window_refund(window, units, from->generation);
+    billing_shift(position->demand->account, position->demand->view,
+                  &(struct bill_shift){window->period, window->end_us, from->taken_us, -returned, returned});
+    return returned;
 }
 
 static int64_t give_back_newest(struct position *position, int64_t units, struct sink *changes)

@@ -2,6 +2,7 @@
 #include "quota/view/changeset.h"
 #include "quota/base/checked.h"
 #include "quota/rate/limiter_codec.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 /* ---- windows --------------------------------------------------------------------------------------------- */
@@ -123,7 +124,7 @@ static void emit_entry(const struct account_view *account, const struct resource
 
 bool resource_needs_storing(const struct resource_view *view)
 {
-    bool needs = view->index >= 0;
+    bool needs = view->index >= 0 || view->bill.is_other || view->bill.credited;
     for (uint32_t i = 0; !needs && i < view->windows_count; i++) needs = needs_storing(view, i);
     return needs;
 }
@@ -150,6 +151,7 @@ enum account_fault emit_but_rates(struct account_view *account, struct resource_
     int64_t stored = view->stored && view->stored->optional ? view->stored->optional->generation : 0;
     if (view->generation != stored) emit_generation_of(view, changes); /* a line has been drawn in its windows */
     emit_passed_rates(view, changes);
+    billing_emit(view, changes);
     emit_removed(view, changes);
     emit_windows(view, changes);
     if (view->grants) credits_emit_turned(view, changes);

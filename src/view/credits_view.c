@@ -1,6 +1,7 @@
 /* Brings grants to now, and burns them; see credits_view.h. */
 #include "quota/view/credits_view.h"
 #include "quota/base/checked.h"
+#include "quota/view/billing.h"
 
 static const struct stored_grant *nth(const struct resource_view *view, uint32_t index)
 {
@@ -79,7 +80,9 @@ void credits_begin_grants(const struct cycle_cursor *cursor, int64_t at_us)
         int64_t effective_us = nth(view, i)->grant.effective_us;
         if (state->begun || effective_us > at_us) continue;
         state->begun = state->turned = true;
-        spend(state, credits_absorb(view, state->balance), effective_us);
+        int64_t absorbed = credits_absorb(view, state->balance);
+        billing_credit(cursor->account, view, at_us, absorbed);
+        spend(state, absorbed, effective_us);
     }
 }
 

@@ -259,7 +259,7 @@ void cycles_keep_changed(const struct cycle_cursor *cursor)
 
 /* Begins the window of a rule that has none. One whose cycles hand something on is kept from then on: when it began
  * could not be found out later. */
-static enum account_fault begin_rule(struct cycle_cursor *cursor, const struct quota_rule *rule, int64_t at_us)
+enum account_fault cycles_begin_rule(struct cycle_cursor *cursor, const struct quota_rule *rule, int64_t at_us)
 {
     struct resource_view *view = cursor->view;
     int32_t place = find_window(view, quota_rule_code(rule));
@@ -279,7 +279,7 @@ enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitl
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; entitlement && i < entitlement->rules_count && fault == ACCOUNT_FAULT_NONE; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
-        if (rule->kind == QUOTA_LIMIT) fault = begin_rule(cursor, rule, at_us);
+        if (rule->kind == QUOTA_LIMIT) fault = cycles_begin_rule(cursor, rule, at_us);
     }
     return fault;
 }
@@ -290,7 +290,7 @@ enum account_fault cycles_begin_rollover(struct cycle_cursor *cursor, int64_t at
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; entitlement && i < entitlement->rules_count && fault == ACCOUNT_FAULT_NONE; i++) {
         const struct quota_rule *rule = &entitlement->rules[i];
-        if (rule->rollover_bp > 0) fault = begin_rule(cursor, rule, at_us);
+        if (rule->rollover_bp > 0) fault = cycles_begin_rule(cursor, rule, at_us);
     }
     return fault;
 }

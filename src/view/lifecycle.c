@@ -2,6 +2,7 @@
 #include "quota/view/lifecycle.h"
 #include "quota/base/checked.h"
 #include "quota/rate/limiter_codec.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
 /* In the order in which they take effect at one instant. */
@@ -371,17 +372,42 @@ static struct event next_event(const struct timeline *timeline)
     return event;
 }
 
-static enum account_fault take_event(struct timeline *timeline, const struct event *event)
+/* How the bill follows an event that changes rules. */
+static enum segment_how segment_of(const struct timeline *timeline, const struct event *event)
 {
-    enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (event->kind != EVENT_PLAN_CHANGE) return SEGMENT_PRICED;
+    const struct plan_change *change = &timeline->cursor.account->changes[timeline->next_change];
+    return change->how == SWITCH_HOW_RESTART ? SEGMENT_RESTARTS : SEGMENT_CUTS;
+}
+
+static enum account_fault change_rules(struct timeline *timeline, const struct event *event)
+{
     switch (event->kind) {
     case EVENT_OVERRIDE_ENDS: return end_override(timeline, event->at_us);
     case EVENT_REVISION: return revise(timeline, event->at_us);
     case EVENT_DEFERRED: return take_deferred(timeline, event->at_us);
-    case EVENT_GRANT_BEGINS: credits_begin_grants(&timeline->cursor, event->at_us); return ACCOUNT_FAULT_NONE;
     default: return move(timeline, event->at_us);
     }
+}
+
+static enum account_fault take_event(struct timeline *timeline, const struct event *event)
+{
+    struct resource_view *view = timeline->cursor.view;
+    enum account_fault fault = cycles_roll(&timeline->cursor, event->at_us);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (event->kind == EVENT_GRANT_BEGINS) {
+        credits_begin_grants(&timeline->cursor, event->at_us);
+        return ACCOUNT_FAULT_NONE;
+    }
+    enum segment_how how = segment_of(timeline, event);
+    /* A line that ends here says what its cycle included, also where nothing was used. */
+    bool priced = view->entitlement && view->entitlement->price.size > 0;
+    const struct quota_rule *rule = priced ? entitlement_billed(view->entitlement) : NULL;
+    if (rule) fault = cycles_begin_rule(&timeline->cursor, rule, event->at_us);
+    const struct billing before = billing_of(view);
+    if (fault == ACCOUNT_FAULT_NONE) fault = change_rules(timeline, event);
+    if (fault == ACCOUNT_FAULT_NONE) billing_follow(timeline->cursor.account, view, &before, how, event->at_us);
+    return fault;
 }
 
 /* An account that has expired into nothing keeps the plan it had last. A resource that was written down since then is

@@ -2,14 +2,15 @@
 #include "quota/view/resource_view.h"
 #include "quota/base/checked.h"
 #include "quota/rate/sliding_log.h"
+#include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 #include "quota/view/lifecycle.h"
 
-/* Cycles are remembered from the first in which anything was used. */
+/* Cycles are remembered from the first in which anything was used, or that credits served and that is billed. */
 static bool was_never_used(const struct slot *slot, const struct window *window)
 {
     return window_is_idle(window) && window->lines.count == 0 && window->debt == 0 &&
-           !slot_history(slot, window->period);
+           !slot_history(slot, window->period) && !slot_is_credited(slot, window);
 }
 
 void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view)
@@ -25,6 +26,8 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     view->rates_us = 0;
     view->rates = view->stored ? view->stored->rates : NULL;
     view->rates_passed = NULL;
+    view->bill.bytes = view->stored ? slot_bill(view->stored) : (struct bytes){"", 0};
+    view->bill.is_other = view->bill.credited = false;
     view->generation = optional ? optional->generation : 0;
     view->windows_count = view->stored ? view->stored->windows_count : 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
@@ -69,9 +72,11 @@ enum account_fault resource_view_override(const struct account_view *account, st
                                           const struct plan_entry *override)
 {
     struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    const struct billing billed = billing_of(view);
     view->override = override;
     view->override_ended = false;
     lifecycle_recompose(account, view, account->status.anchor_us, account->now_us);
+    billing_follow(account, view, &billed, SEGMENT_PRICED, account->now_us);
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
         if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
         window_lower_warnings(&view->windows[i], view->entitlement);

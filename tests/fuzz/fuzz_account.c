@@ -15,6 +15,7 @@
 #include "quota/decide/consume.h"
 #include "quota/decide/forecast.h"
 #include "quota/decide/grant.h"
+#include "quota/decide/invoice.h"
 #include "quota/decide/refund.h"
 #include "quota/decide/remembered.h"
 #include "quota/decide/reserve.h"
@@ -65,6 +66,19 @@ static struct entitlement entitlement_as(bool rated)
     return entitlement;
 }
 
+/* In place of what a plan owns. */
+static struct bytes price_number(int which)
+{
+    static char rooms[2][PRICE_BYTES_MAX];
+    struct price price = {.currency = which == 0 ? BYTES("usd") : BYTES("eur"), .per = 1 + which, .volume = which == 2};
+    price.tiers[0] = (struct tier){7, 1000000 * (1 + which), 500000};
+    price.tiers[1] = (struct tier){TIER_OPEN, 300000, 0};
+    price.tiers_count = 2;
+    struct sink sink = sink_init(rooms[which / 2], PRICE_BYTES_MAX);
+    price_encode(&price, &sink);
+    return sink_content(&sink);
+}
+
 /* 0 … 7; from 4 on they are counted as another resource. */
 static struct entitlement entitlement_number(int which)
 {
@@ -92,6 +106,7 @@ static struct entitlement entitlement_number(int which)
     entitlement.transfers_max = which == 1 ? 30 : -1;
     entitlement.overage = which == 3;
     entitlement.overage_max = which == 3 ? 8 : -1;
+    if ((which & 1) == 0) entitlement.price = price_number(which);
     return entitlement;
 }
 
@@ -576,6 +591,54 @@ static int64_t some_instant(const struct account *account, struct numbers *numbe
     return from_us > INSTANT_MAX_US - step_us ? INSTANT_MAX_US : from_us + step_us;
 }
 
+/* The line of a resource at an instant, seen from another one. */
+static bool line_of(const struct account *account, struct bytes resource, int64_t now_us, int64_t at_us,
+                    struct invoice_line *line)
+{
+    struct account_view view;
+    struct resource_view settled;
+    struct cycle_list list = {0};
+    struct sink closed = {0};
+    if (!account || account_view_begin(&view, account, &host, now_us) != ACCOUNT_FAULT_NONE) return false;
+    resource_view_begin(&view, resource, &settled);
+    bool found = resource_view_settle(&view, &settled, &closed) == ACCOUNT_FAULT_NONE;
+    if (found) cycle_list_begin(&list, &settled, &closed);
+    found = found && invoice_line_at(&view, &settled, &list, at_us, line);
+    cycle_list_end(&list);
+    sink_free(&closed);
+    account_view_end(&view);
+    return found;
+}
+
+static void check_line(const struct invoice_line *line, int64_t at_us)
+{
+    int64_t quantity = 0;
+    const struct bill_line *counted = &line->line;
+    require(counted->start_us <= at_us && at_us < counted->end_us);
+    require(counted->used >= 0 && counted->credits >= 0 && counted->refunded >= 0 && line->amount >= 0);
+    require(counted->quantity >= 0 && counted->quantity <= counted->used);
+    for (uint32_t i = 0; i < line->price.tiers_count; i++) quantity += line->amounts[i].quantity;
+    require(quantity == counted->quantity);
+}
+
+/* A line does not depend on what has been written down: where both are still known they are one. */
+static void check_lines(const struct account *before, const struct account *after, int64_t now_us)
+{
+    static const char *const names[] = {"a", "b"};
+    for (int i = 0; i < 2 * 8; i++) {
+        struct invoice_line one, other;
+        struct bytes resource = {names[i & 1], 1};
+        int64_t at_us = now_us - i / 2 * 5 * MICROS_PER_DAY;
+        bool found = line_of(before, resource, now_us, at_us, &one);
+        if (found) check_line(&one, at_us);
+        if (!found || !line_of(after, resource, now_us, at_us, &other)) continue;
+        require(one.line.start_us == other.line.start_us && one.line.end_us == other.line.end_us);
+        require(one.line.included == other.line.included && one.line.used == other.line.used);
+        require(one.line.credits == other.line.credits && one.line.refunded == other.line.refunded);
+        require(one.amount == other.amount);
+    }
+}
+
 /* What is remembered of an id, and what a resource comes to. */
 static void look(const struct account *account, struct bytes id, int64_t now_us)
 {
@@ -617,6 +680,7 @@ static void settle_copy(const struct account *account, int64_t now_us)
         copy = apply_both_ways(copy, &decision);
         account_decision_end(&decision);
     }
+    check_lines(account, copy, now_us);
     account_free(copy);
 }
 

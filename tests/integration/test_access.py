@@ -50,7 +50,7 @@ LINES = {  # one call of every command; K is the key, read-only access to it is 
                  f"QUOTA.APIKEY ROTATE K {DIGEST} {64 * 'b'}", f"QUOTA.APIKEY REVOKE K {DIGEST}",
                  "RL.REFUND Kw 1", "RL.BLOCK Kw 1s", "RL.TABLE Ku 5 1s"],
     "auditor": ["QUOTA.INFO K", "QUOTA.HISTORY K r", "QUOTA.FORECAST K r", "QUOTA.RECORD K given", "QUOTA.HOLDS K",
-                "QUOTA.GRANTS K", "QUOTA.MEMBERS K",
+                "QUOTA.BILL K", "QUOTA.GRANTS K", "QUOTA.MEMBERS K",
                 "RL.INFO Kw", "RL.LEASES Kl", "QUOTA.CHECK K r 1", "RL.PEEK Kw 10 1s", "RL.BREAKER.INFO Kb",
                 "RL.ADAPT.INFO Ka", "QUOTA.APIKEY LIST K", f"QUOTA.APIKEY VERIFY K {DIGEST}"],
 }

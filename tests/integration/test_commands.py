@@ -92,6 +92,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.info": ({"readonly"}, -2, {"RO", "access"}),
     "quota.history": ({"readonly"}, -3, {"RO", "access"}),
     "quota.forecast": ({"readonly"}, -3, {"RO", "access"}),
+    "quota.bill": ({"readonly"}, -2, {"RO", "access"}),
     "quota.record": ({"readonly"}, -3, {"RO", "access"}),
     "quota.health": ({"readonly"}, 1, None),
     "quota.events": (set(), -2, None),

@@ -89,7 +89,7 @@ GOES_ON = [
     ("QUOTA.RESERVE a both r 2 s 1 TTL 1h", None), ("QUOTA.RESERVE a new r 1 s 1000 TTL 1h", None),
     ("QUOTA.COMMIT a both 1 1", [[1, 1, 99], [1, 0, 99]]), ("QUOTA.REFUND a ALL OF known ID back", None),
     ("QUOTA.RELEASE a h2", [0, 1]), ("QUOTA.HOLDS a", None), ("QUOTA.INFO a", None), ("QUOTA.HISTORY a r", None),
-    ("QUOTA.FORECAST a r", None), ("QUOTA.RECORD a known", None),
+    ("QUOTA.FORECAST a r", None), ("QUOTA.RECORD a known", None), ("QUOTA.BILL a", None),
     ("QUOTA.GRANT a given r 5", [5, 0]), ("QUOTA.TRANSFER a heir r 1 ID moved", [1, 9, 1]),
     ("QUOTA.TRANSFER a heir r 99 ID new", [0, 9, 1]), ("QUOTA.VOID a taken", 5), ("QUOTA.GRANTS a", None),
     ("QUOTA.SET a r 7", None), ("QUOTA.RESET a", b"OK"), ("QUOTA.SETTLE a", 0),

@@ -56,6 +56,8 @@ RULES = [
     "LIMIT 5 day CONCURRENT 3 RATE 1 1s", "CONCURRENT -1", "LIMIT 5 day GRACE 1h OVERAGE",
     "LIMIT 5 day OVERAGE MAX 0", "LIMIT 5 day CREDITS FIRST LOW 3 OVERAGE MAX 7",
     "LIMIT 5 day REFUNDS MAX 3 WITHIN 30d HOLDS MAX 2 WARN 99.5 80 80 0.01",
+    "LIMIT 5 day PRICE usd TIER 1000 0.010 TIER * 0.000001",
+    "LIMIT 0 month OVERAGE TIER 5 1 FLAT 2 PRICE EUR VOLUME PER 9 TIER * 0",
     "LIMIT 5 day LIMIT 6 week LIMIT 7 month LIMIT 8 ROLLING 1h LIMIT 9 ROLLING 2h RATE 1 1s RATE LOG 2 1m",
 ]
 
@@ -89,6 +91,20 @@ BAD = [
     ("r LIMIT 1 day OVERAGE MAX", "max"), ("r LIMIT 1 day OVERAGE MAX -1", "MAX '-1': an integer of 0 or more"),
     ("r LIMIT 1 day OVERAGE MAX 1 OVERAGE", "OVERAGE was given already"),
     ("r LIMIT 1 day HOLDS", "max"), ("r LIMIT 1 day HOLDS MAX -1", "max"), ("r LIMIT 1 day REFUNDS MAX x", "max"),
+    # prices
+    ("r LIMIT 1 day PRICE usd", "without a TIER"), ("r LIMIT 1 day PRICE", "currency"),
+    ("r LIMIT 1 day TIER * 1", "TIER without PRICE"), ("r LIMIT 1 day PRICE u$d TIER * 1", "letters and digits"),
+    ("r LIMIT 1 day PRICE usd TIER 5 1", "last TIER"), ("r LIMIT 1 day PRICE usd TIER * 1 TIER 5 1", "last TIER"),
+    ("r LIMIT 1 day PRICE usd TIER 5 1 TIER 5 1 TIER * 1", "do not rise"),
+    ("r LIMIT 1 day PRICE usd TIER 0 1", "TIER '0': an integer of 1 or more, or *"),
+    ("r LIMIT 1 day PRICE usd TIER * 0.0000001", "price '0.0000001': a decimal"),
+    ("r LIMIT 1 day PRICE usd TIER * -1", "a decimal of 0 to 1000000, up to 6 places"),
+    ("r LIMIT 1 day PRICE usd TIER * 1 FLAT x", "FLAT 'x'"), ("r LIMIT 1 day PRICE usd PER 0 TIER * 1", "units"),
+    ("r LIMIT 1 day PRICE usd TIER * 1 PRICE eur", "given already"),
+    ("r LIMIT 1 day PRICE usd " + " ".join(f"TIER {n} 1" for n in range(1, 18)), "LIMITED"),
+    ("r RATE 1 1s PRICE usd TIER * 1", "needs a LIMIT with a period"),
+    ("r LIMIT 1 ROLLING 1h PRICE usd TIER * 1", "needs a LIMIT with a period"),
+    ("r AS other PRICE usd TIER * 1", "counted AS another"),
     # words that do not fit
     ("r LIMIT 1 1M", "a calendar month is a month"), ("r LIMIT 1 30d CALENDAR", "CALENDAR '30d': a duration has no"),
     ("r LIMIT 1 2w CALENDAR", "day, week and month have one"),

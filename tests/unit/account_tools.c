@@ -162,6 +162,30 @@ static enum share_how next_share(struct words *words)
     return bytes_is_word(how, "EQUAL") ? SHARE_EQUAL : SHARE_FAIR;
 }
 
+/* The bytes stay as long as the program: tests keep entitlements. */
+static void read_price(struct words *words, struct entitlement *entitlement)
+{
+    static char stored[256][PRICE_BYTES_MAX];
+    static size_t count;
+    struct price price = {.currency = next_word(words), .per = 1};
+    price.volume = take_word(words, "VOLUME");
+    if (take_word(words, "PER")) price.per = next_integer(words);
+    while (take_word(words, "TIER")) {
+        struct tier *tier = &price.tiers[price.tiers_count++];
+        tier->upto = take_word(words, "*") ? TIER_OPEN : next_integer(words);
+        assert_true(price_parse(next_word(words), &tier->price));
+        if (take_word(words, "FLAT")) assert_true(price_parse(next_word(words), &tier->flat));
+    }
+    struct sink sink = sink_init(stored[count++ % COUNT_OF(stored)], PRICE_BYTES_MAX);
+    price_encode(&price, &sink);
+    entitlement->price = sink_content(&sink);
+}
+
+static void read_warnings(struct words *words, struct entitlement *entitlement)
+{
+    while (take_percent(words, &entitlement->warnings_bp[entitlement->warnings_count])) entitlement->warnings_count++;
+}
+
 static void read_entitlement_word(struct words *words, struct entitlement *entitlement)
 {
     if (take_word(words, "LIMIT")) {
@@ -171,13 +195,12 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
     } else if (take_word(words, "THROTTLE")) {
         read_rate(words, QUOTA_THROTTLE, &entitlement->rules[entitlement->rules_count++]);
     } else if (take_word(words, "CONCURRENT")) {
-        entitlement->rules[entitlement->rules_count].kind = QUOTA_CONCURRENT;
-        entitlement->rules[entitlement->rules_count++].limit = next_integer(words);
+        entitlement->rules[entitlement->rules_count++] =
+            (struct quota_rule){.kind = QUOTA_CONCURRENT, .limit = next_integer(words)};
     } else if (take_word(words, "COST")) {
         entitlement->cost = next_integer(words);
     } else if (take_word(words, "WARN")) {
-        while (take_percent(words, &entitlement->warnings_bp[entitlement->warnings_count]))
-            entitlement->warnings_count++;
+        read_warnings(words, entitlement);
     } else if (take_word(words, "BURST")) {
         assert_true(take_percent(words, &entitlement->burst_bp));
     } else if (take_word(words, "GRACE")) {
@@ -194,6 +217,8 @@ static void read_entitlement_word(struct words *words, struct entitlement *entit
         entitlement->as = next_word(words);
     } else if (take_word(words, "SHARE")) {
         entitlement->share = next_share(words);
+    } else if (take_word(words, "PRICE")) {
+        read_price(words, entitlement);
     } else if (take_word(words, "REPAY")) {
         entitlement->repay = true;
     } else {

@@ -63,6 +63,9 @@ static struct api_key full_api_key(void)
                             .end = API_KEY_ROTATED};
 }
 
+/* No segment, and a cycle: of the period day, which began at -1, 7 units. */
+static const char full_bill[] = {0, 1, 1, 1, 7};
+
 /* One of each kind, with something in each of its fields. */
 static struct change change_of(enum change_kind kind)
 {
@@ -95,6 +98,7 @@ static struct change change_of(enum change_kind kind)
         break;
     case CHANGE_AUDIT: change.audit = (struct audit_entry){500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}; break;
     case CHANGE_GRANT: change.grant = full_grant(); break;
+    case CHANGE_BILL: change.bytes = (struct bytes){full_bill, sizeof(full_bill)}; break;
     case CHANGE_API_KEY: change.api_key = full_api_key(); break;
     default: break;
     }
@@ -259,7 +263,7 @@ static const uint8_t highest_kind_of[] = {
     [ACCOUNT_ENCODING_PLAN_HISTORY] = 24,  /* CHANGE_SWEPT */
     [ACCOUNT_ENCODING_CREDITS] = 30,       /* CHANGE_TRANSFERRED */
     [ACCOUNT_ENCODING_ROLLOVER] = 35,      /* CHANGE_API_KEY_RATES */
-    [ACCOUNT_ENCODING_ORGANISATIONS] = 44, /* CHANGE_MEMBER_SHARE */
+    [ACCOUNT_ENCODING_ORGANISATIONS] = 46, /* CHANGE_CREDITED */
 };
 
 static void a_new_kind_needs_a_new_encoding(void **state)

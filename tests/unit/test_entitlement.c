@@ -35,6 +35,9 @@ static const char *const texts[] = {
     "calls RATE GCRA 5 1m LIMIT -1 day AS other COST 10",
     "calls LIMIT 10 month EOM PRORATE ROLLOVER 50% MAX 600 FOR 36 LIMIT -1 day ROLLOVER 0.01% LIMIT 5 1h ROLLOVER 100% "
     "MAX 0",
+    "calls LIMIT 10 month SHARE FAIR PRICE usd TIER 1000 0.01 TIER 10000 0.008 TIER * 0.005",
+    "calls LIMIT 0 forever OVERAGE PRICE 0aZ VOLUME PER 9223372036854775807 TIER 1 1000000 FLAT 1000000 TIER * "
+    "0.000001",
 };
 
 static struct sink encoded(const struct entitlement *entitlement)
@@ -149,6 +152,7 @@ static void faults_are_told(void **state)
     BAD(refunds_within_us = DURATION_MAX_US + 1);
     BAD(overage_max = 5); /* without OVERAGE */
     BAD(overage_max = -2);
+    BAD(price = BYTES("\3usd"));
 #undef BAD
     assert_null(entitlement_fault(&good));
     good.resource = (struct bytes){name, RESOURCE_NAME_MAX};
@@ -333,6 +337,47 @@ static void a_shape_tells_rules_apart(void **state)
     assert_int_equal(text.size, 0);
 }
 
+static void the_longest_limit_is_billed(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int32_t rule; /* -1 = none */
+    } rows[] = {
+        {"a LIMIT 1 day LIMIT 2 month LIMIT 3 week", 1},
+        {"a LIMIT 1 forever LIMIT 2 1us", 1},
+        {"a LIMIT 1 forever", 0},
+        {"a LIMIT 1 30d LIMIT 2 month", 1}, /* also in February */
+        {"a LIMIT 1 31d LIMIT 2 month", 0},
+        {"a LIMIT 1 month LIMIT 2 month CALENDAR", 0},
+        {"a LIMIT 1 7day LIMIT 2 week", 0},
+        {"a LIMIT 1 12month LIMIT 2 13month", 1},
+        {"a RATE GCRA 1 1s LIMIT 1 ROLLING 1h LIMIT 2 90s", 2},
+        {"a RATE GCRA 1 1s LIMIT 1 ROLLING 1h", -1},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct entitlement entitlement = entitlement_from(rows[i].text);
+        const struct quota_rule *expected = rows[i].rule < 0 ? NULL : &entitlement.rules[rows[i].rule];
+        if (entitlement_billed(&entitlement) != expected) fail_msg("row %zu", i);
+    }
+    assert_null(entitlement_billed(NULL));
+    struct entitlement entitlement = entitlement_from("a LIMIT 1 day PRICE usd TIER * 1");
+    entitlement.rules[0].kind = QUOTA_CONCURRENT;
+    assert_non_null(entitlement_fault(&entitlement)); /* nothing to bill */
+    assert_null(override_fault(&entitlement));        /* the plan's LIMIT may be */
+}
+
+static void an_override_replaces_the_price_whole(void **state)
+{
+    (void)state;
+    struct entitlement plan = entitlement_from("a LIMIT 1 day PRICE usd TIER 5 1 TIER * 2"), merged;
+    struct entitlement override = entitlement_from("a LIMIT 1 day PRICE eur TIER * 3");
+    entitlement_merge(&plan, &override, OPTION_PRICE, &merged);
+    assert_true(bytes_equal(merged.price, override.price));
+    entitlement_merge(&plan, &override, 0, &merged);
+    assert_true(bytes_equal(merged.price, plan.price));
+}
+
 /* ---- overrides ------------------------------------------------------------------------------------------- */
 
 static void an_override_replaces_overage_whole(void **state)
@@ -371,6 +416,8 @@ int main(void)
         cmocka_unit_test(limits_and_rates_are_found),
         cmocka_unit_test(a_shape_tells_rules_apart),
         cmocka_unit_test(an_override_replaces_overage_whole),
+        cmocka_unit_test(the_longest_limit_is_billed),
+        cmocka_unit_test(an_override_replaces_the_price_whole),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

@@ -68,6 +68,9 @@ static void a_plan_is_written_in_the_first_encoding_that_can_say_it(void **state
         {"calls LIMIT 10 day SHARE EQUAL", PLAN_ENCODING_ORGANISATIONS},
         {"calls LIMIT 10 day SHARE FAIR", PLAN_ENCODING_ORGANISATIONS},
         {"calls LIMIT 10 day SHARE FIRST", PLAN_ENCODING_ENTRIES},
+        {"calls LIMIT 10 day PRICE usd TIER * 0.01", PLAN_ENCODING_ORGANISATIONS},
+        {"calls LIMIT 10 day SHARE FAIR PRICE usd VOLUME PER 1000 TIER 5 0.1 TIER * 0 FLAT 2",
+         PLAN_ENCODING_ORGANISATIONS},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct plan_entry entry = entry_of(rows[i].text, 1);

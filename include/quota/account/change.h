@@ -14,6 +14,7 @@
 #pragma once
 
 #include "quota/account/api_keys.h"
+#include "quota/account/bill.h"
 #include "quota/account/funding.h"
 #include "quota/account/grants.h"
 #include "quota/account/history.h"
@@ -33,7 +34,7 @@ enum account_encoding {
     ACCOUNT_ENCODING_PLAN_HISTORY = 2,  /* integrals, overrides above plans, refund lines, replies of reservations */
     ACCOUNT_ENCODING_CREDITS = 3,       /* grants, and what was paid by them */
     ACCOUNT_ENCODING_ROLLOVER = 4,      /* lots of ROLLOVER, reservations of several resources, AS, API keys */
-    ACCOUNT_ENCODING_ORGANISATIONS = 5, /* parents, members, levels of records and reservations */
+    ACCOUNT_ENCODING_ORGANISATIONS = 5, /* parents, members, levels of records and reservations, bills */
     ACCOUNT_ENCODING_NEWEST = ACCOUNT_ENCODING_ORGANISATIONS,
 };
 
@@ -85,6 +86,9 @@ enum change_kind {
     CHANGE_SHARES = 43, /* slot, share, amount: shares of so many units are made for the cycle that begins at until_us;
                          * the one before it began at expires_us */
     CHANGE_MEMBER_SHARE = 44, /* number, slot, amount: its share of the cycle that began at until_us */
+    CHANGE_BILL = 45,         /* slot, bytes: its bill whole (bill.h); none = it has none */
+    CHANGE_CREDITED =
+        46, /* slot, period, until_us, amount: credits served so many units of the cycle that began then */
     CHANGE_KINDS_END,
     CHANGE_DENIED = CHANGE_KINDS_END, /* slot, period: a request was refused. Of this server's memory: never encoded */
 };
@@ -213,7 +217,8 @@ struct change {
 static inline bool change_is_of_slot(const struct change *change)
 {
     return (change->kind >= CHANGE_OVERRIDE && change->kind <= CHANGE_RESOURCE_RESET) || change->kind == CHANGE_USED ||
-           change->kind == CHANGE_GENERATION || change->kind == CHANGE_DENIED || change->kind == CHANGE_TRANSFERRED;
+           change->kind == CHANGE_GENERATION || change->kind == CHANGE_DENIED || change->kind == CHANGE_TRANSFERRED ||
+           change->kind == CHANGE_BILL || change->kind == CHANGE_CREDITED;
 }
 
 /* Writes one change: its kind, then the fields that the enum names for it. */

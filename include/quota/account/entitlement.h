@@ -19,6 +19,7 @@
  *     AS resource       counted as COST units of that resource, under its rules; own RATEs and LIMIT -1 besides
  *     THROTTLE rule     the slow lane: what limits and credits refuse is admitted at this rate instead
  *     SHARE how         of a pool: how its members share the longest LIMIT (shares.h)
+ *     PRICE currency …  what units beyond the longest LIMIT cost (price.h)
  *
  * (GRACE is that of disk quotas: a soft limit that becomes hard after a while.) All rules have to admit, or nothing
  * is charged.
@@ -27,6 +28,7 @@
  * itself and lets the rest of the plan's stand, unless it is ONLY these rules. */
 #pragma once
 
+#include "quota/account/price.h"
 #include "quota/account/shares.h"
 #include "quota/base/buffer.h"
 #include "quota/rate/rule.h"
@@ -38,7 +40,7 @@
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
 #define BP_WHOLE                   10000   /* hundredths of a percent in a whole */
 #define ROLLOVER_CYCLES_MAX        36
-#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 12)
+#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 13)
 
 /* The numbers are part of the stored encoding: append, never renumber. */
 enum quota_kind {
@@ -82,6 +84,7 @@ struct entitlement {
     int64_t credits_low;       /* CREDITS LOW n; -1 = none */
     int64_t transfers_max;     /* credits given away in a cycle; -1 = no bound */
     enum share_how share;      /* SHARE_FIRST = members are not bounded one by one */
+    struct bytes price;        /* PRICE as price_encode writes it; empty = none */
 };
 
 /* Options beside the rules, each a kind of its own for an override. Part of the stored encoding. */
@@ -97,11 +100,12 @@ enum entitlement_option {
     OPTION_TRANSFERS = 256,
     OPTION_AS = 512,
     OPTION_SHARE = 1024,
+    OPTION_PRICE = 2048,
 };
 #define OPTIONS_FIRST    127 /* of the first encoding of overrides */
 #define OPTIONS_CREDITS  511 /* of the second … */
 #define OPTIONS_ROLLOVER 1023
-#define OPTIONS_ALL      2047
+#define OPTIONS_ALL      4095
 
 /* Does it grant nothing: no rule, no credits, no other resource that it is counted as? */
 static inline bool entitlement_is_empty(const struct entitlement *entitlement)
@@ -173,6 +177,10 @@ bool entitlement_equal(const struct entitlement *left, const struct entitlement 
 /* The LIMIT of this period (period_code), the rolling one of this length; or NULL. */
 const struct quota_rule *entitlement_limit(const struct entitlement *entitlement, uint64_t period_code);
 const struct quota_rule *entitlement_rolling(const struct entitlement *entitlement, int64_t period_us);
+
+/* The LIMIT whose cycles are billed: the longest that ends, by what its period is on average, else the one for ever; of
+ * equal ones the first. NULL = it has none. */
+const struct quota_rule *entitlement_billed(const struct entitlement *entitlement);
 
 /* The RATE rules in order, THROTTLE behind them, and for each its place among all rules; answers how many. */
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],

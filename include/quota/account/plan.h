@@ -32,7 +32,7 @@ enum plan_encoding {
     PLAN_ENCODING_ENTRIES = 2,       /* a revision for each resource */
     PLAN_ENCODING_CREDITS = 3,       /* … OVERAGE MAX, CONCURRENT: a plan is written in the first that can say it */
     PLAN_ENCODING_ROLLOVER = 4,      /* … ROLLOVER, THROTTLE, AS */
-    PLAN_ENCODING_ORGANISATIONS = 5, /* … SHARE */
+    PLAN_ENCODING_ORGANISATIONS = 5, /* … SHARE, PRICE */
     PLAN_ENCODING_NEWEST = PLAN_ENCODING_ORGANISATIONS,
 };
 

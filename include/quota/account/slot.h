@@ -37,6 +37,12 @@ struct period_history {
     struct history *history;
 };
 
+/* A bill as its bytes. */
+struct stored_bill {
+    uint32_t size;
+    char bytes[];
+};
+
 /* What few resources have. */
 struct slot_optional {
     const struct plan *override;               /* QUOTA.OVERRIDE, NULL = none */
@@ -46,6 +52,7 @@ struct slot_optional {
     uint32_t histories_count, rollings_count;
     struct period_history *histories;
     struct rolling *rollings;
+    struct stored_bill *bill; /* NULL = no price has changed, and credits have served nothing that is billed */
     /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
     int64_t holds_count;
     wide held_units; /* of the limits; what is held of grants stands there */
@@ -93,6 +100,13 @@ bool slot_fits_log(const struct slot *slot, int64_t period_us);
 /* The sliding log of a window of this length, NULL = empty; and the history of a period, NULL = none. */
 const struct sliding_log *slot_log(const struct slot *slot, int64_t period_us);
 const struct history *slot_history(const struct slot *slot, uint64_t period);
+
+/* Have credits served units of this cycle that its bill knows? */
+bool slot_is_credited(const struct slot *slot, const struct window *window);
+
+/* The bytes of its bill; empty = none. And for the codec: they become these. */
+struct bytes slot_bill(const struct slot *slot);
+void slot_optional_set_bill(struct slot_optional *optional, struct bytes bytes);
 
 /* Units that stored reservations of the slot, ended or not, hold of a stored window (-1 = of all together). */
 int64_t slot_held(const struct slot *slot, int32_t window);

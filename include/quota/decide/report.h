@@ -57,6 +57,11 @@ void cycle_list_choose(struct cycle_list *list, const struct account_view *accou
  * cycle. False when none is left. */
 bool cycle_list_next(struct cycle_list *list, const struct account_view *account, struct listed_cycle *cycle);
 
+/* The cycle of a list's entry in which the instant lies: of an idle run one of them. False where it lies in none, or
+ * the zone's file is missing. */
+bool listed_cycle_at(const struct listed_cycle *listed, const struct account_view *account, int64_t at_us,
+                     struct closed_cycle *cycle);
+
 /* What was used beyond the limit that the cycle closed with. */
 int64_t closed_cycle_overage(const struct closed_cycle *cycle);
 

@@ -26,6 +26,9 @@ enum account_fault cycles_roll(struct cycle_cursor *cursor, int64_t at_us);
  * windows a sleeping one goes, the one that ends first. */
 enum account_fault cycles_begin(struct cycle_cursor *cursor, const struct entitlement *entitlement, int64_t at_us);
 
+/* The same for one LIMIT that holds. */
+enum account_fault cycles_begin_rule(struct cycle_cursor *cursor, const struct quota_rule *rule, int64_t at_us);
+
 /* The same for those LIMITs that hold now and hand on what their cycles leave (ROLLOVER): their first cycle is the one
  * that runs when they come into force, whether or not anything is ever used in it. */
 enum account_fault cycles_begin_rollover(struct cycle_cursor *cursor, int64_t at_us);

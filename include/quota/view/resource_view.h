@@ -27,6 +27,15 @@ struct passed_rates {
     struct bytes effects;
 };
 
+/* Its bill as of now. */
+struct view_bill {
+    struct bytes bytes; /* as stored, or in the account view's arena */
+    bool is_other;      /* it is another one than is stored … */
+    bool credited;      /* … or credits served units of one cycle: of this period, which began then */
+    uint64_t period;
+    int64_t start_us;
+};
+
 struct resource_view {
     struct bytes resource;
     int32_t index;                         /* of its slot; -1 = not used yet */
@@ -49,6 +58,7 @@ struct resource_view {
     struct grant_state *grants;    /* of each in burn order, in the account view's arena; NULL = they are as stored */
     uint32_t credits_usable;       /* grants that can be used now, spent or not … */
     int64_t credits_amount, credits_left; /* … what they were given with, and what of it is free */
+    struct view_bill bill;                /* billing.h */
 };
 
 /* What the plan alone grants; NULL = nothing. */
