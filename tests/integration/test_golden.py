@@ -154,7 +154,7 @@ def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
         assert quota("RL.ALLOW new POLICY api SUBJECT acme")[1] == 99
         assert quota("RL.ALLOW new POLICY api SUBJECT villain")[0] == 0
         revisions = {"catalogue-1": 1, "catalogue-2": 3, "catalogue-3": 8, "catalogue-4": 9,
-                     "catalogue-5": 10}
+                     "catalogue-5": 10, "catalogue-6": 10}
         assert quota("QUOTA.PLAN SET p r LIMIT 1 day") == revisions[name]
         digest = server.digest()
         quota("DEBUG RELOAD")  # written again, in the newest version
