@@ -228,6 +228,12 @@ class ModelQuota:
     def on_close(self, words):
         return self.ask(words.next(), "close", reason=words.pairs().get("REASON", ""))
 
+    def on_settle(self, words):
+        """What time has done is kept; the model does not count the events of it."""
+        name = words.next()
+        self.accounts[name] = self.account(name).look(self.now)
+        return 0
+
     # ---- consuming ----
 
     def on_consume(self, words):
