@@ -76,7 +76,7 @@ static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
     struct period period = {.unit = PERIOD_FOREVER, .count = 1};
     const struct closed_cycle *cycle = &listed->cycle;
     (void)period_from_code(listed->period, &period);
-    RedisModule_ReplyWithMap(ctx, 9);
+    RedisModule_ReplyWithMap(ctx, 10);
     reply_field_period(ctx, &period);
     reply_field_integer(ctx, "start", floor_div(cycle->start_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "end", floor_div(cycle->end_us, MICROS_PER_MILLI));
@@ -86,6 +86,7 @@ static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
     reply_field_integer(ctx, "denied", cycle->denied);
     reply_field_integer(ctx, "peak", cycle->peak);
     reply_field_integer(ctx, "overage", closed_cycle_overage(cycle));
+    reply_field_integer(ctx, "rolled", cycle->rolled);
 }
 
 static void reply_history(RedisModuleCtx *ctx, const struct account_view *view, struct cycle_list *list, int64_t most)

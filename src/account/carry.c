@@ -38,7 +38,7 @@ void carry_of(const struct window *window, struct carry *carry)
         carry->lots_count++;
 }
 
-static int64_t sum_of(const struct carry *carry)
+int64_t carry_rolled(const struct carry *carry)
 {
     int64_t sum = 0;
     for (uint32_t i = 0; i < carry->lots_count; i++) sum += carry->lots[i].units;
@@ -50,7 +50,7 @@ void carry_begin(const struct carry *carry, struct arena *arena, struct window *
     char bytes[ROLLOVER_CYCLES_MAX * LOT_BYTES_MAX];
     struct sink lots = sink_init(bytes, sizeof(bytes));
     window->debt = carry->debt;
-    window->rolled = sum_of(carry);
+    window->rolled = carry_rolled(carry);
     window->lots = (struct bytes){"", 0};
     if (carry->lots_count == 0) return;
     for (uint32_t i = 0; i < carry->lots_count; i++) {
@@ -116,7 +116,7 @@ static void add_lot(struct carry *carry, const struct quota_rule *rule, int64_t 
 void carry_close(struct carry *carry, const struct carry_rules *rules, int64_t limit, int64_t used, int64_t held)
 {
     const struct quota_rule *rule = rules->rule;
-    int64_t lots = sum_of(carry), own = limit == UNLIMITED ? 0 : limit;
+    int64_t lots = carry_rolled(carry), own = limit == UNLIMITED ? 0 : limit;
     wide busy = (wide)used + held;
     bool repays = rules->entitlement->repay && limit != UNLIMITED && (!rule || rule->limit != UNLIMITED);
     wide unpaid = repays && carry->debt > own ? (wide)carry->debt - own : 0; /* by the limit: lots pay it */
@@ -166,7 +166,7 @@ int64_t carry_limit(const struct carry *carry, const struct carry_rules *rules)
 {
     int64_t limit = rules->rule->limit;
     if (limit == UNLIMITED) return UNLIMITED;
-    return wide_clamp((wide)limit + sum_of(carry) - carry->debt, 0, INT64_MAX);
+    return wide_clamp((wide)limit + carry_rolled(carry) - carry->debt, 0, INT64_MAX);
 }
 
 int64_t carry_same_limit(const struct carry *carry, const struct carry_rules *rules)
@@ -199,7 +199,7 @@ int64_t carry_cycles_until(struct carry *carry, const struct carry_rules *rules,
     if (units <= overage) return 1; /* a debt leaves OVERAGE MAX as it is */
     wide capacity = (wide)limit + window_burst(entitlement, limit) + overage;
     for (int64_t cycles = 1; cycles <= CYCLES_AHEAD_MAX;) {
-        wide bearable = capacity + sum_of(carry) - units;
+        wide bearable = capacity + carry_rolled(carry) - units;
         if (carry->debt <= bearable) return cycles;
         int64_t refusing = refusing_cycles(carry, rules, bearable);
         if (refusing >= CYCLES_AHEAD_MAX) return -1;

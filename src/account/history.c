@@ -34,6 +34,7 @@ static bool is_sane(const struct closed_cycle *entry)
     if (__builtin_sub_overflow(entry->end_us, entry->start_us, &length_us)) return false;
     if (entry->count < 1 || entry->count > length_us || entry->limit < UNLIMITED) return false;
     if (entry->used < 0 || entry->refunded < 0 || entry->denied < 0 || entry->peak < 0) return false;
+    if (entry->rolled < 0) return false;
     return entry->count == 1 || is_idle(entry);
 }
 
@@ -48,11 +49,29 @@ static int64_t step_from(int64_t from_us, int64_t step_us)
     return (int64_t)((uint64_t)from_us + (uint64_t)step_us);
 }
 
+void closed_length_encode(const struct closed_cycle *cycle, struct sink *sink)
+{
+    if (cycle->rolled > 0) {
+        sink_number(sink, 0);
+        sink_number(sink, cycle->rolled);
+    }
+    sink_number(sink, cycle->end_us - cycle->start_us);
+}
+
+int64_t closed_length_decode(struct cursor *cursor, struct closed_cycle *cycle)
+{
+    int64_t length_us = cursor_number(cursor);
+    cycle->rolled = 0;
+    if (length_us > 0) return length_us;
+    cycle->rolled = cursor_number_between(cursor, 1, INT64_MAX);
+    return cursor_number_between(cursor, 1, INT64_MAX);
+}
+
 /* A count of 0 stands for one cycle with refund lines. */
 static void entry_write(const struct closed_cycle *entry, int64_t before_us, struct sink *sink)
 {
     sink_signed(sink, step_between(before_us, entry->start_us));
-    sink_number(sink, entry->end_us - entry->start_us);
+    closed_length_encode(entry, sink);
     sink_signed(sink, entry->limit);
     sink_number(sink, entry->lines.count > 0 ? 0 : entry->count);
     if (entry->count > 1) return;
@@ -67,7 +86,7 @@ static void entry_write(const struct closed_cycle *entry, int64_t before_us, str
 static struct closed_cycle entry_read(struct cursor *cursor, int64_t before_us)
 {
     struct closed_cycle entry = {.start_us = step_from(before_us, cursor_signed(cursor))};
-    bool fits = add_checked(entry.start_us, cursor_number(cursor), &entry.end_us);
+    bool fits = add_checked(entry.start_us, closed_length_decode(cursor, &entry), &entry.end_us);
     entry.limit = cursor_signed(cursor);
     entry.count = cursor_number(cursor);
     bool has_lines = entry.count == 0;
@@ -170,7 +189,8 @@ bool history_find(const struct history *history, int64_t at_us, struct closed_cy
 /* Makes a run longer if the cycle continues it. */
 static bool run_extend(struct closed_cycle *run, const struct closed_cycle *cycle)
 {
-    if (!is_idle(run) || !is_idle(cycle) || run->limit != cycle->limit || run->end_us != cycle->start_us) return false;
+    bool same = run->limit == cycle->limit && run->rolled == cycle->rolled && run->end_us == cycle->start_us;
+    if (!is_idle(run) || !is_idle(cycle) || !same) return false;
     if (!add_checked(run->count, cycle->count, &run->count)) return false;
     run->end_us = cycle->end_us;
     return true;

@@ -24,6 +24,7 @@ static void close_window(const struct cycle_cursor *cursor, const struct window 
     struct closed_cycle closed = {.start_us = window->start_us,
                                   .end_us = end_us,
                                   .limit = window_limit(window),
+                                  .rolled = window->rolled,
                                   .used = window->used,
                                   .refunded = window->refunded,
                                   .denied = window->denied,
@@ -48,6 +49,7 @@ static void close_idle(const struct cycle_cursor *cursor, const struct carry_rul
         struct closed_cycle idle = {.start_us = period_cycle(period, zone, anchor_us, first).start_us,
                                     .end_us = period_cycle(period, zone, anchor_us, last).end_us,
                                     .limit = carry_limit(carry, rules),
+                                    .rolled = carry_rolled(carry),
                                     .count = same};
         emit_closed(cursor, quota_rule_code(rules->rule), idle);
         carry_pass(carry, rules, same);

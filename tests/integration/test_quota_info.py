@@ -63,7 +63,7 @@ def test_history_counts_and_order(accounts):
     history = accounts.map("QUOTA.HISTORY a r")
     assert len(history) == 12 and history[0]["end"] == NOON_MS + 100 * DAY_MS
     assert history[0] == {"period": "day", "start": NOON_MS + 99 * DAY_MS, "end": NOON_MS + 100 * DAY_MS, "limit": 10,
-                          "used": 10, "refunded": 0, "denied": 1, "peak": 10, "overage": 0}
+                          "used": 10, "refunded": 0, "denied": 1, "peak": 10, "overage": 0, "rolled": 0}
     assert len(accounts.map("QUOTA.HISTORY a r COUNT 1000")) == 65  # 64 that are kept, and the one that has just closed
     assert "out of range" in accounts.error("QUOTA.HISTORY a r COUNT 0")
     accounts("QUOTA.CONSUME a r 1")

@@ -41,8 +41,8 @@ def test_the_worked_example(acme):
             assert acme(f"QUOTA.CONSUME acme r {used}")[:3] == [used, limit, limit - used]
         pass_cycle(acme)
     assert shown == [(1000, 0), (1500, 500), (1600, 600), (1050, 50), (1025, 25), (1525, 525)]
-    closed = [as_map(cycle)["limit"] for cycle in acme("QUOTA.HISTORY acme r")]
-    assert closed == [1525, 1025, 1050, 1600, 1500]  # from the first cycle in which anything was used
+    closed = [(cycle["limit"], cycle["rolled"]) for cycle in as_map(acme("QUOTA.HISTORY acme r"))]
+    assert closed == [(1525, 525), (1025, 25), (1050, 50), (1600, 600), (1500, 500)]  # from the first use on
 
 
 @pytest.mark.parametrize("words, limits", [

@@ -25,7 +25,7 @@ static bool same_entry(const struct closed_cycle *left, const struct closed_cycl
 {
     return left->start_us == right->start_us && left->end_us == right->end_us && left->limit == right->limit &&
            left->used == right->used && left->refunded == right->refunded && left->denied == right->denied &&
-           left->peak == right->peak && left->count == right->count;
+           left->peak == right->peak && left->count == right->count && left->rolled == right->rolled;
 }
 
 static void assert_same_bytes(const struct history *left, const struct history *right)
@@ -104,10 +104,13 @@ static void idle_cycles_that_touch_are_one_entry(void **state)
         {{0, 10, 5, .count = 1}, {10, 20, 5, .count = 1}, true},
         {{0, 10, 5, .count = 3}, {10, 20, 5, .count = 4}, true},
         {{0, 10, UNLIMITED, .count = 1}, {10, 99, UNLIMITED, .count = 1}, true},
+        {{0, 10, 5, .count = 3, .rolled = 2}, {10, 20, 5, .count = 4, .rolled = 2}, true},
         /* they do not touch, have another limit */
         {{0, 10, 5, .count = 1}, {11, 20, 5, .count = 1}, false},
         {{0, 10, 5, .count = 1}, {10, 20, 6, .count = 1}, false},
         {{0, 10, 5, .count = 1}, {10, 20, UNLIMITED, .count = 1}, false},
+        {{0, 10, 5, .count = 1, .rolled = 2}, {10, 20, 5, .count = 1, .rolled = 3}, false},
+        {{0, 10, 5, .count = 1}, {10, 20, 5, .count = 1, .rolled = 3}, false},
         /* something happened in one */
         {{0, 10, 5, .used = 1, .count = 1}, {10, 20, 5, .count = 1}, false},
         {{0, 10, 5, .count = 1}, {10, 20, 5, .used = 1, .count = 1}, false},

@@ -52,6 +52,9 @@ void carry_close(struct carry *carry, const struct carry_rules *rules, int64_t l
 /* So many whole cycles pass in which nothing is used. The LIMIT holds. */
 void carry_pass(struct carry *carry, const struct carry_rules *rules, int64_t cycles);
 
+/* Units of its lots. */
+int64_t carry_rolled(const struct carry *carry);
+
 /* The limit of a whole cycle that begins with it: after its debt, with its lots; UNLIMITED. */
 int64_t carry_limit(const struct carry *carry, const struct carry_rules *rules);
 

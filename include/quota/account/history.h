@@ -37,6 +37,7 @@ struct closed_cycle {
     int64_t used, refunded, denied, peak; /* >= 0 */
     int64_t count;                        /* 1 … end - start */
     struct refund_lines lines;            /* of what was used: what of it can still come back */
+    int64_t rolled;                       /* of the limit: units that ROLLOVER has added; >= 0 */
 };
 
 struct history;
@@ -63,6 +64,10 @@ bool history_nth(const struct history *history, uint32_t nth, struct closed_cycl
 
 /* All entries at once, oldest first; how many. NULL has none. */
 uint32_t history_entries(const struct history *history, struct closed_cycle entries[HISTORY_ENTRIES_MAX]);
+
+/* The length of a closed cycle, which is never 0; in front of it, where ROLLOVER has added units, a 0 and these. */
+void closed_length_encode(const struct closed_cycle *cycle, struct sink *sink);
+int64_t closed_length_decode(struct cursor *cursor, struct closed_cycle *cycle);
 
 /* number of entries, then each from the oldest on: ±(start - end of the one before), length, ±limit, count, and where
  * that is 1: used, refunded, denied, peak. Equal contents give equal bytes. */

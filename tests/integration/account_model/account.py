@@ -251,8 +251,8 @@ class Account(Ledger):
                         key=lambda cycle: (-cycle.end, cycle.start, cycle.period))
         shown = ("period", "start", "end", "used", "refunded", "denied", "peak")
         return [{**{field: getattr(cycle, field) for field in shown}, "limit": cycle.own_limit(),
-                 "period": cycle.period.split()[0], "start": cycle.start // 1000, "end": cycle.end // 1000,
-                 "asleep": cycle.asleep} for cycle in cycles]
+                 "rolled": cycle.rolled(), "period": cycle.period.split()[0], "start": cycle.start // 1000,
+                 "end": cycle.end // 1000, "asleep": cycle.asleep} for cycle in cycles]
 
 
 def figures(account):
