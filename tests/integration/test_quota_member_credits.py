@@ -5,9 +5,9 @@ import random
 
 import pytest
 
-from conftest import NOON_MS, assert_equal_digests, paged
+from conftest import NOON_MS, assert_equal_digests, clear_plans, paged
 
-HOUR_MS, DAY_MS = 3_600_000, 86_400_000
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
 @pytest.fixture
@@ -53,6 +53,11 @@ STREAMS = {
         ("CONSUME a r 12", [0, 10, 0, 5 * HOUR_MS, DAY_MS, 100]),
         ("CONSUME a r 25", [0, 10, 0, DAY_MS, DAY_MS, 100]), ("CONSUME a r 26", [0, 10, 0, -1, DAY_MS, 100]),
         ("+5h", 0), ("CONSUME a r 12", [12, 10, 3, 0, 19 * HOUR_MS, 100])],
+    "a wait foresees the first grant of a member": [
+        ("CONSUME a r 8", [8, 10, 10, 0, DAY_MS, 100]), ("GRANT b late r 5 EFFECTIVE {soon}", [0, 0]),
+        ("CONSUME b r 3", [0, 10, 2, 5 * HOUR_MS, DAY_MS, 100]), ("CONSUME b r 8", [0, 10, 2, DAY_MS, DAY_MS, 100]),
+        ("CONSUME b r 12", [0, 10, 2, DAY_MS, DAY_MS, 100]), ("CONSUME b r 16", [0, 10, 2, -1, DAY_MS, 100]),
+        ("+5h", 0), ("CONSUME b r 3", [3, 10, 4, 0, 19 * HOUR_MS, 100])],
     "CREDITS FIRST, FORCE, several resources": [
         ("PLAN SET own r LIMIT 100 day CREDITS FIRST", 2), ("PLAN SET org s LIMIT 5 day", 2),
         ("PLAN SET own s LIMIT 5 day", 3), ("CONSUME a r 5", [5, 10, 8, 0, DAY_MS, 100]),
@@ -251,3 +256,106 @@ def test_random_families(accounts, primary, replica, seed):
             run.check()
     run.check()
     assert_equal_digests(primary, replica)
+
+
+# ---- waits ------------------------------------------------------------------------------------------------------
+
+PERIODS = ["hour", "day", "day", "week", "ROLLING 3h", "ROLLING 1d", "day CALENDAR"]
+EXTRAS = [(0.2, "BURST 20%"), (0.15, "GRACE 90m"), (0.2, "OVERAGE MAX 3"), (0.15, "THROTTLE 2 1h")]
+BOUNDS = [(0.15, "CREDITS FIRST"), (0.2, "RATE 12 10m"), (0.1, "RATE 20 1d"), (0.2, "CONCURRENT 9"), (0.12, "COST 3")]
+FAR = [DAY_MS, 2 * DAY_MS + 5, 8 * DAY_MS, 40 * DAY_MS, 400 * DAY_MS, 729 * DAY_MS]
+
+
+class Waits:
+    """A tree of random plans and grants, in which nothing is foreseen too early or too late."""
+
+    def __init__(self, quota, seed):
+        self.quota, self.random, self.clock, self.number = quota, random.Random(seed), NOON_MS, 0
+        self.lines, self.holds = [], {}
+        parents = {"t": None, "m": "t", "a": "m", "b": "m"} if seed % 3 else {"t": None, "a": "t", "b": "t"}
+        self.names = list(parents)
+        for name, parent in parents.items():
+            self.say(f"PLAN SET {name} r {self.rules()}")
+            anchor = NOON_MS - self.random.randint(0, 40) * HOUR_MS
+            self.say(f"OPEN {name} {name} ANCHOR {anchor} {f'PARENT {parent}' if parent else ''}")
+        for _ in range(self.random.randint(1, 4)):
+            self.grant()
+
+    def say(self, line):
+        self.lines.append(line)
+        return self.quota(f"QUOTA.{line}")
+
+    def some(self, choices):
+        return [words for chance, words in choices if self.random.random() < chance]
+
+    def rules(self):
+        periods = self.random.sample(PERIODS, self.random.choice([0, 1, 1, 1, 2]))
+        different = {period.split()[0]: period for period in periods}.values()
+        limits = [f"LIMIT {self.random.randint(2, 25)} {period}" for period in different]
+        if limits:
+            return " ".join(limits + self.some(EXTRAS + BOUNDS))
+        return " ".join([self.random.choice(["LIMIT -1 day", "CREDITS"])] + self.some(BOUNDS[1:]))
+
+    def grant(self):
+        self.number += 1
+        begins = self.clock + self.random.choice([0, self.random.randint(1, 30) * HOUR_MS + 17])
+        ends = begins + self.random.randint(1, 50) * HOUR_MS
+        words = self.some([(0.45, f"EXPIRES {ends}"), (0.25, "EVERY day"), (0.3, "PRIORITY 9")])
+        name, amount = self.random.choice(self.names), self.random.randint(1, 15)
+        self.say(f"GRANT {name} g{self.number} r {amount} EFFECTIVE {begins} {' '.join(words)}")
+
+    def admits(self, line, at):
+        self.quota(f"QUOTA.CLOCK FREEZE {at}")
+        reply = self.quota(f"QUOTA.{line}")
+        return (reply[0] if isinstance(reply[0], list) else reply)[0] > 0
+
+    def check(self):
+        """There and back: a CHECK leaves nothing behind."""
+        line = f"CHECK {self.random.choice('ab')} r {self.random.randint(1, 30)}"
+        [[granted, _, _, wait, _, _]] = self.quota(f"QUOTA.{line}")
+        if not granted:
+            before = {self.random.randrange(wait) for _ in range(3)} | {wait - 1} if wait > 0 else FAR
+            for later in before:
+                assert not self.admits(line, self.clock + later), (line, later, wait, self.lines)
+            assert wait == -1 or self.admits(line, self.clock + wait), (line, wait, self.lines)
+            self.quota(f"QUOTA.CLOCK FREEZE {self.clock}")
+
+    def reserve(self):
+        """There is no dry run of it: the clock goes on."""
+        self.number += 1
+        name, amount = self.random.choice("ab"), self.random.randint(1, 9)
+        line = f"RESERVE {name} h{self.number} r {amount} TTL {self.random.randint(1, 30) * 30}m"
+        granted, _, _, wait, _, _ = self.say(line)
+        if not granted and (wait == -1 or wait > 5 * DAY_MS):
+            return
+        if not granted:
+            assert not self.admits(line, self.clock + wait - 1), (wait, self.lines)
+            self.clock += wait
+            assert self.admits(line, self.clock), (wait, self.lines)
+            self.lines.append(f"after {wait}")
+        self.holds[f"{name} h{self.number}"] = self.clock, amount
+
+    def resolve(self):
+        hold, (made, amount) = self.holds.popitem() if self.holds else (None, (0, 0))
+        if hold and self.clock < made + 30 * MINUTE_MS:
+            self.say(self.random.choice([f"COMMIT {hold} {self.random.randint(0, amount)}", f"RELEASE {hold}"]))
+
+    def consume(self):
+        name, amount = self.random.choice(self.names), self.random.randint(1, 9)
+        self.say(f"CONSUME {name} r {amount} {self.random.choice(['', 'UPTO'])}")
+
+    def go_on(self):
+        self.clock += self.random.choice([1, 1000, 10 * MINUTE_MS, HOUR_MS, 5 * HOUR_MS, DAY_MS])
+        self.say(f"CLOCK FREEZE {self.clock}")
+
+
+@pytest.mark.parametrize("first", range(0, 60, 15))
+def test_waits_are_kept(accounts, first):
+    for seed in range(first, first + 15):
+        accounts("FLUSHALL")
+        clear_plans(accounts)
+        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+        waits = Waits(accounts, seed)
+        steps = [waits.consume, waits.reserve, waits.resolve, waits.go_on, waits.grant, waits.check]
+        for step in waits.random.choices(steps, weights=[3, 2, 2, 2, 1, 3], k=40):
+            step()
