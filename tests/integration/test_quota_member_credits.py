@@ -4,6 +4,7 @@ import collections
 import random
 
 import pytest
+import redis
 
 from conftest import NOON_MS, assert_equal_digests, clear_plans, paged
 
@@ -67,6 +68,10 @@ STREAMS = {
     "FORCE draws on credits, and counts the rest": [
         ("CONSUME b r 9", [9, 10, 1, 0, DAY_MS, 100]), ("CONSUME a r 12 FORCE ID f", [12, 10, 0, 0, DAY_MS, 100]),
         ("=", [13, 0, 4, 4, 0, 0]), ("REFUND a ALL OF f", [12, 0, 9]), ("=", [9, 0, 0, 0, 0, 8])],
+    "FORCE beyond a reservation is drawn last and goes back first": [
+        ("CONSUME b r 8", [8, 10, 2, 0, DAY_MS, 100]), ("RESERVE a h r 6 TTL 1h", [6, 10, 4, 0, DAY_MS, 100]),
+        ("COMMIT a h 9 FORCE", [9, 0, 4]), ("=", [13, 0, 5, 5, 0, 4]), ("REFUND a r 3 OF h", [3, 0, 4]),
+        ("=", [10, 0, 2, 2, 0, 4]), ("REFUND a ALL OF h", [6, 0, 10]), ("=", [8, 0, 0, 0, 0, 8])],
     "a unit of the pool can cost more": [
         ("PLAN SET org r LIMIT 10 day COST 3", 2), ("CONSUME a r 3", [3, 10, 25, 0, DAY_MS, 100]),
         ("CONSUME a r 2 ID x", [2, 10, 18, 0, DAY_MS, 100]), ("=", [10, 0, 10, 3, 0, 6]),
@@ -99,6 +104,16 @@ def test_streams(family, name):
             assert state(family) == expected, line
         else:
             assert family(f"QUOTA.{line}".format(soon=NOON_MS + 5 * HOUR_MS)) == expected, line
+
+
+def test_a_copy_gives_nothing_back_above(family):
+    """The pool knows no units of the copy, wherever among them those stand that credits have paid for."""
+    for line in ["CONSUME b r 8", "RESERVE a h r 6 TTL 1h", "COMMIT a h 9 FORCE"]:
+        family(f"QUOTA.{line}")
+    before = state(family)
+    family("COPY a copy")
+    family("QUOTA.REFUND copy ALL OF h")
+    assert state(family) == before
 
 
 # ---- a model ----------------------------------------------------------------------------------------------------
@@ -359,3 +374,85 @@ def test_waits_are_kept(accounts, first):
         steps = [waits.consume, waits.reserve, waits.resolve, waits.go_on, waits.grant, waits.check]
         for step in waits.random.choices(steps, weights=[3, 2, 2, 2, 1, 3], k=40):
             step()
+
+
+# ---- there and back ---------------------------------------------------------------------------------------------
+
+FIRM = {"f": None, "g": "f", "h": "f", "a": "g", "b": "g", "c": "h", "d": "h"}
+PAIRS = ["x 2 y 1", "t 3 r 2", "x 1 r 4", "t 1 x 2"]
+AT_ONCE = ["CONSUME {who} {what} {n} ID i{k}", "CONSUME {who} {what} {n} ID i{k} UPTO",
+           "CONSUME {who} {what} {n} ID i{k} FORCE", "MCONSUME {who} 2 {pair} ALL ID i{k}",
+           "MCONSUME {who} 2 {pair} ANY ID i{k}"]
+HELD = ["RESERVE {who} i{k} {what} {n} TTL {ttl}", "RESERVE {who} i{k} {pair} TTL {ttl}"]
+LATER = ["COMMIT {id} {m}", "COMMIT {id} {n} FORCE", "COMMIT {id} {m} {m} FORCE", "COMMIT {id} {m} {m}", "RELEASE {id}",
+         "EXTEND {id} 30h", "REFUND {owner} {what} {m} OF {i}", "PARENT {leaf} {pool}", "CLOCK ADVANCE 1h"]
+
+
+class Undo:
+    """Random use of a firm, in which members move, too; then everything is given back. What it does not say fails: a
+    refused command changes nothing."""
+
+    def __init__(self, quota, seed):
+        self.quota, self.random, self.made = quota, random.Random(seed), []
+        for name, parent in FIRM.items():
+            for rules in [f"t LIMIT {self.limit()}", f"x AS t COST {self.random.randint(1, 3)}", "y AS t COST 2",
+                          f"r LIMIT {self.limit()} COST {self.random.randint(1, 3)}"]:
+                quota(f"QUOTA.PLAN SET {name} {rules}")
+            quota(f"QUOTA.OPEN {name} {name} ANCHOR {NOON_MS} {f'PARENT {parent}' if parent else ''}")
+            for resource in "tr" * self.random.randint(0, 1):
+                quota(f"QUOTA.GRANT {name} g{resource} {resource} {self.random.randint(5, 30)}")
+
+    def limit(self):
+        more = self.random.choice(["", "", "BURST 20%", "OVERAGE MAX 4", "CREDITS FIRST", "SHARE EQUAL"])
+        return f"{self.random.choice([5, 10, 20, 40])} year {more}"
+
+    def say(self, line):
+        try:
+            return self.quota(f"QUOTA.{line}")
+        except redis.ResponseError:
+            return None
+
+    def step(self, k):
+        choice, number = self.random.choice, self.random.randint
+        owner, i = choice(self.made) if self.made else ("a", "none")
+        who = choice("abcdgh")
+        line = choice(choice([AT_ONCE, HELD, LATER])).format(
+            who=who, what=choice("ttrxy"), n=number(1, 9), m=number(1, 4), k=k, pair=choice(PAIRS), owner=owner, i=i,
+            ttl=choice(["1h", "40h"]), id=f"{owner} {i}", leaf=choice("abcd"), pool=choice("fgh"))
+        self.say(line)
+        if f"i{k}" in line.split():
+            self.made.append((who, f"i{k}"))
+
+    def give_back(self):
+        for owner, i in self.random.sample(self.made, len(self.made)):
+            self.say(f"RELEASE {owner} {i}")
+            whole = self.say(f"REFUND {owner} ALL OF {i}")
+            for what in "txyr" if whole is None else "":  # rows that were counted as one come back one by one
+                while any((self.say(f"REFUND {owner} {what} {n} OF {i}") for n in (4, 1))):
+                    pass
+
+    def state(self):
+        found = {}
+        for name in FIRM:
+            for resource in "tr":
+                shown = self.quota.map(f"QUOTA.INFO {name} {resource}")
+                rule = shown["rules"][0]
+                found[name, resource] = rule["used"], rule["held"], shown["credits"]
+                for member in paged(self.quota, f"QUOTA.MEMBERS {name} RESOURCE {resource}"):
+                    found[name, resource, "members"] = found.get((name, resource, "members"), 0) + member["used"]
+        return found
+
+
+@pytest.mark.parametrize("first", range(0, 60, 15))
+def test_everything_comes_back(accounts, primary, replica, first):
+    for seed in range(first, first + 15):
+        accounts("FLUSHALL")
+        clear_plans(accounts)
+        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+        undo = Undo(accounts, seed)
+        before = undo.state()
+        for k in range(60):
+            undo.step(k)
+        undo.give_back()
+        assert {key: value for key, value in undo.state().items() if value != before.get(key, 0)} == {}, seed
+    assert_equal_digests(primary, replica)
