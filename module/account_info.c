@@ -153,7 +153,7 @@ static uint32_t reply_share(RedisModuleCtx *ctx, struct account_view *pool, stru
     pool_share_find(pool, view, member, &found);
     if (!found.is_shared) return 0;
     resource_report_begin(&report, pool, view);
-    demand_share(&report.demand, found.window, found.share, found.used);
+    demand_share(&report.demand, found.window, member, found.share, found.used);
     for (uint32_t i = 0; i < report.demand.positions_count; i++) {
         const struct position *position = &report.demand.positions[i];
         if (position->meter == &meter_share) meter_share.report(position, &shown);

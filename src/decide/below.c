@@ -3,12 +3,13 @@
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 
-/* The demand of an item that has credits; NULL = none has. Of a row that is counted AS another one it may be either. */
+/* The demand of an item that has grants, be it that all of them are still to come: a wait foresees those. NULL = none
+ * has. Of a row that is counted AS another one it may be either. */
 static struct demand *with_credits(const struct admission *admission, const struct admission_item *item)
 {
     for (uint32_t i = item->first; i < item->end; i++) {
         struct demand *demand = &admission->demands[i];
-        if (!demand->key && demand->view->credits_usable > 0) return demand;
+        if (!demand->key && demand->view->credits) return demand;
     }
     return NULL;
 }

@@ -233,7 +233,8 @@ static void bound_by_shares(struct demands *above, uint32_t first)
     for (uint32_t i = first; i < above->root->each_count; i++) {
         struct demand *demand = &above->root->each[i];
         const struct pool_share *found = &above->shares[demand->view - above->views];
-        if (found->is_shared && !demand->stands_aside) demand_share(demand, found->window, found->share, found->used);
+        if (found->is_shared && !demand->stands_aside)
+            demand_share(demand, found->window, above->member, found->share, found->used);
     }
 }
 

@@ -17,13 +17,16 @@ struct outlook {
     int64_t credits_us;   /* … and when that changes next; INT64_MAX = never */
 };
 
-/* A member's share bounds it until the cycle ends; what it will be then is not known. */
+/* A member's share bounds it until the cycle ends; what it will be then is not known. Until then what the member holds
+ * comes free. */
 static void outlook_share(const struct demand *demand, int64_t at_us, struct outlook *outlook)
 {
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
         if (position->meter != &meter_share || at_us >= position->window->end_us) continue;
-        demand_share(&outlook->demand, position->window, demand->share, demand->share_used);
+        int64_t freed = demand_share_freed(demand, position->window, at_us);
+        demand_share(&outlook->demand, position->window, demand->share_member, demand->share,
+                     demand->share_used - freed);
     }
 }
 

@@ -99,7 +99,7 @@ int64_t pool_share_remaining(struct account_view *pool, struct resource_view *vi
     pool_share_find(pool, view, member, &found);
     if (!found.is_shared) return remaining;
     demand_begin_nothing(&demand, pool, view, 1);
-    demand_share(&demand, found.window, found.share, max_i64(add_clamped(found.used, more), 0));
+    demand_share(&demand, found.window, member, found.share, max_i64(add_clamped(found.used, more), 0));
     int64_t left = meter_share.available(&demand.positions[0]);
     if (left != UNLIMITED) left = add_clamped(left, view->credits_left);
     return amount_is_smaller(left, remaining) ? left : remaining;

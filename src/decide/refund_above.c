@@ -107,11 +107,28 @@ static enum account_fault find_names(struct above *above, const struct returned_
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Units that credits of the member have paid for and that have not come back yet: as the last drawn they are the first
- * to come back, and nothing is counted of them here. */
-static int64_t left_below(const struct taken *taken)
+/* How many units may come back, from the last drawn on, if at most `used` of them were counted here: credits of the
+ * member have paid for the others. */
+static int64_t most_back(const struct taken *taken, int64_t used)
 {
-    return max_i64(funding_below(taken->funding) - taken->returned * taken->cost, 0);
+    struct cursor cursor = cursor_init(taken->funding);
+    struct funding_part part;
+    int64_t left = taken_left(taken) * taken->cost, ends = 0, below = 0, stays = 0;
+    if (taken->funding.size == 0) return min_i64(left, used);
+    while (funding_next(&cursor, &part) && ends < left) {
+        int64_t units = min_i64(part.units, left - ends);
+        ends += units;
+        below += part.grant == FUNDED_BELOW ? units : 0;
+    }
+    int64_t counted = ends - below, kept = max_i64(counted - used, 0); /* so many of the counted stay, the first ones */
+    cursor = cursor_init(taken->funding);
+    while (kept > 0 && funding_next(&cursor, &part)) {
+        bool counts = part.grant != FUNDED_BELOW;
+        int64_t units = counts ? min_i64(part.units, kept) : part.units;
+        stays += units;
+        kept -= counts ? units : 0;
+    }
+    return left - stays;
 }
 
 static enum account_fault return_part(const struct above *above, struct returned_item *item, const struct taken *of,
@@ -129,8 +146,8 @@ static enum account_fault return_part(const struct above *above, struct returned
     begin(above, &at, part->resource, item->amount, &result);
     enum account_fault fault = returning_settle(&at, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    int64_t counted = add_clamped(used_by_member(above, &at, taken.from.taken_us), left_below(&taken));
-    item->most = min_i64(item->most, counted / part->cost);
+    int64_t most = most_back(&taken, used_by_member(above, &at, taken.from.taken_us));
+    item->most = min_i64(item->most, most / part->cost);
     at.amount = item->most;
     if (at.amount > 0) {
         fault = returning_taken(&at, &taken);

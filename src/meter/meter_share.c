@@ -2,8 +2,8 @@
  *
  *     0 ├── used and held by the member ──┬── available ──┤ share      then BURST, GRACE, OVERAGE as beyond any limit
  *
- * It stands beside the LIMIT, which bounds all members together. A denial waits for the next cycle, which has other
- * shares. */
+ * It stands beside the LIMIT, which bounds all members together. A denial waits until reservations of the member have
+ * ended, or for the next cycle, which has other shares. */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
 
@@ -25,27 +25,36 @@ static int64_t within(const struct position *position)
 
 /* A grace is the LIMIT's: while that is not beyond its number, or its grace is open, the member may go beyond its
  * share. */
-static int64_t capacity_before_overage(const struct position *position)
+static int64_t capacity_before_overage(const struct position *position, int64_t at_us)
 {
     const struct demand *demand = position->demand;
     const struct entitlement *entitlement = demand->view->entitlement;
-    int64_t over_since_us = position->window->over_since_us, now_us = demand->account->now_us;
+    int64_t over_since_us = position->window->over_since_us;
     if (entitlement->grace_us == 0) return add_clamped(demand->share, window_burst(entitlement, demand->share));
-    bool is_open = over_since_us == 0 || now_us - over_since_us < entitlement->grace_us;
+    bool is_open = over_since_us == 0 || at_us - over_since_us < entitlement->grace_us;
     return is_open ? UNLIMITED : demand->share;
+}
+
+static int64_t now_of(const struct position *position)
+{
+    return position->demand->account->now_us;
 }
 
 static int64_t before_overage(const struct position *position)
 {
-    return left_of(position, capacity_before_overage(position));
+    return left_of(position, capacity_before_overage(position, now_of(position)));
+}
+
+static int64_t capacity_at(const struct position *position, int64_t at_us)
+{
+    int64_t overage = entitlement_overage(position->demand->view->entitlement);
+    int64_t capacity = capacity_before_overage(position, at_us);
+    return overage == UNLIMITED || capacity == UNLIMITED ? UNLIMITED : add_clamped(capacity, overage);
 }
 
 static int64_t available(const struct position *position)
 {
-    int64_t overage = entitlement_overage(position->demand->view->entitlement);
-    int64_t capacity = capacity_before_overage(position);
-    if (overage == UNLIMITED || capacity == UNLIMITED) return UNLIMITED;
-    return left_of(position, add_clamped(capacity, overage));
+    return left_of(position, capacity_at(position, now_of(position)));
 }
 
 static enum account_fault check(const struct position *position, int64_t units)
@@ -54,16 +63,60 @@ static enum account_fault check(const struct position *position, int64_t units)
     return add_checked(position->demand->share_used, units, &used) ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_OVERFLOW;
 }
 
+/* ---- waits ----------------------------------------------------------------------------------------------- */
+
+/* Units that this reservation frees of the member's share when it ends. */
+static int64_t counted_of(const struct demand *demand, const struct window *window, const struct stored_hold *stored)
+{
+    const struct hold *hold = &stored->hold;
+    bool counts =
+        hold->of_member && (int32_t)hold->slot == demand->view->index && hold->made_us >= max_i64(window->start_us, 0);
+    bool same = counts && bytes_equal(member_hold_id_member(hold_id(stored)), demand->share_member);
+    return same ? hold_counted(hold) : 0;
+}
+
+int64_t demand_share_freed(const struct demand *demand, const struct window *window, int64_t until_us)
+{
+    const struct holds *holds = account_holds(demand->account->account);
+    int64_t freed = 0;
+    for (uint32_t i = holds_ended(holds, demand->account->now_us); i < holds->count; i++) {
+        if (holds->by_expiry[i]->hold.expires_us > until_us) break;
+        freed = add_clamped(freed, counted_of(demand, window, holds->by_expiry[i]));
+    }
+    return freed;
+}
+
+/* The first wait of at least `after_us` after which the member has units left; at the latest until the cycle ends. */
+static int64_t wait_after(const struct position *position, int64_t units, int64_t after_us)
+{
+    const struct demand *demand = position->demand;
+    const struct window *window = position->window;
+    const struct holds *holds = account_holds(demand->account->account);
+    int64_t now_us = now_of(position), at_us = now_us + after_us;
+    if (at_us >= window->end_us) return after_us;
+    int64_t capacity = capacity_at(position, at_us);
+    if (units <= 0 || capacity == UNLIMITED) return after_us;
+    wide lacks = (wide)units + used_of(position) - capacity;
+    for (uint32_t i = holds_ended(holds, now_us); lacks > 0 && i < holds->count; i++) {
+        int64_t expires_us = holds->by_expiry[i]->hold.expires_us;
+        if (expires_us >= window->end_us) break;
+        lacks -= counted_of(demand, window, holds->by_expiry[i]);
+        at_us = lacks <= 0 ? max_i64(at_us, expires_us) : at_us;
+    }
+    return lacks > 0 ? window->end_us - now_us : at_us - now_us;
+}
+
 static void judge(const struct position *position, int64_t units, struct verdict *verdict)
 {
     int64_t left = available(position);
-    int64_t until_us = position->window->end_us - position->demand->account->now_us;
     verdict->limit = position->demand->share;
     verdict->remaining = left;
-    verdict->wait_us = left == UNLIMITED || units <= left ? 0 : until_us;
-    verdict->reset_us = until_us;
+    verdict->wait_us = left == UNLIMITED || units <= left ? 0 : wait_after(position, units, 0);
+    verdict->reset_us = position->window->end_us - now_of(position);
     verdict->rule = position->number;
 }
+
+/* ---- taking ---------------------------------------------------------------------------------------------- */
 
 static void take(struct position *position, int64_t units)
 {
@@ -101,17 +154,19 @@ const struct meter meter_share = {.kind = "SHARE",
                                   .before_overage = before_overage,
                                   .check = check,
                                   .judge = judge,
+                                  .wait_after = wait_after,
                                   .take = take,
                                   .report = report,
                                   .give_back = nothing_of,
                                   .give_back_newest = nothing_newest,
                                   .used = used_of};
 
-void demand_share(struct demand *demand, struct window *window, int64_t share, int64_t used)
+void demand_share(struct demand *demand, struct window *window, struct bytes member, int64_t share, int64_t used)
 {
     uint32_t at = demand->positions_count++;
     demand->share = share;
     demand->share_used = used;
+    demand->share_member = member;
     /* Funding meters stand behind all others. */
     for (; at > 0 && demand->positions[at - 1].meter->funds; at--) demand->positions[at] = demand->positions[at - 1];
     demand->positions[at] =

@@ -33,7 +33,7 @@ static void what_is_left_of_a_share(void **state)
         look_at(&look, pair.account, "a", T);
         demand_begin(&demand, &look.account, &look.view, 1);
         uint32_t before = demand.positions_count;
-        demand_share(&demand, &look.view.windows[0], rows[i].share, rows[i].used);
+        demand_share(&demand, &look.view.windows[0], (struct bytes){"m", 1}, rows[i].share, rows[i].used);
         assert_int_equal(demand.positions_count, before + 1);
         const struct position *position = &demand.positions[before];
         assert_ptr_equal(position->meter, &meter_share);
@@ -62,7 +62,7 @@ static void credits_stand_behind_it(void **state)
     pair_grant(&pair, &request, T);
     look_at(&look, pair.account, "a", T);
     demand_begin(&demand, &look.account, &look.view, 1);
-    demand_share(&demand, &look.view.windows[0], 30, 0);
+    demand_share(&demand, &look.view.windows[0], (struct bytes){"m", 1}, 30, 0);
     assert_ptr_equal(demand.positions[demand.positions_count - 2].meter, &meter_share);
     assert_true(demand.positions[demand.positions_count - 1].meter->funds);
     look_end(&look);

@@ -160,11 +160,11 @@ static void what_is_held_counts_towards_the_share(void **state)
     struct team team;
     team_begin(&team, "a LIMIT 90 day SHARE EQUAL");
     pair_reserve(&team.members[0], "h", "a", 20, H, T);
-    assert_verdict(0, use(&team, 0, 11, MODE_ALL, T), (struct verdict){0, 30, 10, D, D, 199});
+    assert_verdict(0, use(&team, 0, 11, MODE_ALL, T), (struct verdict){0, 30, 10, H, D, 199});
     pair_commit(&team.members[0], "h", 5, T);
     assert_resolved(&team.members[0], "5 15 25");
     pair_reserve(&team.members[0], "i", "a", 25, H, T);
-    assert_verdict(1, use(&team, 0, 1, MODE_ALL, T), (struct verdict){0, 30, 0, D, D, 199});
+    assert_verdict(1, use(&team, 0, 1, MODE_ALL, T), (struct verdict){0, 30, 0, H, D, 199});
     assert_verdict(2, use(&team, 0, 25, MODE_ALL, T + H),
                    (struct verdict){25, 30, 0, 0, D - H, 199}); /* it has expired */
     pair_reserve(&team.members[1], "j", "a", 30, 2 * D, T);

@@ -66,6 +66,7 @@ struct demand {
     int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
     int64_t held;    /* units of live reservations of the resource */
     int64_t share, share_used; /* of a member of a pool (demand_share): its share, and what it uses and holds */
+    struct bytes share_member; /* … and its name: what it holds comes free */
     uint32_t positions_count;
     struct position positions[POSITIONS_MAX];
     struct rates_answer rates;
@@ -148,7 +149,10 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
 void demand_hold(struct demand *demand, int64_t until_us);
 
 /* The units are a member's, who has this share of the window's LIMIT, and uses and holds so much of it. */
-void demand_share(struct demand *demand, struct window *window, int64_t share, int64_t used);
+void demand_share(struct demand *demand, struct window *window, struct bytes member, int64_t share, int64_t used);
+
+/* Units of its share that reservations of the member hold now and free until an instant. */
+int64_t demand_share_freed(const struct demand *demand, const struct window *window, int64_t until_us);
 
 /* Finds the capacities of its cycles anew: a refund to a closed cycle has changed what the running one has to repay. */
 void demand_find_capacities(struct demand *demand);
