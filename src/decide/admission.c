@@ -719,15 +719,17 @@ void admission_verdict(const struct admission *admission, const struct admission
     /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
     if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
     if (!only || only->throttled > 0) tell_slow_lane(admission, item, verdict);
-    if (fold.denied && item_needs_foresight(admission, item)) {
+    if (!fold.denied) return;
+    if (only ? needs_foresight(only) : item_needs_foresight(admission, item)) {
         verdict->wait_us = item_wait_us(admission, item);
         return;
     }
     int64_t before_us = 0;
-    for (int round = 0; fold.denied && round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
+    for (int round = 0; round < WAIT_ROUNDS_MAX && verdict->wait_us != before_us; round++) {
         before_us = verdict->wait_us;
         walk = walk_begin(admission, item);
-        while ((demand = walk_next(&walk))) extend_wait(admission, demand, walk.shift, true, verdict);
+        if (only) extend_wait(admission, only, 0, true, verdict);
+        while (!only && (demand = walk_next(&walk))) extend_wait(admission, demand, walk.shift, true, verdict);
     }
 }
 
