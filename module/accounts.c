@@ -176,21 +176,28 @@ static bool reply_first_fault(RedisModuleCtx *ctx, struct account_call *const *c
 }
 
 /* All accounts change, or none. */
-static bool commit_all_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count)
+static bool add_all_or_reply(struct transaction *transaction, struct account_call *const *calls, uint32_t count)
 {
+    RedisModuleCtx *ctx = transaction->ctx;
     struct account_change changes[LEVELS_MAX];
-    RedisModuleString *words[2 * LEVELS_MAX];
     for (uint32_t i = 0; i < count; i++) {
         changes[i] = account_decision_change(&calls[i]->decision);
         if (!transaction_fits_or_reply(ctx, &calls[i]->handle, &changes[i])) return false;
     }
-    struct transaction transaction = transaction_begin(ctx, words, calls[0]->now_us);
-    for (uint32_t i = 0; i < count; i++) transaction_add(&transaction, &calls[i]->handle, &changes[i]);
-    transaction_replicate(&transaction);
     for (uint32_t i = 0; i < count; i++) {
+        transaction_add(transaction, &calls[i]->handle, &changes[i]);
         if (changes[i].changes.size > 0) accounts_changed(ctx, calls[i]);
     }
     return true;
+}
+
+static bool commit_all_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count)
+{
+    RedisModuleString *words[2 * LEVELS_MAX];
+    struct transaction transaction = transaction_begin(ctx, words, calls[0]->now_us);
+    bool fits = add_all_or_reply(&transaction, calls, count);
+    transaction_replicate(&transaction);
+    return fits;
 }
 
 bool accounts_commit_together_or_reply(RedisModuleCtx *ctx, struct account_call *const *calls, uint32_t count)
@@ -216,11 +223,10 @@ static bool reply_fault_of(RedisModuleCtx *ctx, struct account_call *call)
     return !reply_first_fault(ctx, calls, calls_of(call, calls));
 }
 
-bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
+/* The decision is true by now: its fault is the answer, else its verdicts are counted. */
+static bool count_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     const struct account_decision *decision = &call->decision;
-    /* Of a refusal, too: what it met and has ended is swept. */
-    if (!commit_or_reply(ctx, call)) return false;
     if (decision->fault != ACCOUNT_FAULT_NONE) return reply_fault_of(ctx, call);
     if (decision->result.consumed.count == 0 || !call->counts || decision->replayed) return true;
     metrics_count_cause(decision->denied ? CAUSE_LIMIT : CAUSE_ADMITTED);
@@ -229,6 +235,30 @@ bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
     count_causes(ctx, call);
     for (uint32_t i = 0; call->lineage && i < call->lineage->count; i++) count_causes(ctx, &call->above[i]);
     return true;
+}
+
+bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
+{
+    /* Of a refusal, too: what it met and has ended is swept. */
+    return commit_or_reply(ctx, call) && count_or_reply(ctx, call);
+}
+
+bool accounts_add_or_reply(RedisModuleCtx *ctx, struct account_call *call, struct transaction *transaction)
+{
+    struct account_call *calls[LEVELS_MAX];
+    return add_all_or_reply(transaction, calls, calls_of(call, calls)) && count_or_reply(ctx, call);
+}
+
+void accounts_begin_again(struct account_call *call, struct lineage *lineage)
+{
+    account_decision_end(&call->decision);
+    account_decision_begin(&call->decision);
+    for (uint32_t i = 0; i < lineage->count; i++) {
+        struct account_call *above = &call->above[i];
+        account_decision_end(&above->decision);
+        account_decision_begin(&above->decision);
+        lineage->ancestors[i].account = account_of(above); /* a change may have moved it */
+    }
 }
 
 void accounts_end(struct account_call *call)
@@ -362,6 +392,11 @@ static const struct {
                                QUOTES_NOTHING},
     [ACCOUNT_FAULT_MEMBERS] = {"LIMITED '%s' has 10000 members, and each was charged within a cycle", QUOTES_ACCOUNT},
     [ACCOUNT_FAULT_NO_MEMBER] = {"NOSUCHID '%s' is no member of this account", QUOTES_ABOUT},
+    [ACCOUNT_FAULT_AT] =
+        {"ERR at: '%s' has a LIMIT that keeps no cycle of that instant (%s): QUOTA.HISTORY shows those "
+         "that it keeps",
+         QUOTES_ABOUT_AND_PERIODS},
+    [ACCOUNT_FAULT_AT_FUTURE] = {"ERR at: the instant lies in the future", QUOTES_NOTHING},
     [ACCOUNT_FAULT_LOG] = {"LIMITED '%s': a rolling window remembers 100000 entries at most", QUOTES_ABOUT},
 };
 

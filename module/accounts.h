@@ -9,7 +9,7 @@
 
 #include "argument.h"
 #include "quota/decide/demands.h"
-#include "value_type.h"
+#include "transaction.h"
 
 struct account_call {
     struct handle handle;
@@ -38,6 +38,13 @@ bool accounts_begin_or_reply(RedisModuleCtx *ctx, RedisModuleString *name, bool 
 /* Makes the decision true, and those about the accounts above, in one transaction. On false it was a fault and the
  * client has its error. */
 bool accounts_commit_or_reply(RedisModuleCtx *ctx, struct account_call *call);
+
+/* The same where one command decides many times: the decision is made true as a part of the command's transaction,
+ * which has room for LEVELS_MAX more; the error of a fault stands in the place of the answer. */
+bool accounts_add_or_reply(RedisModuleCtx *ctx, struct account_call *call, struct transaction *transaction);
+
+/* Makes an open call, and those of the accounts above, ready for another decision. */
+void accounts_begin_again(struct account_call *call, struct lineage *lineage);
 
 /* Counts what a refund that is true by now has given back. */
 void accounts_count_refund(const struct account_call *call);

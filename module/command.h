@@ -13,7 +13,8 @@ struct command {
     int64_t key_flags;      /* REDISMODULE_CMD_KEY_…; 0 = no key */
     const char *tips;       /* as COMMAND INFO shows them; NULL = none */
     bool counted_keys;      /* the first argument says how many keys follow; else one key stands there … */
-    bool two_keys;          /* … or two do … */
+    bool two_keys;          /* … or two do, or the first of every so many words is one … */
+    int row_words;
     const char *key_option; /* … and another one may follow this option; NULL = none does */
     RedisModuleCmdFunc handler;
     const struct argument *arguments;

@@ -22,6 +22,7 @@ extern const struct command quota_plan_check_command, quota_plan_cancel_command;
 extern const struct command quota_open_command, quota_switch_command, quota_suspend_command, quota_resume_command;
 extern const struct command quota_close_command, quota_override_command, quota_set_command, quota_reset_command;
 extern const struct command quota_consume_command, quota_mconsume_command, quota_check_command, quota_refund_command;
+extern const struct command quota_ingest_command;
 extern const struct command quota_reserve_command, quota_commit_command, quota_release_command, quota_extend_command;
 extern const struct command quota_holds_command, quota_info_command, quota_history_command, quota_health_command;
 extern const struct command quota_forecast_command, quota_settle_command, quota_record_command, quota_bill_command;
@@ -104,6 +105,7 @@ const struct command *const commands[] = {
     &quota_settle_command,
     &quota_consume_command,
     &quota_mconsume_command,
+    &quota_ingest_command,
     &quota_check_command,
     &quota_refund_command,
     &quota_reserve_command,
@@ -160,6 +162,18 @@ static int first_key(const struct command *command)
     return strchr(command->name, '|') ? 2 : 1;
 }
 
+/* The distance of its keys; and the last of them, where they stand from `first` on. */
+static int key_step(const struct command *command)
+{
+    return command->row_words > 0 ? command->row_words : 1;
+}
+
+static int last_key(const struct command *command, int first)
+{
+    if (command->row_words > 0) return -1;
+    return first + (command->two_keys ? 1 : 0);
+}
+
 static int command_document(RedisModuleCommand *registered, const struct command *command)
 {
     RedisModuleCommandKeySpec key_specs[3] = {
@@ -168,7 +182,7 @@ static int command_document(RedisModuleCommand *registered, const struct command
             .begin_search_type = REDISMODULE_KSPEC_BS_INDEX,
             .bs.index = {.pos = first_key(command)},
             .find_keys_type = REDISMODULE_KSPEC_FK_RANGE,
-            .fk.range = {.lastkey = command->two_keys ? 1 : 0, .keystep = 1, .limit = 0},
+            .fk.range = {.lastkey = last_key(command, 0), .keystep = key_step(command), .limit = 0},
         },
     };
     if (command->key_option) {
@@ -205,8 +219,9 @@ static int command_document(RedisModuleCommand *registered, const struct command
 static int command_create(RedisModuleCtx *ctx, const struct command *command)
 {
     const char *child = strchr(command->name, '|');
-    int step = command->key_flags && !command->counted_keys ? 1 : 0, first = step * first_key(command);
-    int last = first + (command->two_keys ? step : 0);
+    bool has_keys = command->key_flags && !command->counted_keys;
+    int step = has_keys ? key_step(command) : 0, first = has_keys ? first_key(command) : 0;
+    int last = has_keys ? last_key(command, first) : 0;
     char flags[FLAGS_SIZE];
     write_flags(command, flags);
     if (!child) return RedisModule_CreateCommand(ctx, command->name, command->handler, flags, first, last, step);

@@ -82,7 +82,7 @@ void transaction_replicate(struct transaction *transaction)
 {
     if (transaction->count > 0)
         RedisModule_Replicate(transaction->ctx, "RL._DO", "v", transaction->words, transaction->count);
-    for (size_t i = 1; i < transaction->count; i += 2) RedisModule_FreeString(NULL, transaction->words[i]);
+    for (size_t i = 0; i < transaction->count; i++) RedisModule_FreeString(NULL, transaction->words[i]);
     transaction->count = 0;
 }
 
@@ -108,7 +108,7 @@ static bool make_true(struct transaction *transaction, struct handle *handle, co
     bool stays = after_us > transaction->now_us;
     if (stays) expire(handle, before_us, after_us, clock_is_frozen());
     bool is_known = transaction->changed == handle->name && stays;
-    transaction->changed = handle->name;
+    transaction->changed = stays ? handle->name : NULL;
     if (!is_known) notify(transaction->ctx, handle);
     if (!stays) forget(transaction, handle);
     if (!is_known) RedisModule_SignalModifiedKey(transaction->ctx, handle->name);
@@ -123,7 +123,7 @@ void transaction_add(struct transaction *transaction, struct handle *handle, con
     struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
     if (!make_true(transaction, handle, decision)) return;
     handle->value_type->effects_encode(decision, clock_is_frozen(), &effects);
-    transaction->words[transaction->count++] = handle->name;
+    transaction->words[transaction->count++] = RedisModule_HoldString(NULL, handle->name);
     transaction->words[transaction->count++] = RedisModule_CreateString(NULL, effects.data, effects.size);
     sink_free(&effects);
 }

@@ -16,7 +16,8 @@
 struct transaction {
     RedisModuleCtx *ctx;
     int64_t now_us;            /* at which every decision was taken */
-    RedisModuleString **words; /* key, effects, key, effects …: room for two words a decision; the caller's */
+    RedisModuleString **words; /* key, effects, key, effects …: room for two words a decision; the caller's, what
+                                * stands in it is not: keys may be closed before all is replicated */
     size_t count;
     const RedisModuleString *changed; /* the last key: many changes of one are one event and one signal */
 };

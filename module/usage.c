@@ -33,6 +33,7 @@ static bool comes_often(const struct argument *row)
 static void write_row(const struct argument *row, struct sink *text)
 {
     bool nests = row->kind == ARGUMENT_SETS || row->kind == ARGUMENT_EACH || row->kind == ARGUMENT_GROUP;
+    nests = nests && !(row->flags & ARGUMENT_SEVERAL);
     if (row->token) write_text(text, row->token);
     if (row->kind == ARGUMENT_FLAG) return;
     if (nests) {

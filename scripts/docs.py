@@ -31,7 +31,7 @@ FAMILIES = (
     ("Plans", "../quotas.md", "QUOTA.PLAN"),
     ("Accounts", "../quotas.md", "QUOTA.OPEN QUOTA.SWITCH QUOTA.OVERRIDE QUOTA.SUSPEND QUOTA.RESUME QUOTA.CLOSE "
      "QUOTA.SET QUOTA.RESET QUOTA.SETTLE"),
-    ("Consumption", "../quotas.md", "QUOTA.CONSUME QUOTA.MCONSUME QUOTA.CHECK QUOTA.REFUND"),
+    ("Consumption", "../quotas.md", "QUOTA.CONSUME QUOTA.MCONSUME QUOTA.INGEST QUOTA.CHECK QUOTA.REFUND"),
     ("Reservations", "../quotas.md", "QUOTA.RESERVE QUOTA.COMMIT QUOTA.RELEASE QUOTA.EXTEND QUOTA.HOLDS"),
     ("Organisations", "../organisations.md", "QUOTA.PARENT QUOTA.DETACH QUOTA.MEMBERS QUOTA.WEIGHT"),
     ("API keys", "../api-keys.md", "QUOTA.APIKEY"),

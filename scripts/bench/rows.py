@@ -149,6 +149,8 @@ def member_row(count):
                                contents=Contents(once=("QUOTA.OPEN pool shared", *members), entry=(line,)))
 
 
+INGEST = Row("QUOTA.INGEST, 100 rows of one account", "quotas", ("QUOTA.INGEST" + 100 * " account r 1 {id} *",),
+             Contents(once=("QUOTA.OPEN account two",), entry=("QUOTA.CONSUME account r 1",)), 1, decisions=100)
 QUOTA_ROWS = (
     CREDITED,
     dataclasses.replace(CREDITED, name="QUOTA.CONSUME, by one of 100 grants",
@@ -162,6 +164,7 @@ QUOTA_ROWS = (
     quota_row("QUOTA.CONSUME, new ID", "two", "QUOTA.CONSUME {key} r 1 ID {id}", told=True),
     quota_row("QUOTA.CONSUME, replayed ID", "two", "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001",
               "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001"),
+    INGEST,
     KEYED,
     dataclasses.replace(KEYED, name="QUOTA.CONSUME, one of 100 API keys", contents=dataclasses.replace(
         KEYED.contents, entry=(*KEYED.contents.entry, *(f"QUOTA.APIKEY SET {{key}} {n:064x}" for n in range(99))))),

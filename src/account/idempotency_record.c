@@ -6,7 +6,9 @@
 #define GENERATIONS_FLAG 0x80 /* beside the mode: generations of consumptions follow the costs … */
 #define FUNDING_FLAG     0x40 /* … and sources the verdicts … */
 #define ITEMS_FLAG       0x20 /* … and the number of its item each slot, where an item has several parts */
-#define LEVELS_FLAG      0x10 /* … and levels in front of all items */
+#define LEVELS_FLAG      0x10 /* … and levels in front of all items … */
+#define INSTANT_FLAG     0x08 /* … and behind those the instant at which the units were used */
+#define ITEMS_FLAGS      (GENERATIONS_FLAG | FUNDING_FLAG | ITEMS_FLAG | LEVELS_FLAG | INSTANT_FLAG)
 #define PARTS_FLAG       0x80 /* beside the outcome of a reservation: it had several parts … */
 #define HOLD_LEVELS_FLAG 0x40 /* … and levels, which follow */
 #define NO_BYTES         ((struct bytes){"", 0})
@@ -126,8 +128,10 @@ void record_items_encode(const struct record_item *items, uint32_t count, uint8_
         funded = funded || items[i].funding.size > 0;
     }
     sink_byte(sink, (uint8_t)(mode | (generations ? GENERATIONS_FLAG : 0) | (funded ? FUNDING_FLAG : 0) |
-                              (numbered ? ITEMS_FLAG : 0) | (levels.size > 0 ? LEVELS_FLAG : 0)));
+                              (numbered ? ITEMS_FLAG : 0) | (levels.size > 0 ? LEVELS_FLAG : 0) |
+                              (items->at_us > 0 ? INSTANT_FLAG : 0)));
     if (levels.size > 0) sink_bytes(sink, levels);
+    if (items->at_us > 0) sink_number(sink, items->at_us);
     for (uint32_t i = 0; i < count; i++) {
         sink_number(sink, items[i].slot);
         if (numbered) sink_number(sink, items[i].item);
@@ -145,12 +149,14 @@ bool record_items_decode(struct bytes body, struct record_item items[BATCH_ITEMS
     struct cursor cursor = cursor_init(body);
     uint8_t flags = cursor_byte(&cursor);
     uint32_t before = 0; /* number of the item before */
-    *mode = flags & (uint8_t) ~(GENERATIONS_FLAG | FUNDING_FLAG | ITEMS_FLAG | LEVELS_FLAG);
+    *mode = flags & (uint8_t)~ITEMS_FLAGS;
     *count = 0;
     if (flags & LEVELS_FLAG) (void)cursor_bytes(&cursor);
+    int64_t at_us = flags & INSTANT_FLAG ? cursor_number_between(&cursor, 1, INSTANT_MAX_US) : 0;
     while (!cursor.bad && cursor.at < cursor.size) {
         if (*count == BATCH_ITEMS_MAX) return false;
         struct record_item *item = &items[*count];
+        item->at_us = at_us;
         item->slot = (uint32_t)cursor_number_between(&cursor, 0, SLOT_MAX);
         item->item = *count;
         if (flags & ITEMS_FLAG) item->item = (uint32_t)cursor_number_between(&cursor, before, before + (*count > 0));

@@ -2,6 +2,7 @@
 #include "quota/decide/admission.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
+#include "quota/decide/backdate.h"
 #include "quota/decide/below.h"
 #include "quota/decide/foresight.h"
 #include "quota/view/credits_view.h"
@@ -381,6 +382,7 @@ enum account_fault admission_take(struct admission *admission)
         if (!demand->chosen) continue;
         struct sink *changes = demand->account->effects;
         charge_views(demand);
+        backdate_take(demand, changes);
         enum account_fault fault = ACCOUNT_FAULT_NONE;
         if (!demand->key) fault = emit_but_rates(demand->account, demand->view, changes);
         if (fault != ACCOUNT_FAULT_NONE) return fault;

@@ -121,6 +121,68 @@ void backdate_charge(const struct account_view *account, struct resource_view *v
     }
 }
 
+/* ---- usage after the fact -------------------------------------------------------------------------------- */
+
+static bool runs_at(const struct window *window, int64_t at_us)
+{
+    return window->start_us <= at_us && at_us < window->end_us;
+}
+
+static bool is_found(const struct past_cycle *found, uint32_t count, uint64_t period)
+{
+    uint32_t at = 0;
+    while (at < count && found[at].period != period) at++;
+    return at < count;
+}
+
+/* Does the position count units of that instant now? */
+static bool counts_now(const struct position *position, int64_t at_us)
+{
+    if (position->meter == &meter_rate) return false;
+    if (position->window) return runs_at(position->window, at_us);
+    if (position->meter != &meter_rolling) return true;
+    return at_us > position->demand->account->now_us - position_rule(position)->rule.period_us;
+}
+
+enum account_fault backdate_demand(struct demand *demand, int64_t at_us, const struct sink *changes)
+{
+    struct past_cycle found[SLOT_HISTORIES_MAX];
+    uint32_t found_count = past_cycles(demand->account, demand->view, at_us, NULL, changes, found);
+    uint32_t kept = 0, limits = 0, limits_kept = 0;
+    demand->at_us = at_us;
+    demand->charged = arena_alloc(demand->account->arena, sizeof(*demand->charged));
+    demand->rates.count = 0;
+    demand->rates.throttle = -1;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        bool is_cycle = position->meter == &meter_cycle, counts = counts_now(position, at_us);
+        bool is_limit = is_cycle || position->meter == &meter_rolling;
+        /* Funding meters stand behind all others. */
+        if (position->meter->funds && limits > 0 && limits_kept == 0) counts = false;
+        limits += is_limit;
+        limits_kept += is_limit && counts;
+        if (is_cycle && !counts && !is_found(found, found_count, position->window->period)) return ACCOUNT_FAULT_AT;
+        if (is_cycle && counts) charged_add(demand->charged, position->window->period);
+        if (counts) demand->positions[kept++] = *position;
+    }
+    demand->positions_count = kept;
+    return ACCOUNT_FAULT_NONE;
+}
+
+void backdate_take(struct demand *demand, struct sink *changes)
+{
+    if (demand->at_us == 0) return;
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct window *window = demand->positions[i].window;
+        if (demand->positions[i].meter != &meter_cycle) continue;
+        billing_shift(demand->account, demand->view,
+                      &(struct bill_shift){window->period, window->end_us, demand->at_us, demand->limited, 0});
+    }
+    backdate_charge(demand->account, demand->view, demand->at_us, demand->limited, demand->charged, changes);
+}
+
+/* ---- giving back ----------------------------------------------------------------------------------------- */
+
 int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t units,
                         const struct taken_from *from, struct sink *changes)
 {

@@ -18,14 +18,14 @@ static enum record_operation request_operation(const struct consume_request *req
     return request->batch ? RECORD_BATCH : RECORD_CONSUME;
 }
 
-/* CHECK with a known id answers from the record whatever mode the record was made with. `parts`: the first of an item
- * says what it asked for. */
+/* CHECK with a known id answers from the record whatever mode and instant the record was made with. `parts`: the first
+ * of an item says what it asked for. */
 static bool record_matches(const struct account *account, const struct consume_request *request,
                            const struct record_item *parts, uint32_t count, uint8_t mark)
 {
     uint8_t same = request->mode == MODE_PEEK ? mark : request_mark(request);
     uint32_t items = 0;
-    if (mark != same) return false;
+    if (mark != same || (request->mode != MODE_PEEK && parts->at_us != request->at_us)) return false;
     for (uint32_t i = 0; i < count; i++) {
         if (parts[i].item < items) continue; /* another part of the item before */
         if (items == request->count) return false;
@@ -91,8 +91,8 @@ static uint32_t record_parts(const struct demands *demands, struct record_item i
             item->amount = demands->wanted[row].amount;
             item->cost = parts[i].cost;
             item->generation = parts[i].view->generation;
-            item->charged.count = 0;
-            if (parts[i].view->entitlement) item->charged = charged_of(parts[i].view->entitlement);
+            item->at_us = demands->at_us;
+            item->charged = parts[i].charged;
             item->funding = parts[i].funding;
             item->verdict = demands->decision->result.consumed.verdicts[row];
         }
@@ -216,6 +216,7 @@ static enum account_fault consume(struct account_view *view, struct account_view
     consumption.demands.each = &demand;
     consumption.demands.views = &resource;
     demands_begin(&consumption.demands, view, request->items, request->count, decision);
+    consumption.demands.at_us = request->at_us;
     demands_add_lineage(&consumption.demands, request->lineage, above);
     consumption.demands.key = key;
     enum account_fault fault = request->count == 1 ? decide(&consumption) : decide_batch(&consumption);

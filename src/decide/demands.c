@@ -1,6 +1,7 @@
 /* Settles, asks and answers for all resources of a request; see demands.h. */
 #include "quota/decide/demands.h"
 #include "quota/base/checked.h"
+#include "quota/decide/backdate.h"
 #include "quota/decide/membership.h"
 
 void demands_begin(struct demands *demands, struct account_view *account, const struct consume_item *wanted,
@@ -9,6 +10,7 @@ void demands_begin(struct demands *demands, struct account_view *account, const 
     demands->account = account;
     demands->decision = decision;
     demands->wanted = wanted;
+    demands->at_us = 0;
     demands->key = NULL;
     demands->key_view = NULL;
     demands->count = demands->views_count = demands->each_count = demands->names_count = count;
@@ -345,7 +347,7 @@ static enum account_fault settle_above(struct demands *demands)
     return ACCOUNT_FAULT_NONE;
 }
 
-enum account_fault demands_settle(struct demands *demands, enum rows_together together)
+static enum account_fault settle_all(struct demands *demands, enum rows_together together)
 {
     bool counts_as;
     demands->admission.common = NOT_SHARED;
@@ -364,6 +366,32 @@ enum account_fault demands_settle(struct demands *demands, enum rows_together to
     }
     if (counts_as || demands->key_view) fault = add_as(demands);
     return fault == ACCOUNT_FAULT_NONE ? begin_together(demands, together) : fault;
+}
+
+/* The demands of one account become those of units that were used before now. */
+static enum account_fault backdate_all(struct demands *demands, int64_t at_us)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < demands->root->each_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct demand *demand = &demands->root->each[i];
+        if (demand->account != demands->account || demand->key) continue;
+        demands->decision->fault_subject = demand->view->resource;
+        fault = backdate_demand(demand, at_us, &demands->meanwhile);
+    }
+    return fault;
+}
+
+enum account_fault demands_settle(struct demands *demands, enum rows_together together)
+{
+    enum account_fault fault = settle_all(demands, together);
+    if (fault != ACCOUNT_FAULT_NONE || demands->at_us == 0) return fault;
+    if (demands->at_us > demands->account->now_us) return ACCOUNT_FAULT_AT_FUTURE;
+    fault = backdate_all(demands, demands->at_us);
+    for (struct demands *above = demands->above; above && fault == ACCOUNT_FAULT_NONE; above = above->above) {
+        fault = backdate_all(above, demands->at_us);
+        if (fault != ACCOUNT_FAULT_NONE) fault = lineage_fault(above->decision, above->account, fault);
+    }
+    return fault;
 }
 
 /* ---- deciding ---------------------------------------------------------------------------------------------- */
@@ -438,10 +466,10 @@ static enum account_fault emit_member(struct demands *demands)
     enum account_fault fault = membership_join(demands->account, demands->member, changes, &number);
     for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
         struct resource_view *view = &demands->views[i];
-        int64_t units, now_us = demands->account->now_us;
+        int64_t units, at_us = demands->root->at_us > 0 ? demands->root->at_us : demands->account->now_us;
         if (!find_used(demands, view, &units)) continue;
         pool_share_emit(&demands->shares[i], view, number, changes);
-        membership_use(demands->account, view, number, units, now_us, changes);
+        membership_use(demands->account, view, number, units, at_us, changes);
     }
     return fault;
 }
@@ -534,7 +562,7 @@ static void add_level_parts(const struct demands *above, uint32_t row, struct si
                                                    .resource = view->resource,
                                                    .cost = of_row[i].cost,
                                                    .generation = view->generation,
-                                                   .charged = charged_of(view->entitlement),
+                                                   .charged = of_row[i].charged,
                                                    .funding = of_row[i].funding});
     }
 }
@@ -667,6 +695,11 @@ static struct bytes shared_funding(const struct demands *demands, const struct a
     return bytes;
 }
 
+static struct charged charged_by(const struct demand *demand)
+{
+    return demand->charged ? *demand->charged : charged_of(demand->view->entitlement);
+}
+
 uint32_t demands_parts(const struct demands *demands, uint32_t row, struct demand_part parts[2])
 {
     const struct admission_item *item = &demands->items[row];
@@ -677,11 +710,13 @@ uint32_t demands_parts(const struct demands *demands, uint32_t row, struct deman
     int64_t cost = view->entitlement->cost;
     parts[0] = (struct demand_part){.view = view, .cost = entitlement_cost(view->entitlement)};
     parts[0].units = own->granted * parts[0].cost;
+    parts[0].charged = charged_by(own);
     if (as || !shared) parts[0].funding = demand_funding(own);
     if (!as && shared) parts[0].funding = shared_funding(demands, item, parts[0].units);
     if (!as) return 1;
     const struct demand *other = shared ? &each[item->shared] : &each[item->first + 1];
     parts[1] = (struct demand_part){.view = other->view, .cost = cost, .units = own->granted * cost};
+    parts[1].charged = charged_by(other);
     parts[1].funding = shared ? shared_funding(demands, item, parts[1].units) : demand_funding(other);
     return 2;
 }

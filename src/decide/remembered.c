@@ -43,6 +43,7 @@ static bool read_items(const struct account_view *account, const struct idempote
         part->funding = items[i].funding;
         part->counted = part->granted > 0;
         if (part->granted > 0) found->state = REMEMBERED_GRANTED;
+        if (items[i].at_us > 0) found->at_us = items[i].at_us;
         enum record_operation as = batch ? RECORD_RETURNED_BATCH : RECORD_RETURNED;
         if (part->is_first) part->refunded = returned(account, as, items[i].slot, id);
     }

@@ -127,10 +127,10 @@ static int64_t give_back_to_grants(struct refund *refund, const struct taken_fro
     int64_t returned = 0;
     while (funding_next(&cursor, &part)) {
         if (!funded_by_grant(&part)) continue;
-        returned += credits_return(refund->account, &refund->view, part.grant, part.units, from->taken_us,
+        returned += credits_return(refund->account, &refund->view, part.grant, part.units, from->paid_us,
                                    &refund->decision->changes);
     }
-    billing_credit(refund->account, &refund->view, from->taken_us, -returned);
+    billing_credit(refund->account, &refund->view, from->paid_us, -returned);
     billing_emit(&refund->view, &refund->decision->changes); /* the resource has been emitted */
     return returned;
 }

@@ -36,7 +36,9 @@ static bool take_from_items(const struct idempotency_entry *entry, struct wanted
         taken->charged = items[i].charged;
         taken->funding = items[i].funding;
         taken->from.generation = items[i].generation;
-        taken->from.taken_us = entry->stored_us;
+        taken->from.taken_us = items[i].at_us > 0 ? items[i].at_us : entry->stored_us;
+        taken->from.paid_us = entry->stored_us;
+        taken->from.is_late = items[i].at_us > 0;
         return true;
     }
     return false;
@@ -58,7 +60,8 @@ static bool take_from_hold(const struct idempotency_entry *entry, struct wanted_
         taken->charged = part->charged;
         taken->funding = part->funding;
         taken->from.generation = part->generation;
-        taken->from.taken_us = part->made_us;
+        taken->from.taken_us = taken->from.paid_us = part->made_us;
+        taken->from.is_late = false;
         return true;
     }
     return false;

@@ -195,7 +195,7 @@ static int64_t give_back_taken(struct position *position, int64_t units, int64_t
 /* What the rates still remember of units that were taken then. */
 static int64_t give_back(struct position *position, int64_t units, const struct taken_from *from, struct sink *changes)
 {
-    return give_back_taken(position, units, from->logged_us, changes);
+    return from->is_late ? 0 : give_back_taken(position, units, from->logged_us, changes);
 }
 
 static int64_t give_back_newest(struct position *position, int64_t units, struct sink *changes)

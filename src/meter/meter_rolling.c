@@ -192,6 +192,7 @@ int64_t rolling_give_back(const struct account_view *account, const struct resou
 {
     const struct sliding_log *log = view->stored ? slot_log(view->stored, period_us) : NULL;
     bool left = from->logged_us <= account->now_us - period_us;
+    if (from->is_late && from->taken_us <= from->logged_us - period_us) return 0; /* it was out of the window before */
     int64_t returned = left ? 0 : min_i64(units, sliding_log_units_at(log, from->logged_us));
     if (returned == 0) return 0;
     struct change change = {.kind = CHANGE_LOG_REMOVED,

@@ -37,6 +37,7 @@ RECIPES = recipes()
 DIGEST = 64 * "a"  # of an API key
 LINES = {  # one call of every command; K is the key, read-only access to it is enough for the auditor's
     "consumer": ["QUOTA.CONSUME K r 1", "QUOTA.CONSUME K r 1 CHECK", "QUOTA.MCONSUME K 1 r 1",
+                 "QUOTA.INGEST K r 1 i * K r 1 j *",
                  "QUOTA.RESERVE K i r 1 TTL 1h", "QUOTA.COMMIT K hold 1", "QUOTA.RELEASE K held",
                  "QUOTA.EXTEND K longer 1h", "RL.ALLOW Kw 10 1s", "RL.ALLOW Kw 10 1s PEEK",
                  "RL.MALLOW 2 Kw Kv WITH 10 1s", "RL.TAKE Ku alice",

@@ -78,6 +78,7 @@ COMMANDS = {  # name: (flags, arity by its rows, key spec flags); the server cou
     "quota.settle": ({"write"}, -2, {"RW", "access", "update"}),
     "quota.consume": ({"write", "fast"}, -4, {"RW", "access", "update"}),
     "quota.mconsume": ({"write", "fast"}, -5, {"RW", "access", "update"}),
+    "quota.ingest": ({"write"}, -6, {"RW", "access", "update"}),
     "quota.check": ({"readonly", "fast"}, -4, {"RO", "access"}),
     "quota.refund": ({"write", "fast"}, -4, {"RW", "access", "update"}),
     "quota.reserve": ({"write", "fast"}, -7, {"RW", "access", "update"}),
@@ -147,8 +148,10 @@ def test_documentation_is_complete(inside, name):
     if key_flags:
         first = 2 if "|" in name else 1  # behind the subcommand
         last = 2 if name in ("quota.transfer", "quota.parent") else first
+        step = 5 if name == "quota.ingest" else 1  # the first word of every row
+        last = -1 if step > 1 else last
         counted = "movablekeys" in flags and name != "quota.open"  # where another key may stand behind PARENT
-        assert entry[3:6] == ([0, 0, 0] if counted else [first, last, 1])
+        assert entry[3:6] == ([0, 0, 0] if counted else [first, last, step])
         spec = entry[8][0] if isinstance(entry[8][0], dict) else dict(zip(entry[8][0][::2], entry[8][0][1::2]))
         assert {str(flag, "utf-8") for flag in spec[b"flags"]} == key_flags
     document = list(documents.values())[0]
@@ -213,6 +216,7 @@ USAGES = [
     ("RL.MALLOW 1 k", "RL.MALLOW numkeys key [key ...] WITH rule [rule ...] | POLICY policy [WITH ...]"),
     ("RL.POLICY SET p", "RL.POLICY SET name rule [rule ...] [BLOCK block] [SHADOW] [SCHEDULE zone days from-to"),
     ("QUOTA.MCONSUME a 1", "QUOTA.MCONSUME account numresources resource amount [resource amount ...]"),
+    ("QUOTA.INGEST a r 1 i", "QUOTA.INGEST account resource amount id at [account resource amount id at ...]"),
     ("QUOTA.INFO", "QUOTA.INFO account [resource [resource ...]]"), ("RL.ADAPT k", "RL.ADAPT key min max"),
     ("RL.BREAKER", "RL.BREAKER key [FAILURES failures]"), ("RL.BREAKER k INFO now", "RL.BREAKER key INFO"),
 ]
@@ -285,6 +289,7 @@ def test_command_getkeys(quota):
     assert quota.raw("COMMAND GETKEYS RL.ALLOW user:1 10 1s COST 2") == [b"user:1"]
     assert quota.raw("COMMAND GETKEYS RL.PEEK user:1 10 1s COST 2") == [b"user:1"]
     assert quota.raw("COMMAND GETKEYS QUOTA.CHECK user:1 a 1 b 2") == [b"user:1"]
+    assert quota.raw("COMMAND GETKEYS QUOTA.INGEST a r 1 i * b r 1 i * a r 2 j *") == [b"a", b"b", b"a"]
     assert quota.raw("COMMAND GETKEYS CL.THROTTLE user:1 1 1 1") == [b"user:1"]
 
 

@@ -89,7 +89,8 @@ CHANGES = [  # a line, and the keys it changes
     ("RL.ACQUIRE l 10 1h", ["l"]), ("RL.RENEW l one 2h", ["l"]), ("RL.RELEASE m one", ["m"]),
     ("RL.BREAKER b REPORT fail", ["b"]), ("RL.BREAKER b FORCE open", ["b"]), ("RL.ADAPT d 10 100", ["d"]),
     ("RL.ADAPT d REPORT ERROR", ["d"]), ("QUOTA.OPEN new plan", ["new"]), ("QUOTA.CONSUME a r 1", ["a"]),
-    ("QUOTA.MCONSUME a 1 r 1", ["a"]), ("QUOTA.REFUND a r 1", ["a"]), ("QUOTA.RESERVE a h3 r 1 TTL 1h", ["a"]),
+    ("QUOTA.MCONSUME a 1 r 1", ["a"]), ("QUOTA.INGEST a r 1 i * a r 2 j *", ["a"]),
+    ("QUOTA.REFUND a r 1", ["a"]), ("QUOTA.RESERVE a h3 r 1 TTL 1h", ["a"]),
     ("QUOTA.COMMIT a h1", ["a"]), ("QUOTA.RELEASE a h1", ["a"]), ("QUOTA.EXTEND a h1 2h", ["a"]),
     ("QUOTA.SWITCH a other", ["a"]), ("QUOTA.SUSPEND a", ["a"]), ("QUOTA.CLOSE a", ["a"]),
     ("QUOTA.SET a r 7", ["a"]), ("QUOTA.RESET a", ["a"]), ("QUOTA.OVERRIDE a r LIMIT 1 day", ["a"])]

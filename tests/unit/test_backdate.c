@@ -163,6 +163,59 @@ static void which_limits_have_joined_since(void **state)
     pair_end(&pair);
 }
 
+/* ---- usage after the fact -------------------------------------------------------------------------------- */
+
+static void used_at(struct pair *pair, int64_t amount, const char *id, int64_t at_us, int64_t now_us)
+{
+    struct consume_item item = {BYTES("a"), amount};
+    pair_request(
+        pair,
+        &(struct consume_request){
+            .items = &item, .count = 1, .mode = MODE_FORCE, .id = {id, strlen(id)}, .at_us = at_us, .now_us = now_us});
+}
+
+/* Of story(): four in hour 0, five in hour 4, now it is the eighth; the second LIMIT runs since hour 6. */
+static void usage_counts_in_the_cycles_of_its_instant(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t hour;
+        enum account_fault fault;
+        int64_t of_hour, of_three; /* what the cycles of that hour have then */
+    } rows[] = {
+        {0, ACCOUNT_FAULT_NONE, 11, 11},    {1, ACCOUNT_FAULT_NONE, 7, 11}, {4, ACCOUNT_FAULT_NONE, 12, 12},
+        {6, ACCOUNT_FAULT_NONE, 7, 7},      {7, ACCOUNT_FAULT_NONE, 7, 7},  {-1, ACCOUNT_FAULT_AT, 0, 0},
+        {8, ACCOUNT_FAULT_AT_FUTURE, 0, 0},
+    };
+    for (size_t i = 0; i < 2 * COUNT_OF(rows); i++) {
+        struct pair pair;
+        struct look look;
+        int64_t refunded, at_us = T + rows[i / 2].hour * H, now_us = T + 7 * H + S;
+        story(&pair, &look, "a LIMIT 10 1h LIMIT 50 3h", i % 2);
+        look_end(&look);
+        used_at(&pair, 7, "x", at_us, now_us);
+        assert_fault(&pair, rows[i / 2].fault);
+        if (rows[i / 2].fault == ACCOUNT_FAULT_NONE) {
+            bool runs = rows[i / 2].hour == 7, three_runs = rows[i / 2].hour >= 6;
+            int64_t of_hour = runs ? window_of(&pair, "a", now_us).used : used_in(&pair, 0, at_us, &refunded);
+            if (of_hour != rows[i / 2].of_hour) fail_msg("row %zu: %lld", i, (long long)of_hour);
+            if (!three_runs) assert_int_equal(used_in(&pair, 1, at_us, &refunded), rows[i / 2].of_three);
+            used_at(&pair, 7, "x", at_us, now_us + S);
+            assert_true(pair.decision.replayed);
+            used_at(&pair, 7, "x", at_us + 1, now_us + S);
+            assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+            used_at(&pair, 7, "x", 0, now_us + S);
+            assert_fault(&pair, ACCOUNT_FAULT_CONFLICT);
+            pair_refund(&pair, "a", 7, "x", NULL, now_us + 2 * H);
+            assert_fault(&pair, ACCOUNT_FAULT_NONE);
+            assert_int_equal(pair.decision.result.refund.items[0].refunded, 7);
+            assert_int_equal(used_in(&pair, 0, at_us, &refunded), rows[i / 2].of_hour - 7);
+            assert_int_equal(refunded, 7);
+        }
+        pair_end(&pair);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +223,7 @@ int main(void)
         cmocka_unit_test(what_is_posted_late_corrects_the_history),
         cmocka_unit_test(overdrafts_are_repaid_by_the_running_cycle),
         cmocka_unit_test(which_limits_have_joined_since),
+        cmocka_unit_test(usage_counts_in_the_cycles_of_its_instant),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

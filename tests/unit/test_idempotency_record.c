@@ -72,10 +72,12 @@ static void consumptions_read_back(void **state)
     for (int run = 0; run < 300; run++) {
         struct record_item items[BATCH_ITEMS_MAX], again[BATCH_ITEMS_MAX];
         uint32_t count = 1 + random_below(run < 10 ? BATCH_ITEMS_MAX : 3), read;
-        uint8_t mode = (uint8_t)random_below(16), mode_read;
+        uint8_t mode = (uint8_t)random_below(8), mode_read;
+        int64_t at_us = run % 4 == 0 ? random_between(1, INSTANT_MAX_US) : 0;
         struct sink body = {0}, funding[BATCH_ITEMS_MAX] = {{0}};
         for (uint32_t i = 0; i < count; i++) {
             items[i] = some_item(run & 1);
+            items[i].at_us = at_us;
             if (run % 3 == 0) items[i].funding = funding_of(&items[i], &funding[i]);
             items[i].item = i > 0 && run % 5 == 0 ? items[i - 1].item + random_below(2) : i; /* some have several */
         }
@@ -86,6 +88,7 @@ static void consumptions_read_back(void **state)
         assert_int_equal(mode_read, mode);
         for (uint32_t i = 0; i < count; i++) {
             assert_int_equal(again[i].slot, items[i].slot);
+            assert_int_equal(again[i].at_us, at_us);
             assert_int_equal(again[i].item, items[i].item);
             assert_int_equal(again[i].amount, items[i].amount);
             assert_int_equal(again[i].cost, items[i].cost);

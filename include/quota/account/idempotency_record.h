@@ -3,6 +3,7 @@
  *     operation │ resource │ id  ──▶  what was requested, what was answered
  *
  *     CONSUME    amount and mode        the verdict, its limits      sent again: the same answer, nothing is charged
+ *                (of QUOTA.INGEST its instant, too)
  *     BATCH      every item and mode    every verdict                (QUOTA.MCONSUME)
  *     REFUND     amount and OF          refunded, lost, remaining        (REFUND_ALL: OF, of each resource)
  *     HOLD       its parts              how the reservation ended, when it was made; of each part what was posted
@@ -85,6 +86,7 @@ struct record_item {
     struct verdict verdict;
     struct bytes funding; /* of what was granted; borrowed */
     uint32_t item;        /* of the request, counted one by one */
+    int64_t at_us;        /* when the units were used, as QUOTA.INGEST says it; all items the same. 0 = when decided */
 };
 
 /* A verdict, its times in whole ms as they were replied. */

@@ -2,8 +2,9 @@
  *
  *     the cycle still runs ──▶ its window, in the view              the cycle has closed ──▶ the history is corrected
  *
- * Used by refunds (units come back to where they were taken from) and by reservations (units are posted to the cycle in
- * which they were held). What a closed cycle is overdrawn by more than it was, the running one repays (REPAY). */
+ * Used by refunds (units come back to where they were taken from), by reservations (units are posted to the cycle in
+ * which they were held) and by QUOTA.INGEST (usage after the fact counts when it happened). What a closed cycle is
+ * overdrawn by more than it was, the running one repays (REPAY). */
 #pragma once
 
 #include "quota/meter/meter.h"
@@ -23,6 +24,15 @@ uint32_t past_cycles(const struct account_view *account, const struct resource_v
 /* Corrects the closed cycles of an instant by `units` used more, and adds their periods to `charged`. */
 void backdate_charge(const struct account_view *account, struct resource_view *view, int64_t at_us, int64_t units,
                      struct charged *charged, struct sink *changes);
+
+/* Makes a demand one of units that were used at `at_us`: LIMITs whose running cycle began later drop out of it, and the
+ * closed cycles of that instant count the units instead (backdate_take). Rolling windows that have left it behind drop
+ * out, too, all RATEs, and grants where no limit is left to lack anything. ACCOUNT_FAULT_AT where a LIMIT knows no
+ * cycle of the instant. `changes`: where the view's settling has written closed cycles. */
+enum account_fault backdate_demand(struct demand *demand, int64_t at_us, const struct sink *changes);
+
+/* Takes what such a demand was granted, behind its meters and before its resource is emitted; of others nothing. */
+void backdate_take(struct demand *demand, struct sink *changes);
 
 /* Takes units back into the closed cycles of the instant at which they were taken; answers the most that one took. */
 int64_t backdate_refund(const struct account_view *account, struct resource_view *view, int64_t units,

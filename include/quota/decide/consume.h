@@ -6,7 +6,8 @@
  *                                                                     └─ admitted ─▶ take ─▶ changes, and a record
  *
  * QUOTA.CONSUME and QUOTA.MCONSUME are the same with one item or several; their records are kept apart. A denial is
- * remembered under its id only where the request is STICKY. */
+ * remembered under its id only where the request is STICKY. Usage after the fact (QUOTA.INGEST) is a request with FORCE
+ * and an instant, which is part of its content: it is charged to the cycles of that instant. */
 #pragma once
 
 #include "quota/decide/api_key.h"
@@ -21,6 +22,7 @@ struct consume_request {
     struct bytes id;        /* empty = none; at most ID_BYTES_MAX bytes */
     struct api_key_claim key;
     const struct lineage *lineage; /* the accounts above; NULL = it has no parent */
+    int64_t at_us;                 /* when the units were used (backdate.h), with MODE_FORCE alone; 0 = now */
     int64_t now_us;
 };
 

@@ -43,6 +43,7 @@ struct demands {
     const struct consume_item *wanted; /* the rows: resources are all different */
     uint32_t count;                    /* 1 … BATCH_ITEMS_MAX of them */
     uint32_t views_count, each_count;  /* each_count: of all accounts */
+    int64_t at_us;                     /* the units were used then, and not now (backdate.h); 0 = now */
     const struct stored_api_key *key;  /* the client's; NULL = none. Its RATEs bound all rows together */
     struct resource_view *key_view;    /* stands for these; NULL = it has none */
     struct demand *each;
@@ -102,6 +103,7 @@ struct demand_part {
     int64_t cost;         /* units of that resource for each of the row's amount */
     struct bytes funding; /* of what was granted, in the account view's arena; none = the limits alone */
     int64_t units;        /* granted */
+    struct charged charged;
 };
 
 /* The parts of a row, its own resource first; answers how many: 0 (the plan does not know it) to 2. */

@@ -39,7 +39,7 @@ struct remembered_part {
 struct remembered {
     enum record_operation operation;
     enum remembered_state state;
-    int64_t at_us;       /* when it was done; of a reservation when it was made */
+    int64_t at_us;       /* when it was done; of a reservation when it was made, of QUOTA.INGEST when it was used */
     int64_t until_us;    /* when it is forgotten; NEVER_US = not known yet, or never */
     struct bytes of;     /* the id that a refund named; borrowed, empty = none */
     struct bytes target; /* of a transfer; borrowed */

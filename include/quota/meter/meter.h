@@ -60,6 +60,8 @@ struct demand {
     const struct demand *lower; /* the next demand of an account below that has credits; NULL = none */
     bool holds;                 /* the units are held, not used … */
     int64_t held_until_us;      /* … until then */
+    int64_t at_us;              /* they were used then, and not now (decide/backdate.h); 0 = now … */
+    struct charged *charged;    /* … and these LIMITs count them; NULL = all of the entitlement */
     bool stands_aside;          /* another demand of the same resource has its units */
     bool chosen;                /* the admission takes it … */
     bool taken;                 /* … and has */
@@ -83,7 +85,9 @@ struct rule_report {
 /* Where units were taken that come back. */
 struct taken_from {
     int64_t taken_us;              /* when they were charged to cycles … */
-    int64_t logged_us;             /* … and to rolling windows and rates: of a reservation, when it was posted */
+    int64_t logged_us;             /* … and to rolling windows and rates: of a reservation, when it was posted … */
+    int64_t paid_us;               /* … and when grants paid: of a reservation, when it was made */
+    bool is_late;                  /* it came after the fact (backdate_demand): rates were not charged */
     int64_t generation;            /* of the resource's consumptions */
     const struct charged *charged; /* the LIMITs they were charged to; NULL = all that ran then */
 };

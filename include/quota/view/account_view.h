@@ -82,6 +82,8 @@ enum account_fault {
     ACCOUNT_FAULT_FUNDING,     /* … so many grants would pay that no record can name them */
     ACCOUNT_FAULT_MEMBERS,     /* … MEMBERS_MAX */
     ACCOUNT_FAULT_NO_MEMBER,   /* the account has no such member */
+    ACCOUNT_FAULT_AT,          /* usage of an instant of which a LIMIT knows no cycle … */
+    ACCOUNT_FAULT_AT_FUTURE,   /* … or that is still to come */
     ACCOUNT_FAULT_ABOVE,       /* an account above refuses: the decision about it says why */
     ACCOUNT_FAULTS_COUNT,
 };
