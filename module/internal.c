@@ -133,7 +133,7 @@ static int replay_policy(RedisModuleCtx *ctx, RedisModuleString **argv, int argc
 /* A plan is retired, never forgotten. Tests, which share a server, may forget one (module option test-clock). */
 static int replay_plan(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    bool test_forgets = clock_test_is_allowed() && string_bytes(argv[2]).size == 0;
+    bool test_forgets = clock_test_is_allowed() && argc == 3 && string_bytes(argv[2]).size == 0;
     if (!test_forgets && !internal_allowed_or_reply(ctx)) return REDISMODULE_OK;
     return replay_change(ctx, &plan_kind, argv, argc);
 }

@@ -22,7 +22,6 @@ EXISTING = """
     QUOTA.OPEN closed plan
     QUOTA.CONSUME a r 5 ID known
     QUOTA.MCONSUME a 1 r 1 ID batch
-    QUOTA.INGEST a r 9 ingested *
     QUOTA.RESERVE a h1 r 1 TTL 1h
     QUOTA.RESERVE a h2 r 1 TTL 1h
     QUOTA.RESERVE a h3 r 1 TTL 1h
@@ -32,6 +31,7 @@ EXISTING = """
     QUOTA.APIKEY SET a 1111111111111111111111111111111111111111111111111111111111111111
     QUOTA.APIKEY SET a 2222222222222222222222222222222222222222222222222222222222222222
     QUOTA.OPEN heir plan
+    QUOTA.INGEST heir r 9 ingested *
     QUOTA.OPEN above plan
     QUOTA.OPEN below plan PARENT above
     QUOTA.TRANSFER a heir r 1 ID moved
@@ -85,7 +85,7 @@ GOES_ON = [
     ("QUOTA.CONSUME a r 5 ID known", "granted"), ("QUOTA.CONSUME a r 1000 ID new", "denied"),
     ("QUOTA.CONSUME a r 1 ID new CHECK", "granted"), ("QUOTA.MCONSUME a 2 r 1 s 1", None),
     ("QUOTA.MCONSUME a 1 r 1 ID batch", None), ("QUOTA.CHECK a r 1", None), ("QUOTA.REFUND a r 1", None),
-    ("QUOTA.INGEST a r 9 ingested *", [0]),
+    ("QUOTA.INGEST heir r 9 ingested *", [0]),
     ("QUOTA.REFUND a r 1 OF known ID back", [1, 0]), ("QUOTA.RESERVE a h1 r 1 TTL 1h", "granted"),
     ("QUOTA.RESERVE a new r 1000 TTL 1h", "denied"), ("QUOTA.EXTEND a h1 2h", None), ("QUOTA.COMMIT a h1", [1, 0]),
     ("QUOTA.RESERVE a both r 2 s 1 TTL 1h", None), ("QUOTA.RESERVE a new r 1 s 1000 TTL 1h", None),
@@ -211,11 +211,11 @@ def test_every_command_has_a_row():
 def test_usage_with_a_new_id_has_its_error_in_its_place(full, quota):
     server, _ = full
     before, counters = server.digest(), denials_and_grants(quota)
-    replies = quota("QUOTA.INGEST a r 9 ingested * a r 1 new * a s 1 new *")
+    replies = quota("QUOTA.INGEST heir r 9 ingested * heir r 1 new * a s 1 new *")
     assert replies[0] == 0 and OOM in str(replies[1]) and OOM in str(replies[2])
     assert server.digest() == before and denials_and_grants(quota) == counters
     quota("CONFIG SET maxmemory 0")
-    assert quota("QUOTA.INGEST a r 9 ingested * a r 1 new *") == [0, 1]
+    assert quota("QUOTA.INGEST heir r 9 ingested * heir r 1 new *") == [0, 1]
 
 
 def test_a_key_of_many_that_is_new_has_its_error_in_its_place(quota):

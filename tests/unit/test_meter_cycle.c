@@ -216,10 +216,10 @@ static void only_the_cycle_that_was_charged_takes_back(void **state)
         struct taken_from from;
         int64_t units, returned, used;
     } rows[] = {
-        {{T, T, 0, NULL}, 2, 0, 6},               /* a closed cycle is not its own */
-        {{T + H, T + H, 0, &elsewhere}, 2, 0, 6}, /* another LIMIT was charged */
-        {{T + H, T + H, 0, NULL}, 2, 2, 4},
-        {{T + H, T + H, 0, NULL}, 9, 4, 0},
+        {{.taken_us = T, .logged_us = T}, 2, 0, 6},                                /* a closed cycle is not its own */
+        {{.taken_us = T + H, .logged_us = T + H, .charged = &elsewhere}, 2, 0, 6}, /* another LIMIT was charged */
+        {{.taken_us = T + H, .logged_us = T + H}, 2, 2, 4},
+        {{.taken_us = T + H, .logged_us = T + H}, 9, 4, 0},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         int64_t returned = meter_cycle.give_back(scale.position, rows[i].units, &rows[i].from, &none);
@@ -230,7 +230,7 @@ static void only_the_cycle_that_was_charged_takes_back(void **state)
     scale_end(&scale);
     scale_at(&scale, &pair, T + H + S);
     assert_int_equal(meter_cycle.give_back_newest(scale.position, 2, &none), 2);
-    struct taken_from before = {T + H, T + H, 0, NULL};
+    struct taken_from before = {.taken_us = T + H, .logged_us = T + H};
     assert_int_equal(meter_cycle.give_back(scale.position, 9, &before, &none), 4); /* each unit once */
     scale_end(&scale);
     pair_end(&pair);
