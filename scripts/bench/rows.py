@@ -149,8 +149,10 @@ def member_row(count):
                                contents=Contents(once=("QUOTA.OPEN pool shared", *members), entry=(line,)))
 
 
-INGEST = Row("QUOTA.INGEST, 100 rows of one account", "quotas", ("QUOTA.INGEST" + 100 * " account r 1 {id} *",),
-             Contents(once=("QUOTA.OPEN account two",), entry=("QUOTA.CONSUME account r 1",)), 1, decisions=100)
+INGEST = Row("QUOTA.INGEST, 100 rows of one account", "quotas",
+             ("QUOTA.INGEST " + " ".join(f"account r 1 {number}-{{id}} *" for number in range(100)),),
+             Contents(once=("CONFIG SET quota.id-max 10000000", "QUOTA.OPEN account two"),
+                      entry=("QUOTA.CONSUME account r 1",)), 1, decisions=100, slowness=100)
 QUOTA_ROWS = (
     CREDITED,
     dataclasses.replace(CREDITED, name="QUOTA.CONSUME, by one of 100 grants",
