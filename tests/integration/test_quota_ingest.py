@@ -291,8 +291,8 @@ def test_random_rows_against_a_plain_count(accounts, request):
         accounts(f"QUOTA.OPEN {name} p ANCHOR {NOON_MS}")
         accounts(f"QUOTA.CONSUME {name} r 1")
     now_ms, known = NOON_MS, {}
-    for _ in range(60):
-        step = chance.choice((0, 1, 7, 60, 400))
+    for _ in range(50):  # less than the 64 hours that HISTORY keeps
+        step = chance.choice((0, 1, 7, 60, 75))
         accounts.advance(f"{step}m")
         now_ms += step * MINUTE_MS
         rows = chance.sample(sorted(known.values()), min(3, len(known)))
@@ -316,3 +316,23 @@ def test_random_rows_against_a_plain_count(accounts, request):
             running = (now_ms - NOON_MS) // HOUR_MS // length * length
             assert used(accounts, name)[period] == cycles.pop(running, 0)
             assert history(accounts, name, period=period) == +cycles
+
+
+def test_bills_of_late_and_punctual_usage_are_the_same(accounts):
+    accounts("CONFIG SET quota.id-ttl-ms 3153600000000")
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day OVERAGE PRICE usd TIER 5 0.5 TIER * 0.25")
+    for name in "late", "soon":
+        accounts(f"QUOTA.OPEN {name} p ANCHOR {NOON_MS}")
+        accounts(f"QUOTA.CONSUME {name} r 1")
+    for day, amount in enumerate((7, 20, 3)):
+        at = hour(24 * day)
+        accounts(f"QUOTA.CLOCK FREEZE {at}")
+        assert ingest(accounts, f"soon r {amount} i{day} {at}", f"late r 1 x{day} {at}", f"soon r 1 x{day} *") == [
+            amount, 1, 1]
+    assert ingest(accounts, *(f"late r {amount} i{day} {hour(24 * day)}" for day, amount in enumerate((7, 20, 3)))) == [
+        7, 20, 3]
+    for day in range(3):
+        bills = [accounts.map(f"QUOTA.BILL {name} AT {hour(24 * day)}") for name in ("late", "soon")]
+        lines = [[{field: line[field] for field in ("used", "quantity", "amount", "start")} for line in bill]
+                 for bill in bills]
+        assert lines[0] == lines[1] and lines[0][0]["used"] == (9, 21, 4)[day]
