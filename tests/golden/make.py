@@ -117,7 +117,7 @@ ACCOUNTS = {
         "QUOTA.CONSUME k r 100000 ID denied STICKY", "QUOTA.CONSUME k r 100000 UPTO ID most",
         "QUOTA.REFUND k r 3 OF id-4 ID back REASON broken", "QUOTA.COMMIT k hold-4 1", "QUOTA.RELEASE k hold-3",
         "QUOTA.RESERVE k late r 1 TTL 9d", "QUOTA.CONSUME k fast 2 ID as", f"{STEP} 33d",
-        "QUOTA.CONSUME k r 20 FORCE", "QUOTA.OVERRIDE k other LIMIT 5 day EX 9d", "QUOTA.CONSUME k other 2",
+        "QUOTA.INGEST k r 3 late 2025-02-03T00:00:00Z", "QUOTA.CONSUME k r 20 FORCE", "QUOTA.OVERRIDE k other LIMIT 5 day EX 9d", "QUOTA.CONSUME k other 2",
         "QUOTA.SET k soft 4 PERIOD week", "QUOTA.SUSPEND k", "QUOTA.RESUME k", "QUOTA.SWITCH k p", "QUOTA.SWITCH k q",
         "QUOTA.SWITCH k p FULL", "QUOTA.RESERVE k open r 3 TTL 2d",
         "QUOTA.PLAN SET p r LIMIT 80 day LIMIT 700 month CALENDAR FROM 15 PRORATE WARN 50 RATE LOG 40 1h "
@@ -144,7 +144,7 @@ VALUES = {
 }
 MORE_QUESTIONS = {"account-rich-5": ["QUOTA.GRANTS k", "QUOTA.APIKEY LIST k", "QUOTA.CONSUME k r 95 ID funded CHECK",
                                      "QUOTA.HISTORY k r COUNT 40", "QUOTA.BILL k", "QUOTA.HOLDS k", "QUOTA.INFO k r",
-                                     "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE",
+                                     "QUOTA.CONSUME k r 7 ID id-4 CHECK", "QUOTA.COMMIT k more 7 FORCE", "QUOTA.RECORD k late",
                                      "QUOTA.COMMIT k done 1 0", "QUOTA.REFUND k ALL OF done ID back-all"],
                   "account-pool-5": ["QUOTA.MEMBERS k", "QUOTA.HISTORY k r"],
                   "account-member-5": ["QUOTA.RECORD k first", "QUOTA.RECORD k most", "QUOTA.GRANTS k"],
@@ -217,15 +217,19 @@ def make_catalogue(quota, server, name):
     write(name, data, answers)
 
 
-def main():
+def with_server(make):
     server = Server(rdbcompression="no", rdbchecksum="no").start()
-    quota, names = Quota(server.client()), sys.argv[1:]
     try:
-        make_values(quota, [name for name in names if name != CATALOGUE])
-        if CATALOGUE in names:
-            make_catalogue(quota, server, f"{CATALOGUE}.rdb")
+        make(Quota(server.client()), server)
     finally:
         server.close()
+
+
+def main():
+    names = sys.argv[1:]
+    with_server(lambda quota, server: make_values(quota, [name for name in names if name != CATALOGUE]))
+    if CATALOGUE in names:  # a server of its own: the file has the event log
+        with_server(lambda quota, server: make_catalogue(quota, server, f"{CATALOGUE}.rdb"))
 
 
 if __name__ == "__main__":
