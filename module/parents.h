@@ -1,4 +1,4 @@
-/* Who is whose member: the keys that a change of it touches, and the bounds that only keys can tell.
+/* Who is whose member: the keys that a change of it touches, and the bounds that only the keys show.
  *
  *     the account ─▶ its own decision        (quota/decide/organisation.h, admin.h)   ┐ one transaction
  *     the parent it gets ─▶ one member more  the one it had ─▶ one member fewer       ┘

@@ -124,7 +124,7 @@ static struct user *look_up(RedisModuleCtx *ctx)
     return user;
 }
 
-/* A script has a client of its own, whoever runs it: its user is looked up each time. */
+/* A script has a client of its own, of any user: that user is looked up each time. */
 static struct user *find_user(RedisModuleCtx *ctx, unsigned long long id, struct known_client *known, int64_t now_us)
 {
     bool in_script = RedisModule_GetContextFlags(ctx) & REDISMODULE_CTX_FLAGS_LUA;

@@ -5,7 +5,7 @@
 
 /* ---- verifying ------------------------------------------------------------------------------------------- */
 
-/* Why a key admits nobody at `now_us`. */
+/* Why a key admits no request at `now_us`. */
 static enum account_fault end_fault(const struct api_key *key, int64_t now_us)
 {
     if (now_us < api_key_ends_us(key)) return ACCOUNT_FAULT_NONE;

@@ -19,7 +19,7 @@ static enum record_operation request_operation(const struct consume_request *req
 }
 
 /* CHECK with a known id answers from the record whatever mode and instant the record was made with. `parts`: the first
- * of an item says what it asked for. */
+ * of an item holds the amount that was requested. */
 static bool record_matches(const struct account *account, const struct consume_request *request,
                            const struct record_item *parts, uint32_t count, uint8_t mark)
 {

@@ -114,7 +114,7 @@ static bool goes_on(const struct demand *demand, const struct window *window)
 }
 
 /* When the first of the running cycles ends after which another one may leave the lane less. A limit with OVERAGE has
- * room until then, so its wait does not tell. */
+ * room until then, so its wait does not say so. */
 static int64_t cycles_end_us(const struct demand *demand)
 {
     int64_t end_us = INT64_MAX;

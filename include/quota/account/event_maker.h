@@ -5,7 +5,7 @@
  *                    └─ end       credits that have become few
  *
  * It reads nothing but the account and the run of changes, so a primary, a replica and a reload of the AOF make the
- * same events of the same effects. The audit entry of a run tells what an operator did apart from what time did, and
+ * same events of the same effects. The audit entry of a run separates what an operator did from what time did, and
  * says who did it and why.
  *
  *     limit.warned, exhausted   a window is written whose threshold has fired; whose `used` meets its limit from below

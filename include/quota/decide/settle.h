@@ -9,7 +9,7 @@
 #include "quota/decide/account_decision.h"
 
 /* result.settled: how many cycles closed in which something was used or refused, overrides, suspensions and plans ended
- * or came, reservations expired, grants expired or paid for what was over. Each is told once. No changes where time has
+ * or came, reservations expired, grants expired or paid for what was over. Each is one event. No changes where time has
  * done nothing. ACCOUNT_FAULT_MISSING, _ZONE. */
 void settle_decide(const struct account *account, const struct account_host *host, int64_t now_us,
                    struct account_decision *decision);

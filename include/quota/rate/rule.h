@@ -66,7 +66,7 @@ void rule_complete(struct rule *rule);
 /* Same allowance? (The derived rate follows from the rest.) */
 bool rule_equal(const struct rule *left, const struct rule *right);
 
-/* A number that differs, but for chance, where rules differ: whoever has written one down sees that it has changed.
+/* A number that differs, but for chance, where rules differ: a caller that has kept one sees that it has changed.
  * shape_with mixes one number more into a shape, shape_of has those of a record that is made of such numbers alone. */
 static inline uint64_t shape_with(uint64_t shape, int64_t number)
 {
