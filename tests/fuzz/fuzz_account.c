@@ -666,7 +666,7 @@ static void look(const struct account *account, struct bytes id, int64_t now_us)
     account_view_end(&view);
 }
 
-/* Of a copy: what was written down once is not told again. */
+/* Of a copy: what was written down once makes no second event. */
 static void settle_copy(const struct account *account, int64_t now_us)
 {
     struct account_decision decision;

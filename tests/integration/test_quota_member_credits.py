@@ -7,6 +7,7 @@ import pytest
 import redis
 
 from conftest import NOON_MS, assert_equal_digests, clear_plans, paged
+from test_quota_organisation import Run as Families
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
@@ -177,14 +178,14 @@ class Model:
             if where is self.used:
                 self.counted[level] += sign * (len(sources) - sources.count(BELOW))
 
-    def take(self, name, amount, identity, upto):
+    def consume(self, name, amount, identity, upto):
         amount = min(amount, self.most(name)) if upto else amount if amount <= self.most(name) else 0
         if amount > 0:
             self.taken[name, identity] = self.plan(name, amount)
             self.count(self.taken[name, identity], self.used, 1)
         return amount
 
-    def hold(self, name, amount, identity):
+    def reserve(self, name, amount, identity):
         if amount > self.most(name):
             return 0
         self.holds[name, identity] = self.plan(name, amount)
@@ -203,8 +204,8 @@ class Model:
         self.taken[name, identity] = {level: sources[:-amount] for level, sources in taken.items()}
 
 
-class Run:
-    """Random operations on the server and the model, and what must be true after each."""
+class Run(Families):
+    """The same operations, and grants; all units are known one by one."""
 
     def __init__(self, quota, seed):
         self.quota, self.random, self.model = quota, random.Random(seed), Model()
@@ -214,33 +215,12 @@ class Run:
         kind = self.random.choice("consume consume upto reserve commit release refund refund grant".split())
         getattr(self, kind)(name, amount, identity)
 
-    def consume(self, name, amount, identity, mode=""):
-        granted = self.quota(f"QUOTA.CONSUME {name} api {amount} ID {identity} {mode}")[0]
-        assert granted == self.model.take(name, amount, identity, mode == "UPTO")
-
-    def upto(self, name, amount, identity):
-        self.consume(name, amount, identity, "UPTO")
-
-    def reserve(self, name, amount, identity):
-        granted = self.quota(f"QUOTA.RESERVE {name} {identity} api {amount} TTL 20h")[0]
-        assert granted == self.model.hold(name, amount, identity)
-
-    def some(self, of, name):
-        found = [identity for owner, identity in of if owner == name]
-        return self.random.choice(found) if found else None
-
     def commit(self, name, amount, _):
         identity = self.some(self.model.holds, name)
         if identity:
             posted = min(amount, len(self.model.holds[name, identity][name]))
             assert self.quota(f"QUOTA.COMMIT {name} {identity} {posted}")[0] == posted
             self.model.resolve(name, identity, posted)
-
-    def release(self, name, _, __):
-        identity = self.some(self.model.holds, name)
-        if identity:
-            self.quota(f"QUOTA.RELEASE {name} {identity}")
-            self.model.resolve(name, identity, 0)
 
     def refund(self, name, amount, _):
         identity = self.some(self.model.taken, name)

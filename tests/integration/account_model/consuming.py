@@ -69,12 +69,12 @@ class Consuming(SlowLane):
                 instants = self.with_lane(name, units, at, instants, holds)
             if max(instants) == FOREVER:
                 if at > self.now and self.entitlement(name).lane:
-                    raise Silent("which is told, likewise")
+                    raise Silent("which rule decides, likewise")
                 return None, instants.index(FOREVER)
             if max(instants) == at:
                 return at, waited_for
             if at > self.now and self.entitlement(name).lane:
-                raise Silent("which is told: the rule that refuses now, or one that will refuse once it admits")
+                raise Silent("which rule decides: the rule that refuses now, or one that will refuse once it admits")
             at, waited_for = max(instants), instants.index(max(instants))
 
     def fit(self, name, rule, units, since):

@@ -78,7 +78,7 @@ class SlowLane(Lifetime):
         at = self.lane_fit(name, units, since, limits)
         named = alone is not None and since + alone <= limits
         if at < limits and not named and any(kept and instant > since for instant, kept in zip(instants, bounded)):
-            raise Silent("which is told: a limit that waits for the lane, or another rule that waits beside them")
+            raise Silent("which rule decides: a limit that waits for the lane, or another rule that waits beside them")
         return [instant if kept else at if (where == place) == named and (where == place or instant == limits) else
                 since for where, (instant, kept) in enumerate(zip(instants, bounded))]
 
