@@ -17,6 +17,7 @@
 #  make model         OPERATIONS (300000) of random accounts and plans against the models
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
 #  make servers       build the servers that this distribution lacks beside the project, run the tests on each
+#  make python        the Python distribution: types (mypy), style (ruff) and its tests against real servers
 #  make clients       build and run the programs of docs/clients (Python, Go, TypeScript, Java) against a server
 #  make docs          write what docs/ has from a running server and from those programs
 #  make tidy          style check, clang-format, cppcheck, clang-tidy, exported symbols
@@ -132,7 +133,7 @@ passes = $(patsubst tests/unit/%.c,build/$1/unit/%.passed,$(wildcard tests/unit/
 
 # One after another, each as parallel as it can be; all of them, also when one fails.
 test:
-	@failed=; for part in style all unit seeds servers-and-zones; do \
+	@failed=; for part in style all types unit seeds servers-and-zones; do \
 	    $(MAKE) $(PARALLEL) $$part || failed="$$failed $$part"; done; \
 	[ -z "$$failed" ] || { echo "test: failed:$$failed"; exit 1; }
 
@@ -152,7 +153,7 @@ zones: .venv/made-from
 
 # Together, so that no worker is idle.
 servers-and-zones: quota.so .venv/made-from
-	$(PYTEST) -rs tests/integration tests/clients tests/zones $(PYTEST_FLAGS)
+	$(PYTEST) -rs tests/integration tests/python tests/clients tests/zones $(PYTEST_FLAGS)
 
 # ASan writes a file for each process that has something to say, and the test fixtures send the servers' standard
 # error to files beside them (UBSan's findings): none may have anything in it.
@@ -211,8 +212,16 @@ soak: quota.so .venv/made-from
 servers: quota.so .venv/made-from
 	PYTHON=$(PYTHON) WORKERS=$(WORKERS) PYTEST_FLAGS="$(PYTEST_FLAGS)" scripts/servers
 
+# The Python distribution: its types and style need no server.
+types: .venv/made-from
+	cd scripts/python && ../../$(PYTHON) -m mypy
+	$(PYTHON) -m ruff check scripts/python tests/python
+
+python: types quota.so
+	$(PYTEST) tests/python $(PYTEST_FLAGS)
+
 # The packages of each language come by its own tool. A language without its tool or its packages is skipped by name.
-.PHONY: clients docs
+.PHONY: clients docs types python
 clients: quota.so .venv/made-from
 	$(PYTHON) -m pytest tests/clients -rs $(PYTEST_FLAGS)
 
