@@ -22,6 +22,15 @@
 #define SHARE_BITS 3
 #define PRICE_BIT  4
 
+bool entitlement_only_counts(const struct entitlement *entitlement)
+{
+    bool plain = entitlement->as.size == 0 && entitlement->cost == 1 && entitlement->burst_bp == 0 &&
+                 entitlement->grace_us == 0 && !entitlement->overage && !entitlement->credits &&
+                 entitlement->share == SHARE_FIRST;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) plain = plain && entitlement->rules[i].kind == QUOTA_LIMIT;
+    return plain && entitlement->rules_count > 0;
+}
+
 struct entitlement entitlement_none(struct bytes resource)
 {
     return (struct entitlement){.resource = resource,

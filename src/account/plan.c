@@ -190,9 +190,10 @@ static uint8_t encoding_of_plan(const struct plan *plan)
 static bool read_entries(struct cursor *cursor, struct plan *plan)
 {
     for (uint32_t i = 0; i < plan->entries_count && !cursor->bad; i++) {
-        plan_entry_decode(cursor, &plan->entries[i]);
-        bool ordered =
-            i == 0 || name_order(plan->entries[i - 1].entitlement.resource, plan->entries[i].entitlement.resource) < 0;
+        struct plan_entry *entry = &plan->entries[i];
+        plan_entry_decode(cursor, entry);
+        entry->only_counts = entry->granted && entitlement_only_counts(&entry->entitlement);
+        bool ordered = i == 0 || name_order(plan->entries[i - 1].entitlement.resource, entry->entitlement.resource) < 0;
         if (!ordered) cursor->bad = true;
     }
     return cursor_done(cursor) && head_of(plan->bytes).encoding == encoding_of_plan(plan);

@@ -136,21 +136,19 @@ bool window_charge(struct window *window, int64_t units, int64_t held, int64_t n
     return true;
 }
 
-static bool threshold_reached(const struct window *window, int64_t limit, int64_t threshold_bp)
-{
-    return limit > 0 && (wide)window->used * BP_WHOLE >= (wide)limit * threshold_bp;
-}
-
-/* The highest threshold that is reached, 0 = none. */
-static int64_t highest_reached(const struct window *window, const struct entitlement *entitlement)
+int64_t warning_reached(const struct entitlement *entitlement, int64_t used, int64_t limit)
 {
     int64_t highest_bp = 0;
-    if (entitlement->warnings_count == 0) return 0;
-    int64_t limit = window_limit(window);
-    for (uint32_t i = 0; i < entitlement->warnings_count; i++) {
-        if (threshold_reached(window, limit, entitlement->warnings_bp[i])) highest_bp = entitlement->warnings_bp[i];
+    for (uint32_t i = 0; limit > 0 && i < entitlement->warnings_count; i++) {
+        int64_t threshold_bp = entitlement->warnings_bp[i];
+        if ((wide)used * BP_WHOLE >= (wide)limit * threshold_bp) highest_bp = threshold_bp;
     }
     return highest_bp;
+}
+
+static int64_t highest_reached(const struct window *window, const struct entitlement *entitlement)
+{
+    return entitlement->warnings_count > 0 ? warning_reached(entitlement, window->used, window_limit(window)) : 0;
 }
 
 void window_warn(struct window *window, const struct entitlement *entitlement)

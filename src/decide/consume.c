@@ -3,6 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/decide/api_key.h"
+#include "quota/decide/count.h"
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
@@ -47,25 +48,22 @@ static bool find_record(const struct account *account, const struct consume_requ
     return idempotency_find(account_idempotency(account), record_key_bytes(&key), now_us, entry);
 }
 
-/* Answers from the record of this id; false if there is none. */
-static bool replay(const struct account *account, const struct consume_request *request, int64_t now_us,
-                   struct account_decision *decision)
+/* Answers from the record of this id. */
+static void replay(const struct account *account, const struct consume_request *request,
+                   const struct idempotency_entry *entry, struct account_decision *decision)
 {
-    struct idempotency_entry entry;
     struct record_item parts[BATCH_ITEMS_MAX];
     uint32_t count;
     uint8_t mark;
-    if (!find_record(account, request, now_us, &entry)) return false;
     /* A record that cannot be read must not be taken for an id that was never seen: it would be charged twice. */
-    bool read = expect(record_items_decode(entry.body, parts, &count, &mark));
+    bool read = expect(record_items_decode(entry->body, parts, &count, &mark));
     if (!read || !record_matches(account, request, parts, count, mark)) {
         account_decision_fail(decision, ACCOUNT_FAULT_CONFLICT, request->id);
-        return true;
+        return;
     }
     decision->replayed = true;
     decision->result.consumed.count = request->count;
     for (uint32_t i = count; i-- > 0;) decision->result.consumed.verdicts[parts[i].item] = parts[i].verdict;
-    return true;
 }
 
 /* Of a resource that only plans above know nothing is charged here: the record says what was requested. */
@@ -100,14 +98,35 @@ static uint32_t record_parts(const struct demands *demands, struct record_item i
     return count;
 }
 
+/* Writes the record down. `levels`: of the accounts above, empty = none count the units. */
+static enum account_fault emit_record(const struct consume_request *request, const struct record_item *items,
+                                      uint32_t count, struct bytes levels, int64_t expires_us,
+                                      struct account_decision *decision)
+{
+    struct record_key key;
+    char stack_buffer[256];
+    struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
+    record_items_encode(items, count, request_mark(request), levels, &body);
+    bool fits = body.size <= IDEMPOTENCY_BODY_MAX;
+    if (fits) {
+        struct change change; /* what its kind does not name means nothing; there is much of it */
+        record_key_make(&key, request_operation(request), request->batch ? RECORD_NO_SLOT : items->slot, request->id);
+        change.kind = CHANGE_RECORD;
+        change.bytes = record_key_bytes(&key);
+        change.body = sink_content(&body);
+        change.expires_us = min_i64(expires_us, INSTANT_MAX_US);
+        change_encode(&change, &decision->changes);
+        decision->adds_record = true;
+    }
+    sink_free(&body);
+    return fits ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
+}
+
 static enum account_fault remember(struct demands *demands, const struct consume_request *request)
 {
     struct account_view *view = demands->account;
     struct account_decision *decision = demands->decision;
-    struct record_key key;
     struct record_item items[BATCH_ITEMS_MAX];
-    char stack_buffer[256];
-    struct sink body = sink_init(stack_buffer, sizeof(stack_buffer));
     if (!account_view_has_room(view)) return ACCOUNT_FAULT_RECORDS;
     enum account_fault fault = demands_name_rows(demands);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -115,22 +134,10 @@ static enum account_fault remember(struct demands *demands, const struct consume
     if (count == 0) return ACCOUNT_FAULT_PARTS;
     struct sink levels = {0};
     if (!decision->denied) demands_levels(demands, true, &levels);
-    record_items_encode(items, count, request_mark(request), sink_content(&levels), &body);
+    int64_t expires_us = view->now_us + view->host->kept_us;
+    fault = emit_record(request, items, count, sink_content(&levels), expires_us, decision);
     sink_free(&levels);
-    if (body.size > IDEMPOTENCY_BODY_MAX) {
-        sink_free(&body);
-        return ACCOUNT_FAULT_FUNDING;
-    }
-    record_key_make(&key, request_operation(request),
-                    request->batch ? RECORD_NO_SLOT : (uint32_t)demands->views[0].index, request->id);
-    struct change change = {.kind = CHANGE_RECORD,
-                            .bytes = record_key_bytes(&key),
-                            .body = {body.data, body.size},
-                            .expires_us = min_i64(view->now_us + view->host->kept_us, INSTANT_MAX_US)};
-    change_encode(&change, &decision->changes);
-    decision->adds_record = true;
-    sink_free(&body);
-    return ACCOUNT_FAULT_NONE;
+    return fault;
 }
 
 /* ---- one request ----------------------------------------------------------------------------------------- */
@@ -224,12 +231,50 @@ static enum account_fault consume(struct account_view *view, struct account_view
     return fault;
 }
 
-void consume_decide(const struct account *account, const struct account_host *host,
-                    const struct consume_request *request, struct account_decision *decision)
+/* ---- what is mere counting --------------------------------------------------------------------------------- */
+
+/* The one part of the record of units that were counted (count.h). */
+static void record_counted(const struct account *account, const struct account_host *host,
+                           const struct consume_request *request, const struct counted *counted,
+                           struct account_decision *decision)
+{
+    const struct slot_optional *optional = account->slots[counted->slot].optional;
+    struct record_item item;
+    item.slot = counted->slot;
+    item.item = 0;
+    item.amount = request->items[0].amount;
+    item.cost = entitlement_cost(counted->entitlement);
+    item.generation = optional ? optional->generation : 0;
+    item.at_us = 0;
+    item.charged = charged_of(counted->entitlement);
+    item.funding = (struct bytes){"", 0};
+    item.verdict = decision->result.consumed.verdicts[0];
+    int64_t expires_us = decision->applied_at_us + host->kept_us;
+    (void)expect(emit_record(request, &item, 1, item.funding, expires_us, decision) == ACCOUNT_FAULT_NONE);
+}
+
+/* False, and nothing done, where the general path has to decide. */
+static bool count(const struct account *account, const struct account_host *host, const struct consume_request *request,
+                  int64_t now_us, struct account_decision *decision)
+{
+    struct counted counted;
+    bool plain = request->count == 1 && !request->batch && request->mode == MODE_ALL && request->at_us == 0 &&
+                 !request->lineage && request->key.digest.size == 0 && now_us == request->now_us;
+    if (!plain || (request->id.size > 0 && !account_has_room(account, host, now_us))) return false;
+    if (!count_decide(account, host, request->items, now_us, decision, &counted)) return false;
+    decision->applied_at_us = now_us;
+    if (request->id.size > 0) record_counted(account, host, request, &counted, decision);
+    return true;
+}
+
+/* ---- the decision ------------------------------------------------------------------------------------------ */
+
+/* The general path. `entry`: the record of the request's id; NULL = there is none. */
+static void decide_in_general(const struct account *account, const struct account_host *host,
+                              const struct consume_request *request, const struct idempotency_entry *entry,
+                              int64_t now_us, struct account_decision *decision)
 {
     struct account_view view, above[ANCESTORS_MAX]; /* large, and mostly nothing */
-    account_decision_begin(decision);
-    int64_t now_us = lineage_instant_us(account, request->lineage, request->now_us);
     enum account_fault fault = account_view_begin(&view, account, host, now_us);
     enum account_fault fault_above = lineage_begin(request->lineage, host, now_us, above);
     if (fault == ACCOUNT_FAULT_NONE) fault = fault_above;
@@ -243,7 +288,9 @@ void consume_decide(const struct account *account, const struct account_host *ho
         verifies ? api_key_verify(account, &request->key, view.now_us, &key) : ACCOUNT_FAULT_NONE;
     if (refusal != ACCOUNT_FAULT_NONE) {
         account_decision_fail(decision, refusal, request->key.scope);
-    } else if (!replay(account, request, view.now_us, decision)) {
+    } else if (entry) {
+        replay(account, request, entry, decision);
+    } else {
         if (fault == ACCOUNT_FAULT_NONE) fault = account_view_refusal(&view);
         if (fault == ACCOUNT_FAULT_NONE) fault = lineage_refusal(request->lineage, above);
         if (fault == ACCOUNT_FAULT_NONE) fault = consume(&view, above, request, key, decision);
@@ -252,4 +299,39 @@ void consume_decide(const struct account *account, const struct account_host *ho
     if (decision->fault != ACCOUNT_FAULT_NONE) lineage_fail(request->lineage);
     lineage_end(request->lineage, above);
     account_view_end(&view);
+}
+
+/* Both paths decide the same, in the same bytes: what tests and fuzzers run proves it. */
+static void compare_with_general(const struct account *account, const struct account_host *host,
+                                 const struct consume_request *request, const struct account_decision *decision)
+{
+#ifdef QUOTA_EXPECT_FATAL
+    struct account_decision other;
+    account_decision_begin(&other);
+    decide_in_general(account, host, request, NULL, request->now_us, &other);
+    const struct verdict *left = decision->result.consumed.verdicts, *right = other.result.consumed.verdicts;
+    (void)expect(other.fault == ACCOUNT_FAULT_NONE && !other.denied && other.result.consumed.count == 1);
+    (void)expect(left->granted == right->granted && left->limit == right->limit && left->wait_us == right->wait_us);
+    (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us && left->rule == right->rule);
+    (void)expect(bytes_equal(sink_content(&decision->changes), sink_content(&other.changes)));
+    (void)expect(decision->applied_at_us == other.applied_at_us && decision->adds_record == other.adds_record);
+    (void)expect(other.result.consumed.funded[0] == 0 && other.causes_count == 0);
+    account_decision_end(&other);
+#else
+    (void)account, (void)host, (void)request, (void)decision;
+#endif
+}
+
+void consume_decide(const struct account *account, const struct account_host *host,
+                    const struct consume_request *request, struct account_decision *decision)
+{
+    struct idempotency_entry entry;
+    account_decision_begin(decision);
+    int64_t now_us = lineage_instant_us(account, request->lineage, request->now_us);
+    bool known = find_record(account, request, now_us, &entry);
+    if (!known && count(account, host, request, now_us, decision)) {
+        compare_with_general(account, host, request, decision);
+    } else {
+        decide_in_general(account, host, request, known ? &entry : NULL, now_us, decision);
+    }
 }

@@ -75,13 +75,13 @@ static void change_with_time(struct account_view *view, const struct account_opt
 
 /* Does the account carry the newest revision of everything? Remembered in the plan, which many accounts share, until
  * the configuration changes. */
-static bool plan_is_current(const struct account_view *view)
+bool account_plan_is_current(const struct account *account, const struct account_host *host, int64_t now_us)
 {
-    const struct plan *plan = view->account->plan;
-    uint64_t generation = view->host->plans_generation;
+    const struct plan *plan = account->plan;
+    uint64_t generation = host->plans_generation;
     if (generation != 0 && plan->current_as_of == generation) return true;
-    const struct plan_history *history = view->host->find_plan(plan->name);
-    bool current = !history || plan_history_is_settled(history, plan, view->now_us);
+    const struct plan_history *history = host->find_plan(plan->name);
+    bool current = !history || plan_history_is_settled(history, plan, now_us);
     if (current && generation != 0) plan_mark_current(plan, generation);
     return current;
 }
@@ -117,7 +117,7 @@ enum account_fault account_view_begin(struct account_view *view, const struct ac
     view->zone = account->zone;
     view->status = account_status(account);
     view->slots_count = account->slots_count;
-    view->plan_is_current = plan_is_current(view);
+    view->plan_is_current = account_plan_is_current(account, host, view->now_us);
     if (account->optional) change_with_time(view, account->optional);
     return ACCOUNT_FAULT_NONE;
 }
@@ -170,14 +170,19 @@ const struct zone *account_view_zone(const struct account_view *view)
 /* Of a full account one record must have expired. Where more are stored, because quota.id-max was lowered, so many more
  * must have; but never more than one change sweeps, which bounds the search: an account that adds one record and sweeps
  * so many comes nearer to the bound with each. */
-bool account_view_has_room(const struct account_view *view)
+bool account_has_room(const struct account *account, const struct account_host *host, int64_t now_us)
 {
-    const struct idempotency_store *store = account_idempotency(view->account);
-    uint32_t records = idempotency_count(store), most = view->host->records_max;
+    const struct idempotency_store *store = account_idempotency(account);
+    uint32_t records = idempotency_count(store), most = host->records_max;
     if (idempotency_full(store)) return false;
     if (records < most) return true;
     uint32_t needed = records - most < SWEEP_MAX ? records - most + 1 : SWEEP_MAX;
-    return idempotency_expired(store, view->now_us, needed) == needed;
+    return idempotency_expired(store, now_us, needed) == needed;
+}
+
+bool account_view_has_room(const struct account_view *view)
+{
+    return account_has_room(view->account, view->host, view->now_us);
 }
 
 bool account_view_can_sweep(const struct account_view *view)

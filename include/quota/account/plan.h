@@ -43,6 +43,7 @@ struct plan_entry {
     bool granted;                   /* false: the plan no longer has this resource; only its name counts then */
     bool only;                      /* of an override: these rules and no others */
     uint16_t options;               /* of an override: enum entitlement_option, those it gives */
+    bool only_counts;               /* of a plan that was taken: entitlement_only_counts */
     struct entitlement entitlement; /* its spans point into the plan's bytes */
 };
 

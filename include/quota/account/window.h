@@ -77,6 +77,9 @@ bool window_charge(struct window *window, int64_t units, int64_t held, int64_t n
 /* Counts units, and no more: of a LIMIT that sleeps there is none to go beyond. False likewise. */
 bool window_count(struct window *window, int64_t units, int64_t held);
 
+/* The highest threshold of WARN that so many used units of a limit reach; 0 = none. */
+int64_t warning_reached(const struct entitlement *entitlement, int64_t used, int64_t limit);
+
 /* Fires the thresholds that have been reached since. */
 void window_warn(struct window *window, const struct entitlement *entitlement);
 

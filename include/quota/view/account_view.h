@@ -152,6 +152,10 @@ const struct zone *account_view_zone(const struct account_view *view);
 
 /* Is there room for one record more (host->records_max)? What has expired does not count. */
 bool account_view_has_room(const struct account_view *view);
+bool account_has_room(const struct account *account, const struct account_host *host, int64_t now_us);
+
+/* Does the account carry the newest revision of every entry of its plan? */
+bool account_plan_is_current(const struct account *account, const struct account_host *host, int64_t now_us);
 
 /* Is anything stored, a record or a reservation, that has ended and that the next change would sweep? */
 bool account_view_can_sweep(const struct account_view *view);

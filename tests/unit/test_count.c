@@ -1,0 +1,160 @@
+/* Counting: which requests are decided from what is stored, and which need a view. What both decide alike consume.c
+ * compares, in every test of this folder. */
+#include "account_tools.h"
+#include "quota/decide/count.h"
+
+#define T at("2025-01-31T15:00:00")
+
+/* Makes the account of a row what the row is about; the first unit has been used already. */
+typedef void prepare(struct pair *pair);
+
+struct row {
+    const char *plan;
+    prepare *prepare; /* NULL = nothing has happened since */
+    int64_t amount, later_us;
+    bool counts;
+};
+
+static bool decides(const struct row *row, struct verdict *verdict)
+{
+    struct pair pair = {0};
+    struct account_decision decision;
+    struct counted counted;
+    struct consume_item item = {text_bytes("a"), row->amount};
+    plan_set("pro", row->plan);
+    pair_open(&pair, "pro", T);
+    pair_consume(&pair, "a", 1, T);
+    if (row->prepare) row->prepare(&pair);
+    account_decision_begin(&decision);
+    bool counts = count_decide(pair.account, &host, &item, T + row->later_us, &decision, &counted);
+    *verdict = decision.result.consumed.verdicts[0];
+    assert_int_equal(decision.changes.size > 0, counts);
+    if (counts) assert_int_equal(counted.slot, 0);
+    account_decision_end(&decision);
+    pair_end(&pair);
+    plan_drop("pro");
+    return counts;
+}
+
+static void run_rows(const struct row *rows, size_t count)
+{
+    struct verdict verdict;
+    for (size_t i = 0; i < count; i++) {
+        if (decides(&rows[i], &verdict) != rows[i].counts)
+            fail_msg("row %zu, %s: not %d", i, rows[i].plan, rows[i].counts);
+    }
+}
+
+#define RUN(...) run_rows((const struct row[]){__VA_ARGS__}, sizeof((struct row[]){__VA_ARGS__}) / sizeof(struct row))
+
+static void running_limits_with_room_are_counted(void **state)
+{
+    (void)state;
+    RUN({"a LIMIT 10 1h", NULL, 9, 0, true}, {"a LIMIT 10 1h", NULL, 10, 0, false},    /* the last unit, one too many */
+        {"a LIMIT 10 1h", NULL, 1, H - 1, true}, {"a LIMIT 10 1h", NULL, 1, H, false}, /* the cycle has ended */
+        {"a LIMIT 10 1h LIMIT 20 1d", NULL, 9, 0, true}, {"a LIMIT 10 1h LIMIT 5 1d", NULL, 5, 0, false},
+        {"a LIMIT -1 forever", NULL, INT64_MAX - 1, 0, true}, {"a LIMIT -1 forever", NULL, INT64_MAX, 0, false},
+        /* 80 percent are reached with the eighth unit */
+        {"a LIMIT 10 1h WARN 80", NULL, 6, 0, true}, {"a LIMIT 10 1h WARN 80", NULL, 7, 0, false});
+}
+
+static void whatever_else_admits_or_counts_needs_a_view(void **state)
+{
+    (void)state;
+    RUN({"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 1, 0, false}, {"a LIMIT 10 ROLLING 1h", NULL, 1, 0, false},
+        {"a LIMIT 10 1h BURST 10", NULL, 1, 0, false}, {"a LIMIT 10 1h GRACE 1h", NULL, 1, 0, false},
+        {"a LIMIT 10 1h OVERAGE", NULL, 1, 0, false}, {"a LIMIT 10 1h CREDITS", NULL, 1, 0, false},
+        {"a LIMIT 10 1h COST 2", NULL, 1, 0, false}, {"a LIMIT 10 1h CONCURRENT 5", NULL, 1, 0, false},
+        {"a LIMIT 10 1h THROTTLE GCRA 1 1s", NULL, 1, 0, false});
+}
+
+static void is_overridden(struct pair *pair)
+{
+    pair_override(pair, "a LIMIT 20 1h", 0, T);
+}
+
+static void is_held(struct pair *pair)
+{
+    pair_reserve(pair, "h", "a", 1, H, T);
+}
+
+static void has_given_back(struct pair *pair)
+{
+    pair_refund(pair, "a", 1, NULL, NULL, T);
+}
+
+static void is_granted(struct pair *pair)
+{
+    struct grant_request request = gift("g", 5);
+    pair_grant(pair, &request, T);
+}
+
+static void is_suspended(struct pair *pair)
+{
+    pair_suspend(pair, 2 * H, T);
+}
+
+static void is_closed(struct pair *pair)
+{
+    pair_state(pair, ACCOUNT_CLOSED, T);
+}
+
+static void has_a_newer_plan(struct pair *pair)
+{
+    (void)pair;
+    plan_set_at("pro", "a LIMIT 20 1h", T, APPLY_FULL);
+}
+
+static void what_has_changed_needs_a_view(void **state)
+{
+    (void)state;
+    RUN({"a LIMIT 10 1h", is_overridden, 1, 0, false}, {"a LIMIT 10 1h", is_held, 1, 0, false},
+        {"a LIMIT 10 1h", has_given_back, 1, 0, false}, {"a LIMIT 10 1h", is_granted, 1, 0, false},
+        {"a LIMIT 10 1h", is_suspended, 1, 0, false}, {"a LIMIT 10 1h", is_closed, 1, 0, false},
+        {"a LIMIT 10 1h", has_a_newer_plan, 1, 0, false});
+}
+
+static void the_tightest_limit_is_the_rule(void **state)
+{
+    struct verdict verdict;
+    (void)state;
+    assert_true(decides(&(struct row){"a LIMIT 10 1h LIMIT 9 1d LIMIT 9 forever", NULL, 3, S, true}, &verdict));
+    assert_verdict(0, verdict,
+                   (struct verdict){.granted = 3, .limit = 9, .remaining = 5, .reset_us = D - S, .rule = 1});
+    assert_true(decides(&(struct row){"a LIMIT -1 1h LIMIT 9 forever", NULL, 3, S, true}, &verdict));
+    assert_verdict(1, verdict, (struct verdict){.granted = 3, .limit = 9, .remaining = 5, .reset_us = -1, .rule = 1});
+    assert_true(decides(&(struct row){"a LIMIT -1 1h LIMIT -1 1d", NULL, 3, S, true}, &verdict));
+    assert_verdict(2, verdict, (struct verdict){.granted = 3, .limit = -1, .remaining = -1, .reset_us = H - S});
+}
+
+/* What was never used, or is of another account, has nothing that could be counted on. */
+static void what_is_not_stored_needs_a_view(void **state)
+{
+    struct pair pair = {0};
+    struct account_decision decision;
+    struct counted counted;
+    struct consume_item item = {text_bytes("a"), 1}, other = {text_bytes("b"), 1};
+    (void)state;
+    plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    account_decision_begin(&decision);
+    assert_false(count_decide(NULL, &host, &item, T, &decision, &counted));
+    assert_false(count_decide(pair.account, &host, &item, T, &decision, &counted));
+    pair_consume(&pair, "a", 1, T);
+    assert_false(count_decide(pair.account, &host, &other, T, &decision, &counted));
+    assert_true(count_decide(pair.account, &host, &item, T, &decision, &counted));
+    account_decision_end(&decision);
+    pair_end(&pair);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(running_limits_with_room_are_counted, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(whatever_else_admits_or_counts_needs_a_view, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(what_has_changed_needs_a_view, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(the_tightest_limit_is_the_rule, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(what_is_not_stored_needs_a_view, account_set_up, account_tear_down),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
