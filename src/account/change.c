@@ -663,6 +663,16 @@ static void used_decode(struct cursor *cursor, struct change *change)
     change->peak = peak_decode(cursor, change->amount);
 }
 
+bool change_decode_used(struct cursor *cursor, uint8_t encoding, struct change *change)
+{
+    bool follows = cursor->at < cursor->size && cursor->data[cursor->at] == CHANGE_USED;
+    if (!follows || encoding != ACCOUNT_ENCODING_NEWEST) return false;
+    cursor->at++;
+    change->kind = CHANGE_USED;
+    used_decode(cursor, change);
+    return !cursor->bad;
+}
+
 void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change)
 {
     static const uint8_t highest[] = {[ACCOUNT_ENCODING_FIRST] = CHANGE_USED,

@@ -164,18 +164,22 @@ static bool store_window(struct slot *slot, const struct window *window)
     return moved;
 }
 
-bool slot_count_plainly(struct slot *slot, const struct change *change)
+bool slot_count_plainly(struct slot *slot, const struct change *change, bool watched)
 {
     struct stored_window *stored = find_window(slot, change->period);
-    bool plain = stored && !stored->optional && stored->denied_here == 0 && change->amount == change->peak;
-    if (plain) stored->used = change->amount;
-    return plain;
+    if (!stored || stored->optional || stored->denied_here > 0 || change->amount != change->peak) return false;
+    if (watched) {
+        bool is_overridden = slot->optional && slot->optional->override; /* then the limit may be another one */
+        if (is_overridden || (stored->limit >= 0 && change->amount >= stored->limit)) return false;
+    }
+    stored->used = change->amount;
+    return true;
 }
 
 static void count_used(struct slot *slot, const struct change *change)
 {
     struct stored_window *stored = find_window(slot, change->period);
-    if (!stored || slot_count_plainly(slot, change)) return; /* accepted changes have it */
+    if (!stored || slot_count_plainly(slot, change, false)) return; /* accepted changes have it */
     struct window window = slot_window(slot, (uint32_t)(stored - slot->windows));
     window.used = change->amount;
     window.peak = change->peak;

@@ -1,6 +1,7 @@
 /* Counts units in place; see count.h. */
 #include "quota/decide/count.h"
 #include "quota/base/checked.h"
+#include "quota/rate/limiter_codec.h"
 
 /* Does nothing but its state and its plan decide about the account, and do these hold since it was written down? */
 static bool is_plain_account(const struct account *account, const struct account_host *host, int64_t now_us)
@@ -39,6 +40,14 @@ static const struct stored_window *find_window(const struct slot *slot, const st
     return NULL;
 }
 
+/* Of two rules the one that has less left decides, of equal ones the first: rules come in any order. */
+static void fold(struct verdict *verdict, const struct verdict *rule)
+{
+    bool less = amount_is_smaller(rule->remaining, verdict->remaining);
+    bool more = amount_is_smaller(verdict->remaining, rule->remaining);
+    if (verdict->rule < 0 || less || (!more && rule->rule < verdict->rule)) *verdict = *rule;
+}
+
 /* Puts the cycle of one LIMIT into the verdict; false where it is not mere counting. */
 static bool count_rule(const struct slot *slot, const struct entitlement *entitlement, uint32_t number, int64_t units,
                        int64_t now_us, struct verdict *verdict)
@@ -46,15 +55,66 @@ static bool count_rule(const struct slot *slot, const struct entitlement *entitl
     const struct stored_window *window = find_window(slot, &entitlement->rules[number]);
     if (!window || !has_room(window, units, now_us)) return false;
     int64_t used = window->used + units, limit = window->limit;
-    int64_t remaining = limit == UNLIMITED ? UNLIMITED : limit - used;
     bool warns = entitlement->warnings_count > 0 && warning_reached(entitlement, used, limit) > window->warned_bp;
-    if (warns) return false;
-    if (number > 0 && !amount_is_smaller(remaining, verdict->remaining)) return true;
-    verdict->limit = limit;
-    verdict->remaining = remaining;
-    verdict->reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_us;
-    verdict->rule = (int32_t)number;
+    int64_t reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_us;
+    const struct verdict of_rule = {units, limit,    limit == UNLIMITED ? UNLIMITED : limit - used,
+                                    0,     reset_us, (int32_t)number};
+    fold(verdict, &of_rule);
+    return !warns;
+}
+
+/* The RATEs, which decide together. */
+struct rates {
+    uint32_t count;
+    uint8_t places[ENTITLEMENT_RULES_MAX]; /* of each among the rules */
+    struct rule rules[ENTITLEMENT_RULES_MAX];
+    struct decision decision; /* large: means nothing where there are none */
+};
+
+static bool count_rates(const struct slot *slot, int64_t units, int64_t now_us, struct rates *rates,
+                        struct verdict *verdict)
+{
+    struct decision *decision = &rates->decision;
+    const struct limiter_request request = {
+        .cost = units, .now_us = now_us, .mode = MODE_ALL, .kept = true, .begins = true};
+    limiter_decide(slot->rates, rates->rules, rates->count, &request, decision);
+    if (decision->fault != FAULT_NONE || decision->verdict.granted == 0) return false;
+    struct verdict of_rates = decision->verdict;
+    of_rates.rule = rates->places[of_rates.rule];
+    fold(verdict, &of_rates);
+    verdict->wait_us = decision->verdict.wait_us; /* of a queue */
     return true;
+}
+
+/* Every rule; false where one of them does more than count. */
+static bool count_rules(const struct slot *slot, const struct entitlement *entitlement, int64_t units, int64_t now_us,
+                        struct rates *rates, struct verdict *verdict)
+{
+    rates->count = 0;
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        if (entitlement->rules[i].kind == QUOTA_LIMIT) {
+            if (!count_rule(slot, entitlement, i, units, now_us, verdict)) return false;
+            continue;
+        }
+        rates->places[rates->count] = (uint8_t)i;
+        rates->rules[rates->count++] = entitlement->rules[i].rule;
+    }
+    if (slot->windows_count + rates->count != entitlement->rules_count) return false;
+    return rates->count == 0 || count_rates(slot, units, now_us, rates, verdict);
+}
+
+static void emit_rates(const struct rates *rates, uint32_t slot, struct sink *changes)
+{
+    char stack_buffer[512];
+    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
+    struct change change; /* what its kind does not name means nothing; there is much of it */
+    if (rates->count == 0 || rates->decision.effects_count == 0) return;
+    effects_encode(&rates->decision, false, &effects);
+    change.kind = CHANGE_RATES;
+    change.slot = slot;
+    change.bytes = sink_content(&effects);
+    change_encode(&change, changes);
+    sink_free(&effects);
 }
 
 /* Changes stand in the order of the stored cycles, as those of a view do (changeset.h). */
@@ -78,16 +138,15 @@ bool count_decide(const struct account *account, const struct account_host *host
     if (number < 0 || !is_plain_slot(&account->slots[number])) return false;
     const struct slot *slot = &account->slots[number];
     const struct plan_entry *entry = plan_find(account->plan, item->resource);
-    if (!entry || !entry->only_counts || slot->windows_count != entry->entitlement.rules_count) return false;
-    const struct entitlement *entitlement = &entry->entitlement;
+    if (!entry || !entry->only_counts) return false;
+    struct rates rates;
     struct verdict *verdict = &decision->result.consumed.verdicts[0];
-    *verdict = (struct verdict){.granted = item->amount};
-    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
-        if (!count_rule(slot, entitlement, i, item->amount, now_us, verdict)) return false;
-    }
+    *verdict = (struct verdict){.rule = -1};
+    if (!count_rules(slot, &entry->entitlement, item->amount, now_us, &rates, verdict)) return false;
     emit_counts(slot, (uint32_t)number, item->amount, &decision->changes);
+    emit_rates(&rates, (uint32_t)number, &decision->changes);
     decision->result.consumed.count = 1;
     decision->result.consumed.funded[0] = 0;
-    *counted = (struct counted){(uint32_t)number, entitlement};
+    *counted = (struct counted){(uint32_t)number, &entry->entitlement};
     return true;
 }

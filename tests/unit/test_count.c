@@ -58,14 +58,21 @@ static void running_limits_with_room_are_counted(void **state)
         {"a LIMIT 10 1h WARN 80", NULL, 6, 0, true}, {"a LIMIT 10 1h WARN 80", NULL, 7, 0, false});
 }
 
+static void rates_with_room_are_counted_beside_them(void **state)
+{
+    (void)state;
+    RUN({"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 8, 0, true}, {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 9, 0, false},
+        {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 9, S, true}, {"a RATE GCRA 9 1s RATE LOG 3 1m", NULL, 2, 0, true},
+        {"a RATE GCRA 9 1s RATE LOG 3 1m", NULL, 3, 0, false}, {"a RATE QUEUE 1 1s BURST 2", NULL, 2, 0, true});
+}
+
 static void whatever_else_admits_or_counts_needs_a_view(void **state)
 {
     (void)state;
-    RUN({"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 1, 0, false}, {"a LIMIT 10 ROLLING 1h", NULL, 1, 0, false},
-        {"a LIMIT 10 1h BURST 10", NULL, 1, 0, false}, {"a LIMIT 10 1h GRACE 1h", NULL, 1, 0, false},
-        {"a LIMIT 10 1h OVERAGE", NULL, 1, 0, false}, {"a LIMIT 10 1h CREDITS", NULL, 1, 0, false},
-        {"a LIMIT 10 1h COST 2", NULL, 1, 0, false}, {"a LIMIT 10 1h CONCURRENT 5", NULL, 1, 0, false},
-        {"a LIMIT 10 1h THROTTLE GCRA 1 1s", NULL, 1, 0, false});
+    RUN({"a LIMIT 10 ROLLING 1h", NULL, 1, 0, false}, {"a LIMIT 10 1h BURST 10", NULL, 1, 0, false},
+        {"a LIMIT 10 1h GRACE 1h", NULL, 1, 0, false}, {"a LIMIT 10 1h OVERAGE", NULL, 1, 0, false},
+        {"a LIMIT 10 1h CREDITS", NULL, 1, 0, false}, {"a LIMIT 10 1h COST 2", NULL, 1, 0, false},
+        {"a LIMIT 10 1h CONCURRENT 5", NULL, 1, 0, false}, {"a LIMIT 10 1h THROTTLE GCRA 1 1s", NULL, 1, 0, false});
 }
 
 static void is_overridden(struct pair *pair)
@@ -151,6 +158,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(running_limits_with_room_are_counted, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(rates_with_room_are_counted_beside_them, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(whatever_else_admits_or_counts_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(what_has_changed_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(the_tightest_limit_is_the_rule, account_set_up, account_tear_down),

@@ -227,6 +227,9 @@ void change_encode(const struct change *change, struct sink *sink);
 /* Reads one change of this encoding; the cursor is bad on anything change_encode would not write. */
 void change_decode(struct cursor *cursor, uint8_t encoding, struct change *change);
 
+/* The same of a CHANGE_USED in the newest encoding; false where the next change is another one, or bad. */
+bool change_decode_used(struct cursor *cursor, uint8_t encoding, struct change *change);
+
 /* The parts that values (account_codec.h) hold too. Writing is always in the newest encoding. */
 void window_encode(const struct window *window, struct sink *sink);
 void window_decode(struct cursor *cursor, uint8_t encoding, struct window *window);

@@ -125,8 +125,8 @@ static inline int64_t entitlement_overage(const struct entitlement *entitlement)
     return entitlement->overage ? entitlement->overage_max : 0;
 }
 
-/* Are its rules LIMITs alone, without what admits units beyond them, counts or pays for them otherwise? Then
- * a unit within them is one more used of each, and nothing else. */
+/* Are its rules LIMITs and RATEs alone, without what admits units beyond them, counts or pays for them otherwise? Then a
+ * unit within them is one more used of each, and nothing else. */
 bool entitlement_only_counts(const struct entitlement *entitlement);
 
 /* No rule yet: everything at what it is when not given. */

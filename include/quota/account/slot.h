@@ -76,8 +76,9 @@ int slot_grows(const struct slot *slot, const struct change *change);
 bool slot_apply(struct slot *slot, const struct change *change);
 
 /* CHANGE_USED of a window that keeps nothing but its count, as most do: a number in place. False, and nothing done,
- * where it is not as simple, or there is no such window. */
-bool slot_count_plainly(struct slot *slot, const struct change *change);
+ * where it is not as simple, or there is no such window. `watched`: likewise where it may be the last unit of the limit,
+ * which makes an event. */
+bool slot_count_plainly(struct slot *slot, const struct change *change, bool watched);
 
 /* CHANGE_RATES, checked and done in one. False, and nothing done, when the effects do not fit the rates. */
 bool slot_apply_rates(struct slot *slot, struct bytes effects);

@@ -3,8 +3,8 @@
  *     limit 1000 ├─ used 41 ─┬ 3 ┬───────────────┤     every LIMIT of the resource runs, and has room: used becomes 44
  *     limit 20   ├─ used 12 ─┬ 3 ┬──┤                  remaining 5: the tightest of them is the verdict's rule
  *
- * Where LIMITs alone hold, no cycle has ended, and nothing has changed since the account was written down, no view of
- * it is needed. Everything else (a boundary, a denial, a reservation, an override, credits, rates) takes the general
+ * Where LIMITs and RATEs alone hold, no cycle has ended, and nothing has changed since the account was written down, no
+ * view of it is needed. Everything else (a boundary, a denial, a reservation, an override, credits) takes the general
  * path (demands.h). Both have the same answer and the same bytes: tests and fuzzers compare them (consume.c). */
 #pragma once
 
