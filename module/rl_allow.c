@@ -8,53 +8,16 @@
  *
  * Parse, open, decide, commit, reply: the decision itself is quota/limiter.h. A place that is still to come keeps the
  * client waiting (allow_waiting.h). */
+#include "allow_call.h"
 #include "allow_waiting.h"
 #include "clock.h"
 #include "command.h"
 #include "reply.h"
 #include "transaction.h"
 
-struct allow_call {
-    struct rules_argument rules;
-    struct bytes policy, subject, address;
-    struct costs_argument costs;
-    int64_t mode, wait_us, block_us;
-};
-
-#define REQUEST_ROWS                                                                                                   \
-    KEY("key", "The key whose limits are checked."), RULES_OR_POLICY(struct allow_call, rules),                        \
-        POLICY_NAME(struct allow_call, policy),                                                                        \
-        FIELD(ARGUMENT_TEXT, "subject", "SUBJECT", struct allow_call, subject, 0, 0, ARGUMENT_OPTIONAL,                \
-              "With POLICY: the subject, such as a user; lists and overrides name subjects."),                         \
-        FIELD(ARGUMENT_TEXT, "address", "ADDRESS", struct allow_call, address, 0, 0, ARGUMENT_OPTIONAL,                \
-              "With POLICY: the client's IPv4 or IPv6 address; lists have ranges."),                                   \
-        COSTS(struct allow_call, costs)
-
-static const struct argument allow_arguments[] = {
-    REQUEST_ROWS,
-    REQUEST_MODE(struct allow_call, mode),
-    FIELD(ARGUMENT_DURATION, "wait", "WAIT", struct allow_call, wait_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "Wait in a FIFO queue for at most so long, and reply when the request is admitted; 1us or more."),
-    FIELD(ARGUMENT_DURATION, "block", "BLOCK", struct allow_call, block_us, 1, DURATION_MAX_US, ARGUMENT_OPTIONAL,
-          "After a denial refuse everything on the key for so long, 1us or more."),
-    {0},
-};
-
-static const struct argument peek_arguments[] = {REQUEST_ROWS, {0}};
-
-/* Reads a call, finds its rules and its costs; `call` lives as long as they do. False when the client has its error. */
-static bool request_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
-                             struct allow_call *call, struct allow_request *request)
+/* Finds the rules of a call and its costs; `call` lives as long as they do. False when the client has its error. */
+static bool request_or_reply(RedisModuleCtx *ctx, struct allow_call *call, struct allow_request *request)
 {
-    call->rules.count = 0; /* the rest of that array is filled in as rules come */
-    call->costs.count = 0; /* likewise */
-    call->policy = call->subject = call->address = (struct bytes){NULL, 0};
-    call->wait_us = call->block_us = 0;
-    if (!arguments_parse_or_reply(ctx, rows, argv, argc, call)) return false;
-    if (call->wait_us > 0 && (call->mode == MODE_UPTO || call->mode == MODE_FORCE)) {
-        reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
-        return false;
-    }
     request->policy = call->policy;
     request->subject = call->subject;
     request->address = call->address;
@@ -93,24 +56,22 @@ static int decide_and_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct
 
 static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct allow_call call;
+    struct allow_call own, *call = allow_call_or_reply(ctx, argv, argc, &own);
     struct allow_request request;
 
-    call.mode = MODE_ALL;
-    if (!request_or_reply(ctx, allow_arguments, argv, argc, &call, &request)) return REDISMODULE_OK;
+    if (!call || !request_or_reply(ctx, call, &request)) return REDISMODULE_OK;
     return decide_and_reply(ctx, argv[1], &request);
 }
 
 /* PEEK as a command that only reads: replicas answer it, too. */
 static int peek(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct allow_call call;
+    struct allow_call own, *call = peek_call_or_reply(ctx, argv, argc, &own);
     struct allow_request request;
     struct handle handle;
     struct decision decision;
 
-    call.mode = MODE_PEEK;
-    if (!request_or_reply(ctx, peek_arguments, argv, argc, &call, &request)) return REDISMODULE_OK;
+    if (!call || !request_or_reply(ctx, call, &request)) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     allow_decide(ctx, &handle, &request.source, &request.limit, &decision);
     handle_close(&handle);

@@ -24,7 +24,8 @@ MODULE_ROOMS = (
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type event_log"),
     ("counters", "violations tallies metrics"),
-    ("sources of rules", "rule_source allow_waiting ahead accounts ancestors parents account_info event_readers"),
+    ("sources of rules", "allow_call rule_source allow_waiting ahead accounts ancestors parents account_info "
+                         "event_readers"),
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_settle quota_consume "

@@ -1,7 +1,9 @@
 /* Decides over the rules of one key; see limiter.h. What is decided is applied in limiter_value.c. */
 #include "quota/rate/limiter.h"
 #include "quota/base/checked.h"
+#include "quota/base/expect.h"
 #include "quota/rate/algorithm.h"
+#include "quota/rate/one_gcra.h"
 #include "quota/rate/takeover.h"
 
 /* ---- which rules, which states --------------------------------------------------------------------------- */
@@ -425,8 +427,8 @@ static void decide_look(struct evaluation *evaluation, int64_t units, int64_t wa
     decision->fault = charge_all(evaluation, units);
 }
 
-void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
-                    const struct limiter_request *request, struct decision *decision)
+static void decide_in_general(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
+                              const struct limiter_request *request, struct decision *decision)
 {
     struct evaluation evaluation;
     int64_t now_us = request->now_us, units = request->cost, wait_us;
@@ -464,6 +466,37 @@ void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t 
         if (decision->fault != FAULT_NONE) return;
         if (wait_us > 0) evaluation_settle(&evaluation, now_us + wait_us);
         decide_grant(&evaluation, units, wait_us, limiter, decision);
+    }
+}
+
+/* Both paths decide the same: what tests and fuzzers run proves it. */
+static void compare_with_general(const struct limiter *limiter, struct rule *rules,
+                                 const struct limiter_request *request, const struct decision *decision)
+{
+#ifdef QUOTA_EXPECT_FATAL
+    struct decision other;
+    decide_in_general(limiter, rules, 1, request, &other);
+    const struct verdict *left = &decision->verdict, *right = &other.verdict;
+    const struct state *state = &decision->effects[0].state, *wanted = &other.effects[0].state;
+    (void)expect(other.fault == FAULT_NONE && decision->effects_count == other.effects_count);
+    (void)expect(left->granted == right->granted && left->limit == right->limit && left->rule == right->rule);
+    (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us);
+    (void)expect(left->wait_us == right->wait_us);
+    if (decision->effects_count == 0) return;
+    (void)expect(other.effects[0].kind == EFFECT_STATE && other.effects[0].index == 0);
+    (void)expect(state->when_us == wanted->when_us && state->amount == wanted->amount && state->rest == wanted->rest);
+#else
+    (void)limiter, (void)rules, (void)request, (void)decision;
+#endif
+}
+
+void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,
+                    const struct limiter_request *request, struct decision *decision)
+{
+    if (one_gcra_decide(limiter, rules, rules_count, request, decision)) {
+        compare_with_general(limiter, rules, request, decision);
+    } else {
+        decide_in_general(limiter, rules, rules_count, request, decision);
     }
 }
 

@@ -125,7 +125,7 @@ static inline int64_t entitlement_overage(const struct entitlement *entitlement)
     return entitlement->overage ? entitlement->overage_max : 0;
 }
 
-/* Are its rules LIMITs and RATEs alone, without what admits units beyond them, counts or pays for them otherwise? Then a
+/* Are its rules LIMITs and RATEs alone, without what admits units beyond them, counts or pays otherwise? Then a
  * unit within them is one more used of each, and nothing else. */
 bool entitlement_only_counts(const struct entitlement *entitlement);
 

@@ -76,7 +76,7 @@ int slot_grows(const struct slot *slot, const struct change *change);
 bool slot_apply(struct slot *slot, const struct change *change);
 
 /* CHANGE_USED of a window that keeps nothing but its count, as most do: a number in place. False, and nothing done,
- * where it is not as simple, or there is no such window. `watched`: likewise where it may be the last unit of the limit,
+ * where it is not as simple, or there is no such window. `watched`: likewise where it may be the last unit of a limit,
  * which makes an event. */
 bool slot_count_plainly(struct slot *slot, const struct change *change, bool watched);
 
