@@ -245,7 +245,7 @@ static void record_counted(const struct account *account, const struct account_h
     item.amount = request->items[0].amount;
     item.cost = entitlement_cost(counted->entitlement);
     item.generation = optional ? optional->generation : 0;
-    item.at_us = 0;
+    item.at_us = request->at_us;
     item.charged = charged_of(counted->entitlement);
     item.funding = (struct bytes){"", 0};
     item.verdict = decision->result.consumed.verdicts[0];
@@ -258,10 +258,12 @@ static bool count(const struct account *account, const struct account_host *host
                   int64_t now_us, struct account_decision *decision)
 {
     struct counted counted;
-    bool plain = request->count == 1 && !request->batch && request->mode == MODE_ALL && request->at_us == 0 &&
-                 !request->lineage && request->key.digest.size == 0 && now_us == request->now_us;
+    bool plain = request->count == 1 && !request->batch && request->mode != MODE_PEEK && !request->lineage &&
+                 request->key.digest.size == 0 && now_us == request->now_us;
     if (!plain || (request->id.size > 0 && !account_has_room(account, host, now_us))) return false;
-    if (!count_decide(account, host, request->items, now_us, decision, &counted)) return false;
+    const struct count_request units = {request->items->resource, request->items->amount, request->mode, request->at_us,
+                                        now_us};
+    if (!count_decide(account, host, &units, decision, &counted)) return false;
     decision->applied_at_us = now_us;
     if (request->id.size > 0) record_counted(account, host, request, &counted, decision);
     return true;

@@ -18,16 +18,17 @@ static bool is_plain_account(const struct account *account, const struct account
 static bool is_plain_slot(const struct slot *slot)
 {
     const struct slot_optional *optional = slot->optional;
-    return !optional || (!optional->override && optional->holds_count == 0);
+    return !optional || (!optional->override && !optional->bill && optional->holds_count == 0);
 }
 
-/* Is it a running cycle that keeps its count and nothing else, with room for so many units? */
-static bool has_room(const struct stored_window *window, int64_t units, int64_t now_us)
+/* Is it a running cycle that keeps its count and nothing else, with room for the units, also when they were used? */
+static bool has_room(const struct stored_window *window, const struct count_request *request)
 {
     bool plain = !window->optional && window->denied_here == 0 && window->limit != ABSENT;
-    bool runs = window->start_us <= now_us && now_us < window->end_us;
+    bool runs = window->start_us <= request->now_us && request->now_us < window->end_us;
+    bool ran = request->at_us == 0 || (window->start_us <= request->at_us && request->at_us < window->end_us);
     int64_t most = window->limit == UNLIMITED ? INT64_MAX : window->limit;
-    return plain && runs && window->used <= most - units;
+    return plain && runs && ran && window->used <= most - request->amount;
 }
 
 /* The cycle of a LIMIT; NULL = it is not stored. Most have few, and in the order of the rules or close to it. */
@@ -49,16 +50,16 @@ static void fold(struct verdict *verdict, const struct verdict *rule)
 }
 
 /* Puts the cycle of one LIMIT into the verdict; false where it is not mere counting. */
-static bool count_rule(const struct slot *slot, const struct entitlement *entitlement, uint32_t number, int64_t units,
-                       int64_t now_us, struct verdict *verdict)
+static bool count_rule(const struct slot *slot, const struct entitlement *entitlement, uint32_t number,
+                       const struct count_request *request, struct verdict *verdict)
 {
     const struct stored_window *window = find_window(slot, &entitlement->rules[number]);
-    if (!window || !has_room(window, units, now_us)) return false;
-    int64_t used = window->used + units, limit = window->limit;
+    if (!window || !has_room(window, request)) return false;
+    int64_t used = window->used + request->amount, limit = window->limit;
     bool warns = entitlement->warnings_count > 0 && warning_reached(entitlement, used, limit) > window->warned_bp;
-    int64_t reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - now_us;
-    const struct verdict of_rule = {units, limit,    limit == UNLIMITED ? UNLIMITED : limit - used,
-                                    0,     reset_us, (int32_t)number};
+    int64_t reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - request->now_us;
+    const struct verdict of_rule = {request->amount, limit,          limit == UNLIMITED ? UNLIMITED : limit - used, 0,
+                                    reset_us,        (int32_t)number};
     fold(verdict, &of_rule);
     return !warns;
 }
@@ -71,13 +72,14 @@ struct rates {
     struct decision decision; /* large: means nothing where there are none */
 };
 
-static bool count_rates(const struct slot *slot, int64_t units, int64_t now_us, struct rates *rates,
+static bool count_rates(const struct slot *slot, const struct count_request *request, struct rates *rates,
                         struct verdict *verdict)
 {
     struct decision *decision = &rates->decision;
-    const struct limiter_request request = {
-        .cost = units, .now_us = now_us, .mode = MODE_ALL, .kept = true, .begins = true};
-    limiter_decide(slot->rates, rates->rules, rates->count, &request, decision);
+    const struct limiter_request wanted = {
+        .cost = request->amount, .now_us = request->now_us, .mode = MODE_ALL, .kept = true, .begins = true};
+    if (request->mode == MODE_UPTO) return false; /* a queue lets in what it has a place for in part */
+    limiter_decide(slot->rates, rates->rules, rates->count, &wanted, decision);
     if (decision->fault != FAULT_NONE || decision->verdict.granted == 0) return false;
     struct verdict of_rates = decision->verdict;
     of_rates.rule = rates->places[of_rates.rule];
@@ -86,21 +88,22 @@ static bool count_rates(const struct slot *slot, int64_t units, int64_t now_us, 
     return true;
 }
 
-/* Every rule; false where one of them does more than count. */
-static bool count_rules(const struct slot *slot, const struct entitlement *entitlement, int64_t units, int64_t now_us,
-                        struct rates *rates, struct verdict *verdict)
+/* Every rule; false where one of them does more than count. RATEs do not look back. */
+static bool count_rules(const struct slot *slot, const struct entitlement *entitlement,
+                        const struct count_request *request, struct rates *rates, struct verdict *verdict)
 {
     rates->count = 0;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         if (entitlement->rules[i].kind == QUOTA_LIMIT) {
-            if (!count_rule(slot, entitlement, i, units, now_us, verdict)) return false;
+            if (!count_rule(slot, entitlement, i, request, verdict)) return false;
             continue;
         }
         rates->places[rates->count] = (uint8_t)i;
         rates->rules[rates->count++] = entitlement->rules[i].rule;
     }
     if (slot->windows_count + rates->count != entitlement->rules_count) return false;
-    return rates->count == 0 || count_rates(slot, units, now_us, rates, verdict);
+    if (request->at_us > 0) rates->count = 0;
+    return rates->count == 0 || count_rates(slot, request, rates, verdict);
 }
 
 static void emit_rates(const struct rates *rates, uint32_t slot, struct sink *changes)
@@ -130,20 +133,21 @@ static void emit_counts(const struct slot *slot, uint32_t number, int64_t units,
     }
 }
 
-bool count_decide(const struct account *account, const struct account_host *host, const struct consume_item *item,
-                  int64_t now_us, struct account_decision *decision, struct counted *counted)
+bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
+                  struct account_decision *decision, struct counted *counted)
 {
-    if (!account || !is_plain_account(account, host, now_us)) return false;
-    int32_t number = account_slot(account, item->resource);
+    if (!account || !is_plain_account(account, host, request->now_us)) return false;
+    int32_t number = account_slot(account, request->resource);
     if (number < 0 || !is_plain_slot(&account->slots[number])) return false;
     const struct slot *slot = &account->slots[number];
-    const struct plan_entry *entry = plan_find(account->plan, item->resource);
+    const struct plan_entry *entry = plan_find(account->plan, request->resource);
     if (!entry || !entry->only_counts) return false;
     struct rates rates;
     struct verdict *verdict = &decision->result.consumed.verdicts[0];
     *verdict = (struct verdict){.rule = -1};
-    if (!count_rules(slot, &entry->entitlement, item->amount, now_us, &rates, verdict)) return false;
-    emit_counts(slot, (uint32_t)number, item->amount, &decision->changes);
+    if (!count_rules(slot, &entry->entitlement, request, &rates, verdict)) return false;
+    verdict->granted = request->amount;
+    emit_counts(slot, (uint32_t)number, request->amount, &decision->changes);
     emit_rates(&rates, (uint32_t)number, &decision->changes);
     decision->result.consumed.count = 1;
     decision->result.consumed.funded[0] = 0;

@@ -13,6 +13,8 @@ struct row {
     prepare *prepare; /* NULL = nothing has happened since */
     int64_t amount, later_us;
     bool counts;
+    enum request_mode mode; /* MODE_ALL where none is given */
+    int64_t ago_us;         /* used so long before; 0 = now */
 };
 
 static bool decides(const struct row *row, struct verdict *verdict)
@@ -20,13 +22,15 @@ static bool decides(const struct row *row, struct verdict *verdict)
     struct pair pair = {0};
     struct account_decision decision;
     struct counted counted;
-    struct consume_item item = {text_bytes("a"), row->amount};
     plan_set("pro", row->plan);
     pair_open(&pair, "pro", T);
     pair_consume(&pair, "a", 1, T);
     if (row->prepare) row->prepare(&pair);
     account_decision_begin(&decision);
-    bool counts = count_decide(pair.account, &host, &item, T + row->later_us, &decision, &counted);
+    int64_t now_us = T + row->later_us;
+    struct count_request request = {text_bytes("a"), row->amount, row->mode, row->ago_us > 0 ? now_us - row->ago_us : 0,
+                                    now_us};
+    bool counts = count_decide(pair.account, &host, &request, &decision, &counted);
     *verdict = decision.result.consumed.verdicts[0];
     assert_int_equal(decision.changes.size > 0, counts);
     if (counts) assert_int_equal(counted.slot, 0);
@@ -64,6 +68,19 @@ static void rates_with_room_are_counted_beside_them(void **state)
     RUN({"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 8, 0, true}, {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 9, 0, false},
         {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 9, S, true}, {"a RATE GCRA 9 1s RATE LOG 3 1m", NULL, 2, 0, true},
         {"a RATE GCRA 9 1s RATE LOG 3 1m", NULL, 3, 0, false}, {"a RATE QUEUE 1 1s BURST 2", NULL, 2, 0, true});
+}
+
+/* Where all of it fits every mode is the same, but for a queue's UPTO; usage after the fact counts in the cycles of its
+ * instant, and in no RATE. */
+static void modes_and_instants(void **state)
+{
+    (void)state;
+    RUN({"a LIMIT 10 1h", NULL, 9, 0, true, MODE_FORCE}, {"a LIMIT 10 1h", NULL, 10, 0, false, MODE_FORCE},
+        {"a LIMIT 10 1h", NULL, 9, 0, true, MODE_UPTO}, {"a LIMIT 10 1h", NULL, 10, 0, false, MODE_UPTO},
+        {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 2, 0, false, MODE_UPTO},
+        {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 2, 0, true, MODE_FORCE},
+        {"a LIMIT 10 1h", NULL, 2, S, true, MODE_FORCE, S}, {"a LIMIT 10 1h", NULL, 2, S, false, MODE_FORCE, 2 * S},
+        {"a LIMIT 10 1h RATE GCRA 1 1h", NULL, 2, S, true, MODE_FORCE, S});
 }
 
 static void whatever_else_admits_or_counts_needs_a_view(void **state)
@@ -140,16 +157,16 @@ static void what_is_not_stored_needs_a_view(void **state)
     struct pair pair = {0};
     struct account_decision decision;
     struct counted counted;
-    struct consume_item item = {text_bytes("a"), 1}, other = {text_bytes("b"), 1};
+    struct count_request item = {text_bytes("a"), 1, MODE_ALL, 0, T}, other = {text_bytes("b"), 1, MODE_ALL, 0, T};
     (void)state;
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     account_decision_begin(&decision);
-    assert_false(count_decide(NULL, &host, &item, T, &decision, &counted));
-    assert_false(count_decide(pair.account, &host, &item, T, &decision, &counted));
+    assert_false(count_decide(NULL, &host, &item, &decision, &counted));
+    assert_false(count_decide(pair.account, &host, &item, &decision, &counted));
     pair_consume(&pair, "a", 1, T);
-    assert_false(count_decide(pair.account, &host, &other, T, &decision, &counted));
-    assert_true(count_decide(pair.account, &host, &item, T, &decision, &counted));
+    assert_false(count_decide(pair.account, &host, &other, &decision, &counted));
+    assert_true(count_decide(pair.account, &host, &item, &decision, &counted));
     account_decision_end(&decision);
     pair_end(&pair);
 }
@@ -159,6 +176,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(running_limits_with_room_are_counted, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(rates_with_room_are_counted_beside_them, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(modes_and_instants, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(whatever_else_admits_or_counts_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(what_has_changed_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(the_tightest_limit_is_the_rule, account_set_up, account_tear_down),

@@ -9,7 +9,6 @@
 #pragma once
 
 #include "quota/decide/account_decision.h"
-#include "quota/decide/demands.h"
 
 /* What was counted, for the record of an id. */
 struct counted {
@@ -17,7 +16,15 @@ struct counted {
     const struct entitlement *entitlement;
 };
 
-/* Decides all of the item's amount, or nothing: false, and nothing done, where it is not mere counting. `now_us` is not
- * before the account's last change, and no account above counts the units, too. */
-bool count_decide(const struct account *account, const struct account_host *host, const struct consume_item *item,
-                  int64_t now_us, struct account_decision *decision, struct counted *counted);
+/* Units of one resource, which no account above counts, too. */
+struct count_request {
+    struct bytes resource;
+    int64_t amount;
+    enum request_mode mode; /* where all of it fits, all but MODE_PEEK are the same */
+    int64_t at_us;          /* 0 = now (consume.h) */
+    int64_t now_us;         /* not before the account's last change */
+};
+
+/* Decides all of the amount, or nothing: false, and nothing done, where it is not mere counting. */
+bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
+                  struct account_decision *decision, struct counted *counted);
