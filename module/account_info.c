@@ -1,6 +1,7 @@
 /* Replies accounts as maps; see account_info.h. */
 #include "account_info.h"
 #include "quota/account/account_codec.h"
+#include "quota/account/account_writer.h"
 #include "quota/base/checked.h"
 #include "quota/decide/pool.h"
 #include "quota/decide/report.h"

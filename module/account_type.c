@@ -2,6 +2,8 @@
 #include "config.h"
 #include "event_log.h"
 #include "quota/account/account_codec.h"
+#include "quota/account/account_writer.h"
+#include "quota/account/promise.h"
 #include "value_type.h"
 
 static struct event_sink made; /* by the latest change that was applied; its memory is used again */

@@ -5,6 +5,7 @@
 #include "config.h"
 #include "metrics.h"
 #include "plans.h"
+#include "quota/account/account_writer.h"
 #include "quota/base/expect.h"
 #include "quota/decide/admission.h"
 #include "reply.h"

@@ -192,10 +192,5 @@ bool arguments_parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, 
 /* The error of a call with too few or too many words, with its usage; for handlers that read argv themselves. */
 int arguments_reply_wrong_arity(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc);
 
-/* The documentation tree of `rows`; the server copies it, then it is freed. It goes with this version alone. */
-extern const RedisModuleCommandInfoVersion arguments_document_version;
-RedisModuleCommandArg *arguments_document(const struct argument *rows);
-void arguments_document_free(RedisModuleCommandArg *arguments);
-
 /* Smallest argc (with the command's name) that can parse; negative when more may follow, as Redis counts arity. */
 int arguments_arity(const struct argument *rows);

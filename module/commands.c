@@ -1,4 +1,5 @@
 /* The list of commands and the one loop that registers them. */
+#include "argument_document.h"
 #include "clock.h"
 #include "command.h"
 #include <stdio.h>

@@ -19,8 +19,8 @@ CORE_ROOMS = "base time rate account view meter decide".split()
 # The module is one folder; its floors are named here. A file includes lower floors, and of its own those in SIDEWAYS.
 MODULE_ROOMS = (
     ("server", "redis"),
-    ("adapters", "clock reply argument usage page api_key_argument entitlement_argument moment_argument zones config "
-                 "actor wait_timer memory_limit"),
+    ("adapters", "clock reply argument_value argument argument_document usage page api_key_argument "
+                 "entitlement_argument moment_argument zones config actor wait_timer memory_limit"),
     ("value types", "value_type limiter_type transaction waiting registry policies plans lease_type lease_waiting "
                     "breaker_type adaptive_type account_type table_type event_log"),
     ("counters", "violations tallies metrics"),
@@ -45,7 +45,9 @@ SIDEWAYS = {  # who: whom
     "parents": "accounts ancestors",
     "account_type": "value_type event_log",
     "event_log": "registry",
-    "argument": "reply usage",
+    "argument": "argument_value reply usage",
+    "argument_value": "argument reply usage",
+    "argument_document": "argument",
     "usage": "argument",
     "page": "argument",
     "rl_policy_exceptions": "rl_policy",

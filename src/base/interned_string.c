@@ -27,3 +27,10 @@ void interned_string_release(const struct interned_string *shared)
     struct interned_string *string = (struct interned_string *)shared; /* only the table counts users */
     if (string && intern_release(&strings, &string->interned)) memory_free(string);
 }
+
+void interned_string_replace(const struct interned_string **place, struct bytes bytes)
+{
+    const struct interned_string *before = *place;
+    *place = bytes.size > 0 ? interned_string_take(bytes) : NULL;
+    interned_string_release(before);
+}

@@ -8,6 +8,8 @@
  * for, unless it was forced; nothing is used less than not at all. Plans change meanwhile. */
 #include "input.h"
 #include "quota/account/account_codec.h"
+#include "quota/account/account_writer.h"
+#include "quota/account/promise.h"
 #include "quota/base/checked.h"
 #include "quota/decide/admin.h"
 #include "quota/decide/admission.h"

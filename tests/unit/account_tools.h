@@ -11,6 +11,8 @@
 #pragma once
 
 #include "quota/account/account_codec.h"
+#include "quota/account/account_writer.h"
+#include "quota/account/promise.h"
 #include "quota/decide/admin.h"
 #include "quota/decide/api_key.h"
 #include "quota/decide/commit.h"

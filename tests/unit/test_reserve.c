@@ -559,7 +559,7 @@ static void waits_of_rolling_windows_are_exact(void **state)
 #define HOLDS_MODELLED 40
 
 /* A list of reservations that recounts everything every time. */
-struct promise {
+struct promised {
     int64_t amount, made_us, expires_us, resolved_us; /* resolved 0 = not */
     int64_t posted;
 };
@@ -570,11 +570,11 @@ static int64_t cycle_of(int64_t at_us)
 }
 
 /* Of LIMIT 30 1h: what has been posted to the cycle, and what is held of it. */
-static int64_t busy(const struct promise *promises, int count, int64_t cycle, int64_t now_us)
+static int64_t busy(const struct promised *promises, int count, int64_t cycle, int64_t now_us)
 {
     int64_t sum = 0;
     for (int i = 0; i < count; i++) {
-        const struct promise *promise = &promises[i];
+        const struct promised *promise = &promises[i];
         if (cycle_of(promise->made_us) != cycle) continue;
         bool live = promise->resolved_us == 0 && now_us < promise->expires_us;
         sum += live ? promise->amount : promise->posted;
@@ -585,7 +585,7 @@ static int64_t busy(const struct promise *promises, int count, int64_t cycle, in
 static void reservations_agree_with_a_list(void **state)
 {
     (void)state;
-    static struct promise promises[HOLDS_MODELLED];
+    static struct promised promises[HOLDS_MODELLED];
     plan_set("pro", "a LIMIT 30 1h");
     for (int run = 0; run < 60; run++) {
         struct pair pair = {0};
@@ -598,7 +598,7 @@ static void reservations_agree_with_a_list(void **state)
             int64_t room = 30 - busy(promises, count, cycle_of(now_us), now_us);
             assert_int_equal(remaining_of(&pair, "a", now_us), room);
             int which = count > 0 ? (int)random_below((uint32_t)count) : 0;
-            struct promise *promise = &promises[which];
+            struct promised *promise = &promises[which];
             bool live = count > 0 && promise->resolved_us == 0 && now_us < promise->expires_us;
             if (random_below(3) == 0 && count > 0) {
                 id[1] = (char)('A' + which);
@@ -617,7 +617,7 @@ static void reservations_agree_with_a_list(void **state)
             pair_reserve(&pair, id, "a", amount, ttl_us, now_us);
             assert_int_equal(pair.decision.denied, amount > room);
             if (pair.decision.denied) continue;
-            promises[count++] = (struct promise){amount, now_us, now_us + ttl_us, 0, 0};
+            promises[count++] = (struct promised){amount, now_us, now_us + ttl_us, 0, 0};
         }
         pair_end(&pair);
     }

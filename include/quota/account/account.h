@@ -10,7 +10,7 @@
  * What every request touches stands in one block: on a server of many accounts most of a request's time is spent on
  * memory that is not in the cache, and each block more is a wait more.
  *
- *     request ─▶ account_view (the account as of now) ─▶ decide ─▶ changes ─▶ account_apply (the only writer)
+ *     request ─▶ account_view (the account as of now) ─▶ decide ─▶ changes ─▶ account_apply (account_writer.h)
  *
  * The value holds what happened up to `applied_at_us`, the instant of its last change. What time alone has done since
  * (cycles that ended, a plan that changed or expired, reservations that ended) is computed by the view of the reader
@@ -82,16 +82,6 @@ struct account_change {
     enum event_level level;      /* … and which events are made of them */
 };
 
-/* The only writer. Cannot fail; NULL in = a new account, and what comes out may have moved. Changes from outside must
- * be accepted first. */
-struct account *account_apply(struct account *account, const struct account_change *change);
-
-/* The same for one change of what only this server remembers (CHANGE_DENIED): it is never encoded, nothing is swept. */
-void account_apply_local(struct account *account, const struct change *change);
-
-/* Do these changes, which came from outside, fit? */
-bool account_accepts(const struct account *account, const struct account_change *change);
-
 /* An account is never forgotten by itself: INSTANT_MAX_US. */
 int64_t account_deadline_us(const struct account *account);
 
@@ -131,19 +121,24 @@ struct account_status account_status(const struct account *account);
 /* How many parts of its own reservations are live at `now_us`. */
 uint32_t account_live_holds(const struct account *account, int64_t now_us);
 
-/* For the codec: a new account; slots of an account that has none (their windows, each slot's a block of its own, move
- * in and are freed); parts, a grant, a reservation or an audit entry, refused where it stands out of order or twice
- * (false); and how many grants there ever were. */
+/* ---- for those who write it (account_parts.h, account_writer.h) and the codec ------------------------------- */
+
+/* A new account, and what few have. */
 struct account *account_new(void);
+struct account_optional *account_optional_of(struct account *account);
+
+/* A slot more, of this name; and slots of an account that has none (their windows, each slot's a block of its own, move
+ * in and are freed). The account may move. */
+struct account *account_add_slot(struct account *account, struct bytes resource);
 struct account *account_adopt_slots(struct account *account, const struct slot *slots, uint32_t count);
-bool account_adopt_part(struct account *account, const struct change *part);
-void account_adopt_api_key(struct account *account, const struct api_key *key, struct limiter *rates);
-void account_adopt_api_keys_made(struct account *account, int64_t made);
-void account_adopt_parent(struct account *account, struct bytes parent);
-void account_adopt_member(struct account *account, struct member *member);
-void account_adopt_divided(struct account *account, struct cursor *cursor);
-void account_adopt_members_made(struct account *account, int64_t made);
-void account_adopt_grants_made(struct account *account, int64_t made, uint32_t once_count);
+
+/* Room for one more window behind those of the slot, which slot_apply fills; and the windows laid out once it has. Or
+ * the place behind the last one taken back, after one went. The account may move. */
+struct account *account_grow_windows(struct account *account, uint32_t slot);
+struct account *account_windows_grown(struct account *account);
+struct account *account_shrink_windows(struct account *account, uint32_t slot);
+
+/* ---- the end ------------------------------------------------------------------------------------------------ */
 
 /* Frees the value; NULL is allowed. Any thread. */
 void account_free(struct account *account);

@@ -21,6 +21,9 @@ const struct interned_string *interned_string_take(struct bytes bytes);
 /* Gives a string back; the last user frees it. NULL is allowed. */
 void interned_string_release(const struct interned_string *string);
 
+/* The string of these bytes in the place of the one that stands there; no bytes = none. */
+void interned_string_replace(const struct interned_string **place, struct bytes bytes);
+
 /* The string's bytes; NULL has none. */
 static inline struct bytes interned_string_bytes(const struct interned_string *string)
 {
