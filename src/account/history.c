@@ -201,6 +201,12 @@ struct history *history_push(struct history *history, const struct closed_cycle 
     struct unpacked unpacked;
     if (!is_sane(cycle)) return history;
     unpack(history, &unpacked);
+    bool comes_first = unpacked.count > 0 && cycle->end_us <= unpacked.entries[0].start_us;
+    if (comes_first) {
+        memmove(unpacked.entries + 1, unpacked.entries, unpacked.count++ * sizeof(*unpacked.entries));
+        unpacked.entries[0] = *cycle;
+        return pack(history, &unpacked);
+    }
     bool joined = unpacked.count > 0 && run_extend(&unpacked.entries[unpacked.count - 1], cycle);
     if (!joined) unpacked.entries[unpacked.count++] = *cycle;
     return pack(history, &unpacked);

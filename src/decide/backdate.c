@@ -2,6 +2,7 @@
 #include "quota/decide/backdate.h"
 #include "quota/base/checked.h"
 #include "quota/view/billing.h"
+#include "quota/view/changeset.h"
 
 /* ---- finding --------------------------------------------------------------------------------------------- */
 
@@ -144,11 +145,86 @@ static bool counts_now(const struct position *position, int64_t at_us)
     return at_us > position->demand->account->now_us - position_rule(position)->rule.period_us;
 }
 
-enum account_fault backdate_demand(struct demand *demand, int64_t at_us, const struct sink *changes)
+/* The first cycle that is kept of a LIMIT, and how many entries of its history there are. */
+struct kept_cycles {
+    int64_t first_us;
+    uint32_t entries;
+};
+
+static struct kept_cycles cycles_kept(const struct resource_view *view, const struct window *running,
+                                      const struct sink *changes)
+{
+    const struct history *history = view->stored ? slot_history(view->stored, running->period) : NULL;
+    struct kept_cycles kept = {running->start_us, history_count(history)};
+    struct cursor cursor = cursor_init((struct bytes){changes->data, changes->size});
+    struct closed_cycle oldest;
+    struct change change;
+    if (kept.entries > 0 && history_nth(history, kept.entries - 1, &oldest))
+        kept.first_us = min_i64(kept.first_us, oldest.start_us);
+    while (next_closed(&cursor, view, &change)) {
+        if (change.period != running->period) continue;
+        kept.first_us = min_i64(kept.first_us, change.closed.start_us);
+        kept.entries++;
+    }
+    return kept;
+}
+
+static void emit_closed(const struct resource_view *view, uint64_t period, const struct closed_cycle *closed,
+                        struct sink *changes)
+{
+    struct change change = {.kind = CHANGE_CLOSED, .slot = (uint32_t)view->index, .period = period, .closed = *closed};
+    change_encode(&change, changes);
+}
+
+/* Of a resource that was first used later: its cycles from the one of the instant on, up to the first that is kept,
+ * under the LIMIT as it holds now. The cycle of the instant is an entry of the history, and the idle ones behind it are
+ * another. False where there may have been others, which are forgotten, or the account was not open. */
+static bool begin_earlier(const struct demand *demand, const struct position *position, int64_t at_us,
+                          struct sink *changes)
+{
+    struct resource_view *view = demand->view;
+    struct account_view *account = demand->account;
+    const struct quota_rule *rule = position_rule(position);
+    const struct window *running = position->window;
+    const struct zone *zone = account_view_zone(account);
+    int64_t anchor_us = account->status.anchor_us;
+    struct kept_cycles kept = cycles_kept(view, running, changes);
+    bool known = account->account && at_us >= min_i64(account_view_opened_us(account), anchor_us);
+    if (!zone || !known || at_us >= kept.first_us || kept.entries > HISTORY_ENTRIES_MAX - 2) return false;
+    if (emit_slot(account, view, changes) != ACCOUNT_FAULT_NONE) return false;
+    struct cycle cycle = period_cycle_at(&rule->period, zone, anchor_us, at_us);
+    struct cycle first = period_cycle_at(&rule->period, zone, anchor_us, kept.first_us);
+    struct window begun = window_begin(rule, &cycle, anchor_us);
+    struct closed_cycle one = {.start_us = cycle.start_us,
+                               .end_us = min_i64(cycle.end_us, kept.first_us),
+                               .limit = window_limit(&begun),
+                               .count = 1};
+    struct closed_cycle idle = {.start_us = one.end_us, .end_us = kept.first_us, .limit = rule->limit};
+    idle.count = period_cycles_between(&rule->period, zone, anchor_us, cycle.index, first.index) - 1;
+    if (idle.count > 0 && idle.start_us < idle.end_us) emit_closed(view, running->period, &idle, changes);
+    emit_closed(view, running->period, &one, changes);
+    view->fresh[running - view->windows] = view->unused[running - view->windows] = false;
+    return true;
+}
+
+/* Lets every LIMIT have a cycle of the instant. */
+static bool begin_all(const struct demand *demand, int64_t at_us, struct sink *changes)
 {
     struct past_cycle found[SLOT_HISTORIES_MAX];
-    uint32_t found_count = past_cycles(demand->account, demand->view, at_us, NULL, changes, found);
+    uint32_t count = past_cycles(demand->account, demand->view, at_us, NULL, changes, found);
+    for (uint32_t i = 0; i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (position->meter != &meter_cycle || runs_at(position->window, at_us)) continue;
+        if (is_found(found, count, position->window->period)) continue;
+        if (!begin_earlier(demand, position, at_us, changes)) return false;
+    }
+    return true;
+}
+
+enum account_fault backdate_demand(struct demand *demand, int64_t at_us, struct sink *changes)
+{
     uint32_t kept = 0, limits = 0, limits_kept = 0;
+    if (!begin_all(demand, at_us, changes)) return ACCOUNT_FAULT_AT;
     demand->at_us = at_us;
     demand->charged = arena_alloc(demand->account->arena, sizeof(*demand->charged));
     demand->rates.count = 0;
@@ -161,7 +237,6 @@ enum account_fault backdate_demand(struct demand *demand, int64_t at_us, const s
         if (position->meter->funds && limits > 0 && limits_kept == 0) counts = false;
         limits += is_limit;
         limits_kept += is_limit && counts;
-        if (is_cycle && !counts && !is_found(found, found_count, position->window->period)) return ACCOUNT_FAULT_AT;
         if (is_cycle && counts) charged_add(demand->charged, position->window->period);
         if (counts) demand->positions[kept++] = *position;
     }

@@ -26,7 +26,7 @@ static bool has_room(const struct stored_window *window, const struct count_requ
 {
     bool plain = !window->optional && window->denied_here == 0 && window->limit != ABSENT;
     bool runs = window->start_us <= request->now_us && request->now_us < window->end_us;
-    bool ran = request->at_us == 0 || (window->start_us <= request->at_us && request->at_us < window->end_us);
+    bool ran = request->at_us == 0 || (window->start_us <= request->at_us && request->at_us <= request->now_us);
     int64_t most = window->limit == UNLIMITED ? INT64_MAX : window->limit;
     return plain && runs && ran && window->used <= most - request->amount;
 }

@@ -188,15 +188,59 @@ def test_parents_count_too(accounts):
     assert ingest(accounts, f"u r 1 x {hour(0)}") == ["SUSPENDED"]
 
 
-def test_a_parent_that_keeps_no_such_cycle(accounts):
+def test_a_parent_that_was_not_open_yet(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 10 1h")
-    for name in "u", "firm":
-        accounts(f"QUOTA.OPEN {name} p ANCHOR {NOON_MS}")
+    accounts(f"QUOTA.OPEN u p ANCHOR {NOON_MS}")
     accounts("QUOTA.CONSUME u r 1")
     accounts.advance("2h")
+    accounts("QUOTA.OPEN firm p")
     accounts("QUOTA.PARENT u firm")
     assert ingest(accounts, f"u r 1 x {hour(0)}", "u r 2 y *") == ["ERR", 2]
     assert history(accounts, "u") == {0: 1} and used(accounts, "firm") == {"1h": 2}
+
+
+# ---- before the first use --------------------------------------------------------------------------------
+
+
+def test_usage_before_the_first_use_has_cycles_of_its_own(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 1h LIMIT 100 day")
+    accounts(f"QUOTA.OPEN a p ANCHOR {NOON_MS}")
+    accounts.advance("5h")
+    assert ingest(accounts, f"a r 3 i {hour(1)}", f"a r 2 i2 {hour(3)}", f"a r 4 i3 {hour(1)}") == [3, 2, 4]
+    assert history(accounts, "a") == {1: 7, 3: 2}
+    assert used(accounts, "a") == {"1h": 0, "day": 9}
+    assert ingest(accounts, f"a r 1 i4 {hour(0)}") == [1]  # before all that are kept
+    assert history(accounts, "a") == {0: 1, 1: 7, 3: 2}
+    accounts("QUOTA.CONSUME a r 1")
+    accounts.advance("2h")
+    accounts("QUOTA.SETTLE a")
+    assert history(accounts, "a") == {0: 1, 1: 7, 3: 2, 5: 1}
+    starts = [as_map(one)["start"] for one in accounts("QUOTA.HISTORY a r PERIOD 1h COUNT 100")]
+    assert sorted(starts, reverse=True) == starts and len(starts) == 7  # idle ones in between, once each
+    assert accounts("QUOTA.REFUND a r 4 OF i3")[:2] == [4, 0]
+    assert history(accounts, "a") == {0: 1, 1: 3, 3: 2, 5: 1} and used(accounts, "a")["day"] == 7
+
+
+def test_a_resource_that_was_never_used(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 month PRORATE")
+    accounts("QUOTA.OPEN a p ANCHOR 2024-11-16T00:00:00Z")
+    row = ("a", "r", "4", "i", "2024-12-20T00:00:00Z")
+    assert accounts("QUOTA.INGEST", *row) == [4] and accounts("QUOTA.INGEST", *row) == [0]
+    months = [as_map(one) for one in accounts("QUOTA.HISTORY a r")]
+    assert [(one["used"], one["limit"]) for one in months] == [(4, 10)]
+    assert accounts("QUOTA.CONSUME a r 10")[:3] == [10, 10, 0]
+
+
+def test_usage_that_may_have_been_forgotten_is_refused(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 1h")
+    accounts(f"QUOTA.OPEN a p ANCHOR {NOON_MS}")
+    accounts.advance("1h")
+    for _ in range(64):
+        accounts("QUOTA.CONSUME a r 1")
+        accounts.advance("1h")
+    accounts("QUOTA.CONSUME a r 1")
+    assert ingest(accounts, f"a r 1 i {hour(0)}") == ["ERR"]  # 64 cycles are kept, and it is older than all of them
+    assert ingest(accounts, f"a r 1 j {NOON_MS - 1}") == ["ERR"]  # the account was not open
 
 
 def test_credits_pay_only_for_what_running_limits_lack(accounts):

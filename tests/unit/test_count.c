@@ -28,8 +28,8 @@ static bool decides(const struct row *row, struct verdict *verdict)
     if (row->prepare) row->prepare(&pair);
     account_decision_begin(&decision);
     int64_t now_us = T + row->later_us;
-    struct count_request request = {text_bytes("a"), row->amount, row->mode, row->ago_us > 0 ? now_us - row->ago_us : 0,
-                                    now_us};
+    struct count_request request = {text_bytes("a"), row->amount, row->mode,
+                                    row->ago_us != 0 ? now_us - row->ago_us : 0, now_us};
     bool counts = count_decide(pair.account, &host, &request, &decision, &counted);
     *verdict = decision.result.consumed.verdicts[0];
     assert_int_equal(decision.changes.size > 0, counts);
@@ -80,6 +80,7 @@ static void modes_and_instants(void **state)
         {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 2, 0, false, MODE_UPTO},
         {"a LIMIT 10 1h RATE GCRA 9 1s", NULL, 2, 0, true, MODE_FORCE},
         {"a LIMIT 10 1h", NULL, 2, S, true, MODE_FORCE, S}, {"a LIMIT 10 1h", NULL, 2, S, false, MODE_FORCE, 2 * S},
+        {"a LIMIT 10 1h", NULL, 2, S, false, MODE_FORCE, -S}, /* it is still to come */
         {"a LIMIT 10 1h RATE GCRA 1 1h", NULL, 2, S, true, MODE_FORCE, S});
 }
 

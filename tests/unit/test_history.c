@@ -157,6 +157,19 @@ static void what_is_no_closed_cycle_is_left_out(void **state)
     }
 }
 
+/* Usage after the fact: a run of idle cycles, and then the cycle of the instant, before all that are kept. */
+static void what_ends_before_all_others_goes_in_front(void **state)
+{
+    (void)state;
+    const struct closed_cycle kept = {50, 60, 5, .used = 1, .count = 1}, idle = {20, 50, 5, .count = 3},
+                              used = {10, 20, 5, .used = 2, .count = 1}, over = {55, 65, 5, .count = 1};
+    struct history *history = push(push(push(NULL, kept), idle), used);
+    ASSERT_ENTRIES(history, kept, idle, used);
+    history = push(history, over); /* it overlaps: the newer one counts */
+    ASSERT_ENTRIES(history, over, kept, idle, used);
+    history_free(history);
+}
+
 /* The ends of all ranges, and cycles in an order that calendars do not make. */
 static void any_order_and_any_number_is_kept(void **state)
 {
@@ -172,7 +185,7 @@ static void any_order_and_any_number_is_kept(void **state)
     struct history *history = NULL;
     struct closed_cycle found;
     for (size_t i = 0; i < COUNT_OF(cycles); i++) history = push(history, cycles[i]);
-    ASSERT_ENTRIES(history, cycles[5], cycles[4], cycles[3], cycles[2], cycles[1], cycles[0]);
+    ASSERT_ENTRIES(history, cycles[5], cycles[4], cycles[3], cycles[2], cycles[0], cycles[1]);
     /* where entries overlap the newer one counts */
     assert_true(history_find(history, 24, &found) && same_entry(&found, &cycles[4]));
     assert_true(history_find(history, 25, &found) && same_entry(&found, &cycles[5]));
@@ -570,6 +583,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(idle_cycles_that_touch_are_one_entry, end_of_test),
         cmocka_unit_test_teardown(what_is_no_closed_cycle_is_left_out, end_of_test),
+        cmocka_unit_test_teardown(what_ends_before_all_others_goes_in_front, end_of_test),
         cmocka_unit_test_teardown(any_order_and_any_number_is_kept, end_of_test),
         cmocka_unit_test_teardown(an_instant_is_in_the_entry_that_began_and_has_not_ended, end_of_test),
         cmocka_unit_test_teardown(the_sixty_fifth_entry_drives_the_oldest_out, end_of_test),

@@ -43,8 +43,8 @@ struct closed_cycle {
 struct history;
 
 /* Appends a cycle or an idle run; NULL = a new history; the result may have moved. It joins the newest entry where both
- * are idle, of one limit, touch, and their counts fit one number. The oldest entry goes when there are too many. What
- * is no closed cycle (see the ranges above) is left out. */
+ * are idle, of one limit, touch, and their counts fit one number. One that ends before all others goes in front. The
+ * oldest entry goes when there are too many. What is no closed cycle (see the ranges above) is left out. */
 struct history *history_push(struct history *history, const struct closed_cycle *cycle);
 
 /* The newest entry in which `at_us` lies: start <= at < end. False if there is none; NULL has none. */

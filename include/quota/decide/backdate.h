@@ -27,9 +27,10 @@ void backdate_charge(const struct account_view *account, struct resource_view *v
 
 /* Makes a demand one of units that were used at `at_us`: LIMITs whose running cycle began later drop out of it, and the
  * closed cycles of that instant count the units instead (backdate_take). Rolling windows that have left it behind drop
- * out, too, all RATEs, and grants where no limit is left to lack anything. ACCOUNT_FAULT_AT where a LIMIT knows no
- * cycle of the instant. `changes`: where the view's settling has written closed cycles. */
-enum account_fault backdate_demand(struct demand *demand, int64_t at_us, const struct sink *changes);
+ * out, too, all RATEs, and grants where no limit is left to lack anything. `changes`: where the
+ * view's settling has written closed cycles; where the instant lies before the first one that a LIMIT keeps, those in
+ * between are written, too. ACCOUNT_FAULT_AT where they may have been forgotten, or the account was not open. */
+enum account_fault backdate_demand(struct demand *demand, int64_t at_us, struct sink *changes);
 
 /* Takes what such a demand was granted, behind its meters and before its resource is emitted; of others nothing. */
 void backdate_take(struct demand *demand, struct sink *changes);
