@@ -68,13 +68,21 @@ def throughput(part):
 
 
 def aims(part):
-    rows = []
-    for one in part["aims"]:
-        aim = "" if one["aim"] is None else f"{one['aim']:.2f}"
-        outcome = aim and ("met" if one["x"]["median"] >= one["aim"] else "missed")
-        rows.append((one["row"], one["against"], aim, spread(one["x"]), outcome))
-    return section("Aims", part, "Each pair one right after the other: CPU of the other / CPU of ours. More is better.",
-                   table(("", "against", "aim", "measured", ""), rows))
+    """A column for each server; one that an aim is not about shows what was measured alone."""
+    def cell(one):
+        aim = one["aim"]
+        outcome = "" if aim is None else f", {'met' if one['x']['median'] >= aim else 'missed'} ({aim:.2f})"
+        return f"{spread(one['x'])}{outcome}"
+
+    servers = part["servers"]
+    found = {}
+    for server, of_server in servers.items():
+        for one in of_server["aims"]:
+            found.setdefault((one["row"], one["against"]), {})[server] = cell(one)
+    rows = [(*pair, *(cells.get(server, "") for server in servers)) for pair, cells in found.items()]
+    days = ", ".join(f"{server}: {of_server['day']}" for server, of_server in servers.items())
+    return section("Aims", part, "Each pair one right after the other: CPU of the other / CPU of ours. More is better; "
+                   f"the aim stands in brackets. Measured on {days}.", table(("", "against", *servers), rows))
 
 
 def memory(part):

@@ -99,6 +99,7 @@ SERVER_ROWS = (
 )
 MANY = Row("RL.MALLOW, of 100 keys", "rate limits", (f"RL.MALLOW 100 {'{key} ' * 100}WITH {RULE}",),
            Contents(entry=(FILLED,)), 1, decisions=100)
+TERSE = dataclasses.replace(MANY, name="RL.MALLOW TERSE, of 100 keys", lines=(f"{MANY.lines[0]} TERSE",), answer=None)
 MTAKE = Row("RL.MTAKE, of 100 subjects", "rate limits", (f"RL.MTAKE limits 100 {'{subject} ' * 100}TERSE",),
             Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1,
             decisions=100)
@@ -122,6 +123,7 @@ LIMIT_ROWS = (
     TAKE,
     MTAKE,
     MANY,
+    TERSE,
 )
 USED = tuple(f"QUOTA.CONSUME {{key}} {resource} 1" for resource in ["r", *OTHERS])
 MANY_RESOURCES = dataclasses.replace(quota_row("QUOTA.CONSUME, of 64 resources", "many"), contents=Contents(
