@@ -78,8 +78,32 @@ struct transaction transaction_begin(RedisModuleCtx *ctx, RedisModuleString **wo
     return (struct transaction){.ctx = ctx, .now_us = now_us, .words = words};
 }
 
+/* The run of effects of one key ends. */
+static void end_joined(struct transaction *transaction)
+{
+    if (!transaction->joined_name) return;
+    transaction->words[transaction->count++] = transaction->joined_name;
+    transaction->words[transaction->count++] =
+        RedisModule_CreateString(NULL, transaction->joined.data, transaction->joined.size);
+    sink_free(&transaction->joined);
+    transaction->joined_name = NULL;
+}
+
+static void join(struct transaction *transaction, const struct handle *handle, const void *decision)
+{
+    bool same =
+        transaction->joined_name && bytes_equal(string_bytes(transaction->joined_name), string_bytes(handle->name));
+    if (!same) {
+        end_joined(transaction);
+        transaction->joined_name = RedisModule_HoldString(NULL, handle->name);
+        handle->value_type->effects_begin(transaction->now_us, clock_is_frozen(), &transaction->joined);
+    }
+    handle->value_type->effects_add(decision, &transaction->joined);
+}
+
 void transaction_replicate(struct transaction *transaction)
 {
+    end_joined(transaction);
     if (transaction->count > 0)
         RedisModule_Replicate(transaction->ctx, "RL._DO", "v", transaction->words, transaction->count);
     for (size_t i = 0; i < transaction->count; i++) RedisModule_FreeString(NULL, transaction->words[i]);
@@ -122,6 +146,10 @@ void transaction_add(struct transaction *transaction, struct handle *handle, con
     char stack_buffer[EFFECTS_BYTES_USUAL];
     struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
     if (!make_true(transaction, handle, decision)) return;
+    if (handle->value_type->effects_add) {
+        join(transaction, handle, decision);
+        return;
+    }
     handle->value_type->effects_encode(decision, clock_is_frozen(), &effects);
     transaction->words[transaction->count++] = RedisModule_HoldString(NULL, handle->name);
     transaction->words[transaction->count++] = RedisModule_CreateString(NULL, effects.data, effects.size);

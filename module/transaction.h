@@ -20,6 +20,8 @@ struct transaction {
                                 * stands in it is not: keys may be closed before all is replicated */
     size_t count;
     const RedisModuleString *changed; /* the last key: many changes of one are one event and one signal */
+    RedisModuleString *joined_name;   /* of a key whose decisions are one run of effects; NULL = none yet … */
+    struct sink joined;               /* … and the run so far */
 };
 
 /* An empty transaction; it ends with transaction_replicate. */

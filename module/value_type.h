@@ -24,6 +24,10 @@ struct value_type {
     /* Does this decision make a record inside a value: an id, a subject, a lease, a reservation? NULL = none does. */
     bool (*adds_record)(const void *decision);
     void (*effects_encode)(const void *decision, bool no_expire, struct sink *sink);
+    /* Several decisions of one value as one run of effects: what begins it, then each of them; NULL = each has a run of
+     * its own. */
+    void (*effects_begin)(int64_t now_us, bool no_expire, struct sink *sink);
+    void (*effects_add)(const void *decision, struct sink *sink);
     /* Applies effects that came as bytes. False, and nothing touched, when they are none or do not fit the value. */
     bool (*replay)(void **value, struct bytes effects, bool *no_expire);
     void (*encode)(const void *value, struct sink *sink);

@@ -6,6 +6,7 @@
 
 #define CHANGE_RULES 0
 #define CHANGE_TAKE  1
+#define CHANGE_TAKES 2
 
 /* Words of hashes use all of their 64 bits: eight bytes, low ones first. */
 static void word_encode(uint64_t word, struct sink *sink)
@@ -214,6 +215,15 @@ struct table *table_decode(struct bytes bytes)
 
 /* ---- effects --------------------------------------------------------------------------------------------- */
 
+static void states_encode(const struct decision *limits, struct sink *sink)
+{
+    for (uint32_t i = 0; i < limits->effects_count; i++) {
+        const struct effect *effect = &limits->effects[i];
+        sink_byte(sink, (uint8_t)effect->index);
+        state_encode(&effect->state, sink);
+    }
+}
+
 void table_effects_encode(const struct table_decision *decision, bool no_expire, struct sink *sink)
 {
     const struct decision *limits = &decision->limits;
@@ -227,11 +237,21 @@ void table_effects_encode(const struct table_decision *decision, bool no_expire,
     }
     sink_byte(sink, CHANGE_TAKE);
     sink_bytes(sink, decision->subject);
-    for (uint32_t i = 0; i < limits->effects_count; i++) {
-        const struct effect *effect = &limits->effects[i];
-        sink_byte(sink, (uint8_t)effect->index);
-        state_encode(&effect->state, sink);
-    }
+    states_encode(limits, sink);
+}
+
+void table_takes_begin(int64_t now_us, bool no_expire, struct sink *sink)
+{
+    format_write_head(&table_format, no_expire, sink);
+    sink_number(sink, now_us);
+    sink_byte(sink, CHANGE_TAKES);
+}
+
+void table_takes_add(const struct table_decision *decision, struct sink *sink)
+{
+    sink_bytes(sink, decision->subject);
+    sink_number(sink, decision->limits.effects_count);
+    states_encode(&decision->limits, sink);
 }
 
 static void rules_decode(struct cursor *cursor, struct rule *rules, struct table_decision *decision)
@@ -248,30 +268,82 @@ static void rules_decode(struct cursor *cursor, struct rule *rules, struct table
     }
 }
 
+static void state_effect_decode(struct cursor *cursor, struct decision *limits)
+{
+    struct effect effect = {.kind = EFFECT_STATE, .index = cursor_byte(cursor)};
+    effect.state = state_decode(cursor);
+    if (limits->effects_count == RULES_MAX) {
+        cursor->bad = true;
+    } else {
+        limits->effects[limits->effects_count++] = effect;
+    }
+}
+
 static void take_decode(struct cursor *cursor, struct table_decision *decision)
 {
-    struct decision *limits = &decision->limits;
     decision->subject = cursor_bytes(cursor);
-    while (!cursor->bad && cursor->at < cursor->size) {
-        struct effect effect = {.kind = EFFECT_STATE, .index = cursor_byte(cursor)};
-        effect.state = state_decode(cursor);
-        if (limits->effects_count == RULES_MAX) {
-            cursor->bad = true;
-        } else {
-            limits->effects[limits->effects_count++] = effect;
-        }
+    while (!cursor->bad && cursor->at < cursor->size) state_effect_decode(cursor, &decision->limits);
+    if (decision->limits.effects_count == 0) cursor->bad = true;
+}
+
+/* No verdict, and only the effects that come: there is room for many. */
+static void decision_begin(struct table_decision *decision)
+{
+    decision->limits.fault = FAULT_NONE;
+    decision->limits.effects_count = decision->limits.rules_count = 0;
+    decision->limits.rules = NULL;
+    decision->subject = (struct bytes){"", 0};
+    decision->new_rules = false;
+}
+
+/* The next subject of many; what is bad marks the cursor. */
+static void next_take_decode(struct cursor *cursor, struct table_decision *decision)
+{
+    decision->limits.effects_count = 0;
+    decision->subject = cursor_bytes(cursor);
+    int64_t count = cursor_number_between(cursor, 1, RULES_MAX);
+    for (int64_t i = 0; i < count && !cursor->bad; i++) state_effect_decode(cursor, &decision->limits);
+}
+
+static bool takes_fit(const struct table *table, struct cursor cursor, struct table_decision *decision)
+{
+    bool fit = table && cursor.at < cursor.size;
+    while (fit && !cursor_done(&cursor)) {
+        next_take_decode(&cursor, decision);
+        fit = !cursor.bad && table_accepts(table, decision);
     }
-    if (limits->effects_count == 0) cursor->bad = true;
+    return fit;
+}
+
+bool table_are_takes(struct bytes bytes)
+{
+    struct cursor cursor = cursor_init(bytes);
+    bool no_expire;
+    if (format_read_head(&table_format, &cursor, &no_expire) == 0) return false;
+    (void)cursor_number_between(&cursor, 1, INSTANT_MAX_US);
+    return cursor_byte(&cursor) == CHANGE_TAKES && !cursor.bad;
+}
+
+bool table_takes_repeat(struct table *table, struct bytes bytes, bool *no_expire)
+{
+    struct cursor cursor = cursor_init(bytes);
+    struct table_decision decision;
+    decision_begin(&decision);
+    (void)format_read_head(&table_format, &cursor, no_expire);
+    decision.now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
+    if (cursor_byte(&cursor) != CHANGE_TAKES || cursor.bad || !takes_fit(table, cursor, &decision)) return false;
+    while (!cursor_done(&cursor)) {
+        next_take_decode(&cursor, &decision);
+        (void)table_accepts(table, &decision); /* finds the subject's hash */
+        (void)table_apply(table, &decision);   /* it stays where it is */
+    }
+    return true;
 }
 
 bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *no_expire)
 {
     struct cursor cursor = cursor_init(bytes);
-    decision->limits.fault = FAULT_NONE; /* no verdict, and only the effects that come: there is room for many */
-    decision->limits.effects_count = decision->limits.rules_count = 0;
-    decision->limits.rules = NULL;
-    decision->subject = (struct bytes){"", 0};
-    decision->new_rules = false;
+    decision_begin(decision);
     if (format_read_head(&table_format, &cursor, no_expire) == 0) return false;
     decision->now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
     switch (cursor_byte(&cursor)) {

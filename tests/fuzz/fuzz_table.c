@@ -32,9 +32,16 @@ static struct table *apply_both_ways(struct table *table, const struct sink *bef
     require(before->size == 0 || twin);
     table_effects_encode(decision, false, &wire);
     require(table_effects_decode((struct bytes){wire.data, wire.size}, rules, &received, &no_expire) && !no_expire);
-    require(table_accepts(twin, &received));
+    require(table_accepts(twin, &received) && !table_are_takes(sink_content(&wire)));
     table = table_apply(table, decision);
-    twin = table_apply(twin, &received);
+    if (decision->new_rules) {
+        twin = table_apply(twin, &received);
+    } else { /* as RL.MTAKE replicates it */
+        wire.size = 0;
+        table_takes_begin(decision->now_us, false, &wire);
+        table_takes_add(decision, &wire);
+        require(table_are_takes(sink_content(&wire)) && table_takes_repeat(twin, sink_content(&wire), &no_expire));
+    }
     require(table_bytes(table) > 0);
     struct sink left = bytes_of(table), right = bytes_of(twin);
     require_same((struct bytes){left.data, left.size}, &right);
@@ -98,6 +105,13 @@ static struct table *from_effects(struct bytes bytes)
     struct rule rules[RULES_MAX];
     struct table_decision decision;
     bool no_expire;
+    if (table_are_takes(bytes)) { /* of a table of one rule */
+        rules[0] = (struct rule){.limit = 10, .period_us = 1000000, .capacity = 10, .initial = 10};
+        table_decide_rules(NULL, rules, 1, 1, siphash_key_of(1), &decision);
+        struct table *table = table_apply(NULL, &decision);
+        (void)table_takes_repeat(table, bytes, &no_expire);
+        return table;
+    }
     if (!table_effects_decode(bytes, rules, &decision, &no_expire) || !table_accepts(NULL, &decision)) return NULL;
     return table_apply(NULL, &decision);
 }

@@ -181,6 +181,64 @@ static void damaged_effects_are_refused_or_understood(void **state)
     table_free(table);
 }
 
+/* A table with two rules, and what one call takes of it: the effects in `wire`, the values before and after. */
+static struct table *take_many(struct sink *before, struct sink *wire, struct sink *after)
+{
+    static const char *const names[] = {"a", "b", "a", "a-name-that-stands-in-a-block-of-its-own"};
+    struct rule rules[] = {rule_of(RULE_GCRA, 10, S, 0), rule_of(RULE_FIXED, 10, H, 0)};
+    struct table_decision decision;
+    struct limiter_request request = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
+    bool no_expire;
+    table_decide_rules(NULL, rules, 2, BASE, siphash_key_of(3), &decision);
+    struct table *table = table_apply(NULL, &decision);
+    table_encode(table, before);
+    table_takes_begin(BASE, true, wire);
+    assert_false(table_takes_repeat(table, sink_content(wire), &no_expire)); /* of none */
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        table_decide_take(table, (struct bytes){names[i], strlen(names[i])}, &request, &decision);
+        table_takes_add(&decision, wire);
+        table = table_apply(table, &decision);
+    }
+    table_encode(table, after);
+    return table;
+}
+
+/* Repeats them on a table of these bytes: true, or the table is as it was. */
+static bool repeats(const struct sink *before, const struct sink *wire, struct sink *after)
+{
+    bool no_expire;
+    struct table *twin = table_decode(sink_content(before));
+    bool repeated = table_are_takes(sink_content(wire)) && table_takes_repeat(twin, sink_content(wire), &no_expire);
+    table_encode(twin, after);
+    if (!repeated) assert_memory_equal(after->data, before->data, before->size);
+    table_free(twin);
+    return repeated;
+}
+
+static void many_takes_are_one_run(void **state)
+{
+    (void)state;
+    struct sink before = {0}, wire = {0}, after = {0}, same = {0};
+    bool no_expire;
+    struct table *table = take_many(&before, &wire, &after);
+    assert_true(repeats(&before, &wire, &same));
+    assert_int_equal(same.size, after.size);
+    assert_memory_equal(same.data, after.data, after.size);
+    for (size_t at = 0; at < 8 * wire.size; at++) {
+        wire.data[at / 8] ^= (char)(1 << at % 8);
+        same.size = 0;
+        (void)repeats(&before, &wire, &same);
+        wire.data[at / 8] ^= (char)(1 << at % 8);
+    }
+    assert_false(table_takes_repeat(NULL, sink_content(&wire), &no_expire));
+    assert_false(table_takes_repeat(table, (struct bytes){wire.data, wire.size - 1}, &no_expire));
+    sink_free(&before);
+    sink_free(&wire);
+    sink_free(&after);
+    sink_free(&same);
+    table_free(table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -190,6 +248,7 @@ int main(void)
         cmocka_unit_test(damaged_values_are_refused_or_understood),
         cmocka_unit_test(large_tables_come_back_whole),
         cmocka_unit_test(damaged_effects_are_refused_or_understood),
+        cmocka_unit_test(many_takes_are_one_run),
     };
     return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);
 }

@@ -6,6 +6,7 @@
  *
  *     effects  head + no_expire×128 │ now │ 0 │ rule … up to the end, after the key            new rules
  *                                       │ 1 │ subject │ (index │ state) … up to the end      a subject's states
+ *                                       │ 2 │ subject │ number │ (index │ state) … │ subject …   of many subjects
  *
  * The head names kind and encoding (head.h); numbers are varints (buffer.h), the key's and swept's words
  * eight bytes each. A subject costs its name and eleven bytes (GCRA). What is decoded is validated as if a stranger had
@@ -34,6 +35,14 @@ struct table *table_decode(struct bytes bytes);
 /* A decision that changes something. `no_expire` is kept for the one form all kinds share: a table never expires. */
 void table_effects_encode(const struct table_decision *decision, bool no_expire, struct sink *sink);
 
-/* Reads effects, new rules into `rules` (RULES_MAX of them). False when the bytes are no effects; whether they fit a
- * table, table_accepts decides. The subject is borrowed. */
+/* The same of many subjects: what stands in front of them, and then each decision that changes something. */
+void table_takes_begin(int64_t now_us, bool no_expire, struct sink *sink);
+void table_takes_add(const struct table_decision *decision, struct sink *sink);
+
+/* Are these such effects? And repeats them: all of them fit the table, or nothing is touched (false). */
+bool table_are_takes(struct bytes bytes);
+bool table_takes_repeat(struct table *table, struct bytes bytes, bool *no_expire);
+
+/* Reads effects of the two other kinds, new rules into `rules` (RULES_MAX of them). False when the bytes are no such
+ * effects; whether they fit a table, table_accepts decides. The subject is borrowed. */
 bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_decision *decision, bool *no_expire);
