@@ -263,10 +263,11 @@ static bool count(const struct account *account, const struct account_host *host
     if (!plain || (request->id.size > 0 && !account_has_room(account, host, now_us))) return false;
     const struct count_request units = {request->items->resource, request->items->amount, request->mode, request->at_us,
                                         now_us};
-    if (!count_decide(account, host, &units, decision, &counted)) return false;
-    decision->applied_at_us = now_us;
-    if (request->id.size > 0) record_counted(account, host, request, &counted, decision);
-    return true;
+    bool remembers = request->id.size > 0, admits = count_decide(account, host, &units, decision, &counted);
+    bool denies = !admits && !(remembers && request->sticky) && count_deny(account, host, &units, decision);
+    if (admits || denies) decision->applied_at_us = now_us;
+    if (admits && remembers) record_counted(account, host, request, &counted, decision);
+    return admits || denies;
 }
 
 /* ---- the decision ------------------------------------------------------------------------------------------ */
@@ -312,12 +313,19 @@ static void compare_with_general(const struct account *account, const struct acc
     account_decision_begin(&other);
     decide_in_general(account, host, request, NULL, request->now_us, &other);
     const struct verdict *left = decision->result.consumed.verdicts, *right = other.result.consumed.verdicts;
-    (void)expect(other.fault == ACCOUNT_FAULT_NONE && !other.denied && other.result.consumed.count == 1);
+    const struct refusal *cause = decision->causes, *wanted = other.causes;
+    (void)expect(other.fault == ACCOUNT_FAULT_NONE && other.denied == decision->denied);
+    (void)expect(other.result.consumed.count == 1 && other.causes_count == decision->causes_count);
     (void)expect(left->granted == right->granted && left->limit == right->limit && left->wait_us == right->wait_us);
     (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us && left->rule == right->rule);
     (void)expect(bytes_equal(sink_content(&decision->changes), sink_content(&other.changes)));
     (void)expect(decision->applied_at_us == other.applied_at_us && decision->adds_record == other.adds_record);
-    (void)expect(other.result.consumed.funded[0] == 0 && other.causes_count == 0);
+    (void)expect(other.result.consumed.funded[0] == 0);
+    if (other.causes_count > 0) {
+        (void)expect(bytes_equal(cause->resource, wanted->resource) && cause->slot == wanted->slot);
+        (void)expect(cause->period == wanted->period && cause->counts == wanted->counts);
+        (void)expect(cause->shape == wanted->shape && cause->amount == wanted->amount);
+    }
     account_decision_end(&other);
 #else
     (void)account, (void)host, (void)request, (void)decision;

@@ -133,24 +133,92 @@ static void emit_counts(const struct slot *slot, uint32_t number, int64_t units,
     }
 }
 
-bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
-                  struct account_decision *decision, struct counted *counted)
+/* The resource as it is stored, of an account about which nothing else decides. */
+struct counting {
+    uint32_t number; /* of its slot */
+    const struct slot *slot;
+    const struct entitlement *entitlement;
+};
+
+static bool counting_begin(const struct account *account, const struct account_host *host,
+                           const struct count_request *request, struct counting *counting)
 {
     if (!account || !is_plain_account(account, host, request->now_us)) return false;
     int32_t number = account_slot(account, request->resource);
     if (number < 0 || !is_plain_slot(&account->slots[number])) return false;
-    const struct slot *slot = &account->slots[number];
     const struct plan_entry *entry = plan_find(account->plan, request->resource);
     if (!entry || !entry->only_counts) return false;
+    *counting = (struct counting){(uint32_t)number, &account->slots[number], &entry->entitlement};
+    return true;
+}
+
+bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
+                  struct account_decision *decision, struct counted *counted)
+{
+    struct counting counting;
     struct rates rates;
     struct verdict *verdict = &decision->result.consumed.verdicts[0];
+    if (!counting_begin(account, host, request, &counting)) return false;
     *verdict = (struct verdict){.rule = -1};
-    if (!count_rules(slot, &entry->entitlement, request, &rates, verdict)) return false;
+    if (!count_rules(counting.slot, counting.entitlement, request, &rates, verdict)) return false;
     verdict->granted = request->amount;
-    emit_counts(slot, (uint32_t)number, request->amount, &decision->changes);
-    emit_rates(&rates, (uint32_t)number, &decision->changes);
+    emit_counts(counting.slot, counting.number, request->amount, &decision->changes);
+    emit_rates(&rates, counting.number, &decision->changes);
     decision->result.consumed.count = 1;
     decision->result.consumed.funded[0] = 0;
-    *counted = (struct counted){(uint32_t)number, &entry->entitlement};
+    *counted = (struct counted){counting.number, counting.entitlement};
+    return true;
+}
+
+/* ---- denials --------------------------------------------------------------------------------------------- */
+
+/* Has it a running cycle that keeps its count and nothing else, and whose next one begins with the whole limit? */
+static bool waits_for_its_end(const struct stored_window *window, const struct quota_rule *rule, int64_t now_us)
+{
+    bool plain = !window->optional && window->limit == rule->limit && rule->rollover_bp == 0;
+    return plain && window->start_us <= now_us && now_us < window->end_us;
+}
+
+/* Puts one LIMIT into the verdict: of those that refuse the one with the longest wait, of equal ones the first. False
+ * where the end of its cycle is not all that decides. */
+static bool deny_by(const struct counting *counting, uint32_t number, const struct count_request *request,
+                    struct verdict *verdict)
+{
+    const struct quota_rule *rule = &counting->entitlement->rules[number];
+    const struct stored_window *window = rule->kind == QUOTA_LIMIT ? find_window(counting->slot, rule) : NULL;
+    if (!window || !waits_for_its_end(window, rule, request->now_us)) return false;
+    if (window->limit == UNLIMITED || window->used <= window->limit - request->amount) return true;
+    bool ends = window->end_us != INT64_MAX;
+    int64_t left_us = ends ? wait_add(window->end_us - request->now_us, 0) : NEVER_US;
+    int64_t wait_us = request->amount <= window->limit ? left_us : NEVER_US;
+    if (verdict->rule >= 0 && !wait_is_longer(wait_us, verdict->wait_us)) return true;
+    *verdict = (struct verdict){.limit = window->limit,
+                                .remaining = max_i64(window->limit - window->used, 0),
+                                .wait_us = wait_us,
+                                .rule = (int32_t)number};
+    if (window->used > 0) verdict->reset_us = ends ? window->end_us - request->now_us : NEVER_US;
+    return true;
+}
+
+bool count_deny(const struct account *account, const struct account_host *host, const struct count_request *request,
+                struct account_decision *decision)
+{
+    struct counting counting;
+    struct verdict *verdict = &decision->result.consumed.verdicts[0];
+    if (request->mode != MODE_ALL || !counting_begin(account, host, request, &counting)) return false;
+    const struct entitlement *entitlement = counting.entitlement;
+    if (entitlement->repay || counting.slot->windows_count != entitlement->rules_count) return false;
+    *verdict = (struct verdict){.rule = -1};
+    for (uint32_t i = 0; i < entitlement->rules_count; i++) {
+        if (!deny_by(&counting, i, request, verdict)) return false;
+    }
+    if (verdict->rule < 0) return false;
+    const struct stored_window *window = find_window(counting.slot, &entitlement->rules[verdict->rule]);
+    const struct refusing_rule refusing = {request->resource, (int32_t)counting.number, entitlement, window->period,
+                                           window->used > 0};
+    decision_add_refusal(decision, &refusing, verdict, request->amount);
+    decision->denied = true;
+    decision->result.consumed.count = 1;
+    decision->result.consumed.funded[0] = 0;
     return true;
 }

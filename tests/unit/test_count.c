@@ -152,6 +152,47 @@ static void the_tightest_limit_is_the_rule(void **state)
     assert_verdict(2, verdict, (struct verdict){.granted = 3, .limit = -1, .remaining = -1, .reset_us = H - S});
 }
 
+/* Six units have been used; the wait of a denial in us, 0 = the general path decides. */
+static void denials_wait_for_the_end_of_a_cycle(void **state)
+{
+    static const struct {
+        const char *plan;
+        int64_t amount, wait_us;
+        int32_t rule;
+    } rows[] = {
+        {"a LIMIT 10 1h", 5, H - S, 0},
+        {"a LIMIT 10 1h", 10, H - S, 0},
+        {"a LIMIT 10 1h", 11, NEVER_US, 0},                 /* in no cycle */
+        {"a LIMIT 10 1h LIMIT 10 1d", 5, D - S, 1},         /* the longest wait */
+        {"a LIMIT 10 1h LIMIT 100 1d", 5, H - S, 0},        /* the one that refuses */
+        {"a LIMIT 10 forever LIMIT 8 1h", 11, NEVER_US, 0}, /* of equal ones the first */
+        {"a LIMIT 10 forever", 5, NEVER_US, 0},
+        {"a LIMIT 100 1h", 5, 0, 0},                 /* it is admitted */
+        {"a LIMIT 10 1h REPAY BURST 10", 6, 0, 0},   /* a debt decides what the next cycle has */
+        {"a LIMIT 10 1h RATE GCRA 100 1s", 5, 0, 0}, /* the denial may begin a bucket */
+        {"a LIMIT 10 1h CREDITS", 5, 0, 0},          /* credits may come */
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        struct account_decision decision;
+        struct count_request request = {text_bytes("a"), rows[i].amount, MODE_ALL, 0, T + S};
+        plan_set("pro", rows[i].plan);
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 6, T);
+        account_decision_begin(&decision);
+        bool denies = count_deny(pair.account, &host, &request, &decision);
+        const struct verdict *verdict = &decision.result.consumed.verdicts[0];
+        if (denies != (rows[i].wait_us != 0)) fail_msg("row %zu", i);
+        assert_int_equal(decision.causes_count, denies);
+        if (denies) assert_int_equal(verdict->granted, 0);
+        if (denies && (verdict->wait_us != rows[i].wait_us || verdict->rule != rows[i].rule)) fail_msg("row %zu", i);
+        account_decision_end(&decision);
+        pair_end(&pair);
+        plan_drop("pro");
+    }
+}
+
 /* What was never used, or is of another account, has nothing that could be counted on. */
 static void what_is_not_stored_needs_a_view(void **state)
 {
@@ -181,6 +222,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(whatever_else_admits_or_counts_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(what_has_changed_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(the_tightest_limit_is_the_rule, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(denials_wait_for_the_end_of_a_cycle, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_stored_needs_a_view, account_set_up, account_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

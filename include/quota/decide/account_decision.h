@@ -80,26 +80,45 @@ static inline void account_decision_begin(struct account_decision *decision)
     decision->changes = sink_init(decision->stack_buffer, sizeof(decision->stack_buffer));
 }
 
-/* Remembers that this rule of the resource refused so much of it. */
+/* A rule that refuses: of which resource, and the LIMIT's cycle. */
+struct refusing_rule {
+    struct bytes resource;
+    int32_t slot; /* -1 = the resource has none yet */
+    const struct entitlement *entitlement;
+    uint64_t period; /* 0 = no LIMIT */
+    bool counts;     /* in its cycle, which has begun */
+};
+
+/* Remembers that it refused so much of the resource. */
+static inline void decision_add_refusal(struct account_decision *decision, const struct refusing_rule *rule,
+                                        const struct verdict *verdict, int64_t amount)
+{
+    /* Or a RATE of an API key, which is no rule of the resource, either. */
+    bool is_credits = verdict->rule < 0 || (uint32_t)verdict->rule >= rule->entitlement->rules_count;
+    struct refusal *cause = &decision->causes[decision->causes_count++];
+    size_t size = rule->resource.size < RESOURCE_NAME_MAX ? rule->resource.size : RESOURCE_NAME_MAX;
+    memcpy(cause->name, rule->resource.data, size);
+    cause->resource = (struct bytes){cause->name, size};
+    cause->slot = rule->slot;
+    cause->rule = verdict->rule;
+    cause->period = rule->period;
+    cause->counts = rule->counts;
+    cause->shape = shape_with(entitlement_shape(rule->entitlement, verdict->rule), is_credits ? verdict->limit : 0);
+    cause->amount = amount;
+    cause->wait_us = verdict->wait_us;
+}
+
+/* The same of a rule of a view. */
 static inline void decision_add_cause(struct account_decision *decision, struct resource_view *view,
                                       const struct verdict *verdict, int64_t amount)
 {
     const struct entitlement *entitlement = view->entitlement;
-    /* Or a RATE of an API key, which is no rule of the resource, either. */
-    bool is_credits = verdict->rule < 0 || (uint32_t)verdict->rule >= entitlement->rules_count;
-    const struct quota_rule *rule = is_credits ? NULL : &entitlement->rules[verdict->rule];
+    bool is_rule = verdict->rule >= 0 && (uint32_t)verdict->rule < entitlement->rules_count;
+    const struct quota_rule *rule = is_rule ? &entitlement->rules[verdict->rule] : NULL;
     const struct window *window = rule && rule->kind == QUOTA_LIMIT ? resource_view_window(view, rule) : NULL;
-    struct refusal *cause = &decision->causes[decision->causes_count++];
-    size_t size = view->resource.size < RESOURCE_NAME_MAX ? view->resource.size : RESOURCE_NAME_MAX;
-    memcpy(cause->name, view->resource.data, size);
-    cause->resource = (struct bytes){cause->name, size};
-    cause->slot = view->index;
-    cause->rule = verdict->rule;
-    cause->period = window ? window->period : 0;
-    cause->counts = window && window->peak > 0;
-    cause->shape = shape_with(entitlement_shape(entitlement, verdict->rule), is_credits ? verdict->limit : 0);
-    cause->amount = amount;
-    cause->wait_us = verdict->wait_us;
+    const struct refusing_rule refusing = {view->resource, view->index, entitlement, window ? window->period : 0,
+                                           window && window->peak > 0};
+    decision_add_refusal(decision, &refusing, verdict, amount);
 }
 
 static inline void account_decision_end(struct account_decision *decision)

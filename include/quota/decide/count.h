@@ -28,3 +28,8 @@ struct count_request {
 /* Decides all of the amount, or nothing: false, and nothing done, where it is not mere counting. */
 bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
                   struct account_decision *decision, struct counted *counted);
+
+/* Denies all of the amount (MODE_ALL), or nothing: false where not LIMITs alone refuse it, and wait for nothing but the
+ * end of a cycle. */
+bool count_deny(const struct account *account, const struct account_host *host, const struct count_request *request,
+                struct account_decision *decision);
