@@ -253,19 +253,32 @@ static void record_counted(const struct account *account, const struct account_h
     (void)expect(emit_record(request, &item, 1, item.funding, expires_us, decision) == ACCOUNT_FAULT_NONE);
 }
 
+/* May the client spend? Then its key, NULL = it brings none. One that has RATEs is a view more. */
+static bool bears_plain_key(const struct account *account, const struct consume_request *request, int64_t now_us,
+                            const struct stored_api_key **key)
+{
+    *key = NULL;
+    if (request->key.digest.size == 0) return true;
+    enum account_fault fault = api_key_verify(account, &request->key, now_us, key);
+    return fault == ACCOUNT_FAULT_NONE && (*key)->key.rules.size == 0;
+}
+
 /* False, and nothing done, where the general path has to decide. */
 static bool count(const struct account *account, const struct account_host *host, const struct consume_request *request,
                   int64_t now_us, struct account_decision *decision)
 {
     struct counted counted;
+    const struct stored_api_key *key;
     bool plain = request->count == 1 && !request->batch && request->mode != MODE_PEEK && !request->lineage &&
-                 request->key.digest.size == 0 && now_us == request->now_us;
-    if (!plain || (request->id.size > 0 && !account_has_room(account, host, now_us))) return false;
+                 now_us == request->now_us;
+    if (!plain || !bears_plain_key(account, request, now_us, &key)) return false;
+    if (request->id.size > 0 && !account_has_room(account, host, now_us)) return false;
     const struct count_request units = {request->items->resource, request->items->amount, request->mode, request->at_us,
                                         now_us};
     bool remembers = request->id.size > 0, admits = count_decide(account, host, &units, decision, &counted);
     bool denies = !admits && !(remembers && request->sticky) && count_deny(account, host, &units, decision);
     if (admits || denies) decision->applied_at_us = now_us;
+    if (admits && key) api_key_emit_used(key, now_us, &decision->changes);
     if (admits && remembers) record_counted(account, host, request, &counted, decision);
     return admits || denies;
 }
