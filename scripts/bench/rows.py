@@ -165,6 +165,8 @@ QUOTA_ROWS = (
     quota_row("QUOTA.CONSUME, 3 limits", "three"),
     quota_row("QUOTA.CONSUME, rate, 2 limits", "rate"),
     quota_row("QUOTA.CONSUME denied", "spent", answer=0),
+    quota_row("QUOTA.MCONSUME, 2 resources", "many", "QUOTA.MCONSUME {key} 2 r 1 r1 1",
+              "QUOTA.MCONSUME {key} 2 r 1 r1 1"),
     quota_row("QUOTA.CONSUME, new ID", "two", "QUOTA.CONSUME {key} r 1 ID {id}", told=True),
     quota_row("QUOTA.CONSUME, replayed ID", "two", "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001",
               "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001"),

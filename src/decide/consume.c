@@ -233,24 +233,28 @@ static enum account_fault consume(struct account_view *view, struct account_view
 
 /* ---- what is mere counting --------------------------------------------------------------------------------- */
 
-/* The one part of the record of units that were counted (count.h). */
+/* The record of units that were counted (count.h): each row has one part. */
 static void record_counted(const struct account *account, const struct account_host *host,
                            const struct consume_request *request, const struct counted *counted,
                            struct account_decision *decision)
 {
-    const struct slot_optional *optional = account->slots[counted->slot].optional;
-    struct record_item item;
-    item.slot = counted->slot;
-    item.item = 0;
-    item.amount = request->items[0].amount;
-    item.cost = entitlement_cost(counted->entitlement);
-    item.generation = optional ? optional->generation : 0;
-    item.at_us = request->at_us;
-    item.charged = charged_of(counted->entitlement);
-    item.funding = (struct bytes){"", 0};
-    item.verdict = decision->result.consumed.verdicts[0];
+    struct record_item items[BATCH_ITEMS_MAX];
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct slot_optional *optional = account->slots[counted[i].slot].optional;
+        struct record_item *item = &items[i];
+        item->slot = counted[i].slot;
+        item->item = i;
+        item->amount = request->items[i].amount;
+        item->cost = entitlement_cost(counted[i].entitlement);
+        item->generation = optional ? optional->generation : 0;
+        item->at_us = request->at_us;
+        item->charged = charged_of(counted[i].entitlement);
+        item->funding = (struct bytes){"", 0};
+        item->verdict = decision->result.consumed.verdicts[i];
+    }
     int64_t expires_us = decision->applied_at_us + host->kept_us;
-    (void)expect(emit_record(request, &item, 1, item.funding, expires_us, decision) == ACCOUNT_FAULT_NONE);
+    const struct bytes levels = {"", 0};
+    (void)expect(emit_record(request, items, request->count, levels, expires_us, decision) == ACCOUNT_FAULT_NONE);
 }
 
 /* May the client spend? Then its key, NULL = it brings none. One that has RATEs is a view more. */
@@ -263,23 +267,42 @@ static bool bears_plain_key(const struct account *account, const struct consume_
     return fault == ACCOUNT_FAULT_NONE && (*key)->key.rules.size == 0;
 }
 
+static struct count_request row_of(const struct consume_request *request, uint32_t row, int64_t now_us)
+{
+    const struct consume_item *item = &request->items[row];
+    return (struct count_request){item->resource, item->amount, request->mode, request->at_us, now_us};
+}
+
+/* Every row is mere counting, or none is taken. Resources that only count are apart from each other. */
+static bool count_rows(const struct account *account, const struct account_host *host,
+                       const struct consume_request *request, int64_t now_us, struct account_decision *decision,
+                       struct counted *counted)
+{
+    for (uint32_t row = 0; row < request->count; row++) {
+        const struct count_request units = row_of(request, row, now_us);
+        if (count_decide(account, host, &units, row, decision, &counted[row])) continue;
+        decision->changes.size = 0;
+        return false;
+    }
+    return true;
+}
+
 /* False, and nothing done, where the general path has to decide. */
 static bool count(const struct account *account, const struct account_host *host, const struct consume_request *request,
                   int64_t now_us, struct account_decision *decision)
 {
-    struct counted counted;
+    struct counted counted[BATCH_ITEMS_MAX];
     const struct stored_api_key *key;
-    bool plain = request->count == 1 && !request->batch && request->mode != MODE_PEEK && !request->lineage &&
-                 now_us == request->now_us;
+    bool plain = !request->any && request->mode != MODE_PEEK && !request->lineage && now_us == request->now_us;
     if (!plain || !bears_plain_key(account, request, now_us, &key)) return false;
     if (request->id.size > 0 && !account_has_room(account, host, now_us)) return false;
-    const struct count_request units = {request->items->resource, request->items->amount, request->mode, request->at_us,
-                                        now_us};
-    bool remembers = request->id.size > 0, admits = count_decide(account, host, &units, decision, &counted);
-    bool denies = !admits && !(remembers && request->sticky) && count_deny(account, host, &units, decision);
+    bool remembers = request->id.size > 0, admits = count_rows(account, host, request, now_us, decision, counted);
+    const struct count_request first = row_of(request, 0, now_us);
+    bool denies = !admits && request->count == 1 && !(remembers && request->sticky) &&
+                  count_deny(account, host, &first, decision);
     if (admits || denies) decision->applied_at_us = now_us;
     if (admits && key) api_key_emit_used(key, now_us, &decision->changes);
-    if (admits && remembers) record_counted(account, host, request, &counted, decision);
+    if (admits && remembers) record_counted(account, host, request, counted, decision);
     return admits || denies;
 }
 
@@ -325,15 +348,19 @@ static void compare_with_general(const struct account *account, const struct acc
     struct account_decision other;
     account_decision_begin(&other);
     decide_in_general(account, host, request, NULL, request->now_us, &other);
-    const struct verdict *left = decision->result.consumed.verdicts, *right = other.result.consumed.verdicts;
     const struct refusal *cause = decision->causes, *wanted = other.causes;
     (void)expect(other.fault == ACCOUNT_FAULT_NONE && other.denied == decision->denied);
-    (void)expect(other.result.consumed.count == 1 && other.causes_count == decision->causes_count);
-    (void)expect(left->granted == right->granted && left->limit == right->limit && left->wait_us == right->wait_us);
-    (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us && left->rule == right->rule);
+    (void)expect(other.result.consumed.count == request->count && other.causes_count == decision->causes_count);
+    for (uint32_t i = 0; i < request->count; i++) {
+        const struct verdict *left = &decision->result.consumed.verdicts[i],
+                             *right = &other.result.consumed.verdicts[i];
+        (void)expect(left->granted == right->granted && left->limit == right->limit);
+        (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us);
+        (void)expect(left->wait_us == right->wait_us && left->rule == right->rule);
+        (void)expect(other.result.consumed.funded[i] == 0);
+    }
     (void)expect(bytes_equal(sink_content(&decision->changes), sink_content(&other.changes)));
     (void)expect(decision->applied_at_us == other.applied_at_us && decision->adds_record == other.adds_record);
-    (void)expect(other.result.consumed.funded[0] == 0);
     if (other.causes_count > 0) {
         (void)expect(bytes_equal(cause->resource, wanted->resource) && cause->slot == wanted->slot);
         (void)expect(cause->period == wanted->period && cause->counts == wanted->counts);

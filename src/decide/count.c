@@ -153,19 +153,19 @@ static bool counting_begin(const struct account *account, const struct account_h
 }
 
 bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
-                  struct account_decision *decision, struct counted *counted)
+                  uint32_t row, struct account_decision *decision, struct counted *counted)
 {
     struct counting counting;
     struct rates rates;
-    struct verdict *verdict = &decision->result.consumed.verdicts[0];
+    struct verdict *verdict = &decision->result.consumed.verdicts[row];
     if (!counting_begin(account, host, request, &counting)) return false;
     *verdict = (struct verdict){.rule = -1};
     if (!count_rules(counting.slot, counting.entitlement, request, &rates, verdict)) return false;
     verdict->granted = request->amount;
     emit_counts(counting.slot, counting.number, request->amount, &decision->changes);
     emit_rates(&rates, counting.number, &decision->changes);
-    decision->result.consumed.count = 1;
-    decision->result.consumed.funded[0] = 0;
+    decision->result.consumed.count = row + 1;
+    decision->result.consumed.funded[row] = 0;
     *counted = (struct counted){counting.number, counting.entitlement};
     return true;
 }

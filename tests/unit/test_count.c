@@ -30,7 +30,7 @@ static bool decides(const struct row *row, struct verdict *verdict)
     int64_t now_us = T + row->later_us;
     struct count_request request = {text_bytes("a"), row->amount, row->mode,
                                     row->ago_us != 0 ? now_us - row->ago_us : 0, now_us};
-    bool counts = count_decide(pair.account, &host, &request, &decision, &counted);
+    bool counts = count_decide(pair.account, &host, &request, 0, &decision, &counted);
     *verdict = decision.result.consumed.verdicts[0];
     assert_int_equal(decision.changes.size > 0, counts);
     if (counts) assert_int_equal(counted.slot, 0);
@@ -204,11 +204,11 @@ static void what_is_not_stored_needs_a_view(void **state)
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     account_decision_begin(&decision);
-    assert_false(count_decide(NULL, &host, &item, &decision, &counted));
-    assert_false(count_decide(pair.account, &host, &item, &decision, &counted));
+    assert_false(count_decide(NULL, &host, &item, 0, &decision, &counted));
+    assert_false(count_decide(pair.account, &host, &item, 0, &decision, &counted));
     pair_consume(&pair, "a", 1, T);
-    assert_false(count_decide(pair.account, &host, &other, &decision, &counted));
-    assert_true(count_decide(pair.account, &host, &item, &decision, &counted));
+    assert_false(count_decide(pair.account, &host, &other, 0, &decision, &counted));
+    assert_true(count_decide(pair.account, &host, &item, 0, &decision, &counted));
     account_decision_end(&decision);
     pair_end(&pair);
 }

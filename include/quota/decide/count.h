@@ -25,9 +25,10 @@ struct count_request {
     int64_t now_us;         /* not before the account's last change */
 };
 
-/* Decides all of the amount, or nothing: false, and nothing done, where it is not mere counting. */
+/* Decides all of the amount of one row, behind those before it, or nothing: false where it is not mere counting; then
+ * the verdict of the row means nothing. */
 bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
-                  struct account_decision *decision, struct counted *counted);
+                  uint32_t row, struct account_decision *decision, struct counted *counted);
 
 /* Denies all of the amount (MODE_ALL), or nothing: false where not LIMITs alone refuse it, and wait for nothing but the
  * end of a cycle. */
