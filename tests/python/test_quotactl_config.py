@@ -1,25 +1,19 @@
-"""scripts/quotactl: a catalogue in a file, the same on every primary, and what differs between them.
+"""quotactl config: a configuration in a file, the same on every primary, and what differs between them.
 
-    server ── save ──▶ file ── load ──▶ another server ── save ──▶ the same bytes
-    cluster of 3 + 3 ── load ──▶ every primary; a fourth one, empty and without slots, is filled; accounts move there
-
-Most tests call it within this process: starting a Python takes longer than what it does. Those that use `started` run
-the program as an operator does.
+    server ── save ──▶ file ── apply ──▶ another server ── save ──▶ the same bytes
+    cluster of 3 + 3 ── apply ──▶ every primary; a fourth one, empty and without slots, is filled; accounts move there
 """
 
-import importlib.machinery
-import importlib.util
 import json
-import subprocess
-import sys
 
-import click.testing
 import pytest
 
 from conftest import NOON, NOON_MS, Quota, as_map, clear_plans, clear_policies, listed, revisions
-from servers import ROOT, Server, free_port, wait_until
+from servers import Server, free_port, wait_until
 from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
 from test_reshard import names_in, redis_cli
+
+from .calls import quotactl, started, url_of
 
 HOUR_MS = 3_600_000
 PLANS = [  # every word of a plan
@@ -68,44 +62,19 @@ def two(both):
     return emptied(both[1])
 
 
-def program():
-    """scripts/quotactl as a module: its name has no .py."""
-    loader = importlib.machinery.SourceFileLoader("quotactl", str(ROOT / "scripts" / "quotactl"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("quotactl", loader))
-    loader.exec_module(module)
-    return module.quotactl
+def save(server, *options):
+    return quotactl("config", "save", "--exceptions", "--json", *options, "--url", url_of(server))
 
 
-QUOTACTL = program()
-
-
-def quotactl(*words, code=0, given=None):
-    done = click.testing.CliRunner().invoke(QUOTACTL, [*map(str, words)], input=given)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == code, (done.exit_code, done.stdout, done.stderr)
-    return done.stdout if code != 2 else done.stderr
-
-
-def started(*words, code=0, given=None):
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "quotactl"), *map(str, words)], input=given,
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stdout if code != 2 else done.stderr
-
-
-def url_of(server):
-    return f"redis://127.0.0.1:{server.port}"
-
-
-def save(server):
-    return quotactl("catalogue", "save", url_of(server))
-
-
-def load(server, catalogue, *options, code=0):
+def load(server, catalogue, *options, code=0, act="apply"):
     given = catalogue if isinstance(catalogue, str) else json.dumps(catalogue)
-    return quotactl("catalogue", "load", "-", url_of(server), *options, given=given, code=code)
+    return quotactl("config", act, "-", "--exceptions", "--yes", "--url", url_of(server), *options, given=given,
+                    code=code)
+
+
+def load_now(server, catalogue, *options):
+    """The clocks of the cluster are frozen: no instant ahead of them comes."""
+    return load(server, catalogue, *options, "--effective", "now")
 
 
 def filled(server):
@@ -167,10 +136,11 @@ def test_both_servers_decide_the_same(one, two):
 def test_a_file_is_written_and_read_by_name_and_nothing_is_written_on_error(one, two, tmp_path):
     filled(one)
     path, none = tmp_path / "catalogue.json", tmp_path / "none.json"
-    assert started("catalogue", "save", url_of(one), path) == ""
+    assert started("config", "save", path, "--exceptions", "--url", url_of(one)) == ""
     assert path.read_text() == save(one)
-    assert started("catalogue", "load", path, url_of(two)).startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
-    said = started("catalogue", "save", f"redis://127.0.0.1:{free_port()}", none, code=2)
+    sent = started("config", "apply", path, "--exceptions", "--url", url_of(two))
+    assert sent.startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
+    said = started("config", "save", none, "--url", f"redis://127.0.0.1:{free_port()}", code=2)
     assert said.startswith("Error: ") and "refused" in said and not none.exists()
 
 
@@ -197,7 +167,7 @@ def test_without_prune_more_may_be_there_with_it_the_server_is_the_file(one):
     wanted["policies"]["api"]["subjects"] = []
     before = save(one)
     assert load(one, wanted) == "" and save(one) == before
-    planned = load(one, wanted, "--prune", "--dry-run")
+    planned = load(one, wanted, "--prune", act="diff", code=1)
     assert save(one) == before
     assert load(one, wanted, "--prune") == planned
     del wanted["policies"]["api"]["subjects"]
@@ -283,7 +253,7 @@ def test_a_plan_that_is_retired_is_not_in_the_file_and_comes_back_with_it(one):
 
 def test_rules_in_other_words_than_the_servers_are_told(one):
     wanted = {"plans": {}, "policies": {"api": {"rules": ["10 1s"]}}}
-    said = started("catalogue", "load", "-", url_of(one), given=json.dumps(wanted), code=1)
+    said = started("config", "apply", "-", "--url", url_of(one), given=json.dumps(wanted), code=1)
     assert "policy api: the file says 10 1s, the server GCRA 10 1s" in said
     wanted["policies"]["api"]["rules"] = ["GCRA 10 1s"]
     assert load(one, wanted) == ""
@@ -335,11 +305,11 @@ def test_a_server_that_cannot_do_it(one, two):
     said = load(two, {"plans": {"new": {"resources": {"r": ["LIMIT 1 day"]}}}, "policies": {}}, code=2)
     assert f"127.0.0.1:{two.port}: " in said and "read only replica" in said
     assert save(two) == save(one)
-    assert "permission" in started("catalogue", "save", with_user(one), code=2)
-    assert started("catalogue", "check", url_of(one)) == ""
-    assert "URL" in started("catalogue", "check", "nonsense", code=2)
-    assert "no such file" in started("catalogue", "load", "no-such-file", url_of(one), code=2).lower()
-    assert "Missing argument" in started("catalogue", "load", code=2)
+    assert "permission" in started("config", "save", "--url", with_user(one), code=2)
+    assert started("config", "check", "--url", url_of(one)) == ""
+    assert "URL" in started("config", "check", "--url", "nonsense", code=2)
+    assert "no such file" in started("config", "apply", "no-such-file", "--url", url_of(one), code=2).lower()
+    assert "Missing argument" in started("config", "apply", code=2)
 
 
 def with_user(server):
@@ -366,24 +336,24 @@ def plan(limit):
 
 
 def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
-    load(cluster.replicas[1], plan(100))
+    load_now(cluster.replicas[1], plan(100))
     for server in cluster.servers:
         wait_until(lambda: "p" in listed(Quota(server.client())), "a replica has no plan")
-    assert quotactl("catalogue", "check", url_of(cluster.primaries[0])) == ""
-    assert load(cluster.primaries[2], plan(100)) == ""
+    assert quotactl("config", "check", "--url", url_of(cluster.primaries[0])) == ""
+    assert load_now(cluster.primaries[2], plan(100)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
 
 
 def test_differences_are_named_and_mended(cluster):
     zero, one, two = cluster.primaries
-    load(zero, plan(100))
+    load_now(zero, plan(100))
     for limit in (90, 100):  # the same, two revisions later: no difference
         zero.client().execute_command("QUOTA.PLAN", "SET", "p", "r", "LIMIT", limit, "day")
     zero.client().execute_command(*"QUOTA.PLAN SET p r LIMIT 9 day APPLY END EFFECTIVE 2030-01-01T00:00:00Z".split())
     one.client().execute_command(*"QUOTA.PLAN SET p s LIMIT 1 day".split())
     two.client().execute_command(*"RL.POLICY LIFT api villain".split())
     two.client().execute_command(*"RL.POLICY SET other 1 1s".split())
-    said = quotactl("catalogue", "check", url_of(zero), code=1)
+    said = quotactl("config", "check", "--url", url_of(zero), code=1)
     found = {}
     for line in said.splitlines():
         if line.startswith("    "):
@@ -398,25 +368,25 @@ def test_differences_are_named_and_mended(cluster):
         "plan p, resource s": dict(zip(ports, ["missing", "LIMIT 1 day", "missing"])),
         "policy api, list entry of villain": dict(zip(ports, ["refuse", "refuse", "missing"])),
         "policy other": dict(zip(ports, ["missing", "missing", "GCRA 1 1s"]))}
-    load(one, plan(100), "--prune")
-    assert quotactl("catalogue", "check", url_of(two)) == ""
+    load_now(one, plan(100), "--prune")
+    assert quotactl("config", "check", "--url", url_of(two)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
-    assert load(two, plan(100), "--prune") == ""
+    assert load_now(two, plan(100), "--prune") == ""
 
 
 def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(cluster):
     """Its plan has another revision than the accounts know, and the same rules: a later change reaches them there."""
     first = cluster.primaries[0]
     for limit in (101, 102, 103, 100):
-        load(first, plan(limit))
+        load_now(first, plan(limit))
     fourth = Server(cluster_enabled="yes", cluster_node_timeout="1500", appendonly="yes").start()
     try:
         join(cluster, fourth)
-        said = quotactl("catalogue", "check", url_of(first), code=1)
+        said = quotactl("config", "check", "--url", url_of(first), code=1)
         assert f"127.0.0.1:{fourth.port}  missing" in said
-        sent = load(first, plan(100))
+        sent = load_now(first, plan(100))
         assert sent and all(line.startswith(f"127.0.0.1:{fourth.port}> ") for line in sent.splitlines())
-        assert quotactl("catalogue", "check", url_of(fourth)) == ""
+        assert quotactl("config", "check", "--url", url_of(fourth)) == ""
         client, name = cluster.client(), names_in(0, 99, 1)[0]
         client.execute_command("QUOTA.OPEN", name, "p")
         client.execute_command("QUOTA.CONSUME", name, "r", 40, "ID", "x")
@@ -425,7 +395,7 @@ def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(
         assert fourth.client().exists(name) == 1
         assert client.execute_command("QUOTA.CONSUME", name, "r", 40, "ID", "x")[:3] == [40, 100, 60]
         assert client.execute_command("QUOTA.CONSUME", name, "r", 61)[0] == 0
-        load(fourth, plan(120))
+        load_now(fourth, plan(120))
         assert client.execute_command("QUOTA.CONSUME", name, "r", 61)[:3] == [61, 120, 19]
         assert used(client, name) == 101
         assert client.execute_command("QUOTA.OPEN", "{" + name + "}b", "p") in (b"OK", True)
