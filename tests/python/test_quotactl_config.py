@@ -7,13 +7,19 @@
 import json
 
 import pytest
-
-from conftest import NOON, NOON_MS, Quota, as_map, clear_plans, clear_policies, listed, revisions
+from conftest import (
+    NOON,
+    NOON_MS,
+    Quota,
+    as_map,
+    listed,
+    revisions,
+)
 from servers import Server, free_port, wait_until
 from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
 from test_reshard import names_in, redis_cli
 
-from .calls import quotactl, started, url_of
+from .calls import emptied, quotactl, started, url_of
 
 HOUR_MS = 3_600_000
 PLANS = [  # every word of a plan
@@ -26,8 +32,8 @@ PLANS = [  # every word of a plan
     "p a LIMIT 7 day APPLY PRORATE EFFECTIVE 2025-03-01T00:00:00Z",
     "p soon LIMIT 7 day APPLY END EFFECTIVE 2025-02-01T00:00:00Z"]
 POLICIES = [
-    "SET api 10 1s QUEUE 5 1s BURST 2 TOKEN -1 1s FIXED 3 1m FIRST BLOCK 1500ms SHADOW "
-    "SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1m LOG 3 1h SCHEDULE UTC sat,sun 22:00-02:00 0 1s SLIDING 7 1d",
+    ("SET api 10 1s QUEUE 5 1s BURST 2 TOKEN -1 1s FIXED 3 1m FIRST BLOCK 1500ms SHADOW "
+     "SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1m LOG 3 1h SCHEDULE UTC sat,sun 22:00-02:00 0 1s SLIDING 7 1d"),
     "SET plain LEAKY 10 1s BURST 3", "OVERRIDE api acme 500 1m SLIDING 9 1h", "OVERRIDE api soon 7 1s EX 1h",
     "PERMIT api friend", "REFUSE api villain EX 1d", "REFUSE api 10.0.0.0/8 EX 90s", "PERMIT api 10.1.2.3",
     "PERMIT api 2001:db8::/32"]
@@ -40,16 +46,6 @@ def both():
     yield servers
     for server in servers:
         server.close()
-
-
-def emptied(server):
-    client = server.client()
-    client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
-    client.replicaof("NO", "ONE")
-    client.flushall()
-    clear_plans(Quota(client))
-    clear_policies(Quota(client))
-    return server
 
 
 @pytest.fixture
@@ -276,14 +272,14 @@ BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' 
        ('{"plans": {}, "policies": {}, "more": 1}', "unknown field 'more'"),
        ('{"plans": {"p": {"resources": {"r": "LIMIT 1 day"}}}, "policies": {}}', "plan p, resource r: 'rules' must be"),
        ('{"plans": {"p": {"resources": {}, "revision": -1}}, "policies": {}}', "'revision' must be an integer"),
-       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}}, '
-        '"policies": {}}', "plan p, pending[0]: 'effective' is missing"),
-       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
-        '"effective": 1735689600000}]}}, "policies": {}}', "'apply' must be one of FULL, PRORATE, END"),
-       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '
-        '"effective": 1735689600}]}}, "policies": {}}', "Unix seconds? write 1735689600000"),
-       ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "permit", '
-        '"until": 1735689600}]}}}', "'until' is in Unix ms"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}}, '
+        '"policies": {}}'), "plan p, pending[0]: 'effective' is missing"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
+        '"effective": 1735689600000}]}}, "policies": {}}'), "'apply' must be one of FULL, PRORATE, END"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '
+        '"effective": 1735689600}]}}, "policies": {}}'), "Unix seconds? write 1735689600000"),
+       (('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "permit", '
+        '"until": 1735689600}]}}}'), "'until' is in Unix ms"),
        ('{"plans": {}, "policies": {"a": {}}}', "policy a: 'rules' is missing"),
        ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "schedules": [{"when": "UTC", "rules": ["1 1s"]}]}}}',
         "schedules[0]: 'when' must be like"),
@@ -338,7 +334,7 @@ def plan(limit):
 def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
     load_now(cluster.replicas[1], plan(100))
     for server in cluster.servers:
-        wait_until(lambda: "p" in listed(Quota(server.client())), "a replica has no plan")
+        wait_until(lambda server=server: "p" in listed(Quota(server.client())), "a replica has no plan")
     assert quotactl("config", "check", "--url", url_of(cluster.primaries[0])) == ""
     assert load_now(cluster.primaries[2], plan(100)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
@@ -349,12 +345,12 @@ def test_differences_are_named_and_mended(cluster):
     load_now(zero, plan(100))
     for limit in (90, 100):  # the same, two revisions later: no difference
         zero.client().execute_command("QUOTA.PLAN", "SET", "p", "r", "LIMIT", limit, "day")
-    zero.client().execute_command(*"QUOTA.PLAN SET p r LIMIT 9 day APPLY END EFFECTIVE 2030-01-01T00:00:00Z".split())
-    one.client().execute_command(*"QUOTA.PLAN SET p s LIMIT 1 day".split())
-    two.client().execute_command(*"RL.POLICY LIFT api villain".split())
-    two.client().execute_command(*"RL.POLICY SET other 1 1s".split())
+    Quota(zero.client())("QUOTA.PLAN SET p r LIMIT 9 day APPLY END EFFECTIVE 2030-01-01T00:00:00Z")
+    Quota(one.client())("QUOTA.PLAN SET p s LIMIT 1 day")
+    Quota(two.client())("RL.POLICY LIFT api villain")
+    Quota(two.client())("RL.POLICY SET other 1 1s")
     said = quotactl("config", "check", "--url", url_of(zero), code=1)
-    found = {}
+    found, what = {}, ""
     for line in said.splitlines():
         if line.startswith("    "):
             address, fact = line.split(maxsplit=1)
@@ -405,7 +401,7 @@ def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(
         fourth.client().execute_command("DEBUG RELOAD")
         assert fourth.digest() == digest
         for primary, replica in zip(cluster.primaries, cluster.replicas):
-            wait_until(lambda: primary.digest() == replica.digest(), "a replica differs")
+            wait_until(lambda one=primary, other=replica: one.digest() == other.digest(), "a replica differs")
     finally:
         fourth.close()
 
