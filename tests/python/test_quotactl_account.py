@@ -194,8 +194,10 @@ def test_what_the_server_refuses_is_one_line_and_exit_code_1(quota, call, says):
     assert said.count("\n") == 1
 
 
-CANNOT = [("account set acme api many", "not a valid integer"), ("account grant acme", "it takes ACCOUNT RESOURCE AMOUNT"),
-          ("account grant --plan free tokens 5", "--plan needs --id"), ("account override acme api", "it takes ACCOUNT"),
+CANNOT = [("account set acme api many", "not a valid integer"),
+          ("account grant acme", "it takes ACCOUNT RESOURCE AMOUNT"),
+          ("account grant --plan free tokens 5", "--plan needs --id"),
+          ("account override acme api", "it takes ACCOUNT"),
           ("account suspend acme --for 1h --until 2025-02-01T00:00:00Z", "only one of the ends"),
           ("account suspend acme --for soon", "soon"), ("key revoke acme zzz", "8 or more digits"),
           ("account show acme --json --csv", "No such option"), ("account list --json --csv", "do not go together"),
@@ -285,7 +287,8 @@ WHY = [([], "why acme", 0, "api: 1 unit would be admitted"),
        ([], "why nothing", 1, "there is no such key")]
 
 
-@pytest.mark.parametrize(("before", "call", "code", "says"), WHY, ids=[f"{call} {says[:20]}" for _, call, _, says in WHY])
+@pytest.mark.parametrize(("before", "call", "code", "says"), WHY,
+                         ids=[f"{call} {says[:20]}" for _, call, _, says in WHY])
 def test_why(quota, before, call, code, says):
     for line in before:
         quota(line)

@@ -272,8 +272,8 @@ BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' 
        ('{"plans": {}, "policies": {}, "more": 1}', "unknown field 'more'"),
        ('{"plans": {"p": {"resources": {"r": "LIMIT 1 day"}}}, "policies": {}}', "plan p, resource r: 'rules' must be"),
        ('{"plans": {"p": {"resources": {}, "revision": -1}}, "policies": {}}', "'revision' must be an integer"),
-       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}}, '
-        '"policies": {}}'), "plan p, pending[0]: 'effective' is missing"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}'
+        '}, "policies": {}}'), "plan p, pending[0]: 'effective' is missing"),
        (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
         '"effective": 1735689600000}]}}, "policies": {}}'), "'apply' must be one of FULL, PRORATE, END"),
        (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '

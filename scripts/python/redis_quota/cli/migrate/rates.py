@@ -242,7 +242,9 @@ class Upstash:
 
     def taken(self, server: Server, name: str, now_ms: int) -> int:
         """What a bucket lacks now."""
-        refilled, tokens = map(integer, server.ask("HMGET", name, "refilledAt", "tokens"))
+        # The library for TypeScript writes refilledAt, the one for Python refilled_at.
+        at, also_at, tokens = map(integer, server.ask("HMGET", name, "refilledAt", "refilled_at", "tokens"))
+        refilled = also_at if at is None else at
         if refilled is None or tokens is None:
             return 0
         refills = max((now_ms - refilled) // self.period_ms, 0)
