@@ -19,7 +19,7 @@ from servers import Server, free_port, wait_until
 from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
 from test_reshard import names_in, redis_cli
 
-from .calls import emptied, quotactl, started, url_of
+from .calls import emptied, quotactl, refused, started, url_of
 
 HOUR_MS = 3_600_000
 PLANS = [  # every word of a plan
@@ -313,6 +313,158 @@ def with_user(server):
     return f"redis://guest:secret@127.0.0.1:{server.port}"
 
 
+# ---- the file ------------------------------------------------------------------------------------------------------
+
+FILE = """\
+plans:
+  pro:
+    resources:
+      api:
+        - LIMIT ${MONTHLY:-1000} month
+        - RATE GCRA 10 1s
+policies:
+  on:                      # a name is a text, whatever YAML makes of it
+    rules: [GCRA 10 1s]
+    block_ms: ${BLOCK_MS}
+sinks: {anything: {goes: 1}}
+exporter: [here]
+"""
+
+
+def saved(server):
+    return json.loads(quotactl("config", "save", "--json", "--url", url_of(server)))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "plans.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_yaml_with_variables_is_applied_and_saved_as_yaml(one, two, file, tmp_path):
+    env = {"QUOTA_URL": url_of(one), "BLOCK_MS": "60000"}
+    assert quotactl("config", "diff", file, code=1, env=env).count("\n") == 2
+    assert quotactl("config", "apply", file, env=env).count("\n") == 2
+    assert quotactl("config", "apply", file, env=env) == ""
+    assert saved(one) == {"plans": {"pro": {"resources": {"api": ["LIMIT 1000 month", "RATE GCRA 10 1s"]}}},
+                          "policies": {"on": {"rules": ["GCRA 10 1s"], "block_ms": 60000}}}
+    written = tmp_path / "saved.yaml"
+    quotactl("config", "save", written, env=env)
+    assert written.read_text().startswith("plans:\n  pro:\n    resources:\n      api:\n      - LIMIT 1000 month\n")
+    quotactl("config", "apply", written, "--url", url_of(two))
+    assert saved(two) == saved(one)
+    assert quotactl("config", "diff", file, env={**env, "MONTHLY": "7"}, code=1) == (
+        f"127.0.0.1:{one.port}> QUOTA.PLAN SET pro api LIMIT 7 month RATE GCRA 10 1s\n")
+
+
+def test_every_word_and_odd_bytes_come_back_through_yaml(one, two, tmp_path):
+    filled(one)
+    path = tmp_path / "all.yaml"
+    quotactl("config", "save", path, "--exceptions", "--url", url_of(one))
+    quotactl("config", "apply", path, "--exceptions", "--url", url_of(two))
+    assert answers(two) == answers(one)
+    assert save(two) == save(one)
+
+
+def test_a_file_goes_over_those_that_it_includes(one, tmp_path):
+    (tmp_path / "base.yaml").write_text("plans: {pro: {resources: {api: [LIMIT 1 day], tokens: [LIMIT 5 day]}}}\n"
+                                        "policies: {}\n")
+    (tmp_path / "more.json").write_text('{"policies": {"api": {"rules": ["GCRA 1 1s"]}}}')
+    top = tmp_path / "top.yaml"
+    top.write_text("include: [base.yaml, more.json]\nplans: {pro: {resources: {api: [LIMIT 2 day]}}}\n")
+    quotactl("config", "apply", top, "--url", url_of(one))
+    assert saved(one) == {"plans": {"pro": {"resources": {"api": ["LIMIT 2 day"], "tokens": ["LIMIT 5 day"]}}},
+                          "policies": {"api": {"rules": ["GCRA 1 1s"]}}}
+    (tmp_path / "base.yaml").write_text("include: top.yaml\n")
+    assert f"{tmp_path}/base.yaml:1: top.yaml includes itself" in quotactl("config", "lint", top, code=2)
+
+
+WRONG = [("plans: {}\nplans: {}\npolicies: {}", 2, "plans stands twice in this map"),
+         ("plans: [\n", 2, "no YAML"), ('{"plans": {},\n "policies": }', 2, "no JSON"),
+         ("plans:\n  p:\n    resources:\n      r: LIMIT 1 day\npolicies: {}", 4, "must be a list of rules"),
+         ("plans: {}\npolicies:\n  a:\n    block_ms: ${NONE_OF_THIS_NAME}", 4,
+          "the environment has no NONE_OF_THIS_NAME"),
+         ("plans: {}\npolicies: {}\ninclude: none.yaml", 3, "No such file"), ("plans: &a {p: *a}\npolicies: {}", 1, ""),
+         ("plans: {}\npolicies:\n  a:\n    rules: [1 1s]\n    colour: red", 5, "unknown field 'colour'"),
+         ("? [a]\n: b\n", 1, "a key must be a text"), ("plans: {}\npolicies: {a: \x07}", None, "no YAML")]
+
+
+@pytest.mark.parametrize(("text", "number", "says"), WRONG, ids=[says or "holds itself" for _, _, says in WRONG])
+def test_what_is_wrong_is_said_with_file_and_line(one, tmp_path, text, number, says):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    said = quotactl("config", "apply", path, "--url", url_of(one), code=2)
+    assert f"{path}:{number}: " in said if number else f"{path}: " in said
+    assert says in said
+    assert answers(one) == ({}, {})
+
+
+def test_lint_lets_the_server_judge_and_stores_nothing(one, tmp_path):
+    path = tmp_path / "plans.yaml"
+    path.write_text("""\
+plans:
+  pro:
+    resources:
+      api:
+        - LIMIT 1000 month
+        - RATE 10 1s
+      tokens:
+        - LIMIT 5 day
+        - WARN many
+      both: [CREDITS LOW 5, SHARE SOME]
+    pending:
+      - {resource: api, apply: END, effective: 1798761600000, rules: [LIMIT x day]}
+policies:
+  a: {rules: [10 1s]}
+  b:
+    rules:
+      - GCRA 10 1s
+      - LOG 1
+  c:
+    rules: [GCRA 10 1s]
+    schedules:
+      - {when: Nowhere/City mon-fri 09:00-17:00, rules: [GCRA 1 1s]}
+  d:
+    rules: [GCRA 10 1s]
+    overrides: [{subject: s, rules: [GCRA ten 1s]}]
+""")
+    found = json.loads(quotactl("config", "lint", path, "--json", "--url", url_of(one), code=1))
+    at = {int(row["place"].removeprefix(f"{path}:")): row["problem"] for row in found}
+    assert sorted(at) == [6, 9, 10, 12, 14, 18, 22, 25]
+    assert "writes this as: RATE GCRA 10 1s" in at[6]
+    assert "writes this as: GCRA 10 1s" in at[14]
+    assert "many" in at[9]
+    assert "Nowhere/City" in at[22]
+    assert answers(one) == ({}, {})
+    path.write_text(FILE.replace("${BLOCK_MS}", "5"))
+    assert quotactl("config", "lint", path, "--url", url_of(one)) == ""
+
+
+def test_exceptions_are_left_alone_unless_they_are_meant(one):
+    """A deploy does not undo an emergency block."""
+    filled(one)
+    wanted = json.loads(save(one))
+    assert "overrides" not in saved(one)["policies"]["api"]
+    Quota(one.client())("RL.POLICY REFUSE api attacker")
+    given = json.dumps(wanted)
+    url = ["--url", url_of(one)]
+    assert quotactl("config", "apply", "-", "--prune", "--yes", *url, given=given) == ""
+    assert "attacker" in quotactl("config", "diff", "-", "--prune", "--exceptions", *url, given=given, code=1)
+    assert "say --yes" in quotactl("config", "apply", "-", "--prune", "--exceptions", *url, given=given, code=2)
+
+
+def test_several_servers_that_are_no_cluster(one, two):
+    both = ["--url", f"{url_of(one)},{url_of(two)}"]
+    given = json.dumps(plan(5))
+    sent = quotactl("config", "apply", "-", "--effective", "now", *both, given=given)
+    assert {line.split(">")[0] for line in sent.splitlines()} == {f"127.0.0.1:{one.port}", f"127.0.0.1:{two.port}"}
+    assert quotactl("config", "check", *both) == ""
+    Quota(two.client())("QUOTA.OPEN there p")
+    assert "state    active" in quotactl("account", "show", "there", *both)
+    assert "is on none of the servers" in refused("account", "show", "nowhere", *both)
+
+
 # ---- a cluster ---------------------------------------------------------------------------------------------------
 
 
@@ -338,6 +490,48 @@ def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
     assert quotactl("config", "check", "--url", url_of(cluster.primaries[0])) == ""
     assert load_now(cluster.primaries[2], plan(100)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
+
+
+def test_plans_change_at_one_instant_on_every_primary(cluster):
+    """With clocks that run: the second deploy waits until the instant has come, on all of them."""
+    zero = cluster.primaries[0]
+    for server in cluster.servers:
+        server.client().execute_command("QUOTA.CLOCK", "RESUME")
+    assert "EFFECTIVE" not in load(zero, plan(100))  # a plan that is new changes nothing
+    sent = load(zero, plan(200)).splitlines()
+    instants = {line.rpartition(" EFFECTIVE ")[2] for line in sent}
+    assert len(sent) == SHARDS
+    assert len(instants) == 1
+    instant_ms = int(instants.pop())
+    for server in cluster.primaries:
+        found = as_map(server.client().execute_command("QUOTA.PLAN", "GET", "p"))
+        assert (found["resources"], found["pending"]) == ({"r": ["LIMIT 200 day"]}, [])
+        assert server.client().execute_command("QUOTA.CLOCK") >= instant_ms
+    assert load(zero, plan(200)) == ""
+    late = json.dumps(plan(300))
+    words = ["config", "apply", "-", "--url", url_of(zero), "--effective", "2100-01-01T00:00:00Z"]
+    assert quotactl(*words, given=late).count("EFFECTIVE 4102444800000") == SHARDS
+    assert quotactl(*words, given=late) == ""
+    assert quotactl("config", "diff", "-", "--url", url_of(zero), given=late, code=1).count("LIMIT 300") == SHARDS
+    assert quotactl("config", "check", "--url", url_of(zero)) == ""
+
+
+def test_accounts_and_policies_of_a_cluster(cluster):
+    """An account lives on the primary of its slot, a policy on all of them; any node may be named."""
+    zero = cluster.primaries[0]
+    load_now(zero, plan(100))
+    url = ["--url", url_of(cluster.replicas[0])]
+    names = [name for shard in range(SHARDS) for name in names_in(5461 * shard + 1, 5461 * shard + 99, 2)]
+    for name in names:
+        assert quotactl("account", "open", name, "p", *url) == f"{name}: open on p\n"
+    assert [row["account"] for row in json.loads(quotactl("account", "list", "--json", *url))] == sorted(names)
+    assert quotactl("account", "suspend", "--plan", "p", "--yes", *url) == f"{len(names)} accounts suspended\n"
+    assert quotactl("usage", "export", *url).count('"state": "suspended"') == len(names)
+    assert quotactl("policy", "refuse", "api", "other", "--for", "1h", *url).endswith(" on 3 servers\n")
+    ends = {as_map(server.client().execute_command("RL.POLICY", "GET", "api"))["subjects"][0]["until"]
+            for server in cluster.primaries}
+    assert ends == {NOON_MS + HOUR_MS}
+    assert quotactl("policy", "remove", "api", "villain", *url).endswith("removed on 3 servers\n")
 
 
 def test_differences_are_named_and_mended(cluster):

@@ -48,7 +48,7 @@ from .catalogue import (
     steps_of,
 )
 from .document import Document, checked, read_document
-from .servers import Fault, Server
+from .servers import Server
 from .words import data, line, moment, plural, shown
 
 LEAD_MS = 1000  # from now to the instant at which all primaries change
@@ -265,8 +265,14 @@ class Linter:
     def resource(self, path: tuple[object, ...], plan: str, resource: str, rules: list[str]) -> None:
         where = f"plan {shown(plan)}, resource {shown(resource)}"
         printed = self.rules(path, where, rules, ["QUOTA.PLAN", "CHECK", plan, resource])
-        if printed is not None and rule_words(printed) != rule_words(rules):
-            self.report(path, where, f"the server writes this as: {', '.join(printed)}")
+        if printed is None or rule_words(printed) == rule_words(rules):
+            return
+        if [rule.split()[0] for rule in printed] != [rule.split()[0] for rule in rules]:  # in another order, or joined
+            self.report(path, where, f"the server writes these as: {', '.join(printed)}")
+            return
+        for number, (found, rule) in enumerate(zip(printed, rules, strict=True)):
+            if found.split() != rule.split():
+                self.report((*path, number), where, f"the server writes this as: {found}")
 
     def policy(self, name: str, policy: dict[str, Any]) -> None:
         path, where = ("policies", name), f"policy {shown(name)}"
@@ -278,10 +284,15 @@ class Linter:
             return
         for at, rules in parts:
             self.printed(at, where, rules)
-        try:
-            self.server.ask("RL.POLICY", "CHECK", name, *policy_words(policy))
-        except Fault as fault:
-            self.report(path, where, fault.message.split(": ", 2)[-1])
+        for number, entry in enumerate(policy.get("schedules", [])):
+            self.whole((*path, "schedules", number, "when"), where, name, {**policy, "schedules": [entry]})
+        self.whole(path, where, name, {**policy, "schedules": []})
+
+    def whole(self, path: tuple[object, ...], where: str, name: str, policy: dict[str, Any]) -> None:
+        """What only shows where the parts stand together: zones, days, hours, bounds."""
+        reply = next(iter(self.server.each([["RL.POLICY", "CHECK", name, *policy_words(policy)]])))
+        if isinstance(reply, Exception):
+            self.report(path, where, str(reply))
 
     def printed(self, path: tuple[object, ...], where: str, rules: list[str]) -> None:
         """The same rule as a RATE of a plan shows how the server writes it."""

@@ -25,6 +25,8 @@ from . import Item, Skipped, Source, migration, strings
 
 PERIODS = {"daily": "day", "monthly": "month"}
 FOREVER = "forever"
+# A grant that comes after the usage would pay for what is over, which goquota does not.
+ORDER = {"QUOTA.OPEN": 0, "QUOTA.GRANT": 1, "QUOTA.SET": 2}
 DAY_MS = 86_400_000
 NAME_PARTS = 3  # user, resource, date: without a colon in them
 
@@ -130,6 +132,7 @@ def item_of(customer: Customer, account: str, limits: dict[str, set[str]], now_m
             commands.append(["QUOTA.SET", account, counted.resource, counted.used, "PERIOD", counted.period, "REASON",
                              "taken over from goquota"])
             kept.append(counted)
+    commands.sort(key=lambda words: ORDER[str(words[0])])
     return Item(account, commands, lambda server: differs(server, account, customer, kept)), left_out
 
 
