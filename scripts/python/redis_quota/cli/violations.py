@@ -16,9 +16,15 @@ COUNT_MAX = 1000
 
 
 def show_violations(session: Session, rows: Iterable[Row]) -> None:
-    """As a table; `wait` is how long the last refused request had to wait."""
-    session.table(rows, {"key": text_of, "resource": text_of, "text": text_of, "count": number, "cost": number,
-                         "last": moment, "wait_ms": span, "actor": text_of}, "nothing was refused")
+    """As a table; `wait` is how long the last refused request had to wait. Credits have no text of a rule."""
+    found = [{**row, "text": row["text"] or f"rule {row['rule']}"} for row in rows] if shows_text(session) else rows
+    session.table(found, {"key": text_of, "resource": text_of, "text": text_of, "count": number, "cost": number,
+                          "last": moment, "wait_ms": span, "actor": text_of}, "nothing was refused")
+
+
+def shows_text(session: Session) -> bool:
+    """Whether people read it: programs get the fields as they came."""
+    return not (session.json or session.csv)
 
 
 @command(tabular=True)
