@@ -47,8 +47,8 @@ def shell(running, tmp_path):
     def run(line):
         # redis-cli shows numbers and types as at a terminal only with --no-raw.
         line = line.replace("redis-cli ", "redis-cli --no-raw ")
-        done = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=work,
-                              env=env, check=False)
+        done = subprocess.run(["bash", "-c", line], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              cwd=work, env=env, check=False)
         return done.stdout.replace(f":{running.port}", ":6379")
     run.work = work
     run.quota = Quota(running.client())

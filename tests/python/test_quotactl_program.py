@@ -4,7 +4,9 @@ traceback.
     scripts/quotactl · make install into a folder · pip install into a fresh environment
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import venv
@@ -13,7 +15,7 @@ import click
 import pytest
 from redis_quota.cli import COMMANDS
 from redis_quota.cli import quotactl as program
-from servers import ROOT, Server, free_port
+from servers import PATIENCE_S, ROOT, Server, free_port
 
 from .calls import LAUNCHER, emptied, quotactl, started, url_of
 
@@ -112,12 +114,52 @@ def test_words_are_completed(running):
         assert started(env=env) == f"plain,{wanted}\n"
 
 
+def test_tail_ends_with_ctrl_c(running):
+    process = subprocess.Popen([sys.executable, str(LAUNCHER), "events", "tail", "--url", url_of(running)], text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    running.client().execute_command("QUOTA.PLAN", "SET", "tail", "r", "LIMIT", 5, "day")
+    assert "quota.plan.changed" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=PATIENCE_S) == ("", "")
+    assert process.returncode == 0
+
+
+def on_a_terminal(running, *words, answer=""):
+    """Runs it with a terminal for questions and bars; its exit code, standard output, and what the terminal shows."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen([sys.executable, str(LAUNCHER), *words, "--url", url_of(running)], text=True,
+                               stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env={**os.environ, "TERM": "xterm"})
+    os.close(theirs)
+    os.write(ours, answer.encode())
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal ends with the program
+        while chunk := os.read(ours, 4096):
+            shown += chunk
+    out, _ = process.communicate(timeout=PATIENCE_S)
+    os.close(ours)
+    return process.returncode, out, shown.decode()
+
+
+def test_a_terminal_is_given_questions_and_bars(running):
+    client = running.client()
+    client.execute_command("QUOTA.PLAN", "SET", "p", "r", "LIMIT", 5, "day")
+    client.execute_command("QUOTA.OPEN", "a", "p")
+    code, out, shown = on_a_terminal(running, "account", "close", "a", answer="n\n")
+    assert (code, out) == (1, "")
+    assert "Close a? [y/N]" in shown
+    assert "nothing was done" in shown
+    assert on_a_terminal(running, "account", "close", "a", answer="y\n")[:2] == (0, "a: closed\n")
+    code, out, shown = on_a_terminal(running, "usage", "export", "--csv")
+    assert (code, out.splitlines()[1].split(",")[:3]) == (0, ["a", "p", "closed"])
+    assert "accounts" in shown
+
+
 # ---- installed -----------------------------------------------------------------------------------------------------
 
 
 def test_make_install_gives_a_working_program(running, tmp_path):
-    subprocess.run(["make", "-o", "quota.so", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr/local"], cwd=ROOT, check=True,
-                   capture_output=True)
+    subprocess.run(["make", "-o", "quota.so", "install", f"DESTDIR={tmp_path}", "PREFIX=/usr/local"], cwd=ROOT,
+                   check=True, capture_output=True)
     installed = tmp_path / "usr/local/bin/quotactl"
     assert os.access(installed, os.X_OK)
     assert (tmp_path / "usr/local/lib/redis/modules/quota.so").exists()
@@ -135,7 +177,7 @@ def test_make_install_gives_a_working_program(running, tmp_path):
 def test_a_python_without_the_libraries_is_told_in_a_line(tmp_path):
     done = subprocess.run([sys.executable, "-S", "-E", str(LAUNCHER), "--help"], capture_output=True, text=True,
                           check=False, cwd=tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("quotactl: ")
     assert done.stderr.count("\n") == 1
 
@@ -149,8 +191,8 @@ def test_pip_installs_it_into_a_fresh_environment(running, tmp_path):
     subprocess.run([python, "-m", "pip", "install", "-q", "--disable-pip-version-check", "-c", tmp_path / "pins.txt",
                     f"{ROOT / 'scripts/python'}[cli]"], check=True, capture_output=True)
     quotactl_ = tmp_path / "env/bin/quotactl"
-    done = subprocess.run([quotactl_, "account", "list", "--json", "--url", url_of(running)], capture_output=True,
-                          text=True, check=False, cwd=tmp_path)
+    done = subprocess.run([quotactl_, "account", "list", "none*", "--json", "--url", url_of(running)], cwd=tmp_path,
+                          capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "[]\n", "")
     version = subprocess.run([quotactl_, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert version.stdout == "quotactl 0.1.0\n"

@@ -222,6 +222,31 @@ def test_an_admin_may_use_every_command_of_quotactl(quota, running):
     quota("ACL DELUSER admin")
 
 
+ROLE_CALLS = {  # what the other users may do with quotactl, and what not
+    "operator": (("account open tenant:1 pro", "account suspend tenant:1", "account resume tenant:1",
+                  "account set tenant:1 api 5", "account override tenant:1 api LIMIT 5 month --for 1h",
+                  "account grant tenant:1 tokens 5", "key create tenant:1", "policy refuse api villain --for 1h",
+                  "account close tenant:1 --yes"), ("account show tenant:1", "config save", "account open other pro")),
+    "auditor": (("account show tenant:2", "account list", "usage export tenant:*", "usage top", "forecast tenant:2",
+                 "bill export", "why tenant:2", "key list tenant:2", "policy show", "config save", "health"),
+                ("account close tenant:2 --yes", "violations", "events range"))}
+
+
+@pytest.mark.parametrize("role", ROLE_CALLS)
+def test_what_other_users_may_do_with_quotactl(quota, running, role):
+    quota("RL.POLICY SET api 10 1s")
+    quota("QUOTA.OPEN tenant:2 pro")
+    for line in lines_of(role, role, "tenant:*", ">secret"):
+        quota(line)
+    url = ["--url", f"redis://{role}:secret@127.0.0.1:{running.port}"]
+    may, may_not = ROLE_CALLS[role]
+    for call in may:
+        quotactl(*call.split(), *url, code=call == "health")  # its clock is held, which is a problem
+    for call in may_not:
+        assert "permission" in quotactl(*call.split(), *url, code=2).lower(), call
+    quota(f"ACL DELUSER {role}")
+
+
 def test_rights_of_a_user_by_another_name():
     said = quotactl("acl", "auditor", "--user", "bi", "--keys", "acct:*", "--secret", "#" + 64 * "0")
     assert said.startswith(f"ACL SETUSER bi reset on #{64 * '0'} %R~acct:*\n")

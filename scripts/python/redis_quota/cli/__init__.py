@@ -16,7 +16,10 @@ import sys
 try:
     import click
 except ImportError:
-    sys.exit("quotactl: click is missing: pip install 'redis-quota[cli]'")
+    sys.stderr.write("quotactl: click is missing: pip install 'redis-quota[cli]'\n")
+    sys.exit(2)
+
+from ..version import __version__
 
 # name: (module of this package, what --help says of it). The module is imported when the command is called.
 COMMANDS = {
@@ -57,7 +60,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(package_name="redis-quota", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def quotactl() -> None:
     """Operates servers that have the module quota.so.
 
@@ -75,7 +78,8 @@ def main() -> None:
     try:
         quotactl(prog_name="quotactl")
     except ImportError as missing:
-        sys.exit(f"quotactl: {missing}: pip install 'redis-quota[cli]'")
+        sys.stderr.write(f"quotactl: {missing}: pip install 'redis-quota[cli]'\n")
+        sys.exit(2)
     except BrokenPipeError:  # the reader of the pipe, such as head, has enough
         sys.stderr.close()
         sys.exit(0)

@@ -41,12 +41,12 @@ ROLES: dict[str, tuple[str, ...]] = {
         "+quota.apikey|verify +quota.apikey|list +quota.apikey|help",
         "+rl.info +rl.peek +rl.breaker.info +rl.adapt.info +rl.leases",
         "+rl.policy|get +rl.policy|list +rl.policy|exceptions +rl.policy|check +rl.policy|help",
-        f"{CLIENT} +scan +info",
+        f"{CLIENT} +scan +info +type",
     ),
 }
-# What shows every tenant, what quotactl besides needs of the server, and the module's clock, which it reads.
+# What shows every tenant, and what quotactl besides needs of the server.
 ADMIN = (
-    "+quota.violations +quota.events|read +quota.events|info +quota.events|help +quota.clock",
+    "+quota.violations +quota.events|read +quota.events|info +quota.events|help",
     "+type +exists +role +watch +unwatch +config|get +cluster|slots +cluster|shards +cluster|nodes",
 )
 ALL = "~*"

@@ -1,4 +1,4 @@
-"""What every command of quotactl has: its options, how it prints, how it asks before it takes something away.
+"""What every command of quotactl has: its options, how it prints, the question before it takes something away.
 
     @command(group)  ──▶  def show(session: Session, account: str): …       the function gets the session first
                           session.fleet · session.table(rows) · session.confirm("close acme?") · session.reason("…")

@@ -238,18 +238,18 @@ class Linter:
     def report(self, path: tuple[object, ...], where: str, text: str) -> None:
         self.found.append({"place": self.document.place(*path), "where": where, "problem": text})
 
-    def rules(self, path: tuple[object, ...], where: str, rules: list[str], ask: list[object]) -> list[str] | None:
+    def rules(self, path: tuple[object, ...], where: str, rules: list[str], check: list[object]) -> list[str] | None:
         """The rules as the server prints them, or None after a report: of the first rule that is wrong by itself, else
         of all of them."""
         try:
             return list(self.server.client.execute_command(  # type: ignore[no-untyped-call]
-                *map(data, [*ask, *rule_words(rules)]))["rules"])
+                *map(data, [*check, *rule_words(rules)]))["rules"])
         except redis.ResponseError as error:
             text = str(error)
         except TypeError:  # RL.POLICY CHECK answers OK
             return list(rules)
         for number, rule in enumerate(rules):
-            reply = next(iter(self.server.each([[*ask, *rule.split()]])))
+            reply = next(iter(self.server.each([[*check, *rule.split()]])))
             if isinstance(reply, redis.ResponseError) and str(reply) == text:
                 path = (*path, number)
                 break

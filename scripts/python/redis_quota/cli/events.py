@@ -9,6 +9,7 @@ not.
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 
@@ -81,14 +82,15 @@ def tail(session: Session, account: str | None, type_: str | None, last: int, co
     words = filters(account, type_)
     after = {server: start_of(server, last) for server in session.fleet.primaries}
     shown_count, wait = 0, f"{max(WAIT_MS // len(after), 1)}ms"
-    while True:
-        for server, position in after.items():
-            for entry in server.ask("QUOTA.EVENTS", "READ", "AFTER", position, *words, "WAIT", wait):
-                put(session, server, entry)
-                after[server] = str(entry[0])
-                shown_count += 1
-                if shown_count == count:
-                    return
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            for server, position in after.items():
+                for entry in server.ask("QUOTA.EVENTS", "READ", "AFTER", position, *words, "WAIT", wait):
+                    put(session, server, entry)
+                    after[server] = str(entry[0])
+                    shown_count += 1
+                    if shown_count == count:
+                        return
 
 
 # ---- range -----------------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ def base62(value: int, letters: int) -> str:
 
 
 def make_key(prefix: str, account: str) -> str:
-    """A new secret: `<prefix>_<account>_<random><checksum>`, so that a scanner can tell a key from a word."""
+    """A new secret: `<prefix>_<account>_<random><checksum>`, so that a scanner knows a key when it sees one."""
     random = "".join(secrets.choice(LETTERS) for _ in range(RANDOM_LETTERS))
     text = f"{prefix}_{account}_{random}"
     return text + base62(zlib.crc32(data(text)), CHECK_LETTERS)

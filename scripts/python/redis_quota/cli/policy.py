@@ -63,18 +63,20 @@ def show(session: Session, name: str | None) -> None:
 
 
 def everywhere(session: Session, words: list[object], for_: str | None, until: str | None, said: str) -> None:
-    """The command on every primary; an end is one instant, counted from the first one's clock."""
+    """The command on every primary; on several an end is one instant, counted from the first one's clock."""
     servers = session.fleet.primaries
     if for_ and until:
         raise click.UsageError("only one of the ends can be given.")
-    if for_:  # the server reads durations: a cycle of that length, from now on, ends then
+    if for_ and len(servers) == 1:
+        words += ["EX", for_]
+    elif for_:  # the server reads durations: a cycle of that length, from now on, ends then
         now_ms = servers[0].now_ms()
         until = str(servers[0].ask("QUOTA.CYCLE", for_, "ANCHOR", now_ms, "AT", now_ms)[1])
     words += ["EX", f"@{until}"] if until else []
     replies = [{"server": server.address, "command": line(words), "reply": server.ask(*words)} for server in servers]
     if session.json:
         session.emit(replies)
-    end = (f" until {moment(int(until)) if until.isdigit() else until}" if until else "")
+    end = f" until {moment(int(until)) if until.isdigit() else until}" if until else f" for {for_}" if for_ else ""
     session.say(f"{said}{end} on {plural(len(servers), 'server')}")
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 import redis
@@ -98,8 +97,8 @@ class Server:
                 raise Fault(f"{self.address}: {error}") from error
 
     def now_ms(self) -> int:
-        """The module's clock, in Unix ms."""
-        return int(self.ask("QUOTA.CLOCK"))
+        """The module's clock, in Unix ms: the cycle of a millisecond that runs now."""
+        return int(self.ask("QUOTA.CYCLE", "1ms", "CALENDAR")[0])
 
     def pages(self, *command: object) -> Iterator[Any]:
         """Everything that a paged list has, from [COUNT n] [AFTER cursor]."""
@@ -118,11 +117,6 @@ class Server:
             if str(cursor) == "0":
                 return
 
-    def info(self, section: str) -> dict[str, str]:
-        """A section of INFO: field ──▶ text."""
-        lines = str(self.ask("INFO", section)).splitlines()
-        return dict(found.split(":", 1) for found in lines if ":" in found and not found.startswith("#"))
-
 
 def connect(url: str, host: str | None = None, port: int | None = None) -> Server:
     """The server of the URL, or another one of its cluster, with the same user and encryption."""
@@ -137,11 +131,31 @@ def connect(url: str, host: str | None = None, port: int | None = None) -> Serve
     return Server(redis.ConnectionPool(connection_class=given.connection_class, **words), str(address))
 
 
-def cluster_primaries(first: Server, url: str) -> list[Server]:
+def nodes_of(server: Server) -> list[str] | None:
+    """The nodes of its cluster, a line for each; None of a server that is in none, or whose user may not see that."""
+    try:
+        return str(server.client.execute_command(b"CLUSTER", b"NODES")).splitlines()  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return None
+    except redis.RedisError as error:
+        raise failure(server.address, ["CLUSTER", "NODES"], error) from error
+
+
+def is_primary(server: Server) -> bool:
+    """By its own word; where the user may not hear that, what the other nodes say has to do."""
+    try:
+        return str(server.client.execute_command(b"ROLE")[0]) == "master"  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return True
+    except redis.RedisError as error:
+        raise failure(server.address, ["ROLE"], error) from error
+
+
+def cluster_primaries(first: Server, nodes: list[str], url: str) -> list[Server]:
     """Every primary of the cluster of `first`, also those that have no slots yet. What one node knows of the others may
-    be behind what they are: each is asked for its own role."""
+    be behind what they are."""
     found, encrypted = [], "ssl_cert_reqs" in first.client.connection_pool.connection_kwargs
-    for node in str(first.ask("CLUSTER", "NODES")).splitlines():
+    for node in nodes:
         _, place, words, *rest = node.split(" ")
         flags, slots = words.split(","), rest[5:]
         if "master" not in flags or "noaddr" in flags or "handshake" in flags or ("fail" in flags and not slots):
@@ -153,7 +167,7 @@ def cluster_primaries(first: Server, url: str) -> list[Server]:
         ranges = [text.partition("-") for text in slots if not text.startswith("[")]
         server.slots = [(int(begin), int(end or begin)) for begin, _, end in ranges]
         found.append(server)
-    return [server for server in found if str(server.ask("ROLE")[0]) == "master"]
+    return [server for server in found if is_primary(server)]
 
 
 class Fleet:
@@ -171,10 +185,10 @@ class Fleet:
             found: dict[str, Server] = {}
             for url in self.urls:
                 first = connect(url)
-                clustered = first.info("cluster").get("cluster_enabled") == "1"
-                self.is_cluster |= clustered
+                nodes = nodes_of(first)
+                self.is_cluster |= nodes is not None
                 found.update({server.address: server
-                              for server in (cluster_primaries(first, url) if clustered else [first])})
+                              for server in ([first] if nodes is None else cluster_primaries(first, nodes, url))})
             self._primaries = [found[address] for address in sorted(found)]
             if not self._primaries:
                 raise Fault("the cluster has no primary")
@@ -202,9 +216,3 @@ class Fleet:
         for server in self.primaries:
             for keys in server.scan("q-account", pattern):
                 yield server, keys
-
-    @property
-    def database(self) -> str:
-        """The database of the first URL, as a text."""
-        path = urlsplit(self.urls[0]).path.strip("/")
-        return path if path.isdigit() else "0"

@@ -96,8 +96,8 @@ def limits_of(server: Server, key: str, words: str, seed: int) -> list[int]:
         admitted = 0
         for tenth in range(10):
             server.ask("QUOTA.CLOCK", "FREEZE", START_MS + second * 1000 + tenth * 100)
-            asks = [["RL.ADAPT", key, 10, 200, *words.split()]] * (DEMAND // 10)
-            admitted += sum(verdict[0] for verdict in server.each(asks))
+            requests = [["RL.ADAPT", key, 10, 200, *words.split()]] * (DEMAND // 10)
+            admitted += sum(verdict[0] for verdict in server.each(requests))
         reports = [["ERROR"] if latency is None else ["LATENCY", f"{latency}us"]
                    for latency in service(dice, admitted, second)]
         replies = list(server.each(["RL.ADAPT", key, "REPORT", *report] for report in reports))

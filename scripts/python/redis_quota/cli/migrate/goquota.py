@@ -5,7 +5,7 @@
     goquota:usage:<user>:<resource>:forever   hash: limit, used: credits                 ──▶ QUOTA.GRANT … what is left
 
 goquota counts from 00:00 UTC of the day on which the subscription began; so do the cycles of the account. Plans are
-called like tiers and have to be there. A name with a colon that only the key could tell apart is named, not guessed.
+called like tiers and have to be there. A name with a colon that only the key could say is named, not guessed.
 """
 
 from __future__ import annotations
