@@ -24,7 +24,7 @@
 #  make coverage      lines and branches reached by unit and integration tests
 #  make sanitize      the integration tests with ASan and UBSan inside the server
 #  make valgrind      unit tests, and the integration tests' servers, under valgrind's memcheck
-#  make install       into the distribution's Redis module folder (PREFIX, MODULEDIR, DESTDIR)
+#  make install       quota.so into the distribution's Redis module folder, quotactl into bin (PREFIX, MODULEDIR, DESTDIR)
 #  make clean         remove what was built (.deps and .venv stay)
 #
 #  REDISMODULE_H=folder/redismodule.h   take this header of Redis 7.0 or 7.2 instead of fetching one
@@ -72,6 +72,8 @@ module        := $(patsubst %.c,%.o,$(wildcard module/*.c))
 unit_tests    := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 unit_helpers  := $(patsubst %.c,%.o,$(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)))
 fuzz_targets  := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+# The Python distribution's files, below scripts/python.
+package        = $(sort $(patsubst scripts/python/%,%,$(shell find scripts/python/redis_quota -name '*.py' -o -name py.typed)))
 c_files        = $(wildcard src/*/*.c module/*.[ch] include/quota/*/*.h tests/unit/*.[ch] tests/fuzz/*.[ch])
 
 all: quota.so
@@ -281,6 +283,10 @@ run:
 install: quota.so
 	install -d "$(DESTDIR)$(MODULEDIR)"
 	install -m 0755 quota.so "$(DESTDIR)$(MODULEDIR)/quota.so"
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 scripts/quotactl "$(DESTDIR)$(PREFIX)/bin/quotactl"
+	cd scripts/python && for file in $(package); do \
+	    install -D -m 0644 "$$file" "$(DESTDIR)$(PREFIX)/lib/quotactl/$$file" || exit 1; done
 
 clean:
 	rm -rf build quota.so

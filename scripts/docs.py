@@ -5,6 +5,7 @@
                         ├─ CONFIG GET quota.*  ────────▶ reference/settings.md    + SETTINGS below: range, meaning
                         └─ INFO quota  ────────────────▶ reference/info.md        + FIELDS below: meaning
     tests/clients/go/main.go … ────────────────────────▶ any page: the block below <!-- tests/clients/go/main.go -->
+    redis_quota/cli/acl.py ────────────────────────────▶ any page: the lines below <!-- quotactl acl ROLE -->
 
 A command that no family names, a setting or a field without a meaning is an error here, so no name can be missing.
 `make docs` runs it; tests/integration/test_reference.py fails when a page is not what this script would write.
@@ -16,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs" / "reference"
+sys.path.append(str(ROOT / "scripts" / "python"))
 MADE = "Made by `make docs` from a running server: change the source, not this page."
 
 # Family, its page, its commands in the order of the page. Commands of the replication stream begin with RL._ and are
@@ -337,6 +339,7 @@ def info_page(client):
 # ---- programs that pages show ------------------------------------------------------------------------------------
 
 SHOWN = re.compile(r"(<!-- (\S+) -->\n```\w+\n).*?(^```$)", re.M | re.S)
+RIGHTS = re.compile(r"(<!-- quotactl acl (\w+) -->\n\n)(?:    .*\n)*")
 
 
 def with_programs(text):
@@ -344,6 +347,21 @@ def with_programs(text):
     def shown(match):
         return match[1] + (ROOT / match[2]).read_text(encoding="utf-8").expandtabs(4) + match[3]
     return SHOWN.sub(shown, text)
+
+
+def with_rights(text):
+    """The page with the rights of each user as quotactl acl prints them."""
+    from redis_quota.cli.acl import lines_of  # it needs click: the pages of a server do without
+
+    def lines(match):
+        given = lines_of(match[2], match[2], "tenant:*", f">{match[2]}-secret")
+        return match[1] + "".join(f"    > {line}\n    OK\n" for line in given)
+    return RIGHTS.sub(lines, text)
+
+
+def made(text):
+    """The page with all that comes from elsewhere."""
+    return with_rights(with_programs(text))
 
 
 # ---- the program -------------------------------------------------------------------------------------------------
@@ -363,9 +381,9 @@ def main():
         server.close()
     for path in sorted((ROOT / "docs").rglob("*.md")):
         text = path.read_text(encoding="utf-8")
-        if with_programs(text) != text:
-            path.write_text(with_programs(text), encoding="utf-8")
-            print(f"docs: wrote the programs of {path.relative_to(ROOT)}")
+        if made(text) != text:
+            path.write_text(made(text), encoding="utf-8")
+            print(f"docs: wrote what {path.relative_to(ROOT)} has from elsewhere")
 
 
 if __name__ == "__main__":

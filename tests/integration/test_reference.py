@@ -2,6 +2,7 @@
 
     server ─▶ commands.md  settings.md  info.md      as `make docs` would write them now
     tests/clients ─▶ docs/clients                    the programs as they are
+    quotactl acl ─▶ operations/acl.md                the rights of each user
     module/*.c ─▶ codes of errors ─▶ errors.md, operations/troubleshooting.md
     commands that write a key ─▶ events.md
 """
@@ -40,6 +41,13 @@ def test_pages_show_the_programs_that_are_tested(path):
     text = path.read_text(encoding="utf-8")
     assert docs.SHOWN.search(text)
     assert docs.with_programs(text) == text, f"docs/clients/{path.name} is not current: run make docs"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name)
+def test_pages_show_rights_as_quotactl_prints_them(path):
+    text = path.read_text(encoding="utf-8")
+    assert docs.with_rights(text) == text, f"{path.name} is not current: run make docs"
+    assert path.name != "acl.md" or len(docs.RIGHTS.findall(text)) == 3
 
 
 @pytest.mark.parametrize("setting, lowest, highest", [

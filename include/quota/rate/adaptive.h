@@ -16,7 +16,7 @@
  *     short      mean of the interval       long: mean of about 600 intervals, faster down where it is above 2 x short
  *
  * One step an interval, out of a mean, is what keeps it steady under noise: a burst of errors is one cut, not many, and
- * one slow call hardly moves a mean. scripts/simulate_adaptive draws it (docs/adaptive.svg).
+ * one slow call hardly moves a mean. quotactl simulate adaptive draws it (docs/adaptive.svg).
  *
  * Sources: Chiu and Jain, "Analysis of the Increase and Decrease Algorithms for Congestion Avoidance" (1989); the
  * formulas of Netflix concurrency-limits: AIMDLimit (x 0.9, + 1 where half is used, timeout 5 s), Gradient2Limit

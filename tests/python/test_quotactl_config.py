@@ -1,25 +1,25 @@
-"""scripts/quotactl: a catalogue in a file, the same on every primary, and what differs between them.
+"""quotactl config: a configuration in a file, the same on every primary, and what differs between them.
 
-    server ── save ──▶ file ── load ──▶ another server ── save ──▶ the same bytes
-    cluster of 3 + 3 ── load ──▶ every primary; a fourth one, empty and without slots, is filled; accounts move there
-
-Most tests call it within this process: starting a Python takes longer than what it does. Those that use `started` run
-the program as an operator does.
+    server ── save ──▶ file ── apply ──▶ another server ── save ──▶ the same bytes
+    cluster of 3 + 3 ── apply ──▶ every primary; a fourth one, empty and without slots, is filled; accounts move there
 """
 
-import importlib.machinery
-import importlib.util
 import json
-import subprocess
-import sys
 
-import click.testing
 import pytest
-
-from conftest import NOON, NOON_MS, Quota, as_map, clear_plans, clear_policies, listed, revisions
-from servers import ROOT, Server, free_port, wait_until
+from conftest import (
+    NOON,
+    NOON_MS,
+    Quota,
+    as_map,
+    listed,
+    revisions,
+)
+from servers import Server, free_port, wait_until
 from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
 from test_reshard import names_in, redis_cli
+
+from .calls import emptied, quotactl, refused, started, url_of
 
 HOUR_MS = 3_600_000
 PLANS = [  # every word of a plan
@@ -32,8 +32,8 @@ PLANS = [  # every word of a plan
     "p a LIMIT 7 day APPLY PRORATE EFFECTIVE 2025-03-01T00:00:00Z",
     "p soon LIMIT 7 day APPLY END EFFECTIVE 2025-02-01T00:00:00Z"]
 POLICIES = [
-    "SET api 10 1s QUEUE 5 1s BURST 2 TOKEN -1 1s FIXED 3 1m FIRST BLOCK 1500ms SHADOW "
-    "SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1m LOG 3 1h SCHEDULE UTC sat,sun 22:00-02:00 0 1s SLIDING 7 1d",
+    ("SET api 10 1s QUEUE 5 1s BURST 2 TOKEN -1 1s FIXED 3 1m FIRST BLOCK 1500ms SHADOW "
+     "SCHEDULE Europe/Berlin mon-fri 09:00-17:00 20 1m LOG 3 1h SCHEDULE UTC sat,sun 22:00-02:00 0 1s SLIDING 7 1d"),
     "SET plain LEAKY 10 1s BURST 3", "OVERRIDE api acme 500 1m SLIDING 9 1h", "OVERRIDE api soon 7 1s EX 1h",
     "PERMIT api friend", "REFUSE api villain EX 1d", "REFUSE api 10.0.0.0/8 EX 90s", "PERMIT api 10.1.2.3",
     "PERMIT api 2001:db8::/32"]
@@ -48,16 +48,6 @@ def both():
         server.close()
 
 
-def emptied(server):
-    client = server.client()
-    client.execute_command("QUOTA.CLOCK", "FREEZE", NOON)
-    client.replicaof("NO", "ONE")
-    client.flushall()
-    clear_plans(Quota(client))
-    clear_policies(Quota(client))
-    return server
-
-
 @pytest.fixture
 def one(both):
     return emptied(both[0])
@@ -68,44 +58,19 @@ def two(both):
     return emptied(both[1])
 
 
-def program():
-    """scripts/quotactl as a module: its name has no .py."""
-    loader = importlib.machinery.SourceFileLoader("quotactl", str(ROOT / "scripts" / "quotactl"))
-    module = importlib.util.module_from_spec(importlib.util.spec_from_loader("quotactl", loader))
-    loader.exec_module(module)
-    return module.quotactl
+def save(server, *options):
+    return quotactl("config", "save", "--exceptions", "--json", *options, "--url", url_of(server))
 
 
-QUOTACTL = program()
-
-
-def quotactl(*words, code=0, given=None):
-    done = click.testing.CliRunner().invoke(QUOTACTL, [*map(str, words)], input=given)
-    if done.exception and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == code, (done.exit_code, done.stdout, done.stderr)
-    return done.stdout if code != 2 else done.stderr
-
-
-def started(*words, code=0, given=None):
-    done = subprocess.run([sys.executable, str(ROOT / "scripts" / "quotactl"), *map(str, words)], input=given,
-                          text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    return done.stdout if code != 2 else done.stderr
-
-
-def url_of(server):
-    return f"redis://127.0.0.1:{server.port}"
-
-
-def save(server):
-    return quotactl("catalogue", "save", url_of(server))
-
-
-def load(server, catalogue, *options, code=0):
+def load(server, catalogue, *options, code=0, act="apply"):
     given = catalogue if isinstance(catalogue, str) else json.dumps(catalogue)
-    return quotactl("catalogue", "load", "-", url_of(server), *options, given=given, code=code)
+    return quotactl("config", act, "-", "--exceptions", "--yes", "--url", url_of(server), *options, given=given,
+                    code=code)
+
+
+def load_now(server, catalogue, *options):
+    """The clocks of the cluster are frozen: no instant ahead of them comes."""
+    return load(server, catalogue, *options, "--effective", "now")
 
 
 def filled(server):
@@ -167,10 +132,11 @@ def test_both_servers_decide_the_same(one, two):
 def test_a_file_is_written_and_read_by_name_and_nothing_is_written_on_error(one, two, tmp_path):
     filled(one)
     path, none = tmp_path / "catalogue.json", tmp_path / "none.json"
-    assert started("catalogue", "save", url_of(one), path) == ""
+    assert started("config", "save", path, "--exceptions", "--url", url_of(one)) == ""
     assert path.read_text() == save(one)
-    assert started("catalogue", "load", path, url_of(two)).startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
-    said = started("catalogue", "save", f"redis://127.0.0.1:{free_port()}", none, code=2)
+    sent = started("config", "apply", path, "--exceptions", "--url", url_of(two))
+    assert sent.startswith(f"127.0.0.1:{two.port}> QUOTA.PLAN SET ")
+    said = started("config", "save", none, "--url", f"redis://127.0.0.1:{free_port()}", code=2)
     assert said.startswith("Error: ") and "refused" in said and not none.exists()
 
 
@@ -197,7 +163,7 @@ def test_without_prune_more_may_be_there_with_it_the_server_is_the_file(one):
     wanted["policies"]["api"]["subjects"] = []
     before = save(one)
     assert load(one, wanted) == "" and save(one) == before
-    planned = load(one, wanted, "--prune", "--dry-run")
+    planned = load(one, wanted, "--prune", act="diff", code=1)
     assert save(one) == before
     assert load(one, wanted, "--prune") == planned
     del wanted["policies"]["api"]["subjects"]
@@ -283,7 +249,7 @@ def test_a_plan_that_is_retired_is_not_in_the_file_and_comes_back_with_it(one):
 
 def test_rules_in_other_words_than_the_servers_are_told(one):
     wanted = {"plans": {}, "policies": {"api": {"rules": ["10 1s"]}}}
-    said = started("catalogue", "load", "-", url_of(one), given=json.dumps(wanted), code=1)
+    said = started("config", "apply", "-", "--url", url_of(one), given=json.dumps(wanted), code=1)
     assert "policy api: the file says 10 1s, the server GCRA 10 1s" in said
     wanted["policies"]["api"]["rules"] = ["GCRA 10 1s"]
     assert load(one, wanted) == ""
@@ -306,14 +272,14 @@ BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' 
        ('{"plans": {}, "policies": {}, "more": 1}', "unknown field 'more'"),
        ('{"plans": {"p": {"resources": {"r": "LIMIT 1 day"}}}, "policies": {}}', "plan p, resource r: 'rules' must be"),
        ('{"plans": {"p": {"resources": {}, "revision": -1}}, "policies": {}}', "'revision' must be an integer"),
-       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}}, '
-        '"policies": {}}', "plan p, pending[0]: 'effective' is missing"),
-       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
-        '"effective": 1735689600000}]}}, "policies": {}}', "'apply' must be one of FULL, PRORATE, END"),
-       ('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '
-        '"effective": 1735689600}]}}, "policies": {}}', "Unix seconds? write 1735689600000"),
-       ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "permit", '
-        '"until": 1735689600}]}}}', "'until' is in Unix ms"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END"}]}'
+        '}, "policies": {}}'), "plan p, pending[0]: 'effective' is missing"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "SOON", '
+        '"effective": 1735689600000}]}}, "policies": {}}'), "'apply' must be one of FULL, PRORATE, END"),
+       (('{"plans": {"p": {"resources": {}, "pending": [{"resource": "r", "rules": ["LIMIT 1 day"], "apply": "END", '
+        '"effective": 1735689600}]}}, "policies": {}}'), "Unix seconds? write 1735689600000"),
+       (('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "subjects": [{"subject": "s", "list": "permit", '
+        '"until": 1735689600}]}}}'), "'until' is in Unix ms"),
        ('{"plans": {}, "policies": {"a": {}}}', "policy a: 'rules' is missing"),
        ('{"plans": {}, "policies": {"a": {"rules": ["1 1s"], "schedules": [{"when": "UTC", "rules": ["1 1s"]}]}}}',
         "schedules[0]: 'when' must be like"),
@@ -335,16 +301,168 @@ def test_a_server_that_cannot_do_it(one, two):
     said = load(two, {"plans": {"new": {"resources": {"r": ["LIMIT 1 day"]}}}, "policies": {}}, code=2)
     assert f"127.0.0.1:{two.port}: " in said and "read only replica" in said
     assert save(two) == save(one)
-    assert "permission" in started("catalogue", "save", with_user(one), code=2)
-    assert started("catalogue", "check", url_of(one)) == ""
-    assert "URL" in started("catalogue", "check", "nonsense", code=2)
-    assert "no such file" in started("catalogue", "load", "no-such-file", url_of(one), code=2).lower()
-    assert "Missing argument" in started("catalogue", "load", code=2)
+    assert "permission" in started("config", "save", "--url", with_user(one), code=2)
+    assert started("config", "check", "--url", url_of(one)) == ""
+    assert "URL" in started("config", "check", "--url", "nonsense", code=2)
+    assert "no such file" in started("config", "apply", "no-such-file", "--url", url_of(one), code=2).lower()
+    assert "Missing argument" in started("config", "apply", code=2)
 
 
 def with_user(server):
     server.client().execute_command("ACL", "SETUSER", "guest", "on", ">secret", "+ping", "+hello", "+info")
     return f"redis://guest:secret@127.0.0.1:{server.port}"
+
+
+# ---- the file ------------------------------------------------------------------------------------------------------
+
+FILE = """\
+plans:
+  pro:
+    resources:
+      api:
+        - LIMIT ${MONTHLY:-1000} month
+        - RATE GCRA 10 1s
+policies:
+  on:                      # a name is a text, whatever YAML makes of it
+    rules: [GCRA 10 1s]
+    block_ms: ${BLOCK_MS}
+sinks: {anything: {goes: 1}}
+exporter: [here]
+"""
+
+
+def saved(server):
+    return json.loads(quotactl("config", "save", "--json", "--url", url_of(server)))
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "plans.yaml"
+    path.write_text(FILE)
+    return path
+
+
+def test_yaml_with_variables_is_applied_and_saved_as_yaml(one, two, file, tmp_path):
+    env = {"QUOTA_URL": url_of(one), "BLOCK_MS": "60000"}
+    assert quotactl("config", "diff", file, code=1, env=env).count("\n") == 2
+    assert quotactl("config", "apply", file, env=env).count("\n") == 2
+    assert quotactl("config", "apply", file, env=env) == ""
+    assert saved(one) == {"plans": {"pro": {"resources": {"api": ["LIMIT 1000 month", "RATE GCRA 10 1s"]}}},
+                          "policies": {"on": {"rules": ["GCRA 10 1s"], "block_ms": 60000}}}
+    written = tmp_path / "saved.yaml"
+    quotactl("config", "save", written, env=env)
+    assert written.read_text().startswith("plans:\n  pro:\n    resources:\n      api:\n      - LIMIT 1000 month\n")
+    quotactl("config", "apply", written, "--url", url_of(two))
+    assert saved(two) == saved(one)
+    assert quotactl("config", "diff", file, env={**env, "MONTHLY": "7"}, code=1) == (
+        f"127.0.0.1:{one.port}> QUOTA.PLAN SET pro api LIMIT 7 month RATE GCRA 10 1s\n")
+
+
+def test_every_word_and_odd_bytes_come_back_through_yaml(one, two, tmp_path):
+    filled(one)
+    path = tmp_path / "all.yaml"
+    quotactl("config", "save", path, "--exceptions", "--url", url_of(one))
+    quotactl("config", "apply", path, "--exceptions", "--url", url_of(two))
+    assert answers(two) == answers(one)
+    assert save(two) == save(one)
+
+
+def test_a_file_goes_over_those_that_it_includes(one, tmp_path):
+    (tmp_path / "base.yaml").write_text("plans: {pro: {resources: {api: [LIMIT 1 day], tokens: [LIMIT 5 day]}}}\n"
+                                        "policies: {}\n")
+    (tmp_path / "more.json").write_text('{"policies": {"api": {"rules": ["GCRA 1 1s"]}}}')
+    top = tmp_path / "top.yaml"
+    top.write_text("include: [base.yaml, more.json]\nplans: {pro: {resources: {api: [LIMIT 2 day]}}}\n")
+    quotactl("config", "apply", top, "--url", url_of(one))
+    assert saved(one) == {"plans": {"pro": {"resources": {"api": ["LIMIT 2 day"], "tokens": ["LIMIT 5 day"]}}},
+                          "policies": {"api": {"rules": ["GCRA 1 1s"]}}}
+    (tmp_path / "base.yaml").write_text("include: top.yaml\n")
+    assert f"{tmp_path}/base.yaml:1: top.yaml includes itself" in quotactl("config", "lint", top, code=2)
+
+
+WRONG = [("plans: {}\nplans: {}\npolicies: {}", 2, "plans stands twice in this map"),
+         ("plans: [\n", 2, "no YAML"), ('{"plans": {},\n "policies": }', 2, "no JSON"),
+         ("plans:\n  p:\n    resources:\n      r: LIMIT 1 day\npolicies: {}", 4, "must be a list of rules"),
+         ("plans: {}\npolicies:\n  a:\n    block_ms: ${NONE_OF_THIS_NAME}", 4,
+          "the environment has no NONE_OF_THIS_NAME"),
+         ("plans: {}\npolicies: {}\ninclude: none.yaml", 3, "No such file"), ("plans: &a {p: *a}\npolicies: {}", 1, ""),
+         ("plans: {}\npolicies:\n  a:\n    rules: [1 1s]\n    colour: red", 5, "unknown field 'colour'"),
+         ("? [a]\n: b\n", 1, "a key must be a text"), ("plans: {}\npolicies: {a: \x07}", None, "no YAML")]
+
+
+@pytest.mark.parametrize(("text", "number", "says"), WRONG, ids=[says or "holds itself" for _, _, says in WRONG])
+def test_what_is_wrong_is_said_with_file_and_line(one, tmp_path, text, number, says):
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    said = quotactl("config", "apply", path, "--url", url_of(one), code=2)
+    assert f"{path}:{number}: " in said if number else f"{path}: " in said
+    assert says in said
+    assert answers(one) == ({}, {})
+
+
+def test_lint_lets_the_server_judge_and_stores_nothing(one, tmp_path):
+    path = tmp_path / "plans.yaml"
+    path.write_text("""\
+plans:
+  pro:
+    resources:
+      api:
+        - LIMIT 1000 month
+        - RATE 10 1s
+      tokens:
+        - LIMIT 5 day
+        - WARN many
+      both: [CREDITS LOW 5, SHARE SOME]
+    pending:
+      - {resource: api, apply: END, effective: 1798761600000, rules: [LIMIT x day]}
+policies:
+  a: {rules: [10 1s]}
+  b:
+    rules:
+      - GCRA 10 1s
+      - LOG 1
+  c:
+    rules: [GCRA 10 1s]
+    schedules:
+      - {when: Nowhere/City mon-fri 09:00-17:00, rules: [GCRA 1 1s]}
+  d:
+    rules: [GCRA 10 1s]
+    overrides: [{subject: s, rules: [GCRA ten 1s]}]
+""")
+    found = json.loads(quotactl("config", "lint", path, "--json", "--url", url_of(one), code=1))
+    at = {int(row["place"].removeprefix(f"{path}:")): row["problem"] for row in found}
+    assert sorted(at) == [6, 9, 10, 12, 14, 18, 22, 25]
+    assert "writes this as: RATE GCRA 10 1s" in at[6]
+    assert "writes this as: GCRA 10 1s" in at[14]
+    assert "many" in at[9]
+    assert "Nowhere/City" in at[22]
+    assert answers(one) == ({}, {})
+    path.write_text(FILE.replace("${BLOCK_MS}", "5"))
+    assert quotactl("config", "lint", path, "--url", url_of(one)) == ""
+
+
+def test_exceptions_are_left_alone_unless_they_are_meant(one):
+    """A deploy does not undo an emergency block."""
+    filled(one)
+    wanted = json.loads(save(one))
+    assert "overrides" not in saved(one)["policies"]["api"]
+    Quota(one.client())("RL.POLICY REFUSE api attacker")
+    given = json.dumps(wanted)
+    url = ["--url", url_of(one)]
+    assert quotactl("config", "apply", "-", "--prune", "--yes", *url, given=given) == ""
+    assert "attacker" in quotactl("config", "diff", "-", "--prune", "--exceptions", *url, given=given, code=1)
+    assert "say --yes" in quotactl("config", "apply", "-", "--prune", "--exceptions", *url, given=given, code=2)
+
+
+def test_several_servers_that_are_no_cluster(one, two):
+    both = ["--url", f"{url_of(one)},{url_of(two)}"]
+    given = json.dumps(plan(5))
+    sent = quotactl("config", "apply", "-", "--effective", "now", *both, given=given)
+    assert {line.split(">")[0] for line in sent.splitlines()} == {f"127.0.0.1:{one.port}", f"127.0.0.1:{two.port}"}
+    assert quotactl("config", "check", *both) == ""
+    Quota(two.client())("QUOTA.OPEN there p")
+    assert "state    active" in quotactl("account", "show", "there", *both)
+    assert "is on none of the servers" in refused("account", "show", "nowhere", *both)
 
 
 # ---- a cluster ---------------------------------------------------------------------------------------------------
@@ -366,25 +484,67 @@ def plan(limit):
 
 
 def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
-    load(cluster.replicas[1], plan(100))
+    load_now(cluster.replicas[1], plan(100))
     for server in cluster.servers:
-        wait_until(lambda: "p" in listed(Quota(server.client())), "a replica has no plan")
-    assert quotactl("catalogue", "check", url_of(cluster.primaries[0])) == ""
-    assert load(cluster.primaries[2], plan(100)) == ""
+        wait_until(lambda server=server: "p" in listed(Quota(server.client())), "a replica has no plan")
+    assert quotactl("config", "check", "--url", url_of(cluster.primaries[0])) == ""
+    assert load_now(cluster.primaries[2], plan(100)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
+
+
+def test_plans_change_at_one_instant_on_every_primary(cluster):
+    """With clocks that run: the second deploy waits until the instant has come, on all of them."""
+    zero = cluster.primaries[0]
+    for server in cluster.servers:
+        server.client().execute_command("QUOTA.CLOCK", "RESUME")
+    assert "EFFECTIVE" not in load(zero, plan(100))  # a plan that is new changes nothing
+    sent = load(zero, plan(200)).splitlines()
+    instants = {line.rpartition(" EFFECTIVE ")[2] for line in sent}
+    assert len(sent) == SHARDS
+    assert len(instants) == 1
+    instant_ms = int(instants.pop())
+    for server in cluster.primaries:
+        found = as_map(server.client().execute_command("QUOTA.PLAN", "GET", "p"))
+        assert (found["resources"], found["pending"]) == ({"r": ["LIMIT 200 day"]}, [])
+        assert server.client().execute_command("QUOTA.CLOCK") >= instant_ms
+    assert load(zero, plan(200)) == ""
+    late = json.dumps(plan(300))
+    words = ["config", "apply", "-", "--url", url_of(zero), "--effective", "2100-01-01T00:00:00Z"]
+    assert quotactl(*words, given=late).count("EFFECTIVE 4102444800000") == SHARDS
+    assert quotactl(*words, given=late) == ""
+    assert quotactl("config", "diff", "-", "--url", url_of(zero), given=late, code=1).count("LIMIT 300") == SHARDS
+    assert quotactl("config", "check", "--url", url_of(zero)) == ""
+
+
+def test_accounts_and_policies_of_a_cluster(cluster):
+    """An account lives on the primary of its slot, a policy on all of them; any node may be named."""
+    zero = cluster.primaries[0]
+    load_now(zero, plan(100))
+    url = ["--url", url_of(cluster.replicas[0])]
+    names = [name for shard in range(SHARDS) for name in names_in(5461 * shard + 1, 5461 * shard + 99, 2)]
+    for name in names:
+        assert quotactl("account", "open", name, "p", *url) == f"{name}: open on p\n"
+    assert [row["account"] for row in json.loads(quotactl("account", "list", "--json", *url))] == sorted(names)
+    assert quotactl("account", "suspend", "--plan", "p", "--yes", *url) == f"{len(names)} accounts suspended\n"
+    assert quotactl("usage", "export", *url).count('"state": "suspended"') == len(names)
+    assert quotactl("policy", "refuse", "api", "other", "--for", "1h", *url).endswith(" on 3 servers\n")
+    ends = {as_map(server.client().execute_command("RL.POLICY", "GET", "api"))["subjects"][0]["until"]
+            for server in cluster.primaries}
+    assert ends == {NOON_MS + HOUR_MS}
+    assert quotactl("policy", "remove", "api", "villain", *url).endswith("removed on 3 servers\n")
 
 
 def test_differences_are_named_and_mended(cluster):
     zero, one, two = cluster.primaries
-    load(zero, plan(100))
+    load_now(zero, plan(100))
     for limit in (90, 100):  # the same, two revisions later: no difference
         zero.client().execute_command("QUOTA.PLAN", "SET", "p", "r", "LIMIT", limit, "day")
-    zero.client().execute_command(*"QUOTA.PLAN SET p r LIMIT 9 day APPLY END EFFECTIVE 2030-01-01T00:00:00Z".split())
-    one.client().execute_command(*"QUOTA.PLAN SET p s LIMIT 1 day".split())
-    two.client().execute_command(*"RL.POLICY LIFT api villain".split())
-    two.client().execute_command(*"RL.POLICY SET other 1 1s".split())
-    said = quotactl("catalogue", "check", url_of(zero), code=1)
-    found = {}
+    Quota(zero.client())("QUOTA.PLAN SET p r LIMIT 9 day APPLY END EFFECTIVE 2030-01-01T00:00:00Z")
+    Quota(one.client())("QUOTA.PLAN SET p s LIMIT 1 day")
+    Quota(two.client())("RL.POLICY LIFT api villain")
+    Quota(two.client())("RL.POLICY SET other 1 1s")
+    said = quotactl("config", "check", "--url", url_of(zero), code=1)
+    found, what = {}, ""
     for line in said.splitlines():
         if line.startswith("    "):
             address, fact = line.split(maxsplit=1)
@@ -398,25 +558,25 @@ def test_differences_are_named_and_mended(cluster):
         "plan p, resource s": dict(zip(ports, ["missing", "LIMIT 1 day", "missing"])),
         "policy api, list entry of villain": dict(zip(ports, ["refuse", "refuse", "missing"])),
         "policy other": dict(zip(ports, ["missing", "missing", "GCRA 1 1s"]))}
-    load(one, plan(100), "--prune")
-    assert quotactl("catalogue", "check", url_of(two)) == ""
+    load_now(one, plan(100), "--prune")
+    assert quotactl("config", "check", "--url", url_of(two)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
-    assert load(two, plan(100), "--prune") == ""
+    assert load_now(two, plan(100), "--prune") == ""
 
 
 def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(cluster):
     """Its plan has another revision than the accounts know, and the same rules: a later change reaches them there."""
     first = cluster.primaries[0]
     for limit in (101, 102, 103, 100):
-        load(first, plan(limit))
+        load_now(first, plan(limit))
     fourth = Server(cluster_enabled="yes", cluster_node_timeout="1500", appendonly="yes").start()
     try:
         join(cluster, fourth)
-        said = quotactl("catalogue", "check", url_of(first), code=1)
+        said = quotactl("config", "check", "--url", url_of(first), code=1)
         assert f"127.0.0.1:{fourth.port}  missing" in said
-        sent = load(first, plan(100))
+        sent = load_now(first, plan(100))
         assert sent and all(line.startswith(f"127.0.0.1:{fourth.port}> ") for line in sent.splitlines())
-        assert quotactl("catalogue", "check", url_of(fourth)) == ""
+        assert quotactl("config", "check", "--url", url_of(fourth)) == ""
         client, name = cluster.client(), names_in(0, 99, 1)[0]
         client.execute_command("QUOTA.OPEN", name, "p")
         client.execute_command("QUOTA.CONSUME", name, "r", 40, "ID", "x")
@@ -425,7 +585,7 @@ def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(
         assert fourth.client().exists(name) == 1
         assert client.execute_command("QUOTA.CONSUME", name, "r", 40, "ID", "x")[:3] == [40, 100, 60]
         assert client.execute_command("QUOTA.CONSUME", name, "r", 61)[0] == 0
-        load(fourth, plan(120))
+        load_now(fourth, plan(120))
         assert client.execute_command("QUOTA.CONSUME", name, "r", 61)[:3] == [61, 120, 19]
         assert used(client, name) == 101
         assert client.execute_command("QUOTA.OPEN", "{" + name + "}b", "p") in (b"OK", True)
@@ -435,7 +595,7 @@ def test_a_new_primary_is_filled_and_accounts_that_move_there_follow_their_plan(
         fourth.client().execute_command("DEBUG RELOAD")
         assert fourth.digest() == digest
         for primary, replica in zip(cluster.primaries, cluster.replicas):
-            wait_until(lambda: primary.digest() == replica.digest(), "a replica differs")
+            wait_until(lambda one=primary, other=replica: one.digest() == other.digest(), "a replica differs")
     finally:
         fourth.close()
 

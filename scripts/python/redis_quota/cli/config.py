@@ -1,0 +1,356 @@
+"""quotactl config: plans and policies in a file, the same on every primary, and what differs between them.
+
+    server ── save ──▶ file ── lint ──▶ nothing is wrong in it
+                        ├───── diff ──▶ the commands that apply would send; exit code 1 where there are any
+                        └───── apply ─▶ every primary, at one instant; again: nothing to do
+    the primaries of a cluster ── check ──▶ what differs between them
+
+    plans:
+      pro:
+        resources:
+          api_calls: [LIMIT 20000 month, RATE GCRA 10 1s]
+        pending: [{resource: api_calls, rules: [LIMIT 30000 month], apply: END, effective: 1798761600000}]
+    policies:
+      api:
+        rules: [GCRA 100 1m]
+        block_ms: 60000
+        schedules: [{when: Europe/Berlin mon-fri 09:00-17:00, rules: [GCRA 20 1m]}]
+
+Names are those of RL.POLICY GET and QUOTA.PLAN GET, rules the text that they answer; `until` and `effective` are in
+Unix ms, without `until` it is for ever. With --exceptions a policy has overrides, subjects and ranges, too.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import redis
+import yaml
+
+from .base import Session, command, group
+from .catalogue import (
+    KINDS,
+    Commands,
+    Facts,
+    fact_name,
+    fact_text,
+    facts_of,
+    left_over,
+    policy_words,
+    read_catalogue,
+    rule_words,
+    same,
+    steps_of,
+)
+from .document import Document, checked, read_document
+from .servers import Server
+from .words import data, line, moment, plural, shown
+
+LEAD_MS = 1000  # from now to the instant at which all primaries change
+LEAD_PER_COMMAND_MS = 5
+PATIENCE_S = 5  # beyond the instant, for clocks that are behind
+POLL_S = 0.02
+FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+PRUNE = click.option("--prune", is_flag=True, help="Also delete policies and resources, and retire plans, that the "
+                                                   "file does not have.")
+EXCEPTIONS = click.option("--exceptions", is_flag=True, help="Overrides and lists of policies, too. Without it they "
+                          "are left alone, so that a deploy does not undo an emergency block.")
+EFFECTIVE = click.option("--effective", metavar="now|INSTANT", help="When plans change: now, Unix ms or RFC 3339. "
+                         "Default: at once on one server, on several all at one instant, a second from now.")
+
+
+@group()
+def config() -> None:
+    """Plans and policies of a server in a file, YAML or JSON.
+
+    Accounts and limits are keys; they are not in it. Settings (quota.*) are the server's. The sections 'sinks' and
+    'exporter' belong to other commands.
+    """
+
+
+def opened(file: str) -> Document:
+    """The file, - is standard input; it says nothing wrong that can be seen without a server."""
+    if file != "-":
+        return checked(read_document(file))
+    return checked(read_document("<stdin>", sys.stdin.buffer.read().decode("utf-8")))
+
+
+# ---- save ----------------------------------------------------------------------------------------------------------
+
+
+def written(catalogue: dict[str, Any], as_json: bool) -> str:
+    """The same catalogue makes the same text."""
+    if as_json:
+        return json.dumps(catalogue, indent=2) + "\n"
+    text = yaml.safe_dump(catalogue, sort_keys=False, allow_unicode=True, width=1 << 20, default_flow_style=False)
+    return str(text)
+
+
+@command(config)
+@click.argument("file", type=click.Path(dir_okay=False, writable=True, allow_dash=True), default="-")
+@EXCEPTIONS
+def save(session: Session, file: str, exceptions: bool) -> None:
+    """Writes the configuration of a server to FILE (default: standard output).
+
+    YAML; JSON with --json, or to a file that is called .json. The same configuration makes the same bytes. Ends (EX)
+    are written as instants, in Unix ms rounded up; what has ended is left out, and so are plans that are retired and
+    the numbers of revisions. In a cluster the first primary is read; see check.
+    """
+    found = read_catalogue(session.fleet.primaries[0], exceptions)
+    found["plans"] = {name: plan for name, plan in found["plans"].items() if "retired" not in plan}
+    text = written(found, session.json or file.endswith(".json"))
+    if file == "-":
+        click.echo(text, nl=False)
+    else:
+        Path(file).write_text(text, encoding="utf-8")
+
+
+# ---- diff, apply -----------------------------------------------------------------------------------------------------
+
+
+class Change:
+    """What the file wants of the servers, and how they are made to have it."""
+
+    def __init__(self, session: Session, file: str, prune: bool, exceptions: bool, effective: str | None) -> None:
+        document = opened(file)
+        self.session, self.prune, self.exceptions = session, prune, exceptions
+        self.wanted = facts_of(document.value, exceptions)
+        self.servers = session.fleet.primaries
+        self.haves = [facts_of(read_catalogue(server, exceptions), exceptions) for server in self.servers]
+        self.instant_ms = self.instant(effective)
+        self.steps = [(server, commands) for server, commands
+                      in steps_of(self.servers, self.wanted, self.haves, prune, self.instant_ms) if commands]
+        self.count = sum(len(commands) for _, commands in self.steps)
+        ignored = sum(len(policy.get(kind, [])) for policy in document.value["policies"].values() for kind in KINDS)
+        if ignored and not exceptions:
+            session.note(f"{plural(ignored, 'exception')} of the file left alone: --exceptions is about them")
+
+    def instant(self, effective: str | None) -> int:
+        """When plans change, in Unix ms; 0 is at once."""
+        if effective == "now" or (effective is None and len(self.servers) == 1):
+            return 0
+        if effective is not None:  # the server reads instants; a cycle of 1 ms from there on begins there
+            return int(self.servers[0].ask("QUOTA.CYCLE", "1ms", "ANCHOR", effective, "AT", effective)[0])
+        facts = max(len(self.wanted), 1) * len(self.servers)
+        return max(server.now_ms() for server in self.servers) + LEAD_MS + LEAD_PER_COMMAND_MS * facts
+
+    def show(self) -> None:
+        for server, commands in self.steps:
+            show(self.session, server, commands)
+
+    def wait(self) -> None:
+        """Until the instant has come on every server; not for one that is further away than what we set ourselves."""
+        if not any("EFFECTIVE" in words for _, commands in self.steps for words in commands) or not self.instant_ms:
+            return
+        ahead_s = (self.instant_ms - min(server.now_ms() for server in self.servers)) / 1000
+        deadline = time.monotonic() + ahead_s + PATIENCE_S
+        while ahead_s < 2 * PATIENCE_S and any(server.now_ms() < self.instant_ms for server in self.servers):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(POLL_S)
+        if any(server.now_ms() < self.instant_ms for server in self.servers):
+            self.session.note(f"plans change at {moment(self.instant_ms)}")
+
+    def summary(self, done: str) -> None:
+        servers = plural(len(self.servers), "server")
+        self.session.note(f"{servers}: {plural(self.count, 'command')} {done}")
+
+    def as_json(self) -> list[dict[str, Any]]:
+        return [{"server": server.address, "commands": [line(words) for words in commands]}
+                for server, commands in self.steps]
+
+
+def show(session: Session, server: Server, commands: Commands) -> None:
+    """Each command as redis-cli shows what is typed there."""
+    for words in commands:
+        session.say(f"{server.address}> {line(words)}")
+
+
+@command(config)
+@FILE
+@PRUNE
+@EXCEPTIONS
+@EFFECTIVE
+def diff(session: Session, file: str, prune: bool, exceptions: bool, effective: str | None) -> None:
+    """Shows the commands that apply would send; exit code 1 where there are any."""
+    change = Change(session, file, prune, exceptions, effective)
+    change.show()
+    if session.json:
+        session.emit(change.as_json())
+    change.summary("would be sent")
+    sys.exit(1 if change.count else 0)
+
+
+@command(config)
+@FILE
+@PRUNE
+@EXCEPTIONS
+@EFFECTIVE
+def apply(session: Session, file: str, prune: bool, exceptions: bool, effective: str | None) -> None:
+    """Makes every primary what FILE (- for standard input) says.
+
+    Prints each command that it sends. What is equal already is left alone: applying twice sends nothing the second
+    time. A plan or a policy changes in one step on each server, one server after another; on several servers the
+    changes of plans come into force at one instant, and apply waits for it. A plan that a server does not have yet is
+    there at once; so is what the file, besides, has 'pending' changes of, since only one change can be to come.
+
+    Ends that lie in the past are left out; an end that is within a second of the file's is the same. A plan that is
+    retired and stands in the file is there again; --prune retires plans that the file does not have. Each server
+    numbers the revisions of its plans itself: an account that moves there takes its plan over by the rules.
+
+    At the end the servers are read again. What is not as the file says is named, exit code 1: a rule in other words
+    than the server's ('10 1s' for 'GCRA 10 1s') is set, but would be set again by every apply. Write it as save does;
+    lint names such rules.
+    """
+    change = Change(session, file, prune, exceptions, effective)
+    taken = sum(words[1] in ("DEL", "LIFT") for _, commands in change.steps for words in commands)
+    if taken:
+        session.confirm(f"Send {plural(change.count, 'command')}, {taken} of which take something away?")
+    for server, commands in change.steps:
+        show(session, server, commands)
+        server.do(commands)
+    change.wait()
+    change.summary("sent")
+    left = [words for server in change.servers
+            for words in left_over(server, change.wanted, prune, exceptions, change.instant_ms)]
+    if session.json:
+        session.emit({"sent": change.as_json(), "differs": left})
+    for words in left:
+        session.say(words)
+    sys.exit(1 if left else 0)
+
+
+# ---- lint ------------------------------------------------------------------------------------------------------------
+
+
+class Linter:
+    """Lets the server's own parser judge every rule of a document; nothing is stored."""
+
+    def __init__(self, server: Server, document: Document) -> None:
+        self.server, self.document = server, document
+        self.found: list[dict[str, str]] = []
+
+    def report(self, path: tuple[object, ...], where: str, text: str) -> None:
+        self.found.append({"place": self.document.place(*path), "where": where, "problem": text})
+
+    def rules(self, path: tuple[object, ...], where: str, rules: list[str], check: list[object]) -> list[str] | None:
+        """The rules as the server prints them, or None after a report: of the first rule that is wrong by itself, else
+        of all of them."""
+        try:
+            return list(self.server.client.execute_command(  # type: ignore[no-untyped-call]
+                *map(data, [*check, *rule_words(rules)]))["rules"])
+        except redis.ResponseError as error:
+            text = str(error)
+        except TypeError:  # RL.POLICY CHECK answers OK
+            return list(rules)
+        for number, rule in enumerate(rules):
+            reply = next(iter(self.server.each([[*check, *rule.split()]])))
+            if isinstance(reply, redis.ResponseError) and str(reply) == text:
+                path = (*path, number)
+                break
+        self.report(path, where, text)
+        return None
+
+    def plan(self, name: str, plan: dict[str, Any]) -> None:
+        for resource, rules in plan["resources"].items():
+            self.resource(("plans", name, "resources", resource), name, resource, rules)
+        for number, entry in enumerate(plan.get("pending", [])):
+            self.resource(("plans", name, "pending", number, "rules"), name, entry["resource"], entry["rules"])
+
+    def resource(self, path: tuple[object, ...], plan: str, resource: str, rules: list[str]) -> None:
+        where = f"plan {shown(plan)}, resource {shown(resource)}"
+        printed = self.rules(path, where, rules, ["QUOTA.PLAN", "CHECK", plan, resource])
+        if printed is None or rule_words(printed) == rule_words(rules):
+            return
+        if [rule.split()[0] for rule in printed] != [rule.split()[0] for rule in rules]:  # in another order, or joined
+            self.report(path, where, f"the server writes these as: {', '.join(printed)}")
+            return
+        for number, (found, rule) in enumerate(zip(printed, rules, strict=True)):
+            if found.split() != rule.split():
+                self.report((*path, number), where, f"the server writes this as: {found}")
+
+    def policy(self, name: str, policy: dict[str, Any]) -> None:
+        path, where = ("policies", name), f"policy {shown(name)}"
+        parts: list[tuple[tuple[object, ...], list[str]]] = [((*path, "rules"), policy["rules"])]
+        parts += [((*path, kind, number, "rules"), entry["rules"]) for kind in ("schedules", "overrides")
+                  for number, entry in enumerate(policy.get(kind, []))]
+        right = [self.rules(at, where, rules, ["RL.POLICY", "CHECK", name]) for at, rules in parts]
+        if None in right:
+            return
+        for at, rules in parts:
+            self.printed(at, where, rules)
+        for number, entry in enumerate(policy.get("schedules", [])):
+            self.whole((*path, "schedules", number, "when"), where, name, {**policy, "schedules": [entry]})
+        self.whole(path, where, name, {**policy, "schedules": []})
+
+    def whole(self, path: tuple[object, ...], where: str, name: str, policy: dict[str, Any]) -> None:
+        """What only shows where the parts stand together: zones, days, hours, bounds."""
+        reply = next(iter(self.server.each([["RL.POLICY", "CHECK", name, *policy_words(policy)]])))
+        if isinstance(reply, Exception):
+            self.report(path, where, str(reply))
+
+    def printed(self, path: tuple[object, ...], where: str, rules: list[str]) -> None:
+        """The same rule as a RATE of a plan shows how the server writes it."""
+        replies = self.server.each(["QUOTA.PLAN", "CHECK", "lint", "lint", "RATE", *rule.split()] for rule in rules)
+        for number, (rule, reply) in enumerate(zip(rules, replies, strict=True)):
+            found = reply["rules"][0].removeprefix("RATE ") if isinstance(reply, dict) else rule
+            if found.split() != rule.split():
+                self.report((*path, number), where, f"the server writes this as: {found}")
+
+
+@command(config)
+@FILE
+def lint(session: Session, file: str) -> None:
+    """Names what is wrong in FILE, with file and line; exit code 1.
+
+    Rules are judged by the server's own parser (QUOTA.PLAN CHECK, RL.POLICY CHECK); nothing is stored. A rule in other
+    words than the server's is a finding, too: apply would set it again and again.
+    """
+    document = opened(file)
+    linter = Linter(session.fleet.primaries[0], document)
+    for name, plan in document.value["plans"].items():
+        linter.plan(name, plan)
+    for name, policy in document.value["policies"].items():
+        linter.policy(name, policy)
+    if session.json:
+        session.emit(linter.found)
+    for found in linter.found:
+        session.say(f"{found['place']}: {found['where']}: {found['problem']}")
+    session.note(plural(len(linter.found), "finding"))
+    sys.exit(1 if linter.found else 0)
+
+
+# ---- check -----------------------------------------------------------------------------------------------------------
+
+
+@command(config)
+@click.option("--no-exceptions", is_flag=True, help="Leave overrides and lists of policies out.")
+def check(session: Session, no_exceptions: bool) -> None:
+    """Compares all primaries, also those without slots.
+
+    Names each plan, resource, policy, override and list entry that is not the same everywhere, and what is to come
+    of plans, with what each primary has; exit code 1. Revisions are not compared: each server numbers its own, and
+    nothing depends on them. An instant that differs by a second at most is the same.
+    """
+    servers = session.fleet.primaries
+    facts: list[Facts] = [facts_of(read_catalogue(server, not no_exceptions), not no_exceptions) for server in servers]
+    keys = sorted({key for found in facts for key in found if key[0] != "retired"})
+    different: list[dict[str, Any]] = []
+    for key in keys:
+        found = [have.get(key) for have in facts]
+        if not all(same(found[0], other) for other in found):
+            texts = {server.address: fact_text(fact) for server, fact in zip(servers, found, strict=True)}
+            different.append({"what": fact_name(key), "servers": texts})
+            session.say(f"{fact_name(key)}:")
+            for address, text in texts.items():
+                session.say(f"    {address}  {text}")
+    if session.json:
+        session.emit(different)
+    compared = f"{len(servers)} primaries" if len(servers) > 1 else "one server, nothing to compare it with"
+    session.note(f"{compared}: {plural(len(keys), 'fact')}, {plural(len(different), 'difference')}")
+    sys.exit(1 if different else 0)

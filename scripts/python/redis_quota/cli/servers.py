@@ -1,0 +1,218 @@
+"""Servers as quotactl reaches them: one, several, or every primary of a cluster.
+
+    --url ──▶ Fleet ─┬─ primaries        plans, policies, events, violations: each server has its own
+                     ├─ home(key)        an account or a limit: the server that has its slot
+                     └─ accounts()       SCAN … TYPE q-account on each of them, in pages
+
+Replies come as RESP3 maps with text; text that is no UTF-8 is kept as surrogates. Commands go out as bytes, so that
+redis-py reshapes no reply. What goes wrong is a Fault or Refused: one line that names the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import click
+import redis
+from redis.crc import key_slot
+
+from .words import data, line, shown
+
+PAGE_MAX = 1000  # of a list that is paged
+BATCH = 500  # commands that are sent before their replies are read
+SCAN_COUNT = 1000
+PATIENCE_S = 30
+LINE_MAX = 200  # letters of a command that an error shows
+DEFAULT_URL = "redis://127.0.0.1:6379"
+Command = Sequence[object]
+
+# Errors that are answers: the server has understood the command and refuses it. All others are faults.
+REFUSALS = frozenset((
+    "NOACCOUNT", "NOPLAN", "NORESOURCE", "NOPOLICY", "NOTSTARTED", "SUSPENDED", "IDCONFLICT", "REFUNDEXCEEDS",
+    "NOSUCHID", "RESOLVED", "LIMITED", "SAMEACCOUNT", "NOKEY", "NOSCOPE", "OVERFLOW"))
+
+
+class Fault(click.ClickException):
+    """What cannot be done, said in one line; exit code 2."""
+
+    exit_code = 2
+
+
+class Refused(Fault):
+    """What the server, or the person at the terminal, refuses; exit code 1."""
+
+    exit_code = 1
+
+
+def failure(address: str, command: Command, error: Exception) -> Fault:
+    """The exception for an error reply or a lost connection."""
+    refused = isinstance(error, redis.ResponseError) and str(error).split(" ", 1)[0] in REFUSALS
+    return (Refused if refused else Fault)(f"{address}: {line(command)[:LINE_MAX]}: {error}")
+
+
+class Server:
+    """One redis-server; errors name it by `address`. `slots` are those it owns: ranges (first, last), inclusive."""
+
+    def __init__(self, pool: redis.ConnectionPool, address: str) -> None:
+        self.client: redis.Redis = redis.Redis(connection_pool=pool)
+        self.address = address
+        self.slots: list[tuple[int, int]] = []
+
+    def ask(self, *command: object) -> Any:
+        """The reply to one command."""
+        try:
+            return self.client.execute_command(*map(data, command))  # type: ignore[no-untyped-call]
+        except redis.RedisError as error:
+            raise failure(self.address, command, error) from error
+
+    def do(self, commands: Iterable[Command]) -> list[Any]:
+        """All of them in one step, MULTI; the first error is the one that is reported."""
+        with self.client.pipeline(transaction=True) as transaction:
+            for command in commands:
+                transaction.execute_command(*map(data, command))  # type: ignore[no-untyped-call]
+            try:
+                return list(transaction.execute())
+            except redis.RedisError as error:
+                raise Fault(f"{self.address}: {error}") from error
+
+    def each(self, commands: Iterable[Command]) -> Iterator[Any]:
+        """The reply to each command in its order, an error as an exception in its place; a batch is sent at once."""
+        batch: list[Command] = []
+        for command in commands:
+            batch.append(command)
+            if len(batch) == BATCH:
+                yield from self._batch(batch)
+                batch = []
+        if batch:
+            yield from self._batch(batch)
+
+    def _batch(self, commands: list[Command]) -> list[Any]:
+        with self.client.pipeline(transaction=False) as pipeline:
+            for command in commands:
+                pipeline.execute_command(*map(data, command))  # type: ignore[no-untyped-call]
+            try:
+                return list(pipeline.execute(raise_on_error=False))
+            except redis.RedisError as error:
+                raise Fault(f"{self.address}: {error}") from error
+
+    def now_ms(self) -> int:
+        """The module's clock, in Unix ms: the cycle of a millisecond that runs now."""
+        return int(self.ask("QUOTA.CYCLE", "1ms", "CALENDAR")[0])
+
+    def pages(self, *command: object) -> Iterator[Any]:
+        """Everything that a paged list has, from [COUNT n] [AFTER cursor]."""
+        cursor: Any = ""
+        while cursor is not None:
+            cursor, page = self.ask(*command, "COUNT", PAGE_MAX, *(["AFTER", cursor] if cursor else []))
+            yield from page
+
+    def scan(self, kind: str, pattern: str = "*") -> Iterator[list[str]]:
+        """The keys of one data type (as TYPE says) in pages; a key that moves meanwhile may come twice."""
+        cursor: Any = "0"
+        while True:
+            cursor, keys = self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT, "TYPE", kind)
+            if keys:
+                yield list(keys)
+            if str(cursor) == "0":
+                return
+
+
+def connect(url: str, host: str | None = None, port: int | None = None) -> Server:
+    """The server of the URL, or another one of its cluster, with the same user and encryption."""
+    try:
+        given = redis.ConnectionPool.from_url(url)
+    except ValueError as error:
+        raise Fault(f"URL: {error}") from error
+    words = {"socket_timeout": PATIENCE_S, "socket_connect_timeout": PATIENCE_S, **given.connection_kwargs,
+             "protocol": 3, "decode_responses": True, "encoding_errors": "surrogateescape"}
+    words.update({"host": host, "port": port} if host else {})
+    address = words.get("path") or f"{words.get('host', 'localhost')}:{words.get('port', 6379)}"
+    return Server(redis.ConnectionPool(connection_class=given.connection_class, **words), str(address))
+
+
+def nodes_of(server: Server) -> list[str] | None:
+    """The nodes of its cluster, a line for each; None of a server that is in none, or whose user may not see that."""
+    try:
+        return str(server.client.execute_command(b"CLUSTER", b"NODES")).splitlines()  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return None
+    except redis.RedisError as error:
+        raise failure(server.address, ["CLUSTER", "NODES"], error) from error
+
+
+def is_primary(server: Server) -> bool:
+    """By its own word; where the user may not hear that, what the other nodes say has to do."""
+    try:
+        return str(server.client.execute_command(b"ROLE")[0]) == "master"  # type: ignore[no-untyped-call]
+    except redis.ResponseError:
+        return True
+    except redis.RedisError as error:
+        raise failure(server.address, ["ROLE"], error) from error
+
+
+def cluster_primaries(first: Server, nodes: list[str], url: str) -> list[Server]:
+    """Every primary of the cluster of `first`, also those that have no slots yet. What one node knows of the others may
+    be behind what they are."""
+    found, encrypted = [], "ssl_cert_reqs" in first.client.connection_pool.connection_kwargs
+    for node in nodes:
+        _, place, words, *rest = node.split(" ")
+        flags, slots = words.split(","), rest[5:]
+        if "master" not in flags or "noaddr" in flags or "handshake" in flags or ("fail" in flags and not slots):
+            continue
+        address, _, names = place.partition(",")
+        host, _, port = address.partition("@")[0].rpartition(":")
+        name = names.split(",")[0]
+        server = first if "myself" in flags else connect(url, name if encrypted and name else host, int(port))
+        ranges = [text.partition("-") for text in slots if not text.startswith("[")]
+        server.slots = [(int(begin), int(end or begin)) for begin, _, end in ranges]
+        found.append(server)
+    return [server for server in found if is_primary(server)]
+
+
+class Fleet:
+    """The servers that --url names. They are found with the first question."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self.urls = [url for text in urls for url in text.split(",") if url]
+        self._primaries: list[Server] | None = None
+        self.is_cluster = False
+
+    @property
+    def primaries(self) -> list[Server]:
+        """One server for each URL, every primary for a node of a cluster; each once, sorted by address."""
+        if self._primaries is None:
+            found: dict[str, Server] = {}
+            for url in self.urls:
+                first = connect(url)
+                nodes = nodes_of(first)
+                self.is_cluster |= nodes is not None
+                found.update({server.address: server
+                              for server in ([first] if nodes is None else cluster_primaries(first, nodes, url))})
+            self._primaries = [found[address] for address in sorted(found)]
+            if not self._primaries:
+                raise Fault("the cluster has no primary")
+        return self._primaries
+
+    def home(self, key: str) -> Server:
+        """The server that has the key, or would have it."""
+        servers = self.primaries
+        if len(servers) == 1:
+            return servers[0]
+        if self.is_cluster:
+            slot = key_slot(data(key))
+            for server in servers:
+                if any(first <= slot <= last for first, last in server.slots):
+                    return server
+            raise Fault(f"slot {slot} of {shown(key)} is served by no primary")
+        having = [server for server in servers if server.ask("EXISTS", key)]
+        if len(having) == 1:
+            return having[0]
+        where = f"is on {len(having)} servers" if having else "is on none of the servers"
+        raise (Fault if having else Refused)(f"{shown(key)} {where}: name one by --url")
+
+    def accounts(self, pattern: str = "*") -> Iterator[tuple[Server, list[str]]]:
+        """The accounts of all servers whose keys fit the pattern, in pages."""
+        for server in self.primaries:
+            for keys in server.scan("q-account", pattern):
+                yield server, keys
