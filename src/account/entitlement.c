@@ -604,8 +604,8 @@ void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, 
         write_rule(&entitlement->rules[nth], sink);
     } else if (nth == SHARE_TEXT && entitlement->share != SHARE_FIRST) {
         write_share(entitlement, sink);
-    } else if (entitlement->credits) {
-        write_credits(entitlement, sink);
+    } else if (nth >= 0) {
+        write_credits(entitlement, sink); /* grants pay without that word, too */
     }
 }
 

@@ -62,6 +62,8 @@ ROWS = [
       "QUOTA.CONSUME k r 1"], "account", "r", 0, "RATE FIXED 1 1m", 1, 60_000),
     (["QUOTA.PLAN SET p r CREDITS LOW 2", "QUOTA.OPEN k p", "QUOTA.CONSUME k r 1"],
      "account", "r", 0, "CREDITS LOW 2", 1, -1),
+    (["QUOTA.PLAN SET p r LIMIT 5 forever", "QUOTA.OPEN k p", "QUOTA.GRANT k g r 5", "QUOTA.CONSUME k r 7",
+      "QUOTA.CONSUME k r 7"], "account", "r", 1, "CREDITS", 7, -1),  # the plan does not name them
     (["QUOTA.PLAN SET p r LIMIT 9 day CONCURRENT 1", "QUOTA.OPEN k p", "QUOTA.RESERVE k i r 1 TTL 1m",
       "QUOTA.RESERVE k j r 1 TTL 1m"], "account", "r", 1, "CONCURRENT 1", 1, 60_000),
     (["QUOTA.PLAN SET p r LIMIT 9 day", "QUOTA.PLAN SET p s LIMIT 0 day", "QUOTA.OPEN k p",

@@ -332,9 +332,11 @@ static void a_shape_tells_rules_apart(void **state)
     }
     struct entitlement entitlement = entitlement_from("a LIMIT 5 day");
     struct sink text = {0};
-    entitlement_write_rule(&entitlement, 1, &text); /* there are no credits */
     entitlement_write_rule(&entitlement, -1, &text);
     assert_int_equal(text.size, 0);
+    entitlement_write_rule(&entitlement, 1, &text); /* grants pay without CREDITS, too */
+    assert_true(bytes_equal(sink_content(&text), BYTES("CREDITS")));
+    sink_free(&text);
 }
 
 static void the_longest_limit_is_billed(void **state)

@@ -163,8 +163,8 @@ static inline uint64_t entitlement_shape(const struct entitlement *entitlement, 
     return shape_with(shape_with(shape_with(shape, rule->rollover_bp), rule->rollover_max), rule->rollover_cycles);
 }
 
-/* One rule, SHARE by the number that verdicts name it by, or for another number the credits, as text:
- * `LIMIT 1000 month CALENDAR`; nothing where there are none. */
+/* One rule, SHARE by the number that verdicts name it by, or for a number behind the rules the credits, as text:
+ * `LIMIT 1000 month CALENDAR`; nothing where no rule has decided (-1). */
 #define SHARE_TEXT 99
 void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, struct sink *sink);
 
