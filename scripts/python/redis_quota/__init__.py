@@ -2,5 +2,45 @@
 
     your service ── redis_quota ──▶ redis-py ──▶ redis-server + quota.so
 
+    quota = Quota(redis.Redis())
+    if quota.allow("user:42", "10 1s"):
+        ...
+
 Nothing is decided here but what `on_error="local"` names: the server's reply is the answer.
 """
+
+from .client import AsyncQuota, Quota
+from .core import AUTO, new_id
+from .errors import (
+    BadCommand,
+    Denied,
+    IdConflict,
+    Limited,
+    NoAccount,
+    NoKey,
+    NoPlan,
+    NoPolicy,
+    NoResource,
+    NoScope,
+    NoSuchId,
+    NotStarted,
+    OutOfMemory,
+    Overflow,
+    QuotaError,
+    RefundExceeds,
+    Resolved,
+    SameAccount,
+    Suspended,
+    TryAgain,
+    Unavailable,
+    Unblocked,
+    WrongType,
+)
+from .verdict import Event, Granted, Leased, Refunded, Settled, Verdict
+
+__all__ = [
+    "AUTO", "AsyncQuota", "BadCommand", "Denied", "Event", "Granted", "IdConflict", "Leased", "Limited", "NoAccount",
+    "NoKey", "NoPlan", "NoPolicy", "NoResource", "NoScope", "NoSuchId", "NotStarted", "OutOfMemory", "Overflow",
+    "Quota", "QuotaError", "RefundExceeds", "Refunded", "Resolved", "SameAccount", "Settled", "Suspended", "TryAgain",
+    "Unavailable", "Unblocked", "Verdict", "WrongType", "new_id",
+]

@@ -1,0 +1,311 @@
+"""What is held for a while, as context managers: a reservation, a lease, and a client's own stock of units.
+
+    with quota.reserve("acme", "tokens", 4000, ttl="10m") as hold:       hold.commit(5100, force=True)
+    with quota.acquire("printers", 5, "30s") as lease:                   lease.token, lease.renew()
+    with quota.lease("acme", "api_calls", chunk=50, age="10s") as stock: stock.take()
+
+                   take take take …      age over, or the end
+    CONSUME 50 UPTO ID c ─▶ 49 48 47 … ─▶ REFUND 47 OF c ID c-back        never over; under by at most a chunk a client
+
+Each has a sync and an async class with the same methods; what they do stands once in the class that both share.
+"""
+
+from types import TracebackType
+from typing import Any, Self
+
+from .core import AUTO, Core, Id, OnError, id_of, log, new_id, now_ms
+from .errors import Denied, NoSuchId, QuotaError, Unavailable
+from .memory import Row
+from .rules import duration_us
+from .steps import Async, Call, Enter, Steps, Sync
+from .verdict import Leased, Settled, Verdict, admitted_without
+
+
+class Held:
+    """What begins and ends by steps."""
+
+    quota: Core
+
+    def _begin(self) -> Steps[None]:
+        raise NotImplementedError
+
+    def _end(self) -> Steps[None]:
+        raise NotImplementedError
+
+    @Call
+    def begin(self) -> Steps[Self]:
+        """What entering `with` does, where no block fits. `close` ends it."""
+        yield from self._begin()
+        return self
+
+    @Call
+    def close(self) -> Steps[None]:
+        """What leaving `with` does."""
+        yield from self._end()
+
+
+class SyncHeld(Sync, Held):
+    """`with`."""
+
+    quota: Any
+
+    def _perform_send(self, send: Any) -> Any:
+        return self.quota._perform_send(send)
+
+    def __enter__(self) -> Self:
+        self._drive(self._begin())
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:
+        self._drive(self._end())
+
+
+class AsyncHeld(Async, Held):
+    """`async with`."""
+
+    quota: Any
+
+    async def _perform_send(self, send: Any) -> Any:
+        return await self.quota._perform_send(send)
+
+    async def __aenter__(self) -> Self:
+        await self._drive(self._begin())
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                        trace: TracebackType | None) -> None:
+        await self._drive(self._end())
+
+
+class HoldCore(Held):
+    """Units reserved until they are committed; true where they were. Left without commit they are released.
+
+    `verdict`: the answer, from entry on. `id`: the reservation's id; a second `reserve` with it is the same one.
+    """
+
+    def __init__(self, quota: Core, account: str, resource: str, amount: int, *, ttl: str, id: Id = AUTO,
+                 upto: bool = False, key: str | None = None, scope: str | None = None,
+                 on_error: OnError | None = None) -> None:
+        self.quota, self.account, self.resource, self.amount = quota, account, resource, amount
+        self.id, self._ttl, self._upto, self._key, self._scope = id_of(id) or new_id(), ttl, upto, key, scope
+        self._mode: OnError = on_error or quota.on_error
+        self.verdict: Verdict | None = None
+        self._is_ours = True  # nothing was done that a release would undo wrongly
+
+    def __bool__(self) -> bool:
+        return bool(self.verdict)
+
+    @property
+    def _is_apart(self) -> bool:
+        """Admitted without the server, which knows no such reservation, or has answered nobody."""
+        return bool(self.verdict) and self.verdict is not None and self.verdict.source != "server"
+
+    def _begin(self) -> Steps[None]:
+        self._at = now_ms()
+        try:
+            verdicts = yield from Core.hold.steps(self.quota, self.account, self.id, {self.resource: self.amount},
+                                                  ttl=self._ttl, upto=self._upto, key=self._key, scope=self._scope)
+            self.verdict = verdicts[self.resource]
+        except Unavailable:
+            if self._mode == "closed" or self._key:
+                raise
+            self.verdict = self.quota._admit(self._mode, self._row(self.amount), check=True)
+
+    def _row(self, amount: int) -> Row:
+        return Row(self.account, self.resource, amount, self.id, self._at)
+
+    @Call
+    def commit(self, amount: int | None = None, *, force: bool = False) -> Steps[Settled]:
+        """Charges `amount` (default: all that is reserved) and releases the remainder; with `force` also more.
+
+        A repeat answers the same. Raises Denied where nothing was reserved, BadCommand for more without `force`,
+        Resolved where it has ended; Unavailable without an answer: call it again, the reservation is kept.
+        """
+        if not self.verdict:
+            raise Denied(f"nothing of {self.resource} was reserved for {self.account}")
+        self._is_ours = False
+        if self._is_apart:
+            return (yield from self._commit_later(self.verdict.granted if amount is None else amount))
+        rows = yield from Core.commit_hold.steps(self.quota, self.account, self.id,
+                                                 *([] if amount is None else [amount]), force=force)
+        return rows[0]
+
+    def _commit_later(self, amount: int) -> Steps[Settled]:
+        """Usage of a reservation that the server has not confirmed is counted as of its beginning."""
+        yield from self._try_release()
+        if amount:
+            self.quota.backlog.add(self._row(amount))
+            yield from self.quota._post()
+        return Settled(amount, 0, -1)
+
+    def _try_release(self) -> Steps[None]:
+        """The server may have made it, although its answer was lost."""
+        try:
+            yield from Core.release_hold.steps(self.quota, self.account, self.id)
+        except (QuotaError, Unavailable) as error:
+            log.debug("reservation %s is not released: %s", self.id, error)
+
+    @Call
+    def extend(self, duration: str) -> Steps[int]:
+        """It expires so long from now; -> its expiry in Unix ms."""
+        return (yield from Core.extend_hold.steps(self.quota, self.account, self.id, duration))
+
+    @Call
+    def release(self) -> Steps[None]:
+        """Gives all of it back now."""
+        yield from self._end()
+
+    def _end(self) -> Steps[None]:
+        """Where the server is away meanwhile, the reservation expires by itself."""
+        if self.verdict and self._is_ours:
+            self._is_ours = False
+            yield from self._try_release()
+
+
+class LeaseCore(Held):
+    """A lease of RL.ACQUIRE; true where it was granted. `token` is its fencing token, 0 where it was denied."""
+
+    def __init__(self, quota: Core, key: str, limit: int, ttl: str, *, id: Id = AUTO, cost: int = 1,
+                 wait: str | None = None) -> None:
+        self.quota, self.key, self.limit, self.ttl, self.cost, self._wait = quota, key, limit, ttl, cost, wait
+        self.id, self.token, self.verdict = id_of(id) or new_id(), 0, None
+
+    verdict: Verdict | None
+
+    def __bool__(self) -> bool:
+        return bool(self.verdict)
+
+    def _begin(self) -> Steps[None]:
+        leased: Leased = yield from Core.take_lease.steps(self.quota, self.key, self.limit, self.ttl, id=self.id,
+                                                          cost=self.cost, wait=self._wait)
+        self.verdict, self.token = leased.verdict, leased.token
+
+    @Call
+    def renew(self, ttl: str | None = None) -> Steps[int]:
+        """It lasts `ttl` (default: as at first) from now on; -> its expiry in Unix ms. Raises NoSuchId where it has
+        ended."""
+        return (yield from Core.renew.steps(self.quota, self.key, self.id, ttl or self.ttl, token=self.token))
+
+    @Call
+    def release(self) -> Steps[None]:
+        """Ends it now."""
+        yield from self._end()
+
+    def _end(self) -> Steps[None]:
+        if not self.verdict:
+            return
+        self.verdict = None
+        try:
+            yield from Core.release.steps(self.quota, self.key, self.id, token=self.token)
+        except (NoSuchId, Unavailable) as error:  # another one has it by now, or it ends by itself
+            log.debug("lease %s is not released: %s", self.id, error)
+
+
+class StockCore(Held):
+    """Units of an account that this client took at once and counts down by itself.
+
+    A chunk is charged when it is taken, so all clients together never use more than the limits admit. What is unused
+    goes back when the chunk is `age` old, when it cannot serve a request, and at the end: meanwhile others miss it, at
+    most a chunk for each client. Take chunks that are small against the limit: at most remaining / (2 x clients).
+    """
+
+    def __init__(self, quota: Core, account: str, resource: str, *, chunk: int = 50, age: str = "10s") -> None:
+        age_us = duration_us(age)
+        if chunk < 1 or not age_us:
+            raise ValueError(f"chunk is 1 or more and age a duration, not {chunk} and '{age}'")
+        self.quota, self.account, self.resource, self.chunk = quota, account, resource, chunk
+        self._age_s, self._lock = age_us / 1e6, quota._new_lock()
+        self._left, self._id, self._since, self._last = 0, "", 0.0, admitted_without(0)
+        self._asked: tuple[str, int] | None = None  # a chunk whose answer was lost: asked for again by the same id
+
+    @property
+    def left(self) -> int:
+        """Units that this client still holds."""
+        return self._left
+
+    @Call
+    def take(self, amount: int = 1) -> Steps[Verdict]:
+        """Uses units, of the stock where it has them, else of a new chunk; -> the verdict, source "lease".
+
+        `limit` and `remaining` are as of the last chunk. Denials are the server's. Raises what `consume` raises.
+        """
+        yield Enter(self._lock)
+        try:
+            if self._left and (self._left < amount or self.quota._clock() - self._since >= self._age_s):
+                yield from self._give_back()
+            if self._left < amount:
+                denied = yield from self._refill(amount)
+                if denied:
+                    return denied[0]
+            self._left -= amount
+            return Verdict(amount, self._last.limit, self._last.remaining, 0, self._last.reset_ms, self._last.rule,
+                           "lease")
+        finally:
+            self._lock.release()
+
+    def _refill(self, amount: int) -> Steps[list[Verdict]]:
+        """Takes a chunk that has `amount` units; -> [the denial] where the server has fewer left."""
+        self._asked = self._asked or (new_id(), max(self.chunk, amount))
+        id, wanted = self._asked
+        began = self.quota._clock()
+        verdict = yield from Core.consume.steps(self.quota, self.account, self.resource, wanted, id=id, upto=True,
+                                                on_error="closed")
+        self._asked = None
+        if not verdict:
+            return [verdict]
+        self._id, self._left, self._since, self._last = id, verdict.granted, began, verdict
+        if self._left >= amount:
+            return []
+        yield from self._give_back()
+        return [(yield from Core.consume.steps(self.quota, self.account, self.resource, amount, check=True,
+                                               on_error="closed"))]
+
+    def _give_back(self) -> Steps[None]:
+        """Repeats are harmless: the refund has an id of its own for each chunk."""
+        left = self._left
+        if left:
+            try:
+                yield from Core.refund.steps(self.quota, self.account, self.resource, left, of=self._id,
+                                             id=f"{self._id}-back")
+            except QuotaError as error:  # such as a plan's REFUNDS MAX: what is not taken back stays used
+                log.warning("%d units of %s stay used: %s", left, self.resource, error)
+            self._left = 0
+
+    def _begin(self) -> Steps[None]:
+        """A chunk is taken with the first request."""
+        yield from ()
+
+    def _end(self) -> Steps[None]:
+        """Raises Unavailable where the server is away: `close` may be called again."""
+        yield Enter(self._lock)
+        try:
+            if self._asked:
+                yield from self._refill(0)
+            yield from self._give_back()
+        finally:
+            self._lock.release()
+
+
+class Hold(HoldCore, SyncHeld):
+    """A reservation."""
+
+
+class AsyncHold(HoldCore, AsyncHeld):
+    """A reservation."""
+
+
+class Lease(LeaseCore, SyncHeld):
+    """A lease."""
+
+
+class AsyncLease(LeaseCore, AsyncHeld):
+    """A lease."""
+
+
+class Stock(StockCore, SyncHeld):
+    """A client's own units."""
+
+
+class AsyncStock(StockCore, AsyncHeld):
+    """A client's own units."""
