@@ -30,6 +30,7 @@ Word = str | int
 OnError = Literal["closed", "open", "local"]
 
 RETRIES, RETRY_BASE_S = 3, 0.05
+AWAY_S = 1.0
 ROWS_OF_INGEST = 1000
 PAGE = 1000
 NAMES_S, NAMES_MAX = 60.0, 10_000
@@ -89,14 +90,15 @@ class Core:
         self._denials, self._local, self.backlog = Denials(clock), Local(clients, clock), Backlog()
         self._names: dict[tuple[str, ...], tuple[float, dict[int, Named]]] = {}
         self._is_cluster = False
+        self._away_until = -1.0  # calls with another answer make one attempt until then
 
     # ---- sending ----------------------------------------------------------------------------------------------------
 
-    def _send(self, send: Send, repeatable: bool) -> Steps[Any]:
+    def _send(self, send: Send, repeatable: bool, retries: int = RETRIES) -> Steps[Any]:
         """The reply. Repeats 3 times after 50 ms x 2^n, plus or minus half: always where no connection was made, after
         a lost reply only a repeatable command. Raises Unavailable when no attempt was answered."""
         was_sent = False
-        for attempt in range(RETRIES + 1):
+        for attempt in range(retries + 1):
             try:
                 return (yield send)
             except NotSent as error:
@@ -106,19 +108,20 @@ class Core:
                 if not repeatable:
                     break
             except QuotaError as error:
-                if not error.repeatable or attempt == RETRIES:
+                if not error.repeatable or attempt == retries:
                     raise
                 why = error
-            if attempt < RETRIES:
+            if attempt < retries:
                 yield Sleep(RETRY_BASE_S * 2**attempt * (0.5 + self._dice()))
         if isinstance(why, QuotaError):
             raise why
+        self._away_until = self._clock() + AWAY_S
         raise Unavailable(str(why), was_sent) from None
 
     def _call(self, *words: Word, key: str | None = None, node: Any = None, repeatable: bool = False,
-              wait_s: float = 0) -> Steps[Any]:
-        """One command that is no decision; what the server counts elsewhere is posted behind it."""
-        reply = yield from self._send(Send(words, key, node, wait_s), repeatable)
+              wait_s: float = 0, retries: int = RETRIES) -> Steps[Any]:
+        """One command, and behind it the posting of what was admitted while the server was away."""
+        reply = yield from self._send(Send(words, key, node, wait_s), repeatable, retries)
         if len(self.backlog):
             yield from self._post()
         return reply
@@ -131,12 +134,16 @@ class Core:
 
     def _decide(self, request: Request, on_error: OnError | None, fallback: Callable[[OnError, bool], T]
                 ) -> Steps[Any | T]:
-        """The decoded reply; without one what `fallback` says, which is not called where the call fails closed."""
+        """The decoded reply; without one what `fallback` says, which is not called where the call fails closed.
+
+        Where there is a fallback, calls do not repeat for a second after one that has found no server.
+        """
+        mode = on_error or self.on_error
+        once = mode != "closed" and self._clock() < self._away_until
         try:
             reply = yield from self._call(*request.words, key=request.key, repeatable=request.repeatable,
-                                          wait_s=request.wait_s)
+                                          wait_s=request.wait_s, retries=0 if once else RETRIES)
         except Unavailable as error:
-            mode = on_error or self.on_error
             if mode == "closed":
                 raise
             log.warning("the server is away, decided %s: %s", mode, error)

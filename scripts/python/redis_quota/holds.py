@@ -140,9 +140,10 @@ class HoldCore(Held):
         return Settled(amount, 0, -1)
 
     def _try_release(self) -> Steps[None]:
-        """The server may have made it, although its answer was lost."""
+        """One attempt: without it the reservation expires by itself."""
         try:
-            yield from Core.release_hold.steps(self.quota, self.account, self.id)
+            yield from self.quota._call("QUOTA.RELEASE", self.account, self.id, key=self.account, retries=0)
+            self.quota._denials.forget(self.account)
         except (QuotaError, Unavailable) as error:
             log.debug("reservation %s is not released: %s", self.id, error)
 
