@@ -11,6 +11,7 @@ Nothing is decided here but what `on_error="local"` names: the server's reply is
 
 from .client import AsyncQuota, Quota
 from .core import AUTO, new_id
+from .decorator import limited
 from .errors import (
     BadCommand,
     Denied,
@@ -42,5 +43,6 @@ __all__ = [
     "AUTO", "AsyncQuota", "BadCommand", "Denied", "Event", "Granted", "IdConflict", "Leased", "Limited", "NoAccount",
     "NoKey", "NoPlan", "NoPolicy", "NoResource", "NoScope", "NoSuchId", "NotStarted", "OutOfMemory", "Overflow",
     "Quota", "QuotaError", "RefundExceeds", "Refunded", "Resolved", "SameAccount", "Settled", "Suspended", "TryAgain",
-    "Unavailable", "Unblocked", "Verdict", "WrongType", "new_id",
+    "Unavailable", "Unblocked", "Verdict", "WrongType", "limited",
+    "new_id",
 ]

@@ -11,6 +11,8 @@ from typing import ClassVar
 
 import redis
 
+from .verdict import Verdict
+
 
 class QuotaError(redis.RedisError):
     """An error reply of the module. Nothing has been changed by the command that got it.
@@ -161,7 +163,14 @@ class Unavailable(redis.ConnectionError):
 
 
 class Denied(Exception):
-    """Raised where a denial cannot be an answer, such as committing what was never reserved."""
+    """Raised where a denial cannot be an answer: a decorated function, or a commit of what was never reserved.
+
+    `verdict` is the denial.
+    """
+
+    def __init__(self, text: str, verdict: Verdict | None = None) -> None:
+        super().__init__(text)
+        self.verdict = verdict
 
 
 BY_CODE: dict[str, type[QuotaError]] = {kind.code: kind for kind in QuotaError.__subclasses__()}

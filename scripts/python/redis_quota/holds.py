@@ -123,7 +123,7 @@ class HoldCore(Held):
         Resolved where it has ended; Unavailable without an answer: call it again, the reservation is kept.
         """
         if not self.verdict:
-            raise Denied(f"nothing of {self.resource} was reserved for {self.account}")
+            raise Denied(f"nothing of {self.resource} was reserved for {self.account}", self.verdict)
         self._is_ours = False
         if self._is_apart:
             return (yield from self._commit_later(self.verdict.granted if amount is None else amount))
