@@ -114,7 +114,8 @@ PROGRAMS = [(page, number, *match.groups()) for page in PAGES if page.parent.nam
                          ids=[f"{page.name}-{number}" for page, number, *_ in PROGRAMS])
 def test_programs_print_what_the_page_says(server, port, page, number, program, printed):
     begin(server)
-    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "REDIS_URL": f"redis://127.0.0.1:{port}"},
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "REDIS_URL": f"redis://127.0.0.1:{port}",
+                                                   "PYTHONPATH": str(ROOT / "scripts/python")},
                           capture_output=True, text=True, timeout=PATIENCE_S, check=False)
     assert done.returncode == 0, done.stderr
     assert printed is not None, "a program shows what it prints"

@@ -9,6 +9,7 @@ import pytest
 import redis
 from redis.asyncio.cluster import RedisCluster as AsyncCluster
 from redis_quota import AsyncQuota, Quota, Unavailable
+from servers import wait_until
 from test_cluster import Cluster
 
 ACCOUNTS = [f"customer:{number}" for number in range(12)]
@@ -57,18 +58,24 @@ def test_async_calls_do_the_same(cluster):
 def test_one_primary_away_and_back_is_charged_once(cluster):
     """Accounts of the others go on; those of the lost one are admitted here and posted by slot."""
     quota = Quota(cluster.client(), on_error="open")
+    quota.set_plan("away", "api", "LIMIT 100 month")
+    accounts = [f"{account}:away" for account in ACCOUNTS]
+    for account in accounts:
+        quota.open(account, "away")
     gone = cluster.primaries[2]
-    lost = [account for account in ACCOUNTS if cluster.shard_of(account) == 2]
+    lost = [account for account in accounts if cluster.shard_of(account) == 2]
     gone.stop(save=True)
-    sources = {account: quota.consume(account, "api", 1).source for account in ACCOUNTS}
-    assert {account for account, source in sources.items() if source == "open"} == set(lost)
-    with pytest.raises(Unavailable):
-        quota.consume(lost[0], "api", 1, on_error="closed")
-    gone.start_at(gone.port)
-    while quota.flush():
-        pass
-    assert {account: quota.info(account, "api")["rules"][0]["used"] for account in ACCOUNTS} == dict.fromkeys(
-        ACCOUNTS, 4)
+    try:
+        sources = {account: quota.consume(account, "api", 1).source for account in accounts}
+        assert lost
+        assert {account for account, source in sources.items() if source == "open"} == set(lost)
+        with pytest.raises(Unavailable):
+            quota.consume(lost[0], "api", 1, on_error="closed")
+    finally:
+        gone.start_at(gone.port)
+    wait_until(lambda: quota.flush() == 0, "usage is not posted")
+    assert {account: quota.info(account, "api")["rules"][0]["used"] for account in accounts} == dict.fromkeys(
+        accounts, 1)
 
 
 def test_keys_of_different_slots_are_refused_as_redis_does(cluster):

@@ -176,7 +176,7 @@ def test_usage_is_posted_to_the_cycle_of_its_own_instant(server):
 
 
 def test_open_admits_and_posts_once(server, door):
-    """One admission of which the server has not heard, one whose reply was lost, then the server is back."""
+    """One admission that never reached the server, one whose reply was lost, then the server is back."""
     quota = through(door, on_error="open")
     quota.consume("acme", "api", 1)
     door.losing = 4

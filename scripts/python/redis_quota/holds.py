@@ -98,7 +98,7 @@ class HoldCore(Held):
 
     @property
     def _is_apart(self) -> bool:
-        """Admitted without the server, which knows no such reservation, or has answered nobody."""
+        """Admitted without the server, which may know no such reservation."""
         return bool(self.verdict) and self.verdict is not None and self.verdict.source != "server"
 
     def _begin(self) -> Steps[None]:
@@ -218,7 +218,7 @@ class StockCore(Held):
         self.quota, self.account, self.resource, self.chunk = quota, account, resource, chunk
         self._age_s, self._lock = age_us / 1e6, quota._new_lock()
         self._left, self._id, self._since, self._last = 0, "", 0.0, admitted_without(0)
-        self._asked: tuple[str, int] | None = None  # a chunk whose answer was lost: asked for again by the same id
+        self._pending: tuple[str, int] | None = None  # a chunk whose answer was lost: sent again with its id
 
     @property
     def left(self) -> int:
@@ -247,12 +247,12 @@ class StockCore(Held):
 
     def _refill(self, amount: int) -> Steps[list[Verdict]]:
         """Takes a chunk that has `amount` units; -> [the denial] where the server has fewer left."""
-        self._asked = self._asked or (new_id(), max(self.chunk, amount))
-        id, wanted = self._asked
+        self._pending = self._pending or (new_id(), max(self.chunk, amount))
+        id, wanted = self._pending
         began = self.quota._clock()
         verdict = yield from Core.consume.steps(self.quota, self.account, self.resource, wanted, id=id, upto=True,
                                                 on_error="closed")
-        self._asked = None
+        self._pending = None
         if not verdict:
             return [verdict]
         self._id, self._left, self._since, self._last = id, verdict.granted, began, verdict
@@ -281,7 +281,7 @@ class StockCore(Held):
         """Raises Unavailable where the server is away: `close` may be called again."""
         yield Enter(self._lock)
         try:
-            if self._asked:
+            if self._pending:
                 yield from self._refill(0)
             yield from self._give_back()
         finally:

@@ -87,7 +87,7 @@ def client_address(request: Request, proxies: int = 1) -> str:
 def client_key(request: Request, proxies: int = 1, v6_prefix: int = 64) -> str:
     """What an anonymous client is counted by: its IPv4 address, or the network of its IPv6 address.
 
-    One customer has a whole /64, so counting single IPv6 addresses would limit nobody. "unknown" without an address.
+    One customer has a whole /64, so a limit for each IPv6 address would be none. "unknown" without an address.
     """
     found = parse_address(client_address(request, proxies))
     if isinstance(found, ipaddress.IPv6Address):

@@ -42,7 +42,7 @@ class Verdict:
 
 
 def admitted_without(amount: int) -> Verdict:
-    """An admission that no rule was asked for, because the server is away."""
+    """An admission that no rule has decided, because the server is away."""
     return Verdict(amount, -1, -1, 0, -1, -1, "open")
 
 
