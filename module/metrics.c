@@ -1,6 +1,7 @@
 /* Counters and their section of INFO; see metrics.h. */
 #include "metrics.h"
 #include "event_log.h"
+#include "quota/account/holds.h"
 #include "quota/base/expect.h"
 #include "quota/rate/lease.h"
 #include "quota/rate/rule_set.h"
@@ -40,6 +41,7 @@ static void fill_info(RedisModuleInfoCtx *info, int crashing)
     for (int i = 0; i < CAUSES_COUNT; i++) RedisModule_InfoAddFieldULongLong(info, cause_names[i], counters[i]);
     RedisModule_InfoAddFieldLongLong(info, "waiting", waiting_count());
     RedisModule_InfoAddFieldLongLong(info, "leases", leases_records_count());
+    RedisModule_InfoAddFieldLongLong(info, "holds", holds_reservations_count());
     RedisModule_InfoAddFieldLongLong(info, "policies", registry_count(&policy_kind));
     RedisModule_InfoAddFieldLongLong(info, "plans", registry_count(&plan_kind));
     RedisModule_InfoAddFieldLongLong(info, "violations", violations_count());

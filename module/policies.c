@@ -4,7 +4,6 @@
 #include "quota/rate/policy_codec.h"
 #include <pthread.h>
 
-#define POLICIES_MAX     1000000
 #define SWEEP_LOOKED_MAX 64 /* entries a change looks at in passing … */
 #define SWEEP_LIFTS_MAX  16 /* … and takes out when they have expired */
 #define CHUNK_BYTES      65536

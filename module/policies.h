@@ -6,6 +6,8 @@
 #include "quota/rate/policy.h"
 #include "registry.h"
 
+#define POLICIES_MAX 1000000
+
 /* The policy of this name, or NULL. */
 struct policy *policies_find(struct bytes name);
 

@@ -1,24 +1,18 @@
-/* QUOTA.INFO, QUOTA.HISTORY, QUOTA.HEALTH: what stands, what was, and what an operator should know.
+/* QUOTA.INFO, QUOTA.HISTORY: what stands, and what was.
  *
  *     QUOTA.INFO account [resource …]               the account as it stands now; one resource: its map alone
  *     QUOTA.HISTORY account resource [PERIOD p] [FROM i] [TO i] [COUNT n]      closed cycles, the newest first
- *     QUOTA.HEALTH                                  what endangers quotas on this server
  *
  * They read, on replicas too: what time has done since the last change is computed, not stored. */
 #include "account_info.h"
 #include "accounts.h"
-#include "ahead.h"
 #include "ancestors.h"
-#include "clock.h"
 #include "command.h"
-#include "config.h"
 #include "entitlement_argument.h"
-#include "plans.h"
 #include "quota/base/checked.h"
 #include "quota/decide/report.h"
 #include "quota/time/calendar.h"
 #include "reply.h"
-#include "zones.h"
 
 /* ---- INFO ------------------------------------------------------------------------------------------------ */
 
@@ -139,106 +133,6 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     return REDISMODULE_OK;
 }
 
-/* ---- HEALTH ---------------------------------------------------------------------------------------------- */
-
-#define PROBLEMS_MAX      12
-#define PROBLEM_BYTES_MAX 160
-
-static const char *server_setting(RedisModuleServerInfoData *data, const char *field)
-{
-    const char *value = RedisModule_ServerInfoGetFieldC(data, field);
-    return value ? value : "";
-}
-
-static uint32_t memory_problems(RedisModuleCtx *ctx, const char **problems, uint32_t count)
-{
-    RedisModuleServerInfoData *data = RedisModule_GetServerInfo(ctx, "memory");
-    const char *policy = server_setting(data, "maxmemory_policy");
-    bool bounded = strcmp(server_setting(data, "maxmemory"), "0") != 0;
-    if (bounded && strncmp(policy, "allkeys-", 8) == 0) {
-        problems[count++] = "eviction: maxmemory-policy allkeys-* may drop accounts and tables; use noeviction";
-    }
-    if (bounded && strcmp(policy, "noeviction") != 0) {
-        problems[count++] = "eviction: maxmemory-policy may drop buckets, blocks, leases and breakers that still hold "
-                            "something, and resets them; use noeviction";
-    }
-    RedisModule_FreeServerInfo(ctx, data);
-    return count;
-}
-
-static uint32_t persistence_problems(RedisModuleCtx *ctx, const char **problems, uint32_t count)
-{
-    RedisModuleServerInfoData *data = RedisModule_GetServerInfo(ctx, "persistence");
-    bool aof = strcmp(server_setting(data, "aof_enabled"), "1") == 0;
-    if (!aof) {
-        problems[count++] = "persistence: without appendonly a crash forgets what was used since the last snapshot";
-    }
-    if (aof && config_server_is(ctx, "appendfsync", "NO")) {
-        problems[count++] = "persistence: with appendfsync no a crash of the machine forgets what was used since the "
-                            "operating system last wrote the AOF";
-    }
-    if (aof && registry_may_be_lost(ctx)) {
-        problems[count++] = "persistence: with aof-use-rdb-preamble no, as long as there is no key of this module, a "
-                            "crash while writes are paused may lose plans and policies; set it to yes";
-    }
-    if (aof && strcmp(server_setting(data, "aof_last_write_status"), "ok") != 0) {
-        problems[count++] = "persistence: the last write to the AOF failed";
-    }
-    if (strcmp(server_setting(data, "rdb_last_bgsave_status"), "ok") != 0) {
-        problems[count++] = "persistence: the last snapshot failed";
-    }
-    RedisModule_FreeServerInfo(ctx, data);
-    return count;
-}
-
-static uint32_t setting_problems(const char **problems, uint32_t count)
-{
-    struct bytes plan = config_default_plan();
-    if (plan.size > 0 && !plans_find(plan)) {
-        problems[count++] = "plans: quota.default-plan names a plan that this server does not have";
-    }
-    if (plan.size == 0 && config_auto_open()) {
-        problems[count++] = "plans: quota.auto-open is on, but there is no quota.default-plan to open with";
-    }
-    if (!zones_find(BYTES("Europe/London"), NULL)) {
-        problems[count++] = "zones: there are no zone files in quota.tzdir; only UTC is known";
-    }
-    if (clock_is_frozen()) problems[count++] = "clock: the test clock is frozen (QUOTA.CLOCK RESUME)";
-    return count;
-}
-
-/* Writes its text to `room`. */
-static uint32_t ahead_problems(RedisModuleCtx *ctx, const char **problems, uint32_t count, char room[PROBLEM_BYTES_MAX])
-{
-    uint32_t ahead = ahead_count(ctx, clock_now_us());
-    if (ahead == 0) return count;
-    (void)snprintf(
-        room, PROBLEM_BYTES_MAX,
-        "clock: %u%s accounts were last changed ahead of it, by a clock that was wrong (QUOTA.RESET heals one)", ahead,
-        ahead == AHEAD_MAX ? " or more" : "");
-    problems[count++] = room;
-    return count;
-}
-
-static const struct argument health_arguments[] = {{0}};
-
-static int health(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
-{
-    const char *problems[PROBLEMS_MAX];
-    char room[PROBLEM_BYTES_MAX];
-    if (!arguments_parse_or_reply(ctx, health_arguments, argv, argc, NULL)) return REDISMODULE_OK;
-    uint32_t count = memory_problems(ctx, problems, 0);
-    count = persistence_problems(ctx, problems, count);
-    count = setting_problems(problems, count);
-    count = ahead_problems(ctx, problems, count, room);
-    RedisModule_ReplyWithMap(ctx, 2);
-    reply_field_text(ctx, "status", count == 0 ? BYTES("ok") : BYTES("warning"));
-    reply_field_name(ctx, "problems");
-    RedisModule_ReplyWithArray(ctx, count);
-    for (uint32_t i = 0; i < count; i++) RedisModule_ReplyWithCString(ctx, problems[i]);
-    return REDISMODULE_OK;
-}
-
 /* ---- records --------------------------------------------------------------------------------------------- */
 
 const struct command quota_info_command = {
@@ -264,15 +158,4 @@ const struct command quota_history_command = {
     .key_flags = KEY_READ,
     .handler = history,
     .arguments = history_arguments,
-};
-
-const struct command quota_health_command = {
-    .name = "QUOTA.HEALTH",
-    .summary = "Shows what endangers quotas on this server: eviction, persistence, plans, zones, clock, accounts ahead "
-               "of it; replies a map.",
-    .complexity = "O(1)",
-    .since = "1.0.0",
-    .flags = "readonly",
-    .categories = "read slow",
-    .handler = health,
 };

@@ -92,3 +92,8 @@ void tallies_fill_info(RedisModuleInfoCtx *info)
         RedisModule_InfoEndDictField(info);
     }
 }
+
+int64_t tallies_rows(void)
+{
+    return index_of_rows.count;
+}

@@ -27,3 +27,6 @@ void tallies_add(struct bytes plan, struct bytes resource, const int64_t added[T
 
 /* Writes a row for each into a section of INFO, also while the server crashes. */
 void tallies_fill_info(RedisModuleInfoCtx *info);
+
+/* How many rows there are. */
+int64_t tallies_rows(void);

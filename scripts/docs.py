@@ -74,6 +74,7 @@ FIELDS = {  # name without quota_: (kind, meaning); <type> stands for every data
     "shadowed": ("counter", "Requests that a policy with SHADOW would have denied; they were admitted."),
     "waiting": ("gauge", "Clients that wait in line: RL.ALLOW and RL.ACQUIRE with WAIT."),
     "leases": ("gauge", "Leases in memory, of all keys; those that have ended count until they are swept."),
+    "holds": ("gauge", "Reservations in memory, of all accounts; those that have ended count until they are swept."),
     "policies": ("gauge", "Policies on this server."),
     "plans": ("gauge", "Plans on this server, retired ones included."),
     "violations": ("gauge", "Entries of QUOTA.VIOLATIONS: keys, resources and rules that refused lately."),

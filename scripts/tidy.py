@@ -29,8 +29,9 @@ MODULE_ROOMS = (
     ("shape of commands", "command"),
     ("commands", "rl_allow rl_mallow rl_table rl_manage rl_policy rl_policy_exceptions help throttle quota_clock "
                  "internal rl_lease rl_breaker rl_adapt quota_plan quota_account quota_settle quota_consume "
-                 "quota_ingest quota_reserve quota_info quota_forecast quota_bill quota_record quota_violations "
-                 "quota_events quota_cycle quota_grant quota_transfer quota_apikey quota_organisation"),
+                 "quota_ingest quota_reserve quota_info quota_health quota_forecast quota_bill quota_record "
+                 "quota_violations quota_events quota_cycle quota_grant quota_transfer quota_apikey "
+                 "quota_organisation"),
     ("door", "commands module"),
 )
 SIDEWAYS = {  # who: whom

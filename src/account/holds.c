@@ -108,6 +108,19 @@ static char *copy_behind(char *at, struct bytes *span)
     return at + span->size;
 }
 
+/* Reservations in all accounts of the process; accounts are also freed on another thread. */
+static _Atomic int64_t reservations_count;
+
+static void count_reservation(const struct hold *hold, int64_t reservations)
+{
+    if (hold->part == 0 && !hold->of_member) reservations_count += reservations;
+}
+
+int64_t holds_reservations_count(void)
+{
+    return reservations_count;
+}
+
 void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
 {
     size_t index_bytes = hash_index_bytes(&holds->by_id);
@@ -122,6 +135,7 @@ void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct
         chain(holds, stored, hash);
     }
     insert(holds, stored);
+    count_reservation(hold, 1);
     holds->members_count += hold->of_member;
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + bytes_of(stored);
 }
@@ -132,6 +146,7 @@ struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *fi
     size_t index_bytes = hash_index_bytes(&holds->by_id);
     for (const struct stored_hold *part = first; part; part = part->next) {
         take_out(holds, part);
+        count_reservation(&part->hold, -1);
         holds->members_count -= part->hold.of_member;
         holds->bytes -= bytes_of(part);
     }
@@ -166,7 +181,10 @@ void holds_move(struct holds *holds, const struct stored_hold *first, int64_t ex
 void holds_free(struct holds *holds)
 {
     hash_index_clear(&holds->by_id);
-    for (uint32_t i = 0; i < holds->count; i++) memory_free(holds->by_expiry[i]);
+    for (uint32_t i = 0; i < holds->count; i++) {
+        count_reservation(&holds->by_expiry[i]->hold, -1);
+        memory_free(holds->by_expiry[i]);
+    }
     memory_free(holds->by_expiry);
     *holds = (struct holds){0};
 }

@@ -149,6 +149,7 @@ def test_rows_of_usage_are_bounded(usage):
     assert len(rows) == 1000 and set(rows.values()) == {(1, 0, 1, 0, 0)}
     usage("QUOTA.CONSUME a0 r0 1")
     assert usage.rows()["p0", "r0"] == (1, 1, 1, 0, 0)
+    assert "bounds: 1000 plans and resources that INFO counts of at most 1000" in usage.map("QUOTA.HEALTH")["problems"]
 
 
 def test_names_of_usage_are_safe(usage):
@@ -156,3 +157,24 @@ def test_names_of_usage_are_safe(usage):
     usage("QUOTA.OPEN", "x", "a,b=c\r\nd")
     usage("QUOTA.CONSUME x", "r s", 1)
     assert usage.rows() == {("a_b_c__d", "r_s"): (1, 0, 1, 0, 0)}
+
+
+def test_reservations_are_counted(quota):
+    before = counters(quota)["quota_holds"]
+    quota("QUOTA.PLAN SET p r LIMIT 100 day")
+    quota("QUOTA.PLAN SET p s LIMIT 100 day")
+    for account in "a", "b":
+        quota(f"QUOTA.OPEN {account} p")
+        quota(f"QUOTA.RESERVE {account} one r 1 TTL 1h")
+        quota(f"QUOTA.RESERVE {account} two r 1 s 2 TTL 1h")
+    assert counters(quota)["quota_holds"] == before + 4  # of several resources it is one
+    quota("QUOTA.COMMIT a two")
+    quota("QUOTA.RELEASE b one")
+    assert counters(quota)["quota_holds"] == before + 2
+    quota("DEL b")
+    assert counters(quota)["quota_holds"] == before + 1
+    quota("DEBUG RELOAD")
+    assert counters(quota)["quota_holds"] == before + 1
+    quota.advance("2h")
+    quota("QUOTA.CONSUME a r 1")  # sweeps it
+    assert counters(quota)["quota_holds"] == before

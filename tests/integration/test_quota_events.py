@@ -327,6 +327,7 @@ def test_who_is_behind_sees_what_is_lost(alone):
     assert as_map(truncated) == {"type": "quota.log.truncated", "time": NOON_MS, "lost": 7}
     assert as_map(alone("QUOTA.EVENTS READ AFTER 0-0 COUNT 1 TYPE quota.key.*")[0][1])["lost"] == last - 3
     assert len(alone(f"QUOTA.EVENTS READ AFTER {event_id.decode()}")) == 3  # from there on nothing is lost
+    assert f"events: {last - 3} entries were dropped" in str(alone.map("QUOTA.HEALTH")["problems"])
     alone("CONFIG SET quota.events-max 0")
     alone("QUOTA.SUSPEND a")
     assert alone.map("QUOTA.EVENTS INFO")["entries"] == 0

@@ -72,3 +72,7 @@ void holds_move(struct holds *holds, const struct stored_hold *first, int64_t ex
 
 /* Frees all of them. */
 void holds_free(struct holds *holds);
+
+/* Reservations in memory, of all accounts of the process; those that have ended count until they are swept. What an
+ * account holds of its members' is theirs. Any thread. */
+int64_t holds_reservations_count(void);
