@@ -37,6 +37,7 @@ COMMANDS = {
     "health": ("health", "What endangers quotas; exit code 0, 1 or 2."),
     "acl": ("acl", "ACL SETUSER lines of a consumer, operator, auditor or admin."),
     "migrate": ("migrate", "Take over keys of goquota, redis-cell, limits, upstash."),
+    "exporter": ("exporter", "Metrics for Prometheus over HTTP."),
     "simulate": ("simulate", "Drive the module with a simulated service."),
 }
 

@@ -117,6 +117,12 @@ def same(one: Fact | None, other: Fact | None) -> bool:
     return one[0] == other[0] and bool(one[1]) == bool(other[1]) and abs(one[1] - other[1]) <= NEAR_MS
 
 
+def differences(catalogues: Sequence[Facts]) -> list[Key]:
+    """What is not the same everywhere, sorted. Revisions are not compared: each server numbers its own."""
+    keys = sorted({key for facts in catalogues for key in facts if key[0] != "retired"})
+    return [key for key in keys if not all(same(catalogues[0].get(key), facts.get(key)) for facts in catalogues)]
+
+
 def fact_name(key: Key) -> str:
     """What a fact is about."""
     kind, owner, name = key

@@ -37,6 +37,7 @@ from .catalogue import (
     KINDS,
     Commands,
     Facts,
+    differences,
     fact_name,
     fact_text,
     facts_of,
@@ -44,7 +45,6 @@ from .catalogue import (
     policy_words,
     read_catalogue,
     rule_words,
-    same,
     steps_of,
 )
 from .document import Document, checked, read_document
@@ -339,16 +339,14 @@ def check(session: Session, no_exceptions: bool) -> None:
     """
     servers = session.fleet.primaries
     facts: list[Facts] = [facts_of(read_catalogue(server, not no_exceptions), not no_exceptions) for server in servers]
-    keys = sorted({key for found in facts for key in found if key[0] != "retired"})
+    keys = {key for found in facts for key in found if key[0] != "retired"}
     different: list[dict[str, Any]] = []
-    for key in keys:
-        found = [have.get(key) for have in facts]
-        if not all(same(found[0], other) for other in found):
-            texts = {server.address: fact_text(fact) for server, fact in zip(servers, found, strict=True)}
-            different.append({"what": fact_name(key), "servers": texts})
-            session.say(f"{fact_name(key)}:")
-            for address, text in texts.items():
-                session.say(f"    {address}  {text}")
+    for key in differences(facts):
+        texts = {server.address: fact_text(have.get(key)) for server, have in zip(servers, facts, strict=True)}
+        different.append({"what": fact_name(key), "servers": texts})
+        session.say(f"{fact_name(key)}:")
+        for address, text in texts.items():
+            session.say(f"    {address}  {text}")
     if session.json:
         session.emit(different)
     compared = f"{len(servers)} primaries" if len(servers) > 1 else "one server, nothing to compare it with"
