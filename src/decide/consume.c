@@ -233,8 +233,8 @@ static enum account_fault consume(struct account_view *view, struct account_view
 
 /* ---- what is mere counting --------------------------------------------------------------------------------- */
 
-/* The record of units that were counted (count.h): each row has one part. */
-static void record_counted(const struct account *account, const struct account_host *host,
+/* The record of units that were counted (count.h): each row has one part. False where there is no room for it. */
+static bool record_counted(const struct account *account, const struct account_host *host,
                            const struct consume_request *request, const struct counted *counted,
                            struct account_decision *decision)
 {
@@ -254,7 +254,7 @@ static void record_counted(const struct account *account, const struct account_h
     }
     int64_t expires_us = decision->applied_at_us + host->kept_us;
     const struct bytes levels = {"", 0};
-    (void)expect(emit_record(request, items, request->count, levels, expires_us, decision) == ACCOUNT_FAULT_NONE);
+    return emit_record(request, items, request->count, levels, expires_us, decision) == ACCOUNT_FAULT_NONE;
 }
 
 /* May the client spend? Then its key, NULL = it brings none. One that has RATEs is a view more. */
@@ -300,9 +300,12 @@ static bool count(const struct account *account, const struct account_host *host
     const struct count_request first = row_of(request, 0, now_us);
     bool denies = !admits && request->count == 1 && !(remembers && request->sticky) &&
                   count_deny(account, host, &first, decision);
-    if (admits || denies) decision->applied_at_us = now_us;
+    decision->applied_at_us = now_us;
     if (admits && key) api_key_emit_used(key, now_us, &decision->changes);
-    if (admits && remembers) record_counted(account, host, request, counted, decision);
+    if (admits && remembers && !record_counted(account, host, request, counted, decision)) {
+        decision->changes.size = 0;
+        return false;
+    }
     return admits || denies;
 }
 
