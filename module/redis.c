@@ -15,6 +15,7 @@ void redis_bind_young_api(void)
     bind("RedisModule_GetInternalSecret", (void *)&young.internal_secret);
 }
 
+#define VALKEY_SKIP_COMMAND_VALIDATION       (1 << 4)
 #define VALKEY_HANDLES_ATOMIC_SLOT_MIGRATION (1 << 5)
 
 int redis_own_options(void)
@@ -23,5 +24,6 @@ int redis_own_options(void)
     int (*known_options)(void) = NULL;
     bind("ValkeyModule_GetClusterNodeInfo", (void *)&of_valkey);
     bind("RedisModule_GetModuleOptionsAll", (void *)&known_options);
-    return of_valkey && known_options ? known_options() & VALKEY_HANDLES_ATOMIC_SLOT_MIGRATION : 0;
+    if (!of_valkey || !known_options) return 0;
+    return known_options() & (VALKEY_SKIP_COMMAND_VALIDATION | VALKEY_HANDLES_ATOMIC_SLOT_MIGRATION);
 }

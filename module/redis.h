@@ -23,8 +23,9 @@ extern struct young_api young;
 /* Fills `young`; call right after RedisModule_Init. */
 void redis_bind_young_api(void);
 
-/* Options of RedisModule_SetModuleOptions that only this server knows. Valkey 9 moves slots atomically if every module
- * says that it can take that; there the bit means something else than on Redis, so it is set on Valkey alone. */
+/* Options of RedisModule_SetModuleOptions that only Valkey knows, where it does: on Redis the bits mean something else.
+ * Valkey 9 moves slots atomically if every module handles that. Valkey 8.1 and newer look a command that a module
+ * replicates up by its name, unless the module promises that it exists: those of this module do, and DEL. */
 int redis_own_options(void);
 
 /* The bytes of an argument or key name; valid as long as the string is. */
