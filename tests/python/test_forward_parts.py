@@ -6,6 +6,7 @@ import ipaddress
 import json
 import os
 import random
+import re
 
 import pytest
 from redis_quota.cli.servers import Fault, Fleet
@@ -23,6 +24,7 @@ from redis_quota.forward.sinks.file import FileSink, files_of, verified
 from redis_quota.forward.sinks.http import retry_after_s
 from redis_quota.forward.sinks.slack import filled
 from redis_quota.forward.sinks.webhook import signer
+from servers import ROOT
 
 from .calls import quotactl
 from .forwarding import NEW
@@ -269,6 +271,14 @@ forward: {name: prod, settle-within: 2m, retry: [0, 5s, 1h]}
     assert billing.wants("quota.cycle.closed")
     assert billing.wants("quota.log.truncated")
     assert not billing.wants("quota.limit.warned")
+
+
+def test_the_files_of_the_page_are_read(tmp_path, monkeypatch):
+    for name in ("HOOK_NEW", "HOOK_OLD", "METER"):
+        monkeypatch.setenv(name, NEW)
+    blocks = re.findall(r"^```yaml\n(.*?)^```$", (ROOT / "docs/forwarding.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert [[sink.kind for sink in settings(tmp_path, block).sinks] for block in blocks] == [
+        ["file", "stream"], ["webhook", "cloudevents", "slack", "file", "stream"]]
 
 
 WRONG = [
