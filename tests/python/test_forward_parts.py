@@ -150,6 +150,13 @@ def test_a_line_that_a_crash_has_cut_is_written_again(archive):
     assert verified(files_of(archive.path)).lines == 3
 
 
+def test_a_file_that_is_no_archive_is_left_alone(archive):
+    archive.path.write_text("a letter\n")
+    with pytest.raises(Fault, match="its end is no line of an archive"):
+        archive.append(1)
+    assert archive.path.read_text() == "a letter\n"
+
+
 def changed(lines):
     lines[1] = lines[1].replace("acme", "other")
 
@@ -287,6 +294,7 @@ WRONG = [
     ("sinks:\n  a: {file: x, stream: y}", "one of these fields"), ("sinks:\n  a: {}", "one of these fields"),
     ("sinks:\n  a: x", "must be a map"), ("sinks:\n  a b: {file: x}", "a name has"),
     ("sinks:\n  a: {slack: 'ftp://x.test'}", "must be a URL of http or https"),
+    ("sinks:\n  a: {slack: 'http://[::1'}", "must be a URL"), ("sinks:\n  a: {slack: 'http://x:a'}", "must be a URL"),
     ("sinks:\n  a: {file: x, secrets: [y]}", "unknown field 'secrets'"),
     ("sinks:\n  a: {file: x, start: later}", "'start' must be oldest or now"),
     ("sinks:\n  a: {file: x, types: 5}", "'types' must be a list of texts"),

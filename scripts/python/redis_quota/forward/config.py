@@ -157,14 +157,21 @@ def headers_of(document: Document, reader: Reader) -> dict[str, str]:
     return {key: found.text(key, "") for key in found.map}
 
 
+def is_url(text: str) -> bool:
+    """Whether it is one of http or https, with a host and, if at all, a port from 1 to 65535."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
 def check(config: SinkConfig, reader: Reader) -> None:
     """What one field alone does not show."""
     if not config.target:
         raise reader.fault(f"'{config.kind}' is empty", config.kind)
-    if config.kind in HTTP_KINDS:
-        url = urlsplit(config.target)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise reader.fault(f"'{config.kind}' must be a URL of http or https", config.kind)
+    if config.kind in HTTP_KINDS and not is_url(config.target):
+        raise reader.fault(f"'{config.kind}' must be a URL of http or https", config.kind)
     if config.kind == "webhook" and not config.secrets:
         raise reader.fault("'secrets' is missing: whsec_ and base64 of 24 to 64 bytes", config.kind)
     if config.start not in ("oldest", "now"):

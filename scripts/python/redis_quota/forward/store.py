@@ -141,13 +141,6 @@ class Store:
         found = self.server.ask("GET", self.key("position", shard))
         return None if found is None else str(found)
 
-    def positions(self) -> dict[str, str]:
-        """Of every log, by its shard."""
-        begin = self.key("position", "")
-        pattern = begin.replace("[", r"\[") + "*"
-        keys = [key for page in self.server.scan("string", pattern) for key in page]
-        return {key.removeprefix(begin): str(self.server.ask("GET", key)) for key in sorted(keys)}
-
     def state(self) -> dict[str, str]:
         found: dict[str, str] = self.server.ask("HGETALL", self.key("state"))
         return found

@@ -26,7 +26,7 @@ from .sinks import Sink, open_sink
 from .store import START, Lease, Parked, Store, store_of
 
 BATCH = 100
-WAIT_MS = 1000
+WAIT_MS = 500
 PAUSE_S = 1.0
 POLL_S = 0.2  # of the retry set
 Answer = TypeVar("Answer")

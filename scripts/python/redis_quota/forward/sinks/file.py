@@ -127,9 +127,12 @@ class FileSink:
         return file
 
     def remember(self, line: bytes) -> None:
-        entry = json.loads(line)
-        self.number, self.head = int(entry["number"]), digest(line)
-        self.recent[str(entry["id"])] = None
+        try:
+            entry = json.loads(line)
+            self.number, self.recent[str(entry["id"])] = int(entry["number"]), None
+        except (ValueError, KeyError, TypeError) as error:
+            raise Fault(f"{self.path}: its end is no line of an archive") from error
+        self.head = digest(line)
         if len(self.recent) > RECENT_LINES:
             del self.recent[next(iter(self.recent))]
 
