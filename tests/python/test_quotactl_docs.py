@@ -20,7 +20,8 @@ from .calls import LAUNCHER, emptied, quotactl, url_of
 
 BLOCK = re.compile(r"^(?:<!-- file (\S+) -->\n)?```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "```console\n" in path.read_text()]
-SETUP = {"quotactl.md": ["QUOTA.PLAN SET pro api LIMIT 1000 month"]}  # what is there when a page begins
+PRO = "QUOTA.PLAN SET pro api LIMIT 1000 month"
+SETUP = {"quotactl.md": [PRO], "forwarding.md": [PRO]}  # what is there when a page begins
 PROMPT = "$ "
 
 

@@ -1,0 +1,32 @@
+"""quotactl forward: runs the forwarder, which sends events to sinks; ../forward has all of it.
+
+    quotactl forward sinks.yaml --url redis://…       until SIGTERM or Ctrl-C; logs are JSON lines on standard error
+"""
+
+from __future__ import annotations
+
+import click
+
+from .base import Session, command
+
+
+@command()
+@click.argument("config", type=click.Path())
+@click.option("--check", is_flag=True, help="Only read the file: are the sinks and their secrets right?")
+@click.option("--once", is_flag=True, help="End when every sink has what the logs hold now, for cron and tests.")
+def forward(session: Session, config: str, check: bool, once: bool) -> None:
+    """Sends events to webhooks, files, streams: at least once, until SIGTERM or Ctrl-C.
+
+    CONFIG is a YAML or JSON file with a map 'sinks'. Several processes may run: one works for a sink, the others wait.
+    """
+    from ..forward.config import read_settings
+    settings = read_settings(config)
+    if check:
+        from ..forward.sinks.webhook import signer
+        for sink in settings.sinks:
+            for secret in sink.secrets:
+                signer(secret, sink.name)
+            session.say(f"{sink.name}: {sink.kind} {', '.join(sink.types)}")
+        return
+    from ..forward.run import run
+    run(settings, session.fleet.urls, once)

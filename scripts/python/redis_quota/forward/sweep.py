@@ -1,0 +1,99 @@
+"""QUOTA.SETTLE of every account, so that what time has done is an event within minutes also where no request comes.
+
+    SCAN … TYPE q-account ──▶ 100 accounts ──▶ QUOTA.SETTLE each ──▶ a pause ──▶ …       a pass in half of settle-within
+
+The pace is bounded: a server has at most 10,000 accounts settled in a second. One process sweeps: the lease
+quota:forward:sweep.
+"""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from ..cli.servers import Fault, Server
+from .store import PREFIX, Lease, home_of
+from .worker import PAUSE_S, WAIT_MS, Around, leaves
+
+PAGE = 100
+PER_S_MAX = 10_000
+SHARE = 0.5  # of settle-within, so that a slow pass is in time, too
+log = structlog.get_logger()
+
+
+class Sweeper:
+    """The lease, and one pass after the other over all primaries."""
+
+    def __init__(self, around: Around) -> None:
+        self.around = around
+        self.accounts: dict[str, int] = {}  # by shard: how many the last pass has found
+        self.renewed = 0.0
+        self.lease: Lease
+        self.token = 0
+
+    async def forever(self) -> None:
+        """Until the program ends."""
+        while not self.around.stopping:
+            try:
+                await self.turn()
+            except* (Fault, OSError) as group:
+                log.warning("sweep ended", error="; ".join(sorted({str(error) for error in leaves(group)})))
+                self.around.trouble = True
+                await self.around.pause(PAUSE_S)
+
+    async def turn(self) -> None:
+        """Passes as long as the lease is ours and the servers are the same."""
+        around, generation = self.around, self.around.generation
+        key = f"{PREFIX}sweep"
+        home = await around.ask(home_of, around.fleet, key)
+        self.lease = Lease(home, key, around.holder, around.settings.lease_ms)
+        self.token = await around.ask(self.lease.acquire, WAIT_MS)
+        if not self.token:
+            return
+        self.renewed = time.monotonic()
+        try:
+            while not around.stopping and around.generation == generation:
+                begin = time.monotonic()
+                for shard, server in around.shards:
+                    await self.settle(shard, server)
+                took_s, within_s = time.monotonic() - begin, around.settings.settle_within_ms / 1000
+                if took_s > within_s:
+                    log.warning("sweep is behind", took_s=round(took_s), within_s=within_s)
+                await self.rest(max(within_s * SHARE - took_s, 0))
+        finally:
+            await around.ask(self.lease.release, self.token)
+
+    async def settle(self, shard: str, server: Server) -> None:
+        """One pass over one primary."""
+        within_s = self.around.settings.settle_within_ms / 1000 * SHARE / len(self.around.shards)
+        pace_s = max(within_s / max(self.accounts.get(shard, 0), 1), 1 / PER_S_MAX)
+        pages, found, settled = server.scan("q-account"), 0, 0
+        while (page := await self.around.ask(next, pages, None)) and not self.around.stopping:
+            for at in range(0, len(page), PAGE):
+                part = page[at:at + PAGE]
+                replies = await self.around.ask(settle_all, server, part)
+                settled += sum(reply for reply in replies if isinstance(reply, int))
+                found += len(part)
+                await self.rest(pace_s * len(part) if shard in self.accounts else len(part) / PER_S_MAX)
+        self.accounts[shard] = found
+        if settled:
+            log.info("settled", shard=shard, accounts=found, changes=settled)
+
+    async def rest(self, seconds: float) -> None:
+        """A pause in which the lease is kept."""
+        end = time.monotonic() + seconds
+        third_s = self.around.settings.lease_ms / 3000
+        while not self.around.stopping:
+            now = time.monotonic()
+            if now - self.renewed >= third_s:
+                await self.around.ask(self.lease.renew, self.token)
+                self.renewed = now
+            if now >= end:
+                return
+            await self.around.pause(min(end - now, third_s))
+
+
+def settle_all(server: Server, accounts: list[str]) -> list[object]:
+    """How much each SETTLE wrote down; an exception for an account that has gone, or has moved to another server."""
+    return list(server.each(["QUOTA.SETTLE", account] for account in accounts))
