@@ -115,8 +115,9 @@ def test_words_are_completed(running):
 
 
 def test_tail_ends_with_ctrl_c(running):
-    process = subprocess.Popen([sys.executable, str(LAUNCHER), "events", "tail", "--url", url_of(running)], text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A shell that runs the tests in the background lets them ignore Ctrl-C, and their children would, too.
+    process = subprocess.Popen(["env", "--default-signal=INT", sys.executable, str(LAUNCHER), "events", "tail",
+                                "--url", url_of(running)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     running.client().execute_command("QUOTA.PLAN", "SET", "tail", "r", "LIMIT", 5, "day")
     assert "quota.plan.changed" in process.stdout.readline()
     process.send_signal(signal.SIGINT)
