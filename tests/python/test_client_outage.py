@@ -226,6 +226,20 @@ def test_rows_that_cannot_be_counted_are_named_in_the_log(server, caplog):
     assert "usage of stranger api 5 (id lost) cannot be counted" in caplog.text
 
 
+def test_rows_that_may_not_be_posted_do_not_fail_the_call_before_them(server, caplog):
+    """The right to QUOTA.INGEST is missing: the next call has been charged, so its verdict counts."""
+    quota = Quota(redis.Redis(port=server.port, username="weak", password="secret"), on_error="open")
+    with away(server):
+        quota.consume("acme", "api", 5)
+    server.client().execute_command("ACL", "SETUSER", "weak", "reset", "on", ">secret", "~*", "+quota.consume")
+    assert quota.consume("acme", "api", 1).source == "server"
+    assert (used(server), len(quota.backlog)) == (1, 1)
+    assert "rows of usage to be posted later: 1" in caplog.text
+    server.client().execute_command("ACL", "SETUSER", "weak", "+quota.ingest")
+    assert quota.flush() == 0
+    assert used(server) == 6
+
+
 def test_a_full_backlog_closes(server, monkeypatch):
     monkeypatch.setattr(memory, "BACKLOG_MAX", 2)
     quota = Quota(server.client(), on_error="open")

@@ -26,7 +26,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpResponse
 from django.urls import path
 from redis_quota import AsyncQuota, BadCommand, Denied, Quota, Verdict, limited
-from redis_quota.http import Consumption, RateLimit, header
+from redis_quota.cli import acl
+from redis_quota.http import Consumption, RateLimit, decide, header
 from redis_quota.middleware import asgi, wsgi
 from redis_quota.middleware import django as django_quota
 from redis_quota.middleware import fastapi as fastapi_quota
@@ -230,6 +231,38 @@ def test_a_policy_has_its_own_name_and_windows(server):
         assert fields(ok, "RateLimit-Policy") == [("public", {"q": 3, "w": 60})]
         refused = client.get("/hello", headers={"X-From": "127.0.0.2"})
         assert (refused.status_code, refused.json()["violated-policies"]) == (429, ["public"])
+
+
+def consumer(server, *more):
+    """A client with the rights of a consumer, and more."""
+    for line in acl.lines_of("consumer", "consumer", "*", ">secret"):
+        server.client().execute_command(*line.split())
+    if more:
+        server.client().execute_command("ACL", "SETUSER", "consumer", *more)
+    return redis.Redis(port=server.port, username="consumer", password="secret")
+
+
+def test_without_the_right_to_read_rules_their_names_are_shorter(server):
+    """A consumer may charge and not read. What was charged is served, and the server is left alone for a minute."""
+    admin = sync_quota(server)
+    admin.set_plan("pro", "calls", "LIMIT 3 day")
+    admin.set_policy("public", "5 1m")
+    admin.open("acme", "pro")
+    limits = {"calls": Consumption("calls", account=lambda request: "acme"), "public": RateLimit(policy="public")}
+    may = consumer(server, "+quota.info", "+rl.policy|get")
+    named = {name: Quota(may)._drive(decide(Quota(may), limit, {})).fields[0] for name, limit in limits.items()}
+    assert named == {"calls": ("RateLimit-Policy", '"calls.day";q=3;w=86400'),
+                     "public": ("RateLimit-Policy", '"public";q=5;w=60')}
+    server.client().execute_command("ACL", "LOG", "RESET")
+    may_not = Quota(consumer(server), on_error="local")
+    for name, limit in limits.items():
+        for _ in range(2):
+            decision = may_not._drive(decide(may_not, limit, {}))
+            assert decision.response() is None
+            assert decision.fields[0][1].split(";")[0] == f'"{name}"'
+    assert admin.info("acme", "calls")["rules"][0]["used"] == 3
+    refused = {entry["object"].lower(): entry["count"] for entry in server.client().acl_log()}
+    assert refused == {"quota.info": 1, "rl.policy|get": 1}
 
 
 def test_several_limits_are_several_items(server):

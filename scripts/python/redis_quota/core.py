@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
+import redis
 from redis.crc import key_slot
 
 from . import replies
@@ -531,9 +532,12 @@ class Core:
             else:
                 reply = yield Send(("QUOTA.INFO", name, *resource), name)
                 found = of_resource(resource[0], replies.resource(reply)["rules"])
-        except (QuotaError, NotSent, NoReply) as error:
+        except (NotSent, NoReply) as error:
             log.debug("rules of %s %s are not known: %s", kind, name, error)
             return kept[1] if kept else {}
+        except redis.RedisError as error:  # such as no right to read them: what was decided stays
+            log.warning("rules of %s %s are not known: %s", kind, name, error)
+            found = kept[1] if kept else {}
         if len(self._names) >= NAMES_MAX:
             self._names.clear()
         self._names[kind, name, *resource] = self._clock(), found
@@ -584,8 +588,8 @@ class Core:
                 words = [word for row in batch for word in row.words()]
                 reply = yield Send(("QUOTA.INGEST", *words), batch[0].account)
                 self.backlog.done(row for row, answer in zip(batch, reply, strict=True) if is_settled(row, answer))
-        except (NotSent, NoReply, QuotaError) as error:
-            log.info("usage is posted later: %s", error)
+        except (NotSent, NoReply, redis.RedisError) as error:  # the call before it has its reply, whatever this says
+            log.warning("rows of usage to be posted later: %d (%s)", len(rows), error)
         finally:
             self.backlog.end()
 
