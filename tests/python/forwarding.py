@@ -45,7 +45,10 @@ class Receiver:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
-                body = self.rfile.read(int(self.headers["content-length"]))
+                length = int(self.headers["content-length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # the forwarder was killed between the head and the end of the body: no message
                 got = Got(self.path, {name.lower(): value for name, value in self.headers.items()}, body)
                 with receiver.lock:
                     receiver.got.append(got)
