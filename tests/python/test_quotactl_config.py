@@ -326,8 +326,8 @@ policies:
   on:                      # a name is a text, whatever YAML makes of it
     rules: [GCRA 10 1s]
     block_ms: ${BLOCK_MS}
-sinks: {anything: {goes: 1}}
-exporter: [here]
+sinks:
+  archive: {file: audit.jsonl}
 """
 
 
@@ -387,6 +387,9 @@ WRONG = [("plans: {}\nplans: {}\npolicies: {}", 2, "plans stands twice in this m
           "the environment has no NONE_OF_THIS_NAME"),
          ("plans: {}\npolicies: {}\ninclude: none.yaml", 3, "No such file"), ("plans: &a {p: *a}\npolicies: {}", 1, ""),
          ("plans: {}\npolicies:\n  a:\n    rules: [1 1s]\n    colour: red", 5, "unknown field 'colour'"),
+         ("plans: {}\npolicies: {}\nsinks:\n  hook: {slack: 'ftp://x.test'}", 4, "must be a URL of http"),
+         ("plans: {}\npolicies: {}\nforward: {name: a}", 1, "the file must have a map 'sinks'"),
+         ("plans: {}\npolicies: {}\nexporter: {}", 3, "unknown field 'exporter'"),
          ("? [a]\n: b\n", 1, "a key must be a text"), ("plans: {}\npolicies: {a: \x07}", None, "no YAML")]
 
 

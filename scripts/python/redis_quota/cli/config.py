@@ -55,6 +55,7 @@ LEAD_MS = 1000  # from now to the instant at which all primaries change
 LEAD_PER_COMMAND_MS = 5
 PATIENCE_S = 5  # beyond the instant, for clocks that are behind
 POLL_S = 0.02
+FORWARDED = {"sinks", "forward"}  # sections of quotactl forward
 FILE = click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 PRUNE = click.option("--prune", is_flag=True, help="Also delete policies and resources, and retire plans, that the "
                                                    "file does not have.")
@@ -69,15 +70,18 @@ def config() -> None:
     """Plans and policies of a server in a file, YAML or JSON.
 
     Accounts and limits are keys; they are not in it. Settings (quota.*) are the server's. The sections 'sinks' and
-    'exporter' belong to other commands.
+    'forward' are those of quotactl forward: they are checked here, and servers do not get them.
     """
 
 
 def opened(file: str) -> Document:
     """The file, - is standard input; it says nothing wrong that can be seen without a server."""
-    if file != "-":
-        return checked(read_document(file))
-    return checked(read_document("<stdin>", sys.stdin.buffer.read().decode("utf-8")))
+    document = read_document(file) if file != "-" else read_document("<stdin>", sys.stdin.buffer.read().decode("utf-8"))
+    checked(document)
+    if FORWARDED & document.value.keys():
+        from ..forward.config import settings_of
+        settings_of(document)
+    return document
 
 
 # ---- save ----------------------------------------------------------------------------------------------------------

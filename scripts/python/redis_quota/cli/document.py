@@ -181,11 +181,11 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "subjects": {"subject": str, "list": str, "until": int},
     "ranges": {"range": str, "list": str, "until": int}, "schedules": {"when": str, "rules": RULES}}
 PENDING: dict[str, Any] = {"resource": str, "rules": RULES, "apply": str, "effective": int}
-SECTIONS: dict[str, Any] = {"plans": dict, "policies": dict, "sinks": ANY, "forward": ANY, "exporter": ANY}
+SECTIONS: dict[str, Any] = {"plans": dict, "policies": dict, "sinks": ANY, "forward": ANY}
 APPLY = ("FULL", "PRORATE", "END")
 INSTANTS = ("until", "effective")  # Unix ms; 0 = none
 INSTANT_MIN = 10**11  # below: seconds, as the server says, too
-OPTIONAL = ("until", "revision", "pending", "block_ms", "shadow", "sinks", "forward", "exporter", *ENTRIES)
+OPTIONAL = ("until", "revision", "pending", "block_ms", "shadow", "sinks", "forward", *ENTRIES)
 WHEN_WORDS = 3
 
 

@@ -182,7 +182,11 @@ def check(config: SinkConfig, reader: Reader) -> None:
 
 def read_settings(path: str) -> Settings:
     """The file's sinks. Fault: what is wrong, with its place."""
-    document = read_document(path)
+    return settings_of(read_document(path))
+
+
+def settings_of(document: Document) -> Settings:
+    """The sinks of a file that was read already; quotactl config checks them, too."""
     if not isinstance(document.value, dict) or not isinstance(document.value.get("sinks"), dict):
         raise Fault(f"{document.place('sinks')}: the file must have a map 'sinks'")
     document.value.setdefault("forward", {})
