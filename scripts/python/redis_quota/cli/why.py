@@ -2,7 +2,7 @@
 
     key ── TYPE ──▶ q-account   QUOTA.INFO (state, rules) · QUOTA.CHECK of each resource (verdict, wait) ─┐
                     rl-bucket   RL.INFO (rules, block)    · RL.PEEK of its own rules                      ├─▶ answer,
-                    rl-leases … its own INFO                                                              │   exit 0
+                    rl-breakr … its own INFO (state, wait)                                                │   exit 0
                     violations  what this server has refused of it lately ────────────────────────────────┘   or 1
 
 The server judges; a dry run takes nothing.
@@ -24,7 +24,9 @@ from .words import data, escaped, moment, number, plural, readable, shown, span
 
 VIOLATIONS_SHOWN = 10
 PARTS = 100  # of a rule's number: its part, or the account above
-LOOKS = {"rl-breakr": "RL.BREAKER.INFO", "rl-adaptv": "RL.ADAPT.INFO", "rl-tables": "RL.INFO"}
+LOOKS = {"rl-breakr": ("RL.BREAKER.INFO", "a circuit breaker"), "rl-adaptv": ("RL.ADAPT.INFO", "an adaptive limit"),
+         "rl-tables": ("RL.INFO", "a table of subjects, each with these rules")}
+INSTANTS = ("since", "deadline")
 
 
 def rule_text(number_: int) -> str:
@@ -90,6 +92,8 @@ def explain_account(session: Session, server: Server, key: str, resource: str | 
 def explain_limit(session: Session, server: Server, key: str, cost: int) -> Row:
     """The rules that the key has, and a dry run of them."""
     info = server.ask("RL.INFO", key)
+    if info is None:  # all of it has come back meanwhile
+        return explain_nothing(session, key, "none")
     now_ms = server.now_ms()
     rules = [word for rule in info["rules"] for word in rule["rule"].split()]
     verdict = next(iter(server.each([["RL.PEEK", key, *rules, "COST", cost]])))
@@ -116,13 +120,42 @@ def explain_leases(session: Session, server: Server, key: str) -> Row:
     return {"type": "rl-leases", "info": leases, "answers": {}}
 
 
+def field_line(name: str, value: Any) -> str:
+    """One field of a map as people read it."""
+    if isinstance(value, list):
+        text = ", ".join(rule["rule"] for rule in value)
+    elif name in INSTANTS:
+        text = moment(value)
+    elif name.endswith("_ms"):
+        name, text = name.removesuffix("_ms"), span(value)
+    elif name.endswith("_us"):
+        name, text = name.removesuffix("_us"), f"{value:,} us"
+    else:
+        text = f"{value:,}" if isinstance(value, int) else str(value)
+    return f"  {name:10} {text}"
+
+
 def explain_other(session: Session, server: Server, key: str, kind: str) -> Row:
-    """Breakers, adaptive limits, tables: what they say of themselves."""
-    info = server.ask(LOOKS[kind], key)
-    session.say(f"{key}: {kind}")
+    """Breakers, adaptive limits, tables: what they say of themselves. The first two know when they admit a call."""
+    look, words = LOOKS[kind]
+    info = server.ask(look, key)
+    if info is None:
+        return explain_nothing(session, key, "none")
+    session.say(f"{key}: {words}")
     for name, value in info.items():
-        session.say(f"  {name:12} {value}")
-    return {"type": kind, "info": info, "answers": {}}
+        session.say(field_line(name, value))
+    if "wait_ms" not in info:
+        return {"type": kind, "info": info, "answers": {}}
+    wait_ms, now_ms = info["wait_ms"], server.now_ms()
+    session.say("it: a call would be " + ("admitted" if not wait_ms else "refused, and waiting does not help"
+                                          if wait_ms < 0 else f"refused; admitted {wait_text(wait_ms, now_ms)}"))
+    return {"type": kind, "info": info, "answers": {"": {"admitted": not wait_ms, "wait_ms": wait_ms, "now": now_ms}}}
+
+
+def explain_nothing(session: Session, key: str, kind: str) -> Row:
+    """A key that is not there, or not of the module."""
+    session.say(f"{key}: " + ("there is no such key" if kind == "none" else f"a {kind}: another program's key"))
+    return {"type": kind, "info": None, "answers": {}}
 
 
 def explain(session: Session, server: Server, key: str, resource: str | None, cost: int) -> Row:
@@ -136,8 +169,7 @@ def explain(session: Session, server: Server, key: str, resource: str | None, co
         return explain_leases(session, server, key)
     if kind in LOOKS:
         return explain_other(session, server, key, kind)
-    session.say(f"{key}: " + ("there is no such key" if kind == "none" else f"a {kind}: another program's key"))
-    return {"type": kind, "info": None, "answers": {}}
+    return explain_nothing(session, key, kind)
 
 
 @command()
