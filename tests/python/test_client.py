@@ -12,7 +12,7 @@ import pytest
 import redis
 import redis_quota
 from redis_quota import AUTO, AsyncQuota, Denied, Quota, Verdict
-from servers import Server, wait_until
+from servers import wait_until
 
 NOON = "2025-01-31T15:00:00Z"
 NOON_MS = 1738335600000
@@ -55,10 +55,8 @@ class Blocking:
 
 
 @pytest.fixture(scope="module")
-def server():
-    started = Server().start()
-    yield started
-    started.close()
+def server(running):
+    return running
 
 
 @pytest.fixture(params=["sync-2", "sync-3", "async-2", "async-3"])

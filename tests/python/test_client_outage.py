@@ -16,28 +16,19 @@ import redis
 from redis_quota import AUTO, AsyncQuota, IdConflict, Quota, Unavailable, memory
 from redis_quota.core import RETRY_BASE_S
 from redis_quota.steps import NoReply, NotSent
-from servers import Server, wait_until
+from servers import wait_until
 
 PLAN = ("pro", "api", ["LIMIT 100 day", "RATE 1000 1s"])
 
 
-@pytest.fixture(scope="module")
-def started():
-    server = Server(appendonly="yes", appendfsync="always").start()
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def server(started):
+def server(durable):
     """Running, empty, with an account `acme`."""
-    if started.process is None:
-        started.start_at(started.port)
-    started.client().flushall()
-    quota = Quota(started.client())
+    durable.client().flushall()
+    quota = Quota(durable.client())
     quota.set_plan(*PLAN)
     quota.open("acme", "pro")
-    return started
+    return durable
 
 
 @contextlib.contextmanager

@@ -16,15 +16,11 @@ from .monitored import PROGRAMS, ROOT, eventually, exporter, fetch, load, promet
 
 MONITORING = ROOT / "scripts/monitoring"
 PAGE = ROOT / "docs/operations/monitoring.md"
-needs_prometheus = pytest.mark.skipif(not (PROGRAMS / "prometheus").exists(),
-                                      reason="the package prometheus cannot be had here")
 
 
 @pytest.fixture(scope="module")
-def server():
-    server = Server().start()
-    yield server
-    server.close()
+def server(running):
+    return running
 
 
 def url(server, user=""):
@@ -147,7 +143,6 @@ def test_every_alert_has_a_heading_and_every_metric_a_row():
         assert f"`{name}`" in page, name
 
 
-@needs_prometheus
 def test_promtool_finds_nothing(server):
     rules = subprocess.run([PROGRAMS / "promtool", "check", "rules", MONITORING / "alerts.yaml"], capture_output=True,
                            text=True, check=False)
@@ -159,7 +154,6 @@ def test_promtool_finds_nothing(server):
     assert metrics.returncode == 0, metrics.stdout + metrics.stderr
 
 
-@needs_prometheus
 def test_every_panel_has_a_series_in_prometheus():
     server = Server().start()  # without AOF: QUOTA.HEALTH has a problem to show
     panels = [(panel.title, expression.replace("$__rate_interval", "30s"))

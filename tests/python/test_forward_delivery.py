@@ -9,7 +9,6 @@ import yaml
 from cloudevents.core.bindings.http import HTTPMessage, from_structured
 from cloudevents.core.formats.json import JSONFormat
 from conftest import Quota
-from servers import Server
 
 from .calls import answered, quotactl, refused, url_of
 from .forwarding import (
@@ -24,13 +23,6 @@ from .forwarding import (
 )
 
 LONG = "{refusals-every: 100ms, lease: 1s, retry: [0, 1h]}"
-
-
-@pytest.fixture(scope="module")
-def running():
-    server = Server().start()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -32,27 +32,18 @@ from redis_quota.middleware import asgi, wsgi
 from redis_quota.middleware import django as django_quota
 from redis_quota.middleware import fastapi as fastapi_quota
 from redis_quota.middleware import flask as flask_quota
-from servers import PATIENCE_S, Server, wait_until
+from servers import PATIENCE_S, wait_until
 
 NOON = "2025-01-31T15:00:00Z"
 KEY = "sk_acme_1"
 
 
-@pytest.fixture(scope="module")
-def started():
-    server = Server(appendonly="yes", appendfsync="always").start()
-    yield server
-    server.close()
-
-
 @pytest.fixture
-def server(started):
-    if started.process is None:
-        started.start_at(started.port)
-    client = started.client()
+def server(durable):
+    client = durable.client()
     client.flushall()
     client.execute_command("QUOTA.CLOCK", "RESUME")
-    return started
+    return durable
 
 
 @contextlib.contextmanager

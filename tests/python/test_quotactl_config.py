@@ -118,11 +118,12 @@ def test_every_word_comes_back(one, two):
 def test_both_servers_decide_the_same(one, two):
     filled(one)
     load(two, save(one))
-    asks = ["k POLICY api COST 9", "k POLICY api SUBJECT acme COST 9", "v POLICY api SUBJECT villain",
-            "n POLICY api ADDRESS 10.9.9.9", "n POLICY api ADDRESS 10.1.2.3", "w POLICY plain COST 9"]
+    limited = ["k POLICY api COST 9", "k POLICY api SUBJECT acme COST 9", "v POLICY api SUBJECT villain",
+               "n POLICY api ADDRESS 10.9.9.9", "n POLICY api ADDRESS 10.1.2.3", "w POLICY plain COST 9"]
     amounts = ["a 3", "b 1", "late 5", "late 1", "late 1", "last 2", "e 1"]
-    for ask in [*(f"RL.ALLOW {ask}" for ask in asks), "QUOTA.OPEN a p", *(f"QUOTA.CONSUME a {ask}" for ask in amounts)]:
-        assert Quota(one.client())(ask) == Quota(two.client())(ask), ask
+    for line in [*(f"RL.ALLOW {words}" for words in limited), "QUOTA.OPEN a p",
+                 *(f"QUOTA.CONSUME a {amount}" for amount in amounts)]:
+        assert Quota(one.client())(line) == Quota(two.client())(line), line
     infos = [Quota(server.client()).map("QUOTA.INFO a") for server in (one, two)]
     for info in infos:
         del info["revision"]  # each server counts its own

@@ -14,7 +14,7 @@ import sys
 
 import pytest
 from conftest import Quota
-from servers import ROOT, Server
+from servers import ROOT
 
 from .calls import LAUNCHER, emptied, quotactl, url_of
 
@@ -23,13 +23,6 @@ PAGES = [path for path in sorted((ROOT / "docs").rglob("*.md")) if "```console\n
 PRO = "QUOTA.PLAN SET pro api LIMIT 1000 month"
 SETUP = {"quotactl.md": [PRO], "forwarding.md": [PRO]}  # what is there when a page begins
 PROMPT = "$ "
-
-
-@pytest.fixture(scope="module")
-def running():
-    server = Server().start()
-    yield server
-    server.close()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ static void denials_are_counted(void **state)
     assert_int_equal(slot_window(&loaded->slots[0], 0).denied, 0);
     account_free(loaded);
     sink_free(&bytes);
-    pair_consume(&pair, "a", 1, T + H); /* the first cycle closes, the second is told */
+    pair_consume(&pair, "a", 1, T + H); /* the first cycle closes, the second begins */
     struct closed_cycle closed;
     uint64_t period = period_code(&pair.account->plan->entries[0].entitlement.rules[0].period);
     assert_true(history_find(slot_history(&pair.account->slots[0], period), T, &closed));

@@ -179,7 +179,7 @@ class Exporter(Collector):
             info = server.client.info("quota")
             if "quota_admitted" not in info:
                 return False  # it has no quota.so
-            health = server.ask("QUOTA.HEALTH")
+            health = server.call("QUOTA.HEALTH")
         except Exception as error:
             if not is_of_server(error):
                 raise
@@ -187,12 +187,12 @@ class Exporter(Collector):
         add_info(families, server.address, info)
         add_health(families, server.address, health["problems"])
         with contextlib.suppress(Fault):  # the log shows every account: not every user may see it
-            add_events(families, server.address, server.ask("QUOTA.EVENTS", "INFO"))
+            add_events(families, server.address, server.call("QUOTA.EVENTS", "INFO"))
         return True
 
     def _add_account(self, families: Families, fleet: Fleet, name: str) -> None:
         with contextlib.suppress(Fault):  # it is not open, or its server is down, which quota_up says
-            add_account(families, name, fleet.home(name).ask("QUOTA.INFO", name))
+            add_account(families, name, fleet.home(name).call("QUOTA.INFO", name))
 
     def _count_differences(self, fleet: Fleet) -> int | None:
         """None where a primary cannot be read."""

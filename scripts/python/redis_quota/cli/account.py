@@ -152,7 +152,7 @@ def show_account(session: Session, server: Server, info: Row) -> None:
 def show(session: Session, account: str) -> None:
     """Shows plan, state, rules with what is used, and the last acts; --json is the reply of QUOTA.INFO."""
     server = session.fleet.home(account)
-    info = server.ask("QUOTA.INFO", account)
+    info = server.call("QUOTA.INFO", account)
     if session.json:
         session.emit(info)
     else:
@@ -234,7 +234,7 @@ def dry_run(session: Session, target: str, words: list[str]) -> None:
     if not target:
         raise click.UsageError("--check is for one account.")
     server = session.fleet.home(target)
-    info = server.ask(*words, "CHECK")
+    info = server.call(*words, "CHECK")
     if session.json:
         session.emit(info)
     else:
@@ -365,7 +365,7 @@ def void(session: Session, account: str, id_: str, reason: str | None) -> None:
     session.confirm(f"Void the grant {shown(id_)} of {shown(account)}?")
     server = session.fleet.home(account)
     words = ["QUOTA.VOID", account, id_, *session.reason(reason)]
-    taken = server.ask(*words)
+    taken = server.call(*words)
     if session.json:
         session.emit({"server": server.address, "command": " ".join(map(shown, words)), "reply": taken})
     session.say(f"{account}: {number(taken)} units of {id_} taken out")
@@ -383,7 +383,7 @@ def transfer(session: Session, source: str, target: str, resource: str, amount: 
     """Moves credits from one account to another; exit code 1 where the source has not enough."""
     name = id_ or f"quotactl-{uuid.uuid4()}"
     server = session.fleet.home(source)
-    moved, left, there = server.ask("QUOTA.TRANSFER", source, target, resource, amount, "ID", name,
+    moved, left, there = server.call("QUOTA.TRANSFER", source, target, resource, amount, "ID", name,
                                     *session.reason(reason))
     if session.json:
         session.emit({"id": name, "moved": moved, "source": left, "target": there})
@@ -403,7 +403,7 @@ def parent(session: Session, account: str, above: str | None, none: bool, reason
     if above and none:
         raise Fault("a parent and --none do not go together")
     if not above and not none:
-        found = server.ask("QUOTA.INFO", account)["parent"]
+        found = server.call("QUOTA.INFO", account)["parent"]
         if session.json:
             session.emit({"account": account, "parent": found})
         session.say(found or "it has no parent")

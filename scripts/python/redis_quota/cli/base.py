@@ -70,7 +70,7 @@ class Session:
 
     def act(self, server: Server, *command: object, said: str) -> Any:
         """Sends one command and says what was done; the reply."""
-        reply = server.ask(*command)
+        reply = server.call(*command)
         if self.json:
             self.emit({"server": server.address, "command": line(command), "reply": reply})
         else:

@@ -31,7 +31,7 @@ def bill() -> None:
 @AT
 def show(session: Session, account: str, at: str | None) -> None:
     """Shows the lines of an account, and what they come to."""
-    rows = session.fleet.home(account).ask("QUOTA.BILL", account, *(["AT", at] if at else []))
+    rows = session.fleet.home(account).call("QUOTA.BILL", account, *(["AT", at] if at else []))
     columns: dict[str, Callable[[Any], str]] = {
         "resource": text_of, "period": text_of, "start": moment, "end": moment, "included": number, "used": number,
         "quantity": number, "amount": money, "currency": text_of}

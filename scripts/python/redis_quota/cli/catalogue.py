@@ -30,7 +30,7 @@ KINDS = ("overrides", "subjects", "ranges")  # of exceptions
 
 def read_plan(server: Server, name: str) -> Catalogue:
     """One plan as the file has it, `retired` besides if it is."""
-    plan = server.ask("QUOTA.PLAN", "GET", name)
+    plan = server.call("QUOTA.PLAN", "GET", name)
     pending = [{"resource": entry["resource"], "rules": entry["rules"], "apply": entry["apply"],
                 "effective": entry["effective"]} for entry in plan["pending"]]
     optional = {"pending": pending, "retired": plan["retired"]}
@@ -48,7 +48,7 @@ def read_exceptions(server: Server, name: str) -> Catalogue:
 
 def read_policy(server: Server, name: str, exceptions: bool) -> Catalogue:
     """One policy as the file has it; what is empty or 0 is left out."""
-    policy = server.ask("RL.POLICY", "GET", name)
+    policy = server.call("RL.POLICY", "GET", name)
     schedules = [{"when": entry["when"], "rules": entry["rules"]} for entry in policy["schedules"]]
     read = {"rules": policy["rules"], "block_ms": policy["block_ms"], "shadow": policy["shadow"],
             "schedules": schedules, **(read_exceptions(server, name) if exceptions else {})}

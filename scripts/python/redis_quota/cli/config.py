@@ -139,7 +139,7 @@ class Change:
         if effective == "now" or (effective is None and len(self.servers) == 1):
             return 0
         if effective is not None:  # the server reads instants; a cycle of 1 ms from there on begins there
-            return int(self.servers[0].ask("QUOTA.CYCLE", "1ms", "ANCHOR", effective, "AT", effective)[0])
+            return int(self.servers[0].call("QUOTA.CYCLE", "1ms", "ANCHOR", effective, "AT", effective)[0])
         facts = max(len(self.wanted), 1) * len(self.servers)
         return max(server.now_ms() for server in self.servers) + LEAD_MS + LEAD_PER_COMMAND_MS * facts
 

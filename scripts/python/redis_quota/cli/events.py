@@ -57,7 +57,7 @@ def put(session: Session, server: Server, entry: list[object]) -> None:
 
 def read_all(server: Server, after: str, words: list[str]) -> Iterator[list[object]]:
     """Everything behind an id, in pages."""
-    while page := server.ask("QUOTA.EVENTS", "READ", "AFTER", after, "COUNT", PAGE, *words):
+    while page := server.call("QUOTA.EVENTS", "READ", "AFTER", after, "COUNT", PAGE, *words):
         yield from page
         after = str(page[-1][0])
 
@@ -67,7 +67,7 @@ def read_all(server: Server, after: str, words: list[str]) -> Iterator[list[obje
 
 def start_of(server: Server, last: int) -> str:
     """The id behind which the last so many entries stand: sequences are dense."""
-    epoch, _, sequence = str(server.ask("QUOTA.EVENTS", "INFO")["last"]).partition("-")
+    epoch, _, sequence = str(server.call("QUOTA.EVENTS", "INFO")["last"]).partition("-")
     return f"{epoch}-{max(int(sequence) - last, 0)}"
 
 
@@ -85,7 +85,7 @@ def tail(session: Session, account: str | None, type_: str | None, last: int, co
     with contextlib.suppress(KeyboardInterrupt):
         while True:
             for server, position in after.items():
-                for entry in server.ask("QUOTA.EVENTS", "READ", "AFTER", position, *words, "WAIT", wait):
+                for entry in server.call("QUOTA.EVENTS", "READ", "AFTER", position, *words, "WAIT", wait):
                     put(session, server, entry)
                     after[server] = str(entry[0])
                     shown_count += 1
@@ -116,4 +116,4 @@ def range_(session: Session, account: str | None, type_: str | None, from_: str 
 
 def instant_ms(server: Server, text: str | None) -> int | None:
     """The server reads instants: a cycle of a millisecond that begins there."""
-    return None if text is None else int(server.ask("QUOTA.CYCLE", "1ms", "ANCHOR", text, "AT", text)[0])
+    return None if text is None else int(server.call("QUOTA.CYCLE", "1ms", "ANCHOR", text, "AT", text)[0])

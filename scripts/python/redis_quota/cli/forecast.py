@@ -42,7 +42,7 @@ def trend_text(trend: int) -> str:
 def forecast(session: Session, account: str, resource: str | None) -> None:
     """Carries the running cycles on at their rate: what they come to, and when limits are used up."""
     server = session.fleet.home(account)
-    resources = [resource] if resource else list(server.ask("QUOTA.INFO", account)["resources"])
+    resources = [resource] if resource else list(server.call("QUOTA.INFO", account)["resources"])
     session.table(forecasts(server, account, resources), {
         "resource": text_of, "period": text_of, "used": number, "limit": number, "projected": unknown,
         "depletes_at": moment, "per_day": number, "trend": trend_text, "end": moment}, "it has no LIMIT")
@@ -104,12 +104,12 @@ def advise(session: Session, account: str) -> None:
     the resources in use; prices are not compared.
     """
     server = session.fleet.home(account)
-    info = server.ask("QUOTA.INFO", account)
+    info = server.call("QUOTA.INFO", account)
     need = need_of(server, account, list(info["resources"]))
     plans = [row["plan"] for row in server.pages("QUOTA.PLAN", "LIST") if not row["retired"]]
     rows: list[dict[str, Any]] = []
     for plan in plans:
-        would_be = info if plan == info["plan"] else server.ask("QUOTA.SWITCH", account, plan, "FULL", "CHECK")
+        would_be = info if plan == info["plan"] else server.call("QUOTA.SWITCH", account, plan, "FULL", "CHECK")
         rows.append({**judged(plan, need, would_be), "has": plan == info["plan"]})
     rows.sort(key=size_of)
     best = next((row["plan"] for row in rows if row["fits"]), None)

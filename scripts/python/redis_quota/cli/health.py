@@ -16,7 +16,7 @@ from .servers import Fault, Server, connect
 def state_of(server: Server) -> dict[str, object]:
     """QUOTA.HEALTH of one server; `down` with the error where it does not answer."""
     try:
-        return {"server": server.address, **server.ask("QUOTA.HEALTH")}
+        return {"server": server.address, **server.call("QUOTA.HEALTH")}
     except Fault as fault:
         return {"server": server.address, "status": "down", "problems": [fault.message]}
 

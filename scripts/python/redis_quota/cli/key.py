@@ -97,7 +97,7 @@ def create(session: Session, account: str, name: str | None, expires: str | None
     words = [*(["NAME", name] if name else []), *(["EXPIRES", expires] if expires else []),
              *(["SCOPES", len(scopes), *scopes] if scopes else []),
              *[word for rate in rates for word in ("RATE", *words_of([rate]))]]
-    session.fleet.home(account).ask("QUOTA.APIKEY", "SET", account, digest_of(secret), *words, *session.reason(reason))
+    session.fleet.home(account).call("QUOTA.APIKEY", "SET", account, digest_of(secret), *words, *session.reason(reason))
     hand_over(session, account, secret, f"{account}: made the key")
 
 
@@ -110,7 +110,7 @@ def create(session: Session, account: str, name: str | None, expires: str | None
 def rotate(session: Session, account: str, old: str, grace: str | None, prefix: str, reason: str | None) -> None:
     """Makes a key that takes the place of OLD, with its name, scopes and rates, and prints it, once."""
     secret = make_key(prefix, account)
-    ends_ms = session.fleet.home(account).ask("QUOTA.APIKEY", "ROTATE", account, digest_named(old), digest_of(secret),
+    ends_ms = session.fleet.home(account).call("QUOTA.APIKEY", "ROTATE", account, digest_named(old), digest_of(secret),
                                               *(["GRACE", grace] if grace else []), *session.reason(reason))
     session.note(f"the old key ends at {moment(ends_ms)}")
     hand_over(session, account, secret, f"{account}: in its place is the key")
@@ -125,7 +125,7 @@ def revoke(session: Session, account: str, key_: str, reason: str | None) -> Non
     digest = digest_named(key_)
     session.confirm(f"Revoke the key {digest[:DIGITS_MIN]} of {shown(account)}?")
     server = session.fleet.home(account)
-    ended = server.ask("QUOTA.APIKEY", "REVOKE", account, digest, *session.reason(reason))
+    ended = server.call("QUOTA.APIKEY", "REVOKE", account, digest, *session.reason(reason))
     if not ended:
         raise Refused(f"{account} has no live key {digest[:DIGITS_MIN]}")
     if session.json:

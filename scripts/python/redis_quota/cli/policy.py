@@ -39,7 +39,7 @@ def show(session: Session, name: str | None) -> None:
     if name is None:
         rows = []
         for row in server.pages("RL.POLICY", "LIST"):
-            rows.append({**row, "rules": server.ask("RL.POLICY", "GET", row["name"])["rules"]})
+            rows.append({**row, "rules": server.call("RL.POLICY", "GET", row["name"])["rules"]})
         session.table(rows, {"name": text_of, "rules": rules_text, "overrides": str, "subjects": str, "ranges": str},
                       "there are no policies")
         return
@@ -71,9 +71,9 @@ def everywhere(session: Session, words: list[object], for_: str | None, until: s
         words += ["EX", for_]
     elif for_:  # the server reads durations: a cycle of that length, from now on, ends then
         now_ms = servers[0].now_ms()
-        until = str(servers[0].ask("QUOTA.CYCLE", for_, "ANCHOR", now_ms, "AT", now_ms)[1])
+        until = str(servers[0].call("QUOTA.CYCLE", for_, "ANCHOR", now_ms, "AT", now_ms)[1])
     words += ["EX", f"@{until}"] if until else []
-    replies = [{"server": server.address, "command": line(words), "reply": server.ask(*words)} for server in servers]
+    replies = [{"server": server.address, "command": line(words), "reply": server.call(*words)} for server in servers]
     if session.json:
         session.emit(replies)
     end = f" until {moment(int(until)) if until.isdigit() else until}" if until else f" for {for_}" if for_ else ""
@@ -125,12 +125,12 @@ def remove(session: Session, name: str, who: str | None) -> None:
     removed = 0
     for server in session.fleet.primaries:
         if who is None:
-            removed += server.ask("RL.POLICY", "DEL", name)
+            removed += server.call("RL.POLICY", "DEL", name)
             continue
         entries = [entry for entry in server.pages("RL.POLICY", "EXCEPTIONS", name)
                    if who in (who_of(entry), who_of(entry).rpartition("/")[0])]
         for entry in entries:
-            server.ask("RL.POLICY", "OVERRIDE" if "rules" in entry else "LIFT", name, who_of(entry))
+            server.call("RL.POLICY", "OVERRIDE" if "rules" in entry else "LIFT", name, who_of(entry))
         removed += bool(entries)
     what = f"policy {shown(name)}" if who is None else f"exception of policy {shown(name)} for {shown(who)}"
     if not removed:

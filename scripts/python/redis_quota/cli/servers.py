@@ -59,7 +59,7 @@ class Server:
         self.address = address
         self.slots: list[tuple[int, int]] = []
 
-    def ask(self, *command: object) -> Any:
+    def call(self, *command: object) -> Any:
         """The reply to one command."""
         try:
             return self.client.execute_command(*map(data, command))  # type: ignore[no-untyped-call]
@@ -98,20 +98,20 @@ class Server:
 
     def now_ms(self) -> int:
         """The module's clock, in Unix ms: the cycle of a millisecond that runs now."""
-        return int(self.ask("QUOTA.CYCLE", "1ms", "CALENDAR")[0])
+        return int(self.call("QUOTA.CYCLE", "1ms", "CALENDAR")[0])
 
     def pages(self, *command: object) -> Iterator[Any]:
         """Everything that a paged list has, from [COUNT n] [AFTER cursor]."""
         cursor: Any = ""
         while cursor is not None:
-            cursor, page = self.ask(*command, "COUNT", PAGE_MAX, *(["AFTER", cursor] if cursor else []))
+            cursor, page = self.call(*command, "COUNT", PAGE_MAX, *(["AFTER", cursor] if cursor else []))
             yield from page
 
     def scan(self, kind: str, pattern: str = "*") -> Iterator[list[str]]:
         """The keys of one data type (as TYPE says) in pages; a key that moves meanwhile may come twice."""
         cursor: Any = "0"
         while True:
-            cursor, keys = self.ask("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT, "TYPE", kind)
+            cursor, keys = self.call("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT, "TYPE", kind)
             if keys:
                 yield list(keys)
             if str(cursor) == "0":
@@ -142,7 +142,7 @@ def nodes_of(server: Server) -> list[str] | None:
 
 
 def is_primary(server: Server) -> bool:
-    """By its own word; where the user may not hear that, what the other nodes say has to do."""
+    """By its ROLE. A user without the right to ROLE has to take what the other nodes say."""
     try:
         return str(server.client.execute_command(b"ROLE")[0]) == "master"  # type: ignore[no-untyped-call]
     except redis.ResponseError:
@@ -205,7 +205,7 @@ class Fleet:
                 if any(first <= slot <= last for first, last in server.slots):
                     return server
             raise Fault(f"slot {slot} of {shown(key)} is served by no primary")
-        having = [server for server in servers if server.ask("EXISTS", key)]
+        having = [server for server in servers if server.call("EXISTS", key)]
         if len(having) == 1:
             return having[0]
         where = f"is on {len(having)} servers" if having else "is on none of the servers"

@@ -95,7 +95,7 @@ def limits_of(server: Server, key: str, words: str, seed: int) -> list[int]:
     for second in range(MINUTES * MINUTE_S):
         admitted = 0
         for tenth in range(10):
-            server.ask("QUOTA.CLOCK", "FREEZE", START_MS + second * 1000 + tenth * 100)
+            server.call("QUOTA.CLOCK", "FREEZE", START_MS + second * 1000 + tenth * 100)
             requests = [["RL.ADAPT", key, 10, 200, *words.split()]] * (DEMAND // 10)
             admitted += sum(verdict[0] for verdict in server.each(requests))
         reports = [["ERROR"] if latency is None else ["LATENCY", f"{latency}us"]

@@ -25,7 +25,7 @@ def sinks() -> None:
 
 def behind(server: Server, position: str | None) -> int:
     """How many entries of the log are after the position."""
-    info = server.ask("QUOTA.EVENTS", "INFO")
+    info = server.call("QUOTA.EVENTS", "INFO")
     last = int(str(info["last"]).partition("-")[2])
     return last - int((position or "0-0").partition("-")[2])
 
@@ -43,7 +43,7 @@ def row_of(session: Session, name: str) -> Row:
 
 def known(session: Session) -> list[str]:
     from ..forward.store import SINKS, home_of
-    return sorted(map(str, home_of(session.fleet, SINKS).ask("SMEMBERS", SINKS)))
+    return sorted(map(str, home_of(session.fleet, SINKS).call("SMEMBERS", SINKS)))
 
 
 def expect(session: Session, sink: str) -> None:

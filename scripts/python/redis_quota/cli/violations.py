@@ -41,6 +41,6 @@ def violations(session: Session, count: int, match: str | None, from_: str | Non
             session.act(server, "QUOTA.VIOLATIONS", "RESET", said=f"{server.address}: forgotten")
         return
     words = ["COUNT", count, *(["MATCH", match] if match else []), *(["FROM", from_] if from_ else [])]
-    rows = [{**row, "server": server.address} for server in servers for row in server.ask("QUOTA.VIOLATIONS", *words)]
+    rows = [{**row, "server": server.address} for server in servers for row in server.call("QUOTA.VIOLATIONS", *words)]
     rows.sort(key=lambda row: -row["last"])
     show_violations(session, rows[:count])

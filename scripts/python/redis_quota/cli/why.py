@@ -66,7 +66,7 @@ def sentence(name: str, row: Row) -> str:
 
 def explain_account(session: Session, server: Server, key: str, resource: str | None, cost: int) -> Row:
     """State, rules, and a dry run for each resource."""
-    info = server.ask("QUOTA.INFO", key)
+    info = server.call("QUOTA.INFO", key)
     now_ms = server.now_ms()
     resources = [resource] if resource else list(info["resources"])
     replies = server.each(["QUOTA.CHECK", key, name, cost] for name in resources)
@@ -91,7 +91,7 @@ def explain_account(session: Session, server: Server, key: str, resource: str | 
 
 def explain_limit(session: Session, server: Server, key: str, cost: int) -> Row:
     """The rules that the key has, and a dry run of them."""
-    info = server.ask("RL.INFO", key)
+    info = server.call("RL.INFO", key)
     if info is None:  # all of it has come back meanwhile
         return explain_nothing(session, key, "none")
     now_ms = server.now_ms()
@@ -138,7 +138,7 @@ def field_line(name: str, value: Any) -> str:
 def explain_other(session: Session, server: Server, key: str, kind: str) -> Row:
     """Breakers, adaptive limits, tables: what they say of themselves. The first two know when they admit a call."""
     look, words = LOOKS[kind]
-    info = server.ask(look, key)
+    info = server.call(look, key)
     if info is None:
         return explain_nothing(session, key, "none")
     session.say(f"{key}: {words}")
@@ -147,7 +147,7 @@ def explain_other(session: Session, server: Server, key: str, kind: str) -> Row:
     if "wait_ms" not in info:
         return {"type": kind, "info": info, "answers": {}}
     wait_ms, now_ms = info["wait_ms"], server.now_ms()
-    session.say("it: a call would be " + ("admitted" if not wait_ms else "refused, and waiting does not help"
+    session.say("a call would be " + ("admitted" if not wait_ms else "refused, and waiting does not help"
                                           if wait_ms < 0 else f"refused; admitted {wait_text(wait_ms, now_ms)}"))
     return {"type": kind, "info": info, "answers": {"": {"admitted": not wait_ms, "wait_ms": wait_ms, "now": now_ms}}}
 
@@ -160,7 +160,7 @@ def explain_nothing(session: Session, key: str, kind: str) -> Row:
 
 def explain(session: Session, server: Server, key: str, resource: str | None, cost: int) -> Row:
     """By the type of the key."""
-    kind = str(server.ask("TYPE", key))
+    kind = str(server.call("TYPE", key))
     if kind == "q-account":
         return explain_account(session, server, key, resource, cost)
     if kind == "rl-bucket":

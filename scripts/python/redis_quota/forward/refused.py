@@ -59,7 +59,7 @@ def fresh(source: Source) -> tuple[list[Refusal], int]:
     """Refusals of accounts that were not sent in their cycles yet, and what `last` is once they are."""
     server, store = source.server, source.store
     since = ["FROM", source.last] if source.last else []
-    rows = [row for row in server.ask("QUOTA.VIOLATIONS", "COUNT", COUNT, *since) if row["kind"] == "account"]
+    rows = [row for row in server.call("QUOTA.VIOLATIONS", "COUNT", COUNT, *since) if row["kind"] == "account"]
     infos = list(server.each(["QUOTA.INFO", row["key"]] for row in rows))
     now_ms = server.now_ms() if rows else 0
     found = [refusal_of(row, cycle_of(row, info), source, now_ms) for row, info in zip(rows, infos, strict=True)]

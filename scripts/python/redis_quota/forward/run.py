@@ -56,7 +56,7 @@ class Program:
     def stopping(self) -> bool:
         return self.ending.is_set()
 
-    async def ask(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
+    async def in_thread(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
 
     async def pause(self, seconds: float) -> None:
@@ -74,9 +74,9 @@ class Program:
         """Finds the primaries; whether they answered. Those of before stay until they do."""
         fleet = Fleet(self.urls)
         try:
-            shards = await self.ask(shards_of, fleet)
-            home = await self.ask(home_of, fleet, SINKS)
-            await self.ask(home.ask, "SADD", SINKS, *(sink.name for sink in self.settings.sinks))
+            shards = await self.in_thread(shards_of, fleet)
+            home = await self.in_thread(home_of, fleet, SINKS)
+            await self.in_thread(home.call, "SADD", SINKS, *(sink.name for sink in self.settings.sinks))
         except Fault as fault:
             log.warning("no servers", error=fault.message)
             return False

@@ -48,12 +48,12 @@ def shards_of(fleet: Fleet) -> list[Shard]:
             return [("0", servers[0])]
         return [(re.sub(r"[^A-Za-z0-9]+", "_", server.address), server) for server in servers]
     home = home_of(fleet, SHARDS)
-    known: dict[str, str] = home.ask("HGETALL", SHARDS)
+    known: dict[str, str] = home.call("HGETALL", SHARDS)
     family = families(nodes_of(home) or [])
-    ids = {server: str(server.ask("CLUSTER", "MYID")) for server in servers}
+    ids = {server: str(server.call("CLUSTER", "MYID")) for server in servers}
     family = {node: family.get(node, [node]) for node in ids.values()}
     names = named(family, known)
     fresh = {node: names[primary] for primary, nodes in family.items() for node in nodes}
     if any(known.get(node) != name for node, name in fresh.items()):
-        home.ask("HSET", SHARDS, *(word for pair in fresh.items() for word in pair))
+        home.call("HSET", SHARDS, *(word for pair in fresh.items() for word in pair))
     return [(names[ids[server]], server) for server in servers]

@@ -54,15 +54,15 @@ class Lease:
 
     def acquire(self, wait_ms: int) -> int:
         """Waits in line for at most so long; the fencing token, 0 while another one holds it."""
-        reply = self.server.ask("RL.ACQUIRE", self.key, 1, self.ttl, "ID", self.holder, "WAIT", f"{wait_ms}ms")
+        reply = self.server.call("RL.ACQUIRE", self.key, 1, self.ttl, "ID", self.holder, "WAIT", f"{wait_ms}ms")
         return int(reply[7])
 
     def renew(self, token: int) -> None:
         """Fault: it is another one's."""
-        self.server.ask("RL.RENEW", self.key, self.holder, self.ttl, "TOKEN", token)
+        self.server.call("RL.RENEW", self.key, self.holder, self.ttl, "TOKEN", token)
 
     def release(self, token: int) -> None:
-        self.server.ask("RL.RELEASE", self.key, self.holder, "TOKEN", token)
+        self.server.call("RL.RELEASE", self.key, self.holder, "TOKEN", token)
 
 
 class Store:
@@ -138,28 +138,28 @@ class Store:
 
     def position(self, shard: str) -> str | None:
         """None of a log that was never read."""
-        found = self.server.ask("GET", self.key("position", shard))
+        found = self.server.call("GET", self.key("position", shard))
         return None if found is None else str(found)
 
     def state(self) -> dict[str, str]:
-        found: dict[str, str] = self.server.ask("HGETALL", self.key("state"))
+        found: dict[str, str] = self.server.call("HGETALL", self.key("state"))
         return found
 
     def due(self, now_ms: int, count: int) -> list[Parked]:
         """What is to be sent again by now, the longest due first."""
-        ids = self.server.ask("ZRANGEBYSCORE", self.key("retry"), "-inf", now_ms, "LIMIT", 0, count)
-        kept = self.server.ask("HMGET", self.key("failed"), *ids) if ids else []
+        ids = self.server.call("ZRANGEBYSCORE", self.key("retry"), "-inf", now_ms, "LIMIT", 0, count)
+        kept = self.server.call("HMGET", self.key("failed"), *ids) if ids else []
         return [Parked(Delivery.restored(entry["delivery"]), int(entry["attempts"]), str(entry["error"]))
                 for entry in map(json.loads, filter(None, kept))]
 
     def sizes(self) -> tuple[int, int]:
         """Deliveries that wait for another attempt, and dead letters."""
-        return int(self.server.ask("ZCARD", self.key("retry"))), int(self.server.ask("XLEN", self.key("dead")))
+        return int(self.server.call("ZCARD", self.key("retry"))), int(self.server.call("XLEN", self.key("dead")))
 
     def dead(self, count: int) -> list[tuple[str, dict[str, str]]]:
         """The oldest dead letters: the id in the stream, and its fields."""
         return [(str(entry), fields_of(fields))
-                for entry, fields in self.server.ask("XRANGE", self.key("dead"), "-", "+", "COUNT", count)]
+                for entry, fields in self.server.call("XRANGE", self.key("dead"), "-", "+", "COUNT", count)]
 
     # ---- what an operator does -------------------------------------------------------------------------------------
 

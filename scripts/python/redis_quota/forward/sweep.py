@@ -46,9 +46,9 @@ class Sweeper:
         """Passes as long as the lease is ours and the servers are the same."""
         around, generation = self.around, self.around.generation
         key = f"{PREFIX}sweep"
-        home = await around.ask(home_of, around.fleet, key)
+        home = await around.in_thread(home_of, around.fleet, key)
         self.lease = Lease(home, key, around.holder, around.settings.lease_ms)
-        self.token = await around.ask(self.lease.acquire, WAIT_MS)
+        self.token = await around.in_thread(self.lease.acquire, WAIT_MS)
         if not self.token:
             return
         self.renewed = time.monotonic()
@@ -62,17 +62,17 @@ class Sweeper:
                     log.warning("sweep is behind", took_s=round(took_s), within_s=within_s)
                 await self.rest(max(within_s * SHARE - took_s, 0))
         finally:
-            await around.ask(self.lease.release, self.token)
+            await around.in_thread(self.lease.release, self.token)
 
     async def settle(self, shard: str, server: Server) -> None:
         """One pass over one primary."""
         within_s = self.around.settings.settle_within_ms / 1000 * SHARE / len(self.around.shards)
         pace_s = max(within_s / max(self.accounts.get(shard, 0), 1), 1 / PER_S_MAX)
         pages, found, settled = server.scan("q-account"), 0, 0
-        while (page := await self.around.ask(next, pages, None)) and not self.around.stopping:
+        while (page := await self.around.in_thread(next, pages, None)) and not self.around.stopping:
             for at in range(0, len(page), PAGE):
                 part = page[at:at + PAGE]
-                replies = await self.around.ask(settle_all, server, part)
+                replies = await self.around.in_thread(settle_all, server, part)
                 settled += sum(reply for reply in replies if isinstance(reply, int))
                 found += len(part)
                 await self.rest(pace_s * len(part) if shard in self.accounts else len(part) / PER_S_MAX)
@@ -87,7 +87,7 @@ class Sweeper:
         while not self.around.stopping:
             now = time.monotonic()
             if now - self.renewed >= third_s:
-                await self.around.ask(self.lease.renew, self.token)
+                await self.around.in_thread(self.lease.renew, self.token)
                 self.renewed = now
             if now >= end:
                 return

@@ -51,13 +51,13 @@ class Around(Protocol):
     once: bool
 
     def at_end(self, sink: str, what: str, shard: str) -> None:
-        """Hears that a sink has all there is."""
+        """Called when a sink has all there is."""
 
     @property
     def stopping(self) -> bool:
         """Whether the program is to end."""
 
-    async def ask(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
+    async def in_thread(self, function: Callable[..., Answer], *arguments: Any) -> Answer:
         """Calls what waits for a server, on a thread."""
 
     async def pause(self, seconds: float) -> None:
@@ -92,15 +92,15 @@ class Worker:
 
     async def turn(self) -> None:
         """Waits for the lease and works as long as it is ours and the servers are the same."""
-        ask, around = self.around.ask, self.around
+        in_thread, around = self.around.in_thread, self.around
         self.generation = around.generation
-        self.store = await ask(store_of, around.fleet, self.config.name)
+        self.store = await in_thread(store_of, around.fleet, self.config.name)
         self.lease = Lease(self.store.server, self.store.key("holder"), around.holder, around.settings.lease_ms)
-        self.token = await ask(self.lease.acquire, WAIT_MS)
+        self.token = await in_thread(self.lease.acquire, WAIT_MS)
         if not self.token:
             return
         try:
-            await ask(self.store.write, self.token, [])  # from now on an earlier holder writes no more
+            await in_thread(self.store.write, self.token, [])  # from now on an earlier holder writes no more
             await self.load_state()
             self.sink = open_sink(self.config, around.fleet)
             try:
@@ -108,7 +108,7 @@ class Worker:
             finally:
                 await self.sink.close()
         finally:
-            await ask(self.lease.release, self.token)
+            await in_thread(self.lease.release, self.token)
 
     async def work(self) -> None:
         """All that the sink does at once, until one of it ends."""
@@ -130,13 +130,13 @@ class Worker:
         while self.going():
             await self.around.pause(POLL_S)
             if time.monotonic() - renewed >= self.around.settings.lease_ms / 3000:
-                await self.around.ask(self.lease.renew, self.token)
+                await self.around.in_thread(self.lease.renew, self.token)
                 renewed = time.monotonic()
             if self.off_is_kept:
                 await self.load_state()
 
     async def load_state(self) -> None:
-        state = await self.around.ask(self.store.state)
+        state = await self.around.in_thread(self.store.state)
         self.off = state.get("off", "")
         self.off_is_kept = bool(self.off)
         self.failing_since = int(state["failing_since"]) if "failing_since" in state else None
@@ -145,8 +145,8 @@ class Worker:
 
     async def read(self, shard: str, server: Server) -> None:
         """Everything that the log of one primary has, in its order."""
-        ask = self.around.ask
-        position = await ask(self.store.position, shard)
+        in_thread = self.around.in_thread
+        position = await in_thread(self.store.position, shard)
         while self.going():
             if self.off:
                 self.around.at_end(self.config.name, "events", shard)
@@ -154,8 +154,8 @@ class Worker:
                 continue
             try:
                 if position is None:
-                    position = await ask(self.begin, shard, server)
-                entries = await ask(server.ask, "QUOTA.EVENTS", "READ", "AFTER", position, "COUNT", BATCH,
+                    position = await in_thread(self.begin, shard, server)
+                entries = await in_thread(server.call, "QUOTA.EVENTS", "READ", "AFTER", position, "COUNT", BATCH,
                                     "WAIT", f"{1 if self.around.once else WAIT_MS}ms")
             except Fault as fault:  # this primary alone: the others are read on
                 self.log.warning("cannot read", shard=shard, error=fault.message)
@@ -168,7 +168,7 @@ class Worker:
 
     def begin(self, shard: str, server: Server) -> str:
         """Where a sink begins that has no position yet: it is kept, so that it begins once."""
-        position = START if self.config.start == "oldest" else str(server.ask("QUOTA.EVENTS", "INFO")["last"])
+        position = START if self.config.start == "oldest" else str(server.call("QUOTA.EVENTS", "INFO")["last"])
         self.store.write(self.token, [self.store.moved(shard, position)])
         return position
 
@@ -242,13 +242,13 @@ class Worker:
         if turned_off:
             self.log.error("turned off", reason=self.off)
             commands += self.store.turned_off(self.off, now_ms)
-        await self.around.ask(self.store.write, self.token, [*commands, *more])
+        await self.around.in_thread(self.store.write, self.token, [*commands, *more])
         self.off_is_kept |= turned_off
 
     async def retry(self) -> None:
         """What failed, when its time has come."""
         while self.going():
-            due = [] if self.off else await self.around.ask(self.store.due, self.around.clock_ms(), BATCH)
+            due = [] if self.off else await self.around.in_thread(self.store.due, self.around.clock_ms(), BATCH)
             outcomes = await self.attempt_all(parked.delivery for parked in due)
             attempted = [parked for parked in due if parked.delivery.id in outcomes]
             if attempted or (self.off and not self.off_is_kept):
@@ -264,7 +264,7 @@ class Worker:
         while self.going():
             if not self.off:
                 try:
-                    found, last = await self.around.ask(refused.fresh, source)
+                    found, last = await self.around.in_thread(refused.fresh, source)
                 except Fault as fault:
                     self.log.warning("cannot read refusals", shard=shard, error=fault.message)
                     found, last = [], source.last

@@ -132,10 +132,10 @@ class Run:
                 self.take(found)
                 advance(1)
         self.verify()
-        self.tell()
+        self.print_report()
         sys.exit(0 if self.report.is_clean() else 1)
 
-    def tell(self) -> None:
+    def print_report(self) -> None:
         report = self.report
         if self.session.json:
             self.session.emit({"dry_run": self.dry_run, **vars(report), "commands": self.planned})

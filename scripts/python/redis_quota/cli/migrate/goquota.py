@@ -138,7 +138,7 @@ def item_of(customer: Customer, account: str, limits: dict[str, set[str]], now_m
 
 def differs(server: Server, account: str, customer: Customer, kept: list[Counted]) -> str:
     """Plan, anchor, what each cycle has used, what is left of the credits."""
-    info = server.ask("QUOTA.INFO", account)
+    info = server.call("QUOTA.INFO", account)
     grants = {grant["id"]: grant["left"] for grant in server.pages("QUOTA.GRANTS", account)}
     for name, have, want in (("plan", info["plan"], customer.tier), ("anchor", info["anchor"], customer.anchor_ms)):
         if have != want:
@@ -167,13 +167,13 @@ def goquota(old: Fleet, new: Fleet, key_prefix: str, prefix: str) -> Source:
     now_ms = new.primaries[0].now_ms()
     customers: dict[str, Customer] = {}
     for server, key in strings(old, f"{escaped(key_prefix)}entitlement:*"):
-        found = customer_of(key, server.ask("GET", key))
+        found = customer_of(key, server.call("GET", key))
         if isinstance(found, Skipped):
             yield found
         else:
             customers[found.name] = found
     for server, key in strings(old, f"{escaped(key_prefix)}usage:*", "hash"):
-        usage = counted_of(key, server.ask("HGETALL", key), key_prefix, now_ms)
+        usage = counted_of(key, server.call("HGETALL", key), key_prefix, now_ms)
         if isinstance(usage, Skipped):
             yield usage
         elif usage[0] not in customers:

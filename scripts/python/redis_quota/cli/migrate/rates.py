@@ -60,7 +60,7 @@ class Cell:
     def differs(self, server: Server, key: str, tat_ns: int) -> str:
         """Whether the new key has as many units left as the old one; it may have one less, by rounding."""
         now_ms = server.now_ms()
-        left = int(server.ask(*self.words(key, 0))[2])
+        left = int(server.call(*self.words(key, 0))[2])
         before = self.burst + 1 - self.owed(tat_ns, now_ms)
         return "" if before - 1 <= left <= before else f"{number(left)} units are left, {number(before)} before"
 
@@ -80,7 +80,7 @@ def redis_cell(old: Fleet, new: Fleet, match: str, burst: int, count: int, perio
     """
     rate = Cell(burst, count, period)
     for server, key in strings(old, match):
-        tat_ns = integer(server.ask("GET", key))
+        tat_ns = integer(server.call("GET", key))
         if tat_ns is None or tat_ns < TAT_MIN:
             yield Skipped(key, "its value is not redis-cell's", harmless=True)
             continue
@@ -115,7 +115,7 @@ def item_of(target: str, rules: Sequence[Used], again: Any) -> Item:
     command: Command = ["RL.ALLOW", target, *words, "COST", *costs, "FORCE"]
 
     def verify(server: Server) -> str:
-        info = server.ask("RL.INFO", target)
+        info = server.call("RL.INFO", target)
         if info is None:
             return "the new key is not there"
         found = {rule["rule"]: rule["capacity"] - rule["remaining"] for rule in info["rules"]}
@@ -149,16 +149,16 @@ class Counter:
     def units(self, now_ms: int) -> int:
         """What counts now, as limits itself would say."""
         if self.kind == "LOG":
-            stamps = self.server.ask("LRANGE", self.key, 0, self.amount - 1)
+            stamps = self.server.call("LRANGE", self.key, 0, self.amount - 1)
             return sum(float(stamp) * MS_PER_S >= now_ms - self.seconds * MS_PER_S for stamp in stamps)
-        count = integer(self.server.ask("GET", self.key)) or 0
+        count = integer(self.server.call("GET", self.key)) or 0
         if self.kind == "FIXED":
             return count
-        left_ms = int(self.server.ask("PTTL", self.key))
+        left_ms = int(self.server.call("PTTL", self.key))
         before = self.key + "/-1"
         if left_ms < self.seconds * MS_PER_S:  # the window has ended: it is the one before
             return count * max(left_ms, 0) // (self.seconds * MS_PER_S)
-        previous, its_ms = integer(self.server.ask("GET", before)) or 0, int(self.server.ask("PTTL", before))
+        previous, its_ms = integer(self.server.call("GET", before)) or 0, int(self.server.call("PTTL", before))
         return count + previous * max(its_ms, 0) // (self.seconds * MS_PER_S)
 
 
@@ -234,16 +234,16 @@ class Upstash:
         if self.algorithm == "TOKEN":
             return self.taken(server, name, now_ms)
         window = now_ms // self.period_ms
-        current = integer(server.ask("GET", f"{name}:{window}")) or 0
+        current = integer(server.call("GET", f"{name}:{window}")) or 0
         if self.algorithm == "FIXED":
             return current
-        previous = integer(server.ask("GET", f"{name}:{window - 1}")) or 0
+        previous = integer(server.call("GET", f"{name}:{window - 1}")) or 0
         return current + previous * (self.period_ms - now_ms % self.period_ms) // self.period_ms
 
     def taken(self, server: Server, name: str, now_ms: int) -> int:
         """What a bucket lacks now."""
         # The library for TypeScript writes refilledAt, the one for Python refilled_at.
-        at, also_at, tokens = map(integer, server.ask("HMGET", name, "refilledAt", "refilled_at", "tokens"))
+        at, also_at, tokens = map(integer, server.call("HMGET", name, "refilledAt", "refilled_at", "tokens"))
         refilled = also_at if at is None else at
         if refilled is None or tokens is None:
             return 0
@@ -256,10 +256,10 @@ def upstash_rule(server: Server, rule: str) -> Upstash:
     words = rule.split()
     if not words or words[0].upper() not in ("FIXED", "SLIDING", "TOKEN") or "FIRST" in words:
         raise Fault("--rule must be FIXED n period, SLIDING n period, or TOKEN rate interval BURST capacity INTERVAL")
-    printed = str(server.ask("QUOTA.PLAN", "CHECK", "migrate", "migrate", "RATE", *words)["rules"][0])
+    printed = str(server.call("QUOTA.PLAN", "CHECK", "migrate", "migrate", "RATE", *words)["rules"][0])
     printed = printed.removeprefix("RATE ")
     algorithm, rate, period, *rest = printed.split()
-    start, end, _ = server.ask("QUOTA.CYCLE", period, "ANCHOR", "0us", "AT", "0us")
+    start, end, _ = server.call("QUOTA.CYCLE", period, "ANCHOR", "0us", "AT", "0us")
     limit = int(rest[rest.index("BURST") + 1]) if "BURST" in rest else int(rate)
     return Upstash(printed, algorithm, limit, int(end) - int(start), int(rate))
 

@@ -29,7 +29,7 @@ class StreamSink:
         try:
             first = self.fleet.primaries[0]
             home = self.fleet.home(self.config.target) if self.fleet.is_cluster else first
-            home.ask("XADD", self.config.target, *bound, "*", "id", delivery.id, "type", delivery.type,
+            home.call("XADD", self.config.target, *bound, "*", "id", delivery.id, "type", delivery.type,
                      "time", delivery.time_ms, "account", delivery.account, "data", compact(delivery.data))
         except Exception:
             self.fleet = Fleet(self.fleet.urls)
