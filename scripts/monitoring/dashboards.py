@@ -12,7 +12,7 @@ from pathlib import Path
 
 from grafana_foundation_sdk.builders import dashboard, prometheus, stat, timeseries
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.models.dashboard import DataSourceRef
+from grafana_foundation_sdk.models.dashboard import DataSourceRef, GridPos
 
 FOLDER = Path(__file__).parent
 SOURCE = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -62,7 +62,6 @@ DASHBOARDS = {"overview": ("redis-quota: overview", OVERVIEW), "plans": ("redis-
 
 def panel_of(panel: Panel, place: int) -> object:
     """Two panels a row, in the order of the table."""
-    from grafana_foundation_sdk.models.dashboard import GridPos
     made = (stat if panel.single else timeseries).Panel().title(panel.title).unit(panel.unit).datasource(SOURCE)
     made = made.grid_pos(GridPos(h=HEIGHT, w=WIDTH, x=place % 2 * WIDTH, y=place // 2 * HEIGHT))
     for legend, expression in panel.lines.items():

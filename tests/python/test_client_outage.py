@@ -261,6 +261,12 @@ def test_local_decides_by_a_share_of_the_known_limits(server):
             quota.consume("acme", "api", on_error="closed")
         with pytest.raises(Unavailable, match="API keys"):
             quota.consume("acme", "api", key="0" * 64)
+        for call in (lambda: quota.take("t", "x"), lambda: quota.allow("k", policy="unknown"),
+                     lambda: quota.consume("stranger", "api"),
+                     lambda: quota.reserve("stranger", "api", 1, ttl="1m").__enter__()):
+            with pytest.raises(Unavailable) as caught:
+                call()
+            assert not caught.value.sent
     assert quota.flush() == 0
     assert used(server) == 26
 

@@ -27,7 +27,7 @@ class Clock:
 
 @pytest.mark.parametrize(("word", "us"), [
     ("60", 60 * SECOND_US), ("250ms", 250_000), ("1h30m", 5400 * SECOND_US), ("7us", 7), ("2w", 1_209_600 * SECOND_US),
-    ("1M", None), ("s", None), ("1h 30m", None), ("", None), ("month", None)])
+    ("1M", None), ("s", None), ("1h 30m", None), ("²", None), ("", None), ("month", None)])
 def test_durations(word, us):
     assert rules.duration_us(word) == us
 
@@ -38,7 +38,8 @@ def test_durations(word, us):
     ("10 1s SLIDING 1000 1h FIXED 20000 1d FIRST", [(10, 1, 10), (1000, 3600, 1000), (20000, 86400, 20000)]),
     (["TOKEN 5 1s BURST 9 INITIAL 2 INTERVAL", "-1 90s"], [(5, 1, 9), (-1, 90, -1)]),
     ("10 250ms", [(10, None, 10)]), ("10 day", [(10, 86400, 10)]), ("10 month", [(10, None, 10)]),
-    ("10 1s BLOCK 1m", [(10, 1, 10)]), ("nonsense", []), ("10", [])])
+    ("10 1s BLOCK 1m", [(10, 1, 10)]), ("nonsense", []), ("10", []),
+    ("10 1s 5 1m BURST x", [(10, 1, 10)]), ("10 1s INITIAL x 5 1m", [])])
 def test_rules_by_their_words(text, found):
     assert [(rule.limit, rule.window_s, rule.capacity) for rule in rules.parse(text)] == found
 
@@ -59,7 +60,7 @@ def test_rules_by_verdicts_numbers():
     (2, "10 1s", [3, 2, 1], [3, 2, 0]),
     (1, "10 1s 4 1m", [3, 2, 1, 1], [3, 0, 1, 0]),  # all rules admit, or none is charged
     (3, "10 1s", [4, 3, 1], [0, 3, 0]),
-    (1, "0 1s", [1], [0]),
+    (1, "0 1s", [1], [0]), (1, "0 1s BURST 5", [1], [0]),
     (1, "-1 1s", [1000], [1000]),
     (1, "5 1s BURST 8", [8, 1], [8, 0])])
 def test_the_local_limiter_admits_a_share(clients, text, costs, granted):

@@ -9,6 +9,7 @@ import yaml
 from cloudevents.core.bindings.http import HTTPMessage, from_structured
 from cloudevents.core.formats.json import JSONFormat
 from conftest import Quota
+from redis_quota.forward.delivery import Delivery
 
 from .calls import answered, quotactl, refused, url_of
 from .forwarding import (
@@ -120,7 +121,22 @@ def test_what_fails_is_retried_then_a_dead_letter_and_can_be_replayed(running, q
     wait_until(lambda: of_sink(quota)["retry"] == 0, "a replayed letter stays")
     assert (of_sink(quota)["dead"], answered("sinks", "dead", "hook")) == (0, [])
     assert "not found" in refused("sinks", "replay", "hook", "1-1")
+    assert "2 letters not found" in refused("sinks", "replay", "hook", "1-1", "no-id", "1-1")
     assert in_order_per_account(receiver.messages())
+
+
+def test_any_dead_letter_can_be_named(quota, running):
+    """Also one that is behind the first thousand."""
+    client = running.client(decode_responses=True)
+    client.sadd("quota:forward:sinks", "hook")
+    kept = Delivery.of("q", "0", "1-1", {"type": "quota.usage.set", "time": 1}).kept()
+    with client.pipeline() as batch:
+        for number in range(1, 1006):
+            batch.xadd("quota:forward:{hook}:dead", {"delivery": kept, "error": "HTTP 500"}, id=f"{number}-0")
+        batch.execute()
+    assert answered("sinks", "replay", "hook", "1003-0", "2-0") == {"sink": "hook", "replayed": 2}
+    assert of_sink(quota)["dead"] == 1003
+    assert client.zrange("quota:forward:{hook}:retry", 0, -1) == ["q-0-1-1"]
 
 
 FAILURES = [(500, {}, "HTTP 500"), (302, {"location": "http://127.0.0.1:1/"}, "HTTP 302: redirects are not followed"),
@@ -236,7 +252,7 @@ def test_what_the_log_has_lost_is_passed_on(quota, running, receiver, forwarded)
 def test_cloudevents_slack_and_a_stream(quota, running, receiver, forwarded):
     running.client().config_set("quota.events", "all")
     forwarded(f"meter: {{cloudevents: '{receiver.url}/ce', allow-private: true, "
-              "headers: {authorization: Bearer x}}\n"
+              "headers: {Authorization: Bearer x, Host: other.test, USER-AGENT: meter}}\n"
               f"  team: {{slack: '{receiver.url}/slack', template: '{{account}} <{{percent}} %>', "
               f"types: [quota.limit.warned], allow-private: true}}\n"
               f"  bus: {{stream: 'quota:events', maxlen: 1000}}")
@@ -246,7 +262,8 @@ def test_cloudevents_slack_and_a_stream(quota, running, receiver, forwarded):
     assert slack.json == {"text": "a&amp;b <80 %>"}
     warned = [got for got in receiver.got if got.path == "/ce"][-1]
     event = from_structured(HTTPMessage(warned.headers, warned.body), JSONFormat())
-    assert warned.headers["authorization"] == "Bearer x"
+    assert (warned.headers["authorization"], warned.headers["user-agent"]) == ("Bearer x", "meter")
+    assert warned.headers["host"] == receiver.url.removeprefix("http://")  # what the URL says, whatever `headers` does
     assert (event.get_type(), event.get_subject()) == ("quota.limit.warned", "a&b")
     assert event.get_source() == "/redis-quota/0"
     assert event.get_extension("partitionkey") == "a&b"

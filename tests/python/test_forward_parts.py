@@ -150,6 +150,21 @@ def test_a_line_that_a_crash_has_cut_is_written_again(archive):
     assert verified(files_of(archive.path)).lines == 3
 
 
+def test_the_end_of_a_long_archive_is_enough(archive, monkeypatch):
+    """Only the last bytes are read, from the first line that is whole in them; those of the day before count, too."""
+    archive.append(*range(1, 9))
+    line = len(archive.path.read_bytes()) // 8
+    monkeypatch.setattr("redis_quota.forward.sinks.file.TAIL_BYTES", line * 5 // 2)
+    archive.append(8, 9)
+    archive.path.rename(archive.path.with_name("audit-2020-01-01.jsonl"))
+    archive.append(9, 10)
+    assert [line["number"] for line in archive.lines()] == list(range(1, 11))
+    assert verified(files_of(archive.path)).lines == 10
+    monkeypatch.setattr("redis_quota.forward.sinks.file.TAIL_BYTES", 10)
+    with pytest.raises(Fault, match="its end is no line of an archive"):
+        archive.append(11)
+
+
 def test_a_file_that_is_no_archive_is_left_alone(archive):
     archive.path.write_text("a letter\n")
     with pytest.raises(Fault, match="its end is no line of an archive"):
@@ -271,7 +286,7 @@ sinks:
 forward: {name: prod, settle-within: 2m, retry: [0, 5s, 1h]}
 """)
     billing, archive = read.sinks
-    assert (billing.secrets, billing.types, billing.timeout_s) == ((NEW,), ("quota.cycle.*",), 0.5)
+    assert (billing.secrets, billing.types, billing.timeout_ms) == ((NEW,), ("quota.cycle.*",), 500)
     assert (billing.schedule.gaps_s, billing.allow_private) == ((0, 5, 3600), False)
     assert (archive.kind, archive.keep_ms) == ("file", 400 * 86_400_000)
     assert (read.name, read.settle_within_ms) == ("prod", 120_000)
@@ -298,7 +313,7 @@ WRONG = [
     ("sinks:\n  a: {file: x, secrets: [y]}", "unknown field 'secrets'"),
     ("sinks:\n  a: {file: x, start: later}", "'start' must be oldest or now"),
     ("sinks:\n  a: {file: x, types: 5}", "'types' must be a list of texts"),
-    ("sinks:\n  a: {cloudevents: 'https://x.test', timeout: 5}", "'timeout' must be a length of time"),
+    ("sinks:\n  a: {cloudevents: 'https://x.test', timeout: 5}", "'timeout' must be a duration"),
     ("sinks:\n  a: {file: x}\nforward: {retry: []}", "'retry' must be standard"),
     ("sinks:\n  a: {file: x}\nforward: {name: a.b}", "'name' has 1 to 64"),
 ]

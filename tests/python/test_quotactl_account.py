@@ -253,7 +253,14 @@ def test_exceptions_of_a_policy(quota):
     assert "1 override, 1 subject, 1 range" in said
     assert "block     1m after a denial" in said
     assert [row["rules"] for row in answered("policy", "show")] == [["GCRA 10 1s"]]
-    for who in ("villain", "10.0.0.0/8", "acme"):
+    for exception in ("OVERRIDE api acme/alice 5 1m", "REFUSE api 10.0.0.0/16", "REFUSE api 192.0.2.1",
+                      "REFUSE api 2001:db8::/32", "REFUSE api 2001:db8::1"):
+        quota(f"RL.POLICY {exception}")
+    for who in ("10.0.0.0", "2001:db8::", "acme/", "192.0.2.1/3"):  # names no exception, and takes none away
+        assert "there is no exception" in refused("policy", "remove", "api", who)
+    assert len(answered("policy", "exceptions", "api")) == 8
+    for who in ("villain", "10.0.0.0/8", "acme", "acme/alice", "10.0.0.0/16", "192.0.2.1", "2001:db8::/32",
+                "2001:db8::1/128"):
         assert quotactl("policy", "remove", "api", who) == f"exception of policy api for {who}: removed on 1 server\n"
     assert answered("policy", "exceptions", "api") == []
     assert quotactl("policy", "remove", "api", "--yes") == "policy api: removed on 1 server\n"

@@ -15,6 +15,8 @@ from conftest import (
     listed,
     revisions,
 )
+from redis_quota.cli.servers import Fleet
+from redis_quota.forward.store import home_of
 from servers import Server, free_port, wait_until
 from test_cluster import SHARDS, Cluster, cluster_info, name_of, used
 from test_reshard import names_in, redis_cli
@@ -456,6 +458,20 @@ def test_exceptions_are_left_alone_unless_they_are_meant(one):
     assert quotactl("config", "apply", "-", "--prune", "--yes", *url, given=given) == ""
     assert "attacker" in quotactl("config", "diff", "-", "--prune", "--exceptions", *url, given=given, code=1)
     assert "say --yes" in quotactl("config", "apply", "-", "--prune", "--exceptions", *url, given=given, code=2)
+    for kind, exceptions in (("override", "overrides"), ("list entry", "subjects")):  # each of them alone, too
+        now = json.loads(save(one, "--exceptions"))
+        del now["policies"]["api"][exceptions]
+        words = "config", "apply", "-", "--prune", "--exceptions", *url
+        assert "say --yes" in quotactl(*words, given=json.dumps(now), code=2), kind
+
+
+def test_the_first_url_is_the_first_server(one, two):
+    for server, name in ((one, "of-one"), (two, "of-two")):
+        Quota(server.client())(f"RL.POLICY SET {name} 1 1s")
+    for first, second, name in ((one, two, "of-one"), (two, one, "of-two")):
+        shown = json.loads(quotactl("policy", "show", "--json", "--url", url_of(first), "--url", url_of(second)))
+        assert [row["name"] for row in shown] == [name]
+        assert home_of(Fleet([url_of(first), url_of(second)]), "any").address == f"127.0.0.1:{first.port}"
 
 
 def test_several_servers_that_are_no_cluster(one, two):

@@ -52,6 +52,17 @@ def test_every_command_has_the_options_of_all_and_a_help():
         assert command.get_short_help_str().rstrip("."), words
 
 
+@pytest.mark.parametrize(("words", "missing", "extra"), [
+    ("forward {file}", "structlog", "forward"), ("sinks test {file} hook", "standardwebhooks", "forward"),
+    ("exporter", "prometheus_client", "exporter"), ("config lint {file}", "yaml", "cli")])
+def test_a_missing_package_is_named_with_what_installs_it(tmp_path, words, missing, extra):
+    (tmp_path / f"{missing}.py").write_text(f"raise ImportError('no {missing}')\n")
+    file = tmp_path / "sinks.yaml"
+    file.write_text(f"sinks: {{hook: {{webhook: 'https://x.test/', secrets: whsec_{'A' * 40}}}}}\n")
+    said = started(*words.format(file=file).split(), code=2, env={"PYTHONPATH": str(tmp_path)})
+    assert said == f"quotactl: no {missing}: pip install 'redis-quota[{extra}]'\n"
+
+
 def test_help_imports_no_group_and_no_library():
     """So it starts quickly, whatever the machine does: what takes time is not imported."""
     code = ("import sys; sys.argv[1:] = ['--help']\nfrom redis_quota.cli import main\ntry:\n    main()\n"

@@ -49,7 +49,7 @@ Id = str | Auto | None
 
 def new_id() -> str:
     """A UUID of version 7: 48 bits of Unix milliseconds, then 74 random ones."""
-    stamp = time.time_ns() // 1_000_000
+    stamp = now_ms()
     number = (stamp << 80) | (0x7 << 76) | (random_bits(12) << 64) | (0b10 << 62) | random_bits(62)
     text = f"{number:032x}"
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
@@ -133,9 +133,10 @@ class Core:
         self._denials.forget(key)
         return reply
 
-    def _decide(self, request: Request, on_error: OnError | None, fallback: Callable[[OnError, bool], T]
+    def _decide(self, request: Request, on_error: OnError | None, fallback: Callable[[OnError], T]
                 ) -> Steps[Any | T]:
-        """The decoded reply; without one what `fallback` says, which is not called where the call fails closed.
+        """The decoded reply; without one what `fallback` says, which is not called where the call fails closed. It
+        raises Undecided where it cannot say anything.
 
         Where there is a fallback, calls do not repeat for a second after one that has found no server.
         """
@@ -148,7 +149,7 @@ class Core:
             if mode == "closed":
                 raise
             log.warning("the server is away, decided %s: %s", mode, error)
-            return fallback(mode, error.sent)
+            return without(error, fallback, mode)
         return request.shape(reply)
 
     # ---- rate limits ------------------------------------------------------------------------------------------------
@@ -178,14 +179,14 @@ class Core:
                  *options(upto=upto, peek=peek, force=force, wait=wait, block=block))
         wait_s = seconds(wait)
 
-        def without(mode: OnError, sent: bool) -> Verdict:
+        def decided_here(mode: OnError) -> Verdict:
             most = max(costs)
             if mode == "open":
                 return admitted_without(most)
             known_rules = self._names_known("policy", policy) if policy else of_texts("", rules or "")
             return self._admit_local((key, name), known_rules, most)
 
-        verdict = yield from self._decide(Request(key, words, replies.verdict, peek, wait_s), on_error, without)
+        verdict = yield from self._decide(Request(key, words, replies.verdict, peek, wait_s), on_error, decided_here)
         if not verdict and verdict.source == "server" and isinstance(cost, int) and not (force or peek or block):
             self._denials.keep(key, name, 1 if upto else cost, verdict)
         if policy and (on_error or self.on_error) == "local":
@@ -221,7 +222,7 @@ class Core:
             return known
         verdict = yield from self._decide(
             Request(key, words, replies.verdict, peek), on_error,
-            lambda mode, sent: self._open_only(mode, admitted_without(cost)))
+            lambda mode: self._open_only(mode, admitted_without(cost)))
         if plain and not verdict:
             self._denials.keep(key, ("take", subject), cost, verdict)
         return verdict
@@ -307,14 +308,14 @@ class Core:
             id=name, upto=upto, check=check, force=force, sticky=sticky, apikey=key, scope=scope))
         at = now_ms()
 
-        def without(mode: OnError, sent: bool) -> Verdict:
+        def decided_here(mode: OnError) -> Verdict:
             """An API key cannot be verified here, so such a call is not admitted."""
             if key:
-                raise Unavailable("the server gave no answer, and only it knows the API keys", sent)
+                raise Undecided("only the server knows the API keys")
             return self._admit(mode, Row(account, resource, amount, str(name), at), check)
 
         verdict = yield from self._decide(
-            Request(account, words, replies.verdict, check or name is not None), on_error, without)
+            Request(account, words, replies.verdict, check or name is not None), on_error, decided_here)
         if verdict.source == "server":
             if not verdict and not (given or check or sticky):
                 self._denials.keep(account, what, 1 if upto else amount, verdict)
@@ -551,19 +552,19 @@ class Core:
 
     def _open_only(self, mode: OnError, answer: T) -> T:
         if mode != "open":
-            raise Unavailable("the server gave no answer, and this call cannot be decided without it", True)
+            raise Undecided("this call cannot be decided without the server")
         return answer
 
     def _admit_local(self, key: Hashable, names: Mapping[int, Named], cost: int) -> Verdict:
         known = [(number, named.rule) for number, named in names.items() if named.rule and number < FIRST_OTHER_PART]
         if not known:
-            raise Unavailable("the server gave no answer, and the rules are not known here", True)
+            raise Undecided("the rules are not known here")
         return self._local.admit(key, known, cost)
 
     def _admit(self, mode: OnError, row: Row, check: bool) -> Verdict:
         """An admission by this process; what is admitted is queued, and where it cannot be, it is not admitted."""
         if self.backlog.is_full:
-            raise Unavailable("the server gave no answer, and no more usage can be remembered for it", True)
+            raise Undecided("no more usage can be remembered for the server")
         verdict = admitted_without(row.amount) if mode == "open" else self._admit_local(
             (row.account, row.resource), self._names_known("account", row.account, row.resource), row.amount)
         if verdict and not check:
@@ -592,6 +593,18 @@ class Core:
             log.warning("rows of usage to be posted later: %d (%s)", len(rows), error)
         finally:
             self.backlog.end()
+
+
+class Undecided(Exception):
+    """This process cannot decide in place of the server."""
+
+
+def without(away: Unavailable, fallback: Callable[[OnError], T], mode: OnError) -> T:
+    """What the fallback says. Unavailable where it is Undecided, as to what was sent like `away`."""
+    try:
+        return fallback(mode)
+    except Undecided as why:
+        raise Unavailable(f"the server gave no answer, and {why}", away.sent) from away
 
 
 FIRST_OTHER_PART = 100  # a verdict's numbers from here on: schedules of a policy, accounts above

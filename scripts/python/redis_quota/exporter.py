@@ -21,7 +21,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from .cli.catalogue import differences, facts_of, read_catalogue
-from .cli.servers import Fault, Fleet, Server, connect
+from .cli.servers import Fault, Fleet, Server
 from .version import __version__
 
 ACCOUNTS_MAX = 100
@@ -158,7 +158,7 @@ class Exporter(Collector):
         families = Families()
         families.gauge("quota_build_info", "The version of this exporter.", {"version": __version__}, 1)
         fleet = Fleet(self.urls)
-        up = {server.address: self._add_server(families, server) for server in self._servers(fleet)}
+        up = {server.address: self._add_server(families, server) for server in fleet.answering}
         for address, answers in up.items():
             families.gauge("quota_up", "Does the server answer, with quota.so?", {"server": address}, int(answers))
         for name in self.accounts:
@@ -168,21 +168,13 @@ class Exporter(Collector):
                            {}, count)
         yield from families.found.values()
 
-    def _servers(self, fleet: Fleet) -> list[Server]:
-        try:
-            return fleet.primaries
-        except Fault:  # one of them is down: it is shown as such
-            return [connect(url) for url in fleet.urls]
-
     def _add_server(self, families: Families, server: Server) -> bool:
         try:
             info = server.client.info("quota")
             if "quota_admitted" not in info:
                 return False  # it has no quota.so
             health = server.call("QUOTA.HEALTH")
-        except Exception as error:
-            if not is_of_server(error):
-                raise
+        except (Fault, redis.RedisError, OSError):
             return False
         add_info(families, server.address, info)
         add_health(families, server.address, health["problems"])
@@ -203,8 +195,3 @@ class Exporter(Collector):
             except Fault:
                 self._differences = None
         return self._differences
-
-
-def is_of_server(error: Exception) -> bool:
-    """Does it say something of the server, and not of this program?"""
-    return isinstance(error, Fault | redis.RedisError | OSError)

@@ -13,7 +13,7 @@ Each has a sync and an async class with the same methods; what they do stands on
 from types import TracebackType
 from typing import Any, Self
 
-from .core import AUTO, Core, Id, OnError, id_of, log, new_id, now_ms
+from .core import AUTO, Core, Id, OnError, id_of, log, new_id, now_ms, without
 from .errors import Denied, NoSuchId, QuotaError, Unavailable
 from .memory import Row
 from .rules import duration_us
@@ -107,10 +107,11 @@ class HoldCore(Held):
             verdicts = yield from Core.hold.steps(self.quota, self.account, self.id, {self.resource: self.amount},
                                                   ttl=self._ttl, upto=self._upto, key=self._key, scope=self._scope)
             self.verdict = verdicts[self.resource]
-        except Unavailable:
+        except Unavailable as error:
             if self._mode == "closed" or self._key:
                 raise
-            self.verdict = self.quota._admit(self._mode, self._row(self.amount), check=True)
+            row = self._row(self.amount)
+            self.verdict = without(error, lambda mode: self.quota._admit(mode, row, check=True), self._mode)
 
     def _row(self, amount: int) -> Row:
         return Row(self.account, self.resource, amount, self.id, self._at)

@@ -29,7 +29,6 @@ Field = tuple[str, str]
 QUOTA_EXCEEDED = "https://iana.org/assignments/http-problem-types#quota-exceeded"
 INTEGER_MAX = 999_999_999_999_999  # of structured fields
 NO_REPLY_RETRY_S = 1
-MAPPED_V4_BITS = 96
 
 # ---- requests of any framework --------------------------------------------------------------------------------------
 

@@ -96,7 +96,7 @@ class Local:
         """
         state = key, number, rule
         capacity = rule.capacity // self._clients
-        if capacity < cost:
+        if capacity < cost or not rule.limit:
             return Verdict(0, capacity, capacity, -1, 0, number, "local"), state, 0
         unit, now = (rule.about_us or 0) * self._clients, now_us * rule.limit
         before = max(self._free_at.get(state, now), now)

@@ -42,7 +42,7 @@ class Rule:
 
 def duration_us(word: str) -> int | None:
     """Microseconds of "1h30m", "250ms" or "60" (seconds); None where the word is no duration."""
-    if word.isdigit():
+    if word.isdecimal():
         return int(word) * UNITS_US["s"]
     parts = DURATION.findall(word)
     if not parts or "".join(number + unit for number, unit in parts) != word:
@@ -79,8 +79,10 @@ def parse(rules: Rules) -> list[Rule]:
         while at < len(words) and words[at].upper() in ("BURST", "INITIAL", "INTERVAL", "FIRST"):
             option = words[at].upper()
             takes = option in ("BURST", "INITIAL")
-            if option == "BURST" and at + 1 < len(words):
-                burst = int(words[at + 1])
+            if takes and at + 1 < len(words):
+                if not words[at + 1].isdecimal():
+                    return found
+                burst = int(words[at + 1]) if option == "BURST" else burst
             at += 1 + takes
         found.append(rule_of(limit, period, burst))
     return found

@@ -44,9 +44,13 @@ COMMANDS = {
     "simulate": ("simulate", "Drive the module with a simulated service."),
 }
 
+EXTRAS = {"forward": "forward", "sinks": "forward", "exporter": "exporter"}  # of redis-quota; all others need cli
+
 
 class LazyGroup(click.Group):
     """Imports the file of a command when that command is called, and for its own --help none of them."""
+
+    called = ""  # the command that was looked for last
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -54,6 +58,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
+        self.called = cmd_name
         module = importlib.import_module(f"{__name__}.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, cmd_name)
         return command
@@ -82,7 +87,8 @@ def main() -> None:
     try:
         quotactl(prog_name="quotactl")
     except ImportError as missing:
-        sys.stderr.write(f"quotactl: {missing}: pip install 'redis-quota[cli]'\n")
+        extra = EXTRAS.get(quotactl.called, "cli")
+        sys.stderr.write(f"quotactl: {missing}: pip install 'redis-quota[{extra}]'\n")
         sys.exit(2)
     except BrokenPipeError:  # the reader of the pipe, such as head, has enough
         sys.stderr.close()

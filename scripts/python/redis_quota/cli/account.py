@@ -16,9 +16,10 @@ from typing import Any
 
 import click
 
-from .base import RULES, Row, Session, command, group, text_of, words_of
+from ..rules import words_of
+from .base import RULES, Row, Session, command, group, text_of
 from .servers import Command, Fault, Refused, Server
-from .words import moment, number, percent, plural, readable, shown, span
+from .words import known, moment, number, percent, plural, readable, shown, span
 
 REASON = click.option("--reason", metavar="TEXT", help="The reason, for the audit trail.")
 PLAN = click.option("--plan", metavar="PLAN", help="All accounts that have this plan, instead of one.")
@@ -27,6 +28,7 @@ UNTIL = click.option("--until", metavar="INSTANT", help="Until then: Unix ms, or
 CHECK = click.option("--check", is_flag=True, help="Show the account as it would be, and change nothing.")
 ACCOUNT = click.argument("account")
 WORDS = click.argument("words", nargs=-1)
+FULL = 100  # percent
 
 
 @group()
@@ -60,15 +62,12 @@ def ex(for_: str | None, until: str | None, cycle: bool = False) -> list[str]:
 def infos(session: Session, pattern: str = "*", what: str = "accounts") -> Iterator[tuple[Server, str, Row]]:
     """QUOTA.INFO of every account whose key fits; one that goes away meanwhile is left out."""
     with session.progress(what) as advance:
-        seen: set[str] = set()
-        for server, keys in session.fleet.accounts(pattern):
-            fresh = [key for key in dict.fromkeys(keys) if key not in seen]
-            seen.update(fresh)
-            replies = server.each(["QUOTA.INFO", key] for key in fresh)
-            for key, info in zip(fresh, replies, strict=True):
+        for server, keys in session.fleet.keys("q-account", pattern):
+            replies = server.each(["QUOTA.INFO", key] for key in keys)
+            for key, info in zip(keys, replies, strict=True):
                 if isinstance(info, dict):
                     yield server, key, info
-            advance(len(fresh))
+            advance(len(keys))
 
 
 def act(session: Session, target: str, plan: str | None, make: Callable[[str], Command], what: str) -> None:
@@ -110,17 +109,20 @@ def rule_rows(info: Row) -> Iterator[Row]:
                    "start": rule["start"], "end": rule["end"], "of": rule.get("account", "")}
 
 
-def used_part(row: Row) -> str:
-    """Percent of the limit that is used or held."""
-    return percent(row["used"] + row["held"], row["limit"])
+def used_percent(row: Row) -> int | None:
+    """Of the limit used or held, rounded down, so that 100 is all of it. A limit of 0 is full; None where it is
+    unlimited."""
+    if row["limit"] <= 0:
+        return FULL if row["limit"] == 0 else None
+    return int((row["used"] + row["held"]) * FULL // row["limit"])
 
 
 def show_rules(session: Session, info: Row) -> None:
     """The rules as a table."""
-    rows = [{**row, "part": used_part(row)} for row in rule_rows(info)]
+    rows = [{**row, "part": used_percent(row)} for row in rule_rows(info)]
     columns: dict[str, Callable[[Any], str]] = {
         "resource": text_of, "rule": str, "kind": text_of, "period": text_of, "limit": number, "used": number,
-        "held": number, "part": text_of, "remaining": number, "end": moment}
+        "held": number, "part": percent, "remaining": number, "end": moment}
     if any(row["of"] for row in rows):
         columns["of"] = text_of
     session.table(rows, columns, "the plan has no resources")
@@ -180,12 +182,7 @@ def members(session: Session, pool: str, resource: str | None) -> None:
     """Lists the members of an account: weight, what each has used in the running cycle, its share."""
     more = ["RESOURCE", resource] if resource else []
     session.table(session.fleet.home(pool).pages("QUOTA.MEMBERS", pool, *more),
-                  {"member": text_of, "weight": str, "used": number, "share": share}, "it has no members")
-
-
-def share(units: int) -> str:
-    """A share of -1 is none: the pool does not divide this resource."""
-    return "-" if units < 0 else number(units)
+                  {"member": text_of, "weight": str, "used": number, "share": known}, "it has no members")
 
 
 # ---- its life ------------------------------------------------------------------------------------------------------
@@ -363,12 +360,8 @@ def grant(session: Session, words: tuple[str, ...], id_: str | None, effective: 
 def void(session: Session, account: str, id_: str, reason: str | None) -> None:
     """Ends a grant; what is held or spent of it stays."""
     session.confirm(f"Void the grant {shown(id_)} of {shown(account)}?")
-    server = session.fleet.home(account)
-    words = ["QUOTA.VOID", account, id_, *session.reason(reason)]
-    taken = server.call(*words)
-    if session.json:
-        session.emit({"server": server.address, "command": " ".join(map(shown, words)), "reply": taken})
-    session.say(f"{account}: {number(taken)} units of {id_} taken out")
+    session.act(session.fleet.home(account), "QUOTA.VOID", account, id_, *session.reason(reason),
+                said=lambda taken: f"{account}: {number(taken)} units of {id_} taken out")
 
 
 @command(account)

@@ -13,7 +13,6 @@ import csv
 import functools
 import io
 import json
-import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from typing import Any
 import click
 
 from .servers import DEFAULT_URL, Fault, Fleet, Refused, Server
-from .words import data, line, readable
+from .words import data, line, portable, readable
 
 REASON_BYTES_MAX = 256  # of the module
 WIDE = 10_000  # columns where there is no terminal: nothing is cut
@@ -68,13 +67,13 @@ class Session:
         if not click.confirm(readable(question), err=True):
             raise Refused("nothing was done")
 
-    def act(self, server: Server, *command: object, said: str) -> Any:
-        """Sends one command and says what was done; the reply."""
+    def act(self, server: Server, *command: object, said: str | Callable[[Any], str]) -> Any:
+        """Sends one command and says what was done, in words that may come from the reply; the reply."""
         reply = server.call(*command)
         if self.json:
             self.emit({"server": server.address, "command": line(command), "reply": reply})
         else:
-            self.say(said)
+            self.say(said if isinstance(said, str) else said(reply))
         return reply
 
     def table(self, rows: Iterable[Row], columns: dict[str, Callable[[Any], str]], empty: str = "") -> None:
@@ -136,7 +135,7 @@ def csv_value(value: Any) -> Any:
     if isinstance(value, dict | list):
         return json.dumps(value)
     if isinstance(value, str):
-        return data(value).decode("utf-8", "backslashreplace")
+        return portable(value)
     return "" if value is None else value
 
 
@@ -197,7 +196,6 @@ def guarded(invoke: Callable[[click.Context], Any], ctx: click.Context, session:
 
 
 Function = Callable[..., Any]
-TABLE = {"tabular": True}  # of a command that can answer --csv
 
 
 def command(group: click.Group | None = None, *, name: str | None = None,
@@ -221,13 +219,3 @@ def group(**words: Any) -> Callable[[Function], click.Group]:
 
 # Rules may hold -1, which click would take for an option.
 RULES: dict[str, Any] = {"context_settings": {"ignore_unknown_options": True}}
-
-
-def words_of(arguments: Iterable[str]) -> list[str]:
-    """Rules as the server takes them: `LIMIT 5 day` in quotes or without."""
-    return [word for argument in arguments for word in argument.split()]
-
-
-def environment(name: str) -> str | None:
-    """A variable of the environment, for files of the configuration."""
-    return os.environ.get(name)

@@ -9,9 +9,10 @@ come when it begins; 0 = there is none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..rules import words_of
 from .servers import Server
 from .words import line, shown
 
@@ -66,18 +67,13 @@ def read_catalogue(server: Server, exceptions: bool = True) -> Catalogue:
 # ---- facts ---------------------------------------------------------------------------------------------------------
 
 
-def rule_words(rules: Iterable[str]) -> list[str]:
-    """The rules of a list as the words of one command."""
-    return [word for rule in rules for word in rule.split()]
-
-
 def policy_words(policy: Catalogue) -> list[str]:
     """A policy as RL.POLICY SET takes it, without its name."""
-    words = rule_words(policy["rules"])
+    words = words_of(policy["rules"])
     words += ["BLOCK", f"{policy['block_ms']}ms"] if policy.get("block_ms") else []
     words += ["SHADOW"] if policy.get("shadow") else []
     for schedule in policy.get("schedules", []):
-        words += ["SCHEDULE", *schedule["when"].split(), *rule_words(schedule["rules"])]
+        words += ["SCHEDULE", *schedule["when"].split(), *words_of(schedule["rules"])]
     return words
 
 
@@ -90,9 +86,9 @@ def facts_of(catalogue: Catalogue, exceptions: bool = True) -> Facts:
             continue
         facts["plan", name, ""] = (["is", "there"], 0)
         for resource, rules in plan["resources"].items():
-            facts["resource", name, resource] = (rule_words(rules), 0)
+            facts["resource", name, resource] = (words_of(rules), 0)
         for entry in plan.get("pending", []):
-            words = [*rule_words(entry["rules"]), "APPLY", entry["apply"]]
+            words = [*words_of(entry["rules"]), "APPLY", entry["apply"]]
             facts["pending", name, entry["resource"]] = (words, entry["effective"])
     for name, policy in catalogue["policies"].items():
         facts["policy", name, ""] = (policy_words(policy), 0)
@@ -104,7 +100,7 @@ def exception_facts(name: str, policy: Catalogue) -> Facts:
     """Overrides and list entries of one policy."""
     facts: Facts = {}
     for entry in policy.get("overrides", []):
-        facts["override", name, entry["subject"]] = (rule_words(entry["rules"]), entry.get("until", 0))
+        facts["override", name, entry["subject"]] = (words_of(entry["rules"]), entry.get("until", 0))
     for entry in policy.get("subjects", []) + policy.get("ranges", []):
         facts["list", name, entry.get("subject", entry.get("range"))] = ([entry["list"]], entry.get("until", 0))
     return facts
@@ -233,6 +229,11 @@ def policy_commands(server: Server, name: str, wanted: Facts, have: Facts, prune
         lift = "OVERRIDE" if kind == "override" else "LIFT"
         commands += [["RL.POLICY", lift, name, who] for who in before if prune and who not in current]
     return commands
+
+
+def takes_away(words: Sequence[object]) -> bool:
+    """Whether the command, one of those above, deletes something: an override without rules is removed."""
+    return words[1] in ("DEL", "LIFT") or words[:-2] == ["RL.POLICY", "OVERRIDE"]
 
 
 def steps_of(servers: Sequence[Server], wanted: Facts, haves: Sequence[Facts], prune: bool,

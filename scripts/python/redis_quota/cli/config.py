@@ -29,9 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import redis
 import yaml
 
+from ..rules import words_of
 from .base import Session, command, group
 from .catalogue import (
     KINDS,
@@ -44,12 +44,12 @@ from .catalogue import (
     left_over,
     policy_words,
     read_catalogue,
-    rule_words,
     steps_of,
+    takes_away,
 )
 from .document import Document, checked, read_document
 from .servers import Server
-from .words import data, line, moment, plural, shown
+from .words import line, moment, plural, shown
 
 LEAD_MS = 1000  # from now to the instant at which all primaries change
 LEAD_PER_COMMAND_MS = 5
@@ -138,8 +138,8 @@ class Change:
         """When plans change, in Unix ms; 0 is at once."""
         if effective == "now" or (effective is None and len(self.servers) == 1):
             return 0
-        if effective is not None:  # the server reads instants; a cycle of 1 ms from there on begins there
-            return int(self.servers[0].call("QUOTA.CYCLE", "1ms", "ANCHOR", effective, "AT", effective)[0])
+        if effective is not None:
+            return self.servers[0].instant_ms(effective)
         facts = max(len(self.wanted), 1) * len(self.servers)
         return max(server.now_ms() for server in self.servers) + LEAD_MS + LEAD_PER_COMMAND_MS * facts
 
@@ -212,7 +212,7 @@ def apply(session: Session, file: str, prune: bool, exceptions: bool, effective:
     lint names such rules.
     """
     change = Change(session, file, prune, exceptions, effective)
-    taken = sum(words[1] in ("DEL", "LIFT") for _, commands in change.steps for words in commands)
+    taken = sum(takes_away(words) for _, commands in change.steps for words in commands)
     if taken:
         session.confirm(f"Send {plural(change.count, 'command')}, {taken} of which take something away?")
     for server, commands in change.steps:
@@ -245,19 +245,15 @@ class Linter:
     def rules(self, path: tuple[object, ...], where: str, rules: list[str], check: list[object]) -> list[str] | None:
         """The rules as the server prints them, or None after a report: of the first rule that is wrong by itself, else
         of all of them."""
-        try:
-            return list(self.server.client.execute_command(  # type: ignore[no-untyped-call]
-                *map(data, [*check, *rule_words(rules)]))["rules"])
-        except redis.ResponseError as error:
-            text = str(error)
-        except TypeError:  # RL.POLICY CHECK answers OK
-            return list(rules)
+        whole = self.server.attempt(*check, *words_of(rules))
+        if not isinstance(whole, Exception):
+            return list(whole["rules"] if isinstance(whole, dict) else rules)  # RL.POLICY CHECK answers OK
         for number, rule in enumerate(rules):
-            reply = next(iter(self.server.each([[*check, *rule.split()]])))
-            if isinstance(reply, redis.ResponseError) and str(reply) == text:
+            reply = self.server.attempt(*check, *rule.split())
+            if isinstance(reply, Exception) and str(reply) == str(whole):
                 path = (*path, number)
                 break
-        self.report(path, where, text)
+        self.report(path, where, str(whole))
         return None
 
     def plan(self, name: str, plan: dict[str, Any]) -> None:
@@ -269,7 +265,7 @@ class Linter:
     def resource(self, path: tuple[object, ...], plan: str, resource: str, rules: list[str]) -> None:
         where = f"plan {shown(plan)}, resource {shown(resource)}"
         printed = self.rules(path, where, rules, ["QUOTA.PLAN", "CHECK", plan, resource])
-        if printed is None or rule_words(printed) == rule_words(rules):
+        if printed is None or words_of(printed) == words_of(rules):
             return
         if [rule.split()[0] for rule in printed] != [rule.split()[0] for rule in rules]:  # in another order, or joined
             self.report(path, where, f"the server writes these as: {', '.join(printed)}")
@@ -294,7 +290,7 @@ class Linter:
 
     def whole(self, path: tuple[object, ...], where: str, name: str, policy: dict[str, Any]) -> None:
         """What only shows where the parts stand together: zones, days, hours, bounds."""
-        reply = next(iter(self.server.each([["RL.POLICY", "CHECK", name, *policy_words(policy)]])))
+        reply = self.server.attempt("RL.POLICY", "CHECK", name, *policy_words(policy))
         if isinstance(reply, Exception):
             self.report(path, where, str(reply))
 

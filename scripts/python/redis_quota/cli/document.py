@@ -10,13 +10,13 @@ look like; a key that stands twice in one map is an error.
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from .base import environment
 from .servers import Fault
 from .words import shown
 
@@ -117,7 +117,7 @@ class Reader:
         literal, name, default = match.groups()
         if literal:
             return "${"
-        found = environment(name)
+        found = os.environ.get(name)
         if found is None and default is None:
             raise self.fault(node, f"the environment has no {name}; ${{{name}:-word}} gives a default")
         return str(default if found is None else found)

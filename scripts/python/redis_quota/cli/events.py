@@ -41,7 +41,7 @@ def line_of(row: Row) -> str:
     """One event for people: when, what, whom, then all that it has."""
     about = " ".join(str(row[field]) for field in ABOUT if field in row)
     rest = " ".join(f"{name} {moment(value) if name in INSTANTS and isinstance(value, int) else value}"
-                    for name, value in row.items() if name not in (*HIDDEN, "server", "id_of_event"))
+                    for name, value in row.items() if name not in HIDDEN)
     return f"{moment(row['time'])}  {row['type']:24} {about}" + (f"  {rest}" if rest else "")
 
 
@@ -104,7 +104,7 @@ def tail(session: Session, account: str | None, type_: str | None, last: int, co
 def range_(session: Session, account: str | None, type_: str | None, from_: str | None, to: str | None) -> None:
     """Shows what the logs hold between two instants, oldest first; instants are Unix ms or RFC 3339."""
     servers = session.fleet.primaries
-    first, last = (instant_ms(servers[0], text) for text in (from_, to))
+    first, last = (None if text is None else servers[0].instant_ms(text) for text in (from_, to))
     found = [(server, entry) for server in servers for entry in read_all(server, "0-0", filters(account, type_))]
     if len(servers) > 1:
         found.sort(key=lambda item: int(item[1][1]["time"]))  # type: ignore[index]
@@ -112,8 +112,3 @@ def range_(session: Session, account: str | None, type_: str | None, from_: str 
         at = int(entry[1]["time"])  # type: ignore[index]
         if (first is None or at >= first) and (last is None or at < last):
             put(session, server, entry)
-
-
-def instant_ms(server: Server, text: str | None) -> int | None:
-    """The server reads instants: a cycle of a millisecond that begins there."""
-    return None if text is None else int(server.call("QUOTA.CYCLE", "1ms", "ANCHOR", text, "AT", text)[0])

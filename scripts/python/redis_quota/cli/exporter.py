@@ -27,12 +27,9 @@ def exporter(session: Session, host: str, port: int, accounts: tuple[str, ...]) 
 
     Its user needs the rights of `quotactl acl auditor`; with the right to QUOTA.EVENTS it shows the event log, too.
     """
-    try:
-        from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry, start_http_server
 
-        from ..exporter import Exporter
-    except ImportError:
-        raise Fault("the package prometheus-client is missing: pip install 'redis-quota[exporter]'") from None
+    from ..exporter import Exporter
     registry = CollectorRegistry()
     registry.register(Exporter(session.fleet.urls, accounts))
     try:

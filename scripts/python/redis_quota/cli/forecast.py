@@ -16,7 +16,7 @@ import click
 from .account import ACCOUNT, rule_rows
 from .base import Row, Session, command, text_of
 from .servers import Server, failure
-from .words import moment, number
+from .words import known, moment, number
 
 Need = dict[tuple[str, str], int]  # (resource, period) ──▶ units
 
@@ -44,13 +44,8 @@ def forecast(session: Session, account: str, resource: str | None) -> None:
     server = session.fleet.home(account)
     resources = [resource] if resource else list(server.call("QUOTA.INFO", account)["resources"])
     session.table(forecasts(server, account, resources), {
-        "resource": text_of, "period": text_of, "used": number, "limit": number, "projected": unknown,
+        "resource": text_of, "period": text_of, "used": number, "limit": number, "projected": known,
         "depletes_at": moment, "per_day": number, "trend": trend_text, "end": moment}, "it has no LIMIT")
-
-
-def unknown(units: int) -> str:
-    """A projection of -1 is none."""
-    return "-" if units < 0 else number(units)
 
 
 # ---- advise ----------------------------------------------------------------------------------------------------------

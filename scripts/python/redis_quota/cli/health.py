@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 
 from .base import Session, command
-from .servers import Fault, Server, connect
+from .servers import Fault, Server
 
 
 def state_of(server: Server) -> dict[str, object]:
@@ -24,11 +24,7 @@ def state_of(server: Server) -> dict[str, object]:
 @command()
 def health(session: Session) -> None:
     """Shows what endangers quotas on each primary; exit code 0 ok, 1 problems, 2 a server is down."""
-    try:
-        servers = session.fleet.primaries
-    except Fault:
-        servers = [connect(url) for url in session.fleet.urls]
-    states = [state_of(server) for server in servers]
+    states = [state_of(server) for server in session.fleet.answering]
     if session.json:
         session.emit(states)
     for state in states:

@@ -15,8 +15,9 @@ import zlib
 
 import click
 
+from ..rules import words_of
 from .account import ACCOUNT, REASON
-from .base import Session, command, group, text_of, words_of
+from .base import Session, command, group, text_of
 from .servers import Fault, Refused
 from .words import data, moment, shown
 

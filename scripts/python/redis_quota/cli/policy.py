@@ -8,13 +8,15 @@ Exceptions are made at once, by hand; a configuration has them only with --excep
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from .account import FOR, UNTIL
-from .base import RULES, Row, Session, command, group, text_of, words_of
+from ..rules import words_of
+from .account import FOR, UNTIL, ex
+from .base import RULES, Row, Session, command, group, text_of
 from .catalogue import read_policy
 from .servers import Refused
 from .words import line, moment, plural, shown, span
@@ -65,19 +67,17 @@ def show(session: Session, name: str | None) -> None:
 def everywhere(session: Session, words: list[object], for_: str | None, until: str | None, said: str) -> None:
     """The command on every primary; on several an end is one instant, counted from the first one's clock."""
     servers = session.fleet.primaries
-    if for_ and until:
-        raise click.UsageError("only one of the ends can be given.")
-    if for_ and len(servers) == 1:
-        words += ["EX", for_]
-    elif for_:  # the server reads durations: a cycle of that length, from now on, ends then
+    end = ex(for_, until)
+    if for_ and len(servers) > 1:  # the server reads durations: a cycle of that length, from now on, ends then
         now_ms = servers[0].now_ms()
         until = str(servers[0].call("QUOTA.CYCLE", for_, "ANCHOR", now_ms, "AT", now_ms)[1])
-    words += ["EX", f"@{until}"] if until else []
+        end = ex(None, until)
+    words += end
     replies = [{"server": server.address, "command": line(words), "reply": server.call(*words)} for server in servers]
     if session.json:
         session.emit(replies)
-    end = f" until {moment(int(until)) if until.isdigit() else until}" if until else f" for {for_}" if for_ else ""
-    session.say(f"{said}{end} on {plural(len(servers), 'server')}")
+    ends = f" until {moment(int(until)) if until.isdigit() else until}" if until else f" for {for_}" if for_ else ""
+    session.say(f"{said}{ends} on {plural(len(servers), 'server')}")
 
 
 def listing(word: str, says: str) -> None:
@@ -112,6 +112,15 @@ def who_of(entry: Row) -> str:
     return str(entry.get("subject", entry.get("range")))
 
 
+def is_about(entry: Row, who: str) -> bool:
+    """Whether it is the exception of this subject or range; the range of one address may be written without its /32 or
+    /128."""
+    found = who_of(entry)
+    if "range" in entry and ipaddress.ip_network(found).num_addresses == 1:
+        return who in (found, found.partition("/")[0])
+    return who == found
+
+
 @command(policy)
 @NAME
 @click.argument("who", required=False)
@@ -127,8 +136,7 @@ def remove(session: Session, name: str, who: str | None) -> None:
         if who is None:
             removed += server.call("RL.POLICY", "DEL", name)
             continue
-        entries = [entry for entry in server.pages("RL.POLICY", "EXCEPTIONS", name)
-                   if who in (who_of(entry), who_of(entry).rpartition("/")[0])]
+        entries = [entry for entry in server.pages("RL.POLICY", "EXCEPTIONS", name) if is_about(entry, who)]
         for entry in entries:
             server.call("RL.POLICY", "OVERRIDE" if "rules" in entry else "LIFT", name, who_of(entry))
         removed += bool(entries)

@@ -2,7 +2,7 @@
 
     --url ──▶ Fleet ─┬─ primaries        plans, policies, events, violations: each server has its own
                      ├─ home(key)        an account or a limit: the server that has its slot
-                     └─ accounts()       SCAN … TYPE q-account on each of them, in pages
+                     └─ keys(kind)       SCAN … TYPE kind on each of them, in pages
 
 Replies come as RESP3 maps with text; text that is no UTF-8 is kept as surrogates. Commands go out as bytes, so that
 redis-py reshapes no reply. What goes wrong is a Fault or Refused: one line that names the server.
@@ -17,6 +17,7 @@ import click
 import redis
 from redis.crc import key_slot
 
+from ..errors import BY_CODE
 from .words import data, line, shown
 
 PAGE_MAX = 1000  # of a list that is paged
@@ -28,9 +29,7 @@ DEFAULT_URL = "redis://127.0.0.1:6379"
 Command = Sequence[object]
 
 # Errors that are answers: the server has understood the command and refuses it. All others are faults.
-REFUSALS = frozenset((
-    "NOACCOUNT", "NOPLAN", "NORESOURCE", "NOPOLICY", "NOTSTARTED", "SUSPENDED", "IDCONFLICT", "REFUNDEXCEEDS",
-    "NOSUCHID", "RESOLVED", "LIMITED", "SAMEACCOUNT", "NOKEY", "NOSCOPE", "OVERFLOW"))
+REFUSALS = BY_CODE.keys() - {"ERR", "WRONGTYPE", "OOM", "TRYAGAIN", "UNBLOCKED"}
 
 
 class Fault(click.ClickException):
@@ -58,6 +57,11 @@ class Server:
         self.client: redis.Redis = redis.Redis(connection_pool=pool)
         self.address = address
         self.slots: list[tuple[int, int]] = []
+
+    @property
+    def db(self) -> int:
+        """The database that the connection uses."""
+        return int(self.client.connection_pool.connection_kwargs.get("db") or 0)
 
     def call(self, *command: object) -> Any:
         """The reply to one command."""
@@ -99,6 +103,14 @@ class Server:
     def now_ms(self) -> int:
         """The module's clock, in Unix ms: the cycle of a millisecond that runs now."""
         return int(self.call("QUOTA.CYCLE", "1ms", "CALENDAR")[0])
+
+    def instant_ms(self, text: str) -> int:
+        """An instant as the server reads it, in Unix ms: a cycle of a millisecond that begins there."""
+        return int(self.call("QUOTA.CYCLE", "1ms", "ANCHOR", text, "AT", text)[0])
+
+    def attempt(self, *command: object) -> Any:
+        """The reply to one command; an error as the exception that it is, not raised."""
+        return next(self.each([command]))
 
     def pages(self, *command: object) -> Iterator[Any]:
         """Everything that a paged list has, from [COUNT n] [AFTER cursor]."""
@@ -180,7 +192,8 @@ class Fleet:
 
     @property
     def primaries(self) -> list[Server]:
-        """One server for each URL, every primary for a node of a cluster; each once, sorted by address."""
+        """One server for each URL, every primary for a node of a cluster; each once. The servers of a
+        cluster are sorted by address, others are in the order of the URLs."""
         if self._primaries is None:
             found: dict[str, Server] = {}
             for url in self.urls:
@@ -189,7 +202,7 @@ class Fleet:
                 self.is_cluster |= nodes is not None
                 found.update({server.address: server
                               for server in ([first] if nodes is None else cluster_primaries(first, nodes, url))})
-            self._primaries = [found[address] for address in sorted(found)]
+            self._primaries = [found[address] for address in (sorted(found) if self.is_cluster else found)]
             if not self._primaries:
                 raise Fault("the cluster has no primary")
         return self._primaries
@@ -211,8 +224,19 @@ class Fleet:
         where = f"is on {len(having)} servers" if having else "is on none of the servers"
         raise (Fault if having else Refused)(f"{shown(key)} {where}: name one by --url")
 
-    def accounts(self, pattern: str = "*") -> Iterator[tuple[Server, list[str]]]:
-        """The accounts of all servers whose keys fit the pattern, in pages."""
+    @property
+    def answering(self) -> list[Server]:
+        """The primaries; where they cannot be found, one server for each URL, of which some may be down."""
+        try:
+            return self.primaries
+        except Fault:
+            return [connect(url) for url in self.urls]
+
+    def keys(self, kind: str, pattern: str = "*") -> Iterator[tuple[Server, list[str]]]:
+        """The keys of one data type (as TYPE says) on all servers that fit the pattern, in pages, each key once."""
+        seen: set[str] = set()
         for server in self.primaries:
-            for keys in server.scan("q-account", pattern):
-                yield server, keys
+            for keys in server.scan(kind, pattern):
+                fresh = [key for key in dict.fromkeys(keys) if key not in seen]
+                seen.update(fresh)
+                yield server, fresh

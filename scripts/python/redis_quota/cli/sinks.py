@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import click
 
 from .base import Row, Session, command, group, text_of
@@ -79,18 +81,19 @@ def dead(session: Session, sink: str, count: int) -> None:
 @click.argument("letters", nargs=-1)
 def replay(session: Session, sink: str, letters: tuple[str, ...]) -> None:
     """Sends dead letters again: those that are named, as `sinks dead` does, else all of them."""
+    from ..core import now_ms
     from ..forward.store import store_of
-    from ..forward.worker import wall_ms
     expect(session, sink)
     if not letters:
         session.confirm(f"Send all dead letters of {sink} again?")
     store, done = store_of(session.fleet, sink), 0
-    while found := [(letter, fields) for letter, fields in store.dead(PAGE) if not letters or letter in letters]:
-        for letter, fields in found:
-            store.replay(letter, fields, wall_ms())
-            done += 1
-    if letters and done < len(set(letters)):
-        raise Refused(f"{sink}: {plural(len(set(letters)) - done, 'letter')} not found, {done} will be sent again")
+    named = [store.letter(letter) for letter in dict.fromkeys(letters)]
+    pages = iter(named) if letters else iter(lambda: store.dead(PAGE), [])
+    for letter, fields in itertools.chain.from_iterable(pages):
+        store.replay(letter, fields, now_ms())
+        done += 1
+    if done < len(named):
+        raise Refused(f"{sink}: {plural(len(named) - done, 'letter')} not found, {done} will be sent again")
     session.emit({"sink": sink, "replayed": done}) if session.json else session.say(
         f"{sink}: {plural(done, 'event')} will be sent again")
 
@@ -114,15 +117,15 @@ def test(session: Session, config: str, sink: str) -> None:
     import asyncio
     import uuid
 
+    from ..core import now_ms
     from ..forward.config import read_settings
     from ..forward.delivery import Delivery
     from ..forward.sinks import open_sink
-    from ..forward.worker import wall_ms
     settings = read_settings(config)
     found = [made for made in settings.sinks if made.name == sink]
     if not found:
         raise Refused(f"{config} has no sink {sink}")
-    delivery = Delivery.of(settings.name, "test", uuid.uuid4().hex, {"type": "quota.sink.test", "time": wall_ms()})
+    delivery = Delivery.of(settings.name, "test", uuid.uuid4().hex, {"type": "quota.sink.test", "time": now_ms()})
 
     async def send() -> str:
         opened = open_sink(found[0], session.fleet)

@@ -15,13 +15,12 @@ from typing import IO
 
 import click
 
-from .account import infos, rule_rows
+from .account import FULL, infos, rule_rows, used_percent
 from .base import Row, Session, command, group, text_of, write_csv
 from .servers import Server
-from .words import moment, number
+from .words import moment, number, percent
 
 HISTORY_MAX = 1000
-FULL = 100  # percent
 FIELDS = ("account", "plan", "state", "resource", "rule", "kind", "period", "limit", "used", "held", "remaining",
           "start", "end")
 CLOSED = ("account", "plan", "resource", "period", "start", "end", "limit", "used", "refunded", "denied", "peak",
@@ -56,10 +55,8 @@ def running(session: Session, pattern: str, plan: str | None, resource: str | No
 
 
 def part_of(row: Row) -> int:
-    """Percent of the limit that is used or held, rounded down; a limit of 0 is full, an unlimited one empty."""
-    if row["limit"] <= 0:
-        return FULL if row["limit"] == 0 else 0
-    return int((row["used"] + row["held"]) * FULL // row["limit"])
+    """Percent of the limit that is used or held; an unlimited one is empty."""
+    return used_percent(row) or 0
 
 
 # ---- report, top -----------------------------------------------------------------------------------------------------
@@ -108,7 +105,7 @@ def top(session: Session, pattern: str, plan: str | None, resource: str | None, 
     found = (row for row in running(session, pattern, plan, resource, period) if part_of(row) >= near)
     rows = [{**row, "percent": part_of(row)} for row in heapq.nlargest(count, found, key=size)]
     session.table(rows, {"account": text_of, "plan": text_of, "resource": text_of, "period": text_of, "used": number,
-                         "held": number, "limit": number, "percent": lambda part: f"{part}%", "end": moment},
+                         "held": number, "limit": number, "percent": percent, "end": moment},
                   "no account is there" if near else "no account fits")
 
 

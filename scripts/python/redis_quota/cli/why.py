@@ -96,7 +96,7 @@ def explain_limit(session: Session, server: Server, key: str, cost: int) -> Row:
         return explain_nothing(session, key, "none")
     now_ms = server.now_ms()
     rules = [word for rule in info["rules"] for word in rule["rule"].split()]
-    verdict = next(iter(server.each([["RL.PEEK", key, *rules, "COST", cost]])))
+    verdict = server.attempt("RL.PEEK", key, *rules, "COST", cost)
     answer = answer_of(verdict, cost, now_ms)
     if not session.json:
         session.say(f"{key}: a rate limit")

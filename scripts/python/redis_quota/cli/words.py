@@ -35,6 +35,11 @@ def shown(word: object) -> str:
                          for byte in letters) + '"'
 
 
+def portable(text: str) -> str:
+    """A name for other programs: bytes that are no text as escapes."""
+    return data(text).decode("utf-8", "backslashreplace")
+
+
 def readable(text: str) -> str:
     """A name on a terminal: bytes that are no text, and what would move the cursor, as escapes."""
     return "".join(letter if letter.isprintable() else shown(letter)[1:-1] for letter in text)
@@ -78,9 +83,14 @@ def number(value: int | None) -> str:
     return UNLIMITED if value == -1 else f"{value:,}"
 
 
-def percent(part: int, whole: int) -> str:
-    """Percent of a limit, rounded down, so that 100 % is all of it; a dash where there is no limit."""
-    return f"{part * 100 // whole}%" if whole > 0 else NONE
+def known(value: int) -> str:
+    """A count of which -1 says that there is none: a projection, or a share of a pool that is not divided."""
+    return NONE if value < 0 else number(value)
+
+
+def percent(value: int | None) -> str:
+    """ "7%", a dash for None."""
+    return NONE if value is None else f"{value}%"
 
 
 def money(millionths: int) -> str:
@@ -90,9 +100,9 @@ def money(millionths: int) -> str:
     return f"{sign}{millionths // MILLION:,}.{decimals}"
 
 
-def plural(count: int, one: str, many: str = "") -> str:
+def plural(count: int, one: str) -> str:
     """ "1 account", "3 accounts", "no accounts"."""
-    return f"{number(count) if count else 'no'} {one if count == 1 else many or one + 's'}"
+    return f"{number(count) if count else 'no'} {one if count == 1 else one + 's'}"
 
 
 def escaped(name: str) -> str:

@@ -18,13 +18,12 @@ from urllib.parse import urlsplit
 
 from ..cli.document import Document, read_document
 from ..cli.servers import Fault
+from ..rules import duration_us
 from .schedule import STANDARD, Schedule
 
 KINDS = ("webhook", "cloudevents", "slack", "file", "stream")
 HTTP_KINDS = KINDS[:3]
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-LENGTH = re.compile(r"(\d+)(ms|s|m|h|d)")
-UNITS_MS = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 TEMPLATE = "{type} {account} {resource} {used} of {limit}"
 FIELDS = {
     "webhook": ("secrets",), "cloudevents": (), "slack": ("template",), "file": ("keep",), "stream": ("maxlen", "url")}
@@ -32,6 +31,7 @@ COMMON = ("types", "start")
 HTTP = ("headers", "timeout", "allow-private", "retry", "lanes", "off-after")
 GENERAL = ("name", "settle-within", "retry", "lease", "refusals-every")
 STREAM_MAX = 100_000
+US_PER_MS = 1000
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SinkConfig:
     start: str = "oldest"
     secrets: tuple[str, ...] = ()
     headers: dict[str, str] = field(default_factory=dict)
-    timeout_s: float = 15
+    timeout_ms: int = 15_000
     allow_private: bool = False
     schedule: Schedule = STANDARD
     lanes: int = 8
@@ -109,12 +109,12 @@ class Reader:
         return value
 
     def length_ms(self, key: str, default_ms: int, value: Any = None) -> int:
-        """A length of time such as 500ms, 30s, 5m, 2h, 5d, or 0."""
+        """A duration such as 500ms, 30s, 1h30m or 5d, or 0; whole milliseconds. A bare number has no unit."""
         value = self.map.get(key, f"{default_ms}ms") if value is None else value
-        match = LENGTH.fullmatch(str(value))
-        if match is None and value != 0:
-            raise self.fault(f"'{key}' must be a length of time like 500ms, 30s, 5m, 2h or 5d", key)
-        return int(match[1]) * UNITS_MS[match[2]] if match else 0
+        length_us = 0 if value == 0 else None if str(value).isdecimal() else duration_us(str(value))
+        if length_us is None or length_us % US_PER_MS:
+            raise self.fault(f"'{key}' must be a duration like 500ms, 30s, 1h30m or 5d", key)
+        return length_us // US_PER_MS
 
     def schedule(self, default: Schedule) -> Schedule:
         """`standard`, or a list of the gaps before each attempt."""
@@ -139,22 +139,24 @@ def sink_of(document: Document, name: str, schedule: Schedule) -> SinkConfig:
         raise reader.fault("a name has 1 to 64 letters, digits, - and _")
     if len(kinds) != 1:
         raise reader.fault(f"a sink has one of these fields: {', '.join(KINDS)}")
+    own = SinkConfig  # its defaults
     config = SinkConfig(
-        name, kind, reader.text(kind, ""), reader.texts("types", ("*",)), reader.text("start", "oldest"),
-        reader.texts("secrets", ()), headers_of(document, reader), reader.length_ms("timeout", 15_000) / 1000,
-        bool(reader.number("allow-private", 0, 0, 1)), reader.schedule(schedule), reader.number("lanes", 8, 1, 64),
-        reader.length_ms("off-after", 5 * 86_400_000), reader.text("template", TEMPLATE), reader.length_ms("keep", 0),
-        reader.number("maxlen", STREAM_MAX, 0, 10**9), reader.text("url", ""))
+        name, kind, reader.text(kind, ""), reader.texts("types", own.types), reader.text("start", own.start),
+        reader.texts("secrets", own.secrets), headers_of(document, reader), reader.length_ms("timeout", own.timeout_ms),
+        bool(reader.number("allow-private", own.allow_private, 0, 1)), reader.schedule(schedule),
+        reader.number("lanes", own.lanes, 1, 64), reader.length_ms("off-after", own.off_after_ms),
+        reader.text("template", own.template), reader.length_ms("keep", own.keep_ms),
+        reader.number("maxlen", own.maxlen, 0, 10**9), reader.text("url", own.url))
     check(config, reader)
     return config
 
 
 def headers_of(document: Document, reader: Reader) -> dict[str, str]:
-    """Of HTTP, such as Authorization."""
+    """Of HTTP, such as Authorization; names in small letters, since theirs do not count."""
     if "headers" not in reader.map:
         return {}
     found = Reader(document, (*reader.path, "headers"), tuple(reader.map["headers"] or ()))
-    return {key: found.text(key, "") for key in found.map}
+    return {key.lower(): found.text(key, "") for key in found.map}
 
 
 def is_url(text: str) -> bool:
@@ -176,7 +178,7 @@ def check(config: SinkConfig, reader: Reader) -> None:
         raise reader.fault("'secrets' is missing: whsec_ and base64 of 24 to 64 bytes", config.kind)
     if config.start not in ("oldest", "now"):
         raise reader.fault("'start' must be oldest or now", "start")
-    if config.timeout_s <= 0:
+    if config.timeout_ms <= 0:
         raise reader.fault("'timeout' must be more than 0", "timeout")
 
 
@@ -192,11 +194,12 @@ def settings_of(document: Document) -> Settings:
     document.value.setdefault("forward", {})
     general = Reader(document, ("forward",), GENERAL)
     schedule = general.schedule(STANDARD)
-    name = general.text("name", "redis-quota")
+    name = general.text("name", Settings.name)
     if not NAME.fullmatch(name):
         raise general.fault("'name' has 1 to 64 letters, digits, - and _", "name")
     sinks = tuple(sink_of(document, sink, schedule) for sink in document.value["sinks"])
     if not sinks:
         raise Fault(f"{document.place('sinks')}: there are no sinks")
-    return Settings(sinks, name, general.length_ms("settle-within", 300_000), general.length_ms("lease", 30_000),
-                    general.length_ms("refusals-every", 5000))
+    return Settings(sinks, name, general.length_ms("settle-within", Settings.settle_within_ms),
+                    general.length_ms("lease", Settings.lease_ms),
+                    general.length_ms("refusals-every", Settings.refusals_every_ms))

@@ -13,7 +13,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..cli.words import data as bytes_of
+from ..cli import words
 
 EXACT_MAX = 2**53
 SEQUENCE_DIGITS = 20
@@ -36,7 +36,7 @@ class Outcome:
 def portable(value: Any) -> Any:
     """The value as every reader of JSON takes it."""
     if isinstance(value, str):
-        return bytes_of(value).decode("utf-8", "backslashreplace")
+        return words.portable(value)
     if isinstance(value, int) and abs(value) > EXACT_MAX:
         return str(value)
     return value

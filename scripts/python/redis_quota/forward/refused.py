@@ -60,9 +60,11 @@ def fresh(source: Source) -> tuple[list[Refusal], int]:
     server, store = source.server, source.store
     since = ["FROM", source.last] if source.last else []
     rows = [row for row in server.call("QUOTA.VIOLATIONS", "COUNT", COUNT, *since) if row["kind"] == "account"]
-    infos = list(server.each(["QUOTA.INFO", row["key"]] for row in rows))
+    # INFO sees one database: an account of the same name in another one may have other cycles.
+    seen = list(dict.fromkeys(row["key"] for row in rows if row["db"] == server.db))
+    infos = dict(zip(((server.db, key) for key in seen), server.each(["QUOTA.INFO", key] for key in seen), strict=True))
     now_ms = server.now_ms() if rows else 0
-    found = [refusal_of(row, cycle_of(row, info), source, now_ms) for row, info in zip(rows, infos, strict=True)]
+    found = [refusal_of(row, cycle_of(row, infos.get((row["db"], row["key"]))), source, now_ms) for row in rows]
     marked = list(store.server.each(["EXISTS", refusal.mark] for refusal in found))
     for mark in marked:
         if isinstance(mark, Exception):

@@ -24,12 +24,13 @@ from typing import Any, TypeVar
 import structlog
 
 from ..cli.servers import Fault, Fleet
+from ..core import now_ms
 from .config import Settings
 from .refused import TYPE as REFUSED
 from .shards import Shard, shards_of
 from .store import SINKS, home_of
 from .sweep import Sweeper
-from .worker import Worker, wall_ms
+from .worker import Worker
 
 STEP_S = 0.5
 WATCH_S = 5.0  # how often the primaries of a cluster are looked for
@@ -43,7 +44,7 @@ class Program:
     """What the workers share. `generation` grows when the servers are others; `trouble`: they may be."""
 
     def __init__(self, settings: Settings, urls: Sequence[str], once: bool = False,
-                 clock_ms: Callable[[], int] = wall_ms) -> None:
+                 clock_ms: Callable[[], int] = now_ms) -> None:
         self.settings, self.urls, self.once, self.clock_ms = settings, urls, once, clock_ms
         self.read_to_end: set[tuple[str, str, str]] = set()
         self.fleet, self.shards = Fleet(urls), list[Shard]()

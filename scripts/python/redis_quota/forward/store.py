@@ -16,9 +16,10 @@ nothing.
 from __future__ import annotations
 
 import json
+import re
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 
@@ -31,6 +32,7 @@ SINKS = f"{PREFIX}sinks"  # a set: the names that forwarders have used
 DEAD_MAX = 100_000
 ATTEMPTS_MAX = 100  # of a MULTI that others get in the way of
 START = "0-0"
+LETTER = re.compile(r"[0-9]{1,20}-[0-9]{1,20}")  # the id of a stream's entry
 
 
 class Lost(Fault):
@@ -51,15 +53,24 @@ class Lease:
 
     def __init__(self, server: Server, key: str, holder: str, ttl_ms: int) -> None:
         self.server, self.key, self.holder, self.ttl = server, key, holder, f"{ttl_ms}ms"
+        self.third_s = ttl_ms / 3000
+        self.renewed = time.monotonic()
+
+    @property
+    def is_due(self) -> bool:
+        """A third of its life is over: it is to be renewed."""
+        return time.monotonic() - self.renewed >= self.third_s
 
     def acquire(self, wait_ms: int) -> int:
         """Waits in line for at most so long; the fencing token, 0 while another one holds it."""
         reply = self.server.call("RL.ACQUIRE", self.key, 1, self.ttl, "ID", self.holder, "WAIT", f"{wait_ms}ms")
+        self.renewed = time.monotonic()
         return int(reply[7])
 
     def renew(self, token: int) -> None:
         """Fault: it is another one's."""
         self.server.call("RL.RENEW", self.key, self.holder, self.ttl, "TOKEN", token)
+        self.renewed = time.monotonic()
 
     def release(self, token: int) -> None:
         self.server.call("RL.RELEASE", self.key, self.holder, "TOKEN", token)
@@ -158,8 +169,17 @@ class Store:
 
     def dead(self, count: int) -> list[tuple[str, dict[str, str]]]:
         """The oldest dead letters: the id in the stream, and its fields."""
-        return [(str(entry), fields_of(fields))
-                for entry, fields in self.server.call("XRANGE", self.key("dead"), "-", "+", "COUNT", count)]
+        return self._letters("-", "+", count)
+
+    def letter(self, entry: str) -> list[tuple[str, dict[str, str]]]:
+        """The dead letter of that id, if it is one."""
+        if not LETTER.fullmatch(entry):
+            return []
+        return self._letters(entry, entry)
+
+    def _letters(self, first: str, last: str, count: int = 1) -> list[tuple[str, dict[str, str]]]:
+        return [(str(entry), dict(zip(map(str, fields[::2]), map(str, fields[1::2]), strict=True)))
+                for entry, fields in self.server.call("XRANGE", self.key("dead"), first, last, "COUNT", count)]
 
     # ---- what an operator does -------------------------------------------------------------------------------------
 
@@ -175,15 +195,9 @@ class Store:
         self.server.do([*self.parked(fresh, now_ms), ["XDEL", self.key("dead"), entry]])
 
 
-def fields_of(fields: Any) -> dict[str, str]:
-    """Of a stream entry, which is a flat list."""
-    if isinstance(fields, dict):
-        return {str(key): str(value) for key, value in fields.items()}
-    return dict(zip(map(str, fields[::2]), map(str, fields[1::2]), strict=True))
-
-
 def home_of(fleet: Fleet, key: str) -> Server:
-    """The server that keeps a key of the forwarder: the one of its slot, or the first of several servers."""
+    """The server that keeps a key of the forwarder: the one of its slot, or of several servers that of the
+    first URL."""
     first = fleet.primaries[0]
     return fleet.home(key) if fleet.is_cluster else first
 

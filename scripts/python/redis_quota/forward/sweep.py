@@ -12,9 +12,9 @@ import time
 
 import structlog
 
-from ..cli.servers import Fault, Server
+from ..cli.servers import Server
 from .store import PREFIX, Lease, home_of
-from .worker import PAUSE_S, WAIT_MS, Around, leaves
+from .worker import WAIT_MS, Around, repeated
 
 PAGE = 100
 PER_S_MAX = 10_000
@@ -28,19 +28,12 @@ class Sweeper:
     def __init__(self, around: Around) -> None:
         self.around = around
         self.accounts: dict[str, int] = {}  # by shard: how many the last pass has found
-        self.renewed = 0.0
         self.lease: Lease
         self.token = 0
 
     async def forever(self) -> None:
         """Until the program ends."""
-        while not self.around.stopping:
-            try:
-                await self.turn()
-            except* (Fault, OSError) as group:
-                log.warning("sweep ended", error="; ".join(sorted({str(error) for error in leaves(group)})))
-                self.around.trouble = True
-                await self.around.pause(PAUSE_S)
+        await repeated(self.around, self.turn, log.bind(task="sweep"))
 
     async def turn(self) -> None:
         """Passes as long as the lease is ours and the servers are the same."""
@@ -51,7 +44,6 @@ class Sweeper:
         self.token = await around.in_thread(self.lease.acquire, WAIT_MS)
         if not self.token:
             return
-        self.renewed = time.monotonic()
         try:
             while not around.stopping and around.generation == generation:
                 begin = time.monotonic()
@@ -83,15 +75,13 @@ class Sweeper:
     async def rest(self, seconds: float) -> None:
         """A pause in which the lease is kept."""
         end = time.monotonic() + seconds
-        third_s = self.around.settings.lease_ms / 3000
         while not self.around.stopping:
-            now = time.monotonic()
-            if now - self.renewed >= third_s:
+            if self.lease.is_due:
                 await self.around.in_thread(self.lease.renew, self.token)
-                self.renewed = now
-            if now >= end:
+            left_s = end - time.monotonic()
+            if left_s <= 0:
                 return
-            await self.around.pause(min(end - now, third_s))
+            await self.around.pause(min(left_s, self.lease.third_s))
 
 
 def settle_all(server: Server, accounts: list[str]) -> list[object]:

@@ -11,8 +11,7 @@ The lease is lost, the servers change, the store fails: the turn ends, and the n
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
 import structlog
@@ -20,7 +19,7 @@ import structlog
 from ..cli.servers import Command, Fault, Fleet, Server
 from . import refused
 from .config import Settings, SinkConfig
-from .delivery import Delivery, Outcome
+from .delivery import Delivery, Outcome, iso
 from .shards import Shard
 from .sinks import Sink, open_sink
 from .store import START, Lease, Parked, Store, store_of
@@ -31,11 +30,6 @@ PAUSE_S = 1.0
 POLL_S = 0.2  # of the retry set
 Answer = TypeVar("Answer")
 log = structlog.get_logger()
-
-
-def wall_ms() -> int:
-    """The clock of retries: Unix ms."""
-    return time.time_ns() // 1_000_000
 
 
 class Around(Protocol):
@@ -81,14 +75,8 @@ class Worker:
     # ---- turns ---------------------------------------------------------------------------------------------------
 
     async def forever(self) -> None:
-        """Turn after turn until the program ends; what goes wrong is logged, and a pause follows."""
-        while not self.around.stopping:
-            try:
-                await self.turn()
-            except* (Fault, OSError) as group:
-                self.log.warning("turn ended", error="; ".join(sorted({str(error) for error in leaves(group)})))
-                self.around.trouble = True  # the servers are looked for again
-                await self.around.pause(PAUSE_S)
+        """Turn after turn until the program ends."""
+        await repeated(self.around, self.turn, self.log)
 
     async def turn(self) -> None:
         """Waits for the lease and works as long as it is ours and the servers are the same."""
@@ -126,12 +114,10 @@ class Worker:
 
     async def keep_lease(self) -> None:
         """Renews it three times in its life, and looks whether an operator has turned the sink on again."""
-        renewed = time.monotonic()
         while self.going():
             await self.around.pause(POLL_S)
-            if time.monotonic() - renewed >= self.around.settings.lease_ms / 3000:
+            if self.lease.is_due:
                 await self.around.in_thread(self.lease.renew, self.token)
-                renewed = time.monotonic()
             if self.off_is_kept:
                 await self.load_state()
 
@@ -219,7 +205,7 @@ class Worker:
             if outcome.gone:
                 self.off = "the receiver is gone (410)"
             elif now_ms - self.failing_since >= self.config.off_after_ms:
-                self.off = f"no success since {self.failing_since}"
+                self.off = f"no success since {iso(self.failing_since)}"
 
     async def record(self, attempted: list[Parked], outcomes: dict[str, Outcome], more: list[Command]) -> None:
         """Writes how attempts ended, then `more`, in one step."""
@@ -282,6 +268,17 @@ class Worker:
         marks: list[Command] = [["SET", refusal.mark, 1, "PX", refusal.remembered_ms] for refusal in attempted]
         await self.record([Parked(refusal.delivery, 0, "") for refusal in attempted], outcomes, marks)
         return len(attempted) == len(found)
+
+
+async def repeated(around: Around, turn: Callable[[], Awaitable[None]], log_: Any) -> None:
+    """Turn after turn until the program ends; what goes wrong is logged, and a pause follows."""
+    while not around.stopping:
+        try:
+            await turn()
+        except* (Fault, OSError) as group:
+            log_.warning("turn ended", error="; ".join(sorted({str(error) for error in leaves(group)})))
+            around.trouble = True  # the servers are looked for again
+            await around.pause(PAUSE_S)
 
 
 def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -34,7 +34,7 @@ class QuotaMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         fields: list[Field] = scope.setdefault(FIELDS, [])
-        is_outermost = not fields and not scope.get("quota.within")
+        is_outermost = not scope.get("quota.within")
         scope["quota.within"] = True
 
         async def send_with_fields(message: Message) -> None:

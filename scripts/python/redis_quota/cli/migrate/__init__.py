@@ -181,12 +181,8 @@ def migration(name: str, **words: Any) -> Callable[[Reader], click.Command]:
 
 def strings(fleet: Fleet, pattern: str, kind: str = "string") -> Iterator[tuple[Server, str]]:
     """The old keys of one type, each once."""
-    seen: set[str] = set()
-    for server in fleet.primaries:
-        for keys in server.scan(kind, pattern):
-            fresh = [key for key in dict.fromkeys(keys) if key not in seen]
-            seen.update(fresh)
-            yield from ((server, key) for key in fresh)
+    for server, keys in fleet.keys(kind, pattern):
+        yield from ((server, key) for key in keys)
 
 
 from . import goquota, rates  # noqa: E402, F401  (they add their commands to the group)

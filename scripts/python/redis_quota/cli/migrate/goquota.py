@@ -104,7 +104,7 @@ def counted_of(key: str, fields: Row, key_prefix: str, now_ms: int) -> tuple[str
 def limits_of(server: Server, plan: str, cache: dict[str, dict[str, set[str]] | None]) -> dict[str, set[str]] | None:
     """The periods of the LIMITs of each resource of a plan; None where there is no such plan."""
     if plan not in cache:
-        reply = next(iter(server.each([["QUOTA.PLAN", "GET", plan]])))
+        reply = server.attempt("QUOTA.PLAN", "GET", plan)
         found = reply["resources"] if isinstance(reply, dict) and not reply["retired"] else None
         cache[plan] = None if found is None else {
             resource: {rule.split()[2] for rule in rules if rule.startswith("LIMIT ")}

@@ -88,6 +88,15 @@ def verified(files: list[Path], seen: Callable[[dict[str, Any]], None] = lambda 
     return chain
 
 
+def tail_of(file: BinaryIO) -> tuple[list[bytes], int]:
+    """The last whole lines, without their ends, of at most TAIL_BYTES; and where they end in the file."""
+    begin = max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0)
+    file.seek(begin)
+    read = file.read()
+    first, end = read.find(b"\n") + 1 if begin else 0, read.rfind(b"\n") + 1
+    return read[first:end].split(b"\n")[:-1], begin + end
+
+
 # ---- writing -------------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +108,11 @@ class FileSink:
         self.path = Path(config.target)
         self.number, self.head = 0, FIRST
         self.recent: dict[str, None] = {}
+        earlier = [name for name in files_of(self.path) if name != self.path]
         self.file = self.opened()
+        if self.size == 0 and earlier:
+            with earlier[-1].open("rb") as file:
+                self.remember_all(tail_of(file)[0])
 
     def opened(self) -> BinaryIO:
         """The file for appending, at the end of its last whole line."""
@@ -110,21 +123,17 @@ class FileSink:
             file.close()
             raise Fault(f"{self.path}: another forwarder writes this file") from error
         self.written = datetime.datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, datetime.UTC).date()
-        end = max(file.seek(0, os.SEEK_END) - TAIL_BYTES, 0)
-        file.seek(end)
-        if end:
-            end += len(file.readline())
-        for line in file:
-            if line.endswith(b"\n"):
-                end += len(line)
-                self.remember(line[:-1])
-        file.truncate(end)
-        file.seek(end)
-        if end == 0 and (earlier := [name for name in files_of(self.path) if name != self.path]):
-            for _, line in lines_of(earlier[-1:]):
-                self.remember(line)
-        self.size = end
+        lines, self.size = tail_of(file)
+        if self.size and not lines:
+            raise Fault(f"{self.path}: its end is no line of an archive")
+        self.remember_all(lines)
+        file.truncate(self.size)
+        file.seek(self.size)
         return file
+
+    def remember_all(self, lines: list[bytes]) -> None:
+        for line in lines:
+            self.remember(line)
 
     def remember(self, line: bytes) -> None:
         try:

@@ -38,18 +38,18 @@ class HttpSink:
     """POSTs to the sink's URL; what is posted is the subclass's."""
 
     def __init__(self, config: SinkConfig) -> None:
-        self.config = config
+        self.config, self.timeout_s = config, config.timeout_ms / 1000
         self.url = httpx.URL(config.target)
         # The environment's proxies would connect to what was not checked.
-        self.client = httpx.AsyncClient(timeout=config.timeout_s, trust_env=False, follow_redirects=False)
+        self.client = httpx.AsyncClient(timeout=self.timeout_s, trust_env=False, follow_redirects=False)
 
     async def post(self, body: bytes, headers: dict[str, str]) -> Outcome:
         """One attempt. Every failure is an Outcome."""
         try:
-            async with asyncio.timeout(self.config.timeout_s):
+            async with asyncio.timeout(self.timeout_s):
                 return await self.exchange(body, headers)
         except TimeoutError:
-            return Outcome(f"no answer within {self.config.timeout_s:g} s")
+            return Outcome(f"no answer within {self.timeout_s:g} s")
         except Forbidden as refused:
             return Outcome(str(refused))
         except (httpx.HTTPError, OSError, UnicodeError) as error:

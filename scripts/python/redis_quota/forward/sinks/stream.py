@@ -10,6 +10,7 @@ import asyncio
 from ...cli.servers import Fleet
 from ..config import SinkConfig
 from ..delivery import Delivery, Outcome, compact
+from ..store import home_of
 
 
 class StreamSink:
@@ -27,10 +28,9 @@ class StreamSink:
         """One entry. Fault: the server does not take it; it is looked for again then."""
         bound = ["MAXLEN", "~", self.config.maxlen] if self.config.maxlen else []
         try:
-            first = self.fleet.primaries[0]
-            home = self.fleet.home(self.config.target) if self.fleet.is_cluster else first
+            home = home_of(self.fleet, self.config.target)
             home.call("XADD", self.config.target, *bound, "*", "id", delivery.id, "type", delivery.type,
-                     "time", delivery.time_ms, "account", delivery.account, "data", compact(delivery.data))
+                      "time", delivery.time_ms, "account", delivery.account, "data", compact(delivery.data))
         except Exception:
             self.fleet = Fleet(self.fleet.urls)
             raise
