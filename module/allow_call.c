@@ -24,18 +24,18 @@ const struct argument allow_arguments[] = {
 
 const struct argument peek_arguments[] = {REQUEST_ROWS, {0}};
 
-static struct allow_call *parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv,
-                                         int argc, enum request_mode mode, struct allow_call *call)
+static bool parse_or_reply(RedisModuleCtx *ctx, const struct argument *rows, RedisModuleString **argv, int argc,
+                           enum request_mode mode, struct allow_call *call)
 {
     call->rules.count = 0; /* the rest of that array is filled in as rules come */
     call->costs.count = 0; /* likewise */
     call->policy = call->subject = call->address = (struct bytes){NULL, 0};
     call->wait_us = call->block_us = 0;
     call->mode = mode;
-    if (!arguments_parse_or_reply(ctx, rows, argv, argc, call)) return NULL;
-    if (call->wait_us == 0 || (call->mode != MODE_UPTO && call->mode != MODE_FORCE)) return call;
+    if (!arguments_parse_or_reply(ctx, rows, argv, argc, call)) return false;
+    if (call->wait_us == 0 || (call->mode != MODE_UPTO && call->mode != MODE_FORCE)) return true;
     reply_error(ctx, "ERR WAIT does not go with UPTO or FORCE");
-    return NULL;
+    return false;
 }
 
 /* ---- remembered calls ------------------------------------------------------------------------------------ */
@@ -43,7 +43,8 @@ static struct allow_call *parse_or_reply(RedisModuleCtx *ctx, const struct argum
 #define PLACES      64
 #define WORDS_BYTES 64
 
-/* The words behind the key, each with its size in front of it; zeros behind the last. */
+/* The words behind the key, each with its size and 1 in front of it, so that an empty word is one, too; zeros behind
+ * the last. */
 union words {
     char bytes[WORDS_BYTES];
     uint64_t parts[WORDS_BYTES / sizeof(uint64_t)];
@@ -62,7 +63,7 @@ static bool words_read(RedisModuleString **argv, int argc, union words *words)
     for (int i = 2; i < argc; i++) {
         struct bytes word = string_bytes(argv[i]);
         if (word.size >= WORDS_BYTES - at) return false;
-        words->bytes[at] = (char)(word.size + 1); /* an empty word is one, too */
+        words->bytes[at] = (char)(word.size + 1);
         memcpy(words->bytes + at + 1, word.data, word.size);
         at += word.size + 1;
     }
@@ -79,20 +80,38 @@ static struct remembered *place_of(const union words *words)
     return &places[hash / (UINT64_MAX / PLACES + 1)];
 }
 
-struct allow_call *allow_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *own)
+/* Most of a call is room for rules that it does not have. */
+static void call_copy(struct allow_call *to, const struct allow_call *from)
 {
-    union words words;
-    if (!words_read(argv, argc, &words)) return parse_or_reply(ctx, allow_arguments, argv, argc, MODE_ALL, own);
-    struct remembered *place = place_of(&words);
-    if (memcmp(&place->words, &words, sizeof(words)) == 0) return &place->call;
-    struct allow_call *call = parse_or_reply(ctx, allow_arguments, argv, argc, MODE_ALL, own);
-    if (!call || call->policy.data || call->subject.data || call->address.data) return call;
-    place->words = words;
-    place->call = *call;
-    return &place->call;
+    to->rules.count = from->rules.count;
+    for (uint32_t i = 0; i < from->rules.count; i++) to->rules.rules[i] = from->rules.rules[i];
+    to->costs.count = from->costs.count;
+    for (int64_t i = 0; i < from->costs.count; i++) to->costs.costs[i] = from->costs.costs[i];
+    to->policy = from->policy;
+    to->subject = from->subject;
+    to->address = from->address;
+    to->mode = from->mode;
+    to->wait_us = from->wait_us;
+    to->block_us = from->block_us;
 }
 
-struct allow_call *peek_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *own)
+bool allow_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *call)
 {
-    return parse_or_reply(ctx, peek_arguments, argv, argc, MODE_PEEK, own);
+    union words words;
+    if (!words_read(argv, argc, &words)) return parse_or_reply(ctx, allow_arguments, argv, argc, MODE_ALL, call);
+    struct remembered *place = place_of(&words);
+    if (memcmp(&place->words, &words, sizeof(words)) == 0) {
+        call_copy(call, &place->call);
+        return true;
+    }
+    if (!parse_or_reply(ctx, allow_arguments, argv, argc, MODE_ALL, call)) return false;
+    if (call->policy.data || call->subject.data || call->address.data) return true;
+    place->words = words;
+    call_copy(&place->call, call);
+    return true;
+}
+
+bool peek_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *call)
+{
+    return parse_or_reply(ctx, peek_arguments, argv, argc, MODE_PEEK, call);
 }

@@ -20,8 +20,9 @@ struct allow_call {
 /* The rows of RL.ALLOW and of RL.PEEK. */
 extern const struct argument allow_arguments[], peek_arguments[];
 
-/* The call; `own` is where it stands if it is not remembered. NULL when the client has its error. */
-struct allow_call *allow_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *own);
+/* Fills in the call. It is the caller's own, also where it was remembered: a command that another module runs while
+ * this one is carried out may take its place. False when the client has its error. */
+bool allow_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *call);
 
 /* The same of RL.PEEK, which is never remembered. */
-struct allow_call *peek_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *own);
+bool peek_call_or_reply(RedisModuleCtx *ctx, RedisModuleString **argv, int argc, struct allow_call *call);

@@ -406,3 +406,27 @@ int arguments_reply_wrong_arity(RedisModuleCtx *ctx, const struct argument *rows
     reply_wrong_arity(&(struct reading){.ctx = ctx, .rows = rows, .argv = argv, .argc = argc});
     return REDISMODULE_OK;
 }
+
+int arguments_arity(const struct argument *rows)
+{
+    int words = 1; /* the command's name */
+    bool open = false;
+    for (const struct argument *row = rows; row && row->kind; row++) {
+        bool needed = !(row->flags & ARGUMENT_OPTIONAL);
+        bool rules = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS; /* a rule is two words at least */
+        bool pairs = row->kind == ARGUMENT_PAIRS || row->kind == ARGUMENT_ALTERNATIVE;
+        if (pairs) words++; /* two words each, one pair at least */
+        if (needed) words += (rules ? 2 : 1) + (row->token != NULL);
+        open = open || !needed || rules || row->kind == ARGUMENT_PAIRS || (row->flags & ARGUMENT_SEVERAL);
+    }
+    return open ? -words : words;
+}
+
+bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
+                    int64_t *after_us)
+{
+    *after_us = until->at_us != 0 ? until->at_us - now_us : until->after_us;
+    if (until->at_us == 0 || (*after_us > 0 && *after_us <= DURATION_MAX_US)) return true;
+    reply_error(ctx, "ERR %s: the instant has passed, or lies more than 9000 years ahead", name);
+    return false;
+}

@@ -6,6 +6,11 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+static bool starts_with_digit(struct bytes token)
+{
+    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
+}
+
 #define REFUSAL_BYTES_MAX 1024
 
 /* ---- errors ---------------------------------------------------------------------------------------------- */
@@ -156,15 +161,6 @@ static bool parse_until(struct reading *reading, const struct argument *row, str
     return refuse_unreadable(reading, row, token);
 }
 
-bool until_or_reply(RedisModuleCtx *ctx, const char *name, const struct until_argument *until, int64_t now_us,
-                    int64_t *after_us)
-{
-    *after_us = until->at_us != 0 ? until->at_us - now_us : until->after_us;
-    if (until->at_us == 0 || (*after_us > 0 && *after_us <= DURATION_MAX_US)) return true;
-    reply_error(ctx, "ERR %s: the instant has passed, or lies more than 9000 years ahead", name);
-    return false;
-}
-
 /* Percentages, as long as the words are numbers. */
 static bool parse_percents(struct reading *reading, const struct argument *row, struct percents_argument *percents)
 {
@@ -195,19 +191,4 @@ bool parse_value(struct reading *reading, const struct argument *row, void *requ
 bool parse_missing(struct reading *reading, const struct argument *row)
 {
     return refuse(reading, "ERR %s is missing: %s", row->name, row->summary);
-}
-
-int arguments_arity(const struct argument *rows)
-{
-    int words = 1; /* the command's name */
-    bool open = false;
-    for (const struct argument *row = rows; row && row->kind; row++) {
-        bool needed = !(row->flags & ARGUMENT_OPTIONAL);
-        bool rules = row->kind == ARGUMENT_RULES || row->kind == ARGUMENT_SETS; /* a rule is two words at least */
-        bool pairs = row->kind == ARGUMENT_PAIRS || row->kind == ARGUMENT_ALTERNATIVE;
-        if (pairs) words++; /* two words each, one pair at least */
-        if (needed) words += (rules ? 2 : 1) + (row->token != NULL);
-        open = open || !needed || rules || row->kind == ARGUMENT_PAIRS || (row->flags & ARGUMENT_SEVERAL);
-    }
-    return open ? -words : words;
 }

@@ -41,11 +41,6 @@ static inline bool may_be_token(struct bytes token)
     return token.size > 0 && ((token.data[0] | ' ') >= 'a' && (token.data[0] | ' ') <= 'z');
 }
 
-static inline bool starts_with_digit(struct bytes token)
-{
-    return token.size > 0 && token.data[0] >= '0' && token.data[0] <= '9';
-}
-
 static inline bool has_percent_sign(struct bytes token)
 {
     return token.size > 1 && token.data[token.size - 1] == '%';

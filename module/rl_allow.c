@@ -56,22 +56,22 @@ static int decide_and_reply(RedisModuleCtx *ctx, RedisModuleString *name, struct
 
 static int allow(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct allow_call own, *call = allow_call_or_reply(ctx, argv, argc, &own);
+    struct allow_call call;
     struct allow_request request;
 
-    if (!call || !request_or_reply(ctx, call, &request)) return REDISMODULE_OK;
+    if (!allow_call_or_reply(ctx, argv, argc, &call) || !request_or_reply(ctx, &call, &request)) return REDISMODULE_OK;
     return decide_and_reply(ctx, argv[1], &request);
 }
 
 /* PEEK as a command that only reads: replicas answer it, too. */
 static int peek(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
-    struct allow_call own, *call = peek_call_or_reply(ctx, argv, argc, &own);
+    struct allow_call call;
     struct allow_request request;
     struct handle handle;
     struct decision decision;
 
-    if (!call || !request_or_reply(ctx, call, &request)) return REDISMODULE_OK;
+    if (!peek_call_or_reply(ctx, argv, argc, &call) || !request_or_reply(ctx, &call, &request)) return REDISMODULE_OK;
     if (!handle_read_or_reply(ctx, &limiter_type, argv[1], &handle)) return REDISMODULE_OK;
     allow_decide(ctx, &handle, &request.source, &request.limit, &decision);
     handle_close(&handle);

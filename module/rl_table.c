@@ -163,7 +163,7 @@ static void take_one(struct transaction *transaction, struct handle *handle, con
 static int mtake(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 {
     struct mtake_request request = {.cost = 1, .mode = MODE_ALL};
-    RedisModuleString *words[2 * MTAKE_SUBJECTS_MAX];
+    RedisModuleString *words[2]; /* all effects are of one key, and are one run */
     struct handle handle;
 
     if (!arguments_parse_or_reply(ctx, mtake_arguments, argv, argc, &request)) return REDISMODULE_OK;

@@ -320,11 +320,11 @@ static void store_record(struct account *account, const struct change *change)
     account->idempotency = idempotency_append(account->idempotency, &entry);
 }
 
-void account_store_audit_entry(struct account *account, const struct audit_entry *note)
+void account_store_audit_entry(struct account *account, const struct audit_entry *entry)
 {
     struct account_optional *optional = account_optional_of(account);
     struct sink sink = {0};
-    audit_entry_encode(note, &sink);
+    audit_entry_encode(entry, &sink);
     struct stored_audit_entry *stored = memory_alloc(sizeof(*stored) + sink.size);
     stored->size = sink.size;
     memcpy(stored->bytes, sink.data, sink.size);

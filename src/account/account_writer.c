@@ -118,8 +118,6 @@ static bool apply_frequent(struct account *account, struct slot_bill *bill, cons
     return slot_apply_rates(slot, change->bytes);
 }
 
-/* Each change is checked once more before it is applied, as every replica will check it: what this account could not
- * have is left out, and counted as a bug. */
 /* Counts of windows at the head of the changes, where nothing but numbers change: most requests are nothing else. */
 static void apply_counts(struct account *account, const struct account_change *change, struct cursor *cursor)
 {

@@ -122,14 +122,6 @@ static void add_consumed(struct event_maker *maker, const struct account *accoun
 
 /* ---- limits ---------------------------------------------------------------------------------------------- */
 
-static const struct stored_window *find_window(const struct slot *slot, uint64_t period)
-{
-    for (uint32_t i = 0; i < slot->windows_count; i++) {
-        if (slot->windows[i].period == period) return &slot->windows[i];
-    }
-    return NULL;
-}
-
 static const struct plan_entry *override_of(const struct slot *slot)
 {
     const struct slot_optional *optional = slot->optional;
@@ -166,7 +158,7 @@ static bool meets(int64_t used_before, int64_t used_after, int64_t limit)
 bool event_maker_counts(const struct account *account, const struct change *change)
 {
     const struct slot *slot = &account->slots[change->slot];
-    const struct stored_window *stored = find_window(slot, change->period);
+    const struct stored_window *stored = slot_find_window(slot, change->period);
     if (!stored) return false;
     const struct window *optional = stored->optional;
     bool is_plain =
@@ -253,7 +245,7 @@ static void note_units(struct event_maker *maker, const struct account *account,
 static void note_window(struct event_maker *maker, const struct account *account, const struct change *change)
 {
     const struct window *window = &change->window;
-    const struct stored_window *stored = find_window(&account->slots[change->slot], window->period);
+    const struct stored_window *stored = slot_find_window(&account->slots[change->slot], window->period);
     bool goes_on = stored && stored->start_us == window->start_us;
     int64_t used_before = goes_on ? stored->used : 0, warned_before_bp = goes_on ? stored->warned_bp : 0;
     keep_used(maker, change->slot, used_before, window->used);
@@ -265,7 +257,7 @@ static void note_window(struct event_maker *maker, const struct account *account
 static void note_used(struct event_maker *maker, const struct account *account, const struct change *change)
 {
     const struct slot *slot = &account->slots[change->slot];
-    const struct stored_window *stored = find_window(slot, change->period);
+    const struct stored_window *stored = slot_find_window(slot, change->period);
     if (!stored) return; /* accepted changes have it */
     keep_used(maker, change->slot, stored->used, change->amount);
     if (!maker->counts) return;
@@ -384,7 +376,7 @@ static void note_status(struct event_maker *maker, const struct account *account
     struct audit_entry entry;
     const struct account_optional *optional = account->optional;
     int64_t now_us = max_i64(maker->run->applied_at_us, account->applied_at_us);
-    bool has_expired = optional && optional->expires_us > 0 && optional->expires_us <= now_us;
+    bool has_expired = optional && account_has_expired(optional, now_us);
     maker->begins_again = account->state == ACCOUNT_CLOSED || account->state == ACCOUNT_LAPSED || has_expired;
     if (maker->is_new || !optional) return; /* what has no end ends by an operator alone */
     uint8_t state = change->status.state;

@@ -88,7 +88,7 @@ bool slot_window_has_count(const struct slot *slot, uint32_t index, const struct
     return stored->used == window->used && stored_peak(stored) == window->peak;
 }
 
-static struct stored_window *find_window(const struct slot *slot, uint64_t period)
+struct stored_window *slot_find_window(const struct slot *slot, uint64_t period)
 {
     for (uint32_t i = 0; i < slot->windows_count; i++) {
         if (slot->windows[i].period == period) return &slot->windows[i];
@@ -98,8 +98,8 @@ static struct stored_window *find_window(const struct slot *slot, uint64_t perio
 
 int slot_grows(const struct slot *slot, const struct change *change)
 {
-    if (change->kind == CHANGE_WINDOW_REMOVED) return find_window(slot, change->period) ? -1 : 0;
-    if (change->kind != CHANGE_WINDOW || find_window(slot, change->window.period)) return 0;
+    if (change->kind == CHANGE_WINDOW_REMOVED) return slot_find_window(slot, change->period) ? -1 : 0;
+    if (change->kind != CHANGE_WINDOW || slot_find_window(slot, change->window.period)) return 0;
     return slot->windows_count < SLOT_WINDOWS_MAX ? 1 : 0;
 }
 
@@ -144,7 +144,7 @@ static void store_optional(struct stored_window *stored, const struct window *wi
 /* True when it is another cycle than before. */
 static bool store_window(struct slot *slot, const struct window *window)
 {
-    struct stored_window *stored = find_window(slot, window->period);
+    struct stored_window *stored = slot_find_window(slot, window->period);
     if (!stored) stored = place_window(slot, window->period);
     if (!stored) return false; /* accepted changes never come here */
     /* Reservations are counted for each stored window; another cycle has others. */
@@ -166,7 +166,7 @@ static bool store_window(struct slot *slot, const struct window *window)
 
 bool slot_count_plainly(struct slot *slot, const struct change *change, bool watched)
 {
-    struct stored_window *stored = find_window(slot, change->period);
+    struct stored_window *stored = slot_find_window(slot, change->period);
     if (!stored || stored->optional || stored->denied_here > 0 || change->amount != change->peak) return false;
     if (watched) {
         bool is_overridden = slot->optional && slot->optional->override; /* then the limit may be another one */
@@ -178,7 +178,7 @@ bool slot_count_plainly(struct slot *slot, const struct change *change, bool wat
 
 static void count_used(struct slot *slot, const struct change *change)
 {
-    struct stored_window *stored = find_window(slot, change->period);
+    struct stored_window *stored = slot_find_window(slot, change->period);
     if (!stored || slot_count_plainly(slot, change, false)) return; /* accepted changes have it */
     struct window window = slot_window(slot, (uint32_t)(stored - slot->windows));
     window.used = change->amount;
@@ -188,7 +188,7 @@ static void count_used(struct slot *slot, const struct change *change)
 
 static void drop_window(struct slot *slot, uint64_t period)
 {
-    struct stored_window *stored = find_window(slot, period);
+    struct stored_window *stored = slot_find_window(slot, period);
     if (!stored) return;
     memory_free(stored->optional);
     uint32_t after = --slot->windows_count - (uint32_t)(stored - slot->windows);
@@ -199,7 +199,7 @@ static void drop_window(struct slot *slot, uint64_t period)
  * writes it down. */
 static void count_denied(struct slot *slot, uint64_t period)
 {
-    struct stored_window *stored = find_window(slot, period);
+    struct stored_window *stored = slot_find_window(slot, period);
     if (!stored || stored->denied_here == UINT32_MAX) return;
     if (stored_peak(stored) > 0) stored->denied_here++; /* a cycle begins with its first unit */
 }
@@ -444,7 +444,7 @@ static bool rates_accepted(const struct limiter *rates, struct bytes effects)
 bool slot_accepts(const struct slot *slot, const struct change *change)
 {
     if (change->kind == CHANGE_RATES) return rates_accepted(slot ? slot->rates : NULL, change->bytes);
-    if (change->kind == CHANGE_USED) return slot && find_window(slot, change->period);
+    if (change->kind == CHANGE_USED) return slot && slot_find_window(slot, change->period);
     return true;
 }
 

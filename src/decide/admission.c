@@ -5,6 +5,7 @@
 #include "quota/decide/backdate.h"
 #include "quota/decide/below.h"
 #include "quota/decide/foresight.h"
+#include "quota/decide/verdict_fold.h"
 #include "quota/view/credits_view.h"
 
 #define WAIT_ROUNDS_MAX 8 /* each finds a later instant, at which yet another rule may refuse */
@@ -428,31 +429,6 @@ void demand_emit_begun(const struct demand *demand)
 
 /* ---- verdicts -------------------------------------------------------------------------------------------- */
 
-/* The answer so far: rules are folded in one after another, and their order does not matter. */
-struct verdict_fold {
-    bool denied, begun;
-    int64_t delay_us; /* granted: the longest time to wait before acting */
-    struct verdict verdict;
-};
-
-/* Denials outweigh grants; among equals the rule with the lowest number decides. */
-static void fold_verdict(struct verdict_fold *fold, bool denies, const struct verdict *verdict)
-{
-    bool decides = !fold->begun || (denies && !fold->denied);
-    if (!decides && denies == fold->denied) {
-        const struct verdict *before = &fold->verdict;
-        bool more = denies ? wait_is_longer(verdict->wait_us, before->wait_us)
-                           : amount_is_smaller(verdict->remaining, before->remaining);
-        bool less = denies ? wait_is_longer(before->wait_us, verdict->wait_us)
-                           : amount_is_smaller(before->remaining, verdict->remaining);
-        decides = more || (!less && verdict->rule < before->rule);
-    }
-    fold->begun = true;
-    fold->denied = fold->denied || denies;
-    fold->delay_us = max_i64(fold->delay_us, verdict->wait_us);
-    if (decides) fold->verdict = *verdict;
-}
-
 /* How many units a rule is judged by: those that were wanted; UPTO wants one amount at least. What is granted has found
  * its place already, and not every rule need have one for all of it. */
 int64_t admission_units(const struct admission *admission, const struct demand *demand)
@@ -477,7 +453,7 @@ static void fold_limits(const struct demand *demand, int64_t units, int64_t fund
         if (!is_limit(position)) continue;
         position->meter->judge(position, beyond, &verdict);
         if (verdict.remaining != UNLIMITED) verdict.remaining = add_clamped(verdict.remaining, funds);
-        fold_verdict(fold, verdict.wait_us != 0, &verdict);
+        verdict_fold_add(fold, verdict.wait_us != 0, &verdict);
     }
 }
 
@@ -521,7 +497,7 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
     if (!pot.begun && !has_grants) return; /* the plan's LIMIT has gone under an override's THROTTLE */
     int64_t beyond = judged_beyond(judged_beyond(units, funds), demand_available_before_lane(demand));
     if (pot.denied && demand->rates.throttle >= 0) fold_slow_lane(demand, beyond, &pot);
-    fold_verdict(fold, pot.denied, &pot.verdict);
+    verdict_fold_add(fold, pot.denied, &pot.verdict);
 }
 
 /* Walks through the demands of an item: those of its own, then the one that it shares; the same of those above; then
@@ -571,7 +547,7 @@ static void fold_demand(const struct admission *admission, const struct demand *
         if (is_rate && !demand_has_rates(demand)) continue;
         position->meter->judge(position, units, &verdict);
         bool denies = is_rate ? verdict.granted == 0 : verdict.wait_us != 0;
-        fold_verdict(fold, denies, &verdict);
+        verdict_fold_add(fold, denies, &verdict);
     }
 }
 
@@ -584,7 +560,7 @@ static void fold_shifted(const struct admission *admission, const struct demand 
     if (!own.begun) return;
     int64_t delay_us = max_i64(fold->delay_us, own.delay_us);
     if (own.verdict.rule >= 0) own.verdict.rule += shift;
-    fold_verdict(fold, own.denied, &own.verdict);
+    verdict_fold_add(fold, own.denied, &own.verdict);
     fold->delay_us = delay_us;
 }
 
@@ -669,7 +645,7 @@ static const struct demand *only_demand(const struct admission *admission, const
 }
 
 /* Where units took the slow lane, it is what the client needs to know of. */
-static void tell_slow_lane(const struct admission *admission, const struct admission_item *item,
+static void show_slow_lane(const struct admission *admission, const struct admission_item *item,
                            struct verdict *verdict)
 {
     struct item_walk walk = walk_begin(admission, item);
@@ -720,7 +696,7 @@ void admission_verdict(const struct admission *admission, const struct admission
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
     /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
     if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
-    if (!only || only->throttled > 0) tell_slow_lane(admission, item, verdict);
+    if (!only || only->throttled > 0) show_slow_lane(admission, item, verdict);
     if (!fold.denied) return;
     if (only ? needs_foresight(only) : item_needs_foresight(admission, item)) {
         verdict->wait_us = item_wait_us(admission, item);

@@ -273,6 +273,13 @@ static struct count_request row_of(const struct consume_request *request, uint32
     return (struct count_request){item->resource, item->amount, request->mode, request->at_us, now_us};
 }
 
+static bool leave_to_general(struct account_decision *decision)
+{
+    decision->changes.size = 0;
+    decision->result.consumed.count = 0;
+    return false;
+}
+
 /* Every row is mere counting, or none is taken. Resources that only count are apart from each other. */
 static bool count_rows(const struct account *account, const struct account_host *host,
                        const struct consume_request *request, int64_t now_us, struct account_decision *decision,
@@ -280,9 +287,7 @@ static bool count_rows(const struct account *account, const struct account_host 
 {
     for (uint32_t row = 0; row < request->count; row++) {
         const struct count_request units = row_of(request, row, now_us);
-        if (count_decide(account, host, &units, row, decision, &counted[row])) continue;
-        decision->changes.size = 0;
-        return false;
+        if (!count_decide(account, host, &units, row, decision, &counted[row])) return leave_to_general(decision);
     }
     return true;
 }
@@ -294,18 +299,17 @@ static bool count(const struct account *account, const struct account_host *host
     struct counted counted[BATCH_ITEMS_MAX];
     const struct stored_api_key *key;
     bool plain = !request->any && request->mode != MODE_PEEK && !request->lineage && now_us == request->now_us;
+    bool remembers = request->id.size > 0;
     if (!plain || !bears_plain_key(account, request, now_us, &key)) return false;
-    if (request->id.size > 0 && !account_has_room(account, host, now_us)) return false;
-    bool remembers = request->id.size > 0, admits = count_rows(account, host, request, now_us, decision, counted);
+    if (remembers && !account_has_room(account, host, now_us)) return false;
+    bool admits = count_rows(account, host, request, now_us, decision, counted);
     const struct count_request first = row_of(request, 0, now_us);
     bool denies = !admits && request->count == 1 && !(remembers && request->sticky) &&
                   count_deny(account, host, &first, decision);
     decision->applied_at_us = now_us;
     if (admits && key) api_key_emit_used(key, now_us, &decision->changes);
-    if (admits && remembers && !record_counted(account, host, request, counted, decision)) {
-        decision->changes.size = 0;
-        return false;
-    }
+    if (admits && remembers && !record_counted(account, host, request, counted, decision))
+        return leave_to_general(decision);
     return admits || denies;
 }
 
@@ -324,7 +328,7 @@ static void decide_in_general(const struct account *account, const struct accoun
     decision->applied_at_us = view.now_us;
     view.effects = &decision->changes;
     const struct stored_api_key *key = NULL;
-    /* Before a retry is answered, too: who has lost the key gets no reply from memory. */
+    /* Before a retry is answered, too: a client that has lost the key gets no reply from memory. */
     bool verifies = fault == ACCOUNT_FAULT_NONE && request->key.digest.size > 0;
     enum account_fault refusal =
         verifies ? api_key_verify(account, &request->key, view.now_us, &key) : ACCOUNT_FAULT_NONE;
@@ -355,11 +359,7 @@ static void compare_with_general(const struct account *account, const struct acc
     (void)expect(other.fault == ACCOUNT_FAULT_NONE && other.denied == decision->denied);
     (void)expect(other.result.consumed.count == request->count && other.causes_count == decision->causes_count);
     for (uint32_t i = 0; i < request->count; i++) {
-        const struct verdict *left = &decision->result.consumed.verdicts[i],
-                             *right = &other.result.consumed.verdicts[i];
-        (void)expect(left->granted == right->granted && left->limit == right->limit);
-        (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us);
-        (void)expect(left->wait_us == right->wait_us && left->rule == right->rule);
+        (void)expect(verdict_equal(&decision->result.consumed.verdicts[i], &other.result.consumed.verdicts[i]));
         (void)expect(other.result.consumed.funded[i] == 0);
     }
     (void)expect(bytes_equal(sink_content(&decision->changes), sink_content(&other.changes)));
@@ -368,6 +368,7 @@ static void compare_with_general(const struct account *account, const struct acc
         (void)expect(bytes_equal(cause->resource, wanted->resource) && cause->slot == wanted->slot);
         (void)expect(cause->period == wanted->period && cause->counts == wanted->counts);
         (void)expect(cause->shape == wanted->shape && cause->amount == wanted->amount);
+        (void)expect(cause->rule == wanted->rule && cause->wait_us == wanted->wait_us);
     }
     account_decision_end(&other);
 #else

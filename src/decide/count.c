@@ -1,7 +1,9 @@
 /* Counts units in place; see count.h. */
 #include "quota/decide/count.h"
 #include "quota/base/checked.h"
-#include "quota/rate/limiter_codec.h"
+#include "quota/decide/verdict_fold.h"
+#include "quota/rate/limiter.h"
+#include "quota/view/changeset.h"
 
 /* Does nothing but its state and its plan decide about the account, and do these hold since it was written down? */
 static bool is_plain_account(const struct account *account, const struct account_host *host, int64_t now_us)
@@ -10,9 +12,8 @@ static bool is_plain_account(const struct account *account, const struct account
     if (account->state != ACCOUNT_ACTIVE || account->anchor_us > now_us) return false;
     if (!account_plan_is_current(account, host, now_us)) return false;
     if (!optional) return true;
-    bool expired = optional->expires_us > 0 && optional->expires_us <= now_us;
-    bool moves = optional->next && optional->next_us <= now_us;
-    return !expired && !moves && optional->grants.count == 0;
+    return !account_has_expired(optional, now_us) && !account_next_comes(optional, now_us) &&
+           optional->grants.count == 0;
 }
 
 static bool is_plain_slot(const struct slot *slot)
@@ -21,46 +22,33 @@ static bool is_plain_slot(const struct slot *slot)
     return !optional || (!optional->override && !optional->bill && optional->holds_count == 0);
 }
 
-/* Is it a running cycle that keeps its count and nothing else, with room for the units, also when they were used? */
+/* Is it a running cycle that keeps its count and nothing else? */
+static bool runs_plainly(const struct stored_window *window, int64_t now_us)
+{
+    return !window->optional && window->start_us <= now_us && now_us < window->end_us;
+}
+
+/* Has the cycle room for the units, also when they were used? */
 static bool has_room(const struct stored_window *window, const struct count_request *request)
 {
-    bool plain = !window->optional && window->denied_here == 0 && window->limit != ABSENT;
-    bool runs = window->start_us <= request->now_us && request->now_us < window->end_us;
+    bool plain = runs_plainly(window, request->now_us) && window->denied_here == 0 && window->limit != ABSENT;
     bool ran = request->at_us == 0 || (window->start_us <= request->at_us && request->at_us <= request->now_us);
     int64_t most = window->limit == UNLIMITED ? INT64_MAX : window->limit;
-    return plain && runs && ran && window->used <= most - request->amount;
+    return plain && ran && window->used <= most - request->amount;
 }
 
-/* The cycle of a LIMIT; NULL = it is not stored. Most have few, and in the order of the rules or close to it. */
-static const struct stored_window *find_window(const struct slot *slot, const struct quota_rule *rule)
-{
-    uint64_t code = quota_rule_code(rule);
-    for (uint32_t i = 0; i < slot->windows_count; i++) {
-        if (slot->windows[i].period == code) return &slot->windows[i];
-    }
-    return NULL;
-}
-
-/* Of two rules the one that has less left decides, of equal ones the first: rules come in any order. */
-static void fold(struct verdict *verdict, const struct verdict *rule)
-{
-    bool less = amount_is_smaller(rule->remaining, verdict->remaining);
-    bool more = amount_is_smaller(verdict->remaining, rule->remaining);
-    if (verdict->rule < 0 || less || (!more && rule->rule < verdict->rule)) *verdict = *rule;
-}
-
-/* Puts the cycle of one LIMIT into the verdict; false where it is not mere counting. */
+/* Folds the cycle of one LIMIT in; false where it is not mere counting. */
 static bool count_rule(const struct slot *slot, const struct entitlement *entitlement, uint32_t number,
-                       const struct count_request *request, struct verdict *verdict)
+                       const struct count_request *request, struct verdict_fold *fold)
 {
-    const struct stored_window *window = find_window(slot, &entitlement->rules[number]);
+    const struct stored_window *window = slot_find_window(slot, quota_rule_code(&entitlement->rules[number]));
     if (!window || !has_room(window, request)) return false;
     int64_t used = window->used + request->amount, limit = window->limit;
     bool warns = entitlement->warnings_count > 0 && warning_reached(entitlement, used, limit) > window->warned_bp;
     int64_t reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - request->now_us;
     const struct verdict of_rule = {request->amount, limit,          limit == UNLIMITED ? UNLIMITED : limit - used, 0,
                                     reset_us,        (int32_t)number};
-    fold(verdict, &of_rule);
+    verdict_fold_add(fold, false, &of_rule);
     return !warns;
 }
 
@@ -73,7 +61,7 @@ struct rates {
 };
 
 static bool count_rates(const struct slot *slot, const struct count_request *request, struct rates *rates,
-                        struct verdict *verdict)
+                        struct verdict_fold *fold)
 {
     struct decision *decision = &rates->decision;
     const struct limiter_request wanted = {
@@ -83,41 +71,22 @@ static bool count_rates(const struct slot *slot, const struct count_request *req
     if (decision->fault != FAULT_NONE || decision->verdict.granted == 0) return false;
     struct verdict of_rates = decision->verdict;
     of_rates.rule = rates->places[of_rates.rule];
-    fold(verdict, &of_rates);
-    verdict->wait_us = decision->verdict.wait_us; /* of a queue */
+    verdict_fold_add(fold, false, &of_rates);
     return true;
 }
 
 /* Every rule; false where one of them does more than count. RATEs do not look back. */
 static bool count_rules(const struct slot *slot, const struct entitlement *entitlement,
-                        const struct count_request *request, struct rates *rates, struct verdict *verdict)
+                        const struct count_request *request, struct rates *rates, struct verdict_fold *fold)
 {
-    rates->count = 0;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
-        if (entitlement->rules[i].kind == QUOTA_LIMIT) {
-            if (!count_rule(slot, entitlement, i, request, verdict)) return false;
-            continue;
-        }
-        rates->places[rates->count] = (uint8_t)i;
-        rates->rules[rates->count++] = entitlement->rules[i].rule;
+        bool is_limit = entitlement->rules[i].kind == QUOTA_LIMIT;
+        if (is_limit && !count_rule(slot, entitlement, i, request, fold)) return false;
     }
+    rates->count = entitlement_rates(entitlement, rates->rules, rates->places);
     if (slot->windows_count + rates->count != entitlement->rules_count) return false;
     if (request->at_us > 0) rates->count = 0;
-    return rates->count == 0 || count_rates(slot, request, rates, verdict);
-}
-
-static void emit_rates(const struct rates *rates, uint32_t slot, struct sink *changes)
-{
-    char stack_buffer[512];
-    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
-    struct change change; /* what its kind does not name means nothing; there is much of it */
-    if (rates->count == 0 || rates->decision.effects_count == 0) return;
-    effects_encode(&rates->decision, false, &effects);
-    change.kind = CHANGE_RATES;
-    change.slot = slot;
-    change.bytes = sink_content(&effects);
-    change_encode(&change, changes);
-    sink_free(&effects);
+    return rates->count == 0 || count_rates(slot, request, rates, fold);
 }
 
 /* Changes stand in the order of the stored cycles, as those of a view do (changeset.h). */
@@ -159,11 +128,13 @@ bool count_decide(const struct account *account, const struct account_host *host
     struct rates rates;
     struct verdict *verdict = &decision->result.consumed.verdicts[row];
     if (!counting_begin(account, host, request, &counting)) return false;
-    *verdict = (struct verdict){.rule = -1};
-    if (!count_rules(counting.slot, counting.entitlement, request, &rates, verdict)) return false;
+    struct verdict_fold fold = {.begun = false};
+    if (!count_rules(counting.slot, counting.entitlement, request, &rates, &fold)) return false;
+    *verdict = fold.verdict;
     verdict->granted = request->amount;
+    verdict->wait_us = fold.delay_us;
     emit_counts(counting.slot, counting.number, request->amount, &decision->changes);
-    emit_rates(&rates, counting.number, &decision->changes);
+    if (rates.count > 0) emit_rates(&rates.decision, counting.number, NULL, &decision->changes);
     decision->result.consumed.count = row + 1;
     decision->result.consumed.funded[row] = 0;
     *counted = (struct counted){counting.number, counting.entitlement};
@@ -172,31 +143,29 @@ bool count_decide(const struct account *account, const struct account_host *host
 
 /* ---- denials --------------------------------------------------------------------------------------------- */
 
-/* Has it a running cycle that keeps its count and nothing else, and whose next one begins with the whole limit? */
+/* Does the cycle after this one begin with the whole limit? */
 static bool waits_for_its_end(const struct stored_window *window, const struct quota_rule *rule, int64_t now_us)
 {
-    bool plain = !window->optional && window->limit == rule->limit && rule->rollover_bp == 0;
-    return plain && window->start_us <= now_us && now_us < window->end_us;
+    return runs_plainly(window, now_us) && window->limit == rule->limit && rule->rollover_bp == 0;
 }
 
-/* Puts one LIMIT into the verdict: of those that refuse the one with the longest wait, of equal ones the first. False
- * where the end of its cycle is not all that decides. */
+/* Folds one LIMIT in, if it refuses. False where the end of its cycle is not all that decides. */
 static bool deny_by(const struct counting *counting, uint32_t number, const struct count_request *request,
-                    struct verdict *verdict)
+                    struct verdict_fold *fold)
 {
     const struct quota_rule *rule = &counting->entitlement->rules[number];
-    const struct stored_window *window = rule->kind == QUOTA_LIMIT ? find_window(counting->slot, rule) : NULL;
+    const struct stored_window *window =
+        rule->kind == QUOTA_LIMIT ? slot_find_window(counting->slot, quota_rule_code(rule)) : NULL;
     if (!window || !waits_for_its_end(window, rule, request->now_us)) return false;
     if (window->limit == UNLIMITED || window->used <= window->limit - request->amount) return true;
     bool ends = window->end_us != INT64_MAX;
     int64_t left_us = ends ? wait_add(window->end_us - request->now_us, 0) : NEVER_US;
-    int64_t wait_us = request->amount <= window->limit ? left_us : NEVER_US;
-    if (verdict->rule >= 0 && !wait_is_longer(wait_us, verdict->wait_us)) return true;
-    *verdict = (struct verdict){.limit = window->limit,
-                                .remaining = max_i64(window->limit - window->used, 0),
-                                .wait_us = wait_us,
-                                .rule = (int32_t)number};
-    if (window->used > 0) verdict->reset_us = ends ? window->end_us - request->now_us : NEVER_US;
+    struct verdict verdict = {.limit = window->limit,
+                              .remaining = max_i64(window->limit - window->used, 0),
+                              .wait_us = request->amount <= window->limit ? left_us : NEVER_US,
+                              .rule = (int32_t)number};
+    if (window->used > 0) verdict.reset_us = ends ? window->end_us - request->now_us : NEVER_US;
+    verdict_fold_add(fold, true, &verdict);
     return true;
 }
 
@@ -208,12 +177,14 @@ bool count_deny(const struct account *account, const struct account_host *host, 
     if (request->mode != MODE_ALL || !counting_begin(account, host, request, &counting)) return false;
     const struct entitlement *entitlement = counting.entitlement;
     if (entitlement->repay || counting.slot->windows_count != entitlement->rules_count) return false;
-    *verdict = (struct verdict){.rule = -1};
+    struct verdict_fold fold = {.begun = false};
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
-        if (!deny_by(&counting, i, request, verdict)) return false;
+        if (!deny_by(&counting, i, request, &fold)) return false;
     }
-    if (verdict->rule < 0) return false;
-    const struct stored_window *window = find_window(counting.slot, &entitlement->rules[verdict->rule]);
+    if (!fold.denied) return false;
+    *verdict = fold.verdict;
+    const struct stored_window *window =
+        slot_find_window(counting.slot, quota_rule_code(&entitlement->rules[verdict->rule]));
     const struct refusing_rule refusing = {request->resource, (int32_t)counting.number, entitlement, window->period,
                                            window->used > 0};
     decision_add_refusal(decision, &refusing, verdict, request->amount);

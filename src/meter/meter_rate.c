@@ -5,6 +5,7 @@
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
 #include "quota/rate/limiter_codec.h"
+#include "quota/view/changeset.h"
 
 static const struct limiter *limiter_of(const struct demand *demand)
 {
@@ -107,18 +108,7 @@ static void take(struct position *position, int64_t units)
 
 static void emit_decision(const struct position *position, const struct decision *decision, struct sink *changes)
 {
-    char stack_buffer[512];
-    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
-    if (decision->effects_count == 0) return;
-    effects_encode(decision, false, &effects);
-    const struct stored_api_key *key = position->demand->key;
-    struct change change; /* what its kind does not name means nothing */
-    change.kind = key ? CHANGE_API_KEY_RATES : CHANGE_RATES;
-    change.slot = (uint32_t)position->demand->view->index;
-    change.number = key ? key->key.number : 0;
-    change.bytes = sink_content(&effects);
-    change_encode(&change, changes);
-    sink_free(&effects);
+    emit_rates(decision, (uint32_t)position->demand->view->index, position->demand->key, changes);
 }
 
 static void emit(const struct position *position, int64_t units, struct sink *changes)

@@ -8,7 +8,7 @@
 
 /* ---- which rules, which states --------------------------------------------------------------------------- */
 
-static bool rules_stored(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count)
+bool limiter_has_rules(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count)
 {
     if (!limiter || limiter->set->count != rules_count) return false;
     if (limiter->set->rules == rules) return true;
@@ -131,7 +131,7 @@ static void forget_inherited(struct evaluation *evaluation, const struct limiter
 static void evaluation_begin(struct evaluation *evaluation, const struct limiter *limiter, struct rule *rules,
                              uint32_t count, const struct limiter_request *request)
 {
-    bool known = limiter && rules_stored(limiter, rules, count);
+    bool known = limiter && limiter_has_rules(limiter, rules, count);
     int64_t now_us = request->now_us, at_us = max_i64(now_us, limiter_taken_until_us(limiter));
     int64_t since_us = !known && request->rules_us > 0 ? request->rules_us : at_us; /* the rules hold since then */
     bool forgotten = limiter && !request->kept && is_forgotten(limiter, min_i64(since_us, now_us));
@@ -476,12 +476,9 @@ static void compare_with_general(const struct limiter *limiter, struct rule *rul
 #ifdef QUOTA_EXPECT_FATAL
     struct decision other;
     decide_in_general(limiter, rules, 1, request, &other);
-    const struct verdict *left = &decision->verdict, *right = &other.verdict;
     const struct state *state = &decision->effects[0].state, *wanted = &other.effects[0].state;
     (void)expect(other.fault == FAULT_NONE && decision->effects_count == other.effects_count);
-    (void)expect(left->granted == right->granted && left->limit == right->limit && left->rule == right->rule);
-    (void)expect(left->remaining == right->remaining && left->reset_us == right->reset_us);
-    (void)expect(left->wait_us == right->wait_us);
+    (void)expect(verdict_equal(&decision->verdict, &other.verdict));
     if (decision->effects_count == 0) return;
     (void)expect(other.effects[0].kind == EFFECT_STATE && other.effects[0].index == 0);
     (void)expect(state->when_us == wanted->when_us && state->amount == wanted->amount && state->rest == wanted->rest);

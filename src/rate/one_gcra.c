@@ -5,12 +5,10 @@
 
 static bool has_one_gcra(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count)
 {
-    if (!limiter || rules_count != 1) return false;
+    if (rules_count != 1 || !limiter_has_rules(limiter, rules, 1)) return false;
     const struct rule_set *set = limiter->set;
-    const struct rule *rule = set->rules;
-    if (set->count != 1 || set->sleeping > 0 || set->extras != 0) return false;
-    if (rule->algorithm != RULE_GCRA || rule_is_constant(rule)) return false;
-    return rules == rule || rule_equal(rules, rule);
+    if (set->sleeping > 0 || set->extras != 0) return false;
+    return set->rules->algorithm == RULE_GCRA && !rule_is_constant(set->rules);
 }
 
 static bool wants_all_at_once(const struct limiter_request *request)

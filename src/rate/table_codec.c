@@ -1,5 +1,6 @@
 /* Reads and writes limiter tables and their changes; the byte forms are drawn in table_codec.h. */
 #include "quota/rate/table_codec.h"
+#include "quota/base/expect.h"
 #include "quota/base/memory.h"
 #include "quota/rate/limiter_codec.h"
 #include "quota/rate/rule_codec.h"
@@ -7,6 +8,7 @@
 #define CHANGE_RULES 0
 #define CHANGE_TAKE  1
 #define CHANGE_TAKES 2
+#define NO_CHANGE    255
 
 /* Words of hashes use all of their 64 bits: eight bytes, low ones first. */
 static void word_encode(uint64_t word, struct sink *sink)
@@ -249,6 +251,7 @@ void table_takes_begin(int64_t now_us, bool no_expire, struct sink *sink)
 
 void table_takes_add(const struct table_decision *decision, struct sink *sink)
 {
+    (void)expect(!decision->new_rules); /* RL.TABLE has a run of its own */
     sink_bytes(sink, decision->subject);
     sink_number(sink, decision->limits.effects_count);
     states_encode(&decision->limits, sink);
@@ -315,13 +318,21 @@ static bool takes_fit(const struct table *table, struct cursor cursor, struct ta
     return fit;
 }
 
+/* What stands in front of all effects: the head, when they were decided, and their kind; NO_CHANGE = they are none. */
+static uint8_t effects_begin(struct cursor *cursor, int64_t *now_us, bool *no_expire)
+{
+    if (format_read_head(&table_format, cursor, no_expire) == 0) return NO_CHANGE;
+    *now_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    uint8_t kind = cursor_byte(cursor);
+    return cursor->bad ? NO_CHANGE : kind;
+}
+
 bool table_are_takes(struct bytes bytes)
 {
     struct cursor cursor = cursor_init(bytes);
+    int64_t now_us;
     bool no_expire;
-    if (format_read_head(&table_format, &cursor, &no_expire) == 0) return false;
-    (void)cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    return cursor_byte(&cursor) == CHANGE_TAKES && !cursor.bad;
+    return effects_begin(&cursor, &now_us, &no_expire) == CHANGE_TAKES;
 }
 
 bool table_takes_repeat(struct table *table, struct bytes bytes, bool *no_expire)
@@ -329,9 +340,8 @@ bool table_takes_repeat(struct table *table, struct bytes bytes, bool *no_expire
     struct cursor cursor = cursor_init(bytes);
     struct table_decision decision;
     decision_begin(&decision);
-    (void)format_read_head(&table_format, &cursor, no_expire);
-    decision.now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    if (cursor_byte(&cursor) != CHANGE_TAKES || cursor.bad || !takes_fit(table, cursor, &decision)) return false;
+    if (effects_begin(&cursor, &decision.now_us, no_expire) != CHANGE_TAKES) return false;
+    if (!takes_fit(table, cursor, &decision)) return false;
     while (!cursor_done(&cursor)) {
         next_take_decode(&cursor, &decision);
         (void)table_accepts(table, &decision); /* finds the subject's hash */
@@ -344,9 +354,7 @@ bool table_effects_decode(struct bytes bytes, struct rule *rules, struct table_d
 {
     struct cursor cursor = cursor_init(bytes);
     decision_begin(decision);
-    if (format_read_head(&table_format, &cursor, no_expire) == 0) return false;
-    decision->now_us = cursor_number_between(&cursor, 1, INSTANT_MAX_US);
-    switch (cursor_byte(&cursor)) {
+    switch (effects_begin(&cursor, &decision->now_us, no_expire)) {
     case CHANGE_RULES: rules_decode(&cursor, rules, decision); break;
     case CHANGE_TAKE: take_decode(&cursor, decision); break;
     default: return false;

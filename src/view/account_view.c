@@ -62,8 +62,7 @@ static void resume(struct account_view *view, const struct account_optional *opt
 /* The plan that was to come, then the end of the plan, in the order in which they came. */
 static void change_with_time(struct account_view *view, const struct account_optional *optional)
 {
-    bool expired = optional->expires_us > 0 && optional->expires_us <= view->now_us;
-    bool comes = optional->next && optional->next_us <= view->now_us;
+    bool expired = account_has_expired(optional, view->now_us), comes = account_next_comes(optional, view->now_us);
     if (comes && !(expired && optional->expires_us <= optional->next_us)) {
         const struct plan *plan = plan_at(view, optional->next, optional->next_us);
         add_change(view, optional->next_us, plan, (enum switch_how)optional->next_how);

@@ -158,21 +158,31 @@ enum account_fault emit_but_rates(struct account_view *account, struct resource_
     return ACCOUNT_FAULT_NONE;
 }
 
+void emit_rates(const struct decision *decision, uint32_t slot, const struct stored_api_key *key, struct sink *changes)
+{
+    char stack_buffer[512];
+    struct sink effects = sink_init(stack_buffer, sizeof(stack_buffer));
+    if (decision->effects_count == 0) return;
+    effects_encode(decision, false, &effects);
+    struct change change; /* what its kind does not name means nothing; there is much of it */
+    change.kind = key ? CHANGE_API_KEY_RATES : CHANGE_RATES;
+    change.slot = slot;
+    change.number = key ? key->key.number : 0;
+    change.bytes = sink_content(&effects);
+    change_encode(&change, changes);
+    sink_free(&effects);
+}
+
 static void emit_takeover(const struct resource_view *view, struct sink *changes)
 {
     struct rule rules[ENTITLEMENT_RULES_MAX];
     uint8_t places[ENTITLEMENT_RULES_MAX];
     struct decision decision;
-    struct sink effects = {0};
     const struct limiter *limiter = view->rates;
     if (!limiter || !view->entitlement || view->rates_us == 0) return;
     uint32_t count = entitlement_rates(view->entitlement, rules, places);
     limiter_decide_rules(limiter, rules, count, view->rates_us, &decision);
-    if (decision.effects_count == 0) return;
-    effects_encode(&decision, false, &effects);
-    struct change change = {.kind = CHANGE_RATES, .slot = (uint32_t)view->index, .bytes = {effects.data, effects.size}};
-    change_encode(&change, changes);
-    sink_free(&effects);
+    emit_rates(&decision, (uint32_t)view->index, NULL, changes);
 }
 
 enum account_fault emit_resource(struct account_view *account, struct resource_view *view, struct sink *changes)
@@ -195,7 +205,7 @@ static void emit_next_gone(const struct account_view *view, struct sink *changes
 {
     const struct account_optional *optional = view->account->optional;
     if (!optional || !optional->next) return;
-    bool expired = optional->expires_us > 0 && optional->expires_us <= view->now_us;
+    bool expired = account_has_expired(optional, view->now_us);
     if (!expired && optional->next_us > view->now_us) return;
     struct change next = {.kind = CHANGE_NEXT, .bytes = {"", 0}};
     change_encode(&next, changes);

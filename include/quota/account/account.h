@@ -59,6 +59,17 @@ struct account_optional {
     struct stored_audit_entry **audit; /* oldest first; room for ACCOUNT_AUDIT_MAX, NULL before the first */
 };
 
+/* Has the account expired by then? And has the plan come that was still to come? */
+static inline bool account_has_expired(const struct account_optional *optional, int64_t now_us)
+{
+    return optional->expires_us > 0 && optional->expires_us <= now_us;
+}
+
+static inline bool account_next_comes(const struct account_optional *optional, int64_t now_us)
+{
+    return optional->next && optional->next_us <= now_us;
+}
+
 struct account {
     const struct plan *plan;
     const struct interned_string *zone; /* NULL = UTC */

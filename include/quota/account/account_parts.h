@@ -21,7 +21,7 @@ struct named_hold {
 void account_apply_part(struct account *account, const struct change *change, struct named_hold named);
 
 /* The newest ACCOUNT_AUDIT_MAX of them stay. */
-void account_store_audit_entry(struct account *account, const struct audit_entry *note);
+void account_store_audit_entry(struct account *account, const struct audit_entry *entry);
 
 /* Counts what is held of the slot once more: its windows are others than before. */
 void account_recount_held(struct account *account, struct slot *slot);

@@ -1,7 +1,8 @@
 /* The only writer of accounts.
  *
  *     decision ─▶ changes ─▶ account_apply ─┬─ counts of windows at their head: numbers in place
- *     RL._DO, AOF ──────────▶               └─ all others: accepted (promise.h), noted as events, done; then a sweep
+ *     RL._DO, AOF ──────────▶               ├─ other counts, effects of rates: checked and done in one
+ *                                           └─ all others: accepted (promise.h), noted as events, done; then a sweep
  *
  * Primary, replica and a server that reads its AOF do the same with the same bytes, so they cannot differ. */
 #pragma once

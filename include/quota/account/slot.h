@@ -86,6 +86,9 @@ bool slot_apply_rates(struct slot *slot, struct bytes effects);
 /* Do these effects on rates, this count of a window, which came from outside, fit? `slot` may be NULL. */
 bool slot_accepts(const struct slot *slot, const struct change *change);
 
+/* The stored window of a period (quota_rule_code); NULL = there is none. Most slots have few. */
+struct stored_window *slot_find_window(const struct slot *slot, uint64_t period);
+
 /* A stored window whole. */
 struct window slot_window(const struct slot *slot, uint32_t index);
 void slot_read_window(const struct slot *slot, uint32_t index, struct window *window);

@@ -4,8 +4,9 @@
  *     limit 20   ├─ used 12 ─┬ 3 ┬──┤                  remaining 5: the tightest of them is the verdict's rule
  *
  * Where LIMITs and RATEs alone hold, no cycle has ended, and nothing has changed since the account was written down, no
- * view of it is needed. Everything else (a boundary, a denial, a reservation, an override, credits) takes the general
- * path (demands.h). Both have the same answer and the same bytes: tests and fuzzers compare them (consume.c). */
+ * view of it is needed. Everything else (a boundary, a denial by a RATE, a reservation, an override, credits) takes
+ * the general path (demands.h). Both have the same answer and the same bytes: tests and fuzzers compare them
+ * (consume.c). */
 #pragma once
 
 #include "quota/decide/account_decision.h"

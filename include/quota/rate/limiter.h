@@ -52,6 +52,9 @@ struct limiter_request {
 /* The words of `before` go over to the rules of `after` as of `as_of_us`; its objects move along. */
 void limiter_carry(struct limiter *before, struct limiter *after, int64_t as_of_us);
 
+/* Are these the rules that it stores? */
+bool limiter_has_rules(const struct limiter *limiter, const struct rule *rules, uint32_t rules_count);
+
 /* Decides a request against `limiter` (NULL = nothing is stored). `rules` are valid (rule_fault); they are completed
  * here when they differ from the stored ones and must outlive the decision. */
 void limiter_decide(const struct limiter *limiter, struct rule *rules, uint32_t rules_count,

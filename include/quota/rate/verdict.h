@@ -25,6 +25,12 @@ struct verdict {
     int32_t rule;      /* the deciding rule: VERDICT_PART x part + index; -1 where no rule decided (blocks, lists) */
 };
 
+static inline bool verdict_equal(const struct verdict *left, const struct verdict *right)
+{
+    return left->granted == right->granted && left->limit == right->limit && left->remaining == right->remaining &&
+           left->wait_us == right->wait_us && left->reset_us == right->reset_us && left->rule == right->rule;
+}
+
 /* NEVER_US is the longest of all waits. */
 static inline bool wait_is_longer(int64_t left_us, int64_t right_us)
 {

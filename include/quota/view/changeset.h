@@ -34,6 +34,9 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
 /* The same, but for the rates: what they decide is written down next, and says what they have taken over. */
 enum account_fault emit_but_rates(struct account_view *account, struct resource_view *view, struct sink *changes);
 
+/* What a decision over rates does to them, nothing where it has no effects: of a slot's resource, or of a key. */
+void emit_rates(const struct decision *decision, uint32_t slot, const struct stored_api_key *key, struct sink *changes);
+
 /* A new generation of the resource's consumptions (window.h). */
 void emit_generation(struct resource_view *view, struct sink *changes);
 
