@@ -17,21 +17,11 @@ static struct slot_optional *slot_optional_of(struct slot *slot)
 /* ---- windows --------------------------------------------------------------------------------------------- */
 
 /* Has it nothing but its limit and its count, used and peak? */
-static bool window_only_counts(const struct window *window)
+static bool window_is_plain(const struct window *window)
 {
     return allowance_is_plain(&window->allowance) && window->debt == 0 && window->refunded == 0 &&
            window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0 && window->rolled == 0 &&
            window->held_over == 0;
-}
-
-static bool window_is_plain(const struct window *window)
-{
-    return window_only_counts(window) && window->peak == window->used;
-}
-
-static int64_t stored_peak(const struct stored_window *stored)
-{
-    return stored->optional ? stored->optional->peak : stored->used;
 }
 
 void slot_read_window(const struct slot *slot, uint32_t index, struct window *window)
@@ -41,7 +31,6 @@ void slot_read_window(const struct slot *slot, uint32_t index, struct window *wi
         *window = *stored->optional;
     } else {
         memset(window, 0, sizeof(*window));
-        window->peak = stored->used;
     }
     window->period = stored->period;
     window->start_us = stored->start_us;
@@ -49,6 +38,7 @@ void slot_read_window(const struct slot *slot, uint32_t index, struct window *wi
     window->allowance.limit = stored->limit;
     window->cover = NOT_COVERED;
     window->used = stored->used;
+    window->peak = stored->peak;
     window->warned_bp = stored->warned_bp;
     if (stored->denied_here > 0) window->denied = add_clamped(window->denied, stored->denied_here);
 }
@@ -73,7 +63,7 @@ static bool equal_but_count(const struct window *left, const struct window *righ
 bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct window *window)
 {
     const struct stored_window *stored = &slot->windows[index];
-    if (!stored->optional && stored->denied_here == 0 && window_only_counts(window)) { /* as nearly all are */
+    if (!stored->optional && stored->denied_here == 0 && window_is_plain(window)) { /* as nearly all are */
         return stored->start_us == window->start_us && stored->end_us == window->end_us &&
                stored->limit == window->allowance.limit && stored->warned_bp == window->warned_bp;
     }
@@ -85,7 +75,7 @@ bool slot_window_counts_on(const struct slot *slot, uint32_t index, const struct
 bool slot_window_has_count(const struct slot *slot, uint32_t index, const struct window *window)
 {
     const struct stored_window *stored = &slot->windows[index];
-    return stored->used == window->used && stored_peak(stored) == window->peak;
+    return stored->used == window->used && stored->peak == window->peak;
 }
 
 struct stored_window *slot_find_window(const struct slot *slot, uint64_t period)
@@ -153,6 +143,7 @@ static bool store_window(struct slot *slot, const struct window *window)
     stored->end_us = window->end_us;
     stored->limit = window->allowance.limit;
     stored->used = window->used;
+    stored->peak = window->peak;
     stored->warned_bp = (uint32_t)window->warned_bp;
     stored->denied_here = 0;
     if (window_is_plain(window)) {
@@ -167,12 +158,13 @@ static bool store_window(struct slot *slot, const struct window *window)
 bool slot_count_plainly(struct slot *slot, const struct change *change, bool watched)
 {
     struct stored_window *stored = slot_find_window(slot, change->period);
-    if (!stored || stored->optional || stored->denied_here > 0 || change->amount != change->peak) return false;
+    if (!stored || stored->optional || stored->denied_here > 0) return false;
     if (watched) {
         bool is_overridden = slot->optional && slot->optional->override; /* then the limit may be another one */
         if (is_overridden || (stored->limit >= 0 && change->amount >= stored->limit)) return false;
     }
     stored->used = change->amount;
+    stored->peak = change->peak;
     return true;
 }
 
@@ -201,7 +193,7 @@ static void count_denied(struct slot *slot, uint64_t period)
 {
     struct stored_window *stored = slot_find_window(slot, period);
     if (!stored || stored->denied_here == UINT32_MAX) return;
-    if (stored_peak(stored) > 0) stored->denied_here++; /* a cycle begins with its first unit */
+    if (stored->peak > 0) stored->denied_here++; /* a cycle begins with its first unit */
 }
 
 /* ---- histories and sliding logs ------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* Counts units in place; see count.h. */
 #include "quota/decide/count.h"
 #include "quota/base/checked.h"
+#include "quota/base/expect.h"
 #include "quota/decide/verdict_fold.h"
 #include "quota/rate/limiter.h"
 #include "quota/view/changeset.h"
@@ -16,10 +17,18 @@ static bool is_plain_account(const struct account *account, const struct account
            optional->grants.count == 0;
 }
 
-static bool is_plain_slot(const struct slot *slot)
+/* What reservations hold of it is known without looking at them while none of the account's has ended. */
+static bool all_holds_live(const struct account *account, int64_t now_us)
+{
+    const struct holds *holds = account_holds(account);
+    return holds->count == 0 || holds->by_expiry[0]->hold.expires_us > now_us;
+}
+
+static bool is_plain_slot(const struct account *account, const struct slot *slot, int64_t now_us)
 {
     const struct slot_optional *optional = slot->optional;
-    return !optional || (!optional->override && !optional->bill && optional->holds_count == 0);
+    if (!optional) return true;
+    return !optional->override && !optional->bill && (optional->holds_count == 0 || all_holds_live(account, now_us));
 }
 
 /* Is it a running cycle that keeps its count and nothing else? */
@@ -28,13 +37,25 @@ static bool runs_plainly(const struct stored_window *window, int64_t now_us)
     return !window->optional && window->start_us <= now_us && now_us < window->end_us;
 }
 
-/* Has the cycle room for the units, also when they were used? */
-static bool has_room(const struct stored_window *window, const struct count_request *request)
+/* The place of a stored window among those of its slot. */
+static int32_t place_of(const struct slot *slot, const struct stored_window *window)
+{
+    return (int32_t)(window - slot->windows);
+}
+
+/* Has the cycle room for the units, also when they were used? `held`: of it, by reservations. */
+static bool has_room(const struct stored_window *window, int64_t held, const struct count_request *request)
 {
     bool plain = runs_plainly(window, request->now_us) && window->denied_here == 0 && window->limit != ABSENT;
     bool ran = request->at_us == 0 || (window->start_us <= request->at_us && request->at_us <= request->now_us);
     int64_t most = window->limit == UNLIMITED ? INT64_MAX : window->limit;
-    return plain && ran && window->used <= most - request->amount;
+    return plain && ran && held <= most - window->used && request->amount <= most - window->used - held;
+}
+
+/* Would a threshold be reached, when so much is used? */
+static bool warns(const struct entitlement *entitlement, const struct stored_window *window, int64_t used)
+{
+    return entitlement->warnings_count > 0 && warning_reached(entitlement, used, window->limit) > window->warned_bp;
 }
 
 /* Folds the cycle of one LIMIT in; false where it is not mere counting. */
@@ -42,14 +63,15 @@ static bool count_rule(const struct slot *slot, const struct entitlement *entitl
                        const struct count_request *request, struct verdict_fold *fold)
 {
     const struct stored_window *window = slot_find_window(slot, quota_rule_code(&entitlement->rules[number]));
-    if (!window || !has_room(window, request)) return false;
-    int64_t used = window->used + request->amount, limit = window->limit;
-    bool warns = entitlement->warnings_count > 0 && warning_reached(entitlement, used, limit) > window->warned_bp;
+    if (!window) return false;
+    int64_t held = slot_held(slot, place_of(slot, window)), limit = window->limit;
+    if (!has_room(window, held, request)) return false;
+    int64_t busy = window->used + held + request->amount;
     int64_t reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - request->now_us;
-    const struct verdict of_rule = {request->amount, limit,          limit == UNLIMITED ? UNLIMITED : limit - used, 0,
+    const struct verdict of_rule = {request->amount, limit,          limit == UNLIMITED ? UNLIMITED : limit - busy, 0,
                                     reset_us,        (int32_t)number};
     verdict_fold_add(fold, false, &of_rule);
-    return !warns;
+    return !warns(entitlement, window, request->holds ? window->used : window->used + request->amount);
 }
 
 /* The RATEs, which decide together. */
@@ -89,19 +111,6 @@ static bool count_rules(const struct slot *slot, const struct entitlement *entit
     return rates->count == 0 || count_rates(slot, request, rates, fold);
 }
 
-/* Changes stand in the order of the stored cycles, as those of a view do (changeset.h). */
-static void emit_counts(const struct slot *slot, uint32_t number, int64_t units, struct sink *changes)
-{
-    struct change change; /* what its kind does not name means nothing; there is much of it */
-    change.kind = CHANGE_USED;
-    change.slot = number;
-    for (uint32_t i = 0; i < slot->windows_count; i++) {
-        change.period = slot->windows[i].period;
-        change.amount = change.peak = slot->windows[i].used + units;
-        change_encode(&change, changes);
-    }
-}
-
 /* The resource as it is stored, of an account about which nothing else decides. */
 struct counting {
     uint32_t number; /* of its slot */
@@ -114,11 +123,37 @@ static bool counting_begin(const struct account *account, const struct account_h
 {
     if (!account || !is_plain_account(account, host, request->now_us)) return false;
     int32_t number = account_slot(account, request->resource);
-    if (number < 0 || !is_plain_slot(&account->slots[number])) return false;
+    if (number < 0 || !is_plain_slot(account, &account->slots[number], request->now_us)) return false;
     const struct plan_entry *entry = plan_find(account->plan, request->resource);
     if (!entry || !entry->only_counts) return false;
     *counting = (struct counting){(uint32_t)number, &account->slots[number], &entry->entitlement};
     return true;
+}
+
+/* So much is used of a cycle, and with what is held of it, it was as busy as `peak`. */
+static void emit_count(const struct counting *counting, const struct stored_window *window, int64_t used, int64_t peak,
+                       struct sink *changes)
+{
+    struct change change; /* what its kind does not name means nothing; there is much of it */
+    if (used == window->used && peak <= window->peak) return;
+    change.kind = CHANGE_USED;
+    change.slot = counting->number;
+    change.period = window->period;
+    change.amount = used;
+    change.peak = max_i64(window->peak, peak);
+    change_encode(&change, changes);
+}
+
+/* Units that are used or held beside what reservations hold. Changes stand in the order of the stored cycles, as those
+ * of a view do (changeset.h). */
+static void emit_counts(const struct counting *counting, const struct count_request *request, struct sink *changes)
+{
+    const struct slot *slot = counting->slot;
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        const struct stored_window *window = &slot->windows[i];
+        int64_t used = request->holds ? window->used : window->used + request->amount;
+        emit_count(counting, window, used, window->used + request->amount + slot_held(slot, (int32_t)i), changes);
+    }
 }
 
 bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
@@ -133,7 +168,7 @@ bool count_decide(const struct account *account, const struct account_host *host
     *verdict = fold.verdict;
     verdict->granted = request->amount;
     verdict->wait_us = fold.delay_us;
-    emit_counts(counting.slot, counting.number, request->amount, &decision->changes);
+    emit_counts(&counting, request, &decision->changes);
     if (rates.count > 0) emit_rates(&rates.decision, counting.number, NULL, &decision->changes);
     decision->result.consumed.count = row + 1;
     decision->result.consumed.funded[row] = 0;
@@ -176,7 +211,8 @@ bool count_deny(const struct account *account, const struct account_host *host, 
     struct verdict *verdict = &decision->result.consumed.verdicts[0];
     if (request->mode != MODE_ALL || !counting_begin(account, host, request, &counting)) return false;
     const struct entitlement *entitlement = counting.entitlement;
-    if (entitlement->repay || counting.slot->windows_count != entitlement->rules_count) return false;
+    bool holds = counting.slot->optional && counting.slot->optional->holds_count > 0; /* their ends free units */
+    if (holds || entitlement->repay || counting.slot->windows_count != entitlement->rules_count) return false;
     struct verdict_fold fold = {.begun = false};
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         if (!deny_by(&counting, i, request, &fold)) return false;
@@ -192,4 +228,83 @@ bool count_deny(const struct account *account, const struct account_host *host, 
     decision->result.consumed.count = 1;
     decision->result.consumed.funded[0] = 0;
     return true;
+}
+
+/* ---- reservations ---------------------------------------------------------------------------------------- */
+
+/* Posts so many of the units that are held in this cycle, and releases the rest: `held` are the other ones. False where
+ * it is not mere counting. */
+static bool post_to(const struct counting *counting, const struct stored_window *window, const struct hold *hold,
+                    int64_t posted, int64_t *remaining)
+{
+    bool ran = runs_plainly(window, hold->made_us) && window->denied_here == 0 && window->limit != ABSENT;
+    int64_t held = slot_held(counting->slot, place_of(counting->slot, window)) - hold->units, used;
+    if (!ran || held < 0 || !add_checked(window->used, posted, &used)) return false;
+    if (warns(counting->entitlement, window, used)) return false;
+    if (window->limit == UNLIMITED) return true;
+    if (used > window->limit) return false; /* a grace may begin */
+    int64_t left = max_i64(window->limit - used - held, 0);
+    if (amount_is_smaller(left, *remaining)) *remaining = left;
+    return true;
+}
+
+bool count_commit(const struct account *account, const struct account_host *host, const struct hold *hold,
+                  int64_t posted, int64_t now_us, struct account_decision *decision, int64_t *remaining)
+{
+    struct counting counting;
+    const struct slot *slot = &account->slots[hold->slot];
+    const struct count_request request = {.resource = interned_string_bytes(slot->resource), .now_us = now_us};
+    if (hold->units != hold->amount || hold->funding.size > 0 || posted > hold->amount) return false;
+    if (!counting_begin(account, host, &request, &counting)) return false;
+    if (slot->windows_count != counting.entitlement->rules_count) return false; /* rates get back what is released */
+    *remaining = UNLIMITED;
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        bool runs = runs_plainly(&slot->windows[i], now_us);
+        if (!runs || !post_to(&counting, &slot->windows[i], hold, posted, remaining)) return false;
+    }
+    for (uint32_t i = 0; i < slot->windows_count; i++) {
+        int64_t used = slot->windows[i].used + posted;
+        emit_count(&counting, &slot->windows[i], used, used, &decision->changes);
+    }
+    return true;
+}
+
+/* ---- both paths ------------------------------------------------------------------------------------------ */
+
+static void expect_same_cause(const struct refusal *cause, const struct refusal *wanted)
+{
+    (void)expect(bytes_equal(cause->resource, wanted->resource) && cause->slot == wanted->slot);
+    (void)expect(cause->period == wanted->period && cause->counts == wanted->counts);
+    (void)expect(cause->shape == wanted->shape && cause->amount == wanted->amount);
+    (void)expect(cause->rule == wanted->rule && cause->wait_us == wanted->wait_us);
+}
+
+static void expect_same_verdicts(const struct account_decision *counted, const struct account_decision *general)
+{
+    (void)expect(counted->result.consumed.count == general->result.consumed.count);
+    for (uint32_t i = 0; i < general->result.consumed.count; i++) {
+        (void)expect(verdict_equal(&counted->result.consumed.verdicts[i], &general->result.consumed.verdicts[i]));
+    }
+}
+
+static void expect_same_end(const struct account_decision *counted, const struct account_decision *general)
+{
+    const struct resolved *resolved = counted->result.resolved.items, *wanted = general->result.resolved.items;
+    (void)expect(counted->result.resolved.count == 1 && general->result.resolved.count == 1);
+    (void)expect(resolved->posted == wanted->posted && resolved->released == wanted->released);
+    (void)expect(resolved->remaining == wanted->remaining);
+}
+
+void count_expect_same(const struct account_decision *counted, const struct account_decision *general, bool resolves)
+{
+    (void)expect(general->fault == ACCOUNT_FAULT_NONE && general->denied == counted->denied);
+    (void)expect(bytes_equal(sink_content(&counted->changes), sink_content(&general->changes)));
+    (void)expect(counted->applied_at_us == general->applied_at_us && counted->adds_record == general->adds_record);
+    (void)expect(counted->causes_count == general->causes_count);
+    for (uint32_t i = 0; i < general->causes_count; i++) expect_same_cause(&counted->causes[i], &general->causes[i]);
+    if (resolves) {
+        expect_same_end(counted, general);
+    } else {
+        expect_same_verdicts(counted, general);
+    }
 }

@@ -3,7 +3,8 @@
 #include "account_tools.h"
 #include "quota/decide/count.h"
 
-#define T at("2025-01-31T15:00:00")
+#define T   at("2025-01-31T15:00:00")
+#define MIN (60 * S)
 
 /* Makes the account of a row what the row is about; the first unit has been used already. */
 typedef void prepare(struct pair *pair);
@@ -15,6 +16,7 @@ struct row {
     bool counts;
     enum request_mode mode; /* MODE_ALL where none is given */
     int64_t ago_us;         /* used so long before; 0 = now */
+    bool holds;
 };
 
 static bool decides(const struct row *row, struct verdict *verdict)
@@ -28,8 +30,12 @@ static bool decides(const struct row *row, struct verdict *verdict)
     if (row->prepare) row->prepare(&pair);
     account_decision_begin(&decision);
     int64_t now_us = T + row->later_us;
-    struct count_request request = {text_bytes("a"), row->amount, row->mode,
-                                    row->ago_us != 0 ? now_us - row->ago_us : 0, now_us};
+    struct count_request request = {.resource = text_bytes("a"),
+                                    .amount = row->amount,
+                                    .mode = row->mode,
+                                    .holds = row->holds,
+                                    .at_us = row->ago_us != 0 ? now_us - row->ago_us : 0,
+                                    .now_us = now_us};
     bool counts = count_decide(pair.account, &host, &request, 0, &decision, &counted);
     *verdict = decision.result.consumed.verdicts[0];
     assert_int_equal(decision.changes.size > 0, counts);
@@ -100,7 +106,7 @@ static void is_overridden(struct pair *pair)
 
 static void is_held(struct pair *pair)
 {
-    pair_reserve(pair, "h", "a", 1, H, T);
+    pair_reserve(pair, "h", "a", 2, 30 * MIN, T);
 }
 
 static void has_given_back(struct pair *pair)
@@ -133,10 +139,59 @@ static void has_a_newer_plan(struct pair *pair)
 static void what_has_changed_needs_a_view(void **state)
 {
     (void)state;
-    RUN({"a LIMIT 10 1h", is_overridden, 1, 0, false}, {"a LIMIT 10 1h", is_held, 1, 0, false},
-        {"a LIMIT 10 1h", has_given_back, 1, 0, false}, {"a LIMIT 10 1h", is_granted, 1, 0, false},
-        {"a LIMIT 10 1h", is_suspended, 1, 0, false}, {"a LIMIT 10 1h", is_closed, 1, 0, false},
-        {"a LIMIT 10 1h", has_a_newer_plan, 1, 0, false});
+    RUN({"a LIMIT 10 1h", is_overridden, 1, 0, false}, {"a LIMIT 10 1h", has_given_back, 1, 0, false},
+        {"a LIMIT 10 1h", is_granted, 1, 0, false}, {"a LIMIT 10 1h", is_suspended, 1, 0, false},
+        {"a LIMIT 10 1h", is_closed, 1, 0, false}, {"a LIMIT 10 1h", has_a_newer_plan, 1, 0, false});
+}
+
+/* Seven units are left while two are held for half an hour. One that has ended, and awaits its sweep, holds nothing. */
+static void reservations_count_while_none_has_ended(void **state)
+{
+    (void)state;
+    RUN({"a LIMIT 10 1h", is_held, 7, 0, true}, {"a LIMIT 10 1h", is_held, 8, 0, false},
+        {"a LIMIT 10 1h", is_held, 7, 30 * MIN - 1, true}, {"a LIMIT 10 1h", is_held, 7, 30 * MIN, false},
+        {"a LIMIT 10 1h", is_held, 7, 0, true, .holds = true}, {"a LIMIT 10 1h", is_held, 8, 0, false, .holds = true},
+        {"a LIMIT 10 1h RATE GCRA 5 1h", is_held, 2, 0, true, .holds = true},
+        {"a LIMIT 10 1h RATE GCRA 5 1h", is_held, 3, 0, false, .holds = true});
+}
+
+/* One unit is used, two are held; what is posted of them in the hour, and what the tightest LIMIT leaves then. */
+static void the_end_of_a_reservation_is_counted(void **state)
+{
+    static const struct {
+        const char *plan;
+        int64_t posted, later_us, remaining; /* -2 = the general path decides */
+    } rows[] = {
+        {"a LIMIT 10 1h", 2, S, 7},
+        {"a LIMIT 10 1h", 0, S, 9},
+        {"a LIMIT 10 1h LIMIT 9 1d", 1, S, 7},
+        {"a LIMIT -1 1h", 2, S, UNLIMITED},
+        {"a LIMIT 10 1h", 3, S, -2},               /* beyond what is held */
+        {"a LIMIT 10 30m", 2, 30 * MIN, -2},       /* the cycle has ended */
+        {"a LIMIT 10 1h WARN 30", 2, S, -2},       /* a threshold is met */
+        {"a LIMIT 10 1h WARN 30", 1, S, 8},        /* it is not */
+        {"a LIMIT 10 1h RATE GCRA 5 1h", 1, S, -2} /* the rate gets units back */
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct pair pair = {0};
+        struct account_decision decision;
+        int64_t remaining = -2;
+        plan_set("pro", rows[i].plan);
+        pair_open(&pair, "pro", T);
+        pair_consume(&pair, "a", 1, T);
+        pair_reserve(&pair, "h", "a", 2, H, T);
+        account_decision_begin(&decision);
+        const struct hold *hold = &account_hold(pair.account, text_bytes("h"))->hold;
+        bool counts =
+            count_commit(pair.account, &host, hold, rows[i].posted, T + rows[i].later_us, &decision, &remaining);
+        if (counts != (rows[i].remaining != -2)) fail_msg("row %zu", i);
+        if (counts && remaining != rows[i].remaining) fail_msg("row %zu: %lld", i, (long long)remaining);
+        assert_int_equal(decision.changes.size > 0, counts && rows[i].posted > 0);
+        account_decision_end(&decision);
+        pair_end(&pair);
+        plan_drop("pro");
+    }
 }
 
 static void the_tightest_limit_is_the_rule(void **state)
@@ -176,7 +231,8 @@ static void denials_wait_for_the_end_of_a_cycle(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct pair pair = {0};
         struct account_decision decision;
-        struct count_request request = {text_bytes("a"), rows[i].amount, MODE_ALL, 0, T + S};
+        struct count_request request = {
+            .resource = text_bytes("a"), .amount = rows[i].amount, .mode = MODE_ALL, .now_us = T + S};
         plan_set("pro", rows[i].plan);
         pair_open(&pair, "pro", T);
         pair_consume(&pair, "a", 6, T);
@@ -199,7 +255,8 @@ static void what_is_not_stored_needs_a_view(void **state)
     struct pair pair = {0};
     struct account_decision decision;
     struct counted counted;
-    struct count_request item = {text_bytes("a"), 1, MODE_ALL, 0, T}, other = {text_bytes("b"), 1, MODE_ALL, 0, T};
+    struct count_request item = {.resource = text_bytes("a"), .amount = 1, .mode = MODE_ALL, .now_us = T}, other = item;
+    other.resource = text_bytes("b");
     (void)state;
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
@@ -221,6 +278,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(modes_and_instants, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(whatever_else_admits_or_counts_needs_a_view, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(what_has_changed_needs_a_view, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(reservations_count_while_none_has_ended, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(the_end_of_a_reservation_is_counted, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(the_tightest_limit_is_the_rule, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(denials_wait_for_the_end_of_a_cycle, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_stored_needs_a_view, account_set_up, account_tear_down),

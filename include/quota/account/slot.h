@@ -19,8 +19,8 @@
 /* A window as it is kept: what most windows lack stands apart. */
 struct stored_window {
     uint64_t period;
-    int64_t start_us, end_us, limit, used;
-    struct window *optional; /* NULL = everything else is 0 and peak = used */
+    int64_t start_us, end_us, limit, used, peak;
+    struct window *optional; /* NULL = everything else is 0 */
     uint32_t warned_bp;
     uint32_t denied_here; /* denials that no change has written down yet: of this server alone */
 };

@@ -4,9 +4,9 @@
  *     limit 20   ├─ used 12 ─┬ 3 ┬──┤                  remaining 5: the tightest of them is the verdict's rule
  *
  * Where LIMITs and RATEs alone hold, no cycle has ended, and nothing has changed since the account was written down, no
- * view of it is needed. Everything else (a boundary, a denial by a RATE, a reservation, an override, credits) takes
- * the general path (demands.h). Both have the same answer and the same bytes: tests and fuzzers compare them
- * (consume.c). */
+ * view of it is needed. What reservations hold counts like what is used, as long as none of them has ended. Everything
+ * else (a boundary, a denial by a RATE, an override, credits) takes the general path (demands.h). Both have the same
+ * answer and the same bytes: tests and fuzzers compare them (consume.c, reserve.c, commit.c). */
 #pragma once
 
 #include "quota/decide/account_decision.h"
@@ -22,6 +22,7 @@ struct count_request {
     struct bytes resource;
     int64_t amount;
     enum request_mode mode; /* where all of it fits, all but MODE_PEEK are the same */
+    bool holds;             /* they are reserved, and not used */
     int64_t at_us;          /* 0 = now (consume.h) */
     int64_t now_us;         /* not before the account's last change */
 };
@@ -35,3 +36,13 @@ bool count_decide(const struct account *account, const struct account_host *host
  * end of a cycle. */
 bool count_deny(const struct account *account, const struct account_host *host, const struct count_request *request,
                 struct account_decision *decision);
+
+/* Posts so many of the amount that a live reservation of this account alone holds, and releases the rest; `remaining`:
+ * what the tightest LIMIT leaves. Writes down what is used, and not the end of the reservation. False, and nothing
+ * done, where it is not mere counting. */
+bool count_commit(const struct account *account, const struct account_host *host, const struct hold *hold,
+                  int64_t posted, int64_t now_us, struct account_decision *decision, int64_t *remaining);
+
+/* For what tests and fuzzers run: the general path has decided the same, in the same bytes; `resolves`: about the end
+ * of a reservation, with one part. */
+void count_expect_same(const struct account_decision *counted, const struct account_decision *general, bool resolves);
