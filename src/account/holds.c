@@ -152,11 +152,7 @@ struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *fi
     }
     hash_index_remove(&holds->by_id, &taken->by_id);
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes;
-    if (holds->count == 0) {
-        holds_free(holds);
-    } else if (holds->count < holds->capacity / 4) {
-        resize(holds, holds->capacity / 2);
-    }
+    if (holds->count < holds->capacity / 4) resize(holds, holds->capacity / 2);
     return taken;
 }
 

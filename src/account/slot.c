@@ -385,8 +385,10 @@ void slot_clear_held(struct slot *slot)
     struct slot_optional *optional = slot_optional_of(slot);
     optional->holds_count = 0;
     optional->held_units = 0;
-    optional->held = memory_realloc(optional->held, (slot->windows_count + 1) * sizeof(*optional->held));
-    memset(optional->held, 0, (slot->windows_count + 1) * sizeof(*optional->held));
+    uint32_t count = slot->windows_count + 1; /* so that there is something to allocate */
+    if (optional->held_count != count) optional->held = memory_realloc(optional->held, count * sizeof(*optional->held));
+    optional->held_count = count;
+    memset(optional->held, 0, count * sizeof(*optional->held));
 }
 
 /* ---- the writer ------------------------------------------------------------------------------------------ */

@@ -55,8 +55,9 @@ struct slot_optional {
     struct stored_bill *bill; /* NULL = no price has changed, and credits have served nothing that is billed */
     /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
     int64_t holds_count;
-    wide held_units; /* of the limits; what is held of grants stands there */
-    wide *held;      /* units made in each stored window; NULL before the first reservation */
+    wide held_units;     /* of the limits; what is held of grants stands there */
+    wide *held;          /* units made in each stored window; NULL before the first reservation */
+    uint32_t held_count; /* places of `held`, one for each window that there was when it was made */
 };
 
 struct slot {
