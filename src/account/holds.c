@@ -2,6 +2,8 @@
 #include "quota/account/holds.h"
 #include "quota/base/memory.h"
 
+#define HOLDS_FEW 4 /* places that an account keeps once it has had a reservation */
+
 static struct bytes id_of(const struct hash_link *link)
 {
     return hold_id(HASH_RECORD(link, const struct stored_hold, by_id));
@@ -73,7 +75,7 @@ static void resize(struct holds *holds, uint32_t capacity)
 
 static void insert(struct holds *holds, struct stored_hold *stored)
 {
-    if (holds->count == holds->capacity) resize(holds, holds->capacity + holds->capacity / 2 + 4);
+    if (holds->count == holds->capacity) resize(holds, holds->capacity + holds->capacity / 2 + HOLDS_FEW);
     uint32_t at = place_of(holds, stored);
     memmove(holds->by_expiry + at + 1, holds->by_expiry + at, (holds->count - at) * sizeof(struct stored_hold *));
     holds->by_expiry[at] = stored;
@@ -152,7 +154,9 @@ struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *fi
     }
     hash_index_remove(&holds->by_id, &taken->by_id);
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes;
-    if (holds->count < holds->capacity / 4) resize(holds, holds->capacity / 2);
+    /* The few places of the last ones stay: where one reservation follows another they are needed again. */
+    bool shrinks = holds->count < holds->capacity / 4 && holds->capacity > HOLDS_FEW;
+    if (shrinks) resize(holds, holds->capacity / 2 > HOLDS_FEW ? holds->capacity / 2 : HOLDS_FEW);
     return taken;
 }
 

@@ -109,8 +109,7 @@ static void bytes_come_and_go(void **state)
     for (int i = 0; i < MODEL_MAX; i++) hold_free(holds_take(&holds, find(&holds, &model[i])));
     assert_true(holds.bytes <= with_one + 8 * sizeof(struct stored_hold *)); /* given back on the way */
     hold_free(holds_take(&holds, find(&holds, &one)));
-    assert_int_equal(holds.bytes, 0);
-    assert_null(holds.by_expiry);
+    assert_true(holds.bytes <= 4 * sizeof(struct stored_hold *)); /* what the next one needs */
     add(&holds, &one, 5);
     assert_int_equal(holds.bytes, with_one);
     holds_free(&holds);
