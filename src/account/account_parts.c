@@ -136,13 +136,12 @@ static void begin_hold(struct account *account, const struct change *change, con
     /* Without a sum of its own a slot pays nothing for reservations that it never has. */
     if (before && change->hold.part == 0) forget_hold(account, holds_take(holds, before));
     if (!slot->optional || slot->optional->holds_count == 0) slot_clear_held(slot);
-    holds_add(holds, change->bytes, hash, &change->hold);
-    slot_add_held(slot, &change->hold, 1);
-    hold_grants(account, &change->hold, 1);
-    if (change->hold.of_member) {
+    const struct hold *hold = holds_add(holds, change->bytes, hash, &change->hold);
+    slot_add_held(slot, hold, 1);
+    hold_grants(account, hold, 1);
+    if (hold->of_member) {
         struct bytes member = member_hold_id_member(change->bytes);
-        int64_t units = hold_counted(&change->hold);
-        members_hold(members_of(account), member, change->hold.slot, units, change->hold.made_us);
+        members_hold(members_of(account), member, hold->slot, hold_counted(hold), hold->made_us);
     }
     account->slots_bytes += (uint32_t)(slot_bytes(slot) - bytes);
 }

@@ -97,9 +97,12 @@ static size_t bytes_of(const struct stored_hold *stored)
 /* Behind the last part of the reservation that has begun under this id. */
 static void chain(struct holds *holds, struct stored_hold *stored, uint32_t hash)
 {
-    struct stored_hold *last = (struct stored_hold *)holds_find(holds, hold_id(stored), hash);
-    while (last->next) last = last->next;
-    last->next = stored;
+    struct stored_hold *before = (struct stored_hold *)holds_find(holds, hold_id(stored), hash);
+    for (;; before = before->next) {
+        if (before->hold.slot == stored->hold.slot) stored->hold.again = true;
+        if (!before->next) break;
+    }
+    before->next = stored;
 }
 
 /* A copy of its own. */
@@ -123,11 +126,12 @@ int64_t holds_reservations_count(void)
     return reservations_count;
 }
 
-void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
+const struct hold *holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold)
 {
     size_t index_bytes = hash_index_bytes(&holds->by_id);
     struct stored_hold *stored = memory_alloc(sizeof(*stored) + id.size + hold->funding.size + hold->levels.size);
     *stored = (struct stored_hold){.hold = *hold, .id_size = (uint32_t)id.size};
+    stored->hold.again = false;
     memcpy(stored->id, id.data, id.size);
     char *at = copy_behind(stored->id + id.size, &stored->hold.funding);
     (void)copy_behind(at, &stored->hold.levels);
@@ -140,6 +144,7 @@ void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct
     count_reservation(hold, 1);
     holds->members_count += hold->of_member;
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + bytes_of(stored);
+    return &stored->hold;
 }
 
 struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *first)

@@ -356,7 +356,7 @@ void slot_add_held(struct slot *slot, const struct hold *hold, int sign)
 {
     struct slot_optional *optional = slot_optional_of(slot);
     int64_t limited = hold_limited(hold);
-    optional->holds_count += sign;
+    optional->holds_count += hold->again ? 0 : sign;
     optional->held_units += (wide)limited * sign;
     for (uint32_t i = 0; optional->held && i < slot->windows_count; i++) {
         const struct stored_window *window = &slot->windows[i];

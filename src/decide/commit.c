@@ -40,7 +40,7 @@ static struct record_hold part_record(const struct resolution *resolution, const
                                 .cost = part->hold->units / part->hold->amount,
                                 .made_us = is_held ? part->hold->made_us : resolution->account->now_us,
                                 .remaining = part->remaining,
-                                .generation = part->view.generation,
+                                .generation = part_view(part)->generation,
                                 .charged = part->charged,
                                 .funding = sink_content(&part->funding),
                                 .item = part->hold->item};
@@ -83,6 +83,14 @@ static enum account_fault emit_resolved_parts(const struct resolution *resolutio
     return fits ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_FUNDING;
 }
 
+static void emit_balances(const struct resolution *resolution)
+{
+    for (uint32_t i = 0; i < resolution->count; i++) {
+        const struct part *part = &resolution->parts[i];
+        if (part->first == part) credits_emit_posted(&part->view, &resolution->decision->changes);
+    }
+}
+
 /* The end of the reservation, then the balances of grants as it leaves them; and of one that has expired, which FORCE
  * has posted, the record of that. */
 static enum account_fault emit_end(const struct resolution *resolution)
@@ -91,8 +99,7 @@ static enum account_fault emit_end(const struct resolution *resolution)
     bool is_single = resolution->count == 1 && resolution->levels->size == 0;
     if (!is_single) fault = emit_resolved_parts(resolution);
     if (is_single && resolution->stored) emit_resolved(resolution);
-    for (uint32_t i = 0; i < resolution->count; i++)
-        credits_emit_posted(&resolution->parts[i].view, &resolution->decision->changes);
+    emit_balances(resolution);
     if (!is_single || resolution->is_held) return fault;
     struct sink body = {0};
     write_record(resolution, &body);
@@ -157,32 +164,52 @@ static uint32_t begin_late(const struct resolution *root, const struct resolutio
     return count;
 }
 
-/* Units of what is posted that count here: credits of the member have paid for others. */
-static int64_t counted_of(const struct part *part)
+/* Units of a resource, of all parts, that are posted here: credits of the member have paid for others. And those that
+ * were held so. */
+static int64_t counted_of(const struct part *first)
 {
-    int64_t cost = part->hold->units / part->hold->amount;
-    return part->amount * cost - funding_below(sink_content(&part->funding));
+    int64_t units = 0;
+    for (const struct part *part = first; part; part = part->next)
+        units = add_clamped(units, part->units - funding_below(sink_content(&part->funding)));
+    return units;
+}
+
+static int64_t held_of(const struct part *first)
+{
+    int64_t units = 0;
+    for (const struct part *part = first; part; part = part->next) units = add_clamped(units, hold_counted(part->hold));
+    return units;
+}
+
+/* The member has used what is posted of a resource; `number`: its own, 0 = not known yet. */
+static enum account_fault use_of_member(const struct resolution *at, struct bytes member, const struct part *first,
+                                        int64_t *number)
+{
+    struct sink *changes = &at->decision->changes;
+    int64_t at_us = at->is_held ? first->hold->made_us : at->account->now_us;
+    bool posts = false;
+    for (const struct part *part = first; part; part = part->next) posts = posts || part->amount > 0;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    if (posts && *number == 0) fault = membership_join(at->account, member, changes, number);
+    if (posts && fault == ACCOUNT_FAULT_NONE)
+        membership_use(at->account, &first->view, *number, counted_of(first), at_us, changes);
+    return fault;
 }
 
 /* What its member has used, and where. */
 static enum account_fault count_member(const struct resolution *at, struct bytes member, struct sink *level_parts)
 {
     const struct member *known = members_find(account_members(at->account->account), member);
-    struct sink *changes = &at->decision->changes;
     int64_t number = known ? known->number : 0;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; i < at->count && fault == ACCOUNT_FAULT_NONE; i++) {
-        struct part *part = &at->parts[i];
-        int64_t cost = part->hold->units / part->hold->amount;
-        int64_t at_us = at->is_held ? part->hold->made_us : at->account->now_us;
+        const struct part *part = &at->parts[i];
+        if (part->first == part) fault = use_of_member(at, member, part, &number);
         if (part->amount == 0) continue;
-        if (number == 0) fault = membership_join(at->account, member, changes, &number);
-        if (fault == ACCOUNT_FAULT_NONE)
-            membership_use(at->account, &part->view, number, counted_of(part), at_us, changes);
         level_part_add(level_parts, &(struct level_part){.item = part->hold->item,
                                                          .resource = part->resource,
-                                                         .cost = cost,
-                                                         .generation = part->view.generation,
+                                                         .cost = part->hold->units / part->hold->amount,
+                                                         .generation = part_view(part)->generation,
                                                          .charged = part->charged,
                                                          .funding = sink_content(&part->funding)});
     }
@@ -201,10 +228,9 @@ static int64_t with_credits(const struct part *above, int64_t credits)
 static void tighten(const struct resolution *root, const struct resolution *at, const struct level *level,
                     struct part *above)
 {
-    int64_t held = at->is_held ? hold_counted(above->hold) : 0;
+    int64_t more = counted_of(above->first) - (at->is_held ? held_of(above->first) : 0);
     struct bytes member = level_member(level, root->request->lineage->name);
-    above->remaining =
-        pool_share_remaining(at->account, &above->view, member, counted_of(above) - held, above->remaining);
+    above->remaining = pool_share_remaining(at->account, part_view(above), member, more, above->remaining);
     for (uint32_t i = 0; i < root->count; i++) {
         struct part *part = &root->parts[i];
         if (part->hold->item != above->hold->item) continue;
@@ -221,13 +247,12 @@ static enum account_fault resolve_parts_above(const struct resolution *root, con
     struct sink *changes = &at->decision->changes;
     for (uint32_t i = 0; i < at->count; i++) names[i] = at->parts[i].resource;
     enum account_fault fault = emit_account(at->account, (struct resource_names){names, at->count}, changes);
-    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < at->count; i++)
-        fault = resolution_resolve_part(at, &at->parts[i]);
+    if (fault == ACCOUNT_FAULT_NONE) fault = resolution_resolve_parts(at);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (at->stored) {
         change_encode(&(struct change){.kind = CHANGE_MEMBER_HOLD_ENDED, .bytes = hold_id(at->stored)}, changes);
     }
-    for (uint32_t i = 0; i < at->count; i++) credits_emit_posted(&at->parts[i].view, changes);
+    emit_balances(at);
     for (uint32_t i = 0; i < at->count; i++) tighten(root, at, level, &at->parts[i]);
     return count_member(at, level_member(level, root->request->lineage->name), level_parts);
 }
@@ -268,7 +293,7 @@ static enum account_fault resolve_above(const struct resolution *resolution)
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     for (uint32_t i = 0; lineage && i < resolution->count; i++) {
         struct part *part = &resolution->parts[i];
-        if (!part->view.entitlement) part->remaining = UNLIMITED;
+        if (!part_view(part)->entitlement) part->remaining = UNLIMITED;
     }
     while (lineage && fault == ACCOUNT_FAULT_NONE && level_next(&levels, &level)) {
         uint32_t at = lineage_find(lineage, level.name);
@@ -337,8 +362,7 @@ static enum account_fault resolve(const struct resolution *resolution)
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     for (uint32_t i = 0; i < resolution->count; i++) names[i] = resolution->parts[i].resource;
     fault = emit_account(resolution->account, (struct resource_names){names, resolution->count}, &decision->changes);
-    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < resolution->count; i++)
-        fault = resolution_resolve_part(resolution, &resolution->parts[i]);
+    if (fault == ACCOUNT_FAULT_NONE) fault = resolution_resolve_parts(resolution);
     if (fault == ACCOUNT_FAULT_NONE) fault = resolve_above(resolution);
     if (fault == ACCOUNT_FAULT_NONE) fault = emit_end(resolution);
     if (fault != ACCOUNT_FAULT_NONE) return fault;

@@ -31,7 +31,7 @@ static enum account_fault refund_other(struct refund *refund, const struct taken
     uint32_t slot;
     bool found = taken_find_other(refund->account, (uint32_t)refund->view.index, refund->request->of, taken, &slot,
                                   &taken_other);
-    if (!found) return ACCOUNT_FAULT_NONE;
+    if (!found || returning_in_sum(refund->names, resource_of(refund->account, slot))) return ACCOUNT_FAULT_NONE;
     struct sink *changes = &refund->decision->changes;
     enum account_fault fault =
         returning_begin_other(refund, &other, resource_of(refund->account, slot), changes, &result);
@@ -98,15 +98,20 @@ static enum account_fault remember(const struct refund *refund)
     return fault;
 }
 
-/* Behind what was given back: the slot, if there was none, and the audit trail. */
+/* The audit trail, behind what was given back. */
+static void emit_trail(const struct account_view *account, const struct refund_request *request, int32_t slot,
+                       const struct refunded *result, struct sink *changes)
+{
+    emit_audit(account, AUDIT_REFUND, slot, result->refunded, request->actor, request->reason, changes);
+}
+
+/* The slot, if there was none, and the trail. */
 static enum account_fault finish(struct refund *refund)
 {
-    const struct refund_request *request = refund->request;
     struct sink *changes = &refund->decision->changes;
     enum account_fault fault = emit_slot(refund->account, &refund->view, changes);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    emit_audit(refund->account, AUDIT_REFUND, refund->view.index, refund->result->refunded, request->actor,
-               request->reason, changes);
+    emit_trail(refund->account, refund->request, refund->view.index, refund->result, changes);
     return ACCOUNT_FAULT_NONE;
 }
 
@@ -194,6 +199,7 @@ static enum account_fault refund_one(struct account_view *account, struct accoun
     refund.resource = request->resource;
     refund.amount = request->amount;
     refund.is_other = false;
+    refund.names = NO_RESOURCES;
     refund.result = &decision->result.refund.items[0];
     *refund.result = (struct refunded){0, 0, 0};
     decision->result.refund.count = 1;
@@ -251,36 +257,32 @@ static enum account_fault look_at_other(struct refund *refund, const struct take
     return fault;
 }
 
-/* What is left of one resource comes back; of one that has nothing left nothing is written. */
-static enum account_fault refund_rest(struct account_view *account, const struct refund_request *request, uint32_t slot,
-                                      struct account_decision *decision, struct returned_item *item)
+/* What is left of one resource comes back; of one that has nothing left nothing is written. What comes back in sum
+ * comes behind all of them. */
+static enum account_fault refund_rest(struct refund *refund, uint32_t slot, struct returned_item *item)
 {
-    struct refund refund; /* large, and mostly nothing yet */
     struct taken taken;
-    bool found = taken_find(account, slot, request->of, &taken);
-    refund.request = request;
-    refund.account = account;
-    refund.decision = decision;
-    refund.resource = resource_of(account, slot);
-    refund.amount = found ? taken_left(&taken) : 0;
-    refund.is_other = false;
-    refund.result = &decision->result.refund.items[decision->result.refund.count++];
-    decision->fault_subject = refund.resource;
-    resource_view_begin(account, refund.resource, &refund.view);
-    enum account_fault fault = returning_settle(&refund, refund.amount > 0 ? &decision->changes : NULL);
+    struct account_decision *decision = refund->decision;
+    bool found = taken_find(refund->account, slot, refund->request->of, &taken);
+    refund->resource = resource_of(refund->account, slot);
+    refund->amount = found ? taken_left(&taken) : 0;
+    refund->result = &decision->result.refund.items[decision->result.refund.count++];
+    *refund->result = (struct refunded){0, 0, 0};
+    decision->fault_subject = refund->resource;
+    bool in_sum = refund->amount > 0 && returning_in_sum(refund->names, refund->resource);
+    resource_view_begin(refund->account, refund->resource, &refund->view);
+    enum account_fault fault = returning_settle(refund, refund->amount > 0 && !in_sum ? &decision->changes : NULL);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     item->slot = slot;
-    item->amount = refund.amount;
-    item->result = refund.result;
-    item->known = refund.view.entitlement != NULL;
-    item->credits = returning_credits(&refund);
-    if (refund.amount == 0) {
-        *refund.result = (struct refunded){0, 0, returning_remaining(&refund)};
-        return found ? look_at_other(&refund, &taken) : ACCOUNT_FAULT_NONE;
-    }
-    fault = refund_taken(&refund, &taken);
-    item->credits = returning_credits(&refund);
-    return fault == ACCOUNT_FAULT_NONE ? finish(&refund) : fault;
+    item->amount = refund->amount;
+    item->result = refund->result;
+    item->known = refund->view.entitlement != NULL;
+    if (in_sum) returning_remember(refund, &taken);
+    if (refund->amount > 0 && !in_sum) fault = refund_taken(refund, &taken);
+    item->credits = returning_credits(refund);
+    if (refund->amount > 0) return fault;
+    refund->result->remaining = returning_remaining(refund);
+    return found ? look_at_other(refund, &taken) : ACCOUNT_FAULT_NONE;
 }
 
 /* The resources that something is left of are written down by what comes back of them: all others are as time has left
@@ -298,17 +300,89 @@ static uint32_t own_names(const struct account_view *account, struct bytes of, c
     return own;
 }
 
-/* Is a resource among them twice? What comes back of it once would not know of the other. */
-static bool name_is_there_twice(const struct bytes *names, uint32_t count, struct bytes *name)
+/* ---- rows that are counted as one resource ----------------------------------------------------------------- */
+
+/* The part of a row that was counted as this resource, and how many units of it come back; 0 = there is none. */
+static int64_t find_part(const struct refund *refund, const struct returned_item *item, struct taken *part)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        for (uint32_t k = 0; k < i; k++) {
-            if (!bytes_equal(names[i], names[k])) continue;
-            *name = names[i];
-            return true;
-        }
+    struct taken taken;
+    struct bytes of = refund->request->of;
+    uint32_t slot;
+    if (item->amount == 0 || !taken_find(refund->account, item->slot, of, part)) return 0;
+    if (bytes_equal(resource_of(refund->account, item->slot), refund->resource)) return item->amount * part->cost;
+    taken = *part;
+    bool found = taken_find_other(refund->account, item->slot, of, &taken, &slot, part) &&
+                 bytes_equal(resource_of(refund->account, slot), refund->resource);
+    return found ? item->amount * part->cost : 0;
+}
+
+/* What came back in sum is what the rows drew last: so the last of them got it back first. */
+static void share_back(const struct refund *refund, struct returned_item *items, uint32_t count)
+{
+    int64_t back = refund->back;
+    struct taken part;
+    for (uint32_t i = count; i-- > 0;) {
+        int64_t units = find_part(refund, &items[i], &part), got = min_i64(units, back);
+        if (units == 0) continue;
+        back -= got;
+        *items[i].result =
+            (struct refunded){got / part.cost, items[i].amount - got / part.cost, refund->result->remaining};
+        items[i].credits = returning_credits(refund);
     }
-    return false;
+}
+
+static enum account_fault return_sum(struct refund *refund, struct returned_item *items, uint32_t count)
+{
+    struct sink funding = {0};
+    struct taken sum = {.amount = 0}, part;
+    struct refunded result;
+    bool together = true;
+    for (uint32_t i = 0; i < count && together; i++) {
+        int64_t units = find_part(refund, &items[i], &part);
+        if (units > 0) together = taken_join(&sum, &part, 0, units, &funding);
+    }
+    refund->amount = sum.amount;
+    refund->is_other = true; /* the rows remember what comes back */
+    refund->result = &result;
+    refund->decision->fault_subject = refund->resource;
+    resource_view_begin(refund->account, refund->resource, &refund->view);
+    enum account_fault fault = together ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_TOGETHER;
+    if (fault == ACCOUNT_FAULT_NONE) fault = returning_settle(refund, &refund->decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = returning_taken(refund, &sum);
+    if (fault == ACCOUNT_FAULT_NONE) share_back(refund, items, count);
+    sink_free(&funding);
+    return fault;
+}
+
+/* Each resource that several rows come back to. */
+static enum account_fault return_sums(struct refund *refund, struct returned_item *items, uint32_t count)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < refund->names.count && fault == ACCOUNT_FAULT_NONE; i++) {
+        uint32_t first = 0;
+        refund->resource = refund->names.names[i];
+        while (!bytes_equal(refund->names.names[first], refund->resource)) first++;
+        if (first == i && returning_in_sum(refund->names, refund->resource)) fault = return_sum(refund, items, count);
+    }
+    return fault;
+}
+
+/* ---- all rows ------------------------------------------------------------------------------------------------ */
+
+/* What comes back here. */
+static enum account_fault give_all_back(struct refund *refund, const uint32_t *slots, struct returned_item *items,
+                                        uint32_t count)
+{
+    struct sink *changes = &refund->decision->changes;
+    enum account_fault fault = emit_account(refund->account, refund->names, changes);
+    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++)
+        fault = refund_rest(refund, slots[i], &items[i]);
+    if (fault == ACCOUNT_FAULT_NONE) fault = return_sums(refund, items, count);
+    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++) {
+        if (items[i].amount == 0) continue;
+        emit_trail(refund->account, refund->request, (int32_t)items[i].slot, items[i].result, changes);
+    }
+    return fault;
 }
 
 /* Every resource of the consumption, or nothing where one of them refuses. */
@@ -318,18 +392,20 @@ static enum account_fault refund_all(struct account_view *account, struct accoun
     uint32_t slots[REFUND_ITEMS_MAX];
     struct returned_item items[REFUND_ITEMS_MAX];
     struct bytes names[2 * REFUND_ITEMS_MAX];
+    struct refund refund; /* large, and mostly nothing yet */
     if (replay_all(account, request, decision)) return decision->fault;
     uint32_t count = taken_slots(account, request->of, slots);
     decision->fault_subject = request->of;
     if (count == 0) return ACCOUNT_FAULT_NO_SUCH_ID;
-    uint32_t own = own_names(account, request->of, slots, count, names);
-    if (name_is_there_twice(names, own, &decision->fault_subject)) return ACCOUNT_FAULT_TOGETHER;
-    enum account_fault fault = emit_account(account, (struct resource_names){names, own}, &decision->changes);
-    for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++)
-        fault = refund_rest(account, request, slots[i], decision, &items[i]);
+    refund.request = request;
+    refund.account = account;
+    refund.decision = decision;
+    refund.is_other = false;
+    refund.names = (struct resource_names){names, own_names(account, request->of, slots, count, names)};
+    enum account_fault fault = give_all_back(&refund, slots, items, count);
     if (fault == ACCOUNT_FAULT_NONE && request->lineage) fault = refund_above(account, request, views, items, count);
     if (fault == ACCOUNT_FAULT_NONE && request->id.size > 0) return remember_all(account, request, decision);
-    if (own == 0) decision->changes.size = 0; /* nothing came back, and no id has to be remembered */
+    if (refund.names.count == 0) decision->changes.size = 0; /* nothing came back, and no id has to be remembered */
     return fault;
 }
 

@@ -12,7 +12,8 @@ struct above {
     const struct refund_request *request;
     const struct ancestor *ancestor;
     struct account_view *view;
-    struct bytes member; /* of this account above: the one below it */
+    struct bytes member;   /* of this account above: the one below it */
+    struct bytes resource; /* that units come back to */
 };
 
 /* The answer is the most that came back anywhere, and what the tightest account leaves: credits of the accounts below
@@ -86,25 +87,19 @@ static bool find_taken(const struct above *above, const struct returned_item *it
     return item->amount > 0 && taken_find(above->account, item->slot, above->request->of, taken);
 }
 
-/* The resources that units come back to; each may be there once. */
-static enum account_fault find_names(struct above *above, const struct returned_item *items, uint32_t count,
-                                     struct bytes *names, uint32_t *names_count)
+/* The resources that units come back to, once for every part; answers how many. */
+static uint32_t find_names(struct above *above, const struct returned_item *items, uint32_t count, struct bytes *names)
 {
     struct taken taken;
     struct level_part part;
-    *names_count = 0;
+    uint32_t names_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (!find_taken(above, &items[i], &taken)) continue;
         struct cursor levels = cursor_init(taken.levels), parts = cursor_init((struct bytes){"", 0});
-        while (next_part(above, &taken, &levels, &parts, &part) && *names_count < 2 * REFUND_ITEMS_MAX) {
-            for (uint32_t k = 0; k < *names_count; k++) {
-                above->ancestor->decision->fault_subject = part.resource;
-                if (bytes_equal(names[k], part.resource)) return ACCOUNT_FAULT_TOGETHER;
-            }
-            names[(*names_count)++] = part.resource;
-        }
+        while (names_count < 2 * REFUND_ITEMS_MAX && next_part(above, &taken, &levels, &parts, &part))
+            names[names_count++] = part.resource;
     }
-    return ACCOUNT_FAULT_NONE;
+    return names_count;
 }
 
 /* How many units may come back, from the last drawn on, if at most `used` of them were counted here: credits of the
@@ -131,51 +126,152 @@ static int64_t most_back(const struct taken *taken, int64_t used)
     return left - stays;
 }
 
-static enum account_fault return_part(const struct above *above, struct returned_item *item, const struct taken *of,
-                                      const struct level_part *part)
+/* What an item took here. */
+static struct taken taken_here(const struct taken *of, const struct level_part *part)
 {
-    struct refund at; /* large, and mostly nothing yet */
-    struct refunded result;
     struct taken taken = *of;
-    struct sink *changes = &above->ancestor->decision->changes;
     taken.cost = part->cost;
     taken.charged = part->charged;
     taken.funding = part->funding;
-    taken.from.charged = &taken.charged;
     taken.from.generation = part->generation;
-    begin(above, &at, part->resource, item->amount, &result);
-    enum account_fault fault = returning_settle(&at, changes);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
-    int64_t most = most_back(&taken, used_by_member(above, &at, taken.from.taken_us));
-    item->most = min_i64(item->most, most / part->cost);
-    at.amount = item->most;
-    if (at.amount > 0) {
-        fault = returning_taken(&at, &taken);
-        give_back_of_member(above, &at, at.back, taken.from.taken_us);
+    return taken;
+}
+
+/* Gives at->amount back; where that is nothing, the resource is written down as time has left it. */
+static enum account_fault give_back(const struct above *above, struct refund *at, struct taken *taken)
+{
+    enum account_fault fault;
+    taken->from.charged = &taken->charged;
+    if (at->amount > 0) {
+        fault = returning_taken(at, taken);
+        give_back_of_member(above, at, at->back, taken->from.taken_us);
     } else {
-        fault = emit_resource(above->view, &at.view, changes);
-        result.remaining = returning_remaining(&at);
+        fault = emit_resource(above->view, &at->view, &above->ancestor->decision->changes);
+        at->result->remaining = returning_remaining(at);
     }
-    result.remaining = share_remaining(above, &at, at.back, result.remaining);
+    at->result->remaining = share_remaining(above, at, at->back, at->result->remaining);
+    return fault;
+}
+
+static enum account_fault return_part(const struct above *above, struct returned_item *item, struct taken *taken)
+{
+    struct refund at; /* large, and mostly nothing yet */
+    struct refunded result;
+    begin(above, &at, above->resource, item->amount, &result);
+    enum account_fault fault = returning_settle(&at, &above->ancestor->decision->changes);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    int64_t most = most_back(taken, used_by_member(above, &at, taken->from.taken_us));
+    at.amount = item->most = min_i64(item->most, most / taken->cost);
+    fault = give_back(above, &at, taken);
     if (fault == ACCOUNT_FAULT_NONE) merge(item, &at);
+    return fault;
+}
+
+/* ---- parts of one resource, of several items ---------------------------------------------------------------- */
+
+/* What an item took of above->resource; false where that is nothing. */
+static bool find_part(struct above *above, const struct returned_item *item, struct taken *taken)
+{
+    struct taken of;
+    struct level_part part;
+    if (!find_taken(above, item, &of)) return false;
+    struct cursor levels = cursor_init(of.levels), parts = cursor_init((struct bytes){"", 0});
+    while (next_part(above, &of, &levels, &parts, &part)) {
+        *taken = taken_here(&of, &part);
+        if (bytes_equal(part.resource, above->resource)) return true;
+    }
+    return false;
+}
+
+/* Of `units` in sum the last items have theirs first, in whole amounts: so much comes back of each at most. Answers how
+ * many units these are. */
+static int64_t bound_items(struct above *above, struct returned_item *items, uint32_t count, int64_t units)
+{
+    struct taken part;
+    int64_t shared = 0;
+    for (uint32_t i = count; i-- > 0;) {
+        if (!find_part(above, &items[i], &part)) continue;
+        items[i].most = min_i64(items[i].most, (units - shared) / part.cost);
+        shared += items[i].most * part.cost;
+    }
+    return shared;
+}
+
+/* The answer about each item: what came back in sum is what the items drew last. */
+static void merge_items(struct above *above, struct returned_item *items, uint32_t count, const struct refund *sum)
+{
+    struct taken part;
+    int64_t back = sum->back;
+    for (uint32_t i = count; i-- > 0;) {
+        if (!find_part(above, &items[i], &part)) continue;
+        int64_t got = min_i64(items[i].most * part.cost, back);
+        struct refunded result = {got / part.cost, 0, sum->result->remaining};
+        struct refund at = *sum;
+        at.result = &result;
+        back -= got;
+        merge(&items[i], &at);
+    }
+}
+
+static enum account_fault return_sum(struct above *above, struct returned_item *items, uint32_t count)
+{
+    struct sink funding = {0};
+    struct taken sum = {.amount = 0}, part;
+    struct refund at; /* large, and mostly nothing yet */
+    struct refunded result;
+    bool together = true;
+    for (uint32_t i = 0; i < count && together; i++) {
+        if (!find_part(above, &items[i], &part) || items[i].most == 0) continue;
+        int64_t to = taken_left(&part) * part.cost;
+        together = taken_join(&sum, &part, to - items[i].most * part.cost, to, &funding);
+    }
+    begin(above, &at, above->resource, sum.amount, &result);
+    enum account_fault fault = together ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_TOGETHER;
+    if (fault == ACCOUNT_FAULT_NONE) fault = returning_settle(&at, &above->ancestor->decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) {
+        int64_t used = sum.amount > 0 ? used_by_member(above, &at, sum.from.taken_us) : 0;
+        at.amount = bound_items(above, items, count, most_back(&sum, used));
+        fault = give_back(above, &at, &sum);
+    }
+    if (fault == ACCOUNT_FAULT_NONE) merge_items(above, items, count, &at);
+    sink_free(&funding);
+    return fault;
+}
+
+/* ---- all parts ------------------------------------------------------------------------------------------------ */
+
+/* Each part that comes back by itself. */
+static enum account_fault return_parts(struct above *above, struct resource_names names, struct returned_item *items,
+                                       uint32_t count)
+{
+    struct taken of;
+    struct level_part part;
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
+        if (!find_taken(above, &items[i], &of)) continue;
+        struct cursor levels = cursor_init(of.levels), parts = cursor_init((struct bytes){"", 0});
+        while (fault == ACCOUNT_FAULT_NONE && next_part(above, &of, &levels, &parts, &part)) {
+            struct taken taken = taken_here(&of, &part);
+            above->resource = part.resource;
+            if (!returning_in_sum(names, part.resource)) fault = return_part(above, &items[i], &taken);
+        }
+    }
     return fault;
 }
 
 static enum account_fault return_taken_at(struct above *above, struct returned_item *items, uint32_t count)
 {
-    struct bytes names[2 * REFUND_ITEMS_MAX];
-    struct taken taken;
-    struct level_part part;
-    uint32_t names_count;
-    enum account_fault fault = find_names(above, items, count, names, &names_count);
-    if (fault != ACCOUNT_FAULT_NONE || names_count == 0) return fault;
-    struct sink *changes = &above->ancestor->decision->changes;
-    fault = emit_account(above->view, (struct resource_names){names, names_count}, changes);
-    for (uint32_t i = 0; i < count && fault == ACCOUNT_FAULT_NONE; i++) {
-        if (!find_taken(above, &items[i], &taken)) continue;
-        struct cursor levels = cursor_init(taken.levels), parts = cursor_init((struct bytes){"", 0});
-        while (fault == ACCOUNT_FAULT_NONE && next_part(above, &taken, &levels, &parts, &part))
-            fault = return_part(above, &items[i], &taken, &part);
+    struct bytes list[2 * REFUND_ITEMS_MAX];
+    struct resource_names names = {list, find_names(above, items, count, list)};
+    if (names.count == 0) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = emit_account(above->view, names, &above->ancestor->decision->changes);
+    if (fault == ACCOUNT_FAULT_NONE) fault = return_parts(above, names, items, count);
+    for (uint32_t i = 0; i < names.count && fault == ACCOUNT_FAULT_NONE; i++) {
+        uint32_t first = 0;
+        while (!bytes_equal(list[first], list[i])) first++;
+        above->resource = list[i];
+        above->ancestor->decision->fault_subject = list[i];
+        if (first == i && returning_in_sum(names, list[i])) fault = return_sum(above, items, count);
     }
     return fault;
 }
@@ -219,7 +315,7 @@ enum account_fault refund_above(const struct account_view *account, const struct
     }
     for (uint32_t i = 0; lineage && i < lineage->count; i++) {
         struct bytes below = i == 0 ? lineage->name : lineage->ancestors[i - 1].name;
-        struct above above = {account, request, &lineage->ancestors[i], &views[i], below};
+        struct above above = {account, request, &lineage->ancestors[i], &views[i], below, {"", 0}};
         if (!above.ancestor->account) continue;
         enum account_fault fault =
             request->of.size > 0 ? return_taken_at(&above, items, count) : return_newest_at(&above, items);

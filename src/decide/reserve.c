@@ -50,13 +50,13 @@ static enum account_fault most_fault(const struct demands *demands)
     return ACCOUNT_FAULT_NONE;
 }
 
-/* How many parts the reservation has at the account itself: of each row those that are demanded, or one. */
+/* How many parts the reservation has at the account itself: of a row that is counted AS another resource two. */
 static uint32_t parts_count(const struct demands *demands)
 {
     uint32_t count = 0;
     for (uint32_t row = 0; row < demands->count; row++) {
-        const struct admission_item *item = &demands->items[row];
-        count += demands_knows(demands, row) ? item->end - item->first : 1;
+        const struct entitlement *entitlement = demands->views[row].entitlement;
+        count += entitlement && entitlement->as.size > 0 ? 2 : 1;
     }
     return count;
 }
@@ -104,19 +104,18 @@ struct writing {
     size_t funding_bytes; /* of all of them */
 };
 
-static void emit_part(struct writing *writing, uint32_t row, const struct resource_view *view, int64_t amount,
-                      int64_t units, struct bytes funding)
+static void emit_part(struct writing *writing, uint32_t row, const struct demand_part *part)
 {
     struct hold *hold = &writing->change.hold;
-    hold->slot = (uint32_t)view->index;
-    hold->amount = amount;
-    hold->units = units;
+    hold->slot = (uint32_t)part->view->index;
+    hold->amount = part->units / part->cost;
+    hold->units = part->units;
     hold->part = (uint8_t)writing->parts++;
     hold->item = (uint8_t)row;
     hold->requested = writing->request->items[row].amount;
     hold->verdict = writing->demands->root->decision->result.consumed.verdicts[row];
-    hold->funding = funding;
-    writing->funding_bytes += funding.size;
+    hold->funding = part->funding;
+    writing->funding_bytes += part->funding.size;
     change_encode(&writing->change, &writing->demands->decision->changes);
     hold->levels = (struct bytes){"", 0}; /* the first part says them */
 }
@@ -125,15 +124,14 @@ static void emit_part(struct writing *writing, uint32_t row, const struct resour
 static void emit_row(struct writing *writing, uint32_t row)
 {
     const struct demands *demands = writing->demands;
-    const struct admission_item *item = &demands->items[row];
-    for (uint32_t i = item->first; i < item->end; i++) {
-        const struct demand *demand = &demands->root->each[i];
-        if (demand->key) continue; /* rates hold nothing */
-        emit_part(writing, row, demand->view, demand->granted, demand->units, demand_funding(demand));
+    struct demand_part parts[2];
+    uint32_t count = demands_parts(demands, row, parts);
+    if (count == 0 && demands->root == demands) {
+        int64_t granted = demands->decision->result.consumed.verdicts[row].granted;
+        parts[count++] =
+            (struct demand_part){.view = &demands->views[row], .cost = 1, .units = granted, .funding = {"", 0}};
     }
-    if (demands->root != demands || demands_knows(demands, row)) return;
-    int64_t granted = demands->decision->result.consumed.verdicts[row].granted;
-    emit_part(writing, row, &demands->views[row], granted, granted, (struct bytes){"", 0});
+    for (uint32_t i = 0; i < count; i++) emit_part(writing, row, &parts[i]);
 }
 
 /* Writes the parts of one account down. So many grants may pay that the record of its end could not name them. */
@@ -203,11 +201,14 @@ static void keep_cycles(const struct demand *demand)
 /* Brings the resources to now and holds them, if they are admitted. */
 static enum account_fault hold(struct demands *demands, const struct reserve_request *request)
 {
-    enum account_fault fault = demands_settle(demands, ROWS_DISTINCT);
+    /* UPTO of a sum would not say which row gives way. */
+    enum account_fault fault = demands_settle(demands, request->mode == MODE_UPTO ? ROWS_DISTINCT : ROWS_SUMMED);
     if (fault == ACCOUNT_FAULT_NONE) fault = bounds_fault(demands);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    for (uint32_t i = 0; i < demands->each_count; i++)
-        demand_hold(&demands->each[i], expires_us(request, demands->account->now_us));
+    for (uint32_t i = 0; i < demands->each_count; i++) {
+        struct demand *demand = &demands->each[i]; /* what is requested as a sum is held as one */
+        if (!demand->stands_aside) demand_hold(demand, expires_us(request, demands->account->now_us));
+    }
     fault = demands_peek(demands, request->mode, false);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     if (demands->decision->denied) {

@@ -22,8 +22,14 @@ static void find_joined(const struct refund *refund, struct taken *taken)
     }
 }
 
-/* Remembers how much has been requested back. */
-static void emit_returned(const struct refund *refund, const struct taken *taken)
+bool returning_in_sum(struct resource_names names, struct bytes resource)
+{
+    uint32_t times = 0;
+    for (uint32_t i = 0; i < names.count; i++) times += bytes_equal(names.names[i], resource);
+    return times > 1;
+}
+
+void returning_remember(const struct refund *refund, const struct taken *taken)
 {
     char body[RECORD_RETURNED_BYTES];
     struct record_key key;
@@ -190,7 +196,7 @@ static enum account_fault return_taken(struct refund *refund, const struct taken
     if (taken->funding.size > 0) funding_cut(taken->funding, taken->amount * taken->cost, to - units, to, &funding);
     enum account_fault fault = ACCOUNT_FAULT_REFUNDS;
     if (!exceeds_refunds(refund, taken, funding_of_limits(sink_content(&funding), units))) {
-        if (!refund->is_other) emit_returned(refund, taken);
+        if (!refund->is_other) returning_remember(refund, taken);
         fault = give_back(refund, taken, units, sink_content(&funding), &back);
     }
     refund->back = back;
@@ -295,6 +301,7 @@ enum account_fault returning_begin_other(const struct refund *refund, struct ref
     other->resource = resource;
     other->amount = refund->amount;
     other->is_other = true;
+    other->names = refund->names;
     other->result = result;
     *result = (struct refunded){0, 0, 0};
     resource_view_begin(other->account, resource, &other->view);

@@ -1,5 +1,6 @@
 /* Looks up what was consumed under an id; see taken.h. */
 #include "quota/decide/taken.h"
+#include "quota/base/checked.h"
 
 bool record_find(const struct account_view *account, enum record_operation operation, uint32_t slot, struct bytes id,
                  struct idempotency_entry *entry)
@@ -113,6 +114,41 @@ bool taken_find(const struct account_view *account, uint32_t slot, struct bytes 
         return record_returned_decode(entry.body, &taken->returned);
     }
     return false;
+}
+
+/* ---- sums ------------------------------------------------------------------------------------------------ */
+
+static bool charged_equal(const struct charged *left, const struct charged *right)
+{
+    if (left->count != right->count) return false;
+    bool listed = left->count != CHARGED_ALL && left->count != CHARGED_STORED;
+    return !listed || memcmp(left->periods, right->periods, left->count * sizeof(*left->periods)) == 0;
+}
+
+static bool charged_together(const struct taken *left, const struct taken *right)
+{
+    const struct taken_from *one = &left->from, *other = &right->from;
+    return one->taken_us == other->taken_us && one->logged_us == other->logged_us && one->paid_us == other->paid_us &&
+           one->is_late == other->is_late && one->generation == other->generation &&
+           charged_equal(&left->charged, &right->charged);
+}
+
+bool taken_join(struct taken *sum, const struct taken *part, int64_t from, int64_t to, struct sink *funding)
+{
+    if (sum->amount > 0 && !charged_together(sum, part)) return false;
+    if (sum->amount == 0) {
+        sum->from = part->from;
+        sum->charged = part->charged;
+        sum->from.charged = &sum->charged;
+        sum->cost = 1;
+        sum->returned = 0;
+    }
+    if (part->funding.size > 0 && funding->size == 0) funding_add(funding, FUNDED_BY_LIMITS, sum->amount);
+    if (part->funding.size > 0 || funding->size > 0)
+        funding_cut(part->funding, part->amount * part->cost, from, to, funding);
+    sum->amount = add_clamped(sum->amount, to - from);
+    sum->funding = sink_content(funding);
+    return true;
 }
 
 /* ---- levels ---------------------------------------------------------------------------------------------- */

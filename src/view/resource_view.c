@@ -191,7 +191,8 @@ int64_t resource_view_holds_count(const struct account_view *account, const stru
     const struct holds *holds = account_holds(account->account);
     int64_t live = view->stored && view->stored->optional ? view->stored->optional->holds_count : 0;
     for (uint32_t i = 0; i < holds->count && holds->by_expiry[i]->hold.expires_us <= account->now_us; i++) {
-        live -= hold_counts(&holds->by_expiry[i]->hold, view, NULL);
+        const struct hold *ended = &holds->by_expiry[i]->hold;
+        live -= hold_counts(ended, view, NULL) && !ended->again;
     }
     return live;
 }

@@ -32,6 +32,7 @@ def rules(quota, resource, account="a"):
 
 # ---- what is answered -----------------------------------------------------------------------------------------
 
+HELD_TOGETHER = [[2, 5, 3, 0, 24000, 0], [4, 100, 70, 0, 30 * DAY_MS, 0], [3, 100, 70, 0, 30 * DAY_MS, 0]]
 STREAMS = {
     "its own rates come first, then the other's rules, numbered behind its own": [
         ("CONSUME a mac_minutes 3", [3, 5, 2, 0, 36000, 0]), ("CONSUME a mac_minutes 3", [0, 5, 2, 12000, 36000, 0]),
@@ -69,8 +70,28 @@ STREAMS = {
     "reservations": [
         ("RESERVE a h mac_minutes 3 TTL 1h", [3, 5, 2, 0, 36000, 0]), ("COMMIT a h 2", [2, 1, 80]),
         ("COMMIT a h 2", [2, 1, 80]), ("REFUND a mac_minutes 1 OF h", [1, 0, 90]),
-        ("RESERVE a two mac_minutes 1 other 4 TTL 1h", "NORESOURCE"),
-        ("RESERVE a both mac_minutes 1 minutes 4 TTL 1h", "resource 'minutes' is counted as one")],
+        ("RESERVE a two mac_minutes 1 other 4 TTL 1h", "NORESOURCE")],
+    "a reservation of rows that are counted as one holds their sum": [
+        ("RESERVE a h mac_minutes 2 minutes 4 win_minutes 3 TTL 1h", HELD_TOGETHER),
+        ("RESERVE a h mac_minutes 2 minutes 4 win_minutes 3 TTL 1h", HELD_TOGETHER),
+        ("CONSUME a minutes 71", [0, 100, 70, 3600000, 30 * DAY_MS, 0]),
+        ("COMMIT a h 1 4 2", [[1, 1, 82], [4, 0, 82], [2, 1, 82]]),
+        ("COMMIT a h 1 4 2", [[1, 1, 82], [4, 0, 82], [2, 1, 82]]),
+        ("REFUND a win_minutes 1 OF h", [1, 0, 84]),
+        ("REFUND a ALL OF h ID r", [[1, 0, 100], [4, 0, 100], [1, 0, 100]]),
+        ("REFUND a ALL OF h ID r", [[1, 0, 100], [4, 0, 100], [1, 0, 100]]),
+        ("REFUND a ALL OF h", [[0, 0, 100], [0, 0, 100], [0, 0, 100]])],
+    "it posts more than it holds with FORCE, in sum": [
+        ("RESERVE a h minutes 50 win_minutes 5 TTL 1h", [
+            [50, 100, 40, 0, 30 * DAY_MS, 0], [5, 100, 40, 0, 30 * DAY_MS, 0]]),
+        ("COMMIT a h 80 15 FORCE", [[80, 0, 0], [15, 0, 0]]), ("REFUND a minutes 15", [15, 0, 5]),
+        ("REFUND a ALL OF h", [[65, 15, 100], [15, 0, 100]])],
+    "it is released in sum": [
+        ("RESERVE a h minutes 50 win_minutes 5 TTL 1h", [
+            [50, 100, 40, 0, 30 * DAY_MS, 0], [5, 100, 40, 0, 30 * DAY_MS, 0]]),
+        ("RELEASE a h", [[0, 50, 100], [0, 5, 100]]), ("CONSUME a minutes 100", [100, 100, 0, 0, 30 * DAY_MS, 0])],
+    "as much as there is of a sum would not say which row gives way": [
+        ("RESERVE a both mac_minutes 1 minutes 4 TTL 1h UPTO", "resource 'minutes' is counted as one")],
 }
 
 
@@ -97,11 +118,20 @@ def test_info_shows_both(ci):
 
 def test_refunds_of_everything(ci):
     ci("QUOTA.MCONSUME a 2 mac_minutes 3 win_minutes 4 ID x")
-    assert ci.error("QUOTA.REFUND a ALL OF x").startswith("resource 'minutes' is counted as one")
-    assert ci("QUOTA.REFUND a mac_minutes 3 OF x") == [3, 0, 92]
-    assert ci("QUOTA.REFUND a ALL OF x") == [[0, 0, 92], [4, 0, 100]]  # each as its turn comes
+    assert ci("QUOTA.REFUND a mac_minutes 2 OF x") == [2, 0, 82]
+    assert ci("QUOTA.REFUND a ALL OF x") == [[1, 0, 100], [4, 0, 100]]  # in sum
+    assert ci("QUOTA.REFUND a ALL OF x") == [[0, 0, 100], [0, 0, 100]]
     ci("QUOTA.CONSUME a mac_minutes 3 ID y")
     assert ci("QUOTA.REFUND a ALL OF y")[:2] == [3, 0]
+
+
+def test_a_reservation_of_two_rows_counts_once_towards_holds_max(ci):
+    ci("QUOTA.OVERRIDE a minutes HOLDS MAX 2")
+    ci("QUOTA.RESERVE a h minutes 5 win_minutes 5 TTL 1h")
+    assert ci("QUOTA.RESERVE a i minutes 5 TTL 2h")[:3] == [5, 100, 80]
+    assert ci.error("QUOTA.RESERVE a j minutes 5 TTL 1h").startswith("LIMITED")
+    ci("QUOTA.CLOCK ADVANCE 1h")
+    assert ci("QUOTA.RESERVE a j minutes 5 TTL 1h")[:3] == [5, 100, 90]
 
 
 @pytest.mark.parametrize("line, text", [

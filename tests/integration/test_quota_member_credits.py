@@ -420,10 +420,7 @@ class Undo:
     def give_back(self):
         for owner, i in self.random.sample(self.made, len(self.made)):
             self.say(f"RELEASE {owner} {i}")
-            whole = self.say(f"REFUND {owner} ALL OF {i}")
-            for what in "txyr" if whole is None else "":  # rows that were counted as one come back one by one
-                while any((self.say(f"REFUND {owner} {what} {n} OF {i}") for n in (4, 1))):
-                    pass
+            self.say(f"REFUND {owner} ALL OF {i}")
 
     def state(self):
         found = {}

@@ -109,12 +109,35 @@ static void a_level_may_count_resources_as_one(void **state)
     pair_request(&family.user, &request);
     assert_true(family.user.decision.denied);
     assert_int_equal(used_of(&family.user, "fast", T), 2);
-    pair_refund_all(&family.user, "m", NULL, T); /* one of them at a time */
-    assert_fault(&family.team, ACCOUNT_FAULT_TOGETHER);
-    pair_refund(&family.user, "fast", 2, "m", NULL, T);
-    assert_refunded(&family.user, "2 0 9");
-    assert_int_equal(used_of(&family.team, "minutes", T), 6);
-    assert_int_equal(pair_used_by(&family.team, "user", "minutes", T), 6);
+    pair_refund(&family.user, "fast", 1, "m", NULL, T);
+    assert_refunded(&family.user, "1 0 8");
+    assert_int_equal(used_of(&family.team, "minutes", T), 16);
+    pair_refund_all(&family.user, "m", NULL, T); /* they come back in sum */
+    assert_refunded(&family.user, "1 0 9 | 3 0 9");
+    assert_int_equal(used_of(&family.team, "minutes", T), 0);
+    assert_int_equal(pair_used_by(&family.team, "user", "minutes", T), 0);
+    family_end(&family);
+}
+
+/* Reservations of rows that a level counts as one hold, post and release their sum there. */
+static void a_level_may_hold_resources_as_one(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "minutes LIMIT 100 day",
+                 "minutes LIMIT 26 day | fast AS minutes COST 10 | slow AS minutes COST 2",
+                 "fast LIMIT 9 day | slow LIMIT 9 day", T);
+    pair_reserve_all(&family.user, "h", "fast 2 | slow 3", MODE_ALL, H, T);
+    assert_fault(&family.user, ACCOUNT_FAULT_NONE);
+    pair_reserve_all(&family.user, "i", "slow 1", MODE_ALL, H, T);
+    assert_true(family.user.decision.denied);
+    pair_commit_all(&family.user, "h", "1 2", false, T);
+    assert_fault(&family.user, ACCOUNT_FAULT_NONE);
+    assert_int_equal(used_of(&family.team, "minutes", T), 14);
+    assert_int_equal(pair_used_by(&family.team, "user", "minutes", T), 14);
+    pair_refund_all(&family.user, "h", NULL, T);
+    assert_refunded(&family.user, "1 0 9 | 2 0 9");
+    assert_int_equal(used_of(&family.team, "minutes", T), 0);
     family_end(&family);
 }
 

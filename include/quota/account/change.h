@@ -138,6 +138,7 @@ struct hold {
     struct bytes funding;   /* which sources the units are held of (funding.h) */
     struct bytes levels;    /* of the first part: where else units are held (levels.h) */
     bool of_member;         /* the reservation is a member's, and this is a level's part of it */
+    bool again;             /* a part before it is of the same slot: one reservation of that; holds_add finds it out */
 };
 
 /* Does it come next to a part of the same reservation? A level need not have a part of each item. */

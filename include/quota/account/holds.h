@@ -60,8 +60,8 @@ uint32_t holds_own_live(const struct holds *holds, int64_t now_us);
 uint32_t holds_ended(const struct holds *holds, int64_t now_us);
 
 /* Adds a part. The id (1 … ID_BYTES_MAX bytes, of this hash) must be free, or the part be the next one of the
- * reservation that has it. */
-void holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold);
+ * reservation that has it. Answers it as it stands there. */
+const struct hold *holds_add(struct holds *holds, struct bytes id, uint32_t hash, const struct hold *hold);
 
 /* Takes a reservation out, all its parts: they are the caller's now, to be given to hold_free. */
 struct stored_hold *holds_take(struct holds *holds, const struct stored_hold *first);

@@ -54,7 +54,7 @@ struct slot_optional {
     struct rolling *rollings;
     struct stored_bill *bill; /* NULL = no price has changed, and credits have served nothing that is billed */
     /* Of the reservations that stand in the account, ended or not. Not encoded: counted as they come and go. */
-    int64_t holds_count;
+    int64_t holds_count; /* of several parts of one reservation the first */
     wide held_units;     /* of the limits; what is held of grants stands there */
     wide *held;          /* units made in each stored window; NULL before the first reservation */
     uint32_t held_count; /* places of `held`, one for each window that there was when it was made */

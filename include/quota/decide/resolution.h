@@ -4,6 +4,8 @@
  *     held      ─▶ posted to the cycles it was made in, or given back    ┐ cycles, rolling windows, rates, grants: in
  *     beyond it ─▶ drawn like a consumption, whatever the limits say     ┘ the view, and the rest as changes
  *
+ * Parts of one resource (rows that are counted AS it) are posted as one: what they hold, and what is beyond, in sum.
+ *
  * Which amounts are posted, and what is remembered of the end, is commit.c's to say. */
 #pragma once
 
@@ -15,9 +17,11 @@ struct part {
     const struct hold *hold; /* as it stands in the account, or `expired` */
     struct hold expired;     /* what is known of one that is posted late */
     struct bytes resource;
-    int64_t amount; /* posted */
+    int64_t amount, units; /* posted */
     int64_t remaining;
-    int64_t credits; /* amounts that credits could pay for: its own, then those of the levels above it so far, too */
+    int64_t credits;    /* amounts that credits could pay for: its own, then those of the levels above it so far, too */
+    struct part *first; /* of its resource, perhaps itself: that one's view and demand are those of all of them … */
+    struct part *next;  /* … and the next of them; NULL = there is none */
     struct resource_view view;
     struct demand demand;
     struct charged charged;
@@ -26,6 +30,12 @@ struct part {
     int64_t limited;  /* of the posted units those that the limits count */
     bool charges_all; /* every window that will be stored, and no closed cycle */
 };
+
+/* The resource of the part, as it is left. */
+static inline struct resource_view *part_view(const struct part *part)
+{
+    return &part->first->view;
+}
 
 struct resolution {
     struct account_view *account;
@@ -48,5 +58,5 @@ static inline struct bytes resolution_resource(const struct resolution *resoluti
 /* Begins a part: `hold`, as it stands in the account; NULL = what `expired` of the part says. */
 void resolution_part_begin(struct part *part, const struct hold *hold, struct bytes resource);
 
-/* Brings its resource to now, posts `amount` and releases the rest. */
-enum account_fault resolution_resolve_part(const struct resolution *resolution, struct part *part);
+/* Brings the resource of every part to now, posts `amount` of each and releases the rest. */
+enum account_fault resolution_resolve_parts(const struct resolution *resolution);

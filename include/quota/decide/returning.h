@@ -16,9 +16,10 @@ struct refund {
     struct account_view *account;
     struct account_decision *decision;
     struct bytes resource;
-    int64_t amount; /* that comes back */
-    int64_t back;   /* units that have, of a named consumption */
-    bool is_other;  /* of a resource that the one named is counted AS: that one remembers and answers */
+    int64_t amount;              /* that comes back */
+    int64_t back;                /* units that have, of a named consumption */
+    bool is_other;               /* of a resource that the one named is counted AS: that one remembers and answers */
+    struct resource_names names; /* all that units come back to: to one that is there twice they come back in sum */
     struct resource_view view;
     struct demand demand; /* its positions are the meters that take units back */
     struct refunded *result;
@@ -29,6 +30,12 @@ enum account_fault returning_settle(struct refund *refund, struct sink *changes)
 
 /* Back to the cycles and the instant it was charged to, if REFUNDS lets it. Answers refund->result. */
 enum account_fault returning_taken(struct refund *refund, struct taken *taken);
+
+/* Is the resource among the names twice? */
+bool returning_in_sum(struct resource_names names, struct bytes resource);
+
+/* Remembers that the amount has been requested back. */
+void returning_remember(const struct refund *refund, const struct taken *taken);
 
 /* Begins what comes back of the resource that another one is counted AS. */
 enum account_fault returning_begin_other(const struct refund *refund, struct refund *other, struct bytes resource,

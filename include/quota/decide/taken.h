@@ -35,6 +35,11 @@ bool taken_find(const struct account_view *account, uint32_t slot, struct bytes 
 bool taken_find_other(const struct account_view *account, uint32_t slot, struct bytes of, const struct taken *taken,
                       uint32_t *other_slot, struct taken *other);
 
+/* Adds what comes back of one part, units from … to - 1 of it (counted from 0, the first drawn), to what comes back of
+ * others of the same resource: the sum, in which a unit costs 1. All zero = nothing yet; `funding`: of the sum. False,
+ * and nothing is added, where they were not charged together: to the same cycles, at one instant. */
+bool taken_join(struct taken *sum, const struct taken *part, int64_t from, int64_t to, struct sink *funding);
+
 /* The resources of everything that was consumed under this id, each once; answers how many. In the order of the
  * records: resources that a QUOTA.CONSUME of this id has used, in the order of their first use in the account, then the
  * items of a QUOTA.MCONSUME, then those of a committed reservation. */
