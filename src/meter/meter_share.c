@@ -3,7 +3,8 @@
  *     0 ├── used and held by the member ──┬── available ──┤ share      then BURST, GRACE, OVERAGE as beyond any limit
  *
  * It stands beside the LIMIT, which bounds all members together. A denial waits until reservations of the member have
- * ended, or for the next cycle, which has other shares. */
+ * ended, or for the next cycle. EQUAL shares of that are known, as long as nobody joins or leaves: what is more than
+ * such a share never fits. FAIR ones follow from what is used until then. */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
 
@@ -86,14 +87,51 @@ int64_t demand_share_freed(const struct demand *demand, const struct window *win
     return freed;
 }
 
-/* The first wait of at least `after_us` after which the member has units left; at the latest until the cycle ends. */
+static int64_t capacity_of_share(const struct entitlement *entitlement, int64_t share)
+{
+    return add_clamped(add_clamped(share, window_burst(entitlement, share)), entitlement_overage(entitlement));
+}
+
+/* The member's EQUAL share of the next cycle, of so many units. What rounding leaves goes to some of the members: to
+ * whom is only found out where it matters, since every member has to be looked at for that. */
+static int64_t next_share(const struct position *position, int64_t of_units, int64_t units)
+{
+    const struct demand *demand = position->demand;
+    const struct entitlement *entitlement = demand->view->entitlement;
+    const struct members *members = account_members(demand->account->account);
+    const struct member *member = members_find(members, demand->share_member);
+    int64_t weight = member ? member->weight : 1;
+    int64_t weights = members->weights + (member && !member->has_left ? 0 : weight);
+    int64_t least = (int64_t)((wide)of_units * weight / weights);
+    if (units <= capacity_of_share(entitlement, least)) return least;
+    if (units > capacity_of_share(entitlement, least + 1)) return least;
+    const struct division division = {.slot = (uint32_t)demand->view->index,
+                                      .start_us = position->window->end_us,
+                                      .units = of_units,
+                                      .how = SHARE_EQUAL};
+    return members_share_of(members, &division, member);
+}
+
+static bool fits_next_cycle(const struct position *position, int64_t units)
+{
+    const struct entitlement *entitlement = position->demand->view->entitlement;
+    const struct quota_rule *rule = entitlement_limit(entitlement, position->window->period);
+    bool is_known = entitlement->share == SHARE_EQUAL && rule && rule->limit != UNLIMITED && rule->rollover_bp == 0 &&
+                    !entitlement->repay;
+    bool is_bounded = entitlement->grace_us == 0 && entitlement_overage(entitlement) != UNLIMITED;
+    if (position->window->end_us == INT64_MAX) return false; /* there is none */
+    if (!is_known || !is_bounded) return true;
+    return units <= capacity_of_share(entitlement, next_share(position, rule->limit, units));
+}
+
+/* The first wait of at least `after_us` after which the member has units left: in this cycle, or in the next one. */
 static int64_t wait_after(const struct position *position, int64_t units, int64_t after_us)
 {
     const struct demand *demand = position->demand;
     const struct window *window = position->window;
     const struct holds *holds = account_holds(demand->account->account);
     int64_t now_us = now_of(position), at_us = now_us + after_us;
-    if (at_us >= window->end_us) return after_us;
+    if (at_us >= window->end_us) return fits_next_cycle(position, units) ? after_us : NEVER_US;
     int64_t capacity = capacity_at(position, at_us);
     if (units <= 0 || capacity == UNLIMITED) return after_us;
     wide lacks = (wide)units + used_of(position) - capacity;
@@ -103,7 +141,8 @@ static int64_t wait_after(const struct position *position, int64_t units, int64_
         lacks -= counted_of(demand, window, holds->by_expiry[i]);
         at_us = lacks <= 0 ? max_i64(at_us, expires_us) : at_us;
     }
-    return lacks > 0 ? window->end_us - now_us : at_us - now_us;
+    if (lacks <= 0) return at_us - now_us;
+    return fits_next_cycle(position, units) ? window->end_us - now_us : NEVER_US;
 }
 
 static void judge(const struct position *position, int64_t units, struct verdict *verdict)
@@ -112,7 +151,8 @@ static void judge(const struct position *position, int64_t units, struct verdict
     verdict->limit = position->demand->share;
     verdict->remaining = left;
     verdict->wait_us = left == UNLIMITED || units <= left ? 0 : wait_after(position, units, 0);
-    verdict->reset_us = position->window->end_us - now_of(position);
+    int64_t end_us = position->window->end_us;
+    verdict->reset_us = end_us == INT64_MAX ? NEVER_US : end_us - now_of(position);
     verdict->rule = position->number;
 }
 

@@ -2,6 +2,7 @@
 #include "family_tools.h"
 #include "quota/decide/pool.h"
 #include <stdio.h>
+#include <string.h>
 
 #define T (INT64_C(1000000000) * S)
 
@@ -100,6 +101,44 @@ static void weights_count_from_the_next_cycle_on(void **state)
     (void)use(&team, 1, 1, MODE_ALL, T + D);
     assert_shares(&team, 41, 40, 20); /* 40.4, 40.4, 20.2: what rounding leaves goes to the largest fraction */
     team_end(&team);
+}
+
+/* What is more than a share of the next cycle never fits. */
+static void the_next_share_is_foreseen(void **state)
+{
+    static const struct {
+        const char *rules;
+        uint32_t weight; /* that m0 has from now on */
+        int64_t amount, wait_us;
+    } rows[] = {
+        {"a LIMIT 100 day SHARE EQUAL", 1, 34, D}, /* m0 has what rounding leaves */
+        {"a LIMIT 100 day SHARE EQUAL", 1, 35, NEVER_US},
+        {"a LIMIT 100 day SHARE EQUAL", 2, 50, D}, /* 100 x 2 / 4 */
+        {"a LIMIT 100 day SHARE EQUAL", 2, 51, NEVER_US},
+        {"a LIMIT 100 day SHARE EQUAL BURST 10%", 1, 37, D}, /* 34 and 3 */
+        {"a LIMIT 100 day SHARE EQUAL BURST 10%", 1, 38, NEVER_US},
+        {"a LIMIT 100 day SHARE EQUAL OVERAGE MAX 5", 1, 39, D},
+        {"a LIMIT 100 day SHARE EQUAL OVERAGE MAX 5", 1, 40, NEVER_US},
+        {"a LIMIT 100 forever SHARE EQUAL", 1, 34, NEVER_US}, /* there is no next cycle */
+        {"a LIMIT 100 day SHARE FAIR", 1, 50, D},             /* it may be */
+    };
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct team team;
+        team_begin(&team, rows[i].rules);
+        (void)use(&team, 0, 34, MODE_ALL, T);
+        weigh(&team, "m0", rows[i].weight, T);
+        struct verdict verdict = use(&team, 0, rows[i].amount, MODE_ALL, T);
+        if (verdict.granted != 0 || verdict.wait_us != rows[i].wait_us)
+            fail_msg("row %zu: wait %lld", i, (long long)verdict.wait_us);
+        verdict = use(&team, 0, rows[i].amount, MODE_ALL, T + D);
+        bool admits = rows[i].wait_us != NEVER_US;
+        if (rows[i].rules[strlen(rows[i].rules) - 1] != 'R' && (verdict.granted > 0) != admits)
+            fail_msg("row %zu: granted %lld", i, (long long)verdict.granted);
+        team_end(&team);
+        plan_drop("pool");
+        plan_drop("m");
+    }
 }
 
 /* ---- FAIR -------------------------------------------------------------------------------------------------- */
@@ -283,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_has_its_part),
         cmocka_unit_test(weights_count_from_the_next_cycle_on),
+        cmocka_unit_test(the_next_share_is_foreseen),
         cmocka_unit_test(each_wants_what_it_used),
         cmocka_unit_test(who_joins_later_gets_its_part_of_what_is_unused),
         cmocka_unit_test(what_is_held_counts_towards_the_share),
