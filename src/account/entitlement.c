@@ -25,8 +25,7 @@
 bool entitlement_only_counts(const struct entitlement *entitlement)
 {
     bool plain = entitlement->as.size == 0 && entitlement->cost == 1 && entitlement->burst_bp == 0 &&
-                 entitlement->grace_us == 0 && !entitlement->overage && !entitlement->credits &&
-                 entitlement->share == SHARE_FIRST;
+                 entitlement->grace_us == 0 && !entitlement->overage && !entitlement->credits;
     for (uint32_t i = 0; i < entitlement->rules_count; i++) {
         enum quota_kind kind = entitlement->rules[i].kind;
         plain = plain && (kind == QUOTA_LIMIT || kind == QUOTA_RATE);

@@ -3,7 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/decide/api_key.h"
-#include "quota/decide/count.h"
+#include "quota/decide/count_above.h"
 
 /* ---- records --------------------------------------------------------------------------------------------- */
 
@@ -235,7 +235,7 @@ static enum account_fault consume(struct account_view *view, struct account_view
 
 /* The record of units that were counted (count.h): each row has one part. False where there is no room for it. */
 static bool record_counted(const struct account *account, const struct account_host *host,
-                           const struct consume_request *request, const struct counted *counted,
+                           const struct consume_request *request, const struct counted *counted, struct bytes levels,
                            struct account_decision *decision)
 {
     struct record_item items[BATCH_ITEMS_MAX];
@@ -253,7 +253,6 @@ static bool record_counted(const struct account *account, const struct account_h
         item->verdict = decision->result.consumed.verdicts[i];
     }
     int64_t expires_us = decision->applied_at_us + host->kept_us;
-    const struct bytes levels = {"", 0};
     return emit_record(request, items, request->count, levels, expires_us, decision) == ACCOUNT_FAULT_NONE;
 }
 
@@ -277,43 +276,69 @@ static struct count_request row_of(const struct consume_request *request, uint32
                                   .now_us = now_us};
 }
 
-static bool leave_to_general(struct account_decision *decision)
+/* Every row is mere counting, here and above, or none is taken. Resources that only count are apart from each other. */
+struct counting_rows {
+    struct count_request rows[BATCH_ITEMS_MAX];
+    struct verdict_fold folds[BATCH_ITEMS_MAX];
+    struct counted counted[BATCH_ITEMS_MAX];
+    struct counted_above above;
+};
+
+static bool leave_to_general(const struct consume_request *request, struct account_decision *decision)
 {
+    count_above_end(request->lineage);
     decision->changes.size = 0;
     decision->result.consumed.count = 0;
     return false;
 }
 
-/* Every row is mere counting, or none is taken. Resources that only count are apart from each other. */
 static bool count_rows(const struct account *account, const struct account_host *host,
                        const struct consume_request *request, int64_t now_us, struct account_decision *decision,
-                       struct counted *counted)
+                       struct counting_rows *counting)
 {
-    for (uint32_t row = 0; row < request->count; row++) {
-        const struct count_request units = row_of(request, row, now_us);
-        if (!count_decide(account, host, &units, row, decision, &counted[row])) return leave_to_general(decision);
+    uint32_t row = 0;
+    bool counts = true;
+    for (; row < request->count && counts; row++) {
+        counting->rows[row] = row_of(request, row, now_us);
+        counting->folds[row] = (struct verdict_fold){.begun = false};
+        counts =
+            count_decide(account, host, &counting->rows[row], decision, &counting->folds[row], &counting->counted[row]);
     }
-    return true;
+    if (counts && request->lineage)
+        counts = count_above(request->lineage, host, counting->rows, row, counting->folds, &counting->above);
+    if (!counts) decision->changes.size = 0;
+    for (uint32_t i = 0; counts && i < row; i++) count_answer(decision, request->items[i].amount, &counting->folds[i]);
+    return counts;
+}
+
+static bool remember_counted(const struct account *account, const struct account_host *host,
+                             const struct consume_request *request, const struct counting_rows *counting,
+                             struct account_decision *decision)
+{
+    char stack_buffer[256];
+    struct sink levels = sink_init(stack_buffer, sizeof(stack_buffer));
+    count_above_levels(request->lineage, &counting->above, request->count, &levels);
+    bool fits = record_counted(account, host, request, counting->counted, sink_content(&levels), decision);
+    sink_free(&levels);
+    return fits || leave_to_general(request, decision);
 }
 
 /* False, and nothing done, where the general path has to decide. */
 static bool count(const struct account *account, const struct account_host *host, const struct consume_request *request,
                   int64_t now_us, struct account_decision *decision)
 {
-    struct counted counted[BATCH_ITEMS_MAX];
+    struct counting_rows counting; /* large: only what there is means anything */
     const struct stored_api_key *key;
-    bool plain = !request->any && request->mode != MODE_PEEK && !request->lineage && now_us == request->now_us;
+    bool plain = !request->any && request->mode != MODE_PEEK && now_us == request->now_us;
     bool remembers = request->id.size > 0;
     if (!plain || !bears_plain_key(account, request, now_us, &key)) return false;
     if (remembers && !account_has_room(account, host, now_us)) return false;
-    bool admits = count_rows(account, host, request, now_us, decision, counted);
-    const struct count_request first = row_of(request, 0, now_us);
-    bool denies = !admits && request->count == 1 && !(remembers && request->sticky) &&
-                  count_deny(account, host, &first, decision);
+    bool admits = count_rows(account, host, request, now_us, decision, &counting);
+    bool may_deny = !admits && request->count == 1 && !request->lineage && !(remembers && request->sticky);
+    bool denies = may_deny && count_deny(account, host, &counting.rows[0], decision);
     decision->applied_at_us = now_us;
     if (admits && key) api_key_emit_used(key, now_us, &decision->changes);
-    if (admits && remembers && !record_counted(account, host, request, counted, decision))
-        return leave_to_general(decision);
+    if (admits && remembers) return remember_counted(account, host, request, &counting, decision);
     return admits || denies;
 }
 
@@ -356,11 +381,21 @@ static void compare_with_general(const struct account *account, const struct acc
                                  const struct consume_request *request, const struct account_decision *decision)
 {
 #ifdef QUOTA_EXPECT_FATAL
-    struct account_decision other;
+    struct consume_request again = *request;
+    struct lineage lineage;
+    struct account_decision other, *above = memory_alloc(ANCESTORS_MAX * sizeof(*above));
+    if (request->lineage) lineage = *request->lineage;
+    if (request->lineage) again.lineage = &lineage;
+    for (uint32_t i = 0; request->lineage && i < lineage.count; i++) lineage.ancestors[i].decision = &above[i];
     account_decision_begin(&other);
-    decide_in_general(account, host, request, NULL, request->now_us, &other);
+    decide_in_general(account, host, &again, NULL, request->now_us, &other);
     count_expect_same(decision, &other, false);
+    for (uint32_t i = 0; request->lineage && i < lineage.count; i++) {
+        count_expect_same(request->lineage->ancestors[i].decision, &above[i], false);
+        account_decision_end(&above[i]);
+    }
     account_decision_end(&other);
+    memory_free(above);
 #else
     (void)account, (void)host, (void)request, (void)decision;
 #endif

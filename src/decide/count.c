@@ -2,7 +2,6 @@
 #include "quota/decide/count.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
-#include "quota/decide/verdict_fold.h"
 #include "quota/rate/limiter.h"
 #include "quota/view/changeset.h"
 
@@ -68,8 +67,11 @@ static bool count_rule(const struct slot *slot, const struct entitlement *entitl
     if (!has_room(window, held, request)) return false;
     int64_t busy = window->used + held + request->amount;
     int64_t reset_us = window->end_us == INT64_MAX ? NEVER_US : window->end_us - request->now_us;
-    const struct verdict of_rule = {request->amount, limit,          limit == UNLIMITED ? UNLIMITED : limit - busy, 0,
-                                    reset_us,        (int32_t)number};
+    const struct verdict of_rule = {.granted = request->amount,
+                                    .limit = limit,
+                                    .remaining = limit == UNLIMITED ? UNLIMITED : limit - busy,
+                                    .reset_us = reset_us,
+                                    .rule = (int32_t)number + request->shift};
     verdict_fold_add(fold, false, &of_rule);
     return !warns(entitlement, window, request->holds ? window->used : window->used + request->amount);
 }
@@ -92,7 +94,7 @@ static bool count_rates(const struct slot *slot, const struct count_request *req
     limiter_decide(slot->rates, rates->rules, rates->count, &wanted, decision);
     if (decision->fault != FAULT_NONE || decision->verdict.granted == 0) return false;
     struct verdict of_rates = decision->verdict;
-    of_rates.rule = rates->places[of_rates.rule];
+    of_rates.rule = rates->places[of_rates.rule] + request->shift;
     verdict_fold_add(fold, false, &of_rates);
     return true;
 }
@@ -157,23 +159,33 @@ static void emit_counts(const struct counting *counting, const struct count_requ
 }
 
 bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
-                  uint32_t row, struct account_decision *decision, struct counted *counted)
+                  struct account_decision *decision, struct verdict_fold *fold, struct counted *counted)
 {
     struct counting counting;
     struct rates rates;
-    struct verdict *verdict = &decision->result.consumed.verdicts[row];
     if (!counting_begin(account, host, request, &counting)) return false;
-    struct verdict_fold fold = {.begun = false};
-    if (!count_rules(counting.slot, counting.entitlement, request, &rates, &fold)) return false;
-    *verdict = fold.verdict;
-    verdict->granted = request->amount;
-    verdict->wait_us = fold.delay_us;
+    if (!count_rules(counting.slot, counting.entitlement, request, &rates, fold)) return false;
     emit_counts(&counting, request, &decision->changes);
     if (rates.count > 0) emit_rates(&rates.decision, counting.number, NULL, &decision->changes);
-    decision->result.consumed.count = row + 1;
-    decision->result.consumed.funded[row] = 0;
     *counted = (struct counted){counting.number, counting.entitlement};
     return true;
+}
+
+void count_answer(struct account_decision *decision, int64_t amount, const struct verdict_fold *fold)
+{
+    uint32_t row = decision->result.consumed.count++;
+    struct verdict *verdict = &decision->result.consumed.verdicts[row];
+    *verdict = fold->verdict;
+    verdict->granted = amount;
+    verdict->wait_us = fold->delay_us;
+    decision->result.consumed.funded[row] = 0;
+}
+
+bool count_passes(const struct account *account, const struct account_host *host, const struct count_request *request)
+{
+    if (!is_plain_account(account, host, request->now_us) || account_slot(account, request->resource) >= 0)
+        return false;
+    return !plan_entitlement(account->plan, request->resource);
 }
 
 /* ---- denials --------------------------------------------------------------------------------------------- */

@@ -321,15 +321,16 @@ static bool count(const struct account *account, const struct account_host *host
                                         .mode = request->mode,
                                         .holds = true,
                                         .now_us = now_us};
+    struct verdict_fold fold = {.begun = false};
     struct counted counted;
     bool plain = request->count == 1 && !request->lineage && request->key.digest.size == 0 && now_us == request->now_us;
     if (!plain || !account || !is_free(account, host, request->id, now_us)) return false;
-    if (!count_decide(account, host, &units, 0, decision, &counted)) return false;
-    if (counted.entitlement->holds_max >= 0) {
+    bool counts = count_decide(account, host, &units, decision, &fold, &counted);
+    if (!counts || counted.entitlement->holds_max >= 0) {
         decision->changes.size = 0;
-        decision->result.consumed.count = 0;
         return false;
     }
+    count_answer(decision, units.amount, &fold);
     emit_counted(request, host, &counted, decision);
     return true;
 }

@@ -36,7 +36,9 @@ static bool decides(const struct row *row, struct verdict *verdict)
                                     .holds = row->holds,
                                     .at_us = row->ago_us != 0 ? now_us - row->ago_us : 0,
                                     .now_us = now_us};
-    bool counts = count_decide(pair.account, &host, &request, 0, &decision, &counted);
+    struct verdict_fold fold = {.begun = false};
+    bool counts = count_decide(pair.account, &host, &request, &decision, &fold, &counted);
+    count_answer(&decision, row->amount, &fold);
     *verdict = decision.result.consumed.verdicts[0];
     assert_int_equal(decision.changes.size > 0, counts);
     if (counts) assert_int_equal(counted.slot, 0);
@@ -255,17 +257,18 @@ static void what_is_not_stored_needs_a_view(void **state)
     struct pair pair = {0};
     struct account_decision decision;
     struct counted counted;
+    struct verdict_fold fold = {.begun = false};
     struct count_request item = {.resource = text_bytes("a"), .amount = 1, .mode = MODE_ALL, .now_us = T}, other = item;
     other.resource = text_bytes("b");
     (void)state;
     plan_set("pro", "a LIMIT 10 1h | b LIMIT 10 1h");
     pair_open(&pair, "pro", T);
     account_decision_begin(&decision);
-    assert_false(count_decide(NULL, &host, &item, 0, &decision, &counted));
-    assert_false(count_decide(pair.account, &host, &item, 0, &decision, &counted));
+    assert_false(count_decide(NULL, &host, &item, &decision, &fold, &counted));
+    assert_false(count_decide(pair.account, &host, &item, &decision, &fold, &counted));
     pair_consume(&pair, "a", 1, T);
-    assert_false(count_decide(pair.account, &host, &other, 0, &decision, &counted));
-    assert_true(count_decide(pair.account, &host, &item, 0, &decision, &counted));
+    assert_false(count_decide(pair.account, &host, &other, &decision, &fold, &counted));
+    assert_true(count_decide(pair.account, &host, &item, &decision, &fold, &counted));
     account_decision_end(&decision);
     pair_end(&pair);
 }

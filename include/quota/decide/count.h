@@ -10,6 +10,7 @@
 #pragma once
 
 #include "quota/decide/account_decision.h"
+#include "quota/decide/verdict_fold.h"
 
 /* What was counted, for the record of an id. */
 struct counted {
@@ -17,20 +18,27 @@ struct counted {
     const struct entitlement *entitlement;
 };
 
-/* Units of one resource, which no account above counts, too. */
+/* Units of one resource. */
 struct count_request {
     struct bytes resource;
     int64_t amount;
     enum request_mode mode; /* where all of it fits, all but MODE_PEEK are the same */
     bool holds;             /* they are reserved, and not used */
     int64_t at_us;          /* 0 = now (consume.h) */
+    int32_t shift;          /* added to the numbers of rules */
     int64_t now_us;         /* not before the account's last change */
 };
 
-/* Decides all of the amount of one row, behind those before it, or nothing: false where it is not mere counting; then
- * the verdict of the row means nothing. */
+/* Counts all of the amount, or nothing: folds the rules in, and writes the changes down. False where it is not mere
+ * counting; then the fold means nothing. */
 bool count_decide(const struct account *account, const struct account_host *host, const struct count_request *request,
-                  uint32_t row, struct account_decision *decision, struct counted *counted);
+                  struct account_decision *decision, struct verdict_fold *fold, struct counted *counted);
+
+/* The verdict of a row that all rules have been folded into: the next of the decision. */
+void count_answer(struct account_decision *decision, int64_t amount, const struct verdict_fold *fold);
+
+/* Is the account one that is passed, since its plan does not know the resource, and never has? */
+bool count_passes(const struct account *account, const struct account_host *host, const struct count_request *request);
 
 /* Denies all of the amount (MODE_ALL), or nothing: false where not LIMITs alone refuse it, and wait for nothing but the
  * end of a cycle. */
