@@ -276,6 +276,7 @@ void breaker_decide_report(const struct breaker *breaker, bool failed, int64_t t
     *after = stand(breaker, NULL, now_us, &decision->parts);
     bool nothing = decision->parts & BREAKER_PART_CONFIG; /* is stored, or nothing that still matters */
     bool slow = after->config.slow_us > 0 && took_us >= after->config.slow_us;
+    unsigned ripened = decision->parts & BREAKER_PART_STATE; /* time has begun the state that counts the call */
     decision->verdict = (struct verdict){0};
     decision->parts = 0;
     if (!nothing && after->force == BREAKER_AUTO && !is_of_another_state(after, took_us)) {
@@ -283,6 +284,7 @@ void breaker_decide_report(const struct breaker *breaker, bool failed, int64_t t
         if (after->state == BREAKER_HALF_OPEN && after->probing > 0)
             decision->parts = settle_probe(after, failed || slow);
     }
+    if (decision->parts) decision->parts |= ripened;
     decision->state = shown_state(after);
 }
 

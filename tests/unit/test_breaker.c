@@ -282,6 +282,25 @@ static void a_changed_configuration_applies_at_once(void **state)
     breaker_scene_end(&context);
 }
 
+/* A value from elsewhere may be half-open with all of its probes: the first call that is reported closes it. */
+static void a_report_stores_the_state_that_counts_it(void **state)
+{
+    (void)state;
+    struct breaker breaker = {.config = three,
+                              .seen_us = BASE,
+                              .since_us = BASE,
+                              .asked_us = BASE,
+                              .state = BREAKER_HALF_OPEN,
+                              .succeeded = 2};
+    struct breaker_decision decision;
+    assert_true(breaker_sane(&breaker));
+    breaker_decide_report(&breaker, true, 0, BASE + S, &decision);
+    assert_true(breaker_accepts(&breaker, &decision));
+    breaker_apply(&breaker, &decision);
+    assert_int_equal(breaker.state, BREAKER_CLOSED);
+    assert_int_equal(breaker.slices[0].calls, 1);
+}
+
 static void it_is_forgotten_when_nothing_depends_on_it(void **state)
 {
     (void)state;
@@ -408,6 +427,7 @@ int main(void)
         cmocka_unit_test(forced_states_override_all),
         cmocka_unit_test(a_clock_that_steps_back_closes_nothing),
         cmocka_unit_test(a_changed_configuration_applies_at_once),
+        cmocka_unit_test(a_report_stores_the_state_that_counts_it),
         cmocka_unit_test(it_is_forgotten_when_nothing_depends_on_it),
         cmocka_unit_test(configurations_that_make_no_sense),
         cmocka_unit_test(effects_from_outside_must_fit),
