@@ -12,11 +12,25 @@ static int64_t limit_of(const struct position *position)
     return position_rule(position)->limit;
 }
 
-/* Units that limits and grants hold, with those that the demand has just taken. */
+/* Units of members' reservations that their own credits have paid for: this account counts them nowhere else. */
+static int64_t held_below(const struct demand *demand)
+{
+    const struct holds *holds = account_holds(demand->account->account);
+    wide held = 0;
+    if (holds->members_count == 0) return 0;
+    for (uint32_t i = holds_ended(holds, demand->account->now_us); i < holds->count; i++) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (hold->of_member && (int32_t)hold->slot == demand->view->index) held += hold->units - hold_counted(hold);
+    }
+    return wide_clamp(held, 0, INT64_MAX);
+}
+
+/* Units that limits, grants and members' credits hold, with those that the demand has just taken. */
 static int64_t held_of(const struct position *position)
 {
     const struct demand *demand = position->demand;
     int64_t held = add_clamped(demand->held, credits_held(demand->account, demand->view));
+    held = add_clamped(held, held_below(demand));
     return demand->taken && demand->holds ? add_clamped(held, demand->units) : held;
 }
 

@@ -96,11 +96,30 @@ static void it_comes_back_in_reverse(void **state)
     family_end(&family);
 }
 
+/* CONCURRENT of a level counts what members hold, also where their own credits have paid for it. */
+static void what_credits_below_hold_is_concurrent(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 2 day CONCURRENT 9", "b LIMIT 9 day", "a LIMIT 100 day", T);
+    give(&family.user, 50);
+    pair_reserve(&family.user, "h", "a", 6, H, T);
+    assert_int_equal(family.user.decision.result.consumed.verdicts[0].granted, 6);
+    pair_reserve(&family.user, "i", "a", 4, H, T);
+    assert_verdict(0, family.user.decision.result.consumed.verdicts[0], (struct verdict){0, 9, 3, H, H, 201});
+    pair_reserve(&family.user, "j", "a", 3, H, T);
+    assert_int_equal(family.user.decision.result.consumed.verdicts[0].granted, 3);
+    pair_reserve(&family.user, "k", "a", 9, H, T + H);
+    assert_int_equal(family.user.decision.result.consumed.verdicts[0].granted, 9);
+    family_end(&family);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_pays),
         cmocka_unit_test(it_comes_back_in_reverse),
+        cmocka_unit_test(what_credits_below_hold_is_concurrent),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }
