@@ -2,21 +2,33 @@
 #include "quota/decide/pool.h"
 #include "quota/base/checked.h"
 
-/* When the cycle before the running one began; 0 = there was none that is remembered. Nothing was used in one that is
- * not stored: then it is any instant in it. */
-static int64_t past_start_us(const struct resource_view *view, const struct window *window)
+/* When the cycle in front of a window began, by the calendar; where this server does not know the zone, an instant in
+ * it. */
+static int64_t start_before_us(const struct account_view *pool, const struct window *window)
+{
+    struct period period;
+    const struct zone *zone = account_view_zone(pool);
+    int64_t within_us = max_i64(window->start_us - 1, 0);
+    if (!zone || !period_from_code(window->period, &period)) return within_us;
+    return max_i64(period_cycle_at(&period, zone, pool->status.anchor_us, within_us).start_us, 0);
+}
+
+/* When the cycle before the running one began. What is stored may have begun elsewhere, under another anchor. Nothing
+ * was used in one that is not stored, but denials may have made shares of it. */
+static int64_t past_start_us(const struct account_view *pool, const struct resource_view *view,
+                             const struct window *window)
 {
     struct closed_cycle closed;
     const struct slot *slot = view->stored;
-    int64_t start_us = window->start_us, within_us = max_i64(start_us - 1, 0);
+    int64_t start_us = window->start_us;
     for (uint32_t i = 0; slot && i < slot->windows_count; i++) {
         const struct stored_window *stored = &slot->windows[i];
         if (stored->period != window->period || stored->start_us >= start_us) continue;
-        return stored->end_us < start_us ? within_us : max_i64(stored->start_us, 0);
+        return stored->end_us < start_us ? start_before_us(pool, window) : max_i64(stored->start_us, 0);
     }
     const struct history *history = slot ? slot_history(slot, window->period) : NULL;
-    if (history_count(history) == 0 || !history_nth(history, 0, &closed) || closed.end_us != start_us) return 0;
-    return closed.count > 1 ? within_us : max_i64(closed.start_us, 0);
+    bool is_known = history_count(history) > 0 && history_nth(history, 0, &closed) && closed.end_us == start_us;
+    return is_known && closed.count == 1 ? max_i64(closed.start_us, 0) : start_before_us(pool, window);
 }
 
 /* Units that live reservations of the member hold: what has ended and awaits its sweep is counted no more. */
@@ -71,7 +83,7 @@ void pool_share_find(const struct account_view *pool, struct resource_view *view
         found->share = late_share(pool, view, found, member);
         return;
     }
-    found->division.past_us = past_start_us(view, window);
+    found->division.past_us = past_start_us(pool, view, window);
     found->share = members_share_of(members, &found->division, member);
 }
 

@@ -265,6 +265,27 @@ static void a_denial_makes_the_shares_once(void **state)
     team_end(&team);
 }
 
+/* Nothing was used in a cycle, but a denial made its shares: whoever had one wants nothing in the next. */
+static void a_cycle_of_denials_counts_as_the_last_one(void **state)
+{
+    (void)state;
+    struct team team;
+    team_begin(&team, "a LIMIT 90 day SHARE FAIR");
+    pair_leave(&team.members[2], T);
+    assert_int_equal(use(&team, 0, 91, MODE_ALL, T).granted, 0);
+    assert_shares(&team, 45, 45, NOT_SHARED_YET);
+    pair_join(&team.members[2], T + H);
+    (void)use(&team, 2, 1, MODE_ALL, T + D);
+    assert_shares(&team, 0, 0, 90);
+    pair_leave(&team.members[2], T + D);
+    assert_int_equal(use(&team, 0, 91, MODE_ALL, T + 2 * D).granted, 0); /* two that want nothing, so by weight */
+    assert_int_equal(share_of(&team, "m0"), 45);
+    pair_join(&team.members[2], T + 2 * D);
+    (void)use(&team, 1, 1, MODE_ALL, T + 3 * D);
+    assert_shares(&team, 0, 0, 90);
+    team_end(&team);
+}
+
 static void sharing_may_begin_and_end_in_a_cycle(void **state)
 {
     (void)state;
@@ -328,6 +349,7 @@ int main(void)
         cmocka_unit_test(beyond_the_share_the_pools_own_words_hold),
         cmocka_unit_test(the_pools_credits_pay_beyond_the_share),
         cmocka_unit_test(a_denial_makes_the_shares_once),
+        cmocka_unit_test(a_cycle_of_denials_counts_as_the_last_one),
         cmocka_unit_test(sharing_may_begin_and_end_in_a_cycle),
         cmocka_unit_test(random_members_stay_within_their_shares),
     };
