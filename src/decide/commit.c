@@ -229,8 +229,9 @@ static void tighten(const struct resolution *root, const struct resolution *at, 
                     struct part *above)
 {
     int64_t more = counted_of(above->first) - (at->is_held ? held_of(above->first) : 0);
+    int64_t at_us = at->is_held ? above->hold->made_us : at->account->now_us;
     struct bytes member = level_member(level, root->request->lineage->name);
-    above->remaining = pool_share_remaining(at->account, part_view(above), member, more, above->remaining);
+    above->remaining = pool_share_remaining(at->account, part_view(above), member, more, at_us, above->remaining);
     for (uint32_t i = 0; i < root->count; i++) {
         struct part *part = &root->parts[i];
         if (part->hold->item != above->hold->item) continue;

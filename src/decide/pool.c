@@ -103,13 +103,14 @@ void pool_share_emit(const struct pool_share *found, const struct resource_view 
 }
 
 int64_t pool_share_remaining(struct account_view *pool, struct resource_view *view, struct bytes member, int64_t more,
-                             int64_t remaining)
+                             int64_t at_us, int64_t remaining)
 {
     struct pool_share found;
     struct demand demand; /* large, and mostly nothing: its one position is the share */
     if (!view->entitlement || view->entitlement->share == SHARE_FIRST) return remaining;
     pool_share_find(pool, view, member, &found);
     if (!found.is_shared) return remaining;
+    if (at_us < found.window->start_us) more = 0; /* of a share that counts no more */
     demand_begin_nothing(&demand, pool, view, 1);
     demand_share(&demand, found.window, member, found.share, max_i64(add_clamped(found.used, more), 0));
     int64_t left = meter_share.available(&demand.positions[0]);

@@ -59,9 +59,11 @@ static void give_back_of_member(const struct above *above, const struct refund *
         membership_use(above->view, &at->view, member->number, -units, at_us, &at->decision->changes);
 }
 
-static int64_t share_remaining(const struct above *above, struct refund *at, int64_t back, int64_t remaining)
+/* `at_us`: when the units were used that came back. */
+static int64_t share_remaining(const struct above *above, struct refund *at, int64_t back, int64_t at_us,
+                               int64_t remaining)
 {
-    return pool_share_remaining(above->view, &at->view, above->member, -back, remaining);
+    return pool_share_remaining(above->view, &at->view, above->member, -back, at_us, remaining);
 }
 
 /* ---- by name ------------------------------------------------------------------------------------------------ */
@@ -149,7 +151,7 @@ static enum account_fault give_back(const struct above *above, struct refund *at
         fault = emit_resource(above->view, &at->view, &above->ancestor->decision->changes);
         at->result->remaining = returning_remaining(at);
     }
-    at->result->remaining = share_remaining(above, at, at->back, at->result->remaining);
+    at->result->remaining = share_remaining(above, at, at->back, taken->from.taken_us, at->result->remaining);
     return fault;
 }
 
@@ -297,7 +299,7 @@ static enum account_fault return_newest_at(const struct above *above, struct ret
     if (fault == ACCOUNT_FAULT_NONE) fault = returning_newest(&at);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     give_back_of_member(above, &at, result.refunded * cost, now_us);
-    result.remaining = share_remaining(above, &at, result.refunded * cost, result.remaining);
+    result.remaining = share_remaining(above, &at, result.refunded * cost, now_us, result.remaining);
     if (result.refunded == 0) changes->size = 0;
     merge(item, &at);
     return ACCOUNT_FAULT_NONE;

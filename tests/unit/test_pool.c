@@ -286,6 +286,22 @@ static void a_cycle_of_denials_counts_as_the_last_one(void **state)
     team_end(&team);
 }
 
+static void what_comes_back_to_an_earlier_cycle_is_no_room_now(void **state)
+{
+    (void)state;
+    struct team team;
+    team_begin(&team, "a LIMIT 90 day SHARE EQUAL");
+    pair_request_one(&team.members[0], "a", 20, MODE_ALL, "one", T + D - H);
+    pair_reserve(&team.members[0], "h", "a", 8, D, T + D - H);
+    (void)use(&team, 0, 25, MODE_ALL, T + D);
+    pair_refund(&team.members[0], "a", 9, "one", NULL, T + D);
+    assert_refunded(&team.members[0], "9 0 5");
+    pair_commit(&team.members[0], "h", 3, T + D);
+    assert_resolved(&team.members[0], "3 5 5");
+    assert_int_equal(use(&team, 0, 6, MODE_ALL, T + D).granted, 0);
+    team_end(&team);
+}
+
 static void sharing_may_begin_and_end_in_a_cycle(void **state)
 {
     (void)state;
@@ -350,6 +366,7 @@ int main(void)
         cmocka_unit_test(the_pools_credits_pay_beyond_the_share),
         cmocka_unit_test(a_denial_makes_the_shares_once),
         cmocka_unit_test(a_cycle_of_denials_counts_as_the_last_one),
+        cmocka_unit_test(what_comes_back_to_an_earlier_cycle_is_no_room_now),
         cmocka_unit_test(sharing_may_begin_and_end_in_a_cycle),
         cmocka_unit_test(random_members_stay_within_their_shares),
     };

@@ -24,10 +24,10 @@ struct pool_share {
 void pool_share_find(const struct account_view *pool, struct resource_view *view, struct bytes member,
                      struct pool_share *found);
 
-/* What is left to the member after `more` units (below 0: fewer), where that is less than `remaining`: of its share,
- * with BURST, GRACE and OVERAGE, and of the pool's credits. */
+/* What is left to the member after `more` units (below 0: fewer) of the cycle that ran at `at_us`, where that is less
+ * than `remaining`: of its share, with BURST, GRACE and OVERAGE, and of the pool's credits. */
 int64_t pool_share_remaining(struct account_view *pool, struct resource_view *view, struct bytes member, int64_t more,
-                             int64_t remaining);
+                             int64_t at_us, int64_t remaining);
 
 /* Writes down that shares are made, or the one of this member, where that is new. The resource has a slot. */
 void pool_share_emit(const struct pool_share *found, const struct resource_view *view, int64_t number,
