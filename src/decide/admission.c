@@ -487,7 +487,7 @@ static void fold_pot(const struct demand *demand, int64_t units, struct verdict_
     struct verdict verdict;
     fold_limits(demand, units, funds, &pot);
     if (has_grants && credits_decide(demand, funds)) {
-        credits->meter->judge(credits, units, &verdict);
+        credits->meter->judge(credits, judged_beyond(units, demand->below), &verdict);
         verdict.remaining = add_clamped(verdict.remaining, demand->below);
         if (pot.begun) verdict.wait_us = pot.verdict.wait_us;
         if (!pot.begun && demand_available(demand) == UNLIMITED) verdict.wait_us = 0; /* OVERAGE */

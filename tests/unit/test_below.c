@@ -114,12 +114,28 @@ static void what_credits_below_hold_is_concurrent(void **state)
     family_end(&family);
 }
 
+/* A level that has no limit, and credits below it that pay for all, denies nothing: who does is named. */
+static void who_refuses_is_named(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 100 day CONCURRENT 6", "a CREDITS", "a LIMIT 6 day", T);
+    give(&family.user, 11);
+    pair_reserve(&family.user, "h", "a", 8, H, T);
+    assert_verdict(0, family.user.decision.result.consumed.verdicts[0], (struct verdict){0, 6, 6, NEVER_US, 0, 201});
+    pair_reserve(&family.user, "h", "a", 12, H, T);
+    assert_verdict(1, family.user.decision.result.consumed.verdicts[0],
+                   (struct verdict){0, 0, 11, NEVER_US, NEVER_US, 100});
+    family_end(&family);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_pays),
         cmocka_unit_test(it_comes_back_in_reverse),
         cmocka_unit_test(what_credits_below_hold_is_concurrent),
+        cmocka_unit_test(who_refuses_is_named),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }
