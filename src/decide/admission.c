@@ -152,7 +152,7 @@ int64_t demand_plan(struct demand *demand, int64_t units)
     int64_t available = demand_available(demand), funded = 0;
     bool first = demand->view->entitlement->credits_first, throttles = demand->rates.throttle >= 0;
     demand->planned = units;
-    demand->throttled = demand->from_below = 0;
+    demand->forced = demand->throttled = demand->from_below = 0;
     demand->limited = demand->limited_first = amount_min(units, available);
     /* Funding meters stand behind all others. */
     if (demand->positions_count > 0 && demand->positions[demand->positions_count - 1].meter->funds) {
@@ -191,7 +191,8 @@ enum account_fault admission_force(struct demand *demand, int64_t units)
     int64_t placed = demand_plan(demand, units);
     demand->granted = demand->amount;
     demand->units = units;
-    demand->limited += units - placed;
+    demand->forced = units - placed;
+    demand->limited += demand->forced;
     return demand_check(demand);
 }
 
@@ -405,8 +406,9 @@ struct bytes demand_funding(const struct demand *demand)
     struct sink funding = sink_init(stack_buffer, sizeof(stack_buffer));
     funding_add(&funding, FUNDED_BY_LIMITS, min_i64(demand->limited_first, demand->limited));
     if (by_credits) credits_write_funding(demand->account, demand->view, funded, &funding);
-    funding_add(&funding, FUNDED_BY_LIMITS, demand->limited - demand->limited_first);
+    funding_add(&funding, FUNDED_BY_LIMITS, demand->limited - demand->limited_first - demand->forced);
     funding_add(&funding, FUNDED_BELOW, demand->from_below);
+    funding_add(&funding, FUNDED_BY_LIMITS, demand->forced);
     char *copy = arena_room(demand->account->arena, funding.size);
     memcpy(copy, funding.data, funding.size);
     struct bytes bytes = {copy, funding.size};

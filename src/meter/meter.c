@@ -54,7 +54,7 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
     demand->amount = amount;
     demand->cost = entitlement_cost(view->entitlement);
     demand->granted = demand->units = demand->limited = demand->limited_first = demand->planned = 0;
-    demand->throttled = demand->from_below = demand->below = demand->from_credits = 0;
+    demand->forced = demand->throttled = demand->from_below = demand->below = demand->from_credits = 0;
     demand->lower = NULL;
     demand->at_us = 0;
     demand->charged = NULL;

@@ -96,6 +96,25 @@ static void it_comes_back_in_reverse(void **state)
     family_end(&family);
 }
 
+/* What FORCE counts is drawn last, behind the credits of members, and goes back first. */
+static void what_was_forced_comes_back_first(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 1 day", "b LIMIT 9 day", "a LIMIT 9 day", T);
+    give(&family.user, 2);
+    pair_request_one(&family.user, "a", 6, MODE_FORCE, "one", T);
+    assert_int_equal(used_of(&family.firm, "a", T), 4);
+    pair_refund(&family.user, "a", 3, "one", NULL, T);
+    assert_int_equal(used_of(&family.firm, "a", T), 1);
+    assert_int_equal(credits_of(&family.user), 2);
+    pair_refund(&family.user, "a", 2, "one", NULL, T);
+    assert_int_equal(used_of(&family.firm, "a", T), 1);
+    pair_refund(&family.user, "a", 1, "one", NULL, T);
+    assert_int_equal(used_of(&family.firm, "a", T), 0);
+    family_end(&family);
+}
+
 /* CONCURRENT of a level counts what members hold, also where their own credits have paid for it. */
 static void what_credits_below_hold_is_concurrent(void **state)
 {
@@ -134,6 +153,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_pays),
         cmocka_unit_test(it_comes_back_in_reverse),
+        cmocka_unit_test(what_was_forced_comes_back_first),
         cmocka_unit_test(what_credits_below_hold_is_concurrent),
         cmocka_unit_test(who_refuses_is_named),
     };

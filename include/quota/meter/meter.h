@@ -53,6 +53,7 @@ struct demand {
     int64_t units;              /* granted x COST */
     int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
     int64_t limited_first;      /* … and of these those that are drawn before anything is funded */
+    int64_t forced;             /* of the limited ones, those that found no place: FORCE draws them last */
     int64_t throttled;          /* of the limited ones, those that THROTTLE admits */
     int64_t from_below;         /* of the units, those that credits of accounts below pay for: not counted here … */
     int64_t below;              /* … and how many these could pay for (decide/below.h) */
