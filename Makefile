@@ -14,7 +14,7 @@
 #  make bench-memory, bench-scale, bench-latency   what values weigh; how cost grows; percentiles, longest commands
 #  make bench-waiting  impatient clients against patient ones; what it costs when a line leaves
 #  make bench-all     all of these but bench-check (ROUNDS, REQUESTS, KEYS, PEERS, BIG: scripts/bench/settings.py)
-#  make model         OPERATIONS (300000) of random accounts and plans against the models
+#  make model         OPERATIONS (300000) of random accounts, plans, credits and families against the models
 #  make soak          kill a primary under load CYCLES (200) times, count every acknowledged unit
 #  make servers       build the servers that this distribution lacks beside the project, run the tests on each
 #  make python        the Python distribution: types (mypy), style (ruff) and its tests against real servers
@@ -198,12 +198,12 @@ coverage: tools quota.so build/coverage/quota.so .venv/made-from
 	QUOTA_MODULE="$(CURDIR)/build/coverage/quota.so" $(PYTEST) tests/integration $(PYTEST_FLAGS)
 	gcovr --root . --filter src/ --filter module/ --filter include/ build/coverage
 
-# Random accounts and plans against the models in exact fractions, and the wait of every denial; make
+# Random accounts, plans, credits and families against the models in exact fractions, and the wait of every denial; make
 # test does 20,000 operations and 6,000 requests.
 OPERATIONS ?= 300000
 model: quota.so .venv/made-from
 	QUOTA_OPERATIONS=$(OPERATIONS) QUOTA_WAITS=$(OPERATIONS) \
-	$(PYTEST) tests/integration -k "account_model or credits_model or plan_properties or waits" $(PYTEST_FLAGS)
+	$(PYTEST) tests/integration -k "account_model or credits_model or family_model or plan_properties or waits" $(PYTEST_FLAGS)
 
 # Kills a primary under load again and again; CYCLES=200 by default. The integration tests do three.
 CYCLES ?= 200
