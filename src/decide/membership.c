@@ -34,19 +34,18 @@ enum account_fault membership_join(struct account_view *pool, struct bytes name,
     return ACCOUNT_FAULT_NONE;
 }
 
-/* The start of the cycle of the longest LIMIT that ran at `at_us`; 0 where none ends. False: it is not known any more.
- */
-static bool cycle_start_us(const struct account_view *pool, const struct resource_view *view, int64_t at_us,
-                           const struct sink *changes, int64_t *start_us)
+/* The start of the cycle of the longest LIMIT that ran at `at_us`; 0 where none ends. One in which credits alone have
+ * paid is not kept: the calendar says when it began. */
+static int64_t cycle_start_us(const struct account_view *pool, const struct resource_view *view, int64_t at_us,
+                              const struct sink *changes)
 {
     struct past_cycle past[SLOT_HISTORIES_MAX];
     const struct window *longest = resource_view_longest(view);
-    *start_us = longest ? max_i64(longest->start_us, 0) : 0;
-    if (!longest || at_us >= longest->start_us) return true;
+    if (!longest) return 0;
+    if (at_us >= longest->start_us) return max_i64(longest->start_us, 0);
     struct charged charged = {.count = 1, .periods = {longest->period}};
-    if (past_cycles(pool, view, at_us, &charged, changes, past) == 0) return false;
-    *start_us = max_i64(past[0].closed.start_us, 0);
-    return true;
+    bool is_kept = past_cycles(pool, view, at_us, &charged, changes, past) > 0;
+    return is_kept ? max_i64(past[0].closed.start_us, 0) : resource_view_start_us(pool, longest, at_us);
 }
 
 void membership_use(const struct account_view *pool, const struct resource_view *view, int64_t number, int64_t units,
@@ -54,7 +53,7 @@ void membership_use(const struct account_view *pool, const struct resource_view 
 {
     const struct member *member = members_numbered(account_members(pool->account), number);
     struct change used = {.kind = CHANGE_MEMBER_USED, .number = number, .slot = (uint32_t)view->index};
-    if (!cycle_start_us(pool, view, at_us, changes, &used.until_us)) return;
+    used.until_us = cycle_start_us(pool, view, at_us, changes);
     used.amount = max_i64(add_clamped(member_used(member, used.slot, used.until_us), units), 0);
     change_encode(&used, changes);
 }
@@ -63,7 +62,6 @@ int64_t membership_used(const struct account_view *pool, const struct resource_v
                         int64_t at_us, const struct sink *changes)
 {
     const struct member *member = members_find(account_members(pool->account), name);
-    int64_t start_us;
-    if (!member || view->index < 0 || !cycle_start_us(pool, view, at_us, changes, &start_us)) return 0;
-    return member_used(member, (uint32_t)view->index, start_us);
+    if (!member || view->index < 0) return 0;
+    return member_used(member, (uint32_t)view->index, cycle_start_us(pool, view, at_us, changes));
 }

@@ -2,15 +2,10 @@
 #include "quota/decide/pool.h"
 #include "quota/base/checked.h"
 
-/* When the cycle in front of a window began, by the calendar; where this server does not know the zone, an instant in
- * it. */
+/* When the cycle in front of a window began, by the calendar. */
 static int64_t start_before_us(const struct account_view *pool, const struct window *window)
 {
-    struct period period;
-    const struct zone *zone = account_view_zone(pool);
-    int64_t within_us = max_i64(window->start_us - 1, 0);
-    if (!zone || !period_from_code(window->period, &period)) return within_us;
-    return max_i64(period_cycle_at(&period, zone, pool->status.anchor_us, within_us).start_us, 0);
+    return resource_view_start_us(pool, window, window->start_us - 1);
 }
 
 /* When the cycle before the running one began. What is stored may have begun elsewhere, under another anchor. Nothing

@@ -98,6 +98,15 @@ const struct window *resource_view_longest(const struct resource_view *view)
     return longest;
 }
 
+int64_t resource_view_start_us(const struct account_view *account, const struct window *window, int64_t at_us)
+{
+    struct period period;
+    const struct zone *zone = account_view_zone(account);
+    at_us = max_i64(at_us, 0);
+    if (!zone || !period_from_code(window->period, &period)) return at_us;
+    return max_i64(period_cycle_at(&period, zone, account->status.anchor_us, at_us).start_us, 0);
+}
+
 int64_t resource_view_longest_end(const struct resource_view *view, int64_t *length_us)
 {
     int64_t end_us = -1;

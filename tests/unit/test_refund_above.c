@@ -40,6 +40,23 @@ static void closed_cycles_take_units_back(void **state)
     family_end(&family);
 }
 
+/* A cycle in which credits alone have paid is kept nowhere: they come back all the same. */
+static void credits_come_back_from_a_cycle_that_counted_nothing(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 0 1h", "a LIMIT 50 1h", "a LIMIT 20 month", T);
+    struct grant_request request = gift("g", 9);
+    pair_grant(&family.team, &request, T);
+    pair_request_one(&family.user, "a", 5, MODE_ALL, "x", T);
+    assert_int_equal(credits_left(&family.team, T), 4);
+    pair_refund(&family.user, "a", 3, "x", NULL, T + H);
+    assert_refunded(&family.user, "3 0 7");
+    assert_int_equal(credits_left(&family.team, T + H), 7);
+    assert_int_equal(pair_used_by(&family.team, "user", "a", T), 2);
+    family_end(&family);
+}
+
 static void they_come_back_to_where_they_were_charged_also_after_a_move(void **state)
 {
     (void)state;
@@ -87,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_come_back_at_every_level),
         cmocka_unit_test(closed_cycles_take_units_back),
+        cmocka_unit_test(credits_come_back_from_a_cycle_that_counted_nothing),
         cmocka_unit_test(they_come_back_to_where_they_were_charged_also_after_a_move),
         cmocka_unit_test(a_copy_mints_nothing),
     };

@@ -112,6 +112,10 @@ void resource_view_carry(const struct account_view *account, const struct resour
 /* The running cycle of the longest of its LIMITs that end; NULL = there is none. */
 const struct window *resource_view_longest(const struct resource_view *view);
 
+/* When the cycle of an instant began, by the period of this window and the calendar, never below 0; where this server
+ * does not know the zone, the instant itself. */
+int64_t resource_view_start_us(const struct account_view *account, const struct window *window, int64_t at_us);
+
 /* When the longest of its running cycles ends, if it is longer than `*length_us`, which becomes its length; -1 = there
  * is none that ends. */
 int64_t resource_view_longest_end(const struct resource_view *view, int64_t *length_us);
