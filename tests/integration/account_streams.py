@@ -50,11 +50,15 @@ ROLLINGS = st.builds(Rolling, st.integers(4, 20), st.sampled_from(["90s", "6h", 
 RATES = st.sampled_from([
     Rate(Rule("GCRA", 5, 3_600_000_000, 0), "1h"), Rate(Rule("GCRA", 3, SECOND, 9), "1s"),
     Rate(Rule("FIXED", 6, 60_000_000), "1m"), Rate(Rule("TOKEN", 4, HOUR, 8), "1h"),
-    Rate(Rule("SLIDING", 7, HOUR), "1h"), Rate(Rule("LOG", 8, HOUR), "1h")])
+    Rate(Rule("SLIDING", 7, HOUR), "1h"), Rate(Rule("LOG", 8, HOUR), "1h"), Rate(Rule("LEAKY", 5, HOUR, 7), "1h"),
+    Rate(Rule("FIXED", 6, HOUR, flag="FIRST"), "1h"), Rate(Rule("TOKEN", 4, HOUR, 8, flag="INTERVAL"), "1h")])
 THROTTLES = st.sampled_from([
     Throttle(Rule("GCRA", 2, HOUR, 0), "1h"), Throttle(Rule("GCRA", 1, SECOND, 4), "1s"),
     Throttle(Rule("GCRA", 3, 60_000_000, 0), "1m"), Throttle(Rule("TOKEN", 3, DAY, 6), "1d"),
-    Throttle(Rule("FIXED", 5, HOUR), "1h"), Throttle(Rule("FIXED", 2, DAY), "1d")])
+    Throttle(Rule("FIXED", 5, HOUR), "1h"), Throttle(Rule("FIXED", 2, DAY), "1d"),
+    Throttle(Rule("FIXED", 4, HOUR, flag="FIRST"), "1h"), Throttle(Rule("SLIDING", 4, HOUR), "1h"),
+    Throttle(Rule("LOG", 5, HOUR), "1h"), Throttle(Rule("LEAKY", 2, HOUR, 5), "1h"),
+    Throttle(Rule("TOKEN", 3, DAY, 6, flag="INTERVAL"), "1d")])
 CONCURRENTS = st.builds(Concurrent, st.sampled_from([1, 2, 3, 5, 8, 8, 12, 0, -1]))
 BURSTS = st.one_of(st.just((None, False)), st.just((None, False)), st.tuples(st.sampled_from([20, 50, 150, 200]),
                                                                              st.booleans()))

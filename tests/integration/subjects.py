@@ -335,7 +335,8 @@ def rule_of(word, values):
         period = span(values[1])
         unit = max((us, name) for name, us in SPANS.items() if period % us == 0)
         kind = Rate if word == "RATE" else Throttle
-        return kind(Rule(algorithm, int(values[0]), period, burst), f"{period // unit[0]}{unit[1]}")
+        flag = next((word for word in values if word in ("FIRST", "INTERVAL")), "")
+        return kind(Rule(algorithm, int(values[0]), period, burst, flag=flag), f"{period // unit[0]}{unit[1]}")
     limit, *values = values
     if word == "CONCURRENT":
         return Concurrent(int(limit))
