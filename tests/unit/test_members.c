@@ -167,6 +167,17 @@ static void bytes_read_back(void **state)
 
 /* ---- who makes room ---------------------------------------------------------------------------------------- */
 
+/* A value without members has no place for them. */
+static void shares_for_nobody_are_not_stored(void **state)
+{
+    (void)state;
+    struct members members = {0};
+    const struct division division = {.slot = 0, .start_us = 5, .units = 9, .how = SHARE_EQUAL};
+    members_divide(&members, &division);
+    assert_false(members_are_divided(&members, 0, 5));
+    members_free(&members);
+}
+
 static void the_one_that_was_not_charged_for_longest_is_idle(void **state)
 {
     (void)state;
@@ -206,6 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_what_was_done_to_them),
         cmocka_unit_test(bytes_read_back),
+        cmocka_unit_test(shares_for_nobody_are_not_stored),
         cmocka_unit_test(the_one_that_was_not_charged_for_longest_is_idle),
         cmocka_unit_test(too_many_push_out_those_that_have_left),
     };

@@ -131,7 +131,7 @@ void members_use(struct members *members, int64_t number, uint32_t slot, int64_t
 /* A reservation of the member holds units since `made_us` (below 0: no more). */
 void members_hold(struct members *members, struct bytes name, uint32_t slot, int64_t units, int64_t made_us);
 
-/* Makes the shares of a cycle. O(n log n). */
+/* Makes the shares of a cycle; none where there never was a member. O(n log n). */
 void members_divide(struct members *members, const struct division *division);
 
 /* Its share of the cycle that began at `start_us`, of one that joined in it. */
