@@ -107,7 +107,7 @@ endef
 # memory of /proc/self/environ with its title, and would only print a line.
 SANITIZE      := -DQUOTA_EXPECT_FATAL -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
 COVERAGE      := -DQUOTA_EXPECT_FATAL -O0 --coverage -fprofile-update=atomic
-FUZZ          := -DQUOTA_EXPECT_FATAL -fsanitize=fuzzer-no-link,address,undefined
+FUZZ          := -DQUOTA_EXPECT_FATAL -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 # What is called in another file is inlined, too; with other compilers this needs other linkers.
 RELEASE       := $(if $(filter %gcc gcc,$(CC)),-flto=auto)
 $(eval $(call kind,release,$$(CC),$$(RELEASE)))

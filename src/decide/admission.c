@@ -482,8 +482,8 @@ static void fold_slow_lane(const struct demand *demand, int64_t beyond, struct v
 /* Limits and credits pay together, so they are denied together: by the wait of the limits for what credits lack. */
 static void fold_pot(const struct demand *demand, int64_t units, struct verdict_fold *fold)
 {
-    const struct position *credits = &demand->positions[demand->positions_count - 1];
-    bool has_grants = has_credits(demand);
+    bool has_grants = has_credits(demand); /* a demand may have no position at all */
+    const struct position *credits = has_grants ? &demand->positions[demand->positions_count - 1] : NULL;
     int64_t funds = add_clamped(has_grants ? credits->meter->available(credits) : 0, demand->below);
     struct verdict_fold pot = {.begun = false};
     struct verdict verdict;

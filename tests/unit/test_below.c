@@ -115,6 +115,20 @@ static void what_was_forced_comes_back_first(void **state)
     family_end(&family);
 }
 
+/* A resource that is counted AS another one, and has no rule of its own, has credits below it all the same. */
+static void a_level_may_count_it_as_another(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 9 day", "a AS c | c LIMIT 2 day", "a LIMIT 1 day", T);
+    give(&family.user, 5);
+    pair_request_one(&family.user, "a", 3, MODE_ALL, NULL, T);
+    assert_fault(&family.user, ACCOUNT_FAULT_NONE);
+    assert_verdict(0, family.user.decision.result.consumed.verdicts[0], (struct verdict){3, 5, 3, 0, NEVER_US, 1});
+    assert_int_equal(used_of(&family.team, "c", T), 2);
+    family_end(&family);
+}
+
 /* CONCURRENT of a level counts what members hold, also where their own credits have paid for it. */
 static void what_credits_below_hold_is_concurrent(void **state)
 {
@@ -154,6 +168,7 @@ int main(void)
         cmocka_unit_test(who_pays),
         cmocka_unit_test(it_comes_back_in_reverse),
         cmocka_unit_test(what_was_forced_comes_back_first),
+        cmocka_unit_test(a_level_may_count_it_as_another),
         cmocka_unit_test(what_credits_below_hold_is_concurrent),
         cmocka_unit_test(who_refuses_is_named),
     };
