@@ -74,7 +74,7 @@ class Level(Account):
         if member in made:
             return made[member]
         unused = max(self.longest().number - self.longest().used - self.held(self.longest()), 0)
-        return unused * members[member] // sum(members.values()) + self.used_by(member)
+        return unused * members[member] // sum(members.values())
 
     def with_member(self, member):
         """One that has left counts as if it came back."""
