@@ -82,7 +82,7 @@ STREAMS = {
         ("=", [15, 0, 15, 15, 0, 8]), ("CONSUME a r 8", [8, 15, 0, 0, DAY_MS, 100]), ("=", [15, 0, 15, 15, 0, 0])],
     "a share of a pool is a bound like its limit": [
         ("PLAN SET org r LIMIT 10 day SHARE EQUAL", 2), ("CONSUME a r 7", [7, 5, 6, 0, DAY_MS, 199]),
-        ("=", [5, 0, 5, 5, 0, 6]), ("CONSUME b r 6", [0, 10, 5, DAY_MS, DAY_MS, 100]),
+        ("=", [5, 0, 5, 5, 0, 6]), ("CONSUME b r 6", [0, 5, 5, -1, DAY_MS, 199]),
         ("CONSUME b r 5", [5, 10, 0, 0, DAY_MS, 100]), ("CONSUME a r 6", [6, 10, 0, 0, DAY_MS, 100])],
     "a share reaches as far as the pool's BURST": [
         ("PLAN SET org r LIMIT 10 day SHARE EQUAL BURST 20%", 2), ("CONSUME a r 7 ID x", [7, 5, 7, 0, DAY_MS, 199]),
@@ -91,7 +91,7 @@ STREAMS = {
         ("CHECK a r 6", [[6, 5, 6, 0, DAY_MS, 199]])],
     "what a member holds of its share comes free": [
         ("PLAN SET org r LIMIT 20 day SHARE EQUAL", 2), ("RESERVE b h r 8 TTL 2h", [8, 10, 2, 0, DAY_MS, 199]),
-        ("CONSUME b r 5", [0, 10, 2, 2 * HOUR_MS, DAY_MS, 199]), ("CONSUME b r 11", [0, 10, 2, DAY_MS, DAY_MS, 199]),
+        ("CONSUME b r 5", [0, 10, 2, 2 * HOUR_MS, DAY_MS, 199]), ("CONSUME b r 11", [0, 10, 2, -1, DAY_MS, 199]),
         ("RESERVE a h r 8 TTL 3h", [8, 10, 10, 0, DAY_MS, 199]),
         ("CONSUME a r 15", [0, 10, 10, 3 * HOUR_MS, DAY_MS, 199]), ("+2h", 0),
         ("CONSUME b r 5", [5, 10, 5, 0, 22 * HOUR_MS, 199]), ("+1h", 0),
