@@ -9,7 +9,7 @@ static struct bytes member_of(const struct lineage *lineage, uint32_t at)
     return at == 0 ? lineage->name : lineage->ancestors[at - 1].name;
 }
 
-/* The longest cycle that ends: members' use is kept by it. NULL = there is none. All windows are of LIMITs that hold. */
+/* The longest cycle that ends: members' use is kept by it; NULL = none. All windows are of LIMITs that hold. */
 static const struct stored_window *find_longest(const struct slot *slot)
 {
     int64_t length_us = 0;
