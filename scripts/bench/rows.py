@@ -25,6 +25,8 @@ PLANS = {
     "spent": "LIMIT 1 forever",
     "prepaid": "CREDITS",
     "shared": "LIMIT 1000000000000 month SHARE EQUAL",
+    "brim": "LIMIT 2 month",
+    "priced": "LIMIT 1000000000 month OVERAGE PRICE usd TIER 1000 0.01 TIER * 0.005",
 }
 OTHERS = [f"r{number}" for number in range(1, 64)]  # with r as many resources as a plan has at most
 
@@ -155,6 +157,18 @@ INGEST = Row("QUOTA.INGEST, 100 rows of one account", "quotas",
              ("QUOTA.INGEST " + " ".join(f"account r 1 {number}-{{id}} *" for number in range(100)),),
              Contents(once=("CONFIG SET quota.id-max 10000000", "QUOTA.OPEN account two"),
                       entry=("QUOTA.CONSUME account r 1",)), 1, decisions=100, slowness=100)
+TOLD = "QUOTA.CONSUME {key} r 1 | QUOTA.REFUND {key} r 1"
+REFUSED = tuple(f"QUOTA.CONSUME refused-{number} r 2" for number in range(100))
+LOOKING_ROWS = (
+    quota_row("CONSUME, REFUND", "one", TOLD),
+    quota_row("CONSUME, REFUND, an event each time", "brim", TOLD),  # the limit is reached again and again
+    quota_row("QUOTA.BILL", "priced", "QUOTA.BILL {key}", answer=None),
+    quota_row("QUOTA.FORECAST", "two", "QUOTA.FORECAST {key} r", answer=None),
+    Row("QUOTA.EVENTS READ, of 100 events", "quotas", ("QUOTA.EVENTS READ AFTER 0-0 COUNT 100",),
+        Contents(once=tuple(f"QUOTA.OPEN a{number} one" for number in range(100))), slowness=20),
+    Row("QUOTA.VIOLATIONS, of 100 rules that refused", "quotas", ("QUOTA.VIOLATIONS COUNT 100",),
+        Contents(once=(*(f"QUOTA.OPEN refused-{number} spent" for number in range(100)), *REFUSED)), slowness=20),
+)
 QUOTA_ROWS = (
     CREDITED,
     dataclasses.replace(CREDITED, name="QUOTA.CONSUME, by one of 100 grants",
@@ -179,6 +193,7 @@ QUOTA_ROWS = (
     member_row(10),
     member_row(10_000),
     quota_row("RESERVE, COMMIT", "two", "QUOTA.RESERVE {key} {id} r 1 TTL 1h | QUOTA.COMMIT {key} {id}"),
+    *LOOKING_ROWS,
 )
 SCRIPT_ROWS = (
     script_row("gcra", f"1 {{key}} {BURST_RULE} 1", f"1 {{key}} {BURST_RULE} 1000000", told=True),

@@ -239,6 +239,7 @@ int main(void)
         cmocka_unit_test(the_rule_of_a_level_says_which),
         cmocka_unit_test(levels_that_do_not_know_a_resource_are_passed),
         cmocka_unit_test(a_level_may_count_resources_as_one),
+        cmocka_unit_test(a_level_may_hold_resources_as_one),
         cmocka_unit_test(a_level_that_admits_nothing_is_named),
         cmocka_unit_test(all_are_judged_at_one_instant),
         cmocka_unit_test(members_use_what_their_pool_has_used),
