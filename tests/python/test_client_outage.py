@@ -13,7 +13,15 @@ import time
 
 import pytest
 import redis
-from redis_quota import AUTO, AsyncQuota, IdConflict, Quota, Unavailable, memory
+from redis_quota import (
+    AUTO,
+    AsyncQuota,
+    BadCommand,
+    IdConflict,
+    Quota,
+    Unavailable,
+    memory,
+)
 from redis_quota.core import RETRY_BASE_S
 from redis_quota.steps import NoReply, NotSent
 from servers import wait_until
@@ -262,6 +270,7 @@ def test_local_decides_by_a_share_of_the_known_limits(server):
         with pytest.raises(Unavailable, match="API keys"):
             quota.consume("acme", "api", key="0" * 64)
         for call in (lambda: quota.take("t", "x"), lambda: quota.allow("k", policy="unknown"),
+                     lambda: quota.mtake("t", ["x"]), lambda: quota.mconsume("acme", {"api": 1, "unseen": 1}),
                      lambda: quota.consume("stranger", "api"),
                      lambda: quota.reserve("stranger", "api", 1, ttl="1m").__enter__()):
             with pytest.raises(Unavailable) as caught:
@@ -290,6 +299,167 @@ def test_a_reservation_that_began_without_the_server_is_charged_later(server, do
     assert used(server) == 15
 
 
+def history_of(server, account, id):
+    """What the server remembers of an id: operation and what was granted of each resource."""
+    record = server.client(protocol=3, decode_responses=True).execute_command("QUOTA.RECORD", account, id)
+    return {(row["operation"], part["resource"]): part["granted"] for row in record or [] for part in row["resources"]}
+
+
+@pytest.fixture
+def both(server):
+    """The server, whose account has tokens besides."""
+    Quota(server.client()).set_plan("pro", "tokens", "LIMIT 1000 day")
+    return server
+
+
+def used_of(server):
+    resources = Quota(server.client()).info("acme")["resources"]
+    return {name: resources[name]["rules"][0]["used"] for name in ("api", "tokens")}
+
+
+def test_several_resources_are_posted_under_one_id(both):
+    quota = Quota(both.client(), on_error="open")
+    with away(both):
+        verdicts = quota.mconsume("acme", {"api": 2, "tokens": 300}, id="call-1")
+        assert {(verdict.granted, verdict.source) for verdict in verdicts.values()} == {(2, "open"), (300, "open")}
+        first = quota.mconsume("acme", {"tokens": 50, "api": 1}, any=True)
+        assert [verdict.granted for verdict in first.values()] == [50, 0]
+        assert quota.mconsume("acme", {"api": 1}, check=True)["api"]
+        with pytest.raises(Unavailable):
+            quota.mconsume("acme", {"api": 1}, on_error="closed")
+        with pytest.raises(Unavailable, match="API keys"):
+            quota.mconsume("acme", {"api": 1}, key="0" * 64)
+        assert len(quota.backlog) == 3
+    assert quota.flush() == 0
+    assert used_of(both) == {"api": 2, "tokens": 350}
+    assert history_of(both, "acme", "call-1") == {("consume", "api"): 2, ("consume", "tokens"): 300}
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_several_resources_whose_reply_was_lost_are_charged_once(both, door, arrives):
+    """Ids of MCONSUME are not those of INGEST: it is sent again, and INGEST follows where it is denied."""
+    quota = through(door, on_error="open")
+    amounts = {"api": 60, "tokens": 5}
+    if not arrives:
+        Quota(both.client()).consume("acme", "api", 50)  # then the limit denies what is not known yet
+    door.losing = 4
+    assert quota.mconsume("acme", amounts, id="call-2")["api"].source == "open"
+    assert used_of(both)["api"] == (60 if arrives else 50)
+    assert quota.flush() == 0
+    assert used_of(both) == {"api": 60 if arrives else 110, "tokens": 5}
+    operation = "mconsume" if arrives else "consume"
+    assert history_of(both, "acme", "call-2") == {(operation, name): amount for name, amount in amounts.items()}
+
+
+def test_a_caller_who_repeats_what_is_queued_is_charged_once(both):
+    quota = Quota(both.client(), on_error="open")
+    with away(both):
+        for _ in range(2):
+            quota.mconsume("acme", {"api": 2, "tokens": 3}, id="again")
+        assert len(quota.backlog) == 2
+    assert quota.mconsume("acme", {"api": 2, "tokens": 3}, id="again")["api"].source == "server"
+    assert (len(quota.backlog), used_of(both)) == (0, {"api": 2, "tokens": 3})
+
+
+def test_local_admits_several_resources_or_none(both):
+    quota = Quota(both.client(), on_error="local", clients=2)
+    quota.mconsume("acme", {"api": 1, "tokens": 1})  # and it learns the rules
+    with away(both):
+        assert all(quota.mconsume("acme", {"api": 30, "tokens": 100}).values())
+        denied = quota.mconsume("acme", {"api": 30, "tokens": 100})
+        assert [verdict.granted for verdict in denied.values()] == [0, 0]
+        assert denied["tokens"].remaining == 400
+        first = quota.mconsume("acme", {"api": 30, "tokens": 100}, any=True)
+        assert [verdict.granted for verdict in first.values()] == [0, 100]
+        assert all(quota.mallow({"k": "4 1m", "l": "4 1m"}, all=True, cost=2).values())
+        assert not any(quota.mallow({"k": "4 1m", "m": "2 1m"}, all=True, cost=1).values())  # k has its half
+        assert [bool(verdict) for verdict in quota.mallow({"k": "4 1m", "m": "4 1m"}).values()] == [False, True]
+        assert all(quota.mallow({"n": "2 1m"}, peek=True)["n"] for _ in range(3))
+    assert quota.flush() == 0
+    assert used_of(both) == {"api": 31, "tokens": 201}
+
+
+def test_rate_limits_are_answered_and_not_posted(server):
+    """A rate forgets within its period: there is nothing to post."""
+    quota = Quota(server.client(), on_error="open")
+    quota.table("t", "1 1m")
+    with away(server):
+        answers = [quota.allow("k", "1 1m", cost=9), *quota.mallow({"k": "1 1m", "l": "1 1m"}, all=True).values(),
+                   quota.take("t", "x", cost=9), *quota.mtake("t", ["x", "y"]).values()]
+        assert {(bool(verdict), verdict.source) for verdict in answers} == {(True, "open")}
+        assert len(quota.backlog) == 0
+
+
+def test_a_commit_without_the_server_is_posted(server, door):
+    """The reservation is the server's: its commit is sent again, and answers the same if it has arrived."""
+    quota = through(door, on_error="open")
+    with quota.reserve("acme", "api", 10, ttl="10m") as hold:
+        door.losing = 4
+        assert hold.commit(4) == (4, 6, -1)
+        assert used(server) == 4
+    with quota.reserve("acme", "api", 10, ttl="10m") as other:
+        assert len(quota.backlog) == 0
+        with away(server):
+            with pytest.raises(BadCommand, match="holds 10"):
+                other.commit(12)
+            assert other.commit(12, force=True) == (12, 0, -1)
+    assert quota.flush() == 0
+    rule = quota.info("acme", "api")["rules"][0]
+    assert (rule["used"], rule["held"]) == (16, 0)
+    with quota.reserve("acme", "api", 10, ttl="10m", on_error="closed") as last, away(server), \
+            pytest.raises(Unavailable):
+        last.commit()
+
+
+def test_a_commit_of_what_the_server_has_forgotten_is_usage(server):
+    """It lost the reservation, such as a replica that was promoted before it knew it."""
+    quota = Quota(server.client(), on_error="open")
+    with quota.reserve("acme", "api", 10, ttl="10m") as hold, away(server):
+        assert hold.commit(7).charged == 7
+    server.client().flushall()
+    Quota(server.client()).open("acme", "pro", anchor=hold._at - 1000)
+    assert quota.flush() == 0
+    assert history_of(server, "acme", hold.id) == {("consume", "api"): 7}
+
+
+def test_a_reservation_without_the_server_is_extended_in_name_only(server):
+    quota = Quota(server.client(), on_error="open")
+    with away(server), quota.reserve("acme", "api", 1, ttl="1m") as hold:
+        assert hold.extend("10m") > hold._at + 500_000
+        hold.commit()
+    assert quota.flush() == 0
+    assert used(server) == 1
+
+
+def test_a_stock_goes_on_without_the_server(server):
+    """What it holds is used up, then each unit is admitted by itself and posted."""
+    quota = Quota(server.client(), on_error="open")
+    with quota.lease("acme", "api", chunk=3) as stock:
+        assert stock.take().source == "lease"
+        with away(server):
+            assert [stock.take().source for _ in range(4)] == ["lease", "lease", "open", "open"]
+            assert stock.take(5).granted == 5
+        assert stock.take().source == "lease"
+        assert len(quota.backlog) == 0
+    assert used(server) == 1 + 4 + 5 + 1
+
+
+def test_a_stock_that_cannot_give_back_uses_nothing_of_it(server, door):
+    """The refund may have arrived: the units are another one's by then."""
+    quota = through(door, on_error="open")
+    stock = quota.lease("acme", "api", chunk=10).begin()
+    stock.take()
+    door.losing = 4
+    assert stock.take(20).source == "open"  # 9 are too few: they went back, and no reply says so
+    assert used(server) == 1
+    with away(server):
+        assert stock.take().source == "open"
+        stock.close()
+    assert stock.take().source == "lease"
+    stock.close()
+    assert used(server) == 1 + 20 + 1 + 1
+
+
 def test_a_stock_whose_answer_was_lost_is_no_lost_chunk(server, door):
     quota = through(door)
     with quota.lease("acme", "api", chunk=30) as stock:
@@ -300,6 +470,13 @@ def test_a_stock_whose_answer_was_lost_is_no_lost_chunk(server, door):
         assert stock.take().granted == 1
         assert used(server) == 30
     assert used(server) == 1
+    quota = through(door, on_error="open")
+    with quota.lease("acme", "api", chunk=30) as stock:
+        door.losing = 4
+        assert stock.take().source == "open"
+        assert stock.take().source == "lease"
+        assert used(server) == 1 + 30 + 1
+    assert used(server) == 1 + 1 + 1
 
 
 def test_async_does_the_same(server):

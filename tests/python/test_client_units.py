@@ -83,6 +83,16 @@ def test_the_local_limiter_keeps_its_promise_of_waiting():
     assert local.admit("k", known, 6).wait_ms == -1  # never: more than its share at once
 
 
+def test_the_local_limiter_admits_several_requests_or_none():
+    local, known = Local(1, Clock()), list(enumerate(rules.parse("10 1m")))
+    requests = [("a", known, 4), ("b", known, 7)]
+    assert [verdict.granted for verdict in local.admit_all(requests, charge=False)] == [4, 7]
+    assert [verdict.granted for verdict in local.admit_all(requests)] == [4, 7]
+    assert local.admit_all(requests) == [Verdict(0, 10, 6, 0, 24_000, 0, "local"),
+                                         Verdict(0, 10, 3, 24_000, 42_000, 0, "local")]
+    assert local.admit("a", known, 6).remaining == 0  # nothing of it was taken by the denial
+
+
 DENIAL = Verdict(0, 10, 7, 200, 300, 0)
 
 
@@ -125,9 +135,9 @@ def test_a_backlog_has_one_poster_and_each_row_once(monkeypatch):
     backlog = Backlog()
     first, second = Row("acme", "api", 1, "a", 5), Row("acme", "api", 1, "b", 5)
     for row in (first, first, second):
-        assert not backlog.is_full
+        assert backlog.has_room(1)
         backlog.add(row)
-    assert backlog.is_full
+    assert not backlog.has_room(1)
     assert backlog.begin() == [first, second]
     assert backlog.begin() == []
     backlog.done([first])

@@ -13,22 +13,25 @@ written; the server says what is wrong with them. Amounts are integers from 1.
 import logging
 import os
 import time
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 import redis
 from redis.crc import key_slot
 
 from . import replies
-from .errors import IdConflict, QuotaError, Unavailable, typed
+from .errors import IdConflict, QuotaError, Resolved, Unavailable, typed
 from .memory import Backlog, Denials, Local, Row
-from .rules import Named, Rules, duration_us, of_policy, of_resource, of_texts, words_of
+from .rules import Named, Rule, Rules, duration_us, of_policy, of_resource, of_texts, words_of
 from .steps import Call, NoReply, NotSent, Send, Sleep, Steps
 from .verdict import Event, Granted, Leased, Refunded, Settled, Verdict, admitted_without
 
 T = TypeVar("T")
 Word = str | int
 OnError = Literal["closed", "open", "local"]
+# What is answered without the server, by "open" or "local"; True: it may have executed the command all the same.
+Fallback = Callable[[OnError, bool], T]
 
 RETRIES, RETRY_BASE_S = 3, 0.05
 AWAY_S = 1.0
@@ -127,24 +130,26 @@ class Core:
             yield from self._post()
         return reply
 
-    def _write(self, *words: Word, key: str, repeatable: bool = False) -> Steps[Any]:
+    def _write(self, *words: Word, key: str, repeatable: bool = False, retries: int = RETRIES) -> Steps[Any]:
         """A command that may give units back or change rules: denials of this key are forgotten."""
-        reply = yield from self._call(*words, key=key, repeatable=repeatable)
+        reply = yield from self._call(*words, key=key, repeatable=repeatable, retries=retries)
         self._denials.forget(key)
         return reply
 
-    def _decide(self, request: Request, on_error: OnError | None, fallback: Callable[[OnError], T]
-                ) -> Steps[Any | T]:
+    def _retries(self, mode: OnError) -> int:
+        """How often a call is repeated that is answered in this way without the server."""
+        return 0 if mode != "closed" and self._clock() < self._away_until else RETRIES
+
+    def _decide(self, request: Request, on_error: OnError | None, fallback: Fallback[T]) -> Steps[Any | T]:
         """The decoded reply; without one what `fallback` says, which is not called where the call fails closed. It
         raises Undecided where it cannot say anything.
 
         Where there is a fallback, calls do not repeat for a second after one that has found no server.
         """
         mode = on_error or self.on_error
-        once = mode != "closed" and self._clock() < self._away_until
         try:
             reply = yield from self._call(*request.words, key=request.key, repeatable=request.repeatable,
-                                          wait_s=request.wait_s, retries=0 if once else RETRIES)
+                                          wait_s=request.wait_s, retries=self._retries(mode))
         except Unavailable as error:
             if mode == "closed":
                 raise
@@ -179,12 +184,12 @@ class Core:
                  *options(upto=upto, peek=peek, force=force, wait=wait, block=block))
         wait_s = seconds(wait)
 
-        def decided_here(mode: OnError) -> Verdict:
+        def decided_here(mode: OnError, _sent: bool) -> Verdict:
             most = max(costs)
             if mode == "open":
                 return admitted_without(most)
-            known_rules = self._names_known("policy", policy) if policy else of_texts("", rules or "")
-            return self._admit_local((key, name), known_rules, most)
+            known = self._names_known("policy", policy) if policy else of_texts("", rules or "")
+            return self._local.admit_all([((key, name), numbered(known), most)], charge=not peek)[0]
 
         verdict = yield from self._decide(Request(key, words, replies.verdict, peek, wait_s), on_error, decided_here)
         if not verdict and verdict.source == "server" and isinstance(cost, int) and not (force or peek or block):
@@ -194,17 +199,26 @@ class Core:
         return verdict
 
     @Call
-    def mallow(self, limits: Mapping[str, Rules], *, all: bool = False, cost: int = 1,
-               peek: bool = False) -> Steps[dict[str, Verdict]]:
+    def mallow(self, limits: Mapping[str, Rules], *, all: bool = False, cost: int = 1, peek: bool = False,
+               on_error: OnError | None = None) -> Steps[dict[str, Verdict]]:
         """Checks many keys in one call, each by its rules; with `all` every key admits or none is charged.
 
-        In a cluster the keys have one hash tag. At most 1,000 keys. Raises Unavailable when there is no answer.
+        In a cluster the keys have one hash tag. At most 1,000 keys. Raises Unavailable where the call fails closed.
         """
         keys = list(limits)
         withs = [word for key in keys for word in ("WITH", *words_of(limits[key]))]
-        reply = yield from self._call("RL.MALLOW", len(keys), *keys, *withs,
-                                      *options(all=all, cost=cost, peek=peek), key=keys[0], repeatable=peek)
-        return dict(zip(keys, map(replies.verdict, reply), strict=True))
+        words = ("RL.MALLOW", len(keys), *keys, *withs, *options(all=all, cost=cost, peek=peek))
+
+        def decided_here(mode: OnError, _sent: bool) -> dict[str, Verdict]:
+            if mode == "open":
+                return dict.fromkeys(keys, admitted_without(cost))
+            requests = [((key, tuple(words_of(limits[key]))), numbered(of_texts("", limits[key])), cost)
+                        for key in keys]
+            together = [requests] if all else [[request] for request in requests]
+            found = [verdict for some in together for verdict in self._local.admit_all(some, charge=not peek)]
+            return dict(zip(keys, found, strict=True))
+
+        return (yield from self._decide(Request(keys[0], words, each_of(keys), peek), on_error, decided_here))
 
     @Call
     def table(self, key: str, rules: Rules) -> Steps[None]:
@@ -222,18 +236,20 @@ class Core:
             return known
         verdict = yield from self._decide(
             Request(key, words, replies.verdict, peek), on_error,
-            lambda mode: self._open_only(mode, admitted_without(cost)))
+            lambda mode, _sent: self._open_only(mode, admitted_without(cost)))
         if plain and not verdict:
             self._denials.keep(key, ("take", subject), cost, verdict)
         return verdict
 
     @Call
-    def mtake(self, key: str, subjects: Sequence[str], *, cost: int = 1,
-              peek: bool = False) -> Steps[dict[str, Verdict]]:
-        """Checks a table's rules for many subjects, each for itself; -> a verdict for each. At most 1,000."""
-        reply = yield from self._call("RL.MTAKE", key, len(subjects), *subjects, *options(cost=cost, peek=peek),
-                                      key=key, repeatable=peek)
-        return dict(zip(subjects, map(replies.verdict, reply), strict=True))
+    def mtake(self, key: str, subjects: Sequence[str], *, cost: int = 1, peek: bool = False,
+              on_error: OnError | None = None) -> Steps[dict[str, Verdict]]:
+        """Checks a table's rules for many subjects, each for itself; -> a verdict for each. At most 1,000. "local"
+        fails closed, as for `take`."""
+        words = ("RL.MTAKE", key, len(subjects), *subjects, *options(cost=cost, peek=peek))
+        return (yield from self._decide(
+            Request(key, words, each_of(subjects), peek), on_error,
+            lambda mode, _sent: self._open_only(mode, dict.fromkeys(subjects, admitted_without(cost)))))
 
     @Call
     def give_back(self, key: str, amount: int, *, rule: int | None = None, age: str | None = None) -> Steps[int]:
@@ -308,11 +324,8 @@ class Core:
             id=name, upto=upto, check=check, force=force, sticky=sticky, apikey=key, scope=scope))
         at = now_ms()
 
-        def decided_here(mode: OnError) -> Verdict:
-            """An API key cannot be verified here, so such a call is not admitted."""
-            if key:
-                raise Undecided("only the server knows the API keys")
-            return self._admit(mode, Row(account, resource, amount, str(name), at), check)
+        def decided_here(mode: OnError, _sent: bool) -> Verdict:
+            return self._admit(mode, [Row(account, resource, amount, str(name), at)], check, key)[0]
 
         verdict = yield from self._decide(
             Request(account, words, replies.verdict, check or name is not None), on_error, decided_here)
@@ -325,19 +338,32 @@ class Core:
 
     @Call
     def mconsume(self, account: str, amounts: Mapping[str, int], *, any: bool = False, id: Id = None,
-                 check: bool = False, sticky: bool = False, key: str | None = None,
-                 scope: str | None = None) -> Steps[dict[str, Verdict]]:
+                 check: bool = False, sticky: bool = False, key: str | None = None, scope: str | None = None,
+                 on_error: OnError | None = None) -> Steps[dict[str, Verdict]]:
         """Uses units of several resources: all or none, or with `any` the first that admits; -> a verdict for each.
 
-        Always fails closed: it raises Unavailable when there is no answer.
+        Options and errors are those of `consume`.
         """
-        name = id_of(id)
-        rows = [word for row in amounts.items() for word in row]
-        reply = yield from self._call(
-            "QUOTA.MCONSUME", account, len(amounts), *rows,
-            *options(any=any, id=name, check=check, sticky=sticky, apikey=key, scope=scope),
-            key=account, repeatable=check or name is not None)
-        return dict(zip(amounts, map(replies.verdict, reply), strict=True))
+        mode = on_error or self.on_error
+        name = id_of(AUTO if id is None and mode != "closed" and not check else id)
+        words = ("QUOTA.MCONSUME", account, len(amounts), *(word for row in amounts.items() for word in row),
+                 *options(any=any, id=name, check=check, sticky=sticky, apikey=key, scope=scope))
+        rows = [Row(account, resource, amount, str(name), now_ms()) for resource, amount in amounts.items()]
+        in_doubt = [replace(row, first=words) for row in rows]
+        self.backlog.ask_first(rows, words)  # what is queued under this id may be charged by the caller's repeat
+
+        def decided_here(mode: OnError, sent: bool) -> dict[str, Verdict]:
+            given = in_doubt if sent else rows
+            verdicts = self._admit_first(mode, given, check, key) if any else self._admit(mode, given, check, key)
+            return dict(zip(amounts, verdicts, strict=True))
+
+        verdicts = yield from self._decide(
+            Request(account, words, each_of(amounts), check or name is not None), on_error, decided_here)
+        if mode == "local":
+            for resource, verdict in verdicts.items():
+                if verdict.source == "server":
+                    yield from self._learn("account", account, resource)
+        return verdicts
 
     @Call
     def check(self, account: str, amounts: Mapping[str, int], *, key: str | None = None,
@@ -374,18 +400,26 @@ class Core:
 
         `reserve` is the same for one resource as a context manager. Always fails closed.
         """
+        return (yield from self._hold(account, id, amounts, RETRIES, ttl=ttl, upto=upto, apikey=key, scope=scope))
+
+    def _hold(self, account: str, id: str, amounts: Mapping[str, int], retries: int,
+              **given: Any) -> Steps[dict[str, Verdict]]:
         rows = [word for row in amounts.items() for word in row]
-        reply = yield from self._call("QUOTA.RESERVE", account, id, *rows,
-                                      *options(ttl=ttl, upto=upto, apikey=key, scope=scope), key=account,
-                                      repeatable=True)
+        reply = yield from self._call("QUOTA.RESERVE", account, id, *rows, *options(**given), key=account,
+                                      repeatable=True, retries=retries)
         verdicts = [reply] if len(amounts) == 1 else reply
         return dict(zip(amounts, map(replies.verdict, verdicts), strict=True))
 
     @Call
     def commit_hold(self, account: str, id: str, *amounts: int, force: bool = False) -> Steps[list[Settled]]:
-        """Charges a reservation or parts of it, in the order of its resources; with `force` also more."""
+        """Charges a reservation or parts of it, in the order of its resources; with `force` also more. Always fails
+        closed."""
+        return (yield from self._commit(account, id, amounts, force, RETRIES))
+
+    def _commit(self, account: str, id: str, amounts: Sequence[int], force: bool,
+                retries: int) -> Steps[list[Settled]]:
         reply = yield from self._write("QUOTA.COMMIT", account, id, *amounts, *options(force=force), key=account,
-                                       repeatable=True)
+                                       repeatable=True, retries=retries)
         return [Settled(*row) for row in (reply if isinstance(reply[0], list) else [reply])]
 
     @Call
@@ -555,21 +589,35 @@ class Core:
             raise Undecided("this call cannot be decided without the server")
         return answer
 
-    def _admit_local(self, key: Hashable, names: Mapping[int, Named], cost: int) -> Verdict:
-        known = [(number, named.rule) for number, named in names.items() if named.rule and number < FIRST_OTHER_PART]
-        if not known:
-            raise Undecided("the rules are not known here")
-        return self._local.admit(key, known, cost)
-
-    def _admit(self, mode: OnError, row: Row, check: bool) -> Verdict:
-        """An admission by this process; what is admitted is queued, and where it cannot be, it is not admitted."""
-        if self.backlog.is_full:
+    def _admit_here(self, mode: OnError, rows: Sequence[Row], key: str | None, charge: bool = True) -> list[Verdict]:
+        """An admission of all rows, or none, by this process; not of what could not be queued, nor of what comes with
+        an API key, which cannot be verified here."""
+        if key:
+            raise Undecided("only the server knows the API keys")
+        if not self.backlog.has_room(len(rows)):
             raise Undecided("no more usage can be remembered for the server")
-        verdict = admitted_without(row.amount) if mode == "open" else self._admit_local(
-            (row.account, row.resource), self._names_known("account", row.account, row.resource), row.amount)
-        if verdict and not check:
-            self.backlog.add(row)
-        return verdict
+        if mode == "open":
+            return [admitted_without(row.amount) for row in rows]
+        return self._local.admit_all([
+            ((row.account, row.resource), numbered(self._names_known("account", row.account, row.resource)),
+             row.amount) for row in rows], charge)
+
+    def _admit(self, mode: OnError, rows: Sequence[Row], check: bool, key: str | None) -> list[Verdict]:
+        """The same; what is admitted is queued."""
+        verdicts = self._admit_here(mode, rows, key, charge=not check)
+        if all(verdicts) and not check:
+            self.backlog.add(*rows)
+        return verdicts
+
+    def _admit_first(self, mode: OnError, rows: Sequence[Row], check: bool, key: str | None) -> list[Verdict]:
+        """The same of the first row that is admitted: those behind it are not used."""
+        verdicts = list[Verdict]()
+        for row in rows:
+            verdicts += self._admit(mode, [row], check, key)
+            if verdicts[-1]:
+                break
+        unused = Verdict(0, -1, -1, 0, -1, -1, verdicts[-1].source)
+        return verdicts + [unused] * (len(rows) - len(verdicts))
 
     @Call
     def flush(self) -> Steps[int]:
@@ -585,6 +633,7 @@ class Core:
         IDCONFLICT where the first attempt had arrived: both are done. Without an answer they stay."""
         rows = self.backlog.begin()
         try:
+            rows = yield from self._post_first(rows)
             for batch in batches(rows, self._is_cluster):
                 words = [word for row in batch for word in row.words()]
                 reply = yield Send(("QUOTA.INGEST", *words), batch[0].account)
@@ -595,19 +644,57 @@ class Core:
             self.backlog.end()
 
 
+    def _post_first(self, rows: list[Row]) -> Steps[list[Row]]:
+        """Repeats the commands that may have charged rows already; -> the rows that are to be posted all the same."""
+        left = [row for row in rows if not row.first]
+        for first in dict.fromkeys(row.first for row in rows if row.first):
+            about = [row for row in rows if row.first == first]
+            try:
+                was_charged = has_charged((yield Send(first, about[0].account)))
+            except QuotaError as error:
+                if error.status == Unavailable.status:
+                    continue  # they wait for the next time
+                was_charged = isinstance(error, Resolved) and "committed" in error.text
+            if was_charged:
+                self.backlog.done(about)
+            else:
+                self.backlog.ask_first(about, ())
+                left += about
+        return left
+
+
 class Undecided(Exception):
     """This process cannot decide in place of the server."""
 
 
-def without(away: Unavailable, fallback: Callable[[OnError], T], mode: OnError) -> T:
+def without(away: Unavailable, fallback: Fallback[T], mode: OnError) -> T:
     """What the fallback says. Unavailable where it is Undecided, as to what was sent like `away`."""
     try:
-        return fallback(mode)
+        return fallback(mode, away.sent)
     except Undecided as why:
         raise Unavailable(f"the server gave no answer, and {why}", away.sent) from away
 
 
 FIRST_OTHER_PART = 100  # a verdict's numbers from here on: schedules of a policy, accounts above
+
+
+def numbered(names: Mapping[int, Named]) -> list[tuple[int, Rule]]:
+    """The rules that "local" goes by. Undecided: there is none."""
+    found = [(number, named.rule) for number, named in names.items() if named.rule and number < FIRST_OTHER_PART]
+    if not found:
+        raise Undecided("the rules are not known here")
+    return found
+
+
+def each_of(names: Iterable[str]) -> Callable[[Any], dict[str, Verdict]]:
+    """The shape of a reply that has a verdict for each of these."""
+    return lambda reply: dict(zip(names, map(replies.verdict, reply), strict=True))
+
+
+def has_charged(reply: Any) -> bool:
+    """Whether a repeated command has charged its units, now or before: COMMIT has, MCONSUME unless all are denied."""
+    verdicts = reply if isinstance(reply[0], list) else [reply]
+    return any(verdict[0] for verdict in verdicts)
 
 
 def is_settled(row: Row, answer: Any) -> bool:

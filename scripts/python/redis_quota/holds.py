@@ -13,8 +13,9 @@ Each has a sync and an async class with the same methods; what they do stands on
 from types import TracebackType
 from typing import Any, Self
 
-from .core import AUTO, Core, Id, OnError, id_of, log, new_id, now_ms, without
-from .errors import Denied, NoSuchId, QuotaError, Unavailable
+from . import replies
+from .core import AUTO, Core, Id, OnError, Word, id_of, log, new_id, now_ms, without
+from .errors import BadCommand, Denied, NoSuchId, QuotaError, Unavailable
 from .memory import Row
 from .rules import duration_us
 from .steps import Async, Call, Enter, Steps, Sync
@@ -104,41 +105,58 @@ class HoldCore(Held):
     def _begin(self) -> Steps[None]:
         self._at = now_ms()
         try:
-            verdicts = yield from Core.hold.steps(self.quota, self.account, self.id, {self.resource: self.amount},
-                                                  ttl=self._ttl, upto=self._upto, key=self._key, scope=self._scope)
+            verdicts = yield from self.quota._hold(
+                self.account, self.id, {self.resource: self.amount}, self.quota._retries(self._mode), ttl=self._ttl,
+                upto=self._upto, apikey=self._key, scope=self._scope)
             self.verdict = verdicts[self.resource]
         except Unavailable as error:
-            if self._mode == "closed" or self._key:
+            if self._mode == "closed":
                 raise
-            row = self._row(self.amount)
-            self.verdict = without(error, lambda mode: self.quota._admit(mode, row, check=True), self._mode)
+            self.verdict = without(error, lambda mode, _sent: self.quota._admit_here(
+                mode, [self._row(self.amount)], self._key)[0], self._mode)
+        else:
+            if self._mode == "local":
+                yield from self.quota._learn("account", self.account, self.resource)
 
     def _row(self, amount: int) -> Row:
-        return Row(self.account, self.resource, amount, self.id, self._at)
+        """Usage as of the reservation's beginning; a commit that arrives charges it, too."""
+        first = ("QUOTA.COMMIT", self.account, self.id, amount, "FORCE")
+        return Row(self.account, self.resource, amount, self.id, self._at, first)
 
     @Call
     def commit(self, amount: int | None = None, *, force: bool = False) -> Steps[Settled]:
         """Charges `amount` (default: all that is reserved) and releases the remainder; with `force` also more.
 
         A repeat answers the same. Raises Denied where nothing was reserved, BadCommand for more without `force`,
-        Resolved where it has ended; Unavailable without an answer: call it again, the reservation is kept.
+        Resolved where it has ended. Without an answer it is posted later where on_error is "open" or "local"; else it
+        raises Unavailable: call it again, the reservation is kept.
         """
         if not self.verdict:
             raise Denied(f"nothing of {self.resource} was reserved for {self.account}", self.verdict)
         self._is_ours = False
+        used = self.verdict.granted if amount is None else amount
         if self._is_apart:
-            return (yield from self._commit_later(self.verdict.granted if amount is None else amount))
-        rows = yield from Core.commit_hold.steps(self.quota, self.account, self.id,
-                                                 *([] if amount is None else [amount]), force=force)
-        return rows[0]
+            return (yield from self._commit_later(used, force))
+        try:
+            rows = yield from self.quota._commit(self.account, self.id, [] if amount is None else [amount], force,
+                                                 self.quota._retries(self._mode))
+            return rows[0]
+        except Unavailable:
+            if self._mode == "closed" or not self.quota.backlog.has_room(1):
+                raise
+        return (yield from self._commit_later(used, force))
 
-    def _commit_later(self, amount: int) -> Steps[Settled]:
-        """Usage of a reservation that the server has not confirmed is counted as of its beginning."""
-        yield from self._try_release()
+    def _commit_later(self, amount: int, force: bool) -> Steps[Settled]:
+        """By the commit where the server has the reservation, else as usage of its beginning."""
+        held = self.verdict.granted if self.verdict else 0
+        if amount > held and not force:
+            raise BadCommand(f"amount: reservation '{self.id}' holds {held}; with FORCE more can be committed")
         if amount:
             self.quota.backlog.add(self._row(amount))
             yield from self.quota._post()
-        return Settled(amount, 0, -1)
+        else:
+            yield from self._try_release()
+        return Settled(amount, max(held - amount, 0), -1)
 
     def _try_release(self) -> Steps[None]:
         """One attempt: without it the reservation expires by itself."""
@@ -150,8 +168,14 @@ class HoldCore(Held):
 
     @Call
     def extend(self, duration: str) -> Steps[int]:
-        """It expires so long from now; -> its expiry in Unix ms."""
-        return (yield from Core.extend_hold.steps(self.quota, self.account, self.id, duration))
+        """It expires so long from now; -> its expiry in Unix ms. One that was admitted without the server expires
+        nowhere: its usage is counted whenever it is committed."""
+        try:
+            return (yield from Core.extend_hold.steps(self.quota, self.account, self.id, duration))
+        except (NoSuchId, Unavailable):
+            if not self._is_apart:
+                raise
+            return now_ms() + (duration_us(duration) or 0) // 1000
 
     @Call
     def release(self) -> Steps[None]:
@@ -210,15 +234,18 @@ class StockCore(Held):
     A chunk is charged when it is taken, so all clients together never use more than the limits admit. What is unused
     goes back when the chunk is `age` old, when it cannot serve a request, and at the end: meanwhile others miss it, at
     most a chunk for each client. Take chunks that are small against the limit: at most remaining / (2 x clients).
+    Without the server what a client holds is used up; then `on_error` answers, and what it admits is posted later.
     """
 
-    def __init__(self, quota: Core, account: str, resource: str, *, chunk: int = 50, age: str = "10s") -> None:
+    def __init__(self, quota: Core, account: str, resource: str, *, chunk: int = 50, age: str = "10s",
+                 on_error: OnError | None = None) -> None:
         age_us = duration_us(age)
         if chunk < 1 or not age_us:
             raise ValueError(f"chunk is 1 or more and age a duration, not {chunk} and '{age}'")
         self.quota, self.account, self.resource, self.chunk = quota, account, resource, chunk
-        self._age_s, self._lock = age_us / 1e6, quota._new_lock()
+        self._age_s, self._lock, self._mode = age_us / 1e6, quota._new_lock(), on_error or quota.on_error
         self._left, self._id, self._since, self._last = 0, "", 0.0, admitted_without(0)
+        self._is_going_back = False  # a refund was sent, and whether it has arrived is not known: nothing is taken
         self._pending: tuple[str, int] | None = None  # a chunk whose answer was lost: sent again with its id
 
     @property
@@ -234,57 +261,78 @@ class StockCore(Held):
         """
         yield Enter(self._lock)
         try:
-            if self._left and (self._left < amount or self.quota._clock() - self._since >= self._age_s):
-                yield from self._give_back()
-            if self._left < amount:
-                denied = yield from self._refill(amount)
-                if denied:
-                    return denied[0]
-            self._left -= amount
-            return Verdict(amount, self._last.limit, self._last.remaining, 0, self._last.reset_ms, self._last.rule,
-                           "lease")
+            return (yield from self._take(amount))
+        except Unavailable as error:
+            if self._mode == "closed":
+                raise
+            # An id of its own: what a chunk whose answer was lost has charged is given back, or used, later.
+            row = Row(self.account, self.resource, amount, new_id(), now_ms())
+            return without(error, lambda mode, _sent: self.quota._admit(mode, [row], False, None)[0], self._mode)
         finally:
             self._lock.release()
+
+    def _take(self, amount: int) -> Steps[Verdict]:
+        is_old = self.quota._clock() - self._since >= self._age_s
+        if self._is_going_back or (self._left and (self._left < amount or is_old)):
+            yield from self._give_back()
+        if self._left < amount:
+            denied = yield from self._refill(amount)
+            if denied:
+                return denied[0]
+        self._left -= amount
+        return Verdict(amount, self._last.limit, self._last.remaining, 0, self._last.reset_ms, self._last.rule, "lease")
+
+    def _ask(self, *words: Word) -> Steps[Any]:
+        """A command of this account that may be repeated."""
+        return (yield from self.quota._write(*words, key=self.account, repeatable=True,
+                                             retries=self.quota._retries(self._mode)))
 
     def _refill(self, amount: int) -> Steps[list[Verdict]]:
         """Takes a chunk that has `amount` units; -> [the denial] where the server has fewer left."""
         self._pending = self._pending or (new_id(), max(self.chunk, amount))
         id, wanted = self._pending
         began = self.quota._clock()
-        verdict = yield from Core.consume.steps(self.quota, self.account, self.resource, wanted, id=id, upto=True,
-                                                on_error="closed")
+        verdict = replies.verdict((yield from self._ask("QUOTA.CONSUME", self.account, self.resource, wanted, "ID", id,
+                                                        "UPTO")))
         self._pending = None
+        if self._mode == "local":
+            yield from self.quota._learn("account", self.account, self.resource)
         if not verdict:
             return [verdict]
         self._id, self._left, self._since, self._last = id, verdict.granted, began, verdict
         if self._left >= amount:
             return []
         yield from self._give_back()
-        return [(yield from Core.consume.steps(self.quota, self.account, self.resource, amount, check=True,
-                                               on_error="closed"))]
+        return [replies.verdict((yield from self._ask("QUOTA.CONSUME", self.account, self.resource, amount, "CHECK")))]
 
     def _give_back(self) -> Steps[None]:
         """Repeats are harmless: the refund has an id of its own for each chunk."""
-        left = self._left
-        if left:
+        if self._left:
+            self._is_going_back = True
             try:
-                yield from Core.refund.steps(self.quota, self.account, self.resource, left, of=self._id,
-                                             id=f"{self._id}-back")
+                yield from self._ask("QUOTA.REFUND", self.account, self.resource, self._left, "OF", self._id, "ID",
+                                     f"{self._id}-back")
             except QuotaError as error:  # such as a plan's REFUNDS MAX: what is not taken back stays used
-                log.warning("%d units of %s stay used: %s", left, self.resource, error)
+                log.warning("%d units of %s stay used: %s", self._left, self.resource, error)
             self._left = 0
+        self._is_going_back = False
 
     def _begin(self) -> Steps[None]:
         """A chunk is taken with the first request."""
         yield from ()
 
     def _end(self) -> Steps[None]:
-        """Raises Unavailable where the server is away: `close` may be called again."""
+        """Where the server is away it raises Unavailable, with "open" and "local" it is logged; what is left stays
+        used unless `close` is called again."""
         yield Enter(self._lock)
         try:
             if self._pending:
                 yield from self._refill(0)
             yield from self._give_back()
+        except Unavailable as error:
+            if self._mode == "closed":
+                raise
+            log.warning("%d units of %s stay used: %s", self._left or self.chunk, self.resource, error)
         finally:
             self._lock.release()
 

@@ -9,8 +9,8 @@ All three are bounded, and safe to use from several threads: no lock is held acr
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 from .rules import Rule
 from .verdict import Verdict
@@ -21,6 +21,9 @@ LOCAL_KEYS_MAX = 10_000
 BACKLOG_MAX = 10_000
 
 Clock = Callable[[], float]
+Numbered = Sequence[tuple[int, Rule]]  # rules, each with the number that a verdict names it by
+State = tuple[Hashable, int, Rule]
+Command = tuple[str | int, ...]
 
 
 class Denials:
@@ -68,27 +71,44 @@ class Local:
         self._clients, self._clock, self._lock = clients, clock, threading.Lock()
         self._free_at: OrderedDict[Hashable, int] = OrderedDict()  # theoretical arrival, in microseconds x limit
 
-    def admit(self, key: Hashable, rules: Iterable[tuple[int, Rule]], cost: int) -> Verdict:
-        """Decides `cost` units by the rules, each with the number that a verdict names it by."""
-        now = int(self._clock() * 1_000_000)
-        with self._lock:
-            rows = [self._row(key, number, rule, cost, now) for number, rule in rules
-                    if rule.limit >= 0 and rule.about_us]
-            if not rows:
-                return Verdict(cost, -1, -1, 0, -1, -1, "local")
-            denied = [verdict for verdict, *_ in rows if not verdict]
-            if denied:
-                never = [verdict for verdict in denied if verdict.wait_ms < 0]
-                return never[0] if never else max(denied, key=lambda verdict: verdict.wait_ms)
-            for _, state, free_at in rows:
-                self._free_at[state] = free_at
-                self._free_at.move_to_end(state)
-                if len(self._free_at) > LOCAL_KEYS_MAX:
-                    self._free_at.popitem(last=False)
-            return min((verdict for verdict, *_ in rows), key=lambda verdict: verdict.remaining)
+    def admit(self, key: Hashable, rules: Numbered, cost: int) -> Verdict:
+        """Decides `cost` units by the rules."""
+        return self.admit_all([(key, rules, cost)])[0]
 
-    def _row(self, key: Hashable, number: int, rule: Rule, cost: int, now_us: int
-             ) -> tuple[Verdict, tuple[Hashable, int, Rule], int]:
+    def admit_all(self, requests: Sequence[tuple[Hashable, Numbered, int]], charge: bool = True) -> list[Verdict]:
+        """Decides requests (key, rules, cost) that are admitted together or not at all; a verdict for each. Without
+        `charge` nothing is taken."""
+        now_us = int(self._clock() * 1_000_000)
+        with self._lock:
+            found = [self._judge(*request, now_us) for request in requests]
+            if not all(verdict for verdict, _ in found):
+                return [self._judge(key, rules, 0, now_us)[0] if verdict else verdict
+                        for (verdict, _), (key, rules, _) in zip(found, requests, strict=True)]
+            for _, states in found if charge else []:
+                self._keep(states)
+            return [verdict for verdict, _ in found]
+
+    def _keep(self, states: dict[State, int]) -> None:
+        for state, free_at in states.items():
+            self._free_at[state] = free_at
+            self._free_at.move_to_end(state)
+            if len(self._free_at) > LOCAL_KEYS_MAX:
+                self._free_at.popitem(last=False)
+
+    def _judge(self, key: Hashable, rules: Numbered, cost: int, now_us: int) -> tuple[Verdict, dict[State, int]]:
+        """The verdict of all rules, and the states after an admission."""
+        rows = [self._row(key, number, rule, cost, now_us) for number, rule in rules
+                if rule.limit >= 0 and rule.about_us]
+        if not rows:
+            return Verdict(cost, -1, -1, 0, -1, -1, "local"), {}
+        denied = [verdict for verdict, *_ in rows if not verdict and cost]
+        if denied:
+            never = [verdict for verdict in denied if verdict.wait_ms < 0]
+            return never[0] if never else max(denied, key=lambda verdict: verdict.wait_ms), {}
+        states = {state: free_at for _, state, free_at in rows}
+        return min((verdict for verdict, *_ in rows), key=lambda verdict: verdict.remaining), states
+
+    def _row(self, key: Hashable, number: int, rule: Rule, cost: int, now_us: int) -> tuple[Verdict, State, int]:
         """What one rule says, the name of its state, and the state after an admission.
 
         A unit takes period x clients / limit microseconds. Multiplied by the limit that is an integer, so nothing is
@@ -112,15 +132,25 @@ class Local:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Usage that was admitted without the server: `at` is its instant in Unix ms, `id` makes it count once."""
+    """Usage that was admitted without the server: `at` is its instant in Unix ms, `id` makes it count once.
+
+    `first`: the command that has charged this usage if it has arrived, and that QUOTA.INGEST cannot know of, since ids
+    belong to one operation (MCONSUME, COMMIT). It is sent again before: one with an id is charged once.
+    """
 
     account: str
     resource: str
     amount: int
     id: str
     at: int
+    first: Command = field(default=(), compare=False)
 
-    def words(self) -> tuple[str | int, ...]:
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What makes it one row."""
+        return self.account, self.resource, self.id
+
+    def words(self) -> Command:
         """As QUOTA.INGEST takes it."""
         return self.account, self.resource, self.amount, self.id, self.at
 
@@ -135,15 +165,21 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._rows)
 
-    @property
-    def is_full(self) -> bool:
-        """No more can be remembered: what would be admitted now could not be counted later."""
-        return len(self._rows) >= BACKLOG_MAX
+    def has_room(self, count: int) -> bool:
+        """Whether so many more can be remembered; what would be admitted beyond could not be counted later."""
+        return len(self._rows) + count <= BACKLOG_MAX
 
-    def add(self, row: Row) -> None:
-        """Queues a row. The same account, resource and id is one row."""
+    def add(self, *rows: Row) -> None:
+        """Queues rows. The same account, resource and id is one row."""
         with self._lock:
-            self._rows.setdefault((row.account, row.resource, row.id), row)
+            for row in rows:
+                self._rows.setdefault(row.key, row)
+
+    def ask_first(self, rows: Iterable[Row], first: Command) -> None:
+        """Those of them that are queued are posted behind this command, or without one; see Row."""
+        with self._lock:
+            for key in [row.key for row in rows if row.key in self._rows]:
+                self._rows[key] = replace(self._rows[key], first=first)
 
     def begin(self) -> list[Row]:
         """The rows to post, for the one caller who posts them; [] where there are none or another one posts."""
@@ -157,7 +193,7 @@ class Backlog:
         """These were counted, now or before, or can never be."""
         with self._lock:
             for row in rows:
-                self._rows.pop((row.account, row.resource, row.id), None)
+                self._rows.pop(row.key, None)
 
     def end(self) -> None:
         """Another caller may post."""
