@@ -44,6 +44,15 @@ OVERVIEW = (
                                 "differences of plans and policies": "quota_config_differences"}),
     Panel("Events a second", "short", {"{{server}}": f"rate(quota_events_total{RATE})",
                                        "{{server}}, lost": f"rate(quota_events_lost_total{RATE})"}),
+    Panel("Events that sinks have not dealt with", "short", {"{{sink}}": "quota_event_lag"}),
+    Panel("Deliveries a second", "short",
+          {"{{sink}}": f"sum by (sink) (rate(quota_forward_delivered_total{RATE}))",
+           "{{sink}}, failed": f"sum by (sink) (rate(quota_forward_failed_total{RATE}))"}),
+    Panel("Deliveries that wait, or were given up", "short",
+          {"{{sink}}": "sum by (sink) (quota_forward_retry_entries)",
+           "{{sink}}, given up in an hour": "sum by (sink) (increase(quota_forward_dead_total[1h]))"}),
+    Panel("Time of an attempt, 95 of 100", "s",
+          {"{{sink}}": f"histogram_quantile(0.95, sum by (sink, le) (rate(quota_forward_seconds_bucket{RATE})))"}),
 )
 PLANS = (
     Panel("Units a second", "short",

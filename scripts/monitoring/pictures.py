@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Draws docs/operations/monitoring-*.png: each panel's own queries to a real Prometheus, of a server under load.
 
-    load ──▶ server ◀── quotactl exporter ◀── prometheus ◀── the panels of dashboards.py ──▶ matplotlib ──▶ PNG
+    load ──▶ server ◀── quotactl exporter, forward ◀── prometheus ◀── the panels of dashboards.py ──▶ matplotlib ──▶ PNG
 
 Drawn without Grafana. Needs what `scripts/setup test` and `scripts/setup bench` bring.
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts/python"), str(ROOT / "tests/integration"), str(ROOT / "tests")]
 
 from dashboards import DASHBOARDS, Panel  # noqa: E402
-from python.monitored import Prometheus, exporter, load, prometheus  # noqa: E402
+from python.monitored import Prometheus, exporter, forwarder, load, prometheus  # noqa: E402
 
 matplotlib.use("Agg")
 from matplotlib import dates, pyplot  # noqa: E402
@@ -77,7 +77,8 @@ def main(seconds: int) -> None:
     server = Server().start()
     try:
         with load(server), exporter("--url", f"redis://127.0.0.1:{server.port}", "--account", "acme", "--account",
-                                    "globex") as address, prometheus(address.removeprefix("http://")) as found:
+                                    "globex") as address, \
+                forwarder(server) as sending, prometheus(address, sending) as found:
             time.sleep(seconds)
             for name in DASHBOARDS:
                 draw(name, found, seconds)

@@ -5,6 +5,7 @@
 
 import http.server
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -14,6 +15,7 @@ from servers import PATIENCE_S, wait_until
 from standardwebhooks.webhooks import Webhook
 
 from .calls import LAUNCHER, url_of
+from .monitored import fetch, samples
 
 NEW, OLD = ("whsec_" + letter * 40 for letter in "AB")
 QUICK = "{refusals-every: 100ms, lease: 1s, settle-within: 10m, retry: [0, 50ms, 50ms]}"
@@ -93,21 +95,27 @@ class Receiver:
 class Forwarder:
     """quotactl forward as a process; its log is a file."""
 
-    def __init__(self, folder, url, sinks, general=QUICK, name="forward"):
+    def __init__(self, folder, url, sinks, general=QUICK, name="forward", options=()):
         self.config = folder / f"{name}.yaml"
         self.config.write_text(f"sinks:\n  {sinks}\nforward: {general}\n")
-        self.url, self.log_path = url, folder / f"{name}.log"
+        self.url, self.log_path, self.options = url, folder / f"{name}.log", options
         self.process = None
         self.start()
 
     def start(self):
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, str(LAUNCHER), "forward", str(self.config), "--url", self.url], stdout=log, stderr=log)
+                [sys.executable, str(LAUNCHER), "forward", str(self.config), "--url", self.url, *self.options],
+                stdout=log, stderr=log)
         return self
 
     def log(self):
         return self.log_path.read_text()
+
+    def metrics(self):
+        """{name: {labels: value}} of what it serves by --metrics-port 0."""
+        (address,) = re.findall(r'"address": "(http://[^"]+)"', self.log())
+        return samples(fetch(address))
 
     def kill(self):
         self.process.kill()

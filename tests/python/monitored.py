@@ -1,12 +1,14 @@
 """A server under load, its exporter as a program, and a Prometheus that scrapes it: for tests and for pictures.
 
-    load ──▶ server ◀── quotactl exporter ◀── prometheus (from .deps/, every second) ◀── queries
+    load ──▶ server ◀─┬─ quotactl exporter ◀─┬─ prometheus (from .deps/, every second) ◀── queries
+                      └─ quotactl forward ◀──┘
 """
 
 import contextlib
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from prometheus_client.parser import text_string_to_metric_families
 from servers import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,6 +45,16 @@ def fetch(address, **words):
         return reply.read().decode()
 
 
+def samples(text):
+    """{name: {labels without the server: value}}"""
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "server"))
+            found.setdefault(sample.name, {})[labels] = sample.value
+    return found
+
+
 class Prometheus:
     """A server of Prometheus and its queries."""
 
@@ -62,15 +75,32 @@ class Prometheus:
 
 
 @contextlib.contextmanager
-def prometheus(target):
-    """Scrapes target (host:port) every second, with the project's alert rules."""
-    port = free_port()
+def forwarder(server):
+    """`quotactl forward` with a sink `archive` that is a file; the address of its own metrics."""
+    with tempfile.TemporaryDirectory(prefix="quota-forward-") as folder:
+        config, log = Path(folder, "sinks.yaml"), Path(folder, "log")
+        config.write_text(f"sinks: {{archive: {{file: {folder}/audit.jsonl}}}}\n")
+        with log.open("w") as errors:
+            process = subprocess.Popen(
+                [sys.executable, ROOT / "scripts/quotactl", "forward", config, "--url",
+                 f"redis://127.0.0.1:{server.port}", "--metrics-port", "0"], stdout=errors, stderr=errors)
+        try:
+            yield eventually(lambda: re.search(r'"address": "(http://[^"]+)/metrics"', log.read_text()))[1]
+        finally:
+            process.terminate()
+            process.wait()
+
+
+@contextlib.contextmanager
+def prometheus(*addresses):
+    """Scrapes what these addresses serve every second, with the project's alert rules."""
+    port, targets = free_port(), [address.removeprefix("http://") for address in addresses]
     with tempfile.TemporaryDirectory(prefix="quota-prometheus-") as folder:
         config = Path(folder, "prometheus.yaml")
         config.write_text(json.dumps({  # JSON is YAML
             "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
             "rule_files": [str(ROOT / "scripts/monitoring/alerts.yaml")],
-            "scrape_configs": [{"job_name": "redis-quota", "static_configs": [{"targets": [target]}]}]}))
+            "scrape_configs": [{"job_name": "redis-quota", "static_configs": [{"targets": targets}]}]}))
         with open(os.path.join(folder, "log"), "w") as log:
             process = subprocess.Popen([PROGRAMS / "prometheus", f"--config.file={config}",
                                         f"--storage.tsdb.path={folder}/data",
@@ -113,6 +143,7 @@ def load(server, seed=1):
             client.execute_command("RL.ALLOW", f"user:{chance.randint(1, 3)}", 5, "1s")
             if chance.random() < 0.2:
                 client.execute_command("QUOTA.REFUND", "acme", "api", 1)
+                client.execute_command("QUOTA.SET", "globex", "api", chance.randint(1, 20))  # an event
 
     thread = threading.Thread(target=run)
     thread.start()

@@ -9,10 +9,20 @@ import sys
 import pytest
 import redis
 import yaml
-from prometheus_client.parser import text_string_to_metric_families
 from servers import Server
+from test_cluster import Cluster
 
-from .monitored import PROGRAMS, ROOT, eventually, exporter, fetch, load, prometheus
+from .monitored import (
+    PROGRAMS,
+    ROOT,
+    eventually,
+    exporter,
+    fetch,
+    forwarder,
+    load,
+    prometheus,
+    samples,
+)
 
 MONITORING = ROOT / "scripts/monitoring"
 PAGE = ROOT / "docs/operations/monitoring.md"
@@ -25,16 +35,6 @@ def server(running):
 
 def url(server, user=""):
     return f"redis://{user}127.0.0.1:{server.port}"
-
-
-def samples(text):
-    """{name: {labels without the server: value}}"""
-    found = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            labels = tuple(sorted((name, value) for name, value in sample.labels.items() if name != "server"))
-            found.setdefault(sample.name, {})[labels] = sample.value
-    return found
 
 
 def scrape(server, *words):
@@ -94,6 +94,44 @@ def test_the_rights_of_an_auditor_are_enough(server):
     assert found["quota_up"][()] == 1 and "quota_decisions_total" in found and "quota_health_problems" in found
     assert "quota_events_total" not in found
     server.client().execute_command("ACL", "DELUSER", "auditor")
+
+
+def test_how_far_sinks_are_behind(server):
+    client = server.client(decode_responses=True, protocol=3)
+    client.flushall()
+    assert "quota_event_lag" not in scrape(server)  # no forwarder has run
+    with forwarder(server):
+        last = client.execute_command("QUOTA.EVENTS", "INFO")["last"]
+        eventually(lambda: client.get("quota:forward:{archive}:position:0") == last)
+    assert scrape(server)["quota_event_lag"] == {(("sink", "archive"),): 0}
+    client.execute_command("QUOTA.PLAN", "SET", "lag", "r", "LIMIT", 10, "day")
+    for name in ("one", "two", "three"):
+        client.execute_command("QUOTA.OPEN", name, "lag")
+    _epoch, number = client.execute_command("QUOTA.EVENTS", "INFO")["last"].split("-")
+    behind = int(number) - int(last.split("-")[1])
+    assert behind >= 3
+    client.sadd("quota:forward:sinks", "fresh")  # one that has no position yet
+    lags = scrape(server)["quota_event_lag"]
+    assert lags == {(("sink", "archive"),): behind, (("sink", "fresh"),): int(number)}
+
+
+def test_in_a_cluster_every_shard_counts_and_nothing_is_written():
+    cluster = Cluster(replicas=0).start()
+    try:
+        cluster.on_primaries("QUOTA.PLAN SET lag r LIMIT 10 day")
+        client = cluster.client()
+        for number in range(12):
+            client.execute_command("QUOTA.OPEN", f"customer:{number}", "lag")
+        client.sadd("quota:forward:sinks", "fresh")
+        expected = 0
+        for server in cluster.primaries:
+            info = server.client(decode_responses=True, protocol=3).execute_command("QUOTA.EVENTS", "INFO")
+            expected += int(info["last"].split("-")[1])
+        assert expected >= 12
+        assert scrape(cluster.primaries[1])["quota_event_lag"] == {(("sink", "fresh"),): expected}
+        assert client.exists("quota:forward:shards") == 0
+    finally:
+        cluster.close()
 
 
 def test_primaries_that_differ_are_counted(server):
@@ -160,10 +198,10 @@ def test_every_panel_has_a_series_in_prometheus():
               for _, panels in dashboards().DASHBOARDS.values() for panel in panels
               for expression in panel.lines.values()]
     with load(server), exporter("--url", url(server), "--account", "acme") as address, \
-            prometheus(address.removeprefix("http://")) as found:
+            forwarder(server) as sending, prometheus(address, sending) as found:
         for title, expression in panels:
             assert eventually(lambda expression=expression: found.query(expression)), title
         eventually(lambda: float(found.query("sum(rate(quota_decisions_total[30s]))")[0]["value"][1]) > 0)
         loaded = json.loads(fetch(f"{found.address}/api/v1/rules"))["data"]["groups"][0]["rules"]
-        assert {rule["health"] for rule in loaded} <= {"ok", "unknown"} and len(loaded) == 7
+        assert {rule["health"] for rule in loaded} <= {"ok", "unknown"} and len(loaded) == 10
     server.close()

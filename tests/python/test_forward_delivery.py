@@ -11,7 +11,7 @@ from cloudevents.core.formats.json import JSONFormat
 from conftest import Quota
 from redis_quota.forward.delivery import Delivery
 
-from .calls import answered, quotactl, refused, url_of
+from .calls import answered, quotactl, refused, started, url_of
 from .forwarding import (
     QUICK,
     Forwarder,
@@ -49,19 +49,19 @@ def receiver():
 @pytest.fixture
 def forwarded(running, tmp_path, quota):
     """Starts a forwarder whose sinks begin where the log is now."""
-    started = []
+    running_now = []
 
     def start(sinks, general=QUICK, **words):
         sinks = re.sub(r"\}(?=\n|$)", ", start: now}", sinks)
         forwarder = Forwarder(tmp_path, url_of(running), sinks, general, **words)
-        started.append(forwarder)
+        running_now.append(forwarder)
         names = yaml.safe_load(forwarder.config.read_text())["sinks"]
         client = running.client()
         for name in names:
             wait_until(lambda name=name: client.exists(f"quota:forward:{{{name}}}:position:0"), "no position")
         return forwarder
     yield start
-    for forwarder in started:
+    for forwarder in running_now:
         if forwarder.process.poll() is None:
             forwarder.stop()
 
@@ -123,6 +123,40 @@ def test_what_fails_is_retried_then_a_dead_letter_and_can_be_replayed(running, q
     assert "not found" in refused("sinks", "replay", "hook", "1-1")
     assert "2 letters not found" in refused("sinks", "replay", "hook", "1-1", "no-id", "1-1")
     assert in_order_per_account(receiver.messages())
+
+
+def test_the_forwarder_counts_what_it_does(quota, receiver, forwarded):
+    receiver.answer = lambda got: 500 if got.json["data"].get("account") == "bad" else 204
+    forwarder = forwarded(hook(receiver, "types: [quota.account.*]"), options=("--metrics-port", "0"))
+    for name in ("bad", "good", "better"):
+        quota(f"QUOTA.OPEN {name} pro")
+    wait_until(lambda: of_sink(quota)["dead"] == 1, "no dead letter")
+    of_hook = (("sink", "hook"),)
+    names = ("delivered_total", "failed_total", "dead_total", "holding", "off", "retry_entries", "seconds_count")
+    wait_until(lambda: [forwarder.metrics()[f"quota_forward_{name}"][of_hook] for name in names] == [
+        2, 3, 1, 1, 0, 0, 5], "it does not count right")
+    receiver.answer = lambda got: 410
+    quota("QUOTA.OPEN last pro")
+    wait_until(lambda: forwarder.metrics()["quota_forward_off"][of_hook] == 1, "it is not off")
+    wait_until(lambda: forwarder.metrics()["quota_forward_retry_entries"][of_hook] == 1, "what waits is not counted")
+    assert forwarder.metrics()["quota_forward_sweep_seconds"][()] > 0
+
+
+def test_a_port_that_is_taken_is_one_line_and_nothing_is_sent(quota, running, receiver, forwarded, tmp_path):
+    forwarder = forwarded(hook(receiver), options=("--metrics-port", "0"))
+    port = re.search(r":([0-9]+)/metrics", forwarder.log())[1]
+    error = started("forward", forwarder.config, "--url", url_of(running), "--metrics-port", port, code=2)
+    assert f"cannot listen on 127.0.0.1 port {port}" in error and error.count("\n") == 1
+
+
+def test_a_sink_that_is_in_use_no_more_is_forgotten(quota, running, receiver, forwarded):
+    forwarded(hook(receiver)).stop()
+    client = running.client(decode_responses=True)
+    assert client.keys("quota:forward:{hook}:*")
+    assert quotactl("sinks", "forget", "hook", "--yes") == "hook: forgotten\n"
+    assert client.keys("quota:forward:*{hook}*") == []
+    assert answered("sinks", "list") == []
+    assert "no forwarder has had" in refused("sinks", "forget", "hook", "--yes")
 
 
 def test_any_dead_letter_can_be_named(quota, running):

@@ -22,19 +22,23 @@ if TYPE_CHECKING:
     import redis
     import redis.asyncio
 
+    from .metrics import ClientMetrics
+
 
 class Quota(Sync, Core):
     """The module's commands as methods; see Core for each.
 
     `client`: redis.Redis, redis.RedisCluster, or another client of redis-py that has execute_command. `on_error`: what
     happens without an answer of the server: "closed" raises Unavailable, "open" admits, "local" decides by limit /
-    `clients`, the number of processes that are expected to share the limits. Every call may say otherwise.
+    `clients`, the number of processes that are expected to share the limits. Every call may say otherwise. `metrics`:
+    what counts the calls for Prometheus.
     """
 
     def __init__(self, client: "redis.Redis | redis.RedisCluster", on_error: OnError = "closed", *, clients: int = 1,
-                 clock: Callable[[], float] = time.monotonic, dice: Callable[[], float] = random.random) -> None:
+                 clock: Callable[[], float] = time.monotonic, dice: Callable[[], float] = random.random,
+                 metrics: "ClientMetrics | None" = None) -> None:
         self.client, self._transport = client, SyncTransport(client)
-        self._set_up(on_error, clients, clock, dice)
+        self._set_up(on_error, clients, clock, dice, metrics)
         self._is_cluster = self._transport.is_cluster
 
     def _perform_send(self, send: Send) -> Any:
@@ -56,9 +60,9 @@ class AsyncQuota(Async, Core):
 
     def __init__(self, client: "redis.asyncio.Redis | redis.asyncio.RedisCluster", on_error: OnError = "closed", *,
                  clients: int = 1, clock: Callable[[], float] = time.monotonic,
-                 dice: Callable[[], float] = random.random) -> None:
+                 dice: Callable[[], float] = random.random, metrics: "ClientMetrics | None" = None) -> None:
         self.client, self._transport = client, AsyncTransport(client)
-        self._set_up(on_error, clients, clock, dice)
+        self._set_up(on_error, clients, clock, dice, metrics)
         self._is_cluster = self._transport.is_cluster
 
     async def _perform_send(self, send: Send) -> Any:

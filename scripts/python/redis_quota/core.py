@@ -15,7 +15,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeVar
 
 import redis
 from redis.crc import key_slot
@@ -23,9 +23,13 @@ from redis.crc import key_slot
 from . import replies
 from .errors import IdConflict, QuotaError, Resolved, Unavailable, typed
 from .memory import Backlog, Denials, Local, Row
+from .observe import Observer, arguments_of, watched
 from .rules import Named, Rule, Rules, duration_us, of_policy, of_resource, of_texts, words_of
-from .steps import Call, NoReply, NotSent, Send, Sleep, Steps
+from .steps import Call, NoReply, NotSent, Observed, Send, Sleep, Steps
 from .verdict import Event, Granted, Leased, Refunded, Settled, Verdict, admitted_without
+
+if TYPE_CHECKING:
+    from .metrics import ClientMetrics
 
 T = TypeVar("T")
 Word = str | int
@@ -83,18 +87,29 @@ class Request(NamedTuple):
     wait_s: float = 0
 
 
-class Core:
+class Core(Observed):
     """State of one client; `Quota` and `AsyncQuota` add how steps are performed."""
 
     _new_lock: Callable[[], Any]
 
-    def _set_up(self, on_error: OnError, clients: int, clock: Callable[[], float], dice: Callable[[], float]) -> None:
+    def _set_up(self, on_error: OnError, clients: int, clock: Callable[[], float], dice: Callable[[], float],
+                metrics: "ClientMetrics | None") -> None:
         self.on_error: OnError = on_error
         self._clock, self._dice = clock, dice
         self._denials, self._local, self.backlog = Denials(clock), Local(clients, clock), Backlog()
         self._names: dict[tuple[str, ...], tuple[float, dict[int, Named]]] = {}
         self._is_cluster = False
         self._away_until = -1.0  # calls with another answer make one attempt until then
+        self._observers = observers(metrics)
+        if metrics:
+            metrics.attach(self.backlog)
+
+    def _seen(self, steps: Callable[..., Steps[T]], *args: Any, **options: Any) -> Steps[T]:
+        """The steps of a call, with the observers around them."""
+        made = steps(self, *args, **options)
+        if not self._observers:
+            return made
+        return watched(self._observers, steps.__name__, arguments_of(steps, self, args, options), made)
 
     # ---- sending ----------------------------------------------------------------------------------------------------
 
@@ -350,7 +365,7 @@ class Core:
                  *options(any=any, id=name, check=check, sticky=sticky, apikey=key, scope=scope))
         rows = [Row(account, resource, amount, str(name), now_ms()) for resource, amount in amounts.items()]
         in_doubt = [replace(row, first=words) for row in rows]
-        self.backlog.ask_first(rows, words)  # what is queued under this id may be charged by the caller's repeat
+        self.backlog.put_behind(rows, words)  # what is queued under this id may be charged by the caller's repeat
 
         def decided_here(mode: OnError, sent: bool) -> dict[str, Verdict]:
             given = in_doubt if sent else rows
@@ -658,7 +673,7 @@ class Core:
             if was_charged:
                 self.backlog.done(about)
             else:
-                self.backlog.ask_first(about, ())
+                self.backlog.put_behind(about, ())
                 left += about
         return left
 
@@ -718,6 +733,16 @@ def batches(rows: Sequence[Row], is_cluster: bool) -> Iterable[list[Row]]:
     for group in by_slot.values():
         for first in range(0, len(group), ROWS_OF_INGEST):
             yield group[first:first + ROWS_OF_INGEST]
+
+
+def observers(metrics: "ClientMetrics | None") -> list[Observer]:
+    """Spans, where opentelemetry-api is installed, and the metrics that were given."""
+    try:
+        from .spans import Spans  # noqa: PLC0415
+        found: list[Observer] = [Spans()]
+    except ImportError:
+        found = []
+    return [*found, *([metrics] if metrics else [])]
 
 
 def id_of(id: Id) -> str | None:

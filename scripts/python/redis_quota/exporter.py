@@ -2,6 +2,7 @@
 
     Prometheus ── GET /metrics ──▶ Exporter.collect ── INFO quota, QUOTA.HEALTH, QUOTA.EVENTS INFO ──▶ each primary
                                            │                    QUOTA.INFO of the accounts that are named
+                                           ├── the forwarder's positions, against the last ids of the logs
                                            └── the catalogues of all primaries, compared at most every 30 seconds
 
 Nothing is counted here: counters are the servers' own, so several exporters show the same. Keys of customers are labels
@@ -22,6 +23,8 @@ from prometheus_client.registry import Collector
 
 from .cli.catalogue import differences, facts_of, read_catalogue
 from .cli.servers import Fault, Fleet, Server
+from .forward.shards import shards_of
+from .forward.store import sinks_of, store_of
 from .version import __version__
 
 ACCOUNTS_MAX = 100
@@ -163,6 +166,7 @@ class Exporter(Collector):
             families.gauge("quota_up", "Does the server answer, with quota.so?", {"server": address}, int(answers))
         for name in self.accounts:
             self._add_account(families, fleet, name)
+        self._add_lags(families, fleet)
         if all(up.values()) and (count := self._count_differences(fleet)) is not None:
             families.gauge("quota_config_differences", "What of plans and policies is not the same on all primaries.",
                            {}, count)
@@ -185,6 +189,14 @@ class Exporter(Collector):
     def _add_account(self, families: Families, fleet: Fleet, name: str) -> None:
         with contextlib.suppress(Fault):  # it is not open, or its server is down, which quota_up says
             add_account(families, name, fleet.home(name).call("QUOTA.INFO", name))
+
+    def _add_lags(self, families: Families, fleet: Fleet) -> None:
+        """Of the sinks that forwarders have used."""
+        with contextlib.suppress(Fault):  # the user may not read the forwarder's keys, or a server is down
+            shards = shards_of(fleet, keep=False)
+            for sink in sinks_of(fleet):
+                families.gauge("quota_event_lag", "Entries of the event logs that the sink has not dealt with yet.",
+                               {"sink": sink}, store_of(fleet, sink).behind(shards))
 
     def _count_differences(self, fleet: Fleet) -> int | None:
         """None where a primary cannot be read."""

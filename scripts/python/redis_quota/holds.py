@@ -10,22 +10,39 @@
 Each has a sync and an async class with the same methods; what they do stands once in the class that both share.
 """
 
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from . import replies
 from .core import AUTO, Core, Id, OnError, Word, id_of, log, new_id, now_ms, without
 from .errors import BadCommand, Denied, NoSuchId, QuotaError, Unavailable
 from .memory import Row
+from .observe import arguments_of, watched
 from .rules import duration_us
-from .steps import Async, Call, Enter, Steps, Sync
+from .steps import Async, Call, Enter, Observed, Steps, Sync
 from .verdict import Leased, Settled, Verdict, admitted_without
 
+T = TypeVar("T")
+OF_HELD = ("account", "resource", "amount", "key", "id", "cost")  # fields that observers are shown
 
-class Held:
+
+class Held(Observed):
     """What begins and ends by steps."""
 
     quota: Core
+    account: str
+    resource: str
+    called = ""  # what its beginning is called in spans and metrics
+
+    def _seen(self, steps: Callable[..., Steps[T]], *args: Any, **options: Any) -> Steps[T]:
+        """The steps of a method, with the client's observers around them."""
+        made, name = steps(self, *args, **options), steps.__name__
+        if not self.quota._observers or name == "close":
+            return made
+        about: dict[str, Any] = {field: vars(self)[field] for field in OF_HELD if field in vars(self)}
+        about |= arguments_of(steps, self, args, options)
+        return watched(self.quota._observers, self.called if name == "begin" else f"{self.called}.{name}", about, made)
 
     def _begin(self) -> Steps[None]:
         raise NotImplementedError
@@ -54,7 +71,7 @@ class SyncHeld(Sync, Held):
         return self.quota._perform_send(send)
 
     def __enter__(self) -> Self:
-        self._drive(self._begin())
+        self.begin()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -71,7 +88,7 @@ class AsyncHeld(Async, Held):
         return await self.quota._perform_send(send)
 
     async def __aenter__(self) -> Self:
-        await self._drive(self._begin())
+        await self.begin()
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None,
@@ -84,6 +101,8 @@ class HoldCore(Held):
 
     `verdict`: the answer, from entry on. `id`: the reservation's id; a second `reserve` with it is the same one.
     """
+
+    called = "reserve"
 
     def __init__(self, quota: Core, account: str, resource: str, amount: int, *, ttl: str, id: Id = AUTO,
                  upto: bool = False, key: str | None = None, scope: str | None = None,
@@ -192,6 +211,8 @@ class HoldCore(Held):
 class LeaseCore(Held):
     """A lease of RL.ACQUIRE; true where it was granted. `token` is its fencing token, 0 where it was denied."""
 
+    called = "acquire"
+
     def __init__(self, quota: Core, key: str, limit: int, ttl: str, *, id: Id = AUTO, cost: int = 1,
                  wait: str | None = None) -> None:
         self.quota, self.key, self.limit, self.ttl, self.cost, self._wait = quota, key, limit, ttl, cost, wait
@@ -236,6 +257,8 @@ class StockCore(Held):
     most a chunk for each client. Take chunks that are small against the limit: at most remaining / (2 x clients).
     Without the server what a client holds is used up; then `on_error` answers, and what it admits is posted later.
     """
+
+    called = "lease"
 
     def __init__(self, quota: Core, account: str, resource: str, *, chunk: int = 50, age: str = "10s",
                  on_error: OnError | None = None) -> None:
@@ -282,7 +305,7 @@ class StockCore(Held):
         self._left -= amount
         return Verdict(amount, self._last.limit, self._last.remaining, 0, self._last.reset_ms, self._last.rule, "lease")
 
-    def _ask(self, *words: Word) -> Steps[Any]:
+    def _act(self, *words: Word) -> Steps[Any]:
         """A command of this account that may be repeated."""
         return (yield from self.quota._write(*words, key=self.account, repeatable=True,
                                              retries=self.quota._retries(self._mode)))
@@ -292,7 +315,7 @@ class StockCore(Held):
         self._pending = self._pending or (new_id(), max(self.chunk, amount))
         id, wanted = self._pending
         began = self.quota._clock()
-        verdict = replies.verdict((yield from self._ask("QUOTA.CONSUME", self.account, self.resource, wanted, "ID", id,
+        verdict = replies.verdict((yield from self._act("QUOTA.CONSUME", self.account, self.resource, wanted, "ID", id,
                                                         "UPTO")))
         self._pending = None
         if self._mode == "local":
@@ -303,14 +326,14 @@ class StockCore(Held):
         if self._left >= amount:
             return []
         yield from self._give_back()
-        return [replies.verdict((yield from self._ask("QUOTA.CONSUME", self.account, self.resource, amount, "CHECK")))]
+        return [replies.verdict((yield from self._act("QUOTA.CONSUME", self.account, self.resource, amount, "CHECK")))]
 
     def _give_back(self) -> Steps[None]:
         """Repeats are harmless: the refund has an id of its own for each chunk."""
         if self._left:
             self._is_going_back = True
             try:
-                yield from self._ask("QUOTA.REFUND", self.account, self.resource, self._left, "OF", self._id, "ID",
+                yield from self._act("QUOTA.REFUND", self.account, self.resource, self._left, "OF", self._id, "ID",
                                      f"{self._id}-back")
             except QuotaError as error:  # such as a plan's REFUNDS MAX: what is not taken back stays used
                 log.warning("%d units of %s stay used: %s", self._left, self.resource, error)

@@ -175,7 +175,7 @@ class Backlog:
             for row in rows:
                 self._rows.setdefault(row.key, row)
 
-    def ask_first(self, rows: Iterable[Row], first: Command) -> None:
+    def put_behind(self, rows: Iterable[Row], first: Command) -> None:
         """Those of them that are queued are posted behind this command, or without one; see Row."""
         with self._lock:
             for key in [row.key for row in rows if row.key in self._rows]:

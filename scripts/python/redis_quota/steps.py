@@ -61,7 +61,14 @@ Effect = Send | Sleep | Enter
 Steps = Generator[Effect, Any, T]
 
 
-class Sync:
+class Observed:
+    """What both drivers have: whoever wants to see calls may put something around their steps."""
+
+    def _seen(self, steps: Callable[..., Steps[T]], *args: Any, **options: Any) -> Steps[T]:
+        return steps(self, *args, **options)
+
+
+class Sync(Observed):
     """Performs steps in the calling thread."""
 
     _perform_send: Callable[[Send], Any]
@@ -86,7 +93,7 @@ class Sync:
             return stop.value  # type: ignore[no-any-return]
 
 
-class Async:
+class Async(Observed):
     """Performs steps in the running event loop."""
 
     _perform_send: Callable[[Send], Awaitable[Any]]
@@ -129,7 +136,7 @@ class Call(Generic[S, P, T]):
             return self
 
         def call(*args: P.args, **options: P.kwargs) -> Any:
-            return obj._drive(self.steps(obj, *args, **options))
+            return obj._drive(obj._seen(self.steps, *args, **options))
 
         return functools.update_wrapper(call, self.steps)
 

@@ -35,7 +35,7 @@ COMMANDS = {
     "violations": ("violations", "What servers have refused lately."),
     "events": ("events", "The event log: tail, range."),
     "forward": ("forward", "Send events to webhooks, files, streams, until it is stopped."),
-    "sinks": ("sinks", "The forwarder's sinks: list, dead, replay, enable, test."),
+    "sinks": ("sinks", "The forwarder's sinks: list, dead, replay, enable, forget, test."),
     "audit": ("audit", "The forwarder's archive: report, verify."),
     "health": ("health", "What endangers quotas; exit code 0, 1 or 2."),
     "acl": ("acl", "ACL SETUSER lines of a consumer, operator, auditor or admin."),

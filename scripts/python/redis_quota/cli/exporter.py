@@ -13,7 +13,7 @@ from types import FrameType
 import click
 
 from .base import Session, command
-from .servers import Fault
+from .scraped import served
 
 
 @command()
@@ -25,26 +25,22 @@ from .servers import Fault
 def exporter(session: Session, host: str, port: int, accounts: tuple[str, ...]) -> None:
     """Serves metrics for Prometheus at /metrics.
 
-    Its user needs the rights of `quotactl acl auditor`; with the right to QUOTA.EVENTS it shows the event log, too.
+    Its user needs the rights that `quotactl acl exporter` prints; those of an auditor are enough for all but the event
+    log and how far the forwarder's sinks are behind.
     """
-    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry
 
     from ..exporter import Exporter
     registry = CollectorRegistry()
     registry.register(Exporter(session.fleet.urls, accounts))
-    try:
-        server, thread = start_http_server(port, addr=host, registry=registry)
-    except OSError as error:
-        raise Fault(f"cannot listen on {host} port {port}: {error.strerror or error}") from error
-    session.note(f"exporter: http://{host}:{server.server_port}/metrics")
-    sys.stderr.flush()
     stopped = threading.Event()
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         stopped.set()
 
-    signal.signal(signal.SIGTERM, stop)
-    signal.signal(signal.SIGINT, stop)
-    stopped.wait()
-    server.shutdown()
-    thread.join()
+    with served(registry, host, port) as address:
+        session.note(f"exporter: {address}")
+        sys.stderr.flush()
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+        stopped.wait()

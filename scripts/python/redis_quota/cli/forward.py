@@ -14,7 +14,12 @@ from .base import Session, command
 @click.argument("config", type=click.Path())
 @click.option("--check", is_flag=True, help="Only read the file: are the sinks and their secrets right?")
 @click.option("--once", is_flag=True, help="End when every sink has what the logs hold now, for cron and tests.")
-def forward(session: Session, config: str, check: bool, once: bool) -> None:
+@click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT",
+              help="Serve the forwarder's own metrics for Prometheus there; 0 takes a free port. Default: none.")
+@click.option("--metrics-host", default="127.0.0.1", show_default=True,
+              help="The address to serve them on; :: for all.")
+def forward(session: Session, config: str, check: bool, once: bool, metrics_port: int | None,
+            metrics_host: str) -> None:
     """Sends events to webhooks, files, streams: at least once, until SIGTERM or Ctrl-C.
 
     CONFIG is a YAML or JSON file with a map 'sinks'. Several processes may run: one works for a sink, the others wait.
@@ -29,4 +34,4 @@ def forward(session: Session, config: str, check: bool, once: bool) -> None:
             session.say(f"{sink.name}: {sink.kind} {', '.join(sink.types)}")
         return
     from ..forward.run import run
-    run(settings, session.fleet.urls, once)
+    run(settings, session.fleet.urls, once, None if metrics_port is None else (metrics_host, metrics_port))

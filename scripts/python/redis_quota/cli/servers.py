@@ -119,11 +119,13 @@ class Server:
             cursor, page = self.call(*command, "COUNT", PAGE_MAX, *(["AFTER", cursor] if cursor else []))
             yield from page
 
-    def scan(self, kind: str, pattern: str = "*") -> Iterator[list[str]]:
-        """The keys of one data type (as TYPE says) in pages; a key that moves meanwhile may come twice."""
+    def scan(self, kind: str = "", pattern: str = "*") -> Iterator[list[str]]:
+        """The keys of one data type (as TYPE says; default: of all) in pages; a key that moves meanwhile may come
+        twice."""
         cursor: Any = "0"
         while True:
-            cursor, keys = self.call("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT, "TYPE", kind)
+            cursor, keys = self.call("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT,
+                                     *(["TYPE", kind] if kind else []))
             if keys:
                 yield list(keys)
             if str(cursor) == "0":

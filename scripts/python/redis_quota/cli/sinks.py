@@ -3,6 +3,7 @@
     sinks list                 on or off, how far behind, what waits, what was given up
     sinks dead billing         dead letters      ──▶ sinks replay billing      they get a whole schedule again
     sinks enable billing       a sink that a 410, or five days without success, has turned off
+    sinks forget billing       a sink that no file has any more: its positions, retries and dead letters go
     sinks test sinks.yaml billing      sends one event of the type quota.sink.test now
 """
 
@@ -13,7 +14,7 @@ import itertools
 import click
 
 from .base import Row, Session, command, group, text_of
-from .servers import Refused, Server
+from .servers import Refused
 from .words import moment, number, plural
 
 PAGE = 1000
@@ -22,14 +23,7 @@ SINK = click.argument("sink")
 
 @group()
 def sinks() -> None:
-    """The forwarder's sinks: list, dead, replay, enable, test."""
-
-
-def behind(server: Server, position: str | None) -> int:
-    """How many entries of the log are after the position."""
-    info = server.call("QUOTA.EVENTS", "INFO")
-    last = int(str(info["last"]).partition("-")[2])
-    return last - int((position or "0-0").partition("-")[2])
+    """The forwarder's sinks: list, dead, replay, enable, forget, test."""
 
 
 def row_of(session: Session, name: str) -> Row:
@@ -37,26 +31,23 @@ def row_of(session: Session, name: str) -> Row:
     from ..forward.store import store_of
     store = store_of(session.fleet, name)
     state, (waiting, dead) = store.state(), store.sizes()
-    lag = sum(behind(server, store.position(shard)) for shard, server in shards_of(session.fleet))
-    return {"sink": name, "state": "off" if "off" in state else "on", "behind": lag, "retry": waiting, "dead": dead,
+    return {"sink": name, "state": "off" if "off" in state else "on",
+            "behind": store.behind(shards_of(session.fleet, keep=False)), "retry": waiting, "dead": dead,
             "delivered": int(state.get("delivered", 0)), "failed": int(state.get("failed", 0)),
             "succeeded": int(state.get("succeeded", -1)), "why": state.get("off", "")}
 
 
-def known(session: Session) -> list[str]:
-    from ..forward.store import SINKS, home_of
-    return sorted(map(str, home_of(session.fleet, SINKS).call("SMEMBERS", SINKS)))
-
-
 def expect(session: Session, sink: str) -> None:
-    if sink not in known(session):
+    from ..forward.store import sinks_of
+    if sink not in sinks_of(session.fleet):
         raise Refused(f"no forwarder has had a sink {sink}")
 
 
 @command(sinks, name="list", tabular=True)
 def list_(session: Session) -> None:
     """Lists the sinks: whether they are on, how far they are behind, what waits and what was given up."""
-    rows = [row_of(session, name) for name in known(session)]
+    from ..forward.store import sinks_of
+    rows = [row_of(session, name) for name in sinks_of(session.fleet)]
     session.table(rows, {"sink": text_of, "state": text_of, "behind": number, "retry": number, "dead": number,
                          "delivered": number, "failed": number, "succeeded": moment, "why": text_of},
                   "no forwarder has run")
@@ -107,6 +98,20 @@ def enable(session: Session, sink: str) -> None:
     was_off = store_of(session.fleet, sink).enable()
     session.emit({"sink": sink, "was_off": was_off}) if session.json else session.say(
         f"{sink}: on" if was_off else f"{sink}: it was on")
+
+
+@command(sinks)
+@SINK
+def forget(session: Session, sink: str) -> None:
+    """Removes what is kept of a sink that is in use no more: positions, retries, dead letters.
+
+    A forwarder that has it in its file begins anew with it.
+    """
+    from ..forward.store import forget as forget_all
+    expect(session, sink)
+    session.confirm(f"Remove the positions, retries and dead letters of {sink}?")
+    forget_all(session.fleet, sink)
+    session.emit({"sink": sink}) if session.json else session.say(f"{sink}: forgotten")
 
 
 @command(sinks)

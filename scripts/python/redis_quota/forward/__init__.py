@@ -7,6 +7,7 @@
     config     the file of sinks                      store    positions, retry set, dead letters, lease: keys in Redis
     delivery   an event on its way, and its outcome   worker   one sink: readers, retries, refusals
     schedule   when a failed event is sent again      sweep    QUOTA.SETTLE of all accounts, so that ends are known
+    metrics    what the forwarder counts of itself    refused  refusals as events
     shards     names of logs that outlive a failover  run      the program
     guard      which addresses may be connected to    sinks/   one file for each kind
 

@@ -23,9 +23,11 @@ from typing import Any, TypeVar
 
 import structlog
 
+from ..cli.scraped import served
 from ..cli.servers import Fault, Fleet
 from ..core import now_ms
 from .config import Settings
+from .metrics import Metrics
 from .refused import TYPE as REFUSED
 from .shards import Shard, shards_of
 from .store import SINKS, home_of
@@ -46,6 +48,7 @@ class Program:
     def __init__(self, settings: Settings, urls: Sequence[str], once: bool = False,
                  clock_ms: Callable[[], int] = now_ms) -> None:
         self.settings, self.urls, self.once, self.clock_ms = settings, urls, once, clock_ms
+        self.metrics = Metrics(tuple(sink.name for sink in settings.sinks))
         self.read_to_end: set[tuple[str, str, str]] = set()
         self.fleet, self.shards = Fleet(urls), list[Shard]()
         self.generation, self.trouble = 0, False
@@ -132,11 +135,16 @@ def set_up_logs() -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr))
 
 
-def run(settings: Settings, urls: Sequence[str], once: bool = False) -> None:
-    """Forwards events until it is stopped by a signal; with `once` until every sink has what there is."""
+def run(settings: Settings, urls: Sequence[str], once: bool = False, metrics: tuple[str, int] | None = None) -> None:
+    """Forwards events until it is stopped by a signal; with `once` until every sink has what there is. `metrics`: host
+    and port to serve them on."""
     set_up_logs()
 
     async def program() -> None:
-        await Program(settings, urls, once).run()
+        made = Program(settings, urls, once)
+        with contextlib.ExitStack() as stack:
+            if metrics:
+                log.info("metrics", address=stack.enter_context(served(made.metrics.registry, *metrics)))
+            await made.run()
     with contextlib.suppress(TimeoutError):
         asyncio.run(program())

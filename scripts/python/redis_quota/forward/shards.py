@@ -40,8 +40,9 @@ def named(family: dict[str, list[str]], known: dict[str, str]) -> dict[str, str]
     return names
 
 
-def shards_of(fleet: Fleet) -> list[Shard]:
-    """The name of each primary's log. In a cluster the names are kept, so that a failover changes none."""
+def shards_of(fleet: Fleet, keep: bool = True) -> list[Shard]:
+    """The name of each primary's log. In a cluster the forwarder keeps the names, so that a failover changes none;
+    without `keep` nothing is written: for those that only look."""
     servers = fleet.primaries
     if not fleet.is_cluster:
         if len(servers) == 1:
@@ -54,6 +55,6 @@ def shards_of(fleet: Fleet) -> list[Shard]:
     family = {node: family.get(node, [node]) for node in ids.values()}
     names = named(family, known)
     fresh = {node: names[primary] for primary, nodes in family.items() for node in nodes}
-    if any(known.get(node) != name for node, name in fresh.items()):
+    if keep and any(known.get(node) != name for node, name in fresh.items()):
         home.call("HSET", SHARDS, *(word for pair in fresh.items() for word in pair))
     return [(names[ids[server]], server) for server in servers]

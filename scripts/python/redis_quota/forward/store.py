@@ -181,6 +181,11 @@ class Store:
         return [(str(entry), dict(zip(map(str, fields[::2]), map(str, fields[1::2]), strict=True)))
                 for entry, fields in self.server.call("XRANGE", self.key("dead"), first, last, "COUNT", count)]
 
+    def behind(self, shards: Iterable[tuple[str, Server]]) -> int:
+        """How many entries the logs have behind the sink's positions. Numbers go on from one epoch to the next."""
+        lasts = [(shard, str(server.call("QUOTA.EVENTS", "INFO")["last"])) for shard, server in shards]
+        return sum(number_of(last) - number_of(self.position(shard) or START) for shard, last in lasts)
+
     # ---- what an operator does -------------------------------------------------------------------------------------
 
     def enable(self) -> bool:
@@ -193,6 +198,24 @@ class Store:
         """A dead letter gets a whole schedule again, from now on."""
         fresh = Parked(Delivery.restored(fields["delivery"]), 0, fields["error"])
         self.server.do([*self.parked(fresh, now_ms), ["XDEL", self.key("dead"), entry]])
+
+
+def number_of(entry: str) -> int:
+    """The number in a log's id."""
+    return int(entry.partition("-")[2])
+
+
+def sinks_of(fleet: Fleet) -> list[str]:
+    """The names that forwarders have used."""
+    return sorted(map(str, home_of(fleet, SINKS).call("SMEMBERS", SINKS)))
+
+
+def forget(fleet: Fleet, sink: str) -> None:
+    """Removes all that is kept of a sink."""
+    store = store_of(fleet, sink)
+    for keys in store.server.scan(pattern=f"{store.base}:*"):
+        store.server.call("UNLINK", *keys)
+    home_of(fleet, SINKS).call("SREM", SINKS, sink)
 
 
 def home_of(fleet: Fleet, key: str) -> Server:

@@ -50,6 +50,7 @@ class Sweeper:
                 for shard, server in around.shards:
                     await self.settle(shard, server)
                 took_s, within_s = time.monotonic() - begin, around.settings.settle_within_ms / 1000
+                around.metrics.sweep_seconds.set(took_s)
                 if took_s > within_s:
                     log.warning("sweep is behind", took_s=round(took_s), within_s=within_s)
                 await self.rest(max(within_s * SHARE - took_s, 0))

@@ -11,6 +11,7 @@ The lease is lost, the servers change, the store fails: the turn ends, and the n
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
@@ -20,6 +21,7 @@ from ..cli.servers import Command, Fault, Fleet, Server
 from . import refused
 from .config import Settings, SinkConfig
 from .delivery import Delivery, Outcome, iso
+from .metrics import Metrics
 from .shards import Shard
 from .sinks import Sink, open_sink
 from .store import START, Lease, Parked, Store, store_of
@@ -43,6 +45,7 @@ class Around(Protocol):
     holder: str
     clock_ms: Callable[[], int]
     once: bool
+    metrics: Metrics
 
     def at_end(self, sink: str, what: str, shard: str) -> None:
         """Called when a sink has all there is."""
@@ -66,7 +69,7 @@ class Worker:
         self.lanes = asyncio.Semaphore(config.lanes)
         self.log = log.bind(sink=config.name)
         self.token, self.generation = 0, 0
-        self.off, self.off_is_kept = "", False
+        self.off, self.off_is_kept, self.waiting = "", False, 0
         self.failing_since: int | None = None
         self.store: Store
         self.lease: Lease
@@ -96,6 +99,7 @@ class Worker:
             finally:
                 await self.sink.close()
         finally:
+            self.show(holding=False)
             await in_thread(self.lease.release, self.token)
 
     async def work(self) -> None:
@@ -118,14 +122,28 @@ class Worker:
             await self.around.pause(POLL_S)
             if self.lease.is_due:
                 await self.around.in_thread(self.lease.renew, self.token)
+                self.waiting = (await self.around.in_thread(self.store.sizes))[0]
+            self.show(holding=True)
             if self.off_is_kept:
                 await self.load_state()
+
+    def show(self, holding: bool) -> None:
+        """What the metrics say of the sink; what waits, only the process that holds it says."""
+        name, metrics = self.config.name, self.around.metrics
+        metrics.holding.labels(name).set(holding)
+        metrics.off.labels(name).set(bool(self.off))
+        if holding:
+            metrics.retrying.labels(name).set(self.waiting)
+        else:
+            with contextlib.suppress(KeyError):
+                metrics.retrying.remove(name)
 
     async def load_state(self) -> None:
         state = await self.around.in_thread(self.store.state)
         self.off = state.get("off", "")
         self.off_is_kept = bool(self.off)
         self.failing_since = int(state["failing_since"]) if "failing_since" in state else None
+        self.waiting = (await self.around.in_thread(self.store.sizes))[0]
 
     # ---- reading ---------------------------------------------------------------------------------------------------
 
@@ -195,7 +213,8 @@ class Worker:
             async with self.lanes:
                 if self.off or not self.going():
                     return
-                outcome = outcomes[delivery.id] = await self.sink.send(delivery)
+                with self.around.metrics.seconds.labels(self.config.name).time():
+                    outcome = outcomes[delivery.id] = await self.sink.send(delivery)
             if outcome.is_success:
                 self.failing_since = None
                 continue
@@ -209,7 +228,7 @@ class Worker:
 
     async def record(self, attempted: list[Parked], outcomes: dict[str, Outcome], more: list[Command]) -> None:
         """Writes how attempts ended, then `more`, in one step."""
-        now_ms, commands, failed = self.around.clock_ms(), list[Command](), 0
+        now_ms, commands, failed, dead = self.around.clock_ms(), list[Command](), 0, 0
         for parked in attempted:
             outcome = outcomes[parked.delivery.id]
             if outcome.is_success:
@@ -221,6 +240,7 @@ class Worker:
             if due_ms is None:
                 self.log.error("given up", id=parked.delivery.id, attempts=again.attempts, error=outcome.error)
                 commands += self.store.buried(again, now_ms)
+                dead += 1
             else:
                 commands += self.store.parked(again, due_ms)
         commands += self.store.counted(len(attempted) - failed, failed, now_ms)
@@ -230,6 +250,10 @@ class Worker:
             commands += self.store.turned_off(self.off, now_ms)
         await self.around.in_thread(self.store.write, self.token, [*commands, *more])
         self.off_is_kept |= turned_off
+        metrics, name = self.around.metrics, self.config.name
+        for metric, count in ((metrics.delivered, len(attempted) - failed), (metrics.failed, failed),
+                              (metrics.dead, dead)):
+            metric.labels(name).inc(count)
 
     async def retry(self) -> None:
         """What failed, when its time has come."""
