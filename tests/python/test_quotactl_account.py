@@ -108,6 +108,9 @@ def test_parents_and_members(quota):
     quota("QUOTA.CONSUME child api 3")
     assert answered("account", "members", "acme", "--resource", "api") == [
         {"member": "child", "weight": 1, "used": 3, "share": -1}]
+    assert quotactl("account", "weight", "acme", "child", "7", "--reason", "order 9") == "child: weight 7 in acme\n"
+    assert [row["weight"] for row in answered("account", "members", "acme")] == [7]
+    assert "out of range: 1 to 1000" in quotactl("account", "weight", "acme", "child", "1001", code=2)
     assert "acme" in quotactl("account", "show", "child").split("\n\n", maxsplit=1)[1]  # rules above it name it
     assert quotactl("account", "parent", "child", "--none") == "child: has no parent\n"
 

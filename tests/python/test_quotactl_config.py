@@ -347,11 +347,12 @@ def file(tmp_path):
 
 def test_yaml_with_variables_is_applied_and_saved_as_yaml(one, two, file, tmp_path):
     env = {"QUOTA_URL": url_of(one), "BLOCK_MS": "60000"}
-    assert quotactl("config", "diff", file, code=1, env=env).count("\n") == 2
-    assert quotactl("config", "apply", file, env=env).count("\n") == 2
+    assert quotactl("config", "diff", file, code=1, env=env).count("\n") == 3
+    assert quotactl("config", "apply", file, env=env).count("\n") == 3
     assert quotactl("config", "apply", file, env=env) == ""
     assert saved(one) == {"plans": {"pro": {"resources": {"api": ["LIMIT 1000 month", "RATE GCRA 10 1s"]}}},
-                          "policies": {"on": {"rules": ["GCRA 10 1s"], "block_ms": 60000}}}
+                          "policies": {"on": {"rules": ["GCRA 10 1s"], "block_ms": 60000}},
+                          "sinks": {"archive": {"file": "audit.jsonl"}}}
     written = tmp_path / "saved.yaml"
     quotactl("config", "save", written, env=env)
     assert written.read_text().startswith("plans:\n  pro:\n    resources:\n      api:\n      - LIMIT 1000 month\n")
@@ -359,6 +360,56 @@ def test_yaml_with_variables_is_applied_and_saved_as_yaml(one, two, file, tmp_pa
     assert saved(two) == saved(one)
     assert quotactl("config", "diff", file, env={**env, "MONTHLY": "7"}, code=1) == (
         f"127.0.0.1:{one.port}> QUOTA.PLAN SET pro api LIMIT 7 month RATE GCRA 10 1s\n")
+
+
+SINKS = """\
+plans: {}
+policies: {}
+sinks:
+  hook:
+    webhook: https://example.test/hook
+    secrets: ["${HOOK_NEW}"]
+    lanes: 3
+    allow-private: true
+  archive: {file: audit.jsonl, keep: 400d}
+forward: {settle-within: 2m}
+"""
+
+
+def test_sinks_are_saved_as_they_are_written_and_come_back(one, tmp_path, monkeypatch):
+    """${NAME} is filled in by the forwarder's environment: no secret is on a server."""
+    monkeypatch.setenv("QUOTA_URL", url_of(one))
+    monkeypatch.setenv("HOOK_NEW", "whsec_" + "A" * 40)
+    file, again = tmp_path / "all.yaml", tmp_path / "again.yaml"
+    file.write_text(SINKS)
+    sent = quotactl("config", "apply", file)
+    assert (sent.count("HSET quota:forward:config"), "whsec_" in sent) == (3, False)
+    kept = one.client(decode_responses=True).hgetall("quota:forward:config")
+    assert json.loads(kept["sinks/hook"])["secrets"] == ["${HOOK_NEW}"]
+    for path in (again, tmp_path / "again.json"):
+        quotactl("config", "save", path)
+        assert quotactl("config", "diff", path, "--prune") == ""
+        assert quotactl("config", "apply", path) == ""
+        quotactl("config", "lint", path)
+    quotactl("config", "save", again)
+    assert again.read_text().startswith("plans: {}\npolicies: {}\nsinks:\n  archive:\n    file: audit.jsonl\n")
+    assert quotactl("forward", "--check") == "archive: file *\nhook: webhook *\n"
+
+    file.write_text(SINKS.replace("lanes: 3", "lanes: 4").replace("  archive: {file: audit.jsonl, keep: 400d}\n", ""))
+    assert quotactl("config", "diff", file, code=1).count("\n") == 1
+    assert "HDEL quota:forward:config sinks/archive" in quotactl("config", "apply", file, "--prune", "--yes")
+    assert quotactl("forward", "--check") == "hook: webhook *\n"
+    file.write_text("plans: {}\npolicies: {}\n")
+    assert quotactl("config", "apply", file, "--prune") == ""  # it says nothing about sinks
+    file.write_text(SINKS.replace("${HOOK_NEW}", "whsec_" + "A" * 40))
+    assert f"{file}:6: a secret is not kept on servers" in quotactl("config", "apply", file, code=2)
+    one.client().flushall()
+    assert "keep no sinks" in quotactl("forward", "--check", code=2)
+    file.write_text("plans: {}\npolicies: {}\nsinks: {a: {file: x}}\n")
+    one.client().execute_command("ACL", "SETUSER", "reader", "reset", "on", ">secret", "~*", "+@all", "-hgetall")
+    url = url_of(one).replace("//", "//reader:secret@")
+    assert quotactl("config", "save", "--url", url) == "plans: {}\npolicies: {}\n"
+    assert "quota:forward:config" in quotactl("config", "diff", file, "--url", url, code=2)
 
 
 def test_every_word_and_odd_bytes_come_back_through_yaml(one, two, tmp_path):
@@ -510,6 +561,62 @@ def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
     assert quotactl("config", "check", "--url", url_of(cluster.primaries[0])) == ""
     assert load_now(cluster.primaries[2], plan(100)) == ""
     assert {save(server) for server in cluster.primaries} == {json.dumps(plan(100), indent=2) + "\n"}
+
+
+def test_primaries_that_differ_are_not_saved(cluster, tmp_path):
+    load_now(cluster.primaries[0], plan(100))
+    Quota(cluster.primaries[2].client())("QUOTA.PLAN SET p r LIMIT 7 day")
+    Quota(cluster.primaries[1].client())("QUOTA.PLAN SET p other LIMIT 7 day")
+    path = tmp_path / "saved.yaml"
+    error = refused("config", "save", str(path), "--url", url_of(cluster.primaries[0]))
+    assert "the primaries differ in 2 facts, first: plan p, resource other. quotactl config check names" in error
+    assert not path.exists()
+    load_now(cluster.primaries[0], plan(100), "--prune")
+    quotactl("config", "save", path, "--url", url_of(cluster.primaries[1]))
+    assert "LIMIT 100 day" in path.read_text()
+
+
+def test_a_slot_that_moves_is_followed(cluster):
+    """Key by key: on its way (ASK), several keys in two places (TRYAGAIN), then elsewhere (MOVED)."""
+    zero, one, _ = cluster.primaries
+    load_now(zero, plan(100))
+    here, there = "{acme}:a", "{acme}:b"
+    slot = int(zero.client().execute_command("CLUSTER", "KEYSLOT", here))
+    source = cluster.primaries[cluster.shard_of(here)]
+    target = one if source is not one else zero
+    for name in (here, there):
+        quotactl("account", "open", name, "p", "--url", url_of(zero))
+    fleet = Fleet([url_of(zero)])
+    home = fleet.home(here)
+    target.client().execute_command("CLUSTER", "SETSLOT", slot, "IMPORTING", name_of(source))
+    source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", name_of(target))
+    source.client().execute_command("MIGRATE", "127.0.0.1", target.port, here, 0, 5000)
+    assert home.call("QUOTA.INFO", here)["plan"] == "p"  # ASK
+    assert quotactl("account", "show", here, "--url", url_of(zero)).startswith(here)
+    error = quotactl("account", "transfer", here, there, "r", "1", "--id", "t", "--url", url_of(zero), code=2)
+    assert "is moving to another node: try again" in error
+    source.client().execute_command("MIGRATE", "127.0.0.1", target.port, there, 0, 5000)
+    for server in (target, source, *cluster.primaries):
+        server.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", name_of(target))
+    assert home.call("QUOTA.INFO", here)["plan"] == "p"  # MOVED, since the fleet was read before
+
+
+def test_what_to_do_where_the_cluster_cannot_be_seen(cluster):
+    """A user that may not read CLUSTER NODES knows one node of it."""
+    zero = cluster.primaries[0]
+    load_now(zero, plan(100))
+    for server in cluster.servers:
+        server.client().execute_command("ACL", "SETUSER", "blind", "reset", "on", ">secret", "~*", "+@all",
+                                        "-cluster|nodes", "-cluster|slots", "-cluster|shards")
+    url = url_of(zero).replace("//", "//blind:secret@")
+    [elsewhere] = names_in(5461 * 2 + 1, 5461 * 2 + 99, 1)
+    error = quotactl("account", "open", elsewhere, "p", "--url", url, code=2)
+    assert f"127.0.0.1:{cluster.primaries[2].port} has the slot of this key" in error
+    assert "+cluster|nodes" in error and error.count("\n") == 1
+    [here] = names_in(1, 99, 1)
+    assert quotactl("account", "open", here, "p", "--url", url) == f"{here}: open on p\n"
+    error = quotactl("account", "parent", here, elsewhere, "--url", url_of(zero), code=2)
+    assert "one hash tag" in error
 
 
 def test_plans_change_at_one_instant_on_every_primary(cluster):

@@ -185,6 +185,17 @@ def members(session: Session, pool: str, resource: str | None) -> None:
                   {"member": text_of, "weight": str, "used": number, "share": known}, "it has no members")
 
 
+@command(account)
+@click.argument("pool")
+@click.argument("member")
+@click.argument("number_", metavar="WEIGHT", type=int)
+@REASON
+def weight(session: Session, pool: str, member: str, number_: int, reason: str | None) -> None:
+    """Sets the weight of a member of a pool: its part of what the members share, from 1 to 1000."""
+    session.act(session.fleet.home(pool), "QUOTA.WEIGHT", pool, member, number_, *session.reason(reason),
+                said=f"{readable(member)}: weight {number_} in {readable(pool)}")
+
+
 # ---- its life ------------------------------------------------------------------------------------------------------
 
 

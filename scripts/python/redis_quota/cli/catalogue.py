@@ -233,7 +233,7 @@ def policy_commands(server: Server, name: str, wanted: Facts, have: Facts, prune
 
 def takes_away(words: Sequence[object]) -> bool:
     """Whether the command, one of those above, deletes something: an override without rules is removed."""
-    return words[1] in ("DEL", "LIFT") or words[:-2] == ["RL.POLICY", "OVERRIDE"]
+    return words[0] == "HDEL" or words[1] in ("DEL", "LIFT") or words[:-2] == ["RL.POLICY", "OVERRIDE"]
 
 
 def steps_of(servers: Sequence[Server], wanted: Facts, haves: Sequence[Facts], prune: bool,

@@ -1,4 +1,4 @@
-"""quotactl config: plans and policies in a file, the same on every primary, and what differs between them.
+"""quotactl config: plans, policies and sinks in a file, the same on every primary, and what differs between them.
 
     server ── save ──▶ file ── lint ──▶ nothing is wrong in it
                         ├───── diff ──▶ the commands that apply would send; exit code 1 where there are any
@@ -47,8 +47,8 @@ from .catalogue import (
     steps_of,
     takes_away,
 )
-from .document import Document, checked, read_document
-from .servers import Server
+from .document import Document, checked, read_document, read_text
+from .servers import Refused, Server
 from .words import line, moment, plural, shown
 
 LEAD_MS = 1000  # from now to the instant at which all primaries change
@@ -70,18 +70,22 @@ def config() -> None:
     """Plans and policies of a server in a file, YAML or JSON.
 
     Accounts and limits are keys; they are not in it. Settings (quota.*) are the server's. The sections 'sinks' and
-    'forward' are those of quotactl forward: they are checked here, and servers do not get them.
+    'forward' are those of quotactl forward: one of the servers keeps them as they are written, for save and for a
+    forwarder that is given no file. A file without 'sinks' leaves them alone.
     """
 
 
-def opened(file: str) -> Document:
-    """The file, - is standard input; it says nothing wrong that can be seen without a server."""
-    document = read_document(file) if file != "-" else read_document("<stdin>", sys.stdin.buffer.read().decode("utf-8"))
+def opened(file: str) -> tuple[Document, Document]:
+    """The file, - is standard input, and the same with its ${NAME}; it says nothing wrong that can be seen without a
+    server."""
+    name, text = (file, read_text(Path(file))) if file != "-" else (
+        "<stdin>", sys.stdin.buffer.read().decode("utf-8"))
+    document, as_written = read_document(name, text), read_document(name, text, expand=False)
     checked(document)
     if FORWARDED & document.value.keys():
         from ..forward.config import settings_of
         settings_of(document)
-    return document
+    return document, as_written
 
 
 # ---- save ----------------------------------------------------------------------------------------------------------
@@ -103,10 +107,23 @@ def save(session: Session, file: str, exceptions: bool) -> None:
 
     YAML; JSON with --json, or to a file that is called .json. The same configuration makes the same bytes. Ends (EX)
     are written as instants, in Unix ms rounded up; what has ended is left out, and so are plans that are retired and
-    the numbers of revisions. In a cluster the first primary is read; see check.
+    the numbers of revisions. All primaries are read: where they differ nothing is written, exit code 1; see check.
+
+    The sinks that apply has put on the servers are in it, with their ${NAME}.
     """
-    found = read_catalogue(session.fleet.primaries[0], exceptions)
+    from ..forward.stored import Hidden, read_stored, sections_of
+    catalogues = [read_catalogue(server, exceptions) for server in session.fleet.primaries]
+    different = differences([facts_of(catalogue, exceptions) for catalogue in catalogues])
+    if different:
+        raise Refused(f"the primaries differ in {plural(len(different), 'fact')}, first: {fact_name(different[0])}. "
+                      "quotactl config check names all of them, config apply makes the primaries equal; or save one "
+                      "of them by its own --url where servers are in no cluster")
+    found = catalogues[0]
     found["plans"] = {name: plan for name, plan in found["plans"].items() if "retired" not in plan}
+    try:
+        found |= sections_of(read_stored(session.fleet))
+    except Hidden as hidden:
+        session.note(f"without sinks: {hidden.message}")
     text = written(found, session.json or file.endswith(".json"))
     if file == "-":
         click.echo(text, nl=False)
@@ -121,7 +138,7 @@ class Change:
     """What the file wants of the servers, and how they are made to have it."""
 
     def __init__(self, session: Session, file: str, prune: bool, exceptions: bool, effective: str | None) -> None:
-        document = opened(file)
+        document, as_written = opened(file)
         self.session, self.prune, self.exceptions = session, prune, exceptions
         self.wanted = facts_of(document.value, exceptions)
         self.servers = session.fleet.primaries
@@ -129,10 +146,20 @@ class Change:
         self.instant_ms = self.instant(effective)
         self.steps = [(server, commands) for server, commands
                       in steps_of(self.servers, self.wanted, self.haves, prune, self.instant_ms) if commands]
+        self.add_sinks(as_written)
         self.count = sum(len(commands) for _, commands in self.steps)
         ignored = sum(len(policy.get(kind, [])) for policy in document.value["policies"].values() for kind in KINDS)
         if ignored and not exceptions:
             session.note(f"{plural(ignored, 'exception')} of the file left alone: --exceptions is about them")
+
+    def add_sinks(self, document: Document) -> None:
+        """One server keeps them for all."""
+        from ..forward.store import home_of
+        from ..forward.stored import CONFIG, commands_for, read_stored
+        if "sinks" in document.value:
+            fleet = self.session.fleet
+            if commands := commands_for(document, read_stored(fleet), self.prune):
+                self.steps.append((home_of(fleet, CONFIG), [list(words) for words in commands]))
 
     def instant(self, effective: str | None) -> int:
         """When plans change, in Unix ms; 0 is at once."""
@@ -311,7 +338,7 @@ def lint(session: Session, file: str) -> None:
     Rules are judged by the server's own parser (QUOTA.PLAN CHECK, RL.POLICY CHECK); nothing is stored. A rule in other
     words than the server's is a finding, too: apply would set it again and again.
     """
-    document = opened(file)
+    document, _ = opened(file)
     linter = Linter(session.fleet.primaries[0], document)
     for name, plan in document.value["plans"].items():
         linter.plan(name, plan)

@@ -45,10 +45,11 @@ class Document:
 
 
 class Reader:
-    """Makes a Document of one file; `files` are those that are being read, from the first one down."""
+    """Makes a Document of one file; `files` are those that are being read, from the first one down. Without `expand`
+    ${NAME} stays as it is written."""
 
-    def __init__(self, name: str, files: tuple[str, ...]) -> None:
-        self.name, self.files = name, files
+    def __init__(self, name: str, files: tuple[str, ...], expand: bool = True) -> None:
+        self.name, self.files, self.expand = name, files, expand
         self.places: dict[Path_, tuple[str, int]] = {}
 
     def fault(self, node: yaml.Node, text: str) -> Fault:
@@ -106,7 +107,9 @@ class Reader:
         return {**merged, **found}
 
     def scalar(self, node: yaml.ScalarNode) -> Any:
-        text = ENV.sub(lambda match: self.variable(node, match), joined(str(node.value)))
+        text = joined(str(node.value))
+        if self.expand:
+            text = ENV.sub(lambda match: self.variable(node, match), text)
         if node.style is not None:  # in quotes, or a block of text
             return text
         if INTEGER.fullmatch(text):
@@ -136,7 +139,8 @@ class Reader:
             path = Path(self.name).parent / file
             if str(path) in self.files or len(self.files) > INCLUDES_MAX:
                 raise Fault(f"{document.place('include')}: {file} includes itself")
-            below = Reader(str(path), (*self.files, str(path))).document(read_text(path, document.place("include")))
+            below = Reader(str(path), (*self.files, str(path)), self.expand).document(
+                read_text(path, document.place("include")))
             document = over(document, below)
         return document
 
@@ -165,11 +169,11 @@ def read_text(path: Path, where: str = "") -> str:
         raise Fault(f"{where + ': ' if where else ''}{path}: {error.strerror}") from error
 
 
-def read_document(name: str, text: str | None = None) -> Document:
+def read_document(name: str, text: str | None = None, expand: bool = True) -> Document:
     """The file of that name; of a text that was read already (standard input) it is the name to show."""
     if text is None:
         text = read_text(Path(name))
-    return Reader(name, (name,)).document(text)
+    return Reader(name, (name,), expand).document(text)
 
 
 # ---- what a configuration may hold -------------------------------------------------------------------------------

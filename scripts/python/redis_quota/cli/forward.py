@@ -11,21 +11,23 @@ from .base import Session, command
 
 
 @command()
-@click.argument("config", type=click.Path())
+@click.argument("config", type=click.Path(), required=False)
 @click.option("--check", is_flag=True, help="Only read the file: are the sinks and their secrets right?")
 @click.option("--once", is_flag=True, help="End when every sink has what the logs hold now, for cron and tests.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve the forwarder's own metrics for Prometheus there; 0 takes a free port. Default: none.")
 @click.option("--metrics-host", default="127.0.0.1", show_default=True,
               help="The address to serve them on; :: for all.")
-def forward(session: Session, config: str, check: bool, once: bool, metrics_port: int | None,
+def forward(session: Session, config: str | None, check: bool, once: bool, metrics_port: int | None,
             metrics_host: str) -> None:
     """Sends events to webhooks, files, streams: at least once, until SIGTERM or Ctrl-C.
 
-    CONFIG is a YAML or JSON file with a map 'sinks'. Several processes may run: one works for a sink, the others wait.
+    CONFIG is a YAML or JSON file with a map 'sinks'; without it the sinks are those that `config apply` has put on the
+    servers. Several processes may run: one works for a sink, the others wait.
     """
     from ..forward.config import read_settings
-    settings = read_settings(config)
+    from ..forward.stored import stored_settings
+    settings = read_settings(config) if config else stored_settings(session.fleet)
     if check:
         from ..forward.sinks.webhook import signer
         for sink in settings.sinks:

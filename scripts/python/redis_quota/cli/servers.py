@@ -10,6 +10,7 @@ redis-py reshapes no reply. What goes wrong is a Fault or Refused: one line that
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -24,6 +25,8 @@ PAGE_MAX = 1000  # of a list that is paged
 BATCH = 500  # commands that are sent before their replies are read
 SCAN_COUNT = 1000
 PATIENCE_S = 30
+ATTEMPTS_MAX = 6  # of a command whose slot moves
+TRY_AGAIN_S = 0.05  # doubled each time
 LINE_MAX = 200  # letters of a command that an error shows
 DEFAULT_URL = "redis://127.0.0.1:6379"
 Command = Sequence[object]
@@ -44,10 +47,22 @@ class Refused(Fault):
     exit_code = 1
 
 
+# What to do about errors of a cluster, by the class that redis-py raises.
+HINTS = {
+    "MovedError": "{host}:{port} has the slot of this key. The nodes of the cluster are not known, since this user may "
+                  "not see them: give it +cluster|nodes (quotactl acl ROLE --cluster), or name that node by --url",
+    "AskError": "the slot of this key is moving to {host}:{port}: try again when it has arrived",
+    "TryAgainError": "the slot of these keys is moving to another node: try again when it has arrived",
+    "ClusterCrossSlotError": "{error}. In a cluster the accounts of one command need one hash tag, as in {{acme}}:a "
+                             "and {{acme}}:b"}
+
+
 def failure(address: str, command: Command, error: Exception) -> Fault:
     """The exception for an error reply or a lost connection."""
     refused = isinstance(error, redis.ResponseError) and str(error).split(" ", 1)[0] in REFUSALS
-    return (Refused if refused else Fault)(f"{address}: {line(command)[:LINE_MAX]}: {error}")
+    hint = HINTS.get(type(error).__name__, "{error}")
+    text = hint.format(error=error, host=getattr(error, "host", ""), port=getattr(error, "port", ""))
+    return (Refused if refused else Fault)(f"{address}: {line(command)[:LINE_MAX]}: {text}")
 
 
 class Server:
@@ -64,11 +79,37 @@ class Server:
         return int(self.client.connection_pool.connection_kwargs.get("db") or 0)
 
     def call(self, *command: object) -> Any:
-        """The reply to one command."""
-        try:
-            return self.client.execute_command(*map(data, command))  # type: ignore[no-untyped-call]
-        except redis.RedisError as error:
-            raise failure(self.address, command, error) from error
+        """The reply to one command. In a cluster it follows a slot that has moved, and one that is moving."""
+        words, server, asking = [*map(data, command)], self, False
+        for attempt in range(ATTEMPTS_MAX):
+            try:
+                return server.once(words, asking)
+            except redis.exceptions.TryAgainError as error:
+                if attempt == ATTEMPTS_MAX - 1:
+                    raise failure(self.address, command, error) from error
+                time.sleep(TRY_AGAIN_S * 2**attempt)
+            except redis.exceptions.AskError as error:  # also the base of MovedError
+                if not self.slots or attempt == ATTEMPTS_MAX - 1:
+                    raise failure(self.address, command, error) from error
+                server, asking = self.sibling(error.host, error.port), not isinstance(
+                    error, redis.exceptions.MovedError)
+            except redis.RedisError as error:
+                raise failure(self.address, command, error) from error
+        raise Fault(f"{self.address}: no reply")
+
+    def once(self, words: list[bytes], asking: bool) -> Any:
+        """One attempt; `asking`: of a slot that is on its way to this server."""
+        if not asking:
+            return self.client.execute_command(*words)  # type: ignore[no-untyped-call]
+        with self.client.pipeline(transaction=False) as pipeline:
+            pipeline.execute_command(b"ASKING").execute_command(*words)  # type: ignore[no-untyped-call]
+            return pipeline.execute()[1]
+
+    def sibling(self, host: str, port: int) -> Server:
+        """Another node of its cluster."""
+        pool = self.client.connection_pool
+        words = {**pool.connection_kwargs, "host": host, "port": port}
+        return Server(redis.ConnectionPool(connection_class=pool.connection_class, **words), f"{host}:{port}")
 
     def do(self, commands: Iterable[Command]) -> list[Any]:
         """All of them in one step, MULTI; the first error is the one that is reported."""

@@ -8,6 +8,7 @@
     delivery   an event on its way, and its outcome   worker   one sink: readers, retries, refusals
     schedule   when a failed event is sent again      sweep    QUOTA.SETTLE of all accounts, so that ends are known
     metrics    what the forwarder counts of itself    refused  refusals as events
+    stored     the sinks as config apply keeps them
     shards     names of logs that outlive a failover  run      the program
     guard      which addresses may be connected to    sinks/   one file for each kind
 

@@ -1,5 +1,6 @@
 """What the forwarder keeps in Redis: keys of one slot for each sink.
 
+    quota:forward:config                       hash: the sinks, as config apply keeps them (stored.py)
     quota:forward:{billing}:position:<shard>   the id of the last event of that log that was dealt with
     quota:forward:{billing}:retry              zset: delivery id by the instant of its next attempt
     quota:forward:{billing}:failed             hash: delivery id ──▶ the delivery, its attempts, its last error
