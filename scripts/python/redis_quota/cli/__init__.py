@@ -38,7 +38,7 @@ COMMANDS = {
     "sinks": ("sinks", "The forwarder's sinks: list, dead, replay, enable, forget, test."),
     "audit": ("audit", "The forwarder's archive: report, verify."),
     "health": ("health", "What endangers quotas; exit code 0, 1 or 2."),
-    "acl": ("acl", "ACL SETUSER lines of a consumer, operator, auditor or admin."),
+    "acl": ("acl", "ACL SETUSER lines of a consumer, operator, auditor, admin, forwarder, exporter."),
     "migrate": ("migrate", "Take over keys of goquota, redis-cell, limits, upstash."),
     "exporter": ("exporter", "Metrics for Prometheus over HTTP."),
     "simulate": ("simulate", "Drive the module with a simulated service."),

@@ -1,7 +1,11 @@
-"""quotactl acl: the rights of a consumer, an operator, an auditor and an administrator, as ACL SETUSER lines.
+"""quotactl acl: the rights of people and programs, as ACL SETUSER lines.
 
-    ROLES ──▶ quotactl acl operator ──▶ ACL SETUSER operator reset on >… ~tenant:* …
-        └───▶ docs/operations/acl.md: the same lines, written there by make docs
+    ROLES, PROGRAMS ──▶ quotactl acl operator ──▶ ACL SETUSER operator reset on >… ~tenant:* …
+        └───▶ docs/operations/acl.md, forwarding.md, monitoring.md: the same lines, written there by make docs
+
+    consumer, operator, auditor    each command of the module belongs to one of them
+    forwarder, exporter            what these programs send, and nothing else
+    admin                          all of it, on all keys
 
 Commands are named one by one: Redis 7.0 puts no module's command into a category.
 """
@@ -44,13 +48,32 @@ ROLES: dict[str, tuple[str, ...]] = {
         f"{CLIENT} +scan +info +type",
     ),
 }
+# Programs of this package: the keys that they use besides those of accounts, and their commands.
+FORWARDER_KEYS = "quota:forward:*"
+PROGRAMS: dict[str, tuple[str, ...]] = {
+    "forwarder": (
+        "+quota.events|read +quota.events|info +quota.violations +quota.settle +quota.info +quota.cycle",
+        "+rl.acquire +rl.renew +rl.release",
+        "+get +set +exists +hgetall +hset +hsetnx +hdel +hincrby +hmget +zadd +zrem +zcard +zrangebyscore",
+        "+sadd +xadd +xlen +watch +unwatch",
+        f"{CLIENT} +scan +select",
+    ),
+    "exporter": (
+        "+quota.health +quota.events|info +quota.info +quota.plan|get +quota.plan|list",
+        "+rl.policy|get +rl.policy|list +rl.policy|exceptions",
+        f"{CLIENT} +info +smembers +get +exists +select",
+    ),
+}
+CLUSTER_OF_PROGRAMS = "+cluster|myid +role +hgetall"
 # What shows every tenant, and what quotactl besides needs of the server.
 ADMIN = (
     "+quota.violations +quota.events|read +quota.events|info +quota.events|help",
-    "+type +exists +role +watch +unwatch +config|get +cluster|slots +cluster|shards +cluster|nodes",
+    "+type +role +config|get +cluster|slots +cluster|shards +cluster|nodes +cluster|myid +asking",
+    "+smembers +srem +unlink +xrange +xdel",
+    *PROGRAMS["forwarder"][2:4],
 )
 ALL = "~*"
-READ_ONLY = frozenset({"auditor"})
+READ_ONLY = frozenset({"auditor", "exporter"})
 
 
 def without_client(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,18 +84,22 @@ def without_client(lines: tuple[str, ...]) -> tuple[str, ...]:
 def lines_of(role: str, user: str, keys: str, secret: str, in_cluster: bool = False) -> list[str]:
     """The ACL SETUSER lines of a role. `keys` is a pattern of keys, `secret` what ACL SETUSER takes: >password or
     #digest."""
-    pattern = f"{'%R' if role in READ_ONLY else ''}~{keys}"
+    readable = "%R" if role in READ_ONLY else ""
+    pattern = f"{readable}~{keys}"
+    if role in PROGRAMS and keys != "*":
+        pattern += f" {readable}~{FORWARDER_KEYS}"
     if role == "admin":
         given = [line for lines in ROLES.values() for line in without_client(lines)]
         given += [*ADMIN, f"{CLIENT} +wait +scan +info"]
         pattern = ALL
     else:
-        given = [*ROLES[role], *([CLUSTER] if in_cluster else [])]
+        given = [*{**ROLES, **PROGRAMS}[role], *([CLUSTER] if in_cluster else [])]
+        given += [CLUSTER_OF_PROGRAMS] if in_cluster and role in PROGRAMS else []
     return [f"ACL SETUSER {user} reset on {secret} {pattern}", *(f"ACL SETUSER {user} {line}" for line in given)]
 
 
 @command()
-@click.argument("role", type=click.Choice([*ROLES, "admin"]))
+@click.argument("role", type=click.Choice([*ROLES, *PROGRAMS, "admin"]))
 @click.option("--user", metavar="NAME", help="The user's name. Default: the role's.")
 @click.option("--keys", metavar="PATTERN", default="tenant:*", show_default=True,
               help="The keys that the user may use; an admin may use all.")
@@ -80,7 +107,7 @@ def lines_of(role: str, user: str, keys: str, secret: str, in_cluster: bool = Fa
                                                             "for you to replace.")
 @click.option("--cluster", "in_cluster", is_flag=True, help="With the commands that clients of a cluster need.")
 def acl(session: Session, role: str, user: str | None, keys: str, secret: str | None, in_cluster: bool) -> None:
-    """Prints the ACL SETUSER lines of a consumer, an operator, an auditor or an admin.
+    """Prints the ACL SETUSER lines of a consumer, an operator, an auditor, an admin, the forwarder or the exporter.
 
     For redis-cli: quotactl acl operator --keys 'acct:*' | redis-cli. Give the lines to every node, then ACL SAVE.
     """
