@@ -6,6 +6,7 @@
 import http.server
 import json
 import re
+import ssl
 import subprocess
 import sys
 import threading
@@ -39,9 +40,10 @@ class Got:
 
 
 class Receiver:
-    """`answer(got)` is the status, or the status and a map of headers; it may take its time."""
+    """`answer(got)` is the status, or the status and a map of headers; it may take its time. With a `certificate` (the
+    paths of it and its key) it speaks HTTPS."""
 
-    def __init__(self, answer=lambda got: 204):
+    def __init__(self, answer=lambda got: 204, certificate=None):
         self.answer, self.got, self.lock = answer, [], threading.Lock()
         receiver = self
 
@@ -71,7 +73,12 @@ class Receiver:
                 """A forwarder that was killed leaves broken connections."""
 
         self.server = Quiet(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        self.port = self.server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def close(self):

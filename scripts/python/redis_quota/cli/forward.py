@@ -12,7 +12,7 @@ from .base import Session, command
 
 @command()
 @click.argument("config", type=click.Path(), required=False)
-@click.option("--check", is_flag=True, help="Only read the file: are the sinks and their secrets right?")
+@click.option("--check", is_flag=True, help="Only read the file: are the sinks, secrets and certificates right?")
 @click.option("--once", is_flag=True, help="End when every sink has what the logs hold now, for cron and tests.")
 @click.option("--metrics-port", type=click.IntRange(0, 65535), metavar="PORT",
               help="Serve the forwarder's own metrics for Prometheus there; 0 takes a free port. Default: none.")
@@ -29,8 +29,12 @@ def forward(session: Session, config: str | None, check: bool, once: bool, metri
     from ..forward.stored import stored_settings
     settings = read_settings(config) if config else stored_settings(session.fleet)
     if check:
+        from ..forward.config import HTTP_KINDS
+        from ..forward.sinks.http import trusted
         from ..forward.sinks.webhook import signer
         for sink in settings.sinks:
+            if sink.kind in HTTP_KINDS:
+                trusted(sink)
             for secret in sink.secrets:
                 signer(secret, sink.name)
             session.say(f"{sink.name}: {sink.kind} {', '.join(sink.types)}")

@@ -28,7 +28,7 @@ TEMPLATE = "{type} {account} {resource} {used} of {limit}"
 FIELDS = {
     "webhook": ("secrets",), "cloudevents": (), "slack": ("template",), "file": ("keep",), "stream": ("maxlen", "url")}
 COMMON = ("types", "start")
-HTTP = ("headers", "timeout", "allow-private", "retry", "lanes", "off-after")
+HTTP = ("headers", "timeout", "ca", "allow-private", "retry", "lanes", "off-after")
 GENERAL = ("name", "settle-within", "retry", "lease", "refusals-every")
 STREAM_MAX = 100_000
 US_PER_MS = 1000
@@ -54,6 +54,7 @@ class SinkConfig:
     keep_ms: int = 0
     maxlen: int = STREAM_MAX
     url: str = ""
+    ca: str = ""
 
     def wants(self, type_: str) -> bool:
         """Whether the sink gets events of this type; what was lost, every sink gets."""
@@ -146,7 +147,7 @@ def sink_of(document: Document, name: str, schedule: Schedule) -> SinkConfig:
         bool(reader.number("allow-private", own.allow_private, 0, 1)), reader.schedule(schedule),
         reader.number("lanes", own.lanes, 1, 64), reader.length_ms("off-after", own.off_after_ms),
         reader.text("template", own.template), reader.length_ms("keep", own.keep_ms),
-        reader.number("maxlen", own.maxlen, 0, 10**9), reader.text("url", own.url))
+        reader.number("maxlen", own.maxlen, 0, 10**9), reader.text("url", own.url), reader.text("ca", own.ca))
     check(config, reader)
     return config
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import ssl
 import time
 
 import httpx
 
+from ...cli.servers import Fault
 from ...version import __version__
 from ..config import SinkConfig
 from ..delivery import Outcome
@@ -41,7 +43,8 @@ class HttpSink:
         self.config, self.timeout_s = config, config.timeout_ms / 1000
         self.url = httpx.URL(config.target)
         # The environment's proxies would connect to what was not checked.
-        self.client = httpx.AsyncClient(timeout=self.timeout_s, trust_env=False, follow_redirects=False)
+        self.client = httpx.AsyncClient(timeout=self.timeout_s, trust_env=False, follow_redirects=False,
+                                        verify=trusted(config))
 
     async def post(self, body: bytes, headers: dict[str, str]) -> Outcome:
         """One attempt. Every failure is an Outcome."""
@@ -78,6 +81,15 @@ class HttpSink:
 
     async def close(self) -> None:
         await self.client.aclose()
+
+
+def trusted(config: SinkConfig) -> ssl.SSLContext:
+    """Certificates are checked, with the name in the URL: by the public authorities, or by those of the file `ca`
+    alone. Fault: it cannot be read."""
+    try:
+        return ssl.create_default_context(cafile=config.ca) if config.ca else httpx.create_ssl_context(trust_env=False)
+    except OSError as error:  # also what is no certificate
+        raise Fault(f"sink {config.name}: ca: {config.ca}: {error.strerror or error}") from error
 
 
 def outcome_of(response: httpx.Response) -> Outcome:
