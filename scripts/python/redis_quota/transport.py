@@ -8,6 +8,7 @@ Routing, redirections and connections are redis-py's. Its repeats are switched o
 requests that were sent, also those that a second execution would charge twice. Which may be repeated is known above.
 """
 
+import inspect
 from typing import Any
 
 import redis
@@ -44,6 +45,15 @@ def is_cluster(client: Any) -> bool:
     return hasattr(client, "get_node_from_key")
 
 
+def name_for(client: Any) -> tuple[str, ...]:
+    """What get_connection takes: before redis-py 5.3 the name of a command, which it does not use."""
+    pool = getattr(client, "connection_pool", None)
+    if pool is None:
+        return ()
+    name = inspect.signature(pool.get_connection).parameters.get("command_name")
+    return ("QUOTA",) if name and name.default is name.empty else ()
+
+
 class Routing:
     """Which nodes of a cluster take a command."""
 
@@ -63,6 +73,7 @@ class SyncTransport(Routing):
 
     def __init__(self, client: Any) -> None:
         self.client, self.is_cluster = client, is_cluster(client)
+        self.of_pool = name_for(client)
         if hasattr(client, "set_retry"):
             client.set_retry(Retry(NoBackoff(), 0))
 
@@ -75,7 +86,7 @@ class SyncTransport(Routing):
         """By a connection of the client's pool."""
         pool, sent = self.client.connection_pool, False
         try:
-            connection = pool.get_connection()
+            connection = pool.get_connection(*self.of_pool)
             try:
                 sent = True
                 connection.send_command(*send.words)
@@ -123,6 +134,7 @@ class AsyncTransport(Routing):
 
     def __init__(self, client: Any) -> None:
         self.client, self.is_cluster = client, is_cluster(client)
+        self.of_pool = name_for(client)
         if hasattr(client, "set_retry"):
             client.set_retry(AsyncRetry(NoBackoff(), 0))
 
@@ -135,7 +147,7 @@ class AsyncTransport(Routing):
         """By a connection of the client's pool."""
         pool, sent = self.client.connection_pool, False
         try:
-            connection = await pool.get_connection()
+            connection = await pool.get_connection(*self.of_pool)
             try:
                 sent = True
                 await connection.send_command(*send.words)

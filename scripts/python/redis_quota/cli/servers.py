@@ -47,21 +47,34 @@ class Refused(Fault):
     exit_code = 1
 
 
-# What to do about errors of a cluster, by the class that redis-py raises.
+# What to do about errors of a cluster.
 HINTS = {
-    "MovedError": "{host}:{port} has the slot of this key. The nodes of the cluster are not known, since this user may "
-                  "not see them: give it +cluster|nodes (quotactl acl ROLE --cluster), or name that node by --url",
-    "AskError": "the slot of this key is moving to {host}:{port}: try again when it has arrived",
-    "TryAgainError": "the slot of these keys is moving to another node: try again when it has arrived",
-    "ClusterCrossSlotError": "{error}. In a cluster the accounts of one command need one hash tag, as in {{acme}}:a "
-                             "and {{acme}}:b"}
+    "MOVED": "{place} has the slot of this key. The nodes of the cluster are not known, since this user may not see "
+             "them: give it +cluster|nodes (quotactl acl ROLE --cluster), or name that node by --url",
+    "ASK": "the slot of this key is moving to {place}: try again when it has arrived",
+    "TRYAGAIN": "the slot of these keys is moving to another node: try again when it has arrived",
+    "CROSSSLOT": "{error}. In a cluster the accounts of one command need one hash tag, as in {{acme}}:a and {{acme}}:b"}
+# Newer versions of redis-py have classes for them and take the code away.
+CODES = {"MovedError": "MOVED", "AskError": "ASK", "TryAgainError": "TRYAGAIN", "ClusterCrossSlotError": "CROSSSLOT"}
+
+
+def cluster_code(error: Exception) -> str:
+    """MOVED, ASK, TRYAGAIN, CROSSSLOT, or what another error begins with."""
+    return CODES.get(type(error).__name__, str(error).split(" ", 1)[0])
+
+
+def place_of(error: Exception) -> tuple[str, int]:
+    """Where MOVED and ASK point to."""
+    host, _, port = str(error).rsplit(" ", 1)[-1].rpartition(":")
+    return host, int(port or 0)
 
 
 def failure(address: str, command: Command, error: Exception) -> Fault:
     """The exception for an error reply or a lost connection."""
     refused = isinstance(error, redis.ResponseError) and str(error).split(" ", 1)[0] in REFUSALS
-    hint = HINTS.get(type(error).__name__, "{error}")
-    text = hint.format(error=error, host=getattr(error, "host", ""), port=getattr(error, "port", ""))
+    text, code = str(error), cluster_code(error)
+    if code in HINTS and isinstance(error, redis.RedisError):
+        text = HINTS[code].format(error=error, place=text.rsplit(" ", 1)[-1])
     return (Refused if refused else Fault)(f"{address}: {line(command)[:LINE_MAX]}: {text}")
 
 
@@ -84,18 +97,15 @@ class Server:
         for attempt in range(ATTEMPTS_MAX):
             try:
                 return server.once(words, asking)
-            except redis.exceptions.TryAgainError as error:
-                if attempt == ATTEMPTS_MAX - 1:
-                    raise failure(self.address, command, error) from error
-                time.sleep(TRY_AGAIN_S * 2**attempt)
-            except redis.exceptions.AskError as error:  # also the base of MovedError
-                if not self.slots or attempt == ATTEMPTS_MAX - 1:
-                    raise failure(self.address, command, error) from error
-                server, asking = self.sibling(error.host, error.port), not isinstance(
-                    error, redis.exceptions.MovedError)
             except redis.RedisError as error:
-                raise failure(self.address, command, error) from error
-        raise Fault(f"{self.address}: no reply")
+                code, is_last = cluster_code(error), attempt == ATTEMPTS_MAX - 1
+                if code == "TRYAGAIN" and not is_last:
+                    time.sleep(TRY_AGAIN_S * 2**attempt)
+                elif code in ("MOVED", "ASK") and self.slots and not is_last:
+                    server, asking = self.sibling(*place_of(error)), code == "ASK"
+                else:
+                    raise failure(self.address, command, error) from error
+        raise AssertionError("the last attempt returns or raises")
 
     def once(self, words: list[bytes], asking: bool) -> Any:
         """One attempt; `asking`: of a slot that is on its way to this server."""
