@@ -431,6 +431,20 @@ def test_a_reservation_without_the_server_is_extended_in_name_only(server):
     assert used(server) == 1
 
 
+def test_what_a_stock_admits_beside_its_chunks_is_charged():
+    """Five are wanted, three are left, so they go back; other units come back, too, and now five are granted."""
+    quota = Scripted([3, 10, 0, 0, 0, 0], [3, 0, 3], [5, 10, 0, 0, 0, 0])
+    verdict = quota.lease("acme", "api", chunk=5).take(5)
+    assert (verdict.granted, verdict.source) == (5, "server")
+    taken, back, own = quota.sent
+    assert (taken[-1], back[0], own[:5]) == ("UPTO", "QUOTA.REFUND", ("QUOTA.CONSUME", "acme", "api", 5, "ID"))
+    lost = Scripted([3, 10, 0, 0, 0, 0], [3, 0, 3], NoReply("lost"), on_error="open")
+    lost._away_until = lost._clock() + 60
+    assert lost.lease("acme", "api", chunk=5).take(5).source == "open"
+    (row,) = lost.backlog.begin()
+    assert (row.id, row.amount) == (lost.sent[-1][-1], 5)  # the same id: if it has arrived, it is not charged again
+
+
 def test_a_stock_goes_on_without_the_server(server):
     """What it holds is used up, then each unit is admitted by itself and posted."""
     quota = Quota(server.client(), on_error="open")

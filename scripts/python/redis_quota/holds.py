@@ -268,6 +268,7 @@ class StockCore(Held):
         self.quota, self.account, self.resource, self.chunk = quota, account, resource, chunk
         self._age_s, self._lock, self._mode = age_us / 1e6, quota._new_lock(), on_error or quota.on_error
         self._left, self._id, self._since, self._last = 0, "", 0.0, admitted_without(0)
+        self._own_id = ""  # of a request beside the stock
         self._is_going_back = False  # a refund was sent, and whether it has arrived is not known: nothing is taken
         self._pending: tuple[str, int] | None = None  # a chunk whose answer was lost: sent again with its id
 
@@ -283,13 +284,14 @@ class StockCore(Held):
         `limit` and `remaining` are as of the last chunk. Denials are the server's. Raises what `consume` raises.
         """
         yield Enter(self._lock)
+        self._own_id = ""
         try:
             return (yield from self._take(amount))
         except Unavailable as error:
             if self._mode == "closed":
                 raise
-            # An id of its own: what a chunk whose answer was lost has charged is given back, or used, later.
-            row = Row(self.account, self.resource, amount, new_id(), now_ms())
+            # No chunk's id: what a chunk whose answer was lost has charged is given back, or used, later.
+            row = Row(self.account, self.resource, amount, self._own_id or new_id(), now_ms())
             return without(error, lambda mode, _sent: self.quota._admit(mode, [row], False, None)[0], self._mode)
         finally:
             self._lock.release()
@@ -299,9 +301,9 @@ class StockCore(Held):
         if self._is_going_back or (self._left and (self._left < amount or is_old)):
             yield from self._give_back()
         if self._left < amount:
-            denied = yield from self._refill(amount)
-            if denied:
-                return denied[0]
+            without_stock = yield from self._refill(amount)
+            if without_stock:
+                return without_stock[0]
         self._left -= amount
         return Verdict(amount, self._last.limit, self._last.remaining, 0, self._last.reset_ms, self._last.rule, "lease")
 
@@ -311,22 +313,25 @@ class StockCore(Held):
                                              retries=self.quota._retries(self._mode)))
 
     def _refill(self, amount: int) -> Steps[list[Verdict]]:
-        """Takes a chunk that has `amount` units; -> [the denial] where the server has fewer left."""
+        """Takes a chunk that has `amount` units; where the server has fewer left -> [the verdict of a request for that
+        amount alone]."""
         self._pending = self._pending or (new_id(), max(self.chunk, amount))
         id, wanted = self._pending
         began = self.quota._clock()
         verdict = replies.verdict((yield from self._act("QUOTA.CONSUME", self.account, self.resource, wanted, "ID", id,
                                                         "UPTO")))
         self._pending = None
-        if self._mode == "local":
-            yield from self.quota._learn("account", self.account, self.resource)
         if not verdict:
             return [verdict]
         self._id, self._left, self._since, self._last = id, verdict.granted, began, verdict
+        if self._mode == "local":
+            yield from self.quota._learn("account", self.account, self.resource)
         if self._left >= amount:
             return []
         yield from self._give_back()
-        return [replies.verdict((yield from self._act("QUOTA.CONSUME", self.account, self.resource, amount, "CHECK")))]
+        self._own_id = new_id()  # units may have come back meanwhile: what is granted now is charged
+        return [replies.verdict((yield from self._act("QUOTA.CONSUME", self.account, self.resource, amount, "ID",
+                                                      self._own_id)))]
 
     def _give_back(self) -> Steps[None]:
         """Repeats are harmless: the refund has an id of its own for each chunk."""
