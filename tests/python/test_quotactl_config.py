@@ -592,6 +592,7 @@ def test_a_slot_that_moves_is_followed(cluster):
     source.client().execute_command("CLUSTER", "SETSLOT", slot, "MIGRATING", name_of(target))
     source.client().execute_command("MIGRATE", "127.0.0.1", target.port, here, 0, 5000)
     assert home.call("QUOTA.INFO", here)["plan"] == "p"  # ASK
+    assert [reply["plan"] for reply in home.each(["QUOTA.INFO", name] for name in (here, there))] == ["p", "p"]
     assert quotactl("account", "show", here, "--url", url_of(zero)).startswith(here)
     error = quotactl("account", "transfer", here, there, "r", "1", "--id", "t", "--url", url_of(zero), code=2)
     assert "is moving to another node: try again" in error
@@ -599,6 +600,7 @@ def test_a_slot_that_moves_is_followed(cluster):
     for server in (target, source, *cluster.primaries):
         server.client().execute_command("CLUSTER", "SETSLOT", slot, "NODE", name_of(target))
     assert home.call("QUOTA.INFO", here)["plan"] == "p"  # MOVED, since the fleet was read before
+    assert [reply["plan"] for reply in home.each(["QUOTA.INFO", name] for name in (here, there))] == ["p", "p"]
 
 
 def test_what_to_do_where_the_cluster_cannot_be_seen(cluster):

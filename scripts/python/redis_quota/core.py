@@ -23,7 +23,7 @@ from redis.crc import key_slot
 from . import replies
 from .errors import IdConflict, QuotaError, Resolved, Unavailable, typed
 from .memory import Backlog, Denials, Local, Row
-from .observe import Observer, arguments_of, watched
+from .observe import Observer, arguments_of, awake, watched
 from .rules import Named, Rule, Rules, duration_us, of_policy, of_resource, of_texts, words_of
 from .steps import Call, NoReply, NotSent, Observed, Send, Sleep, Steps
 from .verdict import Event, Granted, Leased, Refunded, Settled, Verdict, admitted_without
@@ -100,16 +100,16 @@ class Core(Observed):
         self._names: dict[tuple[str, ...], tuple[float, dict[int, Named]]] = {}
         self._is_cluster = False
         self._away_until = -1.0  # calls with another answer make one attempt until then
-        self._observers = observers(metrics)
+        self._observers = observers_of(metrics)
         if metrics:
             metrics.attach(self.backlog)
 
     def _seen(self, steps: Callable[..., Steps[T]], *args: Any, **options: Any) -> Steps[T]:
         """The steps of a call, with the observers around them."""
         made = steps(self, *args, **options)
-        if not self._observers:
+        if not (observers := awake(self._observers)):
             return made
-        return watched(self._observers, steps.__name__, arguments_of(steps, self, args, options), made)
+        return watched(observers, steps.__name__, arguments_of(steps, self, args, options), made)
 
     # ---- sending ----------------------------------------------------------------------------------------------------
 
@@ -735,7 +735,7 @@ def batches(rows: Sequence[Row], is_cluster: bool) -> Iterable[list[Row]]:
             yield group[first:first + ROWS_OF_INGEST]
 
 
-def observers(metrics: "ClientMetrics | None") -> list[Observer]:
+def observers_of(metrics: "ClientMetrics | None") -> list[Observer]:
     """Spans, where opentelemetry-api is installed, and the metrics that were given."""
     try:
         from .spans import Spans  # noqa: PLC0415

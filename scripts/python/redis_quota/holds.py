@@ -18,7 +18,7 @@ from . import replies
 from .core import AUTO, Core, Id, OnError, Word, id_of, log, new_id, now_ms, without
 from .errors import BadCommand, Denied, NoSuchId, QuotaError, Unavailable
 from .memory import Row
-from .observe import arguments_of, watched
+from .observe import arguments_of, awake, watched
 from .rules import duration_us
 from .steps import Async, Call, Enter, Observed, Steps, Sync
 from .verdict import Leased, Settled, Verdict, admitted_without
@@ -38,11 +38,12 @@ class Held(Observed):
     def _seen(self, steps: Callable[..., Steps[T]], *args: Any, **options: Any) -> Steps[T]:
         """The steps of a method, with the client's observers around them."""
         made, name = steps(self, *args, **options), steps.__name__
-        if not self.quota._observers or name == "close":
+        observers = awake(self.quota._observers)
+        if not observers or name == "close":
             return made
         about: dict[str, Any] = {field: vars(self)[field] for field in OF_HELD if field in vars(self)}
         about |= arguments_of(steps, self, args, options)
-        return watched(self.quota._observers, self.called if name == "begin" else f"{self.called}.{name}", about, made)
+        return watched(observers, self.called if name == "begin" else f"{self.called}.{name}", about, made)
 
     def _begin(self) -> Steps[None]:
         raise NotImplementedError

@@ -25,6 +25,8 @@ SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 class ClientMetrics:
     """Counts what clients decide, in the registry that the program serves."""
 
+    is_on = True
+
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
         self.decisions = Counter("quota_client_decisions", "Verdicts, by what has answered.", ("source", "outcome"),
                                  registry=registry)

@@ -4,7 +4,7 @@
                                                    Spans (spans.py), where opentelemetry-api is installed
                                                    ClientMetrics (metrics.py), as given: Quota(client, metrics=…)
 
-Neither is needed: without both a call costs nothing more.
+Neither is needed: without both, and where the program has set no provider of spans, a call costs nothing more.
 """
 
 import contextlib
@@ -23,10 +23,19 @@ signature = functools.cache(inspect.signature)
 
 
 class Observer(Protocol):
-    """Sees every call of one client, or of several."""
+    """Sees every call of one client, or of several, while it `is_on`."""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether anything comes of what it sees."""
 
     def watch(self, call: str, about: Mapping[str, Any]) -> AbstractContextManager[End]:
         """Around a call by its name and arguments. It yields what is to be told the result; an error passes through."""
+
+
+def awake(observers: list[Observer]) -> list[Observer]:
+    """Those that are on: where there is none, a call goes its way without a detour."""
+    return [observer for observer in observers if observer.is_on]
 
 
 def watched(observers: list[Observer], call: str, about: Mapping[str, Any], steps: Steps[T]) -> Steps[T]:

@@ -11,7 +11,15 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from opentelemetry.trace import SpanKind, Status, StatusCode, get_tracer
+from opentelemetry.trace import (
+    NoOpTracerProvider,
+    ProxyTracerProvider,
+    SpanKind,
+    Status,
+    StatusCode,
+    get_tracer,
+    get_tracer_provider,
+)
 
 from .observe import End, verdicts_of
 from .verdict import Verdict
@@ -27,6 +35,11 @@ class Spans:
 
     def __init__(self) -> None:
         self.tracer = get_tracer("redis_quota", __version__)
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the program has set a provider, which it may do at any time."""
+        return not isinstance(get_tracer_provider(), ProxyTracerProvider | NoOpTracerProvider)
 
     @contextlib.contextmanager
     def watch(self, call: str, about: Mapping[str, Any]) -> Iterator[End]:

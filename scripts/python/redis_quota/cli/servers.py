@@ -54,6 +54,7 @@ HINTS = {
     "ASK": "the slot of this key is moving to {place}: try again when it has arrived",
     "TRYAGAIN": "the slot of these keys is moving to another node: try again when it has arrived",
     "CROSSSLOT": "{error}. In a cluster the accounts of one command need one hash tag, as in {{acme}}:a and {{acme}}:b"}
+FOLLOWED = ("MOVED", "ASK", "TRYAGAIN")
 # Newer versions of redis-py have classes for them and take the code away.
 CODES = {"MovedError": "MOVED", "AskError": "ASK", "TryAgainError": "TRYAGAIN", "ClusterCrossSlotError": "CROSSSLOT"}
 
@@ -147,9 +148,19 @@ class Server:
             for command in commands:
                 pipeline.execute_command(*map(data, command))  # type: ignore[no-untyped-call]
             try:
-                return list(pipeline.execute(raise_on_error=False))
+                replies = list(pipeline.execute(raise_on_error=False))
             except redis.RedisError as error:
                 raise Fault(f"{self.address}: {error}") from error
+        return [self._followed(command, reply) for command, reply in zip(commands, replies, strict=True)]
+
+    def _followed(self, command: Command, reply: Any) -> Any:
+        """The reply; where it says that the slot is elsewhere, or moving, that of the other node."""
+        if not self.slots or not isinstance(reply, redis.ResponseError) or cluster_code(reply) not in FOLLOWED:
+            return reply
+        try:
+            return self.call(*command)
+        except Fault as fault:
+            return fault
 
     def now_ms(self) -> int:
         """The module's clock, in Unix ms: the cycle of a millisecond that runs now."""
