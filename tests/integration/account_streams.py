@@ -108,6 +108,7 @@ MCONSUME = step("mconsume", st.sampled_from([("r",), ("r", "s"), ("s", "r")]), s
                 st.booleans(), MAYBE_ID, st.booleans(), st.booleans())
 REFUND = step("refund", RESOURCES, AMOUNTS, st.one_of(IDS, IDS, st.none()), st.one_of(st.none(), MAYBE_ID))
 UNNAMED = step("refund", RESOURCES, AMOUNTS, st.none(), st.none())
+REFUND_ALL = step("refund_all", st.sampled_from(["x", "x", "y", "z", "h"]))
 RESERVE = step("reserve", HOLD_IDS, RESOURCES, AMOUNTS, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
                st.sampled_from(["", "", "UPTO"]))
 COMMIT = step("commit", HOLD_IDS, st.one_of(st.none(), st.integers(0, 4)), st.just(False))
@@ -141,7 +142,8 @@ SUSPEND = step("suspend", st.sampled_from([0, 0, HOUR, 9 * DAY]))
 # What belongs together, so that ids are found and accounts do not stay closed. The first is what shrinks best.
 GROUPS = [group(NOTHING)] + [group(CONSUME)] * 4 + [group(CLOCK)] * 5 + [
     group(CONSUME_ID), group(CONSUME_ID, REFUND), group(CONSUME_ID, CLOCK, REFUND), group(MCONSUME),
-    group(MCONSUME, REFUND), group(REFUND), group(CONSUME_ID, UNNAMED, REFUND), group(CONSUME_ID, RESET, REFUND),
+    group(MCONSUME, REFUND), group(MCONSUME, REFUND_ALL), group(CONSUME_ID, REFUND, REFUND_ALL),
+    group(REFUND), group(CONSUME_ID, UNNAMED, REFUND), group(CONSUME_ID, RESET, REFUND),
     group(RESERVE), group(COMMIT), group(RELEASE), group(EXTEND), group(FORCED),
     group(RESERVED), group(RESERVED, CONSUME, COMMITTED), group(RESERVED, CLOCK, COMMITTED),
     group(RESERVED, CLOCK, COMMITTED, CLOCK, REFUNDED), group(RESERVED, CLOCK, RELEASED), group(COMMIT, REFUND),

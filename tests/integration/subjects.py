@@ -249,8 +249,11 @@ class ModelQuota:
         return self.ask(name, "mconsume", items, any, words.pairs().get("ID"), check, sticky)
 
     def on_refund(self, words):
-        name, resource, amount = words.next(), words.next(), int(words.next())
-        options = words.pairs()
+        name = words.next()
+        if words.take("ALL"):
+            options = words.pairs()
+            return self.ask(name, "refund_all", options["OF"], reason=options.get("REASON", ""))
+        resource, amount, options = words.next(), int(words.next()), words.pairs()
         reason = options.get("REASON", "")
         return self.ask(name, "refund", resource, amount, options.get("OF"), options.get("ID"), reason=reason)
 

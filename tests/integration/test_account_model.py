@@ -24,7 +24,7 @@ OPERATIONS = int(os.environ.get("QUOTA_OPERATIONS", 20_000))
 IN_A_STREAM = 35  # steps, on average
 SEED = int(os.environ.get("QUOTA_SEED", 20250131))
 KEPT = 20 * DAY  # how long ids are remembered
-OPERATORS = ("open", "switch", "suspend", "resume", "close", "override", "lift", "set", "reset", "refund")
+OPERATORS = ("open", "switch", "suspend", "resume", "close", "override", "lift", "set", "reset", "refund", "refund_all")
 
 numbers = itertools.count(1)  # plans are retired, never gone: every stream has its own
 
@@ -288,6 +288,7 @@ LINES = {
     "mconsume": mconsume_line,
     "refund": lambda stream, resource, amount, of, id: (
         f"QUOTA.REFUND a {resource} {amount}" + tail(("OF", of), ("ID", id)), (resource, amount, of, id)),
+    "refund_all": lambda stream, of: (f"QUOTA.REFUND a ALL OF {of}", (of,)),
     "reserve": lambda stream, id, resource, amount, ttl, mode: (
         f"QUOTA.RESERVE a {id} {resource} {amount} TTL {ttl}us {mode}", (id, resource, amount, ttl, mode)),
     "commit": lambda stream, id, amount, force: (

@@ -40,6 +40,32 @@ class Ledger(Consuming):
                 self.remember(key, asked, reply)
         return reply
 
+    def refund_all(self, of):
+        """Of every resource what is left of it, in the order of their first use; one refusal refuses all."""
+        self.not_closed()
+        names = [name for name in self.slots if self.record("CONSUME", name, of)]
+        for key in (("BATCH", "", of), ("HOLD", "", of)):
+            record = self.record(*key)
+            released = record and key[0] == "HOLD" and not any(item.granted for item in record.items)
+            items = record.items if record and not released else ()
+            names += [item.resource for item in items if item.resource not in names]
+        if not names:
+            raise Refused("NOSUCHID")
+        replies = [self.refund_rest(name, of) for name in names]
+        return replies if len(replies) > 1 else replies[0]
+
+    def refund_rest(self, name, of):
+        try:
+            record, item = self.taken(name, of)
+        except Refused:
+            record, item = None, None  # a row that was not granted
+        left = item.granted - record.returned.get(name, 0) if item else 0
+        if not left:
+            return [0, 0, self.remaining(name)]
+        refunded, lost = self.refund_named(name, left, of)
+        self.note("refund", name, refunded)
+        return [refunded, lost, self.remaining(name)]
+
     def taken(self, name, of):
         """The record that OF names, and what it charged of this resource."""
         for key in (("CONSUME", name, of), ("BATCH", "", of), ("HOLD", "", of)):

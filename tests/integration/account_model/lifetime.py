@@ -286,9 +286,10 @@ class Lifetime:
         return len(self.parts.get(name, [])) > (name in self.begun_with)
 
     def slot(self, name):
-        slot = self.slots.setdefault(name, Slot())
-        slot.unasked = False
-        return slot
+        if self.unasked(name):  # they stand in the order of their first use
+            self.slots[name] = self.slots.pop(name, Slot())
+        self.slots[name].unasked = False
+        return self.slots[name]
 
     def unasked(self, name):
         """Never used: there, if at all, because its cycles roll over."""

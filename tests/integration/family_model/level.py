@@ -87,9 +87,9 @@ class Level(Account):
         limit, weights = self.longest(), list(members.values())
         if self.plan.share == "EQUAL":
             return dict(zip(members, parts_by_weight(limit.number, weights)))
-        past, shares = limit.before(), self.shares.get(limit.before(), {})
+        past, shares = limit.before(), self.shares.get(limit.before())
         used = {member: self.counted.get((member, past), 0) for member in members}
-        wants = [used[member] if member in shares and used[member] < shares[member] else None for member in members]
+        wants = [used[member] if shares is None or used[member] < shares.get(member, 0) else None for member in members]
         return dict(zip(members, fair_parts(limit.number, weights, wants)))
 
     def make_shares(self, member, granted):
