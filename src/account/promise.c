@@ -233,7 +233,7 @@ static bool organisation_accepted(struct promise *promise, const struct change *
     case CHANGE_MEMBER_LEFT:
     case CHANGE_MEMBER_USED:
     case CHANGE_MEMBER_SHARE: return member_change_accepted(promise, change);
-    case CHANGE_SHARES: return change->slot < promise->slots && change->expires_us < change->until_us;
+    case CHANGE_SHARES: return change->slot < promise->slots && change->expires_us <= change->until_us;
     default: return true;
     }
 }

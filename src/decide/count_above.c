@@ -9,18 +9,19 @@ static struct bytes member_of(const struct lineage *lineage, uint32_t at)
     return at == 0 ? lineage->name : lineage->ancestors[at - 1].name;
 }
 
-/* The longest cycle that ends: members' use is kept by it; NULL = none. All windows are of LIMITs that hold. */
+/* The longest cycle that ends, else one that does not: members' use is kept by it. All windows are of LIMITs. */
 static const struct stored_window *find_longest(const struct slot *slot)
 {
     int64_t length_us = 0;
-    const struct stored_window *longest = NULL;
+    const struct stored_window *longest = NULL, *endless = NULL;
     for (uint32_t i = 0; i < slot->windows_count; i++) {
         const struct stored_window *window = &slot->windows[i];
-        if (window->end_us >= INSTANT_MAX_US || window->end_us - window->start_us <= length_us) continue;
+        if (window->end_us >= INSTANT_MAX_US) endless = window;
+        if (endless == window || window->end_us - window->start_us <= length_us) continue;
         length_us = window->end_us - window->start_us;
         longest = window;
     }
-    return longest;
+    return longest ? longest : endless;
 }
 
 static int64_t start_us_of(const struct stored_window *longest)
@@ -38,10 +39,11 @@ static bool count_share(const struct account *pool, const struct member *member,
     bool made = members_are_divided(account_members(pool), counted->slot, start_us_of(longest)) && use &&
                 use->start_us == start_us_of(longest) && use->share != NOT_SHARED_YET && use->held == 0;
     if (!made || use->used > use->share || request->amount > use->share - use->used) return false;
+    int64_t reset_us = longest->end_us == INT64_MAX ? NEVER_US : longest->end_us - request->now_us;
     const struct verdict of_share = {.granted = request->amount,
                                      .limit = use->share,
                                      .remaining = use->share - use->used - request->amount,
-                                     .reset_us = longest->end_us - request->now_us,
+                                     .reset_us = reset_us,
                                      .rule = SHARE_RULE + request->shift};
     verdict_fold_add(fold, false, &of_share);
     return true;

@@ -16,6 +16,7 @@ static int64_t past_start_us(const struct account_view *pool, const struct resou
     struct closed_cycle closed;
     const struct slot *slot = view->stored;
     int64_t start_us = window->start_us;
+    if (window->end_us >= INSTANT_MAX_US) return max_i64(start_us - 1, 0); /* there was none */
     for (uint32_t i = 0; slot && i < slot->windows_count; i++) {
         const struct stored_window *stored = &slot->windows[i];
         if (stored->period != window->period || stored->start_us >= start_us) continue;

@@ -155,7 +155,7 @@ static enum account_fault move_lots(struct side *source, struct side *target, co
 static int64_t cycle_start_us(const struct resource_view *view)
 {
     const struct window *longest = resource_view_longest(view);
-    return longest ? max_i64(longest->start_us, 0) : 0;
+    return longest && longest->end_us < INSTANT_MAX_US ? max_i64(longest->start_us, 0) : 0;
 }
 
 /* Counts what the source gives away in its cycle, where the plan bounds that. */

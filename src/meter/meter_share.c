@@ -119,6 +119,7 @@ static bool fits_next_cycle(const struct position *position, int64_t units)
     bool is_known = entitlement->share == SHARE_EQUAL && rule && rule->limit != UNLIMITED && rule->rollover_bp == 0 &&
                     !entitlement->repay;
     bool is_bounded = entitlement->grace_us == 0 && entitlement_overage(entitlement) != UNLIMITED;
+    if (position->window->end_us == INT64_MAX) return false; /* there is none */
     if (!is_known || !is_bounded) return true;
     return units <= capacity_of_share(entitlement, next_share(position, rule->limit, units));
 }
@@ -150,7 +151,8 @@ static void judge(const struct position *position, int64_t units, struct verdict
     verdict->limit = position->demand->share;
     verdict->remaining = left;
     verdict->wait_us = left == UNLIMITED || units <= left ? 0 : wait_after(position, units, 0);
-    verdict->reset_us = position->window->end_us - now_of(position);
+    int64_t end_us = position->window->end_us;
+    verdict->reset_us = end_us == INT64_MAX ? NEVER_US : end_us - now_of(position);
     verdict->rule = position->number;
 }
 
@@ -168,7 +170,7 @@ static void report(const struct position *position, struct rule_report *report)
     report->used = used_of(position);
     report->remaining = available(position);
     report->start_us = position->window->start_us;
-    report->end_us = position->window->end_us;
+    report->end_us = position->window->end_us == INT64_MAX ? NEVER_US : position->window->end_us;
 }
 
 /* Refunds are the LIMIT's. */

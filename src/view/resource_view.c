@@ -86,16 +86,17 @@ enum account_fault resource_view_override(const struct account_view *account, st
 
 const struct window *resource_view_longest(const struct resource_view *view)
 {
-    const struct window *longest = NULL;
+    const struct window *longest = NULL, *endless = NULL;
     int64_t length_us = 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
-        if (!entitlement_limit(view->entitlement, window->period) || window->end_us >= INSTANT_MAX_US) continue;
-        if (window->end_us - window->start_us <= length_us) continue;
+        if (!entitlement_limit(view->entitlement, window->period)) continue;
+        if (window->end_us >= INSTANT_MAX_US) endless = window;
+        if (endless == window || window->end_us - window->start_us <= length_us) continue;
         length_us = window->end_us - window->start_us;
         longest = window;
     }
-    return longest;
+    return longest ? longest : endless;
 }
 
 int64_t resource_view_start_us(const struct account_view *account, const struct window *window, int64_t at_us)

@@ -50,8 +50,7 @@ class Draw:
             return Plan(first=self.chance(0.5))
         number = self.random.randint(10, 60) if pool else self.random.choice([8, 12, 20, 30, 100])
         share = self.random.choice(["EQUAL", "FAIR"]) if pool and self.sharing and self.chance(0.7) else "FIRST"
-        longest = LONGEST if share == "FIRST" else LONGEST[:-1]  # a LIMIT for ever is not shared
-        limits, shorter = [(number, self.random.choice(longest))], self.random.choice(SHORTER)
+        limits, shorter = [(number, self.random.choice(LONGEST))], self.random.choice(SHORTER)
         limits += [(max(number // 2, 1), shorter)] if shorter else []
         self.random.shuffle(limits)
         return Plan(

@@ -119,7 +119,8 @@ static void the_next_share_is_foreseen(void **state)
         {"a LIMIT 100 day SHARE EQUAL BURST 10%", 1, 38, NEVER_US},
         {"a LIMIT 100 day SHARE EQUAL OVERAGE MAX 5", 1, 39, D},
         {"a LIMIT 100 day SHARE EQUAL OVERAGE MAX 5", 1, 40, NEVER_US},
-        {"a LIMIT 100 day SHARE FAIR", 1, 50, D}, /* it may be */
+        {"a LIMIT 100 forever SHARE EQUAL", 1, 1, NEVER_US}, /* there is no next cycle */
+        {"a LIMIT 100 day SHARE FAIR", 1, 50, D},            /* it may be */
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(rows); i++) {

@@ -109,7 +109,7 @@ int64_t resource_view_held_beyond(const struct account_view *account, const stru
 void resource_view_carry(const struct account_view *account, const struct resource_view *view,
                          const struct window *window, struct cycle_end end, struct carry *carry);
 
-/* The running cycle of the longest of its LIMITs that end; NULL = there is none. */
+/* The running cycle of the longest of its LIMITs that end; where none does, of one for ever. NULL = there is none. */
 const struct window *resource_view_longest(const struct resource_view *view);
 
 /* When the cycle of an instant began, by the period of this window and the calendar, never below 0; where this server
