@@ -40,6 +40,7 @@ static void begin(const struct above *above, struct refund *at, struct bytes res
     at->amount = amount;
     at->back = 0;
     at->is_other = true; /* the account itself remembers and answers */
+    at->names = NO_RESOURCES;
     at->result = result;
     *result = (struct refunded){0, 0, 0};
     resource_view_begin(above->view, resource, &at->view);
@@ -261,10 +262,28 @@ static enum account_fault return_parts(struct above *above, struct resource_name
     return fault;
 }
 
+/* Of an item of which nothing is left to come back: what this account leaves of it. */
+static void look_at(struct above *above, struct returned_item *item)
+{
+    struct taken of;
+    struct level_part part;
+    if (item->amount > 0 || !taken_find(above->account, item->slot, above->request->of, &of)) return;
+    struct cursor levels = cursor_init(of.levels), parts = cursor_init((struct bytes){"", 0});
+    while (next_part(above, &of, &levels, &parts, &part)) {
+        struct refund at; /* large, and mostly nothing yet */
+        struct refunded result;
+        begin(above, &at, part.resource, 0, &result);
+        if (returning_settle(&at, NULL) != ACCOUNT_FAULT_NONE) continue;
+        result.remaining = share_remaining(above, &at, 0, of.from.taken_us, returning_remaining(&at));
+        merge(item, &at);
+    }
+}
+
 static enum account_fault return_taken_at(struct above *above, struct returned_item *items, uint32_t count)
 {
     struct bytes list[2 * REFUND_ITEMS_MAX];
     struct resource_names names = {list, find_names(above, items, count, list)};
+    for (uint32_t i = 0; i < count; i++) look_at(above, &items[i]);
     if (names.count == 0) return ACCOUNT_FAULT_NONE;
     enum account_fault fault = emit_account(above->view, names, &above->ancestor->decision->changes);
     if (fault == ACCOUNT_FAULT_NONE) fault = return_parts(above, names, items, count);

@@ -114,7 +114,10 @@ static void a_level_may_count_resources_as_one(void **state)
     assert_int_equal(used_of(&family.team, "minutes", T), 16);
     pair_refund_all(&family.user, "m", NULL, T); /* they come back in sum */
     assert_refunded(&family.user, "1 0 9 | 3 0 9");
-    assert_int_equal(used_of(&family.team, "minutes", T), 0);
+    pair_consume(&family.other, "slow", 9, T); /* 18 of the team's 26 */
+    pair_refund_all(&family.user, "m", NULL, T);
+    assert_refunded(&family.user, "0 0 8 | 0 0 8"); /* nothing is left of it: what the tightest level leaves */
+    assert_int_equal(used_of(&family.team, "minutes", T), 18);
     assert_int_equal(pair_used_by(&family.team, "user", "minutes", T), 0);
     family_end(&family);
 }

@@ -26,7 +26,7 @@
 #define MEMBER_USES_MAX    256 /* resources */
 #define NOT_SHARED_YET     INT64_C(-1)
 
-/* One resource. Instants are starts of cycles, 0 of one that never ends. */
+/* One resource. Instants are starts of cycles; 0 where it has no LIMIT. */
 struct member_use {
     uint32_t slot; /* of the pool */
     int64_t start_us, used;
