@@ -447,6 +447,62 @@ def test_who_waits_is_sent_away_when_the_slot_moves_atomically(cluster, tracking
         watcher.close()
 
 
+class Operator(threading.Thread):
+    """Sets what an account has used, again and again, and gives its number as the reason each time."""
+
+    def __init__(self, cluster, account):
+        super().__init__()
+        self.client, self.account, self.acts, self.stopping = cluster.client(), account, 0, False
+
+    def run(self):
+        while not self.stopping:
+            assert self.client.execute_command("QUOTA.SET", self.account, "r", 5, "REASON", self.acts) == b"OK"
+            self.acts += 1
+
+    def progress(self):
+        goal = self.acts + 3
+        wait_until(lambda: self.acts >= goal, "the operator has stopped")
+
+
+def reasons(server, account):
+    """Of the acts that the node has told of."""
+    found, last = [], "0-0"
+    while events := server.client().execute_command("QUOTA.EVENTS", "READ", "AFTER", last, "ACCOUNT", account,
+                                                    "TYPE", "quota.usage.set", "COUNT", 1000):
+        found += [int(as_map(fields)["reason"]) for _, fields in events]
+        last = events[-1][0]
+    return found
+
+
+def move_by_keys(move):
+    move.begin()
+    while move.some(1):
+        pass
+    move.end()
+
+
+@pytest.mark.parametrize("how", ["by keys", pytest.param("atomically", marks=pytest.mark.skipif(
+    not ATOMIC, reason="this server moves slots key by key only"))])
+def test_events_stay_with_the_node_that_made_them(cluster, how):
+    account = f"{{told {how}}}"
+    cluster.client().execute_command("QUOTA.OPEN", account, "p")
+    move, operator = Move(cluster, account), Operator(cluster, account)
+    operator.start()
+    try:
+        operator.progress()
+        if how == "by keys":
+            move_by_keys(move)
+        else:
+            move_atomically(move.source, move.target, move.slot, move.slot)
+        operator.progress()
+    finally:
+        operator.stopping = True
+        operator.join()
+    before, after = reasons(move.source, account), reasons(move.target, account)
+    assert before + after == list(range(operator.acts))  # each once, by the node that did it
+    assert len(before) >= 3 and len(after) >= 3
+
+
 @pytest.mark.parametrize("killed", ["source", "target"])
 def test_a_node_that_is_killed_in_the_middle_of_a_move(killed):
     """Whoever waited has no answer, and nothing was charged for it; what was charged is in one place, once."""
