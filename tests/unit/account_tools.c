@@ -597,6 +597,15 @@ void pair_open(struct pair *pair, const char *plan, int64_t at_us)
     assert_fault(pair, ACCOUNT_FAULT_NONE);
 }
 
+struct pair pair_opened(const char *rules, int64_t at_us)
+{
+    struct pair pair = {0};
+    plan_set("pro", rules);
+    pair_open(&pair, "pro", at_us);
+    assert_happened(&pair, "account.opened");
+    return pair;
+}
+
 void pair_request(struct pair *pair, const struct consume_request *request)
 {
     struct lineage lineage;

@@ -71,6 +71,7 @@ void pair_end(struct pair *pair);
 
 /* Each decides, checks everything above and applies. Instants in us. */
 void pair_open(struct pair *pair, const char *plan, int64_t at_us);
+struct pair pair_opened(const char *rules, int64_t at_us); /* of a plan pro with these rules */
 void pair_open_with(struct pair *pair, const char *plan, int64_t anchor_us, const char *zone, int64_t expires_us,
                     int64_t at_us);
 int64_t pair_consume(struct pair *pair, const char *resource, int64_t amount,
