@@ -234,7 +234,7 @@ bool count_deny(const struct account *account, const struct account_host *host, 
     const struct stored_window *window =
         slot_find_window(counting.slot, quota_rule_code(&entitlement->rules[verdict->rule]));
     const struct refusing_rule refusing = {request->resource, (int32_t)counting.number, entitlement, window->period,
-                                           window->used > 0};
+                                           window->peak > 0};
     decision_add_refusal(decision, &refusing, verdict, request->amount);
     decision->denied = true;
     decision->result.consumed.count = 1;

@@ -251,6 +251,26 @@ static void denials_wait_for_the_end_of_a_cycle(void **state)
     }
 }
 
+/* A cycle begins with its first unit, also with one that was only held, and has been released since. */
+static void denials_count_in_a_cycle_in_which_units_were_only_held(void **state)
+{
+    struct pair pair = {0};
+    (void)state;
+    plan_set("pro", "a LIMIT 10 1h");
+    pair_open(&pair, "pro", T);
+    pair_reserve(&pair, "h", "a", 2, H, T);
+    pair_release(&pair, "h", T);
+    struct consume_item item = {text_bytes("a"), 11};
+    struct consume_request request = {.items = &item, .count = 1, .mode = MODE_ALL, .now_us = T + S};
+    struct account_decision decision;
+    consume_decide(pair.account, &host, &request, &decision);
+    assert_int_equal(decision.causes_count, 1);
+    assert_true(decision.causes[0].counts);
+    account_decision_end(&decision);
+    pair_end(&pair);
+    plan_drop("pro");
+}
+
 /* What was never used, or is of another account, has nothing that could be counted on. */
 static void what_is_not_stored_needs_a_view(void **state)
 {
@@ -285,6 +305,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_end_of_a_reservation_is_counted, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(the_tightest_limit_is_the_rule, account_set_up, account_tear_down),
         cmocka_unit_test_setup_teardown(denials_wait_for_the_end_of_a_cycle, account_set_up, account_tear_down),
+        cmocka_unit_test_setup_teardown(denials_count_in_a_cycle_in_which_units_were_only_held, account_set_up,
+                                        account_tear_down),
         cmocka_unit_test_setup_teardown(what_is_not_stored_needs_a_view, account_set_up, account_tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
