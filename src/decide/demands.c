@@ -111,8 +111,10 @@ static enum account_fault find_targets(const struct demands *demands, enum rows_
         if (!demands_knows(demands, i)) continue;
         struct bytes as = demands->views[i].entitlement->as;
         if (as.size > 0) targets->of[i] = find_name(demands, as, demands->names_count);
-        demands->decision->fault_subject = demands->names[i];
-        if (as.size > 0 && demands->views[targets->of[i]].entitlement->as.size > 0) return ACCOUNT_FAULT_CHAIN;
+        const struct entitlement *counting = demands->views[targets->of[i]].entitlement;
+        demands->decision->fault_subject = demands->names[counting ? i : targets->of[i]];
+        if (!counting) return ACCOUNT_FAULT_RESOURCE; /* a row that only other plans know */
+        if (as.size > 0 && counting->as.size > 0) return ACCOUNT_FAULT_CHAIN;
         if (++targets->rows[targets->of[i]] > 1 && together == ROWS_DISTINCT) return ACCOUNT_FAULT_TOGETHER;
     }
     return ACCOUNT_FAULT_NONE;

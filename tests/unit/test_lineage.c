@@ -144,6 +144,28 @@ static void a_level_may_hold_resources_as_one(void **state)
     family_end(&family);
 }
 
+/* A row may be known here only by its name: as what another row is counted AS, while its rules stand elsewhere. */
+static void what_a_row_is_counted_as_has_to_be_known_at_its_level(void **state)
+{
+    (void)state;
+    static const char *const rows[][2] = {{"fast AS slow COST 2", "fast LIMIT 9 day | slow LIMIT 9 day"},
+                                          {"slow LIMIT 9 day", "fast AS slow COST 2"}};
+    struct consume_item items[] = {{BYTES("fast"), 2}, {BYTES("slow"), 3}};
+    struct consume_request request = {.items = items, .count = 2, .batch = true, .now_us = T};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct family family;
+        family_begin(&family, "minutes LIMIT 100 day", rows[i][0], rows[i][1], T);
+        struct pair *at = i == 0 ? &family.team : &family.user;
+        pair_request(&family.user, &request);
+        if (i == 0) assert_fault(&family.user, ACCOUNT_FAULT_ABOVE);
+        assert_fault(at, ACCOUNT_FAULT_RESOURCE);
+        assert_true(bytes_equal(at->decision.fault_subject, BYTES("slow")));
+        pair_reserve_all(&family.user, "h", "fast 1 | slow 1", MODE_ALL, H, T);
+        assert_fault(at, ACCOUNT_FAULT_RESOURCE);
+        family_end(&family);
+    }
+}
+
 /* ---- who refuses ------------------------------------------------------------------------------------------ */
 
 static void a_level_that_admits_nothing_is_named(void **state)
@@ -243,6 +265,7 @@ int main(void)
         cmocka_unit_test(levels_that_do_not_know_a_resource_are_passed),
         cmocka_unit_test(a_level_may_count_resources_as_one),
         cmocka_unit_test(a_level_may_hold_resources_as_one),
+        cmocka_unit_test(what_a_row_is_counted_as_has_to_be_known_at_its_level),
         cmocka_unit_test(a_level_that_admits_nothing_is_named),
         cmocka_unit_test(all_are_judged_at_one_instant),
         cmocka_unit_test(members_use_what_their_pool_has_used),
