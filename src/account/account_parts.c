@@ -17,25 +17,46 @@ static struct members *members_of(struct account *account)
     return optional->members;
 }
 
+/* A cycle of a resource has begun for a member (of this number; 0 = for all of them): a reservation that was made since
+ * its start holds units of it. There is one only where the cycles are others than they were when it was made. */
+static void recount_members(struct account *account, int64_t number, const struct change *change)
+{
+    const struct holds *holds = account_holds(account);
+    struct members *members = members_of(account);
+    if (holds->members_count == 0 || holds->newest_us < change->until_us) return;
+    for (uint32_t i = 0; i < holds->count; i++) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        if (!hold->of_member || hold->slot != change->slot) continue;
+        struct bytes name = member_hold_id_member(hold_id(holds->by_expiry[i]));
+        const struct member *member = members_find(members, name);
+        bool counts = member && (number == 0 ? !member->has_left : member->number == number);
+        if (counts) members_hold(members, name, hold->slot, hold_counted(hold), hold->made_us);
+    }
+}
+
 static void apply_to_member(struct account *account, const struct change *change)
 {
     struct members *members = members_of(account);
+    bool begins = false;
     switch (change->kind) {
     case CHANGE_MEMBER: members_put(members, change->number, change->bytes, (uint32_t)change->amount); break;
     case CHANGE_MEMBER_LEFT: members_leave(members, change->number); break;
     case CHANGE_MEMBER_SHARE:
-        members_share(members, change->number, change->slot, change->until_us, change->amount);
+        begins = members_share(members, change->number, change->slot, change->until_us, change->amount);
         break;
     case CHANGE_SHARES: {
         const struct division division = {change->slot, change->until_us, change->expires_us, change->amount,
                                           (enum share_how)change->how};
         members_divide(members, &division);
+        recount_members(account, 0, change);
         break;
     }
     default:
-        members_use(members, change->number, change->slot, change->until_us, change->amount, account->applied_at_us);
+        begins = members_use(members, change->number, change->slot, change->until_us, change->amount,
+                             account->applied_at_us);
         break;
     }
+    if (begins) recount_members(account, change->number, change);
 }
 
 static struct api_keys *api_keys_of(struct account *account)

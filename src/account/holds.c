@@ -1,5 +1,6 @@
 /* Reservations by id and by expiry; see holds.h. */
 #include "quota/account/holds.h"
+#include "quota/base/checked.h"
 #include "quota/base/memory.h"
 
 #define HOLDS_FEW 4 /* places that an account keeps once it has had a reservation */
@@ -143,6 +144,7 @@ const struct hold *holds_add(struct holds *holds, struct bytes id, uint32_t hash
     insert(holds, stored);
     count_reservation(hold, 1);
     holds->members_count += hold->of_member;
+    holds->newest_us = max_i64(holds->newest_us, hold->made_us);
     holds->bytes += hash_index_bytes(&holds->by_id) - index_bytes + bytes_of(stored);
     return &stored->hold;
 }

@@ -331,9 +331,11 @@ void members_leave(struct members *members, int64_t number)
     members->weights -= member->weight;
 }
 
-static struct member_use *use_of(struct members *members, struct member *member, uint32_t slot, int64_t start_us)
+static struct member_use *use_of(struct members *members, struct member *member, uint32_t slot, int64_t start_us,
+                                 bool *begins)
 {
     struct member_use *use = (struct member_use *)member_use_of(member, slot); /* found by a reader; it is ours */
+    *begins = !use;
     if (use) return use;
     member->uses = memory_realloc(member->uses, (member->uses_count + 1u) * sizeof(*member->uses));
     use = &member->uses[member->uses_count++];
@@ -344,10 +346,12 @@ static struct member_use *use_of(struct members *members, struct member *member,
 }
 
 /* The use of a resource; where this cycle is newer than the running one, it begins. */
-static struct member_use *use_in(struct members *members, struct member *member, uint32_t slot, int64_t start_us)
+static struct member_use *use_in(struct members *members, struct member *member, uint32_t slot, int64_t start_us,
+                                 bool *begins)
 {
-    struct member_use *use = use_of(members, member, slot, start_us);
+    struct member_use *use = use_of(members, member, slot, start_us, begins);
     if (start_us <= use->start_us) return use;
+    *begins = true;
     *use = (struct member_use){.slot = slot,
                                .start_us = start_us,
                                .past_start_us = use->start_us,
@@ -357,27 +361,31 @@ static struct member_use *use_in(struct members *members, struct member *member,
     return use;
 }
 
-void members_use(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t used, int64_t now_us)
+bool members_use(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t used, int64_t now_us)
 {
     struct member *member = numbered(members, number);
-    if (!member) return;
-    struct member_use *use = use_in(members, member, slot, start_us);
+    bool begins;
+    if (!member) return false;
+    struct member_use *use = use_in(members, member, slot, start_us, &begins);
     if (start_us == use->start_us) {
         if (used > use->used) member->used_us = now_us;
         use->used = used;
-        return;
+        return begins;
     }
-    if (start_us < use->past_start_us) return;                           /* it is counted no more */
+    if (start_us < use->past_start_us) return false;                     /* it is counted no more */
     if (start_us > use->past_start_us) use->past_share = NOT_SHARED_YET; /* nothing was used in it before */
     use->past_start_us = start_us;
     use->past_used = used;
+    return false;
 }
 
-void members_share(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t share)
+bool members_share(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t share)
 {
     struct member *member = numbered(members, number);
-    struct member_use *use = member ? use_in(members, member, slot, start_us) : NULL;
+    bool begins = false;
+    struct member_use *use = member ? use_in(members, member, slot, start_us, &begins) : NULL;
     if (use && start_us == use->start_us) use->share = share;
+    return begins;
 }
 
 /* One that was made in an earlier cycle counts there. */
@@ -398,8 +406,11 @@ void members_divide(struct members *members, const struct division *division)
     members_shares_of(members, division, shares);
     for (uint32_t i = 0; i < members->count; i++) {
         struct member *member = members->by_number[i];
+        bool begins;
         if (member->has_left) continue;
-        use_in(members, member, division->slot, division->start_us)->share = shares[at++];
+        struct member_use *use = use_in(members, member, division->slot, division->start_us, &begins);
+        use->share = shares[at++];
+        use->held = 0;
     }
     divided->past_us = divided->start_us;
     divided->start_us = division->start_us;

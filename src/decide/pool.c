@@ -41,6 +41,22 @@ static int64_t held_of(const struct account_view *pool, const struct member_use 
     return max_i64(held, 0);
 }
 
+/* The same of a cycle that has not begun for the member. It holds nothing of it, unless the cycles are others than they
+ * were when a reservation was made. */
+static int64_t held_anew(const struct account_view *pool, uint32_t slot, int64_t start_us, struct bytes name)
+{
+    const struct holds *holds = account_holds(pool->account);
+    int64_t held = 0;
+    if (holds->newest_us < start_us) return 0;
+    for (uint32_t i = holds_ended(holds, pool->now_us); i < holds->count; i++) {
+        const struct hold *hold = &holds->by_expiry[i]->hold;
+        bool counts = hold->of_member && hold->slot == slot && hold->made_us >= start_us;
+        if (counts && bytes_equal(member_hold_id_member(hold_id(holds->by_expiry[i])), name))
+            held = add_clamped(held, hold_counted(hold));
+    }
+    return held;
+}
+
 /* Its part, by weight, of what is unused: of a member that has joined since shares were made. */
 static int64_t late_share(const struct account_view *pool, const struct resource_view *view,
                           const struct pool_share *found, const struct member *member)
@@ -66,7 +82,7 @@ void pool_share_find(const struct account_view *pool, struct resource_view *view
     const struct member_use *use = member ? member_use_of(member, slot) : NULL;
     bool runs = use && use->start_us == start_us;
     found->window = (struct window *)window; /* of a view that is ours */
-    found->used = runs ? add_clamped(use->used, held_of(pool, use, name)) : 0;
+    found->used = runs ? add_clamped(use->used, held_of(pool, use, name)) : held_anew(pool, slot, start_us, name);
     found->division = (struct division){
         .slot = slot, .start_us = start_us, .units = window_limit(window), .how = view->entitlement->share};
     found->divided = members_are_divided(members, slot, start_us);

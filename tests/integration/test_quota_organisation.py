@@ -514,6 +514,22 @@ def test_each_member_has_its_share(pool):
     pool("QUOTA.VIOLATIONS RESET")
 
 
+def test_what_a_member_holds_counts_in_the_cycles_of_another_plan(pool):
+    """The reservation was made in a day; the hour that has begun before it is the pool's longest cycle now."""
+    assert pool("QUOTA.CONSUME a api 1")[0] == 1
+    pool("QUOTA.CLOCK ADVANCE 1h")
+    assert pool("QUOTA.RESERVE a h api 6 TTL 50m")[0] == 6
+    pool("QUOTA.PLAN SET pool api LIMIT 30 hour SHARE EQUAL")
+    assert pool("QUOTA.CONSUME a api 1")[:3] == [1, 10, 3]
+    assert pool("QUOTA.CHECK a api 4")[0][0] == 0
+    digest = pool("DEBUG DIGEST-VALUE pool")
+    pool("DEBUG RELOAD")
+    assert pool("QUOTA.CHECK a api 4")[0][:3] == [0, 10, 3]
+    assert pool("DEBUG DIGEST-VALUE pool") == digest
+    assert pool("QUOTA.COMMIT a h 2") == [2, 4, 7]
+    assert pool("QUOTA.CHECK a api 7")[0][0] == 7
+
+
 def test_shares_by_words(pool):
     assert pool.map("QUOTA.PLAN GET pool")["resources"] == {"api": {"LIMIT 100 day": "SHARE EQUAL"}}
     pool("QUOTA.WEIGHT pool a 2")

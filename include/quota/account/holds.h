@@ -27,6 +27,7 @@ struct holds {
     struct hash_index by_id;
     uint32_t count, capacity;
     uint32_t members_count; /* of the parts, those of members' reservations */
+    int64_t newest_us;      /* none of them was made later */
     size_t bytes;           /* on the heap, all included */
 };
 

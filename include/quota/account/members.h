@@ -124,18 +124,20 @@ void members_put(struct members *members, int64_t number, struct bytes name, uin
 void members_leave(struct members *members, int64_t number);
 
 /* It has used so much of a resource in the cycle that began at `start_us`; `now_us`: when it was charged. A cycle that
- * is newer than the running one begins with that. */
-void members_use(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t used,
+ * is newer than the running one begins with that: then the answer is true, and what its reservations hold of that cycle
+ * is to be counted anew (members_hold), from 0 on. */
+bool members_use(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t used,
                  int64_t now_us);
 
 /* A reservation of the member holds units since `made_us` (below 0: no more). */
 void members_hold(struct members *members, struct bytes name, uint32_t slot, int64_t units, int64_t made_us);
 
-/* Makes the shares of a cycle; none where there never was a member. O(n log n). */
+/* Makes the shares of a cycle; none where there never was a member. What reservations hold of it is 0 then, of every
+ * member that has not left, and to be counted anew. O(n log n). */
 void members_divide(struct members *members, const struct division *division);
 
-/* Its share of the cycle that began at `start_us`, of one that joined in it. */
-void members_share(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t share);
+/* Its share of the cycle that began at `start_us`, of one that joined in it. Answers as members_use does. */
+bool members_share(struct members *members, int64_t number, uint32_t slot, int64_t start_us, int64_t share);
 
 /* For the codec: the cycles of which shares are made. */
 void members_divided_encode(const struct members *members, struct sink *sink);
