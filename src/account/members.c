@@ -398,7 +398,7 @@ void members_hold(struct members *members, struct bytes name, uint32_t slot, int
 
 void members_divide(struct members *members, const struct division *division)
 {
-    if (members->made == 0) return; /* nobody: nothing of it is stored */
+    if (members->made == 0) return; /* there is no member: nothing of it is stored */
     int64_t *shares = memory_alloc((members->count + 1u) * sizeof(*shares));
     uint32_t at = 0;
     struct divided *divided = divided_of(members, division->slot);

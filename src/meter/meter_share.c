@@ -3,7 +3,7 @@
  *     0 ├── used and held by the member ──┬── available ──┤ share      then BURST, GRACE, OVERAGE as beyond any limit
  *
  * It stands beside the LIMIT, which bounds all members together. A denial waits until reservations of the member have
- * ended, or for the next cycle. EQUAL shares of that are known, as long as nobody joins or leaves: what is more than
+ * ended, or for the next cycle. EQUAL shares of that are known, as long as no member joins or leaves: what is more than
  * such a share never fits. FAIR ones follow from what is used until then. */
 #include "quota/base/checked.h"
 #include "quota/meter/meter.h"
