@@ -31,6 +31,7 @@ static const char *const names[ACCOUNTS] = {"org", "red", "blue", "ann", "bob", 
 struct family {
     struct account *accounts[ACCOUNTS];
     bool forced[ACCOUNTS]; /* LIMITs may be beyond */
+    bool replaced;         /* an account is another one than before: a level may not hold what is posted at it */
     wide given;            /* credits, of all of them */
     struct numbers numbers;
     int64_t now_us;
@@ -310,7 +311,7 @@ static bool resolve(struct family *family, uint32_t place, struct deciding *deci
     request.count = how & 2 ? 1 + (how & 4 ? 1 : 0) : 0;
     request.release = request.count == 0 && how & 8;
     commit_decide(account, &host, &request, &deciding->decision);
-    return request.force;
+    return request.force || family->replaced;
 }
 
 static void refund(struct family *family, uint32_t place, struct deciding *deciding)
@@ -488,7 +489,10 @@ static void use(struct family *family)
     struct deciding deciding;
     uint32_t place = some_account(family);
     next_instant(family);
-    if (pick(family, 31) == 31) replace(family, place);
+    if (pick(family, 31) == 31) {
+        replace(family, place);
+        family->replaced = true;
+    }
     host.plans_generation = pick(family, 1) ? generation : 0;
     for (uint32_t i = 0; i < ACCOUNTS; i++) before[i] = bytes_of(family->accounts[i]);
     deciding_begin(&deciding, place);
