@@ -3,7 +3,7 @@
  *     used before ──┬── threshold ──┬── limit          a window is written that has passed one of them
  *                   └ limit.warned  └ limit.exhausted
  *
- * event_maker_counts, which the writer asks, is here as well. */
+ * event_maker_counts, which the writer calls, is here as well. */
 #pragma once
 
 #include "quota/account/event_notes.h"
