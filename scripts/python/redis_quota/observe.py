@@ -30,7 +30,7 @@ class Observer(Protocol):
         """Whether anything comes of what it sees."""
 
     def watch(self, call: str, about: Mapping[str, Any]) -> AbstractContextManager[End]:
-        """Around a call by its name and arguments. It yields a function that takes the result; an error passes through."""
+        """Around a call by its name and arguments. Yields a function that takes the result; an error passes through."""
 
 
 def awake(observers: list[Observer]) -> list[Observer]:
