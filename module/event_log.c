@@ -308,25 +308,25 @@ static void swap(void)
 
 /* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
 
-static void write_chunk(const struct registry_output *output, struct sink *chunk)
+static void write_chunk(RedisModuleIO *aof, struct sink *chunk)
 {
-    registry_write_events(output, sink_content(chunk));
+    RedisModule_EmitAOF(aof, "RL._EVENTS", "b", chunk->data, chunk->size);
     chunk->size = 0;
 }
 
-static void write(const struct registry_output *output)
+static void write(RedisModuleIO *aof)
 {
     struct sink chunk = {0};
     if (shown.last.epoch == 0) return; /* nothing ever happened */
     sink_byte(&chunk, PUT_BEGIN);
     numbers_encode(&shown, &chunk);
-    write_chunk(output, &chunk);
+    write_chunk(aof, &chunk);
     for (uint32_t i = 0; i < shown.count; i++) {
         if (chunk.size == 0) sink_byte(&chunk, PUT_ENTRIES);
         entry_encode(*place_of(&shown, i), &chunk);
-        if (chunk.size >= CHUNK_BYTES) write_chunk(output, &chunk);
+        if (chunk.size >= CHUNK_BYTES) write_chunk(aof, &chunk);
     }
-    if (chunk.size > 0) write_chunk(output, &chunk);
+    if (chunk.size > 0) write_chunk(aof, &chunk);
     sink_free(&chunk);
 }
 

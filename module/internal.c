@@ -113,7 +113,7 @@ static int put_value(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 static int replay_change(RedisModuleCtx *ctx, struct registry_kind *kind, RedisModuleString **argv, int argc)
 {
     struct bytes name = string_bytes(argv[1]), change = string_bytes(argv[2]);
-    if (!registry_apply(ctx, kind, name, change)) {
+    if (!registry_apply(kind, name, change)) {
         stop_if_newer(ctx, argv[1], change, kind->format);
         RedisModule_Log(ctx, "warning", "refused to repeat a change of %s '%s'", kind->noun, printable(name).text);
         return reply_error(ctx, "ERR bytes that are no change of this %s", kind->noun);
@@ -196,7 +196,7 @@ static const struct argument events_arguments[] = {
 };
 
 const struct command rl_events_command = {
-    .name = EVENTS_COMMAND,
+    .name = "RL._EVENTS",
     .summary = "Internal: a part of the event log. Refused to clients.",
     .complexity = "O(entries)",
     .since = "1.0.0",

@@ -49,7 +49,7 @@ void policies_change(RedisModuleCtx *ctx, struct bytes name, const struct policy
     struct policy_effect lifts[SWEEP_LIFTS_MAX];
     struct sink change = {0};
     policy_effect_encode(effect, &change);
-    bool fits = registry_apply(ctx, &policy_kind, name, sink_content(&change));
+    bool fits = registry_apply(&policy_kind, name, sink_content(&change));
     if (expect(fits)) {
         struct policy *policy = policies_find(name);
         uint32_t count = policy_sweep(policy, now_us, SWEEP_LOOKED_MAX, lifts, SWEEP_LIFTS_MAX);
@@ -70,7 +70,7 @@ bool policies_delete(RedisModuleCtx *ctx, struct bytes name)
 /* ---- written again, as changes --------------------------------------------------------------------------- */
 
 struct writing {
-    const struct registry_output *output;
+    RedisModuleIO *aof;
     struct bytes name;
     struct sink change;
 };
@@ -78,7 +78,7 @@ struct writing {
 static void flush_writing(struct writing *writing, size_t threshold)
 {
     if (writing->change.size <= threshold) return;
-    registry_write(writing->output, &policy_kind, writing->name, sink_content(&writing->change));
+    registry_write(writing->aof, &policy_kind, writing->name, sink_content(&writing->change));
     writing->change.size = 0;
 }
 
@@ -89,10 +89,10 @@ static void write_effect(struct writing *writing, struct policy_effect effect)
 }
 
 /* The policy as the effects that would make it: a whole one may be larger than a command should be. */
-static void write(const struct registry_output *output, const void *object)
+static void write(RedisModuleIO *aof, const void *object)
 {
     const struct policy *policy = object;
-    struct writing writing = {.output = output, .name = policy_name(policy)};
+    struct writing writing = {.aof = aof, .name = policy_name(policy)};
     struct policy_rules schedule_rules[SCHEDULES_MAX];
     for (uint32_t i = 0; i < policy->schedules_count; i++) {
         const struct rule_set *set = policy->schedule_rules[i];
@@ -105,7 +105,7 @@ static void write(const struct registry_output *output, const void *object)
                                            .schedules_count = policy->schedules_count,
                                            .schedules = policy->schedules,
                                            .schedule_rules = schedule_rules};
-    registry_write(output, &policy_kind, writing.name, BYTES("")); /* whatever stood in the older part of the file */
+    registry_write(aof, &policy_kind, writing.name, BYTES("")); /* whatever stood in the older part of the file */
     write_effect(&writing, (struct policy_effect){.kind = POLICY_DEFINE, .definition = &definition});
     for (const struct policy_entry *entry = policy->overrides.first; entry; entry = entry->next) {
         write_effect(&writing, (struct policy_effect){.kind = POLICY_OVERRIDE,

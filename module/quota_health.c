@@ -69,10 +69,6 @@ static void add_persistence(RedisModuleCtx *ctx, struct problems *problems)
         add(problems, "persistence: with appendfsync no a crash of the machine forgets what was used since the "
                       "operating system last wrote the AOF");
     }
-    if (aof && registry_may_be_lost(ctx)) {
-        add(problems, "persistence: with aof-use-rdb-preamble no, as long as there is no key of this module, a crash "
-                      "while writes are paused may lose plans and policies; set it to yes");
-    }
     if (aof && strcmp(server_setting(data, "aof_last_write_status"), "ok") != 0) {
         add(problems, "persistence: the last write to the AOF failed");
     }

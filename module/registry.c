@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#define AUX_VERSION 4 /* 1: policies alone; 2: plans of one revision each; 3: histories of plans; 4: the event log */
-#define AUX_EVENTS  4
-#define PAUSE_MS    50 /* while writes are paused look again so often */
+#define AUX_VERSION  4 /* 1: policies alone; 2: plans of one revision each; 3: histories of plans; 4: the event log */
+#define AUX_EVENTS   4
+#define PLACEHOLDERS 8 /* keys that a child which rewrites the AOF gets */
 
 /* In the order of the auxiliary data. */
 static struct registry_kind *const kinds[] = {&policy_kind, &plan_kind, NULL};
@@ -97,13 +97,8 @@ static void swap_all(void)
 
 /* ---- changes --------------------------------------------------------------------------------------------- */
 
-static bool rewrite_owes;        /* a rewrite without preamble has begun, and its objects are still to be replicated */
-static bool rewrite_owes_events; /* and so is the event log: there was no key that it could be written in front of */
-static void write_all(RedisModuleCtx *ctx, void *unused);
-
-bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
+bool registry_apply(struct registry_kind *kind, struct bytes name, struct bytes change)
 {
-    write_all(ctx, NULL); /* this change is of what they are now */
     void *before = registry_find(kind, name), *object = before;
     bool fits = true;
     kind->changes++;
@@ -114,25 +109,6 @@ bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct byte
         take_out(kind, name);
     }
     return fits;
-}
-
-void registry_write(const struct registry_output *output, const struct registry_kind *kind, struct bytes name,
-                    struct bytes change)
-{
-    if (output->ctx) {
-        transaction_replicate_configuration(output->ctx, kind->command, name, change, BYTES(""));
-    } else {
-        RedisModule_EmitAOF(output->aof, kind->command, "bb", name.data, name.size, change.data, change.size);
-    }
-}
-
-void registry_write_events(const struct registry_output *output, struct bytes bytes)
-{
-    if (output->ctx) {
-        transaction_replicate_events(output->ctx, bytes);
-    } else {
-        RedisModule_EmitAOF(output->aof, EVENTS_COMMAND, "b", bytes.data, bytes.size);
-    }
 }
 
 void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change)
@@ -151,7 +127,7 @@ bool registry_repeat_event(RedisModuleCtx *ctx, struct bytes said)
 
 bool registry_change(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change)
 {
-    bool fits = registry_apply(ctx, kind, name, change);
+    bool fits = registry_apply(kind, name, change);
     if (fits) registry_replicate(ctx, kind, name, change);
     return fits;
 }
@@ -247,36 +223,21 @@ static int load_aux(RedisModuleIO *rdb, int encoding, int when)
 
 /* ---- an AOF rewritten without preamble ------------------------------------------------------------------- */
 
-static void write_visited(const struct registry_kind *kind, void *object, void *output)
+void registry_write(RedisModuleIO *aof, const struct registry_kind *kind, struct bytes name, struct bytes change)
+{
+    RedisModule_EmitAOF(aof, kind->command, "bb", name.data, name.size, change.data, change.size);
+}
+
+static void write_visited(const struct registry_kind *kind, void *object, void *aof)
 {
     struct sink whole = {0};
     if (kind->write) {
-        kind->write(output, object);
+        kind->write(aof, object);
         return;
     }
     kind->encode(object, &whole);
-    registry_write(output, kind, kind->name(object), sink_content(&whole));
+    registry_write(aof, kind, kind->name(object), sink_content(&whole));
     sink_free(&whole);
-}
-
-static void write_to(struct registry_output output)
-{
-    for (struct registry_kind *const *kind = kinds; *kind; kind++) registry_each(*kind, write_visited, &output);
-}
-
-/* At once, or as soon as writes are no longer paused: replicating during a pause would abort the server. */
-static void write_all(RedisModuleCtx *ctx, void *unused)
-{
-    (void)unused;
-    if (!rewrite_owes) return;
-    if (RedisModule_AvoidReplicaTraffic()) {
-        RedisModule_CreateTimer(ctx, PAUSE_MS, write_all, NULL);
-        return;
-    }
-    rewrite_owes = false;
-    write_to((struct registry_output){.ctx = ctx});
-    if (rewrite_owes_events) companion->write(&(struct registry_output){.ctx = ctx});
-    rewrite_owes_events = false;
 }
 
 /* In the child that rewrites, in front of its first key of ours. The server has a temporary file of that name then; a
@@ -289,39 +250,44 @@ static void rewrite_begins(RedisModuleIO *aof)
     begun_by = getpid();
     (void)snprintf(file, sizeof(file), "temp-rewriteaof-%d.aof", (int)getpid());
     if (access(file, F_OK) != 0) return;
-    write_to((struct registry_output){.aof = aof});
-    companion->write(&(struct registry_output){.aof = aof});
+    for (struct registry_kind *const *kind = kinds; *kind; kind++) registry_each(*kind, write_visited, aof);
+    companion->write(aof);
 }
 
-static bool has_preamble(RedisModuleCtx *ctx)
+static RedisModuleType *placeholder_type;
+
+/* Puts a key without content into the first free name of this number, in the memory of the child alone. */
+static void put_placeholder(RedisModuleCtx *ctx, int number)
 {
-    return config_server_is(ctx, "aof-use-rdb-preamble", "YES");
+    bool is_free = false;
+    for (int again = 0; !is_free; again++) {
+        RedisModuleString *name = RedisModule_CreateStringPrintf(ctx, "redis-quota %d %d", number, again);
+        RedisModuleKey *key = RedisModule_OpenKey(ctx, name, REDISMODULE_READ | REDISMODULE_WRITE);
+        is_free = RedisModule_KeyType(key) == REDISMODULE_KEYTYPE_EMPTY;
+        if (is_free) RedisModule_ModuleTypeSetValue(key, placeholder_type, &placeholder_type);
+        RedisModule_CloseKey(key);
+        RedisModule_FreeString(ctx, name);
+    }
 }
 
-bool registry_may_be_lost(RedisModuleCtx *ctx)
-{
-    int64_t objects = 0;
-    for (struct registry_kind *const *kind = kinds; *kind; kind++) objects += registry_count(*kind);
-    return objects > 0 && value_types_held() == 0 && !has_preamble(ctx);
-}
-
-/* The server has opened a new part of its AOF and forked the child that rewrites the older ones. The objects are
- * written as soon as the command that began this has ended: what is replicated inside BGREWRITEAOF or CONFIG SET takes
- * that command itself along, to the AOF and to every replica. A rewrite with preamble has the objects in its auxiliary
- * data, and replicates nothing: the setting is read as it is at the fork. */
-static void fork_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
+/* The child has opened its file and begins to walk over the keys. There may be none of ours, so it gets some for its
+ * walk: it writes the objects in front of the first, and nothing for the key itself. Their names are of several slots,
+ * for a slot that has just moved away is left out of the walk (Redis 8.4). With a preamble the objects are in the
+ * auxiliary data. */
+static void saving_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t what, void *data)
 {
     (void)event;
     (void)data;
-    if (what != REDISMODULE_SUBEVENT_FORK_CHILD_BORN) return;
-    int failed;
-    RedisModuleServerInfoData *info = RedisModule_GetServerInfo(ctx, "persistence");
-    bool rewrites = RedisModule_ServerInfoGetFieldUnsigned(info, "aof_rewrite_in_progress", &failed) == 1;
-    RedisModule_FreeServerInfo(ctx, info);
-    if (!rewrites || has_preamble(ctx)) return;
-    rewrite_owes = true;
-    rewrite_owes_events = value_types_held() == 0;
-    RedisModule_CreateTimer(ctx, 0, write_all, NULL);
+    if (what != REDISMODULE_SUBEVENT_PERSISTENCE_AOF_START) return; /* fired in the child, and there alone */
+    if (config_server_is(ctx, "aof-use-rdb-preamble", "YES")) return;
+    for (int i = 0; i < PLACEHOLDERS; i++) put_placeholder(ctx, i);
+}
+
+static void rewrite_placeholder(RedisModuleIO *aof, RedisModuleString *key, void *value)
+{
+    (void)key;
+    (void)value;
+    rewrite_begins(aof);
 }
 
 /* ---- loads ----------------------------------------------------------------------------------------------- */
@@ -354,8 +320,8 @@ static void aside_happened(RedisModuleCtx *ctx, RedisModuleEvent event, uint64_t
 
 /* ---- registration ---------------------------------------------------------------------------------------- */
 
-/* No key is ever of this type: it is there for the auxiliary data alone, and a payload that claims to be of it is
- * refused. */
+/* No key of the server is ever of this type: it is there for the auxiliary data, and for the placeholders of a child
+ * that rewrites the AOF. A payload that claims to be of it is refused. */
 static void *load_nothing(RedisModuleIO *rdb, int encoding)
 {
     (void)rdb;
@@ -368,6 +334,7 @@ int registry_register(RedisModuleCtx *ctx)
     RedisModuleTypeMethods methods = {
         .version = REDISMODULE_TYPE_METHOD_VERSION,
         .rdb_load = load_nothing,
+        .aof_rewrite = rewrite_placeholder,
         .aux_load = load_aux,
         .aux_save = save_aux,
         .aux_save_triggers = REDISMODULE_AUX_BEFORE_RDB,
@@ -377,13 +344,14 @@ int registry_register(RedisModuleCtx *ctx)
         (*kind)->objects = RedisModule_CreateDict(NULL);
         (*kind)->aside = RedisModule_CreateDict(NULL);
     }
-    bool registered = RedisModule_CreateDataType(ctx, "rl-policy", 0, &methods);
+    placeholder_type = RedisModule_CreateDataType(ctx, "rl-policy", 0, &methods);
+    bool registered = placeholder_type;
     const struct {
         RedisModuleEvent event;
         RedisModuleEventCallback happened;
     } events[] = {{RedisModuleEvent_Loading, loading_happened},
                   {RedisModuleEvent_ReplAsyncLoad, aside_happened},
-                  {RedisModuleEvent_ForkChild, fork_happened}};
+                  {RedisModuleEvent_Persistence, saving_happened}};
     for (size_t i = 0; i < sizeof(events) / sizeof(events[0]) && registered; i++) {
         registered = RedisModule_SubscribeToServerEvent(ctx, events[i].event, events[i].happened) == REDISMODULE_OK;
     }

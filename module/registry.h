@@ -4,10 +4,9 @@
  *     a command ─▶ change, as bytes ─▶ apply ─▶ RL._POLICY | RL._PLAN name change ─▶ replicas, AOF: the same apply
  *
  *     RDB, full sync, AOF with preamble   auxiliary data: version │ of each kind: count │ object … │ the event log
- *     AOF rewritten without preamble      has no place for it: the child that rewrites writes every object in front of
- *                                         the first key of the module; and the server writes them again behind it, into
- *                                         the part of the AOF that is loaded last, for there may be no such key; so
- *                                         is the event log, which is long, where there was none
+ *     AOF rewritten without preamble      has no place for it: the child that rewrites writes every object and the
+ *                                         event log in front of the first key of the module, and gets keys for this
+ *                                         into its own copy of the memory, for there may be none
  *
  * A kind of objects is a row: how one of them is read, written, changed and freed. What is done to all of them is
  * written once, here: the dictionaries, files, loads beside what is still read, replication, pages.
@@ -19,12 +18,6 @@
 #include "quota/account/event.h"
 #include "quota/base/head.h"
 #include "redis.h"
-
-/* Where a change is written: replicated, or into the AOF that a child rewrites (ctx is NULL). */
-struct registry_output {
-    RedisModuleCtx *ctx;
-    RedisModuleIO *aof;
-};
 
 struct registry_kind {
     const char *noun;            /* what the log calls an object of this kind */
@@ -41,8 +34,9 @@ struct registry_kind {
     /* Changes *object, which may move; NULL in = there is none yet. False when the bytes are no change or do not fit;
      * what came before the part that does not fit is done, and *object is what there is then. */
     bool (*apply)(void **object, struct bytes name, struct bytes change);
-    /* Writes the changes that would make the object; NULL = what encode writes is a change, too. */
-    void (*write)(const struct registry_output *output, const void *object);
+    /* Writes the changes that would make the object into an AOF without preamble; NULL = what encode writes is a
+     * change, too. */
+    void (*write)(RedisModuleIO *aof, const void *object);
     void (*free)(void *object);
     /* The registry's own. */
     RedisModuleDict *objects; /* by name */
@@ -57,7 +51,7 @@ struct registry_companion {
     bool (*load)(RedisModuleIO *rdb); /* into what is empty; false = damaged */
     void (*clear)(void);
     void (*swap)(void);
-    void (*write)(const struct registry_output *output); /* by registry_write_events */
+    void (*write)(RedisModuleIO *aof); /* into an AOF without preamble */
     /* An object was changed here: what replicas and files have to know of that besides the change; no bytes = nothing.
      * And what they do with it; false = damaged. */
     void (*changed)(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct sink *said);
@@ -65,13 +59,10 @@ struct registry_companion {
 };
 void registry_accompany(const struct registry_companion *companion);
 
-/* Writes RL._EVENTS with these bytes. */
-void registry_write_events(const struct registry_output *output, struct bytes bytes);
-
 extern struct registry_kind policy_kind;
 extern struct registry_kind plan_kind;
 
-/* Creates the data type that carries the auxiliary data, and listens to loads and forks; only in OnLoad. */
+/* Creates the data type that carries the auxiliary data, and listens to loads and rewrites; only in OnLoad. */
 int registry_register(RedisModuleCtx *ctx);
 
 /* The object of this name, or NULL. Borrowed until it is changed. */
@@ -87,18 +78,11 @@ void registry_each(const struct registry_kind *kind, registry_visit *visit, void
 uint32_t registry_page(const struct registry_kind *kind, struct bytes after, uint32_t count, const void *page[],
                        bool *more);
 
-/* Whether the AOF, rewritten now, would have no place for the objects: it has no preamble, and there is no key of the
- * module that the child could write them in front of. They are replicated behind such a rewrite; while writes are
- * paused they cannot be, and a crash meanwhile loses them. */
-bool registry_may_be_lost(RedisModuleCtx *ctx);
+/* Makes a change true here, without replicating it; an empty one takes the object out. False when it does not fit. */
+bool registry_apply(struct registry_kind *kind, struct bytes name, struct bytes change);
 
-/* Makes a change true here, without replicating it; an empty one takes the object out. False when it does not fit.
- * What a rewrite of the AOF has still to write is written first. */
-bool registry_apply(RedisModuleCtx *ctx, struct registry_kind *kind, struct bytes name, struct bytes change);
-
-/* Writes a change that has been made true here. */
-void registry_write(const struct registry_output *output, const struct registry_kind *kind, struct bytes name,
-                    struct bytes change);
+/* Writes a change into an AOF that a child rewrites without preamble. */
+void registry_write(RedisModuleIO *aof, const struct registry_kind *kind, struct bytes name, struct bytes change);
 
 /* Replicates a change that has been made true here, with its event. */
 void registry_replicate(RedisModuleCtx *ctx, const struct registry_kind *kind, struct bytes name, struct bytes change);

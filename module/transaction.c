@@ -208,11 +208,6 @@ void transaction_replicate_configuration(RedisModuleCtx *ctx, const char *comman
     }
 }
 
-void transaction_replicate_events(RedisModuleCtx *ctx, struct bytes bytes)
-{
-    RedisModule_Replicate(ctx, EVENTS_COMMAND, "b", bytes.data, bytes.size);
-}
-
 /* The effects without what they say of events; these of other kinds as they are. */
 static RedisModuleString *without_events(RedisModuleString *effects)
 {

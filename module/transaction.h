@@ -50,9 +50,5 @@ bool transaction_repeat(RedisModuleCtx *ctx, struct handle *handle, struct bytes
 void transaction_replicate_configuration(RedisModuleCtx *ctx, const char *command, struct bytes name,
                                          struct bytes effects, struct bytes event);
 
-/* Replicates a part of the event log, for an AOF that has been rewritten without it. */
-#define EVENTS_COMMAND "RL._EVENTS"
-void transaction_replicate_events(RedisModuleCtx *ctx, struct bytes bytes);
-
 /* Passes effects on that a slot import has brought: the same, but that they say of no event. `words`: key, effects … */
 void transaction_pass_on(RedisModuleCtx *ctx, RedisModuleString **words, size_t count);

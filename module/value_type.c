@@ -27,15 +27,6 @@ void value_type_count(struct value_type *value_type, long long values, long long
     atomic_fetch_add_explicit(&value_type->held_bytes, bytes, memory_order_relaxed);
 }
 
-long long value_types_held(void)
-{
-    long long held = 0;
-    for (struct value_type *const *value_type = value_types; *value_type; value_type++) {
-        held += atomic_load(&(*value_type)->held_values);
-    }
-    return held;
-}
-
 /* Every value out of bytes comes this way. */
 static void *decode_counted(struct value_type *value_type, struct bytes bytes)
 {

@@ -84,9 +84,6 @@ extern struct value_type table_type;
 /* A value came (+1), went (-1) or changed its size (0). Any thread. */
 void value_type_count(struct value_type *value_type, long long values, long long bytes);
 
-/* How many values of all types there are. */
-long long value_types_held(void);
-
 /* Every value type, NULL at the end. */
 extern struct value_type *const value_types[];
 

@@ -203,17 +203,37 @@ def test_what_was_acknowledged_is_read_again(happens, preamble, with_keys, ends)
         server.close()
 
 
-def test_a_plain_rewrite_that_nothing_follows():
+@pytest.mark.parametrize("with_keys", [False, True], ids=["no keys", "keys"])
+@pytest.mark.parametrize("with_others", [False, True], ids=["no others", "keys of other types"])
+@pytest.mark.parametrize("preamble", PREAMBLES, ids=["preamble", "plain"])
+def test_a_rewrite_that_nothing_follows(preamble, with_others, with_keys):
     """Writes are paused when it begins and until the end of the server: its own part of the file has it all."""
-    server = Server(appendonly="yes", appendfsync="always", aof_use_rdb_preamble="no").start()
+    server = Server(appendonly="yes", appendfsync="always", aof_use_rdb_preamble=preamble).start()
     try:
-        Writer(server, with_keys=True).change()
-        expected = shown(server)
+        Writer(server, with_keys).change()
+        if with_others:  # the first three have the names of keys that only the child has
+            server.client().mset({f"redis-quota {number}": number for number in ("0 0", "0 1", "1 0", "x")})
+        expected, keys = shown(server), set(server.client().keys())
         server.client().execute_command("CLIENT PAUSE 100000 WRITE")
+        rewrite_aof(server)
+        assert set(server.client().keys()) == keys
+        server.kill()
+        server.start()
+        assert shown(server) == expected and set(server.client().keys()) == keys
+    finally:
+        server.close()
+
+
+def test_a_plain_rewrite_of_a_cluster_node_without_keys():
+    """It serves no slot: the keys that only the child has are of no concern to the cluster."""
+    server = Server(appendonly="yes", appendfsync="always", aof_use_rdb_preamble="no", cluster_enabled="yes").start()
+    try:
+        Writer(server, with_keys=False).change()
+        expected = shown(server)
         rewrite_aof(server)
         server.kill()
         server.start()
-        assert shown(server) == expected
+        assert shown(server) == expected and server.client().dbsize() == 0
     finally:
         server.close()
 

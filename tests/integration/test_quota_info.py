@@ -140,12 +140,6 @@ def test_health_names_what_endangers_quotas(accounts):
         quota("CONFIG SET appendfsync everysec")
         quota("QUOTA.CLOCK RESUME")
         assert quota.map("QUOTA.HEALTH") == {"status": "ok", "problems": []}
-        quota("CONFIG SET aof-use-rdb-preamble no")
-        assert quota.map("QUOTA.HEALTH")["status"] == "ok"  # there is no plan to lose
-        quota("QUOTA.PLAN SET p r LIMIT 1 day")
-        assert "aof-use-rdb-preamble" in str(quota.map("QUOTA.HEALTH")["problems"])
-        quota("QUOTA.OPEN a p")
-        assert quota.map("QUOTA.HEALTH")["status"] == "ok"  # a rewrite writes plans in front of this key
         quota("CONFIG SET quota.auto-open yes")
         assert "auto-open" in str(quota.map("QUOTA.HEALTH")["problems"])
     finally:
