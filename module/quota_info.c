@@ -1,7 +1,7 @@
 /* QUOTA.INFO, QUOTA.HISTORY: what stands, and what was.
  *
  *     QUOTA.INFO account [resource …]               the account as it stands now; one resource: its map alone
- *     QUOTA.HISTORY account resource [PERIOD p] [FROM i] [TO i] [COUNT n]      closed cycles, the newest first
+ *     QUOTA.HISTORY account resource [PERIOD p] [FROM i] [TO i] [COUNT n] [WITHPLAN]   closed cycles, newest first
  *
  * They read, on replicas too: what time has done since the last change is computed, not stored. */
 #include "account_info.h"
@@ -10,6 +10,7 @@
 #include "command.h"
 #include "entitlement_argument.h"
 #include "quota/base/checked.h"
+#include "quota/decide/invoice.h"
 #include "quota/decide/report.h"
 #include "quota/time/calendar.h"
 #include "reply.h"
@@ -47,7 +48,7 @@ static int info(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
 
 struct history_input {
     struct bytes resource, period;
-    int64_t from_us, to_us, count;
+    int64_t from_us, to_us, count, with_plan;
 };
 
 static const struct argument history_arguments[] = {
@@ -62,15 +63,42 @@ static const struct argument history_arguments[] = {
           "Only cycles that begin before then."),
     FIELD(ARGUMENT_INTEGER, "count", "COUNT", struct history_input, count, 1, HISTORY_COUNT_MAX, ARGUMENT_OPTIONAL,
           "How many cycles at most, 1 to 1000 (default 12)."),
+    {.kind = ARGUMENT_FLAG,
+     .name = "withplan",
+     .token = "WITHPLAN",
+     .offset = offsetof(struct history_input, with_plan),
+     .lowest = 1,
+     .flags = ARGUMENT_OPTIONAL,
+     .summary = "Also the revision of the plan that held when the cycle closed, and the price of its last bill line."},
     {0},
 };
 
-static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
+/* What HISTORY shows the cycles of. */
+struct history_subject {
+    const struct account_view *account;
+    const struct resource_view *resource;
+    bool with_plan;
+};
+
+/* The rule of the plan, as text; empty where nothing of the cycle is billed. */
+static void reply_price(RedisModuleCtx *ctx, const struct history_subject *subject, struct listed_cycle *listed)
+{
+    struct invoice_line line;
+    struct sink text = {0};
+    const struct cycle_list alone = {listed, 1};
+    bool billed = invoice_line_at(subject->account, subject->resource, &alone, listed->cycle.end_us - 1, &line) &&
+                  period_code(&line.period) == listed->period;
+    if (billed) price_write(&line.price, &text);
+    reply_field_text(ctx, "price", sink_content(&text));
+    sink_free(&text);
+}
+
+static void reply_cycle(RedisModuleCtx *ctx, const struct history_subject *subject, struct listed_cycle *listed)
 {
     struct period period = {.unit = PERIOD_FOREVER, .count = 1};
     const struct closed_cycle *cycle = &listed->cycle;
     (void)period_from_code(listed->period, &period);
-    RedisModule_ReplyWithMap(ctx, 10);
+    RedisModule_ReplyWithMap(ctx, subject->with_plan ? 12 : 10);
     reply_field_period(ctx, &period);
     reply_field_integer(ctx, "start", floor_div(cycle->start_us, MICROS_PER_MILLI));
     reply_field_integer(ctx, "end", floor_div(cycle->end_us, MICROS_PER_MILLI));
@@ -81,14 +109,18 @@ static void reply_cycle(RedisModuleCtx *ctx, const struct listed_cycle *listed)
     reply_field_integer(ctx, "peak", cycle->peak);
     reply_field_integer(ctx, "overage", closed_cycle_overage(cycle));
     reply_field_integer(ctx, "rolled", cycle->rolled);
+    if (!subject->with_plan) return;
+    reply_field_integer(ctx, "revision", cycle->revision);
+    reply_price(ctx, subject, listed);
 }
 
-static void reply_history(RedisModuleCtx *ctx, const struct account_view *view, struct cycle_list *list, int64_t most)
+static void reply_history(RedisModuleCtx *ctx, const struct history_subject *subject, struct cycle_list *list,
+                          int64_t most)
 {
     struct listed_cycle cycle;
     int64_t count = 0;
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
-    for (; count < most && cycle_list_next(list, view, &cycle); count++) reply_cycle(ctx, &cycle);
+    for (; count < most && cycle_list_next(list, subject->account, &cycle); count++) reply_cycle(ctx, subject, &cycle);
     RedisModule_ReplySetArrayLength(ctx, count);
 }
 
@@ -123,7 +155,8 @@ static int history(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
         choice.from_us = input.from_us;
         choice.to_us = input.to_us;
         cycle_list_choose(&list, &view, &choice);
-        reply_history(ctx, &view, &list, input.count);
+        const struct history_subject subject = {&view, &resource, input.with_plan != 0};
+        reply_history(ctx, &subject, &list, input.count);
     } else {
         accounts_reply_fault(ctx, &call, fault, input.resource, 0);
     }

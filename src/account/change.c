@@ -353,7 +353,7 @@ void account_status_decode(struct cursor *cursor, uint8_t encoding, struct accou
 static void closed_encode(const struct closed_cycle *closed, struct sink *sink)
 {
     sink_signed(sink, closed->start_us);
-    closed_length_encode(closed, sink);
+    closed_length_encode(closed, 0, sink);
     sink_signed(sink, closed->limit);
     sink_number(sink, closed->used);
     sink_number(sink, closed->refunded);
@@ -366,6 +366,7 @@ static void closed_encode(const struct closed_cycle *closed, struct sink *sink)
 static void closed_decode(struct cursor *cursor, struct closed_cycle *closed)
 {
     closed->start_us = cursor_signed(cursor);
+    closed->revision = 0;
     int64_t length_us = closed_length_decode(cursor, closed);
     bool sane = closed->start_us >= -INSTANT_MAX_US && closed->start_us <= INSTANT_MAX_US && length_us >= 1;
     if (!sane || __builtin_add_overflow(closed->start_us, length_us, &closed->end_us)) cursor->bad = true;

@@ -34,7 +34,7 @@ static bool is_sane(const struct closed_cycle *entry)
     if (__builtin_sub_overflow(entry->end_us, entry->start_us, &length_us)) return false;
     if (entry->count < 1 || entry->count > length_us || entry->limit < UNLIMITED) return false;
     if (entry->used < 0 || entry->refunded < 0 || entry->denied < 0 || entry->peak < 0) return false;
-    if (entry->rolled < 0) return false;
+    if (entry->rolled < 0 || entry->revision < 0) return false;
     return entry->count == 1 || is_idle(entry);
 }
 
@@ -49,8 +49,13 @@ static int64_t step_from(int64_t from_us, int64_t step_us)
     return (int64_t)((uint64_t)from_us + (uint64_t)step_us);
 }
 
-void closed_length_encode(const struct closed_cycle *cycle, struct sink *sink)
+void closed_length_encode(const struct closed_cycle *cycle, int64_t before, struct sink *sink)
 {
+    if (cycle->revision != before) {
+        sink_number(sink, 0);
+        sink_number(sink, 0);
+        sink_number(sink, cycle->revision);
+    }
     if (cycle->rolled > 0) {
         sink_number(sink, 0);
         sink_number(sink, cycle->rolled);
@@ -63,15 +68,22 @@ int64_t closed_length_decode(struct cursor *cursor, struct closed_cycle *cycle)
     int64_t length_us = cursor_number(cursor);
     cycle->rolled = 0;
     if (length_us > 0) return length_us;
+    cycle->rolled = cursor_number(cursor);
+    if (cycle->rolled > 0) return cursor_number_between(cursor, 1, INT64_MAX);
+    int64_t before = cycle->revision;
+    cycle->revision = cursor_number(cursor);
+    if (cycle->revision == before) cursor->bad = true; /* one way alone to write it */
+    length_us = cursor_number(cursor);
+    if (length_us > 0) return length_us;
     cycle->rolled = cursor_number_between(cursor, 1, INT64_MAX);
     return cursor_number_between(cursor, 1, INT64_MAX);
 }
 
 /* A count of 0 stands for one cycle with refund lines. */
-static void entry_write(const struct closed_cycle *entry, int64_t before_us, struct sink *sink)
+static void entry_write(const struct closed_cycle *entry, const struct closed_cycle *before, struct sink *sink)
 {
-    sink_signed(sink, step_between(before_us, entry->start_us));
-    closed_length_encode(entry, sink);
+    sink_signed(sink, step_between(before->end_us, entry->start_us));
+    closed_length_encode(entry, before->revision, sink);
     sink_signed(sink, entry->limit);
     sink_number(sink, entry->lines.count > 0 ? 0 : entry->count);
     if (entry->count > 1) return;
@@ -82,10 +94,11 @@ static void entry_write(const struct closed_cycle *entry, int64_t before_us, str
     if (entry->lines.count > 0) refund_lines_encode(&entry->lines, sink);
 }
 
-/* Marks the cursor bad where the bytes are no sane entry; reads on from an entry that ends at `before_us`. */
-static struct closed_cycle entry_read(struct cursor *cursor, int64_t before_us)
+/* Marks the cursor bad where the bytes are no sane entry; reads on from the entry before it. */
+static struct closed_cycle entry_read(struct cursor *cursor, const struct closed_cycle *before)
 {
-    struct closed_cycle entry = {.start_us = step_from(before_us, cursor_signed(cursor))};
+    struct closed_cycle entry = {.start_us = step_from(before->end_us, cursor_signed(cursor)),
+                                 .revision = before->revision};
     bool fits = add_checked(entry.start_us, closed_length_decode(cursor, &entry), &entry.end_us);
     entry.limit = cursor_signed(cursor);
     entry.count = cursor_number(cursor);
@@ -124,7 +137,7 @@ static bool walk_next(struct walk *walk)
 {
     if (walk->left == 0) return false;
     walk->left--;
-    walk->entry = entry_read(&walk->cursor, walk->entry.end_us);
+    walk->entry = entry_read(&walk->cursor, &walk->entry);
     return true;
 }
 
@@ -146,9 +159,9 @@ static struct history *pack(struct history *history, const struct unpacked *unpa
     uint32_t first = unpacked->count > HISTORY_ENTRIES_MAX ? unpacked->count - HISTORY_ENTRIES_MAX : 0;
     char stack_buffer[HISTORY_ENTRIES_MAX * ENTRY_BYTES_MOST];
     struct sink sink = sink_init(stack_buffer, sizeof(stack_buffer));
-    int64_t before_us = 0;
-    for (uint32_t i = first; i < unpacked->count; before_us = unpacked->entries[i++].end_us) {
-        entry_write(&unpacked->entries[i], before_us, &sink);
+    const struct closed_cycle none = {0};
+    for (uint32_t i = first; i < unpacked->count; i++) {
+        entry_write(&unpacked->entries[i], i == first ? &none : &unpacked->entries[i - 1], &sink);
     }
     size_t size = sizeof(*history) + sink.size;
     history = history ? memory_realloc(history, size) : memory_alloc(size);
@@ -189,7 +202,8 @@ bool history_find(const struct history *history, int64_t at_us, struct closed_cy
 /* Makes a run longer if the cycle continues it. */
 static bool run_extend(struct closed_cycle *run, const struct closed_cycle *cycle)
 {
-    bool same = run->limit == cycle->limit && run->rolled == cycle->rolled && run->end_us == cycle->start_us;
+    bool same = run->limit == cycle->limit && run->rolled == cycle->rolled && run->revision == cycle->revision &&
+                run->end_us == cycle->start_us;
     if (!is_idle(run) || !is_idle(cycle) || !same) return false;
     if (!add_checked(run->count, cycle->count, &run->count)) return false;
     run->end_us = cycle->end_us;
@@ -278,11 +292,10 @@ void history_encode(const struct history *history, struct sink *sink)
 struct history *history_decode(struct cursor *cursor)
 {
     struct unpacked unpacked = {.count = 0};
-    int64_t count = cursor_number_between(cursor, 0, HISTORY_ENTRIES_MAX), before_us = 0;
-    while (unpacked.count < count && !cursor->bad) {
-        unpacked.entries[unpacked.count] = entry_read(cursor, before_us);
-        before_us = unpacked.entries[unpacked.count++].end_us;
-    }
+    struct closed_cycle last = {0};
+    int64_t count = cursor_number_between(cursor, 0, HISTORY_ENTRIES_MAX);
+    while (unpacked.count < count && !cursor->bad)
+        unpacked.entries[unpacked.count++] = last = entry_read(cursor, &last);
     return cursor->bad || count == 0 ? NULL : pack(NULL, &unpacked);
 }
 

@@ -173,6 +173,7 @@ static void emit_closed(const struct resource_view *view, uint64_t period, const
                         struct sink *changes)
 {
     struct change change = {.kind = CHANGE_CLOSED, .slot = (uint32_t)view->index, .period = period, .closed = *closed};
+    change.closed.revision = resource_view_revision(view);
     change_encode(&change, changes);
 }
 

@@ -14,6 +14,7 @@ enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor)
 static void emit_closed(const struct cycle_cursor *cursor, uint64_t period, struct closed_cycle closed)
 {
     if (!cursor->closed || closed.count < 1 || closed.end_us <= closed.start_us) return;
+    closed.revision = resource_view_revision(cursor->view);
     struct change change = {
         .kind = CHANGE_CLOSED, .slot = (uint32_t)cursor->view->index, .period = period, .closed = closed};
     change_encode(&change, cursor->closed);

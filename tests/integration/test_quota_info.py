@@ -96,6 +96,59 @@ def test_history_of_a_period_and_between_instants(accounts):
     assert "from" in accounts.error("QUOTA.HISTORY a r FROM yesterday").lower()
 
 
+def plans_of(accounts, account, words=""):
+    cycles = accounts.map(f"QUOTA.HISTORY {account} r COUNT 1000 WITHPLAN {words}")
+    assert [set(cycle) - {"revision", "price"} for cycle in cycles] == [
+        set(cycle) for cycle in accounts.map(f"QUOTA.HISTORY {account} r COUNT 1000 {words}")]
+    return [((cycle["start"] - NOON_MS) // DAY_MS, cycle["revision"], cycle["price"]) for cycle in reversed(cycles)]
+
+
+CENT, DIME = "PRICE usd TIER * 0.01", "PRICE usd TIER 10 0.1 FLAT 5 TIER * 0.05"
+
+
+def test_history_knows_the_revision_and_the_price_that_closed_a_cycle(accounts):
+    """A revision counts from its instant on, a price from the next cycle on; who was idle meanwhile has the same."""
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")  # revision 1
+    accounts("QUOTA.PLAN SET p other LIMIT 1 day")  # revision 2: of another resource
+    accounts("QUOTA.PLAN SET q r LIMIT 7 day PRICE eur TIER * 1")
+    for name in ("eager", "lazy"):
+        accounts(f"QUOTA.OPEN {name} p")
+        accounts(f"QUOTA.CONSUME {name} r 1")
+    for day in range(12):
+        accounts.advance("12h")
+        if day == 2:
+            accounts(f"QUOTA.PLAN SET p r LIMIT 10 day {CENT}")  # revision 3
+        if day == 4:
+            accounts(f"QUOTA.PLAN SET p r LIMIT 11 day {DIME} APPLY END")  # revision 4, from day 5 on
+        if day == 8:
+            accounts("QUOTA.SWITCH eager q")
+            accounts("QUOTA.SWITCH lazy q")
+        accounts("QUOTA.SETTLE eager")
+        accounts.advance("12h")
+    expected = [(0, 1, ""), (1, 1, ""), (2, 3, ""), (3, 3, CENT), (4, 3, CENT), *((day, 4, DIME) for day in (5, 6, 7)),
+                (8, 1, "PRICE eur TIER * 1"), *((day, 1, "PRICE eur TIER * 1") for day in (9, 10, 11))]
+    assert plans_of(accounts, "eager") == plans_of(accounts, "lazy") == expected
+    accounts("DEBUG RELOAD")
+    assert plans_of(accounts, "eager") == plans_of(accounts, "lazy") == expected
+    between = f"PERIOD day FROM {NOON_MS + 4 * DAY_MS} TO {NOON_MS + 6 * DAY_MS}"
+    assert plans_of(accounts, "lazy", between) == expected[4:6]
+
+
+def test_history_where_no_plan_granted_the_resource(accounts):
+    """An override alone has no revision; of two LIMITs the one that is billed has the price."""
+    accounts("QUOTA.PLAN SET p other LIMIT 10 day")
+    accounts(f"QUOTA.PLAN SET p both LIMIT 10 day LIMIT 5 12h {CENT}")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.OVERRIDE a r LIMIT 3 day")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.CONSUME a both 1")
+    accounts.advance("1d")
+    assert plans_of(accounts, "a") == [(0, 0, "")]
+    both = accounts.map("QUOTA.HISTORY a both WITHPLAN")
+    assert [(cycle["period"], cycle["revision"], cycle["price"]) for cycle in both] == [
+        ("day", 2, CENT), ("12h", 2, ""), ("12h", 2, "")]
+
+
 def test_history_of_a_million_idle_minutes(accounts):
     """A run of them is one entry: a part of it is found as fast as its end."""
     accounts("QUOTA.PLAN SET p r LIMIT 10 minute")

@@ -234,6 +234,7 @@ def test_accounts_credits_and_reports(acme):
     assert acme.bill("acme")[0]["quantity"] == 50
     acme.execute("QUOTA.CLOCK", "ADVANCE", "40d")
     assert [row["used"] for row in acme.history("acme", "api", period="month", count=1)] == [5050]
+    assert [row["revision"] for row in acme.history("acme", "api", count=1, with_plan=True)] == [1]
     with pytest.raises(redis_quota.NoPlan):
         acme.open("other", "unknown")
 

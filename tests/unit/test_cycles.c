@@ -95,6 +95,7 @@ static void ended_cycles_close_in_order(void **state)
             struct closed_cycle wanted = ended[i].closed[k];
             wanted.start_us = T + wanted.start_us * H;
             wanted.end_us = T + wanted.end_us * H;
+            wanted.revision = walk.view.entry->revision;
             if (memcmp(&closed[k], &wanted, sizeof(wanted)) != 0) fail_msg("row %zu cycle %u", i, k);
         }
         assert_int_equal(walk.view.windows_count, 1);

@@ -25,7 +25,8 @@ static bool same_entry(const struct closed_cycle *left, const struct closed_cycl
 {
     return left->start_us == right->start_us && left->end_us == right->end_us && left->limit == right->limit &&
            left->used == right->used && left->refunded == right->refunded && left->denied == right->denied &&
-           left->peak == right->peak && left->count == right->count && left->rolled == right->rolled;
+           left->peak == right->peak && left->count == right->count && left->rolled == right->rolled &&
+           left->revision == right->revision;
 }
 
 static void assert_same_bytes(const struct history *left, const struct history *right)
@@ -111,6 +112,9 @@ static void idle_cycles_that_touch_are_one_entry(void **state)
         {{0, 10, 5, .count = 1}, {10, 20, UNLIMITED, .count = 1}, false},
         {{0, 10, 5, .count = 1, .rolled = 2}, {10, 20, 5, .count = 1, .rolled = 3}, false},
         {{0, 10, 5, .count = 1}, {10, 20, 5, .count = 1, .rolled = 3}, false},
+        {{0, 10, 5, .count = 3, .revision = 2}, {10, 20, 5, .count = 4, .revision = 2}, true},
+        {{0, 10, 5, .count = 3, .revision = 2}, {10, 20, 5, .count = 4, .revision = 3}, false},
+        {{0, 10, 5, .count = 3, .revision = 2}, {10, 20, 5, .count = 4}, false},
         /* something happened in one */
         {{0, 10, 5, .used = 1, .count = 1}, {10, 20, 5, .count = 1}, false},
         {{0, 10, 5, .count = 1}, {10, 20, 5, .used = 1, .count = 1}, false},
@@ -371,8 +375,8 @@ static void model_push(const struct closed_cycle *cycle)
 {
     uint32_t at = model.count++;
     const struct closed_cycle *last = at > 0 ? &model.cycles[at - 1] : NULL;
-    bool joined =
-        last && model_idle(last) && model_idle(cycle) && last->end_us == cycle->start_us && last->limit == cycle->limit;
+    bool joined = last && model_idle(last) && model_idle(cycle) && last->end_us == cycle->start_us &&
+                  last->limit == cycle->limit && last->revision == cycle->revision;
     model.cycles[at] = *cycle;
     model.entry_of[at] = joined ? model.entry_of[at - 1] : ++model.numbers;
 }
@@ -425,7 +429,7 @@ static int64_t boundary_us(const struct calendar *calendar, int64_t index)
 static struct history *push_some(struct history *history, const struct calendar *calendar, int64_t *index)
 {
     if (random_below(15) == 0) (*index)++; /* a gap */
-    struct closed_cycle cycle = {.limit = random_below(12) == 0 ? 7 : 5, .count = 1};
+    struct closed_cycle cycle = {.limit = random_below(12) == 0 ? 7 : 5, .count = 1, .revision = random_below(9) / 8};
     uint32_t idle = random_below(3) == 0 ? random_below(40) : 0;
     if (idle == 0) cycle.used = random_below(3), cycle.denied = random_below(2), cycle.peak = random_below(2);
     struct closed_cycle run = cycle;
@@ -507,6 +511,31 @@ static void the_bytes_are_these_for_ever(void **state)
     assert_false(bad);
 }
 
+/* In front of the length, and only where it is not that of the entry before. */
+static void a_revision_is_written_where_it_changes(void **state)
+{
+    (void)state;
+    static const struct closed_cycle cycles[] = {
+        {0, 10, 5, .used = 1, .count = 1},
+        {10, 20, 5, .used = 1, .count = 1, .revision = 7},
+        {20, 30, 5, .used = 1, .count = 1, .revision = 7, .rolled = 2},
+        {30, 40, 5, .used = 1, .count = 1},
+    };
+    static const size_t sizes[] = {8, 8 + 3, 8 + 2, 8 + 3};
+    struct history *history = NULL;
+    struct sink bytes = {0};
+    size_t size = 1;
+    for (size_t i = 0; i < COUNT_OF(cycles); i++) {
+        history = push(history, cycles[i]);
+        bytes.size = 0;
+        history_encode(history, &bytes);
+        assert_int_equal(bytes.size, size += sizes[i]);
+    }
+    ASSERT_ENTRIES(history, cycles[3], cycles[2], cycles[1], cycles[0]);
+    sink_free(&bytes);
+    history_free(history);
+}
+
 static const struct {
     const char *bytes;
     size_t size;
@@ -523,6 +552,8 @@ static const struct {
     LIE("\x01\x00\x05\x03\x01\x00\x00\x00\x00"),                     /* a limit of -2 */
     LIE("\x01\x00\x05\x02\x00"),                                     /* of no cycles */
     LIE("\x01\x00\x05\x02\x06"),                                     /* six in 5 us */
+    LIE("\x01\x00\x00\x00\x00\x05\x02\x02"),                         /* the revision as it was before */
+    LIE("\x01\x00\x00\x00\x03\x00\x00\x05\x02\x02"),                 /* units rolled over, none */
     LIE("\x01\x80\x00\x05\x02\x02"),                                 /* a number longer than need be */
     LIE("\x01\x82\x80\x80\x80\x80\x80\x80\x80\x80\x01\x05\x02\x02"), /* begins behind the last instant */
     LIE("\x01\x02\xff\xff\xff\xff\xff\xff\xff\xff\x7f\x02\x02"),     /* ends behind an int64 */
@@ -593,6 +624,7 @@ int main(void)
         cmocka_unit_test_teardown(twelve_months_and_a_million_minutes_are_small, end_of_test),
         cmocka_unit_test_teardown(random_streams_agree_with_single_cycles, end_of_test),
         cmocka_unit_test_teardown(the_bytes_are_these_for_ever, end_of_test),
+        cmocka_unit_test_teardown(a_revision_is_written_where_it_changes, end_of_test),
         cmocka_unit_test_teardown(values_that_lie_are_refused, end_of_test),
         cmocka_unit_test_teardown(damaged_values_are_refused_or_understood, end_of_test),
     };

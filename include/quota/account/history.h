@@ -5,9 +5,9 @@
  *     │ used 70  │ used 12  │ idle x 43,200      │ used 5   │ used 81  │◀─ push
  *     └──────────┴──────────┴────────────────────┴──────────┴──────────┘
  *
- * Idle cycles of one limit that touch are one entry, a run: a million idle minutes take no more room than one. Pushing
- * them one by one or as one run gives the same bytes. A posting that comes late (of a reservation made in a cycle that
- * has closed since) amends the cycle it belongs to; if that one is inside a run, the run is cut around it:
+ * Idle cycles of one limit and revision that touch are one entry, a run: a million idle minutes take no more room than
+ * one. Pushing them one by one or as one run gives the same bytes. A posting that comes late (of a reservation made in
+ * a cycle that has closed since) amends the cycle it belongs to; if that one is inside a run, the run is cut around it:
  *
  *     │      idle x 10      │  ── amend the fourth ──▶  │ idle x 3 │ used 7 │ idle x 6 │
  *
@@ -38,13 +38,14 @@ struct closed_cycle {
     int64_t count;                        /* 1 … end - start */
     struct refund_lines lines;            /* of what was used: what of it can still come back */
     int64_t rolled;                       /* of the limit: units that ROLLOVER has added; >= 0 */
+    int64_t revision;                     /* of the plan that granted the resource then; 0 = none did */
 };
 
 struct history;
 
 /* Appends a cycle or an idle run; NULL = a new history; the result may have moved. It joins the newest entry where both
- * are idle, of one limit, touch, and their counts fit one number. One that ends before all others goes in front. The
- * oldest entry goes when there are too many. What is no closed cycle (see the ranges above) is left out. */
+ * are idle, of one limit and revision, touch, and their counts fit one number. One that ends before all others goes in
+ * front. The oldest entry goes when there are too many. What is no closed cycle (see the ranges above) is left out. */
 struct history *history_push(struct history *history, const struct closed_cycle *cycle);
 
 /* The newest entry in which `at_us` lies: start <= at < end. False if there is none; NULL has none. */
@@ -65,12 +66,13 @@ bool history_nth(const struct history *history, uint32_t nth, struct closed_cycl
 /* All entries at once, oldest first; how many. NULL has none. */
 uint32_t history_entries(const struct history *history, struct closed_cycle entries[HISTORY_ENTRIES_MAX]);
 
-/* The length of a closed cycle, which is never 0; in front of it, where ROLLOVER has added units, a 0 and these. */
-void closed_length_encode(const struct closed_cycle *cycle, struct sink *sink);
+/* The length of a closed cycle, which is never 0; in front of it, where the revision is not that of `before`, 0, 0 and
+ * the revision; where ROLLOVER has added units, 0 and these. Decoding begins with cycle->revision as it was before. */
+void closed_length_encode(const struct closed_cycle *cycle, int64_t before, struct sink *sink);
 int64_t closed_length_decode(struct cursor *cursor, struct closed_cycle *cycle);
 
-/* number of entries, then each from the oldest on: ±(start - end of the one before), length, ±limit, count, and where
- * that is 1: used, refunded, denied, peak. Equal contents give equal bytes. */
+/* number of entries, then each from the oldest on: ±(start - end of the one before), length as above, ±limit,
+ * count, and where that is 1: used, refunded, denied, peak. Equal contents give equal bytes. */
 void history_encode(const struct history *history, struct sink *sink);
 
 /* Reads what encode wrote; marks the cursor bad on anything else. NULL for no entries. */

@@ -67,6 +67,12 @@ static inline const struct entitlement *resource_view_granted(const struct resou
     return view->entry && view->entry->granted ? &view->entry->entitlement : NULL;
 }
 
+/* The plan's revision that holds; 0 = the plan grants nothing of it. */
+static inline int64_t resource_view_revision(const struct resource_view *view)
+{
+    return view->entry && view->entry->granted ? view->entry->revision : 0;
+}
+
 /* The resource as it is stored. */
 void resource_view_begin(const struct account_view *account, struct bytes resource, struct resource_view *view);
 

@@ -502,9 +502,10 @@ class Core(Observed):
 
     @Call
     def history(self, account: str, resource: str, *, period: str | None = None, since: Word | None = None,
-                until: Word | None = None, count: int | None = None) -> Steps[list[dict[str, Any]]]:
+                until: Word | None = None, count: int | None = None,
+                with_plan: bool = False) -> Steps[list[dict[str, Any]]]:
         """Closed cycles of a resource, the newest first; `since` and `until` bound when they begin."""
-        given = options(period=period, from_=since, to=until, count=count)
+        given = options(period=period, from_=since, to=until, count=count, withplan=with_plan)
         return (yield from self._list("QUOTA.HISTORY", account, resource, *given))
 
     @Call
