@@ -43,7 +43,7 @@ def pin_this_process():
 def running(peers=(), module_options=(), core=SERVER_CORE, **options):
     """A server of its own for a with block; peers are loaded before quota.so, which leaves them their names."""
     with tempfile.NamedTemporaryFile("w", prefix="quota-bench-", suffix=".conf") as file:
-        modules = "".join(f"loadmodule {peer.path}\n" for peer in peers)
+        modules = "".join(f"loadmodule {peer.path}\n" for peer in peers if peer.path)
         file.write(CONFIGURATION.format(other=OTHER_CORE) + f"server_cpulist {core}\n" + modules)
         file.flush()
         server = servers.Server(module_options, include=file.name, **options).start()

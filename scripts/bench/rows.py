@@ -208,7 +208,7 @@ SCRIPT_ROWS = (
 def peer_row(peer):
     """With words of its own it is filled by them; otherwise as ours is."""
     if peer.words:
-        return Row(peer.name, "other modules", (peer.words,), Contents(entry=(peer.words,)))
+        return Row(peer.name, "other modules", (peer.words,), Contents(entry=(peer.filling or peer.words,)))
     return dataclasses.replace(throttle_row("CL.THROTTLE"), name=peer.name, group="other modules", told=False)
 
 
