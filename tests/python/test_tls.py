@@ -16,11 +16,13 @@ import threading
 import pytest
 import redis
 import redis.asyncio
+import redis.asyncio.cluster
 from redis_quota import AsyncQuota, Quota, Unavailable
 from redis_quota.forward.config import SinkConfig
 from redis_quota.forward.delivery import Delivery
 from redis_quota.forward.sinks.webhook import WebhookSink
 from servers import Server, free_port
+from test_cluster import cluster_info
 
 from .calls import answered, quotactl, url_of
 from .forwarding import NEW, OLD, Forwarder, Receiver, hook, wait_until
@@ -70,12 +72,16 @@ class Door:
             target.shutdown(socket.SHUT_RDWR)
 
 
+def with_tls(folder, port, **options):
+    return Server(tls_port=str(port), tls_cert_file=str(folder / "server.pem"),
+                  tls_key_file=str(folder / "server.key"), tls_ca_cert_file=str(folder / "ca.pem"), **options)
+
+
 @pytest.fixture(scope="module")
 def encrypted(folder):
     """(server, its port with TLS): clients need a certificate of the authority."""
     port = free_port()
-    server = Server(tls_port=str(port), tls_cert_file=str(folder / "server.pem"),
-                    tls_key_file=str(folder / "server.key"), tls_ca_cert_file=str(folder / "ca.pem"))
+    server = with_tls(folder, port)
     try:
         server.start()
         yield server, port
@@ -139,6 +145,45 @@ def test_quotactl_exporter_and_forwarder_speak_tls(url, encrypted, tmp_path):
     wait_until(lambda: "quota.account.opened" in {message["type"] for message in receiver.messages()}, "no event")
     forwarder.stop()
     receiver.close()
+
+
+@pytest.fixture
+def encrypted_cluster(encrypted, folder):
+    """The ports of two primaries that speak TLS with clients and with each other."""
+    if "tls-port" not in encrypted[0].options:
+        pytest.skip("this server was built without TLS, and a door cannot stand in front of a cluster that redirects")
+    ports = [free_port(), free_port()]
+    nodes = [with_tls(folder, port, cluster_enabled="yes", tls_cluster="yes", cluster_port=str(free_port()),
+                      cluster_node_timeout="1500").start() for port in ports]
+    for node, slots in zip(nodes, ((0, 8191), (8192, 16383)), strict=True):
+        node.client().execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
+    bus = nodes[1].client().config_get("cluster-port")["cluster-port"]
+    nodes[0].client().execute_command("CLUSTER", "MEET", "127.0.0.1", ports[1], bus)
+    wait_until(lambda: all(cluster_info(node)["cluster_state"] == "ok" and
+                           cluster_info(node)["cluster_known_nodes"] == "2" for node in nodes), "the cluster is not ready")
+    yield ports
+    for node in nodes:
+        node.close()
+
+
+def test_a_cluster_over_tls(encrypted_cluster, folder):
+    """Plans go to both primaries, accounts to the one of their slot, by encrypted connections."""
+    ways = {"ssl": True, "ssl_ca_certs": str(folder / "ca.pem"), "ssl_certfile": str(folder / "client.pem"),
+            "ssl_keyfile": str(folder / "client.key"), "host": "localhost", "port": encrypted_cluster[0]}
+    quota = Quota(redis.cluster.RedisCluster(**ways))
+    assert quota.set_plan("pro", "api", "LIMIT 10 day") == 1
+    accounts = [f"account-{number}" for number in range(8)]
+    for account in accounts:
+        quota.open(account, "pro")
+    assert [quota.consume(account, "api", 3).remaining for account in accounts] == [7] * 8
+    nodes = {quota.client.get_node_from_key(account).port for account in accounts}
+    assert nodes == set(encrypted_cluster)
+
+    async def work():
+        async with redis.asyncio.cluster.RedisCluster(**ways) as client:
+            return [(await AsyncQuota(client).consume(account, "api", 2)).remaining for account in accounts]
+
+    assert asyncio.run(work()) == [5] * 8
 
 
 # ---- webhooks --------------------------------------------------------------------------------------------------------
