@@ -93,8 +93,8 @@ def show(found):
 def run(settings):
     about = machine.description()
     peers = tuple(Aim("RL.ALLOW BURST", peer.name) for peer in settings.peers)
-    own = [peer.name for peer in settings.peers if not peer.path]  # the server's own limiter
-    peers += tuple(Aim(*aim) for name in own for aim in (("RL.ALLOW", name, 1.05), ("RL.MTAKE, of 100 subjects", name, 4.0)))
+    for own in (peer.name for peer in settings.peers if not peer.path):  # the server's own limiter
+        peers += (Aim("RL.ALLOW", own, 1.05), Aim("RL.MTAKE, of 100 subjects", own, 4.0))
     alone = tuple(aim for aim in (*AIMS, *peers) if not aim.logged)
     ratios = measured(alone, settings)
     ratios |= measured(tuple(aim for aim in AIMS if aim.logged), settings, appendonly="yes", appendfsync="everysec")

@@ -159,8 +159,8 @@ def encrypted_cluster(encrypted, folder):
         node.client().execute_command("CLUSTER", "ADDSLOTSRANGE", *slots)
     bus = nodes[1].client().config_get("cluster-port")["cluster-port"]
     nodes[0].client().execute_command("CLUSTER", "MEET", "127.0.0.1", ports[1], bus)
-    wait_until(lambda: all(cluster_info(node)["cluster_state"] == "ok" and
-                           cluster_info(node)["cluster_known_nodes"] == "2" for node in nodes), "the cluster is not ready")
+    wait_until(lambda: all((cluster_info(node)["cluster_state"], cluster_info(node)["cluster_known_nodes"]) ==
+                           ("ok", "2") for node in nodes), "the cluster is not ready")
     yield ports
     for node in nodes:
         node.close()
