@@ -550,7 +550,7 @@ static uint32_t find(const struct idempotency_store *store, struct bytes key, st
     if (!store) return 0;
     *packed = few_of(store);
     if (!store->archive) return packed_find(*packed, key);
-    uint32_t at = link_get(chain_find(store, key, linear_hash(key)));
+    uint32_t at = link_get(chain_find(store, key, linear_hash_again(key)));
     if (at != 0) *packed = &chunk_of(store, at)->packed;
     return at & OFFSET_MASK;
 }
@@ -578,13 +578,13 @@ static struct idempotency_store *forget(struct idempotency_store *store, struct 
 
 struct idempotency_store *idempotency_append(struct idempotency_store *store, const struct idempotency_entry *entry)
 {
-    uint32_t hash = store && store->archive ? linear_hash(entry->key) : 0;
+    uint32_t hash = store && store->archive ? linear_hash_again(entry->key) : 0;
     if (store) store = forget(store, entry->key, hash);
     if (!store) {
         store = few_begin(entry);
     } else if (!store->archive) {
         store = few_extend(store, entry);
-        hash = store->archive ? linear_hash(entry->key) : 0;
+        hash = store->archive ? linear_hash_again(entry->key) : 0;
     }
     if (store->archive) {
         archive_append(store, entry, hash);

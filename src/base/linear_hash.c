@@ -6,14 +6,33 @@
 
 static struct siphash_key secret = {{UINT64_C(0x243f6a8885a308d3), UINT64_C(0x13198a2e03707344)}}; /* digits of pi */
 
+#define RECENT_BYTES 64 /* of the longest key that is remembered */
+
+static struct {
+    size_t size; /* of the key; 0 = none */
+    uint32_t hash;
+    char key[RECENT_BYTES];
+} recent;
+
 void linear_hash_seed(uint64_t seed)
 {
     secret = siphash_key_of(seed);
+    recent.size = 0;
 }
 
 uint32_t linear_hash(struct bytes key)
 {
     return (uint32_t)siphash(&secret, key);
+}
+
+uint32_t linear_hash_again(struct bytes key)
+{
+    if (key.size > RECENT_BYTES || key.size == 0) return linear_hash(key);
+    if (recent.size == key.size && memcmp(recent.key, key.data, key.size) == 0) return recent.hash;
+    recent.size = key.size;
+    recent.hash = linear_hash(key);
+    memcpy(recent.key, key.data, key.size);
+    return recent.hash;
 }
 
 /* ---- heads ----------------------------------------------------------------------------------------------- */

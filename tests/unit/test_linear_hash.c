@@ -164,6 +164,26 @@ static void the_secret_changes_every_hash(void **state)
     assert_int_not_equal(linear_hash(BYTES("user:42")), seeded);
 }
 
+/* Of any length, whichever key came before, under any secret. */
+static void what_is_remembered_is_the_same_hash(void **state)
+{
+    (void)state;
+    char text[200];
+    memset(text, 'a', sizeof(text));
+    for (uint64_t seed = 1; seed < 4; seed++) {
+        linear_hash_seed(seed);
+        for (size_t size = 0; size < sizeof(text); size++) {
+            struct bytes key = {text, size}, other = {text + 1, size};
+            text[0] = 'b';
+            assert_int_equal(linear_hash_again(key), linear_hash(key));
+            assert_int_equal(linear_hash_again(key), linear_hash(key));
+            assert_int_equal(linear_hash_again(other), linear_hash(other));
+            text[0] = 'c';
+            assert_int_equal(linear_hash_again(key), linear_hash(key));
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +192,7 @@ int main(void)
         cmocka_unit_test(records_stay_in_their_buckets_as_buckets_come_and_go),
         cmocka_unit_test(heads_are_freed),
         cmocka_unit_test(the_secret_changes_every_hash),
+        cmocka_unit_test(what_is_remembered_is_the_same_hash),
     };
     return cmocka_run_group_tests(tests, heap_set_up, heap_tear_down);
 }

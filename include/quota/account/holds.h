@@ -47,7 +47,7 @@ static inline uint32_t hold_parts(const struct stored_hold *first)
 /* The hash of an id, of the account's own or of a member's: an id of one kind never meets one of the other. */
 static inline uint32_t hold_hash(struct bytes id, bool of_member)
 {
-    uint32_t hash = linear_hash(id);
+    uint32_t hash = linear_hash_again(id);
     return of_member ? ~hash : hash;
 }
 

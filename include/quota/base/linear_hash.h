@@ -38,6 +38,10 @@ void linear_hash_seed(uint64_t seed);
 /* The hash of a key, under the secret. */
 uint32_t linear_hash(struct bytes key);
 
+/* The same of a key that one command may look for several times: deciding, applying, in several indexes. It remembers
+ * the last one. Only on the main thread. */
+uint32_t linear_hash_again(struct bytes key);
+
 /* A power of two: the highest bit of a number, which is not 0. */
 static inline uint32_t highest_bit(uint32_t number)
 {
