@@ -23,10 +23,12 @@ PERIODS = ["day", "day", "month", "3day", "week", "month", "quarter", "year", "3
            "month CALENDAR EOM"]
 
 AMOUNTS = st.sampled_from([1, 1, 1, 2, 2, 3, 4, 5, 8, 12])
-RESOURCES = st.sampled_from(["r", "r", "r", "s"])
+RESOURCES = st.sampled_from(["r", "r", "r", "s", "m"])  # m is counted AS one of the others
+PLAIN = st.sampled_from(["r", "r", "r", "s"])
 IDS = st.sampled_from(["x", "x", "y", "z"])
 HOLD_IDS = st.sampled_from(["h", "h", "i", "x"])
 MAYBE_ID = st.one_of(st.none(), IDS)
+THREE = st.tuples(AMOUNTS, AMOUNTS, AMOUNTS)
 PLANS = st.sampled_from(["p", "p", "q", "w"])
 
 
@@ -81,6 +83,15 @@ def entitlements(draw, smallest=1):
         draw(sometimes(st.integers(0, 2))), draw(REFUNDS))
 
 
+@st.composite
+def counted_as(draw):
+    """COST units of another resource; beside that RATEs and a usage series of its own."""
+    rules = draw(sometimes(st.lists(RATES, min_size=1, max_size=1), []))
+    rules += [Limit(-1, period) for period in draw(sometimes(st.sampled_from(PERIODS).map(lambda one: [one]), []))]
+    return Entitlement(tuple(draw(st.permutations(rules))), draw(st.sampled_from([None, 1, 2, 3])),
+                       target=draw(st.sampled_from(["r", "r", "r", "s"])))
+
+
 OVERRIDES = st.one_of(st.builds(lambda rule: Entitlement((rule,)), LIMITS), entitlements(0)).filter(
     lambda entitlement: entitlement.text())
 
@@ -104,33 +115,46 @@ CLOCK = st.one_of(
 MODES = st.sampled_from(["", "", "", "UPTO", "CHECK", "FORCE"])
 CONSUME = step("consume", RESOURCES, AMOUNTS, MODES, st.none(), st.just(False))
 CONSUME_ID = step("consume", RESOURCES, AMOUNTS, MODES, IDS, st.booleans())
-MCONSUME = step("mconsume", st.sampled_from([("r",), ("r", "s"), ("s", "r")]), st.tuples(AMOUNTS, AMOUNTS),
-                st.booleans(), MAYBE_ID, st.booleans(), st.booleans())
+BATCHES = st.sampled_from([("r",), ("r", "s"), ("s", "r"), ("r", "m"), ("m", "s"), ("s", "m", "r")])
+MCONSUME = step("mconsume", BATCHES, THREE, st.booleans(), MAYBE_ID, st.booleans(), st.booleans())
 REFUND = step("refund", RESOURCES, AMOUNTS, st.one_of(IDS, IDS, st.none()), st.one_of(st.none(), MAYBE_ID))
 UNNAMED = step("refund", RESOURCES, AMOUNTS, st.none(), st.none())
+COUNTED = step("consume", st.just("m"), AMOUNTS, MODES, MAYBE_ID, st.booleans())
+COUNTED_REFUND = step("refund", st.just("m"), AMOUNTS, MAYBE_ID, st.none())
+SUM = step("mconsume", st.sampled_from([("r", "m"), ("m", "r"), ("s", "m", "r")]), THREE, st.just(False),
+           st.just("z"), st.just(False), st.just(False))
+REFUND_SUM = step("refund_all", st.just("z"))
 REFUND_ALL = step("refund_all", st.sampled_from(["x", "x", "y", "z", "h"]))
-RESERVE = step("reserve", HOLD_IDS, RESOURCES, AMOUNTS, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
+ONE = RESOURCES.map(lambda name: (name,))
+COMMITS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
+RESERVE = step("reserve", HOLD_IDS, ONE, THREE, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
                st.sampled_from(["", "", "UPTO"]))
-COMMIT = step("commit", HOLD_IDS, st.one_of(st.none(), st.integers(0, 4)), st.just(False))
-FORCED = step("commit", HOLD_IDS, st.integers(1, 15), st.just(True))
+COMMIT = step("commit", HOLD_IDS, st.one_of(st.none(), COMMITS), st.just(False))
+FORCED = step("commit", HOLD_IDS, st.tuples(st.integers(1, 15), st.integers(1, 15), st.integers(0, 9)), st.just(True))
 RELEASE = step("release", HOLD_IDS)
-RESERVED = step("reserve", st.just("h"), RESOURCES, AMOUNTS, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]),
+RESERVED = step("reserve", st.just("h"), ONE, THREE, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]),
                 st.just("UPTO"))
-COMMITTED = step("commit", st.just("h"), st.one_of(st.none(), st.integers(0, 4)), st.just(False))
+COMMITTED = step("commit", st.just("h"), st.one_of(st.none(), COMMITS), st.just(False))
 RELEASED = step("release", st.just("h"))
 REFUNDED = step("refund", RESOURCES, st.sampled_from([1, 1, 2, 3]), st.just("h"), st.none())
 EXTEND = step("extend", HOLD_IDS, st.sampled_from([1, HOUR, 5 * DAY]))
 APPLY = st.sampled_from(["FULL", "PRORATE", "PRORATE", "END"])
-PLAN = step("plan", PLANS, RESOURCES, entitlements(), APPLY,
+PLAN = step("plan", PLANS, PLAIN, entitlements(), APPLY,
             st.sampled_from([None, None, None, -HOUR, 1, HOUR, 3 * DAY, 40 * DAY]))
+PLAN_AS = step("plan", PLANS, st.just("m"), counted_as(), st.sampled_from(["FULL", "PRORATE"]),
+               st.sampled_from([None, None, 1, 3 * DAY]))
 UNPLAN = step("unplan", PLANS, RESOURCES)
 CANCEL = step("cancel", PLANS)
 SWITCH = step("switch", PLANS, st.sampled_from(["PRORATE", "PRORATE", "FULL", "END"]), st.just(None), st.just(False))
 SWITCH_AT = step("switch", PLANS, st.sampled_from(["PRORATE", "FULL"]), st.sampled_from([1, HOUR, 9 * DAY]),
                  st.just(False))
 RESTART = step("switch", PLANS, st.sampled_from(["PRORATE", "FULL"]), st.just(None), st.just(True))
-OVERRIDE = step("override", RESOURCES, OVERRIDES, st.sampled_from([False, False, True]),
+OVERRIDE = step("override", PLAIN, OVERRIDES, st.sampled_from([False, False, True]),
                 st.sampled_from([0, HOUR, 3 * DAY, 40 * DAY, "CYCLE"]))
+OVERRIDE_AS = step("override", st.just("m"), counted_as(), st.booleans(), st.sampled_from([0, HOUR, 3 * DAY]))
+COST_AS = step("override", st.just("m"), st.builds(Entitlement, st.just(()), st.integers(1, 4)), st.just(False),
+               st.just(0))
+APART = step("override", st.just("m"), entitlements(), st.just(True), st.sampled_from([0, HOUR, 3 * DAY]))
 LIFT = step("lift", RESOURCES)
 SET = step("set", RESOURCES, st.integers(0, 12), sometimes(st.sampled_from(["day", "month", "week", "6h"])))
 RESET = step("reset", st.one_of(st.none(), RESOURCES), st.none())
@@ -152,6 +176,10 @@ GROUPS = [group(NOTHING)] + [group(CONSUME)] * 4 + [group(CLOCK)] * 5 + [
     group(SWITCH), group(SWITCH, CLOCK), group(SWITCH_AT, CLOCK), group(RESTART),
     group(OVERRIDE), group(OVERRIDE, CLOCK), group(OVERRIDE, PLAN, CLOCK, LIFT), group(LIFT),
     group(SET), group(RESET), group(RESET_PERIOD), group(OPEN),
+    group(PLAN_AS), group(OVERRIDE_AS), group(COST_AS, COUNTED, CLOCK, LIFT), group(APART, COUNTED, LIFT),
+    group(COUNTED), group(COUNTED, CLOCK), group(COUNTED, COUNTED_REFUND), group(SUM), group(SUM, COUNTED_REFUND),
+    group(SUM, REFUND_SUM), group(SUM, COUNTED_REFUND, REFUND_SUM), group(SUM, RESET, REFUND_SUM),
+    group(SUM, UNNAMED, REFUND_SUM),
     group(SUSPEND, st.one_of(CLOCK, REFUND, COMMIT, CONSUME, CONSUME_ID), step("resume")), group(SUSPEND, CLOCK),
     group(step("close"), st.one_of(CLOCK, REFUND, COMMIT, CONSUME_ID), OPEN)]
 STEPS = st.lists(st.one_of(GROUPS), min_size=15, max_size=30).map(lambda groups: sum(groups, ()))
@@ -169,4 +197,7 @@ def accounts_drawn(draw):
     for place in (("p", "s"), ("q", "s"), ("w", "r")):
         if draw(st.booleans()):
             rules[place] = draw(entitlements())
+    for plan in "pqw":
+        if draw(st.booleans()):
+            rules[plan, "m"] = draw(counted_as())
     return start, anchor, zone, expires, then, falls, rules

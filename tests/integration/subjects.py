@@ -18,7 +18,8 @@ from account_model.plans import Plan
 from conftest import NOON, NOON_MS, Quota, assert_equal_digests, clear_plans, empty
 from model import Rule
 
-KINDS = ("LIMIT", "RATE", "THROTTLE", "CONCURRENT", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS", "HOLDS")
+KINDS = ("AS", "LIMIT", "RATE", "THROTTLE", "CONCURRENT", "COST", "WARN", "BURST", "GRACE", "OVERAGE", "REFUNDS",
+         "HOLDS")
 OPTIONS = ("APPLY", "EFFECTIVE", "EX", "CHECK", "REASON")
 
 
@@ -258,13 +259,14 @@ class ModelQuota:
         return self.ask(name, "refund", resource, amount, options.get("OF"), options.get("ID"), reason=reason)
 
     def on_reserve(self, words):
-        name, id, resource, amount = words.next(), words.next(), words.next(), int(words.next())
-        mode = "UPTO" if words.take("UPTO") else ""
-        return self.ask(name, "reserve", id, resource, amount, span(words.pairs()["TTL"]), mode)
+        name, id, mode = words.next(), words.next(), "UPTO" if words.take("UPTO") else ""
+        end = words.left.index("TTL")
+        rows = tuple(zip(words.left[:end:2], map(int, words.left[1:end:2])))
+        return self.ask(name, "reserve", id, rows, span(words.left[end + 1]), mode)
 
     def on_commit(self, words):
         force, name, id = words.take("FORCE"), words.next(), words.next()
-        return self.ask(name, "commit", id, int(words.next()) if words.left else None, force)
+        return self.ask(name, "commit", id, tuple(map(int, words.left)) or None, force)
 
     def on_release(self, words):
         return self.ask(words.next(), "release", words.next())
@@ -317,7 +319,9 @@ class Words:
         fields = {}
         for start, stop in zip(starts, starts[1:]):
             word, *values = given[start:stop]
-            if word in ("LIMIT", "RATE", "THROTTLE", "CONCURRENT"):
+            if word == "AS":
+                fields["target"] = values[0]
+            elif word in ("LIMIT", "RATE", "THROTTLE", "CONCURRENT"):
                 rules.append(rule_of(word, values))
             else:
                 fields |= field_of(word, values)

@@ -158,7 +158,7 @@ class Stream:
         answer, expected = self.looks("a"), [draft.info(), draft.live_holds()]
         without_revision_of_old(answer[0], expected[0])
         assert answer == expected, self.told(answer, expected)
-        for resource in ("r", "s"):
+        for resource in ("r", "s", "m"):
             answer, expected = history(self.quota, "a", resource), draft.history(resource)
             if "NORESOURCE" in (answer, expected):  # idle cycles may be listed, or not
                 used = [used_cycles(cycles) for cycles in (answer, expected)]
@@ -171,7 +171,7 @@ class Stream:
         """Lazy and eager look the same, now and later. (DUMP tells apart what was written down when; maps do not.)"""
         for step in (("advance", 0), ("boundary", 0), ("boundary", 1), ("advance", 40 * DAY), ("advance", 400 * DAY)):
             self.step(step)
-            lazy, eager = ([*self.looks(name), history(self.quota, name, "r"), history(self.quota, name, "s")]
+            lazy, eager = ([*self.looks(name), *(history(self.quota, name, resource) for resource in "rsm")]
                            for name in self.names)
             for info in (lazy[0], eager[0]):
                 del info["account"], info["notes"]
@@ -265,6 +265,19 @@ def mconsume_line(stream, names, amounts, any, id, check, sticky):
     return line, (tuple(zip(names, amounts)), any, id, check, sticky)
 
 
+def reserve_line(stream, id, names, amounts, ttl, mode):
+    rows = tuple(zip(names, amounts))
+    words = " ".join(f"{name} {amount}" for name, amount in rows)
+    return f"QUOTA.RESERVE a {id} {words} TTL {ttl}us {mode}".rstrip(), (id, rows, ttl, mode)
+
+
+def commit_line(stream, id, amounts, force):
+    """As many amounts as the reservation has rows."""
+    amounts = amounts and amounts[:stream.account.rows_of(id)]
+    words = "".join(f" {amount}" for amount in amounts or ())
+    return f"QUOTA.COMMIT a {id}{words}{' FORCE' * force}", (id, amounts, force)
+
+
 def switch_line(stream, plan, mode, after, restart):
     at = after and stream.now + after
     words = tail(("AT", f"{at}us" if at else ""), ("", "RESTART" * restart))
@@ -289,10 +302,8 @@ LINES = {
     "refund": lambda stream, resource, amount, of, id: (
         f"QUOTA.REFUND a {resource} {amount}" + tail(("OF", of), ("ID", id)), (resource, amount, of, id)),
     "refund_all": lambda stream, of: (f"QUOTA.REFUND a ALL OF {of}", (of,)),
-    "reserve": lambda stream, id, resource, amount, ttl, mode: (
-        f"QUOTA.RESERVE a {id} {resource} {amount} TTL {ttl}us {mode}", (id, resource, amount, ttl, mode)),
-    "commit": lambda stream, id, amount, force: (
-        f"QUOTA.COMMIT a {id}" + ("" if amount is None else f" {amount}") + " FORCE" * force, (id, amount, force)),
+    "reserve": reserve_line,
+    "commit": commit_line,
     "release": lambda stream, id: (f"QUOTA.RELEASE a {id}", (id,)),
     "extend": lambda stream, id, ttl: (f"QUOTA.EXTEND a {id} {ttl}us", (id, ttl)),
     "switch": switch_line,

@@ -111,7 +111,7 @@ class Account(Ledger):
 
     def override(self, name, entitlement, only=False, ex=0):
         """ex: us, or CYCLE: when the running cycle of the resource's longest LIMIT ends."""
-        if only and not entitlement.rules:
+        if only and not entitlement.rules and not entitlement.target:
             raise Silent("no rules to count by")
         if only and entitlement.lane and not entitlement.of((Limit, Rolling)):
             raise Refused("ERR")  # rules that no account could have
@@ -216,8 +216,15 @@ class Account(Ledger):
                            "reason": reason} for at, act, resource, amount, reason in self.notes]}
 
     def resource(self, name):
-        entitlement, rates = self.entitlement(name), iter(self.rates(name))
+        """Behind its own the rules of the resource that it is counted AS."""
+        entitlement = self.entitlement(name)
+        counted_as = entitlement.target and self.entitlement(entitlement.target) and self.resource(entitlement.target)
+        rates = iter(self.rates(name))
         rules = [self.rule(name, index, rule, rates) for index, rule in enumerate(entitlement.rules)]
+        if counted_as:
+            behind = [{**rule, "rule": rule["rule"] + len(rules), "resource": entitlement.target}
+                      for rule in counted_as["rules"]]
+            return {**counted_as, "rules": rules + behind}
         windows = [self.window(name, rule) for rule in entitlement.of(Limit)]
         over = [window.used - window.own_limit() for window in windows if window.limit != UNLIMITED]
         highest = max([window.warned for window in windows], default=0)

@@ -4,7 +4,9 @@ Plan changes that lie ahead and ends of overrides are not looked at, as the modu
 back the account is judged at its own last instant, and what is waited for is told from the clock.
 """
 
+import collections
 import copy
+import dataclasses
 
 from account_model.calendar import FOREVER
 from account_model.carry import CYCLES_MAX
@@ -12,7 +14,7 @@ from account_model.entitlement import Concurrent, Limit, Rate, Rolling, Throttle
 from account_model.lifetime import Refused, Silent
 from account_model.plans import UNLIMITED
 from account_model.slow_lane import SlowLane
-from account_model.window import Hold, Item, Log, Record, position
+from account_model.window import Hold, Item, Log, Record, Row, position
 from model import Key, first_instant, fits, millis, wait
 
 CHANGES_AHEAD = 64  # as many as the module looks at; beyond, its promise is vague
@@ -26,7 +28,7 @@ class Consuming(SlowLane):
 
     def held(self, name, window=None, at=None):
         at = self.now if at is None else at
-        return sum(hold.units for hold in self.holds.values() if hold.resource == name and hold.expires > at
+        return sum(hold.units[name] for hold in self.holds.values() if name in hold.units and hold.expires > at
                    and (not window or window.start <= hold.made < window.end))
 
     def room(self, name, rule):
@@ -41,41 +43,76 @@ class Consuming(SlowLane):
 
     def remaining(self, name):
         entitlement = self.entitlement(name)
-        rooms = [self.room(name, rule) for rule in (entitlement.of((Limit, Rolling)) if entitlement else [])]
-        bounded = [room for room in rooms if room != UNLIMITED]
-        return min(bounded) if bounded else UNLIMITED if entitlement else 0
+        if not entitlement:
+            return 0
+        if entitlement.target and not self.entitlement(entitlement.target):
+            raise Silent("what remains of a resource that is counted AS one which the plan has no more")
+        names = [name] + [entitlement.target] * bool(entitlement.target)
+        rooms = [self.room(one, rule) for one in names for rule in self.entitlement(one).of((Limit, Rolling))]
+        return min([room for room in rooms if room != UNLIMITED], default=UNLIMITED)
+
+    def row(self, name, amount):
+        entitlement = self.entitlement(name)
+        if not entitlement or (entitlement.target and not self.entitlement(entitlement.target)):
+            raise Refused("NORESOURCE")
+        own = ((name, 1), (entitlement.target, entitlement.unit)) if entitlement.target else ((name, entitlement.unit),)
+        return Row(name, amount, own)
+
+    @staticmethod
+    def asked_of(rows):
+        """-> by resource the units of all rows."""
+        units = collections.Counter()
+        for row in rows:
+            units.update(dict(row.units()))
+        return units
 
     def rules(self, name, holds):
         """-> the rules that decide, with their numbers: CONCURRENT only where units are held."""
         return [(index, rule) for index, rule in enumerate(self.entitlement(name).rules)
                 if holds or not isinstance(rule, Concurrent)]
 
-    def first_fit(self, name, units, rates, holds):
-        """-> when all rules admit the units if nobody else comes (None: never), and the one that is waited for.
+    def rules_of(self, names, holds=None):
+        """-> of several resources: (number, resource, rule)."""
+        before, found = 0, []
+        for name in names:
+            found += [(before + index, name, rule) for index, rule in self.rules(name, holds)]
+            before += len(self.entitlement(name).rules)
+        return found
 
-        What fits earlier need not fit then: a GRACE ends meanwhile. So all are asked again at each instant found."""
-        at, waited_for = self.now, 0
+    def first_fit(self, asked, holds):
+        """-> when all rules admit these units, by resource, if nobody else comes (None: never), and the one that is
+        waited for. What fits earlier need not fit then: a GRACE ends meanwhile. So all are asked again at each instant
+        found."""
+        at, waited_for, lane = self.now, 0, any(self.entitlement(name).lane for name in asked)
         while True:
-            own, instants = iter(rates), []
-            for _, rule in self.rules(name, holds):
-                if isinstance(rule, Throttle):
-                    instants.append(at)
-                    continue
-                limit = next(own) if isinstance(rule, Rate) else None
-                delay = wait(limit, units, at) if limit else None
-                fit = self.fit(name, rule, units, at) if not limit else None if delay is None else at + delay
-                instants.append(FOREVER if fit is None else fit)
-            if self.entitlement(name).lane and self.entitlement(name).of((Limit, Rolling)):
-                instants = self.with_lane(name, units, at, instants, holds)
+            each = [self.instants(name, units, at, holds) for name, units in asked.items()]
+            if lane and sum(max(instants, default=at) > at for instants in each) > 1:
+                raise Silent("which rule decides: one of its own, or of the resource that it is counted AS")
+            instants = sum(each, [])
             if max(instants) == FOREVER:
-                if at > self.now and self.entitlement(name).lane:
+                if at > self.now and lane:
                     raise Silent("which rule decides, likewise")
                 return None, instants.index(FOREVER)
             if max(instants) == at:
                 return at, waited_for
-            if at > self.now and self.entitlement(name).lane:
+            if at > self.now and lane:
                 raise Silent("which rule decides: the rule that refuses now, or one that will refuse once it admits")
             at, waited_for = max(instants), instants.index(max(instants))
+
+    def instants(self, name, units, at, holds):
+        """When, from there on, each rule of a resource admits them."""
+        own, instants = iter(self.rates(name)), []
+        for _, rule in self.rules(name, holds):
+            if isinstance(rule, Throttle):
+                instants.append(at)
+                continue
+            limit = next(own) if isinstance(rule, Rate) else None
+            delay = wait(limit, units, at) if limit else None
+            fit = self.fit(name, rule, units, at) if not limit else None if delay is None else at + delay
+            instants.append(FOREVER if fit is None else fit)
+        if self.entitlement(name).lane and self.entitlement(name).of((Limit, Rolling)):
+            return self.with_lane(name, units, at, instants, holds)
+        return instants
 
     def fit(self, name, rule, units, since):
         """The first instant from there on at which the rule admits the units: they are tried one after another."""
@@ -102,7 +139,7 @@ class Consuming(SlowLane):
 
     def next_change(self, name, window, at):
         """A hold ends, or the cycle."""
-        ends = [hold.expires for hold in self.holds.values() if hold.resource == name and hold.expires > at]
+        ends = [hold.expires for hold in self.holds.values() if name in hold.units and hold.expires > at]
         return min(ends + [window.end])
 
     def never(self, name, rule, entitlement, window, units, now):
@@ -136,19 +173,22 @@ class Consuming(SlowLane):
         if self.now < self.anchor:
             raise Refused("NOTSTARTED")
 
-    def charge(self, name, amount, mode, hold=None, until=0):
-        """The verdict of one resource, which is charged unless the mode is CHECK. hold: reserve under this id."""
-        entitlement = self.entitlement(name)
-        if not entitlement:
-            raise Refused("NORESOURCE")
-        rates = self.rates(name)
-        granted = self.admitted(name, amount, mode, rates, hold)
-        if granted == 0 or mode == "CHECK":
-            taken = self.lane_takes(name, granted * entitlement.unit)
-            wanted = (1 if mode == "UPTO" else amount) * entitlement.unit
-            return self.verdict(name, granted, wanted, rates, holds=hold, taken=taken)
-        slot, units, lane = self.slot(name), granted * entitlement.unit, self.lane(name)
-        taken = self.lane_takes(name, units)
+    def charge(self, rows, hold=None, until=0):
+        """The verdicts of rows that are admitted. hold: reserve under this id."""
+        asked = self.asked_of(rows)
+        taken = {name: self.lane_takes(name, units) for name, units in asked.items()}
+        for name, units in asked.items():
+            self.charge_one(name, units, taken[name], hold)
+        if hold:
+            periods = {name: tuple(rule.period for rule in self.entitlement(name).of(Limit)) for name in asked}
+            self.holds[hold] = Hold(tuple(rows), asked, self.now, FOREVER, self.host.kept, periods, until=until)
+            # FOREVER: it is being made, and its own verdict does not wait for it
+        self.dirty = True
+        return [self.verdict(row.amount, {name: asked[name] for name, _ in row.parts}, charged=True, holds=hold,
+                             taken=any(taken[name] for name, _ in row.parts)) for row in rows]
+
+    def charge_one(self, name, units, taken, hold):
+        entitlement, slot, rates, lane = self.entitlement(name), self.slot(name), self.rates(name), self.lane(name)
         for rule in entitlement.of(Limit):
             window = slot.windows.setdefault(rule.period, self.window(name, rule))
             held = self.held(name, window)
@@ -163,13 +203,12 @@ class Consuming(SlowLane):
             slot.rates.limits, slot.rates.sleeping = rates, sleeping
         if taken:
             self.charge_lane(name, lane, taken)
-        if hold:
-            periods = tuple(rule.period for rule in entitlement.of(Limit))
-            self.holds[hold] = Hold(name, granted, units, self.now, self.now, self.host.kept, periods)
-            self.holds[hold].until = until
-            self.holds[hold].expires = FOREVER  # being made: its own verdict does not wait for it
-        self.dirty = True
-        return self.verdict(name, granted, 0, rates, charged=True, holds=hold, taken=taken)
+
+    def answer(self, row, asked, holds=None):
+        """The verdict of a row as if it were charged, with these units by resource."""
+        granted = row.amount if self.fits(asked, holds) else 0
+        taken = granted and any(self.lane_takes(name, units) for name, units in asked.items())
+        return self.verdict(granted, asked, holds=holds, taken=taken)
 
     def rates(self, name):
         entitlement = self.entitlement(name)
@@ -186,22 +225,24 @@ class Consuming(SlowLane):
             if rules and (key.limits or key.sleeping):
                 key.limits, key.sleeping, _ = key.adopted(rules, self.now)
 
-    def admitted(self, name, amount, mode, rates, hold):
-        cost = self.entitlement(name).unit
+    def admitted(self, row, mode, hold=None):
+        """-> the row with what is granted of it."""
         if mode == "FORCE":
-            return amount
-        if mode == "UPTO":
-            while amount and not self.fits(name, amount * cost, rates, hold):
-                amount -= 1
-            return amount
-        return amount if self.fits(name, amount * cost, rates, hold) else 0
+            return row
+        amount = row.amount
+        while amount and not self.fits(dict(row.units(amount)), hold):
+            amount = amount - 1 if mode == "UPTO" else 0
+        return dataclasses.replace(row, amount=amount)
 
-    def fits(self, name, units, rates, holds):
+    def fits(self, asked, holds):
+        return all(self.one_fits(name, units, holds) for name, units in asked.items())
+
+    def one_fits(self, name, units, holds):
         bounds = [self.room(name, rule) for _, rule in self.rules(name, holds) if isinstance(rule, Concurrent)]
         pots = [self.room(name, rule) for _, rule in self.rules(name, holds) if isinstance(rule, (Limit, Rolling))]
         admitted = all(room == UNLIMITED or units <= room for room in pots) or self.lane_admits(name, units)
         return admitted and all(room == UNLIMITED or units <= room for room in bounds) and all(
-            fits(limit, units, self.now) for limit in rates)
+            fits(limit, units, self.now) for limit in self.rates(name))
 
     def post_to_logs(self, name, units):
         entitlement = self.entitlement(name)
@@ -210,64 +251,66 @@ class Consuming(SlowLane):
 
     # ---- the verdict ----
 
-    def verdict(self, name, granted, units, rates, charged=False, holds=None, taken=0):
-        """Denied: the rule that is waited for longest; granted: the slow lane where it took some, else the one with
-        the smallest remaining."""
-        answers, own = [], iter(rates)
-        for index, rule in self.rules(name, holds):
-            if isinstance(rule, (Rate, Throttle)):
-                limit = next(own) if isinstance(rule, Rate) else self.lane(name)
-                reset = first_instant(limit.is_new, self.now) - self.now
-                answers.append([limit.rule.capacity, max(limit.room(self.now), 0), reset, index])
-            else:
-                limit, reset = self.limit_and_reset(name, rule)
-                answers.append([limit, self.room(name, rule), reset, index])
+    def verdict(self, granted, asked, charged=False, holds=None, taken=False):
+        """asked: units by resource. Denied: the rule that is waited for longest; granted: the slow lane where it took
+        some, else the one with the smallest remaining."""
+        rates = {name: iter(self.rates(name)) for name in asked}
+        rules = self.rules_of(asked, holds)
+        answers = [[*self.shown(name, rule, rates[name]), number] for number, name, rule in rules]
         no_rule = [UNLIMITED, UNLIMITED, 0, -1]
-        lanes = [index for index, rule in self.rules(name, holds) if isinstance(rule, Throttle)]
-        chosen = [one for one in answers if (one[3] in lanes) == (taken > 0)]
+        lanes = [number for number, _, rule in rules if isinstance(rule, Throttle)]
+        chosen = [one for one in answers if (one[3] in lanes) == bool(taken)]
         at, answer = self.now, min(chosen, key=lambda one: (one[1] == UNLIMITED, one[1], one[3]), default=no_rule)
         if not granted and not charged:
             if lanes and (self.now - self.clock) % 1000:
                 raise Silent("to which millisecond a wait is rounded that is found at an instant ahead of the clock")
-            at, index = self.first_fit(name, units, rates, holds)
+            at, index = self.first_fit(asked, holds)
             answer = answer if at == self.now else answers[index]
         limit, remaining, reset, index = answer
         delay = None if at is None else at - self.now
         return [granted, limit, remaining, 0 if granted else self.told(delay), self.told(reset), index]
 
-    def not_charged(self, name, amount, verdict):
+    def shown(self, name, rule, rates):
+        """-> limit, remaining, reset."""
+        if isinstance(rule, (Rate, Throttle)):
+            limit = next(rates) if isinstance(rule, Rate) else self.lane(name)
+            reset = first_instant(limit.is_new, self.now) - self.now
+            return limit.rule.capacity, max(limit.room(self.now), 0), reset
+        limit, reset = self.limit_and_reset(name, rule)
+        return limit, self.room(name, rule), reset
+
+    def not_charged(self, row, asked, verdict, holds=None):
         """Of a row that would be admitted: the slow lane only where limits refuse it."""
-        units = amount * self.entitlement(name).unit
-        admits = [room == UNLIMITED or units <= room for room in
-                  (self.room(name, rule) for rule in self.entitlement(name).of((Limit, Rolling)))]
-        if verdict[0] and all(admits) and self.lane_takes(name, units):
-            verdict = self.verdict(name, amount, 0, self.rates(name))
+        admits = [room == UNLIMITED or units <= room for room, units in (
+            (self.room(name, rule), units) for name, units in asked.items()
+            for rule in self.entitlement(name).of((Limit, Rolling)))]
+        if verdict[0] and all(admits) and any(self.lane_takes(name, units) for name, units in asked.items()):
+            verdict = self.verdict(row.amount, asked, holds=holds)
         return [0, *verdict[1:]]
 
-    def align_waits(self, items, verdicts):
+    def align_waits(self, wanted, verdicts, holds=None):
         """A batch is admitted as a whole: a row that would be refused when the longest wait is over waits longer."""
-        if any(self.entitlement(name).lane for name, _ in items):
+        if any(self.entitlement(name).lane for asked in wanted for name in asked):
             raise Silent("when a batch is admitted of which a part takes a slow lane")
-        wanted = [(name, amount * self.entitlement(name).unit) for name, amount in items]
-        instants = [self.first_fit(name, units, self.rates(name), None)[0] for name, units in wanted]
+        instants = [self.first_fit(asked, holds)[0] for asked in wanted]
         at, before = None if None in instants else max(instants), self.now
         while at is not None and at != before:
             before = at
-            for place, (name, units) in enumerate(wanted):
-                found = self.later_fit(name, units, at) if at is not None else at
+            for place, asked in enumerate(wanted):
+                found = self.later_fit(asked, at) if at is not None else at
                 if found != at:
-                    at, rule, index = found
+                    at, name, rule, index = found
                     limit, reset = self.limit_and_reset(name, rule)
                     waits = self.told(None if at is None else at - self.now)
                     verdicts[place] = [0, limit, self.room(name, rule), waits, self.told(reset), index]
 
-    def later_fit(self, name, units, since):
+    def later_fit(self, asked, since):
         """-> since, if its LIMITs admit the units then; else when they do (None: never), and the last that did not."""
         answer = at = since
-        for index, rule in self.rules(name, None):
-            fit = self.fit(name, rule, units, at) if at is not None and isinstance(rule, Limit) else at
+        for index, name, rule in self.rules_of(asked):
+            fit = self.fit(name, rule, asked[name], at) if at is not None and isinstance(rule, Limit) else at
             if fit != at:
-                at, answer = fit, (fit, rule, index)
+                at, answer = fit, (fit, name, rule, index)
         return answer
 
     def told(self, delay):
@@ -277,11 +320,11 @@ class Consuming(SlowLane):
     def limit_and_reset(self, name, rule):
         if isinstance(rule, Rolling):
             ends = [at + rule.us for at, _ in self.log(name, rule).live(self.now - rule.us)]
-            ends += [hold.expires for hold in self.holds.values() if hold.resource == name and hold.expires < FOREVER]
+            ends += [hold.expires for hold in self.holds.values() if name in hold.units and hold.expires < FOREVER]
             return rule.limit, max([at - self.now for at in ends] + [0])
         if isinstance(rule, Concurrent):
             ends = [hold.until if hold.expires == FOREVER else hold.expires for hold in self.holds.values()
-                    if hold.resource == name and hold.expires > self.now]
+                    if name in hold.units and hold.expires > self.now]
             return rule.limit, max(ends, default=self.now) - self.now
         window = self.window(name, rule)
         capacity = window.capacity(self.entitlement(name), self.now)
@@ -289,9 +332,10 @@ class Consuming(SlowLane):
         untouched = window.used == 0 and window.debt == 0 and self.held(name, window) == 0
         return window.own_limit() if capacity == UNLIMITED else capacity, 0 if untouched else reset
 
-    def deny(self, name, verdict):
-        """A refusal counts in the cycle of the rule that decided, and in no other."""
-        rule = self.entitlement(name).rules[verdict[5]]
+    def deny(self, row, verdict):
+        """A refusal counts in the cycle of the rule that decided, and in no other: of each row."""
+        rules = {number: (name, rule) for number, name, rule in self.rules_of(dict(row.parts), holds=True)}
+        name, rule = rules[verdict[5]]
         if isinstance(rule, Limit):
             self.denied.append((name, rule.period, self.window(name, rule).start))
 
@@ -301,12 +345,15 @@ class Consuming(SlowLane):
         found = self.records.get(key)
         return found if found and self.now < found.expires else None
 
-    def item(self, name, verdict):
-        entitlement = self.entitlement(name)
-        places = {rule.period: self.now for rule in entitlement.of(Limit)}
-        logs = tuple(rule.us for rule in entitlement.of(Rolling))
-        here = position(self.sequence, self.now)
-        return Item(name, verdict[0], entitlement.unit, places, logs, self.now, self.now, here)
+    def item(self, row, granted):
+        """What a row has charged."""
+        here, of, items = position(self.sequence, self.now), None, []
+        for name, cost in reversed(row.parts):
+            entitlement = self.entitlement(name)
+            places = {rule.period: self.now for rule in entitlement.of(Limit)}
+            logs = tuple(rule.us for rule in entitlement.of(Rolling))
+            items.append(of := Item(name, granted, cost, places, logs, self.now, self.now, here, of))
+        return items[-1]
 
     def remember(self, key, asked, reply, items=()):
         self.records[key] = Record(self.now + self.host.kept, asked, reply, tuple(items))
@@ -320,12 +367,18 @@ class Consuming(SlowLane):
                 raise Refused("IDCONFLICT")
             return record.reply
         self.refusal()
-        verdict = self.charge(name, amount, mode)
+        row = self.row(name, amount)
+        granted = self.admitted(row, mode)
+        if granted.amount and mode != "CHECK":
+            verdict = self.charge([granted])[0]
+        else:
+            verdict = self.answer(row if mode != "UPTO" else dataclasses.replace(row, amount=1), dict(row.units(
+                1 if mode == "UPTO" else amount)))
         if verdict[0] == 0 and mode != "CHECK":
-            self.deny(name, verdict)
+            self.deny(row, verdict)
         if id and mode != "CHECK" and (verdict[0] or sticky):
             self.slot(name)
-            self.remember(key, asked, verdict, [self.item(name, verdict)])
+            self.remember(key, asked, verdict, [self.item(row, verdict[0])])
         return verdict
 
     def mconsume(self, items, any=False, id=None, check=False, sticky=False):
@@ -336,22 +389,48 @@ class Consuming(SlowLane):
                 raise Refused("IDCONFLICT")
             return record.reply
         self.refusal()
-        verdicts = [self.charge(name, amount, "CHECK") for name, amount in items]
-        admitted = [place for place, verdict in enumerate(verdicts) if verdict[0]]
-        charged = admitted[:1] if any else admitted if len(admitted) == len(items) else []
-        for place, (name, _) in enumerate(items):
-            if place not in admitted and not charged and not check:
-                self.deny(name, verdicts[place])
-        if not any and len(admitted) < len(items):
-            self.align_waits(items, verdicts)
-        for place, (name, amount) in enumerate(items):
-            if place not in charged:
-                verdicts[place] = self.not_charged(name, amount, verdicts[place])
-            elif not check:
-                verdicts[place] = self.charge(name, amount, "")
-        if id and not check and (charged or sticky):
+        rows = [self.row(name, amount) for name, amount in items]
+        verdicts = self.charge_any(rows, check) if any else self.charge_all(rows, check=check)
+        if id and not check and (sticky or [verdict for verdict in verdicts if verdict[0]]):
             for name, _ in items:
                 self.slot(name)
-            charges = [self.item(name, verdict) for (name, _), verdict in zip(items, verdicts)]
-            self.remember(key, asked, verdicts, charges)
+            self.remember(key, asked, verdicts, [self.item(row, verdict[0]) for row, verdict in zip(rows, verdicts)])
         return verdicts
+
+    def charge_any(self, rows, check):
+        """The first that is admitted; each is asked for by itself."""
+        wanted = [dict(row.units()) for row in rows]
+        verdicts = [self.answer(row, asked) for row, asked in zip(rows, wanted)]
+        charged = next((place for place, verdict in enumerate(verdicts) if verdict[0]), None)
+        if charged is not None and not check:
+            self.shown_behind(wanted, charged)
+            granted = self.charge([rows[charged]])[0]  # the others are told as they stand behind it
+            verdicts = [self.answer(row, asked) for row, asked in zip(rows, wanted)]
+            verdicts[charged] = granted
+        for place, row in enumerate(rows):
+            if charged is None and not check:
+                self.deny(row, verdicts[place])
+            if place != charged:
+                verdicts[place] = self.not_charged(row, wanted[place], verdicts[place])
+        return verdicts
+
+    def shown_behind(self, wanted, charged):
+        for place, asked in enumerate(wanted):
+            shared = [self.entitlement(name) for name in asked if place != charged and name in wanted[charged]]
+            if any(one.of((Rate, Throttle, Rolling)) for one in shared):
+                raise Silent("what is left for a row behind one that is counted as the same: the server tells of LIMITs"
+                             " what is left now, of all others what was left before: a difference that is known")
+
+    def charge_all(self, rows, check=False, hold=None, until=0):
+        """All of them or none: rows that are counted as one resource are asked for in sum."""
+        together = self.asked_of(rows)
+        wanted = [{name: together[name] for name, _ in row.parts} for row in rows]
+        verdicts = [self.answer(row, asked, hold) for row, asked in zip(rows, wanted)]
+        if all(verdict[0] for verdict in verdicts):
+            return verdicts if check else self.charge(rows, hold, until)
+        for row, verdict in zip(rows, verdicts):
+            if not verdict[0] and not check:
+                self.deny(row, verdict)
+        if len(rows) > 1 or not hold:
+            self.align_waits(wanted, verdicts, hold)
+        return [self.not_charged(*each, hold) for each in zip(rows, wanted, verdicts)]

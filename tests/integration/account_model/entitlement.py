@@ -87,6 +87,7 @@ class Entitlement:
     overage: bool | int | None = None  # True: without MAX; n: OVERAGE MAX n
     holds_max: int | None = None
     refunds: tuple | None = None  # (most, within us), either may be None
+    target: str | None = None  # AS: counted as COST units of that resource
 
     def __repr__(self):
         return self.text()
@@ -114,7 +115,8 @@ class Entitlement:
         return self.refunds and self.refunds[1]
 
     def text(self):
-        words = [f"COST {self.cost}"] if self.cost else []
+        words = [f"AS {self.target}"] if self.target else []
+        words += [f"COST {self.cost}"] if self.cost else []
         words += ["WARN " + " ".join(map(str, self.warn))] if self.warn else []
         words += [f"BURST {self.burst}%" + " REPAY" * self.repay] if self.burst else []
         words += [f"GRACE {self.grace}us"] if self.grace else []

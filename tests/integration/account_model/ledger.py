@@ -4,8 +4,10 @@ Nothing goes back twice: each cycle and each rolling window gives at most what i
 ledger says was charged up to there and not given back yet.
 """
 
+import collections
 import dataclasses
 
+from account_model.calendar import FOREVER
 from account_model.consuming import Consuming
 from account_model.entitlement import Limit, Rolling
 from account_model.lifetime import Refused, Silent
@@ -51,20 +53,45 @@ class Ledger(Consuming):
             names += [item.resource for item in items if item.resource not in names]
         if not names:
             raise Refused("NOSUCHID")
-        replies = [self.refund_rest(name, of) for name in names]
+        self.bounded_in_sum(names, of)
+        left = {name: self.left_of(name, of)[1] for name in names}
+        self.shows_what_remains(names, of)
+        back = {name: self.refund_named(name, left[name], of) if left[name] else (0, 0) for name in reversed(names)}
+        for name in names:  # the last rows first, but told in their order
+            if left[name]:
+                self.note("refund", name, back[name][0])
+        replies = [[*back[name], self.remaining(name)] for name in names]
         return replies if len(replies) > 1 else replies[0]
 
-    def refund_rest(self, name, of):
+    def shows_what_remains(self, names, of):
+        """Of a row that gives nothing back the server says what was left before the others did, and of one that was
+        not granted what its own rules leave: differences that are known."""
+        items = {name: self.left_of(name, of) for name in names}
+        entitlements = [self.entitlement(name) for name in names]
+        several = len(names) > 1 or None in [item for item, _ in items.values()]
+        if several and any(one and one.target for one in entitlements) and not all(left for _, left in items.values()):
+            raise Silent("what remains of a row that gives nothing back")
+        for item in [item for item, _ in items.values() if item]:
+            self.counted_as_then(item)
+
+    def left_of(self, name, of):
         try:
             record, item = self.taken(name, of)
         except Refused:
-            record, item = None, None  # a row that was not granted
-        left = item.granted - record.returned.get(name, 0) if item else 0
-        if not left:
-            return [0, 0, self.remaining(name)]
-        refunded, lost = self.refund_named(name, left, of)
-        self.note("refund", name, refunded)
-        return [refunded, lost, self.remaining(name)]
+            return None, 0  # a row that was not granted
+        return item, item.granted - record.returned.get(name, 0)
+
+    def bounded_in_sum(self, names, of):
+        """REFUNDS MAX of a resource that several of them are counted as."""
+        sums, instants, back = collections.Counter(), {}, []
+        for item, left in [self.left_of(name, of) for name in names]:
+            back += [(one, left) for one in (item, item and item.counted_as) if one and left]
+        for item, left in back:
+            sums[item.resource] += left * item.cost
+            if instants.setdefault(item.resource, item.position) != item.position:
+                raise Silent("how several consumptions come back that are counted as one resource")
+        for item, _ in back:
+            self.within_bounds(item, sums[item.resource])
 
     def taken(self, name, of):
         """The record that OF names, and what it charged of this resource."""
@@ -75,26 +102,48 @@ class Ledger(Consuming):
                     return record, item
         raise Refused("NOSUCHID")
 
+    def counted_as_then(self, item):
+        """Is it still counted as the resource that it was counted as then?"""
+        entitlement = self.entitlement(item.resource)
+        if (item.counted_as and item.counted_as.resource) != (entitlement and entitlement.target):
+            raise Silent("what remains of a resource that is counted AS another since")
+
     def refund_named(self, name, amount, of):
         record, item = self.taken(name, of)
-        entitlement, units = self.entitlement(name), amount * item.cost
+        self.counted_as_then(item)
         if amount > item.granted - record.returned.get(name, 0):
             raise Refused("REFUNDEXCEEDS")
+        levels = [item] + [item.counted_as] * bool(item.counted_as)
+        for level in levels:
+            self.within_bounds(level, amount * level.cost)
+        record.returned[name] = record.returned.get(name, 0) + amount
+        replies = [self.refund_level(level, amount) for level in levels]
+        told = {reply for level, reply in zip(levels, replies) if level is levels[-1] or level.places}
+        if len(told) > 1:
+            raise Silent("what went back, where a usage series and the resource that it is counted AS differ")
+        self.dirty = True
+        return replies[-1]
+
+    def within_bounds(self, item, units):
+        entitlement = self.entitlement(item.resource)
         if entitlement and entitlement.within and self.now > item.made + entitlement.within:
             raise Refused("LIMITED")
-        cycles = self.cycles_of(name, item.places)
         most = entitlement and entitlement.refunds_max
+        cycles = self.cycles_of(item.resource, item.places)
         if most is not None and any(cycle.refunded + units > most for cycle in cycles):
             raise Refused("LIMITED")
+
+    def refund_level(self, item, amount):
+        """-> refunded, lost of one resource."""
+        name, units = item.resource, amount * item.cost
         self.instant_is_its_own(name, item)
-        record.returned[name] = record.returned.get(name, 0) + amount
+        cycles = self.cycles_of(name, item.places)
         back = [self.amend(name, cycle, lambda one: one.give_back(units, item.position)) for cycle in cycles]
         bounded = item.places or item.logs
         for us in [us for us in item.logs if item.logged > self.now - us]:
             log = self.slots[name].logs.get(us, Log())
             back.append(log.give_back(units, item.position, item.logged, self.now - us))
         rated = self.give_back_to_rates(name, max(back, default=0) if bounded else units, item.made)
-        self.dirty = True
         return self.reply_of(amount, item.cost, back if bounded else rated)
 
     def instant_is_its_own(self, name, item):
@@ -143,7 +192,7 @@ class Ledger(Consuming):
 
     def give_back_to_rates(self, name, units, made, named=True):
         """-> what each of them still remembered. Of a named consumption a LOG has the entry of its instant alone."""
-        limits, back = self.rates(name), []
+        limits, back = self.rates(name) if name in self.slots else [], []
         if limits and units and self.now > made:
             raise Silent("what a RATE remembers of units of then is the rates' own matter")
         for limit in limits if units else []:
@@ -157,32 +206,40 @@ class Ledger(Consuming):
         entitlement = self.entitlement(name)
         if not entitlement:
             raise Refused("NORESOURCE")
-        if entitlement.within:
+        parts = self.row(name, amount).parts
+        if any(self.entitlement(one).within for one, _ in parts):
             raise Refused("ERR")
-        if name not in self.slots:
+        if parts[-1][0] not in self.slots:
             return 0, amount
-        windows = [self.window(name, rule) for rule in entitlement.of(Limit)]
-        rollings = entitlement.of(Rolling)
-        used = [window.used for window in windows]
-        used += [self.log(name, rule).used(self.now - rule.us) for rule in rollings]
-        if not used:  # of one RATE alone: what it still owes
-            if len(entitlement.rules) > 1:
+        most = [used // cost for one, cost in parts for used in self.used_of(one)]
+        if not most:  # of one RATE alone: what it still owes
+            if len(entitlement.rules) > 1 or len(parts) > 1:
                 raise Silent("which of several RATEs says how much")
             back = max(self.give_back_to_rates(name, amount * entitlement.unit, self.now, named=False), default=0)
             self.dirty = self.dirty or bool(back)
             return self.reply_of(amount, entitlement.unit, [back])
-        back = min(amount, min(used) // entitlement.unit)
-        units, here = back * entitlement.unit, position(self.sequence, self.now)
-        most = entitlement.refunds_max
-        if most is not None and any(window.refunded + units > most for window in windows):
-            raise Refused("LIMITED")
-        for window in windows if back else []:
-            window.give_back_newest(units, here)
-        for rule in rollings if back else []:
-            self.log(name, rule).give_back_newest(units, here)
-        self.give_back_to_rates(name, units, self.now, named=False)
+        back = min([amount, *most])
+        for one, cost in parts if back else []:
+            self.give_back_newest(one, back * cost)
         self.dirty = self.dirty or bool(back)
         return back, amount - back
+
+    def used_of(self, name):
+        entitlement = self.entitlement(name)
+        return [self.window(name, rule).used for rule in entitlement.of(Limit)] + [
+            self.log(name, rule).used(self.now - rule.us) for rule in entitlement.of(Rolling)]
+
+    def give_back_newest(self, name, units):
+        entitlement, here = self.entitlement(name), position(self.sequence, self.now)
+        windows = [self.window(name, rule) for rule in entitlement.of(Limit)]
+        if entitlement.refunds_max is not None and any(
+                window.refunded + units > entitlement.refunds_max for window in windows):
+            raise Refused("LIMITED")
+        for window in windows:
+            window.give_back_newest(units, here)
+        for rule in entitlement.of(Rolling):
+            self.log(name, rule).give_back_newest(units, here)
+        self.give_back_to_rates(name, units, self.now, named=False)
 
     # ---- reservations ----
 
@@ -194,32 +251,38 @@ class Ledger(Consuming):
             raise Refused("RESOLVED")
         return None
 
-    def reserve(self, id, name, amount, ttl, mode=""):
+    def reserve(self, id, asked, ttl, mode=""):
+        """asked: (resource, amount) of each row."""
         hold = self.hold(id)
         if hold:
-            if hold.asked != (name, amount, mode):
+            if hold.asked != (asked, mode):
                 raise Refused("IDCONFLICT")
             return hold.verdict
         self.refusal()
-        entitlement = self.entitlement(name)
-        if not entitlement:
-            raise Refused("NORESOURCE")
-        live = [hold for hold in self.holds.values() if hold.resource == name and hold.expires > self.now]
-        if entitlement.holds_max is not None and len(live) >= entitlement.holds_max:
-            raise Refused("LIMITED")
-        verdict = self.charge(name, amount, mode, hold=id, until=self.now + ttl)
-        if verdict[0]:
+        rows = [self.row(name, amount) for name, amount in asked]
+        names = [name for row in rows for name, _ in row.parts]
+        if mode == "UPTO" and len(set(names)) < len(names):
+            raise Refused("ERR")  # which of those that are counted as one should give way?
+        for name in names:
+            live = [hold for hold in self.holds.values() if name in hold.units and hold.expires > self.now]
+            most = self.entitlement(name).holds_max
+            if most is not None and len(live) >= most:
+                raise Refused("LIMITED")
+        if mode == "UPTO":
+            rows = [dataclasses.replace(row, amount=max(self.admitted(row, mode, id).amount, 1)) for row in rows]
+        verdicts = self.charge_all(rows, hold=id, until=self.now + ttl)
+        verdicts = verdicts if len(verdicts) > 1 else verdicts[0]
+        if id in self.holds and self.holds[id].expires == FOREVER:
             hold = self.holds[id]
-            hold.expires, hold.asked, hold.verdict = self.now + ttl, (name, amount, mode), verdict
-        else:
-            self.deny(name, verdict)
-        return verdict
+            hold.expires, hold.asked, hold.verdict = self.now + ttl, (asked, mode), verdicts
+        return verdicts
 
-    def commit(self, id, amount=None, force=False):
+    def commit(self, id, amounts=None, force=False):
+        """amounts: of each row."""
         self.not_closed(planned=False)
         record = self.record("HOLD", "", id)
         if record:  # asked again
-            if (record.amount if amount is None else amount) != record.asked:
+            if (record.amount if amounts is None else amounts) != record.asked:
                 raise Refused("RESOLVED")
             return record.reply
         late = self.holds.get(id)
@@ -227,62 +290,78 @@ class Ledger(Consuming):
         hold = late or self.hold(id)
         if not hold:
             raise Refused("NOSUCHID")
-        amount = hold.amount if amount is None else amount
+        held = tuple(row.amount for row in hold.rows)
+        amounts = held if amounts is None else amounts
         if late:  # expired, and its units are free again: charged now
-            hold = dataclasses.replace(hold, amount=amount, units=0, made=self.now, periods=())
-            cost = late.units // late.amount
-        else:
-            cost = hold.units // hold.amount
-        if amount > hold.amount and not force:
+            rows = tuple(dataclasses.replace(row, amount=amount) for row, amount in zip(hold.rows, amounts))
+            hold = dataclasses.replace(hold, rows=rows, units=dict.fromkeys(hold.units, 0), made=self.now,
+                                       periods=dict.fromkeys(hold.periods, ()))
+        if any(amount > most for amount, most in zip(amounts, held)) and not force:
             raise Refused("ERR")
-        return self.settle(id, hold, amount, cost, late or hold)
+        return self.settle(id, hold, amounts, late or hold)
 
-    def settle(self, id, hold, amount, cost, first):
+    def settle(self, id, hold, amounts, first):
         del self.holds[id]
-        name, units = hold.resource, amount * cost
-        places = self.places_of(hold) if amount else {}
+        rows = [dataclasses.replace(row, amount=amount) for row, amount in zip(hold.rows, amounts)]
+        places = {name: self.settle_one(name, units, hold) for name, units in self.asked_of(rows).items()}
+        replies = [[row.amount, max(held.amount - row.amount, 0), self.remaining(row.resource)]
+                   for row, held in zip(rows, hold.rows)]
+        self.remember(("HOLD", "", id), amounts, replies if len(replies) > 1 else replies[0],
+                      [self.committed(row, hold, places) for row in rows])
+        record = self.records["HOLD", "", id]
+        for item in record.items:
+            self.counted_as_then(item)
+        record.amount = tuple(min(was.amount, held.amount) for was, held in zip(first.rows, hold.rows))
+        record.expires = self.now + first.kept
+        return record.reply
+
+    def settle_one(self, name, units, hold):
+        """Of all rows that are counted as this resource. -> where: by period an instant."""
+        places = self.places_of(hold, name) if units else {}
         for cycle in self.cycles_of(name, places):
             self.amend(name, cycle, lambda one: self.post(name, one, units, places[one.period]))
         self.post_to_logs(name, units)
         self.settle_rates(name, units, hold)
-        entitlement = self.entitlement(name)
-        logs = tuple(rule.us for rule in (entitlement.of(Rolling) if entitlement and units else []))
-        here = position(self.sequence, self.now)
-        item = Item(name, amount, cost, places, logs, hold.made, self.now, here)
-        reply = [amount, max(hold.amount - amount, 0), self.remaining(name)]
-        self.remember(("HOLD", "", id), amount, reply, [item])
-        record = self.records["HOLD", "", id]
-        record.amount, record.expires = min(first.amount, hold.amount), self.now + first.kept
-        return reply
+        return places
+
+    def committed(self, row, hold, places):
+        item, here = None, position(self.sequence, self.now)
+        for name, cost in reversed(row.parts):
+            entitlement = self.entitlement(name)
+            logs = tuple(rule.us for rule in (entitlement.of(Rolling) if entitlement and row.amount else []))
+            item = Item(name, row.amount, cost, places[name] if row.amount else {}, logs, hold.made, self.now, here,
+                        item)
+        return item
 
     def settle_rates(self, name, units, hold):
         rates = self.rates(name)
-        if units > hold.units:
+        held = hold.units[name]
+        if units > held:
             for limit in rates:
-                limit.charge(units - hold.units, self.now)
+                limit.charge(units - held, self.now)
             self.slots[name].rates.limits = rates or self.slots[name].rates.limits
-        self.give_back_to_rates(name, max(hold.units - units, 0), hold.made)
+        self.give_back_to_rates(name, max(held - units, 0), hold.made)
 
-    def places_of(self, hold):
+    def places_of(self, hold, name):
         """Every cycle that ran then (also under a LIMIT that slept), and of a LIMIT that has joined since the cycle of
         that instant, or the running one."""
-        slot, entitlement = self.slots[hold.resource], self.entitlement(hold.resource)
+        slot, entitlement = self.slots[name], self.entitlement(name)
         there = {cycle.period for cycle in [*slot.past, *slot.windows.values()] if cycle.start <= hold.made < cycle.end}
         places = {period: hold.made for period in there}
         current = {rule.period for rule in (entitlement.of(Limit) if entitlement else [])}
-        joined = {rule.period for part in self.parts[hold.resource][1:] if part.entitlement and not part.full
-                  for rule in part.entitlement.of(Limit)} if hold.resource in self.parts else set()
+        joined = {rule.period for part in self.parts[name][1:] if part.entitlement and not part.full
+                  for rule in part.entitlement.of(Limit)} if name in self.parts else set()
         unused = {cycle.period for cycle in [*slot.past, *slot.windows.values()]
                   if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
-        if (joined - there | unused) - current - set(hold.periods):
+        if (joined - there | unused) - current - set(hold.periods[name]):
             raise Silent("whether a LIMIT that came and went, unused, has a cycle that sleeps")
         kept = {cycle.period for cycle in slot.past
                 if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
-        if kept - set(hold.periods):
+        if kept - set(hold.periods[name]):
             raise Silent("a cycle that was there for its lots alone, of a LIMIT that did not hold the reservation")
         for rule in entitlement.of(Limit) if entitlement else []:
-            if rule.period not in places and rule.period not in hold.periods:
-                window = slot.windows.setdefault(rule.period, self.window(hold.resource, rule))
+            if rule.period not in places and rule.period not in hold.periods[name]:
+                window = slot.windows.setdefault(rule.period, self.window(name, rule))
                 known = rule.period in there or window.start <= hold.made
                 places[rule.period] = hold.made if known else self.now
         return places
@@ -301,7 +380,11 @@ class Ledger(Consuming):
             cycle.ledger = cycle.ledger.charged(units)
 
     def release(self, id):
-        return self.commit(id, 0)
+        return self.commit(id, (0,) * self.rows_of(id))
+
+    def rows_of(self, id):
+        record = self.records.get(("HOLD", "", id))
+        return len(self.holds[id].rows if id in self.holds else record.asked if record else (id,))
 
     def extend(self, id, ttl):
         self.not_closed(planned=False)
@@ -314,5 +397,10 @@ class Ledger(Consuming):
 
     def live_holds(self):
         live = sorted(id for id, hold in self.holds.items() if hold.expires > self.now)
-        return [{"id": id, "resource": hold.resource, "amount": hold.amount, "made": hold.made // 1000,
-                 "expires": hold.expires // 1000} for id, hold in ((id, self.holds[id]) for id in live)]
+        return [{"id": id, **self.shown_rows(self.holds[id].rows), "made": self.holds[id].made // 1000,
+                 "expires": self.holds[id].expires // 1000} for id in live]
+
+    @staticmethod
+    def shown_rows(rows):
+        parts = [{"resource": row.resource, "amount": row.amount} for row in rows]
+        return parts[0] if len(parts) == 1 else {"parts": parts}

@@ -170,7 +170,7 @@ class Lifetime:
         if not slot or not slot.override:
             return plan
         together = slot.override if slot.only else slot.override.above(plan)
-        return together if together.rules else None
+        return together if together.rules or together.target else None
 
     def plan_says(self, name):
         parts = self.parts.get(name)

@@ -77,7 +77,7 @@ class SlowLane(Lifetime):
         alone = wait(lane, left, since) if left else 0
         at = self.lane_fit(name, units, since, limits)
         named = alone is not None and since + alone <= limits
-        if at < limits and not named and any(kept and instant > since for instant, kept in zip(instants, bounded)):
+        if at < limits and any(kept and instant > since for instant, kept in zip(instants, bounded)):
             raise Silent("which rule decides: a limit that waits for the lane, or another rule that waits beside them")
         return [instant if kept else at if (where == place) == named and (where == place or instant == limits) else
                 since for where, (instant, kept) in enumerate(zip(instants, bounded))]
@@ -101,7 +101,7 @@ class SlowLane(Lifetime):
     def next_look(self, name, at):
         """When limits may leave less, or more: a hold or a cycle ends, an entry leaves, a GRACE is over."""
         entitlement = self.entitlement(name)
-        instants = [hold.expires for hold in self.holds.values() if hold.resource == name]
+        instants = [hold.expires for hold in self.holds.values() if name in hold.units]
         for rule in entitlement.of(Limit):
             window = copy.copy(self.window(name, rule))
             while window.end <= at:
@@ -114,7 +114,7 @@ class SlowLane(Lifetime):
     def at_rest(self, name, at):
         """Are all cycles of that instant as all that follow will be?"""
         entitlement = self.entitlement(name)
-        ahead = [hold.expires for hold in self.holds.values() if hold.resource == name]
+        ahead = [hold.expires for hold in self.holds.values() if name in hold.units]
         ahead += [made + rule.us for rule in entitlement.of(Rolling)
                   for made, _ in self.log(name, rule).live(self.now - rule.us)]
         cycles = []
@@ -123,6 +123,10 @@ class SlowLane(Lifetime):
             while window.end <= at:
                 window = self.following(name, window)
             cycles.append(window)
-        return all(instant <= at for instant in ahead) and not any(
-            one.used or one.debt or one.lots for one in cycles) and not any(rule.rollover for rule in entitlement.of(
-                Limit))
+        changes = any(one.used or one.debt or one.lots or self.differs_next(name, one) for one in cycles)
+        rolls = any(rule.rollover for rule in entitlement.of(Limit))
+        return all(instant <= at for instant in ahead) and not changes and not rolls
+
+    def differs_next(self, name, window):
+        """A prorated limit is that of one cycle alone."""
+        return window.end != FOREVER and self.following(name, window).limit != window.limit

@@ -14,7 +14,7 @@ from model import Key
 BY_INSTANT = False  # True: what was charged at the very instant of a mark counts as before it, also if it came after
 
 
-MARKS = 3  # of a cycle at once
+MARKS = 3  # of a cycle at once; of older ones the contract says only what RESET and SET have closed
 
 
 def position(sequence, now):
@@ -32,7 +32,13 @@ class Ledger:
         return dataclasses.replace(self, fresh=self.fresh + units)
 
     def may_return(self, at):
-        return next((left for mark, left in self.marks if mark >= at), None)
+        place = next((i for i, (mark, _) in enumerate(self.marks) if mark >= at), None)
+        if place is None:
+            return None
+        closed = place == 0 and self.marks[0][1] == 0
+        if len(self.marks) > MARKS and place < len(self.marks) - 2 and not closed:
+            raise Silent("what may yet be returned of what many unnamed refunds lie behind")
+        return self.marks[place][1]
 
     def returned(self, at, units):
         """A named refund of what was charged at that place."""
@@ -49,10 +55,7 @@ class Ledger:
         for mark, left in reversed(self.marks):
             marks.append((mark, left - min(left, units)))
             units -= min(left, units)
-        marks = marks[::-1] + [(at, self.fresh - newest)]
-        while len(marks) > MARKS:  # the two oldest become one
-            marks[:2] = [(marks[1][0], marks[0][1] + marks[1][1])]
-        return Ledger(tuple(marks))
+        return Ledger((*marks[::-1], (at, self.fresh - newest)))
 
     @staticmethod
     def closed(at):
@@ -208,15 +211,27 @@ class Log:
         self.entries = left
 
 
-@dataclasses.dataclass
-class Hold:
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Of a request: what is asked for, and what that is of which resource. Of one that is counted AS another its own
+    rules come first; rows of one request that are counted as one resource are asked for in sum."""
+
     resource: str
     amount: int
-    units: int
+    parts: tuple  # (resource, units for one)
+
+    def units(self, amount=None):
+        return [(resource, cost * (self.amount if amount is None else amount)) for resource, cost in self.parts]
+
+
+@dataclasses.dataclass
+class Hold:
+    rows: tuple  # of Row
+    units: dict  # by resource
     made: int
     expires: int
     kept: int
-    periods: tuple  # the LIMITs it was made under
+    periods: dict  # by resource the LIMITs it was made under
     asked: tuple = ()
     verdict: list = ()
     until: int = 0  # when it will expire, while it is being made
@@ -234,6 +249,7 @@ class Item:
     made: int
     logged: int
     position: int
+    counted_as: object = None  # the same of the resource that it is counted AS
 
 
 @dataclasses.dataclass
