@@ -148,16 +148,17 @@ static void begin_late_part(const struct part *of, struct bytes resource, int64_
     part->amount = amount;
 }
 
-/* What it counts of a reservation that it does not hold: what is posted, as its plan counts that now. */
+/* What it counts of a reservation that it does not hold: what is posted, as its rules count that now. */
 static uint32_t begin_late(const struct resolution *root, const struct resolution *at, struct part *parts)
 {
     uint32_t count = 0;
+    struct resource_view now;
     for (uint32_t i = 0; i < root->count; i++) {
         const struct part *of = &root->parts[i];
         bool is_first = i == 0 || of->hold->item != root->parts[i - 1].hold->item;
-        const struct plan *plan = at->account->plan;
-        const struct entitlement *entitlement = plan && is_first ? plan_entitlement(plan, of->resource) : NULL;
-        if (!entitlement || of->amount == 0) continue;
+        if (!at->account->plan || !is_first || of->amount == 0) continue;
+        if (!resource_view_look(at->account, of->resource, &now)) continue;
+        const struct entitlement *entitlement = now.entitlement;
         begin_late_part(of, of->resource, entitlement_cost(entitlement), &parts[count++]);
         if (entitlement->as.size > 0) begin_late_part(of, entitlement->as, entitlement->cost, &parts[count++]);
     }

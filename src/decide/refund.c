@@ -129,21 +129,23 @@ static struct bytes other_name(const struct refund *refund)
     uint32_t slot = (uint32_t)refund->view.index;
     struct bytes of = refund->request->of;
     if (of.size == 0) {
-        const struct entitlement *entitlement = plan_entitlement(refund->account->plan, refund->resource);
-        return entitlement ? entitlement->as : (struct bytes){"", 0};
+        struct resource_view now;
+        bool known = resource_view_look(refund->account, refund->resource, &now);
+        return known ? now.entitlement->as : (struct bytes){"", 0};
     }
     bool found = refund->view.index >= 0 && taken_find(refund->account, slot, of, &taken) &&
                  taken_find_other(refund->account, slot, of, &taken, &slot, &other);
     return found ? resource_of(refund->account, slot) : (struct bytes){"", 0};
 }
 
-/* Does the plan of an account above know the resource, where this one's does not? */
+/* Does an account above know the resource, where this one does not? */
 static bool is_known_above(const struct refund *refund, const struct account_view *views)
 {
     const struct lineage *lineage = refund->request->lineage;
+    struct resource_view now;
     for (uint32_t i = 0; lineage && i < lineage->count; i++) {
-        const struct plan *plan = lineage->ancestors[i].account ? views[i].plan : NULL;
-        if (plan && plan_entitlement(plan, refund->resource)) return true;
+        bool is_here = lineage->ancestors[i].account && views[i].plan;
+        if (is_here && resource_view_look(&views[i], refund->resource, &now)) return true;
     }
     return false;
 }
@@ -242,19 +244,38 @@ static enum account_fault remember_all(const struct account_view *account, const
     return fault;
 }
 
-/* What the resource leaves that this one was counted AS, where nothing comes back. */
-static enum account_fault look_at_other(struct refund *refund, const struct taken *taken)
+/* Whose units a row is counted in: its own, or those of the resource that it was counted AS, or would be. */
+static struct bytes counting_of(const struct refund *refund, uint32_t slot, const struct taken *taken)
+{
+    struct taken other;
+    uint32_t other_slot;
+    bool was_other = taken && taken_find_other(refund->account, slot, refund->request->of, taken, &other_slot, &other);
+    if (was_other) return resource_of(refund->account, other_slot);
+    const struct entitlement *entitlement = taken ? NULL : refund->view.entitlement;
+    return entitlement && entitlement->as.size > 0 ? entitlement->as : refund->resource;
+}
+
+/* What is left of a resource where nothing comes back. */
+static enum account_fault look_at(struct refund *refund, struct bytes counting)
 {
     struct refund other; /* large, and mostly nothing yet */
-    struct taken taken_other;
     struct refunded result;
-    uint32_t slot;
-    bool found = taken_find_other(refund->account, (uint32_t)refund->view.index, refund->request->of, taken, &slot,
-                                  &taken_other);
-    if (!found) return ACCOUNT_FAULT_NONE;
-    enum account_fault fault = returning_begin_other(refund, &other, resource_of(refund->account, slot), NULL, &result);
+    refund->result->remaining = returning_remaining(refund);
+    if (bytes_equal(counting, refund->resource)) return ACCOUNT_FAULT_NONE;
+    enum account_fault fault = returning_begin_other(refund, &other, counting, NULL, &result);
     if (fault == ACCOUNT_FAULT_NONE) refund->result->remaining = returning_remaining(&other);
     return fault;
+}
+
+/* The same where other rows bring units of it back. */
+static void share_remaining(struct returned_item *items, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t k = 0; items[i].amount == 0 && k < count; k++) {
+            bool brings = items[k].amount > 0 && bytes_equal(items[k].counting, items[i].counting);
+            if (brings) items[i].result->remaining = items[k].result->remaining;
+        }
+    }
 }
 
 /* What is left of one resource comes back; of one that has nothing left nothing is written. What comes back in sum
@@ -280,9 +301,8 @@ static enum account_fault refund_rest(struct refund *refund, uint32_t slot, stru
     if (in_sum) returning_remember(refund, &taken);
     if (refund->amount > 0 && !in_sum) fault = refund_taken(refund, &taken);
     item->credits = returning_credits(refund);
-    if (refund->amount > 0) return fault;
-    refund->result->remaining = returning_remaining(refund);
-    return found ? look_at_other(refund, &taken) : ACCOUNT_FAULT_NONE;
+    item->counting = counting_of(refund, slot, found ? &taken : NULL);
+    return refund->amount > 0 ? fault : look_at(refund, item->counting);
 }
 
 /* The resources that something is left of are written down by what comes back of them: all others are as time has left
@@ -378,6 +398,7 @@ static enum account_fault give_all_back(struct refund *refund, const uint32_t *s
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++)
         fault = refund_rest(refund, slots[i], &items[i]);
     if (fault == ACCOUNT_FAULT_NONE) fault = return_sums(refund, items, count);
+    if (fault == ACCOUNT_FAULT_NONE) share_remaining(items, count);
     for (uint32_t i = 0; fault == ACCOUNT_FAULT_NONE && i < count; i++) {
         if (items[i].amount == 0) continue;
         emit_trail(refund->account, refund->request, (int32_t)items[i].slot, items[i].result, changes);

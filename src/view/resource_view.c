@@ -59,6 +59,12 @@ enum account_fault resource_view_settle(const struct account_view *account, stru
     return lifecycle_run(account, view, closed);
 }
 
+bool resource_view_look(const struct account_view *account, struct bytes resource, struct resource_view *view)
+{
+    resource_view_begin(account, resource, view);
+    return resource_view_settle(account, view, NULL) == ACCOUNT_FAULT_NONE && view->entitlement;
+}
+
 struct window *resource_view_window(struct resource_view *view, const struct quota_rule *rule)
 {
     uint64_t code = quota_rule_code(rule);

@@ -81,6 +81,14 @@ STREAMS = {
         ("REFUND a ALL OF h ID r", [[1, 0, 100], [4, 0, 100], [1, 0, 100]]),
         ("REFUND a ALL OF h ID r", [[1, 0, 100], [4, 0, 100], [1, 0, 100]]),
         ("REFUND a ALL OF h", [[0, 0, 100], [0, 0, 100], [0, 0, 100]])],
+    "a row that gives nothing back says what the others leave": [
+        ("CONSUME a win_minutes 51 ID x STICKY", [0, 100, 100, -1, 0, 0]), ("REFUND a ALL OF x", [0, 0, 100]),
+        ("MCONSUME a 3 win_minutes 3 minutes 5 mac_minutes 2 ID y", [
+            [3, 100, 69, 0, 30 * DAY_MS, 0], [5, 100, 69, 0, 30 * DAY_MS, 0], [2, 5, 3, 0, 24000, 0]]),
+        ("REFUND a win_minutes 3 OF y", [3, 0, 75]), ("REFUND a ALL OF y", [[0, 0, 100], [5, 0, 100], [2, 0, 100]]),
+        ("MCONSUME a 2 minutes 101 win_minutes 3 ANY ID z", [
+            [0, 100, 94, -1, 30 * DAY_MS, 0], [3, 100, 94, 0, 30 * DAY_MS, 0]]),
+        ("REFUND a ALL OF z", [[0, 0, 100], [3, 0, 100]])],
     "it posts more than it holds with FORCE, in sum": [
         ("RESERVE a h minutes 50 win_minutes 5 TTL 1h", [
             [50, 100, 40, 0, 30 * DAY_MS, 0], [5, 100, 40, 0, 30 * DAY_MS, 0]]),
@@ -191,6 +199,26 @@ def test_a_switch_meets_both(ci, how):
     ci("QUOTA.REFUND a mac_minutes 1 OF x")
     assert ci("QUOTA.CONSUME a mac_minutes 1")[0] == 1
     assert rules(ci, "minutes")[0][1] == (10 if how == "RESTART" else 20)
+
+
+def test_a_refund_writes_down_what_an_override_says(ci):
+    """Behind a SWITCH a change writes every resource down: those that units come back to with them, once. Which those
+    are says the override."""
+    ci("QUOTA.PLAN SET pro minutes LIMIT 50 day")
+    ci("QUOTA.PLAN SET pro other LIMIT 40 day")
+    ci("QUOTA.PLAN SET pro win_minutes AS minutes")
+    ci("QUOTA.PLAN SET ci other LIMIT 100 day")
+    ci("QUOTA.PLAN SET ci minutes LIMIT 100 day")
+    ci(f"QUOTA.OPEN b ci ANCHOR {NOON_MS}")
+    for account in "ab":
+        ci(f"QUOTA.OVERRIDE {account} win_minutes AS other")
+        ci(f"QUOTA.MCONSUME {account} 2 minutes 5 other 5")
+        ci(f"QUOTA.SWITCH {account} pro AT {NOON_MS + DAY_MS // 2}")
+    ci("QUOTA.CLOCK ADVANCE 18h")
+    assert ci("QUOTA.REFUND a win_minutes 1") == ci("QUOTA.REFUND b other 1") == [1, 0, 66]
+    ci("QUOTA.CLOCK ADVANCE 1h")
+    for resource, shown in (("minutes", ("LIMIT", 5, 0, 70)), ("other", ("LIMIT", 4, 0, 66))):
+        assert rules(ci, resource, "a")[0] == rules(ci, resource, "b")[0] == shown
 
 
 # ---- one resource in two units ----------------------------------------------------------------------------------

@@ -61,6 +61,12 @@ STREAMS = {
         ("+20m", 0), ("CONSUME user api 1", [0, 4, 0, HOUR_MS // 6, 2 * HOUR_MS // 3, 101]),
         ("+10m", 0), ("CONSUME user api 1", [1, 4, 0, 0, HOUR_MS // 2, 101]),
         ("RELEASE other h", "RESOLVED"), ("HOLDS team", [None, []])],
+    "a level counts by its override, also what is posted or given back later": [
+        ("OVERRIDE firm api COST 30", b"OK"), ("RESERVE user h api 2 TTL 10m", [2, 4, 2, 0, HOUR_MS, 101]), ("+10m", 0),
+        ("COMMIT user h 2 FORCE", [2, 0, 2]),
+        ("CONSUME other api 2", [0, 100, 40, DAY_MS - 600_000, DAY_MS - 600_000, 200]),
+        ("OVERRIDE firm seats ONLY LIMIT 5 day", b"OK"),
+        ("CONSUME user seats 3", [3, 5, 2, 0, DAY_MS - 600_000, 200]), ("REFUND user seats 1", [1, 0, 3])],
     "who refuses is named": [
         ("SUSPEND firm", b"OK"), ("CONSUME user api 1", "SUSPENDED 'firm'"),
         ("RESERVE user h api 1 TTL 1h", "SUSPENDED 'firm'"),

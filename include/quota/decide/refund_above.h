@@ -17,6 +17,7 @@ struct returned_item {
     int64_t most;            /* of the amount: what the accounts above have counted so far; set by refund_above */
     int64_t credits;         /* amounts that credits could pay for, of the account and those above it so far */
     bool known;              /* does the account's own plan know the resource? */
+    struct bytes counting;   /* the resource that the units are those of: this one, or the one that it is counted AS */
 };
 
 /* Gives units back at every account of the lineage, whose views have begun. */

@@ -85,6 +85,9 @@ void resource_view_copy(const struct account_view *account, const struct resourc
 enum account_fault resource_view_settle(const struct account_view *account, struct resource_view *view,
                                         struct sink *closed);
 
+/* The resource as it is now, an override included, for what only has to know its rules; false where nothing holds. */
+bool resource_view_look(const struct account_view *account, struct bytes resource, struct resource_view *view);
+
 /* Puts the window at `from` where the one at `to` was. */
 static inline void resource_view_move_window(struct resource_view *view, uint32_t to, uint32_t from)
 {

@@ -55,24 +55,15 @@ class Ledger(Consuming):
             raise Refused("NOSUCHID")
         self.bounded_in_sum(names, of)
         left = {name: self.left_of(name, of)[1] for name in names}
-        self.shows_what_remains(names, of)
+        for item in [self.left_of(name, of)[0] for name in names]:
+            if item:
+                self.counted_as_then(item)
         back = {name: self.refund_named(name, left[name], of) if left[name] else (0, 0) for name in reversed(names)}
         for name in names:  # the last rows first, but told in their order
             if left[name]:
                 self.note("refund", name, back[name][0])
         replies = [[*back[name], self.remaining(name)] for name in names]
         return replies if len(replies) > 1 else replies[0]
-
-    def shows_what_remains(self, names, of):
-        """Of a row that gives nothing back the server says what was left before the others did, and of one that was
-        not granted what its own rules leave: differences that are known."""
-        items = {name: self.left_of(name, of) for name in names}
-        entitlements = [self.entitlement(name) for name in names]
-        several = len(names) > 1 or None in [item for item, _ in items.values()]
-        if several and any(one and one.target for one in entitlements) and not all(left for _, left in items.values()):
-            raise Silent("what remains of a row that gives nothing back")
-        for item in [item for item, _ in items.values() if item]:
-            self.counted_as_then(item)
 
     def left_of(self, name, of):
         try:

@@ -77,7 +77,7 @@ class SlowLane(Lifetime):
         alone = wait(lane, left, since) if left else 0
         at = self.lane_fit(name, units, since, limits)
         named = alone is not None and since + alone <= limits
-        if at < limits and any(kept and instant > since for instant, kept in zip(instants, bounded)):
+        if at < limits and not named and any(kept and instant > since for instant, kept in zip(instants, bounded)):
             raise Silent("which rule decides: a limit that waits for the lane, or another rule that waits beside them")
         return [instant if kept else at if (where == place) == named and (where == place or instant == limits) else
                 since for where, (instant, kept) in enumerate(zip(instants, bounded))]
