@@ -125,14 +125,14 @@ SUM = step("mconsume", st.sampled_from([("r", "m"), ("m", "r"), ("s", "m", "r")]
            st.just("z"), st.just(False), st.just(False))
 REFUND_SUM = step("refund_all", st.just("z"))
 REFUND_ALL = step("refund_all", st.sampled_from(["x", "x", "y", "z", "h"]))
-ONE = RESOURCES.map(lambda name: (name,))
+HELD = st.one_of(RESOURCES.map(lambda name: (name,)), BATCHES)
 COMMITS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
-RESERVE = step("reserve", HOLD_IDS, ONE, THREE, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
+RESERVE = step("reserve", HOLD_IDS, HELD, THREE, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
                st.sampled_from(["", "", "UPTO"]))
 COMMIT = step("commit", HOLD_IDS, st.one_of(st.none(), COMMITS), st.just(False))
 FORCED = step("commit", HOLD_IDS, st.tuples(st.integers(1, 15), st.integers(1, 15), st.integers(0, 9)), st.just(True))
 RELEASE = step("release", HOLD_IDS)
-RESERVED = step("reserve", st.just("h"), ONE, THREE, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]),
+RESERVED = step("reserve", st.just("h"), HELD, THREE, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]),
                 st.just("UPTO"))
 COMMITTED = step("commit", st.just("h"), st.one_of(st.none(), COMMITS), st.just(False))
 RELEASED = step("release", st.just("h"))
