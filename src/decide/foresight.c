@@ -102,13 +102,14 @@ static int64_t holds_admit_us(const struct outlook *outlook, int64_t units)
     return at_us;
 }
 
-/* Will idle cycles after this one, which is idle too, all be like it? */
+/* Will idle cycles after this one, which is idle too, all be like it? A prorated limit is that of one cycle alone. */
 static bool goes_on(const struct demand *demand, const struct window *window)
 {
     const struct entitlement *entitlement = demand->view->entitlement;
     const struct carry_rules rules = {entitlement, entitlement_limit(entitlement, window->period)};
     struct carry carry;
     if (!rules.rule) return true;
+    if (window_own_limit(window) != rules.rule->limit) return false;
     carry_of(window, &carry);
     return carry_same_limit(&carry, &rules) == INT64_MAX;
 }

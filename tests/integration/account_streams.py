@@ -121,8 +121,8 @@ REFUND = step("refund", RESOURCES, AMOUNTS, st.one_of(IDS, IDS, st.none()), st.o
 UNNAMED = step("refund", RESOURCES, AMOUNTS, st.none(), st.none())
 COUNTED = step("consume", st.just("m"), AMOUNTS, MODES, MAYBE_ID, st.booleans())
 COUNTED_REFUND = step("refund", st.just("m"), AMOUNTS, MAYBE_ID, st.none())
-SUM = step("mconsume", st.sampled_from([("r", "m"), ("m", "r"), ("s", "m", "r")]), THREE, st.just(False),
-           st.just("z"), st.just(False), st.just(False))
+SUMS = st.sampled_from([("r", "m"), ("m", "r"), ("s", "m", "r")])
+SUM = step("mconsume", SUMS, THREE, st.just(False), st.just("z"), st.just(False), st.just(False))
 REFUND_SUM = step("refund_all", st.just("z"))
 REFUND_ALL = step("refund_all", st.sampled_from(["x", "x", "y", "z", "h"]))
 HELD = st.one_of(RESOURCES.map(lambda name: (name,)), BATCHES)
@@ -130,13 +130,17 @@ COMMITS = st.tuples(st.integers(0, 4), st.integers(0, 4), st.integers(0, 4))
 RESERVE = step("reserve", HOLD_IDS, HELD, THREE, st.sampled_from([SECOND, HOUR, 2 * DAY, 40 * DAY]),
                st.sampled_from(["", "", "UPTO"]))
 COMMIT = step("commit", HOLD_IDS, st.one_of(st.none(), COMMITS), st.just(False))
-FORCED = step("commit", HOLD_IDS, st.tuples(st.integers(1, 15), st.integers(1, 15), st.integers(0, 9)), st.just(True))
+FORCED_AMOUNTS = st.tuples(st.integers(1, 15), st.integers(1, 15), st.integers(0, 9))
+FORCED = step("commit", HOLD_IDS, FORCED_AMOUNTS, st.just(True))
 RELEASE = step("release", HOLD_IDS)
 RESERVED = step("reserve", st.just("h"), HELD, THREE, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]),
-                st.just("UPTO"))
+                st.sampled_from(["", "UPTO"]))
 COMMITTED = step("commit", st.just("h"), st.one_of(st.none(), COMMITS), st.just(False))
 RELEASED = step("release", st.just("h"))
 REFUNDED = step("refund", RESOURCES, st.sampled_from([1, 1, 2, 3]), st.just("h"), st.none())
+REFUNDED_ALL = step("refund_all", st.just("h"))
+HELD_SUM = step("reserve", st.just("h"), SUMS, THREE, st.sampled_from([HOUR, 2 * DAY, 40 * DAY]), st.just(""))
+FORCED_SUM = step("commit", st.just("h"), FORCED_AMOUNTS, st.just(True))
 EXTEND = step("extend", HOLD_IDS, st.sampled_from([1, HOUR, 5 * DAY]))
 APPLY = st.sampled_from(["FULL", "PRORATE", "PRORATE", "END"])
 PLAN = step("plan", PLANS, PLAIN, entitlements(), APPLY,
@@ -179,7 +183,10 @@ GROUPS = [group(NOTHING)] + [group(CONSUME)] * 4 + [group(CLOCK)] * 5 + [
     group(PLAN_AS), group(OVERRIDE_AS), group(COST_AS, COUNTED, CLOCK, LIFT), group(APART, COUNTED, LIFT),
     group(COUNTED), group(COUNTED, CLOCK), group(COUNTED, COUNTED_REFUND), group(SUM), group(SUM, COUNTED_REFUND),
     group(SUM, REFUND_SUM), group(SUM, COUNTED_REFUND, REFUND_SUM), group(SUM, RESET, REFUND_SUM),
-    group(SUM, UNNAMED, REFUND_SUM),
+    group(SUM, UNNAMED, REFUND_SUM), group(HELD_SUM), group(HELD_SUM, CLOCK, COMMITTED), group(HELD_SUM, RELEASED),
+    group(HELD_SUM, CONSUME, FORCED_SUM), group(HELD_SUM, CLOCK, FORCED_SUM), group(HELD_SUM, COUNTED, COMMITTED),
+    group(HELD_SUM, COMMITTED, REFUNDED, REFUNDED_ALL), group(HELD_SUM, OVERRIDE_AS, COMMITTED, LIFT),
+    group(HELD_SUM, FORCED_SUM, REFUNDED_ALL), group(HELD_SUM, SWITCH, COMMITTED, REFUNDED_ALL),
     group(SUSPEND, st.one_of(CLOCK, REFUND, COMMIT, CONSUME, CONSUME_ID), step("resume")), group(SUSPEND, CLOCK),
     group(step("close"), st.one_of(CLOCK, REFUND, COMMIT, CONSUME_ID), OPEN)]
 STEPS = st.lists(st.one_of(GROUPS), min_size=15, max_size=30).map(lambda groups: sum(groups, ()))
@@ -197,7 +204,7 @@ def accounts_drawn(draw):
     for place in (("p", "s"), ("q", "s"), ("w", "r")):
         if draw(st.booleans()):
             rules[place] = draw(entitlements())
-    for plan in "pqw":
+    for plan in "ppqw":
         if draw(st.booleans()):
             rules[plan, "m"] = draw(counted_as())
     return start, anchor, zone, expires, then, falls, rules

@@ -41,6 +41,9 @@ STREAMS = {
     "a cycle that ends leaves the lane less": ("LIMIT 10 1h OVERAGE LIMIT 20 ROLLING 2h THROTTLE 1 1d", [
         ("CONSUME a r 10", (10, 20, 10, 0, 1)), ("CONSUME a r 11", (0, 20, 10, HOUR_MS, 1)), ("+1h", 0),
         ("CONSUME a r 11", (11, 1, 0, 0, 2))]),
+    "a full cycle after a prorated one leaves the lane less": (
+        "LIMIT 10 month CALENDAR PRORATE OVERAGE LIMIT 4 ROLLING 1h THROTTLE 3 1d BURST 6", [
+            ("CONSUME a r 9", (0, 4, 4, 9 * HOUR_MS, 1)), ("+9h", 0), ("CONSUME a r 9", (9, 6, 1, 0, 2))]),
     "credits alone": ("CREDITS THROTTLE 2 1h", [
         ("GRANT a g r 5", None), ("CONSUME a r 6", (6, 2, 1, 0, 0)), ("CONSUME a r 2", (0, 2, 1, 1800000, 0))]),
     "rates have to admit all of it": ("LIMIT 2 1h RATE 5 1m THROTTLE 100 1m", [
