@@ -15,7 +15,7 @@ from account_model.lifetime import Refused, Silent
 from account_model.plans import UNLIMITED
 from account_model.slow_lane import SlowLane
 from account_model.window import Hold, Item, Log, Record, Row, position
-from model import Key, first_instant, fits, millis, wait
+from model import Key, Queue, first_instant, fits, millis, wait
 
 CHANGES_AHEAD = 64  # as many as the module looks at; beyond, its promise is vague
 
@@ -177,6 +177,7 @@ class Consuming(SlowLane):
         """The verdicts of rows that are admitted. hold: reserve under this id."""
         asked = self.asked_of(rows)
         taken = {name: self.lane_takes(name, units) for name, units in asked.items()}
+        turns = [self.turn(dict(row.parts)) for row in rows]
         for name, units in asked.items():
             self.charge_one(name, units, taken[name], hold)
         if hold:
@@ -184,8 +185,13 @@ class Consuming(SlowLane):
             self.holds[hold] = Hold(tuple(rows), asked, self.now, FOREVER, self.host.kept, periods, until=until)
             # FOREVER: it is being made, and its own verdict does not wait for it
         self.dirty = True
-        return [self.verdict(row.amount, {name: asked[name] for name, _ in row.parts}, charged=True, holds=hold,
-                             taken=any(taken[name] for name, _ in row.parts)) for row in rows]
+        return [self.verdict(row.amount, {name: asked[name] for name, _ in row.parts}, turn, charged=True, holds=hold,
+                             taken=any(taken[name] for name, _ in row.parts)) for row, turn in zip(rows, turns)]
+
+    def turn(self, names):
+        """us until those who stand in the QUEUEs of these resources have been served: then it is one's turn."""
+        queues = [limit for name in names for limit in self.rates(name) if isinstance(limit, Queue)]
+        return max([limit.delay(self.now) for limit in queues], default=0)
 
     def charge_one(self, name, units, taken, hold):
         entitlement, slot, rates, lane = self.entitlement(name), self.slot(name), self.rates(name), self.lane(name)
@@ -208,7 +214,7 @@ class Consuming(SlowLane):
         """The verdict of a row as if it were charged, with these units by resource."""
         granted = row.amount if self.fits(asked, holds) else 0
         taken = granted and any(self.lane_takes(name, units) for name, units in asked.items())
-        return self.verdict(granted, asked, holds=holds, taken=taken)
+        return self.verdict(granted, asked, self.turn(asked), holds=holds, taken=taken)
 
     def rates(self, name):
         entitlement = self.entitlement(name)
@@ -230,9 +236,15 @@ class Consuming(SlowLane):
         if mode == "FORCE":
             return row
         amount = row.amount
-        while amount and not self.fits(dict(row.units(amount)), hold):
+        while amount and not (self.fits(dict(row.units(amount)), hold) and self.finds_places(row, amount, mode)):
             amount = amount - 1 if mode == "UPTO" else 0
         return dataclasses.replace(row, amount=amount)
+
+    def finds_places(self, row, amount, mode):
+        """A QUEUE lets any amount in that it has a place for; as much as there is are its places, and one amount."""
+        queues = [(limit, units) for name, units in row.units(amount) for limit in self.rates(name)
+                  if isinstance(limit, Queue)]
+        return mode != "UPTO" or amount == 1 or all(units <= limit.room(self.now) for limit, units in queues)
 
     def fits(self, asked, holds):
         return all(self.one_fits(name, units, holds) for name, units in asked.items())
@@ -251,8 +263,8 @@ class Consuming(SlowLane):
 
     # ---- the verdict ----
 
-    def verdict(self, granted, asked, charged=False, holds=None, taken=False):
-        """asked: units by resource. Denied: the rule that is waited for longest; granted: the slow lane where it took
+    def verdict(self, granted, asked, turn, charged=False, holds=None, taken=False):
+        """asked: units by resource; turn: how long a QUEUE lets it wait. Denied: the rule that is waited for longest; granted: the slow lane where it took
         some, else the one with the smallest remaining."""
         rates = {name: iter(self.rates(name)) for name in asked}
         rules = self.rules_of(asked, holds)
@@ -268,7 +280,7 @@ class Consuming(SlowLane):
             answer = answer if at == self.now else answers[index]
         limit, remaining, reset, index = answer
         delay = None if at is None else at - self.now
-        return [granted, limit, remaining, 0 if granted else self.told(delay), self.told(reset), index]
+        return [granted, limit, remaining, self.told(turn if granted else delay), self.told(reset), index]
 
     def shown(self, name, rule, rates):
         """-> limit, remaining, reset."""
@@ -285,8 +297,9 @@ class Consuming(SlowLane):
             (self.room(name, rule), units) for name, units in asked.items()
             for rule in self.entitlement(name).of((Limit, Rolling)))]
         if verdict[0] and all(admits) and any(self.lane_takes(name, units) for name, units in asked.items()):
-            verdict = self.verdict(row.amount, asked, holds=holds)
-        return [0, *verdict[1:]]
+            verdict = self.verdict(row.amount, asked, 0, holds=holds)
+        waits = 0 if verdict[0] else verdict[3]
+        return [0, *verdict[1:3], waits, *verdict[4:]]
 
     def align_waits(self, wanted, verdicts, holds=None):
         """A batch is admitted as a whole: a row that would be refused when the longest wait is over waits longer."""
