@@ -248,7 +248,8 @@ static int64_t least_used(const struct demand *demand)
 static bool unnamed_exceeds(const struct refund *refund, int64_t units)
 {
     int64_t most = refund->view.entitlement->refunds_max;
-    for (uint32_t i = 0; most >= 0 && i < refund->view.windows_count; i++) {
+    bool bounded = most >= 0 && units > 0; /* more than a MAX that was lowered may have come back already */
+    for (uint32_t i = 0; bounded && i < refund->view.windows_count; i++) {
         const struct window *window = &refund->view.windows[i];
         if (!entitlement_limit(refund->view.entitlement, window->period)) continue;
         if ((wide)window->refunded + units > most) return true;

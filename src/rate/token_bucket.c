@@ -155,6 +155,7 @@ int64_t token_bucket_refund_taken(const struct rule *rule, struct state *state, 
     } else if (!is_filling(rule, state)) {
         refilled = wide_div_floor((wide)max_i64(now_us - taken_us, 0) * rule->rate_units, rule->rate_us);
     }
+    if (refilled == 0) return token_bucket_refund(rule, state, units, now_us); /* FORCE takes more than the capacity */
     wide left = rule->capacity - refilled;
     return left > 0 ? token_bucket_refund(rule, state, min_i64(units, (int64_t)left), now_us) : 0;
 }

@@ -403,6 +403,28 @@ def test_rates_take_over_under_every_rule_there_was(acme, touched):
     assert values(acme, "used") == [3, 2]
 
 
+@pytest.mark.parametrize("rate", ["TOKEN 4 1h BURST 8", "TOKEN 4 1h BURST 8 INTERVAL", "GCRA 8 1h", "LEAKY 8 1h",
+                                  "QUEUE 8 1h BURST 7", "FIXED 8 1h", "SLIDING 8 1h", "LOG 8 1h"])
+def test_rates_give_back_what_force_took_beyond_them(acme, rate):
+    acme(f"QUOTA.PLAN SET p r LIMIT 20 day RATE {rate}")
+    acme("QUOTA.OPEN a p")
+    acme("QUOTA.RESERVE a h r 1 TTL 1h")
+    assert acme("QUOTA.COMMIT a h 9 FORCE") == [9, 0, 11]
+    assert acme("QUOTA.REFUND a r 9 OF h") == [9, 0, 20]
+    assert acme("QUOTA.CONSUME a r 8")[:3] == [8, 8, 0]
+
+
+def test_nothing_comes_back_beyond_a_max_that_was_lowered(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 day")
+    acme("QUOTA.OPEN a p")
+    acme("QUOTA.CONSUME a r 2")
+    acme("QUOTA.REFUND a r 2")
+    acme("QUOTA.OVERRIDE a r REFUNDS MAX 1")
+    assert acme("QUOTA.REFUND a r 1") == [0, 1, 10]  # nothing is there to come back
+    acme("QUOTA.CONSUME a r 1")
+    assert "LIMITED" in acme.error("QUOTA.REFUND a r 1")
+
+
 def test_a_denial_that_begins_a_bucket_takes_over_once(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 10 day RATE FIXED 9 1d")
     accounts("QUOTA.OPEN a p")
