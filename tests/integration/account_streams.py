@@ -53,6 +53,7 @@ RATES = st.sampled_from([
     Rate(Rule("GCRA", 5, 3_600_000_000, 0), "1h"), Rate(Rule("GCRA", 3, SECOND, 9), "1s"),
     Rate(Rule("FIXED", 6, 60_000_000), "1m"), Rate(Rule("TOKEN", 4, HOUR, 8), "1h"),
     Rate(Rule("SLIDING", 7, HOUR), "1h"), Rate(Rule("LOG", 8, HOUR), "1h"), Rate(Rule("LEAKY", 5, HOUR, 7), "1h"),
+    Rate(Rule("TOKEN", 4, HOUR, 8, 0), "1h"), Rate(Rule("TOKEN", 3, DAY, 6, 2, "INTERVAL"), "1d"),
     Rate(Rule("QUEUE", 4, HOUR, 6), "1h"), Rate(Rule("QUEUE", 2, 60_000_000, 3), "1m"),
     Rate(Rule("FIXED", 6, HOUR, flag="FIRST"), "1h"), Rate(Rule("TOKEN", 4, HOUR, 8, flag="INTERVAL"), "1h")])
 THROTTLES = st.sampled_from([

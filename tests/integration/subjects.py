@@ -339,11 +339,12 @@ def rule_of(word, values):
     if word in ("RATE", "THROTTLE"):
         algorithm = values.pop(0) if values[0].isalpha() else "GCRA"
         burst = int(values[values.index("BURST") + 1]) if "BURST" in values else 0
+        initial = int(values[values.index("INITIAL") + 1]) if "INITIAL" in values else None
         period = span(values[1])
         unit = max((us, name) for name, us in SPANS.items() if period % us == 0)
         kind = Rate if word == "RATE" else Throttle
         flag = next((word for word in values if word in ("FIRST", "INTERVAL")), "")
-        return kind(Rule(algorithm, int(values[0]), period, burst, flag=flag), f"{period // unit[0]}{unit[1]}")
+        return kind(Rule(algorithm, int(values[0]), period, burst, initial, flag), f"{period // unit[0]}{unit[1]}")
     limit, *values = values
     if word == "CONCURRENT":
         return Concurrent(int(limit))

@@ -15,7 +15,7 @@ from account_model.lifetime import Refused, Silent
 from account_model.plans import UNLIMITED
 from account_model.slow_lane import SlowLane
 from account_model.window import Hold, Item, Log, Record, Row, position
-from model import Key, Queue, first_instant, fits, millis, wait
+from model import Key, Queue, Token, first_instant, fits, millis, wait
 
 CHANGES_AHEAD = 64  # as many as the module looks at; beyond, its promise is vague
 
@@ -101,7 +101,7 @@ class Consuming(SlowLane):
 
     def instants(self, name, units, at, holds):
         """When, from there on, each rule of a resource admits them."""
-        own, instants = iter(self.rates(name)), []
+        own, instants = iter(self.begun(name, units)), []
         for _, rule in self.rules(name, holds):
             if isinstance(rule, Throttle):
                 instants.append(at)
@@ -113,6 +113,28 @@ class Consuming(SlowLane):
         if self.entitlement(name).lane and self.entitlement(name).of((Limit, Rolling)):
             return self.with_lane(name, units, at, instants, holds)
         return instants
+
+    def begun(self, name, units):
+        """The RATEs, asked for so many units. A TOKEN bucket whose INITIAL is below them begins with a request, also
+        where that is denied; not where a RATE will never admit it: then there is no wait that has to come true."""
+        limits = self.rates(name)
+        if None not in [wait(limit, units, self.now, begins=True) for limit in limits]:
+            for limit in self.stuck(limits, units):
+                limit.begin_fill(self.now)
+        return limits
+
+    def stuck(self, limits, units):
+        return [limit for limit in limits if isinstance(limit, Token) and limit.stuck(units, self.now)]
+
+    def begin_rates(self, asked):
+        """Of a request that is denied."""
+        for name, units in asked.items():
+            limits = self.begun(name, units)
+            if self.stuck(self.rates(name), units) and not self.stuck(limits, units):
+                slot = self.slot(name)
+                slot.rates.sleeping = slot.rates.adopted([limit.rule for limit in limits], self.now)[1]
+                slot.rates.limits = limits
+                self.dirty = True
 
     def fit(self, name, rule, units, since):
         """The first instant from there on at which the rule admits the units: they are tried one after another."""
@@ -264,9 +286,9 @@ class Consuming(SlowLane):
     # ---- the verdict ----
 
     def verdict(self, granted, asked, turn, charged=False, holds=None, taken=False):
-        """asked: units by resource; turn: how long a QUEUE lets it wait. Denied: the rule that is waited for longest; granted: the slow lane where it took
-        some, else the one with the smallest remaining."""
-        rates = {name: iter(self.rates(name)) for name in asked}
+        """asked: units by resource; turn: how long a QUEUE lets it wait. Denied: the rule that is waited for longest;
+        granted: the slow lane where it took some, else the one with the smallest remaining."""
+        rates = {name: iter(self.begun(name, units)) for name, units in asked.items()}
         rules = self.rules_of(asked, holds)
         answers = [[*self.shown(name, rule, rates[name]), number] for number, name, rule in rules]
         no_rule = [UNLIMITED, UNLIMITED, 0, -1]
@@ -389,6 +411,7 @@ class Consuming(SlowLane):
                 1 if mode == "UPTO" else amount)))
         if verdict[0] == 0 and mode != "CHECK":
             self.deny(row, verdict)
+            self.begin_rates(dict(row.units(1 if mode == "UPTO" else amount)))
         if id and mode != "CHECK" and (verdict[0] or sticky):
             self.slot(name)
             self.remember(key, asked, verdict, [self.item(row, verdict[0])])
@@ -425,6 +448,8 @@ class Consuming(SlowLane):
                 self.deny(row, verdicts[place])
             if place != charged:
                 verdicts[place] = self.not_charged(row, wanted[place], verdicts[place])
+        for asked in wanted if charged is None and not check else []:
+            self.begin_rates(asked)
         return verdicts
 
     def shown_behind(self, wanted, charged):
@@ -446,4 +471,7 @@ class Consuming(SlowLane):
                 self.deny(row, verdict)
         if len(rows) > 1 or not hold:
             self.align_waits(wanted, verdicts, hold)
-        return [self.not_charged(*each, hold) for each in zip(rows, wanted, verdicts)]
+        verdicts = [self.not_charged(*each, hold) for each in zip(rows, wanted, verdicts)]
+        for asked in wanted if not check else []:
+            self.begin_rates(asked)
+        return verdicts
