@@ -377,6 +377,19 @@ static void emit_positions(struct demand *demand, struct sink *changes)
     }
 }
 
+/* Where ANY has taken one item the others are judged as things stand then: they may draw on the same resource. */
+static enum account_fault stand_behind(struct admission *admission, const struct demand *taken)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    for (uint32_t i = 0; i < admission->count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct demand *demand = &admission->demands[i];
+        if (demand->chosen || demand->view != taken->view) continue;
+        demand_stand_behind(demand, taken);
+        fault = rates_check(demand, demand->amount * demand->cost, MODE_PEEK);
+    }
+    return fault;
+}
+
 enum account_fault admission_take(struct admission *admission)
 {
     for (uint32_t i = 0; i < admission->count; i++) {
@@ -390,6 +403,8 @@ enum account_fault admission_take(struct admission *admission)
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         emit_positions(demand, changes);
         demand->taken = true;
+        if (admission->any) fault = stand_behind(admission, demand);
+        if (fault != ACCOUNT_FAULT_NONE) return fault;
     }
     for (uint32_t i = 0; i < admission->count; i++) {
         if (admission->demands[i].lower) below_left(&admission->demands[i]);

@@ -42,8 +42,10 @@ static bool outlook_begin_own(const struct demand *demand, int64_t at_us, struct
     if (lifecycle_foresee(&outlook->account, &outlook->view) != ACCOUNT_FAULT_NONE) return false;
     demand_begin_as(&outlook->demand, &outlook->account, &outlook->view, demand->amount, demand->cost);
     if (demand->holds) demand_hold(&outlook->demand, demand->held_until_us);
+    outlook->demand.behind = demand->behind;
+    outlook->demand.rates_after = demand->rates_after;
     outlook_share(demand, at_us, outlook);
-    outlook->credits_left = outlook->view.credits_left;
+    outlook->credits_left = outlook->view.credits_left - demand_funded_before(&outlook->demand);
     outlook->credits_most = credits_most(&outlook->account, &outlook->view);
     outlook->credits_us = credits_next_us(&outlook->account, &outlook->view);
     return true;

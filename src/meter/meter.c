@@ -1,5 +1,6 @@
 /* The table of meters, and demands; see meter.h. */
 #include "quota/meter/meter.h"
+#include "quota/rate/limiter_codec.h"
 
 const struct meter *meter_of(enum quota_kind kind)
 {
@@ -59,6 +60,7 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
     demand->at_us = 0;
     demand->charged = NULL;
     demand->holds = demand->taken = false;
+    demand->behind = NULL;
     demand->stands_aside = true;
     demand->key = NULL;
     demand->held = 0;
@@ -110,4 +112,20 @@ void demand_hold(struct demand *demand, int64_t until_us)
             demand->positions[at] = demand->positions[at - 1];
         demand->positions[at] = position_of_rule(demand, i);
     }
+}
+
+static void free_limiter(void *limiter)
+{
+    limiter_free(limiter);
+}
+
+void demand_stand_behind(struct demand *demand, const struct demand *taken)
+{
+    const struct limiter *before = demand->view->rates;
+    demand->behind = taken;
+    demand->rates_after = before;
+    if (taken->rates.count == 0 || taken->rates.decision.effects_count == 0) return;
+    struct limiter *after = limiter_apply(before ? limiter_clone(before) : NULL, &taken->rates.decision);
+    arena_own(demand->account->arena, after, free_limiter);
+    demand->rates_after = after;
 }

@@ -6,10 +6,18 @@
 #include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 
-/* What is left, after what the demand has just taken. */
+int64_t demand_funded_before(const struct demand *demand)
+{
+    const struct demand *before = demand->behind;
+    bool counts = before && demand->account->now_us < credits_next_us(before->account, before->view);
+    return counts ? before->units - before->limited - before->from_below : 0;
+}
+
+/* What is left, after what the demand has just taken, or the one before it. */
 static int64_t available(const struct position *position)
 {
-    return position->demand->view->credits_left - (position->demand->taken ? position->funded : 0);
+    const struct demand *demand = position->demand;
+    return demand->view->credits_left - (demand->taken ? position->funded : demand_funded_before(demand));
 }
 
 static enum account_fault check(const struct position *position, int64_t units)

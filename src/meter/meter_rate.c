@@ -9,7 +9,7 @@
 
 static const struct limiter *limiter_of(const struct demand *demand)
 {
-    return demand->view->rates;
+    return demand->behind ? demand->rates_after : demand->view->rates;
 }
 
 static struct limiter_request request_of(const struct demand *demand, int64_t units, enum request_mode mode)

@@ -16,9 +16,15 @@ static int64_t now_of(const struct position *position)
     return position->demand->account->now_us;
 }
 
+/* With what another demand has just used, where this one is judged behind it. */
 static struct state state_of(const struct position *position)
 {
-    return resource_view_log(position->demand->account, position->demand->view, log_rule(position));
+    const struct demand *demand = position->demand;
+    struct state state = resource_view_log(demand->account, demand->view, log_rule(position));
+    int64_t units = demand_used_before(demand), used_us = units > 0 ? demand->behind->account->now_us : 0;
+    bool left = used_us <= now_of(position) - log_rule(position)->period_us;
+    if (units > 0 && !left) sliding_log_charge(log_rule(position), &state, units, used_us);
+    return state;
 }
 
 /* Units held of the window, and units that the demand has just used or given back: the log does not know them yet. */

@@ -10,8 +10,8 @@
 
 static int64_t used_of(const struct position *position)
 {
-    const struct demand *demand = position->demand;
-    return demand->taken ? add_clamped(demand->share_used, demand->units - demand->from_below) : demand->share_used;
+    const struct demand *demand = position->demand, *taken = demand->taken ? demand : demand->behind;
+    return taken ? add_clamped(demand->share_used, taken->units - taken->from_below) : demand->share_used;
 }
 
 static int64_t left_of(const struct position *position, int64_t capacity)

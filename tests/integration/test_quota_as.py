@@ -201,6 +201,33 @@ def test_a_switch_meets_both(ci, how):
     assert rules(ci, "minutes")[0][1] == (10 if how == "RESTART" else 20)
 
 
+BEHIND = ["LIMIT 20 30d", "RATE 20 1h", "RATE TOKEN 20 1h", "RATE QUEUE 20 1h", "RATE LOG 20 1h", "LIMIT 20 ROLLING 1h",
+          "LIMIT 5 30d THROTTLE 15 1h", "LIMIT 5 30d CREDITS", "CREDITS", "LIMIT 20 30d LIMIT 19 ROLLING 2h RATE 30 1h"]
+KEY = "APIKEY " + "ab" * 32
+
+
+@pytest.mark.parametrize("rules", BEHIND)
+@pytest.mark.parametrize("key", ["", "RATE 7 1h"])
+@pytest.mark.parametrize("wanted", [1, 3, 5, 99])
+def test_what_any_does_not_take_stands_behind_what_it_takes(accounts, rules, key, wanted):
+    """As the same request is answered by itself right after that."""
+    accounts(f"QUOTA.PLAN SET p minutes {rules}")
+    for resource in ("mac", "win"):
+        accounts(f"QUOTA.PLAN SET p {resource} AS minutes COST 3")
+    accounts(f"QUOTA.OPEN a p ANCHOR {NOON_MS}")
+    accounts(f"QUOTA.APIKEY SET a {'ab' * 32} {key}")
+    if "CREDITS" in rules:
+        accounts("QUOTA.GRANT a g minutes 15 EXPIRES 2d")
+        accounts("QUOTA.GRANT a h minutes 90 EFFECTIVE 2025-03-01T00:00:00Z")
+    taken, other = accounts(f"QUOTA.MCONSUME a 2 mac 3 win {wanted} ANY {KEY}")
+    (after,) = accounts(f"QUOTA.CHECK a win {wanted} {KEY}")
+    assert taken[0] == 3 and other[0] == 0
+    if after[0] == 0:
+        assert other == after
+    elif "THROTTLE" not in rules:  # where units would take the lane is no matter of those that are not taken
+        assert (other[2], other[3], other[5]) == (after[2], 0, after[5])
+
+
 def test_a_refund_writes_down_what_an_override_says(ci):
     """Behind a SWITCH a change writes every resource down: those that units come back to with them, once. Which those
     are says the override."""

@@ -46,26 +46,28 @@ struct rates_answer {
 
 struct demand {
     struct account_view *account;
-    struct resource_view *view; /* settled; its entitlement is there */
-    int64_t amount;             /* wanted, >= 1 */
-    int64_t cost;               /* units that one of the amount counts as */
-    int64_t granted;            /* of the amount; set by the admission */
-    int64_t units;              /* granted x COST */
-    int64_t limited;            /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
-    int64_t limited_first;      /* … and of these those that are drawn before anything is funded */
-    int64_t forced;             /* of the limited ones, those that found no place: FORCE draws them last */
-    int64_t throttled;          /* of the limited ones, those that THROTTLE admits */
-    int64_t from_below;         /* of the units, those that credits of accounts below pay for: not counted here … */
-    int64_t below;              /* … and how many these could pay for (decide/below.h) */
-    int64_t from_credits;       /* for so many units credits have to pay, because accounts above lack them */
-    const struct demand *lower; /* the next demand of an account below that has credits; NULL = none */
-    bool holds;                 /* the units are held, not used … */
-    int64_t held_until_us;      /* … until then */
-    int64_t at_us;              /* they were used then, and not now (decide/backdate.h); 0 = now … */
-    struct charged *charged;    /* … and these LIMITs count them; NULL = all of the entitlement */
-    bool stands_aside;          /* another demand of the same resource has its units */
-    bool chosen;                /* the admission takes it … */
-    bool taken;                 /* … and has */
+    struct resource_view *view;  /* settled; its entitlement is there */
+    int64_t amount;              /* wanted, >= 1 */
+    int64_t cost;                /* units that one of the amount counts as */
+    int64_t granted;             /* of the amount; set by the admission */
+    int64_t units;               /* granted x COST */
+    int64_t limited;             /* of the units, those that count in CYCLE and ROLLING; the rest is funded … */
+    int64_t limited_first;       /* … and of these those that are drawn before anything is funded */
+    int64_t forced;              /* of the limited ones, those that found no place: FORCE draws them last */
+    int64_t throttled;           /* of the limited ones, those that THROTTLE admits */
+    int64_t from_below;          /* of the units, those that credits of accounts below pay for: not counted here … */
+    int64_t below;               /* … and how many these could pay for (decide/below.h) */
+    int64_t from_credits;        /* for so many units credits have to pay, because accounts above lack them */
+    const struct demand *lower;  /* the next demand of an account below that has credits; NULL = none */
+    bool holds;                  /* the units are held, not used … */
+    int64_t held_until_us;       /* … until then */
+    int64_t at_us;               /* they were used then, and not now (decide/backdate.h); 0 = now … */
+    struct charged *charged;     /* … and these LIMITs count them; NULL = all of the entitlement */
+    bool stands_aside;           /* another demand of the same resource has its units */
+    bool chosen;                 /* the admission takes it … */
+    bool taken;                  /* … and has */
+    const struct demand *behind; /* another one of its view has been taken: it is judged behind that one … */
+    const struct limiter *rates_after; /* … by the rates as that one has left them; NULL likewise */
     int64_t planned; /* units that the funding plan is for: `limited`, and `funded` of each position; 0 = no plan yet */
     int64_t held;    /* units of live reservations of the resource */
     int64_t share, share_used; /* of a member of a pool (demand_share): its share, and what it uses and holds */
@@ -152,6 +154,18 @@ void demand_begin_nothing(struct demand *demand, struct account_view *account, s
 
 /* The units of the demand will be held until then, and not used: CONCURRENT bounds them, too. */
 void demand_hold(struct demand *demand, int64_t until_us);
+
+/* Another demand of the same view has been taken and this one is not: it is judged as things stand now. */
+void demand_stand_behind(struct demand *demand, const struct demand *taken);
+
+/* Units that the one before it has just used of the limits, at the instant of the request. */
+static inline int64_t demand_used_before(const struct demand *demand)
+{
+    return demand->behind && !demand->behind->holds ? demand->behind->limited : 0;
+}
+
+/* Units that credits have just paid for of the one before it; 0 once these credits have changed since. */
+int64_t demand_funded_before(const struct demand *demand);
 
 /* The units are a member's, who has this share of the window's LIMIT, and uses and holds so much of it. */
 void demand_share(struct demand *demand, struct window *window, struct bytes member, int64_t share, int64_t used);

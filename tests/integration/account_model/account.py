@@ -190,7 +190,7 @@ class Account(Ledger):
                     window.forget(here)
             if not period:
                 slot.logs = {us: Log([], Log().ledger.closed(here)) for us in slot.logs}
-                slot.rates, slot.lane = Key(), Key()
+                slot.rates, slot.lane, slot.slept = Key(), Key(), []
         self.note("reset", name or "")
         return "OK"
 

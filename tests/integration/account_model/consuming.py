@@ -56,6 +56,8 @@ class Consuming(SlowLane):
         if not entitlement or (entitlement.target and not self.entitlement(entitlement.target)):
             raise Refused("NORESOURCE")
         own = ((name, 1), (entitlement.target, entitlement.unit)) if entitlement.target else ((name, entitlement.unit),)
+        if any(self.vague(one) for one, _ in own):
+            raise Silent("whether a bucket with an INITIAL that was full while it slept is a new one")
         return Row(name, amount, own)
 
     @staticmethod
@@ -244,9 +246,24 @@ class Consuming(SlowLane):
         key = self.slots[name].rates if name in self.slots else Key()
         return key.adopted(rules, self.now)[0] if rules else []
 
+    def vague(self, name):
+        """Was a bucket full while it slept? That is as good as new, but not where it would begin with its INITIAL."""
+        return name in self.slots and any(bucket.is_new(self.now) for bucket in self.slots[name].slept)
+
+    def fall_asleep(self, name):
+        """A rule goes: its bucket sleeps until it is fully replenished."""
+        entitlement, slot = self.entitlement(name), self.slots[name]
+        here = [rate.rule.means() for rate in (entitlement.of(Rate) if entitlement else [])]
+        gone = [copy.copy(limit) for limit in slot.rates.limits if isinstance(limit, Token) and not limit.unused
+                and limit.missing_when_unused() > 0]
+        slot.slept = [bucket for bucket in slot.slept + gone
+                      if bucket.rule.means() not in here or bucket in slot.slept and bucket.is_new(self.now)]
+
     def take_over_rates(self, name):
         """Other rules are in force from this instant on: what was used passes to them in units."""
         entitlement = self.entitlement(name)
+        if name in self.slots:
+            self.fall_asleep(name)
         for kind, name_of in ((Rate, "rates"), (Throttle, "lane")):
             rules = [rate.rule for rate in (entitlement.of(kind) if entitlement else [])]
             key = getattr(self.slots[name], name_of) if name in self.slots else Key()
@@ -439,7 +456,6 @@ class Consuming(SlowLane):
         verdicts = [self.answer(row, asked) for row, asked in zip(rows, wanted)]
         charged = next((place for place, verdict in enumerate(verdicts) if verdict[0]), None)
         if charged is not None and not check:
-            self.shown_behind(wanted, charged)
             granted = self.charge([rows[charged]])[0]  # the others are told as they stand behind it
             verdicts = [self.answer(row, asked) for row, asked in zip(rows, wanted)]
             verdicts[charged] = granted
@@ -451,13 +467,6 @@ class Consuming(SlowLane):
         for asked in wanted if charged is None and not check else []:
             self.begin_rates(asked)
         return verdicts
-
-    def shown_behind(self, wanted, charged):
-        for place, asked in enumerate(wanted):
-            shared = [self.entitlement(name) for name in asked if place != charged and name in wanted[charged]]
-            if any(one.of((Rate, Throttle, Rolling)) for one in shared):
-                raise Silent("what is left for a row behind one that is counted as the same: the server tells of LIMITs"
-                             " what is left now, of all others what was left before: a difference that is known")
 
     def charge_all(self, rows, check=False, hold=None, until=0):
         """All of them or none: rows that are counted as one resource are asked for in sum."""

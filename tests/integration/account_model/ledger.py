@@ -184,6 +184,8 @@ class Ledger(Consuming):
     def give_back_to_rates(self, name, units, made, named=True):
         """-> what each of them still remembered. Of a named consumption a LOG has the entry of its instant alone."""
         limits, back = self.rates(name) if name in self.slots else [], []
+        if limits and self.vague(name):
+            raise Silent("whether a bucket with an INITIAL that was full while it slept is a new one")
         if limits and units and self.now > made:
             raise Silent("what a RATE remembers of units of then is the rates' own matter")
         for limit in limits if units else []:

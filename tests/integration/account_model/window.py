@@ -268,11 +268,13 @@ class Slot:
     def __init__(self):
         self.windows, self.logs, self.rates, self.lane, self.past = {}, {}, Key(), Key(), []
         self.override, self.only, self.until = None, False, 0
+        self.slept = []  # TOKEN buckets with an INITIAL, as they were when their rule went
         self.unasked = False  # there only because its cycles roll over
 
     def copy(self):
         other = copy.copy(self)
         other.windows = {period: copy.copy(window) for period, window in self.windows.items()}
         other.logs = {us: copy.copy(log) for us, log in self.logs.items()}
+        other.slept = list(self.slept)
         other.rates, other.lane, other.past = copy.deepcopy(self.rates), copy.deepcopy(self.lane), list(self.past)
         return other
