@@ -131,9 +131,15 @@ static void shadow_charge(struct allow_line *line, struct allow_waiter *waiter, 
     if (decision.effects_count > 0) line->shadow = limiter_apply(line->shadow, &decision);
 }
 
+/* A limiter that is gone since it was fully replenished was so from then on: nothing is charged before. */
+static int64_t not_before_replenished(const struct allow_line *line, const struct limiter *limiter, int64_t at_us)
+{
+    return limiter ? at_us : max_i64(at_us, line->replenished_us);
+}
+
 static void shadow_make(struct allow_line *line, const struct limiter *limiter)
 {
-    int64_t at_us = line->changed ? clock_now_us() : line->as_of_us;
+    int64_t at_us = line->changed ? clock_now_us() : not_before_replenished(line, limiter, line->as_of_us);
     shadow_copy(line, limiter);
     for (struct waiter *at = line->line.first; at; at = at->behind) {
         struct allow_waiter *waiter = (struct allow_waiter *)at;
@@ -219,7 +225,7 @@ static int64_t first_wait_us(RedisModuleCtx *ctx, struct line *line)
     int64_t now_us = clock_now_us(), wait_us = 0;
     if (first->charged) return max_i64(first->moment_us - now_us, 0);
     if (!handle_open(ctx, &limiter_type, line->name, &handle)) return 0;
-    if (!handle.value) allow_line->as_of_us = max_i64(allow_line->as_of_us, allow_line->replenished_us);
+    allow_line->as_of_us = not_before_replenished(allow_line, handle.value, allow_line->as_of_us);
     for (bool again = true; again;) {
         store_takeover(ctx, allow_line, &handle, first, allow_line->as_of_us);
         find_place(first, handle.value, allow_line->as_of_us, 0, &rules, &decision);
@@ -336,7 +342,8 @@ static bool answer_first(RedisModuleCtx *ctx, struct handle *handle, struct allo
 {
     struct rules_argument rules;
     struct decision decision;
-    int64_t at_us = charge_instant_us(first);
+    const struct allow_line *line = (struct allow_line *)first->waiter.line;
+    int64_t at_us = not_before_replenished(line, handle->value, charge_instant_us(first));
     if (!evaluate(first, handle->value, 0, at_us, &rules, &decision)) {
         reply_error(ctx, "NOPOLICY there is no policy '%s' any more, or it has another number of rules than COST costs",
                     printable(first->policy).text);
@@ -514,9 +521,10 @@ bool allow_waiting_begin(RedisModuleCtx *ctx, struct handle *handle, const struc
     if (!waiting_key_is_here_or_reply(ctx, handle->name)) return true;
     struct allow_line *line = (struct allow_line *)waiting_find_or_begin(ctx, &allow_waiting, handle->name);
     struct allow_waiter *waiter = waiter_new(request);
-    if (!line->line.first) line->as_of_us = request->limit.now_us;
+    bool is_new = !line->line.first;
+    if (is_new) line->as_of_us = request->limit.now_us;
     line->by_policy = line->by_policy || request->policy.size > 0;
-    line->replenished_us = limiter_deadline_us(handle->value);
+    if (is_new || handle->value) line->replenished_us = limiter_deadline_us(handle->value);
     if (judge == handle->value) { /* none waits, or only clients that are charged already */
         store_takeover(ctx, line, handle, waiter, request->limit.now_us);
         shadow_copy(line, handle->value);

@@ -4,8 +4,11 @@
 """
 
 import asyncio
+import contextlib
 import copy
+import random
 import resource
+import signal
 import threading
 import time
 
@@ -495,8 +498,29 @@ def test_by_the_real_clock_without_polling(quota, primary):
     wait_until(lambda: quota("DBSIZE") == 0, "the bucket stays")
 
 
-@pytest.mark.parametrize("rule", ["1000 1s BURST 1", "QUEUE 1000 1s", "TOKEN 500 1s BURST 1"])
-def test_late_timers_win_no_unit(rule):
+@contextlib.contextmanager
+def stalls(server, seconds):
+    """Holds the server's process up again and again for a random time of up to so many seconds; 0 = never."""
+    over = threading.Event()
+
+    def hold_up():
+        while seconds and not over.wait(random.uniform(0.0005, 0.01)):
+            server.process.send_signal(signal.SIGSTOP)
+            time.sleep(random.uniform(0, seconds))
+            server.process.send_signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=hold_up)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@pytest.mark.parametrize("stalled_s", [0, 0.01, 0.03], ids=["in time", "late", "later"])
+@pytest.mark.parametrize("rule", ["1000 1s BURST 1", "QUEUE 1000 1s", "TOKEN 500 1s BURST 1", "TOKEN 500 1s BURST 3"])
+def test_late_timers_win_no_unit(rule, stalled_s):
     """Keys that live for a millisecond have gone when the next is charged at its moment, which is a little ago."""
     server = Server().start()
 
@@ -514,10 +538,12 @@ def test_late_timers_win_no_unit(rule):
         until = time.monotonic() + 1
         return sum(await asyncio.gather(*(wait_again_and_again(until) for _ in range(30))))
 
-    begun = time.monotonic()
-    granted = asyncio.run(all_of_them())
-    rate = 500 if "500" in rule else 1000
-    assert 10 < granted <= (time.monotonic() - begun) * rate + 1
+    with stalls(server, stalled_s):
+        begun = time.monotonic()
+        granted = asyncio.run(all_of_them())
+        took_s = time.monotonic() - begun
+    rate, burst = 500 if "500" in rule else 1000, 3 if "BURST 3" in rule else 1
+    assert 10 < granted <= took_s * rate + burst
     server.close()
 
 
