@@ -58,13 +58,21 @@ static enum account_fault post_units(const struct resolution *resolution, struct
     return ACCOUNT_FAULT_NONE;
 }
 
+/* Units that the parts of a resource post, in sum, beyond those that the rates were charged with when they were held:
+ * below 0 = so many go back to the rates. Either is found by the rates as they are stored, so there is one of them. */
+static int64_t more_of_rates(const struct resolution *resolution, const struct part *first)
+{
+    wide more = 0;
+    for (const struct part *part = first; part; part = part->next)
+        more += (wide)part->units - held_of(resolution, part);
+    return wide_clamp(more, -INT64_MAX, INT64_MAX);
+}
+
 /* What is not posted goes back to the rates, as far as they remember it; LIMITs and rolling windows held it only. */
 static void release_rates(const struct resolution *resolution, struct part *first)
 {
     struct taken_from from = {.taken_us = first->hold->made_us, .logged_us = first->hold->made_us};
-    int64_t units = 0;
-    for (const struct part *part = first; resolution->is_held && part; part = part->next)
-        units = add_clamped(units, max_i64(part->hold->units - part->units, 0));
+    int64_t units = -more_of_rates(resolution, first);
     for (uint32_t i = 0; units > 0 && i < first->demand.positions_count; i++) {
         struct position *position = &first->demand.positions[i];
         if (position->meter != &meter_rate) continue;
@@ -186,13 +194,14 @@ static enum account_fault post(const struct resolution *resolution, struct part 
     int64_t made_us = resolution->is_held ? first->hold->made_us : resolution->account->now_us;
     billing_credit(resolution->account, &first->view, made_us,
                    max_i64(posted.units - posted.limited - posted.below, 0));
-    bool rates_follow = beyond > 0 && first->demand.rates.count > 0;
+    int64_t more = max_i64(more_of_rates(resolution, first), 0);
+    bool rates_follow = more > 0 && first->demand.rates.count > 0;
     if (fault == ACCOUNT_FAULT_NONE) {
         fault = rates_follow ? emit_but_rates(resolution->account, &first->view, changes)
                              : emit_resource(resolution->account, &first->view, changes);
     }
     if (fault == ACCOUNT_FAULT_NONE) fault = rolling_post(&first->demand, posted.limited, changes);
-    return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, first, beyond) : fault;
+    return fault == ACCOUNT_FAULT_NONE ? charge_rates(resolution, first, more) : fault;
 }
 
 /* ---- one resource ---------------------------------------------------------------------------------------- */

@@ -201,6 +201,19 @@ def test_a_switch_meets_both(ci, how):
     assert rules(ci, "minutes")[0][1] == (10 if how == "RESTART" else 20)
 
 
+@pytest.mark.parametrize("rate", ["GCRA 9 1h", "TOKEN 9 1h", "LEAKY 9 1h", "FIXED 9 1h", "SLIDING 9 1h", "LOG 9 1h"])
+@pytest.mark.parametrize("amounts, used", [
+    ("1 2 FORCE", 3), ("1 3 FORCE", 4), ("3 0 FORCE", 3), ("1 1", 2), ("0 0", 0)])
+def test_rates_are_charged_with_the_sum(accounts, rate, amounts, used):
+    """What one row posts beyond its part and what another one leaves of its own cancel out."""
+    accounts(f"QUOTA.PLAN SET p minutes LIMIT 50 day RATE {rate}")
+    accounts("QUOTA.PLAN SET p win AS minutes")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.RESERVE a h minutes 2 win 1 TTL 1h")
+    accounts(f"QUOTA.COMMIT a h {amounts}")
+    assert rules(accounts, "minutes") == [("LIMIT", used, 0, 50 - used), ("RATE", used, 0, 9 - used)]
+
+
 BEHIND = ["LIMIT 20 30d", "RATE 20 1h", "RATE TOKEN 20 1h", "RATE QUEUE 20 1h", "RATE LOG 20 1h", "LIMIT 20 ROLLING 1h",
           "LIMIT 5 30d THROTTLE 15 1h", "LIMIT 5 30d CREDITS", "CREDITS", "LIMIT 20 30d LIMIT 19 ROLLING 2h RATE 30 1h"]
 KEY = "APIKEY " + "ab" * 32

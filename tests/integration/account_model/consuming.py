@@ -91,6 +91,8 @@ class Consuming(SlowLane):
             if lane and sum(max(instants, default=at) > at for instants in each) > 1:
                 raise Silent("which rule decides: one of its own, or of the resource that it is counted AS")
             instants = sum(each, [])
+            if not instants:
+                return at, waited_for
             if max(instants) == FOREVER:
                 if at > self.now and lane:
                     raise Silent("which rule decides, likewise")
