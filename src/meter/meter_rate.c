@@ -166,7 +166,7 @@ static struct limiter *taken_over(struct demand *demand)
     return limiter_apply(limiter_clone(limiter), &decision);
 }
 
-static int64_t give_back_taken(struct position *position, int64_t units, int64_t taken_us, struct sink *changes)
+static int64_t give_back_taken(const struct position *position, int64_t units, int64_t taken_us, struct sink *changes)
 {
     struct decision decision;
     const struct limiter *limiter = limiter_of(position->demand);
@@ -193,14 +193,21 @@ static int64_t give_back_newest(struct position *position, int64_t units, struct
     return give_back_taken(position, units, TAKEN_UNKNOWN, changes);
 }
 
-/* The most that any rate still counts. */
+/* The most that any rate still counts: not what a bucket with an INITIAL has lacked from its beginning. */
 static int64_t used(const struct position *position)
 {
+    struct demand *demand = position->demand;
     struct verdict verdicts[RULES_MAX];
     int64_t most = 0;
-    rates_report(position->demand, verdicts);
-    for (uint32_t i = 0; i < position->demand->rates.count; i++) {
-        if ((int32_t)i == position->demand->rates.throttle) continue;
+    if (demand->rates.throttle < 0) {
+        struct sink nowhere = {0};
+        most = give_back_taken(position, INT64_MAX, TAKEN_UNKNOWN, &nowhere);
+        sink_free(&nowhere);
+        return most;
+    }
+    rates_report(demand, verdicts);
+    for (uint32_t i = 0; i < demand->rates.count; i++) {
+        if ((int32_t)i == demand->rates.throttle) continue;
         if (verdicts[i].limit != UNLIMITED) most = max_i64(most, verdicts[i].limit - verdicts[i].remaining);
     }
     return most;

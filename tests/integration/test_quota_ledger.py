@@ -414,6 +414,15 @@ def test_rates_give_back_what_force_took_beyond_them(acme, rate):
     assert acme("QUOTA.CONSUME a r 8")[:3] == [8, 8, 0]
 
 
+def test_what_a_bucket_lacked_from_its_beginning_cannot_come_back(acme):
+    acme("QUOTA.PLAN SET p r RATE TOKEN 4 1h BURST 8 INITIAL 3")
+    acme("QUOTA.OPEN a p")
+    assert acme("QUOTA.REFUND a r 1")[:2] == [0, 1]
+    acme("QUOTA.CONSUME a r 2")
+    assert acme("QUOTA.REFUND a r 5")[:2] == [2, 3]
+    assert acme("QUOTA.CONSUME a r 3")[:3] == [3, 8, 0]
+
+
 def test_nothing_comes_back_beyond_a_max_that_was_lowered(acme):
     acme("QUOTA.PLAN SET p r LIMIT 10 day")
     acme("QUOTA.OPEN a p")
