@@ -17,7 +17,7 @@ import redis
 
 from conftest import as_map, clear_plans, paged
 from credits_model import DAY, HOUR, KEPT
-from family_model import EVENTS_AHEAD, Family, Plan, Refused
+from family_model import EVENTS_AHEAD, Family, Plan, Refused, consume_batch, first_fit
 from model import Rule, first_instant
 from servers import caught_up
 
@@ -37,7 +37,7 @@ class Draw:
     def __init__(self, number):
         self.random = random.Random(number)
         self.number, self.credits, self.forced = number, self.chance(0.6), self.chance(0.4)
-        self.sharing, self.costs = self.chance(0.5), self.chance(0.2)
+        self.sharing, self.costs, self.words = self.chance(0.5), self.chance(0.2), "rs" if self.chance(0.35) else "r"
         self.costs = self.costs and not self.credits
 
     def chance(self, part):
@@ -70,11 +70,20 @@ TREE = {"org": None, "red": "org", "blue": "org", "r1": "red", "r2": "red", "b1"
 POOLS = ["org", "red", "blue", "b2"]
 
 
+class Side:
+    """One resource: its model, what was taken of it, granted, charged, and which levels were forced."""
+
+    def __init__(self, word):
+        self.word, self.model = word, Family(START)
+        self.taken, self.given, self.charges, self.forced = [], [], [], set()
+
+
 class Stream:
     def __init__(self, quota, number):
         self.quota, self.lines, self.clock, self.drawn = quota, [], START, Draw(number)
-        self.random, self.model, self.names = self.drawn.random, Family(START), list(TREE)
-        self.taken, self.given, self.charges, self.forced = [], [], [], set()
+        self.random, self.names = self.drawn.random, list(TREE)
+        self.sides, self.replies, self.batches = [Side(word) for word in self.drawn.words], {}, {}
+        self.turn_to(self.sides[0])
         self.type(f"QUOTA.CLOCK FREEZE {START}us")
         for name, parent in TREE.items():
             self.open(name, parent)
@@ -83,14 +92,27 @@ class Stream:
                 if self.drawn.chance(0.3):
                     self.weight_of(name, member)
 
+    def turn_to(self, side):
+        """The next step is about this resource."""
+        self.word, self.model = side.word, side.model
+        self.taken, self.given, self.charges, self.forced = side.taken, side.given, side.charges, side.forced
+
     def open(self, name, parent):
-        plan, zone, anchor = self.drawn.plan(name in POOLS), self.random.choice(ZONES), self.drawn.anchor()
-        self.type(f"QUOTA.PLAN SET {name}{self.drawn.number} " + (f"r {plan.text()}" if plan else "other LIMIT 5 day"))
+        zone, anchor = self.random.choice(ZONES), self.drawn.anchor()
+        plans = [self.drawn.plan(name in POOLS) for _ in self.sides]
+        self.type(f"QUOTA.PLAN SET {name}{self.drawn.number} other LIMIT 5 day")
+        for side, plan in zip(self.sides, plans):
+            if plan:
+                self.type(f"QUOTA.PLAN SET {name}{self.drawn.number} {side.word} {plan.text()}")
+            side.model.open(name, plan, zone, anchor)
         above = f" PARENT {self.key(parent)}" if parent else ""
         self.type(f"QUOTA.OPEN {self.key(name)} {name}{self.drawn.number} ANCHOR {anchor}us ZONE {zone}{above}")
-        self.model.open(name, plan, zone, anchor)
         if parent:
-            self.model.join(name, parent)
+            self.of_all("join", name, parent)
+
+    def of_all(self, command, *words):
+        for side in self.sides:
+            getattr(side.model, command)(*words)
 
     @staticmethod
     def key(name):
@@ -109,8 +131,11 @@ class Stream:
 
     def run(self):
         for _ in range(IN_A_STREAM):
+            self.turn_to(self.random.choice(self.sides))
             getattr(self, self.random.choice(STEPS))()
-            self.look()
+            for side in self.sides:
+                self.turn_to(side)
+                self.look()
 
     def asked(self, command, *words, **options):
         """The model's answer, or the code of its error."""
@@ -123,7 +148,7 @@ class Stream:
 
     def advance(self):
         step = self.random.choice([1, 1000, HOUR, 5 * HOUR, 12 * HOUR, DAY, 3 * DAY])
-        coming = [at for level in self.model.levels.values() for at in level.events()
+        coming = [at for side in self.sides for level in side.model.levels.values() for at in level.events()
                   if self.clock < at < self.clock + 40 * DAY]
         if coming and self.drawn.chance(0.6):
             step = self.random.choice(sorted(coming)[:3]) - self.clock - self.random.choice([0, 0, 1])
@@ -133,14 +158,14 @@ class Stream:
         if at > self.clock:
             self.clock = at
             self.type(f"QUOTA.CLOCK FREEZE {at}us")
-            self.model.advance(at)
+            self.of_all("advance", at)
 
     def consume(self):
         name, amount = self.random.choice(self.names), self.random.randint(1, 12)
         mode = self.random.choice(["", "", "UPTO", "FORCE" if self.drawn.forced else ""])
         id = f"i{len(self.lines)}"
         expected = self.asked("consume", name, amount, mode, id)
-        answer = self.type(f"QUOTA.CONSUME {self.key(name)} r {amount} {mode} ID {id}")
+        answer = self.type(f"QUOTA.CONSUME {self.key(name)} {self.word} {amount} {mode} ID {id}")
         if isinstance(expected, str):
             self.same(answer, expected)
         elif not expected[0]:
@@ -148,7 +173,7 @@ class Stream:
         else:
             self.same([*answer[:3], *answer[4:]], expected[1])
             self.taken.append((name, id))
-            self.model.records[name, id].verdict = answer
+            self.replies[id] = self.lines[-1], answer, self.clock + KEPT
             self.charged(name, id, mode)
 
     def charged(self, name, id, mode=""):
@@ -158,33 +183,94 @@ class Stream:
 
     def denied(self, answer, name, amount):
         """A row that has too little decides; the wait is kept: then, and not a millisecond earlier."""
+        self.refused(answer, name, amount)
+        self.waits([(self.model, amount)], name, answer[3], f"CHECK {self.key(name)} {self.word} {amount}")
+
+    def refused(self, answer, name, amount):
         self.same(answer[0], 0)
         rows = self.model.refusing(name, amount)
+        # A share that fits now decides, too, where it will not in the cycle for which another level lets it wait.
+        rows += [row for row in self.model.rows(name) if row[3] % 100 == 99]
         assert [*answer[1:3], *answer[4:]] in rows, self.told(answer, rows)
-        first, events = self.model.first_fit(name, amount)
+
+    def waits(self, wanted, name, answered, again):
+        """Amounts of resources, which are admitted together."""
+        first, events = first_fit(wanted, name)
         expected = -1 if first is None else -(-(first - self.clock) // 1000)
-        shared = any(level.bounds_member(member) for _, level, member in self.model.deciding(name))
+        shared = any(level.bounds_member(member) for model, _ in wanted for _, level, member in model.deciding(name))
         if shared or events > EVENTS_AHEAD:  # shares of coming cycles are not known before they begin
-            early = expected == -1 or 0 <= answer[3] <= expected or self.model.wait_is_vague(name)
-            assert early, self.told(answer, f"at most {expected}")
+            early = expected == -1 or 0 <= answered <= expected or any(model.wait_is_vague(name) for model, _ in wanted)
+            assert early, self.told(answered, f"at most {expected}")
             return
-        self.same(answer[3], expected, "the wait")
+        self.same(answered, expected, "the wait")
         for later, admits in [(expected, True), (expected - 1, False)] if expected > 0 else [(FAR_MS, False)]:
             self.type(f"QUOTA.CLOCK FREEZE {self.clock + later * 1000}us")
-            granted = self.type(f"QUOTA.CHECK {self.key(name)} r {amount}")
-            assert isinstance(granted, str) or (granted[0][0] > 0) == admits or later == 0, self.told(granted, admits)
+            granted = self.type(f"QUOTA.{again}")
+            fits = isinstance(granted, str) or all(verdict[0] > 0 for verdict in granted) == admits
+            assert fits or later == 0, self.told(granted, admits)
         self.type(f"QUOTA.CLOCK FREEZE {self.clock}us")
 
     def told(self, answer, expected):
         return "\n".join(self.lines) + f"\nanswered {answer}\nexpected {expected}"
 
     def replay(self):
-        if self.taken:
-            name, id = self.random.choice(self.taken)
-            taken = self.model.records.get((name, id))
-            if taken and taken.verdict and taken.expires > self.clock and len(taken.verdict) == 6:
-                line = next(line for line in self.lines if line.endswith(f" ID {id}"))
-                self.same(self.type(line), taken.verdict)
+        found = [reply for reply in self.replies.values() if reply[2] > self.clock]
+        if found:
+            line, answer, _ = self.random.choice(found)
+            self.same(self.type(line), answer, "the same again")
+
+    # ---- several resources ----
+
+    def mconsume(self):
+        """ALL: the whole or nothing; ANY: the first that admits."""
+        if len(self.sides) < 2:
+            return
+        sides, any_of, id = self.random.sample(self.sides, 2), self.drawn.chance(0.4), f"i{len(self.lines)}"
+        name, wanted = self.random.choice(self.names), [(side.model, self.random.randint(1, 8)) for side in sides]
+        items = " ".join(f"{side.word} {amount}" for side, (_, amount) in zip(sides, wanted))
+        line = f"QUOTA.MCONSUME {self.key(name)} 2 {items} {'ANY' if any_of else self.random.choice(['', 'ALL'])}"
+        try:
+            expected = consume_batch(wanted, name, any_of, id)
+        except Refused as refused:
+            self.same(self.type(f"{line} ID {id}"), str(refused))
+            return
+        answer = self.type(f"{line} ID {id}")
+        for side, verdict, row, (_, amount) in zip(sides, expected, answer, wanted):
+            self.turn_to(side)
+            if verdict:
+                self.same([*row[:3], *row[4:]], verdict)
+                self.taken.append((name, id))
+                self.charged(name, id)
+            else:
+                self.not_taken(row, name, amount, any_of and not any(expected), line)
+        if any(expected):
+            self.replies[id], self.batches[id] = (self.lines[-1], answer, self.clock + KEPT), sides
+        elif not any_of:
+            found = [row[3] for row in answer]
+            self.waits(wanted, name, -1 if -1 in found else max(found), line[len("QUOTA."):] + " CHECK")
+
+    def not_taken(self, row, name, amount, alone, line):
+        """It has too little, or another one decides. alone: each row waits for itself."""
+        if amount > self.model.most(name):
+            self.refused(row, name, amount)
+            if alone:
+                self.waits([(self.model, amount)], name, row[3], f"CHECK {self.key(name)} {self.word} {amount}")
+        else:
+            rows = self.model.rows(name)
+            assert not row[0] and [*row[1:3], *row[4:]] in rows + [[-1, -1, 0, -1]], self.told(row, rows)
+
+    def refund_batch(self, name, of):
+        """ALL of it: of each row what is left."""
+        full, expected, compared = self.rates_are_full(), [], []
+        for side in self.batches[of]:
+            taken = side.model.records.get((name, of))
+            left = taken.amount - taken.returned if taken else 0
+            expected.append(side.model.refund(name, left, of) if left else [0, 0, None])
+            compared.append(2 if not left or side.model.remaining_is_vague(taken) else 3)
+        answer = self.type(f"QUOTA.REFUND {self.key(name)} ALL OF {of}")
+        self.same([row[:most] for row, most in zip(answer, compared)],
+                  [row[:most] for row, most in zip(expected, compared)])
+        self.advance_to(full)
 
     def refund(self):
         if self.taken:
@@ -192,10 +278,12 @@ class Stream:
             amount = None if self.drawn.chance(0.2) else self.random.randint(1, 8)
             full = self.rates_are_full()
             taken = self.model.records.get((name, of))
+            if amount is None and taken and of in self.batches and taken.expires > self.clock:
+                return self.refund_batch(name, of)
             if amount is None and taken and taken.returned == taken.amount:
                 return
             expected = self.asked("refund", name, amount, of)
-            words = f"r {amount}" if amount else "ALL"
+            words = f"{self.word} {amount}" if amount else "ALL"
             vague = taken and self.model.remaining_is_vague(taken)
             answer = self.type(f"QUOTA.REFUND {self.key(name)} {words} OF {of}")
             self.same(answer[:2] if vague else answer, expected[:2] if vague else expected)
@@ -203,7 +291,7 @@ class Stream:
 
     def rates_are_full(self):
         """What RATEs still remember of units of then is their own matter: time goes on until they remember nothing."""
-        rates = [level.rate for level in self.model.levels.values() if level.rate]
+        rates = [level.rate for side in self.sides for level in side.model.levels.values() if level.rate]
         return max([first_instant(rate.is_new, self.clock) for rate in rates], default=self.clock)
 
     # ---- reservations ----
@@ -212,7 +300,7 @@ class Stream:
         name, amount, id = self.random.choice(self.names), self.random.randint(1, 10), f"h{len(self.lines)}"
         ttl, mode = self.random.choice([1, 7, 13, 30]) * HOUR, self.random.choice(["", "UPTO"])
         expected = self.asked("reserve", name, id, amount, ttl, mode)
-        answer = self.type(f"QUOTA.RESERVE {self.key(name)} {id} r {amount} TTL {ttl}us {mode}")
+        answer = self.type(f"QUOTA.RESERVE {self.key(name)} {id} {self.word} {amount} TTL {ttl}us {mode}")
         if isinstance(expected, str):
             self.same(answer, expected)
         elif expected[0]:
@@ -282,7 +370,7 @@ class Stream:
         words += f" PRIORITY {priority}" + " PROMO" * promo + (f" EVERY {every}" if every else "")
         level = self.model.levels[name]
         expected = level.grant(id, amount, effective, expires, priority, promo, every)
-        self.same(self.type(f"QUOTA.GRANT {self.key(name)} {id} r {amount}{words}"), expected)
+        self.same(self.type(f"QUOTA.GRANT {self.key(name)} {id} {self.word} {amount}{words}"), expected)
         self.given.append((name, id))
 
     def void(self):
@@ -297,18 +385,18 @@ class Stream:
         amount, id = self.random.randint(1, 9), f"t{len(self.lines)}"
         before = [self.credits(name) for name in (source, target)]
         expected = self.model.transfer(source, target, amount, id)
-        self.same(self.type(f"QUOTA.TRANSFER {self.key(source)} {self.key(target)} r {amount} ID {id}"), expected)
+        self.same(self.type(f"QUOTA.TRANSFER {self.key(source)} {self.key(target)} {self.word} {amount} ID {id}"), expected)
         after = [self.credits(name) for name in (source, target)]
         assert sum(after) <= sum(before), self.told(after, before)  # less where they pay for what is over
 
     def credits(self, name):
-        return as_map(self.quota(f"QUOTA.INFO {self.key(name)} r"))["credits"]
+        return as_map(self.quota(f"QUOTA.INFO {self.key(name)} {self.word}"))["credits"]
 
     # ---- operators ----
 
     def figures(self):
         """What is used, held and left of every account."""
-        infos = [as_map(self.quota(f"QUOTA.INFO {self.key(name)} r")) for name in sorted(self.model.known)]
+        infos = [as_map(self.quota(f"QUOTA.INFO {self.key(name)} {self.word}")) for name in sorted(self.model.known)]
         return [([(rule["used"], rule["held"]) for rule in info["rules"] if "account" not in rule], info["credits"])
                 for info in infos]
 
@@ -318,14 +406,14 @@ class Stream:
         before = self.figures()
         self.same(self.type(f"QUOTA.PARENT {self.key(name)} {self.key(parent)}"), b"OK")
         if self.model.parents.get(name) != parent:
-            self.model.join(name, parent)
+            self.of_all("join", name, parent)
         self.same(self.figures(), before, "who moves takes nothing along")
 
     def detach(self):
         name = self.random.choice(["r1", "b1", "o1", "b2"])
         before = self.figures()
         self.same(self.type(f"QUOTA.DETACH {self.key(name)}"), b"OK")
-        self.model.leave(name)
+        self.of_all("leave", name)
         self.same(self.figures(), before, "who leaves takes nothing along")
 
     def weight(self):
@@ -336,19 +424,22 @@ class Stream:
     def weight_of(self, pool, member):
         weight = self.random.choice([1, 2, 3, 7])
         self.same(self.type(f"QUOTA.WEIGHT {self.key(pool)} {self.key(member)} {weight}"), b"OK")
-        self.model.levels[pool].members[member] = weight
+        for side in self.sides:
+            side.model.levels[pool].members[member] = weight
 
     def suspend(self):
         name = self.random.choice(self.names)
-        self.model.levels[name].suspended = self.drawn.chance(0.3)
-        word = "SUSPEND" if self.model.levels[name].suspended else "RESUME"
+        suspended = self.drawn.chance(0.3)
+        for side in self.sides:
+            side.model.levels[name].suspended = suspended
+        word = "SUSPEND" if suspended else "RESUME"
         self.same(self.type(f"QUOTA.{word} {self.key(name)}"), b"OK")
 
     # ---- comparing ----
 
     def look(self):
         for name in sorted(self.model.known):
-            level, info = self.model.levels[name], as_map(self.quota(f"QUOTA.INFO {self.key(name)} r"))
+            level, info = self.model.levels[name], as_map(self.quota(f"QUOTA.INFO {self.key(name)} {self.word}"))
             found = [(rule["used"], rule["held"]) for rule in info["rules"]
                      if rule["kind"] == "LIMIT" and "account" not in rule]
             self.same(found, [(limit.used, level.held(limit)) for limit in level.limits], name)
@@ -358,7 +449,7 @@ class Stream:
             self.look_at_members(name, level)
 
     def look_at_members(self, name, level):
-        shown = paged(self.quota, f"QUOTA.MEMBERS {self.key(name)} RESOURCE r")
+        shown = paged(self.quota, f"QUOTA.MEMBERS {self.key(name)} RESOURCE {self.word}")
         of_server = {one["member"][3:]: one["used"] for one in shown}
         start = level.cycle(self.clock)
         expected = {member: level.counted.get((member, start), 0) for member in level.members}
@@ -385,7 +476,7 @@ class Stream:
             self.same(of_server, counted, told)
 
 
-STEPS = ["advance"] * 6 + ["consume"] * 12 + ["refund"] * 4 + ["reserve"] * 5 + ["commit"] * 4 + ["release"] \
+STEPS = ["advance"] * 6 + ["consume"] * 12 + ["mconsume"] * 5 + ["refund"] * 4 + ["reserve"] * 5 + ["commit"] * 4 + ["release"] \
     + ["commit_late", "extend", "replay", "void"] + ["grant"] * 3 + ["transfer"] * 2 + ["move"] * 2 \
     + ["detach", "weight", "suspend", "suspend"]
 

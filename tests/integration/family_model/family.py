@@ -1,13 +1,9 @@
 """The tree: a request is drawn at every level, and what was drawn is remembered by level."""
 
-import copy
 import dataclasses
 
 from credits_model import KEPT, NEVER, Grant, cut
 from family_model.level import MANY, Level
-from model import wait
-
-EVENTS_AHEAD = 64  # the promise of a wait looks at so many changes; the model at some more
 
 
 class Refused(Exception):
@@ -24,7 +20,6 @@ class Taken:
     expires: int
     returned: int = 0
     stopped: bool = False  # a refund has met a level that did not remember it
-    verdict: list = None
 
 
 class Family:
@@ -122,28 +117,6 @@ class Family:
         return any(one in self.levels and self.levels[one].share_may_change(member, taken.at)
                    for one, member, *_ in taken.levels)
 
-    def first_fit(self, name, amount, holds=False):
-        """-> when it will be admitted if nobody else comes (None: never), and how many events come before that."""
-        then = copy.deepcopy(self)
-        levels = [level for _, level, _ in then.deciding(name)]
-        for events in range(8 * EVENTS_AHEAD):
-            coming = min((at for level in levels for at in level.events()), default=NEVER)
-            delays = [wait(level.rate, amount * level.plan.cost, then.now) for level in levels if level.rate]
-            if None in delays:
-                return None, events
-            at, rates = then.now + max(delays, default=0), [level.rate for level in levels]
-            for level in levels:
-                level.rate = None
-            fits = then.most(name, holds) >= amount
-            for level, rate in zip(levels, rates):
-                level.rate = rate
-            if fits and at < coming:
-                return at, events
-            if coming >= NEVER:
-                return None, events
-            then.advance(coming)
-        return None, events
-
     # ---- commands ----
 
     def consume(self, name, amount, mode="", id=None):
@@ -159,10 +132,9 @@ class Family:
         for level, member, parts in self.draw(name, granted, mode == "FORCE"):
             level.charge(parts, member)
             taken.levels.append((level.name, member, level.plan.cost, parts))
-        taken.verdict = self.verdict(name, granted)
         if id:
             self.records[name, id] = taken
-        return granted, taken.verdict
+        return granted, self.verdict(name, granted)
 
     def refund(self, name, amount, of):
         """amount None: all that is left."""
