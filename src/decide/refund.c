@@ -150,21 +150,36 @@ static bool is_known_above(const struct refund *refund, const struct account_vie
     return false;
 }
 
+/* Without a name the same amount comes back to all accounts: the least that one of them counts. */
+static enum account_fault most_newest(const struct refund *refund, struct account_view *views, int64_t *most)
+{
+    enum account_fault fault = ACCOUNT_FAULT_NONE;
+    if (refund->view.entitlement) fault = returning_newest_most(refund, most);
+    *most = min_i64(*most, refund->amount);
+    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    return refund_above_newest_most(refund->account, refund->request, views, most);
+}
+
 /* What comes back here, then what comes back above. */
 static enum account_fault give_back(struct refund *refund, struct account_view *views)
 {
     const struct refund_request *request = refund->request;
     bool known = refund->view.entitlement != NULL;
+    int64_t most = refund->amount;
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     *refund->result = (struct refunded){0, refund->amount, 0};
     if (request->of.size > 0) {
         fault = refund_named(refund);
-    } else if (known) {
-        fault = returning_newest(refund);
+    } else {
+        fault = most_newest(refund, views, &most);
+        if (fault == ACCOUNT_FAULT_NONE && known) fault = returning_newest(refund, most);
     }
     if (fault != ACCOUNT_FAULT_NONE || !request->lineage) return fault;
-    struct returned_item item = {
-        .slot = (uint32_t)refund->view.index, .amount = refund->amount, .result = refund->result, .known = known};
+    struct returned_item item = {.slot = (uint32_t)refund->view.index,
+                                 .amount = refund->amount,
+                                 .result = refund->result,
+                                 .most = most,
+                                 .known = known};
     item.credits = returning_credits(refund);
     return refund_above(refund->account, request, views, &item, 1);
 }

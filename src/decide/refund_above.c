@@ -299,6 +299,20 @@ static enum account_fault return_taken_at(struct above *above, struct returned_i
 
 /* ---- without a name ----------------------------------------------------------------------------------------- */
 
+static enum account_fault most_newest_at(const struct above *above, int64_t *most)
+{
+    struct refund at; /* large, and mostly nothing yet */
+    struct refunded result;
+    int64_t most_here;
+    begin(above, &at, above->request->resource, *most, &result);
+    enum account_fault fault = returning_settle(&at, NULL);
+    if (fault != ACCOUNT_FAULT_NONE || !at.view.entitlement) return fault;
+    fault = returning_newest_most(&at, &most_here);
+    int64_t of_member = used_by_member(above, &at, above->view->now_us) / entitlement_cost(at.view.entitlement);
+    *most = min_i64(*most, min_i64(most_here, of_member));
+    return fault;
+}
+
 static enum account_fault return_newest_at(const struct above *above, struct returned_item *item)
 {
     struct refund at; /* large, and mostly nothing yet */
@@ -314,8 +328,7 @@ static enum account_fault return_newest_at(const struct above *above, struct ret
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     begin(above, &at, names[0], item->amount, &result);
     fault = returning_settle(&at, changes);
-    at.amount = item->most = min_i64(item->most, used_by_member(above, &at, now_us) / cost);
-    if (fault == ACCOUNT_FAULT_NONE) fault = returning_newest(&at);
+    if (fault == ACCOUNT_FAULT_NONE) fault = returning_newest(&at, item->most);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
     give_back_of_member(above, &at, result.refunded * cost, now_us);
     result.remaining = share_remaining(above, &at, result.refunded * cost, now_us, result.remaining);
@@ -326,17 +339,35 @@ static enum account_fault return_newest_at(const struct above *above, struct ret
 
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
 
+static struct above above_of(const struct account_view *account, const struct refund_request *request,
+                             struct account_view *views, uint32_t level)
+{
+    const struct lineage *lineage = request->lineage;
+    struct bytes below = level == 0 ? lineage->name : lineage->ancestors[level - 1].name;
+    return (struct above){account, request, &lineage->ancestors[level], &views[level], below, {"", 0}};
+}
+
+enum account_fault refund_above_newest_most(const struct account_view *account, const struct refund_request *request,
+                                            struct account_view *views, int64_t *most)
+{
+    for (uint32_t i = 0; request->lineage && i < request->lineage->count; i++) {
+        struct above above = above_of(account, request, views, i);
+        enum account_fault fault = above.ancestor->account ? most_newest_at(&above, most) : ACCOUNT_FAULT_NONE;
+        if (fault != ACCOUNT_FAULT_NONE) return lineage_fault(above.ancestor->decision, above.view, fault);
+    }
+    return ACCOUNT_FAULT_NONE;
+}
+
 enum account_fault refund_above(const struct account_view *account, const struct refund_request *request,
                                 struct account_view *views, struct returned_item *items, uint32_t count)
 {
     const struct lineage *lineage = request->lineage;
     for (uint32_t i = 0; lineage && i < count; i++) {
-        items[i].most = items[i].amount;
+        if (request->of.size > 0) items[i].most = items[i].amount;
         if (!items[i].known) items[i].result->remaining = UNLIMITED;
     }
     for (uint32_t i = 0; lineage && i < lineage->count; i++) {
-        struct bytes below = i == 0 ? lineage->name : lineage->ancestors[i - 1].name;
-        struct above above = {account, request, &lineage->ancestors[i], &views[i], below, {"", 0}};
+        struct above above = above_of(account, request, views, i);
         if (!above.ancestor->account) continue;
         enum account_fault fault =
             request->of.size > 0 ? return_taken_at(&above, items, count) : return_newest_at(&above, items);

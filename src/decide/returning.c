@@ -228,21 +228,37 @@ enum account_fault returning_taken(struct refund *refund, struct taken *taken)
 
 /* ---- without a name ---------------------------------------------------------------------------------------- */
 
-/* The least that a running cycle or a rolling window counts (a resource of rates alone: what they count): so much may
- * come back without a name. */
-static int64_t least_used(const struct demand *demand)
+/* The least that a running cycle or a rolling window counts; -1 = there is none. */
+static int64_t least_counted(const struct demand *demand)
 {
-    int64_t least = -1, of_rates = 0;
+    int64_t least = -1;
     for (uint32_t i = 0; i < demand->positions_count; i++) {
         const struct position *position = &demand->positions[i];
-        if (position->meter->funds) continue; /* only by name do units go back to grants */
+        /* Only by name do units go back to grants; rates get back no more than comes back elsewhere. */
+        if (position->meter->funds || position->meter == &meter_rate) continue;
         int64_t used = position->meter->used(position);
-        if (position->meter == &meter_rate) of_rates = used;
-        if (position->meter == &meter_rate) continue;
         if (least < 0 || used < least) least = used;
     }
+    return least;
+}
+
+/* So much may come back without a name: where nothing is counted but by rates, what they remember. */
+static int64_t least_used(const struct demand *demand)
+{
+    int64_t least = least_counted(demand), of_rates = 0;
     if (least < 0 && demand->view->entitlement->credits) return 0; /* prepaid: grants alone have paid */
+    for (uint32_t i = 0; least < 0 && i < demand->positions_count; i++) {
+        const struct position *position = &demand->positions[i];
+        if (position->meter == &meter_rate) of_rates = position->meter->used(position);
+    }
     return least >= 0 ? least : of_rates;
+}
+
+/* What this account leaves to all others: rates bound what comes back to themselves alone. */
+static int64_t least_for_all(const struct demand *demand)
+{
+    bool by_rates = least_counted(demand) < 0 && !demand->view->entitlement->credits;
+    return by_rates ? INT64_MAX : least_used(demand);
 }
 
 static bool unnamed_exceeds(const struct refund *refund, int64_t units)
@@ -310,7 +326,7 @@ enum account_fault returning_begin_other(const struct refund *refund, struct ref
 }
 
 /* Units that are counted AS those of another resource come back there, and to the resource's own rules. */
-static enum account_fault newest_as(struct refund *refund)
+static enum account_fault newest_as(struct refund *refund, int64_t most)
 {
     struct refund other; /* large, and mostly nothing yet */
     struct refunded result;
@@ -323,7 +339,7 @@ static enum account_fault newest_as(struct refund *refund)
         fault = ACCOUNT_FAULT_RESOURCE;
     }
     if (fault != ACCOUNT_FAULT_NONE) return fault;
-    int64_t amount = min_i64(refund->amount, least_used(&other.demand) / cost);
+    int64_t amount = min_i64(most, least_used(&other.demand) / cost);
     if (has_series(&refund->demand)) amount = min_i64(amount, least_used(&refund->demand));
     fault = give_back_newest(refund, amount, amount);
     if (fault == ACCOUNT_FAULT_NONE) fault = give_back_newest(&other, amount, amount * cost);
@@ -331,10 +347,24 @@ static enum account_fault newest_as(struct refund *refund)
     return fault;
 }
 
-enum account_fault returning_newest(struct refund *refund)
+enum account_fault returning_newest_most(const struct refund *refund, int64_t *most)
+{
+    struct refund other; /* large, and mostly nothing yet */
+    struct refunded result;
+    const struct entitlement *entitlement = refund->view.entitlement;
+    *most = least_for_all(&refund->demand) / refund->demand.cost;
+    if (entitlement->as.size == 0) return ACCOUNT_FAULT_NONE;
+    *most = has_series(&refund->demand) ? least_used(&refund->demand) : INT64_MAX;
+    enum account_fault fault = returning_begin_other(refund, &other, entitlement->as, NULL, &result);
+    if (fault != ACCOUNT_FAULT_NONE || !other.view.entitlement) return fault;
+    *most = min_i64(*most, least_for_all(&other.demand) / entitlement->cost);
+    return ACCOUNT_FAULT_NONE;
+}
+
+enum account_fault returning_newest(struct refund *refund, int64_t most)
 {
     const struct demand *demand = &refund->demand;
-    if (refund->view.entitlement->as.size > 0) return newest_as(refund);
-    int64_t amount = min_i64(refund->amount, least_used(demand) / demand->cost);
+    if (refund->view.entitlement->as.size > 0) return newest_as(refund, most);
+    int64_t amount = min_i64(most, least_used(demand) / demand->cost);
     return give_back_newest(refund, amount, amount * demand->cost);
 }

@@ -28,6 +28,7 @@ START = 1_738_335_600_000_000
 ZONES = ["UTC", "UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
 LONGEST = ["day", "day", "day", "week", "month", "day CALENDAR", "month CALENDAR", "36h", "forever"]
 SHORTER = [None, None, "6h", "12h"]
+POOLS_MOST = 3  # of a cycle: beyond that the oldest become one
 FAR_MS = 60 * 86_400_000
 
 
@@ -39,6 +40,7 @@ class Draw:
         self.number, self.credits, self.forced = number, self.chance(0.6), self.chance(0.4)
         self.sharing, self.costs, self.words = self.chance(0.5), self.chance(0.2), "rs" if self.chance(0.35) else "r"
         self.costs = self.costs and not self.credits
+        self.corrected = self.chance(0.4)  # units come back without a name
 
     def chance(self, part):
         return self.random.random() < part
@@ -186,11 +188,11 @@ class Stream:
         self.refused(answer, name, amount)
         self.waits([(self.model, amount)], name, answer[3], f"CHECK {self.key(name)} {self.word} {amount}")
 
-    def refused(self, answer, name, amount):
+    def refused(self, answer, name, amount, holds=False):
         self.same(answer[0], 0)
-        rows = self.model.refusing(name, amount)
+        rows = self.model.refusing(name, amount, holds)
         # A share that fits now decides, too, where it will not in the cycle for which another level lets it wait.
-        rows += [row for row in self.model.rows(name) if row[3] % 100 == 99]
+        rows += [row for row in self.model.rows(name, holds) if row[3] % 100 == 99]
         assert [*answer[1:3], *answer[4:]] in rows, self.told(answer, rows)
 
     def waits(self, wanted, name, answered, again):
@@ -289,6 +291,14 @@ class Stream:
             self.same(answer[:2] if vague else answer, expected[:2] if vague else expected)
             self.advance_to(full)
 
+    def refund_newest(self):
+        name, amount = self.random.choice(self.names), self.random.randint(1, 8)
+        pools = [len(limit.running.pools) for _, level, _ in self.model.deciding(name) for limit in level.limits]
+        if not self.drawn.corrected or max(pools, default=0) > POOLS_MOST:
+            return
+        expected = self.asked("refund_newest", name, amount)
+        self.same(self.type(f"QUOTA.REFUND {self.key(name)} {self.word} {amount}"), expected)
+
     def rates_are_full(self):
         """What RATEs still remember of units of then is their own matter: time goes on until they remember nothing."""
         rates = [level.rate for side in self.sides for level in side.model.levels.values() if level.rate]
@@ -306,10 +316,7 @@ class Stream:
         elif expected[0]:
             self.same([*answer[:3], *answer[4:]], expected[1])
         else:
-            self.same(answer[0], 0)
-            amount = 1 if mode == "UPTO" else amount
-            rows = self.model.refusing(name, amount, holds=True)
-            assert [*answer[1:3], *answer[4:]] in rows, self.told(answer, rows)
+            self.refused(answer, name, 1 if mode == "UPTO" else amount, holds=True)
 
     def resolved(self, live):
         found = [key for key in self.model.holds if self.model.live(*key) == live]
@@ -385,7 +392,8 @@ class Stream:
         amount, id = self.random.randint(1, 9), f"t{len(self.lines)}"
         before = [self.credits(name) for name in (source, target)]
         expected = self.model.transfer(source, target, amount, id)
-        self.same(self.type(f"QUOTA.TRANSFER {self.key(source)} {self.key(target)} {self.word} {amount} ID {id}"), expected)
+        line = f"QUOTA.TRANSFER {self.key(source)} {self.key(target)} {self.word} {amount} ID {id}"
+        self.same(self.type(line), expected)
         after = [self.credits(name) for name in (source, target)]
         assert sum(after) <= sum(before), self.told(after, before)  # less where they pay for what is over
 
@@ -426,6 +434,27 @@ class Stream:
         self.same(self.type(f"QUOTA.WEIGHT {self.key(pool)} {self.key(member)} {weight}"), b"OK")
         for side in self.sides:
             side.model.levels[pool].members[member] = weight
+
+    def correct(self):
+        name = self.random.choice(self.names)
+        level = self.model.levels[name]
+        if not self.drawn.corrected or name not in self.model.known or not level.limits:
+            return
+        period, used = self.random.choice([limit.word for limit in level.limits]), self.random.randint(0, 12)
+        period = None if len(level.limits) == 1 and self.drawn.chance(0.5) else period
+        if self.drawn.chance(0.5):
+            self.model.set(name, used, period)
+            words = f"SET {self.key(name)} {self.word} {used}" + f" PERIOD {period}" * bool(period)
+            self.forced.add(name)
+        elif self.drawn.chance(0.2):
+            for side in self.sides:
+                side.model.reset(name, None)
+            words = f"RESET {self.key(name)}"
+        else:
+            period = self.random.choice([period, None])
+            self.model.reset(name, period)
+            words = f"RESET {self.key(name)} {self.word}" + f" PERIOD {period}" * bool(period)
+        self.same(self.type(f"QUOTA.{words}"), b"OK")
 
     def suspend(self):
         name = self.random.choice(self.names)
@@ -470,15 +499,17 @@ class Stream:
             for one, member, cost, _ in taken.levels:
                 if one == name and member in counted and level.cycle(taken.at) == level.cycle(self.clock):
                     counted[member] += (taken.amount - taken.returned) * cost
+        if self.drawn.corrected:
+            return  # what came back without a name does not come back by name, which a reply does not say by level
         if any(taken.stopped for taken in self.charges):
             assert all(of_server[member] >= counted[member] for member in counted), self.told(of_server, counted)
         else:
             self.same(of_server, counted, told)
 
 
-STEPS = ["advance"] * 6 + ["consume"] * 12 + ["mconsume"] * 5 + ["refund"] * 4 + ["reserve"] * 5 + ["commit"] * 4 + ["release"] \
-    + ["commit_late", "extend", "replay", "void"] + ["grant"] * 3 + ["transfer"] * 2 + ["move"] * 2 \
-    + ["detach", "weight", "suspend", "suspend"]
+STEPS = ["advance"] * 6 + ["consume"] * 12 + ["mconsume"] * 5 + ["refund"] * 4 + ["refund_newest"] * 2 \
+    + ["reserve"] * 5 + ["commit"] * 4 + ["release"] + ["commit_late", "extend", "replay", "void"] + ["grant"] * 3 \
+    + ["transfer"] * 2 + ["move"] * 2 + ["detach", "weight", "suspend", "suspend"] + ["correct"] * 2
 
 
 @pytest.fixture

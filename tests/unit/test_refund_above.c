@@ -24,6 +24,25 @@ static void units_come_back_at_every_level(void **state)
     family_end(&family);
 }
 
+/* Without a name no more comes back anywhere than the least used of all running cycles has used. */
+static void without_a_name_the_least_used_level_says_how_much(void **state)
+{
+    (void)state;
+    struct family family;
+    family_begin(&family, "a LIMIT 100 day LIMIT 50 1h", "a LIMIT 50 day", "a LIMIT 20 day LIMIT 20 1h", T);
+    pair_request_one(&family.user, "a", 8, MODE_ALL, "x", T);
+    pair_refund(&family.user, "a", 3, NULL, NULL, T + H); /* the hours have used nothing */
+    assert_refunded(&family.user, "0 3 12");
+    assert_int_equal(used_of(&family.team, "a", T + H), 8);
+    pair_consume(&family.user, "a", 2, T + H);
+    pair_refund(&family.user, "a", 3, NULL, NULL, T + H);
+    assert_refunded(&family.user, "2 1 12");
+    assert_int_equal(used_of(&family.user, "a", T + H), 8);
+    assert_int_equal(used_of(&family.team, "a", T + H), 8);
+    assert_int_equal(used_of(&family.firm, "a", T + H), 8);
+    family_end(&family);
+}
+
 /* To a cycle that has closed. */
 static void closed_cycles_take_units_back(void **state)
 {
@@ -103,6 +122,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(units_come_back_at_every_level),
+        cmocka_unit_test(without_a_name_the_least_used_level_says_how_much),
         cmocka_unit_test(closed_cycles_take_units_back),
         cmocka_unit_test(credits_come_back_from_a_cycle_that_counted_nothing),
         cmocka_unit_test(they_come_back_to_where_they_were_charged_also_after_a_move),

@@ -40,7 +40,7 @@ static void the_newest_units_come_back_as_far_as_they_are_used(void **state)
         pair_open(&pair, "p", T);
         if (rows[i].used > 0) pair_request_one(&pair, "a", rows[i].used, MODE_FORCE, NULL, T);
         begin(&pair, &view, &refund, &request, &result);
-        assert_int_equal(returning_newest(&refund), ACCOUNT_FAULT_NONE);
+        assert_int_equal(returning_newest(&refund, request.amount), ACCOUNT_FAULT_NONE);
         bool same = result.refunded == rows[i].refunded && result.lost == rows[i].lost &&
                     result.remaining == rows[i].remaining && returning_remaining(&refund) == rows[i].remaining;
         if (!same) fail_msg("row %zu", i);

@@ -41,9 +41,13 @@ void returning_remember(const struct refund *refund, const struct taken *taken);
 enum account_fault returning_begin_other(const struct refund *refund, struct refund *other, struct bytes resource,
                                          struct sink *changes, struct refunded *result);
 
-/* Back to the cycles that run now, the newest units first, no more than the least used of them has; and to the resource
- * that this one is counted AS. Its entitlement is there. Answers refund->result. */
-enum account_fault returning_newest(struct refund *refund);
+/* How much this account leaves to all that an unnamed refund goes to: what the least used of its running cycles has
+ * used. Its entitlement is there. */
+enum account_fault returning_newest_most(const struct refund *refund, int64_t *most);
+
+/* Back to the cycles that run now, the newest units first, no more than the least used of them has, and no more than
+ * `most`; and to the resource that this one is counted AS. Its entitlement is there. Answers refund->result. */
+enum account_fault returning_newest(struct refund *refund, int64_t most);
 
 /* What the tightest LIMIT leaves now, and grants; and amounts of the resource that grants alone could pay for. */
 int64_t returning_remaining(const struct refund *refund);

@@ -31,23 +31,72 @@ class Plan:
         return " ".join(words + [f"SHARE {self.share}"] * (self.share != "FIRST"))
 
 
+class Cycle:
+    """What is used, and what of it may yet come back.
+
+        pools    a 50 ── RESET │ b 30 ── c 20 ── unnamed refund 25 │ d 10 ▶     [end, left]: together no more comes back
+                      [a, 0]   │                      [c, 25]      │ [open, 10]
+    """
+
+    def __init__(self, start, end):
+        self.start, self.end, self.used, self.pools = start, end, 0, [[NEVER, 0]]
+
+    def charge(self, units):
+        self.used += units
+        self.pools[-1][1] += units
+
+    def give_back(self, units, place):
+        """Of what was charged at that place in the order of all commands. -> how many."""
+        pool = next(pool for pool in self.pools if place <= pool[0])
+        back = min(units, self.used, pool[1])
+        self.used -= back
+        pool[1] -= back
+        return back
+
+    def give_back_newest(self, units, place):
+        earlier = sum(left for _, left in self.pools[:-1])
+        self.pools[-1][1] = min(self.pools[-1][1], max(self.used - earlier, 0))  # grants may have paid for some
+        self.used -= units
+        for pool in self.pools[::-1]:
+            back = min(units, pool[1])
+            pool[1] -= back
+            units -= back
+        self.pools[-1][0] = place
+        self.pools.append([NEVER, 0])
+
+    def begin_anew(self, used, place):
+        """RESET, SET: nothing of before comes back by its name."""
+        self.used, self.pools = used, [[place, 0], [place, used], [NEVER, 0]]
+
+
 class Cycles:
     """One LIMIT: its running cycle, and those that have closed by their start."""
 
     def __init__(self, number, period, zone, anchor, now):
-        self.number, self.period, self.used, self.closed = number, period, 0, {}
+        self.number, self.period, self.closed = number, period, {}
         self.calendar = None if period == "forever" else Calendar(period, zone, anchor)
-        self.start, self.end = self.calendar.cycle(now) if self.calendar else (anchor, NEVER)
+        self.running = Cycle(*self.calendar.cycle(now) if self.calendar else (anchor, NEVER))
+
+    word = property(lambda self: self.period.split()[0])
+    start = property(lambda self: self.running.start)
+    end = property(lambda self: self.running.end)
+
+    @property
+    def used(self):
+        return self.running.used
+
+    @used.setter
+    def used(self, units):  # a grant has paid for what is over
+        self.running.used = units
 
     def __deepcopy__(self, memo):
         other = copy.copy(self)  # the calendar stays as it is
-        other.closed = {start: list(cycle) for start, cycle in self.closed.items()}
+        other.running, other.closed = copy.deepcopy(self.running), copy.deepcopy(self.closed)
         return other
 
     def close(self):
-        self.closed[self.start] = [self.end, self.used]
-        self.start, self.end = self.calendar.cycle(self.end)
-        self.used = 0
+        self.closed[self.start] = self.running
+        self.running = Cycle(*self.calendar.cycle(self.end))
 
     def before(self):
         """When the cycle before the running one began."""
@@ -56,15 +105,14 @@ class Cycles:
     def start_of(self, at):
         return self.start if at >= self.start or not self.calendar else self.calendar.cycle(at)[0]
 
+    def of(self, at):
+        """The cycle of that instant; None where it is not known."""
+        cycles = [*self.closed.values(), self.running]
+        return self.running if at >= self.start else next((one for one in cycles if one.start <= at < one.end), None)
+
     def post(self, units, at):
-        """Adds units to the cycle of that instant; negative ones go back, as far as they are there. -> how many."""
-        if at >= self.start:
-            units = max(units, -self.used)
-            self.used += units
-            return units
-        for start, cycle in self.closed.items():
-            if start <= at < cycle[0]:
-                units = max(units, -cycle[1])
-                cycle[1] += units
-                return units
-        return 0
+        if self.of(at):
+            self.of(at).charge(units)
+
+    def give_back(self, units, at, place):
+        return self.of(at).give_back(units, place) if self.of(at) else 0

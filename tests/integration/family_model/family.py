@@ -18,6 +18,7 @@ class Taken:
     at: int
     amount: int
     expires: int
+    place: int = 0  # in the order of all commands: when it was consumed or committed
     returned: int = 0
     stopped: bool = False  # a refund has met a level that did not remember it
 
@@ -25,7 +26,7 @@ class Taken:
 class Family:
     def __init__(self, now):
         self.now, self.levels, self.parents, self.known = now, {}, {}, set()
-        self.records, self.holds = {}, {}  # by (account, id)
+        self.records, self.holds, self.place = {}, {}, 0  # by (account, id); how many commands there were
 
     def open(self, name, plan, zone, anchor):
         """plan None: one that does not know the resource."""
@@ -99,10 +100,10 @@ class Family:
         costs = {100 * number: level.plan.cost for number, level, _ in self.deciding(name)}
         return [row for row in self.rows(name, holds) if row[1] != -1 and row[1] < amount * costs[row[3] // 100 * 100]]
 
-    def remaining(self, taken):
+    def remaining(self, levels):
         """At the levels where the units were taken, as they stand now."""
         rows, lower = [], 0
-        for level, member in [(self.levels[one], member) for one, member, *_ in taken.levels if one in self.levels]:
+        for level, member in [(self.levels[one], member) for one, member, *_ in levels if one in self.levels]:
             pots = level.within(True, member)
             rows += [pots + level.credits() + lower * level.plan.cost] if pots < MANY else []
             lower += level.credits() // level.plan.cost
@@ -128,7 +129,7 @@ class Family:
         self.make_shares(name, granted)
         if not granted:
             return 0, None
-        taken = Taken([], self.now, granted, self.now + KEPT)
+        taken = Taken([], self.now, granted, self.now + KEPT, self.next_place())
         for level, member, parts in self.draw(name, granted, mode == "FORCE"):
             level.charge(parts, member)
             taken.levels.append((level.name, member, level.plan.cost, parts))
@@ -146,15 +147,29 @@ class Family:
         if amount > left or (name not in self.known and not taken.levels):
             raise Refused("REFUNDEXCEEDS")
         taken.returned += amount
-        back = 0
+        back, most = 0, amount
         for one, member, cost, parts in taken.levels:
-            piece = cut(parts, (left - amount) * cost, left * cost)
-            units = self.levels[one].give_back(piece, amount * cost, taken.at, member)
-            if units is None:  # nor further up: a copy of the account could not be told from it
-                taken.stopped = True
-                break
+            parts = cut(parts, 0, left * cost)
+            comes, units = self.levels[one].give_back_of(member, parts, most if member else amount, taken)
+            # What is not counted of the account is not of it further up, either: a copy could not be told from it.
+            most = min(most, comes)
             back = max(back, units // cost)
-        return [back, amount - back, self.remaining(taken)]
+        taken.stopped |= most < amount
+        return [back, amount - back, self.remaining(taken.levels)]
+
+    def refund_newest(self, name, amount):
+        """To today's levels, at most the smallest running `used` of them."""
+        line = self.deciding(name)
+        if not line:
+            raise Refused("NORESOURCE")
+        back, place = min([amount, *(level.most_unnamed(member) for _, level, member in line)]), self.next_place()
+        for _, level, member in line if back else []:
+            level.give_back_newest(back * level.plan.cost, member, place)
+        return [back, amount - back, self.remaining([(level.name, member) for _, level, member in line])]
+
+    def next_place(self):
+        self.place += 1
+        return self.place
 
     def reserve(self, name, id, amount, ttl, mode=""):
         self.refusal(name)
@@ -189,7 +204,7 @@ class Family:
         live = self.live(name, id)
         del self.holds[name, id]
         held = taken.amount if live else 0
-        record = Taken([], taken.at if live else self.now, amount, self.now + KEPT)
+        record = Taken([], taken.at if live else self.now, amount, self.now + KEPT, self.next_place())
         for one, member, cost, _ in taken.levels:
             level = self.levels.get(one)
             if not level:
@@ -200,9 +215,21 @@ class Family:
             record.levels.append((one, member, cost, parts))
         if amount:
             self.records[name, id] = record
-        return [amount, max(held - amount, 0), self.remaining(taken)]
+        return [amount, max(held - amount, 0), self.remaining(taken.levels)]
 
     # ---- operators ----
+
+    def set(self, name, used, period):
+        level, place = self.levels[name], self.next_place()
+        for limit in level.limits:
+            if period in (None, limit.word):
+                limit.running.begin_anew(used, place)
+
+    def reset(self, name, period):
+        """As if nothing had been used. What members have used stays known of them."""
+        self.set(name, 0, period)
+        if not period:
+            self.levels[name].forget_rate()
 
     def join(self, name, parent):
         self.leave(name)

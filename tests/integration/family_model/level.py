@@ -208,17 +208,54 @@ class Level(Account):
         self.count(member, units, made)
         return parts
 
-    def give_back(self, parts, units, taken, member):
-        """-> units that came back; None: they are not counted as used by this member in that cycle, not any more."""
-        counted = units - units_of(parts, BELOW)
-        if member and self.counted.get((member, self.cycle(taken)), 0) < counted:
-            return None
-        back = self.take_back(parts, taken)
-        if member and back:
-            self.counted[member, self.cycle(taken)] -= back
+    def give_back(self, parts, units, taken):
+        """The last so many units of these parts. -> how many came back."""
+        end = sum(part for _, part in parts)
+        parts = cut(parts, end - units, end)
+        limited = units_of(parts)
+        back = max([limit.give_back(limited, taken.at, taken.place) for limit in self.limits], default=0)
+        for source, paid in parts:
+            grant = self.grants.get(source)
+            if grant and grant.usable() and taken.at >= grant.since:
+                grant.left += paid
+                back += paid
         if self.rate:
             self.rate.refund(units, self.now)
         return back
+
+    def give_back_of(self, member, parts, amount, taken):
+        """At most what it counts as used by this member in that cycle. -> how much of the amount, and units back."""
+        if not member:
+            return amount, self.give_back(parts, amount * self.plan.cost, taken)
+        key, end = (member, self.cycle(taken.at)), sum(part for _, part in parts)
+        counted = self.counted.get(key, 0)
+        while amount and self.counts(cut(parts, end - amount * self.plan.cost, end)) > counted:
+            amount -= 1
+        back = self.give_back(parts, amount * self.plan.cost, taken)
+        if back:
+            self.counted[key] -= back
+        return amount, back
+
+    @staticmethod
+    def counts(parts):
+        return sum(units for source, units in parts if source != BELOW)
+
+    def forget_rate(self):
+        self.rate = Gcra(self.plan.rate) if self.plan.rate else None
+
+    def most_unnamed(self, member):
+        """What may come back without a name: the least that a running cycle counts, and of that member."""
+        used = [limit.used for limit in self.limits]
+        used += [self.counted.get((member, self.cycle(self.now)), 0)] if member else []
+        return min(used) // self.plan.cost if self.limits else 0  # grants alone have paid
+
+    def give_back_newest(self, units, member, place):
+        for limit in self.limits:
+            limit.running.give_back_newest(units, place)
+        if member:
+            self.counted[member, self.cycle(self.now)] -= units
+        if self.rate:
+            self.rate.refund(units, self.now)
 
     # ---- verdicts ----
 
