@@ -28,6 +28,7 @@ START = 1_738_335_600_000_000
 ZONES = ["UTC", "UTC", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe"]
 LONGEST = ["day", "day", "day", "week", "month", "day CALENDAR", "month CALENDAR", "36h", "forever"]
 SHORTER = [None, None, "6h", "12h"]
+GONE_MOST = 3  # of the accounts of a stream end
 POOLS_MOST = 3  # of a cycle: beyond that the oldest become one
 FAR_MS = 60 * 86_400_000
 
@@ -83,7 +84,7 @@ class Side:
 class Stream:
     def __init__(self, quota, number):
         self.quota, self.lines, self.clock, self.drawn = quota, [], START, Draw(number)
-        self.random, self.names = self.drawn.random, list(TREE)
+        self.random, self.names, self.pools, self.gone = self.drawn.random, list(TREE), list(POOLS), 0
         self.sides, self.replies, self.batches = [Side(word) for word in self.drawn.words], {}, {}
         self.turn_to(self.sides[0])
         self.type(f"QUOTA.CLOCK FREEZE {START}us")
@@ -319,7 +320,7 @@ class Stream:
             self.refused(answer, name, 1 if mode == "UPTO" else amount, holds=True)
 
     def resolved(self, live):
-        found = [key for key in self.model.holds if self.model.live(*key) == live]
+        found = [key for key in self.model.holds if self.model.live(*key) == live and key[0] in self.names]
         return self.random.choice(found) if found else None
 
     def commit(self):
@@ -409,8 +410,10 @@ class Stream:
                 for info in infos]
 
     def move(self):
-        name = self.random.choice([name for name in self.names if name not in ("org", "red", "blue")])
-        parent = self.random.choice([one for one in POOLS if name not in self.model.line(one)])
+        name = self.random.choice([name for name in self.names if name not in POOLS[:3]] or [None])
+        if not name:
+            return
+        parent = self.random.choice([one for one in self.pools if name not in self.model.line(one)])
         before = self.figures()
         self.same(self.type(f"QUOTA.PARENT {self.key(name)} {self.key(parent)}"), b"OK")
         if self.model.parents.get(name) != parent:
@@ -419,13 +422,15 @@ class Stream:
 
     def detach(self):
         name = self.random.choice(["r1", "b1", "o1", "b2"])
+        if name not in self.names:
+            return
         before = self.figures()
         self.same(self.type(f"QUOTA.DETACH {self.key(name)}"), b"OK")
         self.of_all("leave", name)
         self.same(self.figures(), before, "who leaves takes nothing along")
 
     def weight(self):
-        pool = self.random.choice(POOLS)
+        pool = self.random.choice(self.pools)
         if self.model.levels[pool].members:
             self.weight_of(pool, self.random.choice(list(self.model.levels[pool].members)))
 
@@ -434,6 +439,29 @@ class Stream:
         self.same(self.type(f"QUOTA.WEIGHT {self.key(pool)} {self.key(member)} {weight}"), b"OK")
         for side in self.sides:
             side.model.levels[pool].members[member] = weight
+
+    def close(self):
+        self.end("close", "QUOTA.CLOSE", b"OK")
+
+    def delete(self):
+        self.end("delete", "DEL", 1)
+
+    def end(self, command, word, expected):
+        """A member or a level is no more: what was taken there before comes back to the others."""
+        names = [name for name in self.names if name != "org"]
+        if self.gone == GONE_MOST or not self.drawn.chance(0.5):
+            return
+        name, self.gone = self.random.choice(names), self.gone + 1
+        self.names.remove(name)
+        self.pools = [pool for pool in self.pools if pool != name]
+        self.of_all(command, name)
+        self.same(self.type(f"{word} {self.key(name)}"), expected)
+        for line in ("CONSUME {} r 1", "REFUND {} r 1", "REFUND {} r 1 OF i", "RESERVE {} h r 1 TTL 1h"):
+            self.same(self.type("QUOTA." + line.format(self.key(name))), "NOACCOUNT")
+        for side in self.sides:
+            side.taken[:] = [key for key in side.taken if key[0] != name]
+            side.given[:] = [key for key in side.given if key[0] != name]
+        self.replies = {id: reply for id, reply in self.replies.items() if self.key(name) + " " not in reply[0]}
 
     def correct(self):
         name = self.random.choice(self.names)
@@ -509,7 +537,7 @@ class Stream:
 
 STEPS = ["advance"] * 6 + ["consume"] * 12 + ["mconsume"] * 5 + ["refund"] * 4 + ["refund_newest"] * 2 \
     + ["reserve"] * 5 + ["commit"] * 4 + ["release"] + ["commit_late", "extend", "replay", "void"] + ["grant"] * 3 \
-    + ["transfer"] * 2 + ["move"] * 2 + ["detach", "weight", "suspend", "suspend"] + ["correct"] * 2
+    + ["transfer"] * 2 + ["move"] * 2 + ["detach", "weight", "suspend", "suspend"] + ["correct"] * 2 + ["close", "delete"]
 
 
 @pytest.fixture

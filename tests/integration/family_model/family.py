@@ -53,10 +53,16 @@ class Family:
 
     def refusal(self, name):
         for one in self.line(name):
+            if one not in self.levels or self.levels[one].closed:
+                raise Refused("NOACCOUNT")
             if self.levels[one].suspended:
                 raise Refused("SUSPENDED")
             if self.now < self.levels[one].anchor:
                 raise Refused("NOTSTARTED")
+
+    def is_there(self, name):
+        if name not in self.levels or self.levels[name].closed:
+            raise Refused("NOACCOUNT")
 
     # ---- asking ----
 
@@ -139,6 +145,7 @@ class Family:
 
     def refund(self, name, amount, of):
         """amount None: all that is left."""
+        self.is_there(name)
         taken = self.records.get((name, of))
         if not taken or taken.expires <= self.now:
             raise Refused("NOSUCHID")
@@ -148,7 +155,7 @@ class Family:
             raise Refused("REFUNDEXCEEDS")
         taken.returned += amount
         back, most = 0, amount
-        for one, member, cost, parts in taken.levels:
+        for one, member, cost, parts in [level for level in taken.levels if level[0] in self.levels]:
             parts = cut(parts, 0, left * cost)
             comes, units = self.levels[one].give_back_of(member, parts, most if member else amount, taken)
             # What is not counted of the account is not of it further up, either: a copy could not be told from it.
@@ -159,6 +166,7 @@ class Family:
 
     def refund_newest(self, name, amount):
         """To today's levels, at most the smallest running `used` of them."""
+        self.is_there(name)
         line = self.deciding(name)
         if not line:
             raise Refused("NORESOURCE")
@@ -235,6 +243,20 @@ class Family:
         self.leave(name)
         self.levels[parent].join(name)
         self.parents[name] = parent
+
+    def close(self, name):
+        """Its key and its history stay, and those below it stay below it."""
+        self.leave(name)
+        self.levels[name].closed = True
+
+    def delete(self, name):
+        """The one above it does not notice; what its reservations hold there ends by itself."""
+        del self.levels[name]
+        self.known.discard(name)
+        self.parents.pop(name, None)
+        for kept in (self.records, self.holds):
+            for key in [key for key in kept if key[0] == name]:
+                del kept[key]
 
     def leave(self, name):
         parent = self.parents.pop(name, None)

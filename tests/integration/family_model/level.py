@@ -16,7 +16,7 @@ class Level(Account):
     def __init__(self, name, plan, zone, anchor, now):
         plan = plan or Plan()
         super().__init__(now, [], plan.burst, plan.overage, plan.first, not plan.limits, plan.concurrent)
-        self.name, self.plan, self.anchor, self.suspended = name, plan, anchor, False
+        self.name, self.plan, self.anchor, self.suspended, self.closed = name, plan, anchor, False, False
         self.limits = [Cycles(number, period, zone, anchor, now) for number, period in plan.limits]
         self.rate = Gcra(plan.rate) if plan.rate else None
         self.members, self.gone = {}, {}  # name -> weight, in the order of first joining; of those that have left
