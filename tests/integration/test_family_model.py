@@ -42,6 +42,7 @@ class Draw:
         self.sharing, self.costs, self.words = self.chance(0.5), self.chance(0.2), "rs" if self.chance(0.35) else "r"
         self.costs = self.costs and not self.credits
         self.corrected = self.chance(0.4)  # units come back without a name
+        self.soft = self.chance(0.35)  # GRACE, REPAY
 
     def chance(self, part):
         return self.random.random() < part
@@ -56,13 +57,16 @@ class Draw:
         limits, shorter = [(number, self.random.choice(LONGEST))], self.random.choice(SHORTER)
         limits += [(max(number // 2, 1), shorter)] if shorter else []
         self.random.shuffle(limits)
+        burst = self.random.choice([20, 50]) if self.chance(0.4 if self.soft else 0.2) else 0
         return Plan(
             tuple(limits), Rule("GCRA", self.random.choice([6, 15]), HOUR, 0) if self.chance(0.12) else None,
             self.random.choice([6, 10, 15]) if self.chance(0.15) else None,
-            self.random.choice([20, 50]) if self.chance(0.2) else 0,
+            burst,
             self.random.choice([2, 5, True]) if self.chance(0.2) else 0, self.credits and self.chance(0.15),
             share,
-            self.random.choice([2, 3]) if self.costs and self.chance(0.5) else 1)
+            self.random.choice([2, 3]) if self.costs and self.chance(0.5) else 1,
+            self.random.choice([1, 5, 30]) * HOUR if self.soft and self.chance(0.3) else 0,
+            bool(burst) and self.soft and self.chance(0.6))
 
     def anchor(self):
         return START - self.random.choice([0, 0, 3 * HOUR + 1, 40 * DAY]) + (2 * DAY if self.chance(0.04) else 0)
@@ -192,8 +196,10 @@ class Stream:
     def refused(self, answer, name, amount, holds=False):
         self.same(answer[0], 0)
         rows = self.model.refusing(name, amount, holds)
-        # A share that fits now decides, too, where it will not in the cycle for which another level lets it wait.
-        rows += [row for row in self.model.rows(name, holds) if row[3] % 100 == 99]
+        # What fits now decides, too, where it will not when the wait for another level is over: a share of the next
+        # cycle, a LIMIT whose GRACE has passed by then.
+        graces = [number for number, level, _ in self.model.deciding(name) if level.plan.grace]
+        rows += [row for row in self.model.rows(name, holds) if row[3] % 100 == 99 or row[3] // 100 in graces]
         assert [*answer[1:3], *answer[4:]] in rows, self.told(answer, rows)
 
     def waits(self, wanted, name, answered, again):
@@ -537,7 +543,8 @@ class Stream:
 
 STEPS = ["advance"] * 6 + ["consume"] * 12 + ["mconsume"] * 5 + ["refund"] * 4 + ["refund_newest"] * 2 \
     + ["reserve"] * 5 + ["commit"] * 4 + ["release"] + ["commit_late", "extend", "replay", "void"] + ["grant"] * 3 \
-    + ["transfer"] * 2 + ["move"] * 2 + ["detach", "weight", "suspend", "suspend"] + ["correct"] * 2 + ["close", "delete"]
+    + ["transfer"] * 2 + ["move"] * 2 + ["detach", "weight", "suspend", "suspend"] + ["correct"] * 2 \
+    + ["close", "delete"]
 
 
 @pytest.fixture

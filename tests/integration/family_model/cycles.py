@@ -20,12 +20,15 @@ class Plan:
     first: bool = False
     share: str = "FIRST"
     cost: int = 1
+    grace: int = 0  # us
+    repay: bool = False
 
     def text(self):
         words = [f"LIMIT {number} {period}" for number, period in self.limits]
         words += [f"RATE {self.rate.text()}"] if self.rate else []
         words += [f"CONCURRENT {self.concurrent}"] if self.concurrent is not None else []
-        words += [f"BURST {self.burst}%"] * bool(self.burst) + [f"COST {self.cost}"] * (self.cost > 1)
+        words += [f"BURST {self.burst}%" + " REPAY" * self.repay] * bool(self.burst)
+        words += [f"GRACE {self.grace}us"] * bool(self.grace) + [f"COST {self.cost}"] * (self.cost > 1)
         words += ["CREDITS FIRST" if self.first else "CREDITS"] * (self.first or not self.limits)
         words += ["OVERAGE" if self.overage is True else f"OVERAGE MAX {self.overage}"] * bool(self.overage)
         return " ".join(words + [f"SHARE {self.share}"] * (self.share != "FIRST"))
@@ -40,6 +43,7 @@ class Cycle:
 
     def __init__(self, start, end):
         self.start, self.end, self.used, self.pools = start, end, 0, [[NEVER, 0]]
+        self.debt = self.over_since = 0  # of the cycles before; when the first unit beyond the limit was used
 
     def charge(self, units):
         self.used += units
@@ -72,14 +76,30 @@ class Cycle:
 class Cycles:
     """One LIMIT: its running cycle, and those that have closed by their start."""
 
-    def __init__(self, number, period, zone, anchor, now):
-        self.number, self.period, self.closed = number, period, {}
+    def __init__(self, number, period, plan, zone, anchor, now):
+        self.base, self.period, self.plan, self.closed = number, period, plan, {}
         self.calendar = None if period == "forever" else Calendar(period, zone, anchor)
         self.running = Cycle(*self.calendar.cycle(now) if self.calendar else (anchor, NEVER))
 
     word = property(lambda self: self.period.split()[0])
     start = property(lambda self: self.running.start)
     end = property(lambda self: self.running.end)
+
+    @property
+    def number(self):
+        """Of the running cycle, after its debt."""
+        return self.number_of(self.running)
+
+    def number_of(self, cycle):
+        return max(self.base - cycle.debt, 0)
+
+    def capacity(self, now):
+        """With BURST and GRACE; None = any number."""
+        if self.plan.grace and self.running.over_since and now >= self.running.over_since + self.plan.grace:
+            return self.number
+        if self.plan.grace and not self.plan.burst:
+            return None
+        return max(self.base + self.base * self.plan.burst // 100 - self.running.debt, 0)
 
     @property
     def used(self):
@@ -95,8 +115,10 @@ class Cycles:
         return other
 
     def close(self):
-        self.closed[self.start] = self.running
+        before = self.closed[self.start] = self.running
         self.running = Cycle(*self.calendar.cycle(self.end))
+        if self.plan.repay:
+            self.running.debt = max(before.debt + before.used - self.base, 0)
 
     def before(self):
         """When the cycle before the running one began."""
@@ -112,7 +134,28 @@ class Cycles:
 
     def post(self, units, at):
         if self.of(at):
-            self.of(at).charge(units)
+            self.amend(self.of(at), lambda cycle: cycle.charge(units))
+        self.see_grace(units, at)
+
+    def see_grace(self, units, at):
+        """It begins once in a cycle, with the first unit beyond the limit."""
+        if at >= self.start and units and self.used > self.number and not self.running.over_since:
+            self.running.over_since = at
 
     def give_back(self, units, at, place):
-        return self.of(at).give_back(units, place) if self.of(at) else 0
+        return self.amend(self.of(at), lambda cycle: cycle.give_back(units, place)) if self.of(at) else 0
+
+    def amend(self, cycle, change):
+        """What a closed cycle is overdrawn by the running one repays."""
+        before = max(cycle.used - self.number_of(cycle), 0)
+        result = change(cycle)
+        if self.plan.repay and cycle is not self.running:
+            more = max(cycle.used - self.number_of(cycle), 0) - before
+            self.running.debt = max(self.running.debt + more, 0)
+        return result
+
+    def begin_anew(self, used, place, reset, now):
+        self.running.begin_anew(used, place)
+        self.running.over_since = 0
+        self.running.debt *= not reset
+        self.see_grace(used, now)

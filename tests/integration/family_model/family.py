@@ -227,15 +227,15 @@ class Family:
 
     # ---- operators ----
 
-    def set(self, name, used, period):
+    def set(self, name, used, period, reset=False):
         level, place = self.levels[name], self.next_place()
         for limit in level.limits:
             if period in (None, limit.word):
-                limit.running.begin_anew(used, place)
+                limit.begin_anew(used, place, reset, self.now)
 
     def reset(self, name, period):
         """As if nothing had been used. What members have used stays known of them."""
-        self.set(name, 0, period)
+        self.set(name, 0, period, reset=True)
         if not period:
             self.levels[name].forget_rate()
 
@@ -245,8 +245,9 @@ class Family:
         self.parents[name] = parent
 
     def close(self, name):
-        """Its key and its history stay, and those below it stay below it."""
-        self.leave(name)
+        """No member any more; its key, its history and its place in the tree stay."""
+        if self.parents.get(name) in self.levels:
+            self.levels[self.parents[name]].leave(name)
         self.levels[name].closed = True
 
     def delete(self, name):

@@ -17,7 +17,7 @@ class Level(Account):
         plan = plan or Plan()
         super().__init__(now, [], plan.burst, plan.overage, plan.first, not plan.limits, plan.concurrent)
         self.name, self.plan, self.anchor, self.suspended, self.closed = name, plan, anchor, False, False
-        self.limits = [Cycles(number, period, zone, anchor, now) for number, period in plan.limits]
+        self.limits = [Cycles(number, period, plan, zone, anchor, now) for number, period in plan.limits]
         self.rate = Gcra(plan.rate) if plan.rate else None
         self.members, self.gone = {}, {}  # name -> weight, in the order of first joining; of those that have left
         self.joined = []
@@ -37,9 +37,26 @@ class Level(Account):
         unmade = self.bounds_member(member) and self.longest().start not in self.shares
         return unmade and self.plan.share == "FAIR" and at < self.longest().start
 
+    def capacity(self, limit):
+        """With BURST, GRACE and OVERAGE MAX n."""
+        before = limit.capacity(self.now)
+        return MANY if before is None else before + (0 if self.overage is True else self.overage)
+
+    def room(self, beyond):
+        if not self.limits or (beyond and self.overage is True):
+            return super().room(beyond)
+        numbers = [(limit, self.capacity(limit) if beyond else limit.number) for limit in self.limits]
+        rooms = [max(most - limit.used - self.held(limit), 0) for limit, most in numbers if most < MANY]
+        return min(rooms, default=None)
+
+    def events(self):
+        yield from super().events()
+        ends = [limit.running.over_since + self.plan.grace for limit in self.limits if limit.running.over_since]
+        yield from (at for at in ends if self.plan.grace and at > self.now)
+
     def most_of(self, limit):
-        """What may be used and held of a LIMIT without FORCE."""
-        return MANY if self.overage is True else self.capacity(limit)
+        """What may be used and held of a LIMIT without FORCE; a GRACE passes, a debt comes later."""
+        return MANY if self.overage is True or self.plan.grace or self.plan.repay else self.capacity(limit)
 
     def count(self, member, units, at):
         """Of each member the two newest cycles are remembered in which it was charged, held units or got a share."""
@@ -114,6 +131,10 @@ class Level(Account):
         share = self.share(member)
         if beyond and self.overage is True:
             return MANY
+        if beyond and self.plan.grace:
+            over_since = self.longest().running.over_since
+            is_open = not over_since or self.now < over_since + self.plan.grace
+            return MANY if is_open else max(share + self.overage - self.used_by(member), 0)
         more = share * self.burst // 100 + self.overage if beyond else 0
         return max(share + more - self.used_by(member), 0)
 
@@ -284,12 +305,15 @@ class Level(Account):
             return [[amount, credits + more, self.ms(min(coming, default=NEVER)), index]]
         rows = []
         for index, limit in enumerate(self.limits):
-            endless, capacity = self.overage is True, self.capacity(limit)
+            capacity = self.capacity(limit)
+            endless = self.overage is True or capacity >= MANY
             left = -1 if endless else max(capacity - limit.used - self.held(limit), 0) + credits + more
-            reset = 0 if limit.used == 0 and self.held(limit) == 0 else self.ms(limit.end)
+            touched = limit.used or limit.running.debt or self.held(limit)
+            reset = 0 if not touched else self.ms(limit.end)
             rows.append([limit.number if endless else capacity, left, reset, index])
         if self.bounds_member(member) and self.overage is not True:
-            left = self.share_room(member, True) + credits + more
+            room = self.share_room(member, True)
+            left = room + credits + more if room < MANY else -1
             rows.append([self.share(member), left, self.ms(self.longest().end), 99])
         return rows
 
