@@ -158,7 +158,7 @@ class Account:
                 self.holds = {name: one for name, one in self.holds.items() if one is not hold}
             for limit in self.limits:
                 if limit.end == at:
-                    limit.close()
+                    self.close_cycle(limit)
             for grant in self.grants.values():
                 if grant.ends() <= at:
                     grant.ended = grant.ends()
@@ -168,6 +168,9 @@ class Account:
                 if not grant.begun and grant.effective == at:
                     self.begin(grant)
         self.now = to
+
+    def close_cycle(self, limit):
+        limit.close()
 
     def events(self):
         yield from (hold.expires for hold in self.holds.values())

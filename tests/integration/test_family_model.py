@@ -15,6 +15,7 @@ import random
 import pytest
 import redis
 
+from account_model import Rollover
 from conftest import as_map, clear_plans, paged
 from credits_model import DAY, HOUR, KEPT
 from family_model import EVENTS_AHEAD, Family, Plan, Refused, consume_batch, first_fit
@@ -43,6 +44,7 @@ class Draw:
         self.costs = self.costs and not self.credits
         self.corrected = self.chance(0.4)  # units come back without a name
         self.soft = self.chance(0.35)  # GRACE, REPAY
+        self.rolls = self.chance(0.3)  # ROLLOVER
 
     def chance(self, part):
         return self.random.random() < part
@@ -66,7 +68,9 @@ class Draw:
             share,
             self.random.choice([2, 3]) if self.costs and self.chance(0.5) else 1,
             self.random.choice([1, 5, 30]) * HOUR if self.soft and self.chance(0.3) else 0,
-            bool(burst) and self.soft and self.chance(0.6))
+            bool(burst) and self.soft and self.chance(0.6),
+            Rollover(self.random.choice(["50", "100", "33.3"]), self.random.choice([None, None, 7]),
+                     self.random.choice([1, 1, 3])) if self.rolls and self.chance(0.5) else None)
 
     def anchor(self):
         return START - self.random.choice([0, 0, 3 * HOUR + 1, 40 * DAY]) + (2 * DAY if self.chance(0.04) else 0)
@@ -506,6 +510,10 @@ class Stream:
             found = [(rule["used"], rule["held"]) for rule in info["rules"]
                      if rule["kind"] == "LIMIT" and "account" not in rule]
             self.same(found, [(limit.used, level.held(limit)) for limit in level.limits], name)
+            limits = [(rule["limit"], rule["rolled"]) for rule in info["rules"]
+                      if rule["kind"] == "LIMIT" and "account" not in rule]
+            expected = [(limit.number, limit.rolled(limit.running)) for limit in level.limits]
+            self.same(limits, expected, f"limits and lots of {name}")
             self.same(info["credits"], level.credits(), name)
             within = all(used + held <= level.most_of(limit) for (used, held), limit in zip(found, level.limits))
             assert within or name in self.forced, self.told(found, f"within the limits of {name}")

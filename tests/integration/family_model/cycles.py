@@ -3,7 +3,8 @@
 import copy
 import dataclasses
 
-from account_model import Calendar
+from account_model import Calendar, Rollover
+from account_model.carry import lots_after
 from credits_model import NEVER
 from model import Rule
 
@@ -22,9 +23,14 @@ class Plan:
     cost: int = 1
     grace: int = 0  # us
     repay: bool = False
+    rollover: Rollover | None = None  # of each LIMIT that ends
+
+    def rolls(self, period):
+        return self.rollover is not None and period != "forever"
 
     def text(self):
-        words = [f"LIMIT {number} {period}" for number, period in self.limits]
+        words = [f"LIMIT {number} {period}" + (f" {self.rollover.text()}" if self.rolls(period) else "")
+                 for number, period in self.limits]
         words += [f"RATE {self.rate.text()}"] if self.rate else []
         words += [f"CONCURRENT {self.concurrent}"] if self.concurrent is not None else []
         words += [f"BURST {self.burst}%" + " REPAY" * self.repay] * bool(self.burst)
@@ -43,6 +49,7 @@ class Cycle:
 
     def __init__(self, start, end):
         self.start, self.end, self.used, self.pools = start, end, 0, [[NEVER, 0]]
+        self.lots = ()  # that it began with: (units, cycles), the oldest first
         self.debt = self.over_since = 0  # of the cycles before; when the first unit beyond the limit was used
 
     def charge(self, units):
@@ -91,7 +98,11 @@ class Cycles:
         return self.number_of(self.running)
 
     def number_of(self, cycle):
-        return max(self.base - cycle.debt, 0)
+        return max(self.base + self.rolled(cycle) - cycle.debt, 0)
+
+    @staticmethod
+    def rolled(cycle):
+        return sum(units for units, _ in cycle.lots)
 
     def capacity(self, now):
         """With BURST and GRACE; None = any number."""
@@ -99,7 +110,8 @@ class Cycles:
             return self.number
         if self.plan.grace and not self.plan.burst:
             return None
-        return max(self.base + self.base * self.plan.burst // 100 - self.running.debt, 0)
+        burst = self.base * self.plan.burst // 100
+        return max(self.base + self.rolled(self.running) + burst - self.running.debt, 0)
 
     @property
     def used(self):
@@ -114,11 +126,15 @@ class Cycles:
         other.running, other.closed = copy.deepcopy(self.running), copy.deepcopy(self.closed)
         return other
 
-    def close(self):
+    def close(self, held, has_begun):
+        """held: beyond its end. has_begun: a cycle before the account's anchor hands nothing on."""
         before = self.closed[self.start] = self.running
         self.running = Cycle(*self.calendar.cycle(self.end))
         if self.plan.repay:
-            self.running.debt = max(before.debt + before.used - self.base, 0)
+            self.running.debt = max(before.debt + before.used - self.base - self.rolled(before), 0)
+        if self.plan.rolls(self.period) and has_begun:
+            base, beyond = max(self.base - before.debt, 0), max(before.debt - self.base, 0)
+            self.running.lots = lots_after(before.lots, base, before.used + held + beyond, self.plan.rollover)
 
     def before(self):
         """When the cycle before the running one began."""

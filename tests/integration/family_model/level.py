@@ -42,6 +42,9 @@ class Level(Account):
         before = limit.capacity(self.now)
         return MANY if before is None else before + (0 if self.overage is True else self.overage)
 
+    def close_cycle(self, limit):
+        limit.close(self.held(limit), self.now > self.anchor)
+
     def room(self, beyond):
         if not self.limits or (beyond and self.overage is True):
             return super().room(beyond)
