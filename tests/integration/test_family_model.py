@@ -1,12 +1,15 @@
 """Families against the slow model (family_model): random trees, pools, credits, moves, transfers, reservations, time.
 
+Drawn too: requests of two resources (ALL, ANY), refunds without a name, SET and RESET, accounts that are closed or
+deleted, GRACE, REPAY, ROLLOVER. Not drawn: rolling windows, accounts that are opened again.
+
     seed ─▶ a tree of accounts and a stream of commands ─┬─▶ server ─▶ reply ─┐
                                                          └─▶ model  ─▶ reply ─┴─ equal? … every account, every member
 
-After every command, whatever the model says: what a pool counts for its members is what their replies add up to, no
-level is above its limit unless it was forced, and what moves, divides or transfers makes no unit. QUOTA_OPERATIONS sets
-how many commands are drawn (4,000; make model: 300,000), QUOTA_SEED the first seed; a difference is printed with the
-whole stream as typed.
+After every command, whatever the model says: what a pool counts for its members is what their replies add up to (where
+units come back by name alone), no level is above its limit unless it was forced or set (or a grace has passed, or a
+debt has come), and what moves, divides or transfers makes no unit. QUOTA_OPERATIONS sets how many commands are drawn
+(4,000; make model: 300,000), QUOTA_SEED the first seed; a difference is printed with the whole stream as typed.
 """
 
 import os
