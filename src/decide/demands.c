@@ -640,7 +640,10 @@ static enum account_fault emit_denial_of(struct demands *demands, bool is_rememb
         if (!is_own(demands, &root->each[i])) continue;
         struct demand *demand = last_of(root, root->each[i].view);
         bool *done = &emitted[demand->view - demands->views];
-        if (*done || (!is_remembered && !demand_begins_rates(demand))) continue;
+        /* Behind a SWITCH all are written down, and those of the request are not among the others. */
+        bool moves =
+            demands->account->changes_count > 0 && (demand->view->index >= 0 || resource_needs_storing(demand->view));
+        if (*done || (!is_remembered && !demand_begins_rates(demand) && !moves)) continue;
         *done = true;
         fault = emit_denied(demand);
     }

@@ -414,6 +414,18 @@ def test_rates_give_back_what_force_took_beyond_them(acme, rate):
     assert acme("QUOTA.CONSUME a r 8")[:3] == [8, 8, 0]
 
 
+def test_a_denial_that_begins_a_bucket_writes_down_its_other_rows(acme):
+    for plan, limit in ("p", 10), ("q", 20):
+        acme(f"QUOTA.PLAN SET {plan} r LIMIT 10 day RATE TOKEN 4 1h INITIAL 0")
+        acme(f"QUOTA.PLAN SET {plan} s LIMIT {limit} day")
+    acme("QUOTA.OPEN a p")
+    acme("QUOTA.CONSUME a s 1")
+    acme(f"QUOTA.SWITCH a q AT {NOON_MS + DAY_MS // 2}")
+    acme.advance("18h")
+    assert acme("QUOTA.MCONSUME a 2 r 1 s 1")[0][0] == 0
+    assert values(acme, "limit", "s") == [15]  # half a day at 10, half a day at 20
+
+
 def test_what_a_bucket_lacked_from_its_beginning_cannot_come_back(acme):
     acme("QUOTA.PLAN SET p r RATE TOKEN 4 1h BURST 8 INITIAL 3")
     acme("QUOTA.OPEN a p")
