@@ -133,6 +133,8 @@ static int64_t reset_us(const struct position *position, const struct state *sta
     bool used = demand->taken && !demand->holds && demand->limited > 0;
     if (used) deadline_us = now_of(position) + log_rule(position)->period_us;
     if (beside_log(position) > 0) deadline_us = max_i64(deadline_us, last_hold_us(position));
+    bool held = demand->taken && demand->holds && demand->limited > 0;
+    if (held) deadline_us = max_i64(deadline_us, demand->held_until_us); /* that of the reservation just made */
     return max_i64(deadline_us - now_of(position), 0);
 }
 

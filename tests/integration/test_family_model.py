@@ -1,7 +1,7 @@
 """Families against the slow model (family_model): random trees, pools, credits, moves, transfers, reservations, time.
 
 Drawn too: requests of two resources (ALL, ANY), refunds without a name, SET and RESET, accounts that are closed or
-deleted, GRACE, REPAY, ROLLOVER. Not drawn: rolling windows, accounts that are opened again.
+deleted, GRACE, REPAY, ROLLOVER, rolling windows. Not drawn: accounts that are opened again.
 
     seed ─▶ a tree of accounts and a stream of commands ─┬─▶ server ─▶ reply ─┐
                                                          └─▶ model  ─▶ reply ─┴─ equal? … every account, every member
@@ -47,7 +47,7 @@ class Draw:
         self.costs = self.costs and not self.credits
         self.corrected = self.chance(0.4)  # units come back without a name
         self.soft = self.chance(0.35)  # GRACE, REPAY
-        self.rolls = self.chance(0.3)  # ROLLOVER
+        self.rolls, self.rolling = self.chance(0.3), self.chance(0.25)  # ROLLOVER; rolling windows
 
     def chance(self, part):
         return self.random.random() < part
@@ -73,7 +73,9 @@ class Draw:
             self.random.choice([1, 5, 30]) * HOUR if self.soft and self.chance(0.3) else 0,
             bool(burst) and self.soft and self.chance(0.6),
             Rollover(self.random.choice(["50", "100", "33.3"]), self.random.choice([None, None, 7]),
-                     self.random.choice([1, 1, 3])) if self.rolls and self.chance(0.5) else None)
+                     self.random.choice([1, 1, 3])) if self.rolls and self.chance(0.5) else None,
+            (self.random.choice([7, 12, 25]), self.random.choice([3, 9, 30]) * HOUR)
+            if self.rolling and self.chance(0.3) else ())
 
     def anchor(self):
         return START - self.random.choice([0, 0, 3 * HOUR + 1, 40 * DAY]) + (2 * DAY if self.chance(0.04) else 0)
@@ -147,6 +149,8 @@ class Stream:
         for _ in range(IN_A_STREAM):
             self.turn_to(self.random.choice(self.sides))
             getattr(self, self.random.choice(STEPS))()
+            if self.drawn.rolling:  # which knows units by their instants
+                self.advance_to(self.clock + 1)
             for side in self.sides:
                 self.turn_to(side)
                 self.look()
@@ -482,7 +486,7 @@ class Stream:
         if not self.drawn.corrected or name not in self.model.known or not level.limits:
             return
         period, used = self.random.choice([limit.word for limit in level.limits]), self.random.randint(0, 12)
-        period = None if len(level.limits) == 1 and self.drawn.chance(0.5) else period
+        period = None if len(level.limits) == 1 and not level.rolling and self.drawn.chance(0.5) else period
         if self.drawn.chance(0.5):
             self.model.set(name, used, period)
             words = f"SET {self.key(name)} {self.word} {used}" + f" PERIOD {period}" * bool(period)
@@ -513,6 +517,8 @@ class Stream:
             found = [(rule["used"], rule["held"]) for rule in info["rules"]
                      if rule["kind"] == "LIMIT" and "account" not in rule]
             self.same(found, [(limit.used, level.held(limit)) for limit in level.limits], name)
+            rolling = [rule["used"] for rule in info["rules"] if rule["kind"] == "ROLLING" and "account" not in rule]
+            self.same(rolling, [level.rolling.used(self.clock)] if level.rolling else [], f"rolling window of {name}")
             limits = [(rule["limit"], rule["rolled"]) for rule in info["rules"]
                       if rule["kind"] == "LIMIT" and "account" not in rule]
             expected = [(limit.number, limit.rolled(limit.running)) for limit in level.limits]

@@ -34,6 +34,13 @@ def test_reserve_commit_release(acme):
     assert paged(acme, "QUOTA.HOLDS a") == []
 
 
+def test_a_rolling_window_is_whole_again_when_the_reservation_ends(acme):
+    acme("QUOTA.PLAN SET p r LIMIT 10 ROLLING 1h")
+    assert acme("QUOTA.RESERVE a x r 3 TTL 2h") == [3, 10, 7, 0, 7_200_000, 0]
+    assert acme("QUOTA.RESERVE a y r 2 TTL 1h") == [2, 10, 5, 0, 7_200_000, 0]
+    assert acme("QUOTA.CONSUME a r 1 CHECK")[4] == 7_200_000
+
+
 def test_units_held_at_once_are_bounded(acme):
     acme("QUOTA.PLAN SET p r LIMIT 10 day CONCURRENT 5 HOLDS MAX 3")
     assert acme("QUOTA.RESERVE a x r 3 TTL 10s") == [3, 5, 2, 0, 10_000, 1]

@@ -374,7 +374,8 @@ class Consuming(SlowLane):
     def limit_and_reset(self, name, rule):
         if isinstance(rule, Rolling):
             ends = [at + rule.us for at, _ in self.log(name, rule).live(self.now - rule.us)]
-            ends += [hold.expires for hold in self.holds.values() if name in hold.units and hold.expires < FOREVER]
+            ends += [hold.until if hold.expires == FOREVER else hold.expires for hold in self.holds.values()
+                     if name in hold.units and hold.expires > self.now]
             return rule.limit, max([at - self.now for at in ends] + [0])
         if isinstance(rule, Concurrent):
             ends = [hold.until if hold.expires == FOREVER else hold.expires for hold in self.holds.values()

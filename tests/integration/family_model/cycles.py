@@ -24,6 +24,7 @@ class Plan:
     grace: int = 0  # us
     repay: bool = False
     rollover: Rollover | None = None  # of each LIMIT that ends
+    rolling: tuple = ()  # (number, us)
 
     def rolls(self, period):
         return self.rollover is not None and period != "forever"
@@ -31,6 +32,7 @@ class Plan:
     def text(self):
         words = [f"LIMIT {number} {period}" + (f" {self.rollover.text()}" if self.rolls(period) else "")
                  for number, period in self.limits]
+        words += ["LIMIT {} ROLLING {}us".format(*self.rolling)] if self.rolling else []
         words += [f"RATE {self.rate.text()}"] if self.rate else []
         words += [f"CONCURRENT {self.concurrent}"] if self.concurrent is not None else []
         words += [f"BURST {self.burst}%" + " REPAY" * self.repay] * bool(self.burst)
@@ -175,3 +177,43 @@ class Cycles:
         self.running.over_since = 0
         self.running.debt *= not reset
         self.see_grace(used, now)
+
+
+class Rolling:
+    """A window (now - us, now]: units by their instants, and what of them may yet come back."""
+
+    def __init__(self, number, us):
+        self.number, self.us, self.entries, self.ledger = number, us, [], Cycle(0, NEVER)
+
+    def live(self, now):
+        return [entry for entry in self.entries if entry[0] > now - self.us]
+
+    def used(self, now):
+        return sum(units for _, units in self.live(now))
+
+    def charge(self, units, now):
+        self.entries += [[now, units]] * (units > 0)
+        self.ledger.charge(units)
+
+    def give_back(self, units, logged, place, now):
+        """Of what was charged at that instant."""
+        there = sum(units for at, units in self.live(now) if at == logged)
+        back = self.ledger.give_back(min(units, there), place)
+        self.take(back, [entry for entry in self.entries if entry[0] == logged])
+        return back
+
+    def give_back_newest(self, units, place, now):
+        self.ledger.used = self.used(now)
+        self.ledger.give_back_newest(units, place)
+        self.take(units, self.live(now))
+
+    @staticmethod
+    def take(units, entries):
+        for entry in entries[::-1]:
+            back = min(units, entry[1])
+            entry[1] -= back
+            units -= back
+
+    def forget(self, place):
+        self.entries = []
+        self.ledger.begin_anew(0, place)

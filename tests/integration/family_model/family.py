@@ -18,6 +18,7 @@ class Taken:
     at: int
     amount: int
     expires: int
+    logged: int = 0  # when it was posted: to rolling windows that is when it was used
     place: int = 0  # in the order of all commands: when it was consumed or committed
     returned: int = 0
     stopped: bool = False  # a refund has met a level that did not remember it
@@ -109,7 +110,10 @@ class Family:
     def remaining(self, levels):
         """At the levels where the units were taken, as they stand now."""
         rows, lower = [], 0
-        for level, member in [(self.levels[one], member) for one, member, *_ in levels if one in self.levels]:
+        levels = [(self.levels[one], member) for one, member, *_ in levels if one in self.levels]
+        if not levels:
+            return 0
+        for level, member in levels:
             pots = level.within(True, member)
             rows += [pots + level.credits() + lower * level.plan.cost] if pots < MANY else []
             lower += level.credits() // level.plan.cost
@@ -135,7 +139,7 @@ class Family:
         self.make_shares(name, granted)
         if not granted:
             return 0, None
-        taken = Taken([], self.now, granted, self.now + KEPT, self.next_place())
+        taken = Taken([], self.now, granted, self.now + KEPT, self.now, self.next_place())
         for level, member, parts in self.draw(name, granted, mode == "FORCE"):
             level.charge(parts, member)
             taken.levels.append((level.name, member, level.plan.cost, parts))
@@ -212,7 +216,7 @@ class Family:
         live = self.live(name, id)
         del self.holds[name, id]
         held = taken.amount if live else 0
-        record = Taken([], taken.at if live else self.now, amount, self.now + KEPT, self.next_place())
+        record = Taken([], taken.at if live else self.now, amount, self.now + KEPT, self.now, self.next_place())
         for one, member, cost, _ in taken.levels:
             level = self.levels.get(one)
             if not level:
@@ -237,7 +241,7 @@ class Family:
         """As if nothing had been used. What members have used stays known of them."""
         self.set(name, 0, period, reset=True)
         if not period:
-            self.levels[name].forget_rate()
+            self.levels[name].forget(place=self.place)
 
     def join(self, name, parent):
         self.leave(name)

@@ -4,7 +4,7 @@
 """
 
 from credits_model import NEVER, Account, Hold, cut, units_of
-from family_model.cycles import Cycles, Plan
+from family_model.cycles import Cycles, Plan, Rolling
 from family_model.shares import fair_parts, parts_by_weight
 from model import Gcra, first_instant
 
@@ -19,6 +19,7 @@ class Level(Account):
         self.name, self.plan, self.anchor, self.suspended, self.closed = name, plan, anchor, False, False
         self.limits = [Cycles(number, period, plan, zone, anchor, now) for number, period in plan.limits]
         self.rate = Gcra(plan.rate) if plan.rate else None
+        self.rolling = Rolling(*plan.rolling) if plan.rolling else None
         self.members, self.gone = {}, {}  # name -> weight, in the order of first joining; of those that have left
         self.joined = []
         self.counted, self.shares = {}, {}  # (member, cycle) -> units; cycle -> {member: share}
@@ -46,6 +47,17 @@ class Level(Account):
         limit.close(self.held(limit), self.now > self.anchor)
 
     def room(self, beyond):
+        """Of the tightest LIMIT; None = any number."""
+        rooms = [room for room in (self.cycle_room(beyond), self.rolling_room()) if room is not None]
+        return min(rooms, default=None)
+
+    def rolling_room(self):
+        if not self.rolling:
+            return None
+        held = sum(units_of(hold.parts) for hold in self.holds.values())
+        return max(self.rolling.number - self.rolling.used(self.now) - held, 0)
+
+    def cycle_room(self, beyond):
         if not self.limits or (beyond and self.overage is True):
             return super().room(beyond)
         numbers = [(limit, self.capacity(limit) if beyond else limit.number) for limit in self.limits]
@@ -56,6 +68,7 @@ class Level(Account):
         yield from super().events()
         ends = [limit.running.over_since + self.plan.grace for limit in self.limits if limit.running.over_since]
         yield from (at for at in ends if self.plan.grace and at > self.now)
+        yield from (at + self.rolling.us for at, _ in (self.rolling.live(self.now) if self.rolling else []))
 
     def most_of(self, limit):
         """What may be used and held of a LIMIT without FORCE; a GRACE passes, a debt comes later."""
@@ -187,6 +200,8 @@ class Level(Account):
         self.spend([part for part in parts if part[0] != BELOW])
         for limit in self.limits:
             limit.post(units_of(parts), self.now)
+        if self.rolling:
+            self.rolling.charge(units_of(parts), self.now)
         if self.rate:
             self.rate.charge(units, self.now)
         self.count(member, units - units_of(parts, BELOW), self.now)
@@ -213,6 +228,8 @@ class Level(Account):
         self.let_go(hold, released)
         for limit in self.limits:
             limit.post(units_of(posted), hold.made)
+        if self.rolling:
+            self.rolling.charge(units_of(posted), self.now)
         if self.rate:
             self.rate.refund(hold.units - min(units, hold.units), self.now)
         self.count(member, units_of(posted, None) + self.by_credits(posted), hold.made)
@@ -227,6 +244,8 @@ class Level(Account):
         self.spend(parts)
         for limit in self.limits:
             limit.post(units_of(parts), made)
+        if self.rolling:
+            self.rolling.charge(units_of(parts), self.now)
         if self.rate:
             self.rate.charge(units, self.now)
         self.count(member, units, made)
@@ -237,7 +256,9 @@ class Level(Account):
         end = sum(part for _, part in parts)
         parts = cut(parts, end - units, end)
         limited = units_of(parts)
-        back = max([limit.give_back(limited, taken.at, taken.place) for limit in self.limits], default=0)
+        backs = [limit.give_back(limited, taken.at, taken.place) for limit in self.limits]
+        backs += [self.rolling.give_back(limited, taken.logged, taken.place, self.now)] if self.rolling else []
+        back = max(backs, default=0)
         for source, paid in parts:
             grant = self.grants.get(source)
             if grant and grant.usable() and taken.at >= grant.since:
@@ -264,18 +285,23 @@ class Level(Account):
     def counts(parts):
         return sum(units for source, units in parts if source != BELOW)
 
-    def forget_rate(self):
+    def forget(self, place):
         self.rate = Gcra(self.plan.rate) if self.plan.rate else None
+        if self.rolling:
+            self.rolling.forget(place)
 
     def most_unnamed(self, member):
         """What may come back without a name: the least that a running cycle counts, and of that member."""
         used = [limit.used for limit in self.limits]
+        used += [self.rolling.used(self.now)] if self.rolling else []
         used += [self.counted.get((member, self.cycle(self.now)), 0)] if member else []
         return min(used) // self.plan.cost if self.limits else 0  # grants alone have paid
 
     def give_back_newest(self, units, member, place):
         for limit in self.limits:
             limit.running.give_back_newest(units, place)
+        if self.rolling:
+            self.rolling.give_back_newest(units, place, self.now)
         if member:
             self.counted[member, self.cycle(self.now)] -= units
         if self.rate:
@@ -287,7 +313,7 @@ class Level(Account):
         """[limit, remaining, reset in ms, rule] of every rule that may decide."""
         more = lower * self.plan.cost
         rows = self.pot_rows(member, more)
-        index = len(self.limits)
+        index = len(self.limits) + bool(self.rolling)
         if self.rate:
             reset = first_instant(self.rate.is_new, self.now)
             rows.append([self.rate.rule.capacity, max(self.rate.room(self.now), 0), self.ms(reset), index])
@@ -314,6 +340,11 @@ class Level(Account):
             touched = limit.used or limit.running.debt or self.held(limit)
             reset = 0 if not touched else self.ms(limit.end)
             rows.append([limit.number if endless else capacity, left, reset, index])
+        if self.rolling:
+            ends = [at + self.rolling.us for at, _ in self.rolling.live(self.now)]
+            last = max(ends + [hold.expires for hold in self.holds.values()], default=self.now)
+            left = self.rolling_room() + credits + more
+            rows.append([self.rolling.number, left, self.ms(last), len(self.limits)])
         if self.bounds_member(member) and self.overage is not True:
             room = self.share_room(member, True)
             left = room + credits + more if room < MANY else -1
@@ -321,7 +352,8 @@ class Level(Account):
         return rows
 
     def plan_rules(self):
-        return [*self.limits] + ["RATE"] * bool(self.rate) + ["CONCURRENT"] * (self.concurrent is not None)
+        windows = [*self.limits] + ["ROLLING"] * bool(self.rolling)
+        return windows + ["RATE"] * bool(self.rate) + ["CONCURRENT"] * (self.concurrent is not None)
 
     def ms(self, at):
         return -1 if at >= NEVER else super().ms(at)
