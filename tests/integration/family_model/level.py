@@ -342,7 +342,8 @@ class Level(Account):
             rows.append([limit.number if endless else capacity, left, reset, index])
         if self.rolling:
             ends = [at + self.rolling.us for at, _ in self.rolling.live(self.now)]
-            last = max(ends + [hold.expires for hold in self.holds.values()], default=self.now)
+            ends += [hold.expires for hold in self.holds.values() if units_of(hold.parts)]
+            last = max(ends, default=self.now)
             left = self.rolling_room() + credits + more
             rows.append([self.rolling.number, left, self.ms(last), len(self.limits)])
         if self.bounds_member(member) and self.overage is not True:
