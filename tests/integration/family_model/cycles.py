@@ -186,7 +186,7 @@ class Rolling:
         self.number, self.us, self.entries, self.ledger = number, us, [], Cycle(0, NEVER)
 
     def live(self, now):
-        return [entry for entry in self.entries if entry[0] > now - self.us]
+        return [entry for entry in self.entries if entry[0] > now - self.us and entry[1] > 0]
 
     def used(self, now):
         return sum(units for _, units in self.live(now))
