@@ -16,6 +16,11 @@ int64_t clock_now_us(void)
     return (int64_t)now.tv_sec * MICROS_PER_SECOND + now.tv_nsec / 1000;
 }
 
+int64_t clock_real_ms(void)
+{
+    return RedisModule_Milliseconds();
+}
+
 bool clock_is_frozen(void)
 {
     return frozen_us > 0;

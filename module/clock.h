@@ -13,6 +13,9 @@
 /* Microseconds since the Unix epoch, > 0. */
 int64_t clock_now_us(void);
 
+/* Milliseconds since the Unix epoch by the system's clock, whatever a test says: for timeouts alone. */
+int64_t clock_real_ms(void);
+
 /* Held still by a test. */
 bool clock_is_frozen(void);
 

@@ -7,6 +7,7 @@
 #include "quota/time/duration.h"
 #include "quota/time/period.h"
 #include "reply.h"
+#include "wait_timer.h"
 #include "waiting.h"
 #include <stdio.h>
 
@@ -15,6 +16,7 @@ struct reader {
     RedisModuleBlockedClient *client;
     int64_t until_us;
     bool called; /* its reply is on its way */
+    struct wait_timer timeout;
     struct reader *before, *behind;
     char bytes[];
 };
@@ -132,8 +134,9 @@ static int64_t reply_found(RedisModuleCtx *ctx, const struct event_query *query,
 
 /* ---- waiting --------------------------------------------------------------------------------------------- */
 
-static void forget(struct reader *reader)
+static void forget(RedisModuleCtx *ctx, struct reader *reader)
 {
+    wait_timer_stop(ctx, &reader->timeout);
     *(reader->before ? &reader->before->behind : &first_reader) = reader->behind;
     if (reader->behind) reader->behind->before = reader->before;
     readers_count--;
@@ -163,7 +166,7 @@ static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     if (!reader) return RedisModule_ReplyWithEmptyArray(ctx);
     reply_found(ctx, &reader->query, true);
     call(reader); /* by the server's clock, or CLIENT UNBLOCK: it frees its own part once it is called for */
-    forget(reader);
+    forget(ctx, reader);
     return REDISMODULE_OK;
 }
 
@@ -171,10 +174,15 @@ static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
 static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
     struct reader *reader = reader_of(client);
-    (void)ctx;
     if (!reader) return;
     call(reader);
-    forget(reader);
+    forget(ctx, reader);
+}
+
+static void time_is_over(RedisModuleCtx *ctx, void *reader)
+{
+    (void)ctx;
+    call(reader);
 }
 
 static struct bytes put_bytes(char **at, struct bytes bytes)
@@ -194,7 +202,9 @@ static void begin_waiting(RedisModuleCtx *ctx, const struct event_query *query)
     reader->query.account = put_bytes(&at, query->account);
     reader->query.types = put_bytes(&at, query->types);
     if (!add_checked(clock_now_us(), query->wait_us, &reader->until_us)) reader->until_us = INT64_MAX;
-    reader->client = RedisModule_BlockClient(ctx, reply_to_reader, reply_to_reader, NULL, millis_ceil(query->wait_us));
+    reader->client = RedisModule_BlockClient(ctx, reply_to_reader, reply_to_reader, NULL, 0);
+    reader->timeout = (struct wait_timer){.due = time_is_over, .data = reader};
+    wait_timer_set_real(ctx, &reader->timeout, millis_ceil(query->wait_us));
     RedisModule_SetDisconnectCallback(reader->client, client_gone);
     if (first_reader) first_reader->before = reader;
     first_reader = reader;

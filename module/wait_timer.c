@@ -7,17 +7,31 @@
 #define LONGEST_MS 1800000 /* half an hour, then look again */
 #define PAUSE_MS   50
 
-static void fired(RedisModuleCtx *ctx, void *data)
-{
-    struct wait_timer *timer = data;
-    timer->armed = false;
-    timer->due(ctx, timer->data);
-}
+static void fired(RedisModuleCtx *ctx, void *data);
 
 static void arm(RedisModuleCtx *ctx, struct wait_timer *timer, int64_t wait_ms)
 {
     timer->id = RedisModule_CreateTimer(ctx, wait_ms, fired, timer);
     timer->armed = true;
+}
+
+static void fired(RedisModuleCtx *ctx, void *data)
+{
+    struct wait_timer *timer = data;
+    int64_t left_ms = timer->real_ms > 0 ? timer->real_ms - clock_real_ms() : 0;
+    timer->armed = false;
+    if (left_ms > 0) {
+        arm(ctx, timer, min_i64(left_ms, LONGEST_MS));
+    } else {
+        timer->due(ctx, timer->data);
+    }
+}
+
+void wait_timer_set_real(RedisModuleCtx *ctx, struct wait_timer *timer, int64_t wait_ms)
+{
+    wait_timer_stop(ctx, timer);
+    if (!add_checked(clock_real_ms(), wait_ms, &timer->real_ms)) timer->real_ms = INT64_MAX;
+    arm(ctx, timer, min_i64(wait_ms, LONGEST_MS));
 }
 
 void wait_timer_set(RedisModuleCtx *ctx, struct wait_timer *timer, int64_t wait_us)

@@ -22,6 +22,7 @@ struct wait_timer {
     void (*due)(RedisModuleCtx *ctx, void *data);
     void *data;
     RedisModuleTimerID id;
+    int64_t real_ms; /* not before this instant of the system's clock; 0 = as it was armed */
     bool armed;
 };
 
@@ -37,3 +38,8 @@ void wait_timer_stop(RedisModuleCtx *ctx, struct wait_timer *timer);
 
 /* Is this a moment at which nothing may be written? */
 bool wait_timer_writes_are_paused(void);
+
+/* Arms it for so many milliseconds of the system's clock, whatever the test clock says. It takes the place of the
+ * timeout that the server has for blocked clients: Redis 7.2 and Valkey end themselves where that comes in the same
+ * pass of the event loop in which a client is called (networking.c: c->duration == 0). */
+void wait_timer_set_real(RedisModuleCtx *ctx, struct wait_timer *timer, int64_t wait_ms);

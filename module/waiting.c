@@ -118,6 +118,7 @@ static void waiter_leave(struct waiter *waiter, bool admitted)
 {
     struct line *line = waiter->line;
     if (!line) return;
+    wait_timer_stop(home, &waiter->timeout);
     if (line->kind->left) line->kind->left(line, waiter, admitted);
     if (line->first == waiter) waiting_line_ready(line);
     *(waiter->before ? &waiter->before->behind : &line->first) = waiter->behind;
@@ -218,6 +219,12 @@ static void waiter_call(struct waiter *waiter)
 {
     waiter->called = true;
     RedisModule_UnblockClient(waiter->client, waiter);
+}
+
+static void time_is_over(RedisModuleCtx *ctx, void *waiter)
+{
+    (void)ctx;
+    if (!((struct waiter *)waiter)->called) waiter_call(waiter);
 }
 
 /* ---- serving --------------------------------------------------------------------------------------------- */
@@ -342,8 +349,10 @@ struct line *waiting_find_or_begin(RedisModuleCtx *ctx, const struct waiting_kin
 void waiting_join(RedisModuleCtx *ctx, struct line *line, struct waiter *waiter, int64_t wait_us)
 {
     line_append(line, waiter);
-    waiter->client = RedisModule_BlockClientOnKeys(ctx, keep_waiting, answer_waiter, waiter_free,
-                                                   millis_ceil(wait_us) + TIMEOUT_SLACK_MS, &line->name, 1, waiter);
+    waiter->client =
+        RedisModule_BlockClientOnKeys(ctx, keep_waiting, answer_waiter, waiter_free, 0, &line->name, 1, waiter);
+    waiter->timeout = (struct wait_timer){.due = time_is_over, .data = waiter};
+    wait_timer_set_real(home, &waiter->timeout, millis_ceil(wait_us) + TIMEOUT_SLACK_MS);
     RedisModule_SetDisconnectCallback(waiter->client, client_gone);
     if (line->first == waiter) waiting_line_ready(line); /* to find out when its moment comes */
 }

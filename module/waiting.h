@@ -43,8 +43,9 @@ struct waiter {
     struct waiter *before, *behind;
     RedisModuleBlockedClient *client;
     int64_t units;
-    int64_t until_us; /* when its time is over, by the module's clock */
-    bool called;      /* its answer is on its way */
+    int64_t until_us;          /* when its time is over, by the module's clock */
+    bool called;               /* its answer is on its way */
+    struct wait_timer timeout; /* its time is over by the system's clock */
 };
 
 /* All clients that wait on one key; the first member of what its kind keeps of it. */

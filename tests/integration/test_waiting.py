@@ -547,6 +547,35 @@ def test_late_timers_win_no_unit(rule, stalled_s):
     server.close()
 
 
+@pytest.mark.parametrize("line", [
+    "RL.ALLOW k 1000 1s BURST 1 WAIT 20ms", "RL.ACQUIRE l 1 5ms WAIT 6ms",
+    "QUOTA.EVENTS READ AFTER $ WAIT 5ms TYPE quota.account.*"])
+def test_clients_are_called_as_their_time_ends(line):
+    """Both in one pass of a late server, which lives on: Redis 7.2 and Valkey do not bear it of their own timeouts."""
+    server = Server().start()
+    Quota(server.client())("QUOTA.PLAN SET p r LIMIT 1 day")
+
+    def wait_again_and_again(until):
+        client = server.client()
+        while time.monotonic() < until:
+            client.execute_command(*line.split())
+
+    with stalls(server, 0.01):
+        until = time.monotonic() + 2
+        threads = [threading.Thread(target=wait_again_and_again, args=(until,)) for _ in range(10)]
+        for thread in threads:
+            thread.start()
+        quota, number = Quota(server.client()), 0
+        while time.monotonic() < until:
+            quota(f"QUOTA.OPEN a{number} p")
+            number += 1
+            time.sleep(0.002)
+        for thread in threads:
+            thread.join()
+    assert server.client().ping()
+    server.close()
+
+
 def test_a_client_that_leaves_while_writes_are_paused(quota, primary):
     quota("RL.ALLOW k 1 10s")
     waiter = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
