@@ -165,7 +165,7 @@ static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     (void)argc;
     if (!reader) return RedisModule_ReplyWithEmptyArray(ctx);
     reply_found(ctx, &reader->query, true);
-    call(reader); /* by the server's clock, or CLIENT UNBLOCK: it frees its own part once it is called for */
+    call(reader); /* by CLIENT UNBLOCK: the server frees its own part once it is called for */
     forget(ctx, reader);
     return REDISMODULE_OK;
 }

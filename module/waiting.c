@@ -7,7 +7,7 @@
 #include "reply.h"
 
 #define NAME_BYTES_USUAL 256
-#define TIMEOUT_SLACK_MS 2 /* the server counts whole ms: a moment that comes as the time ends is to come first */
+#define TIMEOUT_SLACK_MS 2 /* timers count whole ms: a moment that comes as the time ends is to come first */
 
 static struct hash_index lines;
 static struct line *first_line, *ready_lines;
@@ -229,7 +229,7 @@ static void time_is_over(RedisModuleCtx *ctx, void *waiter)
 
 /* ---- serving --------------------------------------------------------------------------------------------- */
 
-/* Under a held clock the server's timeouts mean nothing. */
+/* Under a held clock timeouts by the system's clock mean nothing. */
 static void call_those_whose_time_is_over(struct line *line)
 {
     int64_t now_us = clock_now_us();

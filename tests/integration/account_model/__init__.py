@@ -2,7 +2,7 @@
 
     stored ── cycle ends ── override ends ── plan revision ── next plan ── expires ──▶ now   one event after another,
       │                                                                                │     however many there are
-      └─ a copy is moved up to now and asked ─▶ reply │ changed: the copy is kept     ◀┘
+      └─ a copy is moved up to now and requested ─▶ reply │ changed: the copy is kept     ◀┘
                                                       │ not:     it is thrown away (a look settles nothing)
 
     calendar      boundaries, walked on the wall clock          entitlement   the rules of a resource, an override above
@@ -14,7 +14,7 @@
 Nothing here is found by formula: a cycle's boundaries are walked one by one from the anchor (datetime, zoneinfo),
 debts and closed cycles are carried over one boundary at a time, a limit is summed over its parts as an exact fraction,
 rolling windows are lists, and a wait is the first later instant (a cycle ends, a reservation ends, an entry leaves) at
-which the request fits, as if nobody else came. Times are ints in us, units are ints; rates are those of model.py.
+which the request fits, as if no other client came. Times are ints in us, units are ints; rates are those of model.py.
 """
 
 from account_model.account import Account, figures

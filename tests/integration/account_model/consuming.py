@@ -61,7 +61,7 @@ class Consuming(SlowLane):
         return Row(name, amount, own)
 
     @staticmethod
-    def asked_of(rows):
+    def requested_of(rows):
         """-> by resource the units of all rows."""
         units = collections.Counter()
         for row in rows:
@@ -81,13 +81,13 @@ class Consuming(SlowLane):
             before += len(self.entitlement(name).rules)
         return found
 
-    def first_fit(self, asked, holds):
-        """-> when all rules admit these units, by resource, if nobody else comes (None: never), and the one that is
-        waited for. What fits earlier need not fit then: a GRACE ends meanwhile. So all are asked again at each instant
-        found."""
-        at, waited_for, lane = self.now, 0, any(self.entitlement(name).lane for name in asked)
+    def first_fit(self, requested, holds):
+        """-> when all rules admit these units, by resource, if no other client comes (None: never), and the one that
+        is waited for. What fits earlier need not fit then: a GRACE ends meanwhile. So all are tried again at each
+        instant found."""
+        at, waited_for, lane = self.now, 0, any(self.entitlement(name).lane for name in requested)
         while True:
-            each = [self.instants(name, units, at, holds) for name, units in asked.items()]
+            each = [self.instants(name, units, at, holds) for name, units in requested.items()]
             if lane and sum(max(instants, default=at) > at for instants in each) > 1:
                 raise Silent("which rule decides: one of its own, or of the resource that it is counted AS")
             instants = sum(each, [])
@@ -119,7 +119,7 @@ class Consuming(SlowLane):
         return instants
 
     def begun(self, name, units):
-        """The RATEs, asked for so many units. A TOKEN bucket whose INITIAL is below them begins with a request, also
+        """The RATEs, for so many units. A TOKEN bucket whose INITIAL is below them begins with a request, also
         where that is denied; not where a RATE will never admit it: then there is no wait that has to come true."""
         limits = self.rates(name)
         if None not in [wait(limit, units, self.now, begins=True) for limit in limits]:
@@ -130,9 +130,9 @@ class Consuming(SlowLane):
     def stuck(self, limits, units):
         return [limit for limit in limits if isinstance(limit, Token) and limit.stuck(units, self.now)]
 
-    def begin_rates(self, asked):
+    def begin_rates(self, requested):
         """Of a request that is denied."""
-        for name, units in asked.items():
+        for name, units in requested.items():
             limits = self.begun(name, units)
             if self.stuck(self.rates(name), units) and not self.stuck(limits, units):
                 slot = self.slot(name)
@@ -201,17 +201,17 @@ class Consuming(SlowLane):
 
     def charge(self, rows, hold=None, until=0):
         """The verdicts of rows that are admitted. hold: reserve under this id."""
-        asked = self.asked_of(rows)
-        taken = {name: self.lane_takes(name, units) for name, units in asked.items()}
+        requested = self.requested_of(rows)
+        taken = {name: self.lane_takes(name, units) for name, units in requested.items()}
         turns = [self.turn(dict(row.parts)) for row in rows]
-        for name, units in asked.items():
+        for name, units in requested.items():
             self.charge_one(name, units, taken[name], hold)
         if hold:
-            periods = {name: tuple(rule.period for rule in self.entitlement(name).of(Limit)) for name in asked}
-            self.holds[hold] = Hold(tuple(rows), asked, self.now, FOREVER, self.host.kept, periods, until=until)
+            periods = {name: tuple(rule.period for rule in self.entitlement(name).of(Limit)) for name in requested}
+            self.holds[hold] = Hold(tuple(rows), requested, self.now, FOREVER, self.host.kept, periods, until=until)
             # FOREVER: it is being made, and its own verdict does not wait for it
         self.dirty = True
-        return [self.verdict(row.amount, {name: asked[name] for name, _ in row.parts}, turn, charged=True, holds=hold,
+        return [self.verdict(row.amount, {name: requested[name] for name, _ in row.parts}, turn, True, holds=hold,
                              taken=any(taken[name] for name, _ in row.parts)) for row, turn in zip(rows, turns)]
 
     def turn(self, names):
@@ -236,11 +236,11 @@ class Consuming(SlowLane):
         if taken:
             self.charge_lane(name, lane, taken)
 
-    def answer(self, row, asked, holds=None):
+    def answer(self, row, requested, holds=None):
         """The verdict of a row as if it were charged, with these units by resource."""
-        granted = row.amount if self.fits(asked, holds) else 0
-        taken = granted and any(self.lane_takes(name, units) for name, units in asked.items())
-        return self.verdict(granted, asked, self.turn(asked), holds=holds, taken=taken)
+        granted = row.amount if self.fits(requested, holds) else 0
+        taken = granted and any(self.lane_takes(name, units) for name, units in requested.items())
+        return self.verdict(granted, requested, self.turn(requested), holds=holds, taken=taken)
 
     def rates(self, name):
         entitlement = self.entitlement(name)
@@ -287,8 +287,8 @@ class Consuming(SlowLane):
                   if isinstance(limit, Queue)]
         return mode != "UPTO" or amount == 1 or all(units <= limit.room(self.now) for limit, units in queues)
 
-    def fits(self, asked, holds):
-        return all(self.one_fits(name, units, holds) for name, units in asked.items())
+    def fits(self, requested, holds):
+        return all(self.one_fits(name, units, holds) for name, units in requested.items())
 
     def one_fits(self, name, units, holds):
         bounds = [self.room(name, rule) for _, rule in self.rules(name, holds) if isinstance(rule, Concurrent)]
@@ -304,11 +304,11 @@ class Consuming(SlowLane):
 
     # ---- the verdict ----
 
-    def verdict(self, granted, asked, turn, charged=False, holds=None, taken=False):
-        """asked: units by resource; turn: how long a QUEUE lets it wait. Denied: the rule that is waited for longest;
+    def verdict(self, granted, requested, turn, charged=False, holds=None, taken=False):
+        """requested: units by resource; turn: how long a QUEUE lets it wait. Denied: the rule waited for longest;
         granted: the slow lane where it took some, else the one with the smallest remaining."""
-        rates = {name: iter(self.begun(name, units)) for name, units in asked.items()}
-        rules = self.rules_of(asked, holds)
+        rates = {name: iter(self.begun(name, units)) for name, units in requested.items()}
+        rules = self.rules_of(requested, holds)
         answers = [[*self.shown(name, rule, rates[name]), number] for number, name, rule in rules]
         no_rule = [UNLIMITED, UNLIMITED, 0, -1]
         lanes = [number for number, _, rule in rules if isinstance(rule, Throttle)]
@@ -317,7 +317,7 @@ class Consuming(SlowLane):
         if not granted and not charged:
             if lanes and (self.now - self.clock) % 1000:
                 raise Silent("to which millisecond a wait is rounded that is found at an instant ahead of the clock")
-            at, index = self.first_fit(asked, holds)
+            at, index = self.first_fit(requested, holds)
             answer = answer if at == self.now else answers[index]
         limit, remaining, reset, index = answer
         delay = None if at is None else at - self.now
@@ -332,37 +332,37 @@ class Consuming(SlowLane):
         limit, reset = self.limit_and_reset(name, rule)
         return limit, self.room(name, rule), reset
 
-    def not_charged(self, row, asked, verdict, holds=None):
+    def not_charged(self, row, requested, verdict, holds=None):
         """Of a row that would be admitted: the slow lane only where limits refuse it."""
         admits = [room == UNLIMITED or units <= room for room, units in (
-            (self.room(name, rule), units) for name, units in asked.items()
+            (self.room(name, rule), units) for name, units in requested.items()
             for rule in self.entitlement(name).of((Limit, Rolling)))]
-        if verdict[0] and all(admits) and any(self.lane_takes(name, units) for name, units in asked.items()):
-            verdict = self.verdict(row.amount, asked, 0, holds=holds)
+        if verdict[0] and all(admits) and any(self.lane_takes(name, units) for name, units in requested.items()):
+            verdict = self.verdict(row.amount, requested, 0, holds=holds)
         waits = 0 if verdict[0] else verdict[3]
         return [0, *verdict[1:3], waits, *verdict[4:]]
 
     def align_waits(self, wanted, verdicts, holds=None):
         """A batch is admitted as a whole: a row that would be refused when the longest wait is over waits longer."""
-        if any(self.entitlement(name).lane for asked in wanted for name in asked):
+        if any(self.entitlement(name).lane for requested in wanted for name in requested):
             raise Silent("when a batch is admitted of which a part takes a slow lane")
-        instants = [self.first_fit(asked, holds)[0] for asked in wanted]
+        instants = [self.first_fit(requested, holds)[0] for requested in wanted]
         at, before = None if None in instants else max(instants), self.now
         while at is not None and at != before:
             before = at
-            for place, asked in enumerate(wanted):
-                found = self.later_fit(asked, at) if at is not None else at
+            for place, requested in enumerate(wanted):
+                found = self.later_fit(requested, at) if at is not None else at
                 if found != at:
                     at, name, rule, index = found
                     limit, reset = self.limit_and_reset(name, rule)
                     waits = self.told(None if at is None else at - self.now)
                     verdicts[place] = [0, limit, self.room(name, rule), waits, self.told(reset), index]
 
-    def later_fit(self, asked, since):
+    def later_fit(self, requested, since):
         """-> since, if its LIMITs admit the units then; else when they do (None: never), and the last that did not."""
         answer = at = since
-        for index, name, rule in self.rules_of(asked):
-            fit = self.fit(name, rule, asked[name], at) if at is not None and isinstance(rule, Limit) else at
+        for index, name, rule in self.rules_of(requested):
+            fit = self.fit(name, rule, requested[name], at) if at is not None and isinstance(rule, Limit) else at
             if fit != at:
                 at, answer = fit, (fit, name, rule, index)
         return answer
@@ -410,15 +410,15 @@ class Consuming(SlowLane):
             items.append(of := Item(name, granted, cost, places, logs, self.now, self.now, here, of))
         return items[-1]
 
-    def remember(self, key, asked, reply, items=()):
-        self.records[key] = Record(self.now + self.host.kept, asked, reply, tuple(items))
+    def remember(self, key, requested, reply, items=()):
+        self.records[key] = Record(self.now + self.host.kept, requested, reply, tuple(items))
         self.dirty = True
 
     def consume(self, name, amount, mode="", id=None, sticky=False):
-        key, asked = ("CONSUME", name, id), (amount, mode if mode in ("UPTO", "FORCE") else "")
+        key, requested = ("CONSUME", name, id), (amount, mode if mode in ("UPTO", "FORCE") else "")
         record = self.record(*key) if id else None
         if record:
-            if asked != record.asked and not (mode == "CHECK" and record.asked[0] == amount):
+            if requested != record.requested and not (mode == "CHECK" and record.requested[0] == amount):
                 raise Refused("IDCONFLICT")
             return record.reply
         self.refusal()
@@ -434,14 +434,14 @@ class Consuming(SlowLane):
             self.begin_rates(dict(row.units(1 if mode == "UPTO" else amount)))
         if id and mode != "CHECK" and (verdict[0] or sticky):
             self.slot(name)
-            self.remember(key, asked, verdict, [self.item(row, verdict[0])])
+            self.remember(key, requested, verdict, [self.item(row, verdict[0])])
         return verdict
 
     def mconsume(self, items, any=False, id=None, check=False, sticky=False):
-        key, asked = ("BATCH", "", id), (items, any)
+        key, requested = ("BATCH", "", id), (items, any)
         record = self.record(*key) if id else None
         if record:
-            if record.asked[0] != items or (record.asked[1] != any and not check):
+            if record.requested[0] != items or (record.requested[1] != any and not check):
                 raise Refused("IDCONFLICT")
             return record.reply
         self.refusal()
@@ -450,32 +450,33 @@ class Consuming(SlowLane):
         if id and not check and (sticky or [verdict for verdict in verdicts if verdict[0]]):
             for name, _ in items:
                 self.slot(name)
-            self.remember(key, asked, verdicts, [self.item(row, verdict[0]) for row, verdict in zip(rows, verdicts)])
+            items = [self.item(row, verdict[0]) for row, verdict in zip(rows, verdicts)]
+            self.remember(key, requested, verdicts, items)
         return verdicts
 
     def charge_any(self, rows, check):
-        """The first that is admitted; each is asked for by itself."""
+        """The first that is admitted; each is tried by itself."""
         wanted = [dict(row.units()) for row in rows]
-        verdicts = [self.answer(row, asked) for row, asked in zip(rows, wanted)]
+        verdicts = [self.answer(row, requested) for row, requested in zip(rows, wanted)]
         charged = next((place for place, verdict in enumerate(verdicts) if verdict[0]), None)
         if charged is not None and not check:
             granted = self.charge([rows[charged]])[0]  # the others are told as they stand behind it
-            verdicts = [self.answer(row, asked) for row, asked in zip(rows, wanted)]
+            verdicts = [self.answer(row, requested) for row, requested in zip(rows, wanted)]
             verdicts[charged] = granted
         for place, row in enumerate(rows):
             if charged is None and not check:
                 self.deny(row, verdicts[place])
             if place != charged:
                 verdicts[place] = self.not_charged(row, wanted[place], verdicts[place])
-        for asked in wanted if charged is None and not check else []:
-            self.begin_rates(asked)
+        for requested in wanted if charged is None and not check else []:
+            self.begin_rates(requested)
         return verdicts
 
     def charge_all(self, rows, check=False, hold=None, until=0):
-        """All of them or none: rows that are counted as one resource are asked for in sum."""
-        together = self.asked_of(rows)
+        """All of them or none: rows that are counted as one resource are requested in sum."""
+        together = self.requested_of(rows)
         wanted = [{name: together[name] for name, _ in row.parts} for row in rows]
-        verdicts = [self.answer(row, asked, hold) for row, asked in zip(rows, wanted)]
+        verdicts = [self.answer(row, requested, hold) for row, requested in zip(rows, wanted)]
         if all(verdict[0] for verdict in verdicts):
             return verdicts if check else self.charge(rows, hold, until)
         for row, verdict in zip(rows, verdicts):
@@ -484,6 +485,6 @@ class Consuming(SlowLane):
         if len(rows) > 1 or not hold:
             self.align_waits(wanted, verdicts, hold)
         verdicts = [self.not_charged(*each, hold) for each in zip(rows, wanted, verdicts)]
-        for asked in wanted if not check else []:
-            self.begin_rates(asked)
+        for requested in wanted if not check else []:
+            self.begin_rates(requested)
         return verdicts

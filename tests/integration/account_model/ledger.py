@@ -23,10 +23,10 @@ class Ledger(Consuming):
 
     def refund(self, name, amount, of=None, id=None):
         self.not_closed()
-        key, asked = ("REFUND", name, id), (amount, of)
+        key, requested = ("REFUND", name, id), (amount, of)
         record = self.record(*key) if id else None
         if record:
-            if record.asked != asked:
+            if record.requested != requested:
                 raise Refused("IDCONFLICT")
             return record.reply
         if not self.entitlement(name) and self.unasked(name):
@@ -39,7 +39,7 @@ class Ledger(Consuming):
             self.note("refund", name, refunded)
             if id:
                 self.slot(name)
-                self.remember(key, asked, reply)
+                self.remember(key, requested, reply)
         return reply
 
     def refund_all(self, of):
@@ -244,15 +244,15 @@ class Ledger(Consuming):
             raise Refused("RESOLVED")
         return None
 
-    def reserve(self, id, asked, ttl, mode=""):
-        """asked: (resource, amount) of each row."""
+    def reserve(self, id, requested, ttl, mode=""):
+        """requested: (resource, amount) of each row."""
         hold = self.hold(id)
         if hold:
-            if hold.asked != (asked, mode):
+            if hold.requested != (requested, mode):
                 raise Refused("IDCONFLICT")
             return hold.verdict
         self.refusal()
-        rows = [self.row(name, amount) for name, amount in asked]
+        rows = [self.row(name, amount) for name, amount in requested]
         names = [name for row in rows for name, _ in row.parts]
         if mode == "UPTO" and len(set(names)) < len(names):
             raise Refused("ERR")  # which of those that are counted as one should give way?
@@ -267,15 +267,15 @@ class Ledger(Consuming):
         verdicts = verdicts if len(verdicts) > 1 else verdicts[0]
         if id in self.holds and self.holds[id].expires == FOREVER:
             hold = self.holds[id]
-            hold.expires, hold.asked, hold.verdict = self.now + ttl, (asked, mode), verdicts
+            hold.expires, hold.requested, hold.verdict = self.now + ttl, (requested, mode), verdicts
         return verdicts
 
     def commit(self, id, amounts=None, force=False):
         """amounts: of each row."""
         self.not_closed(planned=False)
         record = self.record("HOLD", "", id)
-        if record:  # asked again
-            if (record.amount if amounts is None else amounts) != record.asked:
+        if record:  # requested again
+            if (record.amount if amounts is None else amounts) != record.requested:
                 raise Refused("RESOLVED")
             return record.reply
         late = self.holds.get(id)
@@ -296,7 +296,7 @@ class Ledger(Consuming):
     def settle(self, id, hold, amounts, first):
         del self.holds[id]
         rows = [dataclasses.replace(row, amount=amount) for row, amount in zip(hold.rows, amounts)]
-        places = {name: self.settle_one(name, units, hold) for name, units in self.asked_of(rows).items()}
+        places = {name: self.settle_one(name, units, hold) for name, units in self.requested_of(rows).items()}
         replies = [[row.amount, max(held.amount - row.amount, 0), self.remaining(row.resource)]
                    for row, held in zip(rows, hold.rows)]
         self.remember(("HOLD", "", id), amounts, replies if len(replies) > 1 else replies[0],
@@ -377,7 +377,7 @@ class Ledger(Consuming):
 
     def rows_of(self, id):
         record = self.records.get(("HOLD", "", id))
-        return len(self.holds[id].rows if id in self.holds else record.asked if record else (id,))
+        return len(self.holds[id].rows if id in self.holds else record.requested if record else (id,))
 
     def extend(self, id, ttl):
         self.not_closed(planned=False)

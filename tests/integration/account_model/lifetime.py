@@ -140,7 +140,7 @@ class Lifetime:
         entitlement = self.entitlement(name)
         rule = entitlement and entitlement.limit(window.period)
         if not rule:
-            return None  # nobody misses it
+            return None  # it is not missed
         after = self.begin(name, rule, window.end)
         after.debt = 0 if after.limit == UNLIMITED else window.debt_after(entitlement)
         after.lots, after.unasked = self.lots_after(name, rule, window, window.end), window.unasked

@@ -79,7 +79,7 @@ class Cycle:
     warned: int = 0
     charged: int = 0  # all that was ever charged: refunds never exceed it
     unasked: bool = False  # there because cycles of its LIMIT roll over
-    asleep: bool = False  # closed while no rule asked for it
+    asleep: bool = False  # closed while no rule requested it
     ledger: Ledger = Ledger()
 
     def own_limit(self):
@@ -213,8 +213,8 @@ class Log:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """Of a request: what is asked for, and what that is of which resource. Of one that is counted AS another its own
-    rules come first; rows of one request that are counted as one resource are asked for in sum."""
+    """Of a request: what is requested, and what that is of which resource. Of one that is counted AS another its own
+    rules come first; rows of one request that are counted as one resource are requested in sum."""
 
     resource: str
     amount: int
@@ -232,7 +232,7 @@ class Hold:
     expires: int
     kept: int
     periods: dict  # by resource the LIMITs it was made under
-    asked: tuple = ()
+    requested: tuple = ()
     verdict: list = ()
     until: int = 0  # when it will expire, while it is being made
 
@@ -255,7 +255,7 @@ class Item:
 @dataclasses.dataclass
 class Record:
     expires: int
-    asked: object
+    requested: object
     reply: object
     items: tuple = ()
     amount: int = 0  # of the reservation that was resolved
