@@ -15,6 +15,7 @@ struct reader {
     struct event_query query; /* its spans stand behind it */
     RedisModuleBlockedClient *client;
     int64_t until_us;
+    bool wanted; /* something came for it: it will be called */
     bool called; /* its reply is on its way */
     struct wait_timer timeout;
     struct reader *before, *behind;
@@ -23,6 +24,7 @@ struct reader {
 
 static struct reader *first_reader;
 static int64_t readers_count;
+static RedisModuleCtx *home; /* for timers, where no other context is at hand */
 
 /* ---- an event as a map ----------------------------------------------------------------------------------- */
 
@@ -179,10 +181,19 @@ static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
     forget(ctx, reader);
 }
 
-static void time_is_over(RedisModuleCtx *ctx, void *reader)
+static void moment_came(RedisModuleCtx *ctx, void *reader)
 {
     (void)ctx;
     call(reader);
+}
+
+/* From a command a reader is called through its timer, at the end of this pass of the event loop: Redis 7.2 and Valkey
+ * end themselves where CLIENT UNBLOCK meets a client that was called earlier in the same pass. */
+static void call_soon(struct reader *reader)
+{
+    if (reader->wanted) return;
+    reader->wanted = true;
+    wait_timer_set_real(home, &reader->timeout, 0);
 }
 
 static struct bytes put_bytes(char **at, struct bytes bytes)
@@ -203,7 +214,8 @@ static void begin_waiting(RedisModuleCtx *ctx, const struct event_query *query)
     reader->query.types = put_bytes(&at, query->types);
     if (!add_checked(clock_now_us(), query->wait_us, &reader->until_us)) reader->until_us = INT64_MAX;
     reader->client = RedisModule_BlockClient(ctx, reply_to_reader, reply_to_reader, NULL, 0);
-    reader->timeout = (struct wait_timer){.due = time_is_over, .data = reader};
+    reader->timeout = (struct wait_timer){.due = moment_came, .data = reader};
+    if (!home) home = RedisModule_GetDetachedThreadSafeContext(ctx);
     wait_timer_set_real(ctx, &reader->timeout, millis_ceil(query->wait_us));
     RedisModule_SetDisconnectCallback(reader->client, client_gone);
     if (first_reader) first_reader->before = reader;
@@ -214,7 +226,7 @@ static void begin_waiting(RedisModuleCtx *ctx, const struct event_query *query)
 static void entry_came(const struct event_entry *entry)
 {
     for (struct reader *reader = first_reader; reader; reader = reader->behind) {
-        if (is_wanted(&reader->query, entry)) call(reader);
+        if (!reader->wanted && is_wanted(&reader->query, entry)) call_soon(reader);
     }
 }
 
@@ -233,7 +245,7 @@ void event_readers_clock_moved(void)
 {
     int64_t now_us = clock_now_us();
     for (struct reader *reader = first_reader; reader; reader = reader->behind) {
-        if (reader->until_us <= now_us) call(reader);
+        if (reader->until_us <= now_us) call_soon(reader);
     }
 }
 

@@ -427,6 +427,23 @@ def test_a_reader_that_leaves_is_forgotten(opened, primary):
     assert named(opened.read()) == ["limit.warned"]
 
 
+# Redis 7.2 and Valkey end themselves where a client leaves that the module has called in the same pass.
+@pytest.mark.parametrize("leaves, wanted", [
+    (("CLIENT UNBLOCK",), ["limit.warned"]),
+    (("CLIENT UNBLOCK", "ERROR"), "UNBLOCKED"),
+    (("CLIENT KILL ID",), "Connection closed"),
+])
+def test_a_reader_that_leaves_as_its_event_comes(opened, primary, leaves, wanted):
+    reader = Reader(primary, "WAIT", "1h")
+    pipe = opened.client.pipeline(transaction=True)
+    pipe.execute_command("QUOTA.CONSUME", "a", "r", 5)
+    pipe.execute_command(leaves[0], reader.id, *leaves[1:])
+    assert pipe.execute()[1] == 1
+    answer = reader.done()
+    assert answer == wanted or wanted in answer
+    assert named(opened.read()) == ["limit.warned"]
+
+
 def test_none_waits_in_multi_or_a_script(opened):
     assert opened("EVAL", "return redis.call('QUOTA.EVENTS', 'READ', 'AFTER', '$', 'WAIT', '1h')", 0) == []
     pipe = opened.client.pipeline(transaction=True)
