@@ -2,6 +2,7 @@
 #include "quota/decide/demands.h"
 #include "quota/base/checked.h"
 #include "quota/decide/backdate.h"
+#include "quota/decide/demand_rows.h"
 #include "quota/decide/membership.h"
 
 void demands_begin(struct demands *demands, struct account_view *account, const struct consume_item *wanted,
@@ -51,26 +52,13 @@ static struct resource_names own_of(const struct demands *demands)
 
 /* ---- rows that are counted AS other resources ------------------------------------------------------------- */
 
-static bool is_as(const struct demands *demands, uint32_t row)
-{
-    return demands_knows(demands, row) && demands->views[row].entitlement->as.size > 0;
-}
-
-/* The place of a resource among the first `count` names; `count` = it is not there. */
-static uint32_t find_name(const struct demands *demands, struct bytes name, uint32_t count)
-{
-    uint32_t at = 0;
-    while (at < count && !bytes_equal(demands->names[at], name)) at++;
-    return at;
-}
-
 /* Names the resources that rows are counted as; answers whether there are any that are no row. */
 static bool add_targets(struct demands *demands)
 {
     demands->names_count = demands->count;
     for (uint32_t i = 0; i < demands->count; i++) {
-        struct bytes as = is_as(demands, i) ? demands->views[i].entitlement->as : (struct bytes){"", 0};
-        if (as.size == 0 || find_name(demands, as, demands->names_count) < demands->names_count) continue;
+        struct bytes as = demands_counts_as(demands, i) ? demands->views[i].entitlement->as : (struct bytes){"", 0};
+        if (as.size == 0 || demand_rows_find_name(demands, as, demands->names_count) < demands->names_count) continue;
         demands->names[demands->names_count++] = as;
     }
     return demands->names_count > demands->count;
@@ -96,30 +84,6 @@ static enum account_fault settle_targets(struct demands *demands)
     return ACCOUNT_FAULT_NONE;
 }
 
-/* Which resource counts each row, and how many rows each of them counts. */
-struct targets {
-    uint32_t of[BATCH_ITEMS_MAX]; /* among the views */
-    uint32_t rows[DEMANDS_MAX];
-};
-
-static enum account_fault find_targets(const struct demands *demands, enum rows_together together,
-                                       struct targets *targets)
-{
-    memset(targets->rows, 0, demands->views_count * sizeof(*targets->rows));
-    for (uint32_t i = 0; i < demands->count; i++) {
-        targets->of[i] = i;
-        if (!demands_knows(demands, i)) continue;
-        struct bytes as = demands->views[i].entitlement->as;
-        if (as.size > 0) targets->of[i] = find_name(demands, as, demands->names_count);
-        const struct entitlement *counting = demands->views[targets->of[i]].entitlement;
-        demands->decision->fault_subject = demands->names[counting ? i : targets->of[i]];
-        if (!counting) return ACCOUNT_FAULT_RESOURCE; /* a row that only other plans know */
-        if (as.size > 0 && counting->as.size > 0) return ACCOUNT_FAULT_CHAIN;
-        if (++targets->rows[targets->of[i]] > 1 && together == ROWS_DISTINCT) return ACCOUNT_FAULT_TOGETHER;
-    }
-    return ACCOUNT_FAULT_NONE;
-}
-
 /* ---- the RATEs of an API key ------------------------------------------------------------------------------- */
 
 /* They bound a request as the RATEs of a resource do that has nothing else. */
@@ -135,94 +99,6 @@ static void begin_key_view(struct demands *demands)
     demands->key_view->index = -1;
     demands->key_view->entitlement = entitlement;
     demands->key_view->rates = key->rates;
-}
-
-/* Room for one more, of all accounts together. */
-static struct demand *next_demand(const struct demands *demands)
-{
-    struct demands *root = demands->root;
-    return &root->each[root->each_count++];
-}
-
-static void begin_key(struct demands *demands, int64_t amount)
-{
-    struct demand *demand = next_demand(demands);
-    demand_begin(demand, demands->account, demands->key_view, amount);
-    demand->key = demands->key;
-}
-
-/* Once for all rows. */
-static enum account_fault begin_key_of_all(struct demands *demands)
-{
-    int64_t total = 0;
-    for (uint32_t i = 0; i < demands->count; i++) {
-        if (!add_checked(total, demands->wanted[i].amount, &total)) return ACCOUNT_FAULT_OVERFLOW;
-    }
-    demands->admission.common = demands->each_count;
-    demands->items[demands->admission.items_count++] =
-        (struct admission_item){.first = demands->each_count, .end = demands->each_count + 1, .shared = NOT_SHARED};
-    begin_key(demands, total);
-    return ACCOUNT_FAULT_NONE;
-}
-
-/* The demands of a row that stands for itself, or of one whose units are requested as a sum: they stand together. */
-static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bool summed, bool with_key)
-{
-    struct account_view *account = demands->account;
-    struct resource_view *view = &demands->views[row];
-    struct admission_item *item = &demands->items[row];
-    int64_t amount = demands->wanted[row].amount;
-    bool as = is_as(demands, row);
-    *item = (struct admission_item){.first = demands->root->each_count, .shared = NOT_SHARED};
-    item->shift = as ? (int32_t)view->entitlement->rules_count : 0;
-    struct demand *own = demands_knows(demands, row) ? next_demand(demands) : NULL;
-    if (!own) {
-        /* Those above decide. */
-    } else if (as || !summed) {
-        demand_begin(own, account, view, amount);
-    } else {
-        demand_begin_nothing(own, account, view, amount);
-    }
-    if (as && !summed) {
-        struct demand *other = next_demand(demands);
-        demand_begin_as(other, account, &demands->views[target], amount, view->entitlement->cost);
-    }
-    if (with_key) begin_key(demands, amount);
-    item->end = demands->root->each_count;
-}
-
-/* One demand for all rows that this resource counts. */
-static enum account_fault begin_sum(struct demands *demands, const struct targets *targets, uint32_t target)
-{
-    int64_t total = 0, units;
-    struct demands *root = demands->root;
-    uint32_t at = root->each_count;
-    for (uint32_t i = 0; i < demands->count; i++) {
-        if (targets->of[i] != target) continue;
-        demands->items[i].shared = at;
-        demands->items[i].before = total;
-        bool fits = multiply_checked(demands->wanted[i].amount, demands->views[i].entitlement->cost, &units);
-        if (!fits || !add_checked(total, units, &total)) return ACCOUNT_FAULT_OVERFLOW;
-    }
-    demand_begin_as(next_demand(demands), demands->account, &demands->views[target], total, 1);
-    root->items[root->admission.items_count++] =
-        (struct admission_item){.first = at, .end = at + 1, .shared = NOT_SHARED};
-    return ACCOUNT_FAULT_NONE;
-}
-
-/* The demands of one account, behind those of the accounts below it. */
-static enum account_fault begin_rows(struct demands *demands, enum rows_together together, bool key_by_row)
-{
-    struct targets targets;
-    enum account_fault fault = find_targets(demands, together, &targets);
-    for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
-        bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;
-        begin_row(demands, i, targets.of[i], summed, key_by_row);
-    }
-    for (uint32_t i = 0; i < demands->views_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        if (together == ROWS_SUMMED && targets.rows[i] > 1) fault = begin_sum(demands, &targets, i);
-    }
-    return fault;
 }
 
 /* What is demanded of a pool's resource is bounded by its member's share, too. */
@@ -263,7 +139,7 @@ static size_t demands_most(const struct demands *demands)
 {
     size_t most = demands->key_view ? demands->count : 0;
     for (const struct demands *of = demands; of; of = of->above) {
-        for (uint32_t row = 0; row < of->count; row++) most += is_as(of, row) ? 3 : 1;
+        for (uint32_t row = 0; row < of->count; row++) most += demands_counts_as(of, row) ? 3 : 1;
     }
     return most;
 }
@@ -277,17 +153,17 @@ static enum account_fault begin_together(struct demands *demands, enum rows_toge
     demands->each_count = 0;
     demands->admission.items_count = demands->count;
     if (accounts > 1) demands->items = arena_room(arena, (2 * accounts * demands->count + 1) * sizeof(*demands->items));
-    enum account_fault fault = begin_rows(demands, together, key_by_row);
+    enum account_fault fault = demand_rows_begin(demands, together, key_by_row);
     for (struct demands *below = demands; below->above && fault == ACCOUNT_FAULT_NONE; below = below->above) {
         struct demands *above = below->above;
         above->items = arena_room(arena, above->count * sizeof(*above->items));
         uint32_t first = demands->each_count;
-        fault = begin_rows(above, together, false);
+        fault = demand_rows_begin(above, together, false);
         if (fault == ACCOUNT_FAULT_NONE) bound_by_shares(above, first);
         if (fault != ACCOUNT_FAULT_NONE) return lineage_fault(above->decision, above->account, fault);
         link_rows(below, above);
     }
-    if (fault == ACCOUNT_FAULT_NONE && has_key && !key_by_row) fault = begin_key_of_all(demands);
+    if (fault == ACCOUNT_FAULT_NONE && has_key && !key_by_row) fault = demand_rows_begin_key(demands);
     return fault;
 }
 
@@ -305,7 +181,7 @@ static enum account_fault settle_rows(struct demands *demands, bool *counts_as)
         resource_view_begin(demands->account, demands->wanted[i].resource, view);
         fault = resource_view_settle(demands->account, view, &demands->meanwhile);
         if (fault != ACCOUNT_FAULT_NONE) return fault;
-        *counts_as = *counts_as || is_as(demands, i);
+        *counts_as = *counts_as || demands_counts_as(demands, i);
     }
     return ACCOUNT_FAULT_NONE;
 }
@@ -503,9 +379,9 @@ static void add_cause(struct demands *demands, uint32_t row, const struct verdic
     struct resource_view *view = &demands->views[row];
     if (!demands_knows(demands, row)) return; /* a rule of the API key */
     bool of_other = cause.rule >= (int32_t)view->entitlement->rules_count && cause.rule < KEY_RULES;
-    if (is_as(demands, row) && of_other) {
+    if (demands_counts_as(demands, row) && of_other) {
         cause.rule -= (int32_t)view->entitlement->rules_count;
-        view = &demands->views[find_name(demands, view->entitlement->as, demands->names_count)];
+        view = &demands->views[demand_rows_find_name(demands, view->entitlement->as, demands->names_count)];
     }
     decision_add_cause(demands->decision, view, &cause, demands->wanted[row].amount);
 }
@@ -710,7 +586,7 @@ uint32_t demands_parts(const struct demands *demands, uint32_t row, struct deman
     const struct admission_item *item = &demands->items[row];
     const struct resource_view *view = &demands->views[row];
     const struct demand *each = demands->root->each, *own = &each[item->first];
-    bool as = is_as(demands, row), shared = item->shared != NOT_SHARED;
+    bool as = demands_counts_as(demands, row), shared = item->shared != NOT_SHARED;
     if (!demands_knows(demands, row)) return 0;
     int64_t cost = view->entitlement->cost;
     parts[0] = (struct demand_part){.view = view, .cost = entitlement_cost(view->entitlement)};

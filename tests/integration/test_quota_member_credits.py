@@ -447,3 +447,95 @@ def test_everything_comes_back(accounts, primary, replica, first):
         undo.give_back()
         assert {key: value for key, value in undo.state().items() if value != before.get(key, 0)} == {}, seed
     assert_equal_digests(primary, replica)
+
+
+# ---- rows that are counted as one -------------------------------------------------------------------------------
+
+CHAIN = {"f": None, "t": "f", "u": "t", "v": "t"}
+
+
+class Twins:
+    """Two families that say the same: `whole` asks for units of a resource, `parts` for rows that are counted AS it."""
+
+    def __init__(self, quota, seed):
+        self.quota, self.random, self.made = quota, random.Random(seed), []
+        self.pools = seed % 4 == 3
+        for name, parent in CHAIN.items():
+            rules = self.rules(name)
+            for line in [f"r {rules}", "i AS r", "o AS r COST 3"]:
+                quota(f"QUOTA.PLAN SET {name} {line}")
+            for family in "whole", "parts":
+                parented = f"PARENT {family}:{parent}" if parent else ""
+                quota(f"QUOTA.OPEN {family}:{name} {name} ANCHOR {NOON_MS} {parented}")
+        for k in range(4):
+            self.grant(f"first{k}")
+
+    def rules(self, name):
+        choice = self.random.choice
+        more = [words for chance, words in EXTRAS + BOUNDS[:4] if self.random.random() < chance]
+        share = choice(["SHARE EQUAL", "SHARE FAIR"]) if self.pools and name in "ft" else ""
+        return f"LIMIT {self.random.randint(4, 40)} {choice(PERIODS)} {' '.join(more)} {share}"
+
+    def both(self, whole, parts):
+        """One command for each of the families; both answers."""
+        return [self.quota(f"QUOTA.{line}") for line in (whole, parts)]
+
+    def same(self, line):
+        answers = self.both(*[line.replace("@", f"{family}:") for family in ("whole", "parts")])
+        assert answers[0] == answers[1], line
+
+    def grant(self, k):
+        later = self.random.choice(["", "", f"EFFECTIVE {NOON_MS + self.random.randint(1, 60) * HOUR_MS}"])
+        self.same(f"GRANT @{self.random.choice('tuuv')} {k} r {self.random.randint(1, 30)} {later}")
+
+    def ask(self, k):
+        who, i, o = self.random.choice("uuuvt"), self.random.randint(1, 8), self.random.randint(1, 5)
+        units = i + 3 * o
+        whole, parts = self.random.choice([
+            (f"CONSUME whole:{who} r {units} ID {k}", f"MCONSUME parts:{who} 2 i {i} o {o} ALL ID {k}"),
+            (f"CHECK whole:{who} r {units}", f"CHECK parts:{who} i {i} o {o}"),
+            (f"RESERVE whole:{who} {k} r {units} TTL 30h", f"RESERVE parts:{who} {k} i {i} o {o} TTL 30h")])
+        one, two = self.both(whole, parts)
+        one = one[0] if whole.startswith("CHECK") else one
+        assert [bool(one[0])] * 2 == [bool(row[0]) for row in two], parts
+        assert [one[1:]] * 2 == [row[1:] for row in two], parts
+        if one[0] and not whole.startswith("CHECK"):
+            self.made.append((who, k))
+
+    def resolve(self, _):
+        if self.made:
+            who, k = self.random.choice(self.made)
+            line = self.random.choice(["COMMIT {} {}", "RELEASE {} {}", "REFUND {} ALL OF {}"])
+            answers = []
+            for family in "whole", "parts":
+                try:
+                    answers.append(bool(self.quota("QUOTA." + line.format(f"{family}:{who}", k))))
+                except redis.ResponseError as error:
+                    answers.append(str(error).split()[0])
+            assert answers[0] == answers[1], line
+
+    def go_on(self, _):
+        self.quota(f"QUOTA.CLOCK ADVANCE {self.random.choice([1, 7, 24, 31])}h")
+
+    def check(self):
+        for name in CHAIN:
+            shown = [self.quota.map(f"QUOTA.INFO {family}:{name} r") for family in ("whole", "parts")]
+            for facts in shown:
+                for rule in facts["rules"]:
+                    rule.pop("account", None)
+            assert shown[0]["rules"] == shown[1]["rules"], name
+            assert shown[0]["credits"] == shown[1]["credits"], name
+
+
+@pytest.mark.parametrize("first", range(0, 80, 20))
+def test_a_sum_of_rows_is_decided_like_one_row(accounts, primary, replica, first):
+    for seed in range(first, first + 20):
+        accounts("FLUSHALL")
+        clear_plans(accounts)
+        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+        twins = Twins(accounts, seed)
+        steps = [twins.ask, twins.resolve, twins.go_on, twins.grant]
+        for k, step in enumerate(twins.random.choices(steps, weights=[8, 3, 2, 1], k=60)):
+            step(f"k{k}")
+            twins.check()
+    assert_equal_digests(primary, replica)

@@ -1021,3 +1021,18 @@ void family_end(struct family *family)
     pair_end(&family->team);
     pair_end(&family->firm);
 }
+
+void family_give(struct pair *pair, int64_t units, int64_t at_us)
+{
+    struct grant_request request = gift("g", units);
+    request.resource = text_bytes("a");
+    if (units > 0) pair_grant(pair, &request, at_us);
+}
+
+int64_t family_credits(const struct pair *pair)
+{
+    const struct grants *grants = account_grants(pair->account);
+    int64_t left = 0;
+    for (uint32_t i = 0; i < grants->count; i++) left += grants->by_number[i]->grant.balance;
+    return left;
+}

@@ -6,22 +6,6 @@
 
 #define T (INT64_C(1000000000) * S)
 
-/* What is left of the grants of `a`. */
-static int64_t credits_of(const struct pair *pair)
-{
-    const struct grants *grants = account_grants(pair->account);
-    int64_t left = 0;
-    for (uint32_t i = 0; i < grants->count; i++) left += grants->by_number[i]->grant.balance;
-    return left;
-}
-
-static void give(struct pair *pair, int64_t units)
-{
-    struct grant_request request = gift("g", units);
-    request.resource = text_bytes("a");
-    if (units > 0) pair_grant(pair, &request, T);
-}
-
 /* A family whose LIMITs are so tight, with so many credits each; one request, and what it leaves. */
 struct row {
     const char *firm, *team, *user;
@@ -37,14 +21,14 @@ static void assert_row(size_t number, const struct row *row)
     struct family family;
     family_begin(&family, row->firm, row->team, row->user, T);
     struct pair *levels[] = {&family.firm, &family.team, &family.user};
-    for (int k = 3; k-- > 0;) give(levels[k], row->credits[k]);
+    for (int k = 3; k-- > 0;) family_give(levels[k], row->credits[k], T);
     pair_request_one(&family.user, "a", row->amount, row->mode, NULL, T);
     assert_fault(&family.user, ACCOUNT_FAULT_NONE);
     int64_t granted = family.user.decision.result.consumed.verdicts[0].granted;
     if (granted != row->granted) fail_msg("row %zu: granted %lld", number, (long long)granted);
     for (int k = 0; k < 3; k++) {
         bool knows = levels[k] != &family.team || row->team[0] == 'a';
-        int64_t used = knows ? used_of(levels[k], "a", T) : 0, left = credits_of(levels[k]);
+        int64_t used = knows ? used_of(levels[k], "a", T) : 0, left = family_credits(levels[k]);
         if (used == row->used[k] && left == row->left[k]) continue;
         fail_msg("row %zu, level %d: used %lld, credits %lld", number, k, (long long)used, (long long)left);
     }
@@ -84,11 +68,11 @@ static void it_comes_back_in_reverse(void **state)
     (void)state;
     struct family family;
     family_begin(&family, "a LIMIT 100 day", "a LIMIT 4 day", "a LIMIT 9 day", T);
-    give(&family.user, 5);
+    family_give(&family.user, 5, T);
     pair_request_one(&family.user, "a", 7, MODE_ALL, "one", T);
-    assert_int_equal(credits_of(&family.user), 2);
+    assert_int_equal(family_credits(&family.user), 2);
     pair_refund(&family.user, "a", 4, "one", NULL, T);
-    assert_int_equal(credits_of(&family.user), 5);
+    assert_int_equal(family_credits(&family.user), 5);
     assert_int_equal(used_of(&family.team, "a", T), 3);
     assert_int_equal(used_of(&family.firm, "a", T), 3);
     pair_refund(&family.user, "a", 3, "one", NULL, T);
@@ -102,12 +86,12 @@ static void what_was_forced_comes_back_first(void **state)
     (void)state;
     struct family family;
     family_begin(&family, "a LIMIT 1 day", "b LIMIT 9 day", "a LIMIT 9 day", T);
-    give(&family.user, 2);
+    family_give(&family.user, 2, T);
     pair_request_one(&family.user, "a", 6, MODE_FORCE, "one", T);
     assert_int_equal(used_of(&family.firm, "a", T), 4);
     pair_refund(&family.user, "a", 3, "one", NULL, T);
     assert_int_equal(used_of(&family.firm, "a", T), 1);
-    assert_int_equal(credits_of(&family.user), 2);
+    assert_int_equal(family_credits(&family.user), 2);
     pair_refund(&family.user, "a", 2, "one", NULL, T);
     assert_int_equal(used_of(&family.firm, "a", T), 1);
     pair_refund(&family.user, "a", 1, "one", NULL, T);
@@ -121,7 +105,7 @@ static void a_level_may_count_it_as_another(void **state)
     (void)state;
     struct family family;
     family_begin(&family, "a LIMIT 9 day", "a AS c | c LIMIT 2 day", "a LIMIT 1 day", T);
-    give(&family.user, 5);
+    family_give(&family.user, 5, T);
     pair_request_one(&family.user, "a", 3, MODE_ALL, NULL, T);
     assert_fault(&family.user, ACCOUNT_FAULT_NONE);
     assert_verdict(0, family.user.decision.result.consumed.verdicts[0], (struct verdict){3, 5, 3, 0, NEVER_US, 1});
@@ -135,7 +119,7 @@ static void what_credits_below_hold_is_concurrent(void **state)
     (void)state;
     struct family family;
     family_begin(&family, "a LIMIT 2 day CONCURRENT 9", "b LIMIT 9 day", "a LIMIT 100 day", T);
-    give(&family.user, 50);
+    family_give(&family.user, 50, T);
     pair_reserve(&family.user, "h", "a", 6, H, T);
     assert_int_equal(family.user.decision.result.consumed.verdicts[0].granted, 6);
     pair_reserve(&family.user, "i", "a", 4, H, T);
@@ -153,7 +137,7 @@ static void who_refuses_is_named(void **state)
     (void)state;
     struct family family;
     family_begin(&family, "a LIMIT 100 day CONCURRENT 6", "a CREDITS", "a LIMIT 6 day", T);
-    give(&family.user, 11);
+    family_give(&family.user, 11, T);
     pair_reserve(&family.user, "h", "a", 8, H, T);
     assert_verdict(0, family.user.decision.result.consumed.verdicts[0], (struct verdict){0, 6, 6, NEVER_US, 0, 201});
     pair_reserve(&family.user, "h", "a", 12, H, T);

@@ -46,7 +46,7 @@ struct admission_item {
     int64_t before;  /* units of the shared demand that are those of items before this one */
     int32_t shift;   /* added to the numbers of rules of all its demands but the first; of an API key's: KEY_RULES */
     int32_t level;   /* LEVEL_RULES x how far above the account it is: added to all of them */
-    const struct admission_item *above; /* the same row of the next account above; NULL = none */
+    struct admission_item *above; /* the same row, or sum, of the next account above; NULL = none */
 };
 #define KEY_RULES   90
 #define LEVEL_RULES 100

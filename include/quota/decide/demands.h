@@ -75,6 +75,12 @@ static inline bool demands_knows(const struct demands *demands, uint32_t row)
     return demands->views[row].entitlement != NULL;
 }
 
+/* Is the row counted as another resource, by this account's plan? */
+static inline bool demands_counts_as(const struct demands *demands, uint32_t row)
+{
+    return demands_knows(demands, row) && demands->views[row].entitlement->as.size > 0;
+}
+
 /* Brings the account and every resource to now, and those above. A fault is about decision->fault_subject. */
 enum account_fault demands_settle(struct demands *demands, enum rows_together together);
 
