@@ -85,6 +85,11 @@ class Receiver:
         self.server.shutdown()
         self.server.server_close()
 
+    def heard(self):
+        """The ids that came."""
+        with self.lock:
+            return {request.id for request in self.got}
+
     def messages(self):
         """What was verified by both secrets, in the order in which it came."""
         with self.lock:
