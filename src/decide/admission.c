@@ -661,7 +661,19 @@ static const struct demand *only_demand(const struct admission *admission, const
     return alone ? &admission->demands[item->first] : NULL;
 }
 
-/* Where units took the slow lane, it is what the client needs to know of. */
+/* Units of a demand that its slow lane takes; or would take, where others keep it from being taken: what limits and
+ * credits refuse. */
+static int64_t lane_units(const struct admission *admission, const struct demand *demand)
+{
+    if (demand->granted > 0 || demand->rates.throttle < 0) return demand->throttled;
+    int64_t funds = demand_funds(demand);
+    if (funds == UNLIMITED) return 0;
+    int64_t beyond = judged_beyond(admission_units(admission, demand), add_clamped(funds, demand->below));
+    bool refused = judged_beyond(beyond, demand_available(demand)) > 0;
+    return refused ? judged_beyond(beyond, demand_available_before_lane(demand)) : 0;
+}
+
+/* Where units take the slow lane, it is what the client needs to know of. */
 static void show_slow_lane(const struct admission *admission, const struct admission_item *item,
                            struct verdict *verdict)
 {
@@ -669,11 +681,12 @@ static void show_slow_lane(const struct admission *admission, const struct admis
     const struct demand *demand;
     while ((demand = walk_next(&walk))) {
         struct verdict lane;
-        if (demand->granted == 0 || demand->throttled == 0) continue;
-        throttle_judge(demand, demand->throttled, &lane);
+        int64_t units = lane_units(admission, demand);
+        if (units == 0) continue;
+        throttle_judge(demand, units, &lane);
         lane.rule += walk.shift;
         lane.granted = verdict->granted;
-        lane.wait_us = max_i64(lane.wait_us, verdict->wait_us);
+        lane.wait_us = verdict->granted > 0 ? max_i64(lane.wait_us, verdict->wait_us) : 0;
         *verdict = lane;
     }
 }
@@ -713,8 +726,10 @@ void admission_verdict(const struct admission *admission, const struct admission
     if (verdict->granted > 0) verdict->wait_us = fold.delay_us;
     /* Of a batch that others deny: how long a queue would let it wait to act is no wait to be admitted. */
     if (verdict->granted == 0 && !fold.denied) verdict->wait_us = 0;
-    if (!only || only->throttled > 0) show_slow_lane(admission, item, verdict);
-    if (!fold.denied) return;
+    if (!fold.denied) {
+        if (!only || only->rates.throttle >= 0) show_slow_lane(admission, item, verdict);
+        return;
+    }
     if (only ? needs_foresight(only) : item_needs_foresight(admission, item)) {
         verdict->wait_us = item_wait_us(admission, item);
         return;

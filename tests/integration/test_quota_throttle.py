@@ -93,6 +93,21 @@ def test_units_beyond_are_used_of_the_limits(accounts):
     assert [(rule["used"], rule["remaining"]) for rule in info["rules"]] == [(8, 2), (2, 3)]
 
 
+@pytest.mark.parametrize("rest, shown", [
+    ("RATE 5 1s", [0, 4, 4, 0, 0, 2]),  # limits refuse: the lane is what the row would take, whatever RATE has left
+    ("RATE 3 1s", [0, 4, 4, 0, 0, 2]),
+    ("RATE 3 1s OVERAGE", [0, 3, 3, 0, 0, 1]),  # OVERAGE refuses nothing
+    ("RATE 9 1s BURST 200%", [0, 3, 2, 0, 3_599_000, 0]),  # nor does BURST
+])
+def test_a_row_that_another_one_is_taken_for_shows_the_lane_it_would_take(accounts, rest, shown):
+    accounts("QUOTA.PLAN SET p s LIMIT 9 1h")
+    accounts(f"QUOTA.PLAN SET p r LIMIT 1 1h {rest} THROTTLE 4 1h")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts("QUOTA.CLOCK ADVANCE 1s")
+    assert accounts("QUOTA.MCONSUME a 2 s 1 r 1 ANY")[1] == shown
+
+
 def test_reservations_take_the_lane(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT 10 1h THROTTLE 5 1h")
     accounts("QUOTA.OPEN a p")
