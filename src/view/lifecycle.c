@@ -101,11 +101,31 @@ void lifecycle_compose(struct resource_view *view, int64_t anchor_us)
     }
 }
 
-static void lower_warnings(struct resource_view *view)
+void lifecycle_note_limits(const struct resource_view *view, struct limits_before *before)
+{
+    before->count = 0;
+    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
+        const struct window *window = &view->windows[i];
+        if (!entitlement_limit(view->entitlement, window->period)) continue;
+        before->periods[before->count] = window->period;
+        before->limits[before->count++] = window_limit(window);
+    }
+}
+
+/* Is the limit of the cycle higher than it was, or was it asleep? */
+static bool was_raised(const struct window *window, const struct limits_before *before)
+{
+    uint32_t at = 0;
+    while (at < before->count && before->periods[at] != window->period) at++;
+    return at == before->count || amount_is_smaller(before->limits[at], window_limit(window));
+}
+
+void lifecycle_lower_warnings(struct resource_view *view, const struct limits_before *before)
 {
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
-        if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
-        window_lower_warnings(&view->windows[i], view->entitlement);
+        struct window *window = &view->windows[i];
+        if (window->warned_bp == 0 || !entitlement_limit(view->entitlement, window->period)) continue;
+        if (was_raised(window, before)) window_lower_warnings(window, view->entitlement);
     }
 }
 
@@ -137,6 +157,8 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     struct resource_view *view = timeline->cursor.view;
     const struct entitlement *before = resource_view_granted(view);
     enum account_fault fault = ACCOUNT_FAULT_NONE;
+    struct limits_before limits;
+    lifecycle_note_limits(view, &limits);
     /* A prorated change needs the part before it, so the running cycles must be there, also of a resource never used.
      * */
     if (change == WINDOW_PRORATE) fault = cycles_begin(&timeline->cursor, before, at_us);
@@ -153,7 +175,7 @@ static enum account_fault change_entry(struct timeline *timeline, const struct p
     if (change == WINDOW_PRORATE) cycles_keep_changed(&timeline->cursor);
     lifecycle_recompose(timeline->cursor.account, view, timeline->cursor.anchor_us, at_us);
     if (fault == ACCOUNT_FAULT_NONE) fault = cycles_begin_rollover(&timeline->cursor, at_us);
-    lower_warnings(view);
+    lifecycle_lower_warnings(view, &limits);
     return fault;
 }
 
@@ -327,11 +349,13 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
 static enum account_fault end_override(struct timeline *timeline, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
+    struct limits_before limits;
+    lifecycle_note_limits(view, &limits);
     view->override = NULL;
     view->override_ended = true;
     lifecycle_recompose(timeline->cursor.account, view, timeline->cursor.anchor_us, at_us);
     enum account_fault fault = cycles_begin_rollover(&timeline->cursor, at_us);
-    lower_warnings(view);
+    lifecycle_lower_warnings(view, &limits);
     return fault;
 }
 

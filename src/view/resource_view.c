@@ -79,14 +79,13 @@ enum account_fault resource_view_override(const struct account_view *account, st
 {
     struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
     const struct billing billed = billing_of(view);
+    struct limits_before limits;
+    lifecycle_note_limits(view, &limits);
     view->override = override;
     view->override_ended = false;
     lifecycle_recompose(account, view, account->status.anchor_us, account->now_us);
     billing_follow(account, view, &billed, SEGMENT_PRICED, account->now_us);
-    for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
-        if (!entitlement_limit(view->entitlement, view->windows[i].period)) continue;
-        window_lower_warnings(&view->windows[i], view->entitlement);
-    }
+    lifecycle_lower_warnings(view, &limits);
     return cycles_begin(&cursor, view->entitlement, account->now_us);
 }
 

@@ -66,6 +66,13 @@ ROWS = [
     (["QUOTA.CONSUME a r 10 CHECK", "QUOTA.CHECK a r 10", "QUOTA.CONSUME a r 11 ID i STICKY"], []),
     (["QUOTA.CONSUME a r 5 ID i", "QUOTA.CONSUME a r 5 ID i"], ["limit.warned"]),
     (["QUOTA.CONSUME a r 5", "QUOTA.REFUND a r 2", "QUOTA.CONSUME a r 2"], ["limit.warned", "usage.refunded"]),
+    # a change of rules lets a warning fire again if it has lifted the limit above what is used, and only then
+    (["QUOTA.CONSUME a r 5", "QUOTA.REFUND a r 2", "QUOTA.OVERRIDE a r LIMIT 10 day", "QUOTA.CONSUME a r 2"],
+     ["limit.warned", "usage.refunded", "override.set"]),
+    (["QUOTA.CONSUME a r 5", "QUOTA.REFUND a r 2", "QUOTA.PLAN SET p r LIMIT 9 day WARN 50%", "QUOTA.CONSUME a r 2"],
+     ["limit.warned", "usage.refunded"]),
+    (["QUOTA.CONSUME a r 5", "QUOTA.OVERRIDE a r LIMIT 11 day", "QUOTA.CONSUME a r 1"],
+     ["limit.warned", "override.set", "limit.warned"]),
     (["QUOTA.CONSUME a r 3", "+1d", "QUOTA.CONSUME a r 1", "+3d", "QUOTA.CONSUME a r 1"],
      ["cycle.closed", "cycle.closed"]),
     (["QUOTA.CONSUME a r 20 FORCE"], ["limit.warned", "limit.warned", "limit.exhausted"]),

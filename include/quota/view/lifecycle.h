@@ -25,3 +25,14 @@ void lifecycle_compose(struct resource_view *view, int64_t anchor_us);
 /* The same at `at_us`, while the resource is on its way: remembers since when its RATEs are other ones. */
 void lifecycle_recompose(const struct account_view *account, struct resource_view *view, int64_t anchor_us,
                          int64_t at_us);
+
+/* The limits of the cycles that run under some rules. */
+struct limits_before {
+    uint32_t count;
+    uint64_t periods[SLOT_WINDOWS_MAX];
+    int64_t limits[SLOT_WINDOWS_MAX];
+};
+void lifecycle_note_limits(const struct resource_view *view, struct limits_before *before);
+
+/* The rules are others now: where a limit was raised, thresholds that it has been lifted above may fire again. */
+void lifecycle_lower_warnings(struct resource_view *view, const struct limits_before *before);

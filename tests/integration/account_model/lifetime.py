@@ -189,8 +189,11 @@ class Lifetime:
         entitlement = self.entitlement(name)
         self.take_over_rates(name)
         for window in self.slots[name].windows.values() if name in self.slots else []:
+            before, counted = window.own_limit(), window.counts
             window.limit = self.limit_of(name, window.period, window.start, window.end)
-            if entitlement and entitlement.limit(window.period):
+            window.counts = bool(entitlement and entitlement.limit(window.period))
+            raised = before != UNLIMITED and (window.limit == UNLIMITED or window.own_limit() > before)
+            if window.counts and (raised or not counted):
                 window.warned = min(window.warned, window.reached(entitlement))
         self.begin_to_roll(name, entitlement)
 

@@ -77,6 +77,7 @@ class Cycle:
     peak: int = 0
     over_since: int = 0
     warned: int = 0
+    counts: bool = True  # its LIMIT is a rule now
     charged: int = 0  # all that was ever charged: refunds never exceed it
     unasked: bool = False  # there because cycles of its LIMIT roll over
     asleep: bool = False  # closed while no rule requested it
