@@ -210,7 +210,8 @@ bool accounts_commit_together_or_reply(RedisModuleCtx *ctx, struct account_call 
 static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 {
     struct account_call *calls[LEVELS_MAX];
-    if (call->lineage) return commit_all_or_reply(ctx, calls, calls_of(call, calls));
+    uint32_t count = calls_of(call, calls);
+    if (count > 1) return commit_all_or_reply(ctx, calls, count);
     if (call->decision.changes.size == 0) return true;
     struct account_change change = account_decision_change(&call->decision);
     if (!transaction_commit_or_reply(ctx, &call->handle, &change, call->now_us)) return false;
@@ -221,7 +222,8 @@ static bool commit_or_reply(RedisModuleCtx *ctx, struct account_call *call)
 static bool reply_fault_of(RedisModuleCtx *ctx, struct account_call *call)
 {
     struct account_call *calls[LEVELS_MAX];
-    return !reply_first_fault(ctx, calls, calls_of(call, calls));
+    uint32_t count = calls_of(call, calls);
+    return !reply_first_fault(ctx, calls, count);
 }
 
 /* The decision is true by now: its fault is the answer, else its verdicts are counted. */

@@ -162,10 +162,13 @@ static uint32_t apply_checked(struct account **place, const struct account_chang
 struct account *account_apply(struct account *account, const struct account_change *change)
 {
     struct cursor cursor = cursor_init(change->changes);
-    struct event_maker made, *maker = change->events ? &made : NULL; /* where there are events to be made */
+    struct event_maker made, *maker = NULL; /* where there are events to be made */
     bool begins = !account;
     uint32_t begun_parts = 0;
-    if (maker) event_maker_begin(maker, account, change);
+    if (change->events) {
+        maker = &made;
+        event_maker_begin(maker, account, change);
+    }
     if (begins) account = account_new();
     account->applied_at_us = max_i64(change->applied_at_us, account->applied_at_us);
     if (!maker || !event_maker_watches_all(maker)) apply_counts(account, change, &cursor);

@@ -119,7 +119,8 @@ static uint32_t claims_of(const struct members *members, const struct division *
     uint32_t count = 0;
     for (uint32_t i = 0; i < members->count; i++) {
         const struct member *member = members->by_number[i];
-        if (member->has_left && member != joins) continue;
+        bool comes_back = joins && member == joins;
+        if (member->has_left && !comes_back) continue;
         claims[count++] = (struct share_claim){.weight = member->weight, .want = want_of(member, division, others_had)};
     }
     return count;

@@ -391,8 +391,7 @@ static struct hold hold_of_record(const struct record_hold *record)
 static enum account_fault resolve_parts(struct resolution *resolution, const struct record_hold *records)
 {
     const struct stored_hold *stored = resolution->stored;
-    struct sink levels = {0};
-    resolution->levels = &levels;
+    resolution->levels = arena_alloc(resolution->account->arena, sizeof(*resolution->levels));
     if (resolution->count > 1) resolution->parts = memory_alloc(resolution->count * sizeof(*resolution->parts));
     for (uint32_t i = 0; i < resolution->count; i++) {
         struct part *part = &resolution->parts[i];
@@ -404,7 +403,7 @@ static enum account_fault resolve_parts(struct resolution *resolution, const str
     enum account_fault fault = resolve(resolution);
     for (uint32_t i = 0; i < resolution->count; i++) sink_free(&resolution->parts[i].funding);
     if (resolution->count > 1) memory_free(resolution->parts);
-    sink_free(&levels);
+    sink_free(resolution->levels);
     return fault;
 }
 

@@ -384,13 +384,14 @@ static void compare_with_general(const struct account *account, const struct acc
     struct consume_request again = *request;
     struct lineage lineage;
     struct account_decision other, *above = memory_alloc(ANCESTORS_MAX * sizeof(*above));
+    uint32_t count = request->lineage ? request->lineage->count : 0;
     if (request->lineage) lineage = *request->lineage;
     if (request->lineage) again.lineage = &lineage;
-    for (uint32_t i = 0; request->lineage && i < lineage.count; i++) lineage.ancestors[i].decision = &above[i];
+    for (uint32_t i = 0; i < count; i++) lineage.ancestors[i].decision = &above[i];
     account_decision_begin(&other);
     decide_in_general(account, host, &again, NULL, request->now_us, &other);
     count_expect_same(decision, &other, false);
-    for (uint32_t i = 0; request->lineage && i < lineage.count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         count_expect_same(request->lineage->ancestors[i].decision, &above[i], false);
         account_decision_end(&above[i]);
     }

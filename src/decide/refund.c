@@ -370,7 +370,6 @@ static enum account_fault return_sum(struct refund *refund, struct returned_item
 {
     struct sink funding = {0};
     struct taken sum = {.amount = 0}, part;
-    struct refunded result;
     bool together = true;
     for (uint32_t i = 0; i < count && together; i++) {
         int64_t units = find_part(refund, &items[i], &part);
@@ -378,7 +377,7 @@ static enum account_fault return_sum(struct refund *refund, struct returned_item
     }
     refund->amount = sum.amount;
     refund->is_other = true; /* the rows remember what comes back */
-    refund->result = &result;
+    refund->result = arena_alloc(refund->account->arena, sizeof(*refund->result));
     refund->decision->fault_subject = refund->resource;
     resource_view_begin(refund->account, refund->resource, &refund->view);
     enum account_fault fault = together ? ACCOUNT_FAULT_NONE : ACCOUNT_FAULT_TOGETHER;
