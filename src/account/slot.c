@@ -386,7 +386,8 @@ void slot_clear_held(struct slot *slot)
     optional->holds_count = 0;
     optional->held_units = 0;
     uint32_t count = slot->windows_count + 1; /* so that there is something to allocate */
-    if (optional->held_count != count) optional->held = memory_realloc(optional->held, count * sizeof(*optional->held));
+    bool fits = optional->held && optional->held_count == count;
+    if (!fits) optional->held = memory_realloc(optional->held, count * sizeof(*optional->held));
     optional->held_count = count;
     memset(optional->held, 0, count * sizeof(*optional->held));
 }

@@ -110,7 +110,8 @@ static enum account_fault emit_record(const struct consume_request *request, con
     bool fits = body.size <= IDEMPOTENCY_BODY_MAX;
     if (fits) {
         struct change change; /* what its kind does not name means nothing; there is much of it */
-        record_key_make(&key, request_operation(request), request->batch ? RECORD_NO_SLOT : items->slot, request->id);
+        bool is_one = !request->batch && count > 0;
+        record_key_make(&key, request_operation(request), is_one ? items->slot : RECORD_NO_SLOT, request->id);
         change.kind = CHANGE_RECORD;
         change.bytes = record_key_bytes(&key);
         change.body = sink_content(&body);

@@ -18,7 +18,6 @@ struct targets {
 static enum account_fault find_targets(const struct demands *demands, enum rows_together together,
                                        struct targets *targets)
 {
-    memset(targets->rows, 0, demands->views_count * sizeof(*targets->rows));
     for (uint32_t i = 0; i < demands->count; i++) {
         targets->of[i] = i;
         if (!demands_knows(demands, i)) continue;
@@ -149,7 +148,7 @@ static enum account_fault begin_sum(struct demands *demands, const struct target
     struct demands *root = demands->root;
     uint32_t at = root->each_count;
     enum account_fault fault = sum_rows(demands, &sum);
-    if (fault != ACCOUNT_FAULT_NONE) return fault;
+    if (fault != ACCOUNT_FAULT_NONE || sum.unit == 0) return fault; /* 0: it has no rows */
     struct admission_item *below = find_same_below(demands, &sum);
     struct admission_item *item =
         below ? arena_room(root->account->arena, sizeof(*item)) : &root->items[root->admission.items_count++];
@@ -189,7 +188,7 @@ static void begin_row(struct demands *demands, uint32_t row, uint32_t target, bo
 
 enum account_fault demand_rows_begin(struct demands *demands, enum rows_together together, bool key_by_row)
 {
-    struct targets targets;
+    struct targets targets = {0};
     enum account_fault fault = find_targets(demands, together, &targets);
     for (uint32_t i = 0; i < demands->count && fault == ACCOUNT_FAULT_NONE; i++) {
         bool summed = together == ROWS_SUMMED && targets.rows[targets.of[i]] > 1;

@@ -354,8 +354,9 @@ static enum account_fault emit_member(struct demands *demands)
 
 enum account_fault demands_take(struct demands *demands)
 {
-    for (struct demands *of = demands; of; of = of->above) {
-        if (of == demands || knows_any(of)) sink_raw(&of->decision->changes, of->meanwhile.data, of->meanwhile.size);
+    sink_raw(&demands->decision->changes, demands->meanwhile.data, demands->meanwhile.size);
+    for (struct demands *of = demands->above; of; of = of->above) {
+        if (knows_any(of)) sink_raw(&of->decision->changes, of->meanwhile.data, of->meanwhile.size);
     }
     enum account_fault fault = admission_take(&demands->admission);
     if (!demands->above) return fault;
