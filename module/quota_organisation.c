@@ -187,7 +187,7 @@ static void reply_members(RedisModuleCtx *ctx, const struct members *members, co
         if (!members->by_number[at]->has_left) page[count++] = members->by_number[at];
     }
     while (at < members->count && members->by_number[at]->has_left) at++;
-    bool more = at < members->count;
+    bool more = count > 0 && at < members->count;
     if (more) sink_decimal(&cursor, page[count - 1]->number);
     page_reply_head(ctx, more ? sink_content(&cursor) : (struct bytes){NULL, 0}, count);
     for (long i = 0; i < count; i++) reply_member(ctx, members, page[i], shown);

@@ -254,16 +254,35 @@ static const struct plan *plan_of(const struct account_view *account, uint32_t n
     return number == 0 ? account->account->plan : account->changes[number - 1].plan;
 }
 
+static const struct plan_history *history_of(const struct account_view *account, const struct plan *plan)
+{
+    return plan ? account->host->find_plan(plan->name) : NULL;
+}
+
+/* One that this plan knows, or a later revision of it. Those before it have written theirs down. */
+static enum account_fault emit_if_first(struct account_view *account, uint32_t number, struct bytes resource,
+                                        struct resource_names own, struct sink *changes)
+{
+    bool done = is_own(resource, own);
+    for (uint32_t i = 0; i < number && !done; i++) {
+        const struct plan *before = plan_of(account, i);
+        done = plan_find(before, resource) || plan_history_track(history_of(account, before), resource);
+    }
+    return done ? ACCOUNT_FAULT_NONE : emit_unused(account, resource, changes);
+}
+
 static enum account_fault emit_unused_of(struct account_view *account, uint32_t number, struct resource_names own,
                                          struct sink *changes)
 {
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     const struct plan *plan = plan_of(account, number);
+    const struct plan_history *history = history_of(account, plan);
     for (uint32_t i = 0; plan && i < plan->entries_count && fault == ACCOUNT_FAULT_NONE; i++) {
-        struct bytes resource = plan->entries[i].entitlement.resource;
-        bool done = is_own(resource, own);
-        for (uint32_t k = 0; k < number; k++) done = done || plan_find(plan_of(account, k), resource);
-        if (!done) fault = emit_unused(account, resource, changes);
+        fault = emit_if_first(account, number, plan->entries[i].entitlement.resource, own, changes);
+    }
+    for (uint32_t i = 0; history && i < history->tracks_count && fault == ACCOUNT_FAULT_NONE; i++) {
+        struct bytes resource = history->tracks[i].resource;
+        if (!plan_find(plan, resource)) fault = emit_if_first(account, number, resource, own, changes);
     }
     return fault;
 }

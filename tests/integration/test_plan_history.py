@@ -409,6 +409,24 @@ BEGUN = [  # rules, then a change on the way: day, rules, APPLY ──▶ limit 
 ]
 
 
+@pytest.mark.parametrize("away, limit", [("0d", 300), ("3d", 270)])
+@pytest.mark.parametrize("stored", [False, True], ids=["untouched", "touched"])
+def test_a_resource_of_a_later_revision_keeps_its_part(either, stored, away, limit):
+    """It was never used, and the plan did not have it when the account was opened."""
+    for plan in "pq":
+        either(f"QUOTA.PLAN SET {plan} r LIMIT 100 30d")
+    either("QUOTA.OPEN a p")
+    either.advance("10d")
+    either("QUOTA.PLAN SET p s LIMIT 300 30d")
+    either("QUOTA.CONSUME a r 1") if stored else None
+    either.advance("1d")
+    either("QUOTA.SWITCH a q PRORATE")
+    either("QUOTA.CONSUME a r 1")
+    either.advance(away)
+    either("QUOTA.SWITCH a p PRORATE")
+    assert values(either, "limit", resource="s") == [limit]
+
+
 @pytest.mark.parametrize("first, change, expected", BEGUN)
 def test_the_cycle_in_which_an_account_begins(either, first, change, expected):
     either("QUOTA.CLOCK FREEZE 2025-02-19T00:00:00Z")
