@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from conftest import NOON_MS, Quota
 from model import Key, Rule
-from servers import Server, caught_up, wait_until
+from servers import WRAPPER, Server, caught_up, wait_until
 
 
 class Waiter(threading.Thread):
@@ -643,7 +643,7 @@ def test_ten_thousand_wait_while_the_server_rests():
 
     busy, answers = asyncio.run(all_of_them())
     assert answers == [[b"*6\r\n", b":1\r\n"]] * count
-    assert busy < 0.1, f"{busy} s of CPU in a second of waiting"
+    assert busy < (1 if WRAPPER else 0.1), f"{busy} s of CPU in a second of waiting"
     print(f"{count} waiting clients: {busy:.3f} s of CPU in a second")
     busy = asyncio.run(all_of_them_leave())
     assert busy < 2, f"{busy} s of CPU while {count} leave"  # a line that is looked through each time takes longer
