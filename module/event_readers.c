@@ -24,7 +24,7 @@ struct reader {
 
 static struct reader *first_reader;
 static int64_t readers_count;
-static RedisModuleCtx *home; /* for timers, where no other context is at hand */
+static RedisModuleCtx *home; /* for timers */
 
 /* ---- an event as a map ----------------------------------------------------------------------------------- */
 
@@ -136,9 +136,9 @@ static int64_t reply_found(RedisModuleCtx *ctx, const struct event_query *query,
 
 /* ---- waiting --------------------------------------------------------------------------------------------- */
 
-static void forget(RedisModuleCtx *ctx, struct reader *reader)
+static void forget(struct reader *reader)
 {
-    wait_timer_stop(ctx, &reader->timeout);
+    wait_timer_stop(home, &reader->timeout);
     *(reader->before ? &reader->before->behind : &first_reader) = reader->behind;
     if (reader->behind) reader->behind->before = reader->before;
     readers_count--;
@@ -168,7 +168,7 @@ static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
     if (!reader) return RedisModule_ReplyWithEmptyArray(ctx);
     reply_found(ctx, &reader->query, true);
     call(reader); /* by CLIENT UNBLOCK: the server frees its own part once it is called for */
-    forget(ctx, reader);
+    forget(reader);
     return REDISMODULE_OK;
 }
 
@@ -176,9 +176,10 @@ static int reply_to_reader(RedisModuleCtx *ctx, RedisModuleString **argv, int ar
 static void client_gone(RedisModuleCtx *ctx, RedisModuleBlockedClient *client)
 {
     struct reader *reader = reader_of(client);
+    (void)ctx;
     if (!reader) return;
     call(reader);
-    forget(ctx, reader);
+    forget(reader);
 }
 
 static void moment_came(RedisModuleCtx *ctx, void *reader)
@@ -216,7 +217,7 @@ static void begin_waiting(RedisModuleCtx *ctx, const struct event_query *query)
     reader->client = RedisModule_BlockClient(ctx, reply_to_reader, reply_to_reader, NULL, 0);
     reader->timeout = (struct wait_timer){.due = moment_came, .data = reader};
     if (!home) home = RedisModule_GetDetachedThreadSafeContext(ctx);
-    wait_timer_set_real(ctx, &reader->timeout, millis_ceil(query->wait_us));
+    wait_timer_set_real(home, &reader->timeout, millis_ceil(query->wait_us));
     RedisModule_SetDisconnectCallback(reader->client, client_gone);
     if (first_reader) first_reader->before = reader;
     first_reader = reader;

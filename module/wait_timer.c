@@ -49,6 +49,7 @@ void wait_timer_stop(RedisModuleCtx *ctx, struct wait_timer *timer)
 {
     if (timer->armed) RedisModule_StopTimer(ctx, timer->id, NULL);
     timer->armed = false;
+    timer->real_ms = 0;
 }
 
 bool wait_timer_writes_are_paused(void)

@@ -12,6 +12,14 @@ from test_quota_organisation import Run as Families
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 
+def on_an_empty_server(accounts, seeds):
+    for seed in seeds:
+        accounts("FLUSHALL")
+        clear_plans(accounts)
+        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+        yield seed
+
+
 @pytest.fixture
 def family(accounts):
     """org, with 10 units a day for both of a and b; a has bought 8 more."""
@@ -360,10 +368,7 @@ class Waits:
 
 @pytest.mark.parametrize("first", range(0, 60, 15))
 def test_waits_are_kept(accounts, first):
-    for seed in range(first, first + 15):
-        accounts("FLUSHALL")
-        clear_plans(accounts)
-        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+    for seed in on_an_empty_server(accounts, range(first, first + 15)):
         waits = Waits(accounts, seed)
         steps = [waits.consume, waits.reserve, waits.resolve, waits.go_on, waits.grant, waits.check]
         for step in waits.random.choices(steps, weights=[3, 2, 2, 2, 1, 3], k=40):
@@ -436,10 +441,7 @@ class Undo:
 
 @pytest.mark.parametrize("first", range(0, 60, 15))
 def test_everything_comes_back(accounts, primary, replica, first):
-    for seed in range(first, first + 15):
-        accounts("FLUSHALL")
-        clear_plans(accounts)
-        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+    for seed in on_an_empty_server(accounts, range(first, first + 15)):
         undo = Undo(accounts, seed)
         before = undo.state()
         for k in range(60):
@@ -455,7 +457,7 @@ CHAIN = {"f": None, "t": "f", "u": "t", "v": "t"}
 
 
 class Twins:
-    """Two families that say the same: `whole` asks for units of a resource, `parts` for rows that are counted AS it."""
+    """Two families with equal plans: `whole` requests units of a resource, `parts` rows that are counted AS it."""
 
     def __init__(self, quota, seed):
         self.quota, self.random, self.made = quota, random.Random(seed), []
@@ -488,7 +490,7 @@ class Twins:
         later = self.random.choice(["", "", f"EFFECTIVE {NOON_MS + self.random.randint(1, 60) * HOUR_MS}"])
         self.same(f"GRANT @{self.random.choice('tuuv')} {k} r {self.random.randint(1, 30)} {later}")
 
-    def ask(self, k):
+    def request(self, k):
         who, i, o = self.random.choice("uuuvt"), self.random.randint(1, 8), self.random.randint(1, 5)
         units = i + 3 * o
         whole, parts = self.random.choice([
@@ -529,12 +531,9 @@ class Twins:
 
 @pytest.mark.parametrize("first", range(0, 80, 20))
 def test_a_sum_of_rows_is_decided_like_one_row(accounts, primary, replica, first):
-    for seed in range(first, first + 20):
-        accounts("FLUSHALL")
-        clear_plans(accounts)
-        accounts(f"QUOTA.CLOCK FREEZE {NOON_MS}")
+    for seed in on_an_empty_server(accounts, range(first, first + 20)):
         twins = Twins(accounts, seed)
-        steps = [twins.ask, twins.resolve, twins.go_on, twins.grant]
+        steps = [twins.request, twins.resolve, twins.go_on, twins.grant]
         for k, step in enumerate(twins.random.choices(steps, weights=[8, 3, 2, 1], k=60)):
             step(f"k{k}")
             twins.check()

@@ -85,7 +85,7 @@ class Receiver:
         self.server.shutdown()
         self.server.server_close()
 
-    def heard(self):
+    def received(self):
         """The ids that came."""
         with self.lock:
             return {request.id for request in self.got}

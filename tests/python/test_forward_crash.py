@@ -92,8 +92,8 @@ def everything_arrives(receiver, expected):
     """However long it takes, as long as something arrives. Signatures are verified once, at the end: the receiver works
     in this process, too."""
     expected = set(expected)
-    while missing := expected - receiver.heard():
-        wait_until(lambda wanted=missing: wanted & receiver.heard(), f"{len(missing)} events are missing")
+    while missing := expected - receiver.received():
+        wait_until(lambda wanted=missing: wanted & receiver.received(), f"{len(missing)} events are missing")
     assert in_order_per_account(receiver.messages())
 
 

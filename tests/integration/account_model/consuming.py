@@ -434,11 +434,11 @@ class Consuming(SlowLane):
             self.begin_rates(dict(row.units(1 if mode == "UPTO" else amount)))
         if id and mode != "CHECK" and (verdict[0] or sticky):
             self.slot(name)
-            self.ask_for(*[] if verdict[0] else [row])
+            self.give_slots(*[] if verdict[0] else [row])
             self.remember(key, requested, verdict, [self.item(row, verdict[0])])
         return verdict
 
-    def ask_for(self, *rows):
+    def give_slots(self, *rows):
         """A denial that is remembered is one of all resources that count the rows."""
         for row in rows:
             for name, _ in row.units():
@@ -457,7 +457,7 @@ class Consuming(SlowLane):
         if id and not check and (sticky or [verdict for verdict in verdicts if verdict[0]]):
             for name, _ in items:
                 self.slot(name)
-            self.ask_for(*[] if [verdict for verdict in verdicts if verdict[0]] else rows)
+            self.give_slots(*[] if [verdict for verdict in verdicts if verdict[0]] else rows)
             items = [self.item(row, verdict[0]) for row, verdict in zip(rows, verdicts)]
             self.remember(key, requested, verdicts, items)
         return verdicts
