@@ -2,6 +2,7 @@
 #include "quota/decide/below.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
+#include "quota/decide/demand_plan.h"
 
 /* The demand of an item that has grants, be it that all of them are still to come: a wait foresees those. NULL = none
  * has. Of a row that is counted AS another one it may be either. */

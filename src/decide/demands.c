@@ -1,7 +1,9 @@
 /* Settles, asks and answers for all resources of a request; see demands.h. */
 #include "quota/decide/demands.h"
 #include "quota/base/checked.h"
+#include "quota/decide/admission_verdict.h"
 #include "quota/decide/backdate.h"
+#include "quota/decide/demand_plan.h"
 #include "quota/decide/demand_rows.h"
 #include "quota/decide/membership.h"
 

@@ -3,6 +3,7 @@
 #include "quota/base/checked.h"
 #include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/decide/demand_plan.h"
 #include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 

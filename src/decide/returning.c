@@ -1,8 +1,8 @@
 /* Gives units of one resource back; see returning.h. */
 #include "quota/decide/returning.h"
 #include "quota/base/checked.h"
-#include "quota/decide/admission.h"
 #include "quota/decide/backdate.h"
+#include "quota/decide/demand_plan.h"
 #include "quota/view/billing.h"
 #include "quota/view/credits_view.h"
 

@@ -1,56 +1,7 @@
-/* Admission: one demand, several items, one item that two accounts must admit, and units that somebody else pays for;
- * each against sums that anybody could do. */
-#include "account_tools.h"
+/* Admission: one demand, several items, one item that two accounts must admit; each against simple sums. */
+#include "admission_tools.h"
 #include "quota/base/checked.h"
-#include "quota/decide/admission.h"
-
-#define T at("2025-01-31T15:00:00")
-
-/* An account and one resource of it, on its way through a request. */
-struct side {
-    struct pair pair;
-    struct account_view account;
-    struct resource_view view;
-    struct sink changes;
-};
-
-static void side_open(struct side *side, const char *plan, const char *text)
-{
-    *side = (struct side){.pair = {0}};
-    plan_set(plan, text);
-    pair_open(&side->pair, plan, T);
-}
-
-/* Settles the resource and makes a demand of it. */
-static void side_begin(struct side *side, const char *resource, int64_t amount, int64_t at_us, struct demand *demand)
-{
-    struct bytes name = text_bytes(resource);
-    assert_int_equal(account_view_begin(&side->account, side->pair.account, &host, at_us), ACCOUNT_FAULT_NONE);
-    side->account.effects = &side->changes;
-    struct resource_names own = {&name, 1};
-    assert_int_equal(emit_account(&side->account, own, &side->changes), ACCOUNT_FAULT_NONE);
-    resource_view_begin(&side->account, name, &side->view);
-    assert_int_equal(resource_view_settle(&side->account, &side->view, &side->changes), ACCOUNT_FAULT_NONE);
-    demand_begin(demand, &side->account, &side->view, amount);
-}
-
-/* Ends the request: what stands in the changes is done. */
-static void side_end(struct side *side, bool applies)
-{
-    struct account_change change = {side->account.now_us, sink_content(&side->changes), ACCOUNT_ENCODING_NEWEST};
-    account_view_end(&side->account);
-    if (applies && side->changes.size > 0) {
-        assert_true(account_accepts(side->pair.account, &change));
-        side->pair.account = account_apply(side->pair.account, &change);
-    }
-    sink_free(&side->changes);
-    side->changes = (struct sink){0};
-}
-
-static void side_close(struct side *side)
-{
-    pair_end(&side->pair);
-}
+#include "quota/decide/admission_verdict.h"
 
 /* ---- one demand ------------------------------------------------------------------------------------------ */
 
@@ -294,7 +245,7 @@ static int64_t granted_by(const struct sums *sums, int64_t amount, enum request_
     return amount <= fits ? amount : 0;
 }
 
-static void ask_family(struct family *family, struct sums *sums, int64_t now_us)
+static void request_of_family(struct family *family, struct sums *sums, int64_t now_us)
 {
     struct verdict verdict;
     int64_t cycle = (now_us - T) / H, amount = random_between(1, 9);
@@ -335,153 +286,12 @@ static void two_accounts_agree_with_sums(void **state)
         }
         for (int step = 0; step < 40; step++) {
             now_us += random_below(4) * 10 * MICROS_PER_MINUTE;
-            ask_family(&family, &sums, now_us);
+            request_of_family(&family, &sums, now_us);
         }
         side_close(&family.child);
         side_close(&family.parent);
         plan_drop("child");
         plan_drop("parent");
-    }
-}
-
-/* ---- who else pays --------------------------------------------------------------------------------------- */
-
-/* A purse pays for what the limits cannot take: so much is in it, and at most so much fits its numbers. */
-struct purse {
-    int64_t left, largest;
-};
-
-static struct purse *purse_of(const struct position *position)
-{
-    return position->source;
-}
-
-static int64_t purse_available(const struct position *position)
-{
-    return purse_of(position)->left;
-}
-
-static enum account_fault purse_check(const struct position *position, int64_t units)
-{
-    return units > purse_of(position)->largest ? ACCOUNT_FAULT_OVERFLOW : ACCOUNT_FAULT_NONE;
-}
-
-static void purse_judge(const struct position *position, int64_t units, struct verdict *verdict)
-{
-    (void)units; /* a purse denies nothing: the limits do */
-    int64_t left = purse_of(position)->left;
-    *verdict = (struct verdict){.limit = left, .remaining = left, .reset_us = NEVER_US, .rule = position->number};
-}
-
-static void purse_take(struct position *position, int64_t units)
-{
-    struct purse *purse = purse_of(position);
-    if (purse->left != UNLIMITED) purse->left -= units;
-    assert_true(purse->left >= UNLIMITED);
-}
-
-static const struct meter meter_purse = {.kind = "purse",
-                                         .funds = true,
-                                         .available = purse_available,
-                                         .check = purse_check,
-                                         .judge = purse_judge,
-                                         .take = purse_take};
-
-static void add_purse(struct demand *demand, struct purse *purse)
-{
-    demand->positions[demand->positions_count] = (struct position){
-        .meter = &meter_purse, .demand = demand, .number = 50 + (int32_t)demand->positions_count, .source = purse};
-    demand->positions_count++;
-}
-
-static const struct {
-    const char *plan;
-    int64_t first, second; /* what is in the purses */
-    enum request_mode mode;
-    int64_t amount, granted, limited, from_first, from_second;
-} funding_rows[] = {
-    /* the limits have room: nobody pays */
-    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 10, 10, 10, 0, 0},
-    /* the rest is paid for, the first purse first */
-    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
-    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 15, 15, 10, 5, 0},
-    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 18, 18, 10, 5, 3},
-    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 20, 20, 10, 5, 5},
-    {"a LIMIT 10 1h", 5, UNLIMITED, MODE_ALL, 99, 99, 10, 5, 84},
-    {"a LIMIT 10 1h LIMIT 4 2h", 5, 5, MODE_ALL, 9, 9, 4, 5, 0}, /* the tightest limit */
-    {"a LIMIT 0 1h", 5, 5, MODE_ALL, 7, 7, 0, 5, 2},
-    {"a LIMIT 10 ROLLING 1h", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
-    /* together not enough: nothing at all */
-    {"a LIMIT 10 1h", 5, 5, MODE_ALL, 21, 0, 0, 0, 0},
-    /* as much as there is, in whole amounts */
-    {"a LIMIT 10 1h", 5, 5, MODE_UPTO, 99, 20, 10, 5, 5},
-    {"a LIMIT 10 1h COST 3", 5, 2, MODE_UPTO, 99, 5, 10, 5, 0},
-    {"a LIMIT 10 1h COST 3", 5, 2, MODE_ALL, 6, 0, 0, 0, 0},
-    /* rates are asked for all of it */
-    {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 12, 12, 10, 2, 0},
-    {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_ALL, 13, 0, 0, 0, 0},
-    {"a LIMIT 10 1h RATE FIXED 12 1s", 5, 5, MODE_UPTO, 99, 12, 10, 2, 0},
-    /* a check takes nothing */
-    {"a LIMIT 10 1h", 5, 5, MODE_PEEK, 13, 13, 10, 3, 0},
-    /* what is forced is drawn from the same places first; the limits count what none of them has */
-    {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 13, 13, 10, 3, 0},
-    {"a LIMIT 10 1h", 5, 5, MODE_FORCE, 23, 23, 13, 5, 5},
-    /* BURST and OVERAGE let the limits take more, but only what the purses cannot pay */
-    {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 13, 13, 10, 3, 0},
-    {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
-    {"a LIMIT 10 1h BURST 20%", 5, 5, MODE_ALL, 23, 0, 0, 0, 0},
-    {"a LIMIT 10 1h OVERAGE", 5, 5, MODE_ALL, 99, 99, 89, 5, 5},
-    {"a LIMIT 10 1h OVERAGE MAX 2", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
-    {"a LIMIT 10 1h OVERAGE MAX 2", 5, 5, MODE_ALL, 23, 0, 0, 0, 0},
-    {"a CREDITS OVERAGE MAX 9", 5, 5, MODE_ALL, 11, 0, 0, 0, 0}, /* there is no cycle to count them in */
-    /* CREDITS: without a LIMIT the purses alone pay; FIRST: before the limits do */
-    {"a CREDITS", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
-    {"a CREDITS", 5, 5, MODE_ALL, 11, 0, 0, 0, 0},
-    {"a LIMIT 10 1h CREDITS FIRST", 5, 5, MODE_ALL, 8, 8, 0, 5, 3},
-    {"a LIMIT 10 1h CREDITS FIRST", 5, 5, MODE_ALL, 18, 18, 8, 5, 5},
-    {"a LIMIT 10 1h BURST 20% CREDITS FIRST", 5, 5, MODE_ALL, 22, 22, 12, 5, 5},
-};
-
-static void what_limits_cannot_take_is_funded_in_order(void **state)
-{
-    (void)state;
-    const struct admission_item item = {0, 1};
-    for (size_t i = 0; i < COUNT_OF(funding_rows); i++) {
-        static struct side side;
-        struct demand demand;
-        struct verdict verdict;
-        struct purse first = {funding_rows[i].first, 1000}, second = {funding_rows[i].second, 1000};
-        side_open(&side, "pro", funding_rows[i].plan);
-        side_begin(&side, "a", funding_rows[i].amount, T, &demand);
-        uint32_t bounds = demand.positions_count;
-        add_purse(&demand, &first);
-        add_purse(&demand, &second);
-        struct admission admission = {.demands = &demand, .count = 1, .mode = funding_rows[i].mode};
-        assert_int_equal(admission_peek(&admission, &item, 1), ACCOUNT_FAULT_NONE);
-        assert_int_equal(first.left, funding_rows[i].first); /* a peek pays nothing */
-        assert_int_equal(admission.admitted, funding_rows[i].granted > 0);
-        assert_int_equal(demand.granted, funding_rows[i].granted);
-        bool takes = admission.admitted && funding_rows[i].mode != MODE_PEEK;
-        if (admission.admitted) {
-            if (demand.limited != funding_rows[i].limited)
-                fail_msg("row %zu: limited %lld", i, (long long)demand.limited);
-            assert_int_equal(demand.positions[bounds].funded, funding_rows[i].from_first);
-            assert_int_equal(demand.positions[bounds + 1].funded, funding_rows[i].from_second);
-            assert_int_equal(demand.units, demand.limited + funding_rows[i].from_first + funding_rows[i].from_second);
-        }
-        if (takes) assert_int_equal(admission_take(&admission), ACCOUNT_FAULT_NONE);
-        admission_verdict(&admission, &item, &verdict);
-        assert_int_equal(verdict.granted, funding_rows[i].granted);
-        if ((verdict.wait_us == 0) != (funding_rows[i].granted > 0))
-            fail_msg("row %zu: wait %lld", i, (long long)verdict.wait_us);
-        side_end(&side, takes);
-        assert_int_equal(used_of(&side.pair, "a", T), takes ? funding_rows[i].limited : 0);
-        assert_int_equal(first.left, funding_rows[i].first - (takes ? funding_rows[i].from_first : 0));
-        if (funding_rows[i].second != UNLIMITED) {
-            assert_int_equal(second.left, funding_rows[i].second - (takes ? funding_rows[i].from_second : 0));
-        }
-        side_close(&side);
-        plan_drop("pro");
     }
 }
 
@@ -540,7 +350,6 @@ int main(void)
         cmocka_unit_test(all_or_any_of_several),
         cmocka_unit_test(both_accounts_admit_or_nothing_is_charged),
         cmocka_unit_test(two_accounts_agree_with_sums),
-        cmocka_unit_test(what_limits_cannot_take_is_funded_in_order),
         cmocka_unit_test(a_purse_that_cannot_pay_is_a_fault_of_the_peek),
         cmocka_unit_test(each_account_pays_for_itself),
     };

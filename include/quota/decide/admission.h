@@ -5,16 +5,10 @@
  *     admission_peek  reads only   how much every demand admits; which item is admitted; a funding plan for each demand
  *        ───────────── the point of no return ─────────────
  *     admission_take   cannot fail  charges every position, writes each account's changes
- *     admission_verdict             the deciding rule of an item: denied → the longest wait, granted → the least left
+ *     admission_verdict             the deciding rule of an item (admission_verdict.h)
  *
- *     n units of a demand    CYCLE, ROLLING  give what the tightest has within its number     ┐  together all n,
- *                            CREDITS         pay for the rest, in burn order                  │  or the demand
- *                            CYCLE           gives beyond its number: BURST, GRACE            │  is denied
- *                            THROTTLE        admits what is left at its rate                  │
- *                            CYCLE           gives beyond that: OVERAGE                       ┘
- *                            RATE            has to admit all n; CONCURRENT, too, where they are held
- *
- * CREDITS FIRST draws on credits before the limits. FORCE counts what neither has in the limits.
+ * What a demand has, and who pays for its units, is its plan (demand_plan.h). FORCE counts what neither limits nor
+ * sources have in the limits.
  *
  * One item has several demands where it is counted as another resource, too, and where the accounts above have to admit
  * it: each of these has an item of its own, and they are decided as one. Several items are one request
@@ -63,41 +57,6 @@ enum account_fault admission_take(struct admission *admission);
 bool demand_begins_rates(const struct demand *demand);
 void demand_emit_begun(const struct demand *demand);
 
-/* The verdict of an item: `granted` in amounts, all else in units; times from the instants that count. */
-void admission_verdict(const struct admission *admission, const struct admission_item *item, struct verdict *verdict);
-
-/* The verdicts of a batch (ALL) that is denied: the client waits for the longest of them, and tries all of it again. An
- * item that would refuse by then, since its grace has passed meanwhile, waits longer. */
-void admission_align_waits(const struct admission *admission, const struct admission_item *items, uint32_t count,
-                           struct verdict *verdicts);
-
-/* Units left under the tightest CYCLE and ROLLING of a demand; and with those that sources could pay for. UNLIMITED. */
-int64_t demand_available(const struct demand *demand);
-
-/* The same without OVERAGE: what there is before the slow lane. */
-int64_t demand_available_before_lane(const struct demand *demand);
-int64_t demand_remaining(const struct demand *demand);
-
-/* Units that its own credits could pay for; UNLIMITED. */
-int64_t demand_funds(const struct demand *demand);
-
-/* Makes the funding plan for so many units: what the limits give within their numbers, which sources pay for the rest,
- * what BURST and GRACE let the limits take beyond, THROTTLE, and then OVERAGE. Answers how many find a place. */
-int64_t demand_plan(struct demand *demand, int64_t units);
-
 /* Makes the plan of units that are taken whatever the limits say: first what the limits have, then credits, then the
  * limits beyond. For a demand alone, which the caller posts itself. */
 enum account_fault admission_force(struct demand *demand, int64_t units);
-
-/* Can every position take what the plan gives it? */
-enum account_fault demand_check(const struct demand *demand);
-
-/* Which sources paid for the units of a demand that was taken, in the order in which they were drawn (funding.h); no
- * bytes where the limits did alone. Stands in the arena of its account's view. */
-struct bytes demand_funding(const struct demand *demand);
-
-/* How many units a demand is judged by: those that were wanted; UPTO wants one amount at least; 0 = it was granted. */
-int64_t admission_units(const struct admission *admission, const struct demand *demand);
-
-/* How long until the CYCLEs and ROLLINGs of a demand admit so many units, if only time goes on; 0 = now. */
-int64_t demand_limits_wait_us(const struct demand *demand, int64_t units);

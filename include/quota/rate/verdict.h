@@ -45,6 +45,12 @@ static inline bool amount_is_smaller(int64_t left, int64_t right)
     return right == UNLIMITED || left < right;
 }
 
+/* Of so many units those that there are. */
+static inline int64_t amount_min(int64_t units, int64_t available)
+{
+    return amount_is_smaller(available, units) ? available : units;
+}
+
 /* Why nothing could be decided at all; the module turns each into an error text. */
 enum fault {
     FAULT_NONE,
