@@ -1,4 +1,4 @@
-/* Parsed words into terms; see entitlement_argument.h. */
+/* Parsed options into an entitlement; see entitlement_argument.h. */
 #include "entitlement_argument.h"
 #include "quota/time/duration.h"
 #include "reply.h"

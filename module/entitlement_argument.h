@@ -41,7 +41,7 @@ bool entitlement_finish_or_reply(RedisModuleCtx *ctx, struct entitlement_argumen
 /* Reads a period as PERIOD takes it, into its period_code; on false the client has its error. */
 bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_t *code);
 
-/* Rows of a group of options of the request `type_`, whose entitlement_argument is its field `terms`. */
+/* Rows of a group of options of the request `type_`, whose entitlement_argument is its field `entitlement`. */
 #define ENTITLEMENT_REFUNDS_ROWS(type_)                                                                                \
     {                                                                                                                  \
         FIELD(ARGUMENT_INTEGER, "max", "MAX", type_, entitlement.entitlement.refunds_max, 0, INT64_MAX,                \
@@ -71,7 +71,7 @@ bool entitlement_period_or_reply(RedisModuleCtx *ctx, struct bytes word, uint64_
          .name = "how",                                                                                                \
          .offset = offsetof(type_, entitlement.share),                                                                 \
          .rows = share_choice,                                                                                         \
-         .summary = "Whoever comes first; the same for each by weight; or by what each has used."},                    \
+         .summary = "First come, first served; the same for each by weight; or by what each has used."},               \
             {0},                                                                                                       \
     }
 extern const struct argument share_choice[];

@@ -118,7 +118,7 @@ static const struct argument open_arguments[] = {
 static bool zone_known_or_reply(RedisModuleCtx *ctx, struct bytes *zone)
 {
     if (bytes_is_word(*zone, "UTC")) *zone = BYTES("UTC");
-    if (zones_ask(*zone)) return true;
+    if (zones_load(*zone)) return true;
     reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(*zone).text, zones_folder());
     return false;
 }

@@ -75,7 +75,7 @@ static bool period_or_reply(RedisModuleCtx *ctx, const struct cycle_request *req
 static const struct zone *zone_or_reply(RedisModuleCtx *ctx, struct bytes name)
 {
     if (!name.data) return zone_utc();
-    const struct zone *zone = zones_ask(name);
+    const struct zone *zone = zones_load(name);
     if (!zone) {
         reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(name).text, zones_folder());
     }

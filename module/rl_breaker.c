@@ -37,7 +37,7 @@
               ARGUMENT_OPTIONAL,                                                                                       \
               "Probes that are let through half-open, and successes that close the breaker, 1 to 32 (default 10).")
 
-static const struct argument ask_arguments[] = {
+static const struct argument request_arguments[] = {
     KEY("key", "The circuit, shared by all callers of a backend."), CONFIG_ROWS, {0}};
 
 /* What no word has set. */
@@ -79,7 +79,7 @@ static int admit(RedisModuleCtx *ctx, RedisModuleString **argv, int argc)
     struct breaker_decision decision;
     struct handle handle;
 
-    if (!arguments_parse_or_reply(ctx, ask_arguments, argv, argc, &config)) return REDISMODULE_OK;
+    if (!arguments_parse_or_reply(ctx, request_arguments, argv, argc, &config)) return REDISMODULE_OK;
     complete(&config);
     const char *fault = breaker_config_fault(&config);
     if (fault) return reply_error(ctx, "ERR %s", fault);

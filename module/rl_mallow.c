@@ -81,7 +81,7 @@ static bool decide_or_reply(RedisModuleCtx *ctx, const struct mallow_request *re
     struct handle *handle = &call->handle;
     call->limit = (struct limiter_request){.cost = request->cost, .now_us = request->now_us, .mode = mode};
     call->policy = set->policy;
-    if (set->policy.size > 0) set->rules.count = 0; /* asked before, for another key */
+    if (set->policy.size > 0) set->rules.count = 0; /* found before, for another key */
     if (!rule_source_find_or_reply(ctx, &set->rules, set->policy, (struct bytes){NULL, 0}, (struct bytes){NULL, 0},
                                    request->now_us, &call->source)) {
         return false;

@@ -110,7 +110,7 @@ static const struct argument set_arguments[] = {
 static bool schedule_or_reply(RedisModuleCtx *ctx, const struct set_argument *set, struct schedule *schedule)
 {
     *schedule = (struct schedule){0};
-    if (!schedule_set_zone(schedule, set->zone) || !zones_ask(set->zone)) {
+    if (!schedule_set_zone(schedule, set->zone) || !zones_load(set->zone)) {
         reply_error(ctx, "ERR zone '%s' is not known here (looked for in %s)", printable(set->zone).text,
                     zones_folder());
     } else if (!schedule_parse_days(set->days, &schedule->days)) {

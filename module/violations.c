@@ -64,7 +64,7 @@ static uint64_t word_at(const char *data)
 }
 
 /* Folded multiplications under a secret, at a quarter of what the keyed hash of linear_hash.h costs, for that alone
- * would be a third of what a denial may cost here. Whoever finds names of one chain all the same makes a walk of
+ * would be a third of what a denial may cost here. A client that finds names of one chain all the same makes a walk of
  * quota.violations-max entries, and no more. */
 static uint64_t hash_bytes(uint64_t hash, struct bytes bytes)
 {

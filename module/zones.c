@@ -63,7 +63,7 @@ const struct zone *zones_find(struct bytes name, void *unused)
     return zone;
 }
 
-const struct zone *zones_ask(struct bytes name)
+const struct zone *zones_load(struct bytes name)
 {
     int absent = 1;
     if (bytes_is_word(name, "UTC")) return zone_utc();

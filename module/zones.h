@@ -14,11 +14,11 @@ const struct zone *zones_find(struct bytes name, void *unused);
 
 /* The same for a name that a client gives: what is not known is looked for anew and not remembered, since clients may
  * send names without end. */
-const struct zone *zones_ask(struct bytes name);
+const struct zone *zones_load(struct bytes name);
 
 /* The folder of the zone files, as CONFIG SET quota.tzdir gave it; forgets every zone. */
 void zones_use_folder(const char *folder);
 const char *zones_folder(void);
 
-/* Reads every zone anew when it is next asked for: after a change of tzdata. */
+/* Reads every zone anew when it is next used: after a change of tzdata. */
 void zones_forget(void);

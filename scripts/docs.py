@@ -103,7 +103,7 @@ TYPES = {  # data type, as TYPE answers: what it holds
 # ---- what the server says ----------------------------------------------------------------------------------------
 
 
-def ask(client, *words):
+def reply_of(client, *words):
     """The reply as it came, text decoded; redis-py would reshape it."""
     connection = client.connection_pool.get_connection()
     try:
@@ -128,13 +128,13 @@ def mapped(reply):
 
 def commands_of(client):
     """Name with a space for a subcommand: (what COMMAND DOCS says, flags); the stream's own are left out."""
-    names = [name for name in ask(client, "COMMAND", "LIST", "FILTERBY", "MODULE", "quota") if "._" not in name]
+    names = [name for name in reply_of(client, "COMMAND", "LIST", "FILTERBY", "MODULE", "quota") if "._" not in name]
     found = {}
     for top in sorted({name.split("|")[0].upper() for name in names}):
-        document = mapped(list(mapped(ask(client, "COMMAND", "DOCS", top)).values())[0])
+        document = mapped(list(mapped(reply_of(client, "COMMAND", "DOCS", top)).values())[0])
         parts = mapped(document.get("subcommands", {})) or {top: document}
         for name, part in sorted(parts.items()):
-            flags = ask(client, "COMMAND", "INFO", name)[0][2]
+            flags = reply_of(client, "COMMAND", "INFO", name)[0][2]
             found[name.upper().replace("|", " ")] = (mapped(part), {str(flag) for flag in flags})
     return found
 
@@ -294,7 +294,7 @@ def require(said, known, where):
 
 def settings_page(client):
     """The server is one that was started without settings of its own, so what it has are the defaults."""
-    defaults = {name: value for name, value in mapped(ask(client, "CONFIG", "GET", "quota.*")).items()}
+    defaults = {name: value for name, value in mapped(reply_of(client, "CONFIG", "GET", "quota.*")).items()}
     require(set(defaults), set(SETTINGS), "SETTINGS")
     body = [(f"`{name}`", f"`{defaults[name]}`" if defaults[name] else "(empty)", *SETTINGS[name])
             for name in sorted(SETTINGS)]
@@ -316,7 +316,7 @@ def settings_page(client):
 
 
 def info_page(client):
-    said = {name for name in ask(client, "INFO", "quota").split() if name.startswith("quota_")}
+    said = {name for name in reply_of(client, "INFO", "quota").split() if name.startswith("quota_")}
     names = {line.split(":")[0].removeprefix("quota_") for line in said}
     typed = {f"{what}_{name.replace('-', '_')}" for name in TYPES for what in ("keys", "bytes")}
     require(names, {name for name in FIELDS if "<" not in name} | typed, "FIELDS and TYPES")

@@ -21,7 +21,7 @@ FILE = "instructions.json"
 
 
 def control(server, *words):
-    """Tells callgrind; it listens when the server next wakes up."""
+    """Switches callgrind; it notices when the server next wakes up."""
     subprocess.run(["callgrind_control", *words, str(server.process.pid)], check=True, capture_output=True)
     load.do(server, ["PING"])
 

@@ -7,8 +7,8 @@
         sent        │    └─ late ─▶│               (redis-benchmark, 50 connections)
         answered    └▶        └──────────▶ counted from the planned instant
 
-    longest       the server's own SLOWLOG over commands at the stated bounds: the microseconds during which nobody else
-                  is served. What is over a millisecond is named.
+    longest       the server's own SLOWLOG over commands at the stated bounds: the microseconds during which no other
+                  client is served. What is over a millisecond is named.
 
 The client is one Python process that never sleeps. Its own share is in every row alike: SET's is the one to compare.
 """
@@ -28,7 +28,7 @@ SECONDS = 10  # of one row in one round, at the default number of requests
 PERCENTILES = (50, 99, 99.9, 100)
 
 
-def told():
+def chosen_rows():
     wanted = ("SET", "RL.ALLOW", "RL.TAKE", "QUOTA.CONSUME, new ID")
     return [row for row in rows.table() if row.name in wanted]
 
@@ -43,7 +43,7 @@ def saturation(server, database, settings):
 
 
 def reply_lines(server, unit, database):
-    """How many lines the reply to a unit has: replies are told apart by counting them."""
+    """How many lines the reply to a unit has: replies are separated by counting them."""
     with load.connect(server, database) as link:
         link.sendall(unit + load.PING)
         data = b""
@@ -109,7 +109,7 @@ def one_round(server, row, database, rate, settings):
 
 def percentiles(settings):
     """{row: {p50 …: Spread over rounds}}, the rate, and what it was measured on."""
-    table, found = told(), {}
+    table, found = chosen_rows(), {}
     with machine.running() as server, report.progress("latency", len(table) * (settings.rounds + 1)) as step:
         rows.prepare(server)
         filled = {row: database for database, row in enumerate(table)}

@@ -1,7 +1,7 @@
 """Commands as bytes, and two ways to send them.
 
     line          "RL.ALLOW {key} 10 1s"           {key} 14 bytes · {subject} 12 · {id} 24 · {range} a network
-    redis-benchmark   one line, random keys: what everybody knows; {id} is two random numbers
+    redis-benchmark   one line, random keys: the well-known tool; {id} is two random numbers
     pump              units of one or more lines over n, i; every connection has one batch under way:
 
         connection 1   unit unit unit … PING ──▶ server ──▶ replies … +PONG ──▶ the next batch

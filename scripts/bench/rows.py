@@ -2,7 +2,7 @@
 
 Every key of a row outlives the run and has room for it: a unit of a billion a year counts for 31 ms, so keys are filled
 with a cost of a million, nine hours' worth. Each row has a database of its own. `answer` is the first integer of the
-reply, asked before and after: a row that was meant to be admitted and is not ends the run.
+reply, checked before and after: a row that was meant to be admitted and is not ends the run.
 """
 import dataclasses
 import functools
@@ -40,7 +40,7 @@ class Row:
     answer: int | None = None
     decisions: int = 1  # in one unit
     slowness: int = 1  # so many times fewer units are sent
-    told: bool = False  # also in the situations: unpipelined, one key, replica, AOF
+    headline: bool = False  # also in the situations: unpipelined, one key, replica, AOF
 
 
 def prepare(server):
@@ -54,14 +54,14 @@ def prepare(server):
     client.close()
 
 
-def server_row(name, line, told=False, fill="SET {key} abcdefgh EX 86400"):
-    return Row(name, "the server's own", tuple(line.split(" | ")), Contents(entry=(fill,)), told=told)
+def server_row(name, line, headline=False, fill="SET {key} abcdefgh EX 86400"):
+    return Row(name, "the server's own", tuple(line.split(" | ")), Contents(entry=(fill,)), headline=headline)
 
 
-def limit_row(name, rest, filled, answer=1, told=False, command="RL.ALLOW"):
+def limit_row(name, rest, filled, answer=1, headline=False, command="RL.ALLOW"):
     """`filled` is what follows the key in the command that fills it."""
     contents = Contents(entry=(f"{command} {{key}} {filled}",))
-    return Row(name, "rate limits", (f"{command} {{key}} {rest}",), contents, answer, told=told)
+    return Row(name, "rate limits", (f"{command} {{key}} {rest}",), contents, answer, headline=headline)
 
 
 def allow_row(name, rules, cost=1_000_000, **more):
@@ -74,26 +74,26 @@ def denied_row(algorithm):
     return dataclasses.replace(row, contents=Contents(opening=row.lines, entry=row.lines))
 
 
-def quota_row(name, plan, lines="QUOTA.CONSUME {key} r 1", entry="QUOTA.CONSUME {key} r 1", answer=1, told=False):
+def quota_row(name, plan, lines="QUOTA.CONSUME {key} r 1", entry="QUOTA.CONSUME {key} r 1", answer=1, headline=False):
     opened = Contents(opening=(f"QUOTA.OPEN {{key}} {plan}",), entry=(entry,))
-    return Row(name, "quotas", tuple(lines.split(" | ")), opened, answer, told=told)
+    return Row(name, "quotas", tuple(lines.split(" | ")), opened, answer, headline=headline)
 
 
-def script_row(name, words, filled=None, told=False):
+def script_row(name, words, filled=None, headline=False):
     """EVALSHA of lua/name.lua, with words: how many keys, keys, arguments."""
     script = f"EVALSHA {hashlib.sha1(SCRIPTS[name].encode()).hexdigest()}"
     contents = Contents(entry=(f"{script} {filled or words}",))
-    return Row(f"lua {name}", "scripts", (f"{script} {words}",), contents, 1, slowness=4, told=told)
+    return Row(f"lua {name}", "scripts", (f"{script} {words}",), contents, 1, slowness=4, headline=headline)
 
 
 def throttle_row(name):
-    return limit_row(name, f"{BURST_RULE} 1", f"{BURST_RULE} 1000000", answer=0, command=name, told=True)
+    return limit_row(name, f"{BURST_RULE} 1", f"{BURST_RULE} 1000000", answer=0, command=name, headline=True)
 
 
-BASE = server_row("SET", "SET {key} abcdefgh", told=True, fill="SET {key} abcdefgh")
+BASE = server_row("SET", "SET {key} abcdefgh", headline=True, fill="SET {key} abcdefgh")
 SERVER_ROWS = (
     BASE,
-    server_row("SET EX", "SET {key} abcdefgh EX 86400", told=True),
+    server_row("SET EX", "SET {key} abcdefgh EX 86400", headline=True),
     server_row("GET", "GET {key}", fill="SET {key} abcdefgh"),
     server_row("GET, key with TTL", "GET {key}"),
     server_row("INCR", "INCR {key}", fill="INCR {key}"),
@@ -106,10 +106,10 @@ MTAKE = Row("RL.MTAKE, of 100 subjects", "rate limits", (f"RL.MTAKE limits 100 {
             Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1,
             decisions=100)
 TAKE = Row("RL.TAKE", "rate limits", ("RL.TAKE limits {subject}",),
-           Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1, told=True)
+           Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1, headline=True)
 LIMIT_ROWS = (
-    allow_row("RL.ALLOW", RULE, told=True),
-    allow_row("RL.ALLOW denied", "1 365d", cost=1, answer=0, told=True),
+    allow_row("RL.ALLOW", RULE, headline=True),
+    allow_row("RL.ALLOW denied", "1 365d", cost=1, answer=0, headline=True),
     limit_row("RL.ALLOW PEEK", f"{RULE} PEEK", f"{RULE} COST 1000000"),
     allow_row("RL.ALLOW BURST", f"{RULE} BURST 1000000000"),
     allow_row("RL.ALLOW POLICY", "POLICY policy"),
@@ -157,11 +157,11 @@ INGEST = Row("QUOTA.INGEST, 100 rows of one account", "quotas",
              ("QUOTA.INGEST " + " ".join(f"account r 1 {number}-{{id}} *" for number in range(100)),),
              Contents(once=("CONFIG SET quota.id-max 10000000", "QUOTA.OPEN account two"),
                       entry=("QUOTA.CONSUME account r 1",)), 1, decisions=100, slowness=100)
-TOLD = "QUOTA.CONSUME {key} r 1 | QUOTA.REFUND {key} r 1"
+IN_TURN = "QUOTA.CONSUME {key} r 1 | QUOTA.REFUND {key} r 1"
 REFUSED = tuple(f"QUOTA.CONSUME refused-{number} r 2" for number in range(100))
 LOOKING_ROWS = (
-    quota_row("CONSUME, REFUND", "one", TOLD),
-    quota_row("CONSUME, REFUND, an event each time", "brim", TOLD),  # the limit is reached again and again
+    quota_row("CONSUME, REFUND", "one", IN_TURN),
+    quota_row("CONSUME, REFUND, an event each time", "brim", IN_TURN),  # the limit is reached again and again
     quota_row("QUOTA.BILL", "priced", "QUOTA.BILL {key}", answer=None),
     quota_row("QUOTA.FORECAST", "two", "QUOTA.FORECAST {key} r", answer=None),
     Row("QUOTA.EVENTS READ, of 100 events", "quotas", ("QUOTA.EVENTS READ AFTER 0-0 COUNT 100",),
@@ -175,13 +175,13 @@ QUOTA_ROWS = (
                         contents=dataclasses.replace(CREDITED.contents, entry=GRANTS)),
     quota_row("QUOTA.CONSUME", "one"),
     MANY_RESOURCES,
-    quota_row("QUOTA.CONSUME, 2 limits", "two", told=True),
+    quota_row("QUOTA.CONSUME, 2 limits", "two", headline=True),
     quota_row("QUOTA.CONSUME, 3 limits", "three"),
     quota_row("QUOTA.CONSUME, rate, 2 limits", "rate"),
     quota_row("QUOTA.CONSUME denied", "spent", answer=0),
     quota_row("QUOTA.MCONSUME, 2 resources", "many", "QUOTA.MCONSUME {key} 2 r 1 r1 1",
               "QUOTA.MCONSUME {key} 2 r 1 r1 1"),
-    quota_row("QUOTA.CONSUME, new ID", "two", "QUOTA.CONSUME {key} r 1 ID {id}", told=True),
+    quota_row("QUOTA.CONSUME, new ID", "two", "QUOTA.CONSUME {key} r 1 ID {id}", headline=True),
     quota_row("QUOTA.CONSUME, replayed ID", "two", "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001",
               "QUOTA.CONSUME {key} r 1 ID an-id-of-24-bytes-000001"),
     INGEST,
@@ -196,7 +196,7 @@ QUOTA_ROWS = (
     *LOOKING_ROWS,
 )
 SCRIPT_ROWS = (
-    script_row("gcra", f"1 {{key}} {BURST_RULE} 1", f"1 {{key}} {BURST_RULE} 1000000", told=True),
+    script_row("gcra", f"1 {{key}} {BURST_RULE} 1", f"1 {{key}} {BURST_RULE} 1000000", headline=True),
     script_row("token_bucket", "1 {key} 1000000000 30 1", "1 {key} 1000000000 30 1000000"),
     script_row("sliding_window", "1 {key} 1000000000 31536000000 1"),
     script_row("sliding_log", "1 {key} 1000000000 31536000000000 {id}"),
@@ -209,11 +209,11 @@ def peer_row(peer):
     """With words of its own it is filled by them; otherwise as ours is."""
     if peer.words:
         return Row(peer.name, "other modules", (peer.words,), Contents(entry=(peer.filling or peer.words,)))
-    return dataclasses.replace(throttle_row("CL.THROTTLE"), name=peer.name, group="other modules", told=False)
+    return dataclasses.replace(throttle_row("CL.THROTTLE"), name=peer.name, group="other modules", headline=False)
 
 
 def table(peers=()):
-    """All rows, group after group. A peer that has CL.THROTTLE keeps the name: ours is then asked as RL.THROTTLE."""
+    """All rows, group after group. A peer that has CL.THROTTLE keeps the name: ours is called RL.THROTTLE then."""
     taken = any(not peer.words or peer.words.upper().startswith("CL.THROTTLE") for peer in peers)
     throttle = throttle_row("RL.THROTTLE" if taken else "CL.THROTTLE")
     return (*SERVER_ROWS, *LIMIT_ROWS, throttle, *QUOTA_ROWS, *SCRIPT_ROWS, *map(peer_row, peers))

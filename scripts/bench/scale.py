@@ -128,7 +128,7 @@ def draw_out(curve, step):
 
 # ---- waiters -----------------------------------------------------------------------------------------------------
 
-WAITED = {  # name: what makes them wait, how they ask, what a newcomer asks
+WAITED = {  # name: what makes them wait, their request, a newcomer's request
     "waiters for a lease": ("RL.ACQUIRE line 1 100d", "RL.ACQUIRE line 1 100d WAIT 100d", "RL.ACQUIRE line 1 100d"),
     "waiters for a place": ("RL.ALLOW line 1 1h", "RL.ALLOW line 1 1h WAIT 9000d", "RL.ALLOW line 1 1h"),
 }
@@ -139,9 +139,9 @@ def cpu_of(server, units):
     return load.measure(server, CALLS, lambda: load.pump(server, units, pipeline=16)).cpu_us
 
 
-def with_waiters(asking, count):
+def with_waiters(requests, count):
     """{probe: us} while so many clients stand in line."""
-    first, waiting, newcomer = asking
+    first, waiting, newcomer = requests
     with machine.running() as server, contextlib.ExitStack() as line:
         load.do(server, [first, f"RL.ALLOW other {RULE}"])
         for _ in range(count):
@@ -159,10 +159,10 @@ def with_waiters(asking, count):
 
 def waiters(step):
     found = {}
-    for name, asking in WAITED.items():
+    for name, requests in WAITED.items():
         for count in powers(0, 4):
             step(f"{count:,} {name}")
-            for probe_name, us in with_waiters(asking, count).items():
+            for probe_name, us in with_waiters(requests, count).items():
                 found.setdefault(name, {}).setdefault(probe_name, {})[count] = us
     return found
 

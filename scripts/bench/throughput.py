@@ -1,7 +1,7 @@
 """The main table, the situations around it, and what travels to replicas.
 
     main          every row, pipeline 16, random keys, on one server alone
-    unpipelined   16 → 1        hot key   one key        the rows that are told
+    unpipelined   16 → 1        hot key   one key        the headline rows
     companions    the same server three times, a quarter of the keys: alone, with a replica, with an AOF (everysec)
                   loss = CPU with / CPU alone of the same round, to be read next to the loss of SET EX
     bytes         growth of master_repl_offset over a thousand calls
@@ -81,13 +81,13 @@ def main_table(server, table, settings):
     return found
 
 
-def small_situations(server, told, settings):
+def small_situations(server, chosen, settings):
     """Without pipeline, and on one key: {title: figures}."""
     found = {}
-    with report.progress("situations", len(told) * (2 * settings.rounds + 1)) as step:
-        filled = fill(server, told, settings.keys, step)
+    with report.progress("situations", len(chosen) * (2 * settings.rounds + 1)) as step:
+        filled = fill(server, chosen, settings.keys, step)
         found["unpipelined"] = figures(compare(server, filled, settings, step, pipeline=1, share=3))
-        hot = {row: filled[row] for row in told if "{id}" not in row.lines[0]}  # no account holds so many ids
+        hot = {row: filled[row] for row in chosen if "{id}" not in row.lines[0]}  # no account holds so many ids
         found["hot key"] = figures(compare(server, hot, settings, step, keys=1))
     load.do(server, ["FLUSHALL"])
     show(f"without pipeline, {settings.keys:,} random keys", found["unpipelined"])
@@ -98,28 +98,28 @@ def small_situations(server, told, settings):
 # ---- companions --------------------------------------------------------------------------------------------------
 
 
-def companion_rounds(servers, settle, told, settings):
+def companion_rounds(servers, settle, chosen, settings):
     """{row: {companion: [CPU of each round]}}, all three in turn for each row."""
-    used, keys = {row: {name: [] for name in COMPANIONS} for row in told}, max(settings.keys // 4, 1)
-    with report.progress("replica, AOF", len(told) * 3 * (settings.rounds + 1)) as step:
+    used, keys = {row: {name: [] for name in COMPANIONS} for row in chosen}, max(settings.keys // 4, 1)
+    with report.progress("replica, AOF", len(chosen) * 3 * (settings.rounds + 1)) as step:
         for name in COMPANIONS:
-            fill(servers[name], told, keys, step)
+            fill(servers[name], chosen, keys, step)
         settle()
-        for row, name in rounds.interleaved(settings.rounds, [(row, name) for row in told for name in COMPANIONS]):
+        for row, name in rounds.interleaved(settings.rounds, [(row, name) for row in chosen for name in COMPANIONS]):
             step(f"{row.name}, {name}")
-            sample = measure(servers[name], row, told.index(row), keys, requests_of(row, settings))
+            sample = measure(servers[name], row, chosen.index(row), keys, requests_of(row, settings))
             used[row][name].append(sample.cpu_us)
             settle()
     return used
 
 
-def companions(told, settings):
+def companions(chosen, settings):
     with machine.running() as alone, machine.running() as primary, machine.following(primary) as replica, \
             machine.running(appendonly="yes", appendfsync="everysec") as logged:
         servers = dict(zip(COMPANIONS, (alone, primary, logged)))
         for server in servers.values():
             rows.prepare(server)
-        used = companion_rounds(servers, lambda: machine.caught_up(primary, replica), told, settings)
+        used = companion_rounds(servers, lambda: machine.caught_up(primary, replica), chosen, settings)
     found = {row.name: {"cpu_us": rounds.spread(of_row["alone"]),
                         **{name: rounds.ratio(of_row[name], of_row["alone"]) for name in COMPANIONS[1:]}}
              for row, of_row in used.items()}
@@ -150,12 +150,12 @@ def replicated_bytes(table):
 
 def run(settings):
     table = rows.table()
-    told = [row for row in rows.table() if row.told]
+    chosen = [row for row in rows.table() if row.headline]
     with machine.running(settings.peers) as server:
         rows.prepare(server)
         about = machine.description()
         main = main_table(server, rows.table(settings.peers), settings)
-        situations = small_situations(server, [row for row in rows.table(settings.peers) if row.told], settings)
+        situations = small_situations(server, [row for row in rows.table(settings.peers) if row.headline], settings)
     report.keep(settings, "throughput", about, {
-        "rows": main, **situations, "companions": companions(told, settings), "bytes": replicated_bytes(table)})
+        "rows": main, **situations, "companions": companions(chosen, settings), "bytes": replicated_bytes(table)})
     plots.run(settings)

@@ -35,7 +35,7 @@ async def granted(reader):
 
 
 async def client(port, key, wait, patience_s, until, counts):
-    """Asks again and again until the round is over."""
+    """Sends the request again and again until the round is over."""
     command = f"RL.ALLOW {key} {LIMIT} WAIT {wait}\r\n".encode()
     while time.monotonic() < until:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -179,7 +179,7 @@ static void decode_rollings(struct cursor *cursor, struct slot_optional *optiona
     }
 }
 
-static void decode_pasts(struct cursor *cursor, struct slot_optional *optional)
+static void decode_histories(struct cursor *cursor, struct slot_optional *optional)
 {
     struct period period;
     uint32_t count = (uint32_t)cursor_number_between(cursor, 0, SLOT_HISTORIES_MAX);
@@ -220,7 +220,7 @@ static void decode_slot(struct cursor *cursor, uint8_t encoding, struct slot *sl
     if (optional.override ? !plan_find(optional.override, resource) : optional.override_until_us > 0)
         cursor->bad = true;
     decode_rollings(cursor, &optional);
-    decode_pasts(cursor, &optional);
+    decode_histories(cursor, &optional);
     if (encoding >= ACCOUNT_ENCODING_ORGANISATIONS) decode_bill(cursor, &optional);
     bool needed = optional.override || optional.rollings || optional.histories || optional.generation > 0 ||
                   optional.transferred > 0 || optional.bill;

@@ -78,7 +78,7 @@ static bool knows_credits(const struct entitlement *entitlement)
     return newer;
 }
 
-/* The first encoding that can say what the entries grant: so equal plans are equal bytes, whoever wrote them. */
+/* The first encoding that can say what the entries grant: so equal plans are equal bytes, of whatever version. */
 static uint8_t encoding_of(const struct plan_entry *const *entries, uint32_t count)
 {
     uint8_t encoding = PLAN_ENCODING_ENTRIES;

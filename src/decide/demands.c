@@ -1,4 +1,4 @@
-/* Settles, asks and answers for all resources of a request; see demands.h. */
+/* Settles, checks and answers for all resources of a request; see demands.h. */
 #include "quota/decide/demands.h"
 #include "quota/base/checked.h"
 #include "quota/decide/admission_verdict.h"

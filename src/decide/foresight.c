@@ -79,7 +79,7 @@ static bool outlook_begin(const struct demand *demand, int64_t at_us, struct out
 }
 
 /* From when on the rates will admit the units. They do not depend on the limits, and once they admit they go on doing
- * so, so they are asked as of now: a TOKEN bucket with an INITIAL begins with the denial. */
+ * so, so they are checked as of now: a TOKEN bucket with an INITIAL begins with the denial. */
 static int64_t rates_admit_us(struct outlook *outlook, int64_t units)
 {
     struct demand *demand = &outlook->demand;

@@ -33,7 +33,7 @@ static int64_t costs_of(const struct rates_answer *rates, int64_t units, int64_t
     return most;
 }
 
-bool rates_ask_throttle(const struct demand *demand, int64_t units, struct decision *decision)
+bool rates_check_throttle(const struct demand *demand, int64_t units, struct decision *decision)
 {
     struct rates_answer rates = demand->rates;
     int64_t costs[RULES_MAX];

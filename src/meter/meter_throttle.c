@@ -27,7 +27,7 @@ void throttle_judge(const struct demand *demand, int64_t units, struct verdict *
     struct decision decision;
     rates_report(demand, verdicts);
     *verdict = verdicts[rates->throttle];
-    if (units > 0 && rates_ask_throttle(demand, units, &decision)) *verdict = decision.verdict;
+    if (units > 0 && rates_check_throttle(demand, units, &decision)) *verdict = decision.verdict;
     verdict->rule = rates->places[rates->throttle];
 }
 

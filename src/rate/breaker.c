@@ -170,8 +170,8 @@ static struct breaker stand(const struct breaker *stored, const struct breaker_c
         return breaker;
     }
     breaker.config = config ? *config : BREAKER_CONFIG_DEFAULT;
-    breaker.seen_us = breaker.since_us = breaker.asked_us = now_us;
-    *parts = BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_ASKED;
+    breaker.seen_us = breaker.since_us = breaker.requested_us = now_us;
+    *parts = BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_REQUESTED;
     return breaker;
 }
 
@@ -222,9 +222,9 @@ void breaker_decide_request(const struct breaker *breaker, const struct breaker_
         after->probes[after->probing++] = after->seen_us;
         decision->verdict.remaining--;
         decision->parts |= BREAKER_PART_PROBES;
-    } else if (decision->parts || after->seen_us - after->asked_us >= after->config.window_us) {
-        after->asked_us = after->seen_us;
-        decision->parts |= BREAKER_PART_ASKED;
+    } else if (decision->parts || after->seen_us - after->requested_us >= after->config.window_us) {
+        after->requested_us = after->seen_us;
+        decision->parts |= BREAKER_PART_REQUESTED;
     }
 }
 
@@ -265,7 +265,7 @@ static unsigned settle_probe(struct breaker *after, bool failed)
  * until a WINDOW later its last request that was written down is the one that made it. */
 static bool is_of_another_state(const struct breaker *breaker, int64_t took_us)
 {
-    bool is_first_state = breaker->state == BREAKER_CLOSED && breaker->asked_us == breaker->since_us;
+    bool is_first_state = breaker->state == BREAKER_CLOSED && breaker->requested_us == breaker->since_us;
     return took_us > breaker->seen_us - breaker->since_us && !is_first_state;
 }
 
@@ -324,7 +324,7 @@ static void change(struct breaker *breaker, unsigned parts, const struct breaker
     if (parts & BREAKER_PART_STATE) {
         begin_state(breaker, (enum breaker_state)after->state, (enum breaker_force)after->force);
     }
-    if (parts & BREAKER_PART_ASKED) breaker->asked_us = breaker->seen_us;
+    if (parts & BREAKER_PART_REQUESTED) breaker->requested_us = breaker->seen_us;
     if (parts & BREAKER_PART_SLICE) breaker->slices[0] = after->slices[0];
     if (parts & BREAKER_PART_PROBES) {
         breaker->succeeded = after->succeeded;
@@ -346,7 +346,7 @@ struct breaker *breaker_apply(struct breaker *breaker, const struct breaker_deci
 
 bool breaker_accepts(const struct breaker *breaker, const struct breaker_decision *decision)
 {
-    const unsigned begins = BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_ASKED;
+    const unsigned begins = BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_REQUESTED;
     const struct breaker *after = &decision->after;
     struct breaker result = {0};
     if (decision->parts == 0 || (decision->parts & ~(unsigned)BREAKER_PARTS_ALL)) return false;
@@ -379,7 +379,7 @@ bool breaker_sane(const struct breaker *breaker)
     if (breaker_config_fault(&breaker->config)) return false;
     if (breaker->seen_us < 1 || breaker->seen_us > INSTANT_MAX_US) return false;
     if (breaker->since_us < 0 || breaker->since_us > breaker->seen_us) return false;
-    if (breaker->asked_us < 0 || breaker->asked_us > breaker->seen_us) return false;
+    if (breaker->requested_us < 0 || breaker->requested_us > breaker->seen_us) return false;
     if (breaker->state > BREAKER_HALF_OPEN || breaker->force > BREAKER_FORCED_CLOSED) return false;
     if (breaker->force != BREAKER_AUTO) {
         if (breaker->state != BREAKER_CLOSED || window_end_us(breaker) > 0) return false;
@@ -400,7 +400,7 @@ int64_t breaker_deadline_us(const struct breaker *breaker)
     int64_t until_us = breaker->seen_us + config->open_us + BREAKER_RETENTION_US;
     if (breaker->force != BREAKER_AUTO) return INSTANT_MAX_US;
     if (breaker->state == BREAKER_CLOSED) {
-        until_us = max_i64(breaker->asked_us, breaker->since_us) + 2 * config->window_us;
+        until_us = max_i64(breaker->requested_us, breaker->since_us) + 2 * config->window_us;
         until_us = max_i64(until_us, window_end_us(breaker));
     }
     return min_i64(until_us, INSTANT_MAX_US);

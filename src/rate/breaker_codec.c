@@ -79,7 +79,7 @@ void breaker_encode(const struct breaker *breaker, struct sink *sink)
     state_encode(breaker, sink);
     sink_number(sink, breaker->seen_us);
     sink_number(sink, breaker->seen_us - breaker->since_us);
-    sink_number(sink, breaker->seen_us - breaker->asked_us);
+    sink_number(sink, breaker->seen_us - breaker->requested_us);
     if (breaker->state == BREAKER_CLOSED) {
         uint8_t used = BREAKER_SLICES;
         while (used > 0 && breaker->slices[used - 1].calls == 0) used--;
@@ -104,7 +104,7 @@ static void *decode(struct cursor *cursor)
     state_decode(cursor, &read);
     read.seen_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
     read.since_us = read.seen_us - cursor_number_between(cursor, 0, read.seen_us);
-    read.asked_us = read.seen_us - cursor_number_between(cursor, 0, read.seen_us);
+    read.requested_us = read.seen_us - cursor_number_between(cursor, 0, read.seen_us);
     if (read.state == BREAKER_CLOSED) slices_decode(cursor, &read);
     if (read.state == BREAKER_HALF_OPEN) probes_decode(cursor, &read);
     if (!cursor_done(cursor) || !breaker_sane(&read)) return NULL;

@@ -103,7 +103,7 @@ def test_every_command_that_changes_a_key_is_among_the_events(client):
     page = (REFERENCE / "events.md").read_text(encoding="utf-8")
     commands, changing = docs.commands_of(client), set()
     for name, (_, flags) in commands.items():
-        on_a_key = docs.ask(client, "COMMAND", "INFO", name.replace(" ", "|"))[0][3] > 0 or name == "RL.MALLOW"
+        on_a_key = docs.reply_of(client, "COMMAND", "INFO", name.replace(" ", "|"))[0][3] > 0 or name == "RL.MALLOW"
         changing |= {name.split()[0]} if on_a_key and "readonly" not in flags else set()
     for name in {name.split()[0] for name in commands}:
         assert (f"`{name.lower()}`" in page) == (name in changing), name

@@ -257,7 +257,7 @@ static void a_changed_configuration_applies_at_once(void **state)
     context_act(&context, FAIL, NULL, 0, S);
     other.window_us = 60 * S; /* a longer window takes the counts over, in its newest slice */
     context_act(&context, ASK, &other, 0, S);
-    assert_int_equal(context.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_ASKED);
+    assert_int_equal(context.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_REQUESTED);
     assert_int_equal(context.decision.verdict.reset_us, 59 * S);
     context_act(&context, FAIL, NULL, 0, 50 * S);
     assert_int_equal(context.decision.state, BREAKER_OPEN);
@@ -278,7 +278,7 @@ static void a_changed_configuration_applies_at_once(void **state)
     assert_int_equal(context.decision.state, BREAKER_HALF_OPEN);
     context_act(&context, ASK, &other, 0, 58 * S); /* one success is enough now */
     assert_int_equal(context.decision.state, BREAKER_CLOSED);
-    assert_int_equal(context.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_ASKED);
+    assert_int_equal(context.decision.parts, BREAKER_PART_CONFIG | BREAKER_PART_STATE | BREAKER_PART_REQUESTED);
     breaker_scene_end(&context);
 }
 
@@ -289,7 +289,7 @@ static void a_report_stores_the_state_that_counts_it(void **state)
     struct breaker breaker = {.config = three,
                               .seen_us = BASE,
                               .since_us = BASE,
-                              .asked_us = BASE,
+                              .requested_us = BASE,
                               .state = BREAKER_HALF_OPEN,
                               .succeeded = 2};
     struct breaker_decision decision;
@@ -315,7 +315,7 @@ static void it_is_forgotten_when_nothing_depends_on_it(void **state)
     context_act(&context, ASK, &three, 0, 10 * S - 1); /* asks are written down once in a WINDOW */
     assert_int_equal(context.decision.parts, 0);
     context_act(&context, ASK, &three, 0, 10 * S);
-    assert_int_equal(context.decision.parts, BREAKER_PART_ASKED);
+    assert_int_equal(context.decision.parts, BREAKER_PART_REQUESTED);
     assert_int_equal(breaker_deadline_us(context.breaker), BASE + 30 * S);
     context_act(&context, FAIL, NULL, 0, 29 * S);
     assert_int_equal(breaker_deadline_us(context.breaker), BASE + 39 * S);

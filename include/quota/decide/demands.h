@@ -84,7 +84,7 @@ static inline bool demands_counts_as(const struct demands *demands, uint32_t row
 /* Brings the account and every resource to now, and those above. A fault is about decision->fault_subject. */
 enum account_fault demands_settle(struct demands *demands, enum rows_together together);
 
-/* Asks the admission: decision->denied says what it found. */
+/* Decides by the admission: decision->denied says what it found. */
 enum account_fault demands_peek(struct demands *demands, enum request_mode mode, bool any);
 
 /* Takes what was admitted, behind what time has done. */

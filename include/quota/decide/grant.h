@@ -52,6 +52,6 @@ struct grant_report {
 };
 
 /* The grants of the account in the order in which they were given, behind number `after`, of `resource` (empty = of
- * all): up to `most` of them. Answers how many; `more` tells whether others follow. */
+ * all): up to `most` of them. Answers how many; `more` says whether others follow. */
 uint32_t grants_report(const struct account_view *view, struct bytes resource, int64_t after, uint32_t most,
                        struct grant_report *reports, bool *more);

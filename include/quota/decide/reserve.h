@@ -10,7 +10,7 @@
  * a part of it (holds.h), and counts where its resource counts what is held. UPTO holds of each what it can, at least
  * one, or nothing of any.
  *
- * The id belongs to the account. Asked to reserve again with the same content, a live reservation answers what it
+ * The id belongs to the account. A live reservation that is made again with the same content answers what it
  * answered first. COMMIT, RELEASE and EXTEND are commit.h's. */
 #pragma once
 

@@ -199,7 +199,7 @@ static inline bool demand_has_rates(const struct demand *demand)
 void rates_report(const struct demand *demand, struct verdict verdicts[RULES_MAX]);
 
 /* What THROTTLE, which is there, would answer to so many units; false where that cannot be found out. */
-bool rates_ask_throttle(const struct demand *demand, int64_t units, struct decision *decision);
+bool rates_check_throttle(const struct demand *demand, int64_t units, struct decision *decision);
 
 /* How many units the slow lane takes now: `most` of them if it can, and `needed` all together if it lets them in. (A
  * QUEUE lets in more than it has places for.) 0 where there is none. And its verdict, where there is one: as it stands

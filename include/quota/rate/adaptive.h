@@ -1,6 +1,6 @@
 /* An adaptive limit is the value of one key: units per second, moved between min and max by what callers report.
  *
- *     max ├────────────────────────────────     ask    exact GCRA (gcra.h): limit units per second, as many at once
+ *     max ├────────────────────────────────     allow  exact GCRA (gcra.h): limit units per second, as many at once
  *         │            ╱╲  ╱╲╱╲                         report latency, error or load, gathered for one INTERVAL; the
  *   limit │      ╱╲  ╱   ╲╱                                    first report after it makes one step out of all of them
  *         │   ╱    ╲╱

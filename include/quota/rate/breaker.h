@@ -55,7 +55,7 @@ struct breaker_config {
 };
 
 /* resilience4j's: failureRateThreshold 50, minimumNumberOfCalls 100, slidingWindowSize 100 (as seconds),
- * waitDurationInOpenState 60 s, permittedNumberOfCallsInHalfOpenState 10. Slow calls count only when asked for. */
+ * waitDurationInOpenState 60 s, permittedNumberOfCallsInHalfOpenState 10. Slow calls count only on request. */
 #define BREAKER_CONFIG_DEFAULT                                                                                         \
     ((struct breaker_config){.rate = 50,                                                                               \
                              .calls_min = 100,                                                                         \
@@ -91,7 +91,7 @@ struct breaker {
     struct breaker_config config;
     int64_t seen_us;            /* the latest instant that changed anything */
     int64_t since_us;           /* the state began */
-    int64_t asked_us;           /* the latest request that was written down: keeps the key while calls are under way */
+    int64_t requested_us;       /* the latest request that was written down: keeps the key while calls are under way */
     uint8_t state;              /* enum breaker_state */
     uint8_t force;              /* enum breaker_force; not AUTO: closed and empty underneath */
     uint8_t succeeded, probing; /* half-open: probes that came back well, probes under way */
@@ -103,11 +103,11 @@ struct breaker {
 
 /* What a decision changes, in absolute terms; the bits are part of the wire format. */
 enum breaker_part {
-    BREAKER_PART_CONFIG = 1,  /* config; a new window takes over all counts of the old one */
-    BREAKER_PART_STATE = 2,   /* state and force, beginning at seen_us with nothing counted */
-    BREAKER_PART_ASKED = 4,   /* asked_us is seen_us */
-    BREAKER_PART_SLICE = 8,   /* slices[0], the one that holds seen_us */
-    BREAKER_PART_PROBES = 16, /* succeeded, probing, probes */
+    BREAKER_PART_CONFIG = 1,    /* config; a new window takes over all counts of the old one */
+    BREAKER_PART_STATE = 2,     /* state and force, beginning at seen_us with nothing counted */
+    BREAKER_PART_REQUESTED = 4, /* requested_us is seen_us */
+    BREAKER_PART_SLICE = 8,     /* slices[0], the one that holds seen_us */
+    BREAKER_PART_PROBES = 16,   /* succeeded, probing, probes */
     BREAKER_PARTS_ALL = 31,
 };
 

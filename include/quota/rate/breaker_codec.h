@@ -1,6 +1,6 @@
 /* Bytes of a breaker and of its changes: one form for RDB, AOF, DUMP, COPY, digest, replication and the fuzzers.
  *
- *     value    head │ config │ state + force×4 │ seen │ seen - since │ seen - asked │ closed: n │ slice … n
+ *     value    head │ config │ state + force×4 │ seen │ seen - since │ seen - requested │ closed: n │ slice … n
  *                                                                                  │ half-open: succeeded │ probing
  *                                                                                  │            │ seen - admitted …
  *     config   failures │ rate │ calls_min │ window │ slow │ slow_rate │ open │ probes

@@ -130,7 +130,7 @@ bool cidr_set_find(const struct cidr_set *set, const struct cidr *range, struct 
 bool cidr_set_match(const struct cidr_set *set, const struct address *address, int64_t now_us,
                     struct cidr_entry *entry);
 
-/* The range that follows `after` in canonical order (`after` need not be in the set); NULL asks for the first.
+/* The range that follows `after` in canonical order (`after` need not be in the set); NULL = before the first.
  * False at the end. Expired ones are there too. */
 bool cidr_set_next(const struct cidr_set *set, const struct cidr *after, struct cidr_entry *entry);
 

@@ -128,7 +128,8 @@ int64_t leases_settled_us(const struct leases *leases, int64_t now_us);
 /* Leases that are live at `now_us`; NULL has none. */
 uint32_t leases_live_count(const struct leases *leases, int64_t now_us);
 
-/* Walks all records, expired ones too, in order of their tokens; NULL asks for the first and answers the end. */
+/* Walks all records, expired ones too, in order of their tokens; NULL = before the first one; answered
+ * behind the last. */
 const struct lease *leases_next(const struct leases *leases, const struct lease *after);
 
 /* For the codec: the mark, the last token, and its way to set the token of a value it has read (not below it). */

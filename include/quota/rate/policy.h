@@ -12,7 +12,7 @@
  * Since naming a subject again moves it to the other list, it is never on both.
  *
  * What has an end counts as absent from exactly that instant on (now >= until), in every question; the next line
- * of the ladder then decides. Reading never removes it: policy_sweep finds it, and effects take it out.
+ * of the precedence above then decides. Reading never removes it: policy_sweep finds it, and effects take it out.
  *
  *     request ──▶ policy_choose    reads only, allocates nothing
  *     change ──▶ struct policy_effect ──▶ policy_fault_of ──▶ policy_apply        the only writer; cannot fail
@@ -47,7 +47,7 @@ struct policy_rules {
 
 /* What RL.POLICY SET says, borrowed. */
 struct policy_definition {
-    int64_t revision; /* >= 1; the number of this definition, chosen by the catalogue */
+    int64_t revision; /* >= 1; the number of this definition, chosen by the configuration */
     int64_t block_us; /* after a denial refuse everything for so long; 0 = do not */
     bool shadow;      /* decide and count, never enforce */
     struct policy_rules base;
@@ -191,7 +191,7 @@ struct policy_choice {
     int64_t until_us;             /* the end of the list entry, range or override; 0 = none */
 };
 
-/* Goes down the ladder above. An empty subject and a NULL address skip their lines. `now_us` > 0. */
+/* Goes down the precedence above. An empty subject and a NULL address skip their lines. `now_us` > 0. */
 struct policy_choice policy_choose(const struct policy *policy, struct bytes subject, const struct address *address,
                                    int64_t now_us, zone_finder *find_zone, void *context);
 

@@ -51,6 +51,6 @@ struct policy_effect_room {
 };
 
 /* Reads one effect; others may follow it (see cursor_done). False, and the cursor is bad, when the bytes are none.
- * It borrows from `room` and from the bytes. It is well formed; whether the policy has room for it, policy_fault_of
- * tells. */
+ * It borrows from `room` and from the bytes. It is well formed; policy_fault_of says whether the policy has
+ * room for it. */
 bool policy_effect_decode(struct cursor *cursor, struct policy_effect_room *room, struct policy_effect *effect);

@@ -3,7 +3,7 @@
     Prometheus ── GET /metrics ──▶ Exporter.collect ── INFO quota, QUOTA.HEALTH, QUOTA.EVENTS INFO ──▶ each primary
                                            │                    QUOTA.INFO of the accounts that are named
                                            ├── the forwarder's positions, against the last ids of the logs
-                                           └── the catalogues of all primaries, compared at most every 30 seconds
+                                           └── the configurations of all primaries, compared at most every 30 seconds
 
 Nothing is counted here: counters are the servers' own, so several exporters show the same. Keys of customers are labels
 only where the operator has named them, at most 100. What a server or a right does not allow is left out, not 0.
@@ -21,7 +21,7 @@ import redis
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from .cli.catalogue import differences, facts_of, read_catalogue
+from .cli.configuration import differences, facts_of, read_configuration
 from .cli.servers import Fault, Fleet, Server
 from .forward.shards import shards_of
 from .forward.store import sinks_of, store_of
@@ -203,7 +203,8 @@ class Exporter(Collector):
         if time.monotonic() - self._compared_at >= COMPARED_EVERY_S:
             self._compared_at = time.monotonic()
             try:
-                self._differences = len(differences([facts_of(read_catalogue(server)) for server in fleet.primaries]))
+                facts = [facts_of(read_configuration(server)) for server in fleet.primaries]
+                self._differences = len(differences(facts))
             except Fault:
                 self._differences = None
         return self._differences

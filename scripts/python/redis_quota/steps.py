@@ -62,7 +62,7 @@ Steps = Generator[Effect, Any, T]
 
 
 class Observed:
-    """What both drivers have: whoever wants to see calls may put something around their steps."""
+    """What both drivers have: an observer of calls puts its own steps around theirs."""
 
     def _seen(self, steps: Callable[..., Steps[T]], *args: Any, **options: Any) -> Steps[T]:
         return steps(self, *args, **options)

@@ -33,7 +33,7 @@ import yaml
 
 from ..rules import words_of
 from .base import Session, command, group
-from .catalogue import (
+from .configuration import (
     KINDS,
     Commands,
     Facts,
@@ -43,7 +43,7 @@ from .catalogue import (
     facts_of,
     left_over,
     policy_words,
-    read_catalogue,
+    read_configuration,
     steps_of,
     takes_away,
 )
@@ -91,11 +91,11 @@ def opened(file: str) -> tuple[Document, Document]:
 # ---- save ----------------------------------------------------------------------------------------------------------
 
 
-def written(catalogue: dict[str, Any], as_json: bool) -> str:
-    """The same catalogue makes the same text."""
+def written(configuration: dict[str, Any], as_json: bool) -> str:
+    """The same configuration makes the same text."""
     if as_json:
-        return json.dumps(catalogue, indent=2) + "\n"
-    text = yaml.safe_dump(catalogue, sort_keys=False, allow_unicode=True, width=1 << 20, default_flow_style=False)
+        return json.dumps(configuration, indent=2) + "\n"
+    text = yaml.safe_dump(configuration, sort_keys=False, allow_unicode=True, width=1 << 20, default_flow_style=False)
     return str(text)
 
 
@@ -112,13 +112,13 @@ def save(session: Session, file: str, exceptions: bool) -> None:
     The sinks that apply has put on the servers are in it, with their ${NAME}.
     """
     from ..forward.stored import Hidden, read_stored, sections_of
-    catalogues = [read_catalogue(server, exceptions) for server in session.fleet.primaries]
-    different = differences([facts_of(catalogue, exceptions) for catalogue in catalogues])
+    configurations = [read_configuration(server, exceptions) for server in session.fleet.primaries]
+    different = differences([facts_of(configuration, exceptions) for configuration in configurations])
     if different:
         raise Refused(f"the primaries differ in {plural(len(different), 'fact')}, first: {fact_name(different[0])}. "
                       "quotactl config check names all of them, config apply makes the primaries equal; or save one "
                       "of them by its own --url where servers are in no cluster")
-    found = catalogues[0]
+    found = configurations[0]
     found["plans"] = {name: plan for name, plan in found["plans"].items() if "retired" not in plan}
     try:
         found |= sections_of(read_stored(session.fleet))
@@ -142,7 +142,7 @@ class Change:
         self.session, self.prune, self.exceptions = session, prune, exceptions
         self.wanted = facts_of(document.value, exceptions)
         self.servers = session.fleet.primaries
-        self.haves = [facts_of(read_catalogue(server, exceptions), exceptions) for server in self.servers]
+        self.haves = [facts_of(read_configuration(server, exceptions), exceptions) for server in self.servers]
         self.instant_ms = self.instant(effective)
         self.steps = [(server, commands) for server, commands
                       in steps_of(self.servers, self.wanted, self.haves, prune, self.instant_ms) if commands]
@@ -365,7 +365,8 @@ def check(session: Session, no_exceptions: bool) -> None:
     nothing depends on them. An instant that differs by a second at most is the same.
     """
     servers = session.fleet.primaries
-    facts: list[Facts] = [facts_of(read_catalogue(server, not no_exceptions), not no_exceptions) for server in servers]
+    exceptions = not no_exceptions
+    facts: list[Facts] = [facts_of(read_configuration(server, exceptions), exceptions) for server in servers]
     keys = {key for found in facts for key in found if key[0] != "retired"}
     different: list[dict[str, Any]] = []
     for key in differences(facts):

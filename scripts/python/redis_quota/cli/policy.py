@@ -17,7 +17,7 @@ import click
 from ..rules import words_of
 from .account import FOR, UNTIL, ex
 from .base import RULES, Row, Session, command, group, text_of
-from .catalogue import read_policy
+from .configuration import read_policy
 from .servers import Refused
 from .words import line, moment, plural, shown, span
 

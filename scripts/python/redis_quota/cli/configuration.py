@@ -1,7 +1,7 @@
 """Plans and policies of a server as the file of the configuration has them, and what makes one equal to the other.
 
-    server ── read_catalogue ──▶ catalogue ── facts_of ──▶ facts ─┐
-    file ────────────────────▶ catalogue ── facts_of ──▶ facts ─┴── steps_of ──▶ commands for each server
+    server ── read_configuration ──▶ configuration ── facts_of ──▶ facts ─┐
+    file ────────────────────▶ configuration ── facts_of ──▶ facts ─┴── steps_of ──▶ commands for each server
 
 A fact is what one command sets: {(kind, owner, name): (words, instant)}. The instant is when it ends, of what is to
 come when it begins; 0 = there is none.
@@ -16,7 +16,7 @@ from ..rules import words_of
 from .servers import Server
 from .words import line, shown
 
-Catalogue = dict[str, Any]
+Configuration = dict[str, Any]
 Key = tuple[str, str, str]
 Fact = tuple[list[str], int]
 Facts = dict[Key, Fact]
@@ -26,10 +26,10 @@ NEAR_MS = 1000  # ends that are no further apart are the same
 KINDS = ("overrides", "subjects", "ranges")  # of exceptions
 
 
-# ---- a server's catalogue ------------------------------------------------------------------------------------------
+# ---- a server's configuration --------------------------------------------------------------------------------------
 
 
-def read_plan(server: Server, name: str) -> Catalogue:
+def read_plan(server: Server, name: str) -> Configuration:
     """One plan as the file has it, `retired` besides if it is."""
     plan = server.call("QUOTA.PLAN", "GET", name)
     pending = [{"resource": entry["resource"], "rules": entry["rules"], "apply": entry["apply"],
@@ -38,7 +38,7 @@ def read_plan(server: Server, name: str) -> Catalogue:
     return {"resources": plan["resources"], **{field: value for field, value in optional.items() if value}}
 
 
-def read_exceptions(server: Server, name: str) -> Catalogue:
+def read_exceptions(server: Server, name: str) -> Configuration:
     """Overrides, subjects and ranges of a policy: all of them, by pages."""
     kinds: dict[str, list[Any]] = {kind: [] for kind in KINDS}
     for found in server.pages("RL.POLICY", "EXCEPTIONS", name):
@@ -47,7 +47,7 @@ def read_exceptions(server: Server, name: str) -> Catalogue:
     return kinds
 
 
-def read_policy(server: Server, name: str, exceptions: bool) -> Catalogue:
+def read_policy(server: Server, name: str, exceptions: bool) -> Configuration:
     """One policy as the file has it; what is empty or 0 is left out."""
     policy = server.call("RL.POLICY", "GET", name)
     schedules = [{"when": entry["when"], "rules": entry["rules"]} for entry in policy["schedules"]]
@@ -56,7 +56,7 @@ def read_policy(server: Server, name: str, exceptions: bool) -> Catalogue:
     return {field: value for field, value in read.items() if value}
 
 
-def read_catalogue(server: Server, exceptions: bool = True) -> Catalogue:
+def read_configuration(server: Server, exceptions: bool = True) -> Configuration:
     """Everything that this server has, plans that are retired included."""
     plans = [plan["plan"] for plan in server.pages("QUOTA.PLAN", "LIST")]
     policies = [policy["name"] for policy in server.pages("RL.POLICY", "LIST")]
@@ -67,7 +67,7 @@ def read_catalogue(server: Server, exceptions: bool = True) -> Catalogue:
 # ---- facts ---------------------------------------------------------------------------------------------------------
 
 
-def policy_words(policy: Catalogue) -> list[str]:
+def policy_words(policy: Configuration) -> list[str]:
     """A policy as RL.POLICY SET takes it, without its name."""
     words = words_of(policy["rules"])
     words += ["BLOCK", f"{policy['block_ms']}ms"] if policy.get("block_ms") else []
@@ -77,10 +77,10 @@ def policy_words(policy: Catalogue) -> list[str]:
     return words
 
 
-def facts_of(catalogue: Catalogue, exceptions: bool = True) -> Facts:
+def facts_of(configuration: Configuration, exceptions: bool = True) -> Facts:
     """Every fact that one command sets. Of a plan that is retired its resources are known, and no more."""
     facts: Facts = {}
-    for name, plan in catalogue["plans"].items():
+    for name, plan in configuration["plans"].items():
         if plan.get("retired"):
             facts.update({("retired", name, resource): ([], 0) for resource in plan["resources"]})
             continue
@@ -90,13 +90,13 @@ def facts_of(catalogue: Catalogue, exceptions: bool = True) -> Facts:
         for entry in plan.get("pending", []):
             words = [*words_of(entry["rules"]), "APPLY", entry["apply"]]
             facts["pending", name, entry["resource"]] = (words, entry["effective"])
-    for name, policy in catalogue["policies"].items():
+    for name, policy in configuration["policies"].items():
         facts["policy", name, ""] = (policy_words(policy), 0)
         facts.update(exception_facts(name, policy) if exceptions else {})
     return facts
 
 
-def exception_facts(name: str, policy: Catalogue) -> Facts:
+def exception_facts(name: str, policy: Configuration) -> Facts:
     """Overrides and list entries of one policy."""
     facts: Facts = {}
     for entry in policy.get("overrides", []):
@@ -113,10 +113,11 @@ def same(one: Fact | None, other: Fact | None) -> bool:
     return one[0] == other[0] and bool(one[1]) == bool(other[1]) and abs(one[1] - other[1]) <= NEAR_MS
 
 
-def differences(catalogues: Sequence[Facts]) -> list[Key]:
+def differences(configurations: Sequence[Facts]) -> list[Key]:
     """What is not the same everywhere, sorted. Revisions are not compared: each server numbers its own."""
-    keys = sorted({key for facts in catalogues for key in facts if key[0] != "retired"})
-    return [key for key in keys if not all(same(catalogues[0].get(key), facts.get(key)) for facts in catalogues)]
+    keys = sorted({key for facts in configurations for key in facts if key[0] != "retired"})
+    first = configurations[0]
+    return [key for key in keys if not all(same(first.get(key), facts.get(key)) for facts in configurations)]
 
 
 def fact_name(key: Key) -> str:
@@ -258,7 +259,7 @@ def left_over(server: Server, wanted: Facts, prune: bool, exceptions: bool, inst
     """What still is not as the file says, once everything was set."""
     now_ms = server.now_ms()
     expected = as_of(wanted, now_ms)
-    have = arriving(facts_of(read_catalogue(server, exceptions), exceptions), expected, max(now_ms, instant_ms))
+    have = arriving(facts_of(read_configuration(server, exceptions), exceptions), expected, max(now_ms, instant_ms))
     for key, fact in expected.items():
         in_force = not 0 < fact[1] <= now_ms + NEAR_MS
         if in_force and not same(fact, have.get(key)):
