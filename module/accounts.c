@@ -6,6 +6,7 @@
 #include "metrics.h"
 #include "plans.h"
 #include "quota/account/account_writer.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/expect.h"
 #include "quota/decide/admission.h"
 #include "reply.h"

@@ -14,6 +14,7 @@
 #include "entitlement_argument.h"
 #include "moment_argument.h"
 #include "page.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/checked.h"
 #include "quota/time/calendar.h"
 #include "quota/time/duration.h"

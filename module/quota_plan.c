@@ -11,6 +11,7 @@
 #include "memory_limit.h"
 #include "page.h"
 #include "plans.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/checked.h"
 #include "quota/time/duration.h"
 #include "reply.h"

@@ -106,7 +106,8 @@ MTAKE = Row("RL.MTAKE, of 100 subjects", "rate limits", (f"RL.MTAKE limits 100 {
             Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1,
             decisions=100)
 TAKE = Row("RL.TAKE", "rate limits", ("RL.TAKE limits {subject}",),
-           Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1, headline=True)
+           Contents(once=(f"RL.TABLE limits {RULE}",), entry=("RL.TAKE limits {subject} COST 1000000",)), 1,
+           headline=True)
 LIMIT_ROWS = (
     allow_row("RL.ALLOW", RULE, headline=True),
     allow_row("RL.ALLOW denied", "1 365d", cost=1, answer=0, headline=True),

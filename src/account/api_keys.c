@@ -1,6 +1,6 @@
 /* API keys by digest and by number; see api_keys.h. */
 #include "quota/account/api_keys.h"
-#include "quota/account/entitlement.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
 #include "quota/rate/limiter_codec.h"

@@ -1,5 +1,6 @@
 /* Shared, immutable plans; see plan.h. */
 #include "quota/account/plan.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/checked.h"
 #include "quota/base/memory.h"
 #include <pthread.h>

@@ -1,5 +1,6 @@
 /* Settles, checks and answers for all resources of a request; see demands.h. */
 #include "quota/decide/demands.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/checked.h"
 #include "quota/decide/admission_verdict.h"
 #include "quota/decide/backdate.h"

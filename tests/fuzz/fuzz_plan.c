@@ -8,6 +8,7 @@
  * What must hold: no crash, no overflow (UBSan), no leak; what is let in is without fault, and is written to bytes that
  * say the same; a history that refuses a change is what it was; the table of shared plans is empty in the end. */
 #include "input.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/account/plan_history.h"
 
 #define NAME BYTES("pro")

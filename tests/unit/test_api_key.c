@@ -1,5 +1,6 @@
 /* API keys as operators set, rotate and revoke them, and as requests bring them: who may spend, and how fast. */
 #include "account_tools.h"
+#include "quota/account/entitlement_codec.h"
 #include "quota/base/checked.h"
 #include <string.h>
 
@@ -104,7 +105,7 @@ static void the_answer_says_why(void **state)
     pair_end(&pair);
 }
 
-/* A retry brings the key, too: a replay is for those who may still ask. */
+/* A retry brings the key, too: a replay is only for keys that are still valid. */
 static void a_replay_is_verified(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* Plans: equal ones are one, entries in order of the names, every mutated byte refused or understood. */
 #include "account_tools.h"
+#include "quota/account/entitlement_codec.h"
 #include <stdio.h>
 
 /* What a plan grants of one resource, from its text. */

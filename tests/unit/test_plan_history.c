@@ -1,5 +1,6 @@
 /* Histories of plans: changes applied one after another against a list, round trips, bytes that are no change. */
 #include "account_tools.h"
+#include "quota/account/entitlement_codec.h"
 
 #define T at("2025-01-31T15:00:00")
 

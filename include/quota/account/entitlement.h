@@ -40,7 +40,7 @@
 #define ENTITLEMENT_PERCENT_MAX_BP 1000000 /* 10,000 percent */
 #define BP_WHOLE                   10000   /* hundredths of a percent in a whole */
 #define ROLLOVER_CYCLES_MAX        36
-#define ENTITLEMENT_TEXTS_MAX      (ENTITLEMENT_RULES_MAX + 13)
+#define SHARE_TEXT                 99 /* stands for SHARE among the numbers of rules */
 
 /* The numbers are part of the stored encoding: append, never renumber. */
 enum quota_kind {
@@ -141,6 +141,12 @@ const char *override_fault(const struct entitlement *entitlement);
 /* Puts the warnings in ascending order, each once. */
 void entitlement_sort_warnings(struct entitlement *entitlement);
 
+/* Does it limit by a rate: RATE, or THROTTLE? */
+static inline bool quota_rule_is_rate(const struct quota_rule *rule)
+{
+    return rule->kind == QUOTA_RATE || rule->kind == QUOTA_THROTTLE;
+}
+
 /* The period_code of a LIMIT. */
 static inline uint64_t quota_rule_code(const struct quota_rule *rule)
 {
@@ -163,11 +169,6 @@ static inline uint64_t entitlement_shape(const struct entitlement *entitlement, 
     return shape_with(shape_with(shape_with(shape, rule->rollover_bp), rule->rollover_max), rule->rollover_cycles);
 }
 
-/* One rule, SHARE by the number that verdicts name it by, or for a number behind the rules the credits, as text:
- * `LIMIT 1000 month CALENDAR`; nothing where no rule has decided (-1). */
-#define SHARE_TEXT 99
-void entitlement_write_rule(const struct entitlement *entitlement, int32_t nth, struct sink *sink);
-
 /* The plan's entitlement (NULL = none) as an override changes it: each of its rules replaces the plan's of the same
  * kind (LIMIT: the same period whatever its alignment; ROLLING: the same length; RATE: all RATEs; CONCURRENT), and so
  * does each option it gives (`options`). What the plan lacks is added behind; the plan's last rules give way where
@@ -189,12 +190,3 @@ const struct quota_rule *entitlement_billed(const struct entitlement *entitlemen
 /* The RATE rules in order, THROTTLE behind them, and for each its place among all rules; answers how many. */
 uint32_t entitlement_rates(const struct entitlement *entitlement, struct rule rates[ENTITLEMENT_RULES_MAX],
                            uint8_t places[ENTITLEMENT_RULES_MAX]);
-
-/* Whole: entitlement_decode gives the same entitlement back (the name is borrowed). The cursor is bad on anything that
- * entitlement_fault would refuse. */
-void entitlement_encode(const struct entitlement *entitlement, struct sink *sink);
-void entitlement_decode(struct cursor *cursor, struct entitlement *entitlement);
-
-/* One rule or option of the entitlement as text, `LIMIT 1000 month CALENDAR`; false past the last. Given to a command
- * again, all of them are the same entitlement: so BURST comes first, since after RATE 10 1s it would be that rate's. */
-bool entitlement_write(const struct entitlement *entitlement, uint32_t nth, struct sink *sink);
