@@ -43,3 +43,12 @@ bool reservation_find_outcome(const struct account_view *view, struct bytes id, 
     return idempotency_find(account_idempotency(view->account), record_key_bytes(&key), view->now_us, &entry) &&
            record_hold_decode(entry.body, parts, count);
 }
+
+enum account_fault reservation_emit_extended(struct account_view *view, enum change_kind kind, struct bytes id,
+                                             int64_t expires_us, struct sink *changes)
+{
+    struct change change = {.kind = kind, .bytes = id, .expires_us = expires_us};
+    enum account_fault fault = emit_account(view, NO_RESOURCES, changes);
+    if (fault == ACCOUNT_FAULT_NONE) change_encode(&change, changes);
+    return fault;
+}

@@ -289,3 +289,11 @@ enum account_fault resolution_resolve_parts(const struct resolution *resolution)
     }
     return fault;
 }
+
+void resolution_emit_balances(const struct resolution *resolution)
+{
+    for (uint32_t i = 0; i < resolution->count; i++) {
+        const struct part *part = &resolution->parts[i];
+        if (part->first == part) credits_emit_posted(&part->view, &resolution->decision->changes);
+    }
+}

@@ -23,6 +23,13 @@ struct commit_request {
     int64_t now_us;
 };
 
+/* What the request posts of an item that holds so much. */
+static inline int64_t commit_amount(const struct commit_request *request, uint32_t item, int64_t held)
+{
+    if (request->release) return 0;
+    return request->count == 0 ? held : request->amounts[item];
+}
+
 /* Posts the amounts, releases the rest. Answers result.resolved, of each item. */
 void commit_decide(const struct account *account, const struct account_host *host, const struct commit_request *request,
                    struct account_decision *decision);

@@ -26,3 +26,7 @@ static inline struct bytes level_member(const struct level *level, struct bytes 
 
 /* The fault of a command about a reservation that has ended like this. */
 enum account_fault reservation_fault(enum hold_outcome outcome);
+
+/* Writes that it ends at another instant: its own hold (CHANGE_HOLD_EXTENDED), or one of a member. */
+enum account_fault reservation_emit_extended(struct account_view *view, enum change_kind kind, struct bytes id,
+                                             int64_t expires_us, struct sink *changes);

@@ -60,3 +60,6 @@ void resolution_part_begin(struct part *part, const struct hold *hold, struct by
 
 /* Brings the resource of every part to now, posts `amount` of each and releases the rest. */
 enum account_fault resolution_resolve_parts(const struct resolution *resolution);
+
+/* Writes the balances of grants as they are after that. */
+void resolution_emit_balances(const struct resolution *resolution);
