@@ -1,5 +1,5 @@
-/* Fuzzes breakers and adaptive limits: bytes as a value, bytes as effects, then asks, reports and forces against what
- * got in.
+/* Fuzzes breakers and adaptive limits: bytes as a value, bytes as effects, then requests, reports and forces against
+ * what got in.
  *
  *     input ─▶ first byte: which kind, value or effects │ eight bytes: an instant │ the rest: the bytes
  *

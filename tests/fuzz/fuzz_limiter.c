@@ -1,6 +1,6 @@
-/* Fuzzes the limiter: bytes as a value, bytes as effects, and asks against whatever was let in.
+/* Fuzzes the limiter: bytes as a value, bytes as effects, and requests against whatever was let in.
  *
- *     input ─▶ first byte even: a value      decode → refused, or encodes to the very same bytes, then is asked
+ *     input ─▶ first byte even: a value      decode → refused, or encodes to the very same bytes, then is used
  *              first byte odd:  effects      decode → refused, or applied to a limiter that accepts them
  *
  * What must hold: no crash, no overflow (UBSan), no leak, a decision changes nothing by itself, its effects are always
@@ -16,7 +16,7 @@ static int64_t word_at(const uint8_t *data, size_t size, size_t at)
 }
 
 /* One request made of the input's own bytes; always in the ranges the commands allow. */
-static struct limiter_request ask_from(const uint8_t *data, size_t size)
+static struct limiter_request request_from(const uint8_t *data, size_t size)
 {
     int64_t cost = word_at(data, size, size / 2), now_us = word_at(data, size, size / 3);
     return (struct limiter_request){
@@ -45,10 +45,10 @@ static struct limiter *apply_both_ways(struct limiter *limiter, const struct dec
     return limiter;
 }
 
-/* Asks under the stored rules and under others, refunds, blocks. */
+/* A request under the stored rules or others, a refund, a block. */
 static struct limiter *use(struct limiter *limiter, const uint8_t *data, size_t size)
 {
-    struct limiter_request request = ask_from(data, size);
+    struct limiter_request request = request_from(data, size);
     struct decision decision;
     struct rule rules[RULES_MAX] = {{.algorithm = data[size / 2] % RULE_ALGORITHMS_COUNT,
                                      .limit = 7,

@@ -1,13 +1,13 @@
 /* Feeds the codec of policies with any bytes, and the readers of addresses, ranges, days and times.
  *
  *     v bytes ──▶ policy_decode ──▶ refused
- *                             └──▶ policy ──▶ encoded again to the same bytes · asked · swept · asked: the same answer
+ *                             └──▶ policy ──▶ encoded again to the same bytes · choose, sweep, choose: the same answer
  *     e bytes ──▶ effect, effect … ──▶ refused
  *                                └──▶ each encoded again to its bytes, without fault, applied; the policy survives
  *                                     its own encoding
  *     t bytes ──▶ address, range, days, times ──▶ written and read again they are the same
  *
- * The first byte chooses; what is asked about is taken from the policy itself. */
+ * The first byte chooses; what is looked up is taken from the policy itself. */
 #include "input.h"
 #include "quota/base/memory.h"
 #include "quota/rate/policy_codec.h"
@@ -47,7 +47,7 @@ struct question {
     int64_t now_us;
 };
 
-static struct policy_choice ask(const struct policy *policy, const struct question *question)
+static struct policy_choice choose(const struct policy *policy, const struct question *question)
 {
     struct bytes subject = {question->subject, question->size};
     return policy_choose(policy, subject, &question->address, question->now_us, find_zone, NULL);
@@ -68,7 +68,7 @@ static void check_sweep(struct policy *policy)
         question.address = range.range.address;
         if (range.until_us > question.now_us) question.now_us = range.until_us;
     }
-    struct policy_choice before = ask(policy, &question);
+    struct policy_choice before = choose(policy, &question);
     for (int i = 0; i < 8; i++) {
         struct policy_effect lifts[4];
         uint32_t count = policy_sweep(policy, question.now_us, 16, lifts, 4);
@@ -77,7 +77,7 @@ static void check_sweep(struct policy *policy)
             policy_apply(policy, &lifts[k]);
         }
     }
-    struct policy_choice after = ask(policy, &question);
+    struct policy_choice after = choose(policy, &question);
     require(before.kind == after.kind && before.source == after.source && before.rules == after.rules &&
             before.until_us == after.until_us && before.schedule == after.schedule);
 }

@@ -1,10 +1,10 @@
-/* Fuzzes limiter tables: bytes as a value, bytes as effects, and asks against whatever was let in.
+/* Fuzzes limiter tables: bytes as a value, bytes as effects, and requests against whatever was let in.
  *
  *     input ─▶ first byte even: a value      decode → refused, or encodes to the very same bytes, then is used
  *              first byte odd:  effects      decode → refused, or applied where they are accepted, then used
  *
  * What must hold: no crash, no overflow (UBSan), no leak; deciding changes nothing; what is decided is accepted by a
- * decoded copy, over the wire, and leads both to the same bytes; no more is granted than was asked for. */
+ * decoded copy, over the wire, and leads both to the same bytes; no more is granted than was requested. */
 #include "input.h"
 #include "quota/rate/table_codec.h"
 

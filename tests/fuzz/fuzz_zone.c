@@ -6,7 +6,7 @@
  *                                      what is called a gap or an overlap is one
  *     bytes ──▶ instant_from_rfc3339 ──▶ written and read again it is the same instant
  *
- * The instants asked about are the changes themselves and eight bytes taken from the file's end. */
+ * The instants looked up are the changes themselves and eight bytes taken from the file's end. */
 #include "input.h"
 #include "quota/time/calendar.h"
 #include "quota/time/duration.h"

@@ -1,4 +1,4 @@
-/* Plans from text, a catalogue, zones and an account with a twin; see account_tools.h. */
+/* Plans from text, a configuration, zones and an account with a twin; see account_tools.h. */
 #include "family_tools.h"
 #include "quota/base/memory.h"
 #include "quota/time/calendar.h"
@@ -87,7 +87,7 @@ static bool take_percent(struct words *words, int64_t *bp)
     return true;
 }
 
-/* ---- terms ----------------------------------------------------------------------------------------------- */
+/* ---- entitlements ---------------------------------------------------------------------------------------- */
 
 static void read_rollover(struct words *words, struct quota_rule *rule)
 {
@@ -244,7 +244,7 @@ struct entitlement entitlement_from(const char *text)
     return read_entitlement((struct words){text, text + strlen(text)});
 }
 
-/* ---- the catalogue --------------------------------------------------------------------------------------- */
+/* ---- the configuration ----------------------------------------------------------------------------------- */
 
 #define PLANS_MAX 64
 #define ZONES_MAX 16
@@ -385,7 +385,7 @@ static const struct zone *find_zone(struct bytes name, void *context)
 
 struct account_host host = HOST_DEFAULT;
 
-void catalogue_end(void)
+void configuration_end(void)
 {
     for (int i = 0; i < PLANS_MAX; i++) {
         plan_history_free(plans[i]);
@@ -405,7 +405,7 @@ int account_set_up(void **state)
 
 int account_tear_down(void **state)
 {
-    catalogue_end();
+    configuration_end();
     if (plans_shared_count() != 0) fail_msg("%lld plans are still in use", (long long)plans_shared_count());
     return heap_tear_down(state);
 }

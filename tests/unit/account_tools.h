@@ -1,10 +1,10 @@
-/* A server in small for the tests of accounts: plans written as text, a catalogue of them, zones, and one account with
- * a twin behind a replication link.
+/* A server in small for the tests of accounts: a configuration of plans written as text, zones, and one account with a
+ * twin behind a replication link.
  *
  *     plan_set("pro", "calls LIMIT 100 month WARN 80 | tokens LIMIT 5 ROLLING 1h")      the words of entitlement_write
  *
- *     catalogue ─▶ host ─▶ decide ─▶ decision ─┬──────────────▶ account
- *                                             └─ over the wire ▶ twin         after each change the same bytes
+ *     configuration ─▶ host ─▶ decide ─▶ decision ─┬──────────────▶ account
+ *                                                 └─ over the wire ▶ twin     after each change the same bytes
  *
  * Every decision is also held against what must always be true: deciding leaves the account byte for byte as it was, a
  * change is accepted by the twin, which ends byte-identical, and a value survives its override encoding. */
@@ -52,9 +52,10 @@ void plan_set(const char *name, const char *text);
 void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply);
 void plan_set_effective(const char *name, const char *text, int64_t set_us, int64_t at_us, enum plan_apply apply);
 void plan_drop(const char *name);
-void catalogue_end(void);
+void configuration_end(void);
 
-/* Finds plans in the catalogue and zones among the system's. Fields may be changed; catalogue_end sets them back. */
+/* Finds plans in the configuration and zones among the system's. Fields may be changed; configuration_end sets them
+ * back. */
 extern struct account_host host;
 
 /* One account and its twin. Where it has a parent, decisions are about all accounts above it, too. */
@@ -167,6 +168,6 @@ struct sink bytes_without_notes(const struct account *account);
 struct sink bytes_of(const struct account *account);
 void assert_same_bytes(const struct sink *left, const struct sink *right);
 
-/* Tests of a file share these: a watched heap, an empty catalogue, and nothing left at the end. */
+/* Tests of a file share these: a watched heap, an empty configuration, and nothing left at the end. */
 int account_set_up(void **state);
 int account_tear_down(void **state);

@@ -1,4 +1,4 @@
-/* Runs rows of asks against the pure core; see scenario.h. */
+/* Runs rows of requests against the pure core; see scenario.h. */
 #include "scenario.h"
 #include "quota/rate/limiter_codec.h"
 
@@ -62,11 +62,11 @@ static void context_apply(struct context *context, const struct decision *decisi
 
 void context_request(struct context *context, const struct rule *rules, uint32_t count, struct limiter_request request)
 {
-    struct rule asked[RULES_MAX];
+    struct rule wanted[RULES_MAX];
     struct decision decision;
-    memcpy(asked, rules, count * sizeof(*rules));
+    memcpy(wanted, rules, count * sizeof(*rules));
     struct sink before = bytes_of(context->limiter);
-    limiter_decide(context->limiter, asked, count, &request, &decision);
+    limiter_decide(context->limiter, wanted, count, &request, &decision);
     struct sink after = bytes_of(context->limiter);
     assert_same_bytes(&before, &after);
 

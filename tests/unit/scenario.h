@@ -38,7 +38,7 @@ struct context {
     enum fault fault;
 };
 
-/* Asks, checks everything above, applies. */
+/* Decides the request, checks everything above, applies. */
 void context_request(struct context *context, const struct rule *rules, uint32_t count, struct limiter_request request);
 int64_t context_refund(struct context *context, int64_t units, int32_t index, int64_t at_us);
 int64_t context_refund_taken(struct context *context, int64_t units, int32_t index, int64_t taken_us, int64_t at_us);

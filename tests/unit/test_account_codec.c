@@ -56,7 +56,7 @@ static void values_survive_after_every_command(void **state)
         live(&pair, 150);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 static bool decodes_to_itself(struct bytes bytes)
@@ -97,7 +97,7 @@ static void mutated_values_are_refused_or_understood(void **state)
         sink_free(&bytes);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* Whatever is accepted leaves a value that survives its override encoding. */
@@ -154,7 +154,7 @@ static void mutated_effects_are_refused_or_understood(void **state)
         sink_free(&wire);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* The id of the first event stands in front of the changes, and takes few bytes. */

@@ -1,4 +1,4 @@
-/* The account as of an instant: its state, its plan, what time has done to both, and what it may be asked for. */
+/* The account as of an instant: its state, its plan, what time has done to both, and which commands it admits. */
 #include "account_tools.h"
 
 #define T at("2025-01-31T15:00:00")
@@ -33,7 +33,7 @@ static void an_account_that_was_never_opened(void **state)
     assert_true(is_on(account_view_last_plan(&view), "free"));
     account_view_end(&view);
     account_view_end(&view); /* twice is harmless */
-    catalogue_end();
+    configuration_end();
 }
 
 static void refusals(void **state)
@@ -121,7 +121,7 @@ static void plans_come_and_end(void **state)
     assert_int_equal(view.changes[1].at_us, T + 2 * D);
     account_view_end(&view);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 static void a_command_changes_the_plan_now(void **state)
@@ -170,7 +170,7 @@ static void the_newest_revision_is_remembered(void **state)
     pair_end(&pair);
 }
 
-/* Judged at its last change; waits are told from the true time. */
+/* Judged at its last change; waits count from the true time. */
 static void a_clock_that_steps_back(void **state)
 {
     (void)state;
@@ -180,13 +180,13 @@ static void a_clock_that_steps_back(void **state)
     pair_open(&pair, "pro", T);
     pair_consume(&pair, "a", 1, T + H);
     static const struct {
-        int64_t clock_s, now_s, wait_us, told_us;
+        int64_t clock_s, now_s, wait_us, reported_us;
     } rows[] = {{3600, 3600, 5, 5}, {3700, 3700, 5, 5}, {3590, 3600, 5, 10 * S + 5}, {3590, 3600, 0, 0}};
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         view_at(&view, &pair, T + rows[i].clock_s * S);
         assert_int_equal(view.clock_us, T + rows[i].clock_s * S);
         assert_int_equal(view.now_us, T + rows[i].now_s * S);
-        assert_int_equal(account_view_wait_us(&view, rows[i].wait_us), rows[i].told_us);
+        assert_int_equal(account_view_wait_us(&view, rows[i].wait_us), rows[i].reported_us);
         assert_int_equal(account_view_wait_us(&view, NEVER_US), NEVER_US);
         account_view_end(&view);
     }
@@ -225,7 +225,7 @@ static void opened_zone_and_room(void **state)
     assert_ptr_equal(account_view_zone(&view), zone_utc());
     account_view_end(&view);
     pair_end(&plain);
-    catalogue_end();
+    configuration_end();
 }
 
 int main(void)

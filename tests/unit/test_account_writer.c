@@ -42,7 +42,7 @@ static void denials_are_counted(void **state)
 }
 
 /* A plan of many periods after another, all within one long cycle. */
-static void windows_and_pasts_have_bounds(void **state)
+static void windows_and_past_periods_have_bounds(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -81,7 +81,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(denials_are_counted),
-        cmocka_unit_test(windows_and_pasts_have_bounds),
+        cmocka_unit_test(windows_and_past_periods_have_bounds),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

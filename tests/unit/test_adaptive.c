@@ -1,4 +1,4 @@
-/* Adaptive limits: asks against the limit, the steps of both algorithms as tables, streams that stay in bounds. */
+/* Adaptive limits: requests against the limit, the steps of both algorithms as tables, streams that stay in bounds. */
 #include "quota/rate/adaptive_codec.h"
 #include "scenario.h"
 
@@ -13,7 +13,7 @@ static const struct adaptive_config aimd = {.min = 10,
                                             .timeout_us = 5 * S,
                                             .tolerance = 150};
 
-struct adaptive_scene {
+struct adaptive_context {
     struct adaptive *adaptive, *twin;
     struct adaptive_decision decision;
 };
@@ -34,7 +34,7 @@ static void assert_equal_and_free(struct sink left, struct sink right)
 }
 
 /* Applies here, and through the wire on the twin; the value survives its own encoding. */
-static void context_apply(struct adaptive_scene *context)
+static void context_apply(struct adaptive_context *context)
 {
     struct adaptive_decision received;
     struct sink wire = {0};
@@ -55,7 +55,7 @@ static void context_apply(struct adaptive_scene *context)
     adaptive_free(again);
 }
 
-static struct verdict context_take(struct adaptive_scene *context, const struct adaptive_config *config, int64_t cost,
+static struct verdict context_take(struct adaptive_context *context, const struct adaptive_config *config, int64_t cost,
                                    int64_t at_us)
 {
     struct adaptive_request request = {.config = config, .cost = cost, .now_us = BASE + at_us};
@@ -67,24 +67,25 @@ static struct verdict context_take(struct adaptive_scene *context, const struct 
     return context->decision.verdict;
 }
 
-static int64_t context_report(struct adaptive_scene *context, enum adaptive_report report, int64_t value, int64_t at_us)
+static int64_t context_report(struct adaptive_context *context, enum adaptive_report report, int64_t value,
+                              int64_t at_us)
 {
     adaptive_decide_report(context->adaptive, report, value, BASE + at_us, &context->decision);
     context_apply(context);
     return context->decision.limit;
 }
 
-static void adaptive_scene_end(struct adaptive_scene *context)
+static void adaptive_context_end(struct adaptive_context *context)
 {
     adaptive_free(context->adaptive);
     adaptive_free(context->twin);
-    *context = (struct adaptive_scene){0};
+    *context = (struct adaptive_context){0};
 }
 
-static void asks_meet_an_exact_limit(void **state)
+static void requests_meet_an_exact_limit(void **state)
 {
     (void)state;
-    struct adaptive_scene context = {0};
+    struct adaptive_context context = {0};
     static const struct row {
         int64_t at_us, cost, granted, remaining, wait_us, reset_us;
     } rows[] = {
@@ -101,7 +102,7 @@ static void asks_meet_an_exact_limit(void **state)
                      verdict.wait_us, verdict.reset_us);
         }
     }
-    adaptive_scene_end(&context);
+    adaptive_context_end(&context);
 }
 
 /* One second each: take so many, report so much; the limit that the next second's first report answers. */
@@ -112,7 +113,7 @@ struct second {
 
 static void run_seconds(const struct adaptive_config *config, const struct second *seconds, size_t count)
 {
-    struct adaptive_scene context = {0};
+    struct adaptive_context context = {0};
     assert_null(adaptive_config_fault(config));
     context_take(&context, config, 1, 0);
     for (size_t i = 0; i < count; i++) {
@@ -130,7 +131,7 @@ static void run_seconds(const struct adaptive_config *config, const struct secon
     }
     int64_t limit = context_report(&context, ADAPTIVE_LOAD, 0, (int64_t)(count + 1) * S);
     if (limit != seconds[count - 1].limit) fail_msg("last second: limit %ld", limit);
-    adaptive_scene_end(&context);
+    adaptive_context_end(&context);
 }
 #define SECONDS(config_, ...)                                                                                          \
     run_seconds((config_), (const struct second[]){__VA_ARGS__},                                                       \
@@ -183,7 +184,7 @@ static void gradients_settle_where_the_steps_balance(void **state)
     struct adaptive_config config = aimd;
     config.algorithm = ADAPTIVE_GRADIENT;
     config.max = 1000;
-    struct adaptive_scene context = {0};
+    struct adaptive_context context = {0};
     context_take(&context, &config, 1, 0);
     int64_t limit = 10;
     for (int64_t i = 1; i < 200; i++) { /* a service that is good for 100 a second: above it latency doubles */
@@ -191,13 +192,13 @@ static void gradients_settle_where_the_steps_balance(void **state)
         limit = context_report(&context, ADAPTIVE_LATENCY, limit > 100 ? 40 * MS : 10 * MS, i * S);
         if (i > 110) assert_in_range(limit, 80, 105);
     }
-    adaptive_scene_end(&context);
+    adaptive_context_end(&context);
 }
 
 static void what_was_learnt_is_forgotten(void **state)
 {
     (void)state;
-    struct adaptive_scene context = {0};
+    struct adaptive_context context = {0};
     assert_int_equal(context_report(&context, ADAPTIVE_ERROR, 0, 0), 0); /* nothing to report to */
     assert_null(context.adaptive);
     context_take(&context, &aimd, 10, 0);
@@ -213,7 +214,7 @@ static void what_was_learnt_is_forgotten(void **state)
     assert_int_equal(adaptive_deadline_us(context.adaptive), BASE + 3 * S + H);
     assert_int_equal(context_report(&context, ADAPTIVE_ERROR, 0, 3 * S + H), 0);
     assert_int_equal(context_take(&context, &aimd, 1, 3 * S + H).limit, 10);
-    adaptive_scene_end(&context);
+    adaptive_context_end(&context);
 }
 
 static void configurations_that_make_no_sense(void **state)
@@ -251,7 +252,7 @@ static void random_streams_stay_in_bounds(void **state)
     uint64_t seed = 20250131;
     print_message("seed %lu\n", (unsigned long)seed);
     for (int stream = 0; stream < 300; stream++) {
-        struct adaptive_scene context = {0};
+        struct adaptive_context context = {0};
         struct adaptive_config config = aimd;
         config.algorithm = stream % 2;
         config.max = stream % 3 == 0 ? ADAPTIVE_LIMIT_MAX : 100;
@@ -270,14 +271,14 @@ static void random_streams_stay_in_bounds(void **state)
             }
             if (context.adaptive) assert_true(adaptive_sane(context.adaptive));
         }
-        adaptive_scene_end(&context);
+        adaptive_context_end(&context);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(asks_meet_an_exact_limit),
+        cmocka_unit_test(requests_meet_an_exact_limit),
         cmocka_unit_test(aimd_adds_where_used_and_cuts_where_congested),
         cmocka_unit_test(a_gradient_follows_the_latency),
         cmocka_unit_test(gradients_settle_where_the_steps_balance),

@@ -1,5 +1,6 @@
 /* An account's life: opening, switching, suspending, overrides, corrections. */
 #include "account_tools.h"
+#include "quota/account/change_parts.h"
 
 #define T at("2025-01-31T15:00:00")
 
@@ -91,7 +92,7 @@ static void at_its_end_an_account_falls_to_the_default_plan(void **state)
     assert_int_equal(state_of(&pair), ACCOUNT_ACTIVE);
     assert_int_equal(remaining_of(&pair, "a", T + 2 * H), 8);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 static void without_a_default_plan_it_falls_into_nothing(void **state)
@@ -197,7 +198,7 @@ static void a_plan_that_was_to_come_is_forgotten_by_a_switch(void **state)
     pair_end(&pair);
 }
 
-/* Nobody's touch may change what comes: a plan that was to begin after the end of the account's never does. */
+/* No command may change what comes: a plan that was to begin after the end of the account's never does. */
 static void a_plan_that_comes_after_the_end_never_comes(void **state)
 {
     (void)state;
@@ -215,10 +216,10 @@ static void a_plan_that_comes_after_the_end_never_comes(void **state)
         assert_int_equal(limit_of(&pair, "a", T + 3 * H), 2);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
-static void newer_revisions_are_adopted_by_whoever_writes(void **state)
+static void newer_revisions_are_adopted_by_every_write(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -402,7 +403,7 @@ int main(void)
         cmocka_unit_test(flipping_plans_mints_nothing),
         cmocka_unit_test(a_plan_that_was_to_come_is_forgotten_by_a_switch),
         cmocka_unit_test(a_plan_that_comes_after_the_end_never_comes),
-        cmocka_unit_test(newer_revisions_are_adopted_by_whoever_writes),
+        cmocka_unit_test(newer_revisions_are_adopted_by_every_write),
         cmocka_unit_test(suspended_and_resumed),
         cmocka_unit_test(who_did_what_is_noted),
         cmocka_unit_test(an_override_holds_until_it_ends),

@@ -189,7 +189,7 @@ static const struct {
     {"a LIMIT 10 1h", "a LIMIT 7 1h COST 4", MODE_UPTO, 99, 1, 3, 0, 100},
     {"a LIMIT 10 1h RATE FIXED 9 1s", "a LIMIT 7 1h RATE FIXED 5 1s", MODE_UPTO, 99, 5, 0, 0, 101},
     {"a LIMIT 10 1h", "a LIMIT 0 1h", MODE_UPTO, 99, 0, 0, NEVER_US, 100},
-    /* a check tells the same, whatever is forced is charged to both */
+    /* a check answers the same, whatever is forced is charged to both */
     {"a LIMIT 10 1h", "a LIMIT 30 1h", MODE_PEEK, 4, 4, 10, 0, 0},
     {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_PEEK, 4, 0, 3, NEVER_US, 100},
     {"a LIMIT 10 1h", "a LIMIT 3 1h", MODE_FORCE, 4, 4, 0, 0, 100},

@@ -130,7 +130,7 @@ static void a_key_has_the_scopes_it_names(void **state)
 {
     (void)state;
     const struct {
-        struct bytes scopes, asked;
+        struct bytes scopes, wanted;
         bool fits, has;
     } rows[] = {
         {BYTES(""), BYTES("write"), true, true}, /* none are named: all */
@@ -145,7 +145,7 @@ static void a_key_has_the_scopes_it_names(void **state)
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct api_key key = {.scopes = rows[i].scopes};
         if (scopes_fit(rows[i].scopes) != rows[i].fits) fail_msg("row %zu", i);
-        if (api_key_has_scope(&key, rows[i].asked) != rows[i].has) fail_msg("row %zu", i);
+        if (api_key_has_scope(&key, rows[i].wanted) != rows[i].has) fail_msg("row %zu", i);
     }
 }
 

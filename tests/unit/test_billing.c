@@ -78,7 +78,7 @@ static void writing_down_makes_no_difference(void **state)
         pair_end(&pair);
         plan_drop("pro");
         plan_drop("big");
-        catalogue_end();
+        configuration_end();
     }
     static const enum segment_how hows[] = {SEGMENT_PRICED, SEGMENT_PRICED, SEGMENT_CUTS, SEGMENT_PRICED, SEGMENT_CUTS};
     for (uint32_t i = 0; i < COUNT_OF(hows); i++) {

@@ -147,27 +147,6 @@ static void every_kind_reads_back(void **state)
     }
 }
 
-static void windows_say_only_what_they_have(void **state)
-{
-    (void)state;
-    struct window window = {.period = day_code(), .end_us = 100, .allowance = {.limit = 10}, .cover = NOT_COVERED},
-                  again;
-    struct sink plain = {0}, full = {0};
-    window_encode(&window, &plain);
-    assert_int_equal(plain.size,
-                     6);       /* Behind slot and period: start, length, limit, used, and that nothing else follows */
-    window.end_us = INT64_MAX; /* as long as for ever is */
-    window.used = 4;
-    window.peak = 5;
-    window_encode(&window, &full);
-    struct cursor cursor = cursor_init(sink_content(&full));
-    window_decode(&cursor, ACCOUNT_ENCODING_NEWEST, &again);
-    assert_true(cursor_done(&cursor));
-    assert_memory_equal(&again, &window, sizeof(window));
-    sink_free(&plain);
-    sink_free(&full);
-}
-
 /* Such a change is refused. */
 #define REFUSED(kind_, change_)                                                                                        \
     do {                                                                                                               \
@@ -459,7 +438,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_reads_back),
-        cmocka_unit_test(windows_say_only_what_they_have),
         cmocka_unit_test(numbers_stay_within_their_ranges),
         cmocka_unit_test(numbers_of_windows_and_cycles_stay_within_their_ranges),
         cmocka_unit_test(numbers_of_records_and_reservations_stay_within_their_ranges),

@@ -1,5 +1,6 @@
 /* Changesets: what a decision writes down is the difference to what is stored, and no more than that. */
 #include "account_tools.h"
+#include "quota/account/change_parts.h"
 #include "quota/base/checked.h"
 #include "quota/view/changeset.h"
 #include <stdio.h>
@@ -167,7 +168,7 @@ static void an_account_begins(void **state)
     pair_write(&pair, &look);
     assert_int_equal(pair.account->anchor_us, T);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 static void generations_and_audit_entries(void **state)
@@ -198,7 +199,7 @@ static void generations_and_audit_entries(void **state)
     pair_end(&pair);
 }
 
-/* Rates go over to other rules at the instant of these, whoever asks them when. */
+/* Rates go over to other rules at the instant of these, whenever they are checked. */
 static void rates_are_taken_over(void **state)
 {
     (void)state;

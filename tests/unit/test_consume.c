@@ -1,4 +1,4 @@
-/* Consumption: pictures of accounts, one command a row, then random streams against sums that anybody could do. */
+/* Consumption: pictures of accounts, one command a row, then random streams against plain sums. */
 #include "account_tools.h"
 #include "quota/base/checked.h"
 
@@ -123,7 +123,7 @@ static void burst_repay_and_grace(void **state)
 
 /* ---- faults ---------------------------------------------------------------------------------------------- */
 
-static void who_may_not_ask(void **state)
+static void accounts_that_may_not_consume(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -186,7 +186,7 @@ static void an_account_opens_itself_where_it_may(void **state)
     assert_int_equal(pair.account->anchor_us, T + 5);
     assert_int_equal(remaining_of(&pair, "a", T + 5), 7);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 /* A denial names the rule that decided, for this server to count in its window; a check and a replay name none. */
@@ -241,7 +241,7 @@ static void a_grace_is_not_opened_again(void **state)
 
 /* ---- ids ------------------------------------------------------------------------------------------------- */
 
-static void asked_again_the_answer_is_the_same(void **state)
+static void a_repeated_request_has_the_same_answer(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -352,7 +352,7 @@ static void records_have_a_bound(void **state)
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     assert_int_equal(idempotency_count(account_idempotency(pair.account)), 1);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 /* ---- batches --------------------------------------------------------------------------------------------- */
@@ -394,7 +394,7 @@ static void a_batch_waits_for_what_refuses_later(void **state)
     }
 }
 
-static void all_or_nobody(void **state)
+static void all_rows_or_none(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -456,13 +456,13 @@ static void the_first_that_admits(void **state)
 
 /* ---- random streams -------------------------------------------------------------------------------------- */
 
-#define ASKS_MAX 4000
+#define REQUESTS_MAX 4000
 
 /* Everything that was granted, with its instant: sums over it are the model. */
 struct ledger {
     struct {
         int64_t at_us, units;
-    } grants[ASKS_MAX];
+    } grants[REQUESTS_MAX];
     int count;
 };
 
@@ -504,7 +504,7 @@ static void grants_are_what_the_sums_allow(void **state)
             const struct verdict *got = &pair.decision.result.consumed.verdicts[0];
             assert_int_equal(got->granted, wanted);
             if (got->granted == 0 &&
-                got->wait_us != NEVER_US) { /* told from the true time: not earlier, and then really */
+                got->wait_us != NEVER_US) { /* counted from the true time: not earlier, and then really */
                 int64_t units = 2 * (mode == MODE_UPTO ? 1 : amount);
                 assert_true(room(&ledger, now_us + got->wait_us) >= units);
                 assert_true(room(&ledger, now_us + got->wait_us - 1) < units);
@@ -541,7 +541,7 @@ static bool admits(struct pair *pair, int64_t amount, int64_t at_us)
     return pair->decision.result.consumed.verdicts[0].granted > 0;
 }
 
-/* If nobody else comes the same request is admitted then, and at no time before (within a millisecond). */
+/* If no other request comes the same one is admitted then, and at no time before (within a millisecond). */
 static void check_wait(struct pair *pair, int64_t amount, int64_t now_us)
 {
     if (admits(pair, amount, now_us)) return;
@@ -635,16 +635,16 @@ int main(void)
         cmocka_unit_test(rolling_windows_know_no_cycles),
         cmocka_unit_test(rates_and_limits_admit_together),
         cmocka_unit_test(burst_repay_and_grace),
-        cmocka_unit_test(who_may_not_ask),
+        cmocka_unit_test(accounts_that_may_not_consume),
         cmocka_unit_test(nothing_wraps),
         cmocka_unit_test(an_account_opens_itself_where_it_may),
         cmocka_unit_test(denials_have_a_cause),
         cmocka_unit_test(a_grace_is_not_opened_again),
-        cmocka_unit_test(asked_again_the_answer_is_the_same),
+        cmocka_unit_test(a_repeated_request_has_the_same_answer),
         cmocka_unit_test(denials_are_remembered_where_they_stick),
         cmocka_unit_test(denials_stick_where_the_plan_has_changed),
         cmocka_unit_test(records_have_a_bound),
-        cmocka_unit_test(all_or_nobody),
+        cmocka_unit_test(all_rows_or_none),
         cmocka_unit_test(the_first_that_admits),
         cmocka_unit_test(grants_are_what_the_sums_allow),
         cmocka_unit_test(waits_are_promises),

@@ -55,7 +55,7 @@ static void a_cycle_that_runs_stays(void **state)
     assert_int_equal(cycles_roll(&walk.cursor, T + H - 1), ACCOUNT_FAULT_NONE);
     assert_int_equal(walk.view.windows[0].used, 4);
     assert_int_equal(walk.closed.size, 0);
-    assert_null(walk.cursor.zone); /* nobody needed it */
+    assert_null(walk.cursor.zone); /* it was not needed */
     walk_end(&walk);
     pair_end(&pair);
 }
@@ -241,7 +241,7 @@ static void without_its_zone_no_cycle_ends(void **state)
     assert_int_equal(walk.view.windows[0].used, 4);
     walk_end(&walk);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 int main(void)

@@ -1,4 +1,4 @@
-/* Unit tests of src/demands.c: the resources of a request, settled, asked and answered together. */
+/* Unit tests of src/demands.c: the resources of a request, settled, checked and answered together. */
 #include "account_tools.h"
 #include "quota/decide/demands.h"
 
@@ -7,9 +7,9 @@
 static struct demand each[3];
 static struct resource_view views[3];
 
-/* Settles and asks for `a n | b m`; to be ended by close. */
-static enum account_fault ask(struct demands *demands, struct pair *pair, struct account_view *view,
-                              const struct consume_item *items, uint32_t count, enum request_mode mode)
+/* Settles and checks `a n | b m`; to be ended by close. */
+static enum account_fault settle_and_check(struct demands *demands, struct pair *pair, struct account_view *view,
+                                           const struct consume_item *items, uint32_t count, enum request_mode mode)
 {
     account_decision_end(&pair->decision);
     account_decision_begin(&pair->decision);
@@ -47,7 +47,7 @@ static void all_are_granted_or_none(void **state)
         struct demands demands;
         const struct consume_item items[] = {{BYTES("a"), rows[i].amounts[0]}, {BYTES("b"), rows[i].amounts[1]}};
         pair_open(&pair, "pro", T);
-        assert_int_equal(ask(&demands, &pair, &view, items, 2, rows[i].mode), ACCOUNT_FAULT_NONE);
+        assert_int_equal(settle_and_check(&demands, &pair, &view, items, 2, rows[i].mode), ACCOUNT_FAULT_NONE);
         if (!pair.decision.denied && rows[i].mode != MODE_PEEK) assert_int_equal(demands_take(&demands), 0);
         demands_answer(&demands);
         const struct verdict *verdicts = pair.decision.result.consumed.verdicts;
@@ -59,7 +59,7 @@ static void all_are_granted_or_none(void **state)
         close(&demands, &view);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* UPTO: where one resource has nothing, nothing of any is granted. */
@@ -72,7 +72,7 @@ static void one_that_has_nothing_denies_all(void **state)
     const struct consume_item items[] = {{BYTES("a"), 3}, {BYTES("c"), 1}, {BYTES("unknown"), 1}};
     plan_set("pro", "a LIMIT 10 1h | c LIMIT 0 1h");
     pair_open(&pair, "pro", T);
-    assert_int_equal(ask(&demands, &pair, &view, items, 2, MODE_UPTO), ACCOUNT_FAULT_NONE);
+    assert_int_equal(settle_and_check(&demands, &pair, &view, items, 2, MODE_UPTO), ACCOUNT_FAULT_NONE);
     demands_answer(&demands);
     assert_true(pair.decision.denied);
     assert_int_equal(pair.decision.result.consumed.verdicts[0].granted, 0);
@@ -85,11 +85,11 @@ static void one_that_has_nothing_denies_all(void **state)
     assert_int_equal(views[0].index, 0);
     assert_int_equal(views[1].index, 1);
     close(&demands, &view);
-    assert_int_equal(ask(&demands, &pair, &view, items, 3, MODE_ALL), ACCOUNT_FAULT_RESOURCE);
+    assert_int_equal(settle_and_check(&demands, &pair, &view, items, 3, MODE_ALL), ACCOUNT_FAULT_RESOURCE);
     assert_true(bytes_equal(pair.decision.fault_subject, BYTES("unknown")));
     close(&demands, &view);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 int main(void)

@@ -78,7 +78,7 @@ static void waits_foresee_what_comes(void **state)
     plan_drop("pro");
 }
 
-/* A limit is free less than a millisecond before a grant ends: the client, who comes later, is told another moment. */
+/* A limit is free less than a millisecond before a grant ends: the client, which comes later, gets another moment. */
 static void a_client_waits_whole_milliseconds(void **state)
 {
     (void)state;
@@ -98,7 +98,7 @@ static void a_client_waits_whole_milliseconds(void **state)
     plan_drop("pro");
 }
 
-/* Beyond so many changes the last one's instant is told: early perhaps, never late. */
+/* Beyond so many changes the last one's instant is reported: early perhaps, never late. */
 static void only_so_many_changes_are_looked_at(void **state)
 {
     (void)state;

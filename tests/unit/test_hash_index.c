@@ -1,7 +1,7 @@
 /* The hash index: random streams against a plain array that says of every record whether it is in.
  *
  * Every step is also held against what must always be true: the bytes the index reports are those the heap has given
- * it, one step asks the heap for no more than it promises, and when all is taken out nothing is held. */
+ * it, one step requests no more of the heap than it promises, and when all is taken out nothing is held. */
 #include "quota/base/hash_index.h"
 #include "tools.h"
 #include <setjmp.h>
@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #define GROWN       200000
-#define STEP_MAX    (4096 + 8 * 512) /* bytes a step may ask for: a segment, and the directory of so many records */
+#define STEP_MAX    (4096 + 8 * 512) /* bytes a step may request: a segment, and the directory of so many records */
 #define HELD_MAX(n) (4096 + 17 * (size_t)(n))
 
 /* ---- records and their model ----------------------------------------------------------------------------- */
@@ -62,7 +62,7 @@ static void turn(struct hash_index *index, uint32_t number)
     record->is_in = !record->is_in;
     assert_int_equal(index->count, record->is_in ? count + 1 : count - 1);
     assert_int_equal(hash_index_bytes(index), heap_bytes());
-    assert_true(heap_asked_bytes() <= STEP_MAX);
+    assert_true(heap_requested_bytes() <= STEP_MAX);
     assert_true(heap_bytes() <= HELD_MAX(index->count));
     assert_right(index, number);
 }
@@ -173,7 +173,7 @@ static void clearing_gives_all_back(void **state)
     }
 }
 
-/* Adding and taking out one record again and again soon asks the heap for nothing, wherever the index stands. */
+/* Adding and taking out one record again and again soon requests nothing of the heap, wherever the index stands. */
 static void one_record_to_and_fro_moves_nothing(void **state)
 {
     (void)state;
@@ -181,10 +181,10 @@ static void one_record_to_and_fro_moves_nothing(void **state)
     records_begin(UINT32_MAX);
     for (uint32_t size = 0; size < 3000; size++) {
         for (int i = 0; i < 9; i++) turn(&index, size); /* it is in */
-        assert_int_equal(heap_asked_bytes(), 0);
+        assert_int_equal(heap_requested_bytes(), 0);
         turn(&index, size);
         turn(&index, size);
-        assert_int_equal(heap_asked_bytes(), 0);
+        assert_int_equal(heap_requested_bytes(), 0);
     }
     hash_index_clear(&index);
 }

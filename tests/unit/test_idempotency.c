@@ -405,30 +405,30 @@ static void a_record_costs_sixty_four_bytes_at_most(void **state)
 {
     (void)state;
     struct idempotency_store *store = NULL;
-    size_t most_asked = 0;
+    size_t most_requested = 0;
     for (uint32_t i = 0; i < MANY; i++) {
         struct idempotency_entry entry = usual_entry(i, BASE + i * S);
         heap_count_begin();
         store = idempotency_append(store, &entry);
-        if (heap_asked_bytes() > most_asked) most_asked = heap_asked_bytes();
+        if (heap_requested_bytes() > most_requested) most_requested = heap_requested_bytes();
         if (i == 0) assert_in_range(idempotency_bytes(store), 1, 100);
         if (i == 7) assert_in_range(idempotency_bytes(store), 1, 8 * 72);
         if (i == 11) assert_in_range(idempotency_bytes(store), 1, 12 * 140);
         if (i == 99) assert_in_range(idempotency_bytes(store), 1, 100 * 92);
     }
-    print_message("%.2f bytes a record, one append asked for %zu at most\n", (double)idempotency_bytes(store) / MANY,
-                  most_asked);
+    print_message("%.2f bytes a record, one append requested %zu at most\n", (double)idempotency_bytes(store) / MANY,
+                  most_requested);
     assert_int_equal(idempotency_bytes(store), heap_bytes());
     assert_true(idempotency_bytes(store) <= 64 * (size_t)MANY);
-    assert_in_range(most_asked, 1, 32 * 1024); /* a chunk, a segment of heads, a directory */
+    assert_in_range(most_requested, 1, 32 * 1024); /* a chunk, a segment of heads, a directory */
     assert_holds(store, 0, MANY);
     assert_survives_encoding(store);
 
-    /* as it empties it gives back, and no sweep of one record asks for more than a directory */
+    /* as it empties it gives back, and no sweep of one record requests more than a directory */
     for (uint32_t left = MANY; left > 0; left--) {
         heap_count_begin();
         store = idempotency_sweep(store, INSTANT_MAX_US, 1);
-        assert_in_range(heap_asked_bytes(), 0, 8 * 1024);
+        assert_in_range(heap_requested_bytes(), 0, 8 * 1024);
         assert_int_equal(idempotency_count(store), left - 1);
         if (left == MANY / 2 + 1) assert_holds(store, MANY / 2, MANY);
         if (left == 1001) assert_true(idempotency_bytes(store) <= 1000 * 64 + 24 * 1024);

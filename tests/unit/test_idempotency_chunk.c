@@ -19,7 +19,7 @@ static struct filled {
     uint32_t count;
 } filled;
 
-static void scene_begin(void)
+static void filled_begin(void)
 {
     struct idempotency_entry first = usual_entry(0, BASE);
     filled.count = 0;
@@ -27,7 +27,7 @@ static void scene_begin(void)
     packed_begin(&filled.chunk.packed, sizeof(filled.block) - offsetof(struct idempotency_chunk, packed), &first);
 }
 
-static void scene_append(int64_t stored_us, int64_t expires_us)
+static void filled_append(int64_t stored_us, int64_t expires_us)
 {
     struct packed *packed = &filled.chunk.packed;
     struct idempotency_entry entry = usual_entry(filled.count, stored_us), shown;
@@ -42,13 +42,13 @@ static void scene_append(int64_t stored_us, int64_t expires_us)
     filled.noted[filled.count++] = (struct noted){offset, expires_us};
 }
 
-static void scene_drop(uint32_t number)
+static void filled_drop(uint32_t number)
 {
     chunk_drop(&filled.chunk, filled.noted[number].offset);
     memmove(filled.noted + number, filled.noted + number + 1, (--filled.count - number) * sizeof(filled.noted[0]));
 }
 
-static uint32_t scene_first(void)
+static uint32_t filled_first(void)
 {
     uint32_t first = 0;
     for (uint32_t i = 1; i < filled.count; i++) {
@@ -57,9 +57,9 @@ static uint32_t scene_first(void)
     return first;
 }
 
-static void assert_scene(void)
+static void assert_filled(void)
 {
-    const struct noted *first = &filled.noted[scene_first()];
+    const struct noted *first = &filled.noted[filled_first()];
     uint32_t size;
     assert_int_equal(filled.chunk.count, filled.count);
     assert_int_equal(filled.chunk.front, filled.noted[0].offset);
@@ -78,17 +78,17 @@ static void a_chunk_knows_what_expires_first(void **state)
     const int64_t jitters[] = {0, 3 * S, 1000 * S};
     for (int round = 0; round < 300; round++) {
         int64_t jitter_us = jitters[round % 3];
-        scene_begin();
+        filled_begin();
         for (int64_t i = 0; i < RECORDS_MAX; i++) {
-            scene_append(BASE + i * S, BASE + (i / 2) * S + H - random_between(0, jitter_us));
+            filled_append(BASE + i * S, BASE + (i / 2) * S + H - random_between(0, jitter_us));
         }
         while (filled.count > 1) {
             uint32_t expired = 0, most = random_below(RECORDS_MAX + 1);
             int64_t now_us = BASE + H - 1000 * S + random_between(0, 1030 * S);
             for (uint32_t i = 0; i < filled.count; i++) expired += filled.noted[i].expires_us <= now_us;
             assert_int_equal(chunk_expired(&filled.chunk, now_us, most), expired < most ? expired : most);
-            scene_drop(random_below(3) == 0 ? random_below(filled.count) : scene_first());
-            assert_scene();
+            filled_drop(random_below(3) == 0 ? random_below(filled.count) : filled_first());
+            assert_filled();
         }
     }
 }
@@ -96,18 +96,18 @@ static void a_chunk_knows_what_expires_first(void **state)
 static void a_chunk_is_sparse_when_little_is_left_behind_its_first(void **state)
 {
     (void)state;
-    scene_begin();
-    for (int64_t i = 0; i < RECORDS_MAX; i++) scene_append(BASE + i * S, BASE + i * S + D);
+    filled_begin();
+    for (int64_t i = 0; i < RECORDS_MAX; i++) filled_append(BASE + i * S, BASE + i * S + D);
     for (int i = 0; i < RECORDS_MAX - 5; i++) {
         assert_false(chunk_is_sparse(&filled.chunk)); /* in their order they leave no gaps */
-        scene_drop(0);
+        filled_drop(0);
     }
-    scene_begin();
-    for (int64_t i = 0; i < RECORDS_MAX; i++) scene_append(BASE + i * S, BASE + i * S + D);
-    assert_scene();
+    filled_begin();
+    for (int64_t i = 0; i < RECORDS_MAX; i++) filled_append(BASE + i * S, BASE + i * S + D);
+    assert_filled();
     for (int i = 0; i < RECORDS_MAX - 1; i++) {
         assert_int_equal(chunk_is_sparse(&filled.chunk), filled.count <= RECORDS_MAX / 8);
-        scene_drop(1 + random_below(filled.count - 1));
+        filled_drop(1 + random_below(filled.count - 1));
     }
 }
 
@@ -115,8 +115,8 @@ static void packed_records_are_found_and_removed(void **state)
 {
     (void)state;
     struct packed *packed = &filled.chunk.packed;
-    scene_begin();
-    for (int64_t i = 0; i < 9; i++) scene_append(BASE + i, BASE + i);
+    filled_begin();
+    for (int64_t i = 0; i < 9; i++) filled_append(BASE + i, BASE + i);
     for (uint32_t i = 0; i < 9; i++) {
         assert_int_equal(packed_find(packed, usual_entry(i, 0).key), filled.noted[i].offset);
     }

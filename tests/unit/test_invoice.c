@@ -60,7 +60,7 @@ static void running_closed_and_idle_cycles(void **state)
         if (settled) pair_settle(&pair, T + 10 * D + H);
         check_lines(&pair, T + 10 * D + H, rows, COUNT_OF(rows));
         pair_end(&pair);
-        catalogue_end();
+        configuration_end();
     }
 }
 
@@ -114,7 +114,7 @@ static void what_slept_is_billed_by_its_own_line(void **state)
         check_lines(&pair, T + 8 * D, rows, 1);
         check_lines(&pair, T + 8 * D, &rows[2], 2);
         pair_end(&pair);
-        catalogue_end();
+        configuration_end();
     }
 }
 
@@ -141,7 +141,7 @@ static void an_idle_run_goes_over_a_restart(void **state)
         if (settled) pair_settle(&pair, T + 8 * D);
         check_lines(&pair, T + 9 * D, rows, COUNT_OF(rows));
         pair_end(&pair);
-        catalogue_end();
+        configuration_end();
     }
 }
 

@@ -1,4 +1,4 @@
-/* Leaky bucket: the meter refuses what would spill, the queue tells when to act. */
+/* Leaky bucket: the meter refuses what would spill, the queue says when to act. */
 #include "scenario.h"
 
 static struct rule queue_of(int64_t limit, int64_t period_us, int64_t places)

@@ -123,7 +123,7 @@ struct row {
     enum lease_fault fault;
 };
 
-static struct lease_request ask_of(const struct row *row)
+static struct lease_request request_of(const struct row *row)
 {
     return (struct lease_request){.id = text_bytes(row->id),
                                   .limit = row->limit,
@@ -154,7 +154,7 @@ static void run_rows(const struct row *rows, size_t count)
         const struct row *row = &rows[i];
         int64_t now_us = BASE + row->at_us, granted = 0;
         if (row->what == ACQUIRE) {
-            granted = acquire(&pair, ask_of(row))->granted;
+            granted = acquire(&pair, request_of(row))->granted;
             assert_verdict(&pair, row, i);
         } else if (row->what == RENEW) {
             granted = renew(&pair, row->id, row->ttl_us, now_us) == LEASE_FAULT_NONE;
@@ -169,7 +169,7 @@ static void run_rows(const struct row *rows, size_t count)
 }
 
 /* at, id, limit, cost, ttl, ahead ─▶ granted, remaining, wait, reset */
-#define ASK(...)                                                                                                       \
+#define TAKE(...)                                                                                                      \
     {                                                                                                                  \
         ACQUIRE, __VA_ARGS__, LEASE_FAULT_NONE                                                                         \
     }
@@ -195,28 +195,28 @@ static void costs_of_live_leases_stay_within_the_limit(void **state)
     (void)state;
     RUN_ROWS(
         /* exactly enough is admitted; what does not fit waits for the first that makes room */
-        ASK(0, "a", 5, 3, 10 * S, 0, 3, 2, 0, 10 * S), ASK(S, "b", 5, 2, 20 * S, 0, 2, 0, 0, 20 * S),
-        ASK(2 * S, "c", 5, 1, S, 0, 0, 0, 8 * S, 19 * S), ASK(2 * S, "c", 5, 3, S, 0, 0, 0, 8 * S, 19 * S),
-        ASK(2 * S, "c", 5, 4, S, 0, 0, 0, 19 * S, 19 * S),
+        TAKE(0, "a", 5, 3, 10 * S, 0, 3, 2, 0, 10 * S), TAKE(S, "b", 5, 2, 20 * S, 0, 2, 0, 0, 20 * S),
+        TAKE(2 * S, "c", 5, 1, S, 0, 0, 0, 8 * S, 19 * S), TAKE(2 * S, "c", 5, 3, S, 0, 0, 0, 8 * S, 19 * S),
+        TAKE(2 * S, "c", 5, 4, S, 0, 0, 0, 19 * S, 19 * S),
         /* never */
-        ASK(2 * S, "c", 5, 6, S, 0, 0, 0, NEVER, 19 * S), ASK(2 * S, "c", 0, 1, S, 0, 0, 0, NEVER, 19 * S),
+        TAKE(2 * S, "c", 5, 6, S, 0, 0, 0, NEVER, 19 * S), TAKE(2 * S, "c", 0, 1, S, 0, 0, 0, NEVER, 19 * S),
         /* a lease is live up to its expiry and not at it */
-        ASK(10 * S - 1, "c", 5, 3, S, 0, 0, 0, 1, 11 * S + 1), ASK(10 * S, "c", 5, 3, S, 0, 3, 0, 0, 11 * S),
+        TAKE(10 * S - 1, "c", 5, 3, S, 0, 0, 0, 1, 11 * S + 1), TAKE(10 * S, "c", 5, 3, S, 0, 3, 0, 0, 11 * S),
         /* another limit applies at once; below what is held nothing remains */
-        ASK(10 * S, "d", 1, 1, S, 0, 0, 0, 11 * S, 11 * S), ASK(10 * S, "d", 9, 4, S, 0, 4, 0, 0, 11 * S),
+        TAKE(10 * S, "d", 1, 1, S, 0, 0, 0, 11 * S, 11 * S), TAKE(10 * S, "d", 9, 4, S, 0, 4, 0, 0, 11 * S),
         /* unlimited counts too */
-        ASK(10 * S, "e", -1, 7, S, 0, 7, -1, 0, 11 * S), ASK(10 * S, "f", 20, 5, S, 0, 0, 4, S, 11 * S));
+        TAKE(10 * S, "e", -1, 7, S, 0, 7, -1, 0, 11 * S), TAKE(10 * S, "f", 20, 5, S, 0, 0, 4, S, 11 * S));
 }
 
-static void an_id_is_asked_again(void **state)
+static void an_id_is_acquired_again(void **state)
 {
     (void)state;
-    RUN_ROWS(ASK(0, "a", 5, 3, 10 * S, 0, 3, 2, 0, 10 * S),
-             /* the same answer, however full it is and whoever waits */
-             ASK(S, "a", 3, 3, 99 * S, 7, 3, 0, 0, 9 * S), ASK(S, "a", 1, 3, 99 * S, 0, 3, 0, 0, 9 * S),
+    RUN_ROWS(TAKE(0, "a", 5, 3, 10 * S, 0, 3, 2, 0, 10 * S),
+             /* the same answer, however full it is and however many wait */
+             TAKE(S, "a", 3, 3, 99 * S, 7, 3, 0, 0, 9 * S), TAKE(S, "a", 1, 3, 99 * S, 0, 3, 0, 0, 9 * S),
              FAULTY(LEASE_FAULT_CONFLICT, S, "a", 5, 2, 9 * S),
              /* not when it has ended */
-             ASK(10 * S, "a", 5, 2, S, 0, 2, 3, 0, S));
+             TAKE(10 * S, "a", 5, 2, S, 0, 2, 3, 0, S));
     struct pair pair = {0};
     struct lease_request request = {.id = BYTES("a"), .limit = 9, .cost = 1, .ttl_us = S, .now_us = BASE};
     acquire(&pair, request);
@@ -232,14 +232,14 @@ static void an_id_is_asked_again(void **state)
 static void leases_are_renewed_and_released(void **state)
 {
     (void)state;
-    RUN_ROWS(MOVE(0, "a", S, LEASE_FAULT_UNKNOWN), END(0, "a", 0), ASK(0, "a", 1, 1, 10 * S, 0, 1, 0, 0, 10 * S),
-             MOVE(9 * S, "a", 10 * S, LEASE_FAULT_NONE), ASK(10 * S, "b", 1, 1, S, 0, 0, 0, 9 * S, 9 * S),
+    RUN_ROWS(MOVE(0, "a", S, LEASE_FAULT_UNKNOWN), END(0, "a", 0), TAKE(0, "a", 1, 1, 10 * S, 0, 1, 0, 0, 10 * S),
+             MOVE(9 * S, "a", 10 * S, LEASE_FAULT_NONE), TAKE(10 * S, "b", 1, 1, S, 0, 0, 0, 9 * S, 9 * S),
              /* sooner is possible too, and so is the same */
              MOVE(10 * S, "a", 2 * S, LEASE_FAULT_NONE), MOVE(10 * S, "a", 2 * S, LEASE_FAULT_NONE),
-             ASK(10 * S, "b", 1, 1, S, 0, 0, 0, 2 * S, 2 * S),
+             TAKE(10 * S, "b", 1, 1, S, 0, 0, 0, 2 * S, 2 * S),
              /* what has ended cannot be renewed or released */
-             MOVE(12 * S, "a", S, LEASE_FAULT_UNKNOWN), END(12 * S, "a", 0), ASK(12 * S, "b", 1, 1, S, 0, 1, 0, 0, S),
-             END(12 * S, "b", 1), END(12 * S, "b", 0), ASK(12 * S, "c", 1, 1, S, 0, 1, 0, 0, S));
+             MOVE(12 * S, "a", S, LEASE_FAULT_UNKNOWN), END(12 * S, "a", 0), TAKE(12 * S, "b", 1, 1, S, 0, 1, 0, 0, S),
+             END(12 * S, "b", 1), END(12 * S, "b", 0), TAKE(12 * S, "c", 1, 1, S, 0, 1, 0, 0, S));
 }
 
 static void a_token_names_one_holder(void **state)
@@ -267,40 +267,40 @@ static void a_token_names_one_holder(void **state)
     pair_end(&pair);
 }
 
-static void nobody_overtakes_those_who_wait(void **state)
+static void no_request_overtakes_those_that_wait(void **state)
 {
     (void)state;
-    RUN_ROWS(ASK(0, "a", 5, 3, 10 * S, 0, 3, 2, 0, 10 * S), ASK(0, "b", 5, 1, 20 * S, 0, 1, 1, 0, 20 * S),
+    RUN_ROWS(TAKE(0, "a", 5, 3, 10 * S, 0, 3, 2, 0, 10 * S), TAKE(0, "b", 5, 1, 20 * S, 0, 1, 1, 0, 20 * S),
              /* one would fit, but two units are waited for: all three fit when the first ends */
-             ASK(0, "c", 5, 1, S, 2, 0, 1, 10 * S, 20 * S), ASK(0, "c", 5, 1, S, 3, 0, 1, 10 * S, 20 * S),
-             ASK(0, "c", 5, 1, S, 4, 0, 1, 20 * S, 20 * S), ASK(0, "c", 5, 1, S, INT64_MAX, 0, 1, 20 * S, 20 * S),
-             ASK(0, "c", -1, 1, S, 1, 0, -1, 10 * S, 20 * S), ASK(0, "c", 5, 9, S, 1, 0, 1, NEVER, 20 * S),
-             ASK(20 * S, "c", 5, 1, S, 1, 0, 5, 0, 0));
+             TAKE(0, "c", 5, 1, S, 2, 0, 1, 10 * S, 20 * S), TAKE(0, "c", 5, 1, S, 3, 0, 1, 10 * S, 20 * S),
+             TAKE(0, "c", 5, 1, S, 4, 0, 1, 20 * S, 20 * S), TAKE(0, "c", 5, 1, S, INT64_MAX, 0, 1, 20 * S, 20 * S),
+             TAKE(0, "c", -1, 1, S, 1, 0, -1, 10 * S, 20 * S), TAKE(0, "c", 5, 9, S, 1, 0, 1, NEVER, 20 * S),
+             TAKE(20 * S, "c", 5, 1, S, 1, 0, 5, 0, 0));
 }
 
 static void a_clock_stepping_back_revives_nothing(void **state)
 {
     (void)state;
-    RUN_ROWS(ASK(0, "a", 1, 1, 10 * S, 0, 1, 0, 0, 10 * S), ASK(10 * S, "b", 1, 1, 5 * S, 0, 1, 0, 0, 5 * S),
+    RUN_ROWS(TAKE(0, "a", 1, 1, 10 * S, 0, 1, 0, 0, 10 * S), TAKE(10 * S, "b", 1, 1, 5 * S, 0, 1, 0, 0, 5 * S),
              /* back: a stays gone, b stays live, new expiries count from the mark, waits from the clock */
              END(2 * S, "a", 0), MOVE(2 * S, "a", S, LEASE_FAULT_UNKNOWN),
-             ASK(2 * S, "c", 1, 1, S, 0, 0, 0, 13 * S, 13 * S), MOVE(2 * S, "b", 6 * S, LEASE_FAULT_NONE),
-             ASK(2 * S, "c", 1, 1, S, 0, 0, 0, 14 * S, 14 * S), ASK(2 * S, "c", 2, 1, S, 0, 1, 0, 0, 14 * S),
-             ASK(11 * S, "d", 2, 1, S, 0, 1, 0, 0, 5 * S));
+             TAKE(2 * S, "c", 1, 1, S, 0, 0, 0, 13 * S, 13 * S), MOVE(2 * S, "b", 6 * S, LEASE_FAULT_NONE),
+             TAKE(2 * S, "c", 1, 1, S, 0, 0, 0, 14 * S, 14 * S), TAKE(2 * S, "c", 2, 1, S, 0, 1, 0, 0, 14 * S),
+             TAKE(11 * S, "d", 2, 1, S, 0, 1, 0, 0, 5 * S));
 }
 
 static void numbers_at_their_edges(void **state)
 {
     (void)state;
     int64_t last_us = INSTANT_MAX_US - BASE;
-    RUN_ROWS(ASK(0, "a", INT64_MAX, INT64_MAX - 1, S, 0, INT64_MAX - 1, 1, 0, S),
-             ASK(0, "b", INT64_MAX, 2, S, 0, 0, 1, S, S), FAULTY(LEASE_FAULT_OVERFLOW, 0, "b", -1, 2, S),
-             ASK(0, "b", -1, 1, 1, 0, 1, -1, 0, S),
-             ASK(1, "b", INT64_MAX, 1, DURATION_MAX_US, 0, 1, 0, 0, DURATION_MAX_US),
-             FAULTY(LEASE_FAULT_OVERFLOW, last_us, "c", 1, 1, 1), ASK(last_us - 1, "c", 1, 1, 1, 0, 1, 0, 0, 1),
+    RUN_ROWS(TAKE(0, "a", INT64_MAX, INT64_MAX - 1, S, 0, INT64_MAX - 1, 1, 0, S),
+             TAKE(0, "b", INT64_MAX, 2, S, 0, 0, 1, S, S), FAULTY(LEASE_FAULT_OVERFLOW, 0, "b", -1, 2, S),
+             TAKE(0, "b", -1, 1, 1, 0, 1, -1, 0, S),
+             TAKE(1, "b", INT64_MAX, 1, DURATION_MAX_US, 0, 1, 0, 0, DURATION_MAX_US),
+             FAULTY(LEASE_FAULT_OVERFLOW, last_us, "c", 1, 1, 1), TAKE(last_us - 1, "c", 1, 1, 1, 0, 1, 0, 0, 1),
              MOVE(last_us - 1, "c", 2, LEASE_FAULT_OVERFLOW),
              /* no token is left: it would be later than the last instant */
-             END(last_us - 1, "c", 1), ASK(last_us - 1, "d", 1, 1, 1, 0, 1, 0, 0, 1), END(last_us - 1, "d", 1),
+             END(last_us - 1, "c", 1), TAKE(last_us - 1, "d", 1, 1, 1, 0, 1, 0, 0, 1), END(last_us - 1, "d", 1),
              FAULTY(LEASE_FAULT_OVERFLOW, last_us - 1, "e", 1, 1, 1));
 }
 
@@ -324,7 +324,7 @@ static void tokens_only_grow(void **state)
     pair_end(&pair);
 }
 
-static void an_id_made_here_is_nobodys(void **state)
+static void an_id_made_here_is_unused(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -424,7 +424,7 @@ static uint32_t records_of(const struct leases *leases)
     return records;
 }
 
-/* All of them end at once: nobody sees them any more, and each change drops no more than so many. */
+/* All of them end at once: no command sees them any more, and each change drops no more than so many. */
 static void what_has_ended_goes_bit_by_bit(void **state)
 {
     (void)state;
@@ -696,14 +696,14 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(costs_of_live_leases_stay_within_the_limit),
-        cmocka_unit_test(an_id_is_asked_again),
+        cmocka_unit_test(an_id_is_acquired_again),
         cmocka_unit_test(leases_are_renewed_and_released),
         cmocka_unit_test(a_token_names_one_holder),
-        cmocka_unit_test(nobody_overtakes_those_who_wait),
+        cmocka_unit_test(no_request_overtakes_those_that_wait),
         cmocka_unit_test(a_clock_stepping_back_revives_nothing),
         cmocka_unit_test(numbers_at_their_edges),
         cmocka_unit_test(tokens_only_grow),
-        cmocka_unit_test(an_id_made_here_is_nobodys),
+        cmocka_unit_test(an_id_made_here_is_unused),
         cmocka_unit_test(a_key_outlives_what_it_has_promised),
         cmocka_unit_test(no_choice_of_expiries_makes_the_tree_deep),
         cmocka_unit_test(a_key_has_a_bound),

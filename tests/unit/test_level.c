@@ -34,7 +34,7 @@ static void the_drain_agrees_with_a_walk_over_every_tick(void **state)
     }
 }
 
-static void raising_tells_overflow_before_it_happens(void **state)
+static void raising_reports_overflow_before_it_happens(void **state)
 {
     (void)state;
     static const struct row {
@@ -58,7 +58,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(many_small_drains_equal_one_large_one),
         cmocka_unit_test(the_drain_agrees_with_a_walk_over_every_tick),
-        cmocka_unit_test(raising_tells_overflow_before_it_happens),
+        cmocka_unit_test(raising_reports_overflow_before_it_happens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

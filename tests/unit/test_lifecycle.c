@@ -1,4 +1,4 @@
-/* Lifecycle: an account that nobody touched reads, byte for byte, like one that was touched at every boundary. */
+/* Lifecycle: an account that was never touched reads, byte for byte, like one that was touched at every boundary. */
 #include "account_tools.h"
 #include "quota/base/checked.h"
 
@@ -108,7 +108,7 @@ struct story {
     int acts; /* of the list above, how many may happen */
 };
 
-static void tell_story(const struct story *story, int run)
+static void run_story(const struct story *story, int run)
 {
     static struct boundaries boundaries;
     int64_t begin_us = at(story->begin), until_us = begin_us + 150 * D, now_us = begin_us;
@@ -172,13 +172,13 @@ static const struct story stories[] = {
      "Europe/Berlin", "2025-01-31T15:00:00", "2025-01-31T15:00:00", 0, POSTING},
 };
 
-static void nobodys_touch_changes_anything(void **state)
+static void no_touch_changes_anything(void **state)
 {
     (void)state;
     for (size_t i = 0; i < COUNT_OF(stories); i++) {
-        for (int run = 0; run < 12; run++) tell_story(&stories[i], run);
+        for (int run = 0; run < 12; run++) run_story(&stories[i], run);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* The plan ends, and a default plan follows, with other limits of the same periods and with others. */
@@ -214,7 +214,7 @@ static void nor_does_it_where_the_plan_ends(void **state)
         pair_end(&lazy);
         pair_end(&eager);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* ---- plans that change meanwhile ------------------------------------------------------------------------- */
@@ -255,8 +255,8 @@ static void do_plan_act(struct pair *pair, const struct act *act, int64_t at_us)
     }
 }
 
-/* Both are asked the same; one is settled at any instant besides. The plans change at theirs, whoever looks when. */
-static void a_plan_changes_for_everybody_at_its_instant(void **state)
+/* Both get the same requests; one is settled at any instant besides. The plans change at theirs, whenever one looks. */
+static void a_plan_changes_for_every_account_at_its_instant(void **state)
 {
     (void)state;
     for (int run = 0; run < 150; run++) {
@@ -295,7 +295,7 @@ static void a_plan_changes_for_everybody_at_its_instant(void **state)
         pair_end(&lazy);
         pair_end(&eager);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* ---- single promises ------------------------------------------------------------------------------------- */
@@ -337,7 +337,7 @@ static void a_zone_that_is_gone_is_missed_only_when_a_cycle_ends(void **state)
     pair_request_one(&pair, "a", 1, MODE_ALL, NULL, begin_us + D);
     assert_fault(&pair, ACCOUNT_FAULT_ZONE);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 static void idle_cycles_are_one_entry(void **state)
@@ -423,9 +423,9 @@ static void limits_that_went_are_closed_and_dropped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(nobodys_touch_changes_anything),
+        cmocka_unit_test(no_touch_changes_anything),
         cmocka_unit_test(nor_does_it_where_the_plan_ends),
-        cmocka_unit_test(a_plan_changes_for_everybody_at_its_instant),
+        cmocka_unit_test(a_plan_changes_for_every_account_at_its_instant),
         cmocka_unit_test(cycles_begin_on_the_wall_clock_of_the_account),
         cmocka_unit_test(a_zone_that_is_gone_is_missed_only_when_a_cycle_ends),
         cmocka_unit_test(idle_cycles_are_one_entry),

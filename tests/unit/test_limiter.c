@@ -262,7 +262,7 @@ static void a_refund_knows_when_its_units_were_taken(void **state)
     }
 }
 
-static void a_queue_beside_other_rules_tells_when_to_act(void **state)
+static void a_queue_beside_other_rules_says_when_to_act(void **state)
 {
     (void)state;
     struct context context = {0};
@@ -289,7 +289,7 @@ static void those_who_wait_are_served_in_order(void **state)
     request.cost = 1;
     request.wait_us = 0;
     request.now_us = BASE + 5 * S;
-    context_request(&context, rules, 2, request); /* nobody overtakes */
+    context_request(&context, rules, 2, request); /* no request overtakes */
     assert_verdict(&context.verdict, 0, 2, 0, 15 * S, 15 * S, 0);
     request.wait_us = 14 * S;
     context_request(&context, rules, 2, request); /* too long */
@@ -318,7 +318,7 @@ int main(void)
         cmocka_unit_test(rules_are_recognised_by_period_then_by_place),
         cmocka_unit_test(refunds_go_to_one_rule_or_to_all),
         cmocka_unit_test(a_refund_knows_when_its_units_were_taken),
-        cmocka_unit_test(a_queue_beside_other_rules_tells_when_to_act),
+        cmocka_unit_test(a_queue_beside_other_rules_says_when_to_act),
         cmocka_unit_test(those_who_wait_are_served_in_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

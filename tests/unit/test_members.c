@@ -168,7 +168,7 @@ static void bytes_read_back(void **state)
 /* ---- who makes room ---------------------------------------------------------------------------------------- */
 
 /* A value without members has no place for them. */
-static void shares_for_nobody_are_not_stored(void **state)
+static void shares_without_members_are_not_stored(void **state)
 {
     (void)state;
     struct members members = {0};
@@ -217,7 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(members_are_what_was_done_to_them),
         cmocka_unit_test(bytes_read_back),
-        cmocka_unit_test(shares_for_nobody_are_not_stored),
+        cmocka_unit_test(shares_without_members_are_not_stored),
         cmocka_unit_test(the_one_that_was_not_charged_for_longest_is_idle),
         cmocka_unit_test(too_many_push_out_those_that_have_left),
     };

@@ -20,7 +20,7 @@ static void every_kind_of_rule_has_its_meter(void **state)
         assert_ptr_equal(meter, rows[i].meter);
         assert_string_equal(meter->kind, rows[i].name);
         assert_false(meter->funds);
-        /* what admission, refunds and reports ask every one of them */
+        /* what admission, refunds and reports need of every one of them */
         assert_true(meter->available && meter->check && meter->judge && meter->take && meter->report);
         /* nothing is ever used of CONCURRENT, so nothing comes back to it */
         bool used = meter->give_back && meter->give_back_newest && meter->used;
@@ -53,7 +53,7 @@ static void a_demand_has_a_position_for_each_bound(void **state)
         assert_int_equal(position->funded + position->returned, 0);
         assert_ptr_equal(position_rule(position), &look.view.entitlement->rules[wanted[i].rule]);
     }
-    assert_int_equal(demand.rates.count, 2); /* asked together */
+    assert_int_equal(demand.rates.count, 2); /* checked together */
     assert_int_equal(demand.rates.places[0], 1);
     assert_int_equal(demand.rates.places[1], 3);
     assert_int_equal(demand.rates.rules[1].limit, 9);

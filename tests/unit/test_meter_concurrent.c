@@ -92,7 +92,7 @@ static void what_is_used_passes_it_by(void **state)
     plan_drop("pro");
 }
 
-static void the_report_tells_what_is_held(void **state)
+static void the_report_says_what_is_held(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -122,7 +122,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reservations_are_bounded),
         cmocka_unit_test(what_is_used_passes_it_by),
-        cmocka_unit_test(the_report_tells_what_is_held),
+        cmocka_unit_test(the_report_says_what_is_held),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

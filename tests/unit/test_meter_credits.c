@@ -62,7 +62,7 @@ static void verdicts_name_the_rule(void **state)
     plan_drop("pro");
 }
 
-static void the_report_tells_used_held_and_left(void **state)
+static void the_report_says_used_held_and_left(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -93,7 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(verdicts_name_the_rule),
-        cmocka_unit_test(the_report_tells_used_held_and_left),
+        cmocka_unit_test(the_report_says_used_held_and_left),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }

@@ -94,7 +94,7 @@ static void a_number_that_would_wrap_is_found_by_the_check(void **state)
     pair_end(&pair);
 }
 
-/* The first moment, in steps of a minute, at which the units fit and nobody else has come. */
+/* The first moment, in steps of a minute, at which the units fit if no other request comes. */
 static int64_t tried_wait_us(const struct pair *pair, int64_t units, int64_t at_us)
 {
     for (int64_t wait_us = 0; wait_us < 12 * H; wait_us += MICROS_PER_MINUTE) {

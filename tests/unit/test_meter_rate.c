@@ -1,4 +1,4 @@
-/* The meter of RATEs: all of a resource in one position, asked together, written down as the limiter's effects. */
+/* The meter of RATEs: all of a resource in one position, checked together, written down as the limiter's effects. */
 #include "account_tools.h"
 #include "quota/meter/meter.h"
 #include "quota/view/changeset.h"
@@ -23,7 +23,7 @@ static void scale_at(struct scale *scale, const struct pair *pair, int64_t at_us
     assert_non_null(scale->position);
 }
 
-static void rates_are_asked_together(void **state)
+static void rates_are_checked_together(void **state)
 {
     (void)state;
     /* rule 1 admits five a second, rule 2 eight a minute; three are used of both */
@@ -86,7 +86,7 @@ static void rates_keep_the_number_of_their_position(void **state)
     pair_end(&pair);
 }
 
-static void without_rates_there_is_nothing_to_ask(void **state)
+static void without_rates_there_is_nothing_to_check(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -187,9 +187,9 @@ static void what_does_not_fit_a_number_is_a_fault(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rates_are_asked_together),
+        cmocka_unit_test(rates_are_checked_together),
         cmocka_unit_test(rates_keep_the_number_of_their_position),
-        cmocka_unit_test(without_rates_there_is_nothing_to_ask),
+        cmocka_unit_test(without_rates_there_is_nothing_to_check),
         cmocka_unit_test(every_rate_is_reported_by_itself),
         cmocka_unit_test(rates_take_back_what_they_remember),
         cmocka_unit_test(what_does_not_fit_a_number_is_a_fault),

@@ -1,6 +1,6 @@
 /* Periods: their words and numbers, and cycles on every kind of clock, real ones and worse.
  *
- * The slow model knows no formula: it asks every local day in turn whether a cycle begins on it, turns the clock minute
+ * The slow model knows no formula: it looks at every local day for a cycle that begins on it, turns the clock minute
  * by minute until it shows that reading or has jumped over it, and looks for an instant from the far end. */
 #include "quota/time/calendar.h"
 #include "quota/time/duration.h"

@@ -1,4 +1,4 @@
-/* Policies: each rung of the ladder, ends to the microsecond, bounds, sweeps; and any stream of changes against a
+/* Policies: each level of precedence, ends to the microsecond, bounds, sweeps; and any stream of changes against a
  * policy kept in plain lists that are walked from their beginning. */
 #include "quota/base/memory.h"
 #include "quota/rate/policy.h"
@@ -31,7 +31,7 @@ static struct bytes string_bytes(const char *text)
     return (struct bytes){text, strlen(text)};
 }
 
-/* Rules are told apart by their limit. */
+/* Rules differ by their limit. */
 static struct policy_rules rules_of(struct rule *rule, int64_t limit)
 {
     *rule = rule_of(RULE_GCRA, limit, S, 0);
@@ -112,7 +112,7 @@ static struct policy_choice choose(const struct policy *policy, const char *subj
     return policy_choose(policy, string_bytes(subject), ip ? &address : NULL, now_us, find_zone, NULL);
 }
 
-/* ---- the ladder ---------------------------------------------------------------------------------------- */
+/* ---- precedence ---------------------------------------------------------------------------------------- */
 
 #define FRIDAY_15H BASE           /* 2025-01-31T15:00:00Z */
 #define SATURDAY   (BASE + 9 * H) /* its midnight */
@@ -156,7 +156,7 @@ static const struct {
     int kind, source;
     int64_t limit, until_us;
     int32_t schedule;
-} ladder_rows[] = {
+} precedence_rows[] = {
     /* lists of subjects before everything */
     {"bad", NULL, FRIDAY_15H, CHOICE_REFUSE, CHOICE_BY_SUBJECT, -1, 0, -1},
     {"good", NULL, FRIDAY_15H, CHOICE_PERMIT, CHOICE_BY_SUBJECT, -1, 0, -1},
@@ -177,7 +177,7 @@ static const struct {
     /* the night too, but it is later in the list */
     {"other", NULL, SUNDAY_1H, CHOICE_RULES, CHOICE_BY_SCHEDULE, 20, 0, 1},
     {"", NULL, SUNDAY_1H, CHOICE_RULES, CHOICE_BY_SCHEDULE, 20, 0, 1},
-    /* what ends, ends at exactly its instant, and the next rung goes on */
+    /* what ends, ends at exactly its instant, and the next level decides */
     {"bad-today", NULL, SATURDAY - 1, CHOICE_REFUSE, CHOICE_BY_SUBJECT, -1, SATURDAY, -1},
     {"bad-today", NULL, SATURDAY, CHOICE_RULES, CHOICE_BY_SCHEDULE, 20, 0, 1},
     {"good-today", "10.0.0.1", SATURDAY - 1, CHOICE_PERMIT, CHOICE_BY_SUBJECT, -1, SATURDAY, -1},
@@ -189,21 +189,21 @@ static const struct {
 };
 /* clang-format on */
 
-static void each_rung_of_the_ladder_comes_before_the_next(void **state)
+static void each_level_of_precedence_comes_before_the_next(void **state)
 {
     (void)state;
     struct policy *policy = full_policy();
-    for (size_t i = 0; i < COUNT_OF(ladder_rows); i++) {
+    for (size_t i = 0; i < COUNT_OF(precedence_rows); i++) {
         struct policy_choice choice =
-            choose(policy, ladder_rows[i].subject, ladder_rows[i].address, ladder_rows[i].now_us);
-        bool same = (int)choice.kind == ladder_rows[i].kind && (int)choice.source == ladder_rows[i].source &&
-                    limit_of(&choice) == ladder_rows[i].limit && choice.until_us == ladder_rows[i].until_us &&
-                    choice.schedule == ladder_rows[i].schedule;
+            choose(policy, precedence_rows[i].subject, precedence_rows[i].address, precedence_rows[i].now_us);
+        bool same = (int)choice.kind == precedence_rows[i].kind && (int)choice.source == precedence_rows[i].source &&
+                    limit_of(&choice) == precedence_rows[i].limit && choice.until_us == precedence_rows[i].until_us &&
+                    choice.schedule == precedence_rows[i].schedule;
         if (!same) fail_msg("row %zu: kind %d source %d limit %ld", i, choice.kind, choice.source, limit_of(&choice));
         assert_true(choice.shadow);
         assert_int_equal(choice.block_us, choice.kind == CHOICE_RULES ? 5 * S : 0);
     }
-    assert_int_equal(policy_overrides_count(policy), 4); /* asking took nothing out */
+    assert_int_equal(policy_overrides_count(policy), 4); /* choosing took nothing out */
     assert_int_equal(policy_listed_count(policy), 4);
     assert_int_equal(policy_ranges_count(policy), 3);
     policy_free(policy);
@@ -296,7 +296,7 @@ static void subjects_are_bytes(void **state)
     }
     struct policy_choice choice =
         policy_choose(policy, (struct bytes){longest, POLICY_SUBJECT_MAX + 1}, NULL, 1, find_zone, NULL);
-    assert_int_equal(limit_of(&choice), 10); /* too long to be anybody */
+    assert_int_equal(limit_of(&choice), 10); /* too long for any subject */
     uint32_t count;
     const struct policy_entry **sorted = policy_entries_sorted(&policy->overrides, UINT32_MAX, &count);
     const int order[] = {2, 3, 0, 1, 4};
@@ -612,7 +612,7 @@ static void check_choice(const struct policy *policy, const struct model *model,
     uint32_t who = random_below(SUBJECTS + 1), ip = 0x0a000000u | 1u << random_below(26);
     bool named = who < SUBJECTS, with_address = random_below(2);
     struct address address = {.high = (uint64_t)ip << 32};
-    struct policy_choice choice = policy_choose(policy, named ? subject_number(who) : BYTES("nobody"),
+    struct policy_choice choice = policy_choose(policy, named ? subject_number(who) : BYTES("unlisted"),
                                                 with_address ? &address : NULL, now_us, find_zone, NULL);
     const struct fact *decides = named && fact_stands(&model->listed[who], now_us) ? &model->listed[who] : NULL;
     if (!decides && with_address) decides = model_range(model, ip, now_us);
@@ -688,7 +688,7 @@ static void any_stream_of_changes_agrees_with_plain_lists(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(each_rung_of_the_ladder_comes_before_the_next),
+        cmocka_unit_test(each_level_of_precedence_comes_before_the_next),
         cmocka_unit_test(a_subject_is_on_one_list_and_lifting_takes_it_off),
         cmocka_unit_test(what_an_effect_adds_is_an_exception_that_is_not_there),
         cmocka_unit_test(subjects_are_bytes),

@@ -106,7 +106,7 @@ static void apply(struct policy *policy, const struct policy_effect *effect)
     policy_apply(policy, effect);
 }
 
-/* Told from its beginning. */
+/* All effects applied from the first. */
 static struct policy *story_policy(const struct story *story)
 {
     struct policy *policy = policy_new(BYTES("api"), &story->definition);

@@ -179,7 +179,7 @@ static void who_joins_later_gets_its_part_of_what_is_unused(void **state)
     assert_verdict(0, late.decision.result.consumed.verdicts[0], (struct verdict){0, 15, 15, D - S, D - S, 199});
     pair_request_one(&late, "a", 10, MODE_ALL, NULL, T + S);
     assert_int_equal(share_of(&team, "late"), 15);
-    assert_shares(&team, 30, 30, 30); /* nobody is cut */
+    assert_shares(&team, 30, 30, 30); /* no share is cut */
     pair_leave(&late, T + S);
     pair_join(&late, T + S); /* leaving and coming back mints nothing */
     pair_request_one(&late, "a", 6, MODE_ALL, NULL, T + S);
@@ -266,7 +266,7 @@ static void a_denial_makes_the_shares_once(void **state)
     team_end(&team);
 }
 
-/* Nothing was used in a cycle, but a denial made its shares: whoever had one wants nothing in the next. */
+/* Nothing was used in a cycle, but a denial made its shares: members that had one want nothing in the next. */
 static void a_cycle_of_denials_counts_as_the_last_one(void **state)
 {
     (void)state;

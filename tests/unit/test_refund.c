@@ -65,7 +65,7 @@ static void without_a_name_at_most_what_is_used_now(void **state)
     pair_end(&pair);
 }
 
-static void asked_again_nothing_more_returns(void **state)
+static void a_repeated_refund_returns_nothing_more(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -110,7 +110,7 @@ static void closed_cycles_take_back(void **state)
         assert_numbers(&pair, 0, 1, 9);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 static void overdrafts_that_return_are_not_repaid(void **state)
@@ -213,7 +213,7 @@ static void each_unit_comes_back_once(void **state)
         assert_fault(&pair, ACCOUNT_FAULT_NONE);
         if (pair.decision.result.refund.items[0].refunded != rows[i].refunded) fail_msg("row %zu", i);
         assert_numbers(&pair, rows[i].refunded, rows[i].lost, rows[i].remaining);
-        pair_refund(&pair, "a", 1, "x", NULL, T); /* all of it has been asked back */
+        pair_refund(&pair, "a", 1, "x", NULL, T); /* all of it has been refunded */
         assert_fault(&pair, ACCOUNT_FAULT_EXCEEDS);
         pair_end(&pair);
     }
@@ -243,7 +243,7 @@ static void rates_get_their_units_back(void **state)
 
 /* ---- a random stream ------------------------------------------------------------------------------------- */
 
-#define ASKS 60
+#define CONSUMPTIONS_MAX 60
 
 /* Consumptions under ids; what each has left to return. */
 struct taken {
@@ -265,12 +265,12 @@ static void refunds_agree_with_a_list(void **state)
     host.kept_us = 1000 * D;
     plan_set("pro", "a LIMIT 40 1h");
     for (int run = 0; run < 60; run++) {
-        struct taken taken[ASKS];
+        struct taken taken[CONSUMPTIONS_MAX];
         struct pair pair = {0};
         int64_t now_us = T;
         char id[4] = "x";
         pair_open(&pair, "pro", T);
-        for (int count = 0; count < ASKS;) {
+        for (int count = 0; count < CONSUMPTIONS_MAX;) {
             now_us += random_below(6) * 5 * MICROS_PER_MINUTE;
             assert_int_equal(used_of(&pair, "a", now_us), used_in(taken, count, (now_us - T) / H));
             if (count == 0 || random_below(2)) {
@@ -297,7 +297,7 @@ static void refunds_agree_with_a_list(void **state)
         }
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* ---- everything ------------------------------------------------------------------------------------------ */
@@ -325,7 +325,7 @@ static void all_that_is_left_comes_back(void **state)
     pair_refund_all(&pair, "x", NULL, T + S); /* nothing is left: a retry learns that it is done */
     assert_refunded(&pair, "0 0 20 | 0 0 20");
     assert_int_equal(pair.decision.changes.size, 0);
-    pair_refund_all(&pair, "nobody", NULL, T + S);
+    pair_refund_all(&pair, "none", NULL, T + S);
     assert_fault(&pair, ACCOUNT_FAULT_NO_SUCH_ID);
     pair_request_one(&pair, "c", 5, MODE_ALL, "y", T + S);
     pair_refund_all(&pair, "y", NULL, T + S); /* of one resource */
@@ -337,7 +337,7 @@ static void all_that_is_left_comes_back(void **state)
     pair_refund_all(&pair, "z", NULL, T + 2 * H); /* its cycle has closed */
     assert_refunded(&pair, "6 0 20 | 0 0 20");
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 static void it_is_remembered_under_its_id(void **state)
@@ -367,7 +367,7 @@ static void it_is_remembered_under_its_id(void **state)
     pair_refund_all(&pair, "y", "k", T + 2 * S);
     assert_fault(&pair, ACCOUNT_FAULT_RECORDS);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 /* If one resource refuses nothing of any comes back. */
@@ -397,7 +397,7 @@ static void one_refusal_refuses_all(void **state)
         assert_int_equal(used_of(&pair, "b", T + 11 * S), refused ? 3 : 0);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* Units of a, b and c under the id x: a batch, or a reservation that is committed in part, or beyond. */
@@ -457,7 +457,7 @@ static void it_is_the_sum_of_single_refunds(void **state)
         pair_end(&together);
         pair_end(&alone);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 int main(void)
@@ -465,7 +465,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(never_more_than_was_taken),
         cmocka_unit_test(without_a_name_at_most_what_is_used_now),
-        cmocka_unit_test(asked_again_nothing_more_returns),
+        cmocka_unit_test(a_repeated_refund_returns_nothing_more),
         cmocka_unit_test(closed_cycles_take_back),
         cmocka_unit_test(overdrafts_that_return_are_not_repaid),
         cmocka_unit_test(refunds_have_bounds),

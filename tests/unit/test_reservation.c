@@ -54,7 +54,7 @@ static void what_became_of_it_is_known_before_and_after_it_is_swept(void **state
     assert_int_equal(reservation_fault(HOLD_COMMITTED), ACCOUNT_FAULT_COMMITTED);
     assert_int_equal(reservation_fault(HOLD_RELEASED), ACCOUNT_FAULT_RELEASED);
     assert_int_equal(reservation_fault(HOLD_EXPIRED), ACCOUNT_FAULT_RAN_OUT);
-    catalogue_end();
+    configuration_end();
 }
 
 int main(void)

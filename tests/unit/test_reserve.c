@@ -273,7 +273,7 @@ static void reservations_have_bounds(void **state)
     pair_release(&pair, "r4", T + 11 * S);
     assert_fault(&pair, ACCOUNT_FAULT_CLOSED);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 /* What is held fits a number together with what is used, so that it can be posted. */
@@ -338,7 +338,7 @@ static void all_are_held_or_none_is(void **state)
         assert_int_equal(account_live_holds(pair.account, T), denied ? 0 : pair.decision.result.consumed.count);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 /* UPTO needs one unit of each at least. A batch that is denied waits for the longest of its resources. */
@@ -360,7 +360,7 @@ static void a_denied_batch_waits_for_the_longest(void **state)
     pair_reserve_all(&pair, "x", "a 1 | b 1", MODE_ALL, S, T + H);
     assert_false(pair.decision.denied);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 static void several_are_reserved_again(void **state)
@@ -392,14 +392,14 @@ static void several_are_reserved_again(void **state)
     pair_reserve_all(&pair, "x", "c 3 | b 1", MODE_ALL, 10 * S, T + 10 * S + KEPT);
     assert_fault(&pair, ACCOUNT_FAULT_NONE);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 /* Would this be reserved then? Nothing is applied. The longest of the waits where it is denied, 0 where it is not. */
-static int64_t wait_then(const struct pair *pair, const struct reserve_request *asked, int64_t at_us)
+static int64_t wait_then(const struct pair *pair, const struct reserve_request *wanted, int64_t at_us)
 {
     struct account_decision decision;
-    struct reserve_request request = *asked;
+    struct reserve_request request = *wanted;
     int64_t longest_us = 0;
     request.now_us = at_us;
     reserve_decide(pair->account, &host, &request, &decision);
@@ -451,7 +451,7 @@ static void waits_of_several_are_exact(void **state)
         pair_end(&pair);
     }
     assert_true(denied > 50);
-    catalogue_end();
+    configuration_end();
 }
 
 /* HOLDS MAX counts each resource's own; the bound of the account counts parts. */
@@ -475,7 +475,7 @@ static void several_count_for_each_of_them(void **state)
     assert_int_equal(account_live_holds(pair.account, T), 12);
     assert_int_equal(account_live_holds(pair.account, T + H), 0);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 /* ---- late posts ------------------------------------------------------------------------------------------ */

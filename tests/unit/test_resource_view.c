@@ -4,7 +4,7 @@
 
 #define T at("2025-01-31T15:00:00")
 
-static void a_resource_that_nobody_has_used(void **state)
+static void a_resource_that_was_never_used(void **state)
 {
     (void)state;
     struct pair pair = {0};
@@ -180,7 +180,7 @@ static void sliding_logs_are_settled_at_the_instant(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_resource_that_nobody_has_used),    cmocka_unit_test(what_is_stored_is_where_it_begins),
+        cmocka_unit_test(a_resource_that_was_never_used),     cmocka_unit_test(what_is_stored_is_where_it_begins),
         cmocka_unit_test(an_override_is_merged_and_uncovers), cmocka_unit_test(the_longest_cycle_that_ends),
         cmocka_unit_test(reservations_are_counted_by_cycle),  cmocka_unit_test(sliding_logs_are_settled_at_the_instant),
     };

@@ -97,11 +97,11 @@ static int tear_down(void **state)
     return 0;
 }
 
-/* Counts how often it is asked. */
+/* Counts how often it is called. */
 static const struct zone *find_zone(struct bytes name, void *context)
 {
-    int *asked = context;
-    if (asked) ++*asked;
+    int *calls = context;
+    if (calls) ++*calls;
     for (int i = 0; i < ZONES_COUNT; i++) {
         if (bytes_equal(name, string_bytes(zone_rows[i].name))) return zones[i];
     }
@@ -351,19 +351,19 @@ static void the_first_entry_that_matches_is_the_answer(void **state)
     };
     static const struct {
         const char *instant;
-        int32_t index, asked;
+        int32_t index, calls;
     } rows[] = {
-        {"2025-02-01T12:00:00Z", 1, 2}, /* Saturday; nobody asks for the zones behind the match */
-        {"2025-01-31T22:30:00Z", 2, 2}, /* Friday night in Berlin; one zone is asked once in a row */
+        {"2025-02-01T12:00:00Z", 1, 2}, /* Saturday; the zones behind the match are not looked up */
+        {"2025-01-31T22:30:00Z", 2, 2}, /* Friday night in Berlin; one zone is looked up once in a row */
         {"2025-01-31T23:30:00Z", 1, 2}, /* Saturday 00:30 there: the first one that matches, not the best */
         {"2025-01-31T15:30:00Z", 3, 3}, /* 10:30 in New York, 16:30 in Berlin */
         {"2025-01-31T08:30:00Z", 4, 4}, {"2025-01-31T07:30:00Z", -1, 4},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
-        int asked = 0;
-        int32_t index = schedule_rules_at(entries, COUNT_OF(entries), at(rows[i].instant), find_zone, &asked);
+        int calls = 0;
+        int32_t index = schedule_rules_at(entries, COUNT_OF(entries), at(rows[i].instant), find_zone, &calls);
         if (index != rows[i].index) fail_msg("%s: %d", rows[i].instant, index);
-        assert_int_equal(asked, rows[i].asked);
+        assert_int_equal(calls, rows[i].calls);
     }
     assert_int_equal(schedule_rules_at(NULL, 0, 0, find_zone, NULL), -1);
     assert_int_equal(schedule_rules_at(entries, 1, 0, find_zone, NULL), -1);

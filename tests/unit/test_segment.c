@@ -84,7 +84,7 @@ static void what_is_put_in_is_found(void **state)
             distinct += first;
         }
         assert_int_equal(segment_count(segment), distinct);
-        assert_false(holds(segment, BYTES("nobody")));
+        assert_false(holds(segment, BYTES("unknown")));
         assert_ordered(segment);
         size_t slots = distinct * 24, bytes = segment_bytes(segment);
         assert_true(bytes > slots);

@@ -1,4 +1,4 @@
-/* Settling: how much time has done, each told once, and what is stored then. */
+/* Settling: how much time has done, each reported once, and what is stored then. */
 #include "account_tools.h"
 #include <stdio.h>
 
@@ -10,7 +10,7 @@ static int64_t settle(struct pair *pair, int64_t at_us)
     return pair->decision.result.settled;
 }
 
-/* Told once: at the same instant there is nothing more to write down. */
+/* Reported once: at the same instant there is nothing more to write down. */
 static void assert_settled(struct pair *pair, int64_t at_us, int64_t count)
 {
     int64_t settled = settle(pair, at_us), again = settle(pair, at_us);
@@ -76,7 +76,7 @@ static void reservations(void **state)
     pair_end(&pair);
 }
 
-/* All of them are told at once; then one change follows another. */
+/* All of them are reported at once; then one change follows another. */
 static void more_reservations_than_one_change_sweeps(void **state)
 {
     (void)state;

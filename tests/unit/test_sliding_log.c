@@ -68,8 +68,8 @@ static void a_full_log_refuses_and_loses_nothing(void **state)
     struct decision decision;
     struct rule rule = rule_of(RULE_LOG, INT64_MAX, S, 0);
     for (int64_t i = 0; i <= LOG_ENTRIES_MAX; i++) {
-        struct rule asked = rule;
-        limiter_decide(limiter, &asked, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + i}, &decision);
+        struct rule wanted = rule;
+        limiter_decide(limiter, &wanted, 1, &(struct limiter_request){.cost = 1, .now_us = BASE + i}, &decision);
         assert_int_equal(decision.fault, i < LOG_ENTRIES_MAX ? FAULT_NONE : FAULT_BOUND);
         if (decision.fault == FAULT_NONE) limiter = limiter_apply(limiter, &decision);
     }

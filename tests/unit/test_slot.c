@@ -21,7 +21,7 @@ static struct window window_at(int64_t days, int64_t start_us, int64_t used)
                            .peak = used};
 }
 
-/* The slot asks for the room it takes, and for no more. */
+/* The slot requests the room it takes, and no more. */
 static bool apply(struct slot *slot, const struct change *change)
 {
     uint32_t expected = slot->windows_count + (uint32_t)slot_grows(slot, change);

@@ -1,7 +1,7 @@
 /* Tables against a key for each subject: the same verdicts, whatever splits, merges, is swept or changes its rules.
  *
- *     ask ─▶ table ──wire──▶ twin            byte for byte the same value, sweeping included
- *        └─▶ model[subject], a limiter       the same verdict */
+ *     request ─▶ table ──wire──▶ twin        byte for byte the same value, sweeping included
+ *            └─▶ model[subject], a limiter   the same verdict */
 #include "quota/rate/table_codec.h"
 #include "quota/time/duration.h"
 #include "scenario.h"
@@ -49,15 +49,15 @@ static void apply(const struct table_decision *decision)
 
 static void give_rules(const struct rule *rules, uint32_t count, int64_t now_us)
 {
-    struct rule asked[RULES_MAX];
+    struct rule wanted[RULES_MAX];
     struct table_decision decision;
-    memcpy(asked, rules, count * sizeof(*rules));
-    table_decide_rules(table, asked, count, now_us, siphash_key_of(5), &decision);
+    memcpy(wanted, rules, count * sizeof(*rules));
+    table_decide_rules(table, wanted, count, now_us, siphash_key_of(5), &decision);
     apply(&decision);
 }
 
 /* A limiter of its own goes through the same request. */
-static struct verdict ask_model(struct limiter **limiter, struct limiter_request request)
+static struct verdict request_model(struct limiter **limiter, struct limiter_request request)
 {
     struct rule rules[RULES_MAX];
     struct decision decision;
@@ -70,7 +70,7 @@ static struct verdict ask_model(struct limiter **limiter, struct limiter_request
     return decision.verdict;
 }
 
-static void ask_both(uint32_t i, int64_t cost, enum request_mode mode, int64_t now_us)
+static void request_both(uint32_t i, int64_t cost, enum request_mode mode, int64_t now_us)
 {
     char room[64];
     struct table_decision decision;
@@ -79,7 +79,7 @@ static void ask_both(uint32_t i, int64_t cost, enum request_mode mode, int64_t n
     assert_int_equal(decision.limits.fault, FAULT_NONE);
     bool granted = decision.limits.verdict.granted > 0, peek = mode == MODE_PEEK;
     if (!granted || peek) assert_int_equal(decision.limits.effects_count, 0);
-    struct verdict expected = ask_model(&model[i], request);
+    struct verdict expected = request_model(&model[i], request);
     assert_int_equal(decision.limits.verdict.granted, expected.granted);
     assert_int_equal(decision.limits.verdict.remaining, expected.remaining);
     assert_int_equal(decision.limits.verdict.wait_us, expected.wait_us);
@@ -111,10 +111,10 @@ static void assert_sums(void)
     assert_true(deepest);
 }
 
-/* Every segment under the present rules: each subject is asked once by force. */
+/* Every segment under the present rules: one request with FORCE for each subject. */
 static void touch_all(int64_t now_us)
 {
-    for (uint32_t i = 0; i < SUBJECTS; i++) ask_both(i, 1, MODE_FORCE, now_us);
+    for (uint32_t i = 0; i < SUBJECTS; i++) request_both(i, 1, MODE_FORCE, now_us);
 }
 
 static void forget_all(void)
@@ -148,8 +148,8 @@ static void subjects_are_counted_as_keys_are(void **state)
         for (int step = 0; step < 6000; step++) {
             static const enum request_mode modes[] = {MODE_ALL, MODE_ALL, MODE_UPTO, MODE_PEEK, MODE_FORCE};
             now_us += random_below(4) == 0 ? random_between(-2 * MS, 20 * MS) : 0;
-            ask_both(random_below(random_below(2) ? 50 : SUBJECTS), random_between(1, 4),
-                     modes[random_below(COUNT_OF(modes))], now_us);
+            request_both(random_below(random_below(2) ? 50 : SUBJECTS), random_between(1, 4),
+                         modes[random_below(COUNT_OF(modes))], now_us);
         }
         touch_all(now_us);
         assert_sums();
@@ -168,7 +168,7 @@ static void what_is_idle_is_swept_and_its_room_given_back(void **state)
     size_t full = table_bytes(table);
     assert_int_equal(table->subjects, SUBJECTS);
     assert_true(full < 40 * SUBJECTS + sizeof(*table) + 30 * SUBJECTS * 3 / 5); /* long names stand apart */
-    for (uint32_t i = 0; i < 256 * 64; i++) ask_both(i % 3, 1, MODE_FORCE, BASE + H + i);
+    for (uint32_t i = 0; i < 256 * 64; i++) request_both(i % 3, 1, MODE_FORCE, BASE + H + i);
     assert_int_equal(table->subjects, 3);
     assert_int_equal(table->segments, 1);
     assert_int_equal(table->depth, 0);
@@ -178,7 +178,7 @@ static void what_is_idle_is_swept_and_its_room_given_back(void **state)
     forget_all();
 }
 
-static void a_full_table_takes_nobody_new_unless_somebody_is_idle(void **state)
+static void a_full_table_takes_no_new_subject_unless_another_is_idle(void **state)
 {
     (void)state;
     char room[64];
@@ -186,7 +186,7 @@ static void a_full_table_takes_nobody_new_unless_somebody_is_idle(void **state)
     struct table_decision decision;
     struct limiter_request request = {.cost = 1, .now_us = BASE, .mode = MODE_ALL};
     give_rules(&rule, 1, BASE);
-    for (uint32_t i = 0; i < 10; i++) ask_both(i, 1, MODE_ALL, BASE);
+    for (uint32_t i = 0; i < 10; i++) request_both(i, 1, MODE_ALL, BASE);
     uint32_t subjects = table->subjects;
     table->subjects = TABLE_SUBJECTS_MAX; /* as if */
     table_decide_take(table, subject_at(99, room), &request, &decision);
@@ -249,7 +249,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(subjects_are_counted_as_keys_are),
         cmocka_unit_test(what_is_idle_is_swept_and_its_room_given_back),
-        cmocka_unit_test(a_full_table_takes_nobody_new_unless_somebody_is_idle),
+        cmocka_unit_test(a_full_table_takes_no_new_subject_unless_another_is_idle),
         cmocka_unit_test(the_same_rules_again_change_nothing),
         cmocka_unit_test(effects_that_do_not_fit_are_refused),
     };

@@ -67,7 +67,7 @@ static void every_resource_of_an_id_is_found_once(void **state)
         look_end(&look);
         pair_end(&pair);
     }
-    catalogue_end();
+    configuration_end();
 }
 
 static void what_was_given_back_is_left_no_more(void **state)
@@ -89,7 +89,7 @@ static void what_was_given_back_is_left_no_more(void **state)
     assert_false(taken_find(&look.account, 0, BYTES("x"), &taken));
     look_end(&look);
     pair_end(&pair);
-    catalogue_end();
+    configuration_end();
 }
 
 int main(void)

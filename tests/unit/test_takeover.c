@@ -160,7 +160,7 @@ static void rules_without_a_successor_sleep(void **state)
     assert_int_equal(context.verdict.remaining, 5);
     assert_int_equal(context.limiter->set->count, 1);
     assert_int_equal(context.limiter->set->sleeping, 2);
-    assert_int_equal(context_refund(&context, 4, -1, BASE), 4); /* units go back to rules that are asked */
+    assert_int_equal(context_refund(&context, 4, -1, BASE), 4); /* units go back to rules that are checked */
     request.now_us += 20 * S;
     context_request(&context, (struct rule[]){day, hour}, 2, request); /* the log is back with its entry */
     assert_int_equal(context.verdict.remaining, 3);

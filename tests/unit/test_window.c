@@ -259,7 +259,7 @@ static void units_come_back_once(void **state)
         struct window window = window_from(1000, 0, H);
         struct pools pools = {.epoch = 0};
         struct {
-            int64_t left; /* that may still be asked back */
+            int64_t left; /* that may still be refunded */
             int64_t generation;
         } consumed[30];
         int count = 0;

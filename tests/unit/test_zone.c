@@ -250,8 +250,8 @@ static int model_compare(const void *left, const void *right)
     return (int)a->daylight - (int)b->daylight;
 }
 
-/* What RFC 9636 3.3.1 calls daylight saving all year, or in the same manner none: asked of every year there
- * is. */
+/* What RFC 9636 3.3.1 calls daylight saving all year, or in the same manner none: tried in every year
+ * there is. */
 static bool model_same_all_year(const char *rules, int64_t *standard_s, int64_t *daylight_s)
 {
     bool always = true, never = true;
@@ -376,7 +376,7 @@ static struct zone_local model_resolve(const struct model *model, int64_t local_
     return (struct zone_local){0};
 }
 
-/* Asks both about an instant and, taking it for a wall clock reading, about a local time. */
+/* Compares both at an instant and, taking it for a wall clock reading, at a local time. */
 static void compare_at(const struct zone *zone, const struct model *model, int64_t second, int64_t micros,
                        const char *what)
 {

@@ -13,7 +13,7 @@
 static uint64_t random_state;
 static struct {
     int blocks;
-    size_t bytes, peak, asked;
+    size_t bytes, peak, requested;
 } heap;
 
 void random_begin(uint64_t seed)
@@ -56,7 +56,7 @@ static void *counting_realloc(void *block, size_t size)
     memcpy(room, &size, sizeof(size));
     if (!block) heap.blocks++;
     heap.bytes += size - before;
-    heap.asked += size;
+    heap.requested += size;
     if (heap.bytes > heap.peak) heap.peak = heap.bytes;
     return room + ROOM;
 }
@@ -91,7 +91,7 @@ size_t heap_bytes(void)
 void heap_count_begin(void)
 {
     heap.peak = heap.bytes;
-    heap.asked = 0;
+    heap.requested = 0;
 }
 
 size_t heap_peak_bytes(void)
@@ -99,9 +99,9 @@ size_t heap_peak_bytes(void)
     return heap.peak;
 }
 
-size_t heap_asked_bytes(void)
+size_t heap_requested_bytes(void)
 {
-    return heap.asked;
+    return heap.requested;
 }
 
 int heap_set_up(void **state)

@@ -19,10 +19,10 @@ void heap_watch(void);
 int heap_blocks(void);
 size_t heap_bytes(void);
 
-/* Since the count was begun: the most bytes there were at once, and all that were asked for. */
+/* Since the count was begun: the most bytes there were at once, and all that were requested. */
 void heap_count_begin(void);
 size_t heap_peak_bytes(void);
-size_t heap_asked_bytes(void);
+size_t heap_requested_bytes(void);
 
 /* Set-up and tear-down of a group whose tests leave nothing on that heap; random numbers begin anew. */
 int heap_set_up(void **state);
