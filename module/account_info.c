@@ -2,6 +2,7 @@
 #include "account_info.h"
 #include "quota/account/account_codec.h"
 #include "quota/account/account_writer.h"
+#include "quota/account/change_parts.h"
 #include "quota/base/checked.h"
 #include "quota/decide/pool.h"
 #include "quota/decide/report.h"

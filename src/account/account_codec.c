@@ -1,6 +1,7 @@
 /* Reads and writes accounts; the byte forms are drawn in account_codec.h. */
 #include "quota/account/account_codec.h"
 #include "quota/account/account_parts.h"
+#include "quota/account/change_parts.h"
 #include "quota/account/idempotency_codec.h"
 #include "quota/base/memory.h"
 #include "quota/rate/limiter_codec.h"

@@ -1,5 +1,6 @@
 /* Parts of an account: what comes and goes in it; see account_parts.h. */
 #include "quota/account/account_parts.h"
+#include "quota/account/change_parts.h"
 #include "quota/base/checked.h"
 #include "quota/base/expect.h"
 #include "quota/base/linear_hash.h"

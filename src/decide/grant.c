@@ -1,5 +1,6 @@
 /* Decides grants; see grant.h. */
 #include "quota/decide/grant.h"
+#include "quota/account/change_parts.h"
 #include "quota/base/checked.h"
 #include "quota/view/billing.h"
 #include "quota/view/credits_view.h"

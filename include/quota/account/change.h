@@ -230,15 +230,3 @@ void change_decode(struct cursor *cursor, uint8_t encoding, struct change *chang
 
 /* The same of a CHANGE_USED in the newest encoding; false where the next change is another one, or bad. */
 bool change_decode_used(struct cursor *cursor, uint8_t encoding, struct change *change);
-
-/* The parts that values (account_codec.h) hold too. Writing is always in the newest encoding. */
-void window_encode(const struct window *window, struct sink *sink);
-void window_decode(struct cursor *cursor, uint8_t encoding, struct window *window);
-void hold_encode(const struct hold *hold, struct sink *sink);
-void hold_decode(struct cursor *cursor, struct hold *hold);
-void grant_encode(const struct grant *grant, struct sink *sink);
-void grant_decode(struct cursor *cursor, struct grant *grant);
-void audit_entry_encode(const struct audit_entry *audit, struct sink *sink);
-void audit_entry_decode(struct cursor *cursor, struct audit_entry *audit);
-void account_status_encode(const struct account_status *status, struct sink *sink);
-void account_status_decode(struct cursor *cursor, uint8_t encoding, struct account_status *status);
