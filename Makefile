@@ -111,6 +111,8 @@ FUZZ          := -DQUOTA_EXPECT_FATAL -fsanitize=fuzzer-no-link,address,undefine
 # What is called in another file is inlined, too; with other compilers this needs other linkers.
 RELEASE       := $(if $(filter %gcc gcc,$(CC)),-flto=auto)
 $(eval $(call kind,release,$$(CC),$$(RELEASE)))
+# As released but for that: of more than a hundred unit programs it would take long to link each.
+$(eval $(call kind,memcheck,$$(CC)))
 $(eval $(call kind,sanitize,$$(CC),$$(SANITIZE)))
 $(eval $(call kind,coverage,$$(CC),$$(COVERAGE)))
 $(eval $(call kind,fuzz,$$(CLANG),$$(FUZZ)))
@@ -172,11 +174,16 @@ sanitize: build/sanitize/quota.so quota.so .venv/made-from
 # files: a server ends as it likes. Its forked children are left alone: they end without giving anything back.
 VALGRIND      := valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
     --suppressions=tests/integration/valgrind.supp
-valgrind: LOGS = $(CURDIR)/build/release/valgrind
-valgrind: tools quota.so $(addprefix build/release/unit/,$(unit_tests)) .venv/made-from
-	printf '%s\n' $(addprefix build/release/unit/,$(unit_tests)) | xargs -P 2 -n 1 $(VALGRIND) --error-exitcode=1
+valgrind: LOGS = $(CURDIR)/build/memcheck/logs
+# A server is 20 to 50 times slower: models draw fewer commands, and it takes two hours on two cores.
+valgrind: export QUOTA_OPERATIONS = 800
+valgrind: export QUOTA_WAITS = 300
+valgrind: export QUOTA_PATIENCE_S = 600
+valgrind: tools quota.so .venv/made-from
+	@$(MAKE) $(PARALLEL) $(addprefix build/memcheck/unit/,$(unit_tests))
+	printf '%s\n' $(addprefix build/memcheck/unit/,$(unit_tests)) | xargs -P 2 -n 1 $(VALGRIND) --error-exitcode=1
 	rm -rf "$(LOGS)" && mkdir -p "$(LOGS)"
-	QUOTA_WRAPPER="$(VALGRIND) --child-silent-after-fork=yes --log-file=$(LOGS)/%p" QUOTA_PATIENCE_S=600 \
+	QUOTA_WRAPPER="$(VALGRIND) --child-silent-after-fork=yes --log-file=$(LOGS)/%p" \
 	$(PYTEST) tests/integration $(PYTEST_FLAGS); result=$$?; \
 	if find "$(LOGS)" -type f -size +0 -exec cat {} + | grep .; then echo "valgrind: findings above"; exit 1; fi; \
 	[ $$result = 0 ] && echo "valgrind: nothing found"

@@ -1,15 +1,13 @@
-/* A server in small for the tests of accounts: a configuration of plans written as text, zones, and one account with a
- * twin behind a replication link.
+/* One account of a server in small, with a twin behind a replication link.
  *
- *     plan_set("pro", "calls LIMIT 100 month WARN 80 | tokens LIMIT 5 ROLLING 1h")      the words of entitlement_write
- *
- *     configuration ─▶ host ─▶ decide ─▶ decision ─┬──────────────▶ account
- *                                                 └─ over the wire ▶ twin     after each change the same bytes
+ *     configuration (plan_tools.h) ─▶ host ─▶ decide ─▶ decision ─┬──────────────▶ account
+ *                                                                └─ over the wire ▶ twin   after each change equal
  *
  * Every decision is also held against what must always be true: deciding leaves the account byte for byte as it was, a
- * change is accepted by the twin, which ends byte-identical, and a value survives its override encoding. */
+ * change is accepted by the twin, which ends byte-identical, and a value survives its own encoding. */
 #pragma once
 
+#include "plan_tools.h"
 #include "quota/account/account_codec.h"
 #include "quota/account/account_writer.h"
 #include "quota/account/promise.h"
@@ -23,40 +21,6 @@
 #include "quota/decide/report.h"
 #include "quota/decide/reserve.h"
 #include "quota/decide/settle.h"
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-/* cmocka wants the four above first */
-#include "tools.h"
-#include <cmocka.h>
-
-#define MS   MICROS_PER_MILLI
-#define S    MICROS_PER_SECOND
-#define H    MICROS_PER_HOUR
-#define D    MICROS_PER_DAY
-#define KEPT D
-
-/* "2025-03-30T02:30:00", "2025-03-30": in UTC. */
-int64_t at(const char *text);
-
-/* The bytes of a text (NULL = none): borrowed. */
-struct bytes text_bytes(const char *text);
-
-/* `resource rule word …`, as entitlement_write writes it; what cannot be used fails the test. The text must stay. */
-struct entitlement entitlement_from(const char *text);
-
-/* Revisions of a plan in the configuration: its resources stand between ` | `, and what the text does not name goes.
- * Without an instant it is in force since ever. */
-void plan_set(const char *name, const char *text);
-void plan_set_at(const char *name, const char *text, int64_t at_us, enum plan_apply apply);
-void plan_set_effective(const char *name, const char *text, int64_t set_us, int64_t at_us, enum plan_apply apply);
-void plan_drop(const char *name);
-void configuration_end(void);
-
-/* Finds plans in the configuration and zones among the system's. Fields may be changed; configuration_end sets them
- * back. */
-extern struct account_host host;
 
 /* One account and its twin. Where it has a parent, decisions are about all accounts above it, too. */
 struct pair {
@@ -167,7 +131,3 @@ struct window window_of(const struct pair *pair, const char *resource, int64_t a
 struct sink bytes_without_notes(const struct account *account);
 struct sink bytes_of(const struct account *account);
 void assert_same_bytes(const struct sink *left, const struct sink *right);
-
-/* Tests of a file share these: a watched heap, an empty configuration, and nothing left at the end. */
-int account_set_up(void **state);
-int account_tear_down(void **state);
