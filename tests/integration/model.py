@@ -381,7 +381,7 @@ def fits(limit, cost, t):
 
 
 def wait(limit, cost, t, begins=False):
-    """us until the cost fits if nobody else comes, None = never."""
+    """us until the cost fits if no other request comes, None = never."""
     if fits(limit, cost, t):
         return 0
     stuck = hasattr(limit, "stuck") and limit.stuck(cost, t)
@@ -414,10 +414,10 @@ class Key:
         if kept and all(unseen) and all(limit.is_new(t - kept) for limit in self.limits + self.sleeping):
             self.__init__()
 
-    def ask(self, rules, cost, mode, t, patience=0, begins=True):
+    def request(self, rules, cost, mode, t, patience=0, begins=True):
         if begins:  # an account forgets nothing
             self.forget(t)
-        at = max(t, self.taken)  # before that every place belongs to somebody
+        at = max(t, self.taken)  # before that every place is taken
         limits, sleeping, converted = self.adopted(rules, at)
         if mode == "UPTO":
             cost = min(cost, max(1, min(max(limit.room(at), 0) for limit in limits)))

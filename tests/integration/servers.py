@@ -26,8 +26,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 MODULE = os.environ.get("QUOTA_MODULE", str(ROOT / "quota.so"))
 SERVER = os.environ.get("QUOTA_SERVER", "redis-server")
 WRAPPER = os.environ.get("QUOTA_WRAPPER", "").split()
-# "Redis server v=7.0.15 ..." or "Valkey server v=8.0.1 ...". Where tests must tell servers apart: INFO answers 7.2.4 on
-# every Valkey, and 7.9 is a milestone of Redis 8.
+# "Redis server v=7.0.15 ..." or "Valkey server v=8.0.1 ...". Where tests must distinguish servers: INFO answers 7.2.4
+# on every Valkey, and 7.9 is a milestone of Redis 8.
 CALLED = subprocess.run([SERVER, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
 VERSION = tuple(map(int, re.search(r"v=(\d+)\.(\d+)\.(\d+)", CALLED).groups()))
 VALKEY = "Valkey" in CALLED

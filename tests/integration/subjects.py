@@ -151,8 +151,8 @@ class ModelQuota:
             raise Refused("NOACCOUNT")
         return self.accounts[name]
 
-    def ask(self, name, command, *words, reason=""):
-        reply = self.account(name).ask(command, self.now, *words, reason=reason)
+    def call(self, name, command, *words, reason=""):
+        reply = self.account(name).call(command, self.now, *words, reason=reason)
         if isinstance(reply, str) and reply != "OK":
             raise Refused(reply)
         return copy.deepcopy(reply)
@@ -163,7 +163,7 @@ class ModelQuota:
         expires = self.until(options.get("EXPIRES"))
         if name in self.accounts:
             reason = options.get("REASON", "")
-            return self.ask(name, "open", plan, None, None, expires, options.get("THEN"), reason=reason)
+            return self.call(name, "open", plan, None, None, expires, options.get("THEN"), reason=reason)
         if not self.host.plan(plan):
             raise Refused("NOPLAN")
         anchor = instant(options["ANCHOR"]) if "ANCHOR" in options else self.now
@@ -187,10 +187,10 @@ class ModelQuota:
     def tried(self, name, check, command, *words, reason=""):
         """CHECK: the INFO as it would be."""
         if not check:
-            return self.ask(name, command, *words, reason=reason)
+            return self.call(name, command, *words, reason=reason)
         kept, self.accounts[name] = self.account(name), self.accounts[name].copy()
         try:
-            self.ask(name, command, *words, reason=reason)
+            self.call(name, command, *words, reason=reason)
             return self.on_info(Words([name]))
         finally:
             self.accounts[name] = kept
@@ -198,7 +198,7 @@ class ModelQuota:
     def on_override(self, words):
         name, resource = words.next(), words.next()
         if words.take("LIFT"):
-            return self.ask(name, "lift", resource, reason=words.pairs().get("REASON", ""))
+            return self.call(name, "lift", resource, reason=words.pairs().get("REASON", ""))
         only, check = words.take("ONLY"), words.take("CHECK")
         entitlement, options = words.entitlement()
         if not entitlement.text():
@@ -210,24 +210,24 @@ class ModelQuota:
     def on_set(self, words):
         name, resource, used = words.next(), words.next(), int(words.next())
         options = words.pairs()
-        return self.ask(name, "set", resource, used, options.get("PERIOD"), reason=options.get("REASON", ""))
+        return self.call(name, "set", resource, used, options.get("PERIOD"), reason=options.get("REASON", ""))
 
     def on_reset(self, words):
         name = words.next()
         resource = words.next() if len(words.left) % 2 else None
         options = words.pairs()
-        return self.ask(name, "reset", resource, options.get("PERIOD"), reason=options.get("REASON", ""))
+        return self.call(name, "reset", resource, options.get("PERIOD"), reason=options.get("REASON", ""))
 
     def on_suspend(self, words):
         name, options = words.next(), words.pairs()
         ex = span(options["EX"]) if "EX" in options else 0
-        return self.ask(name, "suspend", ex, reason=options.get("REASON", ""))
+        return self.call(name, "suspend", ex, reason=options.get("REASON", ""))
 
     def on_resume(self, words):
-        return self.ask(words.next(), "resume", reason=words.pairs().get("REASON", ""))
+        return self.call(words.next(), "resume", reason=words.pairs().get("REASON", ""))
 
     def on_close(self, words):
-        return self.ask(words.next(), "close", reason=words.pairs().get("REASON", ""))
+        return self.call(words.next(), "close", reason=words.pairs().get("REASON", ""))
 
     def on_settle(self, words):
         """What time has done is kept; the model does not count the events of it."""
@@ -241,38 +241,38 @@ class ModelQuota:
         name, resource, amount = words.next(), words.next(), int(words.next())
         mode = next((mode for mode in ("UPTO", "CHECK", "FORCE") if words.take(mode)), "")
         sticky = words.take("STICKY")
-        return self.ask(name, "consume", resource, amount, mode, words.pairs().get("ID"), sticky)
+        return self.call(name, "consume", resource, amount, mode, words.pairs().get("ID"), sticky)
 
     def on_mconsume(self, words):
         name, rows = words.next(), int(words.next())
         items = tuple((words.next(), int(words.next())) for _ in range(rows))
         any, check, sticky = words.take("ANY"), words.take("CHECK"), words.take("STICKY")
-        return self.ask(name, "mconsume", items, any, words.pairs().get("ID"), check, sticky)
+        return self.call(name, "mconsume", items, any, words.pairs().get("ID"), check, sticky)
 
     def on_refund(self, words):
         name = words.next()
         if words.take("ALL"):
             options = words.pairs()
-            return self.ask(name, "refund_all", options["OF"], reason=options.get("REASON", ""))
+            return self.call(name, "refund_all", options["OF"], reason=options.get("REASON", ""))
         resource, amount, options = words.next(), int(words.next()), words.pairs()
         reason = options.get("REASON", "")
-        return self.ask(name, "refund", resource, amount, options.get("OF"), options.get("ID"), reason=reason)
+        return self.call(name, "refund", resource, amount, options.get("OF"), options.get("ID"), reason=reason)
 
     def on_reserve(self, words):
         name, id, mode = words.next(), words.next(), "UPTO" if words.take("UPTO") else ""
         end = words.left.index("TTL")
         rows = tuple(zip(words.left[:end:2], map(int, words.left[1:end:2])))
-        return self.ask(name, "reserve", id, rows, span(words.left[end + 1]), mode)
+        return self.call(name, "reserve", id, rows, span(words.left[end + 1]), mode)
 
     def on_commit(self, words):
         force, name, id = words.take("FORCE"), words.next(), words.next()
-        return self.ask(name, "commit", id, tuple(map(int, words.left)) or None, force)
+        return self.call(name, "commit", id, tuple(map(int, words.left)) or None, force)
 
     def on_release(self, words):
-        return self.ask(words.next(), "release", words.next())
+        return self.call(words.next(), "release", words.next())
 
     def on_extend(self, words):
-        return self.ask(words.next(), "extend", words.next(), span(words.next()))
+        return self.call(words.next(), "extend", words.next(), span(words.next()))
 
     def on_info(self, words):
         name = words.next()

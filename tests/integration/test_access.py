@@ -5,8 +5,8 @@
     auditor    reports                          +quota.info ...        %R~tenant:*    its keys, to read
 
 Redis 7.0 puts no module's command into a category (+@read, +@write say nothing about them): name the commands; from
-7.2 on they are in @read or @write, and more. Plans and policies are no keys: whoever may set one may set all. A command
-that is in no list here fails a test.
+7.2 on they are in @read or @write, and more. Plans and policies are no keys: a user that may set one may set all. A
+command that is in no list here fails a test.
 """
 
 import re
@@ -20,7 +20,8 @@ from servers import HIDES_INTERNAL, REFUSED_INTERNAL, ROOT, VERSION, Server
 
 # For tests; these show the keys of every tenant.
 ADMINISTRATOR = ("quota.clock", "quota.violations", "quota.events|read", "quota.events|info", "quota.events|help")
-NOBODY = "rl._do rl._put rl._policy rl._plan rl._events rl._room"  # refused to every client; the last one does nothing
+# Refused to every client; the last one does nothing.
+FOR_NO_CLIENT = "rl._do rl._put rl._policy rl._plan rl._events rl._room"
 PAGE = ROOT / "docs/operations/acl.md"  # its lines are the recipes
 
 
@@ -104,7 +105,7 @@ def refused(quota, line):
 
 
 def test_every_command_is_in_one_recipe(inside):
-    given = [name for _, commands in RECIPES.values() for name in commands] + NOBODY.split()
+    given = [name for _, commands in RECIPES.values() for name in commands] + FOR_NO_CLIENT.split()
     assert len(given) == len(set(given))
     listed = {str(name, "utf-8").lower() for name in inside.raw("COMMAND LIST FILTERBY MODULE quota")}
     containers = {name.split("|")[0] for name in listed if "|" in name}
@@ -157,17 +158,17 @@ def test_nothing_refused_has_changed_anything(users, accounts, primary):
 
 # ---- categories ----
 
-EVERYBODY = set(RECIPES)
-CATEGORIES = [  # what a user is given, and whose commands he runs: from Redis 7.2 on, before
+ALL_USERS = set(RECIPES)
+CATEGORIES = [  # what a user is given, and whose commands it runs: from Redis 7.2 on, before
     ("+@read", {"auditor"}, set()),
     ("+@write", {"consumer", "operator"}, set()),
-    ("+@all -@write", {"auditor"}, EVERYBODY),
-    ("+@all -@read", {"consumer", "operator"}, EVERYBODY),
-    ("+@all -@admin -@dangerous", EVERYBODY, EVERYBODY)]
+    ("+@all -@write", {"auditor"}, ALL_USERS),
+    ("+@all -@read", {"consumer", "operator"}, ALL_USERS),
+    ("+@all -@admin -@dangerous", ALL_USERS, ALL_USERS)]
 
 
 def may_run(user, line):
-    """Is that command this user's at all? Whether it goes well is not asked."""
+    """Is that command this user's at all? Whether it goes well does not matter."""
     try:
         user(line)
     except NoPermissionError as error:
@@ -202,13 +203,13 @@ def test_who_may_read_may_not_move_the_clock(accounts):
 
 
 def test_every_command_is_in_the_categories_that_its_flags_say(inside):
-    """Whoever may not run @dangerous is not even told by the commands of the stream that they are not for him."""
-    for role, (_, commands) in [*RECIPES.items(), ("nobody", ([], NOBODY.split()))]:
+    """Commands of the stream are @dangerous: a user without that gets no other answer from them than the refusal."""
+    for role, (_, commands) in [*RECIPES.items(), ("internal", ([], FOR_NO_CLIENT.split()))]:
         for name in commands:
             info = inside.raw(f"COMMAND INFO {name}")[0]
             flags, categories = ({str(word, "utf-8") for word in info[field]} for field in (2, 6))
             expected = {"@read" if "readonly" in flags else "@write"}
-            if role == "nobody":
+            if role == "internal":
                 expected.add("@dangerous")
             else:
                 expected.add("@fast" if "fast" in flags else "@slow")
@@ -239,7 +240,7 @@ def test_read_access_to_keys_looks_and_does_not_touch(accounts, primary):
 
 
 def test_write_access_alone_is_not_enough_for_a_verdict(accounts, primary):
-    """A verdict tells what is left: who may only write the key may not ask."""
+    """A verdict says what is left: write access to the key alone is not enough for a request."""
     accounts("QUOTA.PLAN SET p r LIMIT 10 day")
     accounts("QUOTA.OPEN tenant:1 p")
     accounts("ACL SETUSER blind reset on nopass %W~tenant:* +@all")
@@ -274,17 +275,17 @@ INTERNAL.remove(("RL._PLAN p", b""))  # how tests, which share a server, forget 
 
 
 @pytest.mark.parametrize("line, payload", INTERNAL)
-def test_internal_commands_are_refused_to_everybody(users, accounts, primary, replica, line, payload):
+def test_internal_commands_are_refused_to_every_user(users, accounts, primary, replica, line, payload):
     accounts("ACL SETUSER root reset on nopass ~* &* +@all")
     before = primary.digest()
     arguments = (*line.split(), payload)
     root = Quota(primary.client(username="root", password="any"))
-    for anybody in (accounts, root):
-        assert re.search(REFUSED_INTERNAL, anybody.error("", *arguments))
+    for caller in (accounts, root):
+        assert re.search(REFUSED_INTERNAL, caller.error("", *arguments))
         for script in ("return redis.call(unpack(ARGV))", "#!lua\nreturn redis.call(unpack(ARGV))"):
             with pytest.raises(redis.ResponseError, match=REFUSED_INTERNAL):
-                anybody.client.eval(script, 0, *arguments)
-        with anybody.client.pipeline(transaction=True) as multi:
+                caller.client.eval(script, 0, *arguments)
+        with caller.client.pipeline(transaction=True) as multi:
             multi.execute_command(*arguments)
             with pytest.raises(redis.ResponseError, match=REFUSED_INTERNAL):
                 multi.execute()
@@ -300,7 +301,7 @@ def test_internal_commands_are_refused_to_everybody(users, accounts, primary, re
 
 
 def test_a_plan_is_forgotten_by_tests_alone():
-    """A server without the option test-clock refuses that to everybody, too."""
+    """A server without the option test-clock refuses that to every user, too."""
     server = Server(module_options=()).start()
     try:
         quota = Quota(server.client())

@@ -82,23 +82,23 @@ class Stream:
             if self.now >= self.account.settled:
                 {"plan": self.set_plan, "unplan": self.delete_resource, "cancel": self.cancel}[name](*words)
         else:
-            self.ask(name, *LINES[name](self, *words))
+            self.call(name, *LINES[name](self, *words))
 
     def is_behind_a_revision(self, to):
         """Would the clock stand in front of a revision that the account, as it is stored, has not met? That one is in
         force there, and the contract does not say since when for a resource that no command touches then."""
         return to < self.now and any(one.immediate and one.since > to for _, one in self.account.revisions())
 
-    def ask(self, name, line, words):
+    def call(self, name, line, words):
         self.given += name in OPERATORS
-        reason = "asked" if name in OPERATORS and self.given % 3 == 0 else ""
+        reason = "requested" if name in OPERATORS and self.given % 3 == 0 else ""
         try:
-            expected = self.account.ask(name, self.now, *words, reason=reason)
+            expected = self.account.call(name, self.now, *words, reason=reason)
         except Silent:
             return
         for account in self.names:
             answer = self.type(line.replace(" a", " " + account, 1) + (f" REASON {reason}" if reason else ""))
-            assert plain(answer) == expected, self.told(answer, expected)
+            assert plain(answer) == expected, self.difference(answer, expected)
 
     def set_plan(self, name, resource, entitlement, apply, effective):
         plan, line = self.plan(name), f"QUOTA.PLAN SET {self.plan(name)} {resource} {entitlement.text()}"
@@ -107,7 +107,7 @@ class Stream:
         revision = self.host.set_plan(plan, resource, entitlement, self.now, apply,
                                       self.now + effective if effective else None)
         answer = self.type(line)
-        assert answer == revision, self.told(answer, revision)
+        assert answer == revision, self.difference(answer, revision)
 
     def delete_resource(self, name, resource):
         plan = self.host.plans[self.plan(name)]
@@ -115,14 +115,14 @@ class Stream:
             return  # a plan of nothing
         expected = self.host.delete_resource(plan.name, resource, self.now)
         answer = self.type(f"QUOTA.PLAN DEL {plan.name} {resource}")
-        assert answer == expected, self.told(answer, expected)
+        assert answer == expected, self.difference(answer, expected)
 
     def cancel(self, name):
         plan = self.host.plans[self.plan(name)]
         for revision in plan.pending(self.now)[:1]:
             self.host.cancel(plan.name, revision.number, self.now)
             answer = self.type(f"QUOTA.PLAN CANCEL {plan.name} {revision.number}")
-            assert answer in (1, b"OK", True, "OK"), self.told(answer, "it was to come")
+            assert answer in (1, b"OK", True, "OK"), self.difference(answer, "it was to come")
 
     def touch(self, name, to):
         """Writes down what time does to an account, at every event on the way (the first dozen of them)."""
@@ -145,7 +145,7 @@ class Stream:
 
     # ---- comparing ----
 
-    def told(self, answer, expected):
+    def difference(self, answer, expected):
         return "\n".join(self.lines) + f"\nanswered {answer}\nexpected {expected}"
 
     def looks(self, name):
@@ -157,18 +157,19 @@ class Stream:
         draft = self.account.look(self.now)
         answer, expected = self.looks("a"), [draft.info(), draft.live_holds()]
         without_revision_of_old(answer[0], expected[0])
-        assert answer == expected or any(map(draft.vague, draft.slots)), self.told(answer, expected)
+        assert answer == expected or any(map(draft.vague, draft.slots)), self.difference(answer, expected)
         for resource in ("r", "s", "m"):
             answer, expected = history(self.quota, "a", resource), draft.history(resource)
             if "NORESOURCE" in (answer, expected):  # idle cycles may be listed, or not
                 used = [used_cycles(cycles) for cycles in (answer, expected)]
-                assert answer == expected or all(one in ("NORESOURCE", []) for one in used), self.told(answer, expected)
+                same = answer == expected or all(one in ("NORESOURCE", []) for one in used)
+                assert same, self.difference(answer, expected)
             else:
                 answer, expected = same_cycles(answer, expected)
-                assert answer == expected, self.told(answer, expected)
+                assert answer == expected, self.difference(answer, expected)
 
     def compare_accounts(self):
-        """Lazy and eager look the same, now and later. (DUMP tells apart what was written down when; maps do not.)"""
+        """Lazy and eager look the same, now and later. (DUMP shows what was written down when; maps do not.)"""
         for step in (("advance", 0), ("boundary", 0), ("boundary", 1), ("advance", 40 * DAY), ("advance", 400 * DAY)):
             self.step(step)
             lazy, eager = ([*self.looks(name), *(history(self.quota, name, resource) for resource in "rsm")]
@@ -177,7 +178,7 @@ class Stream:
                 del info["account"], info["notes"]
             without_revision_of_old(lazy[0], eager[0])
             lazy[2:], eager[2:] = map(used_cycles, lazy[2:]), map(used_cycles, eager[2:])
-            assert lazy == eager, self.told(eager, lazy)
+            assert lazy == eager, self.difference(eager, lazy)
 
     def end(self):
         for name in self.names:
@@ -197,7 +198,7 @@ def plain(answer):
 
 
 def without_revision_of_old(*infos):
-    """How far an account followed a plan that it follows no more matters to nobody."""
+    """How far an account followed a plan that it follows no more does not matter."""
     for info in infos:
         if info["state"] in ("expired", "closed"):
             del info["revision"]
@@ -224,11 +225,11 @@ def same_cycles(answer, expected):
     asleep = [place(cycle) for cycle in expected if cycle["asleep"]]
     counts = [collections.Counter(map(place, cycles)) for cycles in (answer, expected)]  # some share one millisecond
     both = [there for there in counts[0] if counts[0][there] == counts[1][there]]
-    return [[told_of(cycle, place(cycle) in asleep) for cycle in sorted(cycles, key=place)
+    return [[without_what_differs(cycle, place(cycle) in asleep) for cycle in sorted(cycles, key=place)
              if place(cycle) in both or was_used(cycle)] for cycles in (answer, expected)]
 
 
-def told_of(cycle, asleep):
+def without_what_differs(cycle, asleep):
     left_out = ("asleep", "limit", "rolled") if asleep else ("asleep",)
     return {name: value for name, value in cycle.items() if name not in left_out}
 
@@ -241,7 +242,7 @@ def was_used(cycle):
     return any(cycle[name] for name in ("used", "refunded", "denied", "peak"))
 
 
-# ---- commands as they are typed, and as the model is asked ----
+# ---- commands as they are typed, and as the model is called ----
 
 
 def tail(*pairs):
@@ -347,8 +348,8 @@ def test_random_streams_agree_with_the_model(accounts):
 
 
 # What time and plans do is the same however often it is written down. A change keeps the clock from stepping back,
-# whoever makes it: that would tell the accounts apart, as it should.
-def tells_apart(step):
+# on either account: that would make the accounts differ, as it should.
+def makes_accounts_differ(step):
     return (step[0] == "advance" and step[1] < 0) or step == ("boundary", -1)
 
 
@@ -356,7 +357,7 @@ def follow_both(quota, drawn, steps):
     stream = Stream(quota, drawn, ("a", "b"))
     try:
         for step in steps:
-            if tells_apart(step):
+            if makes_accounts_differ(step):
                 continue
             if step[0] in ("advance", "boundary"):
                 stream.touch("b", stream.now + step[1] if step[0] == "advance" else stream.next_event())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from account_model import FOREVER, Entitlement, Limit, Part, Refused, Silent, allowance, figures
 from account_streams import STEPS, accounts_drawn
 from subjects import ModelQuota
-from test_account_model import DRAWN, IN_A_STREAM, OPERATIONS, SEED, Stream, follow, follow_both, tells_apart
+from test_account_model import DRAWN, IN_A_STREAM, OPERATIONS, SEED, Stream, follow, follow_both, makes_accounts_differ
 
 EXAMPLES = max(OPERATIONS // 6 // IN_A_STREAM, 1)
 
@@ -38,15 +38,15 @@ class Alone(Stream):
         self.host.delete_resource(self.plan(name), resource, self.now)
         self.lines.append(f"PLAN DEL {name} {resource}")
 
-    def ask(self, name, line, words):
+    def call(self, name, line, words):
         self.lines.append(line)
         answers = []
         for account in (self.account, self.eager):
             try:
-                answers.append(account.ask(name, self.now, *words))
+                answers.append(account.call(name, self.now, *words))
             except Silent as silent:
                 answers.append(str(silent))
-        assert answers[0] == answers[1], self.told(*answers)
+        assert answers[0] == answers[1], self.difference(*answers)
         kind = answers[0] if isinstance(answers[0], str) else "answered"
         self.counts[name, kind] = self.counts.get((name, kind), 0) + 1
         return answers[0]
@@ -74,7 +74,7 @@ def seen(account, now):
 def test_lazy_equals_eager(drawn, steps):
     stream = Alone(drawn)
     for step in steps:
-        if tells_apart(step):
+        if makes_accounts_differ(step):
             continue
         if step[0] in ("advance", "boundary"):
             stream.write_down(stream.now + step[1] if step[0] == "advance" else stream.next_event())
@@ -104,7 +104,7 @@ def test_nothing_is_minted(drawn, steps):
 @settings(max_examples=EXAMPLES, **DRAWN)
 @given(drawn=accounts_drawn(), steps=STEPS)
 def test_a_promised_wait_is_kept(drawn, steps):
-    """What is denied now is admitted after the wait if nobody else comes, and not a millisecond earlier."""
+    """What is denied now is admitted after the wait if no other request comes, and not a millisecond earlier."""
     stream = Alone(drawn)
     for step in steps:
         stream.step(step)
@@ -117,7 +117,7 @@ def keep_promise(stream, resource, amount):
     if account.look(stream.now).stops(FOREVER):
         return  # rules change
     try:
-        verdict = account.ask("consume", stream.now, resource, amount)  # not CHECK: that begins no bucket
+        verdict = account.call("consume", stream.now, resource, amount)  # not CHECK: that begins no bucket
     except Silent:
         return
     if not isinstance(verdict, list) or verdict[0]:
@@ -142,7 +142,7 @@ def check(account, now, resource, amount):
 @seed(SEED + 3)
 @settings(max_examples=EXAMPLES, **DRAWN)
 @given(drawn=accounts_drawn(), steps=STEPS)
-def test_lines_say_what_the_model_is_asked(drawn, steps):
+def test_lines_say_what_the_model_is_called_with(drawn, steps):
     """The driver against a model that reads the lines as they are typed: what it types, and how it compares."""
     follow(ModelQuota(), drawn, steps)
 

@@ -1,12 +1,12 @@
 """Memory that cannot be had: lengths and counts that lie, and a server with less room than its data needs.
 
     length word ── 2^60 ──▶ the server asks for that much, is refused, and so is the value
-    counts inside ─ 2^60 ─▶ the codec holds them against the bytes that are there; nothing is asked for
+    counts inside ─ 2^60 ─▶ the codec holds them against the bytes that are there; nothing is allocated
     an address space that ends (prlimit) ──▶ the data loads, or the server ends by its own hand
 
 The server's allocator never answers "no": it ends the process (zmalloc's out-of-memory handler, a panic by design). The
-module has no other policy (quota/memory.h), so what must hold is that no input makes it ask for more than in proportion
-to its own size, and that the end, when it comes, is the server's and leaves the files readable.
+module has no other policy (quota/memory.h), so what must hold is that no input makes it allocate more than in
+proportion to its own size, and that the end, when it comes, is the server's and leaves the files readable.
 """
 
 import os
@@ -45,7 +45,7 @@ def address_space(server):
 
 @pytest.fixture(scope="module")
 def server():
-    """May take so much more address space than it has now, and no more: whoever believes a lie ends it."""
+    """May take so much more address space than it has now, and no more: believing a lie ends it."""
     server = Server(rdbcompression="no").start()
     if not INSTRUMENTED:
         bound = address_space(server) + SOME_BYTES
@@ -95,7 +95,7 @@ def test_a_length_that_lies_is_refused(quota, server, name):
 
 
 @pytest.mark.parametrize("name", DUMPS)
-def test_a_count_that_lies_asks_for_nothing(quota, name):
+def test_a_count_that_lies_allocates_nothing(quota, name):
     """At every place a number of the value's own form, in place of one byte and of all that is left."""
     before, value, behind = value_of(name)
     blobs = []
@@ -115,8 +115,8 @@ def test_a_count_that_lies_asks_for_nothing(quota, name):
 
 
 @unsanitized
-def test_a_catalogue_whose_lengths_lie_stops_the_start_with_a_message():
-    """Of policies and plans, in the file's auxiliary data: the server asks, is refused, says that it cannot load."""
+def test_a_configuration_whose_lengths_lie_stops_the_start_with_a_message():
+    """Of policies and plans, in the file's auxiliary data: the server cannot allocate them and says so."""
     whole = (servers.ROOT / "tests" / "golden" / "catalogue-2.rdb").read_bytes()
     at = whole.index(b"\x02\x01" b"\x02\x02" b"\x02\x02") + 6  # before the keys, version 2, two policies, a string …
     assert whole[at] == 5
@@ -189,7 +189,7 @@ def big(tmp_path_factory):
 
 
 def starved(server):
-    """How it ended, if it did. The report of a panic would need memory too, and panic again: none is asked for."""
+    """How it ended, if it did. The report of a panic would need memory too, and panic again: none is requested."""
     server.options["crash-log-enabled"] = "no"
     server.alarms_expected = servers.ALARMS
     try:
@@ -202,8 +202,8 @@ def starved(server):
 @uninstrumented
 @pytest.mark.parametrize("share", [0, 10, 20, 30, 40, 50, 60, 70, 80, 90, 130])
 def test_a_server_without_room_loads_or_ends_by_its_own_hand(big, monkeypatch, share):
-    """A value's bytes are asked for by way of ztrymalloc: the server ends in order, "Short read or OOM". All else by
-    way of zmalloc: it says "Out Of Memory" if it can still open its log, and aborts. Not by another signal.
+    """A value's bytes are allocated by ztrymalloc: the server ends in order, "Short read or OOM". All else with
+    zmalloc: it says "Out Of Memory" if it can still open its log, and aborts. Not by another signal.
 
     Half of what the data added is too little on every server, and 130 % is enough; what lies between depends on how
     much of it is the server's own slack (Redis 8.6 loads in 90 %)."""

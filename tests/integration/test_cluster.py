@@ -285,7 +285,7 @@ def progress(spenders):
     wait_until(lambda: all(spender.spent >= least for spender, least in zip(spenders, goal)), "a client has stopped")
 
 
-def test_between_the_shards_a_key_is_asked_for_where_it_is(cluster):
+def test_between_the_shards_a_key_is_served_where_it_is(cluster):
     client = cluster.client()
     for name in ("{half}a", "{half}b"):
         client.execute_command("QUOTA.OPEN", name, "p")
@@ -299,9 +299,9 @@ def test_between_the_shards_a_key_is_asked_for_where_it_is(cluster):
     for name in gone:
         assert isinstance(error(move.source.client(), lines[name[-1]].format(name)), redis.exceptions.AskError)
         assert isinstance(error(move.target.client(), lines[name[-1]].format(name)), redis.exceptions.MovedError)
-        asking = move.target.client(single_connection_client=True)
-        asking.execute_command("ASKING")
-        assert asking.execute_command(*lines[name[-1]].format(name).split())[0] in (2, 5)
+        redirected = move.target.client(single_connection_client=True)
+        redirected.execute_command("ASKING")
+        assert redirected.execute_command(*lines[name[-1]].format(name).split())[0] in (2, 5)
     for name in stays:
         assert move.source.client().execute_command(*lines[name[-1]].format(name).split())[0] in (2, 5)
     split = error(move.source.client(), f"RL.MALLOW 2 {gone[0]} {stays[0]} WITH 10 1h")
@@ -349,11 +349,11 @@ class Lines:
         self.cluster, self.move = cluster, Move(cluster, "{" + tag + "}")
         self.keys = ["{" + tag + "}" + letter for letter in LINES]
         for key in self.keys:
-            self.ask(HELD[key[-1]], key)
+            self.call(HELD[key[-1]], key)
         self.waiters = [Waiter(self.move.source, LINES[key[-1]].format(key=key))
                         for key in self.keys for _ in range(WAITERS)]
 
-    def ask(self, line, key):
+    def call(self, line, key):
         return self.cluster.client().execute_command(*line.format(key=key).split())
 
     def assert_sent_away(self):
@@ -371,8 +371,8 @@ class Lines:
         assert client.info("quota")["quota_waiting"] == 0
 
     def assert_one_is_held(self):
-        assert self.ask("RL.ALLOW {key} FIXED 1 1h PEEK WAIT 1d", self.keys[0])[3] == 3600_000
-        _, (lease,) = self.ask("RL.LEASES {key}", self.keys[1])
+        assert self.call("RL.ALLOW {key} FIXED 1 1h PEEK WAIT 1d", self.keys[0])[3] == 3600_000
+        _, (lease,) = self.call("RL.LEASES {key}", self.keys[1])
         assert as_map(lease)["id"] == "holder"
 
 
@@ -414,7 +414,7 @@ def test_keys_that_have_not_moved_yet_go_on(cluster):
         else:
             assert target.execute_command(*line.split())[0] == 1
     lines.move.end()
-    _, (lease,) = lines.ask("RL.LEASES {key}", "{open}l")
+    _, (lease,) = lines.call("RL.LEASES {key}", "{open}l")
     assert as_map(lease)["id"].encode() == admitted[6]
     lines.assert_nothing_stays(lines.move.source)
 
@@ -434,7 +434,7 @@ def move_atomically(source, target, first, last):
 
 
 @pytest.mark.skipif(not ATOMIC, reason="this server moves slots key by key only")
-@pytest.mark.parametrize("tracking", ["off", "on"])  # on: Redis deletes what has moved at once, not behind the scenes
+@pytest.mark.parametrize("tracking", ["off", "on"])  # on: Redis deletes what has moved at once, not in the background
 def test_who_waits_is_sent_away_when_the_slot_moves_atomically(cluster, tracking):
     watchers = [server.client(single_connection_client=True) for server in cluster.primaries]
     for watcher in watchers:
@@ -468,7 +468,7 @@ class Operator(threading.Thread):
 
 
 def reasons(server, account):
-    """Of the acts that the node has told of."""
+    """Of the acts that are events of the node."""
     found, last = [], "0-0"
     while events := server.client().execute_command("QUOTA.EVENTS", "READ", "AFTER", last, "ACCOUNT", account,
                                                     "TYPE", "quota.usage.set", "COUNT", 1000):
@@ -487,7 +487,7 @@ def move_by_keys(move):
 @pytest.mark.parametrize("how", ["by keys", pytest.param("atomically", marks=pytest.mark.skipif(
     not ATOMIC, reason="this server moves slots key by key only"))])
 def test_events_stay_with_the_node_that_made_them(cluster, how):
-    account = f"{{told {how}}}"
+    account = f"{{events {how}}}"
     cluster.client().execute_command("QUOTA.OPEN", account, "p")
     move, operator = Move(cluster, account), Operator(cluster, account)
     operator.start()
@@ -508,7 +508,7 @@ def test_events_stay_with_the_node_that_made_them(cluster, how):
 
 @pytest.mark.parametrize("killed", ["source", "target"])
 def test_a_node_that_is_killed_in_the_middle_of_a_move(killed):
-    """Whoever waited has no answer, and nothing was charged for it; what was charged is in one place, once."""
+    """Clients that waited have no answer, and nothing was charged for it; what was charged is in one place, once."""
     cluster = Cluster(shards=2, replicas=0)
     try:
         cluster.start()
@@ -548,7 +548,7 @@ def test_a_node_that_goes_on_serving_is_not_mistaken(cluster, what):
     for waiter in lines.waiters:
         waiter.client.connection.disconnect()
     client = lines.move.source.client()
-    wait_until(lambda: client.info("quota")["quota_waiting"] == 0, "somebody waits")
+    wait_until(lambda: client.info("quota")["quota_waiting"] == 0, "a client waits")
     client.delete(*lines.keys)
 
 

@@ -163,7 +163,7 @@ def test_the_time_to_live_is_the_states_own(quota, primary, replica, rule, cost,
 
 
 def test_a_time_to_live_that_seldom_moves_is_never_too_short():
-    """Without the test clock, as everybody runs it: the server is told only when the instant moves a grain."""
+    """Without the test clock, as in production: the expiry is set only when it moves by the granularity of the TTL."""
     primary, replica = Server(module_options=()).start(), Server(module_options=()).start()
     try:
         replica.follow(primary)
@@ -177,11 +177,11 @@ def test_a_time_to_live_that_seldom_moves_is_never_too_short():
             caught_up(primary, replica)
             assert replica.client().execute_command("PEXPIRETIME", "k") in moved
             quota("DEL k")
-        told = set()
+        expiries = set()
         for _ in range(40):
-            quota("RL.ALLOW k 1000 1h")  # 3.6 s a unit: a grain is four to eight of them
-            told.add(primary.client().execute_command("PEXPIRETIME", "k"))
-        assert 5 <= len(told) <= 11
+            quota("RL.ALLOW k 1000 1h")  # 3.6 s a unit: the granularity is four to eight of them
+            expiries.add(primary.client().execute_command("PEXPIRETIME", "k"))
+        assert 5 <= len(expiries) <= 11
         caught_up(primary, replica)
         assert replica.digest() == primary.digest()
     finally:
@@ -211,11 +211,11 @@ def test_deleting_fires_the_usual_event(quota, primary):
 def test_real_concurrent_clients_never_get_more_than_the_limit(quota, primary):
     granted = []
 
-    def ask():
+    def work():
         client = primary.client()
         granted.append(sum(client.execute_command("RL.ALLOW", "k", "LOG", "100", "1h")[0] for _ in range(50)))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -82,7 +82,7 @@ def test_check_of_a_switch_to_come_shows_it(acme):
 
 
 def test_check_sees_what_time_has_done(acme):
-    """The day has gone by and the hold is over, whether anybody has looked or not."""
+    """The day has gone by and the hold is over, whether a client has looked or not."""
     acme.advance("5d")
     answer = acme.map("QUOTA.SWITCH a q FULL CHECK")["resources"]["r"]["rules"][0]
     assert [answer[name] for name in ("limit", "used", "held", "remaining")] == [400, 40, 0, 360]
@@ -200,13 +200,13 @@ def test_cancel_names_what_is_not_there(accounts):
 # ---- retired plans ----
 
 
-def test_a_retired_plan_is_told_and_revived(acme):
-    told = acme.map("QUOTA.PLAN GET p")
-    assert (bool(told["retired"]), told["accounts"]) == (False, 1)
+def test_a_retired_plan_is_shown_and_revived(acme):
+    shown = acme.map("QUOTA.PLAN GET p")
+    assert (bool(shown["retired"]), shown["accounts"]) == (False, 1)
     assert acme("QUOTA.PLAN DEL p") == 1
     assert acme("QUOTA.PLAN DEL p") == 0
-    told = acme.map("QUOTA.PLAN GET p")
-    assert (bool(told["retired"]), told["accounts"]) == (True, 1)
+    shown = acme.map("QUOTA.PLAN GET p")
+    assert (bool(shown["retired"]), shown["accounts"]) == (True, 1)
     assert limits(acme.map("QUOTA.INFO a")) == [100, 50]
     acme("QUOTA.OPEN c q")
     for line in ("OPEN b p", "SWITCH c p", "SWITCH c p CHECK"):

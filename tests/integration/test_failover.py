@@ -25,20 +25,20 @@ HOUR_MS = 3_600_000
 
 # ---- windows and refills, whatever the new primary's clock says ----
 
-ASKS = [f"RL.ALLOW {rule} {rule} 40 1d" for rule in ("TOKEN", "LEAKY", "FIXED", "SLIDING", "LOG")]
-ASKS += ["RL.ALLOW gcra 40 1d", "RL.ALLOW intervals TOKEN 40 1d INTERVAL", "RL.ALLOW first FIXED 40 1d FIRST"]
-ASKS += [f"QUOTA.CONSUME a {resource} 1" for resource in ("day", "month", "rolling", "rate")]
+REQUESTS = [f"RL.ALLOW {rule} {rule} 40 1d" for rule in ("TOKEN", "LEAKY", "FIXED", "SLIDING", "LOG")]
+REQUESTS += ["RL.ALLOW gcra 40 1d", "RL.ALLOW intervals TOKEN 40 1d INTERVAL", "RL.ALLOW first FIXED 40 1d FIRST"]
+REQUESTS += [f"QUOTA.CONSUME a {resource} 1" for resource in ("day", "month", "rolling", "rate")]
 
 
 def exhaust(server):
-    """Four clients ask for everything until they are denied: how many units each ask was granted in all."""
-    granted = {ask: [] for ask in ASKS}
+    """Four clients send all requests until they are denied: how many units each request was granted in all."""
+    granted = {line: [] for line in REQUESTS}
 
     def work():
         client = server.client(single_connection_client=True)
-        for ask in ASKS:
-            while client.execute_command(*ask.split())[0]:
-                granted[ask].append(1)
+        for line in REQUESTS:
+            while client.execute_command(*line.split())[0]:
+                granted[line].append(1)
         client.close()
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -84,7 +84,7 @@ def test_a_clock_that_is_ahead_refills_once(chain, how):
 
 
 class Worker(threading.Thread):
-    """Consumes, reserves and commits one unit after another; what is not acknowledged is asked again, same id.
+    """Consumes, reserves and commits one unit after another; what is not acknowledged is sent again, same id.
 
     With `waits` only what all replicas have counts as acknowledged: after REPLICAOF NO ONE the rest may be lost."""
 
@@ -129,7 +129,7 @@ def resolved(client, words):
     try:
         return client.execute_command(*words)
     except redis.ResponseError as error:
-        if str(error).startswith("RESOLVED"):  # asked again: it was done, only the answer was lost
+        if str(error).startswith("RESOLVED"):  # sent again: it was done, only the answer was lost
             return None
         raise
 
@@ -169,7 +169,7 @@ def test_every_id_is_charged_once_across_failovers_under_load(chain, how, skew_m
 
 
 class Holder(threading.Thread):
-    """Takes the only lease of a key, notes its token while it has it, gives it back; asks again with the same id."""
+    """Takes the only lease of a key, notes its token while it has it, gives it back; tries again with the same id."""
 
     def __init__(self, chain, name, tokens):
         super().__init__()
@@ -185,7 +185,7 @@ class Holder(threading.Thread):
                 if verdict[0]:
                     self.tokens.append(verdict[7])
                     self.until_answered("RL.RELEASE", "mutex", lease)
-        except BaseException as fault:  # told by the test, not by the thread
+        except BaseException as fault:  # raised by the test, not by the thread
             self.fault = fault
 
     def until_answered(self, *words):
@@ -226,7 +226,7 @@ def test_one_holds_the_lease_and_tokens_grow_across_failovers_under_load(chain, 
     chain.assert_equal()
 
 
-# What is asked before, and what the new primary answers to the last line: by how much its clock is behind or ahead.
+# What is sent before, and what the new primary answers to the last line: by how much its clock is behind or ahead.
 STATES = [
     (["RL.BREAKER k FAILURES 2 WINDOW 10s OPEN 2h"] + ["RL.BREAKER k REPORT fail"] * 2, "RL.BREAKER k",
      {-HOUR_MS: [0, 0, 0, 3 * HOUR_MS, 3 * HOUR_MS, -1], HOUR_MS: [0, 0, 0, HOUR_MS, HOUR_MS, -1],
@@ -259,11 +259,11 @@ def test_breakers_adaptive_limits_and_leases_are_what_they_were(chain, how):
     quota = Quota(chain.second.client())
     chain.freeze(chain.second, NOON_MS)
     assert [quota.map(line) for line in questions] == before
-    for number, (_, ask, answers) in enumerate(STATES):
+    for number, (_, last, answers) in enumerate(STATES):
         for skew_ms, expected in sorted(answers.items()):
             chain.freeze(chain.second, NOON_MS + skew_ms)
-            verdict = quota(ask.replace(" k", f" {number}", 1))
-            assert (verdict if isinstance(expected, list) else verdict[0]) == expected, (ask, skew_ms)
+            verdict = quota(last.replace(" k", f" {number}", 1))
+            assert (verdict if isinstance(expected, list) else verdict[0]) == expected, (last, skew_ms)
             if number == 3 and verdict[0]:
                 assert verdict[7] > max(tokens)
     if how == "killed":
@@ -278,7 +278,7 @@ def waiting(server):
 
 
 @pytest.mark.parametrize("how", ["FAILOVER", "REPLICAOF", "killed"])
-def test_who_waits_is_told_and_nothing_is_left_of_him(chain, how):
+def test_waiters_are_unblocked_and_nothing_is_left_of_them(chain, how):
     """Lines are this server's memory: what was charged and held is kept, who only waited is not."""
     quota = Quota(chain.first.client())
     quota("RL.ALLOW k 1 10s")
@@ -306,7 +306,7 @@ def test_who_waits_is_told_and_nothing_is_left_of_him(chain, how):
     assert heir("RL.ALLOW k 1 10s PEEK")[3] == 10_000
     assert len(paged(heir, "RL.LEASES l")) == 1
     assert heir("RL.RELEASE l a") == 1
-    assert heir("RL.ACQUIRE l 1 1h ID b")[0] == 1  # nobody of the old line stands before it
+    assert heir("RL.ACQUIRE l 1 1h ID b")[0] == 1  # no client of the old line stands before it
     for server in chain.servers:
         assert waiting(server) == (0, 0)
     caught_up(chain.second, chain.leaf)
@@ -315,7 +315,7 @@ def test_who_waits_is_told_and_nothing_is_left_of_him(chain, how):
 
 
 def test_a_demotion_is_not_written_down(chain):
-    """A primary is made a replica while somebody waits, and a primary again: its AOF does not make it a replica."""
+    """A primary is made a replica while a client waits, and a primary again: its AOF does not make it a replica."""
     quota = Quota(chain.first.client())
     quota("RL.ALLOW k 1 10s")
     waiter = Waiter(chain.first, "RL.ALLOW k 1 10s WAIT 1h")
@@ -351,7 +351,7 @@ def test_a_sentinel_promotes_a_replica_that_goes_on_exactly(chain):
             first = quota("QUOTA.CONSUME a day 30 ID x")
             assert quota("WAIT 1 60000") == 1
             chain.first.kill()
-            # Promoting drops all clients of the new primary: it is asked only when the sentinel names it.
+            # Promoting drops all clients of the new primary: it is called only when the sentinel names it.
             address = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "quota")
             wait_until(lambda: str(chain.second.port) in map(str, sentinel.execute_command(*address)), "no failover")
             chain.primary = chain.second

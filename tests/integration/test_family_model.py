@@ -155,7 +155,7 @@ class Stream:
                 self.turn_to(side)
                 self.look()
 
-    def asked(self, command, *words, **options):
+    def answer_of(self, command, *words, **options):
         """The model's answer, or the code of its error."""
         try:
             return getattr(self.model, command)(*words, **options)
@@ -182,7 +182,7 @@ class Stream:
         name, amount = self.random.choice(self.names), self.random.randint(1, 12)
         mode = self.random.choice(["", "", "UPTO", "FORCE" if self.drawn.forced else ""])
         id = f"i{len(self.lines)}"
-        expected = self.asked("consume", name, amount, mode, id)
+        expected = self.answer_of("consume", name, amount, mode, id)
         answer = self.type(f"QUOTA.CONSUME {self.key(name)} {self.word} {amount} {mode} ID {id}")
         if isinstance(expected, str):
             self.same(answer, expected)
@@ -211,7 +211,7 @@ class Stream:
         # cycle, a LIMIT whose GRACE has passed by then.
         graces = [number for number, level, _ in self.model.deciding(name) if level.plan.grace]
         rows += [row for row in self.model.rows(name, holds) if row[3] % 100 == 99 or row[3] // 100 in graces]
-        assert [*answer[1:3], *answer[4:]] in rows, self.told(answer, rows)
+        assert [*answer[1:3], *answer[4:]] in rows, self.difference(answer, rows)
 
     def waits(self, wanted, name, answered, again):
         """Amounts of resources, which are admitted together."""
@@ -220,17 +220,17 @@ class Stream:
         shared = any(level.bounds_member(member) for model, _ in wanted for _, level, member in model.deciding(name))
         if shared or events > EVENTS_AHEAD:  # shares of coming cycles are not known before they begin
             early = expected == -1 or 0 <= answered <= expected or any(model.wait_is_vague(name) for model, _ in wanted)
-            assert early, self.told(answered, f"at most {expected}")
+            assert early, self.difference(answered, f"at most {expected}")
             return
         self.same(answered, expected, "the wait")
         for later, admits in [(expected, True), (expected - 1, False)] if expected > 0 else [(FAR_MS, False)]:
             self.type(f"QUOTA.CLOCK FREEZE {self.clock + later * 1000}us")
             granted = self.type(f"QUOTA.{again}")
             fits = isinstance(granted, str) or all(verdict[0] > 0 for verdict in granted) == admits
-            assert fits or later == 0, self.told(granted, admits)
+            assert fits or later == 0, self.difference(granted, admits)
         self.type(f"QUOTA.CLOCK FREEZE {self.clock}us")
 
-    def told(self, answer, expected):
+    def difference(self, answer, expected):
         return "\n".join(self.lines) + f"\nanswered {answer}\nexpected {expected}"
 
     def replay(self):
@@ -277,7 +277,7 @@ class Stream:
                 self.waits([(self.model, amount)], name, row[3], f"CHECK {self.key(name)} {self.word} {amount}")
         else:
             rows = self.model.rows(name)
-            assert not row[0] and [*row[1:3], *row[4:]] in rows + [[-1, -1, 0, -1]], self.told(row, rows)
+            assert not row[0] and [*row[1:3], *row[4:]] in rows + [[-1, -1, 0, -1]], self.difference(row, rows)
 
     def refund_batch(self, name, of):
         """ALL of it: of each row what is left."""
@@ -302,7 +302,7 @@ class Stream:
                 return self.refund_batch(name, of)
             if amount is None and taken and taken.returned == taken.amount:
                 return
-            expected = self.asked("refund", name, amount, of)
+            expected = self.answer_of("refund", name, amount, of)
             words = f"{self.word} {amount}" if amount else "ALL"
             vague = taken and self.model.remaining_is_vague(taken)
             answer = self.type(f"QUOTA.REFUND {self.key(name)} {words} OF {of}")
@@ -314,7 +314,7 @@ class Stream:
         pools = [len(limit.running.pools) for _, level, _ in self.model.deciding(name) for limit in level.limits]
         if not self.drawn.corrected or max(pools, default=0) > POOLS_MOST:
             return
-        expected = self.asked("refund_newest", name, amount)
+        expected = self.answer_of("refund_newest", name, amount)
         self.same(self.type(f"QUOTA.REFUND {self.key(name)} {self.word} {amount}"), expected)
 
     def rates_are_full(self):
@@ -327,7 +327,7 @@ class Stream:
     def reserve(self):
         name, amount, id = self.random.choice(self.names), self.random.randint(1, 10), f"h{len(self.lines)}"
         ttl, mode = self.random.choice([1, 7, 13, 30]) * HOUR, self.random.choice(["", "UPTO"])
-        expected = self.asked("reserve", name, id, amount, ttl, mode)
+        expected = self.answer_of("reserve", name, id, amount, ttl, mode)
         answer = self.type(f"QUOTA.RESERVE {self.key(name)} {id} {self.word} {amount} TTL {ttl}us {mode}")
         if isinstance(expected, str):
             self.same(answer, expected)
@@ -350,7 +350,7 @@ class Stream:
         key = self.resolved(True)
         if key:
             full = self.rates_are_full()
-            expected = self.asked("commit", *key, 0)
+            expected = self.answer_of("commit", *key, 0)
             self.same(self.type(f"QUOTA.RELEASE {self.key(key[0])} {key[1]}"), expected)
             self.advance_to(full)
 
@@ -364,7 +364,7 @@ class Stream:
     def resolve(self, key, amount, force):
         (name, id), full = key, self.rates_are_full()
         vague = self.model.remaining_is_vague(self.model.holds[key])
-        expected = self.asked("commit", name, id, amount, force)
+        expected = self.answer_of("commit", name, id, amount, force)
         answer = self.type(f"QUOTA.COMMIT {self.key(name)} {id} {amount}" + " FORCE" * force)
         self.same(answer[:2] if vague else answer, expected[:2] if vague else expected)
         if amount and not isinstance(expected, str):
@@ -413,7 +413,7 @@ class Stream:
         line = f"QUOTA.TRANSFER {self.key(source)} {self.key(target)} {self.word} {amount} ID {id}"
         self.same(self.type(line), expected)
         after = [self.credits(name) for name in (source, target)]
-        assert sum(after) <= sum(before), self.told(after, before)  # less where they pay for what is over
+        assert sum(after) <= sum(before), self.difference(after, before)  # less where they pay for what is over
 
     def credits(self, name):
         return as_map(self.quota(f"QUOTA.INFO {self.key(name)} {self.word}"))["credits"]
@@ -525,7 +525,7 @@ class Stream:
             self.same(limits, expected, f"limits and lots of {name}")
             self.same(info["credits"], level.credits(), name)
             within = all(used + held <= level.most_of(limit) for (used, held), limit in zip(found, level.limits))
-            assert within or name in self.forced, self.told(found, f"within the limits of {name}")
+            assert within or name in self.forced, self.difference(found, f"within the limits of {name}")
             self.look_at_members(name, level)
 
     def look_at_members(self, name, level):
@@ -545,7 +545,7 @@ class Stream:
 
     def look_at_replies(self, name, level, of_server):
         """What was granted to its members, less what was refunded, is what the pool counts for them."""
-        counted, told = dict.fromkeys(of_server, 0), "what replies of the members of " + name + " add up to"
+        counted, what = dict.fromkeys(of_server, 0), "what replies of the members of " + name + " add up to"
         for taken in self.charges:
             for one, member, cost, _ in taken.levels:
                 if one == name and member in counted and level.cycle(taken.at) == level.cycle(self.clock):
@@ -553,9 +553,9 @@ class Stream:
         if self.drawn.corrected:
             return  # what came back without a name does not come back by name, which a reply does not say by level
         if any(taken.stopped for taken in self.charges):
-            assert all(of_server[member] >= counted[member] for member in counted), self.told(of_server, counted)
+            assert all(of_server[member] >= counted[member] for member in counted), self.difference(of_server, counted)
         else:
-            self.same(of_server, counted, told)
+            self.same(of_server, counted, what)
 
 
 STEPS = ["advance"] * 6 + ["consume"] * 12 + ["mconsume"] * 5 + ["refund"] * 4 + ["refund_newest"] * 2 \

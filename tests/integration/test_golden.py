@@ -1,6 +1,6 @@
 """Golden files (tests/golden, made by make.py): what was once written is read for ever, and nothing else is.
 
-    name.dump ── RESTORE ──▶ value ── asked ──▶ what name.json says (newer fields may stand beside)
+    name.dump ── RESTORE ──▶ value ── calls ──▶ what name.json says (newer fields may stand beside)
         │                      └── DUMP ──────▶ the same bytes (but for RESTORE's footer), or those of
         │                                       a newer encoding, which are read and written as ever from then on
         └─ one byte flipped, or an encoding of the future, checksum right ──▶ refused, or a value like any other
@@ -17,7 +17,7 @@ from servers import ROOT, Server
 
 GOLDEN = ROOT / "tests" / "golden"
 DUMPS = sorted(path.stem for path in GOLDEN.glob("*.dump"))
-CATALOGUES = sorted(path.stem for path in GOLDEN.glob("*.rdb"))
+CONFIGURATIONS = sorted(path.stem for path in GOLDEN.glob("*.rdb"))
 QUESTIONS = {"limiter": "RL.INFO k", "leases": "RL.LEASES k", "breaker": "RL.BREAKER k INFO",
              "adaptive": "RL.ADAPT k INFO", "account": "QUOTA.INFO k", "table": "RL.INFO k"}
 # What the log calls a value, and the newest of its encodings that this version reads.
@@ -116,7 +116,7 @@ def assert_answers(golden, expected):
     for line, wanted in expected["asked"].items():
         answer = golden(line)
         if line.startswith(("RL.LEASES", "QUOTA.HOLDS")) and wanted[:1] != [None]:
-            cursor, answer = answer  # asked when these lists came whole
+            cursor, answer = answer  # written when these lists came whole
             assert cursor is None
         assert_agrees(as_map(answer), wanted, line)
 
@@ -137,7 +137,7 @@ def test_a_golden_dump_is_read_and_written_as_ever(golden, name):
     assert golden("DUMP k")[:-FOOTER_BYTES] == written
 
 
-@pytest.mark.parametrize("name", CATALOGUES)
+@pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
     """catalogue-1 was written before there were plans, its auxiliary data is of version 1; in catalogue-2 each plan has
     one revision."""
@@ -277,12 +277,12 @@ def test_a_flipped_byte_is_refused_or_makes_a_whole_value(golden, name):
             flipped[at] ^= bits
             blobs.append(sealed(flipped))
     written = []
-    for outcome, dump, asked in restore_all(golden.client, blobs, question):
+    for outcome, dump, reply in restore_all(golden.client, blobs, question):
         if isinstance(outcome, redis.ResponseError):
             assert str(outcome) == REFUSED and dump is None
             continue
-        if isinstance(asked, redis.ResponseError):  # a zone, or own rules of a resource, whose name was flipped
-            assert name.startswith("account") and "zone" in str(asked)
+        if isinstance(reply, redis.ResponseError):  # a zone, or own rules of a resource, whose name was flipped
+            assert name.startswith("account") and "zone" in str(reply)
         written.append(dump)
     assert 0 < len(written) < len(blobs)
     again = restore_all(golden.client, written, question)

@@ -235,7 +235,7 @@ def shown(call):
     return " ".join(repr(word)[:60] for word in call)
 
 
-def catalogue(server):
+def configuration(server):
     """Policies and plans of a server as they are shown, at an instant of its own clock that is the same on each."""
     wire = Wire(server)
     wire("QUOTA.CLOCK", "FREEZE", NOON)
@@ -271,7 +271,7 @@ def test_random_words_are_answered_and_replicate(accounts, wire, primary, replic
         for _ in range(300):
             seen[answered(wire, drawn_call(chance))] += 1
         caught_up(primary, replica)
-        assert catalogue(primary) == catalogue(replica)
+        assert configuration(primary) == configuration(replica)
         replica.client().execute_command("QUOTA.CLOCK RESUME")
         assert_equal_digests(primary, replica)
     print(seen)
@@ -281,7 +281,7 @@ def test_random_words_are_answered_and_replicate(accounts, wire, primary, replic
 def answered(wire, call):
     """The code of the error, or `granted`."""
     if "RESUME" in call and call[0] == "QUOTA.CLOCK":
-        return "not asked"  # keys would end while they are compared
+        return "not sent"  # keys would end while they are compared
     reply = wire(*unwaiting(call))
     code = reply[1:].split(" ")[0] if isinstance(reply, str) else "granted"
     assert code in CODES or code == "granted", f"{shown(call)} answers {reply[:300]}"
@@ -328,7 +328,7 @@ PLACES = [
 
 @pytest.mark.parametrize("line", PLACES)
 def test_numbers_at_their_ends(accounts, primary, line):
-    """What is no number is an error and changes nothing; what is one leaves an account that can be read and asked."""
+    """What is no number is an error and changes nothing; what is one leaves an account that can be read and used."""
     wire = Wire(primary)
     accounts("QUOTA.PLAN SET p r LIMIT 10 day LIMIT 100 month")
     accounts("QUOTA.PLAN SET p s LIMIT -1 month COST 7")
@@ -436,7 +436,7 @@ def squeeze(quota, policy, spare_bytes):
 
 
 def hammer(quota, count):
-    """More buckets, and asks of accounts that are there; every reply is a verdict or an error that is expected."""
+    """More buckets, and requests to accounts that are there; every reply is a verdict or an error that is expected."""
     pipeline = quota.client.pipeline(transaction=False)
     for number in range(count):
         pipeline.execute_command("RL.ALLOW", f"more{number}", 10, "1h", "LOG", 5, "1h")

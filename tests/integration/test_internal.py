@@ -20,7 +20,7 @@ def varint(number):
 RULES = b"\x00\x01" + b"\x00\x14" + varint(1_000_000) + b"\x00\x00" + b"\x00"  # one rule, GCRA 10 1s, anew
 STATE = b"\x20" + varint(NOON_MS * 1000 + 300_000) + b"\x00\x00"  # 300 ms of debt at noon
 EFFECTS = b"\x01" + RULES + STATE
-LASTING = b"\x81" + RULES + STATE
+NO_EXPIRE = b"\x81" + RULES + STATE
 
 
 @pytest.mark.parametrize("line", ["RL._DO", "RL._PUT"])
@@ -169,7 +169,7 @@ def test_changes_of_the_future_stop_a_replica(begun, command, change, says):
     try:
         client = replica.client()
         client.execute_command("REPLICAOF", *primary.listener.getsockname())
-        primary.send(("SELECT", "0"), ("RL._DO", "k", LASTING))  # what it can read it repeats
+        primary.send(("SELECT", "0"), ("RL._DO", "k", NO_EXPIRE))  # what it can read it repeats
         wait_until(lambda: client.exists("k"), "the replica repeats nothing")
         primary.send((command, "k", change))
         assert_stopped(replica, says)
@@ -183,7 +183,7 @@ def test_of_many_keys_the_good_ones_are_done():
     server = Server(appendonly="yes", appendfsync="always").start()
     server.client().set("string", 1)
     server.stop()
-    aof_with(server, ("SELECT", "0"), ("RL._DO", "a", LASTING, "string", LASTING, "k", b"\xff", "b", LASTING))
+    aof_with(server, ("SELECT", "0"), ("RL._DO", "a", NO_EXPIRE, "string", NO_EXPIRE, "k", b"\xff", "b", NO_EXPIRE))
     server.start()
     quota = Quota(server.client())
     assert [quota(f"EXISTS {key}") for key in ("a", "k", "b")] == [1, 0, 1]
@@ -196,7 +196,7 @@ def test_good_effects_in_a_file_are_applied():
     server = Server(appendonly="yes", appendfsync="always").start()
     server.client().ping()
     server.stop()
-    aof_with(server, ("SELECT", "0"), ("RL._DO", "k", LASTING))
+    aof_with(server, ("SELECT", "0"), ("RL._DO", "k", NO_EXPIRE))
     server.start()
     quota = Quota(server.client())
     quota("QUOTA.CLOCK FREEZE", NOON)

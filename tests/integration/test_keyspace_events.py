@@ -153,13 +153,13 @@ def test_a_replica_and_a_reload_say_nothing_of_their_own(watched, quota):
     follower = Server().start()
     try:
         follower.follow(server)
-        heard = Events(follower)
+        of_follower = Events(follower)
         quota("RL.ALLOW k 10 1h")
         quota("QUOTA.CONSUME a r 1")
         caught_up(server, follower)
         assert follower.digest() == server.digest()
-        assert [event for event in iter_until_quiet(heard)] == []
-        heard.close()
+        assert [event for event in iter_until_quiet(of_follower)] == []
+        of_follower.close()
     finally:
         follower.close()
     events.so_far()

@@ -4,7 +4,7 @@
                      └─ FLUSHALL ASYNC, FLUSHDB ASYNC, a replica's full sync ── whole databases ────┘
 
 The server frees a database in the background whole, a single key only where it thinks that worth a thread. What has
-to hold: nobody is answered an error, replica and primary end equal, and when all is free nothing is counted any more.
+to hold: no client gets an error, replica and primary end equal, and when all is free nothing is counted any more.
 With module and server built with -fsanitize=thread this is also the run that looks for races.
 """
 
@@ -114,7 +114,7 @@ def test_sharing_survives_the_lazy_free_thread(servers, request):
         assert info["quota_leases"] == 0 and info["quota_rule_sets"] == 0
 
 
-def test_a_plan_outlives_its_catalogue_in_accounts_and_dies_with_the_last(servers):
+def test_a_plan_outlives_the_configuration_in_accounts_and_dies_with_the_last(servers):
     """The last user gives it back on the other thread, and the next call takes equal bytes anew."""
     primary, _ = servers
     client = primary.client()
@@ -132,7 +132,7 @@ def test_a_plan_outlives_its_catalogue_in_accounts_and_dies_with_the_last(server
 
 
 def test_a_large_policy_is_freed_by_a_thread_of_its_own(servers):
-    """Deleted and defined anew while the last one is still being freed: nobody is mistaken for the other."""
+    """Deleted and defined anew while the last one is still being freed: neither is mistaken for the other."""
     primary, replica = servers
     client = primary.client()
     for turn in range(5):

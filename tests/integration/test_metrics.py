@@ -21,7 +21,7 @@ def counters(quota):
     (["RL.ADAPT k 5 9 COST 6"], "quota_denied_limit"), (["RL.ACQUIRE k 1 1m"], "quota_admitted"),
     (["RL.BREAKER k FORCE open", "RL.BREAKER k"], "quota_denied_breaker"), (["RL.BREAKER k"], "quota_admitted"),
     (["RL.ALLOW k 1 1h PEEK", "RL.INFO k", "CL.THROTTLE k 1 1 1 0"], None)])
-def test_each_ask_is_counted_once_by_its_cause(quota, lines, counted):
+def test_each_request_is_counted_once_by_its_cause(quota, lines, counted):
     before = counters(quota)
     for line in lines:
         quota(line)

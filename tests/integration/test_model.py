@@ -24,7 +24,7 @@ def rules(draw):
 
 
 STEPS = st.one_of(
-    st.tuples(st.just("ask"), st.integers(1, 15), st.sampled_from(["", "", "", "UPTO", "PEEK", "FORCE"])),
+    st.tuples(st.just("request"), st.integers(1, 15), st.sampled_from(["", "", "", "UPTO", "PEEK", "FORCE"])),
     st.tuples(st.just("wait"), st.integers(1, 15), st.integers(1, 5_000_000)),
     st.tuples(st.just("advance"), st.one_of(st.integers(0, 3), st.integers(0, 2_000_000), st.integers(0, 90_000_000))),
     st.tuples(st.just("back"), st.integers(1, 3_000_000)),
@@ -50,14 +50,14 @@ def check_stream(quota, first, steps):
         if step[0] == "refund":
             assert quota("RL.REFUND k", str(step[1])) == key.refund(step[1], now)
             continue
-        cost, mode = step[1:] if step[0] == "ask" else (1, "PEEK")
+        cost, mode = step[1:] if step[0] == "request" else (1, "PEEK")
         patience = 0
         if step[0] == "wait":
             cost, patience = step[1:]
             mode = f"WAIT {patience}us"
         line = " ".join(rule.text() for rule in current) + f" COST {cost} {mode}"
-        expected = key.ask(current, cost, mode.split(" ")[0], now, patience)
-        with quota.client.pipeline(transaction=True) as multi:  # inside MULTI a waiting ask answers at once
+        expected = key.request(current, cost, mode.split(" ")[0], now, patience)
+        with quota.client.pipeline(transaction=True) as multi:  # inside MULTI a waiting request is answered at once
             multi.execute_command("RL.ALLOW", "k", *line.split())
             (answer,) = multi.execute()
         assert answer == expected, f"at {now}: {line}"

@@ -137,7 +137,7 @@ def test_c12_c13_c14_rates_keep_fractions_and_work_below_the_second(accounts):
     accounts.advance("20ms")
     assert accounts("QUOTA.CONSUME a fast 1")[0] == 1
     accounts.advance("1h")
-    assert accounts("QUOTA.CONSUME a fast 5")[0] == 5  # nobody stays locked out
+    assert accounts("QUOTA.CONSUME a fast 5")[0] == 5  # no client stays locked out
 
 
 def test_c16_numbers_are_whole_to_the_last_one(accounts):
@@ -237,11 +237,11 @@ def test_days_of_23_and_25_hours(accounts):
 def test_check_and_act_are_one_step(p, primary):
     granted = []
 
-    def ask():
+    def work():
         client = primary.client()
         granted.extend(client.execute_command("QUOTA.CONSUME", "a", "r", 1)[0] for _ in range(20))
 
-    threads = [threading.Thread(target=ask) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

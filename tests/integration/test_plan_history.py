@@ -4,7 +4,7 @@
     vectors     limits of a 30-day cycle after a sequence of changes
     the rest    GRACE once in a cycle; END and EFFECTIVE; overrides, a layer above the plan
 
-What can be told of both runs on the slow model and on the module (subjects.py); properties: test_plan_properties.py.
+What both can show runs on the slow model and on the module (subjects.py); properties: test_plan_properties.py.
 """
 
 import pytest
@@ -160,7 +160,7 @@ def test_case_16_a_burst_is_repaid_once(either):
     assert [cycle["limit"] for cycle in either.map("QUOTA.HISTORY a r")] == [0, 0, 0, 0, 10]
 
 
-def test_case_17_waits_are_told_from_the_true_clock(either):
+def test_case_17_waits_count_from_the_true_clock(either):
     """A year ahead ten are used; put right, the day that ends there is 365 days and 9 hours away."""
     either("QUOTA.PLAN SET p r LIMIT 10 day CALENDAR")
     either("QUOTA.OPEN a p")
@@ -204,7 +204,7 @@ def test_case_18_more_than_was_held_is_charged_with_force(either):
     assert not either.error("QUOTA.COMMIT a h 5100").startswith("RESOLVED")
     assert either("QUOTA.COMMIT a h 5100 FORCE") == [5100, 0, 0]
     assert (values(either, "used"), values(either, "held")) == ([5100, 5100], [0, 0])
-    assert either("QUOTA.COMMIT a h 5100 FORCE") == [5100, 0, 0]  # asked again: once
+    assert either("QUOTA.COMMIT a h 5100 FORCE") == [5100, 0, 0]  # repeated: once
     assert either("QUOTA.COMMIT a h 5100") == [5100, 0, 0]
     assert either.error("QUOTA.COMMIT a h 5000").startswith("RESOLVED")
     assert either.error("QUOTA.RELEASE a h").startswith("RESOLVED")
@@ -212,7 +212,7 @@ def test_case_18_more_than_was_held_is_charged_with_force(either):
 
 
 def test_case_19_a_rate_gives_back_what_it_still_remembers(accounts):
-    """The five of then have left their window; the four of now are somebody else's."""
+    """The five of then have left their window; the four of now are another client's."""
     accounts("RL.ALLOW k FIXED 5 10s COST 5")
     accounts.advance("20s")
     accounts("RL.ALLOW k FIXED 5 10s COST 4")
@@ -242,7 +242,7 @@ def many(quota, lines):
 
 
 @BOUNDED
-def test_case_20_ended_holds_lock_nobody_out(accounts):
+def test_case_20_ended_holds_lock_no_client_out(accounts):
     accounts("QUOTA.PLAN SET p r LIMIT -1 month")
     accounts("QUOTA.OPEN a p")
     replies = many(accounts, [f"QUOTA.RESERVE a h{number} r 1 TTL 1s" for number in range(10_000)])
@@ -739,8 +739,8 @@ def test_an_override_replaces_rules_of_the_same_kind(either, plan, override, exp
     either("QUOTA.OPEN a p")
     before = either.map("QUOTA.INFO a r")
     either(f"QUOTA.OVERRIDE a r {override}")
-    told = [(rule["period"], rule["remaining"]) for rule in rules(either)]
-    assert told == expected
+    shown = [(rule["period"], rule["remaining"]) for rule in rules(either)]
+    assert shown == expected
     assert [rule["rule"] for rule in rules(either)] == list(range(len(expected)))
     either("QUOTA.OVERRIDE a r LIMIT 1 year")  # replaces the former one whole
     either("QUOTA.OVERRIDE a r LIFT")

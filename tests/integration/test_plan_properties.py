@@ -64,9 +64,9 @@ class Pair:
             return self.quota("QUOTA.CLOCK FREEZE", f"{self.now}us") and None
         if name == "switch":
             return [self.quota(f"QUOTA.SWITCH {account} {self.plan(words[0])} {words[1]}") for account in names]
-        return [self.asked(f"QUOTA.CONSUME {account} r {words[0]} {words[1]}") for account in names]
+        return [self.answer_to(f"QUOTA.CONSUME {account} r {words[0]} {words[1]}") for account in names]
 
-    def asked(self, line):
+    def answer_to(self, line):
         try:
             return self.quota(line)
         except Exception as error:  # its code is the answer
@@ -87,7 +87,7 @@ class Pair:
         for name in "ab":
             self.quota(f"DEL {name}")
         for letter in "pqxy":
-            self.asked(f"QUOTA.PLAN DEL {self.plan(letter)}")
+            self.answer_to(f"QUOTA.PLAN DEL {self.plan(letter)}")
 
 
 BEFORE = st.lists(st.one_of(USES, MOVES, st.tuples(st.just("switch"), st.sampled_from("pqxy"),
@@ -215,10 +215,10 @@ def check_refunds(quota, plans, steps):
     try:
         for step in steps:
             if step[0] == "consume" and step[2] not in charged:
-                charged[step[2]] = pair.asked(f"QUOTA.CONSUME a r {step[1]} UPTO ID {step[2]}")[0]
+                charged[step[2]] = pair.answer_to(f"QUOTA.CONSUME a r {step[1]} UPTO ID {step[2]}")[0]
             elif step[0] == "refund":
                 of = f" OF {step[2]}" if step[2] else ""
-                answer = pair.asked(f"QUOTA.REFUND a r {step[1]}{of}")
+                answer = pair.answer_to(f"QUOTA.REFUND a r {step[1]}{of}")
                 refunded += answer[0] if isinstance(answer, list) else 0
                 assert isinstance(answer, str) or sum(answer[:2]) == step[1]
             elif step[0] == "reset":

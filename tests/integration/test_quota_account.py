@@ -1,4 +1,4 @@
-"""An account's life: opening, renewing, switching, own terms, expiry to the instant, corrections, who did it."""
+"""An account's life: opening, renewing, switching, overrides, expiry to the instant, corrections, who did it."""
 
 import pytest
 
@@ -243,7 +243,7 @@ def test_unlimited_and_none(acme):
     assert acme("QUOTA.CONSUME c r 5")[:3] == [5, -1, -1]
 
 
-# ---- terms of its own ----
+# ---- overrides ----
 
 
 def test_override_is_in_force_at_once_and_ends_by_itself(acme):

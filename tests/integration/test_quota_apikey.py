@@ -126,7 +126,7 @@ def test_streams(acme, name):
     (f"APIKEY SET a {ONE} EXPIRES 1000", "expires '1000' is too small"),
     (f"APIKEY SET nobody {ONE}", "NOACCOUNT"), ("APIKEY LIST nobody", "NOACCOUNT"),
     (f"APIKEY VERIFY nobody {ONE}", "NOACCOUNT"), ("APIKEY LIST a AFTER x", "cursor")])
-def test_what_cannot_be_meant_is_told(acme, line, text):
+def test_what_cannot_be_meant_is_an_error(acme, line, text):
     error = acme.error(f"QUOTA.{line}")
     assert text in error, error
     assert "secret" not in error  # it may be the key itself, sent by mistake

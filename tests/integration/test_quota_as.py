@@ -58,7 +58,7 @@ STREAMS = {
             [0, 100, 100, -1, 0, 0], [0, 100, 100, -1, 0, 2], [0, 100, 100, -1, 0, 0]]),
         ("MCONSUME a 3 minutes 50 mac_minutes 4 win_minutes 5", [
             [50, 100, 0, 0, 30 * DAY_MS, 0], [4, 100, 0, 0, 30 * DAY_MS, 2], [5, 100, 0, 0, 30 * DAY_MS, 0]])],
-    "of ANY each is asked for by itself": [
+    "of ANY each is checked by itself": [
         ("MCONSUME a 2 mac_minutes 6 minutes 60 ANY", [[0, 5, 5, -1, 0, 0], [60, 100, 40, 0, 30 * DAY_MS, 0]]),
         ("MCONSUME a 2 mac_minutes 5 win_minutes 20 ANY", [[0, 100, 0, 30 * DAY_MS, 30 * DAY_MS, 2],
                                                           [20, 100, 0, 0, 30 * DAY_MS, 0]])],
@@ -147,7 +147,7 @@ def test_a_reservation_of_two_rows_counts_once_towards_holds_max(ci):
     ("PLAN SET ci x AS x", "itself"), ("PLAN SET ci x AS minutes LIMIT 5 day", "LIMIT -1"),
     ("PLAN SET ci x AS minutes BURST 5% LIMIT -1 day", "alone"), ("PLAN SET ci x AS minutes CREDITS", "alone"),
     ("GRANT a g mac_minutes 5", "AS another"), ("CONSUME a lost 1", "gone")])
-def test_what_cannot_be_meant_is_told(ci, line, text):
+def test_what_cannot_be_meant_is_an_error(ci, line, text):
     ci("QUOTA.PLAN SET ci lost AS gone COST 2")
     assert text in ci.error(f"QUOTA.{line}")
 

@@ -53,8 +53,8 @@ return {{redis.call('QUOTA.CLOCK') - before, first, second}}
 
 @pytest.mark.parametrize("kind", ["script", "transaction"])
 def test_time_stands_still_in_a_script_and_a_transaction_where_the_server_says_what_time_it_is(quota, kind):
-    """Work between two asks for the only place of a millisecond. From Redis 7.2 on they come at one instant, the
-    command's; 7.0 tells modules no such time: there the second comes later, and is granted."""
+    """Work between two requests for the only place of a millisecond. From Redis 7.2 on they come at one instant, the
+    command's; 7.0 gives modules no such time: there the second comes later, and is granted."""
     quota("QUOTA.CLOCK RESUME")
     if kind == "script":
         passed_ms, first, second = quota.client.eval(SCRIPT, 1, "k")

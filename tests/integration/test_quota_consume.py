@@ -43,7 +43,7 @@ def test_every_period_has_to_admit_and_the_tightest_decides(acme):
     assert used(acme) == [17, 0]
 
 
-def test_rates_come_with_the_quota_and_a_denial_charges_nobody(acme):
+def test_rates_come_with_the_quota_and_a_denial_charges_nothing(acme):
     plan(acme, "RATE 2 1s LIMIT 5 day")
     assert acme("QUOTA.CONSUME a r 2") == [2, 2, 0, 0, 1000, 0]
     assert acme("QUOTA.CONSUME a r 1") == [0, 2, 0, 500, 1000, 0]
@@ -66,7 +66,7 @@ def test_rolling_windows(acme):
     assert acme("QUOTA.CONSUME a r 11")[3] == -1
 
 
-def test_cost_counts_each_asked_unit(acme):
+def test_cost_counts_each_requested_unit(acme):
     plan(acme, "LIMIT 20 day COST 5")
     assert acme("QUOTA.CONSUME a r 3") == [3, 20, 5, 0, DAY_MS, 0]
     assert acme("QUOTA.CONSUME a r 2")[0] == 0
@@ -298,13 +298,13 @@ def test_bad_batches(acme, words, error):
     assert used(acme) == [0, 0]
 
 
-BAD_ASKS = [("r 0", "amount"), ("r -1", "amount"), ("r x", "amount"), ("r 9223372036854775808", "amount"),
-            ("r", "wrong number"),
-            ("r 1 UPTO CHECK", "given already"), ("r 1 ID", "id is missing"), ("r 1 NOW", "not an option")]
+BAD_REQUESTS = [("r 0", "amount"), ("r -1", "amount"), ("r x", "amount"), ("r 9223372036854775808", "amount"),
+                ("r", "wrong number"),
+                ("r 1 UPTO CHECK", "given already"), ("r 1 ID", "id is missing"), ("r 1 NOW", "not an option")]
 
 
-@pytest.mark.parametrize("words, error", BAD_ASKS)
-def test_bad_asks(acme, words, error):
+@pytest.mark.parametrize("words, error", BAD_REQUESTS)
+def test_bad_requests(acme, words, error):
     assert error in acme.error(f"QUOTA.CONSUME a {words}")
 
 

@@ -33,7 +33,7 @@ STREAMS = {
     "overage is paid for": [
         ("CONSUME a r 13 FORCE", [13, 10, 0, 0, DAY_MS, 0]), ("GRANT a g r 2", [0, 2]), ("GRANT a h r 5", [4, 1]),
         ("CONSUME a r 4", [4, 7, 0, 0, -1, 1])],
-    "a grant that paid all it has for what was over ends after a while, though nobody came meanwhile": [
+    "a grant that paid all it has for what was over ends after a while, though no request came meanwhile": [
         ("CONSUME a r 13 FORCE", [13, 10, 0, 0, DAY_MS, 0]),
         (f"GRANT a g r 3 EFFECTIVE {NOON_MS + HOUR_MS}", [0, 0]),
         (f"GRANT a h r 20 EFFECTIVE {NOON_MS + DAY_MS}", [0, 0]),
@@ -98,7 +98,7 @@ def test_grants_are_shown(acme):
                               "remaining": 7, "start": -1, "end": NOON_MS + HOUR_MS, "rolled": 0}]
 
 
-# It paid all it had for what was over when it began, though nobody came: an account that was looked at meanwhile
+# It paid all it had for what was over when it began, though no request came: an account that was looked at meanwhile
 # shows the same.
 @pytest.mark.parametrize("looks", [False, True])
 def test_a_grant_that_was_spent_at_its_beginning_ends(acme, looks):

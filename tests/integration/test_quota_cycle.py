@@ -94,7 +94,7 @@ def test_cycles(quota, period, anchor, zone, at, start, end, index):
 
 
 def test_what_is_not_given(quota):
-    """The instant asked about is now, the zone UTC; a calendar needs no anchor."""
+    """The instant is now, the zone UTC; a calendar needs no anchor."""
     assert quota("QUOTA.CYCLE month ANCHOR 2025-01-31T15:00:00Z") == [NOON_MS, NOON_MS + 28 * DAY, 0]
     quota.advance("28d")
     assert quota("QUOTA.CYCLE month ANCHOR 2025-01-31T15:00:00Z") == [NOON_MS + 28 * DAY, NOON_MS + 59 * DAY, 1]
@@ -206,7 +206,7 @@ def test_empty_words_are_refused(quota):
 
 
 def test_a_zone_may_come_later(quota, tmp_path):
-    """What was not there is looked for anew, and asking for what never comes leaves the others as they were."""
+    """What was not there is looked for anew, and a request for what never comes leaves the others as they were."""
     berlin = "QUOTA.CYCLE month CALENDAR ZONE Europe/Berlin"
     answer = quota(berlin)
     quota("CONFIG SET quota.tzdir", str(tmp_path))
@@ -219,7 +219,7 @@ def test_a_zone_may_come_later(quota, tmp_path):
 
 
 def test_only_regular_files_are_zones(quota, tmp_path):
-    """To open a FIFO that nobody writes would hold the server up for ever."""
+    """To open a FIFO without a writer would hold the server up for ever."""
     os.mkfifo(tmp_path / "Fifo")
     (tmp_path / "Folder").mkdir()
     (tmp_path / "Device").symlink_to("/dev/zero")

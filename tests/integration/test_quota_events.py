@@ -198,7 +198,7 @@ def test_settle_says_how_many_it_makes(opened):
     assert opened.read() == []
 
 
-def test_the_database_is_told_apart(opened, primary):
+def test_an_event_names_its_database(opened, primary):
     other = Events(primary.client(db=3))
     other("QUOTA.OPEN a p")
     assert [(event["db"], event["account"]) for event in opened.read()] == [(3, "a")]

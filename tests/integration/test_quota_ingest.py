@@ -318,8 +318,8 @@ def test_one_event_of_the_keyspace_for_rows_that_stand_together(acme, primary):
     listener.psubscribe("__keyevent@0__:*")
     listener.get_message(timeout=5)
     ingest(acme, "{x}a r 1 i *", "{x}a r 1 j *", "{x}a r 1 i *", "{x}b r 1 i *", "{x}none r 1 i *")
-    heard = [listener.get_message(timeout=5) for _ in range(2)]
-    assert [(one["channel"].split(b":", 1)[1], one["data"]) for one in heard] == [
+    received = [listener.get_message(timeout=5) for _ in range(2)]
+    assert [(one["channel"].split(b":", 1)[1], one["data"]) for one in received] == [
         (b"quota.ingest", b"{x}a"), (b"quota.ingest", b"{x}b")]
     assert listener.get_message(timeout=0.1) is None
     listener.close()

@@ -105,7 +105,7 @@ def test_a_refund_reaches_rolling_windows_that_sleep(acme):
     assert acme("QUOTA.REFUND b r 1 OF x") == [1, 0, 10]
 
 
-def test_a_refund_into_a_closed_cycle_is_told_there(acme):
+def test_a_refund_into_a_closed_cycle_is_counted_there(acme):
     acme("QUOTA.PLAN SET p r LIMIT 10 day")
     acme("QUOTA.OPEN a p")
     play(acme, [("CONSUME a r 6 ID x", None), ("+1d", 0), ("REFUND a r 4 OF x", [4, 0, 10])])

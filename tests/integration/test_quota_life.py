@@ -185,7 +185,7 @@ def test_an_end_counted_from_the_opening(acme, expires, end):
     acme(f"QUOTA.OPEN b p ZONE Europe/Berlin EXPIRES {expires}")
     assert info(acme, "expires", "b") == at
     acme.advance("12h")
-    acme(f"QUOTA.OPEN b p ZONE Europe/Berlin EXPIRES {expires}")  # asking again prolongs nothing
+    acme(f"QUOTA.OPEN b p ZONE Europe/Berlin EXPIRES {expires}")  # opening again prolongs nothing
     assert info(acme, "expires", "b") == at
 
 

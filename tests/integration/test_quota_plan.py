@@ -1,4 +1,4 @@
-"""QUOTA.PLAN: rules validated whole, shown as they are written, a catalogue that survives what servers go through."""
+"""QUOTA.PLAN: rules validated whole, shown as they are written, a configuration that survives all servers do."""
 
 import pytest
 
@@ -157,7 +157,7 @@ def accounts_left_ms(accounts):
     return rule["end"] - accounts("QUOTA.CLOCK")
 
 
-def test_the_catalogue_survives_files_replicas_and_rewrites():
+def test_the_configuration_survives_files_replicas_and_rewrites():
     server = Server(appendonly="yes", appendfsync="always").start()
     plain = Server(**{"appendonly": "yes", "aof-use-rdb-preamble": "no"}).start()
     try:

@@ -84,7 +84,7 @@ def test_a_reservation_resolves_at_most_once(acme):
                              ("x", "released", ["RELEASE a x", "COMMIT a x 0"]),
                              ("y", "released", ["RELEASE a y", "COMMIT a y 0"])):
         first = {"w": [2, 0, 2], "x": [0, 2, 4], "y": [0, 2, 6]}[name]
-        assert [acme(f"QUOTA.{line}") for line in again] == [first, first]  # asked again it answers the same
+        assert [acme(f"QUOTA.{line}") for line in again] == [first, first]  # repeated it answers the same
         for line in (f"COMMIT a {name} 1", f"COMMIT a {name} 3 FORCE", f"EXTEND a {name} 1h",
                      f"RESERVE a {name} r 2 TTL 1h", "RELEASE a w" if name == "w" else f"COMMIT a {name}"):
             error = acme.error(f"QUOTA.{line}")
@@ -200,7 +200,7 @@ def test_rolling_windows_count_what_is_held_and_then_what_is_posted(acme):
     assert rule(acme, "w")["used"] == 0
 
 
-def test_rates_are_asked_once(acme):
+def test_rates_are_charged_once(acme):
     acme("QUOTA.PLAN SET p q RATE 2 1h LIMIT 10 day")
     acme("QUOTA.RESERVE a x q 2 TTL 1h")
     assert acme("QUOTA.RESERVE a y q 1 TTL 1h")[0] == 0
@@ -354,7 +354,7 @@ def test_reserving_several_again(several):
         assert several.error(f"QUOTA.RESERVE a x {words}").startswith("IDCONFLICT")
 
 
-def test_holds_tells_the_parts(several):
+def test_holds_shows_the_parts(several):
     several(f"QUOTA.RESERVE a many {CALL} TTL 1m")
     several("QUOTA.RESERVE a one tokens 5 TTL 1m")
     times = {"made": NOON_MS, "expires": NOON_MS + 60_000}

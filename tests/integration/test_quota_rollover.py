@@ -242,7 +242,7 @@ def test_overrides_roll_for_themselves(accounts):
     ("LIMIT 5 day ROLLOVER 50 MAX -1", "0 or more"), ("LIMIT 5 day ROLLOVER 50 FOR 0", "36"),
     ("LIMIT 5 day ROLLOVER 50 FOR 37", "36"), ("LIMIT 5 ROLLING 1h ROLLOVER 50", "no cycles"),
     ("LIMIT 5 forever ROLLOVER 50", "forever"), ("LIMIT 5 day MAX 3", "MAX")])
-def test_what_cannot_be_meant_is_told(accounts, words, text):
+def test_what_cannot_be_meant_is_an_error(accounts, words, text):
     assert text in accounts.error(f"QUOTA.PLAN SET p r {words}")
 
 

@@ -1,4 +1,4 @@
-"""QUOTA.SETTLE: what time has done is written down, counted, and told once; nothing that is shown changes by it."""
+"""QUOTA.SETTLE: what time has done is written down, counted, and reported once; nothing that is shown changes by it."""
 
 import pytest
 

@@ -58,7 +58,7 @@ STREAMS = {
     "a rolling window counts what took the lane": ("LIMIT 3 ROLLING 1h THROTTLE 1 1m", [
         ("CONSUME a r 3", (3, 3, 0, 0, 0)), ("+30m", 0), ("CONSUME a r 1", (1, 1, 0, 0, 1)), ("+31m", 0),
         ("CONSUME a r 2", (2, 3, 0, 0, 0)), ("CONSUME a r 1", (1, 1, 0, 0, 1))]),
-    "it is asked first when its limit opens again": ("LIMIT 2 1h THROTTLE 1 1h", [
+    "it is checked first when its limit opens again": ("LIMIT 2 1h THROTTLE 1 1h", [
         ("CONSUME a r 3", (3, 1, 0, 0, 1)), ("CONSUME a r 1", (0, 1, 0, HOUR_MS, 1)), ("+1h", 0),
         ("CONSUME a r 1", (1, 2, 1, 0, 0))]),
     "a check changes nothing": ("LIMIT 1 1h THROTTLE 1 1h", [
@@ -173,7 +173,7 @@ def test_no_rule_decides_once_the_limit_has_gone(accounts):
     ("THROTTLE 1 1s", "LIMIT or CREDITS"), ("RATE 5 1s THROTTLE 1 1s", "LIMIT or CREDITS"),
     ("LIMIT 5 day THROTTLE 1 1s THROTTLE 2 1s", "THROTTLE twice"), ("LIMIT 5 day THROTTLE 1 1s 2 1m", "one rule"),
     ("LIMIT 5 day THROTTLE TOKEN 5 1s INITIAL 2", "no INITIAL"), ("LIMIT 5 day THROTTLE", "limit")])
-def test_what_cannot_be_meant_is_told(accounts, rules, text):
+def test_what_cannot_be_meant_is_an_error(accounts, rules, text):
     assert text in accounts.error(f"QUOTA.PLAN SET p r {rules}")
 
 

@@ -129,7 +129,7 @@ def test_denials_of_one_rule_are_one_entry(refusals):
     assert entry["wait_ms"] == 3_600_000 - 3000  # of the last one
 
 
-def test_keys_resources_rules_and_databases_are_told_apart(refusals, primary):
+def test_keys_resources_rules_and_databases_are_kept_apart(refusals, primary):
     quota = refusals
     quota("QUOTA.PLAN SET p r LIMIT 0 day")
     quota("QUOTA.PLAN SET p s LIMIT 9 day LIMIT 0 month")

@@ -1,5 +1,5 @@
 """What replicas get, and when: full and partial synchronisation, WAIT and CLIENT PAUSE, transactions, scripts and
-functions; and who is told that a key has changed: WATCH and client tracking.
+functions; and which clients learn that a key has changed: WATCH and client tracking.
 
     a grant ─▶ one effect ─▶ replicas, AOF, WATCH, tracking
     a denial, a peek, a replay ─▶ nothing at all
@@ -35,7 +35,7 @@ class Reader(threading.Thread):
                 self.used[used] = self.used.get(used, 0) + 1
             except redis.BusyLoadingError:
                 self.loading += 1
-            except BaseException as fault:  # told by the test
+            except BaseException as fault:  # raised by the test
                 self.fault = fault
 
 
@@ -123,7 +123,7 @@ def test_a_full_sync_over_two_connections_under_load(chain):
             spender.start()
         replica.follow(primary)
         synced = [spender.units for spender in spenders]
-        wait_until(lambda: all(spender.units > units for spender, units in zip(spenders, synced)), "nobody consumes")
+        wait_until(lambda: all(spender.units > units for spender, units in zip(spenders, synced)), "no client consumes")
         for spender in spenders:
             spender.stopping = True
         for spender in spenders:
@@ -224,7 +224,7 @@ def test_who_ends_a_wait_is_not_replicated(accounts, primary, line):
     def act():
         accounts(line.format(waiter.id))
         waiter.done()
-        wait_until(lambda: waiting(primary) == (0, 0), "somebody waits")
+        wait_until(lambda: waiting(primary) == (0, 0), "a client waits")
     assert words_sent(primary, accounts, act) == []
 
 

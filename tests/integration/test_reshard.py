@@ -3,7 +3,7 @@
     slots       0 ... 399 ───400───▶ shard 2         5461 ... 5760 ───300───▶ shard 0
                           and on ──▶ shard 1, atomically, where the server can do that
     accounts    most of them live in the slots that move; small limits that run out on the way, large ones that do not
-    clients     consume with ids, now and then again with the same id, and ask a rate limit beside each account
+    clients     consume with ids, now and then again with the same id, and check a rate limit beside each account
     workers     wait in line for leases beside some accounts, hold one for a moment and release it
 
 Each client notes what it was granted. Afterwards the servers have counted exactly that. No lease has two holders.
@@ -51,7 +51,7 @@ def redis_cli(*words):
 
 
 def settle(cluster):
-    """Nodes tell each other what has moved; until all know, the tool refuses to move more."""
+    """Nodes announce to each other what has moved; until all know, the tool refuses to move more."""
     def is_settled():
         code, output = redis_cli("--cluster", "check", f"127.0.0.1:{cluster.primaries[0].port}")
         return code == 0 and all(words in output for words in SETTLED)
@@ -102,7 +102,7 @@ class Spender(threading.Thread):
                 for account in self.accounts:
                     self.spend(account, f"{self.number}-{self.rounds}")
                 self.rounds += 1
-        except BaseException as fault:  # told by the test, not by the thread
+        except BaseException as fault:  # raised by the test, not by the thread
             self.fault = fault
 
     def spend(self, account, name):
@@ -123,7 +123,7 @@ class Spender(threading.Thread):
 
 
 class Worker(threading.Thread):
-    """Waits for one lease after another. A node that has not the key any more sends it away; then it asks again."""
+    """Waits for one lease after another. A node that has not the key any more sends it away; then it tries again."""
 
     held, last_tokens, guard = set(), {}, threading.Lock()
 
@@ -138,7 +138,7 @@ class Worker(threading.Thread):
                 for key in self.keys:
                     self.work(key)
                 self.rounds += 1
-        except BaseException as fault:  # told by the test, not by the thread
+        except BaseException as fault:  # raised by the test, not by the thread
             self.fault = fault
 
     def work(self, key):
@@ -189,7 +189,7 @@ def test_slots_are_moved_by_the_tool_under_load_and_every_unit_is_counted_once(c
         for move in MOVES:
             before = [spender.rounds for spender in spenders]
             reshard(cluster, *move)
-            assert all(spender.rounds > rounds for spender, rounds in zip(spenders, before)), "nobody consumed"
+            assert all(spender.rounds > rounds for spender, rounds in zip(spenders, before)), "no client consumed"
             progress(spenders + workers)
         if ATOMIC:  # on to the third shard, all at once
             settle(cluster)

@@ -1,4 +1,4 @@
-"""RL.ADAPT: asks, reports and steps as tables, and a slow honest model in exact fractions over random streams.
+"""RL.ADAPT: requests, reports and steps as tables, and a slow honest model in exact fractions over random streams.
 
 The model keeps every report and every unit taken in lists. It computes steps in fractions and rounds down only where
 the module says it does (1/2^20 of a unit, of a microsecond).
@@ -18,7 +18,7 @@ HOUR_US = 3600 * 10**6
 SECOND_US = 10**6
 
 
-def test_it_asks_like_any_rate_limit(quota):
+def test_it_answers_like_any_rate_limit(quota):
     assert quota("RL.ADAPT k 10 100 COST 4") == [4, 10, 6, 0, 400, 0]
     assert quota("RL.ADAPT k 10 100 COST 7") == [0, 10, 6, 100, 400, 0]
     assert quota("RL.ADAPT k 10 100 COST 6 PEEK") == [6, 10, 6, 0, 400, 0]
@@ -187,7 +187,7 @@ class Adaptive:
         self.exact = min(max(exact, Fraction(self.config["min"])), Fraction(self.config["max"]))
         self.debt.restate(Rule("GCRA", self.limit(), SECOND_US))
 
-    def ask(self, config, cost, peek, now):
+    def request(self, config, cost, peek, now):
         kept = dict(self.__dict__)
         t = self.at(now)
         if not self.exists:
@@ -280,8 +280,8 @@ def words_of_config(config):
 
 
 STEPS = st.one_of(
-    st.tuples(st.just("ask"), st.integers(1, 25), st.just(False)),
-    st.tuples(st.just("ask"), st.integers(1, 90), st.booleans()),
+    st.tuples(st.just("request"), st.integers(1, 25), st.just(False)),
+    st.tuples(st.just("request"), st.integers(1, 90), st.booleans()),
     st.tuples(st.just("half"), st.just(0)),
     st.tuples(st.just("LATENCY"), st.sampled_from([0, 7, 1000, 1001, 10_000, 20_000, 6 * SECOND_US])),
     st.tuples(st.just("LATENCY"), st.integers(0, 30_000)),
@@ -300,7 +300,7 @@ STEPS = st.one_of(
 def check_stream(quota, first, steps):
     quota.client.delete("k")
     model, config, now = Adaptive(), first, NOON_US
-    for step in [("ask", 1, False), *steps]:
+    for step in [("request", 1, False), *steps]:
         if step[0] == "config":
             config = step[1]
         if step[0] in ("advance", "back"):
@@ -310,11 +310,11 @@ def check_stream(quota, first, steps):
             line = "REPORT " + step[0] + {"LATENCY": f" {step[1]}us", "LOAD": f" {step[1]}", "ERROR": ""}[step[0]]
             expected = model.report(step[0], step[1], now)
         else:
-            cost, peek = step[1:] if step[0] == "ask" else (1, True)
+            cost, peek = step[1:] if step[0] == "request" else (1, True)
             if step[0] == "half":
                 cost, peek = (model.limit() + 1) // 2 if model.exists else 1, False
             line = f"{words_of_config(config)} COST {cost}" + (" PEEK" if peek else "")
-            expected = model.ask(config, cost, peek, now)
+            expected = model.request(config, cost, peek, now)
         assert quota("RL.ADAPT k " + line) == expected, f"at {now}: {line}"
 
 

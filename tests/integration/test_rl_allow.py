@@ -7,7 +7,7 @@ from conftest import NOON_MS
 MAX = 2**63 - 1
 
 # key by key: (advance before, words after the key, verdict)
-SCENES = {
+CASES = {
     "gcra is the default and admission is inclusive": [
         ("0", "10 1s", [1, 10, 9, 0, 100, 0]),
         ("0", "GCRA 10 1s COST 9", [9, 10, 0, 0, 1000, 0]),
@@ -162,7 +162,7 @@ SCENES = {
     "a cost of 0 leaves its rule alone": [
         ("0", "3 1m 100 1m COST 0 40", [40, 100, 60, 0, 24000, 1]),
         ("0", "3 1m 100 1m COST 3 0", [3, 3, 0, 0, 60000, 0]),
-        ("0", "3 1m 100 1m COST 0 60", [60, 100, 0, 0, 60000, 1]),  # the first has nothing left and is not asked
+        ("0", "3 1m 100 1m COST 0 60", [60, 100, 0, 0, 60000, 1]),  # the first has nothing left and is not checked
         ("0", "3 1m 100 1m COST 0 1", [0, 100, 0, 600, 60000, 1]),
         ("0", "3 1m 100 1m COST 1 0", [0, 3, 0, 20000, 60000, 0]),
         ("0", "0 1m 100 1m COST 0 1 PEEK", [0, 100, 0, 600, 60000, 1]),
@@ -178,9 +178,9 @@ SCENES = {
 }
 
 
-@pytest.mark.parametrize("scene", SCENES, ids=lambda name: name.replace(" ", "-"))
-def test_scene(quota, scene):
-    for advance, words, verdict in SCENES[scene]:
+@pytest.mark.parametrize("case", CASES, ids=lambda name: name.replace(" ", "-"))
+def test_case(quota, case):
+    for advance, words, verdict in CASES[case]:
         quota.advance(advance)
         if verdict is None:
             assert quota.error(f"RL.ALLOW k {words}").startswith(("syntax error", "either rules or POLICY"))

@@ -124,7 +124,7 @@ def test_info_shows_counts_and_what_was_agreed(quota):
     for _ in range(4):
         quota("RL.BREAKER k REPORT fail")
     quota.advance("91s")
-    assert quota.map("RL.BREAKER k INFO")["state"] == "half-open"  # without anybody having asked
+    assert quota.map("RL.BREAKER k INFO")["state"] == "half-open"  # without any request
     quota("RL.BREAKER k")
     info = quota.map("RL.BREAKER k INFO")
     assert (info["probing"], info["succeeded"], info["since"]) == (1, 0, NOON_MS + 91000)
@@ -248,7 +248,7 @@ class Breaker:
 
     def forget(self):
         self.exists, self.force, self.state, self.config = False, "auto", "closed", dict(self.FRESH)
-        self.mark, self.reports, self.probes, self.good, self.since, self.asked = 0, [], [], 0, 0, 0
+        self.mark, self.reports, self.probes, self.good, self.since, self.requested = 0, [], [], 0, 0, 0
 
     def slice(self, instant, window):
         return instant // (window // 10)
@@ -276,7 +276,7 @@ class Breaker:
         if not self.exists or self.force != "auto":
             return not self.exists
         if self.state == "closed":
-            last = max(self.asked, self.since) + 2 * self.config["window"]
+            last = max(self.requested, self.since) + 2 * self.config["window"]
             return now >= max(last, self.until_empty(self.mark) if self.counted(self.mark) else 0)
         return now >= self.mark + self.config["open"] + DAY_US
 
@@ -289,7 +289,7 @@ class Breaker:
             self.forget()
         return max(now, self.mark)
 
-    def ask(self, words, now):
+    def request(self, words, now):
         t = self.at(now)
         config = self.config if words is None else words
         shown = self.shown(t, config)
@@ -319,8 +319,8 @@ class Breaker:
         if self.force == "auto" and self.state != shown:
             self.begin("closed", t)
             changed = True
-        if changed or t - self.asked >= config["window"]:
-            self.asked = self.mark = t
+        if changed or t - self.requested >= config["window"]:
+            self.requested = self.mark = t
         empty = self.until_empty(t)
         return [1, -1, -1, 0, -(-max(empty - now, 0) // 1000) if self.counted(t) else 0, -1]
 
@@ -333,7 +333,7 @@ class Breaker:
             return shown
         slow = 0 < self.config["slow"] <= took
         since = self.since if shown == self.state else t
-        if took > t - since and not (shown == "closed" and self.asked == since):
+        if took > t - since and not (shown == "closed" and self.requested == since):
             return shown  # it began in another state
         if shown == "closed":
             self.mark = t
@@ -365,7 +365,7 @@ class Breaker:
     def moments(self, config):
         """Instants at which something may happen by itself: streams go there, and a microsecond off."""
         later = [at + config["open"] for at in self.probes] + [self.since + config["open"], self.until_empty(self.mark)]
-        last = max(self.asked, self.since)
+        last = max(self.requested, self.since)
         return later + [last + self.config["window"], last + 2 * self.config["window"],
                         self.mark + self.config["open"] + DAY_US]
 
@@ -374,7 +374,7 @@ class Breaker:
             return
         t = self.at(now)
         if not self.exists:
-            self.exists, self.asked = True, t
+            self.exists, self.requested = True, t
         self.begin("closed", t)
         self.force = word
 
@@ -400,8 +400,8 @@ def configs(draw):
 
 
 STEPS = st.one_of(
-    st.tuples(st.just("ask"), st.booleans()),
-    st.tuples(st.just("ask"), st.just(False)),
+    st.tuples(st.just("request"), st.booleans()),
+    st.tuples(st.just("request"), st.just(False)),
     st.tuples(st.just("report"), st.booleans(), st.sampled_from([0, 0, 50, 2_000_000])),
     st.tuples(st.just("report"), st.just(False), st.sampled_from([0, 0, 0, 2_000_000])),
     st.tuples(st.just("report"), st.just(True), st.just(0)),
@@ -421,7 +421,7 @@ STEPS = st.one_of(
 def check_stream(quota, first, steps):
     quota.client.delete("k")
     model, config, now = Breaker(), first, NOON_US
-    for step in [("ask", True), *steps]:
+    for step in [("request", True), *steps]:
         if step[0] == "config":
             config = step[1]
         if step[0] == "probes":
@@ -441,9 +441,9 @@ def check_stream(quota, first, steps):
             model.set_force(step[1], now)
             expected = answer = None
         else:
-            bare = step[0] == "ask" and not step[1]
+            bare = step[0] == "request" and not step[1]
             line = "" if bare else words_of(config)
-            expected, answer = model.ask(None if bare else config, now), quota("RL.BREAKER k " + line)
+            expected, answer = model.request(None if bare else config, now), quota("RL.BREAKER k " + line)
         assert answer == expected, f"at {now}: {line}"
 
 

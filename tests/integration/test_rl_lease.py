@@ -59,7 +59,7 @@ def test_a_lease_ends_at_its_expiry_and_its_holder_may_have_crashed(quota):
     assert quota("RL.ACQUIRE k 1 1s")[:5] == [0, 1, 0, 3601_000, 3601_000]
 
 
-def test_asked_again_by_id(quota):
+def test_acquired_again_by_id(quota):
     first = quota("RL.ACQUIRE k 5 10s ID job:7 COST 3")
     quota.advance("4s")
     again = quota("RL.ACQUIRE k 3 1h ID job:7 COST 3")
@@ -92,7 +92,7 @@ def test_renew_and_release(quota):
     assert quota("RL.LEASES k") == [None, []] and quota("EXISTS k") == 1  # its tokens are remembered
 
 
-def test_a_late_holder_harms_nobody(quota):
+def test_a_late_holder_harms_no_other(quota):
     """TOKEN: only if the lease still is the one that was acquired."""
     first = quota("RL.ACQUIRE k 1 10s ID job-7")[7]
     assert quota(f"RL.RENEW k job-7 20s TOKEN {first}") == NOON_MS + 20000
@@ -258,7 +258,7 @@ def test_every_file_and_copy_holds_the_same(quota, primary):
 
 
 def test_mutated_dumps_are_errors_or_values_that_replicate(request):
-    from test_keeper import mutated
+    from test_value_type import mutated
     primary, replica = Server().start(), Server().start()
     replica.follow(primary)
     quota = Quota(primary.client())
@@ -342,7 +342,7 @@ def waiting(primary):
     yield begin
     for client in clients:
         client.leave()
-    wait_until(lambda: primary.client().info("clients")["blocked_clients"] == 0, "somebody still waits")
+    wait_until(lambda: primary.client().info("clients")["blocked_clients"] == 0, "a client still waits")
 
 
 def test_first_come_first_served(quota, waiting):
@@ -361,7 +361,7 @@ def test_first_come_first_served(quota, waiting):
     assert third.answer()[7] == NOON_US + 4
 
 
-def test_nobody_overtakes(quota, waiting):
+def test_no_request_overtakes(quota, waiting):
     quota("RL.ACQUIRE k 3 10s ID a COST 2")
     quota("RL.ACQUIRE k 3 1h ID b COST 1")
     quota("RL.RELEASE k b")
@@ -370,7 +370,7 @@ def test_nobody_overtakes(quota, waiting):
     assert quota("RL.ACQUIRE k 3 1h") == [0, 3, 1, 10000, 10000, 0, None, 0]
     assert quota("RL.ACQUIRE k -1 1h")[:4] == [0, -1, -1, 10000]
     assert quota("RL.ACQUIRE k 9 1h COST 10")[3] == -1
-    assert quota("RL.ACQUIRE k 3 1h ID a COST 2")[0] == 2  # asking again for what one holds overtakes nobody
+    assert quota("RL.ACQUIRE k 3 1h ID a COST 2")[0] == 2  # a request for what one holds overtakes none
     second = waiting("RL.ACQUIRE k 9 1h WAIT 1m")
     assert first.waits() and second.waits()
     quota("RL.RELEASE k a")
@@ -389,7 +389,7 @@ def test_leases_that_end_by_themselves(quota, waiting):
     quota.advance("5s")
     assert second.answer()[:6] == [1, 2, 0, 0, 3595_000, 0]
     third = waiting("RL.ACQUIRE k 2 5s WAIT 1m")
-    quota("RL.RENEW k b 1us")  # sooner than anybody thought
+    quota("RL.RENEW k b 1us")  # sooner than was expected
     assert third.waits()
     quota.advance("1us")
     assert third.answer()[0] == 1
@@ -428,7 +428,7 @@ def test_a_wait_that_ends_answers_the_denial(quota, waiting):
     assert patient.answer()[0] == 1
 
 
-def test_what_ends_while_somebody_gives_up_goes_to_who_is_next(quota, waiting):
+def test_what_ends_while_a_waiter_gives_up_goes_to_the_next(quota, waiting):
     quota("RL.ACQUIRE k 2 1h ID a")
     large, small = waiting("RL.ACQUIRE k 2 1h COST 2 WAIT 10s"), waiting("RL.ACQUIRE k 2 1h WAIT 1m")
     assert small.waits()
@@ -436,7 +436,7 @@ def test_what_ends_while_somebody_gives_up_goes_to_who_is_next(quota, waiting):
     assert large.answer()[0] == 0 and small.answer()[0] == 1
 
 
-def test_nobody_waits_where_blocking_is_not_allowed(quota):
+def test_no_client_waits_where_blocking_is_not_allowed(quota):
     quota("RL.ACQUIRE k 1 1h")
     denial = [0, 1, 0, 3600_000, 3600_000, 0, None, 0]
     assert quota.client.eval("return redis.call('RL.ACQUIRE', 'k', 1, '1h', 'WAIT', '1m')", 0)[:4] == denial[:4]
@@ -670,7 +670,7 @@ def test_a_thousand_waiting_clients_cost_nothing_and_are_served_in_order():
 
 
 def test_a_pool_of_workers_with_a_real_clock():
-    """Forty asyncio clients share five places for a while: never more than five, nobody starves, tokens only grow."""
+    """Forty asyncio clients share five places for a while: never more than five, none starves, tokens only grow."""
     server = Server(appendonly="yes").start()
     held, most, tokens, order = set(), [0], [], []
 
@@ -688,11 +688,11 @@ def test_a_pool_of_workers_with_a_real_clock():
             assert await client.execute_command("RL.RELEASE", "k", answer[6]) == 1
         await client.aclose()
 
-    async def everybody():
+    async def all_of_them():
         await asyncio.gather(*(work(number) for number in range(40)))
-    asyncio.run(everybody())
+    asyncio.run(all_of_them())
     assert most[0] <= 5 and len(set(tokens)) == 200
-    assert set(order[:120]) == set(range(40))  # in line, everybody has had a turn before somebody has had five
+    assert set(order[:120]) == set(range(40))  # in line, every client has had a turn before one has had five
     assert paged(Quota(server.client()), "RL.LEASES k") == []
     digest = server.digest()
     server.client().execute_command("DEBUG LOADAOF")
@@ -748,22 +748,22 @@ class List:
                 lease[0].encode() if lease[0] else None, lease[2]]
 
     def ahead(self):
-        return sum(ask["cost"] for _, ask, _ in self.line)
+        return sum(wanted["cost"] for _, wanted, _ in self.line)
 
     def serve(self, now):
         """The line after anything has happened: who is answered, in order, and what."""
         served = []
         while self.line:
-            client, ask, until = self.line[0]
-            answer = self.acquire(now, **ask, ahead=0)
+            client, wanted, until = self.line[0]
+            answer = self.acquire(now, **wanted, ahead=0)
             if isinstance(answer, list) and answer[0] == 0:
                 break
             served.append((client, answer))
             self.line.pop(0)
-        for i, (client, ask, until) in enumerate(list(self.line)):
+        for i, (client, wanted, until) in enumerate(list(self.line)):
             if until <= now:
                 before = sum(other["cost"] for who, other, _ in self.line[:[c for c, *_ in self.line].index(client)])
-                served.append((client, self.acquire(now, **ask, ahead=before)))
+                served.append((client, self.acquire(now, **wanted, ahead=before)))
                 self.line = [entry for entry in self.line if entry[0] is not client]
                 return served + self.serve(now)
         return served
@@ -783,7 +783,7 @@ def machine_for(quota, server):
             quota(f"QUOTA.CLOCK FREEZE {self.now}us")
 
         def settle(self):
-            """Everybody whom the model answers is answered so; everybody else waits."""
+            """Every client that the model answers is answered so; every other waits."""
             for client, expected in self.list.serve(self.now):
                 answer = client.answer()
                 assert answer == expected if isinstance(expected, list) else answer.startswith(expected)
@@ -791,13 +791,13 @@ def machine_for(quota, server):
                 self.clients.remove(client)
             assert not any(client.answered() for client in self.clients)
 
-        def ask(self, limit, ttl, name, cost):
+        def request(self, limit, ttl, name, cost):
             self.arguments = {"limit": limit, "ttl": ttl, "name": name, "cost": cost}
             return f"RL.ACQUIRE k {limit} {ttl}us COST {cost}" + (f" ID {name}" if name else "")
 
         @rule(limit=LIMITS, ttl=SPANS, name=NAMES, cost=st.integers(1, 4))
         def acquire(self, limit, ttl, name, cost):
-            line = self.ask(limit, ttl, name, cost)
+            line = self.request(limit, ttl, name, cost)
             expected = self.list.acquire(self.now, **self.arguments, ahead=self.list.ahead())
             if isinstance(expected, list):
                 assert quota(line) == expected
@@ -808,7 +808,7 @@ def machine_for(quota, server):
         @rule(limit=LIMITS, ttl=SPANS, name=NAMES, cost=st.integers(1, 4),
               wait=st.sampled_from([5_000_000, 10_000_000, 60_000_000]))
         def wait(self, limit, ttl, name, cost, wait):
-            line = self.ask(limit, ttl, name, cost)
+            line = self.request(limit, ttl, name, cost)
             if len(self.clients) == 6:
                 return
             ahead = self.list.ahead()
@@ -880,7 +880,7 @@ def machine_for(quota, server):
         def teardown(self):
             for client in getattr(self, "clients", []):
                 client.leave()
-            wait_until(lambda: server.client().info("clients")["blocked_clients"] == 0, "somebody still waits")
+            wait_until(lambda: server.client().info("clients")["blocked_clients"] == 0, "a client still waits")
     return Machine
 
 

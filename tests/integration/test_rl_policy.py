@@ -1,4 +1,4 @@
-"""RL.POLICY and RL.ALLOW ... POLICY: definitions, exceptions, schedules, shadow; and that a catalogue survives."""
+"""RL.POLICY and RL.ALLOW ... POLICY: definitions, exceptions, schedules, shadow; and that all of them survive."""
 
 import pytest
 
@@ -10,7 +10,7 @@ OK = (b"OK", True)
 
 @pytest.fixture
 def policies(quota):
-    """A client with an empty catalogue before and after: FLUSHALL leaves policies alone."""
+    """A client with no policies before and after: FLUSHALL leaves policies alone."""
     clear_policies(quota)
     yield quota
     clear_policies(quota)
@@ -250,7 +250,7 @@ def content(quota):
     return {name: quota.map(f"RL.POLICY GET {name}") for name in names(quota)}
 
 
-def test_the_catalogue_replicates_and_reloads(policies, primary, replica):
+def test_the_configuration_replicates_and_reloads(policies, primary, replica):
     fill(policies)
     expected = content(policies)
     caught_up(primary, replica)
@@ -264,7 +264,7 @@ def test_the_catalogue_replicates_and_reloads(policies, primary, replica):
 
 
 @pytest.mark.parametrize("with_keys", [False, True])
-def test_an_aof_rewritten_without_preamble_keeps_the_catalogue(with_keys):
+def test_an_aof_rewritten_without_preamble_keeps_the_configuration(with_keys):
     server = Server(appendonly="yes", appendfsync="always", aof_use_rdb_preamble="no").start()
     quota = Quota(server.client())
     quota("QUOTA.CLOCK FREEZE", NOON)
@@ -305,7 +305,7 @@ def test_a_rewrite_replicates_nothing(preamble):
     replica.close()
 
 
-def test_full_sync_replaces_the_catalogue_of_a_replica(policies, primary):
+def test_full_sync_replaces_the_configuration_of_a_replica(policies, primary):
     fill(policies)
     for diskless in ("disabled", "on-empty-db", "swapdb"):
         newcomer = Server(repl_diskless_load=diskless).start()

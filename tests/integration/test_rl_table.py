@@ -228,7 +228,7 @@ def test_full_memory_refuses_and_keeps_everything(quota, primary):
     ("TOKEN 1000000000 1s", "TOKEN 1 100d INTERVAL"),
     ("LEAKY 1000000000 1s BURST 1000000000000000", "LEAKY 1 100d BURST 1000000000000000")])
 def test_a_debt_that_outlasts_time_under_a_slower_rule_is_cut(quota, before, after):
-    """Nobody charges it again, so nobody would see the overflow; every file is read again by the fixture."""
+    """No request charges it again, so none would show the overflow; every file is read again by the fixture."""
     quota(f"RL.TABLE t {before}")
     quota("RL.TAKE t debtor COST 1000000000000000 FORCE")
     quota(f"RL.TABLE t {after}")

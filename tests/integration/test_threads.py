@@ -9,8 +9,8 @@ import pytest
 from conftest import NOON_MS, Quota, as_map
 from servers import VALKEY, Server, caught_up, wait_until
 
-CLIENTS, ROUNDS, ASKS = 12, 10, 100
-LIMIT = CLIENTS * ROUNDS * ASKS // 2
+CLIENTS, ROUNDS, REQUESTS = 12, 10, 100
+LIMIT = CLIENTS * ROUNDS * REQUESTS // 2
 BUSY = "local n = 0 for i = 1, 3000000 do n = n + i % 3 end"  # until all packets are there: few at once wake no thread
 THREADED = {"io-threads": "3", "io-threads-do-reads": "yes", **({"events-per-io-thread": "0"} if VALKEY else {})}
 
@@ -25,9 +25,9 @@ def threaded():
 
 
 def packet(number, turn):
-    """Asks for units of an account, each with a name of its own, and of a window; then for a place that is to come."""
-    for ask in range(ASKS):
-        yield "QUOTA.CONSUME", "a", "r", 1, "ID", f"{number}-{turn}-{ask}-" + "i" * 100
+    """Requests units of an account, each with a name of its own, and of a window; then a place that is to come."""
+    for serial in range(REQUESTS):
+        yield "QUOTA.CONSUME", "a", "r", 1, "ID", f"{number}-{turn}-{serial}-" + "i" * 100
         yield "RL.ALLOW", "w" * 100, "FIXED", LIMIT, "100d"
     yield "RL.ALLOW", f"{number}" + "k" * 300, 1, "1s"
     yield "RL.ALLOW", f"{number}" + "k" * 300, 1, "1s", "WAIT", "1h"
@@ -47,12 +47,12 @@ def test_everything_is_decided_once_whatever_threads_do(threaded):
         for wire, packed in zip(wires, packets):
             wire.send_packed_command(packed)
         holder.read_response()
-        wait_until(lambda: quota.client.info("clients")["blocked_clients"] == CLIENTS, "not everybody waits")
+        wait_until(lambda: quota.client.info("clients")["blocked_clients"] == CLIENTS, "not every client waits")
         quota.advance("1s")
-        answers += [[wire.read_response() for _ in range(2 * ASKS + 2)] for wire in wires]
+        answers += [[wire.read_response() for _ in range(2 * REQUESTS + 2)] for wire in wires]
         quota.advance("10s")
     for column in (0, 1):
-        assert sum(answer[0] for replies in answers for answer in replies[column:2 * ASKS:2]) == LIMIT
+        assert sum(answer[0] for replies in answers for answer in replies[column:2 * REQUESTS:2]) == LIMIT
     assert all(replies[-2:] == [[1, 1, 0, 0, 1000, 0]] * 2 for replies in answers)
     assert as_map(quota("QUOTA.INFO a r"))["rules"][0]["used"] == LIMIT
     stats = quota.client.info("stats")

@@ -3,7 +3,7 @@
 import pytest
 
 # (advance before, words after the key, reply)
-SCENES = {
+CASES = {
     # redis-cell's README example: 15 burst, 30 per 60 s
     "readme": [("0", "15 30 60 1", [0, 16, 15, -1, 2]), ("0", "15 30 60", [0, 16, 14, -1, 4]),
                ("0", "15 30 60 14", [0, 16, 0, -1, 32]), ("0", "15 30 60", [1, 16, 0, 2, 32])],
@@ -31,9 +31,9 @@ SCENES = {
 
 
 @pytest.mark.parametrize("name", ["CL.THROTTLE", "RL.THROTTLE"])
-@pytest.mark.parametrize("scene", SCENES, ids=lambda name: name.split(":")[0].replace(" ", "-"))
-def test_scene(quota, name, scene):
-    for advance, words, reply in SCENES[scene]:
+@pytest.mark.parametrize("case", CASES, ids=lambda name: name.split(":")[0].replace(" ", "-"))
+def test_case(quota, name, case):
+    for advance, words, reply in CASES[case]:
         quota.advance(advance)
         answer = quota(f"{name} k {words}")
         assert reply is None or answer == reply, words

@@ -142,7 +142,7 @@ def mutated(blob, chance):
 
 
 def test_mutated_dumps_are_errors_or_values_that_replicate(request):
-    """Whatever RESTORE lets in can be asked, refunded and blocked, and the replica follows every effect of that."""
+    """Whatever RESTORE lets in can be used, refunded and blocked, and the replica follows every effect of that."""
     primary, replica = Server().start(), Server().start()
     replica.follow(primary)
     quota = Quota(primary.client())

@@ -24,7 +24,7 @@ from servers import WRAPPER, Server, caught_up, wait_until
 
 
 class Waiter(threading.Thread):
-    """One client that asks and waits; its answer or its error."""
+    """One client that sends a request and waits; its answer or its error."""
 
     def __init__(self, server, line, order=None):
         super().__init__(daemon=True)
@@ -54,7 +54,7 @@ def test_the_moment_comes_by_the_clock(quota, primary):
     assert quota("RL.ALLOW k 1 10s") == [1, 1, 0, 0, 10000, 0]
     first = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
     second = Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m")
-    assert quota("RL.ALLOW k 1 10s") == [0, 1, 0, 30000, 30000, 0]  # nobody overtakes
+    assert quota("RL.ALLOW k 1 10s") == [0, 1, 0, 30000, 30000, 0]  # no request overtakes
     assert quota("RL.ALLOW k 1 10s WAIT 10s") == [0, 1, 0, 30000, 30000, 0]  # too long: denied, nothing taken
     assert quota.map("RL.INFO k")["taken_ms"] == 20000
     quota.advance("9999ms")
@@ -103,7 +103,7 @@ def test_in_multi_scripts_and_pipelines(quota):
 def test_a_queue_holds_the_client_until_its_turn(quota, primary):
     assert quota("RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 1m")[:4] == [1, 3, 2, 0]
     waiter = Waiter(primary, "RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 1m")
-    assert quota("RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 5s")[:4] == [1, 3, 0, 20000]  # too long to hold: told instead
+    assert quota("RL.ALLOW k QUEUE 1 10s BURST 2 WAIT 5s")[:4] == [1, 3, 0, 20000]  # too long to hold: reported instead
     quota.advance("10s")
     assert waiter.done()[0] == 1
 
@@ -183,7 +183,7 @@ def test_those_behind_move_up(policies, primary, rule, way, gone):
     assert policies(f"RL.ALLOW k {rule} PEEK WAIT 1d")[3] == moments[3] - now
 
 
-def test_what_unblocked_clients_are_told(quota, primary):
+def test_what_unblocked_clients_are_answered(quota, primary):
     quota("RL.ALLOW k 1 10s")
     first, second, third = [Waiter(primary, "RL.ALLOW k 1 10s WAIT 1m") for _ in range(3)]
     quota("CLIENT UNBLOCK", str(second.id))
@@ -420,7 +420,7 @@ def test_a_key_that_would_be_new_when_memory_is_full(quota, primary):
 # ---- charged at once, behind those that wait --------------------------------------------------------------------
 
 def test_what_is_charged_at_once_behind_a_line(quota, primary):
-    """In MULTI the answer comes at once, with the moment behind the line; whoever leaves then gives its units back."""
+    """In MULTI the answer comes at once, with the moment behind the line; clients that leave then give units back."""
     quota("RL.ALLOW k FIXED 1 10s")
     first, second = [Waiter(primary, "RL.ALLOW k FIXED 1 10s WAIT 1h") for _ in range(2)]
     with quota.client.pipeline(transaction=True) as multi:
@@ -609,7 +609,7 @@ def test_ten_thousand_wait_while_the_server_rests():
     quota("QUOTA.CLOCK FREEZE", str(NOON_MS))
     quota("RL.ALLOW k 1 1s")
 
-    async def ask_and_wait():
+    async def request_and_wait():
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"RL.ALLOW k 1 1s WAIT 1d\r\n")
         answer = [await reader.readline() for _ in range(7)]
@@ -617,7 +617,7 @@ def test_ten_thousand_wait_while_the_server_rests():
         return answer[:2]
 
     async def all_of_them():
-        asks = [asyncio.create_task(ask_and_wait()) for _ in range(count)]
+        requests = [asyncio.create_task(request_and_wait()) for _ in range(count)]
         while server.client().info("clients")["blocked_clients"] < count:
             await asyncio.sleep(0.05)
         before, begun = server.client().info("cpu")["used_cpu_user_main_thread"], time.monotonic()
@@ -626,7 +626,7 @@ def test_ten_thousand_wait_while_the_server_rests():
         busy = server.client().info("cpu")["used_cpu_user_main_thread"] - before
         assert server.client().info("quota")["quota_waiting"] == count
         quota.advance("1d")
-        return busy, await asyncio.gather(*asks)
+        return busy, await asyncio.gather(*requests)
 
     async def all_of_them_leave():
         opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(count)]
@@ -671,7 +671,7 @@ def test_a_demoted_primary_lets_its_waiters_go():
 
 
 class Waiting(RuleBasedStateMachine):
-    """Clients that come, wait and leave, against the exact model: who waits is answered at his moment, never before.
+    """Clients that come, wait and leave, against the exact model: a waiter is answered at its moment, never before.
 
     The model's key has only what is charged; places are found in copies of it, with the charges of those ahead."""
 
@@ -692,38 +692,38 @@ class Waiting(RuleBasedStateMachine):
     def behind_the_line(self):
         key = copy.deepcopy(self.key)
         for cost, until, _ in self.waiting:
-            assert key.ask(self.rules, cost, "WAIT", self.now, until - self.now)[0] == cost
+            assert key.request(self.rules, cost, "WAIT", self.now, until - self.now)[0] == cost
         return key
 
     @rule(cost=st.integers(1, 2), patience_s=st.integers(1, 40))
-    def ask_and_wait(self, cost, patience_s):
-        expected = self.behind_the_line().ask(self.rules, cost, "WAIT", self.now, patience_s * 1_000_000)
+    def request_and_wait(self, cost, patience_s):
+        expected = self.behind_the_line().request(self.rules, cost, "WAIT", self.now, patience_s * 1_000_000)
         line = f"RL.ALLOW k {self.text()} COST {cost} WAIT {patience_s}s"
         if expected[0] and expected[3] > 0:
             self.waiting.append((cost, self.now + patience_s * 1_000_000, Waiter(self.primary, line)))
         else:
             assert self.quota(line) == expected
             if expected[0]:
-                self.key.ask(self.rules, cost, "", self.now)
+                self.key.request(self.rules, cost, "", self.now)
 
     @rule(cost=st.integers(1, 3), mode=st.sampled_from(["", "PEEK", "UPTO"]))
-    def ask(self, cost, mode):
+    def request(self, cost, mode):
         line = f"RL.ALLOW k {self.text()} COST {cost} {mode}"
-        expected = self.behind_the_line().ask(self.rules, cost, mode, self.now)
+        expected = self.behind_the_line().request(self.rules, cost, mode, self.now)
         assert self.quota(line) == expected
         if expected[0] and mode != "PEEK":
-            assert not self.waiting, "somebody overtakes"
-            self.key.ask(self.rules, cost, mode, self.now)
+            assert not self.waiting, "a request overtakes"
+            self.key.request(self.rules, cost, mode, self.now)
 
     @rule(cost=st.integers(1, 2))
     def force(self, cost):
         """Those whose moment is beyond their time then are denied, the others wait on."""
         line = f"RL.ALLOW k {self.text()} COST {cost} FORCE"
-        assert self.quota(line) == self.key.ask(self.rules, cost, "FORCE", self.now)
+        assert self.quota(line) == self.key.request(self.rules, cost, "FORCE", self.now)
         key = copy.deepcopy(self.key)
         for entry in list(self.waiting):
             units, until, waiter = entry
-            if key.ask(self.rules, units, "WAIT", self.now, until - self.now)[0] == 0:
+            if key.request(self.rules, units, "WAIT", self.now, until - self.now)[0] == 0:
                 assert waiter.done()[0] == 0
                 self.waiting.remove(entry)
         assert all(waiter.is_alive() for _, _, waiter in self.waiting)
@@ -745,11 +745,11 @@ class Waiting(RuleBasedStateMachine):
         self.quota.advance(f"{seconds}s")
         while self.waiting:
             cost, until, waiter = self.waiting[0]
-            wait_ms = copy.deepcopy(self.key).ask(self.rules, cost, "WAIT", self.now, until - self.now)[3]
+            wait_ms = copy.deepcopy(self.key).request(self.rules, cost, "WAIT", self.now, until - self.now)[3]
             if self.now + wait_ms * 1000 > end:
                 break
             self.now += wait_ms * 1000
-            assert waiter.done()[0] == self.key.ask(self.rules, cost, "", self.now)[0] == cost
+            assert waiter.done()[0] == self.key.request(self.rules, cost, "", self.now)[0] == cost
             del self.waiting[0]
         self.now = end
         assert all(waiter.is_alive() for _, _, waiter in self.waiting), "answered too early"
@@ -768,7 +768,7 @@ class Waiting(RuleBasedStateMachine):
     def teardown(self):
         for _, _, waiter in getattr(self, "waiting", []):
             waiter.client.connection.disconnect()
-        wait_until(lambda: self.primary.client().info("clients")["blocked_clients"] == 0, "somebody still waits")
+        wait_until(lambda: self.primary.client().info("clients")["blocked_clients"] == 0, "a client still waits")
 
 
 def test_any_coming_waiting_and_leaving_agrees_with_the_model(quota, primary):

@@ -64,15 +64,15 @@ def save(server, *options):
     return quotactl("config", "save", "--exceptions", "--json", *options, "--url", url_of(server))
 
 
-def load(server, catalogue, *options, code=0, act="apply"):
-    given = catalogue if isinstance(catalogue, str) else json.dumps(catalogue)
+def load(server, configuration, *options, code=0, act="apply"):
+    given = configuration if isinstance(configuration, str) else json.dumps(configuration)
     return quotactl("config", act, "-", "--exceptions", "--yes", "--url", url_of(server), *options, given=given,
                     code=code)
 
 
-def load_now(server, catalogue, *options):
+def load_now(server, configuration, *options):
     """The clocks of the cluster are frozen: no instant ahead of them comes."""
-    return load(server, catalogue, *options, "--effective", "now")
+    return load(server, configuration, *options, "--effective", "now")
 
 
 def filled(server):
@@ -134,7 +134,7 @@ def test_both_servers_decide_the_same(one, two):
 
 def test_a_file_is_written_and_read_by_name_and_nothing_is_written_on_error(one, two, tmp_path):
     filled(one)
-    path, none = tmp_path / "catalogue.json", tmp_path / "none.json"
+    path, none = tmp_path / "configuration.json", tmp_path / "none.json"
     assert started("config", "save", path, "--exceptions", "--url", url_of(one)) == ""
     assert path.read_text() == save(one)
     sent = started("config", "apply", path, "--exceptions", "--url", url_of(two))
@@ -250,7 +250,7 @@ def test_a_plan_that_is_retired_is_not_in_the_file_and_comes_back_with_it(one):
     assert load(one, wanted, "--prune") == ""
 
 
-def test_rules_in_other_words_than_the_servers_are_told(one):
+def test_rules_in_other_words_than_the_servers_are_reported(one):
     wanted = {"plans": {}, "policies": {"api": {"rules": ["10 1s"]}}}
     said = started("config", "apply", "-", "--url", url_of(one), given=json.dumps(wanted), code=1)
     assert "policy api: the file says 10 1s, the server GCRA 10 1s" in said
@@ -291,9 +291,9 @@ BAD = [("{", "no JSON"), ("[]", "must be a map"), ('{"plans": {}}', "'policies' 
        ('{"plans": {"p": {"resources": {"r": ["LIMIT x day"]}}}, "policies": {}}', "limit 'x'")]
 
 
-@pytest.mark.parametrize("catalogue, says", BAD)
-def test_a_file_that_is_wrong_is_told_in_a_line_and_sets_nothing(one, catalogue, says):
-    said = load(one, catalogue, code=2)
+@pytest.mark.parametrize("configuration, says", BAD)
+def test_a_file_that_is_wrong_is_reported_in_a_line_and_sets_nothing(one, configuration, says):
+    said = load(one, configuration, code=2)
     assert says in said and said.count("\n") <= 2
     assert answers(one) == ({}, {})
 
@@ -554,7 +554,7 @@ def plan(limit):
             "policies": {"api": {"rules": ["GCRA 10 1h"], "subjects": [{"subject": "villain", "list": "refuse"}]}}}
 
 
-def test_a_catalogue_is_set_on_every_primary_whichever_node_is_named(cluster):
+def test_a_configuration_is_set_on_every_primary_whichever_node_is_named(cluster):
     load_now(cluster.replicas[1], plan(100))
     for server in cluster.servers:
         wait_until(lambda server=server: "p" in listed(Quota(server.client())), "a replica has no plan")

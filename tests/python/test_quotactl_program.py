@@ -186,7 +186,7 @@ def test_make_install_gives_a_working_program(running, tmp_path):
     assert where.stdout.splitlines()[-1] == str(tmp_path / "usr/local/lib/quotactl/redis_quota/__init__.py")
 
 
-def test_a_python_without_the_libraries_is_told_in_a_line(tmp_path):
+def test_a_python_without_the_libraries_is_an_error_of_one_line(tmp_path):
     done = subprocess.run([sys.executable, "-S", "-E", str(LAUNCHER), "--help"], capture_output=True, text=True,
                           check=False, cwd=tmp_path)
     assert done.returncode == 2

@@ -171,7 +171,7 @@ class Account(Ledger):
         self.not_closed()
         if self.clock < self.now:
             raise Silent("RESET forgets instants that lie ahead of the clock")
-        if name and self.unasked(name) and (self.was_changed(name) or name in self.slots):
+        if name and self.is_implicit(name) and (self.was_changed(name) or name in self.slots):
             raise Silent("a resource that was never used, though a change of plan may have been stored for it")
         if name and not self.entitlement(name) and name not in self.slots:
             raise Refused("NORESOURCE")

@@ -1,7 +1,7 @@
 """Charging an account: what still fits, when it will, who decides. Waits are found by trying later instants.
 
 Plan changes that lie ahead and ends of overrides are not looked at, as the module says. Where the clock has stepped
-back the account is judged at its own last instant, and what is waited for is told from the clock.
+back the account is judged at its own last instant, and waits are counted from the clock.
 """
 
 import collections
@@ -321,7 +321,7 @@ class Consuming(SlowLane):
             answer = answer if at == self.now else answers[index]
         limit, remaining, reset, index = answer
         delay = None if at is None else at - self.now
-        return [granted, limit, remaining, self.told(turn if granted else delay), self.told(reset), index]
+        return [granted, limit, remaining, self.delay_ms(turn if granted else delay), self.delay_ms(reset), index]
 
     def shown(self, name, rule, rates):
         """-> limit, remaining, reset."""
@@ -355,8 +355,8 @@ class Consuming(SlowLane):
                 if found != at:
                     at, name, rule, index = found
                     limit, reset = self.limit_and_reset(name, rule)
-                    waits = self.told(None if at is None else at - self.now)
-                    verdicts[place] = [0, limit, self.room(name, rule), waits, self.told(reset), index]
+                    waits = self.delay_ms(None if at is None else at - self.now)
+                    verdicts[place] = [0, limit, self.room(name, rule), waits, self.delay_ms(reset), index]
 
     def later_fit(self, requested, since):
         """-> since, if its LIMITs admit the units then; else when they do (None: never), and the last that did not."""
@@ -367,7 +367,7 @@ class Consuming(SlowLane):
                 at, answer = fit, (fit, name, rule, index)
         return answer
 
-    def told(self, delay):
+    def delay_ms(self, delay):
         """From the clock, which may have stepped back behind the account. What needs no time needs none."""
         return millis(delay + self.now - self.clock if delay else delay)
 
@@ -468,7 +468,7 @@ class Consuming(SlowLane):
         verdicts = [self.answer(row, requested) for row, requested in zip(rows, wanted)]
         charged = next((place for place, verdict in enumerate(verdicts) if verdict[0]), None)
         if charged is not None and not check:
-            granted = self.charge([rows[charged]])[0]  # the others are told as they stand behind it
+            granted = self.charge([rows[charged]])[0]  # the others are answered as they stand behind it
             verdicts = [self.answer(row, requested) for row, requested in zip(rows, wanted)]
             verdicts[charged] = granted
         for place, row in enumerate(rows):

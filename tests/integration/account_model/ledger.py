@@ -29,7 +29,7 @@ class Ledger(Consuming):
             if record.requested != requested:
                 raise Refused("IDCONFLICT")
             return record.reply
-        if not self.entitlement(name) and self.unasked(name):
+        if not self.entitlement(name) and self.is_implicit(name):
             if of and (self.was_changed(name) or name in self.slots):
                 raise Silent("NORESOURCE or NOSUCHID: a change of plan may have been stored for what was never used")
             raise Refused("NORESOURCE")
@@ -59,7 +59,7 @@ class Ledger(Consuming):
             if item:
                 self.counted_as_then(item)
         back = {name: self.refund_named(name, left[name], of) if left[name] else (0, 0) for name in reversed(names)}
-        for name in names:  # the last rows first, but told in their order
+        for name in names:  # the last rows first, but noted in their order
             if left[name]:
                 self.note("refund", name, back[name][0])
         replies = [[*back[name], self.remaining(name)] for name in names]
@@ -109,8 +109,8 @@ class Ledger(Consuming):
             self.within_bounds(level, amount * level.cost)
         record.returned[name] = record.returned.get(name, 0) + amount
         replies = [self.refund_level(level, amount) for level in levels]
-        told = {reply for level, reply in zip(levels, replies) if level is levels[-1] or level.places}
-        if len(told) > 1:
+        distinct = {reply for level, reply in zip(levels, replies) if level is levels[-1] or level.places}
+        if len(distinct) > 1:
             raise Silent("what went back, where a usage series and the resource that it is counted AS differ")
         self.dirty = True
         return replies[-1]
@@ -345,11 +345,11 @@ class Ledger(Consuming):
         joined = {rule.period for part in self.parts[name][1:] if part.entitlement and not part.full
                   for rule in part.entitlement.of(Limit)} if name in self.parts else set()
         unused = {cycle.period for cycle in [*slot.past, *slot.windows.values()]
-                  if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
+                  if cycle.start <= hold.made < cycle.end and cycle.implicit and cycle.peak == 0}
         if (joined - there | unused) - current - set(hold.periods[name]):
             raise Silent("whether a LIMIT that came and went, unused, has a cycle that sleeps")
         kept = {cycle.period for cycle in slot.past
-                if cycle.start <= hold.made < cycle.end and cycle.unasked and cycle.peak == 0}
+                if cycle.start <= hold.made < cycle.end and cycle.implicit and cycle.peak == 0}
         if kept - set(hold.periods[name]):
             raise Silent("a cycle that was there for its lots alone, of a LIMIT that did not hold the reservation")
         for rule in entitlement.of(Limit) if entitlement else []:

@@ -61,7 +61,7 @@ class Lifetime:
         draft.advance(max(now, self.settled))
         return draft
 
-    def ask(self, command, now, *words, reason=""):
+    def call(self, command, now, *words, reason=""):
         """One command at `now`: its reply, or the code of its error. What changes nothing also settles nothing."""
         draft = self.look(now)
         draft.reason = reason
@@ -131,7 +131,7 @@ class Lifetime:
         following = self.following(name, window)
         window.asleep = following is None
         del slot.windows[window.period]
-        slot.past += [] if slot.unasked else [window]
+        slot.past += [] if slot.implicit else [window]
         if following:
             slot.windows[window.period] = following
         return following
@@ -143,7 +143,7 @@ class Lifetime:
             return None  # it is not missed
         after = self.begin(name, rule, window.end)
         after.debt = 0 if after.limit == UNLIMITED else window.debt_after(entitlement)
-        after.lots, after.unasked = self.lots_after(name, rule, window, window.end), window.unasked
+        after.lots, after.implicit = self.lots_after(name, rule, window, window.end), window.implicit
         return after
 
     def lots_after(self, name, rule, window, end):
@@ -202,8 +202,8 @@ class Lifetime:
         for rule in entitlement.of(Limit) if entitlement else []:
             if rule.rollover:
                 if name not in self.slots:
-                    self.slot(name).unasked = True
-                first = dataclasses.replace(self.window(name, rule), unasked=True)
+                    self.slot(name).implicit = True
+                first = dataclasses.replace(self.window(name, rule), implicit=True)
                 self.slots[name].windows.setdefault(rule.period, first)
 
     def revisions(self):
@@ -289,14 +289,14 @@ class Lifetime:
         return len(self.parts.get(name, [])) > (name in self.begun_with)
 
     def slot(self, name):
-        if self.unasked(name):  # they stand in the order of their first use
+        if self.is_implicit(name):  # they stand in the order of their first use
             self.slots[name] = self.slots.pop(name, Slot())
-        self.slots[name].unasked = False
+        self.slots[name].implicit = False
         return self.slots[name]
 
-    def unasked(self, name):
+    def is_implicit(self, name):
         """Never used: there, if at all, because its cycles roll over."""
-        return name not in self.slots or self.slots[name].unasked
+        return name not in self.slots or self.slots[name].implicit
 
     def window(self, name, rule):
         """The running cycle: as stored, or as it would begin."""

@@ -79,7 +79,7 @@ class Cycle:
     warned: int = 0
     counts: bool = True  # its LIMIT is a rule now
     charged: int = 0  # all that was ever charged: refunds never exceed it
-    unasked: bool = False  # there because cycles of its LIMIT roll over
+    implicit: bool = False  # there because cycles of its LIMIT roll over
     asleep: bool = False  # closed while no rule requested it
     ledger: Ledger = Ledger()
 
@@ -270,7 +270,7 @@ class Slot:
         self.windows, self.logs, self.rates, self.lane, self.past = {}, {}, Key(), Key(), []
         self.override, self.only, self.until = None, False, 0
         self.slept = []  # TOKEN buckets with an INITIAL, as they were when their rule went
-        self.unasked = False  # there only because its cycles roll over
+        self.implicit = False  # there only because its cycles roll over
 
     def copy(self):
         other = copy.copy(self)

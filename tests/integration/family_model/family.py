@@ -47,7 +47,7 @@ class Family:
         return found
 
     def deciding(self, name):
-        """(number, level, the member it is asked by) of the levels whose plans know the resource."""
+        """(number, level, the member that requests) of the levels whose plans know the resource."""
         line = self.line(name)
         return [(number, self.levels[one], line[number - 1] if number else None)
                 for number, one in enumerate(line) if one in self.known]
@@ -65,7 +65,7 @@ class Family:
         if name not in self.levels or self.levels[name].closed:
             raise Refused("NOACCOUNT")
 
-    # ---- asking ----
+    # ---- checking ----
 
     def most(self, name, holds=False):
         lower, most = 0, MANY
@@ -162,7 +162,7 @@ class Family:
         for one, member, cost, parts in [level for level in taken.levels if level[0] in self.levels]:
             parts = cut(parts, 0, left * cost)
             comes, units = self.levels[one].give_back_of(member, parts, most if member else amount, taken)
-            # What is not counted of the account is not of it further up, either: a copy could not be told from it.
+            # What is not counted of the account is not of it further up, either: a copy of it would look the same.
             most = min(most, comes)
             back = max(back, units // cost)
         taken.stopped |= most < amount

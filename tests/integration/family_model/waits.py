@@ -13,12 +13,12 @@ EVENTS_AHEAD = 64  # the promise of a wait looks at so many changes; the model a
 
 
 def first_fit(wanted, name):
-    """wanted: (family, amount). -> when all are admitted if nobody else comes (None: never), events before that."""
+    """wanted: (family, amount). -> when all are admitted if no others come (None: never), events before that."""
     wanted = [(copy.deepcopy(family), amount) for family, amount in wanted]
-    asked = [(level, amount) for family, amount in wanted for _, level, _ in family.deciding(name)]
+    charges = [(level, amount) for family, amount in wanted for _, level, _ in family.deciding(name)]
     for events in range(8 * EVENTS_AHEAD):
-        now, coming = wanted[0][0].now, min((at for level, _ in asked for at in level.events()), default=NEVER)
-        delays = [wait(level.rate, amount * level.plan.cost, now) for level, amount in asked if level.rate]
+        now, coming = wanted[0][0].now, min((at for level, _ in charges for at in level.events()), default=NEVER)
+        delays = [wait(level.rate, amount * level.plan.cost, now) for level, amount in charges if level.rate]
         if None in delays:
             return None, events
         at = now + max(delays, default=0)
