@@ -2,7 +2,7 @@
 """Makes the golden files: what a value of each kind looks like on disk, kept so that later builds still read it.
 
     lines as typed ──▶ server, clock frozen ─┬─ DUMP ────────▶ name.dump   type, blob, version, checksum
-                                             └─ asked again ─▶ name.json   key, instant, question and its answer
+                                             └─ questions ───▶ name.json   key, instant, question and its answer
     policies and plans ──▶ SAVE ──▶ catalogue-6.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
                                                                 catalogue-2: plans without histories
                                                                 catalogue-3: plans without credits
@@ -68,7 +68,7 @@ TAKES = [f"RL.TAKE k {'long-' * (i % 5)}{i} COST {i % 3 + 1} FORCE" for i in ran
 TABLES = {
     "one": ["RL.TABLE k 10 1h", "RL.TAKE k a COST 3"],
     "log": ["RL.TABLE k LOG 9 1h TOKEN 10 1h INITIAL 5", *TAKES, f"{STEP} 7s", *TAKES[:9]],
-    "between": ["RL.TABLE k SLIDING 9 1h", *TAKES, "RL.TABLE k SLIDING 20 1h 5 1m"],  # nobody has gone over yet
+    "between": ["RL.TABLE k SLIDING 9 1h", *TAKES, "RL.TABLE k SLIDING 20 1h 5 1m"],  # no subject has gone over yet
 }
 PLAN = [
     "QUOTA.PLAN SET p r LIMIT 100 day LIMIT 1000 month CALENDAR FROM 15 PRORATE WARN 1 33.25 100 BURST 10 REPAY "
@@ -161,12 +161,12 @@ HISTORY = [  # of plans
     "QUOTA.PLAN SET p to-come LIMIT 9 week EFFECTIVE 2025-03-01T00:00:00Z", "QUOTA.PLAN SET retired r LIMIT 1 day",
     "QUOTA.PLAN DEL retired", "QUOTA.PLAN SET q shared LIMIT 9 month SHARE EQUAL PRICE usd TIER 5 0.5 TIER * 1",
     "QUOTA.PLAN SET p paid LIMIT 10 day CONCURRENT 4 OVERAGE MAX 3 CREDITS FIRST LOW 2 TRANSFERS MAX 5 APPLY FULL"]
-CATALOGUE = "catalogue-6"
+CONFIGURATION = "catalogue-6"
 KEYS = ["RL.ALLOW bucket TOKEN 10 1h LOG 5 1m COST 2", "RL.ACQUIRE leases 10 1h ID a", "RL.BREAKER breaker FAILURES 3",
         "RL.ADAPT adaptive 10 100"]
 
 
-def ask(quota, questions):
+def answers_to(quota, questions):
     at = quota("QUOTA.CLOCK") + 1  # the next whole ms: the clock shows no smaller ones
     quota("QUOTA.CLOCK FREEZE", at)
     return {"at": at, "asked": {line: as_map(quota(line)) for line in questions}}
@@ -194,10 +194,10 @@ def make_values(quota, names):
         if name.startswith("account"):
             forget_plans(quota)  # an account carries its plan along
         questions = [question, *MORE_QUESTIONS.get(name, [])]
-        write(f"{name}.dump", quota("DUMP k"), ask(quota, questions))
+        write(f"{name}.dump", quota("DUMP k"), answers_to(quota, questions))
 
 
-def make_catalogue(quota, server, name):
+def make_configuration(quota, server, name):
     quota("FLUSHALL")
     quota("QUOTA.CLOCK FREEZE", NOON)
     forget_plans(quota)
@@ -206,7 +206,7 @@ def make_catalogue(quota, server, name):
     questions = ["RL.POLICY GET api", "RL.POLICY GET other", "RL.INFO bucket", "RL.LEASES leases",
                  "RL.BREAKER breaker INFO", "RL.ADAPT adaptive INFO", "QUOTA.PLAN GET p", "QUOTA.PLAN GET q",
                  "QUOTA.PLAN GET retired"]
-    answers = ask(quota, questions)
+    answers = answers_to(quota, questions)
     for number, line in enumerate(KEYS):  # a database each: the order of keys in one is not the same in every run
         if number:
             quota("MOVE", line.split()[1], number)
@@ -227,9 +227,9 @@ def with_server(make):
 
 def main():
     names = sys.argv[1:]
-    with_server(lambda quota, server: make_values(quota, [name for name in names if name != CATALOGUE]))
-    if CATALOGUE in names:  # a server of its own: the file has the event log
-        with_server(lambda quota, server: make_catalogue(quota, server, f"{CATALOGUE}.rdb"))
+    with_server(lambda quota, server: make_values(quota, [name for name in names if name != CONFIGURATION]))
+    if CONFIGURATION in names:  # a server of its own: the file has the event log
+        with_server(lambda quota, server: make_configuration(quota, server, f"{CONFIGURATION}.rdb"))
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ One cycle. The clock is frozen, so that windows are known; it moves on only betw
        │                        │   all, kill -9, the replica is the primary from here on
        │ not answered           │ start, freeze the clock where it stood
        ▼                        ▼
-    1  asked without an id      the server has counted what was answered, and of the rest the first few: a pipeline
+    1  sent without an id       the server has counted what was answered, and of the rest the first few: a pipeline
                                 is done in order, and what is done is done whole (RL.ALLOW, CONSUME without ID)
     2  the clock moves on
-    3  asked with an id         asked again. Its units come to be counted now, or were (a replay), never both
+    3  sent with an id          sent again. Its units come to be counted now, or were (a replay), never both
     4  accounts                 used and held = the sum of all answers in the journal
-    5  answered before          asked again: the same answer, nothing changes
+    5  answered before          sent again: the same answer, nothing changes
     6  changes one by one       of a plan, policies, exceptions, leases, a table, breakers: what was answered is
                                 there, what was not is done or not (sequence.py)
     7  digests, plans, policies equal on the replica, and after reading the RDB file and the AOF
@@ -51,7 +51,7 @@ WINDOW_LIMIT, WINDOW_MS = 300, 60_000  # of RL.ALLOW
 
 @dataclasses.dataclass
 class Request:
-    """One command and what came of it. `units` is what it asks for, `held` what its reservation had asked for."""
+    """One command and what came of it. `units` is what it requests, `held` what its reservation requested."""
     kind: str
     account: str
     words: tuple
@@ -64,7 +64,7 @@ def changes(request):
     """What a request did to (account, resource), going by its answer: used, held."""
     answer, r = request.answer, (request.account, "r")
     if isinstance(answer, redis.ResponseError):
-        resolved = str(answer).startswith("RESOLVED")  # asked again: the first time it was done
+        resolved = str(answer).startswith("RESOLVED")  # sent again: the first time it was done
         assert resolved or str(answer).startswith("NOSUCHID"), f"{request.words}: {answer}"
         posted = request.units if request.kind == "commit" else 0
         held = request.units if request.kind == "reserve" else -request.held
@@ -157,23 +157,24 @@ class Harness:
 
     def open(self):
         self.start()
-        self.ask("QUOTA.PLAN", "SET", "p", "r", "LIMIT", 10**15, "forever", "LIMIT", DAY_LIMIT, "day")
-        self.ask("QUOTA.PLAN", "SET", "p", "s", "LIMIT", 10**15, "forever")
+        self.call("QUOTA.PLAN", "SET", "p", "r", "LIMIT", 10**15, "forever", "LIMIT", DAY_LIMIT, "day")
+        self.call("QUOTA.PLAN", "SET", "p", "s", "LIMIT", 10**15, "forever")
         for client in self.clients:
-            self.ask("QUOTA.PLAN", "SET", "blind", f"c{client.number}", "LIMIT", 10**15, "forever")
+            self.call("QUOTA.PLAN", "SET", "blind", f"c{client.number}", "LIMIT", 10**15, "forever")
         for account in ACCOUNTS:
-            self.ask("QUOTA.OPEN", account, "p")
-        self.ask("QUOTA.OPEN", "blind", "blind")
-        self.ask("RL.POLICY", "SET", "gate", WINDOW_LIMIT, f"{WINDOW_MS}ms")
-        self.ask("RL.POLICY", "REFUSE", "gate", "10.0.0.0/8")
+            self.call("QUOTA.OPEN", account, "p")
+        self.call("QUOTA.OPEN", "blind", "blind")
+        self.call("RL.POLICY", "SET", "gate", WINDOW_LIMIT, f"{WINDOW_MS}ms")
+        self.call("RL.POLICY", "REFUSE", "gate", "10.0.0.0/8")
         for line in SETUP:
-            self.ask(*line.split())
-        self.catalogue = self.configuration()
+            self.call(*line.split())
+        self.expected_configuration = self.configuration()
 
     def configuration(self):
         """How many accounts have a plan is a part of it: what a server frees in the background has to be gone."""
         wait_until(lambda: self.connection.info("memory")["lazyfree_pending_objects"] == 0, "keys are not freed")
-        return [self.ask("RL.POLICY", "GET", "gate"), *(self.ask("QUOTA.PLAN", "GET", plan) for plan in ("p", "blind"))]
+        plans = [self.call("QUOTA.PLAN", "GET", plan) for plan in ("p", "blind")]
+        return [self.call("RL.POLICY", "GET", "gate"), *plans]
 
     def start(self):
         """Both, whichever of them is the primary now, and whichever has been killed."""
@@ -181,10 +182,10 @@ class Harness:
             if not server.process:
                 server.start()
         self.connection = self.server.client(single_connection_client=True)
-        self.ask("QUOTA.CLOCK", "FREEZE", self.now_ms)
+        self.call("QUOTA.CLOCK", "FREEZE", self.now_ms)
         self.follower.follow(self.server)
 
-    def ask(self, *words):
+    def call(self, *words):
         return self.connection.execute_command(*words)
 
     def cycle(self):
@@ -195,7 +196,7 @@ class Harness:
         self.settle()
         self.check_accounts()
         self.check_replays()
-        self.sequence.check(self.ask, "after the kill")
+        self.sequence.check(self.call, "after the kill")
         self.check_digests()
         for client in self.clients:
             client.sent = []
@@ -212,16 +213,16 @@ class Harness:
             thread.start()
         try:
             if rewrites:  # from now on the server rewrites its AOF again and again, in one of the two formats
-                self.ask("CONFIG", "SET", "aof-use-rdb-preamble", self.chance.choice(("yes", "no")))
-                self.ask("CONFIG", "SET", "auto-aof-rewrite-percentage", 1, "auto-aof-rewrite-min-size", 1)
+                self.call("CONFIG", "SET", "aof-use-rdb-preamble", self.chance.choice(("yes", "no")))
+                self.call("CONFIG", "SET", "auto-aof-rewrite-percentage", 1, "auto-aof-rewrite-min-size", 1)
                 wait_until(lambda: self.rewrites_begun() >= rewrites, "the AOF is not rewritten")
             wanted += self.answered() if rewrites else 0
             for _ in range(pauses):
-                self.ask("CLIENT", "PAUSE", self.chance.randint(1, 50), self.chance.choice(("WRITE", "ALL")))
+                self.call("CLIENT", "PAUSE", self.chance.randint(1, 50), self.chance.choice(("WRITE", "ALL")))
                 self.figures["pauses"] += 1
-            wait_until(lambda: self.answered() >= wanted, "the server answers nobody")
+            wait_until(lambda: self.answered() >= wanted, "the server answers no client")
             if promotes:
-                self.ask("CLIENT", "PAUSE", 100_000, "WRITE")
+                self.call("CLIENT", "PAUSE", 100_000, "WRITE")
                 caught_up(self.server, self.follower)
         finally:
             self.server.kill()
@@ -241,7 +242,7 @@ class Harness:
     def answered(self):
         return sum(request.answer is not None for client in self.clients for request in client.sent[:])
 
-    # ---- what was asked without an id ----
+    # ---- what was sent without an id ----
 
     def check_unnamed(self):
         for at, client in enumerate(self.clients):
@@ -249,7 +250,7 @@ class Harness:
             used = self.info("blind", f"c{at}")[0]
             self.blind[at] = self.one_of(possible(mine, self.blind[at], 10**15), used, f"c{at}")
             mine = [request for request in client.sent if request.kind == "window"]
-            used = WINDOW_LIMIT - self.ask(*client.window(), "PEEK")[2]
+            used = WINDOW_LIMIT - self.call(*client.window(), "PEEK")[2]
             self.windows[at] = self.one_of(possible(mine, self.windows[at], WINDOW_LIMIT), used, f"window{at}")
 
     def one_of(self, counts, used, what):
@@ -261,37 +262,37 @@ class Harness:
     def move(self):
         before_ms = self.now_ms
         self.now_ms += self.chance.choice(MOVES_MS)
-        self.ask("QUOTA.CLOCK", "FREEZE", self.now_ms)
+        self.call("QUOTA.CLOCK", "FREEZE", self.now_ms)
         if self.now_ms // WINDOW_MS > before_ms // WINDOW_MS:
             self.windows = [0] * CLIENTS
         for client, count in zip(self.clients, self.windows):
-            assert WINDOW_LIMIT - self.ask(*client.window(), "PEEK")[2] == count, "a window reopened"
+            assert WINDOW_LIMIT - self.call(*client.window(), "PEEK")[2] == count, "a window reopened"
 
-    # ---- what was asked with an id ----
+    # ---- what was sent with an id ----
 
     def named(self):
         return [request for client in self.clients for request in client.sent
                 if request.kind not in ("blind", "window")]
 
     def settle(self):
-        """Asks again, one after another and in order, what was not answered."""
+        """Sends again, one after another and in order, what was not answered."""
         for request in self.named():
             if request.answer is None:
                 before = self.state(request.account)
-                request.answer = self.ask_again(request)
+                request.answer = self.repeat(request)
                 done = difference(before, self.state(request.account))
-                told = {key: change for key, change in changes(request).items() if any(change)}
-                assert done in ({}, told), f"{request.words} says {told}, it did {done}"
+                reported = {key: change for key, change in changes(request).items() if any(change)}
+                assert done in ({}, reported), f"{request.words} says {reported}, it did {done}"
                 self.figures["retries"] += 1
-                self.figures["replays"] += told != {} and done == {}
+                self.figures["replays"] += reported != {} and done == {}
             self.record(request)
         for client in self.clients:
             self.figures["unnamed"] += sum(request.answer is not None and request.answer[0] > 0
                                            for request in client.sent if request.kind in ("blind", "window"))
 
-    def ask_again(self, request):
+    def repeat(self, request):
         try:
-            return self.ask(*request.words)
+            return self.call(*request.words)
         except redis.ResponseError as error:
             return error
 
@@ -308,7 +309,7 @@ class Harness:
         return {(account, resource): self.info(account, resource) for resource in "rs"}
 
     def info(self, account, resource):
-        reply = self.ask("QUOTA.INFO", account, resource)
+        reply = self.call("QUOTA.INFO", account, resource)
         rules = dict(zip(reply[::2], reply[1::2]))[b"rules"]
         forever = dict(zip(rules[0][::2], rules[0][1::2]))
         return forever[b"used"], forever[b"held"]
@@ -323,25 +324,25 @@ class Harness:
         before = self.server.digest()
         for request in self.chance.sample(self.named(), min(100, len(self.named()))):
             if request.kind in ("consume", "both", "refund") and granted(request):
-                assert self.ask(*request.words) == request.answer, f"{request.words} changed its answer"
+                assert self.call(*request.words) == request.answer, f"{request.words} changed its answer"
                 self.figures["repeated"] += 1
         assert self.server.digest() == before, "a replay changed something"
 
     def check_digests(self):
-        self.check_catalogue("the kill")
+        self.check_configuration("the kill")
         before = self.server.digest()
         caught_up(self.server, self.follower)
         assert self.follower.digest() == before, "the replica differs"
         self.sequence.check(self.follower.client().execute_command, "on the replica", replica=True)
         for how in ("RELOAD", "LOADAOF"):
-            self.ask("DEBUG", how)
+            self.call("DEBUG", how)
             assert self.server.digest() == before, f"differs after DEBUG {how}"
-            self.check_catalogue(how)
-            self.sequence.check(self.ask, f"after DEBUG {how}")
+            self.check_configuration(how)
+            self.sequence.check(self.call, f"after DEBUG {how}")
 
-    def check_catalogue(self, after):
+    def check_configuration(self, after):
         """Plans and policies are no keys: digests do not see them."""
-        assert self.configuration() == self.catalogue, f"plans or policies differ after {after}"
+        assert self.configuration() == self.expected_configuration, f"plans or policies differ after {after}"
 
     def close(self):
         self.follower.close()

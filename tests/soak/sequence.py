@@ -63,9 +63,9 @@ class Sequence:
 
     # ---- what the server shows ----
 
-    def check(self, ask, where, replica=False):
+    def check(self, call, where, replica=False):
         """A replica refuses RL.TAKE, also to look: its table is in the digest."""
-        shown = self.shown(ask, tables=not replica)
+        shown = self.shown(call, tables=not replica)
         for key in shown:
             allowed = [self.model.get(key)]
             if self.pending and self.pending[0] == key:
@@ -75,20 +75,20 @@ class Sequence:
             self.take()
         self.pending = None
 
-    def shown(self, ask, tables):
-        overrides = rules_of(ask("RL.POLICY", "GET", "seq"))
-        leases = repr(ask("RL.LEASES", "seq:lease", "COUNT", 1000))
-        found = {("plan", 0): int(re.search(r"LIMIT (\d+) day", repr(ask("QUOTA.PLAN", "GET", "seq")))[1])}
+    def shown(self, call, tables):
+        overrides = rules_of(call("RL.POLICY", "GET", "seq"))
+        leases = repr(call("RL.LEASES", "seq:lease", "COUNT", 1000))
+        found = {("plan", 0): int(re.search(r"LIMIT (\d+) day", repr(call("QUOTA.PLAN", "GET", "seq")))[1])}
         for at in range(SUBJECTS):
             found["override", at] = overrides.get(f"s{at}")
         for at in range(SUBJECTS if tables else 0):
-            found["table", at] = (TABLE_LIMIT - ask("RL.TAKE", "seq:table", f"s{at}", "PEEK")[2]) or None
+            found["table", at] = (TABLE_LIMIT - call("RL.TAKE", "seq:table", f"s{at}", "PEEK")[2]) or None
         for at in range(NAMES):
-            found["policy", at] = policy_of(ask, f"seq{at}")
+            found["policy", at] = policy_of(call, f"seq{at}")
         for at in range(LEASES):
             found["lease", at] = 1 if f"'x{at}'" in leases else None
         for at in range(CIRCUITS):
-            info = repr(ask("RL.BREAKER.INFO", f"seq:breaker{at}"))
+            info = repr(call("RL.BREAKER.INFO", f"seq:breaker{at}"))
             forced = re.search(r"'forced', b'(open|closed)'", info)
             found["breaker", at] = forced[1] if forced else None
         return found
@@ -100,9 +100,9 @@ def rules_of(policy):
             re.findall(r"b'subject', b'(s\d+)', b'until', 0, b'rules', \[b'GCRA (\d+) 1h'\]", repr(policy))}
 
 
-def policy_of(ask, name):
+def policy_of(call, name):
     try:
-        return int(re.search(r"GCRA (\d+) 1h", repr(ask("RL.POLICY", "GET", name)))[1])
+        return int(re.search(r"GCRA (\d+) 1h", repr(call("RL.POLICY", "GET", name)))[1])
     except redis.ResponseError as error:
         assert str(error).startswith("NOPOLICY"), error
         return None

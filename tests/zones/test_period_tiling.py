@@ -56,13 +56,13 @@ def period_probe(tmp_path_factory):
     command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Iinclude"]
     subprocess.run([*command, *sources, "-o", program], cwd=ROOT, check=True)
 
-    def ask(questions):
+    def answers_to(questions):
         done = subprocess.run([program], input="\n".join(questions) + "\n", capture_output=True, text=True, check=True)
         answers = done.stdout.splitlines()
         assert len(answers) == len(questions)
         return answers
 
-    return ask
+    return answers_to
 
 
 class Model:
@@ -108,8 +108,8 @@ class Model:
         for k in range(5):
             if starts[k] < starts[k + 1]:  # else there is no such cycle
                 answer = f"{starts[k]} {starts[k + 1]} {number - 2 + k - self.zero}"
-                for asked in {starts[k], starts[k + 1] - 1, rng.randrange(starts[k], starts[k + 1])}:
-                    yield f"at {asked}", answer
+                for instant_us in {starts[k], starts[k + 1] - 1, rng.randrange(starts[k], starts[k + 1])}:
+                    yield f"at {instant_us}", answer
 
 
 def interesting_instants(rng, changes, count):

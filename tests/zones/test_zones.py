@@ -51,14 +51,14 @@ def probe(tmp_path_factory):
     command = [os.environ.get("CC", "cc"), "-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-Iinclude"]
     subprocess.run([*command, *sources, "-o", program], cwd=ROOT, check=True)
 
-    def ask(questions):
+    def answers_to(questions):
         text = "\n".join(questions) + "\n"
         done = subprocess.run([program], input=text, capture_output=True, text=True, check=True)
         answers = done.stdout.splitlines()
         assert len(answers) == len(questions)
         return answers
 
-    return ask
+    return answers_to
 
 
 def system_directory():
