@@ -7,6 +7,7 @@
     short functions     a hard limit, and a count of long ones that only goes down
     completeness        src/room/x.c has include/quota/room/x.h and tests/unit/test_x.c; every file opens with its job
     plain text          no tabs, no ragged ends, lines that fit, nothing that belongs to one machine
+    the field's words   no word of our own where the field has one
 
 usage: scripts/tidy.py [folder]    (default: the tree this script is in)
 """
@@ -105,6 +106,20 @@ MODULE_BANS = (
     (calls("time gettimeofday clock_gettime"), "clock redis", "only clock.c reads the time"),
     (r"\bRedisModule_Replicate\w*", "transaction internal redis", "only transaction.c replicates"),
 )
+# Words that this project alone would use for something that the field has a word for, also in names: what to write
+# instead. (Names of files and of fields that are stored or replied are as they are.)
+WORDS = (
+    ("catalogues?", "configuration"),
+    ("ladders?", "precedence"),
+    ("scenes?", "context"),
+    ("tenancy|footing", "account_view, lifecycle"),
+    ("told|heard|hears?", "emitted, replied, folded"),
+    ("nobody|somebody|anybody", "the client, the key, the account"),
+    ("lasting", "no_expire"),
+    ("lent", "stack_buffer"),
+    ("grain", "granularity"),
+    ("keepers?", "value type"),
+)
 # Written in pieces, so that this file does not find itself.
 TEXT_BANS = (
     (r"(?<![\w.])/" r"work/", "", "a path of one machine"),
@@ -112,6 +127,8 @@ TEXT_BANS = (
     (r":/" r"/\S*(?:debian|ubuntu|pypi|pythonhosted|npmjs|crates|golang|maven)", "", "a registry's host"),
     (r"\b(?:debian|ubuntu|pypi|pythonhosted|npmjs|crates)\." r"(?:org|com|io)\b", "", "a registry's host"),
 )
+
+WORD = re.compile("(?<![A-Za-z])(?:" + "|".join(f"({words})" for words, _ in WORDS) + ")(?![A-Za-z])", re.I)
 
 FUNCTION_LINES_MAX = 60
 FUNCTION_LINES_LONG = 40
@@ -201,6 +218,14 @@ def check_header(tree, path, text, code):
             report(path, text.count("\n", 0, match.start()) + 1, f"nothing is said about {match[1]}")
 
 
+def check_words(path, text):
+    if path.name in ("tidy.py", "test_docs.py"):  # which have lists of them
+        return
+    for match in WORD.finditer(text):
+        instead = WORDS[match.lastindex - 1][1]
+        report(path, text.count("\n", 0, match.start()) + 1, f"{match.group()}: write {instead}")
+
+
 def check_text(path, text):
     lines = text.split("\n")
     first = lines[1] if lines[0].startswith("#!") and len(lines) > 1 else lines[0]
@@ -216,6 +241,7 @@ def check_text(path, text):
         if len(line) > COLUMNS_MAX and path.suffix in (".c", ".h", ".py", ".go", ".ts", ".java"):
             report(path, number, f"{len(line)} columns: the limit is {COLUMNS_MAX}")
     check_bans(path, text, TEXT_BANS)
+    check_words(path, text)
 
 
 # Rows of a table are declared by the header of the table.

@@ -3,11 +3,11 @@
 
     lines as typed ──▶ server, clock frozen ─┬─ DUMP ────────▶ name.dump   type, blob, version, checksum
                                              └─ questions ───▶ name.json   key, instant, question and its answer
-    policies and plans ──▶ SAVE ──▶ catalogue-6.rdb, .json      catalogue-1: by the build of 75cbe86, without plans
-                                                                catalogue-2: plans without histories
-                                                                catalogue-3: plans without credits
-                                                                catalogue-4: plans without rollover
-                                                                catalogue-5: plans without shares and prices, no event log
+    policies and plans ──▶ SAVE ──▶ configuration-6.rdb, .json   configuration-1: of the build 75cbe86, without plans
+                                                                 configuration-2: plans without histories
+                                                                 configuration-3: plans without credits
+                                                                 configuration-4: plans without rollover
+                                                                 configuration-5: without shares, prices, events
 
 Run by hand when an encoding is added, with the names to be made; never to make a red test green. The same build makes
 the same bytes. Old files stay for ever: a second encoding gets second names (account-rich-2), and the lines that made
@@ -161,7 +161,7 @@ HISTORY = [  # of plans
     "QUOTA.PLAN SET p to-come LIMIT 9 week EFFECTIVE 2025-03-01T00:00:00Z", "QUOTA.PLAN SET retired r LIMIT 1 day",
     "QUOTA.PLAN DEL retired", "QUOTA.PLAN SET q shared LIMIT 9 month SHARE EQUAL PRICE usd TIER 5 0.5 TIER * 1",
     "QUOTA.PLAN SET p paid LIMIT 10 day CONCURRENT 4 OVERAGE MAX 3 CREDITS FIRST LOW 2 TRANSFERS MAX 5 APPLY FULL"]
-CONFIGURATION = "catalogue-6"
+CONFIGURATION = "configuration-6"
 KEYS = ["RL.ALLOW bucket TOKEN 10 1h LOG 5 1m COST 2", "RL.ACQUIRE leases 10 1h ID a", "RL.BREAKER breaker FAILURES 3",
         "RL.ADAPT adaptive 10 100"]
 

@@ -117,7 +117,7 @@ def test_a_count_that_lies_allocates_nothing(quota, name):
 @unsanitized
 def test_a_configuration_whose_lengths_lie_stops_the_start_with_a_message():
     """Of policies and plans, in the file's auxiliary data: the server cannot allocate them and says so."""
-    whole = (servers.ROOT / "tests" / "golden" / "catalogue-2.rdb").read_bytes()
+    whole = (servers.ROOT / "tests" / "golden" / "configuration-2.rdb").read_bytes()
     at = whole.index(b"\x02\x01" b"\x02\x02" b"\x02\x02") + 6  # before the keys, version 2, two policies, a string …
     assert whole[at] == 5
     for count in (length_word(2**60), length_word(2**64 - 1)):

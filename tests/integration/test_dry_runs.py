@@ -89,8 +89,8 @@ def test_check_sees_what_time_has_done(acme):
 
 
 REFUSED = [
-    ("SWITCH a nothing CHECK", "NOPLAN"), ("SWITCH nobody q CHECK", "NOACCOUNT"),
-    ("OVERRIDE nobody r LIMIT 1 day CHECK", "NOACCOUNT"), ("OVERRIDE a r CHECK", ""),
+    ("SWITCH a nothing CHECK", "NOPLAN"), ("SWITCH absent q CHECK", "NOACCOUNT"),
+    ("OVERRIDE absent r LIMIT 1 day CHECK", "NOACCOUNT"), ("OVERRIDE a r CHECK", ""),
 ]
 
 

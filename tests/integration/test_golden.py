@@ -139,8 +139,8 @@ def test_a_golden_dump_is_read_and_written_as_ever(golden, name):
 
 @pytest.mark.parametrize("name", CONFIGURATIONS)
 def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
-    """catalogue-1 was written before there were plans, its auxiliary data is of version 1; in catalogue-2 each plan has
-    one revision."""
+    """configuration-1 was written before there were plans, its auxiliary data is of version 1; in configuration-2 each
+    plan has one revision."""
     server, expected = Server(), answers(name)
     (server.path / "dump.rdb").write_bytes((GOLDEN / f"{name}.rdb").read_bytes())
     server.start()
@@ -153,8 +153,8 @@ def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
         assert [policy["name"] for policy in paged(quota, "RL.POLICY LIST")] == ["api", "other"]
         assert quota("RL.ALLOW new POLICY api SUBJECT acme")[1] == 99
         assert quota("RL.ALLOW new POLICY api SUBJECT villain")[0] == 0
-        revisions = {"catalogue-1": 1, "catalogue-2": 3, "catalogue-3": 8, "catalogue-4": 9,
-                     "catalogue-5": 10, "catalogue-6": 10}
+        revisions = {"configuration-1": 1, "configuration-2": 3, "configuration-3": 8, "configuration-4": 9,
+                     "configuration-5": 10, "configuration-6": 10}
         assert quota("QUOTA.PLAN SET p r LIMIT 1 day") == revisions[name]
         digest = server.digest()
         quota("DEBUG RELOAD")  # written again, in the newest version
@@ -167,7 +167,7 @@ def test_a_golden_rdb_file_is_read_with_its_policies_and_plans(name):
 @pytest.mark.parametrize("version", [4, 5, 6])  # of 4 the event log is missing: that is damaged
 def test_auxiliary_data_of_the_future_stops_the_start_with_a_message(version):
     server = Server(rdbchecksum="no")
-    data = bytearray((GOLDEN / "catalogue-3.rdb").read_bytes())
+    data = bytearray((GOLDEN / "configuration-3.rdb").read_bytes())
     at = data.index(b"\x02\x01" b"\x02\x03" b"\x02\x02")  # integers: before the keys, version 3, two policies
     data[at + 3] = version
     (server.path / "dump.rdb").write_bytes(data)
@@ -186,7 +186,7 @@ def test_auxiliary_data_of_the_future_stops_the_start_with_a_message(version):
 @pytest.mark.parametrize("encoding", [6, 7, 15])
 def test_policies_and_plans_of_the_future_stop_the_start_with_a_message(what, head, says, encoding):
     server = Server(rdbchecksum="no")
-    data = bytearray((GOLDEN / "catalogue-3.rdb").read_bytes())
+    data = bytearray((GOLDEN / "configuration-3.rdb").read_bytes())
     assert data.count(head) == 1, what
     data[data.index(head)] = encoding
     (server.path / "dump.rdb").write_bytes(data)
@@ -204,7 +204,7 @@ def test_policies_and_plans_of_the_future_stop_the_start_with_a_message(what, he
     ("plan", b"\x02\x00\x01p", b"\x11\x00\x01p", ["api", "other"], 2)])
 def test_damaged_policies_and_plans_are_left_out_with_a_message(what, head, damaged, policies, plans):
     server = Server(rdbchecksum="no")
-    data = (GOLDEN / "catalogue-3.rdb").read_bytes()
+    data = (GOLDEN / "configuration-3.rdb").read_bytes()
     (server.path / "dump.rdb").write_bytes(data.replace(head, damaged))
     server.start()
     try:

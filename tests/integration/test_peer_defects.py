@@ -170,7 +170,7 @@ def test_c20_a_month_without_an_entitlement_is_no_day(accounts):
     accounts("CONFIG SET quota.default-plan free quota.auto-open yes")
     granted = 0
     for _ in range(28):
-        granted += accounts("QUOTA.CONSUME nobody r 1")[0]
+        granted += accounts("QUOTA.CONSUME absent r 1")[0]
         accounts.advance("1d")
     assert granted == 5
 

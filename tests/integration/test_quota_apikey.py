@@ -124,8 +124,8 @@ def test_streams(acme, name):
     (f"APIKEY SET a {ONE} NAME " + 129 * "n", "name"), (f"APIKEY SET a {ONE} SCOPES 1 " + 129 * "s", "scope"),
     (f"APIKEY SET a {ONE} RATE 5 1m INITIAL 2", "INITIAL"),
     (f"APIKEY SET a {ONE} EXPIRES 1000", "expires '1000' is too small"),
-    (f"APIKEY SET nobody {ONE}", "NOACCOUNT"), ("APIKEY LIST nobody", "NOACCOUNT"),
-    (f"APIKEY VERIFY nobody {ONE}", "NOACCOUNT"), ("APIKEY LIST a AFTER x", "cursor")])
+    (f"APIKEY SET absent {ONE}", "NOACCOUNT"), ("APIKEY LIST absent", "NOACCOUNT"),
+    (f"APIKEY VERIFY absent {ONE}", "NOACCOUNT"), ("APIKEY LIST a AFTER x", "cursor")])
 def test_what_cannot_be_meant_is_an_error(acme, line, text):
     error = acme.error(f"QUOTA.{line}")
     assert text in error, error

@@ -162,13 +162,13 @@ def test_pages(acme):
     assert seen == [f"g{number}" for number in range(25)]
     assert acme("QUOTA.GRANTS a RESOURCE none") == [None, []]
     assert acme.error("QUOTA.GRANTS a AFTER x").startswith("after 'x' is not a cursor")
-    assert acme.error("QUOTA.GRANTS nobody").startswith("NOACCOUNT")
+    assert acme.error("QUOTA.GRANTS absent").startswith("NOACCOUNT")
 
 
 BAD = [
     ("GRANT a g r 0", "amount '0' is out of range"), ("GRANT a g r x", "amount 'x'"),
     ("GRANT a g none 5", "NORESOURCE"),
-    ("GRANT nobody g r 5", "NOACCOUNT"), ("GRANT a g r 5 EXPIRES 1738335600", "Unix seconds"),
+    ("GRANT absent g r 5", "NOACCOUNT"), ("GRANT a g r 5 EXPIRES 1738335600", "Unix seconds"),
     ("GRANT a g r 5 EXPIRES never", "expires 'never' is not an instant"), ("GRANT a g r 5 EXPIRES 0s", "expires '0s'"),
     ("GRANT a g s 5 EXPIRES CYCLE", "has no running cycle that ends"), ("GRANT a g r 5 PRIORITY 256", "priority '256'"),
     ("GRANT a g r 5 EVERY forever", "every 'forever' is not a calendar period"),
@@ -207,8 +207,8 @@ def test_a_transfer_moves_lots(acme):
         ("t/0", 30, NOON_MS + 20 * DAY_MS), ("t/1", 30, -1)]
     assert acme.error("QUOTA.TRANSFER a b s 61 ID t").startswith("IDCONFLICT")
     assert acme.error("QUOTA.TRANSFER a a s 1 ID v").startswith("SAMEACCOUNT")
-    assert acme.error("QUOTA.TRANSFER a nobody s 1 ID v").startswith("NOACCOUNT 'nobody'")
-    assert acme.error("QUOTA.TRANSFER nobody a s 1 ID v").startswith("NOACCOUNT 'nobody'")
+    assert acme.error("QUOTA.TRANSFER a absent s 1 ID v").startswith("NOACCOUNT 'absent'")
+    assert acme.error("QUOTA.TRANSFER absent a s 1 ID v").startswith("NOACCOUNT 'absent'")
     assert acme.error("QUOTA.TRANSFER a b none 1 ID v").startswith("NORESOURCE")
     assert "1 to 504 bytes" in acme.error("QUOTA.TRANSFER a b s 1 ID", "x" * 505)
     for account in "ab":

@@ -287,7 +287,7 @@ def test_a_refund_of_everything_is_remembered_under_its_id(two):
     two("QUOTA.CONSUME a r 9")
     assert two("QUOTA.REFUND a ALL OF x ID i") == first == [[3, 0, 9], [5, 0, 99]]
     assert two.error("QUOTA.REFUND a ALL OF y ID i").startswith("IDCONFLICT")
-    assert two.error("QUOTA.REFUND a ALL OF nobody").startswith("NOSUCHID")
+    assert two.error("QUOTA.REFUND a ALL OF absent").startswith("NOSUCHID")
     assert two("QUOTA.REFUND a r 1 OF y ID i")[:2] == [1, 0]  # of one resource an id of its own
     notes = [(note["act"], note["resource"], note["amount"], note["reason"])
              for note in two.map("QUOTA.INFO a")["notes"] if note["act"] == "refund"]

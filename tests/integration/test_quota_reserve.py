@@ -92,7 +92,7 @@ def test_a_reservation_resolves_at_most_once(acme):
     assert acme("DUMP a") == before
     acme.advance("1h")
     assert "expired" in acme.error("QUOTA.COMMIT a z")
-    assert acme.error("QUOTA.COMMIT a nobody").startswith("NOSUCHID")
+    assert acme.error("QUOTA.COMMIT a absent").startswith("NOSUCHID")
     assert figures(acme) == (2, 0, 8)
 
 
@@ -247,7 +247,7 @@ def test_bounds(acme):
     for words in ("z", "z r", "z r 1", "z r 1 TTL", "z r 0 TTL 1s", "z r 1 TTL 0", "z r 1 TTL 1s FORCE"):
         acme.error(f"QUOTA.RESERVE a {words}")
     assert "1 to 512 bytes" in acme.error("QUOTA.RESERVE a", "", "r", 1, "TTL", "1s")
-    assert acme.error("QUOTA.RESERVE nobody z r 1 TTL 1s").startswith("NOACCOUNT")
+    assert acme.error("QUOTA.RESERVE absent z r 1 TTL 1s").startswith("NOACCOUNT")
 
 
 def test_holds_lists_what_is_live_by_id(acme):

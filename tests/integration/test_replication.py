@@ -271,8 +271,8 @@ def test_scripts_and_functions_decide_once_and_replicate_the_effect(acme, primar
 # ---- WATCH and client-side caches ----
 
 QUIET = ["QUOTA.CONSUME a r 9", "QUOTA.CONSUME a r 1 CHECK", "QUOTA.CONSUME a r 2 ID x", "QUOTA.CONSUME a r 3 ID x",
-         "QUOTA.CONSUME a nothing 1", "QUOTA.MCONSUME a 1 r 9", "QUOTA.RESERVE a y r 9 TTL 1h", "QUOTA.COMMIT a nobody",
-         "QUOTA.RESERVE a y s 1 r 9 TTL 1h", "QUOTA.REFUND a ALL OF nobody", "QUOTA.COMMIT a hold 1 2",
+         "QUOTA.CONSUME a nothing 1", "QUOTA.MCONSUME a 1 r 9", "QUOTA.RESERVE a y r 9 TTL 1h", "QUOTA.COMMIT a absent",
+         "QUOTA.RESERVE a y s 1 r 9 TTL 1h", "QUOTA.REFUND a ALL OF absent", "QUOTA.COMMIT a hold 1 2",
          "QUOTA.RESERVE a hold r 3 TTL 1h", "QUOTA.INFO a", "QUOTA.HISTORY a r", "QUOTA.HOLDS a", "QUOTA.OPEN a p",
          "QUOTA.REFUND a r 3 OF x"]
 LOUD = ["QUOTA.CONSUME a r 1", "QUOTA.CONSUME a r 9 FORCE", "QUOTA.CONSUME a r 9 ID z STICKY", "QUOTA.COMMIT a hold 1",

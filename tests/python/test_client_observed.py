@@ -83,7 +83,7 @@ def test_digests_of_api_keys_are_not_shown(quota):
 
 def test_an_error_ends_the_span_as_one(quota):
     with pytest.raises(NoAccount):
-        quota.consume("nobody", "api")
+        quota.consume("absent", "api")
     with pytest.raises(Unavailable):
         Quota(redis.Redis(port=1)).allow("user:1", "10 1s")
     with pytest.raises(TypeError):
@@ -132,7 +132,7 @@ def test_metrics_count_by_source_and_outcome(running, quota):
     assert not one.consume("acme", "api", 30)
     one.mconsume("acme", {"api": 1, "tokens": 1})
     with pytest.raises(NoAccount):
-        one.consume("nobody", "api")
+        one.consume("absent", "api")
     assert away.consume("acme", "api", 2)
     found = samples(generate_latest(registry).decode())
     decisions = {(dict(labels)["source"], dict(labels)["outcome"]): count

@@ -172,7 +172,7 @@ def test_one_that_refuses_does_not_stop_the_others(quota):
     assert "no account has the plan" in refused("account", "suspend", "--plan", "none", "--yes")
 
 
-REFUSALS = [("account show nobody", "NOACCOUNT"), ("account open x none", "NOPLAN"),
+REFUSALS = [("account show absent", "NOACCOUNT"), ("account open x none", "NOPLAN"),
             ("account override acme none LIMIT 5 day --lift", None), ("account void acme g --yes", "NOSUCHID"),
             ("account parent acme acme", "SAMEACCOUNT"), ("account grant acme none 5", "NORESOURCE"),
             ("key revoke acme 12345678 --yes", "no live key"), ("policy show none", "NOPOLICY"),

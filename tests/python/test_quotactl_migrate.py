@@ -193,7 +193,7 @@ def test_goquota_what_has_no_place_is_named_and_not_guessed(old, quota, plans, m
     entitlement(old, "bob", tier="none")
     usage(old, "ann", "video", "monthly", "2025-01-15T00:00:00Z", "2025-02-15T00:00:00Z", 5)
     usage(old, "ann", "audio_seconds", "daily", "2025-01-31T00:00:00Z", "2025-02-01T00:00:00Z", 5)
-    usage(old, "nobody", "api", "monthly", "2025-01-15T00:00:00Z", "2025-02-15T00:00:00Z", 5)
+    usage(old, "absent", "api", "monthly", "2025-01-15T00:00:00Z", "2025-02-15T00:00:00Z", 5)
     old.hset("goquota:usage:a:b:api:forever", mapping={"limit": 500})
     old.set("goquota:entitlement:odd", "no JSON")
     found = migrate("goquota", code=1)
@@ -201,7 +201,7 @@ def test_goquota_what_has_no_place_is_named_and_not_guessed(old, quota, plans, m
     why = {row["key"].removeprefix("goquota:"): row["why"] for row in found["skipped"]}
     assert why == {
         "entitlement:odd": "no entitlement with UserID, Tier and SubscriptionStartDate",
-        "usage:nobody:api:2025-01-15": "nobody has no entitlement",
+        "usage:absent:api:2025-01-15": "absent has no entitlement",
         "usage:a:b:api:forever": "has no data, and its name can be read in more than one way",
         "usage:ann:video:2025-01-15": "plan pro has no resource video",
         "usage:ann:audio_seconds:2025-01-31": "audio_seconds of plan pro has no LIMIT of a day",
