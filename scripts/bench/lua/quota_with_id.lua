@@ -1,5 +1,5 @@
 -- quota.lua with an idempotency key, as Stripe's "Designing robust and predictable APIs with idempotency" describes it:
--- the first answer is kept under the request's id for a day and given again to whoever repeats the request.
+-- the first answer is kept under the request's id for a day and given again to every client that repeats the request.
 --
 --   KEYS[1] account, KEYS[2] record of the id    ARGV amount, limit per day, limit per month
 --   -> { granted, left of the day, left of the month }
