@@ -186,17 +186,36 @@ static uint32_t reply_rules_above(RedisModuleCtx *ctx, struct shown *shown, stru
     return count;
 }
 
+/* Does an account above know the resource? Its rules are shown then, and nothing of an account that does not. */
+static bool is_known_above(struct shown *shown, struct bytes resource)
+{
+    struct resource_view view;
+    bool known = false;
+    for (uint32_t i = 0; shown->lineage && i < shown->lineage->count && !known; i++) {
+        known = shown->lineage->ancestors[i].account && settle(&shown->above[i], resource, &view) == ACCOUNT_FAULT_NONE;
+    }
+    return known;
+}
+
+/* Settles a resource that is shown; ACCOUNT_FAULT_RESOURCE where neither the account nor one above knows it. */
+static enum account_fault settle_shown(struct shown *shown, struct bytes resource, struct resource_view *view)
+{
+    enum account_fault fault = settle(&shown->view, resource, view);
+    bool above = fault == ACCOUNT_FAULT_RESOURCE && is_known_above(shown, resource);
+    return above ? ACCOUNT_FAULT_NONE : fault;
+}
+
 /* Credits, overage and warnings are those of the account itself, and of the resource that this one is counted AS. */
 static void reply_resource(RedisModuleCtx *ctx, struct shown *shown, struct resource_view *view)
 {
     struct resource_view other; /* large: only where it is needed it means anything */
     struct account_view *account = &shown->view;
     const struct rules_of own = {.shift = 0, .as = {"", 0}, .account = {"", 0}};
-    bool has_other;
+    bool has_other = false;
     RedisModule_ReplyWithMap(ctx, 4);
     reply_field_name(ctx, "rules");
     RedisModule_ReplyWithArray(ctx, REDISMODULE_POSTPONED_LEN);
-    uint32_t count = reply_rules_of(ctx, account, view, own, &other, &has_other);
+    uint32_t count = view->entitlement ? reply_rules_of(ctx, account, view, own, &other, &has_other) : 0;
     RedisModule_ReplySetArrayLength(ctx, count + reply_rules_above(ctx, shown, view->resource));
     if (has_other) view = &other;
     reply_field_integer(ctx, "credits", view->credits_left);
@@ -206,9 +225,11 @@ static void reply_resource(RedisModuleCtx *ctx, struct shown *shown, struct reso
 
 /* ---- the account ----------------------------------------------------------------------------------------- */
 
-/* The resources an INFO is about: all that the plan grants, then those that an override alone grants. */
+/* The resources an INFO is about: all that the plan grants, then those that an override alone grants; the same of the
+ * accounts above. */
+#define CANDIDATES_MAX (PLAN_ENTRIES_MAX + PLAN_ENTRIES_MAX + ACCOUNT_SLOTS_MAX) /* of one account */
 struct subject {
-    struct bytes names[PLAN_ENTRIES_MAX + PLAN_ENTRIES_MAX + ACCOUNT_SLOTS_MAX];
+    struct bytes names[CANDIDATES_MAX * (1 + ANCESTORS_MAX)];
     uint32_t count;
 };
 
@@ -220,14 +241,10 @@ static void add_name(struct subject *subject, struct bytes name)
     subject->names[subject->count++] = name;
 }
 
-/* Candidates by name; those that turn out to grant nothing are taken out again. */
-static enum account_fault subject_of(const struct account_view *view, struct subject *subject, struct bytes *faulty)
+static void add_candidates(const struct account_view *view, struct subject *subject)
 {
     const struct account *account = view->account;
     const struct plan_history *history = view->plan ? view->host->find_plan(view->plan->name) : NULL;
-    struct resource_view resource;
-    uint32_t kept = 0;
-    subject->count = 0;
     for (uint32_t i = 0; view->plan && i < view->plan->entries_count; i++) {
         add_name(subject, view->plan->entries[i].entitlement.resource);
     }
@@ -236,8 +253,20 @@ static enum account_fault subject_of(const struct account_view *view, struct sub
         const struct slot_optional *optional = account->slots[i].optional;
         if (optional && optional->override) add_name(subject, interned_string_bytes(account->slots[i].resource));
     }
+}
+
+/* Candidates by name; those that turn out to grant nothing are taken out again. */
+static enum account_fault subject_of(struct shown *shown, struct subject *subject, struct bytes *faulty)
+{
+    struct resource_view resource;
+    uint32_t kept = 0;
+    subject->count = 0;
+    add_candidates(&shown->view, subject);
+    for (uint32_t i = 0; shown->lineage && i < shown->lineage->count; i++) {
+        if (shown->lineage->ancestors[i].account) add_candidates(&shown->above[i], subject);
+    }
     for (uint32_t i = 0; i < subject->count; i++) {
-        enum account_fault fault = settle(view, subject->names[i], &resource);
+        enum account_fault fault = settle_shown(shown, subject->names[i], &resource);
         *faulty = subject->names[i];
         if (fault == ACCOUNT_FAULT_RESOURCE) continue;
         if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -323,7 +352,7 @@ static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct 
     struct subject subject;
     struct resource_view resource;
     struct bytes faulty;
-    enum account_fault fault = subject_of(view, &subject, &faulty);
+    enum account_fault fault = subject_of(shown, &subject, &faulty);
     if (fault != ACCOUNT_FAULT_NONE) return accounts_reply_fault(ctx, call, fault, faulty, 0);
     RedisModule_ReplyWithMap(ctx, 11);
     reply_life(ctx, view, string_bytes(call->handle.name));
@@ -331,7 +360,7 @@ static int reply_account(RedisModuleCtx *ctx, struct account_call *call, struct 
     reply_field_name(ctx, "resources");
     RedisModule_ReplyWithMap(ctx, subject.count);
     for (uint32_t i = 0; i < subject.count; i++) {
-        settle(view, subject.names[i], &resource);
+        (void)settle_shown(shown, subject.names[i], &resource);
         RedisModule_ReplyWithStringBuffer(ctx, subject.names[i].data, subject.names[i].size);
         reply_resource(ctx, shown, &resource);
     }
@@ -352,15 +381,14 @@ int account_info_reply(RedisModuleCtx *ctx, struct account_call *call)
 static int reply_resources(RedisModuleCtx *ctx, struct account_call *call, struct shown *shown,
                            RedisModuleString **names, int count)
 {
-    struct account_view *view = &shown->view;
     struct resource_view resource;
     for (int i = 0; i < count; i++) {
-        enum account_fault fault = settle(view, string_bytes(names[i]), &resource);
+        enum account_fault fault = settle_shown(shown, string_bytes(names[i]), &resource);
         if (fault != ACCOUNT_FAULT_NONE) return accounts_reply_fault(ctx, call, fault, string_bytes(names[i]), 0);
     }
     if (count > 1) RedisModule_ReplyWithMap(ctx, count);
     for (int i = 0; i < count; i++) {
-        settle(view, string_bytes(names[i]), &resource);
+        (void)settle_shown(shown, string_bytes(names[i]), &resource);
         if (count > 1) RedisModule_ReplyWithString(ctx, names[i]);
         reply_resource(ctx, shown, &resource);
     }

@@ -49,6 +49,7 @@ uint32_t resource_report_warned(const struct account_view *account, const struct
     const struct entitlement *entitlement = view->entitlement;
     int64_t highest_bp = 0;
     uint32_t count = 0;
+    if (!entitlement) return 0; /* only an account above knows the resource */
     for (uint32_t i = 0; i < view->windows_count; i++) {
         if (!entitlement_limit(entitlement, view->windows[i].period)) continue;
         highest_bp = max_i64(highest_bp, view->windows[i].warned_bp);

@@ -114,6 +114,17 @@ def test_streams(family, name):
             assert (plain(reply) if line.startswith(("MEMBERS", "HOLDS")) else reply) == expected, line
 
 
+def test_info_shows_what_only_a_plan_above_knows(family):
+    """CONSUME admits it by the rules above, so INFO has them, by name and in the whole."""
+    family("QUOTA.PLAN SET team extra LIMIT 40 day")
+    assert family("QUOTA.CONSUME user extra 3")[:3] == [3, 40, 37]
+    shown = family.map("QUOTA.INFO user extra")
+    assert [(rule["account"], rule["limit"]) for rule in shown["rules"]] == [("team", 40)]
+    assert (shown["credits"], shown["overage"], shown["warned"]) == (0, 0, [])
+    assert family.map("QUOTA.INFO user")["resources"]["extra"] == shown
+    assert family.error("QUOTA.INFO user nothing").startswith("NORESOURCE")
+
+
 def test_info_shows_the_rules_above(family):
     family("QUOTA.CONSUME user api 3")
     shown = family.map("QUOTA.INFO user")
