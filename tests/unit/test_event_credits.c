@@ -1,5 +1,6 @@
 /* Events of credits: grants, and credits that become few. */
 #include "account_tools.h"
+#include <stdio.h>
 
 #define T (D * 400)
 
@@ -58,11 +59,42 @@ static void credits_become_few(void **state)
     pair_end(&pair);
 }
 
+/* Credits that come while nothing is written are there before the request spends them: as if the account had been
+ * settled then. */
+static void credits_that_renew_become_few_again(void **state)
+{
+    (void)state;
+    const struct period day = {.unit = PERIOD_DAY, .count = 1};
+    static const char *const renewals[] = {"recurs", "begins", "is given back", "is given back, and swept"};
+    for (size_t i = 0; i < COUNT_OF(renewals); i++) {
+        for (int settled = 0; settled < 2; settled++) {
+            struct pair pair = pair_opened("a CREDITS LOW 3 WARN 50%", T);
+            struct grant_request first = gift("first", 10), second = gift("second", 10);
+            if (i == 0) first.every = period_code(&day);
+            pair_grant(&pair, &first, T);
+            second.effective_us = T + D;
+            if (i == 1) pair_grant(&pair, &second, T);
+            if (i < 2) pair_consume(&pair, "a", 9, T + 1);
+            if (i >= 2) pair_reserve(&pair, "h", "a", 9, i == 2 ? D : H, T + 1);
+            assert_happened(&pair, "limit.warned a 50 | credits.low a");
+            if (settled) pair_settle(&pair, T + D + 1);
+            pair_consume(&pair, "a", i == 1 ? 9 : 8, T + D + 2);
+            const char *ended = settled || i < 2 ? "" : "hold.expired a h 9 | ";
+            char wanted[100];
+            (void)snprintf(wanted, sizeof(wanted), "%s%slimit.warned a 50 | credits.low a", ended,
+                           i == 1 ? "grant.exhausted a first | " : "");
+            assert_happened(&pair, wanted);
+            pair_end(&pair);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(grants_come_and_go),
         cmocka_unit_test(credits_become_few),
+        cmocka_unit_test(credits_that_renew_become_few_again),
     };
     return cmocka_run_group_tests(tests, account_set_up, account_tear_down);
 }
