@@ -226,6 +226,7 @@ struct account_status account_status(const struct account *account)
                                    .expires_us = optional->expires_us,
                                    .suspended_until_us = optional->suspended_until_us,
                                    .opened_us = optional->opened_us,
+                                   .restarted = optional->restarted,
                                    .zone = interned_string_bytes(account->zone),
                                    .then = interned_string_bytes(optional->then)};
 }

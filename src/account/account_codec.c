@@ -346,9 +346,11 @@ static void adopt_front(struct cursor *cursor, const struct account_status *stat
     optional->expires_us = status->expires_us;
     optional->suspended_until_us = status->suspended_until_us;
     optional->opened_us = status->opened_us;
+    optional->restarted = status->restarted;
     if (!cursor->bad && status->zone.size > 0) account->zone = interned_string_take(status->zone);
     if (!cursor->bad && status->then.size > 0) optional->then = interned_string_take(status->then);
     bool needed = status->expires_us > 0 || status->suspended_until_us > 0 || status->opened_us > 0 || optional->then;
+    needed = needed || status->restarted;
     if (!needed && !optional->next) return;
     account->optional = memory_alloc(sizeof(*optional));
     *account->optional = *optional;

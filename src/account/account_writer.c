@@ -12,12 +12,14 @@ static void apply_status(struct account *account, const struct account_status *s
     account->state = status->state;
     account->anchor_us = status->anchor_us;
     interned_string_replace(&account->zone, status->zone);
-    bool plain = status->expires_us == 0 && status->suspended_until_us == 0 && status->opened_us == 0;
+    bool plain =
+        status->expires_us == 0 && status->suspended_until_us == 0 && status->opened_us == 0 && !status->restarted;
     if (plain && status->then.size == 0 && !account->optional) return;
     struct account_optional *optional = account_optional_of(account);
     optional->expires_us = status->expires_us;
     optional->suspended_until_us = status->suspended_until_us;
     optional->opened_us = status->opened_us;
+    optional->restarted = status->restarted;
     interned_string_replace(&optional->then, status->then);
 }
 

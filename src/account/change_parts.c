@@ -4,7 +4,7 @@
 #include "quota/base/checked.h"
 
 /* What most windows have none of: a number says which of them follow (before encoding 4 a byte, and none of the last
- * two). */
+ * three). */
 enum rare_part {
     RARE_DEBT,
     RARE_REFUNDED,
@@ -17,6 +17,7 @@ enum rare_part {
     RARE_LINES,
     RARE_LOTS,
     RARE_HELD_OVER,
+    RARE_BEFORE,
 };
 
 static void rare_numbers(const struct window *window, const int64_t *numbers[RARE_NUMBERS])
@@ -47,6 +48,7 @@ void window_encode(const struct window *window, struct sink *sink)
     mask |= (uint32_t)(window->lines.count > 0) << RARE_LINES;
     mask |= (uint32_t)(window->rolled > 0) << RARE_LOTS;
     mask |= (uint32_t)(window->held_over > 0) << RARE_HELD_OVER;
+    mask |= (uint32_t)(window->before_us > 0) << RARE_BEFORE;
     sink_number(sink, (int64_t)window->period);
     sink_signed(sink, window->start_us);
     sink_number(sink, window->end_us == INT64_MAX ? 0 : window->end_us - window->start_us);
@@ -56,6 +58,7 @@ void window_encode(const struct window *window, struct sink *sink)
     for (int i = 0; i < RARE_NUMBERS; i++) {
         if (mask >> i & 1) sink_number(sink, *numbers[i]);
     }
+    if (mask >> RARE_BEFORE & 1) sink_number(sink, window->before_us);
     if (mask >> RARE_ALLOWANCE & 1) allowance_encode(&window->allowance, sink);
     if (mask >> RARE_LINES & 1) refund_lines_encode(&window->lines, sink);
     if (mask >> RARE_LOTS & 1) sink_bytes(sink, window->lots);
@@ -107,6 +110,15 @@ static void first_window_decode(struct cursor *cursor, int64_t length_us, struct
     if (mask >= 1 << (RARE_NUMBERS + 1) || !fits) cursor->bad = true;
 }
 
+/* Answers how much longer the cycle is than the window. */
+static int64_t before_decode(struct cursor *cursor, struct window *window)
+{
+    window->before_us = cursor_number_between(cursor, 1, INSTANT_MAX_US);
+    bool fits = window->end_us != INT64_MAX && window_origin_us(window) >= -INSTANT_MAX_US;
+    if (!fits) cursor->bad = true;
+    return fits ? window->before_us : 0;
+}
+
 static void lots_decode(struct cursor *cursor, struct window *window)
 {
     window->lots = cursor_bytes(cursor);
@@ -126,9 +138,10 @@ void window_decode(struct cursor *cursor, uint8_t encoding, struct window *windo
     } else {
         bool newer = encoding >= ACCOUNT_ENCODING_ROLLOVER;
         uint32_t mask =
-            newer ? (uint32_t)cursor_number_between(cursor, 0, (2 << RARE_HELD_OVER) - 1) : cursor_byte(cursor);
+            newer ? (uint32_t)cursor_number_between(cursor, 0, (2 << RARE_BEFORE) - 1) : cursor_byte(cursor);
         rare_numbers(window, numbers);
         rare_numbers_decode(cursor, mask, numbers, RARE_NUMBERS);
+        if (mask >> RARE_BEFORE & 1) length_us += before_decode(cursor, window);
         if (mask >> RARE_ALLOWANCE & 1) allowance_decode(cursor, length_us, &window->allowance);
         if (mask >> RARE_LINES & 1) refund_lines_decode(cursor, &window->lines);
         if (mask >> RARE_LOTS & 1) lots_decode(cursor, window);
@@ -320,9 +333,11 @@ void audit_entry_decode(struct cursor *cursor, struct audit_entry *audit)
     if (audit->actor.size > ACTOR_BYTES_MAX || audit->reason.size > REASON_BYTES_MAX) cursor->bad = true;
 }
 
+#define RESTARTED_FLAG 0x10 /* beside the state */
+
 void account_status_encode(const struct account_status *status, struct sink *sink)
 {
-    sink_byte(sink, status->state);
+    sink_byte(sink, (uint8_t)(status->state | (status->restarted ? RESTARTED_FLAG : 0)));
     sink_signed(sink, status->anchor_us);
     sink_number(sink, status->expires_us);
     sink_bytes(sink, status->zone);
@@ -333,11 +348,14 @@ void account_status_encode(const struct account_status *status, struct sink *sin
 
 void account_status_decode(struct cursor *cursor, uint8_t encoding, struct account_status *status)
 {
-    *status = (struct account_status){.state = cursor_byte(cursor), .zone = {"", 0}, .then = {"", 0}};
+    uint8_t state = cursor_byte(cursor);
+    *status = (struct account_status){.state = state, .zone = {"", 0}, .then = {"", 0}};
     status->anchor_us = cursor_signed(cursor);
     status->expires_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
     status->zone = cursor_bytes(cursor);
     if (encoding != ACCOUNT_ENCODING_FIRST) {
+        status->state = state & (uint8_t)~RESTARTED_FLAG;
+        status->restarted = state & RESTARTED_FLAG;
         status->suspended_until_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
         status->opened_us = cursor_number_between(cursor, 0, INSTANT_MAX_US);
         status->then = cursor_bytes(cursor);

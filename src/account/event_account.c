@@ -21,18 +21,26 @@ static bool lapses(const struct event_maker *maker, const struct account *accoun
            account->state != ACCOUNT_LAPSED;
 }
 
+/* Does the account move to this plan because its switch was due? Not where its plan expired first. */
+static bool comes_by_time(const struct account_optional *optional, struct bytes name, int64_t now_us)
+{
+    if (!optional || !optional->next || optional->next_us > now_us) return false;
+    bool expires_first = account_has_expired(optional, now_us) && optional->expires_us <= optional->next_us;
+    return !expires_first && bytes_equal(optional->next->name, name);
+}
+
 static void note_switched(struct event_maker *maker, const struct account *account, struct bytes name)
 {
     struct audit_entry entry;
-    const struct account_optional *optional = account->optional;
+    struct logged_event event = event_now(maker, account, LOGGED_ACCOUNT_SWITCHED);
+    bool by_time = comes_by_time(account->optional, name, event.time_us);
     if (bytes_equal(account->plan->name, name)) return;
     keep_plan_before(maker, account);
-    if (lapses(maker, account) || event_find_audit(maker, AUDIT_OPEN, &entry)) return; /* an event of its own */
-    struct logged_event event = event_now(maker, account, LOGGED_ACCOUNT_SWITCHED);
-    bool by_operator = event_find_audit(maker, AUDIT_SWITCH, &entry);
+    bool is_said = lapses(maker, account) || event_find_audit(maker, AUDIT_OPEN, &entry); /* an event of its own */
+    if (is_said && !by_time) return;
+    bool by_operator = !by_time && event_find_audit(maker, AUDIT_SWITCH, &entry);
     if (by_operator) event_set_operator(&event, &entry);
-    if (!by_operator && optional && optional->next && optional->next_us <= event.time_us)
-        event.time_us = optional->next_us;
+    if (by_time) event.time_us = account->optional->next_us;
     event_set_text(&event, EVENT_PLAN, name);
     event_set_text(&event, EVENT_BEFORE, account->plan->name);
     event_set_text(&event, EVENT_AFTER, name);
@@ -78,16 +86,25 @@ void event_note_status(struct event_maker *maker, const struct account *account,
     event_sink_add(maker->sink, &event);
 }
 
+/* The override that the slot has ended by itself; `until_us`: then. */
+static void add_override_ended(struct event_maker *maker, const struct account *account, uint32_t slot,
+                               int64_t until_us)
+{
+    struct logged_event event = event_at(account, LOGGED_OVERRIDE_ENDED, until_us);
+    event_set_resource(&event, account, slot);
+    event_sink_add(maker->sink, &event);
+}
+
 void event_note_override(struct event_maker *maker, const struct account *account, const struct change *change)
 {
     struct audit_entry entry;
     const struct slot_optional *optional = account->slots[change->slot].optional;
     bool is_set = change->bytes.size > 0, has = optional && optional->override;
-    if (!is_set && !has) return;
     struct logged_event event = event_now(maker, account, is_set ? LOGGED_OVERRIDE_SET : LOGGED_OVERRIDE_ENDED);
-    bool by_time = !is_set && optional->override_until_us > 0 && optional->override_until_us <= event.time_us;
-    bool by_operator = !by_time && event_find_audit(maker, AUDIT_OVERRIDE, &entry) && entry.slot == change->slot + 1;
-    if (by_time) event.time_us = optional->override_until_us;
+    bool by_time = has && optional->override_until_us > 0 && optional->override_until_us <= event.time_us;
+    if (by_time) add_override_ended(maker, account, change->slot, optional->override_until_us);
+    if (!is_set && (!has || by_time)) return;
+    bool by_operator = event_find_audit(maker, AUDIT_OVERRIDE, &entry) && entry.slot == change->slot + 1;
     event_set_resource(&event, account, change->slot);
     if (is_set) event_set_end(&event, change->until_us);
     if (by_operator) event_set_operator(&event, &entry);
@@ -162,7 +179,7 @@ void event_note_shared(struct event_maker *maker, const struct account *account,
 static void add_announced(struct event_maker *maker, const struct account *account, const struct audit_entry *entry)
 {
     struct change next;
-    if (!event_find_change(maker, CHANGE_NEXT, &next) || next.bytes.size == 0) return;
+    if (!event_find_last(maker, CHANGE_NEXT, &next) || next.bytes.size == 0) return;
     const struct plan *plan = plan_take(next.bytes);
     struct logged_event event = event_now(maker, account, LOGGED_ACCOUNT_SWITCHED);
     event_set_instant(&event, EVENT_START, next.until_us);

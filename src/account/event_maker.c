@@ -17,6 +17,20 @@ bool event_find_change(const struct event_maker *maker, enum change_kind kind, s
     return false;
 }
 
+bool event_find_last(const struct event_maker *maker, enum change_kind kind, struct change *found)
+{
+    struct cursor cursor = cursor_init(maker->run->changes);
+    struct change change;
+    bool any = false;
+    while (!cursor_done(&cursor) && !cursor.bad) {
+        change_decode(&cursor, maker->run->encoding, &change);
+        if (cursor.bad || change.kind != kind) continue;
+        *found = change;
+        any = true;
+    }
+    return any;
+}
+
 /* What an operator did in this run: there is at most one entry. */
 bool event_find_audit(const struct event_maker *maker, enum audit_action act, struct audit_entry *entry)
 {

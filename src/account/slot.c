@@ -21,7 +21,7 @@ static bool window_is_plain(const struct window *window)
 {
     return allowance_is_plain(&window->allowance) && window->debt == 0 && window->refunded == 0 &&
            window->denied == 0 && window->over_since_us == 0 && window->lines.count == 0 && window->rolled == 0 &&
-           window->held_over == 0;
+           window->held_over == 0 && window->before_us == 0;
 }
 
 void slot_read_window(const struct slot *slot, uint32_t index, struct window *window)
@@ -56,7 +56,8 @@ static bool equal_but_count(const struct window *left, const struct window *righ
     return left->start_us == right->start_us && left->end_us == right->end_us && left->debt == right->debt &&
            left->refunded == right->refunded && left->over_since_us == right->over_since_us &&
            left->warned_bp == right->warned_bp && left->held_over == right->held_over &&
-           bytes_equal(left->lots, right->lots) && refund_lines_equal(&left->lines, &right->lines) &&
+           left->before_us == right->before_us && bytes_equal(left->lots, right->lots) &&
+           refund_lines_equal(&left->lines, &right->lines) &&
            memcmp(&left->allowance, &right->allowance, sizeof(left->allowance)) == 0;
 }
 

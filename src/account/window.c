@@ -5,7 +5,7 @@
 /* A cycle without end is as long as a number can say, also where it began before 1970. */
 static int64_t length_of(const struct window *window)
 {
-    return window->end_us == INT64_MAX ? INT64_MAX : window->end_us - window->start_us;
+    return window->end_us == INT64_MAX ? INT64_MAX : window_length_us(window);
 }
 
 /* Time in the cycle before the account began; 0 where it began earlier, or later than the cycle. */
@@ -13,8 +13,15 @@ static int64_t lead_of(const struct window *window, int64_t anchor_us)
 {
     /* An account that begins inside a cycle has used nothing of the time before; a cycle for ever has no length to cut.
      * */
-    bool inside = window->start_us < anchor_us && anchor_us < window->end_us && window->end_us != INT64_MAX;
-    return inside ? anchor_us - window->start_us : 0;
+    int64_t origin_us = window_origin_us(window);
+    bool inside = origin_us < anchor_us && anchor_us < window->end_us && window->end_us != INT64_MAX;
+    return inside ? anchor_us - origin_us : 0;
+}
+
+void window_cut(struct window *window, int64_t at_us)
+{
+    window->before_us = at_us - window_origin_us(window);
+    window->start_us = at_us;
 }
 
 static struct window window_of(const struct quota_rule *rule, const struct cycle *cycle)
@@ -43,7 +50,7 @@ struct window window_join(const struct quota_rule *rule, const struct cycle *cyc
 
 int64_t window_cover_of(const struct window *window, const struct quota_rule *rule, int64_t anchor_us)
 {
-    struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
+    struct cycle cycle = {.start_us = window_origin_us(window), .end_us = window->end_us};
     struct window begun = window_begin(rule, &cycle, anchor_us);
     return allowance_total(&begun.allowance, length_of(&begun));
 }
@@ -209,7 +216,7 @@ static struct allowance whole_allowance(const struct quota_rule *rule, int64_t l
 void window_change_limit(struct window *window, const struct quota_rule *rule, enum window_change change,
                          int64_t anchor_us, int64_t at_us)
 {
-    int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window->start_us, lead);
+    int64_t lead = lead_of(window, anchor_us), at = max_i64(at_us - window_origin_us(window), lead);
     bool is_first = at_us <= window->start_us && window->allowance.since <= lead; /* no part before it */
     if (change == WINDOW_FULL || is_first || window->end_us == INT64_MAX) {
         window->allowance = whole_allowance(rule, lead);

@@ -194,6 +194,7 @@ static bool begin_earlier(const struct demand *demand, const struct position *po
     if (!zone || !known || at_us >= kept.first_us || kept.entries > HISTORY_ENTRIES_MAX - 2) return false;
     if (emit_slot(account, view, changes) != ACCOUNT_FAULT_NONE) return false;
     struct cycle cycle = period_cycle_at(&rule->period, zone, anchor_us, at_us);
+    if (at_us < cycle.start_us) cycle.start_us = account_view_opened_us(account); /* for ever, and before a RESTART */
     struct cycle first = period_cycle_at(&rule->period, zone, anchor_us, kept.first_us);
     struct window begun = window_begin(rule, &cycle, anchor_us);
     struct closed_cycle one = {.start_us = cycle.start_us,

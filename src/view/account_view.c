@@ -26,7 +26,9 @@ static void add_change(struct account_view *view, int64_t at_us, const struct pl
     bool opened_there = view->status.opened_us == 0 && anchor_us != view->status.anchor_us;
     if (opened_there) view->status.opened_us = max_i64(view->status.anchor_us, 0); /* the anchor leaves the opening */
     view->changes[view->changes_count++] = (struct plan_change){at_us, plan, how, anchor_us};
-    view->status_changed = view->status_changed || anchor_us != view->status.anchor_us;
+    bool is_first = how == SWITCH_HOW_RESTART && !view->status.restarted;
+    view->status.restarted = view->status.restarted || is_first;
+    view->status_changed = view->status_changed || is_first || anchor_us != view->status.anchor_us;
     view->status.anchor_us = anchor_us;
     view->plan = plan;
 }
@@ -47,6 +49,8 @@ static void expire(struct account_view *view)
     view->status.expires_us = 0;
     view->status.then = (struct bytes){"", 0};
     if (view->status.state == ACCOUNT_ACTIVE) view->status.state = ACCOUNT_LAPSED;
+    view->lapsed = view->status;
+    view->lapsed_by = view->changes_count;
 }
 
 /* A suspension that has ended by `by_us`. */
@@ -110,6 +114,7 @@ enum account_fault account_view_begin(struct account_view *view, const struct ac
     view->zone = NULL;
     view->slots_count = 0;
     view->status_changed = false;
+    view->lapsed_by = 0;
     if (!account) return begin_new(view);
     view->now_us = max_i64(clock_us, account->applied_at_us);
     view->plan = account->plan;

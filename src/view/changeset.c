@@ -194,9 +194,9 @@ enum account_fault emit_resource(struct account_view *account, struct resource_v
 
 /* ---- the account ----------------------------------------------------------------------------------------- */
 
-static void emit_status(const struct account_view *view, struct sink *changes)
+static void emit_status(const struct account_status *status, struct sink *changes)
 {
-    struct change change = {.kind = CHANGE_STATUS, .status = view->status};
+    struct change change = {.kind = CHANGE_STATUS, .status = *status};
     change_encode(&change, changes);
 }
 
@@ -211,12 +211,26 @@ static void emit_next_gone(const struct account_view *view, struct sink *changes
     change_encode(&next, changes);
 }
 
-static void emit_plan(const struct account_view *view, struct sink *changes)
+static void emit_plan(const struct plan *plan, const struct plan *before, struct sink *changes)
 {
-    const struct plan *last = account_view_last_plan(view);
-    if (view->account && last == view->account->plan) return;
-    struct change plan = {.kind = CHANGE_PLAN, .bytes = last->bytes};
-    change_encode(&plan, changes);
+    struct change change = {.kind = CHANGE_PLAN, .bytes = plan->bytes};
+    if (plan != before) change_encode(&change, changes);
+}
+
+/* Every plan that the account has had since, one after another: what time has done is an event of its own, also where
+ * the command moves the account on. */
+static void emit_moves(const struct account_view *view, struct sink *changes)
+{
+    const struct plan *before = view->account->plan;
+    for (uint32_t i = 0; i < view->changes_count; i++) {
+        const struct plan *plan = view->changes[i].plan;
+        bool goes_on = i + 1 < view->changes_count || view->status.state != view->lapsed.state;
+        if (plan) emit_plan(plan, before, changes);
+        if (plan) before = plan;
+        if (i == 0) emit_next_gone(view, changes);
+        if (i + 1 == view->lapsed_by && goes_on) emit_status(&view->lapsed, changes);
+    }
+    if (view->changes_count == 0) emit_next_gone(view, changes);
 }
 
 static bool is_own(struct bytes resource, struct resource_names own)
@@ -305,14 +319,13 @@ static enum account_fault emit_all(struct account_view *view, struct resource_na
 enum account_fault emit_account(struct account_view *view, struct resource_names own, struct sink *changes)
 {
     if (!view->account) {
-        emit_plan(view, changes);
-        emit_status(view, changes);
+        emit_plan(account_view_last_plan(view), NULL, changes);
+        emit_status(&view->status, changes);
         return ACCOUNT_FAULT_NONE;
     }
     if (view->changes_count == 0 && !view->status_changed) return ACCOUNT_FAULT_NONE;
-    emit_plan(view, changes);
-    emit_next_gone(view, changes);
-    if (view->status_changed) emit_status(view, changes);
+    emit_moves(view, changes);
+    if (view->status_changed) emit_status(&view->status, changes);
     return view->changes_count > 0 ? emit_all(view, own, changes) : ACCOUNT_FAULT_NONE;
 }
 

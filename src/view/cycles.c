@@ -2,6 +2,7 @@
 #include "quota/view/cycles.h"
 #include "quota/account/carry.h"
 #include "quota/base/checked.h"
+#include "quota/base/expect.h"
 
 enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor)
 {
@@ -14,6 +15,7 @@ enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor)
 static void emit_closed(const struct cycle_cursor *cursor, uint64_t period, struct closed_cycle closed)
 {
     if (!cursor->closed || closed.count < 1 || closed.end_us <= closed.start_us) return;
+    if (!expect(cursor->view->index >= 0)) return; /* of a resource that was never used no cycle is remembered */
     closed.revision = resource_view_revision(cursor->view);
     struct change change = {
         .kind = CHANGE_CLOSED, .slot = (uint32_t)cursor->view->index, .period = period, .closed = closed};
@@ -68,14 +70,22 @@ void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us)
 {
     struct resource_view *view = cursor->view;
     uint32_t kept = 0;
+    bool sealed = false;
     for (uint32_t i = 0; i < view->windows_count; i++) {
-        if (view->windows[i].start_us < at_us) {
-            if (!leaves_no_trace(view, i)) close_window(cursor, &view->windows[i], at_us);
+        struct window *window = &view->windows[i];
+        if (window->start_us >= at_us) {
+            resource_view_move_window(view, kept++, i);
             continue;
         }
-        resource_view_move_window(view, kept++, i);
+        /* An idle one is no part of a run of idle cycles: its end is none that their calendar knows. A line says so,
+         * behind which nothing was consumed. */
+        bool idle = window_is_idle(window) && window->lines.count == 0;
+        if (idle) refund_lines_seal(&window->lines, view->generation);
+        if (!leaves_no_trace(view, i)) close_window(cursor, window, at_us);
+        sealed |= idle && !leaves_no_trace(view, i);
     }
     view->windows_count = kept;
+    if (sealed) view->generation++;
 }
 
 enum account_fault cycles_anchor(struct cycle_cursor *cursor)
@@ -95,6 +105,12 @@ enum account_fault cycles_anchor(struct cycle_cursor *cursor)
 
 /* ---- rolling --------------------------------------------------------------------------------------------- */
 
+void cycles_cut(const struct cycle_cursor *cursor, struct window *window)
+{
+    bool inside = window->start_us < cursor->anchor_us && cursor->anchor_us < window->end_us;
+    if (inside && cursor->restarted) window_cut(window, cursor->anchor_us);
+}
+
 /* The window of a cycle under the rules that hold: the plan's allowance, and an override's limit above it. */
 static struct window begin_window(const struct cycle_cursor *cursor, const struct quota_rule *rule,
                                   const struct cycle *cycle)
@@ -106,6 +122,7 @@ static struct window begin_window(const struct cycle_cursor *cursor, const struc
     struct window window = window_begin(granted ? granted : rule, cycle, cursor->anchor_us);
     if (!granted) window.allowance = allowance_begin(ABSENT, 0, false);
     if (above) window.cover = window_cover_of(&window, above, cursor->anchor_us);
+    cycles_cut(cursor, &window);
     return window;
 }
 
@@ -252,7 +269,7 @@ void cycles_keep_changed(const struct cycle_cursor *cursor)
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
         const struct quota_rule *granted = entitlement_limit(resource_view_granted(view), window->period);
-        struct cycle cycle = {.start_us = window->start_us, .end_us = window->end_us};
+        struct cycle cycle = {.start_us = window_origin_us(window), .end_us = window->end_us};
         struct allowance begun = allowance_begin(ABSENT, 0, false);
         if (granted) begun = window_begin(granted, &cycle, cursor->anchor_us).allowance;
         if (!view->fresh[i] || memcmp(&begun, &window->allowance, sizeof(begun)) == 0) continue;

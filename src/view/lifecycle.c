@@ -145,7 +145,11 @@ static enum account_fault join_windows(struct timeline *timeline, const struct e
         if (fault != ACCOUNT_FAULT_NONE) return fault;
         int64_t anchor_us = timeline->cursor.anchor_us;
         struct cycle cycle = period_cycle_at(&rule->period, timeline->cursor.zone, anchor_us, at_us);
-        *cycles_add_window(view) = window_join(rule, &cycle, anchor_us, at_us);
+        struct window *window = cycles_add_window(view);
+        /* Where it comes with a restart it is there from the start of the cycle on. */
+        bool begins = timeline->cursor.restarted && at_us <= anchor_us;
+        *window = begins ? window_begin(rule, &cycle, anchor_us) : window_join(rule, &cycle, anchor_us, at_us);
+        cycles_cut(&timeline->cursor, window);
     }
     return ACCOUNT_FAULT_NONE;
 }
@@ -286,6 +290,8 @@ static struct restarted *collect_closed(const struct timeline *timeline, int64_t
         closed->used = !view->unused[i];
         closed->next = first;
         if (view->entitlement) resource_view_carry(account, view, window, end, &closed->carry);
+        /* As at its end: lots of a LIMIT that holds no more go. */
+        if (!entitlement_limit(view->entitlement, window->period)) closed->carry.lots_count = 0;
         first = closed;
     }
     return first;
@@ -306,17 +312,18 @@ static void follow_closed(const struct timeline *timeline, uint32_t index, const
     }
 }
 
-/* After a restart nothing that was consumed before can come back to cycles which the calendar lets begin earlier; what
- * is consumed from now on can. */
+/* Cycles which the calendar lets begin earlier begin at the restart (cycles_cut). What was consumed at the very same
+ * instant, before it, comes back to none of them. */
 static enum account_fault begin_after_restart(struct timeline *timeline, const struct restarted *closed, int64_t at_us)
 {
     struct resource_view *view = timeline->cursor.view;
     enum account_fault fault = cycles_begin(&timeline->cursor, view->entitlement, at_us);
-    bool sealed = false;
+    bool sealed = false, used = view->index >= 0;
     for (uint32_t i = 0; i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
+        bool begins = view->fresh[i]; /* else it had begun at this very instant, and goes on */
         follow_closed(timeline, i, closed);
-        if (window->start_us >= at_us) continue;
+        if (window->before_us == 0 || !used || !begins) continue;
         refund_lines_seal(&window->lines, view->generation);
         view->fresh[i] = view->unused[i] = false;
         sealed = true;
@@ -335,6 +342,7 @@ static enum account_fault move(struct timeline *timeline, int64_t at_us)
     /* Before the cycles close: closing forgets the windows. */
     if (restarts) closed = collect_closed(timeline, at_us);
     if (restarts) cycles_close_all(&timeline->cursor, at_us);
+    timeline->cursor.restarted = timeline->cursor.restarted || restarts;
     timeline->cursor.anchor_us = change->anchor_us;
     if (restarts) fault = cycles_anchor(&timeline->cursor);
     if (fault != ACCOUNT_FAULT_NONE) return fault;
@@ -479,7 +487,8 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
     struct cycle_cursor cursor = {.account = account,
                                   .view = view,
                                   .closed = closed,
-                                  .anchor_us = stored ? stored->anchor_us : account->status.anchor_us};
+                                  .anchor_us = stored ? stored->anchor_us : account->status.anchor_us,
+                                  .restarted = stored && stored->optional && stored->optional->restarted};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     /* A resource that was never written down has had its rules since the account was opened. */
     if (view->index < 0 && stored) fault = cycles_begin_rollover(&cursor, opened_us(account));
@@ -495,7 +504,10 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
 
 enum account_fault lifecycle_foresee(const struct account_view *account, struct resource_view *view)
 {
-    struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    struct cycle_cursor cursor = {.account = account,
+                                  .view = view,
+                                  .anchor_us = account->status.anchor_us,
+                                  .restarted = account->status.restarted};
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     int64_t begins_us = credits_begins_us(view);
     while (fault == ACCOUNT_FAULT_NONE && begins_us <= account->now_us) {

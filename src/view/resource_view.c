@@ -77,7 +77,10 @@ struct window *resource_view_window(struct resource_view *view, const struct quo
 enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
                                           const struct plan_entry *override)
 {
-    struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    struct cycle_cursor cursor = {.account = account,
+                                  .view = view,
+                                  .anchor_us = account->status.anchor_us,
+                                  .restarted = account->status.restarted};
     const struct billing billed = billing_of(view);
     struct limits_before limits;
     lifecycle_note_limits(view, &limits);
@@ -97,8 +100,8 @@ const struct window *resource_view_longest(const struct resource_view *view)
         const struct window *window = &view->windows[i];
         if (!entitlement_limit(view->entitlement, window->period)) continue;
         if (window->end_us >= INSTANT_MAX_US) endless = window;
-        if (endless == window || window->end_us - window->start_us <= length_us) continue;
-        length_us = window->end_us - window->start_us;
+        if (endless == window || window_length_us(window) <= length_us) continue;
+        length_us = window_length_us(window);
         longest = window;
     }
     return longest ? longest : endless;
@@ -120,7 +123,7 @@ int64_t resource_view_longest_end(const struct resource_view *view, int64_t *len
         const struct window *window = &view->windows[i];
         if (!entitlement_limit(view->entitlement, window->period)) continue; /* it sleeps */
         if (window->end_us >= INSTANT_MAX_US) continue;                      /* for ever */
-        int64_t length = window->end_us - window->start_us;
+        int64_t length = window_length_us(window);
         if (length < *length_us || (length == *length_us && window->end_us < end_us)) continue;
         *length_us = length;
         end_us = window->end_us;

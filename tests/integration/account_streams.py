@@ -154,7 +154,8 @@ CANCEL = step("cancel", PLANS)
 SWITCH = step("switch", PLANS, st.sampled_from(["PRORATE", "PRORATE", "FULL", "END"]), st.just(None), st.just(False))
 SWITCH_AT = step("switch", PLANS, st.sampled_from(["PRORATE", "FULL"]), st.sampled_from([1, HOUR, 9 * DAY]),
                  st.just(False))
-RESTART = step("switch", PLANS, st.sampled_from(["PRORATE", "FULL"]), st.just(None), st.just(True))
+RESTART = step("switch", PLANS, st.sampled_from(["PRORATE", "FULL"]), sometimes(st.sampled_from([1, HOUR, 9 * DAY])),
+               st.just(True))
 OVERRIDE = step("override", PLAIN, OVERRIDES, st.sampled_from([False, False, True]),
                 st.sampled_from([0, HOUR, 3 * DAY, 40 * DAY, "CYCLE"]))
 OVERRIDE_AS = step("override", st.just("m"), counted_as(), st.booleans(), st.sampled_from([0, HOUR, 3 * DAY]))
@@ -180,6 +181,7 @@ GROUPS = [group(NOTHING)] + [group(CONSUME)] * 4 + [group(CLOCK)] * 5 + [
     group(RESERVED, COMMITTED, COMMITTED), group(RESERVED, SWITCH, COMMITTED), group(RESERVED, PLAN, COMMITTED),
     group(PLAN), group(PLAN, CONSUME), group(PLAN, CLOCK), group(PLAN, CLOCK, CONSUME), group(UNPLAN), group(CANCEL),
     group(SWITCH), group(SWITCH, CLOCK), group(SWITCH_AT, CLOCK), group(RESTART),
+    group(RESTART, CLOCK, CONSUME), group(RESERVED, RESTART, COMMITTED), group(CONSUME_ID, RESTART, CLOCK, REFUND),
     group(OVERRIDE), group(OVERRIDE, CLOCK), group(OVERRIDE, PLAN, CLOCK, LIFT), group(LIFT),
     group(SET), group(RESET), group(RESET_PERIOD), group(OPEN),
     group(PLAN_AS), group(OVERRIDE_AS), group(COST_AS, COUNTED, CLOCK, LIFT), group(APART, COUNTED, LIFT),

@@ -186,6 +186,42 @@ def test_time_is_the_instant_of_the_cause(opened):
                      "quota.cycle.closed": NOON_MS + DAY_MS}
 
 
+# What time has done by the time that an operator acts: it is said first, at its own instant, without an actor.
+LATER = "2025-02-01T15:00:00Z"
+MOVES_ON = [
+    (f"QUOTA.SWITCH a q AT {LATER}", "QUOTA.SWITCH a s", [("switched", "p", "q"), ("switched", "q", "s")]),
+    (f"QUOTA.SWITCH a q AT {LATER}", "QUOTA.SWITCH a p", [("switched", "p", "q"), ("switched", "q", "p")]),
+    (f"QUOTA.SWITCH a q AT {LATER}", "QUOTA.SWITCH a s AT 2025-03-01T15:00:00Z",
+     [("switched", "p", "q"), ("switched", "q", "s")]),
+    (f"QUOTA.SWITCH a q AT {LATER}", "QUOTA.SUSPEND a", [("switched", "p", "q"), ("suspended", None, None)]),
+    (f"QUOTA.OPEN a p EXPIRES {LATER} THEN q", "QUOTA.SUSPEND a", [("lapsed", "p", "q"), ("suspended", None, None)]),
+    (f"QUOTA.OPEN a p EXPIRES {LATER} THEN q", "QUOTA.CLOSE a", [("lapsed", "p", "q"), ("closed", None, None)]),
+    (f"QUOTA.OPEN a p EXPIRES {LATER} THEN q", "QUOTA.SWITCH a s", [("lapsed", "p", "q"), ("switched", "q", "s")]),
+    (f"QUOTA.OPEN a p EXPIRES {LATER} THEN q", "QUOTA.OPEN a s", [("lapsed", "p", "q"), ("opened", None, None)]),
+    (f"QUOTA.OVERRIDE a r LIMIT 5 day EX @{LATER}", "QUOTA.OVERRIDE a r LIMIT 6 day",
+     [("override.ended", None, None), ("override.set", None, None)]),
+]
+
+
+@pytest.mark.parametrize("settled", [False, True], ids=["lazy", "eager"])
+@pytest.mark.parametrize("given, act, wanted", MOVES_ON)
+def test_what_time_has_done_is_said_before_what_an_operator_does(opened, given, act, wanted, settled):
+    for plan in ("q", "s"):
+        opened(f"QUOTA.PLAN SET {plan} r LIMIT 20 day")
+    opened(given)
+    opened.read()
+    opened.advance("30h")
+    if settled:
+        opened("QUOTA.SETTLE a")
+    opened(act)
+    first, second = opened.read()
+    said = [(event["type"].removeprefix("quota.").removeprefix("account."), event.get("before"), event.get("after"))
+            for event in (first, second)]
+    assert said == wanted
+    assert (first["time"], second["time"]) == (NOON_MS + DAY_MS, NOON_MS + 30 * DAY_MS // 24)
+    assert ("actor" in first, "actor" in second) == (False, True)
+
+
 def test_settle_says_how_many_it_makes(opened):
     run(opened, ["QUOTA.PLAN SET free r LIMIT 1 day", "CONFIG SET quota.default-plan free", "QUOTA.CONSUME a r 1",
                  "QUOTA.RESERVE a i r 1 TTL 1h", "QUOTA.OVERRIDE a r LIMIT 20 day EX 2h",

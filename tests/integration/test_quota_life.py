@@ -134,6 +134,81 @@ def test_a_limit_goes_on_through_a_restart(either):  # noqa: F811
     assert values(either, "used") == [3]
 
 
+RESTARTED = "2025-02-01T15:00:00Z"
+FIRST_USES = ["QUOTA.CONSUME a r 4 ID x", "QUOTA.MCONSUME a 1 r 4 ID x", "QUOTA.INGEST a r 4 x *",
+              "QUOTA.RESERVE a x r 4 TTL 1d"]
+
+
+@pytest.mark.parametrize("use", FIRST_USES)
+@pytest.mark.parametrize("rules", ["LIMIT 5 day CALENDAR", "LIMIT 5 week CALENDAR LIMIT 5 day CALENDAR"])
+def test_the_first_use_behind_a_restart_that_comes_with_it_counts(accounts, rules, use):
+    """A boundary of the calendar lies between the two, and the resource was never used."""
+    accounts("QUOTA.PLAN SET p r LIMIT 5 day")
+    accounts(f"QUOTA.PLAN SET q r {rules}")
+    accounts("QUOTA.OPEN a p")
+    accounts(f"QUOTA.SWITCH a q RESTART AT {RESTARTED}")
+    accounts.advance("33h")
+    accounts(use)
+    if "RESERVE" in use:
+        assert accounts("QUOTA.COMMIT a x") == [4, 0, 1]
+    assert set(values(accounts, "used")) == {4}
+    assert accounts("QUOTA.RECORD a x")
+    assert accounts.map("QUOTA.HISTORY a r") == []
+
+
+def test_what_is_ingested_for_ever_before_a_restart_counts_there(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 100 forever")
+    accounts("QUOTA.OPEN a p")
+    accounts.advance("6d")
+    accounts("QUOTA.SWITCH a p RESTART")
+    assert accounts("QUOTA.INGEST a r 2 x", NOON_MS + HOUR_MS) == [2]
+    closed, = accounts.map("QUOTA.HISTORY a r")
+    assert (closed["start"], closed["end"], closed["used"]) == (NOON_MS, NOON_MS + 6 * DAY_MS, 2)
+    assert (values(accounts, "start"), values(accounts, "used")) == ([NOON_MS + 6 * DAY_MS], [0])
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("prorate", ["", " PRORATE"])
+def test_a_restart_cuts_the_calendar_s_cycle_in_two(accounts, prorate, at_once):
+    """What was used, held or comes after the fact counts on its side of the cut, once."""
+    accounts("CONFIG SET quota.id-ttl-ms", 30 * DAY_MS)
+    accounts(f"QUOTA.PLAN SET p r LIMIT 280 month CALENDAR{prorate}")
+    accounts("QUOTA.OPEN a p ANCHOR 2025-01-01T00:00:00Z")
+    accounts("QUOTA.CLOCK FREEZE 2025-02-03T00:00:00Z")
+    accounts("QUOTA.CONSUME a r 10 ID x")
+    accounts("QUOTA.RESERVE a h r 3 TTL 10d")
+    at = dt.datetime(2025, 2, 8, tzinfo=dt.timezone.utc).timestamp() * 1000
+    if not at_once:
+        accounts(f"QUOTA.SWITCH a p RESTART AT {at:.0f}")
+    accounts("QUOTA.CLOCK FREEZE", f"{at:.0f}")
+    if at_once:
+        accounts("QUOTA.SWITCH a p RESTART")
+    month = 280 if not prorate else 210  # of 28 days 21 are left
+    assert (values(accounts, "start"), values(accounts, "limit"), values(accounts, "held")) == ([at], [month], [0])
+    assert accounts("QUOTA.COMMIT a h") == [3, 0, month]
+    assert accounts("QUOTA.INGEST a r 2 y 2025-02-07T00:00:00Z") == [2]
+    assert accounts("QUOTA.REFUND a r 4 OF x") == [4, 0, month]
+    assert values(accounts, "used") == [0]
+    accounts("QUOTA.CONSUME a r 7")
+    accounts.advance("30d")
+    after, before = [(one["start"], one["end"], one["used"]) for one in accounts.map("QUOTA.HISTORY a r")[:2]]
+    assert (after[0], after[2], before[1], before[2]) == (at, 7, at, 11)
+
+
+def test_idle_cycles_are_listed_the_same_before_and_after_a_later_change(accounts):
+    accounts("QUOTA.PLAN SET p r LIMIT 10 day")
+    accounts("QUOTA.OPEN a p")
+    accounts("QUOTA.CONSUME a r 1")
+    accounts.advance("30h")
+    accounts("QUOTA.SWITCH a p RESTART")
+    accounts.advance("48h")
+    listed = accounts.map("QUOTA.HISTORY a r")
+    starts = [(one["start"] - NOON_MS) // HOUR_MS for one in listed]
+    assert starts == [54, 30, 24, 0]
+    accounts("QUOTA.CONSUME a r 1")
+    assert accounts.map("QUOTA.HISTORY a r") == listed
+
+
 def test_restart_and_a_refund_of_what_came_after_it(accounts):
     """The calendar's day goes on: it gives back what was consumed since, and nothing of before."""
     accounts("QUOTA.PLAN SET c r LIMIT 10 day CALENDAR")

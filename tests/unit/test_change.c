@@ -13,6 +13,7 @@ static struct window full_window(void)
     return (struct window){.period = day_code(),
                            .start_us = -9,
                            .end_us = 900,
+                           .before_us = 11,
                            .allowance = {.limit = 10, .since = 100, .past = 90, .past_units = -3, .past_rest = 7},
                            .cover = NOT_COVERED,
                            .used = 4,
@@ -85,7 +86,8 @@ static struct change change_of(enum change_kind kind)
                             .how = SWITCH_HOW_RESTART};
     switch (kind) {
     case CHANGE_STATUS:
-        change.status = (struct account_status){ACCOUNT_CLOSED, -5, 900, 950, 3, BYTES("Europe/Berlin"), BYTES("free")};
+        change.status =
+            (struct account_status){ACCOUNT_CLOSED, -5, 900, 950, 3, true, BYTES("Europe/Berlin"), BYTES("free")};
         break;
     case CHANGE_WINDOW: change.window = full_window(); break;
     case CHANGE_CLOSED:
@@ -179,10 +181,11 @@ static void numbers_of_windows_and_cycles_stay_within_their_ranges(void **state)
     struct change again;
     REFUSED(CHANGE_WINDOW, window.start_us = -INSTANT_MAX_US - 1);
     REFUSED(CHANGE_WINDOW, window.allowance.limit = ABSENT - 1);
-    REFUSED(CHANGE_WINDOW, window.allowance.past_rest = 909); /* not less than the cycle is long */
+    REFUSED(CHANGE_WINDOW, window.allowance.past_rest = 920); /* not less than the cycle is long */
     REFUSED(CHANGE_WINDOW, window.allowance.past = 101);      /* more than lies before the running part */
-    REFUSED(CHANGE_WINDOW, window.allowance.since = 910);     /* behind the cycle's end */
+    REFUSED(CHANGE_WINDOW, window.allowance.since = 921);     /* behind the cycle's end */
     REFUSED(CHANGE_WINDOW, window.allowance.past_units = INT64_MIN);
+    REFUSED(CHANGE_WINDOW, window.before_us = INSTANT_MAX_US + 1);
     REFUSED(CHANGE_WINDOW, window.warned_bp = ENTITLEMENT_PERCENT_MAX_BP + 1);
     REFUSED(CHANGE_WINDOW, window.over_since_us = INSTANT_MAX_US + 1);
     REFUSED(CHANGE_WINDOW, window.lines.line[1].generation = 3); /* lines ascend */
@@ -402,10 +405,12 @@ static struct change without_news(struct change change)
     if (change.kind == CHANGE_STATUS) {
         change.status.suspended_until_us = change.status.opened_us = 0;
         change.status.then = BYTES("");
+        change.status.restarted = false;
     }
     if (change.kind == CHANGE_WINDOW) {
         change.window.allowance.since = change.window.allowance.past = 0;
         change.window.lines.count = 0;
+        change.window.before_us = 0;
     }
     if (change.kind == CHANGE_HOLD_RESOLVED) change.charged.count = CHARGED_ALL;
     return change;

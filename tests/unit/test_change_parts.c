@@ -13,6 +13,7 @@ static struct window full_window(void)
     return (struct window){.period = day_code(),
                            .start_us = -9,
                            .end_us = 900,
+                           .before_us = 11,
                            .allowance = {.limit = 10, .since = 100, .past = 90, .past_units = -3, .past_rest = 7},
                            .cover = NOT_COVERED,
                            .used = 4,
@@ -135,8 +136,8 @@ static void every_part_reads_back(void **state)
     check(&audit_codec, &(struct part){.audit = {500, AUDIT_SET, 4, 9, BYTES("ops"), BYTES("because")}});
     check(&audit_codec, &(struct part){.audit = {500, AUDIT_OPEN, 0, 0, BYTES(""), BYTES("")}});
     check(&status_codec,
-          &(struct part){.status = {ACCOUNT_CLOSED, -5, 900, 950, 3, BYTES("Europe/Berlin"), BYTES("free")}});
-    check(&status_codec, &(struct part){.status = {ACCOUNT_ACTIVE, 5, 0, 0, 0, BYTES(""), BYTES("")}});
+          &(struct part){.status = {ACCOUNT_CLOSED, -5, 900, 950, 3, true, BYTES("Europe/Berlin"), BYTES("free")}});
+    check(&status_codec, &(struct part){.status = {ACCOUNT_ACTIVE, 5, 0, 0, 0, false, BYTES(""), BYTES("")}});
 }
 
 /* Every set of rare parts of a window, and of a grant. */
@@ -144,7 +145,7 @@ static void every_mask_reads_back(void **state)
 {
     (void)state;
     const struct window full = full_window();
-    for (unsigned mask = 0; mask < 256; mask++) {
+    for (unsigned mask = 0; mask < 512; mask++) {
         struct window window = full;
         if (mask & 1) window.debt = 0;
         if (mask & 2) window.refunded = 0;
@@ -154,6 +155,7 @@ static void every_mask_reads_back(void **state)
         if (mask & 32) window.warned_bp = 0;
         if (mask & 64) window.allowance = (struct allowance){.limit = 10};
         if (mask & 128) window.lines.count = 0;
+        if (mask & 256) window.before_us = 0;
         struct sink bytes = {0};
         window_encode(&window, &bytes);
         assert_true(reads_back(&window_codec, sink_content(&bytes)));

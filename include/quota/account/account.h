@@ -43,6 +43,7 @@ struct account_optional {
     int64_t expires_us;                 /* 0 = never */
     int64_t suspended_until_us;         /* 0 = until it is resumed */
     int64_t opened_us;                  /* 0 = at the anchor */
+    bool restarted;                     /* it was anchored by a RESTART */
     const struct interned_string *then; /* the plan it falls to when it expires; NULL = the server's default */
     const struct plan *next;            /* a plan that is still to come */
     int64_t next_us;

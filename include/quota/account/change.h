@@ -116,6 +116,7 @@ struct account_status {
     int64_t expires_us;         /* 0 = never */
     int64_t suspended_until_us; /* 0 = until it is resumed */
     int64_t opened_us;          /* 0 = at the anchor */
+    bool restarted;             /* a RESTART has anchored it there: the cycles before it are others */
     struct bytes zone;          /* empty = UTC */
     struct bytes then;          /* the plan it falls to when it expires: a name; empty = the server's default */
 };

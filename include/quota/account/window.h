@@ -25,6 +25,7 @@
 struct window {
     uint64_t period;                /* period_code */
     int64_t start_us, end_us;       /* [start, end); end INT64_MAX = for ever */
+    int64_t before_us;              /* time of the calendar's cycle in front of the start: a RESTART has cut it off */
     struct allowance allowance;     /* what the plan allows */
     int64_t cover;                  /* the limit of an override, UNLIMITED or NOT_COVERED; not stored */
     int64_t used;                   /* >= 0 */
@@ -37,6 +38,22 @@ struct window {
     int64_t held_over;              /* units of reservations that outlived the cycle, and that are gone by now */
     struct refund_lines lines;
 };
+
+/* When the calendar lets its cycle begin: times of the allowance are counted from there. */
+static inline int64_t window_origin_us(const struct window *window)
+{
+    return window->start_us - window->before_us;
+}
+
+/* How long its cycle is by the calendar; not of one for ever. */
+static inline int64_t window_length_us(const struct window *window)
+{
+    return window->end_us - window_origin_us(window);
+}
+
+/* Lets it begin at `at_us`, inside its cycle, where the account has been anchored anew: what lies before is another
+ * cycle, which has closed. The limit stays what it is. */
+void window_cut(struct window *window, int64_t at_us);
 
 /* A cycle that has not been used yet, under the plan's `rule` from its start on. `anchor_us`: when the account began.
  * */

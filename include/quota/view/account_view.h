@@ -107,6 +107,8 @@ struct account_view {
     const struct interned_string *zone;
     struct account_status status; /* now */
     bool status_changed;          /* by time, or by the command */
+    struct account_status lapsed; /* as it was when the account fell to another plan by itself … */
+    uint32_t lapsed_by;           /* … which is that many of the changes; 0 = it did not */
     struct plan_change changes[PLAN_CHANGES_MAX];
     uint32_t changes_count;
     const struct plan *begun;          /* of an account that begins here; one use of it is the view's */

@@ -13,7 +13,8 @@ struct cycle_cursor {
     struct resource_view *view;
     struct sink *closed;     /* where closed cycles go; NULL = nowhere */
     const struct zone *zone; /* NULL until a cycle needs it */
-    int64_t anchor_us;       /* of the account at the instant */
+    int64_t anchor_us;       /* of the account at the instant … */
+    bool restarted;          /* … by a RESTART */
 };
 
 /* Finds the zone; ACCOUNT_FAULT_ZONE where this server does not know it. */
@@ -42,6 +43,10 @@ void cycles_close_all(struct cycle_cursor *cursor, int64_t at_us);
 /* The cycles that a restart leaves open, since they begin at its very instant, get the ends that the cursor's new
  * anchor gives them. */
 enum account_fault cycles_anchor(struct cycle_cursor *cursor);
+
+/* Where the account was anchored anew (RESTART) inside the cycle of this window, it begins there: what lies before is
+ * another cycle. */
+void cycles_cut(const struct cycle_cursor *cursor, struct window *window);
 
 /* The place for one window more, not filled in yet. */
 struct window *cycles_add_window(struct resource_view *view);

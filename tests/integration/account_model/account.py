@@ -57,8 +57,6 @@ class Account(Ledger):
             return "OK"
         if not self.host.plan(name):
             raise Refused("NOPLAN")
-        if restart and not all(self.anchored(period) for period in self.periods_with(name)):
-            raise Silent("what begins at a RESTART where the calendar says when a cycle begins")
         coming = Next(name, self.now if at is None else at, mode != "PRORATE", restart)
         if mode == "END":
             cycles = [self.bounds(rule.period, self.now) for resource in {**self.parts, **self.slots}
@@ -73,18 +71,6 @@ class Account(Ledger):
         self.state = "active" if self.state == "lapsed" else self.state
         self.note("switch")
         return "OK"
-
-    @staticmethod
-    def anchored(period):
-        return not {"forever", "CALENDAR", "EOM"} & set(period.split())
-
-    def periods_with(self, plan):
-        """Of all cycles that run, under its own rules and under those of another plan."""
-        joined = self.host.plans[plan]
-        entitlements = [self.entitlement(name) for name in {**self.parts, **self.slots}]
-        entitlements += [joined.entitlement(name, self.now) for name in joined.resources]
-        periods = {rule.period for one in entitlements if one for rule in one.of(Limit)}
-        return periods | {period for slot in self.slots.values() for period in slot.windows}
 
     def suspend(self, ex=0):
         self.not_closed(planned=False)

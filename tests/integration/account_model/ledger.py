@@ -46,6 +46,8 @@ class Ledger(Consuming):
         """Of every resource what is left of it, in the order of their first use; one refusal refuses all."""
         self.not_closed()
         names = [name for name in self.slots if self.record("CONSUME", name, of)]
+        if len(names) > 1 and any(map(self.was_changed, names)):
+            raise Silent("which of them was there first: a change of plan may have stored one before its first use")
         for key in (("BATCH", "", of), ("HOLD", "", of)):
             record = self.record(*key)
             released = record and key[0] == "HOLD" and not any(item.granted for item in record.items)

@@ -33,6 +33,7 @@ class Lifetime:
         self.host, self.anchor, self.zone, self.expires, self.then = host, anchor, zone, expires, then
         self.state, self.next, self.settled, self.now, self.clock = "active", None, now, now, now
         self.opened, self.until, self.sequence, self.target = now, 0, 0, now
+        self.restarted = False
         self.slots, self.records, self.holds, self.notes, self.calendars = {}, {}, {}, [], {}
         self.plan, self.shown_plan, self.revision = None, plan, 0
         self.parts, self.known, self.coming = {}, set(), {}  # per resource: parts, and END revisions not yet there
@@ -151,8 +152,10 @@ class Lifetime:
         return window.lots_after(rule, self.held(name, window, end)) if end > self.anchor else ()
 
     def begin(self, name, rule, at):
+        """What lies before a RESTART in the calendar's cycle is another one, which has closed."""
         start, end = self.bounds(rule.period, at)
-        return Cycle(rule.period, start, end, self.limit_of(name, rule.period, start, end))
+        begins = self.anchor if self.is_cut(start, end) else start
+        return Cycle(rule.period, begins, end, self.limit_of(name, rule.period, start, end), origin=start)
 
     def bounds(self, period, at):
         if period == "forever":
@@ -182,7 +185,15 @@ class Lifetime:
         rule = slot.override.limit(period) if slot and slot.override else None
         if rule:
             return integral([(start, rule)], start, end, self.anchor)
-        return allowance(self.parts.get(name, []), period, start, end, self.anchor)
+        parts = self.parts.get(name, [])
+        if parts and self.is_cut(start, end):  # of what was before the RESTART nothing counts
+            last = max((nth for nth, part in enumerate(parts) if part.at <= self.anchor), default=0)
+            parts = [dataclasses.replace(parts[last], at=start), *parts[last + 1:]]
+        return allowance(parts, period, start, end, self.anchor)
+
+    def is_cut(self, start, end):
+        """Has the account been anchored anew inside this cycle of the calendar?"""
+        return self.restarted and start < self.anchor < end
 
     def refresh(self, name):
         """Other rules: the running cycles get their new limits. What was used stays, also of those that sleep now."""
@@ -190,7 +201,7 @@ class Lifetime:
         self.take_over_rates(name)
         for window in self.slots[name].windows.values() if name in self.slots else []:
             before, counted = window.own_limit(), window.counts
-            window.limit = self.limit_of(name, window.period, window.start, window.end)
+            window.limit = self.limit_of(name, window.period, window.origin, window.end)
             window.counts = bool(entitlement and entitlement.limit(window.period))
             raised = before != UNLIMITED and (window.limit == UNLIMITED or window.own_limit() > before)
             if window.counts and (raised or not counted):
@@ -270,6 +281,7 @@ class Lifetime:
                 lots = self.lots_after(name, rule, window, self.now) if rule else ()
                 slot.past.append(dataclasses.replace(slot.windows.pop(window.period), end=self.now, asleep=asleep))
                 ended[name, window.period] = debt, lots
+        self.restarted = self.restarted or coming.restart
         self.anchor = self.now if coming.restart else self.anchor
         for window in [one for slot in self.slots.values() for one in slot.windows.values() if coming.restart]:
             window.end = self.bounds(window.period, self.now)[1]  # it begins here, so it is not closed

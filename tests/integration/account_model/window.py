@@ -69,6 +69,7 @@ class Cycle:
     start: int
     end: int
     limit: int  # of the cycle, before its debt and its lots
+    origin: int = 0  # where its calendar lets it begin: before a RESTART that cut it
     debt: int = 0
     lots: tuple = ()  # that it began with: (units, cycles), the oldest first
     used: int = 0
