@@ -81,6 +81,18 @@ static bool open_fits(const struct account_view *view, const struct open_request
     return request->zone.size == 0 || bytes_equal(stored_zone(request->zone), view->status.zone);
 }
 
+/* Is the opening itself requested again, whose end has come meanwhile? A duration counts from then, so an account that
+ * has lapsed to the plan that it was to fall to stays there. */
+static bool has_had_its_time(const struct account_view *view, const struct open_request *request,
+                             const struct zone *zone)
+{
+    bool counts = request->expires.kind == MOMENT_DURATION || request->expires.kind == MOMENT_PERIOD;
+    if (!counts || view->status.state != ACCOUNT_LAPSED) return false;
+    struct bytes then = request->then.size > 0 ? request->then : view->host->default_plan;
+    bool fell = bytes_equal(view->plan->name, then) && !bytes_equal(request->plan, then);
+    return fell && moment_instant_us(&request->expires, zone, account_view_opened_us(view)) <= view->now_us;
+}
+
 static enum account_fault open_again(struct account_view *view, const struct open_request *request,
                                      const struct admin_action *action, struct account_decision *decision)
 {
@@ -91,6 +103,7 @@ static enum account_fault open_again(struct account_view *view, const struct ope
     if (!ended && !bytes_equal(view->plan->name, request->plan)) return ACCOUNT_FAULT_OPEN;
     const struct zone *zone = account_view_zone(view);
     if (!zone) return ACCOUNT_FAULT_ZONE;
+    if (has_had_its_time(view, request, zone)) return ACCOUNT_FAULT_NONE;
     int64_t from_us = ended ? view->now_us : account_view_opened_us(view);
     bool expires = request->expires.kind != MOMENT_NONE;
     int64_t expires_us = expires ? moment_instant_us(&request->expires, zone, from_us) : ended ? 0 : status->expires_us;

@@ -161,6 +161,19 @@ def test_at_expires_to_the_millisecond_it_falls_to_the_default_plan(acme):
     assert [rule["used"] for rule in rules(acme, "b")] == [1, 0]
 
 
+@pytest.mark.parametrize("then", ["", " THEN free"])
+def test_the_same_opening_after_its_end_prolongs_nothing(acme, then):
+    """An application opens the account whenever its customer signs in; the trial is over after two days all the same."""
+    acme("CONFIG SET quota.default-plan free")
+    opening = f"QUOTA.OPEN b pro EXPIRES 2d{then}"
+    for hours, plan in [(0, "pro"), (47, "pro"), (1, "free"), (24, "free"), (24 * 40, "free")]:
+        acme.advance(f"{hours}h")
+        assert acme(opening) in OK
+        assert acme.map("QUOTA.INFO b")["plan"] == plan
+    assert acme("QUOTA.OPEN b pro EXPIRES 100d") in OK  # another opening
+    assert acme.map("QUOTA.INFO b")["plan"] == "pro"
+
+
 def test_without_a_default_plan_it_falls_into_nothing_and_can_be_renewed(acme):
     acme("QUOTA.OPEN b pro EXPIRES", NOON_MS + 5000)
     acme("QUOTA.CONSUME b r 30")

@@ -30,6 +30,9 @@ class Account(Ledger):
             raise Refused("NOPLAN")
         if not ended and self.plan != name:
             raise Refused("ERR")
+        fell = self.state == "lapsed" and name != self.plan == (then or self.host.default_plan)
+        if fell and isinstance(expires, str) and later_by(expires, self.zone, self.opened) <= self.now:
+            return "OK"  # its time is over, and counts from the opening
         wanted, falls_to = (0, then) if ended else (self.expires, self.then)
         if expires is not None:
             opened = self.now if ended else self.opened
