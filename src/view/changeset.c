@@ -65,13 +65,29 @@ static bool emit_count(const struct resource_view *view, uint32_t place, const s
     return true;
 }
 
+/* Warnings of a cycle that a raised limit has lowered, and that fire again with this very change: the first change says
+ * that they were lowered, so that the next one is an event. */
+static void emit_lowered(const struct resource_view *view, uint32_t index, int32_t place, struct sink *changes)
+{
+    const struct window *window = &view->windows[index];
+    if (place < 0 || view->lowered_bp[index] >= window->warned_bp) return;
+    const struct stored_window *stored = &view->stored->windows[place];
+    bool fired = stored->start_us == window->start_us && stored->warned_bp > view->lowered_bp[index];
+    if (!fired) return;
+    struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)view->index, .window = *window};
+    change.window.warned_bp = view->lowered_bp[index];
+    change_encode(&change, changes);
+}
+
 static void emit_windows(const struct resource_view *view, struct sink *changes)
 {
     for (uint32_t i = 0; i < view->windows_count; i++) {
         const struct window *window = &view->windows[i];
         if (!needs_storing(view, i)) continue;
         int32_t place = stored_place(view->stored, window->period, i);
-        if (place >= 0 && emit_count(view, (uint32_t)place, window, changes)) continue;
+        bool lowered = view->lowered_bp[i] < window->warned_bp;
+        if (lowered) emit_lowered(view, i, place, changes);
+        if (!lowered && place >= 0 && emit_count(view, (uint32_t)place, window, changes)) continue;
         struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)view->index, .window = *window};
         change_encode(&change, changes);
     }

@@ -236,6 +236,7 @@ struct window *cycles_add_window(struct resource_view *view)
 {
     if (view->windows_count == SLOT_WINDOWS_MAX) drop_sleeper(view);
     view->fresh[view->windows_count] = view->unused[view->windows_count] = true;
+    view->lowered_bp[view->windows_count] = NOT_LOWERED;
     return &view->windows[view->windows_count++];
 }
 

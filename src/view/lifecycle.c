@@ -125,7 +125,9 @@ void lifecycle_lower_warnings(struct resource_view *view, const struct limits_be
     for (uint32_t i = 0; view->entitlement && i < view->windows_count; i++) {
         struct window *window = &view->windows[i];
         if (window->warned_bp == 0 || !entitlement_limit(view->entitlement, window->period)) continue;
-        if (was_raised(window, before)) window_lower_warnings(window, view->entitlement);
+        if (!was_raised(window, before)) continue;
+        window_lower_warnings(window, view->entitlement);
+        view->lowered_bp[i] = min_i64(view->lowered_bp[i], window->warned_bp);
     }
 }
 

@@ -33,6 +33,7 @@ void resource_view_begin(const struct account_view *account, struct bytes resour
     for (uint32_t i = 0; i < view->windows_count; i++) {
         slot_read_window(view->stored, i, &view->windows[i]);
         view->fresh[i] = false;
+        view->lowered_bp[i] = NOT_LOWERED;
         view->unused[i] = was_never_used(view->stored, &view->windows[i]);
     }
     credits_view_begin(account, view);

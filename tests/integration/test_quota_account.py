@@ -163,7 +163,7 @@ def test_at_expires_to_the_millisecond_it_falls_to_the_default_plan(acme):
 
 @pytest.mark.parametrize("then", ["", " THEN free"])
 def test_the_same_opening_after_its_end_prolongs_nothing(acme, then):
-    """An application opens the account whenever its customer signs in; the trial is over after two days all the same."""
+    """An application opens it whenever its customer signs in; the trial is over after two days all the same."""
     acme("CONFIG SET quota.default-plan free")
     opening = f"QUOTA.OPEN b pro EXPIRES 2d{then}"
     for hours, plan in [(0, "pro"), (47, "pro"), (1, "free"), (24, "free"), (24 * 40, "free")]:

@@ -222,6 +222,21 @@ def test_what_time_has_done_is_said_before_what_an_operator_does(opened, given, 
     assert ("actor" in first, "actor" in second) == (False, True)
 
 
+@pytest.mark.parametrize("settled", [False, True], ids=["lazy", "eager"])
+@pytest.mark.parametrize("raised", ["LIMIT 100 day WARN 50% 80%", "LIMIT -1 day WARN 50% 80%"])
+def test_a_limit_that_was_raised_for_a_while_warns_again(opened, raised, settled):
+    opened("QUOTA.CONSUME a r 6")
+    assert named(opened.read()) == ["limit.warned"]
+    opened(f"QUOTA.PLAN SET p r {raised}")
+    if settled:
+        opened("QUOTA.SETTLE a")
+    opened("QUOTA.PLAN SET p r LIMIT 10 day WARN 50% 80%")
+    opened("QUOTA.CONSUME a r 1")
+    assert named(opened.read()) == ["limit.warned"]
+    opened("QUOTA.CONSUME a r 1")
+    assert [event["percent"] for event in opened.read()] == ["80"]
+
+
 def test_settle_says_how_many_it_makes(opened):
     run(opened, ["QUOTA.PLAN SET free r LIMIT 1 day", "CONFIG SET quota.default-plan free", "QUOTA.CONSUME a r 1",
                  "QUOTA.RESERVE a i r 1 TTL 1h", "QUOTA.OVERRIDE a r LIMIT 20 day EX 2h",

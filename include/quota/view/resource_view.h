@@ -36,6 +36,8 @@ struct view_bill {
     int64_t start_us;
 };
 
+#define NOT_LOWERED INT64_MAX
+
 struct resource_view {
     struct bytes resource;
     int32_t index;                         /* of its slot; -1 = not used yet */
@@ -52,7 +54,9 @@ struct resource_view {
     struct window windows[SLOT_WINDOWS_MAX];
     bool fresh[SLOT_WINDOWS_MAX];  /* not stored: the rules alone begin it again */
     bool unused[SLOT_WINDOWS_MAX]; /* nothing was ever used under its LIMIT: it ends without an entry in the history */
-    struct entitlement merged;     /* where an override changes what the plan grants */
+    /* The lowest threshold that its warnings were lowered to since it was stored; NOT_LOWERED = they were not. */
+    int64_t lowered_bp[SLOT_WINDOWS_MAX];
+    struct entitlement merged; /* where an override changes what the plan grants */
     /* Credits (credits_view.h). */
     const struct credits *credits; /* stored; NULL = none */
     struct grant_state *grants;    /* of each in burn order, in the account view's arena; NULL = they are as stored */
@@ -95,6 +99,7 @@ static inline void resource_view_move_window(struct resource_view *view, uint32_
     view->windows[to] = view->windows[from];
     view->fresh[to] = view->fresh[from];
     view->unused[to] = view->unused[from];
+    view->lowered_bp[to] = view->lowered_bp[from];
 }
 
 /* The window of a LIMIT of the entitlement; it is there once the view has settled. */
