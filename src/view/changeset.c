@@ -240,11 +240,12 @@ static void emit_moves(const struct account_view *view, struct sink *changes)
     const struct plan *before = view->account->plan;
     for (uint32_t i = 0; i < view->changes_count; i++) {
         const struct plan *plan = view->changes[i].plan;
-        bool goes_on = i + 1 < view->changes_count || view->status.state != view->lapsed.state;
         if (plan) emit_plan(plan, before, changes);
         if (plan) before = plan;
         if (i == 0) emit_next_gone(view, changes);
-        if (i + 1 == view->lapsed_by && goes_on) emit_status(&view->lapsed, changes);
+        if (i + 1 != view->lapsed_by) continue;
+        bool goes_on = i + 1 < view->changes_count || view->status.state != view->lapsed.state;
+        if (goes_on) emit_status(&view->lapsed, changes);
     }
     if (view->changes_count == 0) emit_next_gone(view, changes);
 }
