@@ -153,7 +153,8 @@ static int64_t give_back_to_cycles(struct refund *refund, int64_t units, const s
 /* Every place takes back what it still counts of the units: what the limits gave goes back to them, what grants paid to
  * the grants. Answers how much came back. Rates and rolling windows write themselves down, so the resource is emitted
  * between those in the view and those that are not. Rates do not know whose units they remember: they take back no more
- * than comes back elsewhere. */
+ * than comes back elsewhere; and where they alone have counted the units, nothing of what was taken before a RESET, SET
+ * or refund without a name, since that may have been returned by it. */
 static enum account_fault give_back(struct refund *refund, const struct taken *taken, int64_t units,
                                     struct bytes funding, int64_t *back)
 {
@@ -169,6 +170,7 @@ static enum account_fault give_back(struct refund *refund, const struct taken *t
     *back = most + give_back_to_grants(refund, from, funding);
     bool by_rates = !is_bounded(refund, from) && funding.size == 0; /* they alone know of these units */
     int64_t of_rates = by_rates ? units : *back + funding_below(funding);
+    if (by_rates && from->generation < refund->view.generation) of_rates = 0;
     if (of_rates > 0) of_rates = give_back_to(refund, &meter_rate, of_rates, from);
     if (by_rates) *back = max_i64(*back, of_rates);
     return ACCOUNT_FAULT_NONE;

@@ -78,6 +78,12 @@ REFUNDS = {
         ("COMMIT a h 20", [20, 10, 70]), ("REFUND a r 20 OF h", [20, 0, 90])]),
     "of a rate that was forced beyond its capacity": ("LIMIT 20 day RATE GCRA 5 1h", [
         ("CONSUME a r 8 ID x FORCE", None), ("REFUND a r 8 OF x", [8, 0, 20]), ("CONSUME a r 5", [5, 5, 0])]),
+    "of a rate alone after a RESET": ("RATE GCRA 40 1h", [
+        ("CONSUME a r 5 ID x", None), ("RESET a", None), ("CONSUME a r 5 ID y", None),
+        ("REFUND a r 5 OF x", [0, 5]), ("REFUND a r 5 OF y", [5, 0])]),
+    "of a rate alone after a refund without a name": ("RATE FIXED 40 1h", [
+        ("CONSUME a r 5 ID x", None), ("CONSUME a r 3 ID y", None), ("REFUND a r 3", [3, 0]),
+        ("REFUND a r 3 OF y", [0, 3])]),
     "of a rate alone": ("RATE FIXED 10 1d", [
         ("CONSUME a r 6 ID x", None), ("REFUND a r 4 OF x", [4, 0]), ("REFUND a r 9", [2, 7])]),
 }

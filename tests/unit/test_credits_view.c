@@ -94,7 +94,7 @@ static void cycles_end_before_grants_begin(void **state)
 
 static void give_some(struct pair *lazy, struct pair *eager, int number, int64_t now_us)
 {
-    static char ids[64][8];
+    static char ids[64][16];
     snprintf(ids[number], sizeof(ids[number]), "g%d", number);
     struct grant_request request = gift(ids[number], random_between(1, 20));
     if (random_below(2)) request.effective_us = now_us + random_between(-3, 9) * H;

@@ -124,7 +124,7 @@ static void only_so_many_changes_are_looked_at(void **state)
 
 static void give_some(struct pair *pair, int number, int64_t now_us)
 {
-    static char ids[40][8];
+    static char ids[40][16];
     struct period hours = {0};
     assert_true(period_parse(BYTES("hour"), &hours));
     hours.count *= random_between(6, 9);

@@ -145,6 +145,7 @@ class Account(Ledger):
         if period and not limits:
             raise Refused("ERR")
         slot, here = self.slot(name), position(self.sequence, self.now)
+        slot.marked = here
         for rule in limits:
             window = self.window(name, rule)
             window.begin_anew(used, here, self.now)
@@ -174,6 +175,7 @@ class Account(Ledger):
         for resource, slot in self.slots.items():
             if name not in (None, resource):
                 continue
+            slot.marked = here
             for window in slot.windows.values():
                 if period in (None, window.period.split()[0]):
                     window.forget(here)

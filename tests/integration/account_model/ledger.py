@@ -136,7 +136,8 @@ class Ledger(Consuming):
         for us in [us for us in item.logs if item.logged > self.now - us]:
             log = self.slots[name].logs.get(us, Log())
             back.append(log.give_back(units, item.position, item.logged, self.now - us))
-        rated = self.give_back_to_rates(name, max(back, default=0) if bounded else units, item.made)
+        known = bounded or item.position > self.slots[name].marked
+        rated = self.give_back_to_rates(name, max(back, default=0) if bounded else units, item.made) if known else []
         return self.reply_of(amount, item.cost, back if bounded else rated)
 
     def instant_is_its_own(self, name, item):
@@ -211,6 +212,8 @@ class Ledger(Consuming):
             if len(entitlement.rules) > 1 or len(parts) > 1:
                 raise Silent("which of several RATEs says how much")
             back = max(self.give_back_to_rates(name, amount * entitlement.unit, self.now, named=False), default=0)
+            if back:
+                self.slots[name].marked = position(self.sequence, self.now)
             self.dirty = self.dirty or bool(back)
             return self.reply_of(amount, entitlement.unit, [back])
         back = min([amount, *most])
@@ -230,6 +233,7 @@ class Ledger(Consuming):
         if entitlement.refunds_max is not None and any(
                 window.refunded + units > entitlement.refunds_max for window in windows):
             raise Refused("LIMITED")
+        self.slots[name].marked = here
         for window in windows:
             window.give_back_newest(units, here)
         for rule in entitlement.of(Rolling):

@@ -272,6 +272,7 @@ class Slot:
         self.override, self.only, self.until = None, False, 0
         self.slept = []  # TOKEN buckets with an INITIAL, as they were when their rule went
         self.implicit = False  # there only because its cycles roll over
+        self.marked = -1  # up to this position RATEs alone give nothing back: RESET, SET, an unnamed refund
 
     def copy(self):
         other = copy.copy(self)
