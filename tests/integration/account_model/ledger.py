@@ -136,7 +136,7 @@ class Ledger(Consuming):
         for us in [us for us in item.logs if item.logged > self.now - us]:
             log = self.slots[name].logs.get(us, Log())
             back.append(log.give_back(units, item.position, item.logged, self.now - us))
-        known = bounded or item.position > self.slots[name].marked
+        known = bounded or name not in self.slots or item.position > self.slots[name].marked
         rated = self.give_back_to_rates(name, max(back, default=0) if bounded else units, item.made) if known else []
         return self.reply_of(amount, item.cost, back if bounded else rated)
 
@@ -212,7 +212,7 @@ class Ledger(Consuming):
             if len(entitlement.rules) > 1 or len(parts) > 1:
                 raise Silent("which of several RATEs says how much")
             back = max(self.give_back_to_rates(name, amount * entitlement.unit, self.now, named=False), default=0)
-            if back:
+            if back and name in self.slots:
                 self.slots[name].marked = position(self.sequence, self.now)
             self.dirty = self.dirty or bool(back)
             return self.reply_of(amount, entitlement.unit, [back])
@@ -233,7 +233,8 @@ class Ledger(Consuming):
         if entitlement.refunds_max is not None and any(
                 window.refunded + units > entitlement.refunds_max for window in windows):
             raise Refused("LIMITED")
-        self.slots[name].marked = here
+        if name in self.slots:
+            self.slots[name].marked = here
         for window in windows:
             window.give_back_newest(units, here)
         for rule in entitlement.of(Rolling):
