@@ -175,7 +175,7 @@ sanitize: build/sanitize/quota.so quota.so .venv/made-from
 VALGRIND      := valgrind -q --leak-check=full --show-leak-kinds=definite --errors-for-leak-kinds=definite \
     --suppressions=tests/integration/valgrind.supp
 valgrind: LOGS = $(CURDIR)/build/memcheck/logs
-# A server is 20 to 50 times slower: models draw fewer commands, and it takes two hours on two cores.
+# A server is many times slower: models draw fewer commands. It takes hours on two cores.
 valgrind: export QUOTA_OPERATIONS = 800
 valgrind: export QUOTA_WAITS = 300
 valgrind: export QUOTA_PATIENCE_S = 600

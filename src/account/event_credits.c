@@ -34,7 +34,7 @@ static void add_grant(const struct stored_grant *stored, int64_t ended, int64_t 
     sum->free += recurs ? grant->amount : max_i64(grant->balance - stored->held + ended, 0);
 }
 
-/* The same where reservations have ended. */
+/* The sum of the grants, of which reservations that have ended hold nothing. */
 static struct credits_sum sum_without_ended(const struct account *account, const struct credits *credits, uint32_t slot,
                                             int64_t at_us)
 {

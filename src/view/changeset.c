@@ -65,18 +65,21 @@ static bool emit_count(const struct resource_view *view, uint32_t place, const s
     return true;
 }
 
-/* Warnings of a cycle that a raised limit has lowered, and that fire again with this very change: the first change says
- * that they were lowered, so that the next one is an event. */
-static void emit_lowered(const struct resource_view *view, uint32_t index, int32_t place, struct sink *changes)
+/* Where a raised limit has lowered the warnings of a cycle, and they fire again with this very change, it is written
+ * first that they were lowered, so that the change itself is an event. False where nothing was written. */
+static bool emit_lowered(const struct resource_view *view, uint32_t index, uint32_t place, struct sink *changes)
 {
     const struct window *window = &view->windows[index];
-    if (place < 0 || view->lowered_bp[index] >= window->warned_bp) return;
     const struct stored_window *stored = &view->stored->windows[place];
-    bool fired = stored->start_us == window->start_us && stored->warned_bp > view->lowered_bp[index];
-    if (!fired) return;
+    int64_t lowered_bp = view->lowered_bp[index];
+    bool fires = lowered_bp < stored->warned_bp && lowered_bp < window->warned_bp;
+    if (!fires || stored->start_us != window->start_us) return false;
     struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)view->index, .window = *window};
-    change.window.warned_bp = view->lowered_bp[index];
+    change.window.warned_bp = lowered_bp;
     change_encode(&change, changes);
+    change.window.warned_bp = window->warned_bp;
+    change_encode(&change, changes);
+    return true;
 }
 
 static void emit_windows(const struct resource_view *view, struct sink *changes)
@@ -85,9 +88,8 @@ static void emit_windows(const struct resource_view *view, struct sink *changes)
         const struct window *window = &view->windows[i];
         if (!needs_storing(view, i)) continue;
         int32_t place = stored_place(view->stored, window->period, i);
-        bool lowered = view->lowered_bp[i] < window->warned_bp;
-        if (lowered) emit_lowered(view, i, place, changes);
-        if (!lowered && place >= 0 && emit_count(view, (uint32_t)place, window, changes)) continue;
+        if (place >= 0 && emit_lowered(view, i, (uint32_t)place, changes)) continue;
+        if (place >= 0 && emit_count(view, (uint32_t)place, window, changes)) continue;
         struct change change = {.kind = CHANGE_WINDOW, .slot = (uint32_t)view->index, .window = *window};
         change_encode(&change, changes);
     }

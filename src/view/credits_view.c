@@ -208,7 +208,7 @@ enum account_fault credits_settle(struct cycle_cursor *cursor)
 
 enum account_fault credits_settle_again(const struct account_view *account, struct resource_view *view)
 {
-    struct cycle_cursor cursor = {.account = account, .view = view, .anchor_us = account->status.anchor_us};
+    struct cycle_cursor cursor = cycle_cursor_now(account, view);
     return credits_settle(&cursor);
 }
 

@@ -506,10 +506,7 @@ enum account_fault lifecycle_run(const struct account_view *account, struct reso
 
 enum account_fault lifecycle_foresee(const struct account_view *account, struct resource_view *view)
 {
-    struct cycle_cursor cursor = {.account = account,
-                                  .view = view,
-                                  .anchor_us = account->status.anchor_us,
-                                  .restarted = account->status.restarted};
+    struct cycle_cursor cursor = cycle_cursor_now(account, view);
     enum account_fault fault = ACCOUNT_FAULT_NONE;
     int64_t begins_us = credits_begins_us(view);
     while (fault == ACCOUNT_FAULT_NONE && begins_us <= account->now_us) {

@@ -78,10 +78,7 @@ struct window *resource_view_window(struct resource_view *view, const struct quo
 enum account_fault resource_view_override(const struct account_view *account, struct resource_view *view,
                                           const struct plan_entry *override)
 {
-    struct cycle_cursor cursor = {.account = account,
-                                  .view = view,
-                                  .anchor_us = account->status.anchor_us,
-                                  .restarted = account->status.restarted};
+    struct cycle_cursor cursor = cycle_cursor_now(account, view);
     const struct billing billed = billing_of(view);
     struct limits_before limits;
     lifecycle_note_limits(view, &limits);

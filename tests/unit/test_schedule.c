@@ -69,19 +69,6 @@ static const struct zone *zone_from_footer(const char *footer)
     return zone;
 }
 
-static const struct zone *zone_installed(const char *name)
-{
-    static uint8_t bytes[ZONE_FILE_MAX];
-    char path[128];
-    const struct zone *zone = NULL;
-    snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", name);
-    FILE *file = fopen(path, "rb");
-    if (!file) return NULL;
-    assert_int_equal(zone_parse(bytes, fread(bytes, 1, sizeof(bytes), file), &zone), ZONE_FAULT_NONE);
-    fclose(file);
-    return zone;
-}
-
 static int set_up(void **state)
 {
     (void)state;

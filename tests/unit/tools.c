@@ -3,6 +3,7 @@
 #include "quota/base/memory.h"
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 /* cmocka wants them first */
@@ -117,4 +118,17 @@ int heap_tear_down(void **state)
     (void)state;
     assert_int_equal(heap_blocks(), 0);
     return 0;
+}
+
+const struct zone *zone_installed(const char *name)
+{
+    static uint8_t bytes[ZONE_FILE_MAX];
+    char path[128];
+    const struct zone *zone = NULL;
+    snprintf(path, sizeof(path), "/usr/share/zoneinfo/%s", name);
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    assert_int_equal(zone_parse(bytes, fread(bytes, 1, sizeof(bytes), file), &zone), ZONE_FAULT_NONE);
+    fclose(file);
+    return zone;
 }

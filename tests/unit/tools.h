@@ -3,6 +3,7 @@
  *     group set-up ── random_begin(SEED), heap_watch() ──▶ tests ──▶ group tear-down ── heap_blocks() == 0 */
 #pragma once
 
+#include "quota/time/zone.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ size_t heap_bytes(void);
 void heap_count_begin(void);
 size_t heap_peak_bytes(void);
 size_t heap_requested_bytes(void);
+
+/* A zone of the system, made anew; NULL = it is not installed. */
+const struct zone *zone_installed(const char *name);
 
 /* Set-up and tear-down of a group whose tests leave nothing on that heap; random numbers begin anew. */
 int heap_set_up(void **state);

@@ -14,8 +14,8 @@ typedef void note_change(struct event_maker *maker, const struct account *accoun
 /* ---- the run --------------------------------------------------------------------------------------------- */
 
 /* The first change of this kind in the run, and the last one. */
-bool event_find_last(const struct event_maker *maker, enum change_kind kind, struct change *found);
 bool event_find_change(const struct event_maker *maker, enum change_kind kind, struct change *found);
+bool event_find_last(const struct event_maker *maker, enum change_kind kind, struct change *found);
 
 /* What an operator did in this run: there is at most one entry. False where it is another act. */
 bool event_find_audit(const struct event_maker *maker, enum audit_action act, struct audit_entry *entry);

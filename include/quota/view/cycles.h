@@ -17,6 +17,14 @@ struct cycle_cursor {
     bool restarted;          /* … by a RESTART */
 };
 
+/* A resource as it stands now. */
+static inline struct cycle_cursor cycle_cursor_now(const struct account_view *account, struct resource_view *view)
+{
+    const struct account_status *status = &account->status;
+    return (struct cycle_cursor){
+        .account = account, .view = view, .anchor_us = status->anchor_us, .restarted = status->restarted};
+}
+
 /* Finds the zone; ACCOUNT_FAULT_ZONE where this server does not know it. */
 enum account_fault cycle_cursor_zone(struct cycle_cursor *cursor);
 
