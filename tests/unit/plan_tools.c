@@ -7,15 +7,6 @@
 
 /* ---- words ----------------------------------------------------------------------------------------------- */
 
-int64_t at(const char *text)
-{
-    char whole[40];
-    int64_t us = 0;
-    int length = snprintf(whole, sizeof(whole), "%s%s", text, strchr(text, 'T') ? "Z" : "T00:00:00Z");
-    if (!instant_from_rfc3339(whole, (size_t)length, &us)) fail_msg("not an instant: %s", text);
-    return us;
-}
-
 struct bytes text_bytes(const char *text)
 {
     return (struct bytes){text ? text : "", text ? strlen(text) : 0};

@@ -20,9 +20,6 @@
 #define D    MICROS_PER_DAY
 #define KEPT D
 
-/* "2025-03-30T02:30:00", "2025-03-30": in UTC. */
-int64_t at(const char *text);
-
 /* The bytes of a text (NULL = none): borrowed. */
 struct bytes text_bytes(const char *text);
 

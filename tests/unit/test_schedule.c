@@ -20,13 +20,6 @@ static struct bytes string_bytes(const char *text)
     return (struct bytes){text, strlen(text)};
 }
 
-static int64_t at(const char *text)
-{
-    int64_t us = 0;
-    if (!instant_from_rfc3339(text, strlen(text), &us)) fail_msg("not an instant: %s", text);
-    return us;
-}
-
 static const char *text_of(int64_t instant_us)
 {
     static char text[RFC3339_SIZE];

@@ -1,6 +1,7 @@
 /* Random numbers and a counting heap for the tests; see tools.h. */
 #include "tools.h"
 #include "quota/base/memory.h"
+#include "quota/time/calendar.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -131,4 +132,23 @@ const struct zone *zone_installed(const char *name)
     assert_int_equal(zone_parse(bytes, fread(bytes, 1, sizeof(bytes), file), &zone), ZONE_FAULT_NONE);
     fclose(file);
     return zone;
+}
+
+int64_t at(const char *text)
+{
+    char whole[64];
+    int64_t us = 0;
+    const char *rest = strchr(text, 'Z') ? "" : strchr(text, 'T') ? "Z" : "T00:00:00Z";
+    int length = snprintf(whole, sizeof(whole), "%s%s", text, rest);
+    if (!instant_from_rfc3339(whole, (size_t)length, &us)) fail_msg("not an instant: %s", text);
+    return us;
+}
+
+void assert_instant(int64_t got_us, int64_t wanted_us, const char *what)
+{
+    char got[RFC3339_SIZE], wanted[RFC3339_SIZE];
+    if (got_us == wanted_us) return;
+    instant_to_rfc3339(got_us, got);
+    instant_to_rfc3339(wanted_us, wanted);
+    fail_msg("%s: got %s (%lld), expected %s (%lld)", what, got, (long long)got_us, wanted, (long long)wanted_us);
 }

@@ -25,6 +25,12 @@ void heap_count_begin(void);
 size_t heap_peak_bytes(void);
 size_t heap_requested_bytes(void);
 
+/* "2025-03-30T02:30:00", with a Z or without, "2025-03-30": an instant in UTC, or a wall clock reading. */
+int64_t at(const char *text);
+
+/* The instants are the same; `what` is said where they are not. */
+void assert_instant(int64_t got_us, int64_t wanted_us, const char *what);
+
 /* A zone of the system, made anew; NULL = it is not installed. */
 const struct zone *zone_installed(const char *name);
 
